@@ -65,25 +65,25 @@ interface Scenario {
 const { clients, many } = options;
 const loadTimeoutMs = 1_200_000;
 
-function changeFigures(what: string, series: Series | undefined): Figures {
+function changeFigures(name: string, series: Series | undefined): Figures {
   if (series === undefined) return {};
   const bytes = Object.values(series.per_change_per_client).reduce(
     (sum, text) => sum + Number(/, (\d+) B/.exec(text)?.[1] ?? 0),
     0,
   );
   return {
-    [`${what}: CPU ms`]: series.server_cpu_ms_per_change,
-    [`${what}: last client ms`]: series.last_ms.med,
-    [`${what}: bytes a client`]: bytes,
+    [`${name}: CPU ms`]: series.server_cpu_ms_per_change,
+    [`${name}: last client ms`]: series.last_ms.med,
+    [`${name}: bytes a client`]: bytes,
   };
 }
 
-function connectFigures(what: string, { storm, rss_MB: memory, rss_peak_MB: peak }: Report): Figures {
+function connectFigures(name: string, { storm, rss_MB: memory, rss_peak_MB: peak }: Report): Figures {
   return {
-    [`${what}: CPU s`]: storm.server_cpu_s,
-    [`${what}: last synced s`]: storm.last_ms / 1000,
-    [`${what}: memory after MB`]: memory,
-    [`${what}: memory peak MB`]: peak,
+    [`${name}: CPU s`]: storm.server_cpu_s,
+    [`${name}: last synced s`]: storm.last_ms / 1000,
+    [`${name}: memory after MB`]: memory,
+    [`${name}: memory peak MB`]: peak,
   };
 }
 

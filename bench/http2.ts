@@ -345,7 +345,7 @@ function rateFor(
 }
 
 function describe(name: string, measured: readonly Measured[], seconds: number): string {
-  const middle = (of: (one: Measured) => number): number => median(measured.map(of));
+  const middle = (pick: (one: Measured) => number): number => median(measured.map(pick));
   const failed = measured.reduce((sum, one) => sum + one.failed, 0);
   return `  ${name.padEnd(7)} ${(middle(({ answers }) => answers) / seconds).toFixed(0).padStart(7)} a second  ${middle(({ cpuMicros: cost }) => cost).toFixed(1)} µs CPU each  p50 ${middle(({ p50Ms }) => p50Ms).toFixed(2)} ms  p99.9 ${middle(({ p999Ms }) => p999Ms).toFixed(2)} ms  ${middle(({ memoryMb: memory }) => memory).toFixed(0)} MB  ${failed} failed\n`;
 }
@@ -393,15 +393,15 @@ async function main(): Promise<void> {
 }
 
 function summaryOf({ title, results, paced, ratios }: Row): object {
-  const of = (pick: (one: Measured) => number, from = results): object =>
+  const medians = (pick: (one: Measured) => number, from = results): object =>
     Object.fromEntries(Object.entries(from).map(([name, measured]) => [name, median(measured.map(pick))]));
   return {
     title,
     ratios,
-    cpuMicros: of((one) => one.cpuMicros),
-    p999Ms: of((one) => one.p999Ms),
-    pacedP999Ms: of((one) => one.p999Ms, paced),
-    memoryMb: of((one) => one.memoryMb),
+    cpuMicros: medians((one) => one.cpuMicros),
+    p999Ms: medians((one) => one.p999Ms),
+    pacedP999Ms: medians((one) => one.p999Ms, paced),
+    memoryMb: medians((one) => one.memoryMb),
     failed: Object.values(results)
       .flat()
       .reduce((sum, one) => sum + one.failed, 0),

@@ -81,7 +81,7 @@ async function main(json: boolean, keep: boolean): Promise<number> {
     ladder: [],
     rolledBack: [],
     releases: undefined,
-    toldSteps: new PrintedSteps(),
+    printedSteps: new PrintedSteps(),
     rows,
     view,
     signal: interrupt.signal,

@@ -142,7 +142,7 @@ for (const name of chosenTargets()) {
   if (!values.json) report(outcome);
   if (values.record) writeFileSync(corpusFile(name), asciiJson(outcome.corpus));
 }
-const sum = (of: (outcome: Outcome) => number): number => outcomes.reduce((total, one) => total + of(one), 0);
+const sum = (pick: (outcome: Outcome) => number): number => outcomes.reduce((total, one) => total + pick(one), 0);
 const totals = {
   targets: outcomes.length,
   minutes: Number(sum((one) => one.minutes).toFixed(1)),

@@ -102,13 +102,13 @@ async function rustFacts(code: Uint8Array): Promise<Facts> {
   );
   found["its timer runs and shares data"] = await soon(() => Number(text(store.get("test", "ticks").bytes)) > 1);
   found["it counts"] = [...store.metrics()].some(({ name, value }) => name === "rust_requests" && value === 3n);
-  for (const what of ["panic", "loop"] as const) {
+  for (const fault of ["panic", "loop"] as const) {
     using failing = await RunningModule.start(code, { deadlineMs });
-    const ended = await failing.open([...head, ["x-do", what]]).then(
+    const ended = await failing.open([...head, ["x-do", fault]]).then(
       () => false,
       () => true,
     );
-    found[`a ${what} ends it`] = ended && failing.machine.failed;
+    found[`a ${fault} ends it`] = ended && failing.machine.failed;
   }
   using refusing = await RunningModule.start(code, { deadlineMs, configuration: "refuse" });
   found["it refuses a configuration"] = refusing.root === 0;

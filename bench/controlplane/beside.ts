@@ -51,10 +51,10 @@ export async function compareCheckouts(
     const limits = { timeout: timeoutMs, maxBuffer: 1 << 26 };
     const { stdout } = await promisify(execFile)(xdsload, ["compare", "-probes", options.changes, ...flags], limits);
     const costs = JSON.parse(stdout) as Record<string, readonly (readonly [number, number])[]>;
-    for (const [what, list] of Object.entries(costs))
-      (ratios[what] ??= []).push(...list.map(([ownMs, otherMs]) => ownMs / otherMs));
+    for (const [change, list] of Object.entries(costs))
+      (ratios[change] ??= []).push(...list.map(([ownMs, otherMs]) => ownMs / otherMs));
     // A run takes long, so print intermediate results in case it is interrupted.
     process.stderr.write(`${pair + 1} of ${options.pairs}: ${JSON.stringify(costs)}\n`);
   }
-  return Object.fromEntries(Object.entries(ratios).map(([what, list]) => [what, medianInterval(list)]));
+  return Object.fromEntries(Object.entries(ratios).map(([change, list]) => [change, medianInterval(list)]));
 }

@@ -76,20 +76,20 @@ class Run {
   }
 
   /** Does one step and returns its cost. */
-  step({ what, round }: Step): Cost {
+  step({ change, round }: Step): Cost {
     const before = this.#bytes();
-    const cost = cpuMs(() => this.#do(what, round));
+    const cost = cpuMs(() => this.#do(change, round));
     return { cpuMs: cost, bytesPerClient: (this.#bytes() - before) / Math.max(1, this.#clients.length) };
   }
 
-  #do(what: string, round: number): void {
-    if (what === "fill") this.#generated.fill();
-    else if (what === "connect") this.#connect();
-    else if (what === "endpoint") this.#generated.changeEndpoint(round % 2 === 0);
-    else if (what === "pod") this.#generated.changePod(`name-${round}`);
-    else if (what === "weight") this.#generated.changeWeight(round % 2 === 0 ? 50 : 90);
-    else if (what === "new service") this.#generated.addService(`new-${round}`);
-    else throw new Error(`there is no change "${what}": endpoint, pod, weight and new service are known`);
+  #do(change: string, round: number): void {
+    if (change === "fill") this.#generated.fill();
+    else if (change === "connect") this.#connect();
+    else if (change === "endpoint") this.#generated.changeEndpoint(round % 2 === 0);
+    else if (change === "pod") this.#generated.changePod(`name-${round}`);
+    else if (change === "weight") this.#generated.changeWeight(round % 2 === 0 ? 50 : 90);
+    else if (change === "new service") this.#generated.addService(`new-${round}`);
+    else throw new Error(`there is no change "${change}": endpoint, pod, weight and new service are known`);
     this.#settle();
   }
 
@@ -124,7 +124,7 @@ class Run {
 }
 
 interface Step {
-  readonly what: string;
+  readonly change: string;
   readonly round: number;
 }
 
@@ -174,7 +174,7 @@ function shown(values: readonly number[]): string {
 
 async function compare(kind: string, services: readonly string[]): Promise<void> {
   const sizes = services.map((count) => new Size(count, kind));
-  const row = (what: string, costs: readonly (readonly Cost[])[]): void => {
+  const row = (change: string, costs: readonly (readonly Cost[])[]): void => {
     const least = costs.map((list) =>
       quantile(
         list.map(({ cpuMs: cost }) => cost),
@@ -188,7 +188,7 @@ async function compare(kind: string, services: readonly string[]): Promise<void>
       ).toFixed(0),
     );
     process.stdout.write(
-      `| ${kind} | ${what} | ${costs.map((list) => shown(list.map(({ cpuMs: cost }) => cost))).join(" | ")} | ${((least.at(-1) ?? Number.NaN) / (least[0] ?? Number.NaN)).toFixed(2)} | ${bytes.join(", ")} |\n`,
+      `| ${kind} | ${change} | ${costs.map((list) => shown(list.map(({ cpuMs: cost }) => cost))).join(" | ")} | ${((least.at(-1) ?? Number.NaN) / (least[0] ?? Number.NaN)).toFixed(2)} | ${bytes.join(", ")} |\n`,
     );
   };
   const turn = async (step: Step): Promise<Cost[]> => {
@@ -197,19 +197,19 @@ async function compare(kind: string, services: readonly string[]): Promise<void>
     return costs;
   };
   try {
-    for (const what of ["fill", "connect"])
+    for (const change of ["fill", "connect"])
       row(
-        what,
-        (await turn({ what, round: 0 })).map((cost) => [cost]),
+        change,
+        (await turn({ change, round: 0 })).map((cost) => [cost]),
       );
-    for (const what of options.changes.split(",")) {
-      if (what === "pod" ? kind !== "ztunnel" : what !== "endpoint" && kind === "ztunnel") continue;
+    for (const change of options.changes.split(",")) {
+      if (change === "pod" ? kind !== "ztunnel" : change !== "endpoint" && kind === "ztunnel") continue;
       const costs: Cost[][] = sizes.map(() => []);
       for (let round = 0; round < warmUpRounds + rounds; round += 1) {
-        const taken = await turn({ what, round });
+        const taken = await turn({ change, round });
         if (round >= warmUpRounds) for (const [index, cost] of taken.entries()) costs[index]?.push(cost);
       }
-      row(what, costs);
+      row(change, costs);
     }
   } finally {
     for (const size of sizes) size.end();

@@ -17,7 +17,7 @@ export class TimeLimitError extends Error {}
  * aborts too, and nothing waits for the work any longer.
  */
 export async function inTime<Value>(
-  what: string,
+  title: string,
   limitMs: number,
   work: (signal: AbortSignal) => Promise<Value>,
   outer?: AbortSignal,
@@ -31,7 +31,7 @@ export async function inTime<Value>(
   const onOuter = (): void => end(outer?.reason instanceof Error ? outer.reason : new Error("aborted"));
   if (outer?.aborted === true) onOuter();
   outer?.addEventListener("abort", onOuter, { once: true });
-  const timer = setTimeout(() => end(new TimeLimitError(`${what}: not done after ${limitMs / 1000} s`)), limitMs);
+  const timer = setTimeout(() => end(new TimeLimitError(`${title}: not done after ${limitMs / 1000} s`)), limitMs);
   try {
     return await Promise.race([aborted.promise, work(stop.signal)]);
   } finally {

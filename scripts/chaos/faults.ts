@@ -60,9 +60,9 @@ export const faults: readonly Fault[] = [
   { name: "a slow link for 10 s", cuts: undefined, lastsMs: lastingMs, aim: slowLink },
 ];
 
-function some<One>({ random }: Chaos, all: readonly One[], what: string): One {
+function some<One>({ random }: Chaos, all: readonly One[], noun: string): One {
   const one = all[Math.floor(random() * all.length)];
-  if (one === undefined) throw new Error(`no ${what} runs`);
+  if (one === undefined) throw new Error(`no ${noun} runs`);
   return one;
 }
 

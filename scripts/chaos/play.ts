@@ -132,13 +132,13 @@ export class ChaosRun {
   }
 
   /** Runs a part. Other parts still run when this one fails or reaches its limit. */
-  async #part(what: string, limitMs: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async #part(part: string, limitMs: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const { signal } = this.#chaos.proof;
     try {
-      await inTime(what, limitMs, work, signal);
+      await inTime(part, limitMs, work, signal);
     } catch (error) {
       signal.throwIfAborted();
-      this.#problems.push(`${what}: ${messageOf(error)}`);
+      this.#problems.push(`${part}: ${messageOf(error)}`);
     }
   }
 

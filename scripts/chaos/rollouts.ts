@@ -158,13 +158,13 @@ export class EndlessRollouts {
   }
 
   /** An order that is refused for long counts as a fault. */
-  async #order(what: string, order: () => Promise<unknown>): Promise<void> {
+  async #order(title: string, order: () => Promise<unknown>): Promise<void> {
     const { proof, clock } = this.#chaos;
     let last: unknown;
-    this.#now = what;
+    this.#now = title;
     const again = async (): Promise<void> => {
       try {
-        await inTime(what, orderLimitMs, order, proof.signal);
+        await inTime(title, orderLimitMs, order, proof.signal);
       } catch (error) {
         last = error;
         throw error;
@@ -172,13 +172,13 @@ export class EndlessRollouts {
     };
     try {
       await inTime(
-        what,
+        title,
         takenWithinMs,
         async (signal) => await untilDone(clock, signal, again, lookEveryMs),
         proof.signal,
       );
     } catch (error) {
-      throw new Error(`${what}: ${messageOf(last ?? error)}`, { cause: error });
+      throw new Error(`${title}: ${messageOf(last ?? error)}`, { cause: error });
     }
     this.#now = undefined;
   }

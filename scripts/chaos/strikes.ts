@@ -71,8 +71,8 @@ export class Strikes {
     this.struck.push(struck);
     let refused: unknown;
     try {
-      const what = await inTime(name, this.#limits.beginMs, async (ends) => await blow.begin(ends), signal);
-      proof.note(`fault: ${name}: ${what}`);
+      const target = await inTime(name, this.#limits.beginMs, async (ends) => await blow.begin(ends), signal);
+      proof.note(`fault: ${name}: ${target}`);
       await clock.sleep(lastsMs, signal);
     } catch (error) {
       signal.throwIfAborted();
@@ -87,11 +87,11 @@ export class Strikes {
 
   async #end(struck: StruckFault, blow: Blow): Promise<void> {
     const { proof, clock } = this.#chaos;
-    const what = `the end of ${struck.name}`;
+    const title = `the end of ${struck.name}`;
     let last: unknown;
     try {
       await inTime(
-        what,
+        title,
         this.#limits.endMs,
         async (ends) =>
           await untilDone(clock, ends, async () => {

@@ -254,14 +254,14 @@ async function objectOf(
 async function reached(
   proof: Proof,
   ordered: Ordered,
-  what: string,
+  condition: string,
   until: Order["until"],
   before: RolloutStatus | undefined,
 ): Promise<void> {
   let last = "";
   try {
     await proof.lab.api.until(
-      what,
+      condition,
       async () => {
         const found = await objectOf(proof, ordered);
         last = `${found?.status?.phase ?? "absent"}: ${found?.status?.cause ?? found?.status?.message ?? ""}`;
@@ -277,7 +277,7 @@ async function reached(
           cause !== before?.cause &&
           (found.status.phase === "RolledBack" || found.status.phase === "Stuck")
         )
-          throw new Error(`${what}: it ended`);
+          throw new Error(`${condition}: it ended`);
         return undefined;
       },
       ordered.timeoutMs,

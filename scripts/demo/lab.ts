@@ -96,7 +96,7 @@ export class Lab {
 
   /** Polls until there is an answer. The error names what it waited for. */
   async until<Value>(
-    what: string,
+    condition: string,
     ask: () => Promise<Value | undefined>,
     timeoutMs = commandTimeoutMs,
   ): Promise<Value> {
@@ -105,7 +105,7 @@ export class Lab {
       const found = await ask();
       if (found !== undefined) return found;
       if (performance.now() > deadline)
-        throw transientError("script-failed", `${what}: not so after ${timeoutMs / 1000} s`);
+        throw transientError("script-failed", `${condition}: not so after ${timeoutMs / 1000} s`);
       await systemClock.sleep(50);
     }
   }

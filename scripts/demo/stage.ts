@@ -23,7 +23,7 @@ export interface Stage {
   readonly rolledBack: Rollback[];
   /** The releases by version. A promise resolves when the lab can run that release. */
   releases: ReadonlyMap<string, Promise<void>> | undefined;
-  readonly toldSteps: PrintedSteps;
+  readonly printedSteps: PrintedSteps;
   readonly rows: StepRow[];
   readonly view: View;
   /** Aborted by Ctrl-C. */

@@ -188,14 +188,14 @@ export class MeshPlay {
   /** Waits for a state of an upgrade as of its latest generation. */
   async #until(
     name: string,
-    what: string,
+    condition: string,
     accepts: (phase: string, done: number, message: string) => boolean,
   ): Promise<void> {
     const fields =
       '{.metadata.generation} {.status.observedGeneration} {.status.phase} {.status.progress} {.status.message}{"\\n"}';
     const command = ["kubectl", "get", "meshupgrade", name, "-o", `jsonpath=${fields}`];
     let last = "";
-    await untilLine(this.#guide.lab, { what, command, timeoutMs: upgradeTimeoutMs }, (line) => {
+    await untilLine(this.#guide.lab, { condition, command, timeoutMs: upgradeTimeoutMs }, (line) => {
       const [generation, observed, phase = "", progress = "", ...words] = line.split(" ");
       const message = words.join(" ");
       if (generation !== observed) return false;
@@ -204,7 +204,7 @@ export class MeshPlay {
       try {
         return accepts(phase, Number(progress.split("/")[0]), message);
       } catch (error) {
-        throw new Error(`${what}: ${error instanceof Error ? error.message : String(error)}: ${line}`, {
+        throw new Error(`${condition}: ${error instanceof Error ? error.message : String(error)}: ${line}`, {
           cause: error,
         });
       }

@@ -74,7 +74,7 @@ function sampleOf(schema: Schema, depth = 0): unknown {
 
 function samplesOf({ kind, group }: KindDefinition): unknown[] {
   const written = cases
-    .filter(([, , of]) => of === kind && group.endsWith("istio.io"))
+    .filter(([, , definedKind]) => definedKind === kind && group.endsWith("istio.io"))
     .map(([, , , spec = ""]) => parse(spec) as unknown);
   const specs = definitions
     .filter(

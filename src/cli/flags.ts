@@ -69,9 +69,9 @@ export function durationFlag(value: string): number {
 }
 
 /** Like {@link durationFlag}. `what` is the subject of the error message. */
-export function durationOf(value: string, what: string): number {
+export function durationOf(value: string, flag: string): number {
   const ms = /^\d+(\.\d+)?$/.test(value) ? Number(value) * 1000 : goDurationMs(value);
   if (ms === undefined || ms < 0)
-    throw userError("argument-invalid", `${what} must look like 90, 300s or 1m30s, got "${value}"`);
+    throw userError("argument-invalid", `${flag} must look like 90, 300s or 1m30s, got "${value}"`);
   return ms;
 }

@@ -26,10 +26,10 @@ export function countChanges(inputs: MeshInputs, metrics: MetricsRegistry): void
   const count = (
     collection: Collection<unknown>,
     reason: Reason,
-    counter?: { readonly of: typeof registered; readonly type: string },
+    counter?: { readonly labelled: typeof registered; readonly type: string },
   ): void => {
     const triggered = heldHandle(triggers, reason);
-    const counted = counter === undefined ? undefined : eventCounters(counter.of, counter.type);
+    const counted = counter === undefined ? undefined : eventCounters(counter.labelled, counter.type);
     collection.onChange((changes) => {
       triggered().add(changes.length);
       if (counted === undefined) return;
@@ -40,9 +40,10 @@ export function countChanges(inputs: MeshInputs, metrics: MetricsRegistry): void
     });
   };
   const register = (collection: Collection<unknown>, reason: Reason, type: Registered): void =>
-    count(collection, reason, { of: registered, type });
+    count(collection, reason, { labelled: registered, type });
   const configure = (collections: Readonly<Record<string, Collection<unknown>>>): void => {
-    for (const [type, collection] of Object.entries(collections)) count(collection, "config", { of: configured, type });
+    for (const [type, collection] of Object.entries(collections))
+      count(collection, "config", { labelled: configured, type });
   };
   for (const { services, slices, pods, nodes } of [inputs, inputs.remote]) {
     register(services, "service", "Services");

@@ -5,7 +5,6 @@ import https from "node:https";
 import { after, test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
-import { freePort } from "../net/testing/index.ts";
 import { gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
 import { destinationRuleKind, virtualServiceKind } from "../api/istio/index.ts";
 import {
@@ -30,8 +29,7 @@ import { readControlPlaneSettings } from "./control-plane-options.ts";
 import { DiscoveryTestClient } from "./serve/testing/discovery-client.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 import { config, namespace, pod, service } from "./testing/model-fixture.ts";
-
-const ports = { http: 0, grpc: 0, secure: 0, webhooks: 0, monitoring: 0 };
+import { discoveryArguments, freeOwnPorts } from "./testing/own-ports.ts";
 
 async function until<Value>(look: () => Value | undefined | Promise<Value | undefined>): Promise<Value> {
   for (;;) {
@@ -41,8 +39,8 @@ async function until<Value>(look: () => Value | undefined | Promise<Value | unde
   }
 }
 
-/** Finds a free port. The system rarely hands out the same port again at once. */
-for (const name of Object.keys(ports) as (keyof typeof ports)[]) ports[name] = await freePort("127.0.0.1");
+const address = "127.0.0.1";
+const ports = await freeOwnPorts(address);
 const kube = new FakeKubeClient();
 kube.put(namespaceKind, namespace("istio-system"));
 kube.put(namespaceKind, namespace("shop"));
@@ -58,18 +56,8 @@ kube.tokens.set("node-token", {
   podUid: ztunnelPod.metadata.uid ?? "",
 });
 
-const address = "127.0.0.1";
 const settings = readControlPlaneSettings(
-  [
-    "discovery",
-    `--httpAddr=${address}:${ports.http}`,
-    `--grpcAddr=${address}:${ports.grpc}`,
-    `--secureGRPCAddr=${address}:${ports.secure}`,
-    `--httpsAddr=${address}:${ports.webhooks}`,
-    `--monitoringAddr=${address}:${ports.monitoring}`,
-    "--meshConfig",
-    "/nonexistent/mesh",
-  ],
+  discoveryArguments(address, ports),
   {
     HUB: "lab",
     TAG: "1.2.3",

@@ -446,8 +446,8 @@ function configured(
 
 function byNamespace(sources: DebugSources, url: URL, budget: Budget, kind: string, list: string): unknown {
   const found: Record<string, unknown[]> = {};
-  for (const { kind: of, object } of configured(sources, url)) {
-    if (of.kind !== kind) continue;
+  for (const { kind: definition, object } of configured(sources, url)) {
+    if (definition.kind !== kind) continue;
     budget.take();
     const { name = "", namespace = "", annotations } = object.metadata;
     const annotated = kind === "AuthorizationPolicy" ? { annotations: annotations ?? null } : {};

@@ -4,7 +4,6 @@ import { after, test } from "node:test";
 import { create, fromBinary, toBinary, toJson } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { stringify } from "yaml";
-import { freePort } from "../net/testing/index.ts";
 import {
   configMapKind,
   endpointSliceKind,
@@ -27,6 +26,7 @@ import { readControlPlaneSettings } from "./control-plane-options.ts";
 import { DiscoveryTestClient } from "./serve/testing/discovery-client.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 import { namespace, pod, service, slice } from "./testing/model-fixture.ts";
+import { discoveryArguments, freeOwnPorts } from "./testing/own-ports.ts";
 
 const address = "127.0.0.1";
 
@@ -114,26 +114,9 @@ const client = pod("shop/client", "10.2.0.8", {
 west.put(podKind, { ...client, spec: { ...client.spec, containers: [{ name: "istio-proxy" }] } } as KubernetesObject);
 west.tokens.set("west-token", { username: "system:serviceaccount:shop:client", pod: "client" });
 
-const bound = {
-  http: await freePort(address),
-  grpc: await freePort(address),
-  secure: await freePort(address),
-  webhooks: await freePort(address),
-  monitoring: await freePort(address),
-};
+const bound = await freeOwnPorts(address);
 const settings = readControlPlaneSettings(
-  [
-    "discovery",
-    `--httpAddr=${address}:${bound.http}`,
-    `--grpcAddr=${address}:${bound.grpc}`,
-    `--secureGRPCAddr=${address}:${bound.secure}`,
-    `--httpsAddr=${address}:${bound.webhooks}`,
-    `--monitoringAddr=${address}:${bound.monitoring}`,
-    "--meshConfig",
-    "/nonexistent/mesh",
-    "--networksConfig",
-    "/nonexistent/meshNetworks",
-  ],
+  [...discoveryArguments(address, bound), "--networksConfig", "/nonexistent/meshNetworks"],
   {
     HUB: "lab",
     TAG: "1.2.3",

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { freePort } from "../net/testing/index.ts";
 import type { KindDefinition, KubernetesObject } from "../api/index.ts";
 import { gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
 import { destinationRuleKind } from "../api/istio/index.ts";
@@ -14,6 +13,7 @@ import { readControlPlaneSettings } from "./control-plane-options.ts";
 import { DiscoveryTestClient } from "./serve/testing/discovery-client.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 import { config, namespace, pod, service } from "./testing/model-fixture.ts";
+import { discoveryArguments, freeOwnPorts } from "./testing/own-ports.ts";
 
 // Only this process uses the address, so ports that were free a moment ago are still free.
 const address = `127.90.${(process.pid >> 8) & 255}.${process.pid & 255}`;
@@ -143,27 +143,8 @@ async function startReplica(
   prepare: (connection: Connection) => void = () => undefined,
   clock: Clock = systemClock,
 ): Promise<Replica> {
-  const ports = {
-    http: await freePort(address),
-    grpc: await freePort(address),
-    secure: await freePort(address),
-    webhooks: await freePort(address),
-    monitoring: await freePort(address),
-  };
-  const settings = readControlPlaneSettings(
-    [
-      "discovery",
-      `--httpAddr=${address}:${ports.http}`,
-      `--grpcAddr=${address}:${ports.grpc}`,
-      `--secureGRPCAddr=${address}:${ports.secure}`,
-      `--httpsAddr=${address}:${ports.webhooks}`,
-      `--monitoringAddr=${address}:${ports.monitoring}`,
-      "--meshConfig",
-      "/nonexistent/mesh",
-    ],
-    { POD_NAME: podName },
-    "1.0.0",
-  );
+  const ports = await freeOwnPorts(address);
+  const settings = readControlPlaneSettings(discoveryArguments(address, ports), { POD_NAME: podName }, "1.0.0");
   const connection = new Connection(server);
   prepare(connection);
   const shutdown = new ShutdownController();

@@ -77,11 +77,11 @@ export async function callMetadata(endpoint: ControlPlaneEndpoint): Promise<Meta
   return metadata;
 }
 
-async function read(path: string, what: string): Promise<Buffer> {
+async function read(path: string, noun: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw transientError("file-unreadable", `cannot read the ${what} file ${path}: ${messageOf(error)}`, {
+    throw transientError("file-unreadable", `cannot read the ${noun} file ${path}: ${messageOf(error)}`, {
       cause: error,
       hint: "check that the volume is mounted",
     });

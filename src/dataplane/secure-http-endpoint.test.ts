@@ -30,16 +30,16 @@ test("metrics by mutual TLS are served to a client of the mesh, and not without 
       outgoing.once("error", () => resolve("refused"));
       outgoing.end();
     });
-  const of = async (certificates: CertificateManager): Promise<{ cert: string; key: string }> => {
+  const pemOf = async (certificates: CertificateManager): Promise<{ cert: string; key: string }> => {
     const { chainPem, privateKeyPem } = await certificates.fetch(scraper);
     return { cert: chainPem, key: privateKeyPem };
   };
-  assert.equal(await get("/metrics", await of(mesh)), "200 up 1\n");
-  assert.match(await get("/other", await of(mesh)), /^404 /);
+  assert.equal(await get("/metrics", await pemOf(mesh)), "200 up 1\n");
+  assert.match(await get("/other", await pemOf(mesh)), /^404 /);
   assert.equal(await get("/metrics", {}), "refused");
-  assert.equal(await get("/metrics", await of(other)), "refused");
+  assert.equal(await get("/metrics", await pemOf(other)), "refused");
   await endpoint.close();
-  assert.equal(await get("/metrics", await of(mesh)), "refused");
+  assert.equal(await get("/metrics", await pemOf(mesh)), "refused");
   mesh.close();
   other.close();
 });

@@ -7,10 +7,10 @@ import { textMapAt } from "./tree.ts";
 
 /** Renders a template that users have added. Throws a user error with the template's name. */
 export function customTemplate(name: string, text: string, input: TemplateInput): InjectedPod {
-  const failed = (what: string, cause?: unknown): Error =>
+  const failed = (fault: string, cause?: unknown): Error =>
     userError(
       "template-failed",
-      `the template "${name}" of the injection's configuration ${what}`,
+      `the template "${name}" of the injection's configuration ${fault}`,
       cause === undefined ? {} : { cause },
     );
   let value: unknown;

@@ -126,7 +126,7 @@ export function restoreProbes(pod: Pod, text: string | undefined): Pod {
   };
 }
 
-/** Anybody may have written a variable. */
+/** The variable's text is not trusted, because a user may have written it. */
 function readProbers(text: string | undefined): Readonly<Record<string, Prober>> | undefined {
   if (text === undefined) return undefined;
   try {

@@ -84,7 +84,7 @@ interface RelayedEvent {
   readonly type: string;
   readonly object: {
     readonly metadata: { readonly name?: string; readonly resourceVersion: string };
-    readonly spec?: { readonly of: string };
+    readonly spec?: { readonly owner: string };
   };
 }
 
@@ -144,11 +144,11 @@ test("a watcher sees replacement objects, not the server's objects meanwhile, an
     kind: "VirtualService",
     plural: "virtualservices",
   } as unknown as OverlaidObject["kind"];
-  const route = (name: string, resourceVersion: string, of: string): UntypedObject & { spec: object } => ({
+  const route = (name: string, resourceVersion: string, owner: string): UntypedObject & { spec: object } => ({
     apiVersion: "networking.istio.io/v1",
     kind: "VirtualService",
     metadata: { name, namespace: "shop", uid: name, resourceVersion },
-    spec: { of },
+    spec: { owner },
   });
   const events: RelayedEvent[] = [];
   try {
@@ -172,7 +172,7 @@ test("a watcher sees replacement objects, not the server's objects meanwhile, an
         .splice(0)
         .map(
           ({ type, object }) =>
-            `${type} ${object.metadata.name ?? ""} ${object.spec?.of ?? object.metadata.resourceVersion}`,
+            `${type} ${object.metadata.name ?? ""} ${object.spec?.owner ?? object.metadata.resourceVersion}`,
         );
     };
     routes.tell({ type: "ADDED", object: route("a", "8", "theirs") });

@@ -121,7 +121,7 @@ class LibuvPath implements BytePath {
 
   listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener> {
     const server = this.#binding.newServer();
-    const what =
+    const operation =
       "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
     server.onconnection = (connectStatus, handle) => {
       if (connectStatus === 0) accept(new HandleStream(this.#binding, tcpBacking(handle)));
@@ -133,7 +133,7 @@ class LibuvPath implements BytePath {
       status = this.#bind(server, options);
     } catch (error) {
       server.close();
-      return Promise.reject(networkError(what, error));
+      return Promise.reject(networkError(operation, error));
     }
     // Accepted sockets inherit the option.
     if (status === 0) server.setNoDelay(true);
@@ -142,7 +142,7 @@ class LibuvPath implements BytePath {
     if (status === 0) status = server.getsockname(out);
     if (status !== 0) {
       server.close();
-      return Promise.reject(uvError(what, status));
+      return Promise.reject(uvError(operation, status));
     }
     const address = { address: out.address ?? "", port: out.port ?? 0 };
     let open = true;
@@ -153,7 +153,7 @@ class LibuvPath implements BytePath {
     if (!held) return Promise.resolve({ address, close });
     const begin = async (): Promise<void> => {
       const begun = open ? server.listen(backlogOf(options)) : 0;
-      if (begun !== 0) throw uvError(what, begun);
+      if (begun !== 0) throw uvError(operation, begun);
       await Promise.resolve();
     };
     return Promise.resolve({ address, close, begin });
@@ -272,9 +272,9 @@ class NodePath implements BytePath {
       const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) =>
         accept(new SocketStream(socket)),
       );
-      const what =
+      const operation =
         "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
-      server.once("error", (error) => reject(networkError(what, error)));
+      server.once("error", (error) => reject(networkError(operation, error)));
       const done = (): void => {
         const bound = server.address();
         const address =

@@ -438,8 +438,8 @@ export class HandleStream implements ByteStream {
     return { address: unmapIp(out.address), port: out.port ?? 0 };
   }
 
-  #fail(what: string, status: number): void {
-    this.#close(uvError(`${what} ${this.remote.address}:${this.remote.port}`, status), false);
+  #fail(operation: string, status: number): void {
+    this.#close(uvError(`${operation} ${this.remote.address}:${this.remote.port}`, status), false);
   }
 
   /** Reads the state through a call, because the compiler would otherwise assume that a callback has not changed it. */

@@ -93,8 +93,8 @@ export function lastErrorName(): string {
 }
 
 /** Returns the result, or throws the error of libc. `what` names the call in the message: `setns`. */
-export function check(what: string, result: number | bigint): number {
-  if (result < 0) throw systemError(what, lastErrorName());
+export function check(operation: string, result: number | bigint): number {
+  if (result < 0) throw systemError(operation, lastErrorName());
   return Number(result);
 }
 

@@ -256,8 +256,8 @@ function bindTo(fd: number, address: string, port: number): void {
   if (libc().bind(fd, bytes, bytes.length) < 0) throw systemError(`bind to ${address}:${port}`, lastErrorName());
 }
 
-function closedAfter(fd: number, what: string): Error {
-  const error = systemError(what, lastErrorName());
+function closedAfter(fd: number, operation: string): Error {
+  const error = systemError(operation, lastErrorName());
   libc().close(fd);
   return error;
 }

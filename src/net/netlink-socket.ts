@@ -56,7 +56,7 @@ export class NetlinkSocket implements Disposable {
   }
 
   /** Sends a dump request and returns the payloads of all parts. */
-  dump(what: string, request: Buffer): Buffer[] {
+  dump(operation: string, request: Buffer): Buffer[] {
     const sequence = this.number(request);
     this.send([request]);
     const found: Buffer[] = [];
@@ -64,7 +64,7 @@ export class NetlinkSocket implements Disposable {
       for (const reply of this.receive()) {
         if (reply.sequence !== sequence) continue;
         if (reply.type === netlinkTypes.done) return found;
-        if (reply.type === netlinkTypes.error) throw systemError(what, replyError(reply) ?? "EINVAL");
+        if (reply.type === netlinkTypes.error) throw systemError(operation, replyError(reply) ?? "EINVAL");
         found.push(reply.payload);
       }
     }

@@ -38,9 +38,9 @@ const userCodes: Readonly<Record<string, readonly [code: ErrorCode, hint: string
  * The error for an errno (`ECONNREFUSED`), which is its reason. `what` describes the attempt, such as `connect to
  * 10.0.0.1:80`.
  */
-export function systemError(what: string, name: string, cause?: unknown): SerinError {
+export function systemError(operation: string, name: string, cause?: unknown): SerinError {
   const options = { reason: name, ...(cause === undefined ? {} : { cause }) };
-  const message = `${what}: ${name}`;
+  const message = `${operation}: ${name}`;
   const transientCode = transientCodes[name];
   if (transientCode !== undefined) return transientError(transientCode, message, options);
   const [code, hint] = userCodes[name] ?? [];
@@ -49,8 +49,8 @@ export function systemError(what: string, name: string, cause?: unknown): SerinE
 }
 
 /** Like {@link systemError}, for libuv's negative numbers. */
-export function uvError(what: string, status: number): SerinError {
-  return systemError(what, uvErrorName(status));
+export function uvError(operation: string, status: number): SerinError {
+  return systemError(operation, uvErrorName(status));
 }
 
 function uvErrorName(status: number): string {
@@ -63,14 +63,15 @@ function uvErrorName(status: number): string {
 }
 
 /** Converts any error of node's sockets, TLS or a system call. Only this function knows their codes. */
-export function networkError(what: string, thrown: unknown): SerinError {
+export function networkError(operation: string, thrown: unknown): SerinError {
   if (thrown instanceof SerinError) return thrown;
   const code = codeOf(thrown);
-  if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) return systemError(what, code, thrown);
+  if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) return systemError(operation, code, thrown);
   const text = thrown instanceof Error ? thrown.message : String(thrown);
-  if (code === "ABORT_ERR") return transientError("aborted", `${what}: aborted`, { cause: thrown });
-  if (code !== undefined) return transientError(codeOfNode(code), `${what}: ${text}`, { cause: thrown, reason: code });
-  return transientError("network-failure", `${what}: ${text}`, { cause: thrown });
+  if (code === "ABORT_ERR") return transientError("aborted", `${operation}: aborted`, { cause: thrown });
+  if (code !== undefined)
+    return transientError(codeOfNode(code), `${operation}: ${text}`, { cause: thrown, reason: code });
+  return transientError("network-failure", `${operation}: ${text}`, { cause: thrown });
 }
 
 function codeOf(thrown: unknown): string | undefined {

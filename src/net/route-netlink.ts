@@ -35,7 +35,7 @@ import { systemError } from "./node-error.ts";
  */
 export class RouteNetlink implements Disposable {
   readonly #socket: NetlinkSocket;
-  #batch: { what: string; message: Buffer }[] | undefined;
+  #batch: { operation: string; message: Buffer }[] | undefined;
 
   constructor(namespaceFd?: number) {
     this.#socket = new NetlinkSocket("route", namespaceFd);
@@ -118,27 +118,27 @@ export class RouteNetlink implements Disposable {
     this.close();
   }
 
-  #do(what: string, message: Buffer): void {
-    if (this.#batch === undefined) this.#send([{ what, message }]);
-    else this.#batch.push({ what, message });
+  #do(operation: string, message: Buffer): void {
+    if (this.#batch === undefined) this.#send([{ operation, message }]);
+    else this.#batch.push({ operation, message });
   }
 
-  #send(entries: readonly { readonly what: string; readonly message: Buffer }[]): void {
+  #send(entries: readonly { readonly operation: string; readonly message: Buffer }[]): void {
     if (entries.length === 0) return;
     const waiting = new Map<number, string>();
-    for (const { what, message } of entries) {
+    for (const { operation, message } of entries) {
       message.writeUInt16LE(message.readUInt16LE(6) | netlinkFlags.acknowledge, 6);
-      waiting.set(this.#socket.number(message), what);
+      waiting.set(this.#socket.number(message), operation);
     }
     this.#socket.send(entries.map((entry) => entry.message));
     let fault: Error | undefined;
     while (waiting.size > 0) {
       for (const reply of this.#socket.receive()) {
-        const what = waiting.get(reply.sequence);
-        if (what === undefined || reply.type !== netlinkTypes.error) continue;
+        const operation = waiting.get(reply.sequence);
+        if (operation === undefined || reply.type !== netlinkTypes.error) continue;
         waiting.delete(reply.sequence);
         const name = replyError(reply);
-        if (name !== undefined) fault ??= systemError(what, name);
+        if (name !== undefined) fault ??= systemError(operation, name);
       }
     }
     if (fault !== undefined) throw fault;

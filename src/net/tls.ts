@@ -63,8 +63,8 @@ export async function secureClient(
   context: TlsContext,
   options: SecureClientOptions,
 ): Promise<SecureStream> {
-  const what = `TLS with ${stream.remote.address}:${stream.remote.port}`;
-  refuseClosed(stream, what);
+  const title = `TLS with ${stream.remote.address}:${stream.remote.port}`;
+  refuseClosed(stream, title);
   const transport = takeTransport(stream);
   const { verify } = options;
   const settings: ConnectionOptions = {
@@ -82,22 +82,22 @@ export async function secureClient(
     transport,
     secured,
     "secureConnect",
-    what,
+    title,
     { timeoutMs: options.timeoutMs, guard, peer: "server" },
     (identity, certificate) => {
       const reason =
         (certificate === undefined ? undefined : guard?.refuse(certificate, "server")) ?? options.refuse?.(certificate);
-      if (reason !== undefined) return transientError("peer-identity", `${what}: ${reason}`);
+      if (reason !== undefined) return transientError("peer-identity", `${title}: ${reason}`);
       if (options.alpn.length > 0 && options.alpnOptional !== true && !secured.alpnProtocol)
         return transientError(
           "tls-failed",
-          `${what}: the server accepts none of the protocols ${options.alpn.join(", ")}`,
+          `${title}: the server accepts none of the protocols ${options.alpn.join(", ")}`,
         );
       if (verify.by !== "identities" || verify.identities.length === 0) return undefined;
       if (verify.identities.includes(identity)) return undefined;
       return transientError(
         "peer-identity",
-        `${what}: the server is ${identity === "" ? "unidentified" : identity}, expected ${verify.identities.join(" or ")}`,
+        `${title}: the server is ${identity === "" ? "unidentified" : identity}, expected ${verify.identities.join(" or ")}`,
       );
     },
   );
@@ -112,12 +112,12 @@ export async function secureServer(
   source: TlsContextSource,
   options: SecureServerOptions,
 ): Promise<SecureStream> {
-  const what = `TLS from ${stream.remote.address}:${stream.remote.port}`;
+  const title = `TLS from ${stream.remote.address}:${stream.remote.port}`;
   const context = await contextOrClose(stream, source);
   const wantsCertificate = options.clientCertificate !== "none";
   const judges = wantsCertificate && options.clientCertificate !== "any";
   const alertOf = judges && options.alerts === true ? (await import("./tls-alert.ts")).refusalAlert : undefined;
-  refuseClosed(stream, what);
+  refuseClosed(stream, title);
   const transport = takeTransport(stream);
   if (options.received !== undefined && options.received.length > 0) transport.socket.unshift(options.received);
   const secured = new TLSSocket(transport.socket, {
@@ -141,19 +141,19 @@ export async function secureServer(
     transport,
     secured,
     "secure",
-    what,
+    title,
     { timeoutMs: options.timeoutMs, guard, peer: "client", alert },
     (_identity, certificate) => {
       if (options.clientCertificate === "any") return undefined;
       const fault = wantsCertificate ? verifyError(secured) : undefined;
       // OpenSSL reports the same error for a peer without a certificate.
       if (fault !== undefined && (options.clientCertificate === "require" || certificate !== undefined))
-        return networkError(what, fault);
+        return networkError(title, fault);
       const reason =
         wantsCertificate && certificate !== undefined
           ? (guard?.refuse(certificate, "client") ?? options.refuse?.(certificate))
           : undefined;
-      return reason === undefined ? undefined : transientError("peer-identity", `${what}: ${reason}`);
+      return reason === undefined ? undefined : transientError("peer-identity", `${title}: ${reason}`);
     },
   );
 }
@@ -185,10 +185,10 @@ interface Transport {
   readonly secured: (socket: TLSSocket) => ByteStream;
 }
 
-function refuseClosed(stream: ByteStream, what: string): void {
+function refuseClosed(stream: ByteStream, title: string): void {
   const ours = stream instanceof HandleStream || stream instanceof SocketStream;
   if (ours && stream.fd < 0)
-    throw tlsFault(transientError("connection-reset", `${what}: the connection was closed before the handshake`));
+    throw tlsFault(transientError("connection-reset", `${title}: the connection was closed before the handshake`));
 }
 
 function takeTransport(stream: ByteStream): Transport {
@@ -240,7 +240,7 @@ function finish(
   transport: Transport,
   secured: TLSSocket,
   event: "secure" | "secureConnect",
-  what: string,
+  title: string,
   {
     timeoutMs,
     guard,
@@ -262,14 +262,14 @@ function finish(
       reject(error);
     };
     const timer = setTimeout(
-      () => fail(tlsFault(transientError("timeout", `${what}: no handshake in ${timeoutMs} ms`))),
+      () => fail(tlsFault(transientError("timeout", `${title}: no handshake in ${timeoutMs} ms`))),
       timeoutMs,
     );
     const failed = (error: unknown): void =>
-      fail(error instanceof SerinError ? error : tlsFault(networkError(what, error)));
+      fail(error instanceof SerinError ? error : tlsFault(networkError(title, error)));
     secured.once("error", failed);
     const gone = (): void =>
-      fail(tlsFault(transientError("connection-reset", `${what}: the peer closed during the handshake`)));
+      fail(tlsFault(transientError("connection-reset", `${title}: the peer closed during the handshake`)));
     secured.once("close", gone);
     // A socket reports the peer's end only while it flows. No data is decrypted before the handshake ends.
     secured.once("end", gone).resume();
@@ -297,7 +297,7 @@ function finish(
       const stream = Object.assign(transport.secured(secured), details);
       if (guard !== undefined && peerCertificate !== undefined) {
         const watched = guard.admitted(peerCertificate, peer, (reason) =>
-          secured.destroy(transientError("peer-identity", `${what}: ${reason}`)),
+          secured.destroy(transientError("peer-identity", `${title}: ${reason}`)),
         );
         secured.once("close", () => watched[Symbol.dispose]());
       }

@@ -33,10 +33,10 @@ const istioRules = renderOperator(
   .flatMap((role) => (role as unknown as { rules: readonly RuleOfRole[] }).rules);
 const banzaiRules = banzaiOperatorRules("banzai-istio-operator-1-6");
 
-async function eventually(what: string, holds: () => boolean): Promise<void> {
+async function eventually(condition: string, holds: () => boolean): Promise<void> {
   const deadline = Date.now() + 60_000;
   while (!holds()) {
-    assert.ok(Date.now() < deadline, what);
+    assert.ok(Date.now() < deadline, condition);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

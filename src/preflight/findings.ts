@@ -97,13 +97,13 @@ function definitionFinding({
   objects,
   total,
 }: DefinitionChange): Finding[] {
-  const what = `${definition} ${version}${field === undefined ? "" : ` ${field}`} ${detail}`;
+  const subject = `${definition} ${version}${field === undefined ? "" : ` ${field}`} ${detail}`;
   if (refusing.has(type) && total > 0)
     return [
       {
         severity: "blocked",
         area: "definitions",
-        message: `${what}; the next write of ${plural(total, "stored object")} would be refused`,
+        message: `${subject}; the next write of ${plural(total, "stored object")} would be refused`,
         objects,
         total,
         hint: "change these objects first",
@@ -114,7 +114,7 @@ function definitionFinding({
       {
         severity: "warning",
         area: "definitions",
-        message: `${what}: ${plural(total, "stored object")} would lose the field`,
+        message: `${subject}: ${plural(total, "stored object")} would lose the field`,
         objects,
         total,
         hint: "find out what replaces the field, and change these objects first",
@@ -125,7 +125,7 @@ function definitionFinding({
       {
         severity: "warning",
         area: "definitions",
-        message: what,
+        message: subject,
         hint: "look for clients and files that use this version",
       },
     ];

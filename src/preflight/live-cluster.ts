@@ -15,29 +15,15 @@ import {
   secretKind,
   statefulSetKind,
   type ConfigMap,
-  type DaemonSet,
   type Deployment,
-  type Namespace,
-  type Pod,
-  type PodDisruptionBudget,
-  type ReplicaSet,
-  type StatefulSet,
 } from "../api/kubernetes/index.ts";
 import { installedKinds } from "../install/index.ts";
 import { isKubeCode, type KubeClient } from "../kube/index.ts";
 import type { AuthoritySecrets } from "./cluster/trust.ts";
+import type { WorkloadFacts } from "./cluster/workloads.ts";
 
 /** Everything in a cluster that a plan reads. */
-export interface LiveCluster {
-  readonly pods: readonly Pod[];
-  readonly namespaces: readonly Namespace[];
-  readonly deployments: readonly Deployment[];
-  readonly replicaSets: readonly ReplicaSet[];
-  readonly statefulSets: readonly StatefulSet[];
-  readonly daemonSets: readonly DaemonSet[];
-  readonly budgets: readonly PodDisruptionBudget[];
-  readonly gateways: readonly KubernetesObject[];
-  readonly tags: ReadonlyMap<string, string>;
+export interface LiveCluster extends Omit<WorkloadFacts, "connections"> {
   readonly definitions: readonly UntypedObject[];
   /** Objects of the mesh's own kinds, by the name of their definition. */
   readonly stored: ReadonlyMap<string, readonly UntypedObject[]>;

@@ -1,7 +1,7 @@
 type DatePart = (seconds: number) => number;
 
-function part(of: (date: Date) => number): DatePart {
-  return (seconds) => of(new Date(Math.floor(seconds) * 1000));
+function part(partOf: (date: Date) => number): DatePart {
+  return (seconds) => partOf(new Date(Math.floor(seconds) * 1000));
 }
 
 const dayMs = 86_400_000;

@@ -115,10 +115,15 @@ function texts({ args }: Call): string[] {
   return args.flatMap((part) => (part.type === "string" ? [part.value] : []));
 }
 
-function overWindows(context: CallContext, range: Expression, of: RangeFunction, keepsName = false): Sample[] {
+function overWindows(
+  context: CallContext,
+  range: Expression,
+  rangeFunction: RangeFunction,
+  keepsName = false,
+): Sample[] {
   const samples: Sample[] = [];
   for (const window of context.windows(range)) {
-    const value = of(window);
+    const value = rangeFunction(window);
     if (value !== undefined) samples.push({ labels: keepsName ? window.labels : withoutName(window.labels), value });
   }
   return samples;
@@ -157,11 +162,11 @@ function round(call: Call, context: CallContext): Sample[] {
 }
 
 function timestamp(call: Call, context: CallContext): Sample[] {
-  const of = argument(call, 0);
+  const valueExpression = argument(call, 0);
   const samples =
-    of.type === "selector"
-      ? context.sampleTimes(of)
-      : context.vector(of).map(({ labels }) => ({ labels, value: context.timeMs / 1000 }));
+    valueExpression.type === "selector"
+      ? context.sampleTimes(valueExpression)
+      : context.vector(valueExpression).map(({ labels }) => ({ labels, value: context.timeMs / 1000 }));
   return samples.map(({ labels, value }) => ({ labels: withoutName(labels), value }));
 }
 

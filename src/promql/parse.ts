@@ -50,10 +50,10 @@ class QueryReader {
       .slice(from, Math.max(to, from + 1))
       .trim()
       .slice(0, 40);
-    const what = reason ?? (found === "" ? "unexpected end of input" : `unexpected "${found}"`);
+    const problem = reason ?? (found === "" ? "unexpected end of input" : `unexpected "${found}"`);
     return userError(
       "bad-query",
-      `parse error at line ${before.length}, character ${(before.at(-1) ?? "").length + 1}: ${what}`,
+      `parse error at line ${before.length}, character ${(before.at(-1) ?? "").length + 1}: ${problem}`,
     );
   }
 

@@ -339,7 +339,7 @@ export class DataPath implements Serving {
         random,
         newRequestId,
         ownMetadata: ownMetadata(nodeId(settings), sourceLabels(settings, identity), settings.podName, settings.labels),
-        onTrouble: (what, error) => log.error(what, { error: messageOf(error) }),
+        onTrouble: (message, error) => log.error(message, { error: messageOf(error) }),
         observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
         observeStream: (listener, http, record) => observer.stream(listener, http, record),
         observeTcp: (listener, chain) => observer.tcp(listener, chain),

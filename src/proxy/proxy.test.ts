@@ -191,17 +191,18 @@ test("on-demand virtual hosts form a table, and disappear when they are removed"
   assert.equal(await mesh.isReady(), false, "its hosts are missing");
   ads.push(typeUrls.virtualHost, { ...host("one", "one.test", "a"), ...host("two", "two.test", "a") } as never);
   await mesh.ready();
-  const of = async (name: string): Promise<string> => (await fetchOnce(port, "/", { headers: { host: name } })).body;
-  assert.deepEqual([await of("one.test"), await of("two.test")], ["a", "a"]);
+  const bodyFor = async (name: string): Promise<string> =>
+    (await fetchOnce(port, "/", { headers: { host: name } })).body;
+  assert.deepEqual([await bodyFor("one.test"), await bodyFor("two.test")], ["a", "a"]);
   let from = ads.acknowledgements.length;
   ads.push(typeUrls.virtualHost, host("two", "two.test", "b") as never);
   assert.equal((await ads.acknowledged(typeUrls.virtualHost, from)).error, undefined);
-  assert.deepEqual([await of("one.test"), await of("two.test")], ["a", "b"]);
+  assert.deepEqual([await bodyFor("one.test"), await bodyFor("two.test")], ["a", "b"]);
   from = ads.acknowledgements.length;
   ads.push(typeUrls.virtualHost, {}, ["http.80/one"]);
   await ads.acknowledged(typeUrls.virtualHost, from);
   assert.deepEqual(
-    [(await fetchOnce(port, "/", { headers: { host: "one.test" } })).status, await of("two.test")],
+    [(await fetchOnce(port, "/", { headers: { host: "one.test" } })).status, await bodyFor("two.test")],
     [404, "b"],
   );
   from = ads.acknowledgements.length;

@@ -89,8 +89,8 @@ export class DerReader {
   }
 }
 
-function malformed(what: string): Error {
-  return userError("bad-der", `has ${what}`);
+function malformed(fault: string): Error {
+  return userError("bad-der", `has ${fault}`);
 }
 
 export function derElement(tag: number, ...contents: readonly Uint8Array[]): Buffer {

@@ -37,9 +37,9 @@ export function extendedKeyUsage(...uses: readonly ("server" | "client")[]): Buf
 }
 
 /** `pathLength` is the number of authorities that may be below this one. Undefined: any number. */
-export function basicConstraints(of: "authority" | "leaf", pathLength?: number): Buffer {
+export function basicConstraints(role: "authority" | "leaf", pathLength?: number): Buffer {
   const limit = pathLength === undefined ? [] : [derElement(derTags.integer, Buffer.from([pathLength]))];
-  return extension(extensionIds.basicConstraints, true, of === "leaf" ? derSequence() : derSequence(truth, ...limit));
+  return extension(extensionIds.basicConstraints, true, role === "leaf" ? derSequence() : derSequence(truth, ...limit));
 }
 
 export function subjectKeyIdentifier(identifier: Buffer): Buffer {

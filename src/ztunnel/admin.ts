@@ -47,7 +47,7 @@ export function connectionsDump(connections: readonly ConnectionEntry[], nowMs: 
 }
 
 function podDump({ state, info, connections }: PodEntry): unknown {
-  const of = (direction: "inbound" | "outbound") =>
+  const connectionsOf = (direction: "inbound" | "outbound") =>
     connections
       .filter((connection) => connection.direction === direction)
       .map(({ source, destination, hboneTarget, protocol }) => ({
@@ -58,7 +58,7 @@ function podDump({ state, info, connections }: PodEntry): unknown {
       }));
   return {
     state: state === "serving" ? "Up" : "Draining",
-    connections: { inbound: of("inbound"), outbound: of("outbound") },
+    connections: { inbound: connectionsOf("inbound"), outbound: connectionsOf("outbound") },
     info,
   };
 }

@@ -9,7 +9,8 @@ import { untilLine } from "../support/until-line.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
 const samples = join(root, "samples/canary");
-const of = (...names: readonly string[]): string => names.map((name) => `-f ${join(samples, name)}.yaml`).join(" ");
+const fileFlags = (...names: readonly string[]): string =>
+  names.map((name) => `-f ${join(samples, name)}.yaml`).join(" ");
 const [kubectl] = kubectls().slice(-1);
 assert.ok(kubectl);
 const guide = new Walkthrough("canary-targets", kubectl);
@@ -45,11 +46,11 @@ before(async () => {
   );
   await Promise.all([
     ok(`kubectl apply -n client -f ${join(root, "samples/curl/curl.yaml")}`),
-    ok(`kubectl apply -n shop ${of("web")}`),
-    ok(`kubectl apply -n parts ${of("nginx-service", "nginx-v1", "nginx-v2", "nginx-destination-rule")}`),
-    ok(`kubectl apply -n duo ${of("nginx-service", "nginx-v1", "nginx-v2")}`),
-    ok(`kubectl apply -n front ${of("nginx-service", "nginx-v1")}`),
-    ok(`kubectl apply -n front-next ${of("nginx-service", "nginx-v2")}`),
+    ok(`kubectl apply -n shop ${fileFlags("web")}`),
+    ok(`kubectl apply -n parts ${fileFlags("nginx-service", "nginx-v1", "nginx-v2", "nginx-destination-rule")}`),
+    ok(`kubectl apply -n duo ${fileFlags("nginx-service", "nginx-v1", "nginx-v2")}`),
+    ok(`kubectl apply -n front ${fileFlags("nginx-service", "nginx-v1")}`),
+    ok(`kubectl apply -n front-next ${fileFlags("nginx-service", "nginx-v2")}`),
   ]);
   await ok(
     "for name in client shop parts duo front front-next; do kubectl wait -n $name --for=condition=Available deployment --all --timeout=110s; done",
@@ -65,12 +66,12 @@ after(async () => {
 async function untilStatusLine(
   namespace: string,
   name: string,
-  what: string,
+  condition: string,
   accepts: (line: string) => boolean,
 ): Promise<void> {
   const command = ["kubectl", "get", "canary", "-n", namespace, name, "-o"];
   const line = 'jsonpath={.status.phase}: {.status.message}{"\\n"}';
-  await untilLine(guide.lab, { what, command: [...command, line], timeoutMs: patientMs }, accepts).catch(
+  await untilLine(guide.lab, { condition, command: [...command, line], timeoutMs: patientMs }, accepts).catch(
     async (error: unknown) => {
       throw new Error(`${String(error)}\n${await ok(`kubectl get canary -n ${namespace} ${name} -o yaml`)}`);
     },
@@ -100,11 +101,11 @@ async function versions(url: string, count: number, options = ""): Promise<Recor
 step(
   "a Deployment is held, and routes distinguish it before it has a canary pod; in an ambient namespace it needs a waypoint",
   async () => {
-    await ok(`kubectl apply -n shop ${of("deployment-canary")}`);
+    await ok(`kubectl apply -n shop ${fileFlags("deployment-canary")}`);
     await reaches("shop", "web", "Watching");
     assert.equal(await ok("kubectl get deployment -n shop web -o jsonpath={.spec.paused}"), "true");
     await ok("kubectl create namespace bare && kubectl label namespace bare istio.io/dataplane-mode=ambient");
-    await ok(`kubectl apply -n bare ${of("web", "deployment-canary")}`);
+    await ok(`kubectl apply -n bare ${fileFlags("web", "deployment-canary")}`);
     await untilStatusLine("bare", "web", "the missing waypoint is said", (line) =>
       /Stuck: .*Service bare\/web is in ambient and has no waypoint/.test(line),
     );
@@ -118,9 +119,9 @@ step("all targets move from the old version to the new one, and no request fails
   await Promise.all(loads.map(async (load) => await load.more(20)));
   await ok("kubectl set image -n shop deployment/web web=quay.io/shardul/nginx:v2");
   await Promise.all([
-    ok(`kubectl apply -n parts ${of("virtual-service-canary")}`),
-    ok(`kubectl apply -n duo ${of("services-canary")}`),
-    ok(`kubectl apply -n front ${of("namespaces-canary")}`),
+    ok(`kubectl apply -n parts ${fileFlags("virtual-service-canary")}`),
+    ok(`kubectl apply -n duo ${fileFlags("services-canary")}`),
+    ok(`kubectl apply -n front ${fileFlags("namespaces-canary")}`),
   ]);
   await untilStatusLine("duo", "nginx", "two Services wait for an approval", (line) => /waits for approval/.test(line));
   const cookie = (

@@ -64,12 +64,12 @@ name: ${name}
 nodes: [{role: control-plane}, {role: worker}, {role: worker}]
 `;
 
-async function eventually<Result>(what: string, look: () => Promise<Result | undefined>): Promise<Result> {
+async function eventually<Result>(condition: string, look: () => Promise<Result | undefined>): Promise<Result> {
   const deadline = Date.now() + waitMs;
   for (;;) {
     const found = await look().catch(() => undefined);
     if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(`not within ${waitMs} ms: ${what}`);
+    if (Date.now() > deadline) throw new Error(`not within ${waitMs} ms: ${condition}`);
     await systemClock.sleep(50);
   }
 }

@@ -182,8 +182,8 @@ function extensions(kubectl: Kubectl): void {
   /** The values of a response header, in the order in which the proxies added them. */
   const values = (answer: string, name: string): string[] =>
     [...answer.matchAll(new RegExp(`^${name}: (.*?)\\r?$`, "gim"))].map(([, value = ""]) => value);
-  const answers = async (what: string, path: string, is: (answer: string) => boolean): Promise<string> =>
-    await eventually(what, async () => {
+  const answers = async (condition: string, path: string, is: (answer: string) => boolean): Promise<string> =>
+    await eventually(condition, async () => {
       const answer = await get(path);
       return is(answer) && answer;
     });

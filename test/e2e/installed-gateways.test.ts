@@ -133,7 +133,7 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
     await untilLine(
       guide.lab,
       {
-        what: "the upgrade has ended",
+        condition: "the upgrade has ended",
         command: ["kubectl", "get", "meshupgrade", "to-1-18-1", "-o", `jsonpath=${statusText}`],
         timeoutMs: upgradeTimeoutMs,
       },

@@ -224,9 +224,9 @@ function meshParts(kubectl: Kubectl): void {
           .split("\n")
           .filter((line) => line.includes(" default") || line.includes(" next"))
           .sort();
-      const ownedBy = async (what: string, count: number, revision: string): Promise<void> =>
+      const ownedBy = async (condition: string, count: number, revision: string): Promise<void> =>
         void (await eventually(
-          what,
+          condition,
           async () => (await owners()).filter((line) => line.endsWith(` ${revision}`)).length === count,
         ));
       await ok(

@@ -47,8 +47,8 @@ async function statusOf(name: string): Promise<Status | null | undefined> {
   return (JSON.parse(output) as { status?: Status }).status ?? {};
 }
 
-async function becomes(name: string, what: string, is: (status: Status) => boolean): Promise<Status> {
-  return await eventually(`canary ${name} ${what}`, async () => {
+async function becomes(name: string, condition: string, is: (status: Status) => boolean): Promise<Status> {
+  return await eventually(`canary ${name} ${condition}`, async () => {
     const status = await statusOf(name);
     return status !== undefined && status !== null && is(status) ? status : undefined;
   });
@@ -72,11 +72,11 @@ function someOf<One>(all: readonly One[]): One | undefined {
   return all[Math.floor(random() * all.length)];
 }
 
-function kill(role: string, what: string): string {
+function kill(role: string, title: string): string {
   const one = someOf(lab.ofRole(role));
-  if (one === undefined) return `no ${what} runs`;
+  if (one === undefined) return `no ${title} runs`;
   process.kill(one.pid, "SIGKILL");
-  return `${what} ${one.pid} killed`;
+  return `${title} ${one.pid} killed`;
 }
 
 async function stop(): Promise<string> {

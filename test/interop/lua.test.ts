@@ -99,8 +99,8 @@ async function outcome(port: number, { method = "GET", path = "/", body, headers
 }
 
 async function serinOutcome(one: LuaCase, upstreamPort: number): Promise<string> {
-  const clusters: { of?: Harness } = {};
-  const callCluster = clusterCaller((name) => clusters.of?.clusters.get(name));
+  const clusters: { current?: Harness } = {};
+  const callCluster = clusterCaller((name) => clusters.current?.clusters.get(name));
   const scripts = new LuaScripts({ clock: systemClock, callCluster, log: silentLogger });
   const notes = new ConfigNotes(() => undefined, { ...standaloneServices(), callCluster, scripts });
   const manager = fromJson(
@@ -110,7 +110,7 @@ async function serinOutcome(one: LuaCase, upstreamPort: number): Promise<string>
   );
   const { filters } = compileHttpFilters(manager.httpFilters, "http.case.", "case", notes);
   await using harness = await Harness.start({ filters, filtersIdle: false });
-  clusters.of = harness;
+  clusters.current = harness;
   harness.cluster("upstream", [upstreamPort]);
   harness.table = tableOf(route(forwardTo("upstream")));
   return await outcome(harness.port, one);

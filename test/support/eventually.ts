@@ -8,7 +8,7 @@ const longestRestMs = 500;
  * pause is twice as long as the question took, because polling takes processor time from the awaited work.
  */
 export async function eventually<Value>(
-  what: string,
+  condition: string,
   look: () => Value | Promise<Value>,
   timeoutMs = 90_000,
 ): Promise<Exclude<Value, undefined | false>> {
@@ -17,7 +17,7 @@ export async function eventually<Value>(
     const begunMs = performance.now();
     const answer = await look();
     if (answer !== undefined && answer !== false) return answer as Exclude<Value, undefined | false>;
-    assert.ok(Date.now() < deadline, `${what}: not so after ${timeoutMs / 1_000} s`);
+    assert.ok(Date.now() < deadline, `${condition}: not so after ${timeoutMs / 1_000} s`);
     const restMs = Math.min(longestRestMs, Math.max(shortestRestMs, 2 * (performance.now() - begunMs)));
     await new Promise((resolve) => setTimeout(resolve, restMs));
   }

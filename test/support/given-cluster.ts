@@ -1,11 +1,10 @@
 // An existing cluster, like the one of a guide's reader: SERIN_TEST_KUBECONFIG names its kubeconfig. The guide's
 // commands run on the test's machine, against that cluster.
-import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { LabCluster, outcome, serin, type Ran, type RunOptions } from "./lab-cluster.ts";
+import { LabCluster, ProgramRunner, serin, type Ran, type RunOptions, type SpawnOptions } from "./lab-cluster.ts";
 
 /** The interface that guides need of a cluster, a lab or a given one. */
 export type GuideCluster = Pick<
@@ -50,10 +49,7 @@ export function guideCluster(name: string, given: GivenFacts | undefined): Guide
   return given === undefined ? new LabCluster(name) : new GivenCluster(name, given);
 }
 
-/** The time in which a guide's command ends at the latest. */
-const timeoutMs = 400_000;
-
-export class GivenCluster implements GuideCluster {
+export class GivenCluster extends ProgramRunner implements GuideCluster {
   readonly name: string;
   readonly directory: string;
   readonly serin = serin;
@@ -62,6 +58,7 @@ export class GivenCluster implements GuideCluster {
   readonly #env: NodeJS.ProcessEnv;
 
   constructor(name: string, facts: GivenFacts) {
+    super();
     this.name = name;
     this.#facts = facts;
     this.#home = mkdtempSync(join(tmpdir(), "serin-given-"));
@@ -94,22 +91,7 @@ export class GivenCluster implements GuideCluster {
     return Promise.resolve();
   }
 
-  async run(command: readonly string[], { input, timeoutMs: limitMs = timeoutMs, env }: RunOptions = {}): Promise<Ran> {
-    const child = this.spawn(command, { env, input: input !== undefined });
-    child.stdin?.end(input);
-    return await outcome(child, limitMs);
-  }
-
-  async ok(command: readonly string[], input?: string): Promise<string> {
-    const { code, output } = await this.run(command, input === undefined ? {} : { input });
-    assert.equal(code, 0, `${command.join(" ")}\n${output}`);
-    return output;
-  }
-
-  spawn(
-    command: readonly string[],
-    { env, input = false }: { readonly env?: NodeJS.ProcessEnv | undefined; readonly input?: boolean } = {},
-  ): ChildProcess {
+  spawn(command: readonly string[], { env, input = false }: SpawnOptions = {}): ChildProcess {
     const [program = "", ...args] = command;
     return spawn(program, args, {
       cwd: this.directory,

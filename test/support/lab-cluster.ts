@@ -33,7 +33,32 @@ export interface LabClusterOptions {
 /** Longer than a cluster's own limits, and than the limits that tests give to kubectl. */
 const defaultTimeoutMs = 400_000;
 
-export class LabCluster {
+export interface SpawnOptions {
+  readonly env?: NodeJS.ProcessEnv | undefined;
+  /** Whether standard input stays open. */
+  readonly input?: boolean;
+}
+
+/** Runs programs on the test's machine, outside of a cluster. */
+export abstract class ProgramRunner {
+  abstract spawn(command: readonly string[], options?: SpawnOptions): ChildProcess;
+
+  /** Runs a program to its end. */
+  async run(command: readonly string[], { input, timeoutMs = defaultTimeoutMs, env }: RunOptions = {}): Promise<Ran> {
+    const child = this.spawn(command, { env, input: input !== undefined });
+    child.stdin?.end(input);
+    return await outcome(child, timeoutMs);
+  }
+
+  /** The output of a program that must succeed. */
+  async ok(command: readonly string[], input?: string): Promise<string> {
+    const { code, output } = await this.run(command, input === undefined ? {} : { input });
+    assert.equal(code, 0, `${command.join(" ")}\n${output}`);
+    return output;
+  }
+}
+
+export class LabCluster extends ProgramRunner {
   readonly name: string;
   /** The directory in which the shell's commands run. */
   readonly directory: string;
@@ -45,6 +70,7 @@ export class LabCluster {
   #hasShell = false;
 
   constructor(name: string, { uid, releaseRoot = process.env["SERIN_LAB_RELEASE"] ?? root }: LabClusterOptions = {}) {
+    super();
     this.name = name;
     this.serin = join(releaseRoot, "bin/serin");
     this.#user = uid === undefined ? undefined : { uid, gid: uid };
@@ -75,25 +101,8 @@ export class LabCluster {
     await this.ok([serin, "release", "add", directory, "--name", this.name]);
   }
 
-  /** Runs a program on the machine, outside of the lab. */
-  async run(command: readonly string[], { input, timeoutMs = defaultTimeoutMs, env }: RunOptions = {}): Promise<Ran> {
-    const child = this.spawn(command, { env, input: input !== undefined });
-    child.stdin?.end(input);
-    return await outcome(child, timeoutMs);
-  }
-
-  /** The output of a program that must succeed. */
-  async ok(command: readonly string[], input?: string): Promise<string> {
-    const { code, output } = await this.run(command, input === undefined ? {} : { input });
-    assert.equal(code, 0, `${command.join(" ")}\n${output}`);
-    return output;
-  }
-
   /** Starts a program on the machine, outside of the lab. With `input`, its standard input stays open. */
-  spawn(
-    command: readonly string[],
-    { env, input = false }: { readonly env?: NodeJS.ProcessEnv | undefined; readonly input?: boolean } = {},
-  ): ChildProcess {
+  spawn(command: readonly string[], { env, input = false }: SpawnOptions = {}): ChildProcess {
     const [program = "", ...args] = command;
     return spawn(program, args, {
       ...this.#user,

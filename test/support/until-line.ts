@@ -7,7 +7,7 @@ import type { LabCluster } from "./lab-cluster.ts";
 
 export interface AwaitedLine {
   /** The awaited state, for the error. */
-  readonly what: string;
+  readonly condition: string;
   /** `kubectl get … -w` without the `-w`. It prints a line for each state of the object. */
   readonly command: readonly string[];
   readonly timeoutMs: number;
@@ -19,7 +19,7 @@ const againMs = 300;
 /** Resolves with the first line that is accepted. Rejects at once if `accepts` throws. */
 export async function untilLine(
   lab: Pick<LabCluster, "spawnInShell">,
-  { what, command, timeoutMs }: AwaitedLine,
+  { condition, command, timeoutMs }: AwaitedLine,
   accepts: (line: string) => boolean,
 ): Promise<string> {
   const limit = AbortSignal.timeout(timeoutMs);
@@ -34,7 +34,7 @@ export async function untilLine(
     }
     await delay(againMs);
   }
-  return assert.fail(`${what}: not so after ${timeoutMs / 1000} s: ${last}`);
+  return assert.fail(`${condition}: not so after ${timeoutMs / 1000} s: ${last}`);
 }
 
 /** Undefined when the watch or the time ended. */

@@ -210,7 +210,7 @@ async function follow<Value extends Canary | MeshUpgrade>(
       writtenAtMs = performance.now();
     }
     if (status !== undefined) {
-      for (const step of stage.toldSteps.takeNew(metadata?.uid ?? "", status.completedSteps)) showStep(stage, step);
+      for (const step of stage.printedSteps.takeNew(metadata?.uid ?? "", status.completedSteps)) showStep(stage, step);
       stage.progress(status.message);
       if (ends.includes(status.phase) || isEnough(status)) return status;
     }

@@ -15,7 +15,7 @@ const sizes = [0, 1, 100, 1024, 5000, 20_000, 65_535, 70_000, 2 ** 31 - 1];
 function actionsOf(input: Buffer): Action[] {
   const actions: Action[] = [];
   for (let at = 1; at + 2 < input.length && actions.length < maxActions; at += 3) {
-    const [what = 0, stream = 0, amount = 0] = input.subarray(at, at + 3);
+    const [action = 0, stream = 0, amount = 0] = input.subarray(at, at + 3);
     const id = stream % 32;
     const end = (stream & 32) !== 0;
     const size = sizes[amount % sizes.length] ?? 0;
@@ -44,7 +44,7 @@ function actionsOf(input: Buffer): Action[] {
         return { does: "noise", bytes };
       },
     ];
-    const make = makers[what % makers.length];
+    const make = makers[action % makers.length];
     if (make !== undefined) actions.push(make());
   }
   return actions;

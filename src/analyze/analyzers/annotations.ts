@@ -191,7 +191,9 @@ function isIstios(name: string): boolean {
 
 function checkAnnotation(resource: Resource, kind: string, name: string, value: string, report: Report): void {
   const path = `metadata.annotations.${name}`;
-  const kinds = Object.entries(annotationsOfKind).flatMap(([of, names]) => (names.includes(name) ? [of] : []));
+  const kinds = Object.entries(annotationsOfKind).flatMap(([annotatedKind, names]) =>
+    names.includes(name) ? [annotatedKind] : [],
+  );
   if (kinds.length === 0) {
     const near = nearestName(name, Object.values(annotationsOfKind).flat());
     // istioctl only checks Services and pods of the cluster. In a file, an unknown name may belong to another release.

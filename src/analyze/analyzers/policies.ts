@@ -38,7 +38,7 @@ function checkTarget({ resource, object: { metadata, spec } }: Policy, inventory
   // A file without the Namespace does not show whether its workloads are in the mesh.
   if (inventory.options.scope === "files" && found.length > 0) return;
   const where = isOfMesh ? "the mesh" : `namespace ${namespace}`;
-  const what =
+  const subject =
     spec.selector === undefined
       ? `there is no workload of the mesh in ${where}`
       : found.length === 0
@@ -48,7 +48,7 @@ function checkTarget({ resource, object: { metadata, spec } }: Policy, inventory
     messageTypes.noMatchingWorkloadsFound,
     resource,
     spec.selector === undefined ? "metadata.namespace" : "spec.selector.matchLabels",
-    `${what}, so the policy protects nothing; ${found.length > 0 ? "add them to the mesh" : "correct the selector, or the policy's namespace"}`,
+    `${subject}, so the policy protects nothing; ${found.length > 0 ? "add them to the mesh" : "correct the selector, or the policy's namespace"}`,
   );
 }
 

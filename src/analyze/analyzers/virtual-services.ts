@@ -88,7 +88,7 @@ function checkDestination(
 ): void {
   const namespace = object.metadata.namespace ?? "";
   const known = findHost(inventory, host, namespace);
-  const what = isMirror ? "mirror host" : "host";
+  const noun = isMirror ? "mirror host" : "host";
   if (known === undefined) {
     const others = namesakes(inventory, host);
     const advice =
@@ -99,7 +99,7 @@ function checkDestination(
       messageTypes.referencedResourceNotFound,
       resource,
       `${path}.host`,
-      `${what} "${host}" does not exist: no Service or ServiceEntry that namespace ${namespace} sees has the name ${fullHost(host, namespace)}, so requests get 503; ${advice}`,
+      `${noun} "${host}" does not exist: no Service or ServiceEntry that namespace ${namespace} sees has the name ${fullHost(host, namespace)}, so requests get 503; ${advice}`,
     );
     return;
   }
@@ -109,7 +109,7 @@ function checkDestination(
       messageTypes.referencedResourceNotFound,
       resource,
       `${path}.port.number`,
-      `${what} "${host}" has no port ${port.number}, so requests get 503; its ports are ${listed(known.ports.map(String))}`,
+      `${noun} "${host}" has no port ${port.number}, so requests get 503; its ports are ${listed(known.ports.map(String))}`,
     );
   } else if (port === undefined && known.ports.length > 1) {
     report(

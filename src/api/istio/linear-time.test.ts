@@ -19,7 +19,7 @@ function within(name: string, wider: string): boolean {
 
 test("the first overlap of each host equals the result of comparing all pairs", () => {
   const random = seededRandom(5);
-  const pick = <Value>(of: readonly Value[]): Value => of[Math.floor(random() * of.length)] as Value;
+  const pick = <Value>(choices: readonly Value[]): Value => choices[Math.floor(random() * choices.length)] as Value;
   for (let round = 0; round < 3000; round += 1) {
     const names = Array.from({ length: 1 + Math.floor(random() * 12) }, () => {
       const labels = Array.from({ length: 1 + Math.floor(random() * 3) }, () => pick(["a", "b", "ab", "ba"]));
@@ -71,8 +71,8 @@ function quickestMs(spec: Record<string, unknown>): number {
   return quickest;
 }
 
-for (const [what, make] of Object.entries(lists))
-  test(`a VirtualService of four times as many ${what} takes less than sixteen times as long`, () => {
+for (const [title, make] of Object.entries(lists))
+  test(`a VirtualService of four times as many ${title} takes less than sixteen times as long`, () => {
     const count = 2000;
     quickestMs(make(count));
     const [once, fourTimes] = [quickestMs(make(count)), quickestMs(make(4 * count))];

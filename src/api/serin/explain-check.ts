@@ -13,9 +13,9 @@ const seconds = (count: number): string => `${count} ${count === 1 ? "second" : 
 const sequential =
   "Frequent looks do not raise the error rate: a release that equals stable fails wrongly in at most 0.1 % of steps.";
 
-function ratesText(what: string, spec: CheckSpec): string[] {
+function ratesText(measure: string, spec: CheckSpec): string[] {
   return [
-    `Compares ${what}, canary against stable over the same window.`,
+    `Compares ${measure}, canary against stable over the same window.`,
     `Fails as soon as the canary is worse than stable beyond chance; without stable traffic, when its rate is above ${percent(spec.maxErrorRate)} beyond chance. ${sequential}`,
     `Passes when the canary has at least ${spec.minSamples} samples and they rule out a worse rate, as far as so many can show it; waits with fewer, and never passes without any.`,
   ];

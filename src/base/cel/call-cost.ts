@@ -134,9 +134,9 @@ export class ValueSizes {
   }
 }
 
-function sum<Item>(items: Iterable<Item>, of: (item: Item) => number): number {
+function sum<Item>(items: Iterable<Item>, costOf: (item: Item) => number): number {
   let total = 1;
-  for (const item of items) total += of(item);
+  for (const item of items) total += costOf(item);
   return total;
 }
 

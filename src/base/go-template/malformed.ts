@@ -1,11 +1,11 @@
 import { userError } from "../errors.ts";
 
 /** The error of a text that is no template. */
-export function malformed(what: string): Error {
-  return userError("template-failed", what);
+export function malformed(fault: string): Error {
+  return userError("template-failed", fault);
 }
 
 /** The error of a template that cannot be rendered. */
-export function failed(what: string, cause?: unknown): Error {
-  return userError("template-failed", what, cause === undefined ? {} : { cause });
+export function failed(fault: string, cause?: unknown): Error {
+  return userError("template-failed", fault, cause === undefined ? {} : { cause });
 }

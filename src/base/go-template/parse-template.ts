@@ -91,9 +91,9 @@ class TemplateParser {
     return { kind, pipeline, body, otherwise };
   }
 
-  #closed(of: string): readonly TemplateNode[] {
+  #closed(keyword: string): readonly TemplateNode[] {
     const { nodes, end } = this.#nodes();
-    if (end !== "end") throw malformed(`"${of}" has no end`);
+    if (end !== "end") throw malformed(`"${keyword}" has no end`);
     return nodes;
   }
 }

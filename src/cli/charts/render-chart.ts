@@ -117,8 +117,8 @@ function kindOf(document: string, source: string): string {
 function inOrder(manifests: readonly Manifest[]): Manifest[] {
   const rank = new Map(installedKinds.map(({ kind }, index) => [kind, index]));
   // Definitions come before everything else. Kinds that need nothing keep the order of the files.
-  const of = ({ kind }: Manifest): number => (kind === definitionKind ? -1 : (rank.get(kind) ?? rank.size));
-  return manifests.toSorted((a, b) => of(a) - of(b));
+  const rankOf = ({ kind }: Manifest): number => (kind === definitionKind ? -1 : (rank.get(kind) ?? rank.size));
+  return manifests.toSorted((a, b) => rankOf(a) - rankOf(b));
 }
 
 /** Merges values like helm: maps field by field, lists as a whole, and null removes a field. */

@@ -29,12 +29,12 @@ export async function readJson<Value>(client: KubeClient, path: string): Promise
   throw refusal(status, `GET ${path}`, reason);
 }
 
-function refusal(status: number, what: string, reason: string): Error {
+function refusal(status: number, object: string, reason: string): Error {
   if (status === 401)
-    return userError("unauthorized", `the API server does not accept the credentials (401, ${what}): ${reason}`, {
+    return userError("unauthorized", `the API server does not accept the credentials (401, ${object}): ${reason}`, {
       hint: "the user of the kubeconfig's context must have a token or a certificate that is still valid: kubectl config view --minify",
     });
-  return userError("api-server", `the API server answered ${status} to ${what}: ${reason}`, {
+  return userError("api-server", `the API server answered ${status} to ${object}: ${reason}`, {
     hint: "kubectl get --raw '/readyz?verbose' shows what the API server lacks",
   });
 }

@@ -28,14 +28,14 @@ const cluster: FakeCluster = {
   ),
 };
 
-async function serin(line: string, of: FakeCluster = cluster): Promise<string> {
-  const context = new FakeContext(of);
+async function serin(line: string, fakeCluster: FakeCluster = cluster): Promise<string> {
+  const context = new FakeContext(fakeCluster);
   await createProgram(context).parseAsync(line.split(" "));
   return context.output;
 }
 
-async function refused(line: string, of?: FakeCluster): Promise<string> {
-  return await serin(line, of).then(() => assert.fail("it was not refused"), describeError);
+async function refused(line: string, fakeCluster?: FakeCluster): Promise<string> {
+  return await serin(line, fakeCluster).then(() => assert.fail("it was not refused"), describeError);
 }
 
 test("the log scopes of a control plane are listed, and one is changed", async () => {

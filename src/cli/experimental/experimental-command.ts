@@ -133,7 +133,7 @@ function askingCommands(parent: Command, context: CliContext): void {
     .option("--all", "read each control plane, not only the first")
     .option("-L, --list", "list the debug pages")
     .action(
-      async (what: string | undefined, flags: DebugFlags) =>
-        await (await import("./internal-debug.ts")).internalDebug(what, flags, context),
+      async (page: string | undefined, flags: DebugFlags) =>
+        await (await import("./internal-debug.ts")).internalDebug(page, flags, context),
     );
 }

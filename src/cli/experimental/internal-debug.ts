@@ -13,8 +13,8 @@ export interface DebugFlags extends CommonFlags, TimeoutFlags {
 const debugPort = 8080;
 
 /** Shows the answer of the first control plane, or of all, for a path below `/debug/`. */
-export async function internalDebug(what: string | undefined, flags: DebugFlags, context: CliContext): Promise<void> {
-  if (what === undefined && flags.list !== true)
+export async function internalDebug(page: string | undefined, flags: DebugFlags, context: CliContext): Promise<void> {
+  if (page === undefined && flags.list !== true)
     throw userError(
       "argument-missing",
       "debug type is required, you can specify --list flag to list supported debug types",
@@ -28,10 +28,10 @@ export async function internalDebug(what: string | undefined, flags: DebugFlags,
       client,
       pilot,
       debugPort,
-      `/debug/${flags.list === true ? "list" : (what ?? "").replace(/^\//, "")}`,
+      `/debug/${flags.list === true ? "list" : (page ?? "").replace(/^\//, "")}`,
     );
     if (text !== undefined) return text;
-    throw userError("argument-invalid", `${pilot.pod} has no debug type "${what ?? "list"}"`, {
+    throw userError("argument-invalid", `${pilot.pod} has no debug type "${page ?? "list"}"`, {
       hint: `list the debug types: ${context.programName} experimental internal-debug --list; name a proxy as in config_dump?proxyID=web-1.shop`,
     });
   };

@@ -128,8 +128,8 @@ export class ImageLayout {
     return value as Descriptor & Named;
   }
 
-  #invalid(file: string, what: string): SerinError {
-    return userError("image-layout-invalid", `${file}: ${what}: this layout of images cannot be used`, {
+  #invalid(file: string, fault: string): SerinError {
+    return userError("image-layout-invalid", `${file}: ${fault}: this layout of images cannot be used`, {
       hint,
     });
   }

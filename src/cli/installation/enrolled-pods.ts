@@ -18,7 +18,7 @@ export async function enrolledPods(client: KubeClient): Promise<string[]> {
   return [
     [ambient, items.filter(isAmbient)] as const,
     ["with a sidecar, which stays in them until they restart", items.filter(hasSidecar)] as const,
-  ].flatMap(([what, pods]) => (pods.length === 0 ? [] : [`${what}: ${byNamespace(pods)}`]));
+  ].flatMap(([title, pods]) => (pods.length === 0 ? [] : [`${title}: ${byNamespace(pods)}`]));
 }
 
 function byNamespace(pods: readonly Pod[]): string {

@@ -77,7 +77,7 @@ test("hubs, tags and names that no image or object can have are refused at their
 test("a file that is no IstioOperator is refused, and an empty one gets a warning instead of a silent default installation", async () => {
   const ofFile = async (text: string): Promise<FakeContext> =>
     await serin("manifest generate --component pilot -f f.yaml", { files: { "f.yaml": text } });
-  const message = (what: string): object => ({ message: `f.yaml: expected an object with fields, got ${what}` });
+  const message = (found: string): object => ({ message: `f.yaml: expected an object with fields, got ${found}` });
   await assert.rejects(ofFile("just text\n"), message("a text or number"));
   await assert.rejects(ofFile("- a\n"), message("a list"));
   await assert.rejects(ofFile("\u0001\u0002"), message("a text or number"));

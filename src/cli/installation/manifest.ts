@@ -90,9 +90,9 @@ async function diff(from: string, to: string, ignore: string, context: CliContex
     const [left, right] = [before.get(name), after.get(name)];
     if (left === right) continue;
     differences += 1;
-    const what = left === undefined ? `only in ${to}` : right === undefined ? `only in ${from}` : "differs";
+    const difference = left === undefined ? `only in ${to}` : right === undefined ? `only in ${from}` : "differs";
     context.out(
-      `\nObject ${name} ${what}${left === undefined || right === undefined ? "" : `:\n\n${lineChanges(left, right)}`}\n`,
+      `\nObject ${name} ${difference}${left === undefined || right === undefined ? "" : `:\n\n${lineChanges(left, right)}`}\n`,
     );
   }
   if (differences > 0)

@@ -40,26 +40,26 @@ export function uninstallCommand(program: Command, context: CliContext): void {
 }
 
 /** An object without the owner's label stays, so that the file of another installation removes nothing. */
-function nothingFor(what: What): string {
+function nothingFor(target: What): string {
   const left = "! There was nothing to remove";
-  if (what === "everything" || what.owner === undefined) return `${left}\n`;
-  return `${left}: no object of revision ${what.revision} was installed from an IstioOperator "${what.owner}". To remove the revision: serin uninstall --revision ${what.revision}\n`;
+  if (target === "everything" || target.owner === undefined) return `${left}\n`;
+  return `${left}: no object of revision ${target.revision} was installed from an IstioOperator "${target.owner}". To remove the revision: serin uninstall --revision ${target.revision}\n`;
 }
 
 type What = { readonly revision: string; readonly owner?: string } | "everything";
 
 async function uninstall(flags: UninstallFlags, context: CliContext): Promise<void> {
-  const what = await whatToRemove(flags, context);
+  const target = await whatToRemove(flags, context);
   const client = await context.connect(flags);
-  if (what === "everything") {
+  if (target === "everything") {
     const enrolled = await enrolledPods(client);
     if (enrolled.length > 0)
       context.err(`! These pods are in the mesh:\n${enrolled.map((line) => `  ${line}\n`).join("")}`);
     await askAboutEverything(client, flags, context);
-  } else await askAboutRevision(client, what.revision, flags, context);
+  } else await askAboutRevision(client, target.revision, flags, context);
   const removed = await context.installer.remove({
     client,
-    what,
+    what: target,
     dryRun: flags.dryRun === true,
     onWait: (text) => context.err(`! ${text}\n`),
     onRemoved: ({ kind = "", metadata }) =>
@@ -68,7 +68,7 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
       ),
   });
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
-  else context.out(removed === 0 ? nothingFor(what) : "✔ Uninstall complete\n");
+  else context.out(removed === 0 ? nothingFor(target) : "✔ Uninstall complete\n");
 }
 
 async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise<What> {
@@ -157,7 +157,7 @@ async function refuseIfNeeded(client: KubeClient, revision: string, context: Cli
 function describe({ tags, namespaces, proxies, gateways, pods }: Dependents): string[] {
   return Object.entries({ tags, namespaces, proxies, gateways, pods })
     .filter(([, names]) => names.length > 0)
-    .map(([what, names]) => `  ${what}: ${listed(names)}`);
+    .map(([title, names]) => `  ${title}: ${listed(names)}`);
 }
 
 function listed(names: readonly string[]): string {

@@ -50,8 +50,11 @@ const cluster: FakeCluster = {
   },
 };
 
-async function run(line: string, of: FakeCluster | undefined = cluster): Promise<{ output: string; errors: string }> {
-  const context = new FakeContext(of);
+async function run(
+  line: string,
+  fakeCluster: FakeCluster | undefined = cluster,
+): Promise<{ output: string; errors: string }> {
+  const context = new FakeContext(fakeCluster);
   await createProgram(context).parseAsync(line.split(" "), { from: "user" });
   return context;
 }

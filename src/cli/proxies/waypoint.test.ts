@@ -29,14 +29,14 @@ const cluster: FakeCluster = {
   },
 };
 
-async function serin(line: string, of: FakeCluster = cluster): Promise<FakeContext> {
-  const context = new FakeContext(of);
+async function serin(line: string, fakeCluster: FakeCluster = cluster): Promise<FakeContext> {
+  const context = new FakeContext(fakeCluster);
   await createProgram(context).parseAsync(["waypoint", ...line.split(" ")]);
   return context;
 }
 
-async function refused(line: string, of?: FakeCluster): Promise<string> {
-  return await serin(line, of).then(() => assert.fail("it was not refused"), describeError);
+async function refused(line: string, fakeCluster?: FakeCluster): Promise<string> {
+  return await serin(line, fakeCluster).then(() => assert.fail("it was not refused"), describeError);
 }
 
 test("a waypoint is generated as istioctl writes it", async () => {

@@ -78,8 +78,8 @@ const cluster: FakeCluster = {
   files: { "dump.json": JSON.stringify(dump) },
 };
 
-async function run(line: string, of: FakeCluster = cluster): Promise<string> {
-  const context = new FakeContext(of);
+async function run(line: string, fakeCluster: FakeCluster = cluster): Promise<string> {
+  const context = new FakeContext(fakeCluster);
   await createProgram(context).parseAsync(["ztunnel-config", ...line.split(" ")], { from: "user" });
   return context.output;
 }

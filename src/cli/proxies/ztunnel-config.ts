@@ -44,14 +44,14 @@ const sections: readonly {
   readonly verb: string;
   readonly aliases: readonly string[];
   readonly text: string;
-  readonly of: Section;
+  readonly tableOf: Section;
   readonly flags: readonly Flag[];
 }[] = [
   {
     verb: "workload",
     aliases: ["workloads", "w"],
     text: "show the workloads that the ztunnel knows",
-    of: workloadSection,
+    tableOf: workloadSection,
     flags: [
       workloadNamespace,
       ["--workload-node <node>", "show only workloads on this node"],
@@ -62,28 +62,28 @@ const sections: readonly {
     verb: "service",
     aliases: ["services", "s", "svc"],
     text: "show the services that the ztunnel knows, with their healthy endpoints",
-    of: serviceSection,
+    tableOf: serviceSection,
     flags: [workloadNamespace, ["--service-namespace <namespace>", "show only services of this namespace"]],
   },
   {
     verb: "policy",
     aliases: ["policies", "p", "pol"],
     text: "show the authorization policies that the ztunnel enforces",
-    of: policySection,
+    tableOf: policySection,
     flags: [workloadNamespace, ["--policy-namespace <namespace>", "show only policies of this namespace"]],
   },
   {
     verb: "certificate",
     aliases: ["certificates", "certs", "cert"],
     text: "show the certificates that the ztunnel holds for its pods",
-    of: certificateSection,
+    tableOf: certificateSection,
     flags: [workloadNamespace],
   },
   {
     verb: "connections",
     aliases: ["cons"],
     text: "show the open connections of the ztunnel",
-    of: connectionSection,
+    tableOf: connectionSection,
     flags: [
       workloadNamespace,
       ["--direction <direction>", "show only inbound or outbound connections"],
@@ -98,7 +98,7 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
     .command("ztunnel-config")
     .alias("zc")
     .description("show the configuration of a ztunnel; without a pod or node, show the first ztunnel that runs");
-  for (const { verb, aliases, text, of, flags: own } of sections) {
+  for (const { verb, aliases, text, tableOf, flags: own } of sections) {
     const command = withDumpFlags(
       parent
         .command(`${verb} [pod]`)
@@ -107,7 +107,7 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
     );
     for (const [flag, meaning] of own) command.option(flag, meaning);
     command.action(async (pod: string | undefined, flags: ZtunnelFlags) => {
-      const section = of(await readDump(pod, flags, context), filterOf(flags, context));
+      const section = tableOf(await readDump(pod, flags, context), filterOf(flags, context));
       await print(flags, context, section.raw, () => renderTable(section.header, section.rows));
     });
   }
@@ -120,7 +120,7 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
         flags.withHeaders === true ? `------ ${verb.toUpperCase()} INFO ------\n\n` : "";
       const tables = (): string[] =>
         sections
-          .map(({ verb, of }) => ({ verb, ...of(dump, filterOf(flags, context)) }))
+          .map(({ verb, tableOf }) => ({ verb, ...tableOf(dump, filterOf(flags, context)) }))
           .map(({ verb, header, rows }) => `${title(verb)}${renderTable(header, rows)}`);
       await print(flags, context, dump, () => tables().join("\n"));
     });

@@ -275,9 +275,9 @@ function allTables(dump: ConfigDump, flags: AllFlags, context: CliContext): stri
     .join("\n");
 }
 
-function some<Value>(list: readonly Value[], what: string): readonly Value[] {
+function some<Value>(list: readonly Value[], noun: string): readonly Value[] {
   if (list.length === 0)
-    throw userError("dump-empty", `the proxy has no ${what}`, {
+    throw userError("dump-empty", `the proxy has no ${noun}`, {
       hint: "the proxy has received no configuration from a control plane yet: see proxy-status",
     });
   return list;

@@ -163,10 +163,10 @@ function proxyLines({ proxies }: PreflightReport): string[] {
 }
 
 function groupText({ type, change, changes, resources, resourceCount, proxies, proxyCount }: ResourceGroup): string {
-  const what = `${type} ${andMore(resources, resourceCount, 1)}`;
+  const subject = `${type} ${andMore(resources, resourceCount, 1)}`;
   const fields = changes.slice(0, maxChangesShown).map(changeText).join("; ");
   const more = changes.length > maxChangesShown ? `; and ${changes.length - maxChangesShown} more fields` : "";
-  return `  ${andMore(proxies, proxyCount, 1)}: ${what}: ${change === "changed" ? `${fields}${more}` : change}`;
+  return `  ${andMore(proxies, proxyCount, 1)}: ${subject}: ${change === "changed" ? `${fields}${more}` : change}`;
 }
 
 function trustLines({ trust }: PreflightReport): string[] {

@@ -93,7 +93,7 @@ function setDefaults(pod: UntypedObject, limit: Limit): void {
 }
 
 /** Returns a text about the defaults that were set, in the real server's form. */
-function setDefaultsOf(container: ContainerAmounts, limit: Limit, what: string): string[] {
+function setDefaultsOf(container: ContainerAmounts, limit: Limit, noun: string): string[] {
   const fill = (field: AmountField, defaults: Bounds = {}): string[] => {
     const given = container.resources?.[field] ?? {};
     const missing = Object.keys(defaults)
@@ -102,7 +102,7 @@ function setDefaultsOf(container: ContainerAmounts, limit: Limit, what: string):
     if (missing.length === 0) return [];
     const filled = Object.fromEntries(missing.map((name) => [name, defaults[name] ?? ""]));
     container.resources = { ...container.resources, [field]: { ...given, ...filled } };
-    return [`${missing.join(", ")} ${field.slice(0, -1)} for ${what} ${container.name}`];
+    return [`${missing.join(", ")} ${field.slice(0, -1)} for ${noun} ${container.name}`];
   };
   return [...fill("requests", limit.defaultRequest), ...fill("limits", limit.default)];
 }

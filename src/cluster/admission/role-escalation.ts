@@ -102,8 +102,8 @@ function refusal(request: AdmissionRequest, missing: readonly PolicyRule[]): Adm
     return `{${fields.flatMap(([name, values]) => (values === undefined ? [] : [`${name}:${JSON.stringify(values)}`])).join(", ")}}`;
   });
   const groups = user.groups.map((group) => JSON.stringify(group)).join(" ");
-  const what = `user "${user.name}" (groups=[${groups}]) is attempting to grant RBAC permissions not currently held:`;
-  return forbidden(request, [what, ...texts].join("\n"));
+  const message = `user "${user.name}" (groups=[${groups}]) is attempting to grant RBAC permissions not currently held:`;
+  return forbidden(request, [message, ...texts].join("\n"));
 }
 
 function forbidden(request: AdmissionRequest, why: string): AdmissionRefusal {

@@ -313,10 +313,10 @@ test("/metrics counts requests by verb, resource and answer, and needs the right
   await server.call("GET", "/apis/nobody.example/v1/things");
   const { status, text } = await server.call("GET", "/metrics");
   assert.equal(status, 200);
-  const of = 'verb="GET",group="",version="v1",resource="configmaps",subresource="",scope="resource"';
+  const labels = 'verb="GET",group="",version="v1",resource="configmaps",subresource="",scope="resource"';
   assert.match(
     text,
-    new RegExp(`^apiserver_request_total\\{${of},component="apiserver",dry_run="",code="404"\\} \\d+$`, "m"),
+    new RegExp(`^apiserver_request_total\\{${labels},component="apiserver",dry_run="",code="404"\\} \\d+$`, "m"),
   );
   assert.match(text, /^apiserver_request_duration_seconds_count\{verb="GET"/m);
   assert.match(text, /^apiserver_current_inflight_requests\{request_kind="readOnly"\} 0$/m);

@@ -205,10 +205,10 @@ function splice(left: Duplex, right: Duplex): void {
 }
 
 function unreachable(target: ProxyTarget, error: Error): ApiError {
-  const what = target.toNode ? "error dialing backend" : "error trying to reach service";
+  const problem = target.toNode ? "error dialing backend" : "error trying to reach service";
   return new ApiError(
     target.toNode ? 500 : 503,
     target.toNode ? "InternalError" : "ServiceUnavailable",
-    `${what}: dial tcp ${target.host}:${target.port}: ${error.message}`,
+    `${problem}: dial tcp ${target.host}:${target.port}: ${error.message}`,
   );
 }

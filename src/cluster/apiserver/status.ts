@@ -130,10 +130,10 @@ export function forbidden(user: User, attributes: AccessAttributes): ApiError {
   const { verb, path, group, resource, subresource, namespace, name } = attributes;
   if (path !== undefined)
     return new ApiError(403, "Forbidden", `forbidden: User "${user.name}" cannot ${verb} path "${path}"`, {});
-  const what = subresource === "" ? resource : `${resource}/${subresource}`;
+  const target = subresource === "" ? resource : `${resource}/${subresource}`;
   const scope = namespace === "" ? "at the cluster scope" : `in the namespace "${namespace}"`;
   const subject = qualifiedResource({ group, plural: resource }) + (name === "" ? "" : ` "${name}"`);
-  const message = `${subject} is forbidden: User "${user.name}" cannot ${verb} resource "${what}" in API group "${group}" ${scope}`;
+  const message = `${subject} is forbidden: User "${user.name}" cannot ${verb} resource "${target}" in API group "${group}" ${scope}`;
   const details = { ...(name === "" ? {} : { name }), ...(group === "" ? {} : { group }), kind: resource };
   return new ApiError(403, "Forbidden", message, details);
 }

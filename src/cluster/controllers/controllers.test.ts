@@ -31,12 +31,12 @@ const resourceQuotaKind = defineKind<KubernetesObject & { spec?: { hard?: Record
   namespaced: true,
 });
 
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+async function until(condition: string, holds: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 400; tries += 1) {
     if (await holds()) return;
     await systemClock.sleep(25);
   }
-  assert.fail(`never: ${what}`);
+  assert.fail(`never: ${condition}`);
 }
 
 /** Reports bound pods as running, and removes deleted ones. */

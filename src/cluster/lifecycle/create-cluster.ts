@@ -295,8 +295,10 @@ async function machineLacks(error: unknown, { diagnose }: CreateClusterOptions):
   if (!(error instanceof SerinError) || error.code !== "lab-not-started") return undefined;
   const lacks = (await diagnose()).filter(({ ok }) => !ok);
   if (lacks.length === 0) return undefined;
-  const what = lacks.map(({ subject, detail, remedy }) => `  ${subject}: ${detail}\n    remedy: ${remedy}`).join("\n");
-  return userError("machine-lacks", `this machine lacks what a lab needs:\n${what}`, {
+  const findings = lacks
+    .map(({ subject, detail, remedy }) => `  ${subject}: ${detail}\n    remedy: ${remedy}`)
+    .join("\n");
+  return userError("machine-lacks", `this machine lacks what a lab needs:\n${findings}`, {
     hint: "fix this, then check again with serin doctor",
   });
 }

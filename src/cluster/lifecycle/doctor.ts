@@ -22,14 +22,14 @@ export interface DoctorOptions {
   readonly insideCommand: readonly string[];
 }
 
-const programs: readonly { readonly name: string; readonly what: string }[] = [
-  { name: "sh", what: "dash" },
-  { name: "unshare", what: "util-linux" },
-  { name: "setpriv", what: "util-linux (on Alpine: setpriv)" },
-  { name: "nsenter", what: "util-linux" },
-  { name: "setsid", what: "util-linux" },
-  { name: "mount", what: "mount (util-linux)" },
-  { name: "sleep", what: "coreutils" },
+const programs: readonly { readonly name: string; readonly packageName: string }[] = [
+  { name: "sh", packageName: "dash" },
+  { name: "unshare", packageName: "util-linux" },
+  { name: "setpriv", packageName: "util-linux (on Alpine: setpriv)" },
+  { name: "nsenter", packageName: "util-linux" },
+  { name: "setsid", packageName: "util-linux" },
+  { name: "mount", packageName: "mount (util-linux)" },
+  { name: "sleep", packageName: "coreutils" },
 ];
 const neededMb = 200;
 
@@ -62,7 +62,7 @@ function systemFinding(): Finding {
   return good("system", detail);
 }
 
-function programFinding({ name, what }: (typeof programs)[number], env: Environment): Finding {
+function programFinding({ name, packageName }: (typeof programs)[number], env: Environment): Finding {
   for (const directory of (env["PATH"] ?? "").split(delimiter)) {
     try {
       accessSync(join(directory, name), constants.X_OK);
@@ -71,7 +71,7 @@ function programFinding({ name, what }: (typeof programs)[number], env: Environm
       // The program is not in this directory.
     }
   }
-  return bad(`program ${name}`, "not in PATH", `install the package ${what}`);
+  return bad(`program ${name}`, "not in PATH", `install the package ${packageName}`);
 }
 
 function stateFinding(env: Environment): Finding {

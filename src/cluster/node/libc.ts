@@ -65,23 +65,23 @@ function errnoName(): string {
   return Object.entries(koffi.os.errno).find(([, value]) => value === code)?.[0] ?? `errno ${code}`;
 }
 
-function failure(what: string): SerinError {
+function failure(operation: string): SerinError {
   const name = errnoName();
-  return internalError("system-call", `${what}: ${name}`, { reason: name });
+  return internalError("system-call", `${operation}: ${name}`, { reason: name });
 }
 
-function checked(result: unknown, what: string): number {
+function checked(result: unknown, operation: string): number {
   const value = Number(result);
-  if (value < 0) throw failure(what);
+  if (value < 0) throw failure(operation);
   return value;
 }
 
-export function setNamespace(descriptor: number, kind: number, what: string): void {
-  checked(calls.setns(descriptor, kind), `setns ${what}`);
+export function setNamespace(descriptor: number, kind: number, operation: string): void {
+  checked(calls.setns(descriptor, kind), `setns ${operation}`);
 }
 
-export function unshare(flags: number, what: string): void {
-  checked(calls.unshare(flags), `unshare ${what}`);
+export function unshare(flags: number, operation: string): void {
+  checked(calls.unshare(flags), `unshare ${operation}`);
 }
 
 /** Opens a file with close-on-exec. The caller must close it. */
@@ -139,8 +139,8 @@ export function setHostname(name: string): void {
   checked(calls.sethostname(name, Buffer.byteLength(name)), `sethostname ${name}`);
 }
 
-export function ioctl(descriptor: number, request: number, argument: Buffer, what: string): void {
-  checked(calls.ioctl(descriptor, request, argument), what);
+export function ioctl(descriptor: number, request: number, argument: Buffer, operation: string): void {
+  checked(calls.ioctl(descriptor, request, argument), operation);
 }
 
 export function makeFifo(path: string): void {

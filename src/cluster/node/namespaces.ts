@@ -58,10 +58,10 @@ export function openNamespace(pid: number | "self", kind: NamespaceKind): number
 export function withNamespaces<Result>(target: NamespaceDescriptors, run: () => Result): Result {
   const home = ownNamespaces();
   const restore: (() => void)[] = [];
-  const enter = (descriptor: number | undefined, homeDescriptor: number, flag: number, what: string): void => {
+  const enter = (descriptor: number | undefined, homeDescriptor: number, flag: number, operation: string): void => {
     if (descriptor === undefined) return;
-    setNamespace(descriptor, flag, what);
-    restore.push(() => setNamespace(homeDescriptor, flag, what));
+    setNamespace(descriptor, flag, operation);
+    restore.push(() => setNamespace(homeDescriptor, flag, operation));
   };
   try {
     enter(target.pid, home.pid, cloneFlags.pid, "pid");

@@ -152,6 +152,6 @@ function nameOf(certificate: X509Certificate): string {
   return certificate.subject.replaceAll("\n", ", ");
 }
 
-function bad(what: string, cause?: unknown): Error {
-  return userError("bad-ca-secret", what, cause === undefined ? {} : { cause });
+function bad(fault: string, cause?: unknown): Error {
+  return userError("bad-ca-secret", fault, cause === undefined ? {} : { cause });
 }

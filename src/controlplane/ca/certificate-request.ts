@@ -69,6 +69,6 @@ function hasAttribute(name: DerElement, identifier: string): boolean {
   return false;
 }
 
-function refused(what: string, cause?: unknown): Error {
-  return userError("bad-csr", `the certificate request ${what}`, cause === undefined ? {} : { cause });
+function refused(fault: string, cause?: unknown): Error {
+  return userError("bad-csr", `the certificate request ${fault}`, cause === undefined ? {} : { cause });
 }

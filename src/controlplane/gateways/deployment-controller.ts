@@ -320,11 +320,14 @@ function isLeftOver(
   const owned = placement?.owned === true && placement.managed;
   const {
     [canaryOfLabel]: canaryOf,
-    [istioLabels.revision]: of,
+    [istioLabels.revision]: podRevision,
     [istioLabels.gatewayManaged]: manager,
   } = metadata.labels ?? {};
   if (canaryOf === gateway.metadata.name)
-    return of === revision || (owned && of !== gateway.metadata.annotations?.[gatewayCanaryAnnotations.revision]);
+    return (
+      podRevision === revision ||
+      (owned && podRevision !== gateway.metadata.annotations?.[gatewayCanaryAnnotations.revision])
+    );
   return owned && placement.waypoints !== undefined && manager === waypointsManagedBy;
 }
 

@@ -43,8 +43,8 @@ for (const [className, waypoint] of [
     const labels = canary.spec?.template.metadata?.labels ?? {};
     const selects = (
       selector: Readonly<Record<string, string>> | undefined,
-      of: Readonly<Record<string, string>>,
-    ): boolean => Object.entries(selector ?? {}).every(([name, value]) => of[name] === value);
+      expected: Readonly<Record<string, string>>,
+    ): boolean => Object.entries(selector ?? {}).every(([name, value]) => expected[name] === value);
     assert.ok(selects(canary.spec?.selector.matchLabels, labels));
     assert.ok(!selects(canary.spec?.selector.matchLabels, own.deployment.spec?.template.metadata?.labels ?? {}));
     if (own.service !== undefined) assert.ok(selects(own.service.spec?.selector, labels), "the Service leads to both");

@@ -9,7 +9,7 @@ const pollMs = 1000;
 
 /** The kind of configuration in a file, and its parser. */
 interface FileContent<Config> {
-  readonly what: string;
+  readonly noun: string;
   readonly parse: (raw: unknown) => Parsed<Config>;
 }
 
@@ -20,7 +20,7 @@ interface FileContent<Config> {
 function readConfig<Config>(
   text: string,
   path: string,
-  { what, parse: read }: FileContent<Config>,
+  { noun, parse: read }: FileContent<Config>,
   log: Logger,
 ): Config {
   const tooDeep = yamlNestingFault(text);
@@ -33,9 +33,9 @@ function readConfig<Config>(
   }
   const parsed = read(raw);
   if (parsed.value === undefined)
-    throw userError("bad-mesh-config", `${path} is not a valid ${what}:\n${formatIssues(parsed.errors)}`);
+    throw userError("bad-mesh-config", `${path} is not a valid ${noun}:\n${formatIssues(parsed.errors)}`);
   if (parsed.warnings.length > 0)
-    log.warn(`the ${what} has fields that have no effect`, { path, fields: formatIssues(parsed.warnings) });
+    log.warn(`the ${noun} has fields that have no effect`, { path, fields: formatIssues(parsed.warnings) });
   return parsed.value;
 }
 
@@ -87,12 +87,12 @@ class ConfigFile<Config> {
           const config = readConfig(text, this.#path, this.#content, this.#log);
           this.#text = text;
           changed(config);
-          this.#log.info(`applied a changed ${this.#content.what}`, { path: this.#path });
+          this.#log.info(`applied a changed ${this.#content.noun}`, { path: this.#path });
         }
         this.#fault = undefined;
       } catch (error) {
         const fault = messageOf(error);
-        if (fault !== this.#fault) this.#log.error(`kept the previous ${this.#content.what}`, { error: fault });
+        if (fault !== this.#fault) this.#log.error(`kept the previous ${this.#content.noun}`, { error: fault });
         this.#fault = fault;
       }
     }
@@ -112,12 +112,12 @@ class ConfigFile<Config> {
 
 export class MeshConfigFile extends ConfigFile<MeshConfig> {
   constructor(path: string, clock: Clock, log: Logger) {
-    super(path, { what: "mesh config", parse: parseMeshConfig }, clock, log);
+    super(path, { noun: "mesh config", parse: parseMeshConfig }, clock, log);
   }
 }
 
 export class MeshNetworksFile extends ConfigFile<MeshNetworks> {
   constructor(path: string, clock: Clock, log: Logger) {
-    super(path, { what: "mesh networks", parse: parseMeshNetworks }, clock, log);
+    super(path, { noun: "mesh networks", parse: parseMeshNetworks }, clock, log);
   }
 }

@@ -78,10 +78,10 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
   const [converged, waited] = [convergence.labels(), queued.labels()];
   return {
     pushed: (type, bytes, sinceMs, tookMs) => {
-      const of = handlesOf(type);
-      of.pushes.increment();
-      of.sizes.observe(bytes);
-      of.pushTime.observe(tookMs / msPerSecond);
+      const handles = handlesOf(type);
+      handles.pushes.increment();
+      handles.sizes.observe(bytes);
+      handles.pushTime.observe(tookMs / msPerSecond);
       if (sinceMs === undefined) return;
       converged.observe(sinceMs / msPerSecond);
       waited.observe(Math.max(0, sinceMs - tookMs) / msPerSecond);

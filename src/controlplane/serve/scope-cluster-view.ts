@@ -9,10 +9,10 @@ export class ScopeClusterView implements ResourceView {
   readonly #keyOf: (cluster: SharedCluster) => string | undefined;
   readonly #scope: string;
 
-  constructor(clusters: OutboundClusters, what: "clusters" | "endpoints", scope: string) {
+  constructor(clusters: OutboundClusters, kind: "clusters" | "endpoints", scope: string) {
     this.#clusters = clusters;
-    this.#shared = what === "clusters" ? clusters.clusters : clusters.assignments;
-    this.#keyOf = what === "clusters" ? ({ cluster }) => cluster : ({ endpoints }) => endpoints;
+    this.#shared = kind === "clusters" ? clusters.clusters : clusters.assignments;
+    this.#keyOf = kind === "clusters" ? ({ cluster }) => cluster : ({ endpoints }) => endpoints;
     this.#scope = scope;
   }
 

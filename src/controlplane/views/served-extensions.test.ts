@@ -553,8 +553,8 @@ test("a proxy keeps whole tables after the last route patch goes, because empty 
   const patched = filter("shop/routes", patch("VIRTUAL_HOST", "MERGE", { include_request_attempt_count: false }));
   const { remove, connect } = setup(patched);
   const proxy = connect({ ...web, metadata: { VIRTUAL_HOST_DISCOVERY: "true" } });
-  const hosts = (of: ProxyResources): number =>
-    ((of.show(typeUrls.route)["80"]?.["virtual_hosts"] ?? []) as readonly unknown[]).length;
+  const hosts = (resources: ProxyResources): number =>
+    ((resources.show(typeUrls.route)["80"]?.["virtual_hosts"] ?? []) as readonly unknown[]).length;
   const before = hosts(proxy);
   remove(patched);
   assert.deepEqual([before > 0, hosts(proxy)], [true, before]);

@@ -61,8 +61,8 @@ const pod = (uid: string, namespace: string): ReviewTask =>
   );
 const manyHosts = Array.from({ length: 20_000 }, (_, index) => `h${index}.example.com`);
 
-async function answerOf(of: ReviewQueue, what: ReviewTask): Promise<AdmissionAnswer["response"]> {
-  const verdict = await of.review("10.0.0.1", what);
+async function answerOf(reviewQueue: ReviewQueue, task: ReviewTask): Promise<AdmissionAnswer["response"]> {
+  const verdict = await reviewQueue.review("10.0.0.1", task);
   assert.ok(verdict?.kind === "answer", JSON.stringify(verdict));
   return (JSON.parse(verdict.text) as AdmissionAnswer).response;
 }

@@ -17,7 +17,7 @@ export interface HbonePoolOptions {
 
 /** The connections of one target: live ones, and at most a few in preparation. */
 interface Target {
-  readonly of: HboneTarget;
+  readonly poolTarget: HboneTarget;
   /** The expected identities in one text. */
   readonly expected: string;
   readonly connections: Set<HboneClientConnection>;
@@ -94,10 +94,10 @@ export class HbonePool {
       expectedIdentities.length > 1 ? [...expectedIdentities].sort().join("|") : (expectedIdentities[0] ?? "");
     let targets = this.#targets.get(address);
     if (targets === undefined) this.#targets.set(address, (targets = []));
-    for (const target of targets) if (target.expected === expected && isSame(target.of, options)) return target;
+    for (const target of targets) if (target.expected === expected && isSame(target.poolTarget, options)) return target;
     const { sourceIdentity, port, destinationId, namespaceFd, mark, sourceAddress } = options;
     const target = {
-      of: {
+      poolTarget: {
         sourceIdentity,
         address,
         port,
@@ -206,7 +206,7 @@ export class HbonePool {
 
   #forgetIfEmpty(target: Target): void {
     if (target.connections.size > 0 || target.dialing.size > 0) return;
-    const { address } = target.of;
+    const { address } = target.poolTarget;
     const others = this.#targets.get(address)?.filter((one) => one !== target) ?? [];
     if (others.length > 0) this.#targets.set(address, others);
     else this.#targets.delete(address);

@@ -34,7 +34,7 @@ export function renderBanzaiGateway(
     "istio.io/rev": revisionLabelOf({ name: istio.metadata.name ?? "", namespace: istio.metadata.namespace ?? "" }),
   };
   return rendered.map((object) => {
-    const of = {
+    const gatewaySettings = {
       ...object,
       metadata: {
         ...object.metadata,
@@ -42,11 +42,12 @@ export function renderBanzaiGateway(
       },
     };
     if (object.kind === "Service")
-      return withLabels({ ...of, spec: { ...(object["spec"] as object), selector } }, spec.serviceLabels);
+      return withLabels({ ...gatewaySettings, spec: { ...(object["spec"] as object), selector } }, spec.serviceLabels);
     if (object.kind === "HorizontalPodAutoscaler")
-      return { ...of, metadata: { ...of.metadata, name: `${name}-autoscaler` } };
-    if (object.kind === "Deployment") return withPods(of, { labels: { ...labels, ...revision }, gateway, settings });
-    return of;
+      return { ...gatewaySettings, metadata: { ...gatewaySettings.metadata, name: `${name}-autoscaler` } };
+    if (object.kind === "Deployment")
+      return withPods(gatewaySettings, { labels: { ...labels, ...revision }, gateway, settings });
+    return gatewaySettings;
   });
 }
 

@@ -277,10 +277,10 @@ function secretVolumes({ own, labels }: GatewayPlan): readonly SecretVolume[] {
   if (Array.isArray(given)) return given as SecretVolume[];
   const chartName = labels["app.kubernetes.io/name"] ?? "";
   const short = chartName.replace(/^istio-/, "");
-  return ["certs", "ca-certs"].map((what) => ({
-    name: `${short}-${what}`,
-    secretName: `${chartName}-${what}`,
-    mountPath: `/etc/istio/${short}-${what}`,
+  return ["certs", "ca-certs"].map((name) => ({
+    name: `${short}-${name}`,
+    secretName: `${chartName}-${name}`,
+    mountPath: `/etc/istio/${short}-${name}`,
   }));
 }
 

@@ -84,10 +84,13 @@ export function renderEngineRights(
   const name = "serin-rollout";
   return [
     ...grant({ name, labels, serviceAccount, rules: [...common, ...canaries, ...meshUpgrades] }),
-    ...[...new Set([serviceAccount.namespace, namespace])].flatMap((of) => {
-      const verbs = [...(of === serviceAccount.namespace ? ownSecrets : []), ...(of === namespace ? rootSecrets : [])];
+    ...[...new Set([serviceAccount.namespace, namespace])].flatMap((place) => {
+      const verbs = [
+        ...(place === serviceAccount.namespace ? ownSecrets : []),
+        ...(place === namespace ? rootSecrets : []),
+      ];
       const rules = [{ apiGroups: [""], resources: ["secrets"], verbs: [...new Set(verbs)] }];
-      return grant({ name, namespace: of, labels, serviceAccount, rules });
+      return grant({ name, namespace: place, labels, serviceAccount, rules });
     }),
   ];
 }

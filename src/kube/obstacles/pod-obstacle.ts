@@ -6,7 +6,7 @@ export interface PodObstacle {
   readonly text: string;
   /** Waiting for longer does not help. Undefined if the pod may just need time. */
   readonly patienceMs: number | undefined;
-  /** The advice what a person should check or do. */
+  /** What a person should check or do. */
   readonly hint: string | undefined;
   /** Set if the container crashed. Its log has the reason. */
   readonly crashed?: CrashedContainer;

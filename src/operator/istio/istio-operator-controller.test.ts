@@ -75,10 +75,10 @@ function healthOf(cluster: MemoryCluster, name: string): Record<string, string> 
   );
 }
 
-async function eventually(what: string, holds: () => boolean): Promise<void> {
+async function eventually(condition: string, holds: () => boolean): Promise<void> {
   const deadline = Date.now() + 20_000;
   while (!holds()) {
-    assert.ok(Date.now() < deadline, what);
+    assert.ok(Date.now() < deadline, condition);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

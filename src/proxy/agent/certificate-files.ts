@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { messageOf, type Logger } from "../../base/index.ts";
 import { replaceFile } from "./replace-file.ts";
 
-/** Names of upstream's agent. */
+/** The file names that upstream's agent uses. */
 export const certificateFiles = {
   chain: "cert-chain.pem",
   key: "key.pem",

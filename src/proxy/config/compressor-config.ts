@@ -215,7 +215,7 @@ function compileGzip(message: Gzip, where: string, notes: ConfigNotes): Compress
   });
   const { memoryLevel, compressionLevel, compressionStrategy, windowBits, chunkSize } = message;
   return gzipLibrary({
-    // The enumerations have zlib's numbers, but for the default of the level.
+    // The enumerations have zlib's numbers, except for the default level.
     level:
       compressionLevel === Gzip_CompressionLevel.DEFAULT_COMPRESSION
         ? undefined

@@ -16,8 +16,8 @@ export class ConfigNotes {
   }
 
   /** Reports each unsupported setting once, however many resources contain it. */
-  ignored(what: string): void {
-    this.tell(`${what} has no effect here`);
+  ignored(field: string): void {
+    this.tell(`${field} has no effect here`);
   }
 
   /** Reports each text once. */
@@ -33,8 +33,8 @@ const maxNotes = 1000;
 /**
  * A configuration that cannot be served as written. The message names the resource and the field, and becomes the NACK.
  */
-export function unsupported(where: string, what: string): Error {
-  return userError("config-rejected", `${where}: ${what} is not supported`);
+export function unsupported(where: string, field: string): Error {
+  return userError("config-rejected", `${where}: ${field} is not supported`);
 }
 
 export function invalid(where: string, expected: string): Error {

@@ -38,7 +38,8 @@ const expression = (value: JsonObject, type = "udpa.type.v1.TypedStruct"): JsonO
     },
   };
 };
-const text = (of: string, more: JsonObject = {}) => expression({ descriptor_key: "k", text: of, ...more });
+const text = (expressionText: string, more: JsonObject = {}) =>
+  expression({ descriptor_key: "k", text: expressionText, ...more });
 
 test("an expression of a descriptor reads Envoy's attributes of the request and its connection", () => {
   const request = testRequest("/a?b=1", {
@@ -51,7 +52,7 @@ test("an expression of a descriptor reads Envoy's attributes of the request and 
     }),
   });
   request.metadata.set("filter", { tier: "gold" });
-  for (const [of, wanted] of [
+  for (const [expressionText, wanted] of [
     ["connection.uri_san_peer_certificate", "spiffe://td/ns/n/sa/a"],
     ["connection.subject_peer_certificate", "CN=a"],
     ["connection.requested_server_name", "sni.test"],
@@ -69,7 +70,7 @@ test("an expression of a descriptor reads Envoy's attributes of the request and 
     ["request.size > 1 ? 'large' : 'small'", "large"],
     ["7u", "7"],
   ] as const)
-    assert.equal(described(request, text(of)), `k=${wanted}`, of);
+    assert.equal(described(request, text(expressionText)), `k=${wanted}`, expressionText);
 });
 
 test("an expression may be direct, a TypedStruct or a parsed tree", () => {
@@ -87,16 +88,16 @@ test("an expression may be direct, a TypedStruct or a parsed tree", () => {
 
 test("an expression without a value suppresses the descriptor, or with skip_if_error only its own entry", () => {
   const generic = { genericKey: { descriptorValue: "all" } };
-  for (const of of [
+  for (const invalid of [
     "connection.uri_san_peer_certificate",
     "request.headers['x']",
     "response.code",
     "1 / 0",
     "request",
   ]) {
-    assert.equal(described(testRequest(), generic, text(of)), "(none)", of);
-    assert.equal(described(testRequest(), generic, text(of, { skip_if_error: true })), "generic_key=all", of);
-    assert.equal(described(testRequest(), text(of, { skip_if_error: true })), "(none)", of);
+    assert.equal(described(testRequest(), generic, text(invalid)), "(none)", invalid);
+    assert.equal(described(testRequest(), generic, text(invalid, { skip_if_error: true })), "generic_key=all", invalid);
+    assert.equal(described(testRequest(), text(invalid, { skip_if_error: true })), "(none)", invalid);
   }
 });
 

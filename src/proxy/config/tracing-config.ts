@@ -1,3 +1,4 @@
+import type { MessageShape } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import {
   HttpConnectionManager_TracingSchema,
@@ -117,51 +118,67 @@ function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, no
       : undefined;
   if (config === undefined) return undefined;
   const { exports: collectors } = notes.services;
-  const exporterTo = (target: ExportTarget<Span>, service: string): Pick<Tracer, "exporter" | "noExportReason"> => {
+  const exporterTo: TracerContext["exporterTo"] = (target, service) => {
     const exporter = collectors.to(JSON.stringify([target.statPrefix, target.request, service]), target);
     return exporter === undefined
       ? { exporter, noExportReason: "this proxy does not send to so many collectors" }
       : { exporter };
   };
   const zipkin = anyUnpack(config, ZipkinConfigSchema);
-  if (zipkin !== undefined) {
-    const both = zipkin.traceContextOption === ZipkinConfig_TraceContextOption.USE_B3_WITH_W3C_PROPAGATION;
-    const shared = {
-      formats: both ? (["b3", "w3c"] as const) : (["b3"] as const),
-      shortTraceIds: !zipkin.traceId128bit,
-    };
-    if (
-      zipkin.collectorService === undefined &&
-      zipkin.collectorEndpointVersion !== ZipkinConfig_CollectorEndpointVersion.HTTP_JSON
-    )
-      return { ...shared, exporter: undefined, noExportReason: "Zipkin's protobuf format is not supported" };
-    const cluster = zipkin.collectorCluster;
-    const old: CollectorService = {
-      httpUri: {
-        uri: `${zipkin.collectorHostname === "" ? cluster : zipkin.collectorHostname}${zipkin.collectorEndpoint}`,
-        httpUpstreamType: { case: "cluster", value: cluster },
-      },
-      requestHeadersToAdd: [],
-    };
-    return {
-      ...shared,
-      ...exporterTo(
-        {
-          statPrefix: "tracing.zipkin",
-          items: "spans",
-          encode: zipkinSpans(collectors.node),
-          isGrpc: false,
-          request: requestOf(zipkin.collectorService ?? old, "application/json", where),
-        },
-        "",
-      ),
-    };
-  }
+  if (zipkin !== undefined) return zipkinTracer(zipkin, { where, notes, exporterTo });
   const telemetry = anyUnpack(config, OpenTelemetryConfigSchema);
-  if (telemetry === undefined) {
-    notes.tell(`tracing: the tracer ${provider?.name ?? ""} is not supported: requests are not traced`);
-    return undefined;
-  }
+  if (telemetry !== undefined) return openTelemetryTracer(telemetry, { where, notes, exporterTo });
+  notes.tell(`tracing: the tracer ${provider?.name ?? ""} is not supported: requests are not traced`);
+  return undefined;
+}
+
+interface TracerContext {
+  readonly where: string;
+  readonly notes: ConfigNotes;
+  readonly exporterTo: (target: ExportTarget<Span>, service: string) => Pick<Tracer, "exporter" | "noExportReason">;
+}
+
+function zipkinTracer(
+  zipkin: MessageShape<typeof ZipkinConfigSchema>,
+  { where, notes, exporterTo }: TracerContext,
+): Tracer {
+  const both = zipkin.traceContextOption === ZipkinConfig_TraceContextOption.USE_B3_WITH_W3C_PROPAGATION;
+  const shared = {
+    formats: both ? (["b3", "w3c"] as const) : (["b3"] as const),
+    shortTraceIds: !zipkin.traceId128bit,
+  };
+  if (
+    zipkin.collectorService === undefined &&
+    zipkin.collectorEndpointVersion !== ZipkinConfig_CollectorEndpointVersion.HTTP_JSON
+  )
+    return { ...shared, exporter: undefined, noExportReason: "Zipkin's protobuf format is not supported" };
+  const cluster = zipkin.collectorCluster;
+  const old: CollectorService = {
+    httpUri: {
+      uri: `${zipkin.collectorHostname === "" ? cluster : zipkin.collectorHostname}${zipkin.collectorEndpoint}`,
+      httpUpstreamType: { case: "cluster", value: cluster },
+    },
+    requestHeadersToAdd: [],
+  };
+  return {
+    ...shared,
+    ...exporterTo(
+      {
+        statPrefix: "tracing.zipkin",
+        items: "spans",
+        encode: zipkinSpans(notes.services.exports.node),
+        isGrpc: false,
+        request: requestOf(zipkin.collectorService ?? old, "application/json", where),
+      },
+      "",
+    ),
+  };
+}
+
+function openTelemetryTracer(
+  telemetry: MessageShape<typeof OpenTelemetryConfigSchema>,
+  { where, notes, exporterTo }: TracerContext,
+): Tracer {
   const shared = { formats: ["w3c"] as const, shortTraceIds: false };
   if (telemetry.sampler !== undefined) notes.ignored(`tracing: the sampler ${telemetry.sampler.name}`);
   const encode = otlpSpans({

@@ -28,7 +28,7 @@ export interface HttpListenerOptions {
   /** This proxy's metadata for peers, if the configuration sends it. */
   readonly ownMetadata?: OwnMetadataWith | undefined;
   /** Receives internal errors of the proxy. */
-  readonly onTrouble?: ((what: string, error: unknown) => void) | undefined;
+  readonly onTrouble?: ((message: string, error: unknown) => void) | undefined;
 }
 
 /** The maximum number of open connections of a listener. Further connections are closed at once. */

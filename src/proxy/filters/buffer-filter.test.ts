@@ -73,9 +73,9 @@ test("a body at the limit passes, and a larger one is refused with 413, by its l
   const post = (size: number, headers: Record<string, string>) =>
     proxy.harness.get("/", { method: "POST", body: "x".repeat(size), headers });
   for (const framing of [{ "transfer-encoding": "chunked" }, undefined]) {
-    const of = (size: number) => framing ?? { "content-length": String(size) };
-    assert.equal((await post(10, of(10))).status, 200);
-    const refused = await post(11, of(11));
+    const framingOf = (size: number) => framing ?? { "content-length": String(size) };
+    assert.equal((await post(10, framingOf(10))).status, 200);
+    const refused = await post(11, framingOf(11));
     assert.deepEqual([refused.status, refused.body], [413, "Payload Too Large"]);
   }
   assert.equal(proxy.begun.length, 2);

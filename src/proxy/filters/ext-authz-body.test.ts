@@ -34,13 +34,13 @@ const httpService = { serverUri: { uri: "http://authz.test", cluster: "authz", t
 
 /** A proxy that asks an HTTP service about its requests, and the requests that this service received. */
 async function startWithAuthorization(body: JsonObject): Promise<{ harness: Harness; requests: string[] }> {
-  const clusters: { of?: Harness } = {};
+  const clusters: { current?: Harness } = {};
   const filter = filterFor(
     { httpService, withRequestBody: body },
-    clusterCaller((cluster) => clusters.of?.clusters.get(cluster)),
+    clusterCaller((cluster) => clusters.current?.clusters.get(cluster)),
   );
   const harness = await Harness.start({ filters: [filter], filtersIdle: false });
-  clusters.of = harness;
+  clusters.current = harness;
   const requests: string[] = [];
   const authz = await harness.backend((request, response) => {
     let text = "";

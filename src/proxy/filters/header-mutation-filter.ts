@@ -111,7 +111,7 @@ export class HeaderMutationFilter implements HttpFilter {
 
 const noBytes = Buffer.alloc(0);
 
-/** Names and values in turn, before and after. */
+/** Applies the changes to trailers. In the argument and in the result, names and values alternate. */
 function changedTrailers(
   changes: readonly FieldChange[],
   trailers: readonly string[],

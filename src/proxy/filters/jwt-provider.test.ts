@@ -21,7 +21,7 @@ describe("a token's text", () => {
       assert.ok(isTaken(tokenOf(payload)), payload);
   });
 
-  for (const [what, payload] of [
+  for (const [title, payload] of [
     ["an issuer twice", '{"iss":"evil","iss":"good"}'],
     ["a claim twice", '{"group":"dev","group":"admin"}'],
     ["a claim twice, once escaped", '{"group":"dev","gr\\u006fup":"admin"}'],
@@ -42,7 +42,7 @@ describe("a token's text", () => {
     ["an audience list with a number", '{"aud":["a",1]}'],
     ["nesting without end", `{"a":${"[".repeat(5000)}${"]".repeat(5000)}}`],
   ] as const)
-    test(`is refused with ${what}`, () => assert.ok(!isTaken(tokenOf(payload))));
+    test(`is refused with ${title}`, () => assert.ok(!isTaken(tokenOf(payload))));
 
   test("ends with its signature, and has only characters of base64url", () => {
     const good = tokenOf('{"iss":"a"}');

@@ -31,8 +31,8 @@ const describeRequest: Handler = (request, response, body) => {
 
 async function labOf(sources: readonly (string | JsonObject)[], handler: Handler = describeRequest): Promise<Lab> {
   const lines: string[] = [];
-  const clusters: { of?: Harness } = {};
-  const callCluster = clusterCaller((cluster) => clusters.of?.clusters.get(cluster));
+  const clusters: { current?: Harness } = {};
+  const callCluster = clusterCaller((cluster) => clusters.current?.clusters.get(cluster));
   const log = createLogger({
     scope: "lua",
     level: "trace",
@@ -54,7 +54,7 @@ async function labOf(sources: readonly (string | JsonObject)[], handler: Handler
   const manager = fromJson(HttpConnectionManagerSchema, { httpFilters }, { registry: envoyRegistry() });
   const { filters } = compileHttpFilters(manager.httpFilters, "http.test.", "listener a", notes);
   const harness = await Harness.start({ filters, filtersIdle: false, http1Trailers: true });
-  clusters.of = harness;
+  clusters.current = harness;
   const app = await harness.backend((request, response) => {
     let body = "";
     request.setEncoding("latin1");
@@ -355,8 +355,8 @@ test("bodyChunks returns the body of a message, followed by the trailers", async
 });
 
 test("a route has its own script, one of the filter's named scripts, or none", async () => {
-  const scriptThatAdds = (what: string): string =>
-    onRequest(`h:headers():add("x-lua", "${what}" .. (h:filterContext()["of"] or ""))`);
+  const scriptThatAdds = (value: string): string =>
+    onRequest(`h:headers():add("x-lua", "${value}" .. (h:filterContext()["of"] or ""))`);
   await using lab = await labOf([
     {
       defaultSourceCode: { inlineString: scriptThatAdds("default") },

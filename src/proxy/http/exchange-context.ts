@@ -17,7 +17,7 @@ export interface ExchangeContext {
   /** Undefined if peers do not receive our metadata. */
   readonly ownMetadata: OwnMetadataWith | undefined;
   /** Receives internal errors of the proxy. */
-  readonly onTrouble: ((what: string, error: unknown) => void) | undefined;
+  readonly onTrouble: ((message: string, error: unknown) => void) | undefined;
   readonly observe: ExchangeObserver;
   /** Called about every second for each open gRPC stream over HTTP/2. */
   readonly observeStream: ExchangeObserver | undefined;

@@ -157,7 +157,7 @@ test("a failing filter causes a 500, and a filter is notified when its client ha
   ]) {
     const troubles: string[] = [];
     await using harness = await Harness.start({ filters: [filter(onRequest)], filtersIdle: false }, 1, {
-      onTrouble: (what) => troubles.push(what),
+      onTrouble: (message) => troubles.push(message),
     });
     assert.equal((await harness.get("/")).status, 500);
     assert.deepEqual(troubles, ["a filter failed"]);

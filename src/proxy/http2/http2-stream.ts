@@ -225,7 +225,7 @@ export class Http2Stream extends SessionStream {
     });
   }
 
-  /** Ended by the connection. */
+  /** The connection ends the stream. */
   abort(failure: StreamFailure): void {
     if (this.#closed) return;
     const { handler } = this;

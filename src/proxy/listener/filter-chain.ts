@@ -27,7 +27,7 @@ export interface ChainRuntime {
   /** This proxy's metadata for peers. */
   readonly ownMetadata: OwnMetadataWith;
   /** Reports internal errors of the proxy. */
-  readonly onTrouble: (what: string, error: unknown) => void;
+  readonly onTrouble: (message: string, error: unknown) => void;
   /** Called for ended exchanges and connections, with the specification of that time. */
   readonly observeHttp: (listener: ListenerSpec, chain: ChainSpec, http: HttpSpec, record: ExchangeRecord) => void;
   /** Called about every second for each open gRPC stream. */

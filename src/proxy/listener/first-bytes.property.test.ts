@@ -54,7 +54,7 @@ const refusedHellos: readonly (readonly [what: string, bytes: Buffer])[] = [
 ];
 
 test("an ambiguous ClientHello is not treated as TLS", () => {
-  for (const [what, bytes] of refusedHellos) assert.equal(parseClientHello(bytes).kind, "not-tls", what);
+  for (const [title, bytes] of refusedHellos) assert.equal(parseClientHello(bytes).kind, "not-tls", title);
   assert.deepEqual(parseClientHello(hello([names("a".repeat(255))])), {
     kind: "tls",
     serverName: "a".repeat(255),

@@ -26,11 +26,12 @@ export function compileRecordExpression(text: string, refuse: (problem: string) 
   const program = compileCel(text, refuse);
   const fields = fieldPatterns.flatMap((pattern) =>
     [...text.matchAll(pattern)].map(({ groups }) => ({
-      of: groups?.["of"],
+      parent: groups?.["of"],
       name: (groups?.["name"] ?? "").toLowerCase(),
     })),
   );
-  const namesOf = (of: string): string[] => fields.filter((field) => field.of === of).map(({ name }) => name);
+  const namesOf = (parent: string): string[] =>
+    fields.filter((field) => field.parent === parent).map(({ name }) => name);
   const [requestCapture, responseCapture] = [namesOf("request"), namesOf("response")];
   return {
     requestCapture,

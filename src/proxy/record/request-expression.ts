@@ -101,7 +101,7 @@ function headersOf(request: DescribedRequest): ReadonlyMap<string, string> {
     const before = headers.get(name);
     headers.set(name, before === undefined ? value : `${before},${value}`);
   }
-  // Envoy calls the host by its name in HTTP/2.
+  // Expressions see the host under its name in HTTP/2, `:authority`, as in Envoy.
   headers.delete("host");
   for (const name of [":authority", ":method", ":path", ":scheme"]) headers.set(name, headerValue(request, name) ?? "");
   return headers;

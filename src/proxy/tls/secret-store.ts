@@ -297,7 +297,7 @@ export class SecretStore {
 
   #drop(key: string): void {
     for (const known of [this.#applied, this.#absent, this.#faults]) known.delete(key);
-    for (const what of ["certificate", "roots", "roots and lists"]) this.#materials.delete(`${what} ${key}`);
+    for (const material of ["certificate", "roots", "roots and lists"]) this.#materials.delete(`${material} ${key}`);
   }
 
   #wake(): void {

@@ -83,7 +83,7 @@ export class TlsContexts {
     return names.filter((name) => !name.startsWith("file-"));
   }
 
-  /** Whether something is missing that will never come. */
+  /** Whether a missing certificate or root will never arrive. */
   #isInVain(spec: TlsSpec): boolean {
     return (
       spec.certificates.some((ref) => this.#secrets.certificate(ref) === undefined && this.#secrets.isInVain(ref)) ||

@@ -160,7 +160,7 @@ export class BatchExporter<Item> {
 function problemOf({ status, headers }: ClusterAnswer, isGrpc: boolean): string | undefined {
   if (status >= firstError) return `it answered ${status}`;
   if (!isGrpc) return undefined;
-  const of = (name: string): string | undefined => headers.find(([key]) => key === name)?.[1];
-  const code = of("grpc-status") ?? "2";
-  return code === "0" ? undefined : `it answered gRPC status ${code}: ${of("grpc-message") ?? ""}`;
+  const headerOf = (name: string): string | undefined => headers.find(([key]) => key === name)?.[1];
+  const code = headerOf("grpc-status") ?? "2";
+  return code === "0" ? undefined : `it answered gRPC status ${code}: ${headerOf("grpc-message") ?? ""}`;
 }

@@ -4,8 +4,8 @@ import { isIP } from "node:net";
 export type AddressFamily = "all" | "ipv4" | "ipv6" | "ipv4-preferred" | "ipv6-preferred";
 
 export function ofFamily(addresses: readonly string[], family: AddressFamily): readonly string[] {
-  const of = (version: 4 | 6): readonly string[] => addresses.filter((address) => isIP(address) === version);
-  const [ipv4, ipv6] = [of(4), of(6)];
+  const ofVersion = (version: 4 | 6): readonly string[] => addresses.filter((address) => isIP(address) === version);
+  const [ipv4, ipv6] = [ofVersion(4), ofVersion(6)];
   switch (family) {
     case "all":
       return addresses;

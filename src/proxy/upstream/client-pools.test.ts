@@ -22,27 +22,27 @@ function createPools(): ClientPools {
 
 test("each client's address has a pool, and the pool that was unused for longest is removed for a new one", () => {
   const pools = createPools();
-  const of = (host: number): object => pools.ofSource({ address: `10.0.${host >> 8}.${host & 255}`, mark: 1337 });
-  const [first, second] = [of(0), of(1)];
+  const poolOf = (host: number): object => pools.ofSource({ address: `10.0.${host >> 8}.${host & 255}`, mark: 1337 });
+  const [first, second] = [poolOf(0), poolOf(1)];
   assert.notEqual(first, second);
-  for (let host = 2; host < maxClientPools; host += 1) of(host);
-  assert.equal(of(0), first);
-  of(maxClientPools);
+  for (let host = 2; host < maxClientPools; host += 1) poolOf(host);
+  assert.equal(poolOf(0), first);
+  poolOf(maxClientPools);
   assert.equal(pools.size, maxClientPools);
-  assert.equal(of(0), first, "it was asked for since");
-  assert.notEqual(of(1), second, "it made way");
+  assert.equal(poolOf(0), first, "it was asked for since");
+  assert.notEqual(poolOf(1), second, "it made way");
 });
 
 test("a client that needs its own connections is refused beyond the limit, because other clients may still use theirs", () => {
   const pools = createPools();
-  const of = (port: number): object | undefined =>
+  const poolOf = (port: number): object | undefined =>
     pools.get({
       remote: { address: "10.0.0.1", port },
       local: { address: "10.0.0.2", port: 80 },
       tls: undefined,
       peer: undefined,
     });
-  const first = of(0);
-  for (let port = 1; port < maxClientPools; port += 1) of(port);
-  assert.deepEqual([of(maxClientPools), of(0)], [undefined, first]);
+  const first = poolOf(0);
+  for (let port = 1; port < maxClientPools; port += 1) poolOf(port);
+  assert.deepEqual([poolOf(maxClientPools), poolOf(0)], [undefined, first]);
 });

@@ -53,8 +53,8 @@ export class ClientPools {
     return pool;
   }
 
-  #add(key: string, of: Pick<ConnectionPoolOptions, "downstream" | "source">): ConnectionPool {
-    const pool = new ConnectionPool({ ...this.#options, ...of });
+  #add(key: string, options: Pick<ConnectionPoolOptions, "downstream" | "source">): ConnectionPool {
+    const pool = new ConnectionPool({ ...this.#options, ...options });
     this.#pools.set(key, pool);
     return pool;
   }

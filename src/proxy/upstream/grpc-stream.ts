@@ -135,7 +135,7 @@ class GrpcStream extends OwnRequest<void> {
     return length;
   }
 
-  #failed(what: string): Error {
-    return this.#options.failed(`${this.name} ${what}`);
+  #failed(problem: string): Error {
+    return this.#options.failed(`${this.name} ${problem}`);
   }
 }

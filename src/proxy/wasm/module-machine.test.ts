@@ -11,7 +11,7 @@ const head = [
   [":method", "GET"],
   ["content-length", "4"],
 ] as const;
-const withAction = (what: string): typeof head => [...head, ["x-do", what]] as unknown as typeof head;
+const withAction = (action: string): typeof head => [...head, ["x-do", action]] as unknown as typeof head;
 
 test("a module changes headers, reads properties, and sees stream events in order", async () => {
   using running = await RunningModule.start(code);
@@ -100,12 +100,12 @@ test("a module that refuses its configuration gets no context", async () => {
 
 test("a deadline or a trap ends the module: later calls are rejected, and other modules continue", async () => {
   using other = await RunningModule.start(code);
-  for (const [what, kind] of [
+  for (const [action, kind] of [
     ["loop", "deadline"],
     ["trap", "trap"],
   ] as const) {
     using running = await RunningModule.start(code, { deadlineMs: 300 });
-    await assert.rejects(running.open(withAction(what)));
+    await assert.rejects(running.open(withAction(action)));
     assert.equal(running.failures[0], kind);
     assert.ok(running.machine.failed);
     await assert.rejects(running.open(head), /the module has failed/);

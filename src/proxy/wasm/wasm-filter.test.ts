@@ -45,8 +45,8 @@ async function serving(
 ): Promise<Served> {
   const statistics = new FilterStatistics();
   const registry = new MetricsRegistry({ clock: systemClock });
-  const clusters: { of?: Harness } = {};
-  const cluster = (name: string): ReturnType<Harness["clusters"]["get"]> => clusters.of?.clusters.get(name);
+  const clusters: { current?: Harness } = {};
+  const cluster = (name: string): ReturnType<Harness["clusters"]["get"]> => clusters.current?.clusters.get(name);
   const host = new ModuleHost({
     clock: systemClock,
     log: silentLogger,
@@ -61,7 +61,7 @@ async function serving(
   });
   const filter: HttpFilter = host.filter("wasm", settingsOf(more));
   const harness = await Harness.start({ filters: [filter], filtersIdle: false });
-  clusters.of = harness;
+  clusters.current = harness;
   const received = { headers: {} as Record<string, unknown>, body: "" };
   const app = await harness.backend((request, response) => {
     let body = "";
@@ -88,7 +88,7 @@ async function serving(
   };
 }
 
-const withAction = (what: string): { readonly headers: Record<string, string> } => ({ headers: { "x-do": what } });
+const withAction = (action: string): { readonly headers: Record<string, string> } => ({ headers: { "x-do": action } });
 
 test("a module changes headers and bodies in both directions, reads properties and shares its timer's count", async () => {
   await using served = await serving();
@@ -119,19 +119,19 @@ test("a module's counters are among the proxy's metrics", async () => {
   assert.match(renderPrometheus(served.registry), /^test_requests 2$/m);
 });
 
-for (const what of ["loop", "trap", "memory"])
-  test(`a module that fails by ${what} ends with its thread: requests are refused, and the proxy continues`, async () => {
+for (const action of ["loop", "trap", "memory"])
+  test(`a module that fails by ${action} ends with its thread: requests are refused, and the proxy continues`, async () => {
     await using served = await serving();
     const { harness, statistics } = served;
     assert.equal((await harness.get("/")).status, 200);
-    assert.equal((await harness.get("/", withAction(what))).status, 503);
+    assert.equal((await harness.get("/", withAction(action))).status, 503);
     assert.equal((await harness.get("/")).status, 503);
     assert.equal(harness.records.at(-1)?.details, "wasm_fail_stream");
     const [deadlines, traps] = [statistics.counter("wasm.deadlines").value, statistics.counter("wasm.traps").value];
     // How long it takes to fill the memory depends on the machine.
     assert.deepEqual(
-      what === "memory" ? deadlines + traps : [deadlines, traps],
-      what === "memory" ? 1 : what === "loop" ? [1, 0] : [0, 1],
+      action === "memory" ? deadlines + traps : [deadlines, traps],
+      action === "memory" ? 1 : action === "loop" ? [1, 0] : [0, 1],
     );
   });
 

@@ -217,8 +217,8 @@ function distinct(questions: readonly AccessQuestion[]): readonly AccessQuestion
 
 /** `patch httproutes.gateway.networking.k8s.io shop/web`. */
 export function describeQuestion({ verb, group, resource, subresource, namespace, name }: AccessQuestion): string {
-  const what = subresource === undefined ? resource : `${resource}/${subresource}`;
-  const kind = group === "" ? what : `${what}.${group}`;
+  const target = subresource === undefined ? resource : `${resource}/${subresource}`;
+  const kind = group === "" ? target : `${target}.${group}`;
   const place =
     name === undefined
       ? namespace === undefined

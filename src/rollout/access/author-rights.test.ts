@@ -40,8 +40,8 @@ function rights(allowed: readonly string[]) {
       };
       const { user, groups, resourceAttributes: wanted } = review.spec;
       assert.deepEqual(groups, ["team"]);
-      const what = [wanted["resource"], wanted["subresource"]].filter((part) => part !== undefined).join("/");
-      const question = `${user} ${wanted["verb"]} ${what} ${wanted["namespace"] ?? ""}${wanted["name"] === undefined ? "" : `/${wanted["name"]}`}`;
+      const target = [wanted["resource"], wanted["subresource"]].filter((part) => part !== undefined).join("/");
+      const question = `${user} ${wanted["verb"]} ${target} ${wanted["namespace"] ?? ""}${wanted["name"] === undefined ? "" : `/${wanted["name"]}`}`;
       questions.push(question);
       return Promise.resolve({
         status: 201,

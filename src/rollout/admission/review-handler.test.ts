@@ -12,7 +12,7 @@ const tools = {
   clock: systemClock,
   authorKey: {
     get: () => Promise.resolve(Buffer.alloc(32)),
-    isPath: (of: string, path: string) => Promise.resolve(path === `/${of}/secret`),
+    isPath: (user: string, path: string) => Promise.resolve(path === `/${user}/secret`),
   } as unknown as AuthorKey,
   accessReviews: {
     denied: ({ user }: Author, questions: readonly AccessQuestion[]) => {

@@ -16,12 +16,12 @@ import { beginDurations, countDurations } from "./sequence.ts";
 
 const boundsMs = [10, 25, 50, 100];
 const limits: DurationLimits = { minSamples: 20, quantiles: [0.5, 0.99], maxRatio: 1.2 };
-const of = (...counts: number[]): DurationHistogram => ({
+const histogramOf = (...counts: number[]): DurationHistogram => ({
   boundsMs,
   counts,
   sumMs: counts.reduce((sum, count, index) => sum + count * (boundsMs[index] ?? 200) * 0.8, 0),
 });
-const histograms = array(nat(50), { minLength: 5, maxLength: 5 }).map((counts) => of(...counts));
+const histograms = array(nat(50), { minLength: 5, maxLength: 5 }).map((counts) => histogramOf(...counts));
 
 function judged(
   canary: DurationHistogram,
@@ -74,13 +74,13 @@ test("under the null hypothesis the evidence is at most one on average, for any 
       nat(30),
       (canaryTotal, stableTotal, twentieths, known) => {
         const rate = twentieths / 20;
-        const start = beginDurations(one, of(0, 30 - known, known, 0, 0));
+        const start = beginDurations(one, histogramOf(0, 30 - known, known, 0, 0));
         let mean = 0;
         for (let canarySlow = 0; canarySlow <= canaryTotal; canarySlow += 1) {
           for (let stableSlow = 0; stableSlow <= stableTotal; stableSlow += 1) {
             const batch = {
-              canary: of(0, canaryTotal - canarySlow, canarySlow, 0, 0),
-              stable: of(0, stableTotal - stableSlow, stableSlow, 0, 0),
+              canary: histogramOf(0, canaryTotal - canarySlow, canarySlow, 0, 0),
+              stable: histogramOf(0, stableTotal - stableSlow, stableSlow, 0, 0),
             };
             const logs = countDurations(start, batch, one).evidence.relative[0] ?? [];
             mean +=
@@ -104,7 +104,7 @@ function chanceOf(total: number, count: number, rate: number): number {
 }
 
 test("a slower canary fails, with both versions' quantiles and buckets as evidence", () => {
-  const { verdict, evidence } = judged(of(0, 0, 20, 0, 0), of(0, 20, 0, 0, 0), {}, 8);
+  const { verdict, evidence } = judged(histogramOf(0, 0, 20, 0, 0), histogramOf(0, 20, 0, 0, 0), {}, 8);
   assert.equal(verdict, "fail");
   assert.match(
     evidence,
@@ -113,24 +113,24 @@ test("a slower canary fails, with both versions' quantiles and buckets as eviden
 });
 
 test("a certain but small difference does not fail the canary", () => {
-  const [canary, stable] = [of(0, 40, 60, 0, 0), of(0, 50, 50, 0, 0)];
+  const [canary, stable] = [histogramOf(0, 40, 60, 0, 0), histogramOf(0, 50, 50, 0, 0)];
   assert.equal(judged(canary, stable, {}, 100).verdict, "pass");
   assert.equal(judged(canary, stable, { maxRatio: 1.01 }, 100).verdict, "fail");
 });
 
 test("without requests, or with too few, the result is to wait", () => {
   assert.equal(judged(noDurations, noDurations).verdict, "wait");
-  assert.equal(judged(noDurations, of(0, 1000, 0, 0, 0)).verdict, "wait");
-  assert.equal(judged(of(0, 15, 0, 0, 0), of(0, 15, 0, 0, 0), {}, 1).verdict, "wait");
+  assert.equal(judged(noDurations, histogramOf(0, 1000, 0, 0, 0)).verdict, "wait");
+  assert.equal(judged(histogramOf(0, 15, 0, 0, 0), histogramOf(0, 15, 0, 0, 0), {}, 1).verdict, "wait");
 });
 
 test("without stable traffic only maxMs is judged, at the next bucket bound", () => {
   assert.match(
-    judged(of(0, 0, 0, 50, 0), noDurations).evidence,
+    judged(histogramOf(0, 0, 0, 50, 0), noDurations).evidence,
     /no stable version takes requests to compare with, and there is no maxMs$/,
   );
-  assert.equal(judged(of(0, 0, 0, 50, 0), noDurations, { maxMs: 100 }).verdict, "pass");
-  const late = judged(of(0, 0, 0, 0, 50), noDurations, { maxMs: 90 });
+  assert.equal(judged(histogramOf(0, 0, 0, 50, 0), noDurations, { maxMs: 100 }).verdict, "pass");
+  const late = judged(histogramOf(0, 0, 0, 0, 50), noDurations, { maxMs: 90 });
   assert.equal(late.verdict, "fail");
   assert.match(
     late.evidence,

@@ -155,7 +155,8 @@ function workloadsOf(
   index: number,
 ): { readonly object: ObjectReference; readonly byPodLabel: boolean }[] {
   const sidecars = isSidecar(mesh, index);
-  const deployment = (what: string) => reference("apps/v1", "Deployment", `${what}-${namespace}-${name}`, namespace);
+  const deployment = (prefix: string) =>
+    reference("apps/v1", "Deployment", `${prefix}-${namespace}-${name}`, namespace);
   const injected = index === 0 ? mesh.gateways.filter((kind) => kind === "helm" || kind === "byHand") : [];
   return [
     ...(sidecars ? [{ object: deployment("work"), byPodLabel: false }] : []),

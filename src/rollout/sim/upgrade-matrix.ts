@@ -53,13 +53,13 @@ export function simulateCell(mesh: SimMesh, isTried: (step: number) => boolean =
 
 function failureOf(
   mesh: SimMesh,
-  what: string,
+  title: string,
   { failure, history }: ReturnType<typeof simulate>,
   end: string,
 ): string[] {
   const ended = history.some((line) => line.endsWith(end));
   const fault = failure ?? (ended ? undefined : `it never ${end}: ${history.at(-1) ?? ""}`);
-  return fault === undefined ? [] : [`${JSON.stringify(mesh)} ${what}: ${fault}`];
+  return fault === undefined ? [] : [`${JSON.stringify(mesh)} ${title}: ${fault}`];
 }
 
 function upgradeOf(mesh: SimMesh, way: Pick<SimRollout, "abortedAfterEnd" | "abortedAfterSteps">): Scenario {

@@ -35,7 +35,7 @@ test("a client that wastes streams waits for the next, the longer the more it ha
   assert.equal(broken.waitMs, 2);
 });
 
-test("the wait begins with the last stream that the client opened, and ends", () => {
+test("the wait begins when the client opens its last stream, and ends after its time", () => {
   const budget = budgetAfter(100);
   budget.nowMs = 6;
   assert.ok(budget.waitMs > 3.9 && budget.waitMs < 4, `${budget.waitMs} ms`);

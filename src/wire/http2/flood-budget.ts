@@ -141,11 +141,11 @@ export class FloodBudget {
     this.#waste(1, "refused_streams", "above the limit");
   }
 
-  #waste(cost: number, reason: FloodReason, what: string): void {
+  #waste(cost: number, reason: FloodReason, streams: string): void {
     this.#refill();
     this.#wasted += cost;
     if (this.#wasted >= this.#limits.wastedStreams)
-      this.exceeded ??= new Http2FloodError(reason, `too many ${this.#streamsName} that were ${what}`);
+      this.exceeded ??= new Http2FloodError(reason, `too many ${this.#streamsName} that were ${streams}`);
   }
 
   #refill(): void {

@@ -127,6 +127,6 @@ export class HpackDecoder {
   }
 }
 
-function compressionError(what: string): Http2ConnectionError {
-  return new Http2ConnectionError(errorCode.compressionError, `invalid header block: ${what}`);
+function compressionError(fault: string): Http2ConnectionError {
+  return new Http2ConnectionError(errorCode.compressionError, `invalid header block: ${fault}`);
 }

@@ -8,7 +8,7 @@ const listenersField = 100;
 const addHandedOverField = 101;
 
 /** Reads a message's fields. `take` returns whether it has read a field. Others are skipped. */
-function read(what: string, bytes: Uint8Array, take: Fields): void {
+function read(noun: string, bytes: Uint8Array, take: Fields): void {
   try {
     const reader = new BinaryReader(bytes);
     while (reader.pos < reader.len) {
@@ -23,7 +23,7 @@ function read(what: string, bytes: Uint8Array, take: Fields): void {
     if (error instanceof Error && error.name === "SerinError") throw error;
     throw userError(
       "zds-invalid",
-      `a ${what} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      `a ${noun} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
       { cause: error },
     );
   }

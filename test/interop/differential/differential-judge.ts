@@ -74,8 +74,8 @@ async function openLane(config: LaneConfig, index: number): Promise<Lane> {
 
 async function startSerin(lanes: readonly Lane[]): Promise<TestProxy> {
   const proxy = await TestProxy.start({ name: "judged", role: "router", authority: new FakeCertificateAuthority() });
-  const named = (of: (lane: Lane) => JsonObject): Record<string, JsonObject> =>
-    Object.fromEntries(lanes.map((lane) => [lane.config.name, of(lane)]));
+  const named = (listenerOf: (lane: Lane) => JsonObject): Record<string, JsonObject> =>
+    Object.fromEntries(lanes.map((lane) => [lane.config.name, listenerOf(lane)]));
   proxy.ads.push(
     typeUrls.cluster,
     named((lane) => clusterOf(lane.config, lane.ports.serin)),
@@ -190,7 +190,7 @@ async function judgeSuite(suite: Suite, lanes: ReadonlyMap<string, Lane>): Promi
   // A difference may come from a late answer. It counts if it repeats with more time and fewer lanes.
   const suspected = await judgeAll(byLane, usualQuietMs, lanesAtOnce);
   const again = [...Map.groupBy(suspected, ([lane]) => lane)].map(
-    ([lane, of]) => [lane, of.map(([, { judged }]) => judged)] as const,
+    ([lane, results]) => [lane, results.map(([, { judged }]) => judged)] as const,
   );
   const differences = (await judgeAll(again, patientQuietMs, patientLanes)).map(([, difference]) => difference);
   return { cases: suite.cases.length, differences };

@@ -41,8 +41,8 @@ const differsBy =
     if (serin["answers"] !== envoy["answers"] || serin["answer"] !== envoy["answer"]) return false;
     if (serin["connection"] !== envoy["connection"]) return false;
     const lines = linesOfOne(difference);
-    const match = (of: readonly string[], pattern: RegExp | undefined): boolean =>
-      pattern === undefined ? of.length === 0 : of.length > 0 && of.every((line) => pattern.test(line));
+    const match = (lines: readonly string[], pattern: RegExp | undefined): boolean =>
+      pattern === undefined ? lines.length === 0 : lines.length > 0 && lines.every((line) => pattern.test(line));
     return match(lines.serin, serinHas) && match(lines.envoy, envoyHas);
   };
 

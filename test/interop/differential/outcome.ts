@@ -16,8 +16,8 @@ export interface Outcome {
 function joined(fields: readonly string[]): string[] {
   const byName = Map.groupBy(fields, (field) => field.slice(0, field.indexOf(":")));
   return [...byName].map(
-    ([name, of]) =>
-      `${name}: ${of
+    ([name, values]) =>
+      `${name}: ${values
         .map((field) => field.slice(name.length + 2))
         .filter((value) => value !== "")
         .join(",")}`,

@@ -138,11 +138,11 @@ async function sendRequest(options: RequestOptions & { readonly secure?: boolean
 }
 
 /** Repeats the assertions until they hold, because configuration arrives with a delay. */
-async function eventually(what: () => Promise<void>): Promise<void> {
+async function eventually(assertions: () => Promise<void>): Promise<void> {
   const deadline = Date.now() + readyMs;
   for (;;) {
     try {
-      return await what();
+      return await assertions();
     } catch (error) {
       if (Date.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, lookMs));

@@ -31,8 +31,8 @@ export const explanations: readonly Explanation[] = [
   },
   {
     why: "access logs of the listeners of tunnels",
-    covers: ({ field: at, resource: of }) =>
-      at.endsWith("accessLog") && / (connect_|main_internal|inner_|outer_)/.test(of),
+    covers: ({ field: at, resource: resourceName }) =>
+      at.endsWith("accessLog") && / (connect_|main_internal|inner_|outer_)/.test(resourceName),
   },
   { why: "the empty list of options of a JSON log", covers: field(/jsonFormatOptions$/) },
   { why: "the order of filter chains that share a name", covers: field(/filterChainMatch\.transportProtocol$/) },
@@ -87,8 +87,8 @@ export const explanations: readonly Explanation[] = [
   },
   {
     why: "clusters that forward by name also have their service in the metadata",
-    covers: ({ field: at, resource: of }) =>
-      at.endsWith("filterMetadata.istio.services") && /\*\.dyn(amic)?\.example\.(com|org)$/.test(of),
+    covers: ({ field: at, resource: resourceName }) =>
+      at.endsWith("filterMetadata.istio.services") && /\*\.dyn(amic)?\.example\.(com|org)$/.test(resourceName),
   },
   {
     why: "every wildcard of a port is forwarded, whichever service comes first in the listener",
@@ -96,8 +96,9 @@ export const explanations: readonly Explanation[] = [
   },
   {
     why: "a listener that detects HTTP of unknown hosts continues after its time limit, for servers that speak first",
-    covers: ({ field: at, resource: of }) =>
-      of.endsWith(" virtualOutbound") && /continueOnListenerFiltersTimeout$|listener\.original_dst\]$/.test(at),
+    covers: ({ field: at, resource: resourceName }) =>
+      resourceName.endsWith(" virtualOutbound") &&
+      /continueOnListenerFiltersTimeout$|listener\.original_dst\]$/.test(at),
   },
   {
     why: "a DestinationRule's LEAST_REQUEST has an empty configuration, which tells it from the default",
@@ -115,8 +116,8 @@ export const explanations: readonly Explanation[] = [
   },
   {
     why: "ztunnels get no UDP ports",
-    covers: ({ field: at, resource: of }) =>
-      /^ztunnel addresses .*ports\[\]/.test(at) || / shop\/(ports|protocols)\./.test(of),
+    covers: ({ field: at, resource: resourceName }) =>
+      /^ztunnel addresses .*ports\[\]/.test(at) || / shop\/(ports|protocols)\./.test(resourceName),
   },
   {
     why: "a rule that upstream writes twice: for STRICT of the policy and of its namespace",
@@ -137,13 +138,14 @@ export const explanations: readonly Explanation[] = [
   },
   {
     why: "automatic addresses of both families lead to a waypoint",
-    covers: ({ resource: of, serin }) => of === "waypoint listeners main_internal" && serin.includes("2001:2::"),
+    covers: ({ resource: resourceName, serin }) =>
+      resourceName === "waypoint listeners main_internal" && serin.includes("2001:2::"),
   },
   { why: "the probe of a WorkloadEntry also affects ztunnels", covers: field(/^ztunnel addresses workload\.status$/) },
   {
     why: "clusters that no route of the waypoint uses: an external service's own, and a second one",
-    covers: ({ resource: of }, configuration) =>
-      configuration === "traffic/service-entry-ambient" && / outbound\|/.test(of),
+    covers: ({ resource: resourceName }, configuration) =>
+      configuration === "traffic/service-entry-ambient" && / outbound\|/.test(resourceName),
   },
   {
     why: "the order of query parameters, all of which must match",
@@ -151,8 +153,8 @@ export const explanations: readonly Explanation[] = [
   },
   {
     why: "clusters of an east-west gateway that none of its servers uses",
-    covers: ({ resource: of, serin }, configuration) =>
-      configuration === "networks/auto-passthrough-hosts" && / outbound_/.test(of) && serin === "(absent)",
+    covers: ({ resource: resourceName, serin }, configuration) =>
+      configuration === "networks/auto-passthrough-hosts" && / outbound_/.test(resourceName) && serin === "(absent)",
   },
   {
     why: "localities without endpoints",
@@ -160,8 +162,8 @@ export const explanations: readonly Explanation[] = [
   },
   {
     why: "a Gateway in an unselected namespace serves no waypoint",
-    covers: ({ resource: of, serin }, configuration) =>
-      configuration === "networks/discovery-selectors" && of.startsWith("waypoint ") && serin === "(absent)",
+    covers: ({ resource: resourceName, serin }, configuration) =>
+      configuration === "networks/discovery-selectors" && resourceName.startsWith("waypoint ") && serin === "(absent)",
   },
   {
     why: "the order of filter chains that match different connections, and of localities",

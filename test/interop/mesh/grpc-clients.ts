@@ -69,11 +69,11 @@ async function shares(client: grpc.Client): Promise<Readonly<Record<string, numb
   return counts;
 }
 
-async function eventually(what: () => Promise<void>): Promise<void> {
+async function eventually(assertions: () => Promise<void>): Promise<void> {
   const deadline = Date.now() + readyMs;
   for (;;) {
     try {
-      return await what();
+      return await assertions();
     } catch (error) {
       if (Date.now() > deadline) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));

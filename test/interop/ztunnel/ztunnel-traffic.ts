@@ -174,10 +174,10 @@ async function echoed(namespace: NetworkNamespace, address: string, port: number
   });
 }
 
-async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
+async function eventually(condition: string, holds: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + eventuallyMs;
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not so: ${what}`);
+    if (Date.now() > deadline) throw new Error(`not so: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, lookMs));
   }
 }

@@ -182,12 +182,12 @@ function requestMilli(metric: ResourceMetric, pod: Pod): number {
 }
 
 function fault({ resource, container, target }: ResourceMetric, message: string): MetricFault {
-  const what = target.averageUtilization === undefined ? "usage" : "utilization";
+  const measure = target.averageUtilization === undefined ? "usage" : "utilization";
   const [reason, named] =
     container === undefined
       ? ["FailedGetResourceMetric", resource]
       : ["FailedGetContainerResourceMetric", `${resource} container`];
-  return new MetricFault(reason ?? "", `failed to get ${named} ${what}: ${message}`);
+  return new MetricFault(reason ?? "", `failed to get ${named} ${measure}: ${message}`);
 }
 
 function milliOf(text: string | undefined): number {

@@ -15,8 +15,8 @@ const cronJob = (
   spec: { schedule, jobTemplate: {}, ...spec },
   ...(lastScheduleTime === undefined ? {} : { status: { lastScheduleTime } }),
 });
-const due = (of: CronJob): string | undefined => {
-  const atMs = dueRun(of, nowMs);
+const due = (cronJob: CronJob): string | undefined => {
+  const atMs = dueRun(cronJob, nowMs);
   return atMs === undefined ? undefined : new Date(atMs).toISOString().replace(":00.000Z", "");
 };
 

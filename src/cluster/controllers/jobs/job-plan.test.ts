@@ -12,7 +12,7 @@ const job = (spec: Partial<NonNullable<Job["spec"]>> = {}, status?: Job["status"
   spec: { completions: 1, parallelism: 1, template: {}, ...spec },
   ...(status === undefined ? {} : { status }),
 });
-const plan = (of: Job, pods: readonly Pod[] = []): JobPlan => planJob(of, pods, now, nowMs);
+const plan = (job: Job, pods: readonly Pod[] = []): JobPlan => planJob(job, pods, now, nowMs);
 const succeeded = (name: string, options: PodOptions = {}): Pod =>
   makePod(name, { phase: "Succeeded", ready: false, ...options });
 const failed = (name: string, finishedAt = "2026-01-01T08:00:00Z"): Pod => ended(name, "Failed", finishedAt);

@@ -17,7 +17,7 @@ const job = (spec: Partial<JobSpec>, status?: Job["status"]): Job => ({
 });
 const indexedJob = (spec: Partial<JobSpec>, status?: Job["status"]): Job =>
   job({ completions: 3, parallelism: 3, completionMode: "Indexed", ...spec }, status);
-const plan = (of: Job, pods: readonly Pod[] = []): JobPlan => planJob(of, pods, now, nowMs);
+const plan = (job: Job, pods: readonly Pod[] = []): JobPlan => planJob(job, pods, now, nowMs);
 const end = ({ status }: JobPlan): string => {
   const found = status.conditions?.at(-1);
   return found === undefined ? "goes on" : `${found.type}: ${found.reason}`;

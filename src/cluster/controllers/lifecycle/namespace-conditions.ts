@@ -44,8 +44,8 @@ interface Fact {
 }
 
 function factsOf({ left, finalizers, failures }: NamespaceContent): Fact[] {
-  const counts = (of: ReadonlyMap<string, number>, verb: string): string =>
-    [...of]
+  const counts = (amounts: ReadonlyMap<string, number>, verb: string): string =>
+    [...amounts]
       .map(([name, count]) => `${name} ${verb} ${count} resource instances`)
       .sort()
       .join(", ");

@@ -13,9 +13,10 @@ const withPodSpec = (pod: Pod, spec: Partial<NonNullable<Pod["spec"]>>): Pod => 
   spec: { ...(pod.spec ?? { containers: [] }), ...spec },
 });
 /** `address ready serving terminating` of each endpoint of the first slice. */
-const conditions = (of: Service, pods: readonly Pod[]): string[] =>
-  (planSlices(of, pods)[0]?.endpoints ?? []).map(({ addresses, conditions: { ready, serving, terminating } = {} }) =>
-    [addresses[0], ready, serving, terminating].join(" "),
+const conditions = (service: Service, pods: readonly Pod[]): string[] =>
+  (planSlices(service, pods)[0]?.endpoints ?? []).map(
+    ({ addresses, conditions: { ready, serving, terminating } = {} }) =>
+      [addresses[0], ready, serving, terminating].join(" "),
   );
 const ipsOf = (addresses: readonly { readonly ip: string }[] = []): string[] => addresses.map(({ ip }) => ip);
 

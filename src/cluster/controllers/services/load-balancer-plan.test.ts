@@ -29,8 +29,8 @@ const pools = [
   pool("reserved", ["172.18.254.0/24"], { autoAssign: false }),
 ];
 /** Allocates addresses while `others` hold the address 172.18.255.200. */
-const beside = (of: Service, ...others: readonly Service[]): Allocation =>
-  allocate(of, pools, new Map([["172.18.255.200", others.map(useOf)]]));
+const beside = (own: Service, ...others: readonly Service[]): Allocation =>
+  allocate(own, pools, new Map([["172.18.255.200", others.map(useOf)]]));
 const none = new Map<string, never[]>();
 
 test("a Service gets the lowest free address of the first pool", () => {
@@ -132,7 +132,7 @@ test("Services with externalTrafficPolicy Local share an address only if they se
     externalTrafficPolicy: "Local",
     selector: { app, tier: "x" },
   });
-  const address = (of: Service, holder: Service): string | undefined => beside(of, holder).addresses?.[0];
+  const address = (own: Service, holder: Service): string | undefined => beside(own, holder).addresses?.[0];
   assert.equal(address(shared(81, "web", local("a")), shared(80, "holder", local("a"))), "172.18.255.200");
   assert.equal(address(shared(81, "web", local("a")), shared(80, "holder", local("b"))), "172.18.255.201");
   assert.equal(address(shared(81, "web"), shared(80, "holder", local("a"))), "172.18.255.201");

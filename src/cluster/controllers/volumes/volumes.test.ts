@@ -109,12 +109,12 @@ function playNode(signal: AbortSignal): Promise<void> {
   return pods.run(signal);
 }
 
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+async function until(condition: string, holds: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 400; tries += 1) {
     if (await holds()) return;
     await systemClock.sleep(25);
   }
-  assert.fail(`never: ${what}`);
+  assert.fail(`never: ${condition}`);
 }
 
 const phaseOfClaim = async (name: string): Promise<string> =>

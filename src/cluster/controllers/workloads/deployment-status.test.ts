@@ -26,10 +26,13 @@ interface Situation {
   readonly failure?: string;
 }
 
-function decide(of: Deployment, { newSet, oldSets = [], afterSeconds = 0, failure }: Situation): StatusDecision {
+function decide(
+  deploymentObject: Deployment,
+  { newSet, oldSets = [], afterSeconds = 0, failure }: Situation,
+): StatusDecision {
   const nowMs = beginMs + afterSeconds * 1000;
   const now = new Date(nowMs).toISOString().replace(".000Z", "Z");
-  return deploymentStatus({ deployment: of, newSet, oldSets, now, nowMs, failure });
+  return deploymentStatus({ deployment: deploymentObject, newSet, oldSets, now, nowMs, failure });
 }
 
 const conditionOf = ({ status }: StatusDecision, type: string): Condition | undefined =>

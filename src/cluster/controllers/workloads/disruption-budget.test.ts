@@ -27,10 +27,10 @@ const pods = (healthy: number, others: readonly Pod[] = []): Pod[] => [
 /** `healthy of wanted, allowed`. */
 const describeStatus = (
   spec: NonNullable<PodDisruptionBudget["spec"]>,
-  of: readonly Pod[],
+  podList: readonly Pod[],
   expected: number,
 ): string => {
-  const { currentHealthy, desiredHealthy, disruptionsAllowed } = budgetStatus(budget(spec), of, expected, now);
+  const { currentHealthy, desiredHealthy, disruptionsAllowed } = budgetStatus(budget(spec), podList, expected, now);
   return `${currentHealthy} of ${desiredHealthy}, ${disruptionsAllowed}`;
 };
 

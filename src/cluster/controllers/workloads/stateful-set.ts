@@ -21,8 +21,8 @@ export function addStatefulSetController(context: ControllerContext): void {
     ownerKind: statefulSetKind,
     component: "statefulset-controller",
     wording: (verb, pod, owner, failure) => {
-      const what = `${verb} Pod ${pod.metadata.name ?? ""} in StatefulSet ${owner.metadata.name ?? ""}`;
-      return failure === undefined ? `${what} successful` : `${what} failed error: ${failure}`;
+      const action = `${verb} Pod ${pod.metadata.name ?? ""} in StatefulSet ${owner.metadata.name ?? ""}`;
+      return failure === undefined ? `${action} successful` : `${action} failed error: ${failure}`;
     },
   });
   const claims = new ClaimControl(context);

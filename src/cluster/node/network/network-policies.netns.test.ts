@@ -167,12 +167,12 @@ async function passing(...tries: readonly (readonly [Target, string, number?])[]
   return await Promise.all(tries.map(async ([from, to, port]) => await reaches(from, to, port)));
 }
 
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+async function until(condition: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 100; tries += 1) {
     if (await holds()) return;
     await systemClock.sleep(20);
   }
-  assert.fail(`never: ${what}`);
+  assert.fail(`never: ${condition}`);
 }
 
 function chainNames(): string[] {

@@ -166,8 +166,8 @@ export class PodWorker {
     }
   }
 
-  #retryAfter(what: string, error: unknown): void {
-    this.#log.warn(what, { pod: this.#pod.metadata.name, error: messageOf(error) });
+  #retryAfter(operation: string, error: unknown): void {
+    this.#log.warn(operation, { pod: this.#pod.metadata.name, error: messageOf(error) });
     this.#again(retryMs);
   }
 

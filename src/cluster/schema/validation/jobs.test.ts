@@ -81,17 +81,19 @@ test("a rule of a podFailurePolicy needs a known action and either exit codes or
 
 test("exit codes are ordered, unique and not 0 for In, and name a container of the template", () => {
   const at = "spec.podFailurePolicy.rules[0].onExitCodes";
-  const of = (codes: JsonObject): string[] => faults(rule({ action: "Count", onExitCodes: codes }));
-  assert.deepEqual(of({ operator: "In", values: [0, 0] }), [
+  const faultsOf = (codes: JsonObject): string[] => faults(rule({ action: "Count", onExitCodes: codes }));
+  assert.deepEqual(faultsOf({ operator: "In", values: [0, 0] }), [
     `${at}.values[0]: Invalid value: 0: must not be 0 for the In operator`,
     `${at}.values[1]: Invalid value: 0: must not be 0 for the In operator`,
     `${at}.values[1]: Duplicate value: 0`,
   ]);
-  assert.deepEqual(of({ operator: "NotIn", values: [2, 1] }), [`${at}.values: Invalid value: [2,1]: must be ordered`]);
-  assert.deepEqual(of({ operator: "In", values: [] }), [
+  assert.deepEqual(faultsOf({ operator: "NotIn", values: [2, 1] }), [
+    `${at}.values: Invalid value: [2,1]: must be ordered`,
+  ]);
+  assert.deepEqual(faultsOf({ operator: "In", values: [] }), [
     `${at}.values: Invalid value: []: at least one value is required`,
   ]);
-  assert.deepEqual(of({ operator: "Is", values: [1], containerName: "x" }), [
+  assert.deepEqual(faultsOf({ operator: "Is", values: [1], containerName: "x" }), [
     `${at}.operator: Unsupported value: "Is": supported values: "In", "NotIn"`,
     `${at}.containerName: Invalid value: "x": must be one of the container or initContainer names in the pod template`,
   ]);

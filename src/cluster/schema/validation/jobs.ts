@@ -170,9 +170,9 @@ function successPolicy(spec: JsonObject, policy: JsonObject, path: string, check
       check.invalid(`${at}.succeededIndexes`, succeededIndexes, `error parsing succeededIndexes: ${listed.problem}`);
     if (typeof succeededCount !== "number") continue;
     check.nonNegative(`${at}.succeededCount`, succeededCount);
-    const atMost = (limit: number, what: string): void => {
+    const atMost = (limit: number, field: string): void => {
       if (succeededCount > limit)
-        check.invalid(`${at}.succeededCount`, succeededCount, `must be less than or equal to ${limit} (${what})`);
+        check.invalid(`${at}.succeededCount`, succeededCount, `must be less than or equal to ${limit} (${field})`);
     };
     atMost(completions, "the number of specified completions");
     if (listed !== undefined) atMost(listed.total, "the number of indexes in the specified succeededIndexes field");

@@ -13,7 +13,7 @@ function statuses() {
   const found = deriveAmbientStatuses(graph, { inputs, waypoints, bindings: new WaypointBindings(inputs, waypoints) });
   return {
     ...fixture,
-    of: (kind: AmbientStatusKind, key: string) =>
+    conditionsOf: (kind: AmbientStatusKind, key: string) =>
       found[kind].get(key)?.conditions.map(({ type, status, reason }) => [type, status, reason]),
     message: (kind: AmbientStatusKind, key: string) => found[kind].get(key)?.conditions[0]?.message ?? "",
   };
@@ -43,49 +43,49 @@ const named = (key: string, labels: Record<string, string>) =>
 const bound = "istio.io/WaypointBound";
 
 test("a Service's status names its waypoint, or why it has none", () => {
-  const { apply, of } = statuses();
+  const { apply, conditionsOf } = statuses();
   apply(
     namespace("shop", { "istio.io/use-waypoint": "waypoint" }),
     named("shop/web", {}),
     named("shop/none", { "istio.io/use-waypoint": "none" }),
     named("other/none", {}),
   );
-  assert.deepEqual(of("Service", "shop/web"), [[bound, "False", "WaypointIsNotReady"]]);
-  assert.equal(of("Service", "shop/none"), undefined);
-  assert.equal(of("Service", "other/none"), undefined);
+  assert.deepEqual(conditionsOf("Service", "shop/web"), [[bound, "False", "WaypointIsNotReady"]]);
+  assert.equal(conditionsOf("Service", "shop/none"), undefined);
+  assert.equal(conditionsOf("Service", "other/none"), undefined);
   apply(
     ...waypoint("shop/waypoint"),
     ...waypoint("infra/shared"),
     ...waypoint("infra/pods", { "istio.io/waypoint-for": "workload" }, "All"),
   );
-  assert.deepEqual(of("Service", "shop/web"), [[bound, "True", "WaypointAccepted"]]);
-  assert.equal(of("Service", "shop/waypoint"), undefined);
+  assert.deepEqual(conditionsOf("Service", "shop/web"), [[bound, "True", "WaypointAccepted"]]);
+  assert.equal(conditionsOf("Service", "shop/waypoint"), undefined);
   apply(
     named("shop/denied", { "istio.io/use-waypoint": "shared", "istio.io/use-waypoint-namespace": "infra" }),
     named("shop/traffic", { "istio.io/use-waypoint": "pods", "istio.io/use-waypoint-namespace": "infra" }),
   );
-  assert.deepEqual(of("Service", "shop/denied"), [[bound, "False", "AttachmentDenied"]]);
-  assert.deepEqual(of("Service", "shop/traffic"), [[bound, "False", "UnsupportedTrafficType"]]);
+  assert.deepEqual(conditionsOf("Service", "shop/denied"), [[bound, "False", "AttachmentDenied"]]);
+  assert.deepEqual(conditionsOf("Service", "shop/traffic"), [[bound, "False", "UnsupportedTrafficType"]]);
 });
 
 test("a ServiceEntry with a wildcard reports that it has no waypoint, and a waypoint for services does not concern a WorkloadEntry", () => {
-  const { apply, of } = statuses();
+  const { apply, conditionsOf } = statuses();
   const entry = config("ServiceEntry", "shop/wild", {
     hosts: ["*.example.com"],
     resolution: "DYNAMIC_DNS",
     ports: [{ number: 80, name: "http", protocol: "HTTP" }],
   });
   apply(entry, config("WorkloadEntry", "shop/vm", { address: "10.9.0.1" }));
-  assert.deepEqual(of("ServiceEntry", "shop/wild"), [
+  assert.deepEqual(conditionsOf("ServiceEntry", "shop/wild"), [
     ["istio.io/WaypointMissing", "True", "NoWaypointForWildcardService"],
   ]);
   apply(namespace("shop", { "istio.io/use-waypoint": "waypoint" }), ...waypoint("shop/waypoint"));
-  assert.deepEqual(of("ServiceEntry", "shop/wild"), [[bound, "True", "WaypointAccepted"]]);
-  assert.equal(of("WorkloadEntry", "shop/vm"), undefined);
+  assert.deepEqual(conditionsOf("ServiceEntry", "shop/wild"), [[bound, "True", "WaypointAccepted"]]);
+  assert.equal(conditionsOf("WorkloadEntry", "shop/vm"), undefined);
 });
 
 test("a ServiceEntry whose connect strategy needs a waypoint reports that it has none", () => {
-  const { apply, of } = statuses();
+  const { apply, conditionsOf } = statuses();
   const entry = (annotations: object): KubernetesObject =>
     config(
       "ServiceEntry",
@@ -94,19 +94,19 @@ test("a ServiceEntry whose connect strategy needs a waypoint reports that it has
       { annotations },
     );
   apply(entry({ "istio.io/connect-strategy": "RACE_FIRST_TCP_CONNECT" }));
-  assert.deepEqual(of("ServiceEntry", "shop/raced"), [
+  assert.deepEqual(conditionsOf("ServiceEntry", "shop/raced"), [
     ["istio.io/WaypointMissing", "True", "NoWaypointForRacingConnectStrategy"],
   ]);
   apply(entry({}));
-  assert.equal(of("ServiceEntry", "shop/raced"), undefined);
+  assert.equal(conditionsOf("ServiceEntry", "shop/raced"), undefined);
 });
 
 test("a ServiceEntry's status lists the namespaces that see it, if the mesh config limits them", () => {
-  const { apply, of, graph, inputs } = statuses();
+  const { apply, conditionsOf, graph, inputs } = statuses();
   const names = ["shop", "low", "hidden"];
   const set = (serviceEntryVisibility: MeshSettings["serviceEntryVisibility"]): readonly unknown[] => {
     graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, serviceEntryVisibility }));
-    return names.map((name) => of("ServiceEntry", `${name}/api`));
+    return names.map((name) => conditionsOf("ServiceEntry", `${name}/api`));
   };
   for (const name of names)
     apply(
@@ -159,7 +159,7 @@ test("a ServiceEntry of DYNAMIC_DNS reports what its waypoint does not support",
 });
 
 test("a policy's status says how ztunnel or its targets' waypoints apply it", () => {
-  const { apply, of } = statuses();
+  const { apply, conditionsOf } = statuses();
   const policy = (name: string, spec: object, metadata: object = {}) =>
     config("AuthorizationPolicy", `shop/${name}`, spec, metadata);
   const target = (kind: string, name: string, group = "") => ({ kind, name, group });
@@ -180,7 +180,7 @@ test("a policy's status says how ztunnel or its targets' waypoints apply it", ()
       rules: [{}],
     }),
   );
-  const of1 = (name: string) => of("AuthorizationPolicy", `shop/${name}`)?.[0];
+  const of1 = (name: string) => conditionsOf("AuthorizationPolicy", `shop/${name}`)?.[0];
   assert.deepEqual(of1("plain"), ["ZtunnelAccepted", "True", "Accepted"]);
   assert.deepEqual(of1("http"), ["ZtunnelAccepted", "True", "UnsupportedValue"]);
   for (const name of ["audit", "dry"]) assert.deepEqual(of1(name), ["ZtunnelAccepted", "False", "UnsupportedValue"]);

@@ -54,8 +54,8 @@ test("the header functions agree with a list of fields under any sequence of ope
     property(array(step, { maxLength: 12 }), array(record({ name, value }), { maxLength: 4 }), (steps, first) => {
       const start = first.map((field) => [field.name.toLowerCase(), field.value] as const);
       let model: Fields = start;
-      for (const { kind, name: of, value: to } of steps) {
-        const key = of.toLowerCase();
+      for (const { kind, name: fieldName, value: to } of steps) {
+        const key = fieldName.toLowerCase();
         if (kind === "add") {
           const own = model.filter(([other]) => other === key);
           model = [...model.filter(([other]) => other !== key), ...own, [key, to]];
@@ -64,8 +64,8 @@ test("the header functions agree with a list of fields under any sequence of ope
           if (kind === "replace") model = [...model, [key, to]];
         }
       }
-      const code = steps.map(({ kind, name: of, value: to }) =>
-        kind === "remove" ? `hs:remove(${quoted(of)})` : `hs:${kind}(${quoted(of)}, ${quoted(to)})`,
+      const code = steps.map(({ kind, name: field, value: to }) =>
+        kind === "remove" ? `hs:remove(${quoted(field)})` : `hs:${kind}(${quoted(field)}, ${quoted(to)})`,
       );
       const checks = ["a", "b", "x-c", "x-d"].map((key) => {
         const values = model.filter(([other]) => other === key).map(([, own]) => own);

@@ -162,11 +162,11 @@ export class LuaStream {
 
   // ---- facts about the stream
 
-  #info(what: string): LuaValue {
+  #info(name: string): LuaValue {
     const { request } = this.#message;
     const { connection } = request;
     const { tls } = connection;
-    switch (what) {
+    switch (name) {
       case "protocol":
         return request.protocol;
       case "routeName":
@@ -213,14 +213,14 @@ export class LuaStream {
     const { request } = this.#message;
     const route = request.route;
     const { filter, filterContext } = this.#context;
-    const of = (metadata: Readonly<Record<string, unknown>> | undefined): LuaTable =>
+    const metadataTable = (metadata: Readonly<Record<string, unknown>> | undefined): LuaTable =>
       tableOf(metadata?.[filter] ?? metadata?.[luaName]);
     switch (which) {
       case "metadata":
       case "routeMetadata":
-        return of(route?.metadata);
+        return metadataTable(route?.metadata);
       case "virtualHostMetadata":
-        return of(route?.hostMetadata);
+        return metadataTable(route?.hostMetadata);
       case "filterContext":
         return tableOf(filterContext);
       default:

@@ -16,23 +16,23 @@ export async function routeInWorld(
   const { object, pointer, field } = route;
   const written = firstWrite(journal, object, pointer);
   const list = written === undefined ? valueAt(await objects.get(object), pointer) : written.prior;
-  const what = describeReference(object);
+  const title = describeReference(object);
   if (!Array.isArray(list)) {
     const found =
       (await objects.get(object)) === undefined ? "does not exist" : `has no ${pointer.slice("/spec/".length)}`;
-    throw targetError("target-missing", `${field}: ${what} ${found}`, "create it first, or name another");
+    throw targetError("target-missing", `${field}: ${title} ${found}`, "create it first, or name another");
   }
-  checkRule(route, list as Fields[], what);
+  checkRule(route, list as Fields[], title);
   return { object, pointer, list: list as Fields[] };
 }
 
-function checkRule(route: MovedRoute, list: readonly Fields[], what: string): void {
+function checkRule(route: MovedRoute, list: readonly Fields[], title: string): void {
   const { field, stable, pairing, rule } = route;
   const backendsAt = (index: number): readonly Fields[] =>
     (list[index]?.[backendsField(route)] as readonly Fields[] | undefined) ?? [];
   if (rule === undefined) {
     if (!list.some((_, index) => backendsAt(index).some((backend) => pairing.isStable(backend)))) {
-      throw targetError("target-missing", `${field}: no rule of ${what} sends to ${stable}`, "name a route that does");
+      throw targetError("target-missing", `${field}: no rule of ${title} sends to ${stable}`, "name a route that does");
     }
     return;
   }
@@ -41,19 +41,19 @@ function checkRule(route: MovedRoute, list: readonly Fields[], what: string): vo
   const index = ruleIndex(route, list);
   if (index === undefined) {
     const names = list.map((entry, at) => (typeof entry["name"] === "string" ? entry["name"] : String(at)));
-    throw targetError("target-missing", `${field}: ${what} has no ${place}`, `it has ${names.join(", ")}`);
+    throw targetError("target-missing", `${field}: ${title} has no ${place}`, `it has ${names.join(", ")}`);
   }
   const backends = backendsAt(index);
   if (backends.length === 0)
     throw targetError(
       "target-missing",
-      `${field}: ${place} of ${what} sends to nothing (it redirects, delegates or answers itself)`,
+      `${field}: ${place} of ${title} sends to nothing (it redirects, delegates or answers itself)`,
       "name one with backends",
     );
   if (!backends.some((backend) => pairing.isStable(backend))) {
     throw targetError(
       "target-missing",
-      `${field}.stable: ${place} of ${what} does not send to ${stable}`,
+      `${field}.stable: ${place} of ${title} does not send to ${stable}`,
       `its backends are ${backends.map(backendText).join(", ")}`,
     );
   }

@@ -154,8 +154,8 @@ export async function refuseOtherRoutes(
       parentRefs?: readonly Fields[];
       rules?: readonly { backendRefs?: readonly Fields[] }[];
     };
-    const isIt = ({ kind: of = "Service", name, namespace: its = at }: Fields): boolean =>
-      of === "Service" && name === service && its === namespace;
+    const isIt = ({ kind: backendKind = "Service", name, namespace: its = at }: Fields): boolean =>
+      backendKind === "Service" && name === service && its === namespace;
     if (parentRefs.some((parent) => parent["kind"] === "Service" && isIt(parent))) {
       await refuseOtherCanary(sources, field, { labels: metadata.labels, place, canary, service });
       throw targetError(

@@ -45,14 +45,14 @@ export async function observeConvergence(view: ClusterView, subject: CheckSubjec
         if (sent !== acked) late.push(`${id} (${type})`);
       }
     }
-    const of = `${proxies.length} proxies of ${pilots.length} pods of the control plane`;
+    const count = `${proxies.length} proxies of ${pilots.length} pods of the control plane`;
     if (late.length === 0)
-      return { type: "verdict", verdict: "pass", evidence: `${of} have acknowledged all that they were sent` };
+      return { type: "verdict", verdict: "pass", evidence: `${count} have acknowledged all that they were sent` };
     const others = late.length > namedProxies ? ` and ${late.length - namedProxies} more` : "";
     return {
       type: "verdict",
       verdict: "wait",
-      evidence: `of ${of}, not acknowledged by ${late.slice(0, namedProxies).join(", ")}${others}`,
+      evidence: `of ${count}, not acknowledged by ${late.slice(0, namedProxies).join(", ")}${others}`,
     };
   } catch (error) {
     return { type: "unavailable", detail: messageOf(error) };

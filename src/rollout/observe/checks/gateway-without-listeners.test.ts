@@ -14,8 +14,8 @@ const front = "gateway.networking.k8s.io/gateway-name";
 const pods = [gatewayPod("old"), gatewayPod("new", { labels: { [front]: "front", "istio.io/rev": "next" } })];
 const listening = (count: number): string => `serin_proxy_listeners ${count}\n`;
 
-async function verdict(texts: Readonly<Record<string, string>>, of = pods): Promise<string | undefined> {
-  const result = await gatewayWithoutListeners(fakeView(of), subject, fakeScrape(texts));
+async function verdict(texts: Readonly<Record<string, string>>, podList = pods): Promise<string | undefined> {
+  const result = await gatewayWithoutListeners(fakeView(podList), subject, fakeScrape(texts));
   return result?.type === "verdict" ? result.verdict : undefined;
 }
 

@@ -13,8 +13,8 @@ const gateway = (name: string, gatewayClassName: string) => ({
   metadata: { name, namespace: "edge" },
   spec: { gatewayClassName, listeners: [] },
 });
-const deployment = (name: string, of: string) => ({
-  metadata: { name, namespace: "edge", labels: { "gateway.networking.k8s.io/gateway-name": of } },
+const deployment = (name: string, gateway: string) => ({
+  metadata: { name, namespace: "edge", labels: { "gateway.networking.k8s.io/gateway-name": gateway } },
   spec: { replicas: 2 },
 });
 

@@ -21,8 +21,11 @@ const enabled = { matchLabels: { "istio-injection": "enabled" } };
 const byRevision = { matchLabels: { "istio.io/rev": "sample" } };
 
 test("a named control plane that injects istio-injection itself leads its namespaces without a tag", () => {
-  const without = (of: WebhookConfiguration, revision = "sample", tags = new Map<string, string>()): boolean =>
-    injectsWithoutTag({ injectors: [of], validators: [] }, tags, revision);
+  const without = (
+    configuration: WebhookConfiguration,
+    revision = "sample",
+    tags = new Map<string, string>(),
+  ): boolean => injectsWithoutTag({ injectors: [configuration], validators: [] }, tags, revision);
   assert.equal(without(injector("sample", enabled)), true);
   assert.equal(without(injector("sample", byRevision)), false);
   assert.equal(without(injector("other", enabled)), false);

@@ -72,9 +72,9 @@ export async function rootsSettledState(view: ClusterView): Promise<SettleState>
   return late.length === 0 ? { state: "met" } : waiting(late.map(named), "do not use the control plane's root yet");
 }
 
-function waiting(names: readonly string[], what: string): SettleState {
+function waiting(names: readonly string[], condition: string): SettleState {
   const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : "";
-  return { state: "waiting", detail: `${names.slice(0, maxNamed).join(", ")}${more} ${what}`, left: names.length };
+  return { state: "waiting", detail: `${names.slice(0, maxNamed).join(", ")}${more} ${condition}`, left: names.length };
 }
 
 function named({ name, problem }: PodRoots): string {

@@ -25,34 +25,34 @@ export function gatewayRules(
   original: readonly Fields[],
   pairingOf: (index: number) => Pairing | undefined,
   traffic: Traffic,
-  what: string,
+  title: string,
 ): Fields[] {
   const rules = original.flatMap((rule, index) => {
     const pairing = pairingOf(index);
-    return pairing === undefined ? [rule] : movedRule(rule, pairing, traffic, `${what} rule ${index}`);
+    return pairing === undefined ? [rule] : movedRule(rule, pairing, traffic, `${title} rule ${index}`);
   });
   if (rules.length > maxRules)
     throw targetError(
       "target-unclear",
-      `${what} would have ${rules.length} rules, and at most ${maxRules} are allowed`,
+      `${title} would have ${rules.length} rules, and at most ${maxRules} are allowed`,
       "use fewer steps with match, or split the route",
     );
   return rules;
 }
 
-function movedRule(rule: Fields, pairing: Pairing, traffic: Traffic, what: string): Fields[] {
+function movedRule(rule: Fields, pairing: Pairing, traffic: Traffic, title: string): Fields[] {
   const backends = listOf(rule["backendRefs"]);
   const canaries = (): Fields[] => onlyCanaries(backends, pairing);
   // The canary's rule keeps the matches of the original rule. With only headers, an exact path of another rule would
   // take precedence.
   const special = traffic.matches.map((match) =>
-    renamedCopy({ ...rule, matches: withMatch(rule["matches"], match, what), backendRefs: canaries() }, "canary"),
+    renamedCopy({ ...rule, matches: withMatch(rule["matches"], match, title), backendRefs: canaries() }, "canary"),
   );
   const { affinity } = traffic;
   if (affinity !== undefined) {
     const cookie = cookieMatch(affinity);
     special.push(
-      renamedCopy({ ...rule, matches: withMatch(rule["matches"], cookie, what), backendRefs: canaries() }, "again"),
+      renamedCopy({ ...rule, matches: withMatch(rule["matches"], cookie, title), backendRefs: canaries() }, "again"),
     );
   }
   const dress = (backend: Fields): Fields =>
@@ -85,16 +85,16 @@ function withCookie(filters: readonly Fields[], affinity: Affinity): Fields[] {
 }
 
 /** Combines each of the rule's own matches with the match of the step. */
-function withMatch(matches: unknown, wanted: TrafficMatch, what: string): Fields[] {
+function withMatch(matches: unknown, wanted: TrafficMatch, title: string): Fields[] {
   const own = listOf(matches);
   const found = (own.length === 0 ? [{}] : own).flatMap((match) => {
     const paths = wanted.paths.length === 0 ? [undefined] : wanted.paths;
-    return paths.flatMap((path) => joined(match, wanted, path, what));
+    return paths.flatMap((path) => joined(match, wanted, path, title));
   });
   if (found.length === 0)
     throw targetError(
       "target-missing",
-      `${what}: no request that it matches has a path of the step's match`,
+      `${title}: no request that it matches has a path of the step's match`,
       "name paths within the rule's own, or another rule",
     );
   return found;
@@ -102,21 +102,26 @@ function withMatch(matches: unknown, wanted: TrafficMatch, what: string): Fields
 
 const pathTypes = { Exact: "Exact", Prefix: "PathPrefix", Regex: "RegularExpression" } as const;
 
-function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefined, what: string): Fields[] {
+function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefined, title: string): Fields[] {
   const both = intersectPaths(pathOf(match["path"]), path, bySegment);
   if (both === "none") return [];
   if (both === "unclear")
     throw targetError(
       "target-unclear",
-      `${what}: a regular expression of a path cannot be combined with the rule's own path`,
+      `${title}: a regular expression of a path cannot be combined with the rule's own path`,
       "use a rule with the prefix /, or a match of type Exact or Prefix",
     );
   const cookies =
     wanted.cookies.length === 0
       ? []
       : [{ type: "RegularExpression", name: "cookie", value: cookieExpression(wanted.cookies) }];
-  const headers = merged(listOf(match["headers"]), [...wanted.headers.map(valueMatch), ...cookies], what, "header");
-  const queryParams = merged(listOf(match["queryParams"]), wanted.queryParams.map(valueMatch), what, "query parameter");
+  const headers = merged(listOf(match["headers"]), [...wanted.headers.map(valueMatch), ...cookies], title, "header");
+  const queryParams = merged(
+    listOf(match["queryParams"]),
+    wanted.queryParams.map(valueMatch),
+    title,
+    "query parameter",
+  );
   return [
     {
       ...match,
@@ -139,14 +144,14 @@ function valueMatch({ name, type, value }: ValueMatch): Fields {
   return { type: "RegularExpression", name, value: type === "Prefix" ? `${literal(value)}.*` : value };
 }
 
-function merged(own: readonly Fields[], added: readonly Fields[], what: string, kind: string): Fields[] {
+function merged(own: readonly Fields[], added: readonly Fields[], title: string, kind: string): Fields[] {
   const twice = added.find(({ name }) =>
     own.some((entry) => String(entry["name"]).toLowerCase() === String(name).toLowerCase()),
   );
   if (twice !== undefined)
     throw targetError(
       "target-unclear",
-      `${what} already matches the ${kind} ${String(twice["name"])}, and a match may name it only once`,
+      `${title} already matches the ${kind} ${String(twice["name"])}, and a match may name it only once`,
       `match another ${kind}`,
     );
   return [...own, ...added];

@@ -156,7 +156,7 @@ function inWorld(world: CanaryWorld, route: MovedRoute, index: number): RouteInW
 
 /** Computes the whole list of a route for the traffic, from the list before the rollout. */
 export function listFor(route: MovedRoute, list: readonly Fields[], traffic: Traffic): Fields[] {
-  const what = describeReference(route.object);
+  const title = describeReference(route.object);
   const moved = route.rule === undefined ? undefined : ruleIndex(route, list);
   const pairingOf = (index: number): Pairing | undefined => {
     if (moved !== undefined) return index === moved ? route.pairing : undefined;
@@ -164,8 +164,8 @@ export function listFor(route: MovedRoute, list: readonly Fields[], traffic: Tra
     return backends.some((backend) => route.pairing.isStable(backend)) ? route.pairing : undefined;
   };
   if (route.object.kind === "VirtualService")
-    return virtualServiceRoutes(list, route.protocol, pairingOf, traffic, what);
-  return gatewayRules(list, pairingOf, traffic, what);
+    return virtualServiceRoutes(list, route.protocol, pairingOf, traffic, title);
+  return gatewayRules(list, pairingOf, traffic, title);
 }
 
 function grantFor(canary: Canary, { kind, fromNamespace, toNamespace, service }: MissingGrant): Fields {

@@ -24,12 +24,12 @@ export function virtualServiceRoutes(
   protocol: "http" | "tcp" | "tls",
   pairingOf: (index: number) => Pairing | undefined,
   traffic: Traffic,
-  what: string,
+  title: string,
 ): Fields[] {
   return original.flatMap((route, index) => {
     const pairing = pairingOf(index);
     if (pairing === undefined) return [route];
-    const place = `${what} ${protocol} route ${typeof route["name"] === "string" ? route["name"] : index}`;
+    const place = `${title} ${protocol} route ${typeof route["name"] === "string" ? route["name"] : index}`;
     return protocol === "http" ? movedHttp(route, pairing, traffic, place) : movedL4(route, pairing, traffic);
   });
 }
@@ -48,20 +48,22 @@ function movedL4(route: Fields, pairing: Pairing, { weight, matches }: Traffic):
   return [...special, { ...route, route: splitBackends(backends, pairing, weight) }];
 }
 
-function movedHttp(route: Fields, pairing: Pairing, traffic: Traffic, what: string): Fields[] {
+function movedHttp(route: Fields, pairing: Pairing, traffic: Traffic, title: string): Fields[] {
   const backends = listOf(route["route"]);
   const canaries = (): Fields[] => onlyCanaries(backends, pairing);
   const special = traffic.matches.map((match) =>
-    renamedCopy({ ...route, match: withMatch(route["match"], match, what), route: canaries() }, "canary"),
+    renamedCopy({ ...route, match: withMatch(route["match"], match, title), route: canaries() }, "canary"),
   );
   const { affinity } = traffic;
   if (affinity !== undefined) {
     const cookie = cookieMatch(affinity);
-    special.push(renamedCopy({ ...route, match: withMatch(route["match"], cookie, what), route: canaries() }, "again"));
+    special.push(
+      renamedCopy({ ...route, match: withMatch(route["match"], cookie, title), route: canaries() }, "again"),
+    );
   }
   const dress = (backend: Fields): Fields => (affinity === undefined ? backend : withCookie(backend, affinity));
   const main = { ...route, route: splitBackends(backends, pairing, traffic.weight, dress) };
-  return [...special, withMirrors(main, backends, pairing, traffic, what)];
+  return [...special, withMirrors(main, backends, pairing, traffic, title)];
 }
 
 function withMirrors(
@@ -69,7 +71,7 @@ function withMirrors(
   backends: readonly Fields[],
   pairing: Pairing,
   { mirrors }: Traffic,
-  what: string,
+  title: string,
 ): Fields {
   const stable = backends.find((backend) => pairing.isStable(backend));
   const added = mirrors.flatMap(({ to, percent }) => {
@@ -81,7 +83,7 @@ function withMirrors(
   if (route["mirror"] !== undefined) {
     throw targetError(
       "target-taken",
-      `${what} mirrors requests already (field mirror)`,
+      `${title} mirrors requests already (field mirror)`,
       "write it as an entry of mirrors, which may have several, or leave mirror out of the step",
     );
   }
@@ -104,15 +106,15 @@ function withCookie(backend: Fields, affinity: Affinity): Fields {
 }
 
 /** Combines each of the route's own matches with the match of the step. */
-function withMatch(matches: unknown, wanted: TrafficMatch, what: string): Fields[] {
+function withMatch(matches: unknown, wanted: TrafficMatch, title: string): Fields[] {
   const found = orEmpty(matches).flatMap((match) => {
     const paths = wanted.paths.length === 0 ? [undefined] : wanted.paths;
-    return paths.flatMap((path) => joined(match, wanted, path, what));
+    return paths.flatMap((path) => joined(match, wanted, path, title));
   });
   if (found.length === 0)
     throw targetError(
       "target-missing",
-      `${what}: no request that it matches has a path of the step's match`,
+      `${title}: no request that it matches has a path of the step's match`,
       "name paths within the route's own, or another route",
     );
   return found;
@@ -125,13 +127,13 @@ function orEmpty(matches: unknown): readonly Fields[] {
 
 const words = { Exact: "exact", Prefix: "prefix", Regex: "regex" } as const;
 
-function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefined, what: string): Fields[] {
+function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefined, title: string): Fields[] {
   const both = intersectPaths(pathOf(match["uri"]), path, byLetter);
   if (both === "none") return [];
   if (both === "unclear")
     throw targetError(
       "target-unclear",
-      `${what}: a regular expression of a path cannot be combined with the route's own uri`,
+      `${title}: a regular expression of a path cannot be combined with the route's own uri`,
       "use a route with the prefix /, or a match of type Exact or Prefix",
     );
   const cookies: [string, Fields][] =
@@ -139,13 +141,13 @@ function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefin
   const headers = merged(
     fieldsOf(match["headers"]),
     [...wanted.headers.map((value) => valueMatch(value, true)), ...cookies],
-    what,
+    title,
     "header",
   );
   const queryParams = merged(
     fieldsOf(match["queryParams"]),
     wanted.queryParams.map((value) => valueMatch(value, false)),
-    what,
+    title,
     "query parameter",
   );
   const sourceLabels = { ...fieldsOf(match["sourceLabels"]), ...wanted.sourceLabels };
@@ -172,12 +174,12 @@ function valueMatch({ name, type, value }: ValueMatch, header: boolean): [string
   return [header ? name.toLowerCase() : name, { [words[type]]: value }];
 }
 
-function merged(own: Fields, added: readonly (readonly [string, Fields])[], what: string, kind: string): Fields {
+function merged(own: Fields, added: readonly (readonly [string, Fields])[], title: string, kind: string): Fields {
   const twice = added.find(([name]) => own[name] !== undefined);
   if (twice !== undefined)
     throw targetError(
       "target-unclear",
-      `${what} already matches the ${kind} ${twice[0]}, and a match may name it only once`,
+      `${title} already matches the ${kind} ${twice[0]}, and a match may name it only once`,
       `match another ${kind}`,
     );
   return { ...own, ...Object.fromEntries(added) };

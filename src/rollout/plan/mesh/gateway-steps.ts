@@ -179,7 +179,7 @@ function waypointSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: re
     [check(upgrade, "xds-nacks", { type: "proxies", revision: to.revision }), ...matrix],
     subject,
   );
-  const title = (what: string): string => `waypoint ${namespace}/${name}: ${what}`;
+  const title = (action: string): string => `waypoint ${namespace}/${name}: ${action}`;
   const steps: Step[] = [
     {
       id: `${id}/0`,

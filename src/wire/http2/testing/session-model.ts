@@ -62,14 +62,14 @@ const answerFields = [":status", "200"];
 /** A stream that holds back input while it is paused, and output while it must wait. */
 class ModelStream extends SessionStream {
   readonly #session: Http2Session<ModelStream>;
-  readonly #fault: (what: string) => void;
+  readonly #fault: (fault: string) => void;
   #isGone = false;
   #isPaused = false;
   #held = 0;
   #pending = 0;
   #endWanted = false;
 
-  constructor(session: Http2Session<ModelStream>, id: number, fault: (what: string) => void) {
+  constructor(session: Http2Session<ModelStream>, id: number, fault: (fault: string) => void) {
     super(id);
     this.#session = session;
     this.#fault = fault;
@@ -307,7 +307,7 @@ export class SessionModel implements SessionPort, FrameHandler {
   }
 
   #begin(id: number): ModelStream {
-    const stream = new ModelStream(this.session, id, (what) => void this.faults.push(what));
+    const stream = new ModelStream(this.session, id, (fault) => void this.faults.push(fault));
     this.session.adopt(stream);
     this.lastId = id;
     this.#windows.set(id, this.#initialWindow);

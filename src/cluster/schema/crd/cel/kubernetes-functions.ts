@@ -345,7 +345,7 @@ function quantityFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrar
   const map = mapType(DYN, DYN);
   const toMap = (value: Quantity): ReadonlyMap<string, CelInput> =>
     tagged("quantity", { nanos: String(value.nanos), format: value.format });
-  const of = quantityOf;
+  const quantity = quantityOf;
   const parse = (text: string): Quantity => {
     const parsed = parseQuantity(text);
     if (parsed === undefined) throw new Error(`quantities must match the regular expression: "${text}"`);
@@ -357,26 +357,26 @@ function quantityFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrar
   };
   const arithmetic = (name: string, sign: bigint): CelFunc[] => [
     celMethod(name, map, [map], map, function (other) {
-      return toMap({ ...of(this), nanos: of(this).nanos + sign * of(other).nanos });
+      return toMap({ ...quantity(this), nanos: quantity(this).nanos + sign * quantity(other).nanos });
     }),
     celMethod(name, map, [INT], map, function (other) {
-      return toMap({ ...of(this), nanos: of(this).nanos + sign * other * nano });
+      return toMap({ ...quantity(this), nanos: quantity(this).nanos + sign * other * nano });
     }),
   ];
   return [
     celFunc("isQuantity", [STRING], BOOL, (text) => parseQuantity(text) !== undefined),
     celFunc("quantity", [STRING], map, (text) => toMap(parse(text))),
     celMethod("sign", map, [], INT, function () {
-      return BigInt(compareQuantities(of(this), { nanos: 0n, format: "decimal" }));
+      return BigInt(compareQuantities(quantity(this), { nanos: 0n, format: "decimal" }));
     }),
     celMethod("isInteger", map, [], BOOL, function () {
-      return of(this).nanos % nano === 0n;
+      return quantity(this).nanos % nano === 0n;
     }),
     celMethod("asInteger", map, [], INT, function () {
-      return whole(of(this));
+      return whole(quantity(this));
     }),
     celMethod("asApproximateFloat", map, [], DOUBLE, function () {
-      return Number(of(this).nanos) / 1e9;
+      return Number(quantity(this).nanos) / 1e9;
     }),
     ...arithmetic("add", 1n),
     ...arithmetic("sub", -1n),
