@@ -21,7 +21,7 @@ import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { serveSecrets } from "./secret-service.ts";
 
 const root = join(import.meta.dirname, "../../..");
-const sidecarUid = 1337;
+const sidecarId = 1337;
 /** Commands of other programs in the image, which the same pod uses. */
 const otherCommands = ["istio-iptables", "wait", "request"];
 
@@ -81,8 +81,9 @@ async function run(args: readonly string[]): Promise<number> {
     serviceAccount: settings.serviceAccount,
   });
   const stopSecrets = await serveSecrets(secretSocket, { certificates, identity });
-  // Connections of uid 1337 are not redirected. Without that uid, connections with the mark are not.
-  const marks = settings.role === "sidecar" && process.getuid?.() !== sidecarUid;
+  // Connections of user or group 1337 are not redirected. Other processes must mark their connections. In mode TPROXY
+  // Envoy runs as root in that group, and a mark here would replace the mark of the filter original_src.
+  const marks = settings.role === "sidecar" && process.getuid?.() !== sidecarId && process.getgid?.() !== sidecarId;
   const bootstrap = join(scratch, "bootstrap.json");
   writeFileSync(
     bootstrap,
