@@ -33,7 +33,12 @@ const atRest: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "W
 
 /** Whether a run has begun and has not ended. */
 export function isUnderWay(status: RolloutStatus): boolean {
-  return status.startedAt !== undefined && !atRest.has(status.phase);
+  return status.startedAt !== undefined && !atRest.has(status.phase) && !isRefusedAfterEnd(status);
+}
+
+/** Whether the rollout has completed, and its spec is refused since. That begins no run. */
+export function isRefusedAfterEnd({ endedAt, phase, step, undo }: RolloutStatus): boolean {
+  return phase === "Stuck" && endedAt !== undefined && step === undefined && undo === undefined;
 }
 
 /** See `Step.lingers`. */

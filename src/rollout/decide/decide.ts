@@ -1,7 +1,7 @@
 import { maxPlannedSteps, type RolloutPhase, type RolloutStatus } from "../../api/serin/index.ts";
 import { advance, promotion, waitFor } from "./advance.ts";
 import { conditionsOf } from "./conditions.ts";
-import { isUnderWay } from "./contender.ts";
+import { isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps } from "./planned-steps.ts";
@@ -52,12 +52,16 @@ function messageAtRest({ change }: DecideInput, phase: RolloutStatus["phase"]): 
   return phase === "RolledBack" ? change.held : undefined;
 }
 
-function next(input: DecideInput): Decision {
+function next(given: DecideInput): Decision {
+  const input = isRefusedAfterEnd(given.status) ? { ...given, status: completedAgain(given.status) } : given;
   const { orders, status, journal, group } = input;
   if (isPuttingBack(status)) return rollBackFurther(input);
   const underWay = isUnderWay(status);
   if (orders.deletion !== undefined) return handleDeletion(input, underWay);
   if (status.phase === "RolledBack") return afterRollback(input);
+  // The completed run of an earlier object with this name is not part of this object, so its changes stay.
+  if (orders.abort && (status.run ?? 0) === 0 && status.startedAt === undefined && journal.completed && journal.run > 0)
+    return { status, actions: [{ type: "forget" }] };
   if (orders.abort && (status.phase !== "Watching" || journal.run > 0))
     return startRollback(
       input,
@@ -71,6 +75,11 @@ function next(input: DecideInput): Decision {
   if (status.phase === "Completed") return { status, actions: [] };
   if (orders.paused) return pause(status, orders.orderedBy);
   return proceed(resumed(input));
+}
+
+/** The spec is accepted again, and its run had completed before. */
+function completedAgain(status: RolloutStatus): RolloutStatus {
+  return { ...recovered(status), phase: "Completed", message: completedMessage };
 }
 
 /**

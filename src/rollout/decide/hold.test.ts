@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults, type RolloutStatus } from "../../api/serin/index.ts";
+import { isUnderWay } from "./contender.ts";
 import { decide, initialStatus } from "./decide.ts";
+import { refusedStatus } from "./hold.ts";
 import type { DecideInput, Decision, RolloutOrders } from "./input.ts";
 import type { Observation } from "./observation.ts";
 import type { Step } from "./step.ts";
@@ -98,4 +100,34 @@ test("a write that fails for long is tried again while a person decides", () => 
   assert.deepEqual(reasons(stuck), ["Stuck", "journal", "write"]);
   assert.deepEqual(reasons(look(stuck.status, true)), []);
   assert.deepEqual(reasons(look(stuck.status, false)), ["journal", "write"]);
+});
+
+test("a spec that is refused after the end holds no place among the rollouts, and the rollout is completed again once the spec is corrected", () => {
+  const endedAt = new Date(nowMs).toISOString();
+  const { step: _step, ...rest } = begun;
+  const completed: RolloutStatus = {
+    ...rest,
+    phase: "Completed",
+    completedSteps: [first, last].map(({ id, title }) => ({ id, title, startedAt: endedAt, endedAt, evidence: [] })),
+    endedAt,
+    run: 1,
+  };
+  const refused = refusedStatus(
+    completed,
+    { reason: "spec", problem: "spec.steps: none", remedy: "correct it" },
+    false,
+  );
+  assert.deepEqual([refused.phase, isUnderWay(refused)], ["Stuck", false]);
+  const { status, actions } = decide(input({ status: refused }));
+  assert.deepEqual([status.phase, status.pauseReason, status.cause, actions], ["Completed", undefined, undefined, []]);
+});
+
+test("an abort of a new object leaves the changes of the completed run of an earlier object with its name", () => {
+  const leftover = { run: 2, setup: 0, completed: true };
+  const aborted = { ...orders, abort: true };
+  const refused = refusedStatus(initialStatus, { reason: "spec", problem: "no", remedy: "correct it" }, false);
+  for (const status of [initialStatus, refused])
+    assert.deepEqual(reasons(decide(input({ status, orders: aborted, journal: leftover }))), ["forget"]);
+  const none = { ...leftover, run: 0 };
+  assert.ok(!reasons(decide(input({ status: refused, orders: aborted, journal: none }))).includes("forget"));
 });

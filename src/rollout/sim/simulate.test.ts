@@ -7,11 +7,14 @@ import { simulate } from "./simulate.ts";
 const seeds = 150;
 /** Seeds that failed once, each for a different reason, before there were more disturbances. */
 const kept = [277, 478, 736, 1105, 6808, 10_570, 17_573, 18_329, 19_267];
+/** Seeds that failed once with all disturbances. */
+const keptOfAll = [3319, 5664, 8596, 13_805];
 
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [
     ...Array.from({ length: seeds }, (_one, index) => scenarioOf(index + 1)),
     ...kept.map((seed) => plainScenarioOf(seed)),
+    ...keptOfAll.map((seed) => scenarioOf(seed)),
   ];
   for (const one of scenarios) {
     const { failure } = simulate(one);

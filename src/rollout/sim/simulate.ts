@@ -333,11 +333,19 @@ class Simulation {
     }
   }
 
-  /** Does what the status asks of a person, for a namespace whose label somebody has put back. */
+  /**
+   * Does what the status asks of a person: labels a namespace again whose label was put back, and the node of pods that
+   * came back without one.
+   */
   #relabel({ message }: RolloutStatus): void {
-    const [, name, to] = /Namespace (\w+): point it to (\S+?)(;|$)/.exec(message) ?? [];
-    const found = name === undefined ? undefined : this.#cluster.find(reference("v1", "Namespace", name));
-    if (found !== undefined && this.#isCalm()) this.#cluster.setField(found, revisionPointer, to, "somebody");
+    const [, to] = /: point it to (\S+?)(;|$)/.exec(message) ?? [];
+    if (to === undefined || !this.#isCalm()) return;
+    for (const [, kind, name = ""] of message.matchAll(/(Namespace|pod) ([\w-]+)/g)) {
+      const labelled =
+        kind === "pod" ? meshNames(name.slice(name.lastIndexOf("-") + 1)).node : reference("v1", "Namespace", name);
+      const found = this.#cluster.find(labelled);
+      if (found !== undefined) this.#cluster.setField(found, rev, to, "somebody");
+    }
   }
 
   /** Rolls the rollout back as a person, as soon as the given number of steps is done. */
@@ -570,9 +578,13 @@ class Simulation {
   }
 
   #heal(): void {
-    for (const { object, pointer, before } of this.#inGit.values())
-      if (!jsonEqualWithoutNulls(object.fields.get(pointer), before) && this.#random() < 0.3)
-        this.#cluster.setField(object, pointer, before, "somebody");
+    for (const sim of this.#scenario.rollouts) {
+      const { object, pointer, before } = this.#inGit.get(sim.name) ?? {};
+      if (object === undefined || pointer === undefined) continue;
+      if (jsonEqualWithoutNulls(object.fields.get(pointer), before) || this.#random() >= 0.3) continue;
+      this.#cluster.setField(object, pointer, before, "somebody");
+      this.#witness.meddled(keyOf(sim));
+    }
   }
 
   #allAtRest(): boolean {

@@ -67,6 +67,8 @@ export class Witness {
     const seen = this.#seenOf(key, rollout);
     this.#freezeSinceMs = freezes.length === 0 ? undefined : (this.#freezeSinceMs ?? this.#cluster.nowMs);
     for (const action of actions) {
+      // From now on, the changes of an ended run belong to the state before the next one.
+      if (action.type === "forget") seen.baseline = this.#snapshot(seen.sim);
       if (action.type !== "event") continue;
       if (action.reason === "StepStarted") this.#begun(key, rollout, status, nowMs, freezes);
       if (action.reason === "Started") {
@@ -245,8 +247,10 @@ export class Witness {
   meddled(key: string): void {
     const seen = this.#seen.get(key);
     if (seen === undefined) return;
-    const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
-    const written = (journal?.entries ?? []).some((entry) => entry.type === "field" && entry.setup !== true);
+    const { entries = [], decisions = [] } = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
+    const isEarlierRun =
+      journalCounts({ entries, decisions }).completed && this.#store.read(key)?.status?.startedAt === undefined;
+    const written = !isEarlierRun && entries.some((entry) => entry.type === "field" && entry.setup !== true);
     if (!written) seen.baseline = { ...seen.baseline, ...this.#snapshotOf(seen) };
   }
 

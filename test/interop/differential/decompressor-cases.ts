@@ -31,8 +31,8 @@ const chains: Readonly<Record<string, readonly JsonObject[]>> = {
   several: [decompressor("Brotli"), decompressor("Gzip")],
   quiet: [decompressor("Gzip", { requestDirectionConfig: { advertiseAcceptEncoding: false } })],
   ignoring: [decompressor("Gzip", { requestDirectionConfig: ignoring, responseDirectionConfig: ignoring })],
-  responses: [decompressor("Gzip", { requestDirectionConfig: off })],
-  requests: [decompressor("Gzip", { responseDirectionConfig: off })],
+  unpackedResponses: [decompressor("Gzip", { requestDirectionConfig: off })],
+  unpackedRequests: [decompressor("Gzip", { responseDirectionConfig: off })],
 };
 const lanes: readonly LaneConfig[] = Object.entries(chains).map(([name, filters]) => ({
   name,

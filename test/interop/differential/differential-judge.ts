@@ -219,6 +219,9 @@ async function main(): Promise<void> {
       Array.from({ length: copies }, (_, copy) => ({ ...lane, name: copyName(lane.name, copy) })),
     ),
   );
+  const names = configs.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new Error(`two suites have a lane "${twice}": name one of them differently`);
   const lanes = await Promise.all(configs.map(openLane));
   const serin = await startSerin(lanes);
   const envoy = await startEnvoy(lanes, directory);
