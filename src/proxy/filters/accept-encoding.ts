@@ -14,6 +14,19 @@ export interface CodingChoice {
 
 const nothing: CodingChoice = { coding: undefined, by: "nothing" };
 
+/** The members of a comma-separated list, as they stand. Empty ones are dropped. */
+export function listMembers(list: string): string[] {
+  return list
+    .split(",")
+    .map((member) => member.trim())
+    .filter((member) => member !== "");
+}
+
+/** Whether the `cache-control` of a message forbids to change its body. */
+export function forbidsTransform(cacheControl: string | undefined): boolean {
+  return listMembers(cacheControl ?? "").some((member) => member.toLowerCase() === "no-transform");
+}
+
 /** Chooses the coding that `accept-encoding` likes most among those offered, as Envoy does. */
 export function chooseCoding(acceptEncoding: string, offered: readonly OfferedCoding[]): CodingChoice {
   const allowed = new Map<string, OfferedCoding>();

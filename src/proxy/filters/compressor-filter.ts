@@ -1,9 +1,10 @@
 import { onAbort } from "../../base/index.ts";
 import type { FilterStatistics, FilterCounter } from "../terms/filter-statistics.ts";
-import { chooseCoding, type CodingChoice } from "./accept-encoding.ts";
+import { chooseCoding, forbidsTransform, listMembers, type CodingChoice } from "./accept-encoding.ts";
 import type { BodyCompression, CompressorLibrary } from "./body-compression.ts";
 import {
   passed,
+  responseValue,
   type FilterRequest,
   type FilterResponse,
   type HttpFilter,
@@ -191,7 +192,7 @@ export class CompressorFilter implements HttpFilter {
     const counters = this.#responseCounters;
     return {
       responseHead: (response, end) => {
-        const length = valueOf(response, "content-length");
+        const length = responseValue(response, "content-length");
         if (!this.#judge(response, end, facts)) {
           counters.notCompressed.increment();
           return passed;
@@ -208,13 +209,13 @@ export class CompressorFilter implements HttpFilter {
   /** Whether the response is compressed. Changes its head accordingly. */
   #judge(response: FilterResponse, end: boolean, { chain, library, acceptEncoding }: ResponseFacts): boolean {
     const { response: rules } = this.#settings;
-    const length = valueOf(response, "content-length");
+    const length = responseValue(response, "content-length");
     const isEmpty = end || response.request.method === "HEAD";
     const isLong = isLongEnough(length, rules, this.#responseCounters);
     const accepted = isLong && !isEmpty && this.#isAccepted(chain, library, acceptEncoding, response);
     const obstacle = isLong ? this.#obstacle(response) : "ContentLengthTooSmall";
     const compresses =
-      accepted && obstacle === undefined && !hasCompressedTransfer(valueOf(response, "transfer-encoding"));
+      accepted && obstacle === undefined && !hasCompressedTransfer(responseValue(response, "transfer-encoding"));
     if (compresses) {
       this.#changeEtag(response);
       const kept = response.fields.filter(([name]) => name !== "content-length");
@@ -231,15 +232,15 @@ export class CompressorFilter implements HttpFilter {
   /** Why the response is not compressed for any client. Undefined: it may be compressed. */
   #obstacle(response: FilterResponse): Obstacle | undefined {
     const { response: rules } = this.#settings;
-    const type = valueOf(response, "content-type");
+    const type = responseValue(response, "content-type");
     if (!takesContentType(type, rules) || grpcType.test(type ?? "")) return "ContentTypeNotAllowed";
-    if (rules.etag === "refuses" && valueOf(response, "etag") !== undefined) {
+    if (rules.etag === "refuses" && responseValue(response, "etag") !== undefined) {
       this.#responseCounters.notCompressedEtag.increment();
       return "EtagNotAllowed";
     }
     if (rules.uncompressibleStatuses.has(response.status)) return "StatusCodeNotAllowed";
-    const isFixed = membersOf(valueOf(response, "cache-control")).includes("no-transform");
-    return isFixed || valueOf(response, "content-encoding") !== undefined ? "other" : undefined;
+    const isFixed = forbidsTransform(responseValue(response, "cache-control"));
+    return isFixed || responseValue(response, "content-encoding") !== undefined ? "other" : undefined;
   }
 
   /** Whether the client accepts the coding, and prefers it to those of other compressors that the response passes. */
@@ -254,7 +255,7 @@ export class CompressorFilter implements HttpFilter {
       counters.noAcceptHeader.increment();
       return false;
     }
-    const type = valueOf(response, "content-type");
+    const type = responseValue(response, "content-type");
     const offered = chain.members.filter((member) => takesContentType(type, member));
     const { coding: chosen, by } = (chain.choice ??= chooseCoding(acceptEncoding, offered));
     if (by === "coding") {
@@ -268,7 +269,7 @@ export class CompressorFilter implements HttpFilter {
 
   /** A strong validator promises the same bytes, so it must not stay on other ones. */
   #changeEtag(response: FilterResponse): void {
-    const etag = valueOf(response, "etag");
+    const etag = responseValue(response, "etag");
     if (etag === undefined || /^w\//i.test(etag)) return;
     const weak = this.#settings.response.etag === "weakened" ? [["etag", `W/${etag}`] as const] : [];
     response.fields = [...response.fields.filter(([name]) => name !== "etag"), ...weak];
@@ -362,14 +363,9 @@ const noBytes = Buffer.alloc(0);
 
 // ---- fields
 
-function valueOf({ fields }: FilterResponse, wanted: string): string | undefined {
-  const found = fields.filter(([name]) => name === wanted);
-  return found.length === 0 ? undefined : found.map(([, value]) => value).join(",");
-}
-
 /** The members of a list, in lower case. */
 function membersOf(list: string | undefined): readonly string[] {
-  return list === undefined ? [] : list.split(",").map((member) => member.trim().toLowerCase());
+  return listMembers(list ?? "").map((member) => member.toLowerCase());
 }
 
 /** A body whose length is not known counts as long. */
@@ -392,7 +388,7 @@ function hasCompressedTransfer(field: string | undefined): boolean {
 }
 
 function addVary(response: FilterResponse): void {
-  const vary = valueOf(response, "vary");
+  const vary = responseValue(response, "vary");
   if (membersOf(vary).includes("accept-encoding")) return;
   const value = vary === undefined ? "Accept-Encoding" : `${vary}, Accept-Encoding`;
   response.fields = [...response.fields.filter(([name]) => name !== "vary"), ["vary", value]];

@@ -1,9 +1,11 @@
 import { onAbort } from "../../base/index.ts";
 import type { FilterCounter, FilterStatistics } from "../terms/filter-statistics.ts";
 import { responseFlags } from "../terms/response-flags.ts";
+import { forbidsTransform, listMembers } from "./accept-encoding.ts";
 import type { BodyDecompression, DecompressorLibrary } from "./body-decompression.ts";
 import {
   passed,
+  responseValue,
   type FilterRequest,
   type FilterResponse,
   type HttpFilter,
@@ -97,9 +99,8 @@ export class DecompressorFilter implements HttpFilter {
     return {
       responseHead: (response, end) => {
         if (end || response.request.method === "HEAD") return passed;
-        const valueOf = (wanted: string): string | undefined =>
-          joinedValues(response.fields.filter(([name]) => name === wanted).map(([, value]) => value));
-        const rest = this.#restOf(this.#settings.response, valueOf("content-encoding"), valueOf("cache-control"));
+        const codings = responseValue(response, "content-encoding");
+        const rest = this.#restOf(this.#settings.response, codings, responseValue(response, "cache-control"));
         if (rest === undefined) {
           counters.notDecompressed.increment();
           return passed;
@@ -121,9 +122,8 @@ export class DecompressorFilter implements HttpFilter {
     cacheControl: string | undefined,
   ): string | undefined {
     if (!enabled || codings === undefined) return undefined;
-    if (!ignoresNoTransform && members(cacheControl ?? "").some((member) => member.toLowerCase() === "no-transform"))
-      return undefined;
-    const [first = "", ...rest] = members(codings);
+    if (!ignoresNoTransform && forbidsTransform(cacheControl)) return undefined;
+    const [first = "", ...rest] = listMembers(codings);
     return first.toLowerCase() === this.#settings.library.coding ? rest.join(", ") : undefined;
   }
 
@@ -199,15 +199,8 @@ function joinedValues(values: readonly string[]): string | undefined {
   return values.length === 0 ? undefined : values.join(",");
 }
 
-function members(list: string): string[] {
-  return list
-    .split(",")
-    .map((member) => member.trim())
-    .filter((member) => member !== "");
-}
-
 /** The client's codings with this one at their end, in place of what the client says of it. As in Envoy, case counts. */
 function withCoding(accepted: string, coding: string): string {
-  const others = members(accepted).filter((member) => (member.split(";")[0] ?? "").trim() !== coding);
+  const others = listMembers(accepted).filter((member) => (member.split(";")[0] ?? "").trim() !== coding);
   return [...others, coding].join(",");
 }

@@ -186,5 +186,11 @@ export interface StreamFilter {
   responseTrailers?(trailers: readonly string[]): Later<StreamOutcome<StreamTail>>;
 }
 
+/** The values of a response's fields with that name (lower case), joined by commas. Undefined if there is none. */
+export function responseValue({ fields }: Pick<FilterResponse, "fields">, wanted: string): string | undefined {
+  const found = fields.filter(([name]) => name === wanted);
+  return found.length === 0 ? undefined : found.map(([, value]) => value).join(",");
+}
+
 /** The outcome of a part that continues as the filter left it. */
 export const passed: StreamOutcome<undefined> = { kind: "pass", part: undefined };
