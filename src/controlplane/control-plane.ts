@@ -589,7 +589,7 @@ export class ControlPlane {
   #takeMesh(config: MeshConfig): void {
     const { settings } = this.#options;
     this.#config = config;
-    this.#anchors?.setTrusted(config.caCertificates);
+    this.#anchors?.setTrusted(config.caCertificates, [config.trustDomain, ...config.trustDomainAliases]);
     this.#inputs.mesh.set(meshKey, meshSettings(config, settings, this.#networks));
     this.#ingest.setSelectors(config.discoverySelectors);
     this.#clusters.setSelectors(config.discoverySelectors);

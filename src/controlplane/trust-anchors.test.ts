@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { TestAuthority } from "../net/testing/index.ts";
+import type { BundleRoot } from "./translate/index.ts";
 import { TrustAnchors } from "./trust-anchors.ts";
 
 const [own, named, fetched] = [
@@ -10,6 +11,14 @@ const [own, named, fetched] = [
   await TestAuthority.create(),
   await TestAuthority.create(),
 ];
+const meshDomains = ["cluster.local", "old.example"];
+/** A published root. Without trust domains it may sign for all of them. */
+const root = (authority: TestAuthority, trustDomains?: readonly string[]): BundleRoot => ({
+  pem: `${pemOf(authority).trim()}\n`,
+  trustDomains,
+});
+const inOrder = (...roots: readonly BundleRoot[]): readonly BundleRoot[] =>
+  roots.toSorted((one, other) => (one.pem < other.pem ? -1 : 1));
 const pemOf = ({ roots }: TestAuthority): string => new X509Certificate(roots).toString();
 const bundle = (...roots: readonly string[]): string =>
   JSON.stringify({
@@ -22,7 +31,7 @@ const bundle = (...roots: readonly string[]): string =>
 const address = "https://spire.example/bundle";
 
 function setUp(answers: (url: string) => string | Error) {
-  const published: (readonly string[])[] = [];
+  const published: (readonly BundleRoot[])[] = [];
   const waits: number[] = [];
   const urls: string[] = [];
   let goOn: () => void = () => undefined;
@@ -55,28 +64,53 @@ function setUp(answers: (url: string) => string | Error) {
 test("the control plane's own roots and the mesh config's form one list without duplicates, in a stable order", () => {
   const { anchors, published } = setUp(() => "");
   anchors.setOwn([own.roots]);
-  anchors.setTrusted([
+  const both = [
     { pem: named.roots, trustDomains: [] },
     { pem: named.roots.replaceAll("\n", "\r\n"), trustDomains: [] },
-    { pem: own.roots, trustDomains: [] },
-  ]);
-  assert.deepEqual(published.at(-1), [own, named].map((authority) => `${pemOf(authority).trim()}\n`).toSorted());
-  anchors.setTrusted([{ pem: named.roots, trustDomains: ["other.example"] }]);
+    { pem: own.roots, trustDomains: ["other.example"] },
+  ];
+  anchors.setTrusted(both, meshDomains);
+  assert.deepEqual(published.at(-1), inOrder(root(own), root(named, meshDomains)));
+  anchors.setTrusted(both.toReversed(), meshDomains);
   assert.equal(published.length, 2, "the same roots are not published again");
-  anchors.setTrusted([]);
+  anchors.setTrusted([], meshDomains);
   assert.equal(published.at(-1)?.length, 1);
+});
+
+test("a root may sign for the trust domains of its entries, or for the mesh's if an entry names none", async () => {
+  const { anchors, published, turn } = setUp(() => bundle(fetched.roots));
+  const stop = new AbortController();
+  const entries = [
+    { pem: named.roots, trustDomains: ["b.example"] },
+    { pem: named.roots, trustDomains: ["a.example"] },
+    { spiffeBundleUrl: address, trustDomains: ["c.example"] },
+  ];
+  anchors.setTrusted(entries, meshDomains);
+  const running = anchors.run(stop.signal);
+  await turn();
+  assert.deepEqual(published.at(-1), inOrder(root(named, ["a.example", "b.example"]), root(fetched, ["c.example"])));
+  anchors.setTrusted([...entries, { spiffeBundleUrl: address, trustDomains: [] }], ["mesh.example"]);
+  assert.deepEqual(
+    published.at(-1),
+    inOrder(root(named, ["a.example", "b.example"]), root(fetched, ["c.example", "mesh.example"])),
+  );
+  stop.abort();
+  await running;
 });
 
 test("one unusable root in the mesh config leaves all its roots unchanged", async () => {
   const { anchors, published } = setUp(() => "");
   const leaf = (await named.issue({ dns: "a.example" })).certificateChain;
-  anchors.setTrusted([{ pem: named.roots, trustDomains: [] }]);
+  anchors.setTrusted([{ pem: named.roots, trustDomains: [] }], meshDomains);
   for (const pem of ["nonsense", leaf])
-    anchors.setTrusted([
-      { pem, trustDomains: [] },
-      { pem: fetched.roots, trustDomains: [] },
-    ]);
-  assert.deepEqual(published, [[`${pemOf(named).trim()}\n`]]);
+    anchors.setTrusted(
+      [
+        { pem, trustDomains: [] },
+        { pem: fetched.roots, trustDomains: [] },
+      ],
+      meshDomains,
+    );
+  assert.deepEqual(published, [[root(named, meshDomains)]]);
 });
 
 test("bundles are fetched, kept when a fetch fails, fetched again, and dropped when no longer named", async () => {
@@ -89,10 +123,10 @@ test("bundles are fetched, kept when a fetch fails, fetched again, and dropped w
   ];
   const { anchors, published, waits, urls, turn, next } = setUp(() => answers.shift() ?? new Error("no more"));
   const stop = new AbortController();
-  anchors.setTrusted([{ spiffeBundleUrl: address, trustDomains: [] }]);
+  anchors.setTrusted([{ spiffeBundleUrl: address, trustDomains: [] }], meshDomains);
   const running = anchors.run(stop.signal);
   await turn();
-  assert.deepEqual(published, [[`${pemOf(fetched).trim()}\n`]]);
+  assert.deepEqual(published, [[root(fetched, meshDomains)]]);
   assert.deepEqual([urls, waits], [[address], [30 * 60_000]]);
   for (let fault = 0; fault < 3; fault += 1) await next();
   assert.equal(published.length, 1, "the last roots stay");
@@ -102,7 +136,7 @@ test("bundles are fetched, kept when a fetch fails, fetched again, and dropped w
   );
   await next();
   assert.equal(published.at(-1)?.length, 2);
-  anchors.setTrusted([]);
+  anchors.setTrusted([], meshDomains);
   assert.deepEqual(published.at(-1), []);
   stop.abort();
   await running;

@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import type { TrustedAuthority } from "../api/istio/index.ts";
+import type { BundleRoot } from "./translate/index.ts";
 import {
   aborted,
   Backoff,
@@ -15,8 +16,8 @@ import {
 export interface TrustAnchorsOptions {
   /** Fetches a text by its address. Throws if there is none, or if it is too long. */
   readonly fetchText: (url: string, signal: AbortSignal) => Promise<string>;
-  /** Called with all roots when they change, in PEM and in order. */
-  readonly publish: (roots: readonly string[]) => void;
+  /** Called with all roots when they change, in order. */
+  readonly publish: (roots: readonly BundleRoot[]) => void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly random?: Random;
@@ -35,19 +36,21 @@ const maxBundleRoots = 64;
 /**
  * The roots that workloads trust in a mesh of several roots (Istio's ISTIO_MULTIROOT_MESH): those of this control
  * plane's own authority, and those of the mesh config's `caCertificates`, as PEM or as a SPIFFE bundle that is fetched
- * and kept current. If a bundle cannot be fetched, its last roots stay. If one root of the mesh config is unusable, all
+ * and kept current. A root of the mesh config may only sign for the trust domains of its entries, or for the mesh's own
+ * and its aliases if an entry names none. If a bundle cannot be fetched, its last roots stay. If one root of the mesh config is unusable, all
  * its roots stay as they were, as upstream does.
  */
 export class TrustAnchors {
   readonly #options: TrustAnchorsOptions;
   #own: readonly string[] = [];
-  #configured: readonly string[] = [];
+  #configured: readonly Configured[] = [];
   readonly #fetched = new Map<string, readonly string[]>();
   readonly #followed = new Map<string, AbortController>();
-  #addresses: readonly string[] = [];
+  /** The trust domains of each address of a bundle. */
+  #addresses: ReadonlyMap<string, readonly string[]> = new Map();
   #running: AbortSignal | undefined;
   readonly #tasks = new Set<Promise<void>>();
-  #published = "";
+  #published = "[]";
 
   constructor(options: TrustAnchorsOptions) {
     this.#options = options;
@@ -59,21 +62,31 @@ export class TrustAnchors {
     this.#publish();
   }
 
-  /** Sets the trusted authorities of the mesh config. */
-  setTrusted(authorities: readonly TrustedAuthority[]): void {
-    const pems = authorities.flatMap(({ pem }) => (pem === undefined ? [] : [pem]));
+  /** Sets the trusted authorities of the mesh config, and the mesh's own trust domains. */
+  setTrusted(authorities: readonly TrustedAuthority[], ownDomains: readonly string[]): void {
+    const domainsOf = ({ trustDomains }: TrustedAuthority): readonly string[] =>
+      trustDomains.length === 0 ? ownDomains : trustDomains;
     try {
-      this.#configured = pems.map(canonicalRoot);
+      this.#configured = authorities
+        .filter((authority) => authority.pem !== undefined)
+        .map((authority, index) => ({
+          pem: canonicalRoot(authority.pem ?? "", index),
+          trustDomains: domainsOf(authority),
+        }));
     } catch (error) {
       this.#options.log.error("the roots of caCertificates are not changed, because one of them cannot be used", {
         error: messageOf(error),
       });
     }
-    this.#addresses = [...new Set(authorities.flatMap(({ spiffeBundleUrl }) => spiffeBundleUrl ?? []))];
-    if (this.#addresses.length > maxAddresses)
-      this.#options.log.error(
-        `of ${this.#addresses.length} bundles of caCertificates the first ${maxAddresses} are fetched`,
-      );
+    const addresses = new Map<string, readonly string[]>();
+    for (const authority of authorities) {
+      const address = authority.spiffeBundleUrl;
+      if (address === undefined) continue;
+      addresses.set(address, [...new Set([...(addresses.get(address) ?? []), ...domainsOf(authority)])]);
+    }
+    this.#addresses = addresses;
+    if (addresses.size > maxAddresses)
+      this.#options.log.error(`of ${addresses.size} bundles of caCertificates the first ${maxAddresses} are fetched`);
     this.#adjust();
     this.#publish();
   }
@@ -89,7 +102,7 @@ export class TrustAnchors {
   #adjust(): void {
     const running = this.#running;
     if (running === undefined || running.aborted) return;
-    const wanted = new Set(this.#addresses.slice(0, maxAddresses));
+    const wanted = new Set([...this.#addresses.keys()].slice(0, maxAddresses));
     for (const [address, stop] of this.#followed) {
       if (wanted.has(address)) continue;
       stop.abort();
@@ -133,16 +146,31 @@ export class TrustAnchors {
   }
 
   #publish(): void {
-    const roots = [
-      ...new Set(
-        [...this.#own, ...this.#configured, ...[...this.#fetched.values()].flat()].map((pem) => `${pem.trim()}\n`),
-      ),
-    ].toSorted();
-    const text = roots.join("");
+    const roots = new Map<string, readonly string[] | undefined>();
+    for (const pem of this.#own) roots.set(`${pem.trim()}\n`, undefined);
+    const fetched = [...this.#fetched].flatMap(([address, pems]) =>
+      pems.map((pem) => ({ pem, trustDomains: this.#addresses.get(address) ?? [] })),
+    );
+    for (const { pem, trustDomains } of [...this.#configured, ...fetched]) {
+      const key = `${pem.trim()}\n`;
+      const known = roots.get(key);
+      if (known !== undefined || !roots.has(key))
+        roots.set(key, [...new Set([...(known ?? []), ...trustDomains])].toSorted());
+    }
+    const bundle = [...roots]
+      .map(([pem, trustDomains]) => ({ pem, trustDomains }))
+      .toSorted((one, other) => (one.pem < other.pem ? -1 : 1));
+    const text = JSON.stringify(bundle);
     if (text === this.#published) return;
     this.#published = text;
-    this.#options.publish(roots);
+    this.#options.publish(bundle);
   }
+}
+
+/** A root of the mesh config in PEM. */
+interface Configured {
+  readonly pem: string;
+  readonly trustDomains: readonly string[];
 }
 
 /** One authority's certificate in canonical form. Throws if the text is not a certificate. */

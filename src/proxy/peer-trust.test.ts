@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer, request as httpsRequest, type RequestOptions } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -6,7 +7,7 @@ import { after, test } from "node:test";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort, TestAuthority, type Issued } from "../net/testing/index.ts";
-import { typeUrls } from "../wire/xds/index.ts";
+import { trustDomainsPrefix, typeUrls } from "../wire/xds/index.ts";
 import { httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
 import { eventually, fetchOnce } from "./testing/harness.ts";
 import {
@@ -96,6 +97,7 @@ test("with PROXY_CONFIG_XDS_AGENT, a proxy trusts authorities as soon as the con
   const { ads } = proxy;
   const [inPort, outPort] = [await freePort(), await freePort()];
   const backend = await securedBackend(await other.issue({ spiffe: "spiffe://cluster.local/ns/test/sa/server" }));
+  const [backendServer = assert.fail("no server was started")] = servers.slice(-1);
   ads.push(typeUrls.cluster, {
     in: outboundCluster("in", "in", ""),
     out: outboundCluster("out", "out", "spiffe://cluster.local/ns/test/sa/server"),
@@ -114,13 +116,21 @@ test("with PROXY_CONFIG_XDS_AGENT, a proxy trusts authorities as soon as the con
   const leave = async (): Promise<number> => (await fetchOnce(outPort, "/")).status;
   assert.deepEqual([await enter(inPort, client), await leave()], ["refused", 503]);
 
-  const tell = async (roots: readonly string[]): Promise<string | undefined> => {
+  const tell = async (roots: readonly string[], trustDomains?: string): Promise<string | undefined> => {
     const from = ads.acknowledgements.length;
-    ads.push(typeUrls.proxyConfig, { "": { caCertificatesPem: [...roots] } });
+    const fingerprint = new X509Certificate(other.roots).fingerprint256.replaceAll(":", "").toLowerCase();
+    const proxyMetadata = trustDomains === undefined ? {} : { [`${trustDomainsPrefix}${fingerprint}`]: trustDomains };
+    ads.push(typeUrls.proxyConfig, { "": { caCertificatesPem: [...roots], proxyMetadata } });
     return (await ads.acknowledged(typeUrls.proxyConfig, from)).error;
   };
   assert.match((await tell(["nonsense"])) ?? "", /root 0 of the trust bundle is not a certificate in PEM/);
   assert.equal(await tell([mesh.rootPem, other.roots]), undefined);
+  assert.deepEqual([await enter(inPort, client), await leave()], ["200", 200]);
+  // A root that may not sign for the domain that it uses is refused in both directions, on new connections.
+  backendServer.closeAllConnections();
+  assert.equal(await tell([mesh.rootPem, other.roots], "foreign.example"), undefined);
+  assert.deepEqual([await enter(inPort, client), await leave()], ["refused", 503]);
+  assert.equal(await tell([mesh.rootPem, other.roots], "foreign.example,cluster.local"), undefined);
   assert.deepEqual([await enter(inPort, client), await leave()], ["200", 200]);
   assert.equal(await tell([mesh.rootPem]), undefined);
   assert.equal(await enter(inPort, client), "refused");

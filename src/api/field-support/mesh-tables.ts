@@ -33,7 +33,12 @@ export const meshConfigTable: FieldTable = {
       "caCertificates[].pem",
       "caCertificates[].spiffeBundleUrl",
     ),
-    acted("Trust of other domains", "sgw", inboundTest, "caCertificates[].trustDomains[]"),
+    acted(
+      "Trust of other domains, and which root signs for which",
+      "sgwc",
+      "src/dataplane/certificates/root-restrictions.test.ts",
+      "caCertificates[].trustDomains[]",
+    ),
     acted(
       "Ports, timeouts, protocols",
       "sgw",

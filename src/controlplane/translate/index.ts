@@ -43,4 +43,4 @@ export { compileExtension, type CompiledExtension } from "./extension-filters.ts
 export { compilePatches, type CompiledPatch, type PatchFault } from "./envoy-filter/compiled-patch.ts";
 export { ExtensionProgram, isForType } from "./envoy-filter/extension-program.ts";
 export { contentHash } from "./content-hash.ts";
-export { trustBundle } from "./trust-bundle.ts";
+export { trustBundle, type BundleRoot } from "./trust-bundle.ts";

@@ -16,6 +16,7 @@ import type {
   HandshakeRules,
   WorkloadCertificate,
 } from "./certificate-types.ts";
+import type { TrustedRoot } from "./root-restrictions.ts";
 import { trusting, workloadCertificate } from "./workload-certificate.ts";
 
 export interface CertificateManagerOptions extends HandshakeRules {
@@ -81,7 +82,7 @@ export class CertificateManager implements CertificateSource {
   readonly #random: Random;
   readonly #log: Logger;
   readonly #entries = new Map<string, Entry>();
-  #rootsBesides: readonly string[] = [];
+  #rootsBesides: readonly TrustedRoot[] = [];
 
   constructor(options: CertificateManagerOptions) {
     this.#options = options;
@@ -147,10 +148,10 @@ export class CertificateManager implements CertificateSource {
   }
 
   /**
-   * Also trusts peers with certificates of these PEM roots, in addition to the CA's. Replaces earlier additional roots.
-   * New handshakes use them at once. Throws if one cannot be used, and changes nothing in that case.
+   * Also trusts peers with certificates of these roots, in addition to the CA's. Replaces earlier additional roots. New
+   * handshakes use them at once. Throws if one cannot be used, and changes nothing in that case.
    */
-  trustBesides(roots: readonly string[]): void {
+  trustBesides(roots: readonly TrustedRoot[]): void {
     const held = [...this.#entries.values()].flatMap((entry) =>
       entry.certificate === undefined
         ? []

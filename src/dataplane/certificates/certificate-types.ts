@@ -1,6 +1,7 @@
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import type { TlsContext } from "../../net/index.ts";
 import type { RevocationLists } from "./revocation-lists.ts";
+import type { RootRestriction } from "./root-restrictions.ts";
 
 export interface WorkloadCertificate {
   /** SPIFFE id. */
@@ -10,6 +11,8 @@ export interface WorkloadCertificate {
   readonly chainPem: string;
   /** The trusted roots in PEM, concatenated. */
   readonly rootsPem: string;
+  /** Those of the trusted roots that may only sign for some trust domains. */
+  readonly restrictions: readonly RootRestriction[];
   /** The roots that came with the certificate. */
   readonly issuedRootsPem: string;
   /** When the CA's answer arrived. */

@@ -147,12 +147,17 @@ test("the manager's certificates check the lists, even after another root is tru
   const authority = new FakeCertificateAuthority();
   const manager = new CertificateManager({ authority, log: silentLogger, revocations });
   const client = {
-    ...workloadCertificate(otherId, theirs.privateKey, [theirs.certificateChain, theirs.roots], [authority.rootPem]),
+    ...workloadCertificate(
+      otherId,
+      theirs.privateKey,
+      [theirs.certificateChain, theirs.roots],
+      [{ pem: authority.rootPem }],
+    ),
     receivedAtMs: 0,
   };
   try {
     await manager.fetch(ownId);
-    manager.trustBesides([root.roots]);
+    manager.trustBesides([{ pem: root.roots }]);
     using admitted = await handshake(client, await manager.fetch(ownId));
     assert.equal(outcomeOf(admitted.server), "let in");
     revocations.replace(Buffer.from(await root.revoke("0b")));

@@ -1,22 +1,31 @@
 import { X509Certificate } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { alternativeNames, transientError } from "../../base/index.ts";
 import { TlsContext } from "../../net/index.ts";
 import { pemBlocks } from "../../x509/index.ts";
 import type { HandshakeRules, WorkloadCertificate } from "./certificate-types.ts";
+import {
+  allGuards,
+  restrictionGuard,
+  rootFingerprint,
+  type RootRestriction,
+  type TrustedRoot,
+} from "./root-restrictions.ts";
 
 /**
  * Makes a usable certificate of a CA's answer: leaf first, root or roots last. Refuses a leaf without the identity.
- * Peers with certificates of the additional PEM roots are trusted too, and revoked ones are not.
+ * Peers with certificates of the additional roots are trusted too, and revoked ones are not.
  */
 export function workloadCertificate(
   identity: string,
   privateKeyPem: string,
   chain: readonly string[],
-  rootsBesides: readonly string[] = [],
+  rootsBesides: readonly TrustedRoot[] = [],
   rules: HandshakeRules = {},
 ): Omit<WorkloadCertificate, "receivedAtMs"> {
   const issuedRootsPem = chain.at(-1) ?? "";
-  const rootsPem = trustedRoots(issuedRootsPem, rootsBesides);
+  const trust = trustedRoots(issuedRootsPem, rootsBesides);
+  const { rootsPem } = trust;
   const own = chain.slice(0, -1).flatMap(pemBlocks);
   const leafPem = own[0];
   if (leafPem === undefined || pemBlocks(rootsPem).length === 0) {
@@ -37,25 +46,25 @@ export function workloadCertificate(
     identity,
     privateKeyPem,
     chainPem,
-    rootsPem,
+    ...trust,
     issuedRootsPem,
     notBeforeMs: leaf.validFromDate.getTime(),
     notAfterMs: leaf.validToDate.getTime(),
     serialNumber: leaf.serialNumber,
-    context: meshContext({ chainPem, privateKeyPem, rootsPem }, rules),
+    context: meshContext({ chainPem, privateKeyPem, ...trust }, rules),
   };
 }
 
 /** The same certificate with other additional roots. */
 export function trusting(
   certificate: WorkloadCertificate,
-  rootsBesides: readonly string[],
+  rootsBesides: readonly TrustedRoot[],
   rules: HandshakeRules = {},
 ): WorkloadCertificate {
-  const rootsPem = trustedRoots(certificate.issuedRootsPem, rootsBesides);
-  return rootsPem === certificate.rootsPem
+  const trust = trustedRoots(certificate.issuedRootsPem, rootsBesides);
+  return trust.rootsPem === certificate.rootsPem && isDeepStrictEqual(trust.restrictions, certificate.restrictions)
     ? certificate
-    : { ...certificate, rootsPem, context: meshContext({ ...certificate, rootsPem }, rules) };
+    : { ...certificate, ...trust, context: meshContext({ ...certificate, ...trust }, rules) };
 }
 
 /** A certificate as plain data, which one thread can send to another. */
@@ -70,10 +79,15 @@ export function restoreCertificate(parts: CertificateParts, rules: HandshakeRule
 }
 
 function meshContext(
-  { chainPem, privateKeyPem, rootsPem }: Pick<WorkloadCertificate, "chainPem" | "privateKeyPem" | "rootsPem">,
+  {
+    chainPem,
+    privateKeyPem,
+    rootsPem,
+    restrictions,
+  }: Pick<WorkloadCertificate, "chainPem" | "privateKeyPem" | "rootsPem" | "restrictions">,
   { revocations, compliance, allowsTls12 }: HandshakeRules,
 ): TlsContext {
-  const guard = revocations?.guard(rootsPem);
+  const guard = allGuards(revocations?.guard(rootsPem), restrictionGuard(rootsPem, restrictions));
   return TlsContext.create({
     certificateChain: chainPem,
     privateKey: privateKeyPem,
@@ -85,12 +99,26 @@ function meshContext(
   });
 }
 
-/** Without additional roots, returns exactly the received text. */
-function trustedRoots(issuedPem: string, besides: readonly string[]): string {
+/**
+ * The roots to trust, and those of them that may only sign for some trust domains. The roots that came with the
+ * certificate may sign for all. Without additional roots, the text is exactly the received one.
+ */
+function trustedRoots(
+  issuedPem: string,
+  besides: readonly TrustedRoot[],
+): { readonly rootsPem: string; readonly restrictions: readonly RootRestriction[] } {
   const issued = pemBlocks(issuedPem);
   const bodies = new Set(issued.map((pem) => pem.trim()));
-  const added = besides.flatMap(pemBlocks).filter((pem) => !bodies.has(pem.trim()));
-  return added.length === 0 ? issuedPem : [...issued, ...added].map((pem) => `${pem.trim()}\n`).join("");
+  const added = besides
+    .flatMap(({ pem, trustDomains }) => pemBlocks(pem).map((block) => ({ pem: block.trim(), trustDomains })))
+    .filter(({ pem }) => !bodies.has(pem));
+  if (added.length === 0) return { rootsPem: issuedPem, restrictions: [] };
+  return {
+    rootsPem: [...issued.map((pem) => pem.trim()), ...added.map(({ pem }) => pem)].map((pem) => `${pem}\n`).join(""),
+    restrictions: added.flatMap(({ pem, trustDomains }) =>
+      trustDomains === undefined ? [] : [{ fingerprint: rootFingerprint(new X509Certificate(pem)), trustDomains }],
+    ),
+  };
 }
 
 /** The URI names of a certificate. */

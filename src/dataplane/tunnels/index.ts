@@ -4,6 +4,13 @@ export type { CertificateSource, HandshakeRules, WorkloadCertificate } from "../
 export { ReceivedCertificates } from "../certificates/received-certificates.ts";
 export { followRevocations, RevocationLists } from "../certificates/revocation-lists.ts";
 export { addRevocationMetrics } from "../certificates/revocation-metrics.ts";
+export {
+  allGuards,
+  restrictionGuard,
+  rootFingerprint,
+  type RootRestriction,
+  type TrustedRoot,
+} from "../certificates/root-restrictions.ts";
 export { certificateParts, restoreCertificate, type CertificateParts } from "../certificates/workload-certificate.ts";
 export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "../connection-tracker.ts";
 export { hboneDialer } from "../hbone/hbone-dialer.ts";

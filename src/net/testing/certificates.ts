@@ -29,11 +29,11 @@ export class TestAuthority {
     this.#above = above;
   }
 
-  static async create(): Promise<TestAuthority> {
+  static async create(organization = "test root"): Promise<TestAuthority> {
     const keys = await newKeys();
     const root = await X509CertificateGenerator.createSelfSigned({
       serialNumber: "01",
-      name: "O=test root",
+      name: `O=${organization}`,
       notBefore: new Date(Date.now() - 60_000),
       notAfter: new Date(Date.now() + 3_600_000),
       keys,
@@ -81,12 +81,15 @@ export class TestAuthority {
 
   async issue(name: {
     readonly spiffe?: string;
+    /** Several URIs, which SPIFFE forbids. */
+    readonly spiffes?: readonly string[];
     readonly dns?: string;
     readonly serialNumber?: string;
   }): Promise<Issued> {
     const keys = await newKeys();
     const names = [
       ...(name.spiffe === undefined ? [] : [{ type: "url" as const, value: name.spiffe }]),
+      ...(name.spiffes ?? []).map((value) => ({ type: "url" as const, value })),
       ...(name.dns === undefined ? [] : [{ type: "dns" as const, value: name.dns }]),
     ];
     const leaf = await X509CertificateGenerator.create({

@@ -1,7 +1,13 @@
 import { rootCertificates } from "node:tls";
 import { fromBinary } from "@bufbuild/protobuf";
 import { messageOf, userError, onAbort, type Clock, type Logger } from "../../base/index.ts";
-import type { CertificateSource, WorkloadCertificate, XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
+import type {
+  CertificateSource,
+  RootRestriction,
+  WorkloadCertificate,
+  XdsSubscription,
+  XdsUpdate,
+} from "../../dataplane/index.ts";
 import { SecretSchema, type Secret } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { certificateRef, checkSecret, checkUsable, rootsRef } from "./secret-source.ts";
@@ -39,6 +45,8 @@ export interface RootsMaterial {
   readonly roots: string;
   /** Revocation lists in PEM from the same secret. Undefined if there are none. */
   readonly revocations?: string | undefined;
+  /** Those of the mesh's roots that may only sign for some trust domains. */
+  readonly restrictions?: readonly RootRestriction[] | undefined;
 }
 
 /** Revocation lists in PEM. */
@@ -357,7 +365,12 @@ export class SecretStore {
     if (lists === undefined) return this.#files.get(path)?.tried === true ? own : undefined;
     // Upstream's control plane keeps an empty file if it has no lists.
     if (lists.trim() === "") return own;
-    return this.#kept(meshRoots, `${own.roots} ${lists}`, () => ({ roots: own.roots, revocations: lists }));
+    const { roots, restrictions } = own;
+    return this.#kept(meshRoots, `${roots} ${lists} ${JSON.stringify(restrictions)}`, () => ({
+      roots,
+      restrictions,
+      revocations: lists,
+    }));
   }
 
   #ownMaterial(): (CertificateMaterial & RootsMaterial) | undefined {
@@ -365,7 +378,8 @@ export class SecretStore {
     if (certificate === undefined) return undefined;
     let material = this.#own.get(certificate);
     if (material === undefined) {
-      material = { chain: certificate.chainPem, key: certificate.privateKeyPem, roots: certificate.rootsPem };
+      const { chainPem, privateKeyPem, rootsPem, restrictions } = certificate;
+      material = { chain: chainPem, key: privateKeyPem, roots: rootsPem, restrictions };
       this.#own.set(certificate, material);
     }
     return material;

@@ -25,7 +25,12 @@ test("a connection whose roots can never exist fails at once, and they are not r
 
 test("the mesh's roots wait for mounted revocation lists, and until it is known whether any are mounted", async () => {
   const [own, list] = ["root", "-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n"];
-  const certificate = { chainPem: "chain", privateKeyPem: "key", rootsPem: own } as unknown as WorkloadCertificate;
+  const certificate = {
+    chainPem: "chain",
+    privateKeyPem: "key",
+    rootsPem: own,
+    restrictions: [],
+  } as unknown as WorkloadCertificate;
   const store = (readFile: (path: string) => Promise<string>): SecretStore =>
     new SecretStore({
       certificates: { peek: () => certificate, fetch: () => Promise.resolve(certificate) },
@@ -39,7 +44,7 @@ test("the mesh's roots wait for mounted revocation lists, and until it is known 
   const listed = store(() => Promise.resolve(list));
   assert.equal(listed.roots(roots), undefined, "whom the lists refuse must not be let in meanwhile");
   await listed.changed(AbortSignal.timeout(5000));
-  assert.deepEqual(listed.roots(roots), { roots: own, revocations: list });
+  assert.deepEqual(listed.roots(roots), { roots: own, restrictions: [], revocations: list });
   assert.equal(listed.roots(roots), listed.roots(roots), "the same object, as long as nothing changes");
   const absent = store(() => Promise.reject(Object.assign(new Error("no such file"), { code: "ENOENT" })));
   assert.equal(absent.roots(roots), undefined);

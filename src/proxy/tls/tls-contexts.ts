@@ -1,4 +1,5 @@
 import { transientError } from "../../base/index.ts";
+import { restrictionGuard } from "../../dataplane/tunnels/index.ts";
 import { TlsContext } from "../../net/index.ts";
 import { splitRevocations } from "./revocation-lists.ts";
 import type { CertificateMaterial, RevocationsMaterial, RootsMaterial, SecretStore } from "./secret-store.ts";
@@ -117,7 +118,9 @@ function contextOf(
   roots: RootsMaterial | undefined,
   revocations: string | undefined,
 ): TlsContext {
+  const guard = roots === undefined ? undefined : restrictionGuard(roots.roots, roots.restrictions ?? []);
   return TlsContext.create({
+    ...(guard === undefined ? {} : { guard }),
     ...(certificates.length === 0
       ? {}
       : { certificateChain: certificates.map(({ chain }) => chain), privateKey: certificates.map(({ key }) => key) }),

@@ -1,9 +1,14 @@
 import { X509Certificate } from "node:crypto";
 import { fromBinary } from "@bufbuild/protobuf";
 import { messageOf, userError } from "../../base/index.ts";
-import type { CertificateManager, XdsSubscription } from "../../dataplane/index.ts";
+import {
+  rootFingerprint,
+  type CertificateManager,
+  type TrustedRoot,
+  type XdsSubscription,
+} from "../../dataplane/index.ts";
 import { ProxyConfigSchema } from "../../wire/discovery/index.ts";
-import { typeUrls } from "../../wire/xds/index.ts";
+import { trustDomainsPrefix, typeUrls } from "../../wire/xds/index.ts";
 
 /** The number of roots in one bundle. Each makes handshakes more expensive. */
 const maxRoots = 256;
@@ -21,21 +26,25 @@ export function trustBundleSubscription(certificates: Pick<CertificateManager, "
       // upstream's agent.
       const last = resources.at(-1);
       if (last === undefined) return;
-      const { caCertificatesPem } = fromBinary(ProxyConfigSchema, last.body);
+      const { caCertificatesPem, proxyMetadata } = fromBinary(ProxyConfigSchema, last.body);
       if (caCertificatesPem.length > maxRoots)
         throw userError(
           "config-rejected",
           `the trust bundle has ${caCertificatesPem.length} roots, at most ${maxRoots} are allowed`,
         );
-      certificates.trustBesides(caCertificatesPem.map(readRoot));
+      certificates.trustBesides(caCertificatesPem.map((pem, index) => readRoot(pem, index, proxyMetadata)));
     },
   };
 }
 
-/** Returns the PEM in a canonical form. */
-function readRoot(pem: string, index: number): string {
+/**
+ * The root with its PEM in canonical form. The bundle has no field for a root's trust domains. Our control plane writes
+ * them into the metadata, by the root's fingerprint, where upstream's agents ignore them.
+ */
+function readRoot(pem: string, index: number, metadata: Readonly<Record<string, string>>): TrustedRoot {
+  let certificate: X509Certificate;
   try {
-    return new X509Certificate(pem).toString();
+    certificate = new X509Certificate(pem);
   } catch (error) {
     throw userError(
       "config-rejected",
@@ -43,4 +52,6 @@ function readRoot(pem: string, index: number): string {
       { cause: error },
     );
   }
+  const domains = metadata[`${trustDomainsPrefix}${rootFingerprint(certificate)}`];
+  return { pem: certificate.toString(), trustDomains: domains?.split(",") };
 }

@@ -15,6 +15,11 @@ export declare const file_istio_mesh_v1alpha1_proxy_config: GenFile;
  */
 export declare type ProxyConfig = Message<"istio.mesh.v1alpha1.ProxyConfig"> & {
   /**
+   * @generated from field: map<string, string> proxy_metadata = 24;
+   */
+  proxyMetadata: { [key: string]: string };
+
+  /**
    * @generated from field: repeated string ca_certificates_pem = 34;
    */
   caCertificatesPem: string[];
