@@ -5,7 +5,6 @@ const features = `${translate}golden/features/`;
 const meshTest = "src/api/istio/mesh-config.test.ts";
 const managerTest = `${translate}http-connection-manager.test.ts`;
 const outboundTest = `${translate}outbound/outbound-resources.test.ts`;
-const inboundTest = `${translate}inbound/inbound-resources.test.ts`;
 const injectTest = "src/inject/inject-pod.test.ts";
 const provider = "extensionProviders[]";
 const httpService = ["path", "timeout", "headers[].name", "headers[].value"];

@@ -93,6 +93,51 @@ test("a revoked intermediate authority invalidates its leaves", async () => {
   }
 });
 
+/** The PEM certificates of a text. */
+const blocksOf = (text: string): readonly string[] =>
+  text.split(/(?<=-----END CERTIFICATE-----)\s*/).filter((block) => block !== "");
+
+test("a revoked peer gains nothing by other certificates between its own and its authority's", async () => {
+  const revocations = new RevocationLists();
+  revocations.replace(Buffer.from((await root.revoke()) + (await intermediate.revoke("0c"))));
+  const [leaf = "", authority = ""] = blocksOf(below.certificateChain);
+  const chains = [
+    [leaf, authority],
+    [leaf, leaf, authority],
+    [leaf, blocksOf(theirs.certificateChain)[0] ?? "", authority],
+    [leaf, authority, await intermediate.selfSigned()],
+  ];
+  for (const chain of chains) {
+    const disguised = held(otherId, { ...below, certificateChain: chain.join("\n") });
+    using asClient = await handshake(disguised, held(ownId, ours, revocations));
+    assert.match(outcomeOf(asClient.server), /the certificate 0C of ".*" is revoked/);
+    using asServer = await handshake(held(ownId, ours, revocations), disguised);
+    assert.match(outcomeOf(asServer.client), /the certificate 0C of ".*" is revoked/);
+  }
+});
+
+test("a revoked authority gains nothing by a long chain, or by a copy of itself that it signed", async () => {
+  const revocations = new RevocationLists();
+  revocations.replace(Buffer.from(await root.revoke("0d")));
+  let lowest = intermediate;
+  const authorities = [blocksOf(below.certificateChain)[1] ?? ""];
+  for (const [depth, expected] of [
+    [1, /the certificate 0D of "O=test authority 0d" is revoked/],
+    [12, /the certificate 0D of "O=test authority 0d" is revoked/],
+    [20, /cannot be checked for revocation: the issuers of its chain are not known/],
+  ] as const) {
+    while (authorities.length < depth) {
+      lowest = await lowest.subordinate((0x20 + authorities.length).toString(16));
+      authorities.unshift(blocksOf((await lowest.issue({ spiffe: otherId })).certificateChain)[1] ?? "");
+    }
+    const issued = await lowest.issue({ spiffe: otherId });
+    const chain = [blocksOf(issued.certificateChain)[0] ?? "", ...authorities, await lowest.selfSigned()];
+    const disguised = held(otherId, { ...issued, certificateChain: chain.join("\n") });
+    using refused = await handshake(disguised, held(ownId, ours, revocations));
+    assert.match(outcomeOf(refused.server), expected);
+  }
+});
+
 test("lists without an authority's entries do not affect its certificates, and neither does an empty file", async () => {
   const other = await TestAuthority.create();
   const revocations = new RevocationLists();
@@ -121,6 +166,14 @@ test("a list in DER equals one in PEM, and an invalid list is refused and change
     /list 1 is not an X509 CRL/,
   );
   assert.throws(() => revocations.replace(Buffer.from([0x30, 0x05, 0x00])), /the list is not an X509 CRL/);
+  const other = await root.revoke("0a");
+  for (const [text, fault] of [
+    ["no list", /there is no X509 CRL in PEM or DER/],
+    [other.slice(0, 60), /1 of 1 are not complete PEM/],
+    [other + pem.slice(0, -30), /1 of 2 are not complete PEM/],
+    [other + pem.replace("\n", "\n-"), /1 of 2 are not complete PEM/],
+  ] as const)
+    assert.throws(() => revocations.replace(Buffer.from(text)), fault, text);
   using made = await handshake(held(otherId, theirs), held(ownId, ours, revocations));
   assert.match(outcomeOf(made.server), /is revoked/);
 });

@@ -1,6 +1,7 @@
 import { X509Certificate, type KeyObject } from "node:crypto";
 import { messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
 import type { PeerGuard } from "../../net/index.ts";
+import { peerChain } from "./peer-chain.ts";
 import {
   derOfPem,
   DerReader,
@@ -13,8 +14,8 @@ import {
   withoutZeros,
 } from "../../x509/index.ts";
 
-/** The number of certificates of a chain to check. A mesh's chains are shorter. */
-const maxDepth = 10;
+/** The number of keys for which a list remembers whether they signed it. */
+const maxKnownKeys = 10;
 
 interface RevocationList {
   /** The DER of the issuer's name, in hexadecimal. */
@@ -32,7 +33,7 @@ interface Admitted {
 
 /**
  * Revoked certificates, by the rules of upstream's ztunnel. Each certificate of a peer's chain is checked against its
- * issuer's list. Without a list of the issuer it counts as valid. A list is used as long as it exists, whatever its
+ * issuer's list, on every way to a trusted root. Without a list of the issuer it counts as valid. A list is used as long as it exists, whatever its
  * dates are. Live connections are checked again when the lists change.
  */
 export class RevocationLists {
@@ -83,15 +84,12 @@ export class RevocationLists {
 
   #refusal(leaf: X509Certificate, roots: readonly X509Certificate[]): string | undefined {
     if (this.#lists.length === 0) return undefined;
-    let current = leaf;
-    for (let depth = 0; depth < maxDepth; depth += 1) {
-      const issuer = issuerOf(current, roots);
-      // Only the mesh's operator can revoke a root, by removing it from the trusted ones.
-      if (issuer === undefined || issuer.fingerprint256 === current.fingerprint256) return undefined;
-      const fault = this.#fault(current, issuer);
+    const chain = peerChain(leaf, roots);
+    if (chain === undefined)
+      return "its certificate cannot be checked for revocation: the issuers of its chain are not known";
+    for (const { certificate, issuer } of chain.links) {
+      const fault = this.#fault(certificate, issuer);
       if (fault !== undefined) return fault;
-      if (roots.some(({ fingerprint256 }) => fingerprint256 === issuer.fingerprint256)) return undefined;
-      current = issuer;
     }
     return undefined;
   }
@@ -120,6 +118,7 @@ export interface RevocationFollowerOptions {
 }
 
 const listLabel = /^X509 CRL$/;
+const beginOfList = "-----BEGIN X509 CRL-----";
 const lookEveryMs = 2000;
 
 /**
@@ -156,9 +155,20 @@ export async function followRevocations(
 }
 
 function listsOf(bytes: Buffer): RevocationList[] {
-  if (bytes.length === 0) return [];
   if (bytes[0] === derTags.sequence) return [readList(bytes, "the list")];
-  const blocks = pemBlocks(bytes.toString("latin1")).filter((block) => block.startsWith("-----BEGIN X509 CRL-----"));
+  const text = bytes.toString("latin1");
+  if (text.trim() === "") return [];
+  const blocks = pemBlocks(text).filter((block) => block.startsWith(beginOfList));
+  // Text that is not a list, or the beginning of one, must not end the revocations that are in force.
+  const begun = text.split(beginOfList).length - 1;
+  if (begun === 0 || blocks.length < begun)
+    throw userError(
+      "tls-material-invalid",
+      begun === 0
+        ? "the revocation lists cannot be used: there is no X509 CRL in PEM or DER"
+        : `the revocation lists cannot be used: ${begun - blocks.length} of ${begun} are not complete PEM`,
+      { hint: "inspect them with openssl crl -noout -text. An empty file revokes nothing" },
+    );
   return blocks.map((block, index) => readList(derOfPem(block, listLabel) ?? Buffer.alloc(0), `list ${index + 1}`));
 }
 
@@ -181,7 +191,7 @@ function readList(der: Buffer, which: string): RevocationList {
         let answer = known.get(text);
         if (answer === undefined) {
           answer = isSignedBy(structure, key);
-          if (known.size >= maxDepth) known.clear();
+          if (known.size >= maxKnownKeys) known.clear();
           known.set(text, answer);
         }
         return answer;
@@ -211,14 +221,6 @@ function readSerialNumbers(fields: DerReader): ReadonlySet<string> {
 function namesOf(certificate: X509Certificate): { readonly issuerName: string; readonly serialNumber: string } {
   const { issuer, serialNumber } = readCertificate(certificate.raw);
   return { issuerName: issuer.toString("hex"), serialNumber: serialNumber.toString("hex") };
-}
-
-/** The issuer of a certificate, among its accompanying certificates and the roots. */
-function issuerOf(certificate: X509Certificate, roots: readonly X509Certificate[]): X509Certificate | undefined {
-  const sent = certificate.issuerCertificate;
-  return [...roots, ...(sent === undefined ? [] : [sent])].find(
-    (one) => certificate.checkIssued(one) && certificate.verify(one.publicKey),
-  );
 }
 
 function oneLine(name: string): string {

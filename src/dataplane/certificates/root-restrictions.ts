@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { alternativeNames } from "../../base/index.ts";
 import type { PeerGuard } from "../../net/index.ts";
 import { pemBlocks } from "../../x509/index.ts";
+import { peerChain } from "./peer-chain.ts";
 
 /** A trusted root that may only sign for some trust domains. Plain data. */
 export interface RootRestriction {
@@ -16,17 +17,14 @@ export interface TrustedRoot {
   readonly trustDomains?: readonly string[] | undefined;
 }
 
-/** The number of certificates of a chain to follow. A mesh's chains are shorter. */
-const maxDepth = 10;
-
 /** The SHA-256 of a certificate, as in {@link RootRestriction}. */
 export function rootFingerprint(certificate: X509Certificate): string {
   return certificate.fingerprint256.replaceAll(":", "").toLowerCase();
 }
 
 /**
- * A guard that refuses the names that no root of the peer's chain may sign. The handshake has verified the chain to one
- * of the PEM roots. Undefined if no root is restricted.
+ * A guard that refuses names that a root of the peer's chain may not sign. The handshake has verified the chain to one
+ * of the PEM roots. If it leads to several, each must be allowed to sign. Undefined if no root is restricted.
  */
 export function restrictionGuard(rootsPem: string, restrictions: readonly RootRestriction[]): PeerGuard | undefined {
   if (restrictions.length === 0) return undefined;
@@ -34,13 +32,18 @@ export function restrictionGuard(rootsPem: string, restrictions: readonly RootRe
   const domainsOf = new Map(restrictions.map(({ fingerprint, trustDomains }) => [fingerprint, trustDomains]));
   return {
     refuse: (certificate) => {
-      const anchors = anchorsOf(certificate, roots);
-      const permitted = anchors.map((root) => domainsOf.get(rootFingerprint(root)));
-      if (permitted.includes(undefined)) return undefined;
-      const [root] = anchors;
-      if (root === undefined) return "the root of the peer's certificate is not known, and some roots are restricted";
-      const trustDomains = permitted.flatMap((domains) => domains ?? []);
-      return nameFault(certificate, trustDomains, root);
+      const chain = peerChain(certificate, roots);
+      if (chain === undefined)
+        return "the root of the peer's certificate is not known, and some roots may only sign for some trust domains";
+      for (const anchors of chain.anchors) {
+        const [root] = anchors;
+        const permitted = anchors.map((anchor) => domainsOf.get(rootFingerprint(anchor)));
+        if (root === undefined || permitted.includes(undefined)) continue;
+        const trustDomains = permitted.flatMap((domains) => domains ?? []);
+        const fault = nameFault(certificate, trustDomains, root);
+        if (fault !== undefined) return fault;
+      }
+      return undefined;
     },
     admitted: () => ({ [Symbol.dispose]: () => undefined }),
   };
@@ -67,27 +70,6 @@ function bothGuards(one: PeerGuard, other: PeerGuard): PeerGuard {
       };
     },
   };
-}
-
-/**
- * The trusted roots that the chain of a peer ends at. Like OpenSSL, prefers a trusted issuer to one that the peer sent.
- * They are several only if they have the same name and key.
- */
-function anchorsOf(leaf: X509Certificate, roots: readonly X509Certificate[]): readonly X509Certificate[] {
-  let current = leaf;
-  for (let depth = 0; depth < maxDepth; depth += 1) {
-    const certificate = current;
-    const anchors = roots.filter(
-      (root) =>
-        root.fingerprint256 === certificate.fingerprint256 ||
-        (certificate.checkIssued(root) && certificate.verify(root.publicKey)),
-    );
-    if (anchors.length > 0) return anchors;
-    const sent = certificate.issuerCertificate;
-    if (sent?.ca !== true || !certificate.checkIssued(sent) || !certificate.verify(sent.publicKey)) return [];
-    current = sent;
-  }
-  return [];
 }
 
 /**

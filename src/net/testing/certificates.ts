@@ -64,6 +64,20 @@ export class TestAuthority {
     return new TestAuthority(certificate, keys, this);
   }
 
+  /** A PEM certificate with the authority's name and key that it signed itself. Nobody trusts it. */
+  async selfSigned(): Promise<string> {
+    const certificate = await X509CertificateGenerator.createSelfSigned({
+      serialNumber: "03",
+      name: this.#root.subject,
+      notBefore: new Date(Date.now() - 60_000),
+      notAfter: new Date(Date.now() + 3_600_000),
+      keys: this.#keys,
+      signingAlgorithm: algorithm,
+      extensions: [new BasicConstraintsExtension(true, undefined, true)],
+    });
+    return certificate.toString("pem");
+  }
+
   /** A PEM revocation list that is valid for an hour. Without numbers it revokes nothing. */
   async revoke(...serialNumbers: readonly string[]): Promise<string> {
     const list = await X509CrlGenerator.create({

@@ -1,11 +1,31 @@
-import { userError } from "../../base/index.ts";
+import { messageOf, userError } from "../../base/index.ts";
+import { TlsContext } from "../../net/index.ts";
 
-/** Splits a PEM text into its lists. Throws if there are none. */
+const beginOfList = "-----BEGIN X509 CRL-----";
+
+/** Splits a PEM text into its lists. Throws if there are none, or if one is not complete. */
 export function splitRevocations(text: string): readonly string[] {
   const lists = text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g);
   if (lists === null)
     throw userError("tls-material-invalid", "the revocation lists cannot be used: there is no X509 CRL in PEM", {
       hint: "convert it with openssl crl -inform DER -out ca.crl",
     });
+  const begun = text.split(beginOfList).length - 1;
+  if (lists.length < begun)
+    throw userError(
+      "tls-material-invalid",
+      `the revocation lists cannot be used: ${begun - lists.length} of ${begun} are not complete PEM`,
+      { hint: "inspect them with openssl crl -noout -text" },
+    );
   return lists;
+}
+
+/** Why a PEM text of lists cannot be used. Undefined if it can. */
+export function revocationsFault(text: string): string | undefined {
+  try {
+    TlsContext.create({ revocations: splitRevocations(text) });
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
 }

@@ -10,6 +10,7 @@ import type {
 } from "../../dataplane/index.ts";
 import { SecretSchema, type Secret } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
+import { revocationsFault } from "./revocation-lists.ts";
 import { certificateRef, checkSecret, checkUsable, rootsRef } from "./secret-source.ts";
 import {
   invalidPrefix,
@@ -103,6 +104,8 @@ export class SecretStore {
   >();
   /** Secrets that no configuration named at the last call of {@link forgetUnnamed}. */
   #unnamed: ReadonlySet<string> = new Set();
+  /** The mesh's revocation lists as last read, and the last usable ones. */
+  #lists: { readonly text?: string; readonly usable?: string | undefined; readonly fault?: string | undefined } = {};
   readonly #waiters = new Set<() => void>();
   readonly #system: RootsMaterial = { roots: rootCertificates.join("\n") };
 
@@ -206,6 +209,8 @@ export class SecretStore {
 
   /** Why a reference has no material yet. */
   trouble(ref: CertificateRef | RootsRef): string {
+    if (ref.kind === "sds" && ref.name === meshRoots && ref.service === undefined && this.#lists.fault !== undefined)
+      return `${this.#options.meshRevocationsFile ?? ""}: ${this.#lists.fault}`;
     if (ref.kind === "sds" && ref.service !== undefined) return this.#troubleOfService(ref, ref.service);
     const names =
       ref.kind === "sds"
@@ -361,8 +366,10 @@ export class SecretStore {
     const own = this.#ownMaterial();
     const path = this.#options.meshRevocationsFile;
     if (own === undefined || path === undefined) return own;
-    const lists = this.#file(path, true);
-    if (lists === undefined) return this.#files.get(path)?.tried === true ? own : undefined;
+    const text = this.#file(path, true);
+    if (text === undefined) return this.#files.get(path)?.tried === true ? own : undefined;
+    const lists = this.#usableLists(path, text);
+    if (lists === undefined) return undefined;
     // Upstream's control plane keeps an empty file if it has no lists.
     if (lists.trim() === "") return own;
     const { roots, restrictions } = own;
@@ -371,6 +378,23 @@ export class SecretStore {
       restrictions,
       revocations: lists,
     }));
+  }
+
+  /**
+   * The lists of a file. If they cannot be used, the last usable ones. Undefined if there were none yet: then nobody is
+   * admitted, because a list might revoke the peer.
+   */
+  #usableLists(path: string, text: string): string | undefined {
+    if (text === this.#lists.text) return this.#lists.usable;
+    const fault = text.trim() === "" ? undefined : revocationsFault(text);
+    if (fault !== undefined)
+      this.#options.log.warn("the revocation lists cannot be used", {
+        path,
+        error: fault,
+        hasOlder: this.#lists.usable !== undefined,
+      });
+    this.#lists = { text, usable: fault === undefined ? text : this.#lists.usable, fault };
+    return this.#lists.usable;
   }
 
   #ownMaterial(): (CertificateMaterial & RootsMaterial) | undefined {

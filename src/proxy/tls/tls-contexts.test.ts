@@ -5,6 +5,7 @@ import { rootCertificates } from "node:tls";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import type { WorkloadCertificate, XdsUpdate } from "../../dataplane/index.ts";
+import { TestAuthority } from "../../net/testing/index.ts";
 import { SecretSchema } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { SecretStore } from "./secret-store.ts";
@@ -24,7 +25,7 @@ test("a connection whose roots can never exist fails at once, and they are not r
 });
 
 test("the mesh's roots wait for mounted revocation lists, and until it is known whether any are mounted", async () => {
-  const [own, list] = ["root", "-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n"];
+  const [own, list] = ["root", await (await TestAuthority.create()).revoke("0a")];
   const certificate = {
     chainPem: "chain",
     privateKeyPem: "key",
@@ -60,6 +61,44 @@ test("the mesh's roots wait for mounted revocation lists, and until it is known 
     "upstream's control plane keeps the file where it has no lists",
   );
   assert.equal(empty.roots(roots)?.roots, own);
+});
+
+test("lists of the mesh that cannot be used leave the last ones in force, and admit nobody if there were none", async () => {
+  const authority = await TestAuthority.create();
+  const good = await authority.revoke("0a");
+  const certificate = { rootsPem: "root", restrictions: [] } as unknown as WorkloadCertificate;
+  const lines: string[] = [];
+  let text = "\u0030\u0082";
+  let nowMs = 0;
+  const store = new SecretStore({
+    certificates: { peek: () => certificate, fetch: () => Promise.resolve(certificate) },
+    identity: "spiffe://a/ns/b/sa/c",
+    readFile: () => Promise.resolve(text),
+    meshRevocationsFile: "/crl.pem",
+    clock: { ...systemClock, steadyMs: () => nowMs },
+    log: {
+      ...silentLogger,
+      info: () => undefined,
+      warn: (message, fields) => void lines.push(`${message} ${JSON.stringify(fields)}`),
+    },
+  });
+  const roots = { kind: "sds", name: "ROOTCA" } as const;
+  const read = async (next: string) => {
+    text = next;
+    nowMs += 10_000;
+    store.sweep(nowMs);
+    await setImmediate();
+    return store.roots(roots);
+  };
+  store.roots(roots);
+  await setImmediate();
+  assert.equal(store.roots(roots), undefined);
+  assert.match(store.trouble(roots), /^\/crl\.pem: the revocation lists cannot be used: there is no X509 CRL in PEM/);
+  assert.equal((await read(good))?.revocations, good);
+  for (const bad of ["nonsense", good.slice(0, 60), good + good.slice(0, 60), good.replace("\n", "\nAAAA")])
+    assert.equal((await read(bad))?.revocations, good, bad);
+  assert.equal(lines.length, 5, "each fault is logged once");
+  assert.equal((await read(""))?.revocations, undefined, "an empty file revokes nothing");
 });
 
 test("a connection waits for a secret until the control plane says that it does not exist", async () => {

@@ -1,0 +1,57 @@
+import type { X509Certificate } from "node:crypto";
+
+/** A certificate of a peer's chain, with one that has issued it. */
+export interface IssuedBy {
+  readonly certificate: X509Certificate;
+  readonly issuer: X509Certificate;
+}
+
+export interface PeerChain {
+  /** Whom the certificates of the chain were issued by, in every way. */
+  readonly links: readonly IssuedBy[];
+  /** The trusted roots that the chain ends at. The roots of one list have the same name and key. */
+  readonly anchors: readonly (readonly X509Certificate[])[];
+}
+
+/** The number of certificates that a peer may send. A mesh's chains are shorter. */
+const maxSent = 16;
+
+/**
+ * All ways from a peer's certificate to trusted roots. A peer may send certificates in any order, and others among
+ * them, so OpenSSL may have verified any of these ways. Like OpenSSL, prefers a trusted issuer to one that the peer
+ * sent. Undefined if no way leads to a root, or if the peer sent too many certificates to look at.
+ */
+export function peerChain(leaf: X509Certificate, roots: readonly X509Certificate[]): PeerChain | undefined {
+  const sent = sentWith(leaf);
+  if (sent.length > maxSent) return undefined;
+  const links: IssuedBy[] = [];
+  const anchors: (readonly X509Certificate[])[] = [];
+  const reached = [leaf];
+  const known = new Set([leaf.fingerprint256]);
+  for (const certificate of reached) {
+    const itself = roots.filter((root) => root.fingerprint256 === certificate.fingerprint256);
+    const trusted = itself.length > 0 ? itself : roots.filter((root) => isIssuedBy(certificate, root));
+    if (trusted.length > 0) anchors.push(trusted);
+    if (itself.length > 0) continue;
+    const issuers = trusted.length > 0 ? trusted : sent.filter((one) => one.ca && isIssuedBy(certificate, one));
+    for (const issuer of issuers) {
+      links.push({ certificate, issuer });
+      if (trusted.length > 0 || known.has(issuer.fingerprint256)) continue;
+      known.add(issuer.fingerprint256);
+      reached.push(issuer);
+    }
+  }
+  return anchors.length === 0 ? undefined : { links, anchors };
+}
+
+/** The certificates that the peer sent after its own, in its order. Node links each to the next one, whoever issued it. */
+function sentWith(leaf: X509Certificate): readonly X509Certificate[] {
+  const sent: X509Certificate[] = [];
+  for (let next = leaf.issuerCertificate; next !== undefined && sent.length <= maxSent; next = next.issuerCertificate)
+    sent.push(next);
+  return sent;
+}
+
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
