@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { TestAuthority } from "../../net/testing/index.ts";
 import { readBoundedFile, readCertificateFile } from "./bounded-file.ts";
+import { revocationsFault, splitRevocations } from "./revocation-lists.ts";
 
 test("a file that configuration names is read within a bound, and no device or pipe is", async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "serin-bounded-"));
@@ -22,4 +24,21 @@ test("a file that configuration names is read within a bound, and no device or p
   for (const path of ["/dev/zero", "/dev/null", "/dev/ptmx", pipe, folder])
     await assert.rejects(readCertificateFile(path), { message: `${path} is no regular file` }, path);
   await assert.rejects(readCertificateFile(join(folder, "absent")), { code: "ENOENT" });
+});
+
+test("a revocation list in DER keeps its bytes, and splits into itself in PEM", async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "serin-der-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const pem = await (await TestAuthority.create()).revoke("0a");
+  const der = Buffer.from(pem.replaceAll(/-----.*-----/g, ""), "base64");
+  const file = join(folder, "ca.crl");
+  writeFileSync(file, der);
+  const text = await readCertificateFile(file);
+  assert.deepEqual(Buffer.from(text, "latin1"), der);
+  assert.deepEqual(
+    splitRevocations(text).map((list) => list.trim()),
+    [pem.trim()],
+  );
+  assert.equal(revocationsFault(text), undefined);
+  assert.match(revocationsFault(text.slice(0, -5)) ?? "", /Failed to parse CRL/);
 });

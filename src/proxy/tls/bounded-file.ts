@@ -34,7 +34,15 @@ async function contentOf(file: FileHandle, path: string, maxBytes: number): Prom
   }
 }
 
-/** A certificate, key, root bundle or revocation list. */
+/** The tag of a DER sequence, and a length of several bytes, as every revocation list has. */
+const derStart = [0x30, 0x80] as const;
+
+/**
+ * A certificate, key, root bundle or revocation list. Each byte of a file in DER becomes one character, so that the
+ * bytes can be recovered as `latin1`.
+ */
 export async function readCertificateFile(path: string): Promise<string> {
-  return (await readBoundedFile(path, maxTextBytes)).toString("utf8");
+  const bytes = await readBoundedFile(path, maxTextBytes);
+  const isDer = bytes[0] === derStart[0] && (bytes[1] ?? 0) > derStart[1];
+  return bytes.toString(isDer ? "latin1" : "utf8");
 }

@@ -1,10 +1,15 @@
 import { messageOf, userError } from "../../base/index.ts";
 import { TlsContext } from "../../net/index.ts";
+import { pemOf } from "../../x509/index.ts";
 
 const beginOfList = "-----BEGIN X509 CRL-----";
 
-/** Splits a PEM text into its lists. Throws if there are none, or if one is not complete. */
+/**
+ * Splits a text into its lists in PEM. The text may also be one list in DER, with one character for each byte. Throws if
+ * there is none, or if one is not complete.
+ */
 export function splitRevocations(text: string): readonly string[] {
+  if (/^0[\x81-\xff]/.test(text)) return [pemOf("X509 CRL", Buffer.from(text, "latin1"))];
   const lists = text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g);
   if (lists === null)
     throw userError("tls-material-invalid", "the revocation lists cannot be used: there is no X509 CRL in PEM", {
