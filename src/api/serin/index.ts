@@ -45,6 +45,7 @@ export {
 export type { UpgradeWave } from "./upgrade-wave.ts";
 export {
   approvalsSince,
+  approvalsSinceFailure,
   isSameOrder,
   maxApprovals,
   notificationEvents,

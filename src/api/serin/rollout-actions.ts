@@ -3,7 +3,14 @@ import type { RolloutAction, RolloutActionOffer } from "../rollout-action.ts";
 import { keyOf } from "../meta.ts";
 import type { Canary } from "./canary.ts";
 import type { MeshUpgrade } from "./mesh-upgrade.ts";
-import { approvalsSince, isSameOrder, maxApprovals, type Approval, type OrderedBy } from "./rollout-orders.ts";
+import {
+  approvalsSince,
+  approvalsSinceFailure,
+  isSameOrder,
+  maxApprovals,
+  type Approval,
+  type OrderedBy,
+} from "./rollout-orders.ts";
 import {
   isEndPhase,
   authorAnnotation,
@@ -113,18 +120,17 @@ export function refusalOf(
   return given === undefined ? undefined : `${step.title} was approved by ${given.by}`;
 }
 
-/**
- * The approvals of this run. For a failed step, an approval must be newer than the failure. A status that an earlier
- * release wrote has only times.
- */
+/** The approvals of this run. For a failed step, an approval must be newer than the failure. */
 function approvalsThatCount({ spec, status }: Rollout, step: StepStatus): readonly Approval[] {
   const all = approvalsOf({ spec });
-  const ofRun = status?.ordersBefore === undefined ? all : approvalsSince(all, status.ordersBefore);
-  const stuck = status?.conditions.find(({ type, status: on }) => type === "Stuck" && on === "True");
-  if (stuck !== undefined && step.ordersBefore !== undefined) return approvalsSince(ofRun, step.ordersBefore);
-  if (stuck === undefined && status?.ordersBefore !== undefined) return ofRun;
-  const sinceMs = Math.max(Date.parse(step.startedAt), Date.parse(stuck?.lastTransitionTime ?? step.startedAt));
-  return ofRun.filter(({ at }) => Date.parse(at) >= sinceMs);
+  if (status === undefined) return all;
+  const ofRun = status.ordersBefore === undefined ? all : approvalsSince(all, status.ordersBefore);
+  const isStuck = status.conditions.some(({ type, status: on }) => type === "Stuck" && on === "True");
+  if (isStuck) return approvalsSinceFailure(ofRun, step, status.conditions);
+  // A status that an earlier release wrote has only times.
+  return status.ordersBefore === undefined
+    ? ofRun.filter(({ at }) => Date.parse(at) >= Date.parse(step.startedAt))
+    : ofRun;
 }
 
 /** Whether the full promotion applies to this run, and not to one before. */

@@ -1,3 +1,4 @@
+import type { Condition } from "../meta.ts";
 import type { Reader } from "../reader.ts";
 
 /** A person's orders for a rollout. A Canary and a MeshUpgrade have the same fields. */
@@ -65,6 +66,20 @@ export function approvalsSince(
 ): readonly Approval[] {
   if (last === undefined) return approvals;
   return approvals.slice(approvals.findLastIndex((approval) => isSameOrder(approval, last)) + 1);
+}
+
+/**
+ * The approvals that came after the failure of a step. A status that an earlier release wrote has only the time of the
+ * failure.
+ */
+export function approvalsSinceFailure(
+  approvals: readonly Approval[],
+  { ordersBefore }: { readonly ordersBefore?: Pick<OrdersMark, "approval"> },
+  conditions: readonly Condition[],
+): readonly Approval[] {
+  if (ordersBefore !== undefined) return approvalsSince(approvals, ordersBefore);
+  const failedAt = conditions.find(({ type, status }) => type === "Stuck" && status === "True")?.lastTransitionTime;
+  return failedAt === undefined ? [] : approvals.filter(({ at }) => Date.parse(at) >= Date.parse(failedAt));
 }
 
 export function isSameOrder(

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
-import { covers, fieldPatch } from "./object-access.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { covers, fieldPatch, ObjectAccess } from "./object-access.ts";
 
 const object = {
   metadata: { name: "a", resourceVersion: "7", labels: { "istio.io/rev": "old" } },
@@ -38,4 +39,17 @@ test("a field that already has its value is not written again", () => {
 test("equality ignores the order of keys and treats null as absent", () => {
   assert.ok(jsonEqualWithoutNulls({ a: 1, b: [1, { c: null }] }, { b: [1, {}], a: 1 }));
   assert.ok(!jsonEqualWithoutNulls([1, 2], [2, 1]));
+});
+
+test("a forced deletion does not wait for the pod's node", async () => {
+  const given: unknown[] = [];
+  const client = { delete: async (...[, , , options]: unknown[]) => void given.push(options) };
+  const objects = new ObjectAccess(client as unknown as KubeClient);
+  const pod = { apiVersion: "v1", kind: "Pod", plural: "pods", name: "probe", namespace: "serin-probes" };
+  await objects.delete(pod);
+  await objects.delete(pod, true);
+  assert.deepEqual(given, [
+    { propagationPolicy: "Background" },
+    { propagationPolicy: "Background", gracePeriodSeconds: 0 },
+  ]);
 });

@@ -32,8 +32,12 @@ export class ObjectAccess {
     }
   }
 
-  async delete(object: ObjectReference): Promise<void> {
-    await this.#client.delete(kindOf(object), object.name, object.namespace, { propagationPolicy: "Background" });
+  /** `force`: without waiting until a pod's node says that the pod has ended. */
+  async delete(object: ObjectReference, force = false): Promise<void> {
+    await this.#client.delete(kindOf(object), object.name, object.namespace, {
+      propagationPolicy: "Background",
+      ...(force ? { gracePeriodSeconds: 0 } : {}),
+    });
   }
 
   /**

@@ -11,7 +11,7 @@ import type { UndoResult } from "./undo-play.ts";
 export async function performWrite(objects: ObjectAccess, write: Write, prior: unknown): Promise<void> {
   if (write.type === "field") await objects.setField(write.object, write.pointer, write.value, prior);
   else if (write.type === "create") await objects.create(write.object, write.body);
-  else await objects.delete(write.object);
+  else await objects.delete(write.object, write.force);
 }
 
 /** Conditions of the cluster that undo checks besides the objects. Each returns why undo must wait, or undefined. */

@@ -339,19 +339,13 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
     ? overrulingApproval(input, step, stepStatus)
     : undefined;
   if (overruled !== undefined) return endOverruled(input, step, stepStatus.checks.map(evidenceOf), overruled);
-  // A verdict of failure that waits for a person is not judged again.
-  if (isFailedForPerson(status)) return { status, actions: [] };
+  // A verdict of failure that waits for a person is not judged again. Something else may have held it up meanwhile.
+  if (isFailedForPerson(status)) return failedCheck(input, step, stepStatus.checks) ?? { status, actions: [] };
   const checks = judgeChecks(step, stepStatus, observation, settledForMs);
   const judged: RolloutStatus = { ...recovered(status), step: { ...stepStatus, checks } };
-  const acted = checks.filter(({ dryRun, type }) => dryRun !== true && type !== "approval");
-  const bad = acted.find((check) => check.verdict === "fail");
-  if (bad !== undefined)
-    return fail({ ...input, status: judged }, step, {
-      because: "check",
-      check: bad.type,
-      cause: `${step.title}: ${bad.name ?? bad.type}: ${bad.evidence}`,
-    });
-  const open = acted.find((check) => check.verdict !== "pass");
+  const failed = failedCheck({ ...input, status: judged }, step, checks);
+  if (failed !== undefined) return failed;
+  const open = checks.filter(acts).find((check) => check.verdict !== "pass");
   const halted = open === undefined ? undefined : stalled(step, open, settledForMs);
   if (open !== undefined && halted !== undefined)
     return stick(
@@ -370,6 +364,19 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
       actions: recovery(status),
     };
   return pauseOrEnd(input, judged, step, checks, settledForMs);
+}
+
+/** Whether the check decides on the step. People give approvals, and a dry run only shows its verdict. */
+function acts({ dryRun, type }: CheckStatus): boolean {
+  return dryRun !== true && type !== "approval";
+}
+
+/** Fails the step by the first check that has failed. Undefined if none has. */
+function failedCheck(input: DecideInput, step: Step, checks: readonly CheckStatus[]): Decision | undefined {
+  const bad = checks.find((check) => acts(check) && check.verdict === "fail");
+  if (bad === undefined) return undefined;
+  const cause = `${step.title}: ${bad.name ?? bad.type}: ${bad.evidence}`;
+  return fail(input, step, { because: "check", check: bad.type, cause });
 }
 
 function endOverruled(input: DecideInput, step: Step, evidence: readonly string[], approval: Approval): Decision {

@@ -1,8 +1,15 @@
 import type { Condition } from "../../api/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 
+/** The status with the time of its phase, and with its conditions. */
+export function dated(status: RolloutStatus, before: RolloutStatus, nowMs: number): RolloutStatus {
+  const now = new Date(nowMs).toISOString();
+  const phaseSince = status.phase === before.phase ? (status.phaseSince ?? now) : now;
+  return { ...status, phaseSince, conditions: conditionsOf(status, nowMs) };
+}
+
 /** The conditions of the status, for example for `kubectl wait --for=condition=Completed`. */
-export function conditionsOf(status: RolloutStatus, nowMs: number): readonly Condition[] {
+function conditionsOf(status: RolloutStatus, nowMs: number): readonly Condition[] {
   const { phase, message, cause } = status;
   const wanted: [type: string, on: boolean, reason: string, text: string][] = [
     ["Completed", phase === "Completed", phase, message],

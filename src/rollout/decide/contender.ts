@@ -36,7 +36,7 @@ export function isUnderWay(status: RolloutStatus): boolean {
   return status.startedAt !== undefined && !atRest.has(status.phase) && !isRefusedAfterEnd(status);
 }
 
-/** Whether the rollout has completed, and its spec is refused since. That begins no run. */
+/** Whether the rollout has completed, and cannot begin the run that its spec asks for since. */
 export function isRefusedAfterEnd({ endedAt, phase, step, undo }: RolloutStatus): boolean {
   return phase === "Stuck" && endedAt !== undefined && step === undefined && undo === undefined;
 }

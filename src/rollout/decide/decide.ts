@@ -1,12 +1,12 @@
 import { maxPlannedSteps, type RolloutPhase, type RolloutStatus } from "../../api/serin/index.ts";
 import { advance, promotion, waitFor } from "./advance.ts";
-import { conditionsOf } from "./conditions.ts";
+import { dated } from "./conditions.ts";
 import { isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps } from "./planned-steps.ts";
 import { handleDeletion, isPuttingBack, rollBackFurther, startRollback } from "./rollback.ts";
-import { isHeld, recovered, withHold, withoutHold } from "./hold.ts";
+import { completedAgain, completedMessage, isHeld, recovered, withHold, withoutHold } from "./hold.ts";
 import type { Step } from "./step.ts";
 
 const ends: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack"]);
@@ -30,20 +30,16 @@ export function decide(input: DecideInput): Decision {
     status: { ...input.status, candidate: input.status.candidate ?? input.change.candidate },
   });
   const decided = isHeld(decision.status.phase) ? decision.status : withoutHold(decision.status);
-  const { phase, phaseSince } = decided;
-  const message = messageAtRest(input, phase);
-  const since = phase === input.status.phase ? (phaseSince ?? at(input.nowMs)) : at(input.nowMs);
+  const message = messageAtRest(input, decided.phase);
   const status = {
     ...decided,
     ...(message === undefined ? {} : { message }),
-    phaseSince: since,
     observedGeneration: input.orders.generation,
   };
-  return { ...decision, status: { ...status, conditions: conditionsOf(status, input.nowMs) } };
+  return { ...decision, status: dated(status, input.status, input.nowMs) };
 }
 
 const watchingMessage = "waits for a change to roll out";
-const completedMessage = "done";
 
 /** The message why no run begins, or that there is no change. Undefined if the phase has its own message. */
 function messageAtRest({ change }: DecideInput, phase: RolloutStatus["phase"]): string | undefined {
@@ -75,11 +71,6 @@ function next(given: DecideInput): Decision {
   if (status.phase === "Completed") return { status, actions: [] };
   if (orders.paused) return pause(status, orders.orderedBy);
   return proceed(resumed(input));
-}
-
-/** The spec is accepted again, and its run had completed before. */
-function completedAgain(status: RolloutStatus): RolloutStatus {
-  return { ...recovered(status), phase: "Completed", message: completedMessage };
 }
 
 /**

@@ -102,30 +102,82 @@ test("a write that fails for long is tried again while a person decides", () => 
   assert.deepEqual(reasons(look(stuck.status, false)), ["journal", "write"]);
 });
 
-test("a spec that is refused after the end holds no place among the rollouts, and the rollout is completed again once the spec is corrected", () => {
+const noSteps = { reason: "spec", problem: "spec.steps: none", remedy: "correct it" } as const;
+const seen = { beginsRun: false, generation: 4, nowMs };
+
+function completed(): RolloutStatus {
   const endedAt = new Date(nowMs).toISOString();
   const { step: _step, ...rest } = begun;
-  const completed: RolloutStatus = {
+  return {
     ...rest,
     phase: "Completed",
+    message: "done",
     completedSteps: [first, last].map(({ id, title }) => ({ id, title, startedAt: endedAt, endedAt, evidence: [] })),
     endedAt,
     run: 1,
   };
-  const refused = refusedStatus(
-    completed,
-    { reason: "spec", problem: "spec.steps: none", remedy: "correct it" },
-    false,
-  );
-  assert.deepEqual([refused.phase, isUnderWay(refused)], ["Stuck", false]);
+}
+
+test("a completed rollout whose spec is refused stays completed, says why, and is done again once the spec is corrected", () => {
+  const refused = refusedStatus(completed(), noSteps, seen);
+  assert.deepEqual([refused.phase, refused.pauseReason, isUnderWay(refused)], ["Completed", undefined, false]);
+  assert.match(refused.message, /^spec\.steps: none; correct it, or delete the object/);
+  const { status, actions } = decide(input({ status: refused }));
+  assert.deepEqual([status.phase, status.message, actions], ["Completed", "done", []]);
+});
+
+test("a refused spec that was changed to begin another run is Stuck, holds no place among the rollouts, and is completed again once it is changed back", () => {
+  const refused = refusedStatus(completed(), noSteps, { ...seen, beginsRun: true });
+  assert.deepEqual([refused.phase, refused.pauseReason, isUnderWay(refused)], ["Stuck", "spec", false]);
   const { status, actions } = decide(input({ status: refused }));
   assert.deepEqual([status.phase, status.pauseReason, status.cause, actions], ["Completed", undefined, undefined, []]);
+  const otherFault = refusedStatus(refused, noSteps, seen);
+  assert.deepEqual([otherFault.phase, otherFault.cause], ["Completed", undefined], "changed back, with another fault");
+});
+
+test("the conditions of a refused rollout say that it is stuck, and since when", () => {
+  const { conditions, phaseSince, observedGeneration } = refusedStatus(begun, noSteps, {
+    ...seen,
+    nowMs: nowMs + 60_000,
+  });
+  const on = conditions.filter(({ status }) => status === "True");
+  assert.deepEqual(
+    on.map(({ type, message, lastTransitionTime }) => [type, message, lastTransitionTime]),
+    [
+      [
+        "Stuck",
+        "spec.steps: none; correct it, or delete the object, which undoes its changes",
+        "2026-01-01T00:01:00.000Z",
+      ],
+    ],
+  );
+  assert.deepEqual([phaseSince, observedGeneration], ["2026-01-01T00:01:00.000Z", 4]);
+});
+
+test("a failed check that waits for a person is told again when something else no longer holds the rollout up", () => {
+  const manual = { ...orders, automaticRollback: false };
+  const spec = { ...checkDefaults, type: "pod-health" } as const;
+  const steps = [{ ...first, checks: [{ spec, subject: { type: "mesh" } as const }] }, last];
+  const bad: Observation = { ...met, checks: [{ type: "verdict", verdict: "fail", evidence: "it crashes" }] };
+  const good: Observation = { ...met, checks: [{ type: "verdict", verdict: "pass", evidence: "fine" }] };
+  const failed = decide(input({ status: begun, steps, observation: bad, orders: manual })).status;
+  const refused = refusedStatus(failed, noSteps, seen);
+  const conflict: Observation = { ...met, writes: [{ state: "conflict", detail: "changed by ann" }] };
+  const meddled = decide(input({ status: failed, steps, observation: conflict, orders: manual })).status;
+  assert.deepEqual([refused.pauseReason, meddled.pauseReason], ["spec", "conflict"]);
+  for (const status of [refused, meddled]) {
+    const again = decide(input({ status, steps, observation: good, orders: manual }));
+    assert.deepEqual([again.status.pauseReason, again.status.message], ["check", failed.message]);
+    assert.deepEqual(reasons(again), ["Stuck"]);
+    const more = decide(input({ status: again.status, steps, observation: good, orders: manual }));
+    assert.deepEqual([more.status.message, more.actions], [failed.message, []]);
+  }
 });
 
 test("an abort of a new object leaves the changes of the completed run of an earlier object with its name", () => {
   const leftover = { run: 2, setup: 0, completed: true };
   const aborted = { ...orders, abort: true };
-  const refused = refusedStatus(initialStatus, { reason: "spec", problem: "no", remedy: "correct it" }, false);
+  const refused = refusedStatus(initialStatus, noSteps, seen);
   for (const status of [initialStatus, refused])
     assert.deepEqual(reasons(decide(input({ status, orders: aborted, journal: leftover }))), ["forget"]);
   const none = { ...leftover, run: 0 };

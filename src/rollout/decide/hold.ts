@@ -1,11 +1,13 @@
 import {
-  approvalsSince,
+  approvalsSinceFailure,
   type Approval,
   type PauseReason,
   type RolloutPhase,
   type RolloutStatus,
   type StepStatus,
 } from "../../api/serin/index.ts";
+import { isRefusedAfterEnd } from "./contender.ts";
+import { dated } from "./conditions.ts";
 import type { DecideInput } from "./input.ts";
 import type { Step } from "./step.ts";
 
@@ -52,17 +54,32 @@ export interface Refusal {
 }
 
 /**
- * The status of a rollout whose spec cannot be executed. A rollout that has ended, or that only watches its Deployment,
- * keeps its phase, because nothing of it is under way.
+ * The status of a rollout whose spec cannot be executed. A rollout that has ended keeps its phase, because nothing of it
+ * is under way, unless the spec was changed in order to begin another run.
  */
 export function refusedStatus(
   status: RolloutStatus,
   { reason, problem, remedy }: Refusal,
-  isWatched: boolean,
+  {
+    beginsRun,
+    generation,
+    nowMs,
+  }: { readonly beginsRun: boolean; readonly generation: number; readonly nowMs: number },
 ): RolloutStatus {
   const message = `${problem}; ${remedy}, or delete the object, which undoes its changes`;
-  if (status.phase === "RolledBack" || (isWatched && status.phase === "Completed")) return { ...status, message };
-  return { ...withHold(status, { phase: "Stuck", reason, message }), cause: message };
+  const ended = isRefusedAfterEnd(status) ? completedAgain(status) : status;
+  const keepsPhase = ended.phase === "RolledBack" || (ended.phase === "Completed" && !beginsRun);
+  const refused: RolloutStatus = keepsPhase
+    ? { ...ended, message }
+    : { ...withHold(status, { phase: "Stuck", reason, message }), cause: message };
+  return dated({ ...refused, observedGeneration: generation }, status, nowMs);
+}
+
+export const completedMessage = "done";
+
+/** The status of a run that had completed, when its spec no longer asks for another one. */
+export function completedAgain(status: RolloutStatus): RolloutStatus {
+  return { ...withoutHold(recovered(status)), phase: "Completed", message: completedMessage };
 }
 
 /** A rollout that was stuck and continues has no cause any more. */
@@ -73,19 +90,16 @@ export function recovered(status: RolloutStatus): RolloutStatus {
 }
 
 /**
- * With `rollback: Manual` a person may continue a step that has failed, by an approval that is newer than the failure. A
- * status that an earlier release wrote has only the time of the failure.
+ * With `rollback: Manual` a person may continue a step that has failed, by an approval that is newer than the failure.
  */
 export function overrulingApproval(
   { status, orders }: DecideInput,
   step: Step,
-  { ordersBefore }: StepStatus,
+  failed: StepStatus,
 ): Approval | undefined {
-  if (ordersBefore !== undefined)
-    return approvalsSince(orders.approvals, ordersBefore).find((approval) => approval.step === step.id);
-  const since =
-    status.conditions.find(({ type, status: on }) => type === "Stuck" && on === "True")?.lastTransitionTime ?? "";
-  return orders.approvals.find((approval) => approval.step === step.id && Date.parse(approval.at) >= Date.parse(since));
+  return approvalsSinceFailure(orders.approvals, failed, status.conditions).find(
+    (approval) => approval.step === step.id,
+  );
 }
 
 /** Remembers the orders from before the failure. They do not decide on it. */

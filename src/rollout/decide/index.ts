@@ -2,7 +2,7 @@ export { compareRoots, type RevisionRoots, type RootCertificate, type RootCompar
 export { blockers, groupView, type Blocker, type BlockersInput, type GroupView } from "./blockers.ts";
 export { allDone, isLingering, isUnderWay, nextOrdinalOf, type Contender } from "./contender.ts";
 export { decide, initialStatus } from "./decide.ts";
-export { refusedStatus, type Refusal } from "./hold.ts";
+export { completedMessage, refusedStatus, type Refusal } from "./hold.ts";
 export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 export { journalCounts, type DecideInput, type Decision, type FailedWrite, type RolloutOrders } from "./input.ts";

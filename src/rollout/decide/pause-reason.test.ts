@@ -138,9 +138,11 @@ test("an older engine's status without a reason gets one, independent of its mes
   assert.deepEqual(reasonOf(decided({ status: old, observation: met })), ["Progressing", undefined]);
 });
 
+const seen = { beginsRun: false, generation: 1, nowMs: Date.parse("2026-01-01T00:00:00Z") };
+
 test("a spec that cannot be executed has the reason, and the cause with the remedy", () => {
   const refusal = { reason: "author", problem: "dev may not: get services", remedy: "grant it" } as const;
-  const refused = refusedStatus(begun, refusal, false);
+  const refused = refusedStatus(begun, refusal, seen);
   assert.deepEqual(reasonOf(refused), ["Stuck", "author"]);
   assert.equal(refused.cause, "dev may not: get services; grant it, or delete the object, which undoes its changes");
 });
@@ -149,15 +151,19 @@ test("a rollout that has ended stays so when its spec cannot be executed any mor
   const refusal = { reason: "spec", problem: "Deployment n/web does not exist", remedy: "correct the spec" } as const;
   const undo = { startedAt: "", elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" } as const;
   const back: RolloutStatus = { ...begun, phase: "RolledBack", candidate: "v1", cause: "aborted by ann", undo };
-  const told = refusedStatus(back, refusal, true);
+  const told = refusedStatus(back, refusal, seen);
   assert.deepEqual([told.phase, told.undo, told.cause], ["RolledBack", undo, "aborted by ann"]);
   assert.match(told.message, /^Deployment n\/web does not exist; correct the spec/);
-  assert.deepEqual(refusedStatus(told, refusal, true), told, "and nothing changes at the next look");
+  assert.deepEqual(refusedStatus(told, refusal, seen), told, "and nothing changes at the next look");
   const corrected = decided({ status: told, change: { candidate: "v1", watched: true } });
   assert.deepEqual([corrected.phase, corrected.message], ["RolledBack", "aborted by ann"]);
   const done: RolloutStatus = { ...begun, phase: "Completed", candidate: "v1", message: "done" };
-  assert.equal(refusedStatus(done, refusal, true).phase, "Completed");
-  assert.equal(refusedStatus(done, refusal, false).phase, "Stuck", "its spec asks for another run");
-  const again = decided({ status: refusedStatus(done, refusal, true), change: { candidate: "v1", watched: true } });
+  assert.equal(refusedStatus(done, refusal, seen).phase, "Completed");
+  assert.equal(
+    refusedStatus(done, refusal, { ...seen, beginsRun: true }).phase,
+    "Stuck",
+    "its spec asks for another run",
+  );
+  const again = decided({ status: refusedStatus(done, refusal, seen), change: { candidate: "v1", watched: true } });
   assert.deepEqual([again.phase, again.message], ["Completed", "done"]);
 });

@@ -65,8 +65,17 @@ export type Write =
       readonly object: ObjectReference;
       readonly undoGroup?: string;
     }
-  /** `own`: the rollout created the object for this step only, and undo does not restore it. */
-  | { readonly type: "delete"; readonly object: ObjectReference; readonly undoGroup?: string; readonly own?: boolean };
+  /**
+   * `own`: the rollout created the object for this step only, and undo does not restore it. `force`: removes a pod that
+   * ends without end, because its node does not say that it has ended.
+   */
+  | {
+      readonly type: "delete";
+      readonly object: ObjectReference;
+      readonly undoGroup?: string;
+      readonly own?: boolean;
+      readonly force?: boolean;
+    };
 
 export type SettleCondition =
   /** Every pilot has processed the object's current version, and every affected proxy has acknowledged. */

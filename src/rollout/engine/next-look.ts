@@ -1,5 +1,5 @@
 import type { RolloutStatus } from "../../api/serin/index.ts";
-import type { RolloutOrders } from "../decide/index.ts";
+import { completedMessage, type RolloutOrders } from "../decide/index.ts";
 import { hasFinalizer } from "./finalizer.ts";
 import { isWatched, type Rollout } from "./rollout-object.ts";
 
@@ -65,7 +65,7 @@ export function isAtRest(
   if (orders.deletion !== undefined) return false;
   if (status.phase !== "RolledBack" && (status.phase !== "Completed" || orders.abort)) return false;
   // It tells of a fault of the spec, which is corrected.
-  if (status.phase === "RolledBack" && status.message !== (status.cause ?? "")) return false;
+  if (status.message !== (status.phase === "Completed" ? completedMessage : (status.cause ?? ""))) return false;
   return !followsOthers(rollout, status) && status.candidate === candidate && !hasFinalizer(raw);
 }
 

@@ -96,7 +96,7 @@ export class Planner {
       clock.steadyMs() - kept.atMs < worldMaxAgeMs
     )
       return await this.#withNamespaces(kept, upgrade, journal);
-    const observed = await observeMeshWorld({ client, view, image }, upgrade, journal);
+    const observed = await observeMeshWorld({ client, view, image, nowMs: clock.nowMs() }, upgrade, journal);
     if (this.#worlds.size >= maxWorlds) this.#worlds.clear();
     const atMs = clock.steadyMs();
     this.#worlds.set(keyOf(upgrade), { ...observed, stepsDone, generation, atMs, namespaces: { atMs, tookMs: 0 } });

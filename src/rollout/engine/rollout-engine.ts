@@ -53,6 +53,7 @@ import { addFinalizer, hasFinalizer, needsFinalizer, removeFinalizer } from "./f
 import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs, restAfterMs } from "./next-look.ts";
 import { Planner, planProblem, unplannedChange, type Plan } from "./planner.ts";
 import {
+  asksForRun,
   isWatched,
   journalNameOf,
   kindOfRollout,
@@ -422,21 +423,24 @@ export class RolloutEngine {
    */
   async #refuse<Value extends Rollout>(
     kind: KindDefinition<Value>,
-    { key, raw, status }: Round,
+    { key, raw, rollout, status, problem }: Round,
     refusal: Refusal,
   ): Promise<number> {
-    const refused = refusedStatus(status, refusal, isWatched(raw));
+    const refused = refusedStatus(status, refusal, {
+      beginsRun: problem === undefined && asksForRun(rollout, status),
+      generation: raw.metadata.generation ?? 0,
+      nowMs: this.#options.clock.nowMs(),
+    });
     const { phase, message, pauseReason } = refused;
     // It keeps what it holds until it continues or is undone.
     this.#board.table.set(contenderOf(raw, { ...status, phase }, { wants: [], heldUp: true }));
     this.#show(key, phase);
     if (status.phase !== phase || status.message !== message || status.pauseReason !== pauseReason) {
-      const told = { ...refused, observedGeneration: raw.metadata.generation ?? 0 };
       this.#actions.fence();
-      await this.#writeStatus(kind, raw, told);
+      await this.#writeStatus(kind, raw, refused);
       if (phase === "Stuck")
         await this.#actions.perform(raw, {
-          status: told,
+          status: refused,
           actions: [{ type: "event", reason: "Stuck", message, warning: true }],
         });
     }

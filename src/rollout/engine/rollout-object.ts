@@ -143,6 +143,11 @@ export function specCandidate(rollout: Rollout): string {
   return createHash("sha256").update(JSON.stringify(changes)).digest("hex").slice(0, 12);
 }
 
+/** Whether the spec was changed since the last run began, so that another one begins when that has ended. */
+export function asksForRun(rollout: Rollout, { candidate }: RolloutStatus): boolean {
+  return !isWatched(rollout) && candidate !== specCandidate(rollout);
+}
+
 /** The last orders of all runs, as the object has them. */
 function lastOrders({ spec }: UntypedObject): OrdersMark {
   const { approvals, fullPromotion } = (spec ?? {}) as Partial<RolloutOrdersSpec>;

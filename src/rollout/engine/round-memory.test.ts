@@ -83,6 +83,28 @@ test("in a minute of waiting the status is stored at the start and every ten sec
   );
 });
 
+test("a wait inside an undo is stored at once, and its changing figures from time to time", () => {
+  const undoing = (round: number): RolloutStatus => ({
+    ...initialStatus,
+    phase: "RollingBack",
+    undo: {
+      startedAt: "",
+      elapsedMs: round,
+      waitedMs: round,
+      waitingFor: round < 2 ? [] : [`Deployment web: ${round} of 400 ready`],
+      next: "RolledBack",
+    },
+  });
+  assert.equal(
+    writes(4, (round) => undoing(round)),
+    2,
+  );
+  assert.equal(
+    writes(400, (round) => undoing(round)),
+    7,
+  );
+});
+
 test("while a person pauses the rollout nothing is stored, even if counters change", () => {
   assert.equal(
     writes(400, (round) => judging(round, "Paused")),

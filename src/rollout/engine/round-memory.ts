@@ -203,6 +203,8 @@ export function essenceOf(status: RolloutStatus): unknown {
             checks: step.checks.map(({ type, name, verdict }) => [type, name, verdict]),
           },
         }),
-    ...(undo === undefined ? {} : { undo: { ...undo, elapsedMs: 0, waitedMs: 0, waitingFor: [] } }),
+    ...(undo === undefined
+      ? {}
+      : { undo: { ...undo, elapsedMs: 0, waitedMs: 0, waitingFor: undo.waitingFor.length > 0 } }),
   };
 }

@@ -143,3 +143,17 @@ test("a write that somebody undoes names who, and an object that was made again 
   const former: JournalEntry = { type: "field", step: "wave/ztunnel-1", object: pod, pointer, written: "new" };
   assert.equal((await stateOf({ name: "web-0", uid: "2" }, "wave/ztunnel-2", [former]))?.state, "conflict");
 });
+
+test("a pod that is ending already is deleted only by a step that forces it", async () => {
+  const ending = { metadata: { name: "probe", deletionTimestamp: "2026-01-01T00:00:00Z" } };
+  const stateOf = async (write: object, stored: UntypedObject | undefined): Promise<string | undefined> => {
+    const objects = { get: async () => stored } as unknown as ObjectAccess;
+    const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
+    const deleting = { ...step, writes: [{ type: "delete", object: route, own: true, ...write }] } as Step;
+    const { writes } = await observer.observe(deleting, [], origin, { hasSettled: true, settlingMs: 0 });
+    return writes[0]?.state;
+  };
+  assert.equal(await stateOf({}, ending), "done");
+  assert.equal(await stateOf({ force: true }, ending), "pending");
+  assert.equal(await stateOf({ force: true }, undefined), "done");
+});

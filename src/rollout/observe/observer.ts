@@ -165,8 +165,8 @@ function writeState(
 ): WriteState {
   if (write.type === "create") return current === undefined ? { state: "pending" } : { state: "done" };
   if (write.type === "delete") {
-    if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "done" };
-    return { state: "pending", prior: current };
+    const isEnding = current?.metadata.deletionTimestamp !== undefined && write.force !== true;
+    return current === undefined || isEnding ? { state: "done" } : { state: "pending", prior: current };
   }
   if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
   const found = valueAt(current, write.pointer);

@@ -47,7 +47,7 @@ export async function previewUpgrade({
         throw transientError("timeout", `the cluster could not be read in ${syncTimeoutMs / 1000} s`);
       }),
     ]);
-    const { world } = await observeMeshWorld({ client, view, image }, upgrade, []);
+    const { world } = await observeMeshWorld({ client, view, image, nowMs: clock.nowMs() }, upgrade, []);
     const steps = planMeshUpgrade(upgrade, world).map(({ id, title }) => ({ id, title }));
     const { from, to } = upgrade.spec;
     if (from.revision === to.revision) return { steps, leftBehind: [] };

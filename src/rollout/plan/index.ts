@@ -11,6 +11,7 @@ export type {
   ClassicGatewayInWorld,
   EnrolledPod,
   GatewayInWorld,
+  LostProbes,
   MeshWorld,
   ScaledDeployment,
   TagInWorld,

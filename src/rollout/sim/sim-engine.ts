@@ -21,7 +21,14 @@ import {
 import { contenderOf } from "../engine/contender-table.ts";
 import { hasFinalizer, needsFinalizer } from "../engine/finalizer.ts";
 import { RoundBoard } from "../engine/round-board.ts";
-import { isWatched, journalNameOf, ordersOf, specCandidate, type Rollout } from "../engine/rollout-object.ts";
+import {
+  asksForRun,
+  isWatched,
+  journalNameOf,
+  ordersOf,
+  specCandidate,
+  type Rollout,
+} from "../engine/rollout-object.ts";
 import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs } from "../engine/next-look.ts";
 import { PatchRefused, type ModelCluster } from "./model-cluster.ts";
 import type { SimStore } from "./sim-store.ts";
@@ -137,15 +144,18 @@ export class SimEngine {
   /** Does the same as the real engine with a spec that it does not carry out. */
   #refuse(key: string, raw: Rollout, status: RolloutStatus, refusal: Refusal): void {
     const { store, onDecision } = this.#options;
-    const refused = refusedStatus(status, refusal, isWatched(raw));
+    const refused = refusedStatus(status, refusal, {
+      beginsRun: asksForRun(raw, status),
+      generation: raw.metadata.generation ?? 0,
+      nowMs: this.#options.now().nowMs,
+    });
     const { phase, message, pauseReason } = refused;
     this.board.table.set(contenderOf(raw, { ...status, phase }, { wants: [], heldUp: true }));
     this.wake(key, refusedTickMs);
     if (status.phase === phase && status.message === message && status.pauseReason === pauseReason) return;
     this.#fence();
-    const stuck = { ...refused, observedGeneration: raw.metadata.generation ?? 0 };
-    store.writeStatus(key, raw.metadata.resourceVersion ?? "", stuck);
-    if (phase === "Stuck") onDecision(key, raw, { status: stuck, actions: [] }, status);
+    store.writeStatus(key, raw.metadata.resourceVersion ?? "", refused);
+    if (phase === "Stuck") onDecision(key, raw, { status: refused, actions: [] }, status);
   }
 
   /** Makes the rollout due again if the version read was older than the watch's. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { LostProbes } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { lostProbes } from "./mesh-world.ts";
 
@@ -18,6 +19,12 @@ function view(metadata: object | undefined, pods: Readonly<Record<string, object
 const annotations = { "rollout.serin.dev/probe-data-planes": "ambient" };
 const all = ["server-ambient-old", "server-ambient-new", "client-ambient-old", "client-ambient-new"];
 
+const nowMs = Date.parse("2026-01-01T00:00:30Z");
+
+function lost(seen: ProbeView): LostProbes {
+  return lostProbes(seen, upgrade, nowMs);
+}
+
 function running(names: readonly string[]): Record<string, object> {
   return Object.fromEntries(
     names.map((name) => [`serin-probes/${name}`, { metadata: {}, status: { phase: "Running" } }]),
@@ -25,22 +32,33 @@ function running(names: readonly string[]): Record<string, object> {
 }
 
 test("probes that a drained node took along are missing, of the data planes that have probes", () => {
-  const none = { missing: [], ended: [] };
-  assert.deepEqual(lostProbes(view({ annotations }, running(all)), upgrade), none);
-  assert.deepEqual(lostProbes(view({ annotations }, running(all.slice(1))), upgrade), {
+  const none = { missing: [], ended: [], stranded: [] };
+  assert.deepEqual(lost(view({ annotations }, running(all))), none);
+  assert.deepEqual(lost(view({ annotations }, running(all.slice(1)))), {
     missing: ["server-ambient-old"],
     ended: [],
+    stranded: [],
   });
-  assert.deepEqual(lostProbes(view(undefined, {}), upgrade), none, "they are not made yet");
+  assert.deepEqual(lost(view(undefined, {})), none, "they are not made yet");
   const ending = { annotations, deletionTimestamp: "2026-01-01T00:00:00Z" };
-  assert.deepEqual(lostProbes(view(ending, {}), upgrade), none, "they are being removed");
+  assert.deepEqual(lost(view(ending, {})), none, "they are being removed");
 });
 
 test("probes that a node evicted have ended, until they are being deleted", () => {
   const status = { phase: "Failed", reason: "Evicted" };
   const evicted = { ...running(all), "serin-probes/client-ambient-new": { metadata: {}, status } };
-  assert.deepEqual(lostProbes(view({ annotations }, evicted), upgrade), { missing: [], ended: ["client-ambient-new"] });
+  assert.deepEqual(lost(view({ annotations }, evicted)), { missing: [], ended: ["client-ambient-new"], stranded: [] });
   const metadata = { deletionTimestamp: "2026-01-01T00:00:00Z" };
   const leaving = { ...evicted, "serin-probes/client-ambient-new": { metadata, status } };
-  assert.deepEqual(lostProbes(view({ annotations }, leaving), upgrade), { missing: [], ended: [] });
+  assert.deepEqual(lost(view({ annotations }, leaving)), { missing: [], ended: [], stranded: [] });
+});
+
+test("probes whose node is lost are stranded when they have been ending for a minute, unless somebody keeps them", () => {
+  const strandedAt = (deletionTimestamp: string, more: object = {}): readonly string[] => {
+    const pod = { metadata: { deletionTimestamp, ...more }, status: { phase: "Running" } };
+    return lost(view({ annotations }, { ...running(all), "serin-probes/client-ambient-new": pod })).stranded;
+  };
+  assert.deepEqual(strandedAt("2025-12-31T23:59:29Z"), ["client-ambient-new"]);
+  assert.deepEqual(strandedAt("2025-12-31T23:59:31Z"), []);
+  assert.deepEqual(strandedAt("2025-12-31T23:59:29Z", { finalizers: ["example.com/keeps"] }), []);
 });

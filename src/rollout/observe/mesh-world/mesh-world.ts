@@ -6,6 +6,7 @@ import {
   probeNamespace,
   probePlanesAnnotation,
   probePods,
+  type LostProbes,
   type MeshWorld,
   type NamespaceInWorld,
 } from "../../plan/index.ts";
@@ -30,6 +31,7 @@ export interface MeshSources {
   readonly client: KubeClient;
   readonly view: ClusterView;
   readonly image: EngineImage;
+  readonly nowMs: number;
 }
 
 /** The kinds of objects of a revision's control plane and ztunnel, in the order of their removal. */
@@ -43,7 +45,7 @@ export interface ObservedWorld {
 
 /** Gathers the state of the cluster that the plan of this upgrade needs. */
 export async function observeMeshWorld(
-  { client, view, image }: MeshSources,
+  { client, view, image, nowMs }: MeshSources,
   upgrade: MeshUpgrade,
   journal: readonly JournalEntry[],
 ): Promise<ObservedWorld> {
@@ -73,7 +75,7 @@ export async function observeMeshWorld(
     ...(await observeRoot(client, upgrade)),
     ...(await observeRetirable(client, view, retirableKinds(install), upgrade.spec.from.revision)),
     probeImage: `${image.hub}/serin:${image.tag}`,
-    lostProbes: lostProbes(view, upgrade),
+    lostProbes: lostProbes(view, upgrade, nowMs),
     dataPlanes: dataPlanesOf(upgrade, namespaces, {
       gateways: gateways.some(({ waypoint }) => !waypoint),
       waypoints: gateways.some(({ waypoint }) => waypoint),
@@ -103,15 +105,22 @@ function dataPlanesOf(
 }
 
 /**
- * Names the probe pods of the data planes for which probes were made, if they are gone, or have ended: a node evicts
- * pods, and nothing starts them again.
+ * How long after its grace period a pod is still ending on a node that works, and by how much the clocks of the API
+ * server and of the engine may differ. To remove a probe too soon does no harm.
+ */
+const strandedAfterMs = 60_000;
+
+/**
+ * Names the probe pods of the data planes for which probes were made, if they are gone, or have ended, or do not end: a
+ * node evicts pods, or is lost with them, and nothing starts them again.
  */
 export function lostProbes(
   view: Pick<ClusterView, "namespaces" | "pods">,
   { spec }: MeshUpgrade,
-): { readonly missing: readonly string[]; readonly ended: readonly string[] } {
+  nowMs: number,
+): LostProbes {
   const made = view.namespaces.get(probeNamespace)?.metadata;
-  if (made === undefined || made.deletionTimestamp !== undefined) return { missing: [], ended: [] };
+  if (made === undefined || made.deletionTimestamp !== undefined) return { missing: [], ended: [], stranded: [] };
   const planes = made.annotations?.[probePlanesAnnotation]?.split(",") ?? [];
   const scope = {
     revisions: [...new Set([spec.from.revision, spec.to.revision])],
@@ -124,6 +133,12 @@ export function lostProbes(
     ended: names.filter((name) => {
       const { metadata, status } = podOf(name) ?? { metadata: {} };
       return metadata.deletionTimestamp === undefined && /^(Failed|Succeeded)$/.test(status?.phase ?? "");
+    }),
+    stranded: names.filter((name) => {
+      const { deletionTimestamp, finalizers = [] } = podOf(name)?.metadata ?? {};
+      return deletionTimestamp !== undefined && finalizers.length === 0
+        ? nowMs - Date.parse(deletionTimestamp) > strandedAfterMs
+        : false;
     }),
   };
 }

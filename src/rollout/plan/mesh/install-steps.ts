@@ -33,17 +33,18 @@ export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedChec
 }
 
 /**
- * Lets each step that looks at the probes replace those that are gone first. A pod that has ended is deleted, and made
- * again when it is gone.
+ * Lets each step that looks at the probes replace those that are gone first. A pod that has ended, or whose node is
+ * lost, is deleted, and made again when it is gone.
  */
 export function withProbesReplaced(steps: readonly Step[], upgrade: MeshUpgrade, world: MeshWorld): Step[] {
-  const { missing = [], ended = [] } = world.lostProbes ?? {};
+  const { missing = [], ended = [], stranded = [] } = world.lostProbes ?? {};
   const pods = probeObjects({ ...probeScope(upgrade, world), image: world.probeImage }).filter(
     ({ kind }) => kind === "Pod",
   );
   const named = (names: readonly string[]) => pods.filter(({ metadata }) => names.includes(metadata.name ?? ""));
   const writes = [
     ...named(ended).map((body): Write => ({ type: "delete", object: referenceTo(body), own: true })),
+    ...named(stranded).map((body): Write => ({ type: "delete", object: referenceTo(body), own: true, force: true })),
     ...named(missing).map((body): Write => ({ type: "create", body, object: referenceTo(body) })),
   ];
   if (writes.length === 0) return [...steps];

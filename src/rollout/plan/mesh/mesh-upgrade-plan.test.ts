@@ -454,19 +454,26 @@ test("a step that looks at the probes replaces those that are gone or have ended
     planMeshUpgrade(upgrade(), { ...world, lostProbes }).flatMap((step, index) => {
       const more = step.writes.slice(complete[index]?.writes.length);
       assert.ok(more.length === 0 || step.checks.some(({ spec }) => spec.type === "mtls-probe-matrix"), step.id);
-      return more.map((write) => `${write.type} ${write.object.kind} ${write.object.name}`);
+      return more.map((write) => {
+        const force = write.type === "delete" && write.force === true ? ", by force" : "";
+        return `${write.type} ${write.object.kind} ${write.object.name}${force}`;
+      });
     });
   const looking = complete.filter(({ checks }) => checks.some(({ spec }) => spec.type === "mtls-probe-matrix"));
   const inEach = (what: string): string[] => Array.from({ length: looking.length - 1 }, () => what);
   assert.deepEqual(
-    addedFor({ missing: ["client-ambient-old", "unknown"], ended: [] }),
+    addedFor({ missing: ["client-ambient-old", "unknown"], ended: [], stranded: [] }),
     inEach("create Pod client-ambient-old"),
     "all but the step that makes the probes",
   );
   assert.deepEqual(
-    addedFor({ missing: [], ended: ["client-ambient-old"] }),
+    addedFor({ missing: [], ended: ["client-ambient-old"], stranded: [] }),
     inEach("delete Pod client-ambient-old"),
     "it is made again when it is gone",
+  );
+  assert.deepEqual(
+    addedFor({ missing: [], ended: [], stranded: ["client-ambient-old"] }),
+    inEach("delete Pod client-ambient-old, by force"),
   );
 });
 

@@ -46,11 +46,8 @@ export interface MeshWorld {
   };
   /** The engine's own image, which is also the image of the probes. */
   readonly probeImage: string;
-  /**
-   * Probe pods that are gone since they were made, for example because their node was drained, and those that have
-   * ended, for example because their node evicted them. Nothing else replaces them.
-   */
-  readonly lostProbes?: { readonly missing: readonly string[]; readonly ended: readonly string[] };
+  /** Probe pods that nothing else replaces. */
+  readonly lostProbes?: LostProbes;
   /** The data planes of the cluster, which the matrix probes. */
   readonly dataPlanes: readonly ProbeDataPlane[];
 }
@@ -176,4 +173,14 @@ export interface InjectorInWorld {
   readonly index: number;
   /** The selector before the upgrade. */
   readonly objectSelector: LabelSelector;
+}
+
+/** The names of probe pods that nothing replaces. */
+export interface LostProbes {
+  /** Gone since they were made, for example because their node was drained. */
+  readonly missing: readonly string[];
+  /** They have ended, for example because their node evicted them. */
+  readonly ended: readonly string[];
+  /** They have been ending for long, because their node is lost and does not say that they have ended. */
+  readonly stranded: readonly string[];
 }
