@@ -237,7 +237,7 @@ async function confirmed(dialog: Locator, button: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (!(await dialog.getByText("has gone on from").isVisible())) throw error;
-    await dialog.getByRole("button", { name: "Leave it" }).click();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
     return false;
   }
 }

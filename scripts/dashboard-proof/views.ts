@@ -17,7 +17,7 @@ export interface ProofView {
 export const canaryName = "productpage";
 
 export const views: readonly ProofView[] = [
-  { name: "overview", link: "overview", shows: [/bookinfo/, /demo-b/, /\d\/s/, /Slowest 1 %\s*[\d.]+ m?s/] },
+  { name: "overview", link: "overview", shows: [/bookinfo/, /demo-b/, /\d\/s/, /p99\s*[\d.]+ m?s/] },
   { name: "graph", link: "graph?window=60", shows: [/\d/] },
   { name: "graph-table", link: `graph?window=60&ns=${namespaces.shop}&as=table`, shows: [/productpage/] },
   { name: "ladder", link: "ladder", shows: [/1-31-0/, /ztunnel/, /bookinfo/] },

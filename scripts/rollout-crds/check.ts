@@ -89,8 +89,8 @@ const fields: Readonly<Record<string, Schema>> = {
 };
 
 const typeRules = [
-  ["(self.type == 'query') == has(self.query)", "query goes with type query, which needs it"],
-  ["(self.type == 'webhook') == has(self.webhook)", "webhook goes with type webhook, which needs it"],
+  ["(self.type == 'query') == has(self.query)", "query is required by type query, and is only for it"],
+  ["(self.type == 'webhook') == has(self.webhook)", "webhook is required by type webhook, and is only for it"],
   [
     "self.type != 'query' || has(self.passWhen) || has(self.failWhen) || has(self.min) || has(self.max)",
     "a query needs a judgement: passWhen, failWhen, min or max",

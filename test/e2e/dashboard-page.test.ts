@@ -225,7 +225,7 @@ casesInChromium("the page", () => {
     await page.getByRole("heading", { level: 1, name: "Rollouts" }).waitFor({ timeout: patienceMs });
     assert.match(page.url(), /ns=shop/);
     await page.goBack();
-    await page.getByRole("heading", { level: 1, name: "Ladder" }).waitFor({ timeout: patienceMs });
+    await page.getByRole("heading", { level: 1, name: "Revisions" }).waitFor({ timeout: patienceMs });
     assert.match(page.url(), /state=rejected/);
     assert.equal(await page.getByRole("button", { name: /^rejected/ }).getAttribute("aria-pressed"), "true");
   });
@@ -246,7 +246,11 @@ casesInChromium("the page", () => {
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
     await page.keyboard.press("?");
-    await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor({ timeout: patienceMs });
+    const dialog = page.getByRole("dialog", { name: "Keyboard shortcuts" });
+    await dialog.waitFor({ timeout: patienceMs });
+    await page.evaluate("location.hash = '#/services'");
+    await page.getByRole("heading", { level: 1, name: "Services" }).waitFor({ timeout: patienceMs });
+    await dialog.waitFor({ state: "hidden", timeout: patienceMs });
   });
 
   test("the keyboard moves along the graph's edges, and the graph describes the selection", async () => {
@@ -400,7 +404,7 @@ casesInChromium("the page", () => {
       await page.getByText("the token is not taken").waitFor({ timeout: patienceMs });
       await field.fill(syntheticToken);
       await page.keyboard.press("Enter");
-      await page.getByRole("heading", { level: 1, name: "Ladder" }).waitFor({ timeout: patienceMs });
+      await page.getByRole("heading", { level: 1, name: "Revisions" }).waitFor({ timeout: patienceMs });
       await until(page, isLive);
       await opened.page.context().clearCookies();
       const { port } = closed;
@@ -409,7 +413,7 @@ casesInChromium("the page", () => {
       await page.getByText("The session has ended, or the server was restarted.").waitFor({ timeout: patienceMs });
       await field.fill(syntheticToken);
       await page.keyboard.press("Enter");
-      await page.getByRole("heading", { level: 1, name: "Ladder" }).waitFor({ timeout: patienceMs });
+      await page.getByRole("heading", { level: 1, name: "Revisions" }).waitFor({ timeout: patienceMs });
       await until(page, isLive);
     } finally {
       await closed.stop();

@@ -61,7 +61,7 @@ export const meshConfigTable: FieldTable = {
     ),
     acted("TCP keepalive", "sgw", "src/proxy/socket-settings.test.ts", "tcpKeepalive"),
     acted(
-      "Who sees what",
+      "Default visibility and traffic policies",
       "sgw",
       outboundTest,
       "outboundTrafficPolicy.mode",
@@ -128,7 +128,7 @@ export const meshConfigTable: FieldTable = {
       ),
     ),
     acted(
-      "Bodies that authorizers see",
+      "Request bodies for external authorization",
       "sgw",
       "src/proxy/filters/ext-authz-body.test.ts",
       ...under([`${provider}.envoyExtAuthzHttp`, `${provider}.envoyExtAuthzGrpc`], "includeRequestBodyInCheck.**"),
@@ -221,11 +221,11 @@ export const meshConfigTable: FieldTable = {
       ),
     ),
     warned(
-      "Providers that upstream has given up",
+      "Providers that upstream has removed",
       ...under([provider], "lightstep.**", "stackdriver.**", "opencensus.**"),
     ),
     acted(
-      "Ingress of Kubernetes",
+      "Kubernetes Ingress",
       "c",
       `${translate}gateway/ingress.test.ts`,
       "ingressClass",
@@ -248,7 +248,7 @@ export const meshConfigTable: FieldTable = {
       "serviceEntryVisibility.**",
     ),
     warned(
-      "What Serin's proxies have no use for",
+      "Settings that Serin's proxies do not need",
       "enableEnvoyAccessLogService",
       "inboundClusterStatName",
       "outboundClusterStatName",
@@ -287,7 +287,7 @@ export const proxyDefaultsTable: FieldTable = {
       "interceptionMode",
     ),
     acted("Injection", "s", injectTest, "holdApplicationUntilProxyStarts", "proxyMetadata{}", "image", "meshId"),
-    acted("Surroundings of gateways", "g", managerTest, "gatewayTopology.**"),
+    acted("Proxies in front of gateways", "g", managerTest, "gatewayTopology.**"),
     acted(
       "Headers",
       "sgw",
@@ -311,7 +311,7 @@ export const proxyDefaultsTable: FieldTable = {
       ...under(["proxyHeaders"], "xForwardedHost.enabled", "xForwardedPort.enabled"),
     ),
     acted(
-      "The case of names of HTTP/1 headers, which Serin's proxies keep in any case",
+      "Case of HTTP/1 header names, which Serin's proxies always keep",
       "sgw",
       "src/controlplane/translate/header-case.test.ts",
       ...under(["proxyHeaders"], "preserveHttp1HeaderCase"),
@@ -326,9 +326,9 @@ export const proxyDefaultsTable: FieldTable = {
       "tracing.enableIstioTags",
       "tracing.customTags{}.**",
     ),
-    warned("Roots, which the control plane writes there itself", "caCertificatesPem[]"),
+    warned("Roots: the control plane writes this field and does not read it", "caCertificatesPem[]"),
     acted(
-      "What charts write whatever anybody wants",
+      "Fields that the charts always write",
       "c",
       meshTest,
       "binaryPath",

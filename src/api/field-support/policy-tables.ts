@@ -14,7 +14,7 @@ export const authorizationPolicyTable: FieldTable = {
   apiGroup: security,
   kind: "AuthorizationPolicy",
   rows: [
-    acted("Where it holds", "sgwz", `${translate}ambient/ambient-resources.test.ts`, ...target),
+    acted("Selected workloads", "sgwz", `${translate}ambient/ambient-resources.test.ts`, ...target),
     acted("Actions and providers", "sgwz", securityTest, "action", "provider.name"),
     acted("Sources", "sgwz", securityTest, "rules[].from[].source.**"),
     acted("Operations", "sgwz", securityTest, "rules[].to[].operation.**"),
@@ -48,7 +48,7 @@ export const requestAuthenticationTable: FieldTable = {
   apiGroup: security,
   kind: "RequestAuthentication",
   rows: [
-    acted("Where it holds", "sgw", securityTest, ...target),
+    acted("Selected workloads", "sgw", securityTest, ...target),
     acted(
       "Issuers and keys",
       "sgw",
@@ -65,7 +65,7 @@ export const requestAuthenticationTable: FieldTable = {
       ),
     ),
     acted(
-      "Where tokens are",
+      "Location of tokens",
       "sgw",
       `${features}request-authentication.yaml`,
       ...under(
@@ -78,7 +78,7 @@ export const requestAuthenticationTable: FieldTable = {
       ),
     ),
     acted(
-      "What is told of tokens",
+      "Claims that the application receives",
       "sgw",
       `${features}request-authentication.yaml`,
       ...under(
@@ -96,7 +96,7 @@ export const telemetryTable: FieldTable = {
   apiGroup: "telemetry.istio.io",
   kind: "Telemetry",
   rows: [
-    acted("Where it holds", "sgw", `${translate}telemetry/telemetry-policies.test.ts`, ...target),
+    acted("Selected workloads", "sgw", `${translate}telemetry/telemetry-policies.test.ts`, ...target),
     acted(
       "Metrics",
       "sgw",
@@ -153,7 +153,7 @@ export const wasmPluginTable: FieldTable = {
   kind: "WasmPlugin",
   rows: [
     acted(
-      "Where it runs",
+      "Selected workloads, order",
       "sgw",
       extensionsTest,
       ...target,
@@ -173,7 +173,7 @@ export const trafficExtensionTable: FieldTable = {
   kind: "TrafficExtension",
   rows: [
     acted(
-      "Where it runs",
+      "Selected workloads, order",
       "sgw",
       extensionsTest,
       "selector.matchLabels{}",

@@ -47,7 +47,7 @@ export const virtualServiceTable: FieldTable = {
     acted("Changes of headers", "sgw", routeTest, ...under(["http[]", "http[].route[]"], ...headers)),
     acted("Rewrites", "sgw", routeTest, "http[].rewrite.**"),
     acted("Redirects", "sgw", routeTest, "http[].redirect.**"),
-    acted("Answers of the proxy itself", "sgw", routeTest, "http[].directResponse.**"),
+    acted("Direct responses", "sgw", routeTest, "http[].directResponse.**"),
     acted("Delegates", "sgw", routeTest, "http[].delegate.name", "http[].delegate.namespace"),
     acted("Timeouts", "sgw", routeTest, "http[].timeout"),
     acted(
@@ -69,7 +69,7 @@ export const virtualServiceTable: FieldTable = {
       ...under(["http[].fault.delay"], "fixedDelay", "percentage.value", "percent"),
       ...under(["http[].fault.abort"], "httpStatus", "grpcStatus", "percentage.value"),
     ),
-    refused("Faults that no proxy has", "http[].fault.delay.exponentialDelay", "http[].fault.abort.http2Error"),
+    refused("Faults that no proxy supports", "http[].fault.delay.exponentialDelay", "http[].fault.abort.http2Error"),
     acted(
       "Mirrors",
       "sgw",
@@ -190,7 +190,7 @@ export const destinationRuleTable: FieldTable = {
     ),
     acted("Revocation lists", "sgw", revocationTest, ...under(everywhere, "tls.caCrl")),
     acted("Tunnels", "sg", `${features}destination-rule.yaml`, ...under(policies, "tunnel.**")),
-    acted("Budgets of retries", "sgw", `${features}destination-rule.yaml`, ...under(policies, "retryBudget.**")),
+    acted("Retry budgets", "sgw", `${features}destination-rule.yaml`, ...under(policies, "retryBudget.**")),
     acted(
       "PROXY protocol to endpoints",
       "sgw",
@@ -241,7 +241,7 @@ export const gatewayTable: FieldTable = {
     ),
     refused("Ports of workloads", "servers[].port.targetPort"),
     acted("Revocation lists", "g", revocationTest, "servers[].tls.caCrl"),
-    refused("Trust without check", "servers[].tls.insecureSkipVerify"),
+    refused("TLS without verification", "servers[].tls.insecureSkipVerify"),
     warned("Endpoints of servers", "servers[].defaultEndpoint"),
   ],
 };

@@ -53,7 +53,7 @@ const bad: readonly (readonly [spec: object, path: string, message: RegExp])[] =
   [
     { type: "query", max: 1, query: { provider: "mesh", address: "http://x", expression: "up" } },
     "spec.query.address",
-    /goes with provider prometheus/,
+    /is only for provider prometheus/,
   ],
   [
     { type: "query", max: 1, query: { provider: "mesh", expression: "up{a='{{ canary.pod }}'}" } },
@@ -81,8 +81,8 @@ const bad: readonly (readonly [spec: object, path: string, message: RegExp])[] =
     "spec.webhook.timeoutSeconds",
     /from 1 to 60/,
   ],
-  [{ type: "restarts", maxMs: 5 }, "spec.maxMs", /goes with type request-duration alone/],
-  [{ type: "restarts", passWhen: "true" }, "spec.passWhen", /goes with request-success-rate/],
+  [{ type: "restarts", maxMs: 5 }, "spec.maxMs", /is only for type request-duration/],
+  [{ type: "restarts", passWhen: "true" }, "spec.passWhen", /is only for the types request-success-rate/],
   [{ type: "request-duration", quantiles: [99] }, "spec.quantiles[0]", /such as 0\.99/],
   [{ type: "request-duration", maxRatio: 0.5 }, "spec.maxRatio", /from 1 to 1000/],
   [{ type: "certificate-roots", roots: ["abc"] }, "spec.roots[0]", /64 hex digits/],

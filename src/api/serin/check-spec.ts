@@ -215,18 +215,18 @@ function checkFit(check: Reader, spec: CheckSpec): void {
   for (const field of ["query", "webhook"] as const) {
     if (type === field && spec[field] === undefined && !check.has(field))
       check.error(`is required by type ${field}`, field);
-    if (type !== field && check.has(field)) check.error(`goes with type ${field} alone, got type ${type}`, field);
+    if (type !== field && check.has(field)) check.error(`is only for type ${field}, got type ${type}`, field);
   }
   for (const field of ["quantiles", "maxRatio", "maxMs"])
     if (type !== "request-duration" && check.has(field))
-      check.error(`goes with type request-duration alone, got type ${type}`, field);
+      check.error(`is only for type request-duration, got type ${type}`, field);
   if (type !== "certificate-roots" && check.has("roots"))
-    check.error(`goes with type certificate-roots alone, got type ${type}`, "roots");
+    check.error(`is only for type certificate-roots, got type ${type}`, "roots");
   for (const field of ["min", "max"])
-    if (type !== "query" && check.has(field)) check.error(`goes with type query alone, got type ${type}`, field);
+    if (type !== "query" && check.has(field)) check.error(`is only for type query, got type ${type}`, field);
   for (const field of ["passWhen", "failWhen"]) {
     if (!conditionTypes.includes(type) && check.has(field))
-      check.error(`goes with ${conditionTypes.join(", ")}, got type ${type}`, field);
+      check.error(`is only for the types ${conditionTypes.join(", ")}, got type ${type}`, field);
   }
   if (spec.min !== undefined && spec.max !== undefined && spec.min > spec.max)
     check.error(`must not be above max (${spec.max}), got ${spec.min}`, "min");
@@ -293,7 +293,8 @@ function parseQuery(check: Reader): QuerySpec | undefined {
   const address = url(query, "address");
   if (provider === "prometheus" && !query.has("address"))
     query.error("is required by provider prometheus, such as http://prometheus.istio-system:9090", "address");
-  if (provider === "mesh" && query.has("address")) query.error("goes with provider prometheus alone", "address");
+  if (provider === "mesh" && query.has("address"))
+    query.error("is only for provider prometheus; remove it, or set provider: prometheus", "address");
   const expression = query.required("expression", template(query, "expression")) ?? "";
   const baseline = template(query, "baseline");
   const timeoutSeconds = query.integer("timeoutSeconds", 1, maxQueryTimeoutSeconds) ?? 5;

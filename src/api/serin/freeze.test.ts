@@ -37,7 +37,10 @@ test("a window has an end or a rule, and a duration only together with a rule", 
   const start = "2026-12-20T18:00:00";
   const end = "2027-01-04T08:00:00";
   assert.match(faults({ start })[0] ?? "", /\.end is required/);
-  assert.match(faults({ start, end, durationSeconds: 60 })[0] ?? "", /\.durationSeconds goes with an rrule alone/);
+  assert.match(
+    faults({ start, end, durationSeconds: 60 })[0] ?? "",
+    /\.durationSeconds is only for windows with an rrule/,
+  );
   assert.match(faults({ start, end, rrule: "FREQ=DAILY", durationSeconds: 60 })[0] ?? "", /\.end cannot be combined/);
   assert.match(faults({ start, rrule: "FREQ=DAILY" })[0] ?? "", /\.durationSeconds is required/);
 });

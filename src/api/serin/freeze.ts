@@ -143,7 +143,7 @@ function parseWindow(window: Reader, timeZone: string): FreezeWindow {
       "end",
     );
   if (!hasRule && hasDuration)
-    window.error("goes with an rrule alone: end says when this window ends", "durationSeconds");
+    window.error("is only for windows with an rrule; this window ends at its end", "durationSeconds");
   if (end !== undefined && start !== undefined && instantFrom(end, timeZone) <= instantFrom(start, timeZone))
     window.error(`must be after start (${start}), got "${end}"`, "end");
   return {

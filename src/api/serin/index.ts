@@ -119,6 +119,7 @@ export {
   type CheckStatus,
   type CompletedStep,
   type DecisionRecord,
+  messageWithoutEvidence,
   type JournalEntry,
   type ObjectReference,
   type PlannedStep,

@@ -68,7 +68,7 @@ test("orders are offered with their effect and their command line", () => {
   );
 });
 
-test("with the journal a rollback lists each object, the last change first", () => {
+test("with the journal a rollback lists each object with the values that stay, the last change first", () => {
   const object = {
     apiVersion: "gateway.networking.k8s.io/v1",
     kind: "HTTPRoute",
@@ -79,9 +79,20 @@ test("with the journal a rollback lists each object, the last change first", () 
   const journal: JournalEntry[] = [
     { type: "created", step: "a", object: { ...object, kind: "Service", name: "shop-canary" } },
     { type: "field", step: "b", object, pointer: "/spec/rules/0/backendRefs/0/weight", prior: 100, written: 80 },
+    { type: "field", step: "b", object, pointer: "/spec/rules/1", prior: { name: "a".repeat(100) }, written: {} },
+    { type: "field", step: "c", object, pointer: "/spec/rules/0/backendRefs/0/weight", prior: 80, written: 50 },
+    {
+      type: "field",
+      step: "c",
+      object: { ...object, kind: "Service", name: "shop-canary" },
+      pointer: "/spec/selector",
+      prior: {},
+      written: { app: "shop" },
+    },
   ];
   const offer = rolloutOffers("Canary", canary(), all, journal).find(({ action }) => action === "rollback");
   assert.deepEqual(offer?.changes, [
+    "HTTPRoute prod/shop: /spec/rules/1 is set back to its earlier value.",
     "HTTPRoute prod/shop: /spec/rules/0/backendRefs/0/weight is set back to 100.",
     "Service prod/shop-canary is deleted.",
   ]);

@@ -1,4 +1,3 @@
-import { truncated } from "../../base/index.ts";
 import type { RolloutAction, RolloutActionOffer } from "../rollout-action.ts";
 import { keyOf } from "../meta.ts";
 import type { Canary } from "./canary.ts";
@@ -298,10 +297,29 @@ function undoText(status: RolloutStatus | undefined, journal: readonly JournalEn
       ? ["Nothing has been changed; the rollout ends."]
       : [`The changes of these steps are undone, the last first: ${done.toReversed().join(", ")}.`];
   }
-  const lines = journal.toReversed().map(entryText);
+  const lines = lastingChanges(journal).map(entryText);
   return lines.length <= maxUndoLines
     ? lines
     : [...lines.slice(0, maxUndoLines), `and ${lines.length - maxUndoLines} more changes are undone.`];
+}
+
+/**
+ * The changes of an undo that remain at its end, in its order: of several values that a field gets, the last one, and no
+ * fields of an object that the undo deletes.
+ */
+function lastingChanges(journal: readonly JournalEntry[]): readonly JournalEntry[] {
+  const created = new Set<string>();
+  const fields = new Set<string>();
+  const lasting = journal.filter((entry) => {
+    const object = objectText(entry.object);
+    if (entry.type === "created") created.add(object);
+    if (entry.type !== "field") return true;
+    const field = `${object} ${entry.pointer}`;
+    if (created.has(object) || fields.has(field)) return false;
+    fields.add(field);
+    return true;
+  });
+  return lasting.toReversed();
 }
 
 function entryText(entry: JournalEntry): string {
@@ -318,6 +336,8 @@ function objectText({ kind, name, namespace }: ObjectReference): string {
 
 const maxValueLength = 80;
 
+/** The value as JSON. A cut value would tell little, so a long one is only mentioned. */
 function shortJson(value: unknown): string {
-  return truncated(JSON.stringify(value), maxValueLength);
+  const text = JSON.stringify(value);
+  return text.length <= maxValueLength ? text : "its earlier value";
 }

@@ -297,6 +297,12 @@ export interface DecisionRecord {
   readonly evidence?: readonly string[];
 }
 
+/** The decision's message without the evidence that the record also lists. */
+export function messageWithoutEvidence({ message, evidence = [] }: DecisionRecord): string {
+  const at = evidence[0] === undefined ? -1 : message.indexOf(`; ${evidence[0]}`);
+  return at === -1 ? message : message.slice(0, at);
+}
+
 /** The oldest decisions of ended runs are dropped first. */
 export const maxDecisions = 2000;
 /** Format 2 adds restarts, undo groups, setup entries and decisions. Older journals are still read. */

@@ -16,7 +16,7 @@ export const inputErrors = {
     remedy: "Leave one of them out.",
   },
   ambiguous: {
-    meaning: "The name fits several objects or clusters.",
+    meaning: "The name matches several objects or clusters.",
     remedy: "Name one of those that the message lists.",
     silent: true,
   },

@@ -128,7 +128,7 @@ function createdMs({ env, clock }: CliContext): number {
   const given = env["SOURCE_DATE_EPOCH"];
   if (given === undefined) return clock.nowMs();
   if (!/^\d{1,12}$/.test(given))
-    throw userError("env-invalid", `SOURCE_DATE_EPOCH must be seconds since 1970, got "${given}"`);
+    throw userError("env-invalid", `SOURCE_DATE_EPOCH must be a number of seconds since 1970, got "${given}"`);
   return Number(given) * 1000;
 }
 

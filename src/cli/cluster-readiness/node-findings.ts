@@ -65,7 +65,7 @@ function oldKubelet(node: ExaminedNode): ClusterFinding | undefined {
   return fault(
     "node",
     nameOf(node),
-    `its kubelet is ${version === "" ? "of no known version" : version}; the oldest supported version is 1.${oldestMinor}`,
+    `${version === "" ? "reports no version of its kubelet" : `its kubelet is ${version}`}; the oldest supported version is 1.${oldestMinor}`,
     `upgrade the node to Kubernetes 1.${oldestMinor} or newer`,
   );
 }
@@ -76,7 +76,7 @@ function foreignArchitecture(node: ExaminedNode): ClusterFinding | undefined {
   return fault(
     "node",
     nameOf(node),
-    `is ${architecture === "" ? "of no known architecture" : architecture}; the images are for ${architectures.join(" and ")}`,
+    `${architecture === "" ? "reports no architecture" : `is ${architecture}`}; the images are for ${architectures.join(" and ")}`,
     "take the node out of the cluster, or keep the DaemonSets istio-cni-node and ztunnel off it by a node affinity",
   );
 }
@@ -89,7 +89,7 @@ function oldKernel(node: ExaminedNode): ClusterFinding | undefined {
   return warning(
     "node",
     nameOf(node),
-    `its kernel is ${version === "" ? "of no known version" : version}; nf_tables translates addresses in tables of both families since Linux ${needMajor}.${needMinor}`,
+    `${version === "" ? "reports no version of its kernel" : `its kernel is ${version}`}; nf_tables translates addresses in tables of both families since Linux ${needMajor}.${needMinor}`,
     "use a newer kernel, unless the distribution has backported this feature; the log of istio-cni-node on that node shows whether it has",
   );
 }

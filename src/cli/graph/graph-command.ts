@@ -86,7 +86,7 @@ async function showGraph(namespaces: string, flags: GraphFlags, context: CliCont
 function watchedText(view: GraphView, context: CliContext): string {
   const columns = context.columns() ?? 80;
   const nowMs = context.clock.nowMs();
-  const head = `${new Date(nowMs).toISOString().slice(11, 19)}   over ${view.head.windowSeconds} s   q leaves`;
+  const head = `${new Date(nowMs).toISOString().slice(11, 19)}   over ${view.head.windowSeconds} s   q quits`;
   const notes = sourceLines(view.head.sources, nowMs).map((line) =>
     line.length > columns ? `${line.slice(0, columns - 1)}…` : line,
   );

@@ -242,7 +242,7 @@ suite("serin image", () => {
       /answered POST of mesh\/pilot with 507 \(UNKNOWN: the disk is full\)/,
     );
     await refused(push(full.host), /cannot reach the registry [^\n]*\n(.*\n)*.*--plain-http/);
-    await refused(push("no-registry"), /names no registry, repository and tag\n.*registry\.example\.com/);
+    await refused(push("no-registry"), /is not a full image name: .*\n.*registry\.example\.com/);
   });
 
   test("push distinguishes an account without write access from an unknown one", async () => {
@@ -250,7 +250,7 @@ suite("serin image", () => {
     const push = ["push", "pilot", "--hub", `${registry.host}/mesh`, "--plain-http"];
     await refused(
       [...push, "--username", username, "--password", password],
-      /does not let the user mesh push to mesh\/pilot: 403 \(DENIED: pull alone\)\n.*this account needs the right to write to mesh\/pilot/,
+      /does not let the user mesh push to mesh\/pilot: 403 \(DENIED: pull alone\)\n.*give this account the right to write to mesh\/pilot/,
     );
     await refused(
       push,

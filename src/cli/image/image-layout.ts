@@ -69,18 +69,20 @@ export class ImageLayout {
     if (found?.size !== blob.size)
       throw this.#invalid(
         this.pathOf(blob),
-        found === undefined ? "the file is missing" : `${found.size} bytes, expected ${blob.size}`,
+        found === undefined ? "the file is missing" : `it has ${found.size} bytes, expected ${blob.size}`,
       );
   }
 
   /** Reads a document of the layout and checks its digest. */
   async read(blob: Descriptor): Promise<Buffer> {
     const file = this.pathOf(blob);
-    if (blob.size > maxDocumentBytes) throw this.#invalid(file, `a document of ${blob.size} bytes`);
+    if (blob.size > maxDocumentBytes)
+      throw this.#invalid(file, `it has ${blob.size} bytes, at most ${maxDocumentBytes} are read`);
     await this.check(blob);
     const bytes = await readFile(file);
     const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-    if (digest !== blob.digest) throw this.#invalid(file, `its content has the digest ${digest}`);
+    if (digest !== blob.digest)
+      throw this.#invalid(file, `its content has the digest ${digest}, expected ${blob.digest}`);
     return bytes;
   }
 

@@ -22,7 +22,7 @@ export function destinationOf(reference: string): Destination {
     /^([^/]+)\/([a-z0-9][a-z0-9._/-]*):([\w][\w.-]{0,127})$/.exec(reference) ?? [];
   const isHost = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?$/.test(registry) && /[.:]|^localhost$/.test(registry);
   if (repository === "" || !isHost)
-    throw userError("image-name-invalid", `${reference} names no registry, repository and tag`, {
+    throw userError("image-name-invalid", `${reference} is not a full image name: expected REGISTRY/REPOSITORY:TAG`, {
       hint: "--hub takes a registry and a path in it, such as registry.example.com:5000/mesh",
     });
   return { registry, repository, tag };

@@ -115,7 +115,7 @@ export class RegistryClient {
             ? `docker login ${this.registry}, or pass --username and --password-stdin`
             : status === 401
               ? `check the password, and that this account may write to ${repository}`
-              : `this account needs the right to write to ${repository}, or choose another --hub`,
+              : `give this account the right to write to ${repository}, or choose another --hub`,
       },
     );
   }

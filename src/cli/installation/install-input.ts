@@ -100,7 +100,7 @@ export function manifestOf({ settings, components }: RenderedInstall): UntypedOb
 export async function readOperatorFile(file: string, context: CliContext): Promise<IstioOperatorSpec[]> {
   const specs: IstioOperatorSpec[] = [];
   const objects = await readYaml(file, context);
-  if (objects.length === 0) context.err(`! ${file}: is empty, so it changes none of the defaults\n`);
+  if (objects.length === 0) context.err(`! ${file} is empty, so it changes none of the defaults\n`);
   for (const raw of objects) {
     const parsed = parseIstioOperator(raw);
     if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(parsed.errors)}`);

@@ -81,7 +81,7 @@ test("a file that is no IstioOperator is refused, and an empty one gets a warnin
   await assert.rejects(ofFile("just text\n"), message("a text or number"));
   await assert.rejects(ofFile("- a\n"), message("a list"));
   await assert.rejects(ofFile("\u0001\u0002"), message("a text or number"));
-  assert.equal((await ofFile("# nothing\n")).errors, "! f.yaml: is empty, so it changes none of the defaults\n");
+  assert.equal((await ofFile("# nothing\n")).errors, "! f.yaml is empty, so it changes none of the defaults\n");
 });
 
 test("a manifest goes to the file of --output, and the error for a file that cannot be written names it", async () => {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ConnectedProxy } from "../../api/serin/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
+import { shortTypeOf } from "./sync-types.ts";
 
 const prefix = "type.googleapis.com";
 const proxy = (id: string, version: string, types: ConnectedProxy["types"]): ConnectedProxy => ({
@@ -198,4 +200,13 @@ test("proxy-status and version give up after --timeout", async () => {
       /no control plane answered within 0\.02 s/,
     );
   assert.match((await run("proxy-status --timeout=10s")).output, /^NAME /);
+});
+
+test("every type that proxies subscribe to has a short name", () => {
+  const { healthInformation: _report, ...resources } = typeUrls;
+  const names = Object.values(resources).map(shortTypeOf);
+  assert.ok(
+    names.every((name) => /^[A-Z]{3,4}$/.test(name)),
+    names.join(", "),
+  );
 });

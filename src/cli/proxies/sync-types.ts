@@ -7,9 +7,12 @@ const shortNames: Readonly<Record<string, string>> = {
   "envoy.config.listener.v3.Listener": "LDS",
   "envoy.config.endpoint.v3.ClusterLoadAssignment": "EDS",
   "envoy.config.route.v3.RouteConfiguration": "RDS",
+  "envoy.config.route.v3.VirtualHost": "VHDS",
   "envoy.extensions.transport_sockets.tls.v3.Secret": "SDS",
   "envoy.config.core.v3.TypedExtensionConfig": "ECDS",
   "istio.workload.Address": "WDS",
+  "istio.workload.Workload": "WDS",
+  "istio.mesh.v1alpha1.ProxyConfig": "PCDS",
   "istio.security.Authorization": "WADS",
   "istio.networking.nds.v1.NameTable": "NDS",
 };

@@ -66,7 +66,7 @@ async function runCheck(subject: string | undefined, options: RunFlags, context:
   if (!(within > 0 && within <= maxWithinSeconds))
     throw userError(
       "argument-invalid",
-      `--within must be seconds from 1 to ${maxWithinSeconds}, got "${options.within}"`,
+      `--within must be a number of seconds from 1 to ${maxWithinSeconds}, got "${options.within}"`,
     );
   const spec = await specOf(subject, options, context);
   const home = options.namespace ?? (await context.defaultNamespace(options));

@@ -1,5 +1,5 @@
 import type { KindDefinition } from "../../api/index.ts";
-import { rolloutJournalKind, type DecisionRecord } from "../../api/serin/index.ts";
+import { messageWithoutEvidence, rolloutJournalKind, type DecisionRecord } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { renderValue } from "../terminal/output.ts";
@@ -63,12 +63,13 @@ export async function showHistory<Value extends Rollout>(
 export function renderHistory(decisions: readonly DecisionRecord[]): string {
   const lines: string[] = [];
   let run = 0;
-  for (const { at, run: ofRun, decision, step, message, by, evidence = [] } of decisions) {
+  for (const record of decisions) {
+    const { at, run: ofRun, decision, step, by, evidence = [] } = record;
     if (ofRun !== run) lines.push(...(lines.length === 0 ? [] : [""]), `run ${ofRun}`);
     run = ofRun;
     const who = by === undefined || by === "" ? "" : ` by ${by}`;
     lines.push(
-      `  ${at.replace(/\.\d+Z$/, "Z")}  ${decision}${who}${step === undefined ? "" : `  [${step}]`}  ${message}`,
+      `  ${at.replace(/\.\d+Z$/, "Z")}  ${decision}${who}${step === undefined ? "" : `  [${step}]`}  ${messageWithoutEvidence(record)}`,
     );
     for (const line of evidence) lines.push(`      ${line}`);
   }

@@ -151,7 +151,7 @@ test("durations are printed in readable units", () => {
   assert.deepEqual([4.21, 192, 7500].map(durationText), ["4.2 s", "3 min 12 s", "2 h 5 min"]);
 });
 
-test("history lists each decision with its author and evidence", () => {
+test("history lists each decision with its author, and its evidence once", () => {
   const at = "2026-01-31T12:00:00.123Z";
   assert.equal(
     renderHistory([
@@ -160,7 +160,7 @@ test("history lists each decision with its author and evidence", () => {
         run: 1,
         decision: "StepDone",
         step: "step-1",
-        message: "weight 90/10",
+        message: "weight 90/10; request-success-rate: 0 of 200",
         evidence: ["request-success-rate: 0 of 200"],
       },
       { at, run: 2, decision: "Approved", step: "step-2", message: "looks good", by: "ann" },

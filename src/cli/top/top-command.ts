@@ -132,7 +132,7 @@ function topText(
   const rate = rows.reduce((sum, row) => sum + row.requestRate, 0);
   const failed = rows.reduce((sum, row) => sum + row.requestRate * row.errorShare, 0);
   const time = new Date(context.clock.nowMs()).toISOString().slice(11, 19);
-  const summary = `${rows.length} ${subject}, ${rate === 0 ? "no requests" : `${rateText(rate)}, ${shareText(failed / rate)} fail`}, by ${sort}   ${time}   q leaves; r e p n t sort`;
+  const summary = `${rows.length} ${subject}, ${rate === 0 ? "no requests" : `${rateText(rate)}, ${shareText(failed / rate)} fail`}, by ${sort}   ${time}   q quits; r e p n t sort`;
   const notes = [...(problem === "" ? [] : [problem]), ...sourceLines(sources, context.clock.nowMs())];
   const cut = (line: string): string => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line);
   // Leave room for the header, the summary, the notes, the line about hidden rows, and the cursor.

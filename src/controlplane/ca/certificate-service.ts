@@ -65,7 +65,7 @@ export class CertificateService {
     if (request.ttlSeconds > maxSeconds)
       throw userError(
         "ttl-too-long",
-        `a certificate may be valid for ${maxSeconds} seconds at most, ${request.ttlSeconds} were asked for`,
+        `a certificate may be valid for at most ${maxSeconds} seconds, got ${request.ttlSeconds}`,
       );
     if ((request.certificateSigner ?? "") !== "") {
       throw userError(
@@ -122,12 +122,12 @@ export class CertificateService {
     if (pod.uid !== caller.podUid)
       throw userError(
         "not-allowed",
-        `the pod ${caller.namespace}/${caller.pod} is another one than the token's (${pod.uid}, not ${caller.podUid})`,
+        `the token belongs to an earlier pod ${caller.namespace}/${caller.pod} (uid ${caller.podUid}), and not to the running one (${pod.uid})`,
       );
     if (pod.serviceAccount !== caller.serviceAccount)
       throw userError(
         "not-allowed",
-        `the pod ${caller.namespace}/${caller.pod} is of the account ${pod.serviceAccount}, not ${caller.serviceAccount}`,
+        `the pod ${caller.namespace}/${caller.pod} has the account ${pod.serviceAccount}, and the token has ${caller.serviceAccount}`,
       );
     if (wanted.trustDomain !== trustDomain() || !directory.runsOn(wanted.namespace, wanted.serviceAccount, pod.node)) {
       throw userError(

@@ -331,7 +331,7 @@ test("a request above the limit ends the stream with the reason, and a long one 
   client.send({ typeUrl: typeUrls.cluster, resourceNamesSubscribe: ["x".repeat(maxRequestBytes)] });
   await assert.rejects(client.next(), {
     code: grpc.status.RESOURCE_EXHAUSTED,
-    details: /a request may have 100000 bytes at most/,
+    details: /a request may have at most 100000 bytes/,
   });
   client.close();
 });
@@ -363,7 +363,7 @@ test("a client that subscribes to too many types is disconnected, which bounds i
   const answers = async (): Promise<void> => {
     for (;;) await client.next();
   };
-  await assert.rejects(answers(), /a stream may ask for 32 types of resources at most/);
+  await assert.rejects(answers(), /a stream may subscribe to at most 32 types of resources/);
   client.close();
 });
 
@@ -422,7 +422,7 @@ for (const protocol of ["delta", "whole"] as const) {
     sendRequest(atOnce, typeUrls.endpoint, names);
     await assert.rejects(ended(atOnce), {
       code: grpc.status.RESOURCE_EXHAUSTED,
-      details: /a request may have 100000 bytes at most, this one has 1\d{7}/,
+      details: /a request may have at most 100000 bytes, got 1\d{7}/,
     });
     const bitByBit = new DiscoveryTestClient(protocol, target, nodeId);
     // A state-of-the-world request contains all names of a type each time. This client requests as many names as a
@@ -437,8 +437,8 @@ for (const protocol of ["delta", "whole"] as const) {
       code: grpc.status.INVALID_ARGUMENT,
       details:
         protocol === "delta"
-          ? /a stream may ask for names of 8388608 characters in all at most/
-          : /a stream may ask for 32 types/,
+          ? /the names that a stream subscribes to may have at most 8388608 characters together/
+          : /a stream may subscribe to at most 32 types/,
     });
     const other = new DiscoveryTestClient(protocol, target, nodeId);
     sendRequest(other, typeUrls.cluster, []);

@@ -405,7 +405,7 @@ export class DiscoveryStream {
 
   #open(typeUrl: string): Subscription {
     if (this.subscriptions.size >= maxTypes)
-      throw userError("bad-request", `a stream may ask for ${maxTypes} types of resources at most`);
+      throw userError("bad-request", `a stream may subscribe to at most ${maxTypes} types of resources`);
     const { viewOf, generation, turnMs, pending } = this.#options;
     const view = viewOf(typeUrl);
     const subscription = new Subscription(typeUrl, view);
@@ -427,7 +427,10 @@ export class DiscoveryStream {
     let characters = 0;
     for (const subscription of this.subscriptions.values()) characters += subscription.characters;
     if (characters > maxNameCharacters)
-      throw userError("bad-request", `a stream may ask for names of ${maxNameCharacters} characters in all at most`);
+      throw userError(
+        "bad-request",
+        `the names that a stream subscribes to may have at most ${maxNameCharacters} characters together`,
+      );
   }
 
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {
@@ -510,7 +513,7 @@ export class DiscoveryStream {
 function addNames({ names, typeUrl, view }: Subscription, wanted: readonly string[]): void {
   names.addAll(wanted, view);
   if (names.size > maxNames)
-    throw userError("bad-request", `a stream may ask for ${maxNames} resources of ${typeUrl} by name at most`);
+    throw userError("bad-request", `a stream may subscribe to at most ${maxNames} resources of ${typeUrl} by name`);
 }
 
 function isWildcardType(typeUrl: string): boolean {

@@ -1,10 +1,10 @@
-import { isMap, isSeq, LineCounter, parseDocument, stringify, type Document } from "yaml";
+import { isMap, isSeq, LineCounter, parseDocument, type Document } from "yaml";
 import type { Condition, UntypedObject } from "../../api/index.ts";
 import type { ConfigMessage, ConfigRow, ConfigsView, ConfigView } from "../../api/dashboard/index.ts";
 import { configKey, type FoundMessage } from "./config-messages.ts";
 import { configRow, configRowKey, configRows } from "./config-rows.ts";
 import type { Inventory } from "./inventory.ts";
-import { withoutManagedFields } from "./rollout.ts";
+import { manifestYaml } from "./manifest-yaml.ts";
 import { isVisible, wantedNamespaces, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
 export interface ConfigParameters {
@@ -77,8 +77,8 @@ export function configYaml(object: UntypedObject): string {
     generation: _generation,
     creationTimestamp: _created,
     ...metadata
-  } = withoutManagedFields(object.metadata);
-  return stringify({ ...object, metadata }, { lineWidth: 0 });
+  } = object.metadata;
+  return manifestYaml({ ...object, metadata });
 }
 
 function placed({ code, level, text, path }: FoundMessage, positions: YamlPositions): ConfigMessage {

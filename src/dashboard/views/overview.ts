@@ -176,7 +176,7 @@ function rolloutAttention(rollouts: readonly Rollout[]): AttentionRow[] {
     if (phase === "RollingBack")
       return [{ level: "error", text: `${who} is being rolled back: ${cause === "" ? message : cause}`, page }];
     if (phase === "Paused")
-      return [{ level: "warning", text: `${who} waits for a person: ${message === "" ? step : message}`, page }];
+      return [{ level: "warning", text: `${who} is paused: ${message === "" ? step : message}`, page }];
     if (phase === "RolledBack")
       return [{ level: "warning", text: `${who} was rolled back: ${cause === "" ? message : cause}`, page }];
     if (phase === "Waiting") return [{ level: "info", text: `${who} waits: ${message}`, page }];

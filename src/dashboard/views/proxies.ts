@@ -81,9 +81,12 @@ const shortNames: Readonly<Record<string, string>> = {
   Listener: "LDS",
   ClusterLoadAssignment: "EDS",
   RouteConfiguration: "RDS",
+  VirtualHost: "VHDS",
   Secret: "SDS",
   TypedExtensionConfig: "ECDS",
   Address: "WDS",
+  Workload: "WDS",
+  ProxyConfig: "PCDS",
   Authorization: "WADS",
   NameTable: "NDS",
 };

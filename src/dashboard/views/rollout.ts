@@ -1,10 +1,11 @@
-import { stringify } from "yaml";
+import type { UntypedObject } from "../../api/index.ts";
 import type { RolloutActionOffer, RolloutCheck, RolloutStep, RolloutView } from "../../api/dashboard/index.ts";
 import {
   canaryKind,
   checkKind,
   explainCheck,
   meshUpgradeKind,
+  messageWithoutEvidence,
   type CheckSpec,
   type CheckStatus,
   type DecisionRecord,
@@ -12,6 +13,7 @@ import {
 import { comparisonOf } from "./check-comparison.ts";
 import { eventRows } from "./events.ts";
 import type { Inventory } from "./inventory.ts";
+import { manifestYaml } from "./manifest-yaml.ts";
 import { timeMs } from "./mesh-objects.ts";
 import { backendText, comparedSides } from "./moved-workloads.ts";
 import { isUpgrade, rolloutRow, type Rollout } from "./rollouts.ts";
@@ -65,7 +67,7 @@ export function rolloutView(
       actions,
       canaryBackend: sides === undefined ? "" : backendText(sides.canary),
       stableBackend: sides === undefined ? "" : backendText(sides.stable),
-      yaml: stringify({ ...asWritten(rollout), metadata: withoutManagedFields(metadata) }, { lineWidth: 0 }),
+      yaml: manifestYaml(asWritten(rollout) as unknown as UntypedObject),
     },
     tables: {
       steps: stepRows(rollout, weights),
@@ -80,13 +82,6 @@ export function rolloutView(
       ),
     },
   };
-}
-
-export function withoutManagedFields<Meta extends { managedFields?: unknown }>(
-  metadata: Meta,
-): Omit<Meta, "managedFields"> {
-  const { managedFields: _left, ...kept } = metadata;
-  return kept;
 }
 
 /** The percentage to the canary by step id. */
@@ -180,6 +175,11 @@ function specsOf(rollout: Rollout, { objects }: Inventory, stepId: string): Read
 function decisionRows(decisions: readonly DecisionRecord[]): Record<string, DecisionRecord> {
   const first = Math.max(0, decisions.length - maxListedDecisions);
   return Object.fromEntries(
-    decisions.slice(first).map((decision, index) => [String(first + index).padStart(5, "0"), decision]),
+    decisions
+      .slice(first)
+      .map((decision, index) => [
+        String(first + index).padStart(5, "0"),
+        { ...decision, message: messageWithoutEvidence(decision) },
+      ]),
   );
 }

@@ -73,7 +73,7 @@ export const routes: readonly Route[] = [
 export const entries = [
   { entry: "overview", title: "Overview", key: "o" },
   { entry: "graph", title: "Graph", key: "g" },
-  { entry: "ladder", title: "Ladder", key: "l" },
+  { entry: "ladder", title: "Revisions", key: "v" },
   { entry: "rollouts", title: "Rollouts", key: "r" },
   { entry: "workloads", title: "Workloads", key: "w" },
   { entry: "services", title: "Services", key: "s" },

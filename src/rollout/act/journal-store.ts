@@ -90,7 +90,7 @@ export class JournalStore {
     if (journal !== undefined && journal.formatVersion > journalFormatVersion) {
       throw userError(
         "journal-newer",
-        `the journal ${name} has format ${journal.formatVersion}, this engine knows ${journalFormatVersion}`,
+        `the journal ${name} has format ${journal.formatVersion}, and this engine reads format ${journalFormatVersion}`,
         {
           hint: "run the release of the engine that began this rollout, or a later one",
         },

@@ -85,7 +85,9 @@ function repeated(writing: readonly Action[], states: readonly WriteState[]): Pi
   const by = states.flatMap((one) => (one.state === "pending" && one.by !== undefined ? [one.by] : []));
   const written = writing.filter(({ type }) => type === "write").length;
   if (written === 0 || by.length < written) return {};
-  return { repeats: `${[...new Set(by)].join(", ")} puts back what was there before; let it leave the field alone` };
+  return {
+    repeats: `${[...new Set(by)].join(", ")} restores the earlier value; configure it to leave the field alone`,
+  };
 }
 
 /** A step begins with a status of its own, so that the engine observes it before it writes anything. */
@@ -381,7 +383,7 @@ function failedCheck(input: DecideInput, step: Step, checks: readonly CheckStatu
 
 function endOverruled(input: DecideInput, step: Step, evidence: readonly string[], approval: Approval): Decision {
   const { by, why } = approval;
-  const decided = `approved all the same by ${by}${why === "" ? "" : `: ${why}`}`;
+  const decided = `approved by ${by} despite this${why === "" ? "" : `: ${why}`}`;
   return endStep(input, recovered(input.status), step, [...evidence, decided], [approved(step, approval)]);
 }
 

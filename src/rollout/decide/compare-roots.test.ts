@@ -71,9 +71,9 @@ test("an unknown or expired root is a problem, and a root that expires soon is a
     /the root that new signs with is not known: no pod of istiod runs/,
   );
   const ended = { ...old, signing: [{ ...first, notAfter: "2026-05-01T00:00:00Z" }] };
-  assert.match(compareRoots(ended, ended, nowMs).problems.join(), /has ended at 2026-05-01/);
+  assert.match(compareRoots(ended, ended, nowMs).problems.join(), /expired at 2026-05-01/);
   const soon = { ...old, signing: [{ ...first, notAfter: "2026-06-11T00:00:00Z" }] };
   assert.deepEqual(compareRoots(soon, soon, nowMs).notes, [
-    `root O=cluster.local (sha256 ${"a".repeat(12)}…) ends in 10 days, at 2026-06-11T00:00:00Z`,
+    `root O=cluster.local (sha256 ${"a".repeat(12)}…) expires in 10 days, at 2026-06-11T00:00:00Z`,
   ]);
 });

@@ -53,7 +53,7 @@ export function compareRoots(from: RevisionRoots, to: RevisionRoots, nowMs: numb
     problems,
     notes: soon.map(
       (root) =>
-        `root ${describeRoot(root)} ends in ${Math.floor(daysLeft(root.notAfter, nowMs))} days, at ${root.notAfter}`,
+        `root ${describeRoot(root)} expires in ${Math.floor(daysLeft(root.notAfter, nowMs))} days, at ${root.notAfter}`,
     ),
   };
 }
@@ -100,7 +100,7 @@ function domainProblems(from: RevisionRoots, to: RevisionRoots): string[] {
 function expiryProblems(revisions: readonly RevisionRoots[], nowMs: number): string[] {
   return signingRoots(revisions).flatMap((root) =>
     root.notAfter !== "" && daysLeft(root.notAfter, nowMs) <= 0
-      ? [`root ${describeRoot(root)} has ended at ${root.notAfter}`]
+      ? [`root ${describeRoot(root)} expired at ${root.notAfter}`]
       : [],
   );
 }

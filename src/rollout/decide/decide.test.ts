@@ -166,11 +166,14 @@ test("a repeated write says who undoes it, and the status names them when it wai
   };
   assert.equal(look({ isFirst: true }).repeats, undefined);
   const { repeats = "" } = look({ by: "argocd at 2026-01-01T00:00:00Z" });
-  assert.equal(repeats, "argocd at 2026-01-01T00:00:00Z puts back what was there before; let it leave the field alone");
+  assert.equal(
+    repeats,
+    "argocd at 2026-01-01T00:00:00Z restores the earlier value; configure it to leave the field alone",
+  );
   const waits = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true } });
   assert.deepEqual([waits.repeats, reasons(waits), waits.status.message], [undefined, [], `one: ${repeats}`]);
   const over = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true }, elapsedMs: 300_001 });
-  assert.match(over.status.cause ?? "", /overwritten or refused: ConfigMap n\/c \/data\/a: argocd at .* puts back/);
+  assert.match(over.status.cause ?? "", /overwritten or refused: ConfigMap n\/c \/data\/a: argocd at .* restores/);
 });
 
 test("a step whose plan was edited settles again, and what it had measured does not count", () => {
@@ -468,7 +471,7 @@ test("a failed check under manual rollback waits for a person, and a newer appro
   const passed = decide(input({ status, steps, observation, orders: { ...manual, approvals } })).status;
   assert.deepEqual(passed.completedSteps[0]?.evidence, [
     "request-success-rate: 5 of 100",
-    "approved all the same by cy: known",
+    "approved by cy despite this: known",
   ]);
 });
 

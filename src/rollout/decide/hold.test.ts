@@ -69,7 +69,7 @@ test("the clock of the person who approves does not matter: what counts is that 
   const late = { step: "one", by: "cy", why: "known", at: "2025-01-01T00:00:00Z" };
   const after = { ...manual, approvals: [early, late], last: { approval: late } };
   const { completedSteps } = decide(input({ status: stuck, steps, observation: bad, orders: after })).status;
-  assert.deepEqual(completedSteps[0]?.evidence, ["pod-health: it crashes", "approved all the same by cy: known"]);
+  assert.deepEqual(completedSteps[0]?.evidence, ["pod-health: it crashes", "approved by cy despite this: known"]);
 });
 
 test("a person may also approve a step that did not settle", () => {
@@ -82,7 +82,7 @@ test("a person may also approve a step that did not settle", () => {
   const { completedSteps } = decide(input({ status: stuck, observation: waiting, orders: ordered })).status;
   assert.deepEqual(completedSteps[0]?.evidence, [
     "it has not settled: one did not settle in 0 s: 0 of 1 ready",
-    "approved all the same by cy",
+    "approved by cy despite this",
   ]);
 });
 

@@ -133,7 +133,7 @@ export type SettleCondition =
   | { readonly type: "cniOfNode"; readonly node: string; readonly object: ObjectReference }
   /** Every proxy and ztunnel trusts the root with this fingerprint (SHA-256, hex). */
   | { readonly type: "rootTrusted"; readonly fingerprint: string }
-  /** Every proxy and ztunnel has a certificate that ends in this root. */
+  /** Every proxy and ztunnel has a certificate whose chain leads to this root. */
   | { readonly type: "rootInUse"; readonly fingerprint: string }
   /** No proxy, ztunnel or control plane trusts any other root than this one. */
   | { readonly type: "rootAlone"; readonly fingerprint: string }

@@ -31,7 +31,7 @@ export function httpGet(
           chunks.push(chunk);
         });
         // If the server closes the connection in the middle of its answer, Node emits no error.
-        response.on("close", () => reject(unreachable(`${where} closed the connection within its answer`)));
+        response.on("close", () => reject(unreachable(`${where} closed the connection in the middle of its answer`)));
         response.on("end", () => {
           if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString("utf8"));
           else {

@@ -168,7 +168,7 @@ export class Witness {
     const id = status.completedSteps.at(-1)?.id ?? "";
     const planned = simSteps(this.#cluster, seen.sim, rollout).find((step) => step.id === id);
     const overruled =
-      rollout.spec.fullPromotion !== undefined || evidence.some((text) => text.includes("approved all the same"));
+      rollout.spec.fullPromotion !== undefined || evidence.some((text) => /^approved by .* despite this/.test(text));
     if (planned === undefined || overruled) return;
     if (planned.checks.length > 0 && seen.sim.kind === "Canary") {
       const samples = Number(/canary \d+ of (\d+) failed/.exec(evidence.join("; "))?.[1] ?? 0);

@@ -18,7 +18,7 @@ export function decompressionOf(encoding: string, maxBytes: number): Decompress 
         throw new SerinError(
           "user",
           "request-too-long",
-          `a request may have ${maxBytes} bytes at most, this one has more after decompression`,
+          `a request may have at most ${maxBytes} bytes, and this one has more after decompression`,
         );
       throw userError("bad-request", `a request is not valid ${encoding}: ${messageOf(error)}`, { cause: error });
     }

@@ -238,7 +238,7 @@ export class GrpcCall extends SessionStream {
   #tellEnd(): void {
     if (this.#isToldEnd || this.#isOver) return;
     this.#isToldEnd = true;
-    if (this.#decoder.isInside) this.end(grpcStatus.internal, "the client ended the call within a message");
+    if (this.#decoder.isInside) this.end(grpcStatus.internal, "the client ended the call in the middle of a message");
     else this.#handler.ended();
   }
 

@@ -217,7 +217,7 @@ test("an invalid call is answered with its fault", async () => {
     ],
     [
       ["grpc-timeout", "5 minutes"],
-      ":status 200 grpc-status 13 grpc-message grpc-timeout must be up to 8 digits and one of H, M, S, m, u, n",
+      ":status 200 grpc-status 13 grpc-message grpc-timeout must be 1 to 8 digits, followed by one of H, M, S, m, u, n",
     ],
     [["content-type", "application/json"], ":status 415"],
     [[":method", "GET"], ":status 405"],
@@ -299,11 +299,11 @@ test("a request that is too long or truncated ends its call with the reason", as
   const frames = await client.takeFrames();
   assert.match(
     frames[0] ?? "",
-    /^headers 1 :status 200 grpc-status 8 grpc-message a request may have 100000 bytes at most, this one has 4294967295 end$/,
+    /^headers 1 :status 200 grpc-status 8 grpc-message a request may have at most 100000 bytes, got 4294967295 end$/,
   );
   assert.deepEqual(frames.slice(1), [
     "rst 1 NO_ERROR",
-    "headers 3 :status 200 grpc-status 13 grpc-message the client ended the call within a message end",
+    "headers 3 :status 200 grpc-status 13 grpc-message the client ended the call in the middle of a message end",
   ]);
   assert.deepEqual(events, ["failed request-too-long", "closed", "closed"]);
 });

@@ -196,7 +196,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     else if (decompress === undefined)
       call.end(grpcStatus.unimplemented, `requests may be compressed by ${acceptedEncodings}, not by ${head.encoding}`);
     else if (Number.isNaN(head.timeoutMs))
-      call.end(grpcStatus.internal, "grpc-timeout must be up to 8 digits and one of H, M, S, m, u, n");
+      call.end(grpcStatus.internal, "grpc-timeout must be 1 to 8 digits, followed by one of H, M, S, m, u, n");
     else {
       if (head.timeoutMs !== undefined)
         call.deadline = clock.after(head.timeoutMs, () =>

@@ -100,7 +100,7 @@ export class MessageDecoder {
       throw new SerinError(
         "user",
         "request-too-long",
-        `a request may have ${this.#maxBytes} bytes at most, this one has ${length}`,
+        `a request may have at most ${this.#maxBytes} bytes, got ${length}`,
       );
     return length;
   }

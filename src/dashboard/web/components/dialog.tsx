@@ -1,8 +1,12 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { place } from "../router.ts";
 import { Icon } from "./icon.tsx";
 
-/** A modal dialog. The browser keeps the focus in it and restores it later. Escape and a click outside close it. */
+/**
+ * A modal dialog. The browser keeps the focus in it and restores it later. Escape, a click outside and another page
+ * close it.
+ */
 export function Dialog({
   title,
   onClose,
@@ -18,6 +22,11 @@ export function Dialog({
 }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
+  const path = place.value.path.join("/");
+  const openedAt = useRef(path);
+  useEffect(() => {
+    if (path !== openedAt.current) onClose();
+  }, [path]);
   useEffect(() => {
     const element = dialog.current;
     const before = document.activeElement;

@@ -41,7 +41,7 @@ export function ProblemBlock({
   return (
     <div class="state-block" data-tone="bad" role="alert">
       <Icon name="bad" size={28} />
-      <strong>{problemTitles[problem.code] ?? "This failed"}</strong>
+      <strong>{problemTitles[problem.code] ?? "An error occurred"}</strong>
       <p>{problem.message}</p>
       {problem.hint === undefined ? undefined : <p>{problem.hint}</p>}
       {again && problem.code !== "forbidden" ? <p class="small">The page tries again by itself.</p> : undefined}

@@ -46,8 +46,8 @@ export function RouteView(): JSX.Element {
       <div class="page">
         <h1 tabIndex={-1}>Not found</h1>
         <div class="card">
-          <Empty title="There is no such view">
-            The link may be of another version. <a href={linkTo([])}>Go to the overview</a>
+          <Empty title="This page does not exist">
+            The link may come from another version of the dashboard. <a href={linkTo([])}>Go to the overview</a>
           </Empty>
         </div>
       </div>

@@ -3,7 +3,13 @@ import { test } from "node:test";
 import type { GraphEdge, GraphNode, GraphView } from "../../../api/dashboard/index.ts";
 import { displayGraph, searchNodes, type GraphFilters } from "./display-graph.ts";
 
-const noFilters: GraphFilters = { protocols: new Set(), health: new Set(), hideIdle: false, minimumRate: 0 };
+const noFilters: GraphFilters = {
+  protocols: new Set(),
+  health: new Set(),
+  hideIdle: false,
+  minimumRate: 0,
+  showHops: false,
+};
 
 function node(name: string, more: Partial<GraphNode> = {}): GraphNode {
   return {
@@ -108,6 +114,24 @@ test("the minimum rate counts connections for TCP, and the protocol list covers 
     ["web>cart-v1", "cart-v1>db.example"],
   );
   assert.deepEqual(protocols, ["http", "tcp"]);
+});
+
+test("connections through a waypoint are left out if their requests have edges of their own", () => {
+  const tcp = { protocol: "tcp", requestRate: 0, openedRate: 1 };
+  const ambient = view(
+    [node("web"), node("cart"), node("queue"), node("waypoint", { kind: "waypoint" })],
+    [edge("web", "cart"), edge("web", "waypoint", tcp), edge("waypoint", "cart", tcp), edge("waypoint", "queue", tcp)],
+  );
+  const keys = (showHops: boolean): string[] =>
+    displayGraph(ambient, "workload", { ...noFilters, showHops }).edges.map(({ key }) => key);
+  assert.deepEqual(keys(false), ["web>cart", "waypoint>queue"]);
+  assert.equal(keys(true).length, 4);
+  const unwell = view(Object.values(ambient.tables.nodes), [
+    edge("web", "cart"),
+    edge("web", "waypoint", { ...tcp, health: "failing" }),
+    edge("waypoint", "cart", tcp),
+  ]);
+  assert.equal(displayGraph(unwell, "workload", noFilters).edges.length, 2);
 });
 
 test("an edge to a node outside the view is not drawn", () => {

@@ -9,6 +9,8 @@ export interface GraphFilters {
   readonly hideIdle: boolean;
   /** The minimum rate of an edge, in requests (or, for TCP, opened connections) per second. */
   readonly minimumRate: number;
+  /** Also the connections to and from waypoints whose requests have edges of their own. */
+  readonly showHops: boolean;
 }
 
 export interface DisplayNode {
@@ -48,8 +50,10 @@ export function displayGraph(view: GraphView, by: GraphGrouping, filters: GraphF
   const shown: DisplayEdge[] = [];
   const reached = new Set<string>();
   const protocols = new Set<string>();
+  const hops = filters.showHops ? new Set<string>() : waypointHops(view.tables);
   let edgeCount = 0;
   for (const [key, edge] of Object.entries(edges)) {
+    if (hops.has(key)) continue;
     const from = all.get(edge.from);
     const to = all.get(edge.to);
     if (from === undefined || to === undefined) continue;
@@ -62,6 +66,30 @@ export function displayGraph(view: GraphView, by: GraphGrouping, filters: GraphF
   const kept = new Map<string, DisplayNode>();
   for (const [key, node] of all) if (reached.has(key) || loneNodePasses(node.node, filters)) kept.set(key, node);
   return { nodes: kept, edges: shown, nodeCount: all.size, edgeCount, protocols: [...protocols].sort() };
+}
+
+/**
+ * The keys of the edges to and from waypoints that only repeat other edges. A waypoint counts what it forwards as
+ * traffic between the client and the server, and the ztunnels count the connections to and from the waypoint. An
+ * unhealthy edge is no repetition.
+ */
+function waypointHops({ nodes, edges }: GraphView["tables"]): ReadonlySet<string> {
+  const isWaypoint = (key: string): boolean => nodes[key]?.kind === "waypoint";
+  const all = Object.entries(edges);
+  const serversOf = new Map<string, string[]>();
+  const clientsOf = new Map<string, string[]>();
+  const direct = new Set<string>();
+  for (const [, { from, to }] of all) {
+    if (isWaypoint(from)) serversOf.set(from, [...(serversOf.get(from) ?? []), to]);
+    else if (isWaypoint(to)) clientsOf.set(to, [...(clientsOf.get(to) ?? []), from]);
+    else direct.add(`${from} ${to}`);
+  }
+  const isRepeated = ({ from, to, health }: GraphEdge): boolean => {
+    if (health !== "healthy" && health !== "idle") return false;
+    if (isWaypoint(to)) return (serversOf.get(to) ?? []).some((server) => direct.has(`${from} ${server}`));
+    return isWaypoint(from) && (clientsOf.get(from) ?? []).some((client) => direct.has(`${client} ${to}`));
+  };
+  return new Set(all.filter(([, edge]) => isTcp(edge) && isRepeated(edge)).map(([key]) => key));
 }
 
 function edgePasses(

@@ -30,6 +30,7 @@ export function GraphPage(): JSX.Element {
     [...state.filters.health],
     state.filters.hideIdle,
     state.filters.minimumRate,
+    state.filters.showHops,
   ]);
   const graph = useMemo(
     () => (view === undefined ? undefined : displayGraph(view, state.by, state.filters)),

@@ -27,6 +27,7 @@ export function graphState(query: Readonly<Record<string, string>>): GraphState 
       health: new Set(healths.filter((name) => listed(query["health"]).includes(name))),
       hideIdle: query["idle"] === "hide",
       minimumRate: Number.isFinite(minimumRate) && minimumRate > 0 ? minimumRate : 0,
+      showHops: query["hops"] === "show",
     },
     search: query["q"] ?? "",
     selected: query["sel"] ?? "",

@@ -101,6 +101,14 @@ export function GraphTools({ state, mode, protocols, found, onNextFound }: Graph
               />
               Hide idle nodes and edges
             </label>
+            <label title="The connections of ztunnels to and from waypoints. The requests in them have edges of their own.">
+              <input
+                type="checkbox"
+                checked={state.filters.showHops}
+                onChange={() => setQuery({ hops: state.filters.showHops ? "" : "show" })}
+              />
+              Show connections through waypoints
+            </label>
             <label>
               <input
                 class="input graph-number"

@@ -17,7 +17,7 @@ export function ConfigEditorPage(): JSX.Element {
   const anonymous = session.value?.authentication === "anonymous";
   return (
     <Page
-      title="New or what-if"
+      title="New object or what-if"
       crumbs={[{ title: "Config", path: ["config"] }]}
       subtitle="Paste objects to see which proxies they would change, or write an object and apply it."
     >

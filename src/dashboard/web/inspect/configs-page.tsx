@@ -9,7 +9,7 @@ export function ConfigsPage(): JSX.Element {
   const live = useLive("configs", { namespaces: chosenNamespaces.value });
   const create = (
     <a class="button" data-kind="primary" href={linkTo(["config", "new"])}>
-      New or what-if
+      New object or what-if
     </a>
   );
   return (

@@ -1,6 +1,8 @@
 import type { JSX } from "preact";
 import type { ConfigRow, EventRow, Health, PeerRow, ServiceRow, WorkloadRow } from "../../../api/dashboard/index.ts";
 import { Age, HealthMark, Mark, Tag, type Column } from "../components/index.ts";
+import { edgeRate } from "../graph/display-graph.ts";
+import { edgeLabel } from "../graph/edge-label.ts";
 import { formatBytes, formatMs, formatRate, formatShare } from "../format.ts";
 import { ConfigLink, ServiceLink, WorkloadLink } from "./inspect-links.tsx";
 
@@ -17,8 +19,8 @@ interface Measured {
 const measured: readonly Column<Measured>[] = [
   {
     key: "rate",
-    title: "Rate",
-    width: "88px",
+    title: "Requests",
+    width: "92px",
     number: true,
     cell: ({ requestRate }) => (requestRate > 0 ? formatRate(requestRate) : <span class="muted">idle</span>),
     sort: ({ requestRate }) => requestRate,
@@ -160,9 +162,9 @@ export const serviceColumns: readonly Column<ServiceRow>[] = [
   {
     key: "waypoint",
     title: "Waypoint",
-    width: "120px",
+    width: "170px",
     priority: 3,
-    cell: ({ waypoint }) => (waypoint === "" ? none : waypoint),
+    cell: ({ waypoint }) => (waypoint === "" ? none : <span title={waypoint}>{waypoint}</span>),
     sort: ({ waypoint }) => waypoint,
   },
   { key: "type", title: "Type", width: "104px", priority: 3, cell: ({ type }) => type, sort: ({ type }) => type },
@@ -225,6 +227,16 @@ export const configColumns: readonly Column<ConfigRow>[] = [
 export const configText = ({ apiVersion, kind, namespace, name, firstMessage, errors, warnings }: ConfigRow): string =>
   `${name} ${namespace} ${kind} ${apiVersion} ${firstMessage} ${errors > 0 ? "error" : ""} ${warnings > 0 ? "warning" : ""}`;
 
+/** Requests, or for TCP the opened connections or the bytes, as the graph shows them. */
+const peerRate: Column<PeerRow> = {
+  key: "rate",
+  title: "Rate",
+  width: "104px",
+  number: true,
+  cell: (row) => edgeLabel(row, "rate") || <span class="muted">idle</span>,
+  sort: (row) => edgeRate(row),
+};
+
 export const peerColumns: readonly Column<PeerRow>[] = [
   {
     key: "peer",
@@ -270,7 +282,8 @@ export const peerColumns: readonly Column<PeerRow>[] = [
     cell: ({ health: state }) => <HealthMark health={state} />,
     sort: ({ health: state }) => severity[state],
   },
-  ...measured,
+  peerRate,
+  ...measured.slice(1),
   {
     key: "bytes",
     title: "Bytes",
@@ -292,7 +305,7 @@ export const peerColumns: readonly Column<PeerRow>[] = [
 ];
 
 export const eventColumns: readonly Column<EventRow>[] = [
-  { key: "at", title: "When", width: "112px", cell: ({ atMs }) => <Age atMs={atMs} />, sort: ({ atMs }) => atMs },
+  { key: "at", title: "When", width: "140px", cell: ({ atMs }) => <Age atMs={atMs} />, sort: ({ atMs }) => atMs },
   {
     key: "reason",
     title: "Reason",

@@ -166,7 +166,7 @@ function Section({
   const columns = useMemo(() => columnsOf(answer?.columns ?? [], setOpened), [answer]);
   const again = (
     <button type="button" class="button" onClick={() => setAsked(asked + 1)}>
-      Ask again
+      Refresh
     </button>
   );
   if (answer === undefined) {

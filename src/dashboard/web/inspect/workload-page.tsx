@@ -13,7 +13,7 @@ import {
   Tabs,
   type Column,
 } from "../components/index.ts";
-import { formatMs, formatRate, formatShare } from "../format.ts";
+import { countOf, formatMs, formatRate, formatShare } from "../format.ts";
 import { useLive, type Live } from "../live/index.ts";
 import { linkTo, place, setQuery } from "../router.ts";
 import type { RouteParameters } from "../route-parameters.ts";
@@ -69,7 +69,7 @@ const podColumns: readonly Column<PodRow>[] = [
   {
     key: "ztunnel",
     title: "ztunnel",
-    width: "190px",
+    width: "210px",
     priority: 3,
     cell: ({ ztunnel }) => <span title={ztunnel}>{ztunnel || <span class="muted">–</span>}</span>,
     sort: ({ ztunnel }) => ztunnel,
@@ -134,15 +134,19 @@ function Content({ head, live }: { readonly head: WorkloadHead; readonly live: L
         <Fact title="Requests">{row.requestRate > 0 ? formatRate(row.requestRate) : "none"}</Fact>
         <Fact title="Errors">{row.requestRate > 0 ? formatShare(row.errorShare) : "–"}</Fact>
         <Fact title="p99">{formatMs(row.p99Ms)}</Fact>
-        <Fact title="Pods ready" note={row.restarts === 0 ? undefined : `${row.restarts} restarts`}>
+        <Fact title="Pods ready" note={row.restarts === 0 ? undefined : countOf(row.restarts, "restart")}>
           {row.podsReady.toLocaleString("en-US")} of {row.pods.toLocaleString("en-US")}
         </Fact>
         <Fact title="Mesh" note={row.revision === "" ? undefined : `revision ${row.revision}`}>
           {row.dataPlane === "none" ? "not in the mesh" : row.dataPlane}
         </Fact>
-        <Fact title="Version" note={row.app === "" ? undefined : `of ${row.app}`}>
-          {row.version === "" ? "–" : row.version}
-        </Fact>
+        {row.version === "" ? (
+          <Fact title="App">{row.app === "" ? "–" : row.app}</Fact>
+        ) : (
+          <Fact title="Version" note={row.app === "" ? undefined : `of ${row.app}`}>
+            {row.version}
+          </Fact>
+        )}
       </dl>
       <Tabs
         label="Parts of the workload"

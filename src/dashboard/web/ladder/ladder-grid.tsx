@@ -157,7 +157,7 @@ function RungMark({ rung }: { readonly rung: LadderRung }): JSX.Element {
   if (state === "moving")
     return (
       <Mark tone="info" icon="moving" quiet>
-        on the way
+        moving
       </Mark>
     );
   if (state === "behind")
@@ -174,7 +174,7 @@ function RungMark({ rung }: { readonly rung: LadderRung }): JSX.Element {
     );
   return (
     <Mark tone="good" quiet>
-      there
+      at its target
     </Mark>
   );
 }
@@ -189,7 +189,7 @@ function Cell({ rung, revision }: { readonly rung: LadderRung; readonly revision
         {share > 0 ? <i style={{ width: `${Math.max(4, share * 100)}%` }} data-whole={share === 1} /> : undefined}
         <span class="ladder-figure">
           {target ? <Icon name="arrow" size={12} /> : undefined}
-          {share > 0 ? wholeShare(share) : target ? "going here" : ""}
+          {share > 0 ? wholeShare(share) : target ? "moves here" : ""}
         </span>
         <span class="ladder-pods">{share > 0 && pods !== undefined ? countOf(pods, "pod") : ""}</span>
       </div>

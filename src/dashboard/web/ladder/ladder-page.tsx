@@ -16,7 +16,7 @@ const shownStates: Readonly<Record<string, readonly RungState[]>> = {
 };
 const filters = [
   { key: "all", title: "All" },
-  { key: "moving", title: "On the way" },
+  { key: "moving", title: "Moving" },
   { key: "blocked", title: "Blocked" },
 ] as const;
 
@@ -31,14 +31,14 @@ export function LadderPage(): JSX.Element {
   const rungs = Object.fromEntries(Object.entries(all).filter(([, rung]) => states.includes(rungState(rung))));
   return (
     <Page
-      title="Ladder"
+      title="Revisions"
       live={live}
-      subtitle="The current and the target revision of every part of the mesh, and the obstacles"
+      subtitle="The current and the target revision of each part of the mesh, and what blocks a move"
     >
       <Progress upgrade={live.head.value?.upgrade ?? ""} rungs={Object.values(all)} />
       <section class="card" aria-label="Parts of the mesh by revision">
         <div class="card-head">
-          <h2>Revisions</h2>
+          <h2>Parts of the mesh</h2>
           <div class="card-tools">
             <div class="segmented" role="group" aria-label="Which parts">
               {filters.map(({ key, title }) => {
@@ -64,7 +64,7 @@ export function LadderPage(): JSX.Element {
                 ? "No part of the mesh was found"
                 : only === "blocked"
                   ? "Nothing is blocked"
-                  : "Nothing is on the way"
+                  : "Nothing is moving"
             }
             icon={only === "all" ? "idle" : "good"}
           >
@@ -117,8 +117,8 @@ function Progress({
             <strong>MeshUpgrade {name}</strong>
           </a>
         )}
-        <Mark tone="good">{there} there</Mark>
-        {moving === 0 ? undefined : <Mark tone="info" icon="moving">{`${moving} on the way`}</Mark>}
+        <Mark tone="good">{`${there} of ${countOf(total, "part")} at ${total === 1 ? "its" : "their"} target`}</Mark>
+        {moving === 0 ? undefined : <Mark tone="info" icon="moving">{`${moving} moving`}</Mark>}
         {waiting === 0 ? undefined : (
           <Mark tone="warn" icon="paused">
             {waiting === 1 ? "1 waits for a person" : `${waiting} wait for a person`}
@@ -126,7 +126,6 @@ function Progress({
         )}
         {behind === 0 ? undefined : <Mark tone="warn">{`${behind} behind`}</Mark>}
         {blocked === 0 ? undefined : <Mark tone="bad">{`${blocked} blocked`}</Mark>}
-        <span class="muted">of {countOf(total, "part")}</span>
       </div>
       <div class="ladder-bar" aria-hidden="true">
         {states.map((state) =>

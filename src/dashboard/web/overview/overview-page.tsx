@@ -64,7 +64,7 @@ function Figures({ head }: { readonly head: OverviewHead }): JSX.Element {
         <dd class={head.errorShare >= 0.01 ? "bad-text" : undefined}>{formatShare(head.errorShare)}</dd>
       </div>
       <div>
-        <dt>Slowest 1 %</dt>
+        <dt>p99</dt>
         <dd>{formatMs(head.p99Ms)}</dd>
       </div>
       <div>

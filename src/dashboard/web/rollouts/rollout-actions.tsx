@@ -99,7 +99,7 @@ function Confirmation({
       foot={
         <>
           <button type="button" class="button" onClick={onClose}>
-            {refused ? "Close" : "Leave it"}
+            {refused ? "Close" : "Cancel"}
           </button>
           {refused ? undefined : (
             <button

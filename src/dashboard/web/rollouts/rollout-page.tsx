@@ -94,7 +94,7 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
                 <span class="muted small">
                   {currentStep.settledAt === undefined ? (
                     <>
-                      settles since <Age atMs={Date.parse(currentStep.startedAt)} ago={false} />
+                      has been settling for <Age atMs={Date.parse(currentStep.startedAt)} ago={false} />
                       {currentStep.waitsUntil === undefined ? undefined : (
                         <>
                           ; fails at <Moment atMs={Date.parse(currentStep.waitsUntil)} /> unless it makes progress
@@ -103,7 +103,7 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
                     </>
                   ) : (
                     <>
-                      settled; counts for <Age atMs={Date.parse(currentStep.settledAt)} ago={false} />
+                      settled <Age atMs={Date.parse(currentStep.settledAt)} />; its checks count since then
                     </>
                   )}
                 </span>

@@ -86,7 +86,7 @@ test("a route that a deleted Canary left behind is refused, with the advice to d
   const refusal = refuseOtherRoutes(withObjects(madeRoute, canaryOf("second")), "f", canaryOf("second"), "web");
   await assert.rejects(refusal, {
     message:
-      "f: VirtualService shop/web-canary already has routes of Service shop/web; a Canary left it that is gone; delete it",
+      "f: VirtualService shop/web-canary already has routes of Service shop/web; a deleted Canary left it behind; delete it",
   });
 });
 

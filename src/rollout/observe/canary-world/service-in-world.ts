@@ -199,7 +199,7 @@ async function refuseOtherCanary(
   if (owner === undefined)
     throw targetError(
       "target-taken",
-      `${field}: ${place} already has routes of Service ${namespace}/${service}; a Canary left it that is gone`,
+      `${field}: ${place} already has routes of Service ${namespace}/${service}; a deleted Canary left it behind`,
       "delete it",
     );
   const name = owner.metadata.name ?? "";

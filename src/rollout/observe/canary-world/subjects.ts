@@ -131,7 +131,7 @@ async function subsetLabels(
     throw targetError(
       "target-missing",
       `spec.target.virtualService: no DestinationRule of host ${host} has a subset ${subset}`,
-      "make one with the labels of that version's pods",
+      "create one with the labels of that version's pods",
     );
   return found.labels;
 }

@@ -128,7 +128,7 @@ test("while a look continues, the status has the reason why the previous look ha
   clock.nowMs = clock.steadyMs = () => begun + 2000;
   assert.deepEqual(await observer.observe(check, origin), {
     type: "pending",
-    detail: "asked 0 s ago, no answer yet; the look before had no answer either: GET http://gate/: no route",
+    detail: "asked 0 s ago, no answer yet; the previous attempt had no answer either: GET http://gate/: no route",
   });
 });
 
@@ -270,8 +270,8 @@ test("what is no answer of Prometheus is reported as none, and infinite numbers 
     await detailOf('{"status":"success","data":{"resultType":"vector","result":"x"}}'),
     /without a list of series$/,
   );
-  assert.match(await detailOf('{"status":"success","data":{"resultType":"scalar"}}'), /a sample without a value/);
-  assert.match(await detailOf(sample(undefined)), /a sample without a value/);
+  assert.match(await detailOf('{"status":"success","data":{"resultType":"scalar"}}'), /a sample has no number/);
+  assert.match(await detailOf(sample(undefined)), /a sample has no number/);
 });
 
 test("Prometheus is asked for an instant value, and its error is reported", async () => {
@@ -328,7 +328,7 @@ test("roots must be trusted by all, and must be those that end the certificate c
     );
     return observation.type === "verdict" ? `${observation.verdict}: ${observation.evidence}` : observation.type;
   };
-  assert.equal(await observe([]), "pass: 2 proxies trust aa, and all their certificates end in it");
+  assert.equal(await observe([]), "pass: 2 proxies trust aa, and the chains of all their certificates lead to it");
   assert.equal(await observe(["aa", "bb"]), "wait: istio-system/y does not trust the root bb; it trusts aa");
   assert.equal(await observe(["bb"]), "wait: istio-system/y does not trust the root bb; it trusts aa");
 });

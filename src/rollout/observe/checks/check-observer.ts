@@ -122,7 +122,7 @@ export class CheckObserver {
   /** While a slow look continues, the status shows why the previous look had no answer. */
   async #within(latest: Promise<CheckObservation>, { look, problem }: Watched): Promise<CheckObservation> {
     const { clock } = this.#options;
-    const before = problem === "" ? "" : `; the look before had no answer either: ${problem}`;
+    const before = problem === "" ? "" : `; the previous attempt had no answer either: ${problem}`;
     const ended = new AbortController();
     const tooLong = clock.sleep(patienceMs, ended.signal).then((): CheckObservation => ({
       type: "pending",

@@ -50,7 +50,8 @@ export class ErrorLogObserver {
       ...canary.flatMap((pod) => containersOf(pod, "canary")),
       ...stable.flatMap((pod) => containersOf(pod, "stable")),
     ].slice(0, maxContainers);
-    if (containers.length === 0) return { type: "unavailable", detail: "no pod with its own log is running" };
+    if (containers.length === 0)
+      return { type: "unavailable", detail: "no container is running whose log can be read" };
     let problem: string | undefined;
     await Promise.all(
       containers.map(async (one) => {

@@ -115,7 +115,9 @@ const infinities: Readonly<Record<string, number>> = {
 function numberOf(sample: unknown, server: string): number {
   const text: unknown = Array.isArray(sample) ? sample[1] : undefined;
   if (typeof text !== "string")
-    throw new Error(`${server}: a sample without a value, which no Prometheus sends: native histograms have none`);
+    throw new Error(
+      `${server}: a sample has no number. The query may return native histograms: apply histogram_quantile or histogram_count to them`,
+    );
   return infinities[text] ?? Number(text);
 }
 

@@ -59,13 +59,13 @@ export async function observeRoots(
       return {
         type: "verdict",
         verdict: "wait",
-        evidence: `${name} has a certificate that ends in the root ${shown(foreign)}`,
+        evidence: `${name} has a certificate whose chain leads to the root ${shown(foreign)}`,
       };
   }
   return {
     type: "verdict",
     verdict: "pass",
-    evidence: `${proxies.length} proxies trust ${wanted.map(shown).join(", ")}, and all their certificates end in ${wanted.length === 1 ? "it" : "one of these"}`,
+    evidence: `${proxies.length} proxies trust ${wanted.map(shown).join(", ")}, and the chains of all their certificates lead to ${wanted.length === 1 ? "it" : "one of these"}`,
   };
 }
 

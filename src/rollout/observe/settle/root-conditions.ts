@@ -90,7 +90,7 @@ async function pilotRoots(
       const report = await rootsOf(view, pilot);
       if (report === undefined)
         throw new Error(
-          `istiod ${pilot.namespace}/${pilot.name} of revision ${pilot.revision} cannot report which roots it hands out: it is not Serin's, or older; upgrade it, or change the root with a Secret cacerts and without to.root`,
+          `istiod ${pilot.namespace}/${pilot.name} of revision ${pilot.revision} cannot report which roots it hands out: it belongs to Istio or to an older release of Serin. Upgrade it first, or leave to.root out and change the root by the Secret cacerts`,
         );
       return { name: pilot.name, report };
     }),
