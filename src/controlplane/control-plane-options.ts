@@ -12,7 +12,13 @@ import {
 } from "../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
-import { defaultDynamicDnsHosts, type HboneSettings, type KeySetFetcher } from "./model/index.ts";
+import {
+  defaultDynamicDnsHosts,
+  defaultSessionRules,
+  type HboneSettings,
+  type KeySetFetcher,
+  type SessionRules,
+} from "./model/index.ts";
 import { readResourceFilter, type IsIgnored } from "./resource-filter.ts";
 
 export interface ListenAddress {
@@ -65,6 +71,8 @@ export interface ControlPlaneSettings {
   readonly blockedKeySetNetworks?: readonly Network[];
   /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS. Absent: a workload uses one external authorizer. */
   readonly severalAuthorizers?: boolean;
+  /** PILOT_ENABLE_PERSISTENT_SESSION_FILTER and the labels beside it. Absent: upstream's defaults. */
+  readonly sessions?: SessionRules;
   /** DISABLE_SHADOW_HOST_SUFFIX=false. Absent: mirrored requests keep their host. */
   readonly shadowHostSuffix?: boolean;
   /** COMPLIANCE_POLICY, for our own servers, the proxies' configuration and the pods of proxies. Absent: no policy. */
@@ -193,6 +201,7 @@ export function readControlPlaneSettings(
     ingressNamespace: envString(env, "K8S_INGRESS_NS", "istio-system"),
     severalAuthorizers: envBoolean(env, "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", false),
     gatewaysIgnoreSelectors: !envBoolean(env, "ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY", true),
+    sessions: sessionRules(env),
     shadowHostSuffix: !envBoolean(env, "DISABLE_SHADOW_HOST_SUFFIX", true),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
     dynamicDnsMaxHosts: dynamicDnsMaxHosts(env),
@@ -230,6 +239,17 @@ function hboneSettings(env: Environment): HboneSettings {
     sent: envBoolean(env, "PILOT_ENABLE_SENDING_HBONE", true),
     preferred: envBoolean(env, "PILOT_PREFER_SENDING_HBONE", false),
     takenBySidecars: envBoolean(env, "PILOT_ENABLE_SIDECAR_LISTENING_HBONE", true),
+  };
+}
+
+/** An empty name means that no label has the meaning. */
+function sessionRules(env: Environment): SessionRules {
+  const { enabled, cookieLabel, headerLabel, drainingLabel } = defaultSessionRules;
+  return {
+    enabled: envBoolean(env, "PILOT_ENABLE_PERSISTENT_SESSION_FILTER", enabled),
+    cookieLabel: env["PILOT_PERSISTENT_SESSION_LABEL"] ?? cookieLabel,
+    headerLabel: env["PILOT_PERSISTENT_SESSION_HEADER_LABEL"] ?? headerLabel,
+    drainingLabel: env["PILOT_DRAINING_LABEL"] ?? drainingLabel,
   };
 }
 

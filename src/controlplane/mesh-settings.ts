@@ -19,6 +19,7 @@ type OwnOptions = Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" 
       | "hbone"
       | "keySetFetcher"
       | "severalAuthorizers"
+      | "sessions"
       | "shadowHostSuffix"
       | "compliance"
       | "ingressNamespace"
@@ -94,6 +95,7 @@ function switches(settings: OwnOptions) {
     gatewaysIgnoreSelectors: settings.gatewaysIgnoreSelectors ?? false,
     ...(settings.keySetFetcher === undefined ? {} : { keySetFetcher: settings.keySetFetcher }),
     severalAuthorizers: settings.severalAuthorizers ?? false,
+    ...(settings.sessions === undefined ? {} : { sessions: settings.sessions }),
     shadowHostSuffix: settings.shadowHostSuffix ?? false,
     ...(settings.compliance === undefined ? {} : { compliance: settings.compliance }),
     ...(settings.hbone === undefined ? {} : { hbone: settings.hbone }),

@@ -2,6 +2,7 @@ import { istioAnnotations } from "../../api/istio/index.ts";
 import type { EndpointSlice, Node, Service, ServicePort } from "../../api/kubernetes/index.ts";
 import type {
   AppProtocol,
+  EndpointFacts,
   NodeFacts,
   ServiceFacts,
   ServicePortFacts,
@@ -139,6 +140,9 @@ export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
   if (service === undefined || labels[importedSliceLabel] !== undefined || slice.addressType === "FQDN")
     return undefined;
   const namespace = slice.metadata.namespace ?? "default";
+  const endpoints = slice.endpoints ?? [];
+  const facts = (endpoint: SliceEndpoint): EndpointFacts => endpointFacts(endpoint, namespace);
+  const draining = endpoints.filter(isDraining).map(facts);
   return {
     namespace,
     name: slice.metadata.name ?? "",
@@ -147,17 +151,29 @@ export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
       port.port === undefined || (port.protocol ?? "TCP") !== "TCP" ? [] : { name: port.name ?? "", port: port.port },
     ),
     // Leave out terminating endpoints that are not ready. They receive no requests, even where unready endpoints do.
-    endpoints: (slice.endpoints ?? [])
+    endpoints: endpoints
       .filter(({ conditions }) => conditions?.ready !== false || conditions.terminating !== true)
-      .map((endpoint) => ({
-        addresses: endpoint.addresses,
-        ready: endpoint.conditions?.ready ?? true,
-        node: endpoint.nodeName ?? "",
-        pod:
-          endpoint.targetRef?.kind === "Pod"
-            ? `${endpoint.targetRef.namespace ?? namespace}/${endpoint.targetRef.name ?? ""}`
-            : "",
-      })),
+      .map(facts),
+    ...(draining.length === 0 ? {} : { draining }),
+  };
+}
+
+type SliceEndpoint = NonNullable<EndpointSlice["endpoints"]>[number];
+
+/** It was ready before it began to terminate. */
+function isDraining({ conditions }: SliceEndpoint): boolean {
+  return conditions?.ready === false && conditions.terminating === true && conditions.serving !== false;
+}
+
+function endpointFacts(
+  { addresses, conditions, nodeName, targetRef }: SliceEndpoint,
+  namespace: string,
+): EndpointFacts {
+  return {
+    addresses,
+    ready: conditions?.ready ?? true,
+    node: nodeName ?? "",
+    pod: targetRef?.kind === "Pod" ? `${targetRef.namespace ?? namespace}/${targetRef.name ?? ""}` : "",
   };
 }
 

@@ -125,6 +125,8 @@ export interface MeshSettings
   readonly severalAuthorizers?: boolean;
   /** Limits the TLS of all proxies, whatever else is configured. Absent: there is no such limit. */
   readonly compliance?: CompliancePolicy;
+  /** How clients of services keep their sessions. Absent means upstream's defaults, without sessions. */
+  readonly sessions?: SessionRules;
   /** Whether the host of mirrored requests gets the suffix `-shadow`. Absent means no. */
   readonly shadowHostSuffix?: boolean;
   readonly rootNamespace: string;
@@ -147,6 +149,18 @@ export interface MeshSettings
   readonly pathNormalization: PathNormalization;
 }
 export const meshKey = "mesh";
+
+/** The labels by which services ask for sessions. An empty name means that there is no such label. */
+export interface SessionRules {
+  /** Whether the proxies of clients keep sessions at their endpoints. */
+  readonly enabled: boolean;
+  /** Label of services whose clients keep their endpoint in a cookie: the cookie's name, and its path after a colon. */
+  readonly cookieLabel: string;
+  /** Label of services whose clients keep their endpoint in a header. */
+  readonly headerLabel: string;
+  /** Label of workloads that drain: they get only requests of sessions. */
+  readonly drainingLabel: string;
+}
 
 /** If true, other clusters discover an endpoint only if a ServiceExport of its cluster offers the service. */
 export interface MultiClusterServices {
@@ -315,6 +329,8 @@ export interface SliceFacts {
   readonly service: string;
   readonly ports: readonly { readonly name: string; readonly port: number }[];
   readonly endpoints: readonly EndpointFacts[];
+  /** Endpoints that are terminating and still serve. Absent if there are none. */
+  readonly draining?: readonly EndpointFacts[];
 }
 
 export interface EndpointFacts {

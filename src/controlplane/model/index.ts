@@ -6,6 +6,7 @@ export {
   type HboneSettings,
   type MeshSettings,
   type PodFacts,
+  type SessionRules,
   type WorkloadEntryFacts,
 } from "./facts.ts";
 export type { KeySetFetcher } from "./request-authentication-keys.ts";
@@ -71,3 +72,4 @@ export {
 export type { EnvoyFilterFacts, ExtensionInputs, ProxyConfigFacts, TrafficExtensionFacts } from "./extension-inputs.ts";
 export { ExtensionSelection, type ExtendedProxy } from "./extension-selection.ts";
 export { qualifiedHost } from "./service/service-hostname.ts";
+export { defaultSessionRules } from "./service/service-session.ts";

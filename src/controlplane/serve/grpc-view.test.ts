@@ -6,12 +6,14 @@ import {
   ClusterSchema,
   Cluster_DiscoveryType,
   Cluster_LbPolicy,
+  HealthStatus,
   RouteConfigurationSchema,
 } from "../../wire/envoy/index.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
 import { grpcCluster, grpcEndpoints } from "../translate/index.ts";
 import { overAds } from "../translate/envoy-any.ts";
 import { encodeResource, messageBytes, type EncodedResource } from "../translate/resource.ts";
+import { perRouteSession } from "../translate/routing/stateful-session.ts";
 import { GrpcListenerView, GrpcRouteView } from "./grpc-view.ts";
 import type { ResourceView } from "./resource-view.ts";
 
@@ -286,4 +288,42 @@ test("features that gRPC clients refuse are left out: Envoy's TLS, balancing by 
     ],
     [2, {}, undefined],
   );
+});
+
+test("a service with sessions gives gRPC clients the filter, its configuration and the endpoints that drain", () => {
+  const overrideHostStatus = { statuses: [HealthStatus.HEALTHY, HealthStatus.DRAINING] };
+  const withSessions = encodeResource(
+    ClusterSchema,
+    cluster,
+    create(ClusterSchema, {
+      name: cluster,
+      clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
+      edsClusterConfig: { serviceName: cluster },
+      commonLbConfig: { overrideHostStatus },
+    }),
+  );
+  const filters = (known: EncodedResource): readonly string[] => {
+    const listener = listenersOf(viewOf(known)).get(`${host}:80`);
+    const text = listener === undefined ? "" : Buffer.from(messageBytes(listener)).toString("latin1");
+    return ["stateful_session.v3", "fault.v3"].filter((name) => text.includes(name));
+  };
+  assert.deepEqual(filters(withSessions), ["stateful_session.v3", "fault.v3"]);
+  assert.deepEqual(filters(envoyCluster), ["fault.v3"]);
+  assert.deepEqual(
+    valueAt(decodeResource(ClusterSchema, grpcCluster(withSessions)), "commonLbConfig", "overrideHostStatus"),
+    { statuses: ["HEALTHY", "DRAINING"] },
+  );
+  const session = perRouteSession({ kind: "cookie", name: "s", path: "/" });
+  const table = encodeResource(
+    RouteConfigurationSchema,
+    "80",
+    create(RouteConfigurationSchema, {
+      name: "80",
+      virtualHosts: [{ name: host, domains: [host], typedPerFilterConfig: { ...session } }],
+    }),
+  );
+  const routes = decodeResource(RouteConfigurationSchema, new GrpcRouteView(viewOf(table)).get(cluster));
+  assert.deepEqual(Object.keys(valueAt(routes, "virtualHosts", 0, "typedPerFilterConfig") as object), [
+    "envoy.filters.http.stateful_session",
+  ]);
 });

@@ -46,12 +46,14 @@ export class GrpcListenerView implements ResourceView {
     }
     const target = grpcTargetOfListener(name);
     if (target === undefined) return undefined;
-    if (this.#hasCluster(target)) return grpcListener(name, target);
+    const own = this.#cluster(target);
+    if (own !== undefined) return grpcListener(name, target, own);
     const full = { ...target, host: fullHost(target.host, this.#sources.domain) };
     if (full.host === target.host) return undefined;
     const cluster = grpcRoutesName(full);
     this.#short.set(cluster, (this.#short.get(cluster) ?? new Set()).add(name));
-    return this.#hasCluster(full) ? grpcListener(name, full) : undefined;
+    const found = this.#cluster(full);
+    return found === undefined ? undefined : grpcListener(name, full, found);
   }
 
   all(): Iterable<EncodedResource> {
@@ -78,8 +80,8 @@ export class GrpcListenerView implements ResourceView {
     ]);
   }
 
-  #hasCluster(target: GrpcTarget): boolean {
-    return this.#sources.clusters.get(grpcRoutesName(target)) !== undefined;
+  #cluster(target: GrpcTarget): EncodedResource | undefined {
+    return this.#sources.clusters.get(grpcRoutesName(target));
   }
 
   #clientNames(cluster: string): readonly string[] {

@@ -24,7 +24,8 @@ import {
 } from "../../wire/envoy/index.ts";
 import * as telemetryTypes from "../../wire/envoy-telemetry/index.ts";
 import { meshSettings } from "../mesh-settings.ts";
-import { meshKey } from "../model/facts.ts";
+import { meshKey, type MeshSettings } from "../model/facts.ts";
+import { defaultSessionRules } from "../model/service/service-session.ts";
 import { CollectionView, NamedView, ScopedView, UnionView } from "../serve/resource-view.ts";
 import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
 import { RouteTableView } from "../serve/route-view.ts";
@@ -55,6 +56,8 @@ export interface Feature {
   readonly compliance?: CompliancePolicy;
   /** PILOT_MX_ADDITIONAL_LABELS. */
   readonly exchangedLabels?: readonly string[];
+  /** PILOT_ENABLE_PERSISTENT_SESSION_FILTER. */
+  readonly sessions?: boolean;
   /** Labels of the client's pod and of the gateway's pod. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly shows: readonly Shown[];
@@ -73,16 +76,19 @@ const groups = {
   gateway: { kind: "router" as const, namespace: "edge", ...place },
 };
 
-/** The resources of the feature's proxies, limited to the parts that it selects. */
-export function showFeature(
-  { mesh = {}, compliance, exchangedLabels = [], labels = {}, shows }: Feature,
-  objects: readonly KubernetesObject[],
-): JsonObject {
-  const fixture = createModelFixture();
-  const { graph, inputs } = fixture;
+function settingsOf({ mesh = {}, compliance, exchangedLabels = [], sessions = false }: Feature): MeshSettings {
   const parsed = parseMeshConfig(mesh);
   if (parsed.value === undefined) throw new Error(formatIssues(parsed.errors));
-  inputs.mesh.set(meshKey, meshSettings(parsed.value, { ...testMesh, compliance, exchangedLabels }));
+  const rules = { ...defaultSessionRules, enabled: sessions };
+  return meshSettings(parsed.value, { ...testMesh, compliance, exchangedLabels, sessions: rules });
+}
+
+/** The resources of the feature's proxies, limited to the parts that it selects. */
+export function showFeature(feature: Feature, objects: readonly KubernetesObject[]): JsonObject {
+  const { labels = {}, shows } = feature;
+  const fixture = createModelFixture();
+  const { graph, inputs } = fixture;
+  inputs.mesh.set(meshKey, settingsOf(feature));
   const model = deriveMeshModel(graph, inputs);
   const outbound = deriveOutboundResources(graph, model);
   const inbound = deriveInboundResources(graph, model);

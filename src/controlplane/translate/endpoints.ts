@@ -112,7 +112,11 @@ function lbEndpoint(endpoint: EndpointModel, options: AssignmentOptions): LbEndp
         },
       },
     },
-    ...(healthKnown ? { healthStatus: HealthStatus.HEALTHY } : {}),
+    ...(endpoint.draining === true
+      ? { healthStatus: HealthStatus.DRAINING }
+      : healthKnown
+        ? { healthStatus: HealthStatus.HEALTHY }
+        : {}),
     loadBalancingWeight: endpoint.weight,
     metadata: filterMetadata(metadata),
   });

@@ -14,11 +14,13 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { ForwardClientCertDetails } from "../../api/istio/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
+import { sessionRulesOf } from "../model/service/service-session.ts";
 import { forwardHttpFilter, type DnsCache } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, overAds, packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
 import { http1Options } from "./header-case.ts";
 import { httpMetadataExchange, istioAlpn, peerMetadata } from "./istio-filters.ts";
+import { emptySessionFilter } from "./routing/stateful-session.ts";
 import { meshTelemetry, type ProxyTelemetry } from "./telemetry/telemetry-policies.ts";
 
 type ConnectionManagerInit = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, { $typeName: string }>;
@@ -182,6 +184,11 @@ function normalization(mesh: MeshSettings): ConnectionManagerInit {
   }
 }
 
+/** As upstream, only sidecars of clients and gateways keep sessions. */
+function keepsSessions(direction: HttpDirection, mesh: MeshSettings): boolean {
+  return (direction === "outbound" || direction === "gateway") && sessionRulesOf(mesh).enabled;
+}
+
 /**
  * First the filters that identify the peer, then those that decide about it, then those that a route may configure. The
  * router is last.
@@ -213,6 +220,7 @@ function httpFilters({
       ? [peerMetadata("waypoint_upstream_peer_metadata", { upstream_discovery: [{ workload_discovery: {} }] })]
       : []),
     ...telemetry.stats(direction === "outbound" ? "client" : direction === "waypoint" ? "waypoint" : "server"),
+    ...(keepsSessions(direction, mesh) ? [emptySessionFilter()] : []),
     ...(direction === "waypoint" ? [] : forwarded.map(forwardHttpFilter)),
     routerFilter(mesh),
   ];

@@ -4,6 +4,7 @@ import {
   Cluster_DiscoveryType,
   Cluster_DnsLookupFamily,
   ClusterSchema,
+  HealthStatus,
   HttpProtocolOptionsSchema,
   type Cluster,
   type ClusterLoadAssignment,
@@ -11,6 +12,7 @@ import {
 import { destinationRulePath, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import type { ServiceModel, ServicePortModel } from "../model/service/service-model.ts";
+import { keepsDraining } from "../model/service/service-session.ts";
 import { clusterMetadataExchange } from "./cluster.ts";
 import { packHttpOptions, useProtocolOf, type ClusterDraft } from "./cluster-draft.ts";
 import { forwardDynamically, isForwarded, wildcardCache } from "./dynamic-forward-proxy.ts";
@@ -54,6 +56,14 @@ export interface OutboundClusterOptions {
 const dnsJitterMs = 100;
 const maxDnsQueries = 100;
 
+/** The statuses with which endpoints keep their sessions. Envoy leaves out draining ones by default. */
+const sessionStatuses = [
+  HealthStatus.HEALTHY,
+  HealthStatus.DRAINING,
+  HealthStatus.UNKNOWN,
+  HealthStatus.DEGRADED,
+] as const;
+
 /** The cluster of one port of a service or subset. Undefined if it needs endpoints and has none. */
 export function outboundCluster(options: OutboundClusterOptions): Cluster | undefined {
   const { service, port, subset, rule, mesh } = options;
@@ -72,7 +82,12 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
       altStatName: `${name};`,
       clusterDiscoveryType: { case: "type", value: type },
       // Do not use unhealthy endpoints just because most endpoints are unhealthy.
-      commonLbConfig: type === Cluster_DiscoveryType.ORIGINAL_DST ? {} : { healthyPanicThreshold: {} },
+      commonLbConfig: {
+        ...(type === Cluster_DiscoveryType.ORIGINAL_DST ? {} : { healthyPanicThreshold: {} }),
+        ...(subset === undefined && keepsDraining(service, mesh)
+          ? { overrideHostStatus: { statuses: [...sessionStatuses] } }
+          : {}),
+      },
       ...(resolvesNames ? dnsFields(service, mesh, options.assignment) : {}),
       ...(type === Cluster_DiscoveryType.EDS ? { edsClusterConfig: { serviceName: name, edsConfig: overAds } } : {}),
       ...(type === Cluster_DiscoveryType.ORIGINAL_DST && port.target !== 0 && service.registry === "External"

@@ -9,6 +9,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import { hbonePort as defaultHbonePort } from "../../wire/hbone/index.ts";
 import type { EndpointConfig, EndpointTransport } from "../upstream/endpoint.ts";
+import type { EndpointStatus } from "../upstream/preferred-endpoint.ts";
 import { invalid, unsupported } from "./config-check.ts";
 import type { TransportKind, TransportRules } from "./transport-config.ts";
 
@@ -60,16 +61,29 @@ function compileEndpoint(
     ...address,
     weight: endpoint.loadBalancingWeight ?? 1,
     priority,
-    healthy: isHealthy(endpoint.healthStatus),
+    ...healthOf(endpoint.healthStatus),
     hostname: target.hostname === "" ? undefined : target.hostname,
     workload: workloadOf(endpoint.metadata),
     ...transports.socketOptions,
   };
 }
 
-function isHealthy(status: HealthStatus): boolean {
-  return status === HealthStatus.UNKNOWN || status === HealthStatus.HEALTHY || status === HealthStatus.DEGRADED;
+function healthOf(given: HealthStatus): Pick<EndpointConfig, "healthy" | "status"> {
+  const healthy = given === HealthStatus.UNKNOWN || given === HealthStatus.HEALTHY || given === HealthStatus.DEGRADED;
+  const status = endpointStatuses[given];
+  return status === undefined ? { healthy } : { healthy, status };
 }
+
+const statusNames: Readonly<Record<HealthStatus, EndpointStatus>> = {
+  [HealthStatus.UNKNOWN]: "unknown",
+  [HealthStatus.HEALTHY]: "healthy",
+  [HealthStatus.DEGRADED]: "degraded",
+  [HealthStatus.DRAINING]: "draining",
+  [HealthStatus.UNHEALTHY]: "unhealthy",
+  [HealthStatus.TIMEOUT]: "timeout",
+};
+/** A control plane may send a number that no name belongs to. */
+export const endpointStatuses: Readonly<Record<number, EndpointStatus | undefined>> = statusNames;
 
 function addressOf(
   endpoint: LbEndpoint,

@@ -13,6 +13,7 @@ import type {
   LocalRateLimit,
   LuaPerRoute,
   RouteFilterConfig,
+  StatefulSessionPerRoute,
 } from "../../wire/envoy/index.ts";
 import { RouteChanges } from "../filters/header-mutation-filter.ts";
 import { filterOff, filterOn } from "../filters/route-switch.ts";
@@ -30,6 +31,7 @@ import { compileLocalRateLimitPerRoute } from "./local-rate-limit-config.ts";
 import { compileLuaPerRoute } from "./lua-config.ts";
 import { compileRateLimitPerRoute } from "./rate-limit-service-config.ts";
 import { compileHttpRbacPerRoute } from "./rbac-config.ts";
+import { compileStatefulSessionPerRoute } from "./stateful-session-config.ts";
 import { resolveTypedStruct, typeNameOf, unpack } from "./typed-struct.ts";
 
 /** The configuration of a route, a virtual host or a table for filters, including its CORS policy. */
@@ -117,6 +119,8 @@ function compileOverride(any: Any, where: string, notes: ConfigNotes): object | 
       return compileBufferPerRoute(message as BufferPerRoute, where, notes);
     case "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute":
       return compileCompressorPerRoute(message as CompressorPerRoute, where, notes);
+    case "envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute":
+      return compileStatefulSessionPerRoute(message as StatefulSessionPerRoute, where, notes);
     case "envoy.extensions.filters.http.csrf.v3.CsrfPolicy":
       return compileCsrf(message as CsrfPolicy, where, notes);
     default:

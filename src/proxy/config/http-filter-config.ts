@@ -19,6 +19,7 @@ import type {
   JwtAuthentication,
   LocalRateLimit,
   Lua,
+  StatefulSession,
 } from "../../wire/envoy/index.ts";
 import { BufferFilter } from "../filters/buffer-filter.ts";
 import { CompressorFilter } from "../filters/compressor-filter.ts";
@@ -36,6 +37,7 @@ import { LuaFilter } from "../filters/lua-filter.ts";
 import { RateLimitFilter } from "../filters/rate-limit-filter.ts";
 import { RbacFilter } from "../filters/rbac-filter.ts";
 import { MissingFilter, SwitchedFilter } from "../filters/route-switch.ts";
+import { StatefulSessionFilter } from "../filters/stateful-session-filter.ts";
 import type { PeerMetadataExchange } from "../http/http-connection-config.ts";
 import { compileBuffer } from "./buffer-config.ts";
 import { compileCompressor } from "./compressor-config.ts";
@@ -54,6 +56,7 @@ import { compileLua } from "./lua-config.ts";
 import { compileHttpExchange, joinHttpExchanges, noHttpExchange } from "./peer-metadata-config.ts";
 import { compileRateLimit } from "./rate-limit-service-config.ts";
 import { compileHttpRbac } from "./rbac-config.ts";
+import { compileStatefulSession } from "./stateful-session-config.ts";
 import { compileStats } from "./stats-config.ts";
 import { resolveTypedStruct, typeNameOf, unpack } from "./typed-struct.ts";
 import { compileWasm, readWasm, readWasmStruct, wasmType } from "./wasm-config.ts";
@@ -188,6 +191,8 @@ function compileFilter(
         services,
         statPrefix,
       );
+    case "envoy.extensions.filters.http.stateful_session.v3.StatefulSession":
+      return new StatefulSessionFilter(name, compileStatefulSession(message as StatefulSession, where, notes));
     case "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb":
       return new GrpcWebFilter(name);
     case "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig":

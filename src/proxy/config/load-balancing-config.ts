@@ -10,8 +10,10 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { ClusterConfig } from "../upstream/cluster.ts";
 import { defaultBalancing, type BalancingOptions, type LoadBalancing } from "../upstream/balancing.ts";
+import { preferableStatuses, type EndpointStatus } from "../upstream/preferred-endpoint.ts";
 import type { SlowStart } from "../upstream/slow-start.ts";
 import type { ZoneAwareRule } from "../upstream/zone-aware.ts";
+import { endpointStatuses } from "./endpoint-config.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
 const policies: Readonly<Record<number, LoadBalancing>> = {
@@ -35,7 +37,13 @@ export function compileLoadBalancing(
   notes: ConfigNotes,
 ): Pick<
   ClusterConfig,
-  "loadBalancing" | "balancing" | "panicThreshold" | "localityWeighted" | "zoneAware" | "slowStart"
+  | "loadBalancing"
+  | "balancing"
+  | "panicThreshold"
+  | "localityWeighted"
+  | "zoneAware"
+  | "slowStart"
+  | "preferableStatuses"
 > {
   const loadBalancing = policies[message.lbPolicy];
   if (loadBalancing === undefined)
@@ -43,13 +51,14 @@ export function compileLoadBalancing(
   const common = message.commonLbConfig;
   if (common !== undefined) {
     checkFields(Cluster_CommonLbConfigSchema, common, `${where}: commonLbConfig`, notes, {
-      used: ["healthyPanicThreshold", "localityWeightedLbConfig", "zoneAwareLbConfig", "consistentHashingLbConfig"],
-      harmless: [
-        "updateMergeWindow",
-        "ignoreNewHostsUntilFirstHc",
-        "closeConnectionsOnHostSetChange",
+      used: [
+        "healthyPanicThreshold",
+        "localityWeightedLbConfig",
+        "zoneAwareLbConfig",
+        "consistentHashingLbConfig",
         "overrideHostStatus",
       ],
+      harmless: ["updateMergeWindow", "ignoreNewHostsUntilFirstHc", "closeConnectionsOnHostSetChange"],
     });
     if ((common.consistentHashingLbConfig?.hashBalanceFactor ?? 0) > 0)
       throw unsupported(where, "commonLbConfig.consistentHashingLbConfig.hashBalanceFactor");
@@ -61,7 +70,13 @@ export function compileLoadBalancing(
     localityWeighted: common?.localityConfigSpecifier.case === "localityWeightedLbConfig",
     zoneAware: zoneAwareOf(common, loadBalancing),
     slowStart: slowStartOf(message, where),
+    preferableStatuses: preferableOf(common),
   };
+}
+
+function preferableOf(common: Cluster_CommonLbConfig | undefined): ReadonlySet<EndpointStatus> {
+  const stated = common?.overrideHostStatus?.statuses;
+  return stated === undefined ? preferableStatuses : new Set(stated.flatMap((one) => endpointStatuses[one] ?? []));
 }
 
 /** Envoy's value where a cluster states none. */

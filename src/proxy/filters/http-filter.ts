@@ -4,6 +4,7 @@ import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { MutationContext } from "../routing/header-mutation.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Route } from "../routing/route.ts";
+import type { PreferredEndpoint } from "../upstream/preferred-endpoint.ts";
 
 /** A request between its route and its upstream. It is valid until the request is answered or sent upstream. */
 export interface FilterRequest extends RequestView {
@@ -48,6 +49,8 @@ export interface FilterRequest extends RequestView {
   readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
   /** The client speaks gRPC-Web, the upstream gRPC. */
   translateGrpcWeb(form: GrpcWebForm): void;
+  /** The endpoint for the first attempt, if its cluster has it and it can be used. */
+  prefer(endpoint: PreferredEndpoint): void;
   /** Leaves the request out of logs that want no health checks, and out of traces. */
   markHealthCheck(): void;
   /** Chooses the route again, after edits that routes may match. */

@@ -402,6 +402,29 @@ test("a header with a line break never leaves a script", async () => {
 });
 
 test("a call of an unsupported method is logged with its name", async () => {
-  const answer = await through(onRequest('h:setUpstreamOverrideHost("10.0.0.1")'));
-  assert.match(answer.lines[0] ?? "", /script:2: handle:setUpstreamOverrideHost\(\) is not supported/);
+  const answer = await through(onRequest("h:connectionStreamInfo()"));
+  assert.match(answer.lines[0] ?? "", /script:2: handle:connectionStreamInfo\(\) is not supported/);
+});
+
+test("a script chooses the endpoint of a request, and refuses every other one if it says so", async () => {
+  await using lab = await labOf([
+    onRequest(`
+      local to = h:headers():get("x-to")
+      if to then h:setUpstreamOverrideHost(to, h:headers():get("x-strict") ~= nil) end`),
+  ]);
+  const { harness } = lab;
+  const backends = await Promise.all(
+    [1, 2].map((_) => harness.backend((request, response) => response.end(String(request.socket.localPort)))),
+  );
+  harness.cluster(
+    "app",
+    backends.map(({ port }) => port),
+  );
+  for (const { port } of [...backends, ...backends, ...backends])
+    assert.equal((await harness.get("/", { headers: { "x-to": `127.0.0.1:${port}` } })).body, String(port));
+  assert.equal((await harness.get("/", { headers: { "x-to": "127.0.0.1:1" } })).status, 200);
+  assert.equal((await harness.get("/", { headers: { "x-to": "127.0.0.1:1", "x-strict": "1" } })).status, 503);
+  assert.equal(lab.errors(), 0);
+  await harness.get("/", { headers: { "x-to": "a.test:80" } });
+  assert.match(lab.lines.at(-1) ?? "", /host is not a valid IP address/);
 });

@@ -167,23 +167,28 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** Chooses an endpoint. If there is none, the exchange fails. */
   pick(): Endpoint | undefined {
     const { cluster } = this;
-    const retry = this.#action?.retry;
     if (cluster === undefined) return undefined;
     if (cluster.breaker.requests.exhausted) {
       cluster.breaker.requests.overflows += 1;
       this.#overflowed(cluster);
       return undefined;
     }
-    const avoid = retry?.avoidPreviousHosts === true ? this.#tried : undefined;
-    const endpoint =
-      this.#destination === undefined
-        ? cluster.pick(avoid, retry?.hostSelectionAttempts ?? 1, this.#hash, this.#previous)
-        : cluster.forDestination(this.#destination, this.#hostname);
+    const preferred = this.#made === 0 ? this.#facts.preferredEndpoint : undefined;
+    const named = preferred === undefined ? undefined : cluster.named(preferred.name);
+    const required = named === undefined ? preferred?.statusWithoutIt : undefined;
+    const endpoint = named ?? (required === undefined ? this.#choose(cluster) : undefined);
     if (endpoint === undefined) {
       cluster.counters.noHealthyEndpoint += 1;
-      this.#owner.failed(replyTable.noHealthyUpstream);
+      this.#owner.failed({ ...replyTable.noHealthyUpstream, ...(required === undefined ? {} : { status: required }) });
     }
     return endpoint;
+  }
+
+  #choose(cluster: Cluster): Endpoint | undefined {
+    if (this.#destination !== undefined) return cluster.forDestination(this.#destination, this.#hostname);
+    const retry = this.#action?.retry;
+    const avoid = retry?.avoidPreviousHosts === true ? this.#tried : undefined;
+    return cluster.pick(avoid, retry?.hostSelectionAttempts ?? 1, this.#hash, this.#previous);
   }
 
   attempt(endpoint: Endpoint, fresh: boolean): void {

@@ -7,6 +7,7 @@ import { normalizePath } from "../routing/path.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import { chooseCluster, type ClusterChoice, type ClusterPick } from "../routing/route.ts";
 import { withoutPort } from "../routing/route-table.ts";
+import type { PreferredEndpoint } from "../upstream/preferred-endpoint.ts";
 import { clientCertificateField, type ClientCertificateField } from "./client-certificate.ts";
 import { isGrpcContentType } from "./grpc.ts";
 import { headText } from "../terms/header-text.ts";
@@ -77,6 +78,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   /** Whether filters see the response. Its chunked framing is then removed. */
   answerPassesFilters = false;
   captured = none;
+  preferredEndpoint: PreferredEndpoint | undefined;
   /** Names of headers (lower case) that filters have written or removed. */
   settled: ReadonlySet<string> | undefined;
   #config: HttpConnectionConfig | undefined;

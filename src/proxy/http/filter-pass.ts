@@ -2,6 +2,7 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { FilterRequest, GrpcWebForm, HttpFilter, LocalReply, RequestBodyStart } from "../filters/http-filter.ts";
 import type { MutationContext } from "../routing/header-mutation.ts";
 import type { RequestView } from "../routing/request-view.ts";
+import type { PreferredEndpoint } from "../upstream/preferred-endpoint.ts";
 import type { ClusterChoice, ClusterPick, Route } from "../routing/route.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
@@ -176,6 +177,10 @@ export class FilterPass implements FilterRequest {
 
   translateGrpcWeb(form: GrpcWebForm): void {
     this.grpcWeb = form;
+  }
+
+  prefer(endpoint: PreferredEndpoint): void {
+    this.#facts.preferredEndpoint = endpoint;
   }
 
   markHealthCheck(): void {

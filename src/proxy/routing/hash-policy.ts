@@ -76,7 +76,11 @@ function sourceValue(
   }
 }
 
-function cookieText(policy: Extract<HashPolicy, { readonly kind: "cookie" }>, value: string): string {
+/** The value of a `set-cookie` field. */
+export function cookieText(
+  policy: Pick<Extract<HashPolicy, { readonly kind: "cookie" }>, "name" | "path" | "ttlSeconds" | "attributes">,
+  value: string,
+): string {
   const lifetime = policy.ttlSeconds === undefined || policy.ttlSeconds === 0 ? "" : `; Max-Age=${policy.ttlSeconds}`;
   const path = policy.path === "" ? "" : `; Path=${policy.path}`;
   return `${policy.name}="${value}"${lifetime}${path}${policy.attributes.map((attribute) => `; ${attribute}`).join("")}; HttpOnly`;

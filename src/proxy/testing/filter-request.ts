@@ -84,6 +84,7 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
     setTrailers: () => undefined,
     protocol: "HTTP/1.1",
     translateGrpcWeb: () => undefined,
+    prefer: () => undefined,
     markHealthCheck: () => undefined,
     clearRoute: () => void (request.routesChosen += 1),
     metadata: new Map(),

@@ -10,6 +10,7 @@ import { endpointKey, endpointName, sourceFor, type EndpointConfig, type Endpoin
 import type { ForwardNames } from "./forward-names.ts";
 import { originalDestinationEndpoint, type OriginalDestinationRule } from "./original-destination.ts";
 import { OutlierDetector, OutlierRecord, type EndpointOutcome, type OutlierPolicy } from "./outlier-detector.ts";
+import { preferableStatuses, type EndpointStatus } from "./preferred-endpoint.ts";
 import { warmedWeight, type SlowStart } from "./slow-start.ts";
 import type { LocalZones } from "./zone-aware.ts";
 
@@ -30,6 +31,8 @@ export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly outliers: OutlierPolicy | undefined;
   /** New endpoints get requests slowly at first. */
   readonly slowStart: SlowStart | undefined;
+  /** The statuses with which an endpoint gets the requests that name it. Absent means Envoy's. */
+  readonly preferableStatuses?: ReadonlySet<EndpointStatus>;
   /** `istio.services[0]` of the cluster's metadata, for metrics. */
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string } | undefined;
   /** The cluster has no endpoints of its own and connects to the client's destination. */
@@ -162,6 +165,12 @@ export class Endpoint {
     this.cluster.breaker.relayed.give();
   }
 
+  /** Its status according to its responses, else to the control plane. */
+  get status(): EndpointStatus {
+    if (this.outliers.ejectedAtMs !== undefined) return "unhealthy";
+    return this.config.status ?? (this.config.healthy ? "unknown" : "unhealthy");
+  }
+
   /** Records the identity that a connection has proved. */
   knowPeer(identity: string | undefined): void {
     if (identity === undefined || identity === this.peerIdentity) return;
@@ -200,6 +209,8 @@ export class Cluster {
   readonly config: ClusterConfig;
   readonly #runtime: ClusterRuntime;
   #endpoints = new Map<string, Endpoint>();
+  /** Made when a request first names its endpoint. */
+  #byName: ReadonlyMap<string, Endpoint> | undefined;
   #selection: EndpointSelection<Endpoint>;
   readonly #outliers: OutlierDetector | undefined;
   readonly breaker: CircuitBreaker;
@@ -279,6 +290,7 @@ export class Cluster {
     }
     for (const [key, endpoint] of this.#endpoints) if (!next.has(key)) endpoint.drain();
     this.#endpoints = next;
+    this.#byName = undefined;
     this.#hasEndpoints = true;
     this.#select();
     this.#letWaitingGo();
@@ -302,6 +314,14 @@ export class Cluster {
       endpoint = selection.pick(hash, attempt);
     }
     return endpoint;
+  }
+
+  /** The endpoint that a request names, whatever its share of other requests. Undefined if it must not be used. */
+  named(name: string): Endpoint | undefined {
+    this.#byName ??= new Map([...this.#endpoints.values()].map((endpoint) => [endpoint.name, endpoint]));
+    const endpoint = this.#byName.get(name);
+    if (endpoint === undefined) return undefined;
+    return (this.config.preferableStatuses ?? preferableStatuses).has(endpoint.status) ? endpoint : undefined;
   }
 
   /** Called when the zones of this workload's proxies have changed. */

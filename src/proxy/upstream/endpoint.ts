@@ -3,6 +3,7 @@ import { ipFamilyOf } from "../../net/index.ts";
 import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
 import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
+import type { EndpointStatus } from "./preferred-endpoint.ts";
 
 /** How bytes reach an endpoint. */
 export type EndpointTransport =
@@ -46,6 +47,8 @@ export interface EndpointConfig extends SocketOptions {
   /** Its locality, and that locality's share of requests. Undefined if not set. */
   readonly locality?: { readonly name: string; readonly weight: number };
   readonly healthy: boolean;
+  /** The status that `healthy` comes from. Absent means unknown, or unhealthy if it is not healthy. */
+  readonly status?: EndpointStatus;
   /** Connections begin with a PROXY header that names the client, so each client has connections of its own. */
   readonly proxyHeader?: ProxyHeaderVersion;
   /** TLS inside the tunnel, which the application terminates. */

@@ -38,6 +38,9 @@ import { file_envoy_extensions_filters_http_ratelimit_v3_rate_limit } from "#gen
 import { file_envoy_extensions_filters_http_rbac_v3_rbac } from "#generated/proto/envoy/extensions/filters/http/rbac/v3/rbac_pb.js";
 import { file_envoy_extensions_filters_http_router_v3_router } from "#generated/proto/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state } from "#generated/proto/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js";
+import { file_envoy_extensions_filters_http_stateful_session_v3_stateful_session } from "#generated/proto/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js";
+import { file_envoy_extensions_http_stateful_session_cookie_v3_cookie } from "#generated/proto/envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.js";
+import { file_envoy_extensions_http_stateful_session_header_v3_header } from "#generated/proto/envoy/extensions/http/stateful_session/header/v3/header_pb.js";
 import { file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector } from "#generated/proto/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
 import { file_envoy_extensions_filters_listener_original_dst_v3_original_dst } from "#generated/proto/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
 import { file_envoy_extensions_filters_listener_original_src_v3_original_src } from "#generated/proto/envoy/extensions/filters/listener/original_src/v3/original_src_pb.js";
@@ -112,6 +115,9 @@ const files = [
   file_envoy_extensions_filters_http_rbac_v3_rbac,
   file_envoy_extensions_filters_http_router_v3_router,
   file_envoy_extensions_filters_http_set_filter_state_v3_set_filter_state,
+  file_envoy_extensions_filters_http_stateful_session_v3_stateful_session,
+  file_envoy_extensions_http_stateful_session_cookie_v3_cookie,
+  file_envoy_extensions_http_stateful_session_header_v3_header,
   file_envoy_extensions_filters_listener_http_inspector_v3_http_inspector,
   file_envoy_extensions_filters_listener_original_dst_v3_original_dst,
   file_envoy_extensions_filters_listener_original_src_v3_original_src,

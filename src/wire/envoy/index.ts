@@ -59,7 +59,11 @@ export type {
   TcpProtocolOptions,
   Http3ProtocolOptions,
 } from "#generated/proto/envoy/config/core/v3/protocol_pb.js";
-export { HealthStatus, type HealthCheck } from "#generated/proto/envoy/config/core/v3/health_check_pb.js";
+export {
+  HealthStatus,
+  type HealthCheck,
+  type HealthStatusSet,
+} from "#generated/proto/envoy/config/core/v3/health_check_pb.js";
 export type {
   SubstitutionFormatString,
   JsonFormatOptions,
@@ -542,6 +546,25 @@ export {
   type BufferPerRoute,
   BufferPerRouteSchema,
 } from "#generated/proto/envoy/extensions/filters/http/buffer/v3/buffer_pb.js";
+export {
+  type StatefulSession,
+  StatefulSessionSchema,
+  type StatefulSessionPerRoute,
+  StatefulSessionPerRouteSchema,
+} from "#generated/proto/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.js";
+export {
+  type CookieBasedSessionState,
+  CookieBasedSessionStateSchema,
+} from "#generated/proto/envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.js";
+export {
+  type HeaderBasedSessionState,
+  HeaderBasedSessionStateSchema,
+} from "#generated/proto/envoy/extensions/http/stateful_session/header/v3/header_pb.js";
+export {
+  type Cookie as HttpCookie,
+  type CookieAttribute as HttpCookieAttribute,
+  CookieSchema as HttpCookieSchema,
+} from "#generated/proto/envoy/type/http/v3/cookie_pb.js";
 export { type CsrfPolicy, CsrfPolicySchema } from "#generated/proto/envoy/extensions/filters/http/csrf/v3/csrf_pb.js";
 export {
   type HealthCheck as HttpHealthCheck,

@@ -5,11 +5,18 @@ import { hostnameOf, type MeshSettings, type ServiceFacts } from "../facts.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { clusterSetHost } from "../service/imported-services.ts";
+import { serviceSession, type ServiceSession } from "../service/service-session.ts";
 import { isGranted } from "./reference-grant.ts";
 
 /** The cluster that a backend reference leads to, or why it leads to none. */
 export type ResolvedBackend =
-  | { readonly cluster: string; readonly host: string; readonly port: number }
+  | {
+      readonly cluster: string;
+      readonly host: string;
+      readonly port: number;
+      /** The sessions of its service. Absent if its clients keep none. */
+      readonly session?: ServiceSession;
+    }
   | { readonly fault: NonNullable<Verdict> };
 
 export interface BackendContext {
@@ -64,6 +71,7 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
         host,
         service.ports.map(({ port }) => port),
         reference.port,
+        serviceSession(service, mesh),
       );
 }
 
@@ -75,12 +83,13 @@ function resolveHostname(reference: BackendObjectReference, { mesh, inputs, read
   const byHost = inputs.serviceEntries.index("gateway-host", (entry) =>
     entry.spec.hosts.map((name) => name.toLowerCase()),
   );
-  const ports = reader.lookup(byHost, host).flatMap((entry) => entry.spec.ports.map(({ number }) => number));
+  const entries = reader.lookup(byHost, host);
+  const ports = entries.flatMap((entry) => entry.spec.ports.map(({ number }) => number));
   const service = serviceOfHost(host, mesh.domain, inputs, reader);
   const known = [...ports, ...(service?.ports.map(({ port }) => port) ?? [])];
   return known.length === 0
     ? fault("BackendNotFound", `backend(${host}) not found`)
-    : leadTo(host, known, reference.port);
+    : leadTo(host, known, reference.port, sessionOf(service ?? entries[0], mesh));
 }
 
 function serviceOfHost(
@@ -96,11 +105,20 @@ function serviceOfHost(
     : reader.get(inputs.services, `${namespace}/${name}`);
 }
 
-function leadTo(host: string, ports: readonly number[], port: number | undefined): ResolvedBackend {
+function leadTo(
+  host: string,
+  ports: readonly number[],
+  port: number | undefined,
+  session: ServiceSession | undefined,
+): ResolvedBackend {
   if (port === undefined) return fault("InvalidDestination", "port is required in backendRef");
   return ports.includes(port)
-    ? { cluster: clusterName(port, host), host, port }
+    ? { cluster: clusterName(port, host), host, port, ...(session === undefined ? {} : { session }) }
     : fault("BackendNotFound", `backend(${host}) has no port ${port}`);
+}
+
+function sessionOf(service: Parameters<typeof serviceSession>[0] | undefined, mesh: MeshSettings) {
+  return service === undefined ? undefined : serviceSession(service, mesh);
 }
 
 function fault(reason: string, message: string): ResolvedBackend {

@@ -26,6 +26,8 @@ export interface EndpointModel {
   readonly clusterId: string;
   readonly node: string;
   readonly weight: number;
+  /** It gets only requests of sessions that it already has. */
+  readonly draining?: true;
   /**
    * `workload;namespace;canonical name;canonical revision;cluster` for telemetry. Empty if the endpoint is not a
    * workload.

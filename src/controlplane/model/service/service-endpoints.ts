@@ -33,6 +33,7 @@ import {
 } from "./service-endpoint-model.ts";
 import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
+import { isMarkedDraining, keepsDraining } from "./service-session.ts";
 
 /** Endpoints by {@link endpointsKey}. Every port of every service has an item, even if it is empty. */
 export interface ServiceEndpoints {
@@ -126,7 +127,7 @@ function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): 
         ];
         return [
           endpointsKey(`${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`, port.port),
-          sortedEndpoints(found),
+          sortedEndpoints(withDraining(found, service, mesh)),
         ] as const;
       });
   });
@@ -145,7 +146,7 @@ function deriveRemoteEndpoints(graph: CollectionGraph, inputs: MeshInputs): Coll
         (port) =>
           [
             endpointsKey(`${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`, port.port),
-            sortedEndpoints(remoteEndpoints(key, port.name, { mesh, inputs, reader })),
+            sortedEndpoints(withDraining(remoteEndpoints(key, port.name, { mesh, inputs, reader }), service, mesh)),
           ] as const,
       );
   });
@@ -215,11 +216,23 @@ function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Colle
         const usable = isByName ? found.filter((endpoint) => endpoint.port !== 0) : found;
         return [
           endpointsKey(`${entry.namespace}/${host.toLowerCase()}`, port.number),
-          sortedEndpoints(usable),
+          sortedEndpoints(withDraining(usable, entry, mesh)),
         ] as const;
       }),
     );
   });
+}
+
+/** Workloads that drain by their label serve only sessions. A service without sessions leaves them out. */
+function withDraining(
+  endpoints: readonly EndpointModel[],
+  service: { readonly labels: Labels },
+  mesh: MeshSettings,
+): readonly EndpointModel[] {
+  const isMarked = ({ labels }: EndpointModel): boolean => isMarkedDraining(labels, mesh);
+  if (!endpoints.some(isMarked)) return endpoints;
+  if (!keepsDraining(service, mesh)) return endpoints.filter((endpoint) => !isMarked(endpoint));
+  return endpoints.map((endpoint) => (isMarked(endpoint) ? { ...endpoint, draining: true } : endpoint));
 }
 
 /** Sorted by locality and address, so that equal sets produce equal resources. */
@@ -242,18 +255,19 @@ function sliceEndpoints(
 ): readonly EndpointModel[] {
   const target = slice.ports.find((candidate) => candidate.name === portName)?.port;
   if (target === undefined) return [];
-  return slice.endpoints
-    .filter((endpoint) => endpoint.ready || service.publishNotReady)
-    .flatMap((endpoint) => {
-      const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
-      return endpoint.addresses.map((address): EndpointModel => {
-        const found =
-          pod === undefined
-            ? addressEndpoint(address, target, endpoint.node, view)
-            : podEndpoint(pod, address, target, view, context);
-        return context.discoverable === undefined ? found : { ...found, discoverable: context.discoverable };
-      });
-    });
+  const listed = slice.endpoints.filter((endpoint) => endpoint.ready || service.publishNotReady);
+  const keepsThem = keepsDraining(service, context.mesh);
+  const draining = keepsThem ? (slice.draining ?? []) : [];
+  return [...listed, ...draining].flatMap((endpoint) => {
+    const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
+    return endpoint.addresses.map((address): EndpointModel => ({
+      ...(pod === undefined
+        ? addressEndpoint(address, target, endpoint.node, view)
+        : podEndpoint(pod, address, target, view, context)),
+      ...(context.discoverable === undefined ? {} : { discoverable: context.discoverable }),
+      ...(draining.includes(endpoint) ? { draining: true as const } : {}),
+    }));
+  });
 }
 
 /** An endpoint whose address does not belong to a pod. */

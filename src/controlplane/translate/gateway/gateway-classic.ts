@@ -11,6 +11,7 @@ import { destinationRuleFor, type DestinationRuleModel } from "../../model/desti
 import { compareText, type MeshSettings } from "../../model/facts.ts";
 import { intersectHosts } from "../../model/service/service-hostname.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
+import { serviceSession, sessionRulesOf, type ServiceSession } from "../../model/service/service-session.ts";
 import { destinationService } from "../../model/sidecar-scope.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { FilterInit } from "../filter-init.ts";
@@ -20,6 +21,7 @@ import { gatewayListener, listenerName, type GatewayChain } from "./gateway-list
 import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
 import { tcpMetadataExchange } from "../istio-filters.ts";
 import { nobody, routeConfiguration } from "../routing/route-configuration.ts";
+import { hostSession } from "../routing/stateful-session.ts";
 import { downstreamTls } from "../tls-context.ts";
 import { serverTls } from "../tls-server.ts";
 import { effectivePolicy } from "../traffic-policy.ts";
@@ -216,10 +218,7 @@ export function classicRouteTable(
     }
     if (redirects) for (const host of server.hosts) tableOf(withoutNamespace(host)).redirects = true;
   }
-  return routeConfiguration(
-    name,
-    hosts.size === 0 ? [nobody(port)] : virtualHosts([...hosts.values()], port, context.mesh),
-  );
+  return routeConfiguration(name, hosts.size === 0 ? [nobody(port)] : virtualHosts([...hosts.values()], port, context));
 }
 
 function routesOf(
@@ -237,13 +236,26 @@ function routesOf(
     hashOf: (destination, port) =>
       effectivePolicy(ruleFor(serviceOf(destination.host), context), destination.subset, port, context.mesh)
         .loadBalancer?.consistentHash,
+    sessionOf: sessionRulesOf(context.mesh).enabled ? (host) => sessionOf(serviceOf(host), context.mesh) : undefined,
   });
 }
 
+function sessionOf(service: ServiceModel | undefined, mesh: MeshSettings): ServiceSession | undefined {
+  return service === undefined ? undefined : serviceSession(service, mesh);
+}
+
 /** Hosts with the same routes share a virtual host, which has the name of the first host. */
-function virtualHosts(tables: readonly HostTable[], port: number, mesh: MeshSettings) {
+function virtualHosts(tables: readonly HostTable[], port: number, context: ClassicGatewayContext) {
+  const { mesh, namespace } = context;
   const sorted = [...tables].sort((left, right) => compareText(left.host, right.host));
-  const alike = Map.groupBy(sorted, ({ sources, redirects }) => `${redirects} ${sources.join(",")}`);
+  const sessions = sessionRulesOf(mesh).enabled;
+  const serviceOf = ({ host }: HostTable): ServiceModel | undefined =>
+    sessions ? serviceFor(host, namespace, context) : undefined;
+  const alike = Map.groupBy(
+    sorted,
+    (table) =>
+      `${table.redirects} ${JSON.stringify(sessionOf(serviceOf(table), mesh)) ?? ""} ${table.sources.join(",")}`,
+  );
   return [...alike.values()].flatMap((same) => {
     const [first] = same;
     if (first === undefined) return [];
@@ -253,6 +265,7 @@ function virtualHosts(tables: readonly HostTable[], port: number, mesh: MeshSett
       routes: catchAllLast(first.routes),
       includeRequestAttemptCount: !mesh.proxyHeaders.attemptCountDisabled,
       ...(first.redirects ? { requireTls: VirtualHost_TlsRequirementType.ALL } : {}),
+      ...hostSession(serviceOf(first), mesh),
     };
   });
 }

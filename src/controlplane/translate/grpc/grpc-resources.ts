@@ -24,6 +24,7 @@ import { unlimited } from "../cluster.ts";
 import { overAds, packed } from "../envoy-any.ts";
 import { filterInit } from "../filter-init.ts";
 import { encodeResource, messageBytes, type EncodedResource } from "../resource.ts";
+import { emptySessionFilter, sessionFilterName } from "../routing/stateful-session.ts";
 import { grpcBalancing } from "./grpc-balancing.ts";
 import { grpcClientTls } from "./grpc-tls.ts";
 
@@ -49,14 +50,20 @@ export function grpcRoutesName({ host, port }: GrpcTarget): string {
   return `outbound|${port}||${host}`;
 }
 
-/** The only filter of routes that gRPC clients have. */
 const faultFilter = "envoy.filters.http.fault";
+/** The filters of routes that gRPC clients have. */
+const routeFilters = [faultFilter, sessionFilterName];
 
-/** The listener of a proxyless gRPC client. It has no address and only names the route configuration. */
-export function grpcListener(name: string, target: GrpcTarget): EncodedResource {
+/**
+ * The listener of a proxyless gRPC client. It has no address and only names the route configuration. `cluster` is that
+ * of its service.
+ */
+export function grpcListener(name: string, target: GrpcTarget, cluster: EncodedResource): EncodedResource {
   const manager = packed(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: grpcRoutesName(target), configSource: overAds } },
     httpFilters: [
+      // Libraries that do not know the filter go on without sessions.
+      ...(keepsSessions(cluster) ? [{ ...emptySessionFilter(), isOptional: true }] : []),
       filterInit(faultFilter, HTTPFaultSchema, {}),
       filterInit("envoy.filters.http.router", RouterSchema, {}),
     ],
@@ -64,6 +71,11 @@ export function grpcListener(name: string, target: GrpcTarget): EncodedResource 
   const listener = create(ListenerSchema, { name });
   listener.$unknown = [{ no: apiListenerField, wireType: WireType.LengthDelimited, data: apiListener(manager) }];
   return encodeResource(ListenerSchema, name, listener);
+}
+
+/** Whether the service's labels ask for sessions. */
+function keepsSessions(cluster: EncodedResource): boolean {
+  return fromBinary(ClusterSchema, messageBytes(cluster)).commonLbConfig?.overrideHostStatus !== undefined;
 }
 
 /** `Listener.api_listener`, which only gRPC clients receive. Its one field is the connection manager. */
@@ -75,8 +87,8 @@ function apiListener(manager: Any): Uint8Array {
 }
 
 /**
- * Extracts the routes of one service from the route configuration of its port. Only the configuration of the fault
- * filter stays, because gRPC clients have no other filter.
+ * Extracts the routes of one service from the route configuration of its port. Only the configuration of the
+ * filters stays that gRPC clients have.
  */
 export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedResource | undefined {
   const found = hostsOfTables.of(table, hostsByDomain).get(target.host);
@@ -104,14 +116,14 @@ function hostsByDomain(table: EncodedResource): ReadonlyMap<string, VirtualHost>
 
 function asGrpcReads(host: VirtualHost): VirtualHost {
   for (const route of host.routes) {
-    keepFaults(route);
+    keepFilters(route);
     if (route.action.case !== "route") continue;
     const { value: action } = route.action;
     if (action.clusterSpecifier.case === "weightedClusters")
-      for (const cluster of action.clusterSpecifier.value.clusters) keepFaults(cluster);
+      for (const cluster of action.clusterSpecifier.value.clusters) keepFilters(cluster);
     limitStreams(action);
   }
-  keepFaults(host);
+  keepFilters(host);
   // This table serves one service only, whatever name the client uses for it.
   host.domains = ["*"];
   return host;
@@ -125,9 +137,10 @@ function limitStreams(action: RouteAction): void {
   if (limited !== undefined) action.maxStreamDuration = limited;
 }
 
-function keepFaults(part: Pick<VirtualHost, "typedPerFilterConfig">): void {
-  const fault = part.typedPerFilterConfig[faultFilter];
-  part.typedPerFilterConfig = fault === undefined ? {} : { [faultFilter]: fault };
+function keepFilters(part: Pick<VirtualHost, "typedPerFilterConfig">): void {
+  part.typedPerFilterConfig = Object.fromEntries(
+    Object.entries(part.typedPerFilterConfig).filter(([name]) => routeFilters.includes(name)),
+  );
 }
 
 /**
@@ -137,7 +150,7 @@ function keepFaults(part: Pick<VirtualHost, "typedPerFilterConfig">): void {
  */
 export function grpcCluster(resource: EncodedResource): EncodedResource {
   const cluster = fromBinary(ClusterSchema, messageBytes(resource));
-  const { name, outlierDetection } = cluster;
+  const { name, outlierDetection, commonLbConfig: { overrideHostStatus } = {} } = cluster;
   const discovery = grpcDiscovery(cluster);
   if (discovery === undefined) return resource;
   const transportSocket = grpcClientTls(cluster.transportSocket);
@@ -151,6 +164,7 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
       ...grpcBalancing(cluster),
       ...(outlierDetection === undefined ? {} : { outlierDetection }),
       ...(transportSocket === undefined ? {} : { transportSocket }),
+      ...(overrideHostStatus === undefined ? {} : { commonLbConfig: { overrideHostStatus } }),
       // gRPC clients support no other limit.
       ...(maxRequests === undefined || maxRequests === unlimited
         ? {}

@@ -9,6 +9,7 @@ import { memos } from "../../model/memos.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { qualifiedHost } from "../../model/service/service-hostname.ts";
 import { isVisible, registeredService, type ServiceModel } from "../../model/service/service-model.ts";
+import { serviceSession, sessionRulesOf } from "../../model/service/service-session.ts";
 import { destinationService } from "../../model/sidecar-scope.ts";
 import { contentHash } from "../content-hash.ts";
 import type { HostPlan, RouteTable } from "./outbound-host.ts";
@@ -19,6 +20,7 @@ import { hostRoutes, type HostSources } from "./outbound-route.ts";
 import { sharedPortOf, type SharedPorts } from "./outbound-shared-port.ts";
 import { fieldOf, resourceOf, type EncodedResource } from "../resource.ts";
 import { routeConfiguration, routeConfigurationByHosts } from "../routing/route-configuration.ts";
+import { hostSession } from "../routing/stateful-session.ts";
 import { effectivePolicy } from "../traffic-policy.ts";
 
 /** The encoded fields of a virtual host without its name. The name depends on how the host is sent. */
@@ -156,6 +158,12 @@ function encodeHost(
       );
       return effectivePolicy(rule, destination.subset, port, mesh).loadBalancer?.consistentHash;
     },
+    sessionOf: sessionRulesOf(mesh).enabled
+      ? (host, namespace) => {
+          const service = destinationService(host, namespace, model.registry, reader);
+          return service === undefined ? undefined : serviceSession(service, mesh);
+        }
+      : undefined,
     attachedRoutes: () => {
       if (source.from !== "http-routes") return undefined;
       const service = registeredService(source.service, model.registry, reader);
@@ -170,12 +178,33 @@ function encodeHost(
       domains: [...plan.domains],
       includeRequestAttemptCount: !mesh.proxyHeaders.attemptCountDisabled,
       routes: [...hostRoutes(plan, sources)],
+      ...hostSession(sessionRulesOf(mesh).enabled ? serviceOfHost(plan, sources, model, reader) : undefined, mesh),
     }),
   );
   const named = fieldOf(nameField, Buffer.from(plan.name));
   const head = fieldHead(virtualHostsField, named.length + bytes.length);
   const field = new Uint8Array(Buffer.concat([head, named, bytes]));
   return [[key, { plan, version: contentHash(bytes), bytes: field.subarray(field.length - bytes.length), field }]];
+}
+
+/** The service of a virtual host. Undefined if its host belongs to none. */
+function serviceOfHost(
+  { host, source }: HostPlan,
+  { virtualServiceOf }: HostSources,
+  model: MeshModel,
+  reader: CollectionReader,
+): ServiceModel | undefined {
+  switch (source.from) {
+    case "service":
+    case "http-routes":
+      return registeredService(source.service, model.registry, reader);
+    case "virtual-service": {
+      const namespace = source.client?.namespace ?? virtualServiceOf(source.virtualService)?.namespace ?? "";
+      return destinationService(host, namespace, model.registry, reader);
+    }
+    case "unknown":
+      return undefined;
+  }
 }
 
 /** The name of a virtual host that is sent by itself. */

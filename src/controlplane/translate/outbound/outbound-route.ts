@@ -2,6 +2,7 @@ import type { ConsistentHash, Destination } from "../../../api/istio/index.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
 import type { ServiceModel, ServicePortModel } from "../../model/service/service-model.ts";
+import type { ServiceSession } from "../../model/service/service-session.ts";
 import { meshGateway, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import { blackHoleName, passthroughName } from "../cluster.ts";
 import { durationOfMs } from "../envoy-any.ts";
@@ -35,6 +36,8 @@ export interface HostSources {
   readonly mesh: MeshSettings;
   readonly virtualServiceOf: (key: string) => VirtualServiceModel | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
+  /** The sessions of a destination's service, as the namespace sees it. Absent: nobody keeps sessions. */
+  readonly sessionOf?: ((host: string, namespace: string) => ServiceSession | undefined) | undefined;
   /** The host's service, and the HTTPRoutes that are attached to it for the host's client. */
   readonly attachedRoutes: () => { readonly service: ServiceModel; readonly routes: readonly RouteModel[] } | undefined;
 }
@@ -62,7 +65,7 @@ export function hostRoutes({ host, source }: HostPlan, sources: HostSources): re
 function routesOf(
   model: VirtualServiceModel,
   { port, client, destinations }: Extract<HostPlan["source"], { readonly from: "virtual-service" }>,
-  { mesh, hashOf }: HostSources,
+  { mesh, hashOf, sessionOf }: HostSources,
 ): readonly RouteInit[] {
   return virtualServiceRoutes(model, {
     client: { namespace: client?.namespace ?? "", labels: client?.labels ?? {}, gateway: meshGateway },
@@ -75,6 +78,7 @@ function routesOf(
       return aliasOf === undefined ? undefined : { ports: [{ name: "", port, protocol: "http", target: 0 }], aliasOf };
     },
     hashOf,
+    sessionOf: sessionOf === undefined ? undefined : (host) => sessionOf(host, client?.namespace ?? model.namespace),
   });
 }
 

@@ -11,12 +11,14 @@ import {
 import type { ResolvedBackend } from "../../model/gateway/backend-resolution.ts";
 import { byAge, compareText, factsKey, type GatewayFacts, type MeshSettings } from "../../model/facts.ts";
 import { isUnsupported, type RouteBackends, type RouteModel } from "../../model/gateway/gateway-model.ts";
+import type { ServiceSession } from "../../model/service/service-session.ts";
 import { intersectHostnames } from "../../model/hostname.ts";
 import { unknownService } from "../cluster.ts";
 import { durationOfMs, filterMetadata } from "../envoy-any.ts";
 import { nobody, routeConfiguration } from "./route-configuration.ts";
 import { corsPolicy, headerChanges, mirrorPolicies, redirectAction, rewriteAction } from "./route-filter.ts";
 import { byPrecedence, routeMatch } from "./route-match.ts";
+import { perRouteSession } from "./stateful-session.ts";
 import { defaultRetries, retryPolicy } from "./virtual-service-action.ts";
 
 type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
@@ -183,6 +185,10 @@ function routeOf(source: string, port: number, entry: RouteEntry, mesh: MeshSett
     redirect?.type === "RequestRedirect"
       ? { action: { case: "redirect", value: redirectAction(redirect.requestRedirect, port) } }
       : forwardAction(entry, backends, leads.mirrors[ruleIndex] ?? [], authority, mesh);
+  const perFilter = {
+    ...(cors?.type === "CORS" ? { [corsFilterName]: corsPolicy(cors.cors) } : {}),
+    ...(action.action?.case === "route" ? perRouteSession(sessionOf(rule, backends)) : {}),
+  };
   return {
     name: rule.name ?? `${route.namespace}.${route.name}.${ruleIndex}`,
     match: routeMatch(match),
@@ -190,8 +196,16 @@ function routeOf(source: string, port: number, entry: RouteEntry, mesh: MeshSett
     decorator: { operation: operationOf(source, port, match, backends) },
     metadata: filterMetadata({ istio: istioMetadata(source, route) }),
     ...headers,
-    ...(cors?.type === "CORS" ? { typedPerFilterConfig: { [corsFilterName]: corsPolicy(cors.cors) } } : {}),
+    ...(Object.keys(perFilter).length === 0 ? {} : { typedPerFilterConfig: perFilter }),
   };
+}
+
+/** A rule has the sessions of one service: of its first backend with sessions. */
+function sessionOf(rule: HttpRouteRule, backends: readonly ResolvedBackend[]): ServiceSession | undefined {
+  return backends
+    .filter((_, index) => (rule.backendRefs[index]?.weight ?? 0) > 0)
+    .map((backend) => ("fault" in backend ? undefined : backend.session))
+    .find((session) => session !== undefined);
 }
 
 function istioMetadata(source: string, route: RouteModel["route"]): JsonObject {

@@ -3,6 +3,7 @@ import type { ConsistentHash, Destination, HttpMatch, VirtualServiceHttpRoute } 
 import type { RouteSchema, WeightedCluster_ClusterWeightSchema } from "../../../wire/envoy/index.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
+import type { ServiceSession } from "../../model/service/service-session.ts";
 import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import { unknownService } from "../cluster.ts";
 import { durationOfMs, filterMetadata } from "../envoy-any.ts";
@@ -18,6 +19,7 @@ import {
   retryPolicy,
   type RouteActionInit,
 } from "./virtual-service-action.ts";
+import { perRouteSession } from "./stateful-session.ts";
 import { concernsClient, httpRouteMatch, isCatchAll, type MatchClient } from "./virtual-service-match.ts";
 
 export type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
@@ -31,6 +33,8 @@ export interface VirtualServiceRouteOptions {
   readonly mesh: MeshSettings;
   readonly serviceOf: (host: string) => Pick<ServiceModel, "ports" | "aliasOf"> | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
+  /** The sessions of a destination's service. Absent: nobody keeps sessions. */
+  readonly sessionOf?: ((host: string) => ServiceSession | undefined) | undefined;
 }
 
 /** The routes of a VirtualService for one client and port, in order. Routes after a catch-all are dropped. */
@@ -74,6 +78,7 @@ function httpRoute(
   const perFilter = {
     ...(http.fault === undefined ? {} : { "envoy.filters.http.fault": faultOf(http.fault) }),
     ...(http.corsPolicy === undefined ? {} : { "envoy.filters.http.cors": corsOf(http.corsPolicy) }),
+    ...(action.action?.case === "route" ? perRouteSession(sessionOfRoute(http, options)) : {}),
   };
   return {
     name,
@@ -89,6 +94,22 @@ function httpRoute(
     ...(match?.statPrefix === undefined ? {} : { statPrefix: match.statPrefix }),
     ...(Object.keys(perFilter).length === 0 ? {} : { typedPerFilterConfig: perFilter }),
   };
+}
+
+/** A route has the sessions of one service: of its first destination with sessions. */
+function sessionOfRoute(
+  http: VirtualServiceHttpRoute,
+  { sessionOf }: VirtualServiceRouteOptions,
+): ServiceSession | undefined {
+  if (sessionOf === undefined) return undefined;
+  return usedDestinations(http)
+    .map(({ destination }) => sessionOf(destination.host))
+    .find((session) => session !== undefined);
+}
+
+/** The destinations that get requests. A single one needs no weight. */
+function usedDestinations({ route }: VirtualServiceHttpRoute): VirtualServiceHttpRoute["route"] {
+  return route.length === 1 ? route : route.filter((entry) => entry.weight > 0);
 }
 
 function actionOf(
@@ -156,7 +177,7 @@ function forward(
     destinationCluster(destination, port, serviceOf(destination.host));
   const hashOf = (destination: Destination): ConsistentHash | undefined =>
     options.hashOf(destination, destinationPort(destination, port, serviceOf(destination.host)));
-  const used = http.route.length === 1 ? http.route : http.route.filter((entry) => entry.weight > 0);
+  const used = usedDestinations(http);
   if (used.length === 0) return { action: { case: "directResponse", value: { status: internalServerError } } };
   const [only] = used;
   const single = http.route.length === 1 && only !== undefined ? headerChanges(only.headers) : undefined;

@@ -177,7 +177,7 @@ local keyMethods = {}
 function keyMethods:get() return of(self).der end
 local newKey = class(keyMethods)
 
-local handleMethods = missing("handle", "connectionStreamInfo setUpstreamOverrideHost")
+local handleMethods = missing("handle", "connectionStreamInfo")
 local newHandle = class(handleMethods)
 local function kept(name, make)
   return function(self)
@@ -240,6 +240,11 @@ for level, name in ipairs({ "logTrace", "logDebug", "logInfo", "logWarn", "logEr
 end
 function handleMethods:log(level, message) ask("log", of(self).id, (tonumber(level) or 2) + 1, text(message, 2, "log")) end
 function handleMethods:clearRouteCache() ask("clearRoute", of(self).id) end
+function handleMethods:setUpstreamOverrideHost(host, strict)
+  local it = of(self)
+  if strict ~= nil and type(strict) ~= "boolean" then fail("bad argument #2 to 'setUpstreamOverrideHost' (boolean expected)") end
+  ask("prefer", it.id, text(host, 1, "setUpstreamOverrideHost"), strict == true)
+end
 function handleMethods:filterContext() return ask("map", of(self).id, "filterContext") end
 function handleMethods:importPublicKey(der, length)
   of(self)

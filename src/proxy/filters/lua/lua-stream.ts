@@ -5,10 +5,14 @@ import type { CallCluster, ClusterAnswer } from "../../terms/call-cluster.ts";
 import type { LocalReply } from "../http-filter.ts";
 import { utf8HeadText } from "../../terms/header-text.ts";
 import { responseFlags } from "../../terms/response-flags.ts";
+import { parseAuthority } from "../../../wire/hbone/index.ts";
 import { fieldName } from "../../../wire/http2/index.ts";
 import { statusOf, type ScriptFields, type ScriptMessage } from "./lua-message.ts";
 import type { LuaWait } from "./lua-interpreter.ts";
 import { fieldsOfTable, jsonOfLua, luaOfJson, textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
+
+/** The status of a request that a script ties to an endpoint which cannot be used. */
+const statusWithoutEndpoint = 503;
 
 export interface LuaServices {
   readonly clock: Clock;
@@ -75,6 +79,9 @@ export class LuaStream {
       case "clearRoute":
         this.#message.request.clearRoute();
         return [];
+      case "prefer":
+        this.#prefer(textOf(first), given[1] === true);
+        return [];
       case "verify":
         return verifySignature(given);
       case "base64":
@@ -103,6 +110,15 @@ export class LuaStream {
         this.#respond(given);
         return [];
     }
+  }
+
+  #prefer(endpoint: string, strict: boolean): void {
+    if (this.#message.kind !== "request") throw new Error("setUpstreamOverrideHost is only for requests");
+    if (parseAuthority(endpoint)?.isAddress !== true) throw new Error("host is not a valid IP address");
+    this.#message.request.prefer({
+      name: endpoint,
+      statusWithoutIt: strict ? statusWithoutEndpoint : undefined,
+    });
   }
 
   async #isWhole(): Promise<boolean> {

@@ -7,7 +7,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Matcher } from "../../../../xds/type/matcher/v3/matcher_pb.js";
 import type { Any, Duration } from "@bufbuild/protobuf/wkt";
 import type { ClusterLoadAssignment } from "../../endpoint/v3/endpoint_pb.js";
-import type { HealthCheck } from "../../core/v3/health_check_pb.js";
+import type { HealthCheck, HealthStatusSet } from "../../core/v3/health_check_pb.js";
 import type { CircuitBreakers } from "./circuit_breaker_pb.js";
 import type { Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions, UpstreamHttpProtocolOptions } from "../../core/v3/protocol_pb.js";
 import type { Address, BindConfig, TcpKeepalive } from "../../core/v3/address_pb.js";
@@ -678,6 +678,11 @@ export declare type Cluster_CommonLbConfig = Message<"envoy.config.cluster.v3.Cl
    * @generated from field: envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig consistent_hashing_lb_config = 7;
    */
   consistentHashingLbConfig?: Cluster_CommonLbConfig_ConsistentHashingLbConfig | undefined;
+
+  /**
+   * @generated from field: envoy.config.core.v3.HealthStatusSet override_host_status = 8;
+   */
+  overrideHostStatus?: HealthStatusSet | undefined;
 };
 
 /**

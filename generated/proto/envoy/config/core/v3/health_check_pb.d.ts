@@ -13,6 +13,22 @@ import type { TypedExtensionConfig } from "./extension_pb.js";
 export declare const file_envoy_config_core_v3_health_check: GenFile;
 
 /**
+ * @generated from message envoy.config.core.v3.HealthStatusSet
+ */
+export declare type HealthStatusSet = Message<"envoy.config.core.v3.HealthStatusSet"> & {
+  /**
+   * @generated from field: repeated envoy.config.core.v3.HealthStatus statuses = 1;
+   */
+  statuses: HealthStatus[];
+};
+
+/**
+ * Describes the message envoy.config.core.v3.HealthStatusSet.
+ * Use `create(HealthStatusSetSchema)` to create a new message.
+ */
+export declare const HealthStatusSetSchema: GenMessage<HealthStatusSet>;
+
+/**
  * @generated from message envoy.config.core.v3.HealthCheck
  */
 export declare type HealthCheck = Message<"envoy.config.core.v3.HealthCheck"> & {

@@ -1,0 +1,54 @@
+import type { Labels, MeshSettings, SessionRules } from "../facts.ts";
+
+/** Where the clients of a service keep the endpoint of their session. */
+export type ServiceSession =
+  | { readonly kind: "cookie"; readonly name: string; readonly path: string }
+  | { readonly kind: "header"; readonly name: string };
+
+/** Upstream's defaults. */
+export const defaultSessionRules: SessionRules = {
+  enabled: false,
+  cookieLabel: "istio.io/persistent-session",
+  headerLabel: "istio.io/persistent-session-header",
+  drainingLabel: "istio.io/draining",
+};
+
+export function sessionRulesOf({ sessions }: Pick<MeshSettings, "sessions">): SessionRules {
+  return sessions ?? defaultSessionRules;
+}
+
+/** Undefined if the service's labels ask for no sessions, or sessions are off. */
+export function serviceSession(
+  { labels }: { readonly labels: Labels },
+  mesh: Pick<MeshSettings, "sessions">,
+): ServiceSession | undefined {
+  const { enabled, cookieLabel, headerLabel } = sessionRulesOf(mesh);
+  if (!enabled) return undefined;
+  const cookie = valueOf(labels, cookieLabel);
+  if (cookie !== "") {
+    const colon = cookie.indexOf(":");
+    return colon < 0
+      ? { kind: "cookie", name: cookie, path: "/" }
+      : { kind: "cookie", name: cookie.slice(0, colon), path: cookie.slice(colon + 1) };
+  }
+  const header = valueOf(labels, headerLabel);
+  return header === "" ? undefined : { kind: "header", name: header };
+}
+
+/**
+ * Whether clients of the service learn of endpoints that drain. Proxies send them only the requests that name them. As
+ * upstream, this depends on the labels only.
+ */
+export function keepsDraining({ labels }: { readonly labels: Labels }, mesh: Pick<MeshSettings, "sessions">): boolean {
+  const { cookieLabel, headerLabel } = sessionRulesOf(mesh);
+  return valueOf(labels, cookieLabel) !== "" || valueOf(labels, headerLabel) !== "";
+}
+
+/** Whether a label of the workload says that it drains. */
+export function isMarkedDraining(labels: Labels, mesh: Pick<MeshSettings, "sessions">): boolean {
+  return valueOf(labels, sessionRulesOf(mesh).drainingLabel) !== "";
+}
+
+function valueOf(labels: Labels, label: string): string {
+  return label === "" ? "" : (labels[label] ?? "");
+}

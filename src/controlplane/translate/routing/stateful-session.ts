@@ -1,0 +1,49 @@
+import type { Any } from "@bufbuild/protobuf/wkt";
+import {
+  CookieBasedSessionStateSchema,
+  HeaderBasedSessionStateSchema,
+  StatefulSessionPerRouteSchema,
+  StatefulSessionSchema,
+} from "../../../wire/envoy/index.ts";
+import type { Labels, MeshSettings } from "../../model/facts.ts";
+import { serviceSession, type ServiceSession } from "../../model/service/service-session.ts";
+import { packed } from "../envoy-any.ts";
+import { filterInit, type FilterInit } from "../filter-init.ts";
+
+export const sessionFilterName = "envoy.filters.http.stateful_session";
+
+/** The filter without sessions, which virtual hosts and routes of services with sessions configure. */
+export function emptySessionFilter(): FilterInit {
+  return filterInit(sessionFilterName, StatefulSessionSchema, {});
+}
+
+/** The part of `typedPerFilterConfig` with the sessions. Empty without sessions. */
+export function perRouteSession(session: ServiceSession | undefined): Readonly<Record<string, Any>> {
+  if (session === undefined) return {};
+  return {
+    [sessionFilterName]: packed(StatefulSessionPerRouteSchema, {
+      override: { case: "statefulSession", value: { sessionState: sessionState(session) } },
+    }),
+  };
+}
+
+/** The fields of a virtual host with the sessions of its service. */
+export function hostSession(
+  service: { readonly labels: Labels } | undefined,
+  mesh: MeshSettings,
+): { readonly typedPerFilterConfig?: Record<string, Any> } {
+  const session = service === undefined ? undefined : serviceSession(service, mesh);
+  return session === undefined ? {} : { typedPerFilterConfig: { ...perRouteSession(session) } };
+}
+
+function sessionState(session: ServiceSession) {
+  return session.kind === "cookie"
+    ? {
+        name: "envoy.http.stateful_session.cookie",
+        typedConfig: packed(CookieBasedSessionStateSchema, { cookie: { name: session.name, path: session.path } }),
+      }
+    : {
+        name: "envoy.http.stateful_session.header",
+        typedConfig: packed(HeaderBasedSessionStateSchema, { name: session.name }),
+      };
+}
