@@ -8,7 +8,8 @@ import { describeError } from "../src/base/index.ts";
 import { ancestorsOf, CaseRecord, patternFor } from "./istio-suite/case-record.ts";
 import { attemptSuite, builds } from "./istio-suite/suite-attempt.ts";
 import { chosenSuites, excludedTests, folderOf, suites, type Suite } from "./istio-suite/suites.ts";
-import { suiteTable, totalsOf, type SuiteOutcome } from "./istio-suite/suite-table.ts";
+import { parseMesh, resultsFolder, type MeshUnderTest } from "./istio-suite/mesh-under-test.ts";
+import { comparisonTable, suiteTable, totalsOf, type SuiteOutcome } from "./istio-suite/suite-table.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
 const minuteMs = 60_000;
@@ -23,7 +24,8 @@ const help = `npm run interop -- istio-suite [options]
   --resume           leaves out what has a verdict in the record
   --minutes N        ends the run after so many minutes; --resume goes on
   --case-minutes N   how long one case may take (5)
-  --report           counts what the record has, and runs nothing
+  --mesh MESH        serin, or upstream for upstream's control plane and ztunnel, which have a record of their own
+  --report           counts what the records have, side by side if both meshes ran, and runs nothing
   --json             the last line is one JSON object
 suites: ${suites.map(({ name }) => name).join(" ")}
 `;
@@ -37,6 +39,7 @@ const { values: flags } = scriptArguments(
     resume: { type: "boolean", default: false },
     minutes: { type: "string", default: "100000" },
     "case-minutes": { type: "string", default: "5" },
+    mesh: { type: "string", default: "serin" },
     report: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
@@ -64,7 +67,7 @@ function isChosenFunction(name: string): boolean {
   );
 }
 
-async function runSuite(suite: Suite, record: CaseRecord, until: number): Promise<void> {
+async function runSuite(suite: Suite, mesh: MeshUnderTest, record: CaseRecord, until: number): Promise<void> {
   const excluded = excludedTests(suite);
   const functions = testsOf(suite).filter((name) => isChosenFunction(name) && !excluded.includes(name));
   const again = flags.failed
@@ -84,6 +87,7 @@ async function runSuite(suite: Suite, record: CaseRecord, until: number): Promis
     note(`${suite.name}: ${String(left.length)} test functions are left, load ${String(loadavg()[0]?.toFixed(1))}`);
     const { end, verdicts, outside } = await attemptSuite({
       suite,
+      mesh,
       record,
       run,
       skip: patternFor([...excluded, ...record.ended().filter((test) => test !== setUpName)]),
@@ -113,12 +117,28 @@ function forgetChosen(record: CaseRecord, again: readonly string[]): void {
   else record.forget((test) => test === setUpName || isChosenFunction(test.split("/")[0] ?? ""));
 }
 
+function recordFile(suite: Suite, mesh: MeshUnderTest): string {
+  return join(builds, resultsFolder(mesh), `${suite.name}.jsonl`);
+}
+
+/** The cases that both meshes have run, side by side. */
+function besideUpstream(outcomes: readonly SuiteOutcome[], mesh: MeshUnderTest): string {
+  const other = mesh === "serin" ? "upstream" : "serin";
+  const others = suites.map((suite) => {
+    const record = new CaseRecord(recordFile(suite, other));
+    record.load();
+    return { suite: suite.name, record };
+  });
+  return mesh === "serin" ? comparisonTable(outcomes, others) : comparisonTable(others, outcomes);
+}
+
 async function main(): Promise<number> {
+  const mesh = parseMesh(flags.mesh);
   const chosen = chosenSuites(flags.only);
   const until = performance.now() + Number(flags.minutes) * minuteMs;
   const outcomes: SuiteOutcome[] = [];
   for (const suite of chosen) {
-    const file = join(builds, "results", `${suite.name}.jsonl`);
+    const file = recordFile(suite, mesh);
     const record = new CaseRecord(file);
     record.load();
     // Verdicts from before the exclusion.
@@ -129,11 +149,11 @@ async function main(): Promise<number> {
       if (fetched.status !== 0) throw new Error(`${suite.name} could not be built`);
       if (!flags.resume && flags.run === undefined && !flags.failed)
         rmSync(file.replace(/jsonl$/, "log"), { force: true });
-      await runSuite(suite, record, until);
+      await runSuite(suite, mesh, record, until);
     }
     outcomes.push({ suite: suite.name, record });
   }
-  process.stdout.write(suiteTable(outcomes));
+  process.stdout.write(suiteTable(outcomes) + besideUpstream(outcomes, mesh));
   const totals = totalsOf(outcomes, flags.only === "");
   process.stdout.write(flags.json ? `${JSON.stringify(totals)}\n` : "");
   return totals.failed === 0 ? 0 : 1;

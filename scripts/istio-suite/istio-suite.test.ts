@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { CaseRecord, patternFor } from "./case-record.ts";
 import { chosenSuites, exclusions, folderOf, suites } from "./suites.ts";
-import { reasonOf, suiteTable, totalsOf } from "./suite-table.ts";
+import { parseMesh } from "./mesh-under-test.ts";
+import { comparisonTable, reasonOf, suiteTable, totalsOf } from "./suite-table.ts";
 import { TestOutput, type Verdict } from "./test-output.ts";
 
 const at = "2026-01-01T00:00:00.000Z";
@@ -143,4 +144,22 @@ test("the table has a line for each suite, and each failed case with its reason"
   const { cases, excluded } = totalsOf(outcomes, true);
   assert.ok(excluded > 0);
   assert.equal(cases, 2 + excluded);
+});
+
+test("the cases of both meshes stand side by side, with those whose verdicts differ", (t) => {
+  const serin = recordOf(t, { "TestA/x": "passed", "TestA/y": "failed", "TestA/z": "failed", TestB: "passed" });
+  const upstream = recordOf(t, { "TestA/x": "passed", "TestA/y": "failed", "TestA/z": "passed", TestC: "failed" });
+  const table = comparisonTable([{ suite: "pilot.main", record: serin }], [{ suite: "pilot.main", record: upstream }]);
+  assert.match(table, /^pilot\.main\s+3\s+2\s+1\s+1$/m);
+  assert.match(table, /pilot\.main TestA\/z\n {4}Serin failed, upstream passed: error: no route/);
+  assert.doesNotMatch(table, /TestA\/[xy]\n/);
+});
+
+test("there is no comparison before both meshes ran", (t) => {
+  const record = recordOf(t, { TestA: "passed" });
+  assert.equal(comparisonTable([{ suite: "pilot.main", record }], []), "");
+});
+
+test("an unknown mesh is refused with the known ones", () => {
+  assert.throws(() => parseMesh("linkerd"), /--mesh linkerd: expected serin or upstream/);
 });

@@ -1,11 +1,12 @@
 // Runs a suite's tests once in a new lab, until they end, one of them hangs, or the time is over.
 import type { ChildProcess } from "node:child_process";
-import { appendFileSync, copyFileSync, mkdirSync, symlinkSync } from "node:fs";
+import { appendFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { wordsThatEndWithThis } from "../ends-with-this.ts";
 import { kubectlDirectory, kubectls } from "../../test/support/kubectls.ts";
-import { LabCluster, root, serin } from "../../test/support/lab-cluster.ts";
+import { LabCluster, root } from "../../test/support/lab-cluster.ts";
 import type { CaseRecord } from "./case-record.ts";
+import { meshFlags, placeMesh, resultsFolder, type MeshUnderTest } from "./mesh-under-test.ts";
 import { formerCharts, serveFormerCharts, sourceWithCharts, upgradesCharts, usesCharts } from "./suite-charts.ts";
 import { folderOf, type Suite } from "./suites.ts";
 import { TestOutput, type TestEvent } from "./test-output.ts";
@@ -19,6 +20,7 @@ const tickMs = 1000;
 
 export interface AttemptOptions {
   readonly suite: Suite;
+  readonly mesh: MeshUnderTest;
   readonly record: CaseRecord;
   /** The patterns of -test.run and -test.skip. */
   readonly run: string;
@@ -54,16 +56,14 @@ export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
   try {
     const created = await lab.create();
     if (created.code !== 0) throw new Error(`the lab did not start\n${created.output}`);
-    copyFileSync(join(root, "test/interop/istio-suite/images.yaml"), join(lab.stateDirectory, "images.yaml"));
-    // The tests install with the `istioctl` that they find: Serin's.
     mkdirSync(join(lab.directory, "bin"));
-    symlinkSync(serin, join(lab.directory, "bin/istioctl"));
+    placeMesh(options.mesh, lab);
     // `scripts/fetch-helm.sh 3` builds it.
     symlinkSync(join(root, ".cache/helm/helm-3"), join(lab.directory, "bin/helm"));
     const source = usesCharts(options.suite) ? await sourceWithCharts(upstream, lab) : upstream;
     if (upgradesCharts(options.suite)) charts = await serveFormerCharts(lab);
     options.note("the lab is ready");
-    return await new Watched(options, join(builds, "results", `${options.suite.name}.log`)).follow(
+    return await new Watched(options, join(builds, resultsFolder(options.mesh), `${options.suite.name}.log`)).follow(
       lab.spawnInShell(["bash", "-c", commandOf(options, lab.directory, source)]),
     );
   } finally {
@@ -72,7 +72,7 @@ export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
   }
 }
 
-function commandOf({ suite, run, skip }: AttemptOptions, directory: string, source: string): string {
+function commandOf({ suite, mesh, run, skip }: AttemptOptions, directory: string, source: string): string {
   const words = [
     "-test.v=test2json",
     "-test.timeout=0",
@@ -82,8 +82,7 @@ function commandOf({ suite, run, skip }: AttemptOptions, directory: string, sour
     "--istio.test.tag=istio-testing",
     "--istio.test.pullpolicy=IfNotPresent",
     "--istio.test.skipVM",
-    // The framework deploys workloads of a template only if the ConfigMap names it. Serin's own templates are code.
-    "--istio.test.kube.helm.values=sidecarInjectorWebhook.templates.grpc-agent=built-in",
+    ...meshFlags(mesh),
     "--istio.test.kube.deployEastWestGW=false",
     `--istio.test.work_dir=${directory}`,
     ...(upgradesCharts(suite) ? [`--istio.test.helmRepo=${formerCharts}`] : []),

@@ -36,6 +36,46 @@ export function suiteTable(outcomes: readonly SuiteOutcome[]): string {
   return [row(["suite", "cases", "passed", "failed", "skipped"]), ...rows, "\n", ...failures].join("");
 }
 
+/**
+ * The counts of the cases that ran with Serin's mesh and with upstream's in the same lab, and the cases whose verdicts
+ * differ. Empty if no case ran with both. A case that fails with both shows a difference of the lab.
+ */
+export function comparisonTable(serin: readonly SuiteOutcome[], upstream: readonly SuiteOutcome[]): string {
+  const rows: string[] = [];
+  const differences: string[] = [];
+  for (const { suite, record } of serin) {
+    const others = new Map(
+      upstream
+        .find((outcome) => outcome.suite === suite)
+        ?.record.cases()
+        .map((result) => [result.test, result]),
+    );
+    const pairs = record.cases().flatMap((own) => {
+      const other = others.get(own.test);
+      return other === undefined ? [] : [{ own, other }];
+    });
+    if (pairs.length === 0) continue;
+    const failed = (side: "own" | "other"): number => pairs.filter((pair) => pair[side].verdict === "failed").length;
+    const both = pairs.filter(({ own, other }) => own.verdict === "failed" && other.verdict === "failed").length;
+    rows.push(comparisonRow([suite, ...[pairs.length, failed("own"), failed("other"), both].map(String)]));
+    for (const { own, other } of pairs)
+      if (own.verdict !== other.verdict)
+        differences.push(
+          `${suite} ${own.test}\n    Serin ${own.verdict}, upstream ${other.verdict}: ${reasonOf(own.verdict === "failed" ? own : other)}\n`,
+        );
+  }
+  if (rows.length === 0) return "";
+  const header = comparisonRow(["cases of both meshes", "cases", "failed: Serin", "upstream", "both"]);
+  return ["\n", header, ...rows, "\n", ...differences].join("");
+}
+
+function comparisonRow(cells: readonly string[]): string {
+  return `${(cells[0] ?? "").padEnd(36)}${cells
+    .slice(1)
+    .map((cell) => cell.padStart(15))
+    .join("")}\n`;
+}
+
 /** The first output line of a test that explains the failure. */
 export function reasonOf({ why = "" }: CaseResult): string {
   const lines = why.split("\n").map((line) => line.trim());

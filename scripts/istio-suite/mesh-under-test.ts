@@ -1,0 +1,51 @@
+// The mesh that the suites judge: Serin's, or upstream's control plane and ztunnel in the same lab. A case that fails with
+// both shows a difference of the lab, and not of the mesh.
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { userError } from "../../src/base/index.ts";
+import { root, serin, type LabCluster } from "../../test/support/lab-cluster.ts";
+
+export const meshes = ["serin", "upstream"] as const;
+export type MeshUnderTest = (typeof meshes)[number];
+
+const images = join(root, "test/interop/istio-suite");
+const peers = join(root, ".cache/interop");
+/** Upstream's programs in .cache/interop, with the scripts that build them. */
+const upstreamPrograms = [
+  ["pilot-discovery", "scripts/fetch-istiod.sh"],
+  ["istioctl", "scripts/fetch-istiod.sh"],
+  ["ztunnel", "ZTUNNEL_SOURCE=<checkout> scripts/fetch-ztunnel.sh"],
+] as const;
+
+export function parseMesh(text: string): MeshUnderTest {
+  const mesh = meshes.find((name) => name === text);
+  if (mesh === undefined)
+    throw userError("argument-invalid", `--mesh ${text}: expected ${meshes.join(" or ")}`, {
+      hint: "npm run interop -- istio-suite --mesh upstream",
+    });
+  for (const [program, script] of mesh === "upstream" ? upstreamPrograms : [])
+    if (!existsSync(join(peers, program)))
+      throw userError("file-unreadable", `--mesh upstream needs .cache/interop/${program}`, {
+        hint: `build it: ${script}`,
+      });
+  return mesh;
+}
+
+/** The folder of the verdicts, below the folder of the built suites. */
+export function resultsFolder(mesh: MeshUnderTest): string {
+  return mesh === "serin" ? "results" : `results-${mesh}`;
+}
+
+/** Puts the images of the tests and of the mesh into the lab, and the mesh's `istioctl` into the tests' PATH. */
+export function placeMesh(mesh: MeshUnderTest, lab: LabCluster): void {
+  const files = ["images.yaml", ...(mesh === "upstream" ? ["upstream-images.yaml"] : [])];
+  const catalogue = files.map((file) => readFileSync(join(images, file), "utf8")).join("");
+  writeFileSync(join(lab.stateDirectory, "images.yaml"), catalogue);
+  symlinkSync(mesh === "serin" ? serin : join(peers, "istioctl"), join(lab.directory, "bin/istioctl"));
+}
+
+/** The flags of upstream's framework that depend on the mesh. */
+export function meshFlags(mesh: MeshUnderTest): readonly string[] {
+  // The framework deploys workloads of a template only if the ConfigMap names it. Serin's own templates are code.
+  return mesh === "serin" ? ["--istio.test.kube.helm.values=sidecarInjectorWebhook.templates.grpc-agent=built-in"] : [];
+}
