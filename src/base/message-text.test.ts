@@ -39,11 +39,30 @@ test("control characters of a name are written out, so that no terminal obeys th
   assert.equal(withoutControls("web\u001B]0;x\u0007\u009B2J\r\nü"), "web\\x1b]0;x\\x07\\x9b2J\\x0d\\x0aü");
 });
 
+test("a change of the writing direction is written out, so that no text looks like another one", () => {
+  assert.equal(withoutControls("a\u202Eb\u2066c\u200Fd"), "a\\u202eb\\u2066c\u200Fd");
+  assert.equal(terminalText("a\u202Eb"), "a\\u202eb");
+});
+
 test("a terminal gets the colours, line ends and cursor movements of Serin's own output, and no other control characters", () => {
-  const own = "\u001B[31mred\u001B[0m\t\u001B[2A\r\u001B[K\u001B[?25l\n";
-  assert.equal(terminalText(own), own);
+  for (const own of [
+    "\u001B[31mred\u001B[0m\t\u001B[1mbold\u001B[0m \u001B[2mdim\u001B[0m\r\n",
+    "\u001B[2A\r\u001B[Jtext\n",
+    "\r\u001B[K  waits",
+    "\r\u001B[K",
+    "\u001B[?25l",
+    "\u001B[?25h",
+  ])
+    assert.equal(terminalText(own), own);
   assert.equal(
     terminalText("\u001B]52;c;aGk=\u0007 \u001B[6n \u001Bc \u009D0;x\u009C"),
     "\\x1b]52;c;aGk=\\x07 \\x1b[6n \\x1bc \\x9d0;x\\x9c",
+  );
+});
+
+test("a text within an output moves no cursor, hides no text and returns to no line's beginning", () => {
+  assert.equal(
+    terminalText("\u001B[2A\r\u001B[Jhost \u001B[9A\u001B[Kgood\rbetter\u001B[8mhidden\u001B[?25l\u001B[2J\n"),
+    "\u001B[2A\r\u001B[Jhost \\x1b[9A\\x1b[Kgood\\x0dbetter\\x1b[8mhidden\\x1b[?25l\\x1b[2J\n",
   );
 });

@@ -52,28 +52,35 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   return best?.candidate;
 }
 
+/** Changes of the writing direction, which let a text look like another one. */
+const directions = String.raw`\u202a-\u202e\u2066-\u2069`;
+const controls = new RegExp(String.raw`[\p{Cc}${directions}]`, "gu");
+
 /**
  * The text with its control characters written out, as `\x1b`. A terminal obeys control characters, so a name that
  * contains some could overwrite other lines, or write into the clipboard of the person who lists it.
  */
 export function withoutControls(text: string): string {
-  return text.replaceAll(/\p{Cc}/gu, writtenOut);
+  return text.replaceAll(controls, writtenOut);
 }
 
-/**
- * Matches a sequence that Serin's own command line sends (a colour, or a cursor movement of a progress line), or one
- * control character.
- */
-const controlSequences = new RegExp(
-  String.raw`${String.fromCharCode(0x1b)}\[(?:[\d;]*m|\d*[AJK]|\?25[lh])|(?![\n\r\t])\p{Cc}`,
-  "gu",
-);
+const escape = String.fromCharCode(0x1b);
+/** The colours that Serin's own command line sends, and one control character. */
+const ownColours = new RegExp(String.raw`${escape}\[(?:0|1|2|31|32|33)m|\r\n|(?![\n\t])[\p{Cc}${directions}]`, "gu");
+/** How Serin's own command line moves the cursor: only at the beginning of an output, to redraw lines of its own. */
+const ownMovement = new RegExp(String.raw`^(?:(?:${escape}\[\d+A)?\r${escape}\[[JK]|${escape}\[\?25[lh]$)`, "u");
 
-/** The text for a terminal. All control characters are written out except those that Serin's own command line sends. */
+/**
+ * One output of the command line for a terminal. All control characters are written out except those that Serin's own
+ * command line sends, where it sends them. Texts of objects could otherwise move the cursor and replace other lines.
+ */
 export function terminalText(text: string): string {
-  return text.replaceAll(controlSequences, (found) => (found.length > 1 ? found : writtenOut(found)));
+  const movement = ownMovement.exec(text)?.[0] ?? "";
+  const rest = text.slice(movement.length);
+  return movement + rest.replaceAll(ownColours, (found) => (found.length > 1 ? found : writtenOut(found)));
 }
 
 function writtenOut(control: string): string {
-  return `\\x${(control.codePointAt(0) ?? 0).toString(16).padStart(2, "0")}`;
+  const code = control.codePointAt(0) ?? 0;
+  return code > 0xff ? `\\u${code.toString(16)}` : `\\x${code.toString(16).padStart(2, "0")}`;
 }
