@@ -334,7 +334,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   cni: {
     // With the plugin that it writes and answers, the rules and routes of mode TPROXY, the zones, times and rules of a
     // Freeze, the names of objects, hosts and labels, the list of rollouts' kinds, why the agent ends, and the names of headers that a Canary matches.
-    modules: 196,
+    modules: 197,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -385,7 +385,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // seven for authors and their rights, which every round asks about, one for why it is held up, two for the times and rules of freezes, one for the names of objects, one lists their kinds, six for the thread that reviews strangers' objects, four bound conditions' CEL, one knows which injector takes a restarted pod; what
   // signs, plans an installation or evaluates is loaded with its first use.
   rollout: {
-    modules: 360,
+    modules: 362,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -84,6 +84,35 @@ test("a wrong rule is refused at its field with the wrong part", () => {
   }
 });
 
+test("a rule that never recurs after its start is refused with the parts that no day fits", () => {
+  assert.equal(
+    ofRule("FREQ=YEARLY;BYMONTH=1;BYYEARDAY=366"),
+    "spec.windows[0].rrule must recur: from its start on, no day fits BYMONTH=1, BYYEARDAY=366. Change one of the parts, or the start",
+  );
+  const startingAt = (start: string, rrule: string): number => faults({ start, rrule, durationSeconds: 60 }).length;
+  for (const [start, rrule] of [
+    ["2026-01-30T00:00:00", "FREQ=YEARLY;BYMONTH=2"],
+    ["2026-01-30T00:00:00", "FREQ=MONTHLY;BYMONTH=2"],
+    ["2026-01-31T00:00:00", "FREQ=MONTHLY;INTERVAL=12;BYMONTHDAY=31;BYMONTH=4"],
+    ["2026-06-01T00:00:00", "FREQ=MONTHLY;INTERVAL=6;BYMONTH=5"],
+    ["2027-01-01T00:00:00", "FREQ=YEARLY;INTERVAL=2;BYYEARDAY=366"],
+    ["2026-06-01T00:00:00", "FREQ=YEARLY;BYWEEKNO=20;BYMONTH=11"],
+    ["2026-06-01T00:00:00", "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=6"],
+    ["2026-06-01T00:00:00", "FREQ=YEARLY;INTERVAL=10000;BYMONTH=1"],
+    ["2026-06-01T00:00:00", "FREQ=MONTHLY;BYDAY=1MO,TU"],
+  ] as const)
+    assert.equal(startingAt(start, rrule), 1, `${start} ${rrule}`);
+  for (const [start, rrule] of [
+    ["2026-01-28T00:00:00", "FREQ=YEARLY;BYMONTH=2"],
+    ["2028-01-01T00:00:00", "FREQ=YEARLY;INTERVAL=2;BYYEARDAY=366"],
+    ["2026-06-01T00:00:00", "FREQ=YEARLY;BYMONTH=1;BYWEEKNO=53"],
+    ["2026-06-01T00:00:00", "FREQ=MONTHLY;BYDAY=MO;BYHOUR=8,9;BYSETPOS=6"],
+    ["2026-06-01T00:00:00", "FREQ=YEARLY;INTERVAL=10000;BYMONTH=7"],
+    ["2028-02-29T00:00:00", "FREQ=YEARLY"],
+  ] as const)
+    assert.equal(startingAt(start, rrule), 0, `${start} ${rrule}`);
+});
+
 test("a rule that can never recur is refused, because its evaluation would not end", () => {
   for (const rule of [
     "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
@@ -93,6 +122,7 @@ test("a rule that can never recur is refused, because its evaluation would not e
     "FREQ=DAILY;BYDAY=MO;BYSETPOS=5",
     "FREQ=MONTHLY;BYDAY=5MO;BYMONTHDAY=1",
     "FREQ=MONTHLY;BYDAY=5MO,1TU;BYMONTHDAY=28,8",
+    "FREQ=YEARLY;BYDAY=53FR,MO",
     "FREQ=MONTHLY;BYDAY=1MO;BYMONTHDAY=-1",
     "FREQ=YEARLY;BYMONTH=5;BYDAY=-1MO;BYMONTHDAY=20",
     "FREQ=MONTHLY;BYDAY=6MO",

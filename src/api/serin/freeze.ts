@@ -1,8 +1,9 @@
-import { isTimeZone } from "../../base/zoned-time/index.ts";
+import { isTimeZone, localOf } from "../../base/zoned-time/index.ts";
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
+import { neverRecurs } from "./recurrence-days.ts";
 import { readRecurrenceRule } from "./recurrence-rule.ts";
 import { rolloutGroup, rolloutVersion } from "./rollout-status.ts";
 import { instantFrom, isWindowTime } from "./window-time.ts";
@@ -131,7 +132,7 @@ function kindsOf(spec: Reader): FreezeSpec["kinds"] {
 function parseWindow(window: Reader, timeZone: string): FreezeWindow {
   const start = window.required("start", time(window, "start"));
   const end = time(window, "end");
-  const rrule = rule(window);
+  const rrule = rule(window, start, timeZone);
   const durationSeconds = window.integer("durationSeconds", 60, maxDurationSeconds);
   window.unknownFields();
   const [hasRule, hasEnd, hasDuration] = [window.has("rrule"), window.has("end"), window.has("durationSeconds")];
@@ -154,11 +155,18 @@ function parseWindow(window: Reader, timeZone: string): FreezeWindow {
   };
 }
 
-function rule(window: Reader): string | undefined {
+function rule(window: Reader, start: string | undefined, timeZone: string): string | undefined {
   const text = window.string("rrule");
   const read = text === undefined ? undefined : readRecurrenceRule(text);
-  if (read === undefined || !("problem" in read)) return text;
-  window.error(read.problem, "rrule");
+  if (read === undefined) return undefined;
+  const problem =
+    "problem" in read
+      ? read.problem
+      : start === undefined
+        ? undefined
+        : neverRecurs(read, localOf(timeZone, instantFrom(start, timeZone)));
+  if (problem === undefined) return text;
+  window.error(problem, "rrule");
   return undefined;
 }
 

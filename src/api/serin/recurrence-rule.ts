@@ -58,8 +58,6 @@ const frequenciesOfPart: Readonly<Record<string, readonly Frequency[]>> = {
   BYWEEKNO: ["YEARLY"],
 };
 
-const longestMonths: readonly number[] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-
 /** The rule, or the fault of the text. */
 export function readRecurrenceRule(text: string): RecurrenceRule | { readonly problem: string } {
   const body = text.replace(/^RRULE:/i, "").toUpperCase();
@@ -119,57 +117,34 @@ function numbersProblem(name: string, value: string, bounds: NumberPart): string
   return `must have ${isSingle ? "one number" : "numbers"} ${range} in ${name}, got ${name}=${value}`;
 }
 
-/** Refuses rules that never recur, or may never recur, because such a freeze would have no effect. */
+/** Refuses rules that may never recur, because such a freeze would have no effect. See also `neverRecurs`. */
 function neverProblem(parts: ReadonlyMap<string, string>): string | undefined {
   const choosing = ["BYDAY", "BYMONTHDAY", "BYMONTH"].find((name) => parts.has(name));
   if (parts.get("FREQ") === "DAILY" && Number(parts.get("INTERVAL") ?? 1) > 1 && choosing !== undefined)
     return `must not have both INTERVAL and ${choosing} with FREQ=DAILY: use FREQ=WEEKLY, MONTHLY or YEARLY with ${choosing}`;
-  const days = parts.get("BYMONTHDAY");
-  const months = parts.get("BYMONTH");
-  const isMonthly = parts.get("FREQ") === "MONTHLY" || months !== undefined;
-  const numbered = isMonthly ? numberedDaysProblem(parts.get("BYDAY") ?? "", days) : undefined;
-  if (numbered !== undefined) return numbered;
-  if (days === undefined || months === undefined) return undefined;
-  const longest = Math.max(...months.split(",").map((month) => longestMonths[Number(month) - 1] ?? 0));
-  if (days.split(",").some((day) => Math.abs(Number(day)) <= longest)) return undefined;
-  return `must recur: no month of BYMONTH=${months} has the day BYMONTHDAY=${days}`;
+  const isMonthly = parts.get("FREQ") === "MONTHLY" || parts.has("BYMONTH");
+  return isMonthly ? numberedDaysProblem(parts.get("BYDAY") ?? "") : undefined;
 }
 
-const longestMonth = 31;
-const weekDays = 7;
 /** A month has every weekday at most this often. */
 const weekdaysInMonth = 5;
 
-/** Whether numbered weekdays of a month, such as 5MO, cannot exist, or cannot have one of the numbers in BYMONTHDAY. */
-function numberedDaysProblem(weekdayList: string, days: string | undefined): string | undefined {
-  const numbers = weekdayList.split(",").map((day) => Number.parseInt(day, 10));
-  const far = numbers.find((number) => Math.abs(number) > weekdaysInMonth);
-  if (far !== undefined)
-    return `must have numbers from -${weekdaysInMonth} to ${weekdaysInMonth} in BYDAY, because they count in a month, got BYDAY=${weekdayList}`;
-  if (days === undefined || numbers.some((number) => Number.isNaN(number))) return undefined;
-  const wanted = days.split(",").map(Number);
-  const meets = numbers.some((number) => wanted.some((day) => mayMeet(number, day)));
-  return meets
-    ? undefined
-    : `must recur: no day of BYDAY=${weekdayList} can be a day of BYMONTHDAY=${days}. Use one of the two`;
+/** Whether numbered weekdays of a month, such as 6MO, cannot exist. */
+function numberedDaysProblem(weekdayList: string): string | undefined {
+  const isFar = weekdayList.split(",").some((day) => Math.abs(Number.parseInt(day, 10)) > weekdaysInMonth);
+  return isFar
+    ? `must have numbers from -${weekdaysInMonth} to ${weekdaysInMonth} in BYDAY, because they count in a month, got BYDAY=${weekdayList}`
+    : undefined;
 }
-
-/** Whether the nth weekday of some month may be this day. Both may count from the month's end. */
-function mayMeet(number: number, day: number): boolean {
-  const earliest = (Math.abs(number) - 1) * weekDays + 1;
-  const latest = Math.min(earliest + weekDays - 1, longestMonth);
-  if (Math.sign(number) === Math.sign(day)) return Math.abs(day) >= earliest && Math.abs(day) <= latest;
-  // A month has 28 to 31 days, so a day counted from one end has one of four numbers from the other.
-  const fromOther = longestMonth + 1 - Math.abs(day);
-  return fromOther >= earliest && fromOther - (longestMonth - shortestMonth) <= latest;
-}
-
-const shortestMonth = 28;
 
 function daysProblem(value: string, frequency: Frequency): string | undefined {
   const isNumbered = frequency === "MONTHLY" || frequency === "YEARLY";
   const days = isNumbered ? /^([+-]?([1-9]|[1-4]\d|5[0-3]))?(MO|TU|WE|TH|FR|SA|SU)$/ : /^(MO|TU|WE|TH|FR|SA|SU)$/;
-  const wrong = value.split(",").find((day) => !days.test(day));
+  const listed = value.split(",");
+  const wrong = listed.find((day) => !days.test(day));
+  const numbered = listed.filter((day) => /\d/.test(day));
+  if (wrong === undefined && numbered.length > 0 && numbered.length < listed.length)
+    return `must have a number for each day in BYDAY, or for none, got BYDAY=${value}. Use a window of its own for ${numbered.join(",")}`;
   if (wrong === undefined) return undefined;
   const such = isNumbered ? ", such as FR, 2FR (the second) or -1FR (the last)" : "";
   return `must have days of ${weekdays.join(", ")} in BYDAY with FREQ=${frequency}${such}, got "${wrong}"`;

@@ -10,7 +10,7 @@ import {
   rolloutOffers,
   type RolloutRights,
 } from "./rollout-actions.ts";
-import type { JournalEntry, RolloutStatus } from "./rollout-status.ts";
+import type { JournalEntry, PauseReason, RolloutStatus } from "./rollout-status.ts";
 
 const all: RolloutRights = { patch: true, replace: true };
 const status = (given: Partial<RolloutStatus> = {}): RolloutStatus => ({
@@ -128,6 +128,21 @@ test("a step that failed after its approval may be approved again", () => {
     { type: "Stuck", status: "True" as const, reason: "", message: "", lastTransitionTime: "2026-01-01T10:10:00Z" },
   ];
   assert.equal(refusalOf("Canary", canary({ phase: "Stuck", conditions }, { approvals }), "approve", all), undefined);
+});
+
+test("an approval of a step that something else than its failure holds up is refused with the reason", () => {
+  const plannedSteps = [{ id: "b", title: "20 %" }] as const;
+  const stuck = (pauseReason: PauseReason): string | undefined =>
+    refusalOf(
+      "Canary",
+      canary({ phase: "Stuck", message: "no requests; send it requests", pauseReason, plannedSteps }),
+      "approve",
+      all,
+    );
+  assert.equal(stuck("samples"), 'an approval does not help step "b", which is stuck: no requests; send it requests');
+  assert.match(stuck("conflict") ?? "", /does not help/);
+  assert.equal(stuck("check"), undefined);
+  assert.equal(stuck("step"), undefined);
 });
 
 test("orders of an earlier run, and approvals from before a failure, refuse no new order, whatever their times", () => {

@@ -186,7 +186,13 @@ export function approvalProblem({ status }: Rollout, id: string): string | undef
   const found = planned.find((one) => one.id === id);
   if (found === undefined)
     return planned.length >= maxPlannedSteps || step?.id === id ? undefined : `there is no step "${id}"; ${those}`;
-  if (found.untilApproved === true || (status?.phase === "Stuck" && step?.id === id)) return undefined;
+  if (found.untilApproved === true) return undefined;
+  if (status?.phase === "Stuck" && step?.id === id) {
+    const { pauseReason } = status;
+    // A status of an earlier release has no reason.
+    if (pauseReason === undefined || pauseReason === "check" || pauseReason === "step") return undefined;
+    return `an approval does not help step "${id}", which is stuck: ${status.message}`;
+  }
   return `step "${id}" does not wait for an approval; ${those}`;
 }
 

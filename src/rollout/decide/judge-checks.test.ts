@@ -311,3 +311,46 @@ test("a series without a number is no data: neither a condition that passes nor 
     assert.equal(look(planned("query", { query, ...condition }), [value(complete)]).verdict, "pass");
   }
 });
+
+test("a check that is edited while it is judged starts again, and then its new limit holds", () => {
+  const judging = (check: PlannedCheck, seen: CheckObservation, checks: readonly CheckStatus[]): CheckStatus => {
+    const step = { id: "s", title: "s", writes: [], settle: [], checks: [check] } as Step;
+    const status = { id: "s", title: "s", startedAt: "", checks };
+    const [judged] = judgeChecks(step, status, { writes: [], settle: [], checks: [seen] }, 1000);
+    assert.ok(judged);
+    return JSON.parse(JSON.stringify(judged)) as CheckStatus;
+  };
+  const strict = planned("request-success-rate", { maxErrorRate: 0.001, minSamples: 100 });
+  const lax = planned("request-success-rate", { maxErrorRate: 0.5, minSamples: 100 });
+  const first = judging(strict, counted(0, 0, 0), []);
+  const after = judging(lax, counted(20, 4, 0), [first]);
+  assert.match(after.evidence, /^counting begins/);
+  assert.equal(judging(lax, counted(420, 84, 0), [after]).verdict, "pass");
+  assert.equal(judging(strict, counted(420, 84, 0), [first]).verdict, "fail");
+  const { digest: _digest, ...state } = first.statistic as { digest: string };
+  const earlier = { ...first, statistic: state };
+  assert.doesNotMatch(judging(strict, counted(20, 0, 0), [earlier]).evidence, /begins/, "of an earlier release");
+});
+
+test("a check that is inserted before others does not mix up the counts of their backends", () => {
+  const of = (service: string): PlannedCheck => ({
+    spec: { ...checkDefaults, type: "request-success-rate", minSamples: 100 },
+    subject: { ...backends, canary: { service, namespace: "a" } },
+  });
+  const step = { id: "s", title: "s", writes: [], settle: [] };
+  const judged = (checks: readonly PlannedCheck[], seen: readonly CheckObservation[], before: readonly CheckStatus[]) =>
+    judgeChecks(
+      { ...step, checks },
+      { id: "s", title: "s", startedAt: "", checks: before },
+      { writes: [], settle: [], checks: seen },
+      1000,
+    );
+  const begun = judged([of("one"), of("two")], [counted(0, 0, 0), counted(900, 900, 0)], []);
+  const health = planned("restarts");
+  const again = judged(
+    [health, of("one"), of("two")],
+    [{ type: "unavailable", detail: "" }, counted(10, 0, 100), counted(910, 900, 100)],
+    begun,
+  );
+  for (const { evidence } of again.slice(1)) assert.match(evidence, /canary 0 of 10 failed/);
+});

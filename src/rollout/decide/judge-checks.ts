@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { CheckStatus, StepStatus } from "../../api/serin/index.ts";
 import { judgeDurationsSeen } from "./checks/durations.ts";
 import { countLook, type Judgement, type LookState } from "./checks/looks.ts";
@@ -22,12 +23,38 @@ export function judgeChecks(
   });
 }
 
-/** The last look of the same check. A change of the spec may have put another check at its position. */
+/**
+ * The last look of the same check. A change of the spec may have put another check at its position. A check that was
+ * edited meanwhile starts again: what it counted so far was counted elsewhere, or for other limits.
+ */
 function lastLook(check: PlannedCheck, index: number, { checks }: StepStatus): CheckStatus | undefined {
   const { type, name } = headOf(check);
-  const isIts = (status: CheckStatus | undefined): boolean =>
-    status !== undefined && status.type === type && status.name === name;
-  return isIts(checks[index]) ? checks[index] : checks.find(isIts);
+  const own = checks.filter((status) => status.type === type && status.name === name);
+  const digest = digestOf(check);
+  const same = own.find((status) => digestIn(status) === digest);
+  if (same !== undefined) return same;
+  const placed = checks[index];
+  const known = placed !== undefined && own.includes(placed) ? placed : own[0];
+  // A status that an earlier release wrote has no digest.
+  return known !== undefined && digestIn(known) === undefined ? known : undefined;
+}
+
+function digestIn({ statistic }: CheckStatus): string | undefined {
+  return (statistic as Partial<LookState> | undefined)?.digest;
+}
+
+/** A short text that differs for another spec, and for other backends or another gateway. */
+function digestOf({ spec, subject }: PlannedCheck): string {
+  const compared =
+    subject.type === "backends"
+      ? [subject.canary, subject.stable]
+      : subject.type === "gatewayRevisions"
+        ? [subject.gateway]
+        : [];
+  return createHash("sha256")
+    .update(JSON.stringify([spec, compared]))
+    .digest("base64url")
+    .slice(0, 12);
 }
 
 /** One look at one check. `settledMs` is the time since the step settled, `before` the result of the previous look. */
@@ -43,7 +70,8 @@ export function judgeCheck(
   // The interval is not over yet, so the previous result stands.
   if (before !== undefined && seen.look !== undefined && state?.look === seen.look) return before;
   const { matrix, ...judgement } = judge({ spec, subject }, seen, state?.inner);
-  const { verdict, evidence, state: statistic } = countLook(spec, state, judgement, settledMs, seen.look);
+  const { verdict, evidence, state: counted } = countLook(spec, state, judgement, settledMs, seen.look);
+  const statistic: LookState = { digest: digestOf({ spec, subject }), ...counted };
   return {
     ...headOf({ spec, subject }),
     verdict,

@@ -3,6 +3,7 @@ import { movedRoutes, type CanaryWorld } from "../plan/index.ts";
 import type { CanarySources } from "./canary-world/canary-sources.ts";
 import { deploymentInWorld } from "./canary-world/deployment-in-world.ts";
 import { missingGrants } from "./canary-world/missing-grants.ts";
+import { refuseSharedDeployment } from "./canary-world/other-canaries.ts";
 import { routeInWorld } from "./canary-world/route-in-world.ts";
 import { refuseOtherRoutes, requireLayer7, requireReaders, requireService } from "./canary-world/service-in-world.ts";
 import { subjectsOf } from "./canary-world/subjects.ts";
@@ -53,6 +54,7 @@ async function deploymentWorld(
 ): Promise<CanaryWorld> {
   const service = await requireService(sources, "spec.target.deployment.service", home, target.service, target.port);
   if (journal.length === 0) {
+    await refuseSharedDeployment(sources, canary, target.name);
     if (target.gateways.length === 0) await requireLayer7(sources, "spec.target.deployment", service);
     await refuseOtherRoutes(sources, "spec.target.deployment.service", canary, target.service);
   }

@@ -9,6 +9,8 @@ export interface Judgement {
 
 /** What every check stores in the status between looks. */
 export interface LookState {
+  /** The digest of the check as it was judged. */
+  readonly digest?: string;
   /** The number of the look, if looks are less frequent than the engine's rounds. */
   readonly look?: number;
   /** How many looks in a row passed. */

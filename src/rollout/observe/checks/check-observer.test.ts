@@ -54,6 +54,22 @@ test("within its interval a check is not repeated, and the look keeps its number
   assert.deepEqual(first.type === "values" ? [first.result, first.status] : first, [{ asked: 1 }, 200]);
 });
 
+test("a check whose server or query was edited asks at once, and the answer of the former one does not count", async () => {
+  const clock = standingClock();
+  const exchange: HttpExchange = async ({ url }) => await Promise.resolve({ status: 200, text: `{"from":"${url}"}` });
+  const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
+  const from = async (url: string): Promise<unknown> => {
+    const webhook = { url, method: "GET" as const, headers: {}, body: {}, timeoutSeconds: 2 };
+    const observation = await observer.observe(
+      { spec: spec("webhook", { intervalSeconds: 60, webhook }), subject: backends },
+      origin,
+    );
+    return observation.type === "values" ? observation.result : observation;
+  };
+  assert.deepEqual(await from("http://wrong/"), { from: "http://wrong/" });
+  assert.deepEqual(await from("http://right/"), { from: "http://right/" });
+});
+
 test("a check with a long interval keeps its look while others are repeated often", async () => {
   const clock = standingClock();
   let requestCount = 0;

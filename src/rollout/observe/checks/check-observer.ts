@@ -136,7 +136,9 @@ export class CheckObserver {
   }
 
   #watch({ spec, subject }: PlannedCheck, { rollout, step }: CheckOrigin, nowMs: number): Watched {
-    const key = `${rollout}|${step}|${spec.name ?? spec.type}|${JSON.stringify(subject)}`;
+    // The latest answer is no answer to another question.
+    const question = [subject, spec.type, spec.query, spec.webhook, spec.roots];
+    const key = `${rollout}|${step}|${spec.name ?? spec.type}|${JSON.stringify(question)}`;
     for (const [other, { askedMs }] of this.#watched)
       if (other !== key && nowMs - askedMs > forgottenAfterMs) this.#watched.delete(other);
     const known = this.#watched.get(key);

@@ -1,0 +1,43 @@
+import { canaryKind, undoFinalizer, type Canary } from "../../../api/serin/index.ts";
+import { targetError } from "../../plan/index.ts";
+import type { CanarySources } from "./canary-sources.ts";
+
+/**
+ * Throws if another Canary already holds the Deployment, or is older. The two would hold it by the same field, and
+ * each would take the other's roll of the Deployment for a new version.
+ */
+export async function refuseSharedDeployment(
+  { client }: CanarySources,
+  canary: Canary,
+  deployment: string,
+): Promise<void> {
+  const { namespace = "default" } = canary.metadata;
+  const { items } = await client.list(canaryKind, { namespace });
+  const others = items.filter(
+    ({ metadata, spec }) => metadata.name !== canary.metadata.name && deploymentOf(spec) === deployment,
+  );
+  const first = others.find((other) => isHolding(other)) ?? others.find((other) => isOlder(other, canary));
+  if (first === undefined) return;
+  const name = first.metadata.name ?? "";
+  throw targetError(
+    "target-taken",
+    `spec.target.deployment.name: Canary ${namespace}/${name} already moves Deployment ${namespace}/${deployment}`,
+    `one Canary is enough: change that one and delete this one, or delete that one: kubectl delete canary ${name} -n ${namespace}`,
+  );
+}
+
+/** Undefined for another target, and for a spec that its parser refuses. */
+function deploymentOf(spec: Canary["spec"] | undefined): unknown {
+  const { target } = (spec ?? {}) as { readonly target?: { readonly deployment?: { readonly name?: unknown } } };
+  return target?.deployment?.name;
+}
+
+/** Whether it has written something that it must undo. */
+function isHolding({ metadata }: Canary): boolean {
+  return metadata.finalizers?.includes(undoFinalizer) === true;
+}
+
+function isOlder({ metadata: other }: Canary, { metadata: self }: Canary): boolean {
+  const [otherMs, selfMs] = [other, self].map(({ creationTimestamp = "" }) => Date.parse(creationTimestamp) || 0);
+  return otherMs === selfMs ? (other.name ?? "") < (self.name ?? "") : (otherMs ?? 0) < (selfMs ?? 0);
+}
