@@ -70,7 +70,7 @@ test(`no file of ours is above ${maxLines} lines`, () => {
 });
 
 /** How many files may still have functions of more lines, or parameters, than the linter allows. Lower them, never raise them. */
-const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 48, "max-params": 40 };
+const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 47, "max-params": 40 };
 
 test("the list of exceptions to the size of functions names existing files, and may only get shorter", () => {
   const { overrides } = JSON.parse(readFileSync(join(root, ".oxlintrc.json"), "utf8")) as {
@@ -289,7 +289,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // change of filters. Two keep foreign web pages from the ports for the pod. One bounds the files
   // that configuration names.
   proxy: {
-    modules: 683,
+    modules: 689,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -317,7 +317,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // remote clusters, from Secrets or from a folder. Two are the control plane's routes and controllers. Five are parts of waypoints' resources. Two keep
   // foreign web pages from debug pages.
   pilot: {
-    modules: 938,
+    modules: 944,
     never: [
       "src/cluster/",
       "src/dataplane/",
