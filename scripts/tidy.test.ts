@@ -70,7 +70,7 @@ test(`no file of ours is above ${maxLines} lines`, () => {
 });
 
 /** How many files may still have functions of more lines, or parameters, than the linter allows. Lower them, never raise them. */
-const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 48, "max-params": 40 };
+const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 47, "max-params": 40 };
 
 test("the list of exceptions to the size of functions names existing files, and may only get shorter", () => {
   const { overrides } = JSON.parse(readFileSync(join(root, ".oxlintrc.json"), "utf8")) as {

@@ -67,3 +67,15 @@ test("the lab's definition serves every supported version, and fills in the same
     assert.deepEqual(required, isOld ? ["gatewayClassName"] : ["gatewayClassName", "listeners"], name);
   }
 });
+
+test("the name of a listener has labels of lower-case letters, digits and dashes, with one dot between them", () => {
+  const faultsOf = (name: string): string[] =>
+    parseGateway({
+      apiVersion: "gateway.networking.k8s.io/v1",
+      ...waypoint,
+      spec: { gatewayClassName: "istio", listeners: [{ name, port: 80, protocol: "HTTP" }] },
+    }).errors.map(({ path }) => path);
+  assert.deepEqual(["http", "a.b-c.1"].flatMap(faultsOf), []);
+  for (const name of ["a..b", ".a", "a.", "a.-b", "a-.b", "A"])
+    assert.deepEqual(faultsOf(name), ["spec.listeners[0].name"], name);
+});

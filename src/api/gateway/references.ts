@@ -29,8 +29,9 @@ export interface RouteParentStatus {
 }
 
 const maxPort = 65_535;
-const labelPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
-const hostnamePattern = /^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+const label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+const sectionNamePattern = new RegExp(`^${label}(\\.${label})*$`);
+const hostnamePattern = new RegExp(`^(\\*\\.)?${label}(\\.${label})*$`);
 const ipv4Pattern = /^\d+\.\d+\.\d+\.\d+$/;
 const maxHostnameLength = 253;
 
@@ -76,8 +77,8 @@ export function checkHostname(value: string, report: (message: string) => void):
 }
 
 export function checkSectionName(value: string, report: (message: string) => void): void {
-  if (value.length > maxHostnameLength || !labelPattern.test(value.replaceAll(".", "-")))
-    report(`must be a name in lower case, got "${value}"`);
+  if (value.length > maxHostnameLength || !sectionNamePattern.test(value))
+    report(`must be lower-case letters, digits, dashes and single dots, got "${value}"`);
 }
 
 /** Warns of unknown fields, which may be newer than this release. They are dropped, and the object is accepted. */

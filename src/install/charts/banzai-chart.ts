@@ -5,7 +5,7 @@ import { grant } from "../components/roles.ts";
 import { banzaiOperatorRules } from "../operator-rights.ts";
 import { fieldEnv, object, proxyUser } from "../render-context.ts";
 import { assembleChart, type Chart } from "./chart.ts";
-import type { ChartOptions } from "./istio-charts.ts";
+import type { ChartOptions } from "./chart-settings.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 

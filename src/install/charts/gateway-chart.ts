@@ -2,7 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { grant } from "../components/roles.ts";
 import { object } from "../render-context.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
-import type { ChartOptions } from "./istio-charts.ts";
+import type { ChartOptions } from "./chart-settings.ts";
 import { profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";

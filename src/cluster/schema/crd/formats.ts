@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import type * as Re2 from "re2js";
 import { isDnsLabel, goDurationMs } from "../../../base/index.ts";
+import { checkSubdomain } from "../names.ts";
 import { parseQuantity } from "../quantity.ts";
 
 /** The maximum number of cached patterns. An API server needs a few hundred. */
@@ -31,7 +32,6 @@ const datePattern = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
 /** The durations that go-openapi's strfmt accepts in addition to Go's, for example `3 days`. */
 const wordDurationPattern =
   /^(\d+(\.\d*)?)\s*(ns|nano|µs|us|micro|ms|milli|s|sec|second|m|min|minute|h|hr|hour|d|day|w|week)s?$/;
-const labelPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 const emailPattern = /^[^\s@"(),:;<>[\]\\]+@[^\s@]+$/;
 const macPattern = /^([0-9a-fA-F]{2}[:-]){5}([0-9a-fA-F]{2}|[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){2})$/;
 const uuidPattern = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
@@ -74,6 +74,6 @@ export const formats: Readonly<Record<string, (text: string) => boolean>> = {
   uuid5: uuidOfVersion("5"),
   byte: (text) => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text),
   "k8s-short-name": isDnsLabel,
-  "k8s-long-name": (text) => text.length <= 253 && text.split(".").every((label) => labelPattern.test(label)),
+  "k8s-long-name": (text) => checkSubdomain(text).length === 0,
   quantity: (text) => parseQuantity(text) !== undefined,
 };

@@ -1,4 +1,5 @@
 import type { LogsAnswer } from "../../../api/dashboard/index.ts";
+import { podLogPath } from "../../../kube/index.ts";
 import type { RequestHandler } from "./request-handlers.ts";
 import { ownOf, sendToKube } from "./kube-requests.ts";
 
@@ -20,13 +21,15 @@ export const readLogs: RequestHandler<"GET /api/logs"> = async (fields, identity
   ];
   const wanted = fields.integer("tailLines", 1, maxLines, defaultLines);
   for (let tailLines = wanted; ;) {
-    const query = new URLSearchParams({
-      tailLines: String(tailLines),
-      limitBytes: String(maxLogBytes),
-      ...(container === "" ? {} : { container }),
-      ...(fields.flag("previous") ? { previous: "true" } : {}),
-    });
-    const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/log?${query.toString()}`;
+    const path = podLogPath(
+      { namespace, name: pod },
+      {
+        tailLines: String(tailLines),
+        limitBytes: String(maxLogBytes),
+        container,
+        ...(fields.flag("previous") ? { previous: "true" } : {}),
+      },
+    );
     const { text } = await sendToKube(client, "GET", path, { accept: "*/*", signal });
     const isCut = Buffer.byteLength(text) >= maxLogBytes;
     const lines = text.split("\n").length - (text.endsWith("\n") ? 1 : 0);

@@ -1,0 +1,107 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { renderBase } from "../components/base.ts";
+import { renderRolloutEngine } from "../components/rollout-engine.ts";
+import { defaultStableChannel } from "../components/stable-channel.ts";
+import { defaultValidator } from "../components/webhooks.ts";
+import {
+  globals,
+  keyWithoutMarks,
+  markedSettings,
+  ofRelease,
+  stableChannelConditions,
+  validationMarks,
+  type ChartOptions,
+} from "./chart-settings.ts";
+import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import { profileFiles } from "./profile-files.ts";
+import { TemplateMarks } from "./template-marks.ts";
+import { looseSchema } from "./values-schema.ts";
+import { templateOfVariants } from "./variants.ts";
+
+export function baseChart(options: ChartOptions): Chart {
+  const marks = new TemplateMarks();
+  const render = (states: readonly boolean[]): UntypedObject[] => {
+    const settings = markedSettings(marks, false, { base: validationMarks(marks) });
+    const validated =
+      states[0] === true
+        ? [
+            defaultValidator("⟦default⟧", { ...settings, namespace: marks.text("$v.global.istioNamespace") }),
+            ...defaultStableChannel("⟦default⟧", settings),
+          ]
+        : [];
+    return [
+      ...renderBase({ ...settings, values: { ...settings.values, base: { enableIstioConfigCRDs: false } } }, []),
+      ...validated.map((object) => withDefaultService(object, marks)),
+    ].map((object) => ofRelease(object, marks));
+  };
+  const main = templateOfVariants({
+    marks,
+    switches: [{ condition: '(ne ($v.defaultRevision | default "") "")' }],
+    render,
+    keyOf: keyWithoutMarks,
+    conditions: stableChannelConditions("stable-channel-default-policy"),
+  });
+  const engine = renderRolloutEngine(markedSettings(marks, false, {}), [])
+    .map((object) => `---\n${marks.templateOf(object)}`)
+    .join("\n");
+  return assembleChart({
+    name: "base",
+    upstream: "base",
+    version: options.version,
+    appVersion: options.version,
+    description: "Definitions of Istio's kinds, and what all revisions of a control plane share",
+    values: {
+      [defaultsKey]: {
+        global: { ...globals(options), istioNamespace: "istio-system" },
+        base: { enableIstioConfigCRDs: true, validationFailurePolicy: "" },
+        experimental: { stableValidationPolicy: false },
+        defaultRevision: "default",
+        rollout: { enabled: true },
+      },
+    },
+    templates: {
+      "_helpers.tpl": valuesHelper([]),
+      crds: `${valuesHeader}\n{{- if $v.base.enableIstioConfigCRDs }}\n{{ .Files.Get "files/crds.yaml" }}\n{{- end }}`,
+      base: `${valuesHeader}\n${main}`,
+      rollout: `${valuesHeader}\n{{- if $v.rollout.enabled }}\n${engine}\n{{ .Files.Get "files/rollout-crds.yaml" }}\n{{- end }}`,
+    },
+    files: {
+      ...profileFiles(["global", "base", "experimental"]),
+      "files/crds.yaml": definitionsText(options.customResources.istio),
+      "files/rollout-crds.yaml": definitionsText(options.customResources.rollout),
+    },
+    notes: "Istio's kinds are defined. Next: helm install istiod istio/istiod -n {{ .Release.Namespace }}\n",
+    schema: looseSchema({
+      defaultRevision: "string",
+      base: "object",
+      global: "object",
+      profile: "string",
+      rollout: "object",
+    }),
+  });
+}
+
+/** The validator leads to `istiod`, or to `istiod-<revision>`, of the chosen default revision. */
+function withDefaultService(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  const service = marks.text(
+    'ternary "istiod" (printf "istiod-%s" $v.defaultRevision) (eq $v.defaultRevision "default")',
+  );
+  const revision = marks.text("$v.defaultRevision");
+  return JSON.parse(
+    JSON.stringify(object).replaceAll("istiod-⟦default⟧", service).replaceAll("⟦default⟧", revision),
+  ) as UntypedObject;
+}
+
+/** One line of JSON for each definition, with the annotation that makes helm keep it when the chart is removed. */
+function definitionsText(definitions: readonly UntypedObject[]): string {
+  return definitions
+    .map((definition) => ({
+      ...definition,
+      metadata: {
+        ...definition.metadata,
+        annotations: { ...definition.metadata.annotations, "helm.sh/resource-policy": "keep" },
+      },
+    }))
+    .map((definition) => `---\n${JSON.stringify(definition)}\n`)
+    .join("");
+}

@@ -1,0 +1,143 @@
+import { treeAt } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
+import { defaultValues } from "../default-values.ts";
+import { mergeTrees } from "../merge.ts";
+import { resolveSettings, type InstallSettings } from "../settings.ts";
+import type { TemplateMarks } from "./template-marks.ts";
+import type { Switch } from "./variants.ts";
+
+export type Tree = Readonly<Record<string, unknown>>;
+
+export interface ChartOptions {
+  readonly hub: string;
+  /** The release: the version of the charts, and the default tag of images. */
+  readonly version: string;
+  readonly customResources: {
+    readonly istio: readonly UntypedObject[];
+    readonly rollout: readonly UntypedObject[];
+    readonly banzai: readonly UntypedObject[];
+  };
+}
+
+export const revisionSwitch: Switch = { condition: '(ne ($v.revision | default "default") "default")' };
+
+const chosenRevision = '$v.revision | default "default"';
+
+export function globals({ hub, version }: ChartOptions): Tree {
+  return { ...treeAt(defaultValues, "global"), hub, tag: version };
+}
+
+/** Settings with marks wherever a chart's values apply. `isRevisioned` is the state of the revision's switch. */
+export function markedSettings(marks: TemplateMarks, isRevisioned: boolean, values: Tree): InstallSettings {
+  const parsed = resolveSettings({ specs: [{ profile: "empty" }] }, { hub: "", tag: "" });
+  if (parsed.value === undefined) throw new Error("the default settings cannot be wrong");
+  return {
+    ...parsed.value,
+    hub: marks.text("$v.global.hub"),
+    tag: marks.text("$v.global.tag"),
+    namespace: marks.text("$.Release.Namespace"),
+    revision: isRevisioned ? marks.text("$v.revision") : "",
+    revisionLabel: marks.text(chosenRevision),
+    multiClusterGroup: marks.text(`$v.env.MCS_API_GROUP | default "${defaultMultiClusterApi.group}"`),
+    values: mergeTrees(
+      mergeTrees(defaultValues, {
+        pilot: { autoscaleEnabled: true },
+        ownerName: marks.text('$v.ownerName | default "unknown"'),
+      }),
+      values,
+    ) as InstallSettings["values"],
+  };
+}
+
+/** The key of an object, without the marks that a revision or namespace adds to its name. */
+export function keyWithoutMarks({ kind, metadata }: UntypedObject): string {
+  return `${kind ?? ""}/${(metadata.name ?? "").replaceAll(/-?⟦\d+⟧/g, "")}`;
+}
+
+/** Adds the labels that name the helm release. */
+export function ofRelease(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  const name = marks.text("$.Release.Name");
+  const relabel = (labels: Tree): Tree =>
+    Object.fromEntries(
+      Object.entries(labels).map(([key, value]) => [
+        key,
+        key === "release" || key === "app.kubernetes.io/instance" ? name : value,
+      ]),
+    );
+  const { spec } = object as { spec?: { template?: { metadata?: { labels?: Tree } } } };
+  const template = spec?.template;
+  const pods =
+    template?.metadata?.labels === undefined
+      ? {}
+      : {
+          spec: {
+            ...spec,
+            template: { ...template, metadata: { ...template.metadata, labels: relabel(template.metadata.labels) } },
+          },
+        };
+  return {
+    ...object,
+    metadata: { ...object.metadata, labels: relabel(object.metadata.labels ?? {}) as Record<string, string> },
+    ...pods,
+  };
+}
+
+/** Marks for the values that every workload supports. */
+export function workloadMarks(marks: TemplateMarks, at: string): Tree {
+  return {
+    resources: marks.map(`${at}.resources`),
+    nodeSelector: marks.map(`${at}.nodeSelector`),
+    tolerations: marks.list(`${at}.tolerations`),
+    affinity: marks.map(`${at}.affinity`),
+    podAnnotations: marks.map(`${at}.podAnnotations`),
+    podLabels: marks.map(`${at}.podLabels`),
+    env: marks.env(`${at}.env`),
+    volumes: marks.list(`${at}.volumes`),
+    volumeMounts: marks.list(`${at}.volumeMounts`),
+  };
+}
+
+export function globalMarks(marks: TemplateMarks): Tree {
+  const proxy = (field: string): string => marks.text(`$v.global.proxy.${field}`);
+  return {
+    imagePullPolicy: marks.optional("$v.global.imagePullPolicy"),
+    priorityClassName: marks.optional("$v.global.priorityClassName"),
+    pilotCertProvider: marks.text("$v.global.pilotCertProvider"),
+    logging: { level: marks.text("$v.global.logging.level") },
+    multiCluster: { clusterName: marks.text('$v.global.multiCluster.clusterName | default "Kubernetes"') },
+    proxy: {
+      clusterDomain: proxy("clusterDomain"),
+      logLevel: proxy("logLevel"),
+      componentLogLevel: proxy("componentLogLevel"),
+    },
+    istiod: { enableAnalysis: false },
+  };
+}
+
+/** Pods on which others of the node depend are evicted last. */
+export function nodeMarks(marks: TemplateMarks): Tree {
+  return {
+    ...globalMarks(marks),
+    priorityClassName: marks.text('$v.global.priorityClassName | default "system-node-critical"'),
+  };
+}
+
+/** As in upstream, uses the given value, or `Ignore` at first. An upgrade keeps what the control plane has set. */
+export function validationMarks(marks: TemplateMarks): Tree {
+  return {
+    validationFailurePolicy: marks.optional(
+      '$v.base.validationFailurePolicy | default (ternary "" "Ignore" $.Release.IsUpgrade)',
+    ),
+  };
+}
+
+/** The profile `stable` refuses what upstream calls experimental. */
+export function stableChannelConditions(name: string): Readonly<Record<string, string>> {
+  const wanted = "$v.experimental.stableValidationPolicy";
+  const binding = name.replace(/policy$/, "policy-binding");
+  return {
+    [`ValidatingAdmissionPolicy/${name}.istio.io`]: wanted,
+    [`ValidatingAdmissionPolicyBinding/${binding}.istio.io`]: wanted,
+  };
+}

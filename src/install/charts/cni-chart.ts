@@ -1,0 +1,129 @@
+import { isTree } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { cniPlatformChoices, unchainedPlatforms } from "../cni-platform.ts";
+import { renderCni } from "../components/cni.ts";
+import {
+  globals,
+  keyWithoutMarks,
+  markedSettings,
+  nodeMarks,
+  ofRelease,
+  workloadMarks,
+  type Tree,
+  type ChartOptions,
+} from "./chart-settings.ts";
+import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import { profileFiles } from "./profile-files.ts";
+import { TemplateMarks } from "./template-marks.ts";
+import { looseSchema } from "./values-schema.ts";
+import { templateOfVariants } from "./variants.ts";
+
+/** A path that depends on the cluster's platform unless a value sets it. */
+function platformChoice(field: Parameters<typeof cniPlatformChoices>[0]): string {
+  const { usual, differing } = cniPlatformChoices(field);
+  const byPlatform = differing.reduce(
+    (otherwise, [platform, value]) =>
+      `(ternary "${value}" ${otherwise} (eq ($v.global.platform | default "") "${platform}"))`,
+    `"${usual}"`,
+  );
+  return `$v.${field} | default ${byPlatform}`;
+}
+
+function agentMarks(marks: TemplateMarks): Tree {
+  return {
+    ...workloadMarks(marks, "$v"),
+    env: marks.map("$v.env"),
+    logLevel: marks.text("$v.logLevel"),
+    logging: { level: marks.text("$v.logging.level") },
+    image: marks.text("$v.image"),
+    hub: marks.text("$v.hub | default $v.global.hub"),
+    tag: marks.text("$v.tag | default $v.global.tag"),
+    excludeNamespaces: [marks.text('join "," $v.excludeNamespaces')],
+    rollingMaxUnavailable: marks.number("$v.rollingMaxUnavailable"),
+    daemonSetLabels: marks.map("$v.daemonSetLabels"),
+    pullPolicy: marks.optional("$v.pullPolicy | default $v.global.imagePullPolicy"),
+    terminationGracePeriodSeconds: marks.number("int ($v.terminationGracePeriodSeconds | default 30)"),
+    ambient: {},
+    repair: {},
+    cniBinDir: marks.text(platformChoice("cniBinDir")),
+    cniConfDir: marks.text(platformChoice("cniConfDir")),
+    cniNetnsDir: marks.text(platformChoice("cniNetnsDir")),
+    cniConfFileName: marks.text(platformChoice("cniConfFileName")),
+  };
+}
+
+export function cniChart(options: ChartOptions): Chart {
+  const marks = new TemplateMarks();
+  const own = agentMarks(marks);
+  const render = (): UntypedObject[] =>
+    renderCni(markedSettings(marks, false, { global: nodeMarks(marks), cni: own })).map((object) =>
+      ofRelease(agentConfig(object, marks), marks),
+    );
+  return assembleChart({
+    name: "cni",
+    upstream: "cni",
+    version: options.version,
+    appVersion: options.version,
+    description: "The node agent: enrols a node's pods",
+    values: {
+      [defaultsKey]: {
+        global: globals(options),
+        hub: "",
+        tag: "",
+        image: "install-cni",
+        revision: "",
+        logLevel: "info",
+        logging: { level: "info" },
+        excludeNamespaces: ["istio-system", "kube-system"],
+        ambient: { enabled: true, dnsCapture: true, ipv6: true },
+        repair: { enabled: true },
+        chained: true,
+        cniBinDir: "",
+        cniConfDir: "",
+        cniNetnsDir: "",
+        cniConfFileName: "",
+        env: {},
+        resources: { requests: { cpu: "20m", memory: "96Mi" } },
+        rollingMaxUnavailable: 1,
+        nodeSelector: {},
+        tolerations: [{ operator: "Exists" }],
+        affinity: {},
+        podAnnotations: {},
+        podLabels: {},
+        volumes: [],
+        volumeMounts: [],
+      },
+    },
+    templates: {
+      "_helpers.tpl": valuesHelper(["cni"]),
+      cni: `${valuesHeader}\n${templateOfVariants({ marks, switches: [], render, keyOf: keyWithoutMarks })}`,
+    },
+    files: profileFiles(["global", "cni"]),
+    notes: '"{{ .Release.Name }}" is installed: pods of labelled namespaces are enrolled as they start.\n',
+    schema: looseSchema({
+      excludeNamespaces: "array",
+      ambient: "object",
+      global: "object",
+      logLevel: "string",
+      profile: "string",
+      env: "object",
+    }),
+  });
+}
+
+const agentSwitches = {
+  AMBIENT_ENABLED: "ambient.enabled",
+  AMBIENT_DNS_CAPTURE: "ambient.dnsCapture",
+  AMBIENT_IPV6: "ambient.ipv6",
+  REPAIR_ENABLED: "repair.enabled",
+} as const;
+
+function agentConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  if (object.kind !== "ConfigMap" || !isTree(object["data"])) return object;
+  const switched = Object.fromEntries(
+    Object.entries(agentSwitches).map(([name, path]) => [name, marks.text(`toString $v.${path}`)]),
+  );
+  const byName = unchainedPlatforms.map((platform) => `(ne ($v.global.platform | default "") "${platform}")`).join(" ");
+  switched["CHAINED_CNI_PLUGIN"] = marks.text(`toString (and $v.chained ${byName})`);
+  return { ...object, data: { ...object["data"], ...switched } };
+}

@@ -1,0 +1,112 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { renderZtunnel } from "../components/ztunnel.ts";
+import {
+  globals,
+  keyWithoutMarks,
+  markedSettings,
+  nodeMarks,
+  ofRelease,
+  revisionSwitch,
+  workloadMarks,
+  type Tree,
+  type ChartOptions,
+} from "./chart-settings.ts";
+import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import { profileFiles } from "./profile-files.ts";
+import { TemplateMarks } from "./template-marks.ts";
+import { looseSchema } from "./values-schema.ts";
+import { templateOfVariants } from "./variants.ts";
+
+function ztunnelMarks(marks: TemplateMarks): Tree {
+  return {
+    ...workloadMarks(marks, "$v"),
+    logLevel: marks.text("$v.logLevel"),
+    network: marks.text("$v.network | default $v.global.network"),
+    image: marks.text("$v.image"),
+    hub: marks.text("$v.hub | default $v.global.hub"),
+    tag: marks.text("$v.tag | default $v.global.tag"),
+    labels: marks.map("$v.labels"),
+    terminationGracePeriodSeconds: marks.number("int $v.terminationGracePeriodSeconds"),
+    annotations: marks.map("$v.annotations"),
+    dnsPolicy: marks.optional("$v.dnsPolicy"),
+    dnsConfig: marks.map("$v.dnsConfig"),
+    imagePullPolicy: marks.optional("$v.imagePullPolicy | default $v.global.imagePullPolicy"),
+    multiCluster: {
+      clusterName: marks.text(
+        '($v.multiCluster).clusterName | default $v.global.multiCluster.clusterName | default "Kubernetes"',
+      ),
+    },
+    seLinuxOptions: marks.map("$v.seLinuxOptions"),
+    updateStrategy: {
+      type: marks.text('($v.updateStrategy).type | default "RollingUpdate"'),
+      rollingUpdate: {
+        maxSurge: marks.number("(($v.updateStrategy).rollingUpdate).maxSurge | default 1"),
+        maxUnavailable: marks.number("(($v.updateStrategy).rollingUpdate).maxUnavailable | default 0"),
+      },
+    },
+    caAddress: marks.text('$v.caAddress | default (include "serin.discovery" .)'),
+    xdsAddress: marks.text('$v.xdsAddress | default (include "serin.discovery" .)'),
+  };
+}
+
+export function ztunnelChart(options: ChartOptions): Chart {
+  const marks = new TemplateMarks();
+  const own = ztunnelMarks(marks);
+  const render = ([isRevisioned = false]: readonly boolean[]): UntypedObject[] =>
+    renderZtunnel(markedSettings(marks, isRevisioned, { global: nodeMarks(marks), ztunnel: own })).map((object) =>
+      ofRelease(object, marks),
+    );
+  const discovery = [
+    '{{- define "serin.discovery" -}}',
+    valuesHeader,
+    '{{- $suffix := ternary "" (printf "-%s" $v.revision) (eq ($v.revision | default "default") "default") -}}',
+    "https://istiod{{ $suffix }}.{{ $v.istioNamespace }}.svc:15012",
+    "{{- end }}",
+  ].join("\n");
+  return assembleChart({
+    name: "ztunnel",
+    upstream: "ztunnel",
+    version: options.version,
+    appVersion: options.version,
+    description: "The node proxy of one revision",
+    values: {
+      [defaultsKey]: {
+        global: globals(options),
+        hub: "",
+        tag: "",
+        image: "ztunnel",
+        revision: "",
+        istioNamespace: "istio-system",
+        caAddress: "",
+        xdsAddress: "",
+        logLevel: "info",
+        network: "",
+        terminationGracePeriodSeconds: 3600,
+        env: {},
+        labels: {},
+        resources: { requests: { cpu: "50m", memory: "128Mi" } },
+        nodeSelector: {},
+        tolerations: [{ operator: "Exists" }],
+        affinity: {},
+        podAnnotations: {},
+        podLabels: {},
+        volumes: [],
+        volumeMounts: [],
+      },
+    },
+    templates: {
+      "_helpers.tpl": `${valuesHelper(["ztunnel"], true)}\n${discovery}`,
+      ztunnel: `${valuesHeader}\n${templateOfVariants({ marks, switches: [revisionSwitch], render, keyOf: keyWithoutMarks })}`,
+    },
+    files: profileFiles(["global", "ztunnel"]),
+    notes: '"{{ .Release.Name }}" is installed: label a namespace istio.io/dataplane-mode=ambient to enrol its pods.\n',
+    schema: looseSchema({
+      revision: "string",
+      env: "object",
+      logLevel: "string",
+      istioNamespace: "string",
+      caAddress: "string",
+      xdsAddress: "string",
+    }),
+  });
+}
