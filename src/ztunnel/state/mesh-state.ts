@@ -332,11 +332,18 @@ function best(candidates: ReadonlySet<Service> | undefined, namespace: string): 
   let found: Service | undefined;
   for (const service of candidates ?? []) {
     if (service.visibility === "Namespace" && service.namespace !== namespace) continue;
-    if (service.namespace === namespace) return service;
-    if (found === undefined || (service.canonical && !found.canonical)) found = service;
-    else if (service.canonical === found.canonical && service.namespace < found.namespace) found = service;
+    if (found === undefined || precedes(service, found, namespace)) found = service;
   }
   return found;
+}
+
+/** The order in which services arrive and change decides nothing. */
+function precedes(left: Service, right: Service, namespace: string): boolean {
+  if (left.namespace !== right.namespace) {
+    if (left.namespace === namespace || right.namespace === namespace) return left.namespace === namespace;
+    return left.canonical === right.canonical ? left.namespace < right.namespace : left.canonical;
+  }
+  return left.canonical === right.canonical ? left.hostname < right.hostname : left.canonical;
 }
 
 function add<Key, Value>(index: Map<Key, Set<Value>>, key: Key, value: Value): void {

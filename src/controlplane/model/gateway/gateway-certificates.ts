@@ -89,6 +89,14 @@ export function frontendValidation(
   return (frontend?.perPort.find((entry) => entry.port === port)?.tls ?? frontend?.default)?.validation;
 }
 
+/**
+ * Whether a listener says nothing of its TLS. A Gateway may have one as a placeholder for those of ListenerSets. It is
+ * not served.
+ */
+export function lacksTls({ protocol, tls }: Listener): boolean {
+  return tls === undefined && (protocol === "HTTPS" || protocol === "TLS");
+}
+
 /** Why a listener cannot terminate TLS. One usable certificate is enough. */
 export function listenerFaults(
   gateway: GatewayFacts,
@@ -96,7 +104,7 @@ export function listenerFaults(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): ListenerFaults {
-  if (!endsTls(listener) || usesOwnCertificate(listener)) return {};
+  if (!endsTls(listener) || usesOwnCertificate(listener) || lacksTls(listener)) return {};
   const references = listener.tls?.certificateRefs ?? [];
   if (references.length === 0)
     return { unresolved: invalid("the listener terminates TLS, so it must have certificateRefs") };

@@ -111,7 +111,7 @@ function gatewayStatus(
 ): WantedGatewayStatus {
   const condition = conditionMaker(gateway.generation);
   const own = verdicts.filter(({ owner }) => owner.kind === "Gateway");
-  const valid = own.filter(({ serves }) => serves).length;
+  const valid = own.filter(({ serves, isPlaceholder }) => serves || isPlaceholder).length;
   const listeners =
     valid === own.length
       ? undefined
@@ -175,9 +175,10 @@ export function listenerStatus(
       (parent) => parent.gateway === gateway && parent.listeners.some(({ name }) => name === verdict.id),
     ),
   );
-  const programmed = verdict.serves
-    ? undefined
-    : (verdict.conflicted ?? { reason: "Invalid", message: "the listener is not served, see its other conditions" });
+  const programmed =
+    verdict.serves || verdict.isPlaceholder
+      ? undefined
+      : (verdict.conflicted ?? { reason: "Invalid", message: "the listener is not served, see its other conditions" });
   const conflict = condition("Conflicted", verdict.conflicted, "NoConflicts", "No errors found");
   return {
     name: verdict.listener.name,

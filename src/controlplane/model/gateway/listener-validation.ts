@@ -2,7 +2,7 @@ import { gatewayGroup, type Listener, type RouteGroupKind } from "../../../api/g
 import type { CollectionReader } from "../../../kube/index.ts";
 import { hbonePort } from "../../../wire/hbone/index.ts";
 import type { GatewayFacts } from "../facts.ts";
-import { listenerFaults } from "./gateway-certificates.ts";
+import { lacksTls, listenerFaults } from "./gateway-certificates.ts";
 import { eastWestClassName, isWaypointClass } from "../gateway-class.ts";
 import { gatewayListeners, type OwnedListener } from "./gateway-listeners.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
@@ -14,6 +14,8 @@ export interface ListenerVerdict extends OwnedListener {
   readonly attaches: boolean;
   /** It listens, and the objects to which it refers exist. */
   readonly serves: boolean;
+  /** It is valid and does not listen: other listeners may share its port. */
+  readonly isPlaceholder: boolean;
   readonly supportedKinds: readonly RouteGroupKind[];
   readonly accepted: Verdict;
   readonly conflicted: Verdict;
@@ -38,7 +40,7 @@ export function judgeListeners(
   return gatewayListeners(gateway, inputs, reader).map((owned) => {
     const { listener } = owned;
     const tunnels = endsTunnels(listener, gateway);
-    const protocol = tunnels ? undefined : protocolVerdict(listener, gateway);
+    const protocol = tunnels ? undefined : (protocolVerdict(listener, gateway) ?? missingTls(owned));
     const conflicted = conflictVerdict(listener, taken);
     // A listener that lost a conflict does not block its names for others.
     if (conflicted === undefined) taken.push(listener);
@@ -48,7 +50,8 @@ export function judgeListeners(
     return {
       ...owned,
       attaches,
-      serves: attaches && unresolved === undefined,
+      serves: attaches && unresolved === undefined && !lacksTls(listener),
+      isPlaceholder: attaches && lacksTls(listener),
       supportedKinds,
       accepted: protocol ?? authority,
       conflicted,
@@ -73,6 +76,15 @@ function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
   const upper = listener.protocol.toUpperCase();
   const hint = upper !== listener.protocol && ["HTTP", "HTTPS", "TLS", "TCP"].includes(upper) ? `; "${upper}" is` : "";
   return unsupported(`protocol "${listener.protocol}" is not supported by this control plane${hint}`);
+}
+
+/** As upstream, only listeners of ListenerSets need their TLS. */
+function missingTls({ listener, owner }: OwnedListener): Verdict {
+  if (owner.kind !== "ListenerSet" || !lacksTls(listener)) return undefined;
+  return {
+    reason: "UnsupportedProtocol",
+    message: `the listener ${listener.name} has protocol ${listener.protocol}, so it must have tls`,
+  };
 }
 
 /**

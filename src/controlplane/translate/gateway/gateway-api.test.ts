@@ -171,6 +171,35 @@ test("ListenerSets that a Gateway allows add listeners after its own; a conflict
   ]);
 });
 
+test("a Gateway's listener without its TLS is a placeholder that is not served, and a ListenerSet's is refused", () => {
+  const { statuses, sets, apply, listener } = gateways();
+  const bare = { port: 443, protocol: "HTTPS", allowedRoutes: all };
+  apply(
+    ...base,
+    gateway({ listeners: [{ ...bare, name: "any" }], allowedListeners: { namespaces: { from: "Same" } } }),
+    config("ListenerSet", "edge/more", {
+      parentRef: { name: "web", namespace: "edge" },
+      listeners: [{ ...bare, name: "a", hostname: "a.test" }],
+    }),
+    ...balanced([443]),
+  );
+  const status = statuses.get("edge/web");
+  assert.deepEqual(told(status?.listeners[0]?.conditions), [
+    "Accepted=True/Accepted",
+    "Conflicted=False/NoConflicts",
+    "Programmed=True/Programmed",
+    "ResolvedRefs=True/ResolvedRefs",
+  ]);
+  assert.ok(told(status?.conditions).includes("Accepted=True/Accepted"));
+  assert.deepEqual(told(sets.get("edge/more")?.listeners[0]?.conditions), [
+    "Accepted=False/UnsupportedProtocol",
+    "Conflicted=False/NoConflicts",
+    "Programmed=False/Invalid",
+    "ResolvedRefs=True/ResolvedRefs",
+  ]);
+  assert.throws(() => listener("edge/web", "0.0.0.0_443"), /no such resource/);
+});
+
 test("a Gateway requests client certificates of the roots that it names, for the port or by default", () => {
   const { apply, putSecret, putConfigMap, statuses, listener } = gateways();
   const roots = (mode: string, name: string): object => ({
