@@ -231,7 +231,7 @@ test("folders import each other in one direction, and the list of exceptions may
 });
 
 const dashboardBound = {
-  modules: 403,
+  modules: 404,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -290,7 +290,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // that configuration names. Eight keep sessions at their endpoint: four of messages, the filter, its configuration,
   // where clients keep the endpoint, and what a request says of it.
   proxy: {
-    modules: 693,
+    modules: 699,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -319,7 +319,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // foreign web pages from debug pages. Four are messages of the filter that keeps sessions at their endpoint, and two
   // read and write the sessions of services.
   pilot: {
-    modules: 944,
+    modules: 951,
     never: [
       "src/cluster/",
       "src/dataplane/",
