@@ -7,6 +7,7 @@ import { certificateRequests } from "./certificate-requests.ts";
 import { limitRanger, limitRangerAfterWebhooks } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { podDefaults } from "./pod-defaults.ts";
+import { podSecurity } from "./pod-security/pod-security.ts";
 import { policyParameterRights } from "./policy-parameters.ts";
 import { roleEscalation } from "./role-escalation.ts";
 import { serviceAccountAdmission } from "./service-account.ts";
@@ -30,6 +31,7 @@ export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     limitRanger(parts.store),
     serviceAccountAdmission(parts),
     podDefaults(parts),
+    podSecurity(parts.store),
     storageAdmission(parts),
     roleEscalation(parts.store, parts.authorizer),
     policyParameterRights(parts, parts.authorizer),

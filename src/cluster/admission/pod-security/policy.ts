@@ -1,0 +1,87 @@
+/** The Pod Security Standards' levels, from the widest to the strictest. */
+export const levels = ["privileged", "baseline", "restricted"] as const;
+export type Level = (typeof levels)[number];
+
+/** A minor version of Kubernetes 1, or `latest`. */
+export type Version = number | "latest";
+
+export interface LevelVersion {
+  readonly level: Level;
+  readonly version: Version;
+}
+
+/** What a namespace demands of its pods. */
+export interface Policy {
+  readonly enforce: LevelVersion;
+  readonly audit: LevelVersion;
+  readonly warn: LevelVersion;
+}
+
+export interface LabelFault {
+  readonly field: string;
+  readonly message: string;
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+const prefix = "pod-security.kubernetes.io/";
+const privileged: LevelVersion = { level: "privileged", version: "latest" };
+
+/** `restricted:v1.30`, as messages name it. */
+export function levelText({ level, version }: LevelVersion): string {
+  return `${level}:${version === "latest" ? version : `v1.${version}`}`;
+}
+
+export function isSame(one: LevelVersion, other: LevelVersion): boolean {
+  return one.level === other.level && one.version === other.version;
+}
+
+export function isStricter(one: Level, other: Level): boolean {
+  return levels.indexOf(one) > levels.indexOf(other);
+}
+
+/**
+ * The policy of a namespace's labels, by upstream's rules: without labels everything is allowed. A level of `enforce`
+ * that is unknown counts as restricted, and one of the other modes as privileged. An unknown version is the latest. A
+ * namespace that only sets `enforce` warns by the same level.
+ */
+export function policyOf(labels: Labels = {}): { readonly policy: Policy; readonly faults: readonly LabelFault[] } {
+  const faults: LabelFault[] = [];
+  const read = (mode: keyof Policy, whenUnknown: Level): LevelVersion => {
+    const [level, version] = [labels[`${prefix}${mode}`], labels[`${prefix}${mode}-version`]];
+    const known = level === undefined ? privileged.level : levels.find((one) => one === level);
+    if (known === undefined) faults.push(fault(`${prefix}${mode}`, level ?? "", `must be one of ${levels.join(", ")}`));
+    const parsed = version === undefined ? privileged.version : versionOf(version);
+    if (parsed === undefined)
+      faults.push(fault(`${prefix}${mode}-version`, version ?? "", `must be "latest" or "v1.x"`));
+    return { level: known ?? whenUnknown, version: parsed ?? "latest" };
+  };
+  const [enforce, audit, warn] = [
+    read("enforce", "restricted"),
+    read("audit", "privileged"),
+    read("warn", "privileged"),
+  ];
+  const followsEnforce =
+    labels[`${prefix}warn`] === undefined && levels.some((level) => level === labels[`${prefix}enforce`]);
+  const warned =
+    followsEnforce && isStricter(enforce.level, warn.level)
+      ? {
+          level: enforce.level,
+          version: labels[`${prefix}warn-version`] === undefined ? enforce.version : warn.version,
+        }
+      : warn;
+  return { policy: { enforce, audit, warn: warned }, faults };
+}
+
+function versionOf(text: string): Version | undefined {
+  if (text === "latest") return text;
+  const minor = /^v1\.(0|[1-9]\d*)$/.exec(text)?.[1];
+  return minor === undefined ? undefined : Number(minor);
+}
+
+function fault(label: string, value: string, demand: string): LabelFault {
+  return {
+    field: `metadata.labels[${label}]`,
+    message: `Invalid value: ${JSON.stringify(value)}: ${demand}`,
+  };
+}
