@@ -32,6 +32,18 @@ export function ownsObject(sim: SimRollout, { kind, name }: ObjectReference): bo
   return kind !== "Machine" && (own || (kind === "Namespace" && sim.moves?.includes(name) === true));
 }
 
+/** The first namespace that an upgrade moves. Undefined if it moves none. */
+export function namespaceOf({ moves = [] }: SimRollout): ObjectReference | undefined {
+  return moves[0] === undefined
+    ? undefined
+    : { apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: moves[0] };
+}
+
+/** The rollout's name in the engine. */
+export function keyOf(sim: SimRollout): string {
+  return sim.kind === "Canary" ? `Canary ${sim.namespace}/${sim.name}` : `MeshUpgrade ${sim.name}`;
+}
+
 /** The rollout's object, as its user wrote it. */
 export function rolloutObject(sim: SimRollout, at: string): Canary | MeshUpgrade {
   const orders = {

@@ -1,23 +1,16 @@
-import { invariant, jsonEqualWithoutNulls, messageOf, type Random, seededRandom } from "../../base/index.ts";
-import type { Freeze, ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
-import {
-  isPuttingBack,
-  isUnderWay,
-  referenceKey,
-  undoPatienceMs,
-  type Decision,
-  type Refusal,
-} from "../decide/index.ts";
-import { reference } from "../plan/index.ts";
-import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
-import { ModelCluster, PatchRefused } from "./model-cluster.ts";
-import type { ModelObject } from "./model-object.ts";
+import { invariant, messageOf, type Random, seededRandom } from "../../base/index.ts";
+import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
+import { isUnderWay, referenceKey, undoPatienceMs, type Decision, type Refusal } from "../decide/index.ts";
+import type { Rollout } from "../engine/rollout-object.ts";
+import { EngineFleet } from "./engine-fleet.ts";
+import { ModelCluster } from "./model-cluster.ts";
+import { OtherWriters } from "./other-writers.ts";
 import { calmFromTick, tickMs, type Disturbance, type Lasting, type Scenario, type SimRollout } from "./scenario.ts";
-import { NotLeading, SimEngine } from "./sim-engine.ts";
+import { SimEngine } from "./sim-engine.ts";
 import { injectingRevision } from "./mesh-model.ts";
-import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
-import { objectsOf, ownsObject, revisionPointer, rolloutObject, simSteps } from "./sim-plan.ts";
-import { Conflict, SimStore } from "./sim-store.ts";
+import { meshBefore } from "./sim-mesh.ts";
+import { keyOf, namespaceOf, objectsOf, ownsObject, rolloutObject, simSteps } from "./sim-plan.ts";
+import { SimStore } from "./sim-store.ts";
 import { Witness } from "./witness.ts";
 import { isRestingPhase } from "../../api/serin/index.ts";
 
@@ -52,12 +45,6 @@ export function simulate(scenario: Scenario): SimResult {
   }
 }
 
-interface Meddled {
-  readonly object: ModelObject;
-  readonly pointer: string;
-  readonly before: unknown;
-}
-
 class Simulation {
   readonly history: string[] = [];
   readonly #scenario: Scenario;
@@ -66,18 +53,14 @@ class Simulation {
   readonly #store = new SimStore();
   readonly #witness: Witness;
   readonly #templates = new Map<string, string>();
-  readonly #meddled = new Map<Disturbance, Meddled>();
-  readonly #rounds = new Map<SimEngine, Map<string, Generator<void, void>>>();
-  #engines: SimEngine[] = [];
+  readonly #others: OtherWriters;
+  readonly #engines: EngineFleet;
   #tick = 0;
   #wallOffsetMs = 0;
   #apiUp = true;
-  #stopped: SimEngine | undefined;
   #freezes: readonly Freeze[] = [];
   /** Why a rollout is not carried out, by its name. */
   readonly #refusals = new Map<string, Refusal>();
-  /** The fields that a GitOps controller puts back, by the rollout's name, with their values in Git. */
-  readonly #inGit = new Map<string, Meddled>();
   #lastStates = "";
   #statesSinceTick = 0;
 
@@ -86,11 +69,24 @@ class Simulation {
     this.#random = seededRandom(scenario.seed ^ 0x5e_ed);
     this.#cluster = new ModelCluster(this.#random);
     this.#witness = new Witness(scenario, this.#cluster, this.#store);
-    this.#build();
-    this.#engines = [this.#engine(0)];
-    this.#store.watchers.add((key) => {
-      for (const engine of this.#engines) engine.wake(key, this.#isLate() ? 3 * tickMs : 0);
+    this.#others = new OtherWriters({
+      random: this.#random,
+      cluster: this.#cluster,
+      store: this.#store,
+      witness: this.#witness,
+      rollouts: scenario.rollouts,
     });
+    this.#build();
+    this.#engines = new EngineFleet({
+      scenario,
+      random: this.#random,
+      store: this.#store,
+      make: (id) => this.#engine(id),
+      isCalm: () => this.#isCalm(),
+      isApiUp: () => this.#apiUp,
+      note: (text) => this.#note(text),
+    });
+    this.#store.watchers.add((key) => this.#engines.wake(key, () => (this.#isLate() ? 3 * tickMs : 0)));
   }
 
   /** Whether a watch event arrives late. */
@@ -116,7 +112,7 @@ class Simulation {
     for (; this.#tick < patienceTicks; this.#tick += 1) {
       this.#people();
       this.#cluster.tick(tickMs, (route) => this.#errorRateOf(route));
-      for (const engine of this.#engines) if (engine !== this.#stopped) this.#work(engine);
+      this.#engines.work();
       this.#witness.everyTick();
       if (this.#tick > calmFromTick && this.#isOver() && this.#staysOver()) return this.#witness.atTheEnd();
     }
@@ -152,17 +148,17 @@ class Simulation {
 
   /** Checks that after the end a new engine changes nothing, and that it runs no more rounds than waiting needs. */
   #staysOver(): boolean {
-    this.#crash(this.#engines[0]);
+    this.#engines.crash();
     for (let more = 0; more < settlingTicks; more += 1) this.#calmTick();
     if (!this.#isOver()) return false;
     const version = this.#store.version;
-    const rounds = this.#engines.reduce((sum, engine) => sum + engine.rounds, 0);
+    const rounds = this.#engines.rounds;
     const lasts = this.#scenario.lasting !== undefined && !this.#allAtRest();
     for (let more = 0; more < watchedTicks; more += 1) this.#calmTick();
     const written = this.#store.version - version;
     const most = lasts ? this.#store.keys.length * 2 : 0;
     invariant(written <= most, `${written} writes in ${watchedTicks} ticks after the end: ${this.#states()}`);
-    const looks = this.#engines.reduce((sum, engine) => sum + engine.rounds, 0) - rounds;
+    const looks = this.#engines.rounds - rounds;
     const allowed = this.#store.keys.length * (watchedTicks + 2);
     invariant(looks <= allowed, `${looks} rounds in ${watchedTicks} ticks after the end, at most ${allowed} may be`);
     return true;
@@ -170,7 +166,7 @@ class Simulation {
 
   #calmTick(): void {
     this.#cluster.tick(tickMs, (route) => this.#errorRateOf(route));
-    for (const engine of this.#engines) this.#work(engine);
+    this.#engines.work();
     this.#witness.everyTick();
   }
 
@@ -179,7 +175,7 @@ class Simulation {
   }
 
   #engine(id: number): SimEngine {
-    const engine = new SimEngine({
+    return new SimEngine({
       id,
       store: this.#store,
       cluster: this.#cluster,
@@ -192,8 +188,6 @@ class Simulation {
       isStale: () => !this.#isCalm() && this.#random() < this.#scenario.staleRate,
       onDecision: (key, rollout, decision, before) => this.#stored(key, rollout, decision, before),
     });
-    this.#rounds.set(engine, new Map());
-    return engine;
   }
 
   #simOf({ metadata }: Rollout): SimRollout {
@@ -208,59 +202,6 @@ class Simulation {
 
   #isCalm(): boolean {
     return this.#tick >= calmFromTick;
-  }
-
-  /** Runs the rounds of all due rollouts, one action each in turn. Some rounds pause until the next tick. */
-  #work(engine: SimEngine): void {
-    const rounds = this.#rounds.get(engine);
-    if (rounds === undefined) return;
-    for (const key of engine.takeDue()) {
-      if (rounds.has(key)) engine.wake(key, 1);
-      else rounds.set(key, engine.round(key));
-    }
-    while (rounds.size > 0) {
-      for (const [key, round] of rounds) {
-        if (!this.#isCalm() && this.#random() < 0.02) return;
-        const fate = this.#isCalm() ? 1 : this.#random();
-        if (fate < this.#scenario.crashRate) return this.#crash(engine);
-        const isLost = !this.#apiUp || fate < this.#scenario.crashRate + this.#scenario.lostRate;
-        const outcome = this.#advance(round, isLost);
-        if (outcome === "under way") continue;
-        rounds.delete(key);
-        if (outcome === "failed") engine.wake(key, 1);
-      }
-    }
-  }
-
-  /** Runs a round to its next action. A lost answer ends the round, although the write was done. */
-  #advance(round: Generator<void, void>, isLost: boolean): "under way" | "over" | "failed" {
-    try {
-      if (isLost) round.throw(new ApiDown());
-      return round.next().done === true ? "over" : "under way";
-    } catch (error) {
-      if (
-        error instanceof ApiDown ||
-        error instanceof Conflict ||
-        error instanceof NotLeading ||
-        error instanceof PatchRefused
-      )
-        return "failed";
-      throw error;
-    }
-  }
-
-  #crash(engine: SimEngine | undefined): void {
-    const index = engine === undefined ? -1 : this.#engines.indexOf(engine);
-    if (engine === undefined || index === -1) return;
-    this.#rounds.delete(engine);
-    // An engine that no longer leads already has a successor, so it is not replaced.
-    if (engine.id !== this.#store.leader) {
-      this.#note("the engine that led before dies");
-      this.#engines.splice(index, 1);
-      return;
-    }
-    this.#note("the engine dies, and another begins");
-    this.#engines[index] = this.#engine(engine.id);
   }
 
   #stored(key: string, rollout: Rollout, decision: Decision, before: RolloutStatus): void {
@@ -279,9 +220,9 @@ class Simulation {
     this.#scenario.rollouts.forEach((sim) => {
       if (sim.createdAtTick === this.#tick) this.#create(sim);
     });
-    if (this.#tick === calmFromTick) this.#moveStrangers();
+    if (this.#tick === calmFromTick) this.#others.moveStrangers();
     for (const disturbance of this.#scenario.disturbances) this.#disturb(disturbance);
-    this.#heal();
+    this.#others.heal();
     if (this.#scenario.lasting !== undefined) this.#last(this.#scenario.lasting);
     for (const key of this.#store.keys) {
       this.#abortAtStep(key);
@@ -312,7 +253,7 @@ class Simulation {
       this.#store.patchSpec(key, { abort: true });
       return;
     }
-    this.#relabel(status);
+    if (this.#isCalm()) this.#others.relabel(status);
     const at = new Date(this.#wallMs()).toISOString();
     if (status.pauseReason === "approval" && status.step !== undefined) {
       if (found.spec.approvals.some(({ step }) => step === status.step?.id)) return;
@@ -333,21 +274,6 @@ class Simulation {
     }
   }
 
-  /**
-   * Does what the status asks of a person: labels a namespace again whose label was put back, and the node of pods that
-   * came back without one.
-   */
-  #relabel({ message }: RolloutStatus): void {
-    const [, to] = /: point it to (\S+?)(;|$)/.exec(message) ?? [];
-    if (to === undefined || !this.#isCalm()) return;
-    for (const [, kind, name = ""] of message.matchAll(/(Namespace|pod) ([\w-]+)/g)) {
-      const labelled =
-        kind === "pod" ? meshNames(name.slice(name.lastIndexOf("-") + 1)).node : reference("v1", "Namespace", name);
-      const found = this.#cluster.find(labelled);
-      if (found !== undefined) this.#cluster.setField(found, rev, to, "somebody");
-    }
-  }
-
   /** Rolls the rollout back as a person, as soon as the given number of steps is done. */
   #abortAtStep(key: string): void {
     const { abortedAfterSteps } = this.#scenario.rollouts.find((sim) => keyOf(sim) === key) ?? {};
@@ -356,16 +282,6 @@ class Simulation {
     if (status.completedSteps.length < abortedAfterSteps) return;
     this.#note(`${key} is put back after ${status.completedSteps.length} steps`);
     this.#store.patchSpec(key, { abort: true });
-  }
-
-  /** Moves, as a person would, the proxies that no installer manages. */
-  #moveStrangers(): void {
-    for (const { name, mesh } of this.#scenario.rollouts) {
-      if (mesh?.stranger !== true) continue;
-      const { stranger, to } = meshNames(name);
-      const found = this.#cluster.find(stranger);
-      if (found !== undefined) this.#cluster.setField(found, rev, to, "somebody");
-    }
   }
 
   #disturb(disturbance: Disturbance): void {
@@ -387,7 +303,8 @@ class Simulation {
     if (type === "silence") this.#cluster.silent.add(sim.name);
     if (type === "unanswered") this.#cluster.unanswered.add(sim.name);
     if (type === "refused") this.#refuse(sim);
-    if (type === "theirs") this.#meddle({ type: "meddle", atTick, untilTick: patienceTicks, rollout }, sim, true);
+    if (type === "theirs")
+      this.#others.meddle({ type: "meddle", atTick, untilTick: patienceTicks, rollout }, sim, true);
     if (type === "selfHeal" || type === "noPods" || type === "badSpec" || type === "noRights")
       this.#disturbRollout({ type, atTick, untilTick: patienceTicks, rollout }, sim, true);
   }
@@ -412,58 +329,12 @@ class Simulation {
         this.#freezes = begins ? [freezeNow(this.#wallMs())] : [];
         return;
       case "stopLeader":
-        this.#stopLeader(begins);
+        this.#engines.stopLeader(begins);
         return;
       case "noEngine":
-        this.#scale(begins ? 0 : 1);
+        this.#engines.scale(begins ? 0 : 1);
         return;
       default:
-    }
-  }
-
-  /** Scales the engine. Those that run end at once, in the middle of their rounds. */
-  #scale(replicas: 0 | 1): void {
-    this.#stopped = undefined;
-    if (replicas === 0) this.#engines = [];
-    else if (this.#engines.length === 0) {
-      this.#store.leader += 1;
-      this.#engines = [this.#engine(this.#store.leader)];
-    }
-  }
-
-  /**
-   * Stops the leader in the middle of its rounds, so that another engine takes over. Later the first engine continues
-   * where it was.
-   */
-  #stopLeader(begins: boolean): void {
-    const [engine] = this.#engines;
-    if (begins && engine !== undefined && this.#engines.length === 1) {
-      this.#halfWay(engine);
-      this.#stopped = engine;
-      this.#store.leader += 1;
-      this.#engines.push(this.#engine(this.#store.leader));
-    } else if (!begins && this.#stopped !== undefined) {
-      const late = this.#stopped;
-      this.#stopped = undefined;
-      this.#work(late);
-      this.#rounds.delete(late);
-      this.#engines = this.#engines.filter((engine) => engine !== late);
-    }
-  }
-
-  /** Runs a random number of actions of each of the engine's rounds. */
-  #halfWay(engine: SimEngine): void {
-    const rounds = this.#rounds.get(engine);
-    for (const key of this.#store.keys) {
-      const round = rounds?.get(key) ?? engine.round(key);
-      rounds?.set(key, round);
-      for (let lines = Math.floor(this.#random() * 8); lines > 0; lines -= 1) {
-        const outcome = this.#advance(round, false);
-        if (outcome === "under way") continue;
-        rounds?.delete(key);
-        if (outcome === "failed") engine.wake(key, 1);
-        break;
-      }
     }
   }
 
@@ -499,10 +370,10 @@ class Simulation {
         if (sim.kind === "Canary") this.#store.patchSpec(key, { steps: disturbance.steps });
         return;
       case "remake":
-        this.#remake(sim);
+        this.#others.remake(sim);
         return;
       case "selfHeal":
-        this.#watchByGit(sim, begins);
+        this.#others.watchByGit(sim, begins);
         return;
       case "noPods":
         if (begins) this.#cluster.podsRefused.set(sim.name, (object) => ownsObject(sim, object));
@@ -514,76 +385,9 @@ class Simulation {
         else this.#refusals.delete(sim.name);
         return;
       case "meddle":
-        this.#meddle(disturbance, sim, begins);
+        this.#others.meddle(disturbance, sim, begins);
         return;
       default:
-    }
-  }
-
-  /**
-   * Another writer changes a field that the rollout has written, and restores it later, unless the rollout has undone
-   * it meanwhile.
-   */
-  #meddle(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
-    const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
-    const target = sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
-    const object = target === undefined ? undefined : this.#cluster.find(target);
-    if (begins && object !== undefined) {
-      const name = journalNameOf(rolloutObject(sim, ""));
-      const written = (this.#store.journals.get(name)?.entries ?? []).find(
-        (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
-      );
-      if (written?.type !== "field" || object.writers.get(pointer) === "somebody") return;
-      const status = this.#store.read(keyOf(sim))?.status;
-      if (
-        status !== undefined &&
-        isPuttingBack(status) &&
-        jsonEqualWithoutNulls(object.fields.get(pointer), written.prior)
-      )
-        return;
-      this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
-      this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : "theirs", "somebody");
-      this.#witness.meddled(keyOf(sim));
-      return;
-    }
-    const meddled = this.#meddled.get(disturbance);
-    if (meddled !== undefined && meddled.object.writers.get(meddled.pointer) === "somebody") {
-      this.#cluster.setField(meddled.object, meddled.pointer, meddled.before, "somebody");
-      this.#witness.meddled(keyOf(sim));
-    }
-  }
-
-  /** Deletes a pod, a node or a workload of the mesh, whose owner makes it again. */
-  #remake(sim: SimRollout): void {
-    const before = meshBefore(sim).filter(([{ kind, name }]) => /^(Pod|Node)$/.test(kind) || name.startsWith("work-"));
-    const [reference, fields] = before[Math.floor(this.#random() * before.length)] ?? [];
-    const found = reference === undefined ? undefined : this.#cluster.find(reference);
-    if (found !== undefined && fields !== undefined) this.#cluster.remake(found, fields);
-  }
-
-  /** A GitOps controller begins to put a field back to its present value, or to that before the rollout's writes. */
-  #watchByGit(sim: SimRollout, begins: boolean): void {
-    this.#inGit.delete(sim.name);
-    const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
-    const target = sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
-    const object = target === undefined ? undefined : this.#cluster.find(target);
-    if (!begins || object === undefined) return;
-    const written = this.#store.journals
-      .get(journalNameOf(rolloutObject(sim, "")))
-      ?.entries.find(
-        (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
-      );
-    const before = written?.type === "field" ? written.prior : object.fields.get(pointer);
-    this.#inGit.set(sim.name, { object, pointer, before });
-  }
-
-  #heal(): void {
-    for (const sim of this.#scenario.rollouts) {
-      const { object, pointer, before } = this.#inGit.get(sim.name) ?? {};
-      if (object === undefined || pointer === undefined) continue;
-      if (jsonEqualWithoutNulls(object.fields.get(pointer), before) || this.#random() >= 0.3) continue;
-      this.#cluster.setField(object, pointer, before, "somebody");
-      this.#witness.meddled(keyOf(sim));
     }
   }
 
@@ -619,20 +423,10 @@ class Simulation {
   }
 }
 
-class ApiDown extends Error {}
-
 const refusals: Readonly<Record<"badSpec" | "noRights", Refusal>> = {
   badSpec: { reason: "spec", problem: "its target does not exist", remedy: "correct the spec" },
   noRights: { reason: "author", problem: "its author may not patch the route", remedy: "grant it" },
 };
-
-function namespaceOf({ moves = [] }: SimRollout): ObjectReference | undefined {
-  return moves[0] === undefined ? undefined : reference("v1", "Namespace", moves[0]);
-}
-
-function keyOf(sim: SimRollout): string {
-  return sim.kind === "Canary" ? `Canary ${sim.namespace}/${sim.name}` : `MeshUpgrade ${sim.name}`;
-}
 
 /** A freeze in the form that `serin freeze add` stores: without the fields that have defaults. */
 function freezeNow(nowMs: number): Freeze {

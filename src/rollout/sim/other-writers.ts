@@ -1,0 +1,138 @@
+import { jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
+import type { RolloutStatus } from "../../api/serin/index.ts";
+import { isPuttingBack } from "../decide/index.ts";
+import { reference } from "../plan/index.ts";
+import { journalNameOf } from "../engine/rollout-object.ts";
+import type { ModelCluster } from "./model-cluster.ts";
+import type { ModelObject } from "./model-object.ts";
+import type { Disturbance, SimRollout } from "./scenario.ts";
+import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
+import { keyOf, namespaceOf, objectsOf, revisionPointer, rolloutObject } from "./sim-plan.ts";
+import type { SimStore } from "./sim-store.ts";
+import type { Witness } from "./witness.ts";
+
+interface Meddled {
+  readonly object: ModelObject;
+  readonly pointer: string;
+  readonly before: unknown;
+}
+
+export interface OtherWritersOptions {
+  readonly random: Random;
+  readonly cluster: ModelCluster;
+  readonly store: SimStore;
+  readonly witness: Witness;
+  readonly rollouts: readonly SimRollout[];
+}
+
+/** The writers of a simulated cluster besides the engine: people, GitOps controllers, and owners of pods. */
+export class OtherWriters {
+  readonly #random: Random;
+  readonly #cluster: ModelCluster;
+  readonly #store: SimStore;
+  readonly #witness: Witness;
+  readonly #rollouts: readonly SimRollout[];
+  readonly #meddled = new Map<Disturbance, Meddled>();
+  /** The fields that a GitOps controller puts back, by the rollout's name, with their values in Git. */
+  readonly #inGit = new Map<string, Meddled>();
+
+  constructor({ random, cluster, store, witness, rollouts }: OtherWritersOptions) {
+    this.#random = random;
+    this.#cluster = cluster;
+    this.#store = store;
+    this.#witness = witness;
+    this.#rollouts = rollouts;
+  }
+
+  /**
+   * Does what the status asks of a person: labels a namespace again whose label was put back, and the node of pods that
+   * came back without one.
+   */
+  relabel({ message }: RolloutStatus): void {
+    const [, to] = /: point it to (\S+?)(;|$)/.exec(message) ?? [];
+    if (to === undefined) return;
+    for (const [, kind, name = ""] of message.matchAll(/(Namespace|pod) ([\w-]+)/g)) {
+      const labelled =
+        kind === "pod" ? meshNames(name.slice(name.lastIndexOf("-") + 1)).node : reference("v1", "Namespace", name);
+      const found = this.#cluster.find(labelled);
+      if (found !== undefined) this.#cluster.setField(found, rev, to, "somebody");
+    }
+  }
+
+  /** Moves, as a person would, the proxies that no installer manages. */
+  moveStrangers(): void {
+    for (const { name, mesh } of this.#rollouts) {
+      if (mesh?.stranger !== true) continue;
+      const { stranger, to } = meshNames(name);
+      const found = this.#cluster.find(stranger);
+      if (found !== undefined) this.#cluster.setField(found, rev, to, "somebody");
+    }
+  }
+
+  /**
+   * Another writer changes a field that the rollout has written, and restores it later, unless the rollout has undone
+   * it meanwhile.
+   */
+  meddle(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
+    const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
+    const target = sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
+    const object = target === undefined ? undefined : this.#cluster.find(target);
+    if (begins && object !== undefined) {
+      const name = journalNameOf(rolloutObject(sim, ""));
+      const written = (this.#store.journals.get(name)?.entries ?? []).find(
+        (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
+      );
+      if (written?.type !== "field" || object.writers.get(pointer) === "somebody") return;
+      const status = this.#store.read(keyOf(sim))?.status;
+      if (
+        status !== undefined &&
+        isPuttingBack(status) &&
+        jsonEqualWithoutNulls(object.fields.get(pointer), written.prior)
+      )
+        return;
+      this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
+      this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : "theirs", "somebody");
+      this.#witness.meddled(keyOf(sim));
+      return;
+    }
+    const meddled = this.#meddled.get(disturbance);
+    if (meddled !== undefined && meddled.object.writers.get(meddled.pointer) === "somebody") {
+      this.#cluster.setField(meddled.object, meddled.pointer, meddled.before, "somebody");
+      this.#witness.meddled(keyOf(sim));
+    }
+  }
+
+  /** Deletes a pod, a node or a workload of the mesh, whose owner makes it again. */
+  remake(sim: SimRollout): void {
+    const before = meshBefore(sim).filter(([{ kind, name }]) => /^(Pod|Node)$/.test(kind) || name.startsWith("work-"));
+    const [reference, fields] = before[Math.floor(this.#random() * before.length)] ?? [];
+    const found = reference === undefined ? undefined : this.#cluster.find(reference);
+    if (found !== undefined && fields !== undefined) this.#cluster.remake(found, fields);
+  }
+
+  /** A GitOps controller begins to put a field back to its present value, or to that before the rollout's writes. */
+  watchByGit(sim: SimRollout, begins: boolean): void {
+    this.#inGit.delete(sim.name);
+    const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
+    const target = sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
+    const object = target === undefined ? undefined : this.#cluster.find(target);
+    if (!begins || object === undefined) return;
+    const written = this.#store.journals
+      .get(journalNameOf(rolloutObject(sim, "")))
+      ?.entries.find(
+        (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
+      );
+    const before = written?.type === "field" ? written.prior : object.fields.get(pointer);
+    this.#inGit.set(sim.name, { object, pointer, before });
+  }
+
+  heal(): void {
+    for (const sim of this.#rollouts) {
+      const { object, pointer, before } = this.#inGit.get(sim.name) ?? {};
+      if (object === undefined || pointer === undefined) continue;
+      if (jsonEqualWithoutNulls(object.fields.get(pointer), before) || this.#random() >= 0.3) continue;
+      this.#cluster.setField(object, pointer, before, "somebody");
+      this.#witness.meddled(keyOf(sim));
+    }
+  }
+}
