@@ -40,9 +40,17 @@ suite("test files that share a process", () => {
       "const { heapUsed } = usage;",
     ];
     for (const text of claims) assert.equal(needsOwnProcess("src/a.test.ts", text), true, text);
-    const harmless = ["  beforeEach(() => clear());", 'if (process.env["CI"] === "true") return;', "const mocked = 1;"];
+    const harmless = [
+      "  beforeEach(() => clear());",
+      "before(() => server.start());",
+      "after(() => server.stop());",
+      'if (process.env["CI"] === "true") return;',
+      "const mocked = 1;",
+    ];
     for (const text of harmless) assert.equal(needsOwnProcess("src/a.test.ts", text), false, text);
-    assert.equal(needsOwnProcess("scripts/tidy.test.ts", ""), true);
+    for (const file of ["scripts/tidy.test.ts", "scripts/fuzz/corpus.test.ts"])
+      assert.equal(needsOwnProcess(file, ""), true, file);
+    assert.equal(needsOwnProcess("scripts/chaos/summary.test.ts", ""), false);
   });
 });
 

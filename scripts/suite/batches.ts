@@ -11,28 +11,28 @@ export interface Batch {
 /** Recorded durations, in milliseconds. */
 export type Durations = Readonly<Record<string, number>>;
 
-const maxFilesOfBatch = 24;
+const maxFilesOfBatch = 40;
 /** A batch is full at this expected duration. */
 const batchMs = 12_000;
 
 /**
- * A match means that the test changes or measures its whole process, so no other file may share it: hooks of the whole
- * run, the environment, the working directory, signal handlers, the exit code, globals, mocks, loader hooks, the heap,
+ * A match means that the test changes or measures its whole process, so no other file may share it: hooks around every
+ * test, the environment, the working directory, signal handlers, the exit code, globals, mocks, loader hooks, the heap,
  * and Node's flags.
  */
 const claimsProcess: readonly RegExp[] = [
-  /^(?:before|after|beforeEach|afterEach)\(/m,
+  /^(?:beforeEach|afterEach)\(/m,
   /\bprocess\.env(?:\.\w+|\[[^\]]+\])\s*(?:\?\?)?=[^=]|\bdelete process\.env\b|Object\.assign\(process\.env\b/,
   /\bprocess\.(?:chdir|exit|exitCode|umask|setuid|setgid|seteuid|setegid|on|once|emit|removeAllListeners|title)\b/,
   /\bmock\.|\bglobalThis\b|\bglobal\.\w+\s*=[^=]|\bregisterHooks\b|\bsyncBuiltinESMExports\b/,
   /\bmemoryUsage\b|\bheapUsed\b|\bgc\(|\bsetFlagsFromString\b|\bexecArgv\b|\bcpuUsage\b|\bresourceUsage\b/,
 ];
 
-/** Tests of scripts load and check much of the tree, so each has its own process. */
-const ownFolders = ["scripts/"] as const;
+/** These tests load and check much of the tree, so each has its own process. */
+const checksTree = /^scripts\/(?:[^/]+|fuzz\/.*)$/;
 
 export function needsOwnProcess(file: string, text: string): boolean {
-  return ownFolders.some((folder) => file.startsWith(folder)) || claimsProcess.some((claim) => claim.test(text));
+  return checksTree.test(file) || claimsProcess.some((claim) => claim.test(text));
 }
 
 /** Files of the same folder share a process, because they load the same modules. The longest batch comes first. */
