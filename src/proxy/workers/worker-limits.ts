@@ -197,7 +197,7 @@ class SharedTime {
   }
 }
 
-/** The time is measured from one that all threads share, not from the creation of the bucket. */
+/** The time since a moment that all threads share, and not since the creation of the bucket. */
 class SharedTokenBucket implements Tokens {
   readonly #flow: TokenFlow;
   readonly #empty: SharedTime;
