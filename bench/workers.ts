@@ -39,7 +39,7 @@ const headEnd = "\r\n\r\n";
 interface Measured {
   readonly requestsPerSecond: number;
   readonly requestsPerCpuSecond: number;
-  /** For each serving thread, the share of the time in which it ran. */
+  /** The share of the time in which each serving thread ran. */
   readonly busy: readonly number[];
   /** Connections by worker. */
   readonly shares: readonly number[];

@@ -60,7 +60,7 @@ interface Row {
   readonly p99Ms: Record<string, number>;
   /** The ratio of the first ztunnel's work per CPU second to that of each other. */
   readonly ratio: Record<string, MedianInterval>;
-  /** For each serving thread, the share of the time in which it ran. */
+  /** The share of the time in which each serving thread ran. */
   readonly busy: Record<string, readonly number[]>;
 }
 

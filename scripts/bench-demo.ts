@@ -13,9 +13,9 @@ import { memoryOf } from "./demo/memory.ts";
 interface Figures {
   /** `serin cluster create` of one control plane and two workers, until all nodes are Ready. */
   clusterReadySeconds: number;
-  /** From the beginning of `cluster create` to the first bookinfo page through the mesh's gateway. */
+  /** The time from the beginning of `cluster create` to the first bookinfo page through the mesh's gateway. */
   pageFromNothingSeconds: number;
-  /** From the write of a weight to the last proxy's ACK, by the pilot's own measurement. */
+  /** The time from the write of a weight to the last proxy's ACK, as the pilot measures it. */
   weightChangeMs: { changes: number; p50: number; p99: number; max: number };
   idleMemoryMb: Record<string, number>;
   idleMemoryTotalMb: number;

@@ -12,7 +12,7 @@ export interface FileCounts {
   failed: number;
   skipped: string[];
   durationMs: number;
-  /** For people: failures and slow tests. Empty for a file that passed quickly. */
+  /** The failures and slow tests, for people. Empty for a file that passed quickly. */
   summary: string;
 }
 

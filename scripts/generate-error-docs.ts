@@ -7,7 +7,7 @@ const introduction = `# Error codes
 
 Every error of Serin has one of these codes. A code stays the same when the message changes, so programs and tests read
 the code. An error has a message, which names the object or field, and often a hint. Some codes come with a \`reason\`,
-which is another program's word, for example \`ECONNREFUSED\` or an HTTP status.
+which another program has given, for example \`ECONNREFUSED\` or an HTTP status.
 
 \`node scripts/generate-error-docs.ts\` writes this page from \`src/base/error-codes\`. The type \`ErrorCode\` comes from the
 same table, so the compiler refuses an unknown code.

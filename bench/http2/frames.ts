@@ -6,7 +6,7 @@ import { clientPreface, frameFlag, frameHeaderLength, frameType } from "../../sr
 import { setting } from "../../src/wire/http2/index.ts";
 
 export const maxFrameBytes = 16_384;
-/** Above every response, so that a stream's window never ends. */
+/** A window larger than every response, so that no stream waits for a window. */
 const streamWindow = 16_777_216;
 /** Far above what a connection receives between two updates. */
 const connectionWindow = 2 ** 30;

@@ -71,7 +71,7 @@ export class Subjects {
   readonly #children: ChildProcess[] = [];
   readonly #controlPlanes: AdsServer[] = [];
   readonly #directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
-  /** Below the checkout, because bundles find their packages there. */
+  /** A directory below the checkout, because bundles find their packages there. */
   readonly #bundles = mkdtempSync(join(bundlesDirectory(), "bench-"));
   readonly #upstreams: UpstreamPorts;
   readonly #certificates: Certificates;

@@ -42,7 +42,7 @@ export interface Subject {
 export interface Measured {
   readonly cpuMicros: number;
   readonly p99Ms: number;
-  /** For each serving thread, busiest first, the share of the time in which it ran. */
+  /** The share of the time in which each serving thread ran, the busiest first. */
   readonly busy: readonly number[];
 }
 

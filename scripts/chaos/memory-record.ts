@@ -18,7 +18,7 @@ const sureErrors = 2;
 export interface Look {
   readonly pid: number;
   readonly atMs: number;
-  /** Since the process was first seen. */
+  /** The time since the process was first seen. */
   readonly ageMs: number;
   readonly kib: number;
 }

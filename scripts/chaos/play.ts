@@ -15,9 +15,9 @@ import { inTurn, Strikes } from "./strikes.ts";
 import { describeFailure, describeMemory, type Found } from "./summary.ts";
 import { AcknowledgedWrites } from "./writes.ts";
 
-/** From the run's start to its first fault. */
+/** The limit from the run's start to its first fault. */
 export const stageLimitMs = 180_000;
-/** From the last fault's time to the report. */
+/** The limit from the end of the faults to the report. */
 export const endLimitMs = 90_000;
 /** The limit of the work after the last rollout. */
 const countLimitMs = 25_000;

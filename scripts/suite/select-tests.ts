@@ -63,8 +63,8 @@ function isNeeded(file: string, { files, folders }: AllNeeds): boolean {
 }
 
 /**
- * For data that no test visibly reads: the tests of the nearest folder that has any, or all tests for data of several
- * parts.
+ * The tests for data that no test visibly reads: those of the nearest folder that has any, or all tests for data of
+ * several parts.
  */
 function nearbyTests(file: string, tests: readonly string[]): readonly string[] {
   if (/\.(ts|tsx|md)$/.test(file)) return [];

@@ -20,7 +20,7 @@ export interface BadReleaseResult {
    */
   readonly undone: boolean;
   readonly cause: string;
-  /** From the rollout's start until everything was as before. */
+  /** The time from the rollout's start until everything was as before. */
   readonly seconds: number;
   readonly failedShare: number;
 }

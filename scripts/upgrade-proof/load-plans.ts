@@ -102,7 +102,10 @@ export function gatewayPlan(address: string, reportDirectory: string, scale: Loa
   return { ...plan(scale, reportDirectory, requests, connections), name: "gateway", untilInputEnds: true };
 }
 
-/** From an ambient pod: a service with a waypoint, services with ztunnels alone, and an application with a sidecar. */
+/**
+ * The load of an ambient pod: on a service with a waypoint, services with ztunnels alone, and an application with a
+ * sidecar.
+ */
 export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
   const requests = [
     http("ambient: reviews by waypoint", withSidecars ? blackStars : { ...blackStars, expected: '"reviews":[{' }, 40),
@@ -117,7 +120,7 @@ export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
   return plan(scale, podReportDirectory, requests, streams("ambient", `streams.${namespaces.echoes}`, scale));
 }
 
-/** From a pod with a sidecar: an application and gRPC with sidecars, and a service with a waypoint. */
+/** The load of a pod with a sidecar: on an application and gRPC with sidecars, and a service with a waypoint. */
 export function sidecarPlan(scale: LoadScale): LoadPlan {
   const requests = [
     http("sidecar: app-b", appB, 50),

@@ -101,7 +101,10 @@ export class LoadReports {
     return Object.values(this.#connections).reduce((total, { open }) => total + open, 0);
   }
 
-  /** For each target: requests, failures, and upper bounds of the median and the 99th percentile of response times. */
+  /**
+   * The requests and failures of each target, and upper bounds of the median and the 99th percentile of its response
+   * times.
+   */
   table(): readonly {
     readonly target: string;
     readonly requests: number;

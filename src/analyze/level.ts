@@ -1,7 +1,7 @@
 /** The severity of a message. An Error prevents the mesh from working as configured. Info is only useful to know. */
 export type Level = "Error" | "Warning" | "Info";
 
-/** From the most to the least severe. */
+/** The levels, the most severe first. */
 export const levels: readonly Level[] = ["Error", "Warning", "Info"];
 
 /** Whether the level is as severe as the threshold, or more severe. */

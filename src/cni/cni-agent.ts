@@ -324,7 +324,10 @@ export class CniAgent {
     this.#installer.removeProgram();
   }
 
-  /** For a deletion of the agent alone. The pods keep their redirects and the exemption of their probes. */
+  /**
+   * Leaves the pods in the mesh, when only the agent is deleted. The pods keep their redirects and the exemption of
+   * their probes.
+   */
   #leavePods(): void {
     this.#log.warn("the agent's DaemonSet was deleted: its pods stay in the mesh, and new pods start outside of it", {
       pods: this.#enroller.size,

@@ -357,7 +357,7 @@ function endpointsOf(
   return endpoints.kubernetes.get(key) ?? endpoints.remote.get(key) ?? endpoints.imported.get(key) ?? [];
 }
 
-/** By host, namespace and `registry/cluster`. */
+/** The endpoints by host, namespace and `registry/cluster`. */
 function endpointShards(sources: DebugSources, url: URL, budget: Budget): unknown {
   const found: Record<
     string,

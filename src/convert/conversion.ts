@@ -10,7 +10,7 @@ export interface Conversion {
 }
 
 export interface ConversionNote extends FieldIssue {
-  /** For example `Rollout shop/shop`. */
+  /** The converted object, for example `Rollout shop/shop`. */
   readonly object: string;
 }
 

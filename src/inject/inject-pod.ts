@@ -40,7 +40,7 @@ export interface InjectionRequest {
   /** The namespace of the request, because a pod under creation may lack it. */
   readonly namespace: string;
   readonly namespaceLabels: Readonly<Record<string, string>>;
-  /** From the webhook's URL: `/inject/cluster/<name>/net/<network>`. */
+  /** The cluster's name in the webhook's URL: `/inject/cluster/<name>/net/<network>`. */
   readonly cluster?: string | undefined;
   readonly network?: string | undefined;
 }

@@ -78,8 +78,8 @@ export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
   minimal: over({ components: { ingressGateways: ingressGateway(false) } }),
   preview: over({ meshConfig: { defaultConfig: { proxyMetadata: { ISTIO_META_DNS_CAPTURE: "true" } } } }),
   /**
-   * For a cluster whose control plane is in another cluster. It installs accounts, roles and webhooks, and needs the
-   * control plane's address in `values.global.remotePilotAddress`.
+   * The profile of a cluster whose control plane is in another cluster. It installs accounts, roles and webhooks, and
+   * needs the control plane's address in `values.global.remotePilotAddress`.
    */
   remote: over({
     components: { ingressGateways: ingressGateway(false) },

@@ -17,7 +17,7 @@ import { type InstallSettings } from "./settings.ts";
 /** One step of an installation: its objects in the order to apply them, and the message when they are ready. */
 export interface RenderedComponent {
   readonly name: string;
-  /** For example `Istiod installed`. */
+  /** The message when the component is installed, for example `Istiod installed`. */
   readonly done: string;
   readonly objects: readonly UntypedObject[];
 }

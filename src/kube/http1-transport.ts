@@ -14,7 +14,7 @@ import {
 /** Watches hold a connection each, so the bound leaves room for many of them. */
 const maxConnections = 128;
 
-/** For plain `http://` servers (kubectl proxy) and for those that do not speak HTTP/2. */
+/** The transport to plain `http://` servers (kubectl proxy) and to those that do not speak HTTP/2. */
 export class Http1Transport implements Transport {
   readonly #config: KubeConfig;
   readonly #url: URL;

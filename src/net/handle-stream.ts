@@ -494,7 +494,9 @@ export function writesInPlace(stream: ByteStream, bytes: Uint8Array): boolean {
   return stream instanceof HandleStream && !stream.copiesWrites && readBufferOf(bytes) !== undefined;
 }
 
-/** For numerous quiet connections: keeps no large buffer for each, so large data arrives in small chunks. */
+/**
+ * Keeps no large buffer for the stream, so that large data arrives in small chunks. Numerous quiet connections use it.
+ */
 export function readInSmallChunks(stream: ByteStream): void {
   if (stream instanceof HandleStream) stream.maxReadTier = 0;
 }

@@ -155,7 +155,7 @@ export type ResourceChangeType = "added" | "removed" | "changed";
 
 /** One difference that several resources of several proxies share. */
 export interface ResourceGroup {
-  /** For example `cluster`, `listener`, `route`, `endpoint` or `address`. */
+  /** The type of the resource, for example `cluster`, `listener`, `route`, `endpoint` or `address`. */
   readonly type: string;
   readonly change: ResourceChangeType;
   readonly changes: readonly FieldChange[];

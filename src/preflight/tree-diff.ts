@@ -5,7 +5,8 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 /** One field that differs. `before` or `after` is absent if that side lacks the field. */
 export interface FieldChange {
   /**
-   * For example `spec.template.spec.containers[discovery].image`. List elements appear by name if all of them have one.
+   * The path of the field, for example `spec.template.spec.containers[discovery].image`. List elements appear by name
+   * if all of them have one.
    */
   readonly path: string;
   readonly before?: Json;

@@ -2,7 +2,7 @@ import type { ResourceMetadata, RouteEntry } from "./config-dump.ts";
 
 const maxDomains = 2;
 
-/** At most two of a host's domains: the shortest forms, without ports. */
+/** A text with at most two of a host's domains: the shortest forms, without ports. */
 export function domainsText(domains: readonly string[]): string {
   if (domains.length <= 1) return domains[0] ?? "";
   const plain = domains.filter((domain) => !domain.includes(":") || (domain.startsWith("[") && domain.endsWith("]")));

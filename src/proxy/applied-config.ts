@@ -347,8 +347,8 @@ export class AppliedConfig {
   }
 
   /**
-   * For filters that are compiled now. Clusters that are removed already do not exist for them, although connections of
-   * removed listeners or chains may still use those.
+   * The caller for filters that are compiled now. Clusters that are removed already do not exist for them, although
+   * connections of removed listeners or chains may still use those.
    */
   #callerOfNow(callCluster: CallCluster): CallCluster {
     if (this.#leavingClusters.size === 0) return callCluster;

@@ -15,8 +15,8 @@ import { buildRelease } from "./kube-apiserver/real-api-server.ts";
 const samples = join(root, "samples");
 const cache = join(root, ".cache");
 /**
- * Without this, the pilot closes validation when it works, and applying the manifest would open it again, as upstream's
- * does.
+ * Lets the validation webhook fail closed from the start. Otherwise the pilot changes the policy once it serves, and
+ * applying the manifest again would change it back, as with upstream's.
  */
 const closed = "--set values.base.validationFailurePolicy=Fail";
 /** A high limit, like those of kubectl's waits, because the machine may be busy. */

@@ -39,7 +39,7 @@ export const cpuShares = {
   run: 4_096,
   client: 2_048,
   controlPlane: 2_048,
-  /** For a node of two cores: 2048 for its pods, as the kubelet sets it, and the rest for its programs. */
+  /** The weight of a node of two cores: 2048 for its pods, as the kubelet sets it, and the rest for its programs. */
   node: 3_072,
   nodePrograms: 1_024,
 } as const;

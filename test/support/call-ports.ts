@@ -76,7 +76,7 @@ async function overGrpc({ url, token, message = "" }: Call): Promise<CallAnswer>
       const body = Buffer.from(message, "base64");
       const head = Buffer.alloc(5);
       head.writeUInt32BE(body.length, 1);
-      // A stream of discovery waits for more, and this end for an answer.
+      // A discovery stream stays open for further requests, until it gets an answer.
       stream.write(Buffer.concat([head, body]));
       if (message === "") stream.end();
     });

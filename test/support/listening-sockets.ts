@@ -75,7 +75,7 @@ function socketsOf(pid: number): string[] {
   }
 }
 
-/** By the kernel's numbers: LISTEN of TCP, and UDP sockets without a peer. */
+/** The kernel's numbers of the states: LISTEN of TCP, and UDP sockets without a peer. */
 const states = { tcp: "0A", udp: "07" } as const;
 const loopbacks = [/^.{6}7F$/, /^0{24}01000000$/];
 

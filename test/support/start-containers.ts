@@ -9,7 +9,7 @@ import { leastMemoryBytes, runContainer, type ContainerEnd, type ContainerRun } 
 
 export interface StartedContainers {
   readonly started: number;
-  /** For each container that cannot run: its name, the fault and its output. */
+  /** The name, the fault and the output of each container that cannot run. */
   readonly faults: readonly string[];
 }
 

@@ -35,7 +35,10 @@ function isInjector({ object: { metadata, webhooks = [] } }: Entry<WebhookConfig
   return metadata.labels?.[revision] !== undefined || webhooks.some(({ name }) => name.endsWith("istio.io"));
 }
 
-/** For every combination of namespace and pod labels, at most one webhook may inject. */
+/**
+ * Reports webhooks that would inject the same pod. At most one webhook may inject for each combination of labels of a
+ * namespace and a pod.
+ */
 function reportOverlaps(found: readonly PlacedWebhook[], report: Report): void {
   const revisions = new Set(
     found.flatMap(({ entry, webhook }) =>

@@ -17,7 +17,7 @@ export interface ActionRequest {
 export interface AuditRecord {
   readonly atMs: number;
   readonly user: string;
-  /** For example `rollback Canary shop/shop`, `apply VirtualService shop/shop` or `login`. */
+  /** The action, for example `rollback Canary shop/shop`, `apply VirtualService shop/shop` or `login`. */
   readonly what: string;
   readonly result: "done" | "refused" | "failed";
   readonly detail: string;

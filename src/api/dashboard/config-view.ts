@@ -37,11 +37,11 @@ export interface ConfigHead extends ViewHead {
 
 /** One message of the analyzer about an object. */
 export interface ConfigMessage {
-  /** For example `IST0101` or `SER0110`. Empty for messages of the parser. */
+  /** The code of the message's type, for example `IST0101` or `SER0110`. Empty for messages of the parser. */
   readonly code: string;
   readonly level: "Error" | "Warning" | "Info";
   readonly message: string;
-  /** For example `spec.http[0].route[0].destination.host`. Empty for the object as a whole. */
+  /** The path of the field, for example `spec.http[0].route[0].destination.host`. Empty for the object as a whole. */
   readonly path: string;
   /**
    * The line in the YAML that was sent or is shown, from 1. If the path is not in the YAML, the object's first line.

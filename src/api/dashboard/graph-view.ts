@@ -79,11 +79,11 @@ export interface GraphEdge {
 
 /** One rule that splits traffic, as configured and as measured. */
 export interface GraphRoute {
-  /** For example `HTTPRoute default/reviews`. */
+  /** The object that configures the route, for example `HTTPRoute default/reviews`. */
   readonly object: string;
   readonly namespace: string;
   readonly service: string;
-  /** In words, for example `all` or `header end-user is jason`. */
+  /** The requests that match, in words, for example `all` or `header end-user is jason`. */
   readonly match: string;
   readonly destinations: readonly {
     readonly name: string;

@@ -57,7 +57,7 @@ export interface LadderProxy {
   readonly node: string;
   readonly state: "synced" | "stale" | "rejected" | "not connected";
   /**
-   * For a NACK, the reason with the resource type. For `stale`, the resource types that were sent and are not
+   * The reason of a NACK, with the type of the resource. For `stale`, the resource types that were sent and are not
    * acknowledged yet.
    */
   readonly reason: string;

@@ -62,7 +62,7 @@ export interface NamespacesParameter {
 export interface GraphParameters extends NamespacesParameter {
   /** The length of the measured window, which ends at `atMs`. */
   readonly windowSeconds: number;
-  /** For time travel: a time within the metrics store's window. 0 means now, and the view advances. */
+  /** The time to show, within the metrics store's window. 0 means now, and the view advances. */
   readonly atMs: number;
   readonly by: GraphGrouping;
 }

@@ -29,7 +29,7 @@ export interface RolloutRow {
   /** See `RolloutStatus.pauseReason`. */
   readonly pauseReason?: PauseReason;
   readonly cause: string;
-  /** For example `HTTPRoute shop/shop` or `1-31-0 -> 1-31-1`. */
+  /** What the rollout moves, for example `HTTPRoute shop/shop` or `1-31-0 -> 1-31-1`. */
   readonly target: string;
   readonly step: string;
   readonly weight?: number;
@@ -107,6 +107,6 @@ export interface EventRow {
   readonly reason: string;
   readonly message: string;
   readonly count: number;
-  /** For example `Pod default/reviews-v1-…`. */
+  /** The object of the event, for example `Pod default/reviews-v1-…`. */
   readonly object: string;
 }

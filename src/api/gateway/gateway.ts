@@ -224,7 +224,7 @@ function readSecretReference(reference: Reader): SecretObjectReference {
   };
 }
 
-/** For v1alpha2 only: adds the default listener that a mesh of that time assumed. */
+/** Reads the listeners. In v1alpha2 it adds the default listener that a mesh of that time assumed. */
 function readListeners(spec: Reader, apiVersion: string | undefined): Listener[] {
   if (apiVersion !== `${gatewayGroup}/v1alpha2` || spec.has("listeners"))
     return spec.objects("listeners").map((listener) => readListener(listener));

@@ -26,7 +26,7 @@ export interface AuthorizationPolicy extends KubernetesObject {
     selector?: LabelSelector | undefined;
     targetRefs: PolicyTargetReference[];
     action: AuthorizationAction;
-    /** For CUSTOM: the name of one of the mesh's extension providers. */
+    /** The name of one of the mesh's extension providers, for the action CUSTOM. */
     provider?: string | undefined;
     rules: AuthorizationRule[];
   };

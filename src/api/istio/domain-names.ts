@@ -58,9 +58,9 @@ interface OpenWildcard {
 }
 
 /**
- * For each name, the first earlier name with which it overlaps. Names may be wildcards. Names are sorted by suffix, so
- * that the names within a wildcard follow it directly. This keeps the cost low for objects with thousands of names,
- * which must not block the process.
+ * The first earlier name with which each name overlaps. Names may be wildcards. Names are sorted by suffix, so that the
+ * names within a wildcard follow it directly. This keeps the cost low for objects with thousands of names, which must
+ * not block the process.
  */
 export function firstOverlaps(names: readonly string[]): readonly (string | undefined)[] {
   const first: number[] = names.map((_name, index) => index);

@@ -5,7 +5,7 @@ import { readPortNumber, readText, refuseUnknown } from "./fields.ts";
 export interface IstioPort {
   /** 0 only if the bind address is a Unix domain socket. */
   readonly number: number;
-  /** In upper case, one of `protocols`. Absent means that the proxy detects it. */
+  /** The protocol in upper case, one of `protocols`. Absent means that the proxy detects it. */
   readonly protocol?: string | undefined;
   readonly name?: string | undefined;
   readonly targetPort?: number | undefined;

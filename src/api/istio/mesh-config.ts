@@ -85,7 +85,7 @@ export interface MeshConfig {
   readonly ingressControllerMode: "UNSPECIFIED" | "OFF" | "DEFAULT" | "STRICT";
   /** The value of the label `istio` of the gateway that serves Ingresses. Absent means that of ingressService. */
   readonly ingressSelector?: string | undefined;
-  /** For destinations whose rule sets none. */
+  /** The setting for destinations whose rule sets none. */
   readonly localityLbSetting: LocalityLoadBalancer;
   /** Absent if zones are not balanced mesh-wide. */
   readonly zoneAwareLbSetting?: ZoneAwareLoadBalancer | undefined;

@@ -177,7 +177,7 @@ function checkExternalNames(reader: Reader, tls: ServerTls): void {
       reader.error(`must have the name of a secret of the SDS provider after ${externalSecretPrefix}`, field);
 }
 
-/** For modes in which the proxy terminates TLS: requires certificates from Secrets or files. */
+/** Requires certificates from Secrets or files, in modes in which the proxy terminates TLS. */
 function checkOwnCertificates(reader: Reader, tls: ServerTls): void {
   if (tls.caCrl !== undefined && tls.credentialName !== undefined)
     reader.error("must be in the credential instead", "caCrl");

@@ -71,7 +71,7 @@ function textOf(value: unknown): string {
   return typeof value === "string" || typeof value === "boolean" || typeof value === "number" ? String(value) : "";
 }
 
-/** For the test that compares the flags with the sources. */
+/** Whether the control plane reads the variable, for the test that compares the flags with the sources. */
 export function readsVariable(name: string): boolean {
   return read.has(name);
 }

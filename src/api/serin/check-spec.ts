@@ -31,11 +31,11 @@ export interface CheckSpec {
   readonly waitLimit?: number;
   /** The verdict is recorded and has no effect. */
   readonly dryRun?: boolean;
-  /** For durations: the compared quantiles, in ascending order. */
+  /** The quantiles of durations that are compared, in ascending order. */
   readonly quantiles?: readonly number[];
-  /** For durations: a canary that is slower by less than this factor does not fail. */
+  /** A factor: a canary whose durations are longer by less than this does not fail. */
   readonly maxRatio?: number;
-  /** For durations: the limit for every quantile, independent of the stable version. */
+  /** The limit for every quantile of durations, independent of the stable version. */
   readonly maxMs?: number;
   readonly query?: QuerySpec;
   readonly webhook?: WebhookSpec;

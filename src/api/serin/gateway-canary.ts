@@ -6,7 +6,7 @@ export const gatewayCanaryAnnotations = {
   /** The control plane of this revision deploys a canary behind the same Service. */
   revision: "rollout.serin.dev/canary-revision",
   replicas: "rollout.serin.dev/canary-replicas",
-  /** For waypoints: the percentage of new connections for the canary, from 0 to 100. */
+  /** The percentage of a waypoint's new connections for the canary, from 0 to 100. */
   weight: "rollout.serin.dev/canary-weight",
   stableReplicas: "rollout.serin.dev/stable-replicas",
 } as const;

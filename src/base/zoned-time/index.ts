@@ -7,7 +7,7 @@ const dayMs = 86_400_000;
 const formats = new Map<string, Intl.DateTimeFormat>();
 const maxZones = 600;
 
-/** By how much the zone's clocks are ahead of UTC at this instant. Throws a `RangeError` for an unknown zone. */
+/** The time by which the zone's clocks are ahead of UTC at this instant. Throws a `RangeError` for an unknown zone. */
 export function zoneOffsetMs(timeZone: string, instantMs: number): number {
   const parts: Record<string, number> = {};
   for (const { type, value } of formatOf(timeZone).formatToParts(instantMs)) parts[type] = Number(value);

@@ -59,7 +59,7 @@ export async function decodeObject(
 /** The levels of an object. The real server allows 10,000, and overflows no stack that far down. */
 const maximumLevels = 1000;
 
-/** Throws 400 for a value with too many levels, which whatever handles objects recurses into. */
+/** Throws 400 for a value with too many levels, because the code that handles objects recurses into each level. */
 export function checkLevels(value: unknown): void {
   let level: unknown[] = [value];
   for (let depth = 0; level.length > 0; depth++) {

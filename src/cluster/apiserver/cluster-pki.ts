@@ -35,7 +35,10 @@ export interface ClusterPki {
   readonly admin: PemFiles;
   readonly controllerManager: PemFiles;
   readonly scheduler: PemFiles;
-  /** By node name: user `system:node:<name>`, group `system:nodes`. It is also the server certificate on port 10250. */
+  /**
+   * The files of each node by its name: user `system:node:<name>`, group `system:nodes`. It is also the server
+   * certificate on port 10250.
+   */
   readonly nodes: Readonly<Record<string, PemFiles>>;
 }
 

@@ -12,7 +12,10 @@ export interface ProxyTarget {
   readonly port: number;
   /** The path with its query. */
   readonly path: string;
-  /** For requests to nodes: uses our client certificate, and checks the node's certificate against the cluster's CA. */
+  /**
+   * Whether the target is a node: requests then use our client certificate, and the node's certificate must be of the
+   * cluster's CA.
+   */
   readonly toNode: boolean;
 }
 
@@ -39,9 +42,9 @@ const hopByHop = [
 
 /** Forwards requests to nodes (the kubelet's API), pods and Services. */
 export class NodeClient {
-  /** For requests that end with their response. */
+  /** The agent for requests that end with their response. */
   readonly #kept: Agent;
-  /** For requests that take over their connection, and for a second attempt. */
+  /** The agent for requests that take over their connection, and for a second attempt. */
   readonly #fresh: Agent;
 
   constructor(options: NodeClientOptions) {

@@ -56,7 +56,7 @@ export class DnsServer {
   }
 
   async run(signal: AbortSignal, listening: () => void = () => undefined): Promise<void> {
-    // For port 0, let TCP choose the port, because outgoing connections occupy many TCP ports.
+    // If the port is 0, let TCP choose it, because outgoing connections occupy many TCP ports.
     const tcp = await this.#listenTcp();
     let udp: UdpSocket;
     try {

@@ -152,7 +152,7 @@ export interface SchemaRegistry {
   /** Changes with each {@link addCustomResourceDefinition} and removal. */
   readonly generation: number;
   resource(group: string, version: string, plural: string): ResourceType | undefined;
-  /** For `apiVersion` and `kind` of an object. */
+  /** The type of an object with this `apiVersion` and `kind`. */
   resourceOfKind(group: string, version: string, kind: string): ResourceType | undefined;
 
   /**

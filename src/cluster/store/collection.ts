@@ -86,13 +86,13 @@ export class Collection {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** For the store: adds an object that existed at the start. */
+  /** Adds an object that existed at the start. Only the store calls it. */
   load(record: StoredRecord): void {
     this.#records.set(innerKey(record.namespace, record.name), record);
     this.#sorted = undefined;
   }
 
-  /** For the store: applies committed events to the state and calls the listeners. */
+  /** Applies committed events to the state and calls the listeners. Only the store calls it. */
   commit(events: readonly ChangeEvent[]): void {
     for (const event of events) {
       const key = innerKey(event.record.namespace, event.record.name);
@@ -113,7 +113,7 @@ export class Collection {
     }
   }
 
-  /** For the store: forgets the changes up to this revision. */
+  /** Forgets the changes up to this revision. Only the store calls it. */
   forget(revision: number): void {
     const first = this.#history.findIndex((event) => event.revision > revision);
     this.#drop(first < 0 ? this.#history.length : first);

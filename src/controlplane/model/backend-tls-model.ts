@@ -27,7 +27,7 @@ export interface BackendTlsTarget {
 /** A name of roots that do not exist. A cluster with these roots trusts no server, so it sends no request. */
 const noRoots = "invalid://";
 
-/** By `namespace/policy#index of the target`. */
+/** The targets by `namespace/policy#index of the target`. */
 export function deriveBackendTlsTargets(graph: CollectionGraph, inputs: MeshInputs): Collection<BackendTlsTarget> {
   const byTarget = inputs.backendTlsPolicies.index("target", (policy) =>
     policy.spec.targetRefs.map((target) => backendOf(target, policy.namespace)),

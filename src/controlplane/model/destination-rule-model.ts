@@ -28,7 +28,8 @@ export interface HostRules {
   /** For clients elsewhere. */
   readonly exported: readonly DestinationRuleModel[];
   /**
-   * For clients of the namespace only. In the root namespace these take precedence over those of services' namespaces.
+   * The rules that apply only to clients of the namespace. In the root namespace these take precedence over those of
+   * services' namespaces.
    */
   readonly private: readonly DestinationRuleModel[];
 }

@@ -96,7 +96,7 @@ export interface MeshSettings
   readonly proxyConcurrency?: number | undefined;
   /** Roots of additional authorities. Servers accept clients with certificates of these. */
   readonly trustedDomains: readonly string[];
-  /** From the networks file beside the mesh config. */
+  /** The networks, from the file beside the mesh config. */
   readonly networks: MeshNetworks;
   /** Whether ambient mode reaches global services in all clusters and networks. Absent means no. */
   readonly ambientMultiNetwork?: boolean;

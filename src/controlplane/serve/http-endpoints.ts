@@ -17,7 +17,8 @@ export function json(value: unknown, status = 200): HttpAnswer {
 }
 
 /**
- * For callers on this machine only, which includes port-forwards. Others get 401. The connection decides, not a header.
+ * The route for callers on this machine only, which includes port-forwards. Others get 401. The connection decides, not
+ * a header.
  */
 export function forLoopback(route: HttpRoute): HttpRoute {
   return (url, request) => {
@@ -31,8 +32,8 @@ export function forLoopback(route: HttpRoute): HttpRoute {
 export type AuthenticateRequest = (request: IncomingMessage) => Promise<{ readonly namespace: string }>;
 
 /**
- * For callers on this machine, and for authenticated callers that may request this path. Others get 401 or 403, as from
- * upstream (ENABLE_DEBUG_ENDPOINT_AUTH).
+ * The route for callers on this machine, and for authenticated callers that may request this path. Others get 401 or
+ * 403, as from upstream (ENABLE_DEBUG_ENDPOINT_AUTH).
  */
 export function forKnownCallers(
   route: HttpRoute,

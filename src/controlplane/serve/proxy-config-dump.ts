@@ -9,7 +9,7 @@ import type { Subscription } from "./subscription.ts";
 
 type Shown = (resource: JsonValue, version: string, name: string) => Record<string, unknown>;
 
-/** For each type: the part and the list of Envoy's dump, and the form of an entry. */
+/** The part and the list of Envoy's dump for each type, and the form of an entry. */
 const parts: readonly {
   readonly typeUrl: string;
   readonly part: string;

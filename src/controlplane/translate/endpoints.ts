@@ -17,7 +17,7 @@ import { filterMetadata } from "./envoy-any.ts";
 import { acrossNetworks, type ClientNetwork, type LocatedEndpoint } from "./network-endpoints.ts";
 
 export interface AssignmentOptions {
-  /** For which workloads clients use HBONE: none, those without Istio's mutual TLS, or all that accept it. */
+  /** The workloads to which clients use HBONE: none, those without Istio's mutual TLS, or all that accept it. */
   readonly hbone: "never" | "needed" | "always";
   /**
    * True if the control plane sends the endpoints, so they are known to be ready. False if the proxy resolves names

@@ -37,8 +37,8 @@ export const overAds = {
 const { initialFetchTimeout: _endless, ...overAdsInTime } = overAds;
 
 /**
- * For secrets that may not exist yet: a proxy that waits for one continues without it after a while, so that others are
- * not blocked.
+ * The source of secrets that may not exist yet: a proxy that waits for one continues without it after a while, so that
+ * others are not blocked.
  */
 export const secretOverAds = overAdsInTime;
 
@@ -58,8 +58,8 @@ export const overAgentSds = {
 } as const satisfies MessageInitShape<typeof ConfigSourceSchema>;
 
 /**
- * For secrets that another service serves by gRPC. The authority is the service's host, because a cluster name has
- * characters that are invalid in an authority.
+ * The source of secrets that another service serves by gRPC. The authority is the service's host, because a cluster
+ * name has characters that are invalid in an authority.
  */
 export function secretOverCluster({ host, cluster }: ProviderCluster) {
   return {
@@ -76,5 +76,5 @@ export function secretOverCluster({ host, cluster }: ProviderCluster) {
 
 const { initialFetchTimeout: _never, ...overAgentInTime } = overAgentSds;
 
-/** For files that may not exist yet, like {@link secretOverAds}. */
+/** The source of files that may not exist yet, like {@link secretOverAds}. */
 export const fileOverAgentSds = overAgentInTime;

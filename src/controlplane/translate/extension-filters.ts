@@ -99,7 +99,9 @@ function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
   };
 }
 
-/** For connections of Serin's own proxy, which does not run the module: nothing, or a filter that rejects everything. */
+/**
+ * The filter for connections of Serin's own proxy, which does not run the module: none, or one that rejects everything.
+ */
 function closed(name: string, { failStrategy }: WasmModule): JsonObject | undefined {
   if (failStrategy === "FAIL_OPEN") return undefined;
   return { name, typedConfig: { "@type": rbacTypes.NETWORK, rules: {}, statPrefix: "wasm." } };

@@ -21,7 +21,7 @@ import { applyTls } from "./outbound-tls.ts";
 import { applyTrafficPolicy, effectivePolicy } from "./traffic-policy.ts";
 import { tellOfClients } from "./upstream-proxy-protocol.ts";
 
-/** For example `outbound|80|v1|host`. */
+/** The name of a subset's cluster, for example `outbound|80|v1|host`. */
 export function subsetClusterName(port: number, subset: string | undefined, host: string): string {
   return `outbound|${port}|${subset ?? ""}|${host}`;
 }

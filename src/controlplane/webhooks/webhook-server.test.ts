@@ -125,7 +125,7 @@ test("a client that holds connections without a handshake does not block the API
   const { port } = server.address() as AddressInfo;
   let accepted = 0;
   server.on("connection", () => (accepted += 1));
-  // Of another address than the API server's.
+  // Connections from another address than the API server's.
   const held = Array.from({ length: maxConnections + 10 }, () =>
     connectTcp({ host: "127.0.0.1", localAddress: "127.0.0.2", port }).on("error", () => undefined),
   );

@@ -47,7 +47,7 @@ export class TargetCounters {
   #ids = new Float64Array(startCounters);
   #values = new Float64Array(startCounters);
   #whats = new Uint8Array(startCounters);
-  /** For each bucket, the index of its bound. */
+  /** The index of each bucket's bound. */
   #boundOf = new Uint8Array(startCounters);
   #groupOf = new Uint16Array(startCounters);
   /** Whether each series has appeared since the last sweep. The proxy has removed the others. */
@@ -253,7 +253,7 @@ const sweepScrapes = 60;
 const maxKeptCells = 1 << 17;
 
 /**
- * For the current scrape: the increase of each bucket of each group, cumulative as received. -1 if absent. Scrapes are
+ * The increase of each bucket of each group in the current scrape, cumulative as received. -1 if absent. Scrapes are
  * read one after the other, so all targets share this.
  */
 let bucketGains = new Float64Array(0);

@@ -46,7 +46,7 @@ export interface Inventory {
   readonly namespaces: ReadonlyMap<string, Namespace>;
   readonly workloads: ReadonlyMap<string, Workload>;
   readonly services: ReadonlyMap<string, ServiceRecord>;
-  /** By workload, the keys of the services that select it. */
+  /** The keys of the services that select each workload, by workload. */
   readonly servicesOf: ReadonlyMap<string, readonly string[]>;
   /** By pod, as `namespace/name`. */
   readonly workloadOfPod: ReadonlyMap<string, Workload>;

@@ -22,7 +22,7 @@ export interface RoutedEdge {
 export interface MeasuredDestination extends RuleDestination {
   /** The share of all requests or connections to the rule's destinations, from sources to which the rule applies. */
   readonly share: number | undefined;
-  /** For connections: the rate of opened ones. */
+  /** The rate of requests, or of opened connections. */
   readonly requestRate: number;
 }
 

@@ -4,10 +4,10 @@ import { quantileMs } from "./duration-counts.ts";
 
 /** The edges by their ends. It is computed once for each measurement. */
 export interface TrafficIndex {
-  /** By workload, as `namespace/name`. */
+  /** The edges by workload, as `namespace/name`. */
   readonly inbound: ReadonlyMap<string, readonly TrafficEdge[]>;
   readonly outbound: ReadonlyMap<string, readonly TrafficEdge[]>;
-  /** By service, as `namespace/name`. */
+  /** The edges by service, as `namespace/name`. */
   readonly ofService: ReadonlyMap<string, readonly TrafficEdge[]>;
 }
 

@@ -34,7 +34,7 @@ export interface TrafficLabels {
   readonly edgeKey: string;
 }
 
-/** What was counted under some labels in the measured time; rates are per second. */
+/** The traffic that was counted under one set of labels in the measured time. Rates are per second. */
 export interface CountedTraffic {
   readonly labels: TrafficLabels;
   readonly requestRate: number;

@@ -9,7 +9,7 @@ interface Roots {
   readonly trusted: readonly string[];
 }
 
-/** For a certificate that none of its accompanying roots has signed. */
+/** The label of a certificate that none of its accompanying roots has signed. */
 const unknownRoot = "unknown";
 
 /**

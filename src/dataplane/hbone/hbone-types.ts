@@ -24,7 +24,7 @@ export interface HboneTarget {
 export interface HboneConnectOptions extends HboneTarget {
   /** `ip:port` or `hostname:port` of the CONNECT. */
   readonly authority: string;
-  /** For example baggage, forwarded and traceparent. Names are in lower case. */
+  /** The headers of CONNECT, for example baggage, forwarded and traceparent. Names are in lower case. */
   readonly headers: Headers;
   /** Covers the connection, TLS and the answer to CONNECT. */
   readonly timeoutMs: number;

@@ -30,7 +30,7 @@ function withDnsPort(object: UntypedObject): UntypedObject {
   return { ...object, spec: { ...spec, ports } };
 }
 
-/** From upstream's name of an object to the operators' name. */
+/** The operators' name of an object by upstream's name. */
 type Names = ReadonlyMap<string, string>;
 
 function namesOf(istio: BanzaiIstio): Names {

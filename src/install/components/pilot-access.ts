@@ -80,7 +80,7 @@ function multiClusterRules({ values, multiClusterGroup }: InstallSettings): read
   ];
 }
 
-/** For a root that a ClusterTrustBundle distributes. */
+/** The rights for a root that a ClusterTrustBundle distributes. */
 const trustBundleRules = [
   { apiGroups: ["certificates.k8s.io"], resources: ["clustertrustbundles"], verbs: [...observe, "create", "patch"] },
   {

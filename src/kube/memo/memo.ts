@@ -141,8 +141,8 @@ export class Memos {
   }
 
   /**
-   * For objects that live for one change, such as the list of its names. Learning that an object was collected costs
-   * more than such a value is worth.
+   * A memo for objects that live for one change, such as the list of its names. Learning that an object was collected
+   * costs more than such a value is worth.
    */
   brief<Subject extends object, Value>(name: string, max = maxBriefValues): Memo<Subject, Value> {
     return this.#added(name, new Memo<Subject, Value>(max, true));

@@ -48,7 +48,7 @@ export class SampleStore implements SampleSource {
   readonly #series = new Map<string, StoredSeries>();
   readonly #index = new Map<string, ValueIndex>();
   readonly #refused = new Map<string, number>();
-  /** For the labels of series that are about to be opened. */
+  /** The shared texts for the labels of series that are about to be opened. */
   readonly texts = new SharedTexts();
   #appended = 0;
   #sampleBytes = 0;

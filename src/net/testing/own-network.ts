@@ -1,8 +1,8 @@
 import { userError } from "../../base/index.ts";
 
 /**
- * For tests that change addresses, routes and rules of their own namespace. Throws unless the test runner has made one
- * (`npm run test:netns` does, and sets `SERIN_OWN_NETWORK`).
+ * Throws unless the test runner has made a network namespace for this process (`npm run test:netns` does, and sets
+ * `SERIN_OWN_NETWORK`). Tests that change addresses, routes and rules call it.
  */
 export function requireOwnNetwork(): void {
   if (process.env["SERIN_OWN_NETWORK"] === "1") return;

@@ -12,7 +12,7 @@ type NamedKind = Pick<KindDefinition, "group" | "plural">;
 
 /** A client of an account with these rights. It records the used rights and the refused requests. */
 export class ClientUnderRole implements KubeClient {
-  /** For example `get services` and `patch istios/status.istio.banzaicloud.io`. */
+  /** The rights that were used, for example `get services` and `patch istios/status.istio.banzaicloud.io`. */
   readonly used = new Set<string>();
   readonly refused = new Set<string>();
   readonly #client: KubeClient;

@@ -33,7 +33,7 @@ interface Change {
  * writes its CA at once.
  */
 export class MemoryCluster implements KubeClient {
-  /** For example `apply Deployment/istio-system/istiod`, in order. */
+  /** The writes in order, for example `apply Deployment/istio-system/istiod`. */
   readonly writes: string[] = [];
   /** Refused requests, as `verb plural`. */
   readonly denied = new Set<string>();

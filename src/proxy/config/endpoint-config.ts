@@ -113,7 +113,7 @@ function addressOf(
 }
 
 /**
- * For addresses that are not internal, the transport that others use inside their tunnel. A waypoint reaches pods
+ * The transport to addresses that are not internal, which others use inside their tunnel. A waypoint reaches pods
  * outside of the mesh this way.
  */
 export function directTransport(chosen: TransportKind): Extract<EndpointTransport, { readonly kind: "plain" | "tls" }> {

@@ -171,7 +171,7 @@ const certificateForwarding: Readonly<Record<number, HttpConnectionConfig["clien
   [HttpConnectionManager_ForwardClientCertDetails.ALWAYS_FORWARD_ONLY]: "always-forward",
 };
 
-/** In the order of the XFCC element. */
+/** The fields of the client's certificate, in the order of the XFCC element. */
 function certificateFieldsOf(
   message: HttpConnectionManager,
   where: string,

@@ -31,7 +31,8 @@ export interface FilterServices {
 }
 
 /**
- * For compiling a configuration outside of a proxy. The configuration can be checked, and its filters reach no cluster.
+ * The services for compiling a configuration outside of a proxy. The configuration can be checked, and its filters
+ * reach no cluster.
  */
 export function standaloneServices(): FilterServices {
   const shared = {

@@ -13,7 +13,7 @@ export class ExchangeMemory {
   #writtenTo: UpstreamChannel | undefined;
   #head: MessageHead | undefined;
 
-  /** For the request that goes upstream. */
+  /** The builder of the request that goes upstream. */
   get request(): ByteBuilder {
     return this.#request;
   }

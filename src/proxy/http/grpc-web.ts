@@ -24,7 +24,7 @@ export class GrpcWebTranslation {
     this.#chunked = chunked && form.requestIsText ? new ChunkedScanner() : undefined;
   }
 
-  /** For `application/grpc-web-text`, whose bodies are converted. */
+  /** Whether bodies of requests are converted, as those of `application/grpc-web-text`. */
   get changesRequest(): boolean {
     return this.#form.requestIsText;
   }

@@ -64,9 +64,9 @@ export interface HttpConnectionConfig {
   readonly idleTimeoutMs: number;
   /** The maximum time without progress during a request. */
   readonly streamIdleTimeoutMs: number;
-  /** From the first byte to the end of a request. */
+  /** The limit from the first byte to the end of a request. */
   readonly requestTimeoutMs: number;
-  /** From the first byte to the end of a head. */
+  /** The limit from the first byte to the end of a head. */
   readonly headTimeoutMs: number;
   readonly headLimits: HeadLimits;
   /** The filters between route and upstream, in this order. */
@@ -75,7 +75,7 @@ export interface HttpConnectionConfig {
   readonly filtersIdle: boolean;
   /** Changes the proxy's own responses. The first rule that matches applies. */
   readonly localReplies: readonly LocalReplyRule[];
-  /** For client and upstream: whether `x-envoy-peer-metadata` is read (and removed), or written. */
+  /** Whether `x-envoy-peer-metadata` is read (and removed), or written, towards the client and the upstream. */
   readonly peerMetadata: PeerMetadataExchange;
   /** The maximum duration of a request, unless its route sets another. 0 means no limit. */
   readonly maxStreamDurationMs: number;

@@ -127,7 +127,7 @@ export class Http2Connection implements SessionPort {
     return this.#session.peerMaxStreams;
   }
 
-  /** For clients: whether the peer accepts another stream now. */
+  /** Whether the peer accepts another stream now. Only clients read it. */
   get takesStream(): boolean {
     return this.#session.takesStream;
   }

@@ -2,7 +2,7 @@ import type { RecordExpression } from "./record-expression.ts";
 
 /** The metrics and labels that differ from the standard ones. */
 export interface StatsRules {
-  /** By the metric's name after `istio_`. Other metrics are standard. */
+  /** The rules by the metric's name after `istio_`. Other metrics are standard. */
   readonly metrics: ReadonlyMap<string, MetricRule>;
   /** Whether an expression sets one of the labels. */
   readonly hasExpressions: boolean;

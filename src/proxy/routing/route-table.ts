@@ -4,7 +4,7 @@ import type { Route } from "./route.ts";
 
 export interface VirtualHost {
   readonly name: string;
-  /** In lower case: `a.example`, `*.example`, `a.*` or `*`. */
+  /** The domains in lower case: `a.example`, `*.example`, `a.*` or `*`. */
   readonly domains: readonly string[];
   readonly routes: readonly Route[];
   /** Finds the first matching route of a long list. Undefined if the list is short. */

@@ -25,7 +25,7 @@ export interface TcpProxyOptions {
   /** Called for each connection. */
   readonly spec: () => TcpSpec;
   readonly cluster: (name: string) => Cluster | undefined;
-  /** For a cluster that forwards by name: the port of the name that the client requests. */
+  /** The port of the name that the client requests, for a cluster that forwards by name. */
   readonly forwardPort?: () => number | undefined;
   readonly connector: EndpointConnector;
   readonly clock: Clock;

@@ -90,7 +90,7 @@ interface FileEntry {
  */
 export class SecretStore {
   readonly #options: SecretStoreOptions;
-  /** By {@link secretKey}, as in the sets and maps below. */
+  /** The applied secrets by {@link secretKey}, as in the sets and maps below. */
   readonly #applied = new Map<string, AppliedSecret>();
   /** Secrets that the control plane or service did not return: they do not exist, or this proxy may not have them. */
   readonly #absent = new Map<string, NamedSecret>();

@@ -15,7 +15,7 @@ export interface OutlierPolicy {
   readonly ejectionJitterMs: number;
   /** The maximum percentage (0 to 100) of the cluster's endpoints that are ejected together. */
   readonly maxEjectionPercent: number;
-  /** At least one endpoint may be ejected, whatever the percentage is. */
+  /** Whether at least one endpoint may be ejected, whatever the percentage is. */
   readonly alwaysEjectsOne: boolean;
 }
 

@@ -115,7 +115,7 @@ export type MachineCall =
   | { readonly kind: "end"; readonly root: number };
 
 export interface MachineAnswer {
-  /** For `configure` and `open`: the number of the context, or 0 if the module refused. */
+  /** The number of the context that `configure` or `open` made, or 0 if the module refused. */
   readonly context: number;
   /** The module's action. */
   readonly action: number;

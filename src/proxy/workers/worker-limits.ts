@@ -197,7 +197,7 @@ class SharedTime {
   }
 }
 
-/** The time is measured from one that all threads share, not from the creation of the bucket. */
+/** A token bucket that all threads share. Its time begins at a moment that they share too, not at its creation. */
 class SharedTokenBucket implements Tokens {
   readonly #flow: TokenFlow;
   readonly #empty: SharedTime;

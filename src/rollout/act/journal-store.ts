@@ -130,7 +130,7 @@ export class JournalStore {
 }
 
 /** One entry for each step and field, so repeating a step after a crash adds nothing. */
-/** The entries with added ones. Of a known field, only the written value is taken over. */
+/** The entries with the added ones. An entry of a field that is already known gets only the new written value. */
 export function withEntries(known: readonly JournalEntry[], added: readonly JournalEntry[]): readonly JournalEntry[] {
   const byKey = new Map(added.map((entry) => [entryKey(entry), entry]));
   const kept = known.map((entry) => {
@@ -162,8 +162,8 @@ function clippedText(text: string): string {
 }
 
 /**
- * At most {@link maxDecisions}, and at most as many bytes as an API server accepts. The oldest decisions of ended runs
- * are dropped first.
+ * The latest decisions: at most {@link maxDecisions}, and at most as many bytes as an API server accepts. The oldest
+ * decisions of ended runs are dropped first.
  */
 export function boundedDecisions(records: readonly DecisionRecord[]): readonly DecisionRecord[] {
   const kept = [...records];

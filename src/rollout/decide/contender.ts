@@ -15,7 +15,7 @@ export interface Contender {
   readonly wantsToBegin: boolean;
   /** The namespaces that the rollout holds now. */
   readonly holds: readonly string[];
-  /** Namespaces that its next step takes. A canary takes the namespaces of its whole run. */
+  /** The namespaces that its next step reserves. A canary takes the namespaces of its whole run. */
   readonly wants: readonly string[];
   /** The object that it changes. Two rollouts that change the same object wait for each other. */
   readonly target: string;

@@ -22,7 +22,7 @@ import { chance, logMean, wrongFailure } from "./rate-test.ts";
 export interface DurationEvidence {
   readonly canary: DurationHistogram;
   readonly stable: DurationHistogram;
-  /** For each quantile, the log-likelihood ratio of each alternative. */
+  /** The log-likelihood ratio of each alternative, for each quantile. */
   readonly relative: readonly (readonly number[])[];
   /** The same for requests above `maxMs`. */
   readonly absolute: readonly (readonly number[])[];

@@ -9,7 +9,7 @@ interface Silence {
   readonly lastSteadyMs: number;
 }
 
-/** Since when which pods have left questions unanswered. */
+/** Remembers which pods have left questions unanswered, and since when. */
 export class SilentPods {
   readonly #clock: Clock;
   /** The most recently asked last. */

@@ -13,6 +13,6 @@ export interface ModelObject {
   startedAtMs: number;
   /** How many of its pods are ready before `readyAtMs`. When a Deployment grows, its former pods stay ready. */
   readyBefore?: number;
-  /** For a Gateway: when the pods of its canary are ready. */
+  /** The time when the pods of a Gateway's canary are ready. */
   canaryReadyAtMs?: number;
 }

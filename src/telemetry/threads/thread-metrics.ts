@@ -1,6 +1,9 @@
 import { mergeSnapshots, type FamilySnapshot } from "../render-prometheus.ts";
 
-/** The metrics of several threads as those of one. The last known counts of a thread that has ended are kept. */
+/**
+ * Merges the metrics of several threads, as if one had counted them. The last known counts of a thread that has ended
+ * are kept.
+ */
 export class ThreadMetrics {
   readonly #shared: ReadonlySet<string>;
   readonly #threads = new Map<number, readonly FamilySnapshot[]>();

@@ -11,7 +11,9 @@ const lifePing = Buffer.from("alive???", "latin1");
 /** Tells the peer's decoder that our encoder uses no table, after it asked for a smaller one (RFC 7541, 4.2). */
 const emptyTableUpdate = Buffer.from([0x20]);
 const noBytes = new Uint8Array(0);
-/** From this size on, DATA is offered to {@link SessionPort.sendInPlace}. A smaller copy costs less than a write. */
+/**
+ * The size from which on DATA is offered to {@link SessionPort.sendInPlace}. A smaller copy costs less than a write.
+ */
 const inPlaceBytes = 32_768;
 
 /**

@@ -59,7 +59,7 @@ export type ZdsRequest =
 export interface ZdsResponse {
   /** Empty on success. */
   readonly error: string;
-  /** For `keep` with `returnListeners`: the roles of the descriptors after that of the namespace. */
+  /** The roles of the descriptors after that of the namespace, for `keep` with `returnListeners`. */
   readonly listeners: readonly ZdsListenerRole[];
 }
 

@@ -3,7 +3,7 @@ import type { NetworkAddress, Service } from "./model.ts";
 
 /** Finds services by address range. If several ranges contain an address, the smallest counts. */
 export class AddressRanges {
-  /** By prefix length, then by network and the prefix's bits. */
+  /** The services by prefix length, then by network and the prefix's bits. */
   readonly #byLength = new Map<number, Map<string, Set<Service>>>();
   #lengths: readonly number[] = [];
 

@@ -64,7 +64,7 @@ function compare(left: string, right: string): number {
 
 /** One difference between the answers. */
 export interface Difference {
-  /** For example `body.spec.ports[0].nodePort`. */
+  /** The path of the field, for example `body.spec.ports[0].nodePort`. */
   readonly path: string;
   readonly kubernetes: Json;
   readonly serin: Json;

@@ -7,7 +7,7 @@ import type { UntypedObject } from "../../../src/api/index.ts";
 export interface CorpusCase {
   /** Its path below the corpus, without `.yaml`. */
   readonly name: string;
-  /** In the order of the file, without a ConfigMap `istio` of istio-system. */
+  /** The objects in the order of the file, without a ConfigMap `istio` of istio-system. */
   readonly objects: readonly UntypedObject[];
   /** MeshConfig from the file's ConfigMap `istio`, if it has one. */
   readonly meshConfig: string | undefined;

@@ -2,7 +2,7 @@
 import type { Dump, Json } from "./discovery-dump.ts";
 
 export interface Difference {
-  /** For example `sidecar clusters outbound|80||web.mesh.svc.cluster.local`. */
+  /** The resource, for example `sidecar clusters outbound|80||web.mesh.svc.cluster.local`. */
   readonly resource: string;
   /** The path below the resource, with an item's name where it has one. Empty for the resource itself. */
   readonly path: string;

@@ -97,7 +97,7 @@ function endAfter({ options }: { readonly options: { interval: number } }, perio
   });
 }
 
-/** At most how often the library reads the interval in each period. More is only slower. */
+/** The maximum number of times that the library reads the interval in each period. More is only slower. */
 const readsPerPeriod = 4;
 
 /**

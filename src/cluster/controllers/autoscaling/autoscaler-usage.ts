@@ -73,7 +73,7 @@ export function proposeReplicas(metric: ResourceMetric, inputs: UsageInputs): Me
 }
 
 interface Groups {
-  /** In thousandths, of pods that are ready. */
+  /** The usage of pods that are ready, in thousandths. */
   readonly usage: Map<string, number>;
   readonly unready: ReadonlySet<string>;
   readonly missing: ReadonlySet<string>;

@@ -36,7 +36,7 @@ interface Look {
   readonly desired: number;
   readonly conditions: readonly PlannedCondition[];
   readonly metrics?: readonly Record<string, unknown>[];
-  /** For the event about new replicas. */
+  /** The reason for new replicas, for the event. */
   readonly why: string;
   readonly memory?: AutoscalerMemory;
 }

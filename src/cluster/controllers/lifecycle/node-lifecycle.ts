@@ -16,7 +16,7 @@ export function addNodeLifecycleController(context: ControllerContext): void {
   const record = context.events("node-controller");
   /** When each lease last changed, on our clock. */
   const leaseSeenMs = new Map<string, number>();
-  /** Since when each node is not ready, on our clock. */
+  /** The time since when each node is not ready, on our clock. */
   const taintedSinceMs = new Map<string, number>();
 
   const queue = context.queue("node-lifecycle", async (name) => {

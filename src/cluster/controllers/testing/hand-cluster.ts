@@ -81,7 +81,7 @@ interface Timer {
  */
 export class HandCluster {
   readonly clock = new HandClock();
-  /** For example `delete Pod/default/web`, in order. */
+  /** The writes in order, for example `delete Pod/default/web`. */
   readonly writes: string[] = [];
   /** The reasons of the events. */
   readonly events: string[] = [];
@@ -95,7 +95,7 @@ export class HandCluster {
   readonly #kinds = new Map<string, { readonly kind: KindDefinition; readonly informer: HandInformer }>();
   readonly #views = new Map<string, ObjectView<KubernetesObject>>();
   readonly #queues = new Map<string, (key: string) => Promise<number | void>>();
-  /** By queue and key, so that a key waits once. */
+  /** The waiting keys by queue and key, so that a key waits once. */
   readonly #waiting = new Map<string, { readonly queue: string; readonly key: string }>();
   readonly #runs: ((signal: AbortSignal) => Promise<void>)[] = [];
   #timers: Timer[] = [];

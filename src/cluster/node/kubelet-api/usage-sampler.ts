@@ -6,7 +6,7 @@ import { processesByInit, type ProcessEntry } from "./process-table.ts";
 export interface Usage {
   /** Billionths of a processor, on average over the window. */
   readonly cpuNanoCores: number;
-  /** Since the start of the processes that still run. */
+  /** The CPU time since the start of the processes that still run. */
   readonly cpuTotalMs: number;
   readonly memoryBytes: number;
 }
@@ -32,7 +32,7 @@ export interface UsageSamplerOptions {
 
 interface Sample {
   readonly steadyMs: number;
-  /** By container, and for the node process by {@link ownKey}. */
+  /** The CPU time by container, and of the node process by {@link ownKey}. */
   readonly cpuMs: ReadonlyMap<string, number>;
 }
 
@@ -50,7 +50,7 @@ const ownKey = "node";
  */
 export class UsageSampler {
   readonly #options: UsageSamplerOptions;
-  /** In the order of time, at least {@link minWindowMs} apart and never older than {@link maxWindowMs}. */
+  /** The samples in the order of time, at least {@link minWindowMs} apart and never older than {@link maxWindowMs}. */
   #samples: Sample[] = [];
   #latest: { readonly steadyMs: number; readonly report: UsageReport } | undefined;
   #underWay: Promise<UsageReport> | undefined;

@@ -32,10 +32,10 @@ export interface PodHost {
 }
 
 export interface PodDirectories {
-  /** In the lab's tmpfs: states, pipes, secrets. */
+  /** A directory in the lab's tmpfs, for states, pipes and secrets. */
   readonly memory: string;
-  /** Below the node's host root: emptyDirs. */
+  /** A directory below the node's host root, for emptyDirs. */
   readonly disk: string;
-  /** Below the node's host root: /var/log/pods/<namespace>_<name>_<uid>. */
+  /** The directory of logs below the node's host root: /var/log/pods/<namespace>_<name>_<uid>. */
   readonly logs: string;
 }

@@ -32,9 +32,9 @@ export interface IssuedToken {
 }
 
 export interface PodVolumesOptions {
-  /** Below the lab's tmpfs: secrets never touch the disk. */
+  /** A directory below the lab's tmpfs, because secrets never touch the disk. */
   readonly memoryDirectory: string;
-  /** Below the node's host root, for emptyDirs. */
+  /** A directory below the node's host root, for emptyDirs. */
   readonly diskDirectory: string;
   /** The directory to which a `hostPath` is relative. */
   readonly hostRoot: string;

@@ -38,7 +38,7 @@ export function containerCells(podSpec: unknown): [names: string, images: string
   ];
 }
 
-/** At most three values, and the number of further ones. */
+/** A cell with at most three values, and the number of further ones. */
 export function firstThree(values: readonly string[]): string {
   const limit = 3;
   if (values.length === 0) return unset;

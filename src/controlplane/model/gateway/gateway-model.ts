@@ -21,9 +21,9 @@ export interface RouteBackends {
 export interface RouteModel {
   readonly route: HttpRouteFacts;
   readonly parents: readonly ParentAttachment[];
-  /** For requests that arrive at a Gateway. */
+  /** The backends for requests that arrive at a Gateway. */
   readonly gateway: RouteBackends;
-  /** For requests to the Services that are its parents. */
+  /** The backends for requests to the Services that are its parents. */
   readonly mesh: RouteBackends;
 }
 

@@ -15,9 +15,9 @@ export interface L4RouteModel {
     readonly rules: readonly L4RouteRule[];
   }>;
   readonly parents: readonly ParentAttachment[];
-  /** For connections that arrive at a Gateway: the backends of the first rule. Gateway API allows only one. */
+  /** The backends of the first rule, for connections that arrive at a Gateway. Gateway API allows only one. */
   readonly gateway: L4Backends;
-  /** For connections to the Services that are its parents. */
+  /** The backends for connections to the Services that are its parents. */
   readonly mesh: L4Backends;
 }
 

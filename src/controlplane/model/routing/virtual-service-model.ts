@@ -18,7 +18,7 @@ export interface VirtualServices {
   readonly shapes: VirtualServiceShapes;
   /** VirtualServices with TCP or TLS routes, without their HTTP routes, which listeners do not need. */
   readonly layer4: Collection<VirtualServiceModel>;
-  /** By `<gateway>@<namespace that sees it, or *>`. */
+  /** The models by `<gateway>@<namespace that sees it, or *>`. */
   readonly byGateway: CollectionIndex<VirtualServiceModel>;
   /** VirtualServices that match labels of their clients, under one key. */
   readonly withSourceLabels: CollectionIndex<VirtualServiceModel>;

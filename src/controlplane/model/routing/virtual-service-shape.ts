@@ -24,7 +24,7 @@ export interface HttpRouteShape {
 
 export interface VirtualServiceShapes {
   readonly all: Collection<VirtualServiceShape>;
-  /** By `<gateway>@<namespace that sees it, or *>`. */
+  /** The shapes by `<gateway>@<namespace that sees it, or *>`. */
   readonly byGateway: CollectionIndex<VirtualServiceShape>;
 }
 

@@ -18,7 +18,7 @@ export interface ServicePortModel {
   readonly name: string;
   readonly port: number;
   readonly protocol: AppProtocol;
-  /** For a ServiceEntry: the target port of endpoints that name none. */
+  /** The target port of a ServiceEntry's endpoints that name none. */
   readonly target: number;
 }
 
@@ -57,7 +57,7 @@ export interface ServiceModel {
   readonly visibleIn: readonly string[];
   readonly selector: Labels;
   readonly subjectAltNames: readonly string[];
-  /** For an alias: the host to which it points. */
+  /** The host to which an alias points. */
   readonly aliasOf: string;
   readonly preference: ServiceFacts["preference"];
   readonly waypointCanaryWeight?: string | undefined;

@@ -13,7 +13,7 @@ import { FrameOutput } from "./frame-output.ts";
 export type GrpcMethod = (call: GrpcCall) => void;
 
 export interface GrpcServerOptions {
-  /** By path: `/package.Service/Method`. */
+  /** The methods by path: `/package.Service/Method`. */
   readonly methods: ReadonlyMap<string, GrpcMethod>;
   /** A longer request ends its call. */
   readonly maxRequestBytes: number;

@@ -37,7 +37,7 @@ export const noLocalEndpoints = encodeResource(
 
 /** The endpoints of sidecars' own workloads. */
 export interface LocalClusters {
-  /** By pod, as in the scopes of inbound resources. Contains only pods whose sidecars request them. */
+  /** The groups by pod, as in the scopes of inbound resources. Contains only pods whose sidecars request them. */
   readonly groups: Collection<LocalGroup>;
   /** By {@link LocalGroup.key}. */
   readonly assignments: Collection<EncodedResource>;

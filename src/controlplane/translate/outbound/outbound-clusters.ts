@@ -91,9 +91,9 @@ export interface OutboundClusters {
   readonly scopes: Collection<ScopeServices>;
   /** By {@link ClientService.key}. */
   readonly services: Collection<ServiceClusters>;
-  /** By {@link SharedCluster.cluster}. */
+  /** The clusters by {@link SharedCluster.cluster}. */
   readonly clusters: Collection<EncodedResource>;
-  /** By {@link SharedCluster.endpoints}. */
+  /** The assignments by {@link SharedCluster.endpoints}. */
   readonly assignments: Collection<EncodedResource>;
 }
 

@@ -34,7 +34,7 @@ export interface EncodedHost {
 
 /** The route configurations of scopes, split into virtual hosts that scopes share. */
 export interface OutboundRoutes {
-  /** By `<scope>|<route configuration>`. */
+  /** The tables by `<scope>|<route configuration>`. */
   readonly tables: Collection<RouteTable>;
   /** By {@link HostPlan.key}. */
   readonly hosts: Collection<EncodedHost>;

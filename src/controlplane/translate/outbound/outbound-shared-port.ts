@@ -18,7 +18,7 @@ export interface SharedPort {
   readonly listeners: ListenerServices;
 }
 
-/** By {@link OutboundPort.shared}. */
+/** The ports by {@link OutboundPort.shared}. */
 export type SharedPorts = Collection<SharedPort>;
 
 /** Only the fields of a port that {@link SharedPort} is made from. */

@@ -62,7 +62,7 @@ export function meshAccessLogs(mesh: MeshSettings): AccessLogInit[] {
   return fileAccessLogs({ path: mesh.accessLogFile, encoding: mesh.accessLogEncoding, format: mesh.accessLogFormat });
 }
 
-/** For listeners: logs connections that match no filter chain, which no other log contains. */
+/** The access logs of a listener, for connections that match no filter chain, which no other log contains. */
 export function unmatchedAccessLogs(
   logs: readonly AccessLogInit[],
   { disableEnvoyListenerLog }: Pick<MeshSettings, "disableEnvoyListenerLog">,

@@ -32,7 +32,7 @@ interface Change {
 interface ProviderChanges {
   allDisabled: boolean;
   reportingIntervalMs: number | undefined;
-  /** By the metric's name in Telemetry. Custom metrics use their own name. */
+  /** The changes by the metric's name in Telemetry. Custom metrics use their own name. */
   readonly metrics: Map<string, Change>;
 }
 

@@ -121,7 +121,7 @@ interface ScopedAssignment {
   readonly assignment: ClusterLoadAssignment | undefined;
 }
 
-/** For clusters that do not contain their endpoints, which are the same for all pods. */
+/** The assignment for clusters that do not contain their endpoints, which are the same for all pods. */
 export function withoutAssignment({ waypoint }: ResolvedService): ScopedAssignment {
   return { scope: waypoint.key, assignment: undefined };
 }

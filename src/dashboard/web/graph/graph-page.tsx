@@ -14,7 +14,7 @@ import { GraphTable } from "./graph-table.tsx";
 import { GraphTools } from "./graph-tools.tsx";
 import { TimeTravel } from "./time-travel.tsx";
 
-/** Below this width the table is shown first. */
+/** Whether the page is so narrow that the table is shown first. */
 const narrow = matchMedia("(max-width: 640px)");
 
 /** The graph of calls as a drawing or as tables, now or at an earlier moment. */

@@ -81,9 +81,7 @@ function middleDiff(a: readonly string[], b: readonly string[], offset: number):
   return lines.reverse();
 }
 
-/**
- * For each number of edits, how far each diagonal had come before. Undefined if more than {@link maxEdits} are needed.
- */
+/** How far each diagonal had come before each number of edits. Undefined if more than {@link maxEdits} are needed. */
 function editTrace(a: readonly string[], b: readonly string[]): readonly ReadonlyMap<number, number>[] | undefined {
   const furthest = new Map<number, number>([[1, 0]]);
   const trace: ReadonlyMap<number, number>[] = [];

@@ -25,7 +25,7 @@ const classicComponent = /^(Ingress|Egress)Gateways$/;
 /** The kind of work that a Gateway's proxies do. */
 type GatewayType = "ingress" | "eastWest" | "waypoint";
 
-/** By the controller that a GatewayClass names. */
+/** The types of gateways by the controller that a GatewayClass names. */
 const typesByController: Readonly<Record<string, GatewayType>> = {
   "istio.io/gateway-controller": "ingress",
   "istio.io/eastwest-controller": "eastWest",

@@ -154,7 +154,7 @@ test("cookies, prefixes and query parameters become HTTPRoute matches, within th
 test("a path that the rule does not match is an error that names the rule", () => {
   assert.throws(
     () => plan([{ match: { paths: [{ value: "/elsewhere" }] } }]),
-    /HTTPRoute stable\/route rule 1: no request that it matches has a path of the step's match/,
+    /HTTPRoute stable\/route rule 1: none of the paths of the step's match is among those that it matches/,
   );
 });
 

@@ -5,7 +5,7 @@ import type { Fields } from "./traffic.ts";
 
 /** The state of the cluster from which a canary is planned. */
 export interface CanaryWorld {
-  /** For a watched target: the digest of the pod template to roll out. */
+  /** The digest of the pod template to roll out, for a watched target. */
   readonly candidate?: string;
   /** The candidate already runs, so there is nothing to roll out. */
   readonly idle?: boolean;

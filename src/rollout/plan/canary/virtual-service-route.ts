@@ -114,7 +114,7 @@ function withMatch(matches: unknown, wanted: TrafficMatch, title: string): Field
   if (found.length === 0)
     throw targetError(
       "target-missing",
-      `${title}: no request that it matches has a path of the step's match`,
+      `${title}: none of the paths of the step's match is among those that it matches`,
       "name paths within the route's own, or another route",
     );
   return found;

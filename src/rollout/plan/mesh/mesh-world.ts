@@ -23,8 +23,8 @@ export interface MeshWorld {
   /** The objects of operators that write the old revision's control plane and ztunnel. Absent without an operator. */
   readonly owners?: readonly RevisionOwner[];
   /**
-   * For waves of single workloads: the old revision's webhooks that inject by namespace label, and the new one's
-   * address.
+   * The old revision's webhooks that inject by namespace label, and the new one's address, for waves of single
+   * workloads.
    */
   readonly injectors: readonly InjectorInWorld[];
   readonly newInjector?: Readonly<Record<string, unknown>>;
