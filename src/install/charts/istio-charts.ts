@@ -124,6 +124,7 @@ function globalMarks(marks: TemplateMarks): Tree {
     priorityClassName: marks.optional("$v.global.priorityClassName"),
     pilotCertProvider: marks.text("$v.global.pilotCertProvider"),
     logging: { level: marks.text("$v.global.logging.level") },
+    logAsJson: marks.list('ternary (list "--log_as_json") list (eq (toString $v.global.logAsJson) "true")'),
     multiCluster: { clusterName: marks.text('$v.global.multiCluster.clusterName | default "Kubernetes"') },
     proxy: {
       clusterDomain: proxy("clusterDomain"),
@@ -599,6 +600,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
   const own = {
     ...workloadMarks(marks, "$v"),
     logLevel: marks.text("$v.logLevel"),
+    logAsJson: marks.text('ternary "json" "plain" (eq (toString $v.logAsJson) "true")'),
     network: marks.text("$v.network | default $v.global.network"),
     image: marks.text("$v.image"),
     hub: marks.text("$v.hub | default $v.global.hub"),
@@ -653,6 +655,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
         caAddress: "",
         xdsAddress: "",
         logLevel: "info",
+        logAsJson: false,
         network: "",
         terminationGracePeriodSeconds: 3600,
         env: {},
