@@ -45,6 +45,7 @@ export {
 export { loadPackage, nodeHttp } from "./load-package.ts";
 export {
   createLogger,
+  setLogFormat,
   logLevels,
   silentLogger,
   type LogFields,

@@ -8,7 +8,10 @@ export type LogLevel = (typeof logLevels)[number];
 
 export type LogFields = Readonly<Record<string, string | number | boolean | bigint | null | undefined>>;
 
-/** A structured logger. A line is `time TAB level TAB scope TAB message TAB key=value…`, as Istio's components print. */
+/** How lines are written: as text, or as JSON objects whose message has this key. */
+export type LogFormat = "text" | { readonly messageKey: "msg" | "message" };
+
+/** A structured logger. As text, a line is `time TAB level TAB scope TAB message TAB key=value…`, as Istio's components print. */
 export interface Logger {
   readonly level: LogLevel;
   trace(message: string, fields?: LogFields): void;
@@ -32,6 +35,15 @@ export interface LoggerOptions {
   /** Writes one whole line, including its newline. Absent: to stderr. */
   readonly write?: (line: string) => void;
   readonly clock?: Clock;
+  /** Absent: the format of the thread, see {@link setLogFormat}. */
+  readonly format?: LogFormat;
+}
+
+let threadFormat: LogFormat = "text";
+
+/** Sets the format of this thread's loggers. */
+export function setLogFormat(format: LogFormat): void {
+  threadFormat = format;
 }
 
 class LineLogger implements Logger {
@@ -39,12 +51,20 @@ class LineLogger implements Logger {
   readonly #threshold: Readonly<LogThreshold>;
   readonly #write: (line: string) => void;
   readonly #clock: Clock;
+  readonly #format: LogFormat | undefined;
 
-  constructor(scope: string, threshold: Readonly<LogThreshold>, write: (line: string) => void, clock: Clock) {
+  constructor(
+    scope: string,
+    threshold: Readonly<LogThreshold>,
+    write: (line: string) => void,
+    clock: Clock,
+    format: LogFormat | undefined,
+  ) {
     this.#scope = scope;
     this.#threshold = threshold;
     this.#write = write;
     this.#clock = clock;
+    this.#format = format;
   }
 
   get level(): LogLevel {
@@ -67,12 +87,18 @@ class LineLogger implements Logger {
     this.#line("error", message, fields);
   }
   scoped(scope: string): Logger {
-    return new LineLogger(scope, this.#threshold, this.#write, this.#clock);
+    return new LineLogger(scope, this.#threshold, this.#write, this.#clock, this.#format);
   }
 
   #line(level: LogLevel, message: string, fields: LogFields | undefined): void {
     if (logLevels.indexOf(level) < logLevels.indexOf(this.#threshold.level)) return;
-    this.#write(`${timestamp(this.#clock.nowMs())}\t${level}\t${this.#scope}\t${message}${formatFields(fields)}\n`);
+    const time = timestamp(this.#clock.nowMs());
+    const format = this.#format ?? threadFormat;
+    this.#write(
+      format === "text"
+        ? `${time}\t${level}\t${this.#scope}\t${message}${formatFields(fields)}\n`
+        : `${JSON.stringify({ level, time, scope: this.#scope, ...jsonFields(message, fields, format.messageKey) })}\n`,
+    );
   }
 }
 
@@ -99,6 +125,7 @@ export function createLogger(options: LoggerOptions): Logger {
     typeof level === "string" ? { level } : level,
     write,
     options.clock ?? systemClock,
+    options.format,
   );
 }
 
@@ -121,6 +148,29 @@ function standardErrorWriter(): (line: string) => void {
 
 /** Drops all lines. For tests, and for callers that need no log. */
 export const silentLogger: Logger = createLogger({ scope: "silent", level: "error", write: () => undefined });
+
+/** Access log lines have their fields in the message, behind a tab. */
+function jsonFields(message: string, fields: LogFields | undefined, messageKey: string): Record<string, unknown> {
+  const tab = message.indexOf("\t");
+  const out: Record<string, unknown> = { [messageKey]: tab < 0 ? message : message.slice(0, tab) };
+  if (tab >= 0) {
+    for (const [, key = "", value = ""] of message.slice(tab + 1).matchAll(/([^\s=]+)=("(?:[^"\\]|\\.)*"|\S*)/g))
+      out[key] = jsonValue(value);
+  }
+  for (const [key, value] of Object.entries(fields ?? {}))
+    if (value !== undefined) out[key] = typeof value === "bigint" ? String(value) : value;
+  return out;
+}
+
+function jsonValue(text: string): string | number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  if (!text.startsWith('"')) return text;
+  try {
+    return String(JSON.parse(text));
+  } catch {
+    return text.slice(1, -1);
+  }
+}
 
 function formatFields(fields: LogFields | undefined): string {
   if (fields === undefined) return "";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { logLevelOf } from "./log-level.ts";
+import { logLevelOf, logsAsJson } from "./log-level.ts";
 
 test("SERIN_LOG_LEVEL names a level, by default info, and an unknown level is refused", () => {
   assert.equal(logLevelOf({ SERIN_LOG_LEVEL: "debug" }), "debug");
@@ -9,4 +9,11 @@ test("SERIN_LOG_LEVEL names a level, by default info, and an unknown level is re
     () => logLevelOf({ SERIN_LOG_LEVEL: "verbose" }),
     /SERIN_LOG_LEVEL must be one of trace, debug, info, warn, error, got "verbose"$/,
   );
+});
+
+test("upstream's argument, or the variable of upstream's ztunnel, asks for a log in JSON", () => {
+  assert.equal(logsAsJson(["discovery", "--log_as_json"], {}), true);
+  assert.equal(logsAsJson(["--log_as_json=true"], {}), true);
+  assert.equal(logsAsJson([], { LOG_FORMAT: "json" }), true);
+  assert.equal(logsAsJson(["--log_as_json=false"], { LOG_FORMAT: "plain" }), false);
 });

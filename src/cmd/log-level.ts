@@ -8,3 +8,17 @@ export function logLevelOf(env: Environment): LogLevel {
     throw userError("env-invalid", `SERIN_LOG_LEVEL must be one of ${logLevels.join(", ")}, got "${wanted}"`);
   return level;
 }
+
+/**
+ * Whether a process writes its log as JSON: by upstream's argument `--log_as_json`, or by the variable of upstream's
+ * ztunnel.
+ */
+export function logsAsJson(args: readonly string[], env: Environment): boolean {
+  return (
+    args.some((argument) => argument === "--log_as_json" || argument === "--log_as_json=true") ||
+    env[logFormatVariable] === "json"
+  );
+}
+
+/** Threads inherit it. */
+export const logFormatVariable = "LOG_FORMAT";

@@ -9,11 +9,12 @@ import {
   giveBackIdleMemory,
   onAbort,
   packageRoot,
+  setLogFormat,
   shutdownOnSignals,
   sourceStack,
   toSerinError,
 } from "../base/index.ts";
-import { logLevelOf } from "./log-level.ts";
+import { logFormatVariable, logLevelOf, logsAsJson } from "./log-level.ts";
 import { processHelp, strayArguments } from "./process-help.ts";
 import type { Release, RoleModule } from "./role.ts";
 
@@ -88,6 +89,10 @@ async function main(): Promise<number> {
   }
   const load = roles[name];
   const role: RoleModule = load === undefined ? await import("./cli.ts") : await load();
+  if (load !== undefined && logsAsJson(args, process.env)) {
+    setLogFormat({ messageKey: name === "ztunnel" ? "message" : "msg" });
+    process.env[logFormatVariable] = "json";
+  }
   const log = createLogger({ scope: name, level: logLevelOf(process.env) });
   const stray = strayArguments(name, args);
   if (stray.length > 0) log.warn("arguments are unknown and have no effect", { arguments: stray.join(" ") });

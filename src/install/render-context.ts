@@ -102,6 +102,13 @@ export function logFormatEntries(settings: InstallSettings): { name: string; val
     : [];
 }
 
+/** The argument for logs in JSON, by `global.logAsJson`. A chart's value is a mark for a list. */
+export function jsonLogArguments(values: InstallSettings["values"]): unknown[] {
+  const wanted = valueAt(values, "global", "logAsJson");
+  if (Array.isArray(wanted)) return wanted;
+  return String(wanted) === "true" ? ["--log_as_json"] : [];
+}
+
 export function fieldEnv(
   name: string,
   fieldPath: string,

@@ -92,6 +92,34 @@ test("a revisioned control plane has its own names, labels and selector, and no 
   ]);
 });
 
+test("logs in JSON are asked of each component by its argument, and of ztunnel by its own value", () => {
+  const askedBy = (values: Record<string, unknown>): readonly string[] => {
+    const { objects } = render({
+      profile: "ambient",
+      components: { ingressGateways: [{ name: "istio-ingressgateway", enabled: true }] },
+      values,
+    });
+    return objects.flatMap((object) => {
+      const { template } = (object["spec"] ?? {}) as {
+        template?: { spec?: { containers?: { args?: string[]; env?: { name: string; value?: string }[] }[] } };
+      };
+      const containers = template?.spec?.containers ?? [];
+      const asks = containers.some(
+        ({ args = [], env = [] }) =>
+          args.includes("--log_as_json") || env.some(({ name, value }) => name === "LOG_FORMAT" && value === "json"),
+      );
+      return asks ? [object.metadata.name ?? ""] : [];
+    });
+  };
+  assert.deepEqual(askedBy({}), []);
+  assert.deepEqual([...askedBy({ global: { logAsJson: true } })].sort(), [
+    "istio-cni-node",
+    "istio-ingressgateway",
+    "istiod",
+  ]);
+  assert.deepEqual(askedBy({ ztunnel: { logAsJson: true } }), ["ztunnel"]);
+});
+
 test("ztunnel gets the mesh's revocation lists only if its peerCaCrl is enabled", () => {
   const ofZtunnel = (values: Record<string, unknown>): readonly unknown[] => {
     const { objects } = render({ profile: "empty", components: { ztunnel: { enabled: true } }, values });

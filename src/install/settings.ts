@@ -343,6 +343,7 @@ const actedOn: readonly string[] = [
     "env",
     "imagePullPolicy",
     "imagePullSecrets",
+    "logAsJson",
     "logLevel",
     "terminationGracePeriodSeconds",
     "nodeSelector",

@@ -105,6 +105,7 @@ export function globalMarks(marks: TemplateMarks): Tree {
     priorityClassName: marks.optional("$v.global.priorityClassName"),
     pilotCertProvider: marks.text("$v.global.pilotCertProvider"),
     logging: { level: marks.text("$v.global.logging.level") },
+    logAsJson: marks.list('ternary (list "--log_as_json") list (eq (toString $v.global.logAsJson) "true")'),
     multiCluster: { clusterName: marks.text('$v.global.multiCluster.clusterName | default "Kubernetes"') },
     proxy: {
       clusterDomain: proxy("clusterDomain"),

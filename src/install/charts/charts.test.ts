@@ -190,7 +190,7 @@ test("the notes name each value of upstream's chart that ours does not act on, a
       ["sidecarInjectorWebhook.enableNamespacesByDefault", "telemetry.enabled"],
     ],
     ["cni", ["repair.deletePods", "cni.repair.deletePods"], ["repair.enabled", "daemonSetLabels", "ownerName"]],
-    ["ztunnel", ["logAsJson"], ["updateStrategy.type", "istioNamespace", "dnsPolicy"]],
+    ["ztunnel", ["resourceQuotas.enabled"], ["logAsJson", "updateStrategy.type", "istioNamespace", "dnsPolicy"]],
     ["base", ["global.resourceScope"], ["base.enableIstioConfigCRDs", "experimental.stableValidationPolicy"]],
   ] as const) {
     const paths = notedBy(chart);

@@ -21,6 +21,7 @@ function ztunnelMarks(marks: TemplateMarks): Tree {
   return {
     ...workloadMarks(marks, "$v"),
     logLevel: marks.text("$v.logLevel"),
+    logAsJson: marks.text('ternary "json" "plain" (eq (toString $v.logAsJson) "true")'),
     network: marks.text("$v.network | default $v.global.network"),
     image: marks.text("$v.image"),
     hub: marks.text("$v.hub | default $v.global.hub"),
@@ -80,6 +81,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
         caAddress: "",
         xdsAddress: "",
         logLevel: "info",
+        logAsJson: false,
         network: "",
         terminationGracePeriodSeconds: 3600,
         env: {},

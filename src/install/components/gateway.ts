@@ -10,6 +10,7 @@ import {
   proxyUser,
   pullPolicy,
   imageOf,
+  jsonLogArguments,
   revisioned,
   revisionLabel,
   scalingObjects,
@@ -208,7 +209,6 @@ function gatewayContainer(plan: GatewayPlan, settings: InstallSettings): Record<
   const { gateway, own, workload, ports } = plan;
   const { values } = settings;
   const proxy = treeAt(values, "global", "proxy");
-  const isJson = valueAt(values, "global", "logAsJson") === true;
   return {
     name: "istio-proxy",
     image: imageOf("proxyv2", gateway, settings, { ...proxy, tag: valueAt(own, "tag"), hub: undefined }),
@@ -221,7 +221,7 @@ function gatewayContainer(plan: GatewayPlan, settings: InstallSettings): Record<
       `--proxyLogLevel=${textAt(proxy, "logLevel") ?? "warning"}`,
       `--proxyComponentLogLevel=${textAt(proxy, "componentLogLevel") ?? "misc:error"}`,
       `--log_output_level=${textAt(values, "global", "logging", "level") ?? "default:info"}`,
-      ...(isJson ? ["--log_as_json"] : []),
+      ...jsonLogArguments(values),
     ],
     ports: [
       ...ports.map((port) => ({

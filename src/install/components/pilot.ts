@@ -9,6 +9,7 @@ import {
   envEntries,
   fieldEnv,
   imageOf,
+  jsonLogArguments,
   mergeEnv,
   object,
   proxyUser,
@@ -215,14 +216,14 @@ function discoveryContainer(settings: InstallSettings): Record<string, unknown> 
   };
 }
 
-function discoveryArguments(settings: InstallSettings): string[] {
+function discoveryArguments(settings: InstallSettings): unknown[] {
   const { values, namespace } = settings;
   const extra = valueAt(values, "pilot", "extraContainerArgs");
   return [
     "discovery",
     "--monitoringAddr=:15014",
     `--log_output_level=${textAt(values, "global", "logging", "level") ?? "default:info"}`,
-    ...(valueAt(values, "global", "logAsJson") === true ? ["--log_as_json"] : []),
+    ...jsonLogArguments(values),
     "--domain",
     textAt(values, "global", "proxy", "clusterDomain") ?? "cluster.local",
     ...(removesTaint(settings) ? [`--cniNamespace=${textAt(values, "pilot", "taint", "namespace") ?? namespace}`] : []),

@@ -129,6 +129,13 @@ function ownVolumes(values: InstallSettings["values"]): Tree[] {
   ];
 }
 
+/** A chart's value is a mark for the format's name. */
+function jsonLogEntries(own: Tree | undefined): { name: string; value: string }[] {
+  const wanted = textAt(own, "logAsJson") ?? "false";
+  if (wanted === "false") return [];
+  return [{ name: "LOG_FORMAT", value: wanted === "true" ? "json" : wanted }];
+}
+
 function nameServerSettings(own: Tree | undefined): Tree {
   const policy = textAt(own, "dnsPolicy");
   const config = treeAt(own, "dnsConfig") ?? {};
@@ -189,6 +196,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
         { name: "ZTUNNEL_CPU_LIMIT", valueFrom: { resourceFieldRef: { resource: "limits.cpu" } } },
       ],
       logFormatEntries(settings),
+      jsonLogEntries(own),
       envEntries(treeAt(values, "ztunnel", "env")),
       ztunnel.k8s?.env ?? [],
     ),
