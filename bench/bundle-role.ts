@@ -1,41 +1,71 @@
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { build, stop } from "esbuild";
+import { build, stop, type Plugin } from "esbuild";
 
-/** The flags that `bin/serin` passes to Node, so that a measured process has the memory and the speed of a real one. */
+/** The flags and the environment of Node that `bin/serin` gives a data plane, so that a measured process has the memory and the speed of a real one. */
 export const productFlags = ["--max-semi-space-size=4", "--disable-warning=ExperimentalWarning"] as const;
-export const productEnv = { MALLOC_ARENA_MAX: "2" } as const;
+export const productEnv = {
+  MALLOC_ARENA_MAX: "2",
+  MALLOC_MMAP_THRESHOLD_: "32768",
+  MALLOC_TRIM_THRESHOLD_: "131072",
+} as const;
+
+/** A new folder for bundles of the roles. The caller deletes it. */
+export function bundleFolder(): string {
+  const folder = join(own, ".bundles");
+  mkdirSync(folder, { recursive: true });
+  return mkdtempSync(join(folder, "bench-"));
+}
 
 const own = join(import.meta.dirname, "..");
 const inBundle = "@bufbuild/protobuf";
 
+/** The threads of the program that a role may start. */
+const threads = ["proxy/workers/data-path.worker"] as const;
+
 /**
- * Bundles a role's file of this checkout with the sources of a checkout, as `bin/serin` runs them. `file` is relative to
- * the checkout. The bundle must lie below this checkout, because it finds its packages there.
+ * Bundles a role's file of this checkout with the sources of a checkout, as `bin/serin` runs them, and returns the
+ * bundle's entry. `file` is relative to the checkout. The bundle must lie below this checkout, because it finds its
+ * packages there. See {@link bundleFolder}.
  */
-export async function bundleRole(file: string, checkout: string, into: string): Promise<void> {
+export async function bundleRole(file: string, checkout: string, directory: string): Promise<string> {
   const packages = JSON.parse(readFileSync(join(own, "package.json"), "utf8")) as Readonly<
     Record<"dependencies" | "devDependencies", Readonly<Record<string, string>>>
   >;
   const names = Object.keys({ ...packages.dependencies, ...packages.devDependencies });
-  try {
-    await build({
-      // The other checkout may not have the file yet.
-      stdin: {
+  // The other checkout may not have the file yet.
+  const role: Plugin = {
+    name: "role",
+    setup(builder) {
+      builder.onResolve({ filter: /^bench-role$/ }, () => ({ path: join(checkout, file), namespace: "role" }));
+      builder.onLoad({ filter: /./, namespace: "role" }, () => ({
         contents: readFileSync(join(own, file), "utf8"),
         resolveDir: dirname(join(checkout, file)),
         loader: "ts",
-      },
+      }));
+    },
+  };
+  try {
+    await build({
       absWorkingDir: checkout,
-      outfile: into,
+      // The program finds its threads beside cmd/main.
+      entryPoints: [
+        { in: "bench-role", out: "cmd/main" },
+        ...threads.map((thread) => ({ in: join(checkout, "src", `${thread}.ts`), out: thread })),
+      ],
+      plugins: [role],
+      outdir: directory,
       bundle: true,
+      splitting: true,
       format: "esm",
       platform: "node",
       target: "node24",
       external: names.filter((name) => name !== inBundle),
+      chunkNames: "chunks/[name]-[hash]",
       logLevel: "warning",
     });
   } finally {
     await stop();
   }
+  return join(directory, "cmd/main.js");
 }

@@ -4,17 +4,18 @@
 // With ENVOY=/path/to/envoy, the same load runs against it in turns, and the ratio of work per CPU second is reported.
 // Both get the same listener: an access log to /dev/null (none with --bare), and no Istio metrics, because a stock
 // Envoy lacks their filter. bench/telemetry.ts measures the cost of those. Envoy's own counters cannot be turned off,
-// so ours stay on too. With --beside, the proxy of another checkout gets the same load in turns, and the ratio of the
-// costs of each round is reported. Short rounds help on an unsteady machine: --seconds 0.5 --rounds 200.
+// so ours stay on too. Serin runs from a bundle, with the flags and the environment of bin/serin. With --beside, the
+// proxy of another checkout gets the same load in turns, and the ratio of the costs of each round is reported. Short rounds help on an unsteady machine: --seconds 0.5 --rounds 200.
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomFillSync } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { create, fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
 import { unknownWorkload } from "../src/proxy/terms/workload-labels.ts";
+import { bundleFolder, bundleRole, productEnv, productFlags } from "./bundle-role.ts";
 import { benchOptions } from "../scripts/bench-options.ts";
-import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
+import { giveBackIdleMemory, silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
 import { ListenerSet } from "../src/proxy/listener-set.ts";
 import { ConnectionObserver } from "../src/proxy/observe/connection-observer.ts";
@@ -35,7 +36,7 @@ import {
 import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
 import { intervalText, median, medianInterval, quantile } from "./median-interval.ts";
-import { cpuMicros } from "./process-cost.ts";
+import { cpuMicros, memoryOf, type ProcessMemory } from "./process-cost.ts";
 import { endsWithThis } from "../scripts/ends-with-this.ts";
 
 interface Options {
@@ -55,7 +56,7 @@ interface Measured {
   readonly cpuMicrosPerRequest: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  readonly residentMb: number;
+  readonly memory: ProcessMemory;
 }
 
 interface Subject {
@@ -145,6 +146,7 @@ function managerOf(bare: boolean): Readonly<Record<string, JsonValue>> {
 }
 
 async function runProxy(upstreamPort: number, bare: boolean): Promise<void> {
+  giveBackIdleMemory();
   const registry = new MetricsRegistry();
   const metrics = new IstioMetrics(registry, {
     ...unknownWorkload,
@@ -249,18 +251,19 @@ interface Role {
   readonly name: string;
   readonly args: readonly string[];
   readonly core: number;
-  /** This file, or that of another checkout. */
-  readonly script?: string;
+  /** A program with the roles of this file, if not the file itself. */
+  readonly command?: readonly string[];
 }
 
 async function startRole(role: "upstream" | "proxy", options: Role): Promise<Subject> {
-  const { name, args, core, script = import.meta.filename } = options;
-  const child = spawn(...endsWithThis("taskset", "-c", String(core), process.execPath, script, role, ...args), {
+  const { name, args, core, command = [process.execPath, import.meta.filename] } = options;
+  const child = spawn(...endsWithThis("taskset", "-c", String(core), ...command, role, ...args), {
     stdio: ["ignore", "pipe", "inherit"],
+    env: role === "proxy" ? { ...process.env, ...productEnv } : process.env,
   });
   children.push(child);
-  const port = await new Promise<number>((resolve, reject) => {
-    child.stdout.once("data", (chunk: Buffer) => resolve(Number(chunk.toString())));
+  const port = await new Promise<number>((done, reject) => {
+    child.stdout.once("data", (chunk: Buffer) => done(Number(chunk.toString())));
     child.once("exit", (code) => reject(new Error(`${role} ended with ${code}`)));
   });
   return { name, port, pid: child.pid ?? 0 };
@@ -298,10 +301,6 @@ async function startEnvoy(program: string, upstreamPort: number, bare: boolean):
     await systemClock.sleep(50);
   }
   throw new Error("envoy does not listen");
-}
-
-function residentMb(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) / 1024;
 }
 
 class LoadConnection {
@@ -381,24 +380,25 @@ async function measure(subject: Subject, options: Options, seconds: number): Pro
     cpuMicrosPerRequest: cpu / Math.max(1, latencies.length),
     p50Ms: median(latencies),
     p99Ms: quantile(latencies, 0.99),
-    residentMb: residentMb(subject.pid),
+    memory: memoryOf(subject.pid),
   };
 }
 
 function describe(name: string, measured: Measured): string {
-  const { requestsPerSecond, cpuMicrosPerRequest, p50Ms, p99Ms, failed, residentMb: resident } = measured;
-  return `${name.padEnd(6)} ${requestsPerSecond.toFixed(0).padStart(7)} requests/s  ${cpuMicrosPerRequest.toFixed(1).padStart(6)} µs CPU each  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ${resident.toFixed(0)} MB  ${failed} failed\n`;
+  const { requestsPerSecond, cpuMicrosPerRequest, p50Ms, p99Ms, failed, memory } = measured;
+  return `${name.padEnd(6)} ${requestsPerSecond.toFixed(0).padStart(7)} requests/s  ${cpuMicrosPerRequest.toFixed(1).padStart(6)} µs CPU each  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ${memory.shareMb.toFixed(0)} MB (${memory.residentMb.toFixed(0)} resident)  ${failed} failed\n`;
 }
 
-async function main(options: Options): Promise<void> {
+async function main(options: Options, bundles: string): Promise<void> {
   const { bare } = options;
   const upstream = await startRole("upstream", { name: "upstream", args: [String(options.bodyBytes)], core: 1 });
   const args = [String(upstream.port), ...(bare ? ["--bare"] : [])];
-  const subjects = [await startRole("proxy", { name: "serin", args, core: 0 })];
-  if (options.beside !== "") {
-    const script = join(options.beside, "bench/http1.ts");
-    subjects.push(await startRole("proxy", { name: "beside", args, core: 0, script }));
-  }
+  const startProxy = async (name: string, checkout: string): Promise<Subject> => {
+    const entry = await bundleRole("bench/http1.ts", checkout, join(bundles, name));
+    return await startRole("proxy", { name, args, core: 0, command: [process.execPath, ...productFlags, entry] });
+  };
+  const subjects = [await startProxy("serin", join(import.meta.dirname, ".."))];
+  if (options.beside !== "") subjects.push(await startProxy("beside", resolve(options.beside)));
   const program = process.env["ENVOY"];
   const envoy = program === undefined ? undefined : await startEnvoy(program, upstream.port, bare);
   if (envoy !== undefined) subjects.push(envoy);
@@ -437,6 +437,7 @@ const [role, argument, more] = process.argv.slice(2);
 if (role === "upstream") await runUpstream(Number(argument));
 else if (role === "proxy") await runProxy(Number(argument), more === "--bare");
 else {
+  const bundles = bundleFolder();
   try {
     const { body: bodyBytes, ...options } = benchOptions("npm run bench:http1 --", {
       seconds: 2,
@@ -447,8 +448,9 @@ else {
       beside: "",
       json: false,
     });
-    await main({ ...options, bodyBytes });
+    await main({ ...options, bodyBytes }, bundles);
   } finally {
     for (const child of children) child.kill("SIGKILL");
+    rmSync(bundles, { recursive: true, force: true });
   }
 }

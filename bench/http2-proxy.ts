@@ -2,7 +2,14 @@
 // number of its workers.
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { seededRandom, ShutdownController, silentLogger, systemClock } from "../src/base/index.ts";
+import {
+  giveBackIdleMemory,
+  seededRandom,
+  ShutdownController,
+  silentLogger,
+  systemClock,
+  unhurriedShare,
+} from "../src/base/index.ts";
 import { FakeCertificateAuthority } from "../src/dataplane/index.ts";
 import { listenTcp } from "../src/net/index.ts";
 import { freePort } from "../src/net/testing/free-port.ts";
@@ -12,6 +19,8 @@ import { spawnWorker, WorkerSet } from "../src/proxy/workers/index.ts";
 
 const [discoveryAddress = "", workersText = "1"] = process.argv.slice(2);
 const workers = Number(workersText);
+// As src/cmd does.
+giveBackIdleMemory(workers > 1 ? unhurriedShare : undefined);
 
 const [admin, stats, readiness, envoyStats] = await Promise.all(
   Array.from({ length: 4 }, async () => await freePort()),

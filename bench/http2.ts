@@ -3,9 +3,9 @@
 //   ENVOY=/path/to/envoy node bench/http2.ts [--seconds 1] [--rounds 10] [--only TITLE] [--beside DIR]
 //     [--threads 2] [--json]
 // Both proxies read the same resources over delta ADS, write an access log to /dev/null and have one thread on the
-// first core. Load and upstream have the second core. Serin runs from a bundle and with the flags of bin/serin. With
-// --beside, the proxy of another checkout takes part. With more than one thread, proxies, load and upstream share all
-// cores, and Serin runs from its sources.
+// first core. Load and upstream have the second core. Serin runs from a bundle, with the flags and the environment of
+// bin/serin. With --beside, the proxy of another checkout takes part. With more than one thread, proxies, load and
+// upstream share all cores.
 import { spawnSync, spawn } from "node:child_process";
 import { createServer as createHttpServer } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
@@ -19,7 +19,7 @@ import { answerHttp2, LoadSession, type RequestPlan } from "./http2/frames.ts";
 import { serverName, type Certificates, type UpstreamPorts } from "./http2/resources.ts";
 import { Subjects, type Subject } from "./http2/subjects.ts";
 import { intervalText, median, medianInterval, quantile, type MedianInterval } from "./median-interval.ts";
-import { cpuMicros, memoryMb } from "./process-cost.ts";
+import { cpuMicros, memoryOf, type ProcessMemory } from "./process-cost.ts";
 import { endsWithThis } from "../scripts/ends-with-this.ts";
 
 const answerBytes = 1024;
@@ -115,7 +115,7 @@ interface Measured {
   readonly cpuMicros: number;
   readonly p50Ms: number;
   readonly p999Ms: number;
-  readonly memoryMb: number;
+  readonly memory: ProcessMemory;
 }
 
 async function listening(server: {
@@ -201,7 +201,7 @@ async function measure(
   await systemClock.sleep(seconds * 1000);
   counting = false;
   const spent = cpuMicros(subject.pid) - before;
-  const memory = memoryMb(subject.pid);
+  const memory = memoryOf(subject.pid);
   clearInterval(changes);
   for (const session of sessions) session.stop();
   await systemClock.sleep(settleMs);
@@ -211,7 +211,7 @@ async function measure(
     cpuMicros: spent / Math.max(1, latencies.length),
     p50Ms: median(latencies),
     p999Ms: quantile(latencies, 0.999),
-    memoryMb: memory,
+    memory,
   };
 }
 
@@ -347,7 +347,7 @@ function rateFor(
 function describe(name: string, measured: readonly Measured[], seconds: number): string {
   const middle = (pick: (one: Measured) => number): number => median(measured.map(pick));
   const failed = measured.reduce((sum, one) => sum + one.failed, 0);
-  return `  ${name.padEnd(7)} ${(middle(({ answers }) => answers) / seconds).toFixed(0).padStart(7)} a second  ${middle(({ cpuMicros: cost }) => cost).toFixed(1)} µs CPU each  p50 ${middle(({ p50Ms }) => p50Ms).toFixed(2)} ms  p99.9 ${middle(({ p999Ms }) => p999Ms).toFixed(2)} ms  ${middle(({ memoryMb: memory }) => memory).toFixed(0)} MB  ${failed} failed\n`;
+  return `  ${name.padEnd(7)} ${(middle(({ answers }) => answers) / seconds).toFixed(0).padStart(7)} a second  ${middle(({ cpuMicros: cost }) => cost).toFixed(1)} µs CPU each  p50 ${middle(({ p50Ms }) => p50Ms).toFixed(2)} ms  p99.9 ${middle(({ p999Ms }) => p999Ms).toFixed(2)} ms  ${middle(({ memory }) => memory.shareMb).toFixed(0)} MB (${middle(({ memory }) => memory.residentMb).toFixed(0)} resident)  ${failed} failed\n`;
 }
 
 async function main(): Promise<void> {
@@ -401,7 +401,8 @@ function summaryOf({ title, results, paced, ratios }: Row): object {
     cpuMicros: medians((one) => one.cpuMicros),
     p999Ms: medians((one) => one.p999Ms),
     pacedP999Ms: medians((one) => one.p999Ms, paced),
-    memoryMb: medians((one) => one.memoryMb),
+    memoryMb: medians(({ memory }) => memory.shareMb),
+    residentMb: medians(({ memory }) => memory.residentMb),
     failed: Object.values(results)
       .flat()
       .reduce((sum, one) => sum + one.failed, 0),

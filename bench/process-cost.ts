@@ -8,7 +8,16 @@ export function cpuMicros(pid: number): number {
   return nanoseconds / 1000;
 }
 
-/** The proportional set size of a process in MB. */
-export function memoryMb(pid: number): number {
-  return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0) / 1024;
+/** The memory of a process in MB. */
+export interface ProcessMemory {
+  /** The proportional set size: a page that several processes map counts in parts. */
+  readonly shareMb: number;
+  /** The resident set size: what the process would take if no other process ran the same program. */
+  readonly residentMb: number;
+}
+
+export function memoryOf(pid: number): ProcessMemory {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(rollup)?.[1] ?? 0) / 1024;
+  return { shareMb: field("Pss"), residentMb: field("Rss") };
 }

@@ -1,13 +1,13 @@
 // The compared proxies. Each is a process with its own control plane in the bench. With one thread it has the first
 // core, and with several it has all.
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/index.ts";
 import { connectTcp } from "../../src/net/index.ts";
 import { freePort } from "../../src/net/testing/index.ts";
-import { bundleRole, productEnv, productFlags } from "../bundle-role.ts";
+import { bundleFolder, bundleRole, productEnv, productFlags } from "../bundle-role.ts";
 import { AdsServer } from "../../src/proxy/testing/ads-server.ts";
 import { typeUrls } from "../../src/wire/xds/index.ts";
 import { resourcesFor, routeResource, type Certificates, type ListenerPorts, type UpstreamPorts } from "./resources.ts";
@@ -71,8 +71,7 @@ export class Subjects {
   readonly #children: ChildProcess[] = [];
   readonly #controlPlanes: AdsServer[] = [];
   readonly #directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
-  /** A directory below the checkout, because bundles find their packages there. */
-  readonly #bundles = mkdtempSync(join(bundlesDirectory(), "bench-"));
+  readonly #bundles = bundleFolder();
   readonly #upstreams: UpstreamPorts;
   readonly #certificates: Certificates;
   readonly #threads: number;
@@ -85,20 +84,8 @@ export class Subjects {
 
   /** Starts the proxy of a checkout. */
   async startSerin(name: string, checkout: string): Promise<void> {
-    if (this.#threads > 1) {
-      // A thread's entry is a file of its own, which a bundle of one file lacks.
-      const source = join(checkout, "bench/http2-proxy.ts");
-      return await this.#start(name, (adsUrl) => [
-        process.execPath,
-        ...productFlags,
-        source,
-        adsUrl,
-        String(this.#threads),
-      ]);
-    }
-    const file = join(this.#bundles, `${name}.mjs`);
-    await bundleRole("bench/http2-proxy.ts", checkout, file);
-    await this.#start(name, (adsUrl) => [process.execPath, ...productFlags, file, adsUrl]);
+    const entry = await bundleRole("bench/http2-proxy.ts", checkout, join(this.#bundles, name));
+    await this.#start(name, (adsUrl) => [process.execPath, ...productFlags, entry, adsUrl, String(this.#threads)]);
   }
 
   async startEnvoy(program: string): Promise<void> {
@@ -152,12 +139,6 @@ export class Subjects {
       changeRoutes: (version) => ads.push(typeUrls.route, routeResource(version)),
     });
   }
-}
-
-function bundlesDirectory(): string {
-  const directory = join(import.meta.dirname, "../../.bundles");
-  mkdirSync(directory, { recursive: true });
-  return directory;
 }
 
 async function accepts(port: number): Promise<boolean> {

@@ -52,8 +52,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-async function run(env: NodeJS.ProcessEnv = {}): Promise<string> {
-  const child = spawn(join(root, "bin/serin"), ["ztunnel", "a b"], {
+async function run(env: NodeJS.ProcessEnv = {}, args: readonly string[] = ["ztunnel", "a b"]): Promise<string> {
+  const child = spawn(join(root, "bin/serin"), args, {
     env: { PATH: process.env["PATH"], HOME: root, TREE: root, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -140,4 +140,16 @@ test("an installed package runs its compiled files", async () => {
   mkdirSync(join(root, "dist/cmd"), { recursive: true });
   writeFileSync(join(root, "dist/cmd/main.js"), 'console.log("dist")');
   assert.equal(await run(), "dist\n");
+});
+
+test("data planes, like processes with large responses, return freed memory to the system, unless the environment says otherwise", async () => {
+  writeFileSync(
+    join(root, "src/cmd/main.ts"),
+    "console.log(process.env.MALLOC_ARENA_MAX, process.env.MALLOC_MMAP_THRESHOLD_, process.env.MALLOC_TRIM_THRESHOLD_);",
+  );
+  const sources = { SERIN_FROM_SOURCE: "1" };
+  for (const args of [["proxy", "router"], ["ztunnel"], ["pilot"]])
+    assert.equal(await run(sources, args), "2 32768 131072\n");
+  assert.equal(await run({ ...sources, MALLOC_MMAP_THRESHOLD_: "65536" }, ["proxy", "router"]), "2 65536 131072\n");
+  assert.equal(await run(sources, ["operator"]), "2 undefined undefined\n");
 });

@@ -1,6 +1,15 @@
 import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { createLogger, envBoolean, systemClock, systemRandom, type Logger, type LogThreshold } from "../base/index.ts";
+import {
+  createLogger,
+  envBoolean,
+  giveBackIdleMemory,
+  type Logger,
+  type LogThreshold,
+  systemClock,
+  systemRandom,
+  unhurriedShare,
+} from "../base/index.ts";
 import { machineBounds, workerCount } from "../base/worker-count/index.ts";
 import { IstioCertificateClient } from "../dataplane/index.ts";
 import { listenTcp } from "../net/index.ts";
@@ -91,6 +100,8 @@ function resolveByFiles(): ProxyOptions["resolve"] {
 /** Loads the code for several workers only if several are configured. */
 async function serveBy(count: number): Promise<NonNullable<ProxyOptions["serve"]>> {
   const { spawnWorker, WorkerSet } = await import("../proxy/workers/index.ts");
+  // The workers serve, so a pause of this thread delays no request.
+  giveBackIdleMemory(unhurriedShare);
   return (data) => new WorkerSet({ count, spawn: spawnWorker, data });
 }
 

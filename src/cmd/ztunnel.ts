@@ -1,5 +1,13 @@
 import { readFile } from "node:fs/promises";
-import { createLogger, messageOf, systemClock, systemRandom, userError } from "../base/index.ts";
+import {
+  createLogger,
+  giveBackIdleMemory,
+  messageOf,
+  systemClock,
+  systemRandom,
+  unhurriedShare,
+  userError,
+} from "../base/index.ts";
 import { machineBounds } from "../base/worker-count/index.ts";
 import { FakeCertificateAuthority, IstioCertificateClient, type CertificateAuthority } from "../dataplane/index.ts";
 import { AccessLog, fileSink } from "../telemetry/index.ts";
@@ -44,6 +52,8 @@ export async function run(context: RoleContext): Promise<number> {
 /** Loads the code for several workers only if several are configured. */
 async function serveBy(count: number): Promise<NonNullable<ZtunnelOptions["serve"]>> {
   const { spawnWorker, WorkerSet } = await import("../ztunnel/workers/index.ts");
+  // The workers serve, so a pause of this thread delays no request.
+  giveBackIdleMemory(unhurriedShare);
   return (data) => new WorkerSet({ count, spawn: spawnWorker, data });
 }
 

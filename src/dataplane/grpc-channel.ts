@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { Client, credentials, Metadata, type ChannelCredentials, type ChannelOptions } from "@grpc/grpc-js";
-import { messageOf, transientError, userError } from "../base/index.ts";
+import type * as Grpc from "@grpc/grpc-js";
+import type { ChannelCredentials, ChannelOptions, Client, Metadata } from "@grpc/grpc-js";
+import { loadPackage, messageOf, transientError, userError } from "../base/index.ts";
 import type { CompliancePolicy } from "../base/compliance/index.ts";
 import { TlsContext } from "../net/index.ts";
 
@@ -19,6 +20,10 @@ export interface ControlPlaneEndpoint {
   /** Limits the connection's TLS. */
   readonly compliance?: CompliancePolicy | undefined;
 }
+
+/** Loaded with the first connection, because the workers of a data plane have none, and the library takes megabytes. */
+let library: typeof Grpc | undefined;
+const grpc = (): typeof Grpc => (library ??= loadPackage<typeof Grpc>("@grpc/grpc-js"));
 
 /** The limit of a response. 6,000 resources take about 3 MB. */
 const maxMessageBytes = 256 * 1_048_576;
@@ -53,14 +58,15 @@ export async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Clien
       ? await read(endpoint.rootCertificateFile, "root certificate")
       : null;
   const port = url.port === "" ? (secure ? "443" : "80") : url.port;
-  return new Client(
+  return new (grpc().Client)(
     `${url.hostname}:${port}`,
-    secure ? secureCredentials(roots, endpoint.compliance) : credentials.createInsecure(),
+    secure ? secureCredentials(roots, endpoint.compliance) : grpc().credentials.createInsecure(),
     options,
   );
 }
 
 function secureCredentials(roots: Buffer | null, compliance: CompliancePolicy | undefined): ChannelCredentials {
+  const { credentials } = grpc();
   if (compliance === undefined) return credentials.createSsl(roots);
   const context = TlsContext.create({ ...(roots === null ? {} : { roots: roots.toString("utf8") }), compliance });
   return credentials.createFromSecureContext(context.secureContext);
@@ -68,13 +74,18 @@ function secureCredentials(roots: Buffer | null, compliance: CompliancePolicy | 
 
 /** The headers of a call: our credentials, and the endpoint's additional headers. */
 export async function callMetadata(endpoint: ControlPlaneEndpoint): Promise<Metadata> {
-  const metadata = new Metadata();
+  const metadata = new (grpc().Metadata)();
   if (endpoint.tokenFile !== undefined) {
     const token = await read(endpoint.tokenFile, "token");
     metadata.set("authorization", `Bearer ${token.toString("utf8").trim()}`);
   }
   for (const [name, value] of Object.entries(endpoint.headers)) metadata.set(name, value);
   return metadata;
+}
+
+/** Whether the client has a connection. */
+export function isConnected(client: Client): boolean {
+  return client.getChannel().getConnectivityState(false) === grpc().connectivityState.READY;
 }
 
 async function read(path: string, noun: string): Promise<Buffer> {

@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
-import { connectivityState, type Client, type ClientDuplexStream } from "@grpc/grpc-js";
+import type { Client, ClientDuplexStream } from "@grpc/grpc-js";
 import {
   Backoff,
   messageOf,
@@ -21,7 +21,7 @@ import {
   type Node,
 } from "../../wire/discovery/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
-import { callMetadata, type ControlPlaneEndpoint, openChannel } from "../grpc-channel.ts";
+import { callMetadata, type ControlPlaneEndpoint, isConnected, openChannel } from "../grpc-channel.ts";
 import type { XdsClient, XdsNode, XdsSubscription, XdsUpdate } from "./xds-types.ts";
 
 export interface DeltaXdsClientOptions {
@@ -181,7 +181,7 @@ export class DeltaXdsClient implements XdsClient {
   }
 
   #giveUpUnlessConnected(client: Client, stream: DeltaStream, timeoutMs: number): void {
-    if (client.getChannel().getConnectivityState(false) === connectivityState.READY) return;
+    if (isConnected(client)) return;
     stream.destroy(
       transientError(
         "control-plane-unreachable",

@@ -1,13 +1,11 @@
-import { connect as connectHttp2 } from "node:http2";
 import type { IncomingMessage, RequestOptions } from "node:http";
 import { connect as connectTcp, type Socket } from "node:net";
 import { messageOf, userError } from "../../base/index.ts";
 import type { EndpointAnswer, EndpointRoute } from "../../dataplane/index.ts";
 import { grpcFrame, grpcPrefixBytes } from "../terms/grpc-call.ts";
 
-// Loaded on use, because a plain import would load far more than two small clients need.
-const { request: requestHttp } = process.getBuiltinModule("node:http");
-const { request: requestHttps } = process.getBuiltinModule("node:https");
+// The clients are loaded on use, because they take megabytes, and most applications have no probes here.
+const builtin = process.getBuiltinModule.bind(process);
 
 /** One probe of the application, like the kubelet's. */
 export interface AppProbe {
@@ -95,7 +93,9 @@ function probeHttp(
   };
   return new Promise((resolve, reject) => {
     const secure = target.scheme?.toUpperCase() === "HTTPS";
-    const request = secure ? requestHttps({ ...options, rejectUnauthorized: false }) : requestHttp(options);
+    const request = secure
+      ? builtin("node:https").request({ ...options, rejectUnauthorized: false })
+      : builtin("node:http").request(options);
     const limit = setTimeout(() => request.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
     request.once("response", (response) => {
       clearTimeout(limit);
@@ -134,6 +134,7 @@ const serving = 1;
 
 /** `grpc.health.v1.Health/Check`, by hand: one string in, one number out. */
 async function probeGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<void> {
+  const { connect: connectHttp2 } = builtin("node:http2");
   const session = connectHttp2(`http://${host}:${port}`, { createConnection: () => openSocket(host, port) });
   try {
     const body = await new Promise<Buffer>((resolve, reject) => {

@@ -1,6 +1,10 @@
-import { RE2JS } from "re2js";
+import type * as Re2 from "re2js";
+import { loadPackage } from "../../base/index.ts";
 import type { WholeRegex } from "../routing/matchers.ts";
 import { invalid } from "./config-check.ts";
+
+/** Loaded with the first expression, because most configurations contain none. */
+let library: typeof Re2 | undefined;
 
 /** Compiles an RE2 expression. It matches in linear time, because users write the expressions. */
 export function compileRegex(pattern: string, where: string): WholeRegex {
@@ -15,9 +19,10 @@ export function compileReplacement(pattern: string, substitution: string, where:
   return (text) => compiled.matcher(text).replaceAll(replacement, true);
 }
 
-function compile(pattern: string, where: string): RE2JS {
+function compile(pattern: string, where: string): Re2.RE2JS {
+  library ??= loadPackage<typeof Re2>("re2js");
   try {
-    return RE2JS.compile(pattern);
+    return library.RE2JS.compile(pattern);
   } catch (error) {
     throw invalid(where, `the regular expression "${pattern}" is not RE2: ${String(error)}`);
   }

@@ -1,6 +1,6 @@
 import { createHash, type X509Certificate } from "node:crypto";
-import { RE2JS } from "re2js";
-import { alternativeNames } from "../../base/index.ts";
+import type * as Re2 from "re2js";
+import { alternativeNames, loadPackage } from "../../base/index.ts";
 import type { SubjectAltNameMatcher, TlsSpec } from "./tls-spec.ts";
 
 /** The names in a certificate. */
@@ -81,7 +81,7 @@ function namesOf(names: CertificateNames, type: SubjectAltNameMatcher["type"]): 
   }
 }
 
-const expressions = new Map<string, RE2JS>();
+const expressions = new Map<string, Re2.RE2JS>();
 const maxExpressions = 1000;
 
 function matches(matcher: SubjectAltNameMatcher, held: string): boolean {
@@ -105,10 +105,11 @@ function matches(matcher: SubjectAltNameMatcher, held: string): boolean {
   }
 }
 
-function expressionOf(text: string): RE2JS {
+function expressionOf(text: string): Re2.RE2JS {
   let expression = expressions.get(text);
   if (expression === undefined) {
-    expression = RE2JS.compile(text);
+    // Loaded with the first expression, because most configurations contain none.
+    expression = loadPackage<typeof Re2>("re2js").RE2JS.compile(text);
     if (expressions.size < maxExpressions) expressions.set(text, expression);
   }
   return expression;
