@@ -337,7 +337,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   cni: {
     // With the plugin that it writes and answers, the rules and routes of mode TPROXY, the zones, times and rules of a
     // Freeze, the names of objects, hosts and labels, the list of rollouts' kinds, why the agent ends, and the names of headers that a Canary matches.
-    modules: 203,
+    modules: 196,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -351,7 +351,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // are the kinds, tables and answers of the metrics API, two read and admit certificate requests, two admit claims and
   // volumes, one checks network policies, three check LimitRanges, and pods and claims by them, and five count what
   // ResourceQuotas limit. Two parse the schedules and time zones of CronJobs. Three enforce admission policies, which see
-  // requests as webhooks do.
+  // requests as webhooks do. Six enforce the Pod Security Standards, and one what a node may change.
   "cluster-apiserver": {
     modules: 203,
     never: [

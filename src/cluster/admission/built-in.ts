@@ -6,6 +6,7 @@ import type { AdmissionPlugin } from "./chain.ts";
 import { certificateRequests } from "./certificate-requests.ts";
 import { limitRanger, limitRangerAfterWebhooks } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { nodeRestriction } from "./node-restriction.ts";
 import { podDefaults } from "./pod-defaults.ts";
 import { podSecurity } from "./pod-security/pod-security.ts";
 import { policyParameterRights } from "./policy-parameters.ts";
@@ -31,6 +32,7 @@ export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     limitRanger(parts.store),
     serviceAccountAdmission(parts),
     podDefaults(parts),
+    nodeRestriction(parts.store),
     podSecurity(parts.store),
     storageAdmission(parts),
     roleEscalation(parts.store, parts.authorizer),

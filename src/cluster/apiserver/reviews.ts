@@ -1,11 +1,11 @@
 // The review kinds. A create request for them is answered, and nothing is stored.
 import type { UntypedObject } from "../../api/index.ts";
-import type { AccessAttributes, TokenRequest, User } from "../auth/index.ts";
+import { nodeNameOf, type AccessAttributes, type TokenRequest, type User } from "../auth/index.ts";
 import { decodeObject, readBody } from "./body.ts";
 import { nowText, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import { fieldErrors } from "../schema/field-error.ts";
-import { badRequest, invalid, notFound } from "./status.ts";
+import { ApiError, badRequest, invalid, notFound } from "./status.ts";
 
 type Fields = Record<string, unknown>;
 type Review = (parts: ServerParts, context: ResourceContext, spec: Fields) => { spec?: Fields; status: unknown };
@@ -175,6 +175,7 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
     ]);
   }
   const bound = boundObject(parts, info, spec.boundObjectRef);
+  checkNodesToken(context, bound);
   const audiences = (spec.audiences ?? []).length > 0 ? (spec.audiences ?? []) : [parts.tokens.issuer];
   const { token, expiresAtMs } = parts.tokens.issue({
     namespace: info.namespace,
@@ -192,6 +193,21 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
     spec: { ...spec, audiences, expirationSeconds, boundObjectRef: spec.boundObjectRef ?? null },
     status: { token, expirationTimestamp },
   });
+}
+
+/** NodeRestriction: a node gets tokens only for pods that are bound to it. */
+function checkNodesToken({ user, info }: ResourceContext, { bound, node }: ReturnType<typeof boundObject>): void {
+  const requester = nodeNameOf(user);
+  if (requester === undefined || (bound?.kind === "Pod" && node?.name === requester)) return;
+  throw new ApiError(
+    403,
+    "Forbidden",
+    `serviceaccounts "${info.name}" is forbidden: ${
+      bound?.kind === "Pod"
+        ? "node requested token bound to a pod scheduled on a different node"
+        : "node requested token not bound to a pod"
+    }`,
+  );
 }
 
 function boundObject(

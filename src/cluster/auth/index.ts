@@ -11,4 +11,4 @@ export {
   type PolicyRule,
 } from "./rbac.ts";
 export { ServiceAccountTokens, type BoundObject, type TokenRequest } from "./tokens.ts";
-export { serverUser, serviceAccountOf, type AccessAttributes, type User } from "./user.ts";
+export { nodeNameOf, serverUser, serviceAccountOf, type AccessAttributes, type User } from "./user.ts";

@@ -19,6 +19,13 @@ export function serviceAccountOf(userName: string): { readonly namespace: string
   return { namespace, name };
 }
 
+const nodePrefix = "system:node:";
+
+/** The name of the node whose identity the user has, undefined for other users. */
+export function nodeNameOf({ name, groups }: User): string | undefined {
+  return groups.includes("system:nodes") && name.startsWith(nodePrefix) ? name.slice(nodePrefix.length) : undefined;
+}
+
 /** The attributes of a request for authorization. */
 export interface AccessAttributes {
   /** `get`, `list`, `create`, …. For paths without a resource, the HTTP method in lower case. */
