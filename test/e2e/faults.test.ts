@@ -78,7 +78,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
     assert.equal(created.code, 0, created.output);
     const url = await setBookinfoStage(lab, { releaseRoot: root });
     await ok(["kubectl", "create", "configmap", "count"]);
-    load = new GatewayLoad(lab, url, { clientsOfEachKind: 2 });
+    load = new GatewayLoad(lab, url);
     writes = new Writes();
     await load.more(20);
   });
@@ -122,7 +122,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
         "jsonpath={.metadata.annotations.ambient\\.istio\\.io/redirection}",
       ]);
       assert.equal(redirection, "enabled");
-      await load.more(40);
+      await load.more(20);
       assert.deepEqual(load.failures.slice(failedBefore), []);
     });
   }

@@ -86,9 +86,7 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
   let planned: string[] = [];
 
   before(async () => {
-    const created = await guide.lab.create(
-      `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: ${guide.lab.name}\nnodes: [{role: control-plane}]\n`,
-    );
+    const created = await guide.lab.createOneNode();
     assert.equal(created.code, 0, created.output);
     await ok(`${guide.lab.serin} install --set profile=${profile} -y`);
     await ok(apply(apps(labels)));

@@ -8,6 +8,7 @@ import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { LabCluster, root } from "../support/lab-cluster.ts";
 import { inNetworkOf } from "../support/lab-network.ts";
+import { untilLine } from "../support/until-line.ts";
 
 const lab = new LabCluster("rollout-faults");
 const random = seededRandom(20_261_120);
@@ -30,7 +31,7 @@ spec:
   target:
     httpRoute: {name: bookinfo, stable: {name: productpage, port: 9080}, canary: {name: ${to}, port: 9080}}
   steps: [{weight: 10}, {weight: 50}, {weight: 100}]
-  checks: [{type: request-success-rate, minSamples: 60, timeoutSeconds: 120}]
+  checks: [{type: request-success-rate, minSamples: 30, timeoutSeconds: 120}]
 ${more}`;
 
 interface Status {
@@ -48,10 +49,10 @@ async function statusOf(name: string): Promise<Status | null | undefined> {
 }
 
 async function becomes(name: string, condition: string, is: (status: Status) => boolean): Promise<Status> {
-  return await eventually(`canary ${name} ${condition}`, async () => {
-    const status = await statusOf(name);
-    return status !== undefined && status !== null && is(status) ? status : undefined;
-  });
+  const parse = (line: string): Status => (line === "" ? {} : (JSON.parse(line) as Status));
+  const command = ["kubectl", "get", "canary", name, "-o", 'jsonpath={.status}{"\\n"}'];
+  const awaited = { condition: `canary ${name} ${condition}`, command, timeoutMs: 90_000 };
+  return parse(await untilLine(lab, awaited, (line) => is(parse(line))));
 }
 
 async function rules(): Promise<unknown> {
@@ -165,7 +166,7 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
     const [engine] = lab.ofRole("rollout");
     assert.ok(engine);
     for (const verb of ["add", "del"]) await routeOf(engine.pid, [verb, "blackhole", "192.0.2.1/32"]);
-    load = new GatewayLoad(lab, url, { clientsOfEachKind: 2 });
+    load = new GatewayLoad(lab, url, { pauseMs: 50 });
     await load.more(20);
     original = await rules();
   });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { eventually } from "../support/eventually.ts";
 import { kubectls } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
+import { untilLine } from "../support/until-line.ts";
 import { Walkthrough } from "../support/walkthrough.ts";
 
 const [kubectl] = kubectls().slice(-1);
@@ -15,7 +16,7 @@ const samples = join(root, "samples/canary");
 const patientMs = 240_000;
 
 before(async () => {
-  const created = await guide.lab.create();
+  const created = await guide.lab.createOneNode();
   assert.equal(created.code, 0, created.output);
   await ok("istioctl install -y --set profile=minimal");
 });
@@ -23,9 +24,6 @@ before(async () => {
 after(async () => {
   await guide.lab.delete();
 });
-
-const phase = async (): Promise<string> =>
-  await ok("kubectl get canary -n rights nginx -o jsonpath='{.status.phase}: {.status.message}'");
 
 const canary = (name = "nginx"): string =>
   `printf '%s' '${JSON.stringify({
@@ -50,15 +48,18 @@ const askAuthors = async (kind: string): Promise<string> =>
     `kubectl patch ${authorHook} --type=json -p '[{"op":"replace","path":"/webhooks/0/rules/0/resources/0","value":"${kind}"}]'`,
   );
 const untilMessage = async (expected: RegExp): Promise<string> => {
-  let message = "";
-  await eventually(
-    `canary rights/nginx says ${String(expected)}`,
-    async () => expected.test((message = await phase().catch(String))),
-    patientMs,
+  const line = 'jsonpath={.status.phase}: {.status.message}{"\\n"}';
+  return await untilLine(
+    guide.lab,
+    {
+      condition: `canary rights/nginx says ${String(expected)}`,
+      command: ["kubectl", "get", "canary", "-n", "rights", "nginx", "-o", line],
+      timeoutMs: patientMs,
+    },
+    (text) => expected.test(text),
   ).catch(async (error: unknown) => {
     throw new Error(`${String(error)}\n${await ok("kubectl get canary -n rights nginx -o yaml")}`);
   });
-  return message;
 };
 
 test("a Canary does only what its author may do: it waits for an author, names the missing rights, and continues with them", async () => {

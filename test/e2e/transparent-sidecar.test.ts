@@ -16,7 +16,7 @@ const step = (title: string, body: () => Promise<void>): void => void test(title
 
 const curl = join(root, "samples/curl/curl.yaml");
 before(async () => {
-  const created = await guide.lab.create();
+  const created = await guide.lab.createOneNode();
   assert.equal(created.code, 0, created.output);
   await ok("istioctl install -y --set profile=minimal");
   await ok(

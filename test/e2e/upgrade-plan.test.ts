@@ -72,9 +72,7 @@ spec: { minAvailable: 1, selector: { matchLabels: { app: sleep } } }
 `;
 
 before(async () => {
-  const created = await lab.create(
-    "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: plan\nnodes:\n- role: control-plane\n",
-  );
+  const created = await lab.createOneNode();
   assert.equal(created.code, 0, created.output);
   const tree = join(lab.directory, "..", "release");
   await guide.run(

@@ -113,14 +113,14 @@ function waypoint(kubectl: Kubectl): void {
   /** Applies a change while requests run over one kept-alive connection and over new ones. All must answer 200. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const kept = ok(
-      `kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}%{errormsg}\\n" --rate 40/s "http://reviews:9080/health?[1-240]"'`,
+      `kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}%{errormsg}\\n" --rate 20/s "http://reviews:9080/health?[1-120]"'`,
     );
     const anew = ok(
-      `kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}%{errormsg}\\n" -H "Connection: close" --rate 20/s "http://reviews:9080/health?[1-100]"'`,
+      `kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}%{errormsg}\\n" -H "Connection: close" --rate 10/s "http://reviews:9080/health?[1-60]"'`,
     );
     await change();
     const codes = (await Promise.all([kept, anew])).join("").trim().split("\n");
-    assert.equal(codes.length, 340);
+    assert.equal(codes.length, 180);
     assert.deepEqual(
       codes.filter((code) => code !== "200"),
       [],

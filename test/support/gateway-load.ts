@@ -21,11 +21,11 @@ export interface GatewayLoadOptions {
   readonly expected?: string;
   /** Its first group names the pod or version that answered. */
   readonly answerPattern?: string;
-  /** How many clients keep their connection, and how many open a new one for each request. The default is 1. */
-  readonly clientsOfEachKind?: number;
+  /** The shortest time from one request of a client to its next. The default is 100. */
+  readonly pauseMs?: number;
 }
 
-/** Each client sends at most 20 requests a second. A rollout that is judged by them ends earlier with more clients. */
+/** One client keeps its connection, and one opens a new one for each request. */
 export class GatewayLoad {
   readonly failures: unknown[] = [];
   /** The number of answers by `namespace/version`. */
@@ -37,16 +37,16 @@ export class GatewayLoad {
   constructor(
     lab: Pick<LabCluster, "spawnInShell">,
     url: string,
-    { releaseRoot = root, header = "", expected, answerPattern, clientsOfEachKind = 1 }: GatewayLoadOptions = {},
+    { releaseRoot = root, header = "", expected, answerPattern, pauseMs = 100 }: GatewayLoadOptions = {},
   ) {
     const node = process.execPath.replace(root, releaseRoot);
     this.#child = lab.spawnInShell([
       node,
       join(releaseRoot, "scripts/demo/load-client.ts"),
       url,
-      String(clientsOfEachKind),
-      String(clientsOfEachKind),
-      "50",
+      "1",
+      "1",
+      String(pauseMs),
       header,
       ...(expected === undefined ? [] : [expected, answerPattern ?? ""]),
     ]);

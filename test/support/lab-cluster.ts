@@ -94,6 +94,13 @@ export class LabCluster extends ProgramRunner {
     return await this.run([this.serin, "cluster", "create", ...words], config === undefined ? {} : { input: config });
   }
 
+  /** Creates the cluster with one node, for tests whose facts need no second one. */
+  async createOneNode(): Promise<Ran> {
+    return await this.create(
+      `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: ${this.name}\nnodes: [{role: control-plane}]\n`,
+    );
+  }
+
   /** Makes this tree known to the lab as another version's release. */
   async addRelease(version: string): Promise<void> {
     const directory = join(this.#home, `release-${version}`);
