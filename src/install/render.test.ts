@@ -326,7 +326,7 @@ test("a misspelt component, an invalid revision, and misspelt, obsolete or unuse
   assert.ok(value);
   assert.deepEqual(warnings, [
     { path: "spec.values.mixer", message: "has no effect: Istio 1.7 was the last release that read it" },
-    { path: "spec.values.gatewayClasses", message: "is not acted on by Serin" },
+    { path: "spec.values.gatewayClasses", message: "has no effect: Serin does not read it" },
   ]);
   // The charts alone have the policies of the profile stable.
   assert.deepEqual(

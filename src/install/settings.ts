@@ -131,7 +131,7 @@ function unusedIn(
 function unusedVariables(values: Readonly<Record<string, unknown>>): FieldIssue[] {
   return unreadVariables(treeAt(values, "pilot", "env") ?? {}).map((name) => ({
     path: `spec.values.pilot.env.${name}`,
-    message: "is not acted on by Serin",
+    message: "has no effect: Serin does not read it",
   }));
 }
 
@@ -384,7 +384,7 @@ function unusedValues(values: Readonly<Record<string, unknown>>, prefix = ""): F
     const leads = actedOn.some((known) => known.startsWith(`${path}.`));
     if (leads && isTree(value)) warnings.push(...unusedValues(value, path));
     else if (leads) warnings.push({ path: `spec.values.${path}`, message: "must be an object" });
-    else warnings.push({ path: `spec.values.${path}`, message: "is not acted on by Serin" });
+    else warnings.push({ path: `spec.values.${path}`, message: "has no effect: Serin does not read it" });
   }
   return warnings;
 }

@@ -417,7 +417,7 @@ async function readAllBytes(body: Readable, subject: RequestSubject): Promise<Bu
       );
     throw transientError(
       "unreachable",
-      `${subject.verb} of ${subject.object}: the connection broke within the answer`,
+      `${subject.verb} of ${subject.object}: the connection broke in the middle of the answer`,
       { cause: error },
     );
   }

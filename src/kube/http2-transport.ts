@@ -142,7 +142,7 @@ export class Http2Transport implements Transport {
       if (body !== undefined) stream.end(body);
     });
     // A stream that was cut off must not look complete.
-    stream.once("aborted", () => stream.destroy(new Error("the connection was closed within the answer")));
+    stream.once("aborted", () => stream.destroy(new Error("the connection was closed in the middle of the answer")));
     const flat: Record<string, string> = {};
     for (const [name, value] of Object.entries(head))
       if (value !== undefined && !name.startsWith(":")) flat[name] = String(value);

@@ -17,7 +17,7 @@ test("reading a body that breaks off, has broken off or is too long fails", asyn
   const broken = new Readable({ read: () => undefined });
   broken.push("an ");
   setImmediate(() => broken.destroy());
-  await assert.rejects(wholeBody(broken, 100), /closed within the answer/);
+  await assert.rejects(wholeBody(broken, 100), /closed in the middle of the answer/);
   await assert.rejects(wholeBody(broken, 100), /closed before the answer was read/);
   const failed = new Readable({ read: () => undefined });
   setImmediate(() => failed.destroy(new Error("reset")));

@@ -225,7 +225,7 @@ class PodConnection {
   #ended(): void {
     if (this.#exchange !== undefined && this.#isInBody && this.#framing === bodyFramings.untilClose)
       this.#finish(false);
-    else this.#end(new Error("the connection was closed within the answer"));
+    else this.#end(new Error("the connection was closed in the middle of the answer"));
   }
 
   #finish(mayStay: boolean): void {

@@ -40,7 +40,7 @@ function anyHas(list: string, ...fields: readonly string[]): string {
 const validations = [
   {
     expression: `!(object.kind in [${forbiddenKinds.map((kind) => `'${kind}'`).join(", ")}])`,
-    message: `the stable channel has no ${forbiddenKinds.join(", ")}`,
+    message: `the stable channel does not allow the kinds ${forbiddenKinds.join(", ")}: delete the object, or install another profile than stable`,
   },
   {
     expression: `object.kind != 'Telemetry' || !has(object.spec) || !(${[
@@ -49,12 +49,13 @@ const validations = [
       anyHas("accessLogging", "filter"),
     ].join(" || ")})`,
     message:
-      "the stable channel has no tracing.useRequestIdForTraceSampling, metrics.reportingInterval and accessLogging.filter",
+      "the stable channel does not allow tracing.useRequestIdForTraceSampling, metrics.reportingInterval and accessLogging.filter: remove these fields, or install another profile than stable",
   },
   {
     expression:
       "object.kind != 'AuthorizationPolicy' || !has(object.spec) || !has(object.spec.rules) || !object.spec.rules.exists(rule, has(rule.from) && rule.from.exists(from, has(from.source) && (has(from.source.trustDomains) || has(from.source.notTrustDomains))))",
-    message: "the stable channel has no source.trustDomains and source.notTrustDomains",
+    message:
+      "the stable channel does not allow source.trustDomains and source.notTrustDomains: remove these fields, or install another profile than stable",
   },
 ] as const;
 
