@@ -9,6 +9,7 @@ import { renderRolloutEngine } from "../components/rollout-engine.ts";
 import { defaultStableChannel, revisionStableChannel } from "../components/stable-channel.ts";
 import { revisionTagService } from "../components/revision-tag-service.ts";
 import { defaultValidator, revisionTag } from "../components/webhooks.ts";
+import { ownReaderAccount } from "../components/reader-account.ts";
 import { renderZtunnel } from "../components/ztunnel.ts";
 import { defaultValues } from "../default-values.ts";
 import { mergeTrees } from "../merge.ts";
@@ -135,6 +136,19 @@ function globalMarks(marks: TemplateMarks): Tree {
   };
 }
 
+/** Whether control planes of other clusters may read this one, and the given account with which they do. */
+const hasReader = '(ne (toString $v.global.enableReaderRBAC) "false")';
+const readerName = "(($v.global).readerServiceAccount).name";
+
+function readerMarks(marks: TemplateMarks): Tree {
+  return {
+    name: marks.text(`${readerName} | default "${ownReaderAccount}"`),
+    namespace: marks.text(
+      `ternary (($v.global.readerServiceAccount).namespace | default $.Release.Namespace) $.Release.Namespace (not (empty ${readerName}))`,
+    ),
+  };
+}
+
 /** Pods on which others of the node depend are evicted last. */
 function nodeMarks(marks: TemplateMarks): Tree {
   return {
@@ -183,7 +197,10 @@ export function baseChart(options: ChartOptions): Chart {
     switches: [{ condition: '(ne ($v.defaultRevision | default "") "")' }],
     render,
     keyOf: keyWithoutMarks,
-    conditions: stableChannelConditions("stable-channel-default-policy"),
+    conditions: {
+      [`ServiceAccount/${ownReaderAccount}`]: `and ${hasReader} (not ${readerName})`,
+      ...stableChannelConditions("stable-channel-default-policy"),
+    },
   });
   const engine = renderRolloutEngine(markedSettings(marks, false, {}), [])
     .map((object) => `---\n${marks.templateOf(object)}`)
@@ -261,7 +278,7 @@ export function istiodChart(options: ChartOptions): Chart {
   ]: readonly boolean[]): UntypedObject[] => {
     const settings = markedSettings(marks, isRevisioned, {
       base: validationMarks(marks),
-      global: globalMarks(marks),
+      global: { ...globalMarks(marks), readerServiceAccount: readerMarks(marks) },
       pilot: pilotMarks(marks, isScaled, isUntainting),
       sidecarInjectorWebhook: {
         enableNamespacesByDefault: injectsEverywhere,
@@ -287,6 +304,8 @@ export function istiodChart(options: ChartOptions): Chart {
         "and $v.global.defaultPodDisruptionBudget.enabled (gt (int (ternary $v.autoscaleMin $v.replicaCount $v.autoscaleEnabled)) 1)",
       "ConfigMap/istio-sidecar-injector": "not $v.global.omitSidecarInjectorConfigMap",
       "ConfigMap/istio": "$v.configMap",
+      "ClusterRole/istio-reader-clusterrole": hasReader,
+      "ClusterRoleBinding/istio-reader-clusterrole": hasReader,
       "MutatingWebhookConfiguration/istio-sidecar-injector": "not $v.global.operatorManageWebhooks",
       "ValidatingWebhookConfiguration/istio-validator": "$v.global.configValidation",
       ...stableChannelConditions("stable-channel-policy"),
