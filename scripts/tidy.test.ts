@@ -337,7 +337,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   cni: {
     // With the plugin that it writes and answers, the rules and routes of mode TPROXY, the zones, times and rules of a
     // Freeze, the names of objects, hosts and labels, the list of rollouts' kinds, why the agent ends, and the names of headers that a Canary matches.
-    modules: 196,
+    modules: 197,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -92,6 +92,26 @@ test("a revisioned control plane has its own names, labels and selector, and no 
   ]);
 });
 
+test("the account that other clusters read with is the mesh's, a given one, or none", () => {
+  const readers = (values: Record<string, unknown>): readonly unknown[] => {
+    const { objects } = render({ profile: "default", values });
+    const bindings = objects.filter(
+      ({ kind, metadata }) => kind === "ClusterRoleBinding" && metadata.name?.startsWith("istio-reader-clusterrole"),
+    );
+    return [
+      named(objects, "ServiceAccount").includes("istio-reader-service-account"),
+      ...bindings.flatMap((binding) => binding["subjects"]),
+    ];
+  };
+  const subject = { kind: "ServiceAccount", name: "istio-reader-service-account", namespace: "istio-system" };
+  assert.deepEqual(readers({}), [true, subject]);
+  assert.deepEqual(readers({ global: { enableReaderRBAC: false } }), [false]);
+  assert.deepEqual(readers({ global: { readerServiceAccount: { name: "mine", namespace: "far" } } }), [
+    false,
+    { kind: "ServiceAccount", name: "mine", namespace: "far" },
+  ]);
+});
+
 test("logs in JSON are asked of each component by its argument, and of ztunnel by its own value", () => {
   const askedBy = (values: Record<string, unknown>): readonly string[] => {
     const { objects } = render({

@@ -233,6 +233,8 @@ const actedOn: readonly string[] = [
     "proxy",
     "proxy_init",
     "platform",
+    "enableReaderRBAC",
+    "readerServiceAccount",
     "caAddress",
     "pilotCertProvider",
     "imagePullPolicy",

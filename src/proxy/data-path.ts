@@ -152,6 +152,7 @@ export class DataPath implements Serving {
         statistics,
         failsHealthChecks: () => this.#failsHealthChecks,
         serviceName,
+        clusterHealth: (name) => this.#config.cluster(name)?.health,
         callCluster,
         exports: this.#exports,
         ...(shared === undefined ? {} : { buckets: shared.buckets }),

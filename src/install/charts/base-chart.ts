@@ -1,13 +1,16 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { renderBase } from "../components/base.ts";
+import { ownReaderAccount } from "../components/reader-account.ts";
 import { renderRolloutEngine } from "../components/rollout-engine.ts";
 import { defaultStableChannel } from "../components/stable-channel.ts";
 import { defaultValidator } from "../components/webhooks.ts";
 import {
   globals,
+  hasReader,
   keyWithoutMarks,
   markedSettings,
   ofRelease,
+  readerName,
   stableChannelConditions,
   validationMarks,
   type ChartOptions,
@@ -39,7 +42,10 @@ export function baseChart(options: ChartOptions): Chart {
     switches: [{ condition: '(ne ($v.defaultRevision | default "") "")' }],
     render,
     keyOf: keyWithoutMarks,
-    conditions: stableChannelConditions("stable-channel-default-policy"),
+    conditions: {
+      [`ServiceAccount/${ownReaderAccount}`]: `and ${hasReader} (not ${readerName})`,
+      ...stableChannelConditions("stable-channel-default-policy"),
+    },
   });
   const engine = renderRolloutEngine(markedSettings(marks, false, {}), [])
     .map((object) => `---\n${marks.templateOf(object)}`)

@@ -1,6 +1,7 @@
 import { treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
+import { ownReaderAccount } from "../components/reader-account.ts";
 import { defaultValues } from "../default-values.ts";
 import { mergeTrees } from "../merge.ts";
 import { resolveSettings, type InstallSettings } from "../settings.ts";
@@ -113,6 +114,19 @@ export function globalMarks(marks: TemplateMarks): Tree {
       componentLogLevel: proxy("componentLogLevel"),
     },
     istiod: { enableAnalysis: false },
+  };
+}
+
+/** Whether control planes of other clusters may read this one, and the given account with which they do. */
+export const hasReader = '(ne (toString $v.global.enableReaderRBAC) "false")';
+export const readerName = "(($v.global).readerServiceAccount).name";
+
+export function readerMarks(marks: TemplateMarks): Tree {
+  return {
+    name: marks.text(`${readerName} | default "${ownReaderAccount}"`),
+    namespace: marks.text(
+      `ternary (($v.global.readerServiceAccount).namespace | default $.Release.Namespace) $.Release.Namespace (not (empty ${readerName}))`,
+    ),
   };
 }
 

@@ -207,6 +207,17 @@ test("the notes name each value of upstream's chart that ours does not act on, a
   }
 });
 
+test("the charts make the account that other clusters read with, unless another is given or none is wanted", () => {
+  const base = fileOf("base", "templates/base.yaml");
+  assert.match(
+    base,
+    /\{\{- if and \(ne \(toString \$v\.global\.enableReaderRBAC\) "false"\) \(not .*readerServiceAccount.*\) \}\}\n---\napiVersion: v1\nkind: ServiceAccount/,
+  );
+  const istiod = fileOf("istiod", "templates/istiod.yaml");
+  assert.equal(istiod.match(/if \(ne \(toString \$v\.global\.enableReaderRBAC\) "false"\) \}\}/g)?.length, 2);
+  assert.match(istiod, /readerServiceAccount\)\.name \| default "istio-reader-service-account"/);
+});
+
 test("istiod's chart passes arguments, the mesh's name and the injection of all namespaces on", () => {
   const istiod = fileOf("istiod", "templates/istiod.yaml");
   assert.match(istiod, /\{\{- with \$v\.extraContainerArgs \}\}\{\{ toYaml \. \| nindent \d+ \}\}\{\{- end \}\}/);

@@ -7,11 +7,13 @@ import { defaultValues } from "../default-values.ts";
 import type { InstallSettings } from "../settings.ts";
 import {
   globalMarks,
+  hasReader,
   globals,
   keyWithoutMarks,
   markedSettings,
   ofRelease,
   revisionSwitch,
+  readerMarks,
   stableChannelConditions,
   validationMarks,
   workloadMarks,
@@ -83,7 +85,7 @@ function pilotTemplate(marks: TemplateMarks): string {
   ]: readonly boolean[]): UntypedObject[] => {
     const settings = markedSettings(marks, isRevisioned, {
       base: validationMarks(marks),
-      global: globalMarks(marks),
+      global: { ...globalMarks(marks), readerServiceAccount: readerMarks(marks) },
       pilot: pilotMarks(marks, isScaled, isUntainting),
       sidecarInjectorWebhook: {
         enableNamespacesByDefault: injectsEverywhere,
@@ -109,6 +111,8 @@ function pilotTemplate(marks: TemplateMarks): string {
         "and $v.global.defaultPodDisruptionBudget.enabled (gt (int (ternary $v.autoscaleMin $v.replicaCount $v.autoscaleEnabled)) 1)",
       "ConfigMap/istio-sidecar-injector": "not $v.global.omitSidecarInjectorConfigMap",
       "ConfigMap/istio": "$v.configMap",
+      "ClusterRole/istio-reader-clusterrole": hasReader,
+      "ClusterRoleBinding/istio-reader-clusterrole": hasReader,
       "MutatingWebhookConfiguration/istio-sidecar-injector": "not $v.global.operatorManageWebhooks",
       "ValidatingWebhookConfiguration/istio-validator": "$v.global.configValidation",
       ...stableChannelConditions("stable-channel-policy"),

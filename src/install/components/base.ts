@@ -2,6 +2,7 @@ import { textAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { chartLabels, componentLabels, object } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
+import { readerAccount } from "./reader-account.ts";
 import { defaultValidator } from "./webhooks.ts";
 
 /**
@@ -9,7 +10,7 @@ import { defaultValidator } from "./webhooks.ts";
  * of objects that name no revision.
  */
 export function renderBase(settings: InstallSettings, customResources: readonly UntypedObject[]): UntypedObject[] {
-  const { namespace, values } = settings;
+  const { values } = settings;
   const validated = textAt(values, "defaultRevision");
   const wantsDefinitions = valueAt(values, "base", "enableIstioConfigCRDs") !== false;
   const excluded = valueAt(values, "base", "excludedCRDs");
@@ -17,17 +18,17 @@ export function renderBase(settings: InstallSettings, customResources: readonly 
     !(Array.isArray(excluded) && excluded.includes(metadata.name));
   return [
     ...(wantsDefinitions ? customResources.filter(isWanted).map((definition) => labelled(definition, settings)) : []),
-    object(
-      {
-        apiVersion: "v1",
-        kind: "ServiceAccount",
-        name: "istio-reader-service-account",
-        namespace,
-        labels: { ...componentLabels("Base", settings, "shared"), app: "istio-reader" },
-      },
-      {},
-    ),
+    ...ownReader(settings),
     ...(validated === undefined ? [] : [defaultValidator(validated, settings)]),
+  ];
+}
+
+function ownReader(settings: InstallSettings): UntypedObject[] {
+  const account = readerAccount(settings);
+  if (account === undefined || account.isGiven) return [];
+  const labels = { ...componentLabels("Base", settings, "shared"), app: "istio-reader" };
+  return [
+    object({ apiVersion: "v1", kind: "ServiceAccount", name: account.name, namespace: account.namespace, labels }, {}),
   ];
 }
 

@@ -3,6 +3,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
 import { componentLabels, object, revisioned } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
+import { readerAccount } from "./reader-account.ts";
 import { grant, observe, read, type PolicyRule } from "./roles.ts";
 
 export function pilotAccount(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
@@ -32,6 +33,8 @@ const istioGroups = ["networking.istio.io", "security.istio.io", "telemetry.isti
  */
 function readerGrant(settings: InstallSettings): UntypedObject[] {
   const { namespace } = settings;
+  const account = readerAccount(settings);
+  if (account === undefined) return [];
   return grant({
     name: `istio-reader-clusterrole-${settings.revision === "" ? "" : `${settings.revision}-`}${namespace}`,
     labels: {
@@ -39,7 +42,7 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
       "app.kubernetes.io/name": "istio-reader",
       app: "istio-reader",
     },
-    serviceAccount: { name: "istio-reader-service-account", namespace },
+    serviceAccount: { name: account.name, namespace: account.namespace },
     rules: [
       { apiGroups: [...istioGroups, "config.istio.io", "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
       {

@@ -8,12 +8,18 @@ import { compileHeader } from "./matcher-config.ts";
 export function compileHealthCheck(message: HttpHealthCheck, where: string, notes: ConfigNotes): HealthCheckSettings {
   const { passThroughMode: passes, cacheTime, headers } = message;
   checkFields(HttpHealthCheckSchema, message, where, notes, {
-    used: ["passThroughMode", "headers", "cacheTime"],
-    // As in Envoy, percentages have no effect on checks that the upstream answers.
-    harmless: passes === true ? ["clusterMinHealthyPercentages"] : [],
+    used: ["passThroughMode", "headers", "cacheTime", "clusterMinHealthyPercentages"],
   });
   if (passes === undefined) throw invalid(where, "passThroughMode must be set");
   const cacheMs = durationOr(cacheTime, 0);
   if (cacheMs > 0 && !passes) throw invalid(where, "cacheTime must not be set unless passThroughMode is true");
-  return { isCheck: allOf(headers.map((header) => compileHeader(header, where, notes))), passes, cacheMs };
+  const leastHealthy = new Map(
+    Object.entries(message.clusterMinHealthyPercentages).map(([cluster, { value }]) => [cluster, value]),
+  );
+  return {
+    isCheck: allOf(headers.map((header) => compileHeader(header, where, notes))),
+    passes,
+    cacheMs,
+    leastHealthy,
+  };
 }

@@ -7,6 +7,11 @@ import { FilterStatistics } from "../terms/filter-statistics.ts";
 import type { WasmModules } from "./lazy-wasm-filter.ts";
 import type { SharedBuckets } from "./tokens.ts";
 
+export interface ClusterHealth {
+  readonly total: number;
+  readonly usable: number;
+}
+
 /** The services that filters use, besides the request. */
 export interface FilterServices {
   readonly clock: Clock;
@@ -16,6 +21,8 @@ export interface FilterServices {
   readonly serviceName: string;
   /** Whether this proxy was told to be unhealthy, so that load balancers send their requests elsewhere. */
   readonly failsHealthChecks: () => boolean;
+  /** How many endpoints of a cluster there are, and how many may get requests. Undefined if there is no such cluster. */
+  readonly clusterHealth: (cluster: string) => ClusterHealth | undefined;
   /** Asks a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;
   /** Loads the host of WebAssembly modules once. */
@@ -45,6 +52,7 @@ export function standaloneServices(): FilterServices {
   return {
     ...shared,
     failsHealthChecks: () => false,
+    clusterHealth: () => undefined,
     random: systemRandom,
     scripts: new LuaScripts({ clock: shared.clock, callCluster: shared.callCluster, log: silentLogger }),
     exports: new CollectorExports({ ...shared, node: { id: "", service: "", address: "", zone: "" } }),

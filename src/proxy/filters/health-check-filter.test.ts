@@ -7,7 +7,7 @@ import { ConfigNotes } from "../config/config-check.ts";
 import { compileHealthCheck } from "../config/health-check-config.ts";
 import { compileLogFilter } from "../config/log-filter-config.ts";
 import { plainRecord } from "../testing/plain-record.ts";
-import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { endpointAt, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { standaloneServices, type FilterServices } from "./filter-services.ts";
 import { HealthCheckFilter } from "./health-check-filter.ts";
 
@@ -152,11 +152,37 @@ test("an answer of the upstream serves further checks until the interval ends, w
   assert.deepEqual(counted, [2, 1, 1, 2, 1]);
 });
 
-test("modes that judge the upstream, and a cache without pass-through, are refused by name", () => {
+test("a check is answered by the health of clusters, if percentages of usable endpoints are required", async () => {
+  const services = standaloneServices();
+  const clusters: { current?: Harness } = {};
+  const settings = compile({
+    passThroughMode: false,
+    headers: [{ name: ":path", stringMatch: { exact: "/healthz" } }],
+    clusterMinHealthyPercentages: { a: { value: 50 }, none: { value: 0 } },
+  });
+  const filter = new HealthCheckFilter(
+    "envoy.filters.http.health_check",
+    settings,
+    { ...services, clusterHealth: (name) => clusters.current?.clusters.get(name)?.health },
+    "",
+  );
+  await using harness = await Harness.start({ filters: [filter], filtersIdle: false });
+  clusters.current = harness;
+  const check = async (): Promise<string> => {
+    const { status } = await harness.get("/healthz");
+    return `${status} ${harness.records.at(-1)?.details ?? ""}`;
+  };
+  assert.equal(await check(), "503 health_check_failed_no_cluster_found");
+  harness.cluster("none", []);
+  const cluster = harness.cluster("a", []);
+  assert.equal(await check(), "503 health_check_failed_cluster_empty");
+  cluster.setEndpoints([endpointAt(1), endpointAt(2, { healthy: false })]);
+  assert.equal(await check(), "200 health_check_ok_cluster_healthy");
+  cluster.setEndpoints([endpointAt(1), endpointAt(2, { healthy: false }), endpointAt(3, { healthy: false })]);
+  assert.equal(await check(), "503 health_check_failed_cluster_unhealthy");
+});
+
+test("a mode that is unset, and a cache without pass-through, are refused by name", () => {
   assert.throws(() => compile({}), /passThroughMode must be set/);
   assert.throws(() => compile({ passThroughMode: false, cacheTime: "1s" }), /cacheTime must not be set unless/);
-  assert.throws(
-    () => compile({ passThroughMode: false, clusterMinHealthyPercentages: { a: { value: 50 } } }),
-    /the field clusterMinHealthyPercentages is not supported/,
-  );
 });

@@ -17,6 +17,11 @@ export interface HealthCheckSettings {
   readonly passes: boolean;
   /** How long its answer serves further checks. 0: for none. */
   readonly cacheMs: number;
+  /**
+   * The least percentage of usable endpoints, by cluster. As in Envoy, it does not concern checks that the upstream
+   * answers.
+   */
+  readonly leastHealthy: ReadonlyMap<string, number>;
 }
 
 /** The upstream's last answer to a check. */
@@ -28,7 +33,14 @@ interface CachedAnswer {
 }
 
 /** Who answers a check, which is also the end of the response code details. */
-type Answerer = "ok" | "failed" | "cached";
+type Answerer =
+  | "ok"
+  | "ok_cluster_healthy"
+  | "failed"
+  | "failed_no_cluster_found"
+  | "failed_cluster_empty"
+  | "failed_cluster_unhealthy"
+  | "cached";
 
 const degradedField = "x-envoy-degraded";
 const serviceField = "x-envoy-upstream-healthchecked-cluster";
@@ -68,7 +80,7 @@ export class HealthCheckFilter implements HttpFilter {
     request.markHealthCheck();
     const cached = this.#cached?.interval === this.#interval() ? this.#cached : undefined;
     if (fails) return this.#reply("failed", 503, false);
-    if (!this.#settings.passes) return this.#reply("ok", 200, false);
+    if (!this.#settings.passes) return this.#judged();
     if (cached !== undefined) return this.#reply("cached", cached.status, cached.degraded);
     if (this.#settings.cacheMs > 0) this.#asking.add(request);
     request.addResponseHeader(serviceField, this.#services.serviceName);
@@ -84,6 +96,18 @@ export class HealthCheckFilter implements HttpFilter {
         return passed;
       },
     };
+  }
+
+  /** Replies by the health of clusters. One that does not exist is unhealthy, and an empty one if it needs endpoints. */
+  #judged(): LocalReply {
+    const { leastHealthy } = this.#settings;
+    for (const [cluster, percent] of leastHealthy) {
+      const health = this.#services.clusterHealth(cluster);
+      if (health === undefined) return this.#reply("failed_no_cluster_found", 503, false);
+      if (health.total === 0 && percent > 0) return this.#reply("failed_cluster_empty", 503, false);
+      if (health.usable * 100 < health.total * percent) return this.#reply("failed_cluster_unhealthy", 503, false);
+    }
+    return this.#reply(leastHealthy.size === 0 ? "ok" : "ok_cluster_healthy", 200, false);
   }
 
   /** As in Envoy, all answers of one interval are forgotten at its end. */

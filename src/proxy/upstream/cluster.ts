@@ -272,6 +272,11 @@ export class Cluster {
     this.#first = undefined;
   }
 
+  get health(): { readonly total: number; readonly usable: number } {
+    const endpoints = [...this.#endpoints.values()];
+    return { total: endpoints.length, usable: endpoints.filter(({ usable }) => usable).length };
+  }
+
   endpoints(): Iterable<Endpoint> {
     return this.#endpoints.values();
   }
