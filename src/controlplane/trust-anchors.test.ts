@@ -15,6 +15,7 @@ const meshDomains = ["cluster.local", "old.example"];
 /** A published root. Without trust domains it may sign for all of them. */
 const root = (authority: TestAuthority, trustDomains?: readonly string[]): BundleRoot => ({
   pem: `${pemOf(authority).trim()}\n`,
+  fingerprint: new X509Certificate(authority.roots).fingerprint256.replaceAll(":", "").toLowerCase(),
   trustDomains,
 });
 const inOrder = (...roots: readonly BundleRoot[]): readonly BundleRoot[] =>

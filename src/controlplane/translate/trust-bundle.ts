@@ -1,12 +1,13 @@
-import { X509Certificate } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { ProxyConfigSchema } from "../../wire/discovery/index.ts";
 import { trustDomainsPrefix } from "../../wire/xds/index.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** A root in PEM. Undefined: it may sign for all trust domains. */
 export interface BundleRoot {
   readonly pem: string;
+  /** The SHA-256 of the root's DER, in lower-case hexadecimal. */
+  readonly fingerprint: string;
+  /** Undefined: it may sign for all. */
   readonly trustDomains: readonly string[] | undefined;
 }
 
@@ -16,8 +17,8 @@ export interface BundleRoot {
  * type has no field for them.
  */
 export function trustBundle(roots: readonly BundleRoot[]): EncodedResource {
-  const restricted = roots.flatMap(({ pem, trustDomains }) =>
-    trustDomains === undefined ? [] : [[`${trustDomainsPrefix}${fingerprintOf(pem)}`, trustDomains.join(",")] as const],
+  const restricted = roots.flatMap(({ fingerprint, trustDomains }) =>
+    trustDomains === undefined ? [] : [[`${trustDomainsPrefix}${fingerprint}`, trustDomains.join(",")] as const],
   );
   return encodeResource(
     ProxyConfigSchema,
@@ -27,8 +28,4 @@ export function trustBundle(roots: readonly BundleRoot[]): EncodedResource {
       proxyMetadata: Object.fromEntries(restricted.toSorted(([a], [b]) => (a < b ? -1 : 1))),
     }),
   );
-}
-
-function fingerprintOf(pem: string): string {
-  return new X509Certificate(pem).fingerprint256.replaceAll(":", "").toLowerCase();
 }

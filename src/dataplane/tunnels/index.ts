@@ -5,7 +5,6 @@ export { ReceivedCertificates } from "../certificates/received-certificates.ts";
 export { followRevocations, RevocationLists } from "../certificates/revocation-lists.ts";
 export { addRevocationMetrics } from "../certificates/revocation-metrics.ts";
 export {
-  allGuards,
   restrictionGuard,
   rootFingerprint,
   type RootRestriction,

@@ -1,15 +1,15 @@
 import { messageOf, userError } from "../../base/index.ts";
 import { TlsContext } from "../../net/index.ts";
-import { pemOf } from "../../x509/index.ts";
 
 const beginOfList = "-----BEGIN X509 CRL-----";
+const endOfList = "-----END X509 CRL-----";
 
 /**
  * Splits a text into its lists in PEM. The text may also be one list in DER, with one character for each byte. Throws if
  * there is none, or if one is not complete.
  */
 export function splitRevocations(text: string): readonly string[] {
-  if (/^0[\x81-\xff]/.test(text)) return [pemOf("X509 CRL", Buffer.from(text, "latin1"))];
+  if (/^0[\x81-\xff]/.test(text)) return [pemOfDer(Buffer.from(text, "latin1"))];
   const lists = text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g);
   if (lists === null)
     throw userError("tls-material-invalid", "the revocation lists cannot be used: there is no X509 CRL in PEM", {
@@ -33,4 +33,9 @@ export function revocationsFault(text: string): string | undefined {
   } catch (error) {
     return messageOf(error);
   }
+}
+
+function pemOfDer(der: Buffer): string {
+  const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
+  return [beginOfList, ...lines, endOfList, ""].join("\n");
 }
