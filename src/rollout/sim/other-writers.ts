@@ -1,6 +1,6 @@
 import { jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
-import type { RolloutStatus } from "../../api/serin/index.ts";
-import { isPuttingBack } from "../decide/index.ts";
+import type { JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
+import { isPuttingBack, referenceKey } from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
 import { journalNameOf } from "../engine/rollout-object.ts";
 import type { ModelCluster } from "./model-cluster.ts";
@@ -35,6 +35,15 @@ export class OtherWriters {
   readonly #meddled = new Map<Disturbance, Meddled>();
   /** The fields that a GitOps controller puts back, by the rollout's name, with their values in Git. */
   readonly #inGit = new Map<string, Meddled>();
+
+  /** The routes that somebody has deleted, by the rollout's name, with the journal's entries at that time. */
+  readonly #vanished = new Map<
+    string,
+    {
+      readonly fields: Map<string, unknown>;
+      readonly entries: readonly Extract<JournalEntry, { readonly type: "field" }>[];
+    }
+  >();
 
   constructor({ random, cluster, store, witness, rollouts }: OtherWritersOptions) {
     this.#random = random;
@@ -134,5 +143,36 @@ export class OtherWriters {
       this.#cluster.setField(object, pointer, before, "somebody");
       this.#witness.meddled(keyOf(sim));
     }
+  }
+
+  /**
+   * A person deletes the route of a Canary, and makes it again later: with what it had, or, where the rollout was undone
+   * meanwhile, with what it had before.
+   */
+  vanish(sim: SimRollout, begins: boolean): void {
+    if (sim.kind !== "Canary") return;
+    const { route } = objectsOf(sim);
+    const found = this.#cluster.find(route);
+    if (begins) {
+      if (found === undefined) return;
+      this.#vanished.set(sim.name, { fields: new Map(found.fields), entries: this.#entriesOf(sim, route.name) });
+      this.#cluster.objects.delete(referenceKey(route));
+      this.#cluster.acknowledged.delete(sim.name);
+      return;
+    }
+    const { fields = new Map<string, unknown>(), entries = [] } = this.#vanished.get(sim.name) ?? {};
+    if (found !== undefined) return;
+    const left = new Set(this.#entriesOf(sim, route.name).map(({ pointer }) => pointer));
+    for (const { pointer, prior } of entries.toReversed()) {
+      if (left.has(pointer)) continue;
+      if (prior === undefined) fields.delete(pointer);
+      else fields.set(pointer, prior);
+    }
+    this.#cluster.add(route, Object.fromEntries(fields));
+  }
+
+  #entriesOf(sim: SimRollout, object: string): readonly Extract<JournalEntry, { readonly type: "field" }>[] {
+    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+    return entries.flatMap((entry) => (entry.type === "field" && entry.object.name === object ? [entry] : []));
   }
 }
