@@ -40,7 +40,7 @@ export class OtherWriters {
   readonly #vanished = new Map<
     string,
     {
-      readonly fields: Map<string, unknown>;
+      readonly before: ModelObject;
       readonly entries: readonly Extract<JournalEntry, { readonly type: "field" }>[];
     }
   >();
@@ -105,8 +105,10 @@ export class OtherWriters {
       return;
     }
     const meddled = this.#meddled.get(disturbance);
-    if (meddled !== undefined && meddled.object.writers.get(meddled.pointer) === "somebody") {
-      this.#cluster.setField(meddled.object, meddled.pointer, meddled.before, "somebody");
+    // Somebody may have made the object again.
+    const present = meddled === undefined ? undefined : this.#cluster.find(meddled.object.reference);
+    if (meddled !== undefined && present?.writers.get(meddled.pointer) === "somebody") {
+      this.#cluster.setField(present, meddled.pointer, meddled.before, "somebody");
       this.#witness.meddled(keyOf(sim));
     }
   }
@@ -137,7 +139,8 @@ export class OtherWriters {
 
   heal(): void {
     for (const sim of this.#rollouts) {
-      const { object, pointer, before } = this.#inGit.get(sim.name) ?? {};
+      const { object: known, pointer, before } = this.#inGit.get(sim.name) ?? {};
+      const object = known === undefined ? undefined : this.#cluster.find(known.reference);
       if (object === undefined || pointer === undefined) continue;
       if (jsonEqualWithoutNulls(object.fields.get(pointer), before) || this.#random() >= 0.3) continue;
       this.#cluster.setField(object, pointer, before, "somebody");
@@ -155,20 +158,22 @@ export class OtherWriters {
     const found = this.#cluster.find(route);
     if (begins) {
       if (found === undefined) return;
-      this.#vanished.set(sim.name, { fields: new Map(found.fields), entries: this.#entriesOf(sim, route.name) });
+      this.#vanished.set(sim.name, { before: found, entries: this.#entriesOf(sim, route.name) });
       this.#cluster.objects.delete(referenceKey(route));
       this.#cluster.acknowledged.delete(sim.name);
       return;
     }
-    const { fields = new Map<string, unknown>(), entries = [] } = this.#vanished.get(sim.name) ?? {};
-    if (found !== undefined) return;
+    const { before, entries = [] } = this.#vanished.get(sim.name) ?? {};
+    if (found !== undefined || before === undefined) return;
+    const fields = new Map(before.fields);
     const left = new Set(this.#entriesOf(sim, route.name).map(({ pointer }) => pointer));
     for (const { pointer, prior } of entries.toReversed()) {
       if (left.has(pointer)) continue;
       if (prior === undefined) fields.delete(pointer);
       else fields.set(pointer, prior);
     }
-    this.#cluster.add(route, Object.fromEntries(fields));
+    const made = this.#cluster.add(route, Object.fromEntries(fields));
+    for (const [pointer, writer] of before.writers) if (writer === "somebody") made.writers.set(pointer, writer);
   }
 
   #entriesOf(sim: SimRollout, object: string): readonly Extract<JournalEntry, { readonly type: "field" }>[] {
