@@ -8,6 +8,15 @@ export function dated(status: RolloutStatus, before: RolloutStatus, nowMs: numbe
   return { ...status, phaseSince, conditions: conditionsOf(status, nowMs) };
 }
 
+/**
+ * The status of a rollout at rest whose spec was changed so that nothing is to be done, or undefined if it knows of the
+ * change already. Those who wait for its end compare the generations.
+ */
+export function noticed(status: RolloutStatus, generation: number, nowMs: number): RolloutStatus | undefined {
+  if (status.observedGeneration >= generation) return undefined;
+  return dated({ ...status, observedGeneration: generation }, status, nowMs);
+}
+
 /** The conditions of the status, for example for `kubectl wait --for=condition=Completed`. */
 function conditionsOf(status: RolloutStatus, nowMs: number): readonly Condition[] {
   const { phase, message, cause } = status;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults, type RolloutStatus } from "../../api/serin/index.ts";
+import { noticed } from "./conditions.ts";
 import { isUnderWay } from "./contender.ts";
 import { decide, initialStatus } from "./decide.ts";
 import { refusedStatus } from "./hold.ts";
@@ -133,6 +134,13 @@ test("a refused spec that was changed to begin another run is Stuck, holds no pl
   assert.deepEqual([status.phase, status.pauseReason, status.cause, actions], ["Completed", undefined, undefined, []]);
   const otherFault = refusedStatus(refused, noSteps, seen);
   assert.deepEqual([otherFault.phase, otherFault.cause], ["Completed", undefined], "changed back, with another fault");
+});
+
+test("a rollout at rest takes notice of a change of its spec that asks for nothing, once", () => {
+  const seenChange = noticed(completed(), 9, nowMs);
+  assert.deepEqual([seenChange?.observedGeneration, seenChange?.conditions[0]?.observedGeneration], [9, 9]);
+  assert.ok(seenChange);
+  assert.equal(noticed(seenChange, 9, nowMs), undefined);
 });
 
 test("the conditions of a refused rollout say that it is stuck, and since when", () => {

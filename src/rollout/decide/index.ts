@@ -1,3 +1,4 @@
+export { noticed } from "./conditions.ts";
 export { compareRoots, type RevisionRoots, type RootCertificate, type RootComparison } from "./compare-roots.ts";
 export { blockers, groupView, type Blocker, type BlockersInput, type GroupView } from "./blockers.ts";
 export { allDone, isLingering, isUnderWay, nextOrdinalOf, type Contender } from "./contender.ts";

@@ -30,6 +30,7 @@ import {
   isDone,
   isPuttingBack,
   journalCounts,
+  noticed,
   orderedSteps,
   refusedStatus,
   type Decision,
@@ -265,7 +266,7 @@ export class RolloutEngine {
     const round = this.#roundOf(key, raw);
     if (round.problem !== undefined && !this.#mustPutBack(round))
       return await this.#refuse(kind, round, refusedSpec(round.problem));
-    const nextMs = this.#isAtRest(round) ? this.#restTick(round) : await this.#advance(kind, round);
+    const nextMs = this.#isAtRest(round) ? await this.#rest(kind, round) : await this.#advance(kind, round);
     return (
       nextMs ?? lateReadLookMs(raw.metadata.resourceVersion, this.#watched(kind.kind, name)?.metadata.resourceVersion)
     );
@@ -305,10 +306,16 @@ export class RolloutEngine {
     return problem === undefined && isAtRest(rollout, raw, status, orders, unplannedChange(rollout).candidate);
   }
 
-  #restTick({ key, rollout, status }: Round): undefined {
+  async #rest<Value extends Rollout>(
+    kind: KindDefinition<Value>,
+    { key, raw, rollout, status, orders }: Round,
+  ): Promise<undefined> {
     this.#board.table.set(contenderOf(rollout, status, { wants: [], heldUp: false }));
     this.#show(key, status.phase);
-    return undefined;
+    const current = noticed(status, orders.generation, this.#options.clock.nowMs());
+    if (current === undefined) return;
+    this.#actions.fence();
+    await this.#writeStatus(kind, raw, current);
   }
 
   async #advance<Value extends Rollout>(kind: KindDefinition<Value>, round: Round): Promise<number | void> {
@@ -435,10 +442,11 @@ export class RolloutEngine {
     // It keeps what it holds until it continues or is undone.
     this.#board.table.set(contenderOf(raw, { ...status, phase }, { wants: [], heldUp: true }));
     this.#show(key, phase);
-    if (status.phase !== phase || status.message !== message || status.pauseReason !== pauseReason) {
+    const isNew = status.phase !== phase || status.message !== message || status.pauseReason !== pauseReason;
+    if (isNew || status.observedGeneration !== refused.observedGeneration) {
       this.#actions.fence();
       await this.#writeStatus(kind, raw, refused);
-      if (phase === "Stuck")
+      if (phase === "Stuck" && isNew)
         await this.#actions.perform(raw, {
           status: refused,
           actions: [{ type: "event", reason: "Stuck", message, warning: true }],

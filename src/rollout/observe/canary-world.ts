@@ -3,6 +3,7 @@ import { movedRoutes, type CanaryWorld } from "../plan/index.ts";
 import type { CanarySources } from "./canary-world/canary-sources.ts";
 import { deploymentInWorld } from "./canary-world/deployment-in-world.ts";
 import { missingGrants } from "./canary-world/missing-grants.ts";
+import { requireRouting } from "./canary-world/lost-objects.ts";
 import { refuseSharedDeployment } from "./canary-world/other-canaries.ts";
 import { routeInWorld } from "./canary-world/route-in-world.ts";
 import { refuseOtherRoutes, requireLayer7, requireReaders, requireService } from "./canary-world/service-in-world.ts";
@@ -21,6 +22,7 @@ export async function observeCanaryWorld(
   const { target } = canary.spec;
   const home = canary.metadata.namespace ?? "default";
   const begins = journal.length === 0;
+  await requireRouting(sources, canary, journal);
   if ("deployment" in target) return await deploymentWorld(sources, canary, target.deployment, home, journal);
   if ("services" in target) {
     const { service, stable, canary: to, port } = target.services;

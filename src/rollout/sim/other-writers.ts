@@ -1,6 +1,6 @@
 import { jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
-import type { RolloutStatus } from "../../api/serin/index.ts";
-import { isPuttingBack } from "../decide/index.ts";
+import type { JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
+import { isPuttingBack, referenceKey } from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
 import { journalNameOf } from "../engine/rollout-object.ts";
 import type { ModelCluster } from "./model-cluster.ts";
@@ -35,6 +35,15 @@ export class OtherWriters {
   readonly #meddled = new Map<Disturbance, Meddled>();
   /** The fields that a GitOps controller puts back, by the rollout's name, with their values in Git. */
   readonly #inGit = new Map<string, Meddled>();
+
+  /** The routes that somebody has deleted, by the rollout's name, with the journal's entries at that time. */
+  readonly #vanished = new Map<
+    string,
+    {
+      readonly before: ModelObject;
+      readonly entries: readonly Extract<JournalEntry, { readonly type: "field" }>[];
+    }
+  >();
 
   constructor({ random, cluster, store, witness, rollouts }: OtherWritersOptions) {
     this.#random = random;
@@ -96,8 +105,10 @@ export class OtherWriters {
       return;
     }
     const meddled = this.#meddled.get(disturbance);
-    if (meddled !== undefined && meddled.object.writers.get(meddled.pointer) === "somebody") {
-      this.#cluster.setField(meddled.object, meddled.pointer, meddled.before, "somebody");
+    // Somebody may have made the object again.
+    const present = meddled === undefined ? undefined : this.#cluster.find(meddled.object.reference);
+    if (meddled !== undefined && present?.writers.get(meddled.pointer) === "somebody") {
+      this.#cluster.setField(present, meddled.pointer, meddled.before, "somebody");
       this.#witness.meddled(keyOf(sim));
     }
   }
@@ -128,11 +139,45 @@ export class OtherWriters {
 
   heal(): void {
     for (const sim of this.#rollouts) {
-      const { object, pointer, before } = this.#inGit.get(sim.name) ?? {};
+      const { object: known, pointer, before } = this.#inGit.get(sim.name) ?? {};
+      const object = known === undefined ? undefined : this.#cluster.find(known.reference);
       if (object === undefined || pointer === undefined) continue;
       if (jsonEqualWithoutNulls(object.fields.get(pointer), before) || this.#random() >= 0.3) continue;
       this.#cluster.setField(object, pointer, before, "somebody");
       this.#witness.meddled(keyOf(sim));
     }
+  }
+
+  /**
+   * A person deletes the route of a Canary, and makes it again later: with what it had, or, where the rollout was undone
+   * meanwhile, with what it had before.
+   */
+  vanish(sim: SimRollout, begins: boolean): void {
+    if (sim.kind !== "Canary") return;
+    const { route } = objectsOf(sim);
+    const found = this.#cluster.find(route);
+    if (begins) {
+      if (found === undefined) return;
+      this.#vanished.set(sim.name, { before: found, entries: this.#entriesOf(sim, route.name) });
+      this.#cluster.objects.delete(referenceKey(route));
+      this.#cluster.acknowledged.delete(sim.name);
+      return;
+    }
+    const { before, entries = [] } = this.#vanished.get(sim.name) ?? {};
+    if (found !== undefined || before === undefined) return;
+    const fields = new Map(before.fields);
+    const left = new Set(this.#entriesOf(sim, route.name).map(({ pointer }) => pointer));
+    for (const { pointer, prior } of entries.toReversed()) {
+      if (left.has(pointer)) continue;
+      if (prior === undefined) fields.delete(pointer);
+      else fields.set(pointer, prior);
+    }
+    const made = this.#cluster.add(route, Object.fromEntries(fields));
+    for (const [pointer, writer] of before.writers) if (writer === "somebody") made.writers.set(pointer, writer);
+  }
+
+  #entriesOf(sim: SimRollout, object: string): readonly Extract<JournalEntry, { readonly type: "field" }>[] {
+    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+    return entries.flatMap((entry) => (entry.type === "field" && entry.object.name === object ? [entry] : []));
   }
 }

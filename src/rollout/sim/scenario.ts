@@ -37,7 +37,9 @@ export interface SimStep {
  * and an abort. `remake`: a pod, a node or a workload is deleted and comes back under its name. `edit`: a person changes
  * the steps. `selfHeal`: a GitOps controller puts back a field that the rollout writes. `noPods`: the server refuses
  * the new pods. `badSpec` and `noRights`: the target cannot be planned, or the author may not change it. `noEngine`: the
- * engine is scaled to 0.
+ * engine is scaled to 0. `vanish`: a person deletes the route, and makes it again later. `editChecks`: a person changes
+ * the limits of the checks. `freezeMoves`: a freeze ends, and later has another window. `otherRelease`: an engine of
+ * another release has written the status, without fields of this one, or with more.
  */
 export type Disturbance =
   | {
@@ -58,7 +60,11 @@ export type Disturbance =
       readonly atTick: number;
       readonly untilTick: number;
     }
-  | { readonly type: "clockJump"; readonly atTick: number; readonly byMs: number };
+  | { readonly type: "clockJump"; readonly atTick: number; readonly byMs: number }
+  | { readonly type: "vanish"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
+  | { readonly type: "editChecks"; readonly atTick: number; readonly rollout: number; readonly minSamples: number }
+  | { readonly type: "freezeMoves"; readonly atTick: number; readonly untilTick: number }
+  | { readonly type: "otherRelease"; readonly atTick: number; readonly isOlder: boolean };
 
 /**
  * A fault that never ends by itself, so that every rollout that waits for it must report it. `silence`: a route gets no
@@ -95,11 +101,24 @@ export const tickMs = 500;
 
 const refusalSalt = 0x4e_f5;
 const moreSalt = 0x30_6e;
+const latestSalt = 0x1a_7e;
+
+/** The least number of samples of a check. */
+export const minSamples = 50;
 
 export const namespaces = ["a", "b", "c"] as const;
 
-/** Generates the scenario of a seed: that of {@link plainScenarioOf}, and in half of the seeds more disturbances. */
+/** Generates the scenario of a seed: that of {@link earlierScenarioOf}, and in half of the seeds the latest disturbances. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = earlierScenarioOf(seed);
+  const random = seededRandom(seed ^ latestSalt);
+  if (random() < 0.5) return scenario;
+  const latest = Array.from({ length: 1 + pick(random, 3) }, () => latestDisturbanceOf(random, scenario.rollouts));
+  return { ...scenario, disturbances: [...scenario.disturbances, ...latest] };
+}
+
+/** The scenario of {@link plainScenarioOf}, and in half of the seeds more disturbances. */
+export function earlierScenarioOf(seed: number): Scenario {
   const scenario = plainScenarioOf(seed);
   const random = seededRandom(seed ^ moreSalt);
   if (random() < 0.5) return scenario;
@@ -230,6 +249,24 @@ function furtherDisturbanceOf(random: Random, rollouts: readonly SimRollout[]): 
       return { type, atTick, untilTick };
     default:
       return { type, atTick, untilTick, rollout };
+  }
+}
+
+function latestDisturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturbance {
+  const atTick = 1 + pick(random, calmFromTick - 60);
+  const untilTick = Math.min(calmFromTick - 1, atTick + 1 + pick(random, 60));
+  const rollout = pick(random, rollouts.length);
+  const types = ["vanish", "editChecks", "freezeMoves", "otherRelease"] as const;
+  const type = types[pick(random, types.length)] ?? "vanish";
+  switch (type) {
+    case "vanish":
+      return { type, atTick, untilTick, rollout };
+    case "editChecks":
+      return { type, atTick, rollout, minSamples: minSamples + pick(random, 100) };
+    case "freezeMoves":
+      return { type, atTick, untilTick };
+    case "otherRelease":
+      return { type, atTick, isOlder: random() < 0.7 };
   }
 }
 

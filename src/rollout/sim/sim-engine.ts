@@ -9,6 +9,7 @@ import {
   initialStatus,
   isPuttingBack,
   journalCounts,
+  noticed,
   orderedSteps,
   referenceKey,
   refusedStatus,
@@ -107,6 +108,11 @@ export class SimEngine {
     const candidate = isWatched(raw) ? (status.candidate ?? "") : specCandidate(raw);
     if (isAtRest(raw, raw, status, orders, candidate)) {
       this.board.table.set(contenderOf(raw, status, { wants: [], heldUp: false }));
+      const current = noticed(status, orders.generation, this.#options.now().nowMs);
+      if (current !== undefined) {
+        this.#fence();
+        store.writeStatus(key, raw.metadata.resourceVersion ?? "", current);
+      }
       return this.#lookAgain(key, raw);
     }
     const journal = store.journals.get(journalNameOf(raw)) ?? { entries: [], decisions: [] };
@@ -152,10 +158,11 @@ export class SimEngine {
     const { phase, message, pauseReason } = refused;
     this.board.table.set(contenderOf(raw, { ...status, phase }, { wants: [], heldUp: true }));
     this.wake(key, refusedTickMs);
-    if (status.phase === phase && status.message === message && status.pauseReason === pauseReason) return;
+    const isNew = status.phase !== phase || status.message !== message || status.pauseReason !== pauseReason;
+    if (!isNew && status.observedGeneration === refused.observedGeneration) return;
     this.#fence();
     store.writeStatus(key, raw.metadata.resourceVersion ?? "", refused);
-    if (phase === "Stuck") onDecision(key, raw, { status: refused, actions: [] }, status);
+    if (phase === "Stuck" && isNew) onDecision(key, raw, { status: refused, actions: [] }, status);
   }
 
   /** Makes the rollout due again if the version read was older than the watch's. */

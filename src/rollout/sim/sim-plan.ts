@@ -1,7 +1,13 @@
-import { checkDefaults, type Canary, type MeshUpgrade, type ObjectReference } from "../../api/serin/index.ts";
+import {
+  checkDefaults,
+  type Canary,
+  type CheckSpec,
+  type MeshUpgrade,
+  type ObjectReference,
+} from "../../api/serin/index.ts";
 import type { Step, Write } from "../decide/index.ts";
 import { meshSteps, meshUpgradeSpec, rev, type MeshObjects } from "./sim-mesh.ts";
-import type { SimRollout } from "./scenario.ts";
+import { minSamples, type SimRollout } from "./scenario.ts";
 
 function reference(kind: string, name: string, namespace?: string): ObjectReference {
   return {
@@ -13,7 +19,6 @@ function reference(kind: string, name: string, namespace?: string): ObjectRefere
   };
 }
 
-export const minSamples = 50;
 export const revisionPointer = rev;
 
 /** The objects that a rollout changes, by their role. */
@@ -92,11 +97,15 @@ export function simSteps(objects: MeshObjects, sim: SimRollout, { spec }: Canary
   const { mesh } = sim;
   if (mesh !== undefined) return meshSteps(objects, { ...sim, mesh }, spec.approvals);
   // A person may have edited the steps since.
-  const { steps } = spec as unknown as Pick<SimRollout, "steps">;
-  return canarySteps({ ...sim, steps }, spec.approvals);
+  const { steps, checks } = spec as unknown as Pick<SimRollout, "steps"> & { checks: readonly Partial<CheckSpec>[] };
+  return canarySteps({ ...sim, steps }, spec.approvals, checks[0]);
 }
 
-function canarySteps(sim: SimRollout, approvals: readonly { readonly step: string }[]): Step[] {
+function canarySteps(
+  sim: SimRollout,
+  approvals: readonly { readonly step: string }[],
+  edited: Partial<CheckSpec> = {},
+): Step[] {
   const { route, app, canary, service } = objectsOf(sim);
   const create = (object: ObjectReference): Write => ({
     type: "create",
@@ -116,34 +125,7 @@ function canarySteps(sim: SimRollout, approvals: readonly { readonly step: strin
         },
       ]
     : [];
-  const weights = sim.steps.map((step, index): Step => {
-    const id = `step-${index + 1}`;
-    const approved = approvals.some((approval) => approval.step === id);
-    return {
-      ...common,
-      id,
-      title: `weight ${step.weight}`,
-      ordinal: index + 1,
-      weight: step.weight,
-      essential: index === sim.steps.length - 1,
-      writes: [{ type: "field", object: route, pointer: "/weight", value: step.weight }],
-      settle: [{ type: "acknowledged", object: route }],
-      checks: [
-        {
-          spec: { ...checkDefaults, type: "request-success-rate", minSamples },
-          subject: {
-            type: "backends",
-            canary: { service: sim.name, namespace: sim.namespace },
-            stable: { service: "stable", namespace: sim.namespace },
-            expectedShare: step.weight,
-            atLeast: false,
-          },
-        },
-      ],
-      ...(step.holdMs === undefined ? {} : { holdMs: step.holdMs }),
-      ...(step.untilApproved === true ? { pause: { approved } } : {}),
-    };
-  });
+  const weights = weightSteps(sim, approvals, edited);
   return [
     ...setup,
     {
@@ -163,4 +145,40 @@ function canarySteps(sim: SimRollout, approvals: readonly { readonly step: strin
       writes: [{ type: "field", object: route, pointer: "/old" }],
     },
   ];
+}
+
+function weightSteps(
+  sim: SimRollout,
+  approvals: readonly { readonly step: string }[],
+  edited: Partial<CheckSpec>,
+): Step[] {
+  const { route } = objectsOf(sim);
+  return sim.steps.map((step, index): Step => {
+    const id = `step-${index + 1}`;
+    const approved = approvals.some((approval) => approval.step === id);
+    return {
+      namespaces: [sim.namespace],
+      id,
+      title: `weight ${step.weight}`,
+      ordinal: index + 1,
+      weight: step.weight,
+      essential: index === sim.steps.length - 1,
+      writes: [{ type: "field", object: route, pointer: "/weight", value: step.weight }],
+      settle: [{ type: "acknowledged", object: route }],
+      checks: [
+        {
+          spec: { ...checkDefaults, type: "request-success-rate", minSamples, ...edited },
+          subject: {
+            type: "backends",
+            canary: { service: sim.name, namespace: sim.namespace },
+            stable: { service: "stable", namespace: sim.namespace },
+            expectedShare: step.weight,
+            atLeast: false,
+          },
+        },
+      ],
+      ...(step.holdMs === undefined ? {} : { holdMs: step.holdMs }),
+      ...(step.untilApproved === true ? { pause: { approved } } : {}),
+    };
+  });
 }

@@ -77,6 +77,12 @@ export class SimStore {
     return this.#rollouts.get(key)?.metadata.resourceVersion ?? "";
   }
 
+  /** Changes the status as an engine of another release, which has written it last. */
+  rewriteStatus(key: string, change: (status: RolloutStatus) => RolloutStatus): void {
+    const found = this.#rollouts.get(key);
+    if (found?.status !== undefined) this.put(key, { ...found, status: change(found.status) });
+  }
+
   setFinalizer(key: string, version: string, kept: boolean): string {
     const found = this.#current(key, version);
     this.put(key, { ...found, metadata: { ...found.metadata, finalizers: kept ? [undoFinalizer] : [] } });

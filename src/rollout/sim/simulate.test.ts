@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { plainScenarioOf, scenarioOf } from "./scenario.ts";
+import { earlierScenarioOf, plainScenarioOf, scenarioOf } from "./scenario.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
 const seeds = 150;
 /** Seeds that failed once, each for a different reason, before there were more disturbances. */
 const kept = [277, 478, 736, 1105, 6808, 10_570, 17_573, 18_329, 19_267];
-/** Seeds that failed once with all disturbances. */
+/** Seeds that failed once with the disturbances that came next. */
 const keptOfAll = [3319, 5664, 8596, 13_805];
 
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [
     ...Array.from({ length: seeds }, (_one, index) => scenarioOf(index + 1)),
     ...kept.map((seed) => plainScenarioOf(seed)),
-    ...keptOfAll.map((seed) => scenarioOf(seed)),
+    ...keptOfAll.map((seed) => earlierScenarioOf(seed)),
   ];
   for (const one of scenarios) {
     const { failure } = simulate(one);

@@ -4,6 +4,7 @@ import { isUnderWay, referenceKey, undoPatienceMs, type Decision, type Refusal }
 import type { Rollout } from "../engine/rollout-object.ts";
 import { EngineFleet } from "./engine-fleet.ts";
 import { ModelCluster } from "./model-cluster.ts";
+import { newerStatus, olderStatus } from "./other-release.ts";
 import { OtherWriters } from "./other-writers.ts";
 import { calmFromTick, tickMs, type Disturbance, type Lasting, type Scenario, type SimRollout } from "./scenario.ts";
 import { SimEngine } from "./sim-engine.ts";
@@ -328,6 +329,14 @@ class Simulation {
       case "freeze":
         this.#freezes = begins ? [freezeNow(this.#wallMs())] : [];
         return;
+      case "freezeMoves":
+        this.#freezes = [begins ? freezeNow(this.#wallMs(), 0, 5000) : freezeNow(this.#wallMs(), 5000, 10_000)];
+        return;
+      case "otherRelease":
+        this.#engines.crash();
+        for (const key of this.#store.keys)
+          this.#store.rewriteStatus(key, disturbance.isOlder ? olderStatus : newerStatus);
+        return;
       case "stopLeader":
         this.#engines.stopLeader(begins);
         return;
@@ -368,6 +377,14 @@ class Simulation {
         return;
       case "edit":
         if (sim.kind === "Canary") this.#store.patchSpec(key, { steps: disturbance.steps });
+        return;
+      case "vanish":
+        this.#others.vanish(sim, begins);
+        if (begins && sim.kind === "Canary") this.#refusals.set(sim.name, refusals.badSpec);
+        else this.#refusals.delete(sim.name);
+        return;
+      case "editChecks":
+        this.#store.patchSpec(key, { checks: [{ minSamples: disturbance.minSamples }] });
         return;
       case "remake":
         this.#others.remake(sim);
@@ -429,8 +446,8 @@ const refusals: Readonly<Record<"badSpec" | "noRights", Refusal>> = {
 };
 
 /** A freeze in the form that `serin freeze add` stores: without the fields that have defaults. */
-function freezeNow(nowMs: number): Freeze {
+function freezeNow(nowMs: number, inMs = 0, lastsMs = 600_000): Freeze {
   const at = (ms: number): string => new Date(ms).toISOString().slice(0, "2026-12-20T18:00:00".length);
-  const spec = { reason: "test", windows: [{ start: at(nowMs), end: at(nowMs + 600_000) }] };
+  const spec = { reason: "test", windows: [{ start: at(nowMs + inMs), end: at(nowMs + inMs + lastsMs) }] };
   return { metadata: { name: "now" }, spec } as unknown as Freeze;
 }

@@ -14,8 +14,8 @@ import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
-import { calmFromTick, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { minSamples, objectsOf, ownsObject, rolloutObject, simSteps } from "./sim-plan.ts";
+import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
+import { objectsOf, ownsObject, rolloutObject, simSteps } from "./sim-plan.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { gatewayObjects } from "./sim-mesh.ts";
 import type { SimStore } from "./sim-store.ts";
@@ -25,6 +25,8 @@ const slackMs = 20 * tickMs;
 
 const minuteMs = 60_000;
 const maxRepetitions = 16;
+
+type Snapshot = Readonly<Record<string, unknown>>;
 
 interface Seen {
   sim: SimRollout;
@@ -65,12 +67,12 @@ export class Witness {
     freezes: readonly Freeze[],
   ): void {
     const seen = this.#seenOf(key, rollout);
-    this.#freezeSinceMs = freezes.length === 0 ? undefined : (this.#freezeSinceMs ?? this.#cluster.nowMs);
+    this.#freezeSinceMs = isFrozen(freezes, nowMs) ? (this.#freezeSinceMs ?? this.#cluster.nowMs) : undefined;
     for (const action of actions) {
       // From now on, the changes of an ended run belong to the state before the next one.
       if (action.type === "forget") seen.baseline = this.#snapshot(seen.sim);
       if (action.type !== "event") continue;
-      if (action.reason === "StepStarted") this.#begun(key, rollout, status, nowMs, freezes);
+      if (action.reason === "StepStarted") this.#begun(key, rollout, status);
       if (action.reason === "Started") {
         seen.startedAtMs = this.#cluster.nowMs;
         seen.baseline = this.#snapshot(seen.sim);
@@ -126,10 +128,9 @@ export class Witness {
     invariant(count <= maxRepetitions, `${key} wrote the same ${count} times in a minute: ${status.message}`);
   }
 
-  #begun(key: string, rollout: Rollout, status: RolloutStatus, nowMs: number, freezes: readonly Freeze[]): void {
-    const frozen = freezes.some(({ spec }) => spec.windows.some((window) => windowState(window, "UTC", nowMs).holds));
+  #begun(key: string, rollout: Rollout, status: RolloutStatus): void {
     const forLong = this.#freezeSinceMs !== undefined && this.#cluster.nowMs - this.#freezeSinceMs > slackMs;
-    invariant(!frozen || !forLong, `${key} began ${status.step?.id ?? ""} in a freeze`);
+    invariant(!forLong, `${key} began ${status.step?.id ?? ""} in a freeze`);
     const ordinal = status.plannedSteps?.find(({ id }) => id === status.step?.id)?.ordinal;
     const { group } = rollout.spec;
     if (ordinal === undefined || group === undefined) return;
@@ -187,11 +188,19 @@ export class Witness {
   }
 
   #isAsBefore(key: string, seen: Seen, why: string): void {
-    const now = this.#snapshot(seen.sim);
+    const [now, before] = this.#withoutVanished(this.#snapshot(seen.sim), seen.baseline);
     invariant(
-      JSON.stringify(now) === JSON.stringify(seen.baseline),
-      `${key} ${why}, and differs: ${JSON.stringify(now)}, before it was ${JSON.stringify(seen.baseline)}`,
+      JSON.stringify(now) === JSON.stringify(before),
+      `${key} ${why}, and differs: ${JSON.stringify(now)}, before it was ${JSON.stringify(before)}`,
     );
+  }
+
+  /** Both snapshots without a route that somebody has deleted meanwhile. */
+  #withoutVanished(now: Snapshot, before: Snapshot): readonly [Snapshot, Snapshot] {
+    if (this.#scenario.disturbances.every(({ type }) => type !== "vanish")) return [now, before];
+    const shared = (one: Snapshot, other: Snapshot): Snapshot =>
+      Object.fromEntries(Object.entries(one).filter(([key]) => key in other || !key.includes("HTTPRoute")));
+    return [shared(now, before), shared(before, now)];
   }
 
   #isAllowedCause(key: string, sim: SimRollout, cause: string): void {
@@ -206,6 +215,7 @@ export class Witness {
     else if (cause.includes("did not settle"))
       invariant(
         did("controlPlaneDown") ||
+          did("vanish") ||
           did("noPods") ||
           did("selfHeal") ||
           lasting === "controlPlaneGone" ||
@@ -312,6 +322,13 @@ export class Witness {
   }
 
   atTheEnd(): void {
+    for (const key of this.#store.keys) {
+      const { metadata, status } = this.#store.read(key) ?? {};
+      invariant(
+        status?.observedGeneration === metadata?.generation,
+        `${key} knows generation ${status?.observedGeneration ?? 0} of ${metadata?.generation ?? 0}`,
+      );
+    }
     const runs = new Map<string, Set<string>>();
     for (const key of this.#store.keys) {
       const { status } = this.#store.read(key) ?? {};
@@ -350,4 +367,8 @@ export class Witness {
       (object: ModelObject) => ownsObject(sim, object.reference) && object.reference.name !== `app-${sim.name}`,
     );
   }
+}
+
+function isFrozen(freezes: readonly Freeze[], nowMs: number): boolean {
+  return freezes.some(({ spec }) => spec.windows.some((window) => windowState(window, "UTC", nowMs).holds));
 }

@@ -1,0 +1,52 @@
+import type { Canary, JournalEntry } from "../../../api/serin/index.ts";
+import { describeReference, isUnderWay, referenceKey } from "../../decide/index.ts";
+import { targetError } from "../../plan/index.ts";
+import type { CanarySources } from "./canary-sources.ts";
+
+/** The kinds of objects that send requests to versions. */
+const routingKinds: ReadonlySet<string> = new Set([
+  "VirtualService",
+  "HTTPRoute",
+  "GRPCRoute",
+  "DestinationRule",
+  "Service",
+]);
+
+/**
+ * Throws if somebody has deleted a route that the Canary has changed, or an object that it has made for its routes.
+ * Without it, later weights would have no effect, or the Service would send requests to all pods alike.
+ */
+export async function requireRouting(
+  { objects, view }: CanarySources,
+  canary: Canary,
+  journal: readonly JournalEntry[],
+): Promise<void> {
+  const entries = new Map(
+    journal.filter((entry) => isNeeded(entry, canary)).map((entry) => [referenceKey(entry.object), entry]),
+  );
+  for (const [key, { object, type }] of entries) {
+    const found = await view.recently(`routing ${key}`, async () => await objects.get(object));
+    if (found !== undefined) continue;
+    const title = describeReference(object);
+    throw type === "created"
+      ? targetError(
+          "target-missing",
+          `spec.target: ${title}, which this Canary made, was deleted`,
+          "delete this Canary, which undoes its changes, and create it again",
+        )
+      : targetError(
+          "target-missing",
+          `spec.target: ${title} was deleted while this Canary moves it`,
+          "create it again as it was, and the rollout continues",
+        );
+  }
+}
+
+/** Whether the entry is of a step of this run that is done, or of the preparation of its target. */
+function isNeeded(entry: JournalEntry, { status }: Canary): boolean {
+  if (status === undefined || entry.type === "deleted" || !routingKinds.has(entry.object.kind)) return false;
+  const isDone = status.completedSteps.some(({ id }) => id === entry.step);
+  if (entry.setup === true) return isDone;
+  // The current step makes its objects again itself.
+  return isUnderWay(status) && (isDone || (entry.type === "field" && status.step?.id === entry.step));
+}
