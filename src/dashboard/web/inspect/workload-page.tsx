@@ -26,12 +26,15 @@ import { ProxyPanel } from "./proxy-panel.tsx";
 
 const goodStates: ReadonlySet<string> = new Set(["Running", "Succeeded", "Completed"]);
 
+/** A ztunnel's name without the namespace, which is the same for all. The title has both. */
+const withoutNamespace = (ztunnel: string): string => ztunnel.slice(ztunnel.indexOf("/") + 1);
+
 const podColumns: readonly Column<PodRow>[] = [
   { key: "name", title: "Pod", cell: ({ name }) => <span title={name}>{name}</span>, sort: ({ name }) => name },
   {
     key: "state",
     title: "State",
-    width: "150px",
+    width: "140px",
     cell: ({ state }) => (
       <Mark tone={goodStates.has(state) ? "good" : /Pending|Creating|Terminating|Init/.test(state) ? "warn" : "bad"}>
         {state}
@@ -39,11 +42,11 @@ const podColumns: readonly Column<PodRow>[] = [
     ),
     sort: ({ state }) => (goodStates.has(state) ? `~${state}` : state),
   },
-  { key: "ready", title: "Ready", width: "84px", cell: ({ ready }) => ready, sort: ({ ready }) => ready },
+  { key: "ready", title: "Ready", width: "76px", cell: ({ ready }) => ready, sort: ({ ready }) => ready },
   {
     key: "restarts",
     title: "Restarts",
-    width: "100px",
+    width: "88px",
     number: true,
     priority: 2,
     cell: ({ restarts }) => (restarts === 0 ? <span class="muted">0</span> : <span class="warn-text">{restarts}</span>),
@@ -61,7 +64,7 @@ const podColumns: readonly Column<PodRow>[] = [
   {
     key: "revision",
     title: "Revision",
-    width: "110px",
+    width: "100px",
     priority: 2,
     cell: ({ revision }) => revision || <span class="muted">–</span>,
     sort: ({ revision }) => revision,
@@ -69,16 +72,23 @@ const podColumns: readonly Column<PodRow>[] = [
   {
     key: "ztunnel",
     title: "ztunnel",
-    width: "210px",
+    width: "140px",
     priority: 3,
-    cell: ({ ztunnel }) => <span title={ztunnel}>{ztunnel || <span class="muted">–</span>}</span>,
+    cell: ({ ztunnel }) => <span title={ztunnel}>{withoutNamespace(ztunnel) || <span class="muted">–</span>}</span>,
     sort: ({ ztunnel }) => ztunnel,
   },
-  { key: "node", title: "Node", width: "150px", priority: 3, cell: ({ node }) => node, sort: ({ node }) => node },
+  {
+    key: "node",
+    title: "Node",
+    width: "140px",
+    priority: 3,
+    cell: ({ node }) => <span title={node}>{node}</span>,
+    sort: ({ node }) => node,
+  },
   {
     key: "ip",
     title: "Address",
-    width: "120px",
+    width: "112px",
     priority: 3,
     cell: ({ ip }) => <span class="mono">{ip}</span>,
     sort: ({ ip }) => ip,
@@ -86,7 +96,7 @@ const podColumns: readonly Column<PodRow>[] = [
   {
     key: "logs",
     title: "Logs",
-    width: "64px",
+    width: "60px",
     cell: ({ name }) => (
       <a href={linkTo(place.peek().path, { tab: "logs", pod: name })} aria-label={`Logs of ${name}`}>
         Logs
