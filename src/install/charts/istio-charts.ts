@@ -15,7 +15,7 @@ import { defaultValues } from "../default-values.ts";
 import { mergeTrees } from "../merge.ts";
 import { resolveSettings, type InstallSettings } from "../settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
-import { profileFiles } from "./profile-files.ts";
+import { compatibilityFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { templateOfVariants, type Switch } from "./variants.ts";
 import { looseSchema } from "./values-schema.ts";
@@ -346,21 +346,24 @@ export function istiodChart(options: ChartOptions): Chart {
       },
     },
     templates: {
-      "_helpers.tpl": `${valuesHelper(["pilot"])}\n${selectorHelper}`,
+      "_helpers.tpl": `${valuesHelper(["pilot"], false, true)}\n${selectorHelper}`,
       istiod: `${valuesHeader}\n${main}`,
       // Apart, because guides render the webhooks alone to move a tag.
       "revision-tags-mwc": `${valuesHeader}\n${tagsTemplate(marks, revisionTag)}`,
       "revision-tags-svc": `${valuesHeader}\n${tagsTemplate(marks, revisionTagService)}`,
     },
-    files: profileFiles([
-      "global",
-      "pilot",
-      "meshConfig",
-      "telemetry",
-      "experimental",
-      "istiodRemote",
-      "sidecarInjectorWebhook",
-    ]),
+    files: {
+      ...compatibilityFiles(),
+      ...profileFiles([
+        "global",
+        "pilot",
+        "meshConfig",
+        "telemetry",
+        "experimental",
+        "istiodRemote",
+        "sidecarInjectorWebhook",
+      ]),
+    },
     notes:
       '"{{ .Release.Name }}" is installed. To inject sidecars: kubectl label namespace <namespace> istio-injection=enabled\n',
     schema: looseSchema({
