@@ -24,6 +24,7 @@ const selector = [{ matchLabels: { app: "web" } }];
 const sized = { pilot: { autoscaleMin: 2 } };
 const probes: Readonly<Record<string, Probe>> = {
   "base.excludedCRDs": { value: ["virtualservices.networking.istio.io"] },
+  compatibilityVersion: { value: "1.26" },
   "gateways.seccompProfile": { value: { type: "Localhost" } },
   "global.defaultPodDisruptionBudget.enabled": { beside: sized },
   "global.imagePullPolicy": { value: "Always" },

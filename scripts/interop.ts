@@ -32,6 +32,7 @@ const parts: readonly Part[] = [
   { name: "envoy", title: "stock Envoy in a lab" },
   { name: "differential", title: "stock Envoy, byte by byte" },
   { name: "lua", title: "stock Envoy, scripts" },
+  { name: "sessions", title: "stock Envoy, sessions" },
   { name: "istioctl", title: "real istioctl", peer: "ISTIOCTL" },
   { name: "charts", title: "Helm 3 and 4" },
   { name: "kube-apiserver", title: "real API server" },

@@ -32,3 +32,22 @@ test("a list of blocked networks that cannot be read is refused, so that no netw
   for (const wrong of ["10.0.0.0/33", "10.0.0/8", "internal"])
     assert.throws(() => read(`127.0.0.0/8,${wrong}`), new RegExp(`got "${wrong}"`));
 });
+
+test("upstream's variables switch sessions on and rename their labels, and an empty name means no label", () => {
+  const read = (env: Readonly<Record<string, string>>) => readControlPlaneSettings([], env, "1").sessions;
+  const labels = {
+    cookieLabel: "istio.io/persistent-session",
+    headerLabel: "istio.io/persistent-session-header",
+    drainingLabel: "istio.io/draining",
+  };
+  assert.deepEqual(read({}), { enabled: false, ...labels });
+  assert.deepEqual(
+    read({
+      PILOT_ENABLE_PERSISTENT_SESSION_FILTER: "true",
+      PILOT_PERSISTENT_SESSION_LABEL: "a.test/session",
+      PILOT_PERSISTENT_SESSION_HEADER_LABEL: "",
+      PILOT_DRAINING_LABEL: "a.test/drains",
+    }),
+    { enabled: true, cookieLabel: "a.test/session", headerLabel: "", drainingLabel: "a.test/drains" },
+  );
+});

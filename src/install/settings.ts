@@ -12,6 +12,7 @@ import { unreadVariables } from "../api/pilot-variables/index.ts";
 import { defaultValues } from "./default-values.ts";
 import { switchGateways } from "./gateway-switches.ts";
 import { checkValues } from "./known-values.ts";
+import { compatibilityValues, compatibilityVersions } from "./compatibility.ts";
 import { mergeTrees } from "./merge.ts";
 import { defaultProfileName, profiles } from "./profiles.ts";
 import { applySetFlags, parseSetFlags } from "./set-flags.ts";
@@ -59,19 +60,19 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   const flags = parseSetFlags(sources.setFlags ?? []);
   const given = applySetFlags(sources.specs.reduce<unknown>(mergeTrees, {}), flags.flags);
   const profile = profileOf(given);
-  const base = profiles[profile];
-  if (base === undefined) return failed([unknownProfile(profile)], []);
+  const base = baseOf(profile, given);
+  if ("path" in base) return failed([base], []);
   const values = treeAt(given, "values") ?? {};
   const checked = checkValues(values);
   const merged = parseIstioOperator({
-    spec: applySetFlags(mergeTrees(base, sources.specs.reduce<unknown>(mergeTrees, {})), flags.flags),
+    spec: applySetFlags(mergeTrees(base.spec, sources.specs.reduce<unknown>(mergeTrees, {})), flags.flags),
   });
   const mesh = meshIssues(treeAt(given, "meshConfig"));
   const warnings = [
     ...merged.warnings,
     ...checked.warnings,
     ...unusedIn(given, checked),
-    ...unusedVariables(values),
+    ...unusedVariables(treeAt(merged.value?.spec, "values") ?? values),
     ...mesh.warnings,
   ];
   const errors = [...flags.errors, ...merged.errors, ...checked.errors, ...mesh.errors];
@@ -87,10 +88,11 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
 export function resolveSpec(sources: SettingsSources): Parsed<IstioOperatorSpec> {
   const flags = parseSetFlags(sources.setFlags ?? []);
   const files = sources.specs.reduce<unknown>(mergeTrees, {});
-  const profile = profileOf(applySetFlags(files, flags.flags));
-  const base = profiles[profile];
-  if (base === undefined) return failed([unknownProfile(profile)], []);
-  const merged = parseIstioOperator({ spec: applySetFlags(mergeTrees(base, files), flags.flags) });
+  const given = applySetFlags(files, flags.flags);
+  const profile = profileOf(given);
+  const base = baseOf(profile, given);
+  if ("path" in base) return failed([base], []);
+  const merged = parseIstioOperator({ spec: applySetFlags(mergeTrees(base.spec, files), flags.flags) });
   const errors = [...flags.errors, ...merged.errors];
   if (errors.length > 0 || merged.value === undefined) return failed(errors, merged.warnings);
   return { value: { ...merged.value.spec, profile }, errors: [], warnings: merged.warnings };
@@ -105,6 +107,23 @@ function unknownProfile(profile: string): FieldIssue {
   return {
     path: "spec.profile",
     message: `there is no profile "${profile}"${near === undefined ? "" : `; did you mean "${near}"?`}; known: ${Object.keys(profiles).join(", ")}`,
+  };
+}
+
+/** What the user's spec adds to: the profile, with the behaviour of an earlier version if one is asked for. */
+function baseOf(profile: string, given: unknown): { readonly spec: unknown } | FieldIssue {
+  const spec = profiles[profile];
+  if (spec === undefined) return unknownProfile(profile);
+  const version = textAt(given, "compatibilityVersion") ?? textAt(given, "values", "compatibilityVersion");
+  if (version === undefined) return { spec };
+  const values = compatibilityValues(version);
+  return values === undefined ? unknownVersion(version) : { spec: mergeTrees(spec, { values }) };
+}
+
+function unknownVersion(version: string): FieldIssue {
+  return {
+    path: "spec.compatibilityVersion",
+    message: `there is no compatibility version "${version}"; known: ${compatibilityVersions.join(", ")}`,
   };
 }
 
@@ -202,6 +221,7 @@ function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: Instal
  */
 const actedOn: readonly string[] = [
   "profile",
+  "compatibilityVersion",
   "revision",
   "revisionTags",
   "defaultRevision",

@@ -23,8 +23,10 @@ const sharedParts: ReadonlySet<string> = new Set([
   "telemetry",
 ]);
 
-/** Values that the charts read by other means than `$v`. */
-const readElsewhere: ReadonlySet<string> = new Set(["profile"]);
+/** Whether a chart reads the value by other means than `$v`. */
+function isReadElsewhere(chart: UpstreamChart, path: string): boolean {
+  return path === "profile" || (chart === "istiod" && path === "compatibilityVersion");
+}
 
 /** Where a value of a chart stands in `spec.values` of an IstioOperator. */
 export function operatorPathOf(chart: UpstreamChart, path: string): string {
@@ -42,7 +44,7 @@ export function unreadValues(chart: UpstreamChart, templates: string): string[] 
   return Object.keys(chartValues.charts[chart]).filter((path) => {
     // Values of istiod may stand in an older place, too.
     const own = chart === "istiod" ? path.replace(/^pilot\./, "") : path;
-    if (readElsewhere.has(own) || read.some((known) => `${known}.`.startsWith(`${own}.`))) return false;
+    if (isReadElsewhere(chart, own) || read.some((known) => `${known}.`.startsWith(`${own}.`))) return false;
     // A part that goes on as a whole, such as `global`, may hold values that nothing reads there.
     const inPart = read.some((known) => own.startsWith(`${known}.`));
     return !inPart || (chart !== "gateway" && !isActedOn(operatorPathOf(chart, path)));

@@ -65,7 +65,7 @@ export const valuesHeader = '{{- $v := include "serin.values" . | fromYaml }}';
  * Merges defaults, the profile's file and the user's values. `older` lists keys whose content also belongs to the top
  * level. With `flattensGlobals`, a global value is also the default of the chart's own value with the same name.
  */
-export function valuesHelper(older: readonly string[], flattensGlobals = false): string {
+export function valuesHelper(older: readonly string[], flattensGlobals = false, hasVersions = false): string {
   const merge = (from: string): string[] => [
     ...(flattensGlobals
       ? [`{{- with ${from}.global }}{{- $_ := mergeOverwrite $values (deepCopy .) }}{{- end }}`]
@@ -83,6 +83,16 @@ export function valuesHelper(older: readonly string[], flattensGlobals = false):
     "{{- $profile := fromYaml $file }}",
     ...merge("$profile"),
     "{{- end }}",
+    ...(hasVersions
+      ? [
+          "{{- with $user.compatibilityVersion }}",
+          '{{- $file := $.Files.Get (printf "files/compatibility-version-%s.yaml" (toString .)) }}',
+          '{{- if not $file }}{{ fail (printf "there is no compatibility version %q" (toString .)) }}{{ end }}',
+          "{{- $version := fromYaml $file }}",
+          ...merge("$version"),
+          "{{- end }}",
+        ]
+      : []),
     ...merge("$user"),
     "{{- toYaml $values }}",
     "{{- end }}",

@@ -84,6 +84,12 @@ test("the charts of a mesh know the same profiles, because they get the same val
     assert.deepEqual(profilesOf(chart), profilesOf("base"), chart);
 });
 
+test("istiod's chart has the values of each version whose behaviour a user may ask for, and refuses others", () => {
+  assert.match(fileOf("istiod", "files/compatibility-version-1.27.yaml"), /DISABLE_SHADOW_HOST_SUFFIX: "false"/);
+  assert.doesNotMatch(fileOf("istiod", "files/compatibility-version-1.28.yaml"), /DISABLE_SHADOW_HOST_SUFFIX/);
+  assert.match(fileOf("istiod", "templates/_helpers.tpl"), /fail \(printf "there is no compatibility version %q"/);
+});
+
 test("istiod's chart trusts the ztunnel that its values name", () => {
   assert.match(
     fileOf("istiod", "templates/istiod.yaml"),

@@ -21,7 +21,7 @@ import {
   type Tree,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
-import { profileFiles } from "./profile-files.ts";
+import { compatibilityFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
@@ -45,21 +45,24 @@ export function istiodChart(options: ChartOptions): Chart {
     description: "The control plane of one revision",
     values: { [defaultsKey]: pilotDefaults(options) },
     templates: {
-      "_helpers.tpl": `${valuesHelper(["pilot"])}\n${selectorHelper}`,
+      "_helpers.tpl": `${valuesHelper(["pilot"], false, true)}\n${selectorHelper}`,
       istiod: `${valuesHeader}\n${main}`,
       // Apart, because guides render the webhooks alone to move a tag.
       "revision-tags-mwc": `${valuesHeader}\n${tagsTemplate(marks, revisionTag)}`,
       "revision-tags-svc": `${valuesHeader}\n${tagsTemplate(marks, revisionTagService)}`,
     },
-    files: profileFiles([
-      "global",
-      "pilot",
-      "meshConfig",
-      "telemetry",
-      "experimental",
-      "istiodRemote",
-      "sidecarInjectorWebhook",
-    ]),
+    files: {
+      ...compatibilityFiles(),
+      ...profileFiles([
+        "global",
+        "pilot",
+        "meshConfig",
+        "telemetry",
+        "experimental",
+        "istiodRemote",
+        "sidecarInjectorWebhook",
+      ]),
+    },
     notes:
       '"{{ .Release.Name }}" is installed. To inject sidecars: kubectl label namespace <namespace> istio-injection=enabled\n',
     schema: looseSchema({

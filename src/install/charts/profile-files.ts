@@ -1,5 +1,16 @@
 import { stringify } from "yaml";
+import { compatibilityValues, compatibilityVersions } from "../compatibility.ts";
 import { profiles } from "../profiles.ts";
+
+/** The values of each version whose behaviour a user may ask for. */
+export function compatibilityFiles(): Record<string, string> {
+  return Object.fromEntries(
+    compatibilityVersions.map((version) => [
+      `files/compatibility-version-${version}.yaml`,
+      stringify(compatibilityValues(version)),
+    ]),
+  );
+}
 
 /** The additions of each profile to a chart's values. `parts` are the keys of `spec.values` that the chart knows. */
 export function profileFiles(parts: readonly string[]): Record<string, string> {

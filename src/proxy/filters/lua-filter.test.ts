@@ -414,7 +414,9 @@ test("a script chooses the endpoint of a request, and refuses every other one if
   ]);
   const { harness } = lab;
   const backends = await Promise.all(
-    [1, 2].map((_) => harness.backend((request, response) => response.end(String(request.socket.localPort)))),
+    Array.from({ length: 2 }, () =>
+      harness.backend((request, response) => response.end(String(request.socket.localPort))),
+    ),
   );
   harness.cluster(
     "app",

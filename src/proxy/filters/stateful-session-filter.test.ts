@@ -127,13 +127,18 @@ test("a strict session gets no other endpoint", async () => {
   assert.equal((await harness.get("/")).status, 200);
 });
 
-test("a strict session's status without its endpoint is the configured one", async () => {
-  const { harness } = await proxyWith(
+test("a strict session's status without its endpoint is the configured one, and 503 if the endpoint cannot be used", async () => {
+  const { harness, ports } = await proxyWith(
     {},
     { statefulSession: { ...header("x-session"), strict: true, statusOnStrictDestinationNotFound: 410 } },
   );
   await using _ = harness;
   assert.equal((await harness.get("/", { headers: { "x-session": base64("127.0.0.1:1") } })).status, 410);
+  const [port = 0, other = 0] = ports;
+  harness
+    .cluster("app", [])
+    .setEndpoints([endpointAt(port, { healthy: false, status: "draining" }), endpointAt(other)]);
+  assert.equal((await harness.get("/", { headers: { "x-session": base64(`127.0.0.1:${port}`) } })).status, 503);
 });
 
 test("a retry leaves the session's endpoint, and the client is told of the one that answered", async () => {

@@ -6,7 +6,7 @@ import type { SessionCarrier } from "./session-carrier.ts";
 export class SessionSettings {
   /** Undefined: requests have no sessions. */
   readonly carrier: SessionCarrier | undefined;
-  /** The status of requests whose endpoint cannot be used. Undefined: another endpoint gets them. */
+  /** The status of requests whose endpoint does not exist. Undefined: another endpoint gets them. */
   readonly statusWithoutEndpoint: number | undefined;
 
   constructor(options: Pick<SessionSettings, "carrier" | "statusWithoutEndpoint">) {

@@ -175,11 +175,12 @@ export class Attempts implements PoolUser, ResponseReceiver {
     }
     const preferred = this.#made === 0 ? this.#facts.preferredEndpoint : undefined;
     const named = preferred === undefined ? undefined : cluster.named(preferred.name);
-    const required = named === undefined ? preferred?.statusWithoutIt : undefined;
-    const endpoint = named ?? (required === undefined ? this.#choose(cluster) : undefined);
+    const isStrict = preferred?.statusWithoutIt !== undefined;
+    const endpoint = typeof named === "object" ? named : isStrict ? undefined : this.#choose(cluster);
     if (endpoint === undefined) {
       cluster.counters.noHealthyEndpoint += 1;
-      this.#owner.failed({ ...replyTable.noHealthyUpstream, ...(required === undefined ? {} : { status: required }) });
+      const missing = named === undefined ? preferred?.statusWithoutIt : undefined;
+      this.#owner.failed({ ...replyTable.noHealthyUpstream, ...(missing === undefined ? {} : { status: missing }) });
     }
     return endpoint;
   }

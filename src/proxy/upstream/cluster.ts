@@ -321,12 +321,12 @@ export class Cluster {
     return endpoint;
   }
 
-  /** The endpoint that a request names, whatever its share of other requests. Undefined if it must not be used. */
-  named(name: string): Endpoint | undefined {
+  /** The endpoint that a request names, whatever its share of other requests. Undefined if there is none. */
+  named(name: string): Endpoint | "unusable" | undefined {
     this.#byName ??= new Map([...this.#endpoints.values()].map((endpoint) => [endpoint.name, endpoint]));
     const endpoint = this.#byName.get(name);
     if (endpoint === undefined) return undefined;
-    return (this.config.preferableStatuses ?? preferableStatuses).has(endpoint.status) ? endpoint : undefined;
+    return (this.config.preferableStatuses ?? preferableStatuses).has(endpoint.status) ? endpoint : "unusable";
   }
 
   /** Called when the zones of this workload's proxies have changed. */

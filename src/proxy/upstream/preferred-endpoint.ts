@@ -2,7 +2,10 @@
 export interface PreferredEndpoint {
   /** `ip:port`, as the cluster names its endpoints. */
   readonly name: string;
-  /** The status of the response if the endpoint cannot be used. Undefined: the cluster chooses another one. */
+  /**
+   * The status of the response if there is no such endpoint. If there is one that cannot be used, the status is 503.
+   * Undefined: the cluster chooses another endpoint.
+   */
   readonly statusWithoutIt: number | undefined;
 }
 
