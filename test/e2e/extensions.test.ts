@@ -193,7 +193,7 @@ function extensions(kubectl: Kubectl): void {
       title,
       guide.step(title, async () => {
         await body();
-        await load?.more(20);
+        await load?.more(10);
         assert.deepEqual(load?.failures, [], `of ${load?.requests ?? 0} requests`);
       }),
     );
@@ -219,7 +219,7 @@ function extensions(kubectl: Kubectl): void {
     for (const path of ["/", "/other"])
       await eventually(`${path} answers`, async () => await guide.shows(`curl -sf -m 2 ${url}${path}`, "Hostname:"));
     load = new GatewayLoad(guide.lab, `${url}/`, { expected: "Hostname:", answerPattern: "Hostname: (\\S+)" });
-    await load.more(20);
+    await load.more(10);
   });
   after(async () => {
     await load?.stop();

@@ -31,6 +31,8 @@ spec:
   containers: [{name: curl, image: curlimages/curl, command: [/bin/sleep, infinity]}]
 `;
 
+const writePauseMs = 100;
+
 /** Sequential writes by kubectl. Each creates an object and increments a counter in another one. */
 class Writes {
   readonly made: string[] = [];
@@ -60,6 +62,8 @@ class Writes {
       ]);
       if (counted.code === 0) this.counted = number;
       else this.refused += 1;
+      // A kubectl takes ten times the processor time of its write.
+      await systemClock.sleep(writePauseMs);
     }
   }
 

@@ -89,7 +89,7 @@ describe("as an ordinary user", { concurrency: 1 }, () => {
     await ok(["kubectl", "apply", "-f", join(releaseRoot, "samples/sleep/sleep.yaml")]);
     await ok(["kubectl", "rollout", "status", "deployment/sleep", "--timeout=60s"]);
     const load = new GatewayLoad(lab, url, { releaseRoot });
-    await load.more(100);
+    await load.more(50);
     await load.stop();
     assert.deepEqual(load.failures, []);
     assert.match(

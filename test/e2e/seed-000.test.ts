@@ -23,7 +23,7 @@ let lab: GuideCluster;
 /** With this many answers at 50 %, chance deviates by 15 % once in twenty thousand runs. */
 const answersCounted = 200;
 /** The answers to wait for after a change that moves no share of the traffic. */
-const answersAfterwards = 40;
+const answersAfterwards = 20;
 const gateway = `http://${addresses}.202/productpage`;
 
 /** A directory for each kubectl. The current version is the last one. */
@@ -85,8 +85,8 @@ async function underLoad(
   change: () => Promise<void>,
   afterwards = answersAfterwards,
 ): Promise<ReadonlyMap<string, number>> {
-  const load = new GatewayLoad(lab, gateway);
-  await load.more(20);
+  const load = new GatewayLoad(lab, gateway, { pauseMs: afterwards > answersAfterwards ? 50 : 100 });
+  await load.more(10);
   await change();
   load.answers.clear();
   await load.more(afterwards);

@@ -206,9 +206,9 @@ function walkthrough(kubectl: Kubectl): void {
       header: `host: ${wholeName}`,
       expected: "You're at the root of nginx server v",
     });
-    await load.more(40);
+    await load.more(20);
     await change();
-    await load.more(40);
+    await load.more(20);
     await load.stop();
     assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
   };

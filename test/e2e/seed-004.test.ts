@@ -19,9 +19,9 @@ function walkthrough(kubectl: Kubectl): void {
   /** Changes something under constant load through the gateway. No request may fail. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const load = new GatewayLoad(guide.lab, page);
-    await load.more(20);
+    await load.more(10);
     await change();
-    await load.more(40);
+    await load.more(20);
     await load.stop();
     assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
   };
