@@ -2,7 +2,10 @@ import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build, stop, type Plugin } from "esbuild";
 
-/** The flags and the environment of Node that `bin/serin` gives a data plane, so that a measured process has the memory and the speed of a real one. */
+/**
+ * The flags and the environment of Node that `bin/serin` gives a data plane, so that a measured process has the memory
+ * and the speed of a real one.
+ */
 export const productFlags = ["--max-semi-space-size=4", "--disable-warning=ExperimentalWarning"] as const;
 export const productEnv = {
   MALLOC_ARENA_MAX: "2",

@@ -3,8 +3,8 @@
 //   npm run bench:controlplane -- [--services 1000] [--pods 5] [--clients 200] [--many 1000] [--rounds 10] [--only start,sidecars,...] [--json]
 //   npm run bench:controlplane -- --beside DIR [--pairs 4] [--clients 100] [--rounds 10] [--changes ep,vs,svc] [--json]
 // Both serve from a real kube-apiserver (scripts/fetch-kube-apiserver.sh) on the loopback address. K clients of
-// bench/xdsload take their responses. With --beside, the control planes of this and another checkout get the same changes
-// at the same moment (bench/controlplane/beside.ts).
+// bench/xdsload take their responses. With --beside, the control planes of this and another checkout get the same
+// changes at the same moment (bench/controlplane/beside.ts).
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";

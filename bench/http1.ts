@@ -5,7 +5,8 @@
 // Both get the same listener: an access log to /dev/null (none with --bare), and no Istio metrics, because a stock
 // Envoy lacks their filter. bench/telemetry.ts measures the cost of those. Envoy's own counters cannot be turned off,
 // so ours stay on too. Serin runs from a bundle, with the flags and the environment of bin/serin. With --beside, the
-// proxy of another checkout gets the same load in turns, and the ratio of the costs of each round is reported. Short rounds help on an unsteady machine: --seconds 0.5 --rounds 200.
+// proxy of another checkout gets the same load in turns, and the ratio of the costs of each round is reported. Short
+// rounds help on an unsteady machine: --seconds 0.5 --rounds 200.
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

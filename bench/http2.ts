@@ -1,5 +1,5 @@
-// Sends HTTP/2 and gRPC through a gateway, and compares its work per CPU second, its slowest answers and its memory with
-// those of a stock Envoy in the same rounds.
+// Sends HTTP/2 and gRPC through a gateway, and compares its work per CPU second, its slowest answers and its memory
+// with those of a stock Envoy in the same rounds.
 //   ENVOY=/path/to/envoy node bench/http2.ts [--seconds 1] [--rounds 10] [--only TITLE] [--beside DIR]
 //     [--threads 2] [--json]
 // Both proxies read the same resources over delta ADS, write an access log to /dev/null and have one thread on the

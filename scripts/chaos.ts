@@ -1,4 +1,5 @@
-// Chaos: a mesh under load in which something breaks every ten seconds, while a Canary or a MeshUpgrade is always under way.
+// Chaos: a mesh under load in which something breaks every ten seconds, while a Canary or a MeshUpgrade is always under
+// way.
 //   npm run chaos -- --minutes N [--seed N] [--rate X] [--json]
 import { describeError, seededRandom, systemClock } from "../src/base/index.ts";
 import { inTime } from "./chaos/chaos.ts";

@@ -1,4 +1,5 @@
-// Links between documents, and the files that documents name, exist. A finding names the document, the line and the target.
+// Links between documents, and the files that documents name, exist. A finding names the document, the line and the
+// target.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";

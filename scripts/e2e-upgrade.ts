@@ -1,5 +1,5 @@
-// The proof under load. The whole mesh goes forward, back from the middle, forward to the end, where the old revision is
-// retired, and back from there. An application goes 0 -> 10 -> 50 -> 100 -> 0. Ten bad releases are each stopped and
+// The proof under load. The whole mesh goes forward, back from the middle, forward to the end, where the old revision
+// is retired, and back from there. An application goes 0 -> 10 -> 50 -> 100 -> 0. Ten bad releases are each stopped and
 // undone without a person. In the good parts no request may fail, and the mesh may close no long connection.
 //   npm run e2e:upgrade [-- --json] [-- --only upgrade,canary,bad[:name]] [-- --requests 200000] [-- --rate 1]
 //                       [-- --stream-seconds 600] [-- --ambient-only] [-- --keep]

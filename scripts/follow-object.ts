@@ -14,7 +14,9 @@ export interface FollowedObject<Value extends KubernetesObject> {
 /** `look` is called at least this often, so that it can end the watch after some time. */
 const lookEveryMs = 1000;
 
-/** Resolves with the first answer of `look`, which is called for each state of the object. Rejects when `look` throws. */
+/**
+ * Resolves with the first answer of `look`, which is called for each state of the object. Rejects when `look` throws.
+ */
 export async function followObject<Value extends KubernetesObject, Answer>(
   client: KubeClient,
   { kind, name, namespace, signal }: FollowedObject<Value>,

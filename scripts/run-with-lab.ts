@@ -43,7 +43,10 @@ function removeAtEnd(directory: string): void {
 export interface LabRunOptions {
   /** The line of the shell that runs the command, as `"$0" "$@"`. */
   readonly inner?: string;
-  /** After a signal, the command's standard input ends, and it has this long to end by itself. Absent: it is killed at once. */
+  /**
+   * After a signal, the command's standard input ends, and it has this long to end by itself. Absent: it is killed at
+   * once.
+   */
   readonly graceMs?: number;
   /** After this long, the command ends as by a signal. */
   readonly limitMs?: number;

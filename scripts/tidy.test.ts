@@ -1,4 +1,5 @@
-// House rules that the compiler and the linter cannot see. A finding names the file, the line, what is banned, and what to use.
+// House rules that the compiler and the linter cannot see. A finding names the file, the line, what is banned, and what
+// to use.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -69,7 +70,10 @@ test(`no file of ours is above ${maxLines} lines`, () => {
   );
 });
 
-/** How many files may still have functions of more lines, or parameters, than the linter allows. Lower them, never raise them. */
+/**
+ * How many files may still have functions of more lines, or parameters, than the linter allows. Lower them, never raise
+ * them.
+ */
 const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 47, "max-params": 40 };
 
 test("the list of exceptions to the size of functions names existing files, and may only get shorter", () => {
@@ -145,6 +149,16 @@ test("no comment notes unfinished work", () => {
       },
     ]),
   );
+});
+
+test("comments have at most 120 columns, besides command lines and addresses, because the formatter wraps only code", () => {
+  const found: string[] = [];
+  for (const [file, text] of texts)
+    if (isSource(file))
+      for (const [index, line] of text.split("\n").entries())
+        if (line.length > 120 && /^\s*(\/\/ (?! )|\*|\/\*)/.test(line) && !line.includes("://"))
+          found.push(`${file}:${index + 1}: a comment of ${line.length} columns`);
+  assertNone(found);
 });
 
 test("no test is skipped, narrowed or postponed", () => {
@@ -248,8 +262,8 @@ const dashboardBound = {
 /**
  * The number of modules that a role may load at its start, and folders that it must never load. Rarely used modules are
  * loaded on first use. Each bound counts two modules for the program's location and its source maps, two for the
- * compliance policy that limits TLS contexts, and one that limits the connections of a server. Those of roles that check
- * or compile formats of access logs count one for Envoy's command operators.
+ * compliance policy that limits TLS contexts, and one that limits the connections of a server. Those of roles that
+ * check or compile formats of access logs count one for Envoy's command operators.
  */
 const roleBounds: Readonly<Record<string, { readonly modules: number; readonly never: readonly string[] }>> = {
   ztunnel: {
@@ -308,17 +322,18 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   // Ten are the kinds, settings, feeds, model, controller and debug answer of multi-cluster services. One is the
   // message of original_src. Three serve sidecars the endpoints of their own workload, one names what both ends of
-  // zone-aware balancing agree on, three know the zones, times and rules of a Freeze, one the names of objects, one lists the kinds of rollouts, one is the rules of header_mutation, one reads
-  // the roots for key sets, one names the kinds that must not be read, and one sends unknown hosts to the address of
-  // their name. Two are the messages of descriptors by an expression, and four those of the filter that asks a rate
-  // limit service. One reads which clusters a listener names, for the order of what is sent, one limits TLS by the
-  // compliance policy, and one loads the controllers that are off by default. Four make listeners and clusters keep the
-  // case of headers: the message, the options with it, the HTTP versions of clusters, which traffic policies contained
-  // before, and a proxy's own setting. One makes the clusters of unknown destinations, which obey the mesh's policy.
-  // Four are messages of the filter that compresses. One is that of the filter that holds requests. One is that of the
-  // filter against forged requests. One is that of the filter that answers health checks. Three serve gRPC servers
-  // without a proxy: their listener, their authorization, and TLS by certificate providers. Two read the kubeconfigs of
-  // remote clusters, from Secrets or from a folder. Two are the control plane's routes and controllers. Five are parts of waypoints' resources. Two keep
+  // zone-aware balancing agree on, three know the zones, times and rules of a Freeze, one the names of objects, one
+  // lists the kinds of rollouts, one is the rules of header_mutation, one reads the roots for key sets, one names the
+  // kinds that must not be read, and one sends unknown hosts to the address of their name. Two are the messages of
+  // descriptors by an expression, and four those of the filter that asks a rate limit service. One reads which clusters
+  // a listener names, for the order of what is sent, one limits TLS by the compliance policy, and one loads the
+  // controllers that are off by default. Four make listeners and clusters keep the case of headers: the message, the
+  // options with it, the HTTP versions of clusters, which traffic policies contained before, and a proxy's own setting.
+  // One makes the clusters of unknown destinations, which obey the mesh's policy. Four are messages of the filter that
+  // compresses. One is that of the filter that holds requests. One is that of the filter against forged requests. One
+  // is that of the filter that answers health checks. Three serve gRPC servers without a proxy: their listener, their
+  // authorization, and TLS by certificate providers. Two read the kubeconfigs of remote clusters, from Secrets or from
+  // a folder. Two are the control plane's routes and controllers. Five are parts of waypoints' resources. Two keep
   // foreign web pages from debug pages. Four are messages of the filter that keeps sessions at their endpoint, and two
   // read and write the sessions of services.
   pilot: {
@@ -336,7 +351,8 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   cni: {
     // With the plugin that it writes and answers, the rules and routes of mode TPROXY, the zones, times and rules of a
-    // Freeze, the names of objects, hosts and labels, the list of rollouts' kinds, why the agent ends, and the names of headers that a Canary matches.
+    // Freeze, the names of objects, hosts and labels, the list of rollouts' kinds, why the agent ends, and the names of
+    // headers that a Canary matches.
     modules: 197,
     never: [
       "src/cluster/",
@@ -347,11 +363,12 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  // Eight read and make certificates, which it needs before it listens. Another eight count requests for /metrics. Three
-  // are the kinds, tables and answers of the metrics API, two read and admit certificate requests, two admit claims and
-  // volumes, one checks network policies, three check LimitRanges, and pods and claims by them, and five count what
-  // ResourceQuotas limit. Two parse the schedules and time zones of CronJobs. Three enforce admission policies, which see
-  // requests as webhooks do. Six enforce the Pod Security Standards, and one what a node may change.
+  // Eight read and make certificates, which it needs before it listens. Another eight count requests for /metrics.
+  // Three are the kinds, tables and answers of the metrics API, two read and admit certificate requests, two admit
+  // claims and volumes, one checks network policies, three check LimitRanges, and pods and claims by them, and five
+  // count what ResourceQuotas limit. Two parse the schedules and time zones of CronJobs. Three enforce admission
+  // policies, which see requests as webhooks do. Six enforce the Pod Security Standards, and one what a node may
+  // change.
   "cluster-apiserver": {
     modules: 203,
     never: [
@@ -364,14 +381,15 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   // Three are the autoscalers' sources, usage and plan; one answers certificate requests and loads their signer later;
-  // seven plan, bind and protect volumes, and make the claims of StatefulSets; two know the schedules and time zones of CronJobs. Four
-  // decide the ends of Jobs, one asks before an adoption, and one tells what holds a namespace.
+  // seven plan, bind and protect volumes, and make the claims of StatefulSets; two know the schedules and time zones of
+  // CronJobs. Four decide the ends of Jobs, one asks before an adoption, and one tells what holds a namespace.
   "cluster-controllers": {
     modules: 157,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"],
   },
   // Three measure what containers use, three find and delete the directories of volumes, three plan and enforce
-  // network policies, two give containers the applets of busybox, and one decides which of several Services has an address.
+  // network policies, two give containers the applets of busybox, and one decides which of several Services has an
+  // address.
   "cluster-node": {
     modules: 167,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/yaml"],
@@ -383,10 +401,13 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     modules: 40,
     never: ["src/api/", "src/kube/", "src/install/", "src/operator/", "generated/", "node_modules/yaml"],
   },
-  // Half of them are its own, three of these for what an upgrade leaves behind and when to look again, two for what Canaries may
-  // copy and ask, two for where control planes are, one for how old events are, two for what observers keep and for how long, one for who does not answer since when, one for logs within a limit, five for the images' hub and the rights of probes,
-  // seven for authors and their rights, which every round asks about, one for why it is held up, two for the times and rules of freezes, one for the names of objects, one lists their kinds, six for the thread that reviews strangers' objects, four bound conditions' CEL, one knows which injector takes a restarted pod; what
-  // signs, plans an installation or evaluates is loaded with its first use.
+  // Half of them are its own, three of these for what an upgrade leaves behind and when to look again, two for what
+  // Canaries may copy and ask, two for where control planes are, one for how old events are, two for what observers
+  // keep and for how long, one for who does not answer since when, one for logs within a limit, five for the images'
+  // hub and the rights of probes, seven for authors and their rights, which every round asks about, one for why it is
+  // held up, two for the times and rules of freezes, one for the names of objects, one lists their kinds, six for the
+  // thread that reviews strangers' objects, four bound conditions' CEL, one knows which injector takes a restarted pod;
+  // what signs, plans an installation or evaluates is loaded with its first use.
   rollout: {
     modules: 363,
     never: [
@@ -405,7 +426,8 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   probe: { modules: 30, never: ["generated/", "node_modules/"] },
-  // A third of them are Istio's kinds and the YAML library, which views of configuration are made by; what is asked seldom is loaded with its first use.
+  // A third of them are Istio's kinds and the YAML library, which views of configuration are made by; what is asked
+  // seldom is loaded with its first use.
   kiali: dashboardBound,
   dashboard: dashboardBound,
 };

@@ -1,4 +1,5 @@
-// A gRPC server that answers `hello` with `hello from <pod>`; its service is echo.proto's. The port is an argument: 7070
+// A gRPC server that answers `hello` with `hello from <pod>`; its service is echo.proto's. The port is an argument:
+// 7070
 import { hostname } from "node:os";
 import {
   Server,

@@ -1,7 +1,7 @@
 // Reads every frame on an interface and counts the frames that contain a text: packet-search.ts <interface> <text>
 // <seconds>
-// It first prints `listening as <process id>`. It ends after the time, or on SIGTERM. At the end it prints one JSON object:
-// frames, bytes, HBONE frames (port 15008), and frames that contained the text.
+// It first prints `listening as <process id>`. It ends after the time, or on SIGTERM. At the end it prints one JSON
+// object: frames, bytes, HBONE frames (port 15008), and frames that contained the text.
 import koffi from "koffi";
 
 const [device = "eth0", text = "", seconds = "5"] = process.argv.slice(2);

@@ -40,7 +40,9 @@ export async function inTime<Value>(
   }
 }
 
-/** Repeats an order until it succeeds or the signal aborts. Throws the last reason of the order itself, if it has one. */
+/**
+ * Repeats an order until it succeeds or the signal aborts. Throws the last reason of the order itself, if it has one.
+ */
 export async function untilDone<Value>(
   clock: Clock,
   signal: AbortSignal,

@@ -1,6 +1,7 @@
-// Finds circles of folders. Every folder is looked at by itself: its subfolders, each with all that is below it, and its own files are
-// the units, and an import belongs to the folder where the paths of both files part. A circle of units is a circle of imports that
-// leads through a subfolder: what only files import in a circle is a circle of files, which dependency-cruiser refuses.
+// Finds circles of folders. Every folder is looked at by itself: its subfolders, each with all that is below it, and
+// its own files are the units, and an import belongs to the folder where the paths of both files part. A circle of
+// units is a circle of imports that leads through a subfolder: what only files import in a circle is a circle of files,
+// which dependency-cruiser refuses.
 import { dirname, join, normalize } from "node:path";
 
 /** One import that leads from a unit to the next unit of a circle. */
@@ -29,7 +30,10 @@ type UnitGraph = Map<string, Map<string, CircleStep>>;
 
 const importPatterns = [/^(?:import|export)\b[^;"]*"(\.[^"\n]+)"/gm, /\bimport\(\s*"(\.[^"\n]+)"/g] as const;
 
-/** A circle for every set of units that reach each other. Tests and `testing` folders do not count. Imports of types count. */
+/**
+ * A circle for every set of units that reach each other. Tests and `testing` folders do not count. Imports of types
+ * count.
+ */
 export function folderCircles(texts: ReadonlyMap<string, string>): FolderCircle[] {
   const circles: FolderCircle[] = [];
   for (const [folder, graph] of unitGraphs(texts)) {

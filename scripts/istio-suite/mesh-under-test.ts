@@ -1,5 +1,5 @@
-// The mesh that the suites judge: Serin's, or upstream's control plane and ztunnel in the same lab. A case that fails with
-// both shows a difference of the lab, and not of the mesh.
+// The mesh that the suites judge: Serin's, or upstream's control plane and ztunnel in the same lab. A case that fails
+// with both shows a difference of the lab, and not of the mesh.
 import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { userError } from "../../src/base/index.ts";

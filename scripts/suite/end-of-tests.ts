@@ -1,5 +1,5 @@
-// Test files load this first. It ends a process that goes on after its tests: the file then fails with the names of what
-// keeps it open, instead of holding up the run.
+// Test files load this first. It ends a process that goes on after its tests: the file then fails with the names of
+// what keeps it open, instead of holding up the run.
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 import { isMainThread } from "node:worker_threads";

@@ -12,8 +12,8 @@ const files: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Files without a time limit that a busy machine could reach, and without much to write. They run at the lowest priority
- * beside the files above, which leave half of the processor's time unused.
+ * Files without a time limit that a busy machine could reach, and without much to write. They run at the lowest
+ * priority beside the files above, which leave half of the processor's time unused.
  */
 const patientFiles: ReadonlySet<string> = new Set([
   "test/e2e/envoy.test.ts",

@@ -1,5 +1,5 @@
-// The meshes of the matrix that a lab upgrades. Together they have every installer, every kind of gateway and every data
-// plane that no other proof moves.
+// The meshes of the matrix that a lab upgrades. Together they have every installer, every kind of gateway and every
+// data plane that no other proof moves.
 import { join } from "node:path";
 import { root } from "../../test/support/lab-cluster.ts";
 import type { Walkthrough } from "../../test/support/walkthrough.ts";

@@ -82,8 +82,8 @@ export function upgradeObject(
 }
 
 /**
- * The first wave has moved and the second has not. Half of the waypoint's requests go to the new revision, or half of the
- * gateway's if there is no waypoint.
+ * The first wave has moved and the second has not. Half of the waypoint's requests go to the new revision, or half of
+ * the gateway's if there is no waypoint.
  */
 function isInTheMiddle({ ambientOnly }: Proof, { completedSteps }: RolloutStatus): boolean {
   const half = ambientOnly ? /^gateway\/.*\/50$/ : /^waypoint\/.*\/50$/;

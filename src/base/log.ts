@@ -11,7 +11,10 @@ export type LogFields = Readonly<Record<string, string | number | boolean | bigi
 /** How lines are written: as text, or as JSON objects whose message has this key. */
 export type LogFormat = "text" | { readonly messageKey: "msg" | "message" };
 
-/** A structured logger. As text, a line is `time TAB level TAB scope TAB message TAB key=value…`, as Istio's components print. */
+/**
+ * A structured logger. As text, a line is `time TAB level TAB scope TAB message TAB key=value…`, as Istio's components
+ * print.
+ */
 export interface Logger {
   readonly level: LogLevel;
   trace(message: string, fields?: LogFields): void;

@@ -8,8 +8,8 @@ export interface Linked<Node> {
 }
 
 /**
- * A list whose members know their neighbours, in the order in which they were added. Unlike a Map, it keeps nothing of a
- * member that has left: V8 can collect a short-lived one while it is young.
+ * A list whose members know their neighbours, in the order in which they were added. Unlike a Map, it keeps nothing of
+ * a member that has left: V8 can collect a short-lived one while it is young.
  */
 export class LinkedList<Node extends Linked<Node>> {
   #first: Node | undefined;

@@ -9,7 +9,10 @@ import { bundleProgram, sourcesToBundle } from "./index.ts";
 const checkout = join(import.meta.dirname, "../..");
 let root: string;
 
-/** A small program with a thread, a module on demand and a package in the older module format, which is imported on demand. */
+/**
+ * A small program with a thread, a module on demand and a package in the older module format, which is imported on
+ * demand.
+ */
 const sources: Readonly<Record<string, string>> = {
   "src/cmd/main.ts": `
     import { Worker } from "node:worker_threads";

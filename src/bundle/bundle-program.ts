@@ -2,9 +2,9 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * Packages in the bundle: they consist of many small ES modules, and each process of the mesh loads them. Other packages
- * stay outside, because a bundled import() of a CommonJS package has no names, and some packages read files beside
- * themselves.
+ * Packages in the bundle: they consist of many small ES modules, and each process of the mesh loads them. Other
+ * packages stay outside, because a bundled import() of a CommonJS package has no names, and some packages read files
+ * beside themselves.
  */
 const inBundle = ["@bufbuild/protobuf"];
 

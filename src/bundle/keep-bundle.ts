@@ -29,8 +29,8 @@ const unfinishedMark = ".unfinished-";
 const failedEnding = ".failed";
 
 /**
- * Makes a bundle unless it exists, and removes old ones. The bundle appears by one rename, so several processes may call
- * this. A failure leaves a file with the reason, so that no process tries again with the same sources.
+ * Makes a bundle unless it exists, and removes old ones. The bundle appears by one rename, so several processes may
+ * call this. A failure leaves a file with the reason, so that no process tries again with the same sources.
  */
 export async function keepBundle({ directory, key, write, nowMs }: KeepBundleOptions): Promise<void> {
   const target = join(directory, key);

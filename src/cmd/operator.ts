@@ -1,4 +1,5 @@
-// Operators in the cluster: IstioOperator objects, Banzai Cloud's Istio and MeshGateway, and the proxy before their metrics.
+// Operators in the cluster: IstioOperator objects, Banzai Cloud's Istio and MeshGateway, and the proxy before their
+// metrics.
 import { readFile } from "node:fs/promises";
 import type { RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";

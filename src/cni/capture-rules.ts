@@ -67,7 +67,10 @@ export function installCapture(namespaceFd: number, options: CaptureOptions): vo
   nft.commit(transaction);
 }
 
-/** Adds to the capture of an earlier agent what only later agents install. Changes nothing that {@link captureDigest} covers. */
+/**
+ * Adds to the capture of an earlier agent what only later agents install. Changes nothing that {@link captureDigest}
+ * covers.
+ */
 export function guardCapture(namespaceFd: number): void {
   const transaction = new NftTransaction();
   writeGuard(transaction);

@@ -63,8 +63,8 @@ function hasTaint({ spec }: Node, taint: string): boolean {
 }
 
 /**
- * Keeps the taints of other writers. Fails with `conflict` if the node has changed since it was read. The next try reads
- * it again.
+ * Keeps the taints of other writers. Fails with `conflict` if the node has changed since it was read. The next try
+ * reads it again.
  */
 async function removeTaint(client: KubeClient, { metadata, spec }: Node, taint: string): Promise<void> {
   const { name = "", resourceVersion } = metadata;

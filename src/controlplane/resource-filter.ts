@@ -4,7 +4,9 @@ import { envList, userError, type Environment } from "../base/index.ts";
 /** Whether the control plane must not read a kind. */
 export type IsIgnored = (kind: Pick<KindDefinition, "group" | "plural">) => boolean;
 
-/** Kinds of these groups, and of groups without a dot, have no CustomResourceDefinition. Upstream ignores none of them. */
+/**
+ * Kinds of these groups, and of groups without a dot, have no CustomResourceDefinition. Upstream ignores none of them.
+ */
 const builtInGroups: ReadonlySet<string> = new Set([
   "admissionregistration.k8s.io",
   "certificates.k8s.io",

@@ -26,8 +26,8 @@ const proxyVolumesAlone = new Set(["credential-socket", "istio-ca-crl"]);
 
 /**
  * The template `grpc-agent`: applications whose gRPC speaks xDS get an agent that has no proxy. Nothing redirects their
- * traffic. The label `security.istio.io/tlsMode` stays the user's, because only the application knows whether its server
- * accepts mutual TLS.
+ * traffic. The label `security.istio.io/tlsMode` stays the user's, because only the application knows whether its
+ * server accepts mutual TLS.
  */
 export function grpcAgentTemplate(input: TemplateInput): InjectedPod {
   const { values, pod } = input;

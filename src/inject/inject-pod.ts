@@ -66,7 +66,8 @@ const autoImage = "auto";
 
 /**
  * Decides on a pod and injects it. A pod that was injected before, by `kube-inject` or another webhook, gets this
- * revision's sidecar in place of the former one. Throws a user error for the pod's creator if an annotation cannot be used.
+ * revision's sidecar in place of the former one. Throws a user error for the pod's creator if an annotation cannot be
+ * used.
  */
 export function injectPod(given: InjectionRequest, context: InjectionContext): InjectionOutcome {
   const request = { ...given, pod: withoutInjection(withoutNulls(given.pod)) };

@@ -104,8 +104,8 @@ export interface InjectionDefaults {
 }
 
 /**
- * Templates in the ConfigMap of upstream's chart. Four of them are built in here. The others are for deployments by Serin
- * itself.
+ * Templates in the ConfigMap of upstream's chart. Four of them are built in here. The others are for deployments by
+ * Serin itself.
  */
 const chartTemplates = new Set([
   "sidecar",

@@ -87,8 +87,8 @@ function rewriteContainer(container: Container, statusPort: number): Container {
 }
 
 /**
- * Writes the application's own probes and hooks back, in which names of ports have become numbers. `text` is the value of
- * {@link probersVariable}.
+ * Writes the application's own probes and hooks back, in which names of ports have become numbers. `text` is the value
+ * of {@link probersVariable}.
  */
 export function restoreProbes(pod: Pod, text: string | undefined): Pod {
   const probers = readProbers(text);

@@ -278,8 +278,8 @@ function namedEntries(json: string | undefined): Record<string, unknown>[] {
 }
 
 /**
- * The volumes that {@link proxyContainer} mounts. A volume of the annotation takes the place of the one with its name: the
- * user mounts certificates of their own by it.
+ * The volumes that {@link proxyContainer} mounts. A volume of the annotation takes the place of the one with its name:
+ * the user mounts certificates of their own by it.
  */
 export function proxyVolumes(input: TemplateInput, type: "sidecar" | "router"): Volume[] {
   const users =

@@ -4,8 +4,8 @@ import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/ind
 type Row = readonly [group: string, version: string, kind: string, plural: string, namespaced: boolean];
 
 /**
- * The kinds that an installation writes, in the order of their creation. Removal uses the reverse order. No installation
- * writes a Secret, so no installer needs to read them.
+ * The kinds that an installation writes, in the order of their creation. Removal uses the reverse order. No
+ * installation writes a Secret, so no installer needs to read them.
  */
 const rows: readonly Row[] = [
   ["", "v1", "Namespace", "namespaces", false],

@@ -307,7 +307,8 @@ for (const kind of ["libuv", "node"] as const) {
 
     test("a connect from a given address waits for the peer, or fails with the reason why there is no connection", async () => {
       const sourceAddress = "127.0.0.1";
-      // Once one connection waits to be accepted, the kernel drops further attempts, and sends them again after a second.
+      // Once one connection waits to be accepted, the kernel drops further attempts, and sends them again after a
+      // second.
       const fd = listenTcpInNamespace(undefined, { address: "127.0.0.1", port: 0, backlog: 0 });
       const { port } = socketName(fd);
       const dial = (timeoutMs: number): Promise<ByteStream> =>

@@ -32,10 +32,10 @@ export function forgetTranslatedDatagrams(namespaceFd: number, wanted: DatagramT
 }
 
 /**
- * Deletes the kernel's entries for TCP connects that have no answer yet and were sent to another endpoint (`address:port`)
- * than the current ones, in the calling thread's network namespace. Returns their number. Such an entry lives for two
- * minutes after the last attempt. It sends each repeated SYN to the endpoint that was chosen first, and those of later
- * connections from the same port too.
+ * Deletes the kernel's entries for TCP connects that have no answer yet and were sent to another endpoint
+ * (`address:port`) than the current ones, in the calling thread's network namespace. Returns their number. Such an
+ * entry lives for two minutes after the last attempt. It sends each repeated SYN to the endpoint that was chosen first,
+ * and those of later connections from the same port too.
  */
 export function forgetUnansweredConnects(isCurrent: (endpoint: string) => boolean): number {
   using socket = new NetlinkSocket("netfilter");

@@ -316,8 +316,8 @@ export class HandleStream implements ByteStream {
   #installReader(): void {
     this.#buffer = ReadBuffer.take(0);
     this.#handle.useUserBuffer(this.#buffer.area);
-    // V8 takes a function that is written into a property for a method, and puts it among the old objects. It would keep
-    // a closed stream until those are collected. So each such function has a name first.
+    // V8 takes a function that is written into a property for a method, and puts it among the old objects. It would
+    // keep a closed stream until those are collected. So each such function has a name first.
     const read = (): Buffer | undefined => this.#onRead();
     this.#handle.onread = read;
   }

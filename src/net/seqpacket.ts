@@ -237,7 +237,10 @@ interface MessageHeader {
   readonly parts: readonly Buffer[];
 }
 
-/** `struct msghdr` of 64-bit Linux: the one iovec's pointer at 16, its count at 24, the control buffer at 32, flags at 48. */
+/**
+ * `struct msghdr` of 64-bit Linux: the one iovec's pointer at 16, its count at 24, the control buffer at 32, flags at
+ * 48.
+ */
 function messageHeader(data: Buffer, control: Buffer | undefined): MessageHeader {
   const vector = Buffer.alloc(16);
   vector.writeBigUInt64LE(addressOf(data), 0);

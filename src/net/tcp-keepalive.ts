@@ -16,9 +16,9 @@ const maxSeconds = 32_767;
 const maxProbes = 127;
 
 /**
- * Makes the kernel send keepalive probes. On a listener's descriptor, connections that it accepts have the same options.
- * Does nothing for a stream without a descriptor (a tunnel, or a closed
- * stream). Numbers beyond the kernel's limits become the nearest allowed ones.
+ * Makes the kernel send keepalive probes. On a listener's descriptor, connections that it accepts have the same
+ * options. Does nothing for a stream without a descriptor (a tunnel, or a closed stream). Numbers beyond the kernel's
+ * limits become the nearest allowed ones.
  */
 export function keepAlive(
   socket: { readonly fd: number },

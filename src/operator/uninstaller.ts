@@ -9,8 +9,8 @@ import { releasePods } from "./release-pods.ts";
 export interface UninstallOptions {
   readonly client: KubeClient;
   /**
-   * What to remove: one revision, or what of it was installed from the IstioOperator `owner`; the objects that a selector
-   * finds; or everything.
+   * What to remove: one revision, or what of it was installed from the IstioOperator `owner`; the objects that a
+   * selector finds; or everything.
    */
   readonly what:
     | { readonly revision: string; readonly owner?: string }

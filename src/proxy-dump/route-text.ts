@@ -30,7 +30,9 @@ export function matchText({
   return parts.filter((part) => part !== "").join(" ");
 }
 
-/** `name.namespace` of the object that made the resource, from `/apis/<group>/<version>/namespaces/<ns>/<kind>/<name>`. */
+/**
+ * `name.namespace` of the object that made the resource, from `/apis/<group>/<version>/namespaces/<ns>/<kind>/<name>`.
+ */
 export function managedBy(metadata: ResourceMetadata | undefined): string {
   const path = metadata?.filterMetadata?.istio?.config;
   if (typeof path !== "string") return "";

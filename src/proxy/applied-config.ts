@@ -81,7 +81,9 @@ export class AppliedConfig {
   readonly #options: AppliedConfigOptions;
   readonly #notes: ConfigNotes;
   readonly #clusters = new Map<string, ActiveCluster>();
-  /** Removed clusters that connections of removed listeners or chains may still need. Their endpoints stay as they were. */
+  /**
+   * Removed clusters that connections of removed listeners or chains may still need. Their endpoints stay as they were.
+   */
   readonly #leavingClusters = new Map<string, ActiveCluster>();
   readonly #tables = new Map<string, RouteTable>();
   /** Names in {@link #tables} that no listener uses any more. */

@@ -83,7 +83,9 @@ export class ExternalSecrets {
     }
   }
 
-  /** Must be called once a second. The stream of a replaced cluster would keep a connection by its old configuration. */
+  /**
+   * Must be called once a second. The stream of a replaced cluster would keep a connection by its old configuration.
+   */
   sweep(): void {
     for (const { stream } of this.#followed.values())
       if (stream !== undefined && this.#options.clusterOf(stream.cluster.name) !== stream.cluster) stream.end.abort();
@@ -191,7 +193,8 @@ export class ExternalSecrets {
     const { ref, ended } = followed;
     if (ended.signal.aborted) return;
     this.#options.store.fail(ref, fault);
-    // At the start, a cluster's endpoints come after the cluster. A provider that restarts is back with the next attempt.
+    // At the start, a cluster's endpoints come after the cluster. A provider that restarts is back with the next
+    // attempt.
     if (attempt === 0) return;
     if (followed.fault !== fault)
       this.#options.log.warn("an SDS provider cannot be asked for a secret", {

@@ -1,6 +1,8 @@
 import type { ByteListener, ByteStream } from "../net/index.ts";
 
-/** Opens a listening socket, or with `held` one that refuses clients until it begins. `accept` receives paused streams. */
+/**
+ * Opens a listening socket, or with `held` one that refuses clients until it begins. `accept` receives paused streams.
+ */
 export type Listen = (
   options: {
     readonly address: string;

@@ -13,8 +13,8 @@ export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | 
   /** Connections of a listener or chain that is gone are closed after this time. */
   readonly leavingLimitMs: number;
   /**
-   * A removed listener accepts connections for this time, so that clients which learn of the removal later than this proxy
-   * are served. 0: it stops at once.
+   * A removed listener accepts connections for this time, so that clients which learn of the removal later than this
+   * proxy are served. 0: it stops at once.
    */
   readonly lingerMs: number;
   /** What the first listeners wait for besides their own resources. */

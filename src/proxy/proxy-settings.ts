@@ -355,7 +355,10 @@ function jsonOf(name: string, text: string): unknown {
   }
 }
 
-/** Upstream's: with EXIT_ON_ZERO_ACTIVE_CONNECTIONS the end comes with the last connection, and only the minimum is waited for. */
+/**
+ * Upstream's: with EXIT_ON_ZERO_ACTIVE_CONNECTIONS the end comes with the last connection, and only the minimum is
+ * waited for.
+ */
 function drainMsOf(env: Environment, proxyConfig: Readonly<Record<string, unknown>>): number {
   if (envString(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "false") === "true")
     return secondsOf(envString(env, "MINIMUM_DRAIN_DURATION", "5s"), "MINIMUM_DRAIN_DURATION") * 1000;

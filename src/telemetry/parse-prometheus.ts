@@ -93,7 +93,9 @@ function isBlankOrBrace(code: number): boolean {
   return code === space || code === tab || code === braceOpen;
 }
 
-/** The value and the timestamp in milliseconds after the head of a sample's line. Throws like {@link readSampleText}. */
+/**
+ * The value and the timestamp in milliseconds after the head of a sample's line. Throws like {@link readSampleText}.
+ */
 export function readValue(
   line: string,
   head: number,

@@ -15,7 +15,10 @@ const [kubectl] = kubectls().slice(-1);
 assert.ok(kubectl);
 const guide = new Walkthrough("canary-targets", kubectl);
 const ok = async (line: string): Promise<string> => await guide.ok(line);
-/** Applies the sample's Canary, which here waits for ten instead of thirty requests, because nobody looks at its judgement. */
+/**
+ * Applies the sample's Canary, which here waits for ten instead of thirty requests, because nobody looks at its
+ * judgement.
+ */
 const applyCanary = async (namespace: string, name: string): Promise<string> =>
   await ok(
     `sed 's/request-success-rate, minSamples: 30/request-success-rate, minSamples: 10/' ${join(samples, name)}.yaml | kubectl apply -n ${namespace} -f -`,

@@ -103,7 +103,9 @@ casesInChromium("the page", () => {
   /** The window in which the views are opened one after another. A new window takes a new process of the browser. */
   let shared: Opened;
   let documents = 0;
-  /** Opens the view in a new document of the shared window. With the same query, the browser would stay in the old one. */
+  /**
+   * Opens the view in a new document of the shared window. With the same query, the browser would stay in the old one.
+   */
   const openAnew = async (url: string, link: string): Promise<void> => {
     documents += 1;
     await shared.page.goto(`${url}?document=${documents}${link}`);

@@ -1,5 +1,5 @@
-// Scripts and modules of users: Lua by an EnvoyFilter, WebAssembly by WasmPlugins at a gateway and at a waypoint. One load goes
-// through both proxies from beginning to end, and none of its requests fails.
+// Scripts and modules of users: Lua by an EnvoyFilter, WebAssembly by WasmPlugins at a gateway and at a waypoint. One
+// load goes through both proxies from beginning to end, and none of its requests fails.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";

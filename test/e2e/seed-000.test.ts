@@ -1,7 +1,8 @@
-// The walkthrough "Exploring Canary Upgrades with Istio Ambient Mesh" (seed 000), from "Generate kubeconfig" on: every command in
-// its order, by bash and kubectl in the lab's host namespace. Lines that download something or create the cluster are replaced, and
-// say so. A slip of the walkthrough fails here as on a real cluster, and its corrected line follows. Each kubectl types what its
-// version may answer in another way: what reads, what fails, and each kind of write.
+// The walkthrough "Exploring Canary Upgrades with Istio Ambient Mesh" (seed 000), from "Generate kubeconfig" on: every
+// command in its order, by bash and kubectl in the lab's host namespace. Lines that download something or create the
+// cluster are replaced, and say so. A slip of the walkthrough fails here as on a real cluster, and its corrected line
+// follows. Each kubectl types what its version may answer in another way: what reads, what fails, and each kind of
+// write.
 import assert from "node:assert/strict";
 import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

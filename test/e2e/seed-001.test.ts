@@ -1,5 +1,5 @@
-// The walkthrough "Try out Istio Ambient mode" (seed 001), every command in its order. Lines that download something or create the
-// cluster are replaced, and say so. Pods' names are looked up, as its reader does.
+// The walkthrough "Try out Istio Ambient mode" (seed 001), every command in its order. Lines that download something or
+// create the cluster are replaced, and say so. Pods' names are looked up, as its reader does.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";

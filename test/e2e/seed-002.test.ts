@@ -1,5 +1,5 @@
-// The walkthrough "Canary Deployment with Istio on EKS" (seed 002), every command in its order. Lines that download something or
-// create the cluster are replaced, and say so.
+// The walkthrough "Canary Deployment with Istio on EKS" (seed 002), every command in its order. Lines that download
+// something or create the cluster are replaced, and say so.
 import assert from "node:assert/strict";
 import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

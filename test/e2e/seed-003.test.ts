@@ -1,5 +1,5 @@
-// The walkthrough "Istio canary upgrade guide" (seed 003), with Banzai Cloud's operators: every command in its order. Only the
-// chart repository's URL and the URLs of the sample files are replaced, and the line that creates the cluster.
+// The walkthrough "Istio canary upgrade guide" (seed 003), with Banzai Cloud's operators: every command in its order.
+// Only the chart repository's URL and the URLs of the sample files are replaced, and the line that creates the cluster.
 import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

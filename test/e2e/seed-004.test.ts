@@ -1,5 +1,6 @@
-// The walkthrough "Istio Control Plane Upgrades using Canary Deployments" (seed 004). Its command blocks were lost; they are
-// Istio's own documented commands of that time, which its prose describes one by one. Everything that changes runs under load.
+// The walkthrough "Istio Control Plane Upgrades using Canary Deployments" (seed 004). Its command blocks were lost;
+// they are Istio's own documented commands of that time, which its prose describes one by one. Everything that changes
+// runs under load.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";

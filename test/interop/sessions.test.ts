@@ -1,5 +1,5 @@
-// Sends the requests of sessions through Serin's proxy and a stock Envoy, and compares who answers and what the client is
-// told.
+// Sends the requests of sessions through Serin's proxy and a stock Envoy, and compares who answers and what the client
+// is told.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// Two nodes with kubelet, containerd, runc and kube-proxy, a control plane, CoreDNS and a load balancer, in the run's namespaces.
+// Two nodes with kubelet, containerd, runc and kube-proxy, a control plane, CoreDNS and a load balancer, in the run's
+// namespaces.
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Lab } from "../../scripts/demo/lab.ts";

@@ -1,4 +1,5 @@
-// The stage of tests that need a mesh with an application behind a gateway: addresses for gateways, the ambient mesh, bookinfo.
+// The stage of tests that need a mesh with an application behind a gateway: addresses for gateways, the ambient mesh,
+// bookinfo.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

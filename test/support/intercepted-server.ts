@@ -1,8 +1,9 @@
-// An application that describes each request, and its sidecar's interception mode. Shared by the tests of the mode TPROXY.
+// An application that describes each request, and its sidecar's interception mode. Shared by the tests of the mode
+// TPROXY.
 
 /**
- * A Deployment and a Service on port 80 in one namespace. The pod has a second container `curl`, for requests of the pod
- * itself.
+ * A Deployment and a Service on port 80 in one namespace. The pod has a second container `curl`, for requests of the
+ * pod itself.
  */
 export const interceptedServer = (
   namespace: string,

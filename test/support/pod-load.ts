@@ -23,7 +23,9 @@ const roundsPerSecond = 10;
 const roundsOfCurl = 10;
 /** A bound, so that a forgotten run ends by itself. */
 const maxCurls = 2_000;
-/** `close` makes curl open a connection for each request. Standard error has no buffer, so that each line comes at once. */
+/**
+ * `close` makes curl open a connection for each request. Standard error has no buffer, so that each line comes at once.
+ */
 const requestOptions = `-H "Connection: close" -o /dev/null -m 4 -w "%{stderr}%{http_code} %{exitcode} %{url_effective} %{errormsg}\\n"`;
 
 export class PodLoad {

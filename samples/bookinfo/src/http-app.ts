@@ -87,7 +87,9 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** Node writes compiled sources when a process ends by itself, and a lab kills most of its pods. By now all is loaded. */
+/**
+ * Node writes compiled sources when a process ends by itself, and a lab kills most of its pods. By now all is loaded.
+ */
 const cacheAfterMs = 3_000;
 
 /** Some clients do not know yet that this pod ends, so serve them a moment longer. */

@@ -7,7 +7,10 @@ import type { BanzaiStatus } from "./istio.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
-/** `istio.banzaicloud.io/v1beta1` MeshGateway: a gateway's Deployment and Service, and the control plane that configures it. */
+/**
+ * `istio.banzaicloud.io/v1beta1` MeshGateway: a gateway's Deployment and Service, and the control plane that configures
+ * it.
+ */
 export interface BanzaiMeshGateway extends KubernetesObject {
   spec: BanzaiMeshGatewaySpec;
   status?: BanzaiStatus;

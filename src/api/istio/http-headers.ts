@@ -51,8 +51,8 @@ export function literalValueFault(value: string): string | undefined {
 }
 
 /**
- * The fault of a value that may contain `%VARIABLE%` or `%VARIABLE(argument)%`, where `%%` means a percent sign. A proxy
- * rejects the routes of the whole port if it cannot parse one of them, or does not know it.
+ * The fault of a value that may contain `%VARIABLE%` or `%VARIABLE(argument)%`, where `%%` means a percent sign. A
+ * proxy rejects the routes of the whole port if it cannot parse one of them, or does not know it.
  */
 export function headerValueFault(value: string): string | undefined {
   const fault = literalValueFault(value);

@@ -69,7 +69,9 @@ export interface KubernetesSettings {
 
 type UntypedEntry = Readonly<Record<string, unknown>>;
 
-/** A patch to one object that a component renders: `path` is `metadata.name` or `spec.containers.[name:discovery].args`. */
+/**
+ * A patch to one object that a component renders: `path` is `metadata.name` or `spec.containers.[name:discovery].args`.
+ */
 export interface Overlay {
   readonly apiVersion?: string;
   readonly kind: string;

@@ -25,7 +25,9 @@ interface NumberPart {
   readonly maximum: number;
   /** Whether negative numbers count from the end. */
   readonly isSigned?: boolean;
-  /** Whether the part has one number and not a list. More minutes or seconds would mean more than one start per hour. */
+  /**
+   * Whether the part has one number and not a list. More minutes or seconds would mean more than one start per hour.
+   */
   readonly isSingle?: boolean;
 }
 

@@ -310,8 +310,8 @@ function undoText(status: RolloutStatus | undefined, journal: readonly JournalEn
 }
 
 /**
- * The changes of an undo that remain at its end, in its order: of several values that a field gets, the last one, and no
- * fields of an object that the undo deletes.
+ * The changes of an undo that remain at its end, in its order: of several values that a field gets, the last one, and
+ * no fields of an object that the undo deletes.
  */
 function lastingChanges(journal: readonly JournalEntry[]): readonly JournalEntry[] {
   const created = new Set<string>();

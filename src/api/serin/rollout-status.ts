@@ -47,13 +47,13 @@ export function isRestingPhase(phase: string | undefined): boolean {
  * Why a rollout that is Paused, Waiting or Stuck does not go on. Programs read this and never the message.
  *
  * - Paused. `approval`: the step waits for a person's approval. `order`: `spec.paused` is set.
- * - Waiting. `freeze`: a freeze is in force. `rollout`: another rollout comes first. `limit`: too many rollouts are under
- *   way. `group`: other members of its group are not as far. `group-failed`: a member of its group was rolled back, and
- *   a person must change it.
+ * - Waiting. `freeze`: a freeze is in force. `rollout`: another rollout comes first. `limit`: too many rollouts are
+ *   under way. `group`: other members of its group are not as far. `group-failed`: a member of its group was rolled
+ *   back, and a person must change it.
  * - Stuck. `check`: a check failed under `rollback: Manual`. `samples`: a check receives no samples. `step`: a step did
- *   not settle, or its writes did not stay, under `rollback: Manual`. `conflict`: somebody else changed what the rollout
- *   writes. `undo`: something blocks the rollback. `spec`: the spec does not fit the cluster. `author`: the author lacks
- *   a right, or is unknown.
+ *   not settle, or its writes did not stay, under `rollback: Manual`. `conflict`: somebody else changed what the
+ *   rollout writes. `undo`: something blocks the rollback. `spec`: the spec does not fit the cluster. `author`: the
+ *   author lacks a right, or is unknown.
  */
 export const pauseReasons = [
   "approval",

@@ -1,8 +1,8 @@
 const words = (text: string): string[] => text.trim().split(/\s+/);
 
 /**
- * The command operators that Envoy substitutes in access logs and in values of headers, by whether they have an argument
- * in parentheses: https://www.envoyproxy.io/docs/envoy/latest/configuration/advanced/substitution_formatter
+ * The command operators that Envoy substitutes in access logs and in values of headers, by whether they have an
+ * argument in parentheses: https://www.envoyproxy.io/docs/envoy/latest/configuration/advanced/substitution_formatter
  */
 export const commandOperators: Readonly<
   Record<"withoutArgument" | "withArgument" | "withAnyArgument", readonly string[]>

@@ -1,4 +1,5 @@
-// Reads an OCI image layout (image-spec 1.1) as `npm run image` writes it: named images, one manifest for each architecture.
+// Reads an OCI image layout (image-spec 1.1) as `npm run image` writes it: named images, one manifest for each
+// architecture.
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";

@@ -115,8 +115,8 @@ export async function readOperatorFile(file: string, context: CliContext): Promi
 const longestLabelValue = 63;
 
 /**
- * The name of an IstioOperator, which labels the objects that are installed from it. Undefined if there is none, or if a
- * label cannot hold it.
+ * The name of an IstioOperator, which labels the objects that are installed from it. Undefined if there is none, or if
+ * a label cannot hold it.
  */
 export function ownerOf({ metadata }: Partial<UntypedObject>): string | undefined {
   const name = metadata?.name;

@@ -23,7 +23,10 @@ interface PodSpec {
   initContainers?: Container[];
 }
 
-/** Gives each new pod its service account, and the account's token as a projected volume in each container that mounts none. */
+/**
+ * Gives each new pod its service account, and the account's token as a projected volume in each container that mounts
+ * none.
+ */
 export function serviceAccountAdmission({
   store,
   random,

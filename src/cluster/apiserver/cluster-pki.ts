@@ -31,7 +31,10 @@ export interface ClusterPki {
   /** The API server's client certificate for requests to nodes. */
   readonly nodeClientCertificate: string;
   readonly nodeClientKey: string;
-  /** Client certificates: user `kubernetes-admin` (system:masters), `system:kube-controller-manager`, `system:kube-scheduler`. */
+  /**
+   * Client certificates: user `kubernetes-admin` (system:masters), `system:kube-controller-manager`,
+   * `system:kube-scheduler`.
+   */
   readonly admin: PemFiles;
   readonly controllerManager: PemFiles;
   readonly scheduler: PemFiles;

@@ -159,7 +159,9 @@ function pathMatches(patterns: readonly string[], path: string): boolean {
   );
 }
 
-/** The rules of a ClusterRole with an aggregationRule: those of all roles that it selects. Undefined for other roles. */
+/**
+ * The rules of a ClusterRole with an aggregationRule: those of all roles that it selects. Undefined for other roles.
+ */
 export function aggregatedRules(role: UntypedObject, all: Iterable<UntypedObject>): readonly PolicyRule[] | undefined {
   const aggregation = role["aggregationRule"] as { clusterRoleSelectors?: LabelSelector[] } | null | undefined;
   if (aggregation === undefined || aggregation === null) return undefined;

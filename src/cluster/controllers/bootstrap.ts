@@ -31,8 +31,8 @@ export interface BootstrapOptions {
 const namespaces = ["metallb-system"];
 
 /**
- * The objects of a new lab: the DNS Service, the default StorageClass, MetalLB's namespace, the definitions of MetalLB and the Gateway API.
- * Resolves when all of them exist.
+ * The objects of a new lab: the DNS Service, the default StorageClass, MetalLB's namespace, the definitions of MetalLB
+ * and the Gateway API. Resolves when all of them exist.
  */
 export function addBootstrap(context: ControllerContext, options: BootstrapOptions): Promise<void> {
   const steps = [...namespaces.map((name) => `namespace/${name}`), "dns", "storage", ...options.definitions];
@@ -62,7 +62,9 @@ async function createNamespace(client: KubeClient, name: string): Promise<void> 
   await client.create(namespaceKind, { metadata: { name } });
 }
 
-/** As in kind, the default class makes a directory on the node that the first pod selects. A user's changes to it stay. */
+/**
+ * As in kind, the default class makes a directory on the node that the first pod selects. A user's changes to it stay.
+ */
 async function createStorageClass(client: KubeClient): Promise<void> {
   if ((await client.get(storageClassKind, localVolumes.className)) !== undefined) return;
   await client.create(storageClassKind, {

@@ -193,8 +193,8 @@ export interface SchemaRegistry {
   /** Applies a JSON patch (RFC 6902). Throws 400 for an invalid patch, and 422 for a patch that cannot be applied. */
   jsonPatch(original: UntypedObject, patch: unknown): UntypedObject;
   /**
-   * Server-side apply: the new object with its managedFields. Throws 409 with `FieldManagerConflict` causes and 400/422.
-   * When nothing changes, the result equals `live` (managedFields' time included).
+   * Server-side apply: the new object with its managedFields. Throws 409 with `FieldManagerConflict` causes and
+   * 400/422. When nothing changes, the result equals `live` (managedFields' time included).
    */
   serverSideApply(request: ApplyRequest): UntypedObject;
   /**

@@ -4,8 +4,8 @@ import { arrayOf, objectOf, type JsonObject } from "./json.ts";
 import { apiVersionOfType } from "./resource-model.ts";
 
 /**
- * Converts an object to another version of its resource. CRDs convert by strategy None: only the version's name changes.
- * Among the built-in kinds, only autoscalers and events have versions that differ.
+ * Converts an object to another version of its resource. CRDs convert by strategy None: only the version's name
+ * changes. Among the built-in kinds, only autoscalers and events have versions that differ.
  */
 export function convertObject(object: UntypedObject, to: ResourceType): UntypedObject {
   const apiVersion = apiVersionOfType(to);

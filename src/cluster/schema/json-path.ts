@@ -12,7 +12,10 @@ type Step =
 
 type Operator = "==" | "!=" | "<" | "<=" | ">" | ">=" | "exists";
 
-/** A compiled JSONPath of the subset that printer columns and selectable fields use (`.status.conditions[?(@.type=="Ready")].status`). */
+/**
+ * A compiled JSONPath of the subset that printer columns and selectable fields use
+ * (`.status.conditions[?(@.type=="Ready")].status`).
+ */
 export class JsonPath {
   readonly #steps: readonly Step[];
 

@@ -27,7 +27,10 @@ const nameChecks: Readonly<Record<string, NameCheck>> = {
   "rbac.authorization.k8s.io/clusterrolebindings": checkPathSegment,
 };
 
-/** Checks metav1.ObjectMeta: name, namespace, labels, annotations, owners, finalizers, and what an update must not change. */
+/**
+ * Checks metav1.ObjectMeta: name, namespace, labels, annotations, owners, finalizers, and what an update must not
+ * change.
+ */
 export function validateMetadata(
   type: ResourceType,
   object: UntypedObject,

@@ -12,7 +12,10 @@ export interface WriteBatch {
   readonly collections: readonly { readonly name: string; readonly revision: number }[];
 }
 
-/** Opens the file and makes the tables. WAL with synchronous=FULL: a commit that returned survives kill -9 and power loss. */
+/**
+ * Opens the file and makes the tables. WAL with synchronous=FULL: a commit that returned survives kill -9 and power
+ * loss.
+ */
 export function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path);
   database.exec(

@@ -73,7 +73,9 @@ export function parseRowKey(row: string): ObjectKey {
   return { collection: row.slice(0, bar), namespace: row.slice(bar + 1, slash), name: row.slice(slash + 1) };
 }
 
-/** The object as bytes with that resourceVersion, kind and apiVersion first. Sets `metadata.resourceVersion` in place. */
+/**
+ * The object as bytes with that resourceVersion, kind and apiVersion first. Sets `metadata.resourceVersion` in place.
+ */
 export function encodeObject(object: UntypedObject, revision: number): Buffer {
   const { kind, apiVersion, metadata, ...rest } = object;
   metadata.resourceVersion = String(revision);

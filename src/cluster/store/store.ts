@@ -158,7 +158,10 @@ export class Store {
     });
   }
 
-  /** Removes the object, optionally in a last state other than the stored one. Undefined when the expectation does not hold. */
+  /**
+   * Removes the object, optionally in a last state other than the stored one. Undefined when the expectation does not
+   * hold.
+   */
   remove(collection: string, namespace: string, name: string, expect: number): Promise<StoredRecord> | undefined {
     const key: ObjectKey = { collection, namespace, name };
     const previous = this.latest(collection, namespace, name);

@@ -15,7 +15,9 @@ const headerBytes = 40;
 /** An option (TCP MD5 signature) for which no socket has a key. The kernel drops such a packet without an answer. */
 const unknownSignature = Buffer.concat([Buffer.from([19, 18]), Buffer.alloc(18)]);
 
-/** Sends an ACK of no connection, which no kernel answers, as a pod with the capability NET_RAW can. Most pods have it. */
+/**
+ * Sends an ACK of no connection, which no kernel answers, as a pod with the capability NET_RAW can. Most pods have it.
+ */
 export function sendUnansweredAck({ from, fromPort, to, toPort }: Tuple, mark = 0): void {
   const [source, target] = [ipToBytes(from.address), ipToBytes(to.address)];
   const header = Buffer.alloc(headerBytes);

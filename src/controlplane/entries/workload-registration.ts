@@ -321,7 +321,8 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
 
   /**
    * A killed replica could not mark its proxies as disconnected. Mark those that have not connected to any replica
-   * since, with the time of now. Skip entries of replicas that this one cannot look up, because their proxies may still be connected.
+   * since, with the time of now. Skip entries of replicas that this one cannot look up, because their proxies may still
+   * be connected.
    */
   async #markLeftBehind(): Promise<void> {
     const { client, entries, instance, clock, log } = this.#options;

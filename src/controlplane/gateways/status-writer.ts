@@ -60,8 +60,8 @@ const separator = " ";
 const fieldManager = "istio.io/gateway-controller";
 
 /**
- * Writes the status of the Gateways, ListenerSets, policies, routes and Ingresses that this revision owns. Runs on the leader
- * only.
+ * Writes the status of the Gateways, ListenerSets, policies, routes and Ingresses that this revision owns. Runs on the
+ * leader only.
  */
 export async function runStatusWriter(options: StatusWriterOptions, signal: AbortSignal): Promise<void> {
   const { gateways, listenerSets, policies, routes, ingresses, queues, clock, log } = options;

@@ -6,7 +6,9 @@ import { isAddressOf, isLoopbackAddress, isOwnMachineAddress, transientError, ty
 
 /** The roots that a fetch trusts, and the addresses that it must not reach. */
 export interface FetchBounds {
-  /** Roots in PEM besides those of the operating system. Read for each request, so that a changed file has an effect. */
+  /**
+   * Roots in PEM besides those of the operating system. Read for each request, so that a changed file has an effect.
+   */
   readonly additionalRoots: () => Promise<string | undefined>;
   /** Networks to which no request is sent, not even after a redirect. */
   readonly blockedNetworks: readonly Network[];

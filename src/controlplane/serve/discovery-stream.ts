@@ -229,8 +229,9 @@ export class DiscoveryStream {
   }
 
   /**
-   * A filter that fetches keys may name a cluster that does not exist. If the client still has that cluster, its removal
-   * comes before the listener. Otherwise the listener would fetch keys through it. Returns whether a removal was sent.
+   * A filter that fetches keys may name a cluster that does not exist. If the client still has that cluster, its
+   * removal comes before the listener. Otherwise the listener would fetch keys through it. Returns whether a removal
+   * was sent.
    */
   #removeNamedClusters(subscription: Subscription): boolean {
     const clusters = this.subscriptions.get(typeUrls.cluster);

@@ -46,8 +46,8 @@ export interface ProxyIdentity {
    */
   readonly virtualHostDiscovery: boolean;
   /**
-   * Whether it takes the configuration of filters as separate resources. An Envoy always does, and so does Serin's proxy
-   * unless it is older than this feature.
+   * Whether it takes the configuration of filters as separate resources. An Envoy always does, and so does Serin's
+   * proxy unless it is older than this feature.
    */
   readonly extensionConfigDiscovery: boolean;
   /** Whether credentials have proven its namespace. Only such a proxy gets secrets. */

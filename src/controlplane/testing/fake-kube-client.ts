@@ -14,7 +14,9 @@ import type {
 
 type Handler = (event: WatchEvent<KubernetesObject>) => void;
 
-/** An API server's behaviour in memory, as far as the control plane uses it: objects, versions, watches, token reviews. */
+/**
+ * An API server's behaviour in memory, as far as the control plane uses it: objects, versions, watches, token reviews.
+ */
 export class FakeKubeClient implements KubeClient {
   /** The user name and pod of each token. A token is valid for the requested audiences unless it names its own. */
   readonly tokens = new Map<

@@ -13,8 +13,8 @@ export interface OwnRouteHeaders {
 }
 
 /**
- * Adapts routes for proxies whose own config sets such headers. All proxies share the mesh's virtual hosts, so only these
- * few proxies get copies.
+ * Adapts routes for proxies whose own config sets such headers. All proxies share the mesh's virtual hosts, so only
+ * these few proxies get copies.
  */
 export function withOwnHeaders(typeUrl: string, resource: EncodedResource, own: OwnRouteHeaders): EncodedResource {
   const { value } = fromBinary(AnySchema, resource.any);

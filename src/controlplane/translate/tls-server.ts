@@ -28,8 +28,8 @@ export interface ServerTlsContext {
 
 /**
  * TLS that a Gateway's server or a Sidecar's ingress terminates. Certificates are referenced: secrets come over ADS,
- * files from the proxy's agent, and names with `sds://` mean a provider of the mesh config. `tcp` means that the TLS does not carry HTTP. `untrusted` means that client
- * certificates are requested and none is rejected.
+ * files from the proxy's agent, and names with `sds://` mean a provider of the mesh config. `tcp` means that the TLS
+ * does not carry HTTP. `untrusted` means that client certificates are requested and none is rejected.
  */
 export function serverTls(
   tls: ServerTls,

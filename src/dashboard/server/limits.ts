@@ -3,8 +3,8 @@ export const limits = {
   /** Longer bodies are refused: an object of Kubernetes is smaller than this. */
   bodyBytes: 1_500_000,
   /**
-   * The maximum number of TCP connections. Of further ones, the address with the most loses one. A page has one for its stream and some for
-   * requests.
+   * The maximum number of TCP connections. Of further ones, the address with the most loses one. A page has one for its
+   * stream and some for requests.
    */
   connections: 512,
   /** The maximum number of concurrent requests, without streams. */

@@ -4,15 +4,17 @@ import type { VisibleNamespaces } from "./view-input.ts";
 
 const known = new WeakMap<ConfigMessages, WeakMap<ReadonlySet<string>, ConfigMessages>>();
 
-/** A name, or names joined as in `namespace/name`, a host or an identity. The word "namespace" before it goes with it. */
+/**
+ * A name, or names joined as in `namespace/name`, a host or an identity. The word "namespace" before it goes with it.
+ */
 const nameLike = /(?:\bnamespace )?([\w*](?:[\w.*/-]*[\w*])?)/g;
 /** That these exist is no secret, and their names are also words of sentences. */
 const inEveryCluster: ReadonlySet<string> = new Set(["default", "kube-node-lease", "kube-public", "kube-system"]);
 
 /**
  * Limits messages to what a reader of these namespaces may know. The analyzer knows the whole mesh, so its messages may
- * name objects in hidden namespaces, for example a conflicting one. Every name that contains a hidden namespace is replaced,
- * wherever it stands. Names that the visible object itself contains may be shown.
+ * name objects in hidden namespaces, for example a conflicting one. Every name that contains a hidden namespace is
+ * replaced, wherever it stands. Names that the visible object itself contains may be shown.
  */
 export function visibleMessages(
   messages: ConfigMessages,

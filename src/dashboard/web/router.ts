@@ -22,7 +22,10 @@ export function go(link: string): void {
   location.hash = link.startsWith("#") ? link : `#${link}`;
 }
 
-/** Changes parameters of this view. It replaces the history's entry, unless the change is a step that the back button should undo. */
+/**
+ * Changes parameters of this view. It replaces the history's entry, unless the change is a step that the back button
+ * should undo.
+ */
 export function setQuery(
   changes: Readonly<Record<string, string | undefined>>,
   how: "replace" | "push" = "replace",

@@ -44,7 +44,9 @@ export function peerChain(leaf: X509Certificate, roots: readonly X509Certificate
   return anchors.length === 0 ? undefined : { links, anchors };
 }
 
-/** The certificates that the peer sent after its own, in its order. Node links each to the next one, whoever issued it. */
+/**
+ * The certificates that the peer sent after its own, in its order. Node links each to the next one, whoever issued it.
+ */
 function sentWith(leaf: X509Certificate): readonly X509Certificate[] {
   const sent: X509Certificate[] = [];
   for (let next = leaf.issuerCertificate; next !== undefined && sent.length <= maxSent; next = next.issuerCertificate)

@@ -33,8 +33,8 @@ interface Admitted {
 
 /**
  * Revoked certificates, by the rules of upstream's ztunnel. Each certificate of a peer's chain is checked against its
- * issuer's list, on every way to a trusted root. Without a list of the issuer it counts as valid. A list is used as long as it exists, whatever its
- * dates are. Live connections are checked again when the lists change.
+ * issuer's list, on every way to a trusted root. Without a list of the issuer it counts as valid. A list is used as
+ * long as it exists, whatever its dates are. Live connections are checked again when the lists change.
  */
 export class RevocationLists {
   readonly #onRevoked: (peer: "client" | "server") => void;

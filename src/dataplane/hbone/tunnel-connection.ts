@@ -39,8 +39,8 @@ export interface TunnelConnectionOptions {
 }
 
 /**
- * HTTP/2 for tunnels over one connection, in either role. Its liveness is checked even while it is idle. Any workload of
- * the mesh can be a peer, so flooding is limited as for requests.
+ * HTTP/2 for tunnels over one connection, in either role. Its liveness is checked even while it is idle. Any workload
+ * of the mesh can be a peer, so flooding is limited as for requests.
  */
 export class TunnelConnection implements SessionPort, TunnelOwner {
   readonly peerIdentity: string;

@@ -30,7 +30,9 @@ function keySetRootsOf({ values }: InstallSettings): string | undefined {
   return roots === "" ? undefined : roots;
 }
 
-/** The ConfigMap with additional roots for key sets of token issuers, if `values.pilot.jwksResolverExtraRootCA` is set. */
+/**
+ * The ConfigMap with additional roots for key sets of token issuers, if `values.pilot.jwksResolverExtraRootCA` is set.
+ */
 export function keySetRootsConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const roots = keySetRootsOf(settings);
   const { namespace } = settings;

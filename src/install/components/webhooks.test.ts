@@ -14,7 +14,10 @@ const settings = (revision: string, values = {}): InstallSettings =>
   ({ namespace: "istio-system", revision, values, hub: "hub", tag: "1" }) as unknown as InstallSettings;
 const webhooksOf = (object: object): readonly Webhook[] => (object as { webhooks: readonly Webhook[] }).webhooks;
 
-/** The default revision, a second one, a tag `prod` of the second one, and the tag `default` where a third test moves it. */
+/**
+ * The default revision, a second one, a tag `prod` of the second one, and the tag `default` where a third test moves
+ * it.
+ */
 const configurations: Readonly<Record<string, readonly Webhook[]>> = {
   default: webhooksOf(injectorWebhooks(settings(""), {})),
   canary: webhooksOf(injectorWebhooks(settings("canary"), {})),

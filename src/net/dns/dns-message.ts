@@ -25,7 +25,9 @@ export function withLength(message: Buffer): Buffer {
   return Buffer.concat([length, message]);
 }
 
-/** Whether a message answers the query: it has its id and its question. Some servers leave the question out of errors. */
+/**
+ * Whether a message answers the query: it has its id and its question. Some servers leave the question out of errors.
+ */
 export function isAnswerTo(query: Buffer, message: Buffer): boolean {
   if (message.length < headerBytes || message.readUInt16BE(0) !== query.readUInt16BE(0)) return false;
   if (((message[2] ?? 0) & responseFlag) === 0) return false;

@@ -65,8 +65,8 @@ export class CertificateFiles {
 
 /**
  * The application's containers read the key. With an `fsGroup`, Kubernetes hands the volume to that group (setgid) and
- * puts every container into it, so the group is enough. Without one, the users of the containers have nothing in common.
- * No other pod mounts the folder.
+ * puts every container into it, so the group is enough. Without one, the users of the containers have nothing in
+ * common. No other pod mounts the folder.
  */
 async function sharedKeyMode(folder: string): Promise<number> {
   const { mode } = await stat(folder);

@@ -246,8 +246,8 @@ export function dnsHosts(assignment: EndpointSource, where: string): DnsHost[] {
 }
 
 /**
- * The endpoints of a DNS cluster, from the present addresses of its names. With `oneForEachName`, the addresses of a name
- * are one endpoint, as in Envoy's LOGICAL_DNS.
+ * The endpoints of a DNS cluster, from the present addresses of its names. With `oneForEachName`, the addresses of a
+ * name are one endpoint, as in Envoy's LOGICAL_DNS.
  */
 export function resolvedEndpoints(
   hosts: readonly DnsHost[],

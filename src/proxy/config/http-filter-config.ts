@@ -81,7 +81,10 @@ const passiveTypes = new Set([
 /** How control planes name the plugins of WasmPlugins and TrafficExtensions. */
 const pluginPrefix = "extensions.istio.io/trafficextension/";
 
-/** Compiles the filters in their order. Throws an error that names the filter which cannot be served. `statPrefix` ends in a dot. */
+/**
+ * Compiles the filters in their order. Throws an error that names the filter which cannot be served. `statPrefix` ends
+ * in a dot.
+ */
 export function compileHttpFilters(
   messages: readonly HttpFilterMessage[],
   statPrefix: string,

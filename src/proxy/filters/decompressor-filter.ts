@@ -199,7 +199,9 @@ function joinedValues(values: readonly string[]): string | undefined {
   return values.length === 0 ? undefined : values.join(",");
 }
 
-/** The client's codings with this one at their end, in place of what the client says of it. As in Envoy, case counts. */
+/**
+ * The client's codings with this one at their end, in place of what the client says of it. As in Envoy, case counts.
+ */
 function withCoding(accepted: string, coding: string): string {
   const others = listMembers(accepted).filter((member) => (member.split(";")[0] ?? "").trim() !== coding);
   return [...others, coding].join(",");

@@ -16,7 +16,9 @@ export interface FaultDelay {
 export interface FaultAbort {
   readonly fraction: number;
   readonly denominator: number;
-  /** `by-header`: `x-envoy-fault-abort-request` names the HTTP status, `x-envoy-fault-abort-grpc-request` that of gRPC. */
+  /**
+   * `by-header`: `x-envoy-fault-abort-request` names the HTTP status, `x-envoy-fault-abort-grpc-request` that of gRPC.
+   */
   readonly with: { readonly httpStatus: number } | { readonly grpcStatus: number } | "by-header";
 }
 

@@ -21,7 +21,9 @@ export interface FilterServices {
   readonly serviceName: string;
   /** Whether this proxy was told to be unhealthy, so that load balancers send their requests elsewhere. */
   readonly failsHealthChecks: () => boolean;
-  /** How many endpoints of a cluster there are, and how many may get requests. Undefined if there is no such cluster. */
+  /**
+   * How many endpoints of a cluster there are, and how many may get requests. Undefined if there is no such cluster.
+   */
   readonly clusterHealth: (cluster: string) => ClusterHealth | undefined;
   /** Asks a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;

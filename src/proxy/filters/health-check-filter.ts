@@ -98,7 +98,9 @@ export class HealthCheckFilter implements HttpFilter {
     };
   }
 
-  /** Replies by the health of clusters. One that does not exist is unhealthy, and an empty one if it needs endpoints. */
+  /**
+   * Replies by the health of clusters. One that does not exist is unhealthy, and an empty one if it needs endpoints.
+   */
   #judged(): LocalReply {
     const { leastHealthy } = this.#settings;
     for (const [cluster, percent] of leastHealthy) {

@@ -39,8 +39,8 @@ export interface FilterRequest extends RequestView {
   /** Another body for the upstream. Only after {@link bodyStart} has given the whole one, or without a body. */
   replaceBody(bytes: Buffer): void;
   /**
-   * The filter, or the exchange on its behalf, will change the body's length. The body goes upstream without an announced
-   * length, also if another filter replaces it.
+   * The filter, or the exchange on its behalf, will change the body's length. The body goes upstream without an
+   * announced length, also if another filter replaces it.
    */
   openLength(): void;
   /** Names and values in turn, if trailers have come with the whole body. */
@@ -78,8 +78,8 @@ export interface RequestBodyStart {
 }
 
 /**
- * A response on its way to the client, from the upstream or of our own, while a filter holds its head. Filters see it in
- * the reverse order.
+ * A response on its way to the client, from the upstream or of our own, while a filter holds its head. Filters see it
+ * in the reverse order.
  */
 export interface FilterResponse {
   readonly request: FilterRequest;
@@ -121,8 +121,8 @@ export interface Discovery {
   /** A listener with the filter must not begin yet. */
   readonly awaited: boolean;
   /**
-   * Checks a configuration. Throws if it cannot be served. The returned function puts it in force, and returns a promise
-   * if the filter starts first.
+   * Checks a configuration. Throws if it cannot be served. The returned function puts it in force, and returns a
+   * promise if the filter starts first.
    */
   prepare(config: Any): () => Promise<unknown> | undefined;
   /** The resource was removed. Returns false if its configuration stays in force. */

@@ -26,7 +26,9 @@ export interface Tokens {
 
 /** Creates token buckets that the threads of a proxy share. */
 export interface SharedBuckets {
-  /** Starts the buckets of a resource. Each thread compiles it in the same order, so the n-th bucket is the same one. */
+  /**
+   * Starts the buckets of a resource. Each thread compiles it in the same order, so the n-th bucket is the same one.
+   */
   begin(resource: string): void;
   make(size: BucketSize): Tokens;
 }

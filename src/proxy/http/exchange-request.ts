@@ -248,7 +248,10 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     this.#memory.giveHead(own);
   }
 
-  /** Changes the head: a value takes the place of all fields of its name (lower case), undefined removes them. `:path`, `:method` and `:authority` too. */
+  /**
+   * Changes the head: a value takes the place of all fields of its name (lower case), undefined removes them. `:path`,
+   * `:method` and `:authority` too.
+   */
   rewriteHead(edits: HeadEdits, config: HttpConnectionConfig): void {
     const { head } = this;
     const host = oneOf(edits, ":authority") ?? oneOf(edits, "host");

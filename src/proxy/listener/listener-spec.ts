@@ -20,7 +20,9 @@ export interface ListenerSpec {
    * internal listener.
    */
   readonly addresses: readonly ListenAddress[];
-  /** `internal`: reached from within this proxy, by its name. `virtual`: gets connections from one that hands them off. */
+  /**
+   * `internal`: reached from within this proxy, by its name. `virtual`: gets connections from one that hands them off.
+   */
   readonly kind: "bound" | "virtual" | "internal";
   /** Connections go to the listener that represents their original destination, if there is one. */
   readonly handsOff: boolean;

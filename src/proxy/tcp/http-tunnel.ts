@@ -13,8 +13,8 @@ const headEnd = "\r\n\r\n";
 const maxHeadBytes = 16_384;
 
 /**
- * Opens a tunnel over a connection to an HTTP/1.1 proxy, and returns the stream inside it. If the proxy refuses, closes the
- * connection and rejects.
+ * Opens a tunnel over a connection to an HTTP/1.1 proxy, and returns the stream inside it. If the proxy refuses, closes
+ * the connection and rejects.
  */
 export async function openHttpTunnel(stream: ByteStream, spec: HttpTunnelSpec, timeoutMs: number): Promise<ByteStream> {
   const { authority, postPath } = spec;

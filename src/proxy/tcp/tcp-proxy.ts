@@ -334,9 +334,9 @@ export class TcpProxy {
   }
 
   /**
-   * `ended` if the endpoint accepted us and then closed before it introduced itself, as it does if its policy denies us.
-   * `failed` if the connection broke, for example by a TLS alert that refuses our certificate: the flow then has the
-   * reason. The client sees the same as without an introduction.
+   * `ended` if the endpoint accepted us and then closed before it introduced itself, as it does if its policy denies
+   * us. `failed` if the connection broke, for example by a TLS alert that refuses our certificate: the flow then has
+   * the reason. The client sees the same as without an introduction.
    */
   async #introduce(
     direct: UpstreamStream,

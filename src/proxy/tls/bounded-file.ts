@@ -8,8 +8,8 @@ const maxTextBytes = 16 << 20;
 
 /**
  * Reads a file that configuration names. A DestinationRule of any namespace can name one for all sidecars, so a device
- * without an end (`/dev/zero`), or one that has nothing to read (`/dev/ptmx`), must neither fill the memory nor occupy a
- * thread.
+ * without an end (`/dev/zero`), or one that has nothing to read (`/dev/ptmx`), must neither fill the memory nor occupy
+ * a thread.
  */
 export async function readBoundedFile(path: string, maxBytes: number): Promise<Buffer> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);

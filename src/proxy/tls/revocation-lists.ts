@@ -5,8 +5,8 @@ const beginOfList = "-----BEGIN X509 CRL-----";
 const endOfList = "-----END X509 CRL-----";
 
 /**
- * Splits a text into its lists in PEM. The text may also be one list in DER, with one character for each byte. Throws if
- * there is none, or if one is not complete.
+ * Splits a text into its lists in PEM. The text may also be one list in DER, with one character for each byte. Throws
+ * if there is none, or if one is not complete.
  */
 export function splitRevocations(text: string): readonly string[] {
   if (/^0[\x81-\xff]/.test(text)) return [pemOfDer(Buffer.from(text, "latin1"))];

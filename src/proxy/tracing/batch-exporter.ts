@@ -49,7 +49,10 @@ const flushIntervalMs = 1000;
 const maxAnswerBytes = 65_536;
 const firstError = 300;
 
-/** Sends spans or lines of logs in batches, one request at a time. A batch that its collector does not take is lost, as with Envoy, and counted. */
+/**
+ * Sends spans or lines of logs in batches, one request at a time. A batch that its collector does not take is lost, as
+ * with Envoy, and counted.
+ */
 export class BatchExporter<Item> {
   readonly #options: BatchExporterOptions<Item>;
   readonly #aborted = new AbortController();

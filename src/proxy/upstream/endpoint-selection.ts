@@ -165,8 +165,8 @@ function byLocality<Endpoint extends Selectable>(
 }
 
 /**
- * Undefined if requests are not routed by zone. As in Envoy, only requests to priority 0 are, and only while neither its
- * endpoints nor those of the proxy's workload are in panic.
+ * Undefined if requests are not routed by zone. As in Envoy, only requests to priority 0 are, and only while neither
+ * its endpoints nor those of the proxy's workload are in panic.
  */
 function byZone<Endpoint extends Selectable>(
   { priority, chosen, panics }: Omit<PriorityLevel<Endpoint>, "share">,

@@ -19,8 +19,8 @@ export interface GrpcStreamOptions {
 }
 
 /**
- * Runs one gRPC stream of the proxy itself to a cluster, over the shared connections. Both sides send messages until the
- * service ends the stream or the signal aborts. `begin` gets the function that sends.
+ * Runs one gRPC stream of the proxy itself to a cluster, over the shared connections. Both sides send messages until
+ * the service ends the stream or the signal aborts. `begin` gets the function that sends.
  */
 export async function runGrpcStream(
   cluster: Cluster,

@@ -9,7 +9,9 @@ export interface UpstreamChannel {
   readonly local: SocketAddress;
   /** Whether the connection served a request before this one: then the peer may be closing it while we write. */
   readonly reused: boolean;
-  /** Whether bytes that were given to {@link send} or {@link write} are still being read, so that they must not change. */
+  /**
+   * Whether bytes that were given to {@link send} or {@link write} are still being read, so that they must not change.
+   */
   readonly holdsBytes: boolean;
   /** Sets the receiver of the response. Must be called first. */
   begin(receiver: ResponseReceiver): void;

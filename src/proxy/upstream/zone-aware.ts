@@ -21,9 +21,9 @@ export interface LocalZones {
 }
 
 /**
- * The share of this proxy's requests that each locality gets, as Envoy computes it. All proxies of the workload together
- * then load the cluster's endpoints evenly, and as few requests as possible leave their locality. Undefined if requests
- * are not routed by zone.
+ * The share of this proxy's requests that each locality gets, as Envoy computes it. All proxies of the workload
+ * together then load the cluster's endpoints evenly, and as few requests as possible leave their locality. Undefined if
+ * requests are not routed by zone.
  */
 export function zoneShares(
   upstream: ZoneCounts,

@@ -120,8 +120,8 @@ export class ModuleSources {
 }
 
 /**
- * The cache key. The secret is part of it, so that it grants no access to images fetched with another one. Code with the
- * same checksum is fetched once.
+ * The cache key. The secret is part of it, so that it grants no access to images fetched with another one. Code with
+ * the same checksum is fetched once.
  */
 function keyOf({ url, sha256, secret }: RemoteLocation): string {
   const owner = secret === "" ? "" : createHash("sha256").update(secret).digest("hex");

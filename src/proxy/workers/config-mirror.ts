@@ -21,7 +21,9 @@ export class ConfigMirror {
    */
   readonly #absent: ReadonlyMap<string, Set<string>>;
 
-  /** `lasting` are the requested types whose resources stay in force after their removal, until nobody requests them. */
+  /**
+   * `lasting` are the requested types whose resources stay in force after their removal, until nobody requests them.
+   */
   constructor(subscriptions: readonly XdsSubscription[], last: string, lasting: ReadonlySet<string> = new Set()) {
     this.#absent = new Map([...lasting].map((typeUrl) => [typeUrl, new Set<string>()]));
     for (const { typeUrl } of subscriptions) if (typeUrl !== last) this.#types.set(typeUrl, new Map());

@@ -53,8 +53,8 @@ export class JournalStore {
   }
 
   /**
-   * Stores entries before the writes that they describe, and decisions. An existing entry keeps its prior value, because
-   * undo must restore the first one. Its written value follows an edited plan.
+   * Stores entries before the writes that they describe, and decisions. An existing entry keeps its prior value,
+   * because undo must restore the first one. Its written value follows an edited plan.
    */
   async append(name: string, added: readonly JournalEntry[], decisions: readonly DecisionRecord[]): Promise<void> {
     if (added.length === 0 && decisions.length === 0) return;

@@ -71,8 +71,8 @@ async function undoDeleted(
 }
 
 /**
- * Whether the object could be made again. Nothing can be made in a namespace that is gone or being deleted, and a Canary
- * that waited for it would keep its own namespace from ending.
+ * Whether the object could be made again. Nothing can be made in a namespace that is gone or being deleted, and a
+ * Canary that waited for it would keep its own namespace from ending.
  */
 async function createAgain(
   objects: ObjectAccess,

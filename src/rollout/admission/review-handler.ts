@@ -15,8 +15,8 @@ import { parseReview, refuseReview, type RolloutReviewAnswer } from "./review.ts
 
 /**
  * The processor time of one review, and the time until its answer. The API server waits 10 s for this webhook, and then
- * accepts the object unchecked. The largest object takes one second of processor time, and more by the clock while other
- * programs keep the processor busy.
+ * accepts the object unchecked. The largest object takes one second of processor time, and more by the clock while
+ * other programs keep the processor busy.
  */
 const reviewLimits = { workMs: 4_000, waitMs: 8_000 } as const;
 

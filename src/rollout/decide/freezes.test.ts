@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-// oxlint-disable-next-line import/default -- for Node the package is CommonJS, which the linter takes for its other build
+// oxlint-disable-next-line import/default -- Node loads the package's CommonJS build, the linter reads the other one
 import rrule from "rrule";
 import type { Freeze, FreezeSpec, FreezeWindow } from "../../api/serin/index.ts";
 import { windowState } from "../../api/serin/freeze-windows/index.ts";

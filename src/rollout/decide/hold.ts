@@ -54,8 +54,8 @@ export interface Refusal {
 }
 
 /**
- * The status of a rollout whose spec cannot be executed. A rollout that has ended keeps its phase, because nothing of it
- * is under way, unless the spec was changed in order to begin another run.
+ * The status of a rollout whose spec cannot be executed. A rollout that has ended keeps its phase, because nothing of
+ * it is under way, unless the spec was changed in order to begin another run.
  */
 export function refusedStatus(
   status: RolloutStatus,

@@ -230,7 +230,10 @@ const failThreshold = Math.log(1 / wrongFailure);
 const rateMultiples = [2, 4, 10, 50, 200] as const;
 const highestRate = 0.99;
 
-/** The logarithm of an e-value against "the error rate is at most the limit": a mixture of likelihood ratios, which may be looked at after every probe. */
+/**
+ * The logarithm of an e-value against "the error rate is at most the limit": a mixture of likelihood ratios, which may
+ * be looked at after every probe.
+ */
 function failureEvidence(ok: number, failed: number, limit: number): number {
   const logs = rateMultiples.map((multiple) => {
     const rate = Math.max(limit, Math.min(highestRate, limit * multiple));

@@ -102,7 +102,10 @@ export type SettleCondition =
   | { readonly type: "podsGone"; readonly namespace: string; readonly labels: Readonly<Record<string, string>> }
   /** Nothing uses the revision any more: no gateway, no waypoint, and no pod of its ztunnel. */
   | { readonly type: "noDependents"; readonly revision: string; readonly to: string }
-  /** Every pod of the workload (or of the namespace, where `object` is one) that a restart can move runs the revision's sidecar, is ready, and its proxy is connected to that revision. */
+  /**
+   * Every pod of the workload (or of the namespace, where `object` is one) that a restart can move runs the revision's
+   * sidecar, is ready, and its proxy is connected to that revision.
+   */
   | {
       readonly type: "workloadRevision";
       readonly object: ObjectReference;

@@ -54,8 +54,8 @@ export interface EarlierRate {
 }
 
 /**
- * A release equal to the stable one fails one check of one step at most with this chance, so that a rollout of five steps,
- * each with a check of rates and one of durations, stays within 1 %.
+ * A release equal to the stable one fails one check of one step at most with this chance, so that a rollout of five
+ * steps, each with a check of rates and one of durations, stays within 1 %.
  */
 export const wrongFailure = 0.001;
 /** Standard errors that an earlier rate may have been underestimated by. */

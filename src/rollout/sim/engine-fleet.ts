@@ -14,7 +14,9 @@ export interface EngineFleetOptions {
   readonly note: (text: string) => void;
 }
 
-/** The engines of a simulation, of which one leads. They are killed, stopped and scaled in the middle of their rounds. */
+/**
+ * The engines of a simulation, of which one leads. They are killed, stopped and scaled in the middle of their rounds.
+ */
 export class EngineFleet {
   readonly #scenario: Scenario;
   readonly #random: Random;

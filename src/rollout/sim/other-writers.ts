@@ -149,8 +149,8 @@ export class OtherWriters {
   }
 
   /**
-   * A person deletes the route of a Canary, and makes it again later: with what it had, or, where the rollout was undone
-   * meanwhile, with what it had before.
+   * A person deletes the route of a Canary, and makes it again later: with what it had, or, where the rollout was
+   * undone meanwhile, with what it had before.
    */
   vanish(sim: SimRollout, begins: boolean): void {
     if (sim.kind !== "Canary") return;

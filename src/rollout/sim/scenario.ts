@@ -34,12 +34,12 @@ export interface SimStep {
 
 /**
  * An action of people or a fault of machines, at one tick or until another tick. `resume`: a person takes back a pause
- * and an abort. `remake`: a pod, a node or a workload is deleted and comes back under its name. `edit`: a person changes
- * the steps. `selfHeal`: a GitOps controller puts back a field that the rollout writes. `noPods`: the server refuses
- * the new pods. `badSpec` and `noRights`: the target cannot be planned, or the author may not change it. `noEngine`: the
- * engine is scaled to 0. `vanish`: a person deletes the route, and makes it again later. `editChecks`: a person changes
- * the limits of the checks. `freezeMoves`: a freeze ends, and later has another window. `otherRelease`: an engine of
- * another release has written the status, without fields of this one, or with more.
+ * and an abort. `remake`: a pod, a node or a workload is deleted and comes back under its name. `edit`: a person
+ * changes the steps. `selfHeal`: a GitOps controller puts back a field that the rollout writes. `noPods`: the server
+ * refuses the new pods. `badSpec` and `noRights`: the target cannot be planned, or the author may not change it.
+ * `noEngine`: the engine is scaled to 0. `vanish`: a person deletes the route, and makes it again later. `editChecks`:
+ * a person changes the limits of the checks. `freezeMoves`: a freeze ends, and later has another window.
+ * `otherRelease`: an engine of another release has written the status, without fields of this one, or with more.
  */
 export type Disturbance =
   | {
@@ -108,7 +108,10 @@ export const minSamples = 50;
 
 export const namespaces = ["a", "b", "c"] as const;
 
-/** Generates the scenario of a seed: that of {@link earlierScenarioOf}, and in half of the seeds the latest disturbances. */
+/**
+ * Generates the scenario of a seed: that of {@link earlierScenarioOf}, and in half of the seeds the latest
+ * disturbances.
+ */
 export function scenarioOf(seed: number): Scenario {
   const scenario = earlierScenarioOf(seed);
   const random = seededRandom(seed ^ latestSalt);
@@ -132,7 +135,9 @@ export function earlierScenarioOf(seed: number): Scenario {
   };
 }
 
-/** The scenario of a seed with the disturbances that there were first, so that the seeds that found faults keep theirs. */
+/**
+ * The scenario of a seed with the disturbances that there were first, so that the seeds that found faults keep theirs.
+ */
 export function plainScenarioOf(seed: number): Scenario {
   const random = seededRandom(seed);
   const rollouts = withMoves(

@@ -1,6 +1,6 @@
 /**
- * The fields that a proxy treats in its own way. The scanner classifies every field of a head once, by length and bytes,
- * so that later passes compare small integers instead of names.
+ * The fields that a proxy treats in its own way. The scanner classifies every field of a head once, by length and
+ * bytes, so that later passes compare small integers instead of names.
  */
 export const fieldKinds = {
   other: 0,

@@ -52,8 +52,8 @@ export function trailersFault(fields: readonly string[]): string | undefined {
 }
 
 /**
- * Reads the pseudo headers, which come first (RFC 9113, 8.3). Returns the index of the first other header, or the fault.
- * Names and values alternate.
+ * Reads the pseudo headers, which come first (RFC 9113, 8.3). Returns the index of the first other header, or the
+ * fault. Names and values alternate.
  */
 export function readPseudoFields(
   fields: readonly string[],

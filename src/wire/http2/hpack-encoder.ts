@@ -141,7 +141,10 @@ function putBytes(target: Buffer, offset: number, bytes: Uint8Array, start: numb
   return at;
 }
 
-/** Writes an integer with a prefix of some bits (RFC 7541, 5.1). `first` has the bits before it. Returns the offset behind. */
+/**
+ * Writes an integer with a prefix of some bits (RFC 7541, 5.1). `first` has the bits before it. Returns the offset
+ * behind.
+ */
 function putInteger(target: Buffer, offset: number, first: number, prefixBits: number, value: number): number {
   const mask = (1 << prefixBits) - 1;
   let at = offset;

@@ -56,8 +56,8 @@ export interface SessionPort {
   /** Whether the output is full. Then streams wait until {@link Http2Session.wake}. */
   isFull(): boolean;
   /**
-   * Sends the bytes as DATA frames of at most `frameBytes`, behind what the output has, without a copy. Returns false if
-   * it cannot: then they go through the output. Only called with many bytes while the output is not full.
+   * Sends the bytes as DATA frames of at most `frameBytes`, behind what the output has, without a copy. Returns false
+   * if it cannot: then they go through the output. Only called with many bytes while the output is not full.
    */
   sendInPlace?(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean;
   /** A client opened a stream. Pass it to {@link Http2Session.adopt}, or {@link Http2Session.refuse} it. */

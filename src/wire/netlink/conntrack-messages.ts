@@ -32,7 +32,10 @@ export function listConntrackMessage(): Buffer {
   return netlinkMessage((subsystem << 8) | operations.get, netlinkFlags.dump, Buffer.from([0, 0, 0, 0]));
 }
 
-/** Lists the entries whose destination is translated and that have no answer yet. Before Linux 5.15 it lists all entries. */
+/**
+ * Lists the entries whose destination is translated and that have no answer yet. Before Linux 5.15 it lists all
+ * entries.
+ */
 export function listUnansweredMessage(): Buffer {
   return netlinkMessage(
     (subsystem << 8) | operations.get,

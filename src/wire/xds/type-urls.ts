@@ -25,7 +25,7 @@ export const discoveryMethods = {
 } as const;
 
 /**
- * Our extension of the trust bundle (Istio's PCDS): the key in its `proxyMetadata` that names the trust domains for which
- * a root may sign, separated by commas. The SHA-256 of the root's DER follows, in lower-case hexadecimal.
+ * Our extension of the trust bundle (Istio's PCDS): the key in its `proxyMetadata` that names the trust domains for
+ * which a root may sign, separated by commas. The SHA-256 of the root's DER follows, in lower-case hexadecimal.
  */
 export const trustDomainsPrefix = "SERIN_TRUST_DOMAINS_";

@@ -2,8 +2,9 @@
 const localityLabels = ["topology.istio.io/locality", "istio-locality"] as const;
 
 /**
- * The locality that a workload's labels give it, as `region/zone/subzone`. A part that is missing is empty. Undefined if
- * no label says where the workload is. A label of a pod has dots between the parts, because it cannot contain slashes.
+ * The locality that a workload's labels give it, as `region/zone/subzone`. A part that is missing is empty. Undefined
+ * if no label says where the workload is. A label of a pod has dots between the parts, because it cannot contain
+ * slashes.
  */
 export function localityOfLabels(labels: Readonly<Record<string, string>>): string | undefined {
   const text = localityLabels.map((name) => labels[name]).find((value) => value !== undefined);

@@ -1,4 +1,5 @@
-// The listeners that both proxies get: the pilot's own translation of policies and mesh settings, as JSON of Envoy's API.
+// The listeners that both proxies get: the pilot's own translation of policies and mesh settings, as JSON of Envoy's
+// API.
 import { create, toJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../../src/api/index.ts";
 import { config, createModelFixture, pod, testMesh } from "../../../src/controlplane/testing/model-fixture.ts";

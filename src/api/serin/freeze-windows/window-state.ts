@@ -1,4 +1,4 @@
-// oxlint-disable-next-line import/default -- for Node the package is CommonJS, which the linter takes for its other build
+// oxlint-disable-next-line import/default -- Node loads the package's CommonJS build, the linter reads the other one
 import rrule from "rrule";
 import { userError } from "../../../base/index.ts";
 import { instantOf, localOf } from "../../../base/zoned-time/index.ts";
@@ -101,8 +101,8 @@ function endAfter({ options }: { readonly options: { interval: number } }, perio
 const readsPerPeriod = 4;
 
 /**
- * The start, or a whole number of intervals later: from there on, the rule has the same occurrences. Always more than one
- * interval before `neededMs`.
+ * The start, or a whole number of intervals later: from there on, the rule has the same occurrences. Always more than
+ * one interval before `neededMs`.
  */
 function laterStart(rule: RecurrenceRule, startMs: number, neededMs: number): number {
   const { frequency, interval, isCounted, hasDays } = rule;

@@ -139,7 +139,9 @@ const restricted: readonly VersionedCheck[] = [
   },
 ];
 
-/** What a pod violates of a level, in the order of upstream's messages. A version that is not known yet is the latest. */
+/**
+ * What a pod violates of a level, in the order of upstream's messages. A version that is not known yet is the latest.
+ */
 export function violationsOf(pod: CheckedPod, { level, version }: LevelVersion): readonly Violation[] {
   if (level === "privileged") return [];
   const minor = version === "latest" ? Infinity : version;

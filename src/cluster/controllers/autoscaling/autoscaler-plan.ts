@@ -42,7 +42,9 @@ export function initialMemory(currentReplicas: number, nowMs: number): Autoscale
   return { recommendations: [{ atMs: nowMs, replicas: currentReplicas }], changes: [] };
 }
 
-/** The next replicas, if the metrics recommend `recommended`: within the windows, rates and bounds of the autoscaler. */
+/**
+ * The next replicas, if the metrics recommend `recommended`: within the windows, rates and bounds of the autoscaler.
+ */
 export function planReplicas(
   spec: NonNullable<HorizontalPodAutoscaler["spec"]>,
   input: {

@@ -46,7 +46,9 @@ export class MetricFault extends Error {
   }
 }
 
-/** A pod uses much processor time while it starts, so its first minutes count only once it has been ready for a while. */
+/**
+ * A pod uses much processor time while it starts, so its first minutes count only once it has been ready for a while.
+ */
 const cpuInitializationMs = 300_000;
 /** A pod that became unready this soon after its start has never been ready. */
 const initialReadinessMs = 30_000;

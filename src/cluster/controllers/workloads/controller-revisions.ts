@@ -16,7 +16,9 @@ export interface Revisions {
   readonly all: readonly ControllerRevision[];
 }
 
-/** Keeps the former templates of a DaemonSet or StatefulSet as ControllerRevisions, which `kubectl rollout undo` reads. */
+/**
+ * Keeps the former templates of a DaemonSet or StatefulSet as ControllerRevisions, which `kubectl rollout undo` reads.
+ */
 export class RevisionHistory {
   readonly #context: ControllerContext;
   readonly #ownerKind: KindDefinition;

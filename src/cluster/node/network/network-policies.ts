@@ -24,8 +24,8 @@ export interface NetworkPoliciesOptions {
 const retryMs = 1_000;
 
 /**
- * Puts NetworkPolicies into effect for the pods of one node. It looks at the cluster's pods and namespaces only from the
- * first policy on.
+ * Puts NetworkPolicies into effect for the pods of one node. It looks at the cluster's pods and namespaces only from
+ * the first policy on.
  */
 export class NetworkPolicies {
   readonly #options: NetworkPoliciesOptions;

@@ -10,7 +10,9 @@ export interface ClaimSources {
 /** The kernel's file systems cannot store data, and all nodes of the lab share them. */
 const refusedPaths = ["/", "/proc", "/sys", "/dev"];
 
-/** The pod's volume as the directory that its claim is bound to. Throws if there is none, or the lab cannot mount it. */
+/**
+ * The pod's volume as the directory that its claim is bound to. Throws if there is none, or the lab cannot mount it.
+ */
 export function claimedVolume(volume: Volume, { claim: claimOf, volume: volumeOf }: ClaimSources): Volume {
   const claimName = volume.persistentVolumeClaim?.claimName ?? "";
   const claim = claimOf(claimName);

@@ -261,7 +261,10 @@ function insidePath(path: string): string {
   return normal;
 }
 
-/** By `hostPath.type`. A directory that is made gets the mode. A lab's node starts empty, so a path without a type is created as a directory. */
+/**
+ * By `hostPath.type`. A directory that is made gets the mode. A lab's node starts empty, so a path without a type is
+ * created as a directory.
+ */
 function makeHostPath(path: string, volume: Volume, mode?: number): void {
   const type = volume.hostPath?.type ?? "";
   const status = lstatSync(path, { throwIfNoEntry: false });

@@ -76,8 +76,8 @@ export interface Waypoints {
   /** By {@link Waypoint.key}. */
   readonly all: Collection<Waypoint>;
   /**
-   * Gateways of other classes, by `namespace/gateway`. Services may name them too: a gateway behind a ztunnel, or one of
-   * another vendor. They get no configuration of a waypoint from here.
+   * Gateways of other classes, by `namespace/gateway`. Services may name them too: a gateway behind a ztunnel, or one
+   * of another vendor. They get no configuration of a waypoint from here.
    */
   readonly gateways: Collection<Waypoint>;
   /** The waypoints of class `istio-mesh`, by `namespace/account`. */

@@ -175,7 +175,9 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
 
 type Discovery = Partial<Pick<Cluster, "clusterDiscoveryType" | "edsClusterConfig" | "loadAssignment">>;
 
-/** Where a client finds the endpoints: by EDS, or by the name of one host, for which Envoy has two kinds of clusters. */
+/**
+ * Where a client finds the endpoints: by EDS, or by the name of one host, for which Envoy has two kinds of clusters.
+ */
 function grpcDiscovery(cluster: Cluster): Discovery | undefined {
   const { clusterDiscoveryType, edsClusterConfig, loadAssignment } = cluster;
   switch (clusterDiscoveryType.case === "type" ? clusterDiscoveryType.value : undefined) {

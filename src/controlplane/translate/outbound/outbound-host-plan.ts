@@ -379,7 +379,9 @@ function plansFromCommon(planned: PlannedPort): readonly HostPlan[] | undefined 
   return hosts;
 }
 
-/** Whether a VirtualService sends requests to an ExternalName Service without this port, which common hosts do not know. */
+/**
+ * Whether a VirtualService sends requests to an ExternalName Service without this port, which common hosts do not know.
+ */
 function routesToAlias(planned: PlannedPort, byHost: CommonHosts["byHost"]): boolean {
   if (planned.aliased.length === 0) return false;
   return planned.virtualServices.some(({ http }) =>

@@ -3,7 +3,9 @@ import { internalError } from "../../../base/index.ts";
 import { LuaArena } from "./lua-arena.ts";
 import { webAssembly, type WasmMemory, type WasmModule, type WasmTable } from "./web-assembly.ts";
 
-/** The functions of Lua 5.1's C API that are used here, by their own names. A state, a thread and a pointer are numbers. */
+/**
+ * The functions of Lua 5.1's C API that are used here, by their own names. A state, a thread and a pointer are numbers.
+ */
 interface LuaExports {
   readonly memory: WasmMemory;
   readonly __indirect_function_table: WasmTable;
@@ -44,7 +46,9 @@ interface LuaExports {
   lua_rawgeti(state: number, index: number, key: number): void;
 }
 
-/** The interpreter is unusable, because its stack overflowed, or it ran out of memory where Lua cannot raise an error. */
+/**
+ * The interpreter is unusable, because its stack overflowed, or it ran out of memory where Lua cannot raise an error.
+ */
 export class LuaCrash extends Error {}
 
 const longJump = Symbol("longjmp");

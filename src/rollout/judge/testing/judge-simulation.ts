@@ -39,7 +39,10 @@ export interface SimulatedOutcome {
   readonly cause: string;
 }
 
-/** One rollout as the engine would judge it at the default settings: rates, durations and shares, looked at after every batch. */
+/**
+ * One rollout as the engine would judge it at the default settings: rates, durations and shares, looked at after every
+ * batch.
+ */
 export function simulateRollout(rollout: SimulatedRollout, random: Random): SimulatedOutcome {
   let canaryRequests = 0;
   let earlier = noDurations;
@@ -113,7 +116,10 @@ function count(histogram: Counting, ms: number): void {
   histogram.sumMs += ms;
 }
 
-/** Durations whose logarithm is normal, as those of services often are: `spread` is the standard deviation of the logarithm. */
+/**
+ * Durations whose logarithm is normal, as those of services often are: `spread` is the standard deviation of the
+ * logarithm.
+ */
 export function logNormal(medianMs: number, spread: number): (random: Random) => number {
   return (random) => medianMs * Math.exp(spread * normal(random));
 }

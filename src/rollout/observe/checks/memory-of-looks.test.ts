@@ -49,7 +49,10 @@ async function liveHeapBytes(): Promise<number> {
 const aliveAtOnce = 8;
 const replacedEachRound = 4;
 
-/** The live heap and the size of the stored states after each quarter of a step in which half of the pods are replaced each second. */
+/**
+ * The live heap and the size of the stored states after each quarter of a step in which half of the pods are replaced
+ * each second.
+ */
 async function sizesOf(
   rounds: number,
 ): Promise<readonly { readonly heapBytes: number; readonly storedBytes: number }[]> {

@@ -9,7 +9,9 @@ const revisionLabel = "istio.io/rev";
 const templatesAnnotation = "inject.istio.io/templates";
 const gatewayTemplate = "gateway";
 
-/** The maximum number of proxies that one look scrapes. Gateways and waypoints come first, then the sidecars concerned. */
+/**
+ * The maximum number of proxies that one look scrapes. Gateways and waypoints come first, then the sidecars concerned.
+ */
 export const maxProxies = 128;
 
 export type ProxyKind = "gateway" | "waypoint" | "sidecar" | "ztunnel";

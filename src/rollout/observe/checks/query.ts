@@ -111,7 +111,9 @@ const infinities: Readonly<Record<string, number>> = {
   "-Inf": Number.NEGATIVE_INFINITY,
 };
 
-/** The number of `[time, "0.25"]`. Prometheus writes infinite numbers, such as a quantile above all buckets, as +Inf. */
+/**
+ * The number of `[time, "0.25"]`. Prometheus writes infinite numbers, such as a quantile above all buckets, as +Inf.
+ */
 function numberOf(sample: unknown, server: string): number {
   const text: unknown = Array.isArray(sample) ? sample[1] : undefined;
   if (typeof text !== "string")

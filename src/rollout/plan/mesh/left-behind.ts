@@ -4,8 +4,8 @@ import { injectionLabel, revisionLabel } from "./sidecar-steps.ts";
 import { plannedWaves } from "./waves.ts";
 
 /**
- * Why `kubectl rollout restart` does not replace a workload's pods: a paused Deployment, the update strategy OnDelete, or
- * a StatefulSet whose partition leaves pods out.
+ * Why `kubectl rollout restart` does not replace a workload's pods: a paused Deployment, the update strategy OnDelete,
+ * or a StatefulSet whose partition leaves pods out.
  */
 export type RestartObstacle = "paused" | "OnDelete" | "partition";
 

@@ -32,8 +32,8 @@ import {
 const typeKey = "kubernetes.io/type";
 
 /**
- * The functions that Kubernetes adds to CEL (kubernetes.io/docs/reference/using-api/cel): lists, regular expressions, URLs,
- * addresses, networks, quantities, formats, sets, semantic versions.
+ * The functions that Kubernetes adds to CEL (kubernetes.io/docs/reference/using-api/cel): lists, regular expressions,
+ * URLs, addresses, networks, quantities, formats, sets, semantic versions.
  */
 export function kubernetesFunctions(cel: CelLibrary): CelFunc[] {
   return [

@@ -181,7 +181,9 @@ const bindings: Readonly<Record<string, readonly { readonly kind: "User" | "Grou
   "serin-lab:node": [{ kind: "Group", name: "system:nodes" }],
 };
 
-/** What the lab's nodes read and delete as network plugin, and as provisioner of volumes. No role of Kubernetes has it. */
+/**
+ * What the lab's nodes read and delete as network plugin, and as provisioner of volumes. No role of Kubernetes has it.
+ */
 const nodeRules = [
   { apiGroups: [""], resources: ["persistentvolumes", "persistentvolumeclaims"], verbs: ["get", "list", "watch"] },
   { apiGroups: [""], resources: ["persistentvolumes"], verbs: ["delete"] },
