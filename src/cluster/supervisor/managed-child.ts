@@ -8,7 +8,7 @@ export interface ManagedChildOptions {
   readonly program: string;
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  readonly namespace: NetworkNamespace;
+  readonly namespace: Pick<NetworkNamespace, "enter">;
   /** The child gets these as descriptors 4, 5 and so on. They stay open in this process for the next start. */
   readonly descriptors: readonly number[];
   readonly log: Logger;
@@ -45,8 +45,12 @@ export class ManagedChild {
       }),
     );
     child.on("message", onMessage);
-    child.once("error", (error) => log.error("a process cannot be started", { name, error: messageOf(error) }));
     child.once("exit", (code, signal) => this.#ended(code, signal));
+    child.on("error", (error) => {
+      log.error("a process cannot be started", { name, error: messageOf(error) });
+      // Without a process there is no end of it either.
+      if (child.pid === undefined) this.#ended(null, null);
+    });
   }
 
   /** Lets it end without a restart. */

@@ -111,9 +111,7 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
         ? [input?.reader ?? "ignore", writer, writer, exitDescriptor]
         : [terminal, terminal, terminal, exitDescriptor],
     );
-    if (child.pid === undefined)
-      throw transientError("container-start-failed", "the kernel refused to start a process");
-    return { process: new ChildContainerProcess(child, child.pid), output, input: input?.writer };
+    return { process: new ChildContainerProcess(child, startedPid(child)), output, input: input?.writer };
   } catch (error) {
     closeDescriptor(output);
     if (input !== undefined) closeDescriptor(input.writer);
@@ -123,6 +121,21 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
     closeSync(exitDescriptor);
     if (input !== undefined) closeDescriptor(input.reader);
   }
+}
+
+/**
+ * The process id of a child that was just spawned. Throws a transient error if the kernel refused it, for example
+ * because there are too many processes or open files. Node reports the reason later, as an event that would end this
+ * process if nobody listened.
+ */
+export function startedPid(child: ChildProcess): number {
+  child.on("error", () => undefined);
+  if (child.pid === undefined)
+    throw transientError(
+      "container-start-failed",
+      `the kernel refused to start ${child.spawnfile}: too many processes or open files, or no right to run it`,
+    );
+  return child.pid;
 }
 
 function startInit(options: SpawnOptions, stdio: ("ignore" | number)[]): ChildProcess {

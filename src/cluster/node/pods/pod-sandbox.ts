@@ -1,7 +1,12 @@
 import { spawn } from "node:child_process";
-import { transientError } from "../../../base/index.ts";
 import { NetworkNamespace } from "../../../net/index.ts";
-import { isAlive, signalProcess, startTicksOf, type ProcessIdentity } from "../containers/container-process.ts";
+import {
+  isAlive,
+  signalProcess,
+  startedPid,
+  startTicksOf,
+  type ProcessIdentity,
+} from "../containers/container-process.ts";
 import {
   closeNamespaces,
   inNewNamespaces,
@@ -32,11 +37,9 @@ export function createSandbox(options: SandboxOptions): PodSandbox {
   try {
     const start = (): PodSandbox => {
       const child = spawn("/bin/sleep", ["infinity"], { stdio: "ignore", cwd: "/", env: {}, detached: true });
-      if (child.pid === undefined)
-        throw transientError("container-start-failed", "the kernel refused to start the pod's first process");
-      child.on("error", () => undefined);
+      const pid = startedPid(child);
       child.unref();
-      const init = { pid: child.pid, startTicks: startTicksOf(child.pid) ?? "" };
+      const init = { pid, startTicks: startTicksOf(pid) ?? "" };
       return { init, address, namespaces: openSandboxNamespaces("self", network?.fd) };
     };
     const inUts = (): PodSandbox => inNewNamespaces({ uts: options.hostname, ipc: true }, start);

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { SerinError } from "../../../base/index.ts";
+import { startedPid } from "./container-process.ts";
+
+test("a process that the kernel refuses is a transient error, and does not end the node's process", async () => {
+  const refused = spawn("/nonexistent/program", []);
+  assert.throws(
+    () => startedPid(refused),
+    (error) =>
+      error instanceof SerinError &&
+      error.kind === "transient" &&
+      error.message.startsWith("the kernel refused to start /nonexistent/program"),
+  );
+  // Without a listener, Node would throw the event of the refusal before this.
+  await new Promise((resolve) => setImmediate(resolve));
+});
+
+test("a process that starts has its id", async () => {
+  const child = spawn("/bin/true", []);
+  assert.equal(startedPid(child), child.pid);
+  await once(child, "exit");
+});
