@@ -89,7 +89,7 @@ function concernsService({ kind, metadata, ...rest }: UntypedObject, key: string
   }
 }
 
-function serviceKeyOf(host: string, home: string): string {
+export function serviceKeyOf(host: string, home: string): string {
   const [name = "", namespace = home] = host.replace(/\.svc(\..*)?$/, "").split(".");
   return `${namespace}/${name}`;
 }

@@ -2,6 +2,7 @@ import { isMap, isSeq, LineCounter, parseDocument, type Document } from "yaml";
 import type { Condition, UntypedObject } from "../../api/index.ts";
 import type { ConfigMessage, ConfigRow, ConfigsView, ConfigView } from "../../api/dashboard/index.ts";
 import { configKey, type FoundMessage } from "./config-messages.ts";
+import { serviceKeyOf } from "./concerning-configs.ts";
 import { configRow, configRowKey, configRows } from "./config-rows.ts";
 import type { Inventory } from "./inventory.ts";
 import { manifestYaml } from "./manifest-yaml.ts";
@@ -128,10 +129,11 @@ function referencesOf(
 ): Record<string, ConfigRow> {
   const own = namesIn(object);
   const ownKey = configKey(object);
-  const ownName = nameOf(object);
+  const ownNames = namesOf(object);
   const found = inventory.objects.configs.filter((other) => {
     if (configKey(other) === ownKey || !isVisible(visible, other.metadata.namespace ?? "")) return false;
-    return own.has(nameOf(other)) || namesIn(other).has(ownName);
+    const others = namesIn(other);
+    return namesOf(other).some((name) => own.has(name)) || ownNames.some((name) => others.has(name));
   });
   return Object.fromEntries(
     found.slice(0, maxReferences).map((other) => [configRowKey(other), configRow(other, messages)]),
@@ -140,8 +142,16 @@ function referencesOf(
 
 const maxReferences = 50;
 
-function nameOf({ kind = "", metadata }: UntypedObject): string {
-  return `${kind} ${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+/** How others name the object: by its kind and name, and a DestinationRule by its host. */
+function namesOf({ kind = "", metadata, spec }: UntypedObject): readonly string[] {
+  const home = metadata.namespace ?? "";
+  const name = `${kind} ${home}/${metadata.name ?? ""}`;
+  const host = (spec as { readonly host?: unknown } | undefined)?.host;
+  return kind === "DestinationRule" && typeof host === "string" ? [name, hostName(host, home)] : [name];
+}
+
+function hostName(host: string, home: string): string {
+  return `host ${serviceKeyOf(host, home)}`;
 }
 
 const names = new WeakMap<UntypedObject, ReadonlySet<string>>();
@@ -168,8 +178,8 @@ function collectNames(object: UntypedObject): Set<string> {
       for (const gateway of gateways)
         if (typeof gateway === "string" && gateway !== "mesh")
           found.add(`Gateway ${gateway.includes("/") ? gateway : `${home}/${gateway}`}`);
-    // Guess the DestinationRule of a host by its short name, which most of them have.
-    if (typeof host === "string") found.add(`DestinationRule ${home}/${host.split(".")[0] ?? ""}`);
+    // A DestinationRule has its own host, which is no reference to another.
+    if (typeof host === "string" && object.kind !== "DestinationRule") found.add(hostName(host, home));
     for (const part of Object.values(value)) visit(part, depth + 1);
   };
   visit(object["spec"], 0);
