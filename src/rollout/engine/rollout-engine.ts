@@ -298,8 +298,13 @@ export class RolloutEngine {
   }
 
   /** A refused spec does not prevent an undo. */
-  #mustPutBack({ status, orders }: Round): boolean {
-    return orders.deletion !== undefined || isPuttingBack(status) || (orders.abort && status.phase !== "RolledBack");
+  #mustPutBack({ raw, status, orders }: Round): boolean {
+    return (
+      orders.deletion !== undefined ||
+      isPuttingBack(status) ||
+      (orders.abort && status.phase !== "RolledBack") ||
+      this.#board.mustFollow(raw, status)
+    );
   }
 
   #isAtRest({ rollout, raw, status, orders, problem }: Round): boolean {

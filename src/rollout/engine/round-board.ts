@@ -4,6 +4,8 @@ import {
   currentStep,
   decide,
   groupView,
+  isRefusedAfterEnd,
+  isUnderWay,
   namespacesTaken,
   plannedSteps,
   type Blocker,
@@ -84,6 +86,16 @@ export class RoundBoard {
     this.table.decided(self, contenderOf(rollout, decision.status, round));
     this.memory.remember(key, decision.status, time.steadyMs);
     return decision;
+  }
+
+  /**
+   * Whether a member of its group's run was rolled back, so that this rollout must be undone too. It needs no plan for
+   * that, and no right.
+   */
+  mustFollow(rollout: Rollout, status: RolloutStatus): boolean {
+    if (!isUnderWay(status) && status.phase !== "Completed" && !isRefusedAfterEnd(status)) return false;
+    const self = contenderOf(rollout, status, { wants: [], heldUp: true });
+    return groupView(self, this.table.all)?.failed !== undefined;
   }
 
   #freezesFor(rollout: Rollout, freezes: readonly Freeze[], nowMs: number): readonly Blocker[] {

@@ -105,12 +105,12 @@ export class OtherWriters {
       return;
     }
     const meddled = this.#meddled.get(disturbance);
-    // Somebody may have made the object again.
-    const present = meddled === undefined ? undefined : this.#cluster.find(meddled.object.reference);
-    if (meddled !== undefined && present?.writers.get(meddled.pointer) === "somebody") {
-      this.#cluster.setField(present, meddled.pointer, meddled.before, "somebody");
-      this.#witness.meddled(keyOf(sim));
-    }
+    if (meddled === undefined) return;
+    // Somebody may have made the object again, or has deleted it and will make it again with what it had.
+    const present = this.#cluster.find(meddled.object.reference) ?? this.#vanished.get(sim.name)?.before;
+    if (present?.writers.get(meddled.pointer) !== "somebody") return;
+    this.#cluster.setField(present, meddled.pointer, meddled.before, "somebody");
+    this.#witness.meddled(keyOf(sim));
   }
 
   /** Deletes a pod, a node or a workload of the mesh, whose owner makes it again. */
