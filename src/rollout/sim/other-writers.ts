@@ -167,13 +167,16 @@ export class OtherWriters {
     if (found !== undefined || before === undefined) return;
     const fields = new Map(before.fields);
     const left = new Set(this.#entriesOf(sim, route.name).map(({ pointer }) => pointer));
+    const undone = new Set<string>();
     for (const { pointer, prior } of entries.toReversed()) {
       if (left.has(pointer)) continue;
+      undone.add(pointer);
       if (prior === undefined) fields.delete(pointer);
       else fields.set(pointer, prior);
     }
     const made = this.#cluster.add(route, Object.fromEntries(fields));
-    for (const [pointer, writer] of before.writers) if (writer === "somebody") made.writers.set(pointer, writer);
+    for (const [pointer, writer] of before.writers)
+      if (writer === "somebody" && !undone.has(pointer)) made.writers.set(pointer, writer);
   }
 
   #entriesOf(sim: SimRollout, object: string): readonly Extract<JournalEntry, { readonly type: "field" }>[] {
