@@ -1,4 +1,4 @@
-export { alternativeNames, type AlternativeName } from "./alternative-names.ts";
+export { alternativeNames, certificateFingerprint, type AlternativeName } from "./certificate-text.ts";
 export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
 export { ConnectionLimit, limitConnections } from "./connection-limit.ts";
@@ -45,6 +45,7 @@ export {
 export { loadPackage, nodeHttp } from "./load-package.ts";
 export {
   createLogger,
+  logFormatVariable,
   setLogFormat,
   logLevels,
   silentLogger,

@@ -44,6 +44,9 @@ export interface LoggerOptions {
 
 let threadFormat: LogFormat = "text";
 
+/** The variable of upstream's ztunnel that asks for JSON by the value `json`. Threads inherit it. */
+export const logFormatVariable = "LOG_FORMAT";
+
 /** Sets the format of this thread's loggers. */
 export function setLogFormat(format: LogFormat): void {
   threadFormat = format;

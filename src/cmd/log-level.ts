@@ -1,4 +1,4 @@
-import { envString, logLevels, userError, type Environment, type LogLevel } from "../base/index.ts";
+import { envString, logFormatVariable, logLevels, userError, type Environment, type LogLevel } from "../base/index.ts";
 
 /** The log level of a process that has no flag or setting for it, from `SERIN_LOG_LEVEL`. */
 export function logLevelOf(env: Environment): LogLevel {
@@ -19,6 +19,3 @@ export function logsAsJson(args: readonly string[], env: Environment): boolean {
     env[logFormatVariable] === "json"
   );
 }
-
-/** Threads inherit it. */
-export const logFormatVariable = "LOG_FORMAT";

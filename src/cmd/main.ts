@@ -7,6 +7,7 @@ import {
   describeError,
   exitCodeOf,
   giveBackIdleMemory,
+  logFormatVariable,
   onAbort,
   packageRoot,
   setLogFormat,
@@ -14,7 +15,7 @@ import {
   sourceStack,
   toSerinError,
 } from "../base/index.ts";
-import { logFormatVariable, logLevelOf, logsAsJson } from "./log-level.ts";
+import { logLevelOf, logsAsJson } from "./log-level.ts";
 import { processHelp, strayArguments } from "./process-help.ts";
 import type { Release, RoleModule } from "./role.ts";
 

@@ -4,6 +4,7 @@ import type { BundleRoot } from "./translate/index.ts";
 import {
   aborted,
   Backoff,
+  certificateFingerprint,
   messageOf,
   systemRandom,
   transientError,
@@ -158,7 +159,11 @@ export class TrustAnchors {
         roots.set(key, [...new Set([...(known ?? []), ...trustDomains])].toSorted());
     }
     const bundle = [...roots]
-      .map(([pem, trustDomains]) => ({ pem, fingerprint: fingerprintOf(pem), trustDomains }))
+      .map(([pem, trustDomains]) => ({
+        pem,
+        fingerprint: certificateFingerprint(new X509Certificate(pem)),
+        trustDomains,
+      }))
       .toSorted((one, other) => (one.pem < other.pem ? -1 : 1));
     const text = JSON.stringify(bundle);
     if (text === this.#published) return;
@@ -171,10 +176,6 @@ export class TrustAnchors {
 interface Configured {
   readonly pem: string;
   readonly trustDomains: readonly string[];
-}
-
-function fingerprintOf(pem: string): string {
-  return new X509Certificate(pem).fingerprint256.replaceAll(":", "").toLowerCase();
 }
 
 /** One authority's certificate in canonical form. Throws if the text is not a certificate. */

@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { certificateFingerprint } from "../../base/index.ts";
 
 /** The parts of an authority that determine its roots. */
 export interface AuthorityChain {
@@ -67,7 +68,7 @@ export function parsedPem(pem: string): X509Certificate | undefined {
 
 /** The SHA-256 fingerprint of a certificate in lower-case hex. */
 export function fingerprintOf(pem: string): string {
-  return new X509Certificate(pem).fingerprint256.replaceAll(":", "").toLowerCase();
+  return certificateFingerprint(new X509Certificate(pem));
 }
 
 /** The certificates of a PEM text, each with its own BEGIN and END lines. */

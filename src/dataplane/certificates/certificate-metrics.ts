@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { certificateFingerprint } from "../../base/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { CertificateManager } from "./certificate-manager.ts";
 import type { WorkloadCertificate } from "./certificate-types.ts";
@@ -46,9 +47,8 @@ function readRoots({ chainPem, rootsPem }: WorkloadCertificate): Roots {
   const top = new X509Certificate(pemBlocks(chainPem).at(-1) ?? "");
   const roots = pemBlocks(rootsPem).map((pem) => new X509Certificate(pem));
   const signer = roots.find((root) => top.checkIssued(root) && top.verify(root.publicKey));
-  return { own: signer === undefined ? unknownRoot : fingerprint(signer), trusted: roots.map(fingerprint) };
-}
-
-function fingerprint(certificate: X509Certificate): string {
-  return certificate.fingerprint256.replaceAll(":", "").toLowerCase();
+  return {
+    own: signer === undefined ? unknownRoot : certificateFingerprint(signer),
+    trusted: roots.map(certificateFingerprint),
+  };
 }

@@ -7,9 +7,9 @@ export interface IssuedBy {
 }
 
 export interface PeerChain {
-  /** Whom the certificates of the chain were issued by, in every way. */
+  /** Each certificate of each path, with its issuer on that path. */
   readonly links: readonly IssuedBy[];
-  /** The trusted roots that the chain ends at. The roots of one list have the same name and key. */
+  /** The trusted roots at the ends of the paths. The roots of one list have the same name and key. */
   readonly anchors: readonly (readonly X509Certificate[])[];
 }
 
@@ -17,9 +17,9 @@ export interface PeerChain {
 const maxSent = 16;
 
 /**
- * All ways from a peer's certificate to trusted roots. A peer may send certificates in any order, and others among
- * them, so OpenSSL may have verified any of these ways. Like OpenSSL, prefers a trusted issuer to one that the peer
- * sent. Undefined if no way leads to a root, or if the peer sent too many certificates to look at.
+ * All paths from a peer's certificate to trusted roots. A peer may send its certificates in any order, and unrelated
+ * ones among them, so OpenSSL may have verified any of these paths. Like OpenSSL, prefers a trusted issuer to one that
+ * the peer sent. Undefined if no path leads to a root, or if the peer sent too many certificates.
  */
 export function peerChain(leaf: X509Certificate, roots: readonly X509Certificate[]): PeerChain | undefined {
   const sent = sentWith(leaf);

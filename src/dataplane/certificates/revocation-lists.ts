@@ -158,18 +158,26 @@ function listsOf(bytes: Buffer): RevocationList[] {
   if (bytes[0] === derTags.sequence) return [readList(bytes, "the list")];
   const text = bytes.toString("latin1");
   if (text.trim() === "") return [];
-  const blocks = pemBlocks(text).filter((block) => block.startsWith(beginOfList));
-  // Text that is not a list, or the beginning of one, must not end the revocations that are in force.
+  return listsInPem(text).map((list, index) =>
+    readList(derOfPem(list, listLabel) ?? Buffer.alloc(0), `list ${index + 1}`),
+  );
+}
+
+/**
+ * The revocation lists of a text in PEM, each with its own first and last line. Throws if there is none, or if one is
+ * not complete: text that is not a list, or the beginning of one, must not end the revocations that are in force.
+ */
+export function listsInPem(text: string): readonly string[] {
+  const lists = text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? [];
   const begun = text.split(beginOfList).length - 1;
-  if (begun === 0 || blocks.length < begun)
-    throw userError(
-      "tls-material-invalid",
-      begun === 0
-        ? "the revocation lists cannot be used: there is no X509 CRL in PEM or DER"
-        : `the revocation lists cannot be used: ${begun - blocks.length} of ${begun} are not complete PEM`,
-      { hint: "inspect them with openssl crl -noout -text. An empty file revokes nothing" },
-    );
-  return blocks.map((block, index) => readList(derOfPem(block, listLabel) ?? Buffer.alloc(0), `list ${index + 1}`));
+  if (begun > 0 && lists.length === begun) return lists;
+  throw userError(
+    "tls-material-invalid",
+    begun === 0
+      ? "the revocation lists cannot be used: there is no X509 CRL in PEM or DER"
+      : `the revocation lists cannot be used: ${begun - lists.length} of ${begun} are not complete PEM`,
+    { hint: "inspect them with openssl crl -noout -text. An empty file revokes nothing" },
+  );
 }
 
 function readList(der: Buffer, which: string): RevocationList {

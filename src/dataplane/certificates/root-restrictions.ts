@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { alternativeNames } from "../../base/index.ts";
+import { certificateFingerprint, alternativeNames } from "../../base/index.ts";
 import type { PeerGuard } from "../../net/index.ts";
 import { pemBlocks } from "../../x509/index.ts";
 import { peerChain } from "./peer-chain.ts";
@@ -17,11 +17,6 @@ export interface TrustedRoot {
   readonly trustDomains?: readonly string[] | undefined;
 }
 
-/** The SHA-256 of a certificate, as in {@link RootRestriction}. */
-export function rootFingerprint(certificate: X509Certificate): string {
-  return certificate.fingerprint256.replaceAll(":", "").toLowerCase();
-}
-
 /**
  * A guard that refuses names that a root of the peer's chain may not sign. The handshake has verified the chain to one
  * of the PEM roots. If it leads to several, each must be allowed to sign. Undefined if no root is restricted.
@@ -37,7 +32,7 @@ export function restrictionGuard(rootsPem: string, restrictions: readonly RootRe
         return "the root of the peer's certificate is not known, and some roots may only sign for some trust domains";
       for (const anchors of chain.anchors) {
         const [root] = anchors;
-        const permitted = anchors.map((anchor) => domainsOf.get(rootFingerprint(anchor)));
+        const permitted = anchors.map((anchor) => domainsOf.get(certificateFingerprint(anchor)));
         if (root === undefined || permitted.includes(undefined)) continue;
         const trustDomains = permitted.flatMap((domains) => domains ?? []);
         const fault = nameFault(certificate, trustDomains, root);
@@ -49,16 +44,9 @@ export function restrictionGuard(rootsPem: string, restrictions: readonly RootRe
   };
 }
 
-/** A guard that refuses whom one of the guards refuses. */
-export function allGuards(...guards: readonly (PeerGuard | undefined)[]): PeerGuard | undefined {
-  const [first, ...others] = guards.filter((guard) => guard !== undefined);
-  return others.reduce<PeerGuard | undefined>(
-    (all, guard) => (all === undefined ? guard : bothGuards(all, guard)),
-    first,
-  );
-}
-
-function bothGuards(one: PeerGuard, other: PeerGuard): PeerGuard {
+/** A guard that refuses whom one of the two refuses. Undefined if there is neither. */
+export function bothGuards(one: PeerGuard | undefined, other: PeerGuard | undefined): PeerGuard | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
   return {
     refuse: (certificate, peer) => one.refuse(certificate, peer) ?? other.refuse(certificate, peer),
     admitted: (certificate, peer, close) => {

@@ -1,16 +1,10 @@
 import { X509Certificate } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
-import { alternativeNames, transientError } from "../../base/index.ts";
+import { certificateFingerprint, alternativeNames, transientError } from "../../base/index.ts";
 import { TlsContext } from "../../net/index.ts";
 import { pemBlocks } from "../../x509/index.ts";
 import type { HandshakeRules, WorkloadCertificate } from "./certificate-types.ts";
-import {
-  allGuards,
-  restrictionGuard,
-  rootFingerprint,
-  type RootRestriction,
-  type TrustedRoot,
-} from "./root-restrictions.ts";
+import { bothGuards, restrictionGuard, type RootRestriction, type TrustedRoot } from "./root-restrictions.ts";
 
 /**
  * Makes a usable certificate of a CA's answer: leaf first, root or roots last. Refuses a leaf without the identity.
@@ -87,7 +81,7 @@ function meshContext(
   }: Pick<WorkloadCertificate, "chainPem" | "privateKeyPem" | "rootsPem" | "restrictions">,
   { revocations, compliance, allowsTls12 }: HandshakeRules,
 ): TlsContext {
-  const guard = allGuards(revocations?.guard(rootsPem), restrictionGuard(rootsPem, restrictions));
+  const guard = bothGuards(revocations?.guard(rootsPem), restrictionGuard(rootsPem, restrictions));
   return TlsContext.create({
     certificateChain: chainPem,
     privateKey: privateKeyPem,
@@ -116,7 +110,9 @@ function trustedRoots(
   return {
     rootsPem: [...issued.map((pem) => pem.trim()), ...added.map(({ pem }) => pem)].map((pem) => `${pem}\n`).join(""),
     restrictions: added.flatMap(({ pem, trustDomains }) =>
-      trustDomains === undefined ? [] : [{ fingerprint: rootFingerprint(new X509Certificate(pem)), trustDomains }],
+      trustDomains === undefined
+        ? []
+        : [{ fingerprint: certificateFingerprint(new X509Certificate(pem)), trustDomains }],
     ),
   };
 }

@@ -1,4 +1,4 @@
-import { textAt, treeAt } from "../../base/index.ts";
+import { logFormatVariable, textAt, treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { istioTokenVolume } from "../../api/istio/index.ts";
 import {
@@ -133,7 +133,7 @@ function ownVolumes(values: InstallSettings["values"]): Tree[] {
 function jsonLogEntries(own: Tree | undefined): { name: string; value: string }[] {
   const wanted = textAt(own, "logAsJson") ?? "false";
   if (wanted === "false") return [];
-  return [{ name: "LOG_FORMAT", value: wanted === "true" ? "json" : wanted }];
+  return [{ name: logFormatVariable, value: wanted === "true" ? "json" : wanted }];
 }
 
 function nameServerSettings(own: Tree | undefined): Tree {

@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { certificateFingerprint } from "../../base/index.ts";
 import { named, type Finding, type TrustReport } from "../report.ts";
 
 /** The facts that decide about trust. A PEM text may hold several certificates. */
@@ -171,7 +172,7 @@ export function fingerprints(pem: string): string[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
   return blocks.flatMap((block) => {
     try {
-      return [new X509Certificate(block).fingerprint256.replaceAll(":", "").toLowerCase()];
+      return [certificateFingerprint(new X509Certificate(block))];
     } catch {
       return [];
     }

@@ -1,5 +1,5 @@
 import type { X509Certificate } from "node:crypto";
-import { transientError } from "../../base/index.ts";
+import { certificateFingerprint, transientError } from "../../base/index.ts";
 import { secureServer, type ByteStream, type SecureStream } from "../../net/index.ts";
 import type { DownstreamTls } from "../terms/connection-info.ts";
 import { peerExchangeProtocol } from "../peers/peer-exchange.ts";
@@ -95,7 +95,7 @@ class VerifiedTls implements DownstreamTls {
   }
 
   peerCertificateHash(): string {
-    return this.#certificate?.fingerprint256.replaceAll(":", "").toLowerCase() ?? "";
+    return this.#certificate === undefined ? "" : certificateFingerprint(this.#certificate);
   }
 
   /** Parsed once, because policies read them for each request. */

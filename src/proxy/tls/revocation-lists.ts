@@ -1,4 +1,5 @@
-import { messageOf, userError } from "../../base/index.ts";
+import { messageOf } from "../../base/index.ts";
+import { listsInPem } from "../../dataplane/tunnels/index.ts";
 import { TlsContext } from "../../net/index.ts";
 
 const beginOfList = "-----BEGIN X509 CRL-----";
@@ -10,19 +11,7 @@ const endOfList = "-----END X509 CRL-----";
  */
 export function splitRevocations(text: string): readonly string[] {
   if (/^0[\x81-\xff]/.test(text)) return [pemOfDer(Buffer.from(text, "latin1"))];
-  const lists = text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g);
-  if (lists === null)
-    throw userError("tls-material-invalid", "the revocation lists cannot be used: there is no X509 CRL in PEM", {
-      hint: "convert it with openssl crl -inform DER -out ca.crl",
-    });
-  const begun = text.split(beginOfList).length - 1;
-  if (lists.length < begun)
-    throw userError(
-      "tls-material-invalid",
-      `the revocation lists cannot be used: ${begun - lists.length} of ${begun} are not complete PEM`,
-      { hint: "inspect them with openssl crl -noout -text" },
-    );
-  return lists;
+  return listsInPem(text);
 }
 
 /** Why a PEM text of lists cannot be used. Undefined if it can. */

@@ -1,12 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { fromBinary } from "@bufbuild/protobuf";
-import { messageOf, userError } from "../../base/index.ts";
-import {
-  rootFingerprint,
-  type CertificateManager,
-  type TrustedRoot,
-  type XdsSubscription,
-} from "../../dataplane/index.ts";
+import { certificateFingerprint, messageOf, userError } from "../../base/index.ts";
+import { type CertificateManager, type TrustedRoot, type XdsSubscription } from "../../dataplane/index.ts";
 import { ProxyConfigSchema } from "../../wire/discovery/index.ts";
 import { trustDomainsPrefix, typeUrls } from "../../wire/xds/index.ts";
 
@@ -52,6 +47,6 @@ function readRoot(pem: string, index: number, metadata: Readonly<Record<string, 
       { cause: error },
     );
   }
-  const domains = metadata[`${trustDomainsPrefix}${rootFingerprint(certificate)}`];
+  const domains = metadata[`${trustDomainsPrefix}${certificateFingerprint(certificate)}`];
   return { pem: certificate.toString(), trustDomains: domains?.split(",") };
 }

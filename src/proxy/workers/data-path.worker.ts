@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import {
   createLogger,
+  logFormatVariable,
   setLogFormat,
   giveBackIdleMemory,
   invariant,
@@ -32,7 +33,7 @@ invariant(parentPort !== null, "a worker runs in a thread of its own");
 const port = parentPort;
 const { settings, startedMs, logLevel, worker, limits } = workerData as WorkerStart;
 const threshold: LogThreshold = { level: logLevel };
-if (process.env["LOG_FORMAT"] === "json") setLogFormat({ messageKey: "msg" });
+if (process.env[logFormatVariable] === "json") setLogFormat({ messageKey: "msg" });
 const log = createLogger({ scope: "worker", level: threshold });
 const clock = systemClock;
 const registry = new MetricsRegistry({ clock });

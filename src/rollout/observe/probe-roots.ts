@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate } from "node:tls";
 import type * as Yaml from "yaml";
-import { loadPackage, messageOf } from "../../base/index.ts";
+import { certificateFingerprint, loadPackage, messageOf } from "../../base/index.ts";
 import { parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
 import { configMapKind, secretKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { RootsReport } from "../../api/serin/index.ts";
@@ -227,7 +227,7 @@ function certificatesIn(pem: string): X509Certificate[] {
 
 function rootOf(certificate: X509Certificate): RootCertificate {
   return {
-    fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
+    fingerprint: certificateFingerprint(certificate),
     subject: oneLine(certificate.subject),
     notAfter: new Date(certificate.validTo).toISOString(),
   };

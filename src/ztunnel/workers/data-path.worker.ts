@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import {
   createLogger,
+  logFormatVariable,
   setLogFormat,
   giveBackIdleMemory,
   invariant,
@@ -34,7 +35,7 @@ const port = parentPort;
 const { config, nameservers, logLevel, worker, share: memory } = workerData as WorkerStart;
 const clock = systemClock;
 const threshold: LogThreshold = { level: logLevel };
-if (process.env["LOG_FORMAT"] === "json") setLogFormat({ messageKey: "message" });
+if (process.env[logFormatVariable] === "json") setLogFormat({ messageKey: "message" });
 const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock, flushIntervalMs: 20 });
 const log = createLogger({ scope: "ztunnel", level: threshold, write: (line) => lines.line(line) });
 const registry = new MetricsRegistry({ clock });

@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { matchesLabels } from "../../../api/index.ts";
 import { nodeKind, secretKind } from "../../../api/kubernetes/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
-import { userError } from "../../../base/index.ts";
+import { certificateFingerprint, userError } from "../../../base/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { nextRootName, reference, referenceTo, revisionLabel, type MeshWorld } from "../../plan/index.ts";
@@ -107,7 +107,7 @@ function fingerprintOf(pem: string): string {
   const [first] = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(pem) ?? [];
   if (first === undefined) return "";
   try {
-    return new X509Certificate(first).fingerprint256.replaceAll(":", "").toLowerCase();
+    return certificateFingerprint(new X509Certificate(first));
   } catch {
     throw userError("rollout-invalid", "spec.to.root.secretName: root-cert.pem contains no certificate");
   }

@@ -25,3 +25,8 @@ function unquoted(value: string): string {
     return value;
   }
 }
+
+/** The SHA-256 of a certificate's DER, in lower-case hexadecimal. Node writes it in pairs with colons. */
+export function certificateFingerprint({ fingerprint256 }: { readonly fingerprint256: string }): string {
+  return fingerprint256.replaceAll(":", "").toLowerCase();
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { alternativeNames } from "./alternative-names.ts";
+import { alternativeNames } from "./certificate-text.ts";
 
 test("a name with a comma, a quote or a control character is one name of one kind", () => {
   const forged = "spiffe://elsewhere/x, URI:spiffe://cluster.local/ns/istio-system/sa/istiod, URI:y";
