@@ -89,7 +89,7 @@ function resolveHostname(reference: BackendObjectReference, { mesh, inputs, read
   const known = [...ports, ...(service?.ports.map(({ port }) => port) ?? [])];
   return known.length === 0
     ? fault("BackendNotFound", `backend(${host}) not found`)
-    : leadTo(host, known, reference.port, sessionOf(service ?? entries[0], mesh));
+    : leadTo(host, known, reference.port, serviceSession(service ?? entries[0], mesh));
 }
 
 function serviceOfHost(
@@ -115,10 +115,6 @@ function leadTo(
   return ports.includes(port)
     ? { cluster: clusterName(port, host), host, port, ...(session === undefined ? {} : { session }) }
     : fault("BackendNotFound", `backend(${host}) has no port ${port}`);
-}
-
-function sessionOf(service: Parameters<typeof serviceSession>[0] | undefined, mesh: MeshSettings) {
-  return service === undefined ? undefined : serviceSession(service, mesh);
 }
 
 function fault(reason: string, message: string): ResolvedBackend {

@@ -5,6 +5,7 @@ import {
   factsKey,
   hostnameOf,
   meshKey,
+  type EndpointFacts,
   type Labels,
   type MeshSettings,
   type PodFacts,
@@ -256,18 +257,20 @@ function sliceEndpoints(
   const target = slice.ports.find((candidate) => candidate.name === portName)?.port;
   if (target === undefined) return [];
   const listed = slice.endpoints.filter((endpoint) => endpoint.ready || service.publishNotReady);
-  const keepsThem = keepsDraining(service, context.mesh);
-  const draining = keepsThem ? (slice.draining ?? []) : [];
-  return [...listed, ...draining].flatMap((endpoint) => {
+  const { discoverable } = context;
+  const modelsOf = (endpoint: EndpointFacts): readonly EndpointModel[] => {
     const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
-    return endpoint.addresses.map((address): EndpointModel => ({
-      ...(pod === undefined
-        ? addressEndpoint(address, target, endpoint.node, view)
-        : podEndpoint(pod, address, target, view, context)),
-      ...(context.discoverable === undefined ? {} : { discoverable: context.discoverable }),
-      ...(draining.includes(endpoint) ? { draining: true as const } : {}),
-    }));
-  });
+    return endpoint.addresses.map((address) => {
+      const found =
+        pod === undefined
+          ? addressEndpoint(address, target, endpoint.node, view)
+          : podEndpoint(pod, address, target, view, context);
+      return discoverable === undefined ? found : { ...found, discoverable };
+    });
+  };
+  const models = listed.flatMap(modelsOf);
+  if (slice.draining === undefined || !keepsDraining(service, context.mesh)) return models;
+  return [...models, ...slice.draining.flatMap(modelsOf).map((model): EndpointModel => ({ ...model, draining: true }))];
 }
 
 /** An endpoint whose address does not belong to a pod. */

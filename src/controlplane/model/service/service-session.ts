@@ -17,13 +17,14 @@ export function sessionRulesOf({ sessions }: Pick<MeshSettings, "sessions">): Se
   return sessions ?? defaultSessionRules;
 }
 
-/** Undefined if the service's labels ask for no sessions, or sessions are off. */
+/** Undefined if sessions are off, the service's labels ask for none, or there is no service. */
 export function serviceSession(
-  { labels }: { readonly labels: Labels },
+  service: { readonly labels: Labels } | undefined,
   mesh: Pick<MeshSettings, "sessions">,
 ): ServiceSession | undefined {
   const { enabled, cookieLabel, headerLabel } = sessionRulesOf(mesh);
-  if (!enabled) return undefined;
+  if (!enabled || service === undefined) return undefined;
+  const { labels } = service;
   const cookie = valueOf(labels, cookieLabel);
   if (cookie !== "") {
     const colon = cookie.indexOf(":");

@@ -8,10 +8,10 @@ import {
   type GatewayServerModel,
 } from "../../model/gateway/classic-gateway.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
-import { compareText, type MeshSettings } from "../../model/facts.ts";
+import { compareText } from "../../model/facts.ts";
 import { intersectHosts } from "../../model/service/service-hostname.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
-import { serviceSession, sessionRulesOf, type ServiceSession } from "../../model/service/service-session.ts";
+import { serviceSession, sessionRulesOf } from "../../model/service/service-session.ts";
 import { destinationService } from "../../model/sidecar-scope.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { FilterInit } from "../filter-init.ts";
@@ -236,12 +236,10 @@ function routesOf(
     hashOf: (destination, port) =>
       effectivePolicy(ruleFor(serviceOf(destination.host), context), destination.subset, port, context.mesh)
         .loadBalancer?.consistentHash,
-    sessionOf: sessionRulesOf(context.mesh).enabled ? (host) => sessionOf(serviceOf(host), context.mesh) : undefined,
+    sessionOf: sessionRulesOf(context.mesh).enabled
+      ? (host) => serviceSession(serviceOf(host), context.mesh)
+      : undefined,
   });
-}
-
-function sessionOf(service: ServiceModel | undefined, mesh: MeshSettings): ServiceSession | undefined {
-  return service === undefined ? undefined : serviceSession(service, mesh);
 }
 
 /** Hosts with the same routes share a virtual host, which has the name of the first host. */
@@ -254,7 +252,7 @@ function virtualHosts(tables: readonly HostTable[], port: number, context: Class
   const alike = Map.groupBy(
     sorted,
     (table) =>
-      `${table.redirects} ${JSON.stringify(sessionOf(serviceOf(table), mesh)) ?? ""} ${table.sources.join(",")}`,
+      `${table.redirects} ${JSON.stringify(serviceSession(serviceOf(table), mesh)) ?? ""} ${table.sources.join(",")}`,
   );
   return [...alike.values()].flatMap((same) => {
     const [first] = same;

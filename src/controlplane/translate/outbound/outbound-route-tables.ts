@@ -159,10 +159,7 @@ function encodeHost(
       return effectivePolicy(rule, destination.subset, port, mesh).loadBalancer?.consistentHash;
     },
     sessionOf: sessionRulesOf(mesh).enabled
-      ? (host, namespace) => {
-          const service = destinationService(host, namespace, model.registry, reader);
-          return service === undefined ? undefined : serviceSession(service, mesh);
-        }
+      ? (host, namespace) => serviceSession(destinationService(host, namespace, model.registry, reader), mesh)
       : undefined,
     attachedRoutes: () => {
       if (source.from !== "http-routes") return undefined;

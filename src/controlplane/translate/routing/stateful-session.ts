@@ -32,7 +32,7 @@ export function hostSession(
   service: { readonly labels: Labels } | undefined,
   mesh: MeshSettings,
 ): { readonly typedPerFilterConfig?: Record<string, Any> } {
-  const session = service === undefined ? undefined : serviceSession(service, mesh);
+  const session = serviceSession(service, mesh);
   return session === undefined ? {} : { typedPerFilterConfig: { ...perRouteSession(session) } };
 }
 
