@@ -67,7 +67,7 @@ export type Write =
     }
   /**
    * `own`: the rollout created the object for this step only, and undo does not restore it. `force`: removes a pod that
-   * ends without end, because its node does not say that it has ended.
+   * stays Terminating, because its lost node never confirms that it has ended.
    */
   | {
       readonly type: "delete";

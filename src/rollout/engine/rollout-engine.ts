@@ -264,7 +264,7 @@ export class RolloutEngine {
     if (this.#board.memory.isSuperseded(key, raw.metadata.resourceVersion))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const round = this.#roundOf(key, raw);
-    if (round.problem !== undefined && !this.#mustPutBack(round))
+    if (round.problem !== undefined && !this.#board.mustPutBack(round))
       return await this.#refuse(kind, round, refusedSpec(round.problem));
     const nextMs = this.#isAtRest(round) ? await this.#rest(kind, round) : await this.#advance(kind, round);
     return (
@@ -295,16 +295,6 @@ export class RolloutEngine {
       orders: ordersOf(parsed.rollout, raw as unknown as UntypedObject),
       problem: strayProblem(parsed.rollout, status),
     };
-  }
-
-  /** A refused spec does not prevent an undo. */
-  #mustPutBack({ raw, status, orders }: Round): boolean {
-    return (
-      orders.deletion !== undefined ||
-      isPuttingBack(status) ||
-      (orders.abort && status.phase !== "RolledBack") ||
-      this.#board.mustFollow(raw, status)
-    );
   }
 
   #isAtRest({ rollout, raw, status, orders, problem }: Round): boolean {
@@ -362,7 +352,7 @@ export class RolloutEngine {
   /** Why the author may not do the remaining steps. Undo needs no right. */
   async #notAllowed(round: Round, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
     const { raw, status } = round;
-    if (this.#options.rights === undefined || this.#mustPutBack(round)) return undefined;
+    if (this.#options.rights === undefined || this.#board.mustPutBack(round)) return undefined;
     const open = steps.filter((step) => !isDone(step, status));
     return await this.#options.rights.refusal(
       { ...(raw as unknown as UntypedObject), kind: kindOfRollout(raw).kind },
@@ -425,7 +415,7 @@ export class RolloutEngine {
     } catch (error) {
       const planFault = planProblem(error);
       if (planFault === undefined) throw error;
-      return this.#mustPutBack(round) ? { steps: [], change: putBackChange(round) } : planFault;
+      return this.#board.mustPutBack(round) ? { steps: [], change: putBackChange(round) } : planFault;
     }
   }
 

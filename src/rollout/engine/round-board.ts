@@ -4,6 +4,7 @@ import {
   currentStep,
   decide,
   groupView,
+  isPuttingBack,
   isRefusedAfterEnd,
   isUnderWay,
   namespacesTaken,
@@ -88,11 +89,18 @@ export class RoundBoard {
     return decision;
   }
 
-  /**
-   * Whether a member of its group's run was rolled back, so that this rollout must be undone too. It needs no plan for
-   * that, and no right.
-   */
-  mustFollow(rollout: Rollout, status: RolloutStatus): boolean {
+  /** Whether the rollout must be undone. A spec that is refused does not prevent that, and it needs no right. */
+  mustPutBack({ rollout, status, orders }: Pick<RolloutSeen, "rollout" | "status" | "orders">): boolean {
+    return (
+      orders.deletion !== undefined ||
+      isPuttingBack(status) ||
+      (orders.abort && status.phase !== "RolledBack") ||
+      this.#mustFollow(rollout, status)
+    );
+  }
+
+  /** Whether a member of its group's run was rolled back. */
+  #mustFollow(rollout: Rollout, status: RolloutStatus): boolean {
     if (!isUnderWay(status) && status.phase !== "Completed" && !isRefusedAfterEnd(status)) return false;
     const self = contenderOf(rollout, status, { wants: [], heldUp: true });
     return groupView(self, this.table.all)?.failed !== undefined;

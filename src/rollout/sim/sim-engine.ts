@@ -118,13 +118,9 @@ export class SimEngine {
     const journal = store.journals.get(journalNameOf(raw)) ?? { entries: [], decisions: [] };
     yield;
     const puttingBack = isPuttingBack(status);
-    const mustPutBack =
-      orders.deletion !== undefined ||
-      puttingBack ||
-      (orders.abort && status.phase !== "RolledBack") ||
-      this.board.mustFollow(raw, status);
     const refusal = this.#options.refusal(raw);
-    if (refusal !== undefined && !mustPutBack) return this.#refuse(key, raw, status, refusal);
+    if (refusal !== undefined && !this.board.mustPutBack({ rollout: raw, status, orders }))
+      return this.#refuse(key, raw, status, refusal);
     const isUnplanned = puttingBack || refusal?.reason === "spec";
     const steps = isUnplanned ? [] : orderedSteps(stepsOf(raw), orders, status);
     const change = this.#changeOf(raw, status, isUnplanned);

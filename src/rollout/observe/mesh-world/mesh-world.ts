@@ -105,14 +105,14 @@ function dataPlanesOf(
 }
 
 /**
- * How long after its grace period a pod is still ending on a node that works, and by how much the clocks of the API
- * server and of the engine may differ. To remove a probe too soon does no harm.
+ * How long after its grace period a pod may stay Terminating before its node counts as lost. It covers a slow node, and
+ * the difference of the clocks of API server and engine. A probe that is removed too soon does no harm.
  */
 const strandedAfterMs = 60_000;
 
 /**
- * Names the probe pods of the data planes for which probes were made, if they are gone, or have ended, or do not end: a
- * node evicts pods, or is lost with them, and nothing starts them again.
+ * Names the probe pods of the data planes for which probes were made, if they are gone, or have ended, or stay
+ * Terminating: a node evicts pods, or is lost with them, and nothing starts them again.
  */
 export function lostProbes(
   view: Pick<ClusterView, "namespaces" | "pods">,

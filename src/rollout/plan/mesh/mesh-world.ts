@@ -181,6 +181,6 @@ export interface LostProbes {
   readonly missing: readonly string[];
   /** They have ended, for example because their node evicted them. */
   readonly ended: readonly string[];
-  /** They have been ending for long, because their node is lost and does not say that they have ended. */
+  /** They stay Terminating, because their lost node never confirms that they have ended. */
   readonly stranded: readonly string[];
 }
