@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PodSpec } from "../../src/api/kubernetes/index.ts";
-import { podSecurityViolations } from "../../src/api/pod-security/index.ts";
+import { violationsOf } from "../../src/cluster/admission/pod-security/checks.ts";
+import type { CheckedSpec } from "../../src/cluster/admission/pod-security/pod.ts";
+import type { Level } from "../../src/cluster/admission/pod-security/policy.ts";
 import { everyPod, injectedApplication, injectedGateway } from "./every-pod.ts";
 
 const release = { hub: "hub.example/serin", version: "1.2.3" };
@@ -12,6 +14,11 @@ const nodeAgents = /DaemonSet (istio-cni-node|ztunnel)/;
 const applications = /^samples\/(?!addons\/)/;
 
 const pods = everyPod(release);
+
+/** What the latest version of a level forbids of a pod. */
+function violationsAt(level: Level, spec: PodSpec | undefined, annotations: Readonly<Record<string, string>> = {}) {
+  return violationsOf({ annotations, spec: (spec ?? {}) as CheckedSpec }, { level, version: "latest" });
+}
 
 const application: PodSpec = {
   containers: [
@@ -33,27 +40,29 @@ test("PodSecurity's `restricted` accepts every pod of ours except the CNI agent'
   const refused = pods
     .filter(({ name }) => !nodeAgents.test(name) && !applications.test(name))
     .flatMap(({ name, pod }) =>
-      podSecurityViolations("restricted", pod.spec as PodSpec, pod.metadata.annotations).map(
-        (violation) => `${name}: ${violation}`,
+      violationsAt("restricted", pod.spec, pod.metadata.annotations).map(
+        ({ reason, detail }) => `${name}: ${reason}: ${detail}`,
       ),
     );
   assert.deepEqual(refused, []);
 });
 
 test("with the CNI agent a sidecar needs nothing that `restricted` forbids, and without it `baseline` refuses the redirect", () => {
-  assert.deepEqual(podSecurityViolations("restricted", application), []);
+  assert.deepEqual(violationsAt("restricted", application), []);
   const withAgent = injectedApplication(release, application, true);
-  assert.deepEqual(podSecurityViolations("restricted", withAgent.spec as PodSpec), []);
+  assert.deepEqual(violationsAt("restricted", withAgent.spec), []);
   const alone = injectedApplication(release, application, false);
-  assert.deepEqual(podSecurityViolations("baseline", alone.spec as PodSpec), [
-    "initContainers[istio-init].securityContext.capabilities.add: must not have NET_ADMIN",
-    "initContainers[istio-init].securityContext.capabilities.add: must not have NET_RAW",
+  assert.deepEqual(violationsAt("baseline", alone.spec), [
+    {
+      reason: "non-default capabilities",
+      detail: 'container "istio-init" must not include "NET_ADMIN", "NET_RAW" in securityContext.capabilities.add',
+    },
   ]);
 });
 
 test("a hand-written gateway without security settings equals a generated one", () => {
   const { spec } = injectedGateway(release, { containers: [{ name: "istio-proxy", image: "auto" }] });
-  assert.deepEqual(podSecurityViolations("restricted", spec as PodSpec), []);
+  assert.deepEqual(violationsAt("restricted", spec), []);
   const asRoot = injectedGateway(release, {
     containers: [{ name: "istio-proxy", image: "auto", securityContext: { runAsUser: 0 } }],
   });

@@ -1,8 +1,9 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { jsonEqual } from "../../base/index.ts";
 import { nodeNameOf } from "../auth/index.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
+import { AdmissionRefusal, nameOf, subjectOf, type AdmissionRequest } from "./request.ts";
 
 const leaseNamespace = "kube-node-lease";
 const mirrorAnnotation = "kubernetes.io/config.mirror";
@@ -46,13 +47,12 @@ export function nodeRestriction(store: Store): AdmissionPlugin {
       if (node === undefined) return;
       const fault = checks[request.type.storageKey]?.(request, node, store);
       if (fault === undefined) return;
-      const name = request.name === "" ? (request.object?.metadata.name ?? "") : request.name;
       const { group, plural } = request.type;
       const resource = group === "" ? plural : `${plural}.${group}`;
       throw new AdmissionRefusal(
         403,
         "Forbidden",
-        `${resource} "${name}" is forbidden: ${fault}`,
+        `${resource} "${nameOf(request)}" is forbidden: ${fault}`,
         [],
         subjectOf(request),
       );
@@ -62,13 +62,13 @@ export function nodeRestriction(store: Store): AdmissionPlugin {
 
 function checkNode(request: AdmissionRequest, node: string): string | undefined {
   const { operation, object, oldObject } = request;
-  const name = request.name === "" ? (object?.metadata.name ?? "") : request.name;
+  const name = nameOf(request);
   if (name !== node) return `node "${node}" is not allowed to modify node "${name}"`;
   if (object === undefined) return undefined;
   const isNew = operation === "CREATE";
-  if (!isNew && JSON.stringify(taintsOf(object)) !== JSON.stringify(taintsOf(oldObject)))
+  if (!isNew && !jsonEqual(taintsOf(object), taintsOf(oldObject)))
     return `node "${node}" is not allowed to modify taints`;
-  if (!isNew && JSON.stringify(object.metadata.ownerReferences) !== JSON.stringify(oldObject?.metadata.ownerReferences))
+  if (!isNew && !jsonEqual(object.metadata.ownerReferences, oldObject?.metadata.ownerReferences))
     return `node "${node}" is not allowed to modify ownerReferences`;
   const forbidden = changedLabels(object, oldObject).filter(
     (label) => !isKubeletLabel(label) && !(isNew && registeredLabels.has(label)),
@@ -150,7 +150,6 @@ function checkVolume(request: AdmissionRequest, node: string, store: Store): str
 }
 
 function checkLease(request: AdmissionRequest, node: string): string | undefined {
-  const name = request.name === "" ? (request.object?.metadata.name ?? "") : request.name;
   if (request.namespace !== leaseNamespace) return `can only access leases in the "${leaseNamespace}" system namespace`;
-  return name === node ? undefined : "can only access node lease with the same name as the requesting node";
+  return nameOf(request) === node ? undefined : "can only access node lease with the same name as the requesting node";
 }

@@ -29,17 +29,19 @@ export interface UntypedOptions {
   readonly [field: string]: unknown;
 }
 
+/** The name of a request's object. Empty until the server generates it. */
+export function nameOf({ name, object }: Pick<AdmissionRequest, "name" | "object">): string {
+  return name === "" ? (object?.metadata.name ?? "") : name;
+}
+
 /** The object of a request for the details of a refusal. */
-export function subjectOf({
-  name,
-  object,
-  type,
-}: Pick<AdmissionRequest, "name" | "object" | "type">): AdmissionRefusal["subject"] {
-  const wanted = name === "" ? (object?.metadata.name ?? "") : name;
+export function subjectOf(request: Pick<AdmissionRequest, "name" | "object" | "type">): AdmissionRefusal["subject"] {
+  const { group, plural } = request.type;
+  const name = nameOf(request);
   return {
-    ...(wanted === "" ? {} : { name: wanted }),
-    ...(type.group === "" ? {} : { group: type.group }),
-    kind: type.plural,
+    ...(name === "" ? {} : { name }),
+    ...(group === "" ? {} : { group }),
+    kind: plural,
   };
 }
 

@@ -7,6 +7,7 @@ import {
   quoted,
   setterText,
   sorted,
+  type Check,
   type CheckedContainer,
   type CheckedPod,
   type CheckedSpec,
@@ -29,11 +30,14 @@ const defaultCapabilities = new Set([
   "SYS_CHROOT",
 ]);
 
+/** A profile that is named must be the runtime's or a local one. */
+function isForbidden(profile: { readonly type?: string } | undefined): boolean {
+  return profile !== undefined && profile.type !== "RuntimeDefault" && profile.type !== "Localhost";
+}
+
 export function appArmorProfile({ annotations, spec }: CheckedPod): Violation | undefined {
-  const allowed = [undefined, "RuntimeDefault", "Localhost"];
-  const typeOf = ({ securityContext }: CheckedContainer | CheckedSpec) => securityContext?.appArmorProfile;
-  const isBad = (one: CheckedContainer | CheckedSpec): boolean =>
-    typeOf(one) !== undefined && !allowed.slice(1).includes(typeOf(one)?.type);
+  const profileOf = ({ securityContext }: CheckedContainer | CheckedSpec) => securityContext?.appArmorProfile;
+  const isBad = (one: CheckedContainer | CheckedSpec): boolean => isForbidden(profileOf(one));
   const names = namesWhere(spec, isBad);
   const badAnnotations = Object.entries(annotations).flatMap(([key, value]) =>
     key.startsWith("container.apparmor.security.beta.kubernetes.io/") &&
@@ -44,7 +48,7 @@ export function appArmorProfile({ annotations, spec }: CheckedPod): Violation | 
       : [],
   );
   const values = [
-    ...sorted([spec, ...containersOf(spec)].flatMap((one) => (isBad(one) ? (typeOf(one)?.type ?? "") : []))),
+    ...sorted([spec, ...containersOf(spec)].flatMap((one) => (isBad(one) ? (profileOf(one)?.type ?? "") : []))),
     ...sorted(badAnnotations),
   ];
   const setters = [
@@ -140,13 +144,11 @@ export function procMount({ spec }: CheckedPod): Violation | undefined {
 }
 
 /** A rule that does not apply to a pod in a user namespace of its own. */
-export function unlessInUserNamespace(
-  check: (pod: CheckedPod) => Violation | undefined,
-): (pod: CheckedPod) => Violation | undefined {
+export function unlessInUserNamespace(check: Check): Check {
   return (pod) => (pod.spec.hostUsers === false ? undefined : check(pod));
 }
 
-export function seLinuxOptions(allowedTypes: readonly string[]): (pod: CheckedPod) => Violation | undefined {
+export function seLinuxOptions(allowedTypes: readonly string[]): Check {
   return ({ spec }) => {
     const optionsOf = ({ securityContext }: CheckedContainer | CheckedSpec) => securityContext?.seLinuxOptions;
     const types = sorted(
@@ -194,11 +196,9 @@ export function seccompAnnotations({ annotations, spec }: CheckedPod): Violation
     : { reason: "seccompProfile", detail: `forbidden ${plural(bad.length, "annotation")} ${bad.join(", ")}` };
 }
 
-/** A profile that is named must be the runtime's or a local one. */
 export function seccompProfile({ spec }: CheckedPod): Violation | undefined {
   const profileOf = ({ securityContext }: CheckedContainer | CheckedSpec) => securityContext?.seccompProfile;
-  const isBad = (one: CheckedContainer | CheckedSpec): boolean =>
-    profileOf(one) !== undefined && !["RuntimeDefault", "Localhost"].includes(profileOf(one)?.type ?? "");
+  const isBad = (one: CheckedContainer | CheckedSpec): boolean => isForbidden(profileOf(one));
   const setters = setterText(isBad(spec), namesWhere(spec, isBad));
   if (setters === "") return undefined;
   const types = sorted(
@@ -210,7 +210,7 @@ export function seccompProfile({ spec }: CheckedPod): Violation | undefined {
   };
 }
 
-export function sysctls(allowed: readonly string[]): (pod: CheckedPod) => Violation | undefined {
+export function sysctls(allowed: readonly string[]): Check {
   return ({ spec }) => {
     const bad = (spec.securityContext?.sysctls ?? []).flatMap(({ name }) => (allowed.includes(name) ? [] : name));
     return bad.length === 0 ? undefined : { reason: "forbidden sysctls", detail: bad.join(", ") };

@@ -14,7 +14,7 @@ import {
   unlessInUserNamespace,
   windowsHostProcess,
 } from "./baseline-checks.ts";
-import type { CheckedPod, Violation } from "./pod.ts";
+import type { Check, CheckedPod, Violation } from "./pod.ts";
 import type { LevelVersion } from "./policy.ts";
 import {
   droppedCapabilities,
@@ -25,8 +25,6 @@ import {
   unlessWindows,
   volumeTypes,
 } from "./restricted-checks.ts";
-
-type Check = (pod: CheckedPod) => Violation | undefined;
 
 interface VersionedCheck {
   readonly id: string;

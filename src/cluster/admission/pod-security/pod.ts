@@ -53,6 +53,9 @@ export interface Violation {
   readonly detail: string;
 }
 
+/** A rule for pods. */
+export type Check = (pod: CheckedPod) => Violation | undefined;
+
 export function containersOf(spec: CheckedSpec): readonly CheckedContainer[] {
   return [...(spec.initContainers ?? []), ...(spec.containers ?? []), ...(spec.ephemeralContainers ?? [])];
 }

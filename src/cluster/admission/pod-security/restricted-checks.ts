@@ -8,6 +8,7 @@ import {
   quoted,
   setterText,
   sorted,
+  type Check,
   type CheckedContainer,
   type CheckedPod,
   type Violation,
@@ -133,8 +134,6 @@ export function requiredSeccompProfile(pod: CheckedPod): Violation | undefined {
 }
 
 /** A rule for fields that a pod for Windows may not have. */
-export function unlessWindows(
-  check: (pod: CheckedPod) => Violation | undefined,
-): (pod: CheckedPod) => Violation | undefined {
+export function unlessWindows(check: Check): Check {
   return (pod) => (pod.spec.os?.name === "windows" ? undefined : check(pod));
 }
