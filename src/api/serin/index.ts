@@ -92,6 +92,7 @@ export {
   type ProxyAcknowledgement,
   type ProxyRoots,
   type RootsReport,
+  shortTypeOf,
 } from "./pilot-status.ts";
 export {
   describeProbeEnd,

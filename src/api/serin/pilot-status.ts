@@ -29,6 +29,27 @@ export interface ConnectedProxy {
   >;
 }
 
+const shortTypes: Readonly<Record<string, string>> = {
+  "envoy.config.cluster.v3.Cluster": "CDS",
+  "envoy.config.listener.v3.Listener": "LDS",
+  "envoy.config.endpoint.v3.ClusterLoadAssignment": "EDS",
+  "envoy.config.route.v3.RouteConfiguration": "RDS",
+  "envoy.config.route.v3.VirtualHost": "VHDS",
+  "envoy.extensions.transport_sockets.tls.v3.Secret": "SDS",
+  "envoy.config.core.v3.TypedExtensionConfig": "ECDS",
+  "istio.workload.Address": "WDS",
+  "istio.workload.Workload": "WDS",
+  "istio.mesh.v1alpha1.ProxyConfig": "PCDS",
+  "istio.security.Authorization": "WADS",
+  "istio.networking.nds.v1.NameTable": "NDS",
+};
+
+/** The name of a type URL's discovery service, for example `CDS`. For other types, the message's name. */
+export function shortTypeOf(typeUrl: string): string {
+  const type = typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
+  return shortTypes[type] ?? type;
+}
+
 /** The state of one proxy in `/debug/serin/acknowledged`. */
 export interface ProxyAcknowledgement {
   readonly id: string;

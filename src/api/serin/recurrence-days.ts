@@ -7,7 +7,7 @@ const calendarYears = 400;
 const monthsInYear = 12;
 const lastYear = 9999;
 const weekdays = ["SU", "MO", "TU", "WE", "TH", "FR", "SA"];
-/** A week belongs to the year that has this one of its days, counted from 0. */
+/** A week belongs to the year of this day of the week, counted from 0 (ISO 8601). */
 const decidingDay = 3;
 
 /** A year, or one month of it, from 1. */
@@ -44,7 +44,7 @@ export function neverRecurs(rule: RecurrenceRule, startMs: number): string | und
     (product, name) => product * (numbersOf(parts, name)?.length ?? 1),
     1,
   );
-  // The evaluation takes the first day for a position from the end that there is not.
+  // For a position from the end that does not exist, the evaluation takes the first day.
   const least = Math.min(...(positions ?? [1]).map((position) => Math.max(1, position)));
   const startDayMs = Math.floor(startMs / dayMs) * dayMs;
   for (const period of periodsOf(rule, new Date(startMs))) {

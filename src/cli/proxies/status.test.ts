@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ConnectedProxy } from "../../api/serin/index.ts";
+import { shortTypeOf, type ConnectedProxy } from "../../api/serin/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
-import { shortTypeOf } from "./sync-types.ts";
 
 const prefix = "type.googleapis.com";
 const proxy = (id: string, version: string, types: ConnectedProxy["types"]): ConnectedProxy => ({

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { userError } from "../../base/index.ts";
-import type { ConnectedProxy } from "../../api/serin/index.ts";
+import { shortTypeOf, type ConnectedProxy } from "../../api/serin/index.ts";
 import { paint, type Colour } from "../terminal/colour.ts";
 import type { CliContext } from "../context.ts";
 import { timeoutFlag, withinTimeout, type TimeoutFlags } from "../deadline.ts";
@@ -8,7 +8,7 @@ import { revisionFlag } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
 import { listPilotsOf, listProxies, type Pilot } from "../control-planes/pilots.ts";
 import { adminPortFlag, type AdminFlags } from "./proxy-admin.ts";
-import { compareTypes, shortTypeOf, syncStateOf } from "./sync-types.ts";
+import { compareTypes, syncStateOf } from "./sync-types.ts";
 import { fittedTable } from "../terminal/fitted-table.ts";
 
 interface StatusFlags extends AdminFlags, TimeoutFlags {

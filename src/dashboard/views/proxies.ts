@@ -1,5 +1,5 @@
 import type { LadderProxy } from "../../api/dashboard/index.ts";
-import type { ConnectedProxy } from "../../api/serin/index.ts";
+import { shortTypeOf, type ConnectedProxy } from "../../api/serin/index.ts";
 import { timeMs } from "./mesh-objects.ts";
 
 type TypeState = ConnectedProxy["types"][string];
@@ -74,25 +74,4 @@ function stateOf(types: ConnectedProxy["types"]): Pick<LadderProxy, "state" | "r
 
 function isStale({ sent, acked }: TypeState): boolean {
   return sent !== "" && sent !== acked;
-}
-
-const shortNames: Readonly<Record<string, string>> = {
-  Cluster: "CDS",
-  Listener: "LDS",
-  ClusterLoadAssignment: "EDS",
-  RouteConfiguration: "RDS",
-  VirtualHost: "VHDS",
-  Secret: "SDS",
-  TypedExtensionConfig: "ECDS",
-  Address: "WDS",
-  Workload: "WDS",
-  ProxyConfig: "PCDS",
-  Authorization: "WADS",
-  NameTable: "NDS",
-};
-
-/** The short name of a type URL, for example `CDS`. */
-function shortTypeOf(typeUrl: string): string {
-  const name = typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
-  return shortNames[name] ?? name;
 }
