@@ -166,6 +166,18 @@ export const explanations: readonly Explanation[] = [
       configuration === "networks/discovery-selectors" && resourceName.startsWith("waypoint ") && serin === "(absent)",
   },
   {
+    why: "a gateway has the listener of HBONE tunnels only while a pod that it can see accepts HBONE",
+    covers: ({ resource: resourceName, serin }, configuration) =>
+      configuration === "networks/discovery-selectors" &&
+      resourceName === "router listeners connect_originate" &&
+      serin === "(absent)",
+  },
+  {
+    why: "the short form of a namespace's wildcard host is *, which is the catch-all's domain; Envoy refuses two of them",
+    covers: ({ path, serin, istiod }) =>
+      /^virtualHosts\[\*\.[^\]]*\]\.domains\[\*\]$/.test(path) && serin === "(absent)" && istiod === "*",
+  },
+  {
     why: "the order of filter chains that match different connections, and of localities",
     covers: field(/(filterChains|endpoints) order$/),
   },
