@@ -2,7 +2,7 @@
 // never retry.
 import { connect, constants, type ClientHttp2Session, type IncomingHttpHeaders } from "node:http2";
 import { decodeEcho, encodeEcho, frame, sayPath, unframe } from "../grpc-echo/echo-message.ts";
-import type { AskOnce } from "./ask-once.ts";
+import { shownCharacters, type AskOnce } from "./ask-once.ts";
 import type { RequestTarget } from "./load-plan.ts";
 
 const greeting = "hello";
@@ -31,7 +31,7 @@ export function grpcClient(target: RequestTarget, keptAlive: boolean, limitMs: n
     underWay = writingOn(session);
     try {
       const text = await call(session, { authority: host, headers: target.headers ?? {}, limitMs, writing: underWay });
-      if (!text.startsWith(target.expected)) throw new Error(`the wrong body: ${text.slice(0, 80)}`);
+      if (!text.startsWith(target.expected)) throw new Error(`the wrong body: ${text.slice(0, shownCharacters)}`);
       return text.replace(`${greeting} from `, "");
     } catch (error) {
       if (error instanceof NeverSent) return await ask();

@@ -1,5 +1,5 @@
 import { Agent, request } from "node:http";
-import type { AskOnce } from "./ask-once.ts";
+import { shownCharacters, type AskOnce } from "./ask-once.ts";
 import type { RequestTarget } from "./load-plan.ts";
 
 /** One client of an HTTP target. Each call is a GET, on a kept-alive connection or on a new one. */
@@ -32,9 +32,9 @@ export function httpClient(target: RequestTarget, keptAlive: boolean, limitMs: n
         response.on("end", () => {
           clearTimeout(timer);
           const { statusCode: status = 0 } = response;
-          if (status >= 500) reject(new Error(`status ${status}: ${body.slice(0, 120)}`));
+          if (status >= 500) reject(new Error(`status ${status}: ${body.slice(0, shownCharacters)}`));
           else if (!body.includes(expected))
-            reject(new Error(`the wrong body (status ${status}): ${body.slice(0, 80)}`));
+            reject(new Error(`the wrong body (status ${status}): ${body.slice(0, shownCharacters)}`));
           else resolve(pattern?.exec(body)?.[1] ?? "");
         });
       });

@@ -4,6 +4,7 @@
 //   node load-client.ts <url> <kept-alive clients> <new-connection clients> <shortest time from one request of a client to its next, ms> [header: value]
 //     [text that every response contains] [regular expression whose first group names the server]
 import { Agent, request } from "node:http";
+import { shownCharacters } from "../../samples/load-generator/ask-once.ts";
 
 const [
   url = "",
@@ -87,8 +88,9 @@ function once(group: string, agent: Agent | false): Promise<void> {
       response.on("error", (error) => finish(error.message));
       response.on("end", () => {
         const status = response.statusCode ?? 0;
-        if (status >= 500) finish(`status ${status}: ${body.slice(0, 120)}`);
-        else if (!body.includes(expected)) finish(`the wrong body (status ${status}): ${body.slice(0, 80)}`);
+        if (status >= 500) finish(`status ${status}: ${body.slice(0, shownCharacters)}`);
+        else if (!body.includes(expected))
+          finish(`the wrong body (status ${status}): ${body.slice(0, shownCharacters)}`);
         else finish(undefined, servedBy(body));
       });
     });

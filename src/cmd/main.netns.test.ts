@@ -4,9 +4,13 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { parse } from "yaml";
+import { injectPod, readInjectionSettings, readMeshForInjection } from "../inject/index.ts";
 import { requireOwnNetwork } from "../net/testing/index.ts";
 
 requireOwnNetwork();
+
+const root = join(import.meta.dirname, "../..");
 
 /** A neighbour that accepts every packet and answers none, like the address of a Service whose endpoints are gone. */
 const silentAddress = "10.9.9.2";
@@ -53,15 +57,53 @@ test("a process that gets a signal ends when its work is done, even with an unan
   assert.deepEqual({ code, signal }, { code: 0, signal: null });
 });
 
-test("the preStop hook of a sidecar leaves a file where its proxy watches for one, without a Node", () => {
-  const program = join(import.meta.dirname, "../../bin/serin");
+/** The command of an injected native sidecar's preStop hook. */
+function preStopCommand(): readonly string[] {
+  const settings = readInjectionSettings(
+    {},
+    {
+      hub: "ghcr.io/serin-mesh",
+      tag: "1",
+      istioNamespace: "istio-system",
+      revision: "default",
+      clusterName: "Kubernetes",
+      network: "",
+    },
+  );
+  const outcome = injectPod(
+    {
+      pod: { metadata: { name: "web" }, spec: { containers: [{ name: "app", image: "app:1" }] } },
+      namespace: "shop",
+      namespaceLabels: {},
+    },
+    { settings, mesh: readMeshForInjection({}), revision: "default", nativeSidecars: true, proxyConfigs: [] },
+  );
+  assert.equal(outcome.kind, "injected");
+  const sidecar = outcome.pod.spec?.initContainers?.find(({ name }) => name === "istio-proxy");
+  return sidecar?.lifecycle?.preStop?.exec?.command ?? [];
+}
+
+/** The words for which a name stands in the images that the catalogue describes. */
+function aliasedWords(name: string): readonly string[] {
+  const catalogue = parse(readFileSync(join(root, "manifests/images.yaml"), "utf8")) as {
+    readonly images: readonly { readonly entrypoint: readonly string[]; readonly aliases?: readonly string[] }[];
+  };
+  const entry = catalogue.images.find(({ aliases }) => aliases?.includes(name));
+  assert.ok(entry !== undefined, `no image of the catalogue has the program ${name}`);
+  return entry.entrypoint;
+}
+
+test("the preStop hook of an injected sidecar leaves a file where its proxy watches for one, without a Node", () => {
+  const [program = "", ...words] = preStopCommand();
   const script = `
     mount -t tmpfs none /etc && mkdir -p /etc/istio/proxy/orders
     # A Node that the script would start fails.
-    SERIN_FROM_SOURCE=1 NODE_OPTIONS=--no-such-option "$0" request --debug-port=15020 POST drain
+    SERIN_FROM_SOURCE=1 NODE_OPTIONS=--no-such-option "$@"
     ls /etc/istio/proxy/orders`;
-  assert.equal(
-    execFileSync("unshare", ["--mount", "sh", "-euc", script, program], { encoding: "utf8" }).trim(),
-    "drain",
-  );
+  const command = [...aliasedWords(program), ...words];
+  const output = execFileSync("unshare", ["--mount", "sh", "-euc", script, "sh", ...command], {
+    encoding: "utf8",
+    env: { ...process.env, PATH: `${join(root, "bin")}:${process.env["PATH"] ?? ""}` },
+  });
+  assert.equal(output.trim(), "drain");
 });
