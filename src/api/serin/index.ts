@@ -77,6 +77,7 @@ export {
   waitingStepOf,
   type Rollout,
   type RolloutKind,
+  rolloutCommand,
   type RolloutRights,
 } from "./rollout-actions.ts";
 export type { PathMatchType, TrafficMatch, ValueMatch } from "./traffic-match.ts";

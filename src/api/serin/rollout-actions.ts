@@ -80,7 +80,7 @@ export function rolloutOffers(
       title: titles[action],
       ...(refusedBecause === undefined ? {} : { refusedBecause }),
       changes: changesOf(rollout, action, journal),
-      command: commandOf(kind, rollout, action),
+      command: rolloutCommand(kind, rollout, action),
       asksWhy: asksWhy.has(action),
     };
   });
@@ -231,7 +231,12 @@ function phaseOf(status: RolloutStatus | undefined): string {
   return status?.phase ?? "not seen by the engine yet";
 }
 
-function commandOf(kind: RolloutKind, { metadata: { name = "", namespace } }: Rollout, action: RolloutAction): string {
+/** The command that gives the order to this rollout, such as `serin canary abort web -n shop`. */
+export function rolloutCommand(
+  kind: RolloutKind,
+  { metadata: { name = "", namespace } }: Pick<Rollout, "metadata">,
+  action: RolloutAction,
+): string {
   const [verb = action, ...flags] = (kind === "Canary" ? (canaryCommands[action] ?? action) : action).split(" ");
   const words = [
     "serin",

@@ -287,7 +287,7 @@ export interface DecisionRecord {
   readonly run: number;
   /**
    * The reason of an Event: StepStarted, StepDone, Approved, Paused, Resumed, RollingBack, Undone, RolledBack,
-   * Completed, Stuck, Waiting or Deleted.
+   * Completed, Stuck, Waiting, Held or Deleted.
    */
   readonly decision: string;
   readonly step?: string;

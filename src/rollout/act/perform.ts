@@ -116,6 +116,7 @@ async function undoField(
   const current = await objects.get(entry.object);
   if (current === undefined) return { state: "undone" };
   const found = valueAt(current, entry.pointer);
+  if (isLabelOfRemade(entry, current) && !covers(found, entry.written)) return { state: "undone" };
   if (entry.restart === "time") {
     const heldBack = await surroundings.heldBack(entry, current, found);
     if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
@@ -156,6 +157,22 @@ async function undoField(
   if (!movesTraffic(entry)) return { state: "undone" };
   const notAcknowledged = await surroundings.notAcknowledged(entry.object);
   return notAcknowledged === undefined ? { state: "undone" } : { state: "waiting", detail: notAcknowledged };
+}
+
+/**
+ * Whether the object is a namespace or a pod that was deleted and made again under its name. The rollout has not
+ * changed it, and its maker has decided on its labels.
+ */
+function isLabelOfRemade(
+  { uid, object: { kind }, pointer }: Extract<JournalEntry, { type: "field" }>,
+  { metadata }: UntypedObject,
+): boolean {
+  return (
+    (kind === "Namespace" || kind === "Pod") &&
+    pointer.startsWith("/metadata/labels/") &&
+    uid !== undefined &&
+    uid !== metadata.uid
+  );
 }
 
 function fieldConflict(

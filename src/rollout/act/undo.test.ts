@@ -254,6 +254,34 @@ test("a field that somebody has set back to what it was before the run is undone
   assert.match(other.conflict ?? "", /changed by argocd .*; set it to \[\{"weight":100\}\] \(as it was before\)/);
 });
 
+test("a namespace that was deleted and made again keeps its own labels, unless it has the rollout's", async () => {
+  const namespace = { apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: "shop" };
+  const pointer = "/metadata/labels/istio.io~1rev";
+  const entry: JournalEntry = {
+    type: "field",
+    step: "s",
+    object: namespace,
+    pointer,
+    uid: "1",
+    prior: "1",
+    written: "2",
+  };
+  const labelAfterUndo = async (uid: string, revision?: string) => {
+    const objects = cluster();
+    const labels = revision === undefined ? {} : { "istio.io/rev": revision };
+    objects.all.set("Namespace shop", {
+      kind: "Namespace",
+      metadata: { name: "shop", uid, resourceVersion: "1", labels },
+    });
+    const { report } = await undo(objects, [entry]);
+    return [valueAt(objects.all.get("Namespace shop"), pointer), report.conflict !== undefined];
+  };
+  assert.deepEqual(await labelAfterUndo("2"), [undefined, false]);
+  assert.deepEqual(await labelAfterUndo("2", "3"), ["3", false]);
+  assert.deepEqual(await labelAfterUndo("2", "2"), ["1", false]);
+  assert.deepEqual(await labelAfterUndo("1"), [undefined, true], "the same namespace, without its label");
+});
+
 test("a recreated workload must run before undo continues; after a long wait independent entries are undone", async () => {
   const objects = cluster();
   const journal = await perform(objects);

@@ -10,7 +10,7 @@ import type {
 import type { Blocker } from "./blockers.ts";
 import { isSameHold, markedAtFailure, overrulingApproval, recovered, withHold, type Hold } from "./hold.ts";
 import { judgeChecks, stalled } from "./judge-checks.ts";
-import { at, type DecideInput, type Decision } from "./input.ts";
+import { at, type DecideInput, type Decision, type RolloutCommands } from "./input.ts";
 import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
 import { namespacesTaken } from "./planned-steps.ts";
 import { startRollback, type RollbackReason } from "./rollback.ts";
@@ -23,12 +23,17 @@ const untilSlackMs = 10_000;
 
 /** The next action within one step: begin it, write, wait until it has settled, judge it, end it. */
 export function advance(input: DecideInput, step: Step): Decision {
-  const { status, observation } = input;
+  const { status, observation, orders } = input;
   if (status.step?.id !== step.id) return begin(input, step);
   if (observation === undefined) return { status, actions: [] };
-  const conflict = observation.writes.find((write) => write.state === "conflict");
+  const conflict = observation.writes.find((write) => write.state === "conflict")?.detail ?? observation.lost;
   if (conflict !== undefined)
-    return stick(status, "conflict", conflict.detail, "restore it, or abort and apply the change again");
+    return stick(
+      status,
+      "conflict",
+      conflict,
+      `restore it, and the rollout continues; or undo it: ${orders.commands.undo}`,
+    );
   const writing = writeActions(step, observation.writes);
   if (writing.length > 0) return write(input, step, status.step, { actions: writing, states: observation.writes });
   return settle(input, step, status.step, observation);
@@ -335,7 +340,7 @@ function named(details: readonly string[]): readonly string[] {
 }
 
 function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observation: Observation): Decision {
-  const { status } = input;
+  const { status, orders } = input;
   const settledForMs = stepStatus.settledForMs ?? 0;
   const overruled = isFailedForPerson({ ...status, step: stepStatus })
     ? overrulingApproval(input, step, stepStatus)
@@ -354,7 +359,7 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
       { ...judged, phase: status.phase },
       "samples",
       `${step.title}: ${open.name ?? open.type}: ${halted}`,
-      "send it requests, or skip the checks (promote --full), or undo it (abort, rollback)",
+      withoutSamples(open.name ?? open.type, orders.commands),
     );
   if (open !== undefined)
     return {
@@ -486,6 +491,7 @@ function endStep(
 
 function fail(input: DecideInput, step: Step, reason: RollbackReason): Decision {
   const { orders } = input;
+  const { approve, undo } = orders.commands;
   if (orders.automaticRollback)
     return startRollback(
       input,
@@ -498,9 +504,18 @@ function fail(input: DecideInput, step: Step, reason: RollbackReason): Decision 
     because === "check" ? "check" : "step",
     cause,
     because === "write"
-      ? "rollback is Manual, so a person decides: make the write possible, and the rollout continues, or undo it (abort, rollback)"
-      : "rollback is Manual, so a person decides: approve the step (promote, approve), or undo it (abort, rollback)",
+      ? `rollback is Manual, so a person decides: make the write possible, and the rollout continues; or undo it: ${undo}`
+      : `rollback is Manual, so a person decides: approve the step: ${approve}; or undo it: ${undo}`,
   );
+}
+
+/** How to go on with a check that gets no samples. A MeshUpgrade cannot skip its checks, but one may only report. */
+function withoutSamples(check: string, { promote, edit, undo }: RolloutCommands): string {
+  const without =
+    promote === undefined
+      ? `or let the check only report: ${edit}, and give ${check} dryRun: true in spec.checks, or in the checks of its wave`
+      : `or skip the checks: ${promote}`;
+  return `send it requests, and the rollout continues; ${without}; or undo it: ${undo}`;
 }
 
 /** `todo`: what a person must do. The rollout continues by itself when the obstacle is gone. */

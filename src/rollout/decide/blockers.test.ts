@@ -47,6 +47,16 @@ test("only one rollout at a time may hold a namespace, and the message names it"
   assert.deepEqual(asked(contender("a", { wants: ["other"] }), [contender("b", moving)]), []);
 });
 
+test("a rollout that others wait for, and that waits for a person itself, is named with its phase and its status command", () => {
+  const wave: Contender = { ...contender("u"), key: "MeshUpgrade u", kind: "MeshUpgrade", target: "mesh" };
+  assert.deepEqual(asked(wave, [contender("b", { ...moving, phase: "Paused" })]), [
+    "Canary shop/b has reserved namespace shop, and is Paused until a person acts (serin canary status b -n shop)",
+  ]);
+  assert.deepEqual(asked(contender("a"), [{ ...wave, ...moving, phase: "Stuck" }]), [
+    "MeshUpgrade u has reserved namespace shop, and is Stuck until a person acts (serin upgrade status u)",
+  ]);
+});
+
 test("the older of two waiting rollouts begins first, and no rollout waits for one that waits for a person", () => {
   const younger = contender("a", { createdAtMs: 2 });
   assert.deepEqual(asked(younger, [contender("b")]), ["Canary shop/b came first and waits for namespace shop"]);

@@ -70,8 +70,15 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): Blocker[] {
   return held;
 }
 
-function behind({ key }: Contender, text: string): Blocker {
-  return { reason: "rollout", by: key, text };
+function behind(other: Contender, text: string): Blocker {
+  return { reason: "rollout", by: other.key, text: `${text}${whatHolds(other)}` };
+}
+
+/** A rollout that waits for a person lets others wait too, so the message says where to look. */
+function whatHolds({ kind, name, namespace, phase }: Contender): string {
+  if (phase !== "Paused" && phase !== "Stuck") return "";
+  const status = kind === "Canary" ? `canary status ${name} -n ${namespace ?? ""}` : `upgrade status ${name}`;
+  return `, and is ${phase} until a person acts (serin ${status})`;
 }
 
 /**

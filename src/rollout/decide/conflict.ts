@@ -1,5 +1,6 @@
 import { truncated } from "../../base/index.ts";
-import { describeReference, type Write } from "./step.ts";
+import type { JournalEntry } from "../../api/serin/index.ts";
+import { describeReference, referenceKey, type Step, type Write } from "./step.ts";
 
 const shownCharacters = 300;
 
@@ -12,4 +13,40 @@ export function conflictDetail(write: Write, found: unknown, expected: unknown, 
 /** A value for people, shortened. */
 export function shown(value: unknown): string {
   return truncated(value === undefined ? "nothing" : JSON.stringify(value), shownCharacters);
+}
+
+export type FieldEntry = Extract<JournalEntry, { type: "field" }>;
+
+/**
+ * A Deployment needs the update strategy of a ScaleFirst wave only until its pods have moved. `holdAgain` holds a
+ * Deployment again that somebody has resumed.
+ */
+const otherPointers: ReadonlySet<string> = new Set(["/spec/strategy", "/spec/paused"]);
+
+/**
+ * The fields that finished steps have written, each with its last entry, and that the current step does not write. They
+ * must stay as they are: a route that somebody sets back sends requests to the former version while the rollout counts
+ * them for the new one. Pods come and go, and users own the templates of their workloads.
+ */
+export function keptFields(
+  { id, writes }: Step,
+  journal: readonly JournalEntry[],
+  doneSteps: ReadonlySet<string>,
+): readonly FieldEntry[] {
+  const last = new Map<string, FieldEntry>();
+  for (const entry of journal) if (entry.type === "field") last.set(keyOf(entry), entry);
+  for (const write of writes) if (write.type === "field") last.delete(keyOf(write));
+  return [...last.values()].filter(
+    ({ step, object, pointer, restart, adopted }) =>
+      step !== id &&
+      doneSteps.has(step) &&
+      object.kind !== "Pod" &&
+      restart === undefined &&
+      adopted !== true &&
+      !otherPointers.has(pointer),
+  );
+}
+
+function keyOf({ object, pointer }: Pick<FieldEntry, "object" | "pointer">): string {
+  return `${referenceKey(object)} ${pointer}`;
 }

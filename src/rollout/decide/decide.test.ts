@@ -20,6 +20,11 @@ const first: Step = {
 };
 const last: Step = { ...plain, id: "two", title: "two", namespaces: ["m"], essential: true };
 const orders: RolloutOrders = {
+  commands: {
+    approve: "serin canary promote c -n n",
+    undo: "serin canary abort c -n n",
+    edit: "kubectl edit canary c -n n",
+  },
   generation: 3,
   paused: false,
   abort: false,
@@ -313,7 +318,10 @@ test("a conflicting field stops the rollout until it is restored, and then it co
   };
   const stuck = decide(input({ status: begun, observation: conflict }));
   assert.deepEqual([stuck.status.phase, reasons(stuck)], ["Stuck", ["Stuck"]]);
-  assert.match(stuck.status.message, /changed by kubectl; restore it, or abort/);
+  assert.match(
+    stuck.status.message,
+    /changed by kubectl; restore it, and the rollout continues; or undo it: serin canary abort c -n n$/,
+  );
   const again = decide(input({ status: stuck.status, observation: met }));
   assert.deepEqual([again.status.cause, reasons(again)], [undefined, ["Resumed", "StepDone"]]);
 });

@@ -7,7 +7,7 @@ import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps } from "./planned-steps.ts";
 import { handleDeletion, isPuttingBack, rollBackFurther, startRollback } from "./rollback.ts";
 import { completedAgain, completedMessage, isHeld, recovered, withHold, withoutHold } from "./hold.ts";
-import type { Step } from "./step.ts";
+import { describeReference, type Step } from "./step.ts";
 
 const ends: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack"]);
 
@@ -25,10 +25,10 @@ export const initialStatus: RolloutStatus = {
  * engine.
  */
 export function decide(input: DecideInput): Decision {
-  const decision = next({
-    ...input,
-    status: { ...input.status, candidate: input.status.candidate ?? input.change.candidate },
-  });
+  const decision = holdAgain(
+    input,
+    next({ ...input, status: { ...input.status, candidate: input.status.candidate ?? input.change.candidate } }),
+  );
   const decided = isHeld(decision.status.phase) ? decision.status : withoutHold(decision.status);
   const message = messageAtRest(input, decided.phase);
   const status = {
@@ -37,6 +37,27 @@ export function decide(input: DecideInput): Decision {
     observedGeneration: input.orders.generation,
   };
   return { ...decision, status: dated(status, input.status, input.nowMs) };
+}
+
+/**
+ * Adds to the decision that a Deployment, which somebody has resumed, is held again at once: it would replace the
+ * stable pods, to which the routes still send requests. An undo restores the template first, and a deletion gives the
+ * Deployment back.
+ */
+function holdAgain({ change, orders, failedWrite, status }: DecideInput, decision: Decision): Decision {
+  const { resumed } = change;
+  if (resumed === undefined || orders.deletion !== undefined || failedWrite?.waits === true) return decision;
+  if (isPuttingBack(status) || isPuttingBack(decision.status)) return decision;
+  const message = `${describeReference(resumed.object)} was resumed, and this Canary holds it again, because a resumed Deployment replaces its pods at once. A changed pod template begins a run; without this Canary, it rolls out by itself`;
+  return {
+    ...decision,
+    actions: [
+      ...decision.actions,
+      { type: "event", reason: "Held", message, warning: true },
+      { type: "write", write: resumed },
+    ],
+    repeats: decision.repeats ?? `${describeReference(resumed.object)} was resumed and is held again`,
+  };
 }
 
 const watchingMessage = "waits for a change to roll out";

@@ -21,6 +21,11 @@ const first: Step = {
 };
 const last: Step = { ...plain, id: "two", title: "two", namespaces: ["m"], essential: true };
 const orders: RolloutOrders = {
+  commands: {
+    approve: "serin canary promote c -n n",
+    undo: "serin canary abort c -n n",
+    edit: "kubectl edit canary c -n n",
+  },
   generation: 3,
   paused: false,
   abort: false,
@@ -77,7 +82,10 @@ test("a person may also approve a step that did not settle", () => {
   const manual = { ...orders, automaticRollback: false, settleTimeoutMs: 0 };
   const stuck = decide(input({ status: begun, observation: waiting, orders: manual })).status;
   assert.deepEqual([stuck.phase, stuck.pauseReason], ["Stuck", "step"]);
-  assert.match(stuck.message, /one did not settle in 0 s: 0 of 1 ready; .*approve the step \(promote, approve\)/);
+  assert.match(
+    stuck.message,
+    /one did not settle in 0 s: 0 of 1 ready; .*approve the step: serin canary promote c -n n/,
+  );
   const approval = { step: "one", by: "cy", why: "", at: "2025-01-01T00:00:00Z" };
   const ordered = { ...manual, approvals: [approval], last: { approval } };
   const { completedSteps } = decide(input({ status: stuck, observation: waiting, orders: ordered })).status;

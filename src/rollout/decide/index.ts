@@ -6,7 +6,14 @@ export { decide, initialStatus } from "./decide.ts";
 export { completedMessage, refusedStatus, type Refusal } from "./hold.ts";
 export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
-export { journalCounts, type DecideInput, type Decision, type FailedWrite, type RolloutOrders } from "./input.ts";
+export {
+  journalCounts,
+  type DecideInput,
+  type Decision,
+  type FailedWrite,
+  type RolloutCommands,
+  type RolloutOrders,
+} from "./input.ts";
 export { judgeCheck } from "./judge-checks.ts";
 export { withApprovals } from "./checks/approvals.ts";
 export { intervalMsOf } from "./checks/looks.ts";
@@ -27,7 +34,7 @@ export type {
 export { currentStep, isDone, namespacesTaken, orderedSteps, plannedSteps } from "./planned-steps.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
 export { isPuttingBack, undoPatienceMs } from "./rollback.ts";
-export { conflictDetail, shown } from "./conflict.ts";
+export { conflictDetail, keptFields, shown, type FieldEntry } from "./conflict.ts";
 export {
   describeReference,
   referenceKey,

@@ -1,10 +1,20 @@
 import type { Approval, DecisionRecord, JournalEntry, OrdersMark, RolloutStatus } from "../../api/serin/index.ts";
 import type { Blocker, GroupView } from "./blockers.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
-import type { Step } from "./step.ts";
+import type { Step, Write } from "./step.ts";
+
+/** What a person types about this rollout, for messages that say how to go on. */
+export interface RolloutCommands {
+  readonly approve: string;
+  readonly undo: string;
+  /** Goes on without the rest of the checks. Only a Canary can be promoted. */
+  readonly promote?: string;
+  readonly edit: string;
+}
 
 /** The orders that people have given, apart from the plan. */
 export interface RolloutOrders {
+  readonly commands: RolloutCommands;
   readonly generation: number;
   readonly paused: boolean;
   readonly abort: boolean;
@@ -39,6 +49,8 @@ export interface DecideInput {
     readonly watched: boolean;
     readonly idle?: boolean;
     readonly held?: string;
+    /** Somebody has resumed the Deployment that the rollout holds. The write holds it again. */
+    readonly resumed?: Extract<Write, { type: "field" }>;
   };
   /** Observation of the step that {@link currentStep} returns. Undefined if there is none, or it has not begun. */
   readonly observation: Observation | undefined;

@@ -9,6 +9,8 @@ import type { Write } from "./step.ts";
  */
 export interface Observation {
   readonly writes: readonly WriteState[];
+  /** A field that an earlier step has written, and who has changed it since. */
+  readonly lost?: string;
   readonly settle: readonly SettleState[];
   readonly checks: readonly CheckObservation[];
 }
@@ -183,6 +185,7 @@ export type DecisionReason =
   | "Paused"
   | "Resumed"
   | "Waiting"
+  | "Held"
   | "RollingBack"
   | "Undone"
   | "RolledBack"

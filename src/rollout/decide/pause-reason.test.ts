@@ -4,12 +4,17 @@ import { checkDefaults, type CheckStatus, type RolloutStatus } from "../../api/s
 import type { Blocker } from "./blockers.ts";
 import { decide, initialStatus } from "./decide.ts";
 import { refusedStatus } from "./hold.ts";
-import type { DecideInput, RolloutOrders } from "./input.ts";
+import type { DecideInput, RolloutCommands, RolloutOrders } from "./input.ts";
 import type { Observation } from "./observation.ts";
 import type { Step } from "./step.ts";
 
 const step: Step = { id: "one", title: "one", namespaces: ["n"], writes: [], settle: [], checks: [] };
 const orders: RolloutOrders = {
+  commands: {
+    approve: "serin canary promote c -n n",
+    undo: "serin canary abort c -n n",
+    edit: "kubectl edit canary c -n n",
+  },
   generation: 1,
   paused: false,
   abort: false,
@@ -108,10 +113,40 @@ test("a rollout that needs a person has the reason: a check, its samples, a step
     step: { id: "one", title: "one", startedAt: "", settledAt, settledForMs, checks: [waits] },
   };
   const silent: Observation = { ...met, checks: [{ type: "pending", detail: "0 of 100 samples" }] };
-  assert.deepEqual(reasonOf(decided({ status, steps: [{ ...step, checks: [requests] }], observation: silent })), [
-    "Stuck",
-    "samples",
-  ]);
+  const unasked = { status, steps: [{ ...step, checks: [requests] }], observation: silent };
+  assert.deepEqual(reasonOf(decided(unasked)), ["Stuck", "samples"]);
+});
+
+test("without samples, a Canary may skip its checks, and a MeshUpgrade may let the check only report", () => {
+  const spec = { ...checkDefaults, type: "request-success-rate" } as const;
+  const judged = [{ ...step, checks: [{ spec, subject: { type: "mesh" } }] }] as const;
+  const settled = { id: "one", title: "one", startedAt: "", settledAt: "2026-01-01T00:00:00Z" };
+  const late = (checkDefaults.timeoutSeconds + 1) * 1000;
+  const statistic = { waitsFor: "0 of 100 samples", waitsFromMs: 0 };
+  const waits: CheckStatus = { type: spec.type, verdict: "wait", evidence: "0 of 100 samples", statistic };
+  const status = { ...begun, step: { ...settled, settledForMs: late, checks: [waits] } };
+  const observation: Observation = { ...met, checks: [{ type: "pending", detail: "0 of 100 samples" }] };
+  const told = (commands: Partial<RolloutCommands>): string =>
+    decided({
+      status,
+      steps: judged,
+      observation,
+      orders: { ...orders, commands: { ...orders.commands, ...commands } },
+    }).message;
+  assert.match(
+    told({ promote: "serin canary promote c --full -n n" }),
+    /; send it requests, and the rollout continues; or skip the checks: serin canary promote c --full -n n; or undo it: serin canary abort c -n n$/,
+  );
+  assert.match(
+    told({ edit: "kubectl edit meshupgrade u", undo: "serin upgrade rollback u" }),
+    /continues; or let the check only report: kubectl edit meshupgrade u, and give request-success-rate dryRun: true in spec.checks, or in the checks of its wave; or undo it: serin upgrade rollback u$/,
+  );
+  const reports = [{ ...step, checks: [{ spec: { ...spec, dryRun: true }, subject: { type: "mesh" } }] }] as const;
+  const dry = decided({ status: { ...status, phase: "Stuck" }, steps: reports, observation });
+  assert.deepEqual(
+    dry.completedSteps.map(({ id }) => id),
+    ["one"],
+  );
 });
 
 test("a rollback that is blocked has the reason, and none when it continues", () => {

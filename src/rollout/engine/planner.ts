@@ -73,6 +73,7 @@ export class Planner {
             watched: true,
             ...(world.idle === true ? { idle: true } : {}),
             ...(world.held === undefined ? {} : { held: world.held }),
+            ...(world.resumed === undefined ? {} : { resumed: world.resumed }),
           };
     return {
       steps: withApprovals(planCanary(await withChecks(client, view, rollout), world), rollout.spec.approvals),

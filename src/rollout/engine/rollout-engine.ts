@@ -335,6 +335,7 @@ export class RolloutEngine {
       ? await this.#observer.observe(step, journal.entries, originOf(round), {
           hasSettled: status.step?.settledAt !== undefined,
           settlingMs: status.step?.settlingMs ?? 0,
+          doneSteps: new Set(status.completedSteps.map(({ id }) => id)),
         })
       : undefined;
     // This must not await, so that of two rollouts that want the same namespace or target, one sees that the other has

@@ -7,6 +7,7 @@ import {
   meshUpgradeKind,
   parseCanary,
   parseMeshUpgrade,
+  rolloutCommand,
   type Canary,
   type MeshUpgrade,
   type OrdersMark,
@@ -14,7 +15,7 @@ import {
   type RolloutStatus,
 } from "../../api/serin/index.ts";
 import { whoWrote } from "../act/field-managers.ts";
-import { isUnderWay, type RolloutOrders } from "../decide/index.ts";
+import { isUnderWay, type RolloutCommands, type RolloutOrders } from "../decide/index.ts";
 
 export type Rollout = Canary | MeshUpgrade;
 
@@ -162,6 +163,7 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
   const { spec, metadata } = rollout;
   const orderedBy = metadata.deletionTimestamp === undefined ? whoOrdered(spec, raw) : undefined;
   return {
+    commands: commandsOf(rollout),
     generation: metadata.generation ?? 0,
     paused: spec.paused,
     abort: spec.abort,
@@ -177,6 +179,18 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
   };
 }
 
+function commandsOf(rollout: Rollout): RolloutCommands {
+  const isUpgrade = isMeshUpgrade(rollout);
+  const kind = isUpgrade ? "MeshUpgrade" : "Canary";
+  const { name = "", namespace } = rollout.metadata;
+  return {
+    approve: rolloutCommand(kind, rollout, "approve"),
+    undo: rolloutCommand(kind, rollout, "rollback"),
+    ...(isUpgrade ? {} : { promote: rolloutCommand(kind, rollout, "promote") }),
+    edit: `kubectl edit ${kind.toLowerCase()} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`,
+  };
+}
+
 /** The name that was written together with the order. Otherwise the program that wrote the order. */
 function whoOrdered({ abort, orderedBy }: Rollout["spec"], raw: UntypedObject): string | undefined {
   const writer = whoWrote(raw, abort ? "/spec/abort" : "/spec/paused");
@@ -188,6 +202,7 @@ function whoOrdered({ abort, orderedBy }: Rollout["spec"], raw: UntypedObject): 
 export function ordersOfRefused(raw: Rollout): RolloutOrders {
   const spec = (raw.spec ?? {}) as Partial<RolloutOrdersSpec>;
   return {
+    commands: commandsOf(raw),
     generation: raw.metadata.generation ?? 0,
     paused: false,
     abort: spec.abort === true,

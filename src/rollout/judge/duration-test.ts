@@ -211,6 +211,7 @@ export function judgeDurations(
   const tests = limits.quantiles.length + 1 + (limits.maxMs === undefined ? 0 : limits.quantiles.length);
   const threshold = Math.log(tests / wrongFailure);
   const texts: string[] = [];
+  const beyond: string[] = [];
   let suspected: string | undefined;
   for (const [index, quantile] of limits.quantiles.entries()) {
     const above = logMean(evidence.absolute[index] ?? [0]);
@@ -230,6 +231,10 @@ export function judgeDurations(
         evidence: `${counts}: slower than stable, ${text} (${chance(slower)} that this is chance, limit ${chance(threshold)})`,
       };
     if ((matters && slower >= suspicion) || above >= suspicion) suspected ??= text;
+    const boundMs = boundOf(canary, stable, quantile, limits);
+    const { ms, upToMs } = quantileOf(canary, quantile);
+    if (ms > boundMs || (upToMs === Infinity && ms >= boundMs))
+      beyond.push(`${quantileName(quantile)} is above the bound of ${shownMs(boundMs)}`);
   }
   const mean = meanInSharedBucket(canary, stable, wrongFailure / tests);
   if (mean !== undefined && mean.ratio >= limits.maxRatio) {
@@ -242,13 +247,24 @@ export function judgeDurations(
   if (stableTotal > 0 && mayBeTwiceAsSlow(canary, stable, limits.minSamples))
     return { verdict: "wait", evidence: `${all}; twice as slow is not ruled out yet` };
   if (suspected !== undefined) return { verdict: "wait", evidence: `${all}; ${suspected} may be more than chance` };
-  return {
-    verdict: "pass",
-    evidence:
-      stableTotal === 0 && limits.maxMs === undefined
-        ? `${all}; no stable version takes requests to compare with, and there is no maxMs`
-        : all,
-  };
+  if (stableTotal === 0 && limits.maxMs === undefined)
+    return {
+      verdict: "pass",
+      evidence: `${all}; no stable version takes requests to compare with, and there is no maxMs`,
+    };
+  const excess = beyond.length === 0 ? "" : `; ${beyond.join(", ")}, but so few slow requests may be chance`;
+  return { verdict: "pass", evidence: `${all}${excess}` };
+}
+
+/** The duration above which a quantile of the canary fails the check, unless chance explains it. */
+function boundOf(
+  canary: DurationHistogram,
+  stable: DurationHistogram,
+  quantile: number,
+  { maxRatio, maxMs }: DurationLimits,
+): number {
+  const limitMs = maxMs === undefined ? Infinity : (canary.boundsMs[boundAtOrAbove(canary, maxMs)] ?? maxMs);
+  return totalOf(stable) === 0 ? limitMs : Math.min(limitMs, quantileOf(stable, quantile).ms * maxRatio);
 }
 
 function inSharedBounds({ canary, stable }: DurationBatch): DurationBatch {

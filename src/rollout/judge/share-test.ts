@@ -20,5 +20,10 @@ export function judgeShare(
   const expected = limits.expectedShare / 100;
   const chance = 400 * Math.sqrt((expected * (1 - expected)) / total);
   const off = limits.atLeast ? limits.expectedShare - measured : Math.abs(measured - limits.expectedShare);
-  return { verdict: off <= Math.max(limits.tolerance, chance) ? "pass" : "fail", evidence };
+  if (off > Math.max(limits.tolerance, chance)) return { verdict: "fail", evidence };
+  const excess =
+    off > limits.tolerance
+      ? `; more than ${limits.tolerance} points off, but with so few answers this may be chance`
+      : "";
+  return { verdict: "pass", evidence: `${evidence}${excess}` };
 }

@@ -1,5 +1,5 @@
 import type { Canary, JournalEntry } from "../../api/serin/index.ts";
-import { movedRoutes, type CanaryWorld } from "../plan/index.ts";
+import { holding, movedRoutes, type CanaryWorld } from "../plan/index.ts";
 import type { CanarySources } from "./canary-world/canary-sources.ts";
 import { deploymentInWorld } from "./canary-world/deployment-in-world.ts";
 import { missingGrants } from "./canary-world/missing-grants.ts";
@@ -69,5 +69,6 @@ async function deploymentWorld(
     candidate: deployment.candidate,
     idle: deployment.idle,
     ...(deployment.held === undefined ? {} : { held: deployment.held }),
+    ...(deployment.isResumed === true ? { resumed: holding(deployment.object) } : {}),
   };
 }

@@ -23,8 +23,14 @@ test("checks are observed from when the step has settled", async () => {
     const status = { conditions: [{ type: "Ready", status: isReady ? "True" : "False" }] };
     const view = fakeView([fakePod({ name: "next-0", status: status as never })]);
     const observer = new Observer({} as KubeClient, {} as ObjectAccess, view, standingClock());
-    return (await observer.observe(step, [], { rollout: "Canary shop/shop" }, { hasSettled, settlingMs: 0 })).checks
-      .length;
+    return (
+      await observer.observe(
+        step,
+        [],
+        { rollout: "Canary shop/shop" },
+        { hasSettled, settlingMs: 0, doneSteps: new Set() },
+      )
+    ).checks.length;
   };
   assert.equal(await looks(false, false), 0);
   assert.equal(await looks(true, false), 1);
@@ -46,7 +52,7 @@ function counting(stored: () => UntypedObject, isReady: () => boolean): { look: 
   const look = async (moving: Step, atMs: number, hasSettled = false) => {
     nowMs = atMs;
     (status.conditions[0] as { status: string }).status = isReady() ? "True" : "False";
-    return await observer.observe(moving, [], origin, { hasSettled, settlingMs: 0 });
+    return await observer.observe(moving, [], origin, { hasSettled, settlingMs: 0, doneSteps: new Set() });
   };
   return { look, reads: () => reads };
 }
@@ -117,7 +123,8 @@ test("a write that somebody undoes names who, and an object that was made again 
     const moving: Step = { ...step, id, writes: [{ type: "field", object: pod, pointer, value: "new" }] };
     const objects = { get: async () => await Promise.resolve({ metadata }) } as unknown as ObjectAccess;
     const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
-    return (await observer.observe(moving, journal, origin, { hasSettled: false, settlingMs: 0 })).writes[0];
+    return (await observer.observe(moving, journal, origin, { hasSettled: false, settlingMs: 0, doneSteps: new Set() }))
+      .writes[0];
   };
   assert.deepEqual(await stateOf({ name: "web-0", uid: "1" }, "wave/ztunnel-1", []), {
     state: "pending",
@@ -150,7 +157,11 @@ test("a pod that is ending already is deleted only by a step that forces it", as
     const objects = { get: async () => stored } as unknown as ObjectAccess;
     const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
     const deleting = { ...step, writes: [{ type: "delete", object: route, own: true, ...write }] } as Step;
-    const { writes } = await observer.observe(deleting, [], origin, { hasSettled: true, settlingMs: 0 });
+    const { writes } = await observer.observe(deleting, [], origin, {
+      hasSettled: true,
+      settlingMs: 0,
+      doneSteps: new Set(),
+    });
     return writes[0]?.state;
   };
   assert.equal(await stateOf({}, ending), "done");

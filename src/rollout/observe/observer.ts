@@ -7,6 +7,7 @@ import { covers, fieldManager, missingParentCount, valueAt, type ObjectAccess } 
 import {
   conflictDetail,
   describeReference,
+  keptFields,
   referenceKey,
   type CheckObservation,
   type Observation,
@@ -22,6 +23,7 @@ import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
 import type { CheckDestination } from "./checks/destinations.ts";
 import { ProbeObserver } from "./probes.ts";
 import { EventAges } from "./event-ages.ts";
+import { LostFields } from "./lost-fields.ts";
 import { notReadyLeft } from "./pilots.ts";
 import { RecentValues } from "./recent-values.ts";
 import { observeSettle } from "./settle/settle.ts";
@@ -33,6 +35,8 @@ export interface StepProgress {
   readonly hasSettled: boolean;
   /** How long the step has waited to settle. No event that it waits for can be older. */
   readonly settlingMs: number;
+  /** The ids of the finished steps. */
+  readonly doneSteps: ReadonlySet<string>;
 }
 
 /** How long a waiting step may use earlier reads of its writes and earlier answers of proxies. */
@@ -52,6 +56,7 @@ export class Observer {
   readonly #writesSeen: RecentValues<readonly WriteState[]>;
   /** The steps whose proxies were asked lately. */
   readonly #recentAnswers: RecentValues<true>;
+  readonly #lostFields: LostFields;
 
   constructor(
     client: KubeClient,
@@ -68,6 +73,7 @@ export class Observer {
     const recent = { maxAgeMs: recentMs, maxValues: maxRecent };
     this.#writesSeen = new RecentValues(clock, recent);
     this.#recentAnswers = new RecentValues(clock, recent);
+    this.#lostFields = new LostFields(objects, view, clock);
     this.#probes = new ProbeObserver({ client, view, clock });
     this.#checks = new CheckObserver({ client, view, clock, ...(destination === undefined ? {} : { destination }) });
   }
@@ -80,11 +86,13 @@ export class Observer {
     step: Step,
     journal: readonly JournalEntry[],
     origin: Omit<CheckOrigin, "step">,
-    { hasSettled, settlingMs }: StepProgress,
+    { hasSettled, settlingMs, doneSteps }: StepProgress,
   ): Promise<Observation> {
     const key = `${origin.rollout}|${step.id}`;
     const kept = hasSettled ? undefined : this.#writesSeen.get(key);
     const writes = kept ?? (await this.#writeStates(step, journal));
+    const lost = await this.#lostFields.detailOf(origin.rollout, keptFields(step, journal, doneSteps));
+    if (lost !== undefined) return { writes, lost, settle: [], checks: [] };
     if (!writes.every(isWritten)) return { writes, settle: [], checks: [] };
     if (kept === undefined) this.#writesSeen.set(key, writes);
     const settle = await this.#settleStates(step, key, { hasSettled, settlingMs });
@@ -104,7 +112,11 @@ export class Observer {
    * Proxies are asked last. While other conditions wait, and once the step has settled, they are asked only from time
    * to time, because each request costs time of the control planes and of a machine that starts pods.
    */
-  async #settleStates(step: Step, key: string, { hasSettled, settlingMs }: StepProgress): Promise<SettleState[]> {
+  async #settleStates(
+    step: Step,
+    key: string,
+    { hasSettled, settlingMs }: Omit<StepProgress, "doneSteps">,
+  ): Promise<SettleState[]> {
     const ageMs = (event: string, atMs: number): number => this.#ages.ageMs(event, atMs, settlingMs);
     const sources = { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs };
     const statesOf = async (conditions: readonly SettleCondition[]): Promise<SettleState[]> =>
@@ -195,8 +207,8 @@ function writeState(
 
 /**
  * Who changed a field after the rollout had recorded it, even between two steps. The engine's own last write does not
- * count, nor a restart that somebody else requested, nor an object that was made again with the value from before the
- * rollout: a pod of a StatefulSet or a node comes back under its name.
+ * count, nor a restart that somebody else requested, nor a namespace that was made again, nor another object that was
+ * made again with the value from before the rollout: a pod of a StatefulSet or a node comes back under its name.
  */
 function conflictOf(
   write: FieldWrite,
@@ -216,8 +228,8 @@ function conflictOf(
   const found = valueAt(current, write.pointer);
   if (covers(found, known.written) || (known.step === step && jsonEqualWithoutNulls(found, known.prior)))
     return undefined;
-  if (first.uid !== undefined && first.uid !== current.metadata.uid && jsonEqualWithoutNulls(found, first.prior))
-    return undefined;
+  const isRemade = first.uid !== undefined && first.uid !== current.metadata.uid;
+  if (isRemade && (write.object.kind === "Namespace" || jsonEqualWithoutNulls(found, first.prior))) return undefined;
   const who = whoWrote(current, write.pointer);
   return who !== undefined && isEngine(who)
     ? undefined

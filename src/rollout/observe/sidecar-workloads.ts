@@ -2,7 +2,14 @@ import { withArticle } from "../../base/index.ts";
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { DaemonSet, Deployment, Pod, PodTemplate, StatefulSet } from "../../api/kubernetes/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
-import { reference, restartedForAnnotation, revisionLabel, type RestartObstacle } from "../plan/index.ts";
+import {
+  howToRestartHeld,
+  reference,
+  restartedForAnnotation,
+  revisionLabel,
+  type RestartObstacle,
+} from "../plan/index.ts";
+import { whoWrote } from "../act/field-managers.ts";
 import { fieldManager } from "../act/object-access.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
@@ -91,8 +98,11 @@ export function workloadOf({ metadata }: Pod): ObjectReference {
 }
 
 /** The command by which a person gets the pod's workload new pods. */
-export function howToRestart(pod: Pod): string {
-  const { kind, name, namespace = "" } = workloadOf(pod);
+export function howToRestart(view: ClusterView, pod: Pod): string {
+  const workload = workloadOf(pod);
+  const { kind, name, namespace = "" } = workload;
+  if (restartObstacle(view, workload, pod.metadata.name ?? "") === "held")
+    return howToRestartHeld(namespace, name, pod.metadata.uid ?? "");
   if (kind === "Deployment" || kind === "StatefulSet" || kind === "DaemonSet")
     return `kubectl -n ${namespace} rollout restart ${kind.toLowerCase()}/${name}`;
   return `kubectl -n ${namespace} delete pod ${pod.metadata.name ?? ""}`;
@@ -204,6 +214,8 @@ function whyUnmovable(
   switch (obstacleOf(kind, found)) {
     case "paused":
       return `the Deployment is paused: kubectl -n ${namespace} rollout resume deployment/${name}, then restart it`;
+    case "held":
+      return "a Canary holds the Deployment, and moves it with its next change";
     case "OnDelete":
       return "its updateStrategy is OnDelete: delete its pods one by one";
     case "partition":
@@ -232,7 +244,8 @@ interface RollingSpec {
 
 function obstacleOf(kind: string, found: UntypedObject): RestartObstacle | undefined {
   const spec = found["spec"] as RollingSpec | undefined;
-  if (spec?.paused === true) return "paused";
+  if (spec?.paused === true)
+    return whoWrote(found, "/spec/paused")?.startsWith(fieldManager) === true ? "held" : "paused";
   if (spec?.updateStrategy?.type === "OnDelete") return "OnDelete";
   return kind === "StatefulSet" && partitionOf(found) > 0 ? "partition" : undefined;
 }

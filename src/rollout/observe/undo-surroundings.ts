@@ -98,7 +98,7 @@ function podOfRevision(view: ClusterView, revision: string): string | undefined 
   const text = `${nameOf(found)} still runs at revision ${revision}`;
   // Undo restarts the workloads that the upgrade restarted. Only a person can restart pods that were added later.
   return found.metadata.labels?.[gatewayNameLabel] === undefined
-    ? `${text} (if it stays: ${howToRestart(found)})`
+    ? `${text} (if it stays: ${howToRestart(view, found)})`
     : text;
 }
 

@@ -1,11 +1,12 @@
 export { planCanary } from "./canary/canary-plan.ts";
 export type { CanaryWorld, DeploymentInWorld, MissingGrant, RouteInWorld } from "./canary/canary-world.ts";
 export { copyLabel } from "./canary/deployment-copies.ts";
+export { holding } from "./canary/deployment-target.ts";
 export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts";
 export { backendsField, grantName, movedRoutes, ruleIndex, type MovedRoute } from "./canary/route-target.ts";
 export { targetError } from "./canary/target-error.ts";
 export type { Subject } from "./canary/target-plan.ts";
-export { howToMove, leftBehind, type Dependent, type RestartObstacle } from "./mesh/left-behind.ts";
+export { howToMove, howToRestartHeld, leftBehind, type Dependent, type RestartObstacle } from "./mesh/left-behind.ts";
 export { planMeshUpgrade } from "./mesh/mesh-upgrade-plan.ts";
 export type {
   ClassicGatewayInWorld,

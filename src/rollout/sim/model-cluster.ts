@@ -4,8 +4,10 @@ import type { UndoResult } from "../act/undo-play.ts";
 import { isRestart, isWorkload, movesTraffic } from "../act/undo-order.ts";
 import { covers } from "../act/object-access.ts";
 import {
+  keptFields,
   referenceKey,
   type CheckObservation,
+  type FieldEntry,
   type Observation,
   type OutcomeCounts,
   type SettleCondition,
@@ -138,8 +140,11 @@ export class ModelCluster {
     return found !== undefined && this.nowMs >= found.readyAtMs;
   }
 
-  observe(step: Step, journal: readonly JournalEntry[]): Observation {
+  observe(step: Step, journal: readonly JournalEntry[], doneSteps: ReadonlySet<string>): Observation {
     const writes = step.writes.map((write) => this.#writeState(write, step.id, journal));
+    const lost = keptFields(step, journal, doneSteps).find((entry) => this.#isLost(entry));
+    if (lost !== undefined)
+      return { writes, lost: `${lost.pointer} was changed by somebody else`, settle: [], checks: [] };
     if (writes.some(({ state }) => state === "pending" || state === "conflict" || state === "later"))
       return { writes, settle: [], checks: [] };
     return {
@@ -149,6 +154,13 @@ export class ModelCluster {
         subject.type === "backends" ? this.#check(subject.canary.service ?? "") : this.#meshCheck(),
       ),
     };
+  }
+
+  #isLost({ object, pointer, written }: FieldEntry): boolean {
+    const found = this.find(object);
+    return (
+      found !== undefined && found.writers.get(pointer) === "somebody" && !covers(found.fields.get(pointer), written)
+    );
   }
 
   #check(route: string): CheckObservation {

@@ -121,6 +121,12 @@ export class OtherWriters {
     if (found !== undefined && fields !== undefined) this.#cluster.remake(found, fields);
   }
 
+  /** A person resumes the Deployment that the Canary holds, as `kubectl rollout resume` does. */
+  resumeApp(sim: SimRollout): void {
+    const app = this.#cluster.find(objectsOf(sim).app);
+    if (app?.fields.get("/spec/paused") === true) this.#cluster.setField(app, "/spec/paused", undefined, "somebody");
+  }
+
   /** A GitOps controller begins to put a field back to its present value, or to that before the rollout's writes. */
   watchByGit(sim: SimRollout, begins: boolean): void {
     this.#inGit.delete(sim.name);

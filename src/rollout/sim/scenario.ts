@@ -40,10 +40,11 @@ export interface SimStep {
  * `noEngine`: the engine is scaled to 0. `vanish`: a person deletes the route, and makes it again later. `editChecks`:
  * a person changes the limits of the checks. `freezeMoves`: a freeze ends, and later has another window.
  * `otherRelease`: an engine of another release has written the status, without fields of this one, or with more.
+ * `resumeApp`: a person resumes the Deployment that a Canary holds.
  */
 export type Disturbance =
   | {
-      readonly type: "abort" | "delete" | "promote" | "recreate" | "resume" | "remake";
+      readonly type: "abort" | "delete" | "promote" | "recreate" | "resume" | "remake" | "resumeApp";
       readonly atTick: number;
       readonly rollout: number;
     }
@@ -102,17 +103,25 @@ export const tickMs = 500;
 const refusalSalt = 0x4e_f5;
 const moreSalt = 0x30_6e;
 const latestSalt = 0x1a_7e;
+const resumeSalt = 0x2e_5a;
 
 /** The least number of samples of a check. */
 export const minSamples = 50;
 
 export const namespaces = ["a", "b", "c"] as const;
 
-/**
- * Generates the scenario of a seed: that of {@link earlierScenarioOf}, and in half of the seeds the latest
- * disturbances.
- */
+/** Generates the scenario of a seed: {@link laterScenarioOf}, in which a person may resume a held Deployment. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = laterScenarioOf(seed);
+  const random = seededRandom(seed ^ resumeSalt);
+  const resumed = scenario.rollouts.flatMap(({ watched }, rollout): Disturbance[] =>
+    watched && random() < 0.5 ? [{ type: "resumeApp", atTick: 1 + pick(random, calmFromTick + 20), rollout }] : [],
+  );
+  return resumed.length === 0 ? scenario : { ...scenario, disturbances: [...scenario.disturbances, ...resumed] };
+}
+
+/** The scenario of {@link earlierScenarioOf}, and in half of the seeds more disturbances. */
+export function laterScenarioOf(seed: number): Scenario {
   const scenario = earlierScenarioOf(seed);
   const random = seededRandom(seed ^ latestSalt);
   if (random() < 0.5) return scenario;

@@ -123,7 +123,7 @@ export class SimEngine {
       return this.#refuse(key, raw, status, refusal);
     const isUnplanned = puttingBack || refusal?.reason === "spec";
     const steps = isUnplanned ? [] : orderedSteps(stepsOf(raw), orders, status);
-    const change = this.#changeOf(raw, status, isUnplanned);
+    const change = this.#changeOf(raw, status, isUnplanned, journal.entries);
     const step = currentStep(steps, status, change.watched);
     const observing =
       step !== undefined &&
@@ -131,7 +131,9 @@ export class SimEngine {
       !orders.abort &&
       orders.deletion === undefined &&
       !puttingBack;
-    const observation = observing ? cluster.observe(step, journal.entries) : undefined;
+    const observation = observing
+      ? cluster.observe(step, journal.entries, new Set(status.completedSteps.map(({ id }) => id)))
+      : undefined;
     yield;
     const decision = this.board.decide(
       { key, rollout: raw, status, orders, heldUp: false },
@@ -171,10 +173,30 @@ export class SimEngine {
     if (nextMs !== undefined) this.wake(key, nextMs);
   }
 
-  #changeOf(rollout: Rollout, status: RolloutStatus, puttingBack: boolean): DecideInput["change"] {
+  #changeOf(
+    rollout: Rollout,
+    status: RolloutStatus,
+    puttingBack: boolean,
+    journal: readonly JournalEntry[],
+  ): DecideInput["change"] {
     const watched = isWatched(rollout);
     if (puttingBack) return { candidate: status.candidate ?? "", watched };
-    return { candidate: watched ? this.#options.templateOf(rollout) : specCandidate(rollout), watched };
+    const resumed = watched ? this.#resumed(status, journal) : undefined;
+    return {
+      candidate: watched ? this.#options.templateOf(rollout) : specCandidate(rollout),
+      watched,
+      ...(resumed === undefined ? {} : { resumed }),
+    };
+  }
+
+  #resumed(status: RolloutStatus, journal: readonly JournalEntry[]): DecideInput["change"]["resumed"] {
+    const entry = journal.findLast((one) => one.type === "field" && one.pointer === "/spec/paused");
+    if (entry?.type !== "field" || !status.completedSteps.some(({ id }) => id === entry.step)) return undefined;
+    const { object, pointer } = entry;
+    const found = this.#options.cluster.find(object);
+    return found === undefined || found.fields.get(pointer) === true
+      ? undefined
+      : { type: "field", object, pointer, value: true };
   }
 
   #fence(): void {

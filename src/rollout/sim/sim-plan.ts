@@ -121,7 +121,7 @@ function canarySteps(
           title: "setup",
           setup: true,
           essential: true,
-          writes: [{ type: "field", object: app, pointer: "/paused", value: true }],
+          writes: [{ type: "field", object: app, pointer: "/spec/paused", value: true }],
         },
       ]
     : [];

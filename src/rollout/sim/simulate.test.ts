@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { earlierScenarioOf, plainScenarioOf, scenarioOf } from "./scenario.ts";
+import { earlierScenarioOf, laterScenarioOf, plainScenarioOf, scenarioOf } from "./scenario.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
@@ -17,7 +17,7 @@ test("no seed of crashes, losses, delays and foreign writes breaks an invariant"
     ...Array.from({ length: seeds }, (_one, index) => scenarioOf(index + 1)),
     ...kept.map((seed) => plainScenarioOf(seed)),
     ...keptOfAll.map((seed) => earlierScenarioOf(seed)),
-    ...keptOfLast.map((seed) => scenarioOf(seed)),
+    ...keptOfLast.map((seed) => laterScenarioOf(seed)),
   ];
   for (const one of scenarios) {
     const { failure } = simulate(one);

@@ -389,6 +389,9 @@ class Simulation {
       case "remake":
         this.#others.remake(sim);
         return;
+      case "resumeApp":
+        this.#others.resumeApp(sim);
+        return;
       case "selfHeal":
         this.#others.watchByGit(sim, begins);
         return;

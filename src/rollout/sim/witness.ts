@@ -1,5 +1,5 @@
 import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
-import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
+import { isRestingPhase, type Freeze, type RolloutStatus } from "../../api/serin/index.ts";
 import {
   allDone,
   isPuttingBack,
@@ -15,7 +15,7 @@ import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
 import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { objectsOf, ownsObject, rolloutObject, simSteps } from "./sim-plan.ts";
+import { keyOf, objectsOf, ownsObject, rolloutObject, simSteps } from "./sim-plan.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { gatewayObjects } from "./sim-mesh.ts";
 import type { SimStore } from "./sim-store.ts";
@@ -316,7 +316,7 @@ export class Witness {
     const left = seen.last?.phase === "Completed" ? [] : (journal?.entries ?? []);
     invariant(left.length === 0, `${key} is gone, and its journal holds entries`);
     const app = [...this.#cluster.objects.values()].find(({ reference }) => reference.name === `app-${seen.sim.name}`);
-    invariant(app?.fields.get("/paused") === undefined, `${key} is gone, and its target is still held`);
+    invariant(app?.fields.get("/spec/paused") === undefined, `${key} is gone, and its target is still held`);
     const wasMoving = seen.last !== undefined && isUnderWay(seen.last);
     if (wasMoving && seen.sim.onDeletion === "Rollback") this.#isAsBefore(key, seen, "was deleted under way");
   }
@@ -329,6 +329,7 @@ export class Witness {
         `${key} knows generation ${status?.observedGeneration ?? 0} of ${metadata?.generation ?? 0}`,
       );
     }
+    if (this.#scenario.lasting === undefined) this.#allHeld();
     const runs = new Map<string, Set<string>>();
     for (const key of this.#store.keys) {
       const { status } = this.#store.read(key) ?? {};
@@ -340,6 +341,17 @@ export class Witness {
     }
     for (const [run, ends] of runs)
       invariant(ends.size === 1, `members of the group's run ${run} ended as ${[...ends].join(" and ")}`);
+  }
+
+  /** Checks that each Canary of a Deployment still holds it, whoever has resumed it meanwhile. */
+  #allHeld(): void {
+    for (const sim of this.#scenario.rollouts) {
+      if (!isRestingPhase(this.#store.read(keyOf(sim))?.status?.phase)) continue;
+      const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+      if (!entries.some(({ setup }) => setup === true)) continue;
+      const held = this.#cluster.find(objectsOf(sim).app)?.fields.get("/spec/paused");
+      invariant(held === true, `${keyOf(sim)} does not hold its Deployment`);
+    }
   }
 
   #seenOf(key: string, { metadata }: Rollout): Seen {

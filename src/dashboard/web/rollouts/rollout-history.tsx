@@ -14,6 +14,7 @@ const decisionMarks: Readonly<Record<string, { readonly tone: Tone; readonly ico
   Completed: { tone: "good", icon: "good" },
   Stuck: { tone: "bad", icon: "bad" },
   Waiting: { tone: "warn", icon: "paused" },
+  Held: { tone: "warn", icon: "paused" },
 };
 const shownDecisions = 200;
 

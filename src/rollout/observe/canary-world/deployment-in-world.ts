@@ -12,7 +12,7 @@ import {
 import type { Canary, DeploymentTarget, JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import { copyLabel, resolveHost, targetError, type DeploymentInWorld } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
-import { firstWrite, setupWrite } from "./prior-values.ts";
+import { firstWrite, lastWrite, setupWrite } from "./prior-values.ts";
 import type { ServiceInWorld } from "./service-in-world.ts";
 import { isRestingPhase } from "../../../api/serin/index.ts";
 
@@ -87,7 +87,21 @@ export async function deploymentInWorld(
     candidate: digest(current),
     idle: !changes || held !== undefined,
     ...(held === undefined ? {} : { held }),
+    ...(isResumed(canary, object, spec.paused, journal) ? { isResumed: true } : {}),
   };
+}
+
+/** Whether somebody has resumed the Deployment, although the last step that decided on that is done and holds it. */
+function isResumed(
+  { status }: Canary,
+  object: ObjectReference,
+  paused: boolean | undefined,
+  journal: readonly JournalEntry[],
+): boolean {
+  const entry = lastWrite(journal, object, "/spec/paused");
+  return (
+    paused !== true && entry?.written === true && status?.completedSteps.some(({ id }) => id === entry.step) === true
+  );
 }
 
 /** Whether no run is under way. */

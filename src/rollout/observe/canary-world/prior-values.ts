@@ -28,3 +28,16 @@ export function setupWrite(
       entry.type === "field" && entry.setup === true && entry.pointer === pointer && referenceKey(entry.object) === key,
   );
 }
+
+/** The last write to a field, of this run or of the setup. */
+export function lastWrite(
+  journal: readonly JournalEntry[],
+  object: ObjectReference,
+  pointer: string,
+): FieldEntry | undefined {
+  const key = referenceKey(object);
+  return journal.findLast(
+    (entry): entry is FieldEntry =>
+      entry.type === "field" && entry.pointer === pointer && referenceKey(entry.object) === key,
+  );
+}

@@ -83,7 +83,7 @@ function inWorld(
   const { from, to, scope } = upgrade.spec;
   const name = metadata.name ?? "";
   const object = reference("v1", "Namespace", name);
-  const labels = prior.labels(object, metadata.labels);
+  const labels = prior.labels(object, metadata.labels, metadata.uid);
   // After the retirement, only the journal has the revision whose injector the label selected.
   const injectsWithoutTag = leads.injectsWithoutTag || prior.has(object, labelPointer(injectionLabel));
   const injection = scope.namespaces ? injectionOf(labels, { ...leads, injectsWithoutTag }, from.revision) : undefined;

@@ -7,6 +7,7 @@ import { referenceKey } from "../../decide/index.ts";
 export class PriorValues {
   readonly #fields = new Map<string, unknown>();
   readonly #labels = new Map<string, string[]>();
+  readonly #uids = new Map<string, string>();
 
   constructor(journal: readonly JournalEntry[]) {
     for (const entry of journal) {
@@ -14,6 +15,7 @@ export class PriorValues {
       const key = keyOf(entry.object, entry.pointer);
       if (this.#fields.has(key)) continue;
       this.#fields.set(key, entry.prior);
+      if (entry.uid !== undefined) this.#uids.set(referenceKey(entry.object), entry.uid);
       if (entry.pointer.startsWith(labelsPointer))
         this.#labels.set(referenceKey(entry.object), [
           ...(this.#labels.get(referenceKey(entry.object)) ?? []),
@@ -36,10 +38,18 @@ export class PriorValues {
     return this.value(object, labelPointer(key), now);
   }
 
-  /** All labels of an object before the rollout. */
-  labels(object: ObjectReference, now: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  /**
+   * All labels of an object before the rollout. `uid`: that of the present object. An object that was deleted and made
+   * again has only its own labels.
+   */
+  labels(
+    object: ObjectReference,
+    now: Readonly<Record<string, string>> = {},
+    uid?: string,
+  ): Readonly<Record<string, string>> {
     const pointers = this.#labels.get(referenceKey(object));
-    if (pointers === undefined) return now;
+    const known = this.#uids.get(referenceKey(object));
+    if (pointers === undefined || (known !== undefined && uid !== undefined && known !== uid)) return now;
     const written = pointers.map(
       (pointer) =>
         [

@@ -1,5 +1,6 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import type { ObjectReference } from "../../../api/serin/index.ts";
+import type { Write } from "../../decide/index.ts";
 import type { Subject } from "./target-plan.ts";
 import type { Fields } from "./traffic.ts";
 
@@ -11,6 +12,8 @@ export interface CanaryWorld {
   readonly idle?: boolean;
   /** Why no run begins, although the candidate differs. The world is then idle too. */
   readonly held?: string;
+  /** Holds the Deployment again that somebody has resumed. */
+  readonly resumed?: Extract<Write, { type: "field" }>;
   /** The user's routes that the rollout changes. */
   readonly routes: readonly RouteInWorld[];
   readonly subjects: readonly Subject[];
@@ -47,6 +50,8 @@ export interface DeploymentInWorld {
   /** The template already runs. */
   readonly idle: boolean;
   readonly held?: string;
+  /** Somebody has resumed it, although a finished step holds it. */
+  readonly isResumed?: boolean;
   readonly labels: Readonly<Record<string, string>>;
   /** The number of pods before the rollout. If there is an autoscaler, the current number. */
   readonly replicas: number;

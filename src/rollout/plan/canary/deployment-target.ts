@@ -78,7 +78,7 @@ class DeploymentPlan implements TargetPlan {
       {
         id: "hold",
         title: `hold ${describeReference(object)}: a new pod template is rolled out by this Canary`,
-        writes: [held(object)],
+        writes: [holding(object)],
         settle: [],
       },
       this.#versions.setup,
@@ -335,7 +335,7 @@ class DeploymentPlan implements TargetPlan {
     return {
       id: "promote-end",
       title: `remove the canary copy and hold ${describeReference(this.#world.object)} again`,
-      writes: [held(this.#world.object), ...autoscaler, { type: "delete", object: copy }],
+      writes: [holding(this.#world.object), ...autoscaler, { type: "delete", object: copy }],
       settle: [{ type: "gone", object: copy }],
     };
   }
@@ -455,7 +455,8 @@ function routeSpec(
   };
 }
 
-function held(object: ObjectReference): Write {
+/** Holds the Deployment: it replaces no pods while its pod template changes. */
+export function holding(object: ObjectReference): Extract<Write, { type: "field" }> {
   return field(object, "/spec/paused", true);
 }
 

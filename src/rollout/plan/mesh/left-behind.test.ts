@@ -102,6 +102,9 @@ test("each left-behind object has a remedy for a person", () => {
   assert.match(howToMove(bare, "new"), /kubectl -n shop delete pod cron$/);
   const resumed = { ...sidecar, restartObstacle: "paused" } as const;
   assert.match(howToMove(resumed, "new"), /rollout resume deployment\/web && kubectl -n shop rollout restart /);
+  const held = howToMove({ ...sidecar, restartObstacle: "held" }, "new");
+  assert.match(held, /^its Canary holds it, .* && kubectl -n shop patch deployment web -p '\{"spec":/);
+  assert.doesNotMatch(held, /rollout re/);
   assert.equal(howToMove(tag, "new"), "serin tag set prod --revision new --overwrite");
   assert.equal(howToMove(type("namespace"), "new"), "kubectl label --overwrite namespace x istio.io/rev=new");
   assert.match(howToMove(type("ztunnel"), "new"), /kubectl label --overwrite namespace n /);

@@ -1,13 +1,13 @@
 import { ztunnelRevisionLabel, type MeshUpgrade, type ObjectReference } from "../../../api/serin/index.ts";
 import type { MeshWorld } from "./mesh-world.ts";
-import { injectionLabel, revisionLabel } from "./sidecar-steps.ts";
+import { injectionLabel, restartedForAnnotation, revisionLabel } from "./sidecar-steps.ts";
 import { plannedWaves } from "./waves.ts";
 
 /**
- * Why `kubectl rollout restart` does not replace a workload's pods: a paused Deployment, the update strategy OnDelete,
- * or a StatefulSet whose partition leaves pods out.
+ * Why `kubectl rollout restart` does not replace a workload's pods: a paused Deployment, a Deployment that a Canary
+ * holds, the update strategy OnDelete, or a StatefulSet whose partition leaves pods out.
  */
-export type RestartObstacle = "paused" | "OnDelete" | "partition";
+export type RestartObstacle = "paused" | "held" | "OnDelete" | "partition";
 
 /** An object that still depends on a revision. */
 export interface Dependent {
@@ -78,6 +78,16 @@ function howToMoveOwned({ name, namespace = "", owner }: Dependent, to: string):
   return `kubectl -n ${namespace} patch meshgateways.istio.banzaicloud.io ${owner.name} --type=merge -p '${JSON.stringify(patch)}'`;
 }
 
+/**
+ * How to replace the pods of a Deployment that a Canary holds: by a change of its template, which the Canary rolls out.
+ * kubectl refuses to restart it, and to resume it would roll it out without the Canary.
+ */
+export function howToRestartHeld(namespace: string, name: string, revision: string): string {
+  const annotations = { [restartedForAnnotation]: revision };
+  const patch = JSON.stringify({ spec: { template: { metadata: { annotations } } } });
+  return `kubectl -n ${namespace} patch deployment ${name} -p '${patch}'`;
+}
+
 /** Kinds that `kubectl rollout restart` refuses, but that replace a deleted pod. */
 const recreatesDeletedPods: ReadonlySet<string> = new Set(["ReplicaSet", "ReplicationController"]);
 
@@ -94,6 +104,8 @@ function howToMoveSidecar(
     return `let it end, or: kubectl -n ${namespace} delete job ${workload?.name ?? ""}, and create it again`;
   if (recreatesDeletedPods.has(kind) || restartObstacle === "OnDelete" || restartObstacle === "partition")
     return `delete it, and its ${kind} creates it again: ${label} && kubectl -n ${namespace} delete pod ${name}`;
+  if (restartObstacle === "held")
+    return `its Canary holds it, and moves it as a change: ${label} && ${howToRestartHeld(namespace, workload?.name ?? "", to)}`;
   if (restartObstacle === "paused")
     return `resume its ${kind}, then restart it: ${label} && kubectl -n ${namespace} rollout resume ${restarted} && kubectl -n ${namespace} rollout restart ${restarted}`;
   if (kind === "Deployment" || kind === "StatefulSet" || kind === "DaemonSet") {

@@ -27,6 +27,8 @@ export function retireSteps(
       settle: [
         ...left.map(({ name }): SettleCondition => ({ type: "leftToEnd", namespace: name, revision: from.revision })),
         { type: "noDependents", revision: from.revision, to: upgrade.spec.to.revision },
+        // Somebody may have deleted the new control plane or scaled it down, and then nothing would be left.
+        { type: "revisionServes", revision: upgrade.spec.to.revision },
       ],
       checks: [],
       phase: "Retiring",

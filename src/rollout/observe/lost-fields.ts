@@ -1,0 +1,77 @@
+import type { Clock } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import type { ObjectReference } from "../../api/serin/index.ts";
+import { whoWrote } from "../act/field-managers.ts";
+import { covers, fieldManager, valueAt, type ObjectAccess } from "../act/object-access.ts";
+import { conflictDetail, referenceKey, type FieldEntry } from "../decide/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+
+/** The fields of a rollout are read this often. */
+const lookMs = 2000;
+/** A look reads the fields of at most this many objects, and the next look those of the following ones. */
+const objectsAtOnce = 32;
+const maxRollouts = 512;
+
+interface Look {
+  readonly atMs: number;
+  /** How many objects the looks so far have read. */
+  readonly read: number;
+  readonly lost?: FieldEntry;
+  readonly detail?: string;
+}
+
+/** Notices when somebody changes a field that a finished step of a rollout has written. */
+export class LostFields {
+  readonly #objects: ObjectAccess;
+  readonly #view: ClusterView;
+  readonly #clock: Clock;
+  readonly #looks = new Map<string, Look>();
+
+  constructor(objects: ObjectAccess, view: ClusterView, clock: Clock) {
+    this.#objects = objects;
+    this.#view = view;
+    this.#clock = clock;
+  }
+
+  /** Which field of the rollout has lost its value, and who has changed it. `kept`: see `keptFields`. */
+  async detailOf(rollout: string, kept: readonly FieldEntry[]): Promise<string | undefined> {
+    const before = this.#looks.get(rollout);
+    const nowMs = this.#clock.steadyMs();
+    if (before !== undefined && nowMs - before.atMs < lookMs) return before.detail;
+    if (this.#looks.size >= maxRollouts) this.#looks.clear();
+    const { lost, read = 0 } = before ?? {};
+    const known = kept.filter(({ object, pointer }) => pointer === lost?.pointer && isSame(object, lost.object));
+    const objects = [...new Set(kept.map(({ object }) => referenceKey(object)))];
+    const from = objects.length <= objectsAtOnce ? 0 : read % objects.length;
+    const window = new Set([...objects.slice(from), ...objects.slice(0, from)].slice(0, objectsAtOnce));
+    for (const entry of [...known, ...kept.filter(({ object }) => window.has(referenceKey(object)))]) {
+      const detail = await this.#lossOf(entry);
+      if (detail === undefined) continue;
+      this.#looks.set(rollout, { atMs: nowMs, read, lost: entry, detail });
+      return detail;
+    }
+    this.#looks.set(rollout, { atMs: nowMs, read: read + window.size });
+    return undefined;
+  }
+
+  /** The watch's copy may be older than the engine's own write, so a loss counts only if the server confirms it. */
+  async #lossOf(entry: FieldEntry): Promise<string | undefined> {
+    const { object, pointer, written } = entry;
+    const watched = object.kind === "Namespace" ? this.#view.namespaces.get(object.name) : undefined;
+    if (watched !== undefined && covers(valueAt(watched, pointer), written)) return undefined;
+    const found = await this.#objects.get(object);
+    if (found === undefined || isOther(found, entry) || covers(valueAt(found, pointer), written)) return undefined;
+    const who = whoWrote(found, pointer);
+    if (who?.startsWith(fieldManager) === true) return undefined;
+    return conflictDetail({ type: "field", object, pointer }, valueAt(found, pointer), written, who);
+  }
+}
+
+/** Whether the object is being deleted, or another one has its name now. */
+function isOther({ metadata }: UntypedObject, { uid }: FieldEntry): boolean {
+  return metadata.deletionTimestamp !== undefined || (uid !== undefined && metadata.uid !== uid);
+}
+
+function isSame(a: ObjectReference, b: ObjectReference): boolean {
+  return referenceKey(a) === referenceKey(b);
+}
