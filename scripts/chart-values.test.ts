@@ -63,7 +63,7 @@ const probes: Readonly<Record<string, Probe>> = {
   "ztunnel.volumeMounts": { value: [{ name: "a", mountPath: "/a" }] },
 };
 
-/** Values that change nothing, and why nobody needs a word of it. */
+/** Values that change nothing and get no warning, with the reason. */
 const explained: Readonly<Record<string, string>> = {
   "global.defaultResources.requests.cpu": "for workloads without resources; each component has its own",
   "global.defaultResources.requests.memory": "for workloads without resources; each component has its own",
@@ -79,9 +79,9 @@ const definition: UntypedObject = {
 
 interface Outcome {
   readonly issues: readonly { readonly path: string }[];
-  /** All that the installation writes, but for the ConfigMaps that only repeat the values. */
+  /** Everything that the installation writes, without the ConfigMaps that only repeat the values. */
   readonly written: string;
-  /** What these ConfigMaps bring about. */
+  /** The effect of these ConfigMaps. */
   readonly injected: () => string;
 }
 
@@ -97,7 +97,7 @@ function install(values: Tree): Outcome {
   return { issues, written: JSON.stringify(written), injected: () => JSON.stringify(injected(objects)) };
 }
 
-/** What the injector and the controller of gateways make of the values. */
+/** The pods that the injector and the gateway controller make with the values. */
 function injected(objects: readonly UntypedObject[]): unknown {
   const map = objects.find(({ metadata: { name = "" } }) => name.startsWith("istio-sidecar-injector"));
   const data = (map as { data?: { config: string; values: string } } | undefined)?.data;

@@ -125,7 +125,7 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
     // The comparison waits for more than a minute on its own page, while the other parts run. These change where
     // requests go, and not how many there are.
     const figures = wanted.has("figures") ? figuresOf(proof, await browser.page(context), base) : undefined;
-    // A problem of the other parts comes first.
+    // If another part fails too, report its error first.
     figures?.catch(() => undefined);
     if (wanted.has("views")) {
       const { opened, failed } = await openViews(browser, {

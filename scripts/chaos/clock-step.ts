@@ -4,7 +4,10 @@
 const inspectorUrl = "http://127.0.0.1:9229/json/list";
 const stepMs = 60_000;
 
-/** `node -e` of this, in the network of the process, evaluates its argument there. Then the inspector is closed. */
+/**
+ * A program for `node -e` in the network of the process. It evaluates its argument in the process, and then closes the
+ * inspector.
+ */
 const evaluator = `
 const [expression] = process.argv.slice(1);
 const untilMs = performance.now() + 4000;

@@ -4,7 +4,7 @@ import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
 import type { StruckFault } from "./strikes.ts";
 
 /** A reset reaches the client's report within this time. */
-const toldWithinMs = 2_000;
+const reportedWithinMs = 2_000;
 
 /** The failures that no fault explains. `limitMs` is the time limit of a request. */
 export function unexplainedFailures(
@@ -18,7 +18,10 @@ export function unexplainedFailures(
     const waitedMs = isSilence(cause) ? limitMs : 0;
     return !faults.some(
       ({ cuts, fromMs, untilMs }) =>
-        cuts !== undefined && target.startsWith(cuts) && atMs >= fromMs && atMs <= untilMs + waitedMs + toldWithinMs,
+        cuts !== undefined &&
+        target.startsWith(cuts) &&
+        atMs >= fromMs &&
+        atMs <= untilMs + waitedMs + reportedWithinMs,
     );
   });
 }

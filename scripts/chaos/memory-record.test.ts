@@ -49,7 +49,7 @@ function growsWithKills(livesMs: (atMs: number) => number, kibAt: (ageMs: number
   return record.compare(0, hourMs)[0]?.grows ?? false;
 }
 
-test("processes of the last quarter may be older, and so larger, than those of the second", () => {
+test("older processes of the last quarter do not count as growth, because processes of the same age are compared", () => {
   const livesMs = (atMs: number): number => (atMs < hourMs / 2 ? 150_000 : 600_000);
   const filling = (ageMs: number): number => 70_000 + ageMs / 20;
   assert.equal(growsWithKills(livesMs, filling), false);
@@ -60,7 +60,7 @@ test("processes of the last quarter may be older, and so larger, than those of t
   );
 });
 
-test("processes that differ from each other by more than the growth show none", () => {
+test("growth does not count if the processes differ from each other by more", () => {
   let seed = 1;
   const sizes = new Map<number, number>();
   const sizeOf = (ageMs: number, atMs: number): number => {

@@ -134,8 +134,8 @@ export class EndlessRollouts {
     const duration = seconds(clock.steadyMs() - begunMs);
     const ended = last !== undefined && until.includes(last.phase);
     const words = `${kind.kind} ${name}: ${last?.phase ?? "no status"} after ${duration}: ${last?.cause ?? last?.message ?? ""}`;
-    const saysWho = last?.phase !== "Stuck" || (last.message !== "" && last.pauseReason !== undefined);
-    if (!ended || !saysWho) this.#unended.push(words);
+    const namesActor = last?.phase !== "Stuck" || (last.message !== "" && last.pauseReason !== undefined);
+    if (!ended || !namesActor) this.#unended.push(words);
     proof.note(ended ? words : `NOT ENDED ${words}`);
     return ended ? last : undefined;
   }

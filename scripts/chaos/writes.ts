@@ -11,8 +11,8 @@ const limitMs = 5_000;
 /** More than a run of a day writes. */
 const maxWrites = 500_000;
 /**
- * How many objects there are. With an object for each write, the memory of everything that follows objects would grow
- * by the run itself. With so many, a write without an answer is settled long before the same object is written again.
+ * The number of objects. An object for each write would let the memory of all watchers grow. With this many, a write
+ * without an answer is settled long before the next write to the same object.
  */
 const writtenObjects = 200;
 

@@ -1,7 +1,6 @@
-// Finds circles of folders. Every folder is looked at by itself: its subfolders, each with all that is below it, and
-// its own files are the units, and an import belongs to the folder where the paths of both files part. A circle of
-// units is a circle of imports that leads through a subfolder: what only files import in a circle is a circle of files,
-// which dependency-cruiser refuses.
+// Finds circles of imports between the units of a folder. The units are its subfolders, each with everything below it,
+// and its own files. An import counts in the folder where the paths of its two files part. A circle of files alone is
+// not reported, because dependency-cruiser refuses it.
 import { dirname, join, normalize } from "node:path";
 
 /** One import that leads from a unit to the next unit of a circle. */

@@ -61,7 +61,7 @@ class Fuzzer {
   readonly #entries: Entry[] = [];
   readonly #inputs: Buffer[] = [];
   readonly #findings = new Map<string, Finding>();
-  /** The heap size of the entries. */
+  /** The bytes of heap that the entries take. */
   #heldBytes = 0;
 
   constructor(target: FuzzTarget, coverage: Coverage, mutator: Mutator) {

@@ -207,7 +207,7 @@ export class ImportGraph {
       if (inProduct && !/[/.]/.test(named.path)) continue;
       for (const base of [dirname(file), "."]) {
         for (const path of this.#existing(base, named)) {
-          // The product mentions the program's own file. Only tests and scripts start it.
+          // Only tests and scripts start the program. The sources in src/ only mention its path.
           if (!inProduct || (path !== program && path !== programEntry)) yield path;
         }
       }

@@ -82,7 +82,7 @@ export function reviewsRoute(): UntypedObject[] {
   ];
 }
 
-/** bookinfo. With a waypoint, its reviews stand behind it. */
+/** The objects of bookinfo. With a waypoint, requests to reviews pass through it. */
 export function shopObjects(withWaypoint: boolean): UntypedObject[] {
   return readObjects("samples/bookinfo/platform/kube/bookinfo.yaml").map((object) => {
     if (!withWaypoint || object.kind !== "Service" || object.metadata.name !== "reviews") return object;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { istioKinds } from "./istio/index.ts";
-import { tellsOfNoEffect } from "./field-effect.ts";
+import { meansNoEffect } from "./field-effect.ts";
 import type { FieldIssue } from "./parsed.ts";
 
 function warningsOf(kind: string, spec: object): readonly FieldIssue[] {
@@ -40,5 +40,5 @@ test("a warning has a code for its meaning, so that programs do not parse its te
       "spec.configPatches[0].patch.operation operation-no-effect",
     ],
   );
-  assert.equal(warnings.filter(tellsOfNoEffect).length, 3);
+  assert.equal(warnings.filter(meansNoEffect).length, 3);
 });

@@ -1,4 +1,4 @@
-// The dashboard in Kiali's place, by Kiali's flags, configuration and addresses.
+// Serves the dashboard in place of Kiali: it accepts Kiali's flags and configuration, and answers at Kiali's addresses.
 import { readFile } from "node:fs/promises";
 import { giveBackIdleMemory, messageOf, systemClock, unhurriedShare, userError } from "../base/index.ts";
 import { readFlags, serveWeb, textAnswer, type WebHandler } from "../addons/web/index.ts";

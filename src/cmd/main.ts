@@ -37,7 +37,7 @@ for (const stream of [process.stdout, process.stderr]) stream.on("error", () => 
 /** How long a process that has finished its work waits for open handles. */
 const leftoversMs = 1_000;
 
-/** The shell's, for a command that SIGINT ended. */
+/** The exit code that a shell reports for a command that SIGINT ended. */
 const interruptedExitCode = 130;
 
 /** Roles are loaded one by one, so that a ztunnel does not load the code of an API server. */
@@ -104,7 +104,7 @@ async function main(): Promise<number> {
   try {
     return await role.run({ args: own, env: process.env, log, shutdown, release: thisRelease() });
   } catch (error) {
-    // The interruption itself ends a command's requests, and is no fault of the server.
+    // The interruption ends the command's own requests. Their errors say nothing about the server.
     const isCause = load === undefined && shutdown.drain.aborted && toSerinError(error).kind === "transient";
     throw isCause ? new DOMException("interrupted", "AbortError") : error;
   } finally {

@@ -1,4 +1,4 @@
-// The metrics store in Prometheus' place, by Prometheus' flags.
+// Serves the metrics store in place of Prometheus, with Prometheus' flags.
 import { readFile } from "node:fs/promises";
 import { messageOf, systemClock, userError, type Environment, type Logger } from "../base/index.ts";
 import { prometheusPage } from "../addons/prometheus/index.ts";

@@ -33,7 +33,7 @@ const returnRoutes = {
 const natTable = "istio-ambient-nat";
 const mangleTable = "istio-ambient-mangle";
 const guardTable = "istio-ambient-guard";
-/** Marks connections whose first packet that the kernel saw was not their start. */
+/** The mark of connections whose first packet that the kernel saw was not a SYN. */
 const midwayMark = { value: 0x112, mask: 0xfff } as const;
 
 export interface CaptureOptions {
@@ -205,11 +205,11 @@ function writeMangle(transaction: NftTransaction): void {
 }
 
 /**
- * Drops starts of connections that the kernel does not treat as such. `nat` rules see only the first packet of a
- * connection. A client with raw sockets could send another packet first, which nothing redirects and no socket answers
- * (an ACK with an option that the kernel ignores), and its SYN would then go straight to the application. It could also
- * make the kernel take a SYN for an answer, which is then no part of any connection. The rules do no harm beside a nat
- * table without redirects, because an earlier agent does not remove them.
+ * Drops SYN packets that would pass the redirect. `nat` rules see only the first packet of a connection. A client with
+ * raw sockets could send another packet first: an ACK with an option that the kernel ignores is not redirected, and no
+ * socket answers it. A SYN of the same connection would then go straight to the application. Such a client could also
+ * make the kernel take a SYN for an answer, which belongs to no connection. These rules may stay when the nat table has
+ * no redirects, because an earlier agent does not remove them.
  */
 function writeGuard(transaction: NftTransaction): void {
   const table = transaction

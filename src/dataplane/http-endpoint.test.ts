@@ -32,7 +32,7 @@ test("the log level is read and set by POST, for every scope at once", async () 
   await endpoint.close();
 });
 
-test("a foreign web page in the browser of somebody who forwards the port reaches no path", async () => {
+test("a foreign web page cannot reach any path through the browser of a user who forwards the port", async () => {
   let calls = 0;
   const quit = () => {
     calls += 1;

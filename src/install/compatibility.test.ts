@@ -8,7 +8,7 @@ const resolve = (spec: object, setFlags: readonly string[] = []) =>
 const variablesOf = (spec: object, setFlags?: readonly string[]) =>
   treeAt(resolve(spec, setFlags).value?.values, "pilot", "env");
 
-test("an earlier version's behaviour is asked of the pilot by its variables, which others of the installation override", () => {
+test("an earlier version's behaviour becomes variables of the pilot, which the installation's own variables override", () => {
   const since131 = { PILOT_ENABLE_STRICT_GATEWAY_MERGING: "false", PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS: "false" };
   assert.deepEqual(variablesOf({ compatibilityVersion: "1.30" }), since131);
   assert.deepEqual(variablesOf({}, ["compatibilityVersion=1.30"]), since131);

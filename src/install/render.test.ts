@@ -112,8 +112,8 @@ test("the account that other clusters read with is the mesh's, a given one, or n
   ]);
 });
 
-test("logs in JSON are asked of each component by its argument, and of ztunnel by its own value", () => {
-  const askedBy = (values: Record<string, unknown>): readonly string[] => {
+test("logs in JSON are an argument of each component, and a value of ztunnel", () => {
+  const jsonLoggers = (values: Record<string, unknown>): readonly string[] => {
     const { objects } = render({
       profile: "ambient",
       components: { ingressGateways: [{ name: "istio-ingressgateway", enabled: true }] },
@@ -124,20 +124,20 @@ test("logs in JSON are asked of each component by its argument, and of ztunnel b
         template?: { spec?: { containers?: { args?: string[]; env?: { name: string; value?: string }[] }[] } };
       };
       const containers = template?.spec?.containers ?? [];
-      const asks = containers.some(
+      const logsJson = containers.some(
         ({ args = [], env = [] }) =>
           args.includes("--log_as_json") || env.some(({ name, value }) => name === "LOG_FORMAT" && value === "json"),
       );
-      return asks ? [object.metadata.name ?? ""] : [];
+      return logsJson ? [object.metadata.name ?? ""] : [];
     });
   };
-  assert.deepEqual(askedBy({}), []);
-  assert.deepEqual([...askedBy({ global: { logAsJson: true } })].sort(), [
+  assert.deepEqual(jsonLoggers({}), []);
+  assert.deepEqual([...jsonLoggers({ global: { logAsJson: true } })].sort(), [
     "istio-cni-node",
     "istio-ingressgateway",
     "istiod",
   ]);
-  assert.deepEqual(askedBy({ ztunnel: { logAsJson: true } }), ["ztunnel"]);
+  assert.deepEqual(jsonLoggers({ ztunnel: { logAsJson: true } }), ["ztunnel"]);
 });
 
 test("ztunnel gets the mesh's revocation lists only if its peerCaCrl is enabled", () => {

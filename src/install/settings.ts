@@ -110,7 +110,7 @@ function unknownProfile(profile: string): FieldIssue {
   };
 }
 
-/** What the user's spec adds to: the profile, with the behaviour of an earlier version if one is asked for. */
+/** The spec below the user's: the profile, with the behaviour of an earlier version if the user requests one. */
 function baseOf(profile: string, given: unknown): { readonly spec: unknown } | FieldIssue {
   const spec = profiles[profile];
   if (spec === undefined) return unknownProfile(profile);

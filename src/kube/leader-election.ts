@@ -91,10 +91,10 @@ export class LeaderElection {
     while (!leading.aborted) {
       await this.#pause(pauseMs, leading);
       if (leading.aborted) break;
-      const askedMs = clock.steadyMs();
+      const requestedMs = clock.steadyMs();
       const renewed = (await this.#renew()) || (await this.#tryHold());
       pauseMs = renewed ? this.#renewMs : this.#retryMs;
-      if (renewed) this.#renewedMs = askedMs;
+      if (renewed) this.#renewedMs = requestedMs;
       else if (clock.steadyMs() - this.#renewedMs > this.#renewDeadlineMs) {
         this.#log.warn("the lease is lost", { lease: name, identity });
         lost.abort(new Error(`the lease ${name} could not be renewed`));

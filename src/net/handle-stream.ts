@@ -258,8 +258,8 @@ export class HandleStream implements ByteStream {
     this.#inFlightBytes = 0;
     for (const buffer of this.#inFlightBuffers) buffer.release();
     this.#inFlightBuffers = noBuffers;
-    // A request must not be reused inside its own completion, so the one that completed before is next. Every write to
-    // TLS completes later.
+    // A request must not be reused inside its own completion, so keep it, and reuse the one that completed before it.
+    // Every write to TLS completes later.
     this.#reusable ??= this.#completed;
     this.#completed = this.#inFlight;
     this.#inFlight = undefined;

@@ -67,7 +67,7 @@ export function listenTcpInNamespace(namespaceFd: number | undefined, options: N
   });
 }
 
-/** Like {@link listenTcpInNamespace}, for who listens later. */
+/** Like {@link listenTcpInNamespace}, but the socket does not listen yet. */
 export function bindTcpInNamespace(namespaceFd: number | undefined, options: NamespaceSocketOptions): number {
   return inNamespace(namespaceFd, () => boundSocket(linux.socketStream, options));
 }

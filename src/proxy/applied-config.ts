@@ -69,7 +69,7 @@ interface ActiveCluster {
 }
 
 const warmingLimitMs = 5000;
-/** How many filters' configurations are kept while no listener of this thread names all of them. */
+/** With more filter configurations than this, those that no listener of this thread names are dropped. */
 const maxKeptExtensions = 1000;
 
 /**

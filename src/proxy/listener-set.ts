@@ -56,7 +56,7 @@ export class ListenerSet {
   #destinations = new Map<string, ActiveListener>();
   /** Removed listeners, until their last connection has ended. */
   readonly #leaving = new Map<ActiveListener, Removal>();
-  /** By the listener's name. Meanwhile a listener that serves already continues unchanged. */
+  /** The listeners that wait, by name. Meanwhile a listener that serves already continues unchanged. */
   readonly #waiting = new Map<string, Waiting>();
   /** Whether the first listeners serve. They begin together, because some hand connections to others. */
   #started = false;
@@ -349,7 +349,7 @@ interface ListenerResources {
   readonly contexts: Pick<TlsContexts, "awaited">;
 }
 
-/** What a listener's chains refer to and has not arrived: routes, secrets, and plugins that start. */
+/** The names of what a listener's chains need and do not have yet: routes, secrets, and plugins that start. */
 function needsOf(spec: ListenerSpec, { routeTable, contexts }: ListenerResources): string[] {
   const chains = chainsOf(spec);
   const routes = [...routeNamesOf(chains)].filter((name) => routeTable(name) === undefined);

@@ -63,7 +63,7 @@ export interface ProxySettings {
    * PROXY_CONFIG_XDS_AGENT: requests additional roots from the control plane, besides those that come with
    * certificates.
    */
-  readonly asksForTrustBundle: boolean;
+  readonly requestsTrustBundle: boolean;
   /** The pod's DNS queries are redirected to us. */
   readonly capturesDns: boolean;
   /** METRICS_LOCALHOST_ACCESS_ONLY: only clients in the pod get metrics. */
@@ -155,7 +155,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     appMetrics: parseAppMetrics(envString(env, "ISTIO_PROMETHEUS_ANNOTATIONS", "")),
     logLevel: logLevelOf(env, args),
     meshRevocationsFile: envBoolean(env, "PILOT_ENABLE_CA_CRL", true) ? meshRevocations : undefined,
-    asksForTrustBundle: envBoolean(env, "PROXY_CONFIG_XDS_AGENT", false),
+    requestsTrustBundle: envBoolean(env, "PROXY_CONFIG_XDS_AGENT", false),
     // Only in a sidecar's pod do rules lead queries to the proxy. In a gateway's pod a ztunnel may have the port.
     capturesDns: roleOf(args) === "sidecar" && envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
     metricsInPodOnly: envBoolean(env, "METRICS_LOCALHOST_ACCESS_ONLY", false),

@@ -239,7 +239,7 @@ export class Proxy {
       node: xdsNode(settings),
       subscriptions: [
         ...this.#serving.subscriptions(),
-        ...(settings.asksForTrustBundle ? [trustBundleSubscription(this.#certificates)] : []),
+        ...(settings.requestsTrustBundle ? [trustBundleSubscription(this.#certificates)] : []),
         ...(dns === undefined ? [] : [dns.subscription()]),
       ],
       log: log.scoped("xds"),

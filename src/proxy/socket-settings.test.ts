@@ -166,10 +166,10 @@ test("a listener that requires PROXY headers identifies clients by them, and clo
     }),
     direct: behindBalancer(httpListener(direct, "direct"), {}),
   });
-  const tellsPeer = { header: { key: "x-peer", value: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%" } };
+  const peerAddressHeader = { header: { key: "x-peer", value: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%" } };
   ads.push(typeUrls.route, {
     routes: weightedRoute("routes", { a: 1 }),
-    direct: { ...(weightedRoute("direct", { a: 1 }) as object), requestHeadersToAdd: [tellsPeer] },
+    direct: { ...(weightedRoute("direct", { a: 1 }) as object), requestHeadersToAdd: [peerAddressHeader] },
   });
   await proxy.ready();
   const request = "GET / HTTP/1.1\r\nhost: shop.test\r\n\r\n";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { EnrolledReport, RootsReport } from "../../src/api/serin/index.ts";
-import { elsewhere } from "../support/asked-ports.ts";
+import { elsewhere } from "../support/expected-calls.ts";
 import { eventually } from "../support/eventually.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
 import { underStandingLoad } from "../support/standing-load.ts";

@@ -17,7 +17,7 @@ interface ProofSummary {
 }
 
 const requests = 10_000;
-/** Of the long form's 360 requests a second, which alone keep two cores busy. */
+/** The fraction of the long form's 360 requests a second. The full rate keeps two cores busy. */
 const rate = 0.15;
 const timeLimitMs = 1_180_000;
 

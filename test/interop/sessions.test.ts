@@ -1,5 +1,5 @@
-// Sends the requests of sessions through Serin's proxy and a stock Envoy, and compares who answers and what the client
-// is told.
+// Sends the requests of sessions through Serin's proxy and a stock Envoy, and compares which endpoint answers and which
+// headers the client gets.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -37,7 +37,7 @@ const state = (kind: string, message: string, fields: JsonObject): JsonObject =>
 const cookie = (fields: JsonObject) => state("cookie", "CookieBasedSessionState", { cookie: fields });
 const header = state("header", "HeaderBasedSessionState", { name: "x-session" });
 
-/** By the path of their requests. */
+/** The configurations of sessions, by the path of the requests that use them. */
 const settings: Readonly<Record<string, JsonObject>> = {
   "/header": header,
   "/strict": { ...header, strict: true },
@@ -57,7 +57,7 @@ const settings: Readonly<Record<string, JsonObject>> = {
 const base64 = (text: string): string => Buffer.from(text, "latin1").toString("base64");
 const inMessage = (text: string): string => base64(`\n${String.fromCharCode(text.length)}${text}`);
 
-/** What clients send, for the addresses of a usable, a draining and no endpoint. */
+/** The requests of clients whose session names a usable endpoint, a draining one, or none. */
 function requestsFor(usable: string, draining: string): readonly (readonly [path: string, Record<string, string>])[] {
   const none = "127.0.0.1:1";
   const inHeader = [usable, draining, none, ""].map((address) => ({ "x-session": base64(address) }));
@@ -85,11 +85,12 @@ async function outcome(port: number, path: string, headers: Record<string, strin
     const response = await fetchOnce(port, path, { headers });
     const own = `127.0.0.1:${response.body}`;
     bodies.add(response.body);
-    const told = `${String(response.headers["set-cookie"] ?? "-")} ${String(response.headers["x-session"] ?? "-")}`
-      .replaceAll(base64(own), "<own>")
-      .replaceAll(inMessage(own), "<own message>")
-      .replace(/"[A-Za-z\d+/]{30,}=*"/, '"<with an end>"');
-    outcomes.add(`${response.status}, told ${told}`);
+    const clientSession =
+      `${String(response.headers["set-cookie"] ?? "-")} ${String(response.headers["x-session"] ?? "-")}`
+        .replaceAll(base64(own), "<own>")
+        .replaceAll(inMessage(own), "<own message>")
+        .replace(/"[A-Za-z\d+/]{30,}=*"/, '"<with an end>"');
+    outcomes.add(`${response.status}, told ${clientSession}`);
   }
   const [body = ""] = bodies;
   return `${[...outcomes].sort().join(" or ")} by ${bodies.size > 1 || !/^\d+$/.test(body) ? "any" : "one"}`;

@@ -15,7 +15,7 @@ const applications = /^samples\/(?!addons\/)/;
 
 const pods = everyPod(release);
 
-/** What the latest version of a level forbids of a pod. */
+/** The rules of the latest version of a level that a pod violates. */
 function violationsAt(level: Level, spec: PodSpec | undefined, annotations: Readonly<Record<string, string>> = {}) {
   return violationsOf({ annotations, spec: (spec ?? {}) as CheckedSpec }, { level, version: "latest" });
 }

@@ -44,7 +44,7 @@ const nameAnnotations = ["io.containerd.image.name", "org.opencontainers.image.r
 const ownArchitecture = process.arch === "x64" ? "amd64" : process.arch;
 
 export class ImageStore {
-  /** By name, then by architecture. */
+  /** The images by name, then by architecture. */
   readonly images: ReadonlyMap<string, ReadonlyMap<string, StoredImage>>;
   readonly #layout: string;
   readonly #scratch: string;

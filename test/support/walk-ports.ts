@@ -1,5 +1,5 @@
 // Walks the table of ports of docs/security.md in a mesh of profile ambient, in a lab or in a real cluster.
-import { askedRows, walkedKey, walkedPort } from "./asked-ports.ts";
+import { expectedCallsByRow, walkedKey, walkedPort } from "./expected-calls.ts";
 import { eventually } from "./eventually.ts";
 import { listeningSockets, processWithAddress } from "./listening-sockets.ts";
 import { askRows, callFrom, compareRows, compareSockets } from "./port-walk.ts";
@@ -84,7 +84,7 @@ export async function walkPorts(mesh: WalkedMesh): Promise<number> {
     gateway: await token("istio-system", "istio-ingressgateway-service-account"),
     workload: await token("default", "default"),
   };
-  const expectedCalls = new Map([...askedRows(tokens)].filter(([row]) => !elsewhere.has(row)));
+  const expectedCalls = new Map([...expectedCallsByRow(tokens)].filter(([row]) => !elsewhere.has(row)));
   await askRows(rows, { expectedCalls, elsewhere }, addresses, async (caller, target, calls) => {
     const place = caller === "the own pod" ? addresses[target as keyof typeof addresses] : from[caller];
     return await callFrom(processWithAddress(processes, place), calls);

@@ -16,7 +16,7 @@ import { labOf, revisionSpec } from "./lab-and-mesh.ts";
 
 const loadClients = 4;
 const loadPauseMs = 100;
-/** Three of each client. */
+/** Three answers to each client of both kinds. */
 const firstAnswers = 3 * 2 * loadClients;
 /** Enough clients for the step that routes by header to get its 40 answers in a second. */
 const testerClients = 2;

@@ -104,12 +104,12 @@ interface LostPath {
 /** The paths on which the other rule takes requests that satisfy all other conditions of this rule. */
 function lostPaths(own: HttpRouteRule, other: HttpRouteRule): readonly LostPath[] {
   return other.matches.flatMap((winner) => {
-    const matchIndex = own.matches.findIndex((match) => isWithin(winner, match) && asksForMore(match, winner));
+    const matchIndex = own.matches.findIndex((match) => isWithin(winner, match) && hasMoreConditions(match, winner));
     const match = own.matches[matchIndex];
     if (match === undefined) return [];
     // Another match of this rule may combine the path and the header.
     const isKept = own.matches.some(
-      (also) => asksForMore(also, winner) && rank(also) >= rank(winner) && isWithin(winner, also),
+      (also) => hasMoreConditions(also, winner) && rank(also) >= rank(winner) && isWithin(winner, also),
     );
     return isKept ? [] : [{ match, matchIndex, winner }];
   });
@@ -130,7 +130,7 @@ function rank({ path }: HttpRouteMatch): number {
 }
 
 /** Whether the narrow match has all conditions of the wide one except the path, and at least one more. */
-function asksForMore(narrow: HttpRouteMatch, wide: HttpRouteMatch): boolean {
+function hasMoreConditions(narrow: HttpRouteMatch, wide: HttpRouteMatch): boolean {
   if (rank(narrow) > rank(wide)) return false;
   const holdsAll =
     contains(narrow.headers, wide.headers) &&

@@ -169,14 +169,14 @@ function checkNames(
   for (const [index, port] of (spec?.ports ?? []).entries()) {
     const { name = "", targetPort } = port;
     const path = `spec.ports[${index}].port`;
-    if (isExternal && (name === "tcp" || !tellsProtocol(port))) {
+    if (isExternal && (name === "tcp" || !declaresProtocol(port))) {
       report(
         messageTypes.externalNameServiceTypeInvalidPortName,
         resource,
         path,
         `port ${port.port}${name === "" ? "" : ` ("${name}")`} of an ExternalName Service (${labelsText({ externalName: spec?.externalName ?? "" })}) counts as plain TCP: a sidecar then sends it all traffic to that port, whatever the address; name it after its protocol, such as http-${name === "" ? port.port : name} or tls-${name === "" ? port.port : name}`,
       );
-    } else if (!isExternal && !tellsProtocol(port)) {
+    } else if (!isExternal && !declaresProtocol(port)) {
       const example = `http-${name === "" ? port.port : name}`;
       report(
         messageTypes.portNameIsNotUnderNamingConvention,
@@ -192,7 +192,7 @@ function isApiServer(namespace: string | undefined, name: string | undefined): b
   return namespace === "default" && name === "kubernetes";
 }
 
-function tellsProtocol({ port, name = "", protocol, appProtocol }: ServicePort): boolean {
+function declaresProtocol({ port, name = "", protocol, appProtocol }: ServicePort): boolean {
   if (protocol === "UDP" || protocol === "SCTP") return true;
   if (appProtocol !== undefined) return protocolNames.has(appProtocol.toLowerCase());
   const lower = name.toLowerCase();

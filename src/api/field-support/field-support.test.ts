@@ -73,7 +73,7 @@ test("every field of every served version of every kind is in one row", () => {
 });
 
 /** Whether an issue concerns the field or its parent, and says that it has no effect. */
-function tells(issues: readonly FieldIssue[], { samplePath }: SchemaField, prefix: string): boolean {
+function isReported(issues: readonly FieldIssue[], { samplePath }: SchemaField, prefix: string): boolean {
   const path = `${prefix}${samplePath}`.replace(/^\./, "");
   return issues.some(
     (issue) =>
@@ -93,20 +93,20 @@ const expectations: Readonly<
     const unknown = [...errors, ...warnings].filter(({ message }) =>
       /known here|has no effect here|not supported and has no effect/.test(message),
     );
-    return tells(unknown, field, prefix)
+    return isReported(unknown, field, prefix)
       ? `is told to have no effect: ${unknown.map(({ message }) => message).join("; ")}`
       : undefined;
   },
   envoy: ({ warnings }, field, prefix) =>
-    tells(
+    isReported(
       warnings.filter(({ message }) => /Envoy/.test(message)),
       field,
       prefix,
     )
       ? undefined
       : "is not told to be Envoy's alone",
-  warned: ({ warnings }, field, prefix) => (tells(warnings, field, prefix) ? undefined : "has no warning"),
-  refused: ({ errors }, field, prefix) => (tells(errors, field, prefix) ? undefined : "is not refused"),
+  warned: ({ warnings }, field, prefix) => (isReported(warnings, field, prefix) ? undefined : "has no warning"),
+  refused: ({ errors }, field, prefix) => (isReported(errors, field, prefix) ? undefined : "is not refused"),
 };
 
 test("parsers refuse fields without effect or warn about them by path, and know all others", () => {

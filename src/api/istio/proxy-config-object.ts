@@ -37,8 +37,9 @@ export function parseProxyConfigObject(raw: unknown): Parsed<ProxyConfigObject> 
 }
 
 /**
- * Variables by which the dynamic linker, the shell, OpenSSL or Node run code of somebody's choice, or trust other
- * certificates. Who may write this kind may not run code with the accounts of a namespace's pods.
+ * Environment variables that make the dynamic linker, the shell, OpenSSL or Node run other code or trust other
+ * certificates. They are refused, because the right to write a ProxyConfig must not be a right to run code as the
+ * service accounts of a namespace.
  */
 const ofProgram =
   /^(LD_|NODE_|OPENSSL_|SSL_|XDG_|GCONV_|GLIBC_|BASH_|NSS_)|^(PATH|HOME|ENV|IFS|SHELL|TMPDIR|SSLKEYLOGFILE|LOCPATH)$/i;

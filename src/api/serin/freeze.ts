@@ -88,7 +88,7 @@ export function readFreeze(stored: Freeze): FreezeRead {
     : { freeze: value };
 }
 
-/** What people read of a freeze that cannot be read. */
+/** The text that people read about a freeze that cannot be read. */
 export function unreadableFreeze(name: string, fault: string): string {
   return `in force because it cannot be read: ${fault}; correct it, or end it: serin freeze remove ${name}`;
 }

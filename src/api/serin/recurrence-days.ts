@@ -18,7 +18,7 @@ interface Period {
   readonly isFirst: boolean;
 }
 
-/** What a rule demands of a day. Without a list, every day is right. */
+/** The conditions of a rule for a day. An absent list allows every day. */
 interface DayDemands {
   readonly months?: readonly number[];
   readonly monthDays?: readonly number[];
@@ -142,7 +142,9 @@ function isRight(demands: DayDemands, ms: number): boolean {
   );
 }
 
-/** Whether the list has the number, or, as a negative one, its place from the end of so many. */
+/**
+ * Whether the list contains the number. With a `length`, a negative entry counts from the end, where -1 is the last.
+ */
 function includes(list: readonly number[] | undefined, number: number, length?: number): boolean {
   if (list === undefined || list.includes(number)) return true;
   return length !== undefined && list.includes(number - length - 1);

@@ -25,7 +25,7 @@ function bindings(length: number): Bindings {
 const evaluate = (rule: string, length: number): ReturnType<ReturnType<MeteredCel["compile"]>> =>
   cel.compile(rule)(bindings(length));
 
-/** Linear, quadratic, cubic, and of no bound at all. */
+/** Expressions whose time would otherwise grow linearly, with the square, with the cube, or without a bound. */
 const rules = [
   "l.all(x, x >= 0)",
   "l.all(x, l.all(y, x == y || true))",

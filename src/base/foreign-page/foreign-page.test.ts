@@ -36,7 +36,7 @@ test("a page whose name resolves to this machine reads nothing, by any loopback 
       assert.match(verdict({ host }, "GET", remote) ?? "", /is not a name of this machine/, host);
 });
 
-test("another site's page gives no order and embeds nothing", () => {
+test("a page of another site can neither give an order nor embed a page", () => {
   const host = "localhost:15000";
   for (const headers of [
     { host, origin: "http://evil.example" },

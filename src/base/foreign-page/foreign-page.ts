@@ -20,9 +20,9 @@ export function nameOf(header: string): string {
 }
 
 /**
- * Why a request over this machine's loopback is refused: a browser made it for a web page that is not ours. Everybody
- * may reach the loopback with the browser of somebody who forwards a port. Undefined for all other requests, and for a
- * person who follows a link to us.
+ * Why a request over this machine's loopback is refused: a browser sent it for a web page of another origin. Any web
+ * page can use the browser of a user who forwards a port to reach the loopback. Undefined for all other requests, and
+ * for a person who follows a link to us.
  */
 export function foreignPage(
   request: Pick<IncomingMessage, "socket" | "headers"> & { readonly method?: string | undefined },

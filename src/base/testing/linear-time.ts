@@ -33,7 +33,7 @@ export function suspicion<Input>(
   size: number,
 ): string | undefined {
   const [small, large] = [make(size / 4), make(size)];
-  // Most functions show already with their first run of the large input that they are linear.
+  // For most linear functions, a single run of the large input is proof enough.
   let whole = quickestMs(() => run(large), 1);
   if (whole < unsuspiciousMs) return undefined;
   let quarter = quickestMs(() => run(small), smallRuns);

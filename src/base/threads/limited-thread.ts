@@ -20,7 +20,7 @@ export interface TaskLimits {
   readonly waitMs: number;
 }
 
-/** The CPU time is not read more often than this. */
+/** The shortest pause between two readings of the CPU time. */
 const shortestLookMs = 50;
 
 /** The memory of a thread in MiB. A task with an object of 3 MiB needs a tenth of this. */

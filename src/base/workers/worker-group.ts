@@ -40,7 +40,7 @@ const replaceInitialMs = 100;
 const replaceMaxMs = 15_000;
 /** A worker that lived this long did not end because of its initial data. */
 const steadyAfterMs = 60_000;
-/** For a worker to end in order. */
+/** The time that a worker gets to end in order. */
 const endLimitMs = 5000;
 
 /** Keeps a number of workers alive, each in a thread. A worker that ends or no longer answers is replaced. */

@@ -31,7 +31,10 @@ export function instantOf(timeZone: string, localMs: number): number {
   return candidates.length === 0 ? localMs - before : Math.min(...candidates);
 }
 
-/** When the zone's clocks are first set after `fromMs`, and not after `toMs`. Undefined if they are not. */
+/**
+ * The first time after `fromMs` at which the zone's clocks are set forward or back. Undefined if that is not until
+ * `toMs`.
+ */
 export function nextClockChange(timeZone: string, fromMs: number, toMs: number): number | undefined {
   const offsetMs = zoneOffsetMs(timeZone, fromMs);
   for (let before = fromMs; before < toMs;) {

@@ -134,7 +134,7 @@ const flagOfField: Readonly<Record<string, string>> = {
   "spec.windows[0].durationSeconds": "--duration",
 };
 
-/** The issue as users of flags know the field. */
+/** The issue with the name of the flag instead of the path of the field. */
 function ofFlag(issue: FieldIssue): FieldIssue {
   const field = issue.path;
   return {

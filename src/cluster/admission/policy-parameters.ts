@@ -27,8 +27,9 @@ interface ParameterParts {
 }
 
 /**
- * The objects with which a policy is evaluated for a binding, one after the other. One null if there are no parameters,
- * nothing if the binding allows that none is found. Throws if the binding is misconfigured or demands one.
+ * The objects for which a policy is evaluated, one after the other. A policy without parameters is evaluated once, for
+ * null. The list is empty if the binding allows that no object matches. Throws if the binding is misconfigured, or if
+ * it requires an object and none matches.
  */
 export function parametersOf(
   { store, registry }: ParameterParts,
@@ -64,7 +65,10 @@ export function parametersOf(
   return found.map(({ object }) => registry.convert(object, type));
 }
 
-/** A policy tells what its parameters contain, so who writes it, or a binding, must be allowed to read them. */
+/**
+ * A policy can reveal what its parameters contain. Therefore the author of a policy or binding must be allowed to read
+ * them.
+ */
 export function policyParameterRights(parts: ParameterParts, authorizer: RbacAuthorizer): AdmissionPlugin {
   return {
     name: "PolicyParameterRights",

@@ -136,7 +136,7 @@ test("users cannot grant more rights than they have", async () => {
   assert.equal(same.status, 201, same.text);
 });
 
-test("users cannot get rights through a role that gets them later, by aggregation or because it does not exist yet", async () => {
+test("users cannot bind themselves to a role that gets more rights later, by aggregation or by its creation", async () => {
   const rbac = "/apis/rbac.authorization.k8s.io/v1";
   const group = "rbac.authorization.k8s.io";
   const headers = { "impersonate-user": "mallory" };

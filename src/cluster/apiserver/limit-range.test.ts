@@ -78,7 +78,7 @@ test("a limit of type Pod counts all containers, and the largest init container 
   assert.equal((await newPod("sums", "web", limits)).status, 201);
 });
 
-test("claims are within the limits of storage", async () => {
+test("a claim that requests less or more storage than the LimitRange allows is refused", async () => {
   await newNamespace("claims", [{ type: "PersistentVolumeClaim", min: { storage: "1Gi" }, max: { storage: "2Gi" } }]);
   const claim = async (storage: string): Promise<[number, string]> =>
     refusal(

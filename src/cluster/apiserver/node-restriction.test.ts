@@ -55,7 +55,7 @@ test("a node registers and updates itself, and no other node", async () => {
   await refused("PATCH", `${nodes}/a`, { spec: { taints: [{ key: "a", effect: "NoSchedule" }] } }, /modify taints/);
 });
 
-test("a node gives itself no label that decides which pods it gets", async () => {
+test("a node cannot give itself a label that decides which pods it gets", async () => {
   for (const label of [
     "node-restriction.kubernetes.io/secure",
     "team.node-restriction.kubernetes.io/secure",

@@ -86,7 +86,7 @@ function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, op
   const grace = graceSeconds(type, object, options);
   addPropagationFinalizer(
     object,
-    type.storageKey === jobs && !saysPropagation(options) ? { propagationPolicy: "Orphan" } : options,
+    type.storageKey === jobs && !setsPropagation(options) ? { propagationPolicy: "Orphan" } : options,
   );
   const { metadata } = object;
   if (before === undefined) {
@@ -110,7 +110,7 @@ const endsInSteps = new Set(["/namespaces", customResourceDefinitionKey]);
 
 const jobs = "batch/jobs";
 
-function saysPropagation({ propagationPolicy, orphanDependents }: DeleteOptions): boolean {
+function setsPropagation({ propagationPolicy, orphanDependents }: DeleteOptions): boolean {
   return propagationPolicy !== undefined || orphanDependents !== undefined;
 }
 
@@ -152,7 +152,7 @@ export async function deleteObject(parts: ServerParts, context: ResourceContext)
   const { info, query, type } = context;
   const form = answerFormOf(context.request.headers.accept);
   const options = await deleteOptionsOf(parts, context);
-  if (type.storageKey === jobs && !saysPropagation(options)) {
+  if (type.storageKey === jobs && !setsPropagation(options)) {
     context.warnings.push(
       "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
     );

@@ -167,7 +167,7 @@ test("a misconfigured binding refuses as the failure policy says, even if it onl
   assert.equal(await refused("unknown-ignored", unknown, { failurePolicy: "Ignore" }), "201 ");
 });
 
-test("who writes a policy or a binding must be allowed to read the parameters", async () => {
+test("the author of a policy or a binding must be allowed to read the parameters", async () => {
   const rules = [
     {
       apiGroups: ["admissionregistration.k8s.io"],

@@ -97,7 +97,7 @@ function build(
   additionals: Answer[],
 ): Buffer {
   const { packet } = question;
-  const asksEdns = packet.additionals?.some(({ type }) => type === "OPT") === true;
+  const usesEdns = packet.additionals?.some(({ type }) => type === "OPT") === true;
   const option = {
     type: "OPT",
     name: ".",
@@ -115,7 +115,7 @@ function build(
     questions: packet.questions ?? [],
     answers,
     authorities,
-    additionals: asksEdns ? [...additionals, option] : additionals,
+    additionals: usesEdns ? [...additionals, option] : additionals,
   };
   return encode(message);
 }

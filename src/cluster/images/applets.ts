@@ -43,8 +43,8 @@ export function appletScripts(names: readonly AppletName[], places = inContainer
 }
 
 /**
- * The script for a command's first word: `/bin/wget` of an image with this applet. The machine may have no such file.
- * Other words stay unchanged.
+ * Replaces the first word of a command by the applet's script, such as `/bin/wget` in an image with this applet. The
+ * machine may have no such file. Other words stay unchanged.
  */
 export function appletCommand(word: string, names: readonly AppletName[]): string {
   const slash = word.lastIndexOf("/");

@@ -22,7 +22,7 @@ export interface StructShape {
   readonly rest: Shape | undefined;
   /** Whether server-side apply treats the value as one unit. */
   readonly atomic: boolean;
-  /** For messages on the wire. */
+  /** The fields with their numbers in protobuf messages. */
   readonly wire: readonly WireField[];
   /** A whole Kubernetes object inside another one: `apiVersion`, `kind` and `metadata` are always known. */
   readonly embedded: boolean;

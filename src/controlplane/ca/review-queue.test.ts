@@ -41,7 +41,7 @@ test("reviews are limited in total and for each address, and waiting ones run wh
   assert.equal(most(), 3);
 });
 
-test("an address that floods the queue is told to wait, and others run between its reviews", async () => {
+test("an address that floods the queue gets a transient error, and reviews of other addresses run between its own", async () => {
   const { review, answerFirst, under } = rig({ running: 2, runningPerAddress: 2, waiting: 100, waitingPerAddress: 5 });
   const flood = Array.from({ length: 20 }, () =>
     review("flood").then(

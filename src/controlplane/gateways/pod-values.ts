@@ -7,7 +7,7 @@ type Resources = NonNullable<Container["resources"]>;
 
 const pullPolicies = ["Always", "IfNotPresent", "Never"] as const;
 
-/** What the values of the installation say about the pods of the Gateways that this control plane deploys. */
+/** The values of the installation for the pods of the Gateways that this control plane deploys. */
 export interface GatewayPodValues {
   readonly container: Pick<Container, "imagePullPolicy">;
   /** `gateways.seccompProfile`, in place of the container runtime's default. */

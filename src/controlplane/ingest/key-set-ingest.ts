@@ -24,7 +24,7 @@ export interface KeySetIngestOptions {
   readonly requestAuthentications: Collection<RequestAuthenticationFacts>;
   readonly keySets: SourceCollection<KeySetFacts>;
   readonly fetchText: FetchText;
-  /** Who fetches the key sets. Absent: this control plane. */
+  /** Which process fetches the key sets. Absent: this control plane. */
   readonly fetcher?: KeySetFetcher | undefined;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;

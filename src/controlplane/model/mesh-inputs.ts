@@ -46,9 +46,9 @@ export interface MeshInputs {
   readonly pods: SourceCollection<PodFacts>;
   readonly services: SourceCollection<ServiceFacts>;
   readonly slices: SourceCollection<SliceFacts>;
-  /** Of all clusters. Those of a remote cluster have a {@link remoteKey}. */
+  /** The ServiceExports of all clusters. Those of a remote cluster have a {@link remoteKey}. */
   readonly serviceExports: SourceCollection<ServiceExportFacts>;
-  /** Of all clusters. Those of a remote cluster have a {@link remoteKey}. */
+  /** The ServiceImports of all clusters. Those of a remote cluster have a {@link remoteKey}. */
   readonly serviceImports: SourceCollection<ServiceImportFacts>;
   readonly serviceAccounts: SourceCollection<ServiceAccountFacts>;
   readonly tags: SourceCollection<TagFacts>;

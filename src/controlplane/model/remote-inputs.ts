@@ -15,7 +15,7 @@ import type {
  * the own cluster.
  */
 export interface RemoteInputs extends SharedInputs {
-  /** By id. A cluster appears after its first complete read. */
+  /** The remote clusters by id. A cluster appears after its first complete read. */
   readonly clusters: SourceCollection<RemoteClusterFacts>;
   readonly namespaces: SourceCollection<NamespaceFacts>;
   readonly nodes: SourceCollection<NodeFacts>;

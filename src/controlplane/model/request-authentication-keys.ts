@@ -16,7 +16,7 @@ export interface KeySource {
   readonly timeoutMs: number;
 }
 
-/** Who fetches key sets from a rule's URL (PILOT_JWT_ENABLE_REMOTE_JWKS). */
+/** Which process fetches key sets from a rule's URL (PILOT_JWT_ENABLE_REMOTE_JWKS). */
 export type KeySetFetcher = "control-plane" | "proxy-where-in-mesh" | "proxy";
 
 /** Upstream's default for control plane and proxy. */

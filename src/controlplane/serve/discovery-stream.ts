@@ -6,10 +6,10 @@ import type { EncodedResource } from "../translate/index.ts";
 import { AddressDemand } from "./address-demand.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { byPushOrder, chainOf, isWholeInStateOfTheWorld, typesAfter, typesBefore } from "./push-order.ts";
-import { KnownResources } from "./known-resources.ts";
 import { namedClusters } from "./named-clusters.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 import { encodeHead, type ResponseBodies } from "./response-encoder.ts";
+import { SentClusters } from "./sent-clusters.ts";
 import { Subscription, type Delivery, type DuePart, type ResourceGroups } from "./subscription.ts";
 
 /** Where responses go. `write` returns false if the stream must wait for {@link DiscoveryStream.drained}. */
@@ -87,16 +87,7 @@ export class DiscoveryStream {
   isPending = false;
   readonly #options: DiscoveryStreamOptions;
   readonly #viewSubscriptions: Disposable[] = [];
-  /** Clusters with the version that the client has or was sent. */
-  readonly #knownClusters = new KnownResources();
-  /** New clusters whose endpoints the client has not acknowledged yet. */
-  readonly #warming = new Set<string>();
-  /**
-   * Clusters that were sent to an Envoy without their endpoints since. An Envoy activates and acknowledges a changed
-   * cluster only when endpoints arrive after it. If it has the endpoints of the cluster's previous form, it does not
-   * ask for them.
-   */
-  readonly #owed = new Set<string>();
+  readonly #clusters: SentClusters;
   #ordered: readonly Subscription[] | undefined;
   #blockedSinceMs: number | undefined;
   #unblock: Disposable | undefined;
@@ -112,6 +103,7 @@ export class DiscoveryStream {
     this.#options = options;
     this.proxy = options.proxy;
     this.connectedAtMs = options.clock.nowMs();
+    this.#clusters = new SentClusters(options.proxy.envoy);
   }
 
   receive(request: ResourceRequest): void {
@@ -213,7 +205,7 @@ export class DiscoveryStream {
   /** The types before it in its chain must be acknowledged, and the endpoints of new clusters. */
   #mayAdd(subscription: Subscription): boolean {
     const settled = this.#areIdle(typesBefore(subscription.typeUrl));
-    const warm = this.#warming.size === 0 || !usesClusters.has(subscription.typeUrl);
+    const warm = this.#clusters.areWarm || !usesClusters.has(subscription.typeUrl);
     return (settled && warm) || this.#waitedLongEnough();
   }
 
@@ -222,7 +214,7 @@ export class DiscoveryStream {
     const settled = this.#areIdle(chainOf(subscription.typeUrl));
     return (
       (settled &&
-        this.#warming.size === 0 &&
+        this.#clusters.areWarm &&
         typesAfter(subscription.typeUrl).every((typeUrl) => this.subscriptions.get(typeUrl)?.hasRemoved !== true)) ||
       this.#waitedLongEnough()
     );
@@ -255,7 +247,7 @@ export class DiscoveryStream {
     if (now - this.#blockedSinceMs >= makeBeforeBreakWaitMs) return true;
     this.#unblock ??= clock.after(makeBeforeBreakWaitMs + timerSlackMs, () => {
       this.#unblock = undefined;
-      this.#warming.clear();
+      this.#clusters.stopWarming();
       this.pump();
       this.#blockedSinceMs = undefined;
     });
@@ -322,38 +314,14 @@ export class DiscoveryStream {
 
   #noteClusters(delivery: Delivery, part: DuePart): void {
     const endpoints = this.subscriptions.get(typeUrls.endpoint);
-    const isFirst = part === "asked" && this.#knownClusters.begin(delivery.groups);
-    let sent = 0;
-    for (const group of delivery.groups) {
-      sent += group.length;
-      if (isFirst) {
-        if (this.proxy.envoy) for (const { name } of group) this.#owed.add(name);
-        continue;
-      }
-      for (const { name, version } of group) {
-        const known = this.#knownClusters.get(name);
-        // Clusters without endpoints in EDS (those of DNS or of the original destination) do not wait for any.
-        if (known === undefined && part === "changed" && endpoints?.view.get(name) !== undefined)
-          this.#warming.add(name);
-        if (known === version) continue;
-        if (this.proxy.envoy) this.#owed.add(name);
-        this.#knownClusters.set(name, version);
-      }
-    }
-    for (const name of delivery.removed) this.#forgetCluster(name);
-    // In state of the world, what is missing from the list has been removed.
-    if (this.#options.protocol === "state-of-the-world" && this.#knownClusters.size > sent) {
-      const names = new Set(delivery.groups.flatMap((group) => group.map(({ name }) => name)));
-      for (const name of this.#knownClusters.names()) if (!names.has(name)) this.#forgetCluster(name);
-    }
-    if (part === "asked" && !isFirst) this.#knownClusters.share(delivery.groups);
-    if (endpoints !== undefined) endpoints.askIfAny(this.#takeOwed(endpoints.names), this.#options.generation());
-  }
-
-  #forgetCluster(name: string): void {
-    this.#knownClusters.delete(name);
-    this.#warming.delete(name);
-    this.#owed.delete(name);
+    this.#clusters.send({
+      delivery,
+      part,
+      isComplete: this.#options.protocol === "state-of-the-world",
+      hasEndpoints: (name) => endpoints?.view.get(name) !== undefined,
+    });
+    if (endpoints !== undefined)
+      endpoints.askIfAny(this.#clusters.takeOwed(endpoints.names), this.#options.generation());
   }
 
   /**
@@ -368,11 +336,6 @@ export class DiscoveryStream {
       group.flatMap(({ name }) => (tables.has(name.slice(0, name.indexOf("/"))) ? name : [])),
     );
     hosts.askIfAny(names, this.#options.generation());
-  }
-
-  /** Forgets and returns the names whose endpoints must be sent although the client already has them. */
-  #takeOwed(names: Iterable<string>): readonly string[] {
-    return [...names].filter((name) => this.#owed.delete(name));
   }
 
   /**
@@ -390,15 +353,14 @@ export class DiscoveryStream {
     }
     subscription.outstanding = undefined;
     this.#noteProgress();
-    if (subscription.typeUrl === typeUrls.endpoint && this.#warming.size > 0)
-      for (const group of outstanding.groups) for (const { name } of group) this.#warming.delete(name);
+    if (subscription.typeUrl === typeUrls.endpoint) this.#clusters.acknowledgeEndpoints(outstanding.groups);
     if (request.rejection === undefined) {
       subscription.acknowledged = outstanding.nonce;
       subscription.rejection = undefined;
     } else {
       subscription.rejected = outstanding.nonce;
       subscription.rejection = { reason: request.rejection, range: outstanding.range };
-      if (subscription.typeUrl === typeUrls.cluster) this.#warming.clear();
+      if (subscription.typeUrl === typeUrls.cluster) this.#clusters.stopWarming();
       this.#options.observer.rejected(subscription.typeUrl, request.rejection);
     }
     return true;
@@ -439,11 +401,11 @@ export class DiscoveryStream {
     const names = request.subscribe.filter((name) => name !== "*");
     // Subscribing and unsubscribing "*" at once asks for nothing, because a first request without names would ask for
     // everything.
-    const [asksAll, asksNothing] = [
+    const [wantsAll, wantsNothing] = [
       request.subscribe.includes("*"),
       request.subscribe.includes("*") && request.unsubscribe.includes("*"),
     ];
-    if (first && subscription.typeUrl === typeUrls.address && (asksNothing || (names.length > 0 && !asksAll)))
+    if (first && subscription.typeUrl === typeUrls.address && (wantsNothing || (names.length > 0 && !wantsAll)))
       subscription.demand = new AddressDemand(subscription.view, this.proxy.node);
     if (subscription.demand !== undefined) return this.#updateDemand(subscription, subscription.demand, names, request);
     const wildcard =
@@ -455,14 +417,14 @@ export class DiscoveryStream {
       else subscription.forget(name);
     }
     if (first && subscription.typeUrl === typeUrls.cluster)
-      for (const [name, version] of Object.entries(request.known)) this.#knownClusters.set(name, version);
+      for (const [name, version] of Object.entries(request.known)) this.#clusters.addKnown(name, version);
     addNames(subscription, names);
     if (wildcard && !subscription.wildcard) {
       subscription.wildcard = true;
       subscription.askAll(request.known, generation);
     }
     if (names.length > 0) subscription.ask(names, request.known, generation);
-    if (subscription.typeUrl === typeUrls.endpoint) subscription.askIfAny(this.#takeOwed(names), generation);
+    if (subscription.typeUrl === typeUrls.endpoint) subscription.askIfAny(this.#clusters.takeOwed(names), generation);
   }
 
   #updateDemand(
@@ -502,7 +464,7 @@ export class DiscoveryStream {
       subscription.askAll({}, generation);
     } else if (added.length > 0) {
       const resources = added.flatMap((name) => subscription.view.get(name) ?? []);
-      const owed = subscription.typeUrl === typeUrls.endpoint && this.#takeOwed(wanted).length > 0;
+      const owed = subscription.typeUrl === typeUrls.endpoint && this.#clusters.takeOwed(wanted).length > 0;
       if (!owed && first && whole.version !== "" && whole.version === versionOf([resources])) return;
       // Listeners and clusters are always complete. For the other types send all requested resources, as old clients
       // expect.

@@ -150,9 +150,9 @@ test("LEAST_REQUEST goes to gRPC clients only if a DestinationRule asks, with RO
         }),
       ),
     );
-  const asked = balanced(Cluster_LbPolicy.LEAST_REQUEST, { case: "leastRequestLbConfig", value: {} });
-  assert.equal(decodeResource(ClusterSchema, asked)["lbPolicy"], "LEAST_REQUEST");
-  const bytes = Buffer.from(messageBytes(asked)).toString("latin1");
+  const leastRequest = balanced(Cluster_LbPolicy.LEAST_REQUEST, { case: "leastRequestLbConfig", value: {} });
+  assert.equal(decodeResource(ClusterSchema, leastRequest)["lbPolicy"], "LEAST_REQUEST");
+  const bytes = Buffer.from(messageBytes(leastRequest)).toString("latin1");
   const types = [...bytes.matchAll(/load_balancing_policies\.(\w+)\.v3\.\w+/g)].map(([, type]) => type);
   assert.deepEqual(types, ["wrr_locality", "least_request", "round_robin"]);
   for (const other of [Cluster_LbPolicy.LEAST_REQUEST, Cluster_LbPolicy.RANDOM, Cluster_LbPolicy.MAGLEV]) {

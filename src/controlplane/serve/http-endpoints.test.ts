@@ -108,7 +108,7 @@ test("callers in the pod and in the control plane's namespace get all debug answ
   assert.equal(await fetchText("10.244.0.5", "/debug/config_dump?proxyID=shop", "Bearer of-shop"), 403);
 });
 
-test("a foreign web page in the browser of somebody who forwards the port reads no debug page and sets no log level", async () => {
+test("a foreign web page cannot read debug pages or set the log level through the browser of a user who forwards the port", async () => {
   const threshold: LogThreshold = { level: "info" };
   const debug = await serveHttp("127.0.0.1", 0, { "/debug/configz": () => ({ status: 200, body: "told" }) });
   const control = await serveLogControl(0, threshold);

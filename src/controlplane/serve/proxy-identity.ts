@@ -125,7 +125,10 @@ function checkSize(id: string, ...records: readonly Readonly<Record<string, stri
 /** Fields of the metadata that lists of proxies show. */
 const shownFields = ["NAMESPACE", "ISTIO_VERSION", "NODE_NAME", "CLUSTER_ID", "NETWORK", "SERVICE_ACCOUNT"];
 
-/** Anybody may connect, and whoever lists the proxies reads their names on a terminal. */
+/**
+ * Throws if a text that lists of proxies show contains a control character. Any client can choose these texts, and
+ * users read them on a terminal.
+ */
 function checkCharacters(id: string, texts: Readonly<Record<string, string>>): void {
   const shown = [["the node id", id], ...shownFields.map((field) => [`the metadata ${field}`, texts[field] ?? ""])];
   const wrong = shown.find(([, text = ""]) => /\p{Cc}/u.test(text));

@@ -86,21 +86,26 @@ test("filters are in the order of their dependencies, for each direction", () =>
 });
 
 test("a client certificate is forwarded to an application, replaced at a gateway, and omitted by a client's own proxy", () => {
-  const told = (direction: HttpConnectionManagerOptions["direction"]): unknown => {
+  const forwardingOf = (direction: HttpConnectionManagerOptions["direction"]): unknown => {
     const { forwardClientCertDetails, setCurrentClientCertDetails, useRemoteAddress, serverName } = manager({
       direction,
     });
     return [forwardClientCertDetails, setCurrentClientCertDetails, useRemoteAddress, serverName];
   };
-  assert.deepEqual(told("outbound"), [undefined, undefined, false, undefined]);
-  assert.deepEqual(told("inbound"), ["APPEND_FORWARD", { subject: true, dns: true, uri: true }, false, "istio-envoy"]);
-  assert.deepEqual(told("gateway"), [
+  assert.deepEqual(forwardingOf("outbound"), [undefined, undefined, false, undefined]);
+  assert.deepEqual(forwardingOf("inbound"), [
+    "APPEND_FORWARD",
+    { subject: true, dns: true, uri: true },
+    false,
+    "istio-envoy",
+  ]);
+  assert.deepEqual(forwardingOf("gateway"), [
     "SANITIZE_SET",
     { subject: true, cert: true, dns: true, uri: true },
     true,
     "istio-envoy",
   ]);
-  assert.deepEqual(told("waypoint"), [undefined, undefined, false, "istio-envoy"]);
+  assert.deepEqual(forwardingOf("waypoint"), [undefined, undefined, false, "istio-envoy"]);
 });
 
 test("the mesh config adds and removes details of a client certificate for applications", () => {

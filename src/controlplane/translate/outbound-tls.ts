@@ -23,7 +23,7 @@ import { typeOf } from "./traffic-policy.ts";
 
 /** The server of a cluster, as TLS needs it. */
 export interface TlsTarget {
-  /** `outbound_.80_.v1_.host`, which tells the peer which of its services is called. */
+  /** `outbound_.80_.v1_.host`, by which the peer knows which of its services the client calls. */
   readonly sni: string;
   readonly identities: readonly string[];
   readonly meshExternal: boolean;

@@ -206,9 +206,9 @@ function applyHttpPool(draft: ClusterDraft, { tcp, http }: ConnectionPool): void
         : { maxConnectionDuration: durationOfMs(tcp.maxConnectionDurationMs) }),
     },
   }).commonHttpProtocolOptions;
-  const says =
+  const isConfigured =
     idleMs !== undefined || http.maxRequestsPerConnection !== undefined || tcp.maxConnectionDurationMs !== undefined;
-  if (says && common !== undefined) draft.http.commonHttpProtocolOptions = common;
+  if (isConfigured && common !== undefined) draft.http.commonHttpProtocolOptions = common;
   if (isHttp2(draft)) applyHttp2Pool(draft, http);
   if (http.useClientProtocol) useDownstreamProtocol(draft);
 }
@@ -308,7 +308,7 @@ function applyLoadBalancer(cluster: Cluster, policy: EffectivePolicy, locality: 
     default:
       cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST;
       if (loadBalancer?.warmup !== undefined) cluster.lbConfig = slowStart("leastRequestLbConfig", loadBalancer.warmup);
-      // An empty configuration tells the choice from the default, which gRPC clients do not get.
+      // An empty configuration shows that a DestinationRule chose the balancer. gRPC clients do not get the default.
       else if (loadBalancer?.simple === "LEAST_REQUEST")
         cluster.lbConfig = clusterWith({ case: "leastRequestLbConfig", value: {} });
   }

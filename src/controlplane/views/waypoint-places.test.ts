@@ -68,7 +68,7 @@ function localitiesOf(resources: ProxyResources, cluster: string): unknown {
   ]);
 }
 
-test("each pod of a waypoint gets clusters of names with the weights and priorities of its own place", () => {
+test("each pod of a waypoint gets DNS clusters with the weights and priorities of its own locality", () => {
   const { apply, connect } = createExtensionFixture();
   apply(...mesh);
   const pods = ["wp-1", "wp-2"].map((name) => connect({ type: "waypoint", pod: `shop/${name}`, labels }));

@@ -1,6 +1,6 @@
 import type { BaseCollection, StoredIndex } from "./base-collection.ts";
 
-/** A thing to depend on: one key of a collection or an index, or a whole collection. */
+/** A target of a dependency: one key of a collection or an index, or a whole collection. */
 class Dependency {
   /** The last computation that read the dependency. A second read in the same computation costs nothing. */
   run = 0;
@@ -48,9 +48,9 @@ const nobody: readonly string[] = [];
 const maxListed = 32;
 
 /**
- * Records the reads of one derived collection, in both directions: from each thing read to the inputs that read it, and
- * back. When an input is computed again, its previous reads can be dropped. An input that reads the same things again,
- * as most do, changes nothing.
+ * Records the reads of one derived collection in both directions: from each source to the inputs that read it, and
+ * back. When an input is computed again, its previous reads can be dropped. An input that reads the same keys again, as
+ * most do, changes nothing.
  */
 export class DependencyRecorder {
   readonly #byKey = new Map<BaseCollection<unknown> | StoredIndex<unknown>, Map<string, Dependency>>();

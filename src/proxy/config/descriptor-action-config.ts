@@ -77,7 +77,7 @@ function valueAction(
   };
 }
 
-/** Of a header that occurs several times, Envoy takes the first one. */
+/** The first value of a header, even if the header occurs several times, as in Envoy. */
 function firstHeader(request: DescribedRequest, name: string): string | undefined {
   return name.startsWith(":") || name === "host" ? headerValue(request, name) : request.values(name)[0];
 }

@@ -120,7 +120,7 @@ function compileBody(message: BufferSettings | undefined, where: string, notes: 
 
 function compileService(message: ExtAuthz, where: string, notes: ConfigNotes): AskAuthorization {
   const { services } = message;
-  const sentFields = toldFields(message, where);
+  const sentFields = sentFieldsOf(message, where);
   if (services.case === "httpService")
     return compileHttpService(services.value, sentFields, `${where}: httpService`, notes);
   if (services.case === "grpcService")
@@ -158,7 +158,7 @@ export function compileNetworkExtAuthz(
   };
 }
 
-function toldFields(message: ExtAuthz, where: string): StringMatcher | undefined {
+function sentFieldsOf(message: ExtAuthz, where: string): StringMatcher | undefined {
   const allowed = anyOf(message.allowedHeaders, where);
   const disallowed = anyOf(message.disallowedHeaders, where);
   if (disallowed === undefined) return allowed;

@@ -148,10 +148,10 @@ test("headersWithUnderscoresAction keeps a header with an underscore, drops it, 
 });
 
 test("the client's address is the peer's if x-forwarded-for has no valid address", async () => {
-  const tells = { header: { key: "x-sub", value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%" } };
+  const clientAddressHeader = { header: { key: "x-sub", value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%" } };
   await using harness = await serving(
     [],
-    [{ match: { prefix: "/" }, route: { cluster: "a" }, requestHeadersToAdd: [tells] }],
+    [{ match: { prefix: "/" }, route: { cluster: "a" }, requestHeadersToAdd: [clientAddressHeader] }],
     { useRemoteAddress: false },
   );
   const clientOf = async (forwarded: string): Promise<string> =>
@@ -163,8 +163,8 @@ test("the client's address is the peer's if x-forwarded-for has no valid address
 });
 
 test("xffNumTrustedHops counts the trusted proxies whose addresses follow the client's", async () => {
-  const tells = { header: { key: "x-sub", value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%" } };
-  const routes = [{ match: { prefix: "/" }, route: { cluster: "a" }, requestHeadersToAdd: [tells] }];
+  const clientAddressHeader = { header: { key: "x-sub", value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%" } };
+  const routes = [{ match: { prefix: "/" }, route: { cluster: "a" }, requestHeadersToAdd: [clientAddressHeader] }];
   const bodies: string[] = [];
   for (const useRemoteAddress of [true, false]) {
     await using harness = await serving([], routes, { useRemoteAddress, xffNumTrustedHops: 1 });

@@ -21,7 +21,7 @@ import {
   hostRulesOf,
   refusalStatus,
   resourceExhausted,
-  tellsLimit,
+  sendsLimitFields,
 } from "./rate-limit-config.ts";
 
 /** With shorter intervals, the limit would differ from the configured one. */
@@ -61,7 +61,7 @@ export function compileLocalRateLimit(
     limitsOfConnection: perConnection ? limits : undefined,
     status: refusalStatus(message.status),
     grpcStatus: message.rateLimitedAsResourceExhausted ? resourceExhausted : undefined,
-    tellsLimit: tellsLimit(message.enableXRatelimitHeaders),
+    sendsLimitFields: sendsLimitFields(message.enableXRatelimitHeaders),
     // Without a percentage of enabled requests, the filter counts no request.
     enabled: fractionOf(message.filterEnabled?.defaultValue, 0),
     enforced: fractionOf(message.filterEnforced?.defaultValue, 0),
@@ -123,7 +123,7 @@ function sizeOf(bucket: TokenBucketMessage, where: string): BucketSize {
   return { max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs };
 }
 
-/** Combinations of values that one descriptor keeps, as in Envoy. */
+/** How many combinations of values one descriptor counts at once, as in Envoy. */
 const defaultMaxOpen = 20;
 
 function compileDescriptors(

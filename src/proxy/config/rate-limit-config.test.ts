@@ -229,12 +229,12 @@ test("a rule of a filter says how many hits a request counts as, and reads numbe
 });
 
 test("hits of a route's rule have no effect, as in Envoy, and are reported", () => {
-  const told: string[] = [];
+  const notes: string[] = [];
   const rule = fromJson(RateLimitSchema, {
     actions: [{ genericKey: { descriptorValue: "v" } }],
     hitsAddend: { number: "4" },
   });
-  const rules = compileRouteRules([rule], "test", new ConfigNotes((note) => told.push(note)));
+  const rules = compileRouteRules([rule], "test", new ConfigNotes((note) => notes.push(note)));
   assert.deepEqual(descriptorsOf(rules, testRequest()), [{ entries: [{ key: "generic_key", value: "v" }] }]);
-  assert.match(told.join(), /test: rateLimits\[0\]: hitsAddend/);
+  assert.match(notes.join(), /test: rateLimits\[0\]: hitsAddend/);
 });

@@ -32,7 +32,7 @@ export function refusalStatus(configured: HttpStatus | undefined): number {
   return code < 400 ? tooManyRequests : code;
 }
 
-/** By number. The numbers of Envoy's two enums are the same. */
+/** The rules by their number, which is the same in Envoy's two enums. */
 const hostRules: Readonly<Record<number, HostRules>> = {
   [VhRateLimitsOptions.OVERRIDE]: "override",
   [VhRateLimitsOptions.INCLUDE]: "include",
@@ -43,7 +43,7 @@ const hostRules: Readonly<Record<number, HostRules>> = {
 const draftVersion3 = 1;
 
 /** The field `enableXRatelimitHeaders` of a filter: whether responses show clients their limits. */
-export function tellsLimit(version: number): boolean {
+export function sendsLimitFields(version: number): boolean {
   return version === draftVersion3;
 }
 

@@ -17,7 +17,7 @@ import {
   hostRulesOf,
   refusalStatus,
   resourceExhausted,
-  tellsLimit,
+  sendsLimitFields,
 } from "./rate-limit-config.ts";
 
 const defaultTimeoutMs = 20;
@@ -64,7 +64,7 @@ export function compileRateLimit(message: HttpRateLimit, where: string, notes: C
     status: refusalStatus(message.rateLimitedStatus),
     statusOnError: message.statusOnError?.code || 500,
     grpcStatus: message.rateLimitedAsResourceExhausted ? resourceExhausted : undefined,
-    tellsLimit: tellsLimit(message.enableXRatelimitHeaders),
+    sendsLimitFields: sendsLimitFields(message.enableXRatelimitHeaders),
     marksRefusal: !message.disableXEnvoyRatelimitedHeader,
     answer: compileMutation(message.responseHeadersToAdd, [], "response", `${where}: responseHeadersToAdd`, notes),
     metadataNamespace: message.metadataNamespace || "envoy.filters.http.ratelimit",

@@ -27,7 +27,7 @@ const conditionFields: Readonly<Record<string, keyof RetryConditions>> = {
   "retriable-status-codes": "retriableStatusCodes",
 };
 
-/** Words of `retry_on` that ask for something which does not happen with HTTP/1.1. */
+/** Conditions of `retry_on` that cannot occur with HTTP/1.1. */
 const neverHappens = new Set(["http3-post-connect-failure", "envoy-ratelimited"]);
 
 const defaultBaseIntervalMs = 25;

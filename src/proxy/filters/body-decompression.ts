@@ -30,8 +30,8 @@ export class BodyDecompression {
   }
 
   /**
-   * Returns what the part contains, as far as it can be decoded without the next one. Rejects for a body that is no
-   * valid one of the coding, ends too early, or grows too much. The next call must wait for the result.
+   * Returns the content of the part, as far as it can be decoded without the next one. Rejects if the body is invalid
+   * for the coding, ends too early, or grows too much. The next call must wait for the result.
    */
   part(bytes: Buffer, end: boolean): Promise<Buffer> {
     this.#bytesIn += bytes.length;

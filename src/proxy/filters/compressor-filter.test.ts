@@ -346,7 +346,7 @@ test("each part of a streamed response reaches the client before the next one is
   }
 });
 
-/** What a client can read of a body that may go on. */
+/** Decompresses the beginning of a body, as a client does before the rest has arrived. */
 function decompressed(coding: "gzip" | "br" | "zstd", bytes: Buffer): string {
   if (coding === "gzip") return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH }).toString();
   if (coding === "br") return brotliDecompressSync(bytes, { finishFlush: constants.BROTLI_OPERATION_FLUSH }).toString();

@@ -109,8 +109,8 @@ test("bodies of requests and responses are decompressed from gzip, brotli or zst
   }
 });
 
-test("the first coding of the list counts, the others stay, and no-transform is respected unless told otherwise", async () => {
-  // What each reaches the upstream with is what Envoy 1.40 sends.
+test("the first coding of the list is decoded and the others stay; no-transform is respected unless the filter ignores it", async () => {
+  // Envoy 1.40 sends the same to the upstream in each case.
   await using proxy = await serve([filterOf({})]);
   const packed = gzipSync(text);
   for (const [fields, coding, plain] of [

@@ -17,9 +17,9 @@ export interface FilterServices {
   readonly clock: Clock;
   readonly random: Random;
   readonly statistics: FilterStatistics;
-  /** The service that this proxy serves, as it tells control planes (Envoy's `node.cluster`). */
+  /** The name of the service that this proxy serves, as it states it to control planes (Envoy's `node.cluster`). */
   readonly serviceName: string;
-  /** Whether this proxy was told to be unhealthy, so that load balancers send their requests elsewhere. */
+  /** Whether an order has made this proxy unhealthy, so that load balancers send their requests elsewhere. */
   readonly failsHealthChecks: () => boolean;
   /**
    * How many endpoints of a cluster there are, and how many may get requests. Undefined if there is no such cluster.

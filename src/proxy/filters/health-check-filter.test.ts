@@ -84,7 +84,7 @@ test("without headers to match, every request is a health check", async () => {
 async function passing(
   services: FilterServices,
   config: JsonObject,
-): Promise<{ readonly harness: Harness; readonly asked: string[] }> {
+): Promise<{ readonly harness: Harness; readonly checkedUrls: string[] }> {
   const settings = compile({
     passThroughMode: true,
     headers: [{ name: ":path", stringMatch: { prefix: "/healthz" } }],
@@ -92,22 +92,22 @@ async function passing(
   });
   const filter = new HealthCheckFilter("envoy.filters.http.health_check", settings, services, "");
   const harness = await Harness.start({ filters: [filter], filtersIdle: false });
-  const asked: string[] = [];
+  const checkedUrls: string[] = [];
   const backend = await harness.backend(({ url = "" }, answer) => {
-    asked.push(url);
+    checkedUrls.push(url);
     if (url.includes("degraded")) answer.setHeader("x-envoy-degraded", "true");
     answer.statusCode = url.includes("ill") ? 503 : 200;
     answer.end("upstream");
   });
   harness.cluster("a", [backend.port]);
   harness.table = tableOf(route(forwardTo("a")));
-  return { harness, asked };
+  return { harness, checkedUrls };
 }
 
 test("in pass-through mode the upstream answers checks, unless the proxy was told to be unhealthy", async () => {
   let fails = false;
   const services = { ...standaloneServices(), serviceName: "web.shop", failsHealthChecks: () => fails };
-  const { harness, asked } = await passing(services, {});
+  const { harness, checkedUrls } = await passing(services, {});
   await using _ = harness;
   const check = async (): Promise<unknown> => {
     const { status, body, headers } = await harness.get("/healthz");
@@ -124,14 +124,14 @@ test("in pass-through mode the upstream answers checks, unless the proxy was tol
   assert.equal(services.statistics.counter("health_check.request_total").value, 0);
   fails = true;
   assert.deepEqual(await check(), [503, "", "web.shop"]);
-  assert.deepEqual(asked, ["/healthz", "/healthz", "/other"]);
+  assert.deepEqual(checkedUrls, ["/healthz", "/healthz", "/other"]);
 });
 
 test("an answer of the upstream serves further checks until the interval ends, with its status and x-envoy-degraded", async () => {
   // The answers, flags, details and counts are those of Envoy 1.40.
   const clock = new HandClock();
   const services = { ...standaloneServices(), clock, serviceName: "web.shop" };
-  const { harness, asked } = await passing(services, { cacheTime: "2s" });
+  const { harness, checkedUrls } = await passing(services, { cacheTime: "2s" });
   await using _ = harness;
   const check = async (target: string): Promise<unknown> => {
     const { status, body, headers } = await harness.get(target);
@@ -145,7 +145,7 @@ test("an answer of the upstream serves further checks until the interval ends, w
   assert.deepEqual(await check("/healthz?degraded"), [200, "upstream", "true", "-", "via_upstream"]);
   assert.deepEqual(await check("/healthz"), [200, "", "", "-", "health_check_cached"]);
   assert.deepEqual(await check("/other"), [200, "upstream", undefined, "-", "via_upstream"]);
-  assert.deepEqual(asked, ["/healthz?ill", "/healthz?degraded", "/other"]);
+  assert.deepEqual(checkedUrls, ["/healthz?ill", "/healthz?degraded", "/other"]);
   const counted = ["request_total", "ok", "failed", "cached_response", "degraded"].map(
     (name) => services.statistics.counter(`health_check.${name}`).value,
   );

@@ -32,7 +32,7 @@ interface CachedAnswer {
   readonly interval: number;
 }
 
-/** Who answers a check, which is also the end of the response code details. */
+/** How a check was answered. Response code details end with this word. */
 type Answerer =
   | "ok"
   | "ok_cluster_healthy"
@@ -74,7 +74,7 @@ export class HealthCheckFilter implements HttpFilter {
 
   onRequest(request: FilterRequest): LocalReply | undefined {
     const fails = this.#services.failsHealthChecks();
-    // A load balancer that is an Envoy need not wait for its next check.
+    // With this header, an Envoy that balances load stops sending requests before its next check.
     if (fails) request.addResponseHeader("x-envoy-immediate-health-check-fail", "true");
     if (!this.#settings.isCheck(request)) return undefined;
     request.markHealthCheck();

@@ -55,7 +55,7 @@ export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthori
             : options.pathOverride,
         authority: request.authority,
         headers: [
-          ...toldFields(request, options),
+          ...fieldsForService(request, options),
           ...(body === undefined ? [] : [[partialBodyField, String(!body.isWhole)] as const]),
         ],
         body: body?.bytes ?? Buffer.alloc(0),
@@ -70,7 +70,7 @@ export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthori
   };
 }
 
-function toldFields(
+function fieldsForService(
   request: FilterRequest,
   { isSent: isCopied, added }: HttpAuthorizationOptions,
 ): (readonly [string, string])[] {

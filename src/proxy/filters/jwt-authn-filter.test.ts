@@ -318,7 +318,7 @@ test("tokens are found in headers with their prefixes, in the query and in cooki
 });
 
 describe("requirements", () => {
-  // As Istio asks for it: a token may be missing, but one that is there must be good.
+  // Istio's own requirement: a token may be missing, but a token that is present must be valid.
   const optional = { requiresAny: { requirements: [{ providerName: "p" }, { allowMissing: {} }] } };
   test("may be missing, but not be bad", async () => {
     const filter = filterFor({}, { requires: optional });

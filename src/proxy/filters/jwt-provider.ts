@@ -156,7 +156,7 @@ export function parseToken(text: string): ParsedToken | JwtProblem {
   const parsedHeader = strictJsonObject(Buffer.from(header, "base64url"));
   if (parsedHeader === undefined || typeof parsedHeader["alg"] !== "string") return jwtProblems.badHeader;
   const claims = strictJsonObject(Buffer.from(payload, "base64url"));
-  if (claims === undefined || !saysTimes(claims) || !saysNames(claims)) return jwtProblems.badPayload;
+  if (claims === undefined || !hasValidTimes(claims) || !hasValidNames(claims)) return jwtProblems.badPayload;
   return { text, header: parsedHeader, claims, payload };
 }
 
@@ -164,7 +164,7 @@ export function parseToken(text: string): ParsedToken | JwtProblem {
 const timesEnd = 2 ** 64;
 
 /** Whether the times are valid. A time of another type, or out of range, would set no limit at all. */
-function saysTimes(claims: JwtClaims): boolean {
+function hasValidTimes(claims: JwtClaims): boolean {
   return ["exp", "nbf", "iat"].every((name) => {
     const value = claims[name];
     return value === undefined || (typeof value === "number" && value >= 0 && value < timesEnd);
@@ -172,7 +172,7 @@ function saysTimes(claims: JwtClaims): boolean {
 }
 
 /** Whether subject, issuer and audience are texts. */
-function saysNames({ sub, iss, aud }: JwtClaims): boolean {
+function hasValidNames({ sub, iss, aud }: JwtClaims): boolean {
   const isText = (value: unknown): boolean => value === undefined || typeof value === "string";
   return (
     isText(sub) && isText(iss) && (isText(aud) || (Array.isArray(aud) && aud.every((one) => typeof one === "string")))

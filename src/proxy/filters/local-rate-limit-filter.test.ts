@@ -301,13 +301,13 @@ test("a shadow limit refuses nothing and counts by itself, and the other limits 
       { entries: [{ key: "b", value: "1" }], tokenBucket: bucket(3) },
     ],
   });
-  const told = (): readonly number[] => {
+  const answerOf = (): readonly number[] => {
     const request = testRequest();
     const status = filter.onRequest(request)?.status ?? 200;
     return [status, ...request.answerFields.map(([, value]) => Number(value))];
   };
   assert.deepEqual(
-    [told(), told(), told(), told()],
+    [answerOf(), answerOf(), answerOf(), answerOf()],
     [
       [200, 2, 1, 0],
       [200, 2, 0, 1800],
@@ -328,8 +328,8 @@ test("a request takes as many tokens as it counts hits, none are always too many
   const statuses = (filter: LocalRateLimitFilter, ...hits: string[]): readonly number[] =>
     hits.map((value) => filter.onRequest(testRequest("/", { headers: { "x-hits": value } }))?.status ?? 200);
   assert.deepEqual(statuses(limit({ number: "4" }), "", "", ""), [200, 200, 429]);
-  const asked = limit({ format: "%REQ(x-hits)%" });
-  assert.deepEqual(statuses(asked, "4", "bad", "3.7", "0", "5", "3"), [200, 200, 200, 429, 429, 200]);
+  const hitsOfHeader = limit({ format: "%REQ(x-hits)%" });
+  assert.deepEqual(statuses(hitsOfHeader, "4", "bad", "3.7", "0", "5", "3"), [200, 200, 200, 429, 429, 200]);
   const { filter } = filterWith({
     rateLimits: [
       {

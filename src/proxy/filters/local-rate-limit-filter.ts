@@ -38,7 +38,7 @@ export class LocalRateLimitSettings {
   /** A gRPC client's status. Undefined: the one that the HTTP status maps to. */
   readonly grpcStatus: number | undefined;
   /** Whether responses tell the client its limit, by the fields of {@link limitFields}. */
-  readonly tellsLimit: boolean;
+  readonly sendsLimitFields: boolean;
   /** The fractions (0 to 1) of requests that are counted, and of those that are refused without a token. */
   readonly enabled: number;
   readonly enforced: number;
@@ -54,7 +54,7 @@ export class LocalRateLimitSettings {
     this.limitsOfConnection = options.limitsOfConnection;
     this.status = options.status;
     this.grpcStatus = options.grpcStatus;
-    this.tellsLimit = options.tellsLimit;
+    this.sendsLimitFields = options.sendsLimitFields;
     this.enabled = options.enabled;
     this.enforced = options.enforced;
     this.answer = options.answer;
@@ -71,9 +71,12 @@ export class LocalRateLimitSettings {
 }
 
 interface TokensTaken {
-  /** "shadow": beyond a limit that only counts. */
+  /** "shadow": admitted although it exceeds a limit, because the limit only counts. */
   readonly verdict: "admitted" | "shadow" | "refused";
-  /** The limit to tell the client: the one that refused the request, or else the slowest of its descriptors. */
+  /**
+   * The limit that the response headers report: the one that refused the request, or else the slowest of its
+   * descriptors.
+   */
   readonly reported: Tokens | undefined;
 }
 
@@ -127,7 +130,7 @@ export class LocalRateLimitFilter implements HttpFilter {
     if (random() >= settings.enabled) return undefined;
     this.#counter(settings, "enabled").increment();
     const { verdict, reported } = takeTokens(settings.limitsFor(request.connection), request);
-    if (settings.tellsLimit && reported !== undefined)
+    if (settings.sendsLimitFields && reported !== undefined)
       for (const [name, value] of limitFields(reported.level())) request.addResponseHeader(name, value);
     if (verdict === "admitted") {
       this.#counter(settings, "ok").increment();

@@ -13,7 +13,7 @@ export interface RateLimitAnswer {
   /** Fields for the upstream, and for the client. */
   readonly requestFields: Fields;
   readonly responseFields: Fields;
-  /** What a client may be told about its limits. */
+  /** The response headers about limits that the client may see. */
   readonly limitFields: Fields;
   /** The body of the answer to a limited request. */
   readonly body: Buffer;
@@ -47,7 +47,7 @@ export interface RateLimitSettings {
   /** Whether a refusal has the field `x-envoy-ratelimited`, for which the caller's proxy does not retry. */
   readonly marksRefusal: boolean;
   /** Whether responses tell the client its limits. */
-  readonly tellsLimit: boolean;
+  readonly sendsLimitFields: boolean;
   readonly answer: HeaderMutation | undefined;
   readonly metadataNamespace: string;
   /** Ends in a dot, or is empty. */
@@ -107,7 +107,7 @@ export class RateLimitFilter implements HttpFilter {
     }
     if (answer.metadata !== undefined) request.metadata.set(metadataNamespace, answer.metadata);
     this.#count(request, answer.limited ? "over_limit" : "ok");
-    if (this.#settings.tellsLimit)
+    if (this.#settings.sendsLimitFields)
       for (const [name, value] of answer.limitFields) request.addResponseHeader(name, value);
     if (answer.limited && (enforced >= 1 || this.#services.random() < enforced)) return this.#refusal(request, answer);
     for (const [name, value] of answer.requestFields) {

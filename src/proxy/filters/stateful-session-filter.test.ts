@@ -67,7 +67,7 @@ const anyOf = (override: JsonValue) =>
     { registry: envoyRegistry() },
   );
 
-test("a header keeps a client at its endpoint, and only a client of another endpoint is told of it", async () => {
+test("a header keeps a client at its endpoint, and only a client that reached another endpoint gets the header anew", async () => {
   const { harness, ports } = await proxyWith(header("X-Session"));
   await using _ = harness;
   const first = await harness.get("/");
@@ -98,8 +98,8 @@ test("a cookie keeps a client at its endpoint below its path, in Envoy's form an
   const other = await harness.get("/ab");
   assert.equal(other.headers["set-cookie"], undefined);
   const fresh = await harness.get("/a/b");
-  const told = base64(`\n${String.fromCharCode(`127.0.0.1:${fresh.body}`.length)}127.0.0.1:${fresh.body}`);
-  assert.deepEqual(fresh.headers["set-cookie"], [`s="${told}"; Path=/a; HttpOnly`]);
+  const session = base64(`\n${String.fromCharCode(`127.0.0.1:${fresh.body}`.length)}127.0.0.1:${fresh.body}`);
+  assert.deepEqual(fresh.headers["set-cookie"], [`s="${session}"; Path=/a; HttpOnly`]);
 });
 
 test("a cookie with a lifetime says when the session ends, and an ended session begins anew", async () => {
@@ -141,7 +141,7 @@ test("a strict session's status without its endpoint is the configured one, and 
   assert.equal((await harness.get("/", { headers: { "x-session": base64(`127.0.0.1:${port}`) } })).status, 503);
 });
 
-test("a retry leaves the session's endpoint, and the client is told of the one that answered", async () => {
+test("a retry leaves the session's endpoint, and the client gets the header of the endpoint that answered", async () => {
   const { harness, ports } = await proxyWith(header("x-session"));
   await using _ = harness;
   const [port = 0] = ports;

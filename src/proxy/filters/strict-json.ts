@@ -11,7 +11,7 @@ export function strictJsonObject(bytes: Buffer): Record<string, unknown> | undef
     const text = utf8.decode(bytes);
     const value: unknown = isTooDeep(text) ? undefined : JSON.parse(text);
     if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-    return saysNamesOnce(text) ? (value as Record<string, unknown>) : undefined;
+    return hasUniqueNames(text) ? (value as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
   }
@@ -46,7 +46,7 @@ function endOfString(text: string, start: number): number {
 }
 
 /** The text is known to be JSON. A string before a colon is a name. */
-function saysNamesOnce(text: string): boolean {
+function hasUniqueNames(text: string): boolean {
   const open: Set<string>[] = [];
   for (let at = 0; at < text.length; at += 1) {
     const character = text.charCodeAt(at);

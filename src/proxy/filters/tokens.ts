@@ -15,9 +15,12 @@ export interface TokenLevel {
   readonly resetSeconds: number;
 }
 
-/** A limit of which each request takes tokens. */
+/** A limit from which each request takes tokens. */
 export interface Tokens {
-  /** Takes so many tokens, or one. Returns false if fewer are left. As in Envoy, none at all are never left. */
+  /**
+   * Takes this many tokens, or one. Returns false if fewer are left. As in Envoy, it also returns false for a count of
+   * 0.
+   */
   take(count?: number): boolean;
   /** Gives tokens back, until the limit is full. */
   give(count: number): void;
@@ -44,13 +47,16 @@ export class TokenFlow {
     this.#size = size;
   }
 
-  /** When the bucket was empty, as seen after the tokens are taken. Undefined if there are fewer. */
+  /**
+   * The time at which an even flow would have begun with an empty bucket, after the tokens are taken. Undefined if the
+   * bucket has fewer.
+   */
   take(emptyMs: number, nowMs: number, count: number): number | undefined {
     const tokens = this.#tokens(emptyMs, nowMs);
     return tokens < count || count === 0 ? undefined : nowMs - this.#msFor(tokens - count);
   }
 
-  /** The same after tokens are given back. */
+  /** Like {@link take}, after tokens are given back. */
   give(emptyMs: number, nowMs: number, count: number): number {
     return nowMs - this.#msFor(Math.min(this.#size.max, this.#tokens(emptyMs, nowMs) + count));
   }

@@ -9,7 +9,7 @@ import { mutationContext, responseEdits } from "./exchange-edits.ts";
 import type { ExchangeParts } from "./exchange-parts.ts";
 import type { ComposedAnswer } from "./filtered-answer.ts";
 import type { GrpcWebTranslation } from "./grpc-web.ts";
-import { leavesClient, shapeReply, toldToPeer } from "./local-reply.ts";
+import { leavesClient, shapeReply, fieldsForPeer } from "./local-reply.ts";
 import { endTable, type ReplyRow } from "./reply-table.ts";
 
 type Fields = HeaderEdits["added"];
@@ -161,7 +161,7 @@ export class ClientAnswer {
     record.endsBy(row);
     const edits = record.route?.action.kind === "forward" ? undefined : this.#edits(facts.head);
     const added = edits?.added ?? this.addedFields;
-    const toPeer = toldToPeer(row, config, facts.method, context.draining, this.#answer.peerAsked);
+    const toPeer = fieldsForPeer(row, config, facts.method, context.draining, this.#answer.peerAsked);
     const fields = [...given, ...added, ...toPeer];
     const shaped = shapeReply(row, fields, config, facts.isGrpc, mutationContext(exchange, undefined));
     const reply = this.grpcWeb?.localReply(shaped) ?? shaped;

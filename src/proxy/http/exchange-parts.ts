@@ -7,7 +7,7 @@ import type { LiveRecord } from "./live-record.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import type { ReplyRow } from "./reply-table.ts";
 
-/** What the classes that process an exchange may use of it. All of it is created for one request. */
+/** The shared state of the classes that process an exchange. All of it is created for one request. */
 export interface ExchangeParts {
   readonly owner: ExchangeOwner;
   readonly context: ExchangeContext;

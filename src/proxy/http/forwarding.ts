@@ -17,7 +17,7 @@ import type { HeldBody } from "./held-body.ts";
 import type { RequestBodyForm } from "./outgoing-request.ts";
 import { noClusterReply, replyTable } from "./reply-table.ts";
 import { Shadow } from "./shadow.ts";
-import { exchangeLimitMs, responseTimeoutMs, tellsPeer, wireProtocol } from "./upstream-choice.ts";
+import { exchangeLimitMs, responseTimeoutMs, sendsPeerMetadata, wireProtocol } from "./upstream-choice.ts";
 
 const mirrorHeadBytes = 2048;
 
@@ -219,7 +219,7 @@ export class Forwarding {
       forwardedHost: this.#forwardedHost(host),
       settled: facts.settled,
       trace: record.trace,
-      peerMetadata: tellsPeer(config.peerMetadata, cluster)
+      peerMetadata: sendsPeerMetadata(config.peerMetadata, cluster)
         ? context.ownMetadata?.(config.peerMetadata.labelNames)
         : undefined,
       upgrade: this.#upgrade,

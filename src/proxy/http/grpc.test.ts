@@ -21,7 +21,7 @@ const definition = {
   wait: { path: "/test.Echo/Wait", requestStream: false, responseStream: false, ...bytes },
 } as const;
 
-/** By the client's own clock, or by ours, which is 20 ms ahead. */
+/** The deadline passes by the client's own clock, or by ours, which is 20 ms ahead. */
 const tooLate: readonly number[] = [grpc.status.DEADLINE_EXCEEDED, grpc.status.UNAVAILABLE];
 
 interface Grpc extends AsyncDisposable {

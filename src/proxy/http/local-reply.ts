@@ -21,7 +21,7 @@ export function leavesClient({ flag }: ReplyRow, { peerMetadata }: HttpConnectio
  * Tells a peer proxy that it may try another endpoint: the application has not seen the request, or it has ended and
  * the request may be sent twice. `peerAsked`: the client's proxy identified itself.
  */
-export function toldToPeer(
+export function fieldsForPeer(
   { flag }: ReplyRow,
   { peerMetadata }: HttpConnectionConfig,
   method: string,

@@ -53,7 +53,7 @@ function grpcLimitMs(limit: GrpcTimeout, facts: ExchangeRequest): number {
 }
 
 /** Whether requests to the cluster carry our metadata. */
-export function tellsPeer(
+export function sendsPeerMetadata(
   { writeToUpstream, inMeshOnly }: HttpConnectionConfig["peerMetadata"],
   cluster: Cluster,
 ): boolean {

@@ -5,7 +5,7 @@ import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 
 const requests = 40;
 
-test("the cluster that a filter reads of a route with weights is the one that gets the request", async () => {
+test("on a route with weights, a filter reads the cluster that then gets the request", async () => {
   const filter: HttpFilter = {
     name: "reader",
     onRequest: (request) => {

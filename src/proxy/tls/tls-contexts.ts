@@ -131,11 +131,11 @@ function contextOf(
     ciphers: spec.ciphers,
     aesGcmOnly: spec.aesGcmOnly === true,
     curves: spec.curves,
-    noTickets: isMeshTls(spec) || asksForCertificates(spec),
+    noTickets: isMeshTls(spec) || requestsCertificates(spec),
   });
 }
 
 /** OpenSSL fails the handshake of a client that resumes a session without a context id, which node does not set. */
-function asksForCertificates(spec: TlsSpec): boolean {
+function requestsCertificates(spec: TlsSpec): boolean {
   return spec.roots !== undefined || ("clientCertificate" in spec && spec.clientCertificate !== "none");
 }

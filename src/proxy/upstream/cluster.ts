@@ -31,7 +31,7 @@ export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly outliers: OutlierPolicy | undefined;
   /** New endpoints get requests slowly at first. */
   readonly slowStart: SlowStart | undefined;
-  /** The statuses with which an endpoint gets the requests that name it. Absent means Envoy's. */
+  /** The statuses in which an endpoint gets the requests that name it. Absent means Envoy's default. */
   readonly preferableStatuses?: ReadonlySet<EndpointStatus>;
   /** `istio.services[0]` of the cluster's metadata, for metrics. */
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string } | undefined;

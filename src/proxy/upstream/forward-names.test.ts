@@ -53,18 +53,18 @@ test("a name is resolved again when its records are no longer valid, but not ear
     },
     clock,
   );
-  const askedAfter = async (ms: number): Promise<number> => {
+  const queriesAfter = async (ms: number): Promise<number> => {
     clock.pass(ms);
     await names.addressOf("a.test");
     await new Promise((resolve) => setImmediate(resolve));
     return queryCount;
   };
-  assert.equal(await askedAfter(0), 1);
-  assert.equal(await askedAfter(1999), 1);
+  assert.equal(await queriesAfter(0), 1);
+  assert.equal(await queriesAfter(1999), 1);
   ttlMs = 10;
-  assert.equal(await askedAfter(1), 2);
-  assert.equal(await askedAfter(499), 2);
-  assert.equal(await askedAfter(1), 3);
+  assert.equal(await queriesAfter(1), 2);
+  assert.equal(await queriesAfter(499), 2);
+  assert.equal(await queriesAfter(1), 3);
 });
 
 test("refuses names beyond the limit, names without an address, and slow answers", async () => {

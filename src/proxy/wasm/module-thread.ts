@@ -61,7 +61,7 @@ export class ModuleThread {
       module: options.module,
       options: options.machine,
       logLevel: options.logLevel,
-      asks: port2,
+      questions: port2,
       answered,
     };
     this.#asks = port1;

@@ -8,7 +8,7 @@ import { VirtualMachine } from "./virtual-machine.ts";
 
 invariant(parentPort !== null, "a module runs in a thread of its own");
 const port = parentPort;
-const { module, options, logLevel, asks, answered } = workerData as ThreadStart;
+const { module, options, logLevel, questions, answered } = workerData as ThreadStart;
 const nsInMs = 1_000_000n;
 
 const post = (message: FromThread): void => port.postMessage(message);
@@ -16,10 +16,10 @@ const post = (message: FromThread): void => port.postMessage(message);
 const host: MachineHost = {
   tell: (request) => post({ kind: "tell", request }),
   ask: (request) => {
-    asks.postMessage(request);
+    questions.postMessage(request);
     Atomics.wait(answered, 0, 0);
     Atomics.store(answered, 0, 0);
-    return (receiveMessageOnPort(asks) as { message: SharedAnswer }).message;
+    return (receiveMessageOnPort(questions) as { message: SharedAnswer }).message;
   },
   nowNs: () => BigInt(Date.now()) * nsInMs,
   steadyNs: () => process.hrtime.bigint(),

@@ -11,7 +11,7 @@ export interface ThreadStart {
    * Carries requests whose answer the module needs before it continues. A mark in shared memory shows that the answer
    * is there.
    */
-  readonly asks: MessagePort;
+  readonly questions: MessagePort;
   readonly answered: Int32Array;
 }
 

@@ -1,4 +1,4 @@
-// Envoy's HTTP filters, with the services that they ask.
+// Envoy's HTTP filters, with the services that they call.
 
 export {
   type Permission,

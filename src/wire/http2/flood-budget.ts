@@ -47,7 +47,7 @@ export interface FloodLimits {
  * measure.
  */
 const framesEarned = 3;
-/** A client that has used up this fraction of its account (one part in so many) must wait between streams. */
+/** A client must wait between streams once it has used up one part in this many of its account. */
 const wastefulParts = 25;
 /** A stream that breaks the protocol costs as much as this many cancelled ones. Correct clients have hardly any. */
 const brokenStreamCost = 5;

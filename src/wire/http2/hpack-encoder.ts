@@ -101,7 +101,7 @@ export class HeaderBlock {
     this.#length = putBytes(target, after, bytes, valueStart, valueEnd);
   }
 
-  /** Makes room for a field whose name and value have so many bytes. */
+  /** Makes room for a field whose name and value have this many bytes. */
   #reserve(bytes: number): void {
     const needed = this.#length + bytes + 3 * maxIntegerBytes;
     if (needed <= this.#bytes.length) return;

@@ -51,7 +51,7 @@ const accepted = [undefined, "", "gzip", "br", "br, gzip", "gzip;q=0, br;q=0.5",
 const codings = ["gzip", "GZIP", "br", "zstd", "identity", "gzip, identity", "gzip,br", "br, gzip", "x-gzip"];
 const controls = ["", "no-transform", "public, No-Transform", "no-transformer", "max-age=0"];
 
-/** What decoders do not take, by the coding that the head says. */
+/** Bodies that a decoder refuses, each with the coding that its head names. */
 const broken: readonly (readonly [coding: string, body: Buffer])[] = [
   ["gzip", raw("no gzip")],
   ["gzip", bodies["gzip"]?.subarray(0, -12) ?? raw("")],

@@ -59,7 +59,7 @@ export async function runHttp1(
     else answers.push(next);
   }
   const [last] = answers.slice(-1);
-  const connection = saysClose(last)
+  const connection = announcesClose(last)
     ? "ends"
     : !probes && answers.length === requests
       ? "goes on"
@@ -73,7 +73,7 @@ export async function runHttp1(
 }
 
 /** Envoy waits for a second before it closes, and answers nothing in that time. */
-function saysClose(answer: ParsedAnswer | undefined): boolean {
+function announcesClose(answer: ParsedAnswer | undefined): boolean {
   return answer?.fields.some((field) => /^connection:\s*close$/i.test(field)) === true;
 }
 

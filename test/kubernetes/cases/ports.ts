@@ -1,4 +1,4 @@
-import { elsewhere, ofLabsAlone } from "../../support/asked-ports.ts";
+import { elsewhere, ofLabsAlone } from "../../support/expected-calls.ts";
 import { eventually } from "../../support/eventually.ts";
 import { visibleProcesses } from "../../support/processes.ts";
 import { walkPorts, type WalkedPod } from "../../support/walk-ports.ts";

@@ -28,7 +28,7 @@ import {
 
 interface VersionedCheck {
   readonly id: string;
-  /** By the first minor version of Kubernetes 1 that they belong to, in ascending order. */
+  /** The versions of the check, each with the first minor version of Kubernetes 1 that has it, in ascending order. */
   readonly versions: readonly (readonly [minor: number, check: Check])[];
   /** The baseline check that this one replaces in its versions. */
   readonly replaces?: string;
@@ -138,7 +138,8 @@ const restricted: readonly VersionedCheck[] = [
 ];
 
 /**
- * What a pod violates of a level, in the order of upstream's messages. A version that is not known yet is the latest.
+ * The rules of a level that a pod violates, in the order of upstream's messages. An unknown later version counts as the
+ * latest.
  */
 export function violationsOf(pod: CheckedPod, { level, version }: LevelVersion): readonly Violation[] {
   if (level === "privileged") return [];

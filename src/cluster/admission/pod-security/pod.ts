@@ -47,7 +47,7 @@ export interface CheckedContainer {
   };
 }
 
-/** What a check found wrong, in upstream's words. */
+/** A fault that a check found, in upstream's words. */
 export interface Violation {
   readonly reason: string;
   readonly detail: string;
@@ -83,7 +83,7 @@ export function containerText(names: readonly string[]): string {
   return `${plural(names.length, "container")} ${quoted(names)}`;
 }
 
-/** `pod and container "a"`: who sets a field. Empty if nobody does. */
+/** The parts of a pod that set a field: `pod and container "a"`. Empty if none does. */
 export function setterText(isPod: boolean, names: readonly string[]): string {
   return [...(isPod ? ["pod"] : []), ...(names.length === 0 ? [] : [containerText(names)])].join(" and ");
 }

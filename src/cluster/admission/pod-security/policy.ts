@@ -10,7 +10,7 @@ export interface LevelVersion {
   readonly version: Version;
 }
 
-/** What a namespace demands of its pods. */
+/** The Pod Security levels of a namespace. */
 export interface Policy {
   readonly enforce: LevelVersion;
   readonly audit: LevelVersion;

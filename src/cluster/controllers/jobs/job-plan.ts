@@ -11,7 +11,10 @@ const backoffMaxMs = 600_000;
 export interface JobPlan {
   /** The completion indexes of pods to create. Undefined for a Job without indexes. */
   readonly create: readonly (number | undefined)[];
-  /** By index, the failed pods whose successors are created. Empty unless the Job limits the failures of each index. */
+  /**
+   * The failed pods whose successors are created, by completion index. Empty unless the Job limits the failures of each
+   * index.
+   */
   readonly predecessors: ReadonlyMap<number, Pod>;
   readonly remove: readonly Pod[];
   readonly status: NonNullable<Job["status"]>;

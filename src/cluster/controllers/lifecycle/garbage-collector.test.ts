@@ -9,7 +9,7 @@ import { addGarbageCollector } from "./garbage-collector.ts";
 
 interface Stage {
   readonly cluster: HandCluster;
-  /** Lets the collector hear of all changes, and work. */
+  /** Delivers all changes to the collector, and waits until it has acted on them. */
   readonly turn: () => Promise<void>;
 }
 /**

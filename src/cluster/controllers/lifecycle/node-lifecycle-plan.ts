@@ -72,7 +72,7 @@ export function stayMs(pod: Pod, taints: readonly Taint[]): number | undefined {
   let shortest: number | undefined;
   for (const taint of taints) {
     if (taint.effect !== "NoExecute") continue;
-    // Of several tolerations that match, the first counts.
+    // If several tolerations match, the first one counts.
     const toleration = pod.spec?.tolerations?.find((each) => tolerates(each, taint));
     if (toleration === undefined) return 0;
     const { tolerationSeconds } = toleration;

@@ -262,8 +262,8 @@ function insidePath(path: string): string {
 }
 
 /**
- * By `hostPath.type`. A directory that is made gets the mode. A lab's node starts empty, so a path without a type is
- * created as a directory.
+ * Creates a path as `hostPath.type` requires. A new directory gets the mode. A lab's node starts empty, so a path
+ * without a type is created as a directory.
  */
 function makeHostPath(path: string, volume: Volume, mode?: number): void {
   const type = volume.hostPath?.type ?? "";

@@ -32,7 +32,7 @@ export interface AmbientStatus {
   readonly conditions: readonly AmbientCondition[];
 }
 
-/** By `namespace/name`. Objects without conditions have no item. */
+/** The statuses by `namespace/name`. Objects without conditions have no item. */
 export interface AmbientStatuses {
   readonly Service: Collection<AmbientStatus>;
   readonly ServiceEntry: Collection<AmbientStatus>;

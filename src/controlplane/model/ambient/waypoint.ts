@@ -42,7 +42,7 @@ export interface Waypoint {
    */
   readonly canaryWeight: number | undefined;
   /** Whether servers learn the client's identity from `x-forwarded-client-cert`. */
-  readonly tellsClientIdentity: boolean;
+  readonly forwardsClientIdentity: boolean;
 }
 
 export type WaypointTraffic = "service" | "workload" | "all" | "none";
@@ -73,7 +73,7 @@ export interface WaypointShare {
 }
 
 export interface Waypoints {
-  /** By {@link Waypoint.key}. */
+  /** All waypoints by {@link Waypoint.key}. */
   readonly all: Collection<Waypoint>;
   /**
    * Gateways of other classes, by `namespace/gateway`. Services may name them too: a gateway behind a ztunnel, or one
@@ -166,7 +166,7 @@ function namedWaypoint(
     published: reader.get(inputs.services, `${namespace}/${name}`) !== undefined && (gateway.programmed || ready),
     ready,
     canaryWeight: canaryWeightOf(gateway),
-    tellsClientIdentity: tellsClientIdentity(gateway),
+    forwardsClientIdentity: forwardsClientIdentity(gateway),
   };
 }
 
@@ -194,7 +194,7 @@ function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: Col
       published: ready || (named !== undefined && gateway.programmed),
       ready,
       canaryWeight: canaryWeightOf(gateway),
-      tellsClientIdentity: tellsClientIdentity(gateway),
+      forwardsClientIdentity: forwardsClientIdentity(gateway),
     };
   });
 }
@@ -221,7 +221,7 @@ function canaryWeightOf({ annotations }: GatewayFacts): number | undefined {
  * Upstream reads the annotation from the waypoint's pod, whose annotations come from the Gateway. Reading it from the
  * Gateway itself needs no new pods.
  */
-function tellsClientIdentity({ annotations, spec }: GatewayFacts): boolean {
+function forwardsClientIdentity({ annotations, spec }: GatewayFacts): boolean {
   const name = istioAnnotations.clientIdentityInXfcc;
   return (spec.infrastructure?.annotations?.[name] ?? annotations[name])?.toLowerCase() === "true";
 }

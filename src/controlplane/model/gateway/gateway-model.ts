@@ -9,7 +9,7 @@ import { attachmentsOf, type ParentAttachment } from "./route-attachment.ts";
 
 /** The backends of a route's rules. */
 export interface RouteBackends {
-  /** By rule, then by backend. */
+  /** A list of backends for each rule. */
   readonly backends: readonly (readonly ResolvedBackend[])[];
   /** The backends of mirrors, by rule, in the order of its filters. */
   readonly mirrors: readonly (readonly ResolvedBackend[])[];

@@ -63,7 +63,7 @@ export function deriveSecretReferences(
     const resources = gatewayListeners(gateway, inputs, reader).flatMap((owned) => {
       const { resourceNames, clientRoots, certificates } = listenerTlsResources(gateway, owned, inputs, reader);
       const beside =
-        clientRoots === undefined && asksForClients(owned.listener.tls?.options)
+        clientRoots === undefined && verifiesClients(owned.listener.tls?.options)
           ? certificates.map((resource) => `${resource}${authoritySuffix}`)
           : [];
       return [...resourceNames, ...beside];
@@ -123,7 +123,7 @@ export function deriveConfigMapReferences(
   ];
 }
 
-function asksForClients(options: Readonly<Record<string, string>> | undefined): boolean {
+function verifiesClients(options: Readonly<Record<string, string>> | undefined): boolean {
   return ["MUTUAL", "OPTIONAL_MUTUAL"].includes(options?.[terminateModeOption] ?? "");
 }
 

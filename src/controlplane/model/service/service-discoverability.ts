@@ -11,8 +11,8 @@ interface Discovery {
 }
 
 /**
- * Who discovers a cluster's endpoints under the service's host in the cluster's domain. `service` is `namespace/name`;
- * without a cluster's id, the cluster is the control plane's own. Undefined without multi-cluster services.
+ * Which clusters' clients discover a cluster's endpoints under the service's host in the cluster's domain. `service` is
+ * `namespace/name`. A cluster without an id is the control plane's own. Undefined without multi-cluster services.
  */
 export function discoverability(
   service: string,

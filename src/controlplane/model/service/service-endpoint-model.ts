@@ -40,7 +40,7 @@ export interface EndpointModel {
   readonly discoverable?: Discoverability;
 }
 
-/** Who discovers an endpoint: clients of all clusters, or of its own only. */
+/** Which clients discover an endpoint: those of all clusters, or those of its own cluster only. */
 export type Discoverability = "mesh" | "cluster";
 
 export function isDiscoverableFrom(

@@ -87,7 +87,7 @@ function gateways() {
 }
 
 /** `Type=Status/Reason` of each. */
-function told(conditions: readonly WantedCondition[] | undefined): readonly string[] {
+function conditionTexts(conditions: readonly WantedCondition[] | undefined): readonly string[] {
   return (conditions ?? []).map(({ type, status, reason }) => `${type}=${status}/${reason}`);
 }
 
@@ -141,22 +141,25 @@ test("ListenerSets that a Gateway allows add listeners after its own; a conflict
     config("HTTPRoute", "shop/r", { parentRefs: [{ kind: "ListenerSet", name: "more", namespace: "edge" }], rules }),
   );
   putSecret("edge/own");
-  assert.deepEqual(told(sets.get("edge/more")?.conditions), ["Accepted=True/Accepted", "Programmed=True/Programmed"]);
+  assert.deepEqual(conditionTexts(sets.get("edge/more")?.conditions), [
+    "Accepted=True/Accepted",
+    "Programmed=True/Programmed",
+  ]);
   assert.deepEqual(
     sets
       .get("edge/more")
-      ?.listeners.map(({ name, attachedRoutes, conditions }) => [name, attachedRoutes, told(conditions)[1]]),
+      ?.listeners.map(({ name, attachedRoutes, conditions }) => [name, attachedRoutes, conditionTexts(conditions)[1]]),
     [
       ["https", 1, "Conflicted=False/NoConflicts"],
       ["again", 0, "Conflicted=True/HostnameConflict"],
       ["tcp", 0, "Conflicted=True/ProtocolConflict"],
     ],
   );
-  assert.deepEqual(told(sets.get("edge/loser")?.conditions), [
+  assert.deepEqual(conditionTexts(sets.get("edge/loser")?.conditions), [
     "Accepted=False/ListenersNotValid",
     "Programmed=False/ListenersNotValid",
   ]);
-  assert.deepEqual(told(sets.get("shop/foreign")?.conditions), [
+  assert.deepEqual(conditionTexts(sets.get("shop/foreign")?.conditions), [
     "Accepted=False/NotAllowed",
     "Programmed=False/NotAllowed",
   ]);
@@ -184,14 +187,14 @@ test("a Gateway's listener without its TLS is a placeholder that is not served, 
     ...balanced([443]),
   );
   const status = statuses.get("edge/web");
-  assert.deepEqual(told(status?.listeners[0]?.conditions), [
+  assert.deepEqual(conditionTexts(status?.listeners[0]?.conditions), [
     "Accepted=True/Accepted",
     "Conflicted=False/NoConflicts",
     "Programmed=True/Programmed",
     "ResolvedRefs=True/ResolvedRefs",
   ]);
-  assert.ok(told(status?.conditions).includes("Accepted=True/Accepted"));
-  assert.deepEqual(told(sets.get("edge/more")?.listeners[0]?.conditions), [
+  assert.ok(conditionTexts(status?.conditions).includes("Accepted=True/Accepted"));
+  assert.deepEqual(conditionTexts(sets.get("edge/more")?.listeners[0]?.conditions), [
     "Accepted=False/UnsupportedProtocol",
     "Conflicted=False/NoConflicts",
     "Programmed=False/Invalid",
@@ -229,7 +232,7 @@ test("a Gateway requests client certificates of the roots that it names, for the
   putSecret("edge/own");
   putConfigMap("edge/roots");
   const conditions = (name: string): readonly string[] =>
-    told(statuses.get("edge/web")?.listeners.find((found) => found.name === name)?.conditions);
+    conditionTexts(statuses.get("edge/web")?.listeners.find((found) => found.name === name)?.conditions);
   assert.deepEqual(conditions("a"), [
     "Accepted=True/Accepted",
     "Conflicted=False/NoConflicts",
@@ -243,7 +246,9 @@ test("a Gateway requests client certificates of the roots that it names, for the
     "ResolvedRefs=False/InvalidCACertificateRef",
   ]);
   assert.ok(
-    told(statuses.get("edge/web")?.conditions).includes("InsecureFrontendValidationMode=True/ConfigurationChanged"),
+    conditionTexts(statuses.get("edge/web")?.conditions).includes(
+      "InsecureFrontendValidationMode=True/ConfigurationChanged",
+    ),
   );
   const tls = (port: number): JsonValue | undefined =>
     valueAt(listener("edge/web", `0.0.0.0_${port}`), "filterChains", 0, "transportSocket", "typedConfig");
@@ -290,7 +295,7 @@ test("a BackendTLSPolicy applies TLS to the Service for every client; its status
   const ancestors = (name: string) =>
     policies
       .get(`shop/${name}`)
-      ?.ancestors.map(({ ancestorRef, conditions }) => [ancestorRef.kind, ...told(conditions)]);
+      ?.ancestors.map(({ ancestorRef, conditions }) => [ancestorRef.kind, ...conditionTexts(conditions)]);
   assert.deepEqual(ancestors("first")?.[1], [
     "Gateway",
     "Accepted=False/NoValidCACertificate",
@@ -333,7 +338,7 @@ test("a Gateway with the address of a Service is served by the Service's pods, o
     hosts("own proxies", "http.8080").map((host) => host["domains"]),
     [["*"]],
   );
-  assert.deepEqual(told(statuses.get("edge/web")?.conditions).slice(0, 2), [
+  assert.deepEqual(conditionTexts(statuses.get("edge/web")?.conditions).slice(0, 2), [
     "Accepted=True/Accepted",
     "Programmed=True/Programmed",
   ]);
@@ -341,7 +346,7 @@ test("a Gateway with the address of a Service is served by the Service's pods, o
 
 test("a Gateway's conditions report unusable addresses and parameters, and missing pods", () => {
   const { apply, statuses, putConfigMap } = gateways();
-  const conditions = (): readonly string[] => told(statuses.get("edge/web")?.conditions).slice(0, 2);
+  const conditions = (): readonly string[] => conditionTexts(statuses.get("edge/web")?.conditions).slice(0, 2);
   apply(
     ...base,
     gateway({
@@ -410,12 +415,12 @@ test("a Service's TCPRoute routes its clients' connections without a grant, and 
   addProxy("sidecar", "clients", "shop", { app: "client" });
   const chain = valueAt(sidecarListener("10.96.0.5_90"), "filterChains", 0, "filters") as JsonObject[] | undefined;
   assert.equal(valueAt(chain?.at(-1), "typedConfig", "cluster"), "outbound|70||other.edge.svc.cluster.local");
-  assert.deepEqual(told(routeStatuses.tcp.get("shop/c")?.parents[0]?.status.conditions), [
+  assert.deepEqual(conditionTexts(routeStatuses.tcp.get("shop/c")?.parents[0]?.status.conditions), [
     "Accepted=True/Accepted",
     "ResolvedRefs=True/ResolvedRefs",
   ]);
   assert.equal(
-    told(routeStatuses.udp.get("edge/u")?.parents[0]?.status.conditions)[0],
+    conditionTexts(routeStatuses.udp.get("edge/u")?.parents[0]?.status.conditions)[0],
     "Accepted=False/UnsupportedProtocol",
   );
 });
@@ -443,7 +448,7 @@ test("routes of ServiceEntries and backends by host lead to hosts outside Kubern
     "outbound|80||api.example.org",
   );
   assert.deepEqual(
-    routeStatuses.http.get("shop/r")?.parents.map(({ status }) => told(status.conditions)[0]),
+    routeStatuses.http.get("shop/r")?.parents.map(({ status }) => conditionTexts(status.conditions)[0]),
     ["Accepted=True/Accepted", "Accepted=True/Accepted"],
   );
 });

@@ -129,7 +129,10 @@ function asGrpcReads(host: VirtualHost): VirtualHost {
   return host;
 }
 
-/** Clients read a route's timeout from this field only. Without it they have no limit, which Envoy's zero says. */
+/**
+ * gRPC clients read a route's timeout from this field only. An absent field means no limit, as a timeout of zero does
+ * for Envoy.
+ */
 function limitStreams(action: RouteAction): void {
   const { timeout: maxStreamDuration } = action;
   if (maxStreamDuration === undefined || (maxStreamDuration.seconds === 0n && maxStreamDuration.nanos === 0)) return;

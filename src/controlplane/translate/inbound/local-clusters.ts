@@ -39,7 +39,7 @@ export const noLocalEndpoints = encodeResource(
 export interface LocalClusters {
   /** The groups by pod, as in the scopes of inbound resources. Contains only pods whose sidecars request them. */
   readonly groups: Collection<LocalGroup>;
-  /** By {@link LocalGroup.key}. */
+  /** The endpoints of each group, by {@link LocalGroup.key}. */
   readonly assignments: Collection<EncodedResource>;
 }
 

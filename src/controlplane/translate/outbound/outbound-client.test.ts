@@ -115,15 +115,15 @@ test("a rule with a workload selector separates clients only by the labels that 
 
 test("clients are notified of the clusters that a rule adds, changes and removes", () => {
   const { clusters, scopeOf, apply, remove } = setUp("orders", "billing");
-  const told = { orders: [] as string[], billing: [] as string[] };
+  const changed = { orders: [] as string[], billing: [] as string[] };
   using _orders = new ScopeClusterView(clusters, "clusters", scopeOf("orders")).subscribe((names) =>
-    told.orders.push(...names),
+    changed.orders.push(...names),
   );
   using _billing = new ScopeClusterView(clusters, "clusters", scopeOf("billing")).subscribe((names) =>
-    told.billing.push(...names),
+    changed.billing.push(...names),
   );
   const take = (): Readonly<Record<string, readonly string[]>> =>
-    Object.fromEntries(Object.entries(told).map(([name, names]) => [name, [...new Set(names.splice(0))].sort()]));
+    Object.fromEntries(Object.entries(changed).map(([name, names]) => [name, [...new Set(names.splice(0))].sort()]));
   apply(rule("orders/web", "v1"));
   assert.deepEqual(take(), { orders: [`outbound|80|v1|${host}`, `outbound|80||${host}`], billing: [] });
   apply(rule("orders/web", "v2"));

@@ -89,7 +89,7 @@ export interface ServiceClusters {
 export interface OutboundClusters {
   /** The services that the clients of each scope reach. */
   readonly scopes: Collection<ScopeServices>;
-  /** By {@link ClientService.key}. */
+  /** The clusters of each service, by {@link ClientService.key}. */
   readonly services: Collection<ServiceClusters>;
   /** The clusters by {@link SharedCluster.cluster}. */
   readonly clusters: Collection<EncodedResource>;
@@ -129,7 +129,7 @@ export function deriveOutboundClusters(
   const wantedAssignments = graph.flatten(
     "assignment-variants",
     services,
-    ({ clusters }) => told.of(clusters, () => clusters.filter(({ endpoints }) => endpoints !== undefined)),
+    ({ clusters }) => endpointClusters.of(clusters, () => clusters.filter(({ endpoints }) => endpoints !== undefined)),
     ({ endpoints }) => endpoints ?? "",
   );
   return {
@@ -152,7 +152,7 @@ export function deriveOutboundClusters(
 }
 
 const sharedClusters = memos.keyed<ServiceModel, SharedCluster>("clusters-of-services");
-const told = memos.memo<readonly SharedCluster[], readonly SharedCluster[]>("clusters-with-endpoints");
+const endpointClusters = memos.memo<readonly SharedCluster[], readonly SharedCluster[]>("clusters-with-endpoints");
 
 function serviceClusters(
   { client, service: { key, registry: registered, ports } }: ClientService,
@@ -183,7 +183,7 @@ function serviceClusters(
           ? ""
           : ` ${JSON.stringify([network, clusterId, networkView])}`;
       const shared = `${name}#${key} ${registered} ${who} ${hbone ? "hbone" : ""}${from}`;
-      const hasEndpoints = tellsEndpoints(service, isSidecar, policy.loadBalancer?.simple);
+      const hasEndpoints = hasDiscoveredEndpoints(service, isSidecar, policy.loadBalancer?.simple);
       const keepsHeaderCase =
         client.keepsHeaderCase && service.ports.some((own) => own.port === port && mayKeepHeaderCase(own.protocol));
       const cluster = [
@@ -248,7 +248,7 @@ function needsLabels(policy: EffectivePolicy, mesh: MeshSettings): boolean {
   );
 }
 
-function tellsEndpoints(service: ServiceModel, isSidecar: boolean, simple: string | undefined): boolean {
+function hasDiscoveredEndpoints(service: ServiceModel, isSidecar: boolean, simple: string | undefined): boolean {
   return simple !== "PASSTHROUGH" && discoveryType(service, isSidecar) === Cluster_DiscoveryType.EDS;
 }
 

@@ -14,8 +14,8 @@ import { unknownRouteName, unknownTrafficCluster, type ResolvedService } from ".
 import { concernsClient } from "../routing/virtual-service-match.ts";
 
 /**
- * A port of a scope with its keys resolved. It contains all inputs that decide which hosts exist, and no inputs of
- * their routes alone.
+ * A port of a scope with its keys resolved. It contains everything that decides which hosts exist, and nothing that
+ * only changes their routes.
  */
 export interface PlannedPort {
   readonly port: OutboundPort;

@@ -36,7 +36,7 @@ export interface EncodedHost {
 export interface OutboundRoutes {
   /** The tables by `<scope>|<route configuration>`. */
   readonly tables: Collection<RouteTable>;
-  /** By {@link HostPlan.key}. */
+  /** The virtual hosts by {@link HostPlan.key}. */
   readonly hosts: Collection<EncodedHost>;
 }
 

@@ -85,12 +85,12 @@ export function stringMatcher({ kind, value }: StringMatch): StringMatcherInit {
 }
 
 /** The regular expression `*` has always meant that the header is present. */
-function asksForPresence(wanted: PresenceMatch): wanted is { readonly kind: "present" } {
+function requiresPresence(wanted: PresenceMatch): wanted is { readonly kind: "present" } {
   return wanted.kind === "present" || (wanted.kind === "regex" && wanted.value === "*");
 }
 
 function headerMatch(name: string, wanted: PresenceMatch): HeaderMatcherInit {
-  if (asksForPresence(wanted)) return { name, headerMatchSpecifier: { case: "presentMatch", value: true } };
+  if (requiresPresence(wanted)) return { name, headerMatchSpecifier: { case: "presentMatch", value: true } };
   return { name, headerMatchSpecifier: { case: "stringMatch", value: stringMatcher(wanted) } };
 }
 
@@ -98,12 +98,12 @@ function headerAbsence(name: string, wanted: PresenceMatch): HeaderMatcherInit {
   return {
     ...headerMatch(name, wanted),
     invertMatch: true,
-    ...(asksForPresence(wanted) ? {} : { treatMissingHeaderAsEmpty: true }),
+    ...(requiresPresence(wanted) ? {} : { treatMissingHeaderAsEmpty: true }),
   };
 }
 
 function queryMatch(name: string, wanted: PresenceMatch): MessageInitShape<typeof QueryParameterMatcherSchema> {
-  if (asksForPresence(wanted)) return { name, queryParameterMatchSpecifier: { case: "presentMatch", value: true } };
+  if (requiresPresence(wanted)) return { name, queryParameterMatchSpecifier: { case: "presentMatch", value: true } };
   return { name, queryParameterMatchSpecifier: { case: "stringMatch", value: stringMatcher(wanted) } };
 }
 
@@ -121,7 +121,7 @@ function claimMatches(headers: HttpMatch["headers"], invert: boolean): MetadataM
   return Object.entries(headers).flatMap(([name, wanted]) => {
     const claims = claimsOf(name);
     if (claims === undefined) return [];
-    const text = asksForPresence(wanted)
+    const text = requiresPresence(wanted)
       ? { matchPattern: { case: "safeRegex" as const, value: { regex: ".*" } } }
       : stringMatcher(wanted);
     const single = { matchPattern: { case: "stringMatch" as const, value: text } };

@@ -384,12 +384,12 @@ test("CUSTOM asks the provider about requests that match its rules, and denies t
   assert.deepEqual(Object.keys((valueAt(jsonOf(http[0]), "shadowRules", "policies") ?? {}) as JsonObject), [
     "istio-ext-authz-grpc-ns[shop]-policy[ask]-rule[0]",
   ]);
-  const asked = jsonOf(http[1]);
-  assert.deepEqual(valueAt(asked, "grpcService", "envoyGrpc"), {
+  const authorizer = jsonOf(http[1]);
+  assert.deepEqual(valueAt(authorizer, "grpcService", "envoyGrpc"), {
     clusterName: "outbound|9000||authz.example",
     authority: "authz.example",
   });
-  assert.deepEqual(valueAt(asked, "filterEnabledMetadata"), {
+  assert.deepEqual(valueAt(authorizer, "filterEnabledMetadata"), {
     filter: "envoy.filters.http.rbac",
     path: [{ key: "istio_ext_authz_shadow_effective_policy_id" }],
     value: { stringMatch: { prefix: "istio-ext-authz-grpc-" } },

@@ -118,7 +118,7 @@ function waypointPolicies(inputs: MeshInputs): PoliciesOf {
     return {
       security: security.filtersFor(subject, mesh, reader, { peer: "filter-state", clearRouteCache: true }),
       telemetry: telemetry.telemetryFor(subject, "waypoint", mesh, reader),
-      tellsClientIdentity: waypoint.tellsClientIdentity,
+      forwardsClientIdentity: waypoint.forwardsClientIdentity,
     };
   };
 }

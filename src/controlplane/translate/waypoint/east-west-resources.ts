@@ -153,7 +153,7 @@ export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel
       const routed = services.map((service) => ({
         service,
         ways: waysOf(service, reader),
-        ingress: asksIngress(service, model, reader),
+        ingress: sendsIngressToWaypoint(service, model, reader),
       }));
       return [connectTerminateListener(mesh, wildcard, [], true), mainListener(routed)].map((listener) =>
         scopedEntry(key, encodeResource(ListenerSchema, listener.name, listener)),
@@ -327,7 +327,7 @@ function localityOf(
   });
 }
 
-function asksIngress(service: ServiceModel, { inputs }: MeshModel, reader: CollectionReader): boolean {
+function sendsIngressToWaypoint(service: ServiceModel, { inputs }: MeshModel, reader: CollectionReader): boolean {
   const labelValue =
     service.labels[istioLabels.ingressUseWaypoint] ??
     reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];

@@ -312,7 +312,7 @@ test("TLS to hosts of DYNAMIC_DNS checks the requested name, and a rule that che
       host: "*.wild.test",
       trafficPolicy: { tls: { mode: "SIMPLE", ...settings } },
     });
-  const told = (): unknown => {
+  const tlsOptions = (): unknown => {
     const cluster = clusters()["inbound-vip|80|http|*.wild.test"] ?? {};
     const options = valueAt(
       cluster,
@@ -327,9 +327,9 @@ test("TLS to hosts of DYNAMIC_DNS checks the requested name, and a rule that che
     ];
   };
   apply(...base, wild([http]), rule({ subjectAltNames: ["a.wild.test"] }));
-  assert.deepEqual(told(), [true, true, false]);
+  assert.deepEqual(tlsOptions(), [true, true, false]);
   apply(rule({ sni: "a.wild.test" }));
-  assert.deepEqual(told(), [false, true, true]);
+  assert.deepEqual(tlsOptions(), [false, true, true]);
   apply(rule({ insecureSkipVerify: true }));
-  assert.deepEqual(told(), [true, false, true]);
+  assert.deepEqual(tlsOptions(), [true, false, true]);
 });

@@ -48,7 +48,7 @@ export interface WaypointPolicies {
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;
   /** Whether requests carry the client's identity in `x-forwarded-client-cert`. */
-  readonly tellsClientIdentity: boolean;
+  readonly forwardsClientIdentity: boolean;
 }
 
 /** One port of a service behind the waypoint. */
@@ -192,7 +192,7 @@ function directChains(policies: WaypointPolicies, mesh: MeshSettings): readonly 
 function requests(
   name: string,
   { host, port, protocol, routes, forwarded }: Omit<WaypointPort, "targets">,
-  { security, telemetry, tellsClientIdentity }: WaypointPolicies,
+  { security, telemetry, forwardsClientIdentity }: WaypointPolicies,
   mesh: MeshSettings,
 ): FilterInit {
   // A route must not lead requests to hosts outside the wildcard.
@@ -203,13 +203,13 @@ function requests(
     mesh,
     routes: { inline: waypointRouteTable(name, port, routes, domains) },
     // Policies may match the header, so they come after it.
-    security: tellsClientIdentity ? [clientIdentityInXfcc(), ...security.http] : security.http,
+    security: forwardsClientIdentity ? [clientIdentityInXfcc(), ...security.http] : security.http,
     telemetry,
     ...(forwarded === true ? { forwarded: [wildcardCache(host)] } : {}),
     fields: {
       ...(protocol === "http2" || protocol === "grpc" ? { http2ProtocolOptions: {} } : {}),
       // The mode for a connection that has no certificate itself, because the tunnel around it had one.
-      ...(tellsClientIdentity
+      ...(forwardsClientIdentity
         ? { forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.ALWAYS_FORWARD_ONLY }
         : {}),
     },

@@ -283,15 +283,15 @@ test("a waypoint whose Gateway requests it writes the client's identity into XFC
   const chains = [80, 90].map((port) => `inbound-vip|${port}|http|web.shop.svc.cluster.local`).concat("direct-http");
   const rbac = "envoy.filters.http.rbac";
   const usual = chains.map((name) => [name, rbac, "envoy.filters.http.grpc_stats", undefined]);
-  const asked = chains.map((name) => [name, "istio.waypoint.xfcc_client_identity", rbac, "ALWAYS_FORWARD_ONLY"]);
+  const withIdentity = chains.map((name) => [name, "istio.waypoint.xfcc_client_identity", rbac, "ALWAYS_FORWARD_ONLY"]);
   apply(...shop, gateway, policy);
   assert.deepEqual(firstFilters(), usual);
   apply(gatewayWith({ annotations: { [annotation]: "False" } }));
   assert.deepEqual(firstFilters(), usual);
   apply(gatewayWith({}, { annotations: { [annotation]: "true" } }));
-  assert.deepEqual(firstFilters(), asked);
+  assert.deepEqual(firstFilters(), withIdentity);
   apply(gatewayWith({ annotations: { [annotation]: "TRUE" } }));
-  assert.deepEqual(firstFilters(), asked);
+  assert.deepEqual(firstFilters(), withIdentity);
   assert.deepEqual(valueAt(managers()[0]?.manager, "httpFilters", 0, "typedConfig", "mutations", "requestMutations"), [
     {
       append: {

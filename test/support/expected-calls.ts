@@ -97,7 +97,7 @@ const proxies = ["sidecar", "waypoint", "gateway"] as const;
 const ofProxies = (asked: Omit<ExpectedCall, "target">): readonly ExpectedCall[] =>
   proxies.map((target) => ({ ...asked, target }));
 
-export function askedRows(tokens: WalkTokens): ReadonlyMap<string, readonly ExpectedCall[]> {
+export function expectedCallsByRow(tokens: WalkTokens): ReadonlyMap<string, readonly ExpectedCall[]> {
   return new Map<string, readonly ExpectedCall[]>([
     ...proxyRows(),
     ...ztunnelRows(),
