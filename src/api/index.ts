@@ -1,4 +1,4 @@
-export { meansNoEffect as tellsOfNoEffect } from "./field-effect.ts";
+export { meansNoEffect } from "./field-effect.ts";
 export { apiVersionOf, defineKind, type KindDefinition } from "./kind.ts";
 export { formatLabelSelector, matchesLabels, matchesLabelSelector } from "./label-selector.ts";
 export {

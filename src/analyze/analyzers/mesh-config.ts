@@ -1,5 +1,5 @@
 import type * as Yaml from "yaml";
-import { tellsOfNoEffect } from "../../api/index.ts";
+import { meansNoEffect } from "../../api/index.ts";
 import { parseMeshConfig } from "../../api/istio/index.ts";
 import { loadPackage } from "../../base/index.ts";
 import type { Analyzer } from "../analyzer.ts";
@@ -29,7 +29,7 @@ export const meshConfigAnalyzer: Analyzer = {
         report(messageTypes.schemaValidationError, resource, "data.mesh", `mesh: ${path} ${message}`);
       for (const issue of parsed.warnings)
         report(
-          tellsOfNoEffect(issue) ? messageTypes.fieldWithoutEffect : messageTypes.schemaWarning,
+          meansNoEffect(issue) ? messageTypes.fieldWithoutEffect : messageTypes.schemaWarning,
           resource,
           "data.mesh",
           `mesh: ${issue.path} ${issue.message}`,

@@ -1,10 +1,4 @@
-import {
-  formatIssues,
-  metaTime,
-  tellsOfNoEffect,
-  type KindDefinition,
-  type KubernetesObject,
-} from "../../api/index.ts";
+import { formatIssues, metaTime, meansNoEffect, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { istioKinds, type IstioCondition } from "../../api/istio/index.ts";
 import { truncated, type Clock } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
@@ -103,7 +97,7 @@ function wantedConditions(
 ): readonly IstioCondition[] | undefined {
   const before = object.status?.conditions ?? [];
   const own = before.find(({ type }) => type === fieldCondition);
-  const issues = (kind.parse?.(object).warnings ?? []).filter(tellsOfNoEffect);
+  const issues = (kind.parse?.(object).warnings ?? []).filter(meansNoEffect);
   if (issues.length === 0) return own === undefined ? undefined : before.filter(({ type }) => type !== fieldCondition);
   const condition = {
     type: fieldCondition,
