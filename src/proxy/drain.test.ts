@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { once } from "node:events";
 import { test, type TestContext } from "node:test";
+import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
 import { hastyClock } from "../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
+import { drain } from "./drain.ts";
 import { edsCluster, plainEndpoints } from "./testing/ads-server.ts";
 import { eventually } from "./testing/harness.ts";
 import { outboundTcp } from "./testing/mesh-config.ts";
@@ -69,4 +71,47 @@ test("a proxy whose Gateway is deleted does not wait for further connections", a
   await eventually(() => proxy.log.some((line) => line.includes("still listening")));
   proxy.ads.push(typeUrls.listener, {}, ["main"]);
   await proxy.ended;
+});
+
+test("a draining proxy keeps listening when connections arrived while it waited for a processor", async () => {
+  const quietEnoughMs = 2000;
+  let nowMs = 0;
+  let acceptedMs = 0;
+  let accepted = 0;
+  // This connection waits in the kernel when the proxy first sees that nobody came for two seconds.
+  const acceptNext = (): void => {
+    if (accepted === 0 && nowMs >= quietEnoughMs)
+      setImmediate(() => {
+        accepted = 1;
+        acceptedMs = nowMs;
+      });
+  };
+  let stoppedMs = -1;
+  await drain({
+    serving: {
+      status: () => {
+        acceptNext();
+        return Promise.resolve({ pending: [], listeners: 1, connections: 0, quietMs: nowMs - acceptedMs });
+      },
+      drain: () => undefined,
+      stopListening: () => {
+        stoppedMs = nowMs;
+      },
+      closeQuiet: () => undefined,
+      closeAll: () => undefined,
+    },
+    shutdown: new ShutdownController(),
+    minimumMs: 0,
+    inboundOnly: false,
+    applicationEnded: false,
+    clock: {
+      ...systemClock,
+      steadyMs: () => nowMs,
+      sleep: async (ms) => {
+        nowMs += ms;
+      },
+    },
+    log: silentLogger,
+  });
+  assert.deepEqual({ accepted, stoppedMs }, { accepted: 1, stoppedMs: 2 * quietEnoughMs });
 });

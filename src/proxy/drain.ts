@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { aborted, type Clock, type Logger, type Shutdown } from "../base/index.ts";
 import type { Serving } from "./serving.ts";
 
@@ -51,15 +52,24 @@ export async function drain(options: DrainOptions): Promise<void> {
   serving.closeAll();
 }
 
-async function untilNobodyComes({ serving, shutdown, minimumMs, clock, log }: DrainOptions): Promise<void> {
+async function untilNobodyComes(options: DrainOptions): Promise<void> {
+  const { serving, shutdown, clock, log } = options;
   const startedMs = clock.steadyMs();
   log.info("draining: asking clients to close; still listening", { connections: (await serving.status()).connections });
   while (!shutdown.force.aborted) {
-    const status = await serving.status();
-    if (status.listeners === 0) break;
-    if (clock.steadyMs() - startedMs >= minimumMs && status.quietMs >= quietMs) break;
+    if (await nobodyComes(options, startedMs)) {
+      // A process that has waited for a processor runs its timers first. The connections that arrived meanwhile are
+      // accepted after that, and closing their listener now would reset them.
+      await setImmediate();
+      if (await nobodyComes(options, startedMs)) return;
+    }
     await pause(clock, shutdown);
   }
+}
+
+async function nobodyComes({ serving, minimumMs, clock }: DrainOptions, startedMs: number): Promise<boolean> {
+  const status = await serving.status();
+  return status.listeners === 0 || (clock.steadyMs() - startedMs >= minimumMs && status.quietMs >= quietMs);
 }
 
 async function pause(clock: Clock, shutdown: Shutdown): Promise<void> {

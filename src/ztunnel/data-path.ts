@@ -130,7 +130,9 @@ export class DataPath implements Serving {
     this.#tracker.drainAll();
   }
 
+  /** Also waits for accepted connections that are not tracked yet, for example during their handshake. */
   async idle(): Promise<void> {
+    await this.#pods.idle();
     await this.#tracker.idle();
   }
 

@@ -40,7 +40,7 @@ export interface Serving extends ServedPods {
   metrics(names?: FamilyNames): Promise<string>;
   /** Stops accepting for all pods. Live connections continue. */
   drain(): void;
-  /** Resolves when no connection is open. */
+  /** Resolves when no connection is open or being opened. Only after {@link drain}. */
   idle(): Promise<void>;
   /** The number of open connections. */
   readonly open: number;

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { FakeCertificateAuthority } from "../dataplane/index.ts";
+import { silentLogger } from "../base/index.ts";
+import { CertificateManager, FakeCertificateAuthority, HbonePool, type HboneTunnel } from "../dataplane/index.ts";
 import {
   bindUdpInNamespace,
   connectTcp,
@@ -12,7 +13,9 @@ import {
   listenTcpInNamespace,
   NetworkNamespace,
   RouteNetlink,
+  secureClient,
   SeqpacketServer,
+  type ByteStream,
   type SeqpacketConnection,
 } from "../net/index.ts";
 import {
@@ -180,7 +183,8 @@ async function talk(namespace: NetworkNamespace) {
 }
 
 writeFileSync(join(directory, "mesh.yaml"), mesh);
-writeFileSync(join(directory, "ca-root.json"), JSON.stringify(new FakeCertificateAuthority().exportRoot()));
+const caRoot = new FakeCertificateAuthority().exportRoot();
+writeFileSync(join(directory, "ca-root.json"), JSON.stringify(caRoot));
 
 for (const [before, after] of [
   [1, 1],
@@ -260,6 +264,80 @@ for (const [before, after] of [
     assert.equal(await fresh.exited, 0);
     assert.match(fresh.text, /closing 2 connection\(s\) that are still open/);
     assert.match(fresh.text, /error="receive: connection closed due to connection drain"/);
+    app.close();
+    pods.close();
+  });
+
+/** Whether the ztunnel has accepted a connection to the pod's HBONE port: only then the socket has an inode. */
+function hasAccepted(namespace: NetworkNamespace): boolean {
+  const [hbonePort, established] = ["3AA0", "01"];
+  const lines = namespace.enter(() => readFileSync("/proc/thread-self/net/tcp", "utf8")).split("\n");
+  return lines.some((line) => {
+    const [, local = "", , state, , , , , , inode] = line.trim().split(/\s+/);
+    return local.endsWith(`:${hbonePort}`) && state === established && inode !== "0";
+  });
+}
+
+/** Opens a tunnel to the server's application on a connection that is already open. */
+async function tunnelOn(stream: ByteStream): Promise<HboneTunnel> {
+  const sourceIdentity = "spiffe://cluster.local/ns/default/sa/client";
+  const certificates = new CertificateManager({
+    authority: new FakeCertificateAuthority({ root: caRoot }),
+    log: silentLogger,
+  });
+  const pool = new HbonePool({
+    dial: async () => {
+      const { context } = await certificates.fetch(sourceIdentity);
+      const verify = { by: "identities", identities: [] } as const;
+      return await secureClient(stream, context, { alpn: ["h2"], timeoutMs: 5_000, verify });
+    },
+  });
+  try {
+    return await pool.connect({
+      sourceIdentity,
+      address: serverAddress,
+      port: 15_008,
+      expectedIdentities: [],
+      authority: `${serverAddress}:8080`,
+      headers: [],
+      timeoutMs: 5_000,
+    });
+  } finally {
+    pool.close();
+    certificates.close();
+  }
+}
+
+for (const workers of [1, 2])
+  test(`a ztunnel with ${workers} worker(s) that ends still serves a peer that it accepted before, whose handshake begins now`, async () => {
+    const pods = podPair();
+    const app = await echoServer(pods.server);
+    const ztunnel = new ZtunnelProcess("ending", workers);
+    await ztunnel.add("server", pods.server);
+    const stream = await connectTcp({
+      address: serverAddress,
+      port: 15_008,
+      namespaceFd: pods.client.fd,
+      mark: 0x539,
+      timeoutMs: 5_000,
+    });
+    while (!hasAccepted(pods.server)) await new Promise((resolve) => setTimeout(resolve, 10));
+    ztunnel.terminate();
+    await ztunnel.until(/draining, 0 connections\n/);
+    const tunnel = await tunnelOn(stream);
+    const echoed = new Promise<string>((resolve, reject) => {
+      tunnel.setHandler({
+        data: (chunk) => resolve(chunk.toString()),
+        end() {},
+        drain() {},
+        close: (error) => reject(error ?? new Error("closed")),
+      });
+    });
+    tunnel.resume();
+    tunnel.write(Buffer.from("late"));
+    assert.equal(await echoed, "late");
+    tunnel.end();
+    assert.equal(await ztunnel.exited, 0);
     app.close();
     pods.close();
   });

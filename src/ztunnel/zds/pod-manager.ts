@@ -76,6 +76,11 @@ export class PodManager implements ServedPods {
     for (const pod of this.#pods.values()) pod.drain();
   }
 
+  /** Resolves when no pod has a connection left. Only after {@link drainAll}. */
+  async idle(): Promise<void> {
+    await Promise.all(this.list().map(async (pod) => await pod.closed));
+  }
+
   closeAll(): void {
     for (const pod of this.list()) pod.close();
   }
