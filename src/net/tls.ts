@@ -35,8 +35,8 @@ export interface SecureClientOptions {
   readonly refuse?: RefusePeer;
 }
 
-/** Returns why the holder of a certificate is refused. Undefined accepts it. */
-export type RefusePeer = (certificate: X509Certificate | undefined) => string | undefined;
+/** Returns why a certificate's holder is refused. Undefined accepts it. With `onlyUris`, other names prove nothing. */
+export type RefusePeer = (certificate: X509Certificate | undefined, onlyUris: boolean) => string | undefined;
 
 export interface SecureServerOptions {
   readonly alpn: readonly string[];
@@ -86,7 +86,8 @@ export async function secureClient(
     { timeoutMs: options.timeoutMs, guard, peer: "server" },
     (identity, certificate) => {
       const reason =
-        (certificate === undefined ? undefined : guard?.refuse(certificate, "server")) ?? options.refuse?.(certificate);
+        (certificate === undefined ? undefined : guard?.refuse(certificate, "server")) ??
+        options.refuse?.(certificate, provesOnlyUris(guard, certificate));
       if (reason !== undefined) return transientError("peer-identity", `${title}: ${reason}`);
       if (options.alpn.length > 0 && options.alpnOptional !== true && !secured.alpnProtocol)
         return transientError(
@@ -151,11 +152,15 @@ export async function secureServer(
         return networkError(title, fault);
       const reason =
         wantsCertificate && certificate !== undefined
-          ? (guard?.refuse(certificate, "client") ?? options.refuse?.(certificate))
+          ? (guard?.refuse(certificate, "client") ?? options.refuse?.(certificate, provesOnlyUris(guard, certificate)))
           : undefined;
       return reason === undefined ? undefined : transientError("peer-identity", `${title}: ${reason}`);
     },
   );
+}
+
+function provesOnlyUris(guard: PeerGuard | undefined, certificate: X509Certificate | undefined): boolean {
+  return certificate !== undefined && guard?.provesOnlyUris?.(certificate) === true;
 }
 
 const tlsFaults = new WeakSet<SerinError>();
