@@ -77,6 +77,7 @@ export async function secureClient(
     ...(verify.by === "hostname" ? { host: verify.hostname } : { checkServerIdentity: () => undefined }),
   };
   const secured = connect(settings);
+  handOn(stream, secured);
   const { guard } = verify.by === "none" ? {} : context;
   return await finish(
     transport,
@@ -136,6 +137,7 @@ export async function secureServer(
         );
     },
   });
+  handOn(stream, secured);
   const guard = judges ? context.guard : undefined;
   const alert = alertOf?.(secured, transport.socket);
   return await finish(
@@ -210,6 +212,11 @@ function takeTransport(stream: ByteStream): Transport {
     socket: streamDuplex(stream) as unknown as Socket,
     secured: (tlsSocket) => new SocketStream(tlsSocket, stream),
   };
+}
+
+/** The owner of the stream below may end the connection, for example because its server is full. */
+function handOn(stream: ByteStream, secured: TLSSocket): void {
+  if (stream instanceof HandleStream || stream instanceof SocketStream) stream.handedOn(() => secured.destroy());
 }
 
 /**
