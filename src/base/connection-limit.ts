@@ -56,8 +56,11 @@ export class ConnectionLimit<Connection extends LimitedConnection> {
   }
 }
 
+/** More than a server of readiness, metrics or pages needs, and few beside a process's descriptors. */
+const defaultMax = 1024;
+
 /** Limits the connections of one of node's servers. With TLS, those that have not ended their handshake count too. */
-export function limitConnections(server: Server, max: number): void {
+export function limitConnections(server: Server, max = defaultMax): void {
   const limit = new ConnectionLimit<Socket>(max);
   server.on("connection", (socket) => {
     // The address is unknown once the socket has closed.

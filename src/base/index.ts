@@ -1,7 +1,7 @@
 export { alternativeNames, certificateFingerprint, type AlternativeName } from "./certificate-text.ts";
 export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
-export { ConnectionLimit, limitConnections } from "./connection-limit.ts";
+export { ConnectionLimit, limitConnections, type LimitedConnection } from "./connection-limit.ts";
 export { systemClock, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
 export { envBoolean, envInteger, envList, envRequired, envString, type Environment } from "./env.ts";

@@ -9,6 +9,7 @@ import {
   nodeHttp,
   systemClock,
   type Logger,
+  limitConnections,
 } from "../base/index.ts";
 import { agentEnd, CniAgent, openHostNamespace } from "../cni/index.ts";
 import { createInformer, createKubeClient, loadInClusterConfig } from "../kube/index.ts";
@@ -118,6 +119,7 @@ function serveReadiness(agent: CniAgent, port: number, version: string): Promise
     else if (path === "/healthz" || (path === "/readyz" && agent.ready)) response.writeHead(200).end("OK\n");
     else response.writeHead(path === "/readyz" ? 503 : 404).end();
   });
+  limitConnections(server);
   return new Promise((resolve, reject) => {
     server.once("error", (error) => reject(networkError(`listen on port ${port}`, error)));
     server.listen(port, () => resolve({ close: () => server.close().closeAllConnections() }));
@@ -138,6 +140,7 @@ function serveMetrics(
     const { type, text } = render();
     response.writeHead(200, { "content-type": type }).end(text);
   });
+  limitConnections(server);
   server.on("error", (error) => log.warn("metrics are not served", { port, error: messageOf(error) }));
   server.listen(port);
   return { close: () => server.close().closeAllConnections() };

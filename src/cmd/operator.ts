@@ -13,6 +13,7 @@ import {
   systemClock,
   userError,
   type Logger,
+  limitConnections,
 } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { imagesOf } from "../api/images/index.ts";
@@ -180,6 +181,7 @@ async function lead(
       response.setHeader("content-type", prometheusContentType).end(renderPrometheus(metrics));
     else response.writeHead(404).end();
   });
+  limitConnections(server);
   server.listen(listen[1], listen[0]);
   try {
     await new LeaderElection({ ...election, log, clock: systemClock }).run(shutdown.drain, work);
@@ -211,6 +213,7 @@ async function runMetricsProxy(
   const handler: RequestListener = (request, response) =>
     void proxyMetrics({ client, upstream, log }, request, response);
   const server = createSecureServer({ cert: certificate, key: privateKey }, handler);
+  limitConnections(server);
   server.listen(Number(address.slice(address.lastIndexOf(":") + 1)), address.slice(0, address.lastIndexOf(":")));
   logListening(log, address, upstream);
   await aborted(shutdown.drain);

@@ -1,6 +1,6 @@
 // The rollout engine. It is a separate Deployment that belongs to no revision of the mesh.
 import { imagesOf } from "../api/images/index.ts";
-import { envInteger, envString, nodeHttp, systemClock } from "../base/index.ts";
+import { envInteger, envString, nodeHttp, systemClock, limitConnections } from "../base/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
 import { AccessReviews, AuthorKey, AuthorRights } from "../rollout/access/index.ts";
@@ -49,6 +49,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
       response.setHeader("content-type", prometheusContentType).end(renderPrometheus(registry));
     else response.writeHead(404).end();
   });
+  limitConnections(server);
   // Without this port the pod does not become ready, but running rollouts continue.
   server.on("error", (error) =>
     log.warn("metrics and readiness are not served", { port: monitoringPort, error: error.message }),

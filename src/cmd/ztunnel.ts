@@ -23,8 +23,10 @@ import type { RoleContext } from "./role.ts";
 
 /** `serin ztunnel`: the L4 data plane of one node, or of one pod in dedicated mode. */
 export async function run(context: RoleContext): Promise<number> {
-  const workers = readWorkerThreads(context.env, await machineBounds());
-  const config = readConfig(context.env, context.release.version, context.args, workers.count);
+  const machine = await machineBounds();
+  const workers = readWorkerThreads(context.env, machine);
+  const { env, release, args } = context;
+  const config = readConfig(env, release.version, args, workers.count, machine.maxDescriptors);
   // Lines are written in batches, because one system call for each connection would be noticeable on a busy node.
   const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock: systemClock, flushIntervalMs: 20 });
   const logThreshold = { level: config.logLevel };

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import {
   ConnectionLimit,
   isLoopbackAddress,
+  limitConnections,
   logLevels,
   messageOf,
   userError,
@@ -42,6 +43,7 @@ export interface HttpEndpoint {
 export function listenHttp(options: HttpEndpointOptions): Promise<HttpEndpoint> {
   const { address, port, routes } = options;
   const server = httpServer(routes);
+  limitConnections(server);
   return new Promise((resolve, reject) => {
     server.once("error", (error) => {
       reject(userError("address-in-use", `cannot listen on ${address}:${port}: ${messageOf(error)}`, { cause: error }));

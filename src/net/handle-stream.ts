@@ -46,6 +46,7 @@ export class HandleStream implements ByteStream {
   readonly #data = (chunk: Buffer): void => this.#handler?.data(chunk);
 
   #state: "open" | "closing" | "detached" = "open";
+  #endSuccessor: (() => void) | undefined;
   /** Set when the handler was notified of the close. */
   #closed: { readonly error: Error | undefined } | undefined;
   #buffer: ReadBuffer | undefined;
@@ -114,7 +115,7 @@ export class HandleStream implements ByteStream {
     return this.#backing.tls;
   }
 
-  /** Hands the handle over, for example to a TLS handshake. The stream must not be used afterwards. */
+  /** Hands the handle over, for example to a TLS handshake. Only {@link destroy} may be used afterwards. */
   detach(): StreamHandle {
     invariant(
       this.#state === "open" && this.#paused && this.bufferedBytes === 0,
@@ -124,6 +125,11 @@ export class HandleStream implements ByteStream {
     this.#buffer?.disown();
     this.#buffer = undefined;
     return this.#handle;
+  }
+
+  /** After {@link detach}: how {@link destroy} ends the connection that uses the handle now. */
+  handedOn(end: () => void): void {
+    this.#endSuccessor = end;
   }
 
   /** Puts bytes back before the next ones. Allowed only while paused. */
@@ -201,7 +207,8 @@ export class HandleStream implements ByteStream {
   }
 
   destroy(options: { readonly error?: Error; readonly reset?: boolean } = {}): void {
-    this.#close(options.error, options.reset === true);
+    if (this.#state === "detached") this.#endSuccessor?.();
+    else this.#close(options.error, options.reset === true);
   }
 
   /** Called when the transport below has failed. */

@@ -15,6 +15,7 @@ export class SocketStream implements ByteStream {
   #closed = false;
   #toldClose = false;
   #ended = false;
+  #endSuccessor: (() => void) | undefined;
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
   receivedBytes = 0;
@@ -57,12 +58,17 @@ export class SocketStream implements ByteStream {
     return this.#socket.writableLength;
   }
 
-  /** Hands the socket over, for example to a TLS handshake. The stream must not be used afterwards. */
+  /** Hands the socket over, for example to a TLS handshake. Only {@link destroy} may be used afterwards. */
   detach(): Socket {
     this.#closed = true;
     for (const [event, listener] of this.#listeners) this.#socket.off(event, listener);
     this.#socket.pause();
     return this.#socket;
+  }
+
+  /** After {@link detach}: how {@link destroy} ends the connection that uses the socket now. */
+  handedOn(end: () => void): void {
+    this.#endSuccessor = end;
   }
 
   /** Puts bytes back before the next ones, without counting them again. Allowed only while paused. */
@@ -85,6 +91,7 @@ export class SocketStream implements ByteStream {
   }
 
   destroy(options: { readonly error?: Error; readonly reset?: boolean } = {}): void {
+    this.#endSuccessor?.();
     if (this.#closed || this.#socket.destroyed) return;
     this.#error = options.error;
     if (options.reset === true && this.fd >= 0) resetOnClose(this.fd);

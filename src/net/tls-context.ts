@@ -43,6 +43,8 @@ export interface TlsContextOptions {
 export interface PeerGuard {
   /** The reason for refusing the holder, if any. `peer` is its role in the handshake. */
   refuse(certificate: X509Certificate, peer: "client" | "server"): string | undefined;
+  /** Whether only the URIs of the certificate prove who its holder is. Absent: all names do. */
+  provesOnlyUris?(certificate: X509Certificate): boolean;
   /** Called when a connection begins. `close` ends it. The caller disposes the result when the connection has ended. */
   admitted(certificate: X509Certificate, peer: "client" | "server", close: (reason: string) => void): Disposable;
 }

@@ -195,6 +195,34 @@ for (const kind of ["libuv", "node"] as const) {
       front.listener.close();
     });
 
+    test("whoever owns the stream below ends the handshake, and the connection that follows it, by destroying it", async () => {
+      for (const isEarly of [true, false]) {
+        const accepted = Promise.withResolvers<ByteStream>();
+        const listener = await path.listenTcp({ address: "127.0.0.1", port: 0 }, accepted.resolve);
+        const plain = await path.connectTcp({ address: "127.0.0.1", port: listener.address.port, timeoutMs: 5000 });
+        const below = await accepted.promise;
+        if (isEarly) {
+          const server = secureServer(below, () => reviews, hboneServer);
+          await new Promise(setImmediate);
+          below.destroy();
+          await assert.rejects(server, /closed/);
+          const left = new Recorder(plain);
+          await Promise.race([left.ended, left.closed]);
+          plain.destroy();
+        } else {
+          const [near, far] = await Promise.all([
+            secureClient(plain, sleep, hbone),
+            secureServer(below, () => reviews, hboneServer),
+          ]);
+          const [left, right] = [new Recorder(near), new Recorder(far)];
+          below.destroy();
+          await Promise.all([Promise.race([left.ended, left.closed]), right.closed]);
+          near.destroy();
+        }
+        listener.close();
+      }
+    });
+
     test("a server with another identity is refused", async () => {
       const { client, listener } = await ends(path, {
         client: { verify: { by: "identities", identities: [sleepId] } },

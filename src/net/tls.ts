@@ -35,8 +35,8 @@ export interface SecureClientOptions {
   readonly refuse?: RefusePeer;
 }
 
-/** Returns why the holder of a certificate is refused. Undefined accepts it. */
-export type RefusePeer = (certificate: X509Certificate | undefined) => string | undefined;
+/** Returns why a certificate's holder is refused. Undefined accepts it. With `onlyUris`, other names prove nothing. */
+export type RefusePeer = (certificate: X509Certificate | undefined, onlyUris: boolean) => string | undefined;
 
 export interface SecureServerOptions {
   readonly alpn: readonly string[];
@@ -77,6 +77,7 @@ export async function secureClient(
     ...(verify.by === "hostname" ? { host: verify.hostname } : { checkServerIdentity: () => undefined }),
   };
   const secured = connect(settings);
+  handOn(stream, secured);
   const { guard } = verify.by === "none" ? {} : context;
   return await finish(
     transport,
@@ -86,7 +87,8 @@ export async function secureClient(
     { timeoutMs: options.timeoutMs, guard, peer: "server" },
     (identity, certificate) => {
       const reason =
-        (certificate === undefined ? undefined : guard?.refuse(certificate, "server")) ?? options.refuse?.(certificate);
+        (certificate === undefined ? undefined : guard?.refuse(certificate, "server")) ??
+        options.refuse?.(certificate, provesOnlyUris(guard, certificate));
       if (reason !== undefined) return transientError("peer-identity", `${title}: ${reason}`);
       if (options.alpn.length > 0 && options.alpnOptional !== true && !secured.alpnProtocol)
         return transientError(
@@ -135,6 +137,7 @@ export async function secureServer(
         );
     },
   });
+  handOn(stream, secured);
   const guard = judges ? context.guard : undefined;
   const alert = alertOf?.(secured, transport.socket);
   return await finish(
@@ -151,11 +154,15 @@ export async function secureServer(
         return networkError(title, fault);
       const reason =
         wantsCertificate && certificate !== undefined
-          ? (guard?.refuse(certificate, "client") ?? options.refuse?.(certificate))
+          ? (guard?.refuse(certificate, "client") ?? options.refuse?.(certificate, provesOnlyUris(guard, certificate)))
           : undefined;
       return reason === undefined ? undefined : transientError("peer-identity", `${title}: ${reason}`);
     },
   );
+}
+
+function provesOnlyUris(guard: PeerGuard | undefined, certificate: X509Certificate | undefined): boolean {
+  return certificate !== undefined && guard?.provesOnlyUris?.(certificate) === true;
 }
 
 const tlsFaults = new WeakSet<SerinError>();
@@ -205,6 +212,11 @@ function takeTransport(stream: ByteStream): Transport {
     socket: streamDuplex(stream) as unknown as Socket,
     secured: (tlsSocket) => new SocketStream(tlsSocket, stream),
   };
+}
+
+/** The owner of the stream below may end the connection, for example because its server is full. */
+function handOn(stream: ByteStream, secured: TLSSocket): void {
+  if (stream instanceof HandleStream || stream instanceof SocketStream) stream.handedOn(() => secured.destroy());
 }
 
 /**

@@ -136,6 +136,36 @@ test("with PROXY_CONFIG_XDS_AGENT, a proxy trusts authorities as soon as the con
   assert.equal(await enter(inPort, client), "refused");
 });
 
+test("a name of another kind than a URI proves nothing if the root may only sign for trust domains", async () => {
+  await using proxy = await TestProxy.start({
+    name: "d",
+    role: "router",
+    authority: mesh,
+    environment: { PROXY_CONFIG_XDS_AGENT: "true" },
+  });
+  const { ads } = proxy;
+  const port = await freePort();
+  // A DestinationRule expects the server of a name of the mesh. The foreign authority signs that name too.
+  const issued = await other.issue({ spiffe: "spiffe://foreign.example/ns/x/sa/y", dns: "pay.shop.svc.cluster.local" });
+  const backend = await securedBackend(issued);
+  const [backendServer = assert.fail("no server was started")] = servers.slice(-1);
+  ads.push(typeUrls.cluster, { out: outboundCluster("out", "out", "pay.shop.svc.cluster.local") });
+  ads.push(typeUrls.endpoint, { out: meshEndpoint("out", "127.0.0.1", backend) });
+  ads.push(typeUrls.listener, { plain: httpListener(port, "out") });
+  ads.push(typeUrls.route, { out: weightedRoute("out", { out: 1 }) });
+  await proxy.ready();
+  const statusWith = async (proxyMetadata: Readonly<Record<string, string>>): Promise<number> => {
+    const from = ads.acknowledgements.length;
+    ads.push(typeUrls.proxyConfig, { "": { caCertificatesPem: [mesh.rootPem, other.roots], proxyMetadata } });
+    await ads.acknowledged(typeUrls.proxyConfig, from);
+    backendServer.closeAllConnections();
+    return (await fetchOnce(port, "/")).status;
+  };
+  const fingerprint = new X509Certificate(other.roots).fingerprint256.replaceAll(":", "").toLowerCase();
+  assert.equal(await statusWith({}), 200);
+  assert.equal(await statusWith({ [`${trustDomainsPrefix}${fingerprint}`]: "foreign.example" }), 503);
+});
+
 test("a client with a revoked certificate is refused as soon as SDS delivers the list", async () => {
   await using proxy = await TestProxy.start({ name: "b", role: "router", authority: mesh });
   const { ads } = proxy;

@@ -62,7 +62,12 @@ export interface ZtunnelConfig {
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
   /** The number of threads that serve. */
   readonly workerThreads: number;
+  /** How many connections one of these threads holds. */
+  readonly maxConnectionsPerThread: number;
 }
+
+/** A connection has two ends. The rest is left for tunnels, the control plane, logs and pods' sockets. */
+const descriptorsPerConnection = 2.2;
 
 const defaultControlPlane = "https://istiod.istio-system.svc:15012";
 const defaultRoot = "./var/run/secrets/istio/root-cert.pem";
@@ -96,6 +101,7 @@ export function readConfig(
   version: string,
   args: readonly string[],
   workerThreads = 1,
+  maxDescriptors = Infinity,
 ): ZtunnelConfig {
   const fakeCa = envBoolean(env, "FAKE_CA", false);
   const localXdsPath = envString(env, "LOCAL_XDS_PATH", "");
@@ -152,6 +158,7 @@ export function readConfig(
     logFormat: envString(env, "SERIN_LOG_FORMAT", "") === "2022" ? "2022" : "current",
     logLevel: logLevel(env),
     workerThreads,
+    maxConnectionsPerThread: Math.floor(maxDescriptors / descriptorsPerConnection / workerThreads),
   };
 }
 

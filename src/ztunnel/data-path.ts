@@ -1,4 +1,4 @@
-import type { Clock, Logger, LogLevel, Random } from "../base/index.ts";
+import { ConnectionLimit, type Clock, type Logger, type LogLevel, type Random } from "../base/index.ts";
 import { ConnectionTracker, type CertificateSource, type TrackedConnection } from "../dataplane/tunnels/index.ts";
 import { renderPrometheus, type FamilyNames, type MetricsRegistry } from "../telemetry/index.ts";
 import { formatAuthority } from "../wire/hbone/index.ts";
@@ -153,6 +153,7 @@ export class DataPath implements Serving {
       identities,
       telemetry: this.#telemetry(),
       tracker: this.#tracker,
+      limit: new ConnectionLimit(config.maxConnectionsPerThread),
       log,
       clock,
       random,

@@ -1,5 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { aborted, describeError, messageOf, nodeHttp, userError, type Logger } from "../../base/index.ts";
+import {
+  aborted,
+  describeError,
+  messageOf,
+  nodeHttp,
+  userError,
+  type Logger,
+  limitConnections,
+} from "../../base/index.ts";
 import { foreignPage } from "../../base/foreign-page/index.ts";
 
 export interface WebRequest {
@@ -42,6 +50,7 @@ export async function serveWeb(
       response.end(`${messageOf(error)}\n`);
     });
   });
+  limitConnections(server);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) =>
       reject(

@@ -1,5 +1,5 @@
 import type { Clock, Logger, Random } from "../../base/index.ts";
-import type { RbacAuthorizer } from "../auth/index.ts";
+import type { Authorizer } from "../auth/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
@@ -18,7 +18,7 @@ import { webhookAdmission } from "./webhooks.ts";
 
 export interface AdmissionParts {
   readonly store: Store;
-  readonly authorizer: RbacAuthorizer;
+  readonly authorizer: Authorizer;
   readonly registry: SchemaRegistry;
   readonly clock: Clock;
   readonly random: Random;

@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { messageOf, type Clock } from "../../base/index.ts";
 import { readCertificateRequest } from "../auth/certificate-request.ts";
-import type { RbacAuthorizer } from "../auth/index.ts";
+import type { Authorizer } from "../auth/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
 
@@ -26,7 +26,7 @@ interface Fields {
  * Writes the requester into CertificateSigningRequests. Only users who may `approve` for a signer may decide about its
  * requests, and only users who may `sign` for it may answer them.
  */
-export function certificateRequests(authorizer: RbacAuthorizer, clock: Clock): AdmissionPlugin {
+export function certificateRequests(authorizer: Authorizer, clock: Clock): AdmissionPlugin {
   return {
     name: "CertificateRequests",
     mutate(request) {
@@ -101,7 +101,7 @@ function checkRequest(request: AdmissionRequest): void {
     throw forbidden(request, `use of ${clientSigner} signer with system:masters group is not allowed`);
 }
 
-function checkRight(request: AdmissionRequest, authorizer: RbacAuthorizer, verb: "approve" | "sign"): void {
+function checkRight(request: AdmissionRequest, authorizer: Authorizer, verb: "approve" | "sign"): void {
   const signerName = (request.oldObject as Fields | undefined)?.spec?.signerName ?? "";
   const domain = signerName.split("/")[0] ?? "";
   const may = [signerName, `${domain}/*`].some(

@@ -1,12 +1,12 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { jsonEqual } from "../../base/index.ts";
 import { nodeNameOf } from "../auth/index.ts";
+import { isMirrorPod, mirrorAnnotation } from "../record/mirror-pod.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { AdmissionRefusal, nameOf, subjectOf, type AdmissionRequest } from "./request.ts";
 
 const leaseNamespace = "kube-node-lease";
-const mirrorAnnotation = "kubernetes.io/config.mirror";
 const reservedDomain = "node-restriction.kubernetes.io";
 
 /** Labels of Kubernetes' domains that a kubelet may give its Node. */
@@ -118,7 +118,7 @@ function checkPod(request: AdmissionRequest, node: string, store: Store): string
 /** A mirror pod shows what runs on its node anyway. It may not refer to what a pod could read. */
 function mirrorFault(object: UntypedObject, node: string): string | undefined {
   const spec = (object["spec"] ?? {}) as { nodeName?: string; serviceAccountName?: string };
-  if (object.metadata.annotations?.[mirrorAnnotation] === undefined)
+  if (!isMirrorPod(object))
     return `pod does not have "${mirrorAnnotation}" annotation, node "${node}" can only create mirror pods`;
   if (spec.nodeName !== node) return `node "${node}" can only create pods with spec.nodeName set to itself`;
   if ((spec.serviceAccountName ?? "") !== "")

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { matchesLabelSelector, type LabelSelector, type UntypedObject } from "../../api/index.ts";
-import type { RbacAuthorizer } from "../auth/index.ts";
+import type { Authorizer } from "../auth/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
@@ -69,7 +69,7 @@ export function parametersOf(
  * A policy can reveal what its parameters contain. Therefore the author of a policy or binding must be allowed to read
  * them.
  */
-export function policyParameterRights(parts: ParameterParts, authorizer: RbacAuthorizer): AdmissionPlugin {
+export function policyParameterRights(parts: ParameterParts, authorizer: Authorizer): AdmissionPlugin {
   return {
     name: "PolicyParameterRights",
     validate(request) {
@@ -122,7 +122,7 @@ function groupVersion(apiVersion: string): { readonly group: string; readonly ve
 /** Without a known kind, only the right to read everything is enough. */
 function mayRead(
   { registry }: ParameterParts,
-  authorizer: RbacAuthorizer,
+  authorizer: Authorizer,
   { user }: AdmissionRequest,
   kind: ParamKind | undefined,
   { name = "", namespace = "" }: ParamRef,

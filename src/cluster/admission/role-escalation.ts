@@ -6,7 +6,7 @@ import {
   rulesNotCovered,
   rulesOf,
   type PolicyRule,
-  type RbacAuthorizer,
+  type Authorizer,
 } from "../auth/index.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
@@ -24,7 +24,7 @@ const fullAuthority: readonly PolicyRule[] = [
 ];
 
 /** Refuses roles and bindings that grant rights which the writer lacks, unless the writer may `escalate` or `bind`. */
-export function roleEscalation(store: Store, authorizer: RbacAuthorizer): AdmissionPlugin {
+export function roleEscalation(store: Store, authorizer: Authorizer): AdmissionPlugin {
   return {
     name: "RoleEscalation",
     validate(request) {

@@ -1,5 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { Random } from "../../base/index.ts";
+import { isMirrorPod } from "../record/mirror-pod.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { AdmissionRefusal, subjectOf } from "./request.ts";
@@ -39,7 +40,7 @@ export function serviceAccountAdmission({
     mutate(request) {
       const { operation, type, subresource, object } = request;
       if (operation !== "CREATE" || type.storageKey !== "/pods" || subresource !== "" || object === undefined) return;
-      if (object.metadata.annotations?.["kubernetes.io/config.mirror"] !== undefined) return;
+      if (isMirrorPod(object)) return;
       const spec = (object["spec"] ??= {}) as PodSpec;
       spec.serviceAccountName ||= spec.serviceAccount || "default";
       spec.serviceAccount = spec.serviceAccountName;

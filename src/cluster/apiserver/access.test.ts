@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Server } from "node:net";
 import { after, before, test } from "node:test";
-import type { RbacAuthorizer } from "../auth/index.ts";
+import type { Authorizer } from "../auth/index.ts";
 import { createAuthority, issueCertificate } from "./certificate.ts";
 import { impersonated } from "./impersonate.ts";
 import { ServerHarness, type Json } from "./server-harness.ts";
@@ -226,7 +226,7 @@ test("an administrator may impersonate a uid and extra fields, and others need t
     authorize: (_user: unknown, asked: { readonly resource: string }) => ({
       allowed: asked.resource === "users" || allowed.some((known) => JSON.stringify(known) === JSON.stringify(asked)),
     }),
-  } as unknown as RbacAuthorizer;
+  } as unknown as Authorizer;
   const admin = { name: "admin", groups: [] };
   const ask = (more: IncomingHttpHeaders) => () =>
     impersonated(authorizer, admin, { "impersonate-user": "jane", ...more });

@@ -9,7 +9,7 @@ import {
   type Shutdown,
 } from "../../base/index.ts";
 import { AdmissionChain, builtInAdmission } from "../admission/index.ts";
-import { Authenticator, RbacAuthorizer, ServiceAccountTokens } from "../auth/index.ts";
+import { Authenticator, NodeAuthorizer, RbacAuthorizer, ServiceAccountTokens } from "../auth/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
 import { Store } from "../store/index.ts";
 import { AuditLog } from "./audit-log.ts";
@@ -113,7 +113,7 @@ export class ApiServer {
 
 function partsOf(options: ApiServerOptions, store: Store, stopping: AbortSignal): ServerParts {
   const { registry, log, clock = systemClock, random = systemRandom } = options;
-  const authorizer = new RbacAuthorizer(store);
+  const authorizer = new NodeAuthorizer(store, new RbacAuthorizer(store));
   const tokens = new ServiceAccountTokens(options.serviceAccountKey, store, clock);
   return {
     store,

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock, Logger, Random } from "../../base/index.ts";
 import type { AdmissionChain } from "../admission/index.ts";
-import type { AccessAttributes, RbacAuthorizer, ServiceAccountTokens, User } from "../auth/index.ts";
+import type { AccessAttributes, Authorizer, ServiceAccountTokens, User } from "../auth/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
 import type { AuditLog } from "./audit-log.ts";
@@ -18,7 +18,7 @@ export interface ServerParts {
   readonly registry: SchemaRegistry;
   readonly encoder: Encoder;
   readonly admission: AdmissionChain;
-  readonly authorizer: RbacAuthorizer;
+  readonly authorizer: Authorizer;
   readonly audit: AuditLog;
   readonly tokens: ServiceAccountTokens;
   readonly services: ServiceAllocator;
@@ -114,5 +114,5 @@ export function authorize(
 ): void {
   const decision = parts.authorizer.authorize(user, attributes);
   parts.audit.record(user, attributes, decision);
-  if (!decision.allowed) throw forbidden(user, attributes);
+  if (!decision.allowed) throw forbidden(user, attributes, decision.reason);
 }

@@ -55,24 +55,47 @@ const absentValues: Readonly<Record<string, string>> = {
   "status.successful": "0",
 };
 
+interface Term {
+  readonly field: string;
+  readonly equal: boolean;
+  readonly value: string;
+}
+
 /** Throws 400 for a field that is not selectable. */
 export function parseFieldSelector(text: string | null, type: ResourceType): FieldSelector {
   let name: string | undefined;
   let namespace: string | undefined;
   const tests: RecordTest[] = [];
-  for (const part of (text ?? "").split(",")) {
-    if (part.trim() === "") continue;
-    const match = /^\s*([^=!\s]+)\s*(==|=|!=)\s*(.*?)\s*$/.exec(part);
-    if (match === null) throw badRequest(`invalid selector: '${text ?? ""}'; can't understand '${part}'`);
-    const [, field = "", operator, value = ""] = match;
+  for (const { field, equal, value } of termsOf(text)) {
     const valueOf = fieldReader(field, type);
     if (valueOf === undefined) throw unsupportedField(field, type);
-    const equal = operator !== "!=";
     if (equal && field === "metadata.name") name = value;
     if (equal && field === "metadata.namespace") namespace = value;
     tests.push((record) => (valueOf(record) === value) === equal);
   }
   return { name, namespace, test: tests.length === 0 ? undefined : (record) => tests.every((test) => test(record)) };
+}
+
+/** The only name that objects may have if the selector is valid. Undefined if it permits several names. */
+export function selectedName(text: string | null): string | undefined {
+  try {
+    return termsOf(text).find(({ field, equal }) => equal && field === "metadata.name")?.value;
+  } catch {
+    // The handler refuses the selector after the request is authorized.
+    return undefined;
+  }
+}
+
+function termsOf(text: string | null): Term[] {
+  const terms: Term[] = [];
+  for (const part of (text ?? "").split(",")) {
+    if (part.trim() === "") continue;
+    const match = /^\s*([^=!\s]+)\s*(==|=|!=)\s*(.*?)\s*$/.exec(part);
+    if (match === null) throw badRequest(`invalid selector: '${text ?? ""}'; can't understand '${part}'`);
+    const [, field = "", operator, value = ""] = match;
+    terms.push({ field, equal: operator !== "!=", value });
+  }
+  return terms;
 }
 
 function fieldReader(field: string, type: ResourceType): ((record: StoredRecord) => string) | undefined {

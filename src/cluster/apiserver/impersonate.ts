@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { serviceAccountOf, type AccessAttributes, type RbacAuthorizer, type User } from "../auth/index.ts";
+import { serviceAccountOf, type AccessAttributes, type Authorizer, type User } from "../auth/index.ts";
 import { ApiError } from "./status.ts";
 
 const authenticationGroup = "authentication.k8s.io";
@@ -9,7 +9,7 @@ const extraPrefix = "impersonate-extra-";
  * The user in `Impersonate-User`, `-Group`, `-Uid` and `-Extra-*`, if the real user may impersonate. Without the
  * headers, the real user.
  */
-export function impersonated(authorizer: RbacAuthorizer, user: User, headers: IncomingHttpHeaders): User {
+export function impersonated(authorizer: Authorizer, user: User, headers: IncomingHttpHeaders): User {
   const name = textOf(headers["impersonate-user"]);
   const groups = listOf(headers["impersonate-group"]);
   const uid = textOf(headers["impersonate-uid"]);
@@ -40,7 +40,7 @@ export function impersonated(authorizer: RbacAuthorizer, user: User, headers: In
   };
 }
 
-function require(authorizer: RbacAuthorizer, user: User, subject: Partial<AccessAttributes>): void {
+function require(authorizer: Authorizer, user: User, subject: Partial<AccessAttributes>): void {
   const attributes: AccessAttributes = {
     verb: "impersonate",
     group: "",

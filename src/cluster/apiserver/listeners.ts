@@ -2,7 +2,10 @@ import { createSecureServer, type Http2SecureServer } from "node:http2";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { userError, onAbort } from "../../base/index.ts";
+import { limitConnections, userError, onAbort } from "../../base/index.ts";
+
+/** The connections of one listening socket. Without a bound, one pod could use up the server's descriptors. */
+const maxConnections = 4096;
 
 /** Where to listen: an address, or a descriptor that is already bound. */
 export type ListenTarget = { readonly host: string; readonly port: number } | { readonly fd: number };
@@ -63,6 +66,7 @@ export class Listeners {
       socket.on("error", () => undefined);
       this.#tls.emit("connection", socket);
     });
+    limitConnections(server, maxConnections);
     await new Promise<void>((resolve, reject) => {
       server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(target, error)));
       server.listen("fd" in target ? { fd: target.fd } : { host: target.host, port: target.port }, resolve);

@@ -182,3 +182,27 @@ test("a pod's proxy does not lead to the server's own loopback, whatever the pod
   const answer = await writer("GET", `${own}/pods/https:web:${server.port}/proxy/readyz`);
   assert.equal(`${answer.status} ${answer.body.message}`, "400 address not allowed");
 });
+
+test("a right to one named object permits a list and a watch of that object, and of no other", async () => {
+  for (const name of ["mine", "theirs"]) await server.call("POST", `${own}/configmaps`, { metadata: { name } });
+  const reader = await userWith("one-reader", [
+    { apiGroups: [""], resources: ["configmaps"], verbs: ["list", "watch"], resourceNames: ["mine"] },
+  ]);
+  const list = async (query: string): Promise<Answer> => await reader("GET", `${own}/configmaps?${query}`);
+  const { body } = await list("fieldSelector=metadata.name%3Dmine");
+  assert.deepEqual(
+    body.items.map(({ metadata }: Json) => metadata.name),
+    ["mine"],
+  );
+  for (const query of [
+    "",
+    "fieldSelector=metadata.name%3Dtheirs",
+    "fieldSelector=metadata.name!%3Dmine",
+    "fieldSelector=metadata.namespace%3Down",
+    "fieldSelector=metadata.name%3Dtheirs&fieldSelector=metadata.name%3Dmine",
+    "fieldSelector=nonsense",
+  ])
+    assert.equal((await list(query)).status, 403, query);
+  const selected = "fieldSelector=metadata.name%3Dmine";
+  assert.equal((await reader("DELETE", `${own}/configmaps?${selected}`)).status, 403);
+});

@@ -105,7 +105,6 @@ test("a node gets tokens only for pods that are bound to it", async () => {
   const bound = (name: string): Json => ({ kind: "Pod", apiVersion: "v1", name });
   assert.equal((await token("default", bound("on-a"))).status, 201);
   for (const [account, reference, fault] of [
-    ["robot", undefined, "node requested token not bound to a pod"],
     ["default", undefined, "node requested token not bound to a pod"],
     ["default", bound("on-b"), "node requested token bound to a pod scheduled on a different node"],
   ] as const) {

@@ -1,5 +1,6 @@
 // The review kinds. A create request for them is answered, and nothing is stored.
 import type { UntypedObject } from "../../api/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
 import { nodeNameOf, type AccessAttributes, type TokenRequest, type User } from "../auth/index.ts";
 import { decodeObject, readBody } from "./body.ts";
 import { nowText, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
@@ -145,7 +146,11 @@ function rulesReview(parts: ServerParts, { user }: ResourceContext, spec: Fields
   const nonResourceRules = rules
     .filter((rule) => (rule.nonResourceURLs ?? []).length > 0)
     .map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs }));
-  return { status: { resourceRules, nonResourceRules, incomplete: false } };
+  const unlisted =
+    nodeNameOf(user) === undefined
+      ? { incomplete: false }
+      : { incomplete: true, evaluationError: "node authorizer does not support user rule resolution" };
+  return { status: { resourceRules, nonResourceRules, ...unlisted } };
 }
 
 const minimumTokenSeconds = 600;
@@ -175,7 +180,7 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
     ]);
   }
   const bound = boundObject(parts, info, spec.boundObjectRef);
-  checkNodesToken(context, bound);
+  checkNodesToken(parts, context, bound, spec.audiences ?? []);
   const audiences = (spec.audiences ?? []).length > 0 ? (spec.audiences ?? []) : [parts.tokens.issuer];
   const { token, expiresAtMs } = parts.tokens.issue({
     namespace: info.namespace,
@@ -195,19 +200,35 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
   });
 }
 
-/** NodeRestriction: a node gets tokens only for pods that are bound to it. */
-function checkNodesToken({ user, info }: ResourceContext, { bound, node }: ReturnType<typeof boundObject>): void {
+/** NodeRestriction: a node gets tokens only for pods that are bound to it, and for audiences that these mount. */
+function checkNodesToken(
+  parts: ServerParts,
+  { user, info }: ResourceContext,
+  { bound, node }: ReturnType<typeof boundObject>,
+  audiences: readonly string[],
+): void {
   const requester = nodeNameOf(user);
-  if (requester === undefined || (bound?.kind === "Pod" && node?.name === requester)) return;
-  throw new ApiError(
-    403,
-    "Forbidden",
-    `serviceaccounts "${info.name}" is forbidden: ${
-      bound?.kind === "Pod"
+  if (requester === undefined) return;
+  const fault =
+    bound?.kind !== "Pod"
+      ? "node requested token not bound to a pod"
+      : node?.name !== requester
         ? "node requested token bound to a pod scheduled on a different node"
-        : "node requested token not bound to a pod"
-    }`,
+        : audienceFault(parts.store.get("/pods", info.namespace, bound.name)?.object, audiences);
+  if (fault === undefined) return;
+  throw new ApiError(403, "Forbidden", `serviceaccounts "${info.name}" is forbidden: ${fault}`);
+}
+
+/** No audience is that of the API server. */
+function audienceFault(pod: Pod | undefined, [audience = "", ...more]: readonly string[]): string | undefined {
+  if (more.length > 0) return "node may only request 0 or 1 audiences";
+  const isMounted = (pod?.spec?.volumes ?? []).some(({ projected }) =>
+    projected?.sources?.some(
+      ({ serviceAccountToken }) =>
+        serviceAccountToken !== undefined && (serviceAccountToken.audience ?? "") === audience,
+    ),
   );
+  return isMounted ? undefined : `audience "${audience}" not found in pod spec volume`;
 }
 
 function boundObject(

@@ -11,6 +11,7 @@ import { impersonated } from "./impersonate.ts";
 import { answerMetrics, isMetrics } from "./metrics-api.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { answerPath } from "./paths.ts";
+import { selectedName } from "./field-selector.ts";
 import { bindPod, evictPod } from "./pod-subresources.ts";
 import { hasNoLogsYet, isProxied, proxyTarget } from "./proxy-targets.ts";
 import { getObject, listObjects } from "./read.ts";
@@ -47,7 +48,7 @@ export class Router {
       const url = new URL(`https://apiserver${request.url ?? "/"}`);
       const info = requestInfoOf(request.method ?? "GET", url.pathname, url.searchParams);
       const user = this.#userOf(request);
-      authorize(this.#parts, user, attributesOf(info));
+      authorize(this.#parts, user, attributesOf(info, url.searchParams));
       if (info.kind === "resource" && request.method === "HEAD") throw methodNotAllowed();
       if (info.kind === "path" && info.path === "/metrics")
         return sendBytes({ response, warnings }, 200, Buffer.from(this.#metrics.text()), prometheusContentType);
@@ -80,7 +81,7 @@ export class Router {
       const url = new URL(`https://apiserver${request.url ?? "/"}`);
       const info = requestInfoOf(request.method ?? "GET", url.pathname, url.searchParams);
       const user = this.#userOf(request);
-      authorize(this.#parts, user, attributesOf(streamVerb(info)));
+      authorize(this.#parts, user, attributesOf(streamVerb(info), url.searchParams));
       if (info.kind === "path") throw unknownPath();
       const type = this.#typeOf(info);
       const context: ResourceContext = {
@@ -257,9 +258,11 @@ function watchedContext(context: ResourceContext): ResourceContext {
   return { ...context, query };
 }
 
-function attributesOf(info: RequestInfo): AccessAttributes {
+function attributesOf(info: RequestInfo, query: URLSearchParams): AccessAttributes {
   if (info.kind === "path")
     return { verb: info.verb, path: info.path, group: "", resource: "", subresource: "", namespace: "", name: "" };
-  const { verb, group, resource, subresource, namespace, name } = info;
-  return { verb, group, resource, subresource, namespace, name };
+  const { verb, group, resource, subresource, namespace } = info;
+  // A list or watch that selects one name needs the right to that object only.
+  const selected = ["list", "watch"].includes(verb) ? selectedName(query.get("fieldSelector")) : undefined;
+  return { verb, group, resource, subresource, namespace, name: info.name || (selected ?? "") };
 }

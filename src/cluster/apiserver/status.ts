@@ -126,14 +126,14 @@ export function expired(message: string): ApiError {
 }
 
 /** The roles of the user do not allow the request. */
-export function forbidden(user: User, attributes: AccessAttributes): ApiError {
+export function forbidden(user: User, attributes: AccessAttributes, reason = ""): ApiError {
   const { verb, path, group, resource, subresource, namespace, name } = attributes;
   if (path !== undefined)
     return new ApiError(403, "Forbidden", `forbidden: User "${user.name}" cannot ${verb} path "${path}"`, {});
   const target = subresource === "" ? resource : `${resource}/${subresource}`;
   const scope = namespace === "" ? "at the cluster scope" : `in the namespace "${namespace}"`;
   const subject = qualifiedResource({ group, plural: resource }) + (name === "" ? "" : ` "${name}"`);
-  const message = `${subject} is forbidden: User "${user.name}" cannot ${verb} resource "${target}" in API group "${group}" ${scope}`;
+  const message = `${subject} is forbidden: User "${user.name}" cannot ${verb} resource "${target}" in API group "${group}" ${scope}${reason === "" ? "" : `: ${reason}`}`;
   const details = { ...(name === "" ? {} : { name }), ...(group === "" ? {} : { group }), kind: resource };
   return new ApiError(403, "Forbidden", message, details);
 }

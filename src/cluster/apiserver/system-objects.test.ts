@@ -42,3 +42,36 @@ test("the namespace of the nodes' leases is restored after it was deleted", asyn
     await server.stop();
   }
 });
+
+test("a server that starts with older roles adds their rules and takes the rights of all Secrets from nodes", async () => {
+  const server = await new ServerHarness().start();
+  const rbac = "/apis/rbac.authorization.k8s.io/v1";
+  const [provisioner, nodes] = [
+    `${rbac}/clusterroles/lab:volume-provisioner`,
+    `${rbac}/clusterrolebindings/system:node`,
+  ];
+  const own = { kind: "User", name: "operator", apiGroup: "rbac.authorization.k8s.io" };
+  const group = { ...own, kind: "Group", name: "system:nodes" };
+  const merge = { contentType: "application/merge-patch+json" };
+  const rule = { apiGroups: [""], resources: ["persistentvolumes"], verbs: ["delete"] };
+  try {
+    await server.call("PATCH", provisioner, { rules: [rule] }, merge);
+    await server.call("PATCH", nodes, { subjects: [group, own] }, merge);
+    const view = `${rbac}/clusterrolebindings/system:discovery`;
+    const annotations = { "rbac.authorization.kubernetes.io/autoupdate": "false" };
+    await server.call("PATCH", view, { metadata: { annotations }, subjects: [own] }, merge);
+    await server.stop();
+    await server.start();
+    const { body: role } = await server.call("GET", provisioner);
+    assert.deepEqual(role.rules.flatMap(({ verbs }: { verbs: string[] }) => verbs).toSorted(), [
+      "delete",
+      "get",
+      "list",
+      "watch",
+    ]);
+    assert.deepEqual((await server.call("GET", nodes)).body.subjects, [own]);
+    assert.deepEqual((await server.call("GET", view)).body.subjects, [own]);
+  } finally {
+    await server.remove();
+  }
+});

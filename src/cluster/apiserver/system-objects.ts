@@ -4,6 +4,7 @@ import { messageOf } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { defaultClusterRoleBindings, defaultClusterRoles } from "../auth/index.ts";
 import type { ServerParts } from "./context.ts";
+import { updatedDefault } from "./default-role-upkeep.ts";
 import { ApiError } from "./status.ts";
 import { serverIntent } from "./write.ts";
 import type { Writer, WriteIntent } from "./writer.ts";
@@ -42,7 +43,7 @@ export class SystemObjects implements Disposable {
     const [parts, writer] = [this.#parts, this.#writer];
     await this.#restore();
     const roles = [...defaultClusterRoles(), ...defaultClusterRoleBindings()];
-    await Promise.all(roles.map((object) => ensureObject(parts, writer, object)));
+    await Promise.all(roles.map((object) => ensureRole(parts, writer, object)));
     for (const key of ["/namespaces", ...collections])
       this.#subscriptions.push(
         parts.store.collection(key).subscribe((events) => {
@@ -135,6 +136,16 @@ async function ensureObject(parts: ServerParts, writer: Writer, object: UntypedO
   const intent = intentFor(parts, object, namespace);
   if (parts.store.latest(intent.type.storageKey, namespace, name) !== undefined) return;
   await writer.create(intent, object);
+}
+
+/** Creates a default role or binding, or adds what it lacks. */
+async function ensureRole(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
+  await ensureObject(parts, writer, object);
+  const { name = "" } = object.metadata;
+  const intent = intentFor(parts, object, "");
+  const stored = parts.store.latest(intent.type.storageKey, "", name)?.object;
+  if (stored === undefined || updatedDefault(stored, object) === undefined) return;
+  await writer.update(intent, name, (current) => updatedDefault(current, object) ?? current, true);
 }
 
 /** Creates an object that belongs to the server, or gives it the content of `object`. Its metadata stay unchanged. */

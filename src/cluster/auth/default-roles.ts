@@ -143,22 +143,12 @@ const administered: readonly PolicyRule[] = [
   rule(write, "discovery.k8s.io", "endpointslices"),
 ];
 
-const nodeRules: readonly PolicyRule[] = [
+/** What every node may do. The Node authorizer limits some of it to objects of the node's own pods. */
+export const nodeRules: readonly PolicyRule[] = [
   rule(["create"], "authentication.k8s.io", "tokenreviews"),
   rule(["create"], "authorization.k8s.io", "localsubjectaccessreviews", "subjectaccessreviews"),
-  rule(
-    read,
-    "",
-    "services",
-    "endpoints",
-    "configmaps",
-    "secrets",
-    "persistentvolumeclaims",
-    "persistentvolumes",
-    "namespaces",
-    "serviceaccounts",
-  ),
-  rule(read, "discovery.k8s.io", "endpointslices"),
+  rule(read, "", "services", "configmaps", "secrets", "persistentvolumeclaims"),
+  rule(["get"], "", "endpoints"),
   rule(["create", "get", "list", "watch", "update", "patch"], "", "nodes"),
   rule(["update", "patch"], "", "nodes/status", "pods/status"),
   rule(["get", "list", "watch", "create", "delete", "update", "patch"], "", "pods"),
@@ -232,8 +222,11 @@ export function defaultClusterRoles(): UntypedObject[] {
     ]),
     clusterRole("system:node", nodeRules),
     // The lab's nodes do the work of a network plugin, and of the provisioner of their volumes.
-    clusterRole("lab:policy-enforcer", [rule(["list", "watch"], "networking.k8s.io", "networkpolicies")]),
-    clusterRole("lab:volume-provisioner", [rule(["delete"], "", "persistentvolumes")]),
+    clusterRole("lab:policy-enforcer", [
+      rule(["list", "watch"], "networking.k8s.io", "networkpolicies"),
+      rule(["list", "watch"], "", "namespaces", "pods"),
+    ]),
+    clusterRole("lab:volume-provisioner", [rule([...read, "delete"], "", "persistentvolumes")]),
     ...["kube-apiserver-client", "kube-apiserver-client-kubelet", "kubelet-serving"].map((signer) =>
       clusterRole(`system:certificates.k8s.io:${signer}-approver`, [
         {
@@ -288,7 +281,8 @@ export function defaultClusterRoleBindings(): UntypedObject[] {
       kind: "Group",
       name: "system:serviceaccounts",
     }),
-    binding("system:node", "system:node", { kind: "Group", name: "system:nodes" }),
+    // The Node authorizer gives nodes these rights.
+    binding("system:node", "system:node"),
     binding("lab:policy-enforcer", "lab:policy-enforcer", { kind: "Group", name: "system:nodes" }),
     binding("lab:volume-provisioner", "lab:volume-provisioner", { kind: "Group", name: "system:nodes" }),
     binding(

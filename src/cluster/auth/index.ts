@@ -1,5 +1,6 @@
 export { Authenticator } from "./authenticator.ts";
 export { rulesNotCovered } from "./escalation.ts";
+export { NodeAuthorizer } from "./node-authorizer.ts";
 export { defaultClusterRoleBindings, defaultClusterRoles } from "./default-roles.ts";
 export {
   aggregatedRules,
@@ -7,6 +8,7 @@ export {
   rbacGroup,
   RbacAuthorizer,
   rulesOf,
+  type Authorizer,
   type Decision,
   type PolicyRule,
 } from "./rbac.ts";

@@ -31,6 +31,13 @@ export interface Decision {
   readonly byName?: boolean;
 }
 
+/** Decides who may do what. */
+export interface Authorizer {
+  authorize(user: User, attributes: AccessAttributes): Decision;
+  /** The rules of roles that apply to the user, cluster-wide and in the namespace. */
+  rulesFor(user: User, namespace: string): readonly PolicyRule[];
+}
+
 export const rbacGroup = "rbac.authorization.k8s.io";
 export const clusterRoles = `${rbacGroup}/clusterroles`;
 const roles = `${rbacGroup}/roles`;
@@ -38,7 +45,7 @@ const clusterRoleBindings = `${rbacGroup}/clusterrolebindings`;
 const roleBindings = `${rbacGroup}/rolebindings`;
 
 /** The RBAC authorizer. It uses the stored roles and bindings, indexed by subject. */
-export class RbacAuthorizer {
+export class RbacAuthorizer implements Authorizer {
   readonly #store: Store;
   #bySubject = new Map<string, Binding[]>();
   #indexed = "";
@@ -57,7 +64,6 @@ export class RbacAuthorizer {
     return { allowed: false, reason: "" };
   }
 
-  /** All rules that apply to the user, cluster-wide and in the namespace. */
   rulesFor(user: User, namespace: string): readonly PolicyRule[] {
     if (user.groups.includes("system:masters")) {
       return [

@@ -2,8 +2,8 @@ import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { kubernetesVersion, type ClusterNode } from "../record/index.ts";
+import { mirrorAnnotation } from "../record/mirror-pod.ts";
 
-const mirrorAnnotation = "kubernetes.io/config.mirror";
 const namespace = "kube-system";
 const retryMs = 200;
 
@@ -31,11 +31,6 @@ const nodeParts: readonly Part[] = [
     port: 10_256,
   },
 ];
-
-/** Whether a pod only represents a part of the cluster that the API server does not start. */
-export function isMirrorPod(pod: Pod): boolean {
-  return pod.metadata.annotations?.[mirrorAnnotation] !== undefined;
-}
 
 /**
  * Shows the cluster's own parts as pods of kube-system, like a kubelet's static pods. The lab's processes do the work,

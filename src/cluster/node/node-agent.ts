@@ -2,19 +2,13 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { keyOf } from "../../api/index.ts";
 import {
-  configMapKind,
   endpointSliceKind,
-  persistentVolumeClaimKind,
   persistentVolumeKind,
   podKind,
-  secretKind,
   serviceKind,
-  type ConfigMap,
   type EndpointSlice,
   type PersistentVolume,
-  type PersistentVolumeClaim,
   type Pod,
-  type Secret,
   type Service,
 } from "../../api/kubernetes/index.ts";
 import { aborted, internalError, systemRandom, type Clock, type Logger } from "../../base/index.ts";
@@ -28,8 +22,9 @@ import {
 import { ImageCatalogue, type ImageEntry } from "../images/index.ts";
 import type { LoadBalancerPort } from "./node-report.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
+import { isMirrorPod } from "../record/mirror-pod.ts";
 import { isAlive, signalProcess, type ProcessIdentity } from "./containers/container-process.ts";
-import { isMirrorPod, MirrorPods } from "./mirror-pods.ts";
+import { MirrorPods } from "./mirror-pods.ts";
 import { NetworkAttachment } from "./network/network-attachment.ts";
 import { NetworkPolicies } from "./network/network-policies.ts";
 import type { LocalPod } from "./network/network-policy-plan.ts";
@@ -37,7 +32,8 @@ import { NodeRegistration } from "./node-registration.ts";
 import type { PodDirectories } from "./pods/pod-host.ts";
 import { PodAddresses } from "./network/pod-network.ts";
 import { readPodRecords, type PodRecord } from "./pods/pod-record.ts";
-import { PodVolumes, type VolumeSources } from "./volumes/pod-volumes.ts";
+import type { VolumeSources } from "./volumes/pod-volumes.ts";
+import { ReferencedObjects } from "./volumes/referenced-objects.ts";
 import { ServiceProxy } from "./network/service-proxy.ts";
 import { PodWorker, type NodeServices } from "./pods/pod-worker.ts";
 import { VolumeJanitor } from "./volumes/volume-janitor.ts";
@@ -70,9 +66,7 @@ export class NodeAgent {
   readonly #proxy: ServiceProxy;
   readonly #policies: NetworkPolicies;
   readonly #pods: Informer<Pod>;
-  readonly #configMaps: Informer<ConfigMap>;
-  readonly #secrets: Informer<Secret>;
-  readonly #claims: Informer<PersistentVolumeClaim>;
+  readonly #referenced: ReferencedObjects;
   readonly #volumes: Informer<PersistentVolume>;
   readonly services: Informer<Service>;
   readonly endpointSlices: Informer<EndpointSlice>;
@@ -84,9 +78,11 @@ export class NodeAgent {
     const { client, clock, log, node } = options;
     const shared = { log, clock };
     this.#pods = createInformer(client, podKind, { ...shared, fieldSelector: `spec.nodeName=${node.name}` });
-    this.#configMaps = createInformer(client, configMapKind, shared);
-    this.#secrets = createInformer(client, secretKind, shared);
-    this.#claims = createInformer(client, persistentVolumeClaimKind, shared);
+    this.#referenced = new ReferencedObjects({
+      ...shared,
+      client,
+      changed: (uid) => this.#workers.get(uid)?.volumesChanged(),
+    });
     this.#volumes = createInformer(client, persistentVolumeKind, shared);
     this.services = createInformer(client, serviceKind, shared);
     this.endpointSlices = createInformer(client, endpointSliceKind, shared);
@@ -132,14 +128,9 @@ export class NodeAgent {
     mkdirSync(this.hostRoot, { recursive: true });
     this.#services.attachment.prepare();
     this.#adoptPods();
-    const informers = [
-      this.#configMaps,
-      this.#secrets,
-      this.#claims,
-      this.#volumes,
-      this.services,
-      this.endpointSlices,
-    ].map(async (informer) => await informer.run(signal));
+    const informers = [this.#volumes, this.services, this.endpointSlices].map(
+      async (informer) => await informer.run(signal),
+    );
     await registration.register(signal);
     ready();
     const heartbeat = registration.keepAlive(signal);
@@ -150,12 +141,7 @@ export class NodeAgent {
       nodeName: this.#options.node.name,
       hostRoot: this.hostRoot,
     }).run(signal);
-    await Promise.all(
-      [this.#configMaps, this.#secrets, this.#claims, this.#volumes, this.services].map(({ synced }) => synced),
-    );
-    this.#claims.subscribe((change) => this.#sourceChanged("claim", change));
-    this.#configMaps.subscribe((change) => this.#sourceChanged("configMap", change));
-    this.#secrets.subscribe((change) => this.#sourceChanged("secret", change));
+    await Promise.all([this.#volumes, this.services].map(({ synced }) => synced));
     const mirrors = new MirrorPods({
       client: this.#options.client,
       node: this.#options.node,
@@ -176,6 +162,7 @@ export class NodeAgent {
       async () => await this.#policies.run(signal),
     );
     await aborted(signal);
+    this.#referenced.end();
     await Promise.all([...informers, heartbeat, janitor, pods, policies, proxy]);
   }
 
@@ -206,15 +193,21 @@ export class NodeAgent {
     const uid = object.metadata.uid ?? "";
     const worker = this.#workers.get(uid);
     if (change.type === "delete") {
-      worker?.remove();
+      this.#removeWorker(uid);
       return;
     }
     // A pod that was deleted and created again between two checks has the same name and a new uid.
     if (change.previous !== undefined && change.previous.metadata.uid !== uid)
-      this.#workers.get(change.previous.metadata.uid ?? "")?.remove();
+      this.#removeWorker(change.previous.metadata.uid ?? "");
+    this.#referenced.follow(object);
     if (worker !== undefined) worker.update(object);
     else this.#startWorker(object);
     this.#policies.podsChanged();
+  }
+
+  #removeWorker(uid: string): void {
+    this.#referenced.forget(uid);
+    this.#workers.get(uid)?.remove();
   }
 
   #startWorker(pod: Pod): void {
@@ -245,17 +238,6 @@ export class NodeAgent {
       rmSync(join(this.#podsDirectory, record.uid), { recursive: true, force: true });
     }
     this.#records.clear();
-  }
-
-  #sourceChanged(
-    kind: "claim" | "configMap" | "secret",
-    change: InformerChange<ConfigMap | PersistentVolumeClaim | Secret>,
-  ): void {
-    const { name = "", namespace } = change.object.metadata;
-    for (const worker of this.#workers.values()) {
-      if (worker.pod.metadata.namespace === namespace && PodVolumes.refersTo(worker.pod, kind, name))
-        worker.volumesChanged();
-    }
   }
 
   get #podsDirectory(): string {
@@ -302,10 +284,10 @@ export class NodeAgent {
       nodeName: this.#options.node.name,
       podIp,
       hostIp: this.#options.node.address,
-      configMap: (name) => this.#configMaps.get(`${namespace}/${name}`),
-      secret: (name) => this.#secrets.get(`${namespace}/${name}`),
+      configMap: (name) => this.#referenced.get("configMap", namespace, name),
+      secret: (name) => this.#referenced.get("secret", namespace, name),
       storage: {
-        claim: (name) => this.#claims.get(`${namespace}/${name}`),
+        claim: (name) => this.#referenced.get("persistentVolumeClaim", namespace, name),
         volume: (name) => this.#volumes.get(name),
       },
       services: () => this.#serviceVariables(pod),

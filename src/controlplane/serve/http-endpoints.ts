@@ -1,5 +1,12 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { isLoopbackAddress, messageOf, nodeHttp, toSerinError, type SerinError } from "../../base/index.ts";
+import {
+  isLoopbackAddress,
+  limitConnections,
+  messageOf,
+  nodeHttp,
+  toSerinError,
+  type SerinError,
+} from "../../base/index.ts";
 import { foreignPage } from "../../base/foreign-page/index.ts";
 import { listening } from "./http-server.ts";
 
@@ -64,11 +71,9 @@ export async function serveHttp(
   port: number,
   routes: Readonly<Record<string, HttpRoute>>,
 ): Promise<Server> {
-  return await listening(
-    nodeHttp().createServer((request, response) => void answer(routes, request, response)),
-    address,
-    port,
-  );
+  const server = nodeHttp().createServer((request, response) => void answer(routes, request, response));
+  limitConnections(server);
+  return await listening(server, address, port);
 }
 
 async function answer(

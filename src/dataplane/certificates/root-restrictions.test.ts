@@ -93,6 +93,20 @@ test("a certificate of a restricted root has exactly one URI, and no other name 
   }
 });
 
+test("only URIs prove something in certificates of a restricted root, and all names in those of the mesh's root", async () => {
+  const { guard } = own.context;
+  const stranger = await TestAuthority.create();
+  for (const [authority, expected] of [
+    [foreign, true],
+    [below, true],
+    [stranger, true],
+    [mesh, false],
+  ] as const) {
+    const issued = await authority.issue({ spiffe: "spiffe://foreign.example/ns/a/sa/friend", dns: "friend.example" });
+    assert.equal(guard?.provesOnlyUris?.(new X509Certificate(issued.certificateChain)), expected);
+  }
+});
+
 test("a certificate that cannot be traced to a trusted root is refused while a root is restricted", async () => {
   const stranger = new X509Certificate(
     (await (await TestAuthority.create()).issue({ spiffe: ownId })).certificateChain,

@@ -19,27 +19,33 @@ export interface TrustedRoot {
 
 /**
  * A guard that refuses names that a root of the peer's chain may not sign. The handshake has verified the chain to one
- * of the PEM roots. If it leads to several, each must be allowed to sign. Undefined if no root is restricted.
+ * of the PEM roots. If it leads to several, each must be allowed to sign. A trust domain limits URIs only, so other
+ * names of a restricted root prove nothing, as in Envoy's SPIFFE validator. Undefined if no root is restricted.
  */
 export function restrictionGuard(rootsPem: string, restrictions: readonly RootRestriction[]): PeerGuard | undefined {
   if (restrictions.length === 0) return undefined;
   const roots = pemBlocks(rootsPem).map((pem) => new X509Certificate(pem));
   const domainsOf = new Map(restrictions.map(({ fingerprint, trustDomains }) => [fingerprint, trustDomains]));
+  /** The restricted roots to which the chain leads, with their trust domains. Undefined if the chain is unknown. */
+  const limitsOf = (certificate: X509Certificate) =>
+    peerChain(certificate, roots)?.anchors.flatMap((anchors) => {
+      const [root] = anchors;
+      const permitted = anchors.map((anchor) => domainsOf.get(certificateFingerprint(anchor)));
+      if (root === undefined || permitted.includes(undefined)) return [];
+      return { root, trustDomains: permitted.flatMap((domains) => domains ?? []) };
+    });
   return {
     refuse: (certificate) => {
-      const chain = peerChain(certificate, roots);
-      if (chain === undefined)
+      const limits = limitsOf(certificate);
+      if (limits === undefined)
         return "the root of the peer's certificate is not known, and some roots may only sign for some trust domains";
-      for (const anchors of chain.anchors) {
-        const [root] = anchors;
-        const permitted = anchors.map((anchor) => domainsOf.get(certificateFingerprint(anchor)));
-        if (root === undefined || permitted.includes(undefined)) continue;
-        const trustDomains = permitted.flatMap((domains) => domains ?? []);
+      for (const { root, trustDomains } of limits) {
         const fault = nameFault(certificate, trustDomains, root);
         if (fault !== undefined) return fault;
       }
       return undefined;
     },
+    provesOnlyUris: (certificate) => limitsOf(certificate)?.length !== 0,
     admitted: () => ({ [Symbol.dispose]: () => undefined }),
   };
 }
@@ -49,6 +55,7 @@ export function bothGuards(one: PeerGuard | undefined, other: PeerGuard | undefi
   if (one === undefined || other === undefined) return one ?? other;
   return {
     refuse: (certificate, peer) => one.refuse(certificate, peer) ?? other.refuse(certificate, peer),
+    provesOnlyUris: (certificate) => [one, other].some((guard) => guard.provesOnlyUris?.(certificate) === true),
     admitted: (certificate, peer, close) => {
       const watched = [one.admitted(certificate, peer, close), other.admitted(certificate, peer, close)];
       return {

@@ -41,7 +41,7 @@ export async function secureDownstream(
     timeoutMs,
     clientCertificate: spec.clientCertificate,
     received: options.received,
-    refuse: (certificate) => peerTrouble(certificate, spec),
+    refuse: (certificate, onlyUris) => peerTrouble(certificate, spec, onlyUris),
     alerts: true,
   });
   return {

@@ -36,7 +36,7 @@ test("a peer is identified by its names, its key or its certificate", async () =
       ...matcher,
     };
     assert.equal(
-      peerTrouble(shop, spec({ subjectAltNames: [fullMatcher] })) === undefined,
+      peerTrouble(shop, spec({ subjectAltNames: [fullMatcher] }), false) === undefined,
       expected,
       JSON.stringify(matcher),
     );
@@ -44,14 +44,30 @@ test("a peer is identified by its names, its key or its certificate", async () =
   const key = createHash("sha256")
     .update(shop.publicKey.export({ type: "spki", format: "der" }))
     .digest("base64");
-  assert.equal(peerTrouble(shop, spec({ publicKeyHashes: ["other", key] })), undefined);
-  assert.match(peerTrouble(shop, spec({ publicKeyHashes: ["other"] })) ?? "", /public key/);
+  assert.equal(peerTrouble(shop, spec({ publicKeyHashes: ["other", key] }), false), undefined);
+  assert.match(peerTrouble(shop, spec({ publicKeyHashes: ["other"] }), false) ?? "", /public key/);
   assert.equal(
-    peerTrouble(shop, spec({ certificateHashes: [createHash("sha256").update(shop.raw).digest("hex")] })),
+    peerTrouble(shop, spec({ certificateHashes: [createHash("sha256").update(shop.raw).digest("hex")] }), false),
     undefined,
   );
-  assert.equal(peerTrouble(undefined, spec({})), undefined);
-  assert.match(peerTrouble(undefined, spec({ certificateHashes: ["x"] })) ?? "", /no certificate/);
-  assert.equal(nameTrouble(shop, "www.shop.test"), undefined);
-  assert.match(nameTrouble(shop, "other.test") ?? "", /not for other\.test/);
+  assert.equal(peerTrouble(undefined, spec({}), false), undefined);
+  assert.match(peerTrouble(undefined, spec({ certificateHashes: ["x"] }), false) ?? "", /no certificate/);
+  assert.equal(nameTrouble(shop, "www.shop.test", false), undefined);
+  assert.match(nameTrouble(shop, "other.test", false) ?? "", /not for other\.test/);
+});
+
+test("where an authority may only sign for trust domains, no other name than a URI matches", async () => {
+  const authority = await TestAuthority.create();
+  const shop = new X509Certificate(
+    (await authority.issue({ spiffe: "spiffe://td/ns/a/sa/shop", dns: "shop.test" })).certificateChain,
+  );
+  const named = (type: SubjectAltNameMatcher["type"], value: string): TlsSpec =>
+    spec({ subjectAltNames: [{ type, match: "exact", value, ignoreCase: false }] });
+  for (const type of ["dns", "any"] as const)
+    assert.match(
+      peerTrouble(shop, named(type, "shop.test"), true) ?? "",
+      /the peer is spiffe:\/\/td\/ns\/a\/sa\/shop, expected shop\.test/,
+    );
+  assert.equal(peerTrouble(shop, named("any", "spiffe://td/ns/a/sa/shop"), true), undefined);
+  assert.match(nameTrouble(shop, "shop.test", true) ?? "", /may not sign for shop\.test/);
 });

@@ -34,8 +34,15 @@ export function certificateNames(certificate: X509Certificate): CertificateNames
   return names;
 }
 
-/** Why the certificate does not match the specification. Undefined if it matches. The handshake verifies the chain. */
-export function peerTrouble(certificate: X509Certificate | undefined, tls: TlsSpec): string | undefined {
+/**
+ * Why the certificate does not match the specification. Undefined if it matches. The handshake verifies the chain. With
+ * `onlyUris`, names of other kinds match nothing.
+ */
+export function peerTrouble(
+  certificate: X509Certificate | undefined,
+  tls: TlsSpec,
+  onlyUris: boolean,
+): string | undefined {
   const { subjectAltNames, publicKeyHashes, certificateHashes } = tls;
   if (subjectAltNames.length === 0 && publicKeyHashes.length === 0 && certificateHashes.length === 0) return undefined;
   if (certificate === undefined) return "the peer sent no certificate";
@@ -48,7 +55,8 @@ export function peerTrouble(certificate: X509Certificate | undefined, tls: TlsSp
   if (certificateHashes.length > 0 && !certificateHashes.includes(hashOf(certificate.raw, "hex")))
     return "the peer's certificate is not one of those expected";
   if (subjectAltNames.length === 0) return undefined;
-  const names = certificateNames(certificate);
+  const { uris, ...others } = certificateNames(certificate);
+  const names = { uris, ...(onlyUris ? { dns: [], ips: [], emails: [] } : others) };
   if (subjectAltNames.some((matcher) => namesOf(names, matcher.type).some((name) => matches(matcher, name))))
     return undefined;
   const held = namesOf(names, "any");
@@ -56,9 +64,14 @@ export function peerTrouble(certificate: X509Certificate | undefined, tls: TlsSp
 }
 
 /** Why a certificate is not valid for the requested name. Undefined if it is valid, or if no name was requested. */
-export function nameTrouble(certificate: X509Certificate | undefined, name: string | undefined): string | undefined {
+export function nameTrouble(
+  certificate: X509Certificate | undefined,
+  name: string | undefined,
+  onlyUris: boolean,
+): string | undefined {
   if (name === undefined) return undefined;
   if (certificate === undefined) return "the peer sent no certificate";
+  if (onlyUris) return `the root of the peer's certificate may not sign for ${name}, only for its trust domains`;
   return certificate.checkHost(name) === undefined ? `the peer's certificate is not for ${name}` : undefined;
 }
 

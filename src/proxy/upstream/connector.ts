@@ -189,8 +189,9 @@ export class MeshConnector implements EndpointConnector {
       ...(servername === undefined ? {} : { servername }),
       timeoutMs,
       verify: { by: tls.roots === undefined ? "none" : "chain" },
-      refuse: (certificate) =>
-        peerTrouble(certificate, tls) ?? (tls.verifiesServerName ? nameTrouble(certificate, servername) : undefined),
+      refuse: (certificate, onlyUris) =>
+        peerTrouble(certificate, tls, onlyUris) ??
+        (tls.verifiesServerName ? nameTrouble(certificate, servername, onlyUris) : undefined),
     });
     // A tunnel that drains retires the connection inside it as well.
     return "retiring" in stream ? Object.defineProperty(secured, "retiring", { get: () => stream.retiring }) : secured;

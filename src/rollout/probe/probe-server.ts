@@ -1,5 +1,5 @@
 import type { Server } from "node:http";
-import { aborted, nodeHttp } from "../../base/index.ts";
+import { aborted, limitConnections, nodeHttp } from "../../base/index.ts";
 
 /** A server's answer: its own name, and the client's identity according to the proxy in front of it. */
 export interface ProbeAnswer {
@@ -24,9 +24,11 @@ export async function runProbeServer({ name, ports }: ProbeServerOptions, signal
 }
 
 function answering(name: string): Server {
-  return nodeHttp().createServer((request, response) => {
+  const server = nodeHttp().createServer((request, response) => {
     const field = request.headers["x-forwarded-client-cert"];
     const answer: ProbeAnswer = { server: name, clientCertificate: typeof field === "string" ? field : "" };
     response.writeHead(200, { "content-type": "application/json", connection: "close" }).end(JSON.stringify(answer));
   });
+  limitConnections(server);
+  return server;
 }

@@ -28,6 +28,7 @@ import {
   ownWorkload,
   policyTimeoutMs,
   selfCall,
+  tooManyConnections,
   type PodContext,
 } from "./pod-context.ts";
 
@@ -136,7 +137,7 @@ export class InboundHbone {
   }
 
   async #serveTunnel(request: HboneRequest, target: Target, record: ConnectionRecord): Promise<void> {
-    const { state, tracker, clock } = this.#pod.environment;
+    const { state, tracker, limit, clock } = this.#pod.environment;
     const facts: ConnectionFacts = {
       sourceAddress: request.remote.address,
       destinationAddress: target.address,
@@ -153,6 +154,11 @@ export class InboundHbone {
       return;
     }
     const abort: { tunnel: (error: Error) => void } = { tunnel: () => request.reject(503) };
+    const place = { destroy: () => abort.tunnel(new Error(tooManyConnections)) };
+    if (!limit.admit(place, this.#pod.uid)) {
+      record.finish(tooManyConnections);
+      return;
+    }
     const tracked = tracker.open(
       {
         pod: this.#pod,
@@ -169,6 +175,7 @@ export class InboundHbone {
     try {
       await this.#relayTunnel(request, target, record, abort);
     } finally {
+      limit.release(place, this.#pod.uid);
       tracked[Symbol.dispose]();
     }
   }

@@ -1,4 +1,4 @@
-import type { Clock, Logger, Random } from "../../base/index.ts";
+import type { Clock, ConnectionLimit, LimitedConnection, Logger, Random } from "../../base/index.ts";
 import type { CertificateSource, ConnectionTracker, HbonePool } from "../../dataplane/tunnels/index.ts";
 import type { SocketAddress, TcpKeepalive } from "../../net/index.ts";
 import { transientError } from "../../base/index.ts";
@@ -29,6 +29,11 @@ export interface ProxyEnvironment {
   readonly identities: Pick<IdentityUsers, "use">;
   readonly telemetry: ConnectionTelemetry;
   readonly tracker: ConnectionTracker<LiveConnection>;
+  /**
+   * The connections of all pods, by uid. Otherwise one pod that opens many could use up the process's descriptors, and
+   * cut off the others.
+   */
+  readonly limit: ConnectionLimit<LimitedConnection>;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
@@ -106,4 +111,5 @@ export function isIllegalPort(ports: ProxyPorts, port: number): boolean {
   return port === ports.outbound || port === ports.inboundPlaintext || port === ports.hbone;
 }
 
+export const tooManyConnections = "the ztunnel is full, and no pod has more connections than this one";
 export const selfCall = "attempted recursive call to ourselves";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { createLogger, systemClock } from "../../base/index.ts";
+import { ConnectionLimit, createLogger, systemClock } from "../../base/index.ts";
 import {
   CertificateManager,
   ConnectionTracker,
@@ -39,6 +39,7 @@ function environment(
   root: ReturnType<FakeCertificateAuthority["exportRoot"]>,
   config: string,
   authority: CertificateAuthority = new FakeCertificateAuthority({ root }),
+  maxConnections = 1000,
 ) {
   const lines: string[] = [];
   const log = createLogger({ scope: "ztunnel", level: "info", write: (line) => void lines.push(line) });
@@ -52,6 +53,7 @@ function environment(
     identities: new IdentityUsers(certificates),
     telemetry: new ConnectionTelemetry(registry, log, systemClock),
     tracker: new ConnectionTracker<LiveConnection>({ log }),
+    limit: new ConnectionLimit(maxConnections),
     log,
     clock: systemClock,
     random: () => 0.5,
@@ -166,6 +168,35 @@ test("an echo through a service crosses two ztunnels, keeps the client's address
     /istio_tcp_connections_opened_total\{reporter="destination".*connection_security_policy="mutual_tls".*\} 1/,
   );
   close();
+});
+
+test("a pod with more connections than the ztunnel holds loses some of its own, and another pod is served", async () => {
+  const root = new FakeCertificateAuthority().exportRoot();
+  const other = `- {uid: "c//Pod/default/other", name: other, namespace: default, serviceAccount: other, workloadIps: ["10.1.0.9"], protocol: TCP, canonicalName: other}
+services:`;
+  const authority = new FakeCertificateAuthority({ root });
+  const { env, lines, certificates } = environment(root, mesh().replace("services:\n", `${other}\n`), authority, 4);
+  const parts: { close(): void }[] = [certificates];
+  const placed = async (name: string) => {
+    const pods = podPair({ outsider: true });
+    const proxy = podProxy(env, pods.server, name);
+    await proxy.start();
+    parts.push(proxy, await echoServer(pods.server), pods);
+    return pods.client;
+  };
+  const [crowd, single] = [await placed("server"), await placed("other")];
+  const many = await Promise.all(Array.from({ length: 7 }, async () => await talk(crowd, serverAddress, 8080)));
+  const greeted = await Promise.all(many.map(async ({ until }) => (await until("\n")).includes("hello")));
+  assert.equal(greeted.filter((isGreeted) => isGreeted).length, 4);
+  const one = await talk(single, serverAddress, 8080);
+  assert.match(await one.until("\n"), /hello/);
+  assert.equal(env.tracker.size, 4);
+  const warnings = lines.filter((line) => line.includes("connections are refused"));
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? "", /name=server namespace=default/);
+  for (const { stream } of [one, ...many]) stream.destroy();
+  await env.tracker.idle();
+  for (const part of parts) part.close();
 });
 
 const strict = `policies:

@@ -9,7 +9,7 @@ import { serveInboundPlaintext } from "./inbound-plaintext.ts";
 import { InboundHbone } from "./inbound-hbone.ts";
 import type { AcceptedKind } from "./connection-share.ts";
 import { openListeners } from "./own-listeners.ts";
-import type { LiveConnection, PodContext, ProxyEnvironment } from "./pod-context.ts";
+import { tooManyConnections, type LiveConnection, type PodContext, type ProxyEnvironment } from "./pod-context.ts";
 import { keepIdentity } from "./pod-identity.ts";
 
 export interface PodProxyOptions {
@@ -30,6 +30,8 @@ const components: Readonly<Record<AcceptedKind, string>> = {
   "inbound-hbone": "inbound",
 };
 
+const warnEveryMs = 10_000;
+
 /** Serves one pod: its listeners, its connection pool and its connections. */
 export class PodProxy {
   readonly uid: string;
@@ -42,6 +44,7 @@ export class PodProxy {
   #held: readonly PassedListener[] = [];
   #state: "serving" | "draining" | "closed" = "serving";
   #open = 0;
+  #warnedAtMs = Number.NEGATIVE_INFINITY;
   #identity: Disposable | undefined;
   readonly #whenClosed = Promise.withResolvers<void>();
 
@@ -191,6 +194,11 @@ export class PodProxy {
   }
 
   #serve(kind: AcceptedKind, stream: ByteStream): void {
+    const { limit } = this.#pod.environment;
+    if (!limit.admit(stream, this.uid)) {
+      this.#warnOfTooMany(kind);
+      return;
+    }
     const share = this.#pod.environment.share?.serve(kind);
     const served =
       kind === "outbound"
@@ -198,22 +206,38 @@ export class PodProxy {
         : kind === "inbound-hbone"
           ? this.#inbound.serve(stream)
           : serveInboundPlaintext(this.#pod, stream);
-    this.#track(share === undefined ? served : served.finally(() => share[Symbol.dispose]()), kind);
-  }
-
-  /** Counts open connections, to know when a draining pod is done. */
-  #track(served: Promise<void>, kind: AcceptedKind): void {
-    this.#open += 1;
-    served.then(this.#ended, (error: unknown) => {
-      this.#log.error("a connection failed unexpectedly", { component: components[kind], error: messageOf(error) });
-      this.#ended();
+    this.#track(served, kind, () => {
+      limit.release(stream, this.uid);
+      share?.[Symbol.dispose]();
     });
   }
 
-  readonly #ended = (): void => {
-    this.#open -= 1;
-    this.#endIfIdle();
-  };
+  #warnOfTooMany(kind: AcceptedKind): void {
+    const nowMs = this.#pod.environment.clock.steadyMs();
+    if (nowMs - this.#warnedAtMs < warnEveryMs) return;
+    this.#warnedAtMs = nowMs;
+    const { name, namespace } = this.info;
+    this.#log.warn("connections are refused", {
+      component: components[kind],
+      name,
+      namespace,
+      why: tooManyConnections,
+    });
+  }
+
+  /** Counts open connections, to know when a draining pod is done. */
+  #track(served: Promise<void>, kind: AcceptedKind, release?: () => void): void {
+    this.#open += 1;
+    const ended = (): void => {
+      release?.();
+      this.#open -= 1;
+      this.#endIfIdle();
+    };
+    served.then(ended, (error: unknown) => {
+      this.#log.error("a connection failed unexpectedly", { component: components[kind], error: messageOf(error) });
+      ended();
+    });
+  }
 
   #endIfIdle(): void {
     if (this.#state === "draining" && this.#open === 0) this.close();

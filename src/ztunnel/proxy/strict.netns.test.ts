@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createLogger, systemClock } from "../../base/index.ts";
+import { ConnectionLimit, createLogger, systemClock } from "../../base/index.ts";
 import { CertificateManager, ConnectionTracker, FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace } from "../../net/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
@@ -47,6 +47,7 @@ async function strictPod(policies: string) {
     identities: new IdentityUsers(certificates),
     telemetry: new ConnectionTelemetry(new MetricsRegistry(), log, systemClock),
     tracker: new ConnectionTracker<LiveConnection>({ log }),
+    limit: new ConnectionLimit(1000),
     log,
     clock: systemClock,
     random: () => 0.5,

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { messageOf, SerinError, userError, onAbort, type Logger } from "../../../base/index.ts";
+import { limitConnections, messageOf, SerinError, userError, onAbort, type Logger } from "../../../base/index.ts";
 import { readLogText, type LogReadOptions } from "../containers/container-log.ts";
 import { serveAttach, serveExec } from "./exec-service.ts";
 import type { ManagedContainer } from "../pods/managed-container.ts";
@@ -28,6 +28,9 @@ export interface KubeletServerOptions {
   readonly usage: () => Promise<UsageReport>;
   readonly log: Logger;
 }
+
+/** Each exec, log and forwarded port is a connection of the API server. */
+const maxConnections = 4096;
 
 class NotFound extends Error {}
 class Refused extends Error {}
@@ -57,6 +60,7 @@ export class KubeletServer {
   async run(signal: AbortSignal, listening: () => void): Promise<void> {
     const { certificate, key, clientCa, address, port } = this.#options;
     const server = createServer({ cert: certificate, key, ca: clientCa, requestCert: true, rejectUnauthorized: true });
+    limitConnections(server, maxConnections);
     server.on("request", (request: IncomingMessage, response: ServerResponse) => void this.#answer(request, response));
     server.on(
       "upgrade",

@@ -74,17 +74,6 @@ export class PodVolumes {
     return times.length === 0 ? undefined : Math.min(...times);
   }
 
-  /** Whether a volume of the pod uses this object, so that its change requires {@link prepare}. */
-  static refersTo(pod: Pod, kind: "claim" | "configMap" | "secret", name: string): boolean {
-    return (pod.spec?.volumes ?? []).some((volume) => {
-      if (kind === "claim") return volume.persistentVolumeClaim?.claimName === name;
-      const projected = volume.projected?.sources ?? [];
-      if (kind === "configMap")
-        return volume.configMap?.name === name || projected.some((source) => source.configMap?.name === name);
-      return volume.secret?.secretName === name || projected.some((source) => source.secret?.name === name);
-    });
-  }
-
   /** Whether a volume of the pod contains its labels or annotations, which may change. */
   static showsMetadata(pod: Pod): boolean {
     return (pod.spec?.volumes ?? []).some(

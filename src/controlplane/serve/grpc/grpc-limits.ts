@@ -1,5 +1,7 @@
 /** Bounds of the server's connections. */
 export const grpcLimits = {
+  /** The connections of a port. If more come, the address with the most connections loses its oldest one. */
+  maxConnections: 8192,
   /**
    * A discovery stream sends a request of about a hundred bytes for each response, so its window is renewed about once
    * per thousand responses.

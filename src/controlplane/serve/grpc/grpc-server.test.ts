@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { after, before, test } from "node:test";
 import * as grpc from "@grpc/grpc-js";
@@ -33,7 +34,7 @@ function materialOf(issued: Issued | undefined, clientRoots = authority.roots): 
 }
 
 /** Answers with the identity in the caller's certificate. Answers a request `wait` only once `release` is called. */
-async function serve(): Promise<{
+async function serve(maxConnections = 100): Promise<{
   readonly server: GrpcServer;
   readonly certificate: RotatingCertificate;
   readonly port: number;
@@ -53,6 +54,7 @@ async function serve(): Promise<{
     maxRequestBytes: 1000,
     clock: systemClock,
     log: silentLogger,
+    maxConnections,
   });
   servers.push(server);
   const certificate = new RotatingCertificate(materialOf(serving));
@@ -191,6 +193,39 @@ test("a stopping server finishes open calls and accepts none, and after the grac
     assert.rejects(never, { code: grpc.status.UNAVAILABLE, details: "the control plane is stopping" }),
   ]);
   other.close();
+});
+
+test("an address that holds all connections loses its oldest ones to others, before, during and after the handshake", async () => {
+  const { port } = await serve(2);
+  /** Resolves with the connection when the server has sent its settings, and with undefined if it closes before. */
+  const connected = async (localAddress: string): Promise<TLSSocket | undefined> =>
+    await new Promise((resolve) => {
+      const options = { host: "127.0.0.1", port, localAddress, rejectUnauthorized: false, ALPNProtocols: ["h2"] };
+      const socket = connectTls(options);
+      socket.once("data", () => resolve(socket));
+      for (const event of ["error", "close"]) socket.once(event, () => resolve(undefined));
+    });
+  const closed = async (socket: Socket): Promise<void> => {
+    socket.on("error", () => undefined).resume();
+    if (!socket.closed) await new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  };
+  const idle = connectTcp({ host: "127.0.0.1", port, localAddress: "127.0.0.2" });
+  await new Promise((resolve) => idle.once("connect", resolve));
+  const served = await connected("127.0.0.2");
+  assert.ok(served !== undefined);
+  const other = await connected("127.0.0.3");
+  await closed(idle);
+  assert.ok(other !== undefined && !served.closed);
+  assert.equal(await connected("127.0.0.2"), undefined, "the newcomer's address has as many as the others");
+  other.destroy();
+  await closed(other);
+  // The server learns of the end a moment later.
+  let second: TLSSocket | undefined;
+  while (second === undefined) second = await connected("127.0.0.2");
+  const third = await connected("127.0.0.3");
+  await closed(served);
+  assert.ok(third !== undefined && !second.closed);
+  for (const socket of [second, third]) socket.destroy();
 });
 
 test("the error for an occupied port names the address", async () => {

@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { messageOf, transientError, type Clock, type Logger } from "../../../base/index.ts";
+import { ConnectionLimit, messageOf, transientError, type Clock, type Logger } from "../../../base/index.ts";
 import { listenTcp, readInSmallChunks, secureServer, type ByteListener, type ByteStream } from "../../../net/index.ts";
 import { GrpcConnection, type ConnectionOwner } from "./grpc-connection.ts";
 import type { GrpcCall } from "./grpc-call.ts";
@@ -19,6 +19,7 @@ export interface GrpcServerOptions {
   readonly maxRequestBytes: number;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly maxConnections?: number;
 }
 
 const sweepMs = 1000;
@@ -31,10 +32,12 @@ export class GrpcServer implements ConnectionOwner {
   readonly maxRequestBytes: number;
   readonly #methods: ReadonlyMap<string, GrpcMethod>;
   readonly #log: Logger;
-  readonly #connections = new Set<GrpcConnection>();
+  /** The connections, each with the function that frees its place. */
+  readonly #connections = new Map<GrpcConnection, () => void>();
   readonly #listeners: ByteListener[] = [];
   /** Connections whose handshake is under way. */
   readonly #handshakes = new Set<ByteStream>();
+  readonly #limit: ConnectionLimit<ByteStream>;
   #sweeping: Disposable | undefined;
   #isStopped = false;
   #allClosed: (() => void) | undefined;
@@ -44,6 +47,7 @@ export class GrpcServer implements ConnectionOwner {
     this.maxRequestBytes = options.maxRequestBytes;
     this.#methods = options.methods;
     this.#log = options.log;
+    this.#limit = new ConnectionLimit(options.maxConnections ?? grpcLimits.maxConnections);
   }
 
   /**
@@ -52,8 +56,11 @@ export class GrpcServer implements ConnectionOwner {
    */
   async listen(address: string, port: number, certificate?: RotatingCertificate): Promise<number> {
     const accept = (stream: ByteStream): void => {
-      if (certificate === undefined) this.#serve(stream, undefined);
-      else void this.#secure(stream, certificate);
+      const { address: client } = stream.remote;
+      if (!this.#limit.admit(stream, client)) return;
+      const release = (): void => this.#limit.release(stream, client);
+      if (certificate === undefined) this.#serve(stream, undefined, release);
+      else void this.#secure(stream, certificate, release);
     };
     try {
       const ip = isIP(address) === 0 ? (await lookup(address)).address : address;
@@ -75,10 +82,10 @@ export class GrpcServer implements ConnectionOwner {
   async stop(graceMs: number): Promise<void> {
     this.#stopListening();
     const closed = new Promise<void>((resolve) => (this.#allClosed = resolve));
-    for (const connection of this.#connections) connection.drain();
+    for (const connection of this.#connections.keys()) connection.drain();
     using _limit = this.clock.after(graceMs, () => {
       for (const stream of this.#handshakes) stream.destroy();
-      for (const connection of this.#connections)
+      for (const connection of this.#connections.keys())
         connection.endCalls(grpcStatus.unavailable, "the control plane is stopping");
     });
     if (this.#connections.size > 0) await closed;
@@ -88,7 +95,7 @@ export class GrpcServer implements ConnectionOwner {
   close(): void {
     this.#stopListening();
     for (const stream of this.#handshakes) stream.destroy();
-    for (const connection of this.#connections) connection.destroy();
+    for (const connection of this.#connections.keys()) connection.destroy();
   }
 
   // ---- ConnectionOwner
@@ -98,6 +105,7 @@ export class GrpcServer implements ConnectionOwner {
   }
 
   closed(connection: GrpcConnection, reason: string | undefined): void {
+    this.#connections.get(connection)?.();
     this.#connections.delete(connection);
     if (reason !== undefined) this.#log.debug("a connection ended", { peer: connection.peer.address, reason });
     if (this.#connections.size > 0) return;
@@ -106,7 +114,7 @@ export class GrpcServer implements ConnectionOwner {
     this.#allClosed?.();
   }
 
-  async #secure(stream: ByteStream, certificate: RotatingCertificate): Promise<void> {
+  async #secure(stream: ByteStream, certificate: RotatingCertificate, release: () => void): Promise<void> {
     this.#handshakes.add(stream);
     try {
       // A client with an expired certificate may still authenticate by a token.
@@ -116,25 +124,30 @@ export class GrpcServer implements ConnectionOwner {
         clientCertificate: "any",
       });
       if (secured.alpnProtocol === http2Protocol)
-        this.#serve(secured, secured.peerVerified ? secured.peerCertificate?.subjectAltName : undefined);
-      else secured.destroy();
+        this.#serve(secured, secured.peerVerified ? secured.peerCertificate?.subjectAltName : undefined, release);
+      else {
+        secured.destroy();
+        release();
+      }
     } catch (error) {
+      release();
       this.#log.debug("a handshake failed", { peer: stream.remote.address, error: messageOf(error) });
     } finally {
       this.#handshakes.delete(stream);
     }
   }
 
-  #serve(stream: ByteStream, subjectAltName: string | undefined): void {
+  #serve(stream: ByteStream, subjectAltName: string | undefined, release: () => void): void {
     if (this.#isStopped) {
       stream.destroy();
+      release();
       return;
     }
     // Proxies send much at first, and then a hundred bytes at a time.
     readInSmallChunks(stream);
     const { address, port } = stream.remote;
     const connection = new GrpcConnection(this, stream, { address, port, subjectAltName });
-    this.#connections.add(connection);
+    this.#connections.set(connection, release);
     this.#sweepLater();
     connection.start();
   }
@@ -143,7 +156,7 @@ export class GrpcServer implements ConnectionOwner {
     this.#sweeping ??= this.clock.after(sweepMs, () => {
       this.#sweeping = undefined;
       const nowMs = this.clock.steadyMs();
-      for (const connection of this.#connections) connection.sweep(nowMs);
+      for (const connection of this.#connections.keys()) connection.sweep(nowMs);
       if (this.#connections.size > 0) this.#sweepLater();
     });
   }

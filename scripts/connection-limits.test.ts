@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+
+/** Servers without a limit of their own, and why they need none. */
+const unlimited: Readonly<Record<string, string>> = {
+  "src/cli/charts/charts-command.ts": "serves the user's own programs on the loopback",
+  "src/cluster/launcher/launcher.ts": "binds the lab's sockets and hands them to the API server, which limits them",
+  "src/cni/redirect/redirect-check.ts": "serves one connection of its own test and closes",
+  "src/controlplane/control-plane.ts": "starts the gRPC servers, which limit themselves",
+  "src/controlplane/serve/log-control.ts": "bound to the loopback of istiod's pod",
+  "src/dataplane/dns/dns-listener.ts": "bound to the loopback of the pod whose queries it answers",
+  "src/kube/read-only-relay.ts": "serves processes that its own process starts, by a secret, on the loopback",
+  "src/net/byte-path.ts": "offers listening to others",
+  "src/preflight/shadow/shadow-pilot.ts": "looks for a free port and closes",
+  "src/proxy/workers/shared-listen.ts": "traffic: the limits are those of the listener's configuration",
+  "src/ztunnel/proxy/pod-proxy.ts": "the limit is shared by all pods: ProxyEnvironment",
+};
+
+/** A call, not a declaration. */
+const listens = /(?<!function |async |#|\w)(?:createServer|createSecureServer|listenTcp)\((?!options: )/;
+const limits = /limitConnections\(|new ConnectionLimit|\.maxConnections = |>= maxConnections/;
+
+test("every server limits its connections, so that one client cannot use up the process's descriptors", () => {
+  const files = globSync("src/**/*.ts").filter((file) => !/\.test\.ts$|\/testing\/|harness/.test(file));
+  const found = files.filter((file) => {
+    const text = readFileSync(file, "utf8");
+    return listens.test(text) && !limits.test(text);
+  });
+  assert.deepEqual(found.toSorted(), Object.keys(unlimited).toSorted());
+});

@@ -1,0 +1,41 @@
+// An older server of the same cluster may have stored fewer rules in a default role, or other subjects in its binding.
+import { jsonEqual } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { rulesNotCovered, rulesOf } from "../auth/index.ts";
+
+interface Subject {
+  readonly kind: string;
+  readonly name: string;
+}
+
+const autoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
+
+/** The Node authorizer took the place of this binding, which gave each node the Secrets of all namespaces. */
+const withdrawn = { binding: "system:node", subject: { kind: "Group", name: "system:nodes" } } as const;
+
+/**
+ * The stored role or binding with the rules and subjects of the default one added, as a real server does when it starts.
+ * Undefined if none is missing, or if the user has switched the update off by the annotation.
+ */
+export function updatedDefault(stored: UntypedObject, current: UntypedObject): UntypedObject | undefined {
+  if (stored.metadata.annotations?.[autoUpdate] !== "true") return undefined;
+  if (stored.kind === "ClusterRole") {
+    const missing = rulesNotCovered(rulesOf(stored), rulesOf(current));
+    return missing.length === 0 ? undefined : { ...stored, rules: [...rulesOf(stored), ...missing] };
+  }
+  const before = subjectsOf(stored);
+  const kept = before.filter((subject) => !isWithdrawn(stored, subject));
+  const missing = subjectsOf(current).filter((subject) => !kept.some((known) => jsonEqual(known, subject)));
+  return kept.length === before.length && missing.length === 0
+    ? undefined
+    : { ...stored, subjects: [...kept, ...missing] };
+}
+
+function subjectsOf(binding: UntypedObject): readonly Subject[] {
+  return (binding["subjects"] as Subject[] | null | undefined) ?? [];
+}
+
+function isWithdrawn(binding: UntypedObject, { kind, name }: Subject): boolean {
+  const { subject } = withdrawn;
+  return binding.metadata.name === withdrawn.binding && kind === subject.kind && name === subject.name;
+}
