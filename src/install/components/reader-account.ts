@@ -32,7 +32,7 @@ export function readerAccount({ values, namespace }: InstallSettings): ReaderAcc
   };
 }
 
-/** The rights of other clusters' control planes. `multiClusterGroup` is the group of exports and imports of services. */
+/** The rights of other clusters' control planes. `multiClusterGroup` is the group of service exports and imports. */
 export function readerRules(multiClusterGroup: string): readonly PolicyRule[] {
   return [
     { apiGroups: [...istioGroups, "config.istio.io", "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
