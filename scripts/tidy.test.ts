@@ -282,28 +282,20 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/re2js",
     ],
   },
-  // Twelve are those of traces and of logs by OTLP; some are for what requests have in common in a log, bodies that
-  // filters hold, pools by client and hosts by name; nine are the HTTP/2 session and its rules for fields, four judge
-  // what a stranger says in heads, trailers and tokens, nineteen are scripts and messages that filters hold (the
-  // interpreter itself is read at the first script), six read how modules of users are configured, three are the door
-  // between the process and what serves, three are doors that proxies and ztunnels share, four bound CEL (the evaluator
-  // is read at the first expression), two are what two floors share, eight read and make certificates, seven are parts
-  // of an exchange and its table of replies, four are filters whose configuration comes by itself, one composes header
-  // blocks, and one learns that the pod ends. Two are for mode TPROXY: the message of original_src, and who uses it.
-  // Two route by zone: the shares of localities, and the cluster of the proxy's own workload. One names what both ends
-  // of zone-aware balancing agree on. Five change headers: two of messages, the filter, its configuration, and the
-  // changes. One is what a proxy says of a client. Eight describe requests to rate limits: two of messages, two of
-  // configuration, the rules, the limits by descriptors, and two of expressions, which logs share. One reads
-  // TypedStructs. Ten ask a rate limit service: four of messages, the filter, its question and its configuration, and
-  // three that it shares with external authorization. One opens tunnels through proxies that speak HTTP/2. One is the
-  // message by which listeners and clusters keep the case of headers. One reads the filters that exchange metadata of
-  // peers, and one is what expressions and logs know of these peers. Two tell clients of rate limits: the fields, and
-  // the buckets. Eight compress: four of messages, the filter, its configuration, the choice of a coding, and the
-  // bodies (zlib itself is read at the first configuration). Three hold requests: the message, the filter and its
-  // configuration. Three refuse requests that other sites forge. Three answer health checks. One compiles what routes
-  // change of filters. Two keep foreign web pages from the ports for the pod. One bounds the files
-  // that configuration names. Eight keep sessions at their endpoint: four of messages, the filter, its configuration,
-  // where clients keep the endpoint, and what a request says of it.
+  // The features with the most modules, besides the data path itself:
+  // - 19: scripts, and the messages that filters hold (the interpreter is loaded with the first script)
+  // - 12: traces, and logs by OTLP
+  // - 10: the filter that calls a rate limit service (three of them shared with external authorization)
+  // - 9: the HTTP/2 session, and its rules for fields
+  // - 8 each: certificates, descriptors of rate limits, compression (zlib is loaded with the first filter), sessions
+  // - 7: parts of an exchange, and its table of replies
+  // - 6: the configuration of users' modules
+  // - 5: changes of headers
+  // - 4 each: checks of heads, trailers and tokens; bounds of CEL (the evaluator is loaded with the first expression);
+  //   filters with discovered configuration
+  // - 3 each: the door to the serving threads, doors shared with ztunnels, held requests, cross-site requests, health
+  //   checks
+  // - 2 each: mode TPROXY, zones, limits that clients see, foreign web pages
   proxy: {
     modules: 699,
     never: [
@@ -320,22 +312,14 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  // Ten are the kinds, settings, feeds, model, controller and debug answer of multi-cluster services. One is the
-  // message of original_src. Three serve sidecars the endpoints of their own workload, one names what both ends of
-  // zone-aware balancing agree on, three know the zones, times and rules of a Freeze, one the names of objects, one
-  // lists the kinds of rollouts, one is the rules of header_mutation, one reads the roots for key sets, one names the
-  // kinds that must not be read, and one sends unknown hosts to the address of their name. Two are the messages of
-  // descriptors by an expression, and four those of the filter that asks a rate limit service. One reads which clusters
-  // a listener names, for the order of what is sent, one limits TLS by the compliance policy, and one loads the
-  // controllers that are off by default. Four make listeners and clusters keep the case of headers: the message, the
-  // options with it, the HTTP versions of clusters, which traffic policies contained before, and a proxy's own setting.
-  // One makes the clusters of unknown destinations, which obey the mesh's policy. Four are messages of the filter that
-  // compresses. One is that of the filter that holds requests. One is that of the filter against forged requests. One
-  // is that of the filter that answers health checks. Three serve gRPC servers without a proxy: their listener, their
-  // authorization, and TLS by certificate providers. Two read the kubeconfigs of remote clusters, from Secrets or from
-  // a folder. Two are the control plane's routes and controllers. Five are parts of waypoints' resources. Two keep
-  // foreign web pages from debug pages. Four are messages of the filter that keeps sessions at their endpoint, and two
-  // read and write the sessions of services.
+  // The features with the most modules, besides the model and its translation:
+  // - 10: services of several clusters (MCS)
+  // - 5: parts of waypoints' resources
+  // - 4 each: the message of the filter that calls a rate limit service, the case of headers, compression, sessions
+  // - 3 each: the endpoints of a sidecar's own workload, zones and rules of a Freeze, gRPC servers without a proxy
+  // - 2 each: descriptors by an expression, kubeconfigs of remote clusters, sessions of services, foreign web pages,
+  //   the routes and controllers of the control plane
+  // Controllers that are off by default are loaded when they are turned on.
   pilot: {
     modules: 951,
     never: [
@@ -350,9 +334,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   cni: {
-    // With the plugin that it writes and answers, the rules and routes of mode TPROXY, the zones, times and rules of a
-    // Freeze, the names of objects, hosts and labels, the list of rollouts' kinds, why the agent ends, and the names of
-    // headers that a Canary matches.
+    // These include the CNI plugin, mode TPROXY, and the door of api/serin, from which the agent needs a pod's owner.
     modules: 197,
     never: [
       "src/cluster/",
@@ -401,13 +383,15 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     modules: 40,
     never: ["src/api/", "src/kube/", "src/install/", "src/operator/", "generated/", "node_modules/yaml"],
   },
-  // Half of them are its own, three of these for what an upgrade leaves behind and when to look again, two for what
-  // Canaries may copy and ask, two for where control planes are, one for how old events are, two for what observers
-  // keep and for how long, one for who does not answer since when, one for logs within a limit, five for the images'
-  // hub and the rights of probes, seven for authors and their rights, which every round asks about, one for why it is
-  // held up, two for the times and rules of freezes, one for the names of objects, one lists their kinds, six for the
-  // thread that reviews strangers' objects, four bound conditions' CEL, one knows which injector takes a restarted pod;
-  // what signs, plans an installation or evaluates is loaded with its first use.
+  // Half of the modules belong to the engine itself. The largest groups:
+  // - 7: authors and their rights, which every round reviews
+  // - 6: the thread that reviews untrusted objects
+  // - 5: the hub of the images, and the rights of probes
+  // - 4: bounds of CEL in conditions
+  // - 3: what an upgrade leaves behind, and when to look again
+  // - 2 each: what Canaries may copy and request, where control planes are, what observers keep, times and rules of
+  //   freezes
+  // The code that signs, plans an installation or evaluates an expression is loaded on first use.
   rollout: {
     modules: 363,
     never: [
@@ -426,8 +410,8 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   probe: { modules: 30, never: ["generated/", "node_modules/"] },
-  // A third of them are Istio's kinds and the YAML library, which views of configuration are made by; what is asked
-  // seldom is loaded with its first use.
+  // A third of the modules are Istio's kinds and the YAML library, with which views of configuration are made. Code for
+  // rare requests is loaded on first use.
   kiali: dashboardBound,
   dashboard: dashboardBound,
 };

@@ -14,6 +14,7 @@ export { installedKindOf, installedKinds, installVerbs } from "./installed-kinds
 export { operatorName, renderOperator, type OperatorSettings } from "./operator-deployment.ts";
 export { banzaiOperatorRules } from "./operator-rights.ts";
 export { profiles } from "./profiles.ts";
+export { readerRules } from "./components/reader-account.ts";
 export {
   inApplyOrder,
   renderDefaultRevision,

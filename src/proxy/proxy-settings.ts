@@ -383,7 +383,8 @@ function secondsOf(text: string, name: string): number {
   return ms / 1000;
 }
 
-const levels: Readonly<Record<string, ProxySettings["logLevel"]>> = {
+/** Our log levels by Envoy's and our own names. */
+export const envoyLevels: Readonly<Record<string, ProxySettings["logLevel"]>> = {
   trace: "trace",
   debug: "debug",
   info: "info",
@@ -396,11 +397,11 @@ const levels: Readonly<Record<string, ProxySettings["logLevel"]>> = {
 
 function logLevelOf(env: Environment, args: readonly string[]): ProxySettings["logLevel"] {
   const text = optionOf(args, "--proxyLogLevel") ?? envString(env, "LOG_LEVEL", "info");
-  const level = levels[text];
+  const level = envoyLevels[text];
   if (level === undefined)
     throw userError(
       "argument-invalid",
-      `--proxyLogLevel must be one of ${Object.keys(levels).join(", ")}, got "${text}"`,
+      `--proxyLogLevel must be one of ${Object.keys(envoyLevels).join(", ")}, got "${text}"`,
     );
   // A gateway logs its life cycle at info. Upstream's default of warning would hide drains.
   return level === "warn" ? "info" : level;

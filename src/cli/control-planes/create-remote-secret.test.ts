@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { parse } from "yaml";
 import { describeError } from "../../base/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
+import { renderInstall, resolveSettings } from "../../install/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 
@@ -56,5 +57,23 @@ test("missing objects are created, or reported in a dry run", async () => {
   await assert.rejects(
     serin("--name c0 --auth-type plugin", {}),
     /--auth-type plugin is not supported: expected bearer-token/,
+  );
+});
+
+test("a created account has the rights of the account that an installation creates", async () => {
+  const { appliedObjects } = await serin("--name c0", { objects: { Secret: [token] } });
+  const { value: settings } = resolveSettings({ specs: [{ profile: "default" }] }, { hub: "hub", tag: "1.0.0" });
+  assert.ok(settings !== undefined);
+  const { components } = renderInstall(settings, { istio: [], rollout: [] });
+  const rulesOf = (objects: readonly KubernetesObject[], roleName: string): unknown =>
+    objects
+      .filter((object) => (object as { kind?: string }).kind === "ClusterRole" && object.metadata.name === roleName)
+      .map((role) => (role as { rules?: unknown }).rules);
+  assert.deepEqual(
+    rulesOf(appliedObjects, "istio-reader-service-account-istio-system"),
+    rulesOf(
+      components.flatMap(({ objects }) => objects),
+      "istio-reader-clusterrole-istio-system",
+    ),
   );
 });

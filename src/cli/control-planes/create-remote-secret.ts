@@ -2,6 +2,8 @@ import type { Command } from "commander";
 import { transientError, userError } from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import { namespaceKind, secretKind, serviceAccountKind, type Secret } from "../../api/kubernetes/index.ts";
+import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
+import { readerRules } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, type CommonFlags } from "../flags.ts";
@@ -40,7 +42,7 @@ export function createRemoteSecretCommand(program: Command, context: CliContext)
       "--server <url>",
       "the address at which the other cluster reaches this API server (default: the kubeconfig's)",
     )
-    .option("--create-service-account", "create the service account if it does not exist (default)")
+    .option("--create-service-account", "create the service account if it does not exist (default)", true)
     .option("--no-create-service-account", "fail if the service account does not exist")
     .option("--dry-run", "create nothing in this cluster; fail if something would have to be created")
     .action(async (flags: RemoteSecretFlags) => await createRemoteSecret(flags, context));
@@ -107,7 +109,12 @@ async function ensureAccount(
   );
   await client.apply(
     roleKind("ClusterRole"),
-    { apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", metadata: { name: rights }, rules: readerRules },
+    {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "ClusterRole",
+      metadata: { name: rights },
+      rules: readerRules(defaultMultiClusterApi.group),
+    },
     { fieldManager },
   );
   const binding: UntypedObject = {
@@ -129,42 +136,6 @@ function roleKind(kind: "ClusterRole" | "ClusterRoleBinding"): KindDefinition<Un
     namespaced: false,
   };
 }
-
-const read = ["get", "list", "watch"];
-/** The permissions of a control plane in remote clusters. */
-const readerRules = [
-  {
-    apiGroups: [
-      "config.istio.io",
-      "security.istio.io",
-      "networking.istio.io",
-      "telemetry.istio.io",
-      "extensions.istio.io",
-      "gateway.networking.k8s.io",
-    ],
-    resources: ["*"],
-    verbs: read,
-  },
-  {
-    apiGroups: [""],
-    resources: [
-      "endpoints",
-      "pods",
-      "services",
-      "nodes",
-      "replicationcontrollers",
-      "namespaces",
-      "secrets",
-      "configmaps",
-    ],
-    verbs: read,
-  },
-  { apiGroups: ["apps"], resources: ["replicasets"], verbs: read },
-  { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },
-  { apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"], verbs: read },
-  { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
-  { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
-];
 
 const accountAnnotation = "kubernetes.io/service-account.name";
 const tokenType = "kubernetes.io/service-account-token";

@@ -36,6 +36,8 @@ export class FakeContext implements CliContext {
   readonly signal = new AbortController().signal;
   /** The applied objects as `Kind/name`. */
   readonly applied: string[] = [];
+  /** The same objects as a whole. */
+  readonly appliedObjects: KubernetesObject[] = [];
   /** The arguments of calls of `installer.remove`. */
   readonly removed: unknown[] = [];
   output = "";
@@ -55,7 +57,7 @@ export class FakeContext implements CliContext {
   readonly confirm = async (): Promise<boolean> => this.#cluster?.confirms ?? false;
   readonly connect = async (): Promise<KubeClient> => {
     if (this.#cluster === undefined) throw new Error("no cluster");
-    return fakeClient(this.#cluster, this.applied);
+    return fakeClient(this.#cluster, this.applied, this.appliedObjects);
   };
   readonly defaultNamespace = async (): Promise<string> => "default";
   readonly apiServer = async (): Promise<string> => "https://10.0.0.1:6443";
@@ -104,6 +106,7 @@ export class FakeContext implements CliContext {
 function fakeClient(
   { objects = {}, answers = {}, statuses = {}, refusals = {}, unwritable = {} }: FakeCluster,
   applied: string[],
+  appliedObjects: KubernetesObject[],
 ): KubeClient {
   const check = ({ kind }: KindDefinition): void => {
     const refusal = refusals[kind];
@@ -125,6 +128,7 @@ function fakeClient(
     apply: async (kind, object) => {
       check(kind);
       applied.push(`${kind.kind}/${object.metadata.name ?? ""}`);
+      appliedObjects.push(object);
       return object;
     },
     patchMerge: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string) => {

@@ -2,7 +2,6 @@ import { create } from "@bufbuild/protobuf";
 import {
   Cluster_DiscoveryType,
   ClusterSchema,
-  FilterStateValue_SharedWithUpstream,
   HeaderValueOption_HeaderAppendAction,
   InternalUpstreamTransportSchema,
   ListenerSchema,
@@ -15,7 +14,7 @@ import type { MeshSettings } from "../model/facts.ts";
 import { noCircuitBreakers, originalDestinationFilter, tunnelCluster, tunnelOptions, tunnelTls } from "./cluster.ts";
 import { internalAddress } from "./envoy-address.ts";
 import { packed } from "./envoy-any.ts";
-import { filterInit } from "./filter-init.ts";
+import { destinationState, filterInit, filterState } from "./filter-init.ts";
 import { originalDestination } from "./listener-filters.ts";
 
 /**
@@ -44,25 +43,14 @@ export type TunnelSource = "waypoint" | "gateway";
  * `network` is the proxy's own.
  */
 export function doubleTunnelListeners(source: TunnelSource, network: string): readonly Listener[] {
-  const state = (objectKey: string, format: string, more: { readonly factoryKey?: string } = {}) => ({
-    key: { case: "objectKey" as const, value: objectKey },
-    value: {
-      case: "formatString" as const,
-      value: {
-        format: {
-          case: "textFormatSource" as const,
-          value: { specifier: { case: "inlineString" as const, value: format } },
-        },
-      },
-    },
-    sharedWithUpstream: FilterStateValue_SharedWithUpstream.TRANSITIVE,
-    ...more,
-  });
   const propagate = filterInit("propagate_endpoint_metadata", NetworkSetFilterStateSchema, {
     onNewConnection: [
-      state("envoy.filters.listener.original_dst.local_ip", `%DYNAMIC_METADATA(${originalDestinationFilter}:local)%`),
-      state(targetState, "%DYNAMIC_METADATA(istio:double_hbone:hbone_target_address)%", {
-        factoryKey: "istio.hashable_string",
+      filterState(destinationState, `%DYNAMIC_METADATA(${originalDestinationFilter}:local)%`, {
+        inherits: "TRANSITIVE",
+      }),
+      filterState(targetState, "%DYNAMIC_METADATA(istio:double_hbone:hbone_target_address)%", {
+        inherits: "TRANSITIVE",
+        isHashed: true,
       }),
     ],
   });

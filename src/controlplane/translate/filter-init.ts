@@ -1,5 +1,6 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
+import { FilterStateValue_SharedWithUpstream } from "../../wire/envoy/index.ts";
 import { packed } from "./envoy-any.ts";
 
 /** A filter: its name and its packed configuration. HTTP and network filters have the same form. */
@@ -14,4 +15,32 @@ export function filterInit<Schema extends DescMessage>(
   config: MessageInitShape<Schema>,
 ): FilterInit {
   return { name, configType: { case: "typedConfig", value: packed(schema, config) } };
+}
+
+/** The address to which the next connection goes, in the filter state. */
+export const destinationState = "envoy.filters.listener.original_dst.local_ip";
+
+export interface FilterStateOptions {
+  /** Which connections to upstreams inherit the value: the next one, or also those behind it. */
+  readonly inherits: "ONCE" | "TRANSITIVE";
+  /** Connections with different values share no pool. */
+  readonly isHashed?: boolean;
+}
+
+/** Sets a value of the filter state to a text with Envoy's command operators. */
+export function filterState(key: string, format: string, { inherits, isHashed = false }: FilterStateOptions) {
+  return {
+    key: { case: "objectKey" as const, value: key },
+    value: {
+      case: "formatString" as const,
+      value: {
+        format: {
+          case: "textFormatSource" as const,
+          value: { specifier: { case: "inlineString" as const, value: format } },
+        },
+      },
+    },
+    sharedWithUpstream: FilterStateValue_SharedWithUpstream[inherits],
+    ...(isHashed ? { factoryKey: "istio.hashable_string" } : {}),
+  };
 }

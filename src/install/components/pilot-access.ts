@@ -3,8 +3,8 @@ import type { UntypedObject } from "../../api/index.ts";
 import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
 import { componentLabels, object, revisioned } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
-import { readerAccount } from "./reader-account.ts";
-import { grant, observe, read, type PolicyRule } from "./roles.ts";
+import { istioGroups, multiClusterRules, readerAccount, readerRules } from "./reader-account.ts";
+import { grant, observe, read } from "./roles.ts";
 
 export function pilotAccount(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const { namespace, values } = settings;
@@ -25,8 +25,6 @@ export function pilotAccount(settings: InstallSettings, labels: Record<string, s
   ];
 }
 
-const istioGroups = ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"] as const;
-
 /**
  * The rights of other clusters' control planes, which read this cluster with the base's account. All revisions share
  * them.
@@ -43,44 +41,14 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
       app: "istio-reader",
     },
     serviceAccount: { name: account.name, namespace: account.namespace },
-    rules: [
-      { apiGroups: [...istioGroups, "config.istio.io", "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
-      {
-        apiGroups: [""],
-        resources: [
-          "endpoints",
-          "pods",
-          "services",
-          "nodes",
-          "replicationcontrollers",
-          "namespaces",
-          "secrets",
-          "configmaps",
-        ],
-        verbs: read,
-      },
-      { apiGroups: ["networking.istio.io"], resources: ["workloadentries"], verbs: ["get", "watch", "list"] },
-      { apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"], verbs: read },
-      { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },
-      ...multiClusterRules(settings),
-      { apiGroups: ["apps"], resources: ["replicasets"], verbs: read },
-      { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
-      { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
-    ],
+    rules: readerRules(multiClusterGroupOf(settings)),
   });
 }
 
-/**
- * The rights to read exports and imports of services, and to export services automatically. As in upstream, they are
- * granted even if these features are off: other clusters' control planes switch it on in their own environment.
- */
-function multiClusterRules({ values, multiClusterGroup }: InstallSettings): readonly PolicyRule[] {
+/** The group of exports and imports of services. */
+function multiClusterGroupOf({ values, multiClusterGroup }: InstallSettings): string {
   const configuredGroup = treeAt(values, "pilot", "env")?.["MCS_API_GROUP"] as string | undefined;
-  const group = multiClusterGroup ?? configuredGroup ?? defaultMultiClusterApi.group;
-  return [
-    { apiGroups: [group], resources: ["serviceexports"], verbs: [...observe, "create"] },
-    { apiGroups: [group], resources: ["serviceimports"], verbs: observe },
-  ];
+  return multiClusterGroup ?? configuredGroup ?? defaultMultiClusterApi.group;
 }
 
 /** The rights for a root that a ClusterTrustBundle distributes. */
@@ -142,7 +110,7 @@ export function pilotGrants(settings: InstallSettings, labels: Record<string, st
         { apiGroups: [""], resources: ["configmaps"], verbs: ["create", "patch", "delete"] },
         { apiGroups: [""], resources: ["services/status"], verbs: ["patch"] },
         ...(removesTaint(settings) ? [{ apiGroups: [""], resources: ["nodes"], verbs: ["patch"] }] : []),
-        ...multiClusterRules(settings),
+        ...multiClusterRules(multiClusterGroupOf(settings)),
         ...(String(treeAt(settings.values, "pilot", "env")?.["ENABLE_CLUSTER_TRUST_BUNDLE_API"]) === "true"
           ? trustBundleRules
           : []),

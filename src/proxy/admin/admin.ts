@@ -1,6 +1,6 @@
-import { logLevels, type LogLevel, type LogThreshold } from "../../base/index.ts";
+import { logLevels, type LogThreshold } from "../../base/index.ts";
 import { jsonRoute, metricsRoute, type EndpointAnswer, type EndpointRoute } from "../../dataplane/index.ts";
-import { nodeId, type ProxySettings } from "../proxy-settings.ts";
+import { envoyLevels, nodeId, type ProxySettings } from "../proxy-settings.ts";
 import type { Serving, Statistic } from "../serving.ts";
 import { clustersJson, clustersText } from "./cluster-status.ts";
 import { json, text } from "./config-answers.ts";
@@ -119,17 +119,6 @@ function statsAnswer(statistics: readonly Statistic[], url: URL): EndpointAnswer
   return text(`${rows.map(({ name, value }) => `${name}: ${value}`).join("\n")}\n`);
 }
 
-/** Envoy's names of our log levels, and back. */
-const envoyLevels: Readonly<Record<string, LogLevel>> = {
-  trace: "trace",
-  debug: "debug",
-  info: "info",
-  warning: "warn",
-  warn: "warn",
-  error: "error",
-  critical: "error",
-  off: "error",
-};
 const loggers = [
   "admin",
   "config",

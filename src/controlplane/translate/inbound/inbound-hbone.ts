@@ -2,7 +2,6 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   Cluster_DiscoveryType,
   ClusterSchema,
-  FilterStateValue_SharedWithUpstream,
   HttpConnectionManagerSchema,
   HttpProtocolOptionsSchema,
   HttpSetFilterStateSchema,
@@ -18,7 +17,7 @@ import type { MeshSettings } from "../../model/facts.ts";
 import type { AccessLogInit } from "../telemetry/access-log.ts";
 import { internalAddress, tcpAddress } from "../envoy-address.ts";
 import { durationOfMs, packed } from "../envoy-any.ts";
-import { filterInit, type FilterInit } from "../filter-init.ts";
+import { destinationState, filterInit, filterState, type FilterInit } from "../filter-init.ts";
 import { routerFilter, tunnelHeaders } from "../http-connection-manager.ts";
 import { hboneChains, type FilterChainInit, type HboneContext } from "./inbound-chain.ts";
 import { inspectors } from "./inbound-listener.ts";
@@ -130,23 +129,11 @@ const connectRoute: Extract<
 
 /** Values that the connection inside the tunnel must inherit from it. */
 function connectState(notesSource: boolean): FilterInit {
-  const value = (objectKey: string, format: string, hashable = false) => ({
-    key: { case: "objectKey" as const, value: objectKey },
-    value: {
-      case: "formatString" as const,
-      value: {
-        format: {
-          case: "textFormatSource" as const,
-          value: { specifier: { case: "inlineString" as const, value: format } },
-        },
-      },
-    },
-    sharedWithUpstream: FilterStateValue_SharedWithUpstream.ONCE,
-    ...(hashable ? { factoryKey: "istio.hashable_string" } : {}),
-  });
+  const value = (key: string, format: string, isHashed = false) =>
+    filterState(key, format, { inherits: "ONCE", isHashed });
   return filterInit("connect_authority", HttpSetFilterStateSchema, {
     onRequestHeaders: [
-      value("envoy.filters.listener.original_dst.local_ip", "%REQ(:AUTHORITY)%"),
+      value(destinationState, "%REQ(:AUTHORITY)%"),
       value(connectAuthorityState, "%REQ(:AUTHORITY)%", true),
       ...(notesSource ? [value(connectSourceState, "%REQ(x-istio-source)%", true)] : []),
       value("envoy.filters.listener.original_dst.remote_ip", "%DOWNSTREAM_REMOTE_ADDRESS%"),

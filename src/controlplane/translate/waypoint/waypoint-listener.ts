@@ -5,7 +5,6 @@ import {
   DestinationIPInputSchema,
   DestinationPortInputSchema,
   FilterStateInputSchema,
-  FilterStateValue_SharedWithUpstream,
   HttpConnectionManager_ForwardClientCertDetails,
   IPMatcherSchema,
   ListenerSchema,
@@ -21,7 +20,7 @@ import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
 import { serviceLogsOf2022, writesLogsOf2022 } from "../telemetry/access-log-2022.ts";
 import { forwardTlsFilter, wildcardCache } from "../dynamic-forward-proxy.ts";
 import { packed } from "../envoy-any.ts";
-import { filterInit, type FilterInit } from "../filter-init.ts";
+import { destinationState, filterInit, filterState, type FilterInit } from "../filter-init.ts";
 import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
 import { plaintextHttpProtocols } from "../inbound-chain-match.ts";
 import type { FilterChainInit } from "../inbound/inbound-chain.ts";
@@ -233,23 +232,8 @@ function connections(
 
 /** The next tunnel has the same destination as the one that ended here. */
 function keepDestination(): FilterInit {
-  const key = "envoy.filters.listener.original_dst.local_ip";
   return filterInit("connect_authority", NetworkSetFilterStateSchema, {
-    onNewConnection: [
-      {
-        key: { case: "objectKey", value: key },
-        value: {
-          case: "formatString",
-          value: {
-            format: {
-              case: "textFormatSource",
-              value: { specifier: { case: "inlineString", value: `%FILTER_STATE(${key}:PLAIN)%` } },
-            },
-          },
-        },
-        sharedWithUpstream: FilterStateValue_SharedWithUpstream.ONCE,
-      },
-    ],
+    onNewConnection: [filterState(destinationState, `%FILTER_STATE(${destinationState}:PLAIN)%`, { inherits: "ONCE" })],
   });
 }
 
