@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EndpointSlice, Service } from "../../../api/kubernetes/index.ts";
-import { announcedAddresses, announcerOf, planService } from "./service-plan.ts";
+import { announcedAddresses, announcerOf, planService, unservedPart } from "./service-plan.ts";
 
 const service: Service = {
   metadata: { name: "web", namespace: "default" },
@@ -127,4 +127,33 @@ test("no node announces an address of another node, of the host, of a pod or of 
     "172.18.255.200",
   );
   assert.deepEqual(announcedAddresses(wild), ["172.18.255.200"]);
+});
+
+test("of a Service with very many ports or addresses a node serves a part, with its LoadBalancer address, and says so", () => {
+  const many = <Value>(count: number, make: (index: number) => Value): Value[] =>
+    Array.from({ length: count }, (_, index) => make(index));
+  const wide = (ports: number, addresses: number): Service => ({
+    ...service,
+    spec: {
+      ...service.spec,
+      ports: many(ports, (index) => ({ name: `p${index}`, port: index + 1 })),
+      externalIPs: many(addresses, (index) => `192.0.${index >> 8}.${index & 255}`),
+    },
+  });
+  const endpoints = many(300, (index) => ({ addresses: [`10.244.${index >> 8}.${index & 255}`] }));
+  const wideSlice = { ...slice(endpoints), ports: many(2_000, (index) => ({ name: `p${index}`, port: 8080 })) };
+  for (const [ports, addresses, servedPorts, servedAddresses, servedEndpoints] of [
+    [3, 20, 3, 21, 300],
+    [500, 500, 500, 4, 20],
+    [2_000, 0, 1_000, 1, 10],
+  ] as const) {
+    const planned = planService(wide(ports, addresses), [wideSlice], "b");
+    const [first] = planned;
+    assert.deepEqual(
+      [planned.length, first?.externalAddresses.length, first?.endpoints.length],
+      [servedPorts, servedAddresses, servedEndpoints],
+    );
+    assert.equal(first?.externalAddresses[0], "172.18.255.200");
+    assert.equal(unservedPart(wide(ports, addresses)) === undefined, ports === 3, `${ports} ${addresses}`);
+  }
 });

@@ -33,6 +33,13 @@ export interface PlannedPort {
 
 const defaultAffinitySeconds = 10_800;
 const maxPort = 65_535;
+/**
+ * What a node serves of one Service. An author may list thousands of ports and addresses in a small object, and each pair
+ * is an entry in the kernel of each node.
+ */
+const maxPorts = 1_000;
+const maxAddressPairs = 2_000;
+const maxEndpointPairs = 10_000;
 /** The lab's own addresses, which no node announces, whatever a Service's status contains. */
 const nodeAddresses = Array.from({ length: labNetwork.maxNodes }, (_, index) => labNetwork.nodeAddress(index));
 const labRanges = [cidrOf(`${labNetwork.podRange}/16`), cidrOf(labNetwork.serviceCidr)].flatMap((range) => range ?? []);
@@ -55,12 +62,17 @@ export function planService(service: Service, slices: readonly EndpointSlice[], 
   const ingress = (status?.loadBalancer?.ingress ?? [])
     .filter(({ ipMode }) => ipMode !== "Proxy")
     .flatMap(({ ip }) => (ip === undefined ? [] : [ip]));
-  const externalAddresses = [...new Set([...(spec.externalIPs ?? []), ...ingress])].filter(isOutside);
+  const ports = (spec.ports ?? []).slice(0, maxPorts);
+  const share = (pairs: number): number => Math.floor(pairs / Math.max(1, ports.length));
+  const externalAddresses = [...new Set([...ingress, ...(spec.externalIPs ?? [])])]
+    .filter(isOutside)
+    .slice(0, share(maxAddressPairs));
   const affinityMs =
     spec.sessionAffinity === "ClientIP"
       ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? defaultAffinitySeconds) * 1_000
       : undefined;
-  return (spec.ports ?? []).map((port) => ({
+  const targets = slices.filter(({ addressType }) => addressType === "IPv4").map(targetOf);
+  return ports.map((port) => ({
     key: `${keyOf(service)}/${port.name ?? port.port}/${protocolOf(port)}`,
     createdAt: service.metadata.creationTimestamp ?? "",
     protocol: protocolOf(port),
@@ -68,11 +80,20 @@ export function planService(service: Service, slices: readonly EndpointSlice[], 
     externalAddresses,
     port: port.port,
     nodePort: port.nodePort,
-    endpoints: endpointsOf(port, slices, nodeName),
+    endpoints: endpointsOf(port, targets, nodeName, share(maxEndpointPairs)),
     externalLocal: spec.externalTrafficPolicy === "Local",
     internalLocal: spec.internalTrafficPolicy === "Local",
     affinityMs,
   }));
+}
+
+/** Why a node serves only a part of the Service. Undefined if it serves all of it. */
+export function unservedPart({ spec, status }: Service): string | undefined {
+  const ports = spec?.ports?.length ?? 0;
+  if (ports > maxPorts) return `it has ${ports} ports, of which ${maxPorts} are served; use several Services`;
+  const addresses = (spec?.externalIPs?.length ?? 0) + (status?.loadBalancer?.ingress?.length ?? 0);
+  if (ports * addresses <= maxAddressPairs) return undefined;
+  return `it has ${ports} ports at ${addresses} external addresses, and ${maxAddressPairs} pairs of them are served; use several Services`;
 }
 
 /** The writer of a Service's status may write any text there. */
@@ -84,22 +105,47 @@ function protocolOf(port: ServicePort): PlannedPort["protocol"] {
   return (port.protocol ?? "TCP").toLowerCase() as PlannedPort["protocol"];
 }
 
-/** The ready endpoints. If there are none, the terminating ones that still serve. */
-function endpointsOf(port: ServicePort, slices: readonly EndpointSlice[], nodeName: string): ServiceEndpoint[] {
+interface SliceTarget {
+  readonly endpoints: readonly Endpoint[];
+  /** The ports by {@link portName}. */
+  readonly ports: ReadonlyMap<string, number>;
+}
+
+function targetOf({ endpoints, ports }: EndpointSlice): SliceTarget {
+  // The API server accepts any number in a slice.
+  const valid = (ports ?? []).flatMap((candidate) => {
+    const { port = 0 } = candidate;
+    return port < 1 || port > maxPort ? [] : [[portName(candidate), port] as const];
+  });
+  // Of several ports of one name, the first one counts.
+  return { endpoints: endpoints ?? [], ports: new Map(valid.toReversed()) };
+}
+
+function portName({ name = "", protocol = "TCP" }: { readonly name?: string; readonly protocol?: string }): string {
+  return `${protocol} ${name}`;
+}
+
+/** The ready endpoints, up to a limit. If there are none, the terminating ones that still serve. */
+function endpointsOf(
+  port: ServicePort,
+  targets: readonly SliceTarget[],
+  nodeName: string,
+  limit: number,
+): ServiceEndpoint[] {
   const ready = new Map<string, ServiceEndpoint>();
   const ending = new Map<string, ServiceEndpoint>();
-  for (const slice of slices) {
-    if (slice.addressType !== "IPv4") continue;
-    const target = slice.ports?.find(
-      (candidate) =>
-        (candidate.name ?? "") === (port.name ?? "") && (candidate.protocol ?? "TCP") === (port.protocol ?? "TCP"),
-    )?.port;
-    // The API server accepts any number in a slice.
-    if (target === undefined || target < 1 || target > maxPort) continue;
-    for (const endpoint of slice.endpoints ?? []) collect(endpoint, target, nodeName, ready, ending);
+  for (const { endpoints, ports } of targets) {
+    const target = ports.get(portName(port));
+    if (target === undefined) continue;
+    for (const endpoint of endpoints) {
+      if (ready.size >= limit) break;
+      collect(endpoint, target, nodeName, ready, ending);
+    }
   }
   const chosen = ready.size > 0 ? ready : ending;
-  return [...chosen.values()].sort((a, b) => (`${a.address}:${a.port}` < `${b.address}:${b.port}` ? -1 : 1));
+  return [...chosen.values()]
+    .slice(0, limit)
+    .sort((a, b) => (`${a.address}:${a.port}` < `${b.address}:${b.port}` ? -1 : 1));
 }
 
 function collect(

@@ -64,3 +64,50 @@ test("when a node starts, a Service whose rules are refused does not affect the 
   assert.ok(chains.includes("all/shop/web/http/tcp"), chains.join(" "));
   assert.deepEqual(refused, ["all", "shop/impossible"]);
 });
+
+test("other work of the node runs between the ports of a Service with very many", async () => {
+  const web: Service = {
+    metadata: { name: "web", namespace: "shop" },
+    spec: {
+      clusterIP: "10.96.0.22",
+      ports: Array.from({ length: 100 }, (_, index) => ({ name: `p${index}`, port: index + 1 })),
+      externalIPs: ["192.0.2.1", "192.0.2.2", "192.0.2.3"],
+    },
+  };
+  let appear: () => void = () => undefined;
+  let isThere = false;
+  const services = {
+    ...informerOf<Service>([]),
+    get: () => (isThere ? web : undefined),
+    subscribe: (handler: (change: { readonly key: string }) => void) => {
+      appear = () => handler({ key: "shop/web" });
+      return { [Symbol.dispose]: () => undefined };
+    },
+  } as unknown as Informer<Service>;
+  const proxy = new ServiceProxy({
+    nodeName: "a",
+    nodes: [],
+    services,
+    endpointSlices: informerOf<EndpointSlice>([]),
+    podAddresses: () => [],
+    onLoadBalancers: () => undefined,
+    log: silentLogger,
+    turnMs: 0,
+  });
+  const stop = new AbortController();
+  const running = proxy.run(stop.signal);
+  using netlink = new NftNetlink();
+  const count = (): number =>
+    netlink.chains("ip", "serin-services").filter((name) => name.startsWith("all/shop/web/")).length;
+  for (const wanted of [100, 0]) {
+    await new Promise((resolve) => setImmediate(resolve));
+    isThere = wanted > 0;
+    appear();
+    let turns = 0;
+    const before = count();
+    for (; count() !== wanted; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(turns >= 100, `from ${before} to ${wanted} ports in ${turns} turns`);
+  }
+  stop.abort();
+  await running;
+});

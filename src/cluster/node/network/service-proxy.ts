@@ -4,7 +4,14 @@ import { aborted, messageOf, type Logger } from "../../../base/index.ts";
 import type { Informer } from "../../../kube/index.ts";
 import { RouteNetlink } from "../../../net/index.ts";
 import type { LoadBalancerPort } from "../node-report.ts";
-import { announcedAddresses, announcerOf, planService, type AnnouncingNode, type PlannedPort } from "./service-plan.ts";
+import {
+  announcedAddresses,
+  announcerOf,
+  planService,
+  unservedPart,
+  type AnnouncingNode,
+  type PlannedPort,
+} from "./service-plan.ts";
 import { ServiceRules } from "./service-rules.ts";
 
 export interface ServiceProxyOptions {
@@ -16,6 +23,8 @@ export interface ServiceProxyOptions {
   readonly podAddresses: () => readonly string[];
   readonly onLoadBalancers: (ports: readonly LoadBalancerPort[]) => void;
   readonly log: Logger;
+  /** How long rules are changed at a time, at least one port. */
+  readonly turnMs?: number;
 }
 
 const serviceNameLabel = "kubernetes.io/service-name";
@@ -23,16 +32,21 @@ const retryMs = 1_000;
 /** An answer of an endpoint that has just left arrives in this time, even over a slow link. */
 const answerMs = 1_000;
 const loopbackIndex = 1;
+/** Each port is a transaction of the kernel. Between turns, the node runs its pods and reports that it lives. */
+const defaultTurnMs = 50;
 
 /** Does kube-proxy's job for one node: turns Services and their endpoints into rules. */
 export class ServiceProxy {
   readonly #options: ServiceProxyOptions;
   readonly #dirty = new Set<string>();
+  /** The keys of the ports of each Service that may have rules. */
   readonly #portKeys = new Map<string, readonly string[]>();
+  readonly #warned = new Set<string>();
   readonly #slices = new Map<string, Map<string, EndpointSlice>>();
   #announced = new Map<string, readonly LoadBalancerPort[]>();
   #rules: ServiceRules | undefined;
   #scheduled = false;
+  #retrying = false;
   #forgetting = false;
 
   constructor(options: ServiceProxyOptions) {
@@ -46,7 +60,11 @@ export class ServiceProxy {
     if (signal.aborted) return;
     for (const slice of endpointSlices.list()) this.#takeSlice(slice);
     this.#rules = new ServiceRules();
-    const plans = services.list().flatMap((service) => this.#plan(service));
+    const plans = services.list().flatMap((service) => {
+      const planned = this.#plan(service);
+      this.#portKeys.set(keyOf(service), keysOf(planned));
+      return planned;
+    });
     this.#replaceAll(this.#rules, plans);
     this.#restoreAnnounced();
     for (const service of services.list()) this.#announce(service);
@@ -100,33 +118,46 @@ export class ServiceProxy {
   }
 
   /** Changes that arrive together are applied together. */
-  #schedule(delayMs = 0): void {
+  #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    const run = (): void => {
+    setImmediate(() => {
       this.#scheduled = false;
       this.#apply();
-    };
-    if (delayMs === 0) setImmediate(run);
-    else setTimeout(run, delayMs);
+    });
+  }
+
+  #retryLater(): void {
+    if (this.#retrying) return;
+    this.#retrying = true;
+    setTimeout(() => {
+      this.#retrying = false;
+      this.#apply();
+    }, retryMs);
   }
 
   #apply(): void {
     const rules = this.#rules;
     if (rules === undefined) return;
-    for (const key of this.#dirty) {
-      try {
-        this.#applyService(rules, key);
-        this.#dirty.delete(key);
-      } catch (error) {
-        this.#options.log.error("a service's rules were refused", { service: key, error: messageOf(error) });
-        this.#schedule(retryMs);
-      }
-    }
+    this.#applyDirty(rules);
     try {
       rules.setPodAddresses(this.#options.podAddresses());
     } catch (error) {
       this.#options.log.error("the rules of this node's pods were refused", { error: messageOf(error) });
+    }
+  }
+
+  #applyDirty(rules: ServiceRules): void {
+    const lateMs = performance.now() + (this.#options.turnMs ?? defaultTurnMs);
+    for (const key of this.#dirty) {
+      try {
+        const isDone = this.#applyService(rules, key, lateMs);
+        if (isDone) this.#dirty.delete(key);
+        if (!isDone || performance.now() >= lateMs) return this.#schedule();
+      } catch (error) {
+        this.#options.log.error("a service's rules were refused", { service: key, error: messageOf(error) });
+        this.#retryLater();
+      }
     }
   }
 
@@ -146,29 +177,46 @@ export class ServiceProxy {
     }, answerMs);
   }
 
-  #applyService(rules: ServiceRules, key: string): void {
+  /** Makes at least one change. Returns whether none is left. The next call goes on. */
+  #applyService(rules: ServiceRules, key: string, lateMs: number): boolean {
     const service = this.#options.services.get(key);
     const before = this.#portKeys.get(key) ?? [];
     const plans = service === undefined ? [] : this.#plan(service);
-    const now = new Set(plans.map((plan) => plan.key));
-    for (const portKey of before) if (!now.has(portKey)) rules.remove(portKey);
-    const left = plans.map((plan) => rules.update(plan));
-    if (service === undefined || left.includes(true)) this.#forgetUnansweredConnects();
+    const now = new Set(keysOf(plans));
+    this.#portKeys.set(key, [...new Set([...before, ...now])]);
+    if (service === undefined) this.#forgetUnansweredConnects();
+    const removed = before.filter((portKey) => !now.has(portKey) && rules.has(portKey));
+    const changed = plans.filter((plan) => !rules.holds(plan));
+    const changes = [
+      ...removed.map((portKey) => () => rules.remove(portKey)),
+      ...changed.map((plan) => () => {
+        if (rules.update(plan)) this.#forgetUnansweredConnects();
+      }),
+    ];
+    for (const [index, change] of changes.entries()) {
+      change();
+      if (performance.now() >= lateMs && index < changes.length - 1) return false;
+    }
     if (service === undefined) {
       this.#portKeys.delete(key);
+      this.#warned.delete(key);
       this.#setAnnounced(key, []);
-    } else this.#announce(service);
+    } else {
+      this.#portKeys.set(key, [...now]);
+      this.#announce(service);
+    }
     this.#report();
+    return true;
   }
 
   #plan(service: Service): PlannedPort[] {
     const key = keyOf(service);
-    const plans = planService(service, this.#slicesOf(key), this.#options.nodeName);
-    this.#portKeys.set(
-      key,
-      plans.map((plan) => plan.key),
-    );
-    return plans;
+    const why = unservedPart(service);
+    if (why !== undefined && !this.#warned.has(key))
+      this.#options.log.warn("a part of a Service is not served", { service: key, why });
+    if (why === undefined) this.#warned.delete(key);
+    else this.#warned.add(key);
+    return planService(service, this.#slicesOf(key), this.#options.nodeName);
   }
 
   #slicesOf(key: string): EndpointSlice[] {
@@ -218,6 +266,10 @@ export class ServiceProxy {
   #report(): void {
     this.#options.onLoadBalancers([...this.#announced.values()].flat());
   }
+}
+
+function keysOf(plans: readonly PlannedPort[]): string[] {
+  return plans.map(({ key }) => key);
 }
 
 function serviceKeyOf(slice: EndpointSlice): string | undefined {

@@ -64,10 +64,19 @@ export class ServiceRules implements Disposable {
     this.#hairpins = podAddresses;
   }
 
+  has(key: string): boolean {
+    return this.#installed.has(key);
+  }
+
+  /** Whether the port needs no update. */
+  holds(plan: PlannedPort): boolean {
+    return isDeepStrictEqual(this.#installed.get(plan.key)?.plan, plan);
+  }
+
   /** Updates one port, and returns whether an endpoint was removed. Existing connections stay with their endpoint. */
   update(plan: PlannedPort): boolean {
+    if (this.holds(plan)) return false;
     const before = this.#installed.get(plan.key);
-    if (before !== undefined && isDeepStrictEqual(before.plan, plan)) return false;
     const transaction = new NftTransaction();
     const committed = this.#install(transaction.table(family, tableName), plan);
     try {
