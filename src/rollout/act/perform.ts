@@ -4,7 +4,7 @@ import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { describeReference, shown, type Write } from "../decide/index.ts";
 import { isOurs, lastWriter, whoWrote } from "./field-managers.ts";
 import { covers, fieldManager, valueAt, type ObjectAccess } from "./object-access.ts";
-import { isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
+import { hasLeftMesh, isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
 import type { UndoResult } from "./undo-play.ts";
 
 /** Performs one write of a step. Repeating it changes nothing. */
@@ -116,6 +116,7 @@ async function undoField(
   const current = await objects.get(entry.object);
   if (current === undefined) return { state: "undone" };
   const found = valueAt(current, entry.pointer);
+  if (hasLeftMesh(entry, current)) return { state: "undone" };
   if (isLabelOfRemade(entry, current) && !covers(found, entry.written)) return { state: "undone" };
   if (entry.restart === "time") {
     const heldBack = await surroundings.heldBack(entry, current, found);

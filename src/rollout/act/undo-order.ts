@@ -1,3 +1,4 @@
+import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry } from "../../api/serin/index.ts";
 
 /**
@@ -77,5 +78,23 @@ export function reliesOnMesh(entry: JournalEntry): boolean {
     (choiceOfRevision.test(entry.pointer) ||
       entry.object.kind === "MutatingWebhookConfiguration" ||
       entry.object.kind === "ValidatingWebhookConfiguration")
+  );
+}
+
+const injectorPointer = /^\/metadata\/labels\/(istio\.io~1rev|istio-injection)$/;
+
+/**
+ * Whether the field chooses the injector of a namespace from which somebody has removed all such labels: it has left
+ * the mesh, and nothing may lead it back.
+ */
+export function hasLeftMesh(
+  { object, pointer }: { readonly object: { readonly kind: string }; readonly pointer: string },
+  { metadata: { labels = {} } }: UntypedObject,
+): boolean {
+  return (
+    object.kind === "Namespace" &&
+    injectorPointer.test(pointer) &&
+    labels["istio.io/rev"] === undefined &&
+    labels["istio-injection"] === undefined
   );
 }

@@ -279,7 +279,29 @@ test("a namespace that was deleted and made again keeps its own labels, unless i
   assert.deepEqual(await labelAfterUndo("2"), [undefined, false]);
   assert.deepEqual(await labelAfterUndo("2", "3"), ["3", false]);
   assert.deepEqual(await labelAfterUndo("2", "2"), ["1", false]);
-  assert.deepEqual(await labelAfterUndo("1"), [undefined, true], "the same namespace, without its label");
+  assert.deepEqual(await labelAfterUndo("1", "3"), ["3", true], "the same namespace, with another label");
+});
+
+test("a namespace that somebody took out of the mesh is not led back", async () => {
+  const namespace = { apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: "shop" };
+  const field = (label: string, more: object): JournalEntry => ({
+    type: "field",
+    step: "s",
+    object: namespace,
+    pointer: `/metadata/labels/${label}`,
+    uid: "1",
+    undoGroup: "shop",
+    ...more,
+  });
+  const entries = [field("istio.io~1rev", { written: "2" }), field("istio-injection", { prior: "enabled" })];
+  const labelsAfterUndo = async (labels: Readonly<Record<string, string>>): Promise<unknown> => {
+    const objects = cluster();
+    objects.all.set("Namespace shop", { metadata: { name: "shop", uid: "1", resourceVersion: "1", labels } });
+    assert.equal((await undo(objects, entries)).report.conflict, undefined);
+    return objects.all.get("Namespace shop")?.metadata.labels;
+  };
+  assert.deepEqual(await labelsAfterUndo({ team: "a" }), { team: "a" });
+  assert.deepEqual(await labelsAfterUndo({ "istio.io/rev": "2" }), { "istio-injection": "enabled" });
 });
 
 test("a recreated workload must run before undo continues; after a long wait independent entries are undone", async () => {

@@ -5,6 +5,7 @@ import type { ObjectReference } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { FieldEntry } from "../decide/index.ts";
 import { fakeView, standingClock } from "./checks/testing/fake-mesh.ts";
+import type { ClusterView } from "./cluster-view.ts";
 import { LostFields } from "./lost-fields.ts";
 
 const label = "istio.io/rev";
@@ -83,4 +84,18 @@ test("a look reads 32 objects, the next one the following ones, and a known loss
   const before = read.length;
   assert.match((await look(4000, kept)) ?? "", /^Gateway edge\/g39/);
   assert.deepEqual(read.slice(before), ["g39"]);
+});
+
+test("a namespace whose label somebody removes has left the mesh, which is no loss, but another label is", async () => {
+  const namespace = { apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: "shop" };
+  const lost = async (labels: Readonly<Record<string, string>>): Promise<string | undefined> => {
+    const found = { metadata: { name: "shop", uid: "1", labels } };
+    const objects = { get: async () => await Promise.resolve(found) } as unknown as ObjectAccess;
+    const view = Object.assign(fakeView([]), { namespaces: { get: () => found } }) as unknown as ClusterView;
+    const kept: FieldEntry = { ...entry("shop"), object: namespace, uid: "1" };
+    return await new LostFields(objects, view, standingClock()).detailOf("MeshUpgrade u", [kept]);
+  };
+  assert.equal(await lost({}), undefined);
+  assert.match((await lost({ [label]: "1" })) ?? "", /^Namespace shop: .*expected "2", found "1"$/);
+  assert.match((await lost({ "istio-injection": "enabled" })) ?? "", /expected "2", found nothing$/);
 });

@@ -3,6 +3,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { whoWrote } from "../act/field-managers.ts";
 import { covers, fieldManager, valueAt, type ObjectAccess } from "../act/object-access.ts";
+import { hasLeftMesh } from "../act/undo-order.ts";
 import { conflictDetail, referenceKey, type FieldEntry } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
@@ -60,7 +61,8 @@ export class LostFields {
     const watched = object.kind === "Namespace" ? this.#view.namespaces.get(object.name) : undefined;
     if (watched !== undefined && covers(valueAt(watched, pointer), written)) return undefined;
     const found = await this.#objects.get(object);
-    if (found === undefined || isOther(found, entry) || covers(valueAt(found, pointer), written)) return undefined;
+    if (found === undefined || isOther(found, entry) || hasLeftMesh(entry, found)) return undefined;
+    if (covers(valueAt(found, pointer), written)) return undefined;
     const who = whoWrote(found, pointer);
     if (who?.startsWith(fieldManager) === true) return undefined;
     return conflictDetail({ type: "field", object, pointer }, valueAt(found, pointer), written, who);

@@ -168,3 +168,19 @@ test("a pod that is ending already is deleted only by a step that forces it", as
   assert.equal(await stateOf({ force: true }, ending), "pending");
   assert.equal(await stateOf({ force: true }, undefined), "done");
 });
+
+test("a namespace that has lost all labels of the mesh gets none, even if the step is about to write one", async () => {
+  const namespace = { apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: "shop" };
+  const pointer = "/metadata/labels/istio.io~1rev";
+  const stateOf = async (labels: Readonly<Record<string, string>>): Promise<string | undefined> => {
+    const metadata = { name: "shop", uid: "1", labels };
+    const objects = { get: async () => await Promise.resolve({ metadata }) } as unknown as ObjectAccess;
+    const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
+    const moving: Step = { ...step, writes: [{ type: "field", object: namespace, pointer, value: "new" }] };
+    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>() };
+    return (await observer.observe(moving, [], origin, progress)).writes[0]?.state;
+  };
+  assert.equal(await stateOf({ team: "a" }), "gone");
+  assert.equal(await stateOf({ "istio.io/rev": "old" }), "pending");
+  assert.equal(await stateOf({ "istio-injection": "enabled" }), "pending");
+});

@@ -18,6 +18,7 @@ import {
   type Write,
   type WriteState,
 } from "../decide/index.ts";
+import { hasLeftMesh } from "../act/undo-order.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
 import type { CheckDestination } from "./checks/destinations.ts";
@@ -187,6 +188,7 @@ function writeState(
       ? { state: "done" }
       : { state: "pending", prior: write.adopted.prior };
   if (covers(found, write.value)) return { state: "done" };
+  if (hasLeftMesh(write, current)) return { state: "gone" };
   if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
   const conflict = conflictOf(write, current, step, journal);
   if (conflict !== undefined) return { state: "conflict", detail: conflict };

@@ -53,4 +53,8 @@ test("a Deployment whose pods the API server refuses reports the refusal, with t
     left: 1,
   });
   assert.deepEqual(refused("web-a"), refused("web-b"));
+  const named = (pod: string): string => `create of Pod shop/${pod}: ${message(pod)}`;
+  const told = (text: string): unknown =>
+    stateWith({ observedGeneration: 2, conditions: [{ type: "ReplicaFailure", status: "True", message: text }] });
+  assert.deepEqual(told(named("web-a")), told(message("web-b")));
 });

@@ -22,7 +22,7 @@ const unknownLeft = 10_000;
  */
 function refusalOf({ conditions = [] }: WorkloadStatus): string {
   const refused = conditions.find(({ type, status }) => type === "ReplicaFailure" && status === "True");
-  const message = refused?.message?.replace(/^pods "[^"]*" is /, "") ?? "";
+  const message = refused?.message?.replace(/^(?:create of Pod [^:]*: )?pods "[^"]*" is /, "") ?? "";
   return message === "" ? "" : ` (its pods are refused: ${message})`;
 }
 

@@ -12,6 +12,7 @@ import {
 import type { Canary, DeploymentTarget, JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import { copyLabel, resolveHost, targetError, type DeploymentInWorld } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
+import { isUnderWay } from "../../decide/index.ts";
 import { firstWrite, lastWrite, setupWrite } from "./prior-values.ts";
 import type { ServiceInWorld } from "./service-in-world.ts";
 import { isRestingPhase } from "../../../api/serin/index.ts";
@@ -47,6 +48,7 @@ export async function deploymentInWorld(
     namespace,
   };
   checkSelected(found, service, `${namespace}/${target.name}`);
+  checkRuns(canary, `${namespace}/${target.name}`, spec.replicas);
   const sets = (
     await sources.view.recently(
       `replica sets of ${namespace}`,
@@ -107,6 +109,19 @@ function isResumed(
 /** Whether no run is under way. */
 function isAtRest({ status }: Canary): boolean {
   return (status?.phase ?? "Planned") === "Planned" || isRestingPhase(status?.phase);
+}
+
+/**
+ * Throws if somebody has scaled the Deployment to 0 while a run is under way. The steps would go on without a stable
+ * version to compare with, and at the end send all requests to the Deployment, which has no pods.
+ */
+function checkRuns({ status }: Canary, deployment: string, replicas: number | undefined): void {
+  if (replicas !== 0 || status === undefined || (status.run ?? 0) === 0 || !isUnderWay(status)) return;
+  throw targetError(
+    "target-missing",
+    `spec.target.deployment: Deployment ${deployment} was scaled to 0 replicas while this Canary moves it`,
+    "scale it up, and the rollout continues",
+  );
 }
 
 /** Throws if the Service does not select the Deployment's pods, because its traffic could not be moved. */

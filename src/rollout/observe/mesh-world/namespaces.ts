@@ -83,12 +83,17 @@ function inWorld(
   const { from, to, scope } = upgrade.spec;
   const name = metadata.name ?? "";
   const object = reference("v1", "Namespace", name);
-  const labels = prior.labels(object, metadata.labels, metadata.uid);
+  const hasLeft =
+    prior.has(object, labelPointer(revisionLabel)) &&
+    metadata.labels?.[revisionLabel] === undefined &&
+    metadata.labels?.[injectionLabel] === undefined;
+  const labels = hasLeft ? (metadata.labels ?? {}) : prior.labels(object, metadata.labels, metadata.uid);
   // After the retirement, only the journal has the revision whose injector the label selected.
   const injectsWithoutTag = leads.injectsWithoutTag || prior.has(object, labelPointer(injectionLabel));
   const injection = scope.namespaces ? injectionOf(labels, { ...leads, injectsWithoutTag }, from.revision) : undefined;
   const byNamespace = labels[injectionLabel] !== undefined || labels[revisionLabel] !== undefined;
-  const concerns = scope.namespaces && (injection !== undefined || !byNamespace);
+  // The pods of a namespace that somebody takes out of the mesh must not be led back by labels of their own.
+  const concerns = scope.namespaces && !hasLeft && (injection !== undefined || !byNamespace);
   const own = concerns
     ? workloads.flatMap((workload) => workloadInWorld(sources, workload, injection === undefined, connected))
     : [];

@@ -55,7 +55,7 @@ export async function dependentState(
     ? { state: "met" }
     : {
         state: "waiting",
-        detail: `${dependents.length} still depend on ${revision}, and no step moves them, so a person must: ${named.join("; ")}${more}`,
+        detail: `${dependents.length} still ${dependents.length === 1 ? "depends" : "depend"} on ${revision}, and no step moves ${dependents.length === 1 ? "it" : "them"}, so a person must: ${named.join("; ")}${more}`,
       };
 }
 

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KindDefinition } from "../../../api/index.ts";
+import type { Canary, DeploymentTarget, JournalEntry, RolloutStatus } from "../../../api/serin/index.ts";
+import { initialStatus } from "../../decide/index.ts";
+import { reference, type DeploymentInWorld } from "../../plan/index.ts";
+import type { CanarySources } from "./canary-sources.ts";
+import { deploymentInWorld } from "./deployment-in-world.ts";
+
+const target = { name: "web", service: "web", routes: "VirtualService" } as DeploymentTarget;
+const service = { name: "web", namespace: "shop", labels: {}, ports: [], selector: { app: "web" } };
+const template = { metadata: { labels: { app: "web" } }, spec: { containers: [] } };
+const at = "2026-01-01T00:00:00Z";
+const doneStep = (id: string) => ({ id, title: id, startedAt: at, endedAt: at, evidence: [] });
+const pausedBy = (step: string, written?: true): JournalEntry => ({
+  type: "field",
+  step,
+  object: reference("apps/v1", "Deployment", "web", "shop"),
+  pointer: "/spec/paused",
+  ...(written === undefined ? {} : { written }),
+});
+
+/** The world of a Deployment with this spec. */
+async function world(
+  spec: object,
+  status: Partial<RolloutStatus>,
+  journal: readonly JournalEntry[] = [],
+): Promise<DeploymentInWorld> {
+  const selector = { matchLabels: { app: "web" } };
+  const metadata = { name: "web", namespace: "shop", uid: "1" };
+  const sources = {
+    client: {
+      get: async () => await Promise.resolve({ metadata, spec: { replicas: 2, selector, template, ...spec } }),
+      list: async (_kind: KindDefinition) => await Promise.resolve({ items: [] }),
+    },
+    view: { recently: async (_key: string, ask: () => Promise<unknown>) => await ask() },
+  } as unknown as CanarySources;
+  const canary = {
+    metadata: { name: "web", namespace: "shop" },
+    spec: { target: { deployment: target }, steps: [] },
+    status: { ...initialStatus, ...status },
+  } as unknown as Canary;
+  return await deploymentInWorld(sources, canary, target, service, journal);
+}
+
+test("a Deployment that somebody scales to 0 in a run holds the Canary up, and says how to go on", async () => {
+  const underWay = { phase: "Judging", run: 1, startedAt: at } as const;
+  await assert.rejects(world({ replicas: 0 }, underWay), {
+    message:
+      "spec.target.deployment: Deployment shop/web was scaled to 0 replicas while this Canary moves it; scale it up, and the rollout continues",
+  });
+  assert.equal((await world({ replicas: 1 }, underWay)).replicas, 1);
+  for (const rest of [{ phase: "Watching" }, { phase: "Completed", run: 1, startedAt: at }] as const)
+    assert.equal((await world({ replicas: 0 }, rest)).replicas, 0);
+});
+
+test("a Deployment is resumed by somebody if the last step that decided on that holds it and is done", async () => {
+  const held = { completedSteps: [doneStep("hold")] };
+  const isResumed = async (spec: object, status: Partial<RolloutStatus>, journal: readonly JournalEntry[]) =>
+    (await world(spec, status, journal)).isResumed === true;
+  assert.equal(await isResumed({}, held, [pausedBy("hold", true)]), true);
+  assert.equal(await isResumed({ paused: true }, held, [pausedBy("hold", true)]), false);
+  assert.equal(await isResumed({}, {}, [pausedBy("hold", true)]), false, "the step has not held it yet");
+  assert.equal(await isResumed({}, held, [pausedBy("hold", true), pausedBy("promote-roll")]), false, "it rolls");
+});
