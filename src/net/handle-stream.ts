@@ -3,7 +3,7 @@ import { unmapIp } from "../wire/netlink/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
 import { uvEndOfFile, type LibuvBinding, type NameOut, type StreamHandle, type WriteRequest } from "./libuv-binding.ts";
 import { uvError } from "./node-error.ts";
-import { deliver, ReadBuffer, readBufferOf, readBufferTiers } from "./read-buffer.ts";
+import { deliver, expandFront, ReadBuffer, readBufferOf, readBufferTiers } from "./read-buffer.ts";
 
 /** A stream with more queued bytes is closed, because its writer ignores back pressure. */
 const maxBufferedBytes = 64 << 20;
@@ -499,6 +499,14 @@ export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boo
  */
 export function writesInPlace(stream: ByteStream, bytes: Uint8Array): boolean {
   return stream instanceof HandleStream && !stream.copiesWrites && readBufferOf(bytes) !== undefined;
+}
+
+/**
+ * The chunk that is being delivered, with room for a header of this many bytes in front, so that one write sends both
+ * from where the chunk was read. Undefined if that is impossible.
+ */
+export function withHeaderInFront(stream: ByteStream, chunk: Uint8Array, headerBytes: number): Buffer | undefined {
+  return stream instanceof HandleStream ? expandFront(chunk, headerBytes) : undefined;
 }
 
 /**

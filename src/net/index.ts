@@ -7,7 +7,14 @@ export type {
   SocketAddress,
 } from "./byte-stream.ts";
 export { forgetTranslatedDatagrams, forgetUnansweredConnects } from "./conntrack-netlink.ts";
-export { forgetAddresses, inLaterTurn, readInSmallChunks, writeAll, writesInPlace } from "./handle-stream.ts";
+export {
+  forgetAddresses,
+  inLaterTurn,
+  readInSmallChunks,
+  withHeaderInFront,
+  writeAll,
+  writesInPlace,
+} from "./handle-stream.ts";
 export { KeptChunk } from "./read-buffer.ts";
 export { check, libc, watchReadable, type Libc } from "./libc.ts";
 export {

@@ -123,7 +123,7 @@ export class KeptChunk {
 }
 
 /** The chunk with `bytes` (at most 16) writable bytes in front, in place. Undefined if there is no room. */
-export function expandFront(chunk: Buffer, bytes: number): Buffer | undefined {
+export function expandFront(chunk: Uint8Array, bytes: number): Buffer | undefined {
   const buffer = readBufferOf(chunk);
   if (buffer === undefined || bytes > headroomBytes || deliveryStart !== 0) return undefined;
   if (chunk.byteOffset !== buffer.area.byteOffset) return undefined;

@@ -1,8 +1,20 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { connectTcp, listenTcp, type ByteListener, type ByteStream, type SecureStream } from "../../net/index.ts";
+import { after, test } from "node:test";
+import { silentLogger } from "../../base/index.ts";
+import {
+  connectTcp,
+  listenTcp,
+  secureServer,
+  type ByteListener,
+  type ByteStream,
+  type ByteStreamHandler,
+  type SecureStream,
+} from "../../net/index.ts";
+import { CertificateManager } from "../certificates/certificate-manager.ts";
+import { FakeCertificateAuthority } from "../certificates/fake-certificate-authority.ts";
 import { relay } from "../relay.ts";
-import { HbonePool } from "./hbone-pool.ts";
+import { hboneDialer } from "./hbone-dialer.ts";
+import { HbonePool, type HboneDialer } from "./hbone-pool.ts";
 import { serveHbone } from "./hbone-server.ts";
 
 const tunnels = 8;
@@ -76,20 +88,43 @@ async function listen(accept: (stream: ByteStream) => void): Promise<ByteListene
   return await listenTcp({ address: "127.0.0.1", port: 0 }, accept);
 }
 
-test("streams that share a connection get their bytes in order, even while readers pause", async () => {
-  const sums: Promise<ReceivedBytes>[] = [];
-  const sink = await listen((stream) => void sums.push(check(stream, sums.length % 2 === 0)));
-  const far = await listen((connection) =>
-    serveHbone(asSecure(connection), {
-      onConnect: (request) =>
-        void connectTcp({ address: "127.0.0.1", port: sink.address.port, timeoutMs }).then((application) =>
-          relay(request.accept(), application),
-        ),
+/** How both ends of the tunnel's connection are made of a plain one. */
+interface Ends {
+  readonly accept: (stream: ByteStream) => Promise<SecureStream>;
+  readonly dial: HboneDialer;
+}
+
+const plain: Ends = {
+  accept: (stream) => Promise.resolve(asSecure(stream)),
+  dial: async ({ address, port }) => asSecure(await connectTcp({ address, port, timeoutMs })),
+};
+
+const certificates = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
+const mutualTls: Ends = {
+  accept: (stream) =>
+    secureServer(stream, async () => (await certificates.fetch(identity)).context, {
+      alpn: ["h2"],
+      timeoutMs,
+      clientCertificate: "require",
     }),
+  dial: hboneDialer(certificates),
+};
+
+/** A client's connection to a relay, whose tunnel ends at the sink. */
+async function openPath(ends: Ends, accept: (sink: ByteStream) => void, onRead: (client: ByteStream) => ByteStream) {
+  const sink = await listen(accept);
+  const far = await listen(
+    (connection) =>
+      void ends.accept(connection).then((secured) =>
+        serveHbone(secured, {
+          onConnect: (request) =>
+            void connectTcp({ address: "127.0.0.1", port: sink.address.port, timeoutMs }).then((application) =>
+              relay(request.accept(), application),
+            ),
+        }),
+      ),
   );
-  const pool = new HbonePool({
-    dial: async ({ address, port }) => asSecure(await connectTcp({ address, port, timeoutMs })),
-  });
+  const pool = new HbonePool({ dial: ends.dial });
   const target = {
     sourceIdentity: identity,
     address: "127.0.0.1",
@@ -99,18 +134,76 @@ test("streams that share a connection get their bytes in order, even while reade
     headers: [],
     timeoutMs,
   };
-  const near = await listen((client) => void pool.connect(target).then((tunnel) => relay(client, tunnel)));
-  try {
-    for (let index = 0; index < tunnels; index += 1)
-      pour(await connectTcp({ address: "127.0.0.1", port: near.address.port, timeoutMs }));
-    while (sums.length < tunnels) await new Promise((resolve) => setTimeout(resolve, 5));
-    assert.deepEqual(
-      await Promise.all(sums),
-      Array.from({ length: tunnels }, () => ({ length: bytesEach, wrongAt: -1 })),
+  const near = await listen((client) => void pool.connect(target).then((tunnel) => relay(onRead(client), tunnel)));
+  return {
+    pool,
+    dial: () => connectTcp({ address: "127.0.0.1", port: near.address.port, timeoutMs }),
+    close: () => {
+      pool.close();
+      for (const listener of [sink, far, near]) listener.close();
+    },
+  };
+}
+
+for (const [name, ends] of Object.entries({ plain, "mutual TLS": mutualTls }))
+  test(`streams that share a connection (${name}) get their bytes in order, even while readers pause`, async () => {
+    const sums: Promise<ReceivedBytes>[] = [];
+    const path = await openPath(
+      ends,
+      (stream) => void sums.push(check(stream, sums.length % 2 === 0)),
+      (client) => client,
     );
-    assert.equal(pool.connections, 1);
+    try {
+      for (let index = 0; index < tunnels; index += 1) pour(await path.dial());
+      while (sums.length < tunnels) await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.deepEqual(
+        await Promise.all(sums),
+        Array.from({ length: tunnels }, () => ({ length: bytesEach, wrongAt: -1 })),
+      );
+      assert.equal(path.pool.connections, 1);
+    } finally {
+      path.close();
+    }
+  });
+
+test("TLS encrypts large chunks from the memory into which they were read", async () => {
+  const readInto = new Set<ArrayBufferLike>();
+  let inPlaceBytes = 0;
+  const sums: Promise<ReceivedBytes>[] = [];
+  const dial: HboneDialer = async (...options) => {
+    const secured = await mutualTls.dial(...options);
+    const write = secured.write.bind(secured);
+    return Object.defineProperty(secured, "write", {
+      value: (bytes: Uint8Array) => {
+        if (readInto.has(bytes.buffer)) inPlaceBytes += bytes.length;
+        return write(bytes);
+      },
+    });
+  };
+  const onRead = (client: ByteStream): ByteStream => {
+    const setHandler = client.setHandler.bind(client);
+    return Object.defineProperty(client, "setHandler", {
+      value: (handler: ByteStreamHandler) =>
+        setHandler({
+          data: (chunk) => {
+            readInto.add(chunk.buffer);
+            handler.data(chunk);
+          },
+          end: () => handler.end(),
+          drain: () => handler.drain(),
+          close: (error) => handler.close(error),
+        }),
+    });
+  };
+  const path = await openPath({ ...mutualTls, dial }, (stream) => void sums.push(check(stream, false)), onRead);
+  try {
+    pour(await path.dial());
+    while (sums.length < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.deepEqual(await sums[0], { length: bytesEach, wrongAt: -1 });
+    assert.ok(inPlaceBytes > bytesEach / 2, `${inPlaceBytes} of ${bytesEach} bytes were written in place`);
   } finally {
-    pool.close();
-    for (const listener of [sink, far, near]) listener.close();
+    path.close();
   }
 });
+
+after(() => certificates.close());

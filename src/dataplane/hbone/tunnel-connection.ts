@@ -1,9 +1,11 @@
 import { transientError, type Clock } from "../../base/index.ts";
-import { inLaterTurn, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import { inLaterTurn, withHeaderInFront, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import {
+  dataHeadBytes,
   errorCode,
   errorCodeName,
   Http2Session,
+  putDataHead,
   requestFieldsFault,
   type FloodReason,
   type FrameWriter,
@@ -51,6 +53,8 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   readonly #output: TurnOutput;
   readonly session: Http2Session<TunnelStream>;
   #isClosed = false;
+  /** Whether the kernel has not accepted all of the bytes that were written in place. */
+  #isBlocked = false;
   #goawayGrace: Disposable | undefined;
   #pingTimer: Disposable | undefined;
 
@@ -83,7 +87,7 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
     this.#stream.setHandler({
       data: (chunk) => this.#read(chunk),
       end: () => this.#inputEnded(),
-      drain: () => this.#output.drained(),
+      drain: () => this.#drained(),
       close: (error) => this.#close(error),
     });
     this.#armPing();
@@ -152,7 +156,17 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   }
 
   isFull(): boolean {
-    return this.#output.isFull;
+    return this.#isBlocked || this.#output.isFull;
+  }
+
+  /** TLS encrypts a large chunk from where it was read, so it is not copied into the output first. */
+  sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
+    if (bytes.length > frameBytes || this.#output.length > 0 || this.#stream.bufferedBytes > 0) return false;
+    const frame = withHeaderInFront(this.#stream, bytes, dataHeadBytes);
+    if (frame === undefined) return false;
+    putDataHead(frame, streamId, bytes.length, endStream);
+    if (!this.#stream.write(frame)) this.#isBlocked = true;
+    return true;
   }
 
   opened(streamId: number, fields: readonly string[], endStream: boolean): void {
@@ -223,6 +237,11 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   #read(chunk: Buffer): void {
     this.session.receive(chunk, this.#clock.steadyMs());
     this.#requireReader();
+  }
+
+  #drained(): void {
+    this.#isBlocked = false;
+    this.#output.drained();
   }
 
   #requireReader(): void {

@@ -25,6 +25,14 @@ export function putFrameHeader(
   target[at + 8] = streamId;
 }
 
+/** The length of the header that {@link putDataHead} writes. */
+export const dataHeadBytes = frameHeaderLength;
+
+/** Writes the header of a DATA frame at the start of the memory. The frame's `length` bytes follow. */
+export function putDataHead(target: Uint8Array, streamId: number, length: number, endStream: boolean): void {
+  putFrameHeader(target, 0, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
+}
+
 /** Collects frames in one growing buffer, so that one write sends them. */
 export class FrameWriter {
   #bytes: Buffer = Buffer.allocUnsafeSlow(initialBytes);

@@ -1,7 +1,7 @@
 // HTTP/2 without I/O: frames in both directions, HPACK, and the state of a connection.
 export { errorCode, errorCodeName, Http2ConnectionError, setting } from "./constants.ts";
 export { FrameReader, type FrameHandler, type FrameReaderOptions } from "./frame-reader.ts";
-export { FrameWriter } from "./frame-writer.ts";
+export { dataHeadBytes, FrameWriter, putDataHead } from "./frame-writer.ts";
 export {
   fieldFault,
   fieldName,
