@@ -53,7 +53,12 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 async function run(env: NodeJS.ProcessEnv = {}, args: readonly string[] = ["ztunnel", "a b"]): Promise<string> {
-  const child = spawn(join(root, "bin/serin"), args, {
+  return await runAs([join(root, "bin/serin"), ...args], env);
+}
+
+async function runAs([program = "", ...args]: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const child = spawn(program, args, {
+    cwd: root,
     env: { PATH: process.env["PATH"], HOME: root, TREE: root, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -133,6 +138,23 @@ test("the sources run if no file can be written", async () => {
 test("the sources of a release tree run directly, because it has no lock file and uses the checkout's packages", async () => {
   rmSync(join(root, "package-lock.json"));
   assert.equal(await run(), fromSources);
+});
+
+test("a link to the program or to its folder, a relative path and a shell without a path lead to the same tree", async () => {
+  const sources = { SERIN_FROM_SOURCE: "1" };
+  const elsewhere = join(root, "elsewhere");
+  mkdirSync(elsewhere);
+  symlinkSync("../bin/serin", join(elsewhere, "serin"));
+  symlinkSync("../bin", join(elsewhere, "bin"));
+  for (const words of [
+    [join(elsewhere, "serin")],
+    [join(elsewhere, "bin/serin")],
+    ["bin/serin"],
+    ["elsewhere/bin/serin"],
+    ["sh", "-c", 'cd bin && sh serin "$@"', "sh"],
+    ["sh", "-c", 'cd elsewhere && CDPATH=/usr sh serin "$@"', "sh"],
+  ])
+    assert.equal(await runAs([...words, "ztunnel", "a b"], sources), fromSources, words.join(" "));
 });
 
 test("an installed package runs its compiled files", async () => {

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { suspicion } from "../base/testing/index.ts";
 import { parseQuery } from "./index.ts";
 
-/** The bound of a query is 100,000 characters. */
-const size = 24_000;
+/** Just below the bound of a query, 100,000 characters. */
+const size = 96_000;
 
 const repeated = (piece: string, size_: number): string => piece.repeat(Math.ceil(size_ / piece.length));
 
@@ -68,3 +68,26 @@ for (const [name, make] of Object.entries(growths))
     };
     assert.equal(suspicion(read, make, size), undefined);
   });
+
+/** The shortest processor time of some runs, in milliseconds. */
+function workMs(text: string): number {
+  const runs = Array.from({ length: 3 }, () => {
+    const before = process.cpuUsage();
+    try {
+      parseQuery(text);
+    } catch {
+      // An invalid query is refused.
+    }
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  });
+  return Math.min(...runs);
+}
+
+test("an invalid query takes no longer than a valid one of the same length", () => {
+  const valid = workMs(`a{${Array.from({ length: size / 10 }, (_, index) => `l${index}="x"`).join(",")}}`);
+  for (const piece of [",", "é", "!", "5m", ")"]) {
+    const invalid = workMs(repeated(piece, size));
+    assert.ok(invalid < valid, `${JSON.stringify(piece)}: ${invalid} ms, a valid query: ${valid} ms`);
+  }
+});

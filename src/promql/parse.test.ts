@@ -41,6 +41,15 @@ test("an invalid query is refused with the position and the fault", () => {
   for (const [query, expected] of Object.entries(faults)) assert.throws(() => parseQuery(query), expected, query);
 });
 
+test("an error far into a long query is found at its place", () => {
+  const terms = "a{b='c'}, ".repeat(2000);
+  assert.throws(() => parseQuery(`label_join(${terms}x) }${"a ".repeat(2000)}`), /character 20015: unexpected "}"/);
+  assert.throws(
+    () => parseQuery(`label_join(${terms}"${"x".repeat(5000)}`),
+    /character 25013: unexpected end of input/,
+  );
+});
+
 test("a query is bounded in length and depth", () => {
   assert.throws(() => parseQuery(`x${" + x".repeat(50_000)}`), /100000 are allowed/);
   assert.throws(() => parseQuery(`${"(".repeat(300)}1${")".repeat(300)}`), /more than 200 levels/);

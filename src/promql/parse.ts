@@ -1,4 +1,4 @@
-import type { SyntaxNode } from "@lezer/common";
+import type { SyntaxNode, Tree } from "@lezer/common";
 import { parser } from "@prometheus-io/lezer-promql";
 import { userError } from "../base/index.ts";
 import { checkAggregation, checkBinary, checkCall, typeNames, typeOf, unknownFunction } from "./check.ts";
@@ -10,6 +10,12 @@ import type { BinaryOperator, Expression, Matching, Selector, TimeShift } from "
 
 /** Longer queries are refused. */
 const maxQueryCharacters = 100_000;
+/**
+ * The characters after an error that are read to describe it. The tolerant parser tries many ways to go on after an
+ * error, each time it meets one, so it must not read a long query that is refused anyway.
+ */
+const describedCharacters = 200;
+const strictParser = parser.configure({ strict: true });
 /** More deeply nested queries are refused, because evaluation recurses. */
 const maxDepth = 200;
 
@@ -18,16 +24,29 @@ export function parseQuery(text: string): Expression {
   if (text.length > maxQueryCharacters)
     throw userError("bad-query", `the query has ${text.length} characters, at most ${maxQueryCharacters} are allowed`);
   if (text.trim() === "") throw userError("bad-query", "the query is empty");
-  const tree = parser.parse(text);
   const reader = new QueryReader(text);
-  tree.iterate({
+  const tree = parseStrictly(text, reader);
+  const [top] = childrenOf(tree.topNode);
+  if (top === undefined) throw reader.fault(0, text.length);
+  return reader.expression(top, 0);
+}
+
+/** Throws the user error of the first thing that the grammar does not expect. */
+function parseStrictly(text: string, reader: QueryReader): Tree {
+  let failedAt: number;
+  try {
+    return strictParser.parse(text);
+  } catch (error) {
+    const [, position] = /^No parse at (\d+)$/.exec(error instanceof SyntaxError ? error.message : "") ?? [];
+    if (position === undefined) throw error;
+    failedAt = Number(position);
+  }
+  parser.parse(text.slice(0, failedAt + describedCharacters)).iterate({
     enter: (node) => {
       if (node.type.isError) throw reader.unexpected(node.from, node.to);
     },
   });
-  const [top] = childrenOf(tree.topNode);
-  if (top === undefined) throw reader.fault(0, text.length);
-  return reader.expression(top, 0);
+  throw reader.fault(failedAt, failedAt + 1);
 }
 
 function childrenOf(node: SyntaxNode): SyntaxNode[] {
