@@ -58,19 +58,3 @@ test("the installer names such a flag among the values, and no profile sets one"
     assert.deepEqual(unreadVariables(pilot?.env ?? {}), [], profile);
   }
 });
-
-test("the contract of the control plane names every variable that its options read", () => {
-  const folder = join(sources, "controlplane");
-  const contract = readFileSync(join(sources, "..", "docs", "contracts", "pilot.md"), "utf8");
-  const options = readdirSync(folder).filter((name) => name.endsWith("-options.ts"));
-  assert.ok(options.length > 3, "the files with options were not found");
-  const read = options.flatMap((name) =>
-    [...readFileSync(join(folder, name), "utf8").matchAll(/\benv(?:\w*\(\s*env,\s*|\[)"([A-Z0-9_]+)"/g)].map(
-      ([, variable = ""]) => variable,
-    ),
-  );
-  assert.deepEqual(
-    read.filter((name) => !new RegExp(`\\b${name}\\b`).test(contract)),
-    [],
-  );
-});
