@@ -1,4 +1,4 @@
-// The contracts name every environment variable that a process of the mesh reads.
+// The documents name every environment variable that a process of the mesh reads, and every metric of Serin's own.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -33,3 +33,22 @@ for (const { files, pages, least } of contracts)
       [],
     );
   });
+
+test("the documents name every metric of Serin's own", () => {
+  const files = readdirSync(sources, { recursive: true, encoding: "utf8" });
+  const metrics = new Set(
+    files
+      .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
+      .flatMap((file) => readFileSync(join(sources, file), "utf8").match(/(?<=")serin_\w+[a-z](?=")/g) ?? []),
+  );
+  assert.ok(metrics.size > 15, `only ${metrics.size} metrics were found`);
+  const documents = join(contractsFolder, "..");
+  const text = readdirSync(documents, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => readFileSync(join(documents, file), "utf8"))
+    .join("\n");
+  assert.deepEqual(
+    [...metrics].filter((name) => !text.includes(name)),
+    [],
+  );
+});
