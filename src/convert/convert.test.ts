@@ -183,7 +183,7 @@ test("an object that is not a rollout is reported by name", () => {
   );
 });
 
-test("conditions become CEL, or the reason is given", () => {
+test("a condition becomes CEL, or the notes give the reason", () => {
   assert.deepEqual(celOf("result[0] < 5 || !(result[0] in [1, 2])"), {
     problem: "indexes a list of results; in Serin, a query has one result",
   });

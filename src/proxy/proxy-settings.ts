@@ -356,8 +356,8 @@ function jsonOf(name: string, text: string): unknown {
 }
 
 /**
- * Upstream's: with EXIT_ON_ZERO_ACTIVE_CONNECTIONS the end comes with the last connection, and only the minimum is
- * waited for.
+ * How long a terminating proxy keeps its listeners at least. As in upstream, EXIT_ON_ZERO_ACTIVE_CONNECTIONS replaces
+ * the mesh's time by its own minimum.
  */
 function drainMsOf(env: Environment, proxyConfig: Readonly<Record<string, unknown>>): number {
   if (envString(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "false") === "true")

@@ -133,7 +133,7 @@ test("concurrent streams with one token cause one review, a refusal is cached fo
   assert.equal(own.requestedAudiences.length - atFlood, 25);
 });
 
-test("an unreachable API server is asked again on each try, because failures are not cached", async () => {
+test("each try sends a new review to an unreachable API server, because failures are not cached", async () => {
   const authenticator = make();
   own.isAway = true;
   await assert.rejects(authenticator.authenticate(credentials("own")), /could not be checked/);

@@ -45,10 +45,10 @@ function rangeOf(generation: number): GenerationRange {
   return latestRange;
 }
 /** A longer list of changed names is stored as a set. */
-const maxToldNames = 16;
+const maxSharedNames = 16;
 
 /** The resources of a list of names, as the previous stream found them. Other streams mostly find the same. */
-const resourcesOfTold = memos.brief<readonly string[], ResourceGroups>("resources-of-changes");
+const resourcesOfNames = memos.brief<readonly string[], ResourceGroups>("resources-of-changes");
 
 /**
  * One stream's subscription to one type: the requested names, the changes that must still be sent, and the client's
@@ -96,7 +96,7 @@ export class Subscription {
   /** The client requests resources again. `known` are the versions that it has. Equal ones are not sent again. */
   ask(names: Iterable<string>, known: Readonly<Record<string, string>>, generation: number): void {
     const requested = (this.#requested ??= new Set());
-    this.#gatherTold();
+    this.#gatherChanged();
     for (const name of names) {
       const has = known[name];
       if (has === undefined || this.view.get(name)?.version !== has) requested.add(name);
@@ -165,7 +165,7 @@ export class Subscription {
       this.#sinceMs = nowMs;
       return true;
     }
-    this.#gatherTold();
+    this.#gatherChanged();
     let concerned = false;
     this.demand?.changed(names);
     for (const name of names) {
@@ -190,7 +190,7 @@ export class Subscription {
 
   /** The list is short, and every name is wanted and exists. */
   #wantsAllOf(names: readonly string[]): boolean {
-    if (names.length === 0 || names.length > maxToldNames || this.demand !== undefined) return false;
+    if (names.length === 0 || names.length > maxSharedNames || this.demand !== undefined) return false;
     for (let index = 0; index < names.length; index += 1) {
       const name = names[index] ?? "";
       if (!this.wants(name) || this.view.get(name) === undefined || names.indexOf(name) !== index) return false;
@@ -198,14 +198,14 @@ export class Subscription {
     return true;
   }
 
-  #gatherTold(): void {
+  #gatherChanged(): void {
     if (this.#changedNames === undefined) return;
     for (const name of this.#changedNames) this.#changed.add(name);
     this.#changedNames = undefined;
   }
 
   forget(name: string): void {
-    this.#gatherTold();
+    this.#gatherChanged();
     this.names.delete(name);
     this.#changed.delete(name);
     this.#removed.delete(name);
@@ -251,21 +251,21 @@ export class Subscription {
    * removals.
    */
   take(part: DuePart): Delivery {
-    if (part === "changed" && this.#changedNames !== undefined) return this.#takeTold(this.#changedNames);
-    this.#gatherTold();
+    if (part === "changed" && this.#changedNames !== undefined) return this.#takeChanged(this.#changedNames);
+    this.#gatherChanged();
     const delivery = part === "asked" && this.#askedAll ? this.#takeWhole() : this.#takeNames(part);
     this.#endRange();
     return delivery;
   }
 
-  #takeTold(names: readonly string[]): Delivery {
+  #takeChanged(names: readonly string[]): Delivery {
     const { range, sinceMs } = this.takeAll();
-    const known = resourcesOfTold.get(names);
+    const known = resourcesOfNames.get(names);
     if (known?.[0] !== undefined && this.#areNow(names, known[0]))
       return { groups: known, removed: noNames, range, sinceMs };
     const resources = names.flatMap((name) => this.view.get(name) ?? []);
     const groups = resources.length === 0 ? [] : [resources];
-    resourcesOfTold.set(names, groups);
+    resourcesOfNames.set(names, groups);
     return {
       groups,
       removed: resources.length === names.length ? noNames : names.filter((name) => this.view.get(name) === undefined),

@@ -61,14 +61,14 @@ test("a workload of a gateway's namespace gets no key that its account could not
   for (const view of [gateway, workload, far])
     assert.equal(view.get("kubernetes://one"), undefined, "nothing is known");
   await settled();
-  assert.deepEqual(changes, ["kubernetes://one"], "who may have it is told at once");
+  assert.deepEqual(changes, ["kubernetes://one"], "the view of an account with the right changes at once");
   assert.notEqual(gateway.get("kubernetes://one"), undefined);
   for (const view of [workload, far]) assert.equal(view.get("kubernetes://one"), undefined);
   // Roots are not secret.
   assert.notEqual(workload.get("configmap://edge/roots-cacert"), undefined);
 });
 
-test("the API server is asked once a minute about an account's rights, so a revoked right takes effect", async () => {
+test("the control plane reviews an account's rights once a minute, so a revoked right takes effect", async () => {
   const { kube, changes, viewOf, pass } = setUp();
   const user = "system:serviceaccount:edge:gateway";
   kube.secretReaders.add(user);

@@ -134,7 +134,7 @@ test("a query whose datagram is lost is sent again with another id and from anot
   assert.notEqual(queries[0]?.port, queries[1]?.port);
 });
 
-test("a name server that refuses is asked three times at once, and then the query fails", async () => {
+test("a name server that refuses gets three queries at once, and then the client's query fails", async () => {
   const opened: number[] = [];
   const refusing = new DnsForwarder({
     servers: [{ address, port: 1 }],

@@ -96,7 +96,7 @@ test("a body beyond the limit is refused without asking, or shown up to the limi
   assert.deepEqual(partial.requests, ["POST 10 true 0123456789"]);
 });
 
-test("the service is not asked about a client that leaves before its body has arrived", async () => {
+test("the service gets no check for a client that leaves before its body has arrived", async () => {
   const { harness, requests } = await startWithAuthorization({ maxRequestBytes: 64 });
   await using _ = harness;
   const client = harness.client();

@@ -104,7 +104,7 @@ async function passing(
   return { harness, checkedUrls };
 }
 
-test("in pass-through mode the upstream answers checks, unless the proxy was told to be unhealthy", async () => {
+test("in pass-through mode the upstream answers checks, unless an order has made the proxy unhealthy", async () => {
   let fails = false;
   const services = { ...standaloneServices(), serviceName: "web.shop", failsHealthChecks: () => fails };
   const { harness, checkedUrls } = await passing(services, {});

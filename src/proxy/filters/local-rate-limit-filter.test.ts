@@ -158,7 +158,7 @@ test("a request takes tokens of its descriptors' limits, and of the filter's buc
   assert.deepEqual([alone("ann"), alone("ann"), alone("ann"), alone("bob")], [200, 200, 429, 200]);
 });
 
-test("the slowest of several limits is asked first, so that a refusal leaves the tokens of the others", () => {
+test("the slowest of several limits gives its token first, so that a refusal leaves the tokens of the others", () => {
   const user = { ...forUser("ann", 3), tokenBucket: { ...tokens(3), tokensPerFill: 3 } };
   const statusOf = limited({ descriptors: [user, { entries: [{ key: "path", value: "/" }], tokenBucket: tokens(1) }] });
   assert.deepEqual([statusOf("ann"), statusOf("ann"), statusOf("ann")], [200, 429, 429]);

@@ -70,7 +70,7 @@ export class GrpcCall extends SessionStream {
    */
   #pending: Buffer[] = [];
   #sent = 0;
-  #isToldEnd = false;
+  #hasReportedEnd = false;
   #isOver = false;
   pendingBytes = 0;
   /** The content of the trailers, to be sent when the messages are gone. */
@@ -125,7 +125,7 @@ export class GrpcCall extends SessionStream {
       this.#owner.session.queuedBytesChanged(-chunk.length);
       this.#take(chunk);
     }
-    if (this.remoteEnded) this.#tellEnd();
+    if (this.remoteEnded) this.#reportEnd();
   }
 
   /** Sends one message of these parts, whose bytes must not change any more. False: wait for `drained`. */
@@ -157,14 +157,14 @@ export class GrpcCall extends SessionStream {
       this.#held.push(Buffer.from(chunk));
       this.#owner.session.queuedBytesChanged(chunk.length);
     }
-    if (endStream && this.#isStarted) this.#tellEnd();
+    if (endStream && this.#isStarted) this.#reportEnd();
     return errorCode.noError;
   }
 
   /** Receives trailers of the client. They can only mean that its side has ended. */
   receiveHeaders(fields: readonly string[], endStream: boolean): number {
     if (!endStream || trailersFault(fields) !== undefined) return errorCode.protocolError;
-    if (this.#isStarted) this.#tellEnd();
+    if (this.#isStarted) this.#reportEnd();
     return errorCode.noError;
   }
 
@@ -235,9 +235,9 @@ export class GrpcCall extends SessionStream {
     }
   }
 
-  #tellEnd(): void {
-    if (this.#isToldEnd || this.#isOver) return;
-    this.#isToldEnd = true;
+  #reportEnd(): void {
+    if (this.#hasReportedEnd || this.#isOver) return;
+    this.#hasReportedEnd = true;
     if (this.#decoder.isInside) this.end(grpcStatus.internal, "the client ended the call in the middle of a message");
     else this.#handler.ended();
   }
