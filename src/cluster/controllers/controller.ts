@@ -135,6 +135,26 @@ export class ControllerContext implements ControllerDependencies {
 
 type StatusWriter = Pick<ControllerContext, "client" | "view">;
 
+/**
+ * Whether a status would change the object's. The server does not store most zeros and empty texts and lists, so a
+ * field with such a value equals a missing one. Otherwise every look at an object would write its zeros again.
+ */
+export function changesStatus(before: object | undefined, status: object): boolean {
+  return !jsonEqual(withoutZeros({ ...before }), withoutZeros({ ...before, ...status }));
+}
+
+function withoutZeros(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutZeros);
+  if (typeof value !== "object" || value === null) return value;
+  const fields = Object.entries(value).map(([name, field]) => [name, withoutZeros(field)] as const);
+  return Object.fromEntries(fields.filter(([, field]) => !isZero(field)));
+}
+
+function isZero(value: unknown): boolean {
+  if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
+  return value === undefined || value === null || value === 0 || value === "" || value === false;
+}
+
 /** Writes a status that changes the object's. Otherwise the same as {@link patchStatus}. */
 export async function writeStatus<Value extends KubernetesObject & { readonly status?: unknown }>(
   context: StatusWriter,
@@ -143,7 +163,7 @@ export async function writeStatus<Value extends KubernetesObject & { readonly st
   status: NonNullable<Value["status"]>,
 ): Promise<Value | undefined> {
   const before = object.status as object | undefined;
-  return jsonEqual(before, { ...before, ...status }) ? undefined : await patchStatus(context, kind, object, status);
+  return changesStatus(before, status) ? await patchStatus(context, kind, object, status) : undefined;
 }
 
 /**

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
+  daemonSetKind,
   deploymentKind,
   endpointSliceKind,
   namespaceKind,
@@ -11,6 +12,7 @@ import {
   replicaSetKind,
   serviceAccountKind,
   serviceKind,
+  statefulSetKind,
   type Deployment,
   type Pod,
 } from "../../api/kubernetes/index.ts";
@@ -65,8 +67,28 @@ function playNodes(client: KubeClient, signal: AbortSignal): Promise<void> {
   return pods.run(signal);
 }
 
+/** Notes each later patch of a client that changes nothing. The server gives such an object no new version. */
+function noteIdlePatches(client: KubeClient): readonly string[] {
+  const idle: string[] = [];
+  const versions = new Set<string>();
+  const send = client.patchMerge.bind(client);
+  const patchMerge: KubeClient["patchMerge"] = async (kind, name, ownNamespace, patch, patchOptions) => {
+    const written = await send(kind, name, ownNamespace, patch, patchOptions);
+    const version = `${written.metadata.uid ?? ""} ${written.metadata.resourceVersion ?? ""}`;
+    if (versions.has(version)) idle.push(`${kind.kind}/${name} ${JSON.stringify(patch)}`);
+    versions.add(version);
+    return written;
+  };
+  Object.assign(client, { patchMerge });
+  return idle;
+}
+
 /** Starts an API server with the controllers, the scheduler, and two simulated nodes. Creates the namespace. */
-async function startCluster(): Promise<{ readonly client: KubeClient; readonly stop: () => Promise<void> }> {
+async function startCluster(): Promise<{
+  readonly client: KubeClient;
+  readonly idlePatches: readonly string[];
+  readonly stop: () => Promise<void>;
+}> {
   const harness = await new ServerHarness().start();
   const pem = (path: string): string => readFileSync(path, "utf8");
   const ca = pem(harness.pki.caCertificate);
@@ -80,7 +102,14 @@ async function startCluster(): Promise<{ readonly client: KubeClient; readonly s
   };
   const client = createKubeClient(config, options);
   const metadataClient = createKubeClient(config, { ...options, metadataOnly: true });
-  const context = new ControllerContext({ client, log: silentLogger, clock: systemClock, random: systemRandom });
+  const ownClient = createKubeClient(config, options);
+  const idlePatches = noteIdlePatches(ownClient);
+  const context = new ControllerContext({
+    client: ownClient,
+    log: silentLogger,
+    clock: systemClock,
+    random: systemRandom,
+  });
   addScheduler(context);
   addControllers(context, { rootCa: ca, metadataClient, autoscalers: { followsMetrics: false } });
   const stop = new AbortController();
@@ -107,10 +136,12 @@ async function startCluster(): Promise<{ readonly client: KubeClient; readonly s
   );
   return {
     client,
+    idlePatches,
     stop: async () => {
       stop.abort();
       await running;
       client.close();
+      ownClient.close();
       metadataClient.close();
       await harness.remove();
     },
@@ -118,7 +149,7 @@ async function startCluster(): Promise<{ readonly client: KubeClient; readonly s
 }
 
 test("a Deployment rolls out and over behind its Service, its pods are replaced, and its namespace is deleted with its objects", async () => {
-  const { client, stop } = await startCluster();
+  const { client, idlePatches, stop } = await startCluster();
   const labels = { app: "web" };
   const template = { metadata: { labels }, spec: { containers: [{ name: "app", image: "web:1" }] } };
   await client.create(deploymentKind, {
@@ -170,7 +201,42 @@ test("a Deployment rolls out and over behind its Service, its pods are replaced,
   await client.delete(namespaceKind, namespace);
   await until("the namespace is gone", async () => (await client.get(namespaceKind, namespace)) === undefined);
   assert.deepEqual(await pods(), []);
+  assert.deepEqual(idlePatches, []);
   await stop();
+});
+
+test("no controller writes again what the server has stored", async (context) => {
+  const { client, idlePatches, stop } = await startCluster();
+  context.after(stop);
+  const labels = { app: "each" };
+  const spec = {
+    selector: { matchLabels: labels },
+    template: { metadata: { labels }, spec: { containers: [{ name: "app", image: "web:1" }] } },
+  };
+  const objects = [
+    [deploymentKind, { replicas: 1 }],
+    [daemonSetKind, {}],
+    [statefulSetKind, { replicas: 1, serviceName: "web" }],
+  ] as const;
+  for (const [kind, own] of objects)
+    await client.create<KubernetesObject>(kind, {
+      metadata: { name: "web", namespace },
+      spec: { ...spec, ...own },
+    } as never);
+  const pods = async (): Promise<readonly Pod[]> => (await client.list(podKind, { namespace })).items;
+  await until(
+    "four pods run",
+    async () => (await pods()).filter(({ status }) => status?.podIP !== undefined).length === 4,
+  );
+  // Every change leads to another look at the object.
+  for (const count of ["1", "2", "3"]) {
+    for (const [kind] of objects)
+      await client.patchMerge<KubernetesObject>(kind, "web", namespace, { metadata: { annotations: { count } } });
+    const set = async (): Promise<string | undefined> =>
+      (await client.list(replicaSetKind, { namespace })).items[0]?.metadata.annotations?.["count"];
+    await until("the annotation is copied", async () => (await set()) === count);
+  }
+  assert.deepEqual(idlePatches, []);
 });
 
 test("a Deployment reports that a quota refuses its pods, and continues when the quota has room", async (context) => {

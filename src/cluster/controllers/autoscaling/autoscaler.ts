@@ -20,7 +20,7 @@ import {
   type ResourceMetric,
   type UsageInputs,
 } from "./autoscaler-usage.ts";
-import type { ControllerContext } from "../controller.ts";
+import { changesStatus, type ControllerContext } from "../controller.ts";
 
 const syncMs = 15_000;
 const defaultTolerance = 0.1;
@@ -215,7 +215,7 @@ class AutoscalerController {
       currentMetrics: metrics.length === 0 ? null : metrics,
       conditions: mergedConditions(autoscaler, look.conditions, now),
     };
-    if (jsonEqual({ currentMetrics: null, ...autoscaler.status }, { ...autoscaler.status, ...status })) return;
+    if (!changesStatus(autoscaler.status, status)) return;
     try {
       await this.#context.client.patchMerge(
         horizontalPodAutoscalerKind,

@@ -9,7 +9,7 @@ import {
 } from "../../../api/kubernetes/index.ts";
 import { jsonEqual, messageOf } from "../../../base/index.ts";
 import { controllerOf, isKubeCode, ownerReference } from "../../../kube/index.ts";
-import { enqueueControllerOn, enqueueOn, type ControllerContext } from "../controller.ts";
+import { changesStatus, enqueueControllerOn, enqueueOn, type ControllerContext } from "../controller.ts";
 import {
   boundsOf,
   desiredReplicasAnnotation,
@@ -298,7 +298,7 @@ class DeploymentController {
       failure: failure === undefined ? undefined : messageOf(failure),
     };
     const { status, complete, lookAgainMs } = deploymentStatus(inputs);
-    if (!jsonEqual(deployment.status, { ...deployment.status, ...status })) {
+    if (changesStatus(deployment.status, status)) {
       const { name = "", namespace } = deployment.metadata;
       this.#deployments.wrote(
         await client.patchMerge(deploymentKind, name, namespace, { status }, { subresource: "status" }),
