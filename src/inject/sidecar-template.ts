@@ -112,7 +112,7 @@ function sidecarSecurityContext(input: TemplateInput): SecurityContext {
   const bindsLowPorts =
     annotationOr(input, podAnnotations.capNetBindService, String(proxy.capNetBindService)) === "true";
   const capabilities = [
-    // For transparent sockets, and for marks.
+    // NET_ADMIN is the right to open transparent sockets and to mark packets.
     ...(interceptionMode(input) === "TPROXY" ? ["NET_ADMIN"] : []),
     ...(bindsLowPorts ? ["NET_BIND_SERVICE"] : []),
   ];

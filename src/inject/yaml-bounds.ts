@@ -13,7 +13,7 @@ export function yamlBoundsFault(text: string): string | undefined {
   return yamlNestingFault(text);
 }
 
-/** Only the limit of levels, for texts of any length from the mesh's operator. */
+/** Checks the limit of levels alone, because the mesh's operator may write texts of any length. */
 export function yamlNestingFault(text: string): string | undefined {
   return isNestedBeyond(text, maxLevels) ? `must be nested at most ${maxLevels} levels deep` : undefined;
 }

@@ -2,7 +2,7 @@ import { aborted, Backoff, describeError, systemRandom, type Clock, type Logger,
 import type { QueueMetrics } from "./queue-metrics.ts";
 
 export interface ReconcilerOptions {
-  /** For logs: `deployment`. */
+  /** The reconciler's name in logs, such as `deployment`. */
   readonly name: string;
   /**
    * Brings the state of one key to what is wanted. It reads everything anew (level-triggered). If it throws, it is

@@ -83,7 +83,7 @@ function escapeHelp(value: string): string {
 /** The state of one label set: a number, or the observations of a histogram. */
 export interface SeriesSnapshot {
   readonly values: readonly string[];
-  /** For a histogram, its sum. */
+  /** The value of a counter or a gauge, or the sum of a histogram. */
   readonly value: number;
   /** The number of observations at or below each bound. The last entry counts all. */
   readonly cumulative?: Float64Array;
@@ -95,7 +95,7 @@ export interface FamilySnapshot {
   readonly help: string;
   readonly type: MetricType;
   readonly labelNames: readonly string[];
-  /** Only for a histogram. */
+  /** The bounds of a histogram's buckets. Absent for other types. */
   readonly bounds?: Float64Array;
   readonly series: readonly SeriesSnapshot[];
 }

@@ -108,7 +108,7 @@ function checkLocalities(localities: readonly string[], report: (index: number, 
   }
 }
 
-/** For each locality, the first earlier one that contains it or is contained in it. */
+/** The first earlier locality that contains each locality or is contained in it. */
 function earlierOverlaps(localities: readonly string[]): readonly (string | undefined)[] {
   /** The first locality within each place. */
   const within = new Map<string, number>();

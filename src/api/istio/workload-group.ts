@@ -26,7 +26,7 @@ export interface WorkloadGroupSpec {
     readonly labels: Readonly<Record<string, string>>;
     readonly annotations: Readonly<Record<string, string>>;
   };
-  /** Without an address, which the workload adds. */
+  /** The entry of each workload, without an address, which the workload adds. */
   readonly template: WorkloadEntrySpec;
   readonly probe?: WorkloadProbe | undefined;
 }

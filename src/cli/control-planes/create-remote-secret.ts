@@ -42,7 +42,7 @@ export function createRemoteSecretCommand(program: Command, context: CliContext)
       "--server <url>",
       "the address at which the other cluster reaches this API server (default: the kubeconfig's)",
     )
-    .option("--create-service-account", "create the service account if it does not exist (default)", true)
+    .option("--create-service-account", "create the service account if it does not exist", true)
     .option("--no-create-service-account", "fail if the service account does not exist")
     .option("--dry-run", "create nothing in this cluster; fail if something would have to be created")
     .action(async (flags: RemoteSecretFlags) => await createRemoteSecret(flags, context));

@@ -174,7 +174,7 @@ function forwardFlags(command: Command, uiPort?: number): Command {
       "the local address to listen on; localhost means both loopback addresses",
       "localhost",
     )
-    .option("--browser", "open a browser (default)", true)
+    .option("--browser", "open a browser", true)
     .option("--no-browser", "print the address, and open no browser");
   return uiPort === undefined
     ? command

@@ -114,7 +114,7 @@ export class ServiceAccountTokens {
     return { user: userOf(claims), audiences };
   }
 
-  /** For `/openid/v1/jwks`. */
+  /** The key set that `/openid/v1/jwks` serves. */
   jwks(): UntypedKeySet {
     return { keys: [{ use: "sig", alg: "ES256", kid: this.#keyId, ...this.#public.export({ format: "jwk" }) }] };
   }

@@ -48,7 +48,7 @@ export class ManagedChild {
     child.once("exit", (code, signal) => this.#ended(code, signal));
     child.on("error", (error) => {
       log.error("a process cannot be started", { name, error: messageOf(error) });
-      // Without a process there is no end of it either.
+      // A process that did not start reports no end.
       if (child.pid === undefined) this.#ended(null, null);
     });
   }

@@ -43,7 +43,7 @@ export interface RedirectRule {
 
 export type RedirectVerdict =
   | { readonly kind: "pass" | "drop" }
-  /** To a port of this pod. */
+  /** Redirects the packet to a port of this pod. */
   | { readonly kind: "redirect"; readonly port: number }
   /**
    * Leads the packet to the transparent socket on a port of this pod. Source and destination stay unchanged. Without
@@ -60,7 +60,7 @@ export type RedirectCondition =
   | { readonly kind: "input" | "output"; readonly interface: string }
   | { readonly kind: "uid" | "gid"; readonly id: number }
   | { readonly kind: "mark" | "connection-mark"; readonly mark: number }
-  /** From the side that opened the connection. */
+  /** The packet comes from the side that opened the connection. */
   | { readonly kind: "opener" }
   /** The packet opens a connection (SYN without ACK), whatever the kernel takes it for. */
   | { readonly kind: "start" };

@@ -25,7 +25,7 @@ export interface HostRules {
   readonly host: string;
   /** The rules for clients of the same namespace. */
   readonly local: readonly DestinationRuleModel[];
-  /** For clients elsewhere. */
+  /** The rules for clients of other namespaces. */
   readonly exported: readonly DestinationRuleModel[];
   /**
    * The rules that apply only to clients of the namespace. In the root namespace these take precedence over those of

@@ -29,7 +29,7 @@ export interface ExtensionInputs {
   readonly envoyFilters: SourceCollection<EnvoyFilterFacts>;
   /** Used for proxies that this control plane deploys. Injection webhooks read ProxyConfigs themselves. */
   readonly proxyConfigs: SourceCollection<ProxyConfigFacts>;
-  /** Only the secrets that plugins refer to. */
+  /** The Secrets that plugins refer to. */
   readonly pullSecrets: SourceCollection<PullSecretFacts>;
   readonly wasmPlugins: SourceCollection<TrafficExtensionFacts>;
   readonly trafficExtensions: SourceCollection<TrafficExtensionFacts>;

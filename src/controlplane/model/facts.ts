@@ -367,7 +367,7 @@ export interface ServiceAccountFacts {
 
 export interface GatewayClassFacts {
   readonly name: string;
-  /** Only the labels and annotations that configure waypoints. */
+  /** The labels and annotations that configure waypoints. All others are left out. */
   readonly labels: Labels;
   readonly annotations: Labels;
   readonly controllerName: string;

@@ -79,9 +79,9 @@ export interface MeshInputs {
   readonly extensions: ExtensionInputs;
   /** Fetched key sets, by {@link KeySource.id}. They do not come from the API server. */
   readonly keySets: SourceCollection<KeySetFacts>;
-  /** Only the Secrets that configuration refers to. */
+  /** The Secrets that configuration refers to. */
   readonly secrets: SourceCollection<SecretFacts>;
-  /** Only the ConfigMaps that configuration refers to. */
+  /** The ConfigMaps that configuration refers to. */
   readonly configMaps: SourceCollection<ConfigMapFacts>;
   readonly remote: RemoteInputs;
   /** The addresses of network gateways that are given by DNS name. This control plane resolves them. */

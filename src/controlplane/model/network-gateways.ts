@@ -33,7 +33,7 @@ const gatewaysKey = "all";
 export interface NetworkGatewaysModel {
   /** Includes gateways given by DNS name, which proxies resolve themselves. */
   readonly unresolved: Collection<NetworkGateways>;
-  /** Only gateways with IP addresses. */
+  /** The gateways with IP addresses, without those that have only a name. */
   readonly resolved: Collection<NetworkGateways>;
 }
 

@@ -72,7 +72,7 @@ export interface ScopeChoice {
   readonly scope: string;
   readonly kind: ProxyGroup["kind"];
   readonly namespace: string;
-  /** Only the labels that configuration matches. */
+  /** The labels that configuration matches. All others are left out. */
   readonly labels: Labels;
   /** Undefined while no configuration depends on the clients' locality. */
   readonly locality: LocalityModel | undefined;

@@ -14,9 +14,9 @@ export class TelemetrySelection {
   }
 
   /**
-   * From the widest to the narrowest: first the oldest namespace-wide object of the root namespace, of the subject's
-   * namespace and of its services' namespaces, then each object of the subject's or its services' namespaces that names
-   * the subject, oldest first.
+   * The objects for a subject, from the widest to the narrowest: first the oldest namespace-wide object of the root
+   * namespace, of the subject's namespace and of its services' namespaces, then each object of the subject's or its
+   * services' namespaces that names the subject, oldest first.
    */
   levelsOf(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly TelemetryFacts[] {
     const services = (subject.services ?? []).map((service) => service.namespace);

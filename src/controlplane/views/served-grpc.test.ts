@@ -140,7 +140,7 @@ test("a gRPC server enforces DENY and ALLOW, and a rule that gRPC cannot evaluat
   const [deny, allow] = [rulesAt(0), rulesAt(1)];
   assert.deepEqual([deny.action, allow.action], ["DENY", undefined]);
   assert.deepEqual(Object.keys(allow.policies), ["ns[shop]-policy[allow]-rule[0]"]);
-  // Without the condition on the token, which a gRPC server never reads.
+  // The condition on the token is left out, because a gRPC server never reads tokens.
   const tokens = deny.policies["ns[shop]-policy[deny]-rule[1]"];
   assert.deepEqual(tokens?.["principals"], [{ any: true }]);
   assert.match(JSON.stringify(tokens["permissions"]), /tokens/);

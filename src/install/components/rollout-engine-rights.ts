@@ -70,7 +70,8 @@ const meshUpgrades: readonly PolicyRule[] = [
 ];
 
 /**
- * Only the Secrets of the engine's own namespace and of the control plane's namespace, which contain the CA's roots.
+ * The verbs for Secrets in the engine's own namespace, and in that of the control plane, which contains the CA's roots.
+ * The engine may use Secrets of no other namespace.
  */
 const ownSecrets = ["get", "create", "update"] as const;
 const rootSecrets = ["get", "create", "patch", "delete"] as const;

@@ -63,7 +63,7 @@ interface Channel {
   readonly name: string;
   readonly binding: string;
   readonly labels: Record<string, string>;
-  /** Only for objects with this label. */
+  /** The policy applies only to objects of this revision. Absent: to all objects. */
   readonly revision?: string;
 }
 

@@ -37,7 +37,7 @@ export interface WhatIfQuestion {
 }
 
 export interface WhatIfChange {
-  /** For example `route 80`. */
+  /** The type and name of the resource, such as `route 80`. */
   readonly resource: string;
   readonly change: "added" | "changed" | "removed";
   readonly difference: string;

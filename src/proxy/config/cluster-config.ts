@@ -45,7 +45,7 @@ export type ClusterDiscovery =
       /** Whether all addresses of a name are one endpoint. */
       readonly oneForEachName: boolean;
     }
-  /** For a cluster that forwards to the name in the request. */
+  /** The cluster forwards to the name in the request. */
   | { readonly kind: "forward"; readonly rules: ForwardNameRules }
   | {
       readonly kind: "original-destination";

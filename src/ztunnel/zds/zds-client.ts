@@ -31,7 +31,7 @@ interface Received {
   readonly request?: ZdsRequest;
   readonly unreadable?: unknown;
   readonly descriptors: readonly number[];
-  /** For a pod that is handed over. */
+  /** The preparation of a pod that is handed over. */
   readonly prepared?: Promise<Disposable>;
 }
 

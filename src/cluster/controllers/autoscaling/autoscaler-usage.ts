@@ -30,7 +30,7 @@ export interface UsageInputs {
 
 export interface MetricProposal {
   readonly replicas: number;
-  /** For conditions and events. */
+  /** The name of the metric in conditions and events. */
   readonly name: string;
   /** The entry of `status.currentMetrics`. */
   readonly status: Record<string, unknown>;

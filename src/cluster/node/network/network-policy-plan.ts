@@ -226,7 +226,7 @@ function namedTraffic(port: NetworkPolicyPort, destinations: readonly PolicyEndp
     }));
 }
 
-/** Only the name server's port, because its address also belongs to the node. */
+/** Allows traffic to the name server's port only, because the server's address also belongs to the node. */
 function nameServerTraffic(
   servers: readonly PolicyEndpoint[],
   ports: readonly NetworkPolicyPort[],

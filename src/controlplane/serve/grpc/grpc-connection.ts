@@ -103,7 +103,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     this.#close(reason);
   }
 
-  /** To be called once a second. */
+  /** Enforces the time limits. The server calls this once a second. */
   sweep(nowMs: number): void {
     if (this.session.over) return;
     for (const call of this.session.streams) this.#sweepCall(call);

@@ -124,7 +124,7 @@ function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { m
   return draft.cluster;
 }
 
-/** Only endpoints that terminate mutual TLS. */
+/** The endpoints that terminate mutual TLS, for each cluster. */
 export function autoPassthroughAssignments(
   merged: MergedGateway,
   context: ClassicGatewayContext,

@@ -24,7 +24,7 @@ export interface ServiceClient extends ClientPlace {
   readonly isSidecar: boolean;
   /** Empty for namespaces that have no DestinationRules for the service and that no rule names. */
   readonly namespace: string;
-  /** Only the labels that DestinationRules match. */
+  /** The labels that DestinationRules match. All others are left out. */
   readonly labels: Labels;
   /** Whether the names of HTTP/1 headers keep their case. */
   readonly keepsHeaderCase: boolean;

@@ -21,7 +21,7 @@ export interface SharedPort {
 /** The ports by {@link OutboundPort.shared}. */
 export type SharedPorts = Collection<SharedPort>;
 
-/** Only the fields of a port that {@link SharedPort} is made from. */
+/** The fields of a port from which a {@link SharedPort} is made. */
 type PortList = Pick<OutboundPort, "port" | "clusterId" | "dnsCapture" | "services" | "protocol">;
 
 export function deriveSharedPorts(

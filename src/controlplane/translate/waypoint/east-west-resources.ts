@@ -264,7 +264,7 @@ interface TunnelEnd {
   readonly weight: number;
 }
 
-/** Only endpoints that terminate HBONE, because others cannot use the inner tunnel. */
+/** Sends to the pods that terminate HBONE, because other endpoints cannot use the inner tunnel. */
 function toPods(
   name: string,
   service: ServiceModel,

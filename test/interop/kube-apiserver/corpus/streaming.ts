@@ -6,7 +6,7 @@ const maps = core("configmaps", "watched");
 /** The version before all changes of the namespace. */
 const from = (earlier: (title: string) => { metadata: { resourceVersion: string } }): string =>
   `resourceVersion=${earlier("the watched namespace").metadata.resourceVersion}`;
-/** Only a limit: a stream ends when its last object has arrived. */
+/** An upper limit. A stream ends earlier, when its last object has arrived. */
 const bound = "timeoutSeconds=60";
 const partial = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
 
