@@ -50,7 +50,8 @@ export function isSameHold(status: RolloutStatus, { phase, reason, by }: Hold): 
 export interface Refusal {
   readonly reason: "spec" | "author";
   readonly problem: string;
-  readonly remedy: string;
+  /** Absent if the problem names it. */
+  readonly remedy?: string;
 }
 
 /**
@@ -66,7 +67,8 @@ export function refusedStatus(
     nowMs,
   }: { readonly beginsRun: boolean; readonly generation: number; readonly nowMs: number },
 ): RolloutStatus {
-  const message = `${problem}; ${remedy}, or delete the object, which undoes its changes`;
+  const advised = remedy === undefined ? problem : `${problem}; ${remedy}`;
+  const message = `${advised}, or delete the object, which undoes its changes`;
   const ended = isRefusedAfterEnd(status) ? completedAgain(status) : status;
   const keepsPhase = ended.phase === "RolledBack" || (ended.phase === "Completed" && !beginsRun);
   const refused: RolloutStatus = keepsPhase

@@ -140,8 +140,8 @@ export type SettleCondition =
   | { readonly type: "rootInUse"; readonly fingerprint: string }
   /** No proxy, ztunnel or control plane trusts any other root than this one. */
   | { readonly type: "rootAlone"; readonly fingerprint: string }
-  /** A control plane of the revision is ready. */
-  | { readonly type: "revisionServes"; readonly revision: string }
+  /** A control plane of the revision is ready. `toDo`: see `Obstacle`. */
+  | { readonly type: "revisionServes"; readonly revision: string; readonly toDo?: string }
   /** No other installation of the revision's control plane exists. Fails if there is one. */
   | { readonly type: "revisionFree"; readonly revision: string }
   /** Each control plane trusts the other's roots, and both have the same trust domain. */

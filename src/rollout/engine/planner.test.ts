@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { transientError, userError } from "../../base/index.ts";
 import { parseMeshUpgrade, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { ObjectAccess } from "../act/object-access.ts";
 import { fakePod, fakeView, standingClock } from "../observe/checks/testing/fake-mesh.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
-import { Planner } from "./planner.ts";
+import { Planner, planRefusal } from "./planner.ts";
 
 const enrolled = (name: string, owner: string) =>
   fakePod({ name, annotations: { "ambient.istio.io/redirection": "enabled", [ztunnelOwnerAnnotation]: owner } });
@@ -47,4 +48,13 @@ test("the next pods of a step move as soon as the previous ones have moved, even
   pods[1] = enrolled("b", "new");
   assert.deepEqual(await moves(), ["a", "b", "c"]);
   assert.equal(lists, listed);
+});
+
+test("a fault of the target says how to go on, and only a fault of the spec asks to correct the spec", () => {
+  const advised = userError("target-missing", "Deployment shop/web was scaled to 0 replicas; scale it up");
+  assert.deepEqual(planRefusal(advised), { reason: "spec", problem: advised.message });
+  const hinted = userError("rollout-invalid", "spec.to.cni: has no CNI agent", { hint: "enable it" });
+  assert.equal(planRefusal(hinted)?.remedy, "enable it");
+  assert.equal(planRefusal(userError("rollout-invalid", "spec.steps: too many"))?.remedy, "correct the spec");
+  assert.equal(planRefusal(transientError("read-late", "too old")), undefined);
 });

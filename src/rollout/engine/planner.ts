@@ -3,7 +3,7 @@ import { keyOf } from "../../api/index.ts";
 import type { JournalEntry, MeshUpgrade } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
-import { withApprovals, type DecideInput, type Step } from "../decide/index.ts";
+import { withApprovals, type DecideInput, type Refusal, type Step } from "../decide/index.ts";
 import { observeCanaryWorld } from "../observe/canary-world.ts";
 import { withChecks } from "../observe/checks/resolve-references.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
@@ -121,8 +121,10 @@ export function unplannedChange(rollout: Rollout): DecideInput["change"] {
   return { candidate: specCandidate(rollout), watched: false };
 }
 
-/** Why a spec cannot be planned, if the spec itself is at fault. */
-export function planProblem(error: unknown): string | undefined {
+/** Why a spec cannot be planned, if the spec or its target is at fault. The message of a target's fault has advice. */
+export function planRefusal(error: unknown): Refusal | undefined {
   if (!(error instanceof SerinError) || error.kind !== "user") return undefined;
-  return error.hint === undefined ? error.message : `${error.message}; ${error.hint}`;
+  const { message, hint, code } = error;
+  const remedy = hint ?? (code.startsWith("target-") ? undefined : "correct the spec");
+  return { reason: "spec", problem: message, ...(remedy === undefined ? {} : { remedy }) };
 }

@@ -52,7 +52,7 @@ import { contenderOf } from "./contender-table.ts";
 import { EngineMetrics } from "./engine-metrics.ts";
 import { addFinalizer, hasFinalizer, needsFinalizer, removeFinalizer } from "./finalizer.ts";
 import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs, restAfterMs } from "./next-look.ts";
-import { Planner, planProblem, unplannedChange, type Plan } from "./planner.ts";
+import { Planner, planRefusal, unplannedChange, type Plan } from "./planner.ts";
 import {
   asksForRun,
   isWatched,
@@ -320,7 +320,7 @@ export class RolloutEngine {
     const journalName = journalNameOf(rollout);
     const journal = await this.#journals.read(journalName);
     const planned = await this.#plan(round, journal.entries);
-    if (typeof planned === "string") return await this.#refuse(kind, round, refusedSpec(planned));
+    if ("problem" in planned) return await this.#refuse(kind, round, planned);
     const steps = orderedSteps(planned.steps, orders, status);
     const refused = await this.#notAllowed(round, steps);
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
@@ -408,15 +408,15 @@ export class RolloutEngine {
   }
 
   /** The plan, or why the spec cannot be planned. An undo needs no plan. */
-  async #plan(round: Round, journal: readonly JournalEntry[]): Promise<Plan | string> {
+  async #plan(round: Round, journal: readonly JournalEntry[]): Promise<Plan | Refusal> {
     const { rollout, problem, status } = round;
     if (problem !== undefined || isPuttingBack(status)) return { steps: [], change: putBackChange(round) };
     try {
       return await this.#planner.plan(rollout, journal);
     } catch (error) {
-      const planFault = planProblem(error);
-      if (planFault === undefined) throw error;
-      return this.#board.mustPutBack(round) ? { steps: [], change: putBackChange(round) } : planFault;
+      const refusal = planRefusal(error);
+      if (refusal === undefined) throw error;
+      return this.#board.mustPutBack(round) ? { steps: [], change: putBackChange(round) } : refusal;
     }
   }
 

@@ -21,7 +21,9 @@ test("a pod that a tenant labels as istiod is no control plane: it delays no rol
     pilotPods(fakeView([impostor, pilot])).map(({ name }) => name),
     ["istiod-next-1"],
   );
-  assert.equal(revisionServesState(fakeView([impostor]), "next").state, "waiting");
+  assert.equal(revisionServesState(fakeView([impostor]), { revision: "next" }).state, "waiting");
+  const needed = revisionServesState(fakeView([impostor]), { revision: "next", toDo: "restore it" });
+  assert.deepEqual(needed.state === "waiting" ? needed.obstacle : undefined, { toDo: "restore it" });
 });
 
 test("a tenant's Deployment prevents no installation of a revision", () => {

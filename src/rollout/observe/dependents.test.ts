@@ -46,3 +46,21 @@ test("a sidecar says which strategy of its workload keeps a restart from replaci
     ],
   );
 });
+
+test("a pod is outside of the mesh if its namespace has no label and no injector takes its successor", async () => {
+  const labels = { "sidecar.istio.io/inject": "true" };
+  const made = { containers: ["istio-proxy"], annotations: { "istio.io/rev": "old" } };
+  const pods = [fakePod({ name: "plain", ...made }), fakePod({ name: "asks", labels, ...made })];
+  const outside = async (ofNamespace: Readonly<Record<string, string>>): Promise<readonly string[]> => {
+    const webhook = { namespaceSelector: {}, objectSelector: { matchLabels: labels } };
+    const view = Object.assign(fakeView(pods), {
+      namespaces: { list: () => [], get: () => ({ metadata: { labels: ofNamespace } }) },
+      injectors: { list: () => [{ metadata: {}, webhooks: [webhook] }] },
+    }) as unknown as ClusterView;
+    const client = { list: async () => await Promise.resolve({ items: [] }) } as unknown as KubeClient;
+    const found = await storedDependents(client, view, "old");
+    return found.filter((one) => one.isOutside === true).map(({ name }) => name);
+  };
+  assert.deepEqual(await outside({}), ["plain"]);
+  assert.deepEqual(await outside({ "istio.io/rev": "old" }), []);
+});

@@ -1,3 +1,4 @@
+import { matchesLabelSelector } from "../../api/index.ts";
 import type { Pod, WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import { gatewayKind } from "../../api/gateway/index.ts";
 import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
@@ -85,7 +86,8 @@ function podsOf(view: ClusterView, revision: string): Dependent[] {
       const kept = obstacle === undefined ? {} : { restartObstacle: obstacle };
       const led = ledElsewhere(view, namespace, revision);
       const elsewhere = led === undefined ? {} : { ledElsewhere: led };
-      return [{ type: "sidecar", name, ...own, ...kept, ...elsewhere, text: `${text} (its sidecar)` }];
+      const outside = isOutside(view, pod) ? { isOutside: true } : {};
+      return [{ type: "sidecar", name, ...own, ...kept, ...elsewhere, ...outside, text: `${text} (its sidecar)` }];
     }
     if ((labels[revisionLabel] ?? "default") !== revision) return [];
     const gateway = labels[gatewayNameLabel];
@@ -96,6 +98,25 @@ function podsOf(view: ClusterView, revision: string): Dependent[] {
     const found = gatewayOf(view, pod, `${text} (a gateway)`);
     return found === undefined ? [] : [found];
   });
+}
+
+/** Whether no injector takes the pod's successor, because its namespace has left the mesh. */
+function isOutside(view: ClusterView, { metadata: { namespace = "", labels = {} } }: Pod): boolean {
+  const found = view.namespaces.get(namespace);
+  if (found === undefined || hasLabel(found.metadata.labels)) return false;
+  return !view.injectors
+    .list()
+    .some(({ webhooks = [] }) =>
+      webhooks.some(
+        ({ namespaceSelector = {}, objectSelector = {} }) =>
+          matchesLabelSelector(namespaceSelector, found.metadata.labels) &&
+          matchesLabelSelector(objectSelector, labels),
+      ),
+    );
+}
+
+function hasLabel(labels: Readonly<Record<string, string>> = {}): boolean {
+  return labels[injectionLabel] !== undefined || labels[revisionLabel] !== undefined;
 }
 
 /** Tags and validators that point to the revision, without its own webhooks, which are removed with it. */

@@ -30,7 +30,9 @@ const noControlPlane = "no control plane is ready";
 export function meshState(cluster: MeshCluster, condition: SettleCondition): SettleState {
   if (condition.type === "workloadRevision") return workloadState(cluster, condition);
   const detail = meshReason(cluster, condition);
-  return detail === undefined ? { state: "met" } : { state: "waiting", detail };
+  if (detail === undefined) return { state: "met" };
+  const toDo = condition.type === "revisionServes" ? condition.toDo : undefined;
+  return { state: "waiting", detail, ...(toDo === undefined ? {} : { obstacle: { toDo } }) };
 }
 
 /** Why the condition is not met. Undefined if it holds. */

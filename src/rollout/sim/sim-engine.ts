@@ -8,6 +8,7 @@ import {
   currentStep,
   initialStatus,
   isPuttingBack,
+  isUnderWay,
   journalCounts,
   noticed,
   orderedSteps,
@@ -191,7 +192,7 @@ export class SimEngine {
 
   #resumed(status: RolloutStatus, journal: readonly JournalEntry[]): DecideInput["change"]["resumed"] {
     const entry = journal.findLast((one) => one.type === "field" && one.pointer === "/spec/paused");
-    if (entry?.type !== "field" || !status.completedSteps.some(({ id }) => id === entry.step)) return undefined;
+    if (entry?.type !== "field" || (isUnderWay(status) && status.step?.id === entry.step)) return undefined;
     const { object, pointer } = entry;
     const found = this.#options.cluster.find(object);
     return found === undefined || found.fields.get(pointer) === true

@@ -11,7 +11,6 @@ const target = { name: "web", service: "web", routes: "VirtualService" } as Depl
 const service = { name: "web", namespace: "shop", labels: {}, ports: [], selector: { app: "web" } };
 const template = { metadata: { labels: { app: "web" } }, spec: { containers: [] } };
 const at = "2026-01-01T00:00:00Z";
-const doneStep = (id: string) => ({ id, title: id, startedAt: at, endedAt: at, evidence: [] });
 const pausedBy = (step: string, written?: true): JournalEntry => ({
   type: "field",
   step,
@@ -54,12 +53,14 @@ test("a Deployment that somebody scales to 0 in a run holds the Canary up, and s
     assert.equal((await world({ replicas: 0 }, rest)).replicas, 0);
 });
 
-test("a Deployment is resumed by somebody if the last step that decided on that holds it and is done", async () => {
-  const held = { completedSteps: [doneStep("hold")] };
+test("a Deployment is resumed by somebody if the last write holds it, and the current step has not made that", async () => {
   const isResumed = async (spec: object, status: Partial<RolloutStatus>, journal: readonly JournalEntry[]) =>
     (await world(spec, status, journal)).isResumed === true;
-  assert.equal(await isResumed({}, held, [pausedBy("hold", true)]), true);
-  assert.equal(await isResumed({ paused: true }, held, [pausedBy("hold", true)]), false);
-  assert.equal(await isResumed({}, {}, [pausedBy("hold", true)]), false, "the step has not held it yet");
-  assert.equal(await isResumed({}, held, [pausedBy("hold", true), pausedBy("promote-roll")]), false, "it rolls");
+  const held = [pausedBy("hold", true)];
+  const during = { startedAt: at, step: { id: "hold", title: "", startedAt: at, checks: [] } };
+  assert.equal(await isResumed({}, { phase: "Watching" }, held), true);
+  assert.equal(await isResumed({ paused: true }, { phase: "Watching" }, held), false);
+  assert.equal(await isResumed({}, { ...during, phase: "Progressing" }, held), false, "the step has not held it yet");
+  assert.equal(await isResumed({}, { ...during, phase: "RolledBack" }, held), true, "the step was aborted");
+  assert.equal(await isResumed({}, {}, [...held, pausedBy("promote-roll")]), false, "it rolls");
 });

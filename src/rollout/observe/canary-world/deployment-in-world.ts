@@ -93,7 +93,7 @@ export async function deploymentInWorld(
   };
 }
 
-/** Whether somebody has resumed the Deployment, although the last step that decided on that is done and holds it. */
+/** Whether somebody has resumed the Deployment that the last decision holds. The current step holds it itself. */
 function isResumed(
   { status }: Canary,
   object: ObjectReference,
@@ -101,9 +101,8 @@ function isResumed(
   journal: readonly JournalEntry[],
 ): boolean {
   const entry = lastWrite(journal, object, "/spec/paused");
-  return (
-    paused !== true && entry?.written === true && status?.completedSteps.some(({ id }) => id === entry.step) === true
-  );
+  const isCurrent = status !== undefined && isUnderWay(status) && status.step?.id === entry?.step;
+  return paused !== true && entry?.written === true && !isCurrent;
 }
 
 /** Whether no run is under way. */

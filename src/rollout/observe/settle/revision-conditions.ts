@@ -1,14 +1,20 @@
-import type { SettleState } from "../../decide/index.ts";
+import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import { fieldManager } from "../../act/object-access.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { controlPlaneRevision, isControlPlane, pilotPods } from "../pilot-answers.ts";
 
-export function revisionServesState(view: ClusterView, revision: string): SettleState {
+type RevisionServes = Extract<SettleCondition, { type: "revisionServes" }>;
+
+export function revisionServesState(
+  view: ClusterView,
+  { revision, toDo }: Pick<RevisionServes, "revision" | "toDo">,
+): SettleState {
   if (pilotPods(view, revision).length > 0) return { state: "met" };
   const known = [...new Set(pilotPods(view).map((pilot) => pilot.revision))].toSorted();
   return {
     state: "waiting",
     detail: `no control plane of revision ${revision} is ready${known.length === 0 ? "" : `; ready: ${known.join(", ")}`}`,
+    ...(toDo === undefined ? {} : { obstacle: { toDo } }),
   };
 }
 

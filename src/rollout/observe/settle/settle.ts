@@ -87,7 +87,7 @@ async function stateOf(
     case "cniOfNode":
       return await cniState(view, condition);
     case "revisionServes":
-      return revisionServesState(view, condition.revision);
+      return revisionServesState(view, condition);
     case "revisionFree":
       return revisionFreeState(view, condition.revision);
     case "gone":

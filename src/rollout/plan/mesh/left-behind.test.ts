@@ -96,6 +96,18 @@ test("a wave is a remedy only for a namespace whose labels lead to the old revis
   );
 });
 
+test("a pod whose namespace has left the mesh is not led back by its remedy", () => {
+  const remedy = (more: Partial<Dependent>): string => howToMove({ ...sidecar, isOutside: true, ...more }, "new");
+  assert.equal(
+    remedy({}),
+    "namespace shop has left the mesh, and a new pod has no sidecar: kubectl -n shop rollout restart deployment/web",
+  );
+  assert.match(remedy({ restartObstacle: "held" }), /no sidecar: kubectl -n shop patch deployment web -p /);
+  assert.match(remedy({ restartObstacle: "paused" }), /no sidecar: kubectl -n shop delete pod web-1$/);
+  for (const obstacle of [undefined, "held", "paused", "OnDelete"] as const)
+    assert.doesNotMatch(remedy(obstacle === undefined ? {} : { restartObstacle: obstacle }), /kubectl label/);
+});
+
 test("each left-behind object has a remedy for a person", () => {
   const type = (one: Dependent["type"]): Dependent => ({ type: one, name: "x", namespace: "n", text: "x" });
   assert.match(howToMove(sidecar, "new"), /kubectl -n shop rollout restart deployment\/web$/);

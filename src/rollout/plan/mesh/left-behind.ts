@@ -32,6 +32,8 @@ export interface Dependent {
   readonly restartObstacle?: RestartObstacle;
   /** Why no wave moves the pod of a sidecar: where the labels of its namespace lead. Absent if a wave may move it. */
   readonly ledElsewhere?: string;
+  /** No label of its namespace or of the pod chooses an injector, so a restart takes its sidecar away. */
+  readonly isOutside?: boolean;
   /** The object of an operator that writes the workload. */
   readonly owner?: ObjectReference;
   /** `<pod>.<namespace>` of its proxy. */
@@ -91,12 +93,11 @@ export function howToRestartHeld(namespace: string, name: string, revision: stri
 /** Kinds that `kubectl rollout restart` refuses, but that replace a deleted pod. */
 const recreatesDeletedPods: ReadonlySet<string> = new Set(["ReplicaSet", "ReplicationController"]);
 
-function howToMoveSidecar(
-  { name, namespace = "", workload, restartObstacle, ledElsewhere }: Dependent,
-  to: string,
-): string {
+function howToMoveSidecar(dependent: Dependent, to: string): string {
+  const { name, namespace = "", workload, restartObstacle, ledElsewhere } = dependent;
   const kind = workload?.kind ?? "Pod";
   const restarted = `${kind.toLowerCase()}/${workload?.name ?? ""}`;
+  if (dependent.isOutside === true && kind !== "Job") return howToTakeOut(dependent, restarted);
   const label = `kubectl label --overwrite namespace ${namespace} ${revisionLabel}=${to} ${injectionLabel}-`;
   if (kind === "Pod")
     return `create it again, once its namespace names ${to}: kubectl -n ${namespace} delete pod ${name}`;
@@ -116,6 +117,16 @@ function howToMoveSidecar(
     return `${wave}: ${label} && kubectl -n ${namespace} rollout restart ${restarted}`;
   }
   return `restart ${kind} ${workload?.name ?? ""} with its own tool, once its namespace names ${to}: ${label}`;
+}
+
+/** A pod of a namespace that has left the mesh keeps its sidecar until it is replaced. */
+function howToTakeOut({ name, namespace = "", workload, restartObstacle }: Dependent, restarted: string): string {
+  const out = `namespace ${namespace} has left the mesh, and a new pod has no sidecar`;
+  if (restartObstacle === "held") return `${out}: ${howToRestartHeld(namespace, workload?.name ?? "", "none")}`;
+  const isRestartable = /^(Deployment|StatefulSet|DaemonSet)$/.test(workload?.kind ?? "");
+  return isRestartable && restartObstacle === undefined
+    ? `${out}: kubectl -n ${namespace} rollout restart ${restarted}`
+    : `${out}: kubectl -n ${namespace} delete pod ${name}`;
 }
 
 /** The dependents of the old revision that no step of the upgrade moves. */

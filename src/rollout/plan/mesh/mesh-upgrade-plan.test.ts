@@ -480,6 +480,8 @@ test("a step that looks at the probes replaces those that are gone or have ended
 test("manual retirement waits for approval before anything is deleted", () => {
   const dependents = (more: object): Step =>
     stepOf(planMeshUpgrade(upgrade({ retire: "Manual", ...more }), world), "dependents");
+  const serves = dependents({}).settle.find(({ type }) => type === "revisionServes");
+  assert.match(serves?.type === "revisionServes" ? (serves.toDo ?? "") : "", /^restore it, .*kubectl get deployments/);
   assert.deepEqual(dependents({}).pause, { approved: false });
   assert.deepEqual(
     dependents({ approvals: [{ step: "dependents", by: "ann", why: "", at: "2026-01-31T12:00:00Z" }] }).pause,

@@ -29,7 +29,11 @@ export function retireSteps(
         { type: "noDependents", revision: from.revision, to: upgrade.spec.to.revision },
         ...left.map(({ name }): SettleCondition => ({ type: "leftToEnd", namespace: name, revision: from.revision })),
         // Somebody may have deleted the new control plane or scaled it down, and then nothing would be left.
-        { type: "revisionServes", revision: upgrade.spec.to.revision },
+        {
+          type: "revisionServes",
+          revision: upgrade.spec.to.revision,
+          toDo: `restore it, and the upgrade continues: kubectl get deployments -A -l app=istiod,istio.io/rev=${upgrade.spec.to.revision}`,
+        },
       ],
       checks: [],
       phase: "Retiring",
