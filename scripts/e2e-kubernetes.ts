@@ -9,7 +9,7 @@ import { chosenCases, type Bench, type Case, type CaseResult } from "../test/kub
 import { allCases } from "../test/kubernetes/cases/index.ts";
 import { ownSerin, releaseOf, versionAfterOwn } from "../test/kubernetes/releases.ts";
 import { ConstantLoad } from "../test/kubernetes/constant-load.ts";
-import { runIsolated, surroundings, type Surroundings } from "../test/kubernetes/isolation.ts";
+import { enteringCommand, runIsolated, surroundings, type Surroundings } from "../test/kubernetes/isolation.ts";
 import { RealCluster, root } from "../test/kubernetes/real-cluster.ts";
 import { latencyBoundsMs, type LoadFailure } from "../samples/load-generator/load-plan.ts";
 import { scriptArguments } from "./script-arguments.ts";
@@ -77,7 +77,7 @@ async function main(inside: Surroundings): Promise<number> {
     note(`The cluster is not ready: ${describeError(error)}`);
   }
   await bench.load.stop();
-  if (flags.keep) await leaveToUser(cluster);
+  if (flags.keep) await leaveToUser(inside, cluster);
   cluster.close();
   keepLogs(cluster);
   return summarise(bench, results, secondsSince(begun));
@@ -146,9 +146,9 @@ function requestsText(bench: Bench, before: LoadTotals): string {
   return `${requests} requests, 0 failed${slowText}`;
 }
 
-async function leaveToUser(cluster: RealCluster): Promise<void> {
+async function leaveToUser(inside: Surroundings, cluster: RealCluster): Promise<void> {
   note(
-    `The cluster stays until this run is ended. A shell at the client's place: nsenter -t ${process.ppid} --mount --net env KUBECONFIG=${cluster.kubeconfig} bash`,
+    `The cluster stays until this run is ended. A shell at the client's place: ${enteringCommand(inside)} env KUBECONFIG=${cluster.kubeconfig} bash`,
   );
   await new Promise((resolve) => setTimeout(resolve, 3_600_000));
 }

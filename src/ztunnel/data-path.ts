@@ -37,6 +37,13 @@ export interface DataPathOptions {
   readonly share?: ConnectionShare;
 }
 
+/**
+ * How long an accepted connection may take until it is tracked: it waits for the certificate of its pod, the handshake
+ * of its peer and the policies of its pod. A peer that keeps a connection without a tunnel open does not keep the
+ * process alive.
+ */
+const maxOpeningMs = 45_000;
+
 /** Serves pods in this thread: their listeners, connections, policies and names. */
 export class DataPath implements Serving {
   readonly state: MeshState;
@@ -132,7 +139,11 @@ export class DataPath implements Serving {
 
   /** Also waits for accepted connections that are not tracked yet, for example during their handshake. */
   async idle(): Promise<void> {
-    await this.#pods.idle();
+    await this.#tracker.idle();
+    const waiting = new AbortController();
+    const limit = this.#options.clock.sleep(maxOpeningMs, waiting.signal).catch(() => undefined);
+    await this.#pods.idle(limit);
+    waiting.abort();
     await this.#tracker.idle();
   }
 

@@ -14,6 +14,8 @@ export interface Surroundings {
   readonly scratch: string;
   /** The run's control group in each hierarchy, from the hierarchy's root. */
   readonly cgroup: string;
+  /** The process that started the run, by its number outside of the run. */
+  readonly starter: number;
 }
 
 const variable = "SERIN_KUBERNETES_RUN";
@@ -22,6 +24,15 @@ const variable = "SERIN_KUBERNETES_RUN";
 export function surroundings(): Surroundings | undefined {
   const text = process.env[variable];
   return text === undefined ? undefined : (JSON.parse(text) as Surroundings);
+}
+
+/**
+ * The beginning of a command line that leads a person from outside into the run's network and mounts. The run's
+ * `unshare` is in all of its namespaces except that of the processes. Numbers of processes inside mean nothing outside:
+ * there, 1 is the machine's own first process.
+ */
+export function enteringCommand({ starter }: Surroundings): string {
+  return `nsenter -t $(pgrep -P ${starter} -x unshare) --mount --net`;
 }
 
 /** The hierarchies of control groups. Version 2 has one, version 1 has one for each controller. */
@@ -61,7 +72,7 @@ export function makeCpuGroup(name: string, shares: number): string {
  */
 export async function runIsolated(command: readonly string[]): Promise<number> {
   const scratch = mkdtempSync(join(tmpdir(), "sk-"));
-  const inside: Surroundings = { scratch, cgroup: `/serin-kubernetes-${process.pid}` };
+  const inside: Surroundings = { scratch, cgroup: `/serin-kubernetes-${process.pid}`, starter: process.pid };
   makeCgroups(inside.cgroup);
   makeCpuGroup(inside.cgroup, cpuShares.run);
   const sweeper = startSweeper(inside);
