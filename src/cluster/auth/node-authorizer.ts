@@ -18,9 +18,9 @@ const referencedResources: Readonly<Record<string, ReferencedKind>> = {
 };
 
 /**
- * The Node authorizer: an identity `system:node:NAME` reads only the Secrets, ConfigMaps and claims to which the pods of
- * its node refer, one at a time, and gets tokens only for the accounts of these pods. Other resources are the same for
- * all nodes. What it does not allow, the roles may allow.
+ * The Node authorizer: an identity `system:node:NAME` reads only the Secrets, ConfigMaps and claims to which the pods
+ * of its node refer, one at a time, and gets tokens only for the accounts of these pods. Other resources are the same
+ * for all nodes. What it does not allow, the roles may allow.
  */
 export class NodeAuthorizer implements Authorizer {
   readonly #store: Store;
