@@ -48,8 +48,8 @@ const kinds: Readonly<Record<ReferencedKind, KindDefinition>> = {
 const defaultMaxObjects = 700;
 
 /**
- * The ConfigMaps, Secrets and claims to which a node's pods refer. Each is watched by its name while a pod refers to it,
- * because the Node authorizer permits nothing else.
+ * The ConfigMaps, Secrets and claims to which a node's pods refer. Each is watched by its name while a pod refers to
+ * it, because the Node authorizer permits nothing else.
  */
 export class ReferencedObjects {
   readonly #options: ReferencedObjectsOptions;
