@@ -115,6 +115,7 @@ export type {
   VirtualServiceHttpRoute,
 } from "./virtual-service-http.ts";
 export {
+  maxExpandedRoutes,
   virtualServiceKind,
   type L4Match,
   type TlsMatch,

@@ -269,3 +269,15 @@ test("accepted but unusual settings get a warning", () => {
       JSON.stringify(http),
     );
 });
+
+test("hosts and matches that multiply to more routes than a proxy can hold are refused", () => {
+  const hosts = Array.from({ length: 400 }, (_, index) => `h${index}.example.com`);
+  const http = Array.from({ length: 125 }, (_, index) => ({
+    match: [{ uri: { exact: `/a${index}` } }, { uri: { exact: `/b${index}` } }],
+    route,
+  }));
+  assert.deepEqual(issuesOf(virtualServiceKind, { hosts, http }).errors, []);
+  assert.deepEqual(issuesOf(virtualServiceKind, { hosts: [...hosts, "one.example.com"], http }).errors, [
+    "spec.hosts: 401 hosts with 250 HTTP matches each are 100250 routes of every proxy, and at most 100000 are allowed; use a wildcard host, or fewer matches",
+  ]);
+});

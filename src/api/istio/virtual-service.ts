@@ -74,6 +74,7 @@ export function parseVirtualService(raw: unknown): Parsed<VirtualService> {
   checkGatewayNames(reader, "gateways", gateways);
   checkParts(reader, spec);
   checkHosts(reader, spec, onGatewaysOnly);
+  checkExpansion(reader, spec);
   warnOfUnreachable(reader, spec);
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as VirtualService), spec }));
@@ -89,6 +90,22 @@ function checkParts(reader: Reader, spec: VirtualServiceSpec): void {
       "must not be set without hosts: a delegate has http routes only; set hosts if this is not a delegate",
       field,
     );
+}
+
+/**
+ * Each proxy gets every route once for every host. A small object could otherwise become gigabytes, and block the
+ * control plane while these are made.
+ */
+export const maxExpandedRoutes = 100_000;
+
+function checkExpansion(reader: Reader, { hosts, http }: VirtualServiceSpec): void {
+  const routes = http.reduce((sum, { match }) => sum + Math.max(1, match.length), 0);
+  const total = hosts.length * routes;
+  if (total <= maxExpandedRoutes) return;
+  reader.error(
+    `${hosts.length} hosts with ${routes} HTTP matches each are ${total} routes of every proxy, and at most ${maxExpandedRoutes} are allowed; use a wildcard host, or fewer matches`,
+    "hosts",
+  );
 }
 
 function checkHosts(reader: Reader, spec: VirtualServiceSpec, onGatewaysOnly: boolean): void {

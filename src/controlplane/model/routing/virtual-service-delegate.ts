@@ -6,18 +6,32 @@ import type {
   VirtualServiceHttpRoute,
 } from "../../../api/istio/index.ts";
 
+/** What the merging of one VirtualService with its delegates may still cost. */
+export interface MergeBudget {
+  /** The matches of the result. */
+  matches: number;
+  /** A match of a root against one of a delegate. */
+  comparisons: number;
+}
+
 /**
- * The delegate's routes. Each is narrowed by the root's matches and inherits settings that only the root has. Routes
- * that contradict the root are dropped.
+ * The delegate's routes, as far as the budget allows, which it reduces. Each is narrowed by the root's matches and
+ * inherits settings that only the root has. Routes that contradict the root are dropped.
  */
 export function mergeDelegate(
   root: VirtualServiceHttpRoute,
   delegates: readonly VirtualServiceHttpRoute[],
+  budget: MergeBudget,
 ): readonly VirtualServiceHttpRoute[] {
-  return delegates.flatMap((delegate) => {
+  const merged: VirtualServiceHttpRoute[] = [];
+  for (const delegate of delegates) {
+    budget.comparisons -= Math.max(1, root.match.length) * Math.max(1, delegate.match.length);
+    if (budget.comparisons < 0) return merged;
     const match = mergeMatches(root.match, delegate.match);
-    if (match === undefined) return [];
-    return {
+    if (match === undefined) continue;
+    budget.matches -= Math.max(1, match.length);
+    if (budget.matches < 0) return merged;
+    merged.push({
       ...delegate,
       match,
       name: joinedName(root.name, delegate.name),
@@ -29,8 +43,9 @@ export function mergeDelegate(
       mirrors: delegate.mirrors.length === 0 ? root.mirrors : delegate.mirrors,
       corsPolicy: delegate.corsPolicy ?? root.corsPolicy,
       headers: isEmpty(delegate.headers) ? root.headers : delegate.headers,
-    };
-  });
+    });
+  }
+  return merged;
 }
 
 function isEmpty({ request, response }: HttpHeaderChanges): boolean {

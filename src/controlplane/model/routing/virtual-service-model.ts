@@ -1,4 +1,9 @@
-import type { Destination, VirtualServiceHttpRoute, VirtualServiceSpec } from "../../../api/istio/index.ts";
+import {
+  maxExpandedRoutes,
+  type Destination,
+  type VirtualServiceHttpRoute,
+  type VirtualServiceSpec,
+} from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import { byCreation, factsKey, meshKey, type MeshSettings, type VirtualServiceFacts } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
@@ -25,6 +30,9 @@ export interface VirtualServices {
 }
 
 export const sourceLabelsKey = "any";
+
+/** Most matches of a root and a delegate contradict each other. */
+const comparisonsPerRoute = 10;
 
 export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs): VirtualServices {
   const models = graph.derive("virtual-services", inputs.virtualServices, (facts, reader) => {
@@ -84,9 +92,7 @@ function virtualServiceModel(
   reader: CollectionReader,
 ): VirtualServiceModel {
   const { spec, namespace } = facts;
-  const http = spec.http.flatMap((route) =>
-    route.delegate === undefined ? route : delegated(facts, route, route.delegate, mesh, inputs, reader),
-  );
+  const http = withDelegates(facts, mesh, inputs, reader);
   const gateways = spec.gateways.map((gateway) => gatewayName(gateway, namespace));
   return {
     namespace,
@@ -100,12 +106,44 @@ function virtualServiceModel(
 }
 
 /**
+ * The routes with those of delegates in place of the roots'. Validation bounds the routes of one object, but a root can
+ * name a delegate many times. Routes beyond the same bound are left out.
+ */
+function withDelegates(
+  facts: VirtualServiceFacts,
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly VirtualServiceHttpRoute[] {
+  const { hosts, http } = facts.spec;
+  if (!http.some(({ delegate }) => delegate !== undefined)) return http;
+  const routes: VirtualServiceHttpRoute[] = [];
+  const known = new Map<string, readonly VirtualServiceHttpRoute[]>();
+  const routesOf = (reference: NonNullable<VirtualServiceHttpRoute["delegate"]>) => {
+    const key = `${reference.namespace ?? facts.namespace}/${reference.name}`;
+    const read = known.get(key) ?? delegateRoutes(facts, reference, mesh, inputs, reader);
+    known.set(key, read);
+    return read;
+  };
+  const budget = {
+    matches: Math.floor(maxExpandedRoutes / hosts.length),
+    comparisons: maxExpandedRoutes * comparisonsPerRoute,
+  };
+  for (const route of http) {
+    if (route.delegate === undefined) budget.matches -= Math.max(1, route.match.length);
+    if (budget.matches < 0 || budget.comparisons < 0) break;
+    if (route.delegate === undefined) routes.push(route);
+    else for (const merged of mergeDelegate(route, routesOf(route.delegate), budget)) routes.push(merged);
+  }
+  return routes;
+}
+
+/**
  * The delegate's routes for a root's route. The delegate's names are relative to its own namespace. Empty if the
  * delegate does not exist or is not exported to this namespace.
  */
-function delegated(
+function delegateRoutes(
   root: VirtualServiceFacts,
-  route: VirtualServiceHttpRoute,
   reference: NonNullable<VirtualServiceHttpRoute["delegate"]>,
   mesh: MeshSettings,
   inputs: MeshInputs,
@@ -120,10 +158,7 @@ function delegated(
   );
   if (!visibleIn.includes("*") && !visibleIn.includes(root.namespace)) return [];
   const { http } = qualifiedRoutes(delegate.spec, namespace, mesh);
-  return mergeDelegate(
-    route,
-    http.filter((candidate) => candidate.delegate === undefined),
-  );
+  return http.filter((candidate) => candidate.delegate === undefined);
 }
 
 function qualifiedRoutes(
