@@ -1,9 +1,11 @@
 // Sends captured connections through a ztunnel that is both ends of the tunnel. Measures work per CPU second and
 // memory.
-//   node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--workers 2] [--no-memory] [--profile DIR]
+//   node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--together] [--workers 2] [--no-memory] [--profile DIR]
 // With ZTUNNEL=/path/to/ztunnel (scripts/fetch-ztunnel.sh builds one), the same load runs against upstream's in
 // alternating slices. With --beside, it runs against that of another checkout. The ratio is Serin's work per CPU second
 // to theirs. More is better. Needs root.
+// With --together, all of them get their slices at the same time, and share the core. Other work on the machine then
+// affects all alike, so that the ratios are more exact. CPU times are higher than with one at a time.
 // --workers compares several workers with one. Each side has as many cores as there are workers. The ratio is the work
 // per CPU second of several workers to that of one, and the running time of each worker is reported. --profile writes a
 // CPU profile of Serin's ztunnel there.
@@ -24,6 +26,7 @@ const { values: options, positionals } = parseArgs({
     beside: { type: "string" },
     profile: { type: "string" },
     workers: { type: "string", default: "1" },
+    together: { type: "boolean", default: false },
     "no-memory": { type: "boolean", default: false },
   },
 });
@@ -51,7 +54,17 @@ const works: Readonly<Record<string, { readonly unit: string; readonly work: Wor
   connect: { unit: "new connection, 16 at a time", work: { kind: "connect", connections: 16, bytes: 1, address } },
 };
 const held: Work = { kind: "hold", connections: 2000, bytes: 1, address };
-const warmUps = 2;
+/**
+ * The work before the first measured slice. V8 compiles hot code in steps: a new ztunnel of Serin uses twice as much
+ * CPU for a connection as one that has served 10,000 of them.
+ */
+const warmUpWorks: readonly { readonly name: string; readonly forWorks: RegExp; readonly count: number }[] = [
+  { name: "pingPong64", forWorks: /^(?:pingPong|bulk)/, count: 60_000 },
+  { name: "bulkUp8", forWorks: /^bulkUp/, count: 500 },
+  { name: "bulkDown8", forWorks: /^bulkDown/, count: 500 },
+  { name: "connect", forWorks: /^connect$/, count: 12_000 },
+];
+const warmUpRounds = 2;
 const severalWorkers = Number(options.workers) > 1;
 const settleMs = 1500;
 
@@ -68,9 +81,12 @@ async function measured(scenes: readonly Scene[], work: Work): Promise<Row> {
   const costs = new Map(scenes.map(({ name }) => [name, [] as number[]]));
   const tails = new Map(scenes.map(({ name }) => [name, [] as number[]]));
   const busy = new Map(scenes.map(({ name }) => [name, [] as (readonly number[])[]]));
-  for (let round = -warmUps; round < Number(options.rounds); round += 1) {
-    for (const scene of round % 2 === 0 ? scenes : scenes.toReversed()) {
-      const { cpuMicros, p99Ms, busy: shares } = await scene.measure(work, Number(options.slice));
+  for (let round = -warmUpRounds; round < Number(options.rounds); round += 1) {
+    const results = await inTurnsOrTogether(
+      round % 2 === 0 ? scenes : scenes.toReversed(),
+      async (scene) => [scene, await scene.measure(work, Number(options.slice))] as const,
+    );
+    for (const [scene, { cpuMicros, p99Ms, busy: shares }] of results) {
       if (round < 0) continue;
       costs.get(scene.name)?.push(cpuMicros);
       tails.get(scene.name)?.push(p99Ms);
@@ -88,6 +104,16 @@ async function measured(scenes: readonly Scene[], work: Work): Promise<Row> {
   return { cpuMicros: medians(costs), p99Ms: medians(tails), ratio, busy: busyOf };
 }
 
+async function inTurnsOrTogether<Result>(
+  scenes: readonly Scene[],
+  measure: (scene: Scene) => Promise<Result>,
+): Promise<readonly Result[]> {
+  if (options.together) return await Promise.all(scenes.map(measure));
+  const results: Result[] = [];
+  for (const scene of scenes) results.push(await measure(scene));
+  return results;
+}
+
 /** The medians by rank: of the busiest thread of each round, of the second, and so on. */
 function mediansOf(rounds: readonly (readonly number[])[]): readonly number[] {
   return (rounds[0] ?? []).map((_, place) => medianInterval(rounds.map((shares) => shares[place] ?? 0)).median);
@@ -102,6 +128,15 @@ function lineOf(unit: string, { cpuMicros, p99Ms, ratio, busy }: Row): string {
   });
   const ratios = Object.entries(ratio).map(([name, interval]) => `to ${name} ${intervalText(interval)}`);
   return `${unit.padEnd(36)} ${[...costs, ...ratios].join("; ")}`;
+}
+
+/** Warms all ztunnels up at once for these works. */
+async function warmUp(scenes: readonly Scene[], names: readonly string[]): Promise<void> {
+  for (const { name, forWorks, count } of warmUpWorks) {
+    const work = works[name]?.work;
+    if (work !== undefined && names.some((one) => forWorks.test(one)))
+      await Promise.all(scenes.map(async (scene) => await scene.warmUp(work, count)));
+  }
 }
 
 async function memoryOf(scenes: readonly Scene[], into: Record<string, Record<string, number>>, when: string) {
@@ -149,8 +184,12 @@ async function main(): Promise<void> {
     for (const subject of subjects()) scenes.push(new Scene(subject, scratch));
     await Promise.all(scenes.map((scene) => scene.ready()));
     if (!options["no-memory"]) await memoryOf(scenes, memory, "idle");
-    for (const [name, { unit, work }] of Object.entries(works)) {
-      if (wanted.length > 0 && !wanted.includes(name)) continue;
+    const measuredWorks = Object.entries(works).filter(([name]) => wanted.length === 0 || wanted.includes(name));
+    await warmUp(
+      scenes,
+      measuredWorks.map(([name]) => name),
+    );
+    for (const [name, { unit, work }] of measuredWorks) {
       const row = await measured(scenes, work);
       rows[name] = row;
       process.stdout.write(`${lineOf(unit, row)}\n`);

@@ -26,12 +26,15 @@ export interface Answer {
 const ports = { echo: 8080, sink: 8081, source: 8082 };
 const connectTimeoutMs = 20_000;
 const blockBytes = 65_536;
-const megabyte = 1_048_576;
+export const megabyte = 1_048_576;
 /** A slice lasts until this much is done. Otherwise a slice on a busy machine would measure only its own start. */
 const leastWork = { roundTrips: 500, bytes: 48 * megabyte, connections: 100 };
 
+/** Answers each message with the number of bytes that its sink has received. */
 export async function runServer(): Promise<void> {
   process.on("disconnect", () => process.exit());
+  let sunkBytes = 0;
+  process.on("message", () => process.send?.(sunkBytes));
   const accept = async (port: number, serve: (stream: ByteStream) => void): Promise<void> =>
     void (await listenTcp({ address: "0.0.0.0", port }, serve));
   await accept(ports.echo, (stream) => {
@@ -46,7 +49,8 @@ export async function runServer(): Promise<void> {
     stream.resume();
   });
   await accept(ports.sink, (stream) => {
-    stream.setHandler({ data() {}, end: () => stream.end(), drain() {}, close() {} });
+    const data = (chunk: Buffer): void => void (sunkBytes += chunk.length);
+    stream.setHandler({ data, end: () => stream.end(), drain() {}, close() {} });
     stream.resume();
   });
   const block = Buffer.alloc(blockBytes, "x");

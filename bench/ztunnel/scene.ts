@@ -12,13 +12,15 @@ import {
   RouteNetlink,
   connectTcp,
 } from "../../src/net/index.ts";
-import type { Answer, Order, Work } from "./ends.ts";
+import { megabyte, type Answer, type Order, type Work } from "./ends.ts";
 import { endsWithThis } from "../../scripts/ends-with-this.ts";
 
 export const serverAddress = "10.1.0.2";
 const clientAddress = "10.1.0.1";
 const readyTimeoutMs = 120_000;
 const stopTimeoutMs = 15_000;
+const sinkTimeoutMs = 60_000;
+const warmUpSliceMs = 1000;
 const lastWordsBytes = 1000;
 const readinessPort = 15_021;
 /** One core for the ztunnel under test, the other for the load. */
@@ -73,6 +75,7 @@ export class Scene {
   readonly #subject: ChildProcess;
   readonly #ends: readonly ChildProcess[];
   readonly #load: ChildProcess;
+  readonly #sink: ChildProcess;
   readonly #serverListens: Promise<void>;
 
   constructor(subject: Subject, scratch: string) {
@@ -114,6 +117,7 @@ export class Scene {
       });
     this.#load = this.#client.enter(() => end("load"));
     const server = this.#server.enter(() => end("server"));
+    this.#sink = server;
     this.#ends = [this.#load, server];
     this.#serverListens = new Promise((resolve, reject) => {
       server.once("message", () => resolve());
@@ -156,8 +160,10 @@ export class Scene {
   /** Does the work for a slice of time. */
   async measure(work: Work, sliceMs: number): Promise<Measured> {
     await this.run({ order: "open", work });
+    const sunkBytesBefore = await this.#sunkBytes();
     const [before, startedMs] = [this.cpuNanos(), performance.now()];
     const done = await this.run({ order: "go", sliceMs });
+    if (work.kind === "up") await this.#sinkHas(sunkBytesBefore + done.count * megabyte);
     const elapsedNanos = (performance.now() - startedMs) * 1e6;
     const spent = [...this.cpuNanos()]
       .map(([task, nanos]) => nanos - (before.get(task) ?? 0))
@@ -168,6 +174,35 @@ export class Scene {
       p99Ms: done.p99Ms,
       busy: spent.slice(0, this.#workers).map((nanos) => nanos / elapsedNanos),
     };
+  }
+
+  /** The client has only written its bytes to the kernel, whose buffers and windows hold megabytes of a connection. */
+  async #sinkHas(bytes: number): Promise<void> {
+    const deadline = Date.now() + sinkTimeoutMs;
+    while ((await this.#sunkBytes()) < bytes) {
+      if (Date.now() > deadline) throw new Error(`${this.name} has not delivered all bytes: ${this.#lastWords()}`);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  async #sunkBytes(): Promise<number> {
+    const answered = new Promise<number>((resolve, reject) => {
+      this.#sink.once("message", (bytes) => resolve(Number(bytes)));
+      this.#sink.once("exit", () => reject(new Error(`the server of ${this.name} ended`)));
+    });
+    this.#sink.send("sunk");
+    const bytes = await answered;
+    this.#sink.removeAllListeners("exit");
+    return bytes;
+  }
+
+  /** Does so much of the work, without measuring it. */
+  async warmUp(work: Work, count: number): Promise<void> {
+    for (let done = 0; done < count;) {
+      await this.run({ order: "open", work });
+      done += (await this.run({ order: "go", sliceMs: warmUpSliceMs })).count;
+      await this.run({ order: "close" });
+    }
   }
 
   async run(order: Order): Promise<Answer> {

@@ -166,7 +166,7 @@ for (const [name, ends] of Object.entries({ plain, "mutual TLS": mutualTls }))
     }
   });
 
-test("TLS encrypts large chunks from the memory into which they were read", async () => {
+test("TLS encrypts large chunks of a lone stream from the memory into which they were read", async () => {
   const readInto = new Set<ArrayBufferLike>();
   let inPlaceBytes = 0;
   const sums: Promise<ReceivedBytes>[] = [];

@@ -159,9 +159,13 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
     return this.#isBlocked || this.#output.isFull;
   }
 
-  /** TLS encrypts a large chunk from where it was read, so it is not copied into the output first. */
+  /**
+   * TLS encrypts a large chunk from where it was read, so it is not copied into the output first. If there are several
+   * streams, joining their chunks to one write saves more than that.
+   */
   sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
-    if (bytes.length > frameBytes || this.#output.length > 0 || this.#stream.bufferedBytes > 0) return false;
+    const isLone = this.activeStreams === 1 && this.#output.length === 0 && this.#stream.bufferedBytes === 0;
+    if (!isLone || bytes.length > frameBytes) return false;
     const frame = withHeaderInFront(this.#stream, bytes, dataHeadBytes);
     if (frame === undefined) return false;
     putDataHead(frame, streamId, bytes.length, endStream);
