@@ -47,6 +47,8 @@ const suites: Readonly<Record<string, Suite>> = {
 export interface RefusalAlert {
   /** Ends the connection with the alert. False if that is impossible here. Then nothing was sent. */
   send(code: string | undefined): boolean;
+  /** Whether the alert is on its way, or was sent. The connection then ends by itself within a second. */
+  readonly isSent: boolean;
 }
 
 /**
@@ -56,6 +58,7 @@ export interface RefusalAlert {
  */
 export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAlert {
   let secret: Buffer | undefined;
+  let isSent = false;
   const learn = (line: Buffer): void => {
     const [label, , value = ""] = line.toString("latin1").trim().split(" ");
     if (label === "SERVER_TRAFFIC_SECRET_0") secret = Buffer.from(value, "hex");
@@ -69,7 +72,11 @@ export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAler
       const sent = secured.isSessionReused() ? 1 : 2;
       const record = fatalAlert(suite, secret, sent, (code && alertOfError[code]) || certificateUnknown);
       sendAndLinger(secured, transport, record);
+      isSent = true;
       return true;
+    },
+    get isSent() {
+      return isSent;
     },
   };
 }

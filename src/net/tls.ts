@@ -137,9 +137,9 @@ export async function secureServer(
         );
     },
   });
-  handOn(stream, secured);
   const guard = judges ? context.guard : undefined;
   const alert = alertOf?.(secured, transport.socket);
+  handOn(stream, secured, alert);
   return await finish(
     transport,
     secured,
@@ -214,9 +214,15 @@ function takeTransport(stream: ByteStream): Transport {
   };
 }
 
-/** The owner of the stream below may end the connection, for example because its server is full. */
-function handOn(stream: ByteStream, secured: TLSSocket): void {
-  if (stream instanceof HandleStream || stream instanceof SocketStream) stream.handedOn(() => secured.destroy());
+/**
+ * The owner of the stream below may end the connection, for example because its server is full. It also does so after a
+ * refusal, which must not cut off an alert.
+ */
+function handOn(stream: ByteStream, secured: TLSSocket, alert?: RefusalAlert): void {
+  const end = (): void => {
+    if (alert?.isSent !== true) secured.destroy();
+  };
+  if (stream instanceof HandleStream || stream instanceof SocketStream) stream.handedOn(end);
 }
 
 /**

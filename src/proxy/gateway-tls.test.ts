@@ -117,6 +117,11 @@ test("a gateway chooses certificates from secrets by server name, verifies clien
     ),
   );
   await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
+  using opened = new DisposableStack();
+  opened.defer(() => {
+    backend.closeAllConnections();
+    backend.close();
+  });
   const { ads } = proxy;
   const port = await freePort();
   ads.push(typeUrls.secret, {
@@ -150,6 +155,7 @@ test("a gateway chooses certificates from secrets by server name, verifies clien
 
   // Over HTTP/2, on a connection that outlives the certificate.
   const session = connectHttp2(`https://127.0.0.1:${port}`, { servername: "shop.test", rejectUnauthorized: false });
+  opened.defer(() => session.destroy());
   const status = async (): Promise<unknown> => {
     const stream = session.request({ ":path": "/", ":authority": "shop.test" });
     stream.end();
@@ -167,9 +173,6 @@ test("a gateway chooses certificates from secrets by server name, verifies clien
   assert.equal((await ads.acknowledged(typeUrls.secret, from)).error, undefined);
   assert.notEqual((await get(port, "shop.test")).fingerprint, first.fingerprint);
   assert.equal(await status(), 200);
-  session.close();
-  backend.closeAllConnections();
-  backend.close();
 });
 
 /** A gateway with one listener, whose secret is missing. */
