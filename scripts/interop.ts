@@ -8,6 +8,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { join } from "node:path";
+import { endsWithThis } from "./ends-with-this.ts";
 import { runWithLab } from "./run-with-lab.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -72,8 +73,13 @@ async function outcomeOf({ name, peer }: Part): Promise<Outcome> {
   if (peer !== undefined && (process.env[peer] ?? "") === "")
     return { passed: 0, failed: 0, notRun: [`the whole part: ${peer} names no program`] };
   const child = spawn(
-    process.execPath,
-    [join(root, "scripts/test.ts"), "--only", "interop", `test/interop/${name}.test.ts`],
+    ...endsWithThis(
+      process.execPath,
+      join(root, "scripts/test.ts"),
+      "--only",
+      "interop",
+      `test/interop/${name}.test.ts`,
+    ),
     { cwd: root, stdio: ["ignore", "pipe", "inherit"] },
   );
   let output = "";
@@ -92,7 +98,7 @@ async function outcomeOf({ name, peer }: Part): Promise<Outcome> {
 
 /** Ends this process when the command fails. */
 function run(program: string, args: readonly string[]): void {
-  const { status, error } = spawnSync(program, args, { cwd: root, stdio: "inherit" });
+  const { status, error } = spawnSync(...endsWithThis(program, ...args), { cwd: root, stdio: "inherit" });
   if (error !== undefined) throw error;
   if (status !== 0) process.exit(status ?? 1);
 }
