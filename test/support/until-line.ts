@@ -11,15 +11,22 @@ export interface AwaitedLine {
   /** `kubectl get … -w` without the `-w`. It prints a line for each state of the object. */
   readonly command: readonly string[];
   readonly timeoutMs: number;
+  /** For tests of this function. */
+  readonly watchMs?: number;
 }
 
 /** The pause before a watch that ended begins again. */
 const againMs = 300;
+/**
+ * A watch begins again after this time. `kubectl get NAME -w` reads the object, and does not print the first event of
+ * the watch that it then starts, so a change between the two requests is never printed.
+ */
+const defaultWatchMs = 20_000;
 
 /** Resolves with the first line that is accepted. Rejects at once if `accepts` throws. */
 export async function untilLine(
   lab: Pick<LabCluster, "spawnInShell">,
-  { condition, command, timeoutMs }: AwaitedLine,
+  { condition, command, timeoutMs, watchMs = defaultWatchMs }: AwaitedLine,
   accepts: (line: string) => boolean,
 ): Promise<string> {
   const limit = AbortSignal.timeout(timeoutMs);
@@ -27,7 +34,8 @@ export async function untilLine(
   while (!limit.aborted) {
     const child = lab.spawnInShell([...command, "-w"]);
     try {
-      const accepted = await firstAccepted(child, limit, (line) => accepts((last = line)));
+      const turn = AbortSignal.any([limit, AbortSignal.timeout(watchMs)]);
+      const accepted = await firstAccepted(child, turn, (line) => accepts((last = line)));
       if (accepted !== undefined) return accepted;
     } finally {
       child.kill("SIGTERM");
@@ -40,12 +48,12 @@ export async function untilLine(
 /** Undefined when the watch or the time ended. */
 async function firstAccepted(
   { stdout, stderr }: ChildProcess,
-  limit: AbortSignal,
+  signal: AbortSignal,
   accepts: (line: string) => boolean,
 ): Promise<string | undefined> {
   assert.ok(stdout !== null);
   stderr?.resume();
-  const lines = createInterface({ input: stdout, signal: limit });
+  const lines = createInterface({ input: stdout, signal });
   for await (const line of lines) if (accepts(line)) return line;
   return undefined;
 }

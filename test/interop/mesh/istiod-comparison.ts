@@ -65,6 +65,14 @@ async function compareCase({ mesh, istiod, marker, known }: Comparison, one: Cor
   }
 }
 
+/** Without its peer, every further configuration would wait for it in vain. */
+function refuseEnded({ child: { exitCode, signalCode } }: RunningControlPlane, configuration: string): void {
+  if (exitCode !== null || signalCode !== null)
+    throw new Error(
+      `pilot-discovery ended with ${exitCode ?? signalCode} during ${configuration}; INTEROP_LOGS=1 shows what it says`,
+    );
+}
+
 function identityOf({ resource, path, serin, istiod }: Difference): string {
   return `${resource} ${path} ${serin} ${istiod}`;
 }
@@ -117,6 +125,7 @@ async function main(args: readonly string[]): Promise<number> {
     const comparison = { mesh, istiod, marker, known: new Set(base.map(identityOf)) };
     for (const one of cases) {
       const report = await compareCase(comparison, one);
+      refuseEnded(istiod, one.name);
       reports.push(report);
       process.stderr.write(`${report.name}: ${report.fault ?? `${report.differences.length} differences`}\n`);
       writeReport(value("--report"), reports);
