@@ -36,7 +36,8 @@ const patientQuietMs = 1500;
 const patientLanes = 6;
 /** The wait after a case without a visible end, because the upstream's last bytes may still be on their way. */
 const settleMs = 5;
-const firstPort = { serin: 20_000, envoy: 30_000 } as const;
+/** Below the ports of `freePort`, which the proxy's own ports come from. */
+const firstPort = { serin: 10_000, envoy: 15_000 } as const;
 const adminPort = 19_999;
 /** A program of iproute2, as in in-namespace.sh. */
 const routingTool = "ip";
@@ -84,9 +85,11 @@ async function startSerin(lanes: readonly Lane[]): Promise<TestProxy> {
     typeUrls.listener,
     named((lane) => listenerOf(lane.config, lane.ports.serin)),
   );
+  for (const type of [typeUrls.cluster, typeUrls.listener]) {
+    const { error } = await proxy.ads.acknowledged(type, 0);
+    if (error !== undefined) throw new Error(`Serin refuses the configuration: ${error}`);
+  }
   await proxy.ready();
-  const refused = proxy.ads.acknowledgements.filter(({ error }) => error !== undefined);
-  if (refused.length > 0) throw new Error(`Serin refuses the configuration: ${refused[0]?.error ?? ""}`);
   return proxy;
 }
 
