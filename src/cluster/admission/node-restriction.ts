@@ -1,12 +1,11 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { jsonEqual } from "../../base/index.ts";
-import { nodeNameOf } from "../auth/index.ts";
+import { nodeLeaseNamespace, nodeNameOf } from "../auth/index.ts";
 import { isMirrorPod, mirrorAnnotation } from "../record/mirror-pod.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { AdmissionRefusal, nameOf, subjectOf, type AdmissionRequest } from "./request.ts";
 
-const leaseNamespace = "kube-node-lease";
 const reservedDomain = "node-restriction.kubernetes.io";
 
 /** Labels of Kubernetes' domains that a kubelet may give its Node. */
@@ -150,6 +149,7 @@ function checkVolume(request: AdmissionRequest, node: string, store: Store): str
 }
 
 function checkLease(request: AdmissionRequest, node: string): string | undefined {
-  if (request.namespace !== leaseNamespace) return `can only access leases in the "${leaseNamespace}" system namespace`;
+  if (request.namespace !== nodeLeaseNamespace)
+    return `can only access leases in the "${nodeLeaseNamespace}" system namespace`;
   return nameOf(request) === node ? undefined : "can only access node lease with the same name as the requesting node";
 }

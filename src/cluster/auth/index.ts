@@ -13,4 +13,11 @@ export {
   type PolicyRule,
 } from "./rbac.ts";
 export { ServiceAccountTokens, type BoundObject, type TokenRequest } from "./tokens.ts";
-export { nodeNameOf, serverUser, serviceAccountOf, type AccessAttributes, type User } from "./user.ts";
+export {
+  nodeLeaseNamespace,
+  nodeNameOf,
+  serverUser,
+  serviceAccountOf,
+  type AccessAttributes,
+  type User,
+} from "./user.ts";

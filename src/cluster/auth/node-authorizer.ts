@@ -4,12 +4,11 @@ import { podReferences, type ReferencedKind } from "../record/pod-references.ts"
 import type { Store } from "../store/index.ts";
 import { nodeRules } from "./default-roles.ts";
 import { ruleAllows, type Authorizer, type Decision, type PolicyRule } from "./rbac.ts";
-import { nodeNameOf, type AccessAttributes, type User } from "./user.ts";
+import { nodeLeaseNamespace, nodeNameOf, type AccessAttributes, type User } from "./user.ts";
 
 const allowed: Decision = { allowed: true, reason: "" };
 const reads = ["get", "list", "watch"];
 const leaseVerbs = ["get", "create", "update", "patch", "delete"];
-const leaseNamespace = "kube-node-lease";
 
 const referencedResources: Readonly<Record<string, ReferencedKind>> = {
   "/configmaps": "configMap",
@@ -90,7 +89,7 @@ function unrelated(node: string): string {
 /** The name of a new Lease is not known here. NodeRestriction compares it. */
 function leaseFault(node: string, { verb, namespace, name }: AccessAttributes): string | undefined {
   if (!leaseVerbs.includes(verb)) return "can only get, create, update, patch, or delete a node lease";
-  if (namespace !== leaseNamespace) return `can only access leases in the "${leaseNamespace}" system namespace`;
+  if (namespace !== nodeLeaseNamespace) return `can only access leases in the "${nodeLeaseNamespace}" system namespace`;
   return verb === "create" || name === node
     ? undefined
     : "can only access node lease with the same name as the requesting node";

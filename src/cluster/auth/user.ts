@@ -26,6 +26,9 @@ export function nodeNameOf({ name, groups }: User): string | undefined {
   return groups.includes("system:nodes") && name.startsWith(nodePrefix) ? name.slice(nodePrefix.length) : undefined;
 }
 
+/** The namespace of the nodes' Leases. */
+export const nodeLeaseNamespace = "kube-node-lease";
+
 /** The attributes of a request for authorization. */
 export interface AccessAttributes {
   /** `get`, `list`, `create`, …. For paths without a resource, the HTTP method in lower case. */

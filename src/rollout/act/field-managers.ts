@@ -11,6 +11,11 @@ export function whoWrote(object: UntypedObject | undefined, pointer: string): st
   return latestOf(object, ({ fieldsV1 }) => owns(fieldsV1, segments));
 }
 
+/** Whether {@link whoWrote} names this engine. */
+export function isEngine(writer: string | undefined): boolean {
+  return writer === fieldManager || writer?.startsWith(`${fieldManager} `) === true;
+}
+
 /** The last writer of any part of the object, apart from this engine. */
 export function lastWriter(object: UntypedObject | undefined): string | undefined {
   return latestOf(object, ({ manager }) => manager !== fieldManager);

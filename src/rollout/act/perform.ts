@@ -2,8 +2,8 @@ import { jsonEqualWithoutNulls, messageOf, SerinError } from "../../base/index.t
 import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { describeReference, shown, type Write } from "../decide/index.ts";
-import { isOurs, lastWriter, whoWrote } from "./field-managers.ts";
-import { covers, fieldManager, valueAt, type ObjectAccess } from "./object-access.ts";
+import { isEngine, isOurs, lastWriter, whoWrote } from "./field-managers.ts";
+import { covers, valueAt, type ObjectAccess } from "./object-access.ts";
 import { hasLeftMesh, isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
 import type { UndoResult } from "./undo-play.ts";
 
@@ -137,7 +137,7 @@ async function undoField(
       if (entry.adopted === true && entry.restart === undefined) return { state: "undone" };
       const who = whoWrote(current, entry.pointer);
       // If the plan has changed since, the current value is the engine's own, although the journal records another one.
-      if (entry.adopted !== true && who?.startsWith(fieldManager) !== true)
+      if (entry.adopted !== true && !isEngine(who))
         return {
           state: "conflict",
           detail: fieldConflict(

@@ -1,4 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import type { JournalEntry } from "../../api/serin/index.ts";
 
 /**
@@ -89,12 +90,12 @@ const injectorPointer = /^\/metadata\/labels\/(istio\.io~1rev|istio-injection)$/
  */
 export function hasLeftMesh(
   { object, pointer }: { readonly object: { readonly kind: string }; readonly pointer: string },
-  { metadata: { labels = {} } }: UntypedObject,
+  { metadata: { labels } }: UntypedObject,
 ): boolean {
-  return (
-    object.kind === "Namespace" &&
-    injectorPointer.test(pointer) &&
-    labels["istio.io/rev"] === undefined &&
-    labels["istio-injection"] === undefined
-  );
+  return object.kind === "Namespace" && injectorPointer.test(pointer) && !choosesInjector(labels);
+}
+
+/** Whether a namespace has a label that chooses its injector, or refuses all. */
+export function choosesInjector(labels: Readonly<Record<string, string>> = {}): boolean {
+  return labels[istioLabels.revision] !== undefined || labels[istioLabels.injection] !== undefined;
 }

@@ -18,10 +18,10 @@ export function shown(value: unknown): string {
 export type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
 /**
- * A Deployment needs the update strategy of a ScaleFirst wave only until its pods have moved. `holdAgain` holds a
- * Deployment again that somebody has resumed.
+ * Fields that need not stay as their step wrote them: a Deployment needs the update strategy of a ScaleFirst wave only
+ * until its pods have moved, and `holdAgain` holds a Deployment again that somebody has resumed.
  */
-const otherPointers: ReadonlySet<string> = new Set(["/spec/strategy", "/spec/paused"]);
+const unkeptPointers: ReadonlySet<string> = new Set(["/spec/strategy", "/spec/paused"]);
 
 /**
  * The fields that finished steps have written, each with its last entry, and that the current step does not write. They
@@ -43,7 +43,7 @@ export function keptFields(
       object.kind !== "Pod" &&
       restart === undefined &&
       adopted !== true &&
-      !otherPointers.has(pointer),
+      !unkeptPointers.has(pointer),
   );
 }
 

@@ -6,6 +6,7 @@ import { workloadEntryKind } from "../../api/istio/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import { injectionLabel, probeNamespace, revisionLabel, type Dependent } from "../plan/index.ts";
+import { choosesInjector } from "../act/undo-order.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { ledElsewhere } from "./injectors.ts";
 import { operatorObjectOf } from "./operator-objects.ts";
@@ -103,7 +104,7 @@ function podsOf(view: ClusterView, revision: string): Dependent[] {
 /** Whether no injector takes the pod's successor, because its namespace has left the mesh. */
 function isOutside(view: ClusterView, { metadata: { namespace = "", labels = {} } }: Pod): boolean {
   const found = view.namespaces.get(namespace);
-  if (found === undefined || hasLabel(found.metadata.labels)) return false;
+  if (found === undefined || choosesInjector(found.metadata.labels)) return false;
   return !view.injectors
     .list()
     .some(({ webhooks = [] }) =>
@@ -113,10 +114,6 @@ function isOutside(view: ClusterView, { metadata: { namespace = "", labels = {} 
           matchesLabelSelector(objectSelector, labels),
       ),
     );
-}
-
-function hasLabel(labels: Readonly<Record<string, string>> = {}): boolean {
-  return labels[injectionLabel] !== undefined || labels[revisionLabel] !== undefined;
 }
 
 /** Tags and validators that point to the revision, without its own webhooks, which are removed with it. */

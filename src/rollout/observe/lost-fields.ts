@@ -1,8 +1,8 @@
 import type { Clock } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
-import { whoWrote } from "../act/field-managers.ts";
-import { covers, fieldManager, valueAt, type ObjectAccess } from "../act/object-access.ts";
+import { isEngine, whoWrote } from "../act/field-managers.ts";
+import { covers, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { hasLeftMesh } from "../act/undo-order.ts";
 import { conflictDetail, referenceKey, type FieldEntry } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -64,7 +64,7 @@ export class LostFields {
     if (found === undefined || isOther(found, entry) || hasLeftMesh(entry, found)) return undefined;
     if (covers(valueAt(found, pointer), written)) return undefined;
     const who = whoWrote(found, pointer);
-    if (who?.startsWith(fieldManager) === true) return undefined;
+    if (isEngine(who)) return undefined;
     return conflictDetail({ type: "field", object, pointer }, valueAt(found, pointer), written, who);
   }
 }

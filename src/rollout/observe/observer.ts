@@ -2,8 +2,8 @@ import { type Clock, jsonEqualWithoutNulls, pointerNames } from "../../base/inde
 import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { whoWrote } from "../act/field-managers.ts";
-import { covers, fieldManager, missingParentCount, valueAt, type ObjectAccess } from "../act/object-access.ts";
+import { isEngine, whoWrote } from "../act/field-managers.ts";
+import { covers, missingParentCount, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import {
   conflictDetail,
   describeReference,
@@ -233,13 +233,7 @@ function conflictOf(
   const isRemade = first.uid !== undefined && first.uid !== current.metadata.uid;
   if (isRemade && (write.object.kind === "Namespace" || jsonEqualWithoutNulls(found, first.prior))) return undefined;
   const who = whoWrote(current, write.pointer);
-  return who !== undefined && isEngine(who)
-    ? undefined
-    : conflictDetail(write, found, known.written ?? known.prior, who);
-}
-
-function isEngine(writer: string): boolean {
-  return writer === fieldManager || writer.startsWith(`${fieldManager} `);
+  return isEngine(who) ? undefined : conflictDetail(write, found, known.written ?? known.prior, who);
 }
 
 function laterDetail(object: ObjectReference, { pointer, value }: NonNullable<FieldWrite["after"]>): string {

@@ -9,7 +9,7 @@ import {
   revisionLabel,
   type RestartObstacle,
 } from "../plan/index.ts";
-import { whoWrote } from "../act/field-managers.ts";
+import { isEngine, whoWrote } from "../act/field-managers.ts";
 import { fieldManager } from "../act/object-access.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
@@ -244,8 +244,7 @@ interface RollingSpec {
 
 function obstacleOf(kind: string, found: UntypedObject): RestartObstacle | undefined {
   const spec = found["spec"] as RollingSpec | undefined;
-  if (spec?.paused === true)
-    return whoWrote(found, "/spec/paused")?.startsWith(fieldManager) === true ? "held" : "paused";
+  if (spec?.paused === true) return isEngine(whoWrote(found, "/spec/paused")) ? "held" : "paused";
   if (spec?.updateStrategy?.type === "OnDelete") return "OnDelete";
   return kind === "StatefulSet" && partitionOf(found) > 0 ? "partition" : undefined;
 }

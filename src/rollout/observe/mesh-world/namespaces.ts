@@ -12,6 +12,7 @@ import {
   type NamespaceInWorld,
   type WorkloadInWorld,
 } from "../../plan/index.ts";
+import { choosesInjector } from "../../act/undo-order.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { injectorObstacle } from "../injectors.ts";
 import { servedProxies } from "../pilots.ts";
@@ -83,17 +84,13 @@ function inWorld(
   const { from, to, scope } = upgrade.spec;
   const name = metadata.name ?? "";
   const object = reference("v1", "Namespace", name);
-  const hasLeft =
-    prior.has(object, labelPointer(revisionLabel)) &&
-    metadata.labels?.[revisionLabel] === undefined &&
-    metadata.labels?.[injectionLabel] === undefined;
+  const hasLeft = prior.has(object, labelPointer(revisionLabel)) && !choosesInjector(metadata.labels);
   const labels = hasLeft ? (metadata.labels ?? {}) : prior.labels(object, metadata.labels, metadata.uid);
   // After the retirement, only the journal has the revision whose injector the label selected.
   const injectsWithoutTag = leads.injectsWithoutTag || prior.has(object, labelPointer(injectionLabel));
   const injection = scope.namespaces ? injectionOf(labels, { ...leads, injectsWithoutTag }, from.revision) : undefined;
-  const byNamespace = labels[injectionLabel] !== undefined || labels[revisionLabel] !== undefined;
   // The pods of a namespace that somebody takes out of the mesh must not be led back by labels of their own.
-  const concerns = scope.namespaces && !hasLeft && (injection !== undefined || !byNamespace);
+  const concerns = scope.namespaces && !hasLeft && (injection !== undefined || !choosesInjector(labels));
   const own = concerns
     ? workloads.flatMap((workload) => workloadInWorld(sources, workload, injection === undefined, connected))
     : [];

@@ -82,10 +82,11 @@ function howToMoveOwned({ name, namespace = "", owner }: Dependent, to: string):
 
 /**
  * How to replace the pods of a Deployment that a Canary holds: by a change of its template, which the Canary rolls out.
- * kubectl refuses to restart it, and to resume it would roll it out without the Canary.
+ * kubectl refuses to restart it, and to resume it would roll it out without the Canary. `purpose`: any text that the
+ * template does not have yet.
  */
-export function howToRestartHeld(namespace: string, name: string, revision: string): string {
-  const annotations = { [restartedForAnnotation]: revision };
+export function howToRestartHeld(namespace: string, name: string, purpose: string): string {
+  const annotations = { [restartedForAnnotation]: purpose };
   const patch = JSON.stringify({ spec: { template: { metadata: { annotations } } } });
   return `kubectl -n ${namespace} patch deployment ${name} -p '${patch}'`;
 }
