@@ -127,10 +127,18 @@ function unexplained(findings: readonly Finding[], used: Set<Explanation>): Find
 }
 
 function refuse(findings: readonly Finding[]): void {
-  const shown = (value: Json): string => (JSON.stringify(value) ?? "nothing").slice(0, shownCharacters);
-  const lines = findings.map(
-    ({ title, difference: { path, kubernetes, serin } }) =>
-      `${title}: ${path}\n  Kubernetes: ${shown(kubernetes)}\n  the lab:    ${shown(serin)}`,
-  );
+  const lines = findings.map(({ title, difference: { path, kubernetes, serin } }) => {
+    const [theirs, ours] = [kubernetes, serin].map((value) => JSON.stringify(value) ?? "nothing") as [string, string];
+    const start = Math.max(0, commonLength(theirs, ours) - shownCharacters / 3);
+    const shown = (text: string): string => `${start === 0 ? "" : "…"}${text.slice(start, start + shownCharacters)}`;
+    return `${title}: ${path}\n  Kubernetes: ${shown(theirs)}\n  the lab:    ${shown(ours)}`;
+  });
   assert.equal(lines.join("\n"), "", `${findings.length} differences that nothing explains`);
+}
+
+/** How many characters at the beginning of both texts are the same. */
+function commonLength(left: string, right: string): number {
+  let length = 0;
+  while (length < left.length && left[length] === right[length]) length += 1;
+  return length;
 }
