@@ -316,12 +316,12 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // - 10: services of several clusters (MCS)
   // - 5: parts of waypoints' resources
   // - 4 each: the message of the filter that calls a rate limit service, the case of headers, compression, sessions
-  // - 3 each: the endpoints of a sidecar's own workload, zones and rules of a Freeze, gRPC servers without a proxy
-  // - 2 each: descriptors by an expression, kubeconfigs of remote clusters, sessions of services, foreign web pages,
-  //   the routes and controllers of the control plane
+  // - 3 each: the endpoints of a sidecar's own workload, zones and rules of a Freeze, gRPC servers without a proxy,
+  //   the routes, sources and controllers of the control plane
+  // - 2 each: descriptors by an expression, kubeconfigs of remote clusters, sessions of services, foreign web pages
   // Controllers that are off by default are loaded when they are turned on.
   pilot: {
-    modules: 951,
+    modules: 952,
     never: [
       "src/cluster/",
       "src/dataplane/",
