@@ -15,7 +15,7 @@ import {
   splitPem,
 } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
-import { DebugRoutes, type ControlPlaneState } from "./debug-routes.ts";
+import { DebugRoutes, type ControlPlaneState } from "./debug/debug-routes.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
 import { WorkloadRegistration } from "./entries/index.ts";
 import { runRootCertificateController } from "./gateways/index.ts";
