@@ -7,8 +7,7 @@ import {
   installedKindOf,
   installedKinds,
   renderNamespaces,
-  type DefaultRevision,
-  type InstallSettings,
+  type InstallRequest,
   type RenderedComponent,
 } from "../install/index.ts";
 import { observeClusterState, type ClusterState } from "./cluster-state.ts";
@@ -17,26 +16,9 @@ import { checkRights, preflight } from "./preflight.ts";
 import { isWorkload, waitReady, type WaitOptions } from "./readiness.ts";
 import { WorkloadObstacles } from "./workload-obstacle.ts";
 
-export interface InstallOptions {
+export interface InstallOptions extends InstallRequest {
   readonly client: KubeClient;
   readonly clock: Clock;
-  readonly settings: InstallSettings;
-  readonly components: readonly RenderedComponent[];
-  /** Written if no revision is the default yet. */
-  readonly defaultRevision?: DefaultRevision;
-  /** Moves gateways of other revisions to this one in place, as upstream did. */
-  readonly upgradeGateways: boolean;
-  /** Identifies this installer to concurrent ones. */
-  readonly identity: string;
-  /** Called when a component is installed and ready. */
-  readonly onDone: (component: RenderedComponent) => void;
-  /** Called for objects that are left unchanged, and for waits. */
-  readonly onNote: (note: string) => void;
-  /** Called with what is missing if something takes longer than a second to become ready. */
-  readonly onWait?: (text: string) => void;
-  /** The time for one component to become ready, and for another installer to end. */
-  readonly readyTimeoutMs: number;
-  readonly signal?: AbortSignal;
 }
 
 export const fieldManager = "istio-operator";
