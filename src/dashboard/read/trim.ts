@@ -84,7 +84,7 @@ const statusFields: Excerpt = {
  * Removes everything that {@link trimPod} does not keep, as it is read, because with thousands of pods the rest takes
  * several times the memory.
  */
-export const podExcerpt: Excerpt = {
+export const trimmedPodExcerpt: Excerpt = {
   metadata: { number: 1, holds: { ...metadataExcerpt, creationTimestamp: { number: 8, holds: "time" } } },
   spec: {
     number: 2,
