@@ -109,7 +109,7 @@ function withoutForeign(
 ): RenderedComponent[] {
   const own = settings.revisionLabel ?? (settings.revision === "" ? "default" : settings.revision);
   const lives = (revision: string): boolean =>
-    revision !== own && state.revisions.some((one) => one.revision === revision);
+    revision !== own && state.revisions.some((installed) => installed.revision === revision);
   const isDefaultElsewhere = state.tags.some(({ tag, revision }) => tag === "default" && lives(revision));
   const kept: RenderedComponent[] = [];
   for (const component of components) {
@@ -124,7 +124,7 @@ function withoutForeign(
       continue;
     }
     const objects = component.objects.filter(({ kind, metadata }) => {
-      const tag = state.tags.find((one) => one.tag === metadata.labels?.["istio.io/tag"]);
+      const tag = state.tags.find((installed) => installed.tag === metadata.labels?.["istio.io/tag"]);
       if (tag === undefined || !lives(tag.revision)) return true;
       // Its Service and its webhooks stay together.
       if (kind !== "Service")
@@ -156,7 +156,8 @@ async function ensureDefault({ client, defaultRevision, onNote }: InstallOptions
   const state = await observeClusterState(client);
   const { revision, tag, validator, service } = defaultRevision;
   const owner = state.defaultRevision;
-  const isOurs = owner === undefined || owner === revision || !state.revisions.some((one) => one.revision === owner);
+  const isOurs =
+    owner === undefined || owner === revision || !state.revisions.some((installed) => installed.revision === owner);
   if (!isOurs) {
     onNote(`revision "${owner}" stays the default: its injector and its validator are unchanged`);
     return;

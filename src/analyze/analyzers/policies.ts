@@ -269,5 +269,5 @@ function conditionsOf(status: unknown): readonly StatusCondition[] {
 
 function listAt(value: unknown, field: string): readonly object[] {
   const list: unknown = typeof value === "object" && value !== null ? Reflect.get(value, field) : undefined;
-  return Array.isArray(list) ? list.filter((one): one is object => typeof one === "object" && one !== null) : [];
+  return Array.isArray(list) ? list.filter((item): item is object => typeof item === "object" && item !== null) : [];
 }
