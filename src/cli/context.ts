@@ -141,7 +141,7 @@ export interface Installer {
   }>;
   remove(options: {
     readonly client: KubeClient;
-    readonly what: { readonly revision: string; readonly owner?: string } | "everything";
+    readonly selection: { readonly revision: string; readonly owner?: string } | "everything";
     readonly onRemoved: (object: KubernetesObject) => void;
     readonly onWait?: (text: string) => void;
     readonly dryRun?: boolean;

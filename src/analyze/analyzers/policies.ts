@@ -247,14 +247,14 @@ export const conditionAnalyzer: Analyzer = {
           ? undefined
           : badConditions[kind];
       if (bad === undefined) continue;
-      for (const { type = "", status: is, reason = "", message = "" } of conditionsOf(resource.object["status"])) {
+      for (const { type = "", status: value, reason = "", message = "" } of conditionsOf(resource.object["status"])) {
         const isPartly = type === "WaypointAccepted" && reason === "PartiallyInvalid";
-        if (!(bad.includes(type) && is === "False") && !isPartly) continue;
+        if (!(bad.includes(type) && value === "False") && !isPartly) continue;
         report(
           messageTypes.negativeConditionStatus,
           resource,
           "metadata.name",
-          `condition ${type} is ${is ?? ""} (${reason}): ${message}`,
+          `condition ${type} is ${value ?? ""} (${reason}): ${message}`,
         );
       }
     }

@@ -301,7 +301,7 @@ export class IstioOperatorController {
     await removeInstalled({
       client,
       clock,
-      what: { labelSelector: ownedSelector(metadata) },
+      selection: { labelSelector: ownedSelector(metadata) },
       keeps: (object) =>
         wanted.has(`${object.kind ?? ""}/${keyOf(object)}`) ||
         (object.metadata.labels?.["istio.io/rev"] ?? revision) !== revision,
@@ -346,7 +346,7 @@ export class IstioOperatorController {
       await removeInstalled({
         client,
         clock,
-        what: { labelSelector: ownedSelector(metadata) },
+        selection: { labelSelector: ownedSelector(metadata) },
         onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }),
       });
       const revision = settings.revision === "" ? "default" : settings.revision;
@@ -359,7 +359,7 @@ export class IstioOperatorController {
             (other.spec?.["revision"] ?? "default") === revision,
         );
       if (!hasHeir && settings.pilot.enabled === true)
-        await removeInstalled({ client, clock, what: { revision }, onRemoved: () => undefined });
+        await removeInstalled({ client, clock, selection: { revision }, onRemoved: () => undefined });
     }
     await client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, {
       metadata: { finalizers: metadata.finalizers.filter((held) => held !== finalizer) },
