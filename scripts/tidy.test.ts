@@ -228,6 +228,14 @@ test("every part has one door, or one for each folder", () => {
   assertNone([...folders].map((folder) => `${folder}/index.ts:1: missing: a part is entered through it`));
 });
 
+test("every door begins with a comment that says what is behind it", () => {
+  assertNone(
+    [...texts]
+      .filter(([file, text]) => /^src\/.*\/index\.tsx?$/.test(file) && !/^(?:\/\/ |\/\*\*)/.test(text))
+      .map(([file]) => `${file}:1: begins without a comment: say in one sentence what the folder is`),
+  );
+});
+
 /** Lower it, never raise it. */
 const maxKnownCircles = 0;
 

@@ -1,3 +1,4 @@
+// Installation: renders a profile with its settings to objects. Pure.
 export {
   controlPlaneLabels,
   gatewaySelector,

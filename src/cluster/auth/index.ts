@@ -1,3 +1,4 @@
+// Authentication and authorization of the lab's API server: tokens, certificates, RBAC, the rights of nodes.
 export { Authenticator } from "./authenticator.ts";
 export { rulesNotCovered } from "./escalation.ts";
 export { foreignLeaseFault, NodeAuthorizer } from "./node-authorizer.ts";
