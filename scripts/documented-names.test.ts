@@ -1,6 +1,7 @@
-// The documents name every environment variable that a process of the mesh reads, and every metric of Serin's own.
+// The documents name every environment variable that a process of the mesh reads, and every metric of Serin's own, and
+// no others.
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
@@ -51,4 +52,27 @@ test("the documents name every metric of Serin's own", () => {
     [...metrics].filter((name) => !text.includes(name)),
     [],
   );
+});
+
+test("the contracts and the page about debugging name no variable, metric or file that does not exist", () => {
+  const root = join(sources, "..");
+  const code = ["src", "scripts", "samples", "manifests", "bin"]
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((file) => join(root, folder, file)),
+    )
+    .filter((file) => /\.(?:ts|tsx|yaml|sh)$|serin$/.test(file) && statSync(file).isFile())
+    .map((file) => readFileSync(file, "utf8"))
+    .join("\n");
+  const pages = [...readdirSync(contractsFolder).map((page) => join("contracts", page)), "debugging.md"];
+  const unknown = pages.flatMap((page) => {
+    const text = readFileSync(join(root, "docs", page), "utf8");
+    const variables = text.match(/\b(?!ISTIO_META_)[A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+\b/g) ?? [];
+    const metrics = text.match(/\bserin_[a-z0-9_]+[a-z0-9]\b/g) ?? [];
+    const files = text.match(/\bsrc\/[\w/.-]+[\w/]/g) ?? [];
+    return [
+      ...[...variables, ...metrics].filter((name) => !code.includes(name)),
+      ...files.filter((file) => !existsSync(join(root, file))),
+    ].map((name) => `${page}: ${name}`);
+  });
+  assert.deepEqual(unknown, []);
 });

@@ -10,7 +10,7 @@ import { requestDelay, weightDelays } from "./dashboard-proof/freshness.ts";
 import { giveOrders, giveUpgradeOrders, pausedCanary, upgradeName } from "./dashboard-proof/orders.ts";
 import { ServedPage } from "./dashboard-proof/served-page.ts";
 import { openViews, views, type ProofView } from "./dashboard-proof/views.ts";
-import { runWithLab } from "./run-with-lab.ts";
+import { isWithinLab, runThisScriptWithLab } from "./run-with-lab.ts";
 import { scriptArguments } from "./script-arguments.ts";
 import { LoadReports } from "./upgrade-proof/load-totals.ts";
 import { ProofLab } from "./upgrade-proof/proof-lab.ts";
@@ -236,16 +236,5 @@ function entered(base: string, cookies: Cookies): (page: Page) => Promise<string
   };
 }
 
-/** Marks the process that starts the lab. */
-const startsLab = "SERIN_PROOF_STARTS_LAB";
-
 // A kept lab must outlive its creator, so it gets no namespaces that end with it.
-if (flags.keep || process.env[startsLab] === "1") process.exitCode = await main();
-else
-  process.exitCode = await runWithLab([
-    "env",
-    `${startsLab}=1`,
-    process.execPath,
-    import.meta.filename,
-    ...process.argv.slice(2),
-  ]);
+process.exitCode = flags.keep || isWithinLab ? await main() : await runThisScriptWithLab();

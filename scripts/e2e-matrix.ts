@@ -2,7 +2,7 @@
 // Each mesh goes back from the middle, then to the end, under load. npm run e2e:matrix [-- --only demo,helm] [--
 // --json]
 import { kubectls } from "../test/support/kubectls.ts";
-import { runWithLab } from "./run-with-lab.ts";
+import { isWithinLab, runThisScriptWithLab } from "./run-with-lab.ts";
 import { scriptArguments } from "./script-arguments.ts";
 import { labMeshes } from "./upgrade-matrix/lab-meshes.ts";
 import { MeshPlay, type PlayedMesh } from "./upgrade-matrix/play-mesh.ts";
@@ -53,15 +53,4 @@ async function main(): Promise<number> {
   return summary.ok ? 0 : 1;
 }
 
-/** Marks the process that starts the labs. */
-const startsLab = "SERIN_MATRIX_STARTS_LAB";
-
-if (process.env[startsLab] === "1") process.exitCode = await main();
-else
-  process.exitCode = await runWithLab([
-    "env",
-    `${startsLab}=1`,
-    process.execPath,
-    import.meta.filename,
-    ...process.argv.slice(2),
-  ]);
+process.exitCode = isWithinLab ? await main() : await runThisScriptWithLab();

@@ -98,3 +98,14 @@ export async function runWithLab(
     rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
   }
 }
+
+const startsLab = "SERIN_SCRIPT_STARTS_LAB";
+
+/** Whether this process is the one that {@link runThisScriptWithLab} has started. */
+export const isWithinLab = process.env[startsLab] === "1";
+
+/** Runs the script of this process again, with its arguments, as {@link runWithLab} runs a command. */
+export async function runThisScriptWithLab(): Promise<number> {
+  const [, script = "", ...words] = process.argv;
+  return await runWithLab(["env", `${startsLab}=1`, process.execPath, script, ...words]);
+}

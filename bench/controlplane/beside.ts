@@ -15,7 +15,7 @@ export interface BesideOptions {
   readonly pairs: number;
   /** Slices of changes of each kind, for each pair of processes. */
   readonly rounds: number;
-  /** What changes: ep, vs and svc, with commas between them. */
+  /** The kinds of changes: ep, vs and svc, with commas between them. */
   readonly changes: string;
 }
 

@@ -1,7 +1,8 @@
 // The lab for chaos: bookinfo and echoes in an ambient mesh, behind two gateways and two istiods.
 import { join } from "node:path";
+import { revisionSpec } from "../demo/mesh-inputs.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
-import { gatewayService, revisionSpec } from "../upgrade-proof/objects.ts";
+import { gatewayService } from "../upgrade-proof/objects.ts";
 import { revisions, versions, type Proof } from "../upgrade-proof/proof.ts";
 import { allAvailable, deployApplications } from "../upgrade-proof/stage.ts";
 import type { Chaos } from "./chaos.ts";

@@ -4,7 +4,7 @@ import { canaryKind, meshUpgradeKind, type RolloutStatus } from "../../src/api/s
 import type { UntypedObject } from "../../src/api/index.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
 import { firstWave, upgradeObject } from "../upgrade-proof/mesh-upgrade.ts";
-import { canaryBackend } from "../upgrade-proof/objects.ts";
+import { productpageRoute } from "../upgrade-proof/objects.ts";
 import { revisions, samplesAt, versions, type Proof } from "../upgrade-proof/proof.ts";
 import { canaryName } from "./views.ts";
 
@@ -25,14 +25,7 @@ export function pausedCanary({ scale }: Proof): UntypedObject {
     kind: "Canary",
     metadata: { name: canaryName, namespace: namespaces.shop },
     spec: {
-      target: {
-        httpRoute: {
-          name: "bookinfo",
-          rule: 0,
-          stable: { name: "productpage", port: 9080 },
-          canary: { name: canaryBackend, port: 9080 },
-        },
-      },
+      target: productpageRoute,
       steps: [
         { weight: 10, pause: { untilApproved: true } },
         { weight: 50, pause: { untilApproved: true } },

@@ -1,4 +1,4 @@
-// What the acts share: the lab, the load, the long connection, and the record of steps.
+// The state that the acts share: the lab, the load, the long connection, and the record of steps.
 import type { Lab } from "./lab.ts";
 import { difference, type Load, type LoadCounts } from "./load.ts";
 import type { LongConnection } from "./long-connection.ts";

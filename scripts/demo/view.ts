@@ -1,4 +1,4 @@
-// What the user sees: a live view on a terminal, plain lines elsewhere.
+// The demo's output: a live view on a terminal, plain lines elsewhere.
 export interface StepRow {
   readonly name: string;
   state: "waiting" | "running" | "done" | "failed";

@@ -3,7 +3,7 @@ import { canaryKind } from "../../src/api/serin/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { follow } from "./follow.ts";
 import { namespaces } from "./load-plans.ts";
-import { canaryBackend } from "./objects.ts";
+import { productpageRoute } from "./objects.ts";
 import { samplesAt, type Proof } from "./proof.ts";
 
 const checkLimits = { timeoutSeconds: 120 };
@@ -28,14 +28,7 @@ export function appCanary(
     kind: "Canary",
     metadata: { name, namespace: namespaces.shop },
     spec: {
-      target: {
-        httpRoute: {
-          name: "bookinfo",
-          rule: 0,
-          stable: { name: "productpage", port: 9080 },
-          canary: { name: canaryBackend, port: 9080 },
-        },
-      },
+      target: productpageRoute,
       steps: weights.map((weight) => ({ weight })),
       checks,
     },

@@ -10,11 +10,11 @@ import {
 } from "../../src/api/kubernetes/index.ts";
 import { meshUpgradeKind, type RolloutPhase, type RolloutStatus } from "../../src/api/serin/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
+import { revisionSpec } from "../demo/mesh-inputs.ts";
 import { follow } from "./follow.ts";
 import { expectIntendedState, intendedState } from "./intended-state.ts";
 import { namespaces } from "./load-plans.ts";
 import { difference } from "./load-totals.ts";
-import { revisionSpec } from "./objects.ts";
 import { revisions, samplesAt, seconds, versions, type Proof } from "./proof.ts";
 import { moreRequests } from "./stage.ts";
 

@@ -8,6 +8,15 @@ import { podReportDirectory } from "./proof-lab.ts";
 const gatewayName = "bookinfo-gateway";
 const gatewayVersion = "gateway.networking.k8s.io/v1";
 export const canaryBackend = "productpage-canary";
+/** The target of a Canary that moves productpage by its HTTPRoute. */
+export const productpageRoute = {
+  httpRoute: {
+    name: "bookinfo",
+    rule: 0,
+    stable: { name: "productpage", port: 9080 },
+    canary: { name: canaryBackend, port: 9080 },
+  },
+} as const;
 /** productpage in the release that the tag names. */
 export const releaseImage = "ghcr.io/serin-mesh/release-productpage";
 /** Entries for the lab's image catalogue, in the form of manifests/images.yaml. */
@@ -16,16 +25,6 @@ export const imageCatalogue = `images:
   release: tag
   entrypoint: [node, samples/bookinfo/src/productpage.ts]
 `;
-
-/** The input of `serin install` for a revision, without its own node agent and without the classic gateway. */
-export function revisionSpec(revision: string, tag: string): Record<string, unknown> {
-  return {
-    profile: "ambient",
-    revision,
-    tag,
-    components: { cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] },
-  };
-}
 
 export function namespaceObjects(revision: string): UntypedObject[] {
   const namespace = (name: string, labels: Record<string, string>): UntypedObject => ({

@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { userError } from "../../src/base/index.ts";
 import { LabCluster, root } from "../../test/support/lab-cluster.ts";
 import { Lab } from "../demo/lab.ts";
+import { loadBalancerAddresses } from "../demo/mesh-inputs.ts";
 
 export { root };
 
@@ -17,19 +18,7 @@ export class ProofLab {
   async create(flags: readonly string[] = []): Promise<void> {
     await this.serin(["cluster", "create", "--name", this.cluster.name, ...flags]);
     this.#lab = await Lab.connect(join(this.cluster.stateDirectory, "kubeconfig"));
-    await this.api.apply([
-      {
-        apiVersion: "metallb.io/v1beta1",
-        kind: "IPAddressPool",
-        metadata: { name: "example", namespace: "metallb-system" },
-        spec: { addresses: ["172.18.255.200-172.18.255.250"] },
-      },
-      {
-        apiVersion: "metallb.io/v1beta1",
-        kind: "L2Advertisement",
-        metadata: { name: "empty", namespace: "metallb-system" },
-      },
-    ]);
+    await this.api.apply(loadBalancerAddresses);
   }
 
   get api(): Lab {

@@ -1,4 +1,4 @@
-// What all parts of the proof share.
+// The state that all parts of the proof share.
 import type { LoadScale } from "./load-plans.ts";
 import type { LoadReports } from "./load-totals.ts";
 import type { ProofLab } from "./proof-lab.ts";

@@ -7,6 +7,7 @@ import { deploymentKind, serviceKind } from "../../src/api/kubernetes/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { systemClock } from "../../src/base/index.ts";
 import { readObjects } from "../demo/lab.ts";
+import { revisionSpec } from "../demo/mesh-inputs.ts";
 import { ambientPlan, gatewayPlan, namespaces, sidecarPlan } from "./load-plans.ts";
 import {
   canaryObjects,
@@ -17,7 +18,6 @@ import {
   imageCatalogue,
   namespaceObjects,
   reviewsRoute,
-  revisionSpec,
   shopObjects,
   waypointObjects,
 } from "./objects.ts";

@@ -1,5 +1,5 @@
 /**
- * What a warning is about, for programs. `no-effect` includes fields that only Envoy acts on, and `relative-weights`
+ * The subject of a warning, for programs. `no-effect` includes fields that only Envoy acts on, and `relative-weights`
  * means that weights do not add up to 100.
  */
 export type IssueCode =

@@ -1,3 +1,4 @@
+// The terms of every part: errors, logs, clocks, backoff, drain, environment variables. It imports no other part.
 export { alternativeNames, certificateFingerprint, type AlternativeName } from "./certificate-text.ts";
 export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { BoundedQueue } from "./bounded-queue.ts";

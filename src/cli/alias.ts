@@ -52,8 +52,8 @@ function alias(name: string, flags: AliasFlags, context: CliContext): void {
   const at = search.indexOf(directory);
   const other = search
     .slice(0, at === -1 ? search.length : at)
-    .map((one) => join(one, aliasName))
-    .find((one) => one !== path && targetOf(one) !== undefined);
+    .map((folder) => join(folder, aliasName))
+    .find((candidate) => candidate !== path && targetOf(candidate) !== undefined);
   if (other !== undefined) context.err(`! the shell finds ${other} first\n`);
   if (at === -1) context.err(`! ${directory} is not in PATH: export PATH="${directory}:$PATH"\n`);
 }

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Clock, Environment } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-import type { CustomResources, DefaultRevision, InstallSettings, RenderedComponent } from "../install/index.ts";
+import type { CustomResources, InstallRequest } from "../install/index.ts";
 import type { KubernetesObject, UntypedObject } from "../api/index.ts";
 import type { Problem, TopicName, Topics } from "../api/dashboard/index.ts";
 import type { CheckSpec, CheckStatus, MeshUpgrade } from "../api/serin/index.ts";
@@ -127,20 +127,7 @@ export interface CheckedBackend {
 
 /** The implementation of `operator`, passed in because the two parts must not import each other. */
 export interface Installer {
-  apply(options: {
-    readonly client: KubeClient;
-    readonly clock: Clock;
-    readonly settings: InstallSettings;
-    readonly components: readonly RenderedComponent[];
-    readonly defaultRevision?: DefaultRevision;
-    readonly upgradeGateways: boolean;
-    readonly identity: string;
-    readonly onDone: (component: RenderedComponent) => void;
-    readonly onNote: (note: string) => void;
-    readonly onWait?: (text: string) => void;
-    readonly readyTimeoutMs: number;
-    readonly signal?: AbortSignal;
-  }): Promise<void>;
+  apply(options: InstallRequest & { readonly client: KubeClient; readonly clock: Clock }): Promise<void>;
   /** Describes what applying the object would do. */
   plan(client: KubeClient, object: UntypedObject): Promise<"created" | "changed" | "unchanged">;
   verify(
@@ -154,7 +141,7 @@ export interface Installer {
   }>;
   remove(options: {
     readonly client: KubeClient;
-    readonly what: { readonly revision: string; readonly owner?: string } | "everything";
+    readonly selection: { readonly revision: string; readonly owner?: string } | "everything";
     readonly onRemoved: (object: KubernetesObject) => void;
     readonly onWait?: (text: string) => void;
     readonly dryRun?: boolean;

@@ -1,3 +1,4 @@
+// The command line: verbs, in a folder for each subject.
 export type { CliContext, ConnectionFlags, Installer, PodRequest } from "./context.ts";
 export { createProgram } from "./program.ts";
 export { CommandEnd } from "./command-end.ts";

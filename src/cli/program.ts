@@ -73,7 +73,7 @@ async function addVerbs(program: Command, wanted: readonly Verb[], context: CliC
     const add = await verb.load?.();
     if (add === undefined) continue;
     add(program, context);
-    const command = program.commands.find((one) => one.name() === verb.name);
+    const command = program.commands.find((known) => known.name() === verb.name);
     command?.summary(verb.summary);
     if (command !== undefined) addCommonFlags(command);
   }

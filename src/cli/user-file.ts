@@ -38,14 +38,14 @@ export function makeUserDirectory(path: string, hint: string): void {
   const missing: string[] = [];
   for (let at = resolve(path); !existsSync(at); at = dirname(at)) missing.unshift(at);
   try {
-    for (const one of missing) makeOne(one);
+    for (const folder of missing) makeDirectory(folder);
     if (!statSync(path).isDirectory()) throw new Error("it is a file, and a directory is expected");
   } catch (cause) {
     throw userError("path-not-writable", `${path} cannot be created: ${reasonOf(cause)}`, { cause, hint });
   }
 }
 
-function makeOne(path: string): void {
+function makeDirectory(path: string): void {
   try {
     mkdirSync(path);
   } catch (error) {

@@ -125,9 +125,9 @@ export async function buildRelease(
 }
 
 /**
- * The folders that contain the program, each with its name in the copy. The bundle that a checkout runs from is the
- * program of its copies. One with changed sources gets its own, from the sources alone: the checkout may also contain
- * `dist`, a build for the package, with thousands of files.
+ * The folders that contain the program, each with its name in the copy. A copy of a checkout gets the bundle that the
+ * checkout runs from. A copy with changed sources gets a bundle of its own, from the sources alone: the checkout may
+ * also contain `dist`, a build for the package, with thousands of files.
  */
 export function programCopies(
   bundle: string | undefined,

@@ -40,6 +40,6 @@ export function captureOptionsOf(pod: Pod): CaptureOptions {
 
 export function addressesOf(pod: Pod): string[] {
   const many = pod.status?.podIPs?.map((entry) => entry.ip) ?? [];
-  const one = pod.status?.podIP;
-  return many.length > 0 || one === undefined || one === "" ? many : [one];
+  const single = pod.status?.podIP;
+  return many.length > 0 || single === undefined || single === "" ? many : [single];
 }

@@ -57,7 +57,7 @@ export interface PodView {
   readonly node: Node | undefined;
 }
 
-/** What the container runtime reports about a pod that it is about to start. */
+/** The container runtime's report of a pod that it is about to start. */
 export interface PodStart {
   readonly netnsPath: string;
   readonly addresses: readonly string[];

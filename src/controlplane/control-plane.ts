@@ -1,16 +1,9 @@
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import { aborted, type Clock, type Logger, type Shutdown } from "../base/index.ts";
-import {
-  createKubeClient,
-  type CollectionGraph,
-  type Informer,
-  type KubeClient,
-  type KubeConfig,
-  QueueMetrics,
-} from "../kube/index.ts";
+import { type CollectionGraph, type Informer, type KubeClient, type KubeConfig, QueueMetrics } from "../kube/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
-import type { MeshConfig, MeshNetworks, WorkloadEntry } from "../api/istio/index.ts";
+import type { WorkloadEntry } from "../api/istio/index.ts";
 import type { Node } from "../api/kubernetes/index.ts";
 import {
   addExpiryMetrics,
@@ -22,30 +15,14 @@ import {
   splitPem,
 } from "./ca/index.ts";
 import type { ControlPlaneSettings, ShadowSettings } from "./control-plane-options.ts";
-import { DebugRoutes, type ControlPlaneState } from "./debug-routes.ts";
+import { DebugRoutes, type ControlPlaneState } from "./debug/debug-routes.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
 import { WorkloadRegistration } from "./entries/index.ts";
 import { runRootCertificateController } from "./gateways/index.ts";
-import {
-  ConfigMapIngest,
-  fetchText,
-  fetchTextWithin,
-  GatewayNames,
-  KeySetIngest,
-  keySetRoots,
-  MeshConfigFile,
-  MeshIngest,
-  MeshNetworksFile,
-  multiClusterKinds,
-  PullSecretIngest,
-  SecretIngest,
-  ServedVersionClient,
-  type RemoteClient,
-} from "./ingest/index.ts";
+import { fetchText, ServedVersionClient, type RemoteClient } from "./ingest/index.ts";
 import { leaveService } from "./leave-service.ts";
 import { addMeshMetrics } from "./mesh-metrics.ts";
-import { MeshClusters } from "./mesh-clusters.ts";
-import { meshSettings } from "./mesh-settings.ts";
+import { MeshSources, type StartWork } from "./mesh-sources.ts";
 import { meshKey, type MeshInputs } from "./model/index.ts";
 import {
   createPlaintextServer,
@@ -90,20 +67,14 @@ const endMs = 5000;
 /** A shadow has nothing to release, so requests that still wait for the API server are cancelled. */
 const shadowEndMs = 500;
 
-type StartWork = (name: string, task: Promise<void>) => void;
-
 /** One revision's control plane: a model of the mesh, served to proxies. */
 export class ControlPlane {
   readonly #options: ControlPlaneOptions;
   readonly #mesh: ServedMesh;
   readonly #graph: CollectionGraph;
   readonly #inputs: MeshInputs;
-  readonly #ingest: MeshIngest;
+  readonly #sources: MeshSources;
   readonly #registration: WorkloadRegistration | undefined;
-  readonly #secrets: SecretIngest;
-  readonly #configMaps: ConfigMapIngest;
-  readonly #pullSecrets: PullSecretIngest;
-  readonly #clusters: MeshClusters;
   readonly #discovery: DiscoveryServer;
   readonly #issued: IssuedCertificates;
   readonly #debug: DebugRoutes;
@@ -112,9 +83,6 @@ export class ControlPlane {
   readonly #queues: QueueMetrics;
   /** Set for a mesh of several roots. */
   readonly #anchors: TrustAnchors | undefined;
-  #config: MeshConfig | undefined;
-  #configFile: MeshConfigFile | undefined;
-  #networks: MeshNetworks = {};
   #state: ControlPlaneState = "starting";
 
   constructor(given: ControlPlaneOptions) {
@@ -133,11 +101,11 @@ export class ControlPlane {
       metrics: options.metrics,
       clock,
       log,
-      settled: (generation) => this.#ingest.settled(generation),
+      settled: (generation) => this.#sources.ingest.settled(generation),
       workloads: this.#workloadProxies(),
       debug: this.#debugRequests(),
       secretAccess: new SecretAccess({
-        clientOf: (id) => this.#clusters.clientOf(id),
+        clientOf: (id) => this.#sources.clusters.clientOf(id),
         clock,
         log: log.scoped("secrets"),
       }),
@@ -147,64 +115,22 @@ export class ControlPlane {
     addMeshMetrics(this.#inputs, this.#metrics, options.version, clock);
     this.#discovery = this.#mesh.discovery;
     this.#issued = new IssuedCertificates(clock);
-    this.#secrets = new SecretIngest({
-      client,
-      references: this.#mesh.references,
-      secrets: this.#inputs.secrets,
-      clock,
-      log: log.scoped("secrets"),
-    });
-    this.#pullSecrets = new PullSecretIngest({
-      client,
-      references: this.#mesh.pullSecrets,
-      pullSecrets: this.#inputs.extensions.pullSecrets,
-      clock,
-      log: log.scoped("pull secrets"),
-    });
-    this.#configMaps = new ConfigMapIngest({
-      client,
-      references: this.#mesh.configMaps,
-      configMaps: this.#inputs.configMaps,
-      clock,
-      log: log.scoped("config maps"),
-    });
-    const kinds = multiClusterKinds(settings.clusters.services);
-    this.#ingest = new MeshIngest({
-      client,
-      inputs: this.#inputs,
-      revision: settings.revision,
-      metrics: options.metrics,
-      multiClusterKinds: kinds,
-      isIgnored: settings.isIgnored,
-      clock,
-      log,
-    });
-    this.#clusters = new MeshClusters({
-      client,
-      namespace: settings.namespace,
-      clusterId: settings.clusterId,
-      inputs: this.#inputs,
-      connect: options.connect ?? ((config) => createKubeClient(config, { log, clock, userAgent: "istiod" })),
-      kubeconfigFolder: settings.clusters.kubeconfigFolder,
-      timeoutMs: settings.clusters.remoteTimeoutMs,
-      insecureOptions: settings.clusters.insecureKubeConfigOptions,
-      multiClusterKinds: kinds,
-      isIgnored: settings.isIgnored,
-      podOf: (key) => this.#ingest.get("Pod", key),
-      metrics: options.metrics,
-      clock,
-      log: log.scoped("clusters"),
+    this.#sources = new MeshSources({
+      ...options,
+      mesh: this.#mesh,
+      onMeshConfig: ({ caCertificates, trustDomain, trustDomainAliases }) =>
+        this.#anchors?.setTrusted(caCertificates, [trustDomain, ...trustDomainAliases]),
     });
     this.#debug = new DebugRoutes({
       settings,
       version: options.version,
       metrics: options.metrics,
       mesh: this.#mesh,
-      ingest: this.#ingest,
-      clusters: this.#clusters,
+      ingest: this.#sources.ingest,
+      clusters: this.#sources.clusters,
       authenticator: this.#authenticator,
       issued: this.#issued,
-      meshConfig: () => this.#configFile?.tree,
+      meshConfig: () => this.#sources.meshConfigTree,
       state: () => this.#state,
     });
     this.#registration = this.#workloadRegistration(client);
@@ -221,7 +147,7 @@ export class ControlPlane {
   /** Registers machines outside of the cluster, unless this is switched off or the control plane writes nothing. */
   #workloadRegistration(client: KubeClient): WorkloadRegistration | undefined {
     const { settings, metrics, clock, log } = this.#options;
-    const entries = this.#ingest.informer("WorkloadEntry") as Informer<WorkloadEntry> | undefined;
+    const entries = this.#sources.ingest.informer("WorkloadEntry") as Informer<WorkloadEntry> | undefined;
     const { enabled, graceMs } = settings.workloadRegistration;
     if (!enabled || settings.shadow !== undefined || entries === undefined) return undefined;
     return new WorkloadRegistration({
@@ -241,8 +167,8 @@ export class ControlPlane {
   #createAuthenticator(): Authenticator {
     const { settings, clock } = this.#options;
     return new Authenticator({
-      clientOf: (id) => this.#clusters.clientOf(id),
-      clusterIds: () => this.#clusters.ids,
+      clientOf: (id) => this.#sources.clusters.clientOf(id),
+      clusterIds: () => this.#sources.clusters.ids,
       clusterId: settings.clusterId,
       audiences: settings.authority.audiences,
       trustDomain: () => this.#trustDomain(),
@@ -274,11 +200,7 @@ export class ControlPlane {
     const { client, settings, clock, log } = this.#options;
     if (settings.shadow !== undefined) return await this.#runShadow(settings.shadow, shutdown.drain);
     const { drain } = shutdown;
-    const configFile = new MeshConfigFile(settings.meshConfigPath, clock, log);
-    const networksFile = new MeshNetworksFile(settings.meshNetworksPath, clock, log);
-    const mesh = await configFile.load();
-    this.#networks = await networksFile.load();
-    this.#takeMesh(mesh);
+    const mesh = await this.#sources.load();
     // Until proxies reach another replica, they still get changes.
     const stopped = new AbortController();
     const work = new Map<string, Promise<void>>();
@@ -287,9 +209,9 @@ export class ControlPlane {
         name,
         task.finally(() => work.delete(name)),
       );
-    const injection = this.#injection(configFile);
+    const injection = this.#injection();
     // First request the lists that take the API server longest.
-    this.#startReading(start, { configFile, networksFile }, stopped.signal);
+    this.#sources.start(start, stopped.signal);
     const identity = await ControlPlaneIdentity.create(
       {
         client,
@@ -314,7 +236,7 @@ export class ControlPlane {
     const http = await this.#serveHttp(identity);
     if (this.#registration !== undefined) start("workload registration", this.#registration.run(stopped.signal));
     await Promise.race([
-      Promise.all([this.#ingest.synced, this.#clusters.synced, this.#registration?.synced, injection.synced]),
+      Promise.all([this.#sources.synced, this.#registration?.synced, injection.synced]),
       aborted(drain),
     ]);
     this.#graph.settle();
@@ -349,15 +271,12 @@ export class ControlPlane {
    */
   async #runShadow({ discovery }: ShadowSettings, signal: AbortSignal): Promise<void> {
     const { settings, clock, log } = this.#options;
-    const configFile = new MeshConfigFile(settings.meshConfigPath, clock, log);
-    const networksFile = new MeshNetworksFile(settings.meshNetworksPath, clock, log);
-    this.#networks = await networksFile.load();
-    this.#takeMesh(await configFile.load());
+    await this.#sources.load();
     const stopped = new AbortController();
     const work: Promise<void>[] = [];
-    this.#startReading((_name, task) => void work.push(task), { configFile, networksFile }, stopped.signal);
+    this.#sources.start((_name, task) => void work.push(task), stopped.signal);
     const http = await serveHttp(settings.http.address, settings.http.port, this.#debug.all());
-    await Promise.race([Promise.all([this.#ingest.synced, this.#clusters.synced]), aborted(signal)]);
+    await Promise.race([this.#sources.synced, aborted(signal)]);
     this.#graph.settle();
     const server = createPlaintextServer({ discovery: this.#discovery, clock, log: log.scoped("grpc") });
     if (discovery !== undefined) await server.listen(discovery.address, discovery.port);
@@ -371,52 +290,6 @@ export class ControlPlane {
     const ended = new AbortController();
     await Promise.race([Promise.all(work), clock.sleep(shadowEndMs, ended.signal).catch(() => undefined)]);
     ended.abort();
-  }
-
-  #startReading(
-    start: StartWork,
-    { configFile, networksFile }: { readonly configFile: MeshConfigFile; readonly networksFile: MeshNetworksFile },
-    signal: AbortSignal,
-  ): void {
-    const { clock, log, settings } = this.#options;
-    const keySets = new KeySetIngest({
-      requestAuthentications: this.#inputs.requestAuthentications,
-      keySets: this.#inputs.keySets,
-      fetcher: settings.keySetFetcher,
-      fetchText: (url, signal) =>
-        fetchTextWithin(url, signal, {
-          additionalRoots: keySetRoots,
-          blockedNetworks: settings.blockedKeySetNetworks ?? [],
-        }),
-      metrics: this.#metrics,
-      clock,
-      log: log.scoped("keys"),
-    });
-    start("ingest", this.#ingest.run(signal));
-    start("secrets", this.#secrets.run(signal));
-    start("pull secrets", this.#pullSecrets.run(signal));
-    start("config maps", this.#configMaps.run(signal));
-    start("keys of token issuers", keySets.run(signal));
-    start("remote clusters", this.#clusters.run(signal));
-    if (this.#options.settings.clusters.resolveGatewayNames)
-      start(
-        "names of gateways",
-        new GatewayNames({
-          gateways: this.#mesh.networkGateways,
-          resolved: this.#inputs.resolvedNames,
-          clock,
-          log: log.scoped("networks"),
-        }).run(signal),
-      );
-    this.#configFile = configFile;
-    start(
-      "mesh config",
-      configFile.run(signal, (config) => this.#takeMesh(config)),
-    );
-    start(
-      "mesh networks",
-      networksFile.run(signal, (networks) => this.#takeNetworks(networks)),
-    );
   }
 
   #startTellingRoot(start: StartWork, identity: ControlPlaneIdentity, signal: AbortSignal): void {
@@ -433,7 +306,7 @@ export class ControlPlane {
     const roots = {
       ...options,
       revocations: () => identity.authority.crl,
-      includes: (name: string) => this.#ingest.includesNamespace(name),
+      includes: (name: string) => this.#sources.ingest.includesNamespace(name),
       rootConfigMap,
       revocationConfigMap,
       clusterTrustBundle,
@@ -488,7 +361,7 @@ export class ControlPlane {
     return webhooks;
   }
 
-  #injection(configFile: MeshConfigFile): InjectionSource {
+  #injection(): InjectionSource {
     const { client, settings, clock, log } = this.#options;
     const { namespace, revision, serviceName, hub, tag, clusterId, network, nativeSidecars } = settings;
     return new InjectionSource({
@@ -498,7 +371,7 @@ export class ControlPlane {
       defaults: { hub, tag, istioNamespace: namespace, revision, clusterName: clusterId, network },
       nativeSidecars,
       compliance: settings.compliance,
-      meshText: () => configFile.text,
+      meshText: () => this.#sources.meshConfigText,
       kubeletVersions: () => this.#kubeletVersions(),
       clock,
       log: log.scoped("injection"),
@@ -507,7 +380,7 @@ export class ControlPlane {
 
   #kubeletVersions(): string[] {
     return [...this.#inputs.nodes.values()].map(({ name }) => {
-      const node: Node | undefined = this.#ingest.get("Node", name);
+      const node: Node | undefined = this.#sources.ingest.get("Node", name);
       return node?.status?.nodeInfo?.["kubeletVersion"] ?? "";
     });
   }
@@ -522,7 +395,7 @@ export class ControlPlane {
       certificates: new CertificateService({
         authority: () => identity.authority,
         trustDomain,
-        pods: (id) => this.#clusters.podsOf(id),
+        pods: (id) => this.#sources.clusters.podsOf(id),
         trustedNodeAccounts,
         lifetimes: authority.lifetimes,
         issued: this.#issued,
@@ -547,10 +420,10 @@ export class ControlPlane {
       client,
       settings,
       mesh: this.#mesh,
-      ingest: this.#ingest,
-      clusters: this.#clusters,
+      ingest: this.#sources.ingest,
+      clusters: this.#sources.clusters,
       queues: this.#queues,
-      meshConfig: () => this.#config,
+      meshConfig: () => this.#sources.meshConfig,
       trustDomain: () => this.#trustDomain(),
       injection,
       clock,
@@ -584,19 +457,5 @@ export class ControlPlane {
       server.close();
       server.closeAllConnections();
     }
-  }
-
-  #takeMesh(config: MeshConfig): void {
-    const { settings } = this.#options;
-    this.#config = config;
-    this.#anchors?.setTrusted(config.caCertificates, [config.trustDomain, ...config.trustDomainAliases]);
-    this.#inputs.mesh.set(meshKey, meshSettings(config, settings, this.#networks));
-    this.#ingest.setSelectors(config.discoverySelectors);
-    this.#clusters.setSelectors(config.discoverySelectors);
-  }
-
-  #takeNetworks(networks: MeshNetworks): void {
-    this.#networks = networks;
-    if (this.#config !== undefined) this.#takeMesh(this.#config);
   }
 }

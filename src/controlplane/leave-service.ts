@@ -21,7 +21,7 @@ export interface LeaveServiceOptions {
  */
 export async function leaveService({ slices, service, pod, clock, force }: LeaveServiceOptions): Promise<void> {
   const hasOthers = [...slices].some(
-    (slice) => slice.service === service && slice.endpoints.some((one) => one.pod !== pod),
+    (slice) => slice.service === service && slice.endpoints.some((endpoint) => endpoint.pod !== pod),
   );
   if (hasOthers) await clock.sleep(forgottenAfterMs, force).catch(() => undefined);
 }

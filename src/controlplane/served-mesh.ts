@@ -1,6 +1,6 @@
 import type { SecretAccess } from "./ca/index.ts";
 import { describeError, type Clock, type Logger } from "../base/index.ts";
-import { CollectionGraph, type Collection, type SourceCollection } from "../kube/index.ts";
+import { CollectionGraph, type Collection, type CollectionStats, type SourceCollection } from "../kube/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import {
   createMeshInputs,
@@ -22,6 +22,7 @@ import {
   type MeshInputs,
   type PullSecretReference,
   type NetworkGateways,
+  type OutboundScope,
   type SecretReference,
   type WantedGatewayStatus,
   type WantedIngressStatus,
@@ -31,7 +32,6 @@ import {
 } from "./model/index.ts";
 import { memos } from "./model/memos.ts";
 import { countChanges } from "./change-metrics.ts";
-import type { DebugSources } from "./debug-answers.ts";
 import {
   createDiscoveryMetrics,
   DiscoveryServer,
@@ -106,8 +106,10 @@ export class ServedMesh {
   /** ConfigMaps that configuration names. */
   readonly configMaps: readonly Collection<ConfigMapReference>[];
   /** Services, endpoints, networks, the scopes of proxies, and all collections, for debug pages. */
-  readonly model: Pick<MeshModel, "registry" | "endpoints" | "networkGateways"> &
-    Pick<DebugSources, "outboundScopeOf" | "collections">;
+  readonly model: Pick<MeshModel, "registry" | "endpoints" | "networkGateways"> & {
+    readonly outboundScopeOf: (proxy: ProxyIdentity) => OutboundScope | undefined;
+    readonly collections: () => readonly { readonly name: string; readonly stats: CollectionStats }[];
+  };
   /** The resources of ztunnels. */
   readonly ambient: () => AmbientResources;
   /** The roots that proxies get over xDS, under the resource's name. Empty: proxies get none. */

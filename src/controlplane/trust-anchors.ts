@@ -164,7 +164,7 @@ export class TrustAnchors {
         fingerprint: certificateFingerprint(new X509Certificate(pem)),
         trustDomains,
       }))
-      .toSorted((one, other) => (one.pem < other.pem ? -1 : 1));
+      .toSorted((left, right) => (left.pem < right.pem ? -1 : 1));
     const text = JSON.stringify(bundle);
     if (text === this.#published) return;
     this.#published = text;

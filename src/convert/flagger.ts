@@ -206,8 +206,8 @@ function stepsOf(analysis: Reader, interval: number, hooks: Hooks, notes: Notes)
     const [match, ...others] = matches;
     if (others.length > 0)
       notes.note(at(analysis, "match"), "has several alternative matches: each became a step of its own");
-    for (const one of [match, ...others])
-      steps.push({ match: one, iterations: { count: iterations ?? 1, intervalSeconds: interval } });
+    for (const alternative of [match, ...others])
+      steps.push({ match: alternative, iterations: { count: iterations ?? 1, intervalSeconds: interval } });
   } else if (iterations !== undefined && weights.length === 0)
     steps.push({ preview: true, iterations: { count: iterations, intervalSeconds: interval } });
   for (const weight of weights) steps.push({ weight, pause });

@@ -1,2 +1,3 @@
+// Converts the rollouts of Argo and Flagger to Canaries and Checks.
 export { convertRollouts } from "./convert.ts";
 export type { Conversion, ConversionNote } from "./conversion.ts";

@@ -70,7 +70,7 @@ export class ConnectionTracker<Details> {
 
   list(): readonly TrackedConnection<Details>[] {
     const list: TrackedConnection<Details>[] = [];
-    for (let one = this.#connections.first; one !== undefined; one = one.next) list.push(one);
+    for (let entry = this.#connections.first; entry !== undefined; entry = entry.next) list.push(entry);
     return list;
   }
 

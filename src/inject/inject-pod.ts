@@ -77,7 +77,7 @@ export function injectPod(given: InjectionRequest, context: InjectionContext): I
   checkAnnotations(pod.metadata.annotations ?? {});
   const input = templateInput(request, context);
   const rendered = renderTemplates(input, context.settings);
-  const template = rendered.reduce((merged, one) => mergeStrategically(merged, one), nothing);
+  const template = rendered.reduce((merged, layer) => mergeStrategically(merged, layer), nothing);
   const injected = finish(merge(pod, template, rendered), template, input, context);
   return {
     kind: "injected",
@@ -167,7 +167,10 @@ function merge(pod: Pod, template: InjectedPod, rendered: readonly InjectedPod[]
       labels: { ...own.metadata.labels, ...template.labels },
       annotations: { ...own.metadata.annotations, ...template.annotations },
     },
-    spec: rendered.reduce((spec, one) => mergeStrategically<PodSpec>(spec, one.spec), own.spec ?? { containers: [] }),
+    spec: rendered.reduce(
+      (spec, layer) => mergeStrategically<PodSpec>(spec, layer.spec),
+      own.spec ?? { containers: [] },
+    ),
   };
   return withOwnContainers(merged, own, template);
 }

@@ -1,3 +1,4 @@
+// Installation: renders a profile with its settings to objects. Pure.
 export {
   controlPlaneLabels,
   gatewaySelector,
@@ -11,6 +12,7 @@ export { renderCharts, type Chart, type ChartOptions } from "./charts/index.ts";
 export { parseFieldPath, setAtPath } from "./field-path.ts";
 export { chartValuesOf, type ChartName } from "./chart-values.ts";
 export { installedKindOf, installedKinds, installVerbs } from "./installed-kinds.ts";
+export type { InstallRequest } from "./install-request.ts";
 export { operatorName, renderOperator, type OperatorSettings } from "./operator-deployment.ts";
 export { banzaiOperatorRules } from "./operator-rights.ts";
 export { profiles } from "./profiles.ts";

@@ -45,11 +45,11 @@ function check(
   const isOpen = objects.some((tree) => tree["*"] !== undefined) || objects.length < trees.length;
   for (const [key, value] of Object.entries(values)) {
     const below = objects.map((tree) => tree[key]).filter((tree) => tree !== undefined);
-    const at = `${path}.${key}`;
+    const keyPath = `${path}.${key}`;
     if (below.length === 0) {
       if (!isOpen)
         found.errors.push({
-          path: at,
+          path: keyPath,
           message: `is not a key of any release from 1.6 to 1.31${suggestion(key, objects, path)}`,
         });
       continue;
@@ -57,8 +57,11 @@ function check(
     const until = Math.max(...below.map((tree) => (typeof tree === "number" ? tree : lastRelease(tree))));
     const isDead = below.every((tree) => (typeof tree === "number" ? tree : lastRelease(tree)) !== newestMinor);
     if (isDead)
-      found.warnings.push({ path: at, message: `has no effect: Istio 1.${until} was the last release that read it` });
-    else if (isTree(value)) check(value, below, at, found);
+      found.warnings.push({
+        path: keyPath,
+        message: `has no effect: Istio 1.${until} was the last release that read it`,
+      });
+    else if (isTree(value)) check(value, below, keyPath, found);
   }
 }
 

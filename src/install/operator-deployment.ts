@@ -26,7 +26,7 @@ export function renderOperator(settings: OperatorSettings, definitions: readonly
   const serviceAccount = { name, namespace };
   const names = [...new Set([namespace, ...watchedNamespaces])];
   return [
-    ...names.map((one) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name: one } })),
+    ...names.map((watched) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name: watched } })),
     ...definitions,
     object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
     ...grant({

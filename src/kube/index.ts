@@ -1,3 +1,4 @@
+// Access to any Kubernetes: clients, informers, reconcilers, leases.
 export type {
   ApplyOptions,
   DeleteOptions,

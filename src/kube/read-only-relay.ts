@@ -114,10 +114,10 @@ class Relay {
   }
 
   async overlay(objects: readonly OverlaidObject[]): Promise<readonly ShownVersion[]> {
-    const before = this.#overlaid.filter((old) => !objects.some((one) => isSame(one, old)));
+    const before = this.#overlaid.filter((old) => !objects.some((added) => isSame(added, old)));
     this.#overlaid = objects;
     const shown = [
-      ...objects.map((one) => this.#watches.show(one)),
+      ...objects.map((object) => this.#watches.show(object)),
       ...(await Promise.all(before.map(async (old) => await this.#showLive(old)))),
     ];
     const announced = shown.filter((version) => version !== undefined);
@@ -251,7 +251,9 @@ class Relay {
     const list = JSON.parse(body) as { items?: UntypedObject[] | null };
     const others = (list.items ?? []).filter(
       ({ metadata }) =>
-        !objects.some((one) => one.metadata.name === metadata.name && one.metadata.namespace === metadata.namespace),
+        !objects.some(
+          (object) => object.metadata.name === metadata.name && object.metadata.namespace === metadata.namespace,
+        ),
     );
     // The objects appear on the first page, whatever page their names belong to.
     answerJson(response, 200, { ...list, items: searchParams.has("continue") ? others : [...others, ...objects] });
@@ -304,12 +306,12 @@ class Relay {
   }
 }
 
-function isSame(one: OverlaidObject, other: OverlaidObject): boolean {
+function isSame(left: OverlaidObject, right: OverlaidObject): boolean {
   return (
-    one.kind.group === other.kind.group &&
-    one.kind.plural === other.kind.plural &&
-    one.object.metadata.name === other.object.metadata.name &&
-    one.object.metadata.namespace === other.object.metadata.namespace
+    left.kind.group === right.kind.group &&
+    left.kind.plural === right.kind.plural &&
+    left.object.metadata.name === right.object.metadata.name &&
+    left.object.metadata.namespace === right.object.metadata.namespace
   );
 }
 

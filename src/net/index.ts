@@ -1,3 +1,4 @@
+// The byte path of connections, TLS, and the network of the kernel: namespaces, netlink, descriptors over sockets.
 export type {
   ByteListener,
   ByteStream,

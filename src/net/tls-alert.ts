@@ -54,7 +54,7 @@ export interface RefusalAlert {
 /**
  * Node's TLS server verifies a client's certificate after the handshake, and can then only close the connection, so the
  * client does not learn why. This sends the alert that OpenSSL would have sent, as the first record after the
- * handshake's own. It needs TLS 1.3: node does not tell enough of older handshakes.
+ * handshake's own. It needs TLS 1.3: Node does not report enough of older handshakes.
  */
 export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAlert {
   let secret: Buffer | undefined;

@@ -1,3 +1,4 @@
+// Applies and removes the objects of an installation, and keeps the objects of operators installed.
 export {
   BanzaiOperator,
   tellOfSecondOperator,

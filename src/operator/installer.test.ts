@@ -237,13 +237,13 @@ test("a removal deletes webhooks first, and keeps what all revisions share", asy
   await removeInstalled({
     client: cluster,
     clock: systemClock,
-    what: { revision: "canary" },
+    selection: { revision: "canary" },
     onRemoved: () => undefined,
   });
   assert.match(cluster.writes[0] ?? "", /WebhookConfiguration/);
   const ofAnother = { revision: "default", owner: "another" };
   assert.equal(
-    await removeInstalled({ client: cluster, clock: systemClock, what: ofAnother, onRemoved: () => undefined }),
+    await removeInstalled({ client: cluster, clock: systemClock, selection: ofAnother, onRemoved: () => undefined }),
     0,
   );
   assert.deepEqual(cluster.names("Deployment"), [
@@ -254,11 +254,11 @@ test("a removal deletes webhooks first, and keeps what all revisions share", asy
   await removeInstalled({
     client: cluster,
     clock: systemClock,
-    what: { revision: "default" },
+    selection: { revision: "default" },
     onRemoved: () => undefined,
   });
   assert.deepEqual(cluster.names("DaemonSet"), ["istio-system/istio-cni-node"]);
-  await removeInstalled({ client: cluster, clock: systemClock, what: "everything", onRemoved: () => undefined });
+  await removeInstalled({ client: cluster, clock: systemClock, selection: "everything", onRemoved: () => undefined });
   assert.deepEqual(
     [
       cluster.names("DaemonSet"),
@@ -283,7 +283,7 @@ test("a complete removal waits for the CNI agents to release their pods, while e
       await cluster.delete(podKind, "istio-cni-node-1", "istio-system");
     },
   };
-  await removeInstalled({ client: cluster, clock, what: "everything", onRemoved: () => undefined });
+  await removeInstalled({ client: cluster, clock, selection: "everything", onRemoved: () => undefined });
   assert.deepEqual(
     names.filter((name) => /istiod|ztunnel|cni/.test(name)),
     ["istio-system/ztunnel", "istio-system/istiod"],
@@ -306,7 +306,7 @@ test("a control plane keeps its rights until its pods have ended, so that it can
       await cluster.delete(podKind, "istiod-canary-1", "istio-system");
     },
   };
-  await removeInstalled({ client: cluster, clock, what: { revision: "canary" }, onRemoved: () => undefined });
+  await removeInstalled({ client: cluster, clock, selection: { revision: "canary" }, onRemoved: () => undefined });
   assert.deepEqual(names, ["istio-system/istiod-canary"]);
   assert.equal(cluster.names("Role").includes("istio-system/istiod-canary"), false);
 });
@@ -327,7 +327,7 @@ test("an agent that does not end appears in the error", async () => {
   await removeInstalled({
     client: cluster,
     clock,
-    what: "everything",
+    selection: "everything",
     onRemoved: () => undefined,
     onWait: (text) => void messages.push(text),
   });

@@ -7,8 +7,7 @@ import {
   installedKindOf,
   installedKinds,
   renderNamespaces,
-  type DefaultRevision,
-  type InstallSettings,
+  type InstallRequest,
   type RenderedComponent,
 } from "../install/index.ts";
 import { observeClusterState, type ClusterState } from "./cluster-state.ts";
@@ -17,26 +16,9 @@ import { checkRights, preflight } from "./preflight.ts";
 import { isWorkload, waitReady, type WaitOptions } from "./readiness.ts";
 import { WorkloadObstacles } from "./workload-obstacle.ts";
 
-export interface InstallOptions {
+export interface InstallOptions extends InstallRequest {
   readonly client: KubeClient;
   readonly clock: Clock;
-  readonly settings: InstallSettings;
-  readonly components: readonly RenderedComponent[];
-  /** Written if no revision is the default yet. */
-  readonly defaultRevision?: DefaultRevision;
-  /** Moves gateways of other revisions to this one in place, as upstream did. */
-  readonly upgradeGateways: boolean;
-  /** Identifies this installer to concurrent ones. */
-  readonly identity: string;
-  /** Called when a component is installed and ready. */
-  readonly onDone: (component: RenderedComponent) => void;
-  /** Called for objects that are left unchanged, and for waits. */
-  readonly onNote: (note: string) => void;
-  /** Called with what is missing if something takes longer than a second to become ready. */
-  readonly onWait?: (text: string) => void;
-  /** The time for one component to become ready, and for another installer to end. */
-  readonly readyTimeoutMs: number;
-  readonly signal?: AbortSignal;
 }
 
 export const fieldManager = "istio-operator";
@@ -127,7 +109,7 @@ function withoutForeign(
 ): RenderedComponent[] {
   const own = settings.revisionLabel ?? (settings.revision === "" ? "default" : settings.revision);
   const lives = (revision: string): boolean =>
-    revision !== own && state.revisions.some((one) => one.revision === revision);
+    revision !== own && state.revisions.some((installed) => installed.revision === revision);
   const isDefaultElsewhere = state.tags.some(({ tag, revision }) => tag === "default" && lives(revision));
   const kept: RenderedComponent[] = [];
   for (const component of components) {
@@ -142,7 +124,7 @@ function withoutForeign(
       continue;
     }
     const objects = component.objects.filter(({ kind, metadata }) => {
-      const tag = state.tags.find((one) => one.tag === metadata.labels?.["istio.io/tag"]);
+      const tag = state.tags.find((installed) => installed.tag === metadata.labels?.["istio.io/tag"]);
       if (tag === undefined || !lives(tag.revision)) return true;
       // Its Service and its webhooks stay together.
       if (kind !== "Service")
@@ -174,7 +156,8 @@ async function ensureDefault({ client, defaultRevision, onNote }: InstallOptions
   const state = await observeClusterState(client);
   const { revision, tag, validator, service } = defaultRevision;
   const owner = state.defaultRevision;
-  const isOurs = owner === undefined || owner === revision || !state.revisions.some((one) => one.revision === owner);
+  const isOurs =
+    owner === undefined || owner === revision || !state.revisions.some((installed) => installed.revision === owner);
   if (!isOurs) {
     onNote(`revision "${owner}" stays the default: its injector and its validator are unchanged`);
     return;

@@ -20,14 +20,14 @@ export async function preflight(
 function checkNames({ revision, namespace, pilot, values }: InstallSettings, { tags, revisions }: ClusterState): void {
   if (pilot.enabled !== true) return;
   const wanted = Array.isArray(values["revisionTags"]) ? values["revisionTags"].map(String) : [];
-  const clash = wanted.find((tag) => tag !== "default" && revisions.some((one) => one.revision === tag));
+  const clash = wanted.find((tag) => tag !== "default" && revisions.some((other) => other.revision === tag));
   if (clash !== undefined) {
     throw userError("name-taken", `the tag "${clash}" cannot be created: a revision of that name is installed`, {
       hint: "choose another name in spec.values.revisionTags",
     });
   }
   if (revision === "") return;
-  const tag = tags.find((one) => one.tag === revision);
+  const tag = tags.find((existing) => existing.tag === revision);
   if (tag !== undefined) {
     throw userError(
       "name-taken",
@@ -37,7 +37,7 @@ function checkNames({ revision, namespace, pilot, values }: InstallSettings, { t
       },
     );
   }
-  const elsewhere = revisions.find((one) => one.revision === revision && one.namespace !== namespace);
+  const elsewhere = revisions.find((other) => other.revision === revision && other.namespace !== namespace);
   if (elsewhere !== undefined) {
     throw userError(
       "name-taken",

@@ -21,7 +21,10 @@ export interface WaitOptions {
   readonly readyTimeoutMs: number;
   /** Called if a wait takes longer than a second, and again when the missing part changes. */
   readonly onWait?: (text: string) => void;
-  /** Workloads written at the same time. One that cannot start may be what this one waits for without a word. */
+  /**
+   * Workloads written at the same time. This workload may wait, without reporting it, for one of them that cannot
+   * start.
+   */
   readonly others?: readonly WorkloadObstacles[];
   readonly signal?: AbortSignal;
 }

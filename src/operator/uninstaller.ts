@@ -9,10 +9,10 @@ import { releasePods } from "./release-pods.ts";
 export interface UninstallOptions {
   readonly client: KubeClient;
   /**
-   * What to remove: one revision, or what of it was installed from the IstioOperator `owner`; the objects that a
-   * selector finds; or everything.
+   * The objects to remove: those of one revision, or of them only those that were installed from the IstioOperator
+   * `owner`; the objects that a selector finds; or everything.
    */
-  readonly what:
+  readonly selection:
     | { readonly revision: string; readonly owner?: string }
     | { readonly labelSelector: string }
     | "everything";
@@ -47,14 +47,14 @@ const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhook
  */
 export async function removeInstalled({
   client,
-  what,
+  selection,
   onRemoved,
   keeps = () => false,
   dryRun = false,
   clock,
   onWait = () => undefined,
 }: UninstallOptions): Promise<number> {
-  const labelSelector = selectorOf(what);
+  const labelSelector = selectorOf(selection);
   const kinds = installedKinds
     .toReversed()
     .filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace");
@@ -89,12 +89,12 @@ export async function removeInstalled({
   return removed;
 }
 
-function selectorOf(what: UninstallOptions["what"]): string {
-  if (what === "everything") return everything;
-  if ("labelSelector" in what) return what.labelSelector;
-  if (what.revision === "") throw userError("argument-missing", "no revision was named");
-  const owned = what.owner === undefined ? "" : `,${istioLabels.owningResource}=${what.owner}`;
-  return `istio.io/rev=${what.revision},${everything},${everything} notin (Base,Cni)${owned}`;
+function selectorOf(selection: UninstallOptions["selection"]): string {
+  if (selection === "everything") return everything;
+  if ("labelSelector" in selection) return selection.labelSelector;
+  if (selection.revision === "") throw userError("argument-missing", "no revision was named");
+  const owned = selection.owner === undefined ? "" : `,${istioLabels.owningResource}=${selection.owner}`;
+  return `istio.io/rev=${selection.revision},${everything},${everything} notin (Base,Cni)${owned}`;
 }
 
 /** Controllers' objects are removed with their owners. A kind that the server does not serve has no objects. */

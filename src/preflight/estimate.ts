@@ -85,7 +85,7 @@ function wavePart({
     .map(({ pods }) => roundsOf(pods.length) * readySeconds(pods).seconds)
     .toSorted((left, right) => right - left);
   const batches = seconds.filter((_, index) => index % maxUnavailable === 0);
-  const restart = batches.reduce((sum, one) => sum + one, 0);
+  const restart = batches.reduce((sum, batch) => sum + batch, 0);
   const judged = new Set(own.map(({ namespace }) => namespace)).size * judgedStepSeconds;
   const soak = soakSeconds === 0 ? "" : ` + ${soakSeconds} s soak`;
   const slowest = `slowest: ${round(seconds[0] ?? 0)} s`;

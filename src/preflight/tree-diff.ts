@@ -48,11 +48,12 @@ function compareLists(before: readonly Json[], after: readonly Json[], path: str
     for (const name of new Set([...left.keys(), ...right.keys()]))
       compareField(left.get(name), right.get(name), `${path}[${name}]`, changes);
     // The order of filters and routes has meaning, so compare them by position.
-    const [was, is] = [
+    const [oldOrder, newOrder] = [
       [...left.keys()].filter((name) => right.has(name)),
       [...right.keys()].filter((name) => left.has(name)),
     ];
-    if (was.join("\n") !== is.join("\n")) changes.push({ path: `${path}(order)`, before: was, after: is });
+    if (oldOrder.join("\n") !== newOrder.join("\n"))
+      changes.push({ path: `${path}(order)`, before: oldOrder, after: newOrder });
     return;
   }
   if (before.length === after.length) {

@@ -1,3 +1,4 @@
+// PromQL: reads queries, and evaluates them over any source of samples. Pure.
 export { parseDurationMs } from "./duration.ts";
 export { evaluateAt, evaluateRange, type EvaluationOptions, type QueryRange } from "./evaluate.ts";
 export { expand } from "./label-functions.ts";

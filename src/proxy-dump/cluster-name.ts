@@ -22,12 +22,12 @@ export function parseClusterName(name: string): ClusterName {
 
 /** Sorts by host, then subset, then port, then direction. */
 export function compareClusterNames(a = "", b = ""): number {
-  const one = parseClusterName(a);
-  const other = parseClusterName(b);
+  const left = parseClusterName(a);
+  const right = parseClusterName(b);
   return (
-    compare(one.host, other.host) ||
-    compare(one.subset, other.subset) ||
-    one.port - other.port ||
-    compare(one.direction, other.direction)
+    compare(left.host, right.host) ||
+    compare(left.subset, right.subset) ||
+    left.port - right.port ||
+    compare(left.direction, right.direction)
   );
 }

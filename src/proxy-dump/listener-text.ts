@@ -25,7 +25,7 @@ function isBlackHole(config: Json | undefined): boolean {
 export function addressesOf({ address = {}, additionalAddresses = [] }: ListenerConfig): readonly string[] {
   return [
     address.socketAddress?.address ?? address.pipe?.path ?? "",
-    ...additionalAddresses.map((one) => one.address?.socketAddress?.address ?? ""),
+    ...additionalAddresses.map((additional) => additional.address?.socketAddress?.address ?? ""),
   ];
 }
 

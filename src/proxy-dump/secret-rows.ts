@@ -46,7 +46,7 @@ export function rootCertificates(dump: ConfigDump): string | undefined {
 /** The certificates of a PEM text. */
 export function certificatesIn(pem: string): readonly X509Certificate[] {
   return (pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? []).map(
-    (one) => new X509Certificate(one),
+    (block) => new X509Certificate(block),
   );
 }
 

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import { equals, fromBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { messageOf, userError, type Clock, type Logger } from "../base/index.ts";
 import type { XdsClient, XdsSubscription, XdsUpdate } from "../dataplane/index.ts";
@@ -8,30 +7,25 @@ import {
   ListenerSchema,
   RouteConfigurationSchema,
   TypedExtensionConfigSchema,
-  type ClusterLoadAssignment,
 } from "../wire/envoy/index.ts";
-import { localClusterName, typeUrls } from "../wire/xds/index.ts";
-import { compileCluster, type ClusterSpec } from "./config/cluster-config.ts";
+import { typeUrls } from "../wire/xds/index.ts";
+import { ActiveClusters } from "./active-clusters.ts";
+import { compileCluster } from "./config/cluster-config.ts";
 import { ConfigNotes } from "./config/config-check.ts";
-import { compileEndpoints, resolvedEndpoints } from "./config/endpoint-config.ts";
-import { localClusterSpec, localZones, type OwnPlace } from "./config/local-cluster.ts";
+import type { OwnPlace } from "./config/local-cluster.ts";
 import { compileListener } from "./config/listener-config.ts";
 import { compileRouteTable } from "./config/route-config.ts";
 import { checkExtensionConfig } from "./config/http-filter-config.ts";
-import type { CallCluster } from "./terms/call-cluster.ts";
 import { standaloneServices, type FilterServices } from "./filters/filter-services.ts";
 import { firstFetchLimitMs, type ListenerSet } from "./listener-set.ts";
+import { RouteTables } from "./route-tables.ts";
 import type { RouteTable } from "./routing/route-table.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import type { ServiceSecret } from "./tls/tls-spec.ts";
 import type { TlsContexts } from "./tls/tls-contexts.ts";
 import { VirtualHosts } from "./virtual-hosts.ts";
-import { noCluster } from "./upstream/cluster-call.ts";
-import { Cluster, type ClusterRuntime } from "./upstream/cluster.ts";
-import { ForwardNames } from "./upstream/forward-names.ts";
-import type { EndpointConfig } from "./upstream/endpoint.ts";
-import type { LocalZones } from "./upstream/zone-aware.ts";
-import { DnsRefresher, type ResolveName } from "./upstream/dns-refresher.ts";
+import type { Cluster, ClusterRuntime } from "./upstream/cluster.ts";
+import type { ResolveName } from "./upstream/dns-refresher.ts";
 
 export interface AppliedConfigOptions {
   readonly runtime: ClusterRuntime;
@@ -62,13 +56,6 @@ export interface AppliedResource<Schema extends DescMessage> {
   readonly message: () => MessageShape<Schema>;
 }
 
-interface ActiveCluster {
-  readonly spec: ClusterSpec;
-  readonly cluster: Cluster;
-  readonly dns: DnsRefresher | undefined;
-}
-
-const warmingLimitMs = 5000;
 /** With more filter configurations than this, those that no listener of this thread names are dropped. */
 const maxKeptExtensions = 1000;
 
@@ -80,16 +67,11 @@ const maxKeptExtensions = 1000;
 export class AppliedConfig {
   readonly #options: AppliedConfigOptions;
   readonly #notes: ConfigNotes;
-  readonly #clusters = new Map<string, ActiveCluster>();
-  /**
-   * Removed clusters that connections of removed listeners or chains may still need. Their endpoints stay as they were.
-   */
-  readonly #leavingClusters = new Map<string, ActiveCluster>();
-  readonly #tables = new Map<string, RouteTable>();
-  /** Names in {@link #tables} that no listener uses any more. */
+  readonly #activeClusters: ActiveClusters;
+  readonly #tables: RouteTables;
+  /** Names of tables and of received routes that no listener uses any more. */
   #unrequested = new Set<string>();
-  /** Tables whose clusters wait for their endpoints. The previous table stays in force meanwhile. */
-  readonly #warming = new Map<string, { readonly table: RouteTable; readonly limit: Disposable }>();
+  // The resources as received, by type and name.
   readonly listeners = new Map<string, AppliedResource<typeof ListenerSchema>>();
   readonly clusters = new Map<string, AppliedResource<typeof ClusterSchema>>();
   readonly endpoints = new Map<string, AppliedResource<typeof ClusterLoadAssignmentSchema>>();
@@ -101,8 +83,6 @@ export class AppliedConfig {
   readonly #received = new Set<string>();
   /** The steady-clock time at which the first clusters arrived. */
   #firstClustersMs: number | undefined;
-  readonly #runtime: ClusterRuntime;
-  #localZones: LocalZones | undefined;
   /** The control plane's secrets that the configuration names. */
   #namedSecrets: ReadonlySet<string> = new Set();
   #client: Pick<XdsClient, "setNames"> | undefined;
@@ -113,21 +93,23 @@ export class AppliedConfig {
   constructor(options: AppliedConfigOptions) {
     this.#options = options;
     const services = options.services ?? standaloneServices();
-    const callerOfNow = (): CallCluster => this.#callerOfNow(services.callCluster);
-    this.#notes = new ConfigNotes((note) => options.log.warn(note), {
+    const { clock, log } = options;
+    const clusters = new ActiveClusters({
+      ...options,
+      assignmentOf: (serviceName) => this.endpoints.get(serviceName)?.message(),
+      onAddresses: () => this.#tables.finishWarming(),
+    });
+    this.#activeClusters = clusters;
+    this.#tables = new RouteTables({ awaitsEndpoints: (name) => clusters.awaitsEndpoints(name), clock, log });
+    this.#notes = new ConfigNotes((note) => log.warn(note), {
       ...services,
       get callCluster() {
-        return callerOfNow();
+        return clusters.callerOfNow(services.callCluster);
       },
       extensionConfig: (name) => this.extensions.get(name)?.message().typedConfig,
     });
     this.#virtualHosts = new VirtualHosts(this.#notes);
-    this.#runtime = options.runtime;
-    if (options.ownPlace === undefined) return;
-    this.#runtime = { ...options.runtime, localZones: () => this.#localZones };
-    const spec = localClusterSpec(this.#notes);
-    const cluster = new Cluster(spec.config, this.#runtime);
-    this.#clusters.set(localClusterName, { spec, cluster, dns: undefined });
+    clusters.addLocal(this.#notes);
   }
 
   /**
@@ -140,11 +122,11 @@ export class AppliedConfig {
   }
 
   cluster(name: string): Cluster | undefined {
-    return (this.#clusters.get(name) ?? this.#leavingClusters.get(name))?.cluster;
+    return this.#activeClusters.get(name);
   }
 
   allClusters(): Cluster[] {
-    return [...this.#clusters.values(), ...this.#leavingClusters.values()].map(({ cluster }) => cluster);
+    return this.#activeClusters.all().map(({ cluster }) => cluster);
   }
 
   routeTable(name: string): RouteTable | undefined {
@@ -160,10 +142,10 @@ export class AppliedConfig {
   /** The clusters, endpoints and secrets without which the first requests would wait. */
   startNeeds(): string[] {
     if (this.#firstClustersMs === undefined) return ["clusters"];
-    const wanted = [...this.#clusters.values()];
+    const wanted = this.#activeClusters.current();
     // A control plane that does not know the static cluster may never answer for it, so only the limit below applies.
     const wantsEndpoints = wanted.some(
-      ({ spec, cluster }) => spec.discovery.kind === "eds" && !this.#isStatic(cluster.name),
+      ({ spec, cluster }) => spec.discovery.kind === "eds" && !this.#activeClusters.isStatic(cluster.name),
     );
     if (wantsEndpoints && !this.#received.has(typeUrls.endpoint)) return ["endpoints"];
     if (this.#options.clock.steadyMs() - this.#firstClustersMs >= firstFetchLimitMs) return [];
@@ -242,8 +224,8 @@ export class AppliedConfig {
   }
 
   close(): void {
-    for (const name of this.#warming.keys()) this.#stopWarming(name);
-    for (const active of [...this.#clusters.values(), ...this.#leavingClusters.values()]) endCluster(active);
+    this.#tables.close();
+    this.#activeClusters.close();
   }
 
   #take(update: XdsUpdate, apply: () => string[]): void {
@@ -301,143 +283,46 @@ export class AppliedConfig {
     return troubles;
   }
 
-  /** As in Envoy, the control plane can neither change nor remove a static cluster. */
-  #isStatic(cluster: string): boolean {
-    return cluster === localClusterName && this.#options.ownPlace !== undefined;
-  }
-
   #applyClusters({ resources, removed, ...rest }: XdsUpdate): string[] {
     const update = {
       ...rest,
-      resources: resources.filter(({ name }) => !this.#isStatic(name)),
-      removed: removed.filter((name) => !this.#isStatic(name)),
+      resources: resources.filter(({ name }) => !this.#activeClusters.isStatic(name)),
+      removed: removed.filter((name) => !this.#activeClusters.isStatic(name)),
     };
     const troubles = this.#each(update, ClusterSchema, this.clusters, (message, name) => {
       const spec = compileCluster(message, this.#notes);
       if (spec.unusable !== undefined && spec.discovery.kind !== "original-destination")
         this.#notes.tell(`requests to cluster ${name} would fail: ${spec.unusable}`);
-      this.#replaceCluster(name, spec);
+      this.#activeClusters.replace(name, spec);
     });
     for (const name of update.removed) {
       this.clusters.delete(name);
-      this.#retireCluster(name);
+      this.#activeClusters.retire(name);
     }
     this.#forgetClusters();
-    const names = new Set<string>();
-    for (const { spec } of this.#clusters.values())
-      if (spec.discovery.kind === "eds") names.add(spec.discovery.serviceName);
+    const names = this.#activeClusters.serviceNames();
     for (const name of this.endpoints.keys()) if (!names.has(name)) this.endpoints.delete(name);
     this.#client?.setNames(typeUrls.endpoint, names);
     // Stops waiting for resources that no longer exist.
-    this.#finishWarming();
+    this.#tables.finishWarming();
     return troubles;
-  }
-
-  #dropCluster(name: string): void {
-    for (const clusters of [this.#clusters, this.#leavingClusters]) {
-      const known = clusters.get(name);
-      if (known !== undefined) endCluster(known);
-      clusters.delete(name);
-    }
-  }
-
-  #retireCluster(name: string): void {
-    const known = this.#clusters.get(name);
-    if (known === undefined) return;
-    this.#clusters.delete(name);
-    this.#leavingClusters.set(name, known);
-  }
-
-  /**
-   * The caller for filters that are compiled now. Clusters that are removed already do not exist for them, although
-   * connections of removed listeners or chains may still use those.
-   */
-  #callerOfNow(callCluster: CallCluster): CallCluster {
-    if (this.#leavingClusters.size === 0) return callCluster;
-    const gone = new WeakSet<ActiveCluster>(this.#leavingClusters.values());
-    return async (request, signal) => {
-      const leaving = this.#clusters.has(request.cluster) ? undefined : this.#leavingClusters.get(request.cluster);
-      if (leaving !== undefined && gone.has(leaving)) throw noCluster(request.cluster);
-      return await callCluster(request, signal);
-    };
   }
 
   /** Requests on connections of a removed listener or chain still name clusters that were removed along with it. */
   #forgetClusters(): void {
-    if (this.#leavingClusters.size === 0 || (this.#listenerSet?.drainingConnections ?? 0) > 0) return;
-    for (const active of this.#leavingClusters.values()) endCluster(active);
-    this.#leavingClusters.clear();
-  }
-
-  #replaceCluster(name: string, spec: ClusterSpec): void {
-    const { discovery } = spec;
-    const { resolve, clock } = this.#options;
-    const runtime = this.#runtime;
-    const cluster = new Cluster(
-      spec.config,
-      discovery.kind === "forward" ? { ...runtime, names: new ForwardNames(discovery.rules, resolve, clock) } : runtime,
-    );
-    let dns: DnsRefresher | undefined;
-    if (spec.unusable !== undefined) cluster.setEndpoints([]);
-    else if (discovery.kind === "eds") {
-      const assignment = this.endpoints.get(discovery.serviceName)?.message();
-      if (assignment !== undefined)
-        cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `cluster ${name}`));
-    } else if (discovery.kind === "static")
-      cluster.setEndpoints(compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`));
-    else if (discovery.kind === "dns") {
-      const { log } = this.#options;
-      const known = this.#clusters.get(name)?.dns?.addresses;
-      dns = new DnsRefresher({
-        names: discovery.hosts.map((host) => host.name),
-        refreshMs: discovery.refreshMs,
-        respectsTtl: discovery.respectsTtl,
-        family: discovery.family,
-        // Without known endpoints, requests would fail until the first response, whatever has changed in the cluster.
-        ...(known === undefined ? {} : { known }),
-        resolve,
-        clock,
-        log,
-        onChange: (addresses) => {
-          cluster.setEndpoints(
-            resolvedEndpoints(discovery.hosts, addresses, spec.transports, discovery.oneForEachName),
-          );
-          this.#finishWarming();
-        },
-      });
-      dns.start();
-    } else cluster.setEndpoints([]);
-    this.#dropCluster(name);
-    this.#clusters.set(name, { spec, cluster, dns });
+    if (this.#activeClusters.hasLeaving && (this.#listenerSet?.drainingConnections ?? 0) === 0)
+      this.#activeClusters.endLeaving();
   }
 
   #applyEndpoints(update: XdsUpdate): string[] {
     const troubles = this.#each(update, ClusterLoadAssignmentSchema, this.endpoints, (message, name) =>
-      this.#assign(name, message),
+      this.#activeClusters.assign(name, message),
     );
     // As in Envoy, a removal ends the wait for the first endpoints and nothing else: endpoints are removed before the
     // clusters and routes that still lead to them. A service without endpoints has an empty assignment.
-    for (const name of update.removed) if (!this.endpoints.has(name)) this.#assign(name, undefined);
-    this.#finishWarming();
+    for (const name of update.removed) if (!this.endpoints.has(name)) this.#activeClusters.assign(name, undefined);
+    this.#tables.finishWarming();
     return troubles;
-  }
-
-  #assign(serviceName: string, assignment: ClusterLoadAssignment | undefined): void {
-    for (const { spec, cluster } of this.#clusters.values()) {
-      if (spec.discovery.kind !== "eds" || spec.discovery.serviceName !== serviceName || spec.unusable !== undefined)
-        continue;
-      const endpoints = compileEndpoints(assignment, spec.transports, `endpoints of ${cluster.name}`);
-      cluster.setEndpoints(endpoints);
-      if (this.#isStatic(cluster.name)) this.#followZones(endpoints);
-    }
-  }
-
-  #followZones(local: readonly EndpointConfig[]): void {
-    const { ownPlace } = this.#options;
-    const zones = ownPlace === undefined ? undefined : localZones(local, ownPlace);
-    if (isDeepStrictEqual(zones, this.#localZones)) return;
-    this.#localZones = zones;
-    for (const cluster of this.allClusters()) cluster.followZones();
   }
 
   /**
@@ -446,10 +331,7 @@ export class AppliedConfig {
    */
   #askForSecrets(): void {
     if (this.#options.secrets === undefined) return;
-    const specs = [
-      ...(this.#listenerSet?.tlsSpecs() ?? []),
-      ...[...this.#clusters.values(), ...this.#leavingClusters.values()].flatMap(({ spec }) => spec.transports.tls()),
-    ];
+    const specs = [...(this.#listenerSet?.tlsSpecs() ?? []), ...this.#activeClusters.tlsSpecs()];
     this.#namedSecrets = SecretStore.remoteNames(specs);
     this.#client?.setNames(typeUrls.secret, this.#namedSecrets);
     this.#options.followSecrets?.(SecretStore.ofServices(specs));
@@ -472,11 +354,11 @@ export class AppliedConfig {
   /** Requests the routes that listeners name. Must be called when a listener names others. */
   followListeners(): void {
     const names = this.#listenerSet?.routeNames() ?? new Set<string>();
-    this.#unrequested = new Set([...this.#tables.keys(), ...this.routes.keys()].filter((name) => !names.has(name)));
+    this.#unrequested = new Set([...this.#tables.names(), ...this.routes.keys()].filter((name) => !names.has(name)));
     for (const name of this.#unrequested) {
       this.routes.delete(name);
       this.#virtualHosts.retract(name);
-      this.#stopWarming(name);
+      this.#tables.stopWarming(name);
     }
     this.#forgetTables();
     this.#client?.setNames(typeUrls.route, names);
@@ -506,7 +388,7 @@ export class AppliedConfig {
         this.#client?.setNames(typeUrls.virtualHost, ["*"]);
         this.#setAnnounced(name, this.#virtualHosts.announce(message));
       } else {
-        this.#setTable(name, compileRouteTable(message, this.#notes));
+        this.#tables.set(name, compileRouteTable(message, this.#notes));
         this.#virtualHosts.retract(name);
       }
     });
@@ -549,49 +431,8 @@ export class AppliedConfig {
 
   /** A table without any of its hosts is not complete yet. The previous one stays meanwhile. */
   #setAnnounced(name: string, table: RouteTable | undefined): void {
-    if (table !== undefined) this.#setTable(name, table);
+    if (table !== undefined) this.#tables.set(name, table);
   }
-
-  /** A table that follows another waits, for a while, until the clusters that it names have endpoints. */
-  #setTable(name: string, table: RouteTable): void {
-    this.#stopWarming(name);
-    if (!this.#tables.has(name) || this.#isWarm(table)) {
-      this.#tables.set(name, table);
-      return;
-    }
-    const limit = this.#options.clock.after(warmingLimitMs, () => {
-      this.#options.log.warn("routes are applied although some of their clusters have no endpoints yet", {
-        routes: name,
-      });
-      this.#warming.delete(name);
-      this.#tables.set(name, table);
-    });
-    this.#warming.set(name, { table, limit });
-  }
-
-  #stopWarming(name: string): void {
-    this.#warming.get(name)?.limit[Symbol.dispose]();
-    this.#warming.delete(name);
-  }
-
-  /** An unknown cluster may never arrive, so only clusters that wait for their endpoints delay a table. */
-  #isWarm(table: RouteTable): boolean {
-    for (const name of table.clusters()) if (this.#clusters.get(name)?.cluster.hasEndpoints === false) return false;
-    return true;
-  }
-
-  #finishWarming(): void {
-    for (const [name, { table }] of this.#warming) {
-      if (!this.#isWarm(table)) continue;
-      this.#stopWarming(name);
-      this.#tables.set(name, table);
-    }
-  }
-}
-
-function endCluster({ dns, cluster }: ActiveCluster): void {
-  dns?.stop();
-  cluster.drain();
 }
 
 /** Maps may be encoded in any order, so different bytes may have the same meaning. */

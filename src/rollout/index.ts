@@ -1,3 +1,4 @@
+// The rollout engine: plan, observe, decide, judge, act and undo.
 import type { PreviewOptions, UpgradePreview } from "./observe/preview-upgrade.ts";
 
 export { RolloutEngine, type EngineOptions } from "./engine/rollout-engine.ts";

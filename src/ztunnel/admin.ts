@@ -89,9 +89,9 @@ function serviceDump(service: Service, state: MeshState) {
       ]),
     ),
     ...gatewayField("waypoint", service.waypoint),
-    weightedWaypoints: service.weightedWaypoints.map((one) => ({
-      destination: gatewayDump(one.destination),
-      weight: one.weight,
+    weightedWaypoints: service.weightedWaypoints.map((weighted) => ({
+      destination: gatewayDump(weighted.destination),
+      weight: weighted.weight,
     })),
   };
 }
@@ -118,12 +118,12 @@ function certificateDump(status: ReturnType<CertificateManager["statuses"]>[numb
     identity: status.identity,
     state: status.state,
     ...(status.error === undefined ? {} : { error: status.error }),
-    certChain: certificate === undefined ? [] : [one(certificate.chainPem)],
-    rootCerts: certificate === undefined ? [] : [one(certificate.rootsPem)],
+    certChain: certificate === undefined ? [] : [chainDump(certificate.chainPem)],
+    rootCerts: certificate === undefined ? [] : [chainDump(certificate.rootsPem)],
   };
 }
 
-function one(pem: string): unknown {
+function chainDump(pem: string): unknown {
   const parsed = new X509Certificate(pem);
   return {
     pem: Buffer.from(pem).toString("base64"),

@@ -1,6 +1,7 @@
 import { Lab, clusterName, readObjects, runSerin, serinOk } from "../lab.ts";
 import { serviceKind } from "../../../src/api/kubernetes/index.ts";
 import type { UntypedObject } from "../../../src/api/index.ts";
+import { loadBalancerAddresses, revisionSpec } from "../mesh-inputs.ts";
 import { buildRelease, releaseDirectory } from "../releases.ts";
 import { namespaces, revisions, versions, type Act, type Stage } from "../stage.ts";
 
@@ -12,32 +13,10 @@ export const createLab: Act = {
     await Promise.all([serinOk(["cluster", "create", "--name", clusterName]), buildRelease(versions.old)]);
     await serinOk(["release", "add", releaseDirectory(versions.old)]);
     stage.lab = await Lab.connect();
-    await stage.lab.apply([
-      {
-        apiVersion: "metallb.io/v1beta1",
-        kind: "IPAddressPool",
-        metadata: { name: "example", namespace: "metallb-system" },
-        spec: { addresses: ["172.18.255.200-172.18.255.250"] },
-      },
-      {
-        apiVersion: "metallb.io/v1beta1",
-        kind: "L2Advertisement",
-        metadata: { name: "empty", namespace: "metallb-system" },
-      },
-    ]);
+    await stage.lab.apply(loadBalancerAddresses);
     stage.note("one control plane node and two workers are ready");
   },
 };
-
-/** The input of `serin install` for a revision, without its own node agent and without the classic gateway. */
-export function revisionSpec(revision: string, tag: string): Record<string, unknown> {
-  return {
-    profile: "ambient",
-    revision,
-    tag,
-    components: { cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] },
-  };
-}
 
 export const installMesh: Act = {
   name: "the mesh",

@@ -10,9 +10,10 @@ import { followObject } from "../../follow-object.ts";
 import { serinOk, type Lab } from "../lab.ts";
 import { Load } from "../load.ts";
 import { LongConnection } from "../long-connection.ts";
+import { revisionSpec } from "../mesh-inputs.ts";
 import { prepareReleases, releaseReady } from "../releases.ts";
 import { namespaces, revisions, versions, type Act, type Stage } from "../stage.ts";
-import { labOf, revisionSpec } from "./lab-and-mesh.ts";
+import { labOf } from "./lab-and-mesh.ts";
 
 const loadClients = 4;
 const loadPauseMs = 100;

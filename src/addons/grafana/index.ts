@@ -1,1 +1,2 @@
+// Grafana's pages, and the few calls of its API that they and administrators need.
 export { GrafanaApi, type GrafanaApiOptions } from "./grafana-api.ts";

@@ -1,1 +1,2 @@
+// Prometheus' pages for people.
 export { prometheusPage } from "./prometheus-pages.ts";

@@ -1,1 +1,2 @@
+// Requests a reload when a file of a directory has changed.
 export { watchConfiguration } from "./configuration-reloader.ts";

@@ -1,3 +1,4 @@
+// HTML, flags and the HTTP server of the addons' pages.
 export { listenAddress, readFlags } from "./flags.ts";
 export { createQueryPrometheus, type MeasuredSample, type QueryPrometheus } from "./prometheus-client.ts";
 export { Html, html } from "./html.ts";

@@ -1,3 +1,4 @@
+// The analyzers. Each one finds the messages of one subject.
 import type { Analyzer } from "../analyzer.ts";
 import { annotationsAnalyzer } from "./annotations.ts";
 import { caCertificateAnalyzer, subsetPodsAnalyzer } from "./destination-rules.ts";

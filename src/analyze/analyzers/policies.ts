@@ -247,14 +247,14 @@ export const conditionAnalyzer: Analyzer = {
           ? undefined
           : badConditions[kind];
       if (bad === undefined) continue;
-      for (const { type = "", status: is, reason = "", message = "" } of conditionsOf(resource.object["status"])) {
+      for (const { type = "", status: value, reason = "", message = "" } of conditionsOf(resource.object["status"])) {
         const isPartly = type === "WaypointAccepted" && reason === "PartiallyInvalid";
-        if (!(bad.includes(type) && is === "False") && !isPartly) continue;
+        if (!(bad.includes(type) && value === "False") && !isPartly) continue;
         report(
           messageTypes.negativeConditionStatus,
           resource,
           "metadata.name",
-          `condition ${type} is ${is ?? ""} (${reason}): ${message}`,
+          `condition ${type} is ${value ?? ""} (${reason}): ${message}`,
         );
       }
     }
@@ -269,5 +269,5 @@ function conditionsOf(status: unknown): readonly StatusCondition[] {
 
 function listAt(value: unknown, field: string): readonly object[] {
   const list: unknown = typeof value === "object" && value !== null ? Reflect.get(value, field) : undefined;
-  return Array.isArray(list) ? list.filter((one): one is object => typeof one === "object" && one !== null) : [];
+  return Array.isArray(list) ? list.filter((item): item is object => typeof item === "object" && item !== null) : [];
 }

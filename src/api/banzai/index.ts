@@ -1,3 +1,4 @@
+// The kinds of Banzai Cloud's operator: types, and parsers for users' objects.
 export type { GatewayConfiguration, GatewayPort, ResourceReference } from "./gateway-configuration.ts";
 export {
   banzaiIstioKind,

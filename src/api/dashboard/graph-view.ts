@@ -1,6 +1,6 @@
 import type { View, ViewHead } from "./view.ts";
 
-/** What a node represents. */
+/** The things that a node can represent. */
 export const graphGroupings = ["versionedApp", "workload", "app", "service"] as const;
 export type GraphGrouping = (typeof graphGroupings)[number];
 

@@ -1,3 +1,4 @@
+// The contract between the dashboard's server and its page: topics, views and requests.
 export { type RolloutAction, type RolloutActionOffer, rolloutActions } from "../rollout-action.ts";
 export type { ActionRequest, AuditRecord } from "./actions.ts";
 export type { ConfigHead, ConfigMessage, ConfigRow, ConfigsView, ConfigView } from "./config-view.ts";

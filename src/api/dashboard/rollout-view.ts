@@ -29,7 +29,7 @@ export interface RolloutRow {
   /** See `RolloutStatus.pauseReason`. */
   readonly pauseReason?: PauseReason;
   readonly cause: string;
-  /** What the rollout moves, for example `HTTPRoute shop/shop` or `1-31-0 -> 1-31-1`. */
+  /** The object or the revisions that the rollout moves, for example `HTTPRoute shop/shop` or `1-31-0 -> 1-31-1`. */
   readonly target: string;
   readonly step: string;
   readonly weight?: number;

@@ -1,3 +1,4 @@
+// Istio's kinds: types with all defaults filled in, and parsers for users' objects.
 export {
   authorizationPolicyKind,
   closedPolicySpec,

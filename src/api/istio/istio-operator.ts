@@ -162,14 +162,14 @@ function tagOf(reader: Reader): string | undefined {
 }
 
 function parseComponents(components: Reader): IstioComponents {
-  const one = (field: string): ComponentSpec | undefined => {
-    const component = components.object(field);
-    if (component === undefined) return undefined;
-    const parsed = parseComponent(component);
-    component.unknownFields();
+  const component = (field: string): ComponentSpec | undefined => {
+    const reader = components.object(field);
+    if (reader === undefined) return undefined;
+    const parsed = parseComponent(reader);
+    reader.unknownFields();
     return parsed;
   };
-  const many = (field: string): readonly GatewaySpec[] | undefined => {
+  const gateways = (field: string): readonly GatewaySpec[] | undefined => {
     if (!components.has(field)) return undefined;
     return components.list(field).map((gateway) => {
       const name = gateway.required("name", gateway.string("name")) ?? "";
@@ -180,12 +180,12 @@ function parseComponents(components: Reader): IstioComponents {
     });
   };
   const result = present({
-    base: one("base"),
-    pilot: one("pilot"),
-    cni: one("cni"),
-    ztunnel: one("ztunnel"),
-    ingressGateways: many("ingressGateways"),
-    egressGateways: many("egressGateways"),
+    base: component("base"),
+    pilot: component("pilot"),
+    cni: component("cni"),
+    ztunnel: component("ztunnel"),
+    ingressGateways: gateways("ingressGateways"),
+    egressGateways: gateways("egressGateways"),
   });
   if (components.object("istiodRemote")?.boolean("enabled") === true) {
     components.error(

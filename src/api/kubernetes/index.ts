@@ -1,3 +1,4 @@
+// Kubernetes' kinds, as far as Serin uses them.
 export * from "./apps.ts";
 export * from "./batch.ts";
 export * from "./core.ts";

@@ -1,1 +1,2 @@
+// The feature flags of upstream's control plane: which have an effect here.
 export { readsVariable, unreadVariables } from "./unread-variables.ts";

@@ -3,7 +3,7 @@ import type { Reader } from "../reader.ts";
 import { parseCopiedMetadata } from "./copied-metadata.ts";
 import { objectName, optionalName } from "./object-name.ts";
 
-/** What a Canary changes. Exactly one of these fields is set. */
+/** The objects that a Canary changes. Exactly one of these fields is set. */
 export type CanaryTarget =
   | { readonly httpRoute: RouteTarget }
   | { readonly grpcRoute: RouteTarget }

@@ -1,3 +1,4 @@
+// Serin's own kinds and the reports of its processes: types with all defaults filled in, and parsers.
 export { canaryKind, parseCanary, type Canary, type CanaryScale, type CanarySpec, type CanaryStep } from "./canary.ts";
 export type {
   BackendTarget,

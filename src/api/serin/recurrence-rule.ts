@@ -78,7 +78,9 @@ export function readRecurrenceRule(text: string): RecurrenceRule | { readonly pr
   const known = frequencies.find((candidate) => candidate === frequency);
   if (known === undefined)
     return { problem: `must have FREQ, one of ${frequencies.join(", ")}, got ${frequency ?? "none"}` };
-  const problem = [...parts].map(([name, value]) => partProblem(name, value, known)).find((one) => one !== undefined);
+  const problem = [...parts]
+    .map(([name, value]) => partProblem(name, value, known))
+    .find((fault) => fault !== undefined);
   if (problem !== undefined) return { problem };
   const never = neverProblem(parts);
   if (never !== undefined) return { problem: never };

@@ -181,9 +181,9 @@ function holdsNextRun({ spec, status }: Rollout): boolean {
 export function approvalProblem({ status }: Rollout, id: string): string | undefined {
   const { plannedSteps: planned, step } = status ?? {};
   if (planned === undefined || planned.length === 0 || completingSteps.includes(id)) return undefined;
-  const waiting = planned.filter(({ untilApproved }) => untilApproved === true).map((one) => one.id);
+  const waiting = planned.filter(({ untilApproved }) => untilApproved === true).map((plannedStep) => plannedStep.id);
   const those = waiting.length === 0 ? "no step waits for a person" : `steps that wait: ${waiting.join(", ")}`;
-  const found = planned.find((one) => one.id === id);
+  const found = planned.find((plannedStep) => plannedStep.id === id);
   if (found === undefined)
     return planned.length >= maxPlannedSteps || step?.id === id ? undefined : `there is no step "${id}"; ${those}`;
   if (found.untilApproved === true) return undefined;

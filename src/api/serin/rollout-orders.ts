@@ -83,12 +83,12 @@ export function approvalsSinceFailure(
 }
 
 export function isSameOrder(
-  one: Approval | FullPromotion | undefined,
-  other: Approval | FullPromotion | undefined,
+  left: Approval | FullPromotion | undefined,
+  right: Approval | FullPromotion | undefined,
 ): boolean {
   const textOf = ({ by, why, at, ...rest }: Partial<Approval>): string =>
     JSON.stringify([by, why, at, rest.step].map((value) => value ?? ""));
-  return textOf(one ?? {}) === textOf(other ?? {});
+  return textOf(left ?? {}) === textOf(right ?? {});
 }
 
 export const notificationEvents = [

@@ -1,3 +1,4 @@
+// Evaluates CEL with a cost limit.
 export type { CelLibrary } from "./call-cost.ts";
 export { hasLoop } from "./meter-loops.ts";
 export {

@@ -1,3 +1,4 @@
+// Envoy's command operators.
 const words = (text: string): string[] => text.trim().split(/\s+/);
 
 /**

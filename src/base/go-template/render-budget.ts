@@ -44,10 +44,14 @@ export class RenderBudget {
     let characters = 0;
     const left: (readonly [value: unknown, level: number])[] = [[value, 0]];
     for (let next = left.pop(); next !== undefined; next = left.pop()) {
-      const [one, level] = next;
+      const [current, level] = next;
       this.#spend(1);
-      if (typeof one === "string") characters += one.length;
-      const inner: readonly unknown[] = Array.isArray(one) ? one : isTree(one) ? Object.values(one) : [];
+      if (typeof current === "string") characters += current.length;
+      const inner: readonly unknown[] = Array.isArray(current)
+        ? current
+        : isTree(current)
+          ? Object.values(current)
+          : [];
       if (inner.length === 0) continue;
       if (level >= maxLevels) throw failed(`produces a value that is nested more than ${maxLevels} levels deep`);
       this.#spend(inner.length);

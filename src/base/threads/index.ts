@@ -1,3 +1,4 @@
+// Threads for untrusted input, with limits of time and memory for each task.
 export { BodyBudget } from "./body-budget.ts";
 export { LimitedThread, type TaskLimits, type ThreadOutcome } from "./limited-thread.ts";
 export { excessText, ReviewThread, type ReviewNotice, type ReviewVerdict } from "./review-thread.ts";

@@ -107,7 +107,7 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
 
 function chartNamed(name: string, charts: readonly Chart[]): Chart {
   const names = charts.map((chart) => chart.name);
-  const chart = charts.find((one) => one.name === name);
+  const chart = charts.find((candidate) => candidate.name === name);
   const near = nearestName(name, names);
   if (chart === undefined)
     throw userError(

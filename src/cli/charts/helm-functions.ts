@@ -18,8 +18,8 @@ function toYaml(value: unknown): string {
 }
 
 function toPrettyJson(value: unknown): string {
-  const sorted = (_key: string, one: unknown): unknown =>
-    isTree(one) ? Object.fromEntries(Object.entries(one).toSorted(([a], [b]) => (a < b ? -1 : 1))) : one;
+  const sorted = (_key: string, inner: unknown): unknown =>
+    isTree(inner) ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1))) : inner;
   return JSON.stringify(value, sorted, 2);
 }
 

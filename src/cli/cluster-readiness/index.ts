@@ -1,3 +1,4 @@
+// Examines whether a cluster can run the mesh, for `doctor --kubernetes` and `precheck`.
 export { gatewayDefinitions, lackedVersions, oldestMinor, readJson, serverVersion, whyNot } from "./cluster-facts.ts";
 export { findingText, type ClusterFinding } from "./cluster-finding.ts";
 export { examineCluster } from "./examine-cluster.ts";

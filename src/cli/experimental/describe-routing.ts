@@ -156,7 +156,7 @@ function virtualServiceLines(
       `   WARNING: No destinations match pod subsets (checked ${found.length} ${http.length > 0 ? "HTTP" : "TCP"} routes)`,
       ...misses,
     ];
-  const facts = reaching.flatMap((one) => one.facts).map((fact) => `   ${fact}`);
+  const facts = reaching.flatMap((reachingFacts) => reachingFacts.facts).map((fact) => `   ${fact}`);
   if (reaching.length < found.length)
     return [
       ...facts,
@@ -180,10 +180,11 @@ function factsOf(
   const facts: string[] = [];
   const misses: string[] = [];
   let reaches = false;
-  for (const one of route.route ?? []) {
-    const { host = "", subset } = one.destination ?? {};
-    const weight = one.weight === undefined || one.weight === 0 ? "" : ` with weight ${one.weight}%`;
-    if (!isTo(one, namespace, service)) {
+  for (const destination of route.route ?? []) {
+    const { host = "", subset } = destination.destination ?? {};
+    const weight =
+      destination.weight === undefined || destination.weight === 0 ? "" : ` with weight ${destination.weight}%`;
+    if (!isTo(destination, namespace, service)) {
       if (weight !== "") misses.push(`Route to host "${host}"${weight}`);
       continue;
     }

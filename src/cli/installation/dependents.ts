@@ -123,7 +123,7 @@ async function connectedProxies(
   const own = new Set(ownPods.map(nameOf));
   const proxies = new Set<string>();
   const warnings: string[] = [];
-  for (const pilot of (await listPilots(client)).filter((one) => one.revision === revision)) {
+  for (const pilot of (await listPilots(client)).filter((candidate) => candidate.revision === revision)) {
     try {
       for (const { id } of await listProxies(client, pilot))
         if (!own.has(podOf(id)) && !going.has(podOf(id))) proxies.add(id);

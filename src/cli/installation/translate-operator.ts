@@ -61,7 +61,7 @@ interface ChartUse {
 /** The charts to install. They know the profiles by name, except the chart of gateways. */
 function chartsOf(spec: IstioOperatorSpec, resolved: IstioOperatorSpec): ChartUse[] {
   const { components = {} } = resolved;
-  const one = (
+  const chartFor = (
     chart: "base" | "istiod" | "cni" | "ztunnel",
     release: string,
     path: "base" | "pilot" | "cni" | "ztunnel",
@@ -80,10 +80,10 @@ function chartsOf(spec: IstioOperatorSpec, resolved: IstioOperatorSpec): ChartUs
       }))
       .filter(({ component }) => component.enabled === true);
   return [
-    ...one("base", "istio-base", "base"),
-    ...one("istiod", "istiod", "pilot"),
-    ...one("cni", "istio-cni", "cni"),
-    ...one("ztunnel", "ztunnel", "ztunnel"),
+    ...chartFor("base", "istio-base", "base"),
+    ...chartFor("istiod", "istiod", "pilot"),
+    ...chartFor("cni", "istio-cni", "cni"),
+    ...chartFor("ztunnel", "ztunnel", "ztunnel"),
     ...gateways("ingressGateways"),
     ...gateways("egressGateways"),
   ];

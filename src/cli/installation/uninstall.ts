@@ -59,7 +59,7 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
   } else await askAboutRevision(client, target.revision, flags, context);
   const removed = await context.installer.remove({
     client,
-    what: target,
+    selection: target,
     dryRun: flags.dryRun === true,
     onWait: (text) => context.err(`! ${text}\n`),
     onRemoved: ({ kind = "", metadata }) =>

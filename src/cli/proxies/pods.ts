@@ -142,7 +142,7 @@ async function refuseUnknown(
   const stem = name.split("-")[0] ?? name;
   const near = nearestName(name, names);
   const like = [
-    ...new Set([...(near === undefined ? [] : [near]), ...names.filter((one) => one.startsWith(stem))]),
+    ...new Set([...(near === undefined ? [] : [near]), ...names.filter((candidate) => candidate.startsWith(stem))]),
   ].slice(0, maxListed);
   const hint =
     like.length > 0

@@ -20,7 +20,9 @@ export function filterAssignments(
       ...assignment,
       endpoints: (assignment.endpoints ?? []).map((locality) => ({
         ...locality,
-        lbEndpoints: (locality.lbEndpoints ?? []).filter((one) => passes(one, assignment.clusterName ?? "", filter)),
+        lbEndpoints: (locality.lbEndpoints ?? []).filter((endpoint) =>
+          passes(endpoint, assignment.clusterName ?? "", filter),
+        ),
       })),
     }))
     .filter(({ endpoints }) => endpoints.some(({ lbEndpoints }) => lbEndpoints.length > 0))
@@ -54,7 +56,7 @@ function passes(
   const own = endpoint.endpoint?.address?.socketAddress;
   if (
     address !== undefined &&
-    !addressesOf(endpoint).some((one) => lower(one) === lower(address)) &&
+    !addressesOf(endpoint).some((known) => lower(known) === lower(address)) &&
     lower(own?.address) !== lower(address)
   )
     return false;

@@ -68,6 +68,6 @@ function portOf({ address }: HostStatus): number {
   return address?.socketAddress?.portValue ?? 0;
 }
 
-function equal(one: string, other: string): boolean {
-  return one.toLowerCase() === other.toLowerCase();
+function equal(left: string, right: string): boolean {
+  return left.toLowerCase() === right.toLowerCase();
 }

@@ -25,7 +25,8 @@ export function filterListeners(
   return listeners
     .filter(
       (listener) =>
-        (address === undefined || addressesOf(listener).some((one) => one.toLowerCase() === address.toLowerCase())) &&
+        (address === undefined ||
+          addressesOf(listener).some((known) => known.toLowerCase() === address.toLowerCase())) &&
         (port === 0 || portOf(listener) === port) &&
         (type === undefined || listenerTypeOf(listener).toLowerCase() === type.toLowerCase()),
     )

@@ -294,19 +294,21 @@ function extensionTable(dump: ConfigDump): string {
   );
 }
 
-async function compareRoots(one: string, other: string, flags: DumpFlags, context: CliContext): Promise<void> {
-  const [first, second] = await Promise.all([one, other].map(async (name) => await rootsOf(name, flags, context)));
+async function compareRoots(firstPod: string, secondPod: string, flags: DumpFlags, context: CliContext): Promise<void> {
+  const [first, second] = await Promise.all(
+    [firstPod, secondPod].map(async (name) => await rootsOf(name, flags, context)),
+  );
   const shared = first?.some((root) => second?.includes(root) === true) === true;
   if (!shared) {
     throw userError(
       "difference-found",
-      `${one} and ${other} trust no common root certificate: mutual TLS between them cannot work`,
+      `${firstPod} and ${secondPod} trust no common root certificate: mutual TLS between them cannot work`,
       {
-        hint: `show their certificates: ${context.programName} proxy-config secret ${one}`,
+        hint: `show their certificates: ${context.programName} proxy-config secret ${firstPod}`,
       },
     );
   }
-  context.out(`${one} and ${other} trust a common root certificate: mutual TLS between them can work\n`);
+  context.out(`${firstPod} and ${secondPod} trust a common root certificate: mutual TLS between them can work\n`);
 }
 
 async function rootsOf(name: string, flags: DumpFlags, context: CliContext): Promise<readonly string[]> {

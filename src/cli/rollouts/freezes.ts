@@ -176,7 +176,10 @@ function renderFreezes(items: readonly Freeze[]): string {
         .filter((part) => part !== "")
         .join(" in "),
       exceptions
-        .map((one) => `${one.namespace === undefined ? "" : `${one.namespace}/`}${one.name} (${one.reason})`)
+        .map(
+          (freeze) =>
+            `${freeze.namespace === undefined ? "" : `${freeze.namespace}/`}${freeze.name} (${freeze.reason})`,
+        )
         .join(", "),
       reason,
     ];

@@ -171,7 +171,7 @@ function groupText({ type, change, changes, resources, resourceCount, proxies, p
 
 function trustLines({ trust }: PreflightReport): string[] {
   const root = (side: PreflightReport["trust"]["from"]): string =>
-    `${side.rootFingerprints.map((one) => one.slice(0, 16)).join("+") || "unknown"} (${side.source})`;
+    `${side.rootFingerprints.map((fingerprint) => fingerprint.slice(0, 16)).join("+") || "unknown"} (${side.source})`;
   const roots = trust.rootsAgree
     ? `  root           ${root(trust.from)} on both sides`
     : `  root           ${root(trust.from)} -> ${root(trust.to)}`;

@@ -1,1 +1,2 @@
+// The output of verbs: tables, colours, progress.
 export { outputFormat, renderValue } from "./output.ts";

@@ -15,7 +15,7 @@ export function withWhatFits<Column extends SpareColumn>(
 ): Column[] {
   const kept = new Set(shown);
   let left = room;
-  for (const column of all.filter((one) => !kept.has(one)).toSorted((a, b) => a.spare - b.spare)) {
+  for (const column of all.filter((candidate) => !kept.has(candidate)).toSorted((a, b) => a.spare - b.spare)) {
     const width = widthOf(column);
     if (width > left) continue;
     kept.add(column);

@@ -98,7 +98,7 @@ export class FakeContext implements CliContext {
     apply: async (): Promise<void> => undefined,
     plan: async () => "created" as const,
     verify: async () => ({ good: [], bad: [], definitions: 0, deployments: 0 }),
-    remove: async ({ what }: { readonly what: unknown }): Promise<number> => this.removed.push(what),
+    remove: async ({ selection }: { readonly selection: unknown }): Promise<number> => this.removed.push(selection),
   };
 }
 

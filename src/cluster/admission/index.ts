@@ -1,3 +1,4 @@
+// Admission: the built-in plugins, quotas, admission policies and webhooks.
 export { builtInAdmission, type AdmissionParts } from "./built-in.ts";
 export { AdmissionChain, type AdmissionPlugin } from "./chain.ts";
 export { collectionOf } from "./quota-usage.ts";

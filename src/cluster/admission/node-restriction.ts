@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { jsonEqual } from "../../base/index.ts";
-import { nodeLeaseNamespace, nodeNameOf } from "../auth/index.ts";
+import { foreignLeaseFault, nodeNameOf } from "../auth/index.ts";
 import { isMirrorPod, mirrorAnnotation } from "../record/mirror-pod.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
@@ -149,7 +149,5 @@ function checkVolume(request: AdmissionRequest, node: string, store: Store): str
 }
 
 function checkLease(request: AdmissionRequest, node: string): string | undefined {
-  if (request.namespace !== nodeLeaseNamespace)
-    return `can only access leases in the "${nodeLeaseNamespace}" system namespace`;
-  return nameOf(request) === node ? undefined : "can only access node lease with the same name as the requesting node";
+  return foreignLeaseFault(node, { namespace: request.namespace, name: nameOf(request) });
 }

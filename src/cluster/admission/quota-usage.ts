@@ -6,7 +6,7 @@ export const podsKey = "/pods";
 export const claimsKey = "/persistentvolumeclaims";
 export const servicesKey = "/services";
 
-const one: Quantity = { nanos: 1_000_000_000n, format: "decimal" };
+const oneObject: Quantity = { nanos: 1_000_000_000n, format: "decimal" };
 /** Kinds with an older name in quotas, without the prefix `count/`. */
 const countedByPlural = new Set(["configmaps", "replicationcontrollers", "resourcequotas", "secrets"]);
 const ofServices = new Set(["services", "services.loadbalancers", "services.nodeports"]);
@@ -31,11 +31,11 @@ export function collectionOf(resource: string): string {
 export function usageOf(storageKey: string, object: UntypedObject): Map<string, Quantity> {
   const slash = storageKey.indexOf("/");
   const [group, plural] = [storageKey.slice(0, slash), storageKey.slice(slash + 1)];
-  const usage = new Map<string, Quantity>([[`count/${plural}${group === "" ? "" : `.${group}`}`, one]]);
+  const usage = new Map<string, Quantity>([[`count/${plural}${group === "" ? "" : `.${group}`}`, oneObject]]);
   if (storageKey === podsKey) addPod(usage, object);
   else if (storageKey === claimsKey) addClaim(usage, object);
   else if (storageKey === servicesKey) addService(usage, object);
-  else if (group === "" && countedByPlural.has(plural)) usage.set(plural, one);
+  else if (group === "" && countedByPlural.has(plural)) usage.set(plural, oneObject);
   return usage;
 }
 
@@ -43,7 +43,7 @@ function addPod(usage: Map<string, Quantity>, pod: UntypedObject): void {
   const { phase } = (pod["status"] ?? {}) as { phase?: string };
   // A pod that has ended uses no resources, but it is still an object.
   if (phase === "Succeeded" || phase === "Failed") return;
-  usage.set("pods", one);
+  usage.set("pods", oneObject);
   const spec = podSpecOf(pod);
   for (const [name, quantity] of quotaNames(podAmounts(spec, "requests"), podAmounts(spec, "limits")))
     usage.set(name, quantity);
@@ -68,7 +68,7 @@ function addClaim(usage: Map<string, Quantity>, claim: UntypedObject): void {
   const storage = amountsOf(spec.resources?.requests).get("storage");
   const prefixes = ["", ...(spec.storageClassName === undefined ? [] : [`${spec.storageClassName}${classSuffix}`])];
   for (const prefix of prefixes) {
-    usage.set(`${prefix}persistentvolumeclaims`, one);
+    usage.set(`${prefix}persistentvolumeclaims`, oneObject);
     if (storage !== undefined) usage.set(`${prefix}requests.storage`, storage);
   }
 }
@@ -83,10 +83,10 @@ function addService(usage: Map<string, Quantity>, service: UntypedObject): void 
     ports?: readonly { nodePort?: number }[];
     allocateLoadBalancerNodePorts?: boolean;
   };
-  usage.set("services", one);
-  if (type === "LoadBalancer") usage.set("services.loadbalancers", one);
+  usage.set("services", oneObject);
+  if (type === "LoadBalancer") usage.set("services.loadbalancers", oneObject);
   if (type !== "LoadBalancer" && type !== "NodePort") return;
   const isEach = type === "NodePort" || allocateLoadBalancerNodePorts !== false;
   const nodePorts = isEach ? ports.length : ports.filter(({ nodePort = 0 }) => nodePort !== 0).length;
-  usage.set("services.nodeports", { nanos: BigInt(nodePorts) * one.nanos, format: "decimal" });
+  usage.set("services.nodeports", { nanos: BigInt(nodePorts) * oneObject.nanos, format: "decimal" });
 }

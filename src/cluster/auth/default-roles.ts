@@ -143,7 +143,7 @@ const administered: readonly PolicyRule[] = [
   rule(write, "discovery.k8s.io", "endpointslices"),
 ];
 
-/** What every node may do. The Node authorizer limits some of it to objects of the node's own pods. */
+/** The rights of every node. The Node authorizer limits some of them to objects of the node's own pods. */
 export const nodeRules: readonly PolicyRule[] = [
   rule(["create"], "authentication.k8s.io", "tokenreviews"),
   rule(["create"], "authorization.k8s.io", "localsubjectaccessreviews", "subjectaccessreviews"),

@@ -1,6 +1,7 @@
+// Authentication and authorization of the lab's API server: tokens, certificates, RBAC, the rights of nodes.
 export { Authenticator } from "./authenticator.ts";
 export { rulesNotCovered } from "./escalation.ts";
-export { NodeAuthorizer } from "./node-authorizer.ts";
+export { foreignLeaseFault, NodeAuthorizer } from "./node-authorizer.ts";
 export { defaultClusterRoleBindings, defaultClusterRoles } from "./default-roles.ts";
 export {
   aggregatedRules,
@@ -13,11 +14,4 @@ export {
   type PolicyRule,
 } from "./rbac.ts";
 export { ServiceAccountTokens, type BoundObject, type TokenRequest } from "./tokens.ts";
-export {
-  nodeLeaseNamespace,
-  nodeNameOf,
-  serverUser,
-  serviceAccountOf,
-  type AccessAttributes,
-  type User,
-} from "./user.ts";
+export { nodeNameOf, serverUser, serviceAccountOf, type AccessAttributes, type User } from "./user.ts";

@@ -89,8 +89,15 @@ function unrelated(node: string): string {
 /** The name of a new Lease is not known here. NodeRestriction compares it. */
 function leaseFault(node: string, { verb, namespace, name }: AccessAttributes): string | undefined {
   if (!leaseVerbs.includes(verb)) return "can only get, create, update, patch, or delete a node lease";
-  if (namespace !== nodeLeaseNamespace) return `can only access leases in the "${nodeLeaseNamespace}" system namespace`;
-  return verb === "create" || name === node
-    ? undefined
-    : "can only access node lease with the same name as the requesting node";
+  return foreignLeaseFault(node, { namespace, name: verb === "create" ? node : name });
+}
+
+/** Why a Lease is not the node's own. */
+export function foreignLeaseFault(
+  node: string,
+  lease: { readonly namespace: string; readonly name: string },
+): string | undefined {
+  if (lease.namespace !== nodeLeaseNamespace)
+    return `can only access leases in the "${nodeLeaseNamespace}" system namespace`;
+  return lease.name === node ? undefined : "can only access node lease with the same name as the requesting node";
 }

@@ -1,3 +1,4 @@
+// The controllers of the lab, a folder for each subject.
 import type { KubeClient } from "../../kube/index.ts";
 import { addAutoscalerController, type AutoscalerOptions } from "./autoscaling/autoscaler.ts";
 import { addCertificateRequestController, type ReadSigningAuthority } from "./accounts/certificate-requests.ts";

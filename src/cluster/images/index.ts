@@ -1,3 +1,4 @@
+// Maps images to programs and to the releases of the lab.
 export { appletScripts } from "./applets.ts";
 export { programDirectories, releaseInContainer, scriptDirectory } from "./container-paths.ts";
 export { ImageCatalogue, type ContainerWords, type ResolvedImage } from "./image-catalogue.ts";

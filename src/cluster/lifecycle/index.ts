@@ -1,3 +1,4 @@
+// Creates and deletes labs, opens a shell in them, and examines the machine.
 export { clusterDirectory, requireCluster, type ClusterNode, type ClusterRecord } from "../record/index.ts";
 export { runInCluster } from "./cluster-shell.ts";
 export { clusterUrls } from "./cluster-urls.ts";

@@ -1,3 +1,4 @@
+// A lab node: kubelet's and kube-proxy's job.
 export { probeMachine, type MachineFinding } from "./machine-probe.ts";
 export { KubeletServer, type KubeletServerOptions } from "./kubelet-api/kubelet-server.ts";
 export { kubeletPort, NodeAgent, type NodeAgentOptions } from "./node-agent.ts";

@@ -1,1 +1,2 @@
+// Assigns pods to nodes.
 export { addScheduler } from "./scheduler.ts";

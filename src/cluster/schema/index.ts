@@ -1,3 +1,4 @@
+// The schemas of kinds: defaults, validation, field ownership, tables and OpenAPI.
 export type {
   ApplyRequest,
   FieldError,

@@ -1,3 +1,4 @@
+// The CNI plugin, its installation, and the agent's server for its calls.
 export type { PluginHandler, PodAttachment } from "./plugin-call.ts";
 export { PluginInstaller, type PluginInstallerOptions } from "./plugin-installer.ts";
 export { pluginProgram, type PluginProgramOptions } from "./plugin-program.ts";

@@ -1,3 +1,4 @@
+// The rules that redirect a pod's traffic to its proxy: plan, encoding, check and description.
 export { checkRedirect } from "./redirect-check.ts";
 export { adaptToUsers, readRedirectCommand, type RedirectCommand, type RedirectOptions } from "./redirect-options.ts";
 export { describeRedirect } from "./describe-redirect.ts";

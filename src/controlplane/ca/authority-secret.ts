@@ -223,7 +223,7 @@ function markOf({ data }: Secret, next: AuthorityMaterial): Record<string, strin
 
 function stageOf({ metadata }: Secret): AuthorityStage {
   const stageText = metadata.annotations?.[authorityStageAnnotation] ?? "trust";
-  const stage = authorityStages.find((one) => one === stageText && one !== "none");
+  const stage = authorityStages.find((known) => known === stageText && known !== "none");
   if (stage === undefined) {
     throw userError(
       "bad-ca-secret",

@@ -1,3 +1,4 @@
+// The certificate authority: its key and root, and the certificates of workloads.
 export { SecretAccess, type ProvenAccount } from "./secret-access.ts";
 export { Authenticator, type AuthenticatorOptions, type Caller, type Credentials } from "./authenticator.ts";
 export {

@@ -1,3 +1,4 @@
+// Deploys the gateways and waypoints of Gateways, and writes the statuses of the Gateway API.
 export { runGatewayControllers, type GatewayControllersOptions } from "./leading.ts";
 export { readGatewayPodValues } from "./pod-values.ts";
 export type { ProxySettings } from "./proxy-pod.ts";

@@ -49,7 +49,7 @@ import { serviceEntryFacts, workloadEntryFacts } from "./entry-facts.ts";
 import { ingressFacts } from "./ingress-facts.ts";
 import { multiClusterFeeds, type MultiClusterKinds, type TellOfIssues } from "./multi-cluster-feeds.ts";
 import { networkAddresses } from "./network-addresses.ts";
-import { podExcerpt, podFacts } from "./pod-facts.ts";
+import { podFactsExcerpt, podFacts } from "./pod-facts.ts";
 import { defaultValidatorFacts, tagFacts } from "./tag-facts.ts";
 import { statedPreference, nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
@@ -106,7 +106,7 @@ export function createFeeds(
       ...statedPreference(metadata.annotations),
     })),
     feed(nodeKind, inputs.nodes, nodeFacts),
-    { ...feed(podKind, inputs.pods, podFacts), excerpt: podExcerpt },
+    { ...feed(podKind, inputs.pods, podFacts), excerpt: podFactsExcerpt },
     feed(serviceKind, inputs.services, serviceFacts),
     feed(endpointSliceKind, inputs.slices, sliceFacts),
     feed(serviceAccountKind, inputs.serviceAccounts, ({ metadata }) => ({

@@ -1,3 +1,4 @@
+// Reads the sources of the mesh and checks them: objects, files, key sets and other clusters.
 export { ConfigMapIngest } from "./config-map-ingest.ts";
 export { fetchText, fetchTextWithin } from "./fetch-text.ts";
 export { GatewayNames } from "./gateway-names.ts";

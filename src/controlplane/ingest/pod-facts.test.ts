@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { brotliDecompressSync } from "node:zlib";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { type Excerpt, pickExcerpt } from "../../kube/index.ts";
-import { podExcerpt, podFacts } from "./pod-facts.ts";
+import { podFactsExcerpt, podFacts } from "./pod-facts.ts";
 
 interface Table {
   readonly names: readonly string[];
@@ -30,7 +30,7 @@ function mismatches(excerpt: Excerpt, typeIndex: number, path: string): string[]
 }
 
 test("the fields that are read from a pod have Kubernetes' own names, numbers and types", () => {
-  assert.deepEqual(mismatches(podExcerpt, table.names.indexOf("io.k8s.api.core.v1.Pod"), "pod"), []);
+  assert.deepEqual(mismatches(podFactsExcerpt, table.names.indexOf("io.k8s.api.core.v1.Pod"), "pod"), []);
 });
 
 const pod: Pod = {
@@ -80,7 +80,7 @@ const pod: Pod = {
 };
 
 test("a pod's facts are the same from the read fields as from the whole pod", () => {
-  const read = pickExcerpt(podExcerpt, pod);
+  const read = pickExcerpt(podFactsExcerpt, pod);
   assert.deepEqual([read.metadata.managedFields, read.status?.qosClass], [undefined, undefined]);
   assert.deepEqual(podFacts(read), podFacts(pod));
   const router: Pod = {
@@ -88,7 +88,7 @@ test("a pod's facts are the same from the read fields as from the whole pod", ()
     spec: { containers: [{ name: "istio-proxy", image: "proxy", args: ["proxy", "router"] }] },
     status: { podIP: "10.1.0.2" },
   };
-  assert.deepEqual(podFacts(pickExcerpt(podExcerpt, router)), podFacts(router));
+  assert.deepEqual(podFacts(pickExcerpt(podFactsExcerpt, router)), podFacts(router));
 });
 
 test("a pod's workload is named after its controller of any kind, or by a label", () => {

@@ -28,7 +28,7 @@ const containers: Excerpt = {
  * The fields that {@link podFacts} needs. With thousands of pods, the other fields would be most of the data read at
  * start.
  */
-export const podExcerpt: Excerpt = {
+export const podFactsExcerpt: Excerpt = {
   metadata: { number: 1, holds: metadataExcerpt },
   spec: {
     number: 2,

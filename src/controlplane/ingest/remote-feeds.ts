@@ -7,7 +7,7 @@ import { configFacts } from "./config-facts.ts";
 import type { Feed } from "./feeds.ts";
 import { multiClusterFeeds, type MultiClusterReading } from "./multi-cluster-feeds.ts";
 import { networkAddresses } from "./network-addresses.ts";
-import { podExcerpt, podFacts } from "./pod-facts.ts";
+import { podFactsExcerpt, podFacts } from "./pod-facts.ts";
 import { nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
 /** A feed that remembers its objects, so that the whole cluster can be removed from the model. */
@@ -36,7 +36,7 @@ export function createRemoteFeeds(
       labels: metadata.labels ?? {},
     })),
     feed(nodeKind, inputs.nodes, nodeFacts),
-    { ...feed(podKind, inputs.pods, (pod) => ofCluster(podFacts(pod))), excerpt: podExcerpt },
+    { ...feed(podKind, inputs.pods, (pod) => ofCluster(podFacts(pod))), excerpt: podFactsExcerpt },
     feed(serviceKind, inputs.services, (service) => ofCluster(serviceFacts(service))),
     feed(endpointSliceKind, inputs.slices, (slice) => ofCluster(sliceFacts(slice))),
     feed(gatewayKind, inputs.gateways, (gateway) => {

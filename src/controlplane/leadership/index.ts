@@ -1,1 +1,2 @@
+// For each controller, one replica of a revision leads. Only it writes.
 export { leadAlone, type LeadershipOptions, type LeadingControllerOptions } from "./lead.ts";

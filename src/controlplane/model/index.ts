@@ -1,3 +1,4 @@
+// Derives the model of the mesh from facts about objects, a folder for each subject.
 export {
   defaultDynamicDnsHosts,
   hboneOf,

@@ -141,7 +141,7 @@ export class DebugRequests implements DebugAnswerer {
     });
   }
 
-  /** What each connected proxy was sent of each type, and whether it has acknowledged it. */
+  /** The version of each type that each connected proxy was sent, and whether the proxy has acknowledged it. */
   #clientConfigs(server: DiscoveryServer, isVisible: (namespace: string) => boolean): Answer["resources"] {
     const types = this.#options.types();
     const desc = types.mustHave("envoy.service.status.v3.ClientConfig");

@@ -1,3 +1,4 @@
+// Serves resources over xDS, and answers questions about connected proxies.
 export { acknowledgements, connectedProxies, syncStatus } from "./acknowledgement.ts";
 export { DebugRequests, mayAskDebug, type DebugRoute } from "./debug-requests.ts";
 export { createDiscoveryMetrics, type DiscoveryMetrics } from "./discovery-metrics.ts";

@@ -64,7 +64,7 @@ function clusterFor(lookup: Lookup, resource: EncodedResource): EncodedResource 
   return encodeResource(ClusterSchema, resource.name, cluster);
 }
 
-/** Envoy rejects filters whose DNS cache differs from the one of the cluster. */
+/** Envoy rejects filters whose DNS cache differs from the cluster's. */
 function listenerFor(lookup: Lookup, resource: EncodedResource): EncodedResource {
   const { buffer, byteOffset, length } = resource.any;
   if (!Buffer.from(buffer, byteOffset, length).includes(forwarding)) return resource;

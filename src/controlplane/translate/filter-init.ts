@@ -23,7 +23,7 @@ export const destinationState = "envoy.filters.listener.original_dst.local_ip";
 export interface FilterStateOptions {
   /** Which connections to upstreams inherit the value: the next one, or also those behind it. */
   readonly inherits: "ONCE" | "TRANSITIVE";
-  /** Connections with different values share no pool. */
+  /** Whether the value is a part of a connection pool's key. Then connections with different values share no pool. */
   readonly isHashed?: boolean;
 }
 

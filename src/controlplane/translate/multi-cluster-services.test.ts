@@ -4,7 +4,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../api/index.ts";
 import { meshKey, type MultiClusterServices } from "../model/facts.ts";
 import { deriveServiceRegistry } from "../model/service/service-model.ts";
-import { multiClusterServices } from "../multi-cluster-answer.ts";
+import { multiClusterServices } from "../debug/multi-cluster-answer.ts";
 import { config, namespace, pod, service, slice, testMesh } from "../testing/model-fixture.ts";
 import { createOutboundFixture, type OutboundFixture } from "../testing/outbound-fixture.ts";
 import { createRemoteFixture, type RemoteFixture } from "../testing/remote-fixture.ts";

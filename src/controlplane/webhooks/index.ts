@@ -1,3 +1,4 @@
+// The webhooks of injection and validation.
 export { runCaBundleController } from "./ca-bundle-controller.ts";
 export { InjectionSource, type NativeSidecarMode } from "./injection-source.ts";
 export { validationDoubt } from "./validation-proof.ts";

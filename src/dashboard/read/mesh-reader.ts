@@ -33,7 +33,7 @@ import type { MeshObjects } from "../views/index.ts";
 import { EventLog } from "./event-log.ts";
 import { KindStates } from "./kind-states.ts";
 import {
-  podExcerpt,
+  trimmedPodExcerpt,
   trimConfig,
   trimJournal,
   trimObject,
@@ -98,7 +98,7 @@ export class MeshReader {
       return informer;
     };
     const namespaces = of(namespaceKind, trimObject);
-    const pods = of(podKind, trimPod, podExcerpt);
+    const pods = of(podKind, trimPod, trimmedPodExcerpt);
     this.#pods = pods;
     const services = of(serviceKind, trimService);
     const endpointSlices = of(endpointSliceKind, trimSlice);

@@ -34,9 +34,8 @@ export interface ProcessUse {
   readonly memoryBytes: number | undefined;
 }
 
-/** The kinds of counters. */
-const whats = ["requests", "bytes", "opened", "bucket"] as const;
-const bucketWhat = whats.indexOf("bucket");
+const counterKinds = ["requests", "bytes", "opened", "bucket"] as const;
+const bucketKind = counterKinds.indexOf("bucket");
 const startCounters = 64;
 const growth = 1.3;
 
@@ -46,7 +45,7 @@ export class TargetCounters {
   /** The series, in columns by position. As objects, or in a Map, they would take several times the memory. */
   #ids = new Float64Array(startCounters);
   #values = new Float64Array(startCounters);
-  #whats = new Uint8Array(startCounters);
+  #kinds = new Uint8Array(startCounters);
   /** The index of each bucket's bound. */
   #boundOf = new Uint8Array(startCounters);
   #groupOf = new Uint16Array(startCounters);
@@ -140,10 +139,10 @@ export class TargetCounters {
     const index = this.#groupOf[place] ?? 0;
     const group = this.#groups[index];
     if (!counts || group === undefined) return;
-    const what = this.#whats[place] ?? 0;
+    const kind = this.#kinds[place] ?? 0;
     // Buckets are cumulative, so an empty one is needed to separate its neighbours.
-    if (what === bucketWhat) bucketGains[index * maxBounds + (this.#boundOf[place] ?? 0)] = gain;
-    else if (gain > 0) group[whats[what] as "requests"] += gain;
+    if (kind === bucketKind) bucketGains[index * maxBounds + (this.#boundOf[place] ?? 0)] = gain;
+    else if (gain > 0) group[counterKinds[kind] as "requests"] += gain;
     if (gain > 0) group.gainedIn = this.#scrape;
   }
 
@@ -180,10 +179,10 @@ export class TargetCounters {
     if (place >= this.#values.length) this.#resize(Math.ceil(this.#values.length * growth));
     this.#ids[place] = id;
     this.#values[place] = 0;
-    this.#whats[place] =
+    this.#kinds[place] =
       name === durations
-        ? bucketWhat
-        : whats.indexOf(name === requests ? "requests" : name === opened ? "opened" : "bytes");
+        ? bucketKind
+        : counterKinds.indexOf(name === requests ? "requests" : name === opened ? "opened" : "bytes");
     this.#groupOf[place] = index;
     if (name === durations) this.#boundOf[place] = this.#bound(Number.isFinite(Number(le)) ? Number(le) : Infinity);
     return place;
@@ -208,7 +207,7 @@ export class TargetCounters {
     };
     this.#ids = resized(this.#ids, new Float64Array(length));
     this.#values = resized(this.#values, new Float64Array(length));
-    this.#whats = resized(this.#whats, new Uint8Array(length));
+    this.#kinds = resized(this.#kinds, new Uint8Array(length));
     this.#boundOf = resized(this.#boundOf, new Uint8Array(length));
     this.#groupOf = resized(this.#groupOf, new Uint16Array(length));
     this.#seen = resized(this.#seen, new Uint8Array(length));
@@ -236,7 +235,7 @@ export class TargetCounters {
     for (let place = 0; place < this.#count; place += 1) if (this.#seen[place] === 1) kept.push(place);
     this.#seen.fill(0);
     if (kept.length === this.#count) return;
-    for (const column of [this.#ids, this.#values, this.#whats, this.#boundOf, this.#groupOf])
+    for (const column of [this.#ids, this.#values, this.#kinds, this.#boundOf, this.#groupOf])
       for (const [to, from] of kept.entries()) column[to] = column[from] ?? 0;
     this.#count = kept.length;
     const used = [...new Set(this.#groupOf.subarray(0, this.#count))].sort((a, b) => a - b);

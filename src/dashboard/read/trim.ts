@@ -84,7 +84,7 @@ const statusFields: Excerpt = {
  * Removes everything that {@link trimPod} does not keep, as it is read, because with thousands of pods the rest takes
  * several times the memory.
  */
-export const podExcerpt: Excerpt = {
+export const trimmedPodExcerpt: Excerpt = {
   metadata: { number: 1, holds: { ...metadataExcerpt, creationTimestamp: { number: 8, holds: "time" } } },
   spec: {
     number: 2,
@@ -161,7 +161,7 @@ export function trimPod({ metadata, spec, status }: Pod): Pod {
             ...(status.reason === undefined ? {} : { reason: status.reason }),
             conditions: (status.conditions ?? [])
               .filter(({ type }) => type === "Ready")
-              .map(({ type, status: is }) => ({ type, status: is })),
+              .map(({ type, status: value }) => ({ type, status: value })),
             ...(status.containerStatuses === undefined
               ? {}
               : { containerStatuses: status.containerStatuses.map(statusOf) }),
@@ -259,7 +259,7 @@ const maxEventMessage = 1000;
 
 export function trimEvent(event: Event): Event {
   const { name = "", namespace = "", uid, creationTimestamp } = event.metadata;
-  const { kind, name: of, namespace: at } = event.involvedObject;
+  const { kind, name: objectName, namespace: objectNamespace } = event.involvedObject;
   const { eventTime } = event as { eventTime?: string };
   const trimmed: Event & { readonly eventTime?: string } = {
     metadata: {
@@ -270,8 +270,8 @@ export function trimEvent(event: Event): Event {
     },
     involvedObject: {
       ...(kind === undefined ? {} : { kind }),
-      ...(of === undefined ? {} : { name: of }),
-      ...(at === undefined ? {} : { namespace: at }),
+      ...(objectName === undefined ? {} : { name: objectName }),
+      ...(objectNamespace === undefined ? {} : { namespace: objectNamespace }),
     },
     ...(event.type === undefined ? {} : { type: event.type }),
     ...(event.reason === undefined ? {} : { reason: event.reason }),

@@ -1,3 +1,4 @@
+// The server of the page: access, the live stream, requests that write, and their audit.
 export { ClusterAccess } from "./access/cluster-access.ts";
 export type { Access } from "./access/access.ts";
 export type { Identity, OwnCredentials } from "./access/identity.ts";

@@ -20,7 +20,7 @@ export function eventRows(events: readonly Event[], concerns: (event: Event) => 
 }
 
 export function eventRow(event: Event): EventRow {
-  const { involvedObject: of, type, reason = "", message = "", count = 1 } = event;
+  const { involvedObject, type, reason = "", message = "", count = 1 } = event;
   return {
     atMs:
       timeMs(event.lastTimestamp) ??
@@ -32,7 +32,7 @@ export function eventRow(event: Event): EventRow {
     reason,
     message,
     count,
-    object: `${of.kind ?? ""} ${of.namespace === undefined || of.namespace === "" ? "" : `${of.namespace}/`}${of.name ?? ""}`,
+    object: titleOf(involvedObject),
   };
 }
 
@@ -43,9 +43,16 @@ export function concerningEvents(
   name: string,
   pods: ReadonlySet<string | undefined>,
 ): Record<string, EventRow> {
-  return eventRows(events, ({ involvedObject: of }) => {
-    if ((of.namespace ?? "") !== namespace) return false;
-    if (of.kind === "Pod") return pods.has(of.name);
-    return of.name === name || (of.kind === "ReplicaSet" && of.name?.startsWith(`${name}-`) === true);
+  return eventRows(events, ({ involvedObject }) => {
+    if ((involvedObject.namespace ?? "") !== namespace) return false;
+    if (involvedObject.kind === "Pod") return pods.has(involvedObject.name);
+    return (
+      involvedObject.name === name ||
+      (involvedObject.kind === "ReplicaSet" && involvedObject.name?.startsWith(`${name}-`) === true)
+    );
   });
+}
+
+function titleOf({ kind = "", namespace = "", name = "" }: Event["involvedObject"]): string {
+  return `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}`;
 }

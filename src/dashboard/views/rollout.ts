@@ -75,10 +75,10 @@ export function rolloutView(
       decisions: decisionRows(journal?.decisions ?? []),
       events: eventRows(
         inventory.objects.events,
-        ({ involvedObject: of }) =>
-          of.kind === rolloutRow(rollout).kind &&
-          of.name === metadata.name &&
-          (of.namespace ?? "") === (metadata.namespace ?? ""),
+        ({ involvedObject: object }) =>
+          object.kind === rolloutRow(rollout).kind &&
+          object.name === metadata.name &&
+          (object.namespace ?? "") === (metadata.namespace ?? ""),
       ),
     },
   };

@@ -98,7 +98,7 @@ function stateOf(window: FreezeWindow, timeZone: string, nowMs: number): WindowS
 /** Windows that begin later than in a year are not shown. */
 const farMs = 365 * 86_400_000;
 
-/** What the parser made of each stored freeze. */
+/** The parsed form of each stored freeze. */
 const reads = new WeakMap<Freeze, FreezeRead>();
 
 function readOf(stored: Freeze): FreezeRead {

@@ -55,10 +55,10 @@ export function serviceView(input: ViewInput, record: ServiceRecord, visible: Vi
       configs: configRows(configsOfService(record.key, inventory, visible), messages),
       events: eventRows(
         inventory.objects.events,
-        ({ involvedObject: of }) =>
-          of.namespace === metadata.namespace &&
-          of.name === metadata.name &&
-          (of.kind === "Service" || of.kind === "Endpoints"),
+        ({ involvedObject }) =>
+          involvedObject.namespace === metadata.namespace &&
+          involvedObject.name === metadata.name &&
+          (involvedObject.kind === "Service" || involvedObject.kind === "Endpoints"),
       ),
     },
   };

@@ -33,7 +33,8 @@ export function peerChain(leaf: X509Certificate, roots: readonly X509Certificate
     const trusted = itself.length > 0 ? itself : roots.filter((root) => isIssuedBy(certificate, root));
     if (trusted.length > 0) anchors.push(trusted);
     if (itself.length > 0) continue;
-    const issuers = trusted.length > 0 ? trusted : sent.filter((one) => one.ca && isIssuedBy(certificate, one));
+    const issuers =
+      trusted.length > 0 ? trusted : sent.filter((candidate) => candidate.ca && isIssuedBy(certificate, candidate));
     for (const issuer of issuers) {
       links.push({ certificate, issuer });
       if (trusted.length > 0 || known.has(issuer.fingerprint256)) continue;

@@ -75,9 +75,9 @@ export class RevocationLists {
         return reason;
       },
       admitted: (certificate, peer, close) => {
-        const one: Admitted = { certificate, roots, peer, close };
-        this.#admitted.add(one);
-        return { [Symbol.dispose]: () => void this.#admitted.delete(one) };
+        const entry: Admitted = { certificate, roots, peer, close };
+        this.#admitted.add(entry);
+        return { [Symbol.dispose]: () => void this.#admitted.delete(entry) };
       },
     };
   }

@@ -51,13 +51,13 @@ export function restrictionGuard(rootsPem: string, restrictions: readonly RootRe
 }
 
 /** A guard that refuses whom one of the two refuses. Undefined if there is neither. */
-export function bothGuards(one: PeerGuard | undefined, other: PeerGuard | undefined): PeerGuard | undefined {
-  if (one === undefined || other === undefined) return one ?? other;
+export function bothGuards(first: PeerGuard | undefined, second: PeerGuard | undefined): PeerGuard | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
   return {
-    refuse: (certificate, peer) => one.refuse(certificate, peer) ?? other.refuse(certificate, peer),
-    provesOnlyUris: (certificate) => [one, other].some((guard) => guard.provesOnlyUris?.(certificate) === true),
+    refuse: (certificate, peer) => first.refuse(certificate, peer) ?? second.refuse(certificate, peer),
+    provesOnlyUris: (certificate) => [first, second].some((guard) => guard.provesOnlyUris?.(certificate) === true),
     admitted: (certificate, peer, close) => {
-      const watched = [one.admitted(certificate, peer, close), other.admitted(certificate, peer, close)];
+      const watched = [first.admitted(certificate, peer, close), second.admitted(certificate, peer, close)];
       return {
         [Symbol.dispose]: () => {
           for (const each of watched) each[Symbol.dispose]();

@@ -207,20 +207,20 @@ export class HbonePool {
   #forgetIfEmpty(target: Target): void {
     if (target.connections.size > 0 || target.dialing.size > 0) return;
     const { address } = target.poolTarget;
-    const others = this.#targets.get(address)?.filter((one) => one !== target) ?? [];
+    const others = this.#targets.get(address)?.filter((pooled) => pooled !== target) ?? [];
     if (others.length > 0) this.#targets.set(address, others);
     else this.#targets.delete(address);
   }
 }
 
-function isSame(one: HboneTarget, other: HboneTarget): boolean {
+function isSame(left: HboneTarget, right: HboneTarget): boolean {
   return (
-    one.port === other.port &&
-    one.sourceIdentity === other.sourceIdentity &&
-    one.destinationId === other.destinationId &&
-    one.namespaceFd === other.namespaceFd &&
-    one.mark === other.mark &&
-    one.sourceAddress === other.sourceAddress
+    left.port === right.port &&
+    left.sourceIdentity === right.sourceIdentity &&
+    left.destinationId === right.destinationId &&
+    left.namespaceFd === right.namespaceFd &&
+    left.mark === right.mark &&
+    left.sourceAddress === right.sourceAddress
   );
 }
 

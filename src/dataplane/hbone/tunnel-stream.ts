@@ -16,7 +16,7 @@ const noBytes = new Uint8Array(0);
 const noFields: readonly string[] = [];
 const nobody: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
-/** Who waits for the answer to our CONNECT. */
+/** The waiter for the answer to our CONNECT. */
 export interface PendingAnswer {
   readonly resolve: (stream: TunnelStream) => void;
   readonly reject: (error: Error) => void;

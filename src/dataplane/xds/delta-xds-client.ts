@@ -315,8 +315,8 @@ export class DeltaXdsClient implements XdsClient {
     });
     if (!type.synced) {
       type.synced = true;
-      const wildcards = [...this.#types.values()].filter((one) => one.subscription.mode === "wildcard");
-      if (wildcards.every((one) => one.synced)) this.#resolveSynced();
+      const wildcards = [...this.#types.values()].filter((state) => state.subscription.mode === "wildcard");
+      if (wildcards.every((state) => state.synced)) this.#resolveSynced();
     }
     return undefined;
   }

@@ -33,7 +33,7 @@ const lease = `printf "banzai-istio-operator-%s-%s" (index (${minorParts}) 0) (i
 export function banzaiOperatorChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const text = (objects: readonly UntypedObject[]): string =>
-    objects.map((one) => `---\n${marks.templateOf(one)}`).join("\n");
+    objects.map((object) => `---\n${marks.templateOf(object)}`).join("\n");
   const parts = operatorParts(marks);
   return assembleChart({
     name: "istio-operator",

@@ -1,3 +1,4 @@
+// Renders Istio's Helm charts, a file for each chart.
 import { banzaiOperatorChart } from "./banzai-chart.ts";
 import { baseChart } from "./base-chart.ts";
 import type { ChartOptions } from "./chart-settings.ts";

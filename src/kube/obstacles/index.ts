@@ -1,1 +1,2 @@
+// Explains why a pod does not become ready.
 export { podObstacle, type PodObstacle } from "./pod-obstacle.ts";

@@ -1,3 +1,4 @@
+// Finds targets and scrapes them.
 export { fetchMetrics, type FetchMetrics } from "./fetch-metrics.ts";
 export { parseScrapeConfig, type ScrapeConfig } from "./scrape-config.ts";
 export { Scraper, type ScraperOptions } from "./scraper.ts";

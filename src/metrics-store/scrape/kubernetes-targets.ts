@@ -80,7 +80,7 @@ interface PodPort {
   readonly port: ContainerPort | undefined;
 }
 
-/** One for each declared port of a pod's containers, and one for each container without ports. */
+/** A port for each declared port of a pod's containers, and one for each container without ports. */
 function podPorts(pod: Pod): PodPort[] {
   const containers = [
     ...(pod.spec?.containers ?? []).map((container) => ({ container, isInit: false })),
@@ -150,7 +150,7 @@ function serviceTargets(service: Service): DiscoveredLabels[] {
   );
 }
 
-/** One for each address and port of an Endpoints object, and one for each other port of its pods. */
+/** A target for each address and port of an Endpoints object, and one for each other port of its pods. */
 function endpointsTargets({ endpoints, services, pods }: ClusterObjects): DiscoveredLabels[] {
   const keyOf = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
   const servicesByKey = new Map(services.map((service) => [keyOf(service), service]));

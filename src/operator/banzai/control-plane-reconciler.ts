@@ -229,7 +229,7 @@ async function finalize(world: BanzaiWorld, istio: BanzaiIstio): Promise<void> {
     for (const { metadata: found } of (await client.list(kind, { labelSelector })).items)
       await client.delete(kind, found.name ?? "");
   }
-  const finalizers = metadata.finalizers.filter((one) => one !== finalizer);
+  const finalizers = metadata.finalizers.filter((held) => held !== finalizer);
   await client.patchMerge(banzaiIstioKind, metadata.name ?? "", metadata.namespace, {
     metadata: { finalizers, resourceVersion: metadata.resourceVersion },
   });

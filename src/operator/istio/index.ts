@@ -1,3 +1,4 @@
+// Keeps the installation of each IstioOperator.
 export {
   IstioOperatorController,
   type IstioOperatorControllerOptions,

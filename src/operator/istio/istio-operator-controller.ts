@@ -260,7 +260,7 @@ export class IstioOperatorController {
     }
     const operators = (await client.list(deploymentKind, { labelSelector: "operator.istio.io/managed-by=serin" }))
       .items;
-    const isTaken = operators.some((one) => one.metadata.name === operatorName(wanted));
+    const isTaken = operators.some((deployment) => deployment.metadata.name === operatorName(wanted));
     if (isTaken)
       log.info("leaving an IstioOperator to the operator of its revision", { istioOperator, revision: wanted });
     return isTaken;
@@ -301,7 +301,7 @@ export class IstioOperatorController {
     await removeInstalled({
       client,
       clock,
-      what: { labelSelector: ownedSelector(metadata) },
+      selection: { labelSelector: ownedSelector(metadata) },
       keeps: (object) =>
         wanted.has(`${object.kind ?? ""}/${keyOf(object)}`) ||
         (object.metadata.labels?.["istio.io/rev"] ?? revision) !== revision,
@@ -346,7 +346,7 @@ export class IstioOperatorController {
       await removeInstalled({
         client,
         clock,
-        what: { labelSelector: ownedSelector(metadata) },
+        selection: { labelSelector: ownedSelector(metadata) },
         onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }),
       });
       const revision = settings.revision === "" ? "default" : settings.revision;
@@ -359,10 +359,10 @@ export class IstioOperatorController {
             (other.spec?.["revision"] ?? "default") === revision,
         );
       if (!hasHeir && settings.pilot.enabled === true)
-        await removeInstalled({ client, clock, what: { revision }, onRemoved: () => undefined });
+        await removeInstalled({ client, clock, selection: { revision }, onRemoved: () => undefined });
     }
     await client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, {
-      metadata: { finalizers: metadata.finalizers.filter((one) => one !== finalizer) },
+      metadata: { finalizers: metadata.finalizers.filter((held) => held !== finalizer) },
     });
   }
 
@@ -431,7 +431,9 @@ function statusOf(
     const isHere = ready.has(name) || (isKept && title.endsWith("Gateways") && error === undefined && ready.size > 0);
     // Components become ready one after another, so the failure is that of the first one that is not ready.
     const isFailed =
-      !isHere && error !== undefined && !Object.values(componentStatus).some((one) => one.status === "ERROR");
+      !isHere &&
+      error !== undefined &&
+      !Object.values(componentStatus).some((component) => component.status === "ERROR");
     const status: Health = isHere ? "HEALTHY" : isFailed ? "ERROR" : "RECONCILING";
     componentStatus[title] = { status, version, ...(status === "ERROR" && error !== undefined ? { error } : {}) };
   }

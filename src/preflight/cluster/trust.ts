@@ -160,11 +160,11 @@ function staleFindings({ staleNamespaces, from }: TrustReport): Finding[] {
 }
 
 function short(fingerprint: readonly string[]): string {
-  return fingerprint.map((one) => one.slice(0, 16)).join(", ");
+  return fingerprint.map((digest) => digest.slice(0, 16)).join(", ");
 }
 
 function sameSet(left: readonly string[], right: readonly string[]): boolean {
-  return left.length === right.length && left.every((one) => right.includes(one));
+  return left.length === right.length && left.every((digest) => right.includes(digest));
 }
 
 /** The SHA-256 of each certificate in a PEM text. Skips other content. */

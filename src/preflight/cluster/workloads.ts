@@ -149,7 +149,9 @@ function workloadOf(
     StatefulSet: facts.statefulSets,
     DaemonSet: facts.daemonSets,
   };
-  const object = all[kind]?.find((one) => one.metadata.namespace === namespace && one.metadata.name === ownerName);
+  const object = all[kind]?.find(
+    (candidate) => candidate.metadata.namespace === namespace && candidate.metadata.name === ownerName,
+  );
   return { namespace, kind, name: ownerName, object };
 }
 
@@ -369,7 +371,7 @@ function gatewaysOf(
 }
 
 function owningRevision({ metadata }: KubernetesObject, { namespaces, tags }: WorkloadFacts): string {
-  const namespace = namespaces.find((one) => one.metadata.name === metadata.namespace);
+  const namespace = namespaces.find((candidate) => candidate.metadata.name === metadata.namespace);
   const labelled = metadata.labels?.[revisionLabel] ?? namespace?.metadata.labels?.[revisionLabel] ?? defaultRevision;
   return tags.get(labelled) ?? labelled;
 }
@@ -386,11 +388,11 @@ function ztunnelsOf({ pods, connections }: WorkloadFacts, from: string): Ztunnel
     const key = keyOf(pod);
     const live = connections.get(key);
     const enrolled = pods.filter(
-      (one) =>
-        isLive(one) &&
-        isEnrolled(one) &&
-        one.spec?.nodeName === node &&
-        (one.metadata.annotations?.[ztunnelOwnerAnnotation] ?? from) === from,
+      (served) =>
+        isLive(served) &&
+        isEnrolled(served) &&
+        served.spec?.nodeName === node &&
+        (served.metadata.annotations?.[ztunnelOwnerAnnotation] ?? from) === from,
     ).length;
     return { node, pod: key, enrolledPods: enrolled, ...(live === undefined ? {} : { liveConnections: live }) };
   });

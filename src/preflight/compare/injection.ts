@@ -22,7 +22,9 @@ export function compareInjection(
     if (next === undefined) continue;
     const changes = fieldChanges(neutralOfBoth(object), neutralOfBoth(next));
     if (changes.length === 0) continue;
-    const key = canonicalJson(changes.map(({ path, before: was, after: is }) => [path, was ?? null, is ?? null]));
+    const key = canonicalJson(
+      changes.map(({ path, before: old, after: changed }) => [path, old ?? null, changed ?? null]),
+    );
     const group = groups.get(key) ?? { changes, workloads: [] };
     group.workloads.push(`${object.metadata.namespace ?? ""}/${object.kind ?? ""} ${object.metadata.name ?? ""}`);
     groups.set(key, group);

@@ -251,7 +251,7 @@ async function waitReady(
 
 function lastLine(errors: string): string {
   const lines = errors.trim().split("\n");
-  const line = lines.findLast((one) => /error|fail|cannot/i.test(one)) ?? lines.at(-1) ?? "";
+  const line = lines.findLast((text) => /error|fail|cannot/i.test(text)) ?? lines.at(-1) ?? "";
   return line === "" ? "" : `: ${line.replaceAll("\t", " ")}`;
 }
 

@@ -1,5 +1,4 @@
-import type { Transform } from "node:stream";
-import type * as Zlib from "node:zlib";
+import { TransformedBody, zlib } from "./transformed-body.ts";
 
 /** Makes compressors of one content coding. */
 export interface CompressorLibrary {
@@ -8,58 +7,8 @@ export interface CompressorLibrary {
   /** Envoy's word for the library in names of statistics. */
   readonly statName: "gzip" | "brotli" | "zstd";
   /** Begins to compress a body. `bytes`: its length, if it is known. */
-  start(bytes: number | undefined): BodyCompression;
+  start(bytes: number | undefined): TransformedBody;
 }
-
-/** Compresses one body, part by part. {@link close} must follow, also after the last part. */
-export class BodyCompression {
-  readonly #stream: Transform;
-  readonly #output: Buffer[] = [];
-  #waiting: PromiseWithResolvers<Buffer> | undefined;
-
-  /** `stream`: flushes what it has at the end of each write. */
-  constructor(stream: Transform) {
-    this.#stream = stream;
-    stream.on("readable", () => this.#collect());
-    stream.on("end", () => this.#settle());
-    stream.on("error", (error) => this.#waiting?.reject(error));
-  }
-
-  /**
-   * Returns the compressed part, from which a client can read the whole part at once. The next call must wait for the
-   * result.
-   */
-  part(bytes: Buffer, end: boolean): Promise<Buffer> {
-    const waiting = Promise.withResolvers<Buffer>();
-    this.#waiting = waiting;
-    if (end) this.#stream.end(bytes);
-    else this.#stream.write(bytes, (error) => (error ? waiting.reject(error) : this.#settle()));
-    return waiting.promise;
-  }
-
-  /** Frees the memory. The result of a pending part may never be delivered. */
-  close(): void {
-    this.#stream.destroy();
-  }
-
-  #collect(): void {
-    // Without a reader, the stream would wait at its high-water mark.
-    for (let chunk = this.#read(); chunk !== null; chunk = this.#read()) this.#output.push(chunk);
-  }
-
-  #read(): Buffer | null {
-    return this.#stream.read() as Buffer | null;
-  }
-
-  #settle(): void {
-    this.#collect();
-    this.#waiting?.resolve(this.#output.length === 1 ? (this.#output[0] ?? noBytes) : Buffer.concat(this.#output));
-    this.#waiting = undefined;
-    this.#output.length = 0;
-  }
-}
-
-const noBytes = Buffer.alloc(0);
 
 export interface GzipOptions {
   /** From 1 to 9. Undefined: zlib's own. */
@@ -81,7 +30,7 @@ export function gzipLibrary({ level, strategy, windowBits, memoryLevel, chunkByt
     chunkSize: chunkBytes,
     flush: constants.Z_SYNC_FLUSH,
   };
-  return { coding: "gzip", statName: "gzip", start: () => new BodyCompression(createGzip(options)) };
+  return { coding: "gzip", statName: "gzip", start: () => new TransformedBody(createGzip(options)) };
 }
 
 export interface BrotliOptions {
@@ -109,7 +58,7 @@ export function brotliLibrary(options: BrotliOptions): CompressorLibrary {
   };
   if (options.inputBlockBits !== undefined) params[constants.BROTLI_PARAM_LGBLOCK] = options.inputBlockBits;
   const settings = { params, chunkSize: options.chunkBytes, flush: constants.BROTLI_OPERATION_FLUSH };
-  return { coding: "br", statName: "brotli", start: () => new BodyCompression(createBrotliCompress(settings)) };
+  return { coding: "br", statName: "brotli", start: () => new TransformedBody(createBrotliCompress(settings)) };
 }
 
 export interface ZstdOptions {
@@ -133,11 +82,6 @@ export function zstdLibrary({ level, checksum, strategy, chunkBytes }: ZstdOptio
     statName: "zstd",
     // A compressor that knows the length of a short body takes 100 KiB of memory in place of 840.
     start: (bytes) =>
-      new BodyCompression(createZstdCompress(bytes === undefined ? settings : { ...settings, pledgedSrcSize: bytes })),
+      new TransformedBody(createZstdCompress(bytes === undefined ? settings : { ...settings, pledgedSrcSize: bytes })),
   };
-}
-
-/** Loads zlib with the first configuration that compresses. */
-function zlib(): typeof Zlib {
-  return process.getBuiltinModule("node:zlib");
 }

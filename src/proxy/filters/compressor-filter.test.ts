@@ -12,7 +12,7 @@ import { compileFilterOverrides, noOverrides } from "../config/filter-overrides-
 import { compileHttpFilters } from "../config/http-filter-config.ts";
 import { FilterStatistics } from "../terms/filter-statistics.ts";
 import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
-import { BodyCompression } from "./body-compression.ts";
+import { TransformedBody } from "./transformed-body.ts";
 import { CompressorFilter } from "./compressor-filter.ts";
 import type { HttpFilter } from "./http-filter.ts";
 
@@ -380,7 +380,7 @@ function noise(length: number): Buffer {
 }
 
 test("an upstream waits for a client that does not read, and its compressor ends when the client leaves", async (context) => {
-  const close = context.mock.method(BodyCompression.prototype, "close");
+  const close = context.mock.method(TransformedBody.prototype, "close");
   await using harness = await Harness.start({ filters: [filterOf({})], filtersIdle: false });
   let sent = 0;
   let gone = false;

@@ -1,7 +1,7 @@
 import { onAbort } from "../../base/index.ts";
 import type { FilterStatistics, FilterCounter } from "../terms/filter-statistics.ts";
 import { chooseCoding, forbidsTransform, listMembers, type CodingChoice } from "./accept-encoding.ts";
-import type { BodyCompression, CompressorLibrary } from "./body-compression.ts";
+import type { CompressorLibrary } from "./body-compression.ts";
 import {
   passed,
   responseValue,
@@ -13,6 +13,7 @@ import {
   type StreamOutcome,
   type StreamTail,
 } from "./http-filter.ts";
+import type { TransformedBody } from "./transformed-body.ts";
 
 /** Which messages of one direction are compressed. */
 export interface MessageRules {
@@ -75,7 +76,7 @@ type Obstacle = "ContentLengthTooSmall" | "ContentTypeNotAllowed" | "EtagNotAllo
 /** The facts of a request's head that the filter needs for the response. */
 interface Taken {
   readonly acceptEncoding: string | undefined;
-  readonly body: BodyCompression | undefined;
+  readonly body: TransformedBody | undefined;
 }
 
 /**
@@ -151,7 +152,7 @@ export class CompressorFilter implements HttpFilter {
 
   // ---- requests
 
-  #beginRequest(request: FilterRequest, signal: () => AbortSignal): BodyCompression | undefined {
+  #beginRequest(request: FilterRequest, signal: () => AbortSignal): TransformedBody | undefined {
     const counters = this.#requestCounters;
     const { request: rules } = this.#settings;
     const { library } = this.#forRoute(request);
@@ -175,7 +176,7 @@ export class CompressorFilter implements HttpFilter {
     return startCompression(library, length, signal);
   }
 
-  #requestStream(body: BodyCompression | undefined): StreamFilter {
+  #requestStream(body: TransformedBody | undefined): StreamFilter {
     const counters = this.#requestCounters;
     if (body === undefined) return {};
     return {
@@ -187,7 +188,7 @@ export class CompressorFilter implements HttpFilter {
   // ---- responses
 
   #responseStream(facts: ResponseFacts): StreamFilter {
-    let body: BodyCompression | undefined;
+    let body: TransformedBody | undefined;
     const { library, signal } = facts;
     const counters = this.#responseCounters;
     return {
@@ -328,7 +329,7 @@ function startCompression(
   library: CompressorLibrary,
   length: string | undefined,
   signal: () => AbortSignal,
-): BodyCompression {
+): TransformedBody {
   const body = library.start(length === undefined ? undefined : Number(length));
   onAbort(signal(), () => body.close());
   return body;
@@ -336,7 +337,7 @@ function startCompression(
 
 /** Compresses a part, if the body is compressed. */
 function compressPart(
-  body: BodyCompression | undefined,
+  body: TransformedBody | undefined,
   bytes: Buffer,
   end: boolean,
   counters: DirectionCounters,
@@ -351,7 +352,7 @@ function compressPart(
 
 /** Ends a body before its trailers. */
 async function compressTail(
-  body: BodyCompression | undefined,
+  body: TransformedBody | undefined,
   trailers: readonly string[],
   counters: DirectionCounters,
 ): Promise<StreamOutcome<StreamTail>> {

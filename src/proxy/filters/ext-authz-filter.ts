@@ -34,7 +34,7 @@ export type AuthorizationAnswer =
       readonly metadata: unknown;
     };
 
-/** What the service gets besides the request's head. */
+/** The parts of a question besides the request's head. */
 export interface AuthorizationQuestion {
   /** The context extensions of the route. */
   readonly extensions: Readonly<Record<string, string>>;

@@ -22,8 +22,8 @@ export interface MessageChanges {
 export const noChanges: MessageChanges = { request: [], response: [], requestTrailers: [], responseTrailers: [] };
 
 /**
- * What tables, virtual hosts and routes add to the filter's own changes. Unlike with other filters, a specific level
- * does not replace a general one.
+ * The changes that tables, virtual hosts and routes add to the filter's own. Unlike with other filters, a specific
+ * level does not replace a general one.
  */
 export class RouteChanges extends FilterSwitch {
   /** The most general level comes first. */

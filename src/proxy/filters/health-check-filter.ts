@@ -99,7 +99,8 @@ export class HealthCheckFilter implements HttpFilter {
   }
 
   /**
-   * Replies by the health of clusters. One that does not exist is unhealthy, and an empty one if it needs endpoints.
+   * Replies by the health of clusters. A missing cluster is unhealthy, and so is a cluster without endpoints if it
+   * needs them.
    */
   #judged(): LocalReply {
     const { leastHealthy } = this.#settings;

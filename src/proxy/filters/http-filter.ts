@@ -13,7 +13,7 @@ export interface FilterRequest extends RequestView {
   readonly clientAddress: string;
   /** The latest chosen route. Undefined if none matched. */
   readonly route: Route | undefined;
-  /** The name of the route's cluster. One that is chosen by weight is chosen now, for the whole request. */
+  /** The name of the route's cluster. If weights decide, the choice is made now, for the whole request. */
   readonly cluster: string | undefined;
   /** A header as later filters and the upstream see it, after the edits of earlier filters. Names are in lower case. */
   header(name: string): string | undefined;

@@ -3,7 +3,7 @@ import { locationKey, tokenAt, type JwtLocation } from "./jwt-location.ts";
 import { jwtProblems, type JwtProblem } from "./jwt-problem.ts";
 import { parseToken, type JwtProvider, type ParsedToken } from "./jwt-provider.ts";
 
-/** What a request's tokens must satisfy. */
+/** A condition that a request's tokens must satisfy. */
 export type JwtRequirement =
   /** A valid token of this provider. `audiences` replaces the provider's own list. */
   | { readonly kind: "provider"; readonly provider: JwtProvider; readonly audiences: readonly string[] | undefined }

@@ -39,7 +39,7 @@ function oneOf(edits: HeadEdits, name: string): string | undefined {
   return typeof value === "object" ? value[0] : value;
 }
 
-/** What routing, the upstream and logs need from one request. */
+/** The facts of one request that routing, the upstream and logs need. */
 export class ExchangeRequest implements RequestView, EdgeFacts {
   readonly connection: ConnectionInfo;
   readonly remote: SocketAddress;

@@ -213,7 +213,10 @@ export class FilterChainRuntime {
   }
 }
 
-/** What decides which clients the chain's TLS accepts. Another certificate of our own does not change it. */
+/**
+ * A text of the settings that decide which clients the chain's TLS accepts. Another certificate of our own does not
+ * change it.
+ */
 function admission({ tls }: ChainSpec): string {
   return tls === undefined
     ? "raw"

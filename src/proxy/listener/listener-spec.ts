@@ -71,7 +71,7 @@ export interface ChainSpec extends ChainService {
   readonly handshakeTimeoutMs: number;
 }
 
-/** What a chain does with its connections. */
+/** The service that a chain gives its connections. */
 export interface ChainService {
   readonly filters: readonly NetworkFilter[];
   /** The number of concurrent connections. More are closed. */

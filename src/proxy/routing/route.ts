@@ -10,7 +10,7 @@ export interface Route {
   /** The configured name. Logs show `-` if it is empty. */
   readonly name: string;
   readonly matches: RequestMatcher;
-  /** What {@link matches} requires of the path. Undefined if it may match any path. */
+  /** The condition of {@link matches} on the path. Undefined if it may match any path. */
   readonly path?: PathCondition;
   /** A CONNECT request matches only a route with this flag. */
   readonly forConnect: boolean;
@@ -66,7 +66,7 @@ export interface ForwardAction {
   readonly rateLimits?: RouteRateLimits;
 }
 
-/** What a rate limit may read of a request, after the edits of earlier filters. */
+/** The parts of a request that a rate limit may read, after the edits of earlier filters. */
 export interface DescribedRequest extends RequestView {
   readonly connection: ConnectionInfo;
   /** The client's address without port, as far as it is trusted. */
@@ -78,7 +78,7 @@ export interface DescribedRequest extends RequestView {
   values(name: string): readonly string[];
   headers(): Iterable<readonly [name: string, value: string]>;
   valueContext(response: undefined): MutationContext;
-  /** The name of the route's cluster. One that is chosen by weight is chosen now, for the whole request. */
+  /** The name of the route's cluster. If weights decide, the choice is made now, for the whole request. */
   readonly cluster: string | undefined;
 }
 

@@ -2,8 +2,8 @@ import type { SocketAddress } from "../../net/index.ts";
 import type { WorkloadLabels } from "./workload-labels.ts";
 
 /**
- * What listeners know about an accepted connection before its first byte of HTTP. All requests of the connection share
- * one object.
+ * The facts of an accepted connection that listeners know before its first byte of HTTP. All requests of the connection
+ * share one object.
  */
 export interface ConnectionInfo {
   /** The client: the peer, or the client that a tunnel or a PROXY header names. */

@@ -10,7 +10,10 @@ export function headText(text: string): string {
   return wide.test(text) ? text.replaceAll(wideRuns, (run) => Buffer.from(run).toString("latin1")) : text;
 }
 
-/** Encodes a text that does not come from a head as UTF-8, one character for each byte. */
+/**
+ * Encodes a text as UTF-8, one character for each byte. The text must not come from a head, which has this form
+ * already.
+ */
 export function utf8HeadText(text: string): string {
   return beyondAscii.test(text) ? Buffer.from(text).toString("latin1") : text;
 }

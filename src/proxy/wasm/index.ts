@@ -1,3 +1,4 @@
+// The WebAssembly modules of WasmPlugins, and the virtual machines that run them.
 export { boundedModule } from "./bounded-module.ts";
 export { engine } from "./engine.ts";
 export { maxMemoryBytes, maxModuleBytes } from "./limits.ts";

@@ -9,7 +9,7 @@ import type {
 } from "./messages.ts";
 import type { BodyBuffer, StreamContext } from "./stream-context.ts";
 
-/** What a machine needs from its thread. */
+/** The parts of a thread that a machine needs. */
 export interface MachineHost {
   tell(request: HostRequest): void;
   /** Waits for the answer. */

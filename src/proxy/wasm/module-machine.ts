@@ -20,7 +20,7 @@ import { ModuleThread } from "./module-thread.ts";
 import type { Pairs } from "./pairs.ts";
 import type { SharedStore } from "./shared-store.ts";
 
-/** What machines need from their proxy. */
+/** The parts of a proxy that machines need. */
 export interface MachineServices {
   readonly clock: Clock;
   readonly store: SharedStore;

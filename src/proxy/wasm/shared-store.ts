@@ -26,7 +26,10 @@ export interface ModuleMetric {
 const notFound: SharedAnswer = { status: status.notFound };
 const full: SharedAnswer = { status: status.internalFailure };
 
-/** What the modules of one proxy share: data and queues by the id of their virtual machine, and metrics by name. */
+/**
+ * The state that the modules of one proxy share: data and queues by the id of their virtual machine, and metrics by
+ * name.
+ */
 export class SharedStore {
   readonly #data = new Map<string, Entry>();
   readonly #queueIds = new Map<string, number>();

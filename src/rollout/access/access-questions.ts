@@ -92,7 +92,7 @@ export function readsOfCanary(canary: Canary): readonly AccessQuestion[] {
   return distinct([...readsOfTarget(canary.spec.target, own), ...checks]);
 }
 
-/** What planned checks reveal about pods: their health, and lines of their logs. */
+/** The reads by which planned checks reveal facts of pods: their health, and lines of their logs. */
 export function readsOfChecks(checks: readonly PlannedCheck[]): readonly AccessQuestion[] {
   return distinct(
     checks.flatMap(({ spec, subject }) =>

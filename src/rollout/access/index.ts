@@ -1,3 +1,4 @@
+// The rights that the author of a rollout needs, because the engine acts with its own rights.
 export { describeQuestion, questionsOfCanary, type AccessQuestion } from "./access-questions.ts";
 export { AccessReviews } from "./access-reviews.ts";
 export { AuthorKey } from "./author-key.ts";

@@ -1,1 +1,2 @@
+// The webhook that refuses faulty Canaries, Checks, Freezes and MeshUpgrades.
 export { RolloutWebhook } from "./rollout-webhook.ts";

@@ -20,7 +20,7 @@ import { parseReview, refuseReview, type RolloutReviewAnswer } from "./review.ts
  */
 const reviewLimits = { workMs: 4_000, waitMs: 8_000 } as const;
 
-/** What the handler needs to answer reviews. */
+/** The parts with which the handler answers reviews. */
 export interface ReviewTools {
   readonly log: Logger;
   readonly clock: Clock;

@@ -65,13 +65,13 @@ test("the clock of the person who approves does not matter: what counts is that 
   const spec = { ...checkDefaults, type: "pod-health" } as const;
   const steps = [{ ...first, checks: [{ spec, subject: { type: "mesh" } as const }] }, last];
   const bad: Observation = { ...met, checks: [{ type: "verdict", verdict: "fail", evidence: "it crashes" }] };
-  // One that was given before the failure, by a clock that is a day ahead.
+  // An approval that was given before the failure, by a clock that is a day ahead.
   const early = { step: "one", by: "bo", why: "", at: "2026-01-02T00:00:00Z" };
   const before = { ...manual, approvals: [early], last: { approval: early } };
   const stuck = decide(input({ status: begun, steps, observation: bad, orders: before })).status;
   assert.deepEqual([stuck.phase, stuck.pauseReason], ["Stuck", "check"]);
   assert.equal(decide(input({ status: stuck, steps, observation: bad, orders: before })).status.phase, "Stuck");
-  // One that was given after it, by a clock that is a year behind.
+  // An approval that was given after the failure, by a clock that is a year behind.
   const late = { step: "one", by: "cy", why: "known", at: "2025-01-01T00:00:00Z" };
   const after = { ...manual, approvals: [early, late], last: { approval: late } };
   const { completedSteps } = decide(input({ status: stuck, steps, observation: bad, orders: after })).status;

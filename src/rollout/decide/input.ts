@@ -3,7 +3,7 @@ import type { Blocker, GroupView } from "./blockers.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
 import type { Step, Write } from "./step.ts";
 
-/** What a person types about this rollout, for messages that say how to go on. */
+/** The commands for this rollout, for messages that say how to go on. */
 export interface RolloutCommands {
   readonly approve: string;
   readonly undo: string;

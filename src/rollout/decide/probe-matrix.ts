@@ -55,7 +55,7 @@ export const probeCounters = [
  */
 export type ProbeCounts = Readonly<Record<(typeof probeCounters)[number], number>>;
 
-/** What the check stores between looks. Counts are in the order of {@link probeCounters}. */
+/** The state that the check stores between looks. Counts are in the order of {@link probeCounters}. */
 interface MatrixState {
   readonly last: Readonly<Record<string, readonly number[]>>;
   readonly gained: Readonly<Record<string, readonly number[]>>;

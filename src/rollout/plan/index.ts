@@ -1,3 +1,4 @@
+// Plans the steps of a Canary or a MeshUpgrade from the cluster's state. Pure.
 export { planCanary } from "./canary/canary-plan.ts";
 export type { CanaryWorld, DeploymentInWorld, MissingGrant, RouteInWorld } from "./canary/canary-world.ts";
 export { copyLabel } from "./canary/deployment-copies.ts";

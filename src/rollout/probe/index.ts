@@ -1,3 +1,4 @@
+// The client and the server of the probe matrix.
 export { runProbeClient, type ProbeClientOptions } from "./probe-client.ts";
 export type { PairReport, ProbeReport } from "./probe-report.ts";
 export { runProbeServer, type ProbeAnswer, type ProbeServerOptions } from "./probe-server.ts";

@@ -1,3 +1,4 @@
+// HTTP/1.1 without I/O: heads, framing of bodies, chunks.
 export { bodyFramings, keepsAlive, requestFraming, responseFraming, type BodyFraming } from "./body-framing.ts";
 export { ChunkedScanner } from "./chunked-scanner.ts";
 export { fieldKinds, type FieldKind } from "./field-kind.ts";

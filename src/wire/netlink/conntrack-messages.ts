@@ -14,7 +14,7 @@ const statusBits = { answered: 1 << 1, destinationTranslated: 1 << 5 } as const;
 /** The header `nfgenmsg`: family, version, resource. */
 const headerBytes = 4;
 
-/** What identifies an entry. */
+/** The key of an entry. */
 export interface TrackedEntry {
   readonly family: number;
   /** The original tuple in the kernel's encoding. */

@@ -1,3 +1,4 @@
+// Messages of netlink: links, routes, nf_tables and connection tracking.
 export {
   align4,
   netlinkFlags,

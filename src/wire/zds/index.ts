@@ -1,3 +1,4 @@
+// ZDS: the messages by which the CNI agent hands pods to a ztunnel.
 export {
   decodeZdsHello,
   decodeZdsRequest,

@@ -162,8 +162,8 @@ export class DnsResolver {
       .map((vip) => vip.address);
     if (vips.length > 0) return vips;
     return [...state.endpoints(service).values()]
-      .filter((one) => one.workload.status === "Healthy")
-      .flatMap((one) => one.workload.workloadIps);
+      .filter((endpoint) => endpoint.workload.status === "Healthy")
+      .flatMap((endpoint) => endpoint.workload.workloadIps);
   }
 }
 

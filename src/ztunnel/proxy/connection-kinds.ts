@@ -3,7 +3,9 @@ import type { Service, Workload } from "../state/model.ts";
 
 export type Reporter = "source" | "destination";
 
-/** What determines the kind of a connection. Identities are present only if mTLS has proved or will prove them. */
+/**
+ * The facts that determine the kind of a connection. Identities are present only if mTLS has proved or will prove them.
+ */
 export interface ConnectionEnds {
   readonly reporter: Reporter;
   readonly source?: Workload | undefined;
@@ -13,7 +15,7 @@ export interface ConnectionEnds {
   readonly mutualTls: boolean;
 }
 
-/** What connections between the same workloads have in common, computed once for all of them. */
+/** The properties that connections between the same workloads share, computed once for all of them. */
 export interface ConnectionKind {
   readonly opened: Counter;
   /** Counts the connections that ended without a failure. Undefined before the first such end. */

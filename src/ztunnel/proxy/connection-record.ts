@@ -6,7 +6,7 @@ import { formatAuthority } from "../../wire/hbone/index.ts";
 import { workloadIdentity, type Workload } from "../state/model.ts";
 import { ConnectionKinds, type ConnectionEnds, type ConnectionKind, type Reporter } from "./connection-kinds.ts";
 
-/** What is known about a connection. */
+/** The known facts of a connection. */
 export interface ConnectionDetails extends ConnectionEnds {
   readonly sourceAddress: SocketAddress;
   readonly destinationAddress: SocketAddress;

@@ -22,7 +22,7 @@ export interface LiveConnection {
   readonly stillAllowed?: () => boolean;
 }
 
-/** What all pods of a ztunnel share. */
+/** The parts of a ztunnel that all its pods share. */
 export interface ProxyEnvironment {
   readonly state: MeshState;
   readonly certificates: CertificateSource;

@@ -74,7 +74,7 @@ export async function resolvedRoute(
   const { workload } = found;
   if (workload === undefined || !isNamed(found)) return found;
   const addresses = await addressesOf(workload.hostname);
-  const address = addresses.find((one) => ipFamilyOf(one) === ipFamilyOf(requestedAddress)) ?? addresses[0];
+  const address = addresses.find((candidate) => ipFamilyOf(candidate) === ipFamilyOf(requestedAddress)) ?? addresses[0];
   if (address === undefined)
     throw transientError(
       "destination-unknown",
@@ -96,7 +96,7 @@ function serviceRoute(options: RouteOptions, service: Service): Route {
   const { destination } = options;
   const waypoints = waypointsInOrder(service, options.random);
   // Traffic from a waypoint does not go through a waypoint again, whichever of several waypoints sent it.
-  if (waypoints.length > 0 && !waypoints.some((one) => isMemberOf(options, one)))
+  if (waypoints.length > 0 && !waypoints.some((address) => isMemberOf(options, address)))
     return anyWaypointRoute(options, waypoints, service);
   if (service.loadBalancer?.mode === "Passthrough") return straightOn(destination);
   const picked = pickEndpoint(options, service, destination.port, "standard");
@@ -139,9 +139,9 @@ function direct(options: RouteOptions, workload: Workload, port: number, service
  * Chooses one of several weighted waypoints at random, with the others as alternatives. Otherwise returns the only one.
  */
 function waypointsInOrder({ waypoint, weightedWaypoints }: Service, random: Random): readonly GatewayAddress[] {
-  const chosen = weighted(weightedWaypoints, (one) => one.weight, random);
+  const chosen = weighted(weightedWaypoints, (choice) => choice.weight, random);
   if (chosen === undefined) return waypoint === undefined ? [] : [waypoint];
-  return [chosen, ...weightedWaypoints.filter((one) => one !== chosen)].map(({ destination }) => destination);
+  return [chosen, ...weightedWaypoints.filter((choice) => choice !== chosen)].map(({ destination }) => destination);
 }
 
 /** The first waypoint with an untried endpoint. Each waypoint applies the service's whole configuration. */

@@ -126,7 +126,7 @@ function balancer(raw: Raw): LoadBalancer {
   return {
     mode: modes.find((mode) => mode === raw["mode"]) ?? "Standard",
     routingPreferences: list(raw["routingPreferences"], "routingPreferences").flatMap(
-      (one) => scopes.find((scope) => scope === one) ?? [],
+      (name) => scopes.find((scope) => scope === name) ?? [],
     ),
     healthPolicy: raw["healthPolicy"] === "AllowAll" ? "AllowAll" : "OnlyHealthy",
   };
@@ -168,7 +168,7 @@ function policyMatch(raw: Raw): PolicyMatch {
 /** `{ Exact: x }`, as upstream writes it. */
 function stringMatch(raw: unknown): StringMatch {
   const [kind = "", value] = Object.entries(record(raw, "a string match"))[0] ?? [];
-  const found = (["exact", "prefix", "suffix", "presence"] as const).find((one) => one === kind.toLowerCase());
+  const found = (["exact", "prefix", "suffix", "presence"] as const).find((known) => known === kind.toLowerCase());
   if (found === undefined)
     throw new TypeError(`a string match must be Exact, Prefix, Suffix or Presence, got "${kind}"`);
   return { kind: found, value: typeof value === "string" ? value : "" };

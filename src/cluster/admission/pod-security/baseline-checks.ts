@@ -37,7 +37,7 @@ function isForbidden(profile: { readonly type?: string } | undefined): boolean {
 
 export function appArmorProfile({ annotations, spec }: CheckedPod): Violation | undefined {
   const profileOf = ({ securityContext }: CheckedContainer | CheckedSpec) => securityContext?.appArmorProfile;
-  const isBad = (one: CheckedContainer | CheckedSpec): boolean => isForbidden(profileOf(one));
+  const isBad = (part: CheckedContainer | CheckedSpec): boolean => isForbidden(profileOf(part));
   const names = namesWhere(spec, isBad);
   const badAnnotations = Object.entries(annotations).flatMap(([key, value]) =>
     key.startsWith("container.apparmor.security.beta.kubernetes.io/") &&
@@ -48,7 +48,7 @@ export function appArmorProfile({ annotations, spec }: CheckedPod): Violation | 
       : [],
   );
   const values = [
-    ...sorted([spec, ...containersOf(spec)].flatMap((one) => (isBad(one) ? (profileOf(one)?.type ?? "") : []))),
+    ...sorted([spec, ...containersOf(spec)].flatMap((part) => (isBad(part) ? (profileOf(part)?.type ?? "") : []))),
     ...sorted(badAnnotations),
   ];
   const setters = [
@@ -152,22 +152,22 @@ export function seLinuxOptions(allowedTypes: readonly string[]): Check {
   return ({ spec }) => {
     const optionsOf = ({ securityContext }: CheckedContainer | CheckedSpec) => securityContext?.seLinuxOptions;
     const types = sorted(
-      [spec, ...containersOf(spec)].flatMap((one) => {
-        const type = optionsOf(one)?.type ?? "";
+      [spec, ...containersOf(spec)].flatMap((part) => {
+        const type = optionsOf(part)?.type ?? "";
         return allowedTypes.includes(type) ? [] : type;
       }),
     );
-    const sets = (field: "user" | "role", one: CheckedContainer | CheckedSpec): boolean =>
-      (optionsOf(one)?.[field] ?? "") !== "";
-    const isBad = (one: CheckedContainer | CheckedSpec): boolean =>
-      !allowedTypes.includes(optionsOf(one)?.type ?? "") || sets("user", one) || sets("role", one);
+    const sets = (field: "user" | "role", part: CheckedContainer | CheckedSpec): boolean =>
+      (optionsOf(part)?.[field] ?? "") !== "";
+    const isBad = (part: CheckedContainer | CheckedSpec): boolean =>
+      !allowedTypes.includes(optionsOf(part)?.type ?? "") || sets("user", part) || sets("role", part);
     const setters = setterText(isBad(spec), namesWhere(spec, isBad));
     if (setters === "") return undefined;
     const all = [spec, ...containersOf(spec)];
     const faults = [
       ...(types.length === 0 ? [] : [`${plural(types.length, "type")} ${quoted(types)}`]),
       ...(["user", "role"] as const).flatMap((field) =>
-        all.some((one) => sets(field, one)) ? `${field} may not be set` : [],
+        all.some((part) => sets(field, part)) ? `${field} may not be set` : [],
       ),
     ];
     return {
@@ -198,11 +198,11 @@ export function seccompAnnotations({ annotations, spec }: CheckedPod): Violation
 
 export function seccompProfile({ spec }: CheckedPod): Violation | undefined {
   const profileOf = ({ securityContext }: CheckedContainer | CheckedSpec) => securityContext?.seccompProfile;
-  const isBad = (one: CheckedContainer | CheckedSpec): boolean => isForbidden(profileOf(one));
+  const isBad = (part: CheckedContainer | CheckedSpec): boolean => isForbidden(profileOf(part));
   const setters = setterText(isBad(spec), namesWhere(spec, isBad));
   if (setters === "") return undefined;
   const types = sorted(
-    [spec, ...containersOf(spec)].flatMap((one) => (isBad(one) ? (profileOf(one)?.type ?? "") : [])),
+    [spec, ...containersOf(spec)].flatMap((part) => (isBad(part) ? (profileOf(part)?.type ?? "") : [])),
   );
   return {
     reason: "seccompProfile",

@@ -144,10 +144,10 @@ const restricted: readonly VersionedCheck[] = [
 export function violationsOf(pod: CheckedPod, { level, version }: LevelVersion): readonly Violation[] {
   if (level === "privileged") return [];
   const minor = version === "latest" ? Infinity : version;
-  const strict = level === "baseline" ? [] : restricted.filter((one) => checkAt(one, minor) !== undefined);
+  const strict = level === "baseline" ? [] : restricted.filter((check) => checkAt(check, minor) !== undefined);
   const replaced = new Set(strict.map(({ replaces }) => replaces));
   return [...baseline.filter(({ id }) => !replaced.has(id)), ...strict].flatMap(
-    (one) => checkAt(one, minor)?.(pod) ?? [],
+    (check) => checkAt(check, minor)?.(pod) ?? [],
   );
 }
 

@@ -67,15 +67,15 @@ export function namesWhere(spec: CheckedSpec, isBad: (container: CheckedContaine
 
 /** The texts in order, each once. */
 export function sorted(texts: Iterable<string>): readonly string[] {
-  return [...new Set(texts)].toSorted((one, other) => (one < other ? -1 : one > other ? 1 : 0));
+  return [...new Set(texts)].toSorted((left, right) => (left < right ? -1 : left > right ? 1 : 0));
 }
 
 export function quoted(texts: readonly string[]): string {
   return texts.map((text) => `"${text}"`).join(", ");
 }
 
-export function plural(count: number, one: string, several = `${one}s`): string {
-  return count === 1 ? one : several;
+export function plural(count: number, singular: string, several = `${singular}s`): string {
+  return count === 1 ? singular : several;
 }
 
 /** `container "a"`, or `containers "a", "b"`. */

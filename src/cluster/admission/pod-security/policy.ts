@@ -32,12 +32,12 @@ export function levelText({ level, version }: LevelVersion): string {
   return `${level}:${version === "latest" ? version : `v1.${version}`}`;
 }
 
-export function isSame(one: LevelVersion, other: LevelVersion): boolean {
-  return one.level === other.level && one.version === other.version;
+export function isSame(left: LevelVersion, right: LevelVersion): boolean {
+  return left.level === right.level && left.version === right.version;
 }
 
-export function isStricter(one: Level, other: Level): boolean {
-  return levels.indexOf(one) > levels.indexOf(other);
+export function isStricter(left: Level, right: Level): boolean {
+  return levels.indexOf(left) > levels.indexOf(right);
 }
 
 /**
@@ -49,7 +49,7 @@ export function policyOf(labels: Labels = {}): { readonly policy: Policy; readon
   const faults: LabelFault[] = [];
   const read = (mode: keyof Policy, whenUnknown: Level): LevelVersion => {
     const [level, version] = [labels[`${prefix}${mode}`], labels[`${prefix}${mode}-version`]];
-    const known = level === undefined ? privileged.level : levels.find((one) => one === level);
+    const known = level === undefined ? privileged.level : levels.find((name) => name === level);
     if (known === undefined) faults.push(fault(`${prefix}${mode}`, level ?? "", `must be one of ${levels.join(", ")}`));
     const parsed = version === undefined ? privileged.version : versionOf(version);
     if (parsed === undefined)

@@ -1,1 +1,2 @@
+// An API server in the test's own process.
 export { ServerHarness } from "../server-harness.ts";

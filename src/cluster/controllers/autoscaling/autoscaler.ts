@@ -64,7 +64,7 @@ class AutoscalerController {
   readonly #context: ControllerContext;
   readonly #followsMetrics: boolean;
   readonly #record: ReturnType<ControllerContext["events"]>;
-  /** One for each autoscaler that exists. */
+  /** The memory of each autoscaler that exists. */
   readonly #memories = new Map<string, AutoscalerMemory>();
 
   constructor(context: ControllerContext, { followsMetrics }: AutoscalerOptions) {

@@ -143,11 +143,11 @@ function lowestFree(
   return undefined;
 }
 
-function mayShare(one: AddressUse, other: AddressUse): boolean {
+function mayShare(left: AddressUse, right: AddressUse): boolean {
   return (
-    one.sharingKey !== undefined &&
-    one.sharingKey === other.sharingKey &&
-    one.localPods === other.localPods &&
-    !one.ports.some((port) => other.ports.includes(port))
+    left.sharingKey !== undefined &&
+    left.sharingKey === right.sharingKey &&
+    left.localPods === right.localPods &&
+    !left.ports.some((port) => right.ports.includes(port))
   );
 }

@@ -39,7 +39,7 @@ export class AddressClaims {
   /** Replaces the claims of a port. Returns the ids of its former and new claims. */
   set({ key, createdAt }: Pick<PlannedPort, "key" | "createdAt">, wanted: readonly WantedAddress[]): readonly string[] {
     const before = this.#byPort.get(key) ?? [];
-    const claims = wanted.map((one) => ({ ...one, key, createdAt }));
+    const claims = wanted.map((address) => ({ ...address, key, createdAt }));
     for (const { id } of before) this.#withdraw(id, key);
     for (const claim of claims) this.#byId.set(claim.id, [...(this.#byId.get(claim.id) ?? []), claim].sort(compare));
     if (claims.length === 0) this.#byPort.delete(key);

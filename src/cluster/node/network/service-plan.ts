@@ -34,8 +34,8 @@ export interface PlannedPort {
 const defaultAffinitySeconds = 10_800;
 const maxPort = 65_535;
 /**
- * What a node serves of one Service. An author may list thousands of ports and addresses in a small object, and each
- * pair is an entry in the kernel of each node.
+ * The limits of the rules of one Service on a node. An author may list thousands of ports and addresses in a small
+ * object, and each pair is an entry in the kernel of each node.
  */
 const maxPorts = 1_000;
 const maxAddressPairs = 2_000;

@@ -62,13 +62,13 @@ export function gatewayReach(
       fault: { reason: "UnsupportedAddress", message: "Failed to assign to any requested addresses" },
     };
   const found = hosts.map((host) => lookAt(host, gateway, ports, mesh, inputs, reader));
-  const internal = found.flatMap((one) => one.internal).toSorted();
-  const warnings = found.flatMap((one) => one.warnings).toSorted();
+  const internal = found.flatMap((host) => host.internal).toSorted();
+  const warnings = found.flatMap((host) => host.warnings).toSorted();
   const prefix =
     internal.length === 0
       ? "Failed to assign to any requested addresses"
       : `Assigned to service(s) ${joined(internal)}, but failed to assign to all requested addresses`;
-  const reason = found.some((one) => one.unusable) ? "AddressNotUsable" : "AddressNotAssigned";
+  const reason = found.some((host) => host.unusable) ? "AddressNotUsable" : "AddressNotAssigned";
   return {
     addresses: addressesOf(gateway, found),
     internal,
@@ -127,7 +127,7 @@ function addressesOf(gateway: GatewayFacts, found: readonly FoundHost[]): readon
   const wanted = gateway.annotations[addressTypeAnnotation];
   const inside = wanted === "Hostname" ? [] : unique(reached.flatMap(({ service }) => service?.clusterAddresses ?? []));
   const isPending = ({ service }: FoundHost): boolean => service?.type === "LoadBalancer";
-  const names = wanted === "IPAddress" ? [] : reached.filter((one) => !isPending(one)).map(({ host }) => host);
+  const names = wanted === "IPAddress" ? [] : reached.filter((host) => !isPending(host)).map(({ host }) => host);
   return [...inside, ...names].map(addressOf);
 }
 

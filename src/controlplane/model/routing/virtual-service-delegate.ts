@@ -6,7 +6,7 @@ import type {
   VirtualServiceHttpRoute,
 } from "../../../api/istio/index.ts";
 
-/** What the merging of one VirtualService with its delegates may still cost. */
+/** The work that the merging of one VirtualService with its delegates may still cost. */
 export interface MergeBudget {
   /** The matches of the result. */
   matches: number;

@@ -33,10 +33,10 @@ export function mostSpecificHost(hosts: Iterable<string>, name: string): string 
  */
 export function intersectHosts(left: readonly string[], right: readonly string[]): readonly string[] {
   const found = new Set<string>();
-  for (const one of left) {
-    for (const other of right) {
-      if (hostCovers(one, other)) found.add(other);
-      else if (hostCovers(other, one)) found.add(one);
+  for (const first of left) {
+    for (const second of right) {
+      if (hostCovers(first, second)) found.add(second);
+      else if (hostCovers(second, first)) found.add(first);
     }
   }
   return [...found];

@@ -5,7 +5,7 @@ import { MessageDecoder, type Decompress } from "./message-decoder.ts";
 import { fieldValues, type RequestHead } from "./request-head.ts";
 import type { FrameOutput } from "./frame-output.ts";
 
-/** Who opened a connection. */
+/** The peer that opened a connection. */
 export interface Peer {
   readonly address: string;
   readonly port: number;
@@ -16,7 +16,7 @@ export interface Peer {
   readonly subjectAltName: string | undefined;
 }
 
-/** Who answers a call. */
+/** Answers a call. */
 export interface CallHandler {
   /** Receives a request. The bytes are valid only during the call. */
   message(bytes: Buffer): void;

@@ -32,9 +32,9 @@ import { serviceAddress } from "./service-address.ts";
 import { explicitTrustDomain, podAddress, podUid } from "./workload-address.ts";
 
 /**
- * What ztunnels receive about other clusters: global services that the own cluster lacks, the pods of clusters in the
- * own network, and for each other network one workload for each global service. Such a workload represents all pods of
- * the service in that network, behind the network's gateway.
+ * The resources of other clusters that ztunnels receive: global services that the own cluster lacks, the pods of
+ * clusters in the own network, and for each other network one workload for each global service. Such a workload
+ * represents all pods of the service in that network, behind the network's gateway.
  */
 export function deriveAmbientNetworks(
   graph: CollectionGraph,

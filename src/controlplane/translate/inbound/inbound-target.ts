@@ -67,7 +67,7 @@ export class InboundTargets {
   of(workload: Workload, reader: CollectionReader): readonly InboundTarget[] {
     const sidecar = sidecarFor(workload.pod, workload.mesh, this.#inputs, reader);
     if (sidecar !== undefined && sidecar.spec.ingress.length > 0)
-      return oneAPort(sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, sidecar, workload)));
+      return onePerPort(sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, sidecar, workload)));
     // Without a redirect, the application itself owns the ports.
     if (workload.sidecar.interception === "NONE") return [];
     const { pod } = workload;
@@ -97,7 +97,7 @@ export class InboundTargets {
       (left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name),
     );
     const pool = sidecar?.spec.inboundConnectionPool;
-    return oneAPort(
+    return onePerPort(
       registered.flatMap(({ targets }) =>
         targets.map((target) => (pool === undefined ? target : { ...target, connectionPool: pool })),
       ),
@@ -105,8 +105,8 @@ export class InboundTargets {
   }
 }
 
-/** Keeps the first target of each port, and adds the others to its services. */
-function oneAPort(targets: readonly InboundTarget[]): readonly InboundTarget[] {
+/** Keeps the first target of each port, and adds the services of the port's other targets to it. */
+function onePerPort(targets: readonly InboundTarget[]): readonly InboundTarget[] {
   const byPort = Map.groupBy(targets, (target) => target.port);
   const first = [...byPort.values()].flatMap((same) => {
     const [counts] = same;

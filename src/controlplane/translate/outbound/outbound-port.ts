@@ -112,11 +112,11 @@ function servicesOfPorts(egress: EgressScope): ReadonlyMap<number, readonly Port
   const byPort = new Map<number, PortService[]>();
   for (const scoped of egress.services) {
     const { ports, ...service } = scoped;
-    const one = portServices.of(scoped, () => service);
+    const portService = portServices.of(scoped, () => service);
     for (const port of egress.port === undefined ? ports : [egress.port.number]) {
       const known = byPort.get(port);
-      if (known === undefined) byPort.set(port, [one]);
-      else known.push(one);
+      if (known === undefined) byPort.set(port, [portService]);
+      else known.push(portService);
     }
   }
   return byPort;

@@ -1,3 +1,4 @@
+// The building blocks of pages: tables, dialogs, tabs, marks of state.
 export { Age, Moment } from "./age.tsx";
 export { chosenTime } from "./chosen-time.ts";
 export { CommandLine, YamlBlock } from "./copyable.tsx";

@@ -8,8 +8,8 @@ export interface LiveStatus {
 }
 
 /**
- * What the header says of the connection. The page may be connected to its server while that has lost the cluster: then
- * nothing that is shown is live.
+ * The state of the connection, as the header shows it. The page may be connected to its server while that has lost the
+ * cluster: then nothing that is shown is live.
  */
 export function liveStatus(state: LiveState, sources: readonly SourceState[]): LiveStatus {
   const cluster = sources.find(({ name }) => name === "kubernetes");

@@ -7,7 +7,7 @@ export interface Judgement {
   readonly inner?: unknown;
 }
 
-/** What every check stores in the status between looks. */
+/** The state that every check stores in the status between looks. */
 export interface LookState {
   /** The digest of the check as it was judged. */
   readonly digest?: string;

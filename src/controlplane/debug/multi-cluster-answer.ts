@@ -1,7 +1,7 @@
-import { compareText, factsKey, hostnameOf, meshKey } from "./model/facts.ts";
-import { remoteKey, type MeshInputs } from "./model/index.ts";
-import { clusterSetHost } from "./model/service/imported-services.ts";
-import type { ServiceRegistry } from "./model/service/service-model.ts";
+import { compareText, factsKey, hostnameOf, meshKey } from "../model/facts.ts";
+import { remoteKey, type MeshInputs } from "../model/index.ts";
+import { clusterSetHost } from "../model/service/imported-services.ts";
+import type { ServiceRegistry } from "../model/service/service-model.ts";
 
 /** A service of `/debug/mcsz` in one cluster, in upstream's form. */
 export interface MultiClusterServiceForm {

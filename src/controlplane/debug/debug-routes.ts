@@ -1,12 +1,10 @@
-import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../telemetry/index.ts";
-import type { Authenticator, IssuedCertificates } from "./ca/index.ts";
-import type { ControlPlaneSettings } from "./control-plane-options.ts";
-import { inspectionRoutes, withIndex } from "./debug-answers.ts";
-import { envoyTypes } from "./envoy-types-file.ts";
-import type { MeshIngest } from "./ingest/index.ts";
-import type { MeshClusters } from "./mesh-clusters.ts";
-import { meshKey } from "./model/index.ts";
-import { multiClusterServices } from "./multi-cluster-answer.ts";
+import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../../telemetry/index.ts";
+import type { Authenticator, IssuedCertificates } from "../ca/index.ts";
+import type { ControlPlaneSettings } from "../control-plane-options.ts";
+import { envoyTypes } from "../envoy-types-file.ts";
+import type { MeshIngest } from "../ingest/index.ts";
+import type { MeshClusters } from "../mesh-clusters.ts";
+import { meshKey } from "../model/index.ts";
 import {
   acknowledgements,
   connectedProxies,
@@ -19,9 +17,11 @@ import {
   type DebugRoute,
   type HttpRoute,
   type ProxyIdentity,
-} from "./serve/index.ts";
-import type { ServedMesh } from "./served-mesh.ts";
-import type { ControlPlaneIdentity } from "./serving-certificate.ts";
+} from "../serve/index.ts";
+import type { ServedMesh } from "../served-mesh.ts";
+import type { ControlPlaneIdentity } from "../serving-certificate.ts";
+import { inspectionRoutes, withIndex } from "./inspection-routes.ts";
+import { multiClusterServices } from "./multi-cluster-answer.ts";
 
 export type ControlPlaneState = "starting" | "ready" | "draining";
 

@@ -1,0 +1,27 @@
+// The objects and settings that every mesh of the demo, the proofs and chaos starts with.
+import type { UntypedObject } from "../../src/api/index.ts";
+
+/** The addresses of LoadBalancer Services in the lab. */
+export const loadBalancerAddresses: readonly UntypedObject[] = [
+  {
+    apiVersion: "metallb.io/v1beta1",
+    kind: "IPAddressPool",
+    metadata: { name: "example", namespace: "metallb-system" },
+    spec: { addresses: ["172.18.255.200-172.18.255.250"] },
+  },
+  {
+    apiVersion: "metallb.io/v1beta1",
+    kind: "L2Advertisement",
+    metadata: { name: "empty", namespace: "metallb-system" },
+  },
+];
+
+/** The input of `serin install` for a revision, without its own node agent and without the classic gateway. */
+export function revisionSpec(revision: string, tag: string): Record<string, unknown> {
+  return {
+    profile: "ambient",
+    revision,
+    tag,
+    components: { cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] },
+  };
+}

@@ -1,0 +1,35 @@
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import type { CollectionStats, Informer } from "../../kube/index.ts";
+import type { EnvoyTypes } from "../../wire/envoy-types/index.ts";
+import type { NetworkGatewaysModel } from "../model/network-gateways.ts";
+import type { ServiceEndpoints } from "../model/service/service-endpoints.ts";
+import type { ServiceRegistry } from "../model/service/service-model.ts";
+import type { OutboundScope } from "../model/index.ts";
+import type { DiscoveryServer, ProxyIdentity } from "../serve/index.ts";
+import type { AmbientResources } from "../translate/index.ts";
+import type { MultiClusterServiceForm } from "./multi-cluster-answer.ts";
+
+/** The state of a control plane from which upstream's `/debug/` paths answer. */
+export interface InspectionSources {
+  readonly discovery: DiscoveryServer;
+  readonly registry: ServiceRegistry;
+  readonly endpoints: ServiceEndpoints;
+  readonly networkGateways: NetworkGatewaysModel;
+  /** Ztunnels' resources. The first request derives them. */
+  readonly ambient: () => AmbientResources;
+  /** Kinds of configuration with all their objects as last seen. */
+  readonly configuration: () => readonly {
+    readonly kind: ConfiguredKind;
+    readonly informer: Pick<Informer<KubernetesObject>, "list">;
+  }[];
+  readonly rootNamespace: () => string;
+  readonly multiCluster: () => readonly MultiClusterServiceForm[];
+  /** The mesh config as written, without defaults. */
+  readonly meshConfig: () => unknown;
+  readonly types: () => EnvoyTypes;
+  /** Undefined for proxies that have none. */
+  readonly outboundScopeOf: (proxy: ProxyIdentity) => OutboundScope | undefined;
+  readonly collections: () => readonly { readonly name: string; readonly stats: CollectionStats }[];
+}
+
+export type ConfiguredKind = Pick<KindDefinition, "group" | "versions" | "kind">;

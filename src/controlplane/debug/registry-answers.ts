@@ -1,0 +1,138 @@
+import { compareText } from "../model/facts.ts";
+import { endpointsKey, localityText, type EndpointModel } from "../model/service/service-endpoint-model.ts";
+import type { ServiceModel } from "../model/service/service-model.ts";
+import { isWanted, type Budget } from "./bounded-answer.ts";
+import type { InspectionSources } from "./inspection-sources.ts";
+
+/** The services of the wanted namespace. */
+export function services({ registry }: InspectionSources, url: URL): readonly ServiceModel[] {
+  return [...registry.kubernetes.values(), ...registry.imported.values(), ...registry.entries.values()]
+    .filter(({ namespace }) => isWanted(url, namespace))
+    .sort((left, right) => compareText(left.hostname, right.hostname) || compareText(left.namespace, right.namespace));
+}
+
+/** Upstream's numbers. */
+const resolutions: Readonly<Record<ServiceModel["resolution"], number>> = {
+  endpoints: 0,
+  dns: 1,
+  passthrough: 2,
+  "dns-round-robin": 3,
+  alias: 4,
+  "dynamic-dns": 5,
+};
+
+export function protocolName(protocol: string): string {
+  return protocol === "unknown" ? "UnsupportedProtocol" : protocol.toUpperCase();
+}
+
+/** A service in upstream's form. */
+export function serviceForm(service: ServiceModel): Readonly<Record<string, unknown>> {
+  const {
+    registry,
+    name,
+    namespace,
+    labels,
+    selector,
+    visibleIn,
+    objectName,
+    aliasOf,
+    ports,
+    subjectAltNames,
+    createdAt,
+    hostname,
+    addresses,
+    addressesByCluster,
+    automaticAddresses = [],
+    resolution,
+    meshExternal,
+  } = service;
+  const isIpv6 = (address: string): boolean => address.includes(":");
+  const [ipv4, ipv6] = [automaticAddresses.find((address) => !isIpv6(address)), automaticAddresses.find(isIpv6)];
+  return {
+    Attributes: {
+      ServiceRegistry: registry,
+      Name: name,
+      Namespace: namespace,
+      Labels: labels,
+      ExportTo: Object.fromEntries(visibleIn.map((visible) => [visible, {}])),
+      LabelSelectors: selector,
+      ObjectName: objectName,
+      ExternalName: aliasOf,
+    },
+    ports: ports.map(({ name: portName, port, protocol }) => ({
+      name: portName,
+      port,
+      protocol: protocolName(protocol),
+    })),
+    ...(subjectAltNames.length === 0 ? {} : { serviceAccounts: subjectAltNames }),
+    creationTime: createdAt,
+    hostname,
+    clusterVIPs: { Addresses: addressesByCluster ?? null },
+    ...(addresses[0] === undefined ? {} : { defaultAddress: addresses[0] }),
+    ...(ipv4 === undefined ? {} : { autoAllocatedIPv4Address: ipv4 }),
+    ...(ipv6 === undefined ? {} : { autoAllocatedIPv6Address: ipv6 }),
+    Resolution: resolutions[resolution],
+    MeshExternal: meshExternal,
+  };
+}
+
+export function endpointsOf(
+  { endpoints }: InspectionSources,
+  { registry, namespace, hostname }: ServiceModel,
+  port: number,
+): readonly EndpointModel[] {
+  const key = endpointsKey(`${namespace}/${hostname}`, port);
+  if (registry !== "Kubernetes") return endpoints.entries.get(key) ?? [];
+  return endpoints.kubernetes.get(key) ?? endpoints.remote.get(key) ?? endpoints.imported.get(key) ?? [];
+}
+
+/** The endpoints by host, namespace and `registry/cluster`. */
+export function endpointShards(sources: InspectionSources, url: URL, budget: Budget): unknown {
+  const found: Record<
+    string,
+    Record<string, { readonly Shards: Record<string, unknown[]>; ServiceAccounts: string[] }>
+  > = {};
+  for (const service of services(sources, url)) {
+    const accounts = new Set<string>();
+    const shards: Record<string, unknown[]> = {};
+    for (const { name, port } of service.ports) {
+      for (const endpoint of endpointsOf(sources, service, port)) {
+        budget.take();
+        if (endpoint.identity !== "") accounts.add(endpoint.identity);
+        (shards[`${service.registry}/${endpoint.clusterId}`] ??= []).push(endpointForm(endpoint, service, name));
+      }
+    }
+    if (Object.keys(shards).length > 0)
+      (found[service.hostname] ??= {})[service.namespace] = {
+        Shards: shards,
+        ServiceAccounts: [...accounts].toSorted(),
+      };
+  }
+  return found;
+}
+
+const healthy = 1;
+
+function endpointForm(
+  endpoint: EndpointModel,
+  service: ServiceModel,
+  portName: string,
+): Readonly<Record<string, unknown>> {
+  const { labels, address, port, identity, network, locality, clusterId, weight, workload, node, mutualTls } = endpoint;
+  const [workloadName = "", namespace = ""] = workload.split(";");
+  return {
+    Labels: labels,
+    Addresses: [address],
+    ServicePortName: portName,
+    ServiceAccount: identity,
+    Network: network,
+    Locality: { Label: localityText(locality).replace(/\/+$/, ""), ClusterID: clusterId },
+    EndpointPort: port,
+    LbWeight: weight,
+    TLSMode: mutualTls ? "istio" : "disabled",
+    Namespace: namespace === "" ? service.namespace : namespace,
+    WorkloadName: workloadName,
+    HealthStatus: healthy,
+    NodeName: node,
+  };
+}

@@ -1,0 +1,205 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Clock, Logger } from "../base/index.ts";
+import type { ClusterLoadAssignment } from "../wire/envoy/index.ts";
+import { localClusterName } from "../wire/xds/index.ts";
+import type { ClusterSpec } from "./config/cluster-config.ts";
+import type { ConfigNotes } from "./config/config-check.ts";
+import { compileEndpoints, resolvedEndpoints } from "./config/endpoint-config.ts";
+import { localClusterSpec, localZones, type OwnPlace } from "./config/local-cluster.ts";
+import type { CallCluster } from "./terms/call-cluster.ts";
+import type { TlsSpec } from "./tls/tls-spec.ts";
+import { noCluster } from "./upstream/cluster-call.ts";
+import { Cluster, type ClusterRuntime } from "./upstream/cluster.ts";
+import { DnsRefresher, type ResolveName } from "./upstream/dns-refresher.ts";
+import type { EndpointConfig } from "./upstream/endpoint.ts";
+import { ForwardNames } from "./upstream/forward-names.ts";
+import type { LocalZones } from "./upstream/zone-aware.ts";
+
+export interface ActiveCluster {
+  readonly spec: ClusterSpec;
+  readonly cluster: Cluster;
+  readonly dns: DnsRefresher | undefined;
+}
+
+export interface ActiveClustersOptions {
+  readonly runtime: ClusterRuntime;
+  readonly resolve: ResolveName;
+  /** Set if the proxy requests the endpoints of its own workload, to route requests by zone. */
+  readonly ownPlace?: OwnPlace | undefined;
+  /** The endpoints that endpoint discovery has delivered under this name. */
+  readonly assignmentOf: (serviceName: string) => ClusterLoadAssignment | undefined;
+  /** Called when DNS has changed the endpoints of a cluster. */
+  readonly onAddresses: () => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The clusters to which requests are sent, with their endpoints. */
+export class ActiveClusters {
+  readonly #options: ActiveClustersOptions;
+  readonly #runtime: ClusterRuntime;
+  readonly #clusters = new Map<string, ActiveCluster>();
+  /**
+   * Removed clusters that connections of removed listeners or chains may still need. Their endpoints stay as they were.
+   */
+  readonly #leaving = new Map<string, ActiveCluster>();
+  #localZones: LocalZones | undefined;
+
+  constructor(options: ActiveClustersOptions) {
+    this.#options = options;
+    this.#runtime =
+      options.ownPlace === undefined ? options.runtime : { ...options.runtime, localZones: () => this.#localZones };
+  }
+
+  /** Adds the cluster of the proxy's own workload, if the proxy has a place in it. */
+  addLocal(notes: ConfigNotes): void {
+    if (this.#options.ownPlace === undefined) return;
+    const spec = localClusterSpec(notes);
+    this.#clusters.set(localClusterName, { spec, cluster: new Cluster(spec.config, this.#runtime), dns: undefined });
+  }
+
+  /** As in Envoy, the control plane can neither change nor remove a static cluster. */
+  isStatic(name: string): boolean {
+    return name === localClusterName && this.#options.ownPlace !== undefined;
+  }
+
+  get(name: string): Cluster | undefined {
+    return (this.#clusters.get(name) ?? this.#leaving.get(name))?.cluster;
+  }
+
+  /** The clusters in force. */
+  current(): ActiveCluster[] {
+    return [...this.#clusters.values()];
+  }
+
+  /** The clusters in force and the removed ones. */
+  all(): ActiveCluster[] {
+    return [...this.#clusters.values(), ...this.#leaving.values()];
+  }
+
+  tlsSpecs(): TlsSpec[] {
+    return this.all().flatMap(({ spec }) => spec.transports.tls());
+  }
+
+  /** The names under which the clusters in force request endpoints. */
+  serviceNames(): Set<string> {
+    const names = new Set<string>();
+    for (const { spec } of this.#clusters.values())
+      if (spec.discovery.kind === "eds") names.add(spec.discovery.serviceName);
+    return names;
+  }
+
+  /** Whether a cluster in force waits for its first endpoints. */
+  awaitsEndpoints(name: string): boolean {
+    return this.#clusters.get(name)?.cluster.hasEndpoints === false;
+  }
+
+  replace(name: string, spec: ClusterSpec): void {
+    const { discovery } = spec;
+    const { resolve, clock } = this.#options;
+    const runtime = this.#runtime;
+    const cluster = new Cluster(
+      spec.config,
+      discovery.kind === "forward" ? { ...runtime, names: new ForwardNames(discovery.rules, resolve, clock) } : runtime,
+    );
+    let dns: DnsRefresher | undefined;
+    if (spec.unusable !== undefined) cluster.setEndpoints([]);
+    else if (discovery.kind === "eds") {
+      const assignment = this.#options.assignmentOf(discovery.serviceName);
+      if (assignment !== undefined)
+        cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `cluster ${name}`));
+    } else if (discovery.kind === "static")
+      cluster.setEndpoints(compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`));
+    else if (discovery.kind === "dns") {
+      const { log, onAddresses } = this.#options;
+      const known = this.#clusters.get(name)?.dns?.addresses;
+      dns = new DnsRefresher({
+        names: discovery.hosts.map((host) => host.name),
+        refreshMs: discovery.refreshMs,
+        respectsTtl: discovery.respectsTtl,
+        family: discovery.family,
+        // Without known endpoints, requests would fail until the first response, whatever has changed in the cluster.
+        ...(known === undefined ? {} : { known }),
+        resolve,
+        clock,
+        log,
+        onChange: (addresses) => {
+          cluster.setEndpoints(
+            resolvedEndpoints(discovery.hosts, addresses, spec.transports, discovery.oneForEachName),
+          );
+          onAddresses();
+        },
+      });
+      dns.start();
+    } else cluster.setEndpoints([]);
+    this.#drop(name);
+    this.#clusters.set(name, { spec, cluster, dns });
+  }
+
+  #drop(name: string): void {
+    for (const clusters of [this.#clusters, this.#leaving]) {
+      const known = clusters.get(name);
+      if (known !== undefined) end(known);
+      clusters.delete(name);
+    }
+  }
+
+  /** Removes a cluster, and keeps it until {@link endLeaving}. */
+  retire(name: string): void {
+    const known = this.#clusters.get(name);
+    if (known === undefined) return;
+    this.#clusters.delete(name);
+    this.#leaving.set(name, known);
+  }
+
+  get hasLeaving(): boolean {
+    return this.#leaving.size > 0;
+  }
+
+  endLeaving(): void {
+    for (const active of this.#leaving.values()) end(active);
+    this.#leaving.clear();
+  }
+
+  /**
+   * The caller for filters that are compiled now. Clusters that are removed already do not exist for them, although
+   * connections of removed listeners or chains may still use those.
+   */
+  callerOfNow(callCluster: CallCluster): CallCluster {
+    if (this.#leaving.size === 0) return callCluster;
+    const gone = new WeakSet<ActiveCluster>(this.#leaving.values());
+    return async (request, signal) => {
+      const leaving = this.#clusters.has(request.cluster) ? undefined : this.#leaving.get(request.cluster);
+      if (leaving !== undefined && gone.has(leaving)) throw noCluster(request.cluster);
+      return await callCluster(request, signal);
+    };
+  }
+
+  /** Sets the endpoints of the clusters that request them under this name. Undefined: there are none. */
+  assign(serviceName: string, assignment: ClusterLoadAssignment | undefined): void {
+    for (const { spec, cluster } of this.#clusters.values()) {
+      if (spec.discovery.kind !== "eds" || spec.discovery.serviceName !== serviceName || spec.unusable !== undefined)
+        continue;
+      const endpoints = compileEndpoints(assignment, spec.transports, `endpoints of ${cluster.name}`);
+      cluster.setEndpoints(endpoints);
+      if (this.isStatic(cluster.name)) this.#followZones(endpoints);
+    }
+  }
+
+  #followZones(local: readonly EndpointConfig[]): void {
+    const { ownPlace } = this.#options;
+    const zones = ownPlace === undefined ? undefined : localZones(local, ownPlace);
+    if (isDeepStrictEqual(zones, this.#localZones)) return;
+    this.#localZones = zones;
+    for (const { cluster } of this.all()) cluster.followZones();
+  }
+
+  close(): void {
+    for (const active of this.all()) end(active);
+  }
+}
+
+function end({ dns, cluster }: ActiveCluster): void {
+  dns?.stop();
+  cluster.drain();
+}

@@ -1,0 +1,76 @@
+import type { Clock, Logger } from "../base/index.ts";
+import type { RouteTable } from "./routing/route-table.ts";
+
+/** How long a table waits at most for the endpoints of its clusters. */
+const warmingLimitMs = 5000;
+
+export interface RouteTablesOptions {
+  /** Whether a cluster in force waits for its first endpoints. */
+  readonly awaitsEndpoints: (cluster: string) => boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The route tables in force, and those that wait for the endpoints of their clusters. */
+export class RouteTables {
+  readonly #options: RouteTablesOptions;
+  readonly #tables = new Map<string, RouteTable>();
+  /** Tables whose clusters wait for their endpoints. The previous table stays in force meanwhile. */
+  readonly #warming = new Map<string, { readonly table: RouteTable; readonly limit: Disposable }>();
+
+  constructor(options: RouteTablesOptions) {
+    this.#options = options;
+  }
+
+  get(name: string): RouteTable | undefined {
+    return this.#tables.get(name);
+  }
+
+  names(): IterableIterator<string> {
+    return this.#tables.keys();
+  }
+
+  /** A table that follows another waits, for a while, until the clusters that it names have endpoints. */
+  set(name: string, table: RouteTable): void {
+    this.stopWarming(name);
+    if (!this.#tables.has(name) || this.#isWarm(table)) {
+      this.#tables.set(name, table);
+      return;
+    }
+    const { clock, log } = this.#options;
+    const limit = clock.after(warmingLimitMs, () => {
+      log.warn("routes are applied although some of their clusters have no endpoints yet", { routes: name });
+      this.#warming.delete(name);
+      this.#tables.set(name, table);
+    });
+    this.#warming.set(name, { table, limit });
+  }
+
+  delete(name: string): void {
+    this.#tables.delete(name);
+  }
+
+  stopWarming(name: string): void {
+    this.#warming.get(name)?.limit[Symbol.dispose]();
+    this.#warming.delete(name);
+  }
+
+  /** Puts the waiting tables into force whose clusters have endpoints now. Must be called when clusters change. */
+  finishWarming(): void {
+    for (const [name, { table }] of this.#warming) {
+      if (!this.#isWarm(table)) continue;
+      this.stopWarming(name);
+      this.#tables.set(name, table);
+    }
+  }
+
+  /** An unknown cluster may never arrive, so only clusters that wait for their endpoints delay a table. */
+  #isWarm(table: RouteTable): boolean {
+    for (const name of table.clusters()) if (this.#options.awaitsEndpoints(name)) return false;
+    return true;
+  }
+
+  close(): void {
+    for (const name of this.#warming.keys()) this.stopWarming(name);
+  }
+}
