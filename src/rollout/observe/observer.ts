@@ -1,8 +1,8 @@
 import { type Clock, jsonEqualWithoutNulls, pointerNames } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { isEngine, whoWrote } from "../act/field-managers.ts";
 import { covers, missingParentCount, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import {
   conflictDetail,
