@@ -25,6 +25,7 @@ export type {
   Observation,
   OutcomeCounts,
   PodFacts,
+  ReadyPods,
   RolloutEvent,
   SettleState,
   UndoReport,
