@@ -55,6 +55,19 @@ test("a query is bounded in length and depth", () => {
   assert.throws(() => parseQuery(`${"(".repeat(300)}1${")".repeat(300)}`), /more than 200 levels/);
 });
 
+test("a chain or a nesting of any length is refused for its depth, although the grammar's parser gives it up earlier", () => {
+  const tooDeep = /nested more than 200 levels deep, and each operator of a chain such as a \+ b \+ c is one level/;
+  for (const terms of [300, 700, 1500, 20_000]) {
+    for (const query of [
+      Array.from({ length: terms }, () => "a").join(" + "),
+      Array.from({ length: terms }, () => "1").join("*"),
+      `${"(".repeat(terms)}1${")".repeat(terms)}`,
+    ])
+      assert.throws(() => parseQuery(query), tooDeep, `${terms} terms of ${query.slice(0, 8)}`);
+  }
+  assert.equal(parseQuery(Array.from({ length: 200 }, () => "a").join(" + ")).type, "binary");
+});
+
 test("a query's parts keep their meaning", () => {
   const parsed = parseQuery('sum without ("a.b", c) (rate(x{j!~"k"}[1h30m] offset 1m)) # comment');
   assert.equal(parsed.type, "aggregation");

@@ -18,6 +18,9 @@ const describedCharacters = 200;
 const strictParser = parser.configure({ strict: true });
 /** More deeply nested queries are refused, because evaluation recurses. */
 const maxDepth = 200;
+const tooDeep = `the query is nested more than ${maxDepth} levels deep, and each operator of a chain such as a + b + c is one level; aggregate the terms, as in sum(a), or group them by parentheses`;
+/** The grammar's nodes that nest expressions. */
+const nestingNode = /Expr$|^(?:FunctionCall|MatrixSelector)$/;
 
 /** Parses a query by Prometheus' own grammar. Throws a user error with the position if it is invalid. */
 export function parseQuery(text: string): Expression {
@@ -41,12 +44,20 @@ function parseStrictly(text: string, reader: QueryReader): Tree {
     if (position === undefined) throw error;
     failedAt = Number(position);
   }
-  parser.parse(text.slice(0, failedAt + describedCharacters)).iterate({
+  const tree = parser.parse(text.slice(0, failedAt + describedCharacters));
+  // The parser gives up a long chain or a deep nesting at any place, as if there were an error.
+  let depth = 0;
+  let unexpected: Error | undefined;
+  tree.iterate({
     enter: (node) => {
-      if (node.type.isError) throw reader.unexpected(node.from, node.to);
+      if (nestingNode.test(node.name) && (depth += 1) > maxDepth) throw reader.fault(node.from, node.to, tooDeep);
+      if (node.type.isError) unexpected ??= reader.unexpected(node.from, node.to);
+    },
+    leave: ({ name }) => {
+      if (nestingNode.test(name)) depth -= 1;
     },
   });
-  throw reader.fault(failedAt, failedAt + 1);
+  throw unexpected ?? reader.fault(failedAt, failedAt + 1);
 }
 
 function childrenOf(node: SyntaxNode): SyntaxNode[] {
@@ -84,7 +95,7 @@ class QueryReader {
   }
 
   expression(node: SyntaxNode, depth: number): Expression {
-    if (depth > maxDepth) throw this.fault(node.from, node.to, `the query is nested more than ${maxDepth} levels deep`);
+    if (depth > maxDepth) throw this.fault(node.from, node.to, tooDeep);
     const inner = (child: SyntaxNode | undefined): Expression => {
       if (child === undefined) throw this.fault(node.from, node.to, "something is missing");
       return this.expression(child, depth + 1);

@@ -183,15 +183,20 @@ test("pods of the old revision are listed by workload, with those that a restart
 });
 
 test("a paused Deployment is to be resumed, but one that a Canary holds is to be changed", () => {
-  const heldBy = (manager: string) => [{ manager, fieldsV1: { "f:spec": { "f:paused": {} } } }];
-  const todo = (manager: string): string | undefined => {
+  const todo = (...managers: readonly string[]): string | undefined => {
     const paused = deployment("web", { paused: true });
-    const metadata = { ...paused.metadata, managedFields: heldBy(manager) };
+    const managedFields = managers.map((manager, index) => ({
+      manager,
+      time: `2026-11-20T12:00:0${index}Z`,
+      fieldsV1: { "f:spec": { "f:paused": {} } },
+    }));
+    const metadata = { ...paused.metadata, managedFields };
     const { report } = surveyWorkloads(facts({ deployments: [{ ...paused, metadata }] }), "old");
     return report.stuck.find(({ name }) => name === "web")?.todo;
   };
   assert.equal(todo("kubectl-rollout"), "kubectl -n shop rollout resume deployment/web");
   assert.match(todo("serin-rollout") ?? "", /^change the pod template of Deployment web /);
+  assert.equal(todo("serin-rollout", "gitops"), "kubectl -n shop rollout resume deployment/web");
 });
 
 test("pods that only their deletion replaces are reported with this remedy", () => {

@@ -9,6 +9,7 @@ import type {
   ReplicaSet,
   StatefulSet,
 } from "../../api/kubernetes/index.ts";
+import { isHeldByCanary } from "../../api/serin/field-managers/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import {
   named,
@@ -244,7 +245,7 @@ function whyStuck({ namespace, kind, name, object, pods }: InjectedWorkload, fro
       `delete these pods one by one after namespace ${namespace} has moved`,
     );
   const spec: Deployment["spec"] = object?.spec;
-  if (spec?.paused === true && isHeldByCanary(object))
+  if (isHeldByCanary(object))
     return stuck(
       "a Canary holds it: a restart is refused, and a change of its pod template goes through the Canary",
       `change the pod template of Deployment ${name} after namespace ${namespace} has moved; the upgrade names the command`,
@@ -255,14 +256,6 @@ function whyStuck({ namespace, kind, name, object, pods }: InjectedWorkload, fro
       `kubectl -n ${namespace} rollout resume deployment/${name}`,
     );
   return [];
-}
-
-/** Whether the rollout engine has paused the Deployment. */
-function isHeldByCanary(object: KubernetesObject | undefined): boolean {
-  return (object?.metadata.managedFields ?? []).some(({ manager, fieldsV1 }) => {
-    const spec = fieldsV1?.["f:spec"];
-    return manager === "serin-rollout" && typeof spec === "object" && spec !== null && "f:paused" in spec;
-  });
 }
 
 function stuckFindings(stuck: readonly StuckWorkload[]): Finding[] {

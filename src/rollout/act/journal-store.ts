@@ -1,4 +1,5 @@
 import { jsonEqualWithoutNulls, userError, truncated, type Clock } from "../../base/index.ts";
+import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
   journalFormatVersion,
   maxDecisions,
@@ -11,7 +12,6 @@ import {
 } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { referenceKey } from "../decide/index.ts";
-import { fieldManager } from "./object-access.ts";
 
 /** Only the leading engine writes journals, so its last write still exists, unless a person removed it. */
 const keptMs = 2000;

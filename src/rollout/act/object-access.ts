@@ -1,10 +1,9 @@
 import { jsonEqualWithoutNulls, pointerNames, transientError } from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
+import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
 import { describeReference } from "../decide/index.ts";
-
-export const fieldManager = "serin-rollout";
 
 /**
  * Reads and writes any object by its reference. Every write is safe to repeat. A field is changed by a JSON patch that

@@ -1,8 +1,8 @@
 import { jsonEqualWithoutNulls, messageOf, SerinError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { isEngine, isOurs, lastWriter, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { describeReference, shown, type Write } from "../decide/index.ts";
-import { isEngine, isOurs, lastWriter, whoWrote } from "./field-managers.ts";
 import { covers, valueAt, type ObjectAccess } from "./object-access.ts";
 import { hasLeftMesh, isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
 import type { UndoResult } from "./undo-play.ts";

@@ -26,6 +26,7 @@ export type {
   Observation,
   OutcomeCounts,
   PodFacts,
+  ReadyPods,
   RolloutEvent,
   SettleState,
   UndoReport,

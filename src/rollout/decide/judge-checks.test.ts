@@ -106,6 +106,61 @@ test("durations are compared from the first look on, and a new engine leaves a g
   assert.match(evidence, /^0 requests of the canary/);
 });
 
+/** A look at which the canary and stable have these numbers of ready pods. */
+const withPods = (seen: CheckObservation, canary: number, stable: number, isExpected = true): CheckObservation => ({
+  ...seen,
+  ready: { canary, stable, isExpected },
+});
+
+test("a canary whose pods vanish fails within seconds, although its requests count for neither version", () => {
+  const none = (seconds: number) =>
+    Array.from({ length: seconds }, (_, second) => withPods(counted(20, 0, 5 * second), 0, 2));
+  for (const type of ["request-success-rate", "request-duration", "request-share", "tcp-connect-failures"] as const) {
+    const before = withPods(counted(20, 0, 0), 2, 2);
+    const soon = look(planned(type), [before, ...none(10)]);
+    assert.equal(soon.verdict, "wait", type);
+    assert.match(
+      soon.evidence,
+      /^the canary has no ready pod, so its requests fail; the check fails after 15 s of this/,
+    );
+    const late = look(planned(type), [before, ...none(18)]);
+    assert.equal(late.verdict, "fail", type);
+    assert.match(late.evidence, /^the canary has had no ready pod for more than 15 s, so its requests fail/);
+  }
+  const health: CheckObservation = { type: "pods", canary: [], stable: [pod("s")] };
+  const ill = [{ ...health, canary: [pod("c")], ready: { canary: 1, stable: 1, isExpected: false } }];
+  const gone = Array.from({ length: 18 }, () => withPods(health, 0, 1, false));
+  assert.equal(look(planned("pod-health"), [...ill, ...gone]).verdict, "fail");
+});
+
+test("a passed check of a step that waits for a person fails too when the canary's pods vanish", () => {
+  const passed = [withPods(counted(0, 0, 0), 1, 1), withPods(counted(200, 0, 200), 1, 1)];
+  assert.equal(look(planned("request-success-rate"), passed).verdict, "pass");
+  const gone = Array.from({ length: 18 }, () => withPods(counted(200, 0, 400), 0, 1));
+  assert.equal(look(planned("request-success-rate"), [...passed, ...gone.slice(0, 5)]).verdict, "wait");
+  assert.equal(look(planned("request-success-rate"), [...passed, ...gone]).verdict, "fail");
+  const back = withPods(counted(400, 0, 600), 1, 1);
+  assert.equal(look(planned("request-success-rate"), [...passed, ...gone.slice(0, 10), back]).verdict, "pass");
+});
+
+test("a canary without pods does not fail where stable has none either, or where nobody knows its pods", () => {
+  const seconds = Array.from({ length: 60 });
+  const before = withPods(counted(0, 0, 0), 1, 1);
+  const neither = look(planned("request-success-rate"), [
+    before,
+    ...seconds.map(() => withPods(counted(0, 0, 0), 0, 0)),
+  ]);
+  assert.equal(neither.verdict, "wait");
+  assert.match(neither.evidence, /^neither the canary nor stable has a ready pod/);
+  const machines = seconds.map(() => withPods(counted(0, 0, 9), 0, 2, false));
+  assert.equal(look(planned("request-success-rate"), machines).verdict, "wait");
+  assert.equal(
+    look(planned("request-success-rate"), [before, ...seconds.map(() => counted(0, 0, 9))]).verdict,
+    "wait",
+    "a look that does not know the pods",
+  );
+});
+
 test("failWhen and passWhen override the statistical verdict", () => {
   const seen = [counted(0, 0, 0), counted(1000, 1, 1000)];
   assert.equal(look(planned("request-success-rate", { failWhen: "canary.errors > 0.0" }), seen).verdict, "fail");

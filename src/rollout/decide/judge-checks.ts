@@ -2,6 +2,7 @@ import type { CheckStatus, StepStatus } from "../../api/serin/index.ts";
 import { judgeDurationsSeen } from "./checks/durations.ts";
 import { countLook, type Judgement, type LookState } from "./checks/looks.ts";
 import { judgeOutcomes } from "./checks/outcomes.ts";
+import { judgeLostPods } from "./checks/lost-pods.ts";
 import { judgePods } from "./checks/pods.ts";
 import { judgeValues } from "./checks/values.ts";
 import type { CheckObservation, Observation } from "./observation.ts";
@@ -78,8 +79,9 @@ export function judgeCheck(
   // The interval is not over yet, so the previous result stands.
   if (before !== undefined && seen.look !== undefined && state?.look === seen.look) return before;
   const { matrix, ...judgement } = judge({ spec, subject }, seen, state?.inner);
-  const { verdict, evidence, state: counted } = countLook(spec, state, judgement, settledMs, seen.look);
-  const statistic: LookState = { digest: digestOf({ spec, subject }), ...counted };
+  const { judged, memory } = judgeLostPods(judgement, seen.ready, state ?? {}, settledMs);
+  const { verdict, evidence, state: counted } = countLook(spec, state, judged, settledMs, seen.look);
+  const statistic: LookState = { digest: digestOf({ spec, subject }), ...counted, ...memory };
   return {
     ...headOf({ spec, subject }),
     verdict,

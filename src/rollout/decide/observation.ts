@@ -76,7 +76,19 @@ export type CheckObservation = (
   | { readonly type: "pending"; readonly detail: string }
   /** The facts are unavailable. The check never passes then. */
   | { readonly type: "unavailable"; readonly detail: string }
-) & { readonly look?: number };
+) & {
+  readonly look?: number;
+  /** Absent if the subject's pods are unknown, for example those behind a Service without a selector. */
+  readonly ready?: ReadyPods;
+};
+
+/** The numbers of both versions' pods that get requests. */
+export interface ReadyPods {
+  readonly canary: number;
+  readonly stable: number;
+  /** The canary gets requests, and something in this cluster makes its pods. So it should have a ready one. */
+  readonly isExpected: boolean;
+}
 
 /** Cumulative counters by source (a pod), which may restart and begin at zero again. */
 export interface SeenCounters {

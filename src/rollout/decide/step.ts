@@ -9,6 +9,8 @@ export interface Step {
   readonly writes: readonly Write[];
   readonly settle: readonly SettleCondition[];
   readonly checks: readonly PlannedCheck[];
+  /** What must hold before the step writes for the first time. It waits for that as it waits to settle. */
+  readonly needs?: readonly SettleCondition[];
   readonly pause?: { readonly durationMs?: number; readonly approved?: boolean };
   /** The phase that the status shows during the step instead of Progressing. */
   readonly phase?: "Preflight" | "Retiring";
@@ -114,6 +116,16 @@ export type SettleCondition =
       readonly mark: string;
       /** A workload has failed when this time has passed since its restart. */
       readonly withinMs: number;
+    }
+  /**
+   * A pod of the version with these labels is ready. Met too if nothing in this cluster makes such pods: machines or
+   * another cluster may serve then.
+   */
+  | {
+      readonly type: "versionServes";
+      readonly namespace: string;
+      readonly service: string;
+      readonly labels: Readonly<Record<string, string>>;
     }
   /** At least this many ready pods with these labels, not counting pods that are ending. */
   | {

@@ -1,8 +1,8 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import { undoFinalizer, type JournalEntry } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { Decision } from "../decide/index.ts";
-import { fieldManager } from "../act/object-access.ts";
 
 export function hasFinalizer({ metadata }: KubernetesObject): boolean {
   return metadata.finalizers?.includes(undoFinalizer) === true;

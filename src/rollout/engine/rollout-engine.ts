@@ -1,5 +1,6 @@
 import { messageOf, SerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
+import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
   canaryKind,
   freezeKind,
@@ -23,7 +24,7 @@ import { MetricsRegistry } from "../../telemetry/index.ts";
 import type { AuthorRights, RightsRefusal } from "../access/index.ts";
 import { JournalStore } from "../act/journal-store.ts";
 import { Notifier, serverOf } from "../act/notifier.ts";
-import { fieldManager, ObjectAccess } from "../act/object-access.ts";
+import { ObjectAccess } from "../act/object-access.ts";
 import {
   currentStep,
   initialStatus,

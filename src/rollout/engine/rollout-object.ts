@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { formatIssues, keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
+import { whoWrote } from "../../api/serin/field-managers/index.ts";
 import {
   approvalsSince,
   canaryKind,
@@ -14,7 +15,6 @@ import {
   type RolloutOrdersSpec,
   type RolloutStatus,
 } from "../../api/serin/index.ts";
-import { whoWrote } from "../act/field-managers.ts";
 import { isUnderWay, type RolloutCommands, type RolloutOrders } from "../decide/index.ts";
 
 export type Rollout = Canary | MeshUpgrade;

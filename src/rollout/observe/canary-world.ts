@@ -1,5 +1,5 @@
 import type { Canary, JournalEntry } from "../../api/serin/index.ts";
-import { holding, movedRoutes, type CanaryWorld } from "../plan/index.ts";
+import { holding, movedRoutes, type CanaryWorld, type Subject } from "../plan/index.ts";
 import type { CanarySources } from "./canary-world/canary-sources.ts";
 import { deploymentInWorld } from "./canary-world/deployment-in-world.ts";
 import { missingGrants } from "./canary-world/missing-grants.ts";
@@ -44,7 +44,19 @@ export async function observeCanaryWorld(
     missingGrants(sources, canary, routes),
     subjectsOf(sources, canary, routes),
   ]);
+  if (begins && !("virtualService" in target)) await requireCanaryServices(sources, target, subjects);
   return { routes, missingGrants: grants, subjects };
+}
+
+/** Throws if requests would be sent to a Service that does not exist. A host of a VirtualService may be no Service. */
+async function requireCanaryServices(
+  sources: CanarySources,
+  target: Canary["spec"]["target"],
+  subjects: readonly Subject[],
+): Promise<void> {
+  const [[kind, { canary }]] = Object.entries(target) as [[string, { readonly canary: { readonly port?: number } }]];
+  for (const { canary: to } of subjects)
+    await requireService(sources, `spec.target.${kind}.canary`, to.namespace, to.service ?? "", canary.port);
 }
 
 async function deploymentWorld(

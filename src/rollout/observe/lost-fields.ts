@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
-import { isEngine, whoWrote } from "../act/field-managers.ts";
 import { covers, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { hasLeftMesh } from "../act/undo-order.ts";
 import { conflictDetail, referenceKey, type FieldEntry } from "../decide/index.ts";

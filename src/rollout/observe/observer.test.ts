@@ -115,6 +115,46 @@ test("a write that depends on another field waits for it and keeps the step from
   assert.deepEqual((await look(scaling, 10)).writes, [{ state: "pending", prior: 0, isFirst: true }]);
 });
 
+test("a step moves no requests to a version without a ready pod, unless nothing in the cluster makes its pods", async () => {
+  const needs = [
+    { type: "versionServes", namespace: "shop", service: "next", labels: { app: "next" } },
+  ] as const satisfies Step["needs"];
+  const stateOf = async (isReady: boolean | undefined, replicas: number, journal: readonly JournalEntry[] = []) => {
+    const status = { conditions: [{ type: "Ready", status: isReady === true ? "True" : "False" }] };
+    const pods =
+      isReady === undefined ? [] : [fakePod({ name: "next-0", labels: { app: "next" }, status: status as never })];
+    const deployment = {
+      metadata: { name: "next", namespace: "shop" },
+      spec: { replicas, template: { metadata: { labels: { app: "next" } } } },
+    };
+    const view = fakeView(pods, replicas < 0 ? [] : [deployment as never]);
+    const objects = { get: async () => await Promise.resolve({ metadata: { name: "shop" }, spec: { weight: 0 } }) };
+    const observer = new Observer({} as KubeClient, objects as unknown as ObjectAccess, view, standingClock());
+    const moving: Step = {
+      ...step,
+      needs,
+      writes: [{ type: "field", object: route, pointer: "/spec/weight", value: 9 }],
+    };
+    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>() };
+    return (await observer.observe(moving, journal, origin, progress)).writes[0];
+  };
+  const detail =
+    "Service shop/next has no ready pod, so the canary gets no requests yet: kubectl -n shop get pods -l app=next";
+  assert.deepEqual(await stateOf(false, 1), { state: "later", detail });
+  assert.deepEqual(await stateOf(undefined, 0), { state: "later", detail });
+  assert.equal((await stateOf(true, 1))?.state, "pending");
+  assert.equal((await stateOf(undefined, -1))?.state, "pending", "machines or another cluster may serve");
+  const entry: JournalEntry = {
+    type: "field",
+    step: step.id,
+    object: route,
+    pointer: "/spec/weight",
+    prior: 0,
+    written: 9,
+  };
+  assert.equal((await stateOf(false, 1, [entry]))?.state, "pending", "a write that somebody has undone is repeated");
+});
+
 test("a write that somebody undoes names who, and an object that was made again is no conflict", async () => {
   const pod = { apiVersion: "v1", kind: "Pod", plural: "pods", namespace: "shop", name: "web-0" };
   const pointer = "/metadata/labels/serin.dev~1ztunnel-rev";

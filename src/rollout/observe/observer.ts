@@ -1,8 +1,8 @@
 import { type Clock, jsonEqualWithoutNulls, pointerNames } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { isEngine, whoWrote } from "../act/field-managers.ts";
 import { covers, missingParentCount, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import {
   conflictDetail,
@@ -23,11 +23,11 @@ import type { ClusterView } from "./cluster-view.ts";
 import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
 import type { CheckDestination } from "./checks/destinations.ts";
 import { ProbeObserver } from "./probes.ts";
-import { EventAges } from "./event-ages.ts";
+import { EventAges, type AgeOfEvent } from "./event-ages.ts";
 import { LostFields } from "./lost-fields.ts";
 import { notReadyLeft } from "./pilots.ts";
 import { RecentValues } from "./recent-values.ts";
-import { observeSettle } from "./settle/settle.ts";
+import { observeSettle, type SettleSources } from "./settle/settle.ts";
 
 type FieldWrite = Extract<Write, { type: "field" }>;
 
@@ -91,7 +91,7 @@ export class Observer {
   ): Promise<Observation> {
     const key = `${origin.rollout}|${step.id}`;
     const kept = hasSettled ? undefined : this.#writesSeen.get(key);
-    const writes = kept ?? (await this.#writeStates(step, journal));
+    const writes = kept ?? (await this.#dueWrites(step, await this.#writeStates(step, journal)));
     const lost = await this.#lostFields.detailOf(origin.rollout, keptFields(step, journal, doneSteps));
     if (lost !== undefined) return { writes, lost, settle: [], checks: [] };
     if (!writes.every(isWritten)) return { writes, settle: [], checks: [] };
@@ -118,8 +118,7 @@ export class Observer {
     key: string,
     { hasSettled, settlingMs }: Omit<StepProgress, "doneSteps">,
   ): Promise<SettleState[]> {
-    const ageMs = (event: string, atMs: number): number => this.#ages.ageMs(event, atMs, settlingMs);
-    const sources = { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs };
+    const sources = this.#sources((event, atMs) => this.#ages.ageMs(event, atMs, settlingMs));
     const statesOf = async (conditions: readonly SettleCondition[]): Promise<SettleState[]> =>
       await Promise.all(conditions.map(async (condition) => await observeSettle(sources, condition)));
     const proxyConditions = step.settle.filter(asksProxies);
@@ -129,6 +128,27 @@ export class Observer {
     if (canWait && this.#recentAnswers.get(key) !== undefined) return withUnasked(states, proxyConditions.length);
     this.#recentAnswers.set(key, true);
     return [...states, ...(await statesOf(proxyConditions))];
+  }
+
+  /** The writes of a step that has written nothing yet are not due before what it needs is there. */
+  async #dueWrites({ needs = [] }: Step, writes: readonly WriteState[]): Promise<readonly WriteState[]> {
+    if (needs.length === 0 || !writes.some((one) => one.state === "pending" && one.isFirst === true)) return writes;
+    const states = await Promise.all(
+      needs.map(
+        async (one) =>
+          await observeSettle(
+            this.#sources(() => 0),
+            one,
+          ),
+      ),
+    );
+    const missing = states.find(({ state }) => state !== "met");
+    if (missing === undefined || missing.state === "met") return writes;
+    return writes.map((one) => (one.state === "pending" ? { state: "later", detail: missing.detail } : one));
+  }
+
+  #sources(ageMs: AgeOfEvent): SettleSources {
+    return { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs };
   }
 
   /** Reads each object once, even if the step writes several of its fields. */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { reference } from "../plan/index.ts";
-import { fieldManager } from "../act/object-access.ts";
+import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import { fakePod, fakeView, sidecarPod } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { howToRestart, progressOf, sidecarRevision, sidecarWorkloads } from "./sidecar-workloads.ts";

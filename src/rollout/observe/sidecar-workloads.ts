@@ -1,6 +1,7 @@
 import { withArticle } from "../../base/index.ts";
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { DaemonSet, Deployment, Pod, PodTemplate, StatefulSet } from "../../api/kubernetes/index.ts";
+import { fieldManager, isHeldByCanary } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import {
   howToRestartHeld,
@@ -9,8 +10,6 @@ import {
   revisionLabel,
   type RestartObstacle,
 } from "../plan/index.ts";
-import { isEngine, whoWrote } from "../act/field-managers.ts";
-import { fieldManager } from "../act/object-access.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
 import { readyState } from "./ready-state.ts";
@@ -244,7 +243,7 @@ interface RollingSpec {
 
 function obstacleOf(kind: string, found: UntypedObject): RestartObstacle | undefined {
   const spec = found["spec"] as RollingSpec | undefined;
-  if (spec?.paused === true) return isEngine(whoWrote(found, "/spec/paused")) ? "held" : "paused";
+  if (spec?.paused === true) return isHeldByCanary(found) ? "held" : "paused";
   if (spec?.updateStrategy?.type === "OnDelete") return "OnDelete";
   return kind === "StatefulSet" && partitionOf(found) > 0 ? "partition" : undefined;
 }

@@ -51,6 +51,8 @@ export class ModelCluster {
   /** The routes that get no more requests, and the routes whose counters cannot be read. */
   readonly silent = new Set<string>();
   readonly unanswered = new Set<string>();
+  /** The routes whose canary has lost its pods. */
+  readonly lostPods = new Set<string>();
   /** The objects, by {@link referenceKey}, whose changes the server refuses, except those of an undo. */
   readonly refused = new Set<string>();
   /** Tells for which objects the server refuses new pods, as a quota or an admission webhook does. By rollout. */
@@ -120,6 +122,11 @@ export class ModelCluster {
     const canary = Math.round(requestsPerTick * share);
     invariant(canary === 0 || this.canaryRuns(route), `requests of route ${route} went to a canary that does not run`);
     const before = this.countersOf(route);
+    // Proxies answer the requests of a version without pods themselves, and count them for neither version.
+    if (this.lostPods.has(route)) {
+      this.counters.set(route, { ...before, stableTotal: before.stableTotal + requestsPerTick - canary });
+      return;
+    }
     const errors = errorRate === 0 ? 0 : Math.round(canary * errorRate * (0.8 + 0.4 * this.#random()));
     this.counters.set(route, {
       canaryTotal: before.canaryTotal + canary,
@@ -145,6 +152,9 @@ export class ModelCluster {
     const lost = keptFields(step, journal, doneSteps).find((entry) => this.#isLost(entry));
     if (lost !== undefined)
       return { writes, lost: `${lost.pointer} was changed by somebody else`, settle: [], checks: [] };
+    const missing = (step.needs ?? []).map((need) => this.settled(need)).find(({ state }) => state === "waiting");
+    if (missing?.state === "waiting" && writes.some((one) => one.state === "pending" && one.isFirst === true))
+      return { writes: writes.map(() => ({ state: "later", detail: missing.detail })), settle: [], checks: [] };
     if (writes.some(({ state }) => state === "pending" || state === "conflict" || state === "later"))
       return { writes, settle: [], checks: [] };
     return {
@@ -166,7 +176,8 @@ export class ModelCluster {
   #check(route: string): CheckObservation {
     if (this.unanswered.has(route) || this.#random() < 0.05)
       return { type: "unavailable", detail: "the scrape failed" };
-    return { type: "counters", sources: { gateway: this.countersOf(route) } };
+    const ready = { canary: this.lostPods.has(route) ? 0 : 1, stable: 1, isExpected: true };
+    return { type: "counters", sources: { gateway: this.countersOf(route) }, ready };
   }
 
   /** The mesh itself has no faults, but sometimes its state cannot be read. */
@@ -178,6 +189,8 @@ export class ModelCluster {
   settled(condition: SettleCondition): SettleState {
     if (condition.type === "acknowledged" && condition.object.kind === "HTTPRoute")
       return stateOf(this.notAcknowledged(condition.object));
+    if (condition.type === "versionServes")
+      return stateOf(this.lostPods.has(condition.service) ? "the canary has no ready pod" : undefined);
     return meshState(this, condition);
   }
 

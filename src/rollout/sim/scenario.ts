@@ -40,7 +40,7 @@ export interface SimStep {
  * `noEngine`: the engine is scaled to 0. `vanish`: a person deletes the route, and makes it again later. `editChecks`:
  * a person changes the limits of the checks. `freezeMoves`: a freeze ends, and later has another window.
  * `otherRelease`: an engine of another release has written the status, without fields of this one, or with more.
- * `resumeApp`: a person resumes the Deployment that a Canary holds.
+ * `resumeApp`: a person resumes the Deployment that a Canary holds. `losePods`: the canary has no pods for a while.
  */
 export type Disturbance =
   | {
@@ -51,7 +51,7 @@ export type Disturbance =
   | { readonly type: "edit"; readonly atTick: number; readonly rollout: number; readonly steps: readonly SimStep[] }
   | { readonly type: "change"; readonly atTick: number; readonly rollout: number; readonly template: string }
   | {
-      readonly type: "pause" | "meddle" | "selfHeal" | "noPods" | "badSpec" | "noRights";
+      readonly type: "pause" | "meddle" | "selfHeal" | "noPods" | "badSpec" | "noRights" | "losePods";
       readonly atTick: number;
       readonly untilTick: number;
       readonly rollout: number;
@@ -80,7 +80,7 @@ export interface Lasting {
 }
 
 const lastingDisturbances = ["selfHeal", "noPods", "badSpec", "noRights"] as const;
-type LastingDisturbance = (typeof lastingDisturbances)[number];
+type LastingDisturbance = (typeof lastingDisturbances)[number] | "losePods";
 
 export interface Scenario {
   readonly seed: number;
@@ -104,14 +104,34 @@ const refusalSalt = 0x4e_f5;
 const moreSalt = 0x30_6e;
 const latestSalt = 0x1a_7e;
 const resumeSalt = 0x2e_5a;
+const podsSalt = 0x90_d5;
 
 /** The least number of samples of a check. */
 export const minSamples = 50;
 
 export const namespaces = ["a", "b", "c"] as const;
 
-/** Generates the scenario of a seed: {@link laterScenarioOf}, in which a person may resume a held Deployment. */
+/** Generates the scenario of a seed: {@link resumedScenarioOf}, in which canaries may lose their pods. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = resumedScenarioOf(seed);
+  const random = seededRandom(seed ^ podsSalt);
+  const lost = scenario.rollouts.flatMap(({ kind }, rollout): Disturbance[] => {
+    if (kind !== "Canary" || random() > 0.25) return [];
+    const atTick = 1 + pick(random, calmFromTick - 20);
+    return [
+      { type: "losePods", atTick, untilTick: Math.min(calmFromTick - 1, atTick + 1 + pick(random, 100)), rollout },
+    ];
+  });
+  const { lasting } = scenario;
+  return {
+    ...scenario,
+    disturbances: [...scenario.disturbances, ...lost],
+    ...(lasting !== undefined && random() < 0.2 ? { lasting: { ...lasting, type: "losePods" } } : {}),
+  };
+}
+
+/** The scenario of {@link laterScenarioOf}, in which a person may resume a held Deployment. */
+export function resumedScenarioOf(seed: number): Scenario {
   const scenario = laterScenarioOf(seed);
   const random = seededRandom(seed ^ resumeSalt);
   const resumed = scenario.rollouts.flatMap(({ watched }, rollout): Disturbance[] =>

@@ -8,7 +8,6 @@ import {
   currentStep,
   initialStatus,
   isPuttingBack,
-  isUnderWay,
   journalCounts,
   noticed,
   orderedSteps,
@@ -32,6 +31,8 @@ import {
   type Rollout,
 } from "../engine/rollout-object.ts";
 import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs } from "../engine/next-look.ts";
+import { isResumed } from "../observe/canary-world/deployment-in-world.ts";
+import { holding } from "../plan/index.ts";
 import { PatchRefused, type ModelCluster } from "./model-cluster.ts";
 import type { SimStore } from "./sim-store.ts";
 
@@ -192,12 +193,13 @@ export class SimEngine {
 
   #resumed(status: RolloutStatus, journal: readonly JournalEntry[]): DecideInput["change"]["resumed"] {
     const entry = journal.findLast((one) => one.type === "field" && one.pointer === "/spec/paused");
-    if (entry?.type !== "field" || (isUnderWay(status) && status.step?.id === entry.step)) return undefined;
-    const { object, pointer } = entry;
-    const found = this.#options.cluster.find(object);
-    return found === undefined || found.fields.get(pointer) === true
-      ? undefined
-      : { type: "field", object, pointer, value: true };
+    const object = entry?.object;
+    const found = object === undefined ? undefined : this.#options.cluster.find(object);
+    return object !== undefined &&
+      found !== undefined &&
+      isResumed(status, object, found.fields.get("/spec/paused"), journal)
+      ? holding(object)
+      : undefined;
   }
 
   #fence(): void {

@@ -164,6 +164,7 @@ function weightSteps(
       weight: step.weight,
       essential: index === sim.steps.length - 1,
       writes: [{ type: "field", object: route, pointer: "/weight", value: step.weight }],
+      needs: [{ type: "versionServes", namespace: sim.namespace, service: sim.name, labels: {} }],
       settle: [{ type: "acknowledged", object: route }],
       checks: [
         {

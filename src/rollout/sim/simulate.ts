@@ -299,6 +299,9 @@ class Simulation {
     const sim = this.#scenario.rollouts[rollout];
     if (this.#tick < atTick || sim === undefined) return;
     if (type === "controlPlaneGone") this.#cluster.controlPlaneUp = false;
+    // The pods are lost when requests reach them.
+    if (type === "losePods" && sim.kind === "Canary" && Number(this.#cluster.acknowledged.get(sim.name) ?? 0) > 0)
+      this.#cluster.lostPods.add(sim.name);
     if (this.#tick > atTick) return;
     this.#note(`${type} of ${sim.name} begins and lasts`);
     if (type === "silence") this.#cluster.silent.add(sim.name);
@@ -398,6 +401,10 @@ class Simulation {
       case "noPods":
         if (begins) this.#cluster.podsRefused.set(sim.name, (object) => ownsObject(sim, object));
         else this.#cluster.acceptPods(sim.name);
+        return;
+      case "losePods":
+        if (sim.kind === "Canary" && begins) this.#cluster.lostPods.add(sim.name);
+        else this.#cluster.lostPods.delete(sim.name);
         return;
       case "badSpec":
       case "noRights":

@@ -9,6 +9,7 @@ import {
   windowState,
   type Decision,
 } from "../decide/index.ts";
+import { lostPodsLimitMs } from "../decide/checks/lost-pods.ts";
 import { hasFinalizer } from "../engine/finalizer.ts";
 import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
@@ -51,6 +52,8 @@ export class Witness {
   readonly #store: SimStore;
   readonly #seen = new Map<string, Seen>();
   #freezeSinceMs: number | undefined;
+  /** Since when a route's canary has no pods while its rollout measures there. */
+  readonly #lostSinceMs = new Map<string, number>();
 
   constructor(scenario: Scenario, cluster: ModelCluster, store: SimStore) {
     this.#scenario = scenario;
@@ -209,7 +212,9 @@ export class Witness {
       lasting === type || this.#scenario.disturbances.some((disturbance) => disturbance.type === type);
     if (cause.includes("request-success-rate"))
       invariant(
-        sim.errorRate > 0 || (lasting === "unanswered" && cause.includes("no answer in")),
+        sim.errorRate > 0 ||
+          (lasting === "unanswered" && cause.includes("no answer in")) ||
+          (did("losePods") && cause.includes("the canary has had no ready pod")),
         `${key} is good and was rolled back: ${cause}`,
       );
     else if (cause.includes("did not settle"))
@@ -218,6 +223,7 @@ export class Witness {
           did("vanish") ||
           did("noPods") ||
           did("selfHeal") ||
+          did("losePods") ||
           lasting === "controlPlaneGone" ||
           // A recreated upgrade does not find the old revision that its predecessor has removed.
           (did("recreate") && cause.includes(" exists, and ")),
@@ -269,7 +275,21 @@ export class Witness {
     return Object.fromEntries(Object.entries(this.#snapshot(sim)).filter(([key]) => key in baseline));
   }
 
+  /** Checks that no rollout measures for long at a canary that has lost its pods. */
+  #noticesLostPods(): void {
+    const { nowMs, lostPods } = this.#cluster;
+    for (const sim of this.#scenario.rollouts) {
+      const { phase = "Planned" } = this.#store.read(keyOf(sim))?.status ?? {};
+      const measures = phase === "Judging" || phase === "Soaking";
+      if (!measures || !lostPods.has(sim.name) || nowMs < calmFromTick * tickMs) this.#lostSinceMs.delete(sim.name);
+      else if (!this.#lostSinceMs.has(sim.name)) this.#lostSinceMs.set(sim.name, nowMs);
+      const forMs = nowMs - (this.#lostSinceMs.get(sim.name) ?? nowMs);
+      invariant(forMs <= 2 * lostPodsLimitMs, `${keyOf(sim)} is ${phase} without a pod of the canary for ${forMs} ms`);
+    }
+  }
+
   everyTick(): void {
+    this.#noticesLostPods();
     for (const sim of this.#scenario.rollouts)
       for (const gateway of gatewayObjects(sim)) {
         const { stable, canary } = gatewayPods(this.#cluster, gateway);

@@ -1,4 +1,5 @@
 import { defaultIntervalSeconds, type CheckSpec, type Verdict } from "../../../api/serin/index.ts";
+import type { PodMemory } from "./lost-pods.ts";
 
 /** The result of one look, and what the judgement stores for the next. */
 export interface Judgement {
@@ -8,7 +9,7 @@ export interface Judgement {
 }
 
 /** The state that every check stores in the status between looks. */
-export interface LookState {
+export interface LookState extends PodMemory {
   /** The digest of the check as it was judged. */
   readonly digest?: string;
   /** The number of the look, if looks are less frequent than the engine's rounds. */

@@ -9,7 +9,13 @@ import {
   type Deployment,
   type ReplicaSet,
 } from "../../../api/kubernetes/index.ts";
-import type { Canary, DeploymentTarget, JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
+import type {
+  Canary,
+  DeploymentTarget,
+  JournalEntry,
+  ObjectReference,
+  RolloutStatus,
+} from "../../../api/serin/index.ts";
 import { copyLabel, resolveHost, targetError, type DeploymentInWorld } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { isUnderWay } from "../../decide/index.ts";
@@ -89,15 +95,15 @@ export async function deploymentInWorld(
     candidate: digest(current),
     idle: !changes || held !== undefined,
     ...(held === undefined ? {} : { held }),
-    ...(isResumed(canary, object, spec.paused, journal) ? { isResumed: true } : {}),
+    ...(isResumed(canary.status, object, spec.paused, journal) ? { isResumed: true } : {}),
   };
 }
 
 /** Whether somebody has resumed the Deployment that the last decision holds. The current step holds it itself. */
-function isResumed(
-  { status }: Canary,
+export function isResumed(
+  status: RolloutStatus | undefined,
   object: ObjectReference,
-  paused: boolean | undefined,
+  paused: unknown,
   journal: readonly JournalEntry[],
 ): boolean {
   const entry = lastWrite(journal, object, "/spec/paused");

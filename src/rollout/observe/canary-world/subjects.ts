@@ -41,10 +41,12 @@ export async function subjectsOf(
       },
     ];
   if ("namespaces" in target)
-    return movedServices(canary, routes).map((service) => ({
-      canary: { namespace: target.namespaces.canary, service },
-      stable: { namespace: target.namespaces.stable, service },
-    }));
+    return await Promise.all(
+      movedServices(canary, routes).map(async (service) => ({
+        canary: await ofService(sources, service, target.namespaces.canary),
+        stable: await ofService(sources, service, target.namespaces.stable),
+      })),
+    );
   if (!("virtualService" in target)) return [];
   const { stable, canary: to, namespace = home } = target.virtualService;
   const [canaryGroup, stableGroup] = await Promise.all([
@@ -71,19 +73,21 @@ function movedServices(canary: Canary, routes: readonly RouteInWorld[]): string[
   return [...new Set(names)].slice(0, maxServices);
 }
 
-async function ofService({ client }: CanarySources, name: string, namespace: string): Promise<WorkloadMatch> {
-  const selector = await selectorOf(client, name, namespace);
+async function ofService(sources: CanarySources, name: string, namespace: string): Promise<WorkloadMatch> {
+  const selector = await selectorOf(sources, name, namespace);
   return { namespace, service: name, ...(selector === undefined ? {} : { podLabels: selector }) };
 }
 
 async function selectorOf(
-  client: CanarySources["client"],
+  { client, view }: Pick<CanarySources, "client" | "view">,
   name: string,
   namespace: string,
 ): Promise<Record<string, string> | undefined> {
-  const { selector } = ((await client.get(serviceKind, name, namespace))?.spec ?? {}) as {
-    selector?: Record<string, string>;
-  };
+  const found = await view.recently(
+    `service ${namespace}/${name}`,
+    async () => await client.get(serviceKind, name, namespace),
+  );
+  const { selector } = (found?.spec ?? {}) as { selector?: Record<string, string> };
   return selector !== undefined && Object.keys(selector).length > 0 ? selector : undefined;
 }
 
@@ -97,7 +101,7 @@ async function ofDestination(
   const [service = "", namespace = routeNamespace] = fullHost.endsWith(`.${clusterSuffix}`)
     ? fullHost.split(".")
     : [host];
-  const selector = await selectorOf(client, service, namespace);
+  const selector = await selectorOf({ client, view }, service, namespace);
   if (subset === undefined) return { namespace, service, ...(selector === undefined ? {} : { podLabels: selector }) };
   const labels = await subsetLabels({ client, view }, fullHost, subset, [routeNamespace, namespace]);
   const podLabels = { ...selector, ...labels };

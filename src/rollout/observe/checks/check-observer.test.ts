@@ -486,3 +486,25 @@ test("a pod's problem comes from its status, and includes how its container ende
     true,
   );
 });
+
+test("checks of what the canary's pods do know how many of them are ready, and others do not ask", async () => {
+  const clock = standingClock();
+  const ready = (name: string, status: "True" | "False") =>
+    fakePod({
+      name,
+      workload: name.split("-")[0] ?? "",
+      status: { conditions: [{ type: "Ready", status }] },
+    });
+  const view = fakeView([ready("next-0", "True"), ready("next-1", "False"), ready("now-0", "True"), gatewayPod("g")]);
+  const observer = new CheckObserver({ client: noClient, view, clock, scrape: fakeScrape({ g: "" }) });
+  const seen = async (type: CheckType, subject: CheckSubject = backends) =>
+    (await observer.observe({ spec: spec(type), subject }, origin)).ready;
+  assert.deepEqual(await seen("request-success-rate"), { canary: 1, stable: 1, isExpected: true });
+  assert.deepEqual(await seen("pod-health"), { canary: 1, stable: 1, isExpected: false });
+  assert.deepEqual(
+    await seen("request-success-rate", { ...backends, expectedShare: 0 }),
+    { canary: 1, stable: 1, isExpected: false },
+    "a mirror",
+  );
+  assert.equal(await seen("request-success-rate", { type: "mesh" }), undefined);
+});

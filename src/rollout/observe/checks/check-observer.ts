@@ -22,7 +22,7 @@ import type * as MeshMetricsModule from "./mesh-metrics.ts";
 import { podFacts } from "./pod-facts.ts";
 import { observeRoots } from "./roots.ts";
 import { scrapePod, type Scrape } from "./scrape.ts";
-import { podsOfSubject } from "./subject-pods.ts";
+import { podsOfSubject, readyPodsOfCheck } from "./subject-pods.ts";
 import { observeWebhook } from "./webhook.ts";
 
 /** The rollout and the step to which a check belongs. */
@@ -165,7 +165,16 @@ export class CheckObserver {
     return made;
   }
 
-  async #look(
+  async #look(check: PlannedCheck, origin: CheckOrigin, watched: Watched, nowMs: number): Promise<CheckObservation> {
+    const { client, view } = this.#options;
+    const [seen, ready] = await Promise.all([
+      this.#measure(check, origin, watched, nowMs),
+      readyPodsOfCheck(client, view, check),
+    ]);
+    return ready === undefined ? seen : { ...seen, ready };
+  }
+
+  async #measure(
     { spec, subject }: PlannedCheck,
     origin: CheckOrigin,
     { firstMs, durations, logs, reporter }: Watched,

@@ -1,7 +1,8 @@
 import { matchesLabels } from "../../../api/index.ts";
 import { serviceKind, type Pod } from "../../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import type { CheckSubject, WorkloadMatch } from "../../decide/index.ts";
+import type { CheckType } from "../../../api/serin/index.ts";
+import type { CheckSubject, PlannedCheck, ReadyPods, WorkloadMatch } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { workloadOf } from "../sidecar-workloads.ts";
 import { proxyPods, revisionOf } from "./proxies.ts";
@@ -62,6 +63,51 @@ async function sidesOf(client: KubeClient, view: ClusterView, subject: CheckSubj
     case "mesh":
       return { canary: live.filter(isOfMesh), stable: [] };
   }
+}
+
+const ofRequests: ReadonlySet<CheckType> = new Set([
+  "request-success-rate",
+  "request-duration",
+  "request-share",
+  "tcp-connect-failures",
+]);
+/** The types of checks that measure what the canary's pods do, and so learn nothing more when it has none. */
+const ofPods: ReadonlySet<CheckType> = new Set([...ofRequests, "pod-health", "restarts", "error-log-rate"]);
+
+/** The numbers of ready pods of both versions, for a check that depends on them. Undefined if they are unknown. */
+export async function readyPodsOfCheck(
+  client: KubeClient,
+  view: ClusterView,
+  { spec, subject }: PlannedCheck,
+): Promise<ReadyPods | undefined> {
+  if (subject.type !== "backends" || !ofPods.has(spec.type)) return undefined;
+  const { canary, stable } = subject;
+  const sides = await view
+    .recently(`sides ${JSON.stringify([canary, stable])}`, async () => await sidesOf(client, view, subject))
+    .catch(() => undefined);
+  if (sides === undefined) return undefined;
+  const isServing = subject.expectedShare > 0 || subject.atLeast;
+  return {
+    canary: sides.canary.filter(getsRequests).length,
+    stable: sides.stable.filter(getsRequests).length,
+    isExpected: isServing && ofRequests.has(spec.type) && (sides.canary.length > 0 || isMade(view, canary)),
+  };
+}
+
+/** Whether a workload of this cluster makes pods of the version. */
+export function isMade(view: ClusterView, { namespace, podLabels }: WorkloadMatch): boolean {
+  if (podLabels === undefined) return false;
+  return [...view.deployments.list(), ...view.statefulSets.list(), ...view.daemonSets.list()].some(
+    ({ metadata, spec }) =>
+      metadata.namespace === namespace && matchesLabels(podLabels, spec?.template.metadata?.labels),
+  );
+}
+
+function getsRequests({ metadata, status }: Pod): boolean {
+  return (
+    metadata.deletionTimestamp === undefined &&
+    status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true
+  );
 }
 
 /** Whether a pod is a control plane, ztunnel, CNI agent, gateway or waypoint, or has a sidecar. */

@@ -1,14 +1,16 @@
+import { matchesLabels } from "../../../api/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation, type ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import { howToMove, probeNamespace } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { isMade } from "../checks/subject-pods.ts";
 import { scrapePod } from "../checks/scrape.ts";
 import { dependentsOf } from "../dependents.ts";
 import type { AgeOfEvent } from "../event-ages.ts";
 import { probePodState } from "../probe-start.ts";
-import { sidecarRevision, sidecarWorkloads } from "../sidecar-workloads.ts";
+import { isLive, sidecarRevision, sidecarWorkloads } from "../sidecar-workloads.ts";
 
 export function podState(view: ClusterView, { name, namespace = "" }: ObjectReference, ageMs: AgeOfEvent): SettleState {
   const pod = view.pods.get(`${namespace}/${name}`);
@@ -100,6 +102,31 @@ export function readyPodsState(view: ClusterView, { namespace, labels, without, 
         left: atLeast - ready,
         detail: `${ready} of ${atLeast} pods with ${Object.values(labels).join(", ")} are ready in ${namespace}`,
       };
+}
+
+/** Whether a version's requests would reach a pod. */
+export function versionServesState(
+  view: ClusterView,
+  { namespace, service, labels }: Extract<SettleCondition, { type: "versionServes" }>,
+): SettleState {
+  const pods = view.pods
+    .list()
+    .filter((pod) => pod.metadata.namespace === namespace && matchesLabels(labels, pod.metadata.labels) && isLive(pod));
+  const ready = pods.some(
+    ({ status }) =>
+      status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true,
+  );
+  if (ready || (pods.length === 0 && !isMade(view, { namespace, podLabels: labels }))) return { state: "met" };
+  return {
+    state: "waiting",
+    detail: `Service ${namespace}/${service} has no ready pod, so the canary gets no requests yet: kubectl -n ${namespace} get pods -l ${labelsText(labels)}`,
+  };
+}
+
+function labelsText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map((pair) => pair.join("="))
+    .join(",");
 }
 
 /** `draining, 1 connection`, from the metrics of the draining ztunnel. */

@@ -1,5 +1,5 @@
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
-import { fieldManager } from "../../act/object-access.ts";
+import { fieldManager } from "../../../api/serin/field-managers/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { controlPlaneRevision, isControlPlane, pilotPods } from "../pilot-answers.ts";
 

@@ -15,6 +15,7 @@ import {
   podState,
   podsGoneState,
   readyPodsState,
+  versionServesState,
 } from "./pod-conditions.ts";
 import { endpointsState } from "./endpoints-state.ts";
 import { withPodReason } from "../pod-reason.ts";
@@ -70,6 +71,8 @@ async function stateOf(
       return leftToEndState(view, condition.namespace, condition.revision);
     case "readyPods":
       return readyPodsState(view, condition);
+    case "versionServes":
+      return versionServesState(view, condition);
     case "tagServes":
       return await tagServesState(client, condition.tag, condition.revision);
     case "validatorServes":

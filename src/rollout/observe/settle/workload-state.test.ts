@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Pod } from "../../../api/kubernetes/index.ts";
-import { fieldManager } from "../../act/object-access.ts";
+import { fieldManager } from "../../../api/serin/field-managers/index.ts";
 import type { SettleState } from "../../decide/index.ts";
 import { reference } from "../../plan/index.ts";
 import { fakePod, fakeView, sidecarPod } from "../checks/testing/fake-mesh.ts";

@@ -298,3 +298,23 @@ test("an option that a target does not support is refused at its field", () => {
     ],
   );
 });
+
+test("a step that moves requests needs a ready pod of the canary, and one that copies them does not", () => {
+  const labels = { app: "productpage" };
+  const known = {
+    ...world(),
+    subjects: subjects.map(({ canary: to, stable }) => ({ canary: { ...to, podLabels: labels }, stable })),
+  };
+  const needs = [{ type: "versionServes", namespace: "next", service: "productpage", labels }];
+  const match = { headers: [{ name: "traffic", value: "test" }] };
+  const steps = [{ mirror: { percent: 10 } }, { match }, { weight: 10 }];
+  assert.deepEqual(
+    plan(steps, {}, known).map((step) => step.needs),
+    [undefined, needs, needs],
+  );
+  assert.deepEqual(
+    plan([{ weight: 10 }]).map((step) => step.needs),
+    [undefined],
+    "the pods behind a Service without a selector are unknown",
+  );
+});

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import type { Canary, CanaryStep } from "../../../api/serin/index.ts";
-import type { Step } from "../../decide/index.ts";
+import type { SettleCondition, Step } from "../../decide/index.ts";
 import { checksOf } from "./canary-checks.ts";
 import type { CanaryWorld } from "./canary-world.ts";
 import { deploymentTargetPlan } from "./deployment-target.ts";
 import { routeTargetPlan } from "./route-target.ts";
 import { servicesTargetPlan } from "./services-target.ts";
 import { stepTitle } from "./step-title.ts";
-import type { Move, PartialStep, TargetPlan } from "./target-plan.ts";
+import type { Move, PartialStep, Subject, TargetPlan } from "./target-plan.ts";
 import { noTraffic, type Affinity, type Mirror, type Traffic } from "./traffic.ts";
 
 /**
@@ -84,6 +84,7 @@ function stepsOf(canary: Canary, target: TargetPlan, move: Move, ordinal: number
     writes,
     settle,
     checks: checksOf(canary, { step, traffic, subjects }),
+    ...needsOf(traffic, target.subjects),
     weight: traffic.weight,
     // A full promotion skips to the last step. Targets mark their other steps that must not be skipped.
     essential: ordinal === canary.spec.steps.length,
@@ -91,6 +92,18 @@ function stepsOf(canary: Canary, target: TargetPlan, move: Move, ordinal: number
     ...pauseOf(canary, step, id),
   };
   return [...target.before(move), main, ...target.after(move)].map((part) => finished(part, target, { ordinal }));
+}
+
+/**
+ * Requests move only while the canary has a ready pod: proxies answer requests to a version without pods by 503. The
+ * pods behind a Service without a selector are unknown.
+ */
+function needsOf({ weight, matches }: Traffic, subjects: readonly Subject[]): Pick<Step, "needs"> {
+  if (weight === 0 && matches.length === 0) return {};
+  const needs = subjects.flatMap(({ canary: { namespace, service = "", podLabels } }): SettleCondition[] =>
+    podLabels === undefined ? [] : [{ type: "versionServes", namespace, service, labels: podLabels }],
+  );
+  return needs.length === 0 ? {} : { needs };
 }
 
 function pauseOf({ spec }: Canary, { pause }: CanaryStep, id: string): Pick<Step, "pause"> {

@@ -1,6 +1,6 @@
 import type { Clock } from "../../../../base/index.ts";
 import { matchesLabels } from "../../../../api/index.ts";
-import type { Pod } from "../../../../api/kubernetes/index.ts";
+import type { Deployment, Pod } from "../../../../api/kubernetes/index.ts";
 import { parsePrometheus } from "../../../../telemetry/index.ts";
 import type { ClusterView } from "../../cluster-view.ts";
 import type { Scrape } from "../scrape.ts";
@@ -59,10 +59,16 @@ export const sidecarPod = (name: string, revision: string, workload: string): Po
   fakePod({ name, workload, containers: ["app", "istio-proxy"], annotations: { "istio.io/rev": revision } });
 
 /** A view of these pods without caches. */
-export function fakeView(pods: readonly Pod[]): ClusterView {
+export function fakeView(pods: readonly Pod[], deployments: readonly Deployment[] = []): ClusterView {
   const view: Pick<ClusterView, "runningPods" | "scrapablePods" | "recently" | "controlPlaneNamespaces"> & {
     readonly pods: Pick<ClusterView["pods"], "list" | "get">;
+    readonly deployments: Pick<ClusterView["deployments"], "list">;
+    readonly statefulSets: Pick<ClusterView["statefulSets"], "list">;
+    readonly daemonSets: Pick<ClusterView["daemonSets"], "list">;
   } = {
+    deployments: { list: () => deployments },
+    statefulSets: { list: () => [] },
+    daemonSets: { list: () => [] },
     pods: {
       list: () => pods,
       get: (key) => pods.find(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}` === key),

@@ -1,12 +1,14 @@
-import { pointerNames } from "../../base/index.ts";
-import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
-import { fieldManager } from "./object-access.ts";
+import { pointerNames } from "../../../base/index.ts";
+import type { KubernetesObject, ManagedFieldsEntry } from "../../meta.ts";
+
+/** The field manager of the rollout engine. */
+export const fieldManager = "serin-rollout";
 
 /**
  * The last writer of a field, such as `kubectl-edit at 2026-11-20T12:00:00Z`, according to the API server. Undefined if
  * unknown.
  */
-export function whoWrote(object: UntypedObject | undefined, pointer: string): string | undefined {
+export function whoWrote(object: KubernetesObject | undefined, pointer: string): string | undefined {
   const segments = pointerNames(pointer);
   return latestOf(object, ({ fieldsV1 }) => owns(fieldsV1, segments));
 }
@@ -16,13 +18,19 @@ export function isEngine(writer: string | undefined): boolean {
   return writer === fieldManager || writer?.startsWith(`${fieldManager} `) === true;
 }
 
+/** Whether a Canary holds the Deployment: the engine has paused it, and nobody else has set the field since. */
+export function isHeldByCanary(object: (KubernetesObject & { readonly spec?: object }) | undefined): boolean {
+  const spec: { readonly paused?: boolean } | undefined = object?.spec;
+  return spec?.paused === true && isEngine(whoWrote(object, "/spec/paused"));
+}
+
 /** The last writer of any part of the object, apart from this engine. */
-export function lastWriter(object: UntypedObject | undefined): string | undefined {
+export function lastWriter(object: KubernetesObject | undefined): string | undefined {
   return latestOf(object, ({ manager }) => manager !== fieldManager);
 }
 
 function latestOf(
-  object: UntypedObject | undefined,
+  object: KubernetesObject | undefined,
   isMeant: (entry: ManagedFieldsEntry) => boolean,
 ): string | undefined {
   const [latest] = (object?.metadata.managedFields ?? [])
@@ -32,7 +40,7 @@ function latestOf(
 }
 
 /** Whether this engine has written any field of the object. True if the server keeps no field managers. */
-export function isOurs(object: UntypedObject): boolean {
+export function isOurs(object: KubernetesObject): boolean {
   const entries = object.metadata.managedFields ?? [];
   return entries.length === 0 || entries.some(({ manager }) => manager === fieldManager);
 }

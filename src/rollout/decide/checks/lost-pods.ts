@@ -1,0 +1,67 @@
+import type { ReadyPods } from "../observation.ts";
+import type { Judgement } from "./looks.ts";
+
+/**
+ * How long the canary may be without a ready pod. A deleted or evicted pod has this time for its successor. Meanwhile
+ * the requests of the canary's share fail.
+ */
+export const lostPodsLimitMs = 15_000;
+
+/** What a check remembers of the canary's pods between looks. */
+export interface PodMemory {
+  /** The canary has had a ready pod. */
+  readonly hadPods?: true;
+  /** Since when it has none, counted from settling. */
+  readonly noPodsFromMs?: number;
+}
+
+/**
+ * Changes the verdict if the canary has no ready pod and had one, or should have one. Proxies answer its requests without a version then, so
+ * they count for neither, and a check of requests would only wait for samples. A fault that stable shares does not
+ * come from the release, so it only waits.
+ */
+export function judgeLostPods(
+  judged: Judgement,
+  ready: ReadyPods | undefined,
+  before: PodMemory,
+  settledMs: number,
+): { readonly judged: Judgement; readonly memory: PodMemory } {
+  const { hadPods, noPodsFromMs } = before;
+  if (ready === undefined)
+    return {
+      judged,
+      memory: {
+        ...(hadPods === undefined ? {} : { hadPods }),
+        ...(noPodsFromMs === undefined ? {} : { noPodsFromMs }),
+      },
+    };
+  if (ready.canary > 0) return { judged, memory: { hadPods: true } };
+  if (hadPods !== true && !ready.isExpected) return { judged, memory: {} };
+  const fromMs = noPodsFromMs ?? settledMs;
+  return {
+    judged: withoutPods(judged, ready, settledMs - fromMs),
+    memory: { ...(hadPods === undefined ? {} : { hadPods }), noPodsFromMs: fromMs },
+  };
+}
+
+function withoutPods(judged: Judgement, { stable }: ReadyPods, lostMs: number): Judgement {
+  if (judged.verdict === "fail") return judged;
+  const seconds = lostPodsLimitMs / 1000;
+  if (stable === 0)
+    return {
+      ...judged,
+      verdict: "wait",
+      evidence: `neither the canary nor stable has a ready pod; ${judged.evidence}`,
+    };
+  if (lostMs > lostPodsLimitMs)
+    return {
+      ...judged,
+      verdict: "fail",
+      evidence: `the canary has had no ready pod for more than ${seconds} s, so its requests fail, and proxies count them for neither version; ${judged.evidence}`,
+    };
+  return {
+    ...judged,
+    verdict: "wait",
+    evidence: `the canary has no ready pod, so its requests fail; the check fails after ${seconds} s of this; ${judged.evidence}`,
+  };
+}
