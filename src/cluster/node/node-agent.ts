@@ -262,7 +262,6 @@ export class NodeAgent {
       compileCache,
       fromSource,
       uidCount: countUids(),
-      hostRoot: this.hostRoot,
       directoriesOf: (pod) => this.#directoriesOf(pod),
       sourcesOf: (pod, podIp) => this.#sourcesOf(pod, podIp),
     };
@@ -272,6 +271,7 @@ export class NodeAgent {
     const { uid = "", name = "", namespace = "" } = pod.metadata;
     return {
       memory: join(this.#podsDirectory, uid),
+      hostRoot: this.hostRoot,
       disk: join(this.hostRoot, "var/lib/kubelet/pods", uid, "volumes"),
       logs: join(this.hostRoot, "var/log/pods", `${namespace}_${name}_${uid}`),
     };

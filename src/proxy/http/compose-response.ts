@@ -73,7 +73,10 @@ function copyFields(out: ByteBuilder, response: ResponseComposition): { date: bo
 /** Whether a field of the upstream's head goes to the client. */
 export function keepsResponseField(response: ResponseComposition, field: number): boolean {
   const { head, config, edits } = response;
-  switch (head.kind(field)) {
+  const kind = head.kind(field);
+  // RFC 9110 (8.6) forbids even a length of 0.
+  if (kind === fieldKinds.contentLength && head.status === 204) return false;
+  switch (kind) {
     case fieldKinds.connection:
     case fieldKinds.keepAlive:
     case fieldKinds.proxyConnection:

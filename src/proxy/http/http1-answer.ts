@@ -46,7 +46,7 @@ export class Http1Answer extends Answer {
   ): boolean {
     this.note(head, sentAtMs);
     this.#deliverAs(head, framing);
-    this.keepAlive = this.clientKeepsAlive && !this.context.draining && this.#delivery !== "until-close";
+    this.keepAlive = this.#mayKeepAlive && this.#delivery !== "until-close";
     scratch.clear();
     composeResponse(scratch, this.composition(head, this.#delivery, this.#connectionToSay(framing), edits));
     if (to - from > maxJoinedBytes && this.#delivery !== "wrap-in-chunks") {
@@ -96,7 +96,7 @@ export class Http1Answer extends Answer {
   local(reply: LocalReply, mayKeepAlive: boolean): boolean {
     this.started = true;
     this.status = reply.status;
-    this.keepAlive = this.clientKeepsAlive && mayKeepAlive && !this.context.draining;
+    this.keepAlive = this.#mayKeepAlive && mayKeepAlive;
     scratch.clear();
     this.sentBytes = composeLocalReply(scratch, reply, {
       serverName: this.config.serverName,
@@ -105,6 +105,14 @@ export class Http1Answer extends Answer {
       toHead: this.request.method === "HEAD",
     });
     return sendScratch(this.#stream);
+  }
+
+  /**
+   * A client may send its tunnel's bytes at once, behind a CONNECT. If it gets no tunnel, the connection ends, because
+   * the bytes are somebody else's and must not be read as the client's next requests.
+   */
+  get #mayKeepAlive(): boolean {
+    return this.clientKeepsAlive && !this.context.draining && !this.request.isConnect;
   }
 
   #deliverAs(head: MessageHead, framing: BodyFraming): void {

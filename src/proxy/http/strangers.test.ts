@@ -151,3 +151,30 @@ test("pseudo fields of HTTP/2 state one host, one path and one valid scheme", ()
   ] as const)
     assert.ok(!fault(name, value), `${name} ${value}`);
 });
+
+test("bytes behind a CONNECT that got no tunnel are not read as the client's next request", async () => {
+  await using harness = await Harness.start();
+  const heads: string[] = [];
+  harness.cluster("a", [
+    await harness.rawBackend((socket) =>
+      socket.on("data", (chunk) => {
+        heads.push(chunk.toString("latin1"));
+        socket.write("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+      }),
+    ),
+  ]);
+  const tunnelled = "GET /of-somebody-else HTTP/1.1\r\nhost: a.test\r\n\r\n";
+  // The first CONNECT has no route, and an upstream refuses the second one.
+  for (const table of [tableOf(), tableOf(route(forwardTo("a"), { forConnect: true }))]) {
+    harness.table = table;
+    const client = harness.client();
+    client.send(`CONNECT a.test:80 HTTP/1.1\r\nhost: a.test:80\r\n\r\n${tunnelled}`);
+    assert.match(await client.until(/\r\n\r\n/), /^connection: close\r$/im);
+    await client.closed;
+    assert.equal(client.received.split("HTTP/1.1 ").length, 2, client.received);
+  }
+  assert.equal(
+    heads.some((head) => head.startsWith("GET")),
+    false,
+  );
+});

@@ -76,3 +76,26 @@ test("a head that arrives byte by byte is read after any number of interim respo
   assert.equal((await harness.get("/endless")).status, 502);
   await eventually(() => harness.records.length === 2);
 });
+
+test("a response without a body that announces one is a protocol error, and a length of 0 is left out", async () => {
+  await using harness = await Harness.start();
+  const answers: Readonly<Record<string, string>> = {
+    "/length": "HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\n",
+    "/chunks": "HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n",
+    "/interim": "HTTP/1.1 103 Early Hints\r\ncontent-length: 2\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+    "/zero": "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n",
+  };
+  const port = await harness.rawBackend((socket) =>
+    socket.on("data", (chunk) => socket.write(answers[chunk.toString().split(" ")[1] ?? ""] ?? "")),
+  );
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  for (const path of ["/length", "/chunks", "/interim"]) assert.equal((await harness.get(path)).status, 502, path);
+  const client = harness.client();
+  client.send("GET /zero HTTP/1.1\r\nhost: a\r\n\r\n");
+  assert.doesNotMatch(await client.until(/^HTTP\/1\.1 204 [^]*\r\n\r\n$/), /content-length/i);
+  const session = await connectTo(harness.port);
+  const { headers } = await sendRequest(session, { ":path": "/zero" });
+  assert.deepEqual([headers[":status"], headers["content-length"]], [204, undefined]);
+  session.close();
+});

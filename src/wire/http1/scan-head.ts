@@ -37,7 +37,10 @@ export function scanRequestHead(
   return checkRequest(head) ? after : headRefused;
 }
 
-/** Like {@link scanRequestHead}, for a response. */
+/**
+ * Like {@link scanRequestHead}, for a response. As in Envoy, 1xx and 204 announce no body, but may say `content-length:
+ * 0`.
+ */
 export function scanResponseHead(
   head: MessageHead,
   bytes: Buffer,
@@ -52,6 +55,9 @@ export function scanResponseHead(
   if (after <= 0) return incompleteWithin(head, after, start, end, limits);
   if (after - start > limits.maxHeadBytes) return refuse(head, 431, "the head is larger than the limit");
   if (head.chunked && head.contentLength >= 0) return refuse(head, 400, "both transfer-encoding and content-length");
+  // The next proxy or client may wait for that body, and take the next response for it.
+  if ((head.status < 200 || head.status === 204) && (head.chunked || head.contentLength > 0))
+    return refuse(head, 400, "a body announced by a response with a status that has none");
   return after;
 }
 

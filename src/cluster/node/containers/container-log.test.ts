@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -26,12 +36,13 @@ test("lines after a full disk are complete, even if the previous line was writte
   };
   try {
     const path = join(directory, "0.log");
-    const log = new ContainerLog(path, systemClock, write);
+    const place = { root: directory, path };
+    const log = new ContainerLog(place, systemClock, write);
     for (const line of ["first", "second", "third"]) log.append(Buffer.from(`${line}\n`));
     room = 1_000;
     log.append(Buffer.from("fourth\n"));
     log.end();
-    const lines = readLogText(path, everything).split("\n");
+    const lines = readLogText(place, everything).split("\n");
     assert.equal(lines[0], "first");
     assert.ok(lines.includes("fourth"), lines.join(" | "));
   } finally {
@@ -43,14 +54,69 @@ test("a log that cannot be rotated continues in the same file", () => {
   const directory = mkdtempSync(join(tmpdir(), "container-log-"));
   try {
     const path = join(directory, "0.log");
+    const place = { root: directory, path };
     mkdirSync(join(`${path}.1`, "occupied"), { recursive: true });
-    const log = new ContainerLog(path, systemClock);
+    const log = new ContainerLog(place, systemClock);
     log.append(Buffer.concat([Buffer.alloc(11 * 1024 * 1024, "x"), Buffer.from("\n")]));
     log.append(Buffer.from("after the rotation\n"));
     log.end();
     rmSync(`${path}.1`, { recursive: true });
-    assert.equal(readLogText(path, { ...everything, tailLines: 1 }), "after the rotation\n");
+    assert.equal(readLogText(place, { ...everything, tailLines: 1 }), "after the rotation\n");
   } finally {
     rmSync(directory, { recursive: true });
+  }
+});
+
+test("a link in place of a log file or of its directory leads no line out of the node's directory", () => {
+  const directory = mkdtempSync(join(tmpdir(), "container-log-"));
+  try {
+    const outside = join(directory, "outside");
+    const root = join(directory, "node");
+    mkdirSync(outside);
+    mkdirSync(join(root, "pod/app"), { recursive: true });
+    writeFileSync(join(outside, "victim"), "2026-01-01T00:00:00Z stdout F of the machine\n");
+    symlinkSync("../../../outside/victim", join(root, "pod/app/0.log"));
+    symlinkSync("../../outside", join(root, "pod/other"));
+    for (const path of [join(root, "pod/app/0.log"), join(root, "pod/other/0.log")]) {
+      const log = new ContainerLog({ root, path }, systemClock);
+      log.append(Buffer.from("of the pod\n"));
+      log.end();
+      assert.throws(() => readLogText({ root, path }, everything), /a link or another file stands where the node/);
+    }
+    assert.equal(readFileSync(join(outside, "victim"), "utf8"), "2026-01-01T00:00:00Z stdout F of the machine\n");
+    assert.equal(existsSync(join(outside, "0.log")), false);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("a log begins as soon as the link in its place is gone", () => {
+  const root = mkdtempSync(join(tmpdir(), "container-log-"));
+  try {
+    const path = join(root, "0.log");
+    symlinkSync("elsewhere", path);
+    const log = new ContainerLog({ root, path }, systemClock);
+    log.append(Buffer.from("lost\n"));
+    rmSync(path);
+    log.append(Buffer.from("kept\n"));
+    log.end();
+    assert.equal(readLogText({ root, path }, everything), "kept\n");
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});
+
+test("a reader gets the end of a log that a pod has made ten gigabytes large", () => {
+  const root = mkdtempSync(join(tmpdir(), "container-log-"));
+  try {
+    const path = join(root, "0.log");
+    const log = new ContainerLog({ root, path }, systemClock);
+    log.append(Buffer.from("first\n"));
+    truncateSync(path, 10 * 1024 ** 3);
+    log.append(Buffer.from("\nlast\n"));
+    log.end();
+    assert.equal(readLogText({ root, path }, { ...everything, tailLines: 1 }), "last\n");
+  } finally {
+    rmSync(root, { recursive: true });
   }
 });

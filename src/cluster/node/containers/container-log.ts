@@ -1,11 +1,14 @@
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, renameSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import { onAbort, type Clock } from "../../../base/index.ts";
+import { inDirectoryBelow, openFileBelow, readEndBelow, type PlaceBelow } from "../place-below.ts";
 
 /** At this size a file is renamed to `.1`, replacing the former one. So a container keeps at most twice this size. */
 const rotateBytes = 10 * 1024 * 1024;
+/** A reader gets this much of the end of a file. A pod with a hostPath volume can make the file larger than we do. */
+const maxReadBytes = 2 * rotateBytes;
 /** A longer line is written in parts, as container runtimes do. */
 const partBytes = 16 * 1024;
 const newline = 0x0a;
@@ -26,11 +29,12 @@ export interface LogReadOptions {
  * error share one pipe to keep their order, so both are tagged `stdout`.
  */
 export class ContainerLog {
-  readonly path: string;
+  readonly #place: PlaceBelow;
   readonly #clock: Clock;
   readonly #writeFile: WriteFile;
-  #descriptor: number;
-  #size: number;
+  /** Undefined while the file cannot be opened, for example on a full disk. Each write tries again. */
+  #descriptor: number | undefined;
+  #size = 0;
   /** Whether a full disk stored only the beginning of the last line. */
   #isTorn = false;
   #rest: Buffer = Buffer.alloc(0);
@@ -39,13 +43,15 @@ export class ContainerLog {
   readonly #followers = new Set<(lines: readonly LogLine[] | undefined) => void>();
   readonly #listeners = new Set<(chunk: Buffer) => void>();
 
-  constructor(path: string, clock: Clock, writeFile: WriteFile = writeSync) {
-    mkdirSync(dirname(path), { recursive: true });
-    this.path = path;
+  constructor(place: PlaceBelow, clock: Clock, writeFile: WriteFile = writeSync) {
+    this.#place = place;
     this.#clock = clock;
     this.#writeFile = writeFile;
-    this.#descriptor = openSync(path, "a", 0o640);
-    this.#size = fstatSync(this.#descriptor).size;
+    try {
+      this.#open();
+    } catch {
+      // The container starts without its log, and a reader of the log gets the reason.
+    }
   }
 
   /** Reads the container's output pipe or terminal. Resolves at its end. */
@@ -85,7 +91,7 @@ export class ContainerLog {
     if (this.#rest.length > 0) this.append(Buffer.from("\n"));
     this.#ended = true;
     this.#source?.destroy();
-    closeSync(this.#descriptor);
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     for (const follower of this.#followers) follower(undefined);
     this.#followers.clear();
     this.#listeners.clear();
@@ -120,7 +126,7 @@ export class ContainerLog {
     if (following) this.#followers.add(follower);
     const renderer = new LogRenderer(options);
     try {
-      await write(renderer.render(readLogFile(this.path, options)));
+      await write(renderer.render(readLogFile(this.#place, options)));
       if (!following) return;
       while (!signal.aborted && !renderer.full) {
         if (queue.length === 0) {
@@ -145,32 +151,41 @@ export class ContainerLog {
     const bytes = Buffer.from(this.#isTorn ? `\n${text}` : text);
     if (this.#size > rotateBytes) this.#rotate();
     try {
-      const written = this.#writeFile(this.#descriptor, bytes);
+      const written = this.#writeFile(this.#descriptor ?? this.#open(), bytes);
       this.#size += written;
       // The next line must not be appended to this one.
       if (written > 0) this.#isTorn = written < bytes.length;
     } catch {
-      // A full disk must not stop the container. The lines are lost, but the followers still get them.
+      // Neither a full disk nor a link in the file's place stops the container. The followers still get the lines.
     }
     for (const follower of this.#followers) follower(lines);
   }
 
+  #open(): number {
+    const { O_APPEND, O_CREAT, O_WRONLY } = constants;
+    this.#descriptor = openFileBelow(this.#place, O_WRONLY | O_APPEND | O_CREAT, 0o640);
+    this.#size = fstatSync(this.#descriptor).size;
+    return this.#descriptor;
+  }
+
   /** A full disk may refuse the rename or have no room for another file. The log then continues in this one. */
   #rotate(): void {
-    const former = `${this.path}.1`;
+    const { root, path } = this.#place;
+    const name = basename(path);
+    const former = this.#descriptor;
     try {
-      renameSync(this.path, former);
+      inDirectoryBelow({ root, path: dirname(path) }, false, (directory) => {
+        renameSync(`${directory}/${name}`, `${directory}/${name}.1`);
+        try {
+          this.#open();
+        } catch {
+          renameSync(`${directory}/${name}.1`, `${directory}/${name}`);
+        }
+      });
     } catch {
       return;
     }
-    try {
-      const descriptor = openSync(this.path, "a", 0o640);
-      closeSync(this.#descriptor);
-      this.#descriptor = descriptor;
-      this.#size = 0;
-    } catch {
-      renameSync(former, this.path);
-    }
+    if (former !== undefined && former !== this.#descriptor) closeSync(former);
   }
 }
 
@@ -180,24 +195,31 @@ interface LogLine {
   readonly partial: boolean;
 }
 
-/** The log of an earlier run, or of a container whose process is gone. */
-export function readLogText(path: string, options: LogReadOptions): string {
-  return new LogRenderer(options).render(readLogFile(path, options));
+/** The log of an earlier run, or of a container whose process is gone. Throws a user error for a link in its place. */
+export function readLogText(place: PlaceBelow, options: LogReadOptions): string {
+  return new LogRenderer(options).render(readLogFile(place, options));
 }
 
-function readLogFile(path: string, options: LogReadOptions): LogLine[] {
+function readLogFile(place: PlaceBelow, options: LogReadOptions): LogLine[] {
   let lines: LogLine[] = [];
-  for (const name of [`${path}.1`, path]) {
-    if (!existsSync(name)) continue;
-    for (const line of readFileSync(name, "utf8").split("\n")) {
+  for (const path of [`${place.path}.1`, place.path])
+    for (const line of readEndOrNothing({ root: place.root, path }).split("\n")) {
       const match = /^(\S+) \S+ ([FP]) (.*)$/s.exec(line);
       if (match !== null) lines.push({ time: match[1] ?? "", text: match[3] ?? "", partial: match[2] === "P" });
     }
-  }
   const { sinceMs, tailLines } = options;
   if (sinceMs !== undefined) lines = lines.filter((line) => Date.parse(line.time) >= sinceMs);
   if (tailLines !== undefined) lines = tailLines === 0 ? [] : lines.slice(-tailLines);
   return lines;
+}
+
+function readEndOrNothing(place: PlaceBelow): string {
+  try {
+    return readEndBelow(place, maxReadBytes).toString("utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
 }
 
 class LogRenderer {

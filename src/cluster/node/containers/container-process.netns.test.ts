@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../../../base/index.ts";
+import type { PlaceBelow } from "../place-below.ts";
 import { ContainerLog, readLogText } from "./container-log.ts";
 import {
   adoptContainer,
@@ -57,9 +58,12 @@ function start(script: string): { directory: string; spawned: SpawnedContainer }
   };
 }
 
-async function logOf({ directory, spawned }: ReturnType<typeof start>): Promise<{ path: string; done: Promise<void> }> {
-  const path = join(directory, "0.log");
-  return await Promise.resolve({ path, done: new ContainerLog(path, systemClock).consume(spawned.output) });
+async function logOf({
+  directory,
+  spawned,
+}: ReturnType<typeof start>): Promise<{ place: PlaceBelow; done: Promise<void> }> {
+  const place = { root: directory, path: join(directory, "0.log") };
+  return await Promise.resolve({ place, done: new ContainerLog(place, systemClock).consume(spawned.output) });
 }
 
 test("a container has its working directory and environment, and its output and exit code are reported", async () => {
@@ -67,22 +71,22 @@ test("a container has its working directory and environment, and its output and 
   const log = await logOf(started);
   assert.deepEqual(await started.spawned.process.exited, { exitCode: 7, lost: false });
   await log.done;
-  assert.equal(readLogText(log.path, everything), "hello\n/tmp/deep/er\noops\n");
-  assert.match(readFileSync(log.path, "utf8"), /^\d{4}-\d\d-\d\dT\S+Z stdout F hello\n/);
-  assert.equal(readLogText(log.path, { ...everything, tailLines: 1 }), "oops\n");
+  assert.equal(readLogText(log.place, everything), "hello\n/tmp/deep/er\noops\n");
+  assert.match(readFileSync(log.place.path, "utf8"), /^\d{4}-\d\d-\d\dT\S+Z stdout F hello\n/);
+  assert.equal(readLogText(log.place, { ...everything, tailLines: 1 }), "oops\n");
 });
 
 test("a signal reaches the program, and its end also ends every process that it started", async () => {
   const started = start('trap "echo bye; exit 3" TERM; sleep 987 & echo $!; while :; do sleep 0.05; done');
   const log = await logOf(started);
-  while (readLogText(log.path, everything) === "") await systemClock.sleep(5);
+  while (readLogText(log.place, everything) === "") await systemClock.sleep(5);
   const program = programPidOf(started.spawned.process.identity.pid) ?? 0;
   assert.notEqual(startTicksOf(program), undefined);
   started.spawned.process.signal("SIGTERM");
   assert.deepEqual(await started.spawned.process.exited, { exitCode: 3, lost: false });
   // The log ends only when the last process with the pipe has ended, including the sleep of 987 seconds.
   await log.done;
-  assert.match(readLogText(log.path, everything), /^\d+\nbye\n$/);
+  assert.match(readLogText(log.place, everything), /^\d+\nbye\n$/);
 });
 
 test("a container that another process started can be adopted, and its exit code is known", async () => {

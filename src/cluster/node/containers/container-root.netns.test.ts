@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -103,4 +103,21 @@ test("a container's mounts are invisible outside", () => {
   mkdirSync(join(scratch(), "x"));
   inContainer([], "true");
   assert.equal(execFileSync("sh", ["-c", "wc -l < /proc/self/mountinfo"], { encoding: "utf8" }), before);
+});
+
+test("a link that a pod puts into the place of a volume leads no mount to the machine's files", () => {
+  const node = scratch();
+  mkdirSync(join(node, "volume/file-above"), { recursive: true });
+  writeFileSync(join(node, "volume/file"), "content");
+  symlinkSync(`${"../".repeat(12)}etc`, join(node, "link"));
+  const mountOf = (name: string): ContainerMount => ({
+    source: join(node, name),
+    below: node,
+    target: "/data",
+    readOnly: false,
+  });
+  assert.equal(inContainer([mountOf("volume")], "cat /data/file").stdout, "content");
+  assert.equal(inContainer([mountOf("volume/file")], "cat /data").stdout, "content");
+  for (const name of ["link", "link/ssl"])
+    assert.throws(() => inContainer([mountOf(name)], "ls /data"), /a link or another file stands where the node/);
 });

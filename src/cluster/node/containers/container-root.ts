@@ -21,11 +21,14 @@ import {
   unmountDetached,
 } from "../libc.ts";
 import { inNewNamespaces, openNamespace } from "../namespaces.ts";
+import { atPlaceBelow } from "../place-below.ts";
 
 /** A file or directory that is mounted into a container, in addition to the machine's programs. */
 export interface ContainerMount {
   /** An absolute path outside the container. */
   readonly source: string;
+  /** A directory at or above the source, below which no link is followed because pods write there. */
+  readonly below?: string;
   /** An absolute path inside the container. Its links are followed inside the container. */
   readonly target: string;
   readonly readOnly: boolean;
@@ -202,22 +205,26 @@ function writeScripts(scripts: Readonly<Record<string, string>>): void {
 /** Mounts outer volumes first, because mount points inside a volume must exist before it becomes read-only. */
 function bindVolumes(mounts: readonly ContainerMount[]): void {
   const depth = ({ target }: ContainerMount): number => target.split("/").length;
-  const ordered = mounts.toSorted((a, b) => depth(a) - depth(b));
+  const ordered = mounts
+    .toSorted((a, b) => depth(a) - depth(b))
+    .map((entry) => ({ ...entry, isDirectory: atSource(entry, (source) => statSync(source).isDirectory()) }));
   for (const entry of ordered) {
     makePlace(entry);
-    bindMount(`${oldRoot}${entry.source}`, entry.target, isDirectory(entry));
+    atSource(entry, (source) => bindMount(source, entry.target, entry.isDirectory));
     for (const inner of ordered) if (inner.target.startsWith(`${entry.target.replace(/\/$/, "")}/`)) makePlace(inner);
     if (entry.readOnly) makeReadOnlyRecursive(entry.target);
   }
 }
 
-function isDirectory({ source }: ContainerMount): boolean {
-  return statSync(`${oldRoot}${source}`).isDirectory();
+/** Another pod may put a link into the place of the source at any time, which would lead to the machine's own files. */
+function atSource<T>({ source, below }: ContainerMount, use: (source: string) => T): T {
+  const path = `${oldRoot}${source}`;
+  return below === undefined ? use(path) : atPlaceBelow({ root: `${oldRoot}${below}`, path }, use);
 }
 
-function makePlace(entry: ContainerMount): void {
+function makePlace(entry: ContainerMount & { readonly isDirectory: boolean }): void {
   if (existsSync(entry.target)) return;
-  if (isDirectory(entry)) mkdirSync(entry.target, { recursive: true });
+  if (entry.isDirectory) mkdirSync(entry.target, { recursive: true });
   else {
     mkdirSync(dirname(entry.target), { recursive: true });
     writeFileSync(entry.target, "");

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import type { Container } from "../../../api/kubernetes/index.ts";
+import { readEndBelow, type PlaceBelow } from "../place-below.ts";
 import { readLogText } from "./container-log.ts";
 
-/** Kubernetes' own limits, in characters and lines. */
+/** Kubernetes' own limits, in bytes and lines. */
 const maxMessage = 4096;
 const maxMessageOfLog = 2048;
 const maxLines = 80;
@@ -11,31 +11,33 @@ export interface EndedRun {
   readonly container: Container;
   readonly exitCode: number;
   /** The file in which the program may have left a message. */
-  readonly messagePath: string;
-  readonly logPath: string;
+  readonly message: PlaceBelow;
+  readonly log: PlaceBelow;
 }
 
 /**
- * The content of the program's message file, or the end of its log if it failed and the container requests that. Else
- * empty.
+ * The end of the program's message file, or of its log if it failed and the container requests that. Else empty. The
+ * file may be of any size, also one without content that only claims to be large.
  */
-export function terminationMessage({ container, exitCode, messagePath, logPath }: EndedRun): string {
-  const written = readText(messagePath).slice(0, maxMessage);
+export function terminationMessage({ container, exitCode, message, log }: EndedRun): string {
+  const written = textOrNothing(() => readEndBelow(message, maxMessage).toString("utf8"));
   if (written !== "" || exitCode === 0 || container.terminationMessagePolicy !== "FallbackToLogsOnError")
     return written;
-  const tail = readLogText(logPath, {
-    follow: false,
-    timestamps: false,
-    tailLines: maxLines,
-    sinceMs: undefined,
-    limitBytes: undefined,
-  });
+  const tail = textOrNothing(() =>
+    readLogText(log, {
+      follow: false,
+      timestamps: false,
+      tailLines: maxLines,
+      sinceMs: undefined,
+      limitBytes: undefined,
+    }),
+  );
   return tail.slice(-maxMessageOfLog);
 }
 
-function readText(path: string): string {
+function textOrNothing(read: () => string): string {
   try {
-    return readFileSync(path, "utf8");
+    return read();
   } catch {
     return "";
   }

@@ -107,15 +107,16 @@ export class KubeletServer {
     const container = this.#container(namespace, pod, name);
     const options = logOptions(query);
     if (query.get("previous") === "true") {
-      const path = container.previousLogPath;
-      if (path === undefined)
+      const previous = container.previousLog;
+      if (previous === undefined)
         throw new SerinError(
           "user",
           "container-waiting",
           `previous terminated container "${name}" in pod "${pod}" not found`,
         );
+      const text = readLogText(previous, options);
       response.writeHead(200, { "content-type": "text/plain" });
-      response.end(readLogText(path, options));
+      response.end(text);
       return;
     }
     const log = container.currentLog;
@@ -127,13 +128,16 @@ export class KubeletServer {
         `container "${name}" in pod "${pod}" is waiting to start: ${describeWaiting(reason)}`,
       );
     }
-    response.writeHead(200, { "content-type": "text/plain", "transfer-encoding": "chunked" });
-    response.flushHeaders();
     const gone = new AbortController();
     response.once("close", () => gone.abort());
     await log.read(
       options,
       async (text) => {
+        // The first call is made when the file has been read, so a failure before it can still be an error response.
+        if (!response.headersSent) {
+          response.writeHead(200, { "content-type": "text/plain", "transfer-encoding": "chunked" });
+          response.flushHeaders();
+        }
         if (text === "" || response.destroyed || response.write(text)) return;
         await once(response, "drain", { signal: gone.signal }).catch(() => undefined);
       },

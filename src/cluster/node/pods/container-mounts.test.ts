@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { releaseMounts } from "./container-mounts.ts";
+import type { PodHost } from "./pod-host.ts";
+import { releaseMounts, volumeMounts } from "./container-mounts.ts";
 
 const image = { release: { version: "1.18.1", root: "/release", nodeModules: undefined } };
 let compileCache: string;
@@ -40,4 +41,30 @@ test("a container starts without a cache that cannot be made, as on a full disk"
 
 test("a lab without a cache mounts none", () => {
   assert.equal(releaseMounts(image, { compileCache: undefined }, { user: 1337, group: 1337 }).length, 1);
+});
+
+/** The source of a container's mount with this `subPath` of a directory that pods write. */
+function sourceOf(root: string, subPath: string): string | undefined {
+  const host = {
+    pod: () => ({ metadata: {}, spec: { volumes: [{ name: "v", emptyDir: {} }], containers: [] } }),
+    volumePlace: () => ({ root, path: join(root, "volume") }),
+  } as unknown as PodHost;
+  const container = { name: "app", volumeMounts: [{ name: "v", mountPath: "/v", subPath }] };
+  return volumeMounts(container, host, {})[0]?.source;
+}
+
+test("a subPath is created in its volume, also behind a link inside, and never outside", () => {
+  const root = mkdtempSync(join(tmpdir(), "serin-mounts-"));
+  try {
+    mkdirSync(join(root, "volume/data"), { recursive: true });
+    mkdirSync(join(root, "machine"));
+    symlinkSync("data", join(root, "volume/inside"));
+    symlinkSync("../machine", join(root, "volume/outside"));
+    assert.equal(sourceOf(root, "inside/new"), join(root, "volume/data/new"));
+    assert.ok(statSync(join(root, "volume/data/new")).isDirectory());
+    assert.throws(() => sourceOf(root, "outside/new"), /points outside its volume/);
+    assert.equal(existsSync(join(root, "machine/new")), false);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
 });

@@ -1,11 +1,12 @@
 import { chownSync, existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import type { Container } from "../../../api/kubernetes/index.ts";
 import { userError } from "../../../base/index.ts";
 import { appletScripts, releaseInContainer, scriptDirectory, type ResolvedImage } from "../../images/index.ts";
 import { expandVariables } from "../containers/container-environment.ts";
 import type { ContainerRights } from "../containers/container-process.ts";
 import type { ContainerMount } from "../containers/container-root.ts";
+import { inDirectoryBelow, type PlaceBelow } from "../place-below.ts";
 import type { PodHost } from "./pod-host.ts";
 
 /**
@@ -25,7 +26,7 @@ export function volumeMounts(
         "volume-invalid",
         `volume "${wanted.name}" of container "${container.name}" does not exist in the pod`,
       );
-    const path = host.volumePath(volume);
+    const place = host.volumePlace(volume);
     const claimed = volume.persistentVolumeClaim;
     const writable =
       volume.emptyDir !== undefined ||
@@ -33,7 +34,8 @@ export function volumeMounts(
       (claimed !== undefined && claimed.readOnly !== true);
     const { subPath = "" } = wanted;
     return {
-      source: subPath === "" ? path : subPathIn(path, expandVariables(subPath, environment), writable),
+      source: subPath === "" ? place.path : subPathIn(place, expandVariables(subPath, environment), writable),
+      below: place.root,
       target: wanted.mountPath,
       readOnly: wanted.readOnly === true || !writable,
     };
@@ -109,18 +111,18 @@ export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<str
   return environment;
 }
 
-/** A path below the volume. Throws if a link leads out of it. */
-function subPathIn(volume: string, subPath: string, mayCreate: boolean): string {
+/** A path below the volume, without links. Throws if a link leads out of it. */
+function subPathIn({ root, path: volume }: PlaceBelow, subPath: string, mayCreate: boolean): string {
   const path = join(volume, subPath);
-  if (path !== volume && !path.startsWith(`${volume}/`))
-    throw userError("volume-invalid", `subPath "${subPath}" points outside its volume`);
-  if (!existsSync(path)) {
-    if (!mayCreate) throw userError("volume-invalid", `subPath "${subPath}" does not exist in its volume`);
-    mkdirSync(path, { recursive: true });
-  }
-  const real = realpathSync(path);
-  const root = realpathSync(volume);
-  if (real !== root && !real.startsWith(`${root}/`))
-    throw userError("volume-invalid", `subPath "${subPath}" points outside its volume`);
+  const outside = userError("volume-invalid", `subPath "${subPath}" points outside its volume`);
+  if (path !== volume && !path.startsWith(`${volume}/`)) throw outside;
+  if (!mayCreate && !existsSync(path))
+    throw userError("volume-invalid", `subPath "${subPath}" does not exist in its volume`);
+  let existing = path;
+  while (existing !== volume && !existsSync(existing)) existing = dirname(existing);
+  const inVolume = relative(realpathSync(volume), realpathSync(existing));
+  if (inVolume === ".." || inVolume.startsWith("../")) throw outside;
+  const real = join(volume, inVolume, relative(existing, path));
+  if (existing !== path) inDirectoryBelow({ root, path: real }, true, () => undefined);
   return real;
 }

@@ -81,7 +81,7 @@ function startContainer(): StartedContainer {
       const host = {
         clock: systemClock,
         uidCount: 1,
-        directories: { memory, disk: memory, logs },
+        directories: { memory, hostRoot: logs, disk: memory, logs },
         images: { resolve: async () => await Promise.reject(new Error("no images here")) },
         log: { debug: () => undefined },
         pod: () => ({ metadata: { name: "app", namespace: "shop" }, spec: { containers: [spec] } }),
@@ -94,7 +94,7 @@ function startContainer(): StartedContainer {
       container.adopt();
       return container;
     },
-    log: () => readLogText(join(logs, spec.name, "0.log"), everything),
+    log: () => readLogText({ root: logs, path: join(logs, spec.name, "0.log") }, everything),
     end: () => globalThis.process.kill(programPidOf(process.identity.pid) ?? 0, "SIGUSR1"),
   };
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -27,6 +27,7 @@ import type { ExecContext } from "../containers/exec-context.ts";
 import { execInContainer, openTerminal, terminalStream, type Terminal } from "../containers/exec-session.ts";
 import { closeDescriptor } from "../libc.ts";
 import { openNamespace, type NamespaceDescriptors } from "../namespaces.ts";
+import { removeBelow, type PlaceBelow } from "../place-below.ts";
 import type { PodHost } from "./pod-host.ts";
 import type { ContainerRole, ContainerView } from "./pod-status.ts";
 import type { ProbeTarget } from "../probes/probe-attempt.ts";
@@ -247,8 +248,8 @@ export class ManagedContainer {
     const terminal = spec.tty === true ? openTerminal({ mount: this.#mount }) : undefined;
     const spawned = this.#spawn(argv, hostPid, this.#rights, terminal);
     this.#console = terminal === undefined ? undefined : { terminal, screen: terminalStream(terminal) };
-    this.#log = new ContainerLog(this.#logPath(record.restartCount), host.clock);
-    rmSync(this.#logPath(record.restartCount - 2), { force: true });
+    this.#log = new ContainerLog(this.#logOf(record.restartCount), host.clock);
+    removeBelow(this.#logOf(record.restartCount - 2));
     record.containerId = `serin://${randomBytes(32).toString("hex")}`;
     record.imageId = image.id;
     record.identity = spawned.process.identity;
@@ -298,7 +299,7 @@ export class ManagedContainer {
     if (identity === undefined || this.record.state.running === undefined) return;
     const adopted = adoptContainer(identity, this.#directory, this.#host.clock);
     this.#rights = containerRights(this.spec, this.#host.pod(), this.#host.uidCount);
-    this.#log = new ContainerLog(this.#logPath(this.record.restartCount), this.#host.clock);
+    this.#log = new ContainerLog(this.#logOf(this.record.restartCount), this.#host.clock);
     if (adopted.output !== undefined) {
       this.#mount = openNamespace(identity.pid, "mnt");
       void this.#recallSurroundings();
@@ -350,8 +351,8 @@ export class ManagedContainer {
       : terminationMessage({
           container: this.spec,
           exitCode,
-          messagePath: join(this.#directory, terminationLog),
-          logPath: this.#logPath(record.restartCount),
+          message: { root: this.#directory, path: join(this.#directory, terminationLog) },
+          log: this.#logOf(record.restartCount),
         });
     record.identity = undefined;
     record.state = {
@@ -481,15 +482,15 @@ export class ManagedContainer {
     };
   }
 
-  /** The log of the current or last run. An earlier run has only {@link previousLogPath}. */
+  /** The log of the current or last run. An earlier run has only {@link previousLog}. */
   get currentLog(): ContainerLog | undefined {
     return this.#log;
   }
 
-  get previousLogPath(): string | undefined {
+  get previousLog(): PlaceBelow | undefined {
     if (this.record.restartCount === 0) return undefined;
-    const path = this.#logPath(this.record.restartCount - 1);
-    return existsSync(path) ? path : undefined;
+    const place = this.#logOf(this.record.restartCount - 1);
+    return existsSync(place.path) ? place : undefined;
   }
 
   /** The console of a container with `tty`. It is lost when its node process restarts. */
@@ -520,8 +521,9 @@ export class ManagedContainer {
     return join(this.#host.directories.memory, "containers", this.spec.name);
   }
 
-  #logPath(run: number): string {
-    return join(this.#host.directories.logs, this.spec.name, `${run}.log`);
+  #logOf(run: number): PlaceBelow {
+    const { hostRoot, logs } = this.#host.directories;
+    return { root: hostRoot, path: join(logs, this.spec.name, `${run}.log`) };
   }
 
   #event(type: "Normal" | "Warning", reason: string, message: string): void {

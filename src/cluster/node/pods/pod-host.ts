@@ -3,6 +3,7 @@ import type { Pod, Volume } from "../../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../../base/index.ts";
 import type { ImageCatalogue } from "../../images/index.ts";
 import type { EnvironmentSources } from "../containers/container-environment.ts";
+import type { PlaceBelow } from "../place-below.ts";
 import type { PodSandbox } from "./pod-sandbox.ts";
 
 /** The functions of the pod and the node that a container uses. */
@@ -21,7 +22,7 @@ export interface PodHost {
   sandbox(): PodSandbox;
   podIp(): string;
   sources(): EnvironmentSources;
-  volumePath(volume: Volume): string;
+  volumePlace(volume: Volume): PlaceBelow;
   /** The files for each container's /etc. */
   etcFiles(): Record<string, string>;
   event(note: EventNote): void;
@@ -34,6 +35,8 @@ export interface PodHost {
 export interface PodDirectories {
   /** A directory in the lab's tmpfs, for states, pipes and secrets. */
   readonly memory: string;
+  /** The root of the node's own disk. Pods with a `hostPath` volume write anywhere below it. */
+  readonly hostRoot: string;
   /** A directory below the node's host root, for emptyDirs. */
   readonly disk: string;
   /** The directory of logs below the node's host root: /var/log/pods/<namespace>_<name>_<uid>. */

@@ -19,9 +19,13 @@ test("a record that could not be written is written in the next round", async ()
     clock: { ...systemClock, after: (_ms: number, run: () => void) => (later.push(run), { [Symbol.dispose]() {} }) },
     log: { debug: () => undefined, warn: (message: string) => void warnings.push(message) },
     client: { patchMerge: async () => undefined },
-    directoriesOf: () => ({ memory, disk: join(directory, "disk"), logs: join(directory, "logs") }),
+    directoriesOf: () => ({
+      memory,
+      hostRoot: directory,
+      disk: join(directory, "disk"),
+      logs: join(directory, "logs"),
+    }),
     hostIp: "192.0.2.1",
-    hostRoot: directory,
   } as unknown as NodeServices;
   // An ended pod has a record, and needs no features of the kernel.
   const pod: Pod = {
@@ -61,9 +65,13 @@ test("a pod whose network plugin fails has no sandbox for others, and its event 
       installed: true,
       add: () => Promise.reject(transientError("cni-failed", "CNI plugin serin-cni failed: no process answers")),
     },
-    directoriesOf: () => ({ memory: directory, disk: join(directory, "disk"), logs: join(directory, "logs") }),
+    directoriesOf: () => ({
+      memory: directory,
+      hostRoot: directory,
+      disk: join(directory, "disk"),
+      logs: join(directory, "logs"),
+    }),
     hostIp: "192.0.2.1",
-    hostRoot: directory,
   } as unknown as NodeServices;
   const pod: Pod = {
     metadata: { name: "web", namespace: "shop", uid: "uid" },

@@ -15,6 +15,7 @@ import { writePodRecord, type PodRecord } from "./pod-record.ts";
 import { adoptSandbox, createSandbox, destroySandbox, type PodSandbox } from "./pod-sandbox.ts";
 import type { PodView } from "./pod-status.ts";
 import { PodStatusWriter } from "./pod-status-writer.ts";
+import { removeBelow } from "../place-below.ts";
 import { PodVolumeUpkeep } from "../volumes/pod-volume-upkeep.ts";
 import { PodVolumes, type VolumeSources } from "../volumes/pod-volumes.ts";
 
@@ -32,7 +33,6 @@ export interface NodeServices {
   readonly compileCache: string | undefined;
   readonly fromSource: boolean;
   readonly uidCount: number;
-  readonly hostRoot: string;
   directoriesOf(pod: Pod): PodDirectories;
   sourcesOf(pod: Pod, podIp: string): VolumeSources;
 }
@@ -77,7 +77,7 @@ export class PodWorker {
     this.volumes = new PodVolumes({
       memoryDirectory: join(this.#directories.memory, "volumes"),
       diskDirectory: this.#directories.disk,
-      hostRoot: services.hostRoot,
+      hostRoot: this.#directories.hostRoot,
       clock: services.clock,
     });
     this.#upkeep = new PodVolumeUpkeep({
@@ -404,8 +404,9 @@ export class PodWorker {
   #finish(): void {
     this.#finished = true;
     this.#disarm();
-    for (const path of [this.#directories.memory, this.#directories.disk, this.#directories.logs])
-      rmSync(path, { recursive: true, force: true });
+    const { memory, hostRoot, disk, logs } = this.#directories;
+    rmSync(memory, { recursive: true, force: true });
+    for (const path of [disk, logs]) removeBelow({ root: hostRoot, path });
     this.#gone.resolve();
   }
 
@@ -477,7 +478,7 @@ export class PodWorker {
       },
       podIp: () => this.podIp ?? "",
       sources: () => services.sourcesOf(this.#pod, this.podIp ?? ""),
-      volumePath: (volume) => this.volumes.pathOf(volume),
+      volumePlace: (volume) => this.volumes.placeOf(volume),
       etcFiles: () => etcFilesOf(this.#pod, this.podIp ?? "", services.nodeName),
       event: (note) => this.#event(note),
       save: () => this.#trySave(),

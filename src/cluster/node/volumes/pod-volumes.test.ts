@@ -69,7 +69,7 @@ function setUp(
   return {
     volumes: new PodVolumes({
       memoryDirectory: join(root, "memory"),
-      diskDirectory: join(root, "disk"),
+      diskDirectory: join(root, "host/disk"),
       hostRoot: join(root, "host"),
       clock: systemClock,
     }),
@@ -135,6 +135,37 @@ test("a hostPath stays below the node's directory, even through links", async ()
     /points outside the node's directory/,
   );
   assert.equal(volumes.pathOf({ name: "proc", hostPath: { path: "/proc" } }), "/proc");
+});
+
+test("a link that a pod left in the host root leads no emptyDir, hostPath or claim out of it", async () => {
+  const { volumes, sources, root } = setUp([{ name: "e", emptyDir: {} }]);
+  mkdirSync(join(root, "host"));
+  mkdirSync(join(root, "machine"), { mode: 0o700 });
+  symlinkSync("../machine", join(root, "host/disk"));
+  await assert.rejects(volumes.prepare(sources), /a link or another file stands where the node/);
+  assert.equal(existsSync(join(root, "machine/empty-dir")), false);
+});
+
+test("a link inside the host root is resolved before a container mounts it", () => {
+  const { volumes, root } = setUp([]);
+  mkdirSync(join(root, "host/data/one"), { recursive: true });
+  symlinkSync("data", join(root, "host/link"));
+  assert.deepEqual(volumes.placeOf({ name: "h", hostPath: { path: "/link/one/new" } }), {
+    root: join(root, "host"),
+    path: join(root, "host/data/one/new"),
+  });
+});
+
+test("a hostPath into the kernel's trees creates nothing, and does not leave them by a link", async () => {
+  const { volumes, root } = setUp([]);
+  const target = join(root, "made");
+  assert.throws(
+    () => volumes.placeOf({ name: "h", hostPath: { path: `/proc/self/root${target}`, type: "FileOrCreate" } }),
+    /points outside the node's directory/,
+  );
+  const missing = setUp([{ name: "h", hostPath: { path: "/dev/serin-test-missing", type: "DirectoryOrCreate" } }]);
+  await assert.rejects(missing.volumes.prepare(missing.sources), /hostPath type check failed/);
+  assert.equal(existsSync("/dev/serin-test-missing"), false);
 });
 
 test("a container's environment has services, references and expanded values", () => {

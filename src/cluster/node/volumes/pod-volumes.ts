@@ -1,5 +1,5 @@
-import { chmodSync, existsSync, lstatSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
-import { dirname, join, normalize } from "node:path";
+import { chmodSync, closeSync, constants, existsSync, lstatSync, mkdirSync, realpathSync } from "node:fs";
+import { dirname, join, normalize, relative } from "node:path";
 import type {
   ConfigMap,
   DownwardItem,
@@ -11,6 +11,7 @@ import type {
 } from "../../../api/kubernetes/index.ts";
 import { transientError, userError, type Clock } from "../../../base/index.ts";
 import { claimedVolume, type ClaimSources } from "./claimed-volume.ts";
+import { inDirectoryBelow, openFileBelow, type PlaceBelow } from "../place-below.ts";
 import { writeAtomicDirectory, type DirectoryFile } from "./atomic-directory.ts";
 import { fieldValue, resourceValue, type EnvironmentSources } from "../containers/container-environment.ts";
 
@@ -34,7 +35,7 @@ export interface IssuedToken {
 export interface PodVolumesOptions {
   /** A directory below the lab's tmpfs, because secrets never touch the disk. */
   readonly memoryDirectory: string;
-  /** A directory below the node's host root, for emptyDirs. */
+  /** A directory below {@link hostRoot}, for emptyDirs. */
   readonly diskDirectory: string;
   /** The directory to which a `hostPath` is relative. */
   readonly hostRoot: string;
@@ -85,56 +86,65 @@ export class PodVolumes {
 
   /** The path of a volume outside of containers. Throws a user error for a hostPath that leaves the node. */
   pathOf(volume: Volume): string {
+    return this.placeOf(volume).path;
+  }
+
+  /** The place of a volume outside of containers, below a directory in which no pod, or every pod, writes. */
+  placeOf(volume: Volume): PlaceBelow {
     if (volume.persistentVolumeClaim !== undefined) {
       const claimed = this.#claimed.get(volume.name);
       if (claimed === undefined)
         throw transientError("volume-source-missing", `volume "${volume.name}" is not prepared yet`);
-      return this.#hostPath(claimed);
+      return this.#hostPlace(claimed);
     }
-    if (volume.hostPath !== undefined) return this.#hostPath(volume);
-    if (volume.emptyDir !== undefined) {
-      const inMemory = volume.emptyDir.medium === "Memory";
-      return join(inMemory ? this.#options.memoryDirectory : this.#options.diskDirectory, "empty-dir", volume.name);
-    }
-    return join(this.#options.memoryDirectory, volume.name);
+    if (volume.hostPath !== undefined) return this.#hostPlace(volume);
+    const { memoryDirectory, diskDirectory, hostRoot } = this.#options;
+    if (volume.emptyDir === undefined) return { root: memoryDirectory, path: join(memoryDirectory, volume.name) };
+    return volume.emptyDir.medium === "Memory"
+      ? { root: memoryDirectory, path: join(memoryDirectory, "empty-dir", volume.name) }
+      : { root: hostRoot, path: join(diskDirectory, "empty-dir", volume.name) };
   }
 
   async #prepareOne(volume: Volume, sources: VolumeSources): Promise<void> {
     if (volume.persistentVolumeClaim !== undefined) {
       const claimed = this.#claimed.get(volume.name) ?? claimedVolume(volume, sources.storage);
-      makeHostPath(this.#hostPath(claimed), claimed, 0o777);
+      makeHostPath(this.#hostPlace(claimed), claimed, 0o777);
       this.#claimed.set(volume.name, claimed);
       return;
     }
-    const path = this.pathOf(volume);
+    const place = this.placeOf(volume);
     if (volume.emptyDir !== undefined) {
-      mkdirSync(path, { recursive: true });
-      chmodSync(path, 0o777);
-    } else if (volume.hostPath !== undefined) makeHostPath(path, volume);
+      mkdirSync(place.root, { recursive: true });
+      inDirectoryBelow(place, true, (directory) => chmodSync(directory, 0o777));
+    } else if (volume.hostPath !== undefined) makeHostPath(place, volume);
     else {
       const files = await this.#filesOf(volume, sources);
-      writeAtomicDirectory(path, files, this.#options.clock.nowMs());
+      writeAtomicDirectory(place.path, files, this.#options.clock.nowMs());
     }
   }
 
-  #hostPath(volume: Volume): string {
+  #hostPlace(volume: Volume): PlaceBelow {
     const requestedPath = normalize(volume.hostPath?.path ?? "/");
-    if (sharedHostPaths.some((shared) => requestedPath === shared || requestedPath.startsWith(`${shared}/`)))
-      return requestedPath;
-    const path = join(this.#options.hostRoot, requestedPath);
-    // A link that a pod has left in the host root must not lead out of it.
-    for (let existing = path; existing.length >= this.#options.hostRoot.length; existing = dirname(existing)) {
+    const isShared = sharedHostPaths.some((shared) => isAtOrBelow(requestedPath, shared));
+    const root = isShared ? "/" : this.#options.hostRoot;
+    const path = join(root, requestedPath);
+    // A link that a pod has left in the host root must not lead out of it, nor one of the kernel's out of its trees.
+    // One inside of them is resolved here, because a container's mount follows none.
+    for (let existing = path; existing.length >= root.length; existing = dirname(existing)) {
       if (!existsSync(existing)) continue;
       const real = realpathSync(existing);
-      const root = realpathSync(this.#options.hostRoot);
-      if (real !== root && !real.startsWith(`${root}/`))
+      const realRoot = realpathSync(root);
+      const mayUse = isShared
+        ? sharedHostPaths.some((shared) => isAtOrBelow(real, shared))
+        : isAtOrBelow(real, realRoot);
+      if (!mayUse)
         throw userError(
           "volume-invalid",
           `hostPath ${requestedPath} of volume "${volume.name}" points outside the node's directory`,
         );
-      break;
+      return { root, path: join(root, relative(realRoot, real), relative(existing, path)) };
     }
-    return path;
+    return { root, path };
   }
 
   async #filesOf(volume: Volume, sources: VolumeSources): Promise<Map<string, DirectoryFile>> {
@@ -250,29 +260,28 @@ function insidePath(path: string): string {
   return normal;
 }
 
+function isAtOrBelow(path: string, parent: string): boolean {
+  return path === parent || path.startsWith(`${parent}/`);
+}
+
 /**
  * Creates a path as `hostPath.type` requires. A new directory gets the mode. A lab's node starts empty, so a path
- * without a type is created as a directory.
+ * without a type is created as a directory. Nothing is created in the kernel's trees.
  */
-function makeHostPath(path: string, volume: Volume, mode?: number): void {
+function makeHostPath(place: PlaceBelow, volume: Volume, mode?: number): void {
   const type = volume.hostPath?.type ?? "";
-  const status = lstatSync(path, { throwIfNoEntry: false });
-  if (status !== undefined) return;
-  switch (type) {
-    case "":
-    case "DirectoryOrCreate":
-    case "Directory":
-      mkdirSync(path, { recursive: true });
-      if (mode !== undefined) chmodSync(path, mode);
-      break;
-    case "FileOrCreate":
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, "");
-      break;
-    default:
-      throw transientError(
-        "volume-invalid",
-        `hostPath type check failed: ${volume.hostPath?.path} is not a ${type.toLowerCase()}`,
-      );
-  }
+  if (lstatSync(place.path, { throwIfNoEntry: false }) !== undefined) return;
+  if (place.root !== "/" && ["", "DirectoryOrCreate", "Directory"].includes(type)) {
+    mkdirSync(place.root, { recursive: true });
+    inDirectoryBelow(place, true, (directory) => {
+      if (mode !== undefined) chmodSync(directory, mode);
+    });
+  } else if (place.root !== "/" && type === "FileOrCreate") {
+    mkdirSync(place.root, { recursive: true });
+    closeSync(openFileBelow(place, constants.O_CREAT | constants.O_WRONLY, 0o644));
+  } else
+    throw transientError(
+      "volume-invalid",
+      `hostPath type check failed: ${volume.hostPath?.path} is not a ${type === "" ? "directory" : type.toLowerCase()}`,
+    );
 }

@@ -1,0 +1,125 @@
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, rmSync } from "node:fs";
+import { basename, dirname, relative } from "node:path";
+import { SerinError, userError } from "../../base/index.ts";
+
+/**
+ * A path below a directory of a node in which pods may write, such as the host root. A pod can put a link, a pipe or a
+ * very large file at any place there, so the node follows no link below `root`, and reads a bounded part.
+ */
+export interface PlaceBelow {
+  /** The node's own directory. Its own path may contain links. */
+  readonly root: string;
+  /** An absolute path, `root` or below. */
+  readonly path: string;
+}
+
+const { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+/** Opens a place without its content, so that a device or a socket does nothing. */
+const O_PATH = 0o10000000;
+
+/**
+ * Calls `use` with a path of the directory that leads to it even if a pod replaces a directory above it meanwhile. The
+ * path is valid only during the call. With `make`, missing directories are created. Throws a user error for a link.
+ */
+export function inDirectoryBelow<T>(place: PlaceBelow, make: boolean, use: (directory: string) => T): T {
+  let descriptor = openSync(place.root, O_RDONLY | O_DIRECTORY);
+  try {
+    for (const name of relative(place.root, place.path).split("/")) {
+      if (name === "") continue;
+      const entry = `/proc/self/fd/${descriptor}/${name}`;
+      if (make) makeDirectory(entry);
+      const next = openWithoutLink(place, entry, O_RDONLY | O_DIRECTORY);
+      closeSync(descriptor);
+      descriptor = next;
+    }
+    return use(`/proc/self/fd/${descriptor}`);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/**
+ * Calls `use` with a path that leads to exactly this file, directory, device or socket. It is valid only during the
+ * call. Throws a user error for a link.
+ */
+export function atPlaceBelow<T>(place: PlaceBelow, use: (path: string) => T): T {
+  const { root, path } = place;
+  if (relative(root, path) === "") return use(root);
+  return inDirectoryBelow({ root, path: dirname(path) }, false, (directory) => {
+    const descriptor = openSync(`${directory}/${basename(path)}`, O_PATH | O_NOFOLLOW);
+    try {
+      if (fstatSync(descriptor).isSymbolicLink()) throw notOurs(place);
+      return use(`/proc/self/fd/${descriptor}`);
+    } finally {
+      closeSync(descriptor);
+    }
+  });
+}
+
+/** Opens a regular file. Its directory is created if the flags create the file. Throws a user error for anything else. */
+export function openFileBelow(place: PlaceBelow, flags: number, mode?: number): number {
+  const directory = { root: place.root, path: dirname(place.path) };
+  return inDirectoryBelow(directory, (flags & O_CREAT) !== 0, (path) => {
+    // Without O_NONBLOCK, the process would wait for the other end of a pipe.
+    const descriptor = openWithoutLink(place, `${path}/${basename(place.path)}`, flags | O_NONBLOCK, mode);
+    if (fstatSync(descriptor).isFile()) return descriptor;
+    closeSync(descriptor);
+    throw notOurs(place);
+  });
+}
+
+/** The last `maxBytes` of a file, or all of a shorter one. */
+export function readEndBelow(place: PlaceBelow, maxBytes: number): Buffer {
+  const descriptor = openFileBelow(place, O_RDONLY);
+  try {
+    const { size } = fstatSync(descriptor);
+    const bytes = Buffer.alloc(Math.min(size, maxBytes));
+    let length = 0;
+    while (length < bytes.length) {
+      const read = readSync(descriptor, bytes, length, bytes.length - length, size - bytes.length + length);
+      if (read === 0) break;
+      length += read;
+    }
+    return bytes.subarray(0, length);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Removes a file, or a directory with its content. Removes a link itself, and nothing where a link stands above it. */
+export function removeBelow({ root, path }: PlaceBelow): void {
+  try {
+    inDirectoryBelow({ root, path: dirname(path) }, false, (directory) =>
+      rmSync(`${directory}/${basename(path)}`, { recursive: true, force: true }),
+    );
+  } catch (error) {
+    if (!(error instanceof SerinError) && (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+}
+
+function openWithoutLink(place: PlaceBelow, path: string, flags: number, mode?: number): number {
+  try {
+    return openSync(path, flags | O_NOFOLLOW, mode);
+  } catch (error) {
+    // A link gives ELOOP, or ENOTDIR where a directory was expected. A pipe without a reader gives ENXIO.
+    if (["ELOOP", "ENOTDIR", "ENXIO", "EISDIR"].includes((error as NodeJS.ErrnoException).code ?? ""))
+      throw notOurs(place);
+    throw error;
+  }
+}
+
+function notOurs({ root, path }: PlaceBelow): Error {
+  return userError(
+    "volume-invalid",
+    `/${relative(root, path)} on the node: a link or another file stands where the node keeps its own files and ` +
+      "directories. Only a pod with a hostPath volume can have made it; remove it there",
+  );
+}
