@@ -1,13 +1,15 @@
 // Measures the cost of telemetry for the proxy: requests per CPU second with metrics, an access log to /dev/null and
 // traces at 1 %, compared with none of them.
-//   node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--processes 4] [--connections 32] [--body 1024] [--parts] [--json]
+//   node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--processes 4] [--connections 32] [--body 1024] [--parts] [--beside DIR] [--json]
 // Proxies with and without telemetry take turns. There are several of each, because no two processes are compiled
 // alike. A round's ratio compares the means of both kinds, and the result is the median of the ratios.
 // With --parts, each part of telemetry also has its own proxy, and so have traces of every request.
+// With --beside, as many proxies of another checkout take turns with these, and the last lines compare both.
 import { fork, type ChildProcess } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
 import { unknownWorkload } from "../src/proxy/terms/workload-labels.ts";
 import { benchOptions } from "../scripts/bench-options.ts";
@@ -34,7 +36,7 @@ import {
 } from "../src/wire/envoy/index.ts";
 import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
-import { median } from "./median-interval.ts";
+import { intervalText, median, medianInterval } from "./median-interval.ts";
 
 const maxCostPercent = 5;
 /** Enough requests that hot code is compiled, however slow the machine is. */
@@ -53,6 +55,8 @@ interface Options {
   readonly connections: number;
   readonly bodyBytes: number;
   readonly parts: boolean;
+  /** Another checkout. Empty for none. */
+  readonly beside: string;
   readonly json: boolean;
 }
 
@@ -271,8 +275,9 @@ async function nextMessage(child: ChildProcess): Promise<ChildMessage> {
 async function start(
   role: string,
   args: readonly (string | number)[],
+  directory = join(import.meta.dirname, ".."),
 ): Promise<{ readonly child: ChildProcess; readonly ports: readonly number[] }> {
-  const child = fork(import.meta.filename, [role, ...args.map(String)], {
+  const child = fork(join(directory, "bench/telemetry.ts"), [role, ...args.map(String)], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
     execArgv: ["--max-semi-space-size=4"],
   });
@@ -377,8 +382,8 @@ const microsOf = ({ requests, cpuMicros: micros }: Measured): number => micros /
 async function main(options: Options): Promise<void> {
   const { connections, bodyBytes, seconds, rounds, processes } = options;
   const { ports } = await start("upstream", [bodyBytes]);
-  const subjectWith = async (wanted: readonly Part[]): Promise<Subject> => {
-    const proxy = await start("proxy", [wanted.join(",") || "-", ...ports]);
+  const subjectWith = async (wanted: readonly Part[], directory?: string): Promise<Subject> => {
+    const proxy = await start("proxy", [wanted.join(",") || "-", ...ports], directory);
     const loads = await Promise.all(
       Array.from(
         { length: connections },
@@ -395,6 +400,9 @@ async function main(options: Options): Promise<void> {
   for (let process = 1; process <= processes; process += 1) {
     subjects.set(`off ${process}`, await subjectWith([]));
     subjects.set(`on ${process}`, await subjectWith(telemetry));
+    if (options.beside === "") continue;
+    subjects.set(`off beside ${process}`, await subjectWith([], options.beside));
+    subjects.set(`on beside ${process}`, await subjectWith(telemetry, options.beside));
   }
   if (options.parts) for (const part of parts) subjects.set(part, await subjectWith([part]));
   for (const subject of subjects.values()) {
@@ -431,6 +439,14 @@ async function main(options: Options): Promise<void> {
         .padStart(5)} % more CPU\n`,
     );
   }
+  if (options.beside !== "")
+    for (const kind of ["off", "on"]) {
+      const besideMicros = meansOf(`${kind} beside`);
+      const ratios = meansOf(kind).map((one, round) => one / (besideMicros[round] ?? 1));
+      process.stdout.write(
+        `telemetry ${kind}: CPU of this tree to that beside ${intervalText(medianInterval(ratios))}\n`,
+      );
+    }
   const cost = costOf(ratiosOf(meansOf("on")));
   // Requests per CPU second, so that 5 % more time a request is 4.8 % fewer of them.
   const lostPercent = 100 - 100 / (1 + cost / 100);
@@ -460,6 +476,7 @@ else {
       connections: 32,
       body: 1024,
       parts: false,
+      beside: "",
       json: false,
     });
     await main({ ...options, bodyBytes });

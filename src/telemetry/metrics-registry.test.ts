@@ -95,3 +95,34 @@ test("an invalid line of a scrape is reported by number", () => {
     { name: "up", labels: { job: "x" }, value: 1, timestampMs: 1_700_000_000_000 },
   ]);
 });
+
+test("a histogram counts a number in the first bucket whose bound it does not exceed", () => {
+  const lists = [
+    [1],
+    [0.1, 0.2, 0.9, 1, 1.5, 2, 2.1, 2.2, 2.3, 4, 8, 1024, 4e9, 1e12],
+    [5, 6, 7],
+    Array.from({ length: 200 }, (_, at) => 1000 + at / 3),
+  ];
+  for (const [at, bounds] of lists.entries()) {
+    const values = [
+      ...bounds.flatMap((bound) => [bound - 1e-9, bound, bound + 1e-9, bound * 2]),
+      -1,
+      0,
+      0.5,
+      3,
+      1023,
+      2 ** 31 - 1,
+      2 ** 31,
+      2 ** 32,
+      2 ** 32 + 1,
+      1e300,
+      Infinity,
+    ];
+    const histogram = new MetricsRegistry().histogram(`sizes_${at}`, "Sizes.", [], bounds).labels();
+    for (const value of values) histogram.observe(value);
+    assert.deepEqual(
+      [...histogram.cumulative()],
+      [...bounds, Infinity].map((bound) => values.filter((value) => value <= bound).length),
+    );
+  }
+});

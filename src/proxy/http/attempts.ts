@@ -1,5 +1,5 @@
 import type { SocketAddress } from "../../net/index.ts";
-import { keptAddressText } from "../terms/address-text.ts";
+import type { UpstreamEnd } from "../terms/address-text.ts";
 import { parseAuthority } from "../../wire/hbone/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { ForwardAction } from "../routing/route.ts";
@@ -89,7 +89,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #destination: SocketAddress | undefined;
   #hostname: string | undefined;
   upstreamProtocol: WireProtocol = "http1";
-  #local: SocketAddress | undefined;
+  /** Our end of the last attempt's connection. Undefined without one. */
+  upstreamEnd: UpstreamEnd | undefined;
   transportFailure = "";
 
   constructor(owner: AttemptsOwner, context: ExchangeContext, facts: ExchangeRequest, request: OutgoingRequest) {
@@ -130,11 +131,6 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** Attempts after the first. */
   get retries(): number {
     return Math.max(0, this.#made - 1);
-  }
-
-  /** Our address of the last attempt's connection. Empty without one. */
-  get upstreamLocal(): string {
-    return this.#local === undefined ? "" : keptAddressText(this.#local);
   }
 
   /** The current receiver of the request's body, if there is one. */
@@ -258,7 +254,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   connected(channel: UpstreamChannel): void {
     this.#waiting = false;
     this.#channel = channel;
-    this.#local = channel.local;
+    this.upstreamEnd = channel.local;
     channel.begin(this);
     const more = this.#request.sendTo(channel);
     if (this.#request.complete) this.#sentAtMs = this.#context.clock.steadyMs();

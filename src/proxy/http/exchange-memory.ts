@@ -4,12 +4,50 @@ import { ByteBuilder } from "./byte-builder.ts";
 
 const requestBufferBytes = 2048;
 
+/** A longer value is not kept, because idle connections would hold it. */
+const maxKeptLetters = 256;
+
+/**
+ * A header's value that mostly is the same in all requests of a connection. The same bytes give the same string object,
+ * which costs less than a new one, and which later comparisons find equal at once.
+ */
+export class RepeatedText {
+  #text = "";
+  #mixedCase = "";
+  #lowerCase = "";
+
+  read(bytes: Buffer, from: number, to: number): string {
+    const kept = this.#text;
+    if (to - from === kept.length) {
+      let at = 0;
+      while (at < kept.length && bytes[from + at] === kept.charCodeAt(at)) at += 1;
+      if (at === kept.length) return kept;
+    }
+    const text = bytes.toString("latin1", from, to);
+    if (text.length <= maxKeptLetters) this.#text = text;
+    return text;
+  }
+
+  /** The value, or a part of it, in lower case. */
+  lower(text: string): string {
+    if (text.length > maxKeptLetters) return text.toLowerCase();
+    if (text !== this.#mixedCase) {
+      this.#mixedCase = text;
+      this.#lowerCase = text.toLowerCase();
+    }
+    return this.#lowerCase;
+  }
+}
+
 /**
  * Memory that a connection's exchanges use one after another, because allocating it costs more than the rest of an
- * exchange. It holds no state of an exchange: all other objects are made anew for each request.
+ * exchange. It holds no state of an exchange: all other objects are made anew for each request. A {@link RepeatedText}
+ * gives a request nothing but the text of its own bytes.
  */
 export class ExchangeMemory {
   readonly #request = new ByteBuilder(requestBufferBytes);
+  readonly host = new RepeatedText();
+  readonly userAgent = new RepeatedText();
   #writtenTo: UpstreamChannel | undefined;
   #head: MessageHead | undefined;
 

@@ -20,7 +20,7 @@ import {
   trustsForwardedProto,
   type EdgeFacts,
 } from "./edge-fields.ts";
-import type { ExchangeMemory } from "./exchange-memory.ts";
+import type { ExchangeMemory, RepeatedText } from "./exchange-memory.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { nominatedFields } from "./nominated-fields.ts";
 import { replyTable, type ReplyRow } from "./reply-table.ts";
@@ -160,8 +160,10 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   /** The host to send, if it differs from the client's. */
   changedHost(): string | undefined {
     const { head } = this;
-    const original = head.hostField < 0 ? "" : head.value(head.hostField);
-    return this.authority === original || this.authority === original.toLowerCase() ? undefined : this.authority;
+    const original = head.hostField < 0 ? "" : this.#valueOf(head.hostField, this.#memory.host);
+    return this.authority === original || this.authority === this.#memory.host.lower(original)
+      ? undefined
+      : this.authority;
   }
 
   /** The client's address: the peer's, or the one in `x-forwarded-for` as far as the listener trusts it. */
@@ -299,9 +301,24 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     this.targetDiffers =
       !this.isConnect && (path !== target.path || target.authority !== undefined || rawTarget.includes("#"));
     if (this.targetDiffers) this.pathAndQuery = target.hasQuery ? `${path}?${target.query}` : path;
-    const host = target.authority ?? (head.hostField < 0 ? config.defaultHostForHttp10 : head.value(head.hostField));
-    this.authority = this.#stripped(host, config.stripHostPort).toLowerCase();
+    const { host: kept } = this.#memory;
+    const host =
+      target.authority ?? (head.hostField < 0 ? config.defaultHostForHttp10 : this.#valueOf(head.hostField, kept));
+    this.authority = kept.lower(this.#stripped(host, config.stripHostPort));
     return true;
+  }
+
+  #valueOf(field: number, kept: RepeatedText): string {
+    const { bytes, valueStarts, valueEnds } = this.head;
+    return kept.read(bytes, valueStarts[field] ?? 0, valueEnds[field] ?? 0);
+  }
+
+  /** Like {@link MessageHead.get}, for a value that requests repeat. */
+  #repeated(name: string, kept: RepeatedText): string | undefined {
+    const { head } = this;
+    const field = head.find(name);
+    if (field < 0) return undefined;
+    return head.find(name, field + 1) < 0 ? this.#valueOf(field, kept) : head.get(name);
   }
 
   #stripped(host: string, mode: HttpConnectionConfig["stripHostPort"]): string {
@@ -336,7 +353,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
         ? peer
         : `${given},${peer}`
       : (given ?? "");
-    this.userAgent = head.get("user-agent") ?? "";
+    this.userAgent = this.#repeated("user-agent", this.#memory.userAgent) ?? "";
     const id = head.get("x-request-id");
     const keeps =
       id !== undefined &&

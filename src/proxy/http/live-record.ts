@@ -1,4 +1,4 @@
-import { keptAddressText } from "../terms/address-text.ts";
+import { keptAddressText, type UpstreamEnd } from "../terms/address-text.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { RequestTrace } from "../terms/request-trace.ts";
 import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
@@ -161,8 +161,12 @@ export class LiveRecord implements ExchangeRecord {
     return this.#attempts.endpoint;
   }
 
+  get upstreamEnd(): UpstreamEnd | undefined {
+    return this.#attempts.upstreamEnd;
+  }
+
   get upstreamLocal(): string {
-    return this.#attempts.upstreamLocal;
+    return this.#attempts.upstreamEnd?.text ?? "";
   }
 
   get transportFailure(): string {

@@ -1,3 +1,4 @@
+import type { UpstreamEnd } from "../terms/address-text.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
@@ -41,6 +42,9 @@ export interface ExchangeRecord {
   readonly trace: RequestTrace | undefined;
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;
+  /** Our end of the connection to the endpoint. Undefined without one, or if no other request can use it. */
+  readonly upstreamEnd?: UpstreamEnd | undefined;
+  /** The address of that end. Empty without one. */
   readonly upstreamLocal: string;
   readonly downstreamLocal: string;
   readonly downstreamRemote: string;

@@ -1,15 +1,21 @@
-import type { AccessLog, LineBuffer, LineHolder } from "../../telemetry/index.ts";
+import type { AccessLog, LineHolder } from "../../telemetry/index.ts";
+import type { UpstreamEnd } from "../terms/address-text.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
-import { headText, textOfHead } from "../terms/header-text.ts";
+import { headText, textOfHead, utf8HeadText } from "../terms/header-text.ts";
 import type { CaptureIndex } from "./capture-index.ts";
-import { HeldLine } from "./held-line.ts";
+import {
+  HeldLines,
+  lineNumbers,
+  LineTemplate,
+  type LineNumber,
+  type UpstreamWay,
+  type ValueSlot,
+} from "./line-template.ts";
 import { RequestKind } from "./request-kind.ts";
 
 /** The text of an operator in a line. `-` if it has no value. */
 export type LogPart = (record: ExchangeRecord, capture: CaptureIndex) => string;
-/** Writes a value of each request into a line. */
-export type WritePart = (out: LineBuffer, line: HeldLine) => void;
 
 /**
  * How long a value is valid: for one request, for all requests of one kind on a connection (see `RequestKind`), or for
@@ -26,8 +32,8 @@ export interface LineValue {
   readonly part: LogPart;
   readonly span: ValueSpan;
   readonly letters: ValueLetters;
-  /** Writes the value of a request without creating a string. */
-  readonly write?: WritePart;
+  /** The number that is the value, so that no string has to be created. `startedMs` is written as a time. */
+  readonly number?: LineNumber;
 }
 
 /** The number of lines that are written together. Formatting many in a row keeps its code in the processor's caches. */
@@ -35,25 +41,31 @@ const maxHeldLines = 64;
 /** Total length of the texts of held lines. A line that is longer than this is written at once. */
 const maxHeldLetters = 65_536;
 
+/** A longer line, and what it has in common with others, is forgotten when it has been written. */
+const maxKeptBytes = 4096;
+
 /**
  * Composes the lines of a format, as text or as bytes of a file. Most of a line is the same as for the previous request
- * of the connection. While requests are of one kind (method, host, client, route, response), the part that depends on
- * the kind is kept as bytes.
+ * of the connection. While requests are of one kind (method, host, client, route, response), only the values that
+ * differ are written into the bytes of the line before.
  */
 export class LineComposer implements LineHolder {
   /** Texts and values in their order. */
   readonly #all: (string | LineValue)[] = [];
-  /** Values that differ for each request. A run of other parts precedes each of them and follows the last. */
-  readonly #writes: WritePart[] = [];
+  /** Values that may differ for each request. A run of other parts precedes each of them and follows the last. */
+  readonly #slots: ValueSlot[] = [];
   readonly #runs: (string | LineValue)[][] = [[]];
-  /** Values of a request that are held as texts. */
+  /** Values of a request that are held as texts, with one byte for each character. */
   readonly #texts: LogPart[] = [];
-  /** The current run of values that depend on the upstream connection. The next value may extend it. */
-  #ways: WayPieces | undefined;
-  /** The kinds of connections that store the kind of another format themselves. */
+  /** Runs of values, with the texts between them, that depend on the upstream connection. The last may be extended. */
+  readonly #wayRuns: (string | LineValue)[][] = [];
+  /** The kinds and ways of connections that store those of another format themselves. */
   readonly #kinds = new WeakMap<ConnectionInfo, RequestKind>();
+  readonly #ways = new WeakMap<UpstreamEnd, ComposedWay>();
+  /** The way of the last request without an upstream connection. */
+  #wayWithoutEnd: ComposedWay | undefined;
   /** Used again and again. */
-  readonly #lines: HeldLine[] = [];
+  #lines: HeldLines | undefined;
   #held = 0;
   #heldLetters = 0;
   #file: AccessLog | undefined;
@@ -65,26 +77,25 @@ export class LineComposer implements LineHolder {
 
   value(value: LineValue): void {
     this.#all.push(value);
-    if (value.span === "kind") {
-      this.#runs.at(-1)?.push(value);
-      return;
-    }
     const between = this.#runs.at(-1) ?? [];
-    if (value.span === "way" && this.#ways !== undefined && between.every((one) => typeof one === "string")) {
-      this.#ways.add(between.join(""), value.part);
-      between.length = 0;
+    if (value.span === "kind") {
+      between.push(value);
       return;
     }
-    this.#ways = value.span === "way" ? new WayPieces(value.part) : undefined;
-    this.#writes.push(this.#ways?.write ?? value.write ?? this.#writeText(value));
+    if (value.span === "way") {
+      const isNext = this.#slots.at(-1)?.type === "way" && between.every((one) => typeof one === "string");
+      if (isNext) {
+        this.#wayRuns.at(-1)?.push(...between.splice(0), value);
+        return;
+      }
+      this.#slots.push({ type: "way", index: this.#wayRuns.push([value]) - 1 });
+    } else if (value.number === undefined)
+      this.#slots.push({ type: "text", index: this.#texts.push(bytesPart(value)) - 1 });
+    else {
+      const type = value.number === "startedMs" ? "time" : "number";
+      this.#slots.push({ type, index: lineNumbers.indexOf(value.number) });
+    }
     this.#runs.push([]);
-  }
-
-  #writeText({ part, letters }: LineValue): WritePart {
-    const index = this.#texts.push(part) - 1;
-    if (letters === "bytes") return (out, { texts }) => out.latin1(texts[index] ?? "");
-    if (letters === "head") return (out, { texts }) => out.latin1(headText(texts[index] ?? ""));
-    return (out, { texts }) => out.text(texts[index] ?? "");
   }
 
   line(record: ExchangeRecord, capture: CaptureIndex): string {
@@ -105,45 +116,43 @@ export class LineComposer implements LineHolder {
       this.release();
       this.#file = file;
     }
-    const kind = this.#kindOf(record, capture);
-    let line = this.#lines[this.#held];
-    if (line === undefined) this.#lines.push((line = new HeldLine(kind)));
-    line.take(kind, record);
     const parts = this.#texts;
-    const { texts } = line;
-    for (let index = 0; index < parts.length; index += 1) {
-      const text = parts[index]?.(record, capture) ?? "";
-      texts[index] = text;
+    const lines = (this.#lines ??= new HeldLines(maxHeldLines, parts.length));
+    const index = this.#held;
+    lines.kinds[index] = this.#kindOf(record, capture);
+    if (this.#wayRuns.length > 0) lines.ways[index] = this.#wayOf(record, capture);
+    const { numbers, texts } = lines;
+    const firstNumber = index * lineNumbers.length;
+    numbers[firstNumber] = record.startedMs;
+    numbers[firstNumber + 1] = Math.round(record.durationMs);
+    numbers[firstNumber + 2] = record.receivedBytes;
+    numbers[firstNumber + 3] = record.sentBytes;
+    numbers[firstNumber + 4] = record.upstreamServiceMs;
+    const firstText = index * parts.length;
+    for (let at = 0; at < parts.length; at += 1) {
+      const text = parts[at]?.(record, capture) ?? "";
+      texts[firstText + at] = text;
       this.#heldLetters += text.length;
     }
-    if (this.#held === 0) file.held(this);
-    this.#held += 1;
+    if (index === 0) file.held(this);
+    this.#held = index + 1;
     if (this.#held >= maxHeldLines || this.#heldLetters > maxHeldLetters) this.release();
   }
 
   release(): void {
     const file = this.#file;
+    const lines = this.#lines;
     const held = this.#held;
     this.#held = 0;
     this.#heldLetters = 0;
-    if (file === undefined) return;
+    if (file === undefined || lines === undefined) return;
     for (let index = 0; index < held; index += 1) {
-      const line = this.#lines[index];
-      if (line === undefined) return;
-      do this.#put(file.begin(), line);
+      const kind = lines.kinds[index];
+      if (kind === undefined) return;
+      const bytes = kind.template.line(lines, index);
+      do file.begin().piece(bytes);
       while (!file.end());
-    }
-  }
-
-  #put(out: LineBuffer, line: HeldLine): void {
-    const { bytes, ends } = line.kind;
-    const writes = this.#writes;
-    let from = 0;
-    for (let index = 0; index < ends.length; index += 1) {
-      const to = ends[index] ?? 0;
-      if (to > from) out.piece(bytes, from, to);
-      from = to;
-      writes[index]?.(out, line);
+      if (bytes.length > maxKeptBytes) this.#forget(kind);
     }
   }
 
@@ -157,55 +166,79 @@ export class LineComposer implements LineHolder {
     const isOwn = ours !== undefined || logKind === undefined;
     const kind = isOwn ? ours : this.#kinds.get(connection);
     if (kind?.has(record) === true) return kind;
-    const bytesOf = (one: string | LineValue): Buffer =>
-      typeof one === "string"
-        ? Buffer.from(one)
-        : one.letters === "text"
-          ? Buffer.from(one.part(record, capture))
-          : Buffer.from(headText(one.part(record, capture)), "latin1");
-    const made = new RequestKind(
-      this,
-      record,
-      this.#runs.map((run) => Buffer.concat(run.map(bytesOf))),
-    );
+    const pieces = this.#runs.map((run) => bytesOf(run, record, capture));
+    const made = new RequestKind(this, record, new LineTemplate(this.#slots, pieces));
     if (isOwn) connection.logKind = made;
     else this.#kinds.set(connection, made);
     return made;
   }
+
+  #forget({ connection }: RequestKind): void {
+    const { logKind } = connection;
+    if (logKind instanceof RequestKind && logKind.owner === this) delete connection.logKind;
+    this.#kinds.delete(connection);
+  }
+
+  #wayOf(record: ExchangeRecord, capture: CaptureIndex): ComposedWay {
+    const { upstreamEnd: end } = record;
+    if (end === undefined) {
+      const last = this.#wayWithoutEnd;
+      if (last?.isOf(record) === true && last.local === record.upstreamLocal) return last;
+      return (this.#wayWithoutEnd = this.#composeWay(record, capture));
+    }
+    const { logPart } = end;
+    const ours = logPart instanceof ComposedWay && logPart.owner === this ? logPart : undefined;
+    const isOwn = ours !== undefined || logPart === undefined;
+    const way = isOwn ? ours : this.#ways.get(end);
+    if (way?.isOf(record) === true) return way;
+    const made = this.#composeWay(record, capture);
+    if (isOwn) end.logPart = made;
+    else this.#ways.set(end, made);
+    return made;
+  }
+
+  #composeWay(record: ExchangeRecord, capture: CaptureIndex): ComposedWay {
+    return new ComposedWay(
+      this,
+      record,
+      this.#wayRuns.map((run) => bytesOf(run, record, capture)),
+    );
+  }
 }
 
-/** The number of upstream connections whose bytes are kept. */
-const maxWays = 1024;
-const noCapture: CaptureIndex = { request: new Map(), response: new Map() };
+/** The values with the span `way` of one upstream connection. */
+class ComposedWay implements UpstreamWay {
+  /** The format that composed it. */
+  readonly owner: object;
+  readonly local: string;
+  readonly #cluster: ExchangeRecord["cluster"];
+  readonly #endpoint: ExchangeRecord["endpoint"];
+  readonly pieces: readonly Uint8Array[];
 
-/** Values that depend only on the request's cluster, its endpoint and the connection to it. */
-class WayPieces {
-  readonly #texts = [""];
-  readonly #parts: LogPart[];
-  /** Keyed by our end of the connection. */
-  readonly #kept = new Map<string, Pick<ExchangeRecord, "cluster" | "endpoint"> & { readonly piece: Uint8Array }>();
-
-  constructor(first: LogPart) {
-    this.#parts = [first];
+  constructor(owner: object, record: ExchangeRecord, pieces: readonly Uint8Array[]) {
+    this.owner = owner;
+    this.local = record.upstreamLocal;
+    this.#cluster = record.cluster;
+    this.#endpoint = record.endpoint;
+    this.pieces = pieces;
   }
 
-  /** Adds one value with the text before it. */
-  add(text: string, part: LogPart): void {
-    this.#texts.push(text);
-    this.#parts.push(part);
+  isOf({ cluster, endpoint }: ExchangeRecord): boolean {
+    return this.#cluster === cluster && this.#endpoint === endpoint;
   }
+}
 
-  readonly write: WritePart = (out, line) => {
-    const { upstreamLocal, cluster, endpoint } = line;
-    let way = this.#kept.get(upstreamLocal);
-    if (way === undefined || way.endpoint !== endpoint || way.cluster !== cluster) {
-      if (this.#kept.size >= maxWays) this.#kept.clear();
-      // For an upstream connection, a held line records everything that its parts need.
-      const text = this.#parts
-        .map((part, index) => (this.#texts[index] ?? "") + part(line as unknown as ExchangeRecord, noCapture))
-        .join("");
-      this.#kept.set(upstreamLocal, (way = { cluster, endpoint, piece: new Uint8Array(Buffer.from(text)) }));
-    }
-    out.piece(way.piece);
-  };
+function bytesOf(run: readonly (string | LineValue)[], record: ExchangeRecord, capture: CaptureIndex): Buffer {
+  return Buffer.concat(
+    run.map((one) =>
+      typeof one === "string" ? Buffer.from(one) : Buffer.from(bytesPart(one)(record, capture), "latin1"),
+    ),
+  );
+}
+
+/** The text of a value with one character for each byte. */
+function bytesPart({ part, letters }: LineValue): LogPart {
+  if (letters === "bytes") return part;
+  const encode = letters === "head" ? headText : utf8HeadText;
+  return (record, capture) => encode(part(record, capture));
 }

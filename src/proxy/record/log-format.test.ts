@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressText } from "../terms/address-text.ts";
+import { addressText, UpstreamEnd } from "../terms/address-text.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { mutualTls } from "../testing/filter-request.ts";
 import { plainRecord } from "../testing/plain-record.ts";
@@ -273,6 +273,55 @@ test("lines of many requests keep their order and their own values, though the r
   for (const one of files) await one.flush();
   assert.equal(first.join(""), expected[0]?.join(""));
   assert.equal(second.join(""), expected[1]?.join(""));
+});
+
+test("a line has the digits of its own numbers and the letters of its own texts, whatever lengths the line before had", async () => {
+  const text = "%START_TIME%|%BYTES_RECEIVED%|%REQ(:PATH)%|%BYTES_SENT%|%DURATION%|%REQ(:PATH)%|%RESPONSE_DURATION%\n";
+  const format = compileTextFormat(text, refuse);
+  const numbers = [0, 9, 10, 99, 100, 1024, 999_999_999, 1_000_000_000, 2 ** 40, Number.MAX_SAFE_INTEGER];
+  const changes = numbers.flatMap((number, index): Partial<ExchangeRecord>[] => [
+    { receivedBytes: number, sentBytes: numbers.at(-index - 1) ?? 0, durationMs: number + 0.4 },
+    { pathAndQuery: `/${"p".repeat((number % 300) * 20)}`, upstreamServiceMs: index % 2 === 0 ? -1 : index },
+    { startedMs: 253_402_300_799_990 + index * 2, pathAndQuery: "/\u00e9" },
+    { startedMs: (index - 5) * 700.5 },
+  ]);
+  const records = changes.map((change) => ({ ...record, ...change }));
+  assert.deepEqual(
+    (await written(format, ...records)).toString("latin1"),
+    records.map((one) => format.line(one, capture)).join(""),
+  );
+});
+
+test("a line that was written does not keep a long text of its request in memory", async () => {
+  const format = compileTextFormat("%REQ(:PATH)% %REQ(USER-AGENT)%\n", refuse);
+  const connection = { ...record.connection };
+  delete connection.logKind;
+  const usual = { ...record, connection, pathAndQuery: "/a" };
+  await written(format, usual);
+  assert.notEqual(usual.connection.logKind, undefined);
+  for (const long of [{ pathAndQuery: `/${"a".repeat(5000)}` }, { userAgent: "a".repeat(5000) }]) {
+    const line = await written(format, { ...usual, ...long });
+    assert.equal(line.toString(), format.line({ ...usual, ...long }, capture));
+    assert.equal(usual.connection.logKind, undefined);
+  }
+});
+
+test("lines of an upstream connection keep its address, and name the endpoint and cluster of their own request", async () => {
+  const text = "%REQ(:PATH)% %UPSTREAM_HOST% %UPSTREAM_CLUSTER% %BYTES_SENT% %UPSTREAM_LOCAL_ADDRESS%\n";
+  const formats = [compileTextFormat(text, refuse), compileTextFormat(`2 ${text}`, refuse)];
+  const ends = [1, 2].map((port) => new UpstreamEnd({ address: "10.0.0.9", port }));
+  const endpoints = ["e1", "endpoint-2"].map((name) => ({ name, config: {} }) as Endpoint);
+  const clusters = ["c1", "cluster-2"].map((name) => ({ name }) as Cluster);
+  const records = Array.from({ length: 100 }, (_, index): ExchangeRecord => {
+    const upstreamEnd = index % 7 === 0 ? undefined : ends[index % 2];
+    const upstreamLocal = upstreamEnd?.text ?? `l${index % 3}`;
+    return { ...record, upstreamEnd, upstreamLocal, endpoint: endpoints[index % 3], cluster: clusters[index % 5] };
+  });
+  for (const format of formats)
+    assert.equal(
+      (await written(format, ...records)).toString(),
+      records.map((one) => format.line(one, capture)).join(""),
+    );
 });
 
 test("every value that is cached for an upstream path depends only on the cluster, the endpoint and the local address", () => {

@@ -9,8 +9,8 @@ import {
   mayHoldControls,
   noValue,
   numericOperators,
+  quickNumberOf,
   quickPartOf,
-  quickWriteOf,
   spanOf,
   type Captures,
 } from "./log-operators.ts";
@@ -59,13 +59,13 @@ export function compileTextFormat(
     const part = showsControls && mayHoldControls(name) ? onOneLine(value) : value;
     const shown = omitEmpty ? omitting(part) : part;
     const whole = omitEmpty || length !== undefined ? undefined : name;
-    const write = quickWriteOf(whole, argument);
+    const number = quickNumberOf(whole, argument);
     const quick = quickPartOf(whole, argument);
     composer.value({
       part: quick ?? (length === undefined ? shown : (record, capture) => shown(record, capture).slice(0, length)),
       span: spanOf(name, argument),
       letters: quick === undefined ? lettersOf(name) : "bytes",
-      ...(write === undefined ? {} : { write }),
+      ...(number === undefined ? {} : { number }),
     });
   }
   return {

@@ -6,9 +6,9 @@ import { flagLetters, flagNames } from "../terms/response-flags.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { CaptureIndex } from "./capture-index.ts";
 import { downstreamPeer, peerFields, upstreamPeer } from "./filter-states.ts";
-import type { HeldLine } from "./held-line.ts";
-import type { LogPart, ValueLetters, ValueSpan, WritePart } from "./line-composer.ts";
-import { compileTimeFormat, isoTime, isoTimeBytes } from "./log-time.ts";
+import type { LogPart, ValueLetters, ValueSpan } from "./line-composer.ts";
+import type { LineNumber } from "./line-template.ts";
+import { compileTimeFormat, isoTime } from "./log-time.ts";
 import { compileRecordExpression } from "./record-expression.ts";
 
 /** The headers that a format needs of request and response, in lower case. Operators add theirs. */
@@ -131,26 +131,20 @@ export function lettersOf(operator: string): ValueLetters {
   return ofHead.test(operator) ? "head" : "text";
 }
 
-const counts: Readonly<Record<string, (line: HeldLine) => number>> = {
-  BYTES_RECEIVED: (line) => line.receivedBytes,
-  BYTES_SENT: (line) => line.sentBytes,
-  DURATION: (line) => Math.round(line.durationMs),
-  RESPONSE_DURATION: (line) => line.upstreamServiceMs,
-  RESP: (line) => line.upstreamServiceMs,
+const quickNumbers: Readonly<Record<string, LineNumber>> = {
+  START_TIME: "startedMs",
+  BYTES_RECEIVED: "receivedBytes",
+  BYTES_SENT: "sentBytes",
+  DURATION: "durationMs",
+  RESPONSE_DURATION: "upstreamServiceMs",
+  RESP: "upstreamServiceMs",
 };
 
-/** Writes the value of an operator without creating a string. Undefined if that is impossible. */
-export function quickWriteOf(operator: string | undefined, argument: string | undefined): WritePart | undefined {
+/** The number that is the value of an operator. Undefined if its value is a text. */
+export function quickNumberOf(operator: string | undefined, argument: string | undefined): LineNumber | undefined {
   const name = argument?.toLowerCase() ?? "";
-  if (operator === "START_TIME" && name === "") {
-    const bytesOf = isoTimeBytes();
-    return (out, line) => out.piece(bytesOf(line.startedMs));
-  }
-  const count =
-    operator === undefined || (operator === "RESP" && name !== "x-envoy-upstream-service-time")
-      ? undefined
-      : counts[operator];
-  return count === undefined ? undefined : (out, line) => out.count(count(line));
+  if (operator === undefined || (operator === "START_TIME" && name !== "")) return undefined;
+  return operator === "RESP" && name !== "x-envoy-upstream-service-time" ? undefined : quickNumbers[operator];
 }
 
 /** Values that are header bytes or ASCII text of ours, so each character is a byte. */

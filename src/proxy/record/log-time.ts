@@ -58,8 +58,6 @@ const parts: Readonly<Record<string, DatePart>> = {
   t: () => "\t",
 };
 
-/** The last second of the year 9999. Later years have more digits. */
-const lastShortSecond = 253_402_300_799;
 /** The text after the seconds, for each millisecond. */
 const endings = Array.from({ length: msPerSecond }, (_, ms) => `${String(ms).padStart(3, "0")}Z`);
 
@@ -76,33 +74,6 @@ export function isoTime(): TimeFormat {
       keptSecond = second;
     }
     return kept + (endings[Math.floor(ms) - second * msPerSecond] ?? "");
-  };
-}
-
-const isoLength = 24;
-const millisecondsAt = 20;
-const zero = 48;
-
-/** Like {@link isoTime}, as bytes that are valid until the next call. */
-export function isoTimeBytes(): (ms: number) => Uint8Array {
-  const text = isoTime();
-  const bytes = new Uint8Array(isoLength);
-  let keptSecond = NaN;
-  return (ms) => {
-    const second = Math.floor(ms / msPerSecond);
-    if (!(second >= 0) || second > lastShortSecond) return Buffer.from(text(ms));
-    if (second !== keptSecond) {
-      bytes.set(Buffer.from(text(ms), "latin1"));
-      keptSecond = second;
-      return bytes;
-    }
-    const milliseconds = Math.floor(ms) - second * msPerSecond;
-    const tens = Math.floor(milliseconds / 10);
-    const hundreds = Math.floor(milliseconds / 100);
-    bytes[millisecondsAt] = zero + hundreds;
-    bytes[millisecondsAt + 1] = zero + tens - hundreds * 10;
-    bytes[millisecondsAt + 2] = zero + milliseconds - tens * 10;
-    return bytes;
   };
 }
 

@@ -1,11 +1,13 @@
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
+import type { LineTemplate } from "./line-template.ts";
 
-/** The input of values with the span `kind`, and the common part of lines of that kind. */
+/** The input of values with the span `kind`, and the template of lines of that kind. */
 export class RequestKind {
   /** The format that made these lines. */
   readonly owner: object;
   readonly connection: ConnectionInfo;
+  readonly template: LineTemplate;
   readonly #method: string;
   readonly #protocol: string;
   readonly #authority: string;
@@ -17,17 +19,11 @@ export class RequestKind {
   readonly #details: string;
   readonly #transportFailure: string;
   readonly #grpcStatus: string;
-  /** The pieces, one after the other. */
-  readonly bytes: Uint8Array;
-  /**
-   * The end position of each piece. A line has one more piece than values, because each value is written between two
-   * pieces.
-   */
-  readonly ends: Int32Array;
 
-  constructor(owner: object, record: ExchangeRecord, pieces: readonly Uint8Array[]) {
+  constructor(owner: object, record: ExchangeRecord, template: LineTemplate) {
     this.owner = owner;
     this.connection = record.connection;
+    this.template = template;
     this.#method = record.method;
     this.#protocol = record.protocol;
     this.#authority = record.authority;
@@ -39,9 +35,6 @@ export class RequestKind {
     this.#details = record.details;
     this.#transportFailure = record.transportFailure;
     this.#grpcStatus = record.grpcStatus;
-    this.bytes = new Uint8Array(Buffer.concat(pieces));
-    let end = 0;
-    this.ends = Int32Array.from(pieces, (piece) => (end += piece.length));
   }
 
   has(record: ExchangeRecord): boolean {

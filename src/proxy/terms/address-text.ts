@@ -5,6 +5,21 @@ export function addressText({ address, port }: SocketAddress): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
+/** Our end of a connection to an endpoint. All requests of the connection share one object. */
+export class UpstreamEnd {
+  readonly address: SocketAddress;
+  /** What the access log lines of the connection's requests have in common. The log format stores it here. */
+  logPart?: object;
+
+  constructor(address: SocketAddress) {
+    this.address = address;
+  }
+
+  get text(): string {
+    return keptAddressText(this.address);
+  }
+}
+
 const texts = new WeakMap<SocketAddress, string>();
 
 /**

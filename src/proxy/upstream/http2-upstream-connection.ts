@@ -1,5 +1,4 @@
 import type { Clock } from "../../base/index.ts";
-import type { SocketAddress } from "../../net/index.ts";
 import {
   bodyFramings,
   defaultHeadLimits,
@@ -13,6 +12,7 @@ import { Http2Connection, type Http2ConnectionHandler } from "../http2/http2-con
 import { requestBlock, responseText } from "../http2/http2-heads.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
 import type { Http2Stream, Http2StreamHandler, StreamFailure } from "../http2/http2-stream.ts";
+import { UpstreamEnd } from "../terms/address-text.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import type { Http2Settings } from "./http2-settings.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
@@ -35,6 +35,7 @@ const noBytes = Buffer.alloc(0);
 export class Http2UpstreamConnection implements Http2ConnectionHandler {
   readonly #connection: Http2Connection;
   readonly #stream: UpstreamStream;
+  readonly #local: UpstreamEnd;
   readonly #home: Http2ConnectionHome;
   readonly #clock: Clock;
   readonly openedAtMs: number;
@@ -48,6 +49,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     assumedStreams: number | undefined,
   ) {
     this.#stream = stream;
+    this.#local = new UpstreamEnd(stream.local);
     this.#home = home;
     this.#clock = clock;
     this.openedAtMs = clock.steadyMs();
@@ -107,7 +109,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
 
   /** Creates the channel of one request. */
   channel(): UpstreamChannel {
-    return new Http2UpstreamChannel(this.#connection);
+    return new Http2UpstreamChannel(this.#connection, this.#local);
   }
 
   /** Accepts no new streams, and ends with the last one. */
@@ -141,6 +143,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
 class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
   readonly #connection: Http2Connection;
   readonly #stream: Http2Stream;
+  readonly local: UpstreamEnd;
   readonly reused: boolean;
   /** Frames contain a copy of the bytes. */
   readonly holdsBytes = false;
@@ -148,16 +151,13 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
   #receiver: ResponseReceiver | undefined;
   #answer: "none" | "begun" = "none";
 
-  constructor(connection: Http2Connection) {
+  constructor(connection: Http2Connection, local: UpstreamEnd) {
     this.#connection = connection;
+    this.local = local;
     this.reused = connection.openedStreams > 0;
     this.#sentBefore = connection.sentBytes;
     this.#stream = connection.open();
     this.#stream.handler = this;
-  }
-
-  get local(): SocketAddress {
-    return this.#connection.local;
   }
 
   begin(receiver: ResponseReceiver): void {

@@ -1,4 +1,4 @@
-import type { SocketAddress } from "../../net/index.ts";
+import type { UpstreamEnd } from "../terms/address-text.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 
 /**
@@ -6,7 +6,7 @@ import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
  * an HTTP/2 connection. Heads are HTTP/1.1 text on this side, whatever the wire uses.
  */
 export interface UpstreamChannel {
-  readonly local: SocketAddress;
+  readonly local: UpstreamEnd;
   /** Whether the connection served a request before this one: then the peer may be closing it while we write. */
   readonly reused: boolean;
   /**

@@ -1,5 +1,5 @@
 import { SerinError, type Clock } from "../../base/index.ts";
-import type { ByteStreamHandler, SocketAddress } from "../../net/index.ts";
+import type { ByteStreamHandler } from "../../net/index.ts";
 import {
   bodyFramings,
   ChunkedScanner,
@@ -12,6 +12,7 @@ import {
   scanResponseHead,
   type BodyFraming,
 } from "../../wire/http1/index.ts";
+import { UpstreamEnd } from "../terms/address-text.ts";
 import { keptTrailers } from "../terms/trailers.ts";
 import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamStream } from "./endpoint.ts";
@@ -39,6 +40,7 @@ const noBytes = Buffer.alloc(0);
 /** One HTTP/1.1 connection to an endpoint, which serves one exchange at a time. */
 export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   readonly stream: UpstreamStream;
+  readonly local: UpstreamEnd;
   /** On the steady clock. */
   readonly openedAtMs: number;
   readonly #home: ConnectionHome;
@@ -63,14 +65,11 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
 
   constructor(stream: UpstreamStream, home: ConnectionHome, openedAtMs: number) {
     this.stream = stream;
+    this.local = new UpstreamEnd(stream.local);
     this.openedAtMs = openedAtMs;
     this.#home = home;
     stream.setHandler(this);
     stream.resume();
-  }
-
-  get local(): SocketAddress {
-    return this.stream.local;
   }
 
   get holdsBytes(): boolean {

@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { RepeatedText } from "./exchange-memory.ts";
+
+test("a repeated header value is always the text of its own bytes, and in lower case", () => {
+  const kept = new RepeatedText();
+  const values = [
+    "Shop.test",
+    "Shop.test",
+    "shop.test",
+    "Shop.tesu",
+    "",
+    "\u00e9\u00ff",
+    "a".repeat(5000),
+    "Shop.test",
+  ];
+  for (const value of values) {
+    const bytes = Buffer.from(`host: ${value}\r\n`, "latin1");
+    const read = kept.read(bytes, 6, 6 + value.length);
+    assert.equal(read, value);
+    assert.equal(kept.lower(read), value.toLowerCase());
+    assert.equal(kept.lower(`${value}:80`), `${value}:80`.toLowerCase());
+  }
+});
