@@ -2,7 +2,8 @@
 // @generated from file google/rpc/status.proto (package google.rpc, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../file-description.js";
 import { file_google_protobuf_any } from "@bufbuild/protobuf/wkt";
 
 /**

@@ -2,7 +2,8 @@
 // @generated from file istio/security/authorization.proto (package istio.security, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../file-description.js";
 import { file_google_protobuf_empty } from "@bufbuild/protobuf/wkt";
 import { file_istio_workload_workload } from "../workload/workload_pb.js";
 

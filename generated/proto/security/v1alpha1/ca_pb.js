@@ -2,7 +2,8 @@
 // @generated from file security/v1alpha1/ca.proto (package istio.v1.auth, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../file-description.js";
 import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 
 /**

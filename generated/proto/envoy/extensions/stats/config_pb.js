@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/stats/config.proto (package stats, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../file-description.js";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 
 /**

@@ -2,7 +2,8 @@
 // @generated from file envoy/type/v3/http_status.proto (package envoy.type.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../file-description.js";
 
 /**
  * Describes the file envoy/type/v3/http_status.proto.

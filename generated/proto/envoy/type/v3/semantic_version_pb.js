@@ -2,7 +2,7 @@
 // @generated from file envoy/type/v3/semantic_version.proto (package envoy.type.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../file-description.js";
 
 /**
  * Describes the file envoy/type/v3/semantic_version.proto.

@@ -2,7 +2,8 @@
 // @generated from file istio/mesh/v1alpha1/proxy-config.proto (package istio.mesh.v1alpha1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../file-description.js";
 
 /**
  * Describes the file istio/mesh/v1alpha1/proxy-config.proto.

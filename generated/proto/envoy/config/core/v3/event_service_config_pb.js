@@ -2,7 +2,7 @@
 // @generated from file envoy/config/core/v3/event_service_config.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_grpc_service } from "./grpc_service_pb.js";
 
 /**

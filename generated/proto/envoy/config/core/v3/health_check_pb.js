@@ -2,7 +2,8 @@
 // @generated from file envoy/config/core/v3/health_check.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "./base_pb.js";
 import { file_envoy_config_core_v3_event_service_config } from "./event_service_config_pb.js";
 import { file_envoy_config_core_v3_extension } from "./extension_pb.js";

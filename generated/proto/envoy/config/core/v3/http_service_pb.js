@@ -2,7 +2,8 @@
 // @generated from file envoy/config/core/v3/http_service.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "./base_pb.js";
 import { file_envoy_config_core_v3_extension } from "./extension_pb.js";
 import { file_envoy_config_core_v3_http_uri } from "./http_uri_pb.js";

@@ -2,7 +2,8 @@
 // @generated from file envoy/config/core/v3/socket_option.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 
 /**
  * Describes the file envoy/config/core/v3/socket_option.proto.

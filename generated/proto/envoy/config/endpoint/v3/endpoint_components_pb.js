@@ -2,7 +2,8 @@
 // @generated from file envoy/config/endpoint/v3/endpoint_components.proto (package envoy.config.endpoint.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_address } from "../../core/v3/address_pb.js";
 import { file_envoy_config_core_v3_base } from "../../core/v3/base_pb.js";
 import { file_envoy_config_core_v3_config_source } from "../../core/v3/config_source_pb.js";

@@ -2,7 +2,8 @@
 // @generated from file envoy/config/listener/v3/listener.proto (package envoy.config.listener.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_accesslog_v3_accesslog } from "../../accesslog/v3/accesslog_pb.js";
 import { file_envoy_config_core_v3_address } from "../../core/v3/address_pb.js";
 import { file_envoy_config_core_v3_base } from "../../core/v3/base_pb.js";

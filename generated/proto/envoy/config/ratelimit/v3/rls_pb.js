@@ -2,7 +2,8 @@
 // @generated from file envoy/config/ratelimit/v3/rls.proto (package envoy.config.ratelimit.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_config_source } from "../../core/v3/config_source_pb.js";
 import { file_envoy_config_core_v3_grpc_service } from "../../core/v3/grpc_service_pb.js";
 

@@ -2,7 +2,8 @@
 // @generated from file envoy/config/route/v3/route_components.proto (package envoy.config.route.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_common_mutation_rules_v3_mutation_rules } from "../../common/mutation_rules/v3/mutation_rules_pb.js";
 import { file_envoy_config_core_v3_base } from "../../core/v3/base_pb.js";
 import { file_envoy_config_core_v3_extension } from "../../core/v3/extension_pb.js";

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/wasm/v3/wasm.proto (package envoy.extensions.wasm.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_backoff } from "../../../config/core/v3/backoff_pb.js";
 import { file_envoy_config_core_v3_base } from "../../../config/core/v3/base_pb.js";
 import { file_google_protobuf_any, file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";

@@ -2,7 +2,8 @@
 // @generated from file envoy/service/auth/v3/attribute_context.proto (package envoy.service.auth.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_address } from "../../../config/core/v3/address_pb.js";
 import { file_envoy_config_core_v3_base } from "../../../config/core/v3/base_pb.js";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";

@@ -2,7 +2,8 @@
 // @generated from file envoy/service/discovery/v3/discovery.proto (package envoy.service.discovery.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "../../../config/core/v3/base_pb.js";
 import { file_google_protobuf_any, file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 import { file_google_rpc_status } from "../../../../google/rpc/status_pb.js";

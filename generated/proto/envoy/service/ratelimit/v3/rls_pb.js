@@ -2,7 +2,8 @@
 // @generated from file envoy/service/ratelimit/v3/rls.proto (package envoy.service.ratelimit.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "../../../config/core/v3/base_pb.js";
 import { file_envoy_extensions_common_ratelimit_v3_ratelimit } from "../../../extensions/common/ratelimit/v3/ratelimit_pb.js";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";

@@ -2,7 +2,8 @@
 // @generated from file envoy/type/http/v3/cookie.proto (package envoy.type.http.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 
 /**

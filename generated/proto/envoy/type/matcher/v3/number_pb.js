@@ -2,7 +2,7 @@
 // @generated from file envoy/type/matcher/v3/number.proto (package envoy.type.matcher.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_type_v3_range } from "../../v3/range_pb.js";
 
 /**

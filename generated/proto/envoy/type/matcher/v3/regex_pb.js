@@ -2,7 +2,8 @@
 // @generated from file envoy/type/matcher/v3/regex.proto (package envoy.type.matcher.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 
 /**

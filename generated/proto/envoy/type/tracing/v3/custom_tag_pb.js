@@ -2,7 +2,8 @@
 // @generated from file envoy/type/tracing/v3/custom_tag.proto (package envoy.type.tracing.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_type_metadata_v3_metadata } from "../../metadata/v3/metadata_pb.js";
 
 /**

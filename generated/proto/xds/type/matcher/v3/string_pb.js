@@ -2,7 +2,8 @@
 // @generated from file xds/type/matcher/v3/string.proto (package xds.type.matcher.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../file-description.js";
 import { file_xds_core_v3_extension } from "../../../core/v3/extension_pb.js";
 
 /**

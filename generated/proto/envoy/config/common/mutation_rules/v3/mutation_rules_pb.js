@@ -2,7 +2,8 @@
 // @generated from file envoy/config/common/mutation_rules/v3/mutation_rules.proto (package envoy.config.common.mutation_rules.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "../../../core/v3/base_pb.js";
 import { file_envoy_type_matcher_v3_regex } from "../../../../type/matcher/v3/regex_pb.js";
 import { file_envoy_type_matcher_v3_string } from "../../../../type/matcher/v3/string_pb.js";

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/access_loggers/file/v3/file.proto (package envoy.extensions.access_loggers.file.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../file-description.js";
 import { file_envoy_config_core_v3_substitution_format_string } from "../../../../config/core/v3/substitution_format_string_pb.js";
 import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/access_loggers/open_telemetry/v3/logs_service.proto (package envoy.extensions.access_loggers.open_telemetry.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../file-description.js";
 import { file_envoy_config_core_v3_extension } from "../../../../config/core/v3/extension_pb.js";
 import { file_envoy_config_core_v3_grpc_service } from "../../../../config/core/v3/grpc_service_pb.js";
 import { file_envoy_config_core_v3_http_service } from "../../../../config/core/v3/http_service_pb.js";

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/common/ratelimit/v3/ratelimit.proto (package envoy.extensions.common.ratelimit.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../file-description.js";
 import { file_envoy_type_v3_ratelimit_unit } from "../../../../type/v3/ratelimit_unit_pb.js";
 import { file_envoy_type_v3_token_bucket } from "../../../../type/v3/token_bucket_pb.js";
 import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream.proto (package envoy.extensions.transport_sockets.internal_upstream.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "../../../../config/core/v3/base_pb.js";
 import { file_envoy_type_metadata_v3_metadata } from "../../../../type/metadata/v3/metadata_pb.js";
 

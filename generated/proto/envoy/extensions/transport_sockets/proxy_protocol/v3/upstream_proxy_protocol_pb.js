@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.proto (package envoy.extensions.transport_sockets.proxy_protocol.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "../../../../config/core/v3/base_pb.js";
 import { file_envoy_config_core_v3_proxy_protocol } from "../../../../config/core/v3/proxy_protocol_pb.js";
 

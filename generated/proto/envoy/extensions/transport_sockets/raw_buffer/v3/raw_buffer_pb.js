@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto (package envoy.extensions.transport_sockets.raw_buffer.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto.

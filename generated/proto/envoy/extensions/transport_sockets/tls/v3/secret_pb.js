@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/transport_sockets/tls/v3/secret.proto (package envoy.extensions.transport_sockets.tls.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "../../../../config/core/v3/base_pb.js";
 import { file_envoy_config_core_v3_config_source } from "../../../../config/core/v3/config_source_pb.js";
 import { file_envoy_extensions_transport_sockets_tls_v3_common } from "./common_pb.js";

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/transport_sockets/tls/v3/tls.proto (package envoy.extensions.transport_sockets.tls.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../file-description.js";
 import { file_envoy_config_core_v3_address } from "../../../../config/core/v3/address_pb.js";
 import { file_envoy_config_core_v3_extension } from "../../../../config/core/v3/extension_pb.js";
 import { file_envoy_extensions_transport_sockets_tls_v3_common } from "./common_pb.js";

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/upstreams/http/v3/http_protocol_options.proto (package envoy.extensions.upstreams.http.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../file-description.js";
 import { file_envoy_config_core_v3_extension } from "../../../../config/core/v3/extension_pb.js";
 import { file_envoy_config_core_v3_protocol } from "../../../../config/core/v3/protocol_pb.js";
 import { file_envoy_config_route_v3_route_components } from "../../../../config/route/v3/route_components_pb.js";

@@ -2,7 +2,8 @@
 // @generated from file envoy/config/filter/http/alpn/v2alpha1/config.proto (package istio.envoy.config.filter.http.alpn.v2alpha1, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/config/filter/http/alpn/v2alpha1/config.proto.

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/access_loggers/filters/cel/v3/cel.proto (package envoy.extensions.access_loggers.filters.cel.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/access_loggers/filters/cel/v3/cel.proto.

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/compression/gzip/compressor/v3/gzip.proto (package envoy.extensions.compression.gzip.compressor.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 
 /**

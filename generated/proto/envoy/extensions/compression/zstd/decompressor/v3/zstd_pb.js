@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/compression/zstd/decompressor/v3/zstd.proto (package envoy.extensions.compression.zstd.decompressor.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "../../../../../config/core/v3/base_pb.js";
 import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/common/fault/v3/fault.proto (package envoy.extensions.filters.common.fault.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_type_v3_percent } from "../../../../../type/v3/percent_pb.js";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/common/set_filter_state/v3/value.proto (package envoy.extensions.filters.common.set_filter_state.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_substitution_format_string } from "../../../../../config/core/v3/substitution_format_string_pb.js";
 
 /**

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.proto (package envoy.extensions.filters.http.dynamic_forward_proxy.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_extensions_common_dynamic_forward_proxy_v3_dns_cache } from "../../../../common/dynamic_forward_proxy/v3/dns_cache_pb.js";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/http/grpc_web/v3/grpc_web.proto (package envoy.extensions.filters.http.grpc_web.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/filters/http/grpc_web/v3/grpc_web.proto.

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/http/header_mutation/v3/header_mutation.proto (package envoy.extensions.filters.http.header_mutation.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_common_mutation_rules_v3_mutation_rules } from "../../../../../config/common/mutation_rules/v3/mutation_rules_pb.js";
 import { file_envoy_config_core_v3_base } from "../../../../../config/core/v3/base_pb.js";
 import { file_envoy_config_core_v3_extension } from "../../../../../config/core/v3/extension_pb.js";

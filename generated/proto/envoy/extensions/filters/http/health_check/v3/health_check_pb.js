@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/http/health_check/v3/health_check.proto (package envoy.extensions.filters.http.health_check.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_route_v3_route_components } from "../../../../../config/route/v3/route_components_pb.js";
 import { file_envoy_type_v3_percent } from "../../../../../type/v3/percent_pb.js";
 import { file_google_protobuf_duration, file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/http/jwt_authn/v3/config.proto (package envoy.extensions.filters.http.jwt_authn.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "../../../../../config/core/v3/base_pb.js";
 import { file_envoy_config_core_v3_http_uri } from "../../../../../config/core/v3/http_uri_pb.js";
 import { file_envoy_config_route_v3_route_components } from "../../../../../config/route/v3/route_components_pb.js";

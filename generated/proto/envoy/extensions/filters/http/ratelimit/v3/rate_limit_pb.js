@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto (package envoy.extensions.filters.http.ratelimit.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "../../../../../config/core/v3/base_pb.js";
 import { file_envoy_config_ratelimit_v3_rls } from "../../../../../config/ratelimit/v3/rls_pb.js";
 import { file_envoy_config_route_v3_route_components } from "../../../../../config/route/v3/route_components_pb.js";

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/http/stateful_session/v3/stateful_session.proto (package envoy.extensions.filters.http.stateful_session.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_extension } from "../../../../../config/core/v3/extension_pb.js";
 
 /**

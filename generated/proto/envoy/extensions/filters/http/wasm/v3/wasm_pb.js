@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/http/wasm/v3/wasm.proto (package envoy.extensions.filters.http.wasm.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_extensions_wasm_v3_wasm } from "../../../../wasm/v3/wasm_pb.js";
 
 /**

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/listener/original_dst/v3/original_dst.proto (package envoy.extensions.filters.listener.original_dst.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/filters/listener/original_dst/v3/original_dst.proto.

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/listener/original_src/v3/original_src.proto (package envoy.extensions.filters.listener.original_src.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/filters/listener/original_src/v3/original_src.proto.

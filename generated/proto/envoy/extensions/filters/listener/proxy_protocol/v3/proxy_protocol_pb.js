@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.proto (package envoy.extensions.filters.listener.proxy_protocol.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_proxy_protocol } from "../../../../../config/core/v3/proxy_protocol_pb.js";
 
 /**

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/network/ext_authz/v3/ext_authz.proto (package envoy.extensions.filters.network.ext_authz.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_config_source } from "../../../../../config/core/v3/config_source_pb.js";
 import { file_envoy_config_core_v3_grpc_service } from "../../../../../config/core/v3/grpc_service_pb.js";
 import { file_envoy_type_matcher_v3_metadata } from "../../../../../type/matcher/v3/metadata_pb.js";

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto (package envoy.extensions.filters.network.http_connection_manager.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_accesslog_v3_accesslog } from "../../../../../config/accesslog/v3/accesslog_pb.js";
 import { file_envoy_config_core_v3_address } from "../../../../../config/core/v3/address_pb.js";
 import { file_envoy_config_core_v3_base } from "../../../../../config/core/v3/base_pb.js";

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.proto (package envoy.extensions.filters.network.set_filter_state.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_extensions_filters_common_set_filter_state_v3_value } from "../../../common/set_filter_state/v3/value_pb.js";
 
 /**

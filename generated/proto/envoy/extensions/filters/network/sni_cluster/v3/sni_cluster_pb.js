@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/filters/network/sni_cluster/v3/sni_cluster.proto (package envoy.extensions.filters.network.sni_cluster.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/filters/network/sni_cluster/v3/sni_cluster.proto.

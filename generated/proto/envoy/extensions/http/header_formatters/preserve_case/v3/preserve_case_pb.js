@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.proto (package envoy.extensions.http.header_formatters.preserve_case.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.proto.

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/http/stateful_session/cookie/v3/cookie.proto (package envoy.extensions.http.stateful_session.cookie.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_type_http_v3_cookie } from "../../../../../type/http/v3/cookie_pb.js";
 
 /**

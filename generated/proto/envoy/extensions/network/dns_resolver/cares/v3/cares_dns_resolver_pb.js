@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver.proto (package envoy.extensions.network.dns_resolver.cares.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_address } from "../../../../../config/core/v3/address_pb.js";
 import { file_envoy_config_core_v3_resolver } from "../../../../../config/core/v3/resolver_pb.js";
 import { file_google_protobuf_duration, file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/path/match/uri_template/v3/uri_template_match.proto (package envoy.extensions.path.match.uri_template.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/path/match/uri_template/v3/uri_template_match.proto.

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto (package envoy.extensions.retry.host.previous_hosts.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto.

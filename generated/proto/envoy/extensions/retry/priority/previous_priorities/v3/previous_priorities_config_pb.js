@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto (package envoy.extensions.retry.priority.previous_priorities.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto.

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/tracers/opentelemetry/resource_detectors/v3/dynatrace_resource_detector.proto (package envoy.extensions.tracers.opentelemetry.resource_detectors.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/tracers/opentelemetry/resource_detectors/v3/dynatrace_resource_detector.proto.

@@ -2,7 +2,8 @@
 // @generated from file envoy/extensions/tracers/opentelemetry/samplers/v3/dynatrace_sampler.proto (package envoy.extensions.tracers.opentelemetry.samplers.v3, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_http_service } from "../../../../../config/core/v3/http_service_pb.js";
 
 /**
