@@ -126,6 +126,7 @@ const surroundings = [
 
 function measure(large: LargeObjects, size: number): Cost {
   const mesh = new ServedMesh({
+    maxTurnMs: Number.POSITIVE_INFINITY,
     revision: "default",
     metrics: new MetricsRegistry(),
     clock: systemClock,
