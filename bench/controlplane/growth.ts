@@ -59,6 +59,7 @@ class Run {
   constructor(services: number, kind: string) {
     this.#kind = kind;
     this.#mesh = new ServedMesh({
+      maxTurnMs: Number.POSITIVE_INFINITY,
       revision: "default",
       metrics: new MetricsRegistry(),
       clock: systemClock,

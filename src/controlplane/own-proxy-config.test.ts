@@ -57,6 +57,7 @@ interface Proxy {
 /** The resources of proxies in a mesh in which all pods have this annotation. */
 function served(text: string | undefined, mesh = testMesh) {
   const servedMesh = new ServedMesh({
+    maxTurnMs: Number.POSITIVE_INFINITY,
     revision: "default",
     metrics: new MetricsRegistry(),
     clock: systemClock,

@@ -19,6 +19,7 @@ const account = { clusterId: "home", namespace: "edge", serviceAccount: "gateway
 /** A gateway that requests its key before its account's permissions are known. */
 async function gatewayOf(kube: FakeKubeClient) {
   const mesh = new ServedMesh({
+    maxTurnMs: Number.POSITIVE_INFINITY,
     revision: "default",
     metrics: new MetricsRegistry(),
     clock: systemClock,

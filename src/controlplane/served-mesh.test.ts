@@ -26,6 +26,7 @@ import { config, namespace, pod, service, slice, testMesh } from "./testing/mode
 function startMesh() {
   const metrics = new MetricsRegistry();
   const mesh = new ServedMesh({
+    maxTurnMs: Number.POSITIVE_INFINITY,
     revision: "default",
     metrics,
     clock: systemClock,

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { SecretAccess } from "./ca/index.ts";
 import { describeError, type Clock, type Logger } from "../base/index.ts";
 import { CollectionGraph, type Collection, type CollectionStats, type SourceCollection } from "../kube/index.ts";
@@ -32,6 +33,7 @@ import {
 } from "./model/index.ts";
 import { memos } from "./model/memos.ts";
 import { countChanges } from "./change-metrics.ts";
+import { SettlingTurns } from "./settling-turns.ts";
 import {
   createDiscoveryMetrics,
   DiscoveryServer,
@@ -67,6 +69,8 @@ export interface ServedMeshOptions {
   readonly log: Logger;
   /** Called when everything that pending writes affect has been computed, before proxies are notified. */
   readonly settled: (generation: number) => void;
+  /** How long one turn of the event loop may take, if a change takes longer. Infinite: always one turn. */
+  readonly maxTurnMs?: number | undefined;
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
   readonly debug?: DebugAnswerer | undefined;
   /** Checks who may list Secrets. Absent for a shadow, whose proxies do not authenticate. */
@@ -87,6 +91,8 @@ export interface WantedState {
 const debounceBounds = [0.01, 0.1, 1, 5, 10, 20, 30, 50, 100];
 /** Writes within this time settle together. */
 const debounceMs = 2;
+/** Far below the timeout of a probe, and far above what nearly all changes take. */
+const defaultTurnMs = 50;
 
 /**
  * Derives the configuration of proxies from the facts of a mesh, by model, translation and discovery, without any
@@ -117,7 +123,8 @@ export class ServedMesh {
   #generation = 0;
   #isFlushing = false;
 
-  constructor({ revision, metrics, clock, log, settled, workloads, debug, secretAccess }: ServedMeshOptions) {
+  constructor(options: ServedMeshOptions) {
+    const { revision, metrics, clock, log, settled, maxTurnMs, workloads, debug, secretAccess } = options;
     const debounced = metrics
       .histogram(
         "pilot_debounce_time",
@@ -128,11 +135,11 @@ export class ServedMesh {
       .labels();
     const services = metrics.gauge("pilot_services", "Services that this control plane knows.", []).labels();
     const graph = new CollectionGraph({
-      schedule: (settle) => {
+      schedule: () => {
         const startedMs = clock.steadyMs();
         void clock.after(debounceMs, () => {
           debounced.observe((clock.steadyMs() - startedMs) / 1000);
-          this.#settle(settle);
+          turns.settleAndSend();
           const { kubernetes, imported, entries } = model.registry;
           services.set(kubernetes.size + imported.size + entries.size);
         });
@@ -221,11 +228,25 @@ export class ServedMesh {
     this.discovery = new DiscoveryServer({
       viewOf: (proxy, typeUrl) => views.viewOf(proxy, typeUrl),
       generation: () => this.#generation,
+      turns: {
+        isSettling: () => graph.isSettling,
+        settle: () => graph.settle(),
+        expect: (proxy) => {
+          scopes.expect(proxy);
+          return turns.settle();
+        },
+      },
       workloads,
       debug,
       metrics: createDiscoveryMetrics(metrics),
       clock,
       log: log.scoped("ads"),
+    });
+    const turns = new SettlingTurns({
+      graph,
+      discovery: this.discovery,
+      turnMs: maxTurnMs ?? defaultTurnMs,
+      nextTurn: () => setImmediate(),
     });
   }
 
@@ -243,10 +264,5 @@ export class ServedMesh {
           this.discovery.flush();
         });
       });
-  }
-
-  #settle(settle: () => void): void {
-    settle();
-    this.discovery.flush();
   }
 }

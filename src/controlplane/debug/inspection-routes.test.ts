@@ -28,6 +28,7 @@ const objects = [
 
 function setUp() {
   const mesh = new ServedMesh({
+    maxTurnMs: Number.POSITIVE_INFINITY,
     revision: "default",
     metrics: new MetricsRegistry(),
     clock: systemClock,

@@ -2,6 +2,7 @@ import type { DestinationSubset, TrafficPolicy } from "../../api/istio/index.ts"
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import { deriveBackendTlsTargets, type BackendTlsTarget } from "./backend-tls-model.ts";
 import { compareText, meshKey, type DestinationRuleFacts, type Labels, type MeshSettings } from "./facts.ts";
+import { memos } from "./memos.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { isWildcard, mostSpecificHost, qualifiedHost } from "./service/service-hostname.ts";
 import { visibilityOf } from "./service/service-visibility.ts";
@@ -175,30 +176,43 @@ function consolidate(
 
 /** Merges rules for the same clients: subsets are joined, and the oldest rule with a traffic policy provides it. */
 function merge(models: readonly DestinationRuleModel[]): readonly DestinationRuleModel[] {
-  const merged: DestinationRuleModel[] = [];
-  for (const model of models) {
-    const at = merged.findIndex((other) => sameClients(other, model));
-    const known = merged[at];
-    if (known === undefined) merged.push(model);
-    else {
-      const added = model.subsets.filter((subset) => !known.subsets.some((other) => other.name === subset.name));
-      merged[at] = {
-        ...known,
-        subsets: [...known.subsets, ...added],
-        trafficPolicy: known.trafficPolicy ?? model.trafficPolicy,
-      };
-    }
-  }
-  return merged;
+  return [...Map.groupBy(models, clientsText).values()].flatMap((same) => {
+    const [oldest] = same;
+    if (oldest === undefined || same.length === 1) return same;
+    const subsets = new Map<string, readonly DestinationSubset[]>();
+    // A rule's own subsets stay together, even if two of them have the same name.
+    for (const model of same)
+      for (const [name, own] of Map.groupBy(model.subsets, (subset) => subset.name))
+        if (!subsets.has(name)) subsets.set(name, own);
+    return {
+      ...oldest,
+      subsets: [...subsets.values()].flat(),
+      trafficPolicy: same.find(({ trafficPolicy }) => trafficPolicy !== undefined)?.trafficPolicy,
+    };
+  });
 }
 
-function sameClients(left: DestinationRuleModel, right: DestinationRuleModel): boolean {
-  const text = ({ selector, visibleIn }: DestinationRuleModel): string =>
-    JSON.stringify([
-      selector === undefined ? null : Object.entries(selector).sort(([a], [b]) => compareText(a, b)),
-      visibleIn,
-    ]);
-  return text(left) === text(right);
+/** Equal texts mean that two rules have the same clients. */
+function clientsText({ selector, visibleIn }: DestinationRuleModel): string {
+  return JSON.stringify([
+    selector === undefined ? null : Object.entries(selector).sort(([a], [b]) => compareText(a, b)),
+    visibleIn,
+  ]);
+}
+
+const subsetsByName = memos.memo<readonly DestinationSubset[], ReadonlyMap<string, DestinationSubset>>(
+  "subsets-by-name",
+);
+
+/** A rule's subset by name. If two subsets have the name, the first one counts. */
+export function subsetOf(
+  rule: Pick<DestinationRuleModel, "subsets"> | undefined,
+  name: string | undefined,
+): DestinationSubset | undefined {
+  if (rule === undefined || name === undefined) return undefined;
+  return subsetsByName
+    .of(rule.subsets, () => new Map(rule.subsets.toReversed().map((subset) => [subset.name, subset])))
+    .get(name);
 }
 
 export interface RuleClient {

@@ -36,6 +36,7 @@ function onDemand() {
     generation: () => 1,
     clock: systemClock,
     turnMs: () => systemClock.steadyMs(),
+    isModelSettling: () => false,
     observer: { pushed: () => undefined, rejected: () => undefined, expired: () => undefined },
     pending: () => undefined,
     bodies: new ResponseBodies(),

@@ -15,7 +15,8 @@ import { ClusterSchema } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../translate/resource.ts";
 import { createDiscoveryMetrics } from "./discovery-metrics.ts";
-import { DiscoveryServer, type DiscoveryProtocol } from "./discovery-server.ts";
+import { DiscoveryServer } from "./discovery-server.ts";
+import type { DiscoveryProtocol } from "./read-request.ts";
 import { CollectionView, emptyView } from "./resource-view.ts";
 
 const node = { id: "sidecar~10.0.0.1~a-1.shop~shop.svc.cluster.local" };

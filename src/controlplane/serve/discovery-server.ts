@@ -1,23 +1,17 @@
 import type { ProvenAccount } from "../ca/index.ts";
-import { fromBinary } from "@bufbuild/protobuf";
 import { messageOf, toSerinError, userError, type Clock, type Logger } from "../../base/index.ts";
-import {
-  DeltaDiscoveryRequestSchema,
-  DiscoveryRequestSchema,
-  type DeltaDiscoveryRequest,
-  type DiscoveryRequest,
-} from "../../wire/discovery/index.ts";
+import type { DeltaDiscoveryRequest, DiscoveryRequest } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { AcknowledgementReader } from "./acknowledgement-reader.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
-import { DiscoveryStream, type ResourceRequest, type ResponseSink } from "./discovery-stream.ts";
+import { DiscoveryStream, type ResponseSink } from "./discovery-stream.ts";
+import { HeldRequests } from "./held-requests.ts";
 import { readProxyIdentity, type ProxyIdentity } from "./proxy-identity.ts";
 import type { WorkloadProxies } from "./proxy-registration.ts";
 import { shortTypeName } from "./push-order.ts";
+import { decodeRequest, resourceRequest, type DiscoveryProtocol } from "./read-request.ts";
 import type { ResourceView } from "./resource-view.ts";
 import { ResponseBodies } from "./response-encoder.ts";
-
-export type DiscoveryProtocol = "delta" | "state-of-the-world";
 
 /** One request of a type below `istio.io/debug`. It gets one answer and no subscription. */
 export interface DebugRequest {
@@ -41,9 +35,20 @@ export interface DiscoveryServerOptions {
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
   /** Absent: debug requests get no answer, like requests for unknown types. */
   readonly debug?: DebugAnswerer | undefined;
+  /** Absent: the model always settles in one turn. */
+  readonly turns?: ModelTurns | undefined;
   readonly metrics: DiscoveryMetrics;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** A model that settles in several turns of the event loop. In between, its views are partly old and partly new. */
+export interface ModelTurns {
+  readonly isSettling: () => boolean;
+  /** Ends the settling at once. */
+  readonly settle: () => void;
+  /** Computes the views of a proxy before it subscribes. Returns false if this takes longer. */
+  readonly expect: (proxy: ProxyIdentity) => boolean;
 }
 
 /** One connected client, before and after its first request names its node. */
@@ -56,7 +61,6 @@ export interface DiscoveryClient {
 
 /** Far more time than any client needs for its first request. */
 const maxSilenceMs = 30_000;
-const maxTypeUrlLength = 256;
 const keepBodiesMs = 3000;
 const maxDebugNonces = 16;
 /**
@@ -76,6 +80,9 @@ export class DiscoveryServer {
   /** Streams that have something to send when the model has settled. */
   #pending: DiscoveryStream[] = [];
   readonly #bodies = new ResponseBodies();
+  readonly #held = new HeldRequests();
+  /** Whether the last flush left streams for the next one. */
+  #flushesOn = false;
   readonly #acknowledgements = new AcknowledgementReader();
   #forgetting: Disposable | undefined;
   #serials = 0;
@@ -114,45 +121,57 @@ export class DiscoveryServer {
         userError("bad-request", `the first request of a stream must come within ${maxSilenceMs / 1000} s`),
       ),
     );
+    let isOpen = true;
+    const take = (bytes: Uint8Array): void => {
+      const accepted = stream === undefined || protocol !== "delta" ? undefined : this.#acknowledgements.read(bytes);
+      if (accepted !== undefined && stream?.accept(accepted.typeUrl, accepted.nonce) === true) return;
+      const request = decodeRequest(protocol, bytes);
+      if (proxy === undefined) {
+        silence[Symbol.dispose]();
+        const claimed = readProxyIdentity(request.node);
+        const proven = authorize(claimed);
+        // Virtual host discovery exists only in the delta protocol.
+        proxy = {
+          ...claimed,
+          peer: sink.peer ?? "",
+          virtualHostDiscovery: claimed.virtualHostDiscovery && protocol === "delta",
+          verified: proven !== false,
+          ...(typeof proven === "boolean" ? {} : { account: proven }),
+        };
+      }
+      // A client that sends only debug requests is not a proxy and gets no stream.
+      if (debug.take(proxy, request)) return;
+      if (stream === undefined && this.#options.turns?.expect(proxy) === false) return hold(bytes);
+      stream ??= this.#open(protocol, sink, proxy);
+      if (request.typeUrl === typeUrls.healthInformation) {
+        this.#options.workloads?.probed(stream.proxy, {
+          healthy: request.errorDetail === undefined,
+          message: request.errorDetail?.message ?? "",
+        });
+        return;
+      }
+      stream.receive(resourceRequest(request));
+    };
+    const takeHeld = (bytes: Uint8Array): void => {
+      if (!isOpen) return;
+      try {
+        take(bytes);
+      } catch (error) {
+        sink.refuse?.(toSerinError(error));
+      }
+    };
+    const hold = (bytes: Uint8Array): void => this.#held.hold({ bytes, take: takeHeld });
     return {
       receive: (bytes) => {
-        const accepted = stream === undefined || protocol !== "delta" ? undefined : this.#acknowledgements.read(bytes);
-        if (accepted !== undefined && stream?.accept(accepted.typeUrl, accepted.nonce) === true) return;
-        const request = decodeRequest(protocol, bytes);
-        if (proxy === undefined) {
-          silence[Symbol.dispose]();
-          const claimed = readProxyIdentity(request.node);
-          const proven = authorize(claimed);
-          // Virtual host discovery exists only in the delta protocol.
-          proxy = {
-            ...claimed,
-            peer: sink.peer ?? "",
-            virtualHostDiscovery: claimed.virtualHostDiscovery && protocol === "delta",
-            verified: proven !== false,
-            ...(typeof proven === "boolean" ? {} : { account: proven }),
-          };
-        }
-        // A client that sends only debug requests is not a proxy and gets no stream.
-        if (debug.take(proxy, request)) return;
-        stream ??= this.#open(protocol, sink, proxy);
-        if (request.typeUrl === typeUrls.healthInformation) {
-          this.#options.workloads?.probed(stream.proxy, {
-            healthy: request.errorDetail === undefined,
-            message: request.errorDetail?.message ?? "",
-          });
-          return;
-        }
-        stream.receive(
-          request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest"
-            ? fromDelta(request)
-            : fromWhole(request),
-        );
+        if (this.#mustHold()) hold(bytes);
+        else take(bytes);
       },
       drained: () => {
         debug.drained();
         stream?.drained();
       },
       close: () => {
+        isOpen = false;
         debug.close();
         silence[Symbol.dispose]();
         if (stream !== undefined) this.#close(stream);
@@ -218,13 +237,39 @@ export class DiscoveryServer {
     this.#pending.push(stream);
   }
 
-  /** Sends what the last settling changed. */
-  flush(): void {
+  /** Whether a request must wait for the model. Ends the settling if too many wait. */
+  #mustHold(): boolean {
+    const { turns } = this.#options;
+    if (turns === undefined || (!turns.isSettling() && this.#held.isEmpty)) return false;
+    if (!this.#held.isFull) return true;
+    turns.settle();
+    return !this.takeHeld();
+  }
+
+  /** Handles the requests that waited for the model. Returns false if some are left. */
+  takeHeld(budgetMs = Number.POSITIVE_INFINITY): boolean {
+    const isDue = this.#dueAfter(budgetMs);
+    this.#held.handle(() => this.#options.turns?.isSettling() === true, isDue);
+    return this.#held.isEmpty;
+  }
+
+  #dueAfter(budgetMs: number): () => boolean {
+    const { clock } = this.#options;
+    const startMs = clock.steadyMs();
+    return () => clock.steadyMs() - startMs >= budgetMs;
+  }
+
+  /** Sends what the last settling changed. Returns false if the time was too short for some streams. */
+  flush(budgetMs = Number.POSITIVE_INFINITY): boolean {
     // While proxies connect, the model settles for each arrival, but this does not change what they need.
-    if (this.#forgetting === undefined) this.#bodies.clear();
+    if (this.#forgetting === undefined && !this.#flushesOn) this.#bodies.clear();
+    const isDue = this.#dueAfter(budgetMs);
     const pending = this.#pending;
     this.#pending = [];
+    let done = 0;
     for (const stream of pending) {
+      if (done > 0 && isDue()) break;
+      done += 1;
       stream.isPending = false;
       try {
         stream.pump();
@@ -232,6 +277,9 @@ export class DiscoveryServer {
         this.#options.log.error("a push failed", { proxy: stream.proxy.id, error: messageOf(error) });
       }
     }
+    this.#pending.unshift(...pending.slice(done));
+    this.#flushesOn = done < pending.length;
+    return !this.#flushesOn;
   }
 
   /** Proxies that disconnected a short while ago. */
@@ -260,6 +308,7 @@ export class DiscoveryServer {
       viewOf: (typeUrl) => viewOf(proxy, typeUrl),
       generation,
       clock,
+      isModelSettling: () => this.#options.turns?.isSettling() === true,
       turnMs: () => this.#turnMs(),
       serial: this.#serials,
       bodies: this.#bodies,
@@ -311,53 +360,3 @@ function isDebugType(typeUrl: string): boolean {
   return typeUrl === debugType || typeUrl.startsWith(`${debugType}/`);
 }
 const debugType = "istio.io/debug";
-
-function decodeRequest(protocol: DiscoveryProtocol, bytes: Uint8Array): DeltaDiscoveryRequest | DiscoveryRequest {
-  const schema = protocol === "delta" ? DeltaDiscoveryRequestSchema : DiscoveryRequestSchema;
-  let request: DeltaDiscoveryRequest | DiscoveryRequest;
-  try {
-    request = fromBinary<typeof DeltaDiscoveryRequestSchema | typeof DiscoveryRequestSchema>(schema, bytes);
-  } catch (error) {
-    throw userError("bad-request", `the request is not a valid ${schema.name}: ${messageOf(error)}`);
-  }
-  if (request.typeUrl === "" || request.typeUrl.length > maxTypeUrlLength)
-    throw userError("bad-request", `the type URL of a request must have 1 to ${maxTypeUrlLength} characters`);
-  return request;
-}
-
-function fromDelta(request: {
-  typeUrl: string;
-  responseNonce: string;
-  errorDetail?: { message: string } | undefined;
-  resourceNamesSubscribe: string[];
-  resourceNamesUnsubscribe: string[];
-  initialResourceVersions: Record<string, string>;
-}): ResourceRequest {
-  return {
-    typeUrl: request.typeUrl,
-    nonce: request.responseNonce,
-    rejection: request.errorDetail?.message,
-    subscribe: request.resourceNamesSubscribe,
-    unsubscribe: request.resourceNamesUnsubscribe,
-    known: request.initialResourceVersions,
-    whole: undefined,
-  };
-}
-
-function fromWhole(request: {
-  typeUrl: string;
-  responseNonce: string;
-  errorDetail?: { message: string } | undefined;
-  resourceNames: string[];
-  versionInfo: string;
-}): ResourceRequest {
-  return {
-    typeUrl: request.typeUrl,
-    nonce: request.responseNonce,
-    rejection: request.errorDetail?.message,
-    subscribe: [],
-    unsubscribe: [],
-    known: {},
-    whole: { names: request.resourceNames, version: request.versionInfo },
-  };
-}

@@ -51,6 +51,8 @@ export interface DiscoveryStreamOptions {
   readonly clock: Clock;
   /** The time of this turn of the event loop. All streams learn of a change in one turn. */
   readonly turnMs: () => number;
+  /** Whether the views are partly old and partly new. */
+  readonly isModelSettling: () => boolean;
   readonly observer: StreamObserver;
   /** Unique in this process. Nonces begin with it. */
   readonly serial: number;
@@ -163,6 +165,8 @@ export class DiscoveryStream {
 
   /** Sends what may be sent now. */
   pump(): void {
+    // The views are partly old and partly new. The server calls again when they are complete.
+    if (this.#options.isModelSettling()) return this.#options.pending();
     let progressed = this.#mayBeDue;
     while (progressed && this.#writable && !this.#closed) {
       progressed = false;
@@ -249,7 +253,7 @@ export class DiscoveryStream {
       this.#unblock = undefined;
       this.#clusters.stopWarming();
       this.pump();
-      this.#blockedSinceMs = undefined;
+      if (!this.#options.isModelSettling()) this.#blockedSinceMs = undefined;
     });
     return false;
   }

@@ -89,10 +89,8 @@ export class ScopeClusterView implements ResourceView {
 
   #keyFor(name: string): string | undefined {
     const service = serviceOf(this.#services(), name.slice(name.lastIndexOf("|") + 1));
-    const cluster =
-      service === undefined
-        ? undefined
-        : this.#clusters.services.get(service.key)?.clusters.find((candidate) => candidate.variant.name === name);
+    const clusters = service === undefined ? undefined : this.#clusters.services.get(service.key)?.clusters;
+    const cluster = found(clusters ?? noClusters, name, ({ variant }) => variant.name);
     return cluster === undefined ? undefined : this.#keyOf(cluster);
   }
 }
@@ -100,17 +98,22 @@ export class ScopeClusterView implements ResourceView {
 const none: readonly ClientService[] = [];
 const noClusters: readonly SharedCluster[] = [];
 
-/** Binary search: the list is in the order of hostnames. */
 function serviceOf(services: readonly ClientService[], hostname: string): ClientService | undefined {
+  return found(services, hostname, ({ service }) => service.hostname);
+}
+
+/** The first item with this name. Binary search: the list is in the order of names. */
+function found<Item>(items: readonly Item[], name: string, nameOf: (item: Item) => string): Item | undefined {
   let from = 0;
-  let to = services.length;
+  let to = items.length;
   while (from < to) {
     const middle = (from + to) >> 1;
-    if ((services[middle]?.service.hostname ?? "") < hostname) from = middle + 1;
+    const item = items[middle];
+    if (item !== undefined && nameOf(item) < name) from = middle + 1;
     else to = middle;
   }
-  const found = services[from];
-  return found?.service.hostname === hostname ? found : undefined;
+  const item = items[from];
+  return item !== undefined && nameOf(item) === name ? item : undefined;
 }
 
 /** The entries that are in one of the lists only. Skips the equal beginning and end, which are most of them. */

@@ -41,7 +41,14 @@ export function createExtensionFixture() {
   const logged: string[] = [];
   const metrics = new MetricsRegistry();
   const log = createLogger({ scope: "test", level: "warn", write: (line) => void logged.push(line) });
-  const mesh = new ServedMesh({ revision: "default", metrics, clock: systemClock, log, settled: () => undefined });
+  const mesh = new ServedMesh({
+    maxTurnMs: Number.POSITIVE_INFINITY,
+    revision: "default",
+    metrics,
+    clock: systemClock,
+    log,
+    settled: () => undefined,
+  });
   const feeds = createFeeds(mesh.inputs, "default", (object, issues) =>
     logged.push(
       `refused ${object.metadata.name ?? ""}: ${issues.map(({ path, message }) => `${path}: ${message}`).join("; ")}`,

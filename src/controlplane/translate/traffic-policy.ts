@@ -24,7 +24,7 @@ import {
   type Cluster,
 } from "../../wire/envoy/index.ts";
 import type { AppProtocol, MeshSettings } from "../model/facts.ts";
-import type { DestinationRuleModel } from "../model/destination-rule-model.ts";
+import { subsetOf, type DestinationRuleModel } from "../model/destination-rule-model.ts";
 import type { ServiceModel } from "../model/service/service.ts";
 import { unlimited } from "./cluster.ts";
 import { isHttp2, useDownstreamProtocol, useHttp2, type ClusterDraft } from "./cluster-draft.ts";
@@ -62,8 +62,8 @@ export function effectivePolicy(
 
 function rulePolicy(rule: DestinationRuleModel | undefined, subset: string | undefined, port: number): EffectivePolicy {
   const base = ofPort(rule?.trafficPolicy, port).policy;
-  const own = rule?.subsets.find((candidate) => candidate.name === subset)?.trafficPolicy;
-  if (subset === undefined || own === undefined) return base;
+  const own = subsetOf(rule, subset)?.trafficPolicy;
+  if (own === undefined) return base;
   const { policy, isOfPort } = ofPort(own, port);
   const narrower = Object.fromEntries(
     Object.entries(policy).filter(([name, value]) => value !== undefined || (isOfPort && portParts.has(name))),

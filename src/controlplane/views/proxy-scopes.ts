@@ -149,6 +149,18 @@ export class ProxyScopes {
     return key === undefined || group === undefined || choice === undefined ? undefined : { key, group, choice };
   }
 
+  /** Adds the group of a proxy that connects, so that its views can be computed before they are read. */
+  expect(proxy: ProxyIdentity): void {
+    if (proxy.type !== "sidecar" && proxy.type !== "router") return;
+    const group = this.#groupOf(proxy);
+    if (group === undefined) return;
+    const key = groupKey(group);
+    if (this.#options.scopes.groups.get(key) !== undefined || this.#members.has(key)) return;
+    this.#options.scopes.groups.set(key, group);
+    this.#members.set(key, 0);
+    this.#linger(key);
+  }
+
   #follow(proxy: ProxyIdentity, changed: () => void): Disposable {
     let tracked = this.#tracked.get(proxy);
     if (tracked === undefined) {
@@ -227,7 +239,10 @@ export class ProxyScopes {
     if (key === undefined) return;
     const left = (this.#members.get(key) ?? 1) - 1;
     this.#members.set(key, left);
-    if (left > 0) return;
+    if (left === 0) this.#linger(key);
+  }
+
+  #linger(key: string): void {
     this.#keep(key);
     this.#lingering.set(
       key,

@@ -179,6 +179,7 @@ test("a request for ambient resources without any sign gets them all, and they s
 
 function startMesh(...objects: readonly KubernetesObject[]) {
   const mesh = new ServedMesh({
+    maxTurnMs: Number.POSITIVE_INFINITY,
     revision: "default",
     metrics: new MetricsRegistry(),
     clock: systemClock,

@@ -1,6 +1,8 @@
 import type { Collection, CollectionChange, CollectionIndex, CollectionStats } from "../collection.ts";
 
 export type Change<Item> = CollectionChange<Item>;
+export type Settling<Item> = Generator<undefined, readonly Change<Item>[]>;
+export type PauseDue = () => boolean;
 
 /** An index that follows its collection. A lookup returns items in the order of their keys. */
 export class StoredIndex<Item> implements CollectionIndex<Item> {
@@ -67,8 +69,10 @@ export abstract class BaseCollection<Item> implements Collection<Item> {
     this.ordinal = ordinal;
   }
 
-  /** Applies pending changes and returns them, for the collections that depend on this one. */
-  abstract settle(): readonly Change<Item>[];
+  /**
+   * Applies pending changes and returns them, for the collections that depend on this one. Yields when a pause is due.
+   */
+  abstract settle(isPauseDue: PauseDue): Settling<Item>;
 
   get size(): number {
     return this.items.size;
@@ -129,7 +133,14 @@ export abstract class BaseCollection<Item> implements Collection<Item> {
     }
   }
 
-  protected commit(change: Change<Item>): void {
+  protected *commitAll(changes: readonly Change<Item>[], isPauseDue: PauseDue): Generator<undefined, void> {
+    for (const change of changes) {
+      this.#commit(change);
+      if (isPauseDue()) yield;
+    }
+  }
+
+  #commit(change: Change<Item>): void {
     if (change.type === "set") this.items.set(change.key, change.item);
     else this.items.delete(change.key);
     this.#sorted = undefined;

@@ -298,3 +298,75 @@ test("a graph shows the memos that its computations use", () => {
   assert.deepEqual(graph.memos, { hosts: { size: 1, computations: 1 } });
   assert.deepEqual(new CollectionGraph().memos, {});
 });
+
+/** Numbers, doubled and then summed up. */
+function buildSums(options: ConstructorParameters<typeof CollectionGraph>[0] = {}) {
+  const graph = new CollectionGraph(options);
+  const numbers = graph.source<number>("numbers");
+  const doubled = graph.derive("doubled", numbers, (value, _reader, key) => [[key, value * 2]]);
+  const sums = graph.derive("sums", numbers, (value, reader, key) => [
+    [key, value + (reader.get(doubled, key) ?? Number.NaN)],
+  ]);
+  return { graph, numbers, doubled, sums };
+}
+
+/** Settles in parts of one step each, and returns their number. */
+function settleByParts(graph: CollectionGraph, between: (part: number) => void = () => undefined): number {
+  for (let part = 1; ; part += 1) {
+    if (graph.settleFor(0)) return part;
+    between(part);
+  }
+}
+
+test("a settling in parts pauses between items, and subscribers get one batch at its end", () => {
+  const { graph, numbers, sums } = buildSums({ schedule: () => undefined });
+  const notified: (readonly string[])[] = [];
+  sums.onChange((changes) => notified.push(changes.map(({ key }) => key)));
+  for (const key of ["a", "b", "c"]) numbers.set(key, 1);
+  const parts = settleByParts(graph, () => assert.deepEqual([graph.isSettling, notified.length], [true, 0]));
+  assert.ok(parts > 6, `each of three items of two collections is a part of its own, and there were ${parts}`);
+  assert.equal(graph.isSettling, false);
+  assert.deepEqual(notified, [["a", "b", "c"]]);
+  assert.deepEqual(Object.fromEntries(sums.entries()), { a: 3, b: 3, c: 3 });
+  assert.equal(graph.settleFor(0), true, "nothing is left");
+});
+
+test("a write during a settling in parts neither prolongs it nor is lost", () => {
+  const scheduled: (() => void)[] = [];
+  const { graph, numbers, sums } = buildSums({ schedule: (settle) => scheduled.push(settle) });
+  for (const key of ["a", "b", "c"]) numbers.set(key, 1);
+  assert.equal(scheduled.splice(0).length, 1);
+  const parts = settleByParts(graph, (part) => numbers.set("a", 10 + part));
+  assert.deepEqual([sums.get("a"), scheduled.length], [3, 1], "the later writes wait for the next settling");
+  scheduled.splice(0).forEach((settle) => settle());
+  assert.equal(sums.get("a"), 3 * (9 + parts));
+  assert.deepEqual(scheduled, []);
+});
+
+test("a settling as a whole ends one in parts, and includes the writes that came after its begin", () => {
+  const { graph, numbers, sums } = buildSums({ schedule: () => undefined });
+  for (const key of ["a", "b", "c"]) numbers.set(key, 1);
+  assert.equal(graph.settleFor(0), false);
+  graph.batch(() => numbers.set("a", 5));
+  assert.deepEqual([graph.isSettling, sums.get("a"), sums.get("b")], [false, 15, 3]);
+  numbers.set("b", 7);
+  assert.equal(graph.settleFor(0), false);
+  numbers.set("c", 9);
+  graph.settle();
+  assert.deepEqual([graph.isSettling, sums.get("b"), sums.get("c")], [false, 21, 27]);
+});
+
+test("a computation that fails ends a settling in parts, and the next one begins anew", () => {
+  const graph = new CollectionGraph({ schedule: () => undefined });
+  const numbers = graph.source<number>("numbers");
+  const checked = graph.derive("checked", numbers, (value, _reader, key) => {
+    if (value < 0) throw new Error("negative");
+    return [[key, value]];
+  });
+  numbers.set("a", -1);
+  assert.throws(() => settleByParts(graph), /negative/);
+  assert.equal(graph.isSettling, false);
+  numbers.set("a", 1);
+  graph.settle();
+  assert.equal(checked.get("a"), 1);
+});

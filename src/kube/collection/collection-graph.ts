@@ -36,7 +36,13 @@ export class CollectionGraph {
   readonly #derived: (DerivedCollection<unknown, unknown> | FlattenedCollection<unknown, unknown>)[] = [];
   #batchDepth = 0;
   #scheduled = false;
-  #settling = false;
+  /** The settling that has begun and not ended. */
+  #work: Generator<undefined, void> | undefined;
+  #isWorking = false;
+  #hasLateWrites = false;
+  #pauseAtMs = Number.POSITIVE_INFINITY;
+  #pausedAtMs: number | undefined;
+  #pausedMs = 0;
 
   constructor(options: CollectionGraphOptions = {}) {
     this.#options = options;
@@ -73,7 +79,7 @@ export class CollectionGraph {
       {
         equals,
         failed: (collectionName, key, error) => this.#failed(collectionName, key, error),
-        nowMs: this.#options.nowMs ?? (() => performance.now()),
+        nowMs: () => this.#nowMs(),
       },
     );
     this.#collections.push(collection as BaseCollection<unknown>);
@@ -125,22 +131,24 @@ export class CollectionGraph {
    * subscribers.
    */
   settle(): void {
-    if (this.#settling || this.#batchDepth > 0) return;
-    this.#settling = true;
-    const thrown: unknown[] = [];
-    const { subscriberFailed = (_collection: string, error: unknown) => void thrown.push(error) } = this.#options;
-    try {
-      do {
-        this.#scheduled = false;
-        this.#settleOnce();
-        this.#options.computed?.();
-        for (const collection of this.#collections)
-          collection.publish((error) => subscriberFailed(collection.name, error));
-      } while (this.#scheduled);
-    } finally {
-      this.#settling = false;
-    }
-    if (thrown.length > 0) throw thrown[0];
+    if (this.#isWorking || this.#batchDepth > 0) return;
+    // Writes that followed the begin of a settling in parts need another one.
+    if (this.#work !== undefined) this.#workFor(Number.POSITIVE_INFINITY);
+    this.#workFor(Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Settles for about this time. Returns whether everything is settled. Until then the items of collections are partly
+   * old and partly new, subscribers know nothing of the new ones, and the next call goes on.
+   */
+  settleFor(budgetMs: number): boolean {
+    if (this.#isWorking || this.#batchDepth > 0) return false;
+    return this.#workFor(budgetMs);
+  }
+
+  /** Whether a settling in parts has begun and not ended. */
+  get isSettling(): boolean {
+    return this.#work !== undefined;
   }
 
   get collections(): readonly Collection<unknown>[] {
@@ -152,21 +160,83 @@ export class CollectionGraph {
     return this.#options.memos?.stats ?? {};
   }
 
-  #settleOnce(): void {
+  #workFor(budgetMs: number): boolean {
+    this.#pauseAtMs = budgetMs === Number.POSITIVE_INFINITY ? budgetMs : this.#nowMs() + budgetMs;
+    const work = (this.#work ??= this.#settling());
+    this.#isWorking = true;
+    try {
+      if (work.next().done !== true) {
+        this.#pausedAtMs = this.#now();
+        return false;
+      }
+    } catch (error) {
+      this.#end();
+      throw error;
+    } finally {
+      this.#isWorking = false;
+    }
+    this.#end();
+    return true;
+  }
+
+  #end(): void {
+    this.#work = undefined;
+    if (!this.#hasLateWrites) return;
+    this.#hasLateWrites = false;
+    this.#touched();
+  }
+
+  *#settling(): Generator<undefined, void> {
+    const thrown: unknown[] = [];
+    const { subscriberFailed = (_collection: string, error: unknown) => void thrown.push(error) } = this.#options;
+    do {
+      this.#scheduled = false;
+      yield* this.#settleOnce();
+      this.#options.computed?.();
+      for (const collection of this.#collections)
+        collection.publish((error) => subscriberFailed(collection.name, error));
+    } while (this.#scheduled);
+    if (thrown.length > 0) throw thrown[0];
+  }
+
+  *#settleOnce(): Generator<undefined, void> {
+    const isPauseDue = (): boolean => this.#isPauseDue();
     for (const collection of this.#collections) {
-      const changes: readonly Change<unknown>[] = collection.settle();
+      const changes: readonly Change<unknown>[] = yield* collection.settle(isPauseDue);
       if (changes.length === 0) continue;
-      for (const derived of this.#derived)
-        if (derived.ordinal > collection.ordinal) derived.invalidate(collection, changes);
+      for (const derived of this.#derived) {
+        if (derived.ordinal <= collection.ordinal) continue;
+        derived.invalidate(collection, changes);
+        if (isPauseDue()) yield;
+      }
     }
   }
 
   #touched(): void {
-    if (this.#scheduled || this.#batchDepth > 0) return;
+    // Whoever writes while a settling in parts pauses must not prolong it: it would never end under steady writes.
+    if (this.#work !== undefined && !this.#isWorking) this.#hasLateWrites = true;
+    if (this.#scheduled || this.#batchDepth > 0 || this.#hasLateWrites) return;
     this.#scheduled = true;
-    if (this.#settling) return;
+    if (this.#isWorking) return;
     const schedule = this.#options.schedule ?? ((settle: () => void) => settle());
     schedule(() => this.settle());
+  }
+
+  #isPauseDue(): boolean {
+    return this.#pauseAtMs !== Number.POSITIVE_INFINITY && this.#nowMs() >= this.#pauseAtMs;
+  }
+
+  /** The time without pauses. */
+  #nowMs(): number {
+    if (this.#pausedAtMs !== undefined) {
+      this.#pausedMs += this.#now() - this.#pausedAtMs;
+      this.#pausedAtMs = undefined;
+    }
+    return this.#now() - this.#pausedMs;
+  }
+
+  #now(): number {
+    return this.#options.nowMs?.() ?? performance.now();
   }
 
   #failed(collection: string, key: string, error: unknown): void {

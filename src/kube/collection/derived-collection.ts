@@ -1,6 +1,6 @@
 import { invariant } from "../../base/index.ts";
 import type { Collection, CollectionIndex, CollectionReader } from "../collection.ts";
-import { BaseCollection, StoredIndex, type Change } from "./base-collection.ts";
+import { BaseCollection, StoredIndex, type Change, type PauseDue, type Settling } from "./base-collection.ts";
 import { DependencyRecorder } from "./dependency-recorder.ts";
 
 /**
@@ -78,14 +78,17 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
     }
   }
 
-  override settle(): readonly Change<Item>[] {
+  override *settle(isPauseDue: PauseDue): Settling<Item> {
     if (this.#dirty.size === 0) return [];
     const startMs = this.#options.nowMs();
     const touched = new Set<string>();
-    for (const key of this.#dirty) this.#recompute(key, touched);
+    for (const key of this.#dirty) {
+      this.#recompute(key, touched);
+      if (isPauseDue()) yield;
+    }
     this.#dirty.clear();
     const changes = [...touched].flatMap((key) => this.#change(key) ?? []);
-    for (const change of changes) this.commit(change);
+    yield* this.commitAll(changes, isPauseDue);
     this.lastCostMs = this.#options.nowMs() - startMs;
     return changes;
   }

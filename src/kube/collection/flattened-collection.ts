@@ -1,4 +1,4 @@
-import { BaseCollection, type Change } from "./base-collection.ts";
+import { BaseCollection, type Change, type PauseDue, type Settling } from "./base-collection.ts";
 import { structurallyEqual } from "./structurally-equal.ts";
 
 /**
@@ -33,7 +33,7 @@ export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
     for (const change of changes) this.#dirty.add(change.key);
   }
 
-  override settle(): readonly Change<Item>[] {
+  override *settle(isPauseDue: PauseDue): Settling<Item> {
     if (this.#dirty.size === 0) return [];
     const touched = new Set<string>();
     for (const key of this.#dirty) {
@@ -43,10 +43,11 @@ export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
       this.#replace(this.#lists.get(key) ?? empty, list, touched);
       if (input === undefined) this.#lists.delete(key);
       else this.#lists.set(key, list);
+      if (isPauseDue()) yield;
     }
     this.#dirty.clear();
     const changes = [...touched].flatMap((key) => this.#change(key) ?? []);
-    for (const change of changes) this.commit(change);
+    yield* this.commitAll(changes, isPauseDue);
     return changes;
   }
 

@@ -1,4 +1,4 @@
-import { BaseCollection, type Change } from "./base-collection.ts";
+import { BaseCollection, type Change, type PauseDue, type Settling } from "./base-collection.ts";
 
 /**
  * A collection that is written from outside. Writes are pending until the graph settles, and the last write of a key
@@ -25,7 +25,7 @@ export class SourceCollection<Item> extends BaseCollection<Item> {
     this.#dirty();
   }
 
-  override settle(): readonly Change<Item>[] {
+  override *settle(isPauseDue: PauseDue): Settling<Item> {
     const changes: Change<Item>[] = [];
     for (const [key, item] of this.#pending) {
       const previous = this.items.get(key);
@@ -38,7 +38,7 @@ export class SourceCollection<Item> extends BaseCollection<Item> {
       }
     }
     this.#pending.clear();
-    for (const change of changes) this.commit(change);
+    yield* this.commitAll(changes, isPauseDue);
     return changes;
   }
 }

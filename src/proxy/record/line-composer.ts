@@ -65,7 +65,7 @@ export class LineComposer implements LineHolder {
   /** The way of the last request without an upstream connection. */
   #wayWithoutEnd: ComposedWay | undefined;
   /** Used again and again. */
-  #lines: HeldLines | undefined;
+  #lines: HeldLines<RequestKind> | undefined;
   #held = 0;
   #heldLetters = 0;
   #file: AccessLog | undefined;

@@ -31,9 +31,26 @@ export function takesEverything(chain: OutboundChain): boolean {
   );
 }
 
-/** Whether two chains have the same match, which Envoy rejects. */
-export function sameMatch(left: OutboundChain, right: OutboundChain): boolean {
-  return matchText(left) === matchText(right);
+/**
+ * Chains of one listener, each with another match. Of chains with the same match, which Envoy rejects, the first stays.
+ */
+export class DistinctChains {
+  readonly #byMatch = new Map<string, OutboundChain>();
+
+  constructor(chains: Iterable<OutboundChain> = []) {
+    this.add(chains);
+  }
+
+  add(chains: Iterable<OutboundChain>): void {
+    for (const chain of chains) {
+      const match = matchText(chain);
+      if (!this.#byMatch.has(match)) this.#byMatch.set(match, chain);
+    }
+  }
+
+  get all(): readonly OutboundChain[] {
+    return [...this.#byMatch.values()];
+  }
 }
 
 function matchText(chain: OutboundChain): string {

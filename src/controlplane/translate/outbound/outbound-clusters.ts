@@ -9,6 +9,7 @@ import {
 import { isClusterLocal } from "../../model/service/cluster-local.ts";
 import {
   destinationRuleFor,
+  subsetOf,
   type DestinationRuleModel,
   type DestinationRules,
 } from "../../model/destination-rule-model.ts";
@@ -273,10 +274,7 @@ function resolve(
       ? undefined
       : destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader);
   const all = withEndpoints ? getEndpoints(sources.endpoints, service, variant.port, reader) : [];
-  const endpoints = ofSubset(
-    all,
-    rule?.subsets.find((subset) => subset.name === variant.subset),
-  );
+  const endpoints = ofSubset(all, subsetOf(rule, variant.subset));
   return { mesh, service, rule, endpoints };
 }
 

@@ -17,7 +17,7 @@ import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
 import { plaintextHttpProtocols } from "../inbound-chain-match.ts";
 import { httpInspector, originalDestination, tlsInspector } from "../listener-filters.ts";
 import { dynamicDnsName, dynamicDnsRoute, forwardsUnknownHosts, unknownHostCaches } from "./dynamic-dns.ts";
-import { filterChain, sameMatch, takesEverything, type OutboundChain } from "./outbound-chain.ts";
+import { DistinctChains, filterChain, takesEverything, type OutboundChain } from "./outbound-chain.ts";
 import { subsetClusterName } from "../outbound-cluster.ts";
 import { unknownRoute, unknownTrafficCluster, type ResolvedPort, type ResolvedService } from "./outbound-route.ts";
 import type { OutboundPort } from "./outbound-port.ts";
@@ -38,7 +38,7 @@ export interface ListenerPort extends ResolvedPort {
 interface Entry {
   readonly bind: string;
   protocol: "http" | "tcp" | "auto";
-  chains: readonly OutboundChain[];
+  readonly chains: DistinctChains;
 }
 
 const wildcard = "0.0.0.0";
@@ -92,7 +92,8 @@ function addHttp(entries: Map<string, Entry>, bind: string, port: ListenerPort):
   const known = entries.get(bind);
   const shared = bind === wildcard;
   const chain = (): OutboundChain => httpChain(bind, String(port.port.port), shared || known !== undefined, port);
-  if (known === undefined) entries.set(bind, { bind, protocol: shared ? "auto" : "http", chains: [chain()] });
+  if (known === undefined)
+    entries.set(bind, { bind, protocol: shared ? "auto" : "http", chains: new DistinctChains([chain()]) });
   else if (known.protocol === "tcp") merge(known, [chain()], "auto");
 }
 
@@ -106,7 +107,8 @@ function addTcp(
   const chains = protocol === "tls" ? tlsChains(bind, resolved, port) : tcpChains(bind, resolved, port);
   const known = entries.get(bind.address);
   if (protocol !== "unknown") {
-    if (known === undefined) entries.set(bind.address, { bind: bind.address, protocol: "tcp", chains });
+    if (known === undefined)
+      entries.set(bind.address, { bind: bind.address, protocol: "tcp", chains: new DistinctChains(chains) });
     else merge(known, chains, known.protocol === "http" ? "auto" : known.protocol);
     return;
   }
@@ -116,15 +118,13 @@ function addTcp(
       : `${resolved.service.hostname}:${port.port.port}`;
   const both = [...chains, httpChain(bind.address, routes, true, port)];
   if (known === undefined || known.protocol === "http")
-    entries.set(bind.address, { bind: bind.address, protocol: "auto", chains: both });
+    entries.set(bind.address, { bind: bind.address, protocol: "auto", chains: new DistinctChains(both) });
   else if (known.protocol === "tcp") merge(known, both, "auto");
   else merge(known, chains, "auto");
 }
 
-/** If two chains have the same match, the earlier one stays. */
 function merge(entry: Entry, chains: readonly OutboundChain[], protocol: Entry["protocol"]): void {
-  for (const chain of chains)
-    if (!entry.chains.some((known) => sameMatch(known, chain))) entry.chains = [...entry.chains, chain];
+  entry.chains.add(chains);
   entry.protocol = protocol;
 }
 
@@ -175,7 +175,7 @@ function relevant(service: ServiceModel, models: readonly VirtualServiceModel[])
 function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort): readonly OutboundChain[] {
   const client = { namespace: port.port.namespace, labels: port.port.labels, gateway: meshGateway };
   const number = port.port.port;
-  const chains: OutboundChain[] = [];
+  const found = new DistinctChains();
   for (const model of relevant(service, port.virtualServices)) {
     for (const route of model.tls.filter(({ route: destinations }) => destinations.length > 0)) {
       for (const match of route.match.filter((candidate) => l4Matches(candidate, number, client))) {
@@ -186,11 +186,11 @@ function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
           destinations,
           virtualServicePath(model),
         );
-        if (!chains.some((known) => sameMatch(known, chain))) chains.push(chain);
+        found.add([chain]);
       }
     }
   }
-  if (chains.length > 0) return chains;
+  if (found.all.length > 0) return found.all;
   // An address that only this service has identifies it.
   const byName = bind.destinations.length > 0 || bind.address === wildcard || isForwarded(service);
   const names = byName ? [service.hostname, ...port.aliasesOf(service.hostname)] : [];
@@ -221,7 +221,7 @@ function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
     }
   }
   const own = plainChain(serviceFilters(service, port), [], bind.destinations, undefined);
-  return chains.some((known) => sameMatch(known, own)) ? chains : [...chains, own];
+  return new DistinctChains([...chains, own]).all;
 }
 
 /** If the service does not have the egress listener's port, its only port is used. */
@@ -235,7 +235,7 @@ function serviceFilters(service: ServiceModel, port: ListenerPort): readonly Fil
   return isForwarded(service) ? filters.toSpliced(-1, 0, forwardTlsFilter(service.hostname, number)) : filters;
 }
 
-function listener({ bind, chains }: Entry, resolved: ListenerPort): Listener {
+function listener({ bind, chains: { all: chains } }: Entry, resolved: ListenerPort): Listener {
   const { port, bindsToPort } = resolved.port;
   const httpInspected = chains.some((chain) => chain.applicationProtocols.length > 0);
   const tlsInspected = chains.some((chain) => chain.sniHosts.length > 0);

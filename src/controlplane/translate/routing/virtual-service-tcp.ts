@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { L4Match, RouteDestination, TrafficPolicy } from "../../../api/istio/index.ts";
 import { TcpProxySchema } from "../../../wire/envoy/index.ts";
 import { formatAuthority } from "../../../wire/hbone/index.ts";
-import type { DestinationRuleModel } from "../../model/destination-rule-model.ts";
+import { subsetOf, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { durationOfMs } from "../envoy-any.ts";
@@ -91,7 +91,7 @@ function filters(proxy: TcpProxyInit, target: TcpTarget): readonly FilterInit[] 
 /** As upstream, a subset does not inherit the tunnel of its rule. */
 function tunnelTo({ rule, subset }: TcpTarget): TrafficPolicy["tunnel"] {
   if (subset === undefined) return rule?.trafficPolicy?.tunnel;
-  return rule?.subsets.find(({ name }) => name === subset)?.trafficPolicy?.tunnel;
+  return subsetOf(rule, subset)?.trafficPolicy?.tunnel;
 }
 
 function tunnelOf({ protocol, targetHost, targetPort }: NonNullable<TrafficPolicy["tunnel"]>) {
@@ -99,6 +99,6 @@ function tunnelOf({ protocol, targetHost, targetPort }: NonNullable<TrafficPolic
 }
 
 function hashesSource(rule: DestinationRuleModel | undefined, subset: string | undefined): boolean {
-  const own = rule?.subsets.find((candidate) => candidate.name === subset)?.trafficPolicy?.loadBalancer;
+  const own = subsetOf(rule, subset)?.trafficPolicy?.loadBalancer;
   return (own ?? rule?.trafficPolicy?.loadBalancer)?.consistentHash?.hashKey.kind === "useSourceIp";
 }

@@ -6,7 +6,7 @@ import {
   Cluster_DiscoveryType,
 } from "../../../wire/envoy/index.ts";
 import type { Waypoint } from "../../model/ambient/waypoint.ts";
-import { type DestinationRuleModel, destinationRuleFor } from "../../model/destination-rule-model.ts";
+import { type DestinationRuleModel, destinationRuleFor, subsetOf } from "../../model/destination-rule-model.ts";
 import { type MeshSettings, meshKey } from "../../model/facts.ts";
 import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
@@ -70,10 +70,7 @@ export function endpointsOf(
     model.inputs,
     reader,
   );
-  return ofSubset(
-    near,
-    rule?.subsets.find(({ name }) => name === subset),
-  );
+  return ofSubset(near, subsetOf(rule, subset));
 }
 
 /** Connections through a waypoint have an original destination. */

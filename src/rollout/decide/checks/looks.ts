@@ -1,5 +1,4 @@
 import { defaultIntervalSeconds, type CheckSpec, type Verdict } from "../../../api/serin/index.ts";
-import type { PodMemory } from "./lost-pods.ts";
 
 /** The result of one look, and what the judgement stores for the next. */
 export interface Judgement {
@@ -9,7 +8,7 @@ export interface Judgement {
 }
 
 /** The state that every check stores in the status between looks. */
-export interface LookState extends PodMemory {
+export interface LookState {
   /** The digest of the check as it was judged. */
   readonly digest?: string;
   /** The number of the look, if looks are less frequent than the engine's rounds. */

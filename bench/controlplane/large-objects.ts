@@ -1,0 +1,225 @@
+// Measures how long one large object keeps the control plane busy: its ingest, the derivation of everything that it
+// changes, and the responses to a sidecar, a gateway, a waypoint and a ztunnel.
+//   npm run bench:controlplane:large -- [--cases subsets,hosts] [--scale 1] [--json]
+// Each case runs with a quarter of its size and with its size. A growth above 4 is more than linear.
+import { parseArgs } from "node:util";
+import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
+import { silentLogger, systemClock } from "../../src/base/index.ts";
+import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
+import { meshKey } from "../../src/controlplane/model/index.ts";
+import { ServedMesh } from "../../src/controlplane/served-mesh.ts";
+import {
+  config,
+  namespace,
+  node,
+  pod,
+  service,
+  slice,
+  testMesh,
+} from "../../src/controlplane/testing/model-fixture.ts";
+import { MetricsRegistry } from "../../src/telemetry/index.ts";
+import { typeUrls } from "../../src/wire/xds/index.ts";
+import { largeObjects, type LargeObjects } from "./large-object-cases.ts";
+import { SilentClient } from "./silent-client.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    cases: { type: "string", default: Object.keys(largeObjects).join(",") },
+    scale: { type: "string", default: "1" },
+    json: { type: "boolean", default: false },
+  },
+});
+
+interface Cost {
+  readonly objectBytes: number;
+  readonly ingestMs: number;
+  readonly settleMs: number;
+  readonly sendMs: number;
+  readonly changeMs: number;
+  readonly sentBytes: number;
+  readonly slowest: string;
+}
+
+/** Processor time, which other load on the machine hardly changes. */
+function timeOf(run: () => void): number {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+const sidecar = {
+  id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local",
+  metadata: {
+    NAMESPACE: "shop",
+    CLUSTER_ID: "Kubernetes",
+    LABELS: { app: "web" },
+    NODE_NAME: "node-1",
+    ISTIO_VERSION: "1.31.0",
+  },
+};
+const gateway = {
+  id: "router~10.0.0.9~edge-1.edge~edge.svc.cluster.local",
+  metadata: {
+    NAMESPACE: "edge",
+    CLUSTER_ID: "Kubernetes",
+    LABELS: { istio: "ingress" },
+    NODE_NAME: "node-1",
+    ISTIO_VERSION: "1.31.0",
+  },
+};
+const waypoint = {
+  id: "waypoint~10.0.0.8~wp-1.shop~shop.svc.cluster.local",
+  metadata: {
+    NAMESPACE: "shop",
+    CLUSTER_ID: "Kubernetes",
+    LABELS: { "gateway.networking.k8s.io/gateway-name": "wp", "gateway.istio.io/managed": "istio.io-mesh-controller" },
+    NODE_NAME: "node-1",
+    ISTIO_VERSION: "1.31.0",
+  },
+};
+const ztunnel = { id: "ztunnel~10.250.0.1~z-1.istio-system~istio-system.svc.cluster.local", metadata: {} };
+
+function withSidecar(made: KubernetesObject): KubernetesObject {
+  const { spec } = made as KubernetesObject & { spec: { containers: object[] } };
+  spec.containers.push({ name: "istio-proxy", args: ["proxy", "sidecar"] });
+  return made;
+}
+
+const surroundings = [
+  namespace("istio-system"),
+  namespace("shop", { "istio-injection": "enabled" }),
+  namespace("edge"),
+  node("node-1", "zone-1"),
+  withSidecar(pod("shop/web-1", "10.0.0.1", { labels: { app: "web", "security.istio.io/tlsMode": "istio" } })),
+  pod("edge/edge-1", "10.0.0.9", { labels: { istio: "ingress" } }),
+  pod("shop/wp-1", "10.0.0.8", { labels: waypoint.metadata.LABELS }),
+  service(
+    "shop/web",
+    "10.96.0.1",
+    { app: "web" },
+    [
+      { name: "http", port: 80, targetPort: 8080 },
+      { name: "http-admin", port: 81, targetPort: 8081 },
+      { name: "tcp", port: 82, targetPort: 8082 },
+    ],
+    { "istio.io/use-waypoint": "wp" },
+  ),
+  slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.0.0.1", pod: "web-1" }]),
+  service("edge/edge", "10.96.0.2", { istio: "ingress" }, [{ name: "http", port: 80, targetPort: 80 }]),
+  slice("edge/edge", { name: "http", port: 80 }, [{ address: "10.0.0.9", pod: "edge-1" }]),
+  {
+    ...config("Gateway", "shop/wp", {
+      gatewayClassName: "istio-waypoint",
+      listeners: [{ name: "mesh", port: 15008, protocol: "HBONE" }],
+    }),
+    apiVersion: "gateway.networking.k8s.io/v1",
+    status: {
+      addresses: [{ type: "Hostname", value: "wp.shop.svc.cluster.local" }],
+      conditions: [{ type: "Programmed", status: "True" }],
+    },
+  },
+  service("shop/wp", "10.96.0.3", { "gateway.networking.k8s.io/gateway-name": "wp" }, [
+    { name: "mesh", port: 15008, targetPort: 15008 },
+  ]),
+];
+
+function measure(large: LargeObjects, size: number): Cost {
+  const mesh = new ServedMesh({
+    maxTurnMs: Number.POSITIVE_INFINITY,
+    revision: "default",
+    metrics: new MetricsRegistry(),
+    clock: systemClock,
+    log: silentLogger,
+    settled: () => undefined,
+  });
+  mesh.inputs.mesh.set(meshKey, testMesh);
+  const feeds = createFeeds(mesh.inputs, "default", (object, issues) => {
+    throw new Error(`${keyOf(object)} is refused: ${JSON.stringify(issues).slice(0, 300)}`);
+  });
+  const take = (objects: ReturnType<LargeObjects>): void => {
+    for (const object of objects) {
+      const group = object.apiVersion?.split("/")[0];
+      const feed = feeds.find(({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group));
+      if (feed === undefined) throw new Error(`the model does not read ${object.kind ?? ""}`);
+      feed.take(keyOf(object), object);
+    }
+  };
+  mesh.graph.batch(() => take(surroundings));
+  const clients = [sidecar, gateway, waypoint].map((proxy) => {
+    const client = new SilentClient(mesh.discovery, proxy, { endpoints: [], routes: ["80", "http.80"] });
+    client.subscribe(typeUrls.cluster);
+    return client;
+  });
+  const node = new SilentClient(mesh.discovery, ztunnel, { endpoints: [], routes: [] });
+  for (const typeUrl of [typeUrls.address, typeUrls.authorization]) node.subscribe(typeUrl);
+  clients.push(node);
+  const acknowledge = (): void => {
+    while (clients.filter((client) => client.acknowledge()).length > 0);
+  };
+  acknowledge();
+  const before = clients.reduce((sum, client) => sum + client.received.bytes, 0);
+  const objects = large(size);
+  let ingestMs = 0;
+  const settleMs =
+    timeOf(() => {
+      mesh.graph.batch(() => {
+        ingestMs = timeOf(() => take(objects));
+      });
+    }) - ingestMs;
+  const sendMs = timeOf(() => {
+    mesh.discovery.flush();
+    acknowledge();
+  });
+  const slowest = mesh.graph.collections
+    .toSorted((left, right) => right.stats.lastCostMs - left.stats.lastCostMs)
+    .slice(0, 3)
+    .map(({ name, stats }) => `${name} ${stats.lastCostMs.toFixed(0)}`)
+    .join(", ");
+  // A later change of something else that the object concerns.
+  const changeMs = timeOf(() => {
+    mesh.graph.batch(() =>
+      take([
+        slice("shop/web", { name: "http", port: 8080 }, [
+          { address: "10.0.0.1", pod: "web-1" },
+          { address: "10.0.0.77" },
+        ]),
+      ]),
+    );
+    mesh.discovery.flush();
+    acknowledge();
+  });
+  const sentBytes = clients.reduce((sum, client) => sum + client.received.bytes, 0) - before;
+  for (const client of clients) client.close();
+  const objectBytes = Math.max(...objects.map((object) => JSON.stringify(object).length));
+  return { objectBytes, ingestMs, settleMs, sendMs, changeMs, sentBytes, slowest };
+}
+
+if (!options.json)
+  process.stdout.write(
+    "| case | size | object kB | ingest ms | settle ms | send ms | later endpoint ms | sent kB | growth | slowest collections, ms |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+  );
+for (const name of options.cases.split(",")) {
+  try {
+    report(name);
+  } catch (error) {
+    process.stdout.write(`| ${name} | ${String(error).slice(0, 300)} |\n`);
+  }
+}
+
+function report(name: string): void {
+  const found = largeObjects[name];
+  if (found === undefined)
+    throw new Error(`there is no case "${name}": ${Object.keys(largeObjects).join(", ")} are known`);
+  const size = Math.round(found.size * Number(options.scale));
+  measure(found.objects, 4);
+  const small = measure(found.objects, Math.ceil(size / 4));
+  const whole = measure(found.objects, size);
+  const total = ({ ingestMs, settleMs, sendMs }: Cost): number => ingestMs + settleMs + sendMs;
+  const growth = total(whole) / total(small);
+  if (options.json) process.stdout.write(`${JSON.stringify({ case: name, size, growth, ...whole })}\n`);
+  else
+    process.stdout.write(
+      `| ${[name, size, (whole.objectBytes / 1000).toFixed(0), ...[whole.ingestMs, whole.settleMs, whole.sendMs, whole.changeMs].map((ms) => ms.toFixed(0)), (whole.sentBytes / 1000).toFixed(0), growth.toFixed(1), whole.slowest].join(" | ")} |\n`,
+    );
+}

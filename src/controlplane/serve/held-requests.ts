@@ -1,0 +1,44 @@
+/** A request that waits until the model is settled. */
+export interface HeldRequest {
+  readonly bytes: Uint8Array;
+  readonly take: (bytes: Uint8Array) => void;
+}
+
+/** More than the first requests of thousands of proxies. */
+const maxHeldBytes = 16 << 20;
+
+/** Requests of all proxies in the order of their arrival, which wait until the model is settled. */
+export class HeldRequests {
+  #requests: HeldRequest[] = [];
+  #bytes = 0;
+
+  get isEmpty(): boolean {
+    return this.#requests.length === 0;
+  }
+
+  /** Whether no more requests may wait. */
+  get isFull(): boolean {
+    return this.#bytes >= maxHeldBytes;
+  }
+
+  /** Copies the bytes, which are valid only during the call. */
+  hold({ bytes, take }: HeldRequest): void {
+    this.#requests.push({ bytes: Uint8Array.from(bytes), take });
+    this.#bytes += bytes.length;
+  }
+
+  /** Handles requests until one of them must wait again, or `isDue` says that others must get their turn. */
+  handle(mustWait: () => boolean, isDue: () => boolean): void {
+    const requests = this.#requests;
+    this.#requests = [];
+    let done = 0;
+    while (done < requests.length && !mustWait() && (done === 0 || !isDue())) {
+      const { bytes, take } = requests[done]!;
+      done += 1;
+      this.#bytes -= bytes.length;
+      take(bytes);
+    }
+    // A request that must wait again was put into the new list. It came before those that are left.
+    this.#requests = [...this.#requests, ...requests.slice(done)];
+  }
+}
