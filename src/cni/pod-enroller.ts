@@ -433,14 +433,18 @@ export class PodEnroller {
     }
   }
 
-  /** Writes annotations that differ. Null removes one. */
+  /**
+   * Writes annotations that differ. Null removes one. The status subresource accepts them, so that the agent needs no
+   * right to change what a pod runs.
+   */
   async #annotate(pod: Pod, wanted: Readonly<Record<string, string | null>>): Promise<void> {
     const present = pod.metadata.annotations ?? {};
     const differing = Object.entries(wanted).filter(([name, value]) => (present[name] ?? null) !== value);
     if (differing.length === 0) return;
     const patch = { metadata: { annotations: Object.fromEntries(differing) } };
     try {
-      await this.#options.client.patchMerge(podKind, pod.metadata.name ?? "", pod.metadata.namespace, patch);
+      const { name = "", namespace } = pod.metadata;
+      await this.#options.client.patchMerge(podKind, name, namespace, patch, { subresource: "status" });
     } catch (error) {
       if (!(error instanceof SerinError) || error.code !== "not-found") throw error;
     }

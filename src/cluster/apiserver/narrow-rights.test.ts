@@ -160,6 +160,18 @@ test("ephemeral containers are added through their own subresource, which leaves
   assert.match(removed.body.message, /existing ephemeral containers "debug" may not be removed/);
 });
 
+test("the right to a pod's status writes its annotations and changes nothing that the pod runs", async () => {
+  const agent = await userWith("annotator", [{ apiGroups: [""], resources: ["pods/status"], verbs: ["patch"] }]);
+  const annotations = { "ambient.istio.io/redirection": "enabled" };
+  const spec = { activeDeadlineSeconds: 1, containers: [{ name: "web", image: "other" }] };
+  const before = (await server.call("GET", `${own}/pods/web`)).body;
+  const { status, body } = await agent("PATCH", `${own}/pods/web/status`, { metadata: { annotations }, spec }, merge);
+  assert.equal(status, 200);
+  assert.equal(body.metadata?.annotations?.["ambient.istio.io/redirection"], "enabled");
+  assert.deepEqual(body["spec"], before["spec"]);
+  assert.equal((await agent("PATCH", `${own}/pods/web`, { metadata: { annotations } }, merge)).status, 403);
+});
+
 test("a Service's status may contain addresses and no other text", async () => {
   const writer = await userWith("address-writer", [
     { apiGroups: [""], resources: ["services/status"], verbs: ["patch"] },

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { keyOf, type KubernetesObject } from "../../api/index.ts";
 import type { Namespace, Node, Pod } from "../../api/kubernetes/index.ts";
 import type { Informer, InformerChange, KubeClient } from "../../kube/index.ts";
@@ -50,7 +51,8 @@ export class FakeCluster {
       const key = `${namespace ?? ""}/${name}`;
       return Promise.resolve((this.unwatched.get(key) ?? this.pods.get(key)) as never);
     },
-    patchMerge: (_kind, name, namespace, patch) => {
+    patchMerge: (_kind, name, namespace, patch, options) => {
+      assert.equal(options?.subresource, "status", "the agent's role grants no more of pods");
       const pod = this.pods.get(`${namespace ?? ""}/${name}`);
       if (pod !== undefined)
         this.annotate(

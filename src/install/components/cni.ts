@@ -74,7 +74,7 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
       labels: { ...labels, "k8s-app": "istio-cni-repair" },
       serviceAccount,
       rules: [
-        { apiGroups: [""], resources: ["pods"], verbs: ["patch"] },
+        { apiGroups: [""], resources: ["pods/status"], verbs: ["patch"] },
         { apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["get"] },
       ],
     }),
