@@ -22,8 +22,8 @@ You find these warnings in the webhook's answer when you apply an object, in \`s
 
 **Envoy only** means that an Envoy acts on the field and Serin's own proxy does not. The same warning reports it.
 
-The Multi-Cluster Services API is not installed with Serin, so its kinds have no table: of a ServiceExport the name counts, of a
-ServiceImport the name and \`spec.ips\` ([multi-cluster-services.test.ts](../src/controlplane/translate/multi-cluster-services.test.ts)).
+The Multi-Cluster Services API is not installed with Serin, so its kinds have no table. Serin reads the
+name of a ServiceExport, and the name and \`spec.ips\` of a ServiceImport ([multi-cluster-services.test.ts](../src/controlplane/translate/multi-cluster-services.test.ts)).
 `;
 
 const supportWords: Readonly<Record<FieldRow["support"], (row: FieldRow) => string>> = {

@@ -6,7 +6,7 @@ import { namespaceKind } from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
 import { freePort, TestAuthority } from "../net/testing/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
-import { readControlPlaneSettings } from "./control-plane-options.ts";
+import { readControlPlaneSettings } from "./options/control-plane-options.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { readInjectionSettings, readMeshForInjection } from "../inject/index.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";

@@ -1,5 +1,5 @@
 import type { MeshConfig, MeshNetworks } from "../api/istio/index.ts";
-import type { ControlPlaneSettings } from "./control-plane-options.ts";
+import type { ControlPlaneSettings } from "./options/control-plane-options.ts";
 import type { MeshSettings } from "./model/index.ts";
 
 /** Upstream's. */

@@ -4,7 +4,7 @@ import type { KindDefinition, KubernetesObject } from "../api/index.ts";
 import { nodeKind, podKind, type Node, type Pod, type Taint } from "../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { createInformer, type Informer, type WriteOptions } from "../kube/index.ts";
-import { readControlPlaneSettings } from "./control-plane-options.ts";
+import { readControlPlaneSettings } from "./options/control-plane-options.ts";
 import { runNodeTaintController } from "./node-taint-controller.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 

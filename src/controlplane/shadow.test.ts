@@ -6,7 +6,7 @@ import { ShutdownController, silentLogger, systemClock } from "../base/index.ts"
 import { MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { ControlPlane } from "./control-plane.ts";
-import { readControlPlaneSettings } from "./control-plane-options.ts";
+import { readControlPlaneSettings } from "./options/control-plane-options.ts";
 import { DiscoveryTestClient } from "./serve/testing/discovery-client.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 import { namespace, pod, service } from "./testing/model-fixture.ts";

@@ -22,7 +22,7 @@ const maxErrorBytes = 64 << 10;
 
 /**
  * A byte stream to a port of a pod through the API server (SPDY/3.1, `portforward.k8s.io`). If the pod refuses, the
- * stream fails with a transient error. Ending the stream closes its connection.
+ * stream fails with a transient error. The end of the stream closes its connection.
  */
 export async function portForward(config: KubeConfig, target: PortForwardTarget): Promise<Duplex> {
   const socket = await upgrade(config, target);

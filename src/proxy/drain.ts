@@ -58,8 +58,8 @@ async function untilNobodyComes(options: DrainOptions): Promise<void> {
   log.info("draining: asking clients to close; still listening", { connections: (await serving.status()).connections });
   while (!shutdown.force.aborted) {
     if (await nobodyComes(options, startedMs)) {
-      // A process that has waited for a processor runs its timers first. The connections that arrived meanwhile are
-      // accepted after that, and closing their listener now would reset them.
+      // A process that has waited for a processor runs its timers first. It accepts the connections that arrived
+      // meanwhile only afterwards, and closing their listener now would reset them.
       await setImmediate();
       if (await nobodyComes(options, startedMs)) return;
     }

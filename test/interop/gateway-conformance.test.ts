@@ -1,5 +1,5 @@
 // Runs Gateway API's conformance suite against Serin in the lab: deployed gateways, sidecars, and ambient with a
-// waypoint. docs/conformance.md has the counts.
+// waypoint. docs/conformance.md contains the counts.
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";

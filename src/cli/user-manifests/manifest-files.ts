@@ -13,8 +13,8 @@ export interface ReadManifests extends Manifest {
 }
 
 /**
- * The objects of files, and of directories with everything below them. Files that are neither YAML nor JSON by name are
- * skipped and reported. A missing path is a user error.
+ * The objects of files, and of directories with everything below them. Files whose names are neither YAML's nor JSON's
+ * are skipped and reported. A missing path is a user error.
  */
 export async function readManifests(paths: readonly string[], context: CliContext): Promise<ReadManifests> {
   const files = (await Promise.all(paths.map(async (path) => await filesOf(path, context)))).flat();

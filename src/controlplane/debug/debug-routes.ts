@@ -1,6 +1,6 @@
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../../telemetry/index.ts";
 import type { Authenticator, IssuedCertificates } from "../ca/index.ts";
-import type { ControlPlaneSettings } from "../control-plane-options.ts";
+import type { ControlPlaneSettings } from "../options/control-plane-options.ts";
 import { envoyTypes } from "../envoy-types-file.ts";
 import type { MeshIngest } from "../ingest/index.ts";
 import type { MeshClusters } from "../mesh-clusters.ts";

@@ -3,7 +3,7 @@ import { describeError, messageOf, userError, type Clock, type Logger } from "..
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
-import type { IsIgnored } from "../resource-filter.ts";
+import type { IsIgnored } from "../options/resource-filter.ts";
 import { DiscoveryNamespaces } from "./discovery-namespaces.ts";
 import { createFeeds, type Feed } from "./feeds.ts";
 import { warnOfFields, type MultiClusterKinds } from "./multi-cluster-feeds.ts";

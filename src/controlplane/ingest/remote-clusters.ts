@@ -13,7 +13,7 @@ import { KubeconfigFolder } from "./kubeconfig-folder.ts";
 import type { MultiClusterKinds } from "./multi-cluster-feeds.ts";
 import { SecretConfigs, type RemoteConfig, type RemoteConfigSource } from "./remote-configs.ts";
 import { RemoteIngest } from "./remote-ingest.ts";
-import type { IsIgnored } from "../resource-filter.ts";
+import type { IsIgnored } from "../options/resource-filter.ts";
 import { ServedVersionClient } from "./served-version-client.ts";
 
 /** A client of a remote cluster's API server. It is closed when the cluster is no longer read. */
@@ -69,9 +69,9 @@ interface Remote {
 const maxClusters = 500;
 
 /**
- * Reads the clusters that secrets with the label `istio/multiCluster=true`, or the files of a folder, name. Each
- * cluster is read independently, so that one that does not answer does not delay the others. A changed kubeconfig
- * replaces the former one only after the cluster has been read with it.
+ * Reads the remote clusters. Secrets with the label `istio/multiCluster=true`, or the files of a folder, name them.
+ * Each cluster is read independently, so that a cluster without an answer does not delay the others. A changed
+ * kubeconfig replaces the former one only after the cluster has been read with it.
  */
 export class RemoteClusters {
   /** Resolves when all clusters named at the start have been read or have timed out. */

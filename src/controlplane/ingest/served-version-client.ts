@@ -13,7 +13,7 @@ import {
   type WatchOptions,
   type WriteOptions,
 } from "../../kube/index.ts";
-import type { IsIgnored } from "../resource-filter.ts";
+import type { IsIgnored } from "../options/resource-filter.ts";
 
 const httpOk = 200;
 

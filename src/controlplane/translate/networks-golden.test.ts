@@ -18,8 +18,8 @@ import { deriveClassicGatewayResources } from "./gateway/gateway-classic-resourc
 import { deriveOutboundResources } from "./outbound/outbound-resources.ts";
 import type { EncodedResource, ScopedEncodedResource } from "./resource.ts";
 
-// A mesh of two networks with one cluster each. The files have the resources that a sidecar, an east-west gateway and a
-// ztunnel of the first network get. UPDATE_GOLDEN=1 writes the files again.
+// A mesh of two networks with one cluster each. The files contain the resources that a sidecar, an east-west gateway
+// and a ztunnel of the first network get. UPDATE_GOLDEN=1 writes the files again.
 const folder = new URL("golden/networks/", import.meta.url);
 const ports = [{ name: "http", port: 80, targetPort: 8080 }];
 

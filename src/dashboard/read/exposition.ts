@@ -1,10 +1,10 @@
 /**
- * Reads the needed part of a proxy's metrics text, fast. Most of a scrape is other metrics, and most of the needed ones
- * were seen in the previous scrape. It makes texts only of what is new, and allocates nothing else: with hundreds of
- * proxies in a second, garbage would grow faster than it is collected. A line is identified by a 53-bit number of its
- * name and labels. It skips lines that are not samples, values that are not finite numbers, and names and labels that
- * are longer than any proxy's. Anybody who may start a pod may answer anything here, so the time is always linear in
- * the length of the answer.
+ * Reads the needed part of a proxy's metrics text, fast. Most lines of a scrape belong to other metrics, and most of
+ * the needed lines were in the previous scrape too. It makes texts only of new lines, and allocates nothing else: with
+ * hundreds of proxies in a second, garbage would grow faster than it is collected. A line is identified by a 53-bit
+ * number of its name and labels. It skips lines that are not samples, values that are not finite numbers, and names and
+ * labels that are longer than any proxy's. Anybody who may start a pod may answer anything here, so the time is always
+ * linear in the length of the answer.
  */
 export class ExpositionReader {
   /** The id of the sample that `next` has found. */

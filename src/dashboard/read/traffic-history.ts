@@ -48,7 +48,7 @@ interface OpenSum {
 
 /**
  * The counted traffic by time. It stores increases and not counters, so restarted proxies, deleted pods and windows of
- * any length need no special treatment. Two hours within a bound, in larger slots with age.
+ * any length need no special treatment. It keeps two hours within a bound, in larger slots with age.
  */
 export class TrafficHistory {
   readonly #labels: (TrafficLabels | undefined)[] = [];

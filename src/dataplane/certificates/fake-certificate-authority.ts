@@ -17,8 +17,8 @@ import type { CertificateAuthority, SigningRequest } from "./certificate-types.t
 const dayMs = 86_400_000;
 
 /**
- * Signs every request with its own root: upstream's FAKE_CA. Processes trust each other if they share the root
- * (`exportRoot` of one, the option of the other). Only for tests.
+ * Signs every request with its own root: upstream's FAKE_CA. Processes trust each other if they share the root: one
+ * exports it (`exportRoot`), and the other gets it as an option. Only for tests.
  */
 export class FakeCertificateAuthority implements CertificateAuthority {
   readonly rootPem: string;

@@ -8,7 +8,7 @@ import { bothGuards, restrictionGuard, type RootRestriction, type TrustedRoot } 
 
 /**
  * Makes a usable certificate of a CA's answer: leaf first, root or roots last. Refuses a leaf without the identity.
- * Peers with certificates of the additional roots are trusted too, and revoked ones are not.
+ * Peers with certificates of the additional roots are trusted too. Peers with revoked certificates are not.
  */
 export function workloadCertificate(
   identity: string,

@@ -34,8 +34,8 @@ export interface DnsCaptureOptions {
 }
 
 /**
- * Answers the pod's DNS queries. The control plane's name table has all names of the mesh's services; other queries go
- * to the pod's name servers. Before the first table arrives, all queries go there.
+ * Answers the pod's DNS queries. The control plane's name table contains all names of the mesh's services; other
+ * queries go to the pod's name servers. Before the first table arrives, all queries go there.
  */
 export class DnsCapture {
   readonly #options: DnsCaptureOptions;

@@ -162,8 +162,8 @@ export class IstioMetrics {
 
   /**
    * Counts the messages of an open gRPC stream. Must be called about every second. Adds them once in each report
-   * interval. On the client's side this begins with the server's first response, as in upstream, because only then is
-   * the server known.
+   * interval. On the client's side the counting begins with the server's first response, as in upstream, because only
+   * then is the server known.
    */
   streams(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex, nowMs: number): void {
     const counted = this.#streams.get(record);

@@ -22,7 +22,7 @@ const record: ExchangeRecord = {
   downstreamRemote: "1.2.3.4:555",
 };
 const refuse = (operator: string): Error => new Error(`unknown ${operator}`);
-/** The line as a file has it. */
+/** The bytes of the lines in a file. */
 async function written(format: LogFormat, ...records: readonly ExchangeRecord[]): Promise<Buffer> {
   const parts: Buffer[] = [];
   const file = new AccessLog({

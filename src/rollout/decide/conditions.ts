@@ -9,8 +9,8 @@ export function dated(status: RolloutStatus, before: RolloutStatus, nowMs: numbe
 }
 
 /**
- * The status of a rollout at rest whose spec was changed so that nothing is to be done, or undefined if it knows of the
- * change already. Those who wait for its end compare the generations.
+ * The status of a rollout at rest after a change of its spec that leaves nothing to do. Undefined if the status knows
+ * of the change already. Clients that wait for the rollout's end compare the generations.
  */
 export function noticed(status: RolloutStatus, generation: number, nowMs: number): RolloutStatus | undefined {
   if (status.observedGeneration >= generation) return undefined;

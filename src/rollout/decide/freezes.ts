@@ -11,8 +11,8 @@ export interface FreezeSubject {
 }
 
 /**
- * The freezes that keep this rollout from beginning a step now. Their texts have the reason and the end. A freeze that
- * cannot be read is in force for all: nothing may change at a time that might be frozen.
+ * The freezes that keep this rollout from beginning a step now. Their texts contain the reason and the end. A freeze
+ * that cannot be read is in force for all: nothing may change at a time that might be frozen.
  */
 export function freezesInForce(
   freezes: readonly FreezeRead[],

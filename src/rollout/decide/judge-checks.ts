@@ -25,7 +25,7 @@ export function judgeChecks(
 
 /**
  * The last look of the same check. A change of the spec may have put another check at its position. A check that was
- * edited meanwhile starts again: what it counted so far was counted elsewhere, or for other limits.
+ * edited meanwhile starts again, because its counts belong to another destination, or to other limits.
  */
 function lastLook(check: PlannedCheck, index: number, { checks }: StepStatus): CheckStatus | undefined {
   const { type, name } = headOf(check);

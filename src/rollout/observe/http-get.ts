@@ -7,9 +7,9 @@ const deadlineMs = 10_000;
 const bodyLimitBytes = 32 * 1024 * 1024;
 
 /**
- * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. The message has the
- * fault and the address. The caller adds the name of the server and the purpose of the request. For another status the
- * error has the code `http-status`, and the status as its reason.
+ * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. The message contains
+ * the fault and the address. The caller adds the name of the server and the purpose of the request. For another status
+ * the error has the code `http-status`, and the status as its reason.
  */
 export function httpGet(
   address: string,

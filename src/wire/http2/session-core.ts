@@ -81,8 +81,8 @@ export class SessionCore<Stream extends SessionStream> {
   }
 
   /**
-   * Refuses a stream above the limit. A client that does not know the limit yet may open as many streams again without
-   * a charge. A later one costs it as much as a stream that it cancels.
+   * Refuses a stream above the limit. A client that does not know the limit yet may open that many streams once more
+   * without a charge. Each later stream costs the client as much as a stream that it cancels.
    */
   refuseAboveLimit(streamId: number): void {
     const { port, budget, maxStreams, peerKnowsLimits } = this;

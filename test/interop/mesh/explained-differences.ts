@@ -1,5 +1,5 @@
 // Cases in which Serin's control plane deliberately sends something else than upstream's, or writes the same
-// differently. docs/interop.md has the same list for readers.
+// differently. docs/interop.md contains the same list for readers.
 import type { Difference } from "./dump-difference.ts";
 
 export interface Explanation {

@@ -60,8 +60,8 @@ function nextMatch(schedule: CronFields, afterMs: number): number | undefined {
 }
 
 /**
- * The last time after `afterMs`, and not after `nowMs`, that matches. It searches back from now in growing windows,
- * because a cluster that was off for a year has missed half a million runs of a schedule that runs each minute.
+ * The last matching time after `afterMs`, and not after `nowMs`. It searches back from now in growing windows, because
+ * a cluster that was off for a year has missed half a million runs of a schedule that runs each minute.
  */
 export function latestRun(schedule: CronSchedule, afterMs: number, nowMs: number): number | undefined {
   if ("everyMs" in schedule) {

@@ -34,7 +34,7 @@ test("a record that could not be written is written in the next round", async ()
     status: { phase: "Succeeded" },
   };
   try {
-    // A file has the path of the pods' directory.
+    // A file stands at the path of the pods' directory.
     writeFileSync(join(directory, "pods"), "");
     new PodWorker(pod, services).kick();
     await new Promise(setImmediate);

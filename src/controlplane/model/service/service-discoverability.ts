@@ -26,8 +26,8 @@ export function discoverability(
 }
 
 /**
- * The same under the host in `clusterset.local`. The cluster must import the services that it exports. As in upstream,
- * a cluster offers no endpoints of a host that it does not know.
+ * Who discovers the service under its host in `clusterset.local`. The cluster must import the services that it exports.
+ * As in upstream, a cluster offers no endpoints of a host that it does not know.
  */
 export function importedDiscoverability(
   service: string,

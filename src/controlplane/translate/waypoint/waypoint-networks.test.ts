@@ -18,8 +18,8 @@ import { deriveOutboundResources, fixedClusterNames } from "../outbound/outbound
 import type { EncodedResource, ScopedEncodedResource } from "../resource.ts";
 import { deriveWaypointResources } from "./waypoint-resources.ts";
 
-// A mesh of two networks with one cluster each. The file has the resources that a waypoint and an ingress gateway of
-// the first network get. UPDATE_GOLDEN=1 writes the file again.
+// A mesh of two networks with one cluster each. The file contains the resources that a waypoint and an ingress gateway
+// of the first network get. UPDATE_GOLDEN=1 writes the file again.
 const golden = new URL("../golden/networks/waypoint.json", import.meta.url);
 const labels = {
   "gateway.networking.k8s.io/gateway-name": "wp",

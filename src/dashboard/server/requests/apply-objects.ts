@@ -27,9 +27,9 @@ export interface WrittenObject {
 }
 
 /**
- * Writes the objects of a YAML with the user's own credentials. A new object is applied on the server's side. An edited
- * one (its `resourceVersion` is given) is replaced, so that a field which was deleted in the editor is removed, whoever
- * wrote it. Another version is a conflict.
+ * Writes the objects of a YAML with the user's own credentials. A new object is written by server-side apply. An edited
+ * object (its `resourceVersion` is given) is replaced, so that a field that was deleted in the editor is removed,
+ * whoever wrote it. If the cluster has another version, the write is a conflict.
  */
 export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): RequestHandler<"POST /api/apply"> {
   return async (fields, identity, signal): Promise<ApplyAnswer> => {

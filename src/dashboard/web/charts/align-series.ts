@@ -1,8 +1,8 @@
 import type { SeriesAnswer } from "../../../api/dashboard/index.ts";
 
 /**
- * Several series with common times. `null` is a gap: there was no traffic to measure. `undefined`: this series has no
- * point at this time, and its line continues.
+ * Several series with common times. `null` is a gap: there was no traffic to measure. `undefined` means that this
+ * series has no point at this time, and its line continues.
  */
 export interface AlignedSeries {
   readonly timesMs: readonly number[];

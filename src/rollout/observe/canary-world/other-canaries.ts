@@ -22,8 +22,13 @@ export async function refuseSharedDeployment(
   throw targetError(
     "target-taken",
     `spec.target.deployment.name: Canary ${namespace}/${name} already moves Deployment ${namespace}/${deployment}`,
-    `one Canary is enough: change that one and delete this one, or delete that one: kubectl delete canary ${name} -n ${namespace}`,
+    oneCanary(namespace, name),
   );
+}
+
+/** The advice to keep either this Canary or the other one of the same target. */
+export function oneCanary(namespace: string, name: string): string {
+  return `keep one of the two Canaries: change ${namespace}/${name} and delete this one, or kubectl delete canary ${name} -n ${namespace}`;
 }
 
 /** Undefined for another target, and for a spec that its parser refuses. */

@@ -78,7 +78,7 @@ test("a second Canary of a Service is refused with the name of the first, not wi
   );
   await assert.rejects(refusal, {
     message:
-      "spec.target.deployment.service: Canary shop/first already moves Service shop/web; one Canary is enough: change that one and delete this one, or delete that one: kubectl delete canary first -n shop",
+      "spec.target.deployment.service: Canary shop/first already moves Service shop/web; keep one of the two Canaries: change shop/first and delete this one, or kubectl delete canary first -n shop",
   });
 });
 
@@ -86,12 +86,12 @@ test("a route that a deleted Canary left behind is refused, with the advice to d
   const refusal = refuseOtherRoutes(withObjects(madeRoute, canaryOf("second")), "f", canaryOf("second"), "web");
   await assert.rejects(refusal, {
     message:
-      "f: VirtualService shop/web-canary already has routes of Service shop/web; a deleted Canary left it behind; delete it",
+      "f: VirtualService shop/web-canary already has routes of Service shop/web; a deleted Canary left it behind; delete VirtualService shop/web-canary",
   });
 });
 
 test("a user's own route for the Service is refused, and the error names the target type that moves it", async () => {
   const route = { ...madeRoute, metadata: { name: "mine", namespace: "shop" } };
   const refusal = refuseOtherRoutes(withObjects(route), "f", canaryOf("second"), "web");
-  await assert.rejects(refusal, /use target\.virtualService with name mine, or delete it/);
+  await assert.rejects(refusal, /use target\.virtualService with name mine; or delete it/);
 });

@@ -6,6 +6,7 @@ import { canaryKind, type Canary, type ObjectReference } from "../../../api/seri
 import { resolveHost, targetError, type MovedRoute } from "../../plan/index.ts";
 import { sidecarRevision } from "../sidecar-workloads.ts";
 import type { CanarySources } from "./canary-sources.ts";
+import { oneCanary } from "./other-canaries.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -132,7 +133,7 @@ export async function refuseOtherRoutes(
       throw targetError(
         "target-taken",
         `${field}: ${place} already has routes of ${host}`,
-        `move that one: use target.virtualService with name ${metadata.name ?? ""}, or delete it`,
+        `move ${place} itself: use target.virtualService with name ${metadata.name ?? ""}; or delete it`,
       );
     }
     if (
@@ -143,7 +144,7 @@ export async function refuseOtherRoutes(
       throw targetError(
         "target-unclear",
         `${field}: ${place} sends to ${host} itself, to the pods of all versions alike`,
-        `move that one: use target.virtualService with name ${metadata.name ?? ""}; or let this Canary's route apply there too, with gateways and hosts, and delete it`,
+        `move ${place} itself: use target.virtualService with name ${metadata.name ?? ""}; or let this Canary's route apply there too, with gateways and hosts, and delete ${place}`,
       );
     }
   }
@@ -161,14 +162,14 @@ export async function refuseOtherRoutes(
       throw targetError(
         "target-taken",
         `${field}: ${place} already has routes of Service ${namespace}/${service}`,
-        `move that one: use target.httpRoute with name ${metadata.name ?? ""}, or delete it`,
+        `move ${place} itself: use target.httpRoute with name ${metadata.name ?? ""}; or delete it`,
       );
     }
     if (rules.some(({ backendRefs = [] }) => backendRefs.some(isIt))) {
       throw targetError(
         "target-unclear",
         `${field}: ${place} sends to Service ${namespace}/${service} itself, to the pods of all versions alike`,
-        `move that one: use target.httpRoute with name ${metadata.name ?? ""} and two Services; or let this Canary's route apply there too, with gateways and hosts, and delete it`,
+        `move ${place} itself: use target.httpRoute with name ${metadata.name ?? ""} and two Services; or let this Canary's route apply there too, with gateways and hosts, and delete ${place}`,
       );
     }
   }
@@ -200,13 +201,13 @@ async function refuseOtherCanary(
     throw targetError(
       "target-taken",
       `${field}: ${place} already has routes of Service ${namespace}/${service}; a deleted Canary left it behind`,
-      "delete it",
+      `delete ${place}`,
     );
   const name = owner.metadata.name ?? "";
   throw targetError(
     "target-taken",
     `${field}: Canary ${namespace}/${name} already moves Service ${namespace}/${service}`,
-    `one Canary is enough: change that one and delete this one, or delete that one: kubectl delete canary ${name} -n ${namespace}`,
+    oneCanary(namespace, name),
   );
 }
 

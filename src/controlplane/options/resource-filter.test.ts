@@ -1,16 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { gatewayClassKind, gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
-import { envoyFilterKind, istioKinds, telemetryKind, virtualServiceKind, wasmPluginKind } from "../api/istio/index.ts";
-import { ingressKind, serviceKind } from "../api/kubernetes/index.ts";
-import { createLogger, silentLogger, systemClock } from "../base/index.ts";
-import { CollectionGraph, createInformer } from "../kube/index.ts";
+import { gatewayClassKind, gatewayKind, httpRouteKind } from "../../api/gateway/index.ts";
+import {
+  envoyFilterKind,
+  istioKinds,
+  telemetryKind,
+  virtualServiceKind,
+  wasmPluginKind,
+} from "../../api/istio/index.ts";
+import { ingressKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { createLogger, silentLogger, systemClock } from "../../base/index.ts";
+import { CollectionGraph, createInformer } from "../../kube/index.ts";
 import { readControlPlaneSettings } from "./control-plane-options.ts";
-import { MeshIngest, ServedVersionClient } from "./ingest/index.ts";
-import { createMeshInputs } from "./model/index.ts";
+import { MeshIngest, ServedVersionClient } from "../ingest/index.ts";
+import { createMeshInputs } from "../model/index.ts";
 import { readResourceFilter } from "./resource-filter.ts";
-import { FakeKubeClient } from "./testing/fake-kube-client.ts";
-import { config, service } from "./testing/model-fixture.ts";
+import { FakeKubeClient } from "../testing/fake-kube-client.ts";
+import { config, service } from "../testing/model-fixture.ts";
 
 const pluginsOnly = {
   PILOT_IGNORE_RESOURCES: "*.istio.io, gatewayclasses.gateway.networking.k8s.io,",

@@ -1,5 +1,5 @@
-import { defaultMultiClusterApi, type MultiClusterApi } from "../api/multicluster/index.ts";
-import { envBoolean, envString, userError, type Environment } from "../base/index.ts";
+import { defaultMultiClusterApi, type MultiClusterApi } from "../../api/multicluster/index.ts";
+import { envBoolean, envString, userError, type Environment } from "../../base/index.ts";
 
 /** istiod's settings for the Multi-Cluster Services API, under upstream's names. */
 export interface MultiClusterServiceSettings {

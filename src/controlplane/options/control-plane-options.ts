@@ -1,5 +1,5 @@
-import { imagesOf } from "../api/images/index.ts";
-import { readCompliancePolicy, type CompliancePolicy } from "../base/compliance/index.ts";
+import { imagesOf } from "../../api/images/index.ts";
+import { readCompliancePolicy, type CompliancePolicy } from "../../base/compliance/index.ts";
 import {
   cidrOf,
   envBoolean,
@@ -9,7 +9,7 @@ import {
   userError,
   type Environment,
   type Network,
-} from "../base/index.ts";
+} from "../../base/index.ts";
 import { envDuration, readAuthoritySettings, type AuthoritySettings } from "./authority-options.ts";
 import { readClusterSettings, type ClusterSettings } from "./cluster-options.ts";
 import {
@@ -18,7 +18,7 @@ import {
   type HboneSettings,
   type KeySetFetcher,
   type SessionRules,
-} from "./model/index.ts";
+} from "../model/index.ts";
 import { readResourceFilter, type IsIgnored } from "./resource-filter.ts";
 
 export interface ListenAddress {

@@ -1,5 +1,5 @@
-import type { KindDefinition } from "../api/index.ts";
-import { envList, userError, type Environment } from "../base/index.ts";
+import type { KindDefinition } from "../../api/index.ts";
+import { envList, userError, type Environment } from "../../base/index.ts";
 
 /** Whether the control plane must not read a kind. */
 export type IsIgnored = (kind: Pick<KindDefinition, "group" | "plural">) => boolean;

@@ -6,8 +6,8 @@ import {
   envString,
   goDurationMs,
   userError,
-} from "../base/index.ts";
-import type { CertificateLifetimes, SelfSignedOptions } from "./ca/index.ts";
+} from "../../base/index.ts";
+import type { CertificateLifetimes, SelfSignedOptions } from "../ca/index.ts";
 
 /** Configuration of the certificate authority from the environment, under upstream's names. */
 export interface AuthoritySettings {

@@ -1,6 +1,6 @@
-import { unreadVariables } from "../api/pilot-variables/index.ts";
-import { envBoolean, envList, envString, userError, type Environment } from "../base/index.ts";
-import type { InsecureKubeConfigOption } from "../kube/index.ts";
+import { unreadVariables } from "../../api/pilot-variables/index.ts";
+import { envBoolean, envList, envString, userError, type Environment } from "../../base/index.ts";
+import type { InsecureKubeConfigOption } from "../../kube/index.ts";
 import { envDuration } from "./authority-options.ts";
 import { readMultiClusterServiceSettings, type MultiClusterServiceSettings } from "./multi-cluster-options.ts";
 
