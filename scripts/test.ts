@@ -24,7 +24,7 @@ import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
 import { endAllRuns, pruneTestsCompileCache, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
 import { UsageError } from "./suite/usage-error.ts";
-import { groupsBeside, isPatient, needsWholeMachine } from "./suite/whole-machine.ts";
+import { groupsBeside, isPatient, needsWholeMachine, turnOfPatient } from "./suite/whole-machine.ts";
 
 interface Counts {
   passed: number;
@@ -86,9 +86,12 @@ async function runGroup(options: GroupRun): Promise<Counts> {
   const lanes = wantedLanes ?? lanesOf(group);
   const alone = batches.filter((batch) => batch.files.some(needsWholeMachine));
   // Batches with a low priority take longer than usual, so their durations must not be recorded.
-  const patient = batches.filter((batch) => !records && batch.files.every(isPatient));
+  const patient = batches
+    .filter((batch) => !records && batch.files.every(isPatient))
+    .toSorted((a, b) => turnOfPatient(a.files[0] ?? "") - turnOfPatient(b.files[0] ?? ""));
   const others = batches.filter((batch) => !alone.includes(batch) && !patient.includes(batch));
-  const runs = await runInTurns({ alone, patient, others }, lanes, (batch, yields) =>
+  const hasRoomBesideLanes = totalmem() >= (lanes + 1) * labBytes;
+  const runs = await runInTurns({ alone, patient, others, hasRoomBesideLanes }, lanes, (batch, yields) =>
     run(batch.files, batch.shared, yields || beside !== undefined),
   );
   const counts = new Map(runs.flatMap(({ counts: ofBatch }) => [...ofBatch]));

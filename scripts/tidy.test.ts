@@ -161,6 +161,17 @@ test("comments have at most 120 columns, besides command lines and addresses, be
   assertNone(found);
 });
 
+test("a test that starts the program in an environment of its own passes the cache of compiled sources on", () => {
+  const found: string[] = [];
+  for (const [file, text] of texts) {
+    if (!file.endsWith(".test.ts") || !/\bspawn(?:Sync)?\(process\.execPath\b.*\bmain\.ts\b/.test(text)) continue;
+    for (const [block] of text.matchAll(/\benv: \{[^}]*\}/g))
+      if (!/\.\.\.(?:process\.)?env\b|NODE_COMPILE_CACHE/.test(block))
+        found.push(`${file}: ${block} lacks NODE_COMPILE_CACHE: the start takes twice the processor time`);
+  }
+  assertNone(found);
+});
+
 test("no test is skipped, narrowed or postponed", () => {
   const pattern = /\b(test|it|suite|describe|context|t)\.(skip|todo|only)\(|\b(skip|todo|only): /;
   assertNone(

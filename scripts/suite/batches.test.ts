@@ -78,6 +78,7 @@ test("patient batches run beside those that need the whole machine, at a lower p
       alone: [batch("judge", 9)],
       patient: [batch("p1", 3), batch("p2", 2), batch("p3", 1)],
       others: [batch("other", 2)],
+      hasRoomBesideLanes: false,
     },
     2,
     async ({ files: [name = ""] }, yields) => {
@@ -95,14 +96,47 @@ test("patient batches run beside those that need the whole machine, at a lower p
   await end("judge");
   assert.deepEqual(begun.slice(3), ["other", "p3"]);
   for (const name of ["p2", "other", "p3"]) await end(name);
-  assert.deepEqual(await runs, ["judge", "p1", "p2", "other", "p3"]);
+  assert.deepEqual((await runs).toSorted(), ["judge", "other", "p1", "p2", "p3"]);
+});
+
+test("with room beside the lanes, patient batches run beside all others, and a lane without work takes one", async () => {
+  const batch = (name: string, expectedMs: number): Batch => ({ files: [name], expectedMs, shared: false });
+  const ends = new Map<string, () => void>();
+  const begun: string[] = [];
+  const runs = runInTurns(
+    {
+      alone: [batch("judge", 9)],
+      patient: [batch("p1", 3), batch("p2", 2), batch("p3", 1)],
+      others: [batch("o1", 8), batch("o2", 7), batch("o3", 6)],
+      hasRoomBesideLanes: true,
+    },
+    2,
+    async ({ files: [name = ""] }, yields) => {
+      begun.push(yields ? `${name} yields` : name);
+      await new Promise<void>((resolve) => ends.set(name, resolve));
+      return name;
+    },
+  );
+  const end = async (name: string): Promise<void> => {
+    ends.get(name)?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  await end("judge");
+  assert.deepEqual(begun, ["p1 yields", "judge", "o1", "o2"]);
+  await end("p1");
+  await end("o1");
+  assert.deepEqual(begun.slice(4), ["p2 yields", "o3"]);
+  await end("o2");
+  assert.deepEqual(begun.slice(6), ["p3"]);
+  for (const name of ["p2", "p3", "o3"]) await end(name);
+  assert.deepEqual((await runs).toSorted(), ["judge", "o1", "o2", "o3", "p1", "p2", "p3"]);
 });
 
 test("without a second lane nothing runs beside them", async () => {
   const batch = (name: string): Batch => ({ files: [name], expectedMs: 0, shared: false });
   const begun: string[] = [];
   await runInTurns(
-    { alone: [batch("judge")], patient: [batch("patient")], others: [batch("other")] },
+    { alone: [batch("judge")], patient: [batch("patient")], others: [batch("other")], hasRoomBesideLanes: true },
     1,
     async ({ files: [name = ""] }, yields) => void begun.push(yields ? `${name} yields` : name),
   );

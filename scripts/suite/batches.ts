@@ -82,34 +82,44 @@ export async function runInLanes<Result>(
 export interface Turns {
   /** Batches with nothing of the same priority beside them. */
   readonly alone: readonly Batch[];
-  /** Batches that may run beside those, with the processor time that those leave. */
+  /** Batches that may run beside all others, with the processor time that those leave. */
   readonly patient: readonly Batch[];
   readonly others: readonly Batch[];
+  /** Whether the machine has room for a patient batch beside the lanes, and not only beside `alone`. */
+  readonly hasRoomBesideLanes: boolean;
 }
 
 /**
- * Runs the batches of `alone` one after another, and then all others in lanes. Meanwhile patient batches run, one at a
- * time. `yields` tells the run that the batch must leave the processor to others.
+ * Runs the batches of `alone` one after another, and then all others in lanes. Beside them patient batches run, one at
+ * a time. `yields` tells the run that the batch must leave the processor to others. A lane that has nothing else to do
+ * takes a patient batch too.
  */
 export async function runInTurns<Result>(
-  { alone, patient, others }: Turns,
+  { alone, patient, others, hasRoomBesideLanes }: Turns,
   lanes: number,
   run: (batch: Batch, yields: boolean) => Promise<Result>,
 ): Promise<Result[]> {
   const waiting = [...patient];
-  let isTurnOfAlone = alone.length > 0 && lanes > 1;
+  let isTurnOfPatient = alone.length > 0 && lanes > 1;
   const runBeside = async (): Promise<Result[]> => {
     const results: Result[] = [];
     for (;;) {
-      const next = isTurnOfAlone ? waiting.shift() : undefined;
+      const next = isTurnOfPatient ? waiting.shift() : undefined;
       if (next === undefined) return results;
       results.push(await run(next, true));
     }
   };
   const beside = runBeside();
   const first = await runInLanes(alone, 1, async (batch) => await run(batch, false));
-  isTurnOfAlone = false;
-  const rest = [...waiting, ...others].toSorted((a, b) => b.expectedMs - a.expectedMs);
-  const last = await runInLanes(rest, lanes, async (batch) => await run(batch, false));
-  return [...first, ...(await beside), ...last];
+  isTurnOfPatient &&= hasRoomBesideLanes;
+  const mixed = isTurnOfPatient ? [] : waiting.splice(0);
+  const queue = [...mixed, ...others].toSorted((a, b) => b.expectedMs - a.expectedMs);
+  const nextOfLane = (): Batch | undefined => queue.shift() ?? waiting.shift();
+  const lane = async (): Promise<Result[]> => {
+    const results: Result[] = [];
+    for (let next = nextOfLane(); next !== undefined; next = nextOfLane()) results.push(await run(next, false));
+    return results;
+  };
+  const last = await Promise.all(Array.from({ length: Math.max(1, lanes) }, lane));
+  return [...first, ...(await beside), ...last.flat()];
 }

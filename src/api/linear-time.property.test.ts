@@ -104,14 +104,23 @@ function replaced(value: unknown, [key, ...rest]: Path, by: unknown): unknown {
   return { ...record, [key]: replaced(record[key], rest, by) };
 }
 
-/** The same with other names and numbers. */
-function varied(value: unknown, index: number): unknown {
-  if (typeof value === "string")
-    return /^[A-Z0-9_]+$/.test(value) ? value : value.replace(/[a-z0-9]/, (first) => `${first}${index}`);
-  if (typeof value === "number") return value + index;
-  if (Array.isArray(value)) return value.map((item) => varied(item, index));
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, varied(item, index)]));
+/** Makes values of the same form with other names and numbers. Each form is read once, because tests make thousands. */
+function variantsOf(value: unknown): (index: number) => unknown {
+  if (typeof value === "string") {
+    const at = /^[A-Z0-9_]+$/.test(value) ? -1 : value.search(/[a-z0-9]/);
+    if (at < 0) return () => value;
+    const [before, after] = [value.slice(0, at + 1), value.slice(at + 1)];
+    return (index) => `${before}${index}${after}`;
+  }
+  if (typeof value === "number") return (index) => value + index;
+  if (typeof value !== "object" || value === null) return () => value;
+  const fields = Object.entries(value).map(([key, item]) => [key, variantsOf(item)] as const);
+  if (Array.isArray(value)) return (index) => fields.map(([, variant]) => variant(index));
+  return (index) => {
+    const variant: Record<string, unknown> = {};
+    for (const [key, variantOf] of fields) variant[key] = variantOf(index);
+    return variant;
+  };
 }
 
 const trimmedDepth = 1;
@@ -137,8 +146,9 @@ type Growth = (size: number) => unknown;
 function growthsOf(value: unknown): readonly (readonly [string, Growth])[] {
   if (Array.isArray(value) && value.length > 0) {
     const element = trimmed(value[0]);
+    const variant = variantsOf(element);
     return [
-      ["different elements", (size) => Array.from({ length: size }, (_, index) => varied(element, index))],
+      ["different elements", (size) => Array.from({ length: size }, (_, index) => variant(index))],
       ["equal elements", (size) => Array.from({ length: size }, () => element)],
     ];
   }
@@ -149,12 +159,11 @@ function growthsOf(value: unknown): readonly (readonly [string, Growth])[] {
     ]);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
   const first = trimmed(Object.values(value)[0]);
-  return [
-    ["different keys", (size) => Object.fromEntries(Array.from({ length: size }, (_, index) => [`k${index}`, first]))],
-  ];
+  return [["different keys", (size) => Object.fromEntries(manyKeys.slice(0, size).map((key) => [key, first]))]];
 }
 
 const listSize = 8_000;
+const manyKeys = Array.from({ length: listSize }, (_, index) => `k${index}`);
 const textSize = 16_000;
 
 for (const kind of kinds)

@@ -8,7 +8,12 @@ const timeoutMs = 60_000;
 /** A line as a user types it, with a standard input that has ended and no cluster. */
 function typed(...words: readonly string[]): { readonly code: number | null; readonly output: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, "main.ts"), ...words], {
-    env: { PATH: process.env["PATH"], HOME: "/nonexistent", KUBECONFIG: "/nonexistent/config" },
+    env: {
+      PATH: process.env["PATH"],
+      HOME: "/nonexistent",
+      KUBECONFIG: "/nonexistent/config",
+      NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"],
+    },
     stdio: ["ignore", "pipe", "pipe"],
     encoding: "utf8",
     timeout: timeoutMs,

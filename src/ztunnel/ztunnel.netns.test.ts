@@ -79,6 +79,7 @@ class ZtunnelProcess {
       spawn(process.execPath, [join(root, "src/cmd/main.ts"), "ztunnel"], {
         env: {
           PATH: process.env["PATH"],
+          NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"],
           REVISION: name,
           LOCAL_XDS_PATH: config,
           FAKE_CA: "true",

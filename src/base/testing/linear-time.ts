@@ -32,10 +32,11 @@ export function suspicion<Input>(
   make: (size: number) => Input,
   size: number,
 ): string | undefined {
-  const [small, large] = [make(size / 4), make(size)];
+  const large = make(size);
   // For most linear functions, a single run of the large input is proof enough.
   let whole = quickestMs(() => run(large), 1);
   if (whole < unsuspiciousMs) return undefined;
+  const small = make(size / 4);
   let quarter = quickestMs(() => run(small), smallRuns);
   for (let attempt = 0; attempt < attempts && !isLinear(quarter, whole); attempt += 1) {
     quarter = quickestMs(() => run(small), smallRuns);

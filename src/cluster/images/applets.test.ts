@@ -23,7 +23,10 @@ function image(name: string, machine: Readonly<Record<string, string>>): NodeJS.
   };
   for (const [program, script] of Object.entries(appletScripts(appletNames, places))) write(join(bin, program), script);
   for (const [program, script] of Object.entries(machine)) write(join(directory, name, "machine", program), script);
-  return { PATH: [bin, dirname(process.execPath), "/usr/bin", "/bin"].join(delimiter) };
+  return {
+    PATH: [bin, dirname(process.execPath), "/usr/bin", "/bin"].join(delimiter),
+    NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"],
+  };
 }
 
 async function shell(script: string, env: NodeJS.ProcessEnv): Promise<{ out: string; err: string }> {
