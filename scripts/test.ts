@@ -48,7 +48,7 @@ const labBytes = 5 * 2 ** 30;
 /** The assumed duration of a file without a record. */
 const unknownMs: Readonly<Record<Group, number>> = { unit: 300, netns: 2_000, e2e: 60_000, interop: 60_000 };
 /** When files that share a process keep it alive for this long, each runs again in its own. */
-const sharedTimeoutMs = 240_000;
+const sharedTimeoutMs = 600_000;
 /** The factor by which files that run beside another group may take longer. */
 const patienceBeside = 4;
 /** With more failed files than this, the failures are no coincidence, and none runs a second time. */
