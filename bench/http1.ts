@@ -176,6 +176,7 @@ async function runProxy(upstreamPort: number, bare: boolean): Promise<void> {
   });
   const observer = new ConnectionObserver({ role: "router", metrics, accessLog: () => log, clock: systemClock });
   const listeners = new ListenerSet({
+    maxConnections: Infinity,
     listen: listenTcp,
     contexts: new TlsContexts(secrets),
     localIdentity: "",

@@ -200,6 +200,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
   });
   const observer = new ConnectionObserver({ role: "router", metrics, accessLog: () => log, clock: systemClock });
   const listeners = new ListenerSet({
+    maxConnections: Infinity,
     listen: listenTcp,
     contexts: new TlsContexts(secrets),
     localIdentity: "",

@@ -13,7 +13,7 @@ const unlimited: Readonly<Record<string, string>> = {
   "src/kube/read-only-relay.ts": "serves processes that its own process starts, by a secret, on the loopback",
   "src/net/byte-path.ts": "offers listening to others",
   "src/preflight/shadow/shadow-pilot.ts": "looks for a free port and closes",
-  "src/proxy/workers/shared-listen.ts": "traffic: the limits are those of the listener's configuration",
+  "src/proxy/workers/shared-listen.ts": "the limit is shared by all listeners of a thread: ConnectionRoom",
   "src/ztunnel/proxy/pod-proxy.ts": "the limit is shared by all pods: ProxyEnvironment",
 };
 

@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { setFlagsFromString } from "node:v8";
+import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 type Collect = (options: {
@@ -29,15 +29,20 @@ export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, seen);
     seen = now;
-    if (utilization > busiestShare || process.memoryUsage().heapTotal < heapBytes + worthBytes) return;
+    if (utilization > busiestShare || heapTotalBytes() < heapBytes + worthBytes) return;
     collect ??= exposedCollector();
     collect({ type: "major", execution: "sync", flavor: "last-resort" });
-    heapBytes = process.memoryUsage().heapTotal;
+    heapBytes = heapTotalBytes();
     // The collection itself does not count as work.
     seen = performance.eventLoopUtilization();
   }, lookMs);
   timer.unref();
   return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/** `process.memoryUsage` would open a file, and throw in a process that has no descriptors left. */
+function heapTotalBytes(): number {
+  return getHeapStatistics().total_heap_size;
 }
 
 /** The flag is reset at once, because compiled code is cached under the flags with which it was compiled. */

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { SourceMap, type SourceMapPayload } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,7 +21,11 @@ export function sourceStack(error: Error): string {
   });
 }
 
+/** Undefined if there is none, or if it cannot be read: a process without descriptors must still tell its error. */
 function mapOf(file: string): SourceMap | undefined {
-  const path = `${file}.map`;
-  return existsSync(path) ? new SourceMap(JSON.parse(readFileSync(path, "utf8")) as SourceMapPayload) : undefined;
+  try {
+    return new SourceMap(JSON.parse(readFileSync(`${file}.map`, "utf8")) as SourceMapPayload);
+  } catch {
+    return undefined;
+  }
 }

@@ -22,6 +22,7 @@ import {
   redirectMark,
   type ProxyOptions,
   type ProxySettings,
+  connectionsPerThread,
 } from "../proxy/index.ts";
 import type { HostLookup } from "../dataplane/dns/index.ts";
 import type { DnsCapture } from "../proxy/dns-capture/index.ts";
@@ -61,11 +62,15 @@ export async function run(context: RoleContext): Promise<number> {
     value: settings.concurrency,
     cpuLimit: Number(env["ISTIO_CPU_LIMIT"] ?? 0),
   };
-  const workers = workerCount(requestedWorkers, await machineBounds());
+  const machine = await machineBounds();
+  const workers = workerCount(requestedWorkers, machine);
   if (workers.warning !== undefined) log.warn(workers.warning);
   const dns = settings.capturesDns ? await dnsCapture(settings, log.scoped("dns")) : undefined;
   const proxy = new Proxy({
-    settings,
+    settings: {
+      ...settings,
+      maxConnectionsPerThread: connectionsPerThread(machine.maxDescriptors, workers.count),
+    },
     authority,
     listen: listenTcp,
     resolve: dns === undefined ? resolveByFiles() : async (name) => await dns.resolve(name),

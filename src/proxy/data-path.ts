@@ -325,6 +325,7 @@ export class DataPath implements Serving {
       listen,
       contexts,
       localIdentity: identity,
+      maxConnections: settings.maxConnectionsPerThread,
       leavingLimitMs: settings.connectionDrainMs,
       lingerMs: settings.role === "waypoint" ? waypointLingerMs : 0,
       startNeeds: () => this.#config.startNeeds(),

@@ -1,6 +1,7 @@
 // The L7 data plane: listeners, routes and clusters. It runs as a gateway, a sidecar or a waypoint, which differ by
 // their listeners.
 export { redirectMark } from "./data-path.ts";
+export { connectionsPerThread } from "./listener/connection-room.ts";
 export { podEndFolder } from "./agent/pod-end-folder.ts";
 export { Proxy, type ProxyOptions } from "./proxy.ts";
 export { podHistogramBuckets } from "./observe/histogram-buckets.ts";

@@ -3,12 +3,15 @@ import { messageOf, userError } from "../base/index.ts";
 import type { ByteStream, SocketAddress } from "../net/index.ts";
 import type { Discovery } from "./filters/http-filter.ts";
 import type { ConnectionInfo } from "./terms/connection-info.ts";
+import { ConnectionRoom, type HeldConnection } from "./listener/connection-room.ts";
 import { ActiveListener, type ListenerRuntime } from "./listener/listener.ts";
 import type { RouteTable } from "./routing/route-table.ts";
 import type { TlsContexts } from "./tls/tls-contexts.ts";
 import type { TlsSpec } from "./tls/tls-spec.ts";
 
-export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | "chains"> {
+export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | "chains" | "admits"> {
+  /** The number of connections that all listeners may hold. */
+  readonly maxConnections: number;
   readonly chains: Omit<ListenerRuntime["chains"], "enter">;
   /** Connections of a listener or chain that is gone are closed after this time. */
   readonly leavingLimitMs: number;
@@ -65,10 +68,13 @@ export class ListenerSet {
 
   constructor(options: ListenerSetOptions) {
     this.#options = options;
+    const held = (): HeldConnection[] => this.#all().flatMap((listener) => [...listener.held()]);
+    const room = new ConnectionRoom({ max: options.maxConnections, held, clock: options.clock });
     this.#runtime = {
       ...options,
       chains: { ...options.chains, enter: (name, stream, info) => this.enter(name, stream, info) },
       standsFor: (destination) => this.#standsFor(destination),
+      admits: (address) => room.admits(address),
     };
   }
 

@@ -70,6 +70,8 @@ export interface ProxySettings {
   readonly metricsInPodOnly: boolean;
   /** The configured number of workers in its original form. Undefined if it is not set. */
   readonly concurrency: unknown;
+  /** The number of clients' connections that each serving thread may hold. */
+  readonly maxConnectionsPerThread: number;
   readonly ports: {
     readonly admin: number;
     readonly stats: number;
@@ -160,6 +162,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     capturesDns: roleOf(args) === "sidecar" && envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
     metricsInPodOnly: envBoolean(env, "METRICS_LOCALHOST_ACCESS_ONLY", false),
     concurrency: concurrencyOf(args, proxyConfig, sources.annotationsFile),
+    maxConnectionsPerThread: Infinity,
     ports: {
       admin: envInteger(env, "ADMIN_PORT", portOf(proxyConfig, "proxyAdminPort", 15_000)),
       stats: envInteger(env, "STATS_PORT", portOf(proxyConfig, "statusPort", 15_020)),

@@ -16,7 +16,7 @@ import {
 import { connectTcp, listenTcp, secureServer } from "../net/index.ts";
 import { parsePrometheus } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
-import { readSettings } from "./proxy-settings.ts";
+import { readSettings, type ProxySettings } from "./proxy-settings.ts";
 import { Proxy } from "./proxy.ts";
 import {
   AdsServer,
@@ -41,7 +41,7 @@ class Mesh implements AsyncDisposable {
   readonly ended: Promise<void>;
   readonly #servers: { close(): unknown; closeAllConnections?(): void }[] = [];
 
-  private constructor(ads: AdsServer, ports: readonly number[]) {
+  private constructor(ads: AdsServer, ports: readonly number[], more: Partial<ProxySettings>) {
     this.ads = ads;
     [this.adminPort = 0, this.statsPort = 0, this.readinessPort = 0] = ports;
     const env = {
@@ -55,13 +55,14 @@ class Mesh implements AsyncDisposable {
       READINESS_PORT: String(this.readinessPort),
       ENVOY_STATS_PORT: String(ports[3]),
     };
+    const settings = readSettings({
+      env,
+      args: ["proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local"],
+      version: "1.2.3",
+      labelsFile: 'app="gateway"\n',
+    });
     const proxy = new Proxy({
-      settings: readSettings({
-        env,
-        args: ["proxy", "router", "--domain", "$(POD_NAMESPACE).svc.cluster.local"],
-        version: "1.2.3",
-        labelsFile: 'app="gateway"\n',
-      }),
+      settings: { ...settings, ...more },
       authority: this.authority,
       listen: listenTcp,
       resolve: () => Promise.resolve({ addresses: ["127.0.0.1"] }),
@@ -76,10 +77,13 @@ class Mesh implements AsyncDisposable {
     this.ended = proxy.run(this.shutdown);
   }
 
-  static async start(prepare: (ads: AdsServer) => void = () => undefined): Promise<Mesh> {
+  static async start(
+    prepare: (ads: AdsServer) => void = () => undefined,
+    more: Partial<ProxySettings> = {},
+  ): Promise<Mesh> {
     const ads = await AdsServer.start();
     prepare(ads);
-    return new Mesh(ads, await Promise.all(Array.from({ length: 4 }, freePort)));
+    return new Mesh(ads, await Promise.all(Array.from({ length: 4 }, freePort)), more);
   }
 
   async backend(name: string): Promise<number> {
@@ -472,4 +476,30 @@ test("admin answers have the forms that tools read", async () => {
   assert.equal(await mesh.isReady(), false);
   await fetchOnce(mesh.adminPort, "/healthcheck/ok", { method: "POST" });
   assert.equal(await mesh.isReady(), true);
+});
+
+test("a client that opens more connections than the proxy may hold leaves room for a client of another address", async () => {
+  const maxConnectionsPerThread = 8;
+  await using mesh = await Mesh.start(undefined, { maxConnectionsPerThread });
+  const { ads } = mesh;
+  const port = await freePort();
+  ads.push(typeUrls.cluster, { a: edsCluster("a", "a") });
+  ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [await mesh.backend("a")]) });
+  ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
+  ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 100 }) });
+  await mesh.ready();
+  let openCount = 0;
+  const sockets = Array.from({ length: 3 * maxConnectionsPerThread }, () => {
+    openCount += 1;
+    return connect(port, "127.0.0.1")
+      .on("error", () => undefined)
+      .on("close", () => (openCount -= 1));
+  });
+  await eventually(() => openCount <= maxConnectionsPerThread);
+  const honest = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
+  honest.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+  let answer = "";
+  for await (const chunk of honest) answer += String(chunk);
+  assert.match(answer, /^HTTP\/1\.1 200 /);
+  for (const socket of sockets) socket.destroy();
 });

@@ -1,3 +1,4 @@
+import { getHeapStatistics } from "node:v8";
 import type { MetricsRegistry } from "./metrics-registry.ts";
 
 /**
@@ -12,11 +13,20 @@ export function addProcessMetrics(registry: MetricsRegistry, process: NodeJS.Pro
     .labels();
   const startSeconds = Date.now() / 1000 - process.uptime();
   registry.onCollect(() => {
-    const memory = process.memoryUsage();
+    const rss = residentBytes(process);
     const usage = process.cpuUsage();
-    resident.set(memory.rss);
-    heap.set(memory.heapUsed);
+    if (rss !== undefined) resident.set(rss);
+    heap.set(getHeapStatistics().used_heap_size);
     cpu.add((usage.user + usage.system) / 1e6 - cpu.value);
     started.set(startSeconds);
   });
+}
+
+/** Undefined if the process has no descriptor left for the file in which the kernel tells it. */
+function residentBytes(process: NodeJS.Process): number | undefined {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return undefined;
+  }
 }

@@ -7,6 +7,14 @@ import { limitConnections, userError, onAbort } from "../../base/index.ts";
 /** The connections of one listening socket. Without a bound, one pod could use up the server's descriptors. */
 const maxConnections = 4096;
 
+/** How long a client of HTTP/1.1 may take for a head, and how often this is checked. */
+interface HeadLimit {
+  readonly headMs: number;
+  readonly lookMs: number;
+}
+
+const headLimit: HeadLimit = { headMs: 60_000, lookMs: 30_000 };
+
 /** Where to listen: an address, or a descriptor that is already bound. */
 export type ListenTarget = { readonly host: string; readonly port: number } | { readonly fd: number };
 
@@ -31,8 +39,11 @@ export class Listeners {
   #active = 0;
   #idle: (() => void) | undefined;
 
-  constructor(files: TlsFiles, handlers: ListenerHandlers) {
+  constructor(files: TlsFiles, handlers: ListenerHandlers, { headMs, lookMs }: HeadLimit = headLimit) {
+    // The types of node:http2 lack these options of HTTP/1.1's servers.
+    const untypedOptions = { connectionsCheckingInterval: lookMs };
     this.#tls = createSecureServer({
+      ...untypedOptions,
       cert: files.certificate,
       key: files.key,
       ca: files.clientCa,
@@ -42,6 +53,7 @@ export class Listeners {
       minVersion: "TLSv1.2",
       settings: { maxConcurrentStreams: 1000, initialWindowSize: 1 << 20 },
     });
+    Object.assign(this.#tls, { headersTimeout: headMs });
     this.#tls.on("request", (request, response) => {
       this.#active++;
       response.on("close", () => {
@@ -56,6 +68,9 @@ export class Listeners {
     this.#tls.on("sessionError", () => undefined);
     this.#tls.on("tlsClientError", () => undefined);
     this.#tls.setTimeout(0);
+    // It does not listen itself, but only then would it begin to enforce its time limits for the heads and bodies of
+    // HTTP/1.1.
+    this.#tls.emit("listening");
   }
 
   /** Listens on the target. Returns the bound address. */

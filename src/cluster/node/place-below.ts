@@ -56,9 +56,7 @@ export function atPlaceBelow<T>(place: PlaceBelow, use: (path: string) => T): T 
   });
 }
 
-/**
- * Opens a regular file. Its directory is created if the flags create the file. Throws a user error for anything else.
- */
+/** Opens a regular file, and creates its directory if the flags create the file. Else throws a user error. */
 export function openFileBelow(place: PlaceBelow, flags: number, mode?: number): number {
   const directory = { root: place.root, path: dirname(place.path) };
   return inDirectoryBelow(directory, (flags & O_CREAT) !== 0, (path) => {

@@ -24,6 +24,10 @@ export class CodecDetector implements ByteStreamHandler, ListenerConnection {
     this.#options = options;
   }
 
+  get peer(): string {
+    return this.#options.stream.remote.address;
+  }
+
   start(): void {
     this.#options.stream.setHandler(this);
     this.#options.stream.resume();

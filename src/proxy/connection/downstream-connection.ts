@@ -192,6 +192,10 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.stream.end();
   }
 
+  get peer(): string {
+    return this.info.remote.address;
+  }
+
   abort(): void {
     this.stream.destroy();
     this.close();
@@ -218,8 +222,10 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
         if (this.#carry === undefined) {
           if (over(this.#quietSweeps, config.idleTimeoutMs)) this.abort();
         } else {
+          // A client that never completes its head must not hold its connection for ever.
           this.#headSweeps += 1;
-          if (over(this.#headSweeps, config.headTimeoutMs)) this.#refuse(408, "request header timeout");
+          const limitMs = config.headTimeoutMs > 0 ? config.headTimeoutMs : config.idleTimeoutMs;
+          if (over(this.#headSweeps, limitMs)) this.#refuse(408, "request header timeout");
         }
         return;
       case "request":

@@ -633,3 +633,16 @@ test("a mirror gets a copy of the request, and its response is discarded", async
   assert.deepEqual(new Set(copies), new Set(["POST /m?x shop.test-shadow:80 100000"]));
   await eventually(() => [...cluster.endpoints()].every((endpoint) => endpoint.activeRequests === 0));
 });
+
+test("a client that never completes its head loses its connection after the idle time", async () => {
+  await using harness = await Harness.start({ idleTimeoutMs: 1000, headTimeoutMs: 0 });
+  const { port } = await harness.backend((_request, response) => response.end());
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  const client = harness.client();
+  client.send("GET /first HTTP/1.1\r\nhost: a\r\n\r\nGET /second HTTP/1.1\r\nhost: a\r\n");
+  await client.until(/^HTTP\/1\.1 200 [^]*\r\n\r\n/);
+  for (let second = 0; second < 3; second += 1) harness.listener.sweep();
+  client.send("\r\n");
+  assert.match(await client.until(/\r\nHTTP\/1\.1 \d+ /), /HTTP\/1\.1 408 /);
+});

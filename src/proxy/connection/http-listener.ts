@@ -93,6 +93,11 @@ export class HttpListener {
     return this.#connections.size;
   }
 
+  /** The open connections, the oldest first. */
+  held(): Iterable<ListenerConnection> {
+    return this.#connections;
+  }
+
   get draining(): boolean {
     return this.#draining;
   }

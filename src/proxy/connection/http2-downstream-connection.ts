@@ -114,6 +114,10 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
     for (const stream of this.#streams) stream.sweep();
   }
 
+  get peer(): string {
+    return this.info.remote.address;
+  }
+
   abort(): void {
     this.#connection.destroy(new Error("the proxy closes the connection"));
   }

@@ -1,5 +1,7 @@
 /** A client connection of any protocol, as its listener sees it. */
 export interface ListenerConnection {
+  /** The client's address. */
+  readonly peer: string;
   /** Closes the connection as soon as this loses no request. */
   leave(): void;
   /** Closes the connection if no request has been under way for that long. */

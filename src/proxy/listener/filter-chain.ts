@@ -14,6 +14,7 @@ import { TcpProxy, type TcpObserver } from "../tcp/tcp-proxy.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import type { EndpointConnector } from "../upstream/endpoint.ts";
 import { DeniedConnections } from "../tcp/denied-connections.ts";
+import type { HeldConnection } from "./connection-room.ts";
 import { HboneServer, type EndedTunnel, type EnterListener } from "./hbone-server.ts";
 
 /** The state that the chains of all listeners share. */
@@ -66,6 +67,13 @@ export class FilterChainRuntime {
 
   get connections(): number {
     return (this.#http?.connections ?? 0) + (this.#tcp?.connections ?? 0) + (this.#hbone?.connections ?? 0);
+  }
+
+  /** The open connections, the oldest first. */
+  *held(): Generator<HeldConnection> {
+    if (this.#http !== undefined) yield* this.#http.held();
+    if (this.#tcp !== undefined) yield* this.#tcp.held();
+    if (this.#hbone !== undefined) yield* this.#hbone.held();
   }
 
   get accepted(): number {

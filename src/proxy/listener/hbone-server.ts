@@ -5,6 +5,7 @@ import type { ByteStream, ByteStreamHandler, SecureStream } from "../../net/inde
 import { headerValue, parseAuthority, parseBaggage, type Authority } from "../../wire/hbone/index.ts";
 import type { ConnectionInfo, DownstreamTls } from "../terms/connection-info.ts";
 import type { Cluster } from "../upstream/cluster.ts";
+import type { HeldConnection } from "./connection-room.ts";
 
 /** Passes a stream to an internal listener. Returns false if there is none with that name. */
 export type EnterListener = (listener: string, stream: ByteStream, info: ConnectionInfo) => boolean;
@@ -37,7 +38,7 @@ const unavailable = 503;
 /** Terminates HBONE tunnels. Each CONNECT is a connection to its authority, and continues at an internal listener. */
 export class HboneServer {
   readonly #options: HboneServerOptions;
-  readonly #open = new Set<HboneServerConnection>();
+  readonly #open = new Map<HboneServerConnection, ConnectionInfo>();
   #draining = false;
   accepted = 0;
 
@@ -58,18 +59,23 @@ export class HboneServer {
       onCutOff,
       onConnect: (request) => this.#connect(request, info),
     });
-    this.#open.add(connection);
+    this.#open.set(connection, info);
     void connection.closed.then(() => this.#open.delete(connection));
     if (this.#draining) connection.drain();
   }
 
+  /** The open connections, the oldest first. */
+  *held(): Generator<HeldConnection> {
+    for (const [connection, { remote }] of this.#open) yield { peer: remote.address, abort: () => connection.close() };
+  }
+
   drain(): void {
     this.#draining = true;
-    for (const connection of this.#open) connection.drain();
+    for (const connection of this.#open.keys()) connection.drain();
   }
 
   closeAll(): void {
-    for (const connection of this.#open) connection.close();
+    for (const connection of this.#open.keys()) connection.close();
   }
 
   #connect(request: HboneRequest, info: ConnectionInfo): void {

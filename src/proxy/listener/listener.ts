@@ -13,6 +13,7 @@ import type { Listen } from "../listen.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { isMeshTls } from "../tls/tls-spec.ts";
 import { secureDownstream } from "./downstream-tls.ts";
+import type { HeldConnection } from "./connection-room.ts";
 import { FilterChainRuntime, type ChainRuntime } from "./filter-chain.ts";
 import { infoOf, traitsOf } from "./arrival.ts";
 import { selectFilterChain, type ConnectionTraits } from "./filter-chain-match.ts";
@@ -26,6 +27,8 @@ export interface ListenerRuntime {
   readonly localIdentity: string;
   /** The listener that represents a destination, if there is one. */
   readonly standsFor: (destination: SocketAddress) => ActiveListener | undefined;
+  /** Whether the proxy has room for a connection of this client's address. */
+  readonly admits: (address: string) => boolean;
   /** Called for connections that match no filter chain. */
   readonly observeRefused: (listener: ListenerSpec, info: ConnectionInfo) => void;
   readonly clock: Clock;
@@ -96,6 +99,12 @@ export class ActiveListener {
 
   get connections(): number {
     return this.chains().reduce((sum, chain) => sum + chain.connections, this.#opening.size);
+  }
+
+  /** The open connections. Those of a chain follow each other, the oldest first. */
+  *held(): Generator<HeldConnection> {
+    for (const chain of this.chains()) yield* chain.held();
+    for (const stream of this.#opening.keys()) yield { peer: stream.remote.address, abort: () => stream.destroy() };
   }
 
   /** Chains that only serve their open connections. */
@@ -235,7 +244,7 @@ export class ActiveListener {
   accept(stream: ByteStream, arrival: ConnectionInfo): void {
     this.counters.accepted += 1;
     this.lastAcceptedMs = this.#runtime.clock.steadyMs();
-    if (this.connections >= maxConnections) {
+    if (this.connections >= maxConnections || !this.#runtime.admits(arrival.remote.address)) {
       dispose(stream);
       return;
     }

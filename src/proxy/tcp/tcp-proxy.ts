@@ -120,6 +120,13 @@ export class TcpProxy {
     else void this.#serve(stream, connection, clusterName ?? this.#choose());
   }
 
+  /** The open connections, the oldest first. */
+  *held(): Generator<{ readonly peer: string; abort(): void }> {
+    for (const stream of this.#greeting) yield { peer: stream.remote.address, abort: () => stream.destroy() };
+    for (const { flow, stream } of this.#live)
+      yield { peer: flow.connection.remote.address, abort: () => stream.destroy() };
+  }
+
   closeAll(): void {
     for (const stream of this.#greeting) stream.destroy();
     for (const { stream } of this.#live) stream.destroy();

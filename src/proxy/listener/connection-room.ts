@@ -1,0 +1,80 @@
+import type { Clock } from "../../base/index.ts";
+
+/** An open connection of a client. */
+export interface HeldConnection {
+  /** The client's address. */
+  readonly peer: string;
+  /** Closes at once. */
+  abort(): void;
+}
+
+/** A connection has up to two ends. The rest is left for upstream pools, the control plane, certificates and logs. */
+const descriptorsPerConnection = 2.2;
+/** A full proxy makes room for this part of its connections at once, because it has to look at all of them for it. */
+const roomParts = 64;
+/** For this long, further connections of a refused address are refused without another look. */
+const refusalMs = 100;
+
+/** The number of connections that each serving thread of a process may hold. */
+export function connectionsPerThread(maxDescriptors: number, threads: number): number {
+  return Math.floor(maxDescriptors / descriptorsPerConnection / threads);
+}
+
+export interface ConnectionRoomOptions {
+  readonly max: number;
+  /** All open connections, the oldest of each listener first. */
+  readonly held: () => Iterable<HeldConnection>;
+  readonly clock: Clock;
+}
+
+/**
+ * Limits the connections of clients, so that they cannot use up the process's descriptors. When it is full, the address
+ * with the most connections loses some of its oldest ones to an address with fewer. It counts only when it may be full:
+ * short connections cost nothing.
+ */
+export class ConnectionRoom {
+  readonly #options: ConnectionRoomOptions;
+  /** A lower bound of the number of further connections. */
+  #free: number;
+  #refused = "";
+  #refusedUntilMs = -Infinity;
+
+  constructor(options: ConnectionRoomOptions) {
+    this.#options = options;
+    this.#free = options.max;
+  }
+
+  /** Whether a new connection of this address may be served. */
+  admits(address: string): boolean {
+    if (this.#free < 1 && !this.#makeRoom(address)) return false;
+    this.#free -= 1;
+    return true;
+  }
+
+  #makeRoom(address: string): boolean {
+    const { max, held, clock } = this.#options;
+    const nowMs = clock.steadyMs();
+    if (address === this.#refused && nowMs < this.#refusedUntilMs) return false;
+    const byPeer = Map.groupBy(held(), ({ peer }) => peer);
+    let count = 0;
+    let largest: readonly HeldConnection[] = [];
+    for (const connections of byPeer.values()) {
+      count += connections.length;
+      if (connections.length > largest.length) largest = connections;
+    }
+    const wanted = Math.ceil(max / roomParts);
+    this.#free = Math.max(0, max - count);
+    if (this.#free >= wanted) return true;
+    const surplus = largest.length - (byPeer.get(address)?.length ?? 0) - 1;
+    if (surplus < 1) {
+      if (this.#free >= 1) return true;
+      this.#refused = address;
+      this.#refusedUntilMs = nowMs + refusalMs;
+      return false;
+    }
+    const leaving = largest.slice(0, Math.min(wanted, surplus));
+    for (const connection of leaving) connection.abort();
+    this.#free += leaving.length;
+    return true;
+  }
+}
