@@ -109,6 +109,7 @@ export {
   isEndPhase,
   isRestingPhase,
   journalFormatVersion,
+  journalOwnerAnnotation,
   maxDecisions,
   maxPlannedSteps,
   authorAnnotation,

@@ -278,6 +278,12 @@ export interface RolloutJournal extends KubernetesObject {
   decisions?: readonly DecisionRecord[];
 }
 
+/**
+ * The uid of the rollout that made the journal's entries. Another rollout of the same name undoes them first. Absent in
+ * journals of earlier releases.
+ */
+export const journalOwnerAnnotation = "rollout.serin.dev/rollout-uid";
+
 /** Keeps the object of a running rollout until its changes are undone, or left as `onDeletion` says. */
 export const undoFinalizer = "rollout.serin.dev/undo";
 

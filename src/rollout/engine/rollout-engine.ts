@@ -35,7 +35,6 @@ import {
   orderedSteps,
   refusedStatus,
   type Decision,
-  type DecideInput,
   type Refusal,
   type RolloutOrders,
   type Step,
@@ -320,10 +319,12 @@ export class RolloutEngine {
     const begunMs = clock.steadyMs();
     const journalName = journalNameOf(rollout);
     const journal = await this.#journals.read(journalName);
-    const planned = await this.#plan(round, journal.entries);
+    const counts = journalCounts(journal, raw.metadata.uid);
+    const isLeftover = counts.isLeftover === true;
+    const planned = isLeftover ? unplanned(round) : await this.#plan(round, journal.entries);
     if ("problem" in planned) return await this.#refuse(kind, round, planned);
     const steps = orderedSteps(planned.steps, orders, status);
-    const refused = await this.#notAllowed(round, steps);
+    const refused = isLeftover ? undefined : await this.#notAllowed(round, steps);
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
     const observing =
@@ -343,7 +344,7 @@ export class RolloutEngine {
     // it.
     const decision = this.#board.decide(
       { key, rollout, status, orders, heldUp: round.problem !== undefined },
-      { steps, change: planned.change, observation, journal: journalCounts(journal), freezes: this.#freezes.list() },
+      { steps, change: planned.change, observation, journal: counts, freezes: this.#freezes.list() },
       { steadyMs: clock.steadyMs(), nowMs: clock.nowMs() },
     );
     await this.#carryOut(kind, round, decision, journal.entries);
@@ -411,13 +412,13 @@ export class RolloutEngine {
   /** The plan, or why the spec cannot be planned. An undo needs no plan. */
   async #plan(round: Round, journal: readonly JournalEntry[]): Promise<Plan | Refusal> {
     const { rollout, problem, status } = round;
-    if (problem !== undefined || isPuttingBack(status)) return { steps: [], change: putBackChange(round) };
+    if (problem !== undefined || isPuttingBack(status)) return unplanned(round);
     try {
       return await this.#planner.plan(rollout, journal);
     } catch (error) {
       const refusal = planRefusal(error);
       if (refusal === undefined) throw error;
-      return this.#board.mustPutBack(round) ? { steps: [], change: putBackChange(round) } : refusal;
+      return this.#board.mustPutBack(round) ? unplanned(round) : refusal;
     }
   }
 
@@ -500,8 +501,8 @@ function originOf({ key, rollout, status }: Round): Omit<CheckOrigin, "step"> {
 }
 
 /** During an undo, no new change is looked for. */
-function putBackChange({ rollout, status }: Round): DecideInput["change"] {
-  return { candidate: status.candidate ?? "", watched: isWatched(rollout) };
+function unplanned({ rollout, status }: Round): Plan {
+  return { steps: [], change: { candidate: status.candidate ?? "", watched: isWatched(rollout) } };
 }
 
 function isRace(error: unknown): boolean {

@@ -1,11 +1,18 @@
 import { defaultIntervalSeconds, type CheckSpec, type Verdict } from "../../../api/serin/index.ts";
-import type { PodMemory } from "./lost-pods.ts";
 
 /** The result of one look, and what the judgement stores for the next. */
 export interface Judgement {
   readonly verdict: Verdict;
   readonly evidence: string;
   readonly inner?: unknown;
+}
+
+/** What a check remembers of the canary's pods between looks. */
+export interface PodMemory {
+  /** The canary has had a ready pod. */
+  readonly hadPods?: true;
+  /** Since when it has none, counted from settling. */
+  readonly noPodsFromMs?: number;
 }
 
 /** What every check stores in the status between looks. */

@@ -1,5 +1,5 @@
 import type { ReadyPods } from "../observation.ts";
-import type { Judgement } from "./looks.ts";
+import type { Judgement, PodMemory } from "./looks.ts";
 
 /**
  * How long the canary may be without a ready pod. A deleted or evicted pod has this time for its successor. Meanwhile
@@ -7,18 +7,10 @@ import type { Judgement } from "./looks.ts";
  */
 export const lostPodsLimitMs = 15_000;
 
-/** What a check remembers of the canary's pods between looks. */
-export interface PodMemory {
-  /** The canary has had a ready pod. */
-  readonly hadPods?: true;
-  /** Since when it has none, counted from settling. */
-  readonly noPodsFromMs?: number;
-}
-
 /**
- * Changes the verdict if the canary has no ready pod and had one, or should have one. Proxies answer its requests without a version then, so
- * they count for neither, and a check of requests would only wait for samples. A fault that stable shares does not
- * come from the release, so it only waits.
+ * Changes the verdict if the canary has no ready pod and had one, or should have one. Proxies answer its requests without
+ * a version then, so they count for neither, and a check of requests would only wait for samples. A fault that stable
+ * shares does not come from the release, so it only waits.
  */
 export function judgeLostPods(
   judged: Judgement,
