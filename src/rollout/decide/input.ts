@@ -1,4 +1,11 @@
-import type { Approval, DecisionRecord, JournalEntry, OrdersMark, RolloutStatus } from "../../api/serin/index.ts";
+import {
+  lastRunCompleted,
+  type Approval,
+  type DecisionRecord,
+  type JournalEntry,
+  type OrdersMark,
+  type RolloutStatus,
+} from "../../api/serin/index.ts";
 import type { Blocker, GroupView } from "./blockers.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
 import type { Step, Write } from "./step.ts";
@@ -93,8 +100,6 @@ export interface JournalCounts {
   readonly isLeftover?: boolean;
 }
 
-const turns = new Set(["Started", "RollingBack", "RolledBack", "Completed"]);
-
 /** `uid`: the rollout's. */
 export function journalCounts(
   {
@@ -113,7 +118,7 @@ export function journalCounts(
   return {
     run: entries.length - setup,
     setup,
-    completed: decisions.findLast(({ decision }) => turns.has(decision))?.decision === "Completed",
+    completed: lastRunCompleted(decisions),
     ...(isLeftover ? { isLeftover } : {}),
   };
 }

@@ -1,4 +1,4 @@
-import { messageOf, SerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
+import { aborted, messageOf, SerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
@@ -64,6 +64,7 @@ import {
   strayProblem,
   type Rollout,
 } from "./rollout-object.ts";
+import { OrphanedJournals } from "./orphaned-journals.ts";
 import { RoundBoard } from "./round-board.ts";
 
 export interface EngineOptions {
@@ -122,6 +123,7 @@ export class RolloutEngine {
   readonly #upgrades: Informer<MeshUpgrade>;
   readonly #freezes: Informer<Freeze>;
   readonly #board: RoundBoard;
+  readonly #orphans: OrphanedJournals;
   #reconciler: Reconciler | undefined;
 
   constructor(options: EngineOptions) {
@@ -140,6 +142,12 @@ export class RolloutEngine {
     this.#freezes = createInformer(client, freezeKind, { log, clock });
     this.#events = new EventRecorder({ client, component: fieldManager, log, clock });
     this.#actions = this.#createActions();
+    const owned = (): Set<string> => {
+      const canaries = this.#canaries.list().map(({ metadata }) => journalNameOf({ kind: "Canary", metadata }));
+      const upgrades = this.#upgrades.list().map(({ metadata }) => journalNameOf({ kind: "MeshUpgrade", metadata }));
+      return new Set([...canaries, ...upgrades]);
+    };
+    this.#orphans = new OrphanedJournals({ client, events: this.#events, log: this.#log, owned });
     this.#board = new RoundBoard(options.maxConcurrentRollouts ?? defaultMaxConcurrent);
   }
 
@@ -208,7 +216,11 @@ export class RolloutEngine {
     using _upgrades = this.#upgrades.subscribe(({ key }) =>
       this.#noticed(reconciler, `MeshUpgrade ${key}`, this.#upgrades.get(key)),
     );
+    const named = Promise.all([this.#canaries.synced, this.#upgrades.synced]).then(
+      async () => await this.#orphans.lookAtAll(),
+    );
     await Promise.all([
+      Promise.race([named, aborted(signal)]),
       this.#canaries.run(signal),
       this.#upgrades.run(signal),
       this.#freezes.run(signal),
@@ -259,7 +271,11 @@ export class RolloutEngine {
     const [first = "", second] = name.split("/");
     // The status decides what is already done, so read it from the server and not from a cache, which may be stale.
     const raw = await this.#options.client.get(kind, second ?? first, second === undefined ? undefined : first);
-    if (raw === undefined) return this.#gone(key, kind.kind, second === undefined ? "" : first, second ?? first);
+    if (raw === undefined) {
+      this.#gone(key, kind.kind, second === undefined ? "" : first, second ?? first);
+      const metadata = second === undefined ? { name: first } : { namespace: first, name: second };
+      return await this.#orphans.lookAt(journalNameOf({ kind: kind.kind, metadata }));
+    }
     // A stale copy would show others an earlier state of this rollout.
     if (this.#board.memory.isSuperseded(key, raw.metadata.resourceVersion))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
