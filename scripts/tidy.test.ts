@@ -413,7 +413,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   freezes
   // The code that signs, plans an installation or evaluates an expression is loaded on first use.
   rollout: {
-    modules: 365,
+    modules: 366,
     never: [
       "src/cluster/",
       "src/controlplane/",

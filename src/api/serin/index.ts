@@ -107,9 +107,12 @@ export {
   type ProbePair,
 } from "./probe-matrix.ts";
 export {
+  changesLeft,
   isEndPhase,
   isRestingPhase,
   journalFormatVersion,
+  journalOwnerAnnotation,
+  lastRunCompleted,
   maxDecisions,
   maxPlannedSteps,
   authorAnnotation,

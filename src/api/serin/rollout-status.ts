@@ -278,6 +278,12 @@ export interface RolloutJournal extends KubernetesObject {
   decisions?: readonly DecisionRecord[];
 }
 
+/**
+ * The uid of the rollout that made the journal's entries. Another rollout of the same name undoes them first. Absent in
+ * journals of earlier releases.
+ */
+export const journalOwnerAnnotation = "rollout.serin.dev/rollout-uid";
+
 /** Keeps the object of a running rollout until its changes are undone, or left as `onDeletion` says. */
 export const undoFinalizer = "rollout.serin.dev/undo";
 
@@ -295,6 +301,32 @@ export interface DecisionRecord {
   /** The person who ordered the decision. Absent if nobody did. */
   readonly by?: string;
   readonly evidence?: readonly string[];
+}
+
+const turns = new Set(["Started", "RollingBack", "RolledBack", "Completed"]);
+
+/** Whether the last run in the journal has completed, so that its changes stay. */
+export function lastRunCompleted(decisions: readonly Pick<DecisionRecord, "decision">[]): boolean {
+  return decisions.findLast(({ decision }) => turns.has(decision))?.decision === "Completed";
+}
+
+const changesShown = 5;
+
+/**
+ * The text about the changes that a removed rollout has left, with what a person can do. Undefined if it has left none:
+ * those of a completed run stay for good, except for the preparation of its target.
+ */
+export function changesLeft({ metadata, entries, decisions = [] }: RolloutJournal): string | undefined {
+  const left = lastRunCompleted(decisions) ? entries.filter(({ setup }) => setup === true) : entries;
+  if (left.length === 0) return undefined;
+  const { name = "" } = metadata;
+  const named = left.slice(0, changesShown).map((entry) => {
+    const { kind, namespace, name: object } = entry.object;
+    const place = `${kind} ${namespace === undefined ? "" : `${namespace}/`}${object}`;
+    return entry.type === "field" ? `${place} ${entry.pointer}` : `${place} (${entry.type})`;
+  });
+  const more = left.length > changesShown ? ` and ${left.length - changesShown} more` : "";
+  return `the rollout of RolloutJournal ${name} was removed without its undo, and ${left.length} of its changes are left: ${named.join(", ")}${more}; create the rollout again, and the engine undoes them first, or keep them: kubectl delete rolloutjournal ${name}`;
 }
 
 /** The decision's message without the evidence that the record also lists. */

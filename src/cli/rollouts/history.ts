@@ -1,5 +1,5 @@
 import type { KindDefinition } from "../../api/index.ts";
-import { messageWithoutEvidence, rolloutJournalKind, type DecisionRecord } from "../../api/serin/index.ts";
+import { changesLeft, messageWithoutEvidence, rolloutJournalKind, type DecisionRecord } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { renderValue } from "../terminal/output.ts";
@@ -56,7 +56,12 @@ export async function showHistory<Value extends Rollout>(
   if (flags.output === "yaml") context.out(await renderValue({ rollout: name, decisions }, "yaml"));
   else if (flags.json === true || flags.output === "json")
     context.out(`${JSON.stringify({ rollout: name, decisions })}\n`);
-  else context.out(renderHistory(decisions));
+  else {
+    context.out(renderHistory(decisions));
+    const namespace = kind.namespaced ? journal.metadata.name?.split(".")[1] : undefined;
+    const left = (await client.get(kind, name, namespace)) === undefined ? changesLeft(journal) : undefined;
+    if (left !== undefined) context.out(`\n${left}\n`);
+  }
 }
 
 /** One paragraph for each decision, oldest first. Runs are separated. */

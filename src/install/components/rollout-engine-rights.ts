@@ -8,7 +8,7 @@ const common: readonly PolicyRule[] = [
   { apiGroups: ["rollout.serin.dev"], resources: ["canaries/status", "meshupgrades/status"], verbs: ["update"] },
   { apiGroups: ["rollout.serin.dev"], resources: ["freezes"], verbs: observe },
   { apiGroups: ["rollout.serin.dev"], resources: ["checks"], verbs: ["get"] },
-  { apiGroups: ["rollout.serin.dev"], resources: ["rolloutjournals"], verbs: ["get", "create", "update"] },
+  { apiGroups: ["rollout.serin.dev"], resources: ["rolloutjournals"], verbs: ["get", "list", "create", "update"] },
   { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
   { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "create", "update"] },
   { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },

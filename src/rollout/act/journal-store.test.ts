@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
-import { maxDecisions, type DecisionRecord, type JournalEntry } from "../../api/serin/index.ts";
+import { maxDecisions, type DecisionRecord, type JournalEntry, type RolloutJournal } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
+import { journalCounts } from "../decide/index.ts";
 import { boundedDecisions, JournalStore, withEntries } from "./journal-store.ts";
 
 function records(count: number, run: number, message = "m"): DecisionRecord[] {
@@ -61,4 +62,46 @@ test("a field that an edited plan writes again keeps its first prior value, with
     entry("step-2", { prior: "5", written: "50" }),
   ]);
   assert.equal(withEntries(before, before)[0], before[0]);
+});
+
+test("a journal belongs to the rollout that made its entries, until none of them is left", async () => {
+  let stored: RolloutJournal | undefined;
+  let version = 0;
+  const write = async (_: unknown, body: RolloutJournal): Promise<RolloutJournal> => {
+    stored = { ...body, metadata: { ...body.metadata, resourceVersion: String((version += 1)) } };
+    return await Promise.resolve(stored);
+  };
+  const client = { get: async () => await Promise.resolve(stored), create: write, update: write };
+  const store = new JournalStore(client as unknown as KubeClient, systemClock);
+  const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
+  const entry: JournalEntry = { type: "created", step: "one", object };
+  const name = "canary.shop.c";
+  await store.append(name, [entry], [], "first");
+  await store.append(name, [], records(1, 1), "second");
+  const journal = await store.read(name);
+  assert.equal(journal.uid, "first");
+  assert.equal(journalCounts(journal, "second").isLeftover, true);
+  assert.equal(journalCounts(journal, "first").isLeftover, undefined);
+  await store.strike(name, () => true);
+  assert.equal(journalCounts(await store.read(name), "second").isLeftover, undefined);
+  await store.append(name, [entry], [], "second");
+  assert.equal((await store.read(name)).uid, "second");
+});
+
+test("a journal of an earlier release belongs to whatever rollout has its name", async () => {
+  const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
+  const entries: JournalEntry[] = [{ type: "created", step: "one", object }];
+  const stored = { metadata: { name: "canary.shop.c", resourceVersion: "1" }, formatVersion: 2, entries };
+  const written: RolloutJournal[] = [];
+  const client = {
+    get: async () => await Promise.resolve(stored),
+    update: async (_: unknown, body: RolloutJournal) => {
+      written.push(body);
+      return await Promise.resolve(body);
+    },
+  };
+  const store = new JournalStore(client as unknown as KubeClient, systemClock);
+  await store.append("canary.shop.c", [], records(1, 1), "second");
+  assert.equal(written[0]?.metadata.annotations, undefined);
+  assert.equal(journalCounts(await store.read("canary.shop.c"), "second").isLeftover, undefined);
 });

@@ -2,6 +2,7 @@ import { jsonEqualWithoutNulls, userError, truncated, type Clock } from "../../b
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
   journalFormatVersion,
+  journalOwnerAnnotation,
   maxDecisions,
   rolloutGroup,
   rolloutJournalKind,
@@ -25,6 +26,13 @@ const maxEntryBytes = 900 * 1024;
 const maxTextCharacters = 1000;
 const maxEvidence = 16;
 
+export interface StoredJournal {
+  readonly entries: readonly JournalEntry[];
+  readonly decisions: readonly DecisionRecord[];
+  /** See {@link journalOwnerAnnotation}. */
+  readonly uid?: string;
+}
+
 interface Kept {
   readonly journal: RolloutJournal | undefined;
   readonly atMs: number;
@@ -45,18 +53,24 @@ export class JournalStore {
   }
 
   /** Throws a user error if a newer engine wrote the journal. */
-  async read(
-    name: string,
-  ): Promise<{ readonly entries: readonly JournalEntry[]; readonly decisions: readonly DecisionRecord[] }> {
-    const { entries = [], decisions = [] } = (await this.#load(name)) ?? {};
-    return { entries, decisions };
+  async read(name: string): Promise<StoredJournal> {
+    const journal = await this.#load(name);
+    const { entries = [], decisions = [] } = journal ?? {};
+    const uid = journal?.metadata.annotations?.[journalOwnerAnnotation];
+    return { entries, decisions, ...(uid === undefined ? {} : { uid }) };
   }
 
   /**
    * Stores entries before the writes that they describe, and decisions. An existing entry keeps its prior value,
-   * because undo must restore the first one. Its written value follows an edited plan.
+   * because undo must restore the first one. Its written value follows an edited plan. `uid`: the rollout's, which owns
+   * the entries if there are none of an earlier one.
    */
-  async append(name: string, added: readonly JournalEntry[], decisions: readonly DecisionRecord[]): Promise<void> {
+  async append(
+    name: string,
+    added: readonly JournalEntry[],
+    decisions: readonly DecisionRecord[],
+    uid?: string,
+  ): Promise<void> {
     if (added.length === 0 && decisions.length === 0) return;
     const journal = await this.#load(name);
     const before = journal?.entries ?? [];
@@ -72,7 +86,7 @@ export class JournalStore {
         },
       );
     }
-    await this.#store(name, journal, entries, decisions);
+    await this.#store(name, withOwner(name, journal, uid), entries, decisions);
   }
 
   /** Removes entries that were undone, or whose changes stay for good. */
@@ -80,7 +94,7 @@ export class JournalStore {
     const journal = await this.#load(name);
     const entries = journal?.entries ?? [];
     const left = entries.filter((entry) => !isStruck(entry));
-    if (left.length !== entries.length) await this.#store(name, journal, left, []);
+    if (left.length !== entries.length && journal !== undefined) await this.#store(name, journal, left, []);
   }
 
   async #load(name: string): Promise<RolloutJournal | undefined> {
@@ -107,11 +121,11 @@ export class JournalStore {
 
   async #store(
     name: string,
-    before: RolloutJournal | undefined,
+    before: Pick<RolloutJournal, "metadata" | "decisions">,
     entries: readonly JournalEntry[],
     added: readonly DecisionRecord[],
   ): Promise<void> {
-    const decisions = boundedDecisions([...(before?.decisions ?? []), ...added.map(clipped)]);
+    const decisions = boundedDecisions([...(before.decisions ?? []), ...added.map(clipped)]);
     const body = {
       apiVersion: `${rolloutGroup}/${rolloutVersion}`,
       kind: "RolloutJournal",
@@ -122,11 +136,25 @@ export class JournalStore {
     // Unless the write is known to have succeeded, the journal is read again.
     this.#kept.delete(name);
     const written =
-      before === undefined
-        ? await this.#client.create(rolloutJournalKind, { ...body, metadata: { name } }, { fieldManager })
+      before.metadata.resourceVersion === undefined
+        ? await this.#client.create(rolloutJournalKind, { ...body, metadata: before.metadata }, { fieldManager })
         : await this.#client.update(rolloutJournalKind, { ...before, ...body }, { fieldManager });
     this.#keep(name, written);
   }
+}
+
+/** The journal, or a new one, with its owner. While it has entries, it keeps the owner of those. */
+function withOwner(
+  name: string,
+  journal: RolloutJournal | undefined,
+  uid: string | undefined,
+): Pick<RolloutJournal, "metadata" | "decisions"> {
+  const metadata = journal?.metadata ?? { name };
+  if (uid === undefined || (journal?.entries.length ?? 0) > 0) return { ...journal, metadata };
+  return {
+    ...journal,
+    metadata: { ...metadata, annotations: { ...metadata.annotations, [journalOwnerAnnotation]: uid } },
+  };
 }
 
 /** One entry for each step and field, so repeating a step after a crash adds nothing. */

@@ -279,6 +279,39 @@ test("a rollback keeps the kind of its cause until its end, whatever started it"
   }
 });
 
+test("what an earlier object of the name has left is undone with its preparation before a watched target is prepared", () => {
+  const watched = { candidate: "", watched: true };
+  const journal = { run: 2, setup: 1, completed: false, isLeftover: true };
+  const given = input({ steps: [], change: watched, journal });
+  const { status, actions } = decide(given);
+  assert.deepEqual([status.phase, status.undo?.because, status.undo?.next], ["RollingBack", "leftover", "NewRun"]);
+  assert.deepEqual(actions.at(-1), { type: "undo", scope: "all", passOver: false });
+  const half = decide({ ...given, status, journal: { run: 0, setup: 1, completed: false, isLeftover: true } });
+  assert.deepEqual(half.actions.at(-1), { type: "undo", scope: "all", passOver: false });
+  const none = { run: 0, setup: 0, completed: false };
+  const undone = decide({ ...given, status: half.status, journal: none, undo: { undone: 3, waitingFor: [] } }).status;
+  assert.equal(undone.phase, "RolledBack");
+  const setup: Step = { ...first, id: "hold", setup: true };
+  const idle = { candidate: "v1", watched: true, idle: true };
+  const again = decide(input({ status: undone, steps: [setup], change: idle, journal: none })).status;
+  assert.deepEqual([again.phase, again.undo, again.run], ["Planned", undefined, undefined]);
+  assert.equal(decide(input({ status: again, steps: [setup], change: idle, journal: none })).status.step?.id, "hold");
+});
+
+test("what a completed earlier object has left stays, and only its preparation is undone", () => {
+  const journal = { run: 2, setup: 1, completed: true, isLeftover: true };
+  assert.deepEqual(reasons(decide(input({ journal }))), ["forget"]);
+  const kept = decide(input({ journal: { ...journal, run: 0 } }));
+  assert.deepEqual(kept.actions.at(-1), { type: "undo", scope: "all", passOver: false });
+  const leave = { ...orders, deletion: "Leave" } as const;
+  assert.deepEqual(reasons(decide(input({ journal: { ...journal, completed: false }, orders: leave }))), ["forget"]);
+  const aborted = decide(input({ journal: { ...journal, completed: false }, orders: { ...orders, abort: true } }));
+  assert.deepEqual(
+    [aborted.status.undo?.next, aborted.actions.at(-1)],
+    ["RolledBack", { type: "undo", scope: "all", passOver: false }],
+  );
+});
+
 test("a failed check's type is stored beside the cause, without its name", () => {
   const backends = {
     type: "backends",

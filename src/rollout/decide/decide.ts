@@ -5,7 +5,14 @@ import { isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps } from "./planned-steps.ts";
-import { handleDeletion, isPuttingBack, rollBackFurther, startRollback } from "./rollback.ts";
+import {
+  handleDeletion,
+  isPuttingBack,
+  leftoverCause,
+  rollBackFurther,
+  startRollback,
+  undoLeftover,
+} from "./rollback.ts";
 import { completedAgain, completedMessage, isHeld, recovered, withHold, withoutHold } from "./hold.ts";
 import { describeReference, type Step } from "./step.ts";
 
@@ -73,6 +80,7 @@ function next(given: DecideInput): Decision {
   const input = isRefusedAfterEnd(given.status) ? { ...given, status: completedAgain(given.status) } : given;
   const { orders, status, journal, group } = input;
   if (isPuttingBack(status)) return rollBackFurther(input);
+  if (journal.isLeftover === true) return undoLeftover(input);
   const underWay = isUnderWay(status);
   if (orders.deletion !== undefined) return handleDeletion(input, underWay);
   if (status.phase === "RolledBack") return afterRollback(input);
@@ -144,6 +152,9 @@ const nextRunIsHeld =
 
 function afterRollback(input: DecideInput): Decision {
   const { status, orders, change } = input;
+  // Nothing of this object itself has been done yet, so it begins as a new one.
+  if (status.undo?.because === "leftover" && status.undo.next === "NewRun" && status.completedSteps.length === 0)
+    return { status: { ...initialStatus, conditions: status.conditions }, actions: [] };
   // The reason that held the next run back may be gone.
   const ended = { ...status, message: status.cause ?? "" };
   // Undo has restored the version that ran before, so there is nothing to roll out.
@@ -215,7 +226,7 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
       { ...input, status },
       {
         because: "leftover",
-        cause: "its journal still has entries of an earlier object of this name; these are undone first",
+        cause: leftoverCause,
       },
       "NewRun",
     );

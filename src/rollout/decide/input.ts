@@ -1,4 +1,11 @@
-import type { Approval, DecisionRecord, JournalEntry, OrdersMark, RolloutStatus } from "../../api/serin/index.ts";
+import {
+  lastRunCompleted,
+  type Approval,
+  type DecisionRecord,
+  type JournalEntry,
+  type OrdersMark,
+  type RolloutStatus,
+} from "../../api/serin/index.ts";
 import type { Blocker, GroupView } from "./blockers.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
 import type { Step, Write } from "./step.ts";
@@ -89,22 +96,30 @@ export interface JournalCounts {
   readonly setup: number;
   /** The last run in the journal has completed, so its changes stay. */
   readonly completed: boolean;
+  /** An earlier object of this name has made the entries, and was removed despite its finalizer. */
+  readonly isLeftover?: boolean;
 }
 
-const turns = new Set(["Started", "RollingBack", "RolledBack", "Completed"]);
-
-export function journalCounts({
-  entries,
-  decisions = [],
-}: {
-  readonly entries: readonly JournalEntry[];
-  readonly decisions?: readonly Pick<DecisionRecord, "decision">[];
-}): JournalCounts {
+/** `uid`: the rollout's. */
+export function journalCounts(
+  {
+    entries,
+    decisions = [],
+    uid: madeBy,
+  }: {
+    readonly entries: readonly JournalEntry[];
+    readonly decisions?: readonly Pick<DecisionRecord, "decision">[];
+    readonly uid?: string;
+  },
+  uid?: string,
+): JournalCounts {
+  const isLeftover = entries.length > 0 && madeBy !== undefined && uid !== undefined && madeBy !== uid;
   const setup = entries.filter((entry) => entry.setup === true).length;
   return {
     run: entries.length - setup,
     setup,
-    completed: decisions.findLast(({ decision }) => turns.has(decision))?.decision === "Completed",
+    completed: lastRunCompleted(decisions),
+    ...(isLeftover ? { isLeftover } : {}),
   };
 }
 

@@ -49,9 +49,23 @@ export function startRollback(
         ...stepOf(status),
         ...(by === undefined ? {} : { by }),
       },
-      { type: "undo", scope: scopeOf(next), passOver: false },
+      { type: "undo", scope: scopeOf(undo, status), passOver: false },
     ],
   };
+}
+
+export const leftoverCause = "its journal still has entries of an earlier object of this name; these are undone first";
+
+/**
+ * Undoes all that an earlier object of this name has left behind: its finalizer was removed by hand. What a completed
+ * run of it has changed stays, as after a deletion.
+ */
+export function undoLeftover(input: DecideInput): Decision {
+  const { journal, orders, status } = input;
+  if (journal.run > 0 && (journal.completed || orders.deletion === "Leave"))
+    return { status, actions: [{ type: "forget" }] };
+  const next = orders.deletion !== undefined ? "Deleted" : orders.abort ? "RolledBack" : "NewRun";
+  return startRollback(input, { because: "leftover", cause: leftoverCause }, next);
 }
 
 /** The next decision about an undo. It repeats until nothing is left, whatever is unreachable. */
@@ -67,10 +81,11 @@ export function rollBackFurther(input: DecideInput): Decision {
     waitedMs: report === undefined ? before.waitedMs : report.undone > 0 ? 0 : before.waitedMs + elapsedMs,
     waitingFor: (report?.waitingFor ?? before.waitingFor).slice(0, namesShown),
   };
-  const left = scopeOf(next) === "all" ? journal.run + journal.setup : journal.run;
+  const scope = scopeOf(undo, status);
+  const left = scope === "all" ? journal.run + journal.setup : journal.run;
   if (left === 0) return end(input, undo);
   const passOver = undo.waitedMs > undoPatienceMs;
-  const again: Action = { type: "undo", scope: scopeOf(next), passOver };
+  const again: Action = { type: "undo", scope, passOver };
   // A restarted engine does not know yet what blocks the undo.
   if (report === undefined && status.phase === "Stuck") return { status: { ...status, undo }, actions: [again] };
   if (report?.conflict !== undefined)
@@ -187,8 +202,9 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
   return { status, actions: [deletedEvent("nothing was left to roll back"), { type: "release" }] };
 }
 
-function scopeOf(next: UndoStatus["next"]): UndoScope {
-  return next === "Deleted" ? "all" : "run";
+/** An earlier object's preparation of its target is undone too, if this one has prepared nothing yet. */
+function scopeOf({ next, because }: UndoStatus, { completedSteps }: RolloutStatus): UndoScope {
+  return next === "Deleted" || (because === "leftover" && completedSteps.length === 0) ? "all" : "run";
 }
 
 function stepOf({ step }: RolloutStatus): { readonly step?: string } {

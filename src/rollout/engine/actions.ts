@@ -56,7 +56,7 @@ export class Actions {
     const name = journalNameOf(rollout);
     const last = (await this.#options.journals.read(name)).decisions.at(-1);
     if (last?.decision !== "Completed")
-      await this.#options.journals.append(name, [], [this.#record(completed, status.run ?? 0)]);
+      await this.#options.journals.append(name, [], [this.#record(completed, status.run ?? 0)], rollout.metadata.uid);
   }
 
   /** Returns the result of an undo, if there was one. */
@@ -70,6 +70,7 @@ export class Actions {
       name,
       entries,
       events.filter(({ reason }) => reason !== "Completed").map((event) => this.#record(event, status.run ?? 0)),
+      rollout.metadata.uid,
     );
     for (const event of events) this.#tell(rollout, event, status);
     let report: UndoReport | undefined;
@@ -116,7 +117,7 @@ export class Actions {
     const shown = undone.slice(0, namesShown).map(described);
     const message = `undone: ${shown.join(", ")}${undone.length > namesShown ? ` and ${undone.length - namesShown} more` : ""}`;
     const event: RolloutEvent = { type: "event", reason: "Undone", message, warning: false };
-    await this.#options.journals.append(name, [], [this.#record(event, run)]);
+    await this.#options.journals.append(name, [], [this.#record(event, run)], rollout.metadata.uid);
     this.#tell(rollout, event, {});
   }
 

@@ -1,4 +1,4 @@
-import { messageOf, SerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
+import { aborted, messageOf, SerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
@@ -35,7 +35,6 @@ import {
   orderedSteps,
   refusedStatus,
   type Decision,
-  type DecideInput,
   type Refusal,
   type RolloutOrders,
   type Step,
@@ -65,6 +64,7 @@ import {
   strayProblem,
   type Rollout,
 } from "./rollout-object.ts";
+import { OrphanedJournals } from "./orphaned-journals.ts";
 import { RoundBoard } from "./round-board.ts";
 
 export interface EngineOptions {
@@ -123,6 +123,7 @@ export class RolloutEngine {
   readonly #upgrades: Informer<MeshUpgrade>;
   readonly #freezes: Informer<Freeze>;
   readonly #board: RoundBoard;
+  readonly #orphans: OrphanedJournals;
   #reconciler: Reconciler | undefined;
 
   constructor(options: EngineOptions) {
@@ -141,6 +142,12 @@ export class RolloutEngine {
     this.#freezes = createInformer(client, freezeKind, { log, clock });
     this.#events = new EventRecorder({ client, component: fieldManager, log, clock });
     this.#actions = this.#createActions();
+    const owned = (): Set<string> => {
+      const canaries = this.#canaries.list().map(({ metadata }) => journalNameOf({ kind: "Canary", metadata }));
+      const upgrades = this.#upgrades.list().map(({ metadata }) => journalNameOf({ kind: "MeshUpgrade", metadata }));
+      return new Set([...canaries, ...upgrades]);
+    };
+    this.#orphans = new OrphanedJournals({ client, events: this.#events, log: this.#log, owned });
     this.#board = new RoundBoard(options.maxConcurrentRollouts ?? defaultMaxConcurrent);
   }
 
@@ -209,7 +216,11 @@ export class RolloutEngine {
     using _upgrades = this.#upgrades.subscribe(({ key }) =>
       this.#noticed(reconciler, `MeshUpgrade ${key}`, this.#upgrades.get(key)),
     );
+    const named = Promise.all([this.#canaries.synced, this.#upgrades.synced]).then(
+      async () => await this.#orphans.lookAtAll(),
+    );
     await Promise.all([
+      Promise.race([named, aborted(signal)]),
       this.#canaries.run(signal),
       this.#upgrades.run(signal),
       this.#freezes.run(signal),
@@ -260,7 +271,11 @@ export class RolloutEngine {
     const [first = "", second] = name.split("/");
     // The status decides what is already done, so read it from the server and not from a cache, which may be stale.
     const raw = await this.#options.client.get(kind, second ?? first, second === undefined ? undefined : first);
-    if (raw === undefined) return this.#gone(key, kind.kind, second === undefined ? "" : first, second ?? first);
+    if (raw === undefined) {
+      this.#gone(key, kind.kind, second === undefined ? "" : first, second ?? first);
+      const metadata = second === undefined ? { name: first } : { namespace: first, name: second };
+      return await this.#orphans.lookAt(journalNameOf({ kind: kind.kind, metadata }));
+    }
     // A stale copy would show others an earlier state of this rollout.
     if (this.#board.memory.isSuperseded(key, raw.metadata.resourceVersion))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
@@ -320,10 +335,12 @@ export class RolloutEngine {
     const begunMs = clock.steadyMs();
     const journalName = journalNameOf(rollout);
     const journal = await this.#journals.read(journalName);
-    const planned = await this.#plan(round, journal.entries);
+    const counts = journalCounts(journal, raw.metadata.uid);
+    const isLeftover = counts.isLeftover === true;
+    const planned = isLeftover ? unplanned(round) : await this.#plan(round, journal.entries);
     if ("problem" in planned) return await this.#refuse(kind, round, planned);
     const steps = orderedSteps(planned.steps, orders, status);
-    const refused = await this.#notAllowed(round, steps);
+    const refused = isLeftover ? undefined : await this.#notAllowed(round, steps);
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
     const observing =
@@ -343,7 +360,7 @@ export class RolloutEngine {
     // it.
     const decision = this.#board.decide(
       { key, rollout, status, orders, heldUp: round.problem !== undefined },
-      { steps, change: planned.change, observation, journal: journalCounts(journal), freezes: this.#freezes.list() },
+      { steps, change: planned.change, observation, journal: counts, freezes: this.#freezes.list() },
       { steadyMs: clock.steadyMs(), nowMs: clock.nowMs() },
     );
     await this.#carryOut(kind, round, decision, journal.entries);
@@ -411,13 +428,13 @@ export class RolloutEngine {
   /** The plan, or why the spec cannot be planned. An undo needs no plan. */
   async #plan(round: Round, journal: readonly JournalEntry[]): Promise<Plan | Refusal> {
     const { rollout, problem, status } = round;
-    if (problem !== undefined || isPuttingBack(status)) return { steps: [], change: putBackChange(round) };
+    if (problem !== undefined || isPuttingBack(status)) return unplanned(round);
     try {
       return await this.#planner.plan(rollout, journal);
     } catch (error) {
       const refusal = planRefusal(error);
       if (refusal === undefined) throw error;
-      return this.#board.mustPutBack(round) ? { steps: [], change: putBackChange(round) } : refusal;
+      return this.#board.mustPutBack(round) ? unplanned(round) : refusal;
     }
   }
 
@@ -500,8 +517,8 @@ function originOf({ key, rollout, status }: Round): Omit<CheckOrigin, "step"> {
 }
 
 /** During an undo, no new change is looked for. */
-function putBackChange({ rollout, status }: Round): DecideInput["change"] {
-  return { candidate: status.candidate ?? "", watched: isWatched(rollout) };
+function unplanned({ rollout, status }: Round): Plan {
+  return { steps: [], change: { candidate: status.candidate ?? "", watched: isWatched(rollout) } };
 }
 
 function isRace(error: unknown): boolean {

@@ -40,7 +40,7 @@ const digestLength = 12;
  * Journals are cluster-scoped, so their names contain their rollout's kind and namespace. The parser refuses a rollout
  * with which the name would be too long. A rollout that was stored despite that can still be undone and deleted.
  */
-export function journalNameOf({ kind = "", metadata }: Rollout): string {
+export function journalNameOf({ kind = "", metadata }: Pick<Rollout, "kind" | "metadata">): string {
   const name = [kind.toLowerCase(), metadata.namespace, metadata.name]
     .filter((part) => part !== undefined && part !== "")
     .join(".");

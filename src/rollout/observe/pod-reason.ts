@@ -54,5 +54,10 @@ export function whyNotReady({ status }: Pod): string {
           : `, ended with ${ended.exitCode} before${restartCount === 0 ? "" : ` (${restartCount} restarts)`}`;
       return `container ${name}: ${waiting ?? "does not answer its readiness probe"}${last}`;
     });
-  return reasons.length === 0 ? "its node has not started it" : reasons.join("; ");
+  if (reasons.length > 0) return reasons.join("; ");
+  // A readiness gate may be missing although all containers are ready.
+  const ready = status?.conditions?.find(({ type, status: value }) => type === "Ready" && value === "False");
+  return (status?.containerStatuses ?? []).length === 0
+    ? "its node has not started it"
+    : (ready?.message ?? ready?.reason ?? "its containers are ready, and it is not");
 }

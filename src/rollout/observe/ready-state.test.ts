@@ -58,3 +58,18 @@ test("a Deployment whose pods the API server refuses reports the refusal, with t
     stateWith({ observedGeneration: 2, conditions: [{ type: "ReplicaFailure", status: "True", message: text }] });
   assert.deepEqual(told(named("web-a")), told(message("web-b")));
 });
+
+test("pods that are ready and have to stay so for minReadySeconds are told from pods that are not ready", () => {
+  const status = { observedGeneration: 2, replicas: 1, updatedReplicas: 1, availableReplicas: 0 };
+  const detailWith = (readyReplicas: number): string => {
+    const object = {
+      metadata: { name: "web", generation: 2 },
+      spec: { replicas: 1, minReadySeconds: 60 },
+      status: { ...status, readyReplicas },
+    };
+    const state = readyState(object, web);
+    return state.state === "waiting" ? state.detail : state.state;
+  };
+  assert.equal(detailWith(1), "Deployment web: 0 of 1 ready (each pod counts after its minReadySeconds: 60 s)");
+  assert.equal(detailWith(0), "Deployment web: 0 of 1 ready");
+});

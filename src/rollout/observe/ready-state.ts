@@ -5,10 +5,12 @@ import type { SettleState } from "../decide/index.ts";
 interface WorkloadStatus {
   readonly observedGeneration?: number;
   readonly updatedReplicas?: number;
+  readonly readyReplicas?: number;
   readonly availableReplicas?: number;
   readonly replicas?: number;
   readonly desiredNumberScheduled?: number;
   readonly updatedNumberScheduled?: number;
+  readonly numberReady?: number;
   readonly numberAvailable?: number;
   readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
 }
@@ -24,6 +26,18 @@ function refusalOf({ conditions = [] }: WorkloadStatus): string {
   const refused = conditions.find(({ type, status }) => type === "ReplicaFailure" && status === "True");
   const message = refused?.message?.replace(/^(?:create of Pod [^:]*: )?pods "[^"]*" is /, "") ?? "";
   return message === "" ? "" : ` (its pods are refused: ${message})`;
+}
+
+/** That pods are ready, and count only when they have stayed so for a time. Empty if it is not that. */
+function unprovenText(
+  object: NonNullable<Awaited<ReturnType<ObjectAccess["get"]>>>,
+  { readyReplicas, numberReady = readyReplicas ?? 0 }: WorkloadStatus,
+  wanted: number,
+): string {
+  const { minReadySeconds = 0 } = object["spec"] as { readonly minReadySeconds?: number };
+  return minReadySeconds > 0 && numberReady >= wanted
+    ? ` (each pod counts after its minReadySeconds: ${minReadySeconds} s)`
+    : "";
 }
 
 /** Whether all pods of a Deployment or DaemonSet match its spec and are ready. At least `minReplicas` pods must be. */
@@ -49,7 +63,7 @@ export function readyState(
   if (ready < wanted)
     return {
       state: "waiting",
-      detail: `${kind} ${name}: ${ready} of ${wanted} ready${refusalOf(status)}`,
+      detail: `${kind} ${name}: ${ready} of ${wanted} ready${refusalOf(status) || unprovenText(object, status, wanted)}`,
       left: wanted - ready,
     };
   const replicas = status.replicas ?? 0;

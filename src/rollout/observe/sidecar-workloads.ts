@@ -12,6 +12,7 @@ import {
 } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
+import { whyNotReady } from "./pod-reason.ts";
 import { readyState } from "./ready-state.ts";
 
 /** A workload with its live pods that have a sidecar. */
@@ -331,22 +332,10 @@ function isReady({ status }: Pod): boolean {
   return status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true;
 }
 
-/** The first container that does not run, with the reason. */
+/** Why the first pod that is not ready is not. */
 function reasonOf(pods: readonly Pod[]): string {
-  for (const { metadata, status } of pods) {
-    for (const { name, ready, state, lastState } of [
-      ...(status?.initContainerStatuses ?? []),
-      ...(status?.containerStatuses ?? []),
-    ]) {
-      const ended = state?.terminated ?? lastState?.terminated;
-      const reason =
-        state?.waiting?.reason ??
-        (ended === undefined || ended.exitCode === 0 ? undefined : `ended with ${ended.exitCode}`);
-      if (!ready && reason !== undefined)
-        return ` (${metadata.name ?? ""}, container ${name}: ${reason}${state?.waiting?.message === undefined ? "" : `, ${state.waiting.message}`})`;
-    }
-  }
-  return "";
+  const unready = pods.find((pod) => !isReady(pod));
+  return unready === undefined ? "" : ` (${unready.metadata.name ?? ""}: ${whyNotReady(unready)})`;
 }
 
 /** When the engine last wrote to the object. This is usually its restart. */

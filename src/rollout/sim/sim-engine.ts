@@ -119,9 +119,10 @@ export class SimEngine {
     }
     const journal = store.journals.get(journalNameOf(raw)) ?? { entries: [], decisions: [] };
     yield;
-    const puttingBack = isPuttingBack(status);
+    const counts = journalCounts(journal, raw.metadata.uid);
+    const puttingBack = isPuttingBack(status) || counts.isLeftover === true;
     const refusal = this.#options.refusal(raw);
-    if (refusal !== undefined && !this.board.mustPutBack({ rollout: raw, status, orders }))
+    if (refusal !== undefined && !puttingBack && !this.board.mustPutBack({ rollout: raw, status, orders }))
       return this.#refuse(key, raw, status, refusal);
     const isUnplanned = puttingBack || refusal?.reason === "spec";
     const steps = isUnplanned ? [] : orderedSteps(stepsOf(raw), orders, status);
@@ -139,7 +140,7 @@ export class SimEngine {
     yield;
     const decision = this.board.decide(
       { key, rollout: raw, status, orders, heldUp: false },
-      { steps, change, observation, journal: journalCounts(journal), freezes: freezes() },
+      { steps, change, observation, journal: counts, freezes: freezes() },
       now(),
     );
     yield* this.#carryOut(key, raw, decision, status, journal.entries);
@@ -228,6 +229,7 @@ export class SimEngine {
         journalNameOf(raw),
         [],
         [{ at: "", run: decision.status.run ?? 0, decision: "Completed", message: "" }],
+        raw.metadata.uid,
       );
       yield;
     }
@@ -270,7 +272,7 @@ export class SimEngine {
         ? [{ at: "", run: status.run ?? 0, decision: action.reason, message: action.message }]
         : [],
     );
-    store.append(name, entries, decisions);
+    store.append(name, entries, decisions, raw.metadata.uid);
     yield;
     for (const action of actions) {
       this.#fence();

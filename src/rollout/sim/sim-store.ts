@@ -1,14 +1,9 @@
 import { undoFinalizer, type DecisionRecord, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
-import { withEntries } from "../act/journal-store.ts";
+import { withEntries, type StoredJournal } from "../act/journal-store.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 
 /** The server's error if a write names an outdated version. */
 export class Conflict extends Error {}
-
-interface StoredJournal {
-  readonly entries: readonly JournalEntry[];
-  readonly decisions: readonly DecisionRecord[];
-}
 
 /** The API server as engines see it: rollouts with versions, journals, and one lease. */
 export class SimStore {
@@ -91,9 +86,11 @@ export class SimStore {
     return written;
   }
 
-  append(name: string, entries: readonly JournalEntry[], decisions: readonly DecisionRecord[]): void {
+  append(name: string, entries: readonly JournalEntry[], decisions: readonly DecisionRecord[], uid?: string): void {
     const journal = this.journals.get(name) ?? { entries: [], decisions: [] };
+    const owner = journal.entries.length > 0 ? journal.uid : uid;
     this.journals.set(name, {
+      ...(owner === undefined ? {} : { uid: owner }),
       entries: withEntries(journal.entries, entries),
       decisions: [...journal.decisions, ...decisions],
     });

@@ -348,6 +348,12 @@ export class Witness {
         status?.observedGeneration === metadata?.generation,
         `${key} knows generation ${status?.observedGeneration ?? 0} of ${metadata?.generation ?? 0}`,
       );
+      const rollout = this.#store.read(key);
+      const journal = rollout === undefined ? undefined : this.#store.journals.get(journalNameOf(rollout));
+      invariant(
+        journal === undefined || journalCounts(journal, metadata?.uid).isLeftover !== true,
+        `the journal of ${key} has entries of an earlier object`,
+      );
     }
     if (this.#scenario.lasting === undefined) this.#allHeld();
     const runs = new Map<string, Set<string>>();

@@ -1,19 +1,11 @@
 import type { ReadyPods } from "../observation.ts";
-import type { Judgement } from "./looks.ts";
+import type { Judgement, PodMemory } from "./looks.ts";
 
 /**
  * How long the canary may be without a ready pod. A deleted or evicted pod has this time for its successor. Meanwhile
  * the requests of the canary's share fail.
  */
 export const lostPodsLimitMs = 15_000;
-
-/** What a check remembers of the canary's pods between looks. */
-export interface PodMemory {
-  /** The canary has had a ready pod. */
-  readonly hadPods?: true;
-  /** Since when it has none, counted from settling. */
-  readonly noPodsFromMs?: number;
-}
 
 /**
  * Changes the verdict if the canary has no ready pod and had one, or should have one. Proxies answer its requests

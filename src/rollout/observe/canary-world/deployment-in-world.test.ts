@@ -36,11 +36,36 @@ async function world(
   } as unknown as CanarySources;
   const canary = {
     metadata: { name: "web", namespace: "shop" },
-    spec: { target: { deployment: target }, steps: [] },
+    spec: { target: { deployment: target }, steps: [], settleTimeoutSeconds: 300 },
     status: { ...initialStatus, ...status },
   } as unknown as Canary;
   return await deploymentInWorld(sources, canary, target, service, journal);
 }
+
+test("a workload of another kind, and a Deployment whose pods are never ready in time, are refused with a way out", async () => {
+  const canary = { metadata: { namespace: "shop" }, spec: { settleTimeoutSeconds: 300 } } as unknown as Canary;
+  const ofKind = (kind: "StatefulSet" | "DaemonSet" | undefined): CanarySources =>
+    ({
+      client: { get: async () => await Promise.resolve(undefined) },
+      view: {
+        statefulSets: { get: () => (kind === "StatefulSet" ? {} : undefined) },
+        daemonSets: { get: () => (kind === "DaemonSet" ? {} : undefined) },
+      },
+    }) as unknown as CanarySources;
+  for (const kind of ["StatefulSet", "DaemonSet"] as const)
+    await assert.rejects(deploymentInWorld(ofKind(kind), canary, target, service, []), {
+      message: `spec.target.deployment.name: shop/web is a ${kind}, and the engine holds and copies only Deployments; run the new version as another workload with its own Service, and move between the two by target.services`,
+    });
+  await assert.rejects(
+    deploymentInWorld(ofKind(undefined), canary, target, service, []),
+    /Deployment shop\/web does not exist/,
+  );
+  await assert.rejects(world({ minReadySeconds: 300 }, {}), {
+    message:
+      "spec.settleTimeoutSeconds: must be longer than minReadySeconds of Deployment shop/web (300 s), because its pods count as ready only then, got 300; raise it",
+  });
+  assert.equal((await world({ minReadySeconds: 60 }, {})).replicas, 2);
+});
 
 test("a Deployment that somebody scales to 0 in a run holds the Canary up, and says how to go on", async () => {
   const underWay = { phase: "Judging", run: 1, startedAt: at } as const;

@@ -39,12 +39,14 @@ export async function deploymentInWorld(
 ): Promise<DeploymentInWorld> {
   const namespace = canary.metadata.namespace ?? "default";
   const found = await sources.client.get(deploymentKind, target.name, namespace);
-  if (found?.spec === undefined)
+  if (found?.spec === undefined) {
+    refuseOtherKind(sources, `${namespace}/${target.name}`);
     throw targetError(
       "target-missing",
       `spec.target.deployment.name: Deployment ${namespace}/${target.name} does not exist`,
       "create it first, or name another",
     );
+  }
   const { spec, metadata } = found;
   const object: ObjectReference = {
     apiVersion: "apps/v1",
@@ -54,6 +56,7 @@ export async function deploymentInWorld(
     namespace,
   };
   checkSelected(found, service, `${namespace}/${target.name}`);
+  checkPatience(canary, `${namespace}/${target.name}`, spec.minReadySeconds);
   checkRuns(canary, `${namespace}/${target.name}`, spec.replicas);
   const sets = (
     await sources.view.recently(
@@ -126,6 +129,32 @@ function checkRuns({ status }: Canary, deployment: string, replicas: number | un
     "target-missing",
     `spec.target.deployment: Deployment ${deployment} was scaled to 0 replicas while this Canary moves it`,
     "scale it up, and the rollout continues",
+  );
+}
+
+/** Throws if the name is that of a workload that the engine cannot copy. */
+function refuseOtherKind({ view }: CanarySources, key: string): void {
+  const kind =
+    view.statefulSets.get(key) !== undefined
+      ? "StatefulSet"
+      : view.daemonSets.get(key) !== undefined
+        ? "DaemonSet"
+        : undefined;
+  if (kind === undefined) return;
+  throw targetError(
+    "target-unclear",
+    `spec.target.deployment.name: ${key} is a ${kind}, and the engine holds and copies only Deployments`,
+    "run the new version as another workload with its own Service, and move between the two by target.services",
+  );
+}
+
+/** Throws if no step could settle: each pod would count as ready only after the step's limit. */
+function checkPatience({ spec }: Canary, deployment: string, minReadySeconds = 0): void {
+  if (minReadySeconds < spec.settleTimeoutSeconds) return;
+  throw targetError(
+    "target-unclear",
+    `spec.settleTimeoutSeconds: must be longer than minReadySeconds of Deployment ${deployment} (${minReadySeconds} s), because its pods count as ready only then, got ${spec.settleTimeoutSeconds}`,
+    "raise it",
   );
 }
 

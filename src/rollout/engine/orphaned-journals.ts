@@ -1,0 +1,54 @@
+import { messageOf, type Logger } from "../../base/index.ts";
+import { changesLeft, rolloutJournalKind, type RolloutJournal } from "../../api/serin/index.ts";
+import type { EventRecorder, KubeClient } from "../../kube/index.ts";
+
+/** Journals may be as large as the API server allows. */
+const pageSize = 5;
+
+export interface OrphanedJournalsOptions {
+  readonly client: KubeClient;
+  readonly events: EventRecorder;
+  readonly log: Logger;
+  /** The names of the journals of all rollouts that exist. */
+  readonly owned: () => ReadonlySet<string>;
+}
+
+/**
+ * Reports the journals of rollouts that were removed without their undo: somebody has removed the finalizer. Nobody
+ * would see otherwise that a route is still divided, or that a Deployment is still held.
+ */
+export class OrphanedJournals {
+  readonly #options: OrphanedJournalsOptions;
+  readonly #reported = new Set<string>();
+
+  constructor(options: OrphanedJournalsOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at all journals. An engine does so once, because the objects may have gone while none ran. */
+  async lookAtAll(): Promise<void> {
+    const { client, log } = this.#options;
+    try {
+      const { items } = await client.list(rolloutJournalKind, { pageSize });
+      for (const journal of items) this.#report(journal);
+    } catch (error) {
+      log.debug("the journals could not be listed", { error: messageOf(error) });
+    }
+  }
+
+  /** Looks at the journal of a rollout that is gone. */
+  async lookAt(name: string): Promise<void> {
+    const journal = await this.#options.client.get(rolloutJournalKind, name);
+    if (journal !== undefined) this.#report(journal);
+  }
+
+  #report(journal: RolloutJournal): void {
+    const { events, log, owned } = this.#options;
+    const { name = "", uid = "" } = journal.metadata;
+    const message = owned().has(name) ? undefined : changesLeft(journal);
+    if (message === undefined || this.#reported.has(uid)) return;
+    this.#reported.add(uid);
+    log.warn(message, { journal: name });
+    events.record(rolloutJournalKind, journal, { type: "Warning", reason: "ChangesLeft", message });
+  }
+}
