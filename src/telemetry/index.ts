@@ -1,5 +1,4 @@
 export { AccessLog, fileSink, type AccessLogOptions, type AccessLogSink, type LineHolder } from "./access-log.ts";
-export { LineBuffer } from "./line-buffer.ts";
 export {
   Counter,
   Gauge,

@@ -1,5 +1,4 @@
 import { isoTime } from "./log-time.ts";
-import type { RequestKind } from "./request-kind.ts";
 
 /** The numbers of a request that lines contain. */
 export const lineNumbers = ["startedMs", "durationMs", "receivedBytes", "sentBytes", "upstreamServiceMs"] as const;
@@ -21,7 +20,6 @@ export interface UpstreamWay {
 
 /** The inputs of lines that are written later. A reference to a record would keep the memory of its whole exchange. */
 export class HeldLines {
-  readonly kinds: RequestKind[] = [];
   readonly ways: UpstreamWay[] = [];
   /** {@link lineNumbers} of each line. */
   readonly numbers: Float64Array;
