@@ -1,6 +1,5 @@
 // Metrics within bounds, their text format in both directions, and lines of access logs.
 export { AccessLog, fileSink, type AccessLogOptions, type AccessLogSink, type LineHolder } from "./access-log.ts";
-export { LineBuffer } from "./line-buffer.ts";
 export {
   Counter,
   Gauge,

@@ -65,7 +65,9 @@ export class LineComposer implements LineHolder {
   /** The way of the last request without an upstream connection. */
   #wayWithoutEnd: ComposedWay | undefined;
   /** Used again and again. */
-  #lines: HeldLines<RequestKind> | undefined;
+  #lines: HeldLines | undefined;
+  /** The kinds of the held lines. */
+  readonly #heldKinds: RequestKind[] = [];
   #held = 0;
   #heldLetters = 0;
   #file: AccessLog | undefined;
@@ -119,7 +121,7 @@ export class LineComposer implements LineHolder {
     const parts = this.#texts;
     const lines = (this.#lines ??= new HeldLines(maxHeldLines, parts.length));
     const index = this.#held;
-    lines.kinds[index] = this.#kindOf(record, capture);
+    this.#heldKinds[index] = this.#kindOf(record, capture);
     if (this.#wayRuns.length > 0) lines.ways[index] = this.#wayOf(record, capture);
     const { numbers, texts } = lines;
     const firstNumber = index * lineNumbers.length;
@@ -147,7 +149,7 @@ export class LineComposer implements LineHolder {
     this.#heldLetters = 0;
     if (file === undefined || lines === undefined) return;
     for (let index = 0; index < held; index += 1) {
-      const kind = lines.kinds[index];
+      const kind = this.#heldKinds[index];
       if (kind === undefined) return;
       const bytes = kind.template.line(lines, index);
       do file.begin().piece(bytes);

@@ -19,9 +19,7 @@ export interface UpstreamWay {
 }
 
 /** The inputs of lines that are written later. A reference to a record would keep the memory of its whole exchange. */
-export class HeldLines<Kind> {
-  /** What the request of each line has in common with others, which has the line's template. */
-  readonly kinds: Kind[] = [];
+export class HeldLines {
   readonly ways: UpstreamWay[] = [];
   /** {@link lineNumbers} of each line. */
   readonly numbers: Float64Array;
@@ -84,7 +82,7 @@ export class LineTemplate {
   }
 
   /** The line with the values of one held line. The bytes are valid until the next call. */
-  line(held: HeldLines<unknown>, line: number): Uint8Array {
+  line(held: HeldLines, line: number): Uint8Array {
     const slots = this.#slots;
     const firstNumber = line * lineNumbers.length;
     const firstText = line * held.textsPerLine;
