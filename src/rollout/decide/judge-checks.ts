@@ -2,7 +2,7 @@ import type { CheckStatus, StepStatus } from "../../api/serin/index.ts";
 import { judgeDurationsSeen } from "./checks/durations.ts";
 import { countLook, type Judgement, type LookState } from "./checks/looks.ts";
 import { judgeOutcomes } from "./checks/outcomes.ts";
-import { judgeLostPods, type PodMemory } from "./checks/lost-pods.ts";
+import { judgeLostPods } from "./checks/lost-pods.ts";
 import { judgePods } from "./checks/pods.ts";
 import { judgeValues } from "./checks/values.ts";
 import type { CheckObservation, Observation } from "./observation.ts";
@@ -25,7 +25,7 @@ export function judgeChecks(
 
 /**
  * The last look of the same check. A change of the spec may have put another check at its position. A check that was
- * edited meanwhile starts again, because its counts belong to another destination, or to other limits.
+ * edited meanwhile starts again: what it counted so far was counted elsewhere, or for other limits.
  */
 function lastLook(check: PlannedCheck, index: number, { checks }: StepStatus): CheckStatus | undefined {
   const { type, name } = headOf(check);
@@ -73,7 +73,7 @@ export function judgeCheck(
   before: CheckStatus | undefined,
   settledMs: number,
 ): CheckStatus {
-  const state = before?.statistic as (LookState & PodMemory) | undefined;
+  const state = before?.statistic as LookState | undefined;
   if (seen.type === "pending")
     return { ...headOf({ spec, subject }), ...before, verdict: "wait", evidence: seen.detail };
   // The interval is not over yet, so the previous result stands.
@@ -81,7 +81,7 @@ export function judgeCheck(
   const { matrix, ...judgement } = judge({ spec, subject }, seen, state?.inner);
   const { judged, memory } = judgeLostPods(judgement, seen.ready, state ?? {}, settledMs);
   const { verdict, evidence, state: counted } = countLook(spec, state, judged, settledMs, seen.look);
-  const statistic: LookState & PodMemory = { digest: digestOf({ spec, subject }), ...counted, ...memory };
+  const statistic: LookState = { digest: digestOf({ spec, subject }), ...counted, ...memory };
   return {
     ...headOf({ spec, subject }),
     verdict,

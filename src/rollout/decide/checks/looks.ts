@@ -7,8 +7,16 @@ export interface Judgement {
   readonly inner?: unknown;
 }
 
+/** What a check remembers of the canary's pods between looks. */
+export interface PodMemory {
+  /** The canary has had a ready pod. */
+  readonly hadPods?: true;
+  /** Since when it has none, counted from settling. */
+  readonly noPodsFromMs?: number;
+}
+
 /** The state that every check stores in the status between looks. */
-export interface LookState {
+export interface LookState extends PodMemory {
   /** The digest of the check as it was judged. */
   readonly digest?: string;
   /** The number of the look, if looks are less frequent than the engine's rounds. */
