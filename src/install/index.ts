@@ -14,7 +14,9 @@ export { installedKindOf, installedKinds, installVerbs } from "./installed-kinds
 export { operatorName, renderOperator, type OperatorSettings } from "./operator-deployment.ts";
 export { banzaiOperatorRules } from "./operator-rights.ts";
 export { profiles } from "./profiles.ts";
+export { pilotRules } from "./components/pilot-access.ts";
 export { readerRules } from "./components/reader-account.ts";
+export { grant } from "./components/roles.ts";
 export {
   inApplyOrder,
   renderDefaultRevision,
