@@ -133,6 +133,7 @@ export class ControlPlane {
       metrics: options.metrics,
       clock,
       log,
+      settling: () => this.#ingest.settling(),
       settled: (generation) => this.#ingest.settled(generation),
       workloads: this.#workloadProxies(),
       debug: this.#debugRequests(),
