@@ -101,6 +101,7 @@ export class ControlPlane {
       metrics: options.metrics,
       clock,
       log,
+      settling: () => this.#sources.ingest.settling(),
       settled: (generation) => this.#sources.ingest.settled(generation),
       workloads: this.#workloadProxies(),
       debug: this.#debugRequests(),

@@ -67,6 +67,8 @@ export interface ServedMeshOptions {
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Called when a settling begins, which includes all writes so far. */
+  readonly settling?: () => void;
   /** Called when everything that pending writes affect has been computed, before proxies are notified. */
   readonly settled: (generation: number) => void;
   /** How long one turn of the event loop may take, if a change takes longer. Infinite: always one turn. */
@@ -124,7 +126,7 @@ export class ServedMesh {
   #isFlushing = false;
 
   constructor(options: ServedMeshOptions) {
-    const { revision, metrics, clock, log, settled, maxTurnMs, workloads, debug, secretAccess } = options;
+    const { revision, metrics, clock, log, maxTurnMs, workloads, debug, secretAccess } = options;
     const debounced = metrics
       .histogram(
         "pilot_debounce_time",
@@ -145,9 +147,10 @@ export class ServedMesh {
         });
       },
       memos,
+      begun: () => options.settling?.(),
       computed: () => {
         this.#generation += 1;
-        settled(this.#generation);
+        options.settled(this.#generation);
       },
       failed: (collection, key, error) =>
         log.error("an item could not be computed and keeps its previous value", {

@@ -16,7 +16,9 @@ export type { InstallRequest } from "./install-request.ts";
 export { operatorName, renderOperator, type OperatorSettings } from "./operator-deployment.ts";
 export { banzaiOperatorRules } from "./operator-rights.ts";
 export { profiles } from "./profiles.ts";
+export { pilotRules } from "./components/pilot-access.ts";
 export { readerRules } from "./components/reader-account.ts";
+export { grant } from "./components/roles.ts";
 export {
   inApplyOrder,
   renderDefaultRevision,

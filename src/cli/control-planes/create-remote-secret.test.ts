@@ -77,3 +77,38 @@ test("a created account has the rights of the account that an installation creat
     ),
   );
 });
+
+test("an account that is created for a control plane outside of its cluster has the rights of an installed one", async () => {
+  const ofIstiod = {
+    ...token,
+    metadata: { ...token.metadata, annotations: { "kubernetes.io/service-account.name": "istiod" } },
+  };
+  const { appliedObjects } = await serin("--name c0 --type config", { objects: { Secret: [ofIstiod] } });
+  const { value: settings } = resolveSettings({ specs: [{ profile: "default" }] }, { hub: "hub", tag: "1.0.0" });
+  assert.ok(settings !== undefined);
+  const installed = renderInstall(settings, { istio: [], rollout: [] }).components.flatMap(({ objects }) => objects);
+  /** The rules that the account gets in all namespaces, and those in its own one. */
+  const rightsOf = (objects: readonly KubernetesObject[]): unknown =>
+    ["ClusterRole", "Role"].map((kind) => {
+      const bound = objects.flatMap((object) => {
+        const { subjects, roleRef } = object as unknown as Binding;
+        const isOfIstiod = subjects?.some(({ name, namespace }) => name === "istiod" && namespace === "istio-system");
+        return object.kind === `${kind}Binding` && isOfIstiod === true ? [roleRef.name] : [];
+      });
+      return objects
+        .filter((object) => object.kind === kind && bound.includes(object.metadata.name ?? ""))
+        .flatMap((role) => (role as { rules?: readonly unknown[] }).rules ?? [])
+        .map((rule) => JSON.stringify(rule))
+        .sort();
+    });
+  assert.deepEqual(rightsOf(appliedObjects), rightsOf(installed));
+  assert.deepEqual(
+    appliedObjects.filter(({ kind }) => kind?.startsWith("Role") === true).map(({ metadata }) => metadata.namespace),
+    ["istio-system", "istio-system"],
+  );
+});
+
+interface Binding {
+  readonly subjects?: readonly { readonly name: string; readonly namespace: string }[];
+  readonly roleRef: { readonly name: string };
+}

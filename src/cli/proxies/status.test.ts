@@ -209,3 +209,18 @@ test("every type that proxies subscribe to has a short name", () => {
     names.join(", "),
   );
 });
+
+test("proxy-status says that an empty list may be that of an istiod that has just started", async () => {
+  const alone: FakeCluster = {
+    objects: { Pod: [pilot("istiod-1", "default")] },
+    answers: { [pilotPath("istiod-1", 8080, "/debug/serin/proxies")]: "[]" },
+  };
+  for (const line of ["proxy-status", "proxy-status -o json"])
+    assert.equal(
+      (await run(line, alone)).errors,
+      "No proxy is connected to istiod-1. Proxies connect within a few seconds after an istiod starts; run the command again.\n",
+      line,
+    );
+  assert.match((await run("proxy-status -n shop")).errors, /^No proxy of namespace shop is connected to istiod-1, /);
+  assert.equal((await run("proxy-status")).errors, "");
+});

@@ -62,6 +62,7 @@ async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<voi
   const proxies = found
     .filter(({ namespace }) => flags.namespace === undefined || namespace === flags.namespace)
     .toSorted((a, b) => a.id.localeCompare(b.id));
+  if (proxies.length === 0) context.err(nobodyConnected(pilots, flags.namespace));
   if (format !== "table") {
     for (const pilot of pilots)
       context.out(
@@ -83,6 +84,12 @@ async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<voi
       ),
     );
   else context.out(verboseTable(proxies, context));
+}
+
+/** An istiod that has just started looks like a mesh without proxies. */
+function nobodyConnected(pilots: readonly Pilot[], namespace: string | undefined): string {
+  const who = namespace === undefined ? "No proxy" : `No proxy of namespace ${namespace}`;
+  return `${who} is connected to ${pilots.map(({ pod }) => pod).join(", ")}. Proxies connect within a few seconds after an istiod starts; run the command again.\n`;
 }
 
 function start({ id, clusterId = "" }: Connected): readonly string[] {

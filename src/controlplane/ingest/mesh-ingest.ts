@@ -48,7 +48,10 @@ export class MeshIngest {
   readonly refused: RefusedObjects;
   readonly #feeds: readonly { readonly feed: Feed; readonly informer: Informer<KubernetesObject> }[];
   readonly #versions = new Map<string, HeldVersion>();
+  /** Versions that were read after the model began to settle. */
   readonly #unsettled = new Set<HeldVersion>();
+  /** Versions that the settling includes. */
+  readonly #settling = new Set<HeldVersion>();
   readonly #log: Logger;
   /** The faults of the object that is being read. */
   #faults: string | undefined;
@@ -105,10 +108,16 @@ export class MeshIngest {
     return this.#namespaces.includes(name);
   }
 
-  /** Call this when the model has settled. It then contains all objects read so far. */
-  settled(generation: number): void {
-    for (const held of this.#unsettled) held.generation = generation;
+  /** Call this when the model begins to settle, which includes all objects read so far. */
+  settling(): void {
+    for (const held of this.#unsettled) this.#settling.add(held);
     this.#unsettled.clear();
+  }
+
+  /** Call this when the model has settled. It then contains the objects that were read before it began to settle. */
+  settled(generation: number): void {
+    for (const held of this.#settling) held.generation = generation;
+    this.#settling.clear();
   }
 
   /** The last seen version of an object. */

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { systemClock, type Clock } from "../../base/index.ts";
 import { NodeSchema } from "../../wire/discovery/index.ts";
-import { meshKey } from "../model/index.ts";
+import { CollectionGraph } from "../../kube/index.ts";
+import { createMeshInputs, meshKey } from "../model/index.ts";
 import { ProxyScopes } from "./proxy-scopes.ts";
 import { readProxyIdentity } from "../serve/proxy-identity.ts";
 import { emptyView, type ProxyIdentity } from "../serve/index.ts";
@@ -150,6 +151,47 @@ test("a group stays for a while after its last proxy has left, however often one
   for (let time = 0; time < 5; time += 1) comeAndGo();
   assert.deepEqual([timers.size, scopes.groups.size], [1, 1]);
   for (const run of timers) run();
+  assert.equal(scopes.groups.size, 0);
+});
+
+/** Scopes whose groups are deleted when the test says so, and settle then too. */
+function handScopes() {
+  const graph = new CollectionGraph({ schedule: () => undefined });
+  const inputs = createMeshInputs(graph);
+  inputs.mesh.set(meshKey, testMesh);
+  const { scopes } = deriveMeshModel(graph, inputs);
+  const timers = new Set<() => void>();
+  const clock: Clock = {
+    ...systemClock,
+    after: (_ms, run) => (timers.add(run), { [Symbol.dispose]: () => void timers.delete(run) }),
+  };
+  const views = new ProxyScopes({ inputs, scopes, settle: () => undefined, clock });
+  const router: ProxyIdentity = { ...proxy, type: "router", labels: { app: "web" } };
+  return { graph, scopes, timers, views, router };
+}
+
+test("a proxy that returns before the deletion of its group has settled keeps the group", () => {
+  for (const isExpected of [false, true]) {
+    const { graph, scopes, timers, views, router } = handScopes();
+    const follow = (): Disposable => views.viewSource({ ...router }, () => emptyView).follow(() => undefined);
+    follow()[Symbol.dispose]();
+    graph.settle();
+    for (const run of timers) run();
+    if (isExpected) views.expect({ ...router });
+    using _returned = follow();
+    graph.settle();
+    assert.equal(scopes.groups.size, 1);
+  }
+});
+
+test("the group of an expected proxy exists before it subscribes, and goes if it never does", () => {
+  const { graph, scopes, timers, views, router } = handScopes();
+  for (let time = 0; time < 3; time += 1) views.expect({ ...router });
+  for (const type of ["ztunnel", "waypoint"]) views.expect({ ...router, type });
+  graph.settle();
+  assert.deepEqual([scopes.groups.size, timers.size], [1, 1]);
+  for (const run of timers) run();
+  graph.settle();
   assert.equal(scopes.groups.size, 0);
 });
 

@@ -155,7 +155,7 @@ export class ProxyScopes {
     const group = this.#groupOf(proxy);
     if (group === undefined) return;
     const key = groupKey(group);
-    if (this.#options.scopes.groups.get(key) !== undefined || this.#members.has(key)) return;
+    if (this.#members.has(key)) return;
     this.#options.scopes.groups.set(key, group);
     this.#members.set(key, 0);
     this.#linger(key);
@@ -231,8 +231,9 @@ export class ProxyScopes {
     if (key === tracked.key || key === undefined || group === undefined) return;
     tracked.key = key;
     this.#keep(key);
+    // The collection may still have a group that was deleted a moment ago.
+    if (!this.#members.has(key)) this.#options.scopes.groups.set(key, group);
     this.#members.set(key, (this.#members.get(key) ?? 0) + 1);
-    if (this.#options.scopes.groups.get(key) === undefined) this.#options.scopes.groups.set(key, group);
   }
 
   #leave(key: string | undefined): void {

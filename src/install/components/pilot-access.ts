@@ -4,7 +4,7 @@ import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
 import { componentLabels, object, revisioned } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
 import { istioGroups, multiClusterRules, readerAccount, readerRules } from "./reader-account.ts";
-import { grant, observe, read } from "./roles.ts";
+import { grant, observe, read, type PolicyRule } from "./roles.ts";
 
 export function pilotAccount(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const { namespace, values } = settings;
@@ -70,71 +70,76 @@ export function removesTaint({ values }: InstallSettings): boolean {
 /** The verbs that the controller of Gateways uses for objects with known names. */
 const keep = ["get", "create", "patch", "delete"] as const;
 
+/** The rights of a control plane in the cluster that it configures. */
+export interface PilotRules {
+  readonly cluster: readonly PolicyRule[];
+  /** The rights of its controller of Gateways, in all namespaces. */
+  readonly gateways: readonly PolicyRule[];
+  /** The rights in its own namespace. */
+  readonly namespace: readonly PolicyRule[];
+}
+
+export function pilotRules(settings: InstallSettings): PilotRules {
+  return {
+    cluster: [
+      {
+        apiGroups: [""],
+        resources: ["namespaces", "nodes", "services", "configmaps", "secrets", "serviceaccounts"],
+        verbs: observe,
+      },
+      { apiGroups: [""], resources: ["pods"], verbs: read },
+      { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: observe },
+      { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
+      // The control plane writes only the status of an object, never its spec.
+      { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*/status"], verbs: ["patch"] },
+      {
+        apiGroups: ["networking.istio.io"],
+        resources: ["workloadentries"],
+        verbs: ["create", "patch", "delete"],
+      },
+      { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: ["create"] },
+      { apiGroups: ["networking.k8s.io"], resources: ["ingresses"], verbs: read },
+      { apiGroups: ["networking.k8s.io"], resources: ["ingressclasses"], verbs: observe },
+      { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["patch"] },
+      {
+        apiGroups: ["admissionregistration.k8s.io"],
+        resources: ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
+        verbs: [...observe, "patch"],
+      },
+      { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
+      { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
+      { apiGroups: [""], resources: ["configmaps"], verbs: ["create", "patch", "delete"] },
+      { apiGroups: [""], resources: ["services/status"], verbs: ["patch"] },
+      ...(removesTaint(settings) ? [{ apiGroups: [""], resources: ["nodes"], verbs: ["patch"] }] : []),
+      ...multiClusterRules(multiClusterGroupOf(settings)),
+      ...(String(treeAt(settings.values, "pilot", "env")?.["ENABLE_CLUSTER_TRUST_BUNDLE_API"]) === "true"
+        ? trustBundleRules
+        : []),
+    ],
+    gateways: [
+      { apiGroups: ["apps"], resources: ["deployments"], verbs: [...observe, ...keep] },
+      { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: keep },
+      { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: keep },
+      { apiGroups: [""], resources: ["services", "serviceaccounts"], verbs: keep },
+    ],
+    namespace: [
+      { apiGroups: ["networking.istio.io"], resources: ["gateways"], verbs: ["create"] },
+      { apiGroups: [""], resources: ["secrets"], verbs: ["create", "get", "watch", "list", "update", "delete"] },
+      { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "update", "create"] },
+    ],
+  };
+}
+
 export function pilotGrants(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const { namespace } = settings;
   const name = revisioned("istiod", settings);
   const serviceAccount = { name, namespace };
   const suffix = `${settings.revision === "" ? "" : `${settings.revision}-`}${namespace}`;
   const grants = { labels: { ...labels, app: "istiod" }, serviceAccount };
+  const rules = pilotRules(settings);
   return [
-    ...grant({
-      ...grants,
-      name: `istiod-clusterrole-${suffix}`,
-      rules: [
-        {
-          apiGroups: [""],
-          resources: ["namespaces", "nodes", "services", "configmaps", "secrets", "serviceaccounts"],
-          verbs: observe,
-        },
-        { apiGroups: [""], resources: ["pods"], verbs: read },
-        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: observe },
-        { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
-        // The control plane writes only the status of an object, never its spec.
-        { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*/status"], verbs: ["patch"] },
-        {
-          apiGroups: ["networking.istio.io"],
-          resources: ["workloadentries"],
-          verbs: ["create", "patch", "delete"],
-        },
-        { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: ["create"] },
-        { apiGroups: ["networking.k8s.io"], resources: ["ingresses"], verbs: read },
-        { apiGroups: ["networking.k8s.io"], resources: ["ingressclasses"], verbs: observe },
-        { apiGroups: ["networking.k8s.io"], resources: ["ingresses/status"], verbs: ["patch"] },
-        {
-          apiGroups: ["admissionregistration.k8s.io"],
-          resources: ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
-          verbs: [...observe, "patch"],
-        },
-        { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
-        { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
-        { apiGroups: [""], resources: ["configmaps"], verbs: ["create", "patch", "delete"] },
-        { apiGroups: [""], resources: ["services/status"], verbs: ["patch"] },
-        ...(removesTaint(settings) ? [{ apiGroups: [""], resources: ["nodes"], verbs: ["patch"] }] : []),
-        ...multiClusterRules(multiClusterGroupOf(settings)),
-        ...(String(treeAt(settings.values, "pilot", "env")?.["ENABLE_CLUSTER_TRUST_BUNDLE_API"]) === "true"
-          ? trustBundleRules
-          : []),
-      ],
-    }),
-    ...grant({
-      ...grants,
-      name: `istiod-gateway-controller-${suffix}`,
-      rules: [
-        { apiGroups: ["apps"], resources: ["deployments"], verbs: [...observe, ...keep] },
-        { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: keep },
-        { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: keep },
-        { apiGroups: [""], resources: ["services", "serviceaccounts"], verbs: keep },
-      ],
-    }),
-    ...grant({
-      ...grants,
-      name,
-      namespace,
-      rules: [
-        { apiGroups: ["networking.istio.io"], resources: ["gateways"], verbs: ["create"] },
-        { apiGroups: [""], resources: ["secrets"], verbs: ["create", "get", "watch", "list", "update", "delete"] },
-        { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "update", "create"] },
-      ],
-    }),
+    ...grant({ ...grants, name: `istiod-clusterrole-${suffix}`, rules: rules.cluster }),
+    ...grant({ ...grants, name: `istiod-gateway-controller-${suffix}`, rules: rules.gateways }),
+    ...grant({ ...grants, name, namespace, rules: rules.namespace }),
   ];
 }

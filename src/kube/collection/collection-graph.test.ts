@@ -343,6 +343,23 @@ test("a write during a settling in parts neither prolongs it nor is lost", () =>
   assert.deepEqual(scheduled, []);
 });
 
+test("a settling in parts begins once, and the writes that come later have a settling of their own", () => {
+  const events: string[] = [];
+  const { graph, numbers } = buildSums({
+    schedule: () => undefined,
+    begun: () => events.push("begun"),
+    computed: () => events.push("computed"),
+  });
+  numbers.set("a", 1);
+  settleByParts(graph, (part) => {
+    if (part > 1) return;
+    events.push("written");
+    numbers.set("a", 2);
+  });
+  graph.settle();
+  assert.deepEqual(events, ["begun", "written", "computed", "begun", "computed"]);
+});
+
 test("a settling as a whole ends one in parts, and includes the writes that came after its begin", () => {
   const { graph, numbers, sums } = buildSums({ schedule: () => undefined });
   for (const key of ["a", "b", "c"]) numbers.set(key, 1);

@@ -10,6 +10,8 @@ import { structurallyEqual } from "./structurally-equal.ts";
 export interface CollectionGraphOptions {
   /** Called at the first write outside a batch. Must call `settle` soon. If absent, the graph settles at once. */
   readonly schedule?: (settle: () => void) => void;
+  /** Called when a settling begins. It includes all writes so far, and may include later ones if it pauses. */
+  readonly begun?: () => void;
   /** Called when everything is computed, before subscribers are notified. */
   readonly computed?: () => void;
   /** Called when a computation throws. The input keeps its previous results. If absent, the error is rethrown. */
@@ -191,6 +193,7 @@ export class CollectionGraph {
     const { subscriberFailed = (_collection: string, error: unknown) => void thrown.push(error) } = this.#options;
     do {
       this.#scheduled = false;
+      this.#options.begun?.();
       yield* this.#settleOnce();
       this.#options.computed?.();
       for (const collection of this.#collections)
