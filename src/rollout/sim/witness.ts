@@ -350,8 +350,10 @@ export class Witness {
       );
       const rollout = this.#store.read(key);
       const journal = rollout === undefined ? undefined : this.#store.journals.get(journalNameOf(rollout));
+      // With a lasting fault the undo may be stuck.
+      const isUndone = status !== undefined && !isPuttingBack(status);
       invariant(
-        journal === undefined || journalCounts(journal, metadata?.uid).isLeftover !== true,
+        journal === undefined || !isUndone || journalCounts(journal, metadata?.uid).isLeftover !== true,
         `the journal of ${key} has entries of an earlier object`,
       );
     }
