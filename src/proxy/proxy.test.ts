@@ -27,7 +27,7 @@ import {
   weightedRoute,
 } from "./testing/ads-server.ts";
 import { eventually, fetchOnce } from "./testing/harness.ts";
-import { servingOf } from "./testing/test-proxy.ts";
+import { servingOf, workersOfRun } from "./testing/test-proxy.ts";
 import { freePort } from "../net/testing/index.ts";
 
 class Mesh implements AsyncDisposable {
@@ -480,6 +480,7 @@ test("admin answers have the forms that tools read", async () => {
 
 test("a client that opens more connections than the proxy may hold leaves room for a client of another address", async () => {
   const maxConnectionsPerThread = 8;
+  const maxConnections = workersOfRun * maxConnectionsPerThread;
   await using mesh = await Mesh.start(undefined, { maxConnectionsPerThread });
   const { ads } = mesh;
   const port = await freePort();
@@ -489,13 +490,13 @@ test("a client that opens more connections than the proxy may hold leaves room f
   ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 100 }) });
   await mesh.ready();
   let openCount = 0;
-  const sockets = Array.from({ length: 3 * maxConnectionsPerThread }, () => {
+  const sockets = Array.from({ length: 3 * maxConnections }, () => {
     openCount += 1;
     return connect(port, "127.0.0.1")
       .on("error", () => undefined)
       .on("close", () => (openCount -= 1));
   });
-  await eventually(() => openCount <= maxConnectionsPerThread);
+  await eventually(() => openCount <= maxConnections);
   const honest = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
   honest.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
   let answer = "";

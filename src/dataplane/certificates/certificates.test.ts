@@ -150,16 +150,26 @@ test("when the mesh's roots change, certificates are renewed until they match, a
       steadyMs += ms > 100_000 ? 0 : ms;
       // Long waits are those for rotation, which must not happen during this test.
       if (ms > 100_000) await new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve()));
-      else await new Promise((resolve) => setImmediate(resolve));
+      else await pass();
     },
+  };
+  // The clock waits for requests that are under way. Otherwise all attempts could be over before the first answer.
+  let requests = 0;
+  const pass = async (): Promise<void> => {
+    do await systemClock.sleep(2);
+    while (requests > 0);
   };
   let behind = 2;
   let file = old.rootPem;
-  const sign = async (request: Parameters<FakeCertificateAuthority["sign"]>[0]): Promise<readonly string[]> => {
+  const answer = async (request: Parameters<FakeCertificateAuthority["sign"]>[0]): Promise<readonly string[]> => {
     // A control plane that has not heard of the change answers first.
     if (file === old.rootPem || behind-- > 0) return await old.sign(request);
     const [leaf = ""] = await next.sign(request);
     return [leaf, next.rootPem + old.rootPem];
+  };
+  const sign: typeof answer = async (request) => {
+    requests += 1;
+    return await answer(request).finally(() => (requests -= 1));
   };
   const manager = new CertificateManager({ authority: { sign }, log: silentLogger, clock, random: () => 0 });
   const registry = new MetricsRegistry();
@@ -185,7 +195,7 @@ test("when the mesh's roots change, certificates are renewed until they match, a
     [1, 1, undefined],
   );
   file = next.rootPem + old.rootPem;
-  while (manager.peek(identity)?.rootsPem === before.rootsPem) await new Promise((resolve) => setImmediate(resolve));
+  while (manager.peek(identity)?.rootsPem === before.rootsPem) await pass();
   assert.ok(behind < 0);
   assert.deepEqual(
     [

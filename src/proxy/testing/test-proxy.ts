@@ -31,7 +31,7 @@ export interface TestProxyOptions {
 }
 
 /** The test of workers runs other tests again with this number of workers. */
-const workersOfRun = Number(process.env["SERIN_TEST_WORKERS"] ?? 1);
+export const workersOfRun = Number(process.env["SERIN_TEST_WORKERS"] ?? 1);
 
 /** The part that serves in a test's proxy: several workers, or a data path in this thread. */
 export function servingOf(count = workersOfRun): Pick<ProxyOptions, "serve"> {
