@@ -2,7 +2,7 @@
 // changes, and the responses to a sidecar, a gateway, a waypoint and a ztunnel.
 //   npm run bench:controlplane:large -- [--cases subsets,hosts] [--scale 1] [--json]
 // Each case runs with a quarter of its size and with its size. A growth above 4 is more than linear.
-import { parseArgs } from "node:util";
+import { benchOptions } from "../../scripts/bench-options.ts";
 import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
 import { silentLogger, systemClock } from "../../src/base/index.ts";
 import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
@@ -22,12 +22,10 @@ import { typeUrls } from "../../src/wire/xds/index.ts";
 import { largeObjects, type LargeObjects } from "./large-object-cases.ts";
 import { SilentClient } from "./silent-client.ts";
 
-const { values: options } = parseArgs({
-  options: {
-    cases: { type: "string", default: Object.keys(largeObjects).join(",") },
-    scale: { type: "string", default: "1" },
-    json: { type: "boolean", default: false },
-  },
+const options = benchOptions("npm run bench:controlplane:large --", {
+  cases: Object.keys(largeObjects).join(","),
+  scale: 1,
+  json: false,
 });
 
 interface Cost {
@@ -211,7 +209,7 @@ function report(name: string): void {
   const found = largeObjects[name];
   if (found === undefined)
     throw new Error(`there is no case "${name}": ${Object.keys(largeObjects).join(", ")} are known`);
-  const size = Math.round(found.size * Number(options.scale));
+  const size = Math.round(found.size * options.scale);
   measure(found.objects, 4);
   const small = measure(found.objects, Math.ceil(size / 4));
   const whole = measure(found.objects, size);
