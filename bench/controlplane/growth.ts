@@ -6,13 +6,10 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs } from "node:util";
-import { silentLogger, systemClock } from "../../src/base/index.ts";
-import { meshKey } from "../../src/controlplane/model/index.ts";
-import { ServedMesh } from "../../src/controlplane/served-mesh.ts";
-import { testMesh } from "../../src/controlplane/testing/model-fixture.ts";
-import { MetricsRegistry } from "../../src/telemetry/index.ts";
+import type { ServedMesh } from "../../src/controlplane/served-mesh.ts";
 import { typeUrls } from "../../src/wire/xds/index.ts";
 import { GeneratedMesh } from "./generated-mesh.ts";
+import { cpuMs, measuredMesh } from "./measured-mesh.ts";
 import { SilentClient, type Script } from "./silent-client.ts";
 
 const { values: options } = parseArgs({
@@ -37,13 +34,6 @@ interface Cost {
   readonly bytesPerClient: number;
 }
 
-function cpuMs(run: () => void): number {
-  const before = process.cpuUsage();
-  run();
-  const used = process.cpuUsage(before);
-  return (used.user + used.system) / 1000;
-}
-
 /** The value below which this share of the values lies. */
 function quantile(values: readonly number[], part: number): number {
   return values.toSorted((left, right) => left - right)[Math.floor(values.length * part)] ?? Number.NaN;
@@ -58,15 +48,7 @@ class Run {
 
   constructor(services: number, kind: string) {
     this.#kind = kind;
-    this.#mesh = new ServedMesh({
-      maxTurnMs: Number.POSITIVE_INFINITY,
-      revision: "default",
-      metrics: new MetricsRegistry(),
-      clock: systemClock,
-      log: silentLogger,
-      settled: () => undefined,
-    });
-    this.#mesh.inputs.mesh.set(meshKey, testMesh);
+    this.#mesh = measuredMesh();
     this.#generated = new GeneratedMesh(this.#mesh, {
       services,
       podsPerService: Number(options.pods),

@@ -4,22 +4,11 @@
 // Each case runs with a quarter of its size and with its size. A growth above 4 is more than linear.
 import { benchOptions } from "../../scripts/bench-options.ts";
 import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
-import { silentLogger, systemClock } from "../../src/base/index.ts";
 import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
-import { meshKey } from "../../src/controlplane/model/index.ts";
-import { ServedMesh } from "../../src/controlplane/served-mesh.ts";
-import {
-  config,
-  namespace,
-  node,
-  pod,
-  service,
-  slice,
-  testMesh,
-} from "../../src/controlplane/testing/model-fixture.ts";
-import { MetricsRegistry } from "../../src/telemetry/index.ts";
+import { config, namespace, node, pod, service, slice } from "../../src/controlplane/testing/model-fixture.ts";
 import { typeUrls } from "../../src/wire/xds/index.ts";
 import { largeObjects, type LargeObjects } from "./large-object-cases.ts";
+import { cpuMs, measuredMesh } from "./measured-mesh.ts";
 import { SilentClient } from "./silent-client.ts";
 
 const options = benchOptions("npm run bench:controlplane:large --", {
@@ -38,44 +27,27 @@ interface Cost {
   readonly slowest: string;
 }
 
-/** Processor time, which other load on the machine hardly changes. */
-function timeOf(run: () => void): number {
-  const before = process.cpuUsage();
-  run();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1000;
+/** The node of a proxy's requests. */
+function proxyNode(id: string, namespaceName: string, labels: Readonly<Record<string, string>>) {
+  return {
+    id,
+    metadata: {
+      NAMESPACE: namespaceName,
+      CLUSTER_ID: "Kubernetes",
+      LABELS: labels,
+      NODE_NAME: "node-1",
+      ISTIO_VERSION: "1.31.0",
+    },
+  };
 }
 
-const sidecar = {
-  id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local",
-  metadata: {
-    NAMESPACE: "shop",
-    CLUSTER_ID: "Kubernetes",
-    LABELS: { app: "web" },
-    NODE_NAME: "node-1",
-    ISTIO_VERSION: "1.31.0",
-  },
+const waypointLabels = {
+  "gateway.networking.k8s.io/gateway-name": "wp",
+  "gateway.istio.io/managed": "istio.io-mesh-controller",
 };
-const gateway = {
-  id: "router~10.0.0.9~edge-1.edge~edge.svc.cluster.local",
-  metadata: {
-    NAMESPACE: "edge",
-    CLUSTER_ID: "Kubernetes",
-    LABELS: { istio: "ingress" },
-    NODE_NAME: "node-1",
-    ISTIO_VERSION: "1.31.0",
-  },
-};
-const waypoint = {
-  id: "waypoint~10.0.0.8~wp-1.shop~shop.svc.cluster.local",
-  metadata: {
-    NAMESPACE: "shop",
-    CLUSTER_ID: "Kubernetes",
-    LABELS: { "gateway.networking.k8s.io/gateway-name": "wp", "gateway.istio.io/managed": "istio.io-mesh-controller" },
-    NODE_NAME: "node-1",
-    ISTIO_VERSION: "1.31.0",
-  },
-};
+const sidecar = proxyNode("sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local", "shop", { app: "web" });
+const gateway = proxyNode("router~10.0.0.9~edge-1.edge~edge.svc.cluster.local", "edge", { istio: "ingress" });
+const waypoint = proxyNode("waypoint~10.0.0.8~wp-1.shop~shop.svc.cluster.local", "shop", waypointLabels);
 const ztunnel = { id: "ztunnel~10.250.0.1~z-1.istio-system~istio-system.svc.cluster.local", metadata: {} };
 
 function withSidecar(made: KubernetesObject): KubernetesObject {
@@ -91,7 +63,7 @@ const surroundings = [
   node("node-1", "zone-1"),
   withSidecar(pod("shop/web-1", "10.0.0.1", { labels: { app: "web", "security.istio.io/tlsMode": "istio" } })),
   pod("edge/edge-1", "10.0.0.9", { labels: { istio: "ingress" } }),
-  pod("shop/wp-1", "10.0.0.8", { labels: waypoint.metadata.LABELS }),
+  pod("shop/wp-1", "10.0.0.8", { labels: waypointLabels }),
   service(
     "shop/web",
     "10.96.0.1",
@@ -123,15 +95,7 @@ const surroundings = [
 ];
 
 function measure(large: LargeObjects, size: number): Cost {
-  const mesh = new ServedMesh({
-    maxTurnMs: Number.POSITIVE_INFINITY,
-    revision: "default",
-    metrics: new MetricsRegistry(),
-    clock: systemClock,
-    log: silentLogger,
-    settled: () => undefined,
-  });
-  mesh.inputs.mesh.set(meshKey, testMesh);
+  const mesh = measuredMesh();
   const feeds = createFeeds(mesh.inputs, "default", (object, issues) => {
     throw new Error(`${keyOf(object)} is refused: ${JSON.stringify(issues).slice(0, 300)}`);
   });
@@ -160,12 +124,12 @@ function measure(large: LargeObjects, size: number): Cost {
   const objects = large(size);
   let ingestMs = 0;
   const settleMs =
-    timeOf(() => {
+    cpuMs(() => {
       mesh.graph.batch(() => {
-        ingestMs = timeOf(() => take(objects));
+        ingestMs = cpuMs(() => take(objects));
       });
     }) - ingestMs;
-  const sendMs = timeOf(() => {
+  const sendMs = cpuMs(() => {
     mesh.discovery.flush();
     acknowledge();
   });
@@ -175,7 +139,7 @@ function measure(large: LargeObjects, size: number): Cost {
     .map(({ name, stats }) => `${name} ${stats.lastCostMs.toFixed(0)}`)
     .join(", ");
   // A later change of something else that the object concerns.
-  const changeMs = timeOf(() => {
+  const changeMs = cpuMs(() => {
     mesh.graph.batch(() =>
       take([
         slice("shop/web", { name: "http", port: 8080 }, [

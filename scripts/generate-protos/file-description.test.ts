@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { create, toBinary, type DescFile } from "@bufbuild/protobuf";
 import {
@@ -68,4 +70,10 @@ test("a generated module imports our function, and the library's others", () => 
     withOwnFileDescription("c_pb.js", 'import { fileDesc } from "@bufbuild/protobuf/codegenv2";\n'),
     'import { fileDesc } from "./file-description.js";\n',
   );
+});
+
+test("the function among the generated modules is the generator's own file", () => {
+  const { dirname } = import.meta;
+  const read = (folder: string): string => readFileSync(join(folder, "file-description.js"), "utf8");
+  assert.equal(read(join(dirname, "../../generated/proto")), read(dirname));
 });

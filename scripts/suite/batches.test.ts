@@ -69,16 +69,17 @@ test("a free lane takes the next batch, and results keep the order of the batche
   assert.deepEqual(begun, ["slow", "a", "b", "c"]);
 });
 
-test("patient batches run beside those that need the whole machine, at a lower priority", async () => {
-  const batch = (name: string, expectedMs: number): Batch => ({ files: [name], expectedMs, shared: false });
+const batchOf = (name: string, expectedMs: number): Batch => ({ files: [name], expectedMs, shared: false });
+
+/** Runs a batch that needs the whole machine, three patient ones and the rest, on two lanes. Each lasts until `end`. */
+function beginTurns(rest: Pick<Parameters<typeof runInTurns>[0], "others" | "hasRoomBesideLanes">) {
   const ends = new Map<string, () => void>();
   const begun: string[] = [];
   const runs = runInTurns(
     {
-      alone: [batch("judge", 9)],
-      patient: [batch("p1", 3), batch("p2", 2), batch("p3", 1)],
-      others: [batch("other", 2)],
-      hasRoomBesideLanes: false,
+      alone: [batchOf("judge", 9)],
+      patient: [batchOf("p1", 3), batchOf("p2", 2), batchOf("p3", 1)],
+      ...rest,
     },
     2,
     async ({ files: [name = ""] }, yields) => {
@@ -91,6 +92,14 @@ test("patient batches run beside those that need the whole machine, at a lower p
     ends.get(name)?.();
     await new Promise((resolve) => setImmediate(resolve));
   };
+  return { begun, end, runs };
+}
+
+test("patient batches run beside those that need the whole machine, at a lower priority", async () => {
+  const { begun, end, runs } = beginTurns({
+    others: [batchOf("other", 2)],
+    hasRoomBesideLanes: false,
+  });
   await end("p1");
   assert.deepEqual(begun.toSorted(), ["judge", "p1 yields", "p2 yields"]);
   await end("judge");
@@ -100,27 +109,10 @@ test("patient batches run beside those that need the whole machine, at a lower p
 });
 
 test("with room beside the lanes, patient batches run beside all others, and a lane without work takes one", async () => {
-  const batch = (name: string, expectedMs: number): Batch => ({ files: [name], expectedMs, shared: false });
-  const ends = new Map<string, () => void>();
-  const begun: string[] = [];
-  const runs = runInTurns(
-    {
-      alone: [batch("judge", 9)],
-      patient: [batch("p1", 3), batch("p2", 2), batch("p3", 1)],
-      others: [batch("o1", 8), batch("o2", 7), batch("o3", 6)],
-      hasRoomBesideLanes: true,
-    },
-    2,
-    async ({ files: [name = ""] }, yields) => {
-      begun.push(yields ? `${name} yields` : name);
-      await new Promise<void>((resolve) => ends.set(name, resolve));
-      return name;
-    },
-  );
-  const end = async (name: string): Promise<void> => {
-    ends.get(name)?.();
-    await new Promise((resolve) => setImmediate(resolve));
-  };
+  const { begun, end, runs } = beginTurns({
+    others: [batchOf("o1", 8), batchOf("o2", 7), batchOf("o3", 6)],
+    hasRoomBesideLanes: true,
+  });
   await end("judge");
   assert.deepEqual(begun, ["p1 yields", "judge", "o1", "o2"]);
   await end("p1");

@@ -77,10 +77,6 @@ export class LineTemplate {
     this.#pieces = slots.map(() => undefined);
   }
 
-  get length(): number {
-    return this.#length;
-  }
-
   /** The line with the values of one held line. The bytes are valid until the next call. */
   line(held: HeldLines, line: number): Uint8Array {
     const slots = this.#slots;

@@ -1,0 +1,27 @@
+import { silentLogger, systemClock } from "../../src/base/index.ts";
+import { meshKey } from "../../src/controlplane/model/index.ts";
+import { ServedMesh } from "../../src/controlplane/served-mesh.ts";
+import { testMesh } from "../../src/controlplane/testing/model-fixture.ts";
+import { MetricsRegistry } from "../../src/telemetry/index.ts";
+
+/** A mesh with default settings that settles each change in one turn, so that its cost can be measured. */
+export function measuredMesh(): ServedMesh {
+  const mesh = new ServedMesh({
+    maxTurnMs: Number.POSITIVE_INFINITY,
+    revision: "default",
+    metrics: new MetricsRegistry(),
+    clock: systemClock,
+    log: silentLogger,
+    settled: () => undefined,
+  });
+  mesh.inputs.mesh.set(meshKey, testMesh);
+  return mesh;
+}
+
+/** The processor time of a run in milliseconds, which other load on the machine hardly changes. */
+export function cpuMs(run: () => void): number {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
