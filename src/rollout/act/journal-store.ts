@@ -157,8 +157,10 @@ function withOwner(
   };
 }
 
-/** One entry for each step and field, so repeating a step after a crash adds nothing. */
-/** The entries with the added ones. An entry of a field that is already known gets only the new written value. */
+/**
+ * The entries with the added ones: one for each step and field, so repeating a step after a crash adds nothing. An
+ * entry of a field that is already known gets only the new written value.
+ */
 export function withEntries(known: readonly JournalEntry[], added: readonly JournalEntry[]): readonly JournalEntry[] {
   const byKey = new Map(added.map((entry) => [entryKey(entry), entry]));
   const kept = known.map((entry) => {

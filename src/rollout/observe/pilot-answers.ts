@@ -6,6 +6,7 @@ import type { AcknowledgementReport, ConnectedProxy, ObjectReference, RootsRepor
 import { describeReference } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { httpGet } from "./http-get.ts";
+import { isReady } from "./pod-reason.ts";
 
 const debugPort = 8080;
 const revisionLabel = "istio.io/rev";
@@ -54,11 +55,7 @@ export function controlPlaneRevision({ metadata: { labels = {} } }: KubernetesOb
 /** The ready pods of the control plane, both ours and upstream's. */
 export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
   return controlPlanePods(view)
-    .filter(
-      (pod) =>
-        pod.metadata.deletionTimestamp === undefined &&
-        pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true,
-    )
+    .filter((pod) => pod.metadata.deletionTimestamp === undefined && isReady(pod))
     .map(pilotPod)
     .filter((pilot) => revision === undefined || pilot.revision === revision);
 }

@@ -25,11 +25,13 @@ export function withPodReason(
   return pod === undefined ? state : { ...state, detail: `${state.detail} (${whyNotReady(pod)})` };
 }
 
-function isUnready({ metadata, status }: Pod): boolean {
-  return (
-    metadata.deletionTimestamp === undefined &&
-    status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") !== true
-  );
+function isUnready(pod: Pod): boolean {
+  return pod.metadata.deletionTimestamp === undefined && !isReady(pod);
+}
+
+/** Whether the kubelet reports the pod as ready. A pod that ends may still be. */
+export function isReady({ status }: Pod): boolean {
+  return status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true;
 }
 
 /** Why a pod is not ready, from the status of its containers. */

@@ -9,6 +9,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { compareRoots, type RevisionRoots, type RootCertificate, type SettleState } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { connectionError } from "./http-get.ts";
+import { isReady } from "./pod-reason.ts";
 import {
   answerOf,
   controlPlanePods,
@@ -90,8 +91,6 @@ export async function trustedDomains(
 }
 
 function pilotsOf(view: ClusterView, revision: string): Pod[] {
-  const isReady = (pod: Pod): boolean =>
-    pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
   return controlPlanePods(view).filter(
     (pod) => controlPlaneRevision(pod) === revision && pod.metadata.deletionTimestamp === undefined && isReady(pod),
   );

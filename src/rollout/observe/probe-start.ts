@@ -2,6 +2,7 @@ import type { Pod } from "../../api/kubernetes/index.ts";
 import type { SettleState } from "../decide/index.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
 import { whyNotReady } from "./pod-reason.ts";
+import { isReady } from "./pod-reason.ts";
 
 /** The time limit of each stage of a probe's start. After it, the probe counts as failed. */
 const startLimitMs = 90_000;
@@ -18,8 +19,7 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
       detail: `probe ${name} was not injected: no webhook of revision ${revision} has answered for a pod with the label istio.io/rev: ${revision}`,
     };
   }
-  if (pod.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true)
-    return { state: "met" };
+  if (isReady(pod)) return { state: "met" };
   const { phase = "", message = "" } = pod.status ?? {};
   if (phase === "Failed" || phase === "Succeeded")
     return { state: "failed", detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`})` };

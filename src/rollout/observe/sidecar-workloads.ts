@@ -12,7 +12,7 @@ import {
 } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
-import { whyNotReady } from "./pod-reason.ts";
+import { isReady, whyNotReady } from "./pod-reason.ts";
 import { readyState } from "./ready-state.ts";
 
 /** A workload with its live pods that have a sidecar. */
@@ -326,10 +326,6 @@ function missingOf(
   return silent === undefined
     ? undefined
     : `${name}: ${silent.metadata.name ?? ""} is not connected to the new control plane`;
-}
-
-function isReady({ status }: Pod): boolean {
-  return status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true;
 }
 
 /** Why the first pod that is not ready is not. */

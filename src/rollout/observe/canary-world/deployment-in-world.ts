@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { jsonEqualWithoutNulls } from "../../../base/index.ts";
-import type { UntypedObject } from "../../../api/index.ts";
+import { formatLabelSelector, matchesLabels, type UntypedObject } from "../../../api/index.ts";
 import { destinationRuleKind } from "../../../api/istio/index.ts";
 import {
   deploymentKind,
@@ -161,13 +161,8 @@ function checkPatience({ spec }: Canary, deployment: string, minReadySeconds = 0
 /** Throws if the Service does not select the Deployment's pods, because its traffic could not be moved. */
 function checkSelected({ spec }: Deployment, service: ServiceInWorld, deployment: string): void {
   const labels = spec?.template.metadata?.labels ?? {};
-  const selects =
-    Object.keys(service.selector).length > 0 &&
-    Object.entries(service.selector).every(([name, value]) => labels[name] === value);
-  if (selects) return;
-  const selector = Object.entries(service.selector)
-    .map((pair) => pair.join("="))
-    .join(",");
+  if (matchesLabels(service.selector, labels)) return;
+  const selector = formatLabelSelector({ matchLabels: service.selector });
   throw targetError(
     "target-unclear",
     `spec.target.deployment.service: Service ${service.namespace}/${service.name} selects ${selector === "" ? "nothing" : selector}, which does not match the pods of Deployment ${deployment}`,

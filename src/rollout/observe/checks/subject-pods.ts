@@ -4,6 +4,7 @@ import type { KubeClient } from "../../../kube/index.ts";
 import type { CheckType } from "../../../api/serin/index.ts";
 import type { CheckSubject, PlannedCheck, ReadyPods, WorkloadMatch } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { isReady } from "../pod-reason.ts";
 import { workloadOf } from "../sidecar-workloads.ts";
 import { proxyPods, revisionOf } from "./proxies.ts";
 
@@ -103,11 +104,8 @@ export function isMade(view: ClusterView, { namespace, podLabels }: WorkloadMatc
   );
 }
 
-function getsRequests({ metadata, status }: Pod): boolean {
-  return (
-    metadata.deletionTimestamp === undefined &&
-    status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true
-  );
+function getsRequests(pod: Pod): boolean {
+  return pod.metadata.deletionTimestamp === undefined && isReady(pod);
 }
 
 /** Whether a pod is a control plane, ztunnel, CNI agent, gateway or waypoint, or has a sidecar. */

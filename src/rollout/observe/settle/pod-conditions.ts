@@ -1,4 +1,4 @@
-import { matchesLabels } from "../../../api/index.ts";
+import { formatLabelSelector, matchesLabels } from "../../../api/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation, type ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
@@ -9,14 +9,16 @@ import { isMade } from "../checks/subject-pods.ts";
 import { scrapePod } from "../checks/scrape.ts";
 import { dependentsOf } from "../dependents.ts";
 import type { AgeOfEvent } from "../event-ages.ts";
+import { isReady } from "../pod-reason.ts";
 import { probePodState } from "../probe-start.ts";
 import { isLive, sidecarRevision, sidecarWorkloads } from "../sidecar-workloads.ts";
 
 export function podState(view: ClusterView, { name, namespace = "" }: ObjectReference, ageMs: AgeOfEvent): SettleState {
   const pod = view.pods.get(`${namespace}/${name}`);
   if (namespace === probeNamespace) return probePodState(pod, name, ageMs);
-  const ready = pod?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
-  return ready ? { state: "met" } : { state: "waiting", detail: `${namespace}/${name} is not ready` };
+  return pod !== undefined && isReady(pod)
+    ? { state: "met" }
+    : { state: "waiting", detail: `${namespace}/${name} is not ready` };
 }
 
 export function ownerState(
@@ -91,10 +93,7 @@ export function readyPodsState(view: ClusterView, { namespace, labels, without, 
         metadata.deletionTimestamp === undefined &&
         (without === undefined || metadata.labels?.[without] === undefined),
     );
-  const ready = pods.filter(
-    ({ status }) =>
-      status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true,
-  ).length;
+  const ready = pods.filter(isReady).length;
   return ready >= atLeast
     ? { state: "met" }
     : {
@@ -112,21 +111,12 @@ export function versionServesState(
   const pods = view.pods
     .list()
     .filter((pod) => pod.metadata.namespace === namespace && matchesLabels(labels, pod.metadata.labels) && isLive(pod));
-  const ready = pods.some(
-    ({ status }) =>
-      status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true,
-  );
-  if (ready || (pods.length === 0 && !isMade(view, { namespace, podLabels: labels }))) return { state: "met" };
+  if (pods.some(isReady) || (pods.length === 0 && !isMade(view, { namespace, podLabels: labels })))
+    return { state: "met" };
   return {
     state: "waiting",
-    detail: `Service ${namespace}/${service} has no ready pod, so the canary gets no requests yet: kubectl -n ${namespace} get pods -l ${labelsText(labels)}`,
+    detail: `Service ${namespace}/${service} has no ready pod, so the canary gets no requests yet: kubectl -n ${namespace} get pods -l ${formatLabelSelector({ matchLabels: labels })}`,
   };
-}
-
-function labelsText(labels: Readonly<Record<string, string>>): string {
-  return Object.entries(labels)
-    .map((pair) => pair.join("="))
-    .join(",");
 }
 
 /** `draining, 1 connection`, from the metrics of the draining ztunnel. */

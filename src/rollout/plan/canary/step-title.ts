@@ -1,3 +1,4 @@
+import { formatLabelSelector } from "../../../api/index.ts";
 import type { CanaryStep, TrafficMatch } from "../../../api/serin/index.ts";
 
 /** Describes a step for people, such as `weight 90/10`, or `requests with header traffic: test to the canary`. */
@@ -27,11 +28,7 @@ function matchTitle({ headers, cookies, queryParams, paths, sourceLabels }: Traf
     ...(paths.length === 0 ? [] : [`path ${paths.map(({ type, value }) => `${sign[type]}${value}`).join(" or ")}`]),
     ...(Object.keys(sourceLabels).length === 0
       ? []
-      : [
-          `callers labelled ${Object.entries(sourceLabels)
-            .map((pair) => pair.join("="))
-            .join(",")}`,
-        ]),
+      : [`callers labelled ${formatLabelSelector({ matchLabels: sourceLabels })}`]),
   ].join(" and ");
 }
 
