@@ -52,7 +52,16 @@ export function overviewView(input: ViewInput, visible: VisibleNamespaces, clust
     (name) =>
       [
         name,
-        namespaceRow(name, byNamespace.get(name) ?? [], inbound.get(name) ?? [], configs.get(name), tags, input),
+        namespaceRow(
+          {
+            name,
+            workloads: byNamespace.get(name) ?? [],
+            inbound: inbound.get(name) ?? [],
+            configs: configs.get(name),
+          },
+          tags,
+          input,
+        ),
       ] as const,
   );
   const attention = [
@@ -101,11 +110,17 @@ function missingProxies(
     .filter((key) => !connected.has(key));
 }
 
+interface NamespaceContent {
+  readonly name: string;
+  readonly workloads: readonly Workload[];
+  /** The traffic to the namespace. */
+  readonly inbound: readonly TrafficEdge[];
+  /** The messages about its configuration. Undefined if there are none. */
+  readonly configs: { readonly errors: number; readonly warnings: number } | undefined;
+}
+
 function namespaceRow(
-  name: string,
-  workloads: readonly Workload[],
-  inbound: readonly TrafficEdge[],
-  configs: { errors: number; warnings: number } | undefined,
+  { name, workloads, inbound, configs }: NamespaceContent,
   tags: ReadonlyMap<string, string>,
   input: ViewInput,
 ): NamespaceRow {
