@@ -1,4 +1,4 @@
-import { jsonEqualWithoutNulls, userError, truncated, type Clock } from "../../base/index.ts";
+import { BoundedCache, jsonEqualWithoutNulls, userError, truncated, type Clock } from "../../base/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
   journalFormatVersion,
@@ -45,7 +45,7 @@ interface Kept {
 export class JournalStore {
   readonly #client: KubeClient;
   readonly #clock: Clock;
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new BoundedCache<string, Kept>(maxKept);
 
   constructor(client: KubeClient, clock: Clock) {
     this.#client = client;
@@ -115,7 +115,6 @@ export class JournalStore {
   }
 
   #keep(name: string, journal: RolloutJournal | undefined): void {
-    if (this.#kept.size >= maxKept) this.#kept.clear();
     this.#kept.set(name, { journal, atMs: this.#clock.steadyMs() });
   }
 

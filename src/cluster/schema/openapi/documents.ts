@@ -1,3 +1,4 @@
+import { BoundedCache } from "../../../base/index.ts";
 import { createHash } from "node:crypto";
 import type { OpenApiDocument } from "../contract.ts";
 import type { CustomResource } from "../crd/custom-resource.ts";
@@ -16,7 +17,7 @@ const maxKept = 256;
 /** The OpenAPI documents. Those of built-in kinds are the published ones, and those of CRDs are built on request. */
 export class OpenApiDocuments {
   readonly #resources: () => readonly CustomResource[];
-  readonly #kept = new Map<string, OpenApiDocument>();
+  readonly #kept = new BoundedCache<string, OpenApiDocument>(maxKept);
   #index: ReadonlyMap<string, string> | undefined;
   #metaSchemas: JsonObject | undefined;
   #builtInV2: Uint8Array | undefined;
@@ -92,7 +93,6 @@ export class OpenApiDocuments {
   #keep(key: string, wanted: string, make: () => Omit<OpenApiDocument, "hash">): OpenApiDocument {
     const known = this.#kept.get(key);
     if (known?.hash === wanted) return known;
-    if (this.#kept.size >= maxKept) this.#kept.clear();
     const document = { ...make(), hash: wanted };
     this.#kept.set(key, document);
     return document;

@@ -1,4 +1,4 @@
-import { messageOf, type Clock } from "../../../base/index.ts";
+import { BoundedCache, messageOf, type Clock } from "../../../base/index.ts";
 import type { QuerySpec, TemplateSide, TemplateValues } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import {
@@ -79,7 +79,7 @@ export class CheckObserver {
   readonly #scrape: Scrape;
   readonly #exchange: HttpExchange;
   #metrics: MeshMetricsModule.MeshMetrics | undefined;
-  readonly #watched = new Map<string, Watched>();
+  readonly #watched = new BoundedCache<string, Watched>(maxWatched);
 
   constructor(options: CheckObserverOptions) {
     this.#options = options;
@@ -146,7 +146,6 @@ export class CheckObserver {
       known.askedMs = nowMs;
       return known;
     }
-    if (this.#watched.size >= maxWatched) this.#watched.clear();
     const { client, clock } = this.#options;
     const made: Watched = {
       firstMs: nowMs,
