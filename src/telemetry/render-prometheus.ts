@@ -1,4 +1,5 @@
-import { Histogram, type MetricsRegistry, type MetricType } from "./metrics-registry.ts";
+import { Histogram } from "./instruments.ts";
+import type { MetricsRegistry, MetricType } from "./metrics-registry.ts";
 
 /** The content type of {@link renderPrometheus}. */
 export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
