@@ -130,6 +130,18 @@ test("no file or folder has a meaningless name", () => {
   assertNone(named.map((file) => `${file}:1: a name that says nothing: name it after what it does`));
 });
 
+test("a parameter has the name of what it holds", () => {
+  assertNone(
+    findings([
+      {
+        pattern: /\b(one|it|each|thing)(: [^()=]+)?\)? =>|\bconst (one|it|each|thing)\b/,
+        advice: "name the element: a pod, a usage, a candidate",
+        where: (file) => /^src\/.*\.tsx?$/.test(file) && !/\.test\.tsx?$|\/testing\//.test(file),
+      },
+    ]),
+  );
+});
+
 test("the text speaks of the project only", () => {
   assertNone(
     findings([

@@ -290,7 +290,7 @@ export class RemoteClusters {
       [this.#configs.noun]: remote.source,
     });
     this.#remotes.delete(remote.id);
-    for (const each of [...this.#leavingOf(remote.id), remote]) each.ingest.leave();
+    for (const cluster of [...this.#leavingOf(remote.id), remote]) cluster.ingest.leave();
     this.#metrics.forget(remote.id);
     void this.#end(remote);
   }

@@ -164,9 +164,14 @@ export class Actions {
 function notificationsOf({ spec }: Rollout): readonly NotificationSpec[] {
   const { notifications } = (spec ?? {}) as { readonly notifications?: unknown };
   if (!Array.isArray(notifications)) return [];
-  return notifications.flatMap((one: Partial<NotificationSpec> | null) =>
-    typeof one?.url === "string"
-      ? [{ url: one.url, events: Array.isArray(one.events) ? one.events : notificationEvents }]
+  return notifications.flatMap((notification: Partial<NotificationSpec> | null) =>
+    typeof notification?.url === "string"
+      ? [
+          {
+            url: notification.url,
+            events: Array.isArray(notification.events) ? notification.events : notificationEvents,
+          },
+        ]
       : [],
   );
 }

@@ -58,7 +58,7 @@ export class OpenApiDocuments {
       (resource) => resource.group === group && resource.models.some((model) => model.type.version === version),
     );
     if (resources.length === 0) return undefined;
-    const wanted = this.v3Paths().find((each) => each.path === path)?.hash ?? "";
+    const wanted = this.v3Paths().find((candidate) => candidate.path === path)?.hash ?? "";
     return this.#keep(`v3/${path}`, wanted, () => ({
       body: Buffer.from(JSON.stringify(customDocumentV3(resources, version, this.#meta()))),
       contentType: jsonType,

@@ -209,7 +209,9 @@ function forAnyClient(model: VirtualServiceModel): VirtualServiceModel {
     const match = route.match.filter(({ sourceLabels }) => Object.keys(sourceLabels).length === 0);
     // Without its matches, the route would take every request.
     if (match.length === 0 && route.match.length > 0) return [];
-    return [{ ...route, match: match.map((each) => ({ ...each, gateways: [], sourceNamespace: undefined })) }];
+    return [
+      { ...route, match: match.map((condition) => ({ ...condition, gateways: [], sourceNamespace: undefined })) },
+    ];
   });
   return { ...model, http };
 }

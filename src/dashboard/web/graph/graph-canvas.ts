@@ -162,7 +162,7 @@ export class GraphCanvas {
   /** Centres a node or edge, large enough to be read. */
   centre(key: string, covered = 0): void {
     const node = this.#scene.nodes.get(key);
-    const edge = node === undefined ? this.#scene.edges.find((one) => one.key === key) : undefined;
+    const edge = node === undefined ? this.#scene.edges.find((candidate) => candidate.key === key) : undefined;
     const at =
       node ??
       (edge === undefined

@@ -241,8 +241,8 @@ export class CheckObserver {
     const found = revisionsOf(subject) ?? [...new Set(controlPlanePods(view).map(controlPlaneRevision))];
     const observations = await Promise.all(found.map(async (revision) => await observeRejections(view, revision)));
     const notPassed =
-      observations.find((one) => one.type === "verdict" && one.verdict === "fail") ??
-      observations.find((one) => one.type !== "verdict" || one.verdict !== "pass");
+      observations.find((observation) => observation.type === "verdict" && observation.verdict === "fail") ??
+      observations.find((observation) => observation.type !== "verdict" || observation.verdict !== "pass");
     return notPassed ?? observations.at(-1) ?? { type: "unavailable", detail: "there is no control plane" };
   }
 }

@@ -53,7 +53,7 @@ export async function dependentState(
   { revision, to }: Extract<SettleCondition, { type: "noDependents" }>,
 ): Promise<SettleState> {
   const dependents = await dependentsOf(client, view, revision);
-  const named = dependents.slice(0, maxNamed).map((one) => `${one.text}: ${howToMove(one, to)}`);
+  const named = dependents.slice(0, maxNamed).map((dependent) => `${dependent.text}: ${howToMove(dependent, to)}`);
   const more = dependents.length > maxNamed ? `; and ${dependents.length - maxNamed} more` : "";
   return dependents.length === 0
     ? { state: "met" }
