@@ -82,7 +82,7 @@ async function ciliumFindings(client: KubeClient, namespace: string): Promise<Cl
       fault(
         "Cilium",
         object,
-        "cni-exclusive is true: Cilium takes every other plugin's entry out of the nodes' configuration",
+        "cni-exclusive is true: Cilium removes the entries of other plugins from the nodes' configuration",
         "helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set cni.exclusive=false",
       ),
     );

@@ -60,7 +60,9 @@ export function operatorCommands(program: Command, context: CliContext): void {
       operator
         .command(verb)
         .description(
-          verb === "init" ? "install the controller in the cluster" : "print the objects that init would write",
+          verb === "init"
+            ? "install the controller of IstioOperator objects in the cluster"
+            : "print the objects that init would write",
         ),
       context,
     )

@@ -143,7 +143,7 @@ function clusterCommand(parent: Command, context: CliContext): void {
     .option("--port <port>", "show only clusters of this port", portFlag)
     .action(async (name: string | undefined, flags: DumpFlags & ClusterFilter) => {
       const clusters = (await readDump(name, masks.cluster, flags, context)).clusters();
-      await show(filterClusters(some(clusters, "clusters"), flags), flags, context, {
+      await show(filterClusters(requireSome(clusters, "clusters", context), flags), flags, context, {
         table: clusterTable,
         value: (found) => found,
       });
@@ -167,7 +167,11 @@ function listenerCommand(parent: Command, context: CliContext): void {
         name: string | undefined,
         flags: DumpFlags & ListenerFilter & Verbose & { readonly waypoint?: boolean },
       ) => {
-        const listeners = some((await readDump(name, masks.listener, flags, context)).listeners(), "listeners");
+        const listeners = requireSome(
+          (await readDump(name, masks.listener, flags, context)).listeners(),
+          "listeners",
+          context,
+        );
         if (flags.waypoint === true) context.out(waypointListenerTable(listeners));
         else
           await show(filterListeners(listeners, flags), flags, context, {
@@ -188,7 +192,7 @@ function routeCommand(parent: Command, context: CliContext): void {
   )
     .option("--name <name>", "show only the route configuration of this name")
     .action(async (name: string | undefined, flags: DumpFlags & RouteFilter & Verbose) => {
-      const routes = some((await readDump(name, masks.route, flags, context)).routes(), "routes");
+      const routes = requireSome((await readDump(name, masks.route, flags, context)).routes(), "routes", context);
       await show(filterRoutes(routes, flags), flags, context, {
         table: (found) => routeTable(found, flags),
         value: (found) => found,
@@ -280,10 +284,14 @@ function allTables(dump: ConfigDump, flags: AllFlags, context: CliContext): stri
     .join("\n");
 }
 
-function some<Value>(list: readonly Value[], noun: string): readonly Value[] {
+function requireSome<Value>(
+  list: readonly Value[],
+  noun: string,
+  { programName }: Pick<CliContext, "programName">,
+): readonly Value[] {
   if (list.length === 0)
     throw userError("dump-empty", `the proxy has no ${noun}`, {
-      hint: "the proxy has received no configuration from a control plane yet: see proxy-status",
+      hint: `the proxy has received no configuration from a control plane yet: ${programName} proxy-status`,
     });
   return list;
 }
@@ -320,7 +328,7 @@ async function rootsOf(name: string, flags: DumpFlags, context: CliContext): Pro
   const pem = rootCertificates(await readDump(name, masks.secret, flags, context));
   if (pem === undefined)
     throw userError("dump-empty", `the proxy of ${name} has no root certificate yet`, {
-      hint: "the proxy receives it with its first configuration: see proxy-status",
+      hint: `the proxy receives it with its first configuration: ${context.programName} proxy-status`,
     });
   return certificatesIn(pem).map(({ fingerprint256 }) => fingerprint256);
 }

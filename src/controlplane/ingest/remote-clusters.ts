@@ -285,7 +285,7 @@ export class RemoteClusters {
   }
 
   #remove(remote: Remote): void {
-    this.#options.log.info("a remote cluster is not read any more", {
+    this.#options.log.info("stopped reading a remote cluster", {
       cluster: remote.id,
       [this.#configs.noun]: remote.source,
     });
