@@ -1,5 +1,5 @@
 import type { AttentionRow, LadderProxy, NamespaceRow, OverviewHead, OverviewView } from "../../api/dashboard/index.ts";
-import { percentText, trafficHealth, worst, type Judged } from "./health.ts";
+import { failingRequests, trafficHealth, worst, type Judged } from "./health.ts";
 import type { Workload } from "./inventory.ts";
 import { latestUpgrade } from "./ladder.ts";
 import { phasesUnderWay } from "./moved-workloads.ts";
@@ -247,10 +247,8 @@ function workloadAttention(workloads: readonly Workload[], input: ViewInput): At
     if (isSilentControlPlane(workload)) return [];
     const { health, reason, requestRate, errorShare } = workloadRow(workload, input);
     if (health !== "failing" && health !== "degraded") return [];
-    const traffic =
-      requestRate > 0 && !reason.includes("requests") && errorShare > 0
-        ? `, ${percentText(errorShare)} of its requests fail`
-        : "";
+    const failing = requestRate > 0 && errorShare > 0 ? failingRequests(errorShare) : "";
+    const traffic = failing === "" || failing === reason ? "" : `, ${failing}`;
     return [
       {
         level: health === "failing" ? "error" : "warning",
