@@ -40,7 +40,8 @@ async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise
   // An event lives for an hour, longer than a deleted object of the same name.
   const fieldSelector = `involvedObject.uid=${uid},reason=FailedCreate`;
   const { items } = await client.list(eventKind, { namespace, fieldSelector });
-  return items.toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0]?.message;
+  const last = items.toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
+  return last?.message?.replace(/^\(combined from similar events\): /, "");
 }
 
 /** Events of a refusal stay when the pods exist at last, so they count only while pods lack. */
