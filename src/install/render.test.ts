@@ -598,3 +598,22 @@ test("sidecars leave their redirect to the CNI agent where one is installed, unl
   // A revision of an ambient mesh shares the agent of another revision.
   assert.equal(isLeft({ profile: "ambient", components: { cni: { enabled: false } } }), true);
 });
+
+test("every component's resources take any limit and request that Kubernetes knows", () => {
+  const sized = { limits: { memory: "777Mi", "ephemeral-storage": "1Gi" }, requests: { "ephemeral-storage": "1Mi" } };
+  const below = { resources: sized };
+  for (const values of [
+    { ztunnel: below },
+    { cni: below },
+    { pilot: below },
+    { global: { waypoint: below, proxy: below } },
+    { gateways: { "istio-ingressgateway": below } },
+    { global: { defaultResources: sized } },
+  ]) {
+    const { errors } = resolveSettings({ specs: [{ profile: "ambient", values }] }, defaults);
+    assert.deepEqual(errors, [], JSON.stringify(values));
+  }
+  const { objects } = render({ profile: "ambient", values: { ztunnel: below } });
+  const ztunnel = objects.find(({ kind, metadata }) => kind === "DaemonSet" && metadata.name === "ztunnel");
+  assert.match(JSON.stringify(ztunnel), /"limits":{"memory":"777Mi"/);
+});
