@@ -44,6 +44,7 @@ test("a ready workload of the mesh is good, and an unready one has the kubelet's
         spec: selecting("ztunnel"),
         status: { desiredNumberScheduled: 2, numberReady: 1 },
       },
+      { metadata: own("istio-cni-node", "Cni"), status: { desiredNumberScheduled: 2, numberReady: 2 } },
       { metadata: { name: "kube-proxy", namespace: "kube-system" }, status: { desiredNumberScheduled: 2 } },
     ],
     Deployment: [{ metadata: own("istiod", "Pilot"), spec: selecting("istiod"), status: { readyReplicas: 1 } }],
@@ -59,6 +60,7 @@ test("a ready workload of the mesh is good, and an unready one has the kubelet's
     found.map((text) => text.split("\n")[0]),
     [
       "! mesh (DaemonSet istio-system/ztunnel): 1 of 2 pods are ready; pod istio-system/ztunnel-a on node n2: container istio-proxy: ImagePullBackOff: no such image",
+      "✓ mesh (DaemonSet istio-system/istio-cni-node): 2 of 2 pods are ready",
       "✓ mesh (Deployment istio-system/istiod): 1 of 1 pods are ready",
     ],
   );
@@ -79,6 +81,25 @@ test("a workload whose pods the API server refuses has its refusal, with the quo
   assert.deepEqual(found, [
     `! mesh (Deployment istio-system/istiod): 0 of 1 pods are ready; Deployment istio-system/istiod: ${message}\n    remedy: A ResourceQuota refuses the pods: kubectl describe quota -n istio-system. Raise it, or give the containers the requests and limits that it counts.\n`,
   ]);
+});
+
+test("a ztunnel without a CNI agent is reported, because its own pods do not show why they are not ready", async () => {
+  const found = await texts({
+    DaemonSet: [
+      {
+        metadata: own("ztunnel", "Ztunnel"),
+        spec: selecting("ztunnel"),
+        status: { desiredNumberScheduled: 2, numberReady: 0 },
+      },
+    ],
+  });
+  assert.deepEqual(
+    found.map((text) => text.split("\n")[0]),
+    [
+      "! mesh (DaemonSet istio-system/ztunnel): 0 of 2 pods are ready",
+      "! mesh (DaemonSet istio-cni-node): does not exist, and a ztunnel needs it: new pods start outside the ambient mesh, and new pods with a sidecar wait for their redirect",
+    ],
+  );
 });
 
 test("a cluster without a mesh has no findings of it, and unreadable workloads are reported", async () => {

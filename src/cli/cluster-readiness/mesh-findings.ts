@@ -25,7 +25,8 @@ interface OwnWorkload {
 export async function meshFindings(client: KubeClient): Promise<ClusterFinding[]> {
   try {
     const workloads = await ownWorkloads(client);
-    return await Promise.all(workloads.map(async (workload) => await findingOf(client, workload)));
+    const found = await Promise.all(workloads.map(async (workload) => await findingOf(client, workload)));
+    return [...found, ...missingAgent(workloads)];
   } catch (error) {
     if (isKubeCode(error, "forbidden")) return [unseen(subject, "deployments, daemonsets and pods", messageOf(error))];
     throw error;
@@ -54,6 +55,24 @@ async function ownWorkloads(client: KubeClient): Promise<OwnWorkload[]> {
     }),
   );
   return lists.flat();
+}
+
+/** A ztunnel without an agent gets no pods and does not become ready, for no reason that its own pods show. */
+function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
+  const has = (component: string): boolean =>
+    workloads.some(
+      ({ kind, object: { metadata } }) =>
+        kind === "DaemonSet" && metadata.labels?.["operator.istio.io/component"] === component,
+    );
+  if (!has("Ztunnel") || has("Cni")) return [];
+  return [
+    warning(
+      subject,
+      "DaemonSet istio-cni-node",
+      "does not exist, and a ztunnel needs it: new pods start outside the ambient mesh, and new pods with a sidecar wait for their redirect",
+      "install the agent again, in the same way: serin install with the flags of the installation, or helm install istio-cni",
+    ),
+  ];
 }
 
 async function findingOf(client: KubeClient, { kind, object, wanted, ready }: OwnWorkload): Promise<ClusterFinding> {
