@@ -1,0 +1,59 @@
+import { matchesLabels } from "../../api/index.ts";
+import type { WorkloadMatch } from "../decide/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { answerOf, pilotPods } from "./pilot-answers.ts";
+
+/** An endpoint in the answer of `/debug/endpointShardz`, of this project's pilots and of upstream's. */
+interface ShardEndpoint {
+  readonly Labels?: Readonly<Record<string, string>> | null;
+  /** 1 if the endpoint gets requests. */
+  readonly HealthStatus?: number;
+  readonly Locality?: { readonly ClusterID?: string };
+}
+
+/** By host, namespace, and `registry/cluster`. */
+type EndpointShards = Readonly<
+  Record<string, Readonly<Record<string, { readonly Shards?: Readonly<Record<string, readonly ShardEndpoint[]>> }>>>
+>;
+
+const healthy = 1;
+/** The variable of a control plane with the name of its cluster, and the name if it is not set. */
+const clusterVariable = "CLUSTER_ID";
+const defaultCluster = "Kubernetes";
+
+/**
+ * How many endpoints of a version other clusters have, as the control planes of this one know them. A version that has
+ * lost its pods here may still serve there. 0 if no control plane answers, because then nothing is known of them.
+ */
+export async function remoteEndpoints(
+  view: ClusterView,
+  { namespace, service, podLabels = {} }: WorkloadMatch,
+): Promise<number> {
+  if (service === undefined) return 0;
+  const counts = pilotPods(view).map(async (pilot) => {
+    const shards = await view.recently(
+      `endpoints ${pilot.address} ${namespace}`,
+      async () =>
+        await answerOf<EndpointShards>(view, pilot, {
+          path: `/debug/endpointShardz?${new URLSearchParams({ namespace }).toString()}`,
+          about: `the endpoints of namespace ${namespace}`,
+        }),
+    );
+    const own = clusterOf(view, `${pilot.namespace}/${pilot.name}`);
+    return Object.entries(shards ?? {})
+      .filter(([host]) => host.startsWith(`${service}.${namespace}.svc.`))
+      .flatMap(([, byNamespace]) => Object.entries(byNamespace[namespace]?.Shards ?? {}))
+      .filter(([shard]) => shard.slice(shard.indexOf("/") + 1) !== own)
+      .flatMap(([, endpoints]) => endpoints)
+      .filter(({ Labels, HealthStatus = healthy }) => HealthStatus === healthy && matchesLabels(podLabels, Labels ?? {}))
+      .length;
+  });
+  const settled = await Promise.allSettled(counts);
+  return Math.max(0, ...settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : [])));
+}
+
+function clusterOf(view: ClusterView, pilot: string): string {
+  const { containers = [] } = view.pods.get(pilot)?.spec ?? {};
+  const named = containers.flatMap(({ env = [] }) => env).find(({ name }) => name === clusterVariable)?.value;
+  return named === undefined || named === "" ? defaultCluster : named;
+}
