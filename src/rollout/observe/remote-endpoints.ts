@@ -8,11 +8,10 @@ interface ShardEndpoint {
   readonly Labels?: Readonly<Record<string, string>> | null;
   /** 1 if the endpoint gets requests. */
   readonly HealthStatus?: number;
-  readonly Locality?: { readonly ClusterID?: string };
 }
 
 /** By host, namespace, and `registry/cluster`. */
-type EndpointShards = Readonly<
+export type EndpointShards = Readonly<
   Record<string, Readonly<Record<string, { readonly Shards?: Readonly<Record<string, readonly ShardEndpoint[]>> }>>>
 >;
 
@@ -22,19 +21,20 @@ const clusterVariable = "CLUSTER_ID";
 const defaultCluster = "Kubernetes";
 
 /**
- * How many endpoints of a version other clusters have, as the control planes of this one know them. A version that has
- * lost its pods here may still serve there. 0 if no control plane answers, because then nothing is known of them.
+ * Whether a version has endpoints in other clusters, as the control planes of this one know them. A version that has
+ * lost its pods here may still serve there. False if no control plane answers, because then nothing is known of them.
  */
-export async function remoteEndpoints(
+export async function isServedElsewhere(
   view: ClusterView,
-  { namespace, service, podLabels = {} }: WorkloadMatch,
-): Promise<number> {
-  if (service === undefined) return 0;
-  const counts = pilotPods(view).map(async (pilot) => {
+  { namespace, service, podLabels }: WorkloadMatch,
+  ask: typeof answerOf<EndpointShards> = answerOf,
+): Promise<boolean> {
+  if (service === undefined) return false;
+  const found = pilotPods(view).map(async (pilot) => {
     const shards = await view.recently(
       `endpoints ${pilot.address} ${namespace}`,
       async () =>
-        await answerOf<EndpointShards>(view, pilot, {
+        await ask(view, pilot, {
           path: `/debug/endpointShardz?${new URLSearchParams({ namespace }).toString()}`,
           about: `the endpoints of namespace ${namespace}`,
         }),
@@ -45,11 +45,14 @@ export async function remoteEndpoints(
       .flatMap(([, byNamespace]) => Object.entries(byNamespace[namespace]?.Shards ?? {}))
       .filter(([shard]) => shard.slice(shard.indexOf("/") + 1) !== own)
       .flatMap(([, endpoints]) => endpoints)
-      .filter(({ Labels, HealthStatus = healthy }) => HealthStatus === healthy && matchesLabels(podLabels, Labels ?? {}))
-      .length;
+      .some((endpoint) => serves(endpoint, podLabels));
   });
-  const settled = await Promise.allSettled(counts);
-  return Math.max(0, ...settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : [])));
+  const answers = await Promise.allSettled(found);
+  return answers.some((answer) => answer.status === "fulfilled" && answer.value);
+}
+
+function serves({ Labels, HealthStatus = healthy }: ShardEndpoint, podLabels: WorkloadMatch["podLabels"]): boolean {
+  return HealthStatus === healthy && (podLabels === undefined || matchesLabels(podLabels, Labels ?? {}));
 }
 
 function clusterOf(view: ClusterView, pilot: string): string {
