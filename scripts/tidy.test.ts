@@ -450,6 +450,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // - 5: the hub of the images, and the rights of probes
   // - 4: bounds of CEL in conditions
   // - 3: what an upgrade leaves behind, and when to look again
+  // - 1: endpoints in other clusters
   // - 2 each: what Canaries may copy and request, where control planes are, what observers keep, times and rules of
   //   freezes
   // The code that signs, plans an installation or evaluates an expression is loaded on first use.
