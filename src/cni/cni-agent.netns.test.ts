@@ -9,6 +9,7 @@ import { after, test, type TestContext } from "node:test";
 import type { Pod } from "../api/kubernetes/index.ts";
 import type { EnrolledPodReport } from "../api/serin/index.ts";
 import { createLogger, systemClock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import { NftNetlink, NftTransaction } from "../net/index.ts";
 import type { AgentEnd } from "./agent-end.ts";
@@ -215,17 +216,6 @@ function connectionLoop(
       return { answers, faults };
     },
   };
-}
-
-/** Less than the limit of a test. Polling that continues after a test would keep the test file running. */
-const untilTimeoutMs = 50_000;
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + untilTimeoutMs;
-  while (!condition()) {
-    assert.ok(performance.now() < deadline, `not so after ${untilTimeoutMs / 1000} s: ${String(condition)}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 test("outbound, inbound and DNS of enrolled pods are captured; un-enrolled peers and probes pass", async (context) => {

@@ -19,6 +19,7 @@ import {
   serviceKind,
 } from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../wire/workload/index.ts";
 import { ProxyConfigSchema } from "../wire/discovery/index.ts";
@@ -30,14 +31,6 @@ import { DiscoveryTestClient } from "./serve/testing/discovery-client.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 import { config, namespace, pod, service } from "./testing/model-fixture.ts";
 import { discoveryArguments, freeOwnPorts } from "./testing/own-ports.ts";
-
-async function until<Value>(look: () => Value | undefined | Promise<Value | undefined>): Promise<Value> {
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 const address = "127.0.0.1";
 const ports = await freeOwnPorts(address);

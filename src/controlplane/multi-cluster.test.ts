@@ -15,6 +15,7 @@ import {
 import type { KubernetesObject } from "../api/index.ts";
 import { defaultMultiClusterApi, serviceExportKind, serviceImportKind } from "../api/multicluster/index.ts";
 import { ShutdownController, silentLogger, systemClock, transientError } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import type { ListResult } from "../kube/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import { ClusterLoadAssignmentSchema } from "../wire/envoy/index.ts";
@@ -29,14 +30,6 @@ import { namespace, pod, service, slice } from "./testing/model-fixture.ts";
 import { discoveryArguments, freeOwnPorts } from "./testing/own-ports.ts";
 
 const address = "127.0.0.1";
-
-async function until<Value>(look: () => Value | undefined | Promise<Value | undefined>): Promise<Value> {
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 /** An API server that can be closed, and that may be unreachable. */
 class RemoteServer extends FakeKubeClient {

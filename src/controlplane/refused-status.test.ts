@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { virtualServiceKind } from "../api/istio/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { CollectionGraph } from "../kube/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import { MeshIngest } from "./ingest/index.ts";
@@ -53,10 +54,6 @@ interface Condition {
 const conditions = async (name: string): Promise<readonly Condition[]> =>
   ((await client.get(virtualServiceKind, name, "shop")) as { status?: { conditions?: Condition[] } } | undefined)
     ?.status?.conditions ?? [];
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5));
-}
-
 test("a refused object is reported in its status and a metric, and its last good version applies until it is valid again", async () => {
   const version = (await client.get(virtualServiceKind, "good", "shop"))?.metadata.resourceVersion;
   client.put(virtualServiceKind, config("VirtualService", "shop/bad", { ...good, htp: [] }));

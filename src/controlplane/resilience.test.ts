@@ -5,6 +5,7 @@ import { gatewayKind, httpRouteKind } from "../api/gateway/index.ts";
 import { destinationRuleKind } from "../api/istio/index.ts";
 import { deploymentKind, leaseKind, namespaceKind, podKind, serviceKind } from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock, transientError, userError, type Clock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import type { ApplyOptions, KubeClient, ListResult, WatchEvent, WatchOptions, WriteOptions } from "../kube/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
@@ -115,10 +116,6 @@ class Connection implements KubeClient {
   async raw(...args: Parameters<KubeClient["raw"]>): ReturnType<KubeClient["raw"]> {
     return await this.#reach().raw(...args);
   }
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await pause(5);
 }
 
 async function pause(ms: number): Promise<void> {

@@ -8,6 +8,7 @@ import {
   validatingWebhookConfigurationKind,
 } from "../api/kubernetes/index.ts";
 import { silentLogger, systemClock, transientError, userError, type Clock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { createSelfSignedAuthority } from "./ca/index.ts";
 import { runRootCertificateController } from "./gateways/index.ts";
 import type { KubeClient } from "../kube/index.ts";
@@ -44,23 +45,19 @@ after(async () => {
   await running;
 });
 
-async function untilTrue(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
-}
-
 const encoded = (text: string): string => Buffer.from(text).toString("base64");
 
 test("a deleted secret is written again with the mesh's root", async () => {
   const before = await client.get(secretKind, "istio-ca-secret", "istio-system");
   await client.delete(secretKind, "istio-ca-secret", "istio-system");
-  await untilTrue(async () => (await client.get(secretKind, "istio-ca-secret", "istio-system")) !== undefined);
+  await until(async () => (await client.get(secretKind, "istio-ca-secret", "istio-system")) !== undefined);
   assert.deepEqual((await client.get(secretKind, "istio-ca-secret", "istio-system"))?.data, before?.data);
 });
 
 test("the serving certificate is renewed at half its lifetime", async () => {
   const before = identity.serving;
   clock.aheadMs = 46 * dayMs;
-  await untilTrue(() => identity.serving !== before);
+  await until(() => identity.serving !== before);
   assert.ok(identity.serving.notAfterMs > before.notAfterMs + 45 * dayMs);
 });
 
@@ -89,7 +86,7 @@ test("after another authority takes over, it signs, and namespaces and webhooks 
       copy?.data?.["root-cert.pem"] === root && configuration?.webhooks?.[0]?.clientConfig.caBundle === encoded(root)
     );
   };
-  await untilTrue(() => trusted(identity.authority.root));
+  await until(() => trusted(identity.authority.root));
   const other = await createSelfSignedAuthority("other", clock);
   client.put(secretKind, {
     metadata: { name: "cacerts", namespace: "istio-system" },
@@ -99,7 +96,7 @@ test("after another authority takes over, it signs, and namespaces and webhooks 
       "root-cert.pem": encoded(other.root),
     },
   } as never);
-  await untilTrue(() => trusted(other.root));
+  await until(() => trusted(other.root));
   assert.ok(new X509Certificate(identity.serving.certificate).checkIssued(new X509Certificate(other.certificate)));
   stopped.abort();
   await Promise.all(controllers);

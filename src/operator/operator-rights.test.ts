@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLogger, systemClock, type Clock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import type { KubernetesObject } from "../api/index.ts";
 import { parseIstioOperator } from "../api/istio/index.ts";
 import { banzaiOperatorRules, profiles, renderInstall, renderOperator, resolveSettings } from "../install/index.ts";
@@ -32,14 +33,6 @@ const istioRules = renderOperator(
   .filter(({ kind }) => kind === "ClusterRole")
   .flatMap((role) => (role as unknown as { rules: readonly RuleOfRole[] }).rules);
 const banzaiRules = banzaiOperatorRules("banzai-istio-operator-1-6");
-
-async function eventually(condition: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!holds()) {
-    assert.ok(Date.now() < deadline, condition);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
 
 /** Leads and works under the role while the body runs. */
 async function whileWorking(
@@ -103,17 +96,17 @@ test("the operator of IstioOperator installs, changes and removes everything und
     "istio-operator-lock",
     async (signal) => await controller.run(signal),
     async () => {
-      await eventually("it looks why istiod does not start", () => client.used.has("list pods"));
+      await until(() => client.used.has("list pods"), "it looks why istiod does not start");
       // A fast machine would end the installation before the first renewal of its lock.
-      await eventually("it renews its lock", () => client.used.has("patch leases.coordination.k8s.io"));
+      await until(() => client.used.has("patch leases.coordination.k8s.io"), "it renews its lock");
       cluster.release("Deployment", namespace, "istiod");
-      await eventually("it looks why ztunnel does not start", () => client.used.has("list events"));
+      await until(() => client.used.has("list events"), "it looks why ztunnel does not start");
       cluster.release("DaemonSet", namespace, "ztunnel");
-      await eventually("installed", isHealthy);
+      await until(isHealthy, "installed");
       putOperator({ profile: "remote", values: { global: { remotePilotAddress: "192.0.2.1" } } });
-      await eventually("changed", () => cluster.find("DaemonSet", "ztunnel", namespace) === undefined && isHealthy());
+      await until(() => cluster.find("DaemonSet", "ztunnel", namespace) === undefined && isHealthy(), "changed");
       putOperator({ profile: "remote" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
-      await eventually("removed", () => cluster.find("IstioOperator", "mesh", namespace) === undefined);
+      await until(() => cluster.find("IstioOperator", "mesh", namespace) === undefined, "removed");
     },
   );
   assert.deepEqual([...client.refused], []);
@@ -185,18 +178,18 @@ test("Banzai Cloud's operator installs, moves and removes everything under its r
     "banzai-istio-operator-1-6",
     async (signal) => await operator.run(signal),
     async () => {
-      await eventually("it is available", () => statusOf("Istio", "mesh") === "Available");
-      await eventually("its gateway is", () => statusOf("MeshGateway", "istio-ingressgateway") === "Available");
-      await eventually("a RemoteIstio is answered", () => statusOf("RemoteIstio", "far") === "Unmanaged");
+      await until(() => statusOf("Istio", "mesh") === "Available", "it is available");
+      await until(() => statusOf("MeshGateway", "istio-ingressgateway") === "Available", "its gateway is");
+      await until(() => statusOf("RemoteIstio", "far") === "Unmanaged", "a RemoteIstio is answered");
       put("Istio", "mesh", {
         ...spec,
         meshPolicy: { mtlsMode: "PERMISSIVE" },
         gateways: { enabled: true, ingress: { enabled: false } },
       });
-      await eventually("the gateway goes", () => client.used.has("delete meshgateways.istio.banzaicloud.io"));
-      await eventually("the policy goes", () => client.used.has("delete peerauthentications.security.istio.io"));
+      await until(() => client.used.has("delete meshgateways.istio.banzaicloud.io"), "the gateway goes");
+      await until(() => client.used.has("delete peerauthentications.security.istio.io"), "the policy goes");
       put("Istio", "mesh", spec, { deletionTimestamp: "2026-01-01T00:00:00Z" });
-      await eventually("it is removed", () => cluster.find("Istio", "mesh", namespace) === undefined);
+      await until(() => cluster.find("Istio", "mesh", namespace) === undefined, "it is removed");
     },
   );
   assert.deepEqual([...client.refused], []);

@@ -18,6 +18,7 @@ import {
 } from "../../api/kubernetes/index.ts";
 import { defineKind, type KubernetesObject } from "../../api/index.ts";
 import { silentLogger, systemClock, systemRandom } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { createInformer, createKubeClient, type KubeClient } from "../../kube/index.ts";
 import { ServerHarness } from "../apiserver/server-harness.ts";
 import { addScheduler } from "../scheduler/index.ts";
@@ -32,14 +33,6 @@ const resourceQuotaKind = defineKind<KubernetesObject & { spec?: { hard?: Record
   plural: "resourcequotas",
   namespaced: true,
 });
-
-async function until(condition: string, holds: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 400; tries += 1) {
-    if (await holds()) return;
-    await systemClock.sleep(25);
-  }
-  assert.fail(`never: ${condition}`);
-}
 
 /** Reports bound pods as running, and removes deleted ones. */
 function playNodes(client: KubeClient, signal: AbortSignal): Promise<void> {
@@ -131,8 +124,8 @@ async function startCluster(): Promise<{
   }
   await client.create(namespaceKind, { metadata: { name: namespace } });
   await until(
-    "the default account",
     async () => (await client.get(serviceAccountKind, "default", namespace)) !== undefined,
+    "the default account",
   );
   return {
     client,
@@ -170,7 +163,7 @@ test("a Deployment rolls out and over behind its Service, its pods are replaced,
       status.replicas === 4
     );
   };
-  await until("rolled out", rolledOut);
+  await until(rolledOut, "rolled out");
   const pods = async (): Promise<readonly Pod[]> =>
     (await client.list(podKind, { namespace, labelSelector: "app=web" })).items;
   assert.deepEqual((await pods()).map(({ spec }) => spec?.nodeName ?? "").sort(), ["a", "a", "b", "b"]);
@@ -179,8 +172,8 @@ test("a Deployment rolls out and over behind its Service, its pods are replaced,
     spec: { template: { spec: { containers: [{ name: "app", image: "web:2" }] } } },
   });
   await until(
-    "rolled over",
     async () => (await rolledOut()) && (await pods()).every(({ spec }) => spec?.containers[0]?.image === "web:2"),
+    "rolled over",
   );
   assert.equal((await client.list(replicaSetKind, { namespace })).items.length, 2);
   const ready = async (): Promise<number> => {
@@ -188,18 +181,18 @@ test("a Deployment rolls out and over behind its Service, its pods are replaced,
     return items.flatMap(({ endpoints }) => endpoints ?? []).filter(({ conditions }) => conditions?.ready === true)
       .length;
   };
-  await until("four endpoints", async () => (await ready()) === 4);
+  await until(async () => (await ready()) === 4, "four endpoints");
 
   const [victim] = await pods();
   await client.delete(podKind, victim?.metadata.name ?? "", namespace);
   await until(
-    "replaced",
     async () =>
       (await pods()).length === 4 && (await pods()).every(({ metadata }) => metadata.uid !== victim?.metadata.uid),
+    "replaced",
   );
 
   await client.delete(namespaceKind, namespace);
-  await until("the namespace is gone", async () => (await client.get(namespaceKind, namespace)) === undefined);
+  await until(async () => (await client.get(namespaceKind, namespace)) === undefined, "the namespace is gone");
   assert.deepEqual(await pods(), []);
   assert.deepEqual(idlePatches, []);
   await stop();
@@ -225,8 +218,8 @@ test("no controller writes again what the server has stored", async (context) =>
     } as never);
   const pods = async (): Promise<readonly Pod[]> => (await client.list(podKind, { namespace })).items;
   await until(
-    "four pods run",
     async () => (await pods()).filter(({ status }) => status?.podIP !== undefined).length === 4,
+    "four pods run",
   );
   // Every change leads to another look at the object.
   for (const count of ["1", "2", "3"]) {
@@ -234,7 +227,7 @@ test("no controller writes again what the server has stored", async (context) =>
       await client.patchMerge<KubernetesObject>(kind, "web", namespace, { metadata: { annotations: { count } } });
     const set = async (): Promise<string | undefined> =>
       (await client.list(replicaSetKind, { namespace })).items[0]?.metadata.annotations?.["count"];
-    await until("the annotation is copied", async () => (await set()) === count);
+    await until(async () => (await set()) === count, "the annotation is copied");
   }
   assert.deepEqual(idlePatches, []);
 });
@@ -257,13 +250,13 @@ test("a Deployment reports that a quota refuses its pods, and continues when the
     (await client.get(deploymentKind, "web", namespace))?.status;
   const failure = (status: Deployment["status"]): NonNullable<NonNullable<Deployment["status"]>["conditions"]> =>
     (status?.conditions ?? []).filter(({ type }) => type === "ReplicaFailure");
-  await until("refused", async () => failure(await deployment()).length === 1);
+  await until(async () => failure(await deployment()).length === 1, "refused");
   const [{ reason, message } = { reason: "", message: "" }] = failure(await deployment());
   assert.equal(reason, "FailedCreate");
   assert.match(message, /exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1/);
   await client.patchMerge(resourceQuotaKind, "few", namespace, { spec: { hard: { pods: "2" } } });
-  await until("rolled out", async () => {
+  await until(async () => {
     const status = await deployment();
     return status?.availableReplicas === 2 && failure(status).length === 0;
-  });
+  }, "rolled out");
 });

@@ -13,11 +13,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { createLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { PluginInstaller, type PluginInstallerOptions } from "./plugin-installer.ts";
 
 const network = `${JSON.stringify({ cniVersion: "1.0.0", name: "pods", plugins: [{ type: "ptp" }] }, undefined, 2)}\n`;
 const single = `${JSON.stringify({ cniVersion: "1.0.0", name: "pods", type: "bridge" }, undefined, 2)}\n`;
-const patienceMs = 5_000;
 
 /** A node's folders, and an installer that runs until the test ends. */
 class Node {
@@ -59,14 +59,6 @@ class Node {
   plugins(name: string): string[] {
     const { plugins } = JSON.parse(readFileSync(join(this.conf, name), "utf8")) as { plugins: { type: string }[] };
     return plugins.map(({ type }) => type);
-  }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (!condition()) {
-    assert.ok(Date.now() < deadline, "in time");
-    await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 

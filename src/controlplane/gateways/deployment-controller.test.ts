@@ -4,6 +4,7 @@ import type { KubernetesObject } from "../../api/index.ts";
 import { gatewayKind } from "../../api/gateway/index.ts";
 import { deploymentKind, serviceAccountKind, serviceKind } from "../../api/kubernetes/index.ts";
 import { createLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { CollectionGraph, type SourceCollection } from "../../kube/index.ts";
 import type { GatewayPlacement, ProxyConfigFacts } from "../model/index.ts";
 import { deriveGatewayPlacements } from "../model/gateway/gateway-placement.ts";
@@ -30,10 +31,6 @@ const proxy = {
   proxyMetadata: {},
 };
 const spec = { gatewayClassName: "istio", listeners: [{ name: "http", port: 80, protocol: "HTTP" }] };
-
-async function untilTrue(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
-}
 
 /** A controller for one Gateway, whose placement the test sets. */
 function controller(gateway: KubernetesObject): {
@@ -107,49 +104,49 @@ test("objects that are not the Gateway's own are left alone under its names, and
   client.put(serviceKind, foreign);
   client.put(serviceAccountKind, { metadata: { name: "web-istio", namespace: "edge", labels: { own: "account" } } });
   place({});
-  await untilTrue(async () => (await client.get(deploymentKind, "shop", "edge")) !== undefined);
-  await untilTrue(async () => waits.length > 0);
+  await until(async () => (await client.get(deploymentKind, "shop", "edge")) !== undefined);
+  await until(async () => waits.length > 0);
   assert.deepEqual((await client.get(serviceKind, "shop", "edge"))?.spec, foreign.spec);
   assert.deepEqual((await client.get(serviceAccountKind, "web-istio", "edge"))?.metadata.labels, { own: "account" });
   await client.delete(serviceKind, "shop", "edge");
   place({ service: "metadata: {labels: {a: b}}" });
-  await untilTrue(async () => (await client.get(serviceKind, "shop", "edge"))?.metadata.labels?.["a"] === "b");
+  await until(async () => (await client.get(serviceKind, "shop", "edge"))?.metadata.labels?.["a"] === "b");
 });
 
 test("an autoscaler and a budget are deleted with their keys, but not those of others", async () => {
   const { client, place } = controller(config("Gateway", "edge/web", spec));
   place({ horizontalPodAutoscaler: "spec: {maxReplicas: 4}", podDisruptionBudget: "spec: {minAvailable: 1}" });
-  await untilTrue(async () => (await client.get(disruptionBudgetKind, "web-istio", "edge")) !== undefined);
+  await until(async () => (await client.get(disruptionBudgetKind, "web-istio", "edge")) !== undefined);
   client.put(disruptionBudgetKind, { metadata: { name: "web-istio", namespace: "edge", labels: { made: "by hand" } } });
   place({});
-  await untilTrue(async () => (await client.get(autoscalerKind, "web-istio", "edge")) === undefined);
+  await until(async () => (await client.get(autoscalerKind, "web-istio", "edge")) === undefined);
   assert.ok((await client.get(disruptionBudgetKind, "web-istio", "edge")) !== undefined);
 });
 
 test("unusable or unread parameters leave the deployed objects unchanged", async () => {
   const { client, place } = controller(config("Gateway", "edge/web", spec));
   place({ deployment: "spec: {replicas: 3}", service: "metadata: {labels: {a: b}}" });
-  await untilTrue(async () => (await client.get(serviceKind, "web-istio", "edge")) !== undefined);
+  await until(async () => (await client.get(serviceKind, "web-istio", "edge")) !== undefined);
   const before = (await client.get(deploymentKind, "web-istio", "edge"))?.metadata.generation;
   let looks = 0;
   const get = client.get.bind(client);
   client.get = async (kind, ...rest) => ((looks += kind.kind === "Gateway" ? 1 : 0), await get(kind, ...rest));
   place(undefined);
-  await untilTrue(async () => looks > 0);
+  await until(async () => looks > 0);
   place({ deployment: "spec: {replicas: 3}", service: "metadata: {labels: {a: c}}" });
-  await untilTrue(async () => (await get(serviceKind, "web-istio", "edge"))?.metadata.labels?.["a"] === "c");
+  await until(async () => (await get(serviceKind, "web-istio", "edge"))?.metadata.labels?.["a"] === "c");
   assert.equal((await get(deploymentKind, "web-istio", "edge"))?.metadata.generation, before);
 });
 
 test("a Gateway keeps the last parameters while they are missing, and follows all other changes", async () => {
   const { client, place } = controller(config("Gateway", "edge/web", spec));
   place({ deployment: "spec: {replicas: 3}" });
-  await untilTrue(async () => (await client.get(serviceKind, "web-istio", "edge")) !== undefined);
+  await until(async () => (await client.get(serviceKind, "web-istio", "edge")) !== undefined);
   place(undefined, [
     { name: "http", port: 80, protocol: "HTTP" },
     { name: "more", port: 81, protocol: "HTTP" },
   ]);
-  await untilTrue(
+  await until(
     async () =>
       (await client.get(serviceKind, "web-istio", "edge"))?.spec?.ports?.some(({ port }) => port === 81) === true,
   );
@@ -171,15 +168,15 @@ test("a conflicting object is logged once, however often it is checked", async (
   client.put(serviceAccountKind, taken);
   place({});
   for (let looks = 1; looks <= 3; looks += 1) {
-    await untilTrue(async () => waits.length >= looks);
+    await until(async () => waits.length >= looks);
     again();
   }
-  await untilTrue(async () => waits.length > 3);
+  await until(async () => waits.length > 3);
   assert.equal(warnings.length, 1);
   await client.delete(serviceAccountKind, "web-istio", "edge");
   client.put(serviceAccountKind, taken);
   again();
-  await untilTrue(async () => warnings.length === 2);
+  await until(async () => warnings.length === 2);
 });
 
 test("parameters come from an existing core ConfigMap; other kinds and unread ones are ignored", () => {

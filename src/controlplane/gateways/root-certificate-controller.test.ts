@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { clusterTrustBundleKind, configMapKind, namespaceKind } from "../../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { namespace } from "../testing/model-fixture.ts";
 import { runRootCertificateController } from "./root-certificate-controller.ts";
@@ -12,10 +13,6 @@ after(async () => {
   stopped.abort();
   await Promise.all(running);
 });
-
-async function untilTrue(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
-}
 
 const state = { root: "root one", revocations: "", changed: () => undefined as void };
 const options = (client: FakeKubeClient) => ({
@@ -36,22 +33,22 @@ test("every namespace gets the root, even kube-system; edits are reverted, and a
   running.push(runRootCertificateController(options(client), stopped.signal));
   const hasRoot = (place: string, text: string) => async (): Promise<boolean> =>
     (await data(client, place, "istio-ca-root-cert"))?.["root-cert.pem"] === text;
-  await untilTrue(hasRoot("shop", "root one"));
-  await untilTrue(hasRoot("kube-system", "root one"));
+  await until(hasRoot("shop", "root one"));
+  await until(hasRoot("kube-system", "root one"));
   client.put(configMapKind, {
     metadata: { name: "istio-ca-root-cert", namespace: "shop" },
     data: { "root-cert.pem": "mine" },
   } as never);
-  await untilTrue(hasRoot("shop", "root one"));
+  await until(hasRoot("shop", "root one"));
   await client.delete(configMapKind, "istio-ca-root-cert", "shop");
-  await untilTrue(hasRoot("shop", "root one"));
+  await until(hasRoot("shop", "root one"));
   client.put(namespaceKind, namespace("late"));
-  await untilTrue(hasRoot("late", "root one"));
+  await until(hasRoot("late", "root one"));
   assert.equal(await data(client, "shop", "istio-ca-crl"), undefined, "there are no revocation lists yet");
   Object.assign(state, { root: "root two", revocations: "lists" });
   state.changed();
-  await untilTrue(hasRoot("late", "root two"));
-  await untilTrue(async () => (await data(client, "late", "istio-ca-crl"))?.["ca-crl.pem"] === "lists");
+  await until(hasRoot("late", "root two"));
+  await until(async () => (await data(client, "late", "istio-ca-crl"))?.["ca-crl.pem"] === "lists");
   assert.equal(await data(client, "kube-public", "istio-ca-root-cert"), undefined);
   client.put(configMapKind, {
     metadata: { name: "istio-ca-crl", namespace: "shop" },
@@ -59,14 +56,14 @@ test("every namespace gets the root, even kube-system; edits are reverted, and a
   } as never);
   state.revocations = "";
   state.changed();
-  await untilTrue(async () => (await data(client, "late", "istio-ca-crl")) === undefined);
+  await until(async () => (await data(client, "late", "istio-ca-crl")) === undefined);
   assert.deepEqual(await data(client, "shop", "istio-ca-crl"), { "ca-crl.pem": "mine" });
   client.put(configMapKind, {
     metadata: { name: "istio-ca-crl", namespace: "late", labels: { "istio.io/config": "true" } },
     data: { "ca-crl.pem": "" },
   } as never);
   client.put(namespaceKind, namespace("after"));
-  await untilTrue(hasRoot("after", "root two"));
+  await until(hasRoot("after", "root two"));
   assert.deepEqual(
     await data(client, "late", "istio-ca-crl"),
     { "ca-crl.pem": "" },
@@ -86,7 +83,7 @@ test("a ClusterTrustBundle replaces the ConfigMaps where it is enabled", async (
   );
   const bundle = async (): Promise<unknown> =>
     (await client.get(clusterTrustBundleKind, "istio.io:istiod-ca:root-cert"))?.spec;
-  await untilTrue(async () => (await bundle()) !== undefined);
+  await until(async () => (await bundle()) !== undefined);
   assert.deepEqual(await bundle(), { signerName: "istio.io/istiod-ca", trustBundle: state.root });
   assert.equal(await data(client, "shop", "istio-ca-root-cert"), undefined);
 });
@@ -106,8 +103,8 @@ test("a namespace that the mesh config excludes gets nothing until it is include
       stopped.signal,
     ),
   );
-  await untilTrue(async () => (await data(client, "in", "istio-ca-root-cert")) !== undefined);
+  await until(async () => (await data(client, "in", "istio-ca-root-cert")) !== undefined);
   assert.equal(await data(client, "out", "istio-ca-root-cert"), undefined);
   isLetIn = true;
-  await untilTrue(async () => (await data(client, "out", "istio-ca-root-cert")) !== undefined);
+  await until(async () => (await data(client, "out", "istio-ca-root-cert")) !== undefined);
 });

@@ -6,6 +6,7 @@ import { after, test } from "node:test";
 import { secretKind } from "../../api/kubernetes/index.ts";
 import { defaultMultiClusterApi, serviceExportKind, serviceImportKind } from "../../api/multicluster/index.ts";
 import { silentLogger, systemClock, userError } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { CollectionGraph, type KubeConfig } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { createMeshInputs } from "../model/mesh-inputs.ts";
@@ -38,10 +39,6 @@ class RemoteServer extends FakeKubeClient {
 const stopped = new AbortController();
 const running: Promise<void>[] = [];
 after(() => stopped.abort());
-
-async function untilTrue(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
-}
 
 function kubeconfig(server: string): string {
   const text = JSON.stringify({
@@ -94,31 +91,31 @@ function clusters(prepare: (server: RemoteServer) => void = () => undefined, kub
 test("when one of two secrets for a cluster is deleted or stops naming it, the other takes over", async () => {
   const { client, remotes, servers, put, serverOf } = clusters();
   put("one", { east: kubeconfig("https://one") });
-  await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
+  await until(() => remotes.states()[0]?.syncStatus === "synced");
   put("two", { east: kubeconfig("https://two") });
   put("three", { east: kubeconfig("https://three") });
   await client.delete(secretKind, "one", "istio-system");
-  await untilTrue(
+  await until(
     () => remotes.states()[0]?.secretName !== "istio-system/one" && remotes.states()[0]?.syncStatus === "synced",
   );
   const heir = serverOf("east");
   assert.ok(heir === "https://two" || heir === "https://three");
-  await untilTrue(() => servers[0]?.closed === true);
+  await until(() => servers[0]?.closed === true);
   put("two", {});
   await client.delete(secretKind, "three", "istio-system");
-  await untilTrue(() => remotes.states().length === 0);
+  await until(() => remotes.states().length === 0);
   assert.equal(serverOf("east"), undefined);
 });
 
 test("tokens are reviewed by a cluster's current kubeconfig, until a changed one has been read", async () => {
   const { remotes, servers, put, serverOf } = clusters();
   put("one", { east: kubeconfig("https://one") });
-  await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
+  await until(() => remotes.states()[0]?.syncStatus === "synced");
   put("one", { east: kubeconfig("https://stuck") });
-  await untilTrue(() => servers.length === 2);
+  await until(() => servers.length === 2);
   assert.equal(serverOf("east"), "https://one");
   put("one", { east: kubeconfig("https://three") });
-  await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
+  await until(() => remotes.states()[0]?.syncStatus === "synced");
   assert.equal(serverOf("east"), "https://three");
 });
 
@@ -130,17 +127,17 @@ test("exports and imports of a remote cluster are read without invalid addresses
     server.put(serviceImportKind(defaultMultiClusterApi), { metadata, spec } as never);
   });
   put("one", { east: kubeconfig("https://one") });
-  await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
+  await until(() => remotes.states()[0]?.syncStatus === "synced");
   assert.deepEqual(inputs.serviceExports.get("east/shop/web"), { clusterId: "east", ...metadata });
   assert.deepEqual(inputs.serviceImports.get("east/shop/web")?.addresses, ["242.0.0.1"]);
   await client.delete(secretKind, "one", "istio-system");
-  await untilTrue(() => inputs.serviceExports.size + inputs.serviceImports.size === 0);
+  await until(() => inputs.serviceExports.size + inputs.serviceImports.size === 0);
 });
 
 test("a cluster that forbids reading its exports is read too, as a cluster without exports", async () => {
   const { inputs, remotes, put } = clusters((server) => (server.forbidden = "serviceexports"));
   put("one", { east: kubeconfig("https://one") });
-  await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
+  await until(() => remotes.states()[0]?.syncStatus === "synced");
   assert.equal(inputs.serviceExports.size, 0);
 });
 
@@ -152,9 +149,9 @@ test("a folder of kubeconfigs is read instead of secrets; its second file of a c
   write("a.yaml", "https://one");
   const { remotes, put, serverOf } = clusters(undefined, folder);
   put("one", { west: kubeconfig("https://other") });
-  await untilTrue(() => remotes.states()[0]?.syncStatus === "synced");
+  await until(() => remotes.states()[0]?.syncStatus === "synced");
   assert.deepEqual(remotes.states(), [{ id: "c", secretName: "a.yaml", syncStatus: "synced" }]);
   write("b.yaml", "https://two");
   rmSync(join(folder, "a.yaml"));
-  await untilTrue(() => serverOf("c") === "https://two");
+  await until(() => serverOf("c") === "https://two");
 });

@@ -7,6 +7,7 @@ import {
 } from "../../api/kubernetes/index.ts";
 import type { KindDefinition } from "../../api/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { runCaBundleController } from "./ca-bundle-controller.ts";
 
@@ -46,10 +47,6 @@ after(async () => {
 type Webhook = NonNullable<WebhookConfiguration["webhooks"]>[number];
 const webhook = async (kind: KindDefinition<WebhookConfiguration>, name: string): Promise<Webhook | undefined> =>
   (await client.get(kind, name))?.webhooks?.[0];
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
-}
-
 test("our validation webhooks get the CA bundle at once and fail closed when they are proven to work; other webhooks' policies stay", async () => {
   await until(
     async () => (await webhook(validatingWebhookConfigurationKind, "ours"))?.clientConfig.caBundle === "cm9vdA==",

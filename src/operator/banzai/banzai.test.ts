@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLogger, silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
 import { banzaiIstioKind, banzaiMeshGatewayKind, parseBanzaiIstio, type BanzaiIstio } from "../../api/banzai/index.ts";
 import { renderBanzaiControlPlane, renderBanzaiGateway } from "../../install/index.ts";
@@ -326,11 +327,6 @@ test("obsolete settings get a warning, and the rest is applied", async () => {
   assert.deepEqual(warnings, ["spec.mixer.enabled: has no effect: releases from 1.8 on do not have it"]);
   assert.deepEqual(cluster.find("Istio", "first", "istio-system")?.["status"], { Status: "Available" });
 });
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 2000 && !holds(); turn += 1) await new Promise((resolve) => setTimeout(resolve, 1));
-  assert.ok(holds());
-}
 
 test("the second operator of a release does nothing and reports it in its log and on the objects, but a replica of the first waits", async () => {
   const cluster = new MemoryCluster();

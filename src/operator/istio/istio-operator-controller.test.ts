@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 import { LeaderElection } from "../../kube/index.ts";
 import { MemoryCluster } from "../testing/memory-cluster.ts";
@@ -42,7 +43,7 @@ function controllerOf(
 /** Runs the body beside an operator, and ends the operator even if the body fails. */
 async function whileOperated(
   cluster: MemoryCluster,
-  body: () => Promise<void>,
+  body: () => Promise<unknown>,
   flags: OperatorFlags = {},
 ): Promise<void> {
   const ended = new AbortController();
@@ -75,14 +76,6 @@ function healthOf(cluster: MemoryCluster, name: string): Record<string, string> 
   );
 }
 
-async function eventually(condition: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!holds()) {
-    assert.ok(Date.now() < deadline, condition);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
-
 const isHealthy = (cluster: MemoryCluster, name: string) => (): boolean =>
   statusOf(cluster, name)?.status === "HEALTHY";
 
@@ -90,7 +83,7 @@ test("an object is installed and becomes healthy, and a change is applied with r
   const cluster = new MemoryCluster();
   putOperator(cluster, "mesh", { profile: "default" });
   await whileOperated(cluster, async () => {
-    await eventually("installed", isHealthy(cluster, "mesh"));
+    await until(isHealthy(cluster, "mesh"), "installed");
     assert.deepEqual(healthOf(cluster, "mesh"), { Base: "HEALTHY", Pilot: "HEALTHY", IngressGateways: "HEALTHY" });
     assert.deepEqual(cluster.find("IstioOperator", "mesh", namespace)?.metadata.finalizers, [
       "istio-finalizer.install.istio.io",
@@ -100,13 +93,13 @@ test("an object is installed and becomes healthy, and a change is applied with r
       "mesh",
     );
     putOperator(cluster, "mesh", { profile: "minimal", components: { cni: { enabled: true } } });
-    await eventually(
-      "changed",
+    await until(
       () =>
         cluster.find("DaemonSet", "istio-cni-node", namespace) !== undefined &&
         cluster.find("Deployment", "istio-ingressgateway", namespace) === undefined,
+      "changed",
     );
-    await eventually("healthy again", isHealthy(cluster, "mesh"));
+    await until(isHealthy(cluster, "mesh"), "healthy again");
     assert.deepEqual(healthOf(cluster, "mesh"), { Base: "HEALTHY", Pilot: "HEALTHY", Cni: "HEALTHY" });
     assert.ok(cluster.find("Deployment", "istiod", namespace));
   });
@@ -116,14 +109,14 @@ test("deleted objects are restored, and the status stays healthy", async () => {
   const cluster = new MemoryCluster();
   putOperator(cluster, "mesh", { profile: "minimal" });
   await whileOperated(cluster, async () => {
-    await eventually("installed", isHealthy(cluster, "mesh"));
+    await until(isHealthy(cluster, "mesh"), "installed");
     await cluster.delete(
       { group: "", versions: ["v1"], kind: "Service", plural: "services", namespaced: true },
       "istiod",
       namespace,
     );
     assert.equal(cluster.find("Service", "istiod", namespace), undefined);
-    await eventually("repaired", () => cluster.find("Service", "istiod", namespace) !== undefined);
+    await until(() => cluster.find("Service", "istiod", namespace) !== undefined, "repaired");
     assert.equal(statusOf(cluster, "mesh")?.status, "HEALTHY");
   });
 });
@@ -133,7 +126,7 @@ test("a deleted object removes its revision, webhooks first, and keeps the base"
   putOperator(cluster, "mesh", { profile: "minimal" });
   putOperator(cluster, "canary", { profile: "minimal", revision: "canary" });
   await whileOperated(cluster, async () => {
-    await eventually("installed", () => isHealthy(cluster, "mesh")() && isHealthy(cluster, "canary")());
+    await until(() => isHealthy(cluster, "mesh")() && isHealthy(cluster, "canary")(), "installed");
     cluster.writes.length = 0;
     putOperator(
       cluster,
@@ -141,7 +134,7 @@ test("a deleted object removes its revision, webhooks first, and keeps the base"
       { profile: "minimal", revision: "canary" },
       { deletionTimestamp: "2026-01-01T00:00:00Z" },
     );
-    await eventually("gone", () => cluster.find("IstioOperator", "canary", namespace) === undefined);
+    await until(() => cluster.find("IstioOperator", "canary", namespace) === undefined, "gone");
     assert.match(cluster.writes.find((write) => write.startsWith("delete")) ?? "", /WebhookConfiguration/);
     assert.deepEqual(cluster.names("Deployment"), ["istio-system/istiod", "serin-system/serin-rollout"]);
     assert.ok(cluster.find("ServiceAccount", "istio-reader-service-account", namespace));
@@ -153,7 +146,7 @@ test("a bad spec is reported in the status and changes nothing, and a corrected 
   const cluster = new MemoryCluster();
   putOperator(cluster, "mesh", { profile: "ambiant" });
   await whileOperated(cluster, async () => {
-    await eventually("refused", () => statusOf(cluster, "mesh") !== undefined);
+    await until(() => statusOf(cluster, "mesh") !== undefined, "refused");
     assert.deepEqual(statusOf(cluster, "mesh"), {
       status: "ERROR",
       message:
@@ -162,7 +155,7 @@ test("a bad spec is reported in the status and changes nothing, and a corrected 
     });
     assert.deepEqual(cluster.names("Deployment"), []);
     putOperator(cluster, "mesh", { profile: "minimal" });
-    await eventually("installed", isHealthy(cluster, "mesh"));
+    await until(isHealthy(cluster, "mesh"), "installed");
     assert.equal(statusOf(cluster, "mesh")?.message, undefined);
   });
 });
@@ -178,10 +171,10 @@ test("an operator with a revision manages only that revision, and one without sk
   });
   putOperator(cluster, "stable", { profile: "minimal" });
   putOperator(cluster, "canary", { profile: "minimal", revision: "canary" });
-  await whileOperated(cluster, async () => await eventually("installed", isHealthy(cluster, "stable")));
+  await whileOperated(cluster, async () => await until(isHealthy(cluster, "stable"), "installed"));
   assert.equal(statusOf(cluster, "canary"), undefined);
   const before = cluster.find("Deployment", "istiod", namespace)?.metadata.resourceVersion;
-  await whileOperated(cluster, async () => await eventually("installed", isHealthy(cluster, "canary")), {
+  await whileOperated(cluster, async () => await until(isHealthy(cluster, "canary"), "installed"), {
     revision: "canary",
   });
   assert.equal(cluster.find("Deployment", "istiod", namespace)?.metadata.resourceVersion, before);
@@ -192,16 +185,16 @@ test("the older of two objects of one revision owns it; the other reports that, 
   putOperator(cluster, "first", { profile: "minimal" }, { creationTimestamp: "2026-01-01T00:00:00Z" });
   putOperator(cluster, "second", { profile: "default" }, { creationTimestamp: "2026-01-02T00:00:00Z" });
   await whileOperated(cluster, async () => {
-    await eventually("both answered", () => isHealthy(cluster, "first")() && statusOf(cluster, "second") !== undefined);
+    await until(() => isHealthy(cluster, "first")() && statusOf(cluster, "second") !== undefined, "both answered");
     assert.equal(
       statusOf(cluster, "second")?.message,
       'IstioOperator istio-system/first already installs revision "default": set another spec.revision here, or delete one of the two',
     );
     assert.equal(cluster.find("Deployment", "istio-ingressgateway", namespace), undefined);
     putOperator(cluster, "first", { profile: "minimal" }, { deletionTimestamp: "2026-01-03T00:00:00Z" });
-    await eventually(
-      "the second follows",
+    await until(
       () => isHealthy(cluster, "second")() && cluster.find("IstioOperator", "first", namespace) === undefined,
+      "the second follows",
     );
     assert.ok(cluster.find("Deployment", "istiod", namespace));
   });
@@ -214,15 +207,15 @@ test("ready components are reported while one is awaited, and one that stays unr
   await whileOperated(
     cluster,
     async () => {
-      await eventually("the pilot is there", () => healthOf(cluster, "mesh")["Pilot"] === "HEALTHY");
-      await eventually("the wait is over", () => statusOf(cluster, "mesh")?.status === "ERROR");
+      await until(() => healthOf(cluster, "mesh")["Pilot"] === "HEALTHY", "the pilot is there");
+      await until(() => statusOf(cluster, "mesh")?.status === "ERROR", "the wait is over");
       assert.deepEqual(healthOf(cluster, "mesh"), { Base: "HEALTHY", Pilot: "HEALTHY", IngressGateways: "ERROR" });
       assert.equal(
         statusOf(cluster, "mesh")?.componentStatus["IngressGateways"]?.error,
         "Deployment istio-system/istio-ingressgateway was not ready after 0.2 s: its controller has not seen it yet",
       );
       cluster.release("Deployment", namespace, "istio-ingressgateway");
-      await eventually("it goes on by itself", isHealthy(cluster, "mesh"));
+      await until(isHealthy(cluster, "mesh"), "it goes on by itself");
     },
     { readyTimeoutMs: 200 },
   );
@@ -233,25 +226,25 @@ test("a change or deletion of an object does not wait for pending components", a
   cluster.held.add("Deployment/istio-system/istiod");
   putOperator(cluster, "mesh", { profile: "minimal", tag: "nonsense" });
   await whileOperated(cluster, async () => {
-    await eventually(
-      "it waits",
+    await until(
       () =>
         cluster.find("Deployment", "istiod", namespace) !== undefined &&
         statusOf(cluster, "mesh")?.status === "RECONCILING",
+      "it waits",
     );
     cluster.held.clear();
     putOperator(cluster, "mesh", { profile: "minimal", tag: "1.31.0" });
-    await eventually("installed", isHealthy(cluster, "mesh"));
+    await until(isHealthy(cluster, "mesh"), "installed");
     cluster.held.add("Deployment/istio-system/istio-ingressgateway");
     putOperator(cluster, "mesh", { profile: "default" });
-    await eventually(
-      "it waits again",
+    await until(
       () =>
         statusOf(cluster, "mesh")?.status === "RECONCILING" &&
         cluster.find("Deployment", "istio-ingressgateway", namespace) !== undefined,
+      "it waits again",
     );
     putOperator(cluster, "mesh", { profile: "default" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
-    await eventually("gone", () => cluster.find("IstioOperator", "mesh", namespace) === undefined);
+    await until(() => cluster.find("IstioOperator", "mesh", namespace) === undefined, "gone");
     // The rollout engine belongs to no revision, and stays with its webhooks.
     assert.deepEqual(cluster.names("MutatingWebhookConfiguration"), ["serin-rollout-author"]);
     assert.deepEqual(cluster.names("Deployment"), ["serin-system/serin-rollout"]);
@@ -280,7 +273,7 @@ test("one of two replicas works; the other takes over and changes nothing that i
     };
   };
   const first = replica("operator-a");
-  await eventually("installed", isHealthy(cluster, "mesh"));
+  await until(isHealthy(cluster, "mesh"), "installed");
   const second = replica("operator-b");
   assert.equal(await second.following, "operator-a");
   const deployment = () => cluster.find("Deployment", "istiod", namespace);
@@ -288,9 +281,9 @@ test("one of two replicas works; the other takes over and changes nothing that i
   first.ended.abort();
   await first.running;
   putOperator(cluster, "mesh", { profile: "minimal", components: { cni: { enabled: true } } });
-  await eventually(
-    "the second works",
+  await until(
     () => cluster.find("DaemonSet", "istio-cni-node", namespace) !== undefined && isHealthy(cluster, "mesh")(),
+    "the second works",
   );
   assert.equal(deployment()?.metadata.generation, generation);
   second.ended.abort();

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import type { Worker } from "node:worker_threads";
 import { createLogger, systemClock, systemRandom } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { CertificateManager, FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace, type ByteStream } from "../../net/index.ts";
 import { echo, requireOwnNetwork } from "../../net/testing/index.ts";
@@ -150,14 +151,6 @@ async function echoServer(namespace: NetworkNamespace) {
   });
 }
 
-async function eventually(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  while (!(await isTrue())) {
-    assert.ok(Date.now() < deadline, "it did not come true in 30 s");
-    await systemClock.sleep(20);
-  }
-}
-
 test("two workers share connections and tunnels evenly, and answer as one", async () => {
   await using node = await Node.start();
   const talks = await Promise.all(Array.from({ length: 60 }, async () => await node.talk()));
@@ -183,7 +176,7 @@ test("two workers share connections and tunnels evenly, and answer as one", asyn
     ],
   );
   await Promise.all(talks.map(async (talk) => await talk.end()));
-  await eventually(() => node.set.open === 0);
+  await until(() => node.set.open === 0);
 });
 
 test("a DENY policy cuts connections of both workers, and refuses later ones", async () => {
@@ -196,7 +189,7 @@ test("a DENY policy cuts connections of both workers, and refuses later ones", a
     state,
   );
   await node.set.apply({ ...noChange, policies: state.policies() });
-  await eventually(() => talks.every(({ closed }) => closed));
+  await until(() => talks.every(({ closed }) => closed));
   // On a busy machine, the reset arrives before the client notices that the connection is established.
   const later = node.talk().then(
     async (talk) => await talk.isEchoed("two "),
@@ -216,8 +209,8 @@ test("a worker that dies is replaced: no connection is refused, others continue,
   // The process holds both pods' sockets, so new connections need only the worker that is alive.
   const during = await Promise.all(Array.from({ length: 20 }, async () => await node.talk()));
   assert.ok((await Promise.all(during.map(async (talk) => await talk.isEchoed("during ")))).every(Boolean));
-  await eventually(() => node.threads.length === 3);
-  await eventually(async () => (await node.samples("serin_ztunnel_worker_connections")).length === 2);
+  await until(() => node.threads.length === 3);
+  await until(async () => (await node.samples("serin_ztunnel_worker_connections")).length === 2);
   const after = await Promise.all(Array.from({ length: 40 }, async () => await node.talk()));
   assert.ok((await Promise.all(after.map(async (talk) => await talk.isEchoed("after ")))).every(Boolean));
   const shares = (await node.samples("serin_ztunnel_worker_connections")).map(({ value }) => value);
@@ -231,7 +224,7 @@ test("a drain accepts nothing, waits for the connections of both workers, and re
   const talks = await Promise.all(Array.from({ length: 4 }, async () => await node.talk()));
   assert.ok((await Promise.all(talks.map(async (talk) => await talk.isEchoed("one ")))).every(Boolean));
   node.set.drain();
-  await eventually(() => node.lines.join("").includes("draining, 8 connections\n"));
+  await until(() => node.lines.join("").includes("draining, 8 connections\n"));
   await assert.rejects(node.talk());
   let idle = false;
   const waiting = node.set.idle().then(() => (idle = true));
@@ -239,7 +232,7 @@ test("a drain accepts nothing, waits for the connections of both workers, and re
   assert.equal(idle, false);
   await Promise.all(talks.map(async (talk) => await talk.end()));
   await waiting;
-  await eventually(() => node.lines.join("").includes("draining, 0 connections\n"));
+  await until(() => node.lines.join("").includes("draining, 0 connections\n"));
   const exits = node.threads.map(async (thread) => await once(thread, "exit"));
   await node.set.end();
   assert.equal((await Promise.all(exits)).length, 2);

@@ -14,6 +14,7 @@ import {
   type Pod,
 } from "../../../api/kubernetes/index.ts";
 import { silentLogger, systemClock, systemRandom } from "../../../base/index.ts";
+import { until } from "../../../base/testing/index.ts";
 import { createInformer, createKubeClient, type KubeConfig } from "../../../kube/index.ts";
 import { ServerHarness } from "../../apiserver/server-harness.ts";
 import { VolumeJanitor } from "../../node/volumes/volume-janitor.ts";
@@ -109,14 +110,6 @@ function playNode(signal: AbortSignal): Promise<void> {
   return pods.run(signal);
 }
 
-async function until(condition: string, holds: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 400; tries += 1) {
-    if (await holds()) return;
-    await systemClock.sleep(25);
-  }
-  assert.fail(`never: ${condition}`);
-}
-
 const phaseOfClaim = async (name: string): Promise<string> =>
   (await client.get(persistentVolumeClaimKind, name, namespace))?.status?.phase ?? "gone";
 const podUses = (name: string, claimName: string): Pod => ({
@@ -143,7 +136,7 @@ async function table(path: string, count: number): Promise<unknown[][]> {
 
 test("a pod waits for its missing claim; the claim then gets a directory of the pod's node, is kept while the pod lives, and its directory goes with it", async () => {
   await client.create(podKind, podUses("p", "data"));
-  await until("the event", async () => (await events("FailedScheduling", "p")).length > 0);
+  await until(async () => (await events("FailedScheduling", "p")).length > 0, "the event");
   assert.deepEqual(await events("FailedScheduling", "p"), [
     '0/1 nodes are available: persistentvolumeclaim "data" not found.',
   ]);
@@ -151,14 +144,14 @@ test("a pod waits for its missing claim; the claim then gets a directory of the 
     metadata: { name: "data", namespace },
     spec: { accessModes: ["ReadWriteOnce"], resources: requests },
   });
-  await until("runs", async () => (await client.get(podKind, "p", namespace))?.status?.phase === "Running");
+  await until(async () => (await client.get(podKind, "p", namespace))?.status?.phase === "Running", "runs");
   const claim = await client.get(persistentVolumeClaimKind, "data", namespace);
   const volumeName = claim?.spec?.volumeName ?? "";
   assert.equal(volumeName, `pvc-${claim?.metadata.uid}`);
   assert.deepEqual(claim?.status, { phase: "Bound", accessModes: ["ReadWriteOnce"], capacity: { storage: "64Mi" } });
   await until(
-    "the volume is bound",
     async () => (await client.get(persistentVolumeKind, volumeName))?.status?.phase === "Bound",
+    "the volume is bound",
   );
   assert.deepEqual(await table(`/api/v1/namespaces/${namespace}/persistentvolumeclaims`, 6), [
     ["data", "Bound", volumeName, "64Mi", "RWO", "standard"],
@@ -176,8 +169,8 @@ test("a pod waits for its missing claim; the claim then gets a directory of the 
   assert.equal(await phaseOfClaim("data"), "Bound");
   assert.ok(existsSync(directory));
   await client.delete(podKind, "p", namespace);
-  await until("the claim is gone", async () => (await phaseOfClaim("data")) === "gone");
-  await until("the volume is gone", async () => (await client.get(persistentVolumeKind, volumeName)) === undefined);
+  await until(async () => (await phaseOfClaim("data")) === "gone", "the claim is gone");
+  await until(async () => (await client.get(persistentVolumeKind, volumeName)) === undefined, "the volume is gone");
   assert.equal(existsSync(directory), false);
 });
 
@@ -199,23 +192,23 @@ test("the pods of a StatefulSet keep their claims and data when they are created
   });
   const isReady = async (count: number): Promise<boolean> =>
     (await client.get(statefulSetKind, "db", namespace))?.status?.readyReplicas === count;
-  await until("two pods", async () => await isReady(2));
+  await until(async () => await isReady(2), "two pods");
   const volumeOf = async (name: string): Promise<string> =>
     (await client.get(persistentVolumeClaimKind, name, namespace))?.spec?.volumeName ?? "";
   const [first, second] = [await volumeOf("data-db-0"), await volumeOf("data-db-1")];
   assert.notEqual(first, second);
   const before = await client.get(podKind, "db-1", namespace);
   await client.delete(podKind, "db-1", namespace);
-  await until("another pod", async () => {
+  await until(async () => {
     const pod = await client.get(podKind, "db-1", namespace);
     return pod?.status?.phase === "Running" && pod.metadata.uid !== before?.metadata.uid;
-  });
+  }, "another pod");
   const patch = async (replicas: number): Promise<unknown> =>
     await client.patchMerge(statefulSetKind, "db", namespace, { spec: { replicas } });
   await patch(0);
-  await until("no pods", async () => (await client.list(podKind, { namespace })).items.length === 0);
+  await until(async () => (await client.list(podKind, { namespace })).items.length === 0, "no pods");
   await patch(1);
-  await until("one pod", async () => await isReady(1));
+  await until(async () => await isReady(1), "one pod");
   assert.deepEqual([await volumeOf("data-db-0"), await volumeOf("data-db-1")], [first, second]);
   assert.ok(existsSync(join(hostRoot, localVolumePath(second), before?.metadata.uid ?? "")));
 
@@ -223,16 +216,16 @@ test("the pods of a StatefulSet keep their claims and data when they are created
     spec: { persistentVolumeClaimRetentionPolicy: { whenDeleted: "Delete" } },
   });
   await until(
-    "the set owns its claim",
     async () =>
       (await client.get(persistentVolumeClaimKind, "data-db-0", namespace))?.metadata.ownerReferences?.[0]?.kind ===
       "StatefulSet",
+    "the set owns its claim",
   );
   await client.delete(statefulSetKind, "db", namespace);
-  await until("the owned claim is gone", async () => (await phaseOfClaim("data-db-0")) === "gone");
+  await until(async () => (await phaseOfClaim("data-db-0")) === "gone", "the owned claim is gone");
   assert.equal(await phaseOfClaim("data-db-1"), "Bound");
   await client.delete(persistentVolumeClaimKind, "data-db-1", namespace);
-  await until("the other is gone", async () => (await phaseOfClaim("data-db-1")) === "gone");
+  await until(async () => (await phaseOfClaim("data-db-1")) === "gone", "the other is gone");
 });
 
 test("a volume that was made by hand is bound, kept when its claim goes, and not deleted by the lab", async () => {
@@ -254,20 +247,20 @@ test("a volume that was made by hand is bound, kept when its claim goes, and not
       metadata: { name, namespace },
       spec: { accessModes: ["ReadWriteOnce"], resources: requests, storageClassName: "by-hand" },
     });
-    await until("it tells why", async () => (await events("ProvisioningFailed", name)).length > 0);
+    await until(async () => (await events("ProvisioningFailed", name)).length > 0, "it tells why");
     await client.create(persistentVolumeKind, made(name, policy));
-    await until("bound", async () => (await phaseOfClaim(name)) === "Bound");
+    await until(async () => (await phaseOfClaim(name)) === "Bound", "bound");
     await client.delete(persistentVolumeKind, name);
     await client.delete(persistentVolumeClaimKind, name, namespace);
-    await until("gone with its claim", async () => (await client.get(persistentVolumeKind, name)) === undefined);
+    await until(async () => (await client.get(persistentVolumeKind, name)) === undefined, "gone with its claim");
     await client.create(persistentVolumeClaimKind, {
       metadata: { name, namespace },
       spec: { accessModes: ["ReadWriteOnce"], resources: requests, storageClassName: "by-hand" },
     });
     await client.create(persistentVolumeKind, made(name, policy));
-    await until("bound", async () => (await phaseOfClaim(name)) === "Bound");
+    await until(async () => (await phaseOfClaim(name)) === "Bound", "bound");
     await client.delete(persistentVolumeClaimKind, name, namespace);
-    await until(expected, async () => (await client.get(persistentVolumeKind, name))?.status?.phase === expected);
+    await until(async () => (await client.get(persistentVolumeKind, name))?.status?.phase === expected, expected);
   }
 });
 

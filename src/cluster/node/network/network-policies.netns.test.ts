@@ -13,6 +13,7 @@ import {
   type Pod,
 } from "../../../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../../../base/index.ts";
+import { until } from "../../../base/testing/index.ts";
 import { createKubeClient } from "../../../kube/index.ts";
 import {
   listenTcpInNamespace,
@@ -167,14 +168,6 @@ async function passing(...tries: readonly (readonly [Target, string, number?])[]
   return await Promise.all(tries.map(async ([from, to, port]) => await reaches(from, to, port)));
 }
 
-async function until(condition: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 100; tries += 1) {
-    if (await holds()) return;
-    await systemClock.sleep(20);
-  }
-  assert.fail(`never: ${condition}`);
-}
-
 function chainNames(): string[] {
   using netlink = new NftNetlink();
   return netlink.chains("ip", "serin-policies").filter((name) => name.includes("/"));
@@ -186,13 +179,13 @@ async function write(name: string, spec: Spec): Promise<void> {
   const known = await client.get(networkPolicyKind, name, namespace);
   if (known === undefined) await client.create(networkPolicyKind, { metadata: { name, namespace }, spec });
   else await client.update(networkPolicyKind, { ...known, spec });
-  await until("other rules", () => chainNames().join() !== before);
+  await until(() => chainNames().join() !== before, "other rules");
 }
 
 async function remove(name: string): Promise<void> {
   const before = chainNames().join();
   await client.delete(networkPolicyKind, name, namespace);
-  await until("other rules", () => chainNames().join() !== before);
+  await until(() => chainNames().join() !== before, "other rules");
 }
 
 const app = (name: string): { matchLabels: Record<string, string> } => ({ matchLabels: { app: name } });
@@ -306,14 +299,14 @@ test("changed labels of namespaces and pods take effect, and the rules of an end
   await write("web", { ...web, ingress: [{ from: [{ namespaceSelector: { matchLabels: { team: "shop" } } }] }] });
   assert.equal(await reaches("cart", "web"), false);
   await client.patchMerge(namespaceKind, namespace, undefined, { metadata: { labels: { team: "shop" } } });
-  await until("the label counts", async () => await reaches("cart", "web"));
+  await until(async () => await reaches("cart", "web"), "the label counts");
   await write("web", { ...web, ingress: [{ from: [{ podSelector: { matchLabels: { role: "front" } } }] }] });
   assert.equal(await reaches("cart", "web"), false);
   await client.patchMerge(podKind, "cart", namespace, { metadata: { labels: { role: "front" } } });
-  await until("the label counts", async () => await reaches("cart", "web"));
+  await until(async () => await reaches("cart", "web"), "the label counts");
   localPods.shift();
   policies.podsChanged();
-  await until("no rules", () => chainNames().length === 0);
+  await until(() => chainNames().length === 0, "no rules");
 });
 
 test("a new node process takes over the rules, and removes those without a policy", async () => {
@@ -322,17 +315,17 @@ test("a new node process takes over the rules, and removes those without a polic
     address: addressOf("web"),
   });
   policies.podsChanged();
-  await until("rules", () => chainNames().length > 0);
+  await until(() => chainNames().length > 0, "rules");
   stop.abort();
   await running;
   assert.equal(await reaches("load", "web"), false, "the rules stay without the process");
   const next = new AbortController();
   const successor = new NetworkPolicies({ ...options, client, localPods: () => localPods, nameServer: nodeAddress });
   const run = successor.run(next.signal);
-  await until("the successor's rules", () => chainNames().join() === `ingress/${addressOf("web")}/1`);
+  await until(() => chainNames().join() === `ingress/${addressOf("web")}/1`, "the successor's rules");
   assert.equal(await reaches("load", "web"), false);
   await client.delete(networkPolicyKind, "web", namespace);
-  await until("no rules", () => chainNames().length === 0);
+  await until(() => chainNames().length === 0, "no rules");
   assert.equal(await reaches("load", "web"), true);
   next.abort();
   await run;

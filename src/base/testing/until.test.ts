@@ -1,0 +1,23 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { until } from "./index.ts";
+
+test("until returns the first value that is neither undefined nor false", async () => {
+  const answers = [undefined, false, 0];
+  assert.equal(await until(() => answers.shift()), 0);
+});
+
+test("until looks again after work that takes a while", async () => {
+  let isDone = false;
+  setTimeout(() => (isDone = true), 20);
+  assert.equal(await until(async () => isDone), true);
+});
+
+test("until names what it waited for when its time is over", async (context) => {
+  let nowMs = 0;
+  context.mock.method(performance, "now", () => (nowMs += 30_000));
+  await assert.rejects(
+    until(() => false, "two pods"),
+    /not so after 50 s: two pods/,
+  );
+});
