@@ -39,6 +39,14 @@ export class Reader {
     this.warn(message, field, "deprecated");
   }
 
+  /** Adds to a sum over the whole object, and returns the sum. */
+  tally(what: string, amount: number): number {
+    const tallies = (this.#report.tallies ??= new Map<string, number>());
+    const sum = (tallies.get(what) ?? 0) + amount;
+    tallies.set(what, sum);
+    return sum;
+  }
+
   has(field: string): boolean {
     return this.#get(field) !== undefined;
   }
@@ -198,6 +206,7 @@ const maxSuggestedLength = 64;
 interface Report {
   readonly errors: FieldIssue[];
   readonly warnings: FieldIssue[];
+  tallies?: Map<string, number>;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -89,6 +89,12 @@ export class JournalStore {
     await this.#store(name, withOwner(name, journal, uid), entries, decisions);
   }
 
+  /** Stores a value that undo is about to overwrite, for the end of the undo. */
+  async keepLater(name: string, entry: JournalEntry, later: unknown): Promise<void> {
+    const journal = await this.#load(name);
+    if (journal !== undefined) await this.#store(name, journal, withLater(journal.entries, entry, later), []);
+  }
+
   /** Removes entries that were undone, or whose changes stay for good. */
   async strike(name: string, isStruck: (entry: JournalEntry) => boolean): Promise<void> {
     const journal = await this.#load(name);
@@ -171,6 +177,12 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
     return { ...rest, ...(again.written === undefined ? {} : { written: again.written }) };
   });
   return [...kept, ...byKey.values()];
+}
+
+/** The entries, of which one has a later value of its field. */
+export function withLater(entries: readonly JournalEntry[], entry: JournalEntry, later: unknown): JournalEntry[] {
+  const key = entryKey(entry);
+  return entries.map((one) => (one.type === "field" && entryKey(one) === key ? { ...one, later } : one));
 }
 
 export function entryKey(entry: JournalEntry): string {

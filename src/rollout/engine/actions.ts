@@ -93,10 +93,12 @@ export class Actions {
     const { journals, objects, surroundings } = this.#options;
     const entries = (await journals.read(name)).entries.filter((entry) => scope === "all" || entry.setup !== true);
     const play = new UndoPlay(entries, passOver);
+    const keepLater = async (entry: JournalEntry, later: unknown): Promise<void> =>
+      await journals.keepLater(name, entry, later);
     try {
       for (let entry = play.next(); entry !== undefined; entry = play.next()) {
         this.fence();
-        const result = await undoEntry(objects, entry, surroundings(), play.original);
+        const result = await undoEntry(objects, entry, { ...surroundings(), keepLater }, play.original);
         play.tell(result);
         // Strike a restart at once, so that pods restart only once even if this pass does not finish.
         if (result.state === "undone" && isRestart(entry)) await this.#strike(name, [entry]);
