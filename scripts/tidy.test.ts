@@ -304,7 +304,7 @@ test("folders import each other in one direction, and the list of exceptions may
 });
 
 const dashboardBound = {
-  modules: 406,
+  modules: 408,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -396,7 +396,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   cni: {
     // These include the CNI plugin, mode TPROXY, and the door of api/serin, from which the agent needs a pod's owner.
-    modules: 199,
+    modules: 200,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -413,7 +413,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // policies, which see requests as webhooks do. Six enforce the Pod Security Standards, one what a node may
   // change, and three what it may read. One adds new rules to stored roles.
   "cluster-apiserver": {
-    modules: 209,
+    modules: 211,
     never: [
       "generated/proto",
       "node_modules/@bufbuild/cel",
@@ -455,7 +455,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   freezes
   // The code that signs, plans an installation or evaluates an expression is loaded on first use.
   rollout: {
-    modules: 368,
+    modules: 371,
     never: [
       "src/cluster/",
       "src/controlplane/",
