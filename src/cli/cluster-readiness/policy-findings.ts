@@ -55,7 +55,7 @@ function ofNamespace(policies: readonly NetworkPolicy[], pods: readonly Pod[]): 
     for (const need of needsOf(pod)) {
       const isolating = policies.filter((policy) => isolates(policy, pod, need.direction));
       const [policy] = isolating;
-      if (policy === undefined || isolating.some((candidate) => permits(candidate, need))) continue;
+      if (policy === undefined || isolating.some((policyOfPod) => permits(policyOfPod, need))) continue;
       const key = `${policy.metadata.name ?? ""} ${need.direction} ${need.port}`;
       const known = found.get(key);
       if (known === undefined) found.set(key, { need, policy, pods: 1 });

@@ -182,7 +182,7 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
 /** The entries, of which one has a later value of its field. */
 export function withLater(entries: readonly JournalEntry[], entry: JournalEntry, later: unknown): JournalEntry[] {
   const key = entryKey(entry);
-  return entries.map((known) => (known.type === "field" && entryKey(known) === key ? { ...known, later } : known));
+  return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, later } : held));
 }
 
 export function entryKey(entry: JournalEntry): string {
