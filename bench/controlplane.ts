@@ -33,6 +33,7 @@ interface Series {
   readonly server_cpu_ms_per_change: number;
   readonly per_change_per_client: Readonly<Record<string, string>>;
 }
+
 interface Report {
   readonly storm: {
     readonly server_cpu_s: number;

@@ -33,6 +33,7 @@ function chosenServer(): FloodedServer {
   process.stderr.write(`--server: "${options.server}" is none of ${names}\n`);
   process.exit(2);
 }
+
 const flooded = chosenServer();
 
 /**

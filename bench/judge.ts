@@ -184,6 +184,7 @@ for (const scenario of scenarios(options).filter(({ name }) => name.includes(opt
     `${ok ? "ok  " : "MISS"} ${name}: failed ${(failedShare * 100).toFixed(2)} %, completed ${(completedShare * 100).toFixed(2)} %, canary requests p50 ${p50}, p99 ${p99}\n`,
   );
 }
+
 const ok = results.every((result) => result.ok);
 if (options.json) process.stdout.write(`${JSON.stringify({ name: "judge", ok, runs: options.runs, results })}\n`);
 process.exitCode = ok ? 0 : 1;

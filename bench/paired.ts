@@ -54,6 +54,7 @@ for (let round = 0; round < Number(options.runs); round += 1) {
     `${round + 1}: ${[...ratios].map(([key, all]) => `${key} ${all.at(-1)?.toFixed(3)}`).join(", ")}\n`,
   );
 }
+
 const result = Object.fromEntries([...ratios].map(([key, all]) => [key, medianInterval(all)]));
 for (const [key, interval] of Object.entries(result)) process.stdout.write(`${key}: ${intervalText(interval)}\n`);
 process.stdout.write(`${JSON.stringify({ runs: Number(options.runs), ratios: result })}\n`);

@@ -74,6 +74,7 @@ if (unknown.length > 0) {
   );
   process.exit(1);
 }
+
 const own = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Package;
 const version = values.version ?? own.version;
 const output = resolve(values.output ?? join(root, ".cache/image"));

@@ -142,6 +142,7 @@ for (const name of chosenTargets()) {
   if (!values.json) report(outcome);
   if (values.record) writeFileSync(corpusFile(name), asciiJson(outcome.corpus));
 }
+
 const sum = (pick: (outcome: Outcome) => number): number => outcomes.reduce((total, one) => total + pick(one), 0);
 const totals = {
   targets: outcomes.length,

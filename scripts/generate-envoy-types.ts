@@ -136,6 +136,7 @@ for (const file of files.values()) {
   file.enumType.forEach(plainEnum);
   file.messageType.forEach(plainMessage);
 }
+
 const sorted = [...files.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
 const descriptors = toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: sorted }));
 const names: Record<string, string[]> = {};

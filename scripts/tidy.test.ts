@@ -142,6 +142,17 @@ test("a parameter has the name of what it holds", () => {
   );
 });
 
+test("a blank line stands between a declaration with a body and the next one", () => {
+  const found = [...texts]
+    .filter(([file]) => /^src\/.*\.ts$/.test(file))
+    .flatMap(([file, text]) =>
+      [...text.matchAll(/\n\}\n(?=(?:export )?(?:const|function|async function|class|interface|type) )/g)].map(
+        ({ index }) => `${file}:${text.slice(0, index + 2).split("\n").length}: no blank line after the declaration`,
+      ),
+    );
+  assertNone(found);
+});
+
 test("the text speaks of the project only", () => {
   assertNone(
     findings([
@@ -382,7 +393,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   sizes of regular expressions
   // Controllers that are off by default are loaded when they are turned on.
   pilot: {
-    modules: 966,
+    modules: 967,
     never: [
       "src/cluster/",
       "src/dataplane/",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Command } from "commander";
 import { createProgram, completeProgram } from "./program.ts";
 import { Progress } from "./terminal/progress.ts";
 import { FakeContext } from "./testing/fake-context.ts";
@@ -88,4 +89,14 @@ test("without a terminal no progress is shown", () => {
   const context = new FakeContext({});
   using progress = new Progress(context, "x");
   assert.equal(progress.start(), context);
+});
+
+test("no help shows the empty default of a flag that may be repeated", async () => {
+  const helpOf = (command: Command): string[] => [command.helpInformation(), ...command.commands.flatMap(helpOf)];
+  const texts = helpOf(await completeProgram(new FakeContext()));
+  assert.ok(texts.length > 100, `${texts.length} commands`);
+  assert.deepEqual(
+    texts.filter((text) => /\(default:\s+\[/.test(text)),
+    [],
+  );
 });

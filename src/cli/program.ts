@@ -1,4 +1,4 @@
-import { Command, Option } from "commander";
+import { Command, Help, Option } from "commander";
 import { arrangeArguments, hasAction, wordsOf } from "./arguments.ts";
 import type { CliContext } from "./context.ts";
 import { commonFlags } from "./flags.ts";
@@ -56,12 +56,21 @@ function emptyProgram(context: CliContext): Command {
       )
       .version(context.version, "--version", "print the release of this command line")
       .configureOutput({ writeOut: context.out, writeErr: context.err })
+      .configureHelp({ optionDescription: describeOption })
       .showSuggestionAfterError()
       // A flag belongs to the verb before it, even if the parent verb has a flag with that name (`upgrade -f`, `upgrade
       // start -f`).
       .enablePositionalOptions()
       .exitOverride()
   );
+}
+
+const standardHelp = new Help();
+
+/** Leaves out the default of a flag that may be repeated, which would read `(default: [])`. */
+function describeOption(option: Option): string {
+  const isEmptyList = Array.isArray(option.defaultValue) && option.defaultValue.length === 0;
+  return isEmptyList ? option.description : standardHelp.optionDescription(option);
 }
 
 function isNamed({ name, aliases = [] }: Verb, word: string): boolean {

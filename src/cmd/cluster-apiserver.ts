@@ -1,27 +1,15 @@
 import { readFileSync } from "node:fs";
 import { ShutdownController, userError, onAbort, type Shutdown } from "../base/index.ts";
-import { ApiServer, type ListenTarget } from "../cluster/apiserver/index.ts";
+import { ApiServer, type ApiServerOptions } from "../cluster/apiserver/index.ts";
 import { createSchemaRegistry } from "../cluster/schema/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /**
- * The configuration file, JSON; paths are absolute or relative to the working directory.
- * Once requests are answered, the process prints `ready <host>:<port> …` and sends its parent `{"ready":true}`.
+ * The configuration file, in JSON. Its fields are the server's options, with paths of files for the PEM texts, absolute
+ * or relative to the working directory. Once requests are answered, the process prints `ready <host>:<port> …` and
+ * sends its parent `{"ready":true}`.
  */
-interface Configuration {
-  readonly stateDirectory: string;
-  readonly listen: readonly ListenTarget[];
-  readonly caCertificate: string;
-  readonly serverCertificate: string;
-  readonly serverKey: string;
-  readonly serviceAccountKey: string;
-  readonly nodeClientCertificate: string;
-  readonly nodeClientKey: string;
-  readonly serviceCidr: string;
-  readonly advertise: { readonly address: string; readonly port?: number };
-  /** How long Events are kept. Absent: an hour. */
-  readonly eventTtlMs?: number;
-}
+type Configuration = Omit<ApiServerOptions, "registry" | "log" | "clock" | "random">;
 
 const warmUpDelayMs = 500;
 

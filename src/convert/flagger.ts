@@ -147,7 +147,7 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
       intervalSeconds: interval,
       webhook: defined({ url, timeoutSeconds, body: metadata === undefined ? undefined : { metadata } }),
     };
-    const gate = { ...check, failureLimit: gateLooks };
+    const gate = { ...check, failureLimit: gateFailureLimit };
     if (type === "confirm-rollout") hooks.before.push(gate);
     else if (type === "pre-rollout") hooks.before.push(check);
     else if (type === "rollout") hooks.always.push(check);
@@ -170,8 +170,8 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
   return hooks;
 }
 
-/** A gate may refuse any number of times before it allows the step, so its Check may fail this often. */
-const gateLooks = 10_000;
+/** How often the Check of a gate may fail. A gate may refuse any number of times before it allows the step. */
+const gateFailureLimit = 10_000;
 
 function affinityOf(analysis: Reader, notes: Notes): Fields {
   const affinity = analysis.object("sessionAffinity");

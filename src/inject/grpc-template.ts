@@ -21,8 +21,8 @@ const bootstrapFolder = "/var/lib/grpc/data/";
 const bootstrapFile = `${bootstrapFolder}bootstrap.json`;
 const plainDiscoveryPort = 15_010;
 
-/** The mounts that only a proxy with traffic needs. */
-const proxyVolumesAlone = new Set(["credential-socket", "istio-ca-crl"]);
+/** The volumes that only a proxy with traffic needs. */
+const trafficVolumes = new Set(["credential-socket", "istio-ca-crl"]);
 
 /**
  * The template `grpc-agent`: applications whose gRPC speaks xDS get an agent that has no proxy. Nothing redirects their
@@ -37,7 +37,7 @@ export function grpcAgentTemplate(input: TemplateInput): InjectedPod {
     spec: {
       containers: [agentContainer(input), ...applicationContainersOf(pod).map(({ name }) => applicationPart(name))],
       volumes: proxyVolumes(input, "sidecar")
-        .filter(({ name }) => !proxyVolumesAlone.has(name))
+        .filter(({ name }) => !trafficVolumes.has(name))
         .map((volume) => (volume.name === proxyVolume ? { ...volume, name: socketVolume } : volume)),
       ...(values.imagePullSecrets.length === 0
         ? {}
@@ -47,7 +47,10 @@ export function grpcAgentTemplate(input: TemplateInput): InjectedPod {
 }
 
 function agentContainer(input: TemplateInput): Container {
-  const { securityContext: _proxys, ...base } = proxyContainer(input, { type: "sidecar", securityContext: {} });
+  const { securityContext: _securityContext, ...base } = proxyContainer(input, {
+    type: "sidecar",
+    securityContext: {},
+  });
   const url = `http://localhost:${readinessPort}${readyPath}`;
   return {
     ...base,
@@ -62,7 +65,7 @@ function agentContainer(input: TemplateInput): Container {
       { name: "DISABLE_ENVOY", value: "true" },
     ],
     volumeMounts: (base.volumeMounts ?? [])
-      .filter(({ name }) => !proxyVolumesAlone.has(name))
+      .filter(({ name }) => !trafficVolumes.has(name))
       .map((mount) => (mount.name === proxyVolume ? { ...mount, name: socketVolume } : mount)),
     resources: proxyResources(input),
     ...readiness(input),

@@ -36,9 +36,11 @@ export interface NameOut {
   address?: string;
   port?: number;
 }
+
 export interface ConnectRequest {
   oncomplete: (status: number) => void;
 }
+
 export interface WriteRequest {
   oncomplete: (status: number) => void;
   /**
@@ -47,6 +49,7 @@ export interface WriteRequest {
    */
   chunks?: readonly Uint8Array[];
 }
+
 export interface ShutdownRequest {
   oncomplete: (status: number) => void;
 }
@@ -72,6 +75,7 @@ interface TcpWrapModule {
   TCPConnectWrap: new () => ConnectRequest;
   constants: { SOCKET: number; SERVER: number; UV_TCP_IPV6ONLY: number; UV_TCP_REUSEPORT?: number };
 }
+
 interface StreamWrapModule {
   WriteWrap: new () => WriteRequest;
   ShutdownWrap: new () => ShutdownRequest;

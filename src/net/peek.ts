@@ -66,17 +66,17 @@ export function unread(stream: ByteStream, bytes: Buffer): ByteStream {
 
 /** A stream that first delivers bytes that were read earlier. */
 class PrefixedStream implements ByteStream {
-  readonly #under: ByteStream;
+  readonly #inner: ByteStream;
   #prefix: Buffer | undefined;
   #handler: ByteStreamHandler = ignoring;
   #scheduled = false;
   #paused = true;
   #closed = false;
 
-  constructor(under: ByteStream, prefix: Buffer) {
-    this.#under = under;
+  constructor(inner: ByteStream, prefix: Buffer) {
+    this.#inner = inner;
     this.#prefix = prefix;
-    under.setHandler({
+    inner.setHandler({
       data: (chunk) => this.#handler.data(chunk),
       end: () => this.#handler.end(),
       drain: () => this.#handler.drain(),
@@ -88,45 +88,45 @@ class PrefixedStream implements ByteStream {
   }
 
   get bufferedBytes(): number {
-    return this.#under.bufferedBytes;
+    return this.#inner.bufferedBytes;
   }
   get local(): SocketAddress {
-    return this.#under.local;
+    return this.#inner.local;
   }
   get remote(): SocketAddress {
-    return this.#under.remote;
+    return this.#inner.remote;
   }
   get fd(): number {
-    return this.#under.fd;
+    return this.#inner.fd;
   }
   get receivedBytes(): number {
-    return this.#under.receivedBytes;
+    return this.#inner.receivedBytes;
   }
   get sentBytes(): number {
-    return this.#under.sentBytes;
+    return this.#inner.sentBytes;
   }
 
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
     // Once the prefix is delivered, data goes straight to the handler. A closed stream notifies it of the close.
-    if (this.#prefix === undefined || this.#closed) this.#under.setHandler(handler);
+    if (this.#prefix === undefined || this.#closed) this.#inner.setHandler(handler);
   }
   write(bytes: Uint8Array): boolean {
-    return this.#under.write(bytes);
+    return this.#inner.write(bytes);
   }
   end(): void {
-    this.#under.end();
+    this.#inner.end();
   }
   destroy(options?: { readonly error?: Error; readonly reset?: boolean }): void {
-    this.#under.destroy(options);
+    this.#inner.destroy(options);
   }
   pause(): void {
     this.#paused = true;
-    if (this.#prefix === undefined) this.#under.pause();
+    if (this.#prefix === undefined) this.#inner.pause();
   }
   resume(): void {
     this.#paused = false;
-    if (this.#prefix === undefined) return this.#under.resume();
+    if (this.#prefix === undefined) return this.#inner.resume();
     if (this.#scheduled) return;
     this.#scheduled = true;
     // Never call the handler inside the caller's own call.
@@ -138,8 +138,8 @@ class PrefixedStream implements ByteStream {
     const prefix = this.#prefix;
     if (this.#paused || this.#closed || prefix === undefined) return;
     this.#prefix = undefined;
-    this.#under.setHandler(this.#handler);
+    this.#inner.setHandler(this.#handler);
     this.#handler.data(prefix);
-    if (!this.#paused) this.#under.resume();
+    if (!this.#paused) this.#inner.resume();
   }
 }

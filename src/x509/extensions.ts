@@ -51,7 +51,10 @@ export function authorityKeyIdentifier(identifier: Buffer): Buffer {
 }
 
 /** It must be critical if the subject is empty (RFC 5280, 4.1.2.6). */
-export function subjectAltName(names: readonly AlternativeName[], critical: boolean): Buffer {
+export function subjectAltName(
+  names: readonly AlternativeName[],
+  { critical }: { readonly critical: boolean },
+): Buffer {
   return extension(extensionIds.subjectAltName, critical, derSequence(...names.map(alternativeName)));
 }
 

@@ -50,10 +50,9 @@ test("another implementation reads each field of a certificate as intended", () 
       basicConstraints("authority", 3),
       subjectKeyIdentifier(identifier),
       authorityKeyIdentifier(identifier),
-      subjectAltName(
-        [{ uri: "spiffe://a/ns/b/sa/c" }, { dns: "d.e" }, { ip: "192.0.2.7" }, { ip: "2001:db8::1:0" }],
-        true,
-      ),
+      subjectAltName([{ uri: "spiffe://a/ns/b/sa/c" }, { dns: "d.e" }, { ip: "192.0.2.7" }, { ip: "2001:db8::1:0" }], {
+        critical: true,
+      }),
     ]),
   );
   const read = new IndependentCertificate(pem);

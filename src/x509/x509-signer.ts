@@ -51,7 +51,7 @@ export class X509Signer {
 
   /** A PKCS #10 request in PEM, for a certificate of the signer's key with only these names. */
   request(publicKey: Buffer, names: readonly AlternativeName[]): string {
-    const extensions = derSequence(subjectAltName(names, true));
+    const extensions = derSequence(subjectAltName(names, { critical: true }));
     const attributes = derSequence(derObjectIdentifier(extensionRequest), derElement(derTags.set, extensions));
     const body = derSequence(
       requestVersion,

@@ -50,11 +50,13 @@ for (const body of probeObjects({ ...scope, image: "docker.io/istio/serin:1.31.0
   if ((await objects.get(object)) === undefined)
     await performWrite(objects, { type: "create", body, object }, undefined);
 }
+
 const late = (): boolean => clock.steadyMs() - startedMs > limitMs;
 for (let open = await settled(); open !== ""; open = await settled()) {
   if (late()) throw new Error(`not settled: ${open}`);
   await clock.sleep(500);
 }
+
 const probes = new ProbeObserver({ client, view, clock });
 let statistic: unknown;
 for (;;) {

@@ -125,7 +125,7 @@ function parseSpec(spec: Reader): IstioOperatorSpec {
     values: spec.freeForm("values"),
   });
   spec.ignore("installPackagePath", "unvalidatedValues");
-  deadFields(spec, {
+  warnOfRemovedFields(spec, {
     addonComponents: 7,
     resourceSuffix: 9,
     k8s: 5,
@@ -143,8 +143,8 @@ function parseSpec(spec: Reader): IstioOperatorSpec {
   return result;
 }
 
-/** Reports fields of past releases. The number is the last minor release that used the field. */
-function deadFields(reader: Reader, fields: Readonly<Record<string, number>>): void {
+/** The number is the last minor release of Istio that read the field. */
+function warnOfRemovedFields(reader: Reader, fields: Readonly<Record<string, number>>): void {
   for (const [field, until] of Object.entries(fields)) {
     if (reader.has(field)) reader.warn(`has no effect: Istio 1.${until} was the last release that read it`, field);
   }
@@ -193,7 +193,7 @@ function parseComponents(components: Reader): IstioComponents {
       "istiodRemote.enabled",
     );
   }
-  deadFields(components, {
+  warnOfRemovedFields(components, {
     policy: 7,
     telemetry: 7,
     citadel: 6,

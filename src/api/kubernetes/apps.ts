@@ -34,6 +34,7 @@ export interface Deployment extends KubernetesObject {
     conditions?: (Omit<Condition, "observedGeneration"> & { lastUpdateTime?: string })[];
   };
 }
+
 export const deploymentKind = defineKind<Deployment>({
   group: "apps",
   versions: ["v1"],
@@ -54,6 +55,7 @@ export interface ReplicaSet extends KubernetesObject {
     conditions?: Omit<Condition, "observedGeneration">[];
   };
 }
+
 export const replicaSetKind = defineKind<ReplicaSet>({
   group: "apps",
   versions: ["v1"],
@@ -84,6 +86,7 @@ export interface DaemonSet extends KubernetesObject {
     numberUnavailable?: number;
   };
 }
+
 export const daemonSetKind = defineKind<DaemonSet>({
   group: "apps",
   versions: ["v1"],
@@ -121,6 +124,7 @@ export interface StatefulSet extends KubernetesObject {
     collisionCount?: number;
   };
 }
+
 export const statefulSetKind = defineKind<StatefulSet>({
   group: "apps",
   versions: ["v1"],
@@ -134,6 +138,7 @@ export interface ControllerRevision extends KubernetesObject {
   data?: Record<string, unknown>;
   revision: number;
 }
+
 export const controllerRevisionKind = defineKind<ControllerRevision>({
   group: "apps",
   versions: ["v1"],

@@ -61,6 +61,7 @@ export interface Job extends KubernetesObject {
     uncountedTerminatedPods?: Record<string, string[]>;
   };
 }
+
 export const jobKind = defineKind<Job>({
   group: "batch",
   versions: ["v1"],
@@ -86,6 +87,7 @@ export interface CronJob extends KubernetesObject {
     lastSuccessfulTime?: string;
   };
 }
+
 export const cronJobKind = defineKind<CronJob>({
   group: "batch",
   versions: ["v1"],
@@ -140,6 +142,7 @@ export interface HorizontalPodAutoscaler extends KubernetesObject {
     currentMetrics?: Record<string, unknown>[];
   };
 }
+
 export const horizontalPodAutoscalerKind = defineKind<HorizontalPodAutoscaler>({
   group: "autoscaling",
   versions: ["v2"],

@@ -7,6 +7,7 @@ export interface Namespace extends KubernetesObject {
   spec?: { finalizers?: string[] };
   status?: { phase?: "Active" | "Terminating"; conditions?: Condition[] };
 }
+
 export const namespaceKind = defineKind<Namespace>({
   group: "",
   versions: ["v1"],
@@ -20,6 +21,7 @@ export interface ConfigMap extends KubernetesObject {
   binaryData?: Record<string, string>;
   immutable?: boolean;
 }
+
 export const configMapKind = defineKind<ConfigMap>({
   group: "",
   versions: ["v1"],
@@ -34,6 +36,7 @@ export interface Secret extends KubernetesObject {
   data?: Record<string, string>;
   stringData?: Record<string, string>;
 }
+
 export const secretKind = defineKind<Secret>({
   group: "",
   versions: ["v1"],
@@ -47,6 +50,7 @@ export interface ServiceAccount extends KubernetesObject {
   imagePullSecrets?: { name: string }[];
   automountServiceAccountToken?: boolean;
 }
+
 export const serviceAccountKind = defineKind<ServiceAccount>({
   group: "",
   versions: ["v1"],
@@ -86,6 +90,7 @@ export interface Service extends KubernetesObject {
   };
   status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string; ipMode?: string }[] } };
 }
+
 export const serviceKind = defineKind<Service>({
   group: "",
   versions: ["v1"],
@@ -121,6 +126,7 @@ export interface Node extends KubernetesObject {
     images?: { names?: string[]; sizeBytes?: number }[];
   };
 }
+
 export const nodeKind = defineKind<Node>({
   group: "",
   versions: ["v1"],
@@ -373,6 +379,7 @@ export interface Pod extends KubernetesObject {
     qosClass?: string;
   };
 }
+
 export const podKind = defineKind<Pod>({ group: "", versions: ["v1"], kind: "Pod", plural: "pods", namespaced: true });
 
 export interface Event extends KubernetesObject {
@@ -395,6 +402,7 @@ export interface Event extends KubernetesObject {
   reportingComponent?: string;
   reportingInstance?: string;
 }
+
 export const eventKind = defineKind<Event>({
   group: "",
   versions: ["v1"],
@@ -418,6 +426,7 @@ export interface Endpoints extends KubernetesObject {
     ports?: { name?: string; port: number; protocol?: string; appProtocol?: string }[];
   }[];
 }
+
 export const endpointsKind = defineKind<Endpoints>({
   group: "",
   versions: ["v1"],

@@ -19,6 +19,7 @@ export interface EndpointSlice extends KubernetesObject {
   endpoints?: Endpoint[];
   ports?: { name?: string; protocol?: string; port?: number; appProtocol?: string }[];
 }
+
 export const endpointSliceKind = defineKind<EndpointSlice>({
   group: "discovery.k8s.io",
   versions: ["v1"],
@@ -36,6 +37,7 @@ export interface Lease extends KubernetesObject {
     leaseTransitions?: number;
   };
 }
+
 export const leaseKind = defineKind<Lease>({
   group: "coordination.k8s.io",
   versions: ["v1"],
@@ -88,6 +90,7 @@ export interface CustomResourceVersion {
   }[];
   selectableFields?: { jsonPath: string }[];
 }
+
 export const customResourceDefinitionKind = defineKind<CustomResourceDefinition>({
   group: "apiextensions.k8s.io",
   versions: ["v1"],
@@ -125,6 +128,7 @@ export interface Webhook {
 export interface WebhookConfiguration extends KubernetesObject {
   webhooks?: Webhook[];
 }
+
 export const mutatingWebhookConfigurationKind = defineKind<WebhookConfiguration>({
   group: "admissionregistration.k8s.io",
   versions: ["v1"],
@@ -132,6 +136,7 @@ export const mutatingWebhookConfigurationKind = defineKind<WebhookConfiguration>
   plural: "mutatingwebhookconfigurations",
   namespaced: false,
 });
+
 export const validatingWebhookConfigurationKind = defineKind<WebhookConfiguration>({
   group: "admissionregistration.k8s.io",
   versions: ["v1"],
@@ -152,6 +157,7 @@ export interface PodDisruptionBudget extends KubernetesObject {
     conditions?: Condition[];
   };
 }
+
 export const podDisruptionBudgetKind = defineKind<PodDisruptionBudget>({
   group: "policy",
   versions: ["v1"],
@@ -164,6 +170,7 @@ export const podDisruptionBudgetKind = defineKind<PodDisruptionBudget>({
 export interface IPAddressPool extends KubernetesObject {
   spec?: { addresses: string[]; autoAssign?: boolean; avoidBuggyIPs?: boolean };
 }
+
 export const ipAddressPoolKind = defineKind<IPAddressPool>({
   group: "metallb.io",
   versions: ["v1beta1"],
@@ -181,6 +188,7 @@ export interface L2Advertisement extends KubernetesObject {
     interfaces?: string[];
   };
 }
+
 export const l2AdvertisementKind = defineKind<L2Advertisement>({
   group: "metallb.io",
   versions: ["v1beta1"],
@@ -193,6 +201,7 @@ export const l2AdvertisementKind = defineKind<L2Advertisement>({
 export interface ClusterTrustBundle extends KubernetesObject {
   spec: { signerName?: string; trustBundle: string };
 }
+
 export const clusterTrustBundleKind = defineKind<ClusterTrustBundle>({
   group: "certificates.k8s.io",
   versions: ["v1beta1"],
@@ -227,6 +236,7 @@ export interface Ingress extends KubernetesObject {
   };
   status?: { readonly loadBalancer?: { readonly ingress?: readonly IngressAddress[] } };
 }
+
 export const ingressKind = defineKind<Ingress>({
   group: "networking.k8s.io",
   versions: ["v1"],
@@ -238,6 +248,7 @@ export const ingressKind = defineKind<Ingress>({
 export interface IngressClass extends KubernetesObject {
   spec?: { readonly controller?: string };
 }
+
 export const ingressClassKind = defineKind<IngressClass>({
   group: "networking.k8s.io",
   versions: ["v1"],
@@ -261,6 +272,7 @@ export interface CertificateSigningRequest extends KubernetesObject {
     conditions?: CertificateCondition[];
   };
 }
+
 export interface CertificateCondition {
   type: string;
   status: string;
@@ -269,6 +281,7 @@ export interface CertificateCondition {
   lastUpdateTime?: string;
   lastTransitionTime?: string;
 }
+
 export const certificateSigningRequestKind = defineKind<CertificateSigningRequest>({
   group: "certificates.k8s.io",
   versions: ["v1"],
@@ -293,6 +306,7 @@ export interface PersistentVolumeClaim extends KubernetesObject {
   };
   status?: { phase?: "Pending" | "Bound" | "Lost"; accessModes?: AccessMode[]; capacity?: Record<string, string> };
 }
+
 export const persistentVolumeClaimKind = defineKind<PersistentVolumeClaim>({
   group: "",
   versions: ["v1"],
@@ -315,6 +329,7 @@ export interface PersistentVolume extends KubernetesObject {
   };
   status?: { phase?: "Pending" | "Available" | "Bound" | "Released" | "Failed"; message?: string; reason?: string };
 }
+
 export const persistentVolumeKind = defineKind<PersistentVolume>({
   group: "",
   versions: ["v1"],
@@ -329,6 +344,7 @@ export interface StorageClass extends KubernetesObject {
   volumeBindingMode?: "Immediate" | "WaitForFirstConsumer";
   allowVolumeExpansion?: boolean;
 }
+
 export const storageClassKind = defineKind<StorageClass>({
   group: "storage.k8s.io",
   versions: ["v1"],
@@ -358,6 +374,7 @@ export interface NetworkPolicy extends KubernetesObject {
     policyTypes?: ("Ingress" | "Egress")[];
   };
 }
+
 export const networkPolicyKind = defineKind<NetworkPolicy>({
   group: "networking.k8s.io",
   versions: ["v1"],

@@ -15,6 +15,7 @@ export interface ClusterRole extends KubernetesObject {
   rules?: PolicyRule[] | null;
   aggregationRule?: { clusterRoleSelectors?: LabelSelector[] };
 }
+
 export const clusterRoleKind = defineKind<ClusterRole>({
   group: "rbac.authorization.k8s.io",
   versions: ["v1"],

@@ -82,7 +82,7 @@ export function parseCanary(raw: unknown): Parsed<Canary> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "status");
   const named = reader.object("metadata");
-  checkRolloutName(named, "Canary", true);
+  checkRolloutName(named, "Canary");
   const metadata = named?.raw as Canary["metadata"] | undefined;
   const spec = reader.required("spec", reader.object("spec"));
   const parsed = spec === undefined ? undefined : parseSpec(spec);

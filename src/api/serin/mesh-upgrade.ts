@@ -75,7 +75,7 @@ export function parseMeshUpgrade(raw: unknown): Parsed<MeshUpgrade> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind");
   const named = reader.object("metadata");
-  checkRolloutName(named, "MeshUpgrade", false);
+  checkRolloutName(named, "MeshUpgrade");
   const metadata = named?.raw as MeshUpgrade["metadata"] | undefined;
   const status = reader.object("status")?.raw as RolloutStatus | undefined;
   const spec = reader.required("spec", reader.object("spec"));

@@ -27,9 +27,9 @@ export function objectNames(reader: Reader, field: string): readonly string[] {
 const maxNamespaceLength = 63;
 
 /** Reports a rollout's name with which its journal's name would be too long: `canary.NAMESPACE.NAME`. */
-export function checkRolloutName(metadata: Reader | undefined, kind: string, isNamespaced: boolean): void {
+export function checkRolloutName(metadata: Reader | undefined, kind: "Canary" | "MeshUpgrade"): void {
   const name = metadata?.string("name");
-  const most = maxNameLength - kind.length - 1 - (isNamespaced ? maxNamespaceLength + 1 : 0);
+  const most = maxNameLength - kind.length - 1 - (kind === "Canary" ? maxNamespaceLength + 1 : 0);
   if (name !== undefined && name.length > most)
     metadata?.error(
       `must have at most ${most} characters, because the name of its journal contains it, got ${name.length}`,

@@ -18,16 +18,19 @@ import { credentialsOf, type CredentialFlags } from "./registry-credentials.ts";
 interface LayoutFlags {
   readonly layout?: string;
 }
+
 interface SaveFlags extends LayoutFlags {
   readonly output: string;
   readonly format: "oci" | "docker";
   readonly arch?: string;
 }
+
 interface LoadFlags extends LayoutFlags {
   readonly address?: string;
   readonly arch: string;
   readonly ctr: string;
 }
+
 interface PushFlags extends LayoutFlags, CredentialFlags {
   readonly hub?: string;
   readonly plainHttp?: boolean;

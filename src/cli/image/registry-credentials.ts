@@ -44,6 +44,7 @@ interface DockerConfig {
   readonly credHelpers?: Readonly<Record<string, string | undefined>>;
   readonly credsStore?: string;
 }
+
 interface DockerEntry {
   /** `username:password` in base64. */
   readonly auth?: string;

@@ -55,7 +55,7 @@ export function createAuthority(commonName: string, notBeforeMs: number, notAfte
       keyUsage("digitalSignature", "keyEncipherment", "keyCertSign"),
       basicConstraints("authority"),
       subjectKeyIdentifier(keyIdentifierOf(publicKey)),
-      subjectAltName([{ dns: commonName }], false),
+      subjectAltName([{ dns: commonName }], { critical: false }),
     ],
   });
   return { keyPem: pemOf(privateKey), certificatePem };
@@ -78,7 +78,9 @@ export function issueCertificate(authority: KeyAndCertificate, request: Certific
       basicConstraints("leaf"),
       subjectKeyIdentifier(keyIdentifierOf(publicKey)),
       ...(keyIdentifier === undefined ? [] : [authorityKeyIdentifier(keyIdentifier)]),
-      ...(subjectAltNames.length === 0 ? [] : [subjectAltName(subjectAltNames.map(alternativeOf), false)]),
+      ...(subjectAltNames.length === 0
+        ? []
+        : [subjectAltName(subjectAltNames.map(alternativeOf), { critical: false })]),
     ],
   });
   return { keyPem: pemOf(privateKey), certificatePem };

@@ -27,13 +27,13 @@ export function numberOption(query: URLSearchParams, name: string): number | und
 }
 
 /** Checks the options of a list or a watch: which version is requested, and whether it must match exactly. */
-export function checkListOptions(query: URLSearchParams, isWatch: boolean): void {
+export function checkListOptions(query: URLSearchParams, verb: "list" | "watch"): void {
   for (const name of ["limit", "timeoutSeconds"]) numberOption(query, name);
   const match = query.get("resourceVersionMatch") ?? "";
   const forbidden = (field: string, detail: string): FieldError => fieldErrors.forbidden(field, detail);
   const errors: FieldError[] = [];
   const isPage = (query.get("continue") ?? "") !== "";
-  if (isWatch) {
+  if (verb === "watch") {
     if (query.has("sendInitialEvents") && match !== "NotOlderThan")
       errors.push(
         forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),

@@ -115,5 +115,5 @@ async function takeDisruption(
     object["status"] = status;
     return object;
   };
-  await writer.update(intent, budget.name, take, true);
+  await writer.update(intent, budget.name, take);
 }

@@ -69,7 +69,7 @@ export class QuotaStatus {
       if (jsonEqual(quota.object["status"], status)) continue;
       try {
         const intent = serverIntent(type, namespace, "status");
-        await this.#writer.update(intent, quota.name, (current) => ({ ...current, status }), true);
+        await this.#writer.update(intent, quota.name, (current) => ({ ...current, status }));
       } catch (error) {
         if (!(error instanceof ApiError && error.reason === "NotFound"))
           log.warn("the status of a quota could not be written", {

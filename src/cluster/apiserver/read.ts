@@ -34,7 +34,7 @@ export async function getObject(parts: ServerParts, context: ResourceContext): P
 
 export async function listObjects(parts: ServerParts, context: ResourceContext): Promise<void> {
   const form = answerFormOf(context.request.headers.accept);
-  checkListOptions(context.query, false);
+  checkListOptions(context.query, "list");
   const page = pageOf(parts, context);
   await sendForm(
     context,

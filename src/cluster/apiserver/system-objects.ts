@@ -145,7 +145,7 @@ async function ensureRole(parts: ServerParts, writer: Writer, object: UntypedObj
   const intent = intentFor(parts, object, "");
   const stored = parts.store.latest(intent.type.storageKey, "", name)?.object;
   if (stored === undefined || updatedDefault(stored, object) === undefined) return;
-  await writer.update(intent, name, (current) => updatedDefault(current, object) ?? current, true);
+  await writer.update(intent, name, (current) => updatedDefault(current, object) ?? current);
 }
 
 /** Creates an object that belongs to the server, or gives it the content of `object`. Its metadata stay unchanged. */
@@ -153,7 +153,7 @@ async function putObject(parts: ServerParts, writer: Writer, object: UntypedObje
   const { name = "", namespace = "" } = object.metadata;
   const intent = intentFor(parts, object, namespace);
   if (parts.store.latest(intent.type.storageKey, namespace, name) === undefined) await writer.create(intent, object);
-  else await writer.update(intent, name, (current) => ({ ...current, ...object, metadata: current.metadata }), true);
+  else await writer.update(intent, name, (current) => ({ ...current, ...object, metadata: current.metadata }));
 }
 
 function intentFor(parts: ServerParts, object: UntypedObject, namespace: string): WriteIntent {

@@ -93,12 +93,10 @@ export class Upkeep {
       if (rules === undefined || isDeepStrictEqual(rules, rulesOf(role))) continue;
       changed = true;
       try {
-        await this.#writer.update(
-          serverIntent(type, ""),
-          role.metadata.name ?? "",
-          (current) => ({ ...current, rules }),
-          true,
-        );
+        await this.#writer.update(serverIntent(type, ""), role.metadata.name ?? "", (current) => ({
+          ...current,
+          rules,
+        }));
       } catch (error) {
         if (!isGone(error))
           log.warn("a role could not be aggregated", { role: role.metadata.name, error: String(error) });
@@ -134,7 +132,7 @@ export class Upkeep {
       return { ...secret, data: { ...(secret["data"] as Record<string, string> | undefined), ...data } };
     };
     try {
-      await this.#writer.update(serverIntent(type, namespace), name, fill, true);
+      await this.#writer.update(serverIntent(type, namespace), name, fill);
     } catch (error) {
       if (!isGone(error))
         log.warn("a token secret could not be filled", { secret: `${namespace}/${name}`, error: String(error) });
@@ -215,7 +213,7 @@ export class Upkeep {
       const finalizers = (current.metadata.finalizers ?? []).filter((finalizer) => finalizer !== cleanupFinalizer);
       return { ...current, metadata: { ...current.metadata, finalizers } };
     };
-    await this.#writer.update(serverIntent(definitionType, ""), name, release, true);
+    await this.#writer.update(serverIntent(definitionType, ""), name, release);
   }
 }
 

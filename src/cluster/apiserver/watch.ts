@@ -16,7 +16,7 @@ const defaultTimeoutSeconds = 1800;
 /** Streams changes until the client leaves, the time is over, or the server ends. */
 export function watchObjects(parts: ServerParts, context: ResourceContext): void {
   const { query, response, type } = context;
-  checkListOptions(query, true);
+  checkListOptions(query, "watch");
   const form = answerFormOf(context.request.headers.accept);
   const selection = selectionOf(context);
   const initialEvents = wantsInitialEvents(query);

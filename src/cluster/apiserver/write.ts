@@ -77,13 +77,14 @@ export async function updateObject(parts: ServerParts, writer: Writer, context: 
   if ((object.metadata.name ?? "") === "")
     throw badRequest(`the name of the object (${info.name} based on URL) was undeterminable: name must be provided`);
   const pinned = (object.metadata.resourceVersion ?? "") !== "";
+  const onConflict = pinned ? "refuse" : "retry";
   if (info.subresource === "scale") {
-    const written = await writer.update(intent, info.name, (current) => withScale(type, current, object), !pinned);
+    const written = await writer.update(intent, info.name, (current) => withScale(type, current, object), onConflict);
     return await answerScale(context, written);
   }
   checkFields(parts, context, object, duplicates);
   if (!pinned && !type.builtIn && info.subresource === "") requireVersion(type, info.name);
-  const written = await writer.replace(intent, info.name, () => cloneJson(object), !pinned);
+  const written = await writer.replace(intent, info.name, () => cloneJson(object), onConflict);
   await answer(parts, context, written, form);
 }
 
@@ -131,11 +132,8 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
     return parts.registry.strategicMerge(type, original, patch);
   };
   if (info.subresource === "scale") {
-    const written = await writer.update(
-      intent,
-      info.name,
-      (current) => withScale(type, current, patched(scaleOf(type, current))),
-      true,
+    const written = await writer.update(intent, info.name, (current) =>
+      withScale(type, current, patched(scaleOf(type, current))),
     );
     return await answerScale(context, written);
   }
@@ -156,7 +154,7 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
     checked = true;
     return object;
   };
-  await answer(parts, context, await writer.replace(intent, info.name, next, true), form);
+  await answer(parts, context, await writer.replace(intent, info.name, next), form);
 }
 
 /** Turns an applied Scale into a configuration with only the replicas field. */
@@ -221,7 +219,7 @@ async function applyPatch(
   };
   for (let attempt = 0; ; attempt++) {
     if (writer.current(type, intent.namespace, info.name) !== undefined)
-      return await writer.replace(intent, info.name, apply, true);
+      return await writer.replace(intent, info.name, apply);
     if (info.subresource !== "") throw notFound(type, info.name);
     // To create by apply needs the right to create as well.
     const { group, resource, namespace, name } = info;

@@ -40,6 +40,9 @@ const maximumAttempts = 8;
 /** The object itself, and the subresources that write its spec. */
 const specSubresources: ReadonlySet<string> = new Set(["", "scale", "ephemeralcontainers", "resize"]);
 
+/** What to do if another writer has changed the object meanwhile: change its new state, or answer with a conflict. */
+export type OnConflict = "retry" | "refuse";
+
 /** The path of every write: identity, preparation, admission, managed fields, validation, store. */
 export class Writer {
   readonly #parts: ServerParts;
@@ -125,9 +128,9 @@ export class Writer {
     intent: WriteIntent,
     name: string,
     next: (current: UntypedObject) => UntypedObject | Promise<UntypedObject>,
-    retry: boolean,
+    onConflict: OnConflict = "retry",
   ): Promise<Written> {
-    return this.replace(intent, name, (current) => next(cloneJson(current)), retry);
+    return this.replace(intent, name, (current) => next(cloneJson(current)), onConflict);
   }
 
   /**
@@ -138,7 +141,7 @@ export class Writer {
     intent: WriteIntent,
     name: string,
     next: (current: UntypedObject) => UntypedObject | Promise<UntypedObject>,
-    retry: boolean,
+    onConflict: OnConflict = "retry",
   ): Promise<Written> {
     for (let attempt = 1; ; attempt++) {
       const current = this.current(intent.type, intent.namespace, name);
@@ -146,7 +149,7 @@ export class Writer {
       const wanted = await next(current.object);
       const written = await this.#updateOnce(intent, name, current.record, current.object, wanted);
       if (written !== undefined) return written;
-      if (!retry || attempt >= maximumAttempts) throw conflict(intent.type, name);
+      if (onConflict === "refuse" || attempt >= maximumAttempts) throw conflict(intent.type, name);
     }
   }
 

@@ -225,7 +225,7 @@ export class CertificateAuthority {
       extensions: [
         ...leafExtensions,
         ...(keyIdentifier === undefined ? [] : [authorityKeyIdentifier(keyIdentifier)]),
-        subjectAltName(alternatives, true),
+        subjectAltName(alternatives, { critical: true }),
       ],
     });
     return { pem, notAfterMs };

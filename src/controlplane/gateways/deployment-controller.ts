@@ -220,6 +220,7 @@ function waitFor(
   memory.inTheWay = inTheWay;
   return foreign.length === 0 ? undefined : inTheWayRetryMs;
 }
+
 const inTheWayRetryMs = 60_000;
 
 /**

@@ -276,6 +276,7 @@ function sameParent(left: Partial<ParentReference>, right: Partial<ParentReferen
     (field) => (left[field] ?? defaults[field]) === (right[field] ?? defaults[field]),
   );
 }
+
 const defaults: Partial<ParentReference> = { group: "gateway.networking.k8s.io", kind: "Gateway" };
 
 interface BuiltInClass {

@@ -1,3 +1,4 @@
+import type { Clock, Logger } from "../../base/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import {
   backendTlsPolicyKind,
@@ -39,7 +40,13 @@ import {
   serviceAccountKind,
   serviceKind,
 } from "../../api/kubernetes/index.ts";
-import type { Excerpt, SourceCollection } from "../../kube/index.ts";
+import {
+  createInformer,
+  type Excerpt,
+  type Informer,
+  type KubeClient,
+  type SourceCollection,
+} from "../../kube/index.ts";
 import type { ConfigFacts } from "../model/facts.ts";
 import { isWaypointClass } from "../model/gateway-class.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
@@ -62,6 +69,27 @@ export interface Feed {
   readonly isOptional?: boolean;
   /** Undefined: the object was deleted. */
   take(key: string, object: KubernetesObject | undefined): void;
+}
+
+/** A feed with the informer that reads its objects. */
+export interface InformedFeed<OfFeed> {
+  readonly feed: OfFeed;
+  readonly informer: Informer<KubernetesObject>;
+}
+
+export function withInformers<OfFeed extends Pick<Feed, "kind" | "excerpt" | "isOptional">>(
+  feeds: readonly OfFeed[],
+  client: KubeClient,
+  options: { readonly log: Logger; readonly clock: Clock },
+): readonly InformedFeed<OfFeed>[] {
+  return feeds.map((feed) => ({
+    feed,
+    informer: createInformer(client, feed.kind, {
+      ...options,
+      ...(feed.excerpt === undefined ? {} : { excerpt: feed.excerpt }),
+      ...(feed.isOptional === undefined ? {} : { emptyIfForbidden: feed.isOptional }),
+    }),
+  }));
 }
 
 /**

@@ -1,11 +1,11 @@
 import { formatIssues, type FieldIssue, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
 import { describeError, messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
-import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
+import type { Informer, KubeClient } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import type { IsIgnored } from "../options/resource-filter.ts";
 import { DiscoveryNamespaces } from "./discovery-namespaces.ts";
-import { createFeeds, type Feed } from "./feeds.ts";
+import { createFeeds, withInformers, type Feed, type InformedFeed } from "./feeds.ts";
 import { warnOfFields, type MultiClusterKinds } from "./multi-cluster-feeds.ts";
 import { RefusedObjects } from "./refused-objects.ts";
 
@@ -46,7 +46,7 @@ const maxRemembered = 200_000;
 export class MeshIngest {
   readonly synced: Promise<void>;
   readonly refused: RefusedObjects;
-  readonly #feeds: readonly { readonly feed: Feed; readonly informer: Informer<KubernetesObject> }[];
+  readonly #feeds: readonly InformedFeed<Feed>[];
   readonly #versions = new Map<string, HeldVersion>();
   /** Versions that were read after the model began to settle. */
   readonly #unsettled = new Set<HeldVersion>();
@@ -72,15 +72,7 @@ export class MeshIngest {
     };
     const kinds = options.multiClusterKinds ?? {};
     const feeds = createFeeds(inputs, revision, refused, { kinds, warned: warnOfFields(log) });
-    this.#feeds = withoutIgnored(feeds, options).map((feed) => ({
-      feed,
-      informer: createInformer(client, feed.kind, {
-        log,
-        clock,
-        ...(feed.excerpt === undefined ? {} : { excerpt: feed.excerpt }),
-        ...(feed.isOptional === undefined ? {} : { emptyIfForbidden: feed.isOptional }),
-      }),
-    }));
+    this.#feeds = withInformers(withoutIgnored(feeds, options), client, { log, clock });
     this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);
   }
 

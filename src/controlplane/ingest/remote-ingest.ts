@@ -1,9 +1,10 @@
 import { formatIssues, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
 import type { RemoteInputs } from "../model/remote-inputs.ts";
 import { DiscoveryNamespaces } from "./discovery-namespaces.ts";
 import { warnOfFields, type MultiClusterKinds, type TellOfIssues } from "./multi-cluster-feeds.ts";
+import { withInformers, type InformedFeed } from "./feeds.ts";
 import { createRemoteFeeds, type RemoteFeed } from "./remote-feeds.ts";
 
 export interface RemoteIngestOptions {
@@ -25,7 +26,7 @@ export class RemoteIngest {
   readonly synced: Promise<void>;
   readonly #options: RemoteIngestOptions;
   readonly #namespaces = new DiscoveryNamespaces();
-  readonly #feeds: readonly { readonly feed: RemoteFeed; readonly informer: Informer<KubernetesObject> }[];
+  readonly #feeds: readonly InformedFeed<RemoteFeed>[];
   readonly #subscriptions: Disposable[] = [];
   #entered = false;
 
@@ -38,15 +39,7 @@ export class RemoteIngest {
       warned: warnOfFields(log),
       refused: refusal(log),
     };
-    this.#feeds = createRemoteFeeds(inputs, clusterId, multiCluster).map((feed) => ({
-      feed,
-      informer: createInformer(client, feed.kind, {
-        log,
-        clock,
-        ...(feed.excerpt === undefined ? {} : { excerpt: feed.excerpt }),
-        ...(feed.isOptional === undefined ? {} : { emptyIfForbidden: feed.isOptional }),
-      }),
-    }));
+    this.#feeds = withInformers(createRemoteFeeds(inputs, clusterId, multiCluster), client, { log, clock });
     this.synced = Promise.all(this.#feeds.map(({ informer }) => informer.synced)).then(() => undefined);
   }
 

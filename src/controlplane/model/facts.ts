@@ -148,6 +148,7 @@ export interface MeshSettings
   /** How proxies normalize paths before they compare them. */
   readonly pathNormalization: PathNormalization;
 }
+
 export const meshKey = "mesh";
 
 /** The labels by which services ask for sessions. An empty name means that there is no such label. */
@@ -381,6 +382,7 @@ export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
   /** The ports of proxies that somebody else deploys, by the Gateway's ports. Absent means the same ports. */
   readonly targetPorts?: ReadonlyMap<number, number>;
 }
+
 export type HttpRouteFacts = ConfigFacts<HttpRoute["spec"]>;
 export type GrpcRouteFacts = ConfigFacts<GrpcRoute["spec"]>;
 export type TlsRouteFacts = ConfigFacts<TlsRoute["spec"]>;
@@ -400,11 +402,13 @@ export interface ServiceEntryFacts extends ConfigFacts<ServiceEntry["spec"]> {
   /** Absent means that the namespace's preference applies. */
   readonly preference?: TrafficPreference;
 }
+
 export type SidecarFacts = ConfigFacts<Sidecar["spec"]>;
 export interface WorkloadEntryFacts extends ConfigFacts<WorkloadEntry["spec"]> {
   /** It has a health probe that has not succeeded yet. */
   readonly unhealthy?: true;
 }
+
 export type RequestAuthenticationFacts = ConfigFacts<RequestAuthentication["spec"]>;
 export type TelemetryFacts = ConfigFacts<Telemetry["spec"]>;
 

@@ -27,9 +27,11 @@ function cluster(name: string, seconds = 1): EncodedResource {
     create(ClusterSchema, { name, connectTimeout: { seconds: BigInt(seconds) } }),
   );
 }
+
 function endpoints(name: string): EncodedResource {
   return encodeResource(ClusterLoadAssignmentSchema, name, create(ClusterLoadAssignmentSchema, { clusterName: name }));
 }
+
 function route(name: string, host = "*"): EncodedResource {
   return encodeResource(
     RouteConfigurationSchema,

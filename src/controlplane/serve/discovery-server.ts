@@ -359,4 +359,5 @@ export class DiscoveryServer {
 function isDebugType(typeUrl: string): boolean {
   return typeUrl === debugType || typeUrl.startsWith(`${debugType}/`);
 }
+
 const debugType = "istio.io/debug";

@@ -26,16 +26,21 @@ export interface ServerTlsContext {
   readonly secretService?: ProviderCluster | undefined;
 }
 
+export interface ServerTlsOptions {
+  /** Whether connections carry raw TCP. Then the peers exchange their metadata by a protocol that TLS negotiates. */
+  readonly tcp?: boolean;
+  /** Whether client certificates are requested and none is rejected. */
+  readonly untrusted?: boolean;
+}
+
 /**
  * TLS that a Gateway's server or a Sidecar's ingress terminates. Certificates are referenced: secrets come over ADS,
- * files from the proxy's agent, and names with `sds://` mean a provider of the mesh config. `tcp` means that the TLS
- * does not carry HTTP. `untrusted` means that client certificates are requested and none is rejected.
+ * files from the proxy's agent, and names with `sds://` mean a provider of the mesh config.
  */
 export function serverTls(
   tls: ServerTls,
   context: ServerTlsContext,
-  tcp = false,
-  untrusted = false,
+  { tcp = false, untrusted = false }: ServerTlsOptions = {},
 ): DownstreamTlsInit {
   const { mesh } = context;
   if (tls.mode === "ISTIO_MUTUAL") return mutualTlsServer(mesh, tcp ? ["istio-peer-exchange", ...httpAlpn] : httpAlpn);

@@ -55,7 +55,7 @@ export class FakeCertificateAuthority implements CertificateAuthority {
     const leaf = this.#certificate(publicKey, distinguishedName({}), request.validitySeconds * 1000, [
       keyUsage("digitalSignature", "keyEncipherment"),
       extendedKeyUsage("server", "client"),
-      subjectAltName([{ uri: request.identity }], true),
+      subjectAltName([{ uri: request.identity }], { critical: true }),
     ]);
     return Promise.resolve([leaf, this.rootPem]);
   }

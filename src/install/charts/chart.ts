@@ -61,11 +61,21 @@ export const defaultsKey = "_internal_defaults_do_not_set";
 /** The first line of every template. `$v` are the values, merged with the profile and with values in older places. */
 export const valuesHeader = '{{- $v := include "serin.values" . | fromYaml }}';
 
+export interface ValuesOptions {
+  /** A global value is also the default of the chart's own value with the same name. */
+  readonly flattensGlobals?: boolean;
+  /** The chart has a file of values for each `compatibilityVersion`. */
+  readonly hasVersions?: boolean;
+}
+
 /**
  * Merges defaults, the profile's file and the user's values. `older` lists keys whose content also belongs to the top
- * level. With `flattensGlobals`, a global value is also the default of the chart's own value with the same name.
+ * level.
  */
-export function valuesHelper(older: readonly string[], flattensGlobals = false, hasVersions = false): string {
+export function valuesHelper(
+  older: readonly string[],
+  { flattensGlobals = false, hasVersions = false }: ValuesOptions = {},
+): string {
   const merge = (from: string): string[] => [
     ...(flattensGlobals
       ? [`{{- with ${from}.global }}{{- $_ := mergeOverwrite $values (deepCopy .) }}{{- end }}`]

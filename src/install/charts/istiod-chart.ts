@@ -45,7 +45,7 @@ export function istiodChart(options: ChartOptions): Chart {
     description: "The control plane of one revision",
     values: { [defaultsKey]: pilotDefaults(options) },
     templates: {
-      "_helpers.tpl": `${valuesHelper(["pilot"], false, true)}\n${selectorHelper}`,
+      "_helpers.tpl": `${valuesHelper(["pilot"], { hasVersions: true })}\n${selectorHelper}`,
       istiod: `${valuesHeader}\n${main}`,
       // Apart, because guides render the webhooks alone to move a tag.
       "revision-tags-mwc": `${valuesHeader}\n${tagsTemplate(marks, revisionTag)}`,

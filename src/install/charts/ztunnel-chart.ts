@@ -97,7 +97,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
       },
     },
     templates: {
-      "_helpers.tpl": `${valuesHelper(["ztunnel"], true)}\n${discovery}`,
+      "_helpers.tpl": `${valuesHelper(["ztunnel"], { flattensGlobals: true })}\n${discovery}`,
       ztunnel: `${valuesHeader}\n${templateOfVariants({ marks, switches: [revisionSwitch], render, keyOf: keyWithoutMarks })}`,
     },
     files: profileFiles(["global", "ztunnel"]),

@@ -50,7 +50,7 @@ const defaultSelectors: readonly Selectors[] = [
 ];
 
 /** `sidecarInjectorWebhook.enableNamespacesByDefault`: also injects pods without any label. */
-const everybody: Selectors = {
+const unlabelledSelectors: Selectors = {
   name: "auto.sidecar-injector.istio.io",
   namespace: [
     absent("istio-injection"),
@@ -62,14 +62,14 @@ const everybody: Selectors = {
 
 /** All webhooks that an unnamed control plane can have: for pods that name the revision `default`, or none. */
 export function unnamedWebhooks(): readonly Selectors[] {
-  return [...revisionSelectors("default"), ...defaultSelectors, everybody];
+  return [...revisionSelectors("default"), ...defaultSelectors, unlabelledSelectors];
 }
 
 function selectorsOf(revision: string, isDefault: boolean, settings: InstallSettings): readonly Selectors[] {
   const byDefault = valueAt(settings.values, "sidecarInjectorWebhook", "enableNamespacesByDefault") === true;
   return [
     ...revisionSelectors(revision),
-    ...(isDefault ? [...defaultSelectors, ...(byDefault ? [everybody] : [])] : []),
+    ...(isDefault ? [...defaultSelectors, ...(byDefault ? [unlabelledSelectors] : [])] : []),
   ];
 }
 

@@ -10,6 +10,7 @@ interface Pod {
   readonly app: string;
   readonly node: string;
 }
+
 interface Service {
   readonly name: string;
   readonly app: string;

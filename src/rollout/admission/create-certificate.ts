@@ -22,7 +22,7 @@ export async function createCertificate(dnsNames: readonly string[], nowMs: numb
       extendedKeyUsage("server"),
       subjectAltName(
         dnsNames.map((dns) => ({ dns })),
-        false,
+        { critical: false },
       ),
     ],
   });

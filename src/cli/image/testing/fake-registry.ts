@@ -170,6 +170,7 @@ interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
   readonly bytes?: Buffer | string;
 }
+
 interface Named {
   readonly config?: { readonly digest: string };
   readonly layers?: readonly { readonly digest: string }[];

@@ -23,6 +23,7 @@ async function clusterWith(roles: Readonly<Record<string, readonly string[]>>): 
   await cluster.settle();
   return cluster;
 }
+
 const resourcesOf = (cluster: HandCluster, name = "view"): string[] =>
   (cluster.view(clusterRoleKind).at(name)?.rules ?? []).flatMap(({ resources }) => resources ?? []);
 

@@ -76,6 +76,7 @@ function endJob(cluster: HandCluster, type: "Complete" | "Failed"): void {
   const completion = type === "Complete" ? { completionTime: cluster.context.now() } : {};
   cluster.put(jobKind, { ...job, status: { conditions: [{ type, status: "True" }], ...completion } });
 }
+
 const minuteOf = (time: string): number => Date.parse(time) / minuteMs;
 
 test("each run starts a Job that is named after its minute and has the template's labels and annotations", async () => {

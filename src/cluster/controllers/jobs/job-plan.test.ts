@@ -22,6 +22,7 @@ function ended(name: string, phase: "Failed" | "Succeeded", finishedAt: string):
     status.state = { terminated: { exitCode: phase === "Failed" ? 1 : 0, finishedAt } };
   return pod;
 }
+
 const indexed = (index: number, options: PodOptions = {}): Pod =>
   makePod(`work-${index}`, { ...options, annotations: { [completionIndexAnnotation]: String(index) } });
 const end = ({ status }: JobPlan): string => {

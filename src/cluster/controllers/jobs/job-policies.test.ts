@@ -46,6 +46,7 @@ function failed(name: string, how: Ended = {}): Pod {
   if (condition !== undefined) pod.status?.conditions?.push({ type: condition, status: "True" });
   return pod;
 }
+
 const indexed = (index: number, phase: "Running" | "Succeeded" = "Succeeded"): Pod =>
   makePod(`work-${index}`, { phase, annotations: { [completionIndexAnnotation]: String(index) } });
 const onExit = (action: Policy["rules"][number]["action"], ...values: number[]): Policy => ({

@@ -21,6 +21,7 @@ async function start(spec: Partial<JobSpec>): Promise<HandCluster> {
   await cluster.settle();
   return cluster;
 }
+
 const podsOf = (cluster: HandCluster, index: number): Pod[] =>
   cluster.all(podKind).filter(({ metadata }) => metadata.annotations?.[completionIndexAnnotation] === String(index));
 const jobOf = (cluster: HandCluster): Job | undefined => cluster.all(jobKind)[0];

@@ -33,6 +33,7 @@ function node(
   });
   return { kind, uid, name: uid, namespace: "default", owners: owners.map(reference), finalizers, terminating };
 }
+
 const foreground = { terminating: true, finalizers: [foregroundFinalizer] };
 const orphaning = { terminating: true, finalizers: [orphanFinalizer] };
 
@@ -46,6 +47,7 @@ function decide(subject: GraphNode, ...others: readonly GraphNode[]): CollectorA
   const graph = graphOf(subject, ...others);
   return decideCollection(subject, graph, ({ uid }) => graph.get(uid));
 }
+
 const kept = (action: CollectorAction): string[] | string =>
   action.type === "release" ? action.keep.map(({ uid }) => uid) : action.type;
 

@@ -34,6 +34,7 @@ async function withCollector(run: (stage: Stage) => Promise<void>): Promise<void
   stop.abort();
   await running;
 }
+
 const owner = (name: string, more: Partial<OwnerReference> = {}): OwnerReference => ({
   apiVersion: "v1",
   kind: "Secret",
@@ -53,6 +54,7 @@ function deleteSecret(cluster: HandCluster, name: string, finalizer?: string): v
     cluster.put(secretKind, { metadata: { name, namespace: "shop", uid: name, finalizers, deletionTimestamp } });
   }
 }
+
 const configs = (cluster: HandCluster): KubernetesObject[] => cluster.all(configMapKind);
 const ownersOf = (cluster: HandCluster): string[][] =>
   configs(cluster).map(({ metadata }) => (metadata.ownerReferences ?? []).map(({ uid }) => uid));

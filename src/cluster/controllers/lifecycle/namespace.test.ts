@@ -20,19 +20,23 @@ function start(): HandCluster {
   putNamespace(cluster, { deletionTimestamp: "2026-01-01T00:00:00Z" });
   return cluster;
 }
+
 function putNamespace(cluster: HandCluster, metadata: Partial<Namespace["metadata"]> = {}): void {
   cluster.put(namespaceKind, {
     metadata: { name: "shop", ...metadata },
     spec: { finalizers: ["kubernetes", "example.com/audit"] },
   });
 }
+
 function putConfig(cluster: HandCluster, name: string, namespace = "shop", finalizers: string[] = []): void {
   cluster.put(configMapKind, { metadata: { name, namespace, finalizers } });
 }
+
 function putPod(cluster: HandCluster, finalizers: string[] = []): void {
   const pod = makePod("web");
   cluster.put(podKind, { ...pod, metadata: { ...pod.metadata, namespace: "shop", finalizers } });
 }
+
 const finalizersOf = (cluster: HandCluster): string[] | undefined => cluster.all(namespaceKind)[0]?.spec?.finalizers;
 
 test("a namespace that is being deleted loses its contents, and then its finalizer", async () => {

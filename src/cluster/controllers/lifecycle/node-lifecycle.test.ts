@@ -15,17 +15,20 @@ function start(): HandCluster {
   beat(cluster);
   return cluster;
 }
+
 function putNode(cluster: HandCluster, ready: "True" | "False" = "True"): void {
   const lastHeartbeatTime = cluster.context.now();
   const conditions = [{ type: "Ready", status: ready, lastHeartbeatTime, lastTransitionTime: lastHeartbeatTime }];
   cluster.put(nodeKind, { ...nodeOf(cluster), metadata: { name: "n1" }, status: { conditions } });
 }
+
 function beat(cluster: HandCluster): void {
   cluster.put(leaseKind, {
     metadata: { name: "n1", namespace: "kube-node-lease" },
     spec: { renewTime: cluster.context.now() },
   });
 }
+
 const nodeOf = (cluster: HandCluster): Node | undefined => cluster.all(nodeKind)[0];
 const readyOf = (cluster: HandCluster): string | undefined =>
   nodeOf(cluster)?.status?.conditions?.find(({ type }) => type === "Ready")?.status;

@@ -25,6 +25,7 @@ function stage(metadata: Partial<ReplicaSet["metadata"]> = {}): Stage {
   });
   return { cluster, control, owner };
 }
+
 const owned = (pod: Pod, owner: ReplicaSet): Pod => ({
   ...pod,
   metadata: { ...pod.metadata, ownerReferences: [ownerReference(replicaSetKind, owner)] },

@@ -24,12 +24,14 @@ async function start(spec: Service["spec"] = {}, metadata: Partial<Service["meta
   await cluster.settle();
   return cluster;
 }
+
 function putService(cluster: HandCluster, spec: Service["spec"], metadata: Partial<Service["metadata"]> = {}): void {
   cluster.put(serviceKind, {
     metadata: { name: "web", namespace: "default", ...metadata },
     spec: { selector: labels, ports: [{ port: 80 }], ...spec },
   });
 }
+
 const slices = (cluster: HandCluster): EndpointSlice[] => cluster.all(endpointSliceKind);
 const addresses = (cluster: HandCluster): string[] =>
   slices(cluster).flatMap(({ endpoints = [] }) => endpoints.flatMap((endpoint) => endpoint.addresses));

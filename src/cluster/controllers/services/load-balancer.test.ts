@@ -16,6 +16,7 @@ function start(): HandCluster {
   addLoadBalancerController(cluster.context);
   return cluster;
 }
+
 function putService(cluster: HandCluster, name: string, spec: Service["spec"] = {}): Service {
   const known = cluster.all(serviceKind).find(({ metadata }) => metadata.name === name);
   return cluster.put(serviceKind, {
@@ -24,6 +25,7 @@ function putService(cluster: HandCluster, name: string, spec: Service["spec"] = 
     spec: { type: "LoadBalancer", ports: [{ port: 80 }], ...spec },
   });
 }
+
 function putPool(cluster: HandCluster, ...addresses: string[]): IPAddressPool {
   return cluster.put(ipAddressPoolKind, {
     metadata: { name: "main", namespace: "metallb-system" },

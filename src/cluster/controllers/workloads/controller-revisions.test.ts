@@ -27,6 +27,7 @@ function bench(): Bench {
   const history = new RevisionHistory(cluster.context, daemonSetKind);
   return { cluster, history, sync: (image) => history.sync(owner, template(image)) };
 }
+
 const numbers = ({ all }: Revisions): number[] => all.map(({ revision }) => revision);
 
 test("each new template has a revision with the next number, named after the owner and the template's hash", async () => {

@@ -134,6 +134,7 @@ async function withPodOf(kind: string, spec: NonNullable<PodDisruptionBudget["sp
   await cluster.settle();
   return cluster;
 }
+
 const condition = (cluster: HandCluster): (string | undefined)[] => {
   const [found] = cluster.all(podDisruptionBudgetKind)[0]?.status?.conditions ?? [];
   return [found?.type, found?.status, found?.reason, found?.message];

@@ -22,6 +22,7 @@ function start(replicas: number, spec: Partial<NonNullable<ReplicaSet["spec"]>> 
   });
   return cluster;
 }
+
 function scale(cluster: HandCluster, replicas: number): void {
   const [set] = cluster.all(replicaSetKind);
   if (set?.spec !== undefined) cluster.put(replicaSetKind, { ...set, spec: { ...set.spec, replicas } });
@@ -32,6 +33,7 @@ function run(cluster: HandCluster, pod: Pod): void {
   const conditions = [{ type: "Ready", status: "True" as const, lastTransitionTime }];
   cluster.put(podKind, { ...pod, status: { phase: "Running", conditions } });
 }
+
 const statusOf = (cluster: HandCluster): ReplicaSet["status"] => cluster.all(replicaSetKind)[0]?.status;
 
 test("a ReplicaSet makes pods of its template, which it controls", async () => {

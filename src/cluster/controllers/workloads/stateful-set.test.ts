@@ -13,6 +13,7 @@ function start(replicas: number): HandCluster {
   put(cluster, replicas);
   return cluster;
 }
+
 function put(cluster: HandCluster, replicas: number): void {
   const [known] = cluster.all(statefulSetKind);
   cluster.put(statefulSetKind, {

@@ -41,6 +41,7 @@ function plan(
     namespaceLabels: (name) => ({ "kubernetes.io/metadata.name": name }),
   });
 }
+
 const only = (spec: Spec, local?: Pod, pods?: readonly Pod[]): PodIsolation => {
   const [isolation] = plan([spec], local, pods);
   assert.ok(isolation !== undefined);

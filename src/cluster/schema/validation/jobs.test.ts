@@ -15,6 +15,7 @@ function faults(spec: JsonObject, old?: JsonObject): string[] {
     .map(({ field, message }) => `${field}: ${message}`)
     .filter((fault) => !fault.startsWith("spec.template.spec.containers"));
 }
+
 const rule = (...rules: JsonObject[]): JsonObject => ({ podFailurePolicy: { rules } });
 const onExitCodes = { operator: "In", values: [1, 42] };
 const onPodConditions = [{ type: "DisruptionTarget", status: "True" }];

@@ -99,4 +99,5 @@ function portsOf(verdicts: readonly ListenerVerdict[]): readonly GatewayPort[] {
     return { name: unique, port, protocol };
   });
 }
+
 const maxPortNameLength = 63;

@@ -65,6 +65,7 @@ function endsTunnels({ protocol, port, tls }: Listener, { spec }: GatewayFacts):
     return protocol === "HBONE" && port === hbonePort && tls?.mode === "Terminate";
   return protocol === "HBONE" && isWaypointClass(spec.gatewayClassName);
 }
+
 function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
   const unsupported = (message: string): Verdict => ({ reason: "UnsupportedProtocol", message });
   if (isWaypointClass(gateway.spec.gatewayClassName))

@@ -12,13 +12,8 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { typeUrls } from "../../../wire/xds/index.ts";
 import type { ExtendedProxy } from "../../model/extension-selection.ts";
-import {
-  extensionsFor,
-  insertHttpExtensions,
-  insertNetworkExtensions,
-  type ChainTraffic,
-  type CompiledExtension,
-} from "../extension-filters.ts";
+import type { CompiledExtension } from "../extension-filters.ts";
+import { extensionsFor, insertHttpExtensions, insertNetworkExtensions, type ChainTraffic } from "../extension-chain.ts";
 import { encodeResource, type EncodedResource } from "../resource.ts";
 import { plainRouteName } from "../waypoint/waypoint-route.ts";
 import { mayMatchCluster, patchCluster } from "./cluster-patches.ts";

@@ -198,7 +198,7 @@ function tlsSocket(
       .map((suite) => suite.trim())
       .filter((suite) => suite !== ""),
   };
-  return downstreamTls(serverTls(tls, { mesh }, listener.protocol !== "HTTPS", insecure));
+  return downstreamTls(serverTls(tls, { mesh }, { tcp: listener.protocol !== "HTTPS", untrusted: insecure }));
 }
 
 function modeOf(option: string | undefined): ServerTls["mode"] {

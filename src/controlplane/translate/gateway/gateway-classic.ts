@@ -112,7 +112,7 @@ function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): 
     return [
       {
         serverNames: serverNamesOf(server),
-        transportSocket: downstreamTls(serverTls(server.tls, context, true)),
+        transportSocket: downstreamTls(serverTls(server.tls, context, { tcp: true })),
         filters,
       },
     ];

@@ -74,6 +74,7 @@ function gateway(
 ): KubernetesObject {
   return config("Gateway", "shop/edge", { gatewayClassName: "istio", listeners }, metadata);
 }
+
 function route(key: string, spec: object, metadata: object = {}): KubernetesObject {
   return config("HTTPRoute", key, { parentRefs: [{ name: "edge", namespace: "shop" }], ...spec }, metadata);
 }

@@ -159,6 +159,7 @@ export function retryPolicy(retry: HttpRetry | undefined, byHash: boolean): Retr
     ...(retry?.backoffMs === undefined ? {} : { retryBackOff: { baseInterval: durationOfMs(retry.backoffMs) } }),
   };
 }
+
 const retriableCodes = "retriable-status-codes";
 
 const millionthsPerPercent = 10_000;

@@ -17,12 +17,15 @@ type CidrRangeInit = Extract<NonNullable<PermissionInit["rule"]>, { case: "desti
 export function exactly(text: string, ignoreCase = false): StringMatcherInit {
   return { matchPattern: { case: "exact", value: text }, ignoreCase };
 }
+
 export function startingWith(text: string, ignoreCase = false): StringMatcherInit {
   return { matchPattern: { case: "prefix", value: text }, ignoreCase };
 }
+
 export function endingWith(text: string, ignoreCase = false): StringMatcherInit {
   return { matchPattern: { case: "suffix", value: text }, ignoreCase };
 }
+
 export function matching(regex: string): StringMatcherInit {
   return { matchPattern: { case: "safeRegex", value: { regex } } };
 }

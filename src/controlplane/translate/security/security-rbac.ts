@@ -351,12 +351,15 @@ function permissionAnd(rules: readonly PermissionInit[]): PermissionInit {
     },
   };
 }
+
 function permissionOr(rules: readonly PermissionInit[]): PermissionInit {
   return { rule: { case: "orRules", value: { rules: [...rules] } } };
 }
+
 function permissionNot(rule: PermissionInit): PermissionInit {
   return { rule: { case: "notRule", value: rule } };
 }
+
 function principalAnd(ids: readonly PrincipalInit[]): PrincipalInit {
   return {
     identifier: {
@@ -365,9 +368,11 @@ function principalAnd(ids: readonly PrincipalInit[]): PrincipalInit {
     },
   };
 }
+
 function principalOr(ids: readonly PrincipalInit[]): PrincipalInit {
   return { identifier: { case: "orIds", value: { ids: [...ids] } } };
 }
+
 function principalNot(id: PrincipalInit): PrincipalInit {
   return { identifier: { case: "notId", value: id } };
 }
