@@ -109,13 +109,21 @@ class Corpus {
     const deadline = Date.now() + warmMs;
     for (;;) {
       const found = (
-        await Promise.all(this.#envoys.map(async (envoy) => inactiveIn(envoy.id, await envoy.ask("/config_dump"))))
+        await Promise.all(
+          this.#envoys.map(async (envoy) => {
+            const dump = await envoy.read("/config_dump");
+            return inactiveKeys.test(dump) ? inactiveIn(envoy.id, JSON.parse(dump)) : [];
+          }),
+        )
       ).flat();
       if (found.length === 0 || Date.now() > deadline) return found;
       await new Promise((resolve) => setTimeout(resolve, 10 * lookMs));
     }
   }
 }
+
+/** Most dumps have none of these keys, and then need no parsing. */
+const inactiveKeys = /error_state|warming_state|dynamic_warming_clusters/;
 
 type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 

@@ -19,6 +19,8 @@ export interface EnvoyProcess {
   readonly node: MeshNode;
   /** `pod.namespace`, the name in the control plane's tables. */
   readonly id: string;
+  /** Reads a path of its admin server. */
+  read(path: string): Promise<string>;
   /** Reads JSON from a path of its admin server. */
   ask(path: string): Promise<unknown>;
   /** Whether the process still runs. */
@@ -121,10 +123,13 @@ export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyO
     ),
     { stdio: ["ignore", shown, shown] },
   );
+  const read = async (path: string): Promise<string> =>
+    await (await fetchFresh(`http://127.0.0.1:${admin}${path}`)).text();
   const envoy: EnvoyProcess = {
     node,
     id: `${pod}.${namespace}`,
-    ask: async (path) => await (await fetchFresh(`http://127.0.0.1:${admin}${path}`)).json(),
+    read,
+    ask: async (path) => JSON.parse(await read(path)) as unknown,
     alive: () => child.exitCode === null && child.signalCode === null,
     stop: () => {
       child.kill("SIGKILL");
