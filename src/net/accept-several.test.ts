@@ -40,13 +40,15 @@ async function acceptedByTurn(options: ListenOptions, count: number): Promise<re
   return turns;
 }
 
-test("a turn accepts up to 16 waiting connections where that is asked for, and one elsewhere", async () => {
-  for (const [acceptsSeveral, turns] of [
-    [true, [16, 4]],
-    [false, Array.from({ length: 20 }, () => 1)],
+test("a turn accepts up to 16 waiting connections, fewer where the listener's owner wants no more, and else one", async () => {
+  let asked = 0;
+  for (const [options, turns] of [
+    [{ acceptsMore: () => true }, [16, 4]],
+    [{ acceptsMore: () => (asked += 1) % 5 > 0 }, [5, 5, 5, 5]],
+    [{}, Array.from({ length: 20 }, () => 1)],
   ] as const) {
     const { fd, clients } = waitingClients(20);
-    assert.deepEqual(await acceptedByTurn({ fd, acceptsSeveral }, 20), turns);
+    assert.deepEqual(await acceptedByTurn({ fd, ...options }, 20), turns);
     for (const client of clients) client.destroy();
   }
 });
@@ -54,7 +56,7 @@ test("a turn accepts up to 16 waiting connections where that is asked for, and o
 test("a connection that was accepted beside another carries bytes both ways, and sends small writes without delay", async () => {
   const { fd, clients } = waitingClients(2);
   const streams: ByteStream[] = [];
-  const listener = await path.listenTcp({ fd, acceptsSeveral: true }, (stream) => streams.push(stream));
+  const listener = await path.listenTcp({ fd, acceptsMore: () => true }, (stream) => streams.push(stream));
   while (streams.length < 2) await nextTurn();
   for (const [index, client] of clients.entries()) {
     const server = streams[index];
@@ -78,7 +80,7 @@ test("a connection that was accepted beside another carries bytes both ways, and
 test("a listener that is closed while it accepts takes no further connection", async () => {
   const { fd, clients } = waitingClients(3);
   const streams: ByteStream[] = [];
-  const listener = await path.listenTcp({ fd, acceptsSeveral: true }, (stream) => {
+  const listener = await path.listenTcp({ fd, acceptsMore: () => true }, (stream) => {
     streams.push(stream);
     listener.close();
   });

@@ -25,8 +25,11 @@ const acceptsPerTurn = 16;
 export type ListenOptions =
   | {
       readonly fd: number;
-      /** Accepts several waiting connections in one turn of the event loop, for clients that open many. Loads libc. */
-      readonly acceptsSeveral?: boolean;
+      /**
+       * Asked after each connection whether to accept another one that waits, in the same turn of the event loop. Loads
+       * libc. Absent: each turn accepts one.
+       */
+      readonly acceptsMore?: () => boolean;
     }
   | {
       readonly address: string;
@@ -136,11 +139,11 @@ class LibuvPath implements BytePath {
     const server = this.#binding.newServer();
     const operation =
       "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
-    const acceptsSeveral = "fd" in options && options.acceptsSeveral === true;
+    const acceptsMore = "fd" in options ? options.acceptsMore : undefined;
     server.onconnection = (connectStatus, handle) => {
       if (connectStatus !== 0) return;
       accept(new HandleStream(this.#binding, new TcpBacking(handle)));
-      if (acceptsSeveral) this.#acceptMore(server, accept);
+      if (acceptsMore !== undefined) this.#acceptMore(server, acceptsMore, accept);
     };
     const held = "held" in options && options.held === true;
     const out: NameOut = {};
@@ -176,8 +179,8 @@ class LibuvPath implements BytePath {
   }
 
   /** libuv accepts one connection in each turn. With several, a tunnel sends their requests in one write. */
-  #acceptMore(server: TcpHandle, accept: (stream: ByteStream) => void): void {
-    for (let accepted = 1; accepted < acceptsPerTurn; accepted += 1) {
+  #acceptMore(server: TcpHandle, acceptsMore: () => boolean, accept: (stream: ByteStream) => void): void {
+    for (let accepted = 1; accepted < acceptsPerTurn && acceptsMore(); accepted += 1) {
       // The listener may have been closed meanwhile, and then it has no descriptor.
       const fd = acceptWaiting(server.fd);
       if (fd === undefined) return;

@@ -177,9 +177,9 @@ export class PodProxy {
     const { keepalive } = this.#options.environment;
     // Without probes, a connection whose peer has vanished would stay open, and hold up the end of a draining ztunnel.
     if (keepalive !== undefined) keepAlive({ fd }, keepalive);
-    // Workers share the sockets. One that took all waiting connections would have to pass them on to the others.
-    const acceptsSeveral = this.#options.environment.share === undefined;
-    return await listenTcp({ fd, acceptsSeveral }, (stream) => this.#accept(kind, stream));
+    const { share } = this.#options.environment;
+    const acceptsMore = share === undefined ? () => true : () => share.keeps(kind);
+    return await listenTcp({ fd, acceptsMore }, (stream) => this.#accept(kind, stream));
   }
 
   #accept(kind: AcceptedKind, stream: ByteStream): void {
