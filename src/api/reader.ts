@@ -39,6 +39,14 @@ export class Reader {
     this.warn(message, field, "deprecated");
   }
 
+  /** Adds to a sum over the whole object, and returns the sum. */
+  tally(what: string, amount: number): number {
+    const tallies = (this.#report.tallies ??= new Map<string, number>());
+    const sum = (tallies.get(what) ?? 0) + amount;
+    tallies.set(what, sum);
+    return sum;
+  }
+
   has(field: string): boolean {
     return this.#get(field) !== undefined;
   }
@@ -198,6 +206,7 @@ const maxSuggestedLength = 64;
 interface Report {
   readonly errors: FieldIssue[];
   readonly warnings: FieldIssue[];
+  tallies?: Map<string, number>;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -210,8 +219,8 @@ const maxLevels = 100;
 function isNestedBeyond(value: unknown, levels: number): boolean {
   let level: unknown[] = [value];
   for (let depth = 0; depth < levels && level.length > 0; depth += 1)
-    level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));
-  return level.some((each) => typeof each === "object" && each !== null);
+    level = level.flatMap((value) => (typeof value === "object" && value !== null ? Object.values(value) : []));
+  return level.some((value) => typeof value === "object" && value !== null);
 }
 
 const shownCharacters = 60;

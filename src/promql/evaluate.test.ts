@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { labelsText } from "./labels.ts";
-import { evaluateAt, evaluateRange, numberText, parseQuery, type QueryValue } from "./index.ts";
+import { evaluateAt, evaluateRange, evaluateRangeInSteps, numberText, parseQuery, type QueryValue } from "./index.ts";
 import { seriesOf } from "./testing/series-notation.ts";
 
 const minuteMs = 60_000;
@@ -394,4 +394,75 @@ test("a query that reads too many samples, or takes too long, is aborted", () =>
       evaluateRange(parseQuery("x"), source, { startMs: 0, endMs: 90 * minuteMs, stepMs: minuteMs }, { checkpoint }),
     /too long/,
   );
+});
+
+test("a query whose regular expressions stand for too many instructions is refused before they are compiled", () => {
+  const large = "(b?){1000}".repeat(9);
+  for (const query of [
+    `x{a=~"${large}"}`,
+    Array.from({ length: 9 }, () => 'x{a=~"(b?){1000}"}').join(" or "),
+    `label_replace(x, "b", "$1", "a", "${large}")`,
+  ])
+    assert.throws(() => evaluateAt(parseQuery(query), seriesOf("x 1x5", minuteMs), minuteMs), {
+      code: "bad-query",
+      message: /instructions/,
+    });
+});
+
+/** Counts the checks of a query. Fails at the first one above `most`, so that an endless query fails too. */
+function checksOf(query: string, series: string, most = 10_000): number {
+  let checks = 0;
+  const checkpoint = (): void => {
+    checks += 1;
+    if (checks > most) throw new Error(`more than ${most} checks`);
+  };
+  evaluateAt(parseQuery(query), seriesOf(series, minuteMs), 5 * minuteMs, { checkpoint });
+  return checks;
+}
+
+test("a query is aborted within a step: between subquery steps, windows, operands, matches and labels", () => {
+  const series = ["a", "b", "c"].map((name) => `x{a="${name}"} 1x10`).join("\n");
+  const aborted = (query: string): void => assert.throws(() => checksOf(query, series, 2), /more than 2 checks/, query);
+  aborted("max_over_time(vector(1)[5m:1s])");
+  aborted("count_over_time(x[5m])");
+  aborted("1 + 1 + (x or x or x)");
+  aborted('x{a=~"d|e"}');
+  aborted('label_replace(x, "b", "$1", "a", "(.*)")');
+  aborted('label_join(x, "b", "", "a")');
+});
+
+test("a nested function evaluates its scalar once, not once for each window", () => {
+  const series = Array.from({ length: 10 }, (_, index) => `x{a="${index}"} 1x10`).join("\n");
+  let query = "0.5";
+  for (let depth = 0; depth < 8; depth += 1) query = `scalar(max(quantile_over_time(${query}, x[5m])))`;
+  assert.ok(checksOf(query, series) < 200);
+});
+
+test("a query that writes too much into labels, matches too long texts or collects too many points, is refused before it does so", () => {
+  const source = seriesOf("x 0+1x100", minuteMs);
+  let query = 'label_replace(x, "a", "aaaaaaaa", "", "")';
+  for (let depth = 0; depth < 30; depth += 1) query = `label_replace(${query}, "a", "$1$1", "a", "(.*)")`;
+  assert.throws(() => evaluateAt(parseQuery(query), source, minuteMs), { code: "query-too-large" });
+  const joined = `label_join(x, "a", "${"s".repeat(40_000)}", ${Array.from({ length: 2_000 }, () => '"b"').join(", ")})`;
+  assert.throws(() => evaluateAt(parseQuery(joined), source, minuteMs), { code: "query-too-large" });
+  const matched = 'x{a=~"(b?){1000}"}';
+  const long = seriesOf(`x{a="${"b".repeat(90_000)}"} 1x5`, minuteMs);
+  assert.throws(() => evaluateAt(parseQuery(matched), long, minuteMs), { code: "query-too-large" });
+  for (const collecting of ["x[1h]", "max_over_time(x[1h:1m])"])
+    assert.throws(
+      () => evaluateAt(parseQuery(collecting), source, 90 * minuteMs, { maxCollected: 50 }),
+      { code: "query-too-large" },
+      collecting,
+    );
+});
+
+test("a range query yields between its steps", () => {
+  const range = { startMs: 0, endMs: 3 * minuteMs, stepMs: minuteMs };
+  const steps = evaluateRangeInSteps(parseQuery("x"), seriesOf("x 1x5", minuteMs), range);
+  const seen = [];
+  for (let step = steps.next(); ; step = steps.next()) {
+    seen.push(step.done);
+    if (step.done === true) break;
+  }
+  assert.deepEqual(seen, [false, false, false, false, true]);
 });

@@ -5,6 +5,7 @@ import { typeNames, typeOf } from "./check.ts";
 import { callFunction } from "./functions.ts";
 import { labelsKey, noLabels, withoutName, type Labels } from "./labels.ts";
 import type { RangeWindow } from "./range-window.ts";
+import type { Matcher } from "./matcher.ts";
 import { indexAtOrBefore, type SampleSource, type SeriesSlice } from "./sample-source.ts";
 import { selectionWindows, shiftedMs, type QueryTimes } from "./selection-windows.ts";
 import type { Call, Expression, RangeSelector, Selector, Subquery } from "./syntax.ts";
@@ -17,13 +18,18 @@ export interface EvaluationOptions {
   readonly defaultStepMs?: number;
   /** The number of samples that one query may load at once. */
   readonly maxSamples?: number;
-  /** Called before each step. Throws to end the evaluation. */
+  /** The number of points that a range query or a subquery may collect. They take more memory than loaded samples. */
+  readonly maxCollected?: number;
+  /** Called before each step, expression, window and match. Throws to end the evaluation. */
   readonly checkpoint?: () => void;
 }
 
 const defaultLookbackMs = 300_000;
 const defaultStepMs = 60_000;
 const defaultMaxSamples = 50_000_000;
+const defaultMaxCollected = 5_000_000;
+/** The characters that `label_replace` and `label_join` may write in one step. Nested, they could double a label. */
+const maxLabelCharacters = 64_000_000;
 /** The number of steps of one query. As in Prometheus, more are refused. */
 export const maxPoints = 11_000;
 
@@ -51,6 +57,16 @@ export function evaluateRange(
   range: QueryRange,
   options: EvaluationOptions = {},
 ): RangeSeries[] {
+  return completed(evaluateRangeInSteps(expression, source, range, options));
+}
+
+/** Like {@link evaluateRange}, but yields after each step, so that the caller can do other work in between. */
+export function* evaluateRangeInSteps(
+  expression: Expression,
+  source: SampleSource,
+  range: QueryRange,
+  options: EvaluationOptions = {},
+): Generator<undefined, RangeSeries[]> {
   const { startMs, endMs, stepMs } = range;
   const type = typeOf(expression);
   if (type !== "scalar" && type !== "vector")
@@ -60,7 +76,13 @@ export function evaluateRange(
   if ((endMs - startMs) / stepMs > maxPoints)
     throw userError("bad-query", `more than ${maxPoints} points per series`, { hint: "use a greater step" });
   const evaluation = new Evaluation(expression, source, range, options);
-  return evaluation.over(expression, startMs, endMs, stepMs);
+  return yield* evaluation.over(expression, startMs, endMs, stepMs);
+}
+
+function completed<Result>(steps: Generator<undefined, Result>): Result {
+  let step = steps.next();
+  while (step.done !== true) step = steps.next();
+  return step.value;
 }
 
 interface Collected {
@@ -74,51 +96,69 @@ class Evaluation {
   readonly #lookbackMs: number;
   readonly #defaultStepMs: number;
   readonly #maxSamples: number;
+  readonly #maxCollected: number;
   readonly #checkpoint: () => void;
+  #labelCharacters = 0;
 
   constructor(expression: Expression, source: SampleSource, times: QueryTimes, options: EvaluationOptions) {
     this.#times = times;
     this.#lookbackMs = options.lookbackMs ?? defaultLookbackMs;
     this.#defaultStepMs = options.defaultStepMs ?? defaultStepMs;
     this.#maxSamples = options.maxSamples ?? defaultMaxSamples;
+    this.#maxCollected = options.maxCollected ?? defaultMaxCollected;
     this.#checkpoint = options.checkpoint ?? (() => undefined);
     let samples = 0;
     for (const [selector, { fromMs, toMs }] of selectionWindows(expression, times, this.#lookbackMs)) {
-      const slices = source.select(selector.matchers, fromMs, toMs);
+      const slices = source.select(selector.matchers.map(this.#checked), fromMs, toMs);
       samples += slices.reduce((sum, { timesMs }) => sum + timesMs.length, 0);
-      this.#bound(samples);
+      bound(samples, this.#maxSamples);
       this.#slices.set(selector, slices);
     }
   }
 
-  #bound(samples: number): void {
-    if (samples > this.#maxSamples)
-      throw userError("query-too-large", `the query touches more than ${this.#maxSamples} samples`, {
-        hint: "select fewer series, or a shorter time",
-      });
-  }
+  /** Regular expressions are slow, so that the evaluation may have to end between two of their matches. */
+  readonly #checked = (matcher: Matcher): Matcher =>
+    matcher.operator === "=" || matcher.operator === "!="
+      ? matcher
+      : {
+          ...matcher,
+          matches: (value) => {
+            this.#checkpoint();
+            return matcher.matches(value);
+          },
+        };
 
   top(expression: Expression, timeMs: number): QueryValue {
     const type = typeOf(expression);
     if (type === "string") return { type, value: expression.type === "string" ? expression.value : "" };
-    if (type === "matrix")
-      return { type, series: this.#windows(expression, timeMs).map(({ labels, points }) => ({ labels, points })) };
+    if (type === "matrix") return { type, series: this.#matrix(expression, timeMs) };
     if (type === "scalar") return { type, value: this.scalar(expression, timeMs) };
     const samples = this.vector(expression, timeMs);
     refuseDuplicates(samples);
     return { type, samples };
   }
 
-  over(expression: Expression, startMs: number, endMs: number, stepMs: number): RangeSeries[] {
+  #matrix(expression: Expression, timeMs: number): RangeSeries[] {
+    const series: RangeSeries[] = [];
+    let collected = 0;
+    for (const { labels, points } of this.#windows(expression, timeMs)) {
+      bound((collected += points.length), this.#maxCollected);
+      series.push({ labels, points });
+    }
+    return series;
+  }
+
+  *over(expression: Expression, startMs: number, endMs: number, stepMs: number): Generator<undefined, RangeSeries[]> {
     const collected = new Map<string, Collected>();
     const isScalar = typeOf(expression) === "scalar";
     let points = 0;
     for (let timestampMs = startMs; timestampMs <= endMs; timestampMs += stepMs) {
       this.#checkpoint();
+      this.#labelCharacters = 0;
       const samples = isScalar
         ? [{ labels: noLabels, value: this.scalar(expression, timestampMs) }]
         : this.vector(expression, timestampMs);
-      this.#bound((points += samples.length));
+      bound((points += samples.length), this.#maxCollected);
       for (const { labels, value } of samples) {
         const key = labelsKey(labels);
         let series = collected.get(key);
@@ -126,6 +166,7 @@ class Evaluation {
         if (series.points.at(-1)?.timestampMs === timestampMs) throw duplicate(labels);
         series.points.push({ timestampMs, value });
       }
+      yield;
     }
     return [...collected.values()];
   }
@@ -149,6 +190,7 @@ class Evaluation {
   }
 
   vector(expression: Expression, timeMs: number): readonly Sample[] {
+    this.#checkpoint();
     switch (expression.type) {
       case "selector":
         return this.#instant(expression, timeMs).map(({ labels, value }) => ({ labels, value }));
@@ -188,12 +230,22 @@ class Evaluation {
       scalar: (expression) => this.scalar(expression, timeMs),
       vector: (expression) => this.vector(expression, timeMs),
       windows: (expression) => this.#windows(expression, timeMs),
+      writeLabel: (characters) => this.#writeLabel(characters),
       sampleTimes: (selector) =>
         this.#instant(selector, timeMs).map(({ labels, timestampMs }) => ({ labels, value: timestampMs / 1000 })),
     });
     // Without their names, several metrics may have the same labels.
     refuseDuplicates(answer);
     return answer;
+  }
+
+  #writeLabel(characters: number): void {
+    this.#checkpoint();
+    this.#labelCharacters += characters;
+    if (this.#labelCharacters > maxLabelCharacters)
+      throw userError("query-too-large", `the query writes more than ${maxLabelCharacters} characters into labels`, {
+        hint: "select fewer series, or write shorter labels",
+      });
   }
 
   #instant(selector: Selector, timeMs: number): (Sample & { readonly timestampMs: number })[] {
@@ -210,24 +262,24 @@ class Evaluation {
     return found;
   }
 
-  #windows(expression: Expression, timeMs: number): RangeWindow[] {
+  /** One window at a time, because their points take much memory. */
+  #windows(expression: Expression, timeMs: number): Iterable<RangeWindow> {
     if (expression.type === "range") return this.#rangeWindows(expression, timeMs);
     if (expression.type === "subquery") return this.#subqueryWindows(expression, timeMs);
     throw internalError("unexpected", `${withArticle(expression.type)} is not a range vector`);
   }
 
-  #rangeWindows({ selector, rangeMs }: RangeSelector, timeMs: number): RangeWindow[] {
+  *#rangeWindows({ selector, rangeMs }: RangeSelector, timeMs: number): Generator<RangeWindow> {
     const endMs = shiftedMs(selector, timeMs, this.#times);
     const startMs = endMs - rangeMs;
-    const windows: RangeWindow[] = [];
     for (const { labels, timesMs, values } of this.#slices.get(selector) ?? []) {
+      this.#checkpoint();
       const points: Point[] = [];
       const last = indexAtOrBefore(timesMs, endMs);
       for (let index = indexAtOrBefore(timesMs, startMs) + 1; index <= last; index += 1)
         points.push({ timestampMs: timesMs[index] ?? 0, value: values[index] ?? NaN });
-      if (points.length > 0) windows.push({ labels, points, startMs, endMs });
+      if (points.length > 0) yield { labels, points, startMs, endMs };
     }
-    return windows;
   }
 
   #subqueryWindows(subquery: Subquery, timeMs: number): RangeWindow[] {
@@ -238,13 +290,20 @@ class Evaluation {
     const firstMs = (Math.floor(startMs / stepMs) + 1) * stepMs;
     if (subquery.rangeMs / stepMs > maxPoints)
       throw userError("bad-query", `a subquery of more than ${maxPoints} steps`, { hint: "use a greater step" });
-    return this.over(subquery.expression, firstMs, endMs, stepMs).map(({ labels, points }) => ({
+    return completed(this.over(subquery.expression, firstMs, endMs, stepMs)).map(({ labels, points }) => ({
       labels,
       points,
       startMs,
       endMs,
     }));
   }
+}
+
+function bound(samples: number, max: number): void {
+  if (samples > max)
+    throw userError("query-too-large", `the query touches more than ${max} samples`, {
+      hint: "select fewer series, or a shorter time",
+    });
 }
 
 function refuseDuplicates(samples: readonly Sample[]): void {

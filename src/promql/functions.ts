@@ -16,7 +16,9 @@ export interface CallContext {
   readonly timeMs: number;
   scalar(expression: Expression): number;
   vector(expression: Expression): readonly Sample[];
-  windows(expression: Expression): readonly RangeWindow[];
+  windows(expression: Expression): Iterable<RangeWindow>;
+  /** Called before each label that a function writes. Throws if the query writes too much. */
+  readonly writeLabel: (characters: number) => void;
   /** The times of the samples that a selector finds, in seconds. */
   sampleTimes(selector: Selector): readonly Sample[];
 }
@@ -51,7 +53,7 @@ const perValue: Readonly<Record<string, (value: number) => number>> = {
 
 const functions: ReadonlyMap<string, VectorFunction> = new Map<string, VectorFunction>([
   ["absent", (call, context) => absent(call, context.vector(argument(call, 0)).length === 0)],
-  ["absent_over_time", (call, context) => absent(call, context.windows(argument(call, 0)).length === 0)],
+  ["absent_over_time", (call, context) => absent(call, isEmpty(context.windows(argument(call, 0))))],
   [
     "clamp",
     (call, context) => clamp(call, context, context.scalar(argument(call, 1)), context.scalar(argument(call, 2))),
@@ -63,18 +65,24 @@ const functions: ReadonlyMap<string, VectorFunction> = new Map<string, VectorFun
     "histogram_quantile",
     (call, context) => histogramQuantile(context.scalar(argument(call, 0)), context.vector(argument(call, 1))),
   ],
-  ["label_join", (call, context) => joinLabels(context.vector(argument(call, 0)), texts(call))],
-  ["label_replace", (call, context) => replaceLabel(context.vector(argument(call, 0)), texts(call))],
+  ["label_join", (call, context) => joinLabels(context.vector(argument(call, 0)), texts(call), context.writeLabel)],
+  [
+    "label_replace",
+    (call, context) => replaceLabel(context.vector(argument(call, 0)), texts(call), context.writeLabel),
+  ],
   ["predict_linear", predictLinear],
   [
     "quantile_over_time",
-    (call, context) =>
-      overWindows(context, argument(call, 1), ({ points }) =>
+    (call, context) => {
+      // Once, not for each window: the scalar may itself be such a function.
+      const share = context.scalar(argument(call, 0));
+      return overWindows(context, argument(call, 1), ({ points }) =>
         quantile(
-          context.scalar(argument(call, 0)),
+          share,
           points.map(({ value }) => value),
         ),
-      ),
+      );
+    },
   ],
   ["round", round],
   ["sort", (call, context) => context.vector(argument(call, 0)).toSorted((a, b) => byValue(a.value, b.value, 1))],
@@ -127,6 +135,11 @@ function overWindows(
     if (value !== undefined) samples.push({ labels: keepsName ? window.labels : withoutName(window.labels), value });
   }
   return samples;
+}
+
+function isEmpty(windows: Iterable<RangeWindow>): boolean {
+  for (const _ of windows) return false;
+  return true;
 }
 
 /** If nothing was found: one sample with the labels that the selector requires by `=`. */

@@ -1,6 +1,12 @@
 // PromQL: reads queries, and evaluates them over any source of samples. Pure.
 export { parseDurationMs } from "./duration.ts";
-export { evaluateAt, evaluateRange, type EvaluationOptions, type QueryRange } from "./evaluate.ts";
+export {
+  evaluateAt,
+  evaluateRange,
+  evaluateRangeInSteps,
+  type EvaluationOptions,
+  type QueryRange,
+} from "./evaluate.ts";
 export { expand } from "./label-functions.ts";
 export { labelsKey, labelsObject, labelsOf, metricName, type Labels } from "./labels.ts";
 export { compileWhole, createMatcher, type Matcher, type MatchOperator } from "./matcher.ts";

@@ -1,18 +1,26 @@
 import type { RE2JS } from "re2js";
 import { userError } from "../base/index.ts";
 import { withLabel } from "./labels.ts";
-import { compileWhole } from "./matcher.ts";
+import { boundMatch, compileWhole } from "./matcher.ts";
 import type { Sample } from "./values.ts";
+
+/** Called with the characters of each label before it is written. Throws if the query writes too much. */
+type WriteLabel = (characters: number) => void;
 
 /** `label_replace(v, destination, replacement, source, regex)`. */
 export function replaceLabel(
   samples: readonly Sample[],
   [destination = "", replacement = "", source = "", expression = ""]: readonly string[],
+  writeLabel: WriteLabel,
 ): Sample[] {
   checkName("label_replace", destination);
   const compiled = compileWhole(expression);
   return samples.map(({ labels, value }) => {
-    const replaced = expand(compiled, labels.get(source) ?? "", replacement);
+    const text = labels.get(source) ?? "";
+    // A replacement repeats the text at most once for each dollar sign.
+    writeLabel(replacement.length + text.length * (replacement.split("$").length - 1));
+    boundMatch(compiled, text);
+    const replaced = expand(compiled, text, replacement);
     return { labels: replaced === undefined ? labels : withLabel(labels, destination, replaced), value };
   });
 }
@@ -21,12 +29,14 @@ export function replaceLabel(
 export function joinLabels(
   samples: readonly Sample[],
   [destination = "", separator = "", ...sources]: readonly string[],
+  writeLabel: WriteLabel,
 ): Sample[] {
   checkName("label_join", destination);
-  return samples.map(({ labels, value }) => ({
-    labels: withLabel(labels, destination, sources.map((name) => labels.get(name) ?? "").join(separator)),
-    value,
-  }));
+  return samples.map(({ labels, value }) => {
+    const texts = sources.map((name) => labels.get(name) ?? "");
+    writeLabel(texts.reduce((sum, text) => sum + text.length + separator.length, 0));
+    return { labels: withLabel(labels, destination, texts.join(separator)), value };
+  });
 }
 
 function checkName(name: string, label: string): void {

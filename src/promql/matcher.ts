@@ -1,5 +1,6 @@
 import { RE2JS } from "re2js";
 import { messageOf, userError } from "../base/index.ts";
+import { maxRegexSize, regexSize } from "../base/regex-size/index.ts";
 
 export type MatchOperator = "=" | "!=" | "=~" | "!~";
 
@@ -31,6 +32,20 @@ function predicateOf(operator: MatchOperator, value: string): (value: string) =>
   }
 }
 
+/**
+ * The product of an expression's size and a text's length, to which the time of a match is proportional: about half a
+ * second.
+ */
+const maxMatchWork = 20_000_000;
+
+/** Throws a user error if the match would take so long that nothing could end the query in time. */
+export function boundMatch(compiled: RE2JS, text: string): void {
+  if (compiled.programSize() * text.length > maxMatchWork)
+    throw userError("query-too-large", `a text of ${text.length} characters is too long for a regular expression`, {
+      hint: "use a shorter expression, or select fewer series",
+    });
+}
+
 /** Bounds the number of values that one selector remembers. */
 const maxRemembered = 10_000;
 
@@ -40,6 +55,7 @@ function wholeMatch(expression: string): (value: string) => boolean {
   return (value) => {
     const known = seen.get(value);
     if (known !== undefined) return known;
+    boundMatch(compiled, value);
     const matches = compiled.matcher(value).matches();
     if (seen.size < maxRemembered) seen.set(value, matches);
     return matches;
@@ -48,6 +64,12 @@ function wholeMatch(expression: string): (value: string) => boolean {
 
 /** Compiles an RE2 expression like Prometheus: anchored at both ends, with a dot that matches line breaks. */
 export function compileWhole(expression: string): RE2JS {
+  const size = regexSize(expression);
+  if (size > maxRegexSize)
+    throw userError(
+      "bad-query",
+      `a regular expression has about ${size} instructions, of at most ${maxRegexSize}: repeat less by {n,m}`,
+    );
   try {
     return RE2JS.compile(`^(?:${expression})$`, RE2JS.DOTALL);
   } catch (cause) {

@@ -1,6 +1,7 @@
 import type { SyntaxNode, Tree } from "@lezer/common";
 import { parser } from "@prometheus-io/lezer-promql";
 import { userError } from "../base/index.ts";
+import { maxRegexSize, regexSize } from "../base/regex-size/index.ts";
 import { checkAggregation, checkBinary, checkCall, typeNames, typeOf, unknownFunction } from "./check.ts";
 import { parseNumber } from "./duration.ts";
 import { metricName } from "./labels.ts";
@@ -19,6 +20,7 @@ const strictParser = parser.configure({ strict: true });
 /** More deeply nested queries are refused, because evaluation recurses. */
 const maxDepth = 200;
 const tooDeep = `the query is nested more than ${maxDepth} levels deep, and each operator of a chain such as a + b + c is one level; aggregate the terms, as in sum(a), or group them by parentheses`;
+const tooManyInstructions = `the query's regular expressions have more than ${maxRegexSize} instructions; repeat less by {n,m}`;
 /** The grammar's nodes that nest expressions. */
 const nestingNode = /Expr$|^(?:FunctionCall|MatrixSelector)$/;
 
@@ -69,6 +71,8 @@ function childrenOf(node: SyntaxNode): SyntaxNode[] {
 
 class QueryReader {
   readonly #text: string;
+  /** The instructions of all regular expressions so far. Compiling them takes time and memory. */
+  #regexSize = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -187,8 +191,14 @@ class QueryReader {
     if (node.name === "QuotedLabelName" && name !== undefined)
       return createMatcher(metricName, "=", this.#string(name));
     if (name === undefined || operator === undefined || value === undefined) throw this.fault(node.from, node.to);
+    const word = this.#textOf(operator) as MatchOperator;
+    const text = this.#string(value);
+    if (word === "=~" || word === "!~") {
+      this.#regexSize += regexSize(text);
+      if (this.#regexSize > maxRegexSize) throw this.fault(value.from, value.to, tooManyInstructions);
+    }
     try {
-      return createMatcher(this.#label(name), this.#textOf(operator) as MatchOperator, this.#string(value));
+      return createMatcher(this.#label(name), word, text);
     } catch (error) {
       throw this.fault(value.from, value.to, error instanceof Error ? error.message : undefined);
     }

@@ -2,7 +2,8 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
-import { checkExpression, readNamedMatches, type NamedMatch } from "./http-route.ts";
+import { checkRegex } from "../istio/regular-expressions.ts";
+import { readNamedMatches, type NamedMatch } from "./http-route.ts";
 import {
   checkHostname,
   gatewayGroup,
@@ -96,7 +97,7 @@ function readMethod(reader: Reader | undefined): GrpcRouteMatch["method"] {
   if (method.service === undefined && method.method === undefined) reader.error("must have a service or a method");
   if (type === "RegularExpression") {
     for (const field of ["service", "method"] as const)
-      if (method[field] !== undefined) checkExpression(reader, field, method[field]);
+      if (method[field] !== undefined) checkRegex(reader, field, method[field]);
   } else {
     if (method.service !== undefined && !/^\.?[a-z_]\w*(\.[a-z_]\w*)*$/i.test(method.service))
       reader.error(`must be a full gRPC service name, got "${method.service}"`, "service");

@@ -3,7 +3,7 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
-import { regexFault } from "../istio/regular-expressions.ts";
+import { checkRegex } from "../istio/regular-expressions.ts";
 import { durationMs } from "./duration.ts";
 import {
   checkHostname,
@@ -119,16 +119,10 @@ function readMatch(reader: Reader): HttpRouteMatch {
     method: reader.oneOf("method", httpMethods),
   };
   if (path !== undefined)
-    if (match.path.type === "RegularExpression") checkExpression(path, "value", match.path.value);
+    if (match.path.type === "RegularExpression") checkRegex(path, "value", match.path.value);
     else checkPath(path, match.path.value);
   warnOfUnknown(reader);
   return match;
-}
-
-/** A proxy would reject the routes of all namespaces at the gateway's port for one expression that is not RE2. */
-export function checkExpression(reader: Reader, field: string, expression: string): void {
-  const fault = regexFault(expression);
-  if (fault !== undefined) reader.error(fault, field);
 }
 
 function checkPath(reader: Reader, value: string): void {
@@ -145,7 +139,7 @@ export function readNamedMatches(reader: Reader, field: string): NamedMatch[] {
 function readNamedMatch(reader: Reader): NamedMatch {
   const type = reader.oneOf("type", ["Exact", "RegularExpression"]) ?? "Exact";
   const value = reader.required("value", reader.string("value")) ?? "";
-  if (type === "RegularExpression" && value !== "") checkExpression(reader, "value", value);
+  if (type === "RegularExpression" && value !== "") checkRegex(reader, "value", value);
   return { type, name: readHeaderName(reader), value };
 }
 

@@ -43,6 +43,11 @@ test("faults of routes and policies are reported at their fields", () => {
     ],
     [
       grpcRouteKind,
+      { rules: [{ matches: [{ method: { type: "RegularExpression", method: "((a?){1000}){9}" } }] }] },
+      "spec.rules[0].matches[0].method.method: must be an expression of at most 32768 instructions, got about 36018: repeat less by {n,m}",
+    ],
+    [
+      grpcRouteKind,
       {
         rules: [
           {

@@ -1,7 +1,7 @@
 import type { Reader } from "../reader.ts";
 import type { EnvoyPatchPlace } from "./envoy-filter-place.ts";
 import { readPortNumber, readText, refuseUnknown, requireText } from "./fields.ts";
-import { regexFault } from "./regular-expressions.ts";
+import { checkRegex } from "./regular-expressions.ts";
 
 /** The proxies of a patch, and the part of their configuration that it changes. */
 export interface EnvoyPatchMatch {
@@ -111,8 +111,7 @@ function readProxyVersion(proxy: Reader): string | undefined {
     proxy.warn(`has more than ${maxVersionLength} characters, so it matches no proxy`, "proxyVersion");
     return version;
   }
-  const fault = version === undefined ? undefined : regexFault(version);
-  if (fault !== undefined) proxy.error(fault, "proxyVersion");
+  if (version !== undefined) checkRegex(proxy, "proxyVersion", version);
   return version;
 }
 

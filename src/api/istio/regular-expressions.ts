@@ -1,12 +1,33 @@
 import { RE2JS } from "re2js";
+import { maxRegexSize, regexSize } from "../../base/regex-size/index.ts";
+
+import type { Reader } from "../reader.ts";
 
 const maxExpressionLength = 1024;
+/** The instructions of all expressions of an object. A proxy takes a quarter of a second and 100 MB to compile them. */
+const maxTotalSize = 131_072;
 
-/** The fault of an RE2 expression, if any. */
-export function regexFault(expression: string): string | undefined {
+/**
+ * Reports the fault of an RE2 expression, if any. A proxy would reject the routes of all namespaces at a gateway's port
+ * for one expression that is not RE2. Each sidecar would spend its time and memory on one of great size.
+ */
+export function checkRegex(reader: Reader, field: string, expression: string): void {
+  const size = regexSize(expression);
+  const fault = regexFault(expression, size);
+  if (fault !== undefined) reader.error(fault, field);
+  else if (reader.tally("regex", size) > maxTotalSize)
+    reader.error(
+      `is one expression too many: those of an object together must have at most ${maxTotalSize} instructions; repeat less by {n,m}, or divide the object`,
+      field,
+    );
+}
+
+function regexFault(expression: string, size: number): string | undefined {
   if (expression === "") return "must not be an empty expression";
   if (expression.length > maxExpressionLength)
     return `must have at most ${maxExpressionLength} characters, got ${expression.length}`;
+  if (size > maxRegexSize)
+    return `must be an expression of at most ${maxRegexSize} instructions, got about ${size}: repeat less by {n,m}`;
   try {
     RE2JS.compile(expression);
     return undefined;

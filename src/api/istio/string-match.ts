@@ -1,6 +1,6 @@
 import type { Reader } from "../reader.ts";
 import { refuseUnknown } from "./fields.ts";
-import { regexFault } from "./regular-expressions.ts";
+import { checkRegex } from "./regular-expressions.ts";
 
 /** Matches a value: equal, by prefix, or as a whole by an RE2 expression. */
 export interface StringMatch {
@@ -23,8 +23,7 @@ export function readStringMatchIn(reader: Reader): StringMatch | undefined {
   if (found.length > 1)
     reader.error(`must have one of exact, prefix and regex, got ${found.map(({ kind }) => kind).join(" and ")}`);
   const [match] = found;
-  const fault = match?.kind === "regex" ? regexFault(match.value) : undefined;
-  if (fault !== undefined) reader.error(fault, "regex");
+  if (match?.kind === "regex") checkRegex(reader, "regex", match.value);
   return match;
 }
 

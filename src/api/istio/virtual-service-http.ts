@@ -23,7 +23,7 @@ import { maxHttpStatus, minHttpStatus, readFault, readPercentage, type HttpFault
 import { readHeaders, type HttpHeaderChanges } from "./http-header-changes.ts";
 import { checkNames, isAuthority, isClaim, matchedHeaderFault } from "./http-headers.ts";
 import { readRetries, type HttpRetry } from "./http-retry.ts";
-import { regexFault } from "./regular-expressions.ts";
+import { checkRegex } from "./regular-expressions.ts";
 import {
   readPresenceMatch,
   readStringMatch,
@@ -316,11 +316,8 @@ function readRewrite(reader: Reader | undefined): HttpRewrite | undefined {
     uriRegexRewrite:
       regex === undefined ? undefined : { match: requireText(regex, "match"), rewrite: requireText(regex, "rewrite") },
   };
-  const fault =
-    rewrite.uriRegexRewrite === undefined || rewrite.uriRegexRewrite.match === ""
-      ? undefined
-      : regexFault(rewrite.uriRegexRewrite.match);
-  if (fault !== undefined) regex?.error(fault, "match");
+  if (regex !== undefined && rewrite.uriRegexRewrite !== undefined && rewrite.uriRegexRewrite.match !== "")
+    checkRegex(regex, "match", rewrite.uriRegexRewrite.match);
   if (rewrite.uri !== undefined && regex !== undefined) reader.error("cannot be combined with uri", "uriRegexRewrite");
   if (rewrite.uri === undefined && regex === undefined && rewrite.authority === undefined)
     reader.error("must have a uri, uriRegexRewrite or authority");

@@ -88,6 +88,14 @@ test("faults of a route are reported at their fields with the expected value", (
       'spec.http[0].match[0].uri.regex: must be an RE2 expression (https://github.com/google/re2/wiki/Syntax), got "(?=x)": invalid or unsupported Perl syntax: `(?=`',
     ],
     [
+      { route, match: [{ uri: { regex: "((a?){1000}){9}" } }] },
+      "spec.http[0].match[0].uri.regex: must be an expression of at most 32768 instructions, got about 36018: repeat less by {n,m}",
+    ],
+    [
+      { route, match: Array.from({ length: 5 }, () => ({ uri: { regex: "(a?){1000}".repeat(8) } })) },
+      "spec.http[0].match[4].uri.regex: is one expression too many: those of an object together must have at most 131072 instructions; repeat less by {n,m}, or divide the object",
+    ],
+    [
       { route, match: [{ uri: { prefix: "/", exact: "/" } }] },
       "spec.http[0].match[0].uri: must have one of exact, prefix and regex, got exact and prefix",
     ],

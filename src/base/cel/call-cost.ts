@@ -1,3 +1,4 @@
+import { regexSize } from "../regex-size/index.ts";
 import type * as Cel from "@bufbuild/cel";
 import type { CelList, CelMap, CelValue } from "@bufbuild/cel";
 
@@ -8,6 +9,10 @@ export type CelLibrary = typeof Cel;
 // character or item that a call may read, and a quarter for each character of a pattern.
 export const traversalFactor = 0.1;
 const patternFactor = 0.25;
+/** Up to so many instructions for each character, an expression costs what it does in Kubernetes. */
+const ordinaryRepetition = 10;
+/** The units for compiling an instruction, which takes 2 µs. */
+const compileFactor = 4;
 
 /** The cost of reading this many characters or items once. */
 function traversalCost(size: number): number {
@@ -35,8 +40,16 @@ const search: CostRule = ([text, wanted], values) => {
   return values.items(text) + traversalCost(Math.min(values.deep(wanted) * values.items(text), values.deep(text)));
 };
 
-const pattern: CostRule = ([text, expression], values) =>
-  traversalCost(1 + values.shallow(text)) * Math.ceil(values.shallow(expression) * patternFactor);
+const pattern: CostRule = ([text, expression], values) => {
+  const length = values.shallow(expression);
+  const size = typeof expression === "string" ? regexSize(expression) : 0;
+  // Kubernetes counts characters only, but a{1000} is compiled to 1,000 instructions.
+  const repeated = size > length * ordinaryRepetition ? size : 0;
+  return (
+    traversalCost(1 + values.shallow(text)) * Math.ceil(Math.max(length, repeated) * patternFactor) +
+    repeated * compileFactor
+  );
+};
 
 const eachWithEach: CostRule = ([a, b], values) => values.items(a) * values.items(b) + defaultRule([a, b], values);
 

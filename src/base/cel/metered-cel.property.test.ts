@@ -121,3 +121,10 @@ test("lists that loops build keep their values", () => {
   ] as const)
     assert.equal(evaluate(rule, 4).value, expected, rule);
 });
+
+test("an expression that repeats a lot costs as much as it takes to compile", () => {
+  const repeated = (times: number): string => "(a?){1000}".repeat(times);
+  assert.equal(cel.compile(`"a".matches("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")`)({}).cost, 9);
+  assert.ok(cel.compile(`"a".matches("${repeated(1)}")`)({}).cost > 10_000);
+  assert.match(String(cel.compile(`"a".matches("${repeated(100)}")`)({}).value), new RegExp(costExceeded));
+});

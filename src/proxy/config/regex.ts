@@ -1,8 +1,10 @@
 import type * as Re2 from "re2js";
 import { loadPackage } from "../../base/index.ts";
+import { maxRegexSize, regexSize } from "../../base/regex-size/index.ts";
 import type { WholeRegex } from "../routing/matchers.ts";
 import { invalid } from "./config-check.ts";
 
+const maxShown = 1_000;
 /** Loaded with the first expression, because most configurations contain none. */
 let library: typeof Re2 | undefined;
 
@@ -20,6 +22,12 @@ export function compileReplacement(pattern: string, substitution: string, where:
 }
 
 function compile(pattern: string, where: string): Re2.RE2JS {
+  const size = regexSize(pattern);
+  if (size > maxRegexSize)
+    throw invalid(
+      where,
+      `the regular expression "${pattern.slice(0, maxShown)}" has about ${size} instructions, of at most ${maxRegexSize}`,
+    );
   library ??= loadPackage<typeof Re2>("re2js");
   try {
     return library.RE2JS.compile(pattern);

@@ -358,6 +358,10 @@ suite("actions", () => {
         { route: { weightedClusters: { clusters: [{ name: "c", weight: 0 }] } } },
         /the weights must sum up to more than 0/,
       ],
+      [
+        { match: { safeRegex: { regex: "((a?){1000}){9}" } }, route: { cluster: "c" } },
+        /the regular expression "\(\(a\?\)\{1000\}\)\{9\}" has about 36018 instructions, of at most 32768/,
+      ],
       [{ match: { safeRegex: { regex: "(" } }, route: { cluster: "c" } }, /the regular expression "\(" is not RE2/],
       [
         { route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: ":path", value: "/" } }] },

@@ -206,6 +206,22 @@ test("a query of the mesh's own metrics sees the scrapes of its looks, with its 
   assert.ok(Number(results[3]) >= 29 && Number(results[3]) <= 31, String(results[3]));
 });
 
+test("a query of the mesh's own metrics that takes long is ended, because the engine waits for it", async () => {
+  const clock = standingClock();
+  const observer = new CheckObserver({
+    client: noClient,
+    view: fakeView([gatewayPod("g")]),
+    clock: { ...clock, steadyMs: () => (clock.nowAtMs += 1) },
+    scrape: async (pod) => await fakeScrape({ g: "istio_requests_total 1\n" })(pod),
+  });
+  const query = { provider: "mesh", expression: "max_over_time(vector(1)[1h:1s])", timeoutSeconds: 5 } as const;
+  const { look: _, ...observation } = await observer.observe(
+    { spec: spec("query", { query, max: 1 }), subject: backends },
+    origin,
+  );
+  assert.deepEqual(observation, { type: "unavailable", detail: "the query took longer than 1000 ms" });
+});
+
 test("a query with a variable that the step lacks is an error", async () => {
   const query = { provider: "mesh", expression: "up{rev='{{ canary.revision }}'}", timeoutSeconds: 5 } as const;
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock: standingClock() });

@@ -1,4 +1,4 @@
-import { messageOf, withArticle } from "../../../base/index.ts";
+import { messageOf, userError, withArticle } from "../../../base/index.ts";
 import { fillTemplate, type QuerySpec, type TemplateValues } from "../../../api/serin/index.ts";
 import { evaluateAt, labelsObject, parseQuery, type QueryValue } from "../../../promql/index.ts";
 import type { CheckObservation } from "../../decide/index.ts";
@@ -7,6 +7,8 @@ import type { MeshMetrics } from "./mesh-metrics.ts";
 
 /** The maximum number of samples that one query may read. */
 const maxSamples = 2_000_000;
+/** A query over the mesh's own metrics that takes longer is ended, because the engine waits for it. */
+const maxQueryMs = 1_000;
 /** The maximum number of series kept of an answer. */
 const maxSeries = 1000;
 
@@ -57,8 +59,17 @@ export async function observeQuery(
 async function meshAsker({ metrics }: QueryTools): Promise<(query: string) => Promise<unknown>> {
   const problem = await metrics.refresh();
   if (problem !== "") throw new Error(problem);
-  return async (query) =>
-    await Promise.resolve(plainValue(evaluateAt(parseQuery(query), metrics.store, metrics.nowMs, { maxSamples })));
+  return async (query) => {
+    const untilMs = metrics.nowMs + maxQueryMs;
+    const checkpoint = (): void => {
+      if (metrics.nowMs > untilMs)
+        throw userError("query-timeout", `the query took longer than ${maxQueryMs} ms`, {
+          hint: "select fewer series, or a shorter time, or name a Prometheus with provider and address",
+        });
+    };
+    const options = { maxSamples, checkpoint };
+    return await Promise.resolve(plainValue(evaluateAt(parseQuery(query), metrics.store, metrics.nowMs, options)));
+  };
 }
 
 function plainValue(value: QueryValue): unknown {

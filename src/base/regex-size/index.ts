@@ -1,0 +1,2 @@
+// The size of a regular expression once it is compiled, known before that.
+export { maxRegexSize, regexSize } from "./regex-size.ts";
