@@ -196,9 +196,9 @@ export class Scene {
     return bytes;
   }
 
-  /** Does so much of the work, without measuring it. */
-  async warmUp(work: Work, count: number): Promise<void> {
-    for (let done = 0; done < count;) {
+  /** Does so much of the work for each worker, because each compiles for itself, without measuring it. */
+  async warmUp(work: Work, countOfWorker: number): Promise<void> {
+    for (let done = 0; done < countOfWorker * this.#workers;) {
       await this.run({ order: "open", work });
       done += (await this.run({ order: "go", sliceMs: warmUpSliceMs })).count;
       await this.run({ order: "close" });

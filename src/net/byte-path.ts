@@ -5,6 +5,7 @@ import type { ByteListener, ByteStream, ConnectOptions } from "./byte-stream.ts"
 import { HandleStream, type HandleBacking } from "./handle-stream.ts";
 import { libuvBinding, type LibuvBinding, type NameOut, type TcpHandle } from "./libuv-binding.ts";
 import {
+  acceptWaiting,
   beginConnect,
   bindTcpInNamespace,
   closeDescriptor,
@@ -17,10 +18,19 @@ import { keepAlive } from "./tcp-keepalive.ts";
 
 const defaultBacklog = 4096;
 const noBytes = new Uint8Array(0);
+/** How many connections of a listener a turn of the event loop accepts before other sockets have their turn. */
+const acceptsPerTurn = 16;
 
 /** Where to listen: on a given descriptor, whose ownership passes to the callee, or on an address. */
 export type ListenOptions =
-  | { readonly fd: number }
+  | {
+      readonly fd: number;
+      /**
+       * Asked after each connection whether to accept another one that waits, in the same turn of the event loop. Loads
+       * libc. Absent: each turn accepts one.
+       */
+      readonly acceptsMore?: () => boolean;
+    }
   | {
       readonly address: string;
       /** 0 means any free port. */
@@ -76,16 +86,22 @@ function limit(options: ConnectOptions, giveUp: (error: Error) => void): Disposa
   };
 }
 
-function tcpBacking(handle: TcpHandle): HandleBacking {
-  return {
-    handle,
-    tls: false,
-    name: (which, out) => (which === "local" ? handle.getsockname(out) : handle.getpeername(out)),
-    close: (reset, done) => {
-      if (reset) resetOnClose(handle.fd);
-      handle.close(done);
-    },
-  };
+class TcpBacking implements HandleBacking {
+  readonly handle: TcpHandle;
+  readonly tls = false;
+
+  constructor(handle: TcpHandle) {
+    this.handle = handle;
+  }
+
+  name(which: "local" | "remote", out: NameOut): number {
+    return which === "local" ? this.handle.getsockname(out) : this.handle.getpeername(out);
+  }
+
+  close(reset: boolean, done: () => void): void {
+    if (reset) resetOnClose(this.handle.fd);
+    this.handle.close(done);
+  }
 }
 
 class LibuvPath implements BytePath {
@@ -123,8 +139,11 @@ class LibuvPath implements BytePath {
     const server = this.#binding.newServer();
     const operation =
       "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;
+    const acceptsMore = "fd" in options ? options.acceptsMore : undefined;
     server.onconnection = (connectStatus, handle) => {
-      if (connectStatus === 0) accept(new HandleStream(this.#binding, tcpBacking(handle)));
+      if (connectStatus !== 0) return;
+      accept(new HandleStream(this.#binding, new TcpBacking(handle)));
+      if (acceptsMore !== undefined) this.#acceptMore(server, acceptsMore, accept);
     };
     const held = "held" in options && options.held === true;
     const out: NameOut = {};
@@ -159,6 +178,17 @@ class LibuvPath implements BytePath {
     return Promise.resolve({ address, close, begin });
   }
 
+  /** libuv accepts one connection in each turn. With several, a tunnel sends their requests in one write. */
+  #acceptMore(server: TcpHandle, acceptsMore: () => boolean, accept: (stream: ByteStream) => void): void {
+    for (let accepted = 1; accepted < acceptsPerTurn && acceptsMore(); accepted += 1) {
+      // The listener may have been closed meanwhile, and then it has no descriptor.
+      const fd = acceptWaiting(server.fd);
+      if (fd === undefined) return;
+      const handle = this.#binding.newSocket();
+      if (open(handle, fd) === 0) accept(new HandleStream(this.#binding, new TcpBacking(handle)));
+    }
+  }
+
   adoptTcp(fd: number): ByteStream {
     const handle = this.#binding.newSocket();
     const status = handle.open(fd);
@@ -168,7 +198,7 @@ class LibuvPath implements BytePath {
 
   #stream(handle: TcpHandle): ByteStream {
     handle.setNoDelay(true);
-    return new HandleStream(this.#binding, tcpBacking(handle));
+    return new HandleStream(this.#binding, new TcpBacking(handle));
   }
 
   #dial(handle: TcpHandle, options: ConnectOptions, done: (status: number) => void): void {

@@ -145,6 +145,15 @@ export function resetOnClose(fd: number): void {
   libc().setsockopt(fd, linux.levelSocket, linux.linger, linger, linger.length);
 }
 
+/**
+ * Accepts a connection from a listener that does not block. Undefined if none waits, or if accepting fails: whoever
+ * polls the listener finds out why.
+ */
+export function acceptWaiting(listenerFd: number): number | undefined {
+  const fd = libc().accept4(listenerFd, null, null, linux.closeOnExec | linux.nonBlocking);
+  return fd < 0 ? undefined : fd;
+}
+
 /** Another descriptor of the same socket, file or namespace. */
 export function duplicateDescriptor(fd: number): number {
   return check("dup", libc().fcntl(fd, linux.duplicateCloseOnExec, 0));

@@ -5,6 +5,8 @@ export type AcceptedKind = "outbound" | "inbound-plaintext" | "inbound-hbone";
 
 /** Lets threads that accept from the same sockets share the connections evenly. */
 export interface ConnectionShare {
+  /** Whether this thread would serve the next connection itself. */
+  keeps(kind: AcceptedKind): boolean;
   /**
    * Offers a connection from which nothing was read to another thread. Undefined: serve it here. If the promise
    * resolves to true, the other thread has taken it, and the caller must close its own stream.

@@ -177,7 +177,9 @@ export class PodProxy {
     const { keepalive } = this.#options.environment;
     // Without probes, a connection whose peer has vanished would stay open, and hold up the end of a draining ztunnel.
     if (keepalive !== undefined) keepAlive({ fd }, keepalive);
-    return await listenTcp({ fd }, (stream) => this.#accept(kind, stream));
+    const { share } = this.#options.environment;
+    const acceptsMore = share === undefined ? () => true : () => share.keeps(kind);
+    return await listenTcp({ fd, acceptsMore }, (stream) => this.#accept(kind, stream));
   }
 
   #accept(kind: AcceptedKind, stream: ByteStream): void {

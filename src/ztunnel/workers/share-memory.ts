@@ -14,9 +14,11 @@ const slackShare = 0.05;
 /** The load of each worker, in memory that all threads share. */
 export class ShareMemory {
   readonly #cells: Int32Array;
+  readonly #count: number;
 
   constructor(memory: SharedArrayBuffer) {
     this.#cells = new Int32Array(memory);
+    this.#count = this.#cells.length / cellsEach;
   }
 
   static memory(workers: number): SharedArrayBuffer {
@@ -39,7 +41,9 @@ export class ShareMemory {
 
   /** The number of live connections of all workers. */
   open(): number {
-    return this.#workers().reduce((sum, worker) => sum + this.#get(worker, "open"), 0);
+    let sum = 0;
+    for (let worker = 0; worker < this.#count; worker += 1) sum += this.#get(worker, "open");
+    return sum;
   }
 
   add(worker: number, kind: AcceptedKind, by: 1 | -1): void {
@@ -55,7 +59,7 @@ export class ShareMemory {
     let least = worker;
     let leastCount = own;
     let sum = 0;
-    for (const other of this.#workers()) {
+    for (let other = 0; other < this.#count; other += 1) {
       const count = this.#get(other, kind);
       sum += count;
       if (count >= leastCount || this.#get(other, "alive") === 0) continue;
@@ -64,10 +68,6 @@ export class ShareMemory {
     }
     const slack = kind === "inbound-hbone" ? 1 : Math.max(minSlack, Math.ceil(sum * slackShare));
     return own - leastCount >= slack ? least : undefined;
-  }
-
-  #workers(): number[] {
-    return Array.from({ length: this.#cells.length / cellsEach }, (_, worker) => worker);
   }
 
   #get(worker: number, name: keyof typeof cellOf): number {

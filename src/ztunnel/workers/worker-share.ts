@@ -17,6 +17,10 @@ export class WorkerShare implements ConnectionShare {
     this.#offer = offer;
   }
 
+  keeps(kind: AcceptedKind): boolean {
+    return this.#memory.better(this.#worker, kind) === undefined;
+  }
+
   offer(uid: string, kind: AcceptedKind, stream: ByteStream): Promise<boolean> | undefined {
     const to = this.#memory.better(this.#worker, kind);
     if (to === undefined) return undefined;
