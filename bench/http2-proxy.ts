@@ -1,6 +1,6 @@
 // Serin's proxy as one process of the bench, until it ends. The arguments are the URL of its control plane and the
 // number of its workers.
-import { randomUUID } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import {
   giveBackIdleMemory,
@@ -15,6 +15,7 @@ import { listenTcp } from "../src/net/index.ts";
 import { freePort } from "../src/net/testing/free-port.ts";
 import { readSettings } from "../src/proxy/proxy-settings.ts";
 import { Proxy } from "../src/proxy/proxy.ts";
+import { randomUuids } from "../src/proxy/random-text.ts";
 import { spawnWorker, WorkerSet } from "../src/proxy/workers/index.ts";
 
 const [discoveryAddress = "", workersText = "1"] = process.argv.slice(2);
@@ -42,7 +43,7 @@ const proxy = new Proxy({
   listen: listenTcp,
   resolve: () => Promise.resolve({ addresses: ["127.0.0.1"] }),
   readFile: async (path) => await readFile(path, "utf8"),
-  newRequestId: () => randomUUID(),
+  newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
   log: silentLogger,
   clock: systemClock,
   random: seededRandom(3),

@@ -1,9 +1,9 @@
-import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
+import { defaultHeadLimits, type MessageHead } from "../../wire/http1/index.ts";
 import { errorCode } from "../../wire/http2/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { Http2Connection, type Http2ConnectionHandler } from "../http2/http2-connection.ts";
-import { requestText } from "../http2/http2-heads.ts";
+import { headMalformed, HeadReader } from "../http2/http2-heads.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
 import type { Http2Stream, Http2StreamHandler } from "../http2/http2-stream.ts";
 import type { Answer } from "../http/answer.ts";
@@ -14,7 +14,6 @@ import type { ExchangeRequest } from "../http/exchange-request.ts";
 import { Exchange } from "../http/exchange.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import { Http2Answer } from "../http/http2-answer.ts";
-import { pseudoFault } from "./http2-pseudo.ts";
 import type { ListenerConnection } from "./listener-connection.ts";
 
 export interface Http2DownstreamOptions {
@@ -28,8 +27,8 @@ export interface Http2DownstreamOptions {
 /** The maximum number of ended streams whose memory new streams reuse. */
 const maxSpareMemories = 32;
 const noBytes = Buffer.alloc(0);
-/** This thread reads one head at a time, so all connections share the buffer. */
-const scratchHead = new MessageHead();
+/** This thread reads one head at a time, so all connections share the memory. */
+const reader = new HeadReader(defaultHeadLimits);
 
 /** One client connection with HTTP/2, with an exchange for each stream. */
 export class Http2DownstreamConnection implements Http2ConnectionHandler, ListenerConnection {
@@ -237,24 +236,23 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
   }
 
   #begin(fields: readonly string[], endStream: boolean): void {
-    const head = requestText(fields, endStream);
-    if ("malformed" in head || pseudoFault(fields) !== undefined) {
+    const { headLimits } = this.#connection.context.config();
+    const { head } = reader;
+    const end = reader.request(fields, endStream, headLimits);
+    if (end === headMalformed) {
       this.#malformed();
       return;
     }
-    const bytes = Buffer.from(head.text, "latin1");
-    const { headLimits } = this.#connection.context.config();
-    const end = scanRequestHead(scratchHead, bytes, 0, bytes.length, headLimits);
     if (end <= 0) {
-      const { status, reason } = scratchHead.error ?? { status: 400, reason: "bad request" };
+      const { status, reason } = head.error ?? { status: 400, reason: "bad request" };
       this.#newExchange(undefined, false, true).refuse(status, reason);
       return;
     }
-    if (scratchHead.contentLength >= 0) this.#stream.expectedBytes = scratchHead.contentLength;
-    const isConnect = scratchHead.method() === "CONNECT";
+    if (head.contentLength >= 0) this.#stream.expectedBytes = head.contentLength;
+    const isConnect = head.method() === "CONNECT";
     // A tunnel's bytes wait for its other end.
     if (isConnect) this.#stream.pause();
-    this.#newExchange(scratchHead, true, endStream || isConnect).begin(bytes, end, end);
+    this.#newExchange(head, true, endStream || isConnect).begin(head.bytes, end, end);
   }
 
   #newExchange(head: MessageHead | undefined, keepAlive: boolean, complete: boolean): Exchange {

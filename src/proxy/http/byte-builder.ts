@@ -1,6 +1,11 @@
 import type { ByteStream } from "../../net/index.ts";
 import { headText } from "../terms/header-text.ts";
 
+const lineEnd = "\r\n";
+const maxLatin1 = 0xff;
+/** Up to this length, a loop writes a text faster than a call of the runtime. */
+const loopLetters = 64;
+
 /**
  * Builds one contiguous message and grows if needed. Text is written as Latin-1, like header bytes, or as UTF-8 if it
  * has other characters.
@@ -23,6 +28,33 @@ export class ByteBuilder {
     const written = headText(text);
     this.#reserve(written.length);
     this.length += this.buffer.write(written, this.length, "latin1");
+  }
+
+  /** Appends the line of a header, like {@link text} and without a string of the whole line. */
+  field(name: string, value: string): void {
+    this.#part(name);
+    this.#part(": ");
+    this.#part(value);
+    this.#part(lineEnd);
+  }
+
+  #part(text: string): void {
+    const { length } = text;
+    if (length > loopLetters) {
+      this.text(text);
+      return;
+    }
+    this.#reserve(length);
+    const { buffer, length: at } = this;
+    for (let index = 0; index < length; index += 1) {
+      const code = text.charCodeAt(index);
+      if (code > maxLatin1) {
+        this.text(text);
+        return;
+      }
+      buffer[at + index] = code;
+    }
+    this.length = at + length;
   }
 
   /** Appends bytes that are known to be valid in a head. */

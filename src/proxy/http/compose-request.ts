@@ -45,26 +45,30 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
     out.text(request.target);
   }
   out.piece(version);
-  if (request.host !== undefined) out.text(`host: ${request.host}\r\n`);
+  if (request.host !== undefined) out.field("host", request.host);
   copyFields(out, request);
-  let added = "";
-  const own = (name: string, value: string): void => {
-    if (!isSettled(request, name)) added += `${name}: ${value}\r\n`;
-  };
-  for (const name of edgeNames) {
+  for (let index = 0; index < edgeNames.length; index += 1) {
+    const name = edgeNames[index] ?? "";
     const value = edgeField(name, client, config);
-    if (typeof value === "string") own(name, value);
+    if (typeof value === "string" && !isSettled(request, name)) out.field(name, value);
   }
-  if (request.forwardedHost !== undefined) own(forwardedHostHeader, request.forwardedHost);
-  if (request.peerMetadata !== undefined)
-    added += `${peerMetadataIdHeader}: ${request.peerMetadata.id}\r\n${peerMetadataHeader}: ${request.peerMetadata.value}\r\n`;
-  if (request.trace !== undefined) added += request.trace.lines;
-  if (request.originalPath !== undefined) added += `x-envoy-original-path: ${request.originalPath}\r\n`;
-  if (request.upgrade !== undefined) added += `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
+  const { forwardedHost } = request;
+  if (forwardedHost !== undefined && !isSettled(request, forwardedHostHeader))
+    out.field(forwardedHostHeader, forwardedHost);
+  if (request.peerMetadata !== undefined) {
+    out.field(peerMetadataIdHeader, request.peerMetadata.id);
+    out.field(peerMetadataHeader, request.peerMetadata.value);
+  }
+  if (request.trace !== undefined) out.text(request.trace.lines);
+  if (request.originalPath !== undefined) out.field("x-envoy-original-path", request.originalPath);
+  if (request.upgrade !== undefined) {
+    out.field("connection", "upgrade");
+    out.field("upgrade", request.upgrade);
+  }
   if (request.edits !== undefined)
-    for (const [name, value] of request.edits.added) if (name !== "host") added += `${name}: ${value}\r\n`;
-  if (request.attemptCount) added += "x-envoy-attempt-count: 1\r\n";
-  out.text(`${added}\r\n`);
+    for (const [name, value] of request.edits.added) if (name !== "host") out.field(name, value);
+  if (request.attemptCount) out.field("x-envoy-attempt-count", "1");
+  out.piece(emptyLine);
   return request.attemptCount ? out.length - "1\r\n\r\n".length : -1;
 }
 
@@ -75,6 +79,7 @@ function isSettled({ settled, edits }: RequestComposition, name: string): boolea
 
 const forwardedHostHeader = "x-forwarded-host";
 const version = new TextEncoder().encode(" HTTP/1.1\r\n");
+const emptyLine = new TextEncoder().encode("\r\n");
 
 function copyFields(out: ByteBuilder, request: RequestComposition): void {
   const { head } = request.client;

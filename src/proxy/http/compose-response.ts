@@ -26,6 +26,8 @@ export interface ResponseComposition {
 }
 
 const version = new TextEncoder().encode("HTTP/1.1 ");
+const emptyLine = new TextEncoder().encode("\r\n");
+const serviceTime = "x-envoy-upstream-service-time";
 
 /** Writes an upstream's head for the client. */
 export function composeResponse(out: ByteBuilder, response: ResponseComposition): void {
@@ -34,23 +36,21 @@ export function composeResponse(out: ByteBuilder, response: ResponseComposition)
   out.piece(version);
   out.range(head.bytes, head.start + 9, head.fieldsStart);
   const seen = copyFields(out, response);
-  const serviceTime = "x-envoy-upstream-service-time";
-  let added =
-    response.upstreamServiceMs < 0 || response.edits?.dropped.has(serviceTime) === true
-      ? ""
-      : `x-envoy-upstream-service-time: ${response.upstreamServiceMs}\r\n`;
-  if (!seen.date) added += `date: ${response.date}\r\n`;
-  if (config.serverHeader === "overwrite" || (config.serverHeader === "append-if-absent" && !seen.server)) {
-    added += `server: ${config.serverName}\r\n`;
+  if (response.upstreamServiceMs >= 0 && response.edits?.dropped.has(serviceTime) !== true)
+    out.field(serviceTime, String(response.upstreamServiceMs));
+  if (!seen.date) out.field("date", response.date);
+  if (config.serverHeader === "overwrite" || (config.serverHeader === "append-if-absent" && !seen.server))
+    out.field("server", config.serverName);
+  if (response.delivery === "wrap-in-chunks") out.field("transfer-encoding", "chunked");
+  else if (response.delivery === "empty") out.field("content-length", "0");
+  if (response.requestId !== undefined) out.field("x-request-id", response.requestId);
+  if (response.peerMetadata !== undefined) {
+    out.field(peerMetadataIdHeader, response.peerMetadata.id);
+    out.field(peerMetadataHeader, response.peerMetadata.value);
   }
-  if (response.delivery === "wrap-in-chunks") added += "transfer-encoding: chunked\r\n";
-  else if (response.delivery === "empty") added += "content-length: 0\r\n";
-  if (response.requestId !== undefined) added += `x-request-id: ${response.requestId}\r\n`;
-  if (response.peerMetadata !== undefined)
-    added += `${peerMetadataIdHeader}: ${response.peerMetadata.id}\r\n${peerMetadataHeader}: ${response.peerMetadata.value}\r\n`;
-  if (response.connection !== undefined) added += `connection: ${response.connection}\r\n`;
-  if (response.edits !== undefined) for (const [name, value] of response.edits.added) added += `${name}: ${value}\r\n`;
-  out.text(`${added}\r\n`);
+  if (response.connection !== undefined) out.field("connection", response.connection);
+  if (response.edits !== undefined) for (const [name, value] of response.edits.added) out.field(name, value);
+  out.piece(emptyLine);
 }
 
 function copyFields(out: ByteBuilder, response: ResponseComposition): { date: boolean; server: boolean } {

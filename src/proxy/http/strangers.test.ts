@@ -7,7 +7,7 @@ import { ConfigNotes } from "../config/config-check.ts";
 import { exactly, headerMatches } from "../routing/matchers.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
-import { pseudoFault } from "../connection/http2-pseudo.ts";
+import { pseudoFault } from "../http2/http2-pseudo.ts";
 
 // Requests by which a stranger tries to make a proxy, or the server behind it, believe something false about the
 // sender.

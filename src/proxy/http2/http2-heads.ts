@@ -1,5 +1,22 @@
-import { fieldKinds, statusText, type FieldKind, type MessageHead } from "../../wire/http1/index.ts";
-import { fieldFault, HeaderBlock, isFieldName, readPseudoFields, type PseudoFields } from "../../wire/http2/index.ts";
+import {
+  fieldKinds,
+  HeadWriter,
+  MessageHead,
+  scanRequestHead,
+  scanResponseHead,
+  statusText,
+  type FieldKind,
+  type HeadLimits,
+} from "../../wire/http1/index.ts";
+import {
+  fieldFault,
+  HeaderBlock,
+  isFieldName,
+  readPseudoFields,
+  usualNames,
+  type PseudoFields,
+} from "../../wire/http2/index.ts";
+import { pseudoFault } from "./http2-pseudo.ts";
 
 // Heads pass through the proxy as HTTP/1.1 text, whatever protocol they arrived in, so that one implementation scans,
 // routes, edits and copies them. This file converts HTTP/2 headers to that text and back (RFC 9113, 8).
@@ -66,6 +83,123 @@ export function responseText(fields: readonly string[]): HeadText {
     text += `${name}: ${value}\r\n`;
   }
   return { text: `${text}\r\n` };
+}
+
+/** The result of a {@link HeadReader} if a header list makes its message malformed. */
+export const headMalformed = -2;
+
+/**
+ * Reads header lists as scanned heads of HTTP/1.1, in memory that the next head reuses. A usual head is written field
+ * by field. All others become text that is scanned, which takes longer and finds what is wrong.
+ */
+export class HeadReader {
+  readonly head: MessageHead;
+  readonly #limits: HeadLimits;
+  readonly #writer: HeadWriter;
+  /** Why the last head was malformed. */
+  fault = "";
+
+  /** `limits` are those of the largest head. */
+  constructor(limits: HeadLimits) {
+    this.#limits = limits;
+    this.head = new MessageHead(limits);
+    this.#writer = new HeadWriter(this.head, [...usualNames, chunkedField]);
+  }
+
+  /**
+   * Reads a request's headers. `endStream`: no body follows. Returns where the head ends, `headRefused` or {@link
+   * headMalformed}.
+   */
+  request(fields: readonly string[], endStream: boolean, limits = this.#limits): number {
+    if (this.#usualRequest(fields, endStream, limits)) return this.head.end;
+    const result = requestText(fields, endStream);
+    const fault = "malformed" in result ? result.malformed : pseudoFault(fields);
+    if ("malformed" in result || fault !== undefined) return this.#malformed(fault ?? "");
+    const bytes = Buffer.from(result.text, "latin1");
+    return scanRequestHead(this.head, bytes, 0, bytes.length, limits);
+  }
+
+  /** Reads a response's headers, like {@link request}. */
+  response(fields: readonly string[]): number {
+    if (this.#usualResponse(fields)) return this.head.end;
+    const result = responseText(fields);
+    if ("malformed" in result) return this.#malformed(result.malformed);
+    const bytes = Buffer.from(result.text, "latin1");
+    return scanResponseHead(this.head, bytes, 0, bytes.length, this.#limits);
+  }
+
+  #malformed(fault: string): number {
+    this.fault = fault;
+    return headMalformed;
+  }
+
+  #usualRequest(fields: readonly string[], endStream: boolean, limits: HeadLimits): boolean {
+    const writer = this.#writer;
+    let method: string | undefined;
+    let path: string | undefined;
+    let scheme: string | undefined;
+    let authority: string | undefined;
+    let at = 0;
+    for (; at < fields.length; at += 2) {
+      const name = fields[at];
+      const value = fields[at + 1] ?? "";
+      if (name === ":method" && method === undefined) method = value;
+      else if (name === ":path" && path === undefined) path = value;
+      else if (name === ":scheme" && scheme === undefined) scheme = value;
+      else if (name === ":authority" && authority === undefined) authority = value;
+      else break;
+    }
+    if (method === undefined || method === "CONNECT" || authority === undefined || authority === "") return false;
+    if (path?.startsWith("/") !== true || (scheme !== "http" && scheme !== "https")) return false;
+    if (!writer.beginRequest(method, path) || !writer.field("host", authority, limits)) return false;
+    let cookies = "";
+    let hasLength = false;
+    for (; at < fields.length; at += 2) {
+      const name = fields[at] ?? "";
+      const value = fields[at + 1] ?? "";
+      if (name === "cookie") {
+        cookies = cookies === "" ? value : `${cookies}; ${value}`;
+        continue;
+      }
+      if (name === "content-length") {
+        hasLength = true;
+        if (endStream && value !== "0") return false;
+      }
+      if (name === "host" || (name === "te" && value !== "trailers") || !this.#usualField(name, value, limits))
+        return false;
+    }
+    if (cookies !== "" && !writer.field("cookie", cookies, limits)) return false;
+    if (!endStream && !hasLength && !writer.field(chunkedField, "chunked", limits)) return false;
+    return writer.endRequest(limits);
+  }
+
+  #usualResponse(fields: readonly string[]): boolean {
+    const status = fields[0] === ":status" ? statusOf(fields[1] ?? "") : 0;
+    if (status < 100 || status === 101) return false;
+    this.#writer.beginResponse(status);
+    for (let at = 2; at < fields.length; at += 2)
+      if (!this.#usualField(fields[at] ?? "", fields[at + 1] ?? "", this.#limits)) return false;
+    return this.#writer.endResponse(this.#limits);
+  }
+
+  #usualField(name: string, value: string, limits: HeadLimits): boolean {
+    const { head } = this;
+    return this.#writer.field(name, value, limits) && !isOfConnection(head.kind(head.fieldCount - 1));
+  }
+}
+
+const chunkedField = "transfer-encoding";
+
+/** The number of three digits, or 0. */
+function statusOf(text: string): number {
+  if (text.length !== 3) return 0;
+  let status = 0;
+  for (let at = 0; at < 3; at += 1) {
+    const digit = text.charCodeAt(at) - 48;
+    if (digit < 0 || digit > 9) return 0;
+    status = status * 10 + digit;
+  }
+  return status;
 }
 
 /** This thread writes one head at a time, so all connections share the memory. */
@@ -143,14 +277,17 @@ function addFields(head: MessageHead): void {
 
 /** Whether a field of HTTP/1.1 has no place in HTTP/2. */
 export function staysBehind(kind: FieldKind): boolean {
+  return kind === fieldKinds.host || kind === fieldKinds.http2Settings || isOfConnection(kind);
+}
+
+/** Whether a field describes a connection of HTTP/1.1. It makes a message of HTTP/2 malformed. */
+function isOfConnection(kind: FieldKind): boolean {
   switch (kind) {
-    case fieldKinds.host:
     case fieldKinds.connection:
     case fieldKinds.keepAlive:
     case fieldKinds.proxyConnection:
     case fieldKinds.transferEncoding:
     case fieldKinds.upgrade:
-    case fieldKinds.http2Settings:
       return true;
     default:
       return false;

@@ -26,6 +26,8 @@ export interface StreamFailure {
 
 const nobody: Http2StreamHandler = { headers() {}, data() {}, drained() {}, aborted() {} };
 const noBytes = Buffer.alloc(0);
+/** Most streams never keep a chunk, so they share this list, which stays empty. See {@link withChunk}. */
+const noChunks: KeptChunk[] = [];
 
 /** One stream of an HTTP/2 connection: its two halves, its windows, and the data that waits in both directions. */
 export class Http2Stream extends SessionStream {
@@ -38,11 +40,11 @@ export class Http2Stream extends SessionStream {
   #paused = false;
   #delivering = false;
   /** Received data that waits for its reader. */
-  #queue: KeptChunk[] = [];
+  #queue = noChunks;
   /** The trailers that follow the queued data. */
   #queuedTrailers: readonly string[] | undefined;
   /** Data that waits for windows or output. Large chunks stay in the memory into which they were read. */
-  #pending: KeptChunk[] = [];
+  #pending = noChunks;
   #pendingTrailers: readonly string[] | undefined;
   #wantsDrain = false;
   #local: "open" | "ending" | "ended" = "open";
@@ -90,7 +92,7 @@ export class Http2Stream extends SessionStream {
     const sent = this.#pending.length > 0 ? 0 : this.#send(bytes, 0);
     if (this.#closed) return true;
     if (sent < bytes.length || (bytes.length === 0 && this.#pending.length > 0)) {
-      if (sent < bytes.length) this.#pending.push(new KeptChunk(bytes.subarray(sent)));
+      if (sent < bytes.length) this.#pending = withChunk(this.#pending, bytes.subarray(sent));
       this.#wantsDrain = true;
       return false;
     }
@@ -192,7 +194,7 @@ export class Http2Stream extends SessionStream {
       this.#deliver(chunk, endStream);
       this.#deliverQueue();
     } else if (chunk.length > 0) {
-      this.#queue.push(new KeptChunk(chunk));
+      this.#queue = withChunk(this.#queue, chunk);
       this.#session.queuedBytesChanged(chunk.length);
     }
     return errorCode.noError;
@@ -291,7 +293,7 @@ export class Http2Stream extends SessionStream {
 
   #dropPending(): void {
     for (const chunk of this.#pending) chunk.release();
-    this.#pending = [];
+    this.#pending = noChunks;
   }
 
   #close(): void {
@@ -302,10 +304,18 @@ export class Http2Stream extends SessionStream {
       queued += chunk.bytes.length;
       chunk.release();
     }
-    this.#queue = [];
+    this.#queue = noChunks;
     this.#dropPending();
     if (queued > 0) this.#session.queuedBytesChanged(-queued);
     this.handler = nobody;
     this.#session.ended(this);
   }
+}
+
+/** The chunks with a kept copy of one more. */
+function withChunk(chunks: KeptChunk[], chunk: Buffer): KeptChunk[] {
+  const kept = new KeptChunk(chunk);
+  if (chunks === noChunks) return [kept];
+  chunks.push(kept);
+  return chunks;
 }

@@ -5,11 +5,10 @@ import {
   MessageHead,
   responseFraming,
   scanRequestHead,
-  scanResponseHead,
 } from "../../wire/http1/index.ts";
 import { errorCode, trailersFault } from "../../wire/http2/index.ts";
 import { Http2Connection, type Http2ConnectionHandler } from "../http2/http2-connection.ts";
-import { requestBlock, responseText } from "../http2/http2-heads.ts";
+import { headMalformed, HeadReader, requestBlock } from "../http2/http2-heads.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
 import type { Http2Stream, Http2StreamHandler, StreamFailure } from "../http2/http2-stream.ts";
 import { UpstreamEnd } from "../terms/address-text.ts";
@@ -27,8 +26,9 @@ export interface Http2ConnectionHome {
 
 /** A composed head may be larger than the original, by the headers that the proxy adds. */
 const composedLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
-/** This thread reads one head at a time, so all connections share the buffer. */
+/** This thread reads one head at a time, so all connections share the memory. */
 const scratchHead = new MessageHead(composedLimits);
+const reader = new HeadReader(composedLimits);
 const noBytes = Buffer.alloc(0);
 
 /** One HTTP/2 connection to an endpoint, with many concurrent exchanges. */
@@ -224,24 +224,19 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
     }
     const receiver = this.#receiver;
     if (receiver === undefined) return;
-    const head = responseText(fields);
-    if ("malformed" in head) {
-      this.#broke(head.malformed);
-      return;
-    }
-    const bytes = Buffer.from(head.text, "latin1");
-    const end = scanResponseHead(scratchHead, bytes, 0, bytes.length, composedLimits);
+    const { head } = reader;
+    const end = reader.response(fields);
     if (end <= 0) {
-      this.#broke(scratchHead.error?.reason ?? "bad response");
+      this.#broke(end === headMalformed ? reader.fault : (head.error?.reason ?? "bad response"));
       return;
     }
-    if (scratchHead.status < 200) {
+    if (head.status < 200) {
       if (endStream) this.#broke("an interim response that ends the stream");
-      else receiver.interimResponse(scratchHead);
+      else receiver.interimResponse(head);
       return;
     }
     this.#answer = "begun";
-    this.#respond(receiver, scratchHead, end, endStream);
+    this.#respond(receiver, head, end, endStream);
   }
 
   data(bytes: Buffer, endStream: boolean): void {

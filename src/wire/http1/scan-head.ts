@@ -54,11 +54,7 @@ export function scanResponseHead(
   const after = scanFields(head, bytes, afterLine, end, limits);
   if (after <= 0) return incompleteWithin(head, after, start, end, limits);
   if (after - start > limits.maxHeadBytes) return refuse(head, 431, "the head is larger than the limit");
-  if (head.chunked && head.contentLength >= 0) return refuse(head, 400, "both transfer-encoding and content-length");
-  // The next proxy or client may wait for that body, and take the next response for it.
-  if ((head.status < 200 || head.status === 204) && (head.chunked || head.contentLength > 0))
-    return refuse(head, 400, "a body announced by a response with a status that has none");
-  return after;
+  return checkResponse(head) ? after : headRefused;
 }
 
 function refuse(head: MessageHead, status: HeadError["status"], reason: string): typeof headRefused {
@@ -189,7 +185,8 @@ function badName(byte: number, first: boolean): string {
   return "a field name is empty or holds a byte that names may not";
 }
 
-function noteField(head: MessageHead, field: number, kind: number): boolean {
+/** Notes what a field of that kind says about the message. Returns false if the head is refused. */
+export function noteField(head: MessageHead, field: number, kind: number): boolean {
   switch (kind) {
     case fieldKinds.contentLength:
       return noteContentLength(head, field);
@@ -259,7 +256,8 @@ function noteConnection(head: MessageHead, field: number): void {
   }
 }
 
-function checkRequest(head: MessageHead): boolean {
+/** Whether the fields of a request agree with each other. */
+export function checkRequest(head: MessageHead): boolean {
   if (head.chunked) {
     if (head.contentLength >= 0) return refuse(head, 400, "both transfer-encoding and content-length") === undefined;
     if (head.minorVersion === 0) return refuse(head, 400, "transfer-encoding in HTTP/1.0") === undefined;
@@ -272,5 +270,15 @@ function checkRequest(head: MessageHead): boolean {
     if (isAuthority[head.bytes[at] ?? 0] === 0)
       return refuse(head, 400, "host holds a byte that an authority may not") === undefined;
   }
+  return true;
+}
+
+/** Whether the fields of a response agree with each other and with its status. */
+export function checkResponse(head: MessageHead): boolean {
+  if (head.chunked && head.contentLength >= 0)
+    return refuse(head, 400, "both transfer-encoding and content-length") === undefined;
+  // The next proxy or client may wait for that body, and take the next response for it.
+  if ((head.status < 200 || head.status === 204) && (head.chunked || head.contentLength > 0))
+    return refuse(head, 400, "a body announced by a response with a status that has none") === undefined;
   return true;
 }

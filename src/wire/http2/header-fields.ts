@@ -5,7 +5,7 @@ export const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 // eslint-disable-next-line no-control-regex -- these make a field malformed
 const unsafeValue = /[\0\r\n]/;
 /** Names that need no further check. Most fields of most messages have one of them. */
-const soundNames: ReadonlySet<string> = new Set([
+export const usualNames: ReadonlySet<string> = new Set([
   ...staticNames.filter((name) => fieldName.test(name) && name !== "transfer-encoding"),
   "te",
   "trailer",
@@ -37,7 +37,7 @@ export function isFieldName(name: string): boolean {
 
 /** Why a header that is not a pseudo header makes its message malformed (RFC 9113, 8.2). Undefined if it does not. */
 export function fieldFault(name: string, value: string): string | undefined {
-  if (soundNames.has(name)) return unsafeValue.test(value) ? `a control byte in ${name}` : undefined;
+  if (usualNames.has(name)) return unsafeValue.test(value) ? `a control byte in ${name}` : undefined;
   if (!fieldName.test(name))
     return name.charCodeAt(0) === colon
       ? `the pseudo field ${name} after other fields`

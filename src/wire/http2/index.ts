@@ -9,6 +9,7 @@ export {
   readPseudoFields,
   requestFieldsFault,
   trailersFault,
+  usualNames,
   type PseudoFields,
 } from "./header-fields.ts";
 export { HeaderBlock, hpackEncode, type HpackEncodeOptions } from "./hpack-encoder.ts";
