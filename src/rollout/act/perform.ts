@@ -183,8 +183,8 @@ async function undoAdopted(
   // Any added field makes it the user's own new template.
   const isWritten = jsonEqualWithoutNulls(found, entry.written);
   if (entry.restart === undefined) {
-    if (isWritten || (isPrior && entry.later !== undefined))
-      await objects.setField(entry.object, entry.pointer, isWritten ? entry.prior : entry.later, found);
+    const value = isPrior && entry.later !== undefined ? entry.later : isWritten ? entry.prior : found;
+    await objects.setField(entry.object, entry.pointer, value, found);
     return { state: "undone" };
   }
   if (!isPrior) {

@@ -27,14 +27,18 @@ import {
 } from "./mesh-model.ts";
 import type { ModelObject } from "./model-object.ts";
 import { canaryRevision, podRev, restartPointer, rev } from "./sim-mesh.ts";
+import { runningPointer, templatePointer } from "./sim-plan.ts";
 
 const restarts: ReadonlySet<string> = new Set(["/restartedAt", podRev, restartPointer]);
+
+type KeepLater = (original: JournalEntry, later: unknown) => void;
 
 /** The server's error if a patch expects another value than the current one, or if a webhook refuses the object. */
 export class PatchRefused extends Error {}
 
 const requestsPerTick = 400;
 const startMs = 1500;
+const rollMs = 2500;
 const engineWriter = "engine";
 
 /**
@@ -61,6 +65,8 @@ export class ModelCluster {
   nowMs = 0;
   readonly #random: Random;
   #uid = 0;
+  /** Since when a Deployment rolls. */
+  readonly #rollsFromMs = new Map<string, number>();
 
   constructor(random: Random) {
     this.#random = random;
@@ -108,12 +114,26 @@ export class ModelCluster {
    */
   tick(ms: number, errorRateOf: (route: string) => number): void {
     this.nowMs += ms;
+    for (const [key, object] of this.objects) this.#roll(key, object);
     for (const { reference, fields } of this.objects.values()) {
       if (reference.kind !== "HTTPRoute") continue;
       const { name } = reference;
       if (this.controlPlaneUp && this.#random() < 0.5) this.acknowledged.set(name, fields.get("/weight"));
       if (!this.silent.has(name)) this.#send(name, errorRateOf(name));
     }
+  }
+
+  /** A Deployment that nobody holds replaces its pods after a while. */
+  #roll(key: string, { fields }: ModelObject): void {
+    if (!fields.has(runningPointer)) return;
+    const template = fields.get(templatePointer);
+    if (fields.get("/spec/paused") === true || fields.get(runningPointer) === template) {
+      this.#rollsFromMs.delete(key);
+      return;
+    }
+    const fromMs = this.#rollsFromMs.get(key) ?? this.nowMs;
+    this.#rollsFromMs.set(key, fromMs);
+    if (this.nowMs - fromMs >= rollMs) fields.set(runningPointer, template);
   }
 
   #send(route: string, errorRate: number): void {
@@ -189,9 +209,16 @@ export class ModelCluster {
   settled(condition: SettleCondition): SettleState {
     if (condition.type === "acknowledged" && condition.object.kind === "HTTPRoute")
       return stateOf(this.notAcknowledged(condition.object));
+    if (condition.type === "ready" && this.find(condition.object)?.fields.has(runningPointer) === true)
+      return stateOf(this.#notRolled(condition.object));
     if (condition.type === "versionServes")
       return stateOf(this.lostPods.has(condition.service) ? "the canary has no ready pod" : undefined);
     return meshState(this, condition);
+  }
+
+  #notRolled(object: ObjectReference): string | undefined {
+    const fields = this.find(object)?.fields;
+    return fields?.get(runningPointer) === fields?.get(templatePointer) ? undefined : "not all of its pods are new";
   }
 
   notAcknowledged(object: ObjectReference): string | undefined {
@@ -209,6 +236,12 @@ export class ModelCluster {
         ? { state: "done" }
         : { state: "pending", prior: { metadata: { name: write.object.name } } };
     if (found === undefined) return { state: "gone" };
+    if (write.adopted !== undefined) {
+      const isKnown = journal.some(
+        (entry) => entry.type === "field" && entry.step === step && entry.pointer === write.pointer,
+      );
+      return isKnown ? { state: "done" } : { state: "pending", prior: write.adopted.prior };
+    }
     const value = found.fields.get(write.pointer);
     if (covers(value, write.value)) return { state: "done" };
     const entries = journal.flatMap((entry) =>
@@ -311,7 +344,7 @@ export class ModelCluster {
   }
 
   /** Does the same as `undoEntry`. */
-  undo(entry: JournalEntry, original: JournalEntry = entry): UndoResult {
+  undo(entry: JournalEntry, original: JournalEntry, keepLater: KeepLater): UndoResult {
     const found = this.find(entry.object);
     if (entry.type === "deleted") {
       if (found === undefined) this.#start(this.add(entry.object));
@@ -325,6 +358,7 @@ export class ModelCluster {
       this.#remove(entry.object);
       return { state: "undone" };
     }
+    if (entry.adopted === true) return this.#undoAdopted(found, entry, original, keepLater);
     if (isRestart(entry)) {
       this.setField(found, entry.pointer, entry.prior, engineWriter);
       const revision = String(injectingRevision(this, found));
@@ -347,6 +381,30 @@ export class ModelCluster {
     }
     const waits = movesTraffic(entry) ? this.notAcknowledged(entry.object) : notServing(this, entry);
     return waits === undefined ? { state: "undone" } : { state: "waiting", detail: waits };
+  }
+
+  /** See `undoAdopted`. */
+  #undoAdopted(
+    found: ModelObject,
+    entry: Extract<JournalEntry, { type: "field" }>,
+    original: JournalEntry,
+    keepLater: KeepLater,
+  ): UndoResult {
+    const { pointer, prior, written, later } = entry;
+    const value = found.fields.get(pointer);
+    if (entry.restart === undefined) {
+      if (value === prior && later !== undefined) this.setField(found, pointer, later, engineWriter);
+      else if (value === written) this.setField(found, pointer, prior, engineWriter);
+      return { state: "undone" };
+    }
+    if (value !== prior) {
+      const isLater = value !== written;
+      if (isLater) keepLater(original, value);
+      this.setField(found, pointer, prior, engineWriter);
+      if (isLater) return { state: "waiting", detail: "a newer pod template was written" };
+    }
+    const notRolled = this.#notRolled(entry.object);
+    return notRolled === undefined ? { state: "undone" } : { state: "waiting", detail: notRolled };
   }
 }
 

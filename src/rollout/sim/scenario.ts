@@ -22,6 +22,8 @@ export interface SimRollout {
   readonly moves?: readonly string[];
   /** The mesh that it moves. */
   readonly mesh?: SimMesh;
+  /** The step in which a person writes another pod template into its Deployment. */
+  readonly changedInStep?: string;
   /** A person rolls it back when this many steps are done. */
   readonly abortedAfterSteps?: number;
 }
@@ -111,8 +113,26 @@ export const minSamples = 50;
 
 export const namespaces = ["a", "b", "c"] as const;
 
-/** Generates the scenario of a seed: {@link resumedScenarioOf}, in which canaries may lose their pods. */
+const templateSalt = 0x7e_3f;
+
+/** Generates the scenario of a seed: {@link lostPodsScenarioOf}, in which a person changes a Deployment in a run. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = lostPodsScenarioOf(seed);
+  const random = seededRandom(seed ^ templateSalt);
+  const steps = ["install", "step-1", "roll", "hold", "end"] as const;
+  const changes: Disturbance[] = [];
+  const rollouts = scenario.rollouts.map((one, rollout) => {
+    if (!one.watched || random() < 0.4) return one;
+    // Without a first change there is no run.
+    changes.push({ type: "change", atTick: 1 + pick(random, 80), rollout, template: "v5" });
+    const changedInStep = steps[pick(random, steps.length)];
+    return changedInStep === undefined ? one : { ...one, changedInStep };
+  });
+  return { ...scenario, rollouts, disturbances: [...scenario.disturbances, ...changes] };
+}
+
+/** The scenario of {@link resumedScenarioOf}, in which canaries may lose their pods. */
+export function lostPodsScenarioOf(seed: number): Scenario {
   const scenario = resumedScenarioOf(seed);
   const random = seededRandom(seed ^ podsSalt);
   const lost = scenario.rollouts.flatMap(({ kind }, rollout): Disturbance[] => {

@@ -34,6 +34,7 @@ import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs } from "../engine/n
 import { isResumed } from "../observe/canary-world/deployment-in-world.ts";
 import { holding } from "../plan/index.ts";
 import { PatchRefused, type ModelCluster } from "./model-cluster.ts";
+import type { Templates } from "./sim-plan.ts";
 import type { SimStore } from "./sim-store.ts";
 
 /** Thrown when an engine notices that it no longer leads. */
@@ -44,9 +45,8 @@ export interface SimEngineOptions {
   readonly store: SimStore;
   readonly cluster: ModelCluster;
   readonly maxConcurrent: number;
-  readonly steps: (rollout: Rollout) => readonly Step[];
-  /** The template of a watched target's Deployment. */
-  readonly templateOf: (rollout: Rollout) => string;
+  readonly steps: (rollout: Rollout, journal: readonly JournalEntry[]) => readonly Step[];
+  readonly templatesOf: (rollout: Rollout, journal: readonly JournalEntry[]) => Templates;
   readonly freezes: () => readonly Freeze[];
   readonly now: () => { readonly steadyMs: number; readonly nowMs: number };
   readonly isStale: () => boolean;
@@ -125,7 +125,7 @@ export class SimEngine {
     if (refusal !== undefined && !puttingBack && !this.board.mustPutBack({ rollout: raw, status, orders }))
       return this.#refuse(key, raw, status, refusal);
     const isUnplanned = puttingBack || refusal?.reason === "spec";
-    const steps = isUnplanned ? [] : orderedSteps(stepsOf(raw), orders, status);
+    const steps = isUnplanned ? [] : orderedSteps(stepsOf(raw, journal.entries), orders, status);
     const change = this.#changeOf(raw, status, isUnplanned, journal.entries);
     const step = currentStep(steps, status, change.watched);
     const observing =
@@ -184,10 +184,13 @@ export class SimEngine {
   ): DecideInput["change"] {
     const watched = isWatched(rollout);
     if (puttingBack) return { candidate: status.candidate ?? "", watched };
-    const resumed = watched ? this.#resumed(status, journal) : undefined;
+    if (!watched) return { candidate: specCandidate(rollout), watched };
+    const resumed = this.#resumed(status, journal);
+    const { current, stable } = this.#options.templatesOf(rollout, journal);
     return {
-      candidate: watched ? this.#options.templateOf(rollout) : specCandidate(rollout),
+      candidate: String(current),
       watched,
+      ...(current === stable ? { idle: true } : {}),
       ...(resumed === undefined ? {} : { resumed }),
     };
   }
@@ -303,7 +306,9 @@ export class SimEngine {
     const play = new UndoPlay(entries, passOver);
     for (let entry = play.next(); entry !== undefined; entry = play.next()) {
       this.#fence();
-      const result = cluster.undo(entry, play.original);
+      const result = cluster.undo(entry, play.original ?? entry, (original, later) =>
+        store.keepLater(name, original, later),
+      );
       play.tell(result);
       if (result.state === "undone" && isRestart(entry)) this.#strike(name, [entry]);
       yield;

@@ -3,9 +3,11 @@ import {
   type Canary,
   type CheckSpec,
   type MeshUpgrade,
+  type JournalEntry,
   type ObjectReference,
 } from "../../api/serin/index.ts";
 import type { Step, Write } from "../decide/index.ts";
+import { firstWrite } from "../observe/canary-world/prior-values.ts";
 import { meshSteps, meshUpgradeSpec, rev, type MeshObjects } from "./sim-mesh.ts";
 import { minSamples, type SimRollout } from "./scenario.ts";
 
@@ -92,59 +94,111 @@ export function rolloutObject(sim: SimRollout, at: string): Canary | MeshUpgrade
   };
 }
 
+export const templatePointer = "/spec/template";
+/** The pod template with which the pods of a Deployment run. */
+export const runningPointer = "/running";
+
+/** The pod templates of a Canary's Deployment: the one that it has, and the one from before the run. */
+export interface Templates {
+  readonly current: unknown;
+  readonly stable: unknown;
+}
+
+/** See `deploymentInWorld`. */
+export function templatesOf(objects: MeshObjects, sim: SimRollout, journal: readonly JournalEntry[]): Templates {
+  const { app } = objectsOf(sim);
+  const fields = objects.find(app)?.fields;
+  const current = fields?.get(templatePointer);
+  const adopted = firstWrite(journal, app, templatePointer);
+  return { current, stable: adopted?.written === current ? adopted?.prior : fields?.get(runningPointer) };
+}
+
 /** The steps of a rollout. Together they use every kind of write that undo handles. */
-export function simSteps(objects: MeshObjects, sim: SimRollout, { spec }: Canary | MeshUpgrade): Step[] {
+export function simSteps(
+  objects: MeshObjects,
+  sim: SimRollout,
+  { spec }: Canary | MeshUpgrade,
+  journal?: readonly JournalEntry[],
+): Step[] {
   const { mesh } = sim;
   if (mesh !== undefined) return meshSteps(objects, { ...sim, mesh }, spec.approvals);
   // A person may have edited the steps since.
   const { steps, checks } = spec as unknown as Pick<SimRollout, "steps"> & { checks: readonly Partial<CheckSpec>[] };
-  return canarySteps({ ...sim, steps }, spec.approvals, checks[0]);
+  const weights = weightSteps({ ...sim, steps }, spec.approvals, checks[0] ?? {});
+  const templates = templatesOf(objects, sim, journal ?? []);
+  const planned = canarySteps(sim, templates, weights);
+  const isIdle = sim.watched && journal !== undefined && templates.current === templates.stable;
+  return isIdle ? planned.filter(({ setup }) => setup === true) : planned;
 }
 
-function canarySteps(
-  sim: SimRollout,
-  approvals: readonly { readonly step: string }[],
-  edited: Partial<CheckSpec> = {},
-): Step[] {
-  const { route, app, canary, service } = objectsOf(sim);
+function canarySteps(sim: SimRollout, templates: Templates, weights: readonly Step[]): Step[] {
+  const { route, canary, service } = objectsOf(sim);
   const create = (object: ObjectReference): Write => ({
     type: "create",
     object,
     body: { metadata: { name: object.name } },
   });
-  const common = { settle: [], checks: [], namespaces: [sim.namespace] };
-  const setup: Step[] = sim.watched
-    ? [
-        {
-          ...common,
-          id: "setup",
-          title: "setup",
-          setup: true,
-          essential: true,
-          writes: [{ type: "field", object: app, pointer: "/spec/paused", value: true }],
-        },
-      ]
-    : [];
-  const weights = weightSteps(sim, approvals, edited);
+  const common = { settle: [], checks: [], namespaces: [sim.namespace], essential: true };
   return [
-    ...setup,
+    ...(sim.watched ? setupSteps(sim) : []),
     {
       ...common,
       id: "install",
       title: "install",
-      essential: true,
-      writes: [create(service), create(canary)],
+      writes: [...(sim.watched ? [adoptedTemplate(sim, templates)] : []), create(service), create(canary)],
       settle: [{ type: "ready", object: canary }],
     },
     ...weights,
+    ...(sim.watched ? rollSteps(sim, templates) : []),
     {
       ...common,
       id: "end",
       title: "end",
-      essential: true,
       writes: [{ type: "field", object: route, pointer: "/old" }],
     },
   ];
+}
+
+/** Waits until the Deployment runs one template, and holds it. */
+function setupSteps(sim: SimRollout): Step[] {
+  const { app } = objectsOf(sim);
+  const common = { settle: [], checks: [], namespaces: [sim.namespace], setup: true, essential: true };
+  return [
+    { ...common, id: "settled", title: "settled", writes: [], settle: [{ type: "ready", object: app }] },
+    { ...common, id: "setup", title: "setup", writes: [pausedAs(sim, true)] },
+  ];
+}
+
+/** Rolls the Deployment to the judged template, and holds it again. */
+function rollSteps(sim: SimRollout, templates: Templates): Step[] {
+  const { app } = objectsOf(sim);
+  const common = { settle: [], checks: [], namespaces: [sim.namespace], essential: true };
+  return [
+    {
+      ...common,
+      id: "roll",
+      title: "roll",
+      writes: [pausedAs(sim, undefined), { ...adoptedTemplate(sim, templates), restart: "template" }],
+      settle: [{ type: "ready", object: app }],
+    },
+    { ...common, id: "hold", title: "hold", writes: [pausedAs(sim, true)] },
+  ];
+}
+
+type FieldWrite = Extract<Write, { type: "field" }>;
+
+function adoptedTemplate(sim: SimRollout, { current, stable }: Templates): FieldWrite {
+  const { app } = objectsOf(sim);
+  return { type: "field", object: app, pointer: templatePointer, value: current, adopted: { prior: stable } };
+}
+
+function pausedAs(sim: SimRollout, value: true | undefined): FieldWrite {
+  return {
+    type: "field",
+    object: objectsOf(sim).app,
+    pointer: "/spec/paused",
+    ...(value === undefined ? {} : { value }),
+  };
 }
 
 function weightSteps(

@@ -1,5 +1,5 @@
 import { undoFinalizer, type DecisionRecord, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
-import { withEntries, type StoredJournal } from "../act/journal-store.ts";
+import { withEntries, withLater, type StoredJournal } from "../act/journal-store.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 
 /** The server's error if a write names an outdated version. */
@@ -94,6 +94,12 @@ export class SimStore {
       entries: withEntries(journal.entries, entries),
       decisions: [...journal.decisions, ...decisions],
     });
+  }
+
+  keepLater(name: string, entry: JournalEntry, later: unknown): void {
+    const journal = this.journals.get(name);
+    if (journal !== undefined)
+      this.journals.set(name, { ...journal, entries: withLater(journal.entries, entry, later) });
   }
 
   strike(name: string, isStruck: (entry: JournalEntry) => boolean): void {

@@ -10,7 +10,17 @@ import { calmFromTick, tickMs, type Disturbance, type Lasting, type Scenario, ty
 import { SimEngine } from "./sim-engine.ts";
 import { injectingRevision } from "./mesh-model.ts";
 import { meshBefore } from "./sim-mesh.ts";
-import { keyOf, namespaceOf, objectsOf, ownsObject, rolloutObject, simSteps } from "./sim-plan.ts";
+import {
+  keyOf,
+  namespaceOf,
+  objectsOf,
+  ownsObject,
+  rolloutObject,
+  runningPointer,
+  simSteps,
+  templatePointer,
+  templatesOf,
+} from "./sim-plan.ts";
 import { SimStore } from "./sim-store.ts";
 import { Witness } from "./witness.ts";
 import { isRestingPhase } from "../../api/serin/index.ts";
@@ -53,7 +63,8 @@ class Simulation {
   readonly #cluster: ModelCluster;
   readonly #store = new SimStore();
   readonly #witness: Witness;
-  readonly #templates = new Map<string, string>();
+  /** The pod template that a person has written last into a Deployment, and that no run has tried yet, by rollout. */
+  readonly #untried = new Map<string, string>();
   readonly #others: OtherWriters;
   readonly #engines: EngineFleet;
   #tick = 0;
@@ -62,6 +73,8 @@ class Simulation {
   #freezes: readonly Freeze[] = [];
   /** Why a rollout is not carried out, by its name. */
   readonly #refusals = new Map<string, Refusal>();
+  /** The rollouts in one of whose steps a person has changed the template. */
+  readonly #changed = new Set<string>();
   #lastStates = "";
   #statesSinceTick = 0;
 
@@ -105,7 +118,7 @@ class Simulation {
     for (const sim of this.#scenario.rollouts.filter(({ kind }) => kind === "Canary")) {
       const { route, app } = objectsOf(sim);
       this.#cluster.add(route, { "/old": "kept" });
-      this.#cluster.add(app);
+      this.#cluster.add(app, { [templatePointer]: "v1", [runningPointer]: "v1" });
     }
   }
 
@@ -181,9 +194,9 @@ class Simulation {
       store: this.#store,
       cluster: this.#cluster,
       maxConcurrent: this.#scenario.maxConcurrent,
-      steps: (rollout) => simSteps(this.#cluster, this.#simOf(rollout), rollout),
+      steps: (rollout, journal) => simSteps(this.#cluster, this.#simOf(rollout), rollout, journal),
       refusal: (rollout) => this.#refusals.get(rollout.metadata.name ?? ""),
-      templateOf: (rollout) => this.#templates.get(rollout.metadata.name ?? "") ?? "v1",
+      templatesOf: (rollout, journal) => templatesOf(this.#cluster, this.#simOf(rollout), journal),
       freezes: () => this.#freezes,
       now: () => ({ steadyMs: this.#cluster.nowMs, nowMs: this.#wallMs() }),
       isStale: () => !this.#isCalm() && this.#random() < this.#scenario.staleRate,
@@ -209,6 +222,9 @@ class Simulation {
     for (const action of decision.actions)
       if (action.type === "event") this.#note(`${key} ${action.reason}: ${action.message}`);
     if (decision.status.phase !== before.phase) this.#note(`${key} is ${decision.status.phase}`);
+    const { candidate, run = 0 } = decision.status;
+    const { name = "" } = rollout.metadata;
+    if (run > 0 && candidate === this.#untried.get(name)) this.#untried.delete(name);
     this.#witness.decided(key, rollout, decision, before, this.#wallMs(), this.#freezes);
   }
 
@@ -220,6 +236,7 @@ class Simulation {
   #people(): void {
     this.#scenario.rollouts.forEach((sim) => {
       if (sim.createdAtTick === this.#tick) this.#create(sim);
+      this.#changeInStep(sim);
     });
     if (this.#tick === calmFromTick) this.#others.moveStrangers();
     for (const disturbance of this.#scenario.disturbances) this.#disturb(disturbance);
@@ -234,6 +251,31 @@ class Simulation {
   /** Whether a person will roll it back after it has completed. */
   #isToBeAborted(key: string): boolean {
     return this.#scenario.rollouts.some((sim) => sim.abortedAfterEnd === true && keyOf(sim) === key);
+  }
+
+  /** A person writes another pod template into the Deployment of a Canary, which begins a run with it. */
+  #changeTemplate(sim: SimRollout, template: string): void {
+    const app = this.#cluster.find(objectsOf(sim).app);
+    if (app === undefined || app.fields.get(templatePointer) === template) return;
+    this.#cluster.setField(app, templatePointer, template, "somebody");
+    if (sim.watched && this.#store.read(keyOf(sim)) !== undefined) this.#untried.set(sim.name, template);
+  }
+
+  /** Whether a run has tried the template that a person has written last, or it runs, because somebody has resumed. */
+  #isTried(sim: SimRollout): boolean {
+    const template = this.#untried.get(sim.name);
+    const running = this.#cluster.find(objectsOf(sim).app)?.fields.get(runningPointer);
+    return template === undefined || template === running;
+  }
+
+  #changeInStep(sim: SimRollout): void {
+    const { changedInStep } = sim;
+    const { phase, step } = this.#store.read(keyOf(sim))?.status ?? {};
+    if (changedInStep === undefined || this.#changed.has(sim.name) || step?.id !== changedInStep) return;
+    if (phase === "RollingBack" || phase === "RolledBack" || this.#random() < 0.5) return;
+    this.#changed.add(sim.name);
+    this.#note(`${keyOf(sim)}: another template is written in step ${changedInStep}`);
+    this.#changeTemplate(sim, "v9");
   }
 
   #create(sim: SimRollout): void {
@@ -364,16 +406,18 @@ class Simulation {
         return;
       case "delete":
         this.#witness.deleted(key);
+        this.#untried.delete(sim.name);
         this.#store.delete(key, new Date(this.#wallMs()).toISOString());
         return;
       case "recreate":
         if (this.#store.read(key) === undefined) return;
         this.#store.forceDelete(key);
+        this.#untried.delete(sim.name);
         this.#create(sim);
         this.#witness.recreated(key);
         return;
       case "change":
-        this.#templates.set(sim.name, disturbance.template);
+        this.#changeTemplate(sim, disturbance.template);
         return;
       case "resume":
         this.#store.patchSpec(key, { paused: false, abort: false });
@@ -425,21 +469,9 @@ class Simulation {
       if (rollout === undefined || rollout.metadata.deletionTimestamp !== undefined) return false;
       // A requested rollback must still happen, even after the end.
       if (phase === "Completed" && (rollout.spec.abort || this.#isToBeAborted(key))) return false;
-      const waits = this.#templates.get(rollout.metadata.name ?? "");
-      if (phase === "Completed" || phase === "Watching")
-        return (
-          !("deployment" in ((rollout.spec as { target?: object }).target ?? {})) ||
-          waits === undefined ||
-          waits === rollout.status?.candidate
-        );
-      if (phase === "RolledBack")
-        return (
-          rollout.spec.abort ||
-          (rollout.status?.undo?.next !== "NewRun" &&
-            (waits === undefined ||
-              waits === rollout.status?.candidate ||
-              !("deployment" in ((rollout.spec as { target?: object }).target ?? {}))))
-        );
+      const isTried = this.#isTried(this.#simOf(rollout));
+      if (phase === "Completed" || phase === "Watching") return isTried;
+      if (phase === "RolledBack") return rollout.spec.abort || isTried;
       // A member of a group waits for a person after its partner was rolled back.
       return (
         phase === "Waiting" &&

@@ -90,7 +90,7 @@ export class Witness {
       this.#hasSettled(key, rollout, seen.sim, step.id);
     }
     if (status.phase === "RolledBack" && before.phase !== "RolledBack") this.#putBack(key, seen, status);
-    if (status.phase === "Completed" && before.phase !== "Completed") this.#completed(key, seen, rollout);
+    if (status.phase === "Completed" && before.phase !== "Completed") this.#completed(key, seen, rollout, status);
     seen.last = status;
   }
 
@@ -233,12 +233,14 @@ export class Witness {
       invariant(
         (cause.includes("after its restart") && (did("meddle") || did("noPods") || did("selfHeal"))) ||
           (cause.includes("or refused") && (did("refused") || did("selfHeal"))) ||
-          /aborted by|^group g|another change|was deleted|journal still has/.test(cause),
+          /aborted by|^group g|another change|was reverted|was deleted|journal still has/.test(cause),
         `${key} was rolled back: ${cause}`,
       );
   }
 
-  #completed(key: string, seen: Seen, rollout: Rollout): void {
+  #completed(key: string, seen: Seen, rollout: Rollout, { completedSteps }: RolloutStatus): void {
+    // A template that already runs, because somebody has resumed the Deployment, moves no requests.
+    if (!completedSteps.some(({ id }) => id.startsWith("step-"))) return;
     const isEdited = this.#scenario.disturbances.some(({ type }) => type === "edit");
     const excused = rollout.spec.fullPromotion !== undefined || isEdited || seen.sim.kind === "MeshUpgrade";
     invariant(seen.sim.errorRate === 0 || excused, `${key} is bad and completed`);
