@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { systemClock } from "../base/index.ts";
 import { SpdySession, type SpdyStream } from "../wire/spdy/index.ts";
 import type { KubeClient } from "./client.ts";
 import { portForward, withPortForward } from "./port-forward.ts";
@@ -62,6 +63,29 @@ test("bytes go to the pod's port and back, and refusals by the pod and the serve
     { code: "stream-broken", message: "port 1 of Pod default/web: connection refused" },
   );
   await assert.rejects(portForward(config, { namespace: "default", pod: "none", port: 1 }), { code: "not-found" });
+  server.close();
+  server.closeAllConnections();
+});
+
+test("a port-forward to a kubelet that hangs ends after its limit, and the error names the pod and the node's check", async () => {
+  const server = createServer();
+  const accepted = new Promise<void>((resolve) => void server.on("upgrade", () => resolve()));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+  const { port } = server.address() as AddressInfo;
+  const config = { server: `http://127.0.0.1:${port}`, context: "test", namespace: "default" };
+  const timers: (() => void)[] = [];
+  const after = (_ms: number, run: () => void): Disposable => {
+    timers.push(run);
+    return { [Symbol.dispose]: () => undefined };
+  };
+  const target = { namespace: "shop", pod: "web", port: 15_000, clock: { ...systemClock, after } };
+  const ended = assert.rejects(portForward(config, target), {
+    code: "timeout",
+    message: "port-forward of Pod shop/web: no answer within 30 s",
+  });
+  await accepted;
+  for (const run of timers) run();
+  await ended;
   server.close();
   server.closeAllConnections();
 });

@@ -3,7 +3,7 @@ import { requestOverStream } from "./stream-request.ts";
 import type { IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { Duplex } from "node:stream";
-import { nodeHttp, systemClock, transientError, userError, type Clock } from "../base/index.ts";
+import { nodeHttp, SerinError, systemClock, transientError, userError, type Clock } from "../base/index.ts";
 import { SpdySession, type SpdyStream } from "../wire/spdy/index.ts";
 import { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
@@ -19,6 +19,8 @@ export interface PortForwardTarget {
 }
 
 const maxErrorBytes = 64 << 10;
+/** The API server waits without a limit for a kubelet that has accepted its connection and hangs. */
+const upgradeTimeoutMs = 30_000;
 
 /**
  * A byte stream to a port of a pod through the API server (SPDY/3.1, `portforward.k8s.io`). If the pod refuses, the
@@ -52,8 +54,13 @@ async function upgrade(
   const outgoing = secure
     ? httpsRequest({ ...tlsOptionsOf(config), ...options })
     : nodeHttp().request({ host: url.hostname, port: url.port === "" ? 80 : Number(url.port), ...options });
+  using _timer = clock.after(upgradeTimeoutMs, () => {
+    const message = `port-forward of Pod ${namespace}/${pod}: no answer within ${upgradeTimeoutMs / 1000} s`;
+    const hint = `the kubelet of the pod's node may hang: kubectl get pod -n ${namespace} ${pod} -o wide, then kubectl describe node`;
+    outgoing.destroy(transientError("timeout", message, { hint }));
+  });
   return await new Promise<Duplex>((resolve, reject) => {
-    outgoing.once("error", (error) => reject(unreachable(config, error)));
+    outgoing.once("error", (error) => reject(error instanceof SerinError ? error : unreachable(config, error)));
     outgoing.once("upgrade", (_response, socket: Duplex, head: Buffer) => {
       if (head.length > 0) socket.unshift(head);
       resolve(socket);

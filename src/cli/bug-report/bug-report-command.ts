@@ -1,13 +1,13 @@
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import { messageOf, userError } from "../../base/index.ts";
+import { messageOf, transientError, userError, type Clock } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { collect, durationFlag } from "../flags.ts";
 import { checkNamespaceNames, checkNamespaces, namesIn } from "../existing-namespaces.ts";
 import { adminPortFlag } from "../proxies/proxy-admin.ts";
 import { makeUserDirectory } from "../user-file.ts";
 import { ArchiveWriter } from "./archive-writer.ts";
-import { collectReport, type ReportFlags } from "./collect-report.ts";
+import { collectReport, type ReportFile, type ReportFlags } from "./collect-report.ts";
 
 interface CommandFlags extends ReportFlags {
   readonly outputDir?: string;
@@ -17,6 +17,8 @@ interface CommandFlags extends ReportFlags {
 /** The maximum size of a report before it is packed. */
 const maxReportBytes = 512 << 20;
 const maxFileBytes = 16 << 20;
+/** A kubelet that hangs accepts a request and never answers. */
+const fileTimeoutMs = 20_000;
 
 export function bugReportCommand(program: Command, context: CliContext): void {
   program
@@ -64,13 +66,16 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
   let files = 0;
   let bytes = 0;
   const notes: string[] = [];
+  const reader = new ReportReader(context.clock, notes);
   {
     await using archive = new ArchiveWriter(path, context.clock.nowMs());
-    for await (const { path: file, text } of collectReport(client, flags, context)) {
-      const content = await text().catch((error: unknown) => {
-        notes.push(`${file}: ${messageOf(error)}`);
-        return undefined;
-      });
+    for await (const reportFile of collectReport(client, flags, context)) {
+      const file = reportFile.path;
+      if (context.signal.aborted) {
+        notes.push(`${file} and later files: left out, because the command was ended`);
+        break;
+      }
+      const content = await reader.read(reportFile);
       if (content === undefined) continue;
       if (bytes >= maxReportBytes) {
         notes.push(`${file} and later files: left out, because the report has ${maxReportBytes >> 20} MiB already`);
@@ -82,6 +87,7 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
       files += 1;
       bytes += shown.length;
     }
+    notes.push(...reader.silentNodes());
     await archive.add(
       "bug-report/notes.txt",
       notes.length === 0 ? "Everything was collected.\n" : `${notes.join("\n")}\n`,
@@ -91,4 +97,46 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
   context.out(
     `✔ ${files} files (${(bytes / 1024 / 1024).toFixed(1)} MiB) are in ${path}; read them before you send them to anybody\n`,
   );
+}
+
+/** Reads the files of a report. Asks a node no more once it has not answered in time. */
+class ReportReader {
+  readonly #clock: Clock;
+  readonly #notes: string[];
+  /** The number of files that were left out, by the node. */
+  readonly #leftOut = new Map<string, number>();
+
+  constructor(clock: Clock, notes: string[]) {
+    this.#clock = clock;
+    this.#notes = notes;
+  }
+
+  /** Undefined if the file cannot be read. A note has the reason. */
+  async read({ path, node, text }: ReportFile): Promise<string | undefined> {
+    const leftOut = node === undefined ? undefined : this.#leftOut.get(node);
+    if (node !== undefined && leftOut !== undefined) {
+      this.#leftOut.set(node, leftOut + 1);
+      return undefined;
+    }
+    const late = Promise.withResolvers<never>();
+    let isLate = false;
+    using _timer = this.#clock.after(fileTimeoutMs, () => {
+      isLate = true;
+      late.reject(transientError("timeout", `no answer within ${fileTimeoutMs / 1000} s`));
+    });
+    try {
+      return await Promise.race([text(), late.promise]);
+    } catch (error) {
+      if (isLate && node !== undefined) this.#leftOut.set(node, 0);
+      this.#notes.push(`${path}: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  silentNodes(): string[] {
+    return [...this.#leftOut].map(
+      ([node, count]) =>
+        `node ${node} did not answer, so ${count} more files of its pods were left out: kubectl describe node ${node}`,
+    );
+  }
 }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
+import type { PodRequest } from "../context.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 import { ArchiveWriter } from "./archive-writer.ts";
@@ -14,6 +15,7 @@ const pod = {
   spec: { containers: [{ name: "istio-proxy", image: "proxyv2" }] },
   status: { phase: "Running", containerStatuses: [{ name: "istio-proxy", ready: true, restartCount: 0 }] },
 } as KubernetesObject;
+const specOf = (object: KubernetesObject): object => (object as { readonly spec?: object }).spec ?? {};
 const definitions = {
   items: [
     {
@@ -60,6 +62,43 @@ test("a report contains objects, logs and states, notes what is missing, and req
     read("xzOf", "bug-report.tar.gz", "bug-report/notes.txt"),
     /^cluster\/nodes\.json: the API server answered 404 for \/api\/v1\/nodes/,
   );
+});
+
+test("a node that does not answer is asked once, and the report names it", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-report-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const onNode = (name: string, nodeName: string): KubernetesObject =>
+    ({ ...pod, metadata: { name, namespace: "shop" }, spec: { ...specOf(pod), nodeName } }) as KubernetesObject;
+  const context = new FakeContext({ ...cluster, objects: { Pod: [onNode("hung-1", "n2"), onNode("web-1", "n1")] } });
+  const asked: string[] = [];
+  const timers = new Set<() => void>();
+  const answerOf = context.requestOfPod;
+  Object.assign(context, {
+    clock: {
+      ...context.clock,
+      after: (_ms: number, run: () => void) => {
+        timers.add(run);
+        return { [Symbol.dispose]: () => void timers.delete(run) };
+      },
+    },
+    requestOfPod: async (flags: unknown, request: PodRequest) => {
+      if (request.pod !== "hung-1") return await answerOf(flags, request);
+      asked.push(request.path);
+      // The limit of the request passes now.
+      for (const run of timers) setImmediate(run);
+      return await new Promise(() => undefined);
+    },
+  });
+  await createProgram(context).parseAsync(["bug-report", "--output-dir", directory]);
+  assert.deepEqual(asked, ["/config_dump"]);
+  const notes = execFileSync("tar", ["xzOf", "bug-report.tar.gz", "bug-report/notes.txt"], {
+    cwd: directory,
+    encoding: "utf8",
+  });
+  assert.match(notes, /^proxies\/shop\/hung-1\/config_dump\.json: no answer within 20 s$/m);
+  assert.match(notes, /^node n2 did not answer, so 5 more files of its pods were left out: kubectl describe node n2$/m);
+  const files = execFileSync("tar", ["tzf", "bug-report.tar.gz"], { cwd: directory, encoding: "utf8" });
+  assert.match(files, /^bug-report\/proxies\/shop\/web-1\/config_dump\.json$/m);
 });
 
 test("a dry run lists what would be collected, restricted by namespace", async () => {

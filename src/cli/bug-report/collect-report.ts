@@ -20,6 +20,8 @@ export interface ReportFlags extends AdminFlags {
 
 export interface ReportFile {
   readonly path: string;
+  /** The node whose kubelet must answer for this file. */
+  readonly node?: string | undefined;
   readonly text: () => Promise<string>;
 }
 
@@ -111,8 +113,9 @@ async function* controlPlaneFiles(
   flags: ReportFlags,
 ): AsyncGenerator<ReportFile> {
   for (const pilot of await listPilots(client)) {
+    const node = pods.find(({ metadata }) => metadata.name === pilot.pod)?.spec?.nodeName;
     for (const { port, path, file } of pilotStates)
-      yield { path: `istiod/${pilot.pod}/${file}`, text: async () => await askPilot(client, pilot, port, path) };
+      yield { path: `istiod/${pilot.pod}/${file}`, node, text: async () => await askPilot(client, pilot, port, path) };
   }
   const isPart = ({ metadata: { labels = {} } }: Pod): boolean =>
     labels["app"] === "istiod" ||
@@ -174,6 +177,7 @@ async function* stateFiles(
   for (const path of paths)
     yield {
       path: `${folder}/${nameOf(pod)}/${path}${path === "stats" ? ".txt" : ".json"}`,
+      node: pod.spec?.nodeName,
       text: async () =>
         await askAdmin(
           { name, namespace },
@@ -200,14 +204,16 @@ async function* logFiles(
     ...(tail === undefined ? {} : { tailLines: tail }),
   };
   const { namespace = "", name: podName = "" } = pod.metadata;
+  const node = pod.spec?.nodeName;
   for (const { name, restartCount } of statuses) {
     if (names !== undefined && !names.includes(name)) continue;
     const pathOf = (run: Readonly<Record<string, string>>): string =>
       podLogPath({ namespace, name: podName }, { container: name, ...limits, ...run });
-    yield { path: `${folder}/${nameOf(pod)}/${name}.log`, text: async () => await get(client, pathOf({})) };
+    yield { path: `${folder}/${nameOf(pod)}/${name}.log`, node, text: async () => await get(client, pathOf({})) };
     if (restartCount > 0)
       yield {
         path: `${folder}/${nameOf(pod)}/${name}.previous.log`,
+        node,
         text: async () => await get(client, pathOf({ previous: "true" })),
       };
   }

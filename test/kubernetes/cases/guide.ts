@@ -22,6 +22,8 @@ const leftOut: readonly RegExp[] = [
   /^kubectl port-forward/,
 ];
 
+const webhooks = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
+
 function without(line: string): boolean {
   return leftOut.some((pattern) => pattern.test(line));
 }
@@ -61,7 +63,11 @@ export const guideCase: Case = {
       if (line.includes("status.addresses")) await thePageAnswers(bench, output.trim());
     }
     await eventually("nothing is left on the nodes", async () => (await leftOnNodes(cluster)).length === 0);
-    return `${commands.length} commands ended well, and nothing is left on the nodes`;
+    const kinds = `customresourcedefinitions,gatewayclasses,namespaces,clusterroles,clusterrolebindings,${webhooks}`;
+    const names = (await cluster.kubectl("get", kinds, "-o", "name")).split("\n");
+    const left = names.filter((name) => /istio|serin|ztunnel/.test(name));
+    if (left.length > 0) throw new Error(`left in the cluster: ${left.join(", ")}`);
+    return `${commands.length} commands ended well, and nothing is left in the cluster and on the nodes`;
   },
 };
 
