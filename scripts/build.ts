@@ -8,9 +8,10 @@ import { bundlePage } from "../src/dashboard/bundle/index.ts";
 const root = join(import.meta.dirname, "..");
 
 rmSync(join(root, "dist"), { recursive: true, force: true });
+// `npm run check` checks the types. The compiled files are the same without that, after a quarter of the time.
 const { status } = spawnSync(
   process.execPath,
-  ["node_modules/typescript-native/bin/tsc", "-p", "tsconfig.build.json"],
+  ["node_modules/typescript-native/bin/tsc", "-p", "tsconfig.build.json", "--noCheck"],
   { cwd: root, stdio: "inherit" },
 );
 if (status !== 0) process.exit(1);

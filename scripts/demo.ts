@@ -106,14 +106,13 @@ async function main(json: boolean, keep: boolean): Promise<number> {
   const counts = await stage.load?.stop();
   stage.connection?.abandon();
   view.close();
-  const summary = summarise(
-    stage,
+  const summary = summarise(stage, {
     problem,
-    counts?.requests ?? 0,
-    counts?.failed ?? 0,
-    performance.now() - begin,
+    requests: counts?.requests ?? 0,
+    failed: counts?.failed ?? 0,
+    durationMs: performance.now() - begin,
     memoryMb,
-  );
+  });
   printSummary(stage, summary, problem);
   const stays = keep || (live && problem === undefined && (await leave(interrupt.signal)));
   if (!stays) await runSerin(["cluster", "delete", "--name", clusterName]);
@@ -150,14 +149,16 @@ async function refreshLadder(stage: Stage): Promise<void> {
   stage.ladder = await ladderOf(stage.lab).catch(() => stage.ladder);
 }
 
-function summarise(
-  stage: Stage,
-  problem: unknown,
-  requests: number,
-  failed: number,
-  ms: number,
-  memoryMb: Record<string, number>,
-): Summary {
+interface Outcome {
+  /** The error that ended the demo early. */
+  readonly problem: unknown;
+  readonly requests: number;
+  readonly failed: number;
+  readonly durationMs: number;
+  readonly memoryMb: Record<string, number>;
+}
+
+function summarise(stage: Stage, { problem, requests, failed, durationMs, memoryMb }: Outcome): Summary {
   const round = (value: number): number => Math.round(value / 100) / 10;
   const clean = stage.rows
     .filter(({ name }) => mustNotFail.some((act) => act.name === name))
@@ -166,7 +167,7 @@ function summarise(
     ok: problem === undefined && clean && stage.rolledBack.length === 2,
     requests,
     failed,
-    seconds: round(ms),
+    seconds: round(durationMs),
     steps: stage.rows.map((row) => ({
       name: row.name,
       seconds: round(Math.max(0, row.endedMs - row.startedMs)),

@@ -71,3 +71,29 @@ test("every source path in a document exists", () => {
     .map(({ document, line, target }) => `${document}:${line}: ${target}: no such file`);
   assertNone(found);
 });
+
+function linkedFrom(page: string): ReadonlySet<string> {
+  return new Set(
+    placesOf(/\]\((?!https?:)([^)\s#]+)/g)
+      .filter(({ document }) => document === page)
+      .map(({ target }) => normalize(join(dirname(page), target))),
+  );
+}
+
+test("the map of the documentation and those of its folders lead to every page", () => {
+  const maps: Readonly<Record<string, RegExp>> = {
+    "docs/README.md": /^(docs\/)?[\w-]+\.md$/,
+    "docs/adr/README.md": /^docs\/adr\//,
+    "docs/contracts/README.md": /^docs\/contracts\//,
+  };
+  for (const [map, pattern] of Object.entries(maps)) {
+    const linked = linkedFrom(map);
+    const pages = documents.filter((document) => pattern.test(document) && !/(^|\/)README\.md$/.test(document));
+    assert.ok(pages.length > 5, `${map}: ${pages.length} pages`);
+    assert.deepEqual(
+      pages.filter((page) => !linked.has(page)),
+      [],
+      map,
+    );
+  }
+});

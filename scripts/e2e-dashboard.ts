@@ -162,7 +162,7 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
     }
     // The upgrade comes last, because it moves the workloads that the other parts show.
     if (wanted.has("upgrade"))
-      found.problems.push(...(await orderUpgrade(proof, browser, page, base, state.cookies, found)));
+      found.problems.push(...(await orderUpgrade(proof, { browser, page, base, cookies: state.cookies }, found)));
   } finally {
     await context.close();
     await own.stop();
@@ -195,13 +195,18 @@ async function figuresOf(proof: Proof, page: Page, base: string): Promise<readon
 
 type Cookies = Parameters<BrowserContext["addCookies"]>[0];
 
+/** A page of the dashboard whose user is logged in. */
+interface OpenDashboard {
+  readonly browser: ProofBrowser;
+  readonly page: Page;
+  readonly base: string;
+  readonly cookies: Cookies;
+}
+
 /** Looks at the ladder and at the upgrade's page while the upgrade waits between two revisions. */
 async function orderUpgrade(
   proof: Proof,
-  browser: ProofBrowser,
-  page: Page,
-  base: string,
-  cookies: Cookies,
+  { browser, page, base, cookies }: OpenDashboard,
   found: Found,
 ): Promise<readonly string[]> {
   const problems: string[] = [];

@@ -74,7 +74,7 @@ test(`no file of ours is above ${maxLines} lines`, () => {
  * How many files may still have functions of more lines, or parameters, than the linter allows. Lower them, never raise
  * them.
  */
-const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 47, "max-params": 40 };
+const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 42, "max-params": 11 };
 
 test("the list of exceptions to the size of functions names existing files, and may only get shorter", () => {
   const { overrides } = JSON.parse(readFileSync(join(root, ".oxlintrc.json"), "utf8")) as {
@@ -95,11 +95,51 @@ test("the list of exceptions to the size of functions names existing files, and 
   }
 });
 
+/** Maps and Sets of modules with a bound of their own, by file. */
+const boundedState: Readonly<Record<string, string>> = {
+  "src/controlplane/analysis/analysis.worker.ts": "the objects of the cluster, each until it is deleted",
+  "src/dashboard/web/frame/route-view.tsx": "one view for each route",
+  "src/dashboard/web/graph/draw-scene.ts": "emptied when it is full; the page imports no other part",
+  "src/dashboard/web/inspect/drafts.ts": "the newest drafts",
+  "src/dashboard/web/live/live-topics.ts": "the topics of the open views",
+  "src/net/tls-context.ts": "the groups of OpenSSL",
+  "src/proxy/filters/lua/lua-machine.ts": "the types of the functions that Lua calls",
+  "src/wire/http2/static-table.ts": "the names of the static table",
+};
+
+test("what a module remembers for the life of the process has a bound", () => {
+  const unbounded = findings([
+    {
+      pattern: /^(export )?const \w+ = new (Map|Set)(<.*>)?\(\);/m,
+      advice: "use BoundedCache of base, a WeakMap, or an object with an owner",
+      where: (file) => file.startsWith("src/") && !/\.test\.tsx?$|\/testing\//.test(file),
+    },
+  ]);
+  assertNone(unbounded.filter((finding) => boundedState[finding.split(":")[0] ?? ""] === undefined));
+  assert.deepEqual(
+    Object.keys(boundedState).filter((file) => !unbounded.some((finding) => finding.startsWith(`${file}:`))),
+    [],
+    "these have no such state any more: remove them from the list",
+  );
+});
+
 test("no file or folder has a meaningless name", () => {
   const named = tracked.filter(
     (file) => isOurs(file) && file.split("/").some((part) => /^(utils?|common|helpers?|misc)(\.|$)/.test(part)),
   );
   assertNone(named.map((file) => `${file}:1: a name that says nothing: name it after what it does`));
+});
+
+test("a parameter has the name of what it holds", () => {
+  assertNone(
+    findings([
+      {
+        pattern: /\b(one|it|each|thing)(: [^()=]+)?\)? =>|\bconst (one|it|each|thing)\b/,
+        advice: "name the element: a pod, a usage, a candidate",
+        where: (file) => /^src\/.*\.tsx?$/.test(file) && !/\.test\.tsx?$|\/testing\//.test(file),
+      },
+    ]),
+  );
 });
 
 test("the text speaks of the project only", () => {
@@ -264,7 +304,7 @@ test("folders import each other in one direction, and the list of exceptions may
 });
 
 const dashboardBound = {
-  modules: 410,
+  modules: 412,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -281,8 +321,8 @@ const dashboardBound = {
 /**
  * The number of modules that a role may load at its start, and folders that it must never load. Rarely used modules are
  * loaded on first use. Each bound counts two modules for the program's location and its source maps, two for the
- * compliance policy that limits TLS contexts, and one that limits the connections of a server. Those of roles that
- * check or compile formats of access logs count one for Envoy's command operators.
+ * compliance policy that limits TLS contexts, one that limits the connections of a server, and one for caches. Those of
+ * roles that check or compile formats of access logs count one for Envoy's command operators.
  */
 const roleBounds: Readonly<Record<string, { readonly modules: number; readonly never: readonly string[] }>> = {
   ztunnel: {
@@ -338,12 +378,12 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // - 4 each: the message of the filter that calls a rate limit service, the case of headers, compression, sessions,
   //   turns of the clients of a port
   // - 3 each: the endpoints of a sidecar's own workload, zones and rules of a Freeze, gRPC servers without a proxy,
-  //   the sources and controllers of the control plane
+  //   the sources and controllers of the control plane, the scopes of proxies
   // - 2 each: descriptors by an expression, kubeconfigs of remote clusters, sessions of services, foreign web pages,
   //   sizes of regular expressions
   // Controllers that are off by default are loaded when they are turned on.
   pilot: {
-    modules: 966,
+    modules: 970,
     never: [
       "src/cluster/",
       "src/dataplane/",
@@ -357,7 +397,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   cni: {
     // These include the CNI plugin, mode TPROXY, and the door of api/serin, from which the agent needs a pod's owner.
-    modules: 203,
+    modules: 204,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -374,7 +414,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // policies, which see requests as webhooks do. Six enforce the Pod Security Standards, one what a node may
   // change, and three what it may read. One adds new rules to stored roles.
   "cluster-apiserver": {
-    modules: 209,
+    modules: 211,
     never: [
       "generated/proto",
       "node_modules/@bufbuild/cel",
@@ -388,17 +428,17 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // seven plan, bind and protect volumes, and make the claims of StatefulSets; two know the schedules and time zones of
   // CronJobs. Four decide the ends of Jobs, one asks before an adoption, and one tells what holds a namespace.
   "cluster-controllers": {
-    modules: 157,
+    modules: 158,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"],
   },
   // Three measure what containers use, three find and delete the directories of volumes, three plan and enforce
   // network policies, two give containers the applets of busybox, and one decides which of several Services has an
   // address. Three watch only what the node's pods refer to. One keeps links of pods out of the node's own work.
   "cluster-node": {
-    modules: 171,
+    modules: 172,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/yaml"],
   },
-  "cluster-supervisor": { modules: 72, never: ["src/kube/", "generated/", "node_modules/@grpc", "node_modules/yaml"] },
+  "cluster-supervisor": { modules: 73, never: ["src/kube/", "generated/", "node_modules/@grpc", "node_modules/yaml"] },
   "cluster-launcher": { modules: 30, never: ["src/kube/", "generated/", "node_modules/"] },
   cluster: { modules: 30, never: ["generated/", "node_modules/"] },
   cli: {
@@ -411,11 +451,12 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // - 5: the hub of the images, and the rights of probes
   // - 4: bounds of CEL in conditions
   // - 3: what an upgrade leaves behind, and when to look again
+  // - 1: endpoints in other clusters
   // - 2 each: what Canaries may copy and request, where control planes are, what observers keep, times and rules of
   //   freezes
   // The code that signs, plans an installation or evaluates an expression is loaded on first use.
   rollout: {
-    modules: 372,
+    modules: 375,
     never: [
       "src/cluster/",
       "src/controlplane/",
@@ -431,7 +472,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  probe: { modules: 30, never: ["generated/", "node_modules/"] },
+  probe: { modules: 31, never: ["generated/", "node_modules/"] },
   // A third of the modules are Istio's kinds and the YAML library, with which views of configuration are made. Code for
   // rare requests is loaded on first use.
   kiali: dashboardBound,

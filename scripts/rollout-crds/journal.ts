@@ -18,6 +18,7 @@ export const journalEntries: Schema = {
       body: anyObject(),
       restart: oneOf(["template", "time"]),
       adopted: flag(),
+      later: anything("Written by the user after what was adopted. Undo restores it at last."),
       madeParents: integer(0, 64),
       undoGroup: text(),
       setup: flag(),

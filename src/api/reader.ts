@@ -219,8 +219,8 @@ const maxLevels = 100;
 function isNestedBeyond(value: unknown, levels: number): boolean {
   let level: unknown[] = [value];
   for (let depth = 0; depth < levels && level.length > 0; depth += 1)
-    level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));
-  return level.some((each) => typeof each === "object" && each !== null);
+    level = level.flatMap((value) => (typeof value === "object" && value !== null ? Object.values(value) : []));
+  return level.some((value) => typeof value === "object" && value !== null);
 }
 
 const shownCharacters = 60;

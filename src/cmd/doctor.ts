@@ -16,7 +16,8 @@ const usage = `Usage: serin doctor [--json]
        serin doctor --kubernetes [--json] [-c KUBECONFIG] [--context NAME] [-i NAMESPACE]
 
 Checks whether this machine can run a lab cluster. With --kubernetes it checks whether the kubeconfig's cluster can run
-the mesh, as far as the API server shows. Each finding names the remedy. The exit code is 1 if something is missing.
+the mesh, as far as the API server shows, and which pods of an installed mesh are not ready. Each finding names the
+remedy. The exit code is 1 if something prevents an installation.
 `;
 
 const options = {

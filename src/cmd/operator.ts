@@ -53,8 +53,8 @@ export async function run(context: RoleContext): Promise<number> {
 }
 
 /**
- * `--name=value`, `--name value` and `--name`; the operators' images also get upstream's flags that have no meaning
- * here.
+ * Reads `--name=value`, `--name value` and `--name`. Accepts all names, because the images are also started with flags
+ * of upstream that have no meaning here.
  */
 function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
@@ -116,7 +116,7 @@ async function runBanzaiOperator(
   if (!/^1\.\d+$/.test(minor))
     throw userError(
       "argument-invalid",
-      `--istio-version must name the release that this operator looks after, such as 1.6, got "${minor}"`,
+      `--istio-version must name the minor release that this operator manages, such as 1.6, got "${minor}"`,
     );
   const { BanzaiOperator, tellOfSecondOperator } = await import("../operator/index.ts");
   const metrics = new MetricsRegistry();
@@ -133,7 +133,7 @@ async function runBanzaiOperator(
   const identity = `${envString(env, "POD_NAMESPACE", "istio-system")}/${envString(env, "HOSTNAME", `istio-operator-${process.pid}`)}`;
   let passive = new AbortController();
   const [host = "0.0.0.0", port = "8080"] = (flags.get("metrics-addr") ?? "0.0.0.0:8080").split(":");
-  const place = {
+  const replica = {
     client,
     // There is one lease in the cluster for each release, because two operators of one release would fight over its
     // objects.
@@ -151,14 +151,15 @@ async function runBanzaiOperator(
       );
     },
   };
-  await lead(place, { log, shutdown }, async (leading) => {
+  await lead(replica, { log, shutdown }, async (leading) => {
     passive.abort();
-    log.info("looks after Istio objects", { minor });
+    log.info("managing Istio objects", { minor });
     await operator.run(leading);
   });
 }
 
-interface Place {
+/** Where the leader is elected, and where all replicas serve metrics and readiness. */
+interface Replica {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly name: string;
@@ -170,11 +171,11 @@ interface Place {
 }
 
 async function lead(
-  place: Place,
+  replica: Replica,
   { log, shutdown }: Pick<RoleContext, "log" | "shutdown">,
   work: (leading: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const { listen, metrics, ...election } = place;
+  const { listen, metrics, ...election } = replica;
   addProcessMetrics(metrics, process);
   const server = nodeHttp().createServer(
     inTurns((request, response) => {

@@ -182,7 +182,7 @@ export class PodEnroller {
       }
     };
     for (const { key, namespace } of this.#enrolments.values()) attempt(key, () => removeCapture(namespace.fd));
-    for (const pod of pods.filter((each) => wasCaptured(each) && !this.#enrolments.has(keyOf(each))))
+    for (const pod of pods.filter((candidate) => wasCaptured(candidate) && !this.#enrolments.has(keyOf(candidate))))
       attempt(keyOf(pod), () => {
         using namespace = finder.open(pod);
         if (namespace !== undefined) this.#removeOldCapture(namespace);

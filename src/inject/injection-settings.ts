@@ -135,7 +135,7 @@ export function readInjectionSettings(sources: InjectionSources, defaults: Injec
     aliases: Object.fromEntries(
       Object.keys(treeAt(config, "aliases") ?? {}).map((name) => [
         name,
-        listAt(config, "aliases", name).filter((each) => typeof each === "string"),
+        listAt(config, "aliases", name).filter((alias) => typeof alias === "string"),
       ]),
     ),
     neverInjectSelector: selectorsAt(config, "neverInjectSelector").filter(

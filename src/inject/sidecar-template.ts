@@ -157,7 +157,7 @@ function redirectArguments(input: TemplateInput): string[] {
   const { values, mesh, annotations } = input;
   const { proxy, cni } = values;
   const given = (flag: string, ...names: readonly string[]): string[] => {
-    const value = names.map((name) => annotations[name]).find((each) => each !== undefined);
+    const value = names.map((name) => annotations[name]).find((text) => text !== undefined);
     return value === undefined ? [] : [flag, value];
   };
   const ports = (flag: string, name: string, fallback: string): string[] =>
@@ -179,7 +179,7 @@ function redirectArguments(input: TemplateInput): string[] {
     "-b",
     annotationOr(input, podAnnotations.includeInboundPorts, proxy.includeInboundPorts),
     "-d",
-    [proxyPorts, excludedInboundPorts(input)].filter((each) => each !== "").join(","),
+    [proxyPorts, excludedInboundPorts(input)].filter((ports) => ports !== "").join(","),
     ...ports("-q", podAnnotations.includeOutboundPorts, proxy.includeOutboundPorts),
     ...ports("-o", podAnnotations.excludeOutboundPorts, proxy.excludeOutboundPorts),
     ...given("-k", podAnnotations.rerouteVirtualInterfaces, podAnnotations.kubevirtInterfaces),

@@ -9,13 +9,18 @@ import type { FieldIssue } from "../api/index.ts";
  */
 type KnownKey = number | { readonly [key: string]: KnownKey };
 
+/** Kubernetes defines what stands below these keys. Upstream's defaults list only what they set themselves. */
+const resources: KnownKey = { limits: 1, requests: 1 };
+
 /** Keys of Serin's own, and keys that upstream reads although neither its schema nor its defaults list them. */
 const ownKeys: Readonly<Record<string, KnownKey>> = {
   base: { validationFailurePolicy: 1 },
-  ztunnel: { nodeSelector: 1, affinity: 1, podAnnotations: 1, "*": 1 },
+  cni: { updateStrategy: { rollingUpdate: 1 } },
+  gateways: { "istio-ingressgateway": { resources } },
+  ztunnel: { nodeSelector: 1, affinity: 1, podAnnotations: 1, resources, updateStrategy: { rollingUpdate: 1 }, "*": 1 },
   pilot: { terminationGracePeriodSeconds: 1, terminationMessagePolicy: 1, trafficDistribution: 1 },
   pdb: { maxUnavailable: 1 },
-  global: { proxy: { capNetBindService: 1, variant: 1 }, trustDomain: 1 },
+  global: { defaultResources: resources, proxy: { capNetBindService: 1, variant: 1 }, trustDomain: 1 },
   meshConfig: { "*": 1 },
 };
 

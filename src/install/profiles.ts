@@ -65,12 +65,16 @@ const demo = over({
 export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
   /**
    * This profile includes an ingress gateway, which upstream's profile had in 2022 and 2023 and lacks today. To omit
-   * it, set components.ingressGateways[0].enabled=false.
+   * it, set components.ingressGateways[0].enabled=false. Every node of an ambient mesh has a CNI agent, also where
+   * another revision installs it, so sidecars leave their redirect to it.
    */
   ambient: over({
     components: { cni: on, ztunnel: on },
     meshConfig: { defaultConfig: { proxyMetadata: { ISTIO_META_ENABLE_HBONE: "true" } } },
-    values: { pilot: { env: { PILOT_ENABLE_AMBIENT: "true" } }, cni: { ambient: { enabled: true } } },
+    values: {
+      pilot: { env: { PILOT_ENABLE_AMBIENT: "true" }, cni: { enabled: true } },
+      cni: { ambient: { enabled: true } },
+    },
   }),
   default: defaultProfile,
   demo,

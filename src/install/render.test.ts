@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "yaml";
 import type { UntypedObject } from "../api/index.ts";
+import { valueAt } from "../base/index.ts";
 import { parseIstioOperator } from "../api/istio/index.ts";
 import {
   inApplyOrder,
@@ -579,4 +580,40 @@ test("the control plane may change nodes only if it removes the taint of pilot.t
   const own = rendered({ pilot: { taint: { enabled: true, name: "example.com/x", namespace: "kube-system" } } });
   assert.deepEqual(own.args, ["--cniNamespace=kube-system"]);
   assert.equal(own.env[1], "PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME=example.com/x");
+});
+
+test("sidecars leave their redirect to the CNI agent where one is installed, unless the user decides otherwise", () => {
+  const isLeft = (spec: object): unknown => {
+    const { value } = resolveSettings({ specs: [spec] }, defaults);
+    return valueAt(value?.values, "pilot", "cni", "enabled");
+  };
+  assert.equal(isLeft({}), false);
+  assert.equal(isLeft({ profile: "ambient" }), true);
+  assert.equal(isLeft({ components: { cni: { enabled: true } } }), true);
+  assert.equal(isLeft({ values: { istio_cni: { enabled: true } } }), true);
+  assert.equal(
+    isLeft({ components: { cni: { enabled: true } }, values: { pilot: { cni: { enabled: false } } } }),
+    false,
+  );
+  // A revision of an ambient mesh shares the agent of another revision.
+  assert.equal(isLeft({ profile: "ambient", components: { cni: { enabled: false } } }), true);
+});
+
+test("every component's resources take any limit and request that Kubernetes knows", () => {
+  const sized = { limits: { memory: "777Mi", "ephemeral-storage": "1Gi" }, requests: { "ephemeral-storage": "1Mi" } };
+  const below = { resources: sized };
+  for (const values of [
+    { ztunnel: below },
+    { cni: below },
+    { pilot: below },
+    { global: { waypoint: below, proxy: below } },
+    { gateways: { "istio-ingressgateway": below } },
+    { global: { defaultResources: sized } },
+  ]) {
+    const { errors } = resolveSettings({ specs: [{ profile: "ambient", values }] }, defaults);
+    assert.deepEqual(errors, [], JSON.stringify(values));
+  }
+  const { objects } = render({ profile: "ambient", values: { ztunnel: below } });
+  const ztunnel = objects.find(({ kind, metadata }) => kind === "DaemonSet" && metadata.name === "ztunnel");
+  assert.match(JSON.stringify(ztunnel), /"limits":{"memory":"777Mi"/);
 });

@@ -190,7 +190,10 @@ function failed(errors: readonly FieldIssue[], warnings: readonly FieldIssue[]):
 
 function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: InstallDefaults): InstallSettings {
   const { components = {} } = spec;
-  const values = mergeTrees(defaultValues, spec.values ?? {}) as InstallSettings["values"];
+  // Where a CNI agent is installed, sidecars leave their redirect to it, so that pods need no rights on the network.
+  const hasAgent = components.cni?.enabled === true || valueAt(spec.values, "istio_cni", "enabled") === true;
+  const ownDefaults = mergeTrees(defaultValues, { pilot: { cni: { enabled: hasAgent } } });
+  const values = mergeTrees(ownDefaults, spec.values ?? {}) as InstallSettings["values"];
   const revision = spec.revision ?? textAt(values, "revision") ?? "";
   const namespace = spec.namespace ?? textAt(spec.values, "global", "istioNamespace") ?? "istio-system";
   const hub = spec.hub ?? textAt(values, "global", "hub") ?? defaults.hub;

@@ -25,33 +25,33 @@ export class QueueMetrics {
     this.#depth = registry.gauge("workqueue_depth", "Current depth of workqueue", labels);
     this.#unfinished = registry.gauge(
       "workqueue_unfinished_work_seconds",
-      "Seconds that keys have been in work for which are in work now, all together.",
+      "Seconds of work on the keys that are being processed now, added up.",
       labels,
     );
     this.#longest = registry.gauge(
       "workqueue_longest_running_processor_seconds",
-      "Seconds that the key has been in work for which is so for the longest time.",
+      "Seconds for which the longest running key has been processed.",
       labels,
     );
     this.#adds = registry.counter(
       "workqueue_adds_total",
-      "Keys that were added, those that waited already left out.",
+      "Keys that were added. A key that already waits does not count again.",
       labels,
     );
     this.#retries = registry.counter(
       "workqueue_retries_total",
-      "Keys that were added for later: after a failure, or as they asked for it.",
+      "Keys that were added for later, after a failure or at their own request.",
       labels,
     );
     this.#queueDuration = registry.histogram(
       "workqueue_queue_duration_seconds",
-      "Seconds that a key waits before it is taken up.",
+      "Seconds for which a key waits in the queue.",
       labels,
       bounds,
     );
     this.#workDuration = registry.histogram(
       "workqueue_work_duration_seconds",
-      "Seconds that a key is in work.",
+      "Seconds that the work on a key takes.",
       labels,
       bounds,
     );
@@ -96,7 +96,7 @@ interface MeasuredQueueOptions {
 /** One queue, which reports what happens to its keys. */
 class MeasuredQueue {
   readonly #options: MeasuredQueueOptions;
-  /** When each waiting key was added, also while the key is in work. At most the queue's capacity. */
+  /** When each waiting key was added, also while the key is being processed. At most the queue's capacity. */
   readonly #waiting = new Map<string, number>();
   readonly #working = new Map<string, number>();
 

@@ -1,3 +1,4 @@
+import { BoundedCache } from "../base/index.ts";
 import { randomInt } from "node:crypto";
 import { ipFamilyOf, ipToBytes, bytesToIp, type IpFamily } from "../wire/netlink/index.ts";
 import type { ByteStream, SocketAddress } from "./byte-stream.ts";
@@ -187,14 +188,12 @@ function bindSource(fd: number, address: string, port: number | undefined): void
 }
 
 /** Encoded addresses, whose port each caller sets. Most connections use the same few addresses. */
-const encodedAddresses = new Map<string, Buffer>();
-const maxEncodedAddresses = 1024;
+const encodedAddresses = new BoundedCache<string, Buffer>(1024);
 
 function encodedAddress(address: string): Buffer {
   let bytes = encodedAddresses.get(address);
   if (bytes !== undefined) return bytes;
   bytes = encodeSocketAddress(address, 0);
-  if (encodedAddresses.size >= maxEncodedAddresses) encodedAddresses.clear();
   encodedAddresses.set(address, bytes);
   return bytes;
 }
@@ -272,8 +271,7 @@ function encodeSocketAddress(address: string, port: number): Buffer {
 }
 
 /** Texts of IPv4 addresses by their bytes. Equal texts that are one object are found and compared fastest. */
-const ipv4Texts = new Map<number, string>();
-const maxIpv4Texts = 4096;
+const ipv4Texts = new BoundedCache<number, string>(4096);
 
 function decodeSocketAddress(bytes: Buffer): SocketAddress {
   const port = bytes.readUInt16BE(2);
@@ -282,7 +280,6 @@ function decodeSocketAddress(bytes: Buffer): SocketAddress {
   let address = ipv4Texts.get(number);
   if (address === undefined) {
     address = bytesToIp(bytes.subarray(4, 8));
-    if (ipv4Texts.size >= maxIpv4Texts) ipv4Texts.clear();
     ipv4Texts.set(number, address);
   }
   return { address, port };

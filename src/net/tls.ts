@@ -83,8 +83,7 @@ export async function secureClient(
     transport,
     secured,
     "secureConnect",
-    title,
-    { timeoutMs: options.timeoutMs, guard, peer: "server" },
+    { title, timeoutMs: options.timeoutMs, guard, peer: "server" },
     (identity, certificate) => {
       const reason =
         (certificate === undefined ? undefined : guard?.refuse(certificate, "server")) ??
@@ -144,8 +143,7 @@ export async function secureServer(
     transport,
     secured,
     "secure",
-    title,
-    { timeoutMs: options.timeoutMs, guard, peer: "client", alert },
+    { title, timeoutMs: options.timeoutMs, guard, peer: "client", alert },
     (_identity, certificate) => {
       if (options.clientCertificate === "any") return undefined;
       const fault = wantsCertificate ? verifyError(secured) : undefined;
@@ -254,22 +252,20 @@ function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSoc
   return stream;
 }
 
+interface Handshake {
+  /** Begins each of its error messages. */
+  readonly title: string;
+  readonly timeoutMs: number;
+  readonly guard: PeerGuard | undefined;
+  readonly peer: "client" | "server";
+  readonly alert?: RefusalAlert | undefined;
+}
+
 function finish(
   transport: Transport,
   secured: TLSSocket,
   event: "secure" | "secureConnect",
-  title: string,
-  {
-    timeoutMs,
-    guard,
-    peer,
-    alert,
-  }: {
-    readonly timeoutMs: number;
-    readonly guard: PeerGuard | undefined;
-    readonly peer: "client" | "server";
-    readonly alert?: RefusalAlert | undefined;
-  },
+  { title, timeoutMs, guard, peer, alert }: Handshake,
   refusal: (peerIdentity: string, certificate: X509Certificate | undefined) => SerinError | undefined,
 ): Promise<SecureStream> {
   return new Promise((resolve, reject) => {

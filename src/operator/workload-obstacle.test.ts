@@ -74,3 +74,47 @@ test("an unreadable log is reported with the answer", async () => {
   );
   assert.equal(await lastWords(() => ({ status: 200, text: "" })), "\n  its log is empty");
 });
+
+const refusedMessage =
+  'pods "agent-x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4';
+
+/** A cluster whose API server has refused a pod of the agent. Records the patches of it. */
+function refusing(status: { readonly currentNumberScheduled: number; readonly desiredNumberScheduled: number }): {
+  readonly client: KubeClient;
+  readonly patches: unknown[];
+} {
+  const patches: unknown[] = [];
+  const event = { involvedObject: { uid: "u2" }, reason: "FailedCreate", message: refusedMessage };
+  const client = {
+    get: () => Promise.resolve({ metadata: { ...agent.metadata, uid: "u2" }, status }),
+    list: (kind: { readonly kind: string }, { fieldSelector = "" }: { readonly fieldSelector?: string }) =>
+      Promise.resolve({
+        items: kind.kind === "Event" && fieldSelector === "involvedObject.uid=u2,reason=FailedCreate" ? [event] : [],
+      }),
+    patchMerge: (_kind: unknown, _name: string, _namespace: string, patch: unknown) => {
+      patches.push(patch);
+      return Promise.resolve({});
+    },
+  } as unknown as KubeClient;
+  return { client, patches };
+}
+
+test("refused pods are an obstacle once their controller was asked to try again", async () => {
+  const { client, patches } = refusing({ currentNumberScheduled: 0, desiredNumberScheduled: 2 });
+  let steadyMs = 0;
+  const clock = { ...systemClock, steadyMs: () => steadyMs, nowMs: () => 0 };
+  const obstacles = new WorkloadObstacles(agent, client, clock);
+  const first = await obstacles.look();
+  assert.deepEqual([first.obstacle?.text, first.isFinal], [`DaemonSet istio-system/agent: ${refusedMessage}`, false]);
+  steadyMs = 8_000;
+  assert.equal((await obstacles.look()).isFinal, true);
+  assert.deepEqual(patches, [
+    { metadata: { annotations: { "install.serin.dev/asked-again-at": "1970-01-01T00:00:00.000Z" } } },
+  ]);
+});
+
+test("an event of a refusal is no obstacle when all pods exist", async () => {
+  const { client, patches } = refusing({ currentNumberScheduled: 2, desiredNumberScheduled: 2 });
+  const obstacles = new WorkloadObstacles(agent, client, systemClock);
+  assert.deepEqual([(await obstacles.look()).obstacle, patches], [undefined, []]);
+});

@@ -1,16 +1,17 @@
 import { messageOf, type Clock } from "../base/index.ts";
 import { keyOf, type UntypedObject } from "../api/index.ts";
-import { deploymentKind, eventKind, podKind } from "../api/kubernetes/index.ts";
+import { podKind } from "../api/kubernetes/index.ts";
+import { installedKindOf } from "../install/index.ts";
 import { podLogPath, type KubeClient } from "../kube/index.ts";
-import { podObstacle, type PodObstacle } from "../kube/obstacles/index.ts";
+import { podObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../kube/obstacles/index.ts";
 
 const lookEveryMs = 1_000;
 const logLines = 5;
 const maxLogCharacters = 2_000;
 /** If a kubelet has removed a log, it answers the request for it with 200 and this text. */
 const kubeletHasNoLog = "unable to retrieve container logs for ";
-/** A refusal by the API server (PodSecurity, a quota, a webhook) does not pass without help. */
-const refusalPatienceMs = 5_000;
+/** The annotation whose change makes a controller try again. */
+const attemptAnnotation = "install.serin.dev/asked-again-at";
 
 /**
  * Finds what keeps a workload's pods from starting. Looks at most once a second. Finds nothing if the cluster refuses
@@ -23,6 +24,7 @@ export class WorkloadObstacles {
   #lookedAtMs = -Infinity;
   #sinceMs = 0;
   #obstacle: PodObstacle | undefined;
+  #hasAskedAgain = false;
 
   /** `DaemonSet istio-system/ztunnel`. */
   get subject(): string {
@@ -91,34 +93,24 @@ export class WorkloadObstacles {
     return podObstacle(items) ?? (await this.#refusal(namespace));
   }
 
-  /** A pod that the API server refuses does not exist, so the controller's status has the reason. */
   async #refusal(namespace: string): Promise<PodObstacle | undefined> {
-    const { kind = "", metadata } = this.#workload;
-    const refused = (text: string): PodObstacle => ({
-      text: `${kind} ${namespace}/${metadata.name ?? ""}: ${text}`,
-      patienceMs: refusalPatienceMs,
-      hint: hintOfRefusal(text, namespace),
-    });
-    if (kind === "Deployment") {
-      const found = await this.#client.get(deploymentKind, metadata.name ?? "", namespace);
-      const failure = found?.status?.conditions?.find(
-        ({ type, status }) => type === "ReplicaFailure" && status === "True",
-      );
-      return failure === undefined
-        ? undefined
-        : refused(failure.message ?? failure.reason ?? "the API server refuses its pods");
-    }
-    const fieldSelector = `involvedObject.kind=${kind},involvedObject.name=${metadata.name ?? ""},reason=FailedCreate`;
-    const { items } = await this.#client.list(eventKind, { namespace, fieldSelector });
-    const last = items.toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
-    return last?.message === undefined ? undefined : refused(last.message);
+    const { kind, metadata } = this.#workload;
+    const name = metadata.name ?? "";
+    const found = await refusedPods(this.#client, { kind: kind as RefusedWorkload["kind"], name, namespace });
+    if (found !== undefined) await this.#askAgain(name, namespace);
+    return found;
   }
-}
 
-function hintOfRefusal(text: string, namespace: string): string {
-  if (text.includes("violates PodSecurity"))
-    return `The namespace's PodSecurity refuses the pods: kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
-  return "The API server refuses the pods: fix the cause that the message names (a quota, an admission webhook).";
+  /**
+   * A controller whose pods are refused waits longer after each attempt, up to a quarter of an hour. Somebody may have
+   * removed the cause since, and installs again for that reason. A change of an annotation makes it try at once.
+   */
+  async #askAgain(name: string, namespace: string): Promise<void> {
+    if (this.#hasAskedAgain) return;
+    this.#hasAskedAgain = true;
+    const annotations = { [attemptAnnotation]: new Date(this.#clock.nowMs()).toISOString() };
+    await this.#client.patchMerge(installedKindOf(this.#workload), name, namespace, { metadata: { annotations } });
+  }
 }
 
 /** The identity of an obstacle, without the counts and times in its text. */

@@ -10,7 +10,9 @@ const simple: Readonly<Record<string, string>> = {
   "'": "'",
   '"': '"',
 };
-const escape = /\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|([\s\S]?))/g;
+const escape =
+  /\\(?:x(?<hex>[0-9a-fA-F]{2})|u(?<short>[0-9a-fA-F]{4})|U(?<long>[0-9a-fA-F]{8})|(?<octal>[0-7]{3})|(?<plain>[\s\S]?))/g;
+type EscapeGroups = Readonly<Partial<Record<"hex" | "short" | "long" | "octal" | "plain", string>>>;
 
 /**
  * Decodes a PromQL string, whose quotes and escapes are Go's. Backticks have no escapes. Undefined if it is incomplete.
@@ -21,17 +23,15 @@ export function unquote(text: string): string | undefined {
   const inner = text.slice(1, -1);
   if (quote === "`") return inner;
   let valid = !inner.includes("\n");
-  const value = inner.replaceAll(
-    escape,
-    (_whole, hex?: string, short?: string, long?: string, octal?: string, plain?: string) => {
-      const code = hex ?? short ?? long;
-      if (code !== undefined)
-        return Number.parseInt(code, 16) <= 0x10_ff_ff ? String.fromCodePoint(Number.parseInt(code, 16)) : "\u{fffd}";
-      if (octal !== undefined) return String.fromCodePoint(Number.parseInt(octal, 8));
-      const character = simple[plain ?? ""];
-      if (character === undefined) valid = false;
-      return character ?? "";
-    },
-  );
+  const value = inner.replaceAll(escape, (...matched) => {
+    const { hex, short, long, octal, plain } = matched.at(-1) as EscapeGroups;
+    const code = hex ?? short ?? long;
+    if (code !== undefined)
+      return Number.parseInt(code, 16) <= 0x10_ff_ff ? String.fromCodePoint(Number.parseInt(code, 16)) : "\u{fffd}";
+    if (octal !== undefined) return String.fromCodePoint(Number.parseInt(octal, 8));
+    const character = simple[plain ?? ""];
+    if (character === undefined) valid = false;
+    return character ?? "";
+  });
   return valid ? value : undefined;
 }

@@ -1,4 +1,5 @@
-import { Histogram, type MetricsRegistry, type MetricType } from "./metrics-registry.ts";
+import { Histogram } from "./instruments.ts";
+import type { MetricsRegistry, MetricType } from "./metrics-registry.ts";
 
 /** The content type of {@link renderPrometheus}. */
 export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
@@ -141,10 +142,10 @@ export function mergeSnapshots(
       merging.set(key, known);
     }
     const isShared = shared.has(family.name);
-    for (const one of family.series) {
-      const id = one.values.join("\u0000");
+    for (const series of family.series) {
+      const id = series.values.join("\u0000");
       const before = known.series.get(id);
-      known.series.set(id, before === undefined ? one : together(before, one, isShared));
+      known.series.set(id, before === undefined ? series : together(before, series, isShared));
     }
   }
   return [...merging.values()]

@@ -47,14 +47,8 @@ export const routeReferenceAnalyzer: Analyzer = {
     for (const { resource, object } of inventory.of(gatewayKind)) {
       for (const [listenerIndex, { tls }] of object.spec.listeners.entries()) {
         for (const [index, { group, kind, name, namespace }] of (tls?.certificateRefs ?? []).entries()) {
-          checkGrant(
-            resource,
-            gatewayGroup,
-            { group, kind, name, namespace },
-            `spec.listeners[${listenerIndex}].tls.certificateRefs[${index}]`,
-            inventory,
-            report,
-          );
+          const path = `spec.listeners[${listenerIndex}].tls.certificateRefs[${index}]`;
+          checkGrant(resource, { group, kind, name, namespace }, path, inventory, report);
         }
       }
     }
@@ -115,7 +109,7 @@ function checkBackend(
 ): void {
   if (backend.group !== "" || backend.kind !== "Service") return;
   const namespace = backend.namespace ?? object.metadata.namespace ?? "";
-  checkGrant(resource, gatewayGroup, backend, path, inventory, report);
+  checkGrant(resource, backend, path, inventory, report);
   if (!inventory.knowsAll(serviceKind)) return;
   const service = inventory.find(serviceKind, namespace, backend.name);
   if (service === undefined) {
@@ -142,7 +136,6 @@ function checkBackend(
 
 function checkGrant(
   resource: Resource,
-  fromGroup: string,
   to: BackendObjectReference,
   path: string,
   inventory: Inventory,
@@ -157,7 +150,7 @@ function checkGrant(
     .some(
       ({ object: { metadata, spec } }) =>
         metadata.namespace === namespace &&
-        spec.from.some((from) => from.group === fromGroup && from.kind === object.kind && from.namespace === own) &&
+        spec.from.some((from) => from.group === gatewayGroup && from.kind === object.kind && from.namespace === own) &&
         spec.to.some(
           (target) =>
             target.group === group &&
@@ -170,7 +163,7 @@ function checkGrant(
     messageTypes.referenceNotGranted,
     resource,
     `${path}.namespace`,
-    `${kind} ${namespace}/${name} is in another namespace, and no ReferenceGrant there allows ${object.kind ?? ""}s of ${own} to use it, so ${kind === "Secret" ? "the listener does not work" : "requests get 500"}; create a ReferenceGrant in ${namespace} with from: [{group: ${fromGroup}, kind: ${object.kind ?? ""}, namespace: ${own}}], to: [{group: "${group}", kind: ${kind}}]`,
+    `${kind} ${namespace}/${name} is in another namespace, and no ReferenceGrant there allows ${object.kind ?? ""}s of ${own} to use it, so ${kind === "Secret" ? "the listener does not work" : "requests get 500"}; create a ReferenceGrant in ${namespace} with from: [{group: ${gatewayGroup}, kind: ${object.kind ?? ""}, namespace: ${own}}], to: [{group: "${group}", kind: ${kind}}]`,
   );
 }
 

@@ -53,10 +53,10 @@ function reportOverlaps(found: readonly PlacedWebhook[], report: Report): void {
     for (const object of objects) {
       const taking = ofNamespace.filter(({ webhook }) => takes(webhook.objectSelector, object));
       if (taking.length < 2) continue;
-      for (const one of taking) {
-        const names = rivals.get(one) ?? new Set();
-        for (const other of taking) if (other !== one) names.add(nameOf(other));
-        rivals.set(one, names);
+      for (const rival of taking) {
+        const names = rivals.get(rival) ?? new Set();
+        for (const other of taking) if (other !== rival) names.add(nameOf(other));
+        rivals.set(rival, names);
       }
     }
   }

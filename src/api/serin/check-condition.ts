@@ -1,5 +1,5 @@
 import { untypedCel, type CelLibrary, type MeteredCel, type MeteredProgram } from "../../base/cel/index.ts";
-import { loadPackage, nearestName } from "../../base/index.ts";
+import { BoundedCache, loadPackage, nearestName } from "../../base/index.ts";
 
 /** The variables of a condition. */
 export const conditionVariables = ["result", "baseline", "canary", "stable"] as const;
@@ -12,7 +12,7 @@ interface Compiled {
 
 /** The maximum number of cached compiled expressions. */
 const maxPrograms = 256;
-const programs = new Map<string, Compiled>();
+const programs = new BoundedCache<string, Compiled>(maxPrograms);
 let evaluator: MeteredCel | undefined;
 
 /** The fault of a CEL expression over {@link conditionVariables}. Undefined if it is valid. */
@@ -42,7 +42,6 @@ export function evaluateCondition(
 function compile(expression: string): Compiled {
   const known = programs.get(expression);
   if (known !== undefined) return known;
-  if (programs.size >= maxPrograms) programs.clear();
   const compiled = compileNew(expression);
   programs.set(expression, compiled);
   return compiled;

@@ -238,6 +238,11 @@ export type JournalEntry =
       readonly restart?: RestartKind;
       /** Set if a user wrote the current value. Undo does not change it if it has changed since. */
       readonly adopted?: boolean;
+      /**
+       * The value that the user wrote after the adopted one, while the rollout replaced pods. Undo needs the prior
+       * value for the pods first, and writes this one when it has undone everything else of the field.
+       */
+      readonly later?: unknown;
       readonly undoGroup?: string;
       readonly setup?: boolean;
       /** The number of parent members that were created for it. Undo removes them if they are empty. */

@@ -1,3 +1,4 @@
+import { BoundedCache } from "../bounded-cache.ts";
 import type { CelEnv, CelInput, CelList, CelValue } from "@bufbuild/cel";
 import { callCost, traversalFactor, ValueSizes, type CelLibrary } from "./call-cost.ts";
 import { loopFunctions, meterLoops } from "./meter-loops.ts";
@@ -41,11 +42,10 @@ export function untypedCel(library: CelLibrary, variables: readonly string[]): M
 
 /** Compiles each expression once. Forgets all when there would be more than `maxPrograms`. */
 export function cachedCompile(cel: MeteredCel, maxPrograms: number): MeteredCel["compile"] {
-  const programs = new Map<string, MeteredProgram>();
+  const programs = new BoundedCache<string, MeteredProgram>(maxPrograms);
   return (expression) => {
     let program = programs.get(expression);
     if (program === undefined) {
-      if (programs.size >= maxPrograms) programs.clear();
       program = cel.compile(expression);
       programs.set(expression, program);
     }

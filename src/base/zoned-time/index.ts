@@ -3,9 +3,10 @@
  * date and time in UTC.
  */
 
+import { BoundedCache } from "../bounded-cache.ts";
+
 const dayMs = 86_400_000;
-const formats = new Map<string, Intl.DateTimeFormat>();
-const maxZones = 600;
+const formats = new BoundedCache<string, Intl.DateTimeFormat>(600);
 
 /** The time by which the zone's clocks are ahead of UTC at this instant. Throws a `RangeError` for an unknown zone. */
 export function zoneOffsetMs(timeZone: string, instantMs: number): number {
@@ -76,7 +77,6 @@ function formatOf(timeZone: string): Intl.DateTimeFormat {
     minute: "numeric",
     second: "numeric",
   });
-  if (formats.size >= maxZones) formats.clear();
   formats.set(timeZone, format);
   return format;
 }

@@ -63,7 +63,10 @@ test("a report contains objects, logs and states, notes what is missing, and req
 });
 
 test("a dry run lists what would be collected, restricted by namespace", async () => {
-  assert.match((await report("/nowhere", "--dry-run")).output, /^proxies\/shop\/web-1\/config_dump\.json$/m);
+  const { output } = await report("/nowhere", "--dry-run");
+  assert.match(output, /^proxies\/shop\/web-1\/config_dump\.json$/m);
+  for (const name of ["networkpolicies", "resourcequotas"])
+    assert.ok(output.includes(`\ncluster/${name}.json\n`), name);
   assert.doesNotMatch((await report("/nowhere", "--dry-run", "--exclude", "shop")).output, /proxies/);
 });
 

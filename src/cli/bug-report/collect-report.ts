@@ -57,6 +57,11 @@ const clusterPaths: Readonly<Record<string, string>> = {
   daemonsets: "/apis/apps/v1/daemonsets",
   replicasets: "/apis/apps/v1/replicasets",
   statefulsets: "/apis/apps/v1/statefulsets",
+  networkpolicies: "/apis/networking.k8s.io/v1/networkpolicies",
+  resourcequotas: "/api/v1/resourcequotas",
+  limitranges: "/api/v1/limitranges",
+  poddisruptionbudgets: "/apis/policy/v1/poddisruptionbudgets",
+  horizontalpodautoscalers: "/apis/autoscaling/v2/horizontalpodautoscalers",
   endpointslices: "/apis/discovery.k8s.io/v1/endpointslices",
   mutatingwebhookconfigurations: "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
   validatingwebhookconfigurations: "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
@@ -117,8 +122,18 @@ async function* controlPlaneFiles(
   for (const pod of pods.filter(isPart)) yield* logFiles(client, pod, "components", flags);
 }
 
+/** The admin pages that the report contains of one kind of proxy. */
+interface StatePages {
+  readonly folder: string;
+  readonly paths: readonly string[];
+}
+
 /** The admin pages of Envoy and compatible proxies. `certs` contains no keys. */
-const proxyStates = ["config_dump", "clusters", "listeners", "stats", "certs", "server_info"];
+const proxyPages: StatePages = {
+  folder: "proxies",
+  paths: ["config_dump", "clusters", "listeners", "stats", "certs", "server_info"],
+};
+const ztunnelPages: StatePages = { folder: "ztunnel", paths: ["config_dump"] };
 
 async function* podFiles(
   client: KubeClient,
@@ -127,10 +142,9 @@ async function* podFiles(
   context: CliContext,
 ): AsyncGenerator<ReportFile> {
   const ztunnels = pods.filter(({ metadata }) => metadata.labels?.["app"] === "ztunnel");
-  for (const pod of ztunnels) yield* stateFiles(client, pod, "ztunnel", ["config_dump"], flags, context);
+  for (const pod of ztunnels) yield* stateFiles(client, pod, ztunnelPages, flags, context);
   const proxies = pods.filter((pod) => hasProxy(pod) && !ztunnels.includes(pod) && isWanted(pod, flags));
-  for (const pod of proxies.slice(0, maxProxies))
-    yield* stateFiles(client, pod, "proxies", proxyStates, flags, context);
+  for (const pod of proxies.slice(0, maxProxies)) yield* stateFiles(client, pod, proxyPages, flags, context);
   if (proxies.length > maxProxies)
     yield {
       path: "proxies/left-out.txt",
@@ -150,8 +164,7 @@ function nameOf({ metadata }: Pod): string {
 async function* stateFiles(
   client: KubeClient,
   pod: Pod,
-  folder: string,
-  paths: readonly string[],
+  { folder, paths }: StatePages,
   flags: ReportFlags,
   context: CliContext,
 ): AsyncGenerator<ReportFile> {

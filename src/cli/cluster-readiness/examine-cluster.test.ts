@@ -29,7 +29,8 @@ function server(answers: Answers, may: (access: Access) => boolean = () => true)
     const { spec } = body as { readonly spec: { readonly resourceAttributes: Access } };
     return answer(201, { status: { allowed: may(spec.resourceAttributes), reason: "" } });
   };
-  return { raw } as KubeClient;
+  const list: KubeClient["list"] = async () => await Promise.resolve({ items: [], resourceVersion: "1" });
+  return { raw, list } as KubeClient;
 }
 
 /** A node of EKS, as its API server returns it. */
@@ -275,22 +276,6 @@ test("only conflicting settings of Cilium are reported", async () => {
     "bpf-lb-sock-hostns-only": "true",
   });
   assert.deepEqual(complaints(await examine(fits)), []);
-});
-
-test("an agent of the mesh that is not ready on every node is a warning", async () => {
-  const agents = (numberReady: number): Answers => ({
-    "/apis/apps/v1/daemonsets": {
-      items: [
-        { metadata: { name: "calico-node", namespace: "calico-system" } },
-        { metadata: { name: "istio-cni-node", namespace }, status: { desiredNumberScheduled: 2, numberReady } },
-      ],
-    },
-  });
-  assert.deepEqual(complaints(await examine(agents(2))), []);
-  assert.match(
-    complaints(await examine(agents(1))).join(""),
-    /^! CNI agent \(DaemonSet istio-system\/istio-cni-node\): 1 of 2 agents are ready\n/,
-  );
 });
 
 test("missing or old Gateway API definitions are reported, with the command that installs them", async () => {

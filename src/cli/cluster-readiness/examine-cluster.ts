@@ -2,7 +2,9 @@ import type { KubeClient } from "../../kube/index.ts";
 import { podSecurityFinding, rightsFindings } from "./access-findings.ts";
 import { gatewayDefinitions, lackedVersions, oldestMinor, readJson, serverVersion } from "./cluster-facts.ts";
 import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
+import { meshFindings } from "./mesh-findings.ts";
 import { loadBalancerFindings, networkFindings } from "./network-findings.ts";
+import { policyFindings } from "./policy-findings.ts";
 import { nodeFindings, platformFinding, type ExaminedNode } from "./node-findings.ts";
 
 /** Checks all requirements of a mesh that are visible through the API server. Changes nothing. */
@@ -15,6 +17,8 @@ export async function examineCluster(client: KubeClient, istioNamespace: string)
     rightsFindings(client, istioNamespace),
     podSecurityFinding(client, istioNamespace),
     networkFindings(client, istioNamespace),
+    meshFindings(client),
+    policyFindings(client),
     gatewayApiFindings(client),
     loadBalancerFindings(client, examined),
   ]);

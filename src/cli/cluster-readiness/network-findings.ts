@@ -10,7 +10,6 @@ interface Metadata {
 
 interface DaemonSet {
   readonly metadata?: Metadata;
-  readonly status?: { readonly desiredNumberScheduled?: number; readonly numberReady?: number };
 }
 
 /** Network plugins by the names of their DaemonSets. */
@@ -31,14 +30,13 @@ const pluginsByDaemonSet: Readonly<Record<string, string>> = {
 const afterwards = (istioNamespace: string): string =>
   `the CNI files of a node are not visible from outside; kubectl logs -n ${istioNamespace} ds/istio-cni-node shows the file into which the plugin was chained, once the agent runs`;
 
-/** Finds the cluster's network plugin, and the mesh's CNI agent if it is installed. */
+/** Finds the cluster's network plugin. */
 export async function networkFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
   const subject = "network plugin";
   const read = await readJson<{ readonly items?: readonly DaemonSet[] }>(client, "/apis/apps/v1/daemonsets");
   if (read.state === "forbidden") return [unseen(subject, "daemonsets", read.reason)];
   const sets = read.state === "read" ? (read.value.items ?? []) : [];
   const plugin = sets.find(({ metadata }) => pluginsByDaemonSet[metadata?.name ?? ""] !== undefined);
-  const own = sets.find(({ metadata }) => metadata?.name === "istio-cni-node" && metadata.namespace === istioNamespace);
   const pluginFinding =
     plugin === undefined
       ? good(subject, "Cluster", `no known plugin runs as a DaemonSet; ${afterwards(istioNamespace)}`)
@@ -49,24 +47,11 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
         );
   const cilium =
     plugin?.metadata?.name === "cilium" ? await ciliumFindings(client, plugin.metadata.namespace ?? "") : [];
-  return [pluginFinding, ...cilium, ...(own === undefined ? [] : [agentFinding(own)])];
+  return [pluginFinding, ...cilium];
 }
 
 function objectOf(kind: string, { namespace = "", name = "" }: Metadata = {}): string {
   return `${kind} ${namespace}/${name}`;
-}
-
-function agentFinding({ metadata, status }: DaemonSet): ClusterFinding {
-  const [wanted, ready] = [status?.desiredNumberScheduled ?? 0, status?.numberReady ?? 0];
-  const object = objectOf("DaemonSet", metadata);
-  const detail = `${ready} of ${wanted} agents are ready`;
-  if (ready >= wanted) return good("CNI agent", object, detail);
-  return warning(
-    "CNI agent",
-    object,
-    detail,
-    `kubectl describe pod -n ${metadata?.namespace ?? ""} -l k8s-app=istio-cni-node, and the log of the pod that is not ready`,
-  );
 }
 
 /** Checks Cilium's settings. It is the only plugin with settings that are known to break the mesh. */
@@ -82,7 +67,7 @@ async function ciliumFindings(client: KubeClient, namespace: string): Promise<Cl
       fault(
         "Cilium",
         object,
-        "cni-exclusive is true: Cilium takes every other plugin's entry out of the nodes' configuration",
+        "cni-exclusive is true: Cilium removes the entries of other plugins from the nodes' configuration",
         "helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set cni.exclusive=false",
       ),
     );

@@ -96,7 +96,7 @@ function oldKernel(node: ExaminedNode): ClusterFinding | undefined {
 
 /** The mesh was never tested with the second address family. */
 function unknownFamily(node: ExaminedNode): ClusterFinding | undefined {
-  const addresses = node.status?.addresses?.filter(({ type }) => type === "InternalIP").map((each) => each.address);
+  const addresses = node.status?.addresses?.filter(({ type }) => type === "InternalIP").map((entry) => entry.address);
   const found = [...(node.spec?.podCIDRs ?? []), ...(addresses ?? [])].find((address) => address.includes(":"));
   if (found === undefined) return undefined;
   return warning(

@@ -56,7 +56,12 @@ async function log(name: string | undefined, flags: LogFlags, context: CliContex
     ? scopes.map((scope) => ({ scope: scope.name, level: defaultLevel }))
     : parseLevels(flags.level, scopes);
   for (const { scope, level } of changes)
-    await ask(pilot, "PUT", `/scopej/${scope}`, flags, context, JSON.stringify({ name: scope, output_level: level }));
+    await ask(
+      pilot,
+      { method: "PUT", path: `/scopej/${scope}`, body: JSON.stringify({ name: scope, output_level: level }) },
+      flags,
+      context,
+    );
   if (changes.length > 0) return;
   const shown = scopes.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   if (format !== "table")
@@ -112,7 +117,7 @@ async function pilotNamed(
 }
 
 async function readScopes(pilot: Pilot, flags: LogFlags, context: CliContext): Promise<readonly Scope[]> {
-  return JSON.parse(await ask(pilot, "GET", "/scopej/", flags, context)) as readonly Scope[];
+  return JSON.parse(await ask(pilot, { method: "GET", path: "/scopej/" }, flags, context)) as readonly Scope[];
 }
 
 function parseLevels(
@@ -144,26 +149,23 @@ function parseLevels(
     });
 }
 
+interface AdminRequest {
+  readonly method: "GET" | "PUT";
+  readonly path: string;
+  readonly body?: string;
+}
+
 async function ask(
   { pod, namespace }: Pilot,
-  method: string,
-  path: string,
+  request: AdminRequest,
   flags: LogFlags,
   context: CliContext,
-  body?: string,
 ): Promise<string> {
-  const answer = await context.requestOfPod(flags, {
-    namespace,
-    pod,
-    port: flags.ctrlz_port,
-    method,
-    path,
-    ...(body === undefined ? {} : { body }),
-  });
+  const answer = await context.requestOfPod(flags, { namespace, pod, port: flags.ctrlz_port, ...request });
   if (answer.status >= 300)
     throw transientError(
       "admin-refused",
-      `${pod}.${namespace} answered ${answer.status} for ${method} ${path}: ${answer.text.trim().slice(0, 200)}`,
+      `${pod}.${namespace} answered ${answer.status} for ${request.method} ${request.path}: ${answer.text.trim().slice(0, 200)}`,
     );
   return answer.text;
 }

@@ -51,7 +51,10 @@ export async function checkInject(
   if (hooks.length === 0) return context.out("ERROR: no Istio injection hooks present.\n");
   const labels = namespace?.metadata.labels ?? {};
   const verdicts = await Promise.all(
-    hooks.map(async (hook) => ({ hook, verdict: await verdictOf(hook, pod, labels, client, flags, context) })),
+    hooks.map(async (hook) => ({
+      hook,
+      verdict: await verdictOf(hook, { pod, namespaceLabels: labels }, client, flags, context),
+    })),
   );
   const rows = verdicts.map(({ hook, verdict }) => [
     hook.metadata.name ?? "",
@@ -102,8 +105,7 @@ function asBeforeInjection(pod: Pod): Pod {
 
 async function verdictOf(
   hook: WebhookConfiguration,
-  pod: Pod,
-  namespaceLabels: Labels,
+  { pod, namespaceLabels }: { readonly pod: Pod; readonly namespaceLabels: Labels },
   client: KubeClient,
   flags: CheckInjectFlags,
   context: CliContext,

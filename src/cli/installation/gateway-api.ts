@@ -19,7 +19,7 @@ export function gatewayApiCommands(program: Command, context: CliContext): void 
   connectionFlags(
     group
       .command("install")
-      .description("install this release's definitions; the command keeps newer definitions of the cluster")
+      .description("install the definitions of this release, and keep newer ones of the cluster")
       .addOption(
         new Option("--channel <name>", "the channel of the definitions")
           .choices(["standard", "experimental"])

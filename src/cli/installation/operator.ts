@@ -14,7 +14,7 @@ import {
 import { parseIstioOperator } from "../../api/istio/index.ts";
 import { installedKindOf, operatorName, renderOperator, type OperatorSettings } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { podObstacle } from "../../kube/obstacles/index.ts";
+import { podObstacle, refusedPods, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
 import { connectionFlags, readYaml } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
@@ -60,7 +60,9 @@ export function operatorCommands(program: Command, context: CliContext): void {
       operator
         .command(verb)
         .description(
-          verb === "init" ? "install the controller in the cluster" : "print the objects that init would write",
+          verb === "init"
+            ? "install the controller of IstioOperator objects in the cluster"
+            : "print the objects that init would write",
         ),
       context,
     )
@@ -178,7 +180,8 @@ async function waitForDeployment(
       const pods = await client
         .list(podKind, { namespace, labelSelector: `name=${name}` })
         .catch(() => ({ items: [] }));
-      const obstacle = podObstacle(pods.items);
+      const workload: RefusedWorkload = { kind: "Deployment", namespace, name };
+      const obstacle = podObstacle(pods.items) ?? (await refusedPods(client, workload).catch(() => undefined));
       const why = obstacle === undefined ? "" : `: ${obstacle.text}`;
       throw userError(
         "not-ready",

@@ -89,6 +89,17 @@ test("a waypoint that stays unready, and a missing namespace, are reported", asy
     await refused("apply -n shop --name late --wait --waypoint-timeout 0ms"),
     /^timed out while waiting for waypoint\tshop\/late: Programmed is False \(no pods\)\n/,
   );
+  const pods = { type: "ReplicaFailure", status: "True", message: 'pods "late-1" is forbidden: exceeded quota: small' };
+  const withoutRoom: FakeCluster = {
+    objects: {
+      ...cluster.objects,
+      Deployment: [{ metadata: { name: "late", namespace: "shop" }, status: { conditions: [pods] } } as never],
+    },
+  };
+  assert.match(
+    await refused("apply -n shop --name late --wait --waypoint-timeout 0ms", withoutRoom),
+    /\(no pods\); Deployment shop\/late: pods "late-1" is forbidden: exceeded quota: small\n/,
+  );
   assert.equal(
     await refused("apply -n nowhere"),
     "namespace: nowhere not found\n  hint: kubectl create namespace nowhere",

@@ -3,7 +3,7 @@ import { transientError, userError } from "../../base/index.ts";
 import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { namespaceKind, podKind, type Namespace } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
-import { podObstacle } from "../../kube/obstacles/index.ts";
+import { podObstacle, refusedPods, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import type { CliContext } from "../context.ts";
 import { durationFlag, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
@@ -191,7 +191,8 @@ async function waitUntilProgrammed(
           .join("; ") ?? "";
       const labelSelector = `gateway.networking.k8s.io/gateway-name=${name}`;
       const pods = await client.list(podKind, { namespace, labelSelector }).catch(() => ({ items: [] }));
-      const obstacle = podObstacle(pods.items);
+      const workload: RefusedWorkload = { kind: "Deployment", namespace, name };
+      const obstacle = podObstacle(pods.items) ?? (await refusedPods(client, workload).catch(() => undefined));
       const why = [conditions, obstacle?.text ?? ""].filter((text) => text !== "").join("; ");
       throw transientError(
         "not-ready",

@@ -51,34 +51,34 @@ export function proxyConfigCommands(program: Command, context: CliContext): void
   listenerCommand(parent, context);
   routeCommand(parent, context);
   endpointCommands(parent, context);
-  dumpCommand(
-    parent,
-    "secret",
-    ["secrets", "s"],
-    "show the certificates and trusted roots of the proxy",
-    dumpFile,
-  ).action(
+  dumpCommand(parent, {
+    name: "secret",
+    aliases: ["secrets", "s"],
+    description: "show the certificates and trusted roots of the proxy",
+  }).action(
     async (name: string | undefined, flags: DumpFlags) =>
       await show(await readDump(name, masks.secret, flags, context), flags, context, {
         table: (dump) => secretTable(dump, context.clock.nowMs()),
         value: (dump) => dump.part("SecretsConfigDump") ?? {},
       }),
   );
-  dumpCommand(
-    parent,
-    "bootstrap",
-    ["b"],
-    "show the bootstrap configuration of the proxy; -o short shows only the versions",
-    dumpFile,
-    "json",
-  ).action(
+  dumpCommand(parent, {
+    name: "bootstrap",
+    aliases: ["b"],
+    description: "show the bootstrap configuration of the proxy; -o short shows only the versions",
+    output: "json",
+  }).action(
     async (name: string | undefined, flags: DumpFlags) =>
       await show(await readDump(name, masks.bootstrap, flags, context), flags, context, {
         table: bootstrapSummary,
         value: (dump) => dump.part("BootstrapConfigDump") ?? {},
       }),
   );
-  dumpCommand(parent, "ecds", ["ec"], "show the extensions that the proxy receives by ECDS", dumpFile).action(
+  dumpCommand(parent, {
+    name: "ecds",
+    aliases: ["ec"],
+    description: "show the extensions that the proxy receives by ECDS",
+  }).action(
     async (name: string | undefined, flags: DumpFlags) =>
       await show(await readDump(name, masks.endpoints, flags, context), flags, context, {
         table: extensionTable,
@@ -92,21 +92,29 @@ export function proxyConfigCommands(program: Command, context: CliContext): void
     .alias("rc")
     .description("check whether two proxies trust a common root")
     .option(...adminPortFlag)
-    .action(async (one: string, other: string, flags: DumpFlags) => await compareRoots(one, other, flags, context));
+    .action(
+      async (pod: string, otherPod: string, flags: DumpFlags) => await compareRoots(pod, otherPod, flags, context),
+    );
+}
+
+interface DumpCommand {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly description: string;
+  /** What the user may give as a file. */
+  readonly file?: string;
+  /** The default of `--output`. */
+  readonly output?: "short" | "json";
 }
 
 function dumpCommand(
   parent: Command,
-  name: string,
-  aliases: readonly string[],
-  text: string,
-  file: string,
-  output = "short",
+  { name, aliases, description, file = dumpFile, output = "short" }: DumpCommand,
 ): Command {
   return parent
     .command(`${name} [pod]`)
     .aliases([...aliases])
-    .description(text)
+    .description(description)
     .option("-o, --output <format>", "json, yaml or short", output)
     .option("-f, --file <file>", `read a file with ${file} instead of a pod's; - is standard input`)
     .option(...adminPortFlag);
@@ -128,14 +136,14 @@ async function show<Value>(
 }
 
 function clusterCommand(parent: Command, context: CliContext): void {
-  dumpCommand(parent, "cluster", ["clusters", "c"], "show the clusters of the proxy", dumpFile)
+  dumpCommand(parent, { name: "cluster", aliases: ["clusters", "c"], description: "show the clusters of the proxy" })
     .option("--fqdn <text>", "show only clusters whose host name contains this text")
     .option("--direction <direction>", "show only inbound or outbound clusters")
     .option("--subset <text>", "show only clusters whose subset contains this text")
     .option("--port <port>", "show only clusters of this port", portFlag)
     .action(async (name: string | undefined, flags: DumpFlags & ClusterFilter) => {
       const clusters = (await readDump(name, masks.cluster, flags, context)).clusters();
-      await show(filterClusters(some(clusters, "clusters"), flags), flags, context, {
+      await show(filterClusters(requireSome(clusters, "clusters", context), flags), flags, context, {
         table: clusterTable,
         value: (found) => found,
       });
@@ -144,13 +152,11 @@ function clusterCommand(parent: Command, context: CliContext): void {
 
 function listenerCommand(parent: Command, context: CliContext): void {
   verboseFlags(
-    dumpCommand(
-      parent,
-      "listener",
-      ["listeners", "l"],
-      "show the listeners of the proxy, with their filter chain matches and destinations",
-      dumpFile,
-    ),
+    dumpCommand(parent, {
+      name: "listener",
+      aliases: ["listeners", "l"],
+      description: "show the listeners of the proxy, with their filter chain matches and destinations",
+    }),
   )
     .option("--address <address>", "show only listeners on this address")
     .option("--port <port>", "show only listeners on this port", portFlag)
@@ -161,7 +167,11 @@ function listenerCommand(parent: Command, context: CliContext): void {
         name: string | undefined,
         flags: DumpFlags & ListenerFilter & Verbose & { readonly waypoint?: boolean },
       ) => {
-        const listeners = some((await readDump(name, masks.listener, flags, context)).listeners(), "listeners");
+        const listeners = requireSome(
+          (await readDump(name, masks.listener, flags, context)).listeners(),
+          "listeners",
+          context,
+        );
         if (flags.waypoint === true) context.out(waypointListenerTable(listeners));
         else
           await show(filterListeners(listeners, flags), flags, context, {
@@ -174,17 +184,15 @@ function listenerCommand(parent: Command, context: CliContext): void {
 
 function routeCommand(parent: Command, context: CliContext): void {
   verboseFlags(
-    dumpCommand(
-      parent,
-      "route",
-      ["routes", "r"],
-      "show the routes of the proxy, with their matches and clusters",
-      dumpFile,
-    ),
+    dumpCommand(parent, {
+      name: "route",
+      aliases: ["routes", "r"],
+      description: "show the routes of the proxy, with their matches and clusters",
+    }),
   )
     .option("--name <name>", "show only the route configuration of this name")
     .action(async (name: string | undefined, flags: DumpFlags & RouteFilter & Verbose) => {
-      const routes = some((await readDump(name, masks.route, flags, context)).routes(), "routes");
+      const routes = requireSome((await readDump(name, masks.route, flags, context)).routes(), "routes", context);
       await show(filterRoutes(routes, flags), flags, context, {
         table: (found) => routeTable(found, flags),
         value: (found) => found,
@@ -208,13 +216,12 @@ function endpointFlags(command: Command): Command {
 
 function endpointCommands(parent: Command, context: CliContext): void {
   endpointFlags(
-    dumpCommand(
-      parent,
-      "endpoint",
-      ["endpoints", "ep"],
-      "show the endpoints of the proxy's clusters, and their health",
-      "the response of /clusters?format=json",
-    ),
+    dumpCommand(parent, {
+      name: "endpoint",
+      aliases: ["endpoints", "ep"],
+      description: "show the endpoints of the proxy's clusters, and their health",
+      file: "the response of /clusters?format=json",
+    }),
   ).action(async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
     const statuses = (await readAdmin(name, "/clusters?format=json", flags, context)) as ClusterStatuses;
     await show(statuses, flags, context, {
@@ -223,7 +230,11 @@ function endpointCommands(parent: Command, context: CliContext): void {
     });
   });
   endpointFlags(
-    dumpCommand(parent, "eds", [], "show the endpoints that the control plane sent, with their localities", dumpFile),
+    dumpCommand(parent, {
+      name: "eds",
+      aliases: [],
+      description: "show the endpoints that the control plane sent, with their localities",
+    }),
   ).action(async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
     const assignments = (await readDump(name, masks.endpoints, flags, context)).endpoints();
     await show(filterAssignments(assignments, flags), flags, context, {
@@ -236,13 +247,11 @@ function endpointCommands(parent: Command, context: CliContext): void {
 function allCommand(parent: Command, context: CliContext): void {
   endpointFlags(
     verboseFlags(
-      dumpCommand(
-        parent,
-        "all",
-        ["a"],
-        "show the whole configuration of the proxy: as tables, or with -o json as one config dump",
-        dumpFile,
-      ),
+      dumpCommand(parent, {
+        name: "all",
+        aliases: ["a"],
+        description: "show the whole configuration of the proxy: as tables, or with -o json as one config dump",
+      }),
     ),
   )
     .option("--with-headers", "print a title line before each table")
@@ -275,10 +284,14 @@ function allTables(dump: ConfigDump, flags: AllFlags, context: CliContext): stri
     .join("\n");
 }
 
-function some<Value>(list: readonly Value[], noun: string): readonly Value[] {
+function requireSome<Value>(
+  list: readonly Value[],
+  noun: string,
+  { programName }: Pick<CliContext, "programName">,
+): readonly Value[] {
   if (list.length === 0)
     throw userError("dump-empty", `the proxy has no ${noun}`, {
-      hint: "the proxy has received no configuration from a control plane yet: see proxy-status",
+      hint: `the proxy has received no configuration from a control plane yet: ${programName} proxy-status`,
     });
   return list;
 }
@@ -315,7 +328,7 @@ async function rootsOf(name: string, flags: DumpFlags, context: CliContext): Pro
   const pem = rootCertificates(await readDump(name, masks.secret, flags, context));
   if (pem === undefined)
     throw userError("dump-empty", `the proxy of ${name} has no root certificate yet`, {
-      hint: "the proxy receives it with its first configuration: see proxy-status",
+      hint: `the proxy receives it with its first configuration: ${context.programName} proxy-status`,
     });
   return certificatesIn(pem).map(({ fingerprint256 }) => fingerprint256);
 }

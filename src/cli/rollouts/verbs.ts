@@ -131,7 +131,7 @@ function verbs<Value extends Rollout>(
   withFlags(
     parent
       .command("retry <name>")
-      .description("start a rollout that has ended again, unchanged or from a file, and keep its history"),
+      .description("start an ended rollout again, unchanged or from a file, and keep its history"),
   )
     .option("-f, --filename <file>", "the object as YAML; - is standard input")
     .option("-w, --watch", "show the ladder until the rollout ends")

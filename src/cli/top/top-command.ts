@@ -25,7 +25,7 @@ export function topCommand(program: Command, context: CliContext): void {
   program
     .command("top [subject]")
     .description(
-      `show ${topSubjects.join(", ")} by their requests, errors and latency, and refresh every second; q quits, r e p n t sort`,
+      "show workloads, services or namespaces by their requests, errors and latency, and refresh every second; the keys r, e, p, n and t sort, and q quits",
     )
     .addOption(new Option("--sort <by>", "the order of the rows").choices(topSorts).default("rate"))
     .option("--once", "measure for some seconds, and print the result once")

@@ -155,17 +155,24 @@ async function injectObject(
   ) as Pod | undefined;
   if (pod?.spec === undefined) return object;
   const name = `${object.kind ?? ""} ${object.metadata.name ?? object.metadata.generateName ?? ""}`;
-  const injected = injectTemplate(pod, name, namespace, await labels.of(namespace), injection, context);
+  const template = { pod, name, namespace, namespaceLabels: await labels.of(namespace) };
+  const injected = injectTemplate(template, injection, context);
   if (last === undefined) return injected as UntypedObject;
   Reflect.set(parent as object, last, injected);
   return copy;
 }
 
+/** The pod, or the pod template of a workload, with what decides about its injection. */
+interface InjectedTemplate {
+  readonly pod: Pod;
+  /** The kind and name of the object in the file. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+}
+
 function injectTemplate(
-  pod: Pod,
-  name: string,
-  namespace: string,
-  namespaceLabels: Readonly<Record<string, string>>,
+  { pod, name, namespace, namespaceLabels }: InjectedTemplate,
   injection: InjectionContext,
   context: CliContext,
 ): Pod {

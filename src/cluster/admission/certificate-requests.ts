@@ -95,7 +95,7 @@ function checkRequest(request: AdmissionRequest): void {
   try {
     ({ organizations } = readCertificateRequest(Buffer.from(encoded, "base64").toString("utf8")));
   } catch (error) {
-    throw invalid(request, "spec.request", `Invalid value: ${JSON.stringify(encoded)}: ${messageOf(error)}`);
+    throw invalid(request, "spec.request", "Invalid value", `${JSON.stringify(encoded)}: ${messageOf(error)}`);
   }
   if (signerName === clientSigner && organizations.includes("system:masters"))
     throw forbidden(request, `use of ${clientSigner} signer with system:masters group is not allowed`);
@@ -124,14 +124,16 @@ function checkDecisions(request: AdmissionRequest): void {
     throw invalid(
       request,
       "status.conditions",
-      `Invalid value: ${JSON.stringify(conditionsOf(request.object))}: Approved and Denied conditions are mutually exclusive`,
+      "Invalid value",
+      `${JSON.stringify(conditionsOf(request.object))}: Approved and Denied conditions are mutually exclusive`,
     );
   const removed = conditionsOf(request.oldObject).find(({ type }) => !types.includes(type));
   if (removed !== undefined)
     throw invalid(
       request,
       "status.conditions",
-      `Forbidden: updates may not remove a condition of type "${removed.type}"`,
+      "Forbidden",
+      `updates may not remove a condition of type "${removed.type}"`,
     );
 }
 
@@ -144,9 +146,18 @@ function forbidden(request: AdmissionRequest, why: string): AdmissionRefusal {
   return new AdmissionRefusal(403, "Forbidden", message, [], subjectOf(request));
 }
 
-function invalid(request: AdmissionRequest, field: string, message: string): AdmissionRefusal {
+/** The kinds of faults of a field, as the message names them, and their reasons. */
+const faultReasons = { "Invalid value": "FieldValueInvalid", Forbidden: "FieldValueForbidden" } as const;
+
+function invalid(
+  request: AdmissionRequest,
+  field: string,
+  fault: keyof typeof faultReasons,
+  detail: string,
+): AdmissionRefusal {
+  const message = `${fault}: ${detail}`;
   const text = `CertificateSigningRequest.${group} "${named(request)}" is invalid: ${field}: ${message}`;
-  const reason = message.startsWith("Forbidden") ? "FieldValueForbidden" : "FieldValueInvalid";
+  const reason = faultReasons[fault];
   return new AdmissionRefusal(422, "Invalid", text, [{ reason, message, field }], {
     ...subjectOf(request),
     kind: "CertificateSigningRequest",

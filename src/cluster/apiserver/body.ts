@@ -65,9 +65,9 @@ export function checkLevels(value: unknown): void {
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > maximumLevels) throw badRequest(`the object has more than ${maximumLevels} levels`);
     const below: unknown[] = [];
-    for (const each of level) {
-      if (typeof each !== "object" || each === null) continue;
-      for (const inner of Object.values(each) as unknown[])
+    for (const value of level) {
+      if (typeof value !== "object" || value === null) continue;
+      for (const inner of Object.values(value) as unknown[])
         if (typeof inner === "object" && inner !== null) below.push(inner);
     }
     level = below;

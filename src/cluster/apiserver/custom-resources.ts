@@ -130,7 +130,7 @@ function namesTaken(
     ["ListKindConflict", [names.listKind ?? `${names.kind}List`], kinds],
   ];
   for (const [reason, wantedNames, taken] of wanted) {
-    const found = wantedNames.find((each) => each !== undefined && taken.has(each));
+    const found = wantedNames.find((name) => name !== undefined && taken.has(name));
     if (found !== undefined) return { reason, message: `"${found}" is already in use` };
   }
   return undefined;

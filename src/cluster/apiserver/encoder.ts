@@ -12,6 +12,15 @@ export interface ListMetadata {
   readonly remainingItemCount?: number;
 }
 
+/** How a Table shows objects. */
+export interface TableView {
+  readonly form: AnswerForm;
+  /** What each row contains of its object, beside the cells. */
+  readonly include: IncludeObject;
+  /** A watch's tables have their columns only in the stream's first event. */
+  readonly withColumns: boolean;
+}
+
 const comma = Buffer.from(",");
 const listEnd = Buffer.from("]}");
 
@@ -60,9 +69,7 @@ export class Encoder {
       type,
       [object],
       { resourceVersion: object.metadata.resourceVersion ?? "" },
-      form,
-      include,
-      withColumns,
+      { form, include, withColumns },
     );
   }
 
@@ -83,9 +90,7 @@ export class Encoder {
         type,
         records.map((record) => this.objectIn(record, type)),
         metadata,
-        form,
-        include,
-        true,
+        { form, include, withColumns: true },
       );
     }
     const partial = form.as === "partial";
@@ -109,7 +114,8 @@ export class Encoder {
     form: AnswerForm,
     include: IncludeObject,
   ): Buffer {
-    if (form.as === "table") return this.#table(type, objects, { resourceVersion: "" }, form, include, true);
+    if (form.as === "table")
+      return this.#table(type, objects, { resourceVersion: "" }, { form, include, withColumns: true });
     const partial = form.as === "partial";
     return Buffer.from(
       JSON.stringify({
@@ -121,26 +127,12 @@ export class Encoder {
     );
   }
 
-  /** One line of a watch. Tables carry their columns only in a stream's first event. */
-  event(
-    type: ResourceType,
-    eventType: string,
-    record: StoredRecord,
-    form: AnswerForm,
-    include: IncludeObject,
-    withColumns: boolean,
-  ): Buffer {
+  /** One line of a watch. */
+  event(type: ResourceType, eventType: string, record: StoredRecord, view: TableView): Buffer {
     const body =
-      form.as === "table"
-        ? this.#table(
-            type,
-            [this.objectIn(record, type)],
-            { resourceVersion: String(record.revision) },
-            form,
-            include,
-            withColumns,
-          )
-        : this.record(type, record, form, include);
+      view.form.as === "table"
+        ? this.#table(type, [this.objectIn(record, type)], { resourceVersion: String(record.revision) }, view)
+        : this.record(type, record, view.form, view.include);
     return Buffer.concat([Buffer.from(`{"type":"${eventType}","object":`), body, Buffer.from("}\n")]);
   }
 
@@ -152,9 +144,7 @@ export class Encoder {
     type: ResourceType,
     objects: readonly UntypedObject[],
     metadata: ListMetadata,
-    form: AnswerForm,
-    include: IncludeObject,
-    withColumns: boolean,
+    { form, include, withColumns }: TableView,
   ): Buffer {
     const nowMs = this.#clock.nowMs();
     const rows = objects.map((object) => ({

@@ -142,7 +142,11 @@ class WatchStream {
   }
 
   #encode(type: string, record: StoredRecord): Buffer {
-    return this.#parts.encoder.event(this.#context.type, type, record, this.#form, this.#include, this.#takeColumns());
+    return this.#parts.encoder.event(this.#context.type, type, record, {
+      form: this.#form,
+      include: this.#include,
+      withColumns: this.#takeColumns(),
+    });
   }
 
   /** Whether the next event includes the columns. Only the first event of a stream does. */

@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, createPublicKey, randomUUID, sign, verify, type KeyObject } from "node:crypto";
-import type { Clock } from "../../base/index.ts";
+import { BoundedCache, type Clock } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { Store } from "../store/index.ts";
 import type { User } from "./user.ts";
@@ -65,7 +65,7 @@ export class ServiceAccountTokens {
   readonly #store: Store;
   readonly #clock: Clock;
   /** Tokens with a verified signature. Expiry and bindings are checked each time. */
-  readonly #checked = new Map<string, Claims>();
+  readonly #checked = new BoundedCache<string, Claims>(maximumCachedSignatures);
 
   constructor(privateKeyPem: string, store: Store, clock: Clock) {
     this.#key = createPrivateKey(privateKeyPem);
@@ -133,7 +133,6 @@ export class ServiceAccountTokens {
     } catch {
       return undefined;
     }
-    if (this.#checked.size >= maximumCachedSignatures) this.#checked.clear();
     this.#checked.set(token, claims);
     return claims;
   }

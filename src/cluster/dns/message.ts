@@ -70,31 +70,35 @@ export function encodeAnswer(question: Question, domain: string, answer: ZoneAns
   const rcode = answer.outcome === "found" ? rcodes.noError : rcodes.noSuchName;
   const authorities = negative && answer.outcome !== "unknown" ? [startOfAuthority(domain)] : [];
   const flags = answer.outcome === "unknown" ? 0 : AUTHORITATIVE_ANSWER;
-  const full = build(
-    question,
-    flags,
-    rcode,
-    answer.answers.map(toRecord),
+  const full = build(question, flags, rcode, {
+    answers: answer.answers.map(toRecord),
     authorities,
-    answer.additionals.map(toRecord),
-  );
+    additionals: answer.additionals.map(toRecord),
+  });
   if (transport === "tcp" || full.length <= udpLimit(question)) return full;
-  const half = build(question, flags | TRUNCATED_RESPONSE, rcode, answer.answers.slice(0, 10).map(toRecord), [], []);
-  return half.length <= udpLimit(question) ? half : build(question, flags | TRUNCATED_RESPONSE, rcode, [], [], []);
+  const half = build(question, flags | TRUNCATED_RESPONSE, rcode, {
+    answers: answer.answers.slice(0, 10).map(toRecord),
+  });
+  return half.length <= udpLimit(question) ? half : build(question, flags | TRUNCATED_RESPONSE, rcode);
 }
 
 /** Encodes the answer SERVFAIL. */
 export function encodeFailure(question: Question): Buffer {
-  return build(question, 0, rcodes.serverFailure, [], [], []);
+  return build(question, 0, rcodes.serverFailure);
+}
+
+/** The sections of an answer. */
+interface Sections {
+  readonly answers?: Answer[];
+  readonly authorities?: Answer[];
+  readonly additionals?: Answer[];
 }
 
 function build(
   question: Question,
   flags: number,
   rcode: number,
-  answers: Answer[],
-  authorities: Answer[],
-  additionals: Answer[],
+  { answers = [], authorities = [], additionals = [] }: Sections = {},
 ): Buffer {
   const { packet } = question;
   const usesEdns = packet.additionals?.some(({ type }) => type === "OPT") === true;

@@ -153,7 +153,7 @@ export function requireCluster(env: Environment, name: string): { directory: str
 export function requireRunningCluster(env: Environment, name: string): { directory: string; record: ClusterRecord } {
   const found = requireCluster(env, name);
   if (!isClusterRunning(found.record)) {
-    throw userError("cluster-stopped", `the cluster "${name}" does not run any more`, {
+    throw userError("cluster-stopped", `the cluster "${name}" no longer runs`, {
       hint: `see ${join(found.directory, "launcher.log")}, then: serin cluster delete --name ${name} && serin cluster create --name ${name}`,
     });
   }

@@ -88,7 +88,7 @@ function hasStar(field: string): boolean {
 /** The values of a field, or its fault. */
 function parseField(text: string, bounds: Bounds): ReadonlySet<number> | string {
   const values = new Set<number>();
-  for (const part of text.split(",").filter((each) => each !== "")) {
+  for (const part of text.split(",").filter((element) => element !== "")) {
     const range = parseRange(part, bounds);
     if (typeof range === "string") return range;
     for (let value = range.from; value <= range.to; value += range.step) values.add(value);

@@ -34,7 +34,7 @@ export const fieldErrors = {
     message: body(
       "Unsupported value",
       value,
-      supported.length === 0 ? "" : `supported values: ${supported.map((each) => JSON.stringify(each)).join(", ")}`,
+      supported.length === 0 ? "" : `supported values: ${supported.map((value) => JSON.stringify(value)).join(", ")}`,
     ),
   }),
   forbidden: (field: string, detail: string): FieldError => ({

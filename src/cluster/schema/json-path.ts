@@ -63,7 +63,7 @@ function take(step: Step, value: unknown): unknown[] {
     case "filter":
       return (Array.isArray(value) ? value : []).filter((item) => holds(step, item));
     case "union":
-      return step.steps.flatMap((each) => take(each, value));
+      return step.steps.flatMap((branch) => take(branch, value));
   }
 }
 

@@ -150,7 +150,7 @@ function validateMetadataUpdate(object: UntypedObject, old: UntypedObject): Fiel
       errors.push(
         fieldErrors.forbidden(
           "metadata.finalizers",
-          `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((each) => JSON.stringify(each)).join(", ")}}`,
+          `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((finalizer) => JSON.stringify(finalizer)).join(", ")}}`,
         ),
       );
   }

@@ -43,7 +43,9 @@ export const checkServiceName: NameCheck = (name) => [
 /** Checks names that only have to be valid in a path, such as RBAC's. */
 export const checkPathSegment: NameCheck = (name) => {
   if (name === "." || name === "..") return [`may not be '${name}'`];
-  return ["/", "%"].filter((each) => name.includes(each)).map((each) => `may not contain '${each}'`);
+  return ["/", "%"]
+    .filter((character) => name.includes(character))
+    .map((character) => `may not contain '${character}'`);
 };
 
 /** A label's or annotation's key: `[prefix/]name`. */

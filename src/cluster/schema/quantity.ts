@@ -80,7 +80,7 @@ function decimalForm(nanos: bigint, exponentForm: boolean): string {
     power += 3;
   }
   if (exponentForm) return power === 0 ? `${rest}` : `${rest}e${power}`;
-  const suffix = Object.entries(decimalSuffixes).find(([, each]) => each === power)?.[0] ?? "";
+  const suffix = Object.entries(decimalSuffixes).find(([, exponent]) => exponent === power)?.[0] ?? "";
   return `${rest}${suffix}`;
 }
 

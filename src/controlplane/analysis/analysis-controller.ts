@@ -164,7 +164,7 @@ class AnalysisController {
 
   #analysisOptions(): AnalysisOptions {
     const { namespace, meshConfig } = this.#options;
-    const unread = analysedKinds.filter((each) => !this.#sources.some(({ kind }) => kind === each));
+    const unread = analysedKinds.filter((analysed) => !this.#sources.some(({ kind }) => kind === analysed));
     return {
       scope: "cluster",
       unread: new Set([...neverRead, ...unread.map(({ group, kind }) => `${group}/${kind}`)]),

@@ -73,7 +73,7 @@ function unblocked({ hostname }: URL, networks: readonly Network[]): { readonly 
 function isBlocked(address: string, networks: readonly Network[]): boolean {
   // A connection to an unspecified address reaches the loopback.
   const isUnspecified = isOwnMachineAddress(address) && !isLoopbackAddress(address);
-  return [address, ...(isUnspecified ? ["127.0.0.1", "::1"] : [])].some((each) => isAddressOf(each, networks));
+  return [address, ...(isUnspecified ? ["127.0.0.1", "::1"] : [])].some((reached) => isAddressOf(reached, networks));
 }
 
 function blockedError(host: string, address: string): Error {

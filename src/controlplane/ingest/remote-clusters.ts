@@ -285,12 +285,12 @@ export class RemoteClusters {
   }
 
   #remove(remote: Remote): void {
-    this.#options.log.info("a remote cluster is not read any more", {
+    this.#options.log.info("stopped reading a remote cluster", {
       cluster: remote.id,
       [this.#configs.noun]: remote.source,
     });
     this.#remotes.delete(remote.id);
-    for (const each of [...this.#leavingOf(remote.id), remote]) each.ingest.leave();
+    for (const cluster of [...this.#leavingOf(remote.id), remote]) cluster.ingest.leave();
     this.#metrics.forget(remote.id);
     void this.#end(remote);
   }

@@ -63,7 +63,9 @@ export {
   type SecretReference,
 } from "./secret-facts.ts";
 export { deriveConfigMapReferences, deriveSecretReferences } from "./gateway/secret-references.ts";
-export type { OutboundScope, OutboundScopes, ProxyGroup, ScopeChoice } from "./sidecar-scope.ts";
+export type { OutboundScope } from "./outbound-scope.ts";
+export type { OutboundScopes } from "./derive-outbound-scopes.ts";
+export type { ProxyGroup, ScopeChoice } from "./scope-choice.ts";
 export {
   derivePullSecretReferences,
   pullSecretName,

@@ -26,7 +26,7 @@ export function readResourceFilter(env: Environment): IsIgnored | undefined {
   return ({ group, plural }) => {
     if (!group.includes(".") || builtInGroups.has(group)) return false;
     const name = `${plural}.${group}`;
-    return ignored.some((each) => fits(each, name)) && !included.some((each) => fits(each, name));
+    return ignored.some((pattern) => fits(pattern, name)) && !included.some((pattern) => fits(pattern, name));
   };
 }
 

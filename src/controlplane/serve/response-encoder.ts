@@ -1,3 +1,4 @@
+import { BoundedCache } from "../../base/index.ts";
 import { fieldOf, type EncodedResource } from "../translate/index.ts";
 
 export type ResponseForm = "delta" | "any";
@@ -26,13 +27,13 @@ const maxVarintBytes = 5;
 
 /** The maximum number of types whose bytes are kept. A client may request any type. */
 const maxKeptTypes = 64;
-const typeFields = new Map<string, Buffer>();
+const typeFields = new BoundedCache<string, Buffer>(maxKeptTypes);
 
 function typeFieldOf(typeUrl: string): Buffer {
   const known = typeFields.get(typeUrl);
   if (known !== undefined) return known;
   const field = Buffer.from(joinFields([[typeUrlField, Buffer.from(typeUrl)]]));
-  if (typeFields.size < maxKeptTypes) typeFields.set(typeUrl, field);
+  typeFields.set(typeUrl, field);
   return field;
 }
 

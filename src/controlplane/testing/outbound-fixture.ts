@@ -7,7 +7,7 @@ import {
   ListenerSchema,
   RouteConfigurationSchema,
 } from "../../wire/envoy/index.ts";
-import type { ProxyGroup } from "../model/sidecar-scope.ts";
+import type { ProxyGroup } from "../model/scope-choice.ts";
 import { RouteTableView } from "../serve/route-view.ts";
 import { CollectionView, NamedView, ScopedView, UnionView, type ResourceView } from "../serve/resource-view.ts";
 import { ScopeClusterView } from "../serve/scope-cluster-view.ts";

@@ -4,7 +4,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../api/index.ts";
 import { ClusterSchema, ListenerSchema } from "../../wire/envoy/index.ts";
 import { meshKey, type MeshSettings } from "../model/facts.ts";
-import type { ProxyGroup } from "../model/sidecar-scope.ts";
+import type { ProxyGroup } from "../model/scope-choice.ts";
 import { decodeResource, valueAt } from "../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service, testMesh } from "../testing/model-fixture.ts";
 import { createOutboundFixture } from "../testing/outbound-fixture.ts";

@@ -7,7 +7,7 @@ import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveNetworkGateways, type NetworkGatewaysModel } from "../model/network-gateways.ts";
 import { deriveServiceEndpoints, takesHbone, type ServiceEndpoints } from "../model/service/service-endpoints.ts";
 import { deriveServiceRegistry, type ServiceModel, type ServiceRegistry } from "../model/service/service-model.ts";
-import { deriveOutboundScopes, type OutboundScopes } from "../model/sidecar-scope.ts";
+import { deriveOutboundScopes, type OutboundScopes } from "../model/derive-outbound-scopes.ts";
 import { deriveVirtualServices, type VirtualServices } from "../model/routing/virtual-service-model.ts";
 import { deriveWaypoints, type Waypoints } from "../model/ambient/waypoint.ts";
 

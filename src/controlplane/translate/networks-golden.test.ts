@@ -8,7 +8,7 @@ import type { Collection } from "../../kube/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema } from "../../wire/envoy/index.ts";
 import { AddressSchema } from "../../wire/workload/index.ts";
 import { meshKey } from "../model/facts.ts";
-import type { ProxyGroup } from "../model/sidecar-scope.ts";
+import type { ProxyGroup } from "../model/scope-choice.ts";
 import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
 import { decodeResource } from "../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service, slice, testMesh } from "../testing/model-fixture.ts";

@@ -6,6 +6,8 @@
  * labels that are longer than any proxy's. Anybody who may start a pod may answer anything here, so the time is always
  * linear in the length of the answer.
  */
+import { BoundedCache } from "../../base/index.ts";
+
 export class ExpositionReader {
   /** The id of the sample that `next` has found. */
   id = 0.5;
@@ -115,7 +117,7 @@ export interface SeriesName {
 /** How many label values of what length are kept for reuse, because hundreds of proxies send the same names. */
 const maxSharedValues = 20_000;
 const maxSharedLength = 200;
-const sharedValues = new Map<string, string>();
+const sharedValues = new BoundedCache<string, string>(maxSharedValues);
 
 /** Returns one shared copy of equal texts. A substring would keep the whole series in memory. */
 function shared(value: string): string {
@@ -123,7 +125,6 @@ function shared(value: string): string {
   if (known === undefined) {
     if (value.length > maxSharedLength) return Buffer.from(value).toString();
     known = Buffer.from(value).toString();
-    if (sharedValues.size >= maxSharedValues) sharedValues.clear();
     sharedValues.set(known, known);
   }
   return known;

@@ -120,7 +120,9 @@ export class TrafficSeries implements Measurements {
     const isSeen = (name: string): boolean =>
       (namespace === "" || name === namespace) && isVisible(reader.namespaces, name);
     return {
-      workloads: [...inventory.workloads.values()].filter((one) => isSeen(one.namespace)).map(({ key }) => key),
+      workloads: [...inventory.workloads.values()]
+        .filter((workload) => isSeen(workload.namespace))
+        .map(({ key }) => key),
       concerns: (edge) => {
         const { destination, service } = edge;
         const of = destination.namespace === "unknown" ? service.namespace : destination.namespace;

@@ -34,7 +34,7 @@ export async function checkTopic({ name, parameters }: ParsedTopic, identity: Id
   const apiVersion =
     "apiVersion" in parameters ? parameters.apiVersion : `${canaryKind.group}/${canaryKind.versions[0]}`;
   const group = apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
-  const known = kinds.find((one) => one.kind === kind && one.group === group);
+  const known = kinds.find((candidate) => candidate.kind === kind && candidate.group === group);
   if (known === undefined)
     throw refusal("not-found", `${kind} of ${apiVersion} is not a kind of the mesh's configuration`);
   if (await identity.may({ verb: "get", group, resource: known.plural, namespace, name: object })) return;

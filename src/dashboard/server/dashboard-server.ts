@@ -63,6 +63,20 @@ export interface ListenAddress {
   readonly ports: readonly number[];
 }
 
+/** A request of the API whose sender is known. */
+interface ApiRequest {
+  /** The method and path, such as `GET /api/session`. */
+  readonly name: string;
+  /** The path below the server's root. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly visit: Visit;
+  /** Aborted when the client leaves. */
+  readonly signal: AbortSignal;
+}
+
 const minuteMs = 60_000;
 
 /**
@@ -106,7 +120,10 @@ export class DashboardServer {
       return taken;
     };
     try {
-      const port = await firstOf(ports, async (one) => await listenOn(host === "localhost" ? "127.0.0.1" : host, one));
+      const port = await firstOf(
+        ports,
+        async (candidate) => await listenOn(host === "localhost" ? "127.0.0.1" : host, candidate),
+      );
       // Machines without IPv6 have no second loopback address.
       if (host === "localhost") await listenOn("::1", port).catch(() => undefined);
       this.#options.log.info("listening", { host, port });
@@ -235,26 +252,24 @@ export class DashboardServer {
     const left = new AbortController();
     response.on("close", () => left.abort());
     try {
-      const { status, body } = await this.#apiAnswer(name, own, url, request, response, visit, left.signal);
+      const { status, body } = await this.#apiAnswer({
+        name,
+        path: `/${own}`,
+        query: url.searchParams,
+        request,
+        response,
+        visit,
+        signal: left.signal,
+      });
       await sendJson(request, response, status, body);
     } finally {
       this.#inFlight.answered(response);
     }
   }
 
-  async #apiAnswer(
-    name: string,
-    own: string,
-    url: URL,
-    request: IncomingMessage,
-    response: ServerResponse,
-    visit: Visit,
-    signal: AbortSignal,
-  ): Promise<OtherAnswer> {
+  async #apiAnswer({ name, path, query, request, response, visit, signal }: ApiRequest): Promise<OtherAnswer> {
     const fields =
-      request.method === "POST"
-        ? RequestFields.ofJson(await readJsonBody(request))
-        : RequestFields.ofQuery(url.searchParams);
+      request.method === "POST" ? RequestFields.ofJson(await readJsonBody(request)) : RequestFields.ofQuery(query);
     if (name === "GET /api/session") return { status: 200, body: await this.#visits.session(visit) };
     if (name === "POST /api/login")
       return {
@@ -280,7 +295,7 @@ export class DashboardServer {
       const handler = handlers[name as keyof RequestHandlers] as RequestHandler<keyof RequestHandlers>;
       return { status: 200, body: await handler(fields, identity, signal) };
     }
-    const other = name.startsWith("GET ") ? await otherApi?.(`/${own}`, url.searchParams, identity) : undefined;
+    const other = name.startsWith("GET ") ? await otherApi?.(path, query, identity) : undefined;
     if (other === undefined) throw refusal("not-found", `${name} is not known here`);
     return other;
   }

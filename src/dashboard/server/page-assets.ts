@@ -60,7 +60,7 @@ export class PageAssets {
     response.setHeader("etag", etag);
     response.setHeader("cache-control", asset.cacheControl);
     response.setHeader("vary", "accept-encoding");
-    const known = request.headers["if-none-match"]?.split(",").map((one) => one.trim().replace(/^W\//, ""));
+    const known = request.headers["if-none-match"]?.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
     if (known?.includes(etag) === true) {
       response.writeHead(304).end();
       return;
@@ -94,7 +94,7 @@ function assetOf(name: string, contents: Uint8Array): Asset {
 }
 
 function codingOf(accepted: string | undefined, bodies: ReadonlyMap<string, Uint8Array>): string {
-  const offers = (accepted ?? "").split(",").map((one) => one.trim().toLowerCase());
+  const offers = (accepted ?? "").split(",").map((offer) => offer.trim().toLowerCase());
   const takes = (coding: string): boolean =>
     offers.some((offer) => offer.split(";")[0]?.trim() === coding && !/;\s*q=0(\.0*)?$/.test(offer));
   return ["br", "gzip"].find((coding) => bodies.has(coding) && takes(coding)) ?? "identity";

@@ -18,11 +18,14 @@ export function worst(parts: readonly Judged[]): Judged {
   );
 }
 
+export function failingRequests(errorShare: number): string {
+  return `${percentText(errorShare)} of its requests fail`;
+}
+
 export function trafficHealth(requestRate: number, errorShare: number, otherRate = 0): Judged {
   if (requestRate + otherRate === 0) return { health: "idle", reason: "" };
   if (errorShare < degradedErrorShare) return { health: "healthy", reason: "" };
-  const reason = `${percentText(errorShare)} of its requests fail`;
-  return { health: errorShare >= failingErrorShare ? "failing" : "degraded", reason };
+  return { health: errorShare >= failingErrorShare ? "failing" : "degraded", reason: failingRequests(errorShare) };
 }
 
 export function podHealth(ready: number, wanted: number, present = wanted): Judged {

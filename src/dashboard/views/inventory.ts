@@ -156,7 +156,7 @@ function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[
           : "proxy",
     wantedPods: owner?.wantedPods ?? pods.length,
     readyPods: pods.filter(isReadyPod).length,
-    restarts: pods.reduce((sum, one) => sum + restartsOf(one), 0),
+    restarts: pods.reduce((sum, counted) => sum + restartsOf(counted), 0),
     createdAtMs: timeMs(owner?.object.metadata.creationTimestamp ?? pod?.metadata.creationTimestamp),
   };
 }

@@ -47,17 +47,29 @@ export function latestUpgrade(upgrades: readonly MeshUpgrade[]): MeshUpgrade | u
  * Whether the upgrade's step moves a rung. The ids `gateway/ns/name/…` and `waypoint/ns/name/…` name one gateway, and
  * steps of waves name namespaces.
  */
+/** What one rung shows, with the workloads that belong to it. */
+interface RungSubject {
+  readonly kind: LadderRung["kind"];
+  readonly namespace: string;
+  readonly name: string;
+  readonly workloads: readonly Workload[];
+  /** The revision that labels and tags select. */
+  readonly wanted: string;
+}
+
 function isStepOf(
   { id, title }: { readonly id: string; readonly title: string },
-  kind: LadderRung["kind"],
-  namespace: string,
-  name: string,
+  { kind, namespace, name }: RungSubject,
 ): boolean {
   const [first, second, third] = id.split("/");
   if (kind !== "namespace") return first === kind && second === namespace && third === name;
   if (first === "gateway" || first === "waypoint") return false;
   // Compare whole words, because a namespace's name is often the beginning of another's.
   return second === name || title.split(/[^\w-]+/).includes(name);
+}
+
+function subjectOf(kind: LadderRung["kind"], workload: Workload, wanted: string): RungSubject {
+  return { kind, namespace: workload.namespace, name: workload.name, workloads: [workload], wanted };
 }
 
 class RungTable {
@@ -80,7 +92,7 @@ class RungTable {
   #controlPlanes(): LadderRung[] {
     return this.#ofRole("control plane").map((workload) => {
       const revision = workload.labels[istioLabels.revision] ?? "default";
-      return this.#rung("control plane", workload.namespace, workload.name, [workload], revision, () => revision);
+      return this.#rung(subjectOf("control plane", workload, revision), () => revision);
     });
   }
 
@@ -88,11 +100,7 @@ class RungTable {
     const ztunnels = this.#ofRole("ztunnel").map((workload) => {
       const revision = workload.labels[istioLabels.revision] ?? "default";
       return this.#rung(
-        "ztunnel",
-        workload.namespace,
-        workload.name,
-        [workload],
-        revision,
+        subjectOf("ztunnel", workload, revision),
         (pod) => pod.metadata.labels?.[istioLabels.revision] ?? "default",
       );
     });
@@ -104,11 +112,7 @@ class RungTable {
     );
     const agents = this.#ofRole("cni").map((workload) =>
       this.#rung(
-        "cni",
-        workload.namespace,
-        workload.name,
-        [workload],
-        "",
+        subjectOf("cni", workload, ""),
         (pod) => pod.metadata.labels?.[istioLabels.revision] ?? releases.get(releaseOf(pod)) ?? "",
       ),
     );
@@ -141,11 +145,13 @@ class RungTable {
           ? (namespace?.metadata.labels?.[istioLabels.revision] ?? (gateway === undefined ? first.revision : "default"))
           : labelled;
       const rung = this.#rung(
-        first.role === "waypoint" ? "waypoint" : "gateway",
-        first.namespace,
-        name,
-        workloads,
-        this.#tags.get(wanted) ?? wanted,
+        {
+          kind: first.role === "waypoint" ? "waypoint" : "gateway",
+          namespace: first.namespace,
+          name,
+          workloads,
+          wanted: this.#tags.get(wanted) ?? wanted,
+        },
         revisionOfPod,
       );
       const canary = gateway?.metadata.annotations?.[gatewayCanaryAnnotations.revision];
@@ -173,7 +179,7 @@ class RungTable {
         ({ role, dataPlane }) => role === "workload" && dataPlane !== "none",
       );
       if (wanted === "" && workloads.length === 0) return [];
-      return [this.#rung("namespace", name, name, workloads, wanted, revisionOfPod)];
+      return [this.#rung({ kind: "namespace", namespace: name, name, workloads, wanted }, revisionOfPod)];
     });
   }
 
@@ -181,14 +187,8 @@ class RungTable {
     return [...this.#inventory.workloads.values()].filter((workload) => workload.role === role);
   }
 
-  #rung(
-    kind: LadderRung["kind"],
-    namespace: string,
-    name: string,
-    workloads: readonly Workload[],
-    wanted: string,
-    revisionOf: (pod: Workload["pods"][number]) => string,
-  ): LadderRung {
+  #rung(subject: RungSubject, revisionOf: (pod: Workload["pods"][number]) => string): LadderRung {
+    const { kind, namespace, name, workloads, wanted } = subject;
     const pods: Record<string, number> = {};
     let all = 0;
     for (const pod of workloads.flatMap((workload) => workload.pods)) {
@@ -198,7 +198,7 @@ class RungTable {
       all += 1;
     }
     const at = Object.fromEntries(Object.entries(pods).map(([revision, count]) => [revision, count / all]));
-    const goingTo = this.#goingTo(kind, pods, wanted);
+    const goingTo = this.#goingTo(subject, pods);
     return {
       kind,
       namespace,
@@ -207,13 +207,13 @@ class RungTable {
       pods,
       wanted,
       goingTo,
-      blockedBy: this.#blockers(kind, namespace, name, workloads, wanted, goingTo, pods),
+      blockedBy: this.#blockers(subject, goingTo, pods),
       waitsFor: goingTo === "" ? [] : this.#approvals(),
     };
   }
 
   /** The target revision while the upgrade runs and some pods have not moved. Else empty. */
-  #goingTo(kind: LadderRung["kind"], pods: Readonly<Record<string, number>>, wanted: string): string {
+  #goingTo({ kind, wanted }: RungSubject, pods: Readonly<Record<string, number>>): string {
     const { spec, status } = this.#upgrade ?? {};
     if (spec === undefined || ended.has(status?.phase ?? "") || kind === "control plane") return "";
     const back = status?.phase === "RollingBack";
@@ -229,15 +229,8 @@ class RungTable {
     return (pods[from] ?? 0) > 0 || wanted === from ? to : "";
   }
 
-  #blockers(
-    kind: LadderRung["kind"],
-    namespace: string,
-    name: string,
-    workloads: readonly Workload[],
-    wanted: string,
-    goingTo: string,
-    at: Readonly<Record<string, number>>,
-  ): string[] {
+  #blockers(subject: RungSubject, goingTo: string, podsAt: Readonly<Record<string, number>>): string[] {
+    const { namespace, workloads, wanted } = subject;
     const blockers: string[] = [];
     const pods = workloads.flatMap((workload) => workload.pods);
     const names = new Set(pods.map(({ metadata }) => metadata.name));
@@ -247,8 +240,8 @@ class RungTable {
     for (const proxy of this.#proxies)
       if (proxy.namespace === namespace && names.has(proxy.pod) && proxy.state === "rejected")
         blockers.push(`proxy ${proxy.pod} rejects: ${proxy.reason}`);
-    if (goingTo !== "") blockers.push(...this.#heldBy(kind, namespace, name, pods));
-    else if (wanted !== "" && Object.keys(at).some((revision) => revision !== wanted))
+    if (goingTo !== "") blockers.push(...this.#heldBy(subject, pods));
+    else if (wanted !== "" && Object.keys(podsAt).some((revision) => revision !== wanted))
       blockers.push(`pods are not at ${wanted} yet: restart them, or upgrade with a MeshUpgrade`);
     return blockers.length > maxBlockers
       ? [...blockers.slice(0, maxBlockers), `and ${blockers.length - maxBlockers} more`]
@@ -264,19 +257,14 @@ class RungTable {
   }
 
   /** What the upgrade waits for here, and what prevents the removal of pods. */
-  #heldBy(
-    kind: LadderRung["kind"],
-    namespace: string,
-    name: string,
-    pods: readonly Workload["pods"][number][],
-  ): string[] {
+  #heldBy(subject: RungSubject, pods: readonly Workload["pods"][number][]): string[] {
     const { status } = this.#upgrade ?? {};
     const step = status?.step;
-    const isOwn = step !== undefined && isStepOf(step, kind, namespace, name);
+    const isOwn = step !== undefined && isStepOf(step, subject);
     const waits = isOwn ? (step.waitingFor ?? []) : [];
     const budgets = this.#inventory.objects.budgets.filter(
       ({ metadata, spec, status: budget }) =>
-        metadata.namespace === namespace &&
+        metadata.namespace === subject.namespace &&
         budget?.disruptionsAllowed === 0 &&
         pods.some((pod) => matchesLabelSelector(spec?.selector, pod.metadata.labels)),
     );

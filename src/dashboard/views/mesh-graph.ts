@@ -105,7 +105,7 @@ function hitsOf(
   const candidates = new Set([...(rulesOf.get(edge.service.name) ?? []), ...(rulesOf.get(edge.service.host) ?? [])]);
   return [...candidates].flatMap((rule) => {
     if (!takes(rule, edge) || !rule.appliesTo(edge.source)) return [];
-    const destination = rule.destinations.find((one) => reaches(one, edge, plan));
+    const destination = rule.destinations.find((candidate) => reaches(candidate, edge, plan));
     return destination === undefined ? [] : [{ rule, destination }];
   });
 }

@@ -100,9 +100,9 @@ export function workloadsOf(
   if (workload !== undefined) return [`${namespace}/${workload}`];
   const all =
     service === undefined
-      ? [...inventory.workloads.values()].filter((one) => one.namespace === namespace)
+      ? [...inventory.workloads.values()].filter((workload) => workload.namespace === namespace)
       : (inventory.services.get(`${namespace}/${service}`)?.workloads ?? []);
-  return all.filter((one) => labels === undefined || matchesLabels(labels, one.labels)).map(({ key }) => key);
+  return all.filter((workload) => labels === undefined || matchesLabels(labels, workload.labels)).map(({ key }) => key);
 }
 
 /** The text of a side in requests: `service shop/shop version=v2`. */

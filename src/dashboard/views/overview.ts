@@ -1,5 +1,5 @@
 import type { AttentionRow, LadderProxy, NamespaceRow, OverviewHead, OverviewView } from "../../api/dashboard/index.ts";
-import { percentText, trafficHealth, worst, type Judged } from "./health.ts";
+import { failingRequests, trafficHealth, worst, type Judged } from "./health.ts";
 import type { Workload } from "./inventory.ts";
 import { latestUpgrade } from "./ladder.ts";
 import { phasesUnderWay } from "./moved-workloads.ts";
@@ -52,7 +52,16 @@ export function overviewView(input: ViewInput, visible: VisibleNamespaces, clust
     (name) =>
       [
         name,
-        namespaceRow(name, byNamespace.get(name) ?? [], inbound.get(name) ?? [], configs.get(name), tags, input),
+        namespaceRow(
+          {
+            name,
+            workloads: byNamespace.get(name) ?? [],
+            inbound: inbound.get(name) ?? [],
+            configs: configs.get(name),
+          },
+          tags,
+          input,
+        ),
       ] as const,
   );
   const attention = [
@@ -101,11 +110,17 @@ function missingProxies(
     .filter((key) => !connected.has(key));
 }
 
+interface NamespaceContent {
+  readonly name: string;
+  readonly workloads: readonly Workload[];
+  /** The traffic to the namespace. */
+  readonly inbound: readonly TrafficEdge[];
+  /** The messages about its configuration. Undefined if there are none. */
+  readonly configs: { readonly errors: number; readonly warnings: number } | undefined;
+}
+
 function namespaceRow(
-  name: string,
-  workloads: readonly Workload[],
-  inbound: readonly TrafficEdge[],
-  configs: { errors: number; warnings: number } | undefined,
+  { name, workloads, inbound, configs }: NamespaceContent,
   tags: ReadonlyMap<string, string>,
   input: ViewInput,
 ): NamespaceRow {
@@ -232,10 +247,8 @@ function workloadAttention(workloads: readonly Workload[], input: ViewInput): At
     if (isSilentControlPlane(workload)) return [];
     const { health, reason, requestRate, errorShare } = workloadRow(workload, input);
     if (health !== "failing" && health !== "degraded") return [];
-    const traffic =
-      requestRate > 0 && !reason.includes("requests") && errorShare > 0
-        ? `, ${percentText(errorShare)} of its requests fail`
-        : "";
+    const failing = requestRate > 0 && errorShare > 0 ? failingRequests(errorShare) : "";
+    const traffic = failing === "" || failing === reason ? "" : `, ${failing}`;
     return [
       {
         level: health === "failing" ? "error" : "warning",

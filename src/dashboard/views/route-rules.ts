@@ -122,7 +122,7 @@ function rulesOfVirtualService(
       appliesTo,
     })),
     ...[...tls, ...tcp].map(({ route, match }) => {
-      const named = match.flatMap((one) => one.gateways);
+      const named = match.flatMap((condition) => condition.gateways);
       return {
         route,
         divides: "connections" as const,

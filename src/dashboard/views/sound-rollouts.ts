@@ -14,7 +14,7 @@ const requiredAmount: Shape = (value) => amount(value) ?? 0;
 const flag: Shape = (value) => (typeof value === "boolean" ? value : undefined);
 const verdict: Shape = (value) => (["pass", "fail", "wait", "error"].includes(value as string) ? value : "error");
 const all = (value: unknown): readonly unknown[] => (Array.isArray(value) ? (value as readonly unknown[]) : []);
-const texts: Shape = (value) => all(value).filter((one) => typeof one === "string");
+const texts: Shape = (value) => all(value).filter((element) => typeof element === "string");
 /** An absent value stays absent. */
 const some =
   (shape: Shape): Shape =>
@@ -26,7 +26,7 @@ const listOf =
   (value) =>
     all(value)
       .filter(isFields)
-      .map((one) => shaped(one, shapes));
+      .map((element) => shaped(element, shapes));
 const object =
   (shapes: Readonly<Record<string, Shape>>): Shape =>
   (value) =>

@@ -163,12 +163,12 @@ interface Sum {
 export function combineTraffic(counted: readonly CountedTraffic[]): TrafficEdge[] {
   const clients = new Map<string, Sum>();
   const servers = new Map<string, Sum>();
-  for (const one of counted) {
+  for (const traffic of counted) {
     // A waypoint counts the requests that it forwards, like a client.
-    const side = one.labels.reporter === "destination" ? servers : clients;
-    let sum = side.get(one.labels.edgeKey);
-    if (sum === undefined) side.set(one.labels.edgeKey, (sum = emptySum(one.labels)));
-    add(sum, one);
+    const side = traffic.labels.reporter === "destination" ? servers : clients;
+    let sum = side.get(traffic.labels.edgeKey);
+    if (sum === undefined) side.set(traffic.labels.edgeKey, (sum = emptySum(traffic.labels)));
+    add(sum, traffic);
   }
   const serversOf = Map.groupBy(servers.values(), ({ labels }) => labels.pairKey);
   const reportedByClients = new Set([...clients.values()].map(({ labels }) => labels.pairKey));
@@ -207,7 +207,7 @@ function withoutCarriers(all: readonly CountedEdge[]): TrafficEdge[] {
     const whole = (requests.get(endsOf(edge)) ?? []).reduce((sum, { edge: { requestRate } }) => sum + requestRate, 0);
     const share = shareOf(edge.requestRate, whole);
     const sumOf = (field: "byteRate" | "openedRate" | "securedRate" | "unsecuredRate"): number =>
-      carrying.reduce((sum, one) => sum + one.edge[field], 0) * share;
+      carrying.reduce((sum, carrier) => sum + carrier.edge[field], 0) * share;
     const isJudged = edge.securedRate + edge.unsecuredRate > 0;
     return [
       {

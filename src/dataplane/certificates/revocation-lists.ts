@@ -1,5 +1,5 @@
 import { X509Certificate, type KeyObject } from "node:crypto";
-import { messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
+import { BoundedCache, messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
 import type { PeerGuard } from "../../net/index.ts";
 import { peerChain } from "./peer-chain.ts";
 import {
@@ -190,7 +190,7 @@ function readList(der: Buffer, which: string): RevocationList {
     fields.next(derTags.sequence);
     const issuer = fields.next(derTags.sequence).encoded;
     const serialNumbers = readSerialNumbers(fields);
-    const known = new Map<string, boolean>();
+    const known = new BoundedCache<string, boolean>(maxKnownKeys);
     return {
       issuer: issuer.toString("hex"),
       serialNumbers,
@@ -199,7 +199,6 @@ function readList(der: Buffer, which: string): RevocationList {
         let answer = known.get(text);
         if (answer === undefined) {
           answer = isSignedBy(structure, key);
-          if (known.size >= maxKnownKeys) known.clear();
           known.set(text, answer);
         }
         return answer;

@@ -60,7 +60,7 @@ export function bothGuards(first: PeerGuard | undefined, second: PeerGuard | und
       const watched = [first.admitted(certificate, peer, close), second.admitted(certificate, peer, close)];
       return {
         [Symbol.dispose]: () => {
-          for (const each of watched) each[Symbol.dispose]();
+          for (const watch of watched) watch[Symbol.dispose]();
         },
       };
     },

@@ -100,6 +100,13 @@ test("a container that ended repeatedly counts as crashing, even before the kube
   assert.equal(podObstacle([ended(5, 0)]), undefined);
 });
 
+test("a container that the kernel ends for its memory has a hint about its limit", () => {
+  const ended = { terminated: { exitCode: 137, reason: "OOMKilled" } };
+  const found = podObstacle([waiting("CrashLoopBackOff", "back-off 40s", { restartCount: 4, lastState: ended })]);
+  assert.match(found?.text ?? "", /it ended with 137 \(OOMKilled\)$/);
+  assert.match(found?.hint ?? "", /^The container needs more memory than its limit/);
+});
+
 test("ended and running pods are not obstacles, and a permanent obstacle takes precedence over a temporary one", () => {
   const running = pod({ phase: "Running", containerStatuses: [] });
   assert.equal(podObstacle([running]), undefined);

@@ -36,6 +36,10 @@ const configuration: Reason = {
   hint: "The container's specification and its image do not fit together, or an object that it names is missing. The kubelet gives the reason.",
 };
 const crashes: Reason = { patienceMs: 10_000, hint: "The container's log shows why it ended." };
+const memory: Reason = {
+  ...crashes,
+  hint: "The container needs more memory than its limit: raise resources.limits.memory of its component, or of the LimitRange that gave it the limit.",
+};
 const unschedulable: Reason = {
   patienceMs: 30_000,
   hint: "No node can take the pod. Add a node, free its resources, or change the pod's requests, selectors or tolerations.",
@@ -105,7 +109,7 @@ function containerObstacle(status: ContainerStatus): Omit<PodObstacle, "crashed"
   const text = join([waiting.reason, waiting.message, ended === undefined ? undefined : endText(ended)]);
   if (known === undefined || (known === crashes && restartCount < crashesThatCount))
     return { text, patienceMs: undefined, hint: undefined };
-  return { text, ...known };
+  return { text, ...(known === crashes ? crashReason(ended) : known) };
 }
 
 /** A kubelet reports CrashLoopBackOff a minute or more after the crash. Until then it reports the end of the run. */
@@ -113,7 +117,14 @@ function endedObstacle({ state, restartCount }: ContainerStatus): Omit<PodObstac
   const ended = state?.terminated;
   if (ended === undefined || ended.exitCode === 0) return undefined;
   const text = `${endText(ended)}, after ${restartCount} restarts`;
-  return restartCount < crashesThatCount ? { text, patienceMs: undefined, hint: undefined } : { text, ...crashes };
+  return restartCount < crashesThatCount
+    ? { text, patienceMs: undefined, hint: undefined }
+    : { text, ...crashReason(ended) };
+}
+
+/** The kernel's end of a process leaves nothing in its log. */
+function crashReason(ended: { readonly reason?: string } | undefined): Reason {
+  return ended?.reason === "OOMKilled" ? memory : crashes;
 }
 
 function endText({ exitCode, reason }: { readonly exitCode: number; readonly reason?: string }): string {

@@ -1,6 +1,8 @@
 /**
  * Beyond this number, all texts are forgotten together. Texts in use keep their memory, and new texts are shared again.
  */
+import { BoundedCache } from "../../base/index.ts";
+
 const maxTexts = 200_000;
 
 /** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */
@@ -10,12 +12,11 @@ export function ownCopy(text: string): string {
 
 /** Gives equal texts the same memory. The labels of series repeat a few values thousands of times. */
 export class SharedTexts {
-  readonly #texts = new Map<string, string>();
+  readonly #texts = new BoundedCache<string, string>(maxTexts);
 
   of(text: string): string {
     const known = this.#texts.get(text);
     if (known !== undefined) return known;
-    if (this.#texts.size >= maxTexts) this.#texts.clear();
     const copy = ownCopy(text);
     this.#texts.set(copy, copy);
     return copy;

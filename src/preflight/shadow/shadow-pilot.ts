@@ -96,7 +96,7 @@ export async function startShadowPilot(options: ShadowPilotOptions): Promise<Sha
     const errors = keepErrors(child);
     const [http = 0, discovery = 0] = ports;
     try {
-      await waitReady(child, http, release, clock, runner.signal, errors);
+      await waitReady({ child, port: http, release, errors }, clock, runner.signal);
     } catch (error) {
       endChild(child);
       throw error;
@@ -217,13 +217,19 @@ function keepErrors(child: ChildProcess): () => string {
   return () => kept;
 }
 
+interface StartingPilot {
+  readonly child: ChildProcess;
+  /** The port of its readiness. */
+  readonly port: number;
+  readonly release: Release;
+  /** The last part of what it wrote to its standard error. */
+  readonly errors: () => string;
+}
+
 async function waitReady(
-  child: ChildProcess,
-  port: number,
-  release: Release,
+  { child, port, release, errors }: StartingPilot,
   clock: Clock,
   signal: AbortSignal,
-  errors: () => string,
 ): Promise<void> {
   const ended = new AbortController();
   child.once("close", () => ended.abort());

@@ -158,14 +158,11 @@ export class WhatIf {
         failures.length = 0;
       }
     }
-    return await this.#compareAnew(side, revision, proxies, key, question, failures);
+    return await this.#compareAnew({ side, revision, proxies, key }, question, failures);
   }
 
   async #compareAnew(
-    side: ShadowSide,
-    revision: string,
-    proxies: readonly LiveProxy[],
-    key: WarmKey,
+    { side, revision, proxies, key }: ComparedRevision,
     { objects, kubeConfig, signal }: WhatIfQuestion,
     failures: string[],
   ): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
@@ -202,6 +199,15 @@ export class WhatIf {
       throw error;
     }
   }
+}
+
+/** A revision whose proxies are compared. */
+interface ComparedRevision {
+  readonly side: ShadowSide;
+  readonly revision: string;
+  readonly proxies: readonly LiveProxy[];
+  /** The key under which its control planes are kept for the next question. */
+  readonly key: WarmKey;
 }
 
 /** The revision of most proxies, because a control plane reads for one revision. */

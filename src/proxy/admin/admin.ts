@@ -135,7 +135,7 @@ const loggers = [
 
 function loggingAnswer({ logThreshold: threshold, serving }: AdminSources, post: boolean, url: URL): EndpointAnswer {
   const words = [...url.searchParams].flatMap(([name, value]) =>
-    name === "paths" ? value.split(",").map((one) => one.split(":")[1] ?? "") : [value],
+    name === "paths" ? value.split(",").map((path) => path.split(":")[1] ?? "") : [value],
   );
   const word = words.at(-1);
   const level = word === undefined ? undefined : envoyLevels[word];

@@ -233,7 +233,7 @@ export function dumpOfResource(
   resource: string,
   nameRegex: string | null,
 ): unknown[] | undefined {
-  const part = dump.find((one) => Array.isArray(one[resource]));
+  const part = dump.find((candidate) => Array.isArray(candidate[resource]));
   if (part === undefined) return undefined;
   const wanted = nameRegex === null ? undefined : new RegExp(nameRegex);
   const list = part[resource] as readonly Record<string, unknown>[];

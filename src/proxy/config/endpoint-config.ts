@@ -36,7 +36,8 @@ export function compileEndpoints(
     for (const endpoint of locality.lbEndpoints) {
       if (endpoint.hostIdentifier.case !== "endpoint") throw unsupported(where, "an endpoint by name");
       out.push({
-        ...compileEndpoint(endpoint, endpoint.hostIdentifier.value, locality.priority, transports, where, hbonePort),
+        ...compileEndpoint(endpoint, endpoint.hostIdentifier.value, transports, where, hbonePort),
+        priority: locality.priority,
         locality: place,
       });
     }
@@ -51,16 +52,14 @@ function placeOf({ locality, loadBalancingWeight: weight = 0 }: LocalityLbEndpoi
 function compileEndpoint(
   endpoint: LbEndpoint,
   target: Endpoint,
-  priority: number,
   transports: TransportRules,
   where: string,
   hbonePort: number,
-): EndpointConfig {
+): Omit<EndpointConfig, "priority" | "locality"> {
   const address = addressOf(endpoint, target, transports, where, hbonePort);
   return {
     ...address,
     weight: endpoint.loadBalancingWeight ?? 1,
-    priority,
     ...healthOf(endpoint.healthStatus),
     hostname: target.hostname === "" ? undefined : target.hostname,
     workload: workloadOf(endpoint.metadata),

@@ -115,12 +115,16 @@ function compileRequirement(
     case "requiresAny":
       return {
         kind: "any",
-        requirements: type.value.requirements.map((one) => compileRequirement(one, providers, where, notes)),
+        requirements: type.value.requirements.map((requirement) =>
+          compileRequirement(requirement, providers, where, notes),
+        ),
       };
     case "requiresAll":
       return {
         kind: "all",
-        requirements: type.value.requirements.map((one) => compileRequirement(one, providers, where, notes)),
+        requirements: type.value.requirements.map((requirement) =>
+          compileRequirement(requirement, providers, where, notes),
+        ),
       };
     case "allowMissing":
     case "allowMissingOrFailed":

@@ -76,7 +76,9 @@ export function compileLoadBalancing(
 
 function preferableOf(common: Cluster_CommonLbConfig | undefined): ReadonlySet<EndpointStatus> {
   const stated = common?.overrideHostStatus?.statuses;
-  return stated === undefined ? preferableStatuses : new Set(stated.flatMap((one) => endpointStatuses[one] ?? []));
+  return stated === undefined
+    ? preferableStatuses
+    : new Set(stated.flatMap((status) => endpointStatuses[status] ?? []));
 }
 
 /** Envoy's value where a cluster states none. */

@@ -43,7 +43,7 @@ function compileValue(message: ValueMatcher, where: string): ValueTest {
     case "listMatch":
       return compileList(matchPattern.value, where);
     case "orMatch": {
-      const tests = matchPattern.value.valueMatchers.map((one) => compileValue(one, where));
+      const tests = matchPattern.value.valueMatchers.map((matcher) => compileValue(matcher, where));
       return (value) => tests.some((test) => test(value));
     }
     default:
@@ -54,5 +54,5 @@ function compileValue(message: ValueMatcher, where: string): ValueTest {
 function compileList(message: ListMatcher, where: string): ValueTest {
   if (message.matchPattern.case !== "oneOf") throw unsupported(where, "this kind of metadata list match");
   const test = compileValue(message.matchPattern.value, where);
-  return (value) => Array.isArray(value) && value.some((one) => test(one));
+  return (value) => Array.isArray(value) && value.some((element) => test(element));
 }

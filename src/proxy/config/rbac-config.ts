@@ -112,10 +112,10 @@ function compilePermission(message: Permission, where: string, notes: ConfigNote
       return () => rule.value;
     case "andRules":
       needSome(rule.value.rules, "andRules.rules", where);
-      return every(rule.value.rules.map((one) => compilePermission(one, where, notes)));
+      return every(rule.value.rules.map((rule) => compilePermission(rule, where, notes)));
     case "orRules":
       needSome(rule.value.rules, "orRules.rules", where);
-      return some(rule.value.rules.map((one) => compilePermission(one, where, notes)));
+      return some(rule.value.rules.map((rule) => compilePermission(rule, where, notes)));
     case "notRule":
       return not(compilePermission(rule.value, where, notes));
     case "header":
@@ -152,10 +152,10 @@ function compilePrincipal(message: Principal, where: string, notes: ConfigNotes)
       return () => identifier.value;
     case "andIds":
       needSome(identifier.value.ids, "andIds.ids", where);
-      return every(identifier.value.ids.map((one) => compilePrincipal(one, where, notes)));
+      return every(identifier.value.ids.map((id) => compilePrincipal(id, where, notes)));
     case "orIds":
       needSome(identifier.value.ids, "orIds.ids", where);
-      return some(identifier.value.ids.map((one) => compilePrincipal(one, where, notes)));
+      return some(identifier.value.ids.map((id) => compilePrincipal(id, where, notes)));
     case "notId":
       return not(compilePrincipal(identifier.value, where, notes));
     case "authenticated":

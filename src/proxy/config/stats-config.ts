@@ -53,9 +53,9 @@ export function compileStats(message: IstioStatsConfig, where: string, notes: Co
         unsupported(where, `the dimension ${label} of ${name} (${problem})`),
       ),
     }));
-    for (const each of metricsOf(metric, notes)) {
-      const before = metrics.get(each);
-      metrics.set(each, {
+    for (const metricName of metricsOf(metric, notes)) {
+      const before = metrics.get(metricName);
+      metrics.set(metricName, {
         drop: drop || before?.drop === true,
         removed: new Set([...(before?.removed ?? []), ...tagsToRemove]),
         added: [...(before?.added ?? []), ...added],

@@ -78,7 +78,7 @@ export class DnsCapture {
     } catch (error) {
       this.#options.log.debug("no IPv6 here", { error: messageOf(error) });
     }
-    return { close: () => open.forEach((one) => one.close()) };
+    return { close: () => open.forEach((socket) => socket.close()) };
   }
 
   async #listenOn(address: string, answer: AnswerQuery): Promise<{ close(): void }[]> {

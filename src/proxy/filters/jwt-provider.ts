@@ -175,7 +175,9 @@ function hasValidTimes(claims: JwtClaims): boolean {
 function hasValidNames({ sub, iss, aud }: JwtClaims): boolean {
   const isText = (value: unknown): boolean => value === undefined || typeof value === "string";
   return (
-    isText(sub) && isText(iss) && (isText(aud) || (Array.isArray(aud) && aud.every((one) => typeof one === "string")))
+    isText(sub) &&
+    isText(iss) &&
+    (isText(aud) || (Array.isArray(aud) && aud.every((audience) => typeof audience === "string")))
   );
 }
 

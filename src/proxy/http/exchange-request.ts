@@ -275,7 +275,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     }
     for (const [name, value] of edits)
       if (value !== undefined && name !== "host" && !name.startsWith(":"))
-        for (const one of typeof value === "string" ? [value] : value) text += `${name}: ${one}\r\n`;
+        for (const fieldValue of typeof value === "string" ? [value] : value) text += `${name}: ${fieldValue}\r\n`;
     this.#keep(Buffer.from(headText(`${text}\r\n`), "latin1"));
     this.method = this.head.method();
     if (!this.#readTarget(config))

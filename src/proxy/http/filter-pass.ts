@@ -129,7 +129,7 @@ export class FilterPass implements FilterRequest {
     }
     for (const [name, value] of this.#edits) {
       if (typeof value === "string") yield [name, value];
-      else for (const one of value ?? []) yield [name, one];
+      else for (const text of value ?? []) yield [name, text];
     }
   }
 

@@ -47,7 +47,7 @@ export function shapeReply(
   let fields = given;
   if (config.localReplies.length > 0) {
     const reply = { status, flag: flagLetters(row.flag) };
-    const rule = config.localReplies.find((one) => one.matches(reply));
+    const rule = config.localReplies.find((candidate) => candidate.matches(reply));
     if (rule !== undefined) {
       status = rule.status ?? status;
       if (rule.body !== undefined) body = rule.body({ status, body: body.toString() });

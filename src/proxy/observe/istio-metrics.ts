@@ -1,3 +1,4 @@
+import { BoundedCache } from "../../base/index.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import { standardStats, type StatsRules } from "../record/stats-rules.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
@@ -104,7 +105,7 @@ export class IstioMetrics {
   readonly #closed: MetricFamily<Counter>;
   readonly #sent: MetricFamily<Counter>;
   readonly #received: MetricFamily<Counter>;
-  readonly #kept = new Map<string, RequestHandles>();
+  readonly #kept = new BoundedCache<string, RequestHandles>(maxKept);
   readonly #last = new WeakMap<ConnectionInfo, LastCounted>();
   readonly #tcp = new WeakMap<TcpFlow, CountedFlow>();
   /** An entry is removed when its stream ends. */
@@ -316,7 +317,6 @@ export class IstioMetrics {
     let handles = this.#kept.get(key);
     if (handles?.generation !== this.#registry.generation) {
       handles = this.#make(record, reporter, rules, capture, hasHost);
-      if (this.#kept.size >= maxKept) this.#kept.clear();
       this.#kept.set(key, handles);
     }
     return handles;

@@ -1,3 +1,4 @@
+import { BoundedCache } from "../../base/index.ts";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { StructSchema, type Struct, type Value } from "@bufbuild/protobuf/wkt";
 import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
@@ -39,9 +40,9 @@ const describingLabels: ReadonlySet<string> = new Set([
 ]);
 
 export const noLabelNames: readonly string[] = [];
-const knownLabelNames = new Map<string, readonly string[]>();
 /** A mesh has one list. EnvoyFilters may add a few. */
 const maxKnownLabelNames = 100;
+const knownLabelNames = new BoundedCache<string, readonly string[]>(maxKnownLabelNames);
 
 /**
  * The further labels that a configuration names. Equal lists are one object, and whatever is made for a list is cached
@@ -53,7 +54,6 @@ export function furtherLabelNames(configured: readonly string[]): readonly strin
   const key = names.join(",");
   const known = knownLabelNames.get(key);
   if (known !== undefined) return known;
-  if (knownLabelNames.size >= maxKnownLabelNames) knownLabelNames.clear();
   knownLabelNames.set(key, names);
   return names;
 }
@@ -123,7 +123,7 @@ export function decodePeerMetadata(
 ): WorkloadLabels | undefined {
   if (encoded === "" || encoded.length > maxEncodedBytes) return undefined;
   let decoded = decodedWith.get(labelNames);
-  if (decoded === undefined) decodedWith.set(labelNames, (decoded = new Map()));
+  if (decoded === undefined) decodedWith.set(labelNames, (decoded = new BoundedCache(maxDecoded)));
   const known = decoded.get(encoded);
   if (known !== undefined) return known;
   let struct: Struct;
@@ -134,7 +134,6 @@ export function decodePeerMetadata(
     return undefined;
   }
   const labelled = workloadOfStruct(struct, labelNames);
-  if (decoded.size >= maxDecoded) decoded.clear();
   decoded.set(encoded, labelled);
   return labelled;
 }
@@ -162,7 +161,7 @@ export function workloadOfStruct(struct: Struct, labelNames: readonly string[]):
  * Peers send the same value with every request, so decoded values are cached, up to a bound for each list of further
  * labels.
  */
-const decodedWith = new WeakMap<readonly string[], Map<string, WorkloadLabels>>();
+const decodedWith = new WeakMap<readonly string[], BoundedCache<string, WorkloadLabels>>();
 const maxDecoded = 500;
 
 function structOf(fields: Readonly<Record<string, string>>): Struct {

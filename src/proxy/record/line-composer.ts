@@ -85,7 +85,7 @@ export class LineComposer implements LineHolder {
       return;
     }
     if (value.span === "way") {
-      const isNext = this.#slots.at(-1)?.type === "way" && between.every((one) => typeof one === "string");
+      const isNext = this.#slots.at(-1)?.type === "way" && between.every((part) => typeof part === "string");
       if (isNext) {
         this.#wayRuns.at(-1)?.push(...between.splice(0), value);
         return;
@@ -102,13 +102,13 @@ export class LineComposer implements LineHolder {
 
   line(record: ExchangeRecord, capture: CaptureIndex): string {
     let out = "";
-    for (const one of this.#all)
+    for (const piece of this.#all)
       out +=
-        typeof one === "string"
-          ? one
-          : one.letters === "text"
-            ? one.part(record, capture)
-            : textOfHead(one.part(record, capture));
+        typeof piece === "string"
+          ? piece
+          : piece.letters === "text"
+            ? piece.part(record, capture)
+            : textOfHead(piece.part(record, capture));
     return out;
   }
 
@@ -232,8 +232,8 @@ class ComposedWay implements UpstreamWay {
 
 function bytesOf(run: readonly (string | LineValue)[], record: ExchangeRecord, capture: CaptureIndex): Buffer {
   return Buffer.concat(
-    run.map((one) =>
-      typeof one === "string" ? Buffer.from(one) : Buffer.from(bytesPart(one)(record, capture), "latin1"),
+    run.map((piece) =>
+      typeof piece === "string" ? Buffer.from(piece) : Buffer.from(bytesPart(piece)(record, capture), "latin1"),
     ),
   );
 }

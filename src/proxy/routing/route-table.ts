@@ -75,8 +75,10 @@ export class RouteTable {
     const host = this.#ignorePort ? withoutPort(authority) : authority;
     const exact = this.#exact.get(host);
     if (exact !== undefined) return exact;
-    for (const one of this.#suffixes) if (host.length > one.text.length && host.endsWith(one.text)) return one.host;
-    for (const one of this.#prefixes) if (host.length > one.text.length && host.startsWith(one.text)) return one.host;
+    for (const domain of this.#suffixes)
+      if (host.length > domain.text.length && host.endsWith(domain.text)) return domain.host;
+    for (const domain of this.#prefixes)
+      if (host.length > domain.text.length && host.startsWith(domain.text)) return domain.host;
     return this.#any;
   }
 }

@@ -1,6 +1,6 @@
 import { createHash, type X509Certificate } from "node:crypto";
 import type * as Re2 from "re2js";
-import { alternativeNames, loadPackage } from "../../base/index.ts";
+import { BoundedCache, alternativeNames, loadPackage } from "../../base/index.ts";
 import type { SubjectAltNameMatcher, TlsSpec } from "./tls-spec.ts";
 
 /** The names in a certificate. */
@@ -94,8 +94,8 @@ function namesOf(names: CertificateNames, type: SubjectAltNameMatcher["type"]): 
   }
 }
 
-const expressions = new Map<string, Re2.RE2JS>();
-const maxExpressions = 1000;
+/** The compiled expressions of subject alternative names. */
+const expressions = new BoundedCache<string, Re2.RE2JS>(1000);
 
 function matches(matcher: SubjectAltNameMatcher, held: string): boolean {
   const fold = (text: string): string => (matcher.ignoreCase || matcher.type === "dns" ? text.toLowerCase() : text);
@@ -123,7 +123,7 @@ function expressionOf(text: string): Re2.RE2JS {
   if (expression === undefined) {
     // Loaded with the first expression, because most configurations contain none.
     expression = loadPackage<typeof Re2>("re2js").RE2JS.compile(text);
-    if (expressions.size < maxExpressions) expressions.set(text, expression);
+    expressions.set(text, expression);
   }
   return expression;
 }

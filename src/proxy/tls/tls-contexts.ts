@@ -1,4 +1,4 @@
-import { transientError } from "../../base/index.ts";
+import { BoundedCache, transientError } from "../../base/index.ts";
 import { restrictionGuard } from "../../dataplane/tunnels/index.ts";
 import { TlsContext } from "../../net/index.ts";
 import { splitRevocations } from "./revocation-lists.ts";
@@ -17,7 +17,7 @@ const maxContexts = 4096;
 export class TlsContexts {
   readonly #secrets: SecretStore;
   readonly #aesGcmOnly: boolean;
-  readonly #cached = new Map<string, Cached>();
+  readonly #cached = new BoundedCache<string, Cached>(maxContexts);
 
   /**
    * `aesGcmOnly` applies to every specification. The configuration cannot express this for TLS 1.3, because Envoy's has
@@ -64,7 +64,6 @@ export class TlsContexts {
       return cached.context;
     const limited = this.#aesGcmOnly ? { ...spec, aesGcmOnly: true } : spec;
     const context = contextOf(limited, certificates, roots, revocations?.lists ?? roots?.revocations);
-    if (this.#cached.size >= maxContexts) this.#cached.clear();
     this.#cached.set(spec.key, { materials, context });
     return context;
   }

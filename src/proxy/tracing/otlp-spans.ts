@@ -56,8 +56,8 @@ export function otlpSpans(resource: Readonly<Record<string, string>>): EncodeBat
     whole.message(scopeSpans.scope, status);
     const room = maxExportBytes - spans.length - prefixesOfMessage * maxPrefix;
     let taken = 0;
-    for (const one of batch) {
-      if (!writeSpan(one, parts, room - whole.length)) break;
+    for (const ended of batch) {
+      if (!writeSpan(ended, parts, room - whole.length)) break;
       whole.message(scopeSpans.spans, span);
       taken += 1;
     }

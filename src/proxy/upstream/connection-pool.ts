@@ -194,7 +194,7 @@ export class ConnectionPool implements ConnectionHome {
     this.#http2.sweep(nowMs, this.limits.idleTimeoutMs, this.limits.maxDurationMs);
     const isUnused = (one: UpstreamConnection): boolean =>
       one.isSurplus && one.requests === 0 && nowMs - one.idleSinceMs >= unusedTimeoutMs;
-    for (const connection of this.#idle.filter((one) => one.retiring || this.#isOld(one, nowMs) || isUnused(one)))
+    for (const connection of this.#idle.filter((idle) => idle.retiring || this.#isOld(idle, nowMs) || isUnused(idle)))
       connection.retire(this.#clock);
     while (this.#idle.length > 0) {
       const oldest = this.#idle[0];
@@ -207,7 +207,7 @@ export class ConnectionPool implements ConnectionHome {
 
   /** Closes connections whose users no longer needed them when they opened. */
   closeUnused(): void {
-    for (const connection of this.#idle.filter((one) => one.requests === 0)) connection.retire(this.#clock);
+    for (const connection of this.#idle.filter((idle) => idle.requests === 0)) connection.retire(this.#clock);
   }
 
   /** Closes idle connections and keeps none in the future. Open exchanges continue to their end. */

@@ -21,12 +21,12 @@ export function priorityLoads(priorities: readonly PriorityHealth[]): number[] {
   const health = priorities.map(healthOf);
   const total = Math.min(
     1,
-    health.reduce((sum, one) => sum + one, 0),
+    health.reduce((sum, share) => sum + share, 0),
   );
   if (total === 0) return priorities.map(() => 0);
   let rest = 1;
-  return health.map((one) => {
-    const load = Math.min(rest, one / total);
+  return health.map((share) => {
+    const load = Math.min(rest, share / total);
     rest -= load;
     return load;
   });

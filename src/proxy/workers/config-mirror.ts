@@ -64,7 +64,7 @@ export class ConfigMirror {
     for (const resource of resources) {
       const entry = known.get(resource.name);
       if (entry === undefined) continue;
-      entry.tried = entry.tried.filter((one) => one !== resource);
+      entry.tried = entry.tried.filter((tried) => tried !== resource);
       if (entry.accepted === undefined && entry.tried.length === 0) known.delete(resource.name);
     }
   }

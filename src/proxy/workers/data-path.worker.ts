@@ -63,7 +63,7 @@ const dataPath = new DataPath({
 });
 let names = new Map<string, readonly string[]>();
 dataPath.attach({ setNames: (typeUrl, wanted) => void names.set(typeUrl, [...wanted]) });
-const subscriptions = new Map(dataPath.subscriptions().map((one) => [one.typeUrl, one]));
+const subscriptions = new Map(dataPath.subscriptions().map((subscription) => [subscription.typeUrl, subscription]));
 
 async function take(update: XdsUpdate): Promise<UpdateOutcome> {
   let error: string | undefined;

@@ -4,15 +4,15 @@ import { sharedMetrics } from "../admin/proxy-stats.ts";
 /** Combines the statistics of several workers into those of one proxy. */
 export function mergeStatistics(parts: readonly (readonly Statistic[])[]): Statistic[] {
   const merged = new Map<string, Statistic>();
-  for (const one of parts.flat()) {
-    const before = merged.get(one.name);
+  for (const statistic of parts.flat()) {
+    const before = merged.get(statistic.name);
     const value =
       before === undefined
-        ? one.value
-        : sharedMetrics.has(one.metric)
-          ? Math.max(before.value, one.value)
-          : before.value + one.value;
-    merged.set(one.name, { ...one, value });
+        ? statistic.value
+        : sharedMetrics.has(statistic.metric)
+          ? Math.max(before.value, statistic.value)
+          : before.value + statistic.value;
+    merged.set(statistic.name, { ...statistic, value });
   }
   return [...merged.values()];
 }

@@ -1,4 +1,4 @@
-import { jsonEqualWithoutNulls, userError, truncated, type Clock } from "../../base/index.ts";
+import { BoundedCache, jsonEqualWithoutNulls, userError, truncated, type Clock } from "../../base/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
   journalFormatVersion,
@@ -45,7 +45,7 @@ interface Kept {
 export class JournalStore {
   readonly #client: KubeClient;
   readonly #clock: Clock;
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new BoundedCache<string, Kept>(maxKept);
 
   constructor(client: KubeClient, clock: Clock) {
     this.#client = client;
@@ -89,6 +89,12 @@ export class JournalStore {
     await this.#store(name, withOwner(name, journal, uid), entries, decisions);
   }
 
+  /** Stores a value that undo is about to overwrite, for the end of the undo. */
+  async keepLater(name: string, entry: JournalEntry, later: unknown): Promise<void> {
+    const journal = await this.#load(name);
+    if (journal !== undefined) await this.#store(name, journal, withLater(journal.entries, entry, later), []);
+  }
+
   /** Removes entries that were undone, or whose changes stay for good. */
   async strike(name: string, isStruck: (entry: JournalEntry) => boolean): Promise<void> {
     const journal = await this.#load(name);
@@ -115,7 +121,6 @@ export class JournalStore {
   }
 
   #keep(name: string, journal: RolloutJournal | undefined): void {
-    if (this.#kept.size >= maxKept) this.#kept.clear();
     this.#kept.set(name, { journal, atMs: this.#clock.steadyMs() });
   }
 
@@ -172,6 +177,12 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
     return { ...rest, ...(again.written === undefined ? {} : { written: again.written }) };
   });
   return [...kept, ...byKey.values()];
+}
+
+/** The entries, of which one has a later value of its field. */
+export function withLater(entries: readonly JournalEntry[], entry: JournalEntry, later: unknown): JournalEntry[] {
+  const key = entryKey(entry);
+  return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, later } : held));
 }
 
 export function entryKey(entry: JournalEntry): string {

@@ -33,6 +33,14 @@ export interface UndoSurroundings {
   readonly nowMs: number;
 }
 
+type FieldEntry = Extract<JournalEntry, { type: "field" }>;
+
+/** What undo needs besides the objects. */
+export interface UndoContext extends UndoSurroundings {
+  /** Stores the `later` value of an entry in the journal. */
+  keepLater(entry: FieldEntry, later: unknown): Promise<void>;
+}
+
 /**
  * Undoes one entry: restores the field's prior value, creates the deleted object again, or deletes the created one. A
  * failure is repeated later. `original`: the first entry of the same field.
@@ -40,13 +48,14 @@ export interface UndoSurroundings {
 export async function undoEntry(
   objects: ObjectAccess,
   entry: JournalEntry,
-  surroundings: UndoSurroundings,
+  context: UndoContext,
   original: JournalEntry = entry,
 ): Promise<UndoResult> {
   try {
-    if (entry.type === "deleted") return await undoDeleted(objects, entry, surroundings);
-    if (entry.type === "created") return await undoCreated(objects, entry, surroundings);
-    return await undoField(objects, entry, surroundings, original);
+    if (entry.type === "deleted") return await undoDeleted(objects, entry, context);
+    if (entry.type === "created") return await undoCreated(objects, entry, context);
+    if (entry.adopted === true) return await undoAdopted(objects, entry, context, original);
+    return await undoField(objects, entry, context, original);
   } catch (error) {
     if (error instanceof SerinError && error.kind === "internal") throw error;
     return { state: "waiting", detail: messageOf(error) };
@@ -109,7 +118,7 @@ async function undoCreated(
 
 async function undoField(
   objects: ObjectAccess,
-  entry: Extract<JournalEntry, { type: "field" }>,
+  entry: FieldEntry,
   surroundings: UndoSurroundings,
   original: JournalEntry,
 ): Promise<UndoResult> {
@@ -130,14 +139,10 @@ async function undoField(
   const isRestored =
     !covers(found, entry.written) && original.type === "field" && jsonEqualWithoutNulls(found, original.prior);
   if (!isRestored && !jsonEqualWithoutNulls(found, entry.prior)) {
-    // For an adopted template, any added field makes it the user's own new template.
-    if (entry.adopted === true ? !jsonEqualWithoutNulls(found, entry.written) : !covers(found, entry.written)) {
-      // A user's later change stays, unless the entry replaces pods: requests are about to return to pods with the
-      // prior value.
-      if (entry.adopted === true && entry.restart === undefined) return { state: "undone" };
+    if (!covers(found, entry.written)) {
       const who = whoWrote(current, entry.pointer);
       // If the plan has changed since, the current value is the engine's own, although the journal records another one.
-      if (entry.adopted !== true && !isEngine(who))
+      if (!isEngine(who))
         return {
           state: "conflict",
           detail: fieldConflict(
@@ -158,6 +163,39 @@ async function undoField(
   if (!movesTraffic(entry)) return { state: "undone" };
   const notAcknowledged = await surroundings.notAcknowledged(entry.object);
   return notAcknowledged === undefined ? { state: "undone" } : { state: "waiting", detail: notAcknowledged };
+}
+
+/**
+ * Undoes a value that a user wrote, a pod template. If the user has written another one since, it stays. But where the
+ * entry replaces pods, requests are about to return to pods with the prior value. Then the journal keeps the user's
+ * value, and the first entry of the field, which is undone last, restores it. A new run begins with it.
+ */
+async function undoAdopted(
+  objects: ObjectAccess,
+  entry: FieldEntry,
+  context: UndoContext,
+  original: JournalEntry,
+): Promise<UndoResult> {
+  const current = await objects.get(entry.object);
+  if (current === undefined) return { state: "undone" };
+  const found = valueAt(current, entry.pointer);
+  const isPrior = jsonEqualWithoutNulls(found, entry.prior);
+  // Any added field makes it the user's own new template.
+  const isWritten = jsonEqualWithoutNulls(found, entry.written);
+  if (entry.restart === undefined) {
+    if (isWritten || (isPrior && entry.later !== undefined))
+      await objects.setField(entry.object, entry.pointer, isWritten ? entry.prior : entry.later, found);
+    return { state: "undone" };
+  }
+  if (!isPrior) {
+    const isLater = !isWritten && original.type === "field" && original !== entry;
+    if (isLater) await context.keepLater(original, found);
+    await objects.setField(entry.object, entry.pointer, entry.prior, found);
+    // This pass has read the journal before the value was kept.
+    if (isLater) return { state: "waiting", detail: "a newer pod template was written; it follows after the undo" };
+  }
+  const notReached = mustRun(entry) ? await context.notReached(entry.object) : undefined;
+  return notReached === undefined ? { state: "undone" } : { state: "waiting", detail: notReached };
 }
 
 /**

@@ -12,7 +12,8 @@ import {
   type PatchOperation,
   fieldPatch,
 } from "./object-access.ts";
-import { performWrite, undoEntry, type UndoSurroundings } from "./perform.ts";
+import { withLater } from "./journal-store.ts";
+import { performWrite, undoEntry, type UndoContext } from "./perform.ts";
 import { UndoPlay } from "./undo-play.ts";
 
 /** Objects in memory, changed by the same patches as in a cluster. */
@@ -132,7 +133,8 @@ async function perform(objects: Objects): Promise<JournalEntry[]> {
   return journal;
 }
 
-const free: UndoSurroundings = {
+const free: UndoContext = {
+  keepLater: async () => undefined,
   nowMs: Date.parse("2026-01-01T00:00:00Z"),
   stillServes: async () => undefined,
   notReady: async () => undefined,
@@ -144,12 +146,12 @@ const free: UndoSurroundings = {
 async function undo(
   objects: Objects,
   journal: readonly JournalEntry[],
-  surroundings: Partial<UndoSurroundings> = {},
+  context: Partial<UndoContext> = {},
   passOver = false,
 ): Promise<UndoPlay> {
   const play = new UndoPlay(journal, passOver);
   for (let entry = play.next(); entry !== undefined; entry = play.next())
-    play.tell(await undoEntry(objects as unknown as ObjectAccess, entry, { ...free, ...surroundings }, play.original));
+    play.tell(await undoEntry(objects as unknown as ObjectAccess, entry, { ...free, ...context }, play.original));
   return play;
 }
 
@@ -254,6 +256,52 @@ test("a field that somebody has set back to what it was before the run is undone
   assert.match(other.conflict ?? "", /changed by argocd .*; set it to \[\{"weight":100\}\] \(as it was before\)/);
 });
 
+test("a pod template that a user writes while the Deployment rolls follows after the undo", async () => {
+  const template = (image: string) => ({ spec: { containers: [{ name: "web", image }] } });
+  const adopted = {
+    type: "field",
+    object: app,
+    pointer: "/spec/template",
+    prior: template("v1"),
+    written: template("v2"),
+    adopted: true,
+  } as const;
+  const entries: JournalEntry[] = [
+    { ...adopted, step: "copy" },
+    { type: "field", step: "promote-roll", object: app, pointer: "/spec/paused", prior: true },
+    { ...adopted, step: "promote-roll", restart: "template" },
+  ];
+  const undoneFrom = async (image: string, kills = 0) => {
+    const objects = cluster();
+    Object.assign(objects.all.get("Deployment app")?.["spec"] as object, { template: template(image) });
+    let journal = entries;
+    let killed = 0;
+    const served: unknown[] = [];
+    const context: Partial<UndoContext> = {
+      keepLater: async (entry, later) => {
+        journal = withLater(journal, entry, later);
+        if (killed++ < kills) await Promise.reject(new Error("the engine is killed after this write"));
+      },
+      notReached: async () => {
+        served.push(valueAt(objects.all.get("Deployment app"), "/spec/template"));
+        return await Promise.resolve(undefined);
+      },
+    };
+    for (let pass = 0; pass < 4 && journal.length > 0; pass += 1) {
+      const { undone } = await undo(objects, journal, context);
+      journal = journal.filter((entry) => !undone.includes(entry));
+    }
+    const left = valueAt(objects.all.get("Deployment app"), "/spec/template");
+    const paused = valueAt(objects.all.get("Deployment app"), "/spec/paused");
+    return { left, paused, served: served.at(-1), open: journal.length };
+  };
+  const common = { paused: true, served: template("v1"), open: 0 };
+  assert.deepEqual(await undoneFrom("v3"), { ...common, left: template("v3") });
+  assert.deepEqual(await undoneFrom("v2"), { ...common, left: template("v1") });
+  assert.deepEqual(await undoneFrom("v1"), { ...common, left: template("v1") });
+  assert.deepEqual(await undoneFrom("v3", 1), { ...common, left: template("v3") });
+});
+
 test("a namespace that was deleted and made again keeps its own labels, unless it has the rollout's", async () => {
   const namespace = { apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: "shop" };
   const pointer = "/metadata/labels/istio.io~1rev";
@@ -352,7 +400,7 @@ test("a gateway keeps its canary and its revision while its Deployment waits for
     { ...field, step: "leave", object: gateway, pointer: annotation, prior: "1" },
     { type: "deleted", step: "retire", object: namespace, body: { metadata: { name: "probes" } } },
   ];
-  const missing: Partial<UndoSurroundings> = {
+  const missing: Partial<UndoContext> = {
     heldBack: async ({ pointer, prior }) => (pointer === "/spec/replicas" && prior === 0 ? "no canary yet" : undefined),
   };
   const { report } = await undo(objects, journal, missing, true);

@@ -50,11 +50,11 @@ function write(
   { actions: writing, states }: { readonly actions: readonly Action[]; readonly states: readonly WriteState[] },
 ): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;
-  const isFirst = states.some((one) => one.state === "pending" && one.isFirst === true);
+  const isFirst = states.some((write) => write.state === "pending" && write.isFirst === true);
   const failure = failedWrite === undefined ? "" : `: ${failedWrite.detail}`;
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
   const stalledMs = step.patient === true && isFirst ? 0 : withoutProgressMs(before) + elapsedMs;
-  const isReplanned = states.some((one) => one.state === "pending" && one.isReplanned === true);
+  const isReplanned = states.some((write) => write.state === "pending" && write.isReplanned === true);
   const held = { ...status, step: { ...(isReplanned ? unsettled(before) : before), settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs, step.patient)) {
     const names = writing.flatMap((action) =>
@@ -87,7 +87,7 @@ function unsettled({ settledAt: _settled, settledForMs: _forMs, ...step }: StepS
 
 /** Who has undone all that the step writes, if it has written that before. */
 function repeated(writing: readonly Action[], states: readonly WriteState[]): Pick<Decision, "repeats"> {
-  const by = states.flatMap((one) => (one.state === "pending" && one.by !== undefined ? [one.by] : []));
+  const by = states.flatMap((write) => (write.state === "pending" && write.by !== undefined ? [write.by] : []));
   const written = writing.filter(({ type }) => type === "write").length;
   if (written === 0 || by.length < written) return {};
   return {

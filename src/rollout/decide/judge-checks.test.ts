@@ -133,6 +133,17 @@ test("a canary whose pods vanish fails within seconds, although its requests cou
   assert.equal(look(planned("pod-health"), [...ill, ...gone]).verdict, "fail");
 });
 
+test("a canary that loses its pods in this cluster does not fail while another cluster serves it", () => {
+  const before = withPods(counted(20, 0, 0), 2, 2);
+  const moved = (isElsewhere: boolean) =>
+    Array.from({ length: 30 }, (_, second): CheckObservation => {
+      const ready = { canary: 0, stable: 2, isExpected: true, ...(isElsewhere ? { isElsewhere } : {}) };
+      return { ...counted(20 + 5 * second, 0, 20 + 5 * second), ready };
+    });
+  assert.equal(look(planned("request-success-rate"), [before, ...moved(true)]).verdict, "pass");
+  assert.equal(look(planned("request-success-rate"), [before, ...moved(false)]).verdict, "fail");
+});
+
 test("a passed check of a step that waits for a person fails too when the canary's pods vanish", () => {
   const passed = [withPods(counted(0, 0, 0), 1, 1), withPods(counted(200, 0, 200), 1, 1)];
   assert.equal(look(planned("request-success-rate"), passed).verdict, "pass");

@@ -82,12 +82,14 @@ export type CheckObservation = (
   readonly ready?: ReadyPods;
 };
 
-/** The numbers of both versions' pods that get requests. */
+/** The numbers of both versions' pods of this cluster that get requests. */
 export interface ReadyPods {
   readonly canary: number;
   readonly stable: number;
   /** The canary gets requests, and something in this cluster makes its pods. So it should have a ready one. */
   readonly isExpected: boolean;
+  /** The canary has no ready pod in this cluster, and endpoints in another one, which get its requests. */
+  readonly isElsewhere?: true;
 }
 
 /** Cumulative counters by source (a pod), which may restart and begin at zero again. */

@@ -103,10 +103,10 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
     );
   }
   if (state.reports !== undefined) return judged("wait", "counting begins");
-  const each = samplesOfEach(spec, pairs.length);
-  const short = pairs.filter((pair) => pair.ok < each);
+  const samplesPerPair = samplesOfEach(spec, pairs.length);
+  const short = pairs.filter((pair) => pair.ok < samplesPerPair);
   if (short.length > 0)
-    return judged("wait", `${rate}; each pair needs ${each}; pairs with fewer: ${namesOf(short, () => "")}`);
+    return judged("wait", `${rate}; each pair needs ${samplesPerPair}; pairs with fewer: ${namesOf(short, () => "")}`);
   const untold = pairs.filter(({ expected, mutualTls }) => expected === "answer" && mutualTls === "unknown");
   if (untold.length > 0)
     return judged("error", `the server has not reported whether it is mTLS: ${namesOf(untold, () => "")}`);
@@ -252,14 +252,14 @@ function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string
   const across = pairs.filter(({ from, to }) => from.revision !== "" && from.revision !== to.revision);
   if (bad.length > 1 && bad.length === across.length && bad.every((pair) => across.includes(pair)))
     return ", exactly those that cross revisions";
-  const one = (side: "from" | "to"): string | undefined => {
+  const sharedEnd = (side: "from" | "to"): string | undefined => {
     const ends = new Set(bad.map((pair) => describeProbeEnd(pair[side])));
     const all = pairs.filter((pair) => ends.has(describeProbeEnd(pair[side]))).length;
     return ends.size === 1 && bad.length > 1
       ? `, ${bad.length === all ? "all" : `${bad.length} of the ${all}`} ${side} ${[...ends].join("")}`
       : undefined;
   };
-  return one("to") ?? one("from") ?? "";
+  return sharedEnd("to") ?? sharedEnd("from") ?? "";
 }
 
 /** Text about pairs with failures that are too few to blame the pair. */

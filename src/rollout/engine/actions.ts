@@ -93,10 +93,12 @@ export class Actions {
     const { journals, objects, surroundings } = this.#options;
     const entries = (await journals.read(name)).entries.filter((entry) => scope === "all" || entry.setup !== true);
     const play = new UndoPlay(entries, passOver);
+    const keepLater = async (entry: JournalEntry, later: unknown): Promise<void> =>
+      await journals.keepLater(name, entry, later);
     try {
       for (let entry = play.next(); entry !== undefined; entry = play.next()) {
         this.fence();
-        const result = await undoEntry(objects, entry, surroundings(), play.original);
+        const result = await undoEntry(objects, entry, { ...surroundings(), keepLater }, play.original);
         play.tell(result);
         // Strike a restart at once, so that pods restart only once even if this pass does not finish.
         if (result.state === "undone" && isRestart(entry)) await this.#strike(name, [entry]);
@@ -164,9 +166,14 @@ export class Actions {
 function notificationsOf({ spec }: Rollout): readonly NotificationSpec[] {
   const { notifications } = (spec ?? {}) as { readonly notifications?: unknown };
   if (!Array.isArray(notifications)) return [];
-  return notifications.flatMap((one: Partial<NotificationSpec> | null) =>
-    typeof one?.url === "string"
-      ? [{ url: one.url, events: Array.isArray(one.events) ? one.events : notificationEvents }]
+  return notifications.flatMap((notification: Partial<NotificationSpec> | null) =>
+    typeof notification?.url === "string"
+      ? [
+          {
+            url: notification.url,
+            events: Array.isArray(notification.events) ? notification.events : notificationEvents,
+          },
+        ]
       : [],
   );
 }

@@ -1,3 +1,4 @@
+import { BoundedCache } from "../../base/index.ts";
 import { readFreeze, type Freeze, type FreezeRead, type FreezeWindow } from "../../api/serin/index.ts";
 import { freezesInForce, windowState, type Blocker, type FreezeSubject, type WindowState } from "../decide/index.ts";
 
@@ -13,7 +14,7 @@ interface Kept extends WindowState {
  */
 export class FreezeCalendar {
   readonly #read = new WeakMap<Freeze, FreezeRead>();
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new BoundedCache<string, Kept>(maxKept);
 
   /** `stored`: the freezes as stored in the cluster, in which fields may be absent or invalid. */
   inForce(stored: readonly Freeze[], subject: FreezeSubject, nowMs: number): readonly Blocker[] {
@@ -38,7 +39,6 @@ export class FreezeCalendar {
     const kept = this.#kept.get(key);
     if (kept !== undefined && kept.fromMs <= nowMs && nowMs < kept.untilMs) return kept;
     const state = { ...windowState(window, timeZone, nowMs), fromMs: nowMs };
-    if (this.#kept.size >= maxKept) this.#kept.clear();
     this.#kept.set(key, state);
     return state;
   }

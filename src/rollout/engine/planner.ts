@@ -1,4 +1,4 @@
-import { SerinError, type Clock } from "../../base/index.ts";
+import { BoundedCache, SerinError, type Clock } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
 import type { JournalEntry, MeshUpgrade } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -45,7 +45,7 @@ interface KeptWorld extends ObservedWorld {
 /** Plans the steps of a rollout from its spec and the current cluster. */
 export class Planner {
   readonly #options: PlannerOptions;
-  readonly #worlds = new Map<string, KeptWorld>();
+  readonly #worlds = new BoundedCache<string, KeptWorld>(maxWorlds);
 
   constructor(options: PlannerOptions) {
     this.#options = options;
@@ -98,7 +98,6 @@ export class Planner {
     )
       return await this.#withNamespaces(kept, upgrade, journal);
     const observed = await observeMeshWorld({ client, view, image, nowMs: clock.nowMs() }, upgrade, journal);
-    if (this.#worlds.size >= maxWorlds) this.#worlds.clear();
     const atMs = clock.steadyMs();
     this.#worlds.set(keyOf(upgrade), { ...observed, stepsDone, generation, atMs, namespaces: { atMs, tookMs: 0 } });
     return observed.world;

@@ -82,8 +82,8 @@ export function addDurations(
 ): DurationEvidence {
   const seen = totalOf(evidence.stable) > 0 ? evidence.stable : earlier;
   const boundsMs = [evidence.canary, evidence.stable, batch.canary, batch.stable, seen]
-    .filter((one) => totalOf(one) > 0)
-    .map((one) => one.boundsMs)
+    .filter((histogram) => totalOf(histogram) > 0)
+    .map((histogram) => histogram.boundsMs)
     .reduce(sharedBounds, firstBounds(batch));
   const fit = (histogram: DurationHistogram): DurationHistogram =>
     totalOf(histogram) === 0

@@ -1,9 +1,47 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseCanary } from "../../api/serin/index.ts";
+import { parseCanary, type RolloutStatus } from "../../api/serin/index.ts";
 import { observeCanaryWorld } from "./canary-world.ts";
 import type { CanarySources } from "./canary-world/canary-sources.ts";
+import { reference } from "../plan/index.ts";
 import { fakeView, sidecarPod } from "./checks/testing/fake-mesh.ts";
+
+test("a Canary of a Deployment whose Service loses its waypoint, or joins ambient, stops in its run and not between its runs", async () => {
+  const deployment = {
+    metadata: { name: "web", namespace: "shop", uid: "1" },
+    spec: { replicas: 1, selector: {}, template: { metadata: { labels: { app: "web" } } } },
+  };
+  const worldOf = async (phase: RolloutStatus["phase"], mode: string | undefined) => {
+    const { value } = parseCanary({
+      metadata: { name: "web", namespace: "shop" },
+      spec: { target: { deployment: { name: "web", service: "web" } }, steps: [{ weight: 10 }] },
+    });
+    assert.ok(value);
+    const status = { phase, run: 1, startedAt: "2026-01-01T00:00:00Z" } as RolloutStatus;
+    const found: Readonly<Record<string, unknown>> = {
+      Service: { metadata: { name: "web" }, spec: { ports: [{ port: 80 }], selector: { app: "web" } } },
+      Deployment: deployment,
+    };
+    const client = {
+      get: async ({ kind }: { kind: string }) => await Promise.resolve(found[kind]),
+      list: async () => await Promise.resolve({ items: [] }),
+    };
+    const labels = mode === undefined ? {} : { "istio.io/dataplane-mode": mode };
+    const view = Object.assign(fakeView([]), { namespaces: { get: () => ({ metadata: { labels } }) } });
+    const journal = [
+      { type: "created", step: "routes", object: reference("v1", "ConfigMap", "of-another-step", "shop") },
+    ] as const;
+    return await observeCanaryWorld(
+      { client, objects: client, view } as unknown as CanarySources,
+      { ...value, status },
+      journal,
+    );
+  };
+  await assert.rejects(worldOf("Judging", "ambient"), /^[^;]*Service shop\/web is in ambient and has no waypoint/);
+  await assert.rejects(worldOf("Stuck", "ambient"), /has no waypoint/, "until somebody creates one");
+  await worldOf("Judging", undefined);
+  await worldOf("Watching", "ambient");
+});
 
 test("a route's canary must be a Service that exists, with its port, before anything is sent there", async () => {
   const rules = [{ backendRefs: [{ name: "shop", port: 80 }] }];

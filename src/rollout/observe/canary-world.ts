@@ -1,4 +1,5 @@
 import type { Canary, JournalEntry } from "../../api/serin/index.ts";
+import { isUnderWay } from "../decide/index.ts";
 import { holding, movedRoutes, type CanaryWorld, type Subject } from "../plan/index.ts";
 import type { CanarySources } from "./canary-world/canary-sources.ts";
 import { deploymentInWorld } from "./canary-world/deployment-in-world.ts";
@@ -22,6 +23,7 @@ export async function observeCanaryWorld(
   const { target } = canary.spec;
   const home = canary.metadata.namespace ?? "default";
   const begins = journal.length === 0;
+  const moves = begins || isMoving(canary);
   await requireRouting(sources, canary, journal);
   if ("deployment" in target) return await deploymentWorld(sources, canary, target.deployment, home, journal);
   if ("services" in target) {
@@ -31,21 +33,24 @@ export async function observeCanaryWorld(
       requireService(sources, "spec.target.services.stable", home, stable, port),
       requireService(sources, "spec.target.services.canary", home, to, port),
     ]);
-    if (begins) {
-      await requireLayer7(sources, "spec.target.services", found);
-      await refuseOtherRoutes(sources, "spec.target.services.service", canary, service);
-    }
+    if (moves) await requireLayer7(sources, "spec.target.services", found);
+    if (begins) await refuseOtherRoutes(sources, "spec.target.services.service", canary, service);
     return { routes: [], missingGrants: [], subjects: await subjectsOf(sources, canary), servicePorts: found.ports };
   }
   const moved = movedRoutes(canary);
   const routes = await Promise.all(moved.map(async (route) => await routeInWorld(sources, route, journal)));
-  if (begins) for (const route of moved) await requireReaders(sources, route);
+  if (moves) for (const route of moved) await requireReaders(sources, route);
   const [grants, subjects] = await Promise.all([
     missingGrants(sources, canary, routes),
     subjectsOf(sources, canary, routes),
   ]);
   if (begins && !("virtualService" in target)) await requireCanaryServices(sources, target, subjects);
   return { routes, missingGrants: grants, subjects };
+}
+
+/** Whether a run is under way. A Canary of a Deployment that waits for a change moves nothing. */
+function isMoving({ status }: Canary): boolean {
+  return status !== undefined && isUnderWay(status) && (status.run ?? 0) > 0;
 }
 
 /** Throws if requests would be sent to a Service that does not exist. A host of a VirtualService may be no Service. */
@@ -67,9 +72,10 @@ async function deploymentWorld(
   journal: readonly JournalEntry[],
 ): Promise<CanaryWorld> {
   const service = await requireService(sources, "spec.target.deployment.service", home, target.service, target.port);
+  if (target.gateways.length === 0 && (journal.length === 0 || isMoving(canary)))
+    await requireLayer7(sources, "spec.target.deployment", service);
   if (journal.length === 0) {
     await refuseSharedDeployment(sources, canary, target.name);
-    if (target.gateways.length === 0) await requireLayer7(sources, "spec.target.deployment", service);
     await refuseOtherRoutes(sources, "spec.target.deployment.service", canary, target.service);
   }
   const deployment = await deploymentInWorld(sources, canary, target, service, journal);

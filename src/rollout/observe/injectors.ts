@@ -53,12 +53,12 @@ export function ledElsewhere(
   revision: string,
 ): string | undefined {
   const labels = view.namespaces.get(namespace)?.metadata.labels ?? {};
-  const key = [injectionLabel, revisionLabel].find((one) => labels[one] !== undefined);
+  const key = [injectionLabel, revisionLabel].find((label) => labels[label] !== undefined);
   if (key === undefined || labels[revisionLabel] === revision) return undefined;
   const named = `namespace ${namespace} has the label ${key}=${labels[key] ?? ""}`;
   const revisions = view.injectors
     .list()
-    .filter((one) => selects(one, labels))
+    .filter((injector) => selects(injector, labels))
     .map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "");
   if (revisions.includes(revision)) return undefined;
   const [other] = revisions;
@@ -80,12 +80,14 @@ function obstacleOf(view: ClusterView, namespace: string, labels: Labels, advice
     return value === undefined ? [] : [`${key}=${value}`];
   });
   const led = named.length === 0 ? `with the labels of ${namespace}` : `with ${named.join(",")}`;
-  const injectors = view.injectors.list().filter((one) => selects(one, labels));
+  const injectors = view.injectors.list().filter((injector) => selects(injector, labels));
   if (injectors.length === 0)
     return `namespace ${namespace} waits for an injector: no MutatingWebhookConfiguration selects namespaces ${led}. Install that revision again${advice}`;
   const revisions = [...new Set(injectors.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? ""))];
   // An injector with a URL runs outside of the cluster, so its pods are unknown.
-  const isOutside = injectors.some(({ webhooks = [] }) => webhooks.some((one) => one.clientConfig?.url !== undefined));
+  const isOutside = injectors.some(({ webhooks = [] }) =>
+    webhooks.some((webhook) => webhook.clientConfig?.url !== undefined),
+  );
   if (isOutside || revisions.some((revision) => pilotPods(view, revision).length > 0)) return undefined;
   const [revision = ""] = revisions;
   return `namespace ${namespace} waits for its injector: no control plane of revision ${revision} is ready. See kubectl get deployments -A -l app=istiod,${revisionLabel}=${revision}`;

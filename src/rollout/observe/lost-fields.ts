@@ -1,4 +1,4 @@
-import type { Clock } from "../../base/index.ts";
+import { BoundedCache, type Clock } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
@@ -26,7 +26,7 @@ export class LostFields {
   readonly #objects: ObjectAccess;
   readonly #view: ClusterView;
   readonly #clock: Clock;
-  readonly #looks = new Map<string, Look>();
+  readonly #looks = new BoundedCache<string, Look>(maxRollouts);
 
   constructor(objects: ObjectAccess, view: ClusterView, clock: Clock) {
     this.#objects = objects;
@@ -39,7 +39,6 @@ export class LostFields {
     const before = this.#looks.get(rollout);
     const nowMs = this.#clock.steadyMs();
     if (before !== undefined && nowMs - before.atMs < lookMs) return before.detail;
-    if (this.#looks.size >= maxRollouts) this.#looks.clear();
     const { lost, read = 0 } = before ?? {};
     const known = kept.filter(({ object, pointer }) => pointer === lost?.pointer && isSame(object, lost.object));
     const objects = [...new Set(kept.map(({ object }) => referenceKey(object)))];

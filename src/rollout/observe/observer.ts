@@ -132,19 +132,20 @@ export class Observer {
 
   /** The writes of a step that has written nothing yet are not due before what it needs is there. */
   async #dueWrites({ needs = [] }: Step, writes: readonly WriteState[]): Promise<readonly WriteState[]> {
-    if (needs.length === 0 || !writes.some((one) => one.state === "pending" && one.isFirst === true)) return writes;
+    if (needs.length === 0 || !writes.some((write) => write.state === "pending" && write.isFirst === true))
+      return writes;
     const states = await Promise.all(
       needs.map(
-        async (one) =>
+        async (need) =>
           await observeSettle(
             this.#sources(() => 0),
-            one,
+            need,
           ),
       ),
     );
     const missing = states.find(({ state }) => state !== "met");
     if (missing === undefined || missing.state === "met") return writes;
-    return writes.map((one) => (one.state === "pending" ? { state: "later", detail: missing.detail } : one));
+    return writes.map((write) => (write.state === "pending" ? { state: "later", detail: missing.detail } : write));
   }
 
   #sources(ageMs: AgeOfEvent): SettleSources {

@@ -1,4 +1,4 @@
-import { transientError, type Clock } from "../../base/index.ts";
+import { BoundedCache, transientError, type Clock } from "../../base/index.ts";
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 
 /** The audience of tokens that upstream's control planes accept. */
@@ -22,7 +22,7 @@ interface KeptToken {
 export class PilotTokens {
   readonly #client: KubeClient;
   readonly #clock: Clock;
-  readonly #kept = new Map<string, KeptToken>();
+  readonly #kept = new BoundedCache<string, KeptToken>(maxTokens);
 
   constructor(client: KubeClient, clock: Clock) {
     this.#client = client;
@@ -62,7 +62,6 @@ export class PilotTokens {
         hint: `kubectl auth can-i create serviceaccounts --subresource=token -n ${namespace} --as ${engineUser}`,
       });
     }
-    if (this.#kept.size >= maxTokens) this.#kept.clear();
     this.#kept.set(key, { token, untilMs: this.#clock.steadyMs() + lifetimeSeconds * 1000 - spareMs });
     return token;
   }

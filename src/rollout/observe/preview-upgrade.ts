@@ -52,7 +52,10 @@ export async function previewUpgrade({
     const { from, to } = upgrade.spec;
     if (from.revision === to.revision) return { steps, leftBehind: [] };
     const left = leftBehind(upgrade, world, await storedDependents(client, view, from.revision));
-    return { steps, leftBehind: left.map((one) => ({ name: one.text, todo: howToMove(one, to.revision) })) };
+    return {
+      steps,
+      leftBehind: left.map((dependent) => ({ name: dependent.text, todo: howToMove(dependent, to.revision) })),
+    };
   } finally {
     stop.abort();
     await running.catch(() => undefined);

@@ -113,10 +113,10 @@ function verifiedByServer(
   const reporter = dataPlane === "waypoint" ? "waypoint" : "destination";
   return connections
     .filter(
-      (one) =>
-        one.reporter === reporter &&
-        one.client === pair.clientWorkload &&
-        (dataPlane === "waypoint" ? one.service === pair.service : one.server === pair.server),
+      (connection) =>
+        connection.reporter === reporter &&
+        connection.client === pair.clientWorkload &&
+        (dataPlane === "waypoint" ? connection.service === pair.service : connection.server === pair.server),
     )
     .map(({ mutual, clientPrincipal, count }) => ({ identity: mutual ? clientPrincipal : "", count }));
 }

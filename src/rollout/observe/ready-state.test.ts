@@ -73,3 +73,18 @@ test("pods that are ready and have to stay so for minReadySeconds are told from 
   assert.equal(detailWith(1), "Deployment web: 0 of 1 ready (each pod counts after its minReadySeconds: 60 s)");
   assert.equal(detailWith(0), "Deployment web: 0 of 1 ready");
 });
+
+test("a DaemonSet whose pods do not exist says where the API server's reason is", () => {
+  const agent = reference("apps/v1", "DaemonSet", "ztunnel-next", "istio-system");
+  const detail = (currentNumberScheduled: number): unknown => {
+    const status = { observedGeneration: 1, desiredNumberScheduled: 2, currentNumberScheduled };
+    const object = { metadata: { name: "ztunnel-next", generation: 1 }, spec: {}, status } as unknown as UntypedObject;
+    const state = readyState(object, agent);
+    return state.state === "waiting" ? state.detail : state.state;
+  };
+  assert.equal(
+    detail(0),
+    "DaemonSet ztunnel-next: 0 of 2 ready (2 of its pods do not exist; the API server's reason: kubectl describe daemonset -n istio-system ztunnel-next)",
+  );
+  assert.equal(detail(2), "DaemonSet ztunnel-next: 0 of 2 ready");
+});

@@ -9,6 +9,7 @@ interface WorkloadStatus {
   readonly availableReplicas?: number;
   readonly replicas?: number;
   readonly desiredNumberScheduled?: number;
+  readonly currentNumberScheduled?: number;
   readonly updatedNumberScheduled?: number;
   readonly numberReady?: number;
   readonly numberAvailable?: number;
@@ -28,6 +29,15 @@ function refusalOf({ conditions = [] }: WorkloadStatus): string {
   return message === "" ? "" : ` (its pods are refused: ${message})`;
 }
 
+/** That the DaemonSet lacks pods. Its status does not say why, unlike a Deployment's. Only its events do. */
+function absentText({ kind, name, namespace = "" }: ObjectReference, status: WorkloadStatus): string {
+  const { desiredNumberScheduled = 0, currentNumberScheduled = desiredNumberScheduled } = status;
+  const absent = desiredNumberScheduled - currentNumberScheduled;
+  return kind !== "DaemonSet" || absent <= 0
+    ? ""
+    : ` (${absent} of its pods ${absent === 1 ? "does" : "do"} not exist; the API server's reason: kubectl describe daemonset -n ${namespace} ${name})`;
+}
+
 /** That pods are ready, and count only when they have stayed so for a time. Empty if it is not that. */
 function unprovenText(
   object: NonNullable<Awaited<ReturnType<ObjectAccess["get"]>>>,
@@ -43,9 +53,10 @@ function unprovenText(
 /** Whether all pods of a Deployment or DaemonSet match its spec and are ready. At least `minReplicas` pods must be. */
 export function readyState(
   object: Awaited<ReturnType<ObjectAccess["get"]>>,
-  { kind, name }: ObjectReference,
+  reference: ObjectReference,
   minReplicas = 0,
 ): SettleState {
+  const { kind, name } = reference;
   if (object === undefined)
     return { state: "waiting", detail: `${kind} ${name} does not exist yet`, left: unknownLeft };
   const status = (object["status"] ?? {}) as WorkloadStatus;
@@ -63,7 +74,7 @@ export function readyState(
   if (ready < wanted)
     return {
       state: "waiting",
-      detail: `${kind} ${name}: ${ready} of ${wanted} ready${refusalOf(status) || unprovenText(object, status, wanted)}`,
+      detail: `${kind} ${name}: ${ready} of ${wanted} ready${refusalOf(status) || absentText(reference, status) || unprovenText(object, status, wanted)}`,
       left: wanted - ready,
     };
   const replicas = status.replicas ?? 0;

@@ -74,7 +74,7 @@ async function stableMissing({ objects, view }: Sources, gateway: UntypedObject)
 function isRevision(view: ClusterView, name: string): boolean {
   return view.deployments
     .list()
-    .some((one) => isControlPlane(view, one) && one.metadata.labels?.[revisionLabel] === name);
+    .some((deployment) => isControlPlane(view, deployment) && deployment.metadata.labels?.[revisionLabel] === name);
 }
 
 /** Waits for the canary beside a gateway's Deployment, which takes over from it. */

@@ -1,7 +1,7 @@
 // Plans the steps of a Canary or a MeshUpgrade from the cluster's state. Pure.
 export { planCanary } from "./canary/canary-plan.ts";
 export type { CanaryWorld, DeploymentInWorld, MissingGrant, RouteInWorld } from "./canary/canary-world.ts";
-export { copyLabel } from "./canary/deployment-copies.ts";
+export { copyLabel, copyName } from "./canary/deployment-copies.ts";
 export { holding } from "./canary/deployment-target.ts";
 export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts";
 export { backendsField, grantName, movedRoutes, ruleIndex, type MovedRoute } from "./canary/route-target.ts";

@@ -153,7 +153,7 @@ export class ModelCluster {
     if (lost !== undefined)
       return { writes, lost: `${lost.pointer} was changed by somebody else`, settle: [], checks: [] };
     const missing = (step.needs ?? []).map((need) => this.settled(need)).find(({ state }) => state === "waiting");
-    if (missing?.state === "waiting" && writes.some((one) => one.state === "pending" && one.isFirst === true))
+    if (missing?.state === "waiting" && writes.some((state) => state.state === "pending" && state.isFirst === true))
       return { writes: writes.map(() => ({ state: "later", detail: missing.detail })), settle: [], checks: [] };
     if (writes.some(({ state }) => state === "pending" || state === "conflict" || state === "later"))
       return { writes, settle: [], checks: [] };
@@ -226,7 +226,7 @@ export class ModelCluster {
         ...(known.step === step ? [known.prior] : []),
         ...(first.uid === String(found.uid) ? [] : [first.prior]),
       ];
-      if (!expected.some((one) => jsonEqualWithoutNulls(one, value)))
+      if (!expected.some((candidate) => jsonEqualWithoutNulls(candidate, value)))
         return { state: "conflict", detail: `${write.object.name}${write.pointer} was changed by somebody else` };
     }
     if (write.after !== undefined && templateRevision(this, write.object) !== write.after.value)

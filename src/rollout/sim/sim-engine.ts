@@ -193,7 +193,7 @@ export class SimEngine {
   }
 
   #resumed(status: RolloutStatus, journal: readonly JournalEntry[]): DecideInput["change"]["resumed"] {
-    const entry = journal.findLast((one) => one.type === "field" && one.pointer === "/spec/paused");
+    const entry = journal.findLast((entry) => entry.type === "field" && entry.pointer === "/spec/paused");
     const object = entry?.object;
     const found = object === undefined ? undefined : this.#options.cluster.find(object);
     return object !== undefined &&

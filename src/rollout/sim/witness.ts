@@ -316,15 +316,15 @@ export class Witness {
       moving.filter(({ rollout }) => rollout.kind === "MeshUpgrade").length <= 1,
       "two mesh upgrades are under way",
     );
-    for (const one of moving) {
+    for (const moved of moving) {
       for (const other of moving) {
         if (
-          one.key >= other.key ||
-          (one.rollout.spec.group !== undefined && one.rollout.spec.group === other.rollout.spec.group)
+          moved.key >= other.key ||
+          (moved.rollout.spec.group !== undefined && moved.rollout.spec.group === other.rollout.spec.group)
         )
           continue;
-        const shared = (one.status.namespaces ?? []).find((name) => other.status.namespaces?.includes(name) === true);
-        invariant(shared === undefined, `${one.key} and ${other.key} both hold namespace ${shared ?? ""}`);
+        const shared = (moved.status.namespaces ?? []).find((name) => other.status.namespaces?.includes(name) === true);
+        invariant(shared === undefined, `${moved.key} and ${other.key} both hold namespace ${shared ?? ""}`);
       }
     }
   }

@@ -1,3 +1,5 @@
+import { BoundedCache } from "../../base/index.ts";
+
 /** The default port for tunnels. */
 export const hbonePort = 15_008;
 
@@ -13,19 +15,17 @@ const ipv4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
 const hostname = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;
 
 /** Parsed authorities by their text. Most tunnels of a peer lead to the same few. */
-const parsed = new Map<string, Authority>();
-const maxParsed = 512;
+const parsedAuthorities = new BoundedCache<string, Authority>(512);
 /** A longer text is parsed each time, so that a peer cannot fill the memory. */
-const maxParsedLetters = 64;
+const maxCachedLetters = 64;
 
 /** Parses `ip:port`, `[ip6]:port` or `hostname:port` with a port from 1 to 65535. Undefined for anything else. */
 export function parseAuthority(text: string): Authority | undefined {
-  const known = parsed.get(text);
+  const known = parsedAuthorities.get(text);
   if (known !== undefined) return known;
   const authority = parse(text);
-  if (authority === undefined || text.length > maxParsedLetters) return authority;
-  if (parsed.size >= maxParsed) parsed.clear();
-  parsed.set(text, authority);
+  if (authority === undefined || text.length > maxCachedLetters) return authority;
+  parsedAuthorities.set(text, authority);
   return authority;
 }
 

@@ -8,6 +8,7 @@ import { askFromOutside } from "./wire.ts";
 
 const guarded = "guarded";
 const secured = "secured";
+const securedSidecars = "secured-sidecars";
 
 function strict(namespace: string): object {
   return {
@@ -95,51 +96,60 @@ export const probesCase: Case = {
   },
 };
 
+const restricted = { "pod-security.kubernetes.io/enforce": "restricted" } as const;
+
+/** An application that the level restricted admits. */
+function restrictedWeb(namespace: string): object[] {
+  const container = {
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ["ALL"] },
+      runAsNonRoot: true,
+      runAsUser: 1000,
+      seccompProfile: { type: "RuntimeDefault" },
+    },
+  };
+  const command = ["httpd", "-f", "-p", "8080", "-h", "/etc"];
+  return [
+    deploymentObject({ name: "web", namespace, image: busyboxImage, command, port: 8080, container }),
+    serviceObject("web", namespace, 80, { targetPort: 8080 }),
+  ];
+}
+
 export const podSecurityCase: Case = {
   name: "podsecurity",
-  title: "an application, a waypoint and a gateway run in a namespace that enforces restricted",
+  title: "applications, a sidecar, a waypoint and a gateway run in namespaces that enforce restricted",
   after: ["install"],
   async run(bench) {
     const { cluster } = bench;
-    const labels = { ...ambient, "pod-security.kubernetes.io/enforce": "restricted" };
     const listener = { name: "http", port: 80, protocol: "HTTP" };
     await applyText(bench, [
-      namespaceObject(secured, labels),
-      deploymentObject({
-        name: "web",
-        namespace: secured,
-        image: busyboxImage,
-        command: ["httpd", "-f", "-p", "8080", "-h", "/etc"],
-        port: 8080,
-        container: {
-          securityContext: {
-            allowPrivilegeEscalation: false,
-            capabilities: { drop: ["ALL"] },
-            runAsNonRoot: true,
-            runAsUser: 1000,
-            seccompProfile: { type: "RuntimeDefault" },
-          },
-        },
-      }),
-      serviceObject("web", secured, 80, { targetPort: 8080 }),
+      namespaceObject(secured, { ...ambient, ...restricted }),
+      ...restrictedWeb(secured),
       {
         apiVersion: "gateway.networking.k8s.io/v1",
         kind: "Gateway",
         metadata: { name: "door", namespace: secured },
         spec: { gatewayClassName: "istio", listeners: [listener] },
       },
+      namespaceObject(securedSidecars, { "istio-injection": "enabled", ...restricted }),
+      ...restrictedWeb(securedSidecars),
     ]);
     await cluster.serin("waypoint", "apply", "-n", secured, "--enroll-namespace");
     await eventually("the gateway has its Deployment", async () => {
       const { output } = await cluster.run(["kubectl", "get", "deploy", "-n", secured, "-o", "name"]);
       return output.trim().split("\n").length === 3;
     });
-    await cluster.available(secured, 90_000).catch(async (error: unknown) => {
-      const events = await cluster.kubectl("get", "events", "-n", secured, "--no-headers");
-      const refused = events.split("\n").filter((line) => line.includes("violates PodSecurity"));
-      throw new Error(`${String(error)}\n${refused.slice(0, 3).join("\n")}`);
-    });
-    await cluster.kubectl("delete", "namespace", secured, "--wait=false");
-    return "all three are available";
+    for (const namespace of [secured, securedSidecars])
+      await cluster.available(namespace, 90_000).catch(async (error: unknown) => {
+        const events = await cluster.kubectl("get", "events", "-n", namespace, "--no-headers");
+        const refused = events.split("\n").filter((line) => line.includes("violates PodSecurity"));
+        throw new Error(`${String(error)}\n${refused.slice(0, 3).join("\n")}`);
+      });
+    const names = "jsonpath={.items[*].spec['containers','initContainers'][*].name}";
+    const found = await cluster.kubectl("get", "pods", "-n", securedSidecars, "-o", names);
+    if (!found.includes("istio-proxy")) throw new Error(`no sidecar was injected: ${found}`);
+    await cluster.kubectl("delete", "namespace", secured, securedSidecars, "--wait=false");
+    return "all four are available";
   },
 };

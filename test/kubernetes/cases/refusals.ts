@@ -202,6 +202,28 @@ const podSecurityCase: Case = {
   },
 };
 
+const quotaCase: Case = {
+  name: "refused-quota",
+  title: "an installation into a namespace whose ResourceQuota refuses pods, and again when it is gone",
+  after: [],
+  async run(bench) {
+    const {
+      cluster,
+      release: { images },
+    } = bench;
+    await loadLayout(cluster, images);
+    const few = { apiVersion: "v1", kind: "ResourceQuota", metadata: { name: "few", namespace } };
+    await applyText(bench, [namespaceObject(namespace), { ...few, spec: { hard: { pods: "1" } } }]);
+    const words = [/exceeded quota: few/, /kubectl describe quota -n istio-system/];
+    await refused(bench, [], words);
+    expectWords((await serin(bench, ["doctor", "--kubernetes"])).output, [/! mesh \(/, ...words]);
+    await cluster.kubectl("delete", "resourcequota", "few", "-n", namespace);
+    await cluster.serin("install", "--set", "profile=ambient", "-y");
+    await uninstallLeavesNothing(bench);
+    return "the quota is named, and the next installation ends well without waiting for the controllers' next attempt";
+  },
+};
+
 const registryCase: Case = {
   name: "refused-registry",
   title: "an installation from a registry that answers 401",
@@ -284,12 +306,17 @@ const nodeCase: Case = {
   },
 };
 
-export const refusalCases: readonly Case[] = [rightsCase, versionCase, podSecurityCase, registryCase, nodeCase].map(
-  (one) => ({
-    ...one,
-    async run(bench) {
-      await withoutMesh(bench);
-      return await one.run(bench);
-    },
-  }),
-);
+export const refusalCases: readonly Case[] = [
+  rightsCase,
+  versionCase,
+  podSecurityCase,
+  quotaCase,
+  registryCase,
+  nodeCase,
+].map((one) => ({
+  ...one,
+  async run(bench) {
+    await withoutMesh(bench);
+    return await one.run(bench);
+  },
+}));

@@ -95,7 +95,7 @@ function faultOfUsages({ usage }: Signer, usages: readonly string[]): string | u
   const needed = usageNames[usage];
   if (!usages.includes(needed)) return `usages did not include "${needed}"`;
   const allowed = ["digital signature", "key encipherment", needed];
-  const other = usages.find((each) => !allowed.includes(each));
+  const other = usages.find((usage) => !allowed.includes(usage));
   return other === undefined ? undefined : `usage "${other}" is not allowed`;
 }
 

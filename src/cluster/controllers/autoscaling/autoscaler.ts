@@ -133,7 +133,7 @@ class AutoscalerController {
     const current = scale.replicas;
     const { proposals, faults } = await this.#propose(autoscaler.metadata.namespace ?? "", spec, scale);
     const best = proposals.reduce<MetricProposal | undefined>(
-      (most, each) => (most === undefined || each.replicas > most.replicas ? each : most),
+      (most, proposal) => (most === undefined || proposal.replicas > most.replicas ? proposal : most),
       undefined,
     );
     const metrics = proposals.map(({ status }) => status);

@@ -173,7 +173,9 @@ function highestCounts(before: Job["status"], counts: JobStatus): Pick<JobStatus
 /** When the Job became active. Its deadline starts again after a suspension. */
 function startOf({ spec, status }: Job, now: string): string | undefined {
   if (spec?.suspend === true) return status?.startTime;
-  const wasSuspended = status?.conditions?.some((each) => each.type === "Suspended" && each.status === "True");
+  const wasSuspended = status?.conditions?.some(
+    (condition) => condition.type === "Suspended" && condition.status === "True",
+  );
   return wasSuspended === true ? now : (status?.startTime ?? now);
 }
 

@@ -30,12 +30,14 @@ function causeOf({ onExitCodes, onPodConditions = [] }: Rule, { metadata, status
   const pod = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
   if (onExitCodes !== undefined) {
     const statuses = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
-    const container = statuses.find((each) => matchesExit(onExitCodes, each));
+    const container = statuses.find((status) => matchesExit(onExitCodes, status));
     if (container === undefined) return undefined;
     return `Container ${container.name} for pod ${pod} failed with exit code ${container.state?.terminated?.exitCode}`;
   }
-  const condition = status?.conditions?.find((each) =>
-    onPodConditions.some((pattern) => each.type === pattern.type && each.status === (pattern.status ?? "True")),
+  const condition = status?.conditions?.find((candidate) =>
+    onPodConditions.some(
+      (pattern) => candidate.type === pattern.type && candidate.status === (pattern.status ?? "True"),
+    ),
   );
   return condition === undefined ? undefined : `Pod ${pod} has condition ${condition.type}`;
 }

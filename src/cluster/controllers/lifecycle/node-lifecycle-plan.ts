@@ -73,7 +73,7 @@ export function stayMs(pod: Pod, taints: readonly Taint[]): number | undefined {
   for (const taint of taints) {
     if (taint.effect !== "NoExecute") continue;
     // If several tolerations match, the first one counts.
-    const toleration = pod.spec?.tolerations?.find((each) => tolerates(each, taint));
+    const toleration = pod.spec?.tolerations?.find((candidate) => tolerates(candidate, taint));
     if (toleration === undefined) return 0;
     const { tolerationSeconds } = toleration;
     if (tolerationSeconds === undefined) continue;

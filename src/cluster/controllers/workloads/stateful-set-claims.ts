@@ -33,7 +33,7 @@ export function volumesFor(set: StatefulSet, ordinal: number, declared: readonly
     name,
     persistentVolumeClaim: { claimName: claimName(set, name, ordinal) },
   }));
-  return [...claimed, ...declared.filter(({ name }) => !claimed.some((each) => each.name === name))];
+  return [...claimed, ...declared.filter(({ name }) => !claimed.some((claim) => claim.name === name))];
 }
 
 function claimName(set: StatefulSet, template: string, ordinal: number): string {

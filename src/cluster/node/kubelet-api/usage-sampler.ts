@@ -124,7 +124,7 @@ export class UsageSampler {
       return {
         cpuNanoCores: Math.round((usedMs / windowMs) * 1e9),
         cpuTotalMs,
-        memoryBytes: bytes.reduce((sum, each) => sum + each, 0),
+        memoryBytes: bytes.reduce((sum, count) => sum + count, 0),
       };
     };
     const containers = new Map<ProcessIdentity, Usage>();
@@ -137,10 +137,10 @@ export class UsageSampler {
         ),
       );
     const own = await usageOf(ownKey, [this.#options.ownPid]);
-    const node = [own, ...containers.values()].reduce((sum, each) => ({
-      cpuNanoCores: sum.cpuNanoCores + each.cpuNanoCores,
-      cpuTotalMs: sum.cpuTotalMs + each.cpuTotalMs,
-      memoryBytes: sum.memoryBytes + each.memoryBytes,
+    const node = [own, ...containers.values()].reduce((sum, usage) => ({
+      cpuNanoCores: sum.cpuNanoCores + usage.cpuNanoCores,
+      cpuTotalMs: sum.cpuTotalMs + usage.cpuTotalMs,
+      memoryBytes: sum.memoryBytes + usage.memoryBytes,
     }));
     return { atMs: this.#options.clock.nowMs(), windowMs, containers, node };
   }

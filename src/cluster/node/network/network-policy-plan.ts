@@ -68,8 +68,9 @@ export function planNetworkPolicies(world: PolicyWorld): PodIsolation[] {
     const outgoing = policies.filter((policy) => typesOf(policy).includes("Egress"));
     if (incoming.length === 0 && outgoing.length === 0) continue;
     const wanted = {
-      ingress: incoming.length === 0 ? undefined : incoming.flatMap((each) => ingressOf(each, local, endpoints, world)),
-      egress: outgoing.length === 0 ? undefined : outgoing.flatMap((each) => egressOf(each, endpoints, world)),
+      ingress:
+        incoming.length === 0 ? undefined : incoming.flatMap((policy) => ingressOf(policy, local, endpoints, world)),
+      egress: outgoing.length === 0 ? undefined : outgoing.flatMap((policy) => egressOf(policy, endpoints, world)),
     };
     const overfull = (["ingress", "egress"] as const).filter(
       (direction) => countRules(wanted[direction] ?? []) > maxRulesPerDirection,

@@ -19,8 +19,8 @@ export class FieldSet {
       if (key === ".") continue;
       const element = canonicalElement(key);
       const below = objectEntries(inner);
-      if (below.length === 0 || below.some(([each]) => each === ".")) set.members.add(element);
-      if (below.some(([each]) => each !== ".")) set.children.set(element, FieldSet.fromJson(inner));
+      if (below.length === 0 || below.some(([name]) => name === ".")) set.members.add(element);
+      if (below.some(([name]) => name !== ".")) set.children.set(element, FieldSet.fromJson(inner));
     }
     return set;
   }

@@ -151,7 +151,7 @@ function cell(column: PrinterColumn, object: UntypedObject, nowMs: number): unkn
     default:
       return found.length === 1 && typeof value === "string"
         ? value
-        : found.map((each) => (typeof each === "string" ? each : JSON.stringify(each))).join(",");
+        : found.map((element) => (typeof element === "string" ? element : JSON.stringify(element))).join(",");
   }
 }
 

@@ -1,20 +1,19 @@
 import { createRequire } from "node:module";
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import type * as Re2 from "re2js";
-import { isDnsLabel, goDurationMs } from "../../../base/index.ts";
+import { BoundedCache, isDnsLabel, goDurationMs } from "../../../base/index.ts";
 import { checkSubdomain } from "../names.ts";
 import { parseQuantity } from "../quantity.ts";
 
 /** The maximum number of cached patterns. An API server needs a few hundred. */
 const maxPatterns = 4096;
-const patterns = new Map<string, Re2.RE2JS | undefined>();
+const patterns = new BoundedCache<string, Re2.RE2JS | undefined>(maxPatterns);
 /** Loaded with the first pattern. */
 let expressions: typeof Re2 | undefined;
 
 /** Compiles a regular expression with RE2's syntax and linear time. Undefined if it is invalid. */
 export function compilePattern(pattern: string): Re2.RE2JS | undefined {
   if (patterns.has(pattern)) return patterns.get(pattern);
-  if (patterns.size >= maxPatterns) patterns.clear();
   let compiled: Re2.RE2JS | undefined;
   try {
     expressions ??= createRequire(import.meta.url)("re2js") as typeof Re2;

@@ -30,6 +30,16 @@ interface CompiledRule {
   readonly usesOldSelf: boolean;
 }
 
+/** A value of the object with its schema. */
+interface VisitedValue {
+  readonly schema: StructuralSchema;
+  readonly value: unknown;
+  /** The value before the update. Undefined if there was none. */
+  readonly old: unknown;
+  readonly path: string;
+  readonly isRoot: boolean;
+}
+
 interface Budget {
   /** Negative once a rule exceeded it, after which no rule runs. */
   cost: number;
@@ -164,14 +174,15 @@ class RuleWalk {
   }
 
   run(schema: StructuralSchema, object: JsonObject, old: JsonObject | undefined): FieldError[] {
-    this.#visit(schema, object, old, "", true);
+    this.#visit({ schema, value: object, old, path: "", isRoot: true });
     return this.#errors;
   }
 
-  #visit(schema: StructuralSchema, value: unknown, old: unknown, path: string, root: boolean): void {
+  #visit(place: VisitedValue): void {
+    const { schema, value, old, path } = place;
     if (value === null || value === undefined || !this.#containsRules(schema)) return;
-    for (const rule of this.#rulesOf(schema)) this.#evaluate(schema, rule, value, old, path, root);
-    for (const each of schema.allOf ?? []) this.#visit(each, value, old, path, root);
+    for (const rule of this.#rulesOf(schema)) this.#evaluate(rule, place);
+    for (const part of schema.allOf ?? []) this.#visit({ ...place, schema: part });
     if (Array.isArray(value)) this.#visitItems(schema, value, old, path);
     else if (isObject(value)) this.#visitFields(schema, value, old, path);
   }
@@ -182,35 +193,35 @@ class RuleWalk {
     const keys = schema["x-kubernetes-list-type"] === "map" ? (schema["x-kubernetes-list-map-keys"] ?? []) : [];
     const before = keys.length > 0 && Array.isArray(old) ? new ItemsByKeys(keys, old) : undefined;
     for (const [index, item] of value.entries())
-      this.#visit(items, item, before?.withKeysOf(item), childPath(path, index), false);
+      this.#visit({
+        schema: items,
+        value: item,
+        old: before?.withKeysOf(item),
+        path: childPath(path, index),
+        isRoot: false,
+      });
   }
 
   #visitFields(schema: StructuralSchema, value: JsonObject, old: unknown, path: string): void {
     const comparable = schema["x-kubernetes-map-type"] !== "atomic" && isObject(old) ? old : undefined;
     for (const [key, item] of Object.entries(value)) {
       const property = propertySchema(schema, key);
-      if (property !== undefined) this.#visit(property, item, comparable?.[key], childPath(path, key), false);
+      const field = { value: item, old: comparable?.[key], isRoot: false };
+      if (property !== undefined) this.#visit({ ...field, schema: property, path: childPath(path, key) });
       else if (typeof schema.additionalProperties === "object")
-        this.#visit(schema.additionalProperties, item, comparable?.[key], `${path}[${key}]`, false);
+        this.#visit({ ...field, schema: schema.additionalProperties, path: `${path}[${key}]` });
     }
   }
 
-  #evaluate(
-    schema: StructuralSchema,
-    compiled: CompiledRule,
-    value: unknown,
-    old: unknown,
-    path: string,
-    root: boolean,
-  ): void {
+  #evaluate(compiled: CompiledRule, { schema, value, old, path, isRoot }: VisitedValue): void {
     const { rule, program, usesOldSelf } = compiled;
     if (usesOldSelf && old === undefined) return;
     if (!usesOldSelf && old !== undefined && jsonEqual(old, value)) return;
     if (this.#budget.cost < 0) return;
     const text = rule.message?.trim() ?? rule.rule.trim();
     const bindings = {
-      self: this.#values.convert(schema, value, root),
-      oldSelf: old === undefined ? null : this.#values.convert(schema, old, root),
+      self: this.#values.convert(schema, value, isRoot),
+      oldSelf: old === undefined ? null : this.#values.convert(schema, old, isRoot),
     };
     const { value: result, cost } = program(bindings);
     this.#budget.cost -= cost + evaluationCost;

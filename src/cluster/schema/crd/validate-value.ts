@@ -19,12 +19,12 @@ function matches(schema: StructuralSchema, value: unknown, path: string): boolea
 function check(schema: StructuralSchema, value: unknown, path: string, errors: FieldError[]): void {
   if (value === null && schema.nullable === true) return;
   if (!checkType(schema, value, path, errors)) return;
-  if (schema.enum !== undefined && !schema.enum.some((each) => jsonEqual(each, value))) {
+  if (schema.enum !== undefined && !schema.enum.some((allowed) => jsonEqual(allowed, value))) {
     errors.push(
       fieldErrors.notSupported(
         path,
         value,
-        schema.enum.map((each) => (typeof each === "string" ? each : JSON.stringify(each))),
+        schema.enum.map((allowed) => (typeof allowed === "string" ? allowed : JSON.stringify(allowed))),
       ),
     );
   }
@@ -168,16 +168,16 @@ function checkObject(schema: StructuralSchema, value: JsonObject, path: string, 
 
 function checkCombinations(schema: StructuralSchema, value: unknown, path: string, errors: FieldError[]): void {
   const subject = JSON.stringify(path);
-  for (const each of schema.allOf ?? []) check(each, value, path, errors);
+  for (const part of schema.allOf ?? []) check(part, value, path, errors);
   if (
     schema.anyOf !== undefined &&
     schema.anyOf.length > 0 &&
-    !schema.anyOf.some((each) => matches(each, value, path))
+    !schema.anyOf.some((alternative) => matches(alternative, value, path))
   ) {
     errors.push(fieldErrors.invalid(path, "", `${subject} must validate at least one schema (anyOf)`));
   }
   if (schema.oneOf !== undefined && schema.oneOf.length > 0) {
-    const valid = schema.oneOf.filter((each) => matches(each, value, path)).length;
+    const valid = schema.oneOf.filter((alternative) => matches(alternative, value, path)).length;
     if (valid === 0)
       errors.push(
         fieldErrors.invalid(path, "", `${subject} must validate one and only one schema (oneOf). Found none valid`),
@@ -198,6 +198,8 @@ function checkCombinations(schema: StructuralSchema, value: unknown, path: strin
 
 /** The errors of the alternative with the fewest errors. */
 function bestMatch(alternatives: readonly StructuralSchema[], value: unknown, path: string): FieldError[] {
-  const failures = alternatives.map((each) => validateValue(each, value, path)).sort((a, b) => a.length - b.length);
+  const failures = alternatives
+    .map((alternative) => validateValue(alternative, value, path))
+    .sort((a, b) => a.length - b.length);
   return failures[0] ?? [];
 }

@@ -12,7 +12,7 @@ const defaulters: Defaulters = { ...coreDefaulters, ...workloadDefaulters, ...gr
  * Sets the defaults of a built-in kind in place, like the real server's defaulting functions and `+default` markers.
  */
 export function applyBuiltInDefaults(shape: StructShape, value: JsonObject): void {
-  const prefix = prefixes.find((each) => shape.name.startsWith(each));
+  const prefix = prefixes.find((candidate) => shape.name.startsWith(candidate));
   if (prefix !== undefined) defaulters[shape.name.slice(prefix.length)]?.(value);
   for (const field of shape.fields.values()) {
     const present = value[field.name];

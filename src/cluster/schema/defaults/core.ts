@@ -29,9 +29,9 @@ function requestsFromLimits(value: unknown): void {
 function pod(value: JsonObject): void {
   const spec = objectOf(value.spec);
   const containers = [...arrayOf(spec.containers), ...arrayOf(spec.initContainers)];
-  for (const each of containers) requestsFromLimits(each);
+  for (const container of containers) requestsFromLimits(container);
   fill(spec, "enableServiceLinks", true);
-  if (spec.hostNetwork === true) for (const each of containers) hostPorts(each);
+  if (spec.hostNetwork === true) for (const container of containers) hostPorts(container);
 }
 
 function hostPorts(value: unknown): void {

@@ -1,3 +1,4 @@
+import { BoundedCache } from "../../../base/index.ts";
 import { createHash } from "node:crypto";
 import type { OpenApiDocument } from "../contract.ts";
 import type { CustomResource } from "../crd/custom-resource.ts";
@@ -16,7 +17,7 @@ const maxKept = 256;
 /** The OpenAPI documents. Those of built-in kinds are the published ones, and those of CRDs are built on request. */
 export class OpenApiDocuments {
   readonly #resources: () => readonly CustomResource[];
-  readonly #kept = new Map<string, OpenApiDocument>();
+  readonly #kept = new BoundedCache<string, OpenApiDocument>(maxKept);
   #index: ReadonlyMap<string, string> | undefined;
   #metaSchemas: JsonObject | undefined;
   #builtInV2: Uint8Array | undefined;
@@ -57,7 +58,7 @@ export class OpenApiDocuments {
       (resource) => resource.group === group && resource.models.some((model) => model.type.version === version),
     );
     if (resources.length === 0) return undefined;
-    const wanted = this.v3Paths().find((each) => each.path === path)?.hash ?? "";
+    const wanted = this.v3Paths().find((candidate) => candidate.path === path)?.hash ?? "";
     return this.#keep(`v3/${path}`, wanted, () => ({
       body: Buffer.from(JSON.stringify(customDocumentV3(resources, version, this.#meta()))),
       contentType: jsonType,
@@ -92,7 +93,6 @@ export class OpenApiDocuments {
   #keep(key: string, wanted: string, make: () => Omit<OpenApiDocument, "hash">): OpenApiDocument {
     const known = this.#kept.get(key);
     if (known?.hash === wanted) return known;
-    if (this.#kept.size >= maxKept) this.#kept.clear();
     const document = { ...make(), hash: wanted };
     this.#kept.set(key, document);
     return document;

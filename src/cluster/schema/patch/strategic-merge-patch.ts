@@ -145,7 +145,7 @@ function mergeEntries(
     if (index === merged.length) found.push(index);
     merged[index] = next;
   }
-  return merged.filter((each) => each !== gone);
+  return merged.filter((element) => element !== gone);
 }
 
 /** Marks the place of a deleted item. */

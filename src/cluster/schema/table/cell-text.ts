@@ -23,7 +23,7 @@ export function objectsAt(value: unknown, ...path: readonly string[]): JsonObjec
 /** `a=1,b=2`, sorted, or `<none>`. */
 export function labelsText(value: unknown): string {
   const entries = Object.entries(objectOf(value)).sort(([a], [b]) => (a < b ? -1 : 1));
-  return entries.length === 0 ? none : entries.map(([key, each]) => `${key}=${String(each)}`).join(",");
+  return entries.length === 0 ? none : entries.map(([key, text]) => `${key}=${String(text)}`).join(",");
 }
 
 export function selectorText(value: unknown): string {
@@ -33,8 +33,8 @@ export function selectorText(value: unknown): string {
 export function containerCells(podSpec: unknown): [names: string, images: string] {
   const containers = objectsAt(podSpec, "containers");
   return [
-    containers.map((each) => stringOf(each.name)).join(","),
-    containers.map((each) => stringOf(each.image)).join(","),
+    containers.map((container) => stringOf(container.name)).join(","),
+    containers.map((container) => stringOf(container.image)).join(","),
   ];
 }
 

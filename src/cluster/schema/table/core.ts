@@ -10,9 +10,9 @@ const loadBalancerWidth = 16;
 /** The addresses in a load balancer's status, cut to the width of the narrow column. */
 export function loadBalancerText(status: unknown): string {
   const addresses = objectsAt(status, "loadBalancer", "ingress").map(
-    (each) => stringOf(each.ip) || stringOf(each.hostname),
+    (address) => stringOf(address.ip) || stringOf(address.hostname),
   );
-  const text = [...new Set(addresses.filter((each) => each !== ""))].sort().join(",");
+  const text = [...new Set(addresses.filter((address) => address !== ""))].sort().join(",");
   return text.length > loadBalancerWidth ? `${text.slice(0, loadBalancerWidth - 3)}...` : text;
 }
 
@@ -56,7 +56,7 @@ function nodeRoles(node: UntypedObject): string {
 }
 
 function nodeAddress(node: UntypedObject, type: string): string {
-  return textOr(objectsAt(node.status, "addresses").find((each) => each.type === type)?.address, none);
+  return textOr(objectsAt(node.status, "addresses").find((address) => address.type === type)?.address, none);
 }
 
 function nodeCells(node: UntypedObject, nowMs: number): unknown[] {
@@ -81,7 +81,7 @@ function endpointsText(endpoints: UntypedObject): string {
   const limit = 3;
   const subsets = arrayOf(endpoints.subsets).map(objectOf);
   const all = subsets.flatMap((subset) => {
-    const addresses = objectsAt(subset, "addresses").map((each) => stringOf(each.ip));
+    const addresses = objectsAt(subset, "addresses").map((address) => stringOf(address.ip));
     const ports = objectsAt(subset, "ports");
     return ports.length === 0
       ? addresses
@@ -230,10 +230,10 @@ export const coreTables: Readonly<Record<string, TableForm>> = {
   },
   "/podtemplates": {
     columns: columns("Name|Containers|Images|Pod Labels"),
-    cells: (each) => [
-      each.metadata.name,
-      ...containerCells(at(each.template, "spec")),
-      labelsText(at(each.template, "metadata", "labels")),
+    cells: (template) => [
+      template.metadata.name,
+      ...containerCells(at(template.template, "spec")),
+      labelsText(at(template.template, "metadata", "labels")),
     ],
   },
   "/replicationcontrollers": {

@@ -117,12 +117,12 @@ export const groupTables: Readonly<Record<string, TableForm>> = {
   },
   "networking.k8s.io/ipaddresses": {
     columns: columns("Name|ParentRef"),
-    cells: (each) => {
-      const parent = at(each.spec, "parentRef");
+    cells: (address) => {
+      const parent = at(address.spec, "parentRef");
       const parts = ["group", "resource", "namespace", "name"]
         .map((part) => stringOf(at(parent, part)))
         .filter((part) => part !== "");
-      return [each.metadata.name, parts.join("/")];
+      return [address.metadata.name, parts.join("/")];
     },
   },
   "networking.k8s.io/networkpolicies": {

@@ -8,14 +8,14 @@ import { columns, type TableForm } from "./column.ts";
 export const metricsTables: Readonly<Record<string, TableForm>> = {
   "metrics.k8s.io/nodes": {
     columns: columns("Name|cpu|memory|Window"),
-    cells: (each) => cellsOf(each, [objectOf(each.usage)]),
+    cells: (node) => cellsOf(node, [objectOf(node.usage)]),
   },
   "metrics.k8s.io/pods": {
     columns: columns("Name|cpu|memory|Window"),
-    cells: (each) =>
+    cells: (pod) =>
       cellsOf(
-        each,
-        arrayOf(each.containers).map((container) => objectOf(at(container, "usage"))),
+        pod,
+        arrayOf(pod.containers).map((container) => objectOf(at(container, "usage"))),
       ),
   },
 };

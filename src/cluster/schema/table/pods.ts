@@ -41,7 +41,9 @@ function summarizeInit(
   sidecars: { restarts: number; lastRestart: string },
 ): boolean {
   const specs = objectsAt(pod, "spec", "initContainers");
-  const restartable = new Set(specs.filter((each) => each.restartPolicy === "Always").map((each) => each.name));
+  const restartable = new Set(
+    specs.filter((container) => container.restartPolicy === "Always").map((container) => container.name),
+  );
   summary.total += restartable.size;
   for (const [index, status] of objectsAt(pod, "status", "initContainerStatuses").entries()) {
     const sidecar = restartable.has(status.name);

@@ -33,7 +33,7 @@ function jobDuration(job: UntypedObject, nowMs: number): string {
 }
 
 function controllerName(object: UntypedObject): string {
-  const owner = object.metadata.ownerReferences?.find((each) => each.controller === true);
+  const owner = object.metadata.ownerReferences?.find((reference) => reference.controller === true);
   if (owner === undefined) return none;
   const group = owner.apiVersion.includes("/") ? `.${owner.apiVersion.split("/")[0] ?? ""}` : "";
   return `${owner.kind.toLowerCase()}${group}/${owner.name}`;
@@ -166,7 +166,7 @@ function autoscalerTargets(object: UntypedObject): string {
 
 function metricText(metric: unknown, current: unknown): string {
   const source = ["external", "pods", "object", "resource", "containerResource"].find(
-    (each) => at(metric, each) !== undefined,
+    (candidate) => at(metric, candidate) !== undefined,
   );
   if (source === undefined) return "<unknown type>";
   const [target, now] = [at(metric, source, "target"), at(current, source, "current")];

@@ -94,7 +94,7 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
     if (version.storage === true) stored++;
     // Compiling the rules of a large CRD takes some ten milliseconds, so a version that was accepted before is not
     // compiled again.
-    const known = old.find((each) => objectOf(each).name === name);
+    const known = old.find((version) => objectOf(version).name === name);
     if (known === undefined || !jsonEqual(known, version))
       validateVersion(version, at, isShared ? "spec.validation" : `${at}.schema`, check);
   }

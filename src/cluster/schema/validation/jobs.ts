@@ -94,7 +94,7 @@ function atMostItems(path: string, items: readonly unknown[], maximum: number, c
 /** Checks a required value against the supported ones. */
 function choice(path: string, value: unknown, supported: readonly string[], check: Check): void {
   if (value === undefined || value === "")
-    check.required(path, `valid values: [${supported.map((each) => JSON.stringify(each)).join(" ")}]`);
+    check.required(path, `valid values: [${supported.map((value) => JSON.stringify(value)).join(" ")}]`);
   else check.oneOf(path, value, supported);
 }
 

@@ -27,7 +27,9 @@ export const resourceQuota: KindValidator = (object, old, check) => {
   const spec = objectOf(object.spec);
   const scopes = [
     ...arrayOf(spec.scopes).map(stringOf),
-    ...arrayOf(objectOf(spec.scopeSelector).matchExpressions).map((each) => stringOf(objectOf(each).scopeName)),
+    ...arrayOf(objectOf(spec.scopeSelector).matchExpressions).map((expression) =>
+      stringOf(objectOf(expression).scopeName),
+    ),
   ];
   for (const [name, value] of Object.entries(objectOf(spec.hard)))
     validateHard(name, stringOf(value), scopes, `spec.hard[${name}]`, check);

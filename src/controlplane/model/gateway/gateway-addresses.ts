@@ -61,7 +61,8 @@ export function gatewayReach(
       internal: [],
       fault: { reason: "UnsupportedAddress", message: "Failed to assign to any requested addresses" },
     };
-  const found = hosts.map((host) => lookAt(host, gateway, ports, mesh, inputs, reader));
+  const { namespace } = gateway;
+  const found = hosts.map((host) => findHost(host, { namespace, ports, domain: mesh.domain }, inputs, reader));
   const internal = found.flatMap((host) => host.internal).toSorted();
   const warnings = found.flatMap((host) => host.warnings).toSorted();
   const prefix =
@@ -84,17 +85,22 @@ interface FoundHost {
   readonly unusable: boolean;
 }
 
-function lookAt(
+/** The Gateway's own namespace and the ports of its listeners. */
+interface HostQuery {
+  readonly namespace: string;
+  readonly ports: readonly number[];
+  readonly domain: string;
+}
+
+function findHost(
   host: string,
-  gateway: GatewayFacts,
-  ports: readonly number[],
-  mesh: MeshSettings,
+  { namespace, ports, domain }: HostQuery,
   inputs: MeshInputs,
   reader: CollectionReader,
 ): FoundHost {
-  const suffix = `.${gateway.namespace}.svc.${mesh.domain}`;
+  const suffix = `.${namespace}.svc.${domain}`;
   const service = host.endsWith(suffix)
-    ? reader.get(inputs.services, `${gateway.namespace}/${host.slice(0, -suffix.length)}`)
+    ? reader.get(inputs.services, `${namespace}/${host.slice(0, -suffix.length)}`)
     : undefined;
   if (service === undefined)
     return { host, service, internal: [], warnings: [`hostname "${host}" not found`], unusable: true };

@@ -53,7 +53,7 @@ export function attachmentsOf(
     if (meshParent !== undefined)
       return kind === "UDPRoute" ? [] : attachToService(parentRef, meshParent, inputs, reader);
     const found = gatewayOf(route, parentRef, inputs, reader);
-    return found === undefined ? [] : attach(route, kind, parentRef, found, inputs, reader);
+    return found === undefined ? [] : attach({ route, kind, parentRef }, found, inputs, reader);
   });
 }
 
@@ -114,24 +114,27 @@ function gatewayOf(
  */
 const refusalOrder = ["NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent"];
 
+/** A route that asks to be attached to one parent. */
+interface AttachmentRequest {
+  readonly route: AttachableRoute;
+  readonly kind: string;
+  readonly parentRef: ParentReference;
+}
+
 function attach(
-  route: AttachableRoute,
-  kind: string,
-  parentRef: ParentReference,
+  request: AttachmentRequest,
   { gateway, set }: GatewayParent,
   inputs: MeshInputs,
   reader: CollectionReader,
 ): ParentAttachment {
+  const { route, parentRef } = request;
   const base = { parentRef, gateway: factsKey(gateway) };
   const own = judgeListeners(gateway, inputs, reader).filter(
     ({ owner, conflicted }) =>
       conflicted === undefined &&
       (set === undefined ? owner.kind === "Gateway" : owner.kind === "ListenerSet" && factsKey(owner) === set),
   );
-  const judged = own.map((verdict) => ({
-    verdict,
-    refused: refusalOf(route, kind, parentRef, verdict, inputs, reader),
-  }));
+  const judged = own.map((verdict) => ({ verdict, refused: refusalOf(request, verdict, inputs, reader) }));
   const listeners = judged
     .filter(({ verdict, refused }) => verdict.attaches && refused === undefined)
     .map(({ verdict }) => ({ name: verdict.id, hostnames: hostnamesOf(route, verdict.listener) }));
@@ -148,9 +151,7 @@ function attach(
 }
 
 function refusalOf(
-  route: AttachableRoute,
-  kind: string,
-  parentRef: ParentReference,
+  { route, kind, parentRef }: AttachmentRequest,
   { listener, owner, supportedKinds }: ListenerVerdict,
   inputs: MeshInputs,
   reader: CollectionReader,

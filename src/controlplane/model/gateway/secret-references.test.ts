@@ -4,7 +4,7 @@ import type { KubernetesObject } from "../../../api/index.ts";
 import { config, createModelFixture } from "../../testing/model-fixture.ts";
 import { deriveSecretReferences } from "./secret-references.ts";
 import { nowhere } from "../service/service-endpoint-model.ts";
-import type { ProxyGroup } from "../sidecar-scope.ts";
+import type { ProxyGroup } from "../scope-choice.ts";
 
 test("a DestinationRule gives its credential to gateways, and only to the sidecars that it selects", () => {
   const { graph, inputs, apply } = createModelFixture();

@@ -25,7 +25,7 @@ import {
   secretReferences,
   serverCredentials,
 } from "../secret-facts.ts";
-import type { ProxyGroup } from "../sidecar-scope.ts";
+import type { ProxyGroup } from "../scope-choice.ts";
 
 export interface SecretReferenceSources {
   readonly inputs: MeshInputs;

@@ -376,7 +376,7 @@ function aliasedIdentities(identity: string, { trustDomain, trustDomainAliases }
   if (trustDomainAliases.length === 0 || !identity.startsWith(spiffePrefix)) return [identity];
   const [domain = "", ...rest] = identity.slice(spiffePrefix.length).split("/");
   const domains = [trustDomain, ...trustDomainAliases];
-  return domains.includes(domain) ? domains.map((each) => [`${spiffePrefix}${each}`, ...rest].join("/")) : [identity];
+  return domains.includes(domain) ? domains.map((alias) => [`${spiffePrefix}${alias}`, ...rest].join("/")) : [identity];
 }
 
 /** The properties of a service's servers that clusters depend on. A change of endpoints seldom changes them. */

@@ -1,6 +1,7 @@
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import {
   byCreation,
+  compareText,
   factsKey,
   hostnameOf,
   meshKey,
@@ -179,6 +180,24 @@ export function servicesOfHost(
 
 export function isVisible(service: ServiceModel, namespace: string): boolean {
   return service.visibleIn.includes("*") || service.visibleIn.includes(namespace);
+}
+
+/** The service to which a route's destination refers: one of the client's namespace, else the best visible one. */
+export function destinationService(
+  host: string,
+  namespace: string,
+  registry: ServiceRegistry,
+  reader: CollectionReader,
+): ServiceModel | undefined {
+  const own = getService(registry, `${namespace}/${host}`, reader);
+  if (own !== undefined) return own;
+  const visible = servicesOfHost(registry, host, reader).filter((service) => isVisible(service, namespace));
+  return (
+    visible.find((service) => service.registry === "Kubernetes") ??
+    [...visible].sort(
+      (left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.namespace, right.namespace),
+    )[0]
+  );
 }
 
 /** The service with the addresses that it has in a cluster. Undefined means the own cluster. */

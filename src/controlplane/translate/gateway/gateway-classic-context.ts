@@ -2,7 +2,7 @@ import type { MeshModel } from "../mesh-model.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import type { Labels, MeshSettings } from "../../model/facts.ts";
 import type { ProviderCluster } from "../../model/provider-cluster.ts";
-import type { ProxyGroup } from "../../model/sidecar-scope.ts";
+import type { ProxyGroup } from "../../model/scope-choice.ts";
 import type { SecurityFilters } from "../security/security-filters.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 

@@ -11,7 +11,7 @@ import { mergeGateways, type MergedGateway } from "../../model/gateway/classic-g
 import { byAge, meshKey, type Labels, type ServiceFacts } from "../../model/facts.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
-import type { ProxyGroup } from "../../model/sidecar-scope.ts";
+import type { ProxyGroup } from "../../model/scope-choice.ts";
 import { autoPassthroughAssignments, autoPassthroughClusters } from "./gateway-auto-passthrough.ts";
 import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import { classicListener, classicRouteTable } from "./gateway-classic.ts";

@@ -12,7 +12,7 @@ import { compareText } from "../../model/facts.ts";
 import { intersectHosts } from "../../model/service/service-hostname.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { serviceSession, sessionRulesOf } from "../../model/service/service-session.ts";
-import { destinationService } from "../../model/sidecar-scope.ts";
+import { destinationService } from "../../model/service/service-model.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { FilterInit } from "../filter-init.ts";
 import { autoPassthroughChains } from "./gateway-auto-passthrough.ts";

@@ -4,7 +4,7 @@ import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } f
 import { byAge, factsKey, meshKey, type GatewayFacts, type Labels, type ServiceFacts } from "../../model/facts.ts";
 import { gatewayHosts, isManaged } from "../../model/gateway/gateway-addresses.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
-import type { ProxyGroup } from "../../model/sidecar-scope.ts";
+import type { ProxyGroup } from "../../model/scope-choice.ts";
 
 /** Proxies that somebody else deployed. A Gateway names them by the address of their Service. */
 export interface ManualDeployment {

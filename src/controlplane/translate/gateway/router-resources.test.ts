@@ -9,7 +9,7 @@ import { deriveGatewayStatuses } from "../../model/gateway/gateway-status.ts";
 import { deriveRouteStatuses } from "../../model/gateway/route-status.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, node, pod, service, slice } from "../../testing/model-fixture.ts";
-import type { ProxyGroup } from "../../model/sidecar-scope.ts";
+import type { ProxyGroup } from "../../model/scope-choice.ts";
 import { deriveWaypoints } from "../../model/ambient/waypoint.ts";
 import { deriveL4RouteModels } from "../../model/gateway/l4-route-model.ts";
 import { scopedResourceKey } from "../resource.ts";

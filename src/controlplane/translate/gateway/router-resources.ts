@@ -8,7 +8,7 @@ import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.t
 import { acceptingGateways } from "../../model/gateway/gateway-status.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
 import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
-import type { ProxyGroup } from "../../model/sidecar-scope.ts";
+import type { ProxyGroup } from "../../model/scope-choice.ts";
 import { gatewayApiListeners, gatewayRouteTables, gatewaySubject } from "./gateway-api-listeners.ts";
 import { tunnelListeners, type TunnelSources } from "./gateway-listener.ts";
 import { deriveRouterGroups, manualDeployments } from "./gateway-manual.ts";

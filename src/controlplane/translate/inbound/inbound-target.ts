@@ -17,7 +17,7 @@ import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
 import { istioPortProtocol } from "../../model/service/service-entry-model.ts";
 import { targetPortOf } from "../../model/service/service-ports.ts";
-import { sidecarFor } from "../../model/sidecar-scope.ts";
+import { sidecarFor } from "../../model/scope-choice.ts";
 
 /** One port of a workload that its sidecar serves. */
 export interface InboundTarget {

@@ -7,7 +7,7 @@ import {
   type Cluster,
 } from "../../../wire/envoy/index.ts";
 import { defaultDynamicDnsHosts, type MeshSettings } from "../../model/facts.ts";
-import type { OutboundScope } from "../../model/sidecar-scope.ts";
+import type { OutboundScope } from "../../model/outbound-scope.ts";
 import { clusterMetadataExchange } from "../cluster.ts";
 import { packHttpOptions, type ClusterDraft } from "../cluster-draft.ts";
 import { forwardDynamically, type DnsCache } from "../dynamic-forward-proxy.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { deriveMeshModel } from "../mesh-model.ts";
 import { ScopeClusterView } from "../../serve/scope-cluster-view.ts";
 import { config, createModelFixture, namespace, service } from "../../testing/model-fixture.ts";
-import type { ProxyGroup } from "../../model/sidecar-scope.ts";
+import type { ProxyGroup } from "../../model/scope-choice.ts";
 import { deriveOutboundResources } from "./outbound-resources.ts";
 
 const host = "web.shop.svc.cluster.local";

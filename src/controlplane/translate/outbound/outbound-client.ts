@@ -12,7 +12,8 @@ import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { memos } from "../../model/memos.ts";
 import { localityText } from "../../model/service/service-endpoint-model.ts";
 import { hostCovers, isWildcard } from "../../model/service/service-hostname.ts";
-import type { OutboundScope, ScopeChoice, ScopedService } from "../../model/sidecar-scope.ts";
+import type { OutboundScope, ScopedService } from "../../model/outbound-scope.ts";
+import type { ScopeChoice } from "../../model/scope-choice.ts";
 
 /** The location and the protocols of a scope's clients. */
 export type ClientPlace = Pick<ScopeChoice, "hbone" | "locality" | "node" | "network" | "clusterId" | "networkView">;

@@ -34,7 +34,7 @@ import {
 import { memos } from "../../model/memos.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../../model/service/service-model.ts";
 import type { Waypoints } from "../../model/ambient/waypoint.ts";
-import type { OutboundScope } from "../../model/sidecar-scope.ts";
+import type { OutboundScope } from "../../model/outbound-scope.ts";
 import { mayKeepHeaderCase } from "../cluster-draft.ts";
 import { isForwarded } from "../dynamic-forward-proxy.ts";
 import { loadAssignment, localityGroups, type AssignmentOptions } from "../endpoints.ts";

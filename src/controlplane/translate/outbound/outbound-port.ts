@@ -10,7 +10,7 @@ import {
   type ServiceModel,
   type ServiceRegistry,
 } from "../../model/service/service-model.ts";
-import type { EgressScope, OutboundScope, ScopedService } from "../../model/sidecar-scope.ts";
+import type { EgressScope, OutboundScope, ScopedService } from "../../model/outbound-scope.ts";
 import type { VirtualServices } from "../../model/routing/virtual-service-model.ts";
 
 /** The inputs of one port of one scope. It is small, so that most changes leave most ports unchanged. */

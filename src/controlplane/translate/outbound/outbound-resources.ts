@@ -15,7 +15,7 @@ import {
   withAutomaticAddresses,
   type ServiceModel,
 } from "../../model/service/service-model.ts";
-import { destinationService } from "../../model/sidecar-scope.ts";
+import { destinationService } from "../../model/service/service-model.ts";
 import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import {
   blackHoleCluster,

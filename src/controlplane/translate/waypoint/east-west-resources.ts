@@ -133,7 +133,7 @@ export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel
       return waysOf(service, reader).map(({ name, port, waypoints }) => {
         const assignment =
           waypoints === undefined
-            ? toPods(name, service, port.port, mesh, model, reader)
+            ? toPods(name, { service, port: port.port }, mesh, model, reader)
             : toWaypoints(name, waypoints, model, reader);
         return scopedEntry(item.gateway, encodeResource(ClusterLoadAssignmentSchema, name, assignment));
       });
@@ -267,8 +267,7 @@ interface TunnelEnd {
 /** Sends to the pods that terminate HBONE, because other endpoints cannot use the inner tunnel. */
 function toPods(
   name: string,
-  service: ServiceModel,
-  port: number,
+  { service, port }: { readonly service: ServiceModel; readonly port: number },
   mesh: MeshSettings,
   model: MeshModel,
   reader: CollectionReader,

@@ -7,7 +7,7 @@ import type { KubernetesObject } from "../../../api/index.ts";
 import type { Collection } from "../../../kube/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema } from "../../../wire/envoy/index.ts";
 import { meshKey, type MeshSettings } from "../../model/facts.ts";
-import type { ProxyGroup } from "../../model/sidecar-scope.ts";
+import type { ProxyGroup } from "../../model/scope-choice.ts";
 import { CollectionView, NamedView } from "../../serve/resource-view.ts";
 import { ScopeClusterView } from "../../serve/scope-cluster-view.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";

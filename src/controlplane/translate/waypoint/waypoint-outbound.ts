@@ -4,7 +4,7 @@ import { ClusterSchema, Cluster_DiscoveryType } from "../../../wire/envoy/index.
 import { meshKey } from "../../model/facts.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
 import { everyone, identitiesOf } from "../../model/service/service-endpoints.ts";
-import { destinationService } from "../../model/sidecar-scope.ts";
+import { destinationService } from "../../model/service/service-model.ts";
 import { isForwarded } from "../dynamic-forward-proxy.ts";
 import { outboundCluster, subsetClusterName } from "../outbound-cluster.ts";
 import { type ScopedEncodedResource, sameScopedResource } from "../resource.ts";

@@ -7,7 +7,7 @@ import { destinationRuleFor } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import { hostCovers } from "../../model/service/service-hostname.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
-import { destinationService } from "../../model/sidecar-scope.ts";
+import { destinationService } from "../../model/service/service-model.ts";
 import { meshGateway, virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { Waypoint } from "../../model/ambient/waypoint.ts";
 import { durationOfMs } from "../envoy-any.ts";
@@ -209,7 +209,9 @@ function forAnyClient(model: VirtualServiceModel): VirtualServiceModel {
     const match = route.match.filter(({ sourceLabels }) => Object.keys(sourceLabels).length === 0);
     // Without its matches, the route would take every request.
     if (match.length === 0 && route.match.length > 0) return [];
-    return [{ ...route, match: match.map((each) => ({ ...each, gateways: [], sourceNamespace: undefined })) }];
+    return [
+      { ...route, match: match.map((condition) => ({ ...condition, gateways: [], sourceNamespace: undefined })) },
+    ];
   });
   return { ...model, http };
 }

@@ -3,7 +3,7 @@ import type { Collection, CollectionIndex, CollectionReader } from "../../../kub
 import type { Waypoint, Waypoints } from "../../model/ambient/waypoint.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import { type ServiceModel, serviceKey } from "../../model/service/service-model.ts";
-import { destinationService } from "../../model/sidecar-scope.ts";
+import { destinationService } from "../../model/service/service-model.ts";
 import { isForwarded } from "../dynamic-forward-proxy.ts";
 import type { MeshModel } from "../mesh-model.ts";
 import { type ScopedEncodedResource, encodeResource, scopedEntry } from "../resource.ts";

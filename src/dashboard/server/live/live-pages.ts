@@ -88,7 +88,7 @@ export class LivePages {
         `${limits.pages} pages are open, which is the limit`,
         "close pages that nobody needs",
       );
-    const ofUser = [...this.#pages].filter((one) => one.owner.user === owner.user).length;
+    const ofUser = [...this.#pages].filter((page) => page.owner.user === owner.user).length;
     if (ofUser >= limits.pagesOfUser)
       throw refusal(
         "unavailable",
@@ -96,14 +96,16 @@ export class LivePages {
         "close some of them",
       );
     const ofPlace =
-      owner.place === undefined ? 0 : [...this.#pages].filter((one) => one.owner.place === owner.place).length;
+      owner.place === undefined ? 0 : [...this.#pages].filter((page) => page.owner.place === owner.place).length;
     if (ofPlace >= limits.pagesOfAddress)
       throw refusal(
         "unavailable",
         `${limits.pagesOfAddress} pages are open from your address without a login, which is the limit`,
         "log in, or close some of them",
       );
-    const followed = new Set([...this.#pages].flatMap((one) => (one.owner.viewer === owner.viewer ? one.topics : [])));
+    const followed = new Set(
+      [...this.#pages].flatMap((page) => (page.owner.viewer === owner.viewer ? page.topics : [])),
+    );
     const more = new Set(topics.filter((text) => !followed.has(text))).size;
     if (more > 0 && followed.size + more > limits.topicsOfUser)
       throw refusal(

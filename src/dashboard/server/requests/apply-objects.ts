@@ -40,16 +40,16 @@ export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): 
       throw refusal("invalid", `one object was edited, and the YAML contains ${objects.length}`);
     const applied: string[] = [];
     const warnings: string[] = [];
-    for (const one of objects) {
-      const title = `${one.kind.kind} ${keyOf(one.object)}`;
+    for (const edited of objects) {
+      const title = `${edited.kind.kind} ${keyOf(edited.object)}`;
       const what = `apply ${title}`;
       try {
-        const written = await writeObject(client, one, { dryRun, resourceVersion, signal });
+        const written = await writeObject(client, edited, { dryRun, resourceVersion, signal });
         warnings.push(...written.warnings);
         applied.push(title);
         if (dryRun) continue;
         audit.record({ user: identity.user, what, result: "done", detail: "" });
-        new EventRecorder({ client, component: fieldManager, log, clock }).record(one.kind, written.object, {
+        new EventRecorder({ client, component: fieldManager, log, clock }).record(edited.kind, written.object, {
           type: "Normal",
           reason: "Applied",
           message: `applied by ${identity.user}`,

@@ -70,7 +70,7 @@ export function askWhatIf(options: AskWhatIfOptions): RequestHandler<"POST /api/
       const incomplete: string[] = [];
       const objects = await Promise.all(
         (await readObjects(own.client, yaml, threads)).map(
-          async (one) => await asApplied(one, own.client, incomplete, signal),
+          async (edited) => await asApplied(edited, own.client, incomplete, signal),
         ),
       );
       const report = await whatIf.ask({ client: own.client, kubeConfig: own.config, objects, signal });

@@ -212,19 +212,19 @@ export function proxyTable(dump: ConfigDump, section: ProxySection, nowMs: numbe
         columns: ["CLUSTER", "ENDPOINT", "STATUS", "LOCALITY"],
         rows: dump.endpoints().flatMap(({ clusterName = "", endpoints = [] }) =>
           endpoints.flatMap(({ locality = {}, lbEndpoints = [] }) =>
-            lbEndpoints.map((one) => {
-              const { address } = one.endpoint ?? {};
+            lbEndpoints.map((endpoint) => {
+              const { address } = endpoint.endpoint ?? {};
               const port = address?.socketAddress?.portValue;
               return {
                 cells: [
                   clusterName,
                   `${addressText(address)}${port === undefined ? "" : `:${port}`}`,
-                  one.healthStatus ?? "HEALTHY",
+                  endpoint.healthStatus ?? "HEALTHY",
                   [locality.region, locality.zone, locality.subZone]
                     .filter((part) => part !== undefined && part !== "")
                     .join("/"),
                 ],
-                detail: one,
+                detail: endpoint,
               };
             }),
           ),

@@ -57,7 +57,7 @@ export class RequestFields {
 
   oneOf<Value extends string>(name: string, values: readonly Value[]): Value {
     const value = this.#fields.get(name);
-    const found = values.find((one) => one === value);
+    const found = values.find((candidate) => candidate === value);
     if (found === undefined) throw refusal("invalid", `${name}: expected one of ${values.join(", ")}`);
     return found;
   }

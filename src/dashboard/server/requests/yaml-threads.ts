@@ -87,7 +87,7 @@ export class YamlThreads {
   #keep(thread: YamlThread): void {
     const end = this.#clock.after(idleMs, () => {
       this.#idle.splice(
-        this.#idle.findIndex((one) => one.thread === thread),
+        this.#idle.findIndex((idle) => idle.thread === thread),
         1,
       );
       void thread.end();

@@ -48,16 +48,16 @@ export function syntheticMesh(workloads: number): SyntheticMesh {
     const namespace = namespaces[Math.floor(index / workloadsOfNamespace)] ?? "shop";
     const app = names[index % names.length] ?? "app";
     const version = app === "checkout" ? ["v1", "v2"] : ["v1"];
-    for (const one of version) {
+    for (const release of version) {
       const dataPlane = index % 3 === 0 ? "sidecar" : "ambient";
       nodes.set(
-        `workload/${namespace}/${app}-${one}`,
+        `workload/${namespace}/${app}-${release}`,
         node({
           kind: "workload",
           namespace,
-          name: `${app}-${one}`,
+          name: `${app}-${release}`,
           app,
-          version: one,
+          version: release,
           dataPlane,
           revision: index % 5 === 0 ? "1-31-1" : "1-31-0",
           rollout: app === "checkout" ? `Canary ${namespace}/checkout` : "",

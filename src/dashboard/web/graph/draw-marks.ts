@@ -70,13 +70,17 @@ function polygon(path: CanvasRenderingContext2D, points: readonly number[]): voi
   path.closePath();
 }
 
+interface Circle {
+  readonly x: number;
+  readonly y: number;
+  readonly radius: number;
+}
+
 /** Each state of health has its own shape, so that nobody depends on colours. */
 export function drawHealthMark(
   context: CanvasRenderingContext2D,
   health: Health,
-  x: number,
-  y: number,
-  radius: number,
+  { x, y, radius }: Circle,
   colors: GraphColors,
 ): void {
   context.fillStyle = colors.health[health];

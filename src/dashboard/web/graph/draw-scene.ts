@@ -48,10 +48,15 @@ export interface CanvasSize {
   readonly ratio: number;
 }
 
-/** Draws the visible part: frames and edges below, cards and labels above. Moving dots are drawn between the two. */
+/** Two canvases: frames and edges below, cards and labels above. Moving dots are drawn between the two. */
+export interface SceneLayers {
+  readonly below: CanvasRenderingContext2D;
+  readonly above: CanvasRenderingContext2D;
+}
+
+/** Draws the visible part. */
 export function drawScene(
-  below: CanvasRenderingContext2D,
-  above: CanvasRenderingContext2D,
+  { below, above }: SceneLayers,
   scene: Scene,
   sight: Sight,
   look: Look,
@@ -299,7 +304,7 @@ function drawEdgeLabel(
   context.stroke();
   let left = x - width / 2 + (textWidth > 0 ? 5 : 3);
   if (marked) {
-    drawHealthMark(context, edge.health, left + 6, y, 5.5, colors);
+    drawHealthMark(context, edge.health, { x: left + 6, y, radius: 5.5 }, colors);
     left += markWidth;
   }
   if (lockWidth > 0 && mutualTlsShare !== undefined) {
@@ -359,11 +364,11 @@ function drawCard(context: CanvasRenderingContext2D, node: SceneNode, k: number,
   if (dashed) context.setLineDash([]);
   const left = node.x - node.width / 2;
   if (k < readableTitles) {
-    if (k >= 0.12) drawHealthMark(context, health, node.x, node.y, 12, colors);
+    if (k >= 0.12) drawHealthMark(context, health, { x: node.x, y: node.y, radius: 12 }, colors);
     return;
   }
   if (k < readableText) {
-    drawHealthMark(context, health, left + 19, node.y, 9.5, colors);
+    drawHealthMark(context, health, { x: left + 19, y: node.y, radius: 9.5 }, colors);
     const room = node.width - 42;
     let size = Math.min(22, leastTitleSize / k);
     context.font = `600 ${size}px ${colors.font}`;
@@ -378,7 +383,7 @@ function drawCard(context: CanvasRenderingContext2D, node: SceneNode, k: number,
     if (node.display.node.rollout !== "") drawBadge(context, node, k, colors);
     return;
   }
-  drawHealthMark(context, health, left + 21, node.y, 7.5, colors);
+  drawHealthMark(context, health, { x: left + 21, y: node.y, radius: 7.5 }, colors);
   const rate = node.display.node.requestRate > 0 ? formatRate(node.display.node.requestRate) : "";
   context.font = `600 ${inHalves(Math.min(14, Math.max(12.5, leastTitleSize / k)))}px ${colors.font}`;
   context.fillStyle = colors.text;

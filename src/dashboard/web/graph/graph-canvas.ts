@@ -162,7 +162,7 @@ export class GraphCanvas {
   /** Centres a node or edge, large enough to be read. */
   centre(key: string, covered = 0): void {
     const node = this.#scene.nodes.get(key);
-    const edge = node === undefined ? this.#scene.edges.find((one) => one.key === key) : undefined;
+    const edge = node === undefined ? this.#scene.edges.find((candidate) => candidate.key === key) : undefined;
     const at =
       node ??
       (edge === undefined
@@ -291,20 +291,13 @@ export class GraphCanvas {
     const above = this.#above.getContext("2d");
     if (below === null || above === null) return;
     this.#stale = false;
-    drawScene(below, above, this.#scene, this.#sight, this.#look, this.#size);
+    drawScene({ below, above }, this.#scene, this.#sight, this.#look, this.#size);
     this.#schedule();
   }
 
   #drawTraffic(atMs: number): void {
     const context = this.#dots.getContext("2d");
     if (context === null) return;
-    this.#traffic.draw(
-      context,
-      atMs / 1000,
-      this.#sight,
-      this.#look.colors,
-      this.#size,
-      this.#look.emphasized === undefined ? undefined : this.#look.emphasizedEdges,
-    );
+    this.#traffic.draw(context, atMs / 1000, this.#sight, this.#look, this.#size);
   }
 }

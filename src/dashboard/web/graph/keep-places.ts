@@ -72,7 +72,7 @@ export function keepPlaces(known: KnownLayout, request: LayoutRequest): Places {
 }
 
 function placeNew(node: LayoutNode, { nodes, edges }: LayoutRequest, places: Places): Corner {
-  const byKey = new Map(nodes.map((one) => [one.key, one]));
+  const byKey = new Map(nodes.map((node) => [node.key, node]));
   if (node.stack !== "") {
     const mates = nodes.filter((other) => other.stack === node.stack && places.has(other.key));
     const lowest = mates.map((mate) => places.get(mate.key) ?? { x: 0, y: 0 }).sort((a, b) => b.y - a.y)[0];

@@ -54,7 +54,7 @@ export function foldColumns(
   const folded: string[][] = [];
   for (const column of columns) {
     const heights = column.map((key) => (sizes.get(key)?.height ?? 0) + gapY);
-    const height = heights.reduce((sum, one) => sum + one, 0);
+    const height = heights.reduce((sum, part) => sum + part, 0);
     const parts = Math.max(1, Math.ceil(height / limit));
     let part: string[] = [];
     let filled = 0;

@@ -1,7 +1,6 @@
 import { edgeRate, isTcp } from "./display-graph.ts";
-import { begin, edgeInSight, type CanvasSize, type Sight } from "./draw-scene.ts";
+import { begin, edgeInSight, type CanvasSize, type Look, type Sight } from "./draw-scene.ts";
 import { pointOnWay, wayAlong, type Scene } from "./scene.ts";
-import type { GraphColors } from "./graph-colors.ts";
 
 /** The moving dots of an edge: their number, their speed, and the share of errors. */
 export interface Flow {
@@ -84,15 +83,14 @@ export class Traffic {
     context: CanvasRenderingContext2D,
     seconds: number,
     sight: Sight,
-    colors: GraphColors,
+    { colors, emphasized, emphasizedEdges }: Look,
     size: CanvasSize,
-    emphasizedEdges: ReadonlySet<string> | undefined,
   ): void {
     const seen = begin(context, sight, size);
     const radius = 2.3 / Math.max(0.5, Math.min(1, sight.k));
     const errors: { readonly x: number; readonly y: number }[] = [];
     const shown = this.#flows.filter(
-      ({ key, edge }) => (emphasizedEdges === undefined || emphasizedEdges.has(key)) && edgeInSight(edge, seen),
+      ({ key, edge }) => (emphasized === undefined || emphasizedEdges.has(key)) && edgeInSight(edge, seen),
     );
     const wanted = shown.reduce((sum, { flow }) => sum + flow.dots, 0);
     context.fillStyle = colors.accent;

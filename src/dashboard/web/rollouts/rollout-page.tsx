@@ -149,9 +149,9 @@ function WaitsFor({ names }: { readonly names: readonly string[] }): JSX.Element
   if (names.length === 0) return null;
   return (
     <ul class="waits card-body" aria-label="What it waits for">
-      {names.map((what) => (
-        <li key={what}>
-          <Mark tone="warn">waits for</Mark> {what}
+      {names.map((name) => (
+        <li key={name}>
+          <Mark tone="warn">waits for</Mark> {name}
         </li>
       ))}
     </ul>

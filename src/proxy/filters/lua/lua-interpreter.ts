@@ -113,7 +113,7 @@ export class LuaInterpreter {
       if (status === 0) return { kind: "ended" };
       if (status !== yielded) return { kind: "failed", message: this.#failure(thread) };
       const [, operation, ...given] = this.#take(thread, 2);
-      const known = waits.find((one) => one === operation);
+      const known = waits.find((wait) => wait === operation);
       if (known === undefined) return { kind: "failed", message: "script performed an unexpected yield" };
       return { kind: "waits", operation: known, given };
     } catch (error) {

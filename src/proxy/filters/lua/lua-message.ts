@@ -101,7 +101,7 @@ export class ScriptRequest implements ScriptMessage {
 }
 
 function isPseudo(name: string): name is (typeof pseudo)[number] {
-  return pseudo.some((one) => one === name);
+  return pseudo.some((field) => field === name);
 }
 
 export class ScriptResponse implements ScriptMessage {

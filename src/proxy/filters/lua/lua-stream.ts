@@ -316,8 +316,8 @@ export class LuaStream {
 /** Checks and converts the arguments of `httpCall`. */
 function callOf([cluster, headers, body, options]: Results, message: ScriptMessage): Parameters<CallCluster>[0] {
   const fields = fieldsOfTable(headers as LuaTable);
-  const one = (name: string): string | undefined => fields.find(([other]) => other === name)?.[1];
-  const [method, path, authority] = [one(":method"), one(":path"), one(":authority") ?? one("host")];
+  const valueOf = (name: string): string | undefined => fields.find(([other]) => other === name)?.[1];
+  const [method, path, authority] = [valueOf(":method"), valueOf(":path"), valueOf(":authority") ?? valueOf("host")];
   if (method === undefined || path === undefined || authority === undefined)
     throw new Error("http call headers must include ':path', ':method', and ':authority'");
   const given = options as LuaTable;

@@ -34,8 +34,8 @@ export function fieldsOfTable(table: LuaTable): [name: string, value: string][] 
   const fields: [string, string][] = [];
   for (const [key, value] of table) {
     const name = String(key).toLowerCase();
-    for (const one of value instanceof Map ? (value as LuaTable).values() : [value])
-      if (typeof one === "string" || typeof one === "number") fields.push([name, String(one)]);
+    for (const element of value instanceof Map ? (value as LuaTable).values() : [value])
+      if (typeof element === "string" || typeof element === "number") fields.push([name, String(element)]);
       else throw new Error(`the value of the header ${name} must be a string or a table of strings`);
   }
   return fields;

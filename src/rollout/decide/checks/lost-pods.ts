@@ -29,6 +29,7 @@ export function judgeLostPods(
     };
   if (ready.canary > 0) return { judged, memory: { hadPods: true } };
   if (hadPods !== true && !ready.isExpected) return { judged, memory: {} };
+  if (ready.isElsewhere === true) return { judged, memory: hadPods === undefined ? {} : { hadPods } };
   const fromMs = noPodsFromMs ?? settledMs;
   return {
     judged: withoutPods(judged, ready, settledMs - fromMs),

@@ -4,6 +4,7 @@ import type { KindDefinition } from "../../../api/index.ts";
 import type { Canary, DeploymentTarget, JournalEntry, RolloutStatus } from "../../../api/serin/index.ts";
 import { initialStatus } from "../../decide/index.ts";
 import { reference, type DeploymentInWorld } from "../../plan/index.ts";
+import { fakeView } from "../checks/testing/fake-mesh.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { deploymentInWorld } from "./deployment-in-world.ts";
 
@@ -32,7 +33,7 @@ async function world(
       get: async () => await Promise.resolve({ metadata, spec: { replicas: 2, selector, template, ...spec } }),
       list: async (_kind: KindDefinition) => await Promise.resolve({ items: [] }),
     },
-    view: { recently: async (_key: string, ask: () => Promise<unknown>) => await ask() },
+    view: fakeView([]),
   } as unknown as CanarySources;
   const canary = {
     metadata: { name: "web", namespace: "shop" },

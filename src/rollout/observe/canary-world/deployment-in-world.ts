@@ -16,7 +16,7 @@ import type {
   ObjectReference,
   RolloutStatus,
 } from "../../../api/serin/index.ts";
-import { copyLabel, resolveHost, targetError, type DeploymentInWorld } from "../../plan/index.ts";
+import { copyLabel, copyName, resolveHost, targetError, type DeploymentInWorld } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { isUnderWay } from "../../decide/index.ts";
 import { firstWrite, lastWrite, setupWrite } from "./prior-values.ts";
@@ -58,12 +58,7 @@ export async function deploymentInWorld(
   checkSelected(found, service, `${namespace}/${target.name}`);
   checkPatience(canary, `${namespace}/${target.name}`, spec.minReadySeconds);
   checkRuns(canary, `${namespace}/${target.name}`, spec.replicas);
-  const sets = (
-    await sources.view.recently(
-      `replica sets of ${namespace}`,
-      async () => await sources.client.list(replicaSetKind, { namespace }),
-    )
-  ).items.filter((set) => set.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) === true);
+  const sets = await replicaSetsOf(sources, found);
   const adopted = firstWrite(journal, object, "/spec/template");
   const current = spec.template as unknown as Fields;
   // During a run and after it, the stable version is the template from before the run.
@@ -76,6 +71,7 @@ export async function deploymentInWorld(
   const candidateHash = hashOf(sets.find((set) => sameTemplate(templateOf(set) ?? {}, current)));
   const stableSet = sets.find((set) => sameTemplate(templateOf(set) ?? {}, stable)) ?? active;
   const replicas = firstWrite(journal, object, "/spec/replicas")?.prior;
+  const copyReplicas = sources.view.deployments.get(`${namespace}/${copyName(target, "canary")}`)?.spec?.replicas;
   const held =
     changes && spec.replicas === 0 && isAtRest(canary)
       ? `a change waits, because Deployment ${namespace}/${target.name} has 0 replicas and nothing to compare with; scale it up, and a run begins`
@@ -92,6 +88,7 @@ export async function deploymentInWorld(
     stableHash: hashOf(stableSet) ?? "",
     candidateTemplate: current,
     service: { ports: service.ports, selector: service.selector },
+    ...(copyReplicas === undefined ? {} : { copyReplicas }),
     ...(candidateHash === undefined ? {} : { candidateHash }),
     ...(rule === undefined ? {} : { destinationRule: rule }),
     ...(autoscaler === undefined ? {} : { autoscaler }),
@@ -100,6 +97,17 @@ export async function deploymentInWorld(
     ...(held === undefined ? {} : { held }),
     ...(isResumed(canary.status, object, spec.paused, journal) ? { isResumed: true } : {}),
   };
+}
+
+async function replicaSetsOf(
+  { client, view }: CanarySources,
+  { metadata: { namespace = "", uid: owner } }: Deployment,
+): Promise<readonly ReplicaSet[]> {
+  const { items } = await view.recently(
+    `replica sets of ${namespace}`,
+    async () => await client.list(replicaSetKind, { namespace }),
+  );
+  return items.filter((set) => set.metadata.ownerReferences?.some(({ uid }) => uid === owner) === true);
 }
 
 /** Whether somebody has resumed the Deployment that the last decision holds. The current step holds it itself. */

@@ -13,19 +13,27 @@ const route = {
   field: "spec.target.httpRoute",
 } as MovedRoute;
 
+/** Sources of one route and its Service, in an ambient namespace with these Gateways. */
 function sources(
   parent: object,
   labels: Readonly<Record<string, string>>,
-  pods = [fakePod({ name: "a" })],
+  { pods = [fakePod({ name: "a" })], gateways = [] as readonly string[] } = {},
 ): CanarySources {
   return {
     client: {
       get: async () => await Promise.resolve({ metadata: { name: "web", namespace: "shop", labels } }),
-      list: async () => await Promise.resolve({ items: [] }),
+      list: async (_: unknown, { namespace }: { namespace: string }) =>
+        await Promise.resolve({
+          items: gateways.map((name) => ({
+            metadata: { name, namespace },
+            spec: { gatewayClassName: "istio-waypoint" },
+          })),
+        }),
     },
     objects: { get: async () => await Promise.resolve({ metadata: {}, spec: { parentRefs: [parent] } }) },
     view: {
       pods: { list: () => pods },
+      recently: async (_: string, ask: () => Promise<unknown>) => await ask(),
       namespaces: { get: () => ({ metadata: { labels: { "istio.io/dataplane-mode": "ambient" } } }) },
     },
   } as unknown as CanarySources;
@@ -41,9 +49,17 @@ test("the error for a route of an ambient Service without a waypoint names it, b
 });
 
 test("a waypoint, a client with a sidecar, or a gateway can read the route", async () => {
-  await requireReaders(sources(service, { "istio.io/use-waypoint": "waypoint" }), route);
-  await requireReaders(sources(service, {}, [sidecarPod("client", "default", "client")]), route);
+  await requireReaders(sources(service, { "istio.io/use-waypoint": "way" }, { gateways: ["way"] }), route);
+  await requireReaders(sources(service, {}, { pods: [sidecarPod("client", "default", "client")] }), route);
   await requireReaders(sources({ name: "front" }, {}), route);
+});
+
+test("a waypoint that a label names and nobody has made, or somebody has deleted, applies no weights", async () => {
+  const labels = { "istio.io/use-waypoint": "way", "istio.io/use-waypoint-namespace": "infra" };
+  await assert.rejects(requireReaders(sources(service, labels, { gateways: ["other"] }), route), {
+    message:
+      "spec.target.httpRoute: Service shop/web is in ambient, and its waypoint infra/way does not exist, so no proxy reads its requests and no weight has an effect; create it: serin waypoint apply -n infra --name way",
+  });
 });
 
 const canaryOf = (name: string): Canary =>

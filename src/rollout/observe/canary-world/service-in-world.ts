@@ -1,7 +1,8 @@
-import { gatewayKind, grpcRouteKind, httpRouteKind } from "../../../api/gateway/index.ts";
+import { gatewayKind, grpcRouteKind, httpRouteKind, type Gateway } from "../../../api/gateway/index.ts";
 import { istioLabels, virtualServiceKind } from "../../../api/istio/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
+import { isKubeCode } from "../../../kube/index.ts";
 import { canaryKind, type Canary, type ObjectReference } from "../../../api/serin/index.ts";
 import { resolveHost, targetError, type MovedRoute } from "../../plan/index.ts";
 import { sidecarRevision } from "../sidecar-workloads.ts";
@@ -48,34 +49,47 @@ export async function requireService(
 
 /**
  * Throws if no proxy applies the routes of a Service. In ambient mode that proxy is a waypoint. Without it, requests
- * would go to all pods of the Service.
+ * would go to all pods of the Service. The Service may lose it while a Canary moves it: somebody deletes the waypoint,
+ * or its namespace joins ambient.
  */
 export async function requireLayer7(
   sources: CanarySources,
   field: string,
   service: Pick<ServiceInWorld, "name" | "namespace" | "labels">,
 ): Promise<void> {
-  if (await hasLayer7(sources, service)) return;
-  const { name, namespace } = service;
+  const { name, namespace, labels } = service;
+  const { labels: ofNamespace = {} } = sources.view.namespaces.get(namespace)?.metadata ?? {};
+  if (ofNamespace[istioLabels.dataplaneMode] !== "ambient") return;
+  const chosen = labels[istioLabels.useWaypoint] === undefined ? ofNamespace : labels;
+  const waypoint = chosen[istioLabels.useWaypoint] ?? "none";
+  const without = "so no proxy reads its requests and no weight has an effect";
+  if (waypoint === "none" || waypoint === "") {
+    if ((await gatewaysOf(sources, namespace)).some(({ spec }) => spec.gatewayClassName === "istio-mesh")) return;
+    throw targetError(
+      "target-missing",
+      `${field}: Service ${namespace}/${name} is in ambient and has no waypoint, ${without}`,
+      `create one: serin waypoint apply -n ${namespace} --enroll-namespace`,
+    );
+  }
+  const home = chosen[istioLabels.useWaypointNamespace] ?? namespace;
+  if ((await gatewaysOf(sources, home)).some(({ metadata }) => metadata.name === waypoint)) return;
   throw targetError(
     "target-missing",
-    `${field}: Service ${namespace}/${name} is in ambient and has no waypoint, so no proxy reads its requests and no weight has an effect`,
-    `create one: serin waypoint apply -n ${namespace} --enroll-namespace`,
+    `${field}: Service ${namespace}/${name} is in ambient, and its waypoint ${home}/${waypoint} does not exist, ${without}`,
+    `create it: serin waypoint apply -n ${home} --name ${waypoint}`,
   );
 }
 
-async function hasLayer7(
-  { client, view }: CanarySources,
-  { namespace, labels }: Pick<ServiceInWorld, "namespace" | "labels">,
-): Promise<boolean> {
-  const { labels: ofNamespace = {} } = view.namespaces.get(namespace)?.metadata ?? {};
-  if (ofNamespace["istio.io/dataplane-mode"] !== "ambient") return true;
-  const waypoint = labels[istioLabels.useWaypoint] ?? ofNamespace[istioLabels.useWaypoint] ?? "none";
-  if (waypoint !== "none" && waypoint !== "") return true;
-  const gateways = await client
-    .list(gatewayKind, { namespace })
-    .catch(() => ({ items: [] as readonly { spec: { gatewayClassName: string } }[] }));
-  return gateways.items.some(({ spec }) => spec.gatewayClassName === "istio-mesh");
+async function gatewaysOf({ client, view }: CanarySources, namespace: string): Promise<readonly Gateway[]> {
+  return await view.recently(`gateways of ${namespace}`, async () => {
+    try {
+      return (await client.list(gatewayKind, { namespace })).items;
+    } catch (error) {
+      // The cluster does not know the kind. Any other fault passes, and must not stop a Canary.
+      if (isKubeCode(error, "not-found")) return [];
+      throw error;
+    }
+  });
 }
 
 /** Throws if a user's route applies only to Services, and no proxy of the mesh reads it. */

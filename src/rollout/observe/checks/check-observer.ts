@@ -1,4 +1,4 @@
-import { messageOf, type Clock } from "../../../base/index.ts";
+import { BoundedCache, messageOf, type Clock } from "../../../base/index.ts";
 import type { QuerySpec, TemplateSide, TemplateValues } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import {
@@ -79,7 +79,7 @@ export class CheckObserver {
   readonly #scrape: Scrape;
   readonly #exchange: HttpExchange;
   #metrics: MeshMetricsModule.MeshMetrics | undefined;
-  readonly #watched = new Map<string, Watched>();
+  readonly #watched = new BoundedCache<string, Watched>(maxWatched);
 
   constructor(options: CheckObserverOptions) {
     this.#options = options;
@@ -146,7 +146,6 @@ export class CheckObserver {
       known.askedMs = nowMs;
       return known;
     }
-    if (this.#watched.size >= maxWatched) this.#watched.clear();
     const { client, clock } = this.#options;
     const made: Watched = {
       firstMs: nowMs,
@@ -242,8 +241,8 @@ export class CheckObserver {
     const found = revisionsOf(subject) ?? [...new Set(controlPlanePods(view).map(controlPlaneRevision))];
     const observations = await Promise.all(found.map(async (revision) => await observeRejections(view, revision)));
     const notPassed =
-      observations.find((one) => one.type === "verdict" && one.verdict === "fail") ??
-      observations.find((one) => one.type !== "verdict" || one.verdict !== "pass");
+      observations.find((observation) => observation.type === "verdict" && observation.verdict === "fail") ??
+      observations.find((observation) => observation.type !== "verdict" || observation.verdict !== "pass");
     return notPassed ?? observations.at(-1) ?? { type: "unavailable", detail: "there is no control plane" };
   }
 }

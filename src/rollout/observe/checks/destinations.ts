@@ -23,7 +23,8 @@ export function checkDestination(client: KubeClient, allowedHosts: readonly stri
     if (namespace === undefined) return;
     const { hostname } = new URL(url);
     const host = plainHost(hostname);
-    if (allowed.some((one) => one === host || (one.startsWith("*.") && host.endsWith(one.slice(1))))) return;
+    if (allowed.some((pattern) => pattern === host || (pattern.startsWith("*.") && host.endsWith(pattern.slice(1)))))
+      return;
     const isName = isIP(host.replaceAll(/^\[|\]$/g, "")) === 0 && !isOutside(hostname);
     const [, name, ofNamespace] = isName ? (clusterName.exec(host) ?? []) : [];
     if (name !== undefined && ofNamespace === namespace) {

@@ -54,9 +54,9 @@ export class ErrorLogObserver {
       return { type: "unavailable", detail: "no container is running whose log can be read" };
     let problem: string | undefined;
     await Promise.all(
-      containers.map(async (one) => {
+      containers.map(async (container) => {
         try {
-          await this.#read(one);
+          await this.#read(container);
         } catch (error) {
           problem = messageOf(error);
         }

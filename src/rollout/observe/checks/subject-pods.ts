@@ -5,6 +5,7 @@ import type { CheckType } from "../../../api/serin/index.ts";
 import type { CheckSubject, PlannedCheck, ReadyPods, WorkloadMatch } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { isReady } from "../pod-reason.ts";
+import { isServedElsewhere } from "../remote-endpoints.ts";
 import { workloadOf } from "../sidecar-workloads.ts";
 import { proxyPods, revisionOf } from "./proxies.ts";
 
@@ -88,11 +89,19 @@ export async function readyPodsOfCheck(
     .catch(() => undefined);
   if (sides === undefined) return undefined;
   const isServing = subject.expectedShare > 0 || subject.atLeast;
+  const ready = sides.canary.filter(getsRequests).length;
   return {
-    canary: sides.canary.filter(getsRequests).length,
-    stable: sides.stable.filter(getsRequests).length,
+    canary: ready,
+    stable: await readyCount(view, sides.stable, stable),
+    ...(ready === 0 && (await isServedElsewhere(view, canary)) ? { isElsewhere: true } : {}),
     isExpected: isServing && ofRequests.has(spec.type) && (sides.canary.length > 0 || isMade(view, canary)),
   };
+}
+
+/** The number of ready pods in this cluster, or 1 if there is none here and other clusters have some. */
+async function readyCount(view: ClusterView, pods: readonly Pod[], match: WorkloadMatch): Promise<number> {
+  const here = pods.filter(getsRequests).length;
+  return here > 0 ? here : (await isServedElsewhere(view, match)) ? 1 : 0;
 }
 
 /** Whether a workload of this cluster makes pods of the version. */

@@ -189,10 +189,10 @@ function controlPlanes(
 ): ControlPlanes | undefined {
   const all = [
     ...installs.flat().filter(({ kind, metadata }) => kind === "Deployment" && metadata.labels?.["app"] === "istiod"),
-    ...view.deployments.list().filter((one) => isControlPlane(view, one)),
+    ...view.deployments.list().filter((deployment) => isControlPlane(view, deployment)),
   ] as readonly Deployment[];
   const pilotOf = (revision: string): Deployment | undefined =>
-    all.find((one) => controlPlaneRevision(one) === revision);
+    all.find((deployment) => controlPlaneRevision(deployment) === revision);
   const imageOf = (pilot: Deployment | undefined): string | undefined =>
     pilot?.spec?.template.spec?.containers.find(({ name }) => name === "discovery")?.image;
   const next = pilotOf(to.revision);

@@ -25,8 +25,8 @@ export async function observeRetirable(
   // Banzai's operator labels no component.
   const controlPlanes = view.deployments
     .list()
-    .filter((one) => isControlPlane(view, one) && controlPlaneRevision(one) === revision)
-    .filter((one) => operatorObjectOf(one)?.apiVersion.startsWith(banzaiGroup) === true);
+    .filter((deployment) => isControlPlane(view, deployment) && controlPlaneRevision(deployment) === revision)
+    .filter((deployment) => operatorObjectOf(deployment)?.apiVersion.startsWith(banzaiGroup) === true);
   const free: ObjectReference[] = [];
   const owners = new Map<string, { readonly object: ObjectReference; readonly components: Set<string> }>();
   for (const found of [...lists.flat(), ...controlPlanes] as unknown as readonly UntypedObject[]) {

@@ -4,6 +4,7 @@ import { ztunnelOwnerAnnotation, type ObjectReference } from "../../../api/serin
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import { howToMove, probeNamespace } from "../../plan/index.ts";
+import { isServedElsewhere } from "../remote-endpoints.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { isMade } from "../checks/subject-pods.ts";
 import { scrapePod } from "../checks/scrape.ts";
@@ -53,7 +54,7 @@ export async function dependentState(
   { revision, to }: Extract<SettleCondition, { type: "noDependents" }>,
 ): Promise<SettleState> {
   const dependents = await dependentsOf(client, view, revision);
-  const named = dependents.slice(0, maxNamed).map((one) => `${one.text}: ${howToMove(one, to)}`);
+  const named = dependents.slice(0, maxNamed).map((dependent) => `${dependent.text}: ${howToMove(dependent, to)}`);
   const more = dependents.length > maxNamed ? `; and ${dependents.length - maxNamed} more` : "";
   return dependents.length === 0
     ? { state: "met" }
@@ -104,15 +105,16 @@ export function readyPodsState(view: ClusterView, { namespace, labels, without, 
 }
 
 /** Whether a version's requests would reach a pod. */
-export function versionServesState(
+export async function versionServesState(
   view: ClusterView,
   { namespace, service, labels }: Extract<SettleCondition, { type: "versionServes" }>,
-): SettleState {
+): Promise<SettleState> {
   const pods = view.pods
     .list()
     .filter((pod) => pod.metadata.namespace === namespace && matchesLabels(labels, pod.metadata.labels) && isLive(pod));
   if (pods.some(isReady) || (pods.length === 0 && !isMade(view, { namespace, podLabels: labels })))
     return { state: "met" };
+  if (await isServedElsewhere(view, { namespace, service, podLabels: labels })) return { state: "met" };
   return {
     state: "waiting",
     detail: `Service ${namespace}/${service} has no ready pod, so the canary gets no requests yet: kubectl -n ${namespace} get pods -l ${formatLabelSelector({ matchLabels: labels })}`,

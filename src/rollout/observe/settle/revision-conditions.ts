@@ -24,7 +24,7 @@ export function revisionServesState(
 export function revisionFreeState(view: ClusterView, revision: string): SettleState {
   const found = view.deployments
     .list()
-    .find((one) => isControlPlane(view, one) && controlPlaneRevision(one) === revision);
+    .find((deployment) => isControlPlane(view, deployment) && controlPlaneRevision(deployment) === revision);
   const managers = (found?.metadata.managedFields ?? []).map(({ manager }) => manager);
   if (found === undefined || managers.includes(fieldManager)) return { state: "met" };
   const by =

@@ -72,7 +72,7 @@ async function stateOf(
     case "readyPods":
       return readyPodsState(view, condition);
     case "versionServes":
-      return versionServesState(view, condition);
+      return await versionServesState(view, condition);
     case "tagServes":
       return await tagServesState(client, condition.tag, condition.revision);
     case "validatorServes":

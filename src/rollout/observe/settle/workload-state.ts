@@ -40,7 +40,7 @@ export async function workloadState(
     workload,
     ...progressOf(workload, { revision, mark, connected, ageMs, withinMs }),
   }));
-  const failed = progress.find((one) => one.failed === true);
+  const failed = progress.find((progressed) => progressed.failed === true);
   if (failed !== undefined) return { state: "failed", detail: `${namespace}: ${failed.detail}` };
   const moving = progress.filter(({ state }) => state === "moving");
   const waiting = progress.filter(({ state }) => state === "waiting");

@@ -81,7 +81,7 @@ function stepsOf(canary: Canary, target: TargetPlan, move: Move, ordinal: number
   const main: PartialStep = {
     id,
     title: stepTitle(step),
-    writes,
+    writes: [...target.follow(move), ...writes],
     settle,
     checks: checksOf(canary, { step, traffic, subjects }),
     ...needsOf(traffic, target.subjects),

@@ -55,6 +55,8 @@ export interface DeploymentInWorld {
   readonly labels: Readonly<Record<string, string>>;
   /** The number of pods before the rollout. If there is an autoscaler, the current number. */
   readonly replicas: number;
+  /** The number of pods that the canary copy is to have. Absent if there is no copy. */
+  readonly copyReplicas?: number;
   readonly selector: Fields;
   /** The fields of its spec that a copy takes over: strategy, minReadySeconds, … */
   readonly spec: Fields;

@@ -129,6 +129,27 @@ test("the copy is scaled by weight or scale step, and fully before it takes all 
   );
 });
 
+test("a copy with less than its share of pods, because somebody has scaled the Deployment up, grows in the step that lasts", () => {
+  const spec = { steps: [{ weight: 25 }, { weight: 50 }] };
+  const grown = (copyReplicas: number, more: Partial<DeploymentInWorld> = {}): unknown[] =>
+    plan(spec, {}, { replicas: 8, copyReplicas, ...more }).flatMap(({ id, writes }) =>
+      writes.flatMap((write) =>
+        write.type === "field" && write.object.name === "web-canary" && write.pointer === "/spec/replicas"
+          ? [[id, write.value]]
+          : [],
+      ),
+    );
+  const scales = [
+    ["step-2-scale", 4],
+    ["promote-scale", 8],
+  ];
+  const growing = [["step-1", 2], scales[0], ["step-2", 4], scales[1], ["promote-shift", 8], ["promote-roll", 8]];
+  assert.deepEqual(grown(1), growing);
+  assert.deepEqual(grown(3), growing.slice(1), "a person may have given the copy more");
+  assert.deepEqual(grown(8), scales);
+  assert.deepEqual(grown(1, { autoscaler: { metadata: { name: "web" }, spec: {} } }), []);
+});
+
 test("an autoscaled Deployment keeps its autoscaler, and the copy gets its own with a rising minimum", () => {
   const autoscaler = {
     apiVersion: "autoscaling/v2",
@@ -190,6 +211,7 @@ test("the promotion ends with the Deployment's own pods, and its order is safe i
   assert.deepEqual((written(by(steps, "promote-stable")) as { labels: object }[])[0]?.labels, {
     "pod-template-hash": "new",
   });
+  assert.equal(written(by(steps, "promote-stable"), 1), true, "it is held before requests return to its pods");
   assert.deepEqual(
     by(steps, "promote-end")?.writes.map(({ type, object }) => [type, object.name]),
     [

@@ -119,6 +119,10 @@ class DeploymentPlan implements TargetPlan {
     ];
   }
 
+  follow(move: Move): readonly Write[] {
+    return this.#grown(Math.max(this.#wanted(move.soFar.slice(0, -1)), this.#wanted(move.soFar)));
+  }
+
   shift(traffic: Parameters<TargetPlan["shift"]>[0]): ReturnType<TargetPlan["shift"]> {
     return shiftOf(this.#versions.routes, traffic);
   }
@@ -148,7 +152,7 @@ class DeploymentPlan implements TargetPlan {
       {
         id: "promote-shift",
         title: "all requests to the canary",
-        ...this.shift({ ...noTraffic, weight: 100 }),
+        ...withFirst(this.#grown(replicas), this.shift({ ...noTraffic, weight: 100 })),
         weight: 100,
         ...(this.#spec.scaleDownDelaySeconds === 0 ? {} : { holdMs: this.#spec.scaleDownDelaySeconds * 1000 }),
       },
@@ -156,13 +160,20 @@ class DeploymentPlan implements TargetPlan {
         id: "promote-roll",
         title: `roll ${describeReference(object)} to the new template`,
         writes: [
+          ...this.#grown(replicas),
           field(object, "/spec/paused", undefined),
           ...(this.#spec.dynamicStableScale ? [field(object, "/spec/replicas", replicas)] : []),
           { ...this.#adopted(), restart: "template" },
         ],
         settle: [{ type: "ready", object }],
       },
-      { id: "promote-stable", title: "stable is the new template", ...withSettle(this.#movedStable(), rolled) },
+      {
+        id: "promote-stable",
+        title: "stable is the new template",
+        // A change that comes from now on waits for the next run. The end of this one writes the field again, for runs
+        // that an earlier release began.
+        ...withMore(withSettle(this.#movedStable(), rolled), [holding(object)]),
+      },
       { id: "promote-route", title: "all requests to the Deployment's own pods", ...this.shift(noTraffic) },
       this.#removal(),
     ];
@@ -229,11 +240,11 @@ class DeploymentPlan implements TargetPlan {
       : [ready, { type: "endpoints", service: this.#service(role), labels, atLeast: replicas }];
   }
 
-  /** Scales the canary copy. With an autoscaler, only the autoscaler's minimum changes. */
-  #scaleCopy(id: string, replicas: number, essential = true): PartialStep {
+  /** Sets the number of pods of the canary copy. With an autoscaler, only the autoscaler's minimum changes. */
+  #copySize(replicas: number): Write {
     const copy = copyReference(this.#target, this.#world, "canary");
     const autoscaled = this.#world.autoscaler !== undefined && replicas > 0;
-    const write: Write = autoscaled
+    return autoscaled
       ? {
           ...field(
             reference("autoscaling/v2", "HorizontalPodAutoscaler", copy.name, copy.namespace),
@@ -243,10 +254,22 @@ class DeploymentPlan implements TargetPlan {
           own: true,
         }
       : { ...field(copy, "/spec/replicas", replicas), own: true };
+  }
+
+  /**
+   * Adds pods to a copy that has fewer than its share, because somebody has scaled the Deployment up since. Pods that
+   * somebody has given to the copy stay, and an autoscaler of its own does this by itself.
+   */
+  #grown(replicas: number): readonly Write[] {
+    const { autoscaler, copyReplicas = replicas } = this.#world;
+    return autoscaler === undefined && copyReplicas < replicas ? [this.#copySize(replicas)] : [];
+  }
+
+  #scaleCopy(id: string, replicas: number, essential = true): PartialStep {
     return {
       id,
       title: `${replicas} canary ${replicas === 1 ? "pod" : "pods"}`,
-      writes: [write],
+      writes: [this.#copySize(replicas)],
       settle: this.#running("canary", replicas),
       essential,
     };
@@ -467,6 +490,10 @@ function field(object: ObjectReference, pointer: string, value: unknown): Extrac
 
 function created(body: UntypedObject): Write {
   return { type: "create", object: referenceTo(body), body };
+}
+
+function withFirst<Part extends { readonly writes: readonly Write[] }>(writes: readonly Write[], part: Part): Part {
+  return { ...part, writes: [...writes, ...part.writes] };
 }
 
 function withMore<Part extends { readonly writes: readonly Write[] }>(part: Part, writes: readonly Write[]): Part {

@@ -17,6 +17,8 @@ export interface TargetPlan {
   readonly begin: readonly PartialStep[];
   /** The steps before the traffic of one step of the spec moves, for example to start pods. */
   before(move: Move): readonly PartialStep[];
+  /** The writes of a step before its traffic moves: the canary follows a stable version that somebody scales. */
+  follow(move: Move): readonly Write[];
   shift(traffic: Traffic): { readonly writes: readonly Write[]; readonly settle: readonly SettleCondition[] };
   after(move: Move): readonly PartialStep[];
   /** The steps after the last step of the spec. */
@@ -49,6 +51,7 @@ export const plainTarget = {
   idle: false,
   begin: [],
   before: (): readonly PartialStep[] => [],
+  follow: (): readonly Write[] => [],
   after: (): readonly PartialStep[] => [],
   end: [],
 } as const;

@@ -168,9 +168,9 @@ function waypointSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: re
   const id = `waypoint/${namespace}/${name}`;
   const size = Math.max(1, ...deployments.map(({ replicas: count }) => count));
   const deployed = (suffix: string): SettleCondition[] =>
-    deployments.map((one) => ({
+    deployments.map((deployment) => ({
       type: "ready",
-      object: reference("apps/v1", "Deployment", `${one.name}${suffix}`, namespace),
+      object: reference("apps/v1", "Deployment", `${deployment.name}${suffix}`, namespace),
     }));
   const acknowledged: SettleCondition = { type: "acknowledged", object };
   const subject = { type: "revisions", canary: to.revision, stable: from.revision, namespaces: [namespace] } as const;

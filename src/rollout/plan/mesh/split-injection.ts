@@ -28,7 +28,7 @@ export function splitInjectionSteps({ spec }: MeshUpgrade, world: MeshWorld, wav
       title: `single workloads of ${namesOf(namespaces.map((name) => ({ name })))} may name ${spec.to.revision}`,
       writes: [
         { type: "create", body, object: referenceTo(body) },
-        ...world.injectors.map((one) => selectorWrite(one, spec.to.revision)),
+        ...world.injectors.map((injector) => selectorWrite(injector, spec.to.revision)),
       ],
       settle: [],
       checks: [],

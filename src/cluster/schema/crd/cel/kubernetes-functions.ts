@@ -176,7 +176,7 @@ function textFunctions({ celMethod, CelScalar }: CelLibrary): CelFunc[] {
   const replace = (text: string, wanted: string, by: string, limit: number): string => {
     if (limit < 0)
       return wanted === ""
-        ? `${by}${Array.from(text, (each) => each + by).join("")}`
+        ? `${by}${Array.from(text, (character) => character + by).join("")}`
         : text.replaceAll(wanted, () => by);
     const parts = wanted === "" ? ["", ...Array.from(text)] : text.split(wanted);
     const replaced = Math.min(limit, wanted === "" ? parts.length : parts.length - 1);

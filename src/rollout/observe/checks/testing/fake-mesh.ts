@@ -62,11 +62,14 @@ export const sidecarPod = (name: string, revision: string, workload: string): Po
 export function fakeView(pods: readonly Pod[], deployments: readonly Deployment[] = []): ClusterView {
   const view: Pick<ClusterView, "runningPods" | "scrapablePods" | "recently" | "controlPlaneNamespaces"> & {
     readonly pods: Pick<ClusterView["pods"], "list" | "get">;
-    readonly deployments: Pick<ClusterView["deployments"], "list">;
+    readonly deployments: Pick<ClusterView["deployments"], "list" | "get">;
     readonly statefulSets: Pick<ClusterView["statefulSets"], "list">;
     readonly daemonSets: Pick<ClusterView["daemonSets"], "list">;
   } = {
-    deployments: { list: () => deployments },
+    deployments: {
+      list: () => deployments,
+      get: (key) => deployments.find(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}` === key),
+    },
     statefulSets: { list: () => [] },
     daemonSets: { list: () => [] },
     pods: {

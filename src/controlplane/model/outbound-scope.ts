@@ -1,92 +1,19 @@
-import { matchesLabels } from "../../api/index.ts";
-import {
-  withOwnProxyConfig,
-  type CaptureMode,
-  type Destination,
-  type IstioPort,
-  type OwnProxyConfig,
-  type SidecarEgress,
-  type SidecarSpec,
-} from "../../api/istio/index.ts";
-import type { Collection, CollectionGraph, CollectionReader, SourceCollection } from "../../kube/index.ts";
-import { canonicalLabels } from "./canonical.ts";
-import { clientLabelNames, clientLabelsKey, type DestinationRules } from "./destination-rule-model.ts";
-import {
-  byAge,
-  compareText,
-  factsKey,
-  meshFailoverLabels,
-  meshKey,
-  type Labels,
-  type MeshSettings,
-  type SidecarFacts,
-  type TrafficPreference,
-} from "./facts.ts";
+import type { CaptureMode, Destination, IstioPort, SidecarEgress, SidecarSpec } from "../../api/istio/index.ts";
+import type { CollectionReader } from "../../kube/index.ts";
+import { compareText, factsKey, type MeshSettings } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
-import { gatewaysOf, type NetworkGatewaysModel } from "./network-gateways.ts";
 import { memos } from "./memos.ts";
-import { hasSelector } from "./selection.ts";
-import { localityText, type LocalityModel } from "./service/service-endpoint-model.ts";
+import type { ScopeChoice } from "./scope-choice.ts";
 import { hostCovers, hostsOverlap } from "./service/service-hostname.ts";
 import {
-  getService,
-  isVisible,
+  destinationService,
   serviceKey,
-  servicesOfHost,
   servicesSeenFrom,
   type ServiceModel,
   type ServiceRegistry,
 } from "./service/service-model.ts";
-import {
-  meshGateway,
-  sourceLabelNames,
-  sourceLabelsKey,
-  type VirtualServices,
-} from "./routing/virtual-service-model.ts";
+import { meshGateway, type VirtualServices } from "./routing/virtual-service-model.ts";
 import { destinationsOf, virtualServiceShapesOf, type VirtualServiceShape } from "./routing/virtual-service-shape.ts";
-
-/**
- * Proxies that receive equal configuration: those of one namespace with the same labels in one locality. A group is
- * added when its first proxy connects.
- */
-export interface ProxyGroup {
-  readonly kind: "sidecar" | "router";
-  readonly namespace: string;
-  readonly labels: Labels;
-  readonly locality: LocalityModel;
-  readonly node: string;
-  readonly network: string;
-  /** Absent means the cluster of the control plane. */
-  readonly clusterId?: string | undefined;
-  /** The networks whose endpoints the proxies request. Absent means all. */
-  readonly networkView?: readonly string[] | undefined;
-  readonly hbone: boolean;
-  /** Whether the proxies answer DNS themselves. */
-  readonly dnsCapture: boolean;
-  /** The proxy settings that differ from the mesh. Absent if there are none. */
-  readonly proxyConfig?: OwnProxyConfig | undefined;
-}
-
-/** The scope of a group. Groups share a scope unless they differ in something that configuration matches. */
-export interface ScopeChoice {
-  readonly scope: string;
-  readonly kind: ProxyGroup["kind"];
-  readonly namespace: string;
-  /** The labels that configuration matches. All others are left out. */
-  readonly labels: Labels;
-  /** Undefined while no configuration depends on the clients' locality. */
-  readonly locality: LocalityModel | undefined;
-  readonly node: string;
-  /** Undefined while no configuration depends on the clients' network. */
-  readonly network: string | undefined;
-  readonly clusterId: string | undefined;
-  readonly networkView: readonly string[] | undefined;
-  readonly hbone: boolean;
-  readonly dnsCapture: boolean;
-  readonly proxyConfig?: OwnProxyConfig | undefined;
-  /** The key of the Sidecar. Undefined means everything that is exported to the namespace. */
-  readonly sidecar: string | undefined;
-}
 
 /** A service in a scope. The scope may contain only some of its ports. */
 export interface ScopedService {
@@ -120,163 +47,20 @@ export interface OutboundScope extends ScopeChoice {
   readonly egressProxy: Destination | undefined;
 }
 
-export interface ScopeSources {
+/** What a scope's services and routes are selected from. */
+export interface ReachSources {
   readonly inputs: MeshInputs;
   readonly registry: ServiceRegistry;
   readonly virtualServices: VirtualServices;
-  readonly destinationRules: DestinationRules;
-  readonly networkGateways: NetworkGatewaysModel;
-}
-
-export interface OutboundScopes {
-  readonly groups: SourceCollection<ProxyGroup>;
-  /** By the group's key. */
-  readonly choices: Collection<ScopeChoice>;
-  readonly scopes: Collection<OutboundScope>;
-}
-
-export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSources): OutboundScopes {
-  const groups = graph.source<ProxyGroup>("proxy-groups");
-  const { services, serviceEntries, namespaces } = sources.inputs;
-  const stated = ({ preference = "none" }: { readonly preference?: TrafficPreference }): readonly string[] =>
-    preference === "none" ? [] : ["any"];
-  const preferring = [
-    services.index("preference", stated),
-    serviceEntries.index("preference", stated),
-    namespaces.index("preference", stated),
-  ] as const;
-  const choices = graph.derive("scope-choices", groups, (group, reader, key) => {
-    const mesh = reader.get(sources.inputs.mesh, meshKey);
-    if (mesh === undefined) return [];
-    const { localityLbSetting: locality, defaultTrafficPolicy: defaults } = mesh;
-    const meshWide =
-      mesh.zoneAwareLbSetting !== undefined ||
-      (locality.enabled !== false && (locality.distribute.length > 0 || defaults.outlierDetection !== undefined));
-    const needsPlace =
-      meshWide ||
-      reader.lookup(sources.destinationRules.withLocality, clientLabelsKey).length > 0 ||
-      preferring.some((index) => reader.lookup<unknown>(index, "any").length > 0);
-    const needsNetwork =
-      needsPlace ||
-      mesh.ambientMultiNetwork === true ||
-      gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
-    return [[key, chooseScope(group, { needsPlace, needsNetwork }, mesh, sources, reader)]];
-  });
-  // One object for each scope, regardless of how many groups share it.
-  const chosen = graph.flatten(
-    "chosen-scopes",
-    choices,
-    (choice) => [choice],
-    ({ scope }) => scope,
-  );
-  const scopes = graph.derive("outbound-scopes", chosen, (choice, reader) => {
-    const mesh = reader.get(sources.inputs.mesh, meshKey);
-    return mesh === undefined ? [] : [[choice.scope, outboundScope(choice, mesh, sources, reader)]];
-  });
-  return { groups, choices, scopes };
-}
-
-const anySelector = "any";
-
-function chooseScope(
-  group: ProxyGroup,
-  { needsPlace, needsNetwork }: { readonly needsPlace: boolean; readonly needsNetwork: boolean },
-  mesh: MeshSettings,
-  sources: ScopeSources,
-  reader: CollectionReader,
-): ScopeChoice {
-  const telemetries = sources.inputs.telemetries.index("selector", (telemetry) =>
-    hasSelector(telemetry) ? [anySelector] : [],
-  );
-  const matchedNames = new Set([
-    ...reader.lookup(sources.virtualServices.withSourceLabels, sourceLabelsKey).flatMap(sourceLabelNames),
-    ...reader.lookup(sources.destinationRules.withClientLabels, clientLabelsKey).flatMap(clientLabelNames),
-    ...reader.lookup(telemetries, anySelector).flatMap(({ spec }) => Object.keys(spec.selector?.matchLabels ?? {})),
-    ...(isTraced(withOwnProxyConfig(mesh, group.proxyConfig), sources.inputs, reader) ? canonicalLabels : []),
-    ...meshFailoverLabels(mesh),
-  ]);
-  const labels = Object.fromEntries(
-    Object.entries(group.labels)
-      .filter(([name]) => matchedNames.has(name))
-      .sort(([left], [right]) => compareText(left, right)),
-  );
-  const found = group.kind === "sidecar" ? sidecarFor(group, mesh, sources.inputs, reader) : undefined;
-  const sidecar = found === undefined ? undefined : factsKey(found);
-  const locality = needsPlace ? group.locality : undefined;
-  const node = needsPlace ? group.node : "";
-  const { clusterId, proxyConfig } = group;
-  const networkView = group.networkView === undefined || group.networkView.length === 0 ? undefined : group.networkView;
-  const network = needsNetwork ? group.network : undefined;
-  const where = [
-    clusterId === undefined ? "" : `cluster:${clusterId}`,
-    network === undefined || network === "" ? "" : `network:${network}`,
-    networkView === undefined ? "" : `view:${networkView.join(",")}`,
-    proxyConfig === undefined ? "" : `config:${JSON.stringify(proxyConfig)}`,
-  ].filter((part) => part !== "");
-  const scope = [
-    group.kind,
-    group.namespace,
-    sidecar ?? "",
-    group.hbone ? "hbone" : "",
-    group.dnsCapture ? "dns" : "",
-    locality === undefined ? "" : `${localityText(locality)}@${node}`,
-    JSON.stringify(labels),
-    ...where,
-  ].join(" ");
-  return {
-    scope,
-    kind: group.kind,
-    namespace: group.namespace,
-    labels,
-    locality,
-    node,
-    network,
-    clusterId,
-    networkView,
-    hbone: group.hbone,
-    dnsCapture: group.dnsCapture,
-    ...(proxyConfig === undefined ? {} : { proxyConfig }),
-    sidecar,
-  };
-}
-
-/** Whether tracing is on. Spans contain the workload's name, so clients of different workloads cannot share a scope. */
-function isTraced(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
-  const tracing = inputs.telemetries.index("tracing", ({ spec }) => (spec.tracing.length > 0 ? [anySelector] : []));
-  return (
-    mesh.defaultTracingProviders.length > 0 ||
-    mesh.tracing !== undefined ||
-    reader.lookup(tracing, anySelector).length > 0
-  );
-}
-
-/**
- * The Sidecar of a workload: one of its namespace that selects it, else one for the whole namespace, else the root
- * namespace's. The oldest wins among equals.
- */
-export function sidecarFor(
-  workload: { readonly namespace: string; readonly labels: Labels },
-  mesh: MeshSettings,
-  inputs: MeshInputs,
-  reader: CollectionReader,
-): SidecarFacts | undefined {
-  const byNamespace = inputs.sidecars.index("namespace", (sidecar) => [sidecar.namespace]);
-  const selectorOf = ({ spec }: SidecarFacts): Labels => spec.workloadSelector?.labels ?? {};
-  const isForAll = (sidecar: SidecarFacts): boolean => Object.keys(selectorOf(sidecar)).length === 0;
-  const own = reader.lookup(byNamespace, workload.namespace).toSorted(byAge);
-  return (
-    own.find((sidecar) => !isForAll(sidecar) && matchesLabels(selectorOf(sidecar), workload.labels)) ??
-    own.find(isForAll) ??
-    reader.lookup(byNamespace, mesh.rootNamespace).toSorted(byAge).find(isForAll)
-  );
 }
 
 const everything: SidecarEgress = { captureMode: "DEFAULT", hosts: ["*/*"] };
 
-function outboundScope(
+/** What the proxies of a scope reach: the services and routes that their Sidecar selects, else all visible ones. */
+export function outboundScope(
   choice: ScopeChoice,
   mesh: MeshSettings,
-  sources: ScopeSources,
+  sources: ReachSources,
   reader: CollectionReader,
 ): OutboundScope {
   const sidecar: SidecarSpec | undefined =
@@ -486,22 +270,4 @@ function unionOfServices(
 
 function destinationPorts(service: ScopedService, ports: ReadonlySet<number>): ScopedService {
   return ports.has(0) ? service : { ...service, ports: service.ports.filter((port) => ports.has(port)) };
-}
-
-/** The service to which a route's destination refers: one of the client's namespace, else the best visible one. */
-export function destinationService(
-  host: string,
-  namespace: string,
-  registry: ServiceRegistry,
-  reader: CollectionReader,
-): ServiceModel | undefined {
-  const own = getService(registry, `${namespace}/${host}`, reader);
-  if (own !== undefined) return own;
-  const visible = servicesOfHost(registry, host, reader).filter((service) => isVisible(service, namespace));
-  return (
-    visible.find((service) => service.registry === "Kubernetes") ??
-    [...visible].sort(
-      (left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.namespace, right.namespace),
-    )[0]
-  );
 }

@@ -1,0 +1,17 @@
+/**
+ * A Map for values that can be made again. A new key empties a full cache: this bounds the memory, costs nothing at
+ * each read, and needs no order of use.
+ */
+export class BoundedCache<Key, Value> extends Map<Key, Value> {
+  readonly maxEntries: number;
+
+  constructor(maxEntries: number) {
+    super();
+    this.maxEntries = maxEntries;
+  }
+
+  override set(key: Key, value: Value): this {
+    if (this.size >= this.maxEntries && !this.has(key)) this.clear();
+    return super.set(key, value);
+  }
+}

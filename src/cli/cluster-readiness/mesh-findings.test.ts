@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { userError } from "../../base/index.ts";
+import type { KubeClient, ListOptions } from "../../kube/index.ts";
+import { findingText } from "./cluster-finding.ts";
+import { meshFindings } from "./mesh-findings.ts";
+import { policyFindings } from "./policy-findings.ts";
+
+type Objects = Readonly<Record<string, readonly (KubernetesObject & Readonly<Record<string, unknown>>)[]>>;
+
+/** A cluster with these objects. A list by labels returns the objects that have the first of them. */
+function clusterOf(objects: Objects): KubeClient {
+  const list = async ({ kind }: KindDefinition, { namespace, labelSelector = "" }: ListOptions = {}) =>
+    await Promise.resolve({
+      items: (objects[kind] ?? []).filter(({ metadata }) => {
+        const [key = "", value] = labelSelector.split("=");
+        const label = metadata.labels?.[key];
+        const isSelected = key === "" || (label !== undefined && (value === undefined || label === value));
+        return isSelected && (namespace === undefined || metadata.namespace === namespace);
+      }),
+      resourceVersion: "1",
+    });
+  const get = async ({ kind }: KindDefinition, name: string) =>
+    await Promise.resolve((objects[kind] ?? []).find(({ metadata }) => metadata.name === name));
+  return { list, get } as unknown as KubeClient;
+}
+
+const own = (name: string, component: string): KubernetesObject["metadata"] => ({
+  name,
+  namespace: "istio-system",
+  labels: { "operator.istio.io/component": component },
+});
+const selecting = (app: string): object => ({ selector: { matchLabels: { app } } });
+
+const texts = async (objects: Objects): Promise<string[]> => (await meshFindings(clusterOf(objects))).map(findingText);
+
+test("a ready workload of the mesh is good, and an unready one has the kubelet's reason", async () => {
+  const waiting = { reason: "ImagePullBackOff", message: "no such image" };
+  const found = await texts({
+    DaemonSet: [
+      {
+        metadata: own("ztunnel", "Ztunnel"),
+        spec: selecting("ztunnel"),
+        status: { desiredNumberScheduled: 2, numberReady: 1 },
+      },
+      { metadata: own("istio-cni-node", "Cni"), status: { desiredNumberScheduled: 2, numberReady: 2 } },
+      { metadata: { name: "kube-proxy", namespace: "kube-system" }, status: { desiredNumberScheduled: 2 } },
+    ],
+    Deployment: [{ metadata: own("istiod", "Pilot"), spec: selecting("istiod"), status: { readyReplicas: 1 } }],
+    Pod: [
+      {
+        metadata: { name: "ztunnel-a", namespace: "istio-system", labels: { app: "ztunnel" } },
+        spec: { nodeName: "n2" },
+        status: { containerStatuses: [{ name: "istio-proxy", restartCount: 0, state: { waiting } }] },
+      },
+    ],
+  });
+  assert.deepEqual(
+    found.map((text) => text.split("\n")[0]),
+    [
+      "! mesh (DaemonSet istio-system/ztunnel): 1 of 2 pods are ready; pod istio-system/ztunnel-a on node n2: container istio-proxy: ImagePullBackOff: no such image",
+      "✓ mesh (DaemonSet istio-system/istio-cni-node): 2 of 2 pods are ready",
+      "✓ mesh (Deployment istio-system/istiod): 1 of 1 pods are ready",
+    ],
+  );
+});
+
+test("a workload whose pods the API server refuses has its refusal, with the quota's name", async () => {
+  const message =
+    'pods "istiod-1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=3, limited: pods=3';
+  const found = await texts({
+    Deployment: [
+      {
+        metadata: own("istiod", "Pilot"),
+        spec: selecting("istiod"),
+        status: { conditions: [{ type: "ReplicaFailure", status: "True", message }] },
+      },
+    ],
+  });
+  assert.deepEqual(found, [
+    `! mesh (Deployment istio-system/istiod): 0 of 1 pods are ready; Deployment istio-system/istiod: ${message}\n    remedy: A ResourceQuota refuses the pods: kubectl describe quota -n istio-system. Raise it, or give the containers the requests and limits that it counts.\n`,
+  ]);
+});
+
+test("a ztunnel without a CNI agent is reported, because its own pods do not show why they are not ready", async () => {
+  const found = await texts({
+    DaemonSet: [
+      {
+        metadata: own("ztunnel", "Ztunnel"),
+        spec: selecting("ztunnel"),
+        status: { desiredNumberScheduled: 2, numberReady: 0 },
+      },
+    ],
+  });
+  assert.deepEqual(
+    found.map((text) => text.split("\n")[0]),
+    [
+      "! mesh (DaemonSet istio-system/ztunnel): 0 of 2 pods are ready",
+      "! mesh (DaemonSet istio-cni-node): does not exist, and a ztunnel needs it: new pods start outside the ambient mesh, and new pods with a sidecar wait for their redirect",
+    ],
+  );
+});
+
+test("a cluster without a mesh has no findings of it, and unreadable workloads are reported", async () => {
+  assert.deepEqual(await texts({}), []);
+  const refusing = {
+    list: async () => await Promise.reject(userError("forbidden", "bob may not list daemonsets")),
+  } as unknown as KubeClient;
+  assert.deepEqual(
+    [...(await meshFindings(refusing)), ...(await policyFindings(refusing))].map(({ subject, detail }) => [
+      subject,
+      detail,
+    ]),
+    [
+      ["mesh", "cannot be checked: bob may not list daemonsets"],
+      ["NetworkPolicy", "cannot be checked: bob may not list daemonsets"],
+    ],
+  );
+});
+
+const captured = (name: string, labels: Record<string, string> = {}): KubernetesObject => ({
+  metadata: {
+    name,
+    namespace: "shop",
+    labels,
+    annotations: { "ambient.istio.io/redirection": "enabled" },
+  },
+});
+const policy = (name: string, spec: object, namespace = "shop"): KubernetesObject & Record<string, unknown> => ({
+  metadata: { name, namespace },
+  spec,
+});
+const policyDetails = async (policies: readonly KubernetesObject[], pods: readonly KubernetesObject[]) =>
+  (await policyFindings(clusterOf({ NetworkPolicy: policies, Pod: pods } as unknown as Objects))).map(
+    ({ object, detail }) => `${object}: ${detail}`,
+  );
+
+test("a policy that closes the port of HBONE for captured pods is a warning with their number", async () => {
+  const pods = [captured("web", { app: "web" }), captured("db", { app: "db" })];
+  const denyAll = policy("deny-all", { podSelector: {}, policyTypes: ["Ingress", "Egress"] });
+  assert.deepEqual(await policyDetails([denyAll], pods), [
+    "NetworkPolicy shop/deny-all: isolates 2 pods of the mesh, and no policy permits connections to their port 15008, by which pods of the mesh reach them",
+    "NetworkPolicy shop/deny-all: isolates 2 pods of the mesh, and no policy permits their connections to port 15008, by which they reach other pods of the mesh",
+  ]);
+  const open = (ports: readonly object[], app: string): KubernetesObject =>
+    policy(`open-${app}`, { podSelector: { matchLabels: { app } }, ingress: [{ ports }], egress: [{}] });
+  assert.deepEqual(await policyDetails([denyAll, open([{ port: 15_000, endPort: 15_010 }], "web")], pods), [
+    "NetworkPolicy shop/deny-all: isolates 1 pod of the mesh, and no policy permits connections to their port 15008, by which pods of the mesh reach them",
+    "NetworkPolicy shop/deny-all: isolates 1 pod of the mesh, and no policy permits their connections to port 15008, by which they reach other pods of the mesh",
+  ]);
+  assert.deepEqual(await policyDetails([open([{ port: 8080 }, { protocol: "UDP", port: 15_008 }], "db")], pods), [
+    "NetworkPolicy shop/open-db: isolates 1 pod of the mesh, and no policy permits connections to their port 15008, by which pods of the mesh reach them",
+  ]);
+});
+
+test("policies that isolate other pods, or other directions, are no finding", async () => {
+  const plain = { metadata: { name: "plain", namespace: "shop" } };
+  const denyAll = policy("deny-all", { podSelector: {} });
+  assert.deepEqual(await policyDetails([denyAll], [plain]), []);
+  assert.deepEqual(await policyDetails([policy("deny-all", { podSelector: {} }, "other")], [captured("web")]), []);
+  const sidecar = {
+    metadata: { name: "s", namespace: "shop", annotations: { "sidecar.istio.io/status": "{}" } },
+  };
+  assert.deepEqual(await policyDetails([denyAll], [sidecar]), []);
+});
+
+test("a sidecar that cannot reach istiod, and an istiod that nobody reaches, are warnings", async () => {
+  const sidecar = {
+    metadata: { name: "s", namespace: "shop", annotations: { "sidecar.istio.io/status": "{}" } },
+  };
+  const istiod = { metadata: { name: "istiod-1", namespace: "istio-system", labels: { app: "istiod" } } };
+  const found = await policyDetails(
+    [
+      policy("no-egress", { podSelector: {}, policyTypes: ["Egress"] }),
+      policy("deny-all", { podSelector: {} }, "istio-system"),
+    ],
+    [sidecar, istiod],
+  );
+  assert.deepEqual(
+    found.map((text) => [text.split(":")[0], /port (\d+)/.exec(text)?.[1]]),
+    [
+      ["NetworkPolicy istio-system/deny-all", "15012"],
+      ["NetworkPolicy istio-system/deny-all", "15017"],
+      ["NetworkPolicy shop/no-egress", "15012"],
+    ],
+  );
+});

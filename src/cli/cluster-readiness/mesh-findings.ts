@@ -1,0 +1,92 @@
+import { messageOf } from "../../base/index.ts";
+import { formatLabelSelector } from "../../api/index.ts";
+import { daemonSetKind, deploymentKind, podKind, type DaemonSet, type Deployment } from "../../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { podObstacle, refusedPods } from "../../kube/obstacles/index.ts";
+import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
+
+/** Labels of the mesh's own workloads: of those that an installation writes, and of those of Gateways. */
+const ownLabels: readonly string[] = ["operator.istio.io/component", "gateway.istio.io/managed"];
+
+const subject = "mesh";
+
+/** A workload of the mesh, with the numbers of its pods. */
+interface OwnWorkload {
+  readonly kind: "Deployment" | "DaemonSet";
+  readonly object: Deployment | DaemonSet;
+  readonly wanted: number;
+  readonly ready: number;
+}
+
+/**
+ * Checks whether the pods of the installed mesh are ready. A pod that is not gets the reason of the kubelet, the
+ * scheduler or the API server. Finds nothing without a mesh.
+ */
+export async function meshFindings(client: KubeClient): Promise<ClusterFinding[]> {
+  try {
+    const workloads = await ownWorkloads(client);
+    const found = await Promise.all(workloads.map(async (workload) => await findingOf(client, workload)));
+    return [...found, ...missingAgent(workloads)];
+  } catch (error) {
+    if (isKubeCode(error, "forbidden")) return [unseen(subject, "deployments, daemonsets and pods", messageOf(error))];
+    throw error;
+  }
+}
+
+async function ownWorkloads(client: KubeClient): Promise<OwnWorkload[]> {
+  const lists = await Promise.all(
+    ownLabels.map(async (labelSelector) => {
+      const sets = await client.list(daemonSetKind, { labelSelector });
+      const deployments = await client.list(deploymentKind, { labelSelector });
+      return [
+        ...sets.items.map((object) => ({
+          kind: "DaemonSet" as const,
+          object,
+          wanted: object.status?.desiredNumberScheduled ?? 0,
+          ready: object.status?.numberReady ?? 0,
+        })),
+        ...deployments.items.map((object) => ({
+          kind: "Deployment" as const,
+          object,
+          wanted: object.spec?.replicas ?? 1,
+          ready: object.status?.readyReplicas ?? 0,
+        })),
+      ];
+    }),
+  );
+  return lists.flat();
+}
+
+/** A ztunnel without an agent gets no pods and does not become ready, for no reason that its own pods show. */
+function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
+  const has = (component: string): boolean =>
+    workloads.some(
+      ({ kind, object: { metadata } }) =>
+        kind === "DaemonSet" && metadata.labels?.["operator.istio.io/component"] === component,
+    );
+  if (!has("Ztunnel") || has("Cni")) return [];
+  return [
+    warning(
+      subject,
+      "DaemonSet istio-cni-node",
+      "does not exist, and a ztunnel needs it: new pods start outside the ambient mesh, and new pods with a sidecar wait for their redirect",
+      "install the agent again, in the same way: serin install with the flags of the installation, or helm install istio-cni",
+    ),
+  ];
+}
+
+async function findingOf(client: KubeClient, { kind, object, wanted, ready }: OwnWorkload): Promise<ClusterFinding> {
+  const { name = "", namespace = "" } = object.metadata;
+  const title = `${kind} ${namespace}/${name}`;
+  const counts = `${ready} of ${wanted} pods are ready`;
+  if (ready >= wanted) return good(subject, title, counts);
+  const labelSelector = formatLabelSelector(object.spec?.selector ?? {});
+  const { items } = await client.list(podKind, { namespace, labelSelector });
+  const obstacle = podObstacle(items) ?? (await refusedPods(client, { kind, namespace, name }));
+  return warning(
+    subject,
+    title,
+    obstacle === undefined ? counts : `${counts}; ${obstacle.text}`,
+    obstacle?.hint ?? `kubectl describe pods -n ${namespace} -l '${labelSelector}', and the log of the unready pod`,
+  );
+}

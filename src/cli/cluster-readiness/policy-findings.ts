@@ -1,0 +1,104 @@
+import { messageOf } from "../../base/index.ts";
+import { matchesLabelSelector } from "../../api/index.ts";
+import { networkPolicyKind, podKind, type NetworkPolicy, type Pod } from "../../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
+
+/** A connection without which a pod of the mesh does not work. */
+interface Need {
+  readonly direction: "Ingress" | "Egress";
+  readonly port: number;
+  readonly why: string;
+}
+
+const subject = "NetworkPolicy";
+const hboneIn: Need = { direction: "Ingress", port: 15_008, why: "by which pods of the mesh reach them" };
+const hboneOut: Need = { direction: "Egress", port: 15_008, why: "by which they reach other pods of the mesh" };
+const controlPlaneOut: Need = { direction: "Egress", port: 15_012, why: "istiod's, which configures them" };
+const controlPlaneIn: Need = { direction: "Ingress", port: 15_012, why: "by which proxies get configuration" };
+const webhooksIn: Need = { direction: "Ingress", port: 15_017, why: "by which the API server calls the webhooks" };
+
+/**
+ * Finds NetworkPolicies that cut off pods of the mesh from each other or from istiod. Compares ports alone: a rule that
+ * names other peers counts as permission.
+ */
+export async function policyFindings(client: KubeClient): Promise<ClusterFinding[]> {
+  try {
+    const { items: policies } = await client.list(networkPolicyKind);
+    const namespaces = [...new Set(policies.map(({ metadata }) => metadata.namespace ?? ""))].toSorted();
+    const found = await Promise.all(
+      namespaces.map(async (namespace) => {
+        const { items } = await client.list(podKind, { namespace });
+        return ofNamespace(
+          policies.filter(({ metadata }) => metadata.namespace === namespace),
+          items,
+        );
+      }),
+    );
+    return found.flat();
+  } catch (error) {
+    if (isKubeCode(error, "forbidden"))
+      return [unseen(subject, "networkpolicies.networking.k8s.io and pods", messageOf(error))];
+    throw error;
+  }
+}
+
+interface Obstruction {
+  readonly need: Need;
+  readonly policy: NetworkPolicy;
+  pods: number;
+}
+
+function ofNamespace(policies: readonly NetworkPolicy[], pods: readonly Pod[]): ClusterFinding[] {
+  const found = new Map<string, Obstruction>();
+  for (const pod of pods) {
+    for (const need of needsOf(pod)) {
+      const isolating = policies.filter((policy) => isolates(policy, pod, need.direction));
+      const [policy] = isolating;
+      if (policy === undefined || isolating.some((policyOfPod) => permits(policyOfPod, need))) continue;
+      const key = `${policy.metadata.name ?? ""} ${need.direction} ${need.port}`;
+      const known = found.get(key);
+      if (known === undefined) found.set(key, { need, policy, pods: 1 });
+      else known.pods += 1;
+    }
+  }
+  return [...found.values()].map(findingOf);
+}
+
+function needsOf({ metadata: { labels = {}, annotations = {} }, status }: Pod): readonly Need[] {
+  if (status?.phase === "Succeeded" || status?.phase === "Failed") return [];
+  if (labels["app"] === "istiod") return [controlPlaneIn, webhooksIn];
+  if (labels["app"] === "ztunnel") return [controlPlaneOut];
+  const managed = labels["gateway.istio.io/managed"];
+  if (managed === "istio.io-mesh-controller") return [hboneIn, hboneOut, controlPlaneOut];
+  if (managed !== undefined || annotations["sidecar.istio.io/status"] !== undefined) return [controlPlaneOut];
+  return annotations["ambient.istio.io/redirection"] === "enabled" ? [hboneIn, hboneOut] : [];
+}
+
+function isolates({ spec = {} }: NetworkPolicy, { metadata }: Pod, direction: Need["direction"]): boolean {
+  const directions = spec.policyTypes ?? (spec.egress === undefined ? ["Ingress"] : ["Ingress", "Egress"]);
+  return directions.includes(direction) && matchesLabelSelector(spec.podSelector ?? {}, metadata.labels);
+}
+
+function permits({ spec = {} }: NetworkPolicy, { direction, port: wanted }: Need): boolean {
+  const rules = (direction === "Ingress" ? spec.ingress : spec.egress) ?? [];
+  return rules.some(
+    ({ ports = [] }) =>
+      ports.length === 0 ||
+      ports.some(({ protocol = "TCP", port, endPort }) => {
+        if (protocol !== "TCP") return false;
+        return port === undefined || (typeof port === "number" && port <= wanted && wanted <= (endPort ?? port));
+      }),
+  );
+}
+
+function findingOf({ need: { direction, port, why }, policy, pods }: Obstruction): ClusterFinding {
+  const { namespace = "", name = "" } = policy.metadata;
+  const what = pods === 1 ? "1 pod" : `${pods} pods`;
+  return warning(
+    subject,
+    `${subject} ${namespace}/${name}`,
+    `isolates ${what} of the mesh, and no policy permits ${direction === "Ingress" ? "connections to their" : "their connections to"} port ${port}, ${why}`,
+    `add a policy to namespace ${namespace} that permits ${direction === "Ingress" ? "ingress" : "egress"} on TCP port ${port}; docs/kubernetes.md, "NetworkPolicies", has an example`,
+  );
+}

@@ -1,0 +1,164 @@
+import { matchesLabels } from "../../api/index.ts";
+import { withOwnProxyConfig, type OwnProxyConfig } from "../../api/istio/index.ts";
+import type { CollectionReader } from "../../kube/index.ts";
+import { canonicalLabels } from "./canonical.ts";
+import { clientLabelNames, clientLabelsKey, type DestinationRules } from "./destination-rule-model.ts";
+import {
+  byAge,
+  compareText,
+  factsKey,
+  meshFailoverLabels,
+  type Labels,
+  type MeshSettings,
+  type SidecarFacts,
+} from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+import { hasSelector } from "./selection.ts";
+import { localityText, type LocalityModel } from "./service/service-endpoint-model.ts";
+import { sourceLabelNames, sourceLabelsKey, type VirtualServices } from "./routing/virtual-service-model.ts";
+
+/**
+ * Proxies that receive equal configuration: those of one namespace with the same labels in one locality. A group is
+ * added when its first proxy connects.
+ */
+export interface ProxyGroup {
+  readonly kind: "sidecar" | "router";
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly locality: LocalityModel;
+  readonly node: string;
+  readonly network: string;
+  /** Absent means the cluster of the control plane. */
+  readonly clusterId?: string | undefined;
+  /** The networks whose endpoints the proxies request. Absent means all. */
+  readonly networkView?: readonly string[] | undefined;
+  readonly hbone: boolean;
+  /** Whether the proxies answer DNS themselves. */
+  readonly dnsCapture: boolean;
+  /** The proxy settings that differ from the mesh. Absent if there are none. */
+  readonly proxyConfig?: OwnProxyConfig | undefined;
+}
+
+/** The scope of a group. Groups share a scope unless they differ in something that configuration matches. */
+export interface ScopeChoice {
+  readonly scope: string;
+  readonly kind: ProxyGroup["kind"];
+  readonly namespace: string;
+  /** The labels that configuration matches. All others are left out. */
+  readonly labels: Labels;
+  /** Undefined while no configuration depends on the clients' locality. */
+  readonly locality: LocalityModel | undefined;
+  readonly node: string;
+  /** Undefined while no configuration depends on the clients' network. */
+  readonly network: string | undefined;
+  readonly clusterId: string | undefined;
+  readonly networkView: readonly string[] | undefined;
+  readonly hbone: boolean;
+  readonly dnsCapture: boolean;
+  readonly proxyConfig?: OwnProxyConfig | undefined;
+  /** The key of the Sidecar. Undefined means everything that is exported to the namespace. */
+  readonly sidecar: string | undefined;
+}
+
+/** The configuration that a choice of scopes depends on. */
+export interface ScopeChoiceSources {
+  readonly inputs: MeshInputs;
+  readonly virtualServices: VirtualServices;
+  readonly destinationRules: DestinationRules;
+}
+
+const anySelector = "any";
+
+/** The scope of a group: all groups in which configuration matches the same share one. */
+export function chooseScope(
+  group: ProxyGroup,
+  { needsPlace, needsNetwork }: { readonly needsPlace: boolean; readonly needsNetwork: boolean },
+  mesh: MeshSettings,
+  sources: ScopeChoiceSources,
+  reader: CollectionReader,
+): ScopeChoice {
+  const telemetries = sources.inputs.telemetries.index("selector", (telemetry) =>
+    hasSelector(telemetry) ? [anySelector] : [],
+  );
+  const matchedNames = new Set([
+    ...reader.lookup(sources.virtualServices.withSourceLabels, sourceLabelsKey).flatMap(sourceLabelNames),
+    ...reader.lookup(sources.destinationRules.withClientLabels, clientLabelsKey).flatMap(clientLabelNames),
+    ...reader.lookup(telemetries, anySelector).flatMap(({ spec }) => Object.keys(spec.selector?.matchLabels ?? {})),
+    ...(isTraced(withOwnProxyConfig(mesh, group.proxyConfig), sources.inputs, reader) ? canonicalLabels : []),
+    ...meshFailoverLabels(mesh),
+  ]);
+  const labels = Object.fromEntries(
+    Object.entries(group.labels)
+      .filter(([name]) => matchedNames.has(name))
+      .sort(([left], [right]) => compareText(left, right)),
+  );
+  const found = group.kind === "sidecar" ? sidecarFor(group, mesh, sources.inputs, reader) : undefined;
+  const sidecar = found === undefined ? undefined : factsKey(found);
+  const locality = needsPlace ? group.locality : undefined;
+  const node = needsPlace ? group.node : "";
+  const { clusterId, proxyConfig } = group;
+  const networkView = group.networkView === undefined || group.networkView.length === 0 ? undefined : group.networkView;
+  const network = needsNetwork ? group.network : undefined;
+  const where = [
+    clusterId === undefined ? "" : `cluster:${clusterId}`,
+    network === undefined || network === "" ? "" : `network:${network}`,
+    networkView === undefined ? "" : `view:${networkView.join(",")}`,
+    proxyConfig === undefined ? "" : `config:${JSON.stringify(proxyConfig)}`,
+  ].filter((part) => part !== "");
+  const scope = [
+    group.kind,
+    group.namespace,
+    sidecar ?? "",
+    group.hbone ? "hbone" : "",
+    group.dnsCapture ? "dns" : "",
+    locality === undefined ? "" : `${localityText(locality)}@${node}`,
+    JSON.stringify(labels),
+    ...where,
+  ].join(" ");
+  return {
+    scope,
+    kind: group.kind,
+    namespace: group.namespace,
+    labels,
+    locality,
+    node,
+    network,
+    clusterId,
+    networkView,
+    hbone: group.hbone,
+    dnsCapture: group.dnsCapture,
+    ...(proxyConfig === undefined ? {} : { proxyConfig }),
+    sidecar,
+  };
+}
+
+/** Whether tracing is on. Spans contain the workload's name, so clients of different workloads cannot share a scope. */
+function isTraced(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
+  const tracing = inputs.telemetries.index("tracing", ({ spec }) => (spec.tracing.length > 0 ? [anySelector] : []));
+  return (
+    mesh.defaultTracingProviders.length > 0 ||
+    mesh.tracing !== undefined ||
+    reader.lookup(tracing, anySelector).length > 0
+  );
+}
+
+/**
+ * The Sidecar of a workload: one of its namespace that selects it, else one for the whole namespace, else the root
+ * namespace's. The oldest wins among equals.
+ */
+export function sidecarFor(
+  workload: { readonly namespace: string; readonly labels: Labels },
+  mesh: MeshSettings,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): SidecarFacts | undefined {
+  const byNamespace = inputs.sidecars.index("namespace", (sidecar) => [sidecar.namespace]);
+  const selectorOf = ({ spec }: SidecarFacts): Labels => spec.workloadSelector?.labels ?? {};
+  const isForAll = (sidecar: SidecarFacts): boolean => Object.keys(selectorOf(sidecar)).length === 0;
+  const own = reader.lookup(byNamespace, workload.namespace).toSorted(byAge);
+  return (
+    own.find((sidecar) => !isForAll(sidecar) && matchesLabels(selectorOf(sidecar), workload.labels)) ??
+    own.find(isForAll) ??
+    reader.lookup(byNamespace, mesh.rootNamespace).toSorted(byAge).find(isForAll)
+  );
+}

@@ -1,0 +1,67 @@
+import { daemonSetKind, deploymentKind, eventKind, statefulSetKind } from "../../api/kubernetes/index.ts";
+import type { KubeClient } from "../client.ts";
+import type { PodObstacle } from "./pod-obstacle.ts";
+
+/**
+ * A refusal by the API server (PodSecurity, a quota, a webhook) does not pass without help. A controller that is asked
+ * to try again does so within this time.
+ */
+const patienceMs = 8_000;
+
+export interface RefusedWorkload {
+  readonly kind: "Deployment" | "DaemonSet" | "StatefulSet";
+  readonly name: string;
+  readonly namespace: string;
+}
+
+/**
+ * The API server's last refusal of a pod of the workload. A refused pod does not exist, so the reason is in what its
+ * controller reports. Undefined if the controller lacks no pod.
+ */
+export async function refusedPods(client: KubeClient, workload: RefusedWorkload): Promise<PodObstacle | undefined> {
+  const { kind, namespace, name } = workload;
+  const text = await refusalOf(client, workload);
+  return text === undefined
+    ? undefined
+    : { text: `${kind} ${namespace}/${name}: ${text}`, patienceMs, hint: hintOf(text, namespace) };
+}
+
+async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise<string | undefined> {
+  const { kind, namespace, name } = workload;
+  if (kind === "Deployment") {
+    const found = await client.get(deploymentKind, name, namespace);
+    const failure = found?.status?.conditions?.find(
+      ({ type, status }) => type === "ReplicaFailure" && status === "True",
+    );
+    return failure === undefined ? undefined : (failure.message ?? failure.reason ?? "the API server refuses its pods");
+  }
+  const uid = await uidIfPodsLack(client, workload);
+  if (uid === undefined) return undefined;
+  // An event lives for an hour, longer than a deleted object of the same name.
+  const fieldSelector = `involvedObject.uid=${uid},reason=FailedCreate`;
+  const { items } = await client.list(eventKind, { namespace, fieldSelector });
+  const last = items.toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
+  return last?.message?.replace(/^\(combined from similar events\): /, "");
+}
+
+/** Events of a refusal stay when the pods exist at last, so they count only while pods lack. */
+async function uidIfPodsLack(
+  client: KubeClient,
+  { kind, namespace, name }: RefusedWorkload,
+): Promise<string | undefined> {
+  if (kind === "DaemonSet") {
+    const found = await client.get(daemonSetKind, name, namespace);
+    const { currentNumberScheduled = 0, desiredNumberScheduled = 0 } = found?.status ?? {};
+    return currentNumberScheduled < desiredNumberScheduled ? found?.metadata.uid : undefined;
+  }
+  const found = await client.get(statefulSetKind, name, namespace);
+  return (found?.status?.replicas ?? 0) < (found?.spec?.replicas ?? 1) ? found?.metadata.uid : undefined;
+}
+
+function hintOf(text: string, namespace: string): string {
+  if (text.includes("violates PodSecurity"))
+    return `The namespace's PodSecurity refuses the pods: kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
+  if (text.includes("exceeded quota") || text.includes("failed quota"))
+    return `A ResourceQuota refuses the pods: kubectl describe quota -n ${namespace}. Raise it, or give the containers the requests and limits that it counts.`;
+  return "The API server refuses the pods: fix the cause that the message names (a quota, an admission webhook).";
+}

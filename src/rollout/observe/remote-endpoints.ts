@@ -1,0 +1,62 @@
+import { matchesLabels } from "../../api/index.ts";
+import type { WorkloadMatch } from "../decide/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { answerOf, pilotPods } from "./pilot-answers.ts";
+
+/** An endpoint in the answer of `/debug/endpointShardz`, of this project's pilots and of upstream's. */
+interface ShardEndpoint {
+  readonly Labels?: Readonly<Record<string, string>> | null;
+  /** 1 if the endpoint gets requests. */
+  readonly HealthStatus?: number;
+}
+
+/** By host, namespace, and `registry/cluster`. */
+export type EndpointShards = Readonly<
+  Record<string, Readonly<Record<string, { readonly Shards?: Readonly<Record<string, readonly ShardEndpoint[]>> }>>>
+>;
+
+const healthy = 1;
+/** The variable of a control plane with the name of its cluster, and the name if it is not set. */
+const clusterVariable = "CLUSTER_ID";
+const defaultCluster = "Kubernetes";
+
+/**
+ * Whether a version has endpoints in other clusters, as the control planes of this one know them. A version that has
+ * lost its pods here may still serve there. False if no control plane answers, because then nothing is known of them.
+ */
+export async function isServedElsewhere(
+  view: ClusterView,
+  { namespace, service, podLabels }: WorkloadMatch,
+  ask: typeof answerOf<EndpointShards> = answerOf,
+): Promise<boolean> {
+  if (service === undefined) return false;
+  const found = pilotPods(view).map(async (pilot) => {
+    const shards = await view.recently(
+      `endpoints ${pilot.address} ${namespace}`,
+      async () =>
+        await ask(view, pilot, {
+          path: `/debug/endpointShardz?${new URLSearchParams({ namespace }).toString()}`,
+          about: `the endpoints of namespace ${namespace}`,
+        }),
+    );
+    const own = clusterOf(view, `${pilot.namespace}/${pilot.name}`);
+    return Object.entries(shards ?? {})
+      .filter(([host]) => host.startsWith(`${service}.${namespace}.svc.`))
+      .flatMap(([, byNamespace]) => Object.entries(byNamespace[namespace]?.Shards ?? {}))
+      .filter(([shard]) => shard.slice(shard.indexOf("/") + 1) !== own)
+      .flatMap(([, endpoints]) => endpoints)
+      .some((endpoint) => serves(endpoint, podLabels));
+  });
+  const answers = await Promise.allSettled(found);
+  return answers.some((answer) => answer.status === "fulfilled" && answer.value);
+}
+
+function serves({ Labels, HealthStatus = healthy }: ShardEndpoint, podLabels: WorkloadMatch["podLabels"]): boolean {
+  return HealthStatus === healthy && (podLabels === undefined || matchesLabels(podLabels, Labels ?? {}));
+}
+
+function clusterOf(view: ClusterView, pilot: string): string {
+  const { containers = [] } = view.pods.get(pilot)?.spec ?? {};
+  const named = containers.flatMap(({ env = [] }) => env).find(({ name }) => name === clusterVariable)?.value;
+  return named === undefined || named === "" ? defaultCluster : named;
+}
