@@ -36,7 +36,20 @@ async function get(port: number, localAddress: string): Promise<number> {
 
 const request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-test("callers take turns, and each round of the event loop gives one", async () => {
+test("a caller that comes during the turn of another one gets the next turn", async () => {
+  const turns = new Turns();
+  const order: string[] = [];
+  const begin = async (caller: string): Promise<void> => {
+    await turns.take(caller);
+    order.push(caller);
+  };
+  const flood = ["flood", "flood", "flood"].map(begin);
+  await flood[0];
+  await Promise.all([...flood, begin("other")]);
+  assert.deepEqual(order, ["flood", "other", "flood", "flood"]);
+});
+
+test("callers take turns, and every third round of the event loop gives one", async () => {
   const turns = new Turns();
   const order: string[] = [];
   let rounds = 0;
@@ -50,7 +63,7 @@ test("callers take turns, and each round of the event loop gives one", async () 
     order.push(`${caller} ${rounds}`);
   });
   await Promise.all(begun);
-  assert.deepEqual(order, ["flood 1", "other 2", "flood 3", "flood 4", "flood 5"]);
+  assert.deepEqual(order, ["flood 3", "other 6", "flood 9", "flood 12", "flood 15"]);
 });
 
 test("a caller with too many waiting requests gets no further turn", async () => {

@@ -203,6 +203,6 @@ test("a query whose single step takes long is ended, because nothing else runs m
     const params = new URLSearchParams({ query, ...range });
     const answer = await api(undefined, passingClock()).handle({ method: "GET", path, params, nextTurn });
     assert.equal(answer?.status, 503);
-    assert.match(answer.body, /a step of the query took longer than 3000 ms; select fewer series, or shorter ranges/);
+    assert.match(answer.body, /a step of the query took longer than 2000 ms; select fewer series, or shorter ranges/);
   }
 });

@@ -26,9 +26,9 @@ export interface QueryContext {
 const maxQueryMs = 60_000;
 /**
  * An instant query, or a step of a range query, that takes longer is ended. The process does nothing else meanwhile,
- * and its liveness probe waits for ten seconds.
+ * and its readiness probe waits for four seconds.
  */
-const maxStepMs = 3_000;
+const maxStepMs = 2_000;
 /** A range query leaves the process to others after this time. */
 const sliceMs = 20;
 const maxLookbackMs = 86_400_000;
