@@ -12,10 +12,10 @@ type TurnListener = (request: IncomingMessage, response: ServerResponse, nextTur
 const maxPipelined = 64;
 
 /**
- * A listener whose requests are answered one in every third round of the event loop, in turns of the clients' addresses. The
- * ports of metrics, readiness and pages are open to everybody, and the process has other work: an answer takes
- * milliseconds, so that a thousand requests at once would keep the process for seconds. A listener with more work than
- * that waits for further turns. Clients whose answers take too much memory are disconnected.
+ * A listener whose requests are answered one in every third round of the event loop, in turns of the clients'
+ * addresses. The ports of metrics, readiness and pages are open to everybody, and the process has other work: an answer
+ * takes milliseconds, so that a thousand requests at once would keep the process for seconds. A listener with more work
+ * than that waits for further turns. Clients whose answers take too much memory are disconnected.
  */
 export function inTurns(listener: TurnListener, maxUnreadBytes?: number): RequestListener {
   const turns = new Turns();
