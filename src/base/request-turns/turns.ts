@@ -6,8 +6,8 @@ const roundsBetween = 3;
 
 /**
  * Gives one caller a turn in every third round of the event loop, and the others theirs before its next one, also those
- * that connect during its turn. So a caller with many requests delays neither the others nor the process's other work by
- * more than one of them.
+ * that connect during its turn. So a caller with many requests delays neither the others nor the process's other work
+ * by more than one of them.
  */
 export class Turns {
   /** The waiting requests by caller. The caller with the next turn comes first. */
