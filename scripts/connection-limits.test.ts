@@ -29,3 +29,26 @@ test("every server limits its connections, so that one client cannot use up the 
   });
   assert.deepEqual(found.toSorted(), Object.keys(unlimited).toSorted());
 });
+
+/** HTTP servers whose requests are not answered in turns, and why they need none. */
+const withoutTurns: Readonly<Record<string, string>> = {
+  "src/cli/charts/charts-command.ts": "serves the user's own programs on the loopback",
+  "src/cluster/apiserver/listeners.ts": "has limits of its own for requests of an account",
+  "src/cluster/node/kubelet-api/kubelet-server.ts": "serves the API server only, by its certificate",
+  "src/controlplane/control-plane.ts": "starts gRPC servers, which give each connection its share",
+  "src/controlplane/serve/log-control.ts": "bound to the loopback of istiod's pod",
+  "src/controlplane/webhooks/webhook-server.ts": "reviews in turns, in a thread",
+  "src/dashboard/server/dashboard-server.ts": "limits the requests in flight of each user",
+  "src/kube/read-only-relay.ts": "serves processes that its own process starts, by a secret, on the loopback",
+  "src/rollout/admission/rollout-webhook.ts": "reviews in turns, in a thread",
+  "src/rollout/probe/probe-server.ts": "answers with a few bytes, without work",
+};
+
+test("every port of metrics, readiness and pages answers in turns of its clients", () => {
+  const files = globSync("src/**/*.ts").filter((file) => !/\.test\.ts$|\/testing\/|harness/.test(file));
+  const found = files.filter((file) => {
+    const text = readFileSync(file, "utf8");
+    return /node:https?\b|nodeHttp\(\)/.test(text) && listens.test(text) && !text.includes("inTurns(");
+  });
+  assert.deepEqual(found.toSorted(), Object.keys(withoutTurns).toSorted());
+});

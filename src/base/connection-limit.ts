@@ -5,6 +5,30 @@ export interface LimitedConnection {
   destroy(): unknown;
 }
 
+/** The connections that an address loses, the oldest first. */
+export interface LostConnections<Connection> {
+  readonly address: string;
+  readonly connections: readonly Connection[];
+}
+
+/**
+ * What a full server does for a new connection: the address with the most connections loses its oldest ones to an
+ * address with fewer, `wanted` or as many as it has more. None if no address has at least two more.
+ */
+export function outnumberingConnections<Connection>(
+  held: ReadonlyMap<string, ReadonlySet<Connection>>,
+  newcomer: string,
+  wanted: number,
+): LostConnections<Connection> {
+  let address = newcomer;
+  let largest = held.get(newcomer) ?? new Set<Connection>();
+  const own = largest.size;
+  for (const [other, connections] of held)
+    if (connections.size > largest.size) [address, largest] = [other, connections];
+  const surplus = Math.max(0, largest.size - own - 1);
+  return { address, connections: surplus === 0 ? [] : [...largest].slice(0, Math.min(wanted, surplus)) };
+}
+
 /**
  * Limits how many connections a server holds. When it is full, the address with the most connections loses its oldest
  * one to an address with fewer. Otherwise one client could block all others just by keeping connections open.
@@ -26,13 +50,13 @@ export class ConnectionLimit<Connection extends LimitedConnection> {
   admit(connection: Connection, address: string): boolean {
     const own = this.#open.get(address);
     if (this.#size >= this.#max) {
-      const [largest, connections] = this.#largest();
-      const [oldest] = connections;
-      if (oldest === undefined || connections.size <= (own?.size ?? 0) + 1) {
+      const lost = outnumberingConnections(this.#open, address, 1);
+      const [oldest] = lost.connections;
+      if (oldest === undefined) {
         connection.destroy();
         return false;
       }
-      this.release(oldest, largest);
+      this.release(oldest, lost.address);
       oldest.destroy();
     }
     this.#size += 1;
@@ -47,12 +71,6 @@ export class ConnectionLimit<Connection extends LimitedConnection> {
     if (own?.delete(connection) !== true) return;
     this.#size -= 1;
     if (own.size === 0) this.#open.delete(address);
-  }
-
-  #largest(): readonly [address: string, connections: ReadonlySet<Connection>] {
-    let largest: readonly [string, ReadonlySet<Connection>] = ["", new Set()];
-    for (const entry of this.#open) if (entry[1].size > largest[1].size) largest = entry;
-    return largest;
   }
 }
 

@@ -11,6 +11,7 @@ import {
   type Logger,
   limitConnections,
 } from "../base/index.ts";
+import { inTurns } from "../base/request-turns/index.ts";
 import { agentEnd, CniAgent, openHostNamespace } from "../cni/index.ts";
 import { createInformer, createKubeClient, loadInClusterConfig } from "../kube/index.ts";
 import { networkError } from "../net/index.ts";
@@ -109,16 +110,18 @@ export async function run(context: RoleContext): Promise<number> {
  * the rules and sockets of the node's pods.
  */
 function serveReadiness(agent: CniAgent, port: number, version: string): Promise<{ close(): void }> {
-  const server = nodeHttp().createServer((request, response) => {
-    const path = request.url ?? "";
-    if (path === "/version") response.writeHead(200).end(`${version}\n`);
-    else if (path === "/debug/serin/enrolled")
-      response
-        .writeHead(200, { "content-type": "application/json" })
-        .end(`${JSON.stringify(agent.enrolled(version))}\n`);
-    else if (path === "/healthz" || (path === "/readyz" && agent.ready)) response.writeHead(200).end("OK\n");
-    else response.writeHead(path === "/readyz" ? 503 : 404).end();
-  });
+  const server = nodeHttp().createServer(
+    inTurns((request, response) => {
+      const path = request.url ?? "";
+      if (path === "/version") response.writeHead(200).end(`${version}\n`);
+      else if (path === "/debug/serin/enrolled")
+        response
+          .writeHead(200, { "content-type": "application/json" })
+          .end(`${JSON.stringify(agent.enrolled(version))}\n`);
+      else if (path === "/healthz" || (path === "/readyz" && agent.ready)) response.writeHead(200).end("OK\n");
+      else response.writeHead(path === "/readyz" ? 503 : 404).end();
+    }),
+  );
   limitConnections(server);
   return new Promise((resolve, reject) => {
     server.once("error", (error) => reject(networkError(`listen on port ${port}`, error)));
@@ -132,14 +135,16 @@ function serveMetrics(
   port: number,
   log: Logger,
 ): { close(): void } {
-  const server = nodeHttp().createServer((request, response) => {
-    if (request.url !== "/metrics") {
-      response.writeHead(404).end();
-      return;
-    }
-    const { type, text } = render();
-    response.writeHead(200, { "content-type": type }).end(text);
-  });
+  const server = nodeHttp().createServer(
+    inTurns((request, response) => {
+      if (request.url !== "/metrics") {
+        response.writeHead(404).end();
+        return;
+      }
+      const { type, text } = render();
+      response.writeHead(200, { "content-type": type }).end(text);
+    }),
+  );
   limitConnections(server);
   server.on("error", (error) => log.warn("metrics are not served", { port, error: messageOf(error) }));
   server.listen(port);

@@ -15,6 +15,7 @@ import {
   type Logger,
   limitConnections,
 } from "../base/index.ts";
+import { inTurns } from "../base/request-turns/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { imagesOf } from "../api/images/index.ts";
 import {
@@ -176,12 +177,14 @@ async function lead(
 ): Promise<void> {
   const { listen, metrics, ...election } = replica;
   addProcessMetrics(metrics, process);
-  const server = nodeHttp().createServer((request, response) => {
-    if (request.url === "/ready" || request.url === "/healthz") response.end("ok\n");
-    else if (request.url === "/metrics")
-      response.setHeader("content-type", prometheusContentType).end(renderPrometheus(metrics));
-    else response.writeHead(404).end();
-  });
+  const server = nodeHttp().createServer(
+    inTurns((request, response) => {
+      if (request.url === "/ready" || request.url === "/healthz") response.end("ok\n");
+      else if (request.url === "/metrics")
+        response.setHeader("content-type", prometheusContentType).end(renderPrometheus(metrics));
+      else response.writeHead(404).end();
+    }),
+  );
   limitConnections(server);
   server.listen(listen[1], listen[0]);
   try {

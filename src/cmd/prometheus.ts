@@ -1,7 +1,7 @@
 // Serves the metrics store in place of Prometheus, with Prometheus' flags.
 import { readFile } from "node:fs/promises";
 import { messageOf, systemClock, userError, type Environment, type Logger } from "../base/index.ts";
-import { prometheusPage } from "../addons/prometheus/index.ts";
+import { prometheusPage, type AskApi } from "../addons/prometheus/index.ts";
 import {
   listenAddress,
   readFlags,
@@ -74,19 +74,18 @@ function handlerOf(api: PrometheusApi, store: SampleStore): WebHandler {
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   addStoreMetrics(registry, store);
-  const fetchPage = async (
-    path: string,
-    params: Readonly<Record<string, string>>,
-  ): Promise<{ data: unknown } | { error: string }> => {
-    const answer = await api.handle({ method: "GET", path, params: new URLSearchParams(params) });
-    return JSON.parse(answer?.body ?? '{"error":"not found"}') as { data: unknown } | { error: string };
-  };
+  const askFor =
+    (nextTurn: WebRequest["nextTurn"]): AskApi =>
+    async (path, params) => {
+      const answer = await api.handle({ method: "GET", path, params: new URLSearchParams(params), nextTurn });
+      return JSON.parse(answer?.body ?? '{"error":"not found"}') as { data: unknown } | { error: string };
+    };
   return async (request: WebRequest) => {
     if (request.path === "/metrics")
       return { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) };
     return (
       (await api.handle(request)) ??
-      (await prometheusPage(request, fetchPage)) ??
+      (await prometheusPage(request, askFor(request.nextTurn))) ??
       textAnswer("404 page not found\n", 404)
     );
   };

@@ -1,6 +1,7 @@
 // The rollout engine. It is a separate Deployment that belongs to no revision of the mesh.
 import { imagesOf } from "../api/images/index.ts";
 import { envInteger, envString, nodeHttp, systemClock, limitConnections } from "../base/index.ts";
+import { inTurns } from "../base/request-turns/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
 import { AccessReviews, AuthorKey, AuthorRights } from "../rollout/access/index.ts";
@@ -38,17 +39,19 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
     accessReviews,
   });
   const graceOverMs = systemClock.steadyMs() + trustGraceMs;
-  const server = nodeHttp().createServer((request, response) => {
-    // Not ready before the webhook is trusted, because a rollout that is created earlier has no author. Without a
-    // webhook, this engine becomes ready at once.
-    if (request.url === "/ready")
-      response.writeHead(webhook.trusted || systemClock.steadyMs() > graceOverMs ? 200 : 503).end("ok\n");
-    else if (request.url === "/version")
-      response.setHeader("content-type", "application/json").end(JSON.stringify({ version: release.version }));
-    else if (request.url === "/metrics")
-      response.setHeader("content-type", prometheusContentType).end(renderPrometheus(registry));
-    else response.writeHead(404).end();
-  });
+  const server = nodeHttp().createServer(
+    inTurns((request, response) => {
+      // Not ready before the webhook is trusted, because a rollout that is created earlier has no author. Without a
+      // webhook, this engine becomes ready at once.
+      if (request.url === "/ready")
+        response.writeHead(webhook.trusted || systemClock.steadyMs() > graceOverMs ? 200 : 503).end("ok\n");
+      else if (request.url === "/version")
+        response.setHeader("content-type", "application/json").end(JSON.stringify({ version: release.version }));
+      else if (request.url === "/metrics")
+        response.setHeader("content-type", prometheusContentType).end(renderPrometheus(registry));
+      else response.writeHead(404).end();
+    }),
+  );
   limitConnections(server);
   // Without this port the pod does not become ready, but running rollouts continue.
   server.on("error", (error) =>

@@ -11,6 +11,7 @@ import {
   type Readiness,
 } from "../base/index.ts";
 import { foreignPage } from "../base/foreign-page/index.ts";
+import { inTurns } from "../base/request-turns/index.ts";
 import { listenTcp, secureServer, streamDuplex, type ByteStream, type TlsContextSource } from "../net/index.ts";
 import { prometheusContentType, type FamilyNames } from "../telemetry/index.ts";
 
@@ -60,12 +61,14 @@ export function listenHttp(options: HttpEndpointOptions): Promise<HttpEndpoint> 
 
 /** A server that does not listen yet. */
 function httpServer(routes: HttpEndpointOptions["routes"]): Server {
-  return createServer((request, response) => {
-    void answer(routes, request).then(({ status, contentType = "text/plain; charset=utf-8", body }) => {
-      response.writeHead(status, { "content-type": contentType });
-      response.end(body);
-    });
-  });
+  return createServer(
+    inTurns((request, response) => {
+      void answer(routes, request).then(({ status, contentType = "text/plain; charset=utf-8", body }) => {
+        response.writeHead(status, { "content-type": contentType });
+        response.end(body);
+      });
+    }),
+  );
 }
 
 async function answer(

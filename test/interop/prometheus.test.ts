@@ -104,8 +104,14 @@ test(
     });
     const own = async (path: string, params: Readonly<Record<string, string>>): Promise<Answer> =>
       JSON.parse(
-        (await api.handle({ method: "GET", path: `/api/v1/${path}`, params: new URLSearchParams(params) }))?.body ??
-          "{}",
+        (
+          await api.handle({
+            method: "GET",
+            path: `/api/v1/${path}`,
+            params: new URLSearchParams(params),
+            nextTurn: async () => await Promise.resolve(),
+          })
+        )?.body ?? "{}",
       ) as Answer;
     const differences: string[] = [];
     let compared = 0;

@@ -1,2 +1,2 @@
 // Prometheus' pages for people.
-export { prometheusPage } from "./prometheus-pages.ts";
+export { prometheusPage, type AskApi } from "./prometheus-pages.ts";

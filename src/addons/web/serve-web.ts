@@ -9,6 +9,7 @@ import {
   limitConnections,
 } from "../../base/index.ts";
 import { foreignPage } from "../../base/foreign-page/index.ts";
+import { inTurns, type NextTurn } from "../../base/request-turns/index.ts";
 
 export interface WebRequest {
   readonly method: string;
@@ -16,6 +17,8 @@ export interface WebRequest {
   readonly path: string;
   /** The parameters of the query and, for a POST, of the form in the body. */
   readonly params: URLSearchParams;
+  /** Waits, in work that takes long, until all other clients had their turns. Rejects if the client has left. */
+  readonly nextTurn: NextTurn;
 }
 
 export interface WebAnswer {
@@ -34,8 +37,8 @@ export interface ServeWebOptions {
   readonly log: Logger;
 }
 
-/** Longer forms are refused. */
-const maxBodyBytes = 1 << 20;
+/** Longer forms are refused. A query has at most 100,000 characters, each of which takes three bytes in a form. */
+const maxBodyBytes = 320 << 10;
 
 /** Serves plain HTTP until the signal aborts. Throws a user error if the port cannot be bound. */
 export async function serveWeb(
@@ -43,13 +46,15 @@ export async function serveWeb(
   { host, port, log }: ServeWebOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const server = nodeHttp().createServer((request, response) => {
-    void answer(request, response, handle).catch((error: unknown) => {
-      log.warn("a request failed", { url: request.url, error: describeError(error) });
-      if (!response.headersSent) response.writeHead(500, { "content-type": "text/plain; charset=utf-8" });
-      response.end(`${messageOf(error)}\n`);
-    });
-  });
+  const server = nodeHttp().createServer(
+    inTurns((request, response, nextTurn) => {
+      void answer(request, response, handle, nextTurn).catch((error: unknown) => {
+        log.warn("a request failed", { url: request.url, error: describeError(error) });
+        if (!response.headersSent) response.writeHead(500, { "content-type": "text/plain; charset=utf-8" });
+        response.end(`${messageOf(error)}\n`);
+      });
+    }),
+  );
   limitConnections(server);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) =>
@@ -67,7 +72,12 @@ export async function serveWeb(
   server.closeAllConnections();
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, handle: WebHandler): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  handle: WebHandler,
+  nextTurn: NextTurn,
+): Promise<void> {
   const foreign = foreignPage(request);
   if (foreign !== undefined) {
     response.writeHead(403, { "content-type": "text/plain; charset=utf-8" }).end(`${foreign}\n`);
@@ -86,7 +96,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, handle
     contentType,
     body,
     headers = {},
-  } = await handle({ method: request.method ?? "GET", path: url.pathname, params });
+  } = await handle({ method: request.method ?? "GET", path: url.pathname, params, nextTurn });
   response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body), ...headers });
   response.end(request.method === "HEAD" ? undefined : body);
 }

@@ -8,6 +8,7 @@ import {
   type SerinError,
 } from "../../base/index.ts";
 import { foreignPage } from "../../base/foreign-page/index.ts";
+import { inTurns } from "../../base/request-turns/index.ts";
 import { listening } from "./http-server.ts";
 
 /** Answers a GET. Undefined for an unknown path. */
@@ -71,7 +72,7 @@ export async function serveHttp(
   port: number,
   routes: Readonly<Record<string, HttpRoute>>,
 ): Promise<Server> {
-  const server = nodeHttp().createServer((request, response) => void answer(routes, request, response));
+  const server = nodeHttp().createServer(inTurns((request, response) => void answer(routes, request, response)));
   limitConnections(server);
   return await listening(server, address, port);
 }

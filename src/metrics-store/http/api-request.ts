@@ -7,6 +7,8 @@ export interface ApiRequest {
   readonly path: string;
   /** The parameters of the query and, for a POST, of the form in the body. */
   readonly params: URLSearchParams;
+  /** Waits, between the steps of a long query, until other requests and scrapes had their turn. */
+  readonly nextTurn: () => Promise<void>;
 }
 
 export interface ApiAnswer {

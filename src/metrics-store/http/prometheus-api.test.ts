@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { silentLogger, systemClock, userError } from "../../base/index.ts";
+import { silentLogger, systemClock, userError, type Clock } from "../../base/index.ts";
 import { labelsOf, metricName } from "../../promql/index.ts";
 import { parseScrapeConfig, Scraper } from "../scrape/index.ts";
 import { SampleStore } from "../store/index.ts";
 import { PrometheusApi } from "./prometheus-api.ts";
 
 const nowMs = 1_700_000_000_000;
-const clock = { ...systemClock, nowMs: () => nowMs };
+const standing = { ...systemClock, nowMs: () => nowMs };
 
-function api(reload?: () => Promise<void>): PrometheusApi {
+const nextTurn = async (): Promise<void> => await Promise.resolve();
+
+function api(reload?: () => Promise<void>, clock: Clock = standing): PrometheusApi {
   const store = new SampleStore();
   for (const [code, value] of [
     ["200", 10],
@@ -41,7 +43,7 @@ async function get(
   params: string | Record<string, string> = {},
   method = "GET",
 ): Promise<{ status: number; body: unknown }> {
-  const answer = await api().handle({ method, path, params: new URLSearchParams(params) });
+  const answer = await api().handle({ method, path, params: new URLSearchParams(params), nextTurn });
   return { status: answer?.status ?? 0, body: answer === undefined ? undefined : JSON.parse(answer.body) };
 }
 
@@ -147,13 +149,19 @@ test("the status endpoints of dashboards exist", async () => {
     const { status, body } = await get(`/api/v1/${path}`);
     assert.deepEqual([status, (body as { status: string }).status], [200, "success"], path);
   }
-  assert.equal((await api().handle({ method: "GET", path: "/-/ready", params: new URLSearchParams() }))?.status, 200);
-  assert.equal(await api().handle({ method: "GET", path: "/graph", params: new URLSearchParams() }), undefined);
+  assert.equal(
+    (await api().handle({ method: "GET", path: "/-/ready", params: new URLSearchParams(), nextTurn }))?.status,
+    200,
+  );
+  assert.equal(
+    await api().handle({ method: "GET", path: "/graph", params: new URLSearchParams(), nextTurn }),
+    undefined,
+  );
 });
 
 test("a reload needs POST and permission, and reports why it failed", async () => {
   const reloaded = async (method: string, reload?: () => Promise<void>): Promise<readonly [number, string]> => {
-    const answer = await api(reload).handle({ method, path: "/-/reload", params: new URLSearchParams() });
+    const answer = await api(reload).handle({ method, path: "/-/reload", params: new URLSearchParams(), nextTurn });
     return [answer?.status ?? 0, answer?.body ?? ""];
   };
   assert.deepEqual(await reloaded("POST", async () => undefined), [200, ""]);
@@ -164,4 +172,37 @@ test("a reload needs POST and permission, and reports why it failed", async () =
   });
   assert.equal(status, 500);
   assert.match(text, /failed to reload config: t: job_name/);
+});
+
+/** A clock that passes by a millisecond with each look at it. */
+function passingClock(): Clock {
+  let steadyMs = 0;
+  return { ...standing, steadyMs: () => (steadyMs += 1) };
+}
+
+test("a range query leaves the process to others between its steps, and their time does not count", async () => {
+  const params = new URLSearchParams({ query: "hits", start: "0", end: "100", step: "1", timeout: "1s" });
+  const clock = passingClock();
+  let turns = 0;
+  const waiting = async (): Promise<void> => {
+    turns += 1;
+    for (let looks = 0; looks < 500; looks += 1) clock.steadyMs();
+    await Promise.resolve();
+  };
+  const request = { method: "GET", path: "/api/v1/query_range", params, nextTurn: waiting };
+  assert.equal((await api(undefined, clock).handle(request))?.status, 200);
+  assert.ok(turns > 5, `${turns} turns`);
+});
+
+test("a query whose single step takes long is ended, because nothing else runs meanwhile", async () => {
+  const query = "max_over_time(max_over_time(hits[1h:1s])[1h:1s])";
+  for (const [path, range] of [
+    ["/api/v1/query", {}],
+    ["/api/v1/query_range", { start: "0", end: "100", step: "1" }],
+  ] as const) {
+    const params = new URLSearchParams({ query, ...range });
+    const answer = await api(undefined, passingClock()).handle({ method: "GET", path, params, nextTurn });
+    assert.equal(answer?.status, 503);
+    assert.match(answer.body, /a step of the query took longer than 2000 ms; select fewer series, or shorter ranges/);
+  }
 });

@@ -20,7 +20,7 @@ export interface PrometheusApiOptions {
   readonly reload: (() => Promise<void>) | undefined;
 }
 
-type Endpoint = (params: URLSearchParams) => ApiAnswer;
+type Endpoint = (params: URLSearchParams, nextTurn: () => Promise<void>) => ApiAnswer | Promise<ApiAnswer>;
 
 const labelValuesPath = /^\/api\/v1\/label\/([^/]+)\/values$/;
 
@@ -42,7 +42,7 @@ export class PrometheusApi {
         success(data);
     this.#endpoints = new Map<string, Endpoint>([
       ["query", (params) => instantQuery(params, this.#context())],
-      ["query_range", (params) => rangeQuery(params, this.#context())],
+      ["query_range", (params, nextTurn) => rangeQuery(params, this.#context(), nextTurn)],
       ["series", (params) => listSeries(params, this.#context())],
       ["labels", (params) => listLabels(params, this.#context())],
       ["targets", (params) => this.#targets(params)],
@@ -68,7 +68,7 @@ export class PrometheusApi {
   }
 
   /** Undefined if the path is not part of the API. */
-  async handle({ method, path, params }: ApiRequest): Promise<ApiAnswer | undefined> {
+  async handle({ method, path, params, nextTurn }: ApiRequest): Promise<ApiAnswer | undefined> {
     if (path === "/-/ready") return text(200, "Prometheus Server is Ready.\n");
     if (path === "/-/healthy") return text(200, "Prometheus Server is Healthy.\n");
     if (path === "/-/reload")
@@ -80,7 +80,9 @@ export class PrometheusApi {
       const named = labelValuesPath.exec(path)?.[1];
       if (named !== undefined) return listLabelValues(decodeURIComponent(named), params, this.#context());
       const endpoint = this.#endpoints.get(path.slice("/api/v1/".length));
-      return endpoint === undefined ? failure(404, "not_found", `${path} is not known here`) : endpoint(params);
+      return endpoint === undefined
+        ? failure(404, "not_found", `${path} is not known here`)
+        : await endpoint(params, nextTurn);
     } catch (error) {
       return failureOf(error);
     }

@@ -2,7 +2,7 @@ import { userError, type Clock } from "../../base/index.ts";
 import {
   createMatcher,
   evaluateAt,
-  evaluateRange,
+  evaluateRangeInSteps,
   labelsObject,
   metricName,
   numberText,
@@ -24,39 +24,97 @@ export interface QueryContext {
 
 /** A query that takes longer is ended. */
 const maxQueryMs = 60_000;
+/**
+ * An instant query, or a step of a range query, that takes longer is ended. The process does nothing else meanwhile,
+ * and its readiness probe waits for four seconds.
+ */
+const maxStepMs = 2_000;
+/** A range query leaves the process to others after this time. */
+const sliceMs = 20;
 const maxLookbackMs = 86_400_000;
+/** The number of samples that one query may load: about all that the store keeps. */
+const maxSamples = 10_000_000;
 /** The range of requests without a time. */
 const allTime = { fromMs: -Infinity, toMs: Infinity };
 
 export function instantQuery(params: URLSearchParams, context: QueryContext): ApiAnswer {
   const timeMs = timeParameter(params, "time", context.clock.nowMs());
-  const value = evaluateAt(parseQuery(params.get("query") ?? ""), context.store, timeMs, optionsOf(params, context));
+  const { options } = new QueryTime(params, context);
+  const value = evaluateAt(parseQuery(params.get("query") ?? ""), context.store, timeMs, options);
   return limited(params, resultOf(value, timeMs));
 }
 
-export function rangeQuery(params: URLSearchParams, context: QueryContext): ApiAnswer {
+export async function rangeQuery(
+  params: URLSearchParams,
+  context: QueryContext,
+  nextTurn: () => Promise<void>,
+): Promise<ApiAnswer> {
   const range = {
     startMs: timeParameter(params, "start", undefined),
     endMs: timeParameter(params, "end", undefined),
     stepMs: durationParameter(params, "step"),
   };
-  const series = evaluateRange(parseQuery(params.get("query") ?? ""), context.store, range, optionsOf(params, context));
-  return limited(params, resultOf({ type: "matrix", series }, range.endMs));
+  const time = new QueryTime(params, context);
+  const query = parseQuery(params.get("query") ?? "");
+  const steps = evaluateRangeInSteps(query, context.store, range, time.options);
+  let step = steps.next();
+  while (step.done !== true) {
+    if (time.beginStep()) {
+      await nextTurn();
+      time.continue();
+    }
+    step = steps.next();
+  }
+  return limited(params, resultOf({ type: "matrix", series: step.value }, range.endMs));
 }
 
-function optionsOf(params: URLSearchParams, { clock, evaluationIntervalMs }: QueryContext): EvaluationOptions {
-  const timeoutMs = params.has("timeout") ? Math.min(durationParameter(params, "timeout"), maxQueryMs) : maxQueryMs;
-  const untilMs = clock.steadyMs() + timeoutMs;
-  const checkpoint = (): void => {
-    if (clock.steadyMs() > untilMs)
-      throw userError("query-timeout", `the query took longer than ${timeoutMs} ms`, {
-        hint: "select fewer series, or use a greater step",
-      });
-  };
-  const lookbackMs = params.has("lookback_delta")
-    ? Math.min(durationParameter(params, "lookback_delta"), maxLookbackMs)
-    : undefined;
-  return { checkpoint, defaultStepMs: evaluationIntervalMs, ...(lookbackMs === undefined ? {} : { lookbackMs }) };
+/** How long a query has run. The turns of others do not count. */
+class QueryTime {
+  readonly options: EvaluationOptions;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  /** The time of the slices before this one. */
+  #spentMs = 0;
+  #sliceFromMs: number;
+  #stepFromMs: number;
+
+  constructor(params: URLSearchParams, { clock, evaluationIntervalMs }: QueryContext) {
+    this.#clock = clock;
+    this.#timeoutMs = params.has("timeout") ? Math.min(durationParameter(params, "timeout"), maxQueryMs) : maxQueryMs;
+    this.#sliceFromMs = this.#stepFromMs = clock.steadyMs();
+    const lookbackMs = params.has("lookback_delta")
+      ? Math.min(durationParameter(params, "lookback_delta"), maxLookbackMs)
+      : undefined;
+    this.options = {
+      checkpoint: () => this.#check(),
+      defaultStepMs: evaluationIntervalMs,
+      maxSamples,
+      ...(lookbackMs === undefined ? {} : { lookbackMs }),
+    };
+  }
+
+  /** Returns whether the slice is over. */
+  beginStep(): boolean {
+    this.#stepFromMs = this.#clock.steadyMs();
+    return this.#stepFromMs - this.#sliceFromMs >= sliceMs;
+  }
+
+  continue(): void {
+    this.#spentMs += this.#stepFromMs - this.#sliceFromMs;
+    this.#sliceFromMs = this.#stepFromMs = this.#clock.steadyMs();
+  }
+
+  #check(): void {
+    const nowMs = this.#clock.steadyMs();
+    const isLongStep = nowMs - this.#stepFromMs > maxStepMs;
+    if (!isLongStep && this.#spentMs + nowMs - this.#sliceFromMs <= this.#timeoutMs) return;
+    const what = isLongStep
+      ? `a step of the query took longer than ${maxStepMs}`
+      : `the query took longer than ${this.#timeoutMs}`;
+    throw userError("query-timeout", `${what} ms`, {
+      hint: isLongStep ? "select fewer series, or shorter ranges" : "select fewer series, or use a greater step",
+    });
+  }
 }
 
 interface QueryResult {

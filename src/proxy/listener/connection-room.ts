@@ -1,4 +1,4 @@
-import type { Clock } from "../../base/index.ts";
+import { outnumberingConnections, type Clock } from "../../base/index.ts";
 
 /** An open connection of a client. */
 export interface HeldConnection {
@@ -28,9 +28,8 @@ export interface ConnectionRoomOptions {
 }
 
 /**
- * Limits the connections of clients, so that they cannot use up the process's descriptors. When it is full, the address
- * with the most connections loses some of its oldest ones to an address with fewer. It counts only when it may be full:
- * short connections cost nothing.
+ * Limits the connections of clients, so that they cannot use up the process's descriptors, by the same rule as
+ * `ConnectionLimit`. It counts only when it may be full: short connections cost nothing. It then ends some at once.
  */
 export class ConnectionRoom {
   readonly #options: ConnectionRoomOptions;
@@ -55,24 +54,24 @@ export class ConnectionRoom {
     const { max, held, clock } = this.#options;
     const nowMs = clock.steadyMs();
     if (address === this.#refused && nowMs < this.#refusedUntilMs) return false;
-    const byPeer = Map.groupBy(held(), ({ peer }) => peer);
+    const byPeer = new Map<string, Set<HeldConnection>>();
     let count = 0;
-    let largest: readonly HeldConnection[] = [];
-    for (const connections of byPeer.values()) {
-      count += connections.length;
-      if (connections.length > largest.length) largest = connections;
+    for (const connection of held()) {
+      count += 1;
+      const same = byPeer.get(connection.peer);
+      if (same === undefined) byPeer.set(connection.peer, new Set([connection]));
+      else same.add(connection);
     }
     const wanted = Math.ceil(max / roomParts);
     this.#free = Math.max(0, max - count);
     if (this.#free >= wanted) return true;
-    const surplus = largest.length - (byPeer.get(address)?.length ?? 0) - 1;
-    if (surplus < 1) {
+    const { connections: leaving } = outnumberingConnections(byPeer, address, wanted);
+    if (leaving.length === 0) {
       if (this.#free >= 1) return true;
       this.#refused = address;
       this.#refusedUntilMs = nowMs + refusalMs;
       return false;
     }
-    const leaving = largest.slice(0, Math.min(wanted, surplus));
     for (const connection of leaving) connection.abort();
     this.#free += leaving.length;
     return true;

@@ -1,0 +1,54 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { Turns } from "./turns.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
+
+/** Waits for the caller's next turn. Rejects if the caller has left, or sends too many requests at once. */
+export type NextTurn = () => Promise<void>;
+
+type TurnListener = (request: IncomingMessage, response: ServerResponse, nextTurn: NextTurn) => void;
+
+/** The maximum number of requests that a client sends on one connection before it has their answers. */
+const maxPipelined = 64;
+
+/**
+ * A listener whose requests are answered one in every third round of the event loop, in turns of the clients'
+ * addresses. The ports of metrics, readiness and pages are open to everybody, and the process has other work: an answer
+ * takes milliseconds, so that a thousand requests at once would keep the process for seconds. A listener with more work
+ * than that waits for further turns. Clients whose answers take too much memory are disconnected.
+ */
+export function inTurns(listener: TurnListener, maxUnreadBytes?: number): RequestListener {
+  const turns = new Turns();
+  const unread = new UnreadAnswers(maxUnreadBytes);
+  const pipelines = new WeakMap<Socket, { size: number; last: Promise<void> }>();
+  return (request, response) => {
+    const { socket } = request;
+    // The address is unknown once the socket has closed.
+    const address = socket.remoteAddress ?? "";
+    const nextTurn = async (): Promise<void> => {
+      const turn = turns.take(address);
+      if (turn === undefined) {
+        socket.destroy();
+        throw new Error("too many requests of this client wait");
+      }
+      await turn;
+      if (socket.destroyed) throw new Error("the client has left");
+    };
+    const pipeline = pipelines.get(socket) ?? { size: 0, last: Promise.resolve() };
+    pipelines.set(socket, pipeline);
+    if ((pipeline.size += 1) > maxPipelined) socket.destroy();
+    const before = pipeline.last;
+    pipeline.last = new Promise((done) =>
+      response.once("close", () => {
+        pipeline.size -= 1;
+        done();
+      }),
+    );
+    unread.watch(socket, response, address);
+    // An answer that waits for those before it would take memory.
+    before.then(nextTurn).then(
+      () => listener(request, response, nextTurn),
+      () => undefined,
+    );
+  };
+}
