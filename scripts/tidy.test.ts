@@ -315,7 +315,7 @@ test("folders import each other in one direction, and the list of exceptions may
 });
 
 const dashboardBound = {
-  modules: 412,
+  modules: 413,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -394,7 +394,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   sizes of regular expressions
   // Controllers that are off by default are loaded when they are turned on.
   pilot: {
-    modules: 970,
+    modules: 971,
     never: [
       "src/cluster/",
       "src/dataplane/",

@@ -1,3 +1,4 @@
+import { BoundedCache } from "../../base/index.ts";
 import { COLON, CR, HTAB, isFieldValue, isTarget, isToken, LF, SP } from "./characters.ts";
 import { fieldKindOf, fieldKinds, type FieldKind } from "./field-kind.ts";
 import type { HeadLimits, MessageHead } from "./message-head.ts";
@@ -17,8 +18,8 @@ interface UsualName {
   readonly kind: FieldKind;
 }
 
-/** At most as many as there are status codes. */
-const statusLines = new Map<number, Uint8Array>();
+/** A status has three digits. */
+const statusLines = new BoundedCache<number, Uint8Array>(1_000);
 
 /**
  * Writes a head of HTTP/1.1 from strings, and describes it in a {@link MessageHead} as the scan of the written bytes
