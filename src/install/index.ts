@@ -29,7 +29,10 @@ export {
   type RenderedComponent,
 } from "./render.ts";
 export { deactivateDefault, reactivateDefault, renderTag, type TagTarget } from "./revision-tags.ts";
+export { mergeTrees } from "./merge.ts";
 export {
+  hasAgent,
+  redirectByAgent,
   resolveSettings,
   resolveSpec,
   type InstallDefaults,

@@ -188,11 +188,19 @@ function failed(errors: readonly FieldIssue[], warnings: readonly FieldIssue[]):
   return { value: undefined, errors: [first, ...rest], warnings };
 }
 
+/**
+ * The default where a CNI agent is installed: sidecars leave their redirect to it, so that pods need no rights on the
+ * network.
+ */
+export const redirectByAgent = { pilot: { cni: { enabled: true } } };
+
+export function hasAgent({ components, values }: IstioOperatorSpec): boolean {
+  return components?.cni?.enabled === true || valueAt(values, "istio_cni", "enabled") === true;
+}
+
 function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: InstallDefaults): InstallSettings {
   const { components = {} } = spec;
-  // Where a CNI agent is installed, sidecars leave their redirect to it, so that pods need no rights on the network.
-  const hasAgent = components.cni?.enabled === true || valueAt(spec.values, "istio_cni", "enabled") === true;
-  const ownDefaults = mergeTrees(defaultValues, { pilot: { cni: { enabled: hasAgent } } });
+  const ownDefaults = mergeTrees(defaultValues, hasAgent(spec) ? redirectByAgent : {});
   const values = mergeTrees(ownDefaults, spec.values ?? {}) as InstallSettings["values"];
   const revision = spec.revision ?? textAt(values, "revision") ?? "";
   const namespace = spec.namespace ?? textAt(spec.values, "global", "istioNamespace") ?? "istio-system";

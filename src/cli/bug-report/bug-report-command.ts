@@ -17,7 +17,7 @@ interface CommandFlags extends ReportFlags {
 /** The maximum size of a report before it is packed. */
 const maxReportBytes = 512 << 20;
 const maxFileBytes = 16 << 20;
-/** A kubelet that hangs accepts a request and never answers. */
+/** A kubelet or a process that hangs accepts a request and never answers. */
 const fileTimeoutMs = 20_000;
 
 export function bugReportCommand(program: Command, context: CliContext): void {
@@ -87,7 +87,7 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
       files += 1;
       bytes += shown.length;
     }
-    notes.push(...reader.silentNodes());
+    notes.push(...reader.silentRespondents());
     await archive.add(
       "bug-report/notes.txt",
       notes.length === 0 ? "Everything was collected.\n" : `${notes.join("\n")}\n`,
@@ -99,12 +99,18 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
   );
 }
 
-/** Reads the files of a report. Asks a node no more once it has not answered in time. */
+/** A respondent that did not answer in time. */
+interface Silent {
+  readonly command: string;
+  /** The number of files that were left out for it. */
+  leftOut: number;
+}
+
+/** Reads the files of a report. Asks a kubelet or a process no more once it has not answered in time. */
 class ReportReader {
   readonly #clock: Clock;
   readonly #notes: string[];
-  /** The number of files that were left out, by the node. */
-  readonly #leftOut = new Map<string, number>();
+  readonly #silent = new Map<string, Silent>();
 
   constructor(clock: Clock, notes: string[]) {
     this.#clock = clock;
@@ -112,10 +118,10 @@ class ReportReader {
   }
 
   /** Undefined if the file cannot be read. A note has the reason. */
-  async read({ path, node, text }: ReportFile): Promise<string | undefined> {
-    const leftOut = node === undefined ? undefined : this.#leftOut.get(node);
-    if (node !== undefined && leftOut !== undefined) {
-      this.#leftOut.set(node, leftOut + 1);
+  async read({ path, respondents = [], text }: ReportFile): Promise<string | undefined> {
+    const [silent] = respondents.flatMap(({ name }) => this.#silent.get(name) ?? []);
+    if (silent !== undefined) {
+      silent.leftOut += 1;
       return undefined;
     }
     const late = Promise.withResolvers<never>();
@@ -127,16 +133,16 @@ class ReportReader {
     try {
       return await Promise.race([text(), late.promise]);
     } catch (error) {
-      if (isLate && node !== undefined) this.#leftOut.set(node, 0);
+      const asked = respondents.at(-1);
+      if (isLate && asked !== undefined) this.#silent.set(asked.name, { command: asked.command, leftOut: 0 });
       this.#notes.push(`${path}: ${messageOf(error)}`);
       return undefined;
     }
   }
 
-  silentNodes(): string[] {
-    return [...this.#leftOut].map(
-      ([node, count]) =>
-        `node ${node} did not answer, so ${count} more files of its pods were left out: kubectl describe node ${node}`,
+  silentRespondents(): string[] {
+    return [...this.#silent].map(
+      ([name, { command, leftOut }]) => `${name} did not answer, so ${leftOut} more files were left out: ${command}`,
     );
   }
 }

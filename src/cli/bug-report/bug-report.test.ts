@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
 import type { PodRequest } from "../context.ts";
 import { createProgram } from "../program.ts";
@@ -64,15 +64,23 @@ test("a report contains objects, logs and states, notes what is missing, and req
   );
 });
 
-test("a node that does not answer is asked once, and the report names it", async (t) => {
+/** A report of two pods on two nodes, in which some requests hang until their limit has passed. Returns the notes. */
+async function reportWithHung(
+  t: TestContext,
+  hangs: (asked: string) => boolean,
+): Promise<{ readonly notes: string; readonly files: string }> {
   const directory = mkdtempSync(join(tmpdir(), "serin-report-"));
   t.after(() => rmSync(directory, { recursive: true }));
   const onNode = (name: string, nodeName: string): KubernetesObject =>
     ({ ...pod, metadata: { name, namespace: "shop" }, spec: { ...specOf(pod), nodeName } }) as KubernetesObject;
   const context = new FakeContext({ ...cluster, objects: { Pod: [onNode("hung-1", "n2"), onNode("web-1", "n1")] } });
-  const asked: string[] = [];
   const timers = new Set<() => void>();
-  const answerOf = context.requestOfPod;
+  const never = async <Value>(): Promise<Value> => {
+    // The limit of the request passes now.
+    for (const run of timers) setImmediate(run);
+    return await new Promise<Value>(() => undefined);
+  };
+  const { requestOfPod, connect } = context;
   Object.assign(context, {
     clock: {
       ...context.clock,
@@ -81,23 +89,47 @@ test("a node that does not answer is asked once, and the report names it", async
         return { [Symbol.dispose]: () => void timers.delete(run) };
       },
     },
-    requestOfPod: async (flags: unknown, request: PodRequest) => {
-      if (request.pod !== "hung-1") return await answerOf(flags, request);
-      asked.push(request.path);
-      // The limit of the request passes now.
-      for (const run of timers) setImmediate(run);
-      return await new Promise(() => undefined);
+    requestOfPod: async (flags: unknown, request: PodRequest) =>
+      hangs(`${request.pod} ${request.path}`) ? await never() : await requestOfPod(flags, request),
+    connect: async (...args: Parameters<typeof connect>) => {
+      const client = await connect(...args);
+      const raw = client.raw.bind(client);
+      return Object.assign(client, {
+        raw: async (...request: Parameters<typeof raw>) => (hangs(request[1]) ? await never() : await raw(...request)),
+      });
     },
   });
   await createProgram(context).parseAsync(["bug-report", "--output-dir", directory]);
-  assert.deepEqual(asked, ["/config_dump"]);
-  const notes = execFileSync("tar", ["xzOf", "bug-report.tar.gz", "bug-report/notes.txt"], {
-    cwd: directory,
-    encoding: "utf8",
+  const read = (...args: string[]): string => execFileSync("tar", args, { cwd: directory, encoding: "utf8" });
+  return {
+    notes: read("xzOf", "bug-report.tar.gz", "bug-report/notes.txt"),
+    files: read("tzf", "bug-report.tar.gz"),
+  };
+}
+
+test("a process that does not answer is asked once, and the others of its node are asked", async (t) => {
+  const asked: string[] = [];
+  const { notes, files } = await reportWithHung(t, (request) => {
+    if (request.startsWith("hung-1 ")) asked.push(request);
+    return request.startsWith("hung-1 ");
   });
+  assert.deepEqual(asked, ["hung-1 /config_dump"]);
   assert.match(notes, /^proxies\/shop\/hung-1\/config_dump\.json: no answer within 20 s$/m);
-  assert.match(notes, /^node n2 did not answer, so 5 more files of its pods were left out: kubectl describe node n2$/m);
-  const files = execFileSync("tar", ["tzf", "bug-report.tar.gz"], { cwd: directory, encoding: "utf8" });
+  assert.match(
+    notes,
+    /^pod shop\/hung-1 did not answer, so 5 more files were left out: kubectl describe pod -n shop hung-1$/m,
+  );
+  assert.match(files, /^bug-report\/proxies\/shop\/web-1\/config_dump\.json$/m);
+});
+
+test("a kubelet that does not answer is asked once, and the processes behind it not at all", async (t) => {
+  const asked: string[] = [];
+  const { notes, files } = await reportWithHung(t, (request) => {
+    if (request.includes("hung-1")) asked.push(request);
+    return request.includes("/pods/hung-1/log");
+  });
+  assert.equal(asked.length, 1);
+  assert.match(notes, /^node n2 did not answer, so 6 more files were left out: kubectl describe node n2$/m);
   assert.match(files, /^bug-report\/proxies\/shop\/web-1\/config_dump\.json$/m);
 });
 

@@ -20,9 +20,16 @@ export interface ReportFlags extends AdminFlags {
 
 export interface ReportFile {
   readonly path: string;
-  /** The node whose kubelet must answer for this file. */
-  readonly node?: string | undefined;
+  /** Who must answer for this file. The last one is asked, by way of those before it. */
+  readonly respondents?: readonly Respondent[];
   readonly text: () => Promise<string>;
+}
+
+/** A kubelet or a process, which may hang. */
+export interface Respondent {
+  readonly name: string;
+  /** Shows its state. */
+  readonly command: string;
 }
 
 const maxProxies = 200;
@@ -113,9 +120,13 @@ async function* controlPlaneFiles(
   flags: ReportFlags,
 ): AsyncGenerator<ReportFile> {
   for (const pilot of await listPilots(client)) {
-    const node = pods.find(({ metadata }) => metadata.name === pilot.pod)?.spec?.nodeName;
+    const respondents = [processOf(pilot.namespace, pilot.pod)];
     for (const { port, path, file } of pilotStates)
-      yield { path: `istiod/${pilot.pod}/${file}`, node, text: async () => await askPilot(client, pilot, port, path) };
+      yield {
+        path: `istiod/${pilot.pod}/${file}`,
+        respondents,
+        text: async () => await askPilot(client, pilot, port, path),
+      };
   }
   const isPart = ({ metadata: { labels = {} } }: Pod): boolean =>
     labels["app"] === "istiod" ||
@@ -177,7 +188,8 @@ async function* stateFiles(
   for (const path of paths)
     yield {
       path: `${folder}/${nameOf(pod)}/${path}${path === "stats" ? ".txt" : ".json"}`,
-      node: pod.spec?.nodeName,
+      // The kubelet forwards the port.
+      respondents: [...kubeletOf(pod), processOf(namespace, name)],
       text: async () =>
         await askAdmin(
           { name, namespace },
@@ -187,6 +199,15 @@ async function* stateFiles(
           context,
         ),
     };
+}
+
+function kubeletOf({ spec }: Pod): readonly Respondent[] {
+  const node = spec?.nodeName;
+  return node === undefined ? [] : [{ name: `node ${node}`, command: `kubectl describe node ${node}` }];
+}
+
+function processOf(namespace: string, pod: string): Respondent {
+  return { name: `pod ${namespace}/${pod}`, command: `kubectl describe pod -n ${namespace} ${pod}` };
 }
 
 /** The logs of the named containers, or of all. */
@@ -204,16 +225,20 @@ async function* logFiles(
     ...(tail === undefined ? {} : { tailLines: tail }),
   };
   const { namespace = "", name: podName = "" } = pod.metadata;
-  const node = pod.spec?.nodeName;
+  const respondents = kubeletOf(pod);
   for (const { name, restartCount } of statuses) {
     if (names !== undefined && !names.includes(name)) continue;
     const pathOf = (run: Readonly<Record<string, string>>): string =>
       podLogPath({ namespace, name: podName }, { container: name, ...limits, ...run });
-    yield { path: `${folder}/${nameOf(pod)}/${name}.log`, node, text: async () => await get(client, pathOf({})) };
+    yield {
+      path: `${folder}/${nameOf(pod)}/${name}.log`,
+      respondents,
+      text: async () => await get(client, pathOf({})),
+    };
     if (restartCount > 0)
       yield {
         path: `${folder}/${nameOf(pod)}/${name}.previous.log`,
-        node,
+        respondents,
         text: async () => await get(client, pathOf({ previous: "true" })),
       };
   }

@@ -359,6 +359,16 @@ test("an IstioOperator file is converted to chart values", async () => {
   );
 });
 
+test("the values of istiod's chart state that sidecars leave their redirect to an agent, as an installation does", async () => {
+  const translated = async (spec: string): Promise<string> =>
+    (await serin("manifest translate -f iop.yaml", { files: { "iop.yaml": `spec: { ${spec} }\n` } })).output;
+  const stated = /# helm install istiod [^#]*^cni:\n {2}enabled: (true|false)$/m;
+  const agent = "profile: minimal, components: { cni: { enabled: true } }";
+  assert.equal(stated.exec(await translated(agent))?.[1], "true");
+  assert.equal(stated.exec(await translated(`${agent}, values: { pilot: { cni: { enabled: false } } }`))?.[1], "false");
+  assert.equal(stated.exec(await translated("profile: minimal")), null);
+});
+
 test("an IstioOperator with a profile names all charts, and fields without a chart value get a warning", async () => {
   const files = {
     "iop.yaml":

@@ -7,7 +7,14 @@ import {
   type GatewaySpec,
   type IstioOperatorSpec,
 } from "../../api/istio/index.ts";
-import { chartValuesOf, resolveSpec, type ChartName } from "../../install/index.ts";
+import {
+  chartValuesOf,
+  hasAgent,
+  mergeTrees,
+  redirectByAgent,
+  resolveSpec,
+  type ChartName,
+} from "../../install/index.ts";
 
 export interface Translation {
   /** A YAML document for each chart, with the helm command that uses it. */
@@ -61,13 +68,23 @@ interface ChartUse {
 /** The charts to install. They know the profiles by name, except the chart of gateways. */
 function chartsOf(spec: IstioOperatorSpec, resolved: IstioOperatorSpec): ChartUse[] {
   const { components = {} } = resolved;
+  // The chart of istiod does not know whether the chart of the agent is installed.
+  const stated = mergeTrees(hasAgent(resolved) ? { values: redirectByAgent } : {}, spec) as IstioOperatorSpec;
   const chartFor = (
     chart: "base" | "istiod" | "cni" | "ztunnel",
     release: string,
     path: "base" | "pilot" | "cni" | "ztunnel",
   ): ChartUse[] =>
     components[path]?.enabled === true
-      ? [{ chart, release, path, component: components[path], ...chartValuesOf(spec, chart) }]
+      ? [
+          {
+            chart,
+            release,
+            path,
+            component: components[path],
+            ...chartValuesOf(chart === "istiod" ? stated : spec, chart),
+          },
+        ]
       : [];
   const gateways = (path: "ingressGateways" | "egressGateways"): ChartUse[] =>
     (components[path] ?? [])

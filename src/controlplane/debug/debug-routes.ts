@@ -5,6 +5,7 @@ import { envoyTypes } from "../envoy-types-file.ts";
 import type { MeshIngest } from "../ingest/index.ts";
 import type { MeshClusters } from "../mesh-clusters.ts";
 import { meshKey } from "../model/index.ts";
+import { isClusterLocal } from "../model/service/cluster-local.ts";
 import {
   acknowledgements,
   connectedProxies,
@@ -127,6 +128,10 @@ export class DebugRoutes {
       discovery: mesh.discovery,
       configuration: () => ingest.configuration(),
       rootNamespace: () => this.#rootNamespace(),
+      isClusterLocal: (hostname) => {
+        const settings = mesh.inputs.mesh.get(meshKey);
+        return settings !== undefined && isClusterLocal(hostname, settings);
+      },
       multiCluster: () => multiClusterServices(mesh.inputs, mesh.model.registry),
       meshConfig,
       types: envoyTypes,

@@ -64,6 +64,7 @@ function setUp() {
           { kind: kindOf("telemetry.istio.io", "Telemetry"), informer: { list: () => [telemetry] } },
         ] as never,
       rootNamespace: () => "istio-system",
+      isClusterLocal: () => false,
       multiCluster: () => multiClusterServices(mesh.inputs, mesh.model.registry),
       meshConfig: () => ({ trustDomain: "cluster.local" }),
       types: envoyTypes,

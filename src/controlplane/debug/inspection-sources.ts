@@ -23,6 +23,8 @@ export interface InspectionSources {
     readonly informer: Pick<Informer<KubernetesObject>, "list">;
   }[];
   readonly rootNamespace: () => string;
+  /** Whether a host means each cluster's own service. */
+  readonly isClusterLocal: (hostname: string) => boolean;
   readonly multiCluster: () => readonly MultiClusterServiceForm[];
   /** The mesh config as written, without defaults. */
   readonly meshConfig: () => unknown;

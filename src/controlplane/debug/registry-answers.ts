@@ -5,7 +5,7 @@ import { isWanted, type Budget } from "./bounded-answer.ts";
 import type { InspectionSources } from "./inspection-sources.ts";
 
 /** The services of the wanted namespace. */
-export function services({ registry }: InspectionSources, url: URL): readonly ServiceModel[] {
+export function services({ registry }: Pick<InspectionSources, "registry">, url: URL): readonly ServiceModel[] {
   return [...registry.kubernetes.values(), ...registry.imported.values(), ...registry.entries.values()]
     .filter(({ namespace }) => isWanted(url, namespace))
     .sort((left, right) => compareText(left.hostname, right.hostname) || compareText(left.namespace, right.namespace));
@@ -77,7 +77,7 @@ export function serviceForm(service: ServiceModel): Readonly<Record<string, unkn
 }
 
 export function endpointsOf(
-  { endpoints }: InspectionSources,
+  { endpoints }: Pick<InspectionSources, "endpoints">,
   { registry, namespace, hostname }: ServiceModel,
   port: number,
 ): readonly EndpointModel[] {
@@ -87,7 +87,11 @@ export function endpointsOf(
 }
 
 /** The endpoints by host, namespace and `registry/cluster`. */
-export function endpointShards(sources: InspectionSources, url: URL, budget: Budget): unknown {
+export function endpointShards(
+  sources: Pick<InspectionSources, "registry" | "endpoints" | "isClusterLocal">,
+  url: URL,
+  budget: Budget,
+): unknown {
   const found: Record<
     string,
     Record<string, { readonly Shards: Record<string, unknown[]>; ServiceAccounts: string[] }>
@@ -95,11 +99,15 @@ export function endpointShards(sources: InspectionSources, url: URL, budget: Bud
   for (const service of services(sources, url)) {
     const accounts = new Set<string>();
     const shards: Record<string, unknown[]> = {};
+    const isLocal = sources.isClusterLocal(service.hostname);
     for (const { name, port } of service.ports) {
       for (const endpoint of endpointsOf(sources, service, port)) {
         budget.take();
         if (endpoint.identity !== "") accounts.add(endpoint.identity);
-        (shards[`${service.registry}/${endpoint.clusterId}`] ??= []).push(endpointForm(endpoint, service, name));
+        const form = endpointForm(endpoint, service, name);
+        (shards[`${service.registry}/${endpoint.clusterId}`] ??= []).push(
+          isLocal || endpoint.discoverable === "cluster" ? { ...form, ClusterLocal: true } : form,
+        );
       }
     }
     if (Object.keys(shards).length > 0)
@@ -111,7 +119,8 @@ export function endpointShards(sources: InspectionSources, url: URL, budget: Bud
   return found;
 }
 
-const healthy = 1;
+/** Upstream's numbers. */
+const [healthy, draining] = [1, 3];
 
 function endpointForm(
   endpoint: EndpointModel,
@@ -132,7 +141,7 @@ function endpointForm(
     TLSMode: mutualTls ? "istio" : "disabled",
     Namespace: namespace === "" ? service.namespace : namespace,
     WorkloadName: workloadName,
-    HealthStatus: healthy,
+    HealthStatus: endpoint.draining === true ? draining : healthy,
     NodeName: node,
   };
 }

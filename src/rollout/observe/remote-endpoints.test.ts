@@ -35,6 +35,7 @@ test("a version serves elsewhere if another cluster has a healthy endpoint with 
   assert.equal(await isServed({ "Kubernetes/east": [v2] }), true);
   assert.equal(await isServed({ "Kubernetes/west": [{ ...v2, HealthStatus: 2 }] }), false);
   assert.equal(await isServed({ "Kubernetes/west": [{ Labels: null }] }), false);
+  assert.equal(await isServed({ "Kubernetes/west": [{ ...v2, ClusterLocal: true }] }), false, "only its own clients");
   assert.equal(await isServed({ "Kubernetes/west": [v2] }, { host: "web-2.shop.svc.cluster.local" }), false);
 });
 

@@ -8,6 +8,8 @@ interface ShardEndpoint {
   readonly Labels?: Readonly<Record<string, string>> | null;
   /** 1 if the endpoint gets requests. */
   readonly HealthStatus?: number;
+  /** Only this project's pilots: clients of other clusters do not get the endpoint. */
+  readonly ClusterLocal?: boolean;
 }
 
 /** By host, namespace, and `registry/cluster`. */
@@ -51,8 +53,12 @@ export async function isServedElsewhere(
   return answers.some((answer) => answer.status === "fulfilled" && answer.value);
 }
 
-function serves({ Labels, HealthStatus = healthy }: ShardEndpoint, podLabels: WorkloadMatch["podLabels"]): boolean {
-  return HealthStatus === healthy && (podLabels === undefined || matchesLabels(podLabels, Labels ?? {}));
+function serves(
+  { Labels, HealthStatus = healthy, ClusterLocal = false }: ShardEndpoint,
+  podLabels: WorkloadMatch["podLabels"],
+): boolean {
+  if (HealthStatus !== healthy || ClusterLocal) return false;
+  return podLabels === undefined || matchesLabels(podLabels, Labels ?? {});
 }
 
 function clusterOf(view: ClusterView, pilot: string): string {

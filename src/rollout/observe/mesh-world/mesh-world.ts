@@ -16,7 +16,7 @@ import { observeCni, observeRoot, ztunnelNodes } from "./shared-parts.ts";
 import { observeNamespaces, type NamespaceLeads } from "./namespaces.ts";
 import { PriorValues } from "./prior-values.ts";
 import { observeRetirable } from "./retirable.ts";
-import { renderOne, type EngineImage } from "./render-install.ts";
+import { renderInstalls, type EngineImage } from "./render-install.ts";
 import { injectsWithoutTag, listWebhooks, observeInjectors, observeTags, tagsBefore } from "./tags.ts";
 
 /** The kinds of objects that an installation creates for a gateway besides its Deployment. */
@@ -55,9 +55,7 @@ export async function observeMeshWorld(
   const tags = tagsBefore(webhooks, prior);
   const leads = { tags, injectsWithoutTag: injectsWithoutTag(webhooks, tags, upgrade.spec.from.revision) };
   const namespaces = await observeNamespaces({ view, upgrade, prior, leads });
-  const installs = upgrade.spec.to.install.map((spec, index) =>
-    renderOne(install, spec, `spec.to.install[${index}]`, image),
-  );
+  const installs = renderInstalls(install, upgrade, image);
   const sources = { client, view, upgrade, prior, tags };
   const gateways = await observeGateways(sources);
   const classicGateways = await observeClassicGateways(sources, installs, gatewayPartKinds(install));
