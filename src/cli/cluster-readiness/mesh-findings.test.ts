@@ -102,6 +102,29 @@ test("a ztunnel without a CNI agent is reported, because its own pods do not sho
   );
 });
 
+test("a user who may not list events gets the findings without the reason that only events have", async () => {
+  const client = clusterOf({
+    DaemonSet: [
+      {
+        metadata: { ...own("istio-cni-node", "Cni"), uid: "1" },
+        spec: selecting("istio-cni-node"),
+        status: { desiredNumberScheduled: 2, numberReady: 1, currentNumberScheduled: 1 },
+      },
+    ],
+  });
+  const list = client.list.bind(client);
+  const limited = Object.assign(client, {
+    list: async (...args: Parameters<typeof list>) =>
+      args[0].kind === "Event"
+        ? await Promise.reject(userError("forbidden", "bob may not list events"))
+        : await list(...args),
+  });
+  assert.deepEqual(
+    (await meshFindings(limited)).map(({ detail }) => detail),
+    ["1 of 2 pods are ready"],
+  );
+});
+
 test("a cluster without a mesh has no findings of it, and unreadable workloads are reported", async () => {
   assert.deepEqual(await texts({}), []);
   const refusing = {
@@ -163,6 +186,27 @@ test("policies that isolate other pods, or other directions, are no finding", as
     metadata: { name: "s", namespace: "shop", annotations: { "sidecar.istio.io/status": "{}" } },
   };
   assert.deepEqual(await policyDetails([denyAll], [sidecar]), []);
+});
+
+test("ports of a policy may have names, and pods on the node's network are not isolated", async () => {
+  const ports = [
+    { name: "tls-xds", containerPort: 15_012 },
+    { name: "https-webhooks", containerPort: 15_017 },
+  ];
+  const istiod = {
+    metadata: { name: "istiod-1", namespace: "istio-system", labels: { app: "istiod" } },
+    spec: { containers: [{ name: "discovery", ports }] },
+  };
+  const open = (...names: readonly string[]): KubernetesObject =>
+    policy("open", { podSelector: {}, ingress: [{ ports: names.map((port) => ({ port })) }] }, "istio-system");
+  assert.deepEqual(await policyDetails([open("tls-xds", "https-webhooks")], [istiod]), []);
+  const found = await policyDetails([open("tls-xds", "http")], [istiod]);
+  assert.deepEqual(
+    found.map((text) => /port (\d+)/.exec(text)?.[1]),
+    ["15017"],
+  );
+  const onNode = { ...istiod, spec: { ...istiod.spec, hostNetwork: true } };
+  assert.deepEqual(await policyDetails([open("http")], [onNode]), []);
 });
 
 test("a sidecar that cannot reach istiod, and an istiod that nobody reaches, are warnings", async () => {

@@ -2,7 +2,7 @@ import { messageOf } from "../../base/index.ts";
 import { formatLabelSelector } from "../../api/index.ts";
 import { daemonSetKind, deploymentKind, podKind, type DaemonSet, type Deployment } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
-import { podObstacle, refusedPods } from "../../kube/obstacles/index.ts";
+import { podObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
 /** Labels of the mesh's own workloads: of those that an installation writes, and of those of Gateways. */
@@ -75,6 +75,14 @@ function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
   ];
 }
 
+/** Undefined for a user who may read pods but not the events that have the reason. */
+async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise<PodObstacle | undefined> {
+  return await refusedPods(client, workload).catch((error: unknown) => {
+    if (isKubeCode(error, "forbidden")) return undefined;
+    throw error;
+  });
+}
+
 async function findingOf(client: KubeClient, { kind, object, wanted, ready }: OwnWorkload): Promise<ClusterFinding> {
   const { name = "", namespace = "" } = object.metadata;
   const title = `${kind} ${namespace}/${name}`;
@@ -82,7 +90,7 @@ async function findingOf(client: KubeClient, { kind, object, wanted, ready }: Ow
   if (ready >= wanted) return good(subject, title, counts);
   const labelSelector = formatLabelSelector(object.spec?.selector ?? {});
   const { items } = await client.list(podKind, { namespace, labelSelector });
-  const obstacle = podObstacle(items) ?? (await refusedPods(client, { kind, namespace, name }));
+  const obstacle = podObstacle(items) ?? (await refusalOf(client, { kind, namespace, name }));
   return warning(
     subject,
     title,

@@ -55,7 +55,7 @@ function ofNamespace(policies: readonly NetworkPolicy[], pods: readonly Pod[]): 
     for (const need of needsOf(pod)) {
       const isolating = policies.filter((policy) => isolates(policy, pod, need.direction));
       const [policy] = isolating;
-      if (policy === undefined || isolating.some((policyOfPod) => permits(policyOfPod, need))) continue;
+      if (policy === undefined || isolating.some((policyOfPod) => permits(policyOfPod, need, pod))) continue;
       const key = `${policy.metadata.name ?? ""} ${need.direction} ${need.port}`;
       const known = found.get(key);
       if (known === undefined) found.set(key, { need, policy, pods: 1 });
@@ -65,8 +65,10 @@ function ofNamespace(policies: readonly NetworkPolicy[], pods: readonly Pod[]): 
   return [...found.values()].map(findingOf);
 }
 
-function needsOf({ metadata: { labels = {}, annotations = {} }, status }: Pod): readonly Need[] {
+function needsOf({ metadata: { labels = {}, annotations = {} }, spec, status }: Pod): readonly Need[] {
   if (status?.phase === "Succeeded" || status?.phase === "Failed") return [];
+  // NetworkPolicies have no effect on such a pod.
+  if (spec?.hostNetwork === true) return [];
   if (labels["app"] === "istiod") return [controlPlaneIn, webhooksIn];
   if (labels["app"] === "ztunnel") return [controlPlaneOut];
   const managed = labels["gateway.istio.io/managed"];
@@ -80,16 +82,25 @@ function isolates({ spec = {} }: NetworkPolicy, { metadata }: Pod, direction: Ne
   return directions.includes(direction) && matchesLabelSelector(spec.podSelector ?? {}, metadata.labels);
 }
 
-function permits({ spec = {} }: NetworkPolicy, { direction, port: wanted }: Need): boolean {
+function permits({ spec = {} }: NetworkPolicy, { direction, port: wanted }: Need, pod: Pod): boolean {
   const rules = (direction === "Ingress" ? spec.ingress : spec.egress) ?? [];
   return rules.some(
     ({ ports = [] }) =>
       ports.length === 0 ||
       ports.some(({ protocol = "TCP", port, endPort }) => {
         if (protocol !== "TCP") return false;
-        return port === undefined || (typeof port === "number" && port <= wanted && wanted <= (endPort ?? port));
+        // An egress rule's name is that of a port of the peer, which is not looked at.
+        if (typeof port === "string") return direction === "Egress" || portsNamed(port, pod).includes(wanted);
+        return port === undefined || (port <= wanted && wanted <= (endPort ?? port));
       }),
   );
+}
+
+function portsNamed(name: string, { spec }: Pod): readonly number[] {
+  return (spec?.containers ?? [])
+    .flatMap(({ ports = [] }) => ports)
+    .filter((port) => port.name === name)
+    .map(({ containerPort }) => containerPort);
 }
 
 function findingOf({ need: { direction, port, why }, policy, pods }: Obstruction): ClusterFinding {

@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Pod } from "../../api/kubernetes/index.ts";
 import { parseCanary, type RolloutStatus } from "../../api/serin/index.ts";
 import { observeCanaryWorld } from "./canary-world.ts";
 import type { CanarySources } from "./canary-world/canary-sources.ts";
 import { reference } from "../plan/index.ts";
 import { fakeView, sidecarPod } from "./checks/testing/fake-mesh.ts";
 
-test("a Canary of a Deployment whose Service loses its waypoint, or joins ambient, stops in its run and not between its runs", async () => {
+test("a Canary of a Deployment whose Service loses its waypoint, or joins ambient without sidecars, stops in its run and not between its runs", async () => {
   const deployment = {
     metadata: { name: "web", namespace: "shop", uid: "1" },
     spec: { replicas: 1, selector: {}, template: { metadata: { labels: { app: "web" } } } },
   };
-  const worldOf = async (phase: RolloutStatus["phase"], mode: string | undefined) => {
+  const worldOf = async (phase: RolloutStatus["phase"], mode: string | undefined, pods: readonly Pod[] = []) => {
     const { value } = parseCanary({
       metadata: { name: "web", namespace: "shop" },
       spec: { target: { deployment: { name: "web", service: "web" } }, steps: [{ weight: 10 }] },
@@ -27,7 +28,7 @@ test("a Canary of a Deployment whose Service loses its waypoint, or joins ambien
       list: async () => await Promise.resolve({ items: [] }),
     };
     const labels = mode === undefined ? {} : { "istio.io/dataplane-mode": mode };
-    const view = Object.assign(fakeView([]), { namespaces: { get: () => ({ metadata: { labels } }) } });
+    const view = Object.assign(fakeView(pods), { namespaces: { get: () => ({ metadata: { labels } }) } });
     const journal = [
       { type: "created", step: "routes", object: reference("v1", "ConfigMap", "of-another-step", "shop") },
     ] as const;
@@ -39,6 +40,10 @@ test("a Canary of a Deployment whose Service loses its waypoint, or joins ambien
   };
   await assert.rejects(worldOf("Judging", "ambient"), /^[^;]*Service shop\/web is in ambient and has no waypoint/);
   await assert.rejects(worldOf("Stuck", "ambient"), /has no waypoint/, "until somebody creates one");
+  const client = sidecarPod("client", "default", "client");
+  const elsewhere = { ...client, metadata: { ...client.metadata, namespace: "other" } };
+  await worldOf("Judging", "ambient", [client]);
+  await assert.rejects(worldOf("Judging", "ambient", [elsewhere]), /has no waypoint/);
   await worldOf("Judging", undefined);
   await worldOf("Watching", "ambient");
 });

@@ -33,7 +33,7 @@ export async function observeCanaryWorld(
       requireService(sources, "spec.target.services.stable", home, stable, port),
       requireService(sources, "spec.target.services.canary", home, to, port),
     ]);
-    if (moves) await requireLayer7(sources, "spec.target.services", found);
+    if (moves) await requireLayer7(sources, "spec.target.services", found, begins);
     if (begins) await refuseOtherRoutes(sources, "spec.target.services.service", canary, service);
     return { routes: [], missingGrants: [], subjects: await subjectsOf(sources, canary), servicePorts: found.ports };
   }
@@ -73,7 +73,7 @@ async function deploymentWorld(
 ): Promise<CanaryWorld> {
   const service = await requireService(sources, "spec.target.deployment.service", home, target.service, target.port);
   if (target.gateways.length === 0 && (journal.length === 0 || isMoving(canary)))
-    await requireLayer7(sources, "spec.target.deployment", service);
+    await requireLayer7(sources, "spec.target.deployment", service, journal.length === 0);
   if (journal.length === 0) {
     await refuseSharedDeployment(sources, canary, target.name);
     await refuseOtherRoutes(sources, "spec.target.deployment.service", canary, target.service);

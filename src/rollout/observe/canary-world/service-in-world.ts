@@ -49,13 +49,15 @@ export async function requireService(
 
 /**
  * Throws if no proxy applies the routes of a Service. In ambient mode that proxy is a waypoint. Without it, requests
- * would go to all pods of the Service. The Service may lose it while a Canary moves it: somebody deletes the waypoint,
- * or its namespace joins ambient.
+ * would go to all pods of the Service. The Service may lose it while a Canary moves it (`begins` is false): somebody
+ * deletes the waypoint, or its namespace joins ambient. Its pods with sidecars apply the routes until they are made
+ * anew, so the run goes on as long as there are some.
  */
 export async function requireLayer7(
   sources: CanarySources,
   field: string,
   service: Pick<ServiceInWorld, "name" | "namespace" | "labels">,
+  begins: boolean,
 ): Promise<void> {
   const { name, namespace, labels } = service;
   const { labels: ofNamespace = {} } = sources.view.namespaces.get(namespace)?.metadata ?? {};
@@ -64,6 +66,7 @@ export async function requireLayer7(
   const waypoint = chosen[istioLabels.useWaypoint] ?? "none";
   const without = "so no proxy reads its requests and no weight has an effect";
   if (waypoint === "none" || waypoint === "") {
+    if (!begins && hasSidecars(sources, namespace)) return;
     if ((await gatewaysOf(sources, namespace)).some(({ spec }) => spec.gatewayClassName === "istio-mesh")) return;
     throw targetError(
       "target-missing",
@@ -78,6 +81,10 @@ export async function requireLayer7(
     `${field}: Service ${namespace}/${name} is in ambient, and its waypoint ${home}/${waypoint} does not exist, ${without}`,
     `create it: serin waypoint apply -n ${home} --name ${waypoint}`,
   );
+}
+
+function hasSidecars({ view }: CanarySources, namespace: string): boolean {
+  return view.pods.list().some((pod) => pod.metadata.namespace === namespace && sidecarRevision(pod) !== undefined);
 }
 
 async function gatewaysOf({ client, view }: CanarySources, namespace: string): Promise<readonly Gateway[]> {
@@ -99,7 +106,7 @@ export async function requireReaders(sources: CanarySources, { object, field }: 
   for (const { name, namespace } of servicesOfRoute(object, (route?.["spec"] ?? {}) as Fields)) {
     const service = await sources.client.get(serviceKind, name, namespace);
     if (service !== undefined)
-      await requireLayer7(sources, field, { name, namespace, labels: service.metadata.labels ?? {} });
+      await requireLayer7(sources, field, { name, namespace, labels: service.metadata.labels ?? {} }, true);
   }
 }
 
