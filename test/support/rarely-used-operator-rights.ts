@@ -57,7 +57,7 @@ const ofIstioOperator: readonly RareRights[] = [
     feature: "pods that do not start",
     usedAt: [
       at("src/operator/workload-obstacle.ts", "client.list(podKind"),
-      at("src/operator/workload-obstacle.ts", "client.list(eventKind"),
+      at("src/kube/obstacles/refused-pods.ts", "client.list(eventKind"),
       at("src/operator/workload-obstacle.ts", 'client.raw("GET", path)'),
     ],
     rights: [...each(operator, "list", "pods events"), ...each(operator, "get", "pods/log")],
