@@ -447,6 +447,7 @@ test("a query is aborted within a step: between subquery steps, windows, operand
   aborted("count_over_time(x[5m])");
   aborted("1 + 1 + (x or x or x)");
   aborted('x{a=~"d|e"}');
+  aborted('x{a!="d"}');
   aborted('label_replace(x, "b", "$1", "a", "(.*)")');
   aborted('label_join(x, "b", "", "a")');
 });

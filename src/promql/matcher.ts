@@ -22,6 +22,17 @@ export function createMatcher(
   return { name, operator, value, matches: predicateOf(operator, value, regexes) };
 }
 
+/** The matcher with a call before each match. It may throw, because a store tries many thousands of matches. */
+export function checkedMatcher(matcher: Matcher, checkpoint: () => void): Matcher {
+  return {
+    ...matcher,
+    matches: (value) => {
+      checkpoint();
+      return matcher.matches(value);
+    },
+  };
+}
+
 function predicateOf(operator: MatchOperator, value: string, regexes: RequestRegexes): (value: string) => boolean {
   switch (operator) {
     case "=":

@@ -9,7 +9,7 @@ import { unquote } from "./string-literal.ts";
 import type { BinaryOperator, Expression, Matching, Selector, TimeShift } from "./syntax.ts";
 
 /** Longer queries are refused. */
-const maxQueryCharacters = 100_000;
+export const maxQueryCharacters = 100_000;
 /**
  * The characters after an error that are read to describe it. The tolerant parser tries many ways to go on after an
  * error, each time it meets one, so it must not read a long query that is refused anyway.

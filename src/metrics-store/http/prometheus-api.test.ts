@@ -174,10 +174,49 @@ test("a reload needs POST and permission, and reports why it failed", async () =
   assert.match(text, /failed to reload config: t: job_name/);
 });
 
-/** A clock that passes by a millisecond with each look at it. */
-function passingClock(): Clock {
+test("the selectors of one request are bounded together", async () => {
+  const repeating = (index: number): string => `hits{code=~"(b?){1000}${index}"}`;
+  const listed = (count: number, selector: (index: number) => string): string =>
+    Array.from({ length: count }, (_, index) => `match[]=${encodeURIComponent(selector(index))}`).join("&");
+  for (const path of ["/api/v1/series", "/api/v1/labels", "/api/v1/label/code/values"]) {
+    assert.equal(
+      (
+        await get(
+          path,
+          listed(100, () => "hits"),
+        )
+      ).status,
+      200,
+      path,
+    );
+    for (const [params, expected] of [
+      [listed(101, () => "hits"), /there are 101 "match\[\]" parameters, at most 100 are allowed; select several/],
+      [listed(3, () => `hits{code="${"x".repeat(40_000)}"}`), /have 1200\d\d characters together/],
+      [listed(9, repeating), /instructions, more than the \d+ that the expressions before it leave of 32768/],
+    ] as const) {
+      const { status, body } = await get(path, params);
+      assert.equal(status, 400, path);
+      assert.match((body as { error: string }).error, expected);
+    }
+  }
+});
+
+test("a list of series is ended in time, between two matches of any kind", async () => {
+  for (const path of ["/api/v1/series", "/api/v1/labels", "/api/v1/label/code/values"])
+    for (const operator of ["!=", "!~"]) {
+      const params = new URLSearchParams(
+        Array.from({ length: 9 }, (_, index) => `match[]=hits{code${operator}"x${index}"}`).join("&"),
+      );
+      const answer = await api(undefined, passingClock(500)).handle({ method: "GET", path, params, nextTurn });
+      assert.equal(answer?.status, 503, path);
+      assert.match(answer.body, /took longer than 2000 ms/);
+    }
+});
+
+/** A clock that passes by a millisecond, or more, with each look at it. */
+function passingClock(byMs = 1): Clock {
   let steadyMs = 0;
-  return { ...standing, steadyMs: () => (steadyMs += 1) };
+  return { ...standing, steadyMs: () => (steadyMs += byMs) };
 }
 
 test("a range query leaves the process to others between its steps, and their time does not count", async () => {
