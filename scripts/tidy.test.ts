@@ -212,6 +212,14 @@ test("comments have at most 120 columns, besides command lines and addresses, be
   assertNone(found);
 });
 
+test("a comment that documents a value or a class stands above it, and not above an import", () => {
+  assertNone(
+    [...texts]
+      .filter(([file, text]) => isSource(file) && /^ ?\*\/\nimport /m.test(text))
+      .map(([file]) => `${file}: move the comment to what it documents, or write // if it documents the file`),
+  );
+});
+
 test("a test that starts the program in an environment of its own passes the cache of compiled sources on", () => {
   const found: string[] = [];
   for (const [file, text] of texts) {

@@ -75,9 +75,15 @@ function handlerOf(api: PrometheusApi, store: SampleStore): WebHandler {
   addProcessMetrics(registry, process);
   addStoreMetrics(registry, store);
   const askFor =
-    (nextTurn: WebRequest["nextTurn"]): AskApi =>
+    ({ clientAddress, nextTurn }: WebRequest): AskApi =>
     async (path, params) => {
-      const answer = await api.handle({ method: "GET", path, params: new URLSearchParams(params), nextTurn });
+      const answer = await api.handle({
+        method: "GET",
+        path,
+        params: new URLSearchParams(params),
+        clientAddress,
+        nextTurn,
+      });
       return JSON.parse(answer?.body ?? '{"error":"not found"}') as { data: unknown } | { error: string };
     };
   return async (request: WebRequest) => {
@@ -85,7 +91,7 @@ function handlerOf(api: PrometheusApi, store: SampleStore): WebHandler {
       return { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) };
     return (
       (await api.handle(request)) ??
-      (await prometheusPage(request, askFor(request.nextTurn))) ??
+      (await prometheusPage(request, askFor(request))) ??
       textAnswer("404 page not found\n", 404)
     );
   };

@@ -400,13 +400,33 @@ test("a query whose regular expressions stand for too many instructions is refus
   const large = "(b?){1000}".repeat(9);
   for (const query of [
     `x{a=~"${large}"}`,
-    Array.from({ length: 9 }, () => 'x{a=~"(b?){1000}"}').join(" or "),
+    Array.from({ length: 9 }, (_, index) => `x{a=~"(b?){1000}${index}"}`).join(" or "),
     `label_replace(x, "b", "$1", "a", "${large}")`,
   ])
     assert.throws(() => evaluateAt(parseQuery(query), seriesOf("x 1x5", minuteMs), minuteMs), {
       code: "bad-query",
       message: /instructions/,
     });
+});
+
+test("a dashboard may list hundreds of pods in each selector, because only repetitions count", () => {
+  const pods = (count: number): string =>
+    Array.from({ length: count }, (_, index) => `reviews-v1-7c5b8f6d9-abcde-namespace-${index}`).join("|");
+  const rate = (name: string): string => `rate(${name}{pod=~"(${pods(300)})"}[5m])`;
+  assert.equal(parseQuery(`${rate("a")} + ${rate("b")} + ${rate("c")}`).type, "binary");
+  assert.equal(parseQuery(`x{pod=~"(${pods(2000)})"}`).type, "selector");
+  const same = Array.from({ length: 100 }, () => 'x{a=~"(b?){1000}"}');
+  assert.equal(parseQuery(same.join(" or ")).type, "binary", "an expression counts once");
+});
+
+test("the error for a regular expression of great size names the expression and what is left", () => {
+  const part = "(b?){1000}";
+  assert.throws(() => parseQuery(`x{a=~"${part.repeat(12)}"}`), {
+    message: `parse error at line 1, character 6: the repetitions of the regular expression "${part.repeat(6)}…" stand for about 47880 instructions, more than the 32768 that are allowed; repeat less by {n,m}`,
+  });
+  assert.throws(() => parseQuery(`x{a=~"${part.repeat(8)}",b=~"${part}"}`), {
+    message: /instructions, more than the 848 that the expressions before it leave of 32768; repeat less/,
+  });
 });
 
 /** Counts the checks of a query. Fails at the first one above `most`, so that an endless query fails too. */
@@ -427,6 +447,7 @@ test("a query is aborted within a step: between subquery steps, windows, operand
   aborted("count_over_time(x[5m])");
   aborted("1 + 1 + (x or x or x)");
   aborted('x{a=~"d|e"}');
+  aborted('x{a!="d"}');
   aborted('label_replace(x, "b", "$1", "a", "(.*)")');
   aborted('label_join(x, "b", "", "a")');
 });

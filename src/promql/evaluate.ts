@@ -5,7 +5,7 @@ import { typeNames, typeOf } from "./check.ts";
 import { callFunction } from "./functions.ts";
 import { labelsKey, noLabels, withoutName, type Labels } from "./labels.ts";
 import type { RangeWindow } from "./range-window.ts";
-import type { Matcher } from "./matcher.ts";
+import { checkedMatcher, type Matcher } from "./matcher.ts";
 import { indexAtOrBefore, type SampleSource, type SeriesSlice } from "./sample-source.ts";
 import { selectionWindows, shiftedMs, type QueryTimes } from "./selection-windows.ts";
 import type { Call, Expression, RangeSelector, Selector, Subquery } from "./syntax.ts";
@@ -107,26 +107,15 @@ class Evaluation {
     this.#maxSamples = options.maxSamples ?? defaultMaxSamples;
     this.#maxCollected = options.maxCollected ?? defaultMaxCollected;
     this.#checkpoint = options.checkpoint ?? (() => undefined);
+    const checked = (matcher: Matcher): Matcher => checkedMatcher(matcher, this.#checkpoint);
     let samples = 0;
     for (const [selector, { fromMs, toMs }] of selectionWindows(expression, times, this.#lookbackMs)) {
-      const slices = source.select(selector.matchers.map(this.#checked), fromMs, toMs);
+      const slices = source.select(selector.matchers.map(checked), fromMs, toMs);
       samples += slices.reduce((sum, { timesMs }) => sum + timesMs.length, 0);
       bound(samples, this.#maxSamples);
       this.#slices.set(selector, slices);
     }
   }
-
-  /** Regular expressions are slow, so that the evaluation may have to end between two of their matches. */
-  readonly #checked = (matcher: Matcher): Matcher =>
-    matcher.operator === "=" || matcher.operator === "!="
-      ? matcher
-      : {
-          ...matcher,
-          matches: (value) => {
-            this.#checkpoint();
-            return matcher.matches(value);
-          },
-        };
 
   top(expression: Expression, timeMs: number): QueryValue {
     const type = typeOf(expression);

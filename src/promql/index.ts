@@ -9,9 +9,16 @@ export {
 } from "./evaluate.ts";
 export { expand } from "./label-functions.ts";
 export { labelsKey, labelsObject, labelsOf, metricName, type Labels } from "./labels.ts";
-export { compileWhole, createMatcher, type Matcher, type MatchOperator } from "./matcher.ts";
+export {
+  checkedMatcher,
+  compileWhole,
+  createMatcher,
+  RequestRegexes,
+  type Matcher,
+  type MatchOperator,
+} from "./matcher.ts";
 export { numberText } from "./aggregate.ts";
-export { parseQuery } from "./parse.ts";
+export { maxQueryCharacters, parseQuery } from "./parse.ts";
 export { indexAtOrBefore, type SampleSource, type SeriesSlice } from "./sample-source.ts";
 export type { Expression, Selector } from "./syntax.ts";
 export type { Point, QueryValue, RangeSeries, Sample } from "./values.ts";

@@ -12,21 +12,37 @@ export interface Matcher {
   readonly matches: (value: string) => boolean;
 }
 
-/** Throws a user error if the value of `=~` or `!~` is no valid RE2 expression. */
-export function createMatcher(name: string, operator: MatchOperator, value: string): Matcher {
-  return { name, operator, value, matches: predicateOf(operator, value) };
+/** Throws a user error if the value of `=~` or `!~` is no valid RE2 expression, or too large for the request. */
+export function createMatcher(
+  name: string,
+  operator: MatchOperator,
+  value: string,
+  regexes = new RequestRegexes(),
+): Matcher {
+  return { name, operator, value, matches: predicateOf(operator, value, regexes) };
 }
 
-function predicateOf(operator: MatchOperator, value: string): (value: string) => boolean {
+/** The matcher with a call before each match. It may throw, because a store tries many thousands of matches. */
+export function checkedMatcher(matcher: Matcher, checkpoint: () => void): Matcher {
+  return {
+    ...matcher,
+    matches: (value) => {
+      checkpoint();
+      return matcher.matches(value);
+    },
+  };
+}
+
+function predicateOf(operator: MatchOperator, value: string, regexes: RequestRegexes): (value: string) => boolean {
   switch (operator) {
     case "=":
       return (candidate) => candidate === value;
     case "!=":
       return (candidate) => candidate !== value;
     case "=~":
-      return wholeMatch(value);
+      return regexes.wholeMatch(value);
     case "!~": {
-      const matches = wholeMatch(value);
+      const matches = regexes.wholeMatch(value);
       return (candidate) => !matches(candidate);
     }
   }
@@ -46,11 +62,28 @@ export function boundMatch(compiled: RE2JS, text: string): void {
     });
 }
 
-/** Bounds the number of values that one selector remembers. */
+/** Bounds the number of values that one expression remembers. */
 const maxRemembered = 10_000;
 
-function wholeMatch(expression: string): (value: string) => boolean {
-  const compiled = compileWhole(expression);
+/**
+ * The regular expressions of one request. Each distinct one is compiled once, because a dashboard writes the same
+ * expression into many selectors. The instructions that they add by repetitions are bounded together.
+ */
+export class RequestRegexes {
+  readonly #predicates = new Map<string, (value: string) => boolean>();
+  #repeatedSize = 0;
+
+  wholeMatch(expression: string): (value: string) => boolean {
+    const known = this.#predicates.get(expression);
+    if (known !== undefined) return known;
+    const predicate = remembering(compileWhole(expression, maxRegexSize - this.#repeatedSize));
+    this.#repeatedSize += repeatedSize(expression);
+    this.#predicates.set(expression, predicate);
+    return predicate;
+  }
+}
+
+function remembering(compiled: RE2JS): (value: string) => boolean {
   const seen = new Map<string, boolean>();
   return (value) => {
     const known = seen.get(value);
@@ -62,14 +95,31 @@ function wholeMatch(expression: string): (value: string) => boolean {
   };
 }
 
+/**
+ * The instructions of an expression beyond one for each of its characters. Only repetitions such as `{1000}` add any.
+ * The characters themselves are bounded with the text of the request: a list of a thousand pods is ordinary.
+ */
+function repeatedSize(expression: string): number {
+  return Math.max(0, regexSize(expression) - expression.length);
+}
+
+/** The characters of a refused expression that its error shows. */
+const maxShown = 60;
+
 /** Compiles an RE2 expression like Prometheus: anchored at both ends, with a dot that matches line breaks. */
-export function compileWhole(expression: string): RE2JS {
-  const size = regexSize(expression);
-  if (size > maxRegexSize)
+export function compileWhole(expression: string, allowedRepetition = maxRegexSize): RE2JS {
+  const repeated = repeatedSize(expression);
+  if (repeated > allowedRepetition) {
+    const shown = expression.length > maxShown ? `${expression.slice(0, maxShown)}…` : expression;
+    const allowed =
+      allowedRepetition === maxRegexSize
+        ? `more than the ${maxRegexSize} that are allowed`
+        : `more than the ${allowedRepetition} that the expressions before it leave of ${maxRegexSize}`;
     throw userError(
       "bad-query",
-      `a regular expression has about ${size} instructions, of at most ${maxRegexSize}: repeat less by {n,m}`,
+      `the repetitions of the regular expression "${shown}" stand for about ${repeated} instructions, ${allowed}; repeat less by {n,m}`,
     );
+  }
   try {
     return RE2JS.compile(`^(?:${expression})$`, RE2JS.DOTALL);
   } catch (cause) {

@@ -1,16 +1,15 @@
 import type { SyntaxNode, Tree } from "@lezer/common";
 import { parser } from "@prometheus-io/lezer-promql";
 import { userError } from "../base/index.ts";
-import { maxRegexSize, regexSize } from "../base/regex-size/index.ts";
 import { checkAggregation, checkBinary, checkCall, typeNames, typeOf, unknownFunction } from "./check.ts";
 import { parseNumber } from "./duration.ts";
 import { metricName } from "./labels.ts";
-import { createMatcher, type Matcher, type MatchOperator } from "./matcher.ts";
+import { createMatcher, RequestRegexes, type Matcher, type MatchOperator } from "./matcher.ts";
 import { unquote } from "./string-literal.ts";
 import type { BinaryOperator, Expression, Matching, Selector, TimeShift } from "./syntax.ts";
 
 /** Longer queries are refused. */
-const maxQueryCharacters = 100_000;
+export const maxQueryCharacters = 100_000;
 /**
  * The characters after an error that are read to describe it. The tolerant parser tries many ways to go on after an
  * error, each time it meets one, so it must not read a long query that is refused anyway.
@@ -20,16 +19,18 @@ const strictParser = parser.configure({ strict: true });
 /** More deeply nested queries are refused, because evaluation recurses. */
 const maxDepth = 200;
 const tooDeep = `the query is nested more than ${maxDepth} levels deep, and each operator of a chain such as a + b + c is one level; aggregate the terms, as in sum(a), or group them by parentheses`;
-const tooManyInstructions = `the query's regular expressions have more than ${maxRegexSize} instructions; repeat less by {n,m}`;
 /** The grammar's nodes that nest expressions. */
 const nestingNode = /Expr$|^(?:FunctionCall|MatrixSelector)$/;
 
-/** Parses a query by Prometheus' own grammar. Throws a user error with the position if it is invalid. */
-export function parseQuery(text: string): Expression {
+/**
+ * Parses a query by Prometheus' own grammar. Throws a user error with the position if it is invalid. The queries of one
+ * request share the bound of their regular expressions.
+ */
+export function parseQuery(text: string, regexes = new RequestRegexes()): Expression {
   if (text.length > maxQueryCharacters)
     throw userError("bad-query", `the query has ${text.length} characters, at most ${maxQueryCharacters} are allowed`);
   if (text.trim() === "") throw userError("bad-query", "the query is empty");
-  const reader = new QueryReader(text);
+  const reader = new QueryReader(text, regexes);
   const tree = parseStrictly(text, reader);
   const [top] = childrenOf(tree.topNode);
   if (top === undefined) throw reader.fault(0, text.length);
@@ -71,11 +72,11 @@ function childrenOf(node: SyntaxNode): SyntaxNode[] {
 
 class QueryReader {
   readonly #text: string;
-  /** The instructions of all regular expressions so far. Compiling them takes time and memory. */
-  #regexSize = 0;
+  readonly #regexes: RequestRegexes;
 
-  constructor(text: string) {
+  constructor(text: string, regexes: RequestRegexes) {
     this.#text = text;
+    this.#regexes = regexes;
   }
 
   fault(from: number, to: number, reason?: string): Error {
@@ -191,14 +192,9 @@ class QueryReader {
     if (node.name === "QuotedLabelName" && name !== undefined)
       return createMatcher(metricName, "=", this.#string(name));
     if (name === undefined || operator === undefined || value === undefined) throw this.fault(node.from, node.to);
-    const word = this.#textOf(operator) as MatchOperator;
     const text = this.#string(value);
-    if (word === "=~" || word === "!~") {
-      this.#regexSize += regexSize(text);
-      if (this.#regexSize > maxRegexSize) throw this.fault(value.from, value.to, tooManyInstructions);
-    }
     try {
-      return createMatcher(this.#label(name), word, text);
+      return createMatcher(this.#label(name), this.#textOf(operator) as MatchOperator, text, this.#regexes);
     } catch (error) {
       throw this.fault(value.from, value.to, error instanceof Error ? error.message : undefined);
     }

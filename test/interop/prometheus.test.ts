@@ -109,6 +109,7 @@ test(
             method: "GET",
             path: `/api/v1/${path}`,
             params: new URLSearchParams(params),
+            clientAddress: "",
             nextTurn: async () => await Promise.resolve(),
           })
         )?.body ?? "{}",

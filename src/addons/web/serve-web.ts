@@ -17,6 +17,7 @@ export interface WebRequest {
   readonly path: string;
   /** The parameters of the query and, for a POST, of the form in the body. */
   readonly params: URLSearchParams;
+  readonly clientAddress: string;
   /** Waits, in work that takes long, until all other clients had their turns. Rejects if the client has left. */
   readonly nextTurn: NextTurn;
 }
@@ -96,7 +97,14 @@ async function answer(
     contentType,
     body,
     headers = {},
-  } = await handle({ method: request.method ?? "GET", path: url.pathname, params, nextTurn });
+  } = await handle({
+    method: request.method ?? "GET",
+    path: url.pathname,
+    params,
+    // The address is unknown once the socket has closed.
+    clientAddress: request.socket.remoteAddress ?? "",
+    nextTurn,
+  });
   response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body), ...headers });
   response.end(request.method === "HEAD" ? undefined : body);
 }

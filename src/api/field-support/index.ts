@@ -1,7 +1,5 @@
-/**
- * The support for every field of every kind. A test compares it with the kinds' definitions, and `docs/features.md` is
- * generated from it.
- */
+// The support for every field of every kind. A test compares it with the kinds' definitions, and `docs/features.md` is
+// generated from it.
 import type { FieldTable } from "./field-table.ts";
 import { gatewayApiTables } from "./gateway-api-tables.ts";
 import { meshConfigTable, proxyDefaultsTable } from "./mesh-tables.ts";

@@ -11,6 +11,8 @@ export const traversalFactor = 0.1;
 const patternFactor = 0.25;
 /** Up to so many instructions for each character, an expression costs what it does in Kubernetes. */
 const ordinaryRepetition = 10;
+/** Up to so many instructions too, because a short expression such as `^.{1,253}$` is ordinary. */
+const ordinarySize = 1_000;
 /** The units for compiling an instruction, which takes 2 µs. */
 const compileFactor = 4;
 
@@ -44,7 +46,7 @@ const pattern: CostRule = ([text, expression], values) => {
   const length = values.shallow(expression);
   const size = typeof expression === "string" ? regexSize(expression) : 0;
   // Kubernetes counts characters only, but a{1000} is compiled to 1,000 instructions.
-  const repeated = size > length * ordinaryRepetition ? size : 0;
+  const repeated = size > Math.max(length * ordinaryRepetition, ordinarySize) ? size : 0;
   return (
     traversalCost(1 + values.shallow(text)) * Math.ceil(Math.max(length, repeated) * patternFactor) +
     repeated * compileFactor

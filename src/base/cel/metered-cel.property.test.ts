@@ -125,6 +125,7 @@ test("lists that loops build keep their values", () => {
 test("an expression that repeats a lot costs as much as it takes to compile", () => {
   const repeated = (times: number): string => "(a?){1000}".repeat(times);
   assert.equal(cel.compile(`"a".matches("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")`)({}).cost, 9);
+  assert.equal(cel.compile(`"a".matches("^.{1,253}$")`)({}).cost, 3);
   assert.ok(cel.compile(`"a".matches("${repeated(1)}")`)({}).cost > 10_000);
   assert.match(String(cel.compile(`"a".matches("${repeated(100)}")`)({}).value), new RegExp(costExceeded));
 });

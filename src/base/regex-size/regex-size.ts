@@ -3,6 +3,10 @@ export const maxRegexSize = 32_768;
 
 /** `{2}`, `{2,}` or `{2,5}` at a place. */
 const repetition = /\{(\d{1,9})(?:,(\d{0,9}))?\}/y;
+/** A setting such as `(?i)`. A repetition after it belongs to the part before it. */
+const flagSetting = /\(\?[imsU-]+\)/y;
+/** The name of a class within a class, such as `[:alpha:]`. Its bracket does not end the outer class. */
+const namedClass = /\[:\^?[a-z]{1,10}:\]/y;
 
 /**
  * About how many instructions RE2 compiles an expression to. Memory and the time of each matched character grow with
@@ -17,6 +21,11 @@ export function regexSize(expression: string): number {
   for (let at = 0; at < expression.length; at += 1) {
     const character = expression[at];
     if (character === "(") {
+      const { length } = textAt(flagSetting, expression, at);
+      if (length > 0) {
+        at += length - 1;
+        continue;
+      }
       outer.push(size);
       size = 0;
       last = 0;
@@ -27,8 +36,7 @@ export function regexSize(expression: string): number {
       size = (outer.pop() ?? 0) + last;
       continue;
     }
-    repetition.lastIndex = at;
-    const [text = "", least = "0", most = ""] = character === "{" ? (repetition.exec(expression) ?? []) : [];
+    const [text = "", least = "0", most = ""] = character === "{" ? (matchAt(repetition, expression, at) ?? []) : [];
     if (text !== "") {
       const times = Math.max(1, Number(least), Number(most));
       size += last * (times - 1);
@@ -36,10 +44,50 @@ export function regexSize(expression: string): number {
       at += text.length - 1;
       continue;
     }
+    if (expression.startsWith(String.raw`\Q`, at)) {
+      const { end, length } = quotation(expression, at);
+      size += length;
+      // A repetition after an empty quotation belongs to the part before it.
+      if (length > 0) last = 1;
+      at = end - 1;
+      continue;
+    }
+    if (character === "[") at = lastOfClass(expression, at);
     // A character by its code, such as \x{2603}, is no repetition.
     if (character === "\\") at += expression.startsWith("x{", at + 1) ? 2 : 1;
     last = "*+?".includes(character ?? "") ? last + 1 : 1;
     size += 1;
   }
   return outer.reduce((sum, part) => sum + part, size);
+}
+
+function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | undefined {
+  pattern.lastIndex = at;
+  return pattern.exec(text) ?? undefined;
+}
+
+function textAt(pattern: RegExp, text: string, at: number): string {
+  return matchAt(pattern, text, at)?.[0] ?? "";
+}
+
+/** The number of quoted characters between `\Q` and `\E`, and the place behind the quotation. It may have no `\E`. */
+function quotation(expression: string, at: number): { readonly end: number; readonly length: number } {
+  const start = at + 2;
+  const close = expression.indexOf(String.raw`\E`, start);
+  const textEnd = close === -1 ? expression.length : close;
+  return { end: close === -1 ? textEnd : close + 2, length: textEnd - start };
+}
+
+/** The place of the bracket that ends a class. All its characters are one instruction, also parentheses. */
+function lastOfClass(expression: string, at: number): number {
+  let end = at + 1;
+  if (expression[end] === "^") end += 1;
+  // A bracket at the beginning is a member of the class.
+  if (expression[end] === "]") end += 1;
+  for (; end < expression.length; end += 1) {
+    if (expression[end] === "]") return end;
+    if (expression[end] === "\\") end += 1;
+    else if (expression[end] === "[") end += Math.max(0, textAt(namedClass, expression, end).length - 1);
+  }
+  return end;
 }

@@ -1,3 +1,5 @@
+import { BoundedCache } from "../../base/index.ts";
+
 /**
  * Reads the needed part of a proxy's metrics text, fast. Most lines of a scrape belong to other metrics, and most of
  * the needed lines were in the previous scrape too. It makes texts only of new lines, and allocates nothing else: with
@@ -6,8 +8,6 @@
  * labels that are longer than any proxy's. Anybody who may start a pod may answer anything here, so the time is always
  * linear in the length of the answer.
  */
-import { BoundedCache } from "../../base/index.ts";
-
 export class ExpositionReader {
   /** The id of the sample that `next` has found. */
   id = 0.5;

@@ -7,6 +7,7 @@ export interface ApiRequest {
   readonly path: string;
   /** The parameters of the query and, for a POST, of the form in the body. */
   readonly params: URLSearchParams;
+  readonly clientAddress: string;
   /** Waits, between the steps of a long query, until other requests and scrapes had their turn. */
   readonly nextTurn: () => Promise<void>;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { silentLogger, systemClock, userError, type Clock } from "../../base/index.ts";
 import { labelsOf, metricName } from "../../promql/index.ts";
 import { parseScrapeConfig, Scraper } from "../scrape/index.ts";
@@ -9,7 +10,7 @@ import { PrometheusApi } from "./prometheus-api.ts";
 const nowMs = 1_700_000_000_000;
 const standing = { ...systemClock, nowMs: () => nowMs };
 
-const nextTurn = async (): Promise<void> => await Promise.resolve();
+const client = { clientAddress: "127.0.0.1", nextTurn: async (): Promise<void> => await Promise.resolve() };
 
 function api(reload?: () => Promise<void>, clock: Clock = standing): PrometheusApi {
   const store = new SampleStore();
@@ -43,7 +44,7 @@ async function get(
   params: string | Record<string, string> = {},
   method = "GET",
 ): Promise<{ status: number; body: unknown }> {
-  const answer = await api().handle({ method, path, params: new URLSearchParams(params), nextTurn });
+  const answer = await api().handle({ method, path, params: new URLSearchParams(params), ...client });
   return { status: answer?.status ?? 0, body: answer === undefined ? undefined : JSON.parse(answer.body) };
 }
 
@@ -150,18 +151,18 @@ test("the status endpoints of dashboards exist", async () => {
     assert.deepEqual([status, (body as { status: string }).status], [200, "success"], path);
   }
   assert.equal(
-    (await api().handle({ method: "GET", path: "/-/ready", params: new URLSearchParams(), nextTurn }))?.status,
+    (await api().handle({ method: "GET", path: "/-/ready", params: new URLSearchParams(), ...client }))?.status,
     200,
   );
   assert.equal(
-    await api().handle({ method: "GET", path: "/graph", params: new URLSearchParams(), nextTurn }),
+    await api().handle({ method: "GET", path: "/graph", params: new URLSearchParams(), ...client }),
     undefined,
   );
 });
 
 test("a reload needs POST and permission, and reports why it failed", async () => {
   const reloaded = async (method: string, reload?: () => Promise<void>): Promise<readonly [number, string]> => {
-    const answer = await api(reload).handle({ method, path: "/-/reload", params: new URLSearchParams(), nextTurn });
+    const answer = await api(reload).handle({ method, path: "/-/reload", params: new URLSearchParams(), ...client });
     return [answer?.status ?? 0, answer?.body ?? ""];
   };
   assert.deepEqual(await reloaded("POST", async () => undefined), [200, ""]);
@@ -174,10 +175,49 @@ test("a reload needs POST and permission, and reports why it failed", async () =
   assert.match(text, /failed to reload config: t: job_name/);
 });
 
-/** A clock that passes by a millisecond with each look at it. */
-function passingClock(): Clock {
+test("the selectors of one request are bounded together", async () => {
+  const repeating = (index: number): string => `hits{code=~"(b?){1000}${index}"}`;
+  const listed = (count: number, selector: (index: number) => string): string =>
+    Array.from({ length: count }, (_, index) => `match[]=${encodeURIComponent(selector(index))}`).join("&");
+  for (const path of ["/api/v1/series", "/api/v1/labels", "/api/v1/label/code/values"]) {
+    assert.equal(
+      (
+        await get(
+          path,
+          listed(100, () => "hits"),
+        )
+      ).status,
+      200,
+      path,
+    );
+    for (const [params, expected] of [
+      [listed(101, () => "hits"), /there are 101 "match\[\]" parameters, at most 100 are allowed; select several/],
+      [listed(3, () => `hits{code="${"x".repeat(40_000)}"}`), /have 1200\d\d characters together/],
+      [listed(9, repeating), /instructions, more than the \d+ that the expressions before it leave of 32768/],
+    ] as const) {
+      const { status, body } = await get(path, params);
+      assert.equal(status, 400, path);
+      assert.match((body as { error: string }).error, expected);
+    }
+  }
+});
+
+test("a list of series is ended in time, between two matches of any kind", async () => {
+  for (const path of ["/api/v1/series", "/api/v1/labels", "/api/v1/label/code/values"])
+    for (const operator of ["!=", "!~"]) {
+      const params = new URLSearchParams(
+        Array.from({ length: 9 }, (_, index) => `match[]=hits{code${operator}"x${index}"}`).join("&"),
+      );
+      const answer = await api(undefined, passingClock(500)).handle({ method: "GET", path, params, ...client });
+      assert.equal(answer?.status, 503, path);
+      assert.match(answer.body, /took longer than 2000 ms/);
+    }
+});
+
+/** A clock that passes by a millisecond, or more, with each look at it. */
+function passingClock(byMs = 1): Clock {
   let steadyMs = 0;
-  return { ...standing, steadyMs: () => (steadyMs += 1) };
+  return { ...standing, steadyMs: () => (steadyMs += byMs) };
 }
 
 test("a range query leaves the process to others between its steps, and their time does not count", async () => {
@@ -189,7 +229,7 @@ test("a range query leaves the process to others between its steps, and their ti
     for (let looks = 0; looks < 500; looks += 1) clock.steadyMs();
     await Promise.resolve();
   };
-  const request = { method: "GET", path: "/api/v1/query_range", params, nextTurn: waiting };
+  const request = { method: "GET", path: "/api/v1/query_range", params, ...client, nextTurn: waiting };
   assert.equal((await api(undefined, clock).handle(request))?.status, 200);
   assert.ok(turns > 5, `${turns} turns`);
 });
@@ -201,8 +241,40 @@ test("a query whose single step takes long is ended, because nothing else runs m
     ["/api/v1/query_range", { start: "0", end: "100", step: "1" }],
   ] as const) {
     const params = new URLSearchParams({ query, ...range });
-    const answer = await api(undefined, passingClock()).handle({ method: "GET", path, params, nextTurn });
+    const answer = await api(undefined, passingClock()).handle({ method: "GET", path, params, ...client });
     assert.equal(answer?.status, 503);
     assert.match(answer.body, /a step of the query took longer than 2000 ms; select fewer series, or shorter ranges/);
   }
+});
+
+test("at most two range queries are in progress, one for each address, and others begin when one ends", async () => {
+  const tested = api(undefined, passingClock());
+  const params = new URLSearchParams({ query: "hits", start: "0", end: "100", step: "1" });
+  const answered: string[] = [];
+  const ask = async (name: string, clientAddress: string, nextTurn: () => Promise<void>): Promise<void> => {
+    const request = { method: "GET", path: "/api/v1/query_range", params, clientAddress, nextTurn };
+    const status = await tested.handle(request).then(
+      (answer) => answer?.status,
+      () => "failed",
+    );
+    answered.push(`${name} ${status}`);
+  };
+  const held = Promise.withResolvers<undefined>();
+  const gone = Promise.withResolvers<undefined>();
+  const turn = async (): Promise<void> => await setImmediate();
+  const all = [
+    ask("held", "10.0.0.1", async () => await held.promise),
+    ask("same address", "10.0.0.1", turn),
+    ask("gone", "10.0.0.2", async () => await gone.promise),
+    ask("third address", "10.0.0.3", turn),
+  ];
+  for (let turns = 0; turns < 100; turns += 1) await turn();
+  assert.deepEqual(answered, []);
+  gone.reject(new Error("the client has left"));
+  await all[3];
+  await all[2];
+  assert.deepEqual(new Set(answered), new Set(["gone 500", "third address 200"]));
+  held.resolve(undefined);
+  await Promise.all(all);
+  assert.deepEqual(answered.slice(2), ["held 200", "same address 200"]);
 });

@@ -4,6 +4,7 @@ import type { Scraper, ScrapeTarget, TargetHealth, TargetLoop } from "../scrape/
 import type { SampleStore } from "../store/index.ts";
 import { failure, failureOf, success, type ApiAnswer, type ApiRequest } from "./api-request.ts";
 import { instantQuery, listLabels, listLabelValues, listSeries, rangeQuery, type QueryContext } from "./query-api.ts";
+import { QueriesInProgress } from "./queries-in-progress.ts";
 
 export interface PrometheusApiOptions {
   readonly store: SampleStore;
@@ -20,7 +21,7 @@ export interface PrometheusApiOptions {
   readonly reload: (() => Promise<void>) | undefined;
 }
 
-type Endpoint = (params: URLSearchParams, nextTurn: () => Promise<void>) => ApiAnswer | Promise<ApiAnswer>;
+type Endpoint = (params: URLSearchParams, request: ApiRequest) => ApiAnswer | Promise<ApiAnswer>;
 
 const labelValuesPath = /^\/api\/v1\/label\/([^/]+)\/values$/;
 
@@ -29,6 +30,7 @@ export class PrometheusApi {
   readonly #options: PrometheusApiOptions;
   readonly #startedMs: number;
   readonly #endpoints: ReadonlyMap<string, Endpoint>;
+  readonly #rangeQueries = new QueriesInProgress();
   #configMs: number;
   #isReloadGood = true;
 
@@ -42,7 +44,7 @@ export class PrometheusApi {
         success(data);
     this.#endpoints = new Map<string, Endpoint>([
       ["query", (params) => instantQuery(params, this.#context())],
-      ["query_range", (params, nextTurn) => rangeQuery(params, this.#context(), nextTurn)],
+      ["query_range", (_, request) => this.#rangeQuery(request)],
       ["series", (params) => listSeries(params, this.#context())],
       ["labels", (params) => listLabels(params, this.#context())],
       ["targets", (params) => this.#targets(params)],
@@ -67,8 +69,17 @@ export class PrometheusApi {
     return { store, clock, evaluationIntervalMs: scraper.config.evaluationIntervalMs };
   }
 
+  async #rangeQuery({ params, clientAddress, nextTurn }: ApiRequest): Promise<ApiAnswer> {
+    return await this.#rangeQueries.run(
+      clientAddress,
+      nextTurn,
+      async () => await rangeQuery(params, this.#context(), nextTurn),
+    );
+  }
+
   /** Undefined if the path is not part of the API. */
-  async handle({ method, path, params, nextTurn }: ApiRequest): Promise<ApiAnswer | undefined> {
+  async handle(request: ApiRequest): Promise<ApiAnswer | undefined> {
+    const { method, path, params } = request;
     if (path === "/-/ready") return text(200, "Prometheus Server is Ready.\n");
     if (path === "/-/healthy") return text(200, "Prometheus Server is Healthy.\n");
     if (path === "/-/reload")
@@ -82,7 +93,7 @@ export class PrometheusApi {
       const endpoint = this.#endpoints.get(path.slice("/api/v1/".length));
       return endpoint === undefined
         ? failure(404, "not_found", `${path} is not known here`)
-        : await endpoint(params, nextTurn);
+        : await endpoint(params, request);
     } catch (error) {
       return failureOf(error);
     }

@@ -1,12 +1,15 @@
 import { userError, type Clock } from "../../base/index.ts";
 import {
+  checkedMatcher,
   createMatcher,
   evaluateAt,
   evaluateRangeInSteps,
   labelsObject,
+  maxQueryCharacters,
   metricName,
   numberText,
   parseQuery,
+  RequestRegexes,
   type EvaluationOptions,
   type Matcher,
   type Point,
@@ -34,6 +37,8 @@ const sliceMs = 20;
 const maxLookbackMs = 86_400_000;
 /** The number of samples that one query may load: about all that the store keeps. */
 const maxSamples = 10_000_000;
+/** The number of `match[]` of one request. */
+const maxSelectors = 100;
 /** The range of requests without a time. */
 const allTime = { fromMs: -Infinity, toMs: Infinity };
 
@@ -86,7 +91,7 @@ class QueryTime {
       ? Math.min(durationParameter(params, "lookback_delta"), maxLookbackMs)
       : undefined;
     this.options = {
-      checkpoint: () => this.#check(),
+      checkpoint: this.checkpoint,
       defaultStepMs: evaluationIntervalMs,
       maxSamples,
       ...(lookbackMs === undefined ? {} : { lookbackMs }),
@@ -104,7 +109,7 @@ class QueryTime {
     this.#sliceFromMs = this.#stepFromMs = this.#clock.steadyMs();
   }
 
-  #check(): void {
+  readonly checkpoint = (): void => {
     const nowMs = this.#clock.steadyMs();
     const isLongStep = nowMs - this.#stepFromMs > maxStepMs;
     if (!isLongStep && this.#spentMs + nowMs - this.#sliceFromMs <= this.#timeoutMs) return;
@@ -114,7 +119,7 @@ class QueryTime {
     throw userError("query-timeout", `${what} ms`, {
       hint: isLongStep ? "select fewer series, or shorter ranges" : "select fewer series, or use a greater step",
     });
-  }
+  };
 }
 
 interface QueryResult {
@@ -158,10 +163,27 @@ function resultOf(value: QueryValue, timeMs: number): QueryResult {
   }
 }
 
-/** The matchers of each `match[]`. */
+/** The matchers of each `match[]`. Together they are bounded like one query. */
 function selectorsOf(params: URLSearchParams): (readonly Matcher[])[] {
-  return params.getAll("match[]").map((text) => {
-    const parsed = parseQuery(text);
+  const texts = params.getAll("match[]");
+  if (texts.length > maxSelectors)
+    throw userError(
+      "bad-request",
+      `there are ${texts.length} "match[]" parameters, at most ${maxSelectors} are allowed`,
+      {
+        hint: 'select several metrics by one parameter, as in {__name__=~"a|b"}',
+      },
+    );
+  const characters = texts.reduce((sum, { length }) => sum + length, 0);
+  if (characters > maxQueryCharacters)
+    throw userError(
+      "bad-request",
+      `the "match[]" parameters have ${characters} characters together, at most ${maxQueryCharacters} are allowed`,
+      { hint: "select by fewer or shorter matchers" },
+    );
+  const regexes = new RequestRegexes();
+  return texts.map((text) => {
+    const parsed = parseQuery(text, regexes);
     if (parsed.type !== "selector")
       throw userError("bad-request", `invalid parameter "match[]": expected a selector, got "${text}"`);
     return parsed.matchers;
@@ -179,11 +201,17 @@ function timesOf(params: URLSearchParams): { readonly fromMs: number; readonly t
 
 function matchedSeries(
   params: URLSearchParams,
-  store: SampleStore,
+  context: QueryContext,
   selectors: readonly (readonly Matcher[])[],
 ): ReadonlyMap<string, string>[] {
   const { fromMs, toMs } = timesOf(params);
-  return [...new Set(selectors.flatMap((matchers) => store.series(matchers, fromMs, toMs)))];
+  const { checkpoint } = new QueryTime(params, context);
+  const found = new Set<ReadonlyMap<string, string>>();
+  for (const matchers of selectors) {
+    const checked = matchers.map((matcher) => checkedMatcher(matcher, checkpoint));
+    for (const labels of context.store.series(checked, fromMs, toMs)) found.add(labels);
+  }
+  return [...found];
 }
 
 function limitedList(params: URLSearchParams, list: readonly unknown[]): ApiAnswer {
@@ -193,24 +221,24 @@ function limitedList(params: URLSearchParams, list: readonly unknown[]): ApiAnsw
     : success(list.slice(0, limit), ["results truncated due to limit"]);
 }
 
-export function listSeries(params: URLSearchParams, { store }: QueryContext): ApiAnswer {
+export function listSeries(params: URLSearchParams, context: QueryContext): ApiAnswer {
   const selectors = selectorsOf(params);
   if (selectors.length === 0)
     throw userError("bad-request", 'no "match[]" parameter given: pass at least one selector');
-  return limitedList(params, matchedSeries(params, store, selectors).map(labelsObject));
+  return limitedList(params, matchedSeries(params, context, selectors).map(labelsObject));
 }
 
-export function listLabels(params: URLSearchParams, { store }: QueryContext): ApiAnswer {
+export function listLabels(params: URLSearchParams, context: QueryContext): ApiAnswer {
   const selectors = selectorsOf(params);
-  if (selectors.length === 0 && !params.has("start")) return limitedList(params, store.labelNames());
-  const found = matchedSeries(params, store, orEverything(selectors));
+  if (selectors.length === 0 && !params.has("start")) return limitedList(params, context.store.labelNames());
+  const found = matchedSeries(params, context, orEverything(selectors));
   return limitedList(params, [...new Set(found.flatMap((labels) => [...labels.keys()]))].sort());
 }
 
-export function listLabelValues(name: string, params: URLSearchParams, { store }: QueryContext): ApiAnswer {
+export function listLabelValues(name: string, params: URLSearchParams, context: QueryContext): ApiAnswer {
   const selectors = selectorsOf(params);
-  if (selectors.length === 0 && !params.has("start")) return limitedList(params, store.labelValues(name));
-  const found = matchedSeries(params, store, orEverything(selectors));
+  if (selectors.length === 0 && !params.has("start")) return limitedList(params, context.store.labelValues(name));
+  const found = matchedSeries(params, context, orEverything(selectors));
   return limitedList(params, [...new Set(found.flatMap((labels) => labels.get(name) ?? []))].sort());
 }
 

@@ -1,8 +1,8 @@
+import { BoundedCache } from "../../base/index.ts";
+
 /**
  * Beyond this number, all texts are forgotten together. Texts in use keep their memory, and new texts are shared again.
  */
-import { BoundedCache } from "../../base/index.ts";
-
 const maxTexts = 200_000;
 
 /** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */
