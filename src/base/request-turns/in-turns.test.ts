@@ -38,7 +38,7 @@ async function get(port: number, localAddress: string): Promise<number> {
 const request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 test("a caller that comes during the turn of another one gets the next turn", async () => {
-  const turns = new Turns();
+  const turns = new Turns(new HandClock());
   const order: string[] = [];
   const begin = async (caller: string): Promise<void> => {
     await turns.take(caller);
@@ -51,7 +51,7 @@ test("a caller that comes during the turn of another one gets the next turn", as
 });
 
 test("callers take turns, and every third round of the event loop gives one", async () => {
-  const turns = new Turns();
+  const turns = new Turns(new HandClock());
   const order: string[] = [];
   let rounds = 0;
   const count = (): void => {
@@ -68,10 +68,46 @@ test("callers take turns, and every third round of the event loop gives one", as
 });
 
 test("a caller with too many waiting requests gets no further turn", async () => {
-  const turns = new Turns();
+  const turns = new Turns(new HandClock());
   for (let index = 0; index < 256; index += 1) void turns.take("flood");
   assert.equal(turns.take("flood"), undefined);
   await turns.take("other");
+});
+
+test("a caller with little used time gets the turn before callers with long turns", async () => {
+  const clock = new HandClock();
+  const turns = new Turns(clock);
+  const order: string[] = [];
+  const query = async (caller: string): Promise<void> => {
+    await turns.take(caller);
+    order.push(caller);
+    clock.pass(2_000);
+  };
+  const callers = ["one", "two", "three", "four", "five", "six"];
+  await Promise.all(callers.map(query));
+  const again = callers.map(query);
+  await again[0];
+  await Promise.all([...again, turns.take("probe")?.then(() => order.push("probe"))]);
+  assert.deepEqual(order, [...callers, "one", "probe", "two", "three", "four", "five", "six"]);
+});
+
+test("newcomers delay a caller with used time, but not for ever", async () => {
+  const clock = new HandClock();
+  const turns = new Turns(clock);
+  await turns.take("known");
+  clock.pass(10);
+  await new Promise((resolve) => setImmediate(resolve));
+  let newcomers = 0;
+  const given: string[] = [];
+  const known = turns.take("known")?.then(() => given.push("known"));
+  const more = async (): Promise<void> => {
+    while (given.length === 0 && newcomers < 1_000) {
+      await turns.take(`newcomer ${(newcomers += 1)}`);
+      clock.pass(10);
+    }
+  };
+  await Promise.all([known, more(), more()]);
+  assert.ok(newcomers > 2 && newcomers < 100, `${newcomers} newcomers were before`);
 });
 
 test("many requests at once delay another client by one of them", async (context) => {

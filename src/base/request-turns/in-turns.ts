@@ -27,7 +27,7 @@ export function inTurns(
   listener: TurnListener,
   { maxUnreadBytes, clock = systemClock }: TurnOptions = {},
 ): RequestListener {
-  const turns = new Turns();
+  const turns = new Turns(clock);
   const unread = new UnreadAnswers(clock, maxUnreadBytes);
   const pipelines = new WeakMap<Socket, { size: number; last: Promise<void> }>();
   return (request, response) => {
