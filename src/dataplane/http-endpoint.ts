@@ -6,7 +6,9 @@ import {
   limitConnections,
   logLevels,
   messageOf,
+  systemClock,
   userError,
+  type Clock,
   type LogThreshold,
   type Readiness,
 } from "../base/index.ts";
@@ -60,14 +62,17 @@ export function listenHttp(options: HttpEndpointOptions): Promise<HttpEndpoint> 
 }
 
 /** A server that does not listen yet. */
-function httpServer(routes: HttpEndpointOptions["routes"]): Server {
+function httpServer(routes: HttpEndpointOptions["routes"], clock: Clock = systemClock): Server {
   return createServer(
-    inTurns((request, response) => {
-      void answer(routes, request).then(({ status, contentType = "text/plain; charset=utf-8", body }) => {
-        response.writeHead(status, { "content-type": contentType });
-        response.end(body);
-      });
-    }),
+    inTurns(
+      (request, response) => {
+        void answer(routes, request).then(({ status, contentType = "text/plain; charset=utf-8", body }) => {
+          response.writeHead(status, { "content-type": contentType });
+          response.end(body);
+        });
+      },
+      { clock },
+    ),
   );
 }
 
@@ -165,6 +170,7 @@ export interface SecureEndpointOptions {
   readonly routes: Readonly<Record<string, EndpointRoute>>;
   /** The certificate, and the roots for clients' certificates. Called for each connection. */
   readonly context: TlsContextSource;
+  readonly clock?: Clock;
 }
 
 const handshakeTimeoutMs = 5000;
@@ -173,8 +179,8 @@ const maxConnections = 100;
 
 /** An HTTP server for clients with a certificate of the mesh. Rejects if the address is in use. */
 export async function listenSecureHttp(options: SecureEndpointOptions): Promise<HttpEndpoint> {
-  const { address, port, routes, context } = options;
-  const server = httpServer(routes);
+  const { address, port, routes, context, clock } = options;
+  const server = httpServer(routes, clock);
   const open = new Set<ByteStream>();
   const limit = new ConnectionLimit<ByteStream>(maxConnections);
   const accept = async (stream: ByteStream): Promise<void> => {

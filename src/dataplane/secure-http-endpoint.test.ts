@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { test } from "node:test";
 import { silentLogger } from "../base/index.ts";
+import { HandClock } from "../base/testing/index.ts";
 import { CertificateManager } from "./certificates/certificate-manager.ts";
 import { FakeCertificateAuthority } from "./certificates/fake-certificate-authority.ts";
-import { listenSecureHttp } from "./http-endpoint.ts";
+import { listenSecureHttp, type EndpointAnswer } from "./http-endpoint.ts";
 
 const us = "spiffe://cluster.local/ns/shop/sa/web";
 const scraper = "spiffe://cluster.local/ns/istio-system/sa/prometheus";
@@ -42,4 +45,49 @@ test("metrics by mutual TLS are served to a client of the mesh, and not without 
   assert.equal(await get("/metrics", await pemOf(mesh)), "refused");
   mesh.close();
   other.close();
+});
+
+test("clients of the secure port take turns by their addresses, and one that does not read loses its connections", async (context) => {
+  const mesh = new CertificateManager({ authority: new FakeCertificateAuthority(), log: silentLogger });
+  context.after(() => mesh.close());
+  const clock = new HandClock();
+  const [answerBytes, stepBytes] = [32 << 20, 2 << 20];
+  const sockets: IncomingMessage["socket"][] = [];
+  const metrics = ({ socket }: IncomingMessage): EndpointAnswer => {
+    sockets.push(socket);
+    return { status: 200, body: Buffer.alloc(answerBytes) };
+  };
+  const endpoint = await listenSecureHttp({
+    address: "0.0.0.0",
+    port: 0,
+    routes: { "/metrics": metrics },
+    context: async () => (await mesh.fetch(us)).context,
+    clock,
+  });
+  context.after(() => endpoint.close());
+  const { chainPem: cert, privateKeyPem: key } = await mesh.fetch(scraper);
+  const begin = async (localAddress: string): Promise<IncomingMessage> => {
+    const options = { host: "127.0.0.1", port: endpoint.port, localAddress, path: "/metrics", cert, key };
+    const outgoing = request({ ...options, agent: false, rejectUnauthorized: false });
+    outgoing.on("error", () => undefined).end();
+    const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+    return response.on("error", () => undefined);
+  };
+  const reader = await begin("127.0.0.2");
+  await begin("127.0.0.3");
+  assert.deepEqual(
+    sockets.map(({ remoteAddress }) => remoteAddress),
+    ["127.0.0.2", "127.0.0.3"],
+  );
+  let readBytes = 0;
+  reader.on("data", (part: Buffer) => {
+    const before = Math.floor(readBytes / stepBytes);
+    readBytes += part.length;
+    // It reads for longer than the time that a client may read nothing.
+    if (Math.floor(readBytes / stepBytes) > before) for (let look = 0; look < 8; look += 1) clock.pass(3_000);
+  });
+  await once(reader, "end");
+  assert.equal(readBytes, answerBytes);
+  for (let look = 0; look < 41; look += 1) clock.pass(3_000);
+  assert.equal(sockets[1]?.destroyed, true);
 });

@@ -1,24 +1,43 @@
 import { Duplex } from "node:stream";
 import type { ByteStream } from "./byte-stream.ts";
 
+/** A stream over TLS encrypts a write at once, so that a large one would take its size twice. */
+const maxWriteBytes = 1 << 16;
+
+/** Has those members of a socket that servers need to know their clients and their progress. */
+export interface StreamDuplex extends Duplex {
+  readonly remoteAddress: string;
+  /** Bytes that the stream has accepted. Grows during a large write as the peer reads. */
+  readonly sentBytes: number;
+}
+
 /**
  * Wraps a {@link ByteStream} as a node stream for code that needs one: TLS inside a tunnel, the HTTP client of a test.
  * Slower.
  */
-export function streamDuplex(stream: ByteStream): Duplex {
+export function streamDuplex(stream: ByteStream): StreamDuplex {
+  const { address: remoteAddress } = stream.remote;
   let drained: (() => void) | undefined;
   const flushed = (): void => {
     const done = drained;
     drained = undefined;
     done?.();
   };
-  const duplex = new Duplex({
+  const writeFrom = (chunk: Buffer, start: number, done: () => void): void => {
+    for (let from = start; from < chunk.length;) {
+      const next = from + maxWriteBytes;
+      if (!stream.write(chunk.subarray(from, next))) {
+        drained = () => (duplex.destroyed ? done() : writeFrom(chunk, next, done));
+        return;
+      }
+      from = next;
+    }
+    done();
+  };
+  const duplex: Duplex = new Duplex({
     allowHalfOpen: true,
     read: () => stream.resume(),
-    write: (chunk: Buffer, _encoding, done) => {
-      if (stream.write(chunk)) done();
-      else drained = done;
-    },
+    write: (chunk: Buffer, _encoding, done) => writeFrom(chunk, 0, done),
     final: (done) => {
       stream.end();
       done();
@@ -36,9 +55,12 @@ export function streamDuplex(stream: ByteStream): Duplex {
     end: () => void duplex.push(null),
     drain: flushed,
     close: (error) => {
-      flushed();
+      // This also ends a write that waits.
       if (!duplex.destroyed) duplex.destroy(error);
     },
   });
-  return duplex;
+  return Object.defineProperties(duplex, {
+    remoteAddress: { value: remoteAddress },
+    sentBytes: { get: () => stream.sentBytes },
+  }) as StreamDuplex;
 }

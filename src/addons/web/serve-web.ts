@@ -90,8 +90,11 @@ async function answer(
     return;
   }
   const params = url.searchParams;
-  if (request.method === "POST")
+  if (request.method === "POST") {
     for (const [name, value] of new URLSearchParams(await formOf(request))) params.append(name, value);
+    // The turn that began the request is over if its body came later.
+    await nextTurn();
+  }
   const {
     status,
     contentType,

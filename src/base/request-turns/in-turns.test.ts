@@ -3,13 +3,14 @@ import { once } from "node:events";
 import { createServer, request as send, type Server, type ServerResponse } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
-import { inTurns } from "./index.ts";
+import { HandClock } from "../testing/index.ts";
+import { inTurns, type TurnOptions } from "./in-turns.ts";
 import { Turns } from "./turns.ts";
 
 type Listener = Parameters<typeof inTurns>[0];
 
-async function serve(context: TestContext, listener: Listener, maxUnreadBytes?: number): Promise<number> {
-  const server: Server = createServer(inTurns(listener, maxUnreadBytes)).listen(0, "0.0.0.0");
+async function serve(context: TestContext, listener: Listener, options?: TurnOptions): Promise<number> {
+  const server: Server = createServer(inTurns(listener, options)).listen(0, "0.0.0.0");
   context.after(() => server.close().closeAllConnections());
   await once(server, "listening");
   return (server.address() as AddressInfo).port;
@@ -37,7 +38,7 @@ async function get(port: number, localAddress: string): Promise<number> {
 const request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 test("a caller that comes during the turn of another one gets the next turn", async () => {
-  const turns = new Turns();
+  const turns = new Turns(new HandClock());
   const order: string[] = [];
   const begin = async (caller: string): Promise<void> => {
     await turns.take(caller);
@@ -50,7 +51,7 @@ test("a caller that comes during the turn of another one gets the next turn", as
 });
 
 test("callers take turns, and every third round of the event loop gives one", async () => {
-  const turns = new Turns();
+  const turns = new Turns(new HandClock());
   const order: string[] = [];
   let rounds = 0;
   const count = (): void => {
@@ -67,10 +68,46 @@ test("callers take turns, and every third round of the event loop gives one", as
 });
 
 test("a caller with too many waiting requests gets no further turn", async () => {
-  const turns = new Turns();
+  const turns = new Turns(new HandClock());
   for (let index = 0; index < 256; index += 1) void turns.take("flood");
   assert.equal(turns.take("flood"), undefined);
   await turns.take("other");
+});
+
+test("a caller with little used time gets the turn before callers with long turns", async () => {
+  const clock = new HandClock();
+  const turns = new Turns(clock);
+  const order: string[] = [];
+  const query = async (caller: string): Promise<void> => {
+    await turns.take(caller);
+    order.push(caller);
+    clock.pass(2_000);
+  };
+  const callers = ["one", "two", "three", "four", "five", "six"];
+  await Promise.all(callers.map(query));
+  const again = callers.map(query);
+  await again[0];
+  await Promise.all([...again, turns.take("probe")?.then(() => order.push("probe"))]);
+  assert.deepEqual(order, [...callers, "one", "probe", "two", "three", "four", "five", "six"]);
+});
+
+test("newcomers delay a caller with used time, but not for ever", async () => {
+  const clock = new HandClock();
+  const turns = new Turns(clock);
+  await turns.take("known");
+  clock.pass(10);
+  await new Promise((resolve) => setImmediate(resolve));
+  let newcomers = 0;
+  const given: string[] = [];
+  const known = turns.take("known")?.then(() => given.push("known"));
+  const more = async (): Promise<void> => {
+    while (given.length === 0 && newcomers < 1_000) {
+      await turns.take(`newcomer ${(newcomers += 1)}`);
+      clock.pass(10);
+    }
+  };
+  await Promise.all([known, more(), more()]);
+  assert.ok(newcomers > 2 && newcomers < 100, `${newcomers} newcomers were before`);
 });
 
 test("many requests at once delay another client by one of them", async (context) => {
@@ -104,27 +141,125 @@ test("a client that pipelines too many requests is disconnected", async (context
   assert.equal(await get(port, "127.0.0.2"), 200);
 });
 
-test("answers that nobody reads cost their client its connections, and others nothing", async (context) => {
-  const body = Buffer.alloc(16 << 20);
+interface Served {
+  readonly port: number;
+  readonly clock: HandClock;
+  readonly responses: ServerResponse[];
+  /** Sends a request and waits until its answer has been written. */
+  readonly ask: (client: Socket) => Promise<Socket>;
+  readonly look: () => void;
+}
+
+/** Serves answers of so many bytes, with the given limit. */
+async function serveLarge(context: TestContext, bodyBytes: number, maxUnreadBytes: number): Promise<Served> {
+  const body = Buffer.alloc(bodyBytes);
   const responses: ServerResponse[] = [];
+  const clock = new HandClock();
   const port = await serve(
     context,
     (_request, response) => {
       responses.push(response);
       response.end(body);
     },
-    40 << 20,
+    { maxUnreadBytes, clock },
   );
-  const honest = await connected(context, port, "127.0.0.3");
-  honest.pause().write(request);
-  const floods = await Promise.all(Array.from({ length: 6 }, async () => await connected(context, port, "127.0.0.2")));
-  for (const flood of floods) flood.pause().write(request);
-  while (responses.length < 7) await new Promise((resolve) => setImmediate(resolve));
-  const held = responses.reduce(
-    (sum, { socket }) => sum + (socket?.destroyed === false ? socket.writableLength : 0),
-    0,
+  const ask = async (client: Socket): Promise<Socket> => {
+    const before = responses.length;
+    client.write(request);
+    while (responses.length === before) await new Promise((resolve) => setImmediate(resolve));
+    const socket = responses.at(-1)?.socket;
+    assert.ok(socket);
+    return socket;
+  };
+  return { port, clock, responses, ask, look: () => clock.pass(3_000) };
+}
+
+async function read(client: Socket, bytes: number): Promise<void> {
+  for (let left = bytes; left > 0;) {
+    const chunk = client.read() as Buffer | null;
+    if (chunk === null && client.closed) throw new Error(`the connection ended ${left} bytes early`);
+    if (chunk === null) await new Promise((resolve) => setImmediate(resolve));
+    else left -= chunk.length;
+  }
+}
+
+const megabyte = 1 << 20;
+
+test("answers that nobody reads cost their client its connections but one, and others nothing", async (context) => {
+  const { port, ask, look } = await serveLarge(context, 16 * megabyte, 40 * megabyte);
+  const honest = await ask((await connected(context, port, "127.0.0.3")).pause());
+  const floods: Socket[] = [];
+  for (let index = 0; index < 6; index += 1)
+    floods.push(await ask((await connected(context, port, "127.0.0.2")).pause()));
+  for (let index = 0; index < 4; index += 1) look();
+  assert.deepEqual(
+    floods.map(({ destroyed }) => destroyed),
+    [true, true, true, true, true, false],
   );
-  assert.ok(held <= 40 << 20, `${held} bytes are held`);
-  assert.equal(responses.filter(({ socket }) => socket?.destroyed !== false).length >= 4, true);
-  assert.equal(responses[0]?.socket?.destroyed, false);
+  assert.equal(honest.destroyed, false);
+});
+
+test("an answer above the limit reaches a client that reads it", async (context) => {
+  const { port, ask, look } = await serveLarge(context, 48 * megabyte, megabyte);
+  const client = (await connected(context, port, "127.0.0.2")).pause();
+  const other = (await connected(context, port, "127.0.0.2")).pause();
+  const stalled = await ask(other);
+  const reading = await ask(client);
+  for (let part = 0; part < 4; part += 1) {
+    look();
+    await read(client, 10 * megabyte);
+  }
+  assert.equal(reading.destroyed, false);
+  assert.equal(stalled.destroyed, true);
+});
+
+test("unread answers of many clients take at most four times the limit", async (context) => {
+  const { port, ask } = await serveLarge(context, 8 * megabyte, 8 * megabyte);
+  const sockets: Socket[] = [];
+  for (let index = 0; index < 10; index += 1)
+    sockets.push(await ask((await connected(context, port, `127.0.0.${2 + index}`)).pause()));
+  const held = sockets.reduce((sum, { destroyed, writableLength }) => sum + (destroyed ? 0 : writableLength), 0);
+  assert.ok(held <= 32 * megabyte, `${held} bytes are held`);
+  assert.equal(sockets.at(-1)?.destroyed, false);
+});
+
+test("a client loses its connection if it reads nothing for two minutes after the answer, however late that came", async (context) => {
+  const clock = new HandClock();
+  const answers: (() => void)[] = [];
+  let socket: Socket | undefined;
+  const port = await serve(
+    context,
+    (incoming, response) => {
+      ({ socket } = incoming);
+      answers.push(() => void response.end(Buffer.alloc(16 * megabyte)));
+    },
+    { clock },
+  );
+  const client = (await connected(context, port, "127.0.0.2")).pause();
+  client.write(request);
+  while (answers.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  clock.pass(600_000);
+  assert.equal(socket?.destroyed, false);
+  answers[0]?.();
+  for (let index = 0; index < 40; index += 1) {
+    assert.equal(socket?.destroyed, false);
+    clock.pass(3_000);
+    // The first bytes leave after the first look.
+    if (index === 0) await read(client, megabyte);
+  }
+  for (let index = 0; index < 2; index += 1) clock.pass(3_000);
+  assert.equal(socket?.destroyed, true);
+});
+
+test("large answers on one connection add no listeners to it", async (context) => {
+  const { port, ask, clock } = await serveLarge(context, 8 * megabyte, 64 * megabyte);
+  const client = (await connected(context, port, "127.0.0.2")).pause();
+  const counts: number[] = [];
+  for (let index = 0; index < 3; index += 1) {
+    const socket = await ask(client);
+    await read(client, 8 * megabyte);
+    counts.push(socket.listenerCount("close"));
+  }
+  assert.deepEqual(counts, [counts[0], counts[0], counts[0]]);
+  while (clock.timers > 0) await new Promise((resolve) => setImmediate(resolve));
 });

@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { systemClock, type Clock } from "../clock.ts";
 import { Turns } from "./turns.ts";
 import { UnreadAnswers } from "./unread-answers.ts";
 
@@ -8,6 +9,11 @@ export type NextTurn = () => Promise<void>;
 
 type TurnListener = (request: IncomingMessage, response: ServerResponse, nextTurn: NextTurn) => void;
 
+export interface TurnOptions {
+  readonly maxUnreadBytes?: number;
+  readonly clock?: Clock;
+}
+
 /** The maximum number of requests that a client sends on one connection before it has their answers. */
 const maxPipelined = 64;
 
@@ -15,11 +21,14 @@ const maxPipelined = 64;
  * A listener whose requests are answered one in every third round of the event loop, in turns of the clients'
  * addresses. The ports of metrics, readiness and pages are open to everybody, and the process has other work: an answer
  * takes milliseconds, so that a thousand requests at once would keep the process for seconds. A listener with more work
- * than that waits for further turns. Clients whose answers take too much memory are disconnected.
+ * than that waits for further turns. Clients that leave too many bytes of answers unread are disconnected.
  */
-export function inTurns(listener: TurnListener, maxUnreadBytes?: number): RequestListener {
-  const turns = new Turns();
-  const unread = new UnreadAnswers(maxUnreadBytes);
+export function inTurns(
+  listener: TurnListener,
+  { maxUnreadBytes, clock = systemClock }: TurnOptions = {},
+): RequestListener {
+  const turns = new Turns(clock);
+  const unread = new UnreadAnswers(clock, maxUnreadBytes);
   const pipelines = new WeakMap<Socket, { size: number; last: Promise<void> }>();
   return (request, response) => {
     const { socket } = request;

@@ -1,27 +1,53 @@
+import { BoundedCache } from "../bounded-cache.ts";
+import type { Clock } from "../clock.ts";
+
 /** The maximum number of waiting requests of one caller. Pipelined ones may be many. */
 const maxWaiting = 256;
 
 /** A new connection takes a round of the event loop to be accepted, and one until its first bytes are read. */
 const roundsBetween = 3;
 
+/** The number of callers whose used time is known. */
+const maxCallers = 4_096;
+/** Half of a caller's used time is forgotten after this time. */
+const halfLifeMs = 60_000;
+/** A turn counts as this time at least, so that callers alternate. */
+const minTurnMs = 0.1;
+/** A caller waits at most as many times its used time for newcomers, of which there may always be one. */
+const maxWaitRatio = 20;
+
+interface WaitingRequest {
+  readonly begin: () => void;
+  readonly sinceMs: number;
+}
+
+interface UsedTime {
+  readonly ms: number;
+  readonly atMs: number;
+}
+
 /**
- * Gives one caller a turn in every third round of the event loop, and the others theirs before its next one, also those
- * that connect during its turn. So a caller with many requests delays neither the others nor the process's other work
- * by more than one of them.
+ * Gives one caller a turn in every third round of the event loop: the one whose turns have kept the event loop for the
+ * least time. So a caller with many or long requests delays neither the others nor the process's other work by more
+ * than one of them, however many such callers there are.
  */
 export class Turns {
-  /** The waiting requests by caller. The caller with the next turn comes first. */
-  readonly #waiting = new Map<string, (() => void)[]>();
+  readonly #clock: Pick<Clock, "steadyMs">;
+  /** The waiting requests by caller. */
+  readonly #waiting = new Map<string, WaitingRequest[]>();
+  readonly #used = new BoundedCache<string, UsedTime>(maxCallers);
   #isScheduled = false;
-  /** The caller that had the last turn. */
-  #last: string | undefined;
+
+  constructor(clock: Pick<Clock, "steadyMs">) {
+    this.#clock = clock;
+  }
 
   /** Resolves with the turn. Undefined if too many requests of the caller wait. */
   take(caller: string): Promise<void> | undefined {
     const mine = this.#waiting.get(caller) ?? [];
     if (mine.length >= maxWaiting) return undefined;
     return new Promise((begin) => {
-      mine.push(begin);
+      mine.push({ begin, sinceMs: this.#clock.steadyMs() });
       this.#waiting.set(caller, mine);
       this.#schedule();
     });
@@ -31,26 +57,51 @@ export class Turns {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     const pass = (rounds: number): void => {
-      if (rounds > 0) setImmediate(() => pass(rounds - 1));
-      else {
+      if (rounds > 1) return void setImmediate(() => pass(rounds - 1));
+      let turn: { readonly caller: string; readonly fromMs: number } | undefined;
+      setImmediate(() => {
         this.#isScheduled = false;
-        this.#give();
-      }
+        turn = this.#give();
+      });
+      // This runs in the same round, just after the turn's work.
+      setImmediate(() => {
+        if (turn !== undefined) this.#charge(turn.caller, turn.fromMs);
+      });
     };
     pass(roundsBetween);
   }
 
-  /** A caller with more requests moves to the end. One that has come during its turn is before it. */
-  #give(): void {
-    const [first, second] = this.#waiting.keys();
-    const caller = first === this.#last ? (second ?? first) : first;
-    if (caller === undefined) return;
+  #give(): { readonly caller: string; readonly fromMs: number } | undefined {
+    const fromMs = this.#clock.steadyMs();
+    const caller = this.#next(fromMs);
+    if (caller === undefined) return undefined;
     const mine = this.#waiting.get(caller) ?? [];
     this.#waiting.delete(caller);
-    const begin = mine.shift();
+    const first = mine.shift();
     if (mine.length > 0) this.#waiting.set(caller, mine);
-    this.#last = caller;
     if (this.#waiting.size > 0) this.#schedule();
-    begin?.();
+    first?.begin();
+    return { caller, fromMs };
+  }
+
+  #next(nowMs: number): string | undefined {
+    let next: string | undefined;
+    let leastMs = Infinity;
+    for (const [caller, [first]] of this.#waiting) {
+      const waitsSinceMs = Math.max(first?.sinceMs ?? nowMs, this.#used.get(caller)?.atMs ?? -Infinity);
+      const countedMs = this.#usedMs(caller, nowMs) - (nowMs - waitsSinceMs) / maxWaitRatio;
+      if (countedMs < leastMs) [next, leastMs] = [caller, countedMs];
+    }
+    return next;
+  }
+
+  #charge(caller: string, fromMs: number): void {
+    const atMs = this.#clock.steadyMs();
+    this.#used.set(caller, { ms: this.#usedMs(caller, atMs) + Math.max(atMs - fromMs, minTurnMs), atMs });
+  }
+
+  #usedMs(caller: string, nowMs: number): number {
+    const used = this.#used.get(caller);
+    return used === undefined ? 0 : used.ms * 2 ** ((used.atMs - nowMs) / halfLifeMs);
   }
 }

@@ -1,54 +1,121 @@
 import type { ServerResponse } from "node:http";
-import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Clock } from "../clock.ts";
 
 /** The bytes of answers that clients of one server have not read yet. */
 const defaultMaxBytes = 64 << 20;
-/** A client that reads nothing of its answer for this time is disconnected. */
-const readMs = 120_000;
+/**
+ * The multiple of the limit up to which clients that read, and a client's only answer, keep their connections. An
+ * answer may be larger than the limit.
+ */
+const hardMultiple = 4;
+const lookMs = 3_000;
+/** One look is not enough, because the process may have been too busy to send. */
+const stalledLooks = 2;
+/** A client that reads nothing of its answer in this many looks, two minutes, is disconnected. */
+const maxIdleLooks = 40;
+
+interface UnreadAnswer {
+  readonly address: string;
+  /** What {@link unsentMark} was at the last look that saw the client read. */
+  mark: number;
+  /** The looks since then. */
+  idleLooks: number;
+}
+
+type Entry = readonly [Duplex, UnreadAnswer];
 
 /**
- * Limits the memory of answers that nobody reads. Above the limit, the address with the most unread bytes loses
- * connections.
+ * Limits the memory of answers that nobody reads. Above the limit, the address with the most unread bytes loses the
+ * connections that it does not read, except its only one.
  */
 export class UnreadAnswers {
   readonly #maxBytes: number;
-  readonly #open = new Map<Socket, string>();
+  readonly #clock: Clock;
+  /** The oldest first. */
+  readonly #open = new Map<Duplex, UnreadAnswer>();
+  #look: Disposable | undefined;
 
-  constructor(maxBytes = defaultMaxBytes) {
+  constructor(clock: Clock, maxBytes = defaultMaxBytes) {
+    this.#clock = clock;
     this.#maxBytes = maxBytes;
   }
 
-  /** Counts the answer from the moment when the server has written it. */
-  watch(socket: Socket, response: ServerResponse, address: string): void {
-    // A connection inside of TLS of our own is a plain stream, whose server has few connections.
-    if (socket instanceof Socket) response.setTimeout(readMs, () => socket.destroy());
+  /** Counts the answer from the moment when the server has written it until the client has read it. */
+  watch(socket: Duplex, response: ServerResponse, address: string): void {
     response.once("prefinish", () => {
       if (socket.writableLength === 0) return;
-      if (!this.#open.has(socket)) socket.once("close", () => this.#open.delete(socket));
-      this.#open.set(socket, address);
+      this.#open.set(socket, { address, mark: unsentMark(socket), idleLooks: 0 });
+      response.once("close", () => this.#forget(socket));
       this.#bound();
-    });
-    response.once("finish", () => {
-      if (socket.writableLength === 0) this.#open.delete(socket);
+      this.#look ??= this.#clock.after(lookMs, () => this.#lookAtAll());
     });
   }
 
+  #forget(socket: Duplex): void {
+    this.#open.delete(socket);
+    if (this.#open.size > 0) return;
+    this.#look?.[Symbol.dispose]();
+    this.#look = undefined;
+  }
+
+  #lookAtAll(): void {
+    this.#look = this.#clock.after(lookMs, () => this.#lookAtAll());
+    for (const [socket, answer] of this.#open) {
+      const mark = unsentMark(socket);
+      answer.idleLooks = mark === answer.mark ? answer.idleLooks + 1 : 0;
+      answer.mark = mark;
+      if (answer.idleLooks >= maxIdleLooks) this.#end(socket);
+    }
+    this.#bound();
+  }
+
+  #end(socket: Duplex): void {
+    this.#forget(socket);
+    socket.destroy();
+  }
+
   #bound(): void {
-    let total = 0;
-    for (const { writableLength } of this.#open.keys()) total += writableLength;
-    while (total > this.#maxBytes) {
-      const byAddress = Map.groupBy(this.#open, ([, address]) => address);
-      let largest: readonly Socket[] = [];
-      let most = 0;
-      for (const entries of byAddress.values()) {
-        const bytes = entries.reduce((sum, [socket]) => sum + socket.writableLength, 0);
-        if (bytes > most) [largest, most] = [entries.map(([socket]) => socket), bytes];
-      }
-      const [oldest] = largest;
-      if (oldest === undefined) return;
-      total -= oldest.writableLength;
-      this.#open.delete(oldest);
-      oldest.destroy();
+    for (;;) {
+      const lengths = [...this.#open.keys()].map(({ writableLength }) => writableLength);
+      const total = lengths.reduce((sum, length) => sum + length, 0);
+      if (total <= this.#maxBytes) return;
+      // The largest answer leaves room for as many bytes of others.
+      const hardMaxBytes = Math.max(hardMultiple * this.#maxBytes, 2 * Math.max(...lengths));
+      const dispensable = this.#dispensable(total > hardMaxBytes);
+      if (dispensable === undefined) return;
+      this.#end(dispensable);
     }
   }
+
+  /** The connection to end. Those of the address with the most unread bytes come first, the oldest of them first. */
+  #dispensable(isMemoryShort: boolean): Duplex | undefined {
+    const addresses = [...Map.groupBy(this.#open, ([, { address }]) => address).values()].sort(
+      (one, other) => unreadBytes(other) - unreadBytes(one),
+    );
+    const several = addresses.filter((entries) => entries.length > 1).flat();
+    const all = addresses.flat();
+    const found = several.find(isStalled) ?? (isMemoryShort ? (all.find(isStalled) ?? all[0]) : undefined);
+    return found?.[0];
+  }
+}
+
+function unreadBytes(entries: readonly Entry[]): number {
+  return entries.reduce((sum, [socket]) => sum + socket.writableLength, 0);
+}
+
+function isStalled([socket, { idleLooks, mark }]: Entry): boolean {
+  return idleLooks >= stalledLooks && unsentMark(socket) === mark;
+}
+
+/**
+ * A number that changes whenever the client takes bytes. A stream's length alone does not, because it counts a chunk,
+ * which may be a whole answer, until its last byte is sent.
+ */
+function unsentMark(socket: Duplex): number {
+  const { _handle: handle, sentBytes = 0 } = socket as {
+    readonly _handle?: { readonly writeQueueSize?: number } | null;
+    readonly sentBytes?: number;
+  };
+  return socket.writableLength + (handle?.writeQueueSize ?? 0) - sentBytes;
 }
