@@ -12,14 +12,13 @@
 // --once skips the second run, to find such files.
 // No process and no file of a test stays behind, whatever ends this process.
 import { readFileSync } from "node:fs";
-import { availableParallelism, loadavg } from "node:os";
+import { availableParallelism, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 import type { FileCounts } from "./count-reporter.ts";
 import { batchesOf, needsOwnProcess, runInTurns, type Batch } from "./suite/batches.ts";
 import { endChecks, runChecks } from "./suite/checks.ts";
 import { readDurations, recordDurations } from "./suite/durations.ts";
 import { chosenFiles, filesOf, groups, type Group } from "./suite/groups.ts";
-import { hasRoomBeside, lanesOf } from "./suite/lanes.ts";
 import { parseOptions, usage, type Options } from "./suite/options.ts";
 import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
@@ -39,6 +38,13 @@ const groupTimeoutMs: Readonly<Record<Group, number>> = {
   e2e: 4_200_000,
   interop: 5_400_000,
 };
+/**
+ * How many processes or labs run side by side, and never more than the machine has cores. One lab seldom keeps two
+ * cores busy.
+ */
+const maxLanes: Readonly<Record<Group, number>> = { unit: 4, netns: 2, e2e: 2, interop: 1 };
+/** The memory of the largest lab. A machine with less for each lane runs fewer lanes. */
+const labBytes = 5 * 2 ** 30;
 /** The assumed duration of a file without a record. */
 const unknownMs: Readonly<Record<Group, number>> = { unit: 300, netns: 2_000, e2e: 60_000, interop: 60_000 };
 /** When files that share a process keep it alive for this long, each runs again in its own. */
@@ -84,10 +90,9 @@ async function runGroup(options: GroupRun): Promise<Counts> {
     .filter((batch) => !records && batch.files.every(isPatient))
     .toSorted((a, b) => turnOfPatient(a.files[0] ?? "") - turnOfPatient(b.files[0] ?? ""));
   const others = batches.filter((batch) => !alone.includes(batch) && !patient.includes(batch));
-  const runs = await runInTurns(
-    { alone, patient, others, hasRoomBesideLanes: hasRoomBeside(lanes) },
-    lanes,
-    (batch, yields) => run(batch.files, batch.shared, yields || beside !== undefined),
+  const hasRoomBesideLanes = totalmem() >= (lanes + 1) * labBytes;
+  const runs = await runInTurns({ alone, patient, others, hasRoomBesideLanes }, lanes, (batch, yields) =>
+    run(batch.files, batch.shared, yields || beside !== undefined),
   );
   const counts = new Map(runs.flatMap(({ counts: ofBatch }) => [...ofBatch]));
   const lost = await runLost(batches, counts, async (some) => await run(some, false, beside !== undefined));
@@ -109,6 +114,11 @@ async function runGroup(options: GroupRun): Promise<Counts> {
     total.failed += 1;
   }
   return total;
+}
+
+function lanesOf(group: Group): number {
+  const room = group === "unit" ? Infinity : Math.max(1, Math.floor(totalmem() / labBytes));
+  return Math.min(maxLanes[group], availableParallelism(), room);
 }
 
 /**
