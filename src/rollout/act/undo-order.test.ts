@@ -39,3 +39,20 @@ test("groups are undone by their latest entries, latest first, and an ungrouped 
   ];
   assert.deepEqual(names(undoOrder(entries)), ["lone", "one-label", "one-restart", "two-label", "two-restart"]);
 });
+
+test("a Deployment that a step resumed is held again after its pods have the former template, in whichever order they were journaled", () => {
+  const of = (step: string, pointer: string, more: object): JournalEntry => ({
+    type: "field",
+    step,
+    object: object("Deployment", "web"),
+    pointer,
+    ...more,
+  });
+  const setup = of("setup", "/spec/paused", { written: true });
+  const resume = of("roll", "/spec/paused", { prior: true });
+  const template = of("roll", "/spec/template", { written: "v2", prior: "v1", restart: "template" });
+  const hold = of("hold", "/spec/paused", { written: true });
+  assert.deepEqual(undoOrder([setup, resume, template, hold]), [hold, template, resume, setup]);
+  assert.deepEqual(undoOrder([setup, template, resume, hold]), [hold, template, resume, setup]);
+  assert.deepEqual(undoOrder([setup, resume]), [resume, setup], "a step without a template keeps its order");
+});

@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
-import type { JournalEntry } from "../../api/serin/index.ts";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 
 /**
  * The entries in the order of undo: backwards. Entries of one `undoGroup` are undone together, at the position of the
@@ -8,7 +8,7 @@ import type { JournalEntry } from "../../api/serin/index.ts";
  */
 export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEntry[] {
   const groups = new Map<string, JournalEntry[]>();
-  for (const [index, entry] of entries.toReversed().entries()) {
+  for (const [index, entry] of resumedUntilRestart(entries.toReversed()).entries()) {
     const key = entry.undoGroup === undefined ? `alone ${index}` : `group ${entry.undoGroup}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [entry]);
@@ -18,6 +18,32 @@ export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEnt
     ...group.filter((entry) => !isRestart(entry)),
     ...group.filter(isRestart),
   ]);
+}
+
+/**
+ * A step resumes a Deployment, and then replaces its pods. Undo holds it again only after the pods have the former
+ * template, because a held Deployment replaces none. The journal has the two in the other order if somebody had resumed
+ * the Deployment just before, and the engine held it in between.
+ */
+function resumedUntilRestart(reversed: readonly JournalEntry[]): readonly JournalEntry[] {
+  const isRestartOf = (hold: JournalEntry, entry: JournalEntry): boolean =>
+    isRestart(entry) && entry.step === hold.step && isSameObject(entry.object, hold.object);
+  const late: JournalEntry[] = [];
+  return reversed.flatMap((entry, index) => {
+    if (isResume(entry) && reversed.slice(index).some((other) => isRestartOf(entry, other))) {
+      late.push(entry);
+      return [];
+    }
+    return [entry, ...late.filter((hold) => isRestartOf(hold, entry))];
+  });
+}
+
+function isResume(entry: JournalEntry): boolean {
+  return entry.type === "field" && entry.pointer === "/spec/paused" && entry.written === undefined;
+}
+
+function isSameObject(one: ObjectReference, other: ObjectReference): boolean {
+  return one.kind === other.kind && one.name === other.name && one.namespace === other.namespace;
 }
 
 export function isRestart(entry: JournalEntry): boolean {
