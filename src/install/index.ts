@@ -29,12 +29,11 @@ export {
   type RenderedComponent,
 } from "./render.ts";
 export { deactivateDefault, reactivateDefault, renderTag, type TagTarget } from "./revision-tags.ts";
-export { mergeTrees } from "./merge.ts";
 export {
   hasAgent,
-  redirectByAgent,
   resolveSettings,
   resolveSpec,
+  withRedirectByAgent,
   type InstallDefaults,
   type InstallSettings,
   type SettingsSources,

@@ -188,11 +188,15 @@ function failed(errors: readonly FieldIssue[], warnings: readonly FieldIssue[]):
   return { value: undefined, errors: [first, ...rest], warnings };
 }
 
+const redirectByAgent = { pilot: { cni: { enabled: true } } };
+
 /**
- * The default where a CNI agent is installed: sidecars leave their redirect to it, so that pods need no rights on the
- * network.
+ * The spec with the default where a CNI agent is installed: sidecars leave their redirect to it, so that pods need no
+ * rights on the network.
  */
-export const redirectByAgent = { pilot: { cni: { enabled: true } } };
+export function withRedirectByAgent(spec: IstioOperatorSpec): IstioOperatorSpec {
+  return mergeTrees({ values: redirectByAgent }, spec) as IstioOperatorSpec;
+}
 
 export function hasAgent({ components, values }: IstioOperatorSpec): boolean {
   return components?.cni?.enabled === true || valueAt(values, "istio_cni", "enabled") === true;

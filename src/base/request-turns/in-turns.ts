@@ -18,10 +18,11 @@ export interface TurnOptions {
 const maxPipelined = 64;
 
 /**
- * A listener whose requests are answered one in every third round of the event loop, in turns of the clients'
- * addresses. The ports of metrics, readiness and pages are open to everybody, and the process has other work: an answer
- * takes milliseconds, so that a thousand requests at once would keep the process for seconds. A listener with more work
- * than that waits for further turns. Clients that leave too many bytes of answers unread are disconnected.
+ * A listener that answers one request in every third round of the event loop, that of the address whose answers took
+ * the least time lately (see {@link Turns}). The ports of metrics, readiness and pages are open to everybody, and the
+ * process has other work: an answer takes milliseconds, so that a thousand requests at once would keep the process for
+ * seconds. A listener with more work than that waits for further turns. Clients that leave too many bytes of answers
+ * unread are disconnected.
  */
 export function inTurns(
   listener: TurnListener,

@@ -7,14 +7,7 @@ import {
   type GatewaySpec,
   type IstioOperatorSpec,
 } from "../../api/istio/index.ts";
-import {
-  chartValuesOf,
-  hasAgent,
-  mergeTrees,
-  redirectByAgent,
-  resolveSpec,
-  type ChartName,
-} from "../../install/index.ts";
+import { chartValuesOf, hasAgent, resolveSpec, withRedirectByAgent, type ChartName } from "../../install/index.ts";
 
 export interface Translation {
   /** A YAML document for each chart, with the helm command that uses it. */
@@ -69,7 +62,7 @@ interface ChartUse {
 function chartsOf(spec: IstioOperatorSpec, resolved: IstioOperatorSpec): ChartUse[] {
   const { components = {} } = resolved;
   // The chart of istiod does not know whether the chart of the agent is installed.
-  const stated = mergeTrees(hasAgent(resolved) ? { values: redirectByAgent } : {}, spec) as IstioOperatorSpec;
+  const stated = hasAgent(resolved) ? withRedirectByAgent(spec) : spec;
   const chartFor = (
     chart: "base" | "istiod" | "cni" | "ztunnel",
     release: string,

@@ -8,7 +8,7 @@ const maxInProgress = 2;
 export class QueriesInProgress {
   readonly #addresses = new Set<string>();
 
-  /** Runs the query once there is room. Until then it waits for turns, which alternate between the addresses. */
+  /** Runs the query once there is room. Until then it waits for its address's turns. */
   async run<Answer>(address: string, nextTurn: () => Promise<void>, query: () => Promise<Answer>): Promise<Answer> {
     while (this.#addresses.size >= maxInProgress || this.#addresses.has(address)) await nextTurn();
     this.#addresses.add(address);

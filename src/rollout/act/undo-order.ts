@@ -1,6 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
-import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
+import type { JournalEntry } from "../../api/serin/index.ts";
+import { referenceKey } from "../decide/index.ts";
 
 /**
  * The entries in the order of undo: backwards. Entries of one `undoGroup` are undone together, at the position of the
@@ -21,13 +22,13 @@ export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEnt
 }
 
 /**
- * A step resumes a Deployment, and then replaces its pods. Undo holds it again only after the pods have the former
- * template, because a held Deployment replaces none. The journal has the two in the other order if somebody had resumed
- * the Deployment just before, and the engine held it in between.
+ * The order in which a Deployment that a step resumed is held again only after its pods have the former template: a
+ * held Deployment replaces none. The journal has the step's two entries the other way round if somebody had resumed the
+ * Deployment before the step, and the engine held it in between.
  */
 function resumedUntilRestart(reversed: readonly JournalEntry[]): readonly JournalEntry[] {
   const isRestartOf = (hold: JournalEntry, entry: JournalEntry): boolean =>
-    isRestart(entry) && entry.step === hold.step && isSameObject(entry.object, hold.object);
+    isRestart(entry) && entry.step === hold.step && referenceKey(entry.object) === referenceKey(hold.object);
   const late: JournalEntry[] = [];
   return reversed.flatMap((entry, index) => {
     if (isResume(entry) && reversed.slice(index).some((other) => isRestartOf(entry, other))) {
@@ -40,10 +41,6 @@ function resumedUntilRestart(reversed: readonly JournalEntry[]): readonly Journa
 
 function isResume(entry: JournalEntry): boolean {
   return entry.type === "field" && entry.pointer === "/spec/paused" && entry.written === undefined;
-}
-
-function isSameObject(one: ObjectReference, other: ObjectReference): boolean {
-  return one.kind === other.kind && one.name === other.name && one.namespace === other.namespace;
 }
 
 export function isRestart(entry: JournalEntry): boolean {

@@ -72,9 +72,10 @@ async function deploymentWorld(
   journal: readonly JournalEntry[],
 ): Promise<CanaryWorld> {
   const service = await requireService(sources, "spec.target.deployment.service", home, target.service, target.port);
-  if (target.gateways.length === 0 && (journal.length === 0 || isMoving(canary)))
-    await requireLayer7(sources, "spec.target.deployment", service, journal.length === 0);
-  if (journal.length === 0) {
+  const begins = journal.length === 0;
+  if (target.gateways.length === 0 && (begins || isMoving(canary)))
+    await requireLayer7(sources, "spec.target.deployment", service, begins);
+  if (begins) {
     await refuseSharedDeployment(sources, canary, target.name);
     await refuseOtherRoutes(sources, "spec.target.deployment.service", canary, target.service);
   }

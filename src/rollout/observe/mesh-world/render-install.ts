@@ -8,8 +8,6 @@ export interface EngineImage {
   readonly tag: string;
 }
 
-type InstallSpec = MeshUpgrade["spec"]["to"]["install"][number];
-
 /**
  * Renders the specs of `spec.to.install`. They contain no CNI agent, because revisions share it, but their sidecars
  * leave the redirect to the agent that the upgrade brings.
@@ -19,16 +17,16 @@ export function renderInstalls(
   { spec: { to } }: MeshUpgrade,
   image: EngineImage,
 ): (readonly UntypedObject[])[] {
-  const defaults = to.cni === undefined ? {} : { values: install.redirectByAgent };
-  return to.install.map((spec, index) =>
-    renderOne(install, install.mergeTrees(defaults, spec) as InstallSpec, `spec.to.install[${index}]`, image),
-  );
+  return to.install.map((spec, index) => {
+    const stated = to.cni === undefined ? spec : install.withRedirectByAgent(spec);
+    return renderOne(install, stated, `spec.to.install[${index}]`, image);
+  });
 }
 
 /** Renders one install spec. Throws a user error with the field if that fails. */
 export function renderOne(
   { resolveSettings, renderInstall }: typeof Install,
-  spec: InstallSpec,
+  spec: MeshUpgrade["spec"]["to"]["install"][number],
   path: string,
   image: EngineImage,
 ): readonly UntypedObject[] {
