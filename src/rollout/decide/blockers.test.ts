@@ -129,6 +129,14 @@ test("a member that is rolled back takes the other members of its run with it, e
   assert.deepEqual(groupView(failed, [failed, completed("run")])?.notFollowing, ["Canary shop/a"]);
 });
 
+test("a member without steps does not wait for one that begins only after a person acts on a rollback", () => {
+  const done = contender("a", { group: "g", phase: "Waiting", wantsToBegin: false });
+  const waits = contender("b", { group: "g", phase: "Waiting" });
+  const failed = contender("c", { group: "g", phase: "RolledBack", wantsToBegin: false });
+  assert.deepEqual(groupView(done, [done, waits])?.notDone, ["Canary shop/b"]);
+  assert.deepEqual(groupView(done, [done, waits, failed])?.notDone, []);
+});
+
 test("a member that would begin at a later step, by a full promotion, waits for the others, and they do not wait for it", () => {
   const grouped = { group: "g", wants: [] } as const;
   const jumps = contender("a", { ...grouped, nextOrdinal: 2 });

@@ -172,7 +172,7 @@ export function groupView(self: Contender, all: readonly Contender[]): GroupView
     ...(failed === undefined ? {} : { failed: `group ${self.group}: ${failed.key} was rolled back` }),
     notDone: [
       ...active.filter((other) => !other.done && !isPutBack(other)),
-      ...partners.filter((other) => other.wantsToBegin && !isHeldByOthers(other, all)),
+      ...partners.filter((other) => isWaiting(other, all) && !isHeldByOthers(other, all)),
     ].map(({ key }) => key),
     notFollowing: partners
       .filter(
