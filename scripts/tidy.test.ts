@@ -231,6 +231,20 @@ test("a test that starts the program in an environment of its own passes the cac
   assertNone(found);
 });
 
+test("a test waits for a condition by until(), which ends with the condition's text when nothing fulfils it", () => {
+  const pause =
+    /\bwhile \([^;{]*\)\s+await (?:new Promise(?:<void>)?\(\(resolve\) => set(?:Timeout|Immediate)\(|\w+\.sleep\(|set(?:Timeout|Immediate)\()/g;
+  assertNone(
+    [...texts]
+      .filter(([file]) => /^src\/.*\.test\.ts$/.test(file))
+      .flatMap(([file, text]) =>
+        [...text.matchAll(pause)].map(
+          ({ index }) => `${file}:${text.slice(0, index).split("\n").length}: take until() of src/base/testing`,
+        ),
+      ),
+  );
+});
+
 test("no test is skipped, narrowed or postponed", () => {
   const pattern = /\b(test|it|suite|describe|context|t)\.(skip|todo|only)\(|\b(skip|todo|only): /;
   assertNone(
