@@ -74,7 +74,7 @@ test(`no file of ours is above ${maxLines} lines`, () => {
  * How many files may still have functions of more lines, or parameters, than the linter allows. Lower them, never raise
  * them.
  */
-const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 42, "max-params": 11 };
+const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 40, "max-params": 11 };
 
 test("the list of exceptions to the size of functions names existing files, and may only get shorter", () => {
   const { overrides } = JSON.parse(readFileSync(join(root, ".oxlintrc.json"), "utf8")) as {
@@ -484,12 +484,12 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // - 5: the hub of the images, and the rights of probes
   // - 4: bounds of CEL in conditions
   // - 3: what an upgrade leaves behind, and when to look again
-  // - 1: endpoints in other clusters
+  // - 1 each: endpoints in other clusters, the steps that all gateways share
   // - 2 each: what Canaries may copy and request, where control planes are, what observers keep, times and rules of
   //   freezes
   // The code that signs, plans an installation or evaluates an expression is loaded on first use.
   rollout: {
-    modules: 375,
+    modules: 376,
     never: [
       "src/cluster/",
       "src/controlplane/",
