@@ -74,7 +74,7 @@ test(`no file of ours is above ${maxLines} lines`, () => {
  * How many files may still have functions of more lines, or parameters, than the linter allows. Lower them, never raise
  * them.
  */
-const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 40, "max-params": 11 };
+const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 36, "max-params": 11 };
 
 test("the list of exceptions to the size of functions names existing files, and may only get shorter", () => {
   const { overrides } = JSON.parse(readFileSync(join(root, ".oxlintrc.json"), "utf8")) as {
@@ -459,9 +459,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   // Three are the autoscalers' sources, usage and plan; one answers certificate requests and loads their signer later;
   // seven plan, bind and protect volumes, and make the claims of StatefulSets; two know the schedules and time zones of
-  // CronJobs. Four decide the ends of Jobs, one asks before an adoption, and one tells what holds a namespace.
+  // CronJobs. Four decide the ends of Jobs, one asks before an adoption, one tells what holds a namespace, and one
+  // evicts pods from tainted nodes.
   "cluster-controllers": {
-    modules: 158,
+    modules: 159,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"],
   },
   // Three measure what containers use, three find and delete the directories of volumes, three plan and enforce
