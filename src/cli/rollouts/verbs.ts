@@ -70,8 +70,8 @@ export function canaryCommands(program: Command, context: CliContext): void {
     .option("--full", "go to the last step at once")
     .action(async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(canaryKind, name, flags, context);
-      if (flags.full === true) await orderFully(client, canaryKind, object, flags, context);
-      else await approve(client, canaryKind, object, flags, context);
+      if (flags.full === true) await orderFully({ client, kind: canaryKind, object, flags, context });
+      else await approve({ client, kind: canaryKind, object, flags, context });
     });
 }
 
@@ -87,13 +87,13 @@ export function upgradeCommands(program: Command, context: CliContext): void {
   approval(upgrade.command("approve <name>"), "approve the step that waits").action(
     async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
-      await approve(client, meshUpgradeKind, object, flags, context);
+      await approve({ client, kind: meshUpgradeKind, object, flags, context });
     },
   );
   approval(upgrade.command("complete <name>"), "end the soak now, and allow the removal of the old revision").action(
     async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
-      await approve(client, meshUpgradeKind, object, flags, context, completingSteps);
+      await approve({ client, kind: meshUpgradeKind, object, flags, context }, completingSteps);
     },
   );
 }
@@ -341,13 +341,18 @@ async function orderedBy(client: KubeClient, flags: OrderFlags, context: CliCont
 const approvalAttempts = 20;
 const approvalRetryMs = 50;
 
+/** An order of the user to one rollout. */
+interface Order<Value extends Rollout> {
+  readonly client: KubeClient;
+  readonly kind: KindDefinition<Value>;
+  readonly object: Value;
+  readonly flags: OrderFlags;
+  readonly context: CliContext;
+}
+
 /** Approves the steps in the caller's name. The write replaces the whole list, so after a conflict it starts again. */
 async function approve<Value extends Rollout>(
-  client: KubeClient,
-  kind: KindDefinition<Value>,
-  object: Value,
-  flags: OrderFlags,
-  context: CliContext,
+  { client, kind, object, flags, context }: Order<Value>,
   steps?: readonly string[],
 ): Promise<void> {
   const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(object)]);
@@ -385,13 +390,13 @@ function waitingStep(rollout: Rollout): string {
   );
 }
 
-async function orderFully<Value extends Rollout>(
-  client: KubeClient,
-  kind: KindDefinition<Value>,
-  object: Value,
-  flags: OrderFlags,
-  context: CliContext,
-): Promise<void> {
+async function orderFully<Value extends Rollout>({
+  client,
+  kind,
+  object,
+  flags,
+  context,
+}: Order<Value>): Promise<void> {
   refuseVain(kind, object, "promote");
   const ordered = await orderedBy(client, flags, context);
   const patch = fullPromotionPatch(ordered);

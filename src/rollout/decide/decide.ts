@@ -1,5 +1,5 @@
 import { maxPlannedSteps, type RolloutPhase, type RolloutStatus } from "../../api/serin/index.ts";
-import { advance, promotion, waitFor } from "./advance.ts";
+import { advance } from "./advance.ts";
 import { dated } from "./conditions.ts";
 import { isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
@@ -15,6 +15,7 @@ import {
 } from "./rollback.ts";
 import { completedAgain, completedMessage, isHeld, recovered, withHold, withoutHold } from "./hold.ts";
 import { describeReference, type Step } from "./step.ts";
+import { promotion, waitFor } from "./step-outcome.ts";
 
 const ends: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack"]);
 
