@@ -323,7 +323,7 @@ test("folders import each other in one direction, and the list of exceptions may
 });
 
 const dashboardBound = {
-  modules: 413,
+  modules: 414,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -402,7 +402,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   sizes of regular expressions
   // Controllers that are off by default are loaded when they are turned on.
   pilot: {
-    modules: 971,
+    modules: 972,
     never: [
       "src/cluster/",
       "src/dataplane/",
@@ -433,7 +433,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // policies, which see requests as webhooks do. Six enforce the Pod Security Standards, one what a node may
   // change, and three what it may read. One adds new rules to stored roles.
   "cluster-apiserver": {
-    modules: 211,
+    modules: 212,
     never: [
       "generated/proto",
       "node_modules/@bufbuild/cel",
@@ -475,7 +475,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   freezes
   // The code that signs, plans an installation or evaluates an expression is loaded on first use.
   rollout: {
-    modules: 375,
+    modules: 376,
     never: [
       "src/cluster/",
       "src/controlplane/",
