@@ -1,3 +1,5 @@
+import { JoinedBytes } from "../joined-bytes/index.ts";
+
 /** A review is no larger than this: objects have up to 3 MiB, and an update contains two of them. */
 const maxBodyBytes = 8 << 20;
 /** The maximum total size of the bodies that are read or waiting. */
@@ -29,18 +31,18 @@ export class BodyBudget {
     caller: string,
     work: (body: Buffer) => Promise<Result>,
   ): Promise<Result> {
+    const body = new JoinedBytes();
     let held = 0;
     try {
-      const chunks: Buffer[] = [];
       for await (const chunk of parts) {
         held += chunk.length;
         this.#hold(caller, chunk.length);
         if (held > maxBodyBytes) throw this.#refusals.tooLarge(maxBodyBytes);
         const own = this.#heldBy.get(caller) ?? 0;
         if (own > maxHeldBytes - this.#heldBytes) throw this.#refusals.busy();
-        chunks.push(chunk);
+        body.add(chunk);
       }
-      return await work(Buffer.concat(chunks));
+      return await work(body.view());
     } finally {
       this.#hold(caller, -held);
     }

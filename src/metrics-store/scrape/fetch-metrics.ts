@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { IncomingMessage, RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { nodeHttp, transientError } from "../../base/index.ts";
+import { readBytes } from "../../base/joined-bytes/index.ts";
 import type { ScrapeAccess } from "./scrape-config.ts";
 import type { ScrapeTarget } from "./targets.ts";
 
@@ -38,17 +39,10 @@ export const fetchMetrics: FetchMetrics = async (target, signal) => {
       `server returned HTTP status ${response.statusCode ?? 0} ${response.statusMessage ?? ""}`.trim(),
     );
   }
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBodyBytes) {
-      response.destroy();
-      throw transientError("scrape-failed", `the answer is longer than ${maxBodyBytes} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
+  const body = await readBytes(response as AsyncIterable<Buffer>, maxBodyBytes, () =>
+    transientError("scrape-failed", `the answer is longer than ${maxBodyBytes} bytes`),
+  );
+  return body.toString("utf8");
 };
 
 async function authorizationOf({
