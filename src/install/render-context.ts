@@ -174,6 +174,26 @@ export function workloadSettings(
   };
 }
 
+/**
+ * The settings of a DaemonSet whose pods others of their node depend on. It needs a pod on every node, evicted last, so
+ * the placement and priority of the mesh's other pods do not apply to it.
+ */
+export function nodeWorkloadSettings(
+  component: ComponentSpec,
+  own: Tree | undefined,
+  settings: InstallSettings,
+): WorkloadSettings {
+  const given = treeAt(settings.values, "global") ?? {};
+  const global = Object.fromEntries(Object.entries(given).filter(([field]) => !placementDefaults.has(field)));
+  return workloadSettings(component, own, { ...settings, values: { ...settings.values, global } });
+}
+
+const placementDefaults: ReadonlySet<string> = new Set([
+  "defaultNodeSelector",
+  "defaultTolerations",
+  "priorityClassName",
+]);
+
 function treesAt(own: Tree | undefined, field: string): readonly Tree[] {
   const found = valueAt(own, field);
   return Array.isArray(found) ? (found as Tree[]) : [];

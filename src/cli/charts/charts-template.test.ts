@@ -66,9 +66,12 @@ interface PodSpec {
   readonly containers: readonly {
     readonly name: string;
     readonly args: readonly string[];
+    readonly imagePullPolicy?: string;
     readonly env: readonly { readonly name: string; readonly value?: string }[];
   }[];
   readonly nodeSelector: object;
+  readonly imagePullSecrets?: readonly object[] | null;
+  readonly priorityClassName?: string;
 }
 
 function podOf(workload: Rendered | undefined): PodSpec {
@@ -139,6 +142,28 @@ test("a chart makes the objects that an installation makes", async () => {
       chart,
     );
   }
+});
+
+test("every chart's pods pull with the mesh's secrets, and those that each node needs keep their priority", async () => {
+  const flags = "--set global.imagePullSecrets={a,b},global.imagePullPolicy=Always,global.priorityClassName=mesh";
+  const priorities: Record<string, unknown> = {};
+  for (const chart of ["base", "istiod", "cni", "ztunnel"]) {
+    const workloads = (await template(`r ${chart} -n istio-system ${flags}`)).filter(({ kind }) =>
+      /^(Deployment|DaemonSet)$/.test(kind),
+    );
+    for (const workload of workloads) {
+      const { imagePullSecrets, priorityClassName, containers } = podOf(workload);
+      assert.deepEqual(imagePullSecrets, [{ name: "a" }, { name: "b" }], workload.metadata.name);
+      assert.equal(containers[0]?.imagePullPolicy, "Always", workload.metadata.name);
+      priorities[workload.metadata.name] = priorityClassName;
+    }
+  }
+  assert.deepEqual(priorities, {
+    "serin-rollout": "mesh",
+    istiod: "mesh",
+    "istio-cni-node": "system-node-critical",
+    ztunnel: "system-node-critical",
+  });
 });
 
 test("accounts come before their users, and webhooks last", async () => {

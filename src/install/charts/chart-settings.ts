@@ -103,6 +103,7 @@ export function globalMarks(marks: TemplateMarks): Tree {
   const proxy = (field: string): string => marks.text(`$v.global.proxy.${field}`);
   return {
     imagePullPolicy: marks.optional("$v.global.imagePullPolicy"),
+    imagePullSecrets: marks.names("$v.global.imagePullSecrets"),
     priorityClassName: marks.optional("$v.global.priorityClassName"),
     pilotCertProvider: marks.text("$v.global.pilotCertProvider"),
     logging: { level: marks.text("$v.global.logging.level") },
@@ -127,14 +128,6 @@ export function readerMarks(marks: TemplateMarks): Tree {
     namespace: marks.text(
       `ternary (($v.global.readerServiceAccount).namespace | default $.Release.Namespace) $.Release.Namespace (not (empty ${readerName}))`,
     ),
-  };
-}
-
-/** Pods on which others of the node depend are evicted last. */
-export function nodeMarks(marks: TemplateMarks): Tree {
-  return {
-    ...globalMarks(marks),
-    priorityClassName: marks.text('$v.global.priorityClassName | default "system-node-critical"'),
   };
 }
 

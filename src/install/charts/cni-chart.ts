@@ -3,10 +3,10 @@ import type { UntypedObject } from "../../api/index.ts";
 import { cniPlatformChoices, unchainedPlatforms } from "../cni-platform.ts";
 import { renderCni } from "../components/cni.ts";
 import {
+  globalMarks,
   globals,
   keyWithoutMarks,
   markedSettings,
-  nodeMarks,
   ofRelease,
   workloadMarks,
   type Tree,
@@ -56,7 +56,7 @@ export function cniChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const own = agentMarks(marks);
   const render = (): UntypedObject[] =>
-    renderCni(markedSettings(marks, false, { global: nodeMarks(marks), cni: own })).map((object) =>
+    renderCni(markedSettings(marks, false, { global: globalMarks(marks), cni: own })).map((object) =>
       ofRelease(agentConfig(object, marks), marks),
     );
   return assembleChart({

@@ -1,10 +1,10 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { renderZtunnel } from "../components/ztunnel.ts";
 import {
+  globalMarks,
   globals,
   keyWithoutMarks,
   markedSettings,
-  nodeMarks,
   ofRelease,
   revisionSwitch,
   workloadMarks,
@@ -31,6 +31,7 @@ function ztunnelMarks(marks: TemplateMarks): Tree {
     annotations: marks.map("$v.annotations"),
     dnsPolicy: marks.optional("$v.dnsPolicy"),
     dnsConfig: marks.map("$v.dnsConfig"),
+    imagePullSecrets: marks.names("$v.imagePullSecrets"),
     imagePullPolicy: marks.optional("$v.imagePullPolicy | default $v.global.imagePullPolicy"),
     multiCluster: {
       clusterName: marks.text(
@@ -54,7 +55,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const own = ztunnelMarks(marks);
   const render = ([isRevisioned = false]: readonly boolean[]): UntypedObject[] =>
-    renderZtunnel(markedSettings(marks, isRevisioned, { global: nodeMarks(marks), ztunnel: own })).map((object) =>
+    renderZtunnel(markedSettings(marks, isRevisioned, { global: globalMarks(marks), ztunnel: own })).map((object) =>
       ofRelease(object, marks),
     );
   const discovery = [

@@ -8,9 +8,9 @@ import {
   jsonLogArguments,
   logFormatEntries,
   mergeEnv,
+  nodeWorkloadSettings,
   object,
   pullPolicy,
-  workloadSettings,
 } from "../render-context.ts";
 import { mergeTrees } from "../merge.ts";
 import { numberAt, type InstallSettings } from "../settings.ts";
@@ -109,7 +109,7 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
   const { cni, namespace } = settings;
   const { app: _app, ...labels } = shared;
   const own = treeAt(settings.values, "cni");
-  const workload = workloadSettings(cni, own, settings);
+  const workload = nodeWorkloadSettings(cni, own, settings);
   const selector = { "k8s-app": "istio-cni-node" };
   const maxUnavailable = valueAt(own, "rollingMaxUnavailable") ?? 1;
   const daemonSetLabels = {

@@ -10,11 +10,11 @@ import {
   imageOf,
   logFormatEntries,
   mergeEnv,
+  nodeWorkloadSettings,
   object,
   pullPolicy,
   revisioned,
   revisionLabel,
-  workloadSettings,
 } from "../render-context.ts";
 import { mergeTrees } from "../merge.ts";
 import { numberAt, type InstallSettings } from "../settings.ts";
@@ -56,7 +56,7 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
   const settings = { ...given, revision: servedRevision(given) };
   const { ztunnel, values, namespace } = settings;
   const own = treeAt(values, "ztunnel");
-  const workload = workloadSettings(ztunnel, own, settings);
+  const workload = nodeWorkloadSettings(ztunnel, own, settings);
   const labels = {
     ...componentLabels("Ztunnel", settings, "revision"),
     app: "ztunnel",
@@ -208,7 +208,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       { name: "cni-ztunnel-sock-dir", mountPath: "/var/run/ztunnel" },
       { name: "tmp", mountPath: "/tmp" },
       ...(looksAtRevocations(values) ? [{ name: "crl-volume", mountPath: revocationsFolder, readOnly: true }] : []),
-      ...workloadSettings(ztunnel, own, settings).volumeMounts,
+      ...nodeWorkloadSettings(ztunnel, own, settings).volumeMounts,
     ],
   };
 }
