@@ -317,6 +317,23 @@ function budgetValues(own: Tree | undefined): Tree {
   };
 }
 
+/**
+ * A quota of pods with the priority class of a node's own pods. Some platforms admit such pods only in namespaces that
+ * have one.
+ */
+export function nodePodsQuota(
+  identity: { readonly name: string; readonly namespace: string; readonly labels: Readonly<Record<string, string>> },
+  pods = "5000",
+): UntypedObject {
+  const ofNodes = { operator: "In", scopeName: "PriorityClass", values: [nodePriorityClass] };
+  return object(
+    { apiVersion: "v1", kind: "ResourceQuota", ...identity },
+    { spec: { hard: { pods }, scopeSelector: { matchExpressions: [ofNodes] } } },
+  );
+}
+
+export const nodePriorityClass = "system-node-critical";
+
 export interface ObjectIdentity {
   readonly apiVersion: string;
   readonly kind: string;

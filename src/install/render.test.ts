@@ -531,6 +531,13 @@ test("the CNI agent uses the folders of the cluster's platform, unless the value
   assert.equal(own.config["CNI_CONF_NAME"], "a.conf");
 });
 
+test("GKE admits the node's pods only beside a quota of their priority class, so the CNI agent brings one there", () => {
+  const quotasOf = (values: object): string[] => named(render({ profile: "ambient", values }).objects, "ResourceQuota");
+  assert.deepEqual(quotasOf({}), []);
+  assert.deepEqual(quotasOf({ global: { platform: "gke" } }), ["istio-cni-resource-quota"]);
+  assert.deepEqual(quotasOf({ ztunnel: { resourceQuotas: { enabled: true } } }), ["ztunnel"]);
+});
+
 test("the control plane, and those of other clusters, may read exports and imports of services in the group of MCS_API_GROUP", () => {
   const groupsOf = (objects: readonly UntypedObject[], name: string): unknown =>
     (

@@ -166,6 +166,50 @@ test("every chart's pods pull with the mesh's secrets, and those that each node 
   });
 });
 
+test("the node's pods get a quota where the platform or the values ask for one, as in an installation", async () => {
+  for (const [chart, component, name] of [
+    ["cni", "cni", "istio-cni-resource-quota"],
+    ["ztunnel", "ztunnel", "ztunnel"],
+  ] as const) {
+    const quotaOf = async (flags: string): Promise<Rendered | undefined> =>
+      (await template(`r ${chart} -n istio-system${flags}`)).find(({ kind }) => kind === "ResourceQuota");
+    assert.equal(await quotaOf(""), undefined, chart);
+    assert.equal((await quotaOf(" --set global.platform=gke"))?.metadata.name, name);
+    const quota = await quotaOf(" --set resourceQuotas.enabled=true,resourceQuotas.pods=7");
+    const { value: settings } = resolveSettings(
+      { specs: [], setFlags: [`values.${chart}.resourceQuotas.enabled=true`, `values.${chart}.resourceQuotas.pods=7`] },
+      { hub: "h", tag: "t" },
+    );
+    assert.ok(settings);
+    const enabled = { ...settings, [chart]: { enabled: true } };
+    const { components } = renderInstall(enabled, { istio: [], rollout: [] });
+    const installed = components
+      .find((one) => one.name === component)
+      ?.objects.find(({ kind }) => kind === "ResourceQuota") as Rendered | undefined;
+    assert.deepEqual([quota?.metadata.name, quota?.spec], [installed?.metadata.name, installed?.spec]);
+    assert.deepEqual(quota?.spec, {
+      hard: { pods: "7" },
+      scopeSelector: {
+        matchExpressions: [{ operator: "In", scopeName: "PriorityClass", values: ["system-node-critical"] }],
+      },
+    });
+  }
+});
+
+test("istiod's budget takes the values pdb", async () => {
+  const budgetOf = async (flags: string): Promise<unknown> => {
+    const objects = await template(`r istiod -n istio-system --set autoscaleMin=2${flags}`);
+    const { selector: _selector, ...budget } = objects.find(({ kind }) => kind === "PodDisruptionBudget")?.spec ?? {};
+    return budget;
+  };
+  assert.deepEqual(await budgetOf(""), { minAvailable: 1 });
+  assert.deepEqual(await budgetOf(",pdb.minAvailable=50%,pdb.unhealthyPodEvictionPolicy=AlwaysAllow"), {
+    minAvailable: "50%",
+    unhealthyPodEvictionPolicy: "AlwaysAllow",
+  });
+  assert.deepEqual(await budgetOf(",pdb.maxUnavailable=1"), { maxUnavailable: 1 });
+});
+
 test("accounts come before their users, and webhooks last", async () => {
   const kinds = (await template("istiod istio/istiod -n istio-system")).map(({ kind }) => kind);
   assert.deepEqual([kinds[0], kinds.at(-1)], ["ServiceAccount", "ValidatingWebhookConfiguration"]);

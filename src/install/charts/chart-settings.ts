@@ -1,6 +1,7 @@
 import { treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
+import { quotaPlatforms } from "../cni-platform.ts";
 import { ownReaderAccount } from "../components/reader-account.ts";
 import { defaultValues } from "../default-values.ts";
 import { mergeTrees } from "../merge.ts";
@@ -130,6 +131,18 @@ export function readerMarks(marks: TemplateMarks): Tree {
     ),
   };
 }
+
+export const quotaDefaults = { enabled: false, pods: 5000 } as const;
+
+/** Marks for the quota of the pods that each node needs. {@link wantsQuota} decides whether it exists. */
+export function quotaMarks(marks: TemplateMarks): Tree {
+  return { enabled: true, pods: marks.number("int $v.resourceQuotas.pods") };
+}
+
+export const wantsQuota = [
+  "or $v.resourceQuotas.enabled",
+  ...quotaPlatforms.map((platform) => `(eq ($v.global.platform | default "") "${platform}")`),
+].join(" ");
 
 /** As in upstream, uses the given value, or `Ignore` at first. An upgrade keeps what the control plane has set. */
 export function validationMarks(marks: TemplateMarks): Tree {

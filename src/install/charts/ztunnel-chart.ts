@@ -7,6 +7,9 @@ import {
   markedSettings,
   ofRelease,
   revisionSwitch,
+  quotaDefaults,
+  quotaMarks,
+  wantsQuota,
   workloadMarks,
   type Tree,
   type ChartOptions,
@@ -20,6 +23,7 @@ import { templateOfVariants } from "./variants.ts";
 function ztunnelMarks(marks: TemplateMarks): Tree {
   return {
     ...workloadMarks(marks, "$v"),
+    resourceQuotas: quotaMarks(marks),
     logLevel: marks.text("$v.logLevel"),
     logAsJson: marks.text('ternary "json" "plain" (eq (toString $v.logAsJson) "true")'),
     network: marks.text("$v.network | default $v.global.network"),
@@ -95,11 +99,12 @@ export function ztunnelChart(options: ChartOptions): Chart {
         podLabels: {},
         volumes: [],
         volumeMounts: [],
+        resourceQuotas: quotaDefaults,
       },
     },
     templates: {
       "_helpers.tpl": `${valuesHelper(["ztunnel"], { flattensGlobals: true })}\n${discovery}`,
-      ztunnel: `${valuesHeader}\n${templateOfVariants({ marks, switches: [revisionSwitch], render, keyOf: keyWithoutMarks })}`,
+      ztunnel: `${valuesHeader}\n${templateOfVariants({ marks, switches: [revisionSwitch], render, keyOf: keyWithoutMarks, conditions: { "ResourceQuota/ztunnel": wantsQuota } })}`,
     },
     files: profileFiles(["global", "ztunnel"]),
     notes: '"{{ .Release.Name }}" is installed: label a namespace istio.io/dataplane-mode=ambient to enrol its pods.\n',
