@@ -337,7 +337,7 @@ test("folders import each other in one direction, and the list of exceptions may
 });
 
 const dashboardBound = {
-  modules: 415,
+  modules: 416,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -491,7 +491,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   freezes
   // The code that signs, plans an installation or evaluates an expression is loaded on first use.
   rollout: {
-    modules: 380,
+    modules: 381,
     never: [
       "src/cluster/",
       "src/controlplane/",
