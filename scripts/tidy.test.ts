@@ -337,7 +337,7 @@ test("folders import each other in one direction, and the list of exceptions may
 });
 
 const dashboardBound = {
-  modules: 413,
+  modules: 416,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -416,7 +416,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   sizes of regular expressions
   // Controllers that are off by default are loaded when they are turned on.
   pilot: {
-    modules: 971,
+    modules: 972,
     never: [
       "src/cluster/",
       "src/dataplane/",
@@ -447,7 +447,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // policies, which see requests as webhooks do. Six enforce the Pod Security Standards, one what a node may
   // change, and three what it may read. One adds new rules to stored roles.
   "cluster-apiserver": {
-    modules: 211,
+    modules: 212,
     never: [
       "generated/proto",
       "node_modules/@bufbuild/cel",
@@ -492,7 +492,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   freezes, a round and its writes
   // The code that signs, plans an installation or evaluates an expression is loaded on first use.
   rollout: {
-    modules: 382,
+    modules: 383,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -7,6 +7,7 @@ import {
   completingSteps,
   fullPromotionPatch,
   hasEnded,
+  isRestingPhase,
   meshUpgradeKind,
   orderPatch,
   refusalOf,
@@ -221,6 +222,13 @@ async function create<Value extends Rollout>(
     );
 }
 
+/** The command that begins a run of a Canary that follows a Deployment, with the template that the Deployment has. */
+function howToBegin({ spec, metadata: { namespace = "" } }: Rollout): string | undefined {
+  if (!("target" in spec && "deployment" in spec.target)) return undefined;
+  const patch = JSON.stringify({ spec: { template: { metadata: { annotations: { retried: "1" } } } } });
+  return `kubectl patch deployment ${spec.target.deployment.name} -n ${namespace} -p '${patch}' (another value each time)`;
+}
+
 const goneTimeoutMs = 60_000;
 
 /**
@@ -235,11 +243,20 @@ async function retry<Value extends Rollout>(
   context: CliContext,
 ): Promise<void> {
   const { client, object } = await rolloutToOrder(kind, name, flags, context);
+  const begins = howToBegin(object);
+  if (begins !== undefined && isRestingPhase(object.status?.phase))
+    throw userError(
+      "rollout-under-way",
+      `${kind.kind} ${nameOf(object)} waits for a change of its Deployment, and a change begins its next run`,
+      { hint: begins },
+    );
   if (!hasEnded(object))
     throw userError(
       "rollout-under-way",
       `${kind.kind} ${nameOf(object)} has not ended: it is ${object.status?.phase ?? "not read by the engine yet"}`,
-      { hint: `serin ${noun} ${noun === "canary" ? "abort" : "rollback"} ${name}` },
+      {
+        hint: `serin ${noun} ${noun === "canary" ? `abort ${name} -n ${object.metadata.namespace ?? ""}` : `rollback ${name}`}`,
+      },
     );
   const { namespace } = object.metadata;
   const file = (flags as { filename?: string }).filename;

@@ -1,4 +1,5 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import type { ReportersObjects } from "./reported-traffic.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds } from "../../api/istio/index.ts";
@@ -65,6 +66,7 @@ export class MeshReader {
   readonly #injectors: Informer<WebhookConfiguration>;
   readonly #kinds: KindDefinition[] = [];
   readonly #events: EventLog;
+  readonly #reporters: () => ReportersObjects;
   readonly #snapshot: () => MeshObjects;
   #version = 0;
   #answeredAtMs: number | undefined;
@@ -101,6 +103,11 @@ export class MeshReader {
     const checks = config<Check>(checkKind);
     const freezes = config<Freeze>(freezeKind);
     const upgrades = config<MeshUpgrade>(meshUpgradeKind);
+    this.#reporters = () => ({
+      injectors: injectors.list(),
+      namespaces: namespaces.list(),
+      services: services.list(),
+    });
     this.#snapshot = () => ({
       namespaces: namespaces.list(),
       pods: pods.list(),
@@ -169,6 +176,11 @@ export class MeshReader {
 
   injectors(): readonly WebhookConfiguration[] {
     return this.#injectors.list();
+  }
+
+  /** The objects that tell which pods may report whose traffic. Undefined until they have been read. */
+  reporters(): ReportersObjects | undefined {
+    return this.isSynced ? this.#reporters() : undefined;
   }
 
   /** All kinds have been read once, or are known to be absent or forbidden. */
