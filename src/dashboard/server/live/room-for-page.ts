@@ -17,9 +17,9 @@ export interface HeldPage {
 }
 
 /**
- * The pages that must end so that a new one has room. `open` are all pages, the oldest first. If the server is full, the
- * user or the address with the most pages loses its oldest one to those with fewer, because otherwise a few addresses
- * could lock out everybody else. Throws `unavailable` with the limit that is reached.
+ * The pages that must end so that a new one has room. `open` are all pages, the oldest first. If the server is full,
+ * the user or the address with the most pages loses its oldest one to those with fewer, because otherwise a few
+ * addresses could lock out everybody else. Throws `unavailable` with the limit that is reached.
  */
 export function roomForPage<Page extends HeldPage>(open: Iterable<Page>, { owner, topics }: HeldPage): readonly Page[] {
   const pages = new Set(open);
