@@ -16,7 +16,7 @@ export {
   writeAll,
   writesInPlace,
 } from "./handle-stream.ts";
-export { KeptChunk } from "./read-buffer.ts";
+export { ChunkQueue } from "./read-buffer.ts";
 export { check, libc, watchReadable, type Libc } from "./libc.ts";
 export {
   bindUdpInNamespace,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deliver, expandFront, KeptChunk, ReadBuffer, readBufferOf } from "./read-buffer.ts";
+import * as fc from "fast-check";
+import { ChunkQueue, deliver, expandFront, KeptChunk, ReadBuffer, readBufferOf } from "./read-buffer.ts";
 
 test("a kept chunk's memory is not reused before its release", () => {
   const buffer = ReadBuffer.take(1);
@@ -51,4 +52,78 @@ test("a frame's header can be prepended to a chunk in place", () => {
   });
   assert.equal(expandFront(buffer.area.subarray(0, 7), 3), undefined, "nothing is free after the delivery");
   buffer.disown();
+});
+
+/** The number of pieces in which a queue returns its bytes. */
+function piecesOf(queue: ChunkQueue): number {
+  let pieces = 0;
+  for (let chunk = queue.shift(); chunk !== undefined; chunk = queue.shift()) {
+    pieces += 1;
+    chunk.release();
+  }
+  return pieces;
+}
+
+test("single bytes share memory, so that a peer that sends them costs little more than their number", () => {
+  const queue = new ChunkQueue();
+  const bytes = 262_144;
+  for (let at = 0; at < bytes; at += 1) queue.push(Buffer.from([at & 0xff]));
+  assert.ok(piecesOf(queue) <= bytes / 8192);
+});
+
+test("a chunk that is added later does not change bytes that were read or skipped before", () => {
+  const queue = new ChunkQueue();
+  queue.push(Buffer.from("abc"));
+  queue.first?.skip(1);
+  const read = queue.first?.bytes;
+  queue.push(Buffer.from("d"));
+  for (let count = 0; count < 100; count += 1) queue.push(Buffer.from("e"));
+  assert.equal(read?.toString(), "bc");
+  assert.equal(queue.takeAll().toString(), `bcd${"e".repeat(100)}`);
+});
+
+test("a large chunk stays in the memory into which it was read, also behind small ones", () => {
+  const queue = new ChunkQueue();
+  queue.push(Buffer.from("small"));
+  const buffer = ReadBuffer.take(0);
+  deliver(buffer, 0, buffer.area, (chunk) => queue.push(chunk));
+  assert.ok(buffer.held);
+  queue.push(Buffer.from("small"));
+  assert.equal(queue.clear(), buffer.area.length + 10);
+  assert.ok(!buffer.held && queue.isEmpty);
+  buffer.disown();
+});
+
+test("chunks of any size leave in the order in which they came, whatever is taken in between", () => {
+  const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 20_000 })), {
+    maxLength: 60,
+  });
+  const steps = fc.array(fc.tuple(sizes, fc.nat(80)), { maxLength: 8 });
+  fc.assert(
+    fc.property(steps, (rounds) => {
+      const queue = new ChunkQueue();
+      const [given, taken]: [Buffer[], Buffer[]] = [[], []];
+      let next = 0;
+      for (const [round, count] of rounds) {
+        for (const size of round) {
+          const chunk = Buffer.alloc(size, (next += 1) % 251);
+          given.push(Buffer.from(chunk));
+          queue.push(chunk);
+          // The chunk is valid during the call only.
+          chunk.fill(255);
+        }
+        for (let index = 0; index < count; index += 1) {
+          const chunk = queue.shift();
+          if (chunk === undefined) break;
+          assert.equal(queue.isLone && queue.isEmpty, false);
+          taken.push(Buffer.from(chunk.bytes));
+          chunk.release();
+        }
+      }
+      taken.push(queue.takeAll());
+      assert.ok(queue.isEmpty && queue.first === undefined);
+      assert.ok(Buffer.concat(taken).equals(Buffer.concat(given)));
+    }),
+    { numRuns: 100 },
+  );
 });

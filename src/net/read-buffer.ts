@@ -85,10 +85,17 @@ const heldParts = 4;
 /** No chunk begins at this offset, so nothing may be put in front of a kept one. */
 const noStart = -1;
 
+/** A chunk up to this size is added to a copy before it. */
+const maxAddedBytes = 1024;
+/** A copy does not grow beyond this size. */
+const maxCopyBytes = 16_384;
+
 /** A chunk that outlives its delivery. It is held in place, or copied if holding would keep too much memory. */
 export class KeptChunk {
   readonly #buffer: ReadBuffer | undefined;
   #bytes: Buffer;
+  /** The number of free bytes behind a copy. */
+  #room = 0;
   #released = false;
 
   constructor(chunk: Buffer) {
@@ -109,6 +116,23 @@ export class KeptChunk {
     this.#bytes = this.#bytes.subarray(bytes);
   }
 
+  /** Copies a small chunk behind this one. Returns false if this one is no copy, or either is too large. */
+  add(chunk: Buffer): boolean {
+    const { length } = this.#bytes;
+    const total = length + chunk.length;
+    if (this.#buffer !== undefined || chunk.length > maxAddedBytes || total > maxCopyBytes) return false;
+    if (this.#room < chunk.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.min(maxCopyBytes, 2 * total));
+      this.#bytes.copy(grown);
+      this.#bytes = grown.subarray(0, length);
+      this.#room = grown.length - length;
+    }
+    this.#bytes = Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset, total);
+    chunk.copy(this.#bytes, length);
+    this.#room -= chunk.length;
+    return true;
+  }
+
   /** Calls `run` as if the chunk had just been read. A reader that needs it for longer keeps it. */
   deliver(run: (chunk: Buffer) => void): void {
     if (this.#buffer === undefined) run(this.#bytes);
@@ -119,6 +143,69 @@ export class KeptChunk {
     if (this.#released) return;
     this.#released = true;
     this.#buffer?.release();
+  }
+}
+
+/** The number of removed chunks whose places are kept. */
+const maxGone = 64;
+
+/**
+ * Chunks that wait in order. Small ones share memory: a peer may send single bytes, and a chunk of one byte costs 200
+ * bytes of its own.
+ */
+export class ChunkQueue {
+  #chunks: KeptChunk[] = [];
+  /** The number of chunks at the beginning that were removed. `shift` of a long array would move all others. */
+  #gone = 0;
+
+  get isEmpty(): boolean {
+    return this.#gone === this.#chunks.length;
+  }
+
+  /** Whether there is exactly one chunk. */
+  get isLone(): boolean {
+    return this.#chunks.length - this.#gone === 1;
+  }
+
+  /** The chunk that waits longest. Undefined if there is none. */
+  get first(): KeptChunk | undefined {
+    return this.#chunks[this.#gone];
+  }
+
+  /** Adds a chunk, which must be valid only during the call. */
+  push(chunk: Buffer): void {
+    if (this.isEmpty || this.#chunks.at(-1)?.add(chunk) !== true) this.#chunks.push(new KeptChunk(chunk));
+  }
+
+  /** Removes and returns the chunk that waits longest. The caller must release it. */
+  shift(): KeptChunk | undefined {
+    const { first } = this;
+    if (first === undefined) return undefined;
+    this.#gone += 1;
+    if (this.isEmpty) this.#chunks = [];
+    else if (this.#gone < maxGone || this.#gone * 2 < this.#chunks.length) return first;
+    else this.#chunks = this.#chunks.slice(this.#gone);
+    this.#gone = 0;
+    return first;
+  }
+
+  /** Releases all chunks. Returns their total length. */
+  clear(): number {
+    let bytes = 0;
+    for (let chunk = this.shift(); chunk !== undefined; chunk = this.shift()) {
+      bytes += chunk.bytes.length;
+      chunk.release();
+    }
+    return bytes;
+  }
+
+  /** Removes all chunks, and returns their bytes in one piece. */
+  takeAll(): Buffer {
+    const kept: KeptChunk[] = [];
+    for (let chunk = this.shift(); chunk !== undefined; chunk = this.shift()) kept.push(chunk);
+    const all = Buffer.concat(kept.map(({ bytes }) => bytes));
+    for (const chunk of kept) chunk.release();
+    return all;
   }
 }
 

@@ -1,3 +1,5 @@
+import { JoinedBytes } from "../joined-bytes/index.ts";
+
 /** A review is no larger than this: objects have up to 3 MiB, and an update contains two of them. */
 const reviewBytes = 8 << 20;
 /** The maximum total size of the reviews that are read or waiting. */
@@ -73,16 +75,16 @@ export class BodyBudget {
     caller: string,
     work: (body: Buffer) => Promise<Result>,
   ): Promise<Result> {
+    const body = new JoinedBytes();
     let held = 0;
     try {
-      const chunks: Buffer[] = [];
       for await (const chunk of parts) {
         if (held + chunk.length > this.#maxBytes) throw this.#refusals.tooLarge(this.#maxBytes);
         if (!this.#held.take(caller, chunk.length)) throw this.#refusals.busy();
         held += chunk.length;
-        chunks.push(chunk);
+        body.add(chunk);
       }
-      return await work(Buffer.concat(chunks));
+      return await work(body.view());
     } finally {
       this.#held.release(caller, held);
     }

@@ -1,5 +1,6 @@
 import { Agent, request as httpsRequest } from "node:https";
 import { transientError } from "../../base/index.ts";
+import { JoinedBytes } from "../../base/joined-bytes/index.ts";
 import type { Store } from "../store/index.ts";
 import type { Webhook, WebhookClientConfig } from "./webhook-configurations.ts";
 
@@ -124,16 +125,14 @@ export class WebhookClient {
       });
       outgoing.on("error", (error) => reject(signal.aborted && signal.reason instanceof Error ? signal.reason : error));
       outgoing.on("response", (answer) => {
-        const chunks: Buffer[] = [];
-        let length = 0;
+        const received = new JoinedBytes();
         answer.on("data", (chunk: Buffer) => {
-          length += chunk.length;
-          chunks.push(chunk);
-          if (length > maximumAnswerBytes) outgoing.destroy(new Error("the answer is too long"));
+          received.add(chunk);
+          if (received.length > maximumAnswerBytes) outgoing.destroy(new Error("the answer is too long"));
         });
         answer.on("error", reject);
         answer.on("end", () => {
-          const text = Buffer.concat(chunks).toString("utf8");
+          const text = received.view().toString("utf8");
           if (answer.statusCode === 200) resolve(text);
           else reject(new Error(`the server answered ${answer.statusCode ?? 0}: ${text.slice(0, 500)}`));
         });

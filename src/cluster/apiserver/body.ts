@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { UntypedObject } from "../../api/index.ts";
+import { readBytes } from "../../base/joined-bytes/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
 import { ApiError, badRequest } from "./status.ts";
 
@@ -7,16 +8,11 @@ import { ApiError, badRequest } from "./status.ts";
 const maximumBodyBytes = 3 * 1024 * 1024;
 
 export async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > maximumBodyBytes) {
-      throw new ApiError(413, "RequestEntityTooLarge", `Request entity too large: limit is ${maximumBodyBytes}`, {});
-    }
-    chunks.push(chunk);
-  }
-  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+  return await readBytes(
+    request as AsyncIterable<Buffer>,
+    maximumBodyBytes,
+    () => new ApiError(413, "RequestEntityTooLarge", `Request entity too large: limit is ${maximumBodyBytes}`, {}),
+  );
 }
 
 export function mediaTypeOf(contentType: string | undefined): string {

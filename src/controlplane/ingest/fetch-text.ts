@@ -3,6 +3,7 @@ import { lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { getCACertificates } from "node:tls";
 import { isAddressOf, isLoopbackAddress, isOwnMachineAddress, transientError, type Network } from "../../base/index.ts";
+import { readBytes } from "../../base/joined-bytes/index.ts";
 
 /** The roots that a fetch trusts, and the addresses that it must not reach. */
 export interface FetchBounds {
@@ -91,14 +92,10 @@ function getOver(address: URL, options: Http.RequestOptions): Promise<Http.Incom
 }
 
 async function textOf(url: string, body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > maxBytes) throw transientError("answer-too-long", `${url} answered more than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
+  const answer = await readBytes(body, maxBytes, () =>
+    transientError("answer-too-long", `${url} answered more than ${maxBytes} bytes`),
+  );
+  return answer.toString("utf8");
 }
 
 function statusError(url: string, status: number): Error {

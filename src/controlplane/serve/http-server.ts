@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Server } from "node:net";
 import { transientError, userError } from "../../base/index.ts";
+import { readBytes } from "../../base/joined-bytes/index.ts";
 
 /** Resolves once the server listens. */
 export async function listening<Listener extends Server>(
@@ -21,12 +22,8 @@ export async function listening<Listener extends Server>(
 
 /** The body of a request as text. Throws a user error if it is longer than `maxBytes`. */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) throw userError("request-too-long", `the request is larger than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
+  const body = await readBytes(request as AsyncIterable<Buffer>, maxBytes, () =>
+    userError("request-too-long", `the request is larger than ${maxBytes} bytes`),
+  );
+  return body.toString("utf8");
 }

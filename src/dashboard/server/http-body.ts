@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
+import { readBytes } from "../../base/joined-bytes/index.ts";
 import { limits } from "./limits.ts";
 import { refusal } from "./problem.ts";
 
@@ -9,14 +10,10 @@ export async function readJsonBody(request: IncomingMessage): Promise<string> {
   const type = request.headers["content-type"] ?? "";
   if (!/^application\/json\s*(;|$)/i.test(type))
     throw refusal("invalid", `content-type: expected application/json, got "${type.slice(0, 100)}"`);
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    size += part.length;
-    if (size > limits.bodyBytes) throw refusal("too-long", `the body is longer than ${limits.bodyBytes} bytes`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts, size).toString("utf8");
+  const body = await readBytes(request as AsyncIterable<Buffer>, limits.bodyBytes, () =>
+    refusal("too-long", `the body is longer than ${limits.bodyBytes} bytes`),
+  );
+  return body.toString("utf8");
 }
 
 /** Shorter answers are not compressed. */

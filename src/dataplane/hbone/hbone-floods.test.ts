@@ -203,6 +203,27 @@ test("WINDOW_UPDATEs in proportion to a tunnel's sent bytes do not count as a fl
   assert.deepEqual([flooder.verdict, flooder.reasons], [undefined, []]);
 });
 
+test("a tunnel whose reader pauses joins small frames, so that single bytes do not fill the memory", () => {
+  let tunnel: ByteStream | undefined;
+  const flooder = new Flooder((request) => (tunnel = request.accept())).open(1).send();
+  let [pieces, bytes] = [0, 0];
+  tunnel?.setHandler({
+    data: (chunk) => {
+      pieces += 1;
+      bytes += chunk.length;
+    },
+    end: () => undefined,
+    drain: () => undefined,
+    close: () => undefined,
+  });
+  const frames = 50_000;
+  for (let sent = 0; sent < frames; sent += 1) flooder.writer.data(1, Buffer.alloc(1), 0, 1, false);
+  flooder.send();
+  tunnel?.resume();
+  assert.equal(bytes, frames);
+  assert.ok(pieces < frames / 1000, `${pieces} pieces`);
+});
+
 test("a client that cancels most requests at once is disconnected, and its later bytes are ignored", async () => {
   const { wastedStreams } = hboneLimits;
   const flooder = new Flooder();

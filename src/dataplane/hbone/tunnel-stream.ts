@@ -1,4 +1,4 @@
-import { KeptChunk, type ByteStream, type ByteStreamHandler, type SocketAddress } from "../../net/index.ts";
+import { ChunkQueue, type ByteStream, type ByteStreamHandler, type SocketAddress } from "../../net/index.ts";
 import { transientError } from "../../base/index.ts";
 import type { Headers } from "../../wire/hbone/index.ts";
 import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
@@ -30,8 +30,8 @@ export class TunnelStream extends SessionStream implements ByteStream {
   #handler: ByteStreamHandler = nobody;
   #paused = true;
   #delivering = false;
-  #queue: KeptChunk[] = [];
-  #pending: KeptChunk[] = [];
+  readonly #queue = new ChunkQueue();
+  readonly #pending = new ChunkQueue();
   #pendingBytes = 0;
   #wantsDrain = false;
   #localEnd: "open" | "ending" | "ended" = "open";
@@ -93,10 +93,10 @@ export class TunnelStream extends SessionStream implements ByteStream {
   write(bytes: Uint8Array): boolean {
     if (this.#closed || this.#localEnd !== "open") return false;
     this.#sent += bytes.length;
-    const sent = this.#pending.length > 0 ? 0 : this.#session.sendData(this, bytes, 0, false);
+    const sent = !this.#pending.isEmpty ? 0 : this.#session.sendData(this, bytes, 0, false);
     if (sent < bytes.length) {
       // Chunks from relays are valid only during the call.
-      this.#pending.push(new KeptChunk(bufferOf(bytes).subarray(sent)));
+      this.#pending.push(bufferOf(bytes).subarray(sent));
       this.#pendingBytes += bytes.length - sent;
       this.#wantsDrain = true;
       return false;
@@ -108,8 +108,9 @@ export class TunnelStream extends SessionStream implements ByteStream {
 
   /** Called when windows or the output have room again. */
   writable(): void {
-    while (!this.#closed && this.#pending.length > 0) {
-      const kept = this.#pending[0] as KeptChunk;
+    while (!this.#closed) {
+      const kept = this.#pending.first;
+      if (kept === undefined) break;
       const { length } = kept.bytes;
       const sent = this.#session.sendData(this, kept.bytes, 0, false);
       this.#pendingBytes -= sent;
@@ -131,7 +132,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   end(): void {
     if (this.#closed || this.#localEnd !== "open") return;
     this.#localEnd = "ending";
-    if (this.#pending.length === 0) this.#sendEnd();
+    if (this.#pending.isEmpty) this.#sendEnd();
   }
 
   destroy(options: { readonly error?: Error; readonly reset?: boolean } = {}): void {
@@ -153,9 +154,9 @@ export class TunnelStream extends SessionStream implements ByteStream {
 
   receive(chunk: Buffer, endStream: boolean): number {
     if (this.#closed) return errorCode.noError;
-    if (this.#paused || this.#delivering || this.#queue.length > 0) {
+    if (this.#paused || this.#delivering || !this.#queue.isEmpty) {
       if (chunk.length > 0) {
-        this.#queue.push(new KeptChunk(chunk));
+        this.#queue.push(chunk);
         this.#session.queuedBytesChanged(chunk.length);
       }
     } else if (chunk.length > 0) this.#deliver(chunk);
@@ -207,8 +208,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   };
 
   #dropPending(): void {
-    for (const kept of this.#pending) kept.release();
-    this.#pending = [];
+    this.#pending.clear();
     this.#pendingBytes = 0;
   }
 
@@ -221,7 +221,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
       kept.deliver(this.#deliver);
       kept.release();
     }
-    if (this.#closed || this.#queue.length > 0 || !this.remoteEnded || this.#toldEnd) return;
+    if (this.#closed || !this.#queue.isEmpty || !this.remoteEnded || this.#toldEnd) return;
     this.#toldEnd = true;
     this.#handler.end();
     this.#finish();
@@ -240,12 +240,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   #close(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
-    let queued = 0;
-    for (const kept of this.#queue) {
-      queued += kept.bytes.length;
-      kept.release();
-    }
-    this.#queue = [];
+    const queued = this.#queue.clear();
     this.#dropPending();
     if (queued > 0) this.#session.queuedBytesChanged(-queued);
     this.#session.ended(this);

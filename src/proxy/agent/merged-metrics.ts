@@ -1,4 +1,5 @@
 import { messageOf, userError, type Logger } from "../../base/index.ts";
+import { JoinedBytes } from "../../base/joined-bytes/index.ts";
 import { namesAsked, type EndpointRoute } from "../../dataplane/index.ts";
 import { familyOfSample, readSampleText, type FamilyNames, type MetricsRegistry } from "../../telemetry/index.ts";
 
@@ -208,22 +209,20 @@ function scrape({ port, path }: AppMetrics, address: string): Promise<Scraped> {
       reject(error);
     });
     request.once("response", (response) => {
-      const parts: Buffer[] = [];
-      let length = 0;
+      const body = new JoinedBytes();
       // The connection broke off.
       response.once("error", (error) => {
         clearTimeout(limit);
         reject(error);
       });
       response.on("data", (part: Buffer) => {
-        length += part.length;
-        if (length > maxScrapeBytes) request.destroy(new Error(`more than ${maxScrapeBytes} bytes`));
-        else parts.push(part);
+        if (body.length + part.length > maxScrapeBytes) request.destroy(new Error(`more than ${maxScrapeBytes} bytes`));
+        else body.add(part);
       });
       response.once("end", () => {
         clearTimeout(limit);
         if (response.statusCode === 200)
-          resolve({ text: Buffer.concat(parts).toString("utf8"), contentType: response.headers["content-type"] ?? "" });
+          resolve({ text: body.view().toString("utf8"), contentType: response.headers["content-type"] ?? "" });
         else reject(new Error(`status ${response.statusCode ?? 0}`));
       });
     });

@@ -1,28 +1,29 @@
 import { ChunkedScanner } from "../../wire/http1/index.ts";
 import type { RequestBodyStart } from "../filters/http-filter.ts";
+import { ByteBuilder } from "./byte-builder.ts";
 
 /**
  * The part of a body that arrived while filters were waiting: the original bytes to pass on, and the data for a filter
  * that reads it.
  */
 export class HeldBody {
-  readonly #parts: Buffer[] = [];
-  readonly #data: Buffer[] = [];
+  /** One piece of memory, because a client may send single bytes. */
+  readonly #all = new ByteBuilder(0);
+  /** The data among the bytes. The same builder if all bytes are data. */
+  readonly #data: ByteBuilder;
   readonly #chunked: ChunkedScanner | undefined;
-  #dataBytes = 0;
   #complete = false;
   #wanted: { readonly limit: number; readonly resolve: (start: RequestBodyStart) => void } | undefined;
 
   /** `chunked` means that the bytes have HTTP/1.1 framing. */
   constructor(chunked: boolean) {
     this.#chunked = chunked ? new ChunkedScanner() : undefined;
+    this.#data = chunked ? new ByteBuilder(0) : this.#all;
   }
 
   add(bytes: Buffer, from: number, to: number, complete: boolean): void {
-    const part = Buffer.from(bytes.subarray(from, to));
-    this.#parts.push(part);
-    if (this.#chunked === undefined) this.#note(part);
-    else this.#chunked.scan(part, 0, part.length, (start, end) => this.#note(part.subarray(start, end)));
+    this.#all.range(bytes, from, to);
+    this.#chunked?.scan(bytes, from, to, (start, end) => this.#data.range(bytes, start, end));
     if (complete) this.#complete = true;
     this.#notify();
   }
@@ -40,7 +41,7 @@ export class HeldBody {
 
   /** The number of data bytes that have arrived. */
   get size(): number {
-    return this.#dataBytes;
+    return this.#data.length;
   }
 
   /** Whether a filter waits for more of the body. */
@@ -58,30 +59,24 @@ export class HeldBody {
 
   /** All bytes as they arrived. */
   bytes(): Buffer {
-    return this.#parts.length === 1 && this.#parts[0] !== undefined ? this.#parts[0] : Buffer.concat(this.#parts);
+    return this.#all.view();
   }
 
   /** Takes the data that has arrived. Bytes that arrive later count as the beginning of the body. */
   take(): Buffer {
-    const data = this.#data.length === 1 && this.#data[0] !== undefined ? this.#data[0] : Buffer.concat(this.#data);
-    this.#data.length = 0;
-    this.#parts.length = 0;
-    this.#dataBytes = 0;
+    const data = this.#data.view();
+    this.#data.leave();
+    if (this.#data !== this.#all) this.#all.leave();
     return data;
-  }
-
-  #note(data: Buffer): void {
-    this.#data.push(data);
-    this.#dataBytes += data.length;
   }
 
   #notify(): void {
     const wanted = this.#wanted;
-    if (wanted === undefined || (!this.#complete && this.#dataBytes <= wanted.limit)) return;
+    if (wanted === undefined || (!this.#complete && this.size <= wanted.limit)) return;
     this.#wanted = undefined;
     wanted.resolve({
-      bytes: Buffer.concat(this.#data).subarray(0, wanted.limit),
-      isWhole: this.#complete && this.#dataBytes <= wanted.limit,
+      bytes: Buffer.from(this.#data.view().subarray(0, wanted.limit)),
+      isWhole: this.#complete && this.size <= wanted.limit,
     });
   }
 }

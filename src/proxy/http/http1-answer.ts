@@ -16,6 +16,10 @@ const maxJoinedBytes = 16 * 1024;
 export class Http1Answer extends Answer {
   readonly #stream: ByteStream;
   #delivery: BodyDelivery = "as-is";
+  /**
+   * Whether the client expects no body, whatever the head says. It would read one as the response to its next request.
+   */
+  #isBodiless = false;
 
   constructor(
     stream: ByteStream,
@@ -45,6 +49,7 @@ export class Http1Answer extends Answer {
     sentAtMs: number,
   ): boolean {
     this.note(head, sentAtMs);
+    this.#isBodiless = !this.#mayHaveBody(head.status);
     this.#deliverAs(head, framing);
     this.keepAlive = this.#mayKeepAlive && this.#delivery !== "until-close";
     scratch.clear();
@@ -63,6 +68,7 @@ export class Http1Answer extends Answer {
       this.#append(bytes, from, to, last);
       return scratch.length === 0 || sendScratch(this.#stream);
     }
+    if (this.#isBodiless) return true;
     this.sentBytes += to - from;
     // The bytes of the current read can be passed on without a copy: the byte path keeps them until they are sent.
     return to === from || this.#stream.write(bytes.subarray(from, to));
@@ -117,11 +123,10 @@ export class Http1Answer extends Answer {
 
   #deliverAs(head: MessageHead, framing: BodyFraming): void {
     const old = this.request.protocol === "HTTP/1.0";
-    if (framing === bodyFramings.chunked) this.#delivery = old ? "until-close" : "as-is";
+    if (this.#isBodiless) this.#delivery = "as-is";
+    else if (framing === bodyFramings.chunked) this.#delivery = old ? "until-close" : "as-is";
     else if (framing === bodyFramings.untilClose) this.#delivery = old ? "until-close" : "wrap-in-chunks";
-    else
-      this.#delivery =
-        framing === bodyFramings.none && head.contentLength < 0 && this.#mayHaveBody(head.status) ? "empty" : "as-is";
+    else this.#delivery = framing === bodyFramings.none && head.contentLength < 0 ? "empty" : "as-is";
   }
 
   #mayHaveBody(status: number): boolean {
@@ -134,6 +139,7 @@ export class Http1Answer extends Answer {
   }
 
   #append(bytes: Buffer, from: number, to: number, last: boolean): void {
+    if (this.#isBodiless) return;
     const size = to - from;
     this.sentBytes += size;
     if (this.#delivery !== "wrap-in-chunks") {

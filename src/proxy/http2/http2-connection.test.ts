@@ -361,6 +361,28 @@ test("a paused stream keeps its data and trailers in order, and returns its wind
   assert.deepEqual([watched.body.length, watched.events.at(-1)], [200_000, "headers x-end yes end"]);
 });
 
+test("a paused stream joins small frames, so that a window of single bytes costs little more than one of large frames", () => {
+  const peer = new Peer().greet().request(1, false);
+  const { stream } = peer.streams.get(1) ?? assert.fail();
+  stream.pause();
+  let [pieces, bytes] = [0, 0];
+  stream.handler = {
+    headers: () => undefined,
+    drained: () => undefined,
+    aborted: () => undefined,
+    data: (chunk) => {
+      pieces += 1;
+      bytes += chunk.length;
+    },
+  };
+  const frames = 50_000;
+  for (let sent = 0; sent < frames; sent += 1) peer.writer.data(1, Buffer.alloc(1), 0, 1, false);
+  peer.push();
+  stream.resume();
+  assert.equal(bytes, frames);
+  assert.ok(pieces < frames / 1000, `${pieces} pieces`);
+});
+
 test("streams beyond the limit are refused as unprocessed", async () => {
   const peer = new Peer(true, 2).greet().request(1).request(3).request(5);
   assert.ok((await peer.takeFrames()).includes("rst 5 REFUSED_STREAM"));

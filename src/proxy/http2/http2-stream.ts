@@ -1,4 +1,4 @@
-import { KeptChunk } from "../../net/index.ts";
+import { ChunkQueue } from "../../net/index.ts";
 import { errorCode, errorCodeName, SessionStream, trailersFault, type Http2Session } from "../../wire/http2/index.ts";
 import { http2Limits } from "./http2-limits.ts";
 
@@ -26,8 +26,6 @@ export interface StreamFailure {
 
 const nobody: Http2StreamHandler = { headers() {}, data() {}, drained() {}, aborted() {} };
 const noBytes = Buffer.alloc(0);
-/** Most streams never keep a chunk, so they share this list, which stays empty. See {@link withChunk}. */
-const noChunks: KeptChunk[] = [];
 
 /** One stream of an HTTP/2 connection: its two halves, its windows, and the data that waits in both directions. */
 export class Http2Stream extends SessionStream {
@@ -39,12 +37,12 @@ export class Http2Stream extends SessionStream {
   expectedBytes = -1;
   #paused = false;
   #delivering = false;
-  /** Received data that waits for its reader. */
-  #queue = noChunks;
+  /** Received data that waits for its reader. Most streams never have any. */
+  #queue: ChunkQueue | undefined;
   /** The trailers that follow the queued data. */
   #queuedTrailers: readonly string[] | undefined;
   /** Data that waits for windows or output. Large chunks stay in the memory into which they were read. */
-  #pending = noChunks;
+  #pending: ChunkQueue | undefined;
   #pendingTrailers: readonly string[] | undefined;
   #wantsDrain = false;
   #local: "open" | "ending" | "ended" = "open";
@@ -89,10 +87,10 @@ export class Http2Stream extends SessionStream {
   write(bytes: Buffer, endStream: boolean): boolean {
     if (this.#closed || this.#local !== "open") return true;
     if (endStream) this.#local = "ending";
-    const sent = this.#pending.length > 0 ? 0 : this.#send(bytes, 0);
+    const sent = this.#hasPending ? 0 : this.#send(bytes, 0);
     if (this.#closed) return true;
-    if (sent < bytes.length || (bytes.length === 0 && this.#pending.length > 0)) {
-      if (sent < bytes.length) this.#pending = withChunk(this.#pending, bytes.subarray(sent));
+    if (sent < bytes.length || (bytes.length === 0 && this.#hasPending)) {
+      if (sent < bytes.length) (this.#pending ??= new ChunkQueue()).push(bytes.subarray(sent));
       this.#wantsDrain = true;
       return false;
     }
@@ -106,13 +104,13 @@ export class Http2Stream extends SessionStream {
     if (this.#closed || this.#local !== "open") return;
     this.#local = "ending";
     this.#pendingTrailers = fields;
-    if (this.#pending.length === 0) this.#sendEnd();
+    if (!this.#hasPending) this.#sendEnd();
   }
 
   /** Called by the connection when windows or output have room again. */
   writable(): void {
-    while (!this.#closed && this.#pending.length > 0) {
-      const [chunk] = this.#pending;
+    while (!this.#closed) {
+      const chunk = this.#pending?.first;
       if (chunk === undefined) break;
       const { length } = chunk.bytes;
       let sent = 0;
@@ -122,7 +120,7 @@ export class Http2Stream extends SessionStream {
         return;
       }
       chunk.release();
-      this.#pending.shift();
+      this.#pending?.shift();
     }
     if (this.#closed) return;
     if (this.#local === "ending") this.#sendEnd();
@@ -189,12 +187,12 @@ export class Http2Stream extends SessionStream {
       this.expectedBytes -= chunk.length;
       if (this.expectedBytes < 0 || (endStream && this.expectedBytes > 0)) return errorCode.protocolError;
     }
-    const waits = this.#paused || this.#delivering || this.#queue.length > 0;
+    const waits = this.#paused || this.#delivering || this.#queue?.isEmpty === false;
     if (!waits) {
       this.#deliver(chunk, endStream);
       this.#deliverQueue();
     } else if (chunk.length > 0) {
-      this.#queue = withChunk(this.#queue, chunk);
+      (this.#queue ??= new ChunkQueue()).push(chunk);
       this.#session.queuedBytesChanged(chunk.length);
     }
     return errorCode.noError;
@@ -235,8 +233,13 @@ export class Http2Stream extends SessionStream {
     handler.aborted(failure);
   }
 
+  get #hasPending(): boolean {
+    return this.#pending?.isEmpty === false;
+  }
+
   #send(bytes: Uint8Array, start: number): number {
-    const ends = this.#local === "ending" && this.#pendingTrailers === undefined && this.#pending.length <= 1;
+    const isLast = !this.#hasPending || this.#pending?.isLone === true;
+    const ends = this.#local === "ending" && this.#pendingTrailers === undefined && isLast;
     const sent = this.#session.sendData(this, bytes, start, ends);
     if (sent > start) this.#stalledSweeps = 0;
     if (ends && sent === bytes.length) this.#localDone();
@@ -268,10 +271,10 @@ export class Http2Stream extends SessionStream {
   #deliverQueue(): void {
     if (this.#delivering) return;
     while (!this.#paused && !this.#closed && !this.#toldEnd) {
-      const chunk = this.#queue.shift();
+      const chunk = this.#queue?.shift();
       if (chunk !== undefined) {
         this.#session.queuedBytesChanged(-chunk.bytes.length);
-        const isLast = this.#queue.length === 0 && this.remoteEnded && this.#queuedTrailers === undefined;
+        const isLast = this.#queue?.isEmpty === true && this.remoteEnded && this.#queuedTrailers === undefined;
         chunk.deliver((bytes) => this.#deliver(bytes, isLast));
         chunk.release();
         continue;
@@ -292,30 +295,16 @@ export class Http2Stream extends SessionStream {
   }
 
   #dropPending(): void {
-    for (const chunk of this.#pending) chunk.release();
-    this.#pending = noChunks;
+    this.#pending?.clear();
   }
 
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    let queued = 0;
-    for (const chunk of this.#queue) {
-      queued += chunk.bytes.length;
-      chunk.release();
-    }
-    this.#queue = noChunks;
+    const queued = this.#queue?.clear() ?? 0;
     this.#dropPending();
     if (queued > 0) this.#session.queuedBytesChanged(-queued);
     this.handler = nobody;
     this.#session.ended(this);
   }
-}
-
-/** The chunks with a kept copy of one more. */
-function withChunk(chunks: KeptChunk[], chunk: Buffer): KeptChunk[] {
-  const kept = new KeptChunk(chunk);
-  if (chunks === noChunks) return [kept];
-  chunks.push(kept);
-  return chunks;
 }

@@ -1,4 +1,5 @@
 import { transientError, onAbort, type SerinError } from "../../base/index.ts";
+import { ChunkQueue } from "../../net/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { CallCluster, ClusterAnswer, ClusterRequest } from "../terms/call-cluster.ts";
 import { headText } from "../terms/header-text.ts";
@@ -160,7 +161,7 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
   #again = false;
   #status = 0;
   #headers: [name: string, value: string][] = [];
-  readonly #body: Buffer[] = [];
+  readonly #body = new ChunkQueue();
   #bodyBytes = 0;
 
   constructor(endpoint: Endpoint, request: ClusterRequest) {
@@ -203,7 +204,7 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
       this.giveUp(transientError("too-long", `${this.name} returned more than ${maxAnswerBytes} bytes`));
       return;
     }
-    if (to > from) this.#body.push(Buffer.from(bytes.subarray(from, to)));
+    if (to > from) this.#body.push(bytes.subarray(from, to));
     if (last) this.#finish();
   }
 
@@ -238,7 +239,6 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
 
   #finish(): void {
     const [status, headers] = [this.#status, this.#headers];
-    if (this.succeed({ status, headers, body: Buffer.concat(this.#body) }))
-      this.endpoint.report({ kind: "answer", status });
+    if (this.succeed({ status, headers, body: this.#body.takeAll() })) this.endpoint.report({ kind: "answer", status });
   }
 }

@@ -234,6 +234,7 @@ export class ConnectionPool implements ConnectionHome {
   #wantsMore(protocol: "http2" | "alpn"): boolean {
     const dialing = this.#connecting[protocol];
     if (protocol === "alpn" && this.#agreed === "http1") return this.#waiting.length > dialing;
+    if (this.#http2.isHeldOff) return false;
     return this.#waiting.length > dialing * this.#http2.expectedStreams;
   }
 

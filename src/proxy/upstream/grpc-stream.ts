@@ -1,4 +1,5 @@
 import { transientError } from "../../base/index.ts";
+import { ChunkQueue } from "../../net/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import { grpcFrame, grpcPrefix, grpcPrefixBytes } from "../terms/grpc-call.ts";
 import { headText } from "../terms/header-text.ts";
@@ -38,7 +39,7 @@ class GrpcStream extends OwnRequest<void> {
   readonly #options: GrpcStreamOptions;
   #begin: (send: (message: Uint8Array) => void) => void = () => undefined;
   /** Parts of a message that is not complete. */
-  #parts: Buffer[] = [];
+  readonly #parts = new ChunkQueue();
   #bytes = 0;
   /** How many bytes the next step of reading needs. */
   #needed = grpcPrefixBytes;
@@ -53,7 +54,7 @@ class GrpcStream extends OwnRequest<void> {
     try {
       await this.settled(signal);
     } finally {
-      this.#parts = [];
+      this.#parts.clear();
     }
   }
 
@@ -107,10 +108,10 @@ class GrpcStream extends OwnRequest<void> {
   #read(bytes: Buffer): void {
     if (this.isOver) return;
     // The caller owns the bytes only during this call.
-    this.#parts.push(Buffer.from(bytes));
+    this.#parts.push(bytes);
     this.#bytes += bytes.length;
     if (this.#bytes < this.#needed) return;
-    let rest = Buffer.concat(this.#parts);
+    let rest = this.#parts.takeAll();
     this.#needed = grpcPrefixBytes;
     while (rest.length >= grpcPrefixBytes && !this.isOver) {
       this.#needed = grpcPrefixBytes + this.#lengthOf(rest);
@@ -120,7 +121,8 @@ class GrpcStream extends OwnRequest<void> {
       this.#needed = grpcPrefixBytes;
       this.#options.onMessage(message);
     }
-    [this.#parts, this.#bytes] = [[rest], rest.length];
+    this.#bytes = rest.length;
+    if (rest.length > 0) this.#parts.push(rest);
   }
 
   #lengthOf(framed: Buffer): number {

@@ -44,7 +44,9 @@ export class Http2Pool implements Http2ConnectionHome {
   }
 
   adopt(stream: UpstreamStream): void {
-    const connection = new Http2UpstreamConnection(stream, this, this.#clock, this.#settings, this.#knownStreams);
+    // A server that allowed no streams before may allow some now. If it does not, it refuses the one that tries.
+    const assumed = this.#knownStreams === undefined ? undefined : Math.max(1, this.#knownStreams);
+    const connection = new Http2UpstreamConnection(stream, this, this.#clock, this.#settings, assumed);
     this.#connections.add(connection);
     connection.start();
   }
@@ -56,6 +58,14 @@ export class Http2Pool implements Http2ConnectionHome {
       this.#settings?.maxConcurrentStreams ?? Infinity,
     );
     return Math.max(1, Math.min(known, this.maxRequestsPerConnection || Infinity));
+  }
+
+  /**
+   * Whether the server allows no streams at all for now. Further connections would not help: requests wait until it
+   * allows some on a connection that is open.
+   */
+  get isHeldOff(): boolean {
+    return this.#knownStreams === 0 && this.usableConnections > 0;
   }
 
   get hasRoom(): boolean {

@@ -265,14 +265,21 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
   }
 
   #respond(receiver: ResponseReceiver, head: MessageHead, end: number, endStream: boolean): void {
+    const framing = responseFraming(head, receiver.toHead);
+    const hasBody = framing !== bodyFramings.none;
     if (endStream) {
+      if (hasBody && head.contentLength > 0) {
+        this.#broke(`no body, although content-length is ${head.contentLength}`);
+        return;
+      }
       this.#finish();
       receiver.response(head, bodyFramings.none, end, end, true);
       return;
     }
-    const framing = responseFraming(head, receiver.toHead);
-    if (head.contentLength >= 0 && framing !== bodyFramings.none) this.#stream.expectedBytes = head.contentLength;
-    receiver.response(head, head.contentLength > 0 ? bodyFramings.length : bodyFramings.untilClose, end, end, false);
+    // An HTTP/1.1 client would read the DATA of a response that has no body as the response to its next request.
+    if (!hasBody) this.#stream.expectedBytes = 0;
+    else if (head.contentLength >= 0) this.#stream.expectedBytes = head.contentLength;
+    receiver.response(head, framing, end, end, false);
   }
 
   #trailers(fields: readonly string[], endStream: boolean): void {

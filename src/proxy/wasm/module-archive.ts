@@ -17,12 +17,22 @@ export async function unzip(bytes: Uint8Array): Promise<Buffer> {
 export function fileOf(archive: Buffer, isWanted: (path: string) => boolean): Buffer | undefined {
   for (let at = 0; at + blockBytes <= archive.length;) {
     const path = archive.toString("latin1", at, at + 100).replace(/\0.*$/s, "");
-    const size = Number.parseInt(archive.toString("latin1", at + 124, at + 136), 8) || 0;
+    const size = sizeAt(archive, at);
+    if (size === undefined) return undefined;
     const start = at + blockBytes;
     if (isWanted(path) && start + size <= archive.length) return archive.subarray(start, start + size);
     at = start + Math.ceil(size / blockBytes) * blockBytes;
   }
   return undefined;
+}
+
+/**
+ * The size in the header of a file: octal digits. Undefined for another text. A negative number would lead back to an
+ * earlier file, again and again.
+ */
+function sizeAt(archive: Buffer, header: number): number | undefined {
+  const [, digits] = /^ *([0-7]*)[ \0]*$/.exec(archive.toString("latin1", header + 124, header + 136)) ?? [];
+  return digits === undefined ? undefined : Number.parseInt(digits, 8) || 0;
 }
 
 /** Extracts a module that a server stores compressed, as a tar archive's first file, or both. */

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { systemClock } from "../../base/index.ts";
 import type { ModuleLocation } from "../filters/lazy-wasm-filter.ts";
+import { fileOf } from "./module-archive.ts";
 import { moduleOfImage } from "./module-image.ts";
 import { ModuleSources } from "./module-sources.ts";
 
@@ -188,4 +189,19 @@ test("a module over HTTP may be a compressed archive, and is fetched again only 
   await load("4", "always");
   await load("4", "always");
   assert.equal(fetchCount, 2);
+});
+
+test("an archive whose file has a size that is no octal number has no files, and does not keep the proxy busy", () => {
+  for (const size of ["-0000001000", "-1", "9", "0x200", "\x80\0\0\0\0\0\0\0\0\0\x10\0"]) {
+    const archived = tar("other", code);
+    archived.fill(0, 124, 136);
+    archived.write(size, 124, "latin1");
+    const looks: string[] = [];
+    const found = fileOf(Buffer.concat([archived, tar("plugin.wasm", code)]), (path) => {
+      // A reader that goes back would look for ever.
+      assert.ok(looks.push(path) < 100, `${size}: looked at ${path} again and again`);
+      return path === "plugin.wasm";
+    });
+    assert.equal(found, undefined, size);
+  }
 });

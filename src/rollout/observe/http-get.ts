@@ -1,4 +1,5 @@
 import { nodeHttp, transientError, type SerinError } from "../../base/index.ts";
+import { JoinedBytes } from "../../base/joined-bytes/index.ts";
 
 /** The time limit without any data. */
 const timeoutMs = 2000;
@@ -23,17 +24,16 @@ export function httpGet(
     const request = nodeHttp().get(
       { host: address, port, path, headers, timeout: timeoutMs, signal: deadline, agent: false },
       (response) => {
-        const chunks: Buffer[] = [];
-        let size = 0;
+        const body = new JoinedBytes();
         response.on("data", (chunk: Buffer) => {
-          size += chunk.length;
-          if (size > bodyLimitBytes) request.destroy(new Error(`${where} sent more than ${bodyLimitBytes} bytes`));
-          chunks.push(chunk);
+          body.add(chunk);
+          if (body.length > bodyLimitBytes)
+            request.destroy(new Error(`${where} sent more than ${bodyLimitBytes} bytes`));
         });
         // If the server closes the connection in the middle of its answer, Node emits no error.
         response.on("close", () => reject(unreachable(`${where} closed the connection in the middle of its answer`)));
         response.on("end", () => {
-          if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString("utf8"));
+          if (response.statusCode === 200) resolve(body.view().toString("utf8"));
           else {
             const reason = String(response.statusCode ?? 0);
             reject(transientError("http-status", `${where} answered with HTTP status ${reason}`, { reason }));

@@ -4,8 +4,13 @@ import type { SessionStream } from "./session-stream.ts";
 /** The send windows of a connection and of its streams, with the streams that wait for window. */
 export class SendWindows<Stream extends SessionStream> {
   readonly #maxFrameBytes: number;
-  /** Streams that wait for window, in order of arrival. */
+  /** Streams that wait for the connection's window and have window of their own, in order of arrival. */
   readonly #blocked = new Set<Stream>();
+  /**
+   * Streams that wait for window of their own. They are kept apart, so that the peer cannot make us look at each of
+   * them whenever it opens the connection's window by a byte.
+   */
+  readonly #starved = new Set<Stream>();
   /** Streams that wait until the output has room. */
   #waiting = new Set<Stream>();
   #connection = defaultWindow;
@@ -34,7 +39,7 @@ export class SendWindows<Stream extends SessionStream> {
   }
 
   waitForWindow(stream: Stream): void {
-    this.#blocked.add(stream);
+    (stream.sendWindow > 0 ? this.#blocked : this.#starved).add(stream);
   }
 
   waitForOutput(stream: Stream): void {
@@ -43,10 +48,11 @@ export class SendWindows<Stream extends SessionStream> {
 
   forget(stream: Stream): void {
     this.#blocked.delete(stream);
+    this.#starved.delete(stream);
     this.#waiting.delete(stream);
   }
 
-  /** Applies a WINDOW_UPDATE of the connection. Returns whether a stream waited for window. */
+  /** Applies a WINDOW_UPDATE of the connection. Returns whether a stream waited for it. */
   openConnection(increment: number): boolean {
     this.#connection += increment;
     if (this.#connection > maxWindow) throw tooLarge("the connection's window is above 2^31-1");
@@ -55,15 +61,16 @@ export class SendWindows<Stream extends SessionStream> {
     return true;
   }
 
-  /** Applies a WINDOW_UPDATE of a stream. Returns whether the stream waited. Undefined if its window overflows. */
+  /**
+   * Applies a WINDOW_UPDATE of a stream. Returns whether the stream waited and now has window. Undefined if its window
+   * overflows.
+   */
   openStream(stream: Stream, increment: number): boolean | undefined {
     stream.sendWindow += increment;
     if (stream.sendWindow > maxWindow) return undefined;
-    if (!this.#blocked.has(stream)) return false;
-    if (this.#connection > 0 && stream.sendWindow > 0) {
-      this.#blocked.delete(stream);
-      stream.writable();
-    }
+    if (stream.sendWindow <= 0 || !this.#starved.delete(stream)) return false;
+    if (this.#connection > 0) stream.writable();
+    else this.#blocked.add(stream);
     return true;
   }
 
@@ -76,6 +83,7 @@ export class SendWindows<Stream extends SessionStream> {
     for (const stream of streams()) {
       stream.sendWindow += difference;
       if (stream.sendWindow > maxWindow) throw tooLarge("SETTINGS opens a stream's window above 2^31-1");
+      if (stream.sendWindow > 0 && this.#starved.delete(stream)) this.#blocked.add(stream);
     }
     this.#unblock();
   }
@@ -89,14 +97,14 @@ export class SendWindows<Stream extends SessionStream> {
   }
 
   #unblock(): void {
-    if (this.#connection <= 0) return;
     // A stream that is blocked again goes to the end of the queue and is not tried again in this turn. So no stream
     // starves.
     for (const stream of this.#blocked) {
-      if (stream.sendWindow <= 0) continue;
       if (this.#connection <= 0) break;
       this.#blocked.delete(stream);
-      stream.writable();
+      // SETTINGS may have closed the stream's own window since.
+      if (stream.sendWindow <= 0) this.#starved.add(stream);
+      else stream.writable();
     }
   }
 }

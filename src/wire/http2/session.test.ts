@@ -155,6 +155,64 @@ for (const [title, action] of Object.entries(frameFloods)) {
   });
 }
 
+const windowFloods: Readonly<Record<string, { readonly before: readonly Action[]; readonly flood: Action }>> = {
+  "of the connection, while a stream waits for its own window": {
+    before: [{ does: "settings", values: [[setting.initialWindowSize, 0]] }, open(5)],
+    flood: { does: "window", id: 0, by: 1 },
+  },
+  "of a stream, while it waits for the connection's window": {
+    before: [{ does: "settings", values: [[setting.initialWindowSize, 100_000]] }, open(5)],
+    flood: { does: "window", id: 5, by: 1 },
+  },
+  "of a stream whose window stays negative": {
+    before: [
+      open(5),
+      { does: "write", id: 5, bytes: 60_000, end: false },
+      { does: "settings", values: [[setting.initialWindowSize, 0]] },
+    ],
+    flood: { does: "window", id: 5, by: 1 },
+  },
+};
+
+for (const [title, { before, flood }] of Object.entries(windowFloods)) {
+  test(`a WINDOW_UPDATE that lets nothing be sent makes no progress: ${title}`, () => {
+    const model = begun();
+    for (const action of before) model.play(action);
+    model.play({ does: "write", id: 5, bytes: 200_000, end: true });
+    for (let count = 0; count < 3 * modelLimits.maxIdleFramesPerSecond; count += 1) model.play(flood);
+    assert.deepEqual([model.session.floodReason, model.finish()], ["idle_frames", []]);
+  });
+}
+
+test("a WINDOW_UPDATE of the connection looks only at streams that it may let send", () => {
+  const model = new SessionModel();
+  const ids = [1, 3, 5, 7, 9, 11, 13];
+  model.play({ does: "settings", values: [[setting.initialWindowSize, 0]] });
+  for (const id of ids) model.play(open(id), { does: "write", id, bytes: 10, end: true });
+  for (const id of ids) model.play({ does: "write", id, bytes: 10, end: true });
+  let looks = 0;
+  for (const stream of model.session.streams) {
+    let window = stream.sendWindow;
+    Object.defineProperty(stream, "sendWindow", {
+      get: () => {
+        looks += 1;
+        return window;
+      },
+      set: (value: number) => {
+        window = value;
+      },
+    });
+  }
+  for (let count = 0; count < 20; count += 1) model.play({ does: "window", id: 0, by: 1 });
+  assert.equal(looks, 0);
+  // Each stream is served once its own window opens.
+  for (const id of ids) model.play({ does: "window", id, by: 10 });
+  assert.deepEqual(
+    [model.sentFrames.filter((text) => text.startsWith("data")).length, model.finish()],
+    [ids.length, []],
+  );
+});
+
 test("a stream that waited long for its answer, or has it, may be cancelled at any rate", () => {
   for (const answered of [true, false]) {
     const model = begun();

@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { nodeHttp, transientError } from "../../../base/index.ts";
+import { readBytes } from "../../../base/joined-bytes/index.ts";
 import { outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
 
 const maxAnswerBytes = 1024 * 1024;
@@ -62,15 +63,10 @@ async function answerOf(request: ClientRequest, body: string | undefined): Promi
     request.once("response", resolve).once("error", reject);
     request.end(body);
   });
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxAnswerBytes) {
-      response.destroy();
-      throw new Error(`the answer is longer than ${maxAnswerBytes} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") };
+  const answer = await readBytes(
+    response as AsyncIterable<Buffer>,
+    maxAnswerBytes,
+    () => new Error(`the answer is longer than ${maxAnswerBytes} bytes`),
+  );
+  return { status: response.statusCode ?? 0, text: answer.toString("utf8") };
 }

@@ -1,0 +1,43 @@
+// Reads bodies whose senders choose the size of the pieces in which they arrive.
+
+const leastBytes = 4096;
+
+/**
+ * Bytes that arrive in pieces, in one piece of memory. A sender chooses the size of the pieces: a list of pieces of one
+ * byte takes 370 times the memory that a limit of the bytes allows.
+ */
+export class JoinedBytes {
+  #memory = Buffer.alloc(0);
+  length = 0;
+
+  /** Copies a piece. */
+  add(piece: Uint8Array): void {
+    const needed = this.length + piece.length;
+    if (needed > this.#memory.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(leastBytes, needed, 2 * this.#memory.length));
+      this.view().copy(grown);
+      this.#memory = grown;
+    }
+    this.#memory.set(piece, this.length);
+    this.length = needed;
+  }
+
+  /** The bytes so far. */
+  view(): Buffer {
+    return this.#memory.subarray(0, this.length);
+  }
+}
+
+/** Reads a body to its end. Rejects with `tooLong` once it has more than `maxBytes`. */
+export async function readBytes(
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  maxBytes: number,
+  tooLong: () => Error,
+): Promise<Buffer> {
+  const joined = new JoinedBytes();
+  for await (const piece of pieces) {
+    if (joined.length + piece.length > maxBytes) throw tooLong();
+    joined.add(piece);
+  }
+  return joined.view();
+}

@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { until } from "../../base/testing/index.ts";
+import { FrameReader, FrameWriter, hpackEncode } from "../../wire/http2/index.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+
+/** What a server writes in response to a request. */
+type Deed = (writer: FrameWriter, id: number) => void;
+
+const maxFrameBytes = 16_384;
+const maxConcurrentStreams = 3;
+const text = Buffer.from("hello");
+const head = (status: string, ...more: readonly string[]): Buffer => hpackEncode([":status", status, ...more]);
+/** A response whose head does not end the stream. */
+const withBody =
+  (status: string, ...more: readonly string[]): Deed =>
+  (writer, id) => {
+    writer.headers(id, head(status, ...more), false, maxFrameBytes);
+    writer.data(id, text, 0, text.length, true);
+  };
+const withEmptyEnd =
+  (status: string, ...more: readonly string[]): Deed =>
+  (writer, id) => {
+    writer.headers(id, head(status, ...more), false, maxFrameBytes);
+    writer.data(id, text, 0, 0, true);
+  };
+const withTrailers =
+  (status: string): Deed =>
+  (writer, id) => {
+    writer.headers(id, head(status), false, maxFrameBytes);
+    writer.headers(id, hpackEncode(["a", "b"]), true, maxFrameBytes);
+  };
+
+/** A server of HTTP/2 that does a deed for the path of each request. */
+async function hostileServer(
+  harness: Harness,
+  deeds: Readonly<Record<string, Deed>>,
+  settings: [number, number][] = [],
+) {
+  const server = { connections: 0, send: (_write: (writer: FrameWriter) => void): void => undefined };
+  const port = await harness.rawBackend((socket) => {
+    server.connections += 1;
+    const writer = new FrameWriter();
+    const send = (write: (writer: FrameWriter) => void): void => {
+      write(writer);
+      socket.write(Buffer.from(writer.view()));
+      writer.reuse();
+    };
+    server.send = send;
+    const ignore = (): void => undefined;
+    const reader = new FrameReader(
+      {
+        data: ignore,
+        padding: ignore,
+        rstStream: ignore,
+        settings: () => send(() => writer.settingsAck()),
+        settingsAck: ignore,
+        ping: ignore,
+        pingAck: ignore,
+        goaway: ignore,
+        windowUpdate: ignore,
+        headers: (id, fields) => send(() => deeds[fields[fields.indexOf(":path") + 1] ?? ""]?.(writer, id)),
+      },
+      { maxFrameSize: 65_536, expectPreface: true },
+    );
+    send(() => writer.settings(settings));
+    socket.on("data", (chunk: Buffer) => reader.push(chunk));
+  });
+  harness.cluster("a", [port], { upstreamProtocol: "http2" });
+  harness.table = tableOf(route(forwardTo("a")));
+  return server;
+}
+
+const bodiless: Readonly<Record<string, { readonly method: string; readonly deed: Deed; readonly isFault: boolean }>> =
+  {
+    "204 with DATA": { method: "GET", deed: withBody("204"), isFault: true },
+    "304 with DATA": { method: "GET", deed: withBody("304"), isFault: true },
+    "the response to HEAD with DATA": { method: "HEAD", deed: withBody("200"), isFault: true },
+    "the response to HEAD with DATA of the announced length": {
+      method: "HEAD",
+      deed: withBody("200", "content-length", "5"),
+      isFault: true,
+    },
+    "204 that an empty DATA frame ends": { method: "GET", deed: withEmptyEnd("204"), isFault: false },
+    "the response to HEAD that an empty DATA frame ends": {
+      method: "HEAD",
+      deed: withEmptyEnd("200", "content-length", "5"),
+      isFault: false,
+    },
+    "204 with trailers": { method: "GET", deed: withTrailers("204"), isFault: false },
+    "the response to HEAD with trailers": { method: "HEAD", deed: withTrailers("200"), isFault: false },
+  };
+
+for (const [title, { method, deed, isFault }] of Object.entries(bodiless)) {
+  test(`the client's next response begins where the head of one without a body ends: ${title}`, async () => {
+    await using harness = await Harness.start();
+    await hostileServer(harness, { "/bodiless": deed, "/next": withBody("201", "content-length", "5") });
+    const client = harness.client();
+    client.send(`${method} /bodiless HTTP/1.1\r\nhost: a\r\n\r\n`);
+    await client.until(/\r\n\r\n/);
+    await until(() => harness.records.length === 1);
+    assert.equal(harness.records[0]?.flag, isFault ? "UPE" : "-");
+    if (isFault) await client.closed;
+    else {
+      client.send("GET /next HTTP/1.1\r\nhost: a\r\n\r\n");
+      await client.until(/hello$/);
+    }
+    const [first = "", ...rest] = client.received.split("\r\n\r\n");
+    assert.match(first, /^HTTP\/1\.1 (200|204|304) /);
+    assert.doesNotMatch(first, /transfer-encoding/i);
+    assert.match(rest.join(" | "), isFault ? /^$/ : /^HTTP\/1\.1 201 Created\r\n[^]* \| hello$/);
+  });
+}
+
+test("a response that ends before its announced length is a protocol error, although no DATA frame came", async () => {
+  await using harness = await Harness.start();
+  await hostileServer(harness, {
+    "/": (writer, id) => writer.headers(id, head("200", "content-length", "5"), true, maxFrameBytes),
+    "/zero": (writer, id) => writer.headers(id, head("200", "content-length", "0"), true, maxFrameBytes),
+  });
+  assert.equal((await harness.get("/")).status, 502);
+  assert.equal(harness.records[0]?.flag, "UPE");
+  const answer = await harness.get("/zero");
+  assert.deepEqual([answer.status, answer.headers["content-length"]], [200, "0"]);
+});
+
+test("a response of content-length 0 that an empty DATA frame ends keeps its length", async () => {
+  await using harness = await Harness.start();
+  await hostileServer(harness, { "/": withEmptyEnd("200", "content-length", "0") });
+  const answer = await harness.get("/");
+  assert.deepEqual([answer.status, answer.headers["content-length"], answer.body], [200, "0", ""]);
+});
+
+test("requests wait for a server that allows no streams, and open no further connections", async () => {
+  await using harness = await Harness.start();
+  const server = await hostileServer(harness, { "/": withBody("200") }, [[maxConcurrentStreams, 0]]);
+  // The first request may arrive before the server's SETTINGS.
+  assert.equal((await harness.get("/")).status, 200);
+  const waiting = [harness.get("/"), harness.get("/"), harness.get("/")];
+  await until(() => harness.clusters.get("a")?.activeRequests === 3);
+  for (let turn = 0; turn < 50; turn += 1) await new Promise((next) => setImmediate(next));
+  assert.equal(server.connections, 1);
+  server.send((writer) => writer.settings([[maxConcurrentStreams, 3]]));
+  assert.deepEqual(
+    (await Promise.all(waiting)).map(({ status }) => status),
+    [200, 200, 200],
+  );
+  assert.equal(server.connections, 1);
+});
+
+test("a server that allowed no streams gets one request on its next connection", async () => {
+  await using harness = await Harness.start();
+  const server = await hostileServer(
+    harness,
+    {
+      "/": withBody("200"),
+      "/leave": (writer, id) => {
+        withBody("200")(writer, id);
+        writer.goaway(id, 0);
+      },
+    },
+    [[maxConcurrentStreams, 0]],
+  );
+  assert.equal((await harness.get("/leave")).status, 200);
+  assert.equal((await harness.get("/")).status, 200);
+  assert.equal(server.connections, 2);
+});
