@@ -1,3 +1,4 @@
+import { CallersMemory } from "../callers-memory/index.ts";
 import { JoinedBytes } from "../joined-bytes/index.ts";
 
 /** A review is no larger than this: objects have up to 3 MiB, and an update contains two of them. */
@@ -12,14 +13,11 @@ export interface BodyRefusals {
 }
 
 /**
- * Limits the size of each request body, and the memory for all bodies of a server together. A caller may use half of
- * the memory that the others leave. So a caller that sends bodies and never ends them takes at most half, and the next
- * such caller half of the rest.
+ * Limits the size of each request body, and the memory for all bodies of a server together, which its callers share.
  */
 export class BodyBudget {
   readonly #refusals: BodyRefusals;
-  readonly #heldBy = new Map<string, number>();
-  #heldBytes = 0;
+  readonly #memory = new CallersMemory(maxHeldBytes);
 
   constructor(refusals: BodyRefusals) {
     this.#refusals = refusals;
@@ -36,22 +34,14 @@ export class BodyBudget {
     try {
       for await (const chunk of parts) {
         held += chunk.length;
-        this.#hold(caller, chunk.length);
+        this.#memory.add(caller, chunk.length);
         if (held > maxBodyBytes) throw this.#refusals.tooLarge(maxBodyBytes);
-        const own = this.#heldBy.get(caller) ?? 0;
-        if (own > maxHeldBytes - this.#heldBytes) throw this.#refusals.busy();
+        if (this.#memory.isExceededBy(caller)) throw this.#refusals.busy();
         body.add(chunk);
       }
       return await work(body.view());
     } finally {
-      this.#hold(caller, -held);
+      this.#memory.add(caller, -held);
     }
-  }
-
-  #hold(caller: string, bytes: number): void {
-    this.#heldBytes += bytes;
-    const own = (this.#heldBy.get(caller) ?? 0) + bytes;
-    if (own === 0) this.#heldBy.delete(caller);
-    else this.#heldBy.set(caller, own);
   }
 }

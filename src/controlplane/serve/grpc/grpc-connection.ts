@@ -1,3 +1,4 @@
+import type { CallersMemory } from "../../../base/callers-memory/index.ts";
 import type { Clock } from "../../../base/index.ts";
 import { inLaterTurn, type ByteStream } from "../../../net/index.ts";
 import {
@@ -21,6 +22,7 @@ export interface ConnectionOwner {
   readonly output: FrameOutput;
   readonly clock: Clock;
   readonly maxRequestBytes: number;
+  readonly memory: CallersMemory;
   method(path: string): ((call: GrpcCall) => void) | undefined;
   closed(connection: GrpcConnection, reason: string | undefined): void;
 }
@@ -75,6 +77,10 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
       close: (error) => this.#close(error?.message),
     });
     this.#stream.resume();
+  }
+
+  get memory(): CallersMemory {
+    return this.#owner.memory;
   }
 
   get calls(): Iterable<GrpcCall> {
