@@ -74,7 +74,7 @@ test(`no file of ours is above ${maxLines} lines`, () => {
  * How many files may still have functions of more lines, or parameters, than the linter allows. Lower them, never raise
  * them.
  */
-const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 42, "max-params": 11 };
+const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 20, "max-params": 8 };
 
 test("the list of exceptions to the size of functions names existing files, and may only get shorter", () => {
   const { overrides } = JSON.parse(readFileSync(join(root, ".oxlintrc.json"), "utf8")) as {
@@ -231,6 +231,20 @@ test("a test that starts the program in an environment of its own passes the cac
   assertNone(found);
 });
 
+test("a test waits for a condition by until(), which ends with the condition's text when nothing fulfils it", () => {
+  const pause =
+    /\bwhile \([^;{]*\)\s+await (?:new Promise(?:<void>)?\(\(resolve\) => set(?:Timeout|Immediate)\(|\w+\.sleep\(|set(?:Timeout|Immediate)\()/g;
+  assertNone(
+    [...texts]
+      .filter(([file]) => /^src\/.*\.test\.ts$/.test(file))
+      .flatMap(([file, text]) =>
+        [...text.matchAll(pause)].map(
+          ({ index }) => `${file}:${text.slice(0, index).split("\n").length}: take until() of src/base/testing`,
+        ),
+      ),
+  );
+});
+
 test("no test is skipped, narrowed or postponed", () => {
   const pattern = /\b(test|it|suite|describe|context|t)\.(skip|todo|only)\(|\b(skip|todo|only): /;
   assertNone(
@@ -323,7 +337,7 @@ test("folders import each other in one direction, and the list of exceptions may
 });
 
 const dashboardBound = {
-  modules: 414,
+  modules: 416,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -445,9 +459,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   // Three are the autoscalers' sources, usage and plan; one answers certificate requests and loads their signer later;
   // seven plan, bind and protect volumes, and make the claims of StatefulSets; two know the schedules and time zones of
-  // CronJobs. Four decide the ends of Jobs, one asks before an adoption, and one tells what holds a namespace.
+  // CronJobs. Four decide the ends of Jobs, one asks before an adoption, one tells what holds a namespace, and one
+  // evicts pods from tainted nodes.
   "cluster-controllers": {
-    modules: 158,
+    modules: 159,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"],
   },
   // Three measure what containers use, three find and delete the directories of volumes, three plan and enforce
@@ -468,14 +483,15 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // - 7: authors and their rights, which every round reviews
   // - 6: the thread that reviews untrusted objects
   // - 5: the hub of the images, and the rights of probes
+  // - 5: a step from its beginning to its end
   // - 4: bounds of CEL in conditions
   // - 3: what an upgrade leaves behind, and when to look again
-  // - 1: endpoints in other clusters
+  // - 1 each: endpoints in other clusters, the steps that all gateways share
   // - 2 each: what Canaries may copy and request, where control planes are, what observers keep, times and rules of
   //   freezes
   // The code that signs, plans an installation or evaluates an expression is loaded on first use.
   rollout: {
-    modules: 377,
+    modules: 381,
     never: [
       "src/cluster/",
       "src/controlplane/",

@@ -53,7 +53,11 @@ async function connection(target: ConnectionTarget, index: number): Promise<void
   while (!stopping.signal.aborted) {
     const started = performance.now();
     record.connection(target.name).open += 1;
-    const { how, cause } = await hold(target, { seconds, signal: stopping.signal });
+    const { how, cause } = await hold(target, {
+      seconds,
+      messageEveryMs: target.messageEveryMs,
+      signal: stopping.signal,
+    });
     const counts = record.connection(target.name);
     counts.open -= 1;
     if (stopping.signal.aborted) {

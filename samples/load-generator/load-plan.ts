@@ -41,6 +41,8 @@ export interface ConnectionTarget {
   readonly url: string;
   readonly count: number;
   readonly seconds: number;
+  /** The time between two messages of a client, or two lines of a download. 200 and 100 ms if absent. */
+  readonly messageEveryMs?: number;
 }
 
 /** Upper bounds of a report's latency buckets in milliseconds. One more bucket counts higher latencies. */

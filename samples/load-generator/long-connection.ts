@@ -16,11 +16,12 @@ export interface ConnectionEnd {
 
 export interface HoldOptions {
   readonly seconds: number;
+  readonly messageEveryMs?: number | undefined;
   /** Aborted when this process must end. */
   readonly signal: AbortSignal;
 }
 
-const sendEveryMs = 200;
+const defaultMessageEveryMs = 200;
 const silenceMs = 10_000;
 const normalClose = 1000;
 const padding = "x".repeat(500);
@@ -80,7 +81,7 @@ class Conversation {
   sent = 0;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(held: Held, { seconds }: HoldOptions, send: (text: string) => void, finish: () => void) {
+  constructor(held: Held, { seconds, messageEveryMs }: HoldOptions, send: (text: string) => void, finish: () => void) {
     const deadline = performance.now() + seconds * 1000;
     this.#timer = setInterval(() => {
       if (performance.now() < deadline) {
@@ -90,7 +91,7 @@ class Conversation {
         clearInterval(this.#timer);
         finish();
       }
-    }, sendEveryMs);
+    }, messageEveryMs ?? defaultMessageEveryMs);
     held.onEnd(() => clearInterval(this.#timer));
   }
 }
@@ -150,8 +151,9 @@ function holdWebSocket(url: string, options: HoldOptions, held: Held): void {
   });
 }
 
-function holdDownload(url: string, { seconds }: HoldOptions, held: Held): void {
-  const outgoing = get(`${url}?seconds=${seconds}`, { agent: false }, (response) => {
+function holdDownload(url: string, { seconds, messageEveryMs }: HoldOptions, held: Held): void {
+  const pace = messageEveryMs === undefined ? "" : `&everyMs=${messageEveryMs}`;
+  const outgoing = get(`${url}?seconds=${seconds}${pace}`, { agent: false }, (response) => {
     let rest = "";
     const take = (line: string): void => {
       if (line === goodbye) held.end("goodbye", "the server's pod ends");

@@ -1,5 +1,5 @@
 // Serves long responses: a TCP echo by lines, a WebSocket echo, and a download of any duration.
-//   node streams.ts <tcp port> <http port>          GET /download?seconds=60    GET /socket (WebSocket)
+//   node streams.ts <tcp port> <http port>          GET /download?seconds=60&everyMs=100    GET /socket (WebSocket)
 // When the pod is stopped, the server tells its clients within the protocol, by the line `goodbye` or WebSocket's
 // status 1001. So a client can distinguish the end of the pod from a connection that something in between has closed.
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -9,7 +9,9 @@ import { downloadEnd, downloadLine, goodbye, goingAway } from "./stream-protocol
 
 const [tcpPort = "9000", httpPort = "8080"] = process.argv.slice(2);
 const lineLimitBytes = 1_048_576;
-const lineEveryMs = 100;
+const defaultLineEveryMs = 100;
+/** Clients close a connection that is silent for ten seconds. */
+const maxLineEveryMs = 5000;
 const maxDownloadSeconds = 86_400;
 /** Some clients do not know yet that this pod ends, so serve them a moment longer. */
 const lingerMs = 500;
@@ -36,14 +38,14 @@ function serveStream(socket: Socket): void {
   });
 }
 
-/** Sends a numbered line every 100 ms. The last line contains their number. */
+/** Sends a numbered line at a regular interval. The last line contains their number. */
 class Download {
   readonly #response: ServerResponse;
   readonly #wanted: number;
   readonly #timer: NodeJS.Timeout;
   #sent = 0;
 
-  constructor(response: ServerResponse, seconds: number) {
+  constructor(response: ServerResponse, seconds: number, lineEveryMs: number) {
     this.#response = response;
     this.#wanted = Math.ceil((seconds * 1000) / lineEveryMs);
     this.#timer = setInterval(() => this.#next(), lineEveryMs);
@@ -77,8 +79,12 @@ function answer({ url = "" }: IncomingMessage, response: ServerResponse): void {
   const { pathname, searchParams } = new URL(url, "http://streams");
   if (pathname === "/download") {
     const seconds = Number(searchParams.get("seconds") ?? "60");
-    if (seconds > 0 && seconds <= maxDownloadSeconds) downloads.add(new Download(response, seconds));
-    else response.writeHead(400).end(`seconds must be above 0 and at most ${maxDownloadSeconds}\n`);
+    const everyMs = Number(searchParams.get("everyMs") ?? String(defaultLineEveryMs));
+    if (!(seconds > 0 && seconds <= maxDownloadSeconds))
+      response.writeHead(400).end(`seconds must be above 0 and at most ${maxDownloadSeconds}\n`);
+    else if (!(everyMs >= 1 && everyMs <= maxLineEveryMs))
+      response.writeHead(400).end(`everyMs must be between 1 and ${maxLineEveryMs}\n`);
+    else downloads.add(new Download(response, seconds, everyMs));
     return;
   }
   if (pathname === "/health") response.writeHead(200).end("healthy\n");

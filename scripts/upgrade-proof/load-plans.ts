@@ -14,7 +14,7 @@ export const namespaces = {
 export const ambientNamespaces = [namespaces.shop, namespaces.echoes];
 
 export interface LoadScale {
-  /** A factor for every rate. */
+  /** A factor for the rates of requests and of messages. */
   readonly rate: number;
   /** How long a long connection lives. */
   readonly streamSeconds: number;
@@ -23,6 +23,9 @@ export interface LoadScale {
 const limitMs = 4000;
 /** An old ztunnel leaves with its last connection, so every kept-alive connection must end at some time. */
 const maxKeptSeconds = 60;
+/** The time between two messages of a long connection at the full rate, and its limit at lower rates. */
+const fastestMessagesMs = 150;
+const slowestMessagesMs = 1000;
 const page = "<title>Simple Bookstore App</title>";
 /** v2 of reviews has black stars. */
 const blackStars = {
@@ -48,11 +51,12 @@ function grpc(name: string, url: string, perSecond: number): PlannedRequest {
   return { name, protocol: "grpc", url, expected: "hello from", keptAlive: 2, newConnections: 2, perSecond };
 }
 
-function streams(from: string, host: string, { streamSeconds: seconds }: LoadScale): ConnectionTarget[] {
+function streams(from: string, host: string, { rate, streamSeconds: seconds }: LoadScale): ConnectionTarget[] {
+  const held = { count: 2, seconds, messageEveryMs: Math.min(slowestMessagesMs, fastestMessagesMs / rate) };
   return [
-    { name: `${from}: TCP stream`, kind: "tcp", url: `tcp://${host}:9000`, count: 2, seconds },
-    { name: `${from}: WebSocket`, kind: "websocket", url: `ws://${host}:8080/socket`, count: 2, seconds },
-    { name: `${from}: download`, kind: "download", url: `http://${host}:8080/download`, count: 2, seconds },
+    { name: `${from}: TCP stream`, kind: "tcp", url: `tcp://${host}:9000`, ...held },
+    { name: `${from}: WebSocket`, kind: "websocket", url: `ws://${host}:8080/socket`, ...held },
+    { name: `${from}: download`, kind: "download", url: `http://${host}:8080/download`, ...held },
   ];
 }
 

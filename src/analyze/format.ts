@@ -1,3 +1,4 @@
+import { withoutControls } from "../base/index.ts";
 import type { Level } from "./level.ts";
 import type { Message } from "./message.ts";
 import { nameOf, referenceOf } from "./resource.ts";
@@ -24,7 +25,7 @@ export function formatMessage(
   const reference = resource === undefined ? undefined : referenceOf(resource, path);
   const origin = resource === undefined ? "" : ` (${[nameOf(resource), reference ?? []].flat().join(" ")})`;
   const level = colour ? `${colours[type.level]}${type.level}${plainColour}` : type.level;
-  return `${level} [${type.code}]${origin} ${text}`;
+  return `${level} [${type.code}]${withoutControls(origin)} ${withoutControls(text)}`;
 }
 
 export function plainMessage({ type, resource, path, text }: Message): PlainMessage {

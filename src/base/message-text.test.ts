@@ -39,13 +39,15 @@ test("control characters of a name are written out, so that no terminal obeys th
   assert.equal(withoutControls("web\u001B]0;x\u0007\u009B2J\r\nü"), "web\\x1b]0;x\\x07\\x9b2J\\x0d\\x0aü");
 });
 
-test("a change of the writing direction is written out, so that no text looks like another one", () => {
-  assert.equal(withoutControls("a\u202Eb\u2066c\u200Fd"), "a\\u202eb\\u2066c\u200Fd");
-  assert.equal(terminalText("a\u202Eb"), "a\\u202eb");
+test("changes of the writing direction and invisible characters are written out, so that no text looks like another one", () => {
+  assert.equal(withoutControls("a\u202Eb\u2066c\u200Fd\u200B\uFEFF"), "a\\u202eb\\u2066c\\u200fd\\u200b\\ufeff");
+  assert.equal(terminalText("a\u202Eb\u200B"), "a\\u202eb\\u200b");
+  for (const text of ["größe: 日本 שלום", "mi\u200Dx\u200C", "👩\u200D🚀"]) assert.equal(withoutControls(text), text);
 });
 
 test("a terminal gets the colours, line ends and cursor movements of Serin's own output, and no other control characters", () => {
   for (const own of [
+    "\u001B[1;31mError\u001B[0m [IST0101] ",
     "\u001B[31mred\u001B[0m\t\u001B[1mbold\u001B[0m \u001B[2mdim\u001B[0m\r\n",
     "\u001B[2A\r\u001B[Jtext\n",
     "\r\u001B[K  waits",

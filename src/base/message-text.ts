@@ -52,9 +52,12 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   return best?.candidate;
 }
 
-/** Changes of the writing direction, which let a text look like another one. */
-const directions = String.raw`\u202a-\u202e\u2066-\u2069`;
-const controls = new RegExp(String.raw`[\p{Cc}${directions}]`, "gu");
+/**
+ * Changes of the writing direction and invisible characters, which let a text look like another one. Joiners are not
+ * included, because scripts need them.
+ */
+const disguises = String.raw`\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff`;
+const controls = new RegExp(String.raw`[\p{Cc}${disguises}]`, "gu");
 
 /**
  * The text with its control characters written out, as `\x1b`. A terminal obeys control characters, so a name that
@@ -66,7 +69,10 @@ export function withoutControls(text: string): string {
 
 const escape = String.fromCharCode(0x1b);
 /** The colours that Serin's own command line sends, and one control character. */
-const ownColours = new RegExp(String.raw`${escape}\[(?:0|1|2|31|32|33)m|\r\n|(?![\n\t])[\p{Cc}${directions}]`, "gu");
+const ownColours = new RegExp(
+  String.raw`${escape}\[(?:0|1|2|31|32|33|1;31)m|\r\n|(?![\n\t])[\p{Cc}${disguises}]`,
+  "gu",
+);
 /** How Serin's own command line moves the cursor: only at the beginning of an output, to redraw lines of its own. */
 const ownMovement = new RegExp(String.raw`^(?:(?:${escape}\[\d+A)?\r${escape}\[[JK]|${escape}\[\?25[lh]$)`, "u");
 

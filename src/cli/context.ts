@@ -141,8 +141,13 @@ export interface Installer {
   }>;
   remove(options: {
     readonly client: KubeClient;
-    readonly selection: { readonly revision: string; readonly owner?: string } | "everything";
+    readonly selection:
+      | { readonly revision: string; readonly owner?: string }
+      | { readonly labelSelector: string }
+      | "everything";
     readonly onRemoved: (object: KubernetesObject) => void;
+    /** Returns whether to keep an object that was found. */
+    readonly keeps?: (object: UntypedObject) => boolean;
     readonly onWait?: (text: string) => void;
     readonly dryRun?: boolean;
   }): Promise<number>;

@@ -8,13 +8,15 @@ import {
   messageOf,
   nodeHttp,
   systemClock,
+  type Environment,
   type Logger,
   limitConnections,
 } from "../base/index.ts";
 import { inTurns } from "../base/request-turns/index.ts";
-import { agentEnd, CniAgent, openHostNamespace } from "../cni/index.ts";
+import { agentEnd, CniAgent, openHostNamespace, type CniAgentOptions, type CniAgentPaths } from "../cni/index.ts";
 import { createInformer, createKubeClient, loadInClusterConfig } from "../kube/index.ts";
 import { networkError } from "../net/index.ts";
+import type { MetricsRegistry } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /** The name differs from that of upstream's socket, because upstream's plugin speaks HTTP. */
@@ -33,37 +35,15 @@ export async function run(context: RoleContext): Promise<number> {
   const pods = createInformer(client, podKind, { ...common, fieldSelector: `spec.nodeName=${nodeName}` });
   const namespaces = createInformer(client, namespaceKind, common);
   const nodes = createInformer(client, nodeKind, { ...common, fieldSelector: `metadata.name=${nodeName}` });
-  const hostProc = envString(env, "HOST_PROC", "/host/proc");
-  using hostNamespace = openHostNamespace(hostProc);
-  const { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } =
-    await import("../telemetry/index.ts");
-  const registry = new MetricsRegistry();
-  addProcessMetrics(registry, process);
-  registry
-    .gauge("istio_build", "Istio component build info.", ["component", "tag"])
-    .labels("cni", context.release.version)
-    .set(1);
-  const runDirectory = envString(env, "CNI_AGENT_RUN_DIR", "/var/run/istio-cni");
-  const confFile = envString(env, "CNI_CONF_NAME", "");
+  const paths = agentPaths(env);
+  using hostNamespace = openHostNamespace(paths.hostProc);
+  const { prometheusContentType, renderPrometheus } = await import("../telemetry/index.ts");
+  const registry = await createRegistry(context.release.version);
   const agent = new CniAgent({
     nodeName,
     excludedNamespaces: envString(env, "EXCLUDE_NAMESPACES", "istio-system,kube-system").split(","),
-    paths: {
-      hostProc,
-      hostRoot: "/host",
-      namespaceDirectory: "/host/var/run/netns",
-      pluginSocket: join(runDirectory, pluginSocket),
-      ztunnelSocket: envString(env, "ZTUNNEL_UDS_ADDRESS", "/var/run/ztunnel/ztunnel.sock"),
-      cniBinDirectory: "/host/opt/cni/bin",
-      cniConfDirectory: "/host/etc/cni/net.d",
-    },
-    plugin: {
-      // The node's folder is mounted at the same path as on the node.
-      socketPath: join(runDirectory, pluginSocket),
-      architecture: process.arch,
-      ...(confFile === "" ? {} : { confFile }),
-      chained: envBoolean(env, "CHAINED_CNI_PLUGIN", true),
-    },
+    paths,
+    plugin: pluginOf(env, paths),
     client,
     pods,
     namespaces,
@@ -103,6 +83,38 @@ export async function run(context: RoleContext): Promise<number> {
     client.close();
   }
   return 0;
+}
+
+function agentPaths(env: Environment): CniAgentPaths {
+  const runDirectory = envString(env, "CNI_AGENT_RUN_DIR", "/var/run/istio-cni");
+  return {
+    hostProc: envString(env, "HOST_PROC", "/host/proc"),
+    hostRoot: "/host",
+    namespaceDirectory: "/host/var/run/netns",
+    pluginSocket: join(runDirectory, pluginSocket),
+    ztunnelSocket: envString(env, "ZTUNNEL_UDS_ADDRESS", "/var/run/ztunnel/ztunnel.sock"),
+    cniBinDirectory: "/host/opt/cni/bin",
+    cniConfDirectory: "/host/etc/cni/net.d",
+  };
+}
+
+function pluginOf(env: Environment, paths: CniAgentPaths): CniAgentOptions["plugin"] {
+  const confFile = envString(env, "CNI_CONF_NAME", "");
+  return {
+    // The node's folder is mounted at the same path as on the node.
+    socketPath: paths.pluginSocket,
+    architecture: process.arch,
+    ...(confFile === "" ? {} : { confFile }),
+    chained: envBoolean(env, "CHAINED_CNI_PLUGIN", true),
+  };
+}
+
+async function createRegistry(version: string): Promise<MetricsRegistry> {
+  const { addProcessMetrics, MetricsRegistry } = await import("../telemetry/index.ts");
+  const registry = new MetricsRegistry();
+  addProcessMetrics(registry, process);
+  registry.gauge("istio_build", "Istio component build info.", ["component", "tag"]).labels("cni", version).set(1);
+  return registry;
 }
 
 /**

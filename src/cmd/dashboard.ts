@@ -32,18 +32,8 @@ export interface LocalDashboardOptions {
 }
 
 /** Serves until the signal is aborted. Throws if the API server rejects the user, or if the port is in use. */
-export async function serveLocalDashboard({
-  kubeConfig,
-  istioNamespace,
-  host,
-  ports,
-  prometheusUrl,
-  announce,
-  env,
-  log,
-  release,
-  signal,
-}: LocalDashboardOptions): Promise<void> {
+export async function serveLocalDashboard(options: LocalDashboardOptions): Promise<void> {
+  const { kubeConfig, host, ports, prometheusUrl, announce, log, release, signal } = options;
   const clock = systemClock;
   const ended = new AbortController();
   const until = AbortSignal.any([signal, ended.signal]);
@@ -82,9 +72,9 @@ export async function serveLocalDashboard({
       audit,
       clock,
       log,
-      istioNamespace,
+      istioNamespace: options.istioNamespace,
       releaseDirectory: release.root,
-      env,
+      env: options.env,
       ended: until,
     }),
     checkTopic,

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { createLogger, messageOf, systemClock, userError, type Environment } from "../base/index.ts";
+import { createLogger, messageOf, systemClock, terminalText, userError, type Environment } from "../base/index.ts";
 import { diagnose, type Finding } from "../cluster/lifecycle/index.ts";
 import { probeMachine } from "../cluster/node/index.ts";
 import type { RoleContext } from "./role.ts";
@@ -77,7 +77,7 @@ async function examine(flags: Flags, env: Environment): Promise<number> {
   try {
     const findings = await examineCluster(client, flags.istioNamespace ?? "istio-system");
     if (flags.json) process.stdout.write(`${JSON.stringify(findings)}\n`);
-    else for (const finding of findings) process.stdout.write(findingText(finding));
+    else for (const finding of findings) process.stdout.write(terminalText(findingText(finding)));
     return findings.some(({ level }) => level === "error") ? 1 : 0;
   } finally {
     client.close();

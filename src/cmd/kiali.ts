@@ -14,6 +14,7 @@ import {
   PageAssets,
   parseKialiConfig,
   readPageFiles,
+  type KialiConfig,
 } from "../dashboard/index.ts";
 import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
@@ -29,14 +30,7 @@ const sessionMs = 24 * 3_600_000;
  */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
   const flags = readFlags(args);
-  const path = flags.get("config") ?? defaultConfigFile;
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw userError("file-unreadable", `cannot read the configuration ${path}: ${messageOf(cause)}`, {
-      cause,
-      hint: "pass its path with -config",
-    });
-  });
-  const config = parseKialiConfig(text, path);
+  const config = await readConfig(flags.get("config") ?? defaultConfigFile);
   const kubeConfig = await loadKubeConfig(env);
   const clock = systemClock;
   const client = createKubeClient(kubeConfig, { log, clock, userAgent: "kiali" });
@@ -89,19 +83,32 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     log,
     version: release.version,
   });
-  const registry = new MetricsRegistry();
-  addProcessMetrics(registry, process);
-  const metrics: WebHandler = async (request) =>
-    request.path === "/metrics"
-      ? { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) }
-      : textAnswer("not found\n", 404);
   using _memory = giveBackIdleMemory(unhurriedShare);
   await Promise.all([
     reader.run(shutdown.drain),
     server.run({ host: "", ports: [config.port] }, shutdown.drain),
-    serveWeb(metrics, { host: "", port: config.metricsPort, log }, shutdown.drain),
+    serveWeb(processMetrics(), { host: "", port: config.metricsPort, log }, shutdown.drain),
   ]);
   pods.close();
   client.close();
   return 0;
+}
+
+async function readConfig(path: string): Promise<KialiConfig> {
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw userError("file-unreadable", `cannot read the configuration ${path}: ${messageOf(cause)}`, {
+      cause,
+      hint: "pass its path with -config",
+    });
+  });
+  return parseKialiConfig(text, path);
+}
+
+function processMetrics(): WebHandler {
+  const registry = new MetricsRegistry();
+  addProcessMetrics(registry, process);
+  return async (request) =>
+    request.path === "/metrics"
+      ? { status: 200, contentType: prometheusContentType, body: renderPrometheus(registry) }
+      : textAnswer("not found\n", 404);
 }

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
+import { until } from "../base/testing/index.ts";
 import { injectPod, readInjectionSettings, readMeshForInjection } from "../inject/index.ts";
 import { requireOwnNetwork } from "../net/testing/index.ts";
 
@@ -47,10 +48,10 @@ test("a process that gets a signal ends when its work is done, even with an unan
     stdio: "ignore",
   });
   const limit = setTimeout(() => child.kill("SIGKILL"), 40_000);
-  while (!isConnecting()) {
+  await until(() => {
     assert.equal(child.exitCode ?? child.signalCode, null, "the process ended before it connected");
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+    return isConnecting();
+  });
   child.kill("SIGTERM");
   const [code, signal] = (await once(child, "close")) as [number | null, string | null];
   clearTimeout(limit);

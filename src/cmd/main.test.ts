@@ -80,3 +80,15 @@ test("a command that is interrupted twice ends, although the API server is silen
   silent.close();
   rmSync(directory, { recursive: true });
 });
+
+test("a command's error writes out the control characters of the texts in it", async () => {
+  const child = spawn(
+    process.execPath,
+    [join(import.meta.dirname, "main.ts"), "validate", "-f", "/nonexistent\u001B]0;title\u0007\u001B[2J.yaml"],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
+  await once(child, "close");
+  assert.match(errors, /nonexistent\\x1b\]0;title\\x07\\x1b\[2J\.yaml/);
+});

@@ -13,6 +13,7 @@ import {
   setLogFormat,
   shutdownOnSignals,
   sourceStack,
+  terminalText,
   toSerinError,
 } from "../base/index.ts";
 import { logLevelOf, logsAsJson } from "./log-level.ts";
@@ -139,7 +140,8 @@ try {
   process.exitCode = await main();
 } catch (error) {
   const isInterrupted = error instanceof Error && error.name === "AbortError";
-  process.stderr.write(`serin: ${isInterrupted ? "interrupted" : await describedWithRemedy(error)}\n`);
+  // An error may contain texts of objects and of pods.
+  process.stderr.write(terminalText(`serin: ${isInterrupted ? "interrupted" : await describedWithRemedy(error)}\n`));
   process.exitCode = isInterrupted ? interruptedExitCode : exitCodeOf(toSerinError(error));
   endWithoutLeftovers();
 }

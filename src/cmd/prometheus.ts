@@ -11,7 +11,14 @@ import {
   type WebRequest,
 } from "../addons/web/index.ts";
 import { createKubeClient, loadInClusterConfig } from "../kube/index.ts";
-import { fetchMetrics, parseScrapeConfig, PrometheusApi, SampleStore, Scraper } from "../metrics-store/index.ts";
+import {
+  createFetchMetrics,
+  maskedConfig,
+  parseScrapeConfig,
+  PrometheusApi,
+  SampleStore,
+  Scraper,
+} from "../metrics-store/index.ts";
 import { parseDurationMs } from "../promql/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
@@ -28,7 +35,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const store = new SampleStore(retentionOf(flags));
   const scraper = new Scraper(config, {
     store,
-    fetch: fetchMetrics,
+    fetch: createFetchMetrics(),
     clock: systemClock,
     log,
     namespace: env["POD_NAMESPACE"] ?? "",
@@ -55,7 +62,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     clock: systemClock,
     build: { version: (env["PROMETHEUS_VERSION"] ?? release.version).replace(/^v/, ""), revision: release.version },
     flags: Object.fromEntries(flags),
-    configText: () => text,
+    configText: () => maskedConfig(text),
     reload: flags.has("web.enable-lifecycle") ? reload : undefined,
   });
   const handle = handlerOf(api, store);
@@ -103,6 +110,9 @@ function addStoreMetrics(registry: MetricsRegistry, store: SampleStore): void {
     .counter("prometheus_tsdb_head_samples_appended_total", "Samples that were accepted.")
     .labels();
   const bytes = registry.gauge("serin_metrics_store_sample_bytes", "Memory that the samples use.").labels();
+  const dropped = registry
+    .counter("serin_metrics_store_dropped_series_total", "Series that were dropped to make room for others.")
+    .labels();
   const refused = registry.counter("serin_metrics_store_refused_total", "Samples that were refused, by reason.", [
     "reason",
   ]);
@@ -111,6 +121,7 @@ function addStoreMetrics(registry: MetricsRegistry, store: SampleStore): void {
     series.set(stats.series);
     bytes.set(stats.sampleBytes);
     appended.add(stats.appended - appended.value);
+    dropped.add(stats.dropped - dropped.value);
     for (const [reason, count] of Object.entries(stats.refused)) {
       const counter = refused.labels(reason);
       counter.add(count - counter.value);

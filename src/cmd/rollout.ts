@@ -1,6 +1,7 @@
 // The rollout engine. It is a separate Deployment that belongs to no revision of the mesh.
+import type { Server } from "node:http";
 import { imagesOf } from "../api/images/index.ts";
-import { envInteger, envString, nodeHttp, systemClock, limitConnections } from "../base/index.ts";
+import { envInteger, envString, nodeHttp, systemClock, limitConnections, type Logger } from "../base/index.ts";
 import { inTurns } from "../base/request-turns/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
@@ -38,26 +39,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
     authorKey,
     accessReviews,
   });
-  const graceOverMs = systemClock.steadyMs() + trustGraceMs;
-  const server = nodeHttp().createServer(
-    inTurns((request, response) => {
-      // Not ready before the webhook is trusted, because a rollout that is created earlier has no author. Without a
-      // webhook, this engine becomes ready at once.
-      if (request.url === "/ready")
-        response.writeHead(webhook.trusted || systemClock.steadyMs() > graceOverMs ? 200 : 503).end("ok\n");
-      else if (request.url === "/version")
-        response.setHeader("content-type", "application/json").end(JSON.stringify({ version: release.version }));
-      else if (request.url === "/metrics")
-        response.setHeader("content-type", prometheusContentType).end(renderPrometheus(registry));
-      else response.writeHead(404).end();
-    }),
-  );
-  limitConnections(server);
-  // Without this port the pod does not become ready, but running rollouts continue.
-  server.on("error", (error) =>
-    log.warn("metrics and readiness are not served", { port: monitoringPort, error: error.message }),
-  );
-  server.listen(monitoringPort);
+  const server = serveMonitoring({ webhook, registry, version: release.version, log });
   const ended = new AbortController();
   const answering = webhook.run(AbortSignal.any([shutdown.drain, ended.signal]));
   const election = new LeaderElection({
@@ -91,4 +73,36 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
     server.closeAllConnections();
   }
   return 0;
+}
+
+interface Monitoring {
+  readonly webhook: RolloutWebhook;
+  readonly registry: MetricsRegistry;
+  readonly version: string;
+  readonly log: Logger;
+}
+
+/** Serves `/ready`, `/version` and `/metrics`. */
+function serveMonitoring({ webhook, registry, version, log }: Monitoring): Server {
+  const graceOverMs = systemClock.steadyMs() + trustGraceMs;
+  const server = nodeHttp().createServer(
+    inTurns((request, response) => {
+      // Not ready before the webhook is trusted, because a rollout that is created earlier has no author. Without a
+      // webhook, this engine becomes ready at once.
+      if (request.url === "/ready")
+        response.writeHead(webhook.trusted || systemClock.steadyMs() > graceOverMs ? 200 : 503).end("ok\n");
+      else if (request.url === "/version")
+        response.setHeader("content-type", "application/json").end(JSON.stringify({ version }));
+      else if (request.url === "/metrics")
+        response.setHeader("content-type", prometheusContentType).end(renderPrometheus(registry));
+      else response.writeHead(404).end();
+    }),
+  );
+  limitConnections(server);
+  // Without this port the pod does not become ready, but running rollouts continue.
+  server.on("error", (error) =>
+    log.warn("metrics and readiness are not served", { port: monitoringPort, error: error.message }),
+  );
+  server.listen(monitoringPort);
+  return server;
 }

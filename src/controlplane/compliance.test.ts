@@ -4,6 +4,7 @@ import { after, test } from "node:test";
 import { connect, type ConnectionOptions } from "node:tls";
 import { namespaceKind } from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { freePort, TestAuthority } from "../net/testing/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
 import { readControlPlaneSettings } from "./options/control-plane-options.ts";
@@ -53,8 +54,9 @@ test("discovery, the CA and the webhooks refuse clients that the compliance poli
     shutdown.request("the test is over");
     await done;
   });
-  while ((await fetch(`http://${host}:${ports.httpAddr}/ready`).catch(() => undefined))?.status !== 200)
-    await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(
+    async () => (await fetch(`http://${host}:${ports.httpAddr}/ready`).catch(() => undefined))?.status === 200,
+  );
   for (const port of [ports.secureGRPCAddr, ports.httpsAddr]) {
     assert.equal(await dialed(port, { ecdhCurve: "X25519MLKEM768" }), "TLSv1.3");
     assert.equal(await dialed(port, { ecdhCurve: "P-256" }), "refused");

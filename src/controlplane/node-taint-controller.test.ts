@@ -3,6 +3,7 @@ import { after, test, type TestContext } from "node:test";
 import type { KindDefinition, KubernetesObject } from "../api/index.ts";
 import { nodeKind, podKind, type Node, type Pod, type Taint } from "../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { createInformer, type Informer, type WriteOptions } from "../kube/index.ts";
 import { readControlPlaneSettings } from "./options/control-plane-options.ts";
 import { runNodeTaintController } from "./node-taint-controller.ts";
@@ -74,8 +75,7 @@ async function taintsOf(client: FakeKubeClient, name: string): Promise<readonly 
 
 /** Resolves when the node has lost the taint and the informers have seen this. */
 async function untainted(client: FakeKubeClient, name: string, taint = notReady.key): Promise<void> {
-  do await new Promise((resolve) => setImmediate(resolve));
-  while ((await taintsOf(client, name)).includes(taint));
+  await until(async () => !(await taintsOf(client, name)).includes(taint));
   await new Promise((resolve) => setImmediate(resolve));
 }
 

@@ -3,6 +3,7 @@ import { webcrypto, X509Certificate } from "node:crypto";
 import { after, test } from "node:test";
 import { secretKind } from "../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { CertificateAuthority, createSelfSignedAuthority } from "./ca/index.ts";
 import { Pkcs10CertificateRequestGenerator } from "./ca/testing/csr.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
@@ -30,7 +31,7 @@ after(async () => {
 });
 
 async function untilAll(holds: (identity: ControlPlaneIdentity) => boolean): Promise<void> {
-  while (!revisions.every(holds)) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => revisions.every(holds));
 }
 
 /** Writes the stage as an engine does, and waits for every revision. */

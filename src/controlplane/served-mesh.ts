@@ -122,60 +122,32 @@ export class ServedMesh {
   readonly ambient: () => AmbientResources;
   /** The roots that proxies get over xDS, under the resource's name. Empty: proxies get none. */
   readonly trustBundles: SourceCollection<EncodedResource>;
+  readonly #turns: SettlingTurns;
   #generation = 0;
   #isFlushing = false;
 
   constructor(options: ServedMeshOptions) {
-    const { revision, metrics, clock, log, maxTurnMs, workloads, debug, secretAccess } = options;
-    const debounced = metrics
-      .histogram(
-        "pilot_debounce_time",
-        "Seconds from the first change until it is applied, together with later changes.",
-        [],
-        debounceBounds,
-      )
-      .labels();
-    const services = metrics.gauge("pilot_services", "Services that this control plane knows.", []).labels();
-    const graph = new CollectionGraph({
-      schedule: () => {
-        const startedMs = clock.steadyMs();
-        void clock.after(debounceMs, () => {
-          debounced.observe((clock.steadyMs() - startedMs) / 1000);
-          turns.settleAndSend();
-          const { kubernetes, imported, entries } = model.registry;
-          services.set(kubernetes.size + imported.size + entries.size);
-        });
-      },
-      memos,
-      begun: () => options.settling?.(),
-      computed: () => {
-        this.#generation += 1;
-        options.settled(this.#generation);
-      },
-      failed: (collection, key, error) =>
-        log.error("an item could not be computed and keeps its previous value", {
-          collection,
-          key,
-          error: describeError(error),
-        }),
-      subscriberFailed: (collection, error) =>
-        log.error("a subscriber could not apply a change", { collection, error: describeError(error) }),
-    });
+    const { revision, metrics, clock, log, secretAccess } = options;
+    const graph = this.#createGraph(options);
     const inputs = createMeshInputs(graph);
+    this.graph = graph;
+    this.inputs = inputs;
     this.trustBundles = graph.source("trust-bundles");
     countChanges(inputs, metrics);
     const model = deriveMeshModel(graph, inputs);
-    const { waypoints, routes, l4Routes } = model;
-    const [tlsRoutes, tcpRoutes] = l4Routes;
-    const [httpRoutes, grpcRoutes] = routes;
     const scopes = new ProxyScopes({ inputs, scopes: model.scopes, settle: () => graph.settle(), clock });
+    this.model = {
+      ...model,
+      outboundScopeOf: (proxy) => scopes.outboundScopeOf(proxy),
+      collections: () => graph.collections,
+    };
     const classic = deriveClassicGatewayResources(graph, model);
     const references = deriveSecretReferences(graph, {
       inputs,
       groups: model.scopes.groups,
       mergedGateways: classic.merged,
     });
-    const ambient = new ServedAmbient(graph, inputs, waypoints);
+    const ambient = new ServedAmbient(graph, inputs, model.waypoints);
     const views = new ProxyViews(scopes, {
       ambient: () => ambient.resources(),
       outbound: deriveOutboundResources(graph, model),
@@ -190,45 +162,66 @@ export class ServedMesh {
         secretAccess === undefined ? undefined : this.#flushing(secretPermission(inputs, references, secretAccess)),
       extensions: servedExtensions(inputs, metrics, log.scoped("extensions")),
     });
-    this.graph = graph;
-    this.inputs = inputs;
-    this.model = {
-      ...model,
-      outboundScopeOf: (proxy) => scopes.outboundScopeOf(proxy),
-      collections: () => graph.collections,
-    };
     this.ambient = () => ambient.resources();
     this.references = references;
     this.pullSecrets = derivePullSecretReferences(graph, inputs.extensions);
     this.networkGateways = model.networkGateways.unresolved;
     this.configMaps = deriveConfigMapReferences(graph, inputs);
-    const statusSources = { inputs, routes: [...routes, ...l4Routes], waypoints, revision };
-    this.wanted = {
-      ingressStatuses: deriveIngresses(graph, inputs),
-      ambientStatuses: deriveAmbientStatuses(graph, {
-        inputs,
-        waypoints,
-        bindings: new WaypointBindings(inputs, waypoints),
-      }),
-      placements: deriveGatewayPlacements(graph, inputs, waypoints, revision),
-      gatewayStatuses: deriveGatewayStatuses(graph, statusSources),
-      listenerSetStatuses: deriveListenerSetStatuses(graph, statusSources),
-      policyStatuses: deriveBackendTlsStatuses(
-        graph,
-        inputs,
-        model.destinationRules.backendTlsTargets,
-        [...routes, ...l4Routes],
-        revision,
-      ),
-      routeStatuses: [
-        deriveRouteStatuses(graph, inputs, "HTTPRoute", httpRoutes, revision),
-        deriveRouteStatuses(graph, inputs, "GRPCRoute", grpcRoutes, revision),
-        deriveRouteStatuses(graph, inputs, "TLSRoute", tlsRoutes, revision),
-        deriveRouteStatuses(graph, inputs, "TCPRoute", tcpRoutes, revision),
-        deriveUdpRouteStatuses(graph, inputs, revision),
-      ],
-    };
-    this.discovery = new DiscoveryServer({
+    this.wanted = deriveWantedState(graph, model, revision);
+    this.discovery = this.#createDiscovery(options, scopes, views);
+    this.#turns = new SettlingTurns({
+      graph,
+      discovery: this.discovery,
+      turnMs: options.maxTurnMs ?? defaultTurnMs,
+      nextTurn: () => setImmediate(),
+    });
+  }
+
+  /** The graph settles and the streams get the result when writes have been quiet for {@link debounceMs}. */
+  #createGraph({ metrics, clock, log, settling, settled }: ServedMeshOptions): CollectionGraph {
+    const debounced = metrics
+      .histogram(
+        "pilot_debounce_time",
+        "Seconds from the first change until it is applied, together with later changes.",
+        [],
+        debounceBounds,
+      )
+      .labels();
+    const services = metrics.gauge("pilot_services", "Services that this control plane knows.", []).labels();
+    return new CollectionGraph({
+      schedule: () => {
+        const startedMs = clock.steadyMs();
+        void clock.after(debounceMs, () => {
+          debounced.observe((clock.steadyMs() - startedMs) / 1000);
+          this.#turns.settleAndSend();
+          const { kubernetes, imported, entries } = this.model.registry;
+          services.set(kubernetes.size + imported.size + entries.size);
+        });
+      },
+      memos,
+      begun: () => settling?.(),
+      computed: () => {
+        this.#generation += 1;
+        settled(this.#generation);
+      },
+      failed: (collection, key, error) =>
+        log.error("an item could not be computed and keeps its previous value", {
+          collection,
+          key,
+          error: describeError(error),
+        }),
+      subscriberFailed: (collection, error) =>
+        log.error("a subscriber could not apply a change", { collection, error: describeError(error) }),
+    });
+  }
+
+  #createDiscovery(
+    { workloads, debug, metrics, clock, log }: ServedMeshOptions,
+    scopes: ProxyScopes,
+    views: ProxyViews,
+  ): DiscoveryServer {
+    const { graph } = this;
+    return new DiscoveryServer({
       viewOf: (proxy, typeUrl) => views.viewOf(proxy, typeUrl),
       generation: () => this.#generation,
       turns: {
@@ -236,7 +229,7 @@ export class ServedMesh {
         settle: () => graph.settle(),
         expect: (proxy) => {
           scopes.expect(proxy);
-          return turns.settle();
+          return this.#turns.settle();
         },
       },
       workloads,
@@ -244,12 +237,6 @@ export class ServedMesh {
       metrics: createDiscoveryMetrics(metrics),
       clock,
       log: log.scoped("ads"),
-    });
-    const turns = new SettlingTurns({
-      graph,
-      discovery: this.discovery,
-      turnMs: maxTurnMs ?? defaultTurnMs,
-      nextTurn: () => setImmediate(),
     });
   }
 
@@ -268,4 +255,37 @@ export class ServedMesh {
         });
       });
   }
+}
+
+function deriveWantedState(graph: CollectionGraph, model: MeshModel, revision: string): WantedState {
+  const { inputs, waypoints, routes, l4Routes } = model;
+  const [httpRoutes, grpcRoutes] = routes;
+  const [tlsRoutes, tcpRoutes] = l4Routes;
+  const allRoutes = [...routes, ...l4Routes];
+  const statusSources = { inputs, routes: allRoutes, waypoints, revision };
+  return {
+    ingressStatuses: deriveIngresses(graph, inputs),
+    ambientStatuses: deriveAmbientStatuses(graph, {
+      inputs,
+      waypoints,
+      bindings: new WaypointBindings(inputs, waypoints),
+    }),
+    placements: deriveGatewayPlacements(graph, inputs, waypoints, revision),
+    gatewayStatuses: deriveGatewayStatuses(graph, statusSources),
+    listenerSetStatuses: deriveListenerSetStatuses(graph, statusSources),
+    policyStatuses: deriveBackendTlsStatuses(
+      graph,
+      inputs,
+      model.destinationRules.backendTlsTargets,
+      allRoutes,
+      revision,
+    ),
+    routeStatuses: [
+      deriveRouteStatuses(graph, inputs, "HTTPRoute", httpRoutes, revision),
+      deriveRouteStatuses(graph, inputs, "GRPCRoute", grpcRoutes, revision),
+      deriveRouteStatuses(graph, inputs, "TLSRoute", tlsRoutes, revision),
+      deriveRouteStatuses(graph, inputs, "TCPRoute", tcpRoutes, revision),
+      deriveUdpRouteStatuses(graph, inputs, revision),
+    ],
+  };
 }

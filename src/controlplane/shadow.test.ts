@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { freePort } from "../net/testing/index.ts";
 import { namespaceKind, podKind, serviceKind } from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { ControlPlane } from "./control-plane.ts";
@@ -60,8 +61,7 @@ test("a shadow answers proxies without TLS, and writes nothing", async () => {
     clock: systemClock,
     log: silentLogger,
   }).run(shutdown);
-  while ((await fetch(`http://127.0.0.1:${http}/ready`).catch(() => undefined))?.status !== 200)
-    await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(async () => (await fetch(`http://127.0.0.1:${http}/ready`).catch(() => undefined))?.status === 200);
   const client = new DiscoveryTestClient(
     "whole",
     `127.0.0.1:${discovery}`,

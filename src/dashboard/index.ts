@@ -1,6 +1,6 @@
 /** The dashboard: the reader of the mesh, and the server of the page. */
 export { readPageFiles } from "./bundle/index.ts";
-export { KialiApi, parseKialiConfig } from "./kiali/index.ts";
+export { KialiApi, parseKialiConfig, type KialiConfig } from "./kiali/index.ts";
 export { askFromWithin, askPodByApiServer, askPodDirectly, createDashboardReader } from "./read/index.ts";
 export {
   AuditLog,

@@ -6,6 +6,8 @@ export interface CniPlatform {
   /** The file to chain the plugin into. If empty, the first file is used. */
   readonly cniConfFileName: string;
   readonly chained: boolean;
+  /** The platform admits pods that a node needs only in namespaces with a ResourceQuota for their priority class. */
+  readonly needsQuota: boolean;
 }
 
 const usual: CniPlatform = {
@@ -14,6 +16,7 @@ const usual: CniPlatform = {
   cniNetnsDir: "/var/run/netns",
   cniConfFileName: "",
   chained: true,
+  needsQuota: false,
 };
 
 /**
@@ -21,7 +24,7 @@ const usual: CniPlatform = {
  * use the defaults.
  */
 const differing: Readonly<Record<string, Partial<CniPlatform>>> = {
-  gke: { cniBinDir: "/home/kubernetes/bin" },
+  gke: { cniBinDir: "/home/kubernetes/bin", needsQuota: true },
   k3d: { cniConfDir: "/var/lib/rancher/k3s/agent/etc/cni/net.d", cniBinDir: "/bin" },
   k3s: { cniConfDir: "/var/lib/rancher/k3s/agent/etc/cni/net.d", cniBinDir: "/var/lib/rancher/k3s/data/cni" },
   microk8s: {
@@ -43,7 +46,7 @@ export function cniPlatform(name: string): CniPlatform {
 }
 
 /** The values of one field by platform, without the default, for a template that decides at installation. */
-export function cniPlatformChoices(field: Exclude<keyof CniPlatform, "chained">): {
+export function cniPlatformChoices(field: Exclude<keyof CniPlatform, "chained" | "needsQuota">): {
   readonly usual: string;
   readonly differing: readonly (readonly [platform: string, value: string])[];
 } {
@@ -58,4 +61,8 @@ export function cniPlatformChoices(field: Exclude<keyof CniPlatform, "chained">)
 
 export const unchainedPlatforms: readonly string[] = Object.entries(differing)
   .filter(([, fields]) => fields.chained === false)
+  .map(([platform]) => platform);
+
+export const quotaPlatforms: readonly string[] = Object.entries(differing)
+  .filter(([, fields]) => fields.needsQuota === true)
   .map(([platform]) => platform);

@@ -17,6 +17,7 @@ const rows: readonly Row[] = [
   ["rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true],
   ["", "v1", "ConfigMap", "configmaps", true],
   ["", "v1", "Service", "services", true],
+  ["", "v1", "ResourceQuota", "resourcequotas", true],
   ["discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true],
   ["apps", "v1", "StatefulSet", "statefulsets", true],
   ["apps", "v1", "Deployment", "deployments", true],

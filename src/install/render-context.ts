@@ -174,6 +174,26 @@ export function workloadSettings(
   };
 }
 
+/**
+ * The settings of a DaemonSet whose pods others of their node depend on. It needs a pod on every node, evicted last, so
+ * the placement and priority of the mesh's other pods do not apply to it.
+ */
+export function nodeWorkloadSettings(
+  component: ComponentSpec,
+  own: Tree | undefined,
+  settings: InstallSettings,
+): WorkloadSettings {
+  const given = treeAt(settings.values, "global") ?? {};
+  const global = Object.fromEntries(Object.entries(given).filter(([field]) => !placementDefaults.has(field)));
+  return workloadSettings(component, own, { ...settings, values: { ...settings.values, global } });
+}
+
+const placementDefaults: ReadonlySet<string> = new Set([
+  "defaultNodeSelector",
+  "defaultTolerations",
+  "priorityClassName",
+]);
+
 function treesAt(own: Tree | undefined, field: string): readonly Tree[] {
   const found = valueAt(own, field);
   return Array.isArray(found) ? (found as Tree[]) : [];
@@ -296,6 +316,23 @@ function budgetValues(own: Tree | undefined): Tree {
     ...(policy === undefined || policy === "" ? {} : { unhealthyPodEvictionPolicy: policy }),
   };
 }
+
+/**
+ * A quota of pods with the priority class of a node's own pods. Some platforms admit such pods only in namespaces that
+ * have one.
+ */
+export function nodePodsQuota(
+  identity: { readonly name: string; readonly namespace: string; readonly labels: Readonly<Record<string, string>> },
+  pods = "5000",
+): UntypedObject {
+  const ofNodes = { operator: "In", scopeName: "PriorityClass", values: [nodePriorityClass] };
+  return object(
+    { apiVersion: "v1", kind: "ResourceQuota", ...identity },
+    { spec: { hard: { pods }, scopeSelector: { matchExpressions: [ofNodes] } } },
+  );
+}
+
+export const nodePriorityClass = "system-node-critical";
 
 export interface ObjectIdentity {
   readonly apiVersion: string;

@@ -531,6 +531,13 @@ test("the CNI agent uses the folders of the cluster's platform, unless the value
   assert.equal(own.config["CNI_CONF_NAME"], "a.conf");
 });
 
+test("GKE admits the node's pods only beside a quota of their priority class, so the CNI agent brings one there", () => {
+  const quotasOf = (values: object): string[] => named(render({ profile: "ambient", values }).objects, "ResourceQuota");
+  assert.deepEqual(quotasOf({}), []);
+  assert.deepEqual(quotasOf({ global: { platform: "gke" } }), ["istio-cni-resource-quota"]);
+  assert.deepEqual(quotasOf({ ztunnel: { resourceQuotas: { enabled: true } } }), ["ztunnel"]);
+});
+
 test("the control plane, and those of other clusters, may read exports and imports of services in the group of MCS_API_GROUP", () => {
   const groupsOf = (objects: readonly UntypedObject[], name: string): unknown =>
     (
@@ -616,4 +623,42 @@ test("every component's resources take any limit and request that Kubernetes kno
   const { objects } = render({ profile: "ambient", values: { ztunnel: below } });
   const ztunnel = objects.find(({ kind, metadata }) => kind === "DaemonSet" && metadata.name === "ztunnel");
   assert.match(JSON.stringify(ztunnel), /"limits":{"memory":"777Mi"/);
+});
+
+test("pull secrets reach every pod, and the mesh's placement and priority every pod but those that each node needs", () => {
+  const { objects } = render({
+    profile: "demo",
+    components: { cni: { enabled: true }, ztunnel: { enabled: true } },
+    values: {
+      global: {
+        imagePullSecrets: ["pull"],
+        imagePullPolicy: "Always",
+        priorityClassName: "mesh",
+        defaultNodeSelector: { pool: "mesh" },
+        defaultTolerations: [{ key: "pool", operator: "Exists" }],
+      },
+    },
+  });
+  const pods = objects.flatMap(({ kind, metadata, spec }) => {
+    const pod = valueAt(spec, "template", "spec");
+    return pod === undefined ? [] : [{ name: `${kind ?? ""} ${metadata.name ?? ""}`, pod }];
+  });
+  const placement = (pod: unknown): unknown[] => [
+    valueAt(pod, "priorityClassName"),
+    valueAt(pod, "nodeSelector", "pool"),
+    (valueAt(pod, "tolerations") as { key?: string }[]).map(({ key }) => key),
+  ];
+  assert.deepEqual(Object.fromEntries(pods.map(({ name, pod }) => [name, placement(pod)])), {
+    "Deployment serin-rollout": ["mesh", "mesh", ["pool"]],
+    "Deployment istiod": ["mesh", "mesh", ["cni.istio.io/not-ready", "pool"]],
+    "DaemonSet istio-cni-node": ["system-node-critical", undefined, [undefined]],
+    "Deployment istio-ingressgateway": ["mesh", "mesh", ["pool"]],
+    "Deployment istio-egressgateway": ["mesh", "mesh", ["pool"]],
+    "DaemonSet ztunnel": ["system-node-critical", undefined, [undefined]],
+  });
+  for (const { name, pod } of pods) {
+    assert.deepEqual(valueAt(pod, "imagePullSecrets"), [{ name: "pull" }], name);
+    const [container] = valueAt(pod, "containers") as unknown[];
+    assert.equal(valueAt(container, "imagePullPolicy"), "Always", name);
+  }
 });

@@ -369,6 +369,7 @@ const actedOn: readonly string[] = [
     "tolerations",
     "pullPolicy",
     "repair.enabled",
+    "resourceQuotas",
     "rollingMaxUnavailable",
     "terminationGracePeriodSeconds",
     "updateStrategy",
@@ -404,6 +405,7 @@ const actedOn: readonly string[] = [
     "volumeMounts",
     "updateStrategy",
     "peerCaCrl.enabled",
+    "resourceQuotas",
   ].map((name) => `ztunnel.${name}`),
 ];
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Lease } from "../api/kubernetes/index.ts";
 import { silentLogger, systemClock, transientError, type Clock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import type { KubeClient } from "./client.ts";
 import { LeaderElection } from "./leader-election.ts";
 
@@ -126,8 +127,7 @@ test("a holder renews its lease without reading it, at its own interval, and rea
   await led.promise;
   const turn = async (updates: number): Promise<void> => {
     const startedMs = clock.steadyMs();
-    while (server.counts.updates < updates && clock.steadyMs() - startedMs < 60_000)
-      await new Promise((resolve) => setImmediate(resolve));
+    await until(() => server.counts.updates >= updates || clock.steadyMs() - startedMs >= 60_000);
   };
   const startedMs = clock.steadyMs();
   await turn(4);

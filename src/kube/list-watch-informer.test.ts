@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import { defineKind, type KubernetesObject } from "../api/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { createKubeClient } from "./http-kube-client.ts";
 import type { InformerChange } from "./informer.ts";
 import { createInformer } from "./list-watch-informer.ts";
@@ -92,7 +93,7 @@ async function follow(
   const running = informer.run(stop.signal);
   await Promise.all([informer.synced, done.promise]);
   // Waits for the next requests, with which a wrong delivery would happen.
-  while (requests.length <= answers.length) await systemClock.sleep(5);
+  await until(() => requests.length > answers.length);
   stop.abort();
   await running;
   client.close();

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import type { UntypedObject } from "../api/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { serveReadOnlyRelay } from "./read-only-relay.ts";
 import type { OverlaidObject } from "./relayed-watches.ts";
 
@@ -167,7 +168,7 @@ test("a watcher sees replacement objects, not the server's objects meanwhile, an
       }
     })().catch(() => undefined);
     const nextEvents = async (count: number): Promise<string[]> => {
-      while (events.length < count) await new Promise((resolve) => setImmediate(resolve));
+      await until(() => events.length >= count);
       return events
         .splice(0)
         .map(

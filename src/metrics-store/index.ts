@@ -2,7 +2,8 @@
 export { PrometheusApi, type PrometheusApiOptions } from "./http/prometheus-api.ts";
 export type { ApiAnswer, ApiRequest } from "./http/api-request.ts";
 export {
-  fetchMetrics,
+  createFetchMetrics,
+  maskedConfig,
   parseScrapeConfig,
   Scraper,
   type FetchMetrics,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { until } from "../base/testing/index.ts";
 import { bytePath, type BytePath, type ListenOptions } from "./byte-path.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import { libc, linux } from "./libc.ts";
@@ -57,7 +58,7 @@ test("a connection that was accepted beside another carries bytes both ways, and
   const { fd, clients } = waitingClients(2);
   const streams: ByteStream[] = [];
   const listener = await path.listenTcp({ fd, acceptsMore: () => true }, (stream) => streams.push(stream));
-  while (streams.length < 2) await nextTurn();
+  await until(() => streams.length >= 2);
   for (const [index, client] of clients.entries()) {
     const server = streams[index];
     assert.ok(server !== undefined);
@@ -84,7 +85,7 @@ test("a listener that is closed while it accepts takes no further connection", a
     streams.push(stream);
     listener.close();
   });
-  while (streams.length === 0) await nextTurn();
+  await until(() => streams.length !== 0);
   for (let turn = 0; turn < 3; turn += 1) await nextTurn();
   assert.equal(streams.length, 1);
   for (const stream of [...clients, ...streams]) stream.destroy();

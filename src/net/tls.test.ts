@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { before, suite, test } from "node:test";
 import { connect } from "node:tls";
 import { SerinError } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream, SecureStream } from "./byte-stream.ts";
 import { TestAuthority } from "./testing/certificates.ts";
@@ -167,7 +168,7 @@ for (const kind of ["libuv", "node"] as const) {
       near.write(Buffer.from("first"));
       near.write(Buffer.from("second"));
       near.end();
-      while (texts.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      await until(() => texts.length !== 0);
       far.end();
       await left.ended;
       far.resume();

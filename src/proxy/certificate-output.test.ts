@@ -4,8 +4,8 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { until } from "../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
-import { eventually } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
 test("with OUTPUT_CERTS a proxy keeps its certificate in files, for another program of its pod", async (context) => {
@@ -19,7 +19,7 @@ test("with OUTPUT_CERTS a proxy keeps its certificate in files, for another prog
     environment: { OUTPUT_CERTS: folder },
   });
   const names = ["cert-chain.pem", "key.pem", "root-cert.pem"];
-  await eventually(async () => (await readdir(folder).catch(() => [])).join() === names.join());
+  await until(async () => (await readdir(folder).catch(() => [])).join() === names.join());
   const [chain = "", key = "", roots = ""] = await Promise.all(
     names.map(async (name) => await readFile(join(folder, name), "utf8")),
   );

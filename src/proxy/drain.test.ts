@@ -3,13 +3,12 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { once } from "node:events";
 import { test, type TestContext } from "node:test";
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
-import { hastyClock } from "../base/testing/index.ts";
+import { hastyClock, until } from "../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { drain } from "./drain.ts";
 import { edsCluster, plainEndpoints } from "./testing/ads-server.ts";
-import { eventually } from "./testing/harness.ts";
 import { outboundTcp } from "./testing/mesh-config.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
@@ -56,7 +55,7 @@ test("a draining proxy keeps a connection as long as its Gateway exists, and cut
   const { proxy, client } = await waypoint(t, "0s");
   await echoes(client);
   proxy.shutdown.request("SIGTERM");
-  await eventually(() => proxy.log.some((line) => line.includes("stopped listening")));
+  await until(() => proxy.log.some((line) => line.includes("stopped listening")));
   await clock.sleep(2 * limitMs);
   await echoes(client);
   const closed = once(client, "close");
@@ -68,7 +67,7 @@ test("a proxy whose Gateway is deleted does not wait for further connections", a
   const { proxy, client } = await waypoint(t, "3600s");
   await echoes(client);
   proxy.shutdown.request("SIGTERM");
-  await eventually(() => proxy.log.some((line) => line.includes("still listening")));
+  await until(() => proxy.log.some((line) => line.includes("still listening")));
   proxy.ads.push(typeUrls.listener, {}, ["main"]);
   await proxy.ended;
 });

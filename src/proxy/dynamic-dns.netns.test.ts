@@ -4,12 +4,13 @@ import { createServer as createSecureServer } from "node:https";
 import { connect, createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import { after, before, test } from "node:test";
 import type { TLSSocket } from "node:tls";
+import { until } from "../base/testing/index.ts";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { action, match, NftNetlink, NftTransaction, RouteNetlink } from "../net/index.ts";
 import { requireOwnNetwork, TestAuthority } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
-import { eventually, fetchOnce } from "./testing/harness.ts";
+import { fetchOnce } from "./testing/harness.ts";
 import {
   blackHole,
   connectionManager,
@@ -234,6 +235,6 @@ test("a connection that is not HTTP goes to its original destination, even if th
 
 test("with TLS towards unknown hosts, plain requests become TLS with the requested name, at port 443", async () => {
   sidecar.ads.push(typeUrls.cluster, { [cluster]: forwardCluster(insecureTls) });
-  await eventually(async () => (await get("unknown.test"))[1] === "by TLS");
+  await until(async () => (await get("unknown.test"))[1] === "by TLS");
   assert.deepEqual([...new Set(serverNames)], ["unknown.test"]);
 });

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { createServer as createHttpServer } from "node:http";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { test } from "node:test";
+import { until } from "../base/testing/index.ts";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { plainEndpoints } from "./testing/ads-server.ts";
-import { eventually, fetchOnce, sendText } from "./testing/harness.ts";
+import { fetchOnce, sendText } from "./testing/harness.ts";
 import {
   connectionManager,
   downstreamTls,
@@ -147,7 +148,7 @@ async function startPeers(appPort: number, echoPort: number) {
 
 async function peerIn(proxy: TestProxy, metric: string): Promise<unknown> {
   let found: unknown;
-  await eventually(async () => {
+  await until(async () => {
     const [sample] = await proxy.samples(metric);
     found = sample && [sample.labels["workload"], sample.labels["role"], sample.labels["tier"]];
     return sample !== undefined;

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { until } from "../base/testing/index.ts";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
-import { eventually, fetchOnce, Harness } from "./testing/harness.ts";
+import { fetchOnce, Harness } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
 const faultType = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault";
@@ -75,7 +76,7 @@ async function gateway(...filters: readonly JsonObject[]) {
 test("a listener waits for its filters' configuration, and a change replaces the filter and not the listener", async () => {
   await using one = await gateway(discovered("f"), discovered("g"));
   const { proxy, ads } = one;
-  await eventually(() => ads.hasAskedFor(typeUrls.extensionConfig));
+  await until(() => ads.hasAskedFor(typeUrls.extensionConfig));
   const { body } = await fetchOnce(proxy.ports.readiness, "/healthz/ready");
   assert.match(body, /filter configuration f, filter configuration g/);
   assert.equal(await one.put({ ...extension("f", answering(418)), ...extension("g", answering(500)) }), undefined);
@@ -125,7 +126,7 @@ test("a removed configuration stays until no listener names it, and is then no l
   await one.put({}, ["f"]);
   assert.equal(await one.status(), 418);
   one.listen([]);
-  await eventually(async () => (await one.status()) === 200);
+  await until(async () => (await one.status()) === 200);
   assert.deepEqual(await one.dump(), []);
 });
 

@@ -4,12 +4,13 @@ import { request as httpsRequest, type RequestOptions } from "node:https";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { TLSSocket } from "node:tls";
+import { until } from "../base/testing/index.ts";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort, TestAuthority } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
-import { eventually, fetchOnce } from "./testing/harness.ts";
+import { fetchOnce } from "./testing/harness.ts";
 import { connectionManager, gatewayTls, outboundCluster, router } from "./testing/mesh-config.ts";
 import { certificateSecret, rootsSecret, SecretProvider } from "./testing/secret-provider.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
@@ -122,8 +123,8 @@ test("a gateway takes certificates and clients' roots from an SDS provider, and 
     [typeUrls.secret, ["shop"], "router", ""],
   );
   provider.put("shop", certificateSecret("shop", await authority.issue({ dns: "shop.test" })));
-  await eventually(async () => (await one.get(shown)) !== first);
-  await eventually(() => provider.requests.some(({ versionInfo }) => versionInfo === "3"));
+  await until(async () => (await one.get(shown)) !== first);
+  await until(() => provider.requests.some(({ versionInfo }) => versionInfo === "3"));
   const answers = provider.requests.filter(({ responseNonce }) => responseNonce !== "");
   assert.deepEqual(
     answers.map((answer) => [answer.versionInfo === answer.responseNonce, answer.errorDetail, answer.node]),
@@ -145,7 +146,7 @@ test("each of several workers requests the secrets itself", async () => {
   const first = await one.get();
   assert.deepEqual(provider.asked, ["shop", "shop"]);
   provider.put("shop", certificateSecret("shop", await authority.issue({ dns: "shop.test" })));
-  await eventually(async () => (await one.get()) !== first);
+  await until(async () => (await one.get()) !== first);
 });
 
 test("an unusable secret gets a NACK with the reason, and the previous secret stays in force", async () => {
@@ -159,7 +160,7 @@ test("an unusable secret gets a NACK with the reason, and the previous secret st
   const refusal = async (given: JsonValue): Promise<string> => {
     const from = provider.requests.length;
     provider.put("shop", given);
-    await eventually(() => provider.requests.length > from);
+    await until(() => provider.requests.length > from);
     const answer = provider.requests[from];
     assert.equal(answer?.versionInfo, "1");
     return answer.errorDetail?.message ?? "";
@@ -181,27 +182,27 @@ test("connections fail at once while the provider has no such secret, and the li
   await assert.rejects(one.get());
   assert.ok(one.proxy.log.some((line) => line.includes("the SDS provider has no such secret")));
   provider.put("shop", certificateSecret("shop", await authority.issue({ dns: "shop.test" })));
-  await eventually(async () => (await one.get().catch(() => "")) !== "");
+  await until(async () => (await one.get().catch(() => "")) !== "");
 });
 
 test("the proxy requests secrets again when the provider returns, states the version that it has, and serves meanwhile", async () => {
   const port = await freePort();
   const issued = certificateSecret("shop", await authority.issue({ dns: "shop.test" }));
   await using one = await gateway({ port });
-  await eventually(() => one.proxy.log.some((line) => line.includes("an SDS provider cannot be asked for a secret")));
+  await until(() => one.proxy.log.some((line) => line.includes("an SDS provider cannot be asked for a secret")));
   let first = "";
   {
     await using provider = await SecretProvider.start(port);
     provider.put("shop", issued);
     await one.proxy.ready();
-    await eventually(async () => (first = await one.get().catch(() => "")) !== "");
+    await until(async () => (first = await one.get().catch(() => "")) !== "");
   }
   assert.equal(await one.get(), first);
   await using again = await SecretProvider.start(port);
-  await eventually(() => again.requests.length > 0);
+  await until(() => again.requests.length > 0);
   assert.equal(again.requests[0]?.versionInfo, "1");
   again.put("shop", certificateSecret("shop", await authority.issue({ dns: "shop.test" })));
-  await eventually(async () => (await one.get()) !== first);
+  await until(async () => (await one.get()) !== first);
 });
 
 test("a replaced cluster gets a new stream, and the streams of a removed listener end", async () => {
@@ -212,8 +213,8 @@ test("a replaced cluster gets a new stream, and the streams of a removed listene
   const begun = (): number => provider.requests.filter(({ responseNonce }) => responseNonce === "").length;
   assert.deepEqual([provider.asked, begun()], [["shop"], 1]);
   one.ads.push(typeUrls.cluster, { [certs]: certsCluster("5s") });
-  await eventually(() => begun() === 2);
+  await until(() => begun() === 2);
   assert.deepEqual(provider.asked, ["shop"]);
   one.ads.push(typeUrls.listener, {}, ["https"]);
-  await eventually(() => provider.asked.length === 0);
+  await until(() => provider.asked.length === 0);
 });

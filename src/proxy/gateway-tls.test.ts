@@ -7,12 +7,13 @@ import { test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { systemClock, type Clock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort, TestAuthority, type Issued } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { firstFetchLimitMs } from "./listener-set.ts";
 import { plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
-import { eventually, fetchOnce } from "./testing/harness.ts";
+import { fetchOnce } from "./testing/harness.ts";
 import { connectionManager, gatewayTls, outboundCluster, router } from "./testing/mesh-config.ts";
 import { TestProxy, type TestProxyOptions } from "./testing/test-proxy.ts";
 
@@ -209,7 +210,7 @@ async function startWithoutSecret(
 test("a listener refuses connections until its secret arrives", async () => {
   const { proxy: started, port, sendSecret } = await startWithoutSecret();
   await using proxy = started;
-  await eventually(() => proxy.ads.hasAskedFor(typeUrls.secret));
+  await until(() => proxy.ads.hasAskedFor(typeUrls.secret));
   await proxy.ads.acknowledged(typeUrls.route, 0);
   await assert.rejects(get(port, "shop.test"), { code: "ECONNREFUSED" });
   await sendSecret();
@@ -226,7 +227,7 @@ test("when a listener already listens without its secret, connections wait for t
   await using proxy = started;
   await proxy.ready();
   const waiting = get(port, "shop.test");
-  await eventually(() => proxy.ads.hasAskedFor(typeUrls.secret));
+  await until(() => proxy.ads.hasAskedFor(typeUrls.secret));
   await sendSecret();
   assert.equal((await waiting).status, 500);
 });
@@ -370,9 +371,9 @@ test("a gateway forgets the secrets of removed listeners", async () => {
     };
     return configs.flatMap(({ dynamic_active_secrets: found = [] }) => found.map(({ name }) => name));
   };
-  await eventually(() => proxy.ads.hasAskedFor(typeUrls.secret));
+  await until(() => proxy.ads.hasAskedFor(typeUrls.secret));
   await sendSecret();
-  await eventually(async () => (await secrets()).includes("kubernetes://late"));
+  await until(async () => (await secrets()).includes("kubernetes://late"));
   proxy.ads.push(typeUrls.listener, {}, ["https"]);
-  await eventually(async () => !(await secrets()).includes("kubernetes://late"));
+  await until(async () => !(await secrets()).includes("kubernetes://late"));
 });

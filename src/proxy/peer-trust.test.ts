@@ -4,12 +4,13 @@ import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer, request as httpsRequest, type RequestOptions } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
+import { until } from "../base/testing/index.ts";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort, TestAuthority, type Issued } from "../net/testing/index.ts";
 import { trustDomainsPrefix, typeUrls } from "../wire/xds/index.ts";
 import { httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
-import { eventually, fetchOnce } from "./testing/harness.ts";
+import { fetchOnce } from "./testing/harness.ts";
 import {
   connectionManager,
   downstreamTls,
@@ -217,7 +218,7 @@ test("a client with a revoked certificate is refused as soon as SDS delivers the
     await enter(inPort, bob),
     (await fetchOnce(outPort, "/")).status,
   ];
-  await eventually(async () => (await fetchOnce(outPort, "/")).status === 200);
+  await until(async () => (await fetchOnce(outPort, "/")).status === 200);
   assert.deepEqual(await all(), ["200", "200", 200]);
 
   const tell = async (name: string, lists: string): Promise<string | undefined> => {
@@ -232,7 +233,7 @@ test("a client with a revoked certificate is refused as soon as SDS delivers the
   assert.deepEqual([await enter(inPort, alice), await enter(inPort, bob)], ["200", "refused"]);
   // The list does not end existing connections. Removing the cluster closes those of its pool.
   ads.push(typeUrls.cluster, { out: { ...bare, filters: [], connectTimeout: "3s", transportSocket: upstreamTls } });
-  await eventually(async () => (await fetchOnce(outPort, "/")).status === 503);
+  await until(async () => (await fetchOnce(outPort, "/")).status === 503);
   assert.match((await tell("kubernetes://shop-cacert", "no list")) ?? "", /no X509 CRL in PEM/);
   assert.deepEqual(
     [await enter(inPort, alice), await enter(inPort, bob)],

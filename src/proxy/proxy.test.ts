@@ -6,6 +6,7 @@ import { Agent } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { createLogger, seededRandom, ShutdownController, silentLogger, systemClock } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import {
   CertificateManager,
   FakeCertificateAuthority,
@@ -26,7 +27,7 @@ import {
   tunnelEndpoint,
   weightedRoute,
 } from "./testing/ads-server.ts";
-import { eventually, fetchOnce } from "./testing/harness.ts";
+import { fetchOnce } from "./testing/harness.ts";
 import { servingOf, workersOfRun } from "./testing/test-proxy.ts";
 import { freePort } from "../net/testing/index.ts";
 
@@ -101,10 +102,7 @@ class Mesh implements AsyncDisposable {
   }
 
   async ready(): Promise<void> {
-    for (;;) {
-      if (await this.isReady()) return;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await until(async () => await this.isReady());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -381,7 +379,7 @@ test("a shutdown under load loses no request: readiness fails first, answers say
     }
   };
   const clients = Promise.all([client(true), client(true), client(false), client(false)]);
-  await eventually(() => served > 50);
+  await until(() => served > 50);
   const live = async (state: string): Promise<number> =>
     Number(
       new RegExp(`^serin_proxy_connections\\{state="${state}"\\} (\\d+)$`, "m").exec(
@@ -393,7 +391,7 @@ test("a shutdown under load loses no request: readiness fails first, answers say
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(await mesh.isReady(), false);
   const before = served;
-  await eventually(() => served > before + 50);
+  await until(() => served > before + 50);
   assert.equal(await live("active"), 0);
   assert.equal((await fetchOnce(port, "/", { agent: new Agent({ keepAlive: true }) })).headers.connection, "close");
   leaving.abort();
@@ -496,7 +494,7 @@ test("a client that opens more connections than the proxy may hold leaves room f
       .on("error", () => undefined)
       .on("close", () => (openCount -= 1));
   });
-  await eventually(() => openCount <= maxConnections);
+  await until(() => openCount <= maxConnections);
   const honest = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
   honest.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
   let answer = "";

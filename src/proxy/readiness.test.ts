@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { until } from "../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { DataPath } from "./data-path.ts";
 import { httpListener, weightedRoute } from "./testing/ads-server.ts";
-import { eventually, fetchOnce } from "./testing/harness.ts";
+import { fetchOnce } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
 /** Takes each update after a while, as workers do that have just started. */
@@ -32,7 +33,7 @@ test("a proxy that has answered one update is not ready while the next is alread
   const port = await freePort();
   ads.push(typeUrls.cluster, {});
   ads.push(typeUrls.listener, {});
-  await eventually(() => ads.hasAskedFor(typeUrls.listener));
+  await until(() => ads.hasAskedFor(typeUrls.listener));
   ads.push(typeUrls.cluster, {});
   ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
   ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });

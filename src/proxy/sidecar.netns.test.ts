@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage } from "node:http";
 import { connect, createServer as createTcpServer } from "node:net";
 import { after, before, test } from "node:test";
+import { until } from "../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { action, match, NftNetlink, NftTransaction, RouteNetlink } from "../net/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { weightedRoute } from "./testing/ads-server.ts";
-import { eventually, fetchOnce } from "./testing/harness.ts";
+import { fetchOnce } from "./testing/harness.ts";
 import {
   blackHole,
   inboundCluster,
@@ -201,7 +202,7 @@ test("TCP passes by mutual TLS, and both ends exchange and count metadata", asyn
   assert.equal(await answer, "hello");
   socket.end();
   await new Promise((resolve) => socket.once("close", resolve));
-  await eventually(async () => (await server.samples("istio_tcp_connections_closed_total")).length > 0);
+  await until(async () => (await server.samples("istio_tcp_connections_closed_total")).length > 0);
   const [closed] = await server.samples("istio_tcp_connections_closed_total");
   assert.deepEqual(
     [closed?.labels["reporter"], closed?.labels["source_principal"], closed?.labels["connection_security_policy"]],
@@ -239,11 +240,11 @@ test("an endpoint with another identity than the service's is not contacted", as
 
 test("traffic without a listener passes, even HTTP without a route", async () => {
   client.ads.push(typeUrls.listener, {}, ["0.0.0.0_80"]);
-  await eventually(async () => !(await fetchOnce(client.ports.admin, "/config_dump")).body.includes('"0.0.0.0_80"'));
+  await until(async () => !(await fetchOnce(client.ports.admin, "/config_dump")).body.includes('"0.0.0.0_80"'));
   assert.deepEqual(await get(outside, 80), { status: 200, body: "outside" });
   client.ads.push(typeUrls.listener, { "0.0.0.0_80": outboundHttp(80, "80") });
   client.ads.push(typeUrls.route, { "80": weightedRoute("80", { "outbound|80||shop": 1 }) });
-  await eventually(async () => (await get("10.96.0.10", 80).catch(() => undefined))?.status === 200);
+  await until(async () => (await get("10.96.0.10", 80).catch(() => undefined))?.status === 200);
 });
 
 test("STRICT refuses plaintext, PERMISSIVE accepts it, and open connections survive the change", async () => {

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
+import { until } from "../base/testing/index.ts";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { FakeCertificateAuthority } from "../dataplane/index.ts";
 import { freePort } from "../net/testing/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
-import { eventually, fetchOnce, Harness } from "./testing/harness.ts";
+import { fetchOnce, Harness } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
 /** Whether a socket listens on the port. */
@@ -66,10 +67,10 @@ test("a later listener listens when its routes have arrived, and a changed liste
   assert.equal((await fetchOnce(port, "/")).body, "served", "by the old routes");
   assert.equal(await listens(second), false);
   ads.push(typeUrls.route, { second: weightedRoute("second", { a: 1 }) });
-  await eventually(() => listens(second));
+  await until(() => listens(second));
   assert.equal((await fetchOnce(second, "/")).body, "served");
   ads.push(typeUrls.route, { other: weightedRoute("other", { none: 1 }) });
-  await eventually(async () => (await fetchOnce(port, "/")).status === 500);
+  await until(async () => (await fetchOnce(port, "/")).status === 500);
 });
 
 test("an address that another process has is reported at once, even while routes are missing", async () => {

@@ -6,9 +6,9 @@ export {
   familyOfSample,
   lengthOfHead,
   parsePrometheus,
-  readSampleLines,
   readSampleText,
   readValue,
+  SampleLines,
   type PrometheusSample,
   type PrometheusScrape,
 } from "./parse-prometheus.ts";

@@ -34,24 +34,45 @@ export function parsePrometheus(text: string, names?: FamilyNames): PrometheusSc
 }
 
 /** Calls `read` with each line that is neither empty nor a comment. Returns the declared types. */
-export function readSampleLines(
-  text: string,
-  read: (line: string, lineNumber: number) => void,
-): PrometheusScrape["types"] {
-  const types = new Map<string, string>();
-  let lineNumber = 0;
-  for (const raw of text.split("\n")) {
-    lineNumber += 1;
-    const line = raw.trim();
-    if (line === "") continue;
-    if (line.startsWith("#")) {
-      const type = /^#\s+TYPE\s+(?:"((?:[^"\\]|\\.)+)"|(\S+))\s+(\S+)/.exec(line);
-      if (type !== null) types.set(type[2] ?? unescapeLabel(type[1] ?? ""), type[3] ?? "");
-      continue;
-    }
-    read(line, lineNumber);
+function readSampleLines(text: string, read: (line: string, lineNumber: number) => void): PrometheusScrape["types"] {
+  const lines = new SampleLines(text);
+  for (let line = lines.next(); line !== undefined; line = lines.next()) if (line !== "") read(line, lines.lineNumber);
+  return lines.types;
+}
+
+const typeLine = /^#\s+TYPE\s+(?:"((?:[^"\\]|\\.)+)"|(\S+))\s+(\S+)/;
+
+/**
+ * Reads a scrape line by line, so that its reader decides when it has read enough. A list of all lines of a hostile
+ * answer, which has many and short ones, would take a multiple of its memory.
+ */
+export class SampleLines {
+  /** The declared types so far. */
+  readonly types = new Map<string, string>();
+  /** The number of the last line, from 1. */
+  lineNumber = 0;
+  readonly #text: string;
+  readonly #maxTypes: number;
+  #at = 0;
+
+  constructor(text: string, maxTypes = Infinity) {
+    this.#text = text;
+    this.#maxTypes = maxTypes;
   }
-  return types;
+
+  /** The next line if it is a sample's, else an empty text. Undefined at the end. */
+  next(): string | undefined {
+    if (this.#at > this.#text.length) return undefined;
+    const found = this.#text.indexOf("\n", this.#at);
+    const end = found < 0 ? this.#text.length : found;
+    const line = this.#text.slice(this.#at, end).trim();
+    this.#at = end + 1;
+    this.lineNumber += 1;
+    if (!line.startsWith("#")) return line;
+    const type = this.types.size < this.#maxTypes ? typeLine.exec(line) : null;
+    if (type !== null) this.types.set(type[2] ?? unescapeLabel(type[1] ?? ""), type[3] ?? "");
+    return "";
+  }
 }
 
 /** The family of a sample: without the suffix of a histogram's part, unless a family in `names` ends in it. */

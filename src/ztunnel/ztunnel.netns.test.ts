@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { silentLogger } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { CertificateManager, FakeCertificateAuthority, HbonePool, type HboneTunnel } from "../dataplane/index.ts";
 import {
   bindUdpInNamespace,
@@ -322,7 +323,7 @@ for (const workers of [1, 2])
       mark: 0x539,
       timeoutMs: 5_000,
     });
-    while (!hasAccepted(pods.server)) await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(() => hasAccepted(pods.server));
     ztunnel.terminate();
     await ztunnel.until(/draining, 0 connections\n/);
     const tunnel = await tunnelOn(stream);

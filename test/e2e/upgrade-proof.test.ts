@@ -16,7 +16,7 @@ interface ProofSummary {
   }[];
 }
 
-const requests = 10_000;
+const requests = 7_000;
 /** The fraction of the long form's 360 requests a second. The full rate keeps two cores busy. */
 const rate = 0.1;
 const timeLimitMs = 1_180_000;
@@ -32,7 +32,7 @@ test("a mesh goes forward and back, forward again and back from the end, and an 
       "--rate",
       String(rate),
       "--stream-seconds",
-      "20",
+      "15",
     ],
     timeLimitMs,
   );

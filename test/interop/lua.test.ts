@@ -9,11 +9,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fromJson } from "@bufbuild/protobuf";
 import { silentLogger, systemClock } from "../../src/base/index.ts";
+import { until } from "../../src/base/testing/index.ts";
 import { ConfigNotes } from "../../src/proxy/config/config-check.ts";
 import { compileHttpFilters } from "../../src/proxy/config/http-filter-config.ts";
 import { standaloneServices } from "../../src/proxy/filters/filter-services.ts";
 import { LuaScripts } from "../../src/proxy/filters/lua/index.ts";
-import { eventually, fetchOnce, forwardTo, Harness, route, tableOf } from "../../src/proxy/testing/harness.ts";
+import { fetchOnce, forwardTo, Harness, route, tableOf } from "../../src/proxy/testing/harness.ts";
 import { clusterCaller } from "../../src/proxy/upstream/cluster-call.ts";
 import { envoyRegistry, HttpConnectionManagerSchema } from "../../src/wire/envoy/index.ts";
 import { luaCases, type LuaCase } from "./lua/lua-cases.ts";
@@ -131,7 +132,7 @@ test("scripts behave in the proxy like in a stock Envoy", { timeout: 120_000 }, 
   try {
     const first = luaCases[0];
     assert.ok(first !== undefined);
-    await eventually(() =>
+    await until(() =>
       outcome(ports[0] ?? 0, first).then(
         () => true,
         () => false,

@@ -9,12 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { until } from "../../src/base/testing/index.ts";
 import { ConfigNotes } from "../../src/proxy/config/config-check.ts";
 import { compileStatefulSession } from "../../src/proxy/config/stateful-session-config.ts";
 import { StatefulSessionFilter } from "../../src/proxy/filters/stateful-session-filter.ts";
 import {
   endpointAt,
-  eventually,
   fetchOnce,
   forwardTo,
   Harness,
@@ -184,7 +184,7 @@ test("sessions behave in the proxy like in a stock Envoy", { timeout: 120_000 },
     stdio: "ignore",
   });
   try {
-    await eventually(() =>
+    await until(() =>
       outcome(port, "/header", {}).then(
         () => true,
         () => false,

@@ -83,4 +83,12 @@ test("a page shows the current values, the choices of a variable, and why a pane
   queries.length = 0;
   await dashboardPage(readDashboard(raw, "mine", ""), new Map([["service", 'b"} or x']]), query);
   assert.ok(queries.includes('rate(x{service="a"}[1m])'));
+  // A pod may write such a value into its metrics.
+  queries.length = 0;
+  const hostile: QueryPrometheus = async (text) =>
+    text.startsWith("group")
+      ? [{ labels: { service: 'a"} or x{y="' }, value: 1 }, ...(await query(text))]
+      : query(text);
+  await dashboardPage(readDashboard(raw, "mine", ""), new Map(), hostile);
+  assert.ok(queries.includes('rate(x{service="a"}[1m])'));
 });

@@ -75,10 +75,14 @@ async function optionsOf(
 ): Promise<{ readonly options: readonly string[]; readonly value: string }> {
   const all = variable.includeAll ? [variable.allValue ?? ".*"] : [];
   const found = variable.kind === "query" ? await queriedOptions(variable, values, query) : variable.values;
-  const options = [...new Set([...all, ...found])].slice(0, maxValues);
-  // The value is put between quotes in a query, so a value that could end them is refused.
-  const value = wanted !== undefined && !/["\\]/.test(wanted) ? wanted : (options[0] ?? "");
+  // The value is put between quotes in a query, so a value that could end them is refused, also one that a pod wrote.
+  const options = [...new Set([...all, ...found])].filter(isQuotable).slice(0, maxValues);
+  const value = wanted !== undefined && isQuotable(wanted) ? wanted : (options[0] ?? "");
   return { options, value };
+}
+
+function isQuotable(value: string): boolean {
+  return !/["\\]/.test(value);
 }
 
 async function queriedOptions(

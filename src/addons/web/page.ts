@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { html, type Html } from "./html.ts";
 
 export interface PageOptions {
@@ -28,6 +29,15 @@ input[type=text] { flex: 1 1 30rem; padding: .4rem .6rem; border: 1px solid var(
 button, select { padding: .4rem .8rem; border: 1px solid var(--line); border-radius: 6px; background: var(--soft); color: inherit; font: inherit; }
 pre { background: var(--soft); padding: .7rem 1rem; border-radius: 6px; overflow-x: auto; }
 `;
+
+/** Allows the style of {@link page}, forms to this server, and nothing else: no script, no frame, no other origin. */
+export const contentSecurityPolicy = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`,
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
 
 /** A complete page. */
 export function page({ title, lead, links, refreshSeconds, body }: PageOptions): string {

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { silentLogger } from "../../base/index.ts";
-import { serveWeb, textAnswer } from "./serve-web.ts";
+import { html } from "./html.ts";
+import { page } from "./page.ts";
+import { htmlAnswer, serveWeb, textAnswer } from "./serve-web.ts";
 
 const form = "query=1";
 const head = `POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: ${form.length}\r\n\r\n`;
@@ -16,6 +19,34 @@ async function freePort(): Promise<number> {
   await once(server, "close");
   return port;
 }
+
+test("every answer says that a browser must run, embed and guess nothing", async () => {
+  const port = await freePort();
+  const ending = new AbortController();
+  const listening = Promise.withResolvers<void>();
+  const served = serveWeb(
+    async ({ path }) => htmlAnswer(page({ title: path, lead: "", links: [], body: html`<p>${path}</p>` })),
+    { host: "127.0.0.1", port, log: { ...silentLogger, info: () => listening.resolve() } },
+    ending.signal,
+  );
+  await listening.promise;
+  const shown = await fetch(`http://127.0.0.1:${port}/`);
+  const [, style = ""] = /<style>([\s\S]*)<\/style>/.exec(await shown.text()) ?? [];
+  const digest = createHash("sha256").update(style).digest("base64");
+  const refused = await fetch(`http://127.0.0.1:${port}/`, { headers: { "sec-fetch-site": "cross-site" } });
+  assert.equal(refused.status, 403);
+  for (const { headers } of [shown, refused]) {
+    assert.equal(
+      headers.get("content-security-policy"),
+      `default-src 'none'; style-src 'sha256-${digest}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
+    );
+    assert.equal(headers.get("x-content-type-options"), "nosniff");
+    assert.equal(headers.get("x-frame-options"), "DENY");
+    assert.equal(headers.get("referrer-policy"), "no-referrer");
+  }
+  ending.abort();
+  await served;
+});
 
 test("forms whose bodies come late are answered in turns too", async () => {
   const port = await freePort();

@@ -10,6 +10,7 @@ import {
 } from "../../base/index.ts";
 import { foreignPage } from "../../base/foreign-page/index.ts";
 import { inTurns, type NextTurn } from "../../base/request-turns/index.ts";
+import { contentSecurityPolicy } from "./page.ts";
 
 export interface WebRequest {
   readonly method: string;
@@ -40,6 +41,15 @@ export interface ServeWebOptions {
 
 /** Longer forms are refused. A query has at most 100,000 characters, each of which takes three bytes in a form. */
 const maxBodyBytes = 320 << 10;
+
+/** Answers contain texts that pods wrote, so a browser must not take them for anything but what they are. */
+const securityHeaders = {
+  "content-security-policy": contentSecurityPolicy,
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+  "referrer-policy": "no-referrer",
+  "cross-origin-resource-policy": "same-origin",
+} as const;
 
 /** Serves plain HTTP until the signal aborts. Throws a user error if the port cannot be bound. */
 export async function serveWeb(
@@ -79,6 +89,7 @@ async function answer(
   handle: WebHandler,
   nextTurn: NextTurn,
 ): Promise<void> {
+  for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
   const foreign = foreignPage(request);
   if (foreign !== undefined) {
     response.writeHead(403, { "content-type": "text/plain; charset=utf-8" }).end(`${foreign}\n`);

@@ -1,7 +1,7 @@
 import { domainFault, isDnsLabel, wildcardDomainFault } from "../istio/domain-names.ts";
 import type { Reader } from "../reader.ts";
 import { parseCopiedMetadata } from "./copied-metadata.ts";
-import { objectName, optionalName } from "./object-name.ts";
+import { maxServiceNameLength, objectName, optionalName } from "./object-name.ts";
 
 /** The objects that a Canary changes. Exactly one of these fields is set. */
 export type CanaryTarget =
@@ -203,7 +203,7 @@ function parseDeployment(target: Reader): DeploymentTarget {
     gateways: checked(target, "gateways", gatewayFault),
     hosts: checked(target, "hosts", wildcardDomainFault),
     ...optional("canaryMetadata", canaryMetadata),
-    ...optional("previewService", optionalName(target, "previewService")),
+    ...optional("previewService", optionalName(target, "previewService", maxServiceNameLength)),
   };
 }
 

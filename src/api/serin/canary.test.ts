@@ -8,14 +8,14 @@ function faultsOf(target: object, steps: readonly object[] = [{ weight: 100 }]):
   return formatIssues(errors).split("\n");
 }
 
-const name = (value: string): string =>
-  `must be a name of at most 253 lower-case letters, digits, dashes and dots, got "${value}"`;
+const name = (value: string, longest = 253): string =>
+  `must be a name of at most ${longest} lower-case letters, digits, dashes and dots, got "${value}"`;
 
 test("names that no object can have are refused in every target", () => {
   assert.deepEqual(faultsOf({ deployment: { name: "", service: "Web_2", previewService: "a b" } }), [
     `spec.target.deployment.name: ${name("")}`,
     `spec.target.deployment.service: ${name("Web_2")}`,
-    `spec.target.deployment.previewService: ${name("a b")}`,
+    `spec.target.deployment.previewService: ${name("a b", 63)}`,
   ]);
   assert.deepEqual(
     faultsOf({
@@ -86,4 +86,23 @@ test("a name whose journal could not be stored is refused", () => {
     formatIssues(parseCanary({ metadata: { name }, spec: { target: web, steps: [{ weight: 1 }] } }).errors);
   assert.equal(named("x".repeat(182)), "");
   assert.match(named("x".repeat(183)), /^metadata\.name: must have at most 182 characters, .* got 183$/);
+});
+
+test("a Deployment or Service is refused if the names of the engine's objects for it would be too long", () => {
+  const faults = (more: object, steps: readonly object[] = [{ weight: 100 }]): string =>
+    faultsOf({ deployment: { ...web.deployment, ...more } }, steps).join("\n");
+  const experiment = [{ experiment: { durationSeconds: 1 } }, { weight: 100 }];
+  assert.equal(faults({ name: "x".repeat(235), service: "x".repeat(63) }), "");
+  assert.match(
+    faults({ name: "x".repeat(236) }),
+    /deployment\.name: must have at most 235 characters, .*NAME-canary, got 236$/,
+  );
+  assert.match(faults({ name: "x".repeat(223) }, experiment), /deployment\.name: must have at most 222 characters/);
+  assert.equal(faults({ routes: "HTTPRoute", service: "x".repeat(56) }), "");
+  assert.match(
+    faults({ routes: "HTTPRoute", service: "x".repeat(57) }),
+    /deployment\.service: must have at most 56 characters, .*SERVICE-canary, got 57$/,
+  );
+  assert.match(faults({ routes: "HTTPRoute", service: "x".repeat(44) }, experiment), /at most 43 characters/);
+  assert.match(faults({ previewService: "x".repeat(64) }), /previewService: must be a name of at most 63/);
 });

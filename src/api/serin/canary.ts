@@ -2,9 +2,9 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
-import { parseTarget, type CanaryTarget } from "./canary-target.ts";
+import { parseTarget, type CanaryTarget, type DeploymentTarget } from "./canary-target.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
-import { checkRolloutName } from "./object-name.ts";
+import { checkRolloutName, maxDeploymentNameLength, maxServiceNameLength } from "./object-name.ts";
 import { parseOrders, parsePause, type PauseSpec, type RolloutOrdersSpec } from "./rollout-orders.ts";
 import { rolloutGroup, rolloutVersion, type RolloutStatus } from "./rollout-status.ts";
 import { cookieNameFault, parseTrafficMatch, type TrafficMatch } from "./traffic-match.ts";
@@ -153,6 +153,7 @@ function checkFit(
   const connections = "virtualService" in target && target.virtualService.protocol !== "http";
   if (sessionAffinity !== undefined && (connections || "grpcRoute" in target))
     spec.error("needs HTTP clients, which keep cookies", "sessionAffinity");
+  if (copies) checkDerivedNames(spec, target.deployment, steps);
   checkWeights(spec, steps);
   steps.forEach((step, index) => {
     checkMatchFit(spec, target, step, `steps[${index}]`);
@@ -173,6 +174,25 @@ function checkFit(
   });
   if (copies && steps.some(({ preview }) => preview === true) && target.deployment.previewService === undefined)
     spec.error("is required by a step with preview", "target.deployment.previewService");
+}
+
+/** Reports names with which the engine's copies and Services would have longer names than the API server accepts. */
+function checkDerivedNames(
+  spec: Reader,
+  { name, service, routes }: DeploymentTarget,
+  steps: readonly CanaryStep[],
+): void {
+  const suffix = steps.some(({ experiment }) => experiment !== undefined) ? "-experiment-baseline" : "-canary";
+  const check = (field: "name" | "service", given: string, longest: number): void => {
+    const most = longest - suffix.length;
+    if (given.length > most)
+      spec.error(
+        `must have at most ${most} characters, because the engine makes an object named ${field.toUpperCase()}${suffix}, got ${given.length}`,
+        `target.deployment.${field}`,
+      );
+  };
+  check("name", name, maxDeploymentNameLength);
+  if (routes === "HTTPRoute") check("service", service, maxServiceNameLength);
 }
 
 /** Weights must not decrease. Undo is the way back. */

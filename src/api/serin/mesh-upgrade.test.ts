@@ -64,3 +64,14 @@ test("an empty pause is refused, because in other tools it means to wait for a p
     /^spec\.waves\[0\]\.pause must have durationSeconds, or untilApproved/,
   );
 });
+
+test("a revision to install is refused if the name of its Service would be too long", () => {
+  const to = (length: number, install: readonly object[]): string =>
+    faultsOf({ to: { revision: "x".repeat(length), install } }).join("\n");
+  assert.equal(to(56, [{ profile: "minimal" }]), "");
+  assert.match(
+    to(57, [{ profile: "minimal" }]),
+    /^spec\.to\.revision must have at most 56 characters to be installed, .* got 57$/,
+  );
+  assert.equal(to(63, []), "", "what is there already has its own names");
+});

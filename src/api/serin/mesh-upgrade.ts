@@ -4,7 +4,7 @@ import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
-import { checkRolloutName, objectName } from "./object-name.ts";
+import { checkRolloutName, maxServiceNameLength, objectName } from "./object-name.ts";
 import { parseOrders, type RolloutOrdersSpec } from "./rollout-orders.ts";
 import { rolloutGroup, rolloutVersion, type RolloutStatus } from "./rollout-status.ts";
 import { parseWaves, type UpgradeWave } from "./upgrade-wave.ts";
@@ -144,6 +144,12 @@ function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
         element.error(`must be the revision of the upgrade (${revision}), got "${specRevision}"`, "revision");
     return specs;
   });
+  const longestRevision = maxServiceNameLength - "istiod-".length;
+  if (install.length > 0 && revision.length > longestRevision)
+    to.error(
+      `must have at most ${longestRevision} characters to be installed, because its Service is called istiod-REVISION, got ${revision.length}`,
+      "revision",
+    );
   const [cni] = ["cni"].flatMap((field) => (to.has(field) ? parseInstall(to.object(field) ?? to.empty(field)) : []));
   const root = to.object("root");
   const secretName = root === undefined ? undefined : objectName(root, "secretName");

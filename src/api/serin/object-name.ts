@@ -4,6 +4,11 @@ const namePattern = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
 /** The longest name of an object. */
 const maxNameLength = 253;
 
+export const maxServiceNameLength = 63;
+/** The names of ReplicaSets add a dash and a hash of ten characters to that of their Deployment. */
+const replicaSetSuffixLength = 11;
+export const maxDeploymentNameLength = maxNameLength - replicaSetSuffixLength;
+
 /** Reads the name of an object, which the API server would accept. */
 export function objectName(reader: Reader, field: string): string {
   return reader.required(field, optionalName(reader, field)) ?? "";

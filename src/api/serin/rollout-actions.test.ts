@@ -106,6 +106,11 @@ test("an order that cannot be given now states the reason", () => {
     [canary({ phase: "RolledBack" }), "rollback", /already rolled back/],
     [canary({}, { abort: true }), "promote", /being rolled back/],
     [canary(), "retry", /has not ended: it is Paused/],
+    [
+      { ...canary({ phase: "RolledBack" }), spec: { ...canary().spec, target: { deployment: {} } } } as Canary,
+      "retry",
+      /^a change of its Deployment begins the next run$/,
+    ],
     [canary(), "complete", /does not support this command/],
     [
       canary({}, { approvals: [{ step: "b", by: "ana", why: "", at: "2026-01-01T10:05:00Z" }] }),

@@ -12,6 +12,7 @@ import {
 } from "./rollout-orders.ts";
 import {
   isEndPhase,
+  isRestingPhase,
   authorAnnotation,
   maxPlannedSteps,
   type JournalEntry,
@@ -98,7 +99,7 @@ export function refusalOf(
   if (action === "retry" ? !rights.replace : !rights.patch)
     return `you may not ${action === "retry" ? "delete and create" : "patch"}${where}`;
   const { spec, status } = rollout;
-  if (action === "retry") return hasEnded(rollout) ? undefined : `it has not ended: it is ${phaseOf(status)}`;
+  if (action === "retry") return retryProblem(rollout);
   if (action === "rollback") {
     if (status?.phase === "RolledBack") return "it is already rolled back";
     return spec.abort || status?.phase === "RollingBack" ? "it is being rolled back" : undefined;
@@ -117,6 +118,14 @@ export function refusalOf(
   if (problem !== undefined) return problem;
   const given = approvalsThatCount(rollout, step).findLast((approval) => approval.step === step.id);
   return given === undefined ? undefined : `${step.title} was approved by ${given.by}`;
+}
+
+function retryProblem(rollout: Rollout): string | undefined {
+  const { status } = rollout;
+  if (hasEnded(rollout)) return undefined;
+  return isRestingPhase(status?.phase)
+    ? "a change of its Deployment begins the next run"
+    : `it has not ended: it is ${phaseOf(status)}`;
 }
 
 /** The approvals of this run. For a failed step, an approval must be newer than the failure. */

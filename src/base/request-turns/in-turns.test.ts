@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, request as send, type Server, type ServerResponse } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
-import { HandClock } from "../testing/index.ts";
+import { HandClock, until } from "../testing/index.ts";
 import { inTurns, type TurnOptions } from "./in-turns.ts";
 import { Turns } from "./turns.ts";
 
@@ -166,7 +166,7 @@ async function serveLarge(context: TestContext, bodyBytes: number, maxUnreadByte
   const ask = async (client: Socket): Promise<Socket> => {
     const before = responses.length;
     client.write(request);
-    while (responses.length === before) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => responses.length !== before);
     const socket = responses.at(-1)?.socket;
     assert.ok(socket);
     return socket;
@@ -237,7 +237,7 @@ test("a client loses its connection if it reads nothing for two minutes after th
   );
   const client = (await connected(context, port, "127.0.0.2")).pause();
   client.write(request);
-  while (answers.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => answers.length !== 0);
   clock.pass(600_000);
   assert.equal(socket?.destroyed, false);
   answers[0]?.();
@@ -261,5 +261,5 @@ test("large answers on one connection add no listeners to it", async (context) =
     counts.push(socket.listenerCount("close"));
   }
   assert.deepEqual(counts, [counts[0], counts[0], counts[0]]);
-  while (clock.timers > 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => clock.timers === 0);
 });

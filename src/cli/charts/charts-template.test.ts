@@ -66,9 +66,12 @@ interface PodSpec {
   readonly containers: readonly {
     readonly name: string;
     readonly args: readonly string[];
+    readonly imagePullPolicy?: string;
     readonly env: readonly { readonly name: string; readonly value?: string }[];
   }[];
   readonly nodeSelector: object;
+  readonly imagePullSecrets?: readonly object[] | null;
+  readonly priorityClassName?: string;
 }
 
 function podOf(workload: Rendered | undefined): PodSpec {
@@ -139,6 +142,72 @@ test("a chart makes the objects that an installation makes", async () => {
       chart,
     );
   }
+});
+
+test("every chart's pods pull with the mesh's secrets, and those that each node needs keep their priority", async () => {
+  const flags = "--set global.imagePullSecrets={a,b},global.imagePullPolicy=Always,global.priorityClassName=mesh";
+  const priorities: Record<string, unknown> = {};
+  for (const chart of ["base", "istiod", "cni", "ztunnel"]) {
+    const workloads = (await template(`r ${chart} -n istio-system ${flags}`)).filter(({ kind }) =>
+      /^(Deployment|DaemonSet)$/.test(kind),
+    );
+    for (const workload of workloads) {
+      const { imagePullSecrets, priorityClassName, containers } = podOf(workload);
+      assert.deepEqual(imagePullSecrets, [{ name: "a" }, { name: "b" }], workload.metadata.name);
+      assert.equal(containers[0]?.imagePullPolicy, "Always", workload.metadata.name);
+      priorities[workload.metadata.name] = priorityClassName;
+    }
+  }
+  assert.deepEqual(priorities, {
+    "serin-rollout": "mesh",
+    istiod: "mesh",
+    "istio-cni-node": "system-node-critical",
+    ztunnel: "system-node-critical",
+  });
+});
+
+test("the node's pods get a quota where the platform or the values ask for one, as in an installation", async () => {
+  for (const [chart, component, name] of [
+    ["cni", "cni", "istio-cni-resource-quota"],
+    ["ztunnel", "ztunnel", "ztunnel"],
+  ] as const) {
+    const quotaOf = async (flags: string): Promise<Rendered | undefined> =>
+      (await template(`r ${chart} -n istio-system${flags}`)).find(({ kind }) => kind === "ResourceQuota");
+    assert.equal(await quotaOf(""), undefined, chart);
+    assert.equal((await quotaOf(" --set global.platform=gke"))?.metadata.name, name);
+    const quota = await quotaOf(" --set resourceQuotas.enabled=true,resourceQuotas.pods=7");
+    const { value: settings } = resolveSettings(
+      { specs: [], setFlags: [`values.${chart}.resourceQuotas.enabled=true`, `values.${chart}.resourceQuotas.pods=7`] },
+      { hub: "h", tag: "t" },
+    );
+    assert.ok(settings);
+    const enabled = { ...settings, [chart]: { enabled: true } };
+    const { components } = renderInstall(enabled, { istio: [], rollout: [] });
+    const installed = components
+      .find((one) => one.name === component)
+      ?.objects.find(({ kind }) => kind === "ResourceQuota") as Rendered | undefined;
+    assert.deepEqual([quota?.metadata.name, quota?.spec], [installed?.metadata.name, installed?.spec]);
+    assert.deepEqual(quota?.spec, {
+      hard: { pods: "7" },
+      scopeSelector: {
+        matchExpressions: [{ operator: "In", scopeName: "PriorityClass", values: ["system-node-critical"] }],
+      },
+    });
+  }
+});
+
+test("istiod's budget takes the values pdb", async () => {
+  const budgetOf = async (flags: string): Promise<unknown> => {
+    const objects = await template(`r istiod -n istio-system --set autoscaleMin=2${flags}`);
+    const { selector: _selector, ...budget } = objects.find(({ kind }) => kind === "PodDisruptionBudget")?.spec ?? {};
+    return budget;
+  };
+  assert.deepEqual(await budgetOf(""), { minAvailable: 1 });
+  assert.deepEqual(await budgetOf(",pdb.minAvailable=50%,pdb.unhealthyPodEvictionPolicy=AlwaysAllow"), {
+    minAvailable: "50%",
+    unhealthyPodEvictionPolicy: "AlwaysAllow",
+  });
+  assert.deepEqual(await budgetOf(",pdb.maxUnavailable=1"), { maxUnavailable: 1 });
 });
 
 test("accounts come before their users, and webhooks last", async () => {

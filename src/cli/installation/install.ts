@@ -8,6 +8,7 @@ import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type Rend
 import { oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { durationOf } from "../flags.ts";
+import { treatLeftovers } from "./leftovers.ts";
 import { versionSkew } from "./version-skew.ts";
 
 interface ApplyFlags extends InstallFlags {
@@ -15,6 +16,7 @@ interface ApplyFlags extends InstallFlags {
   readonly readinessTimeout: string;
   readonly upgradeGateways?: boolean;
   readonly verify?: boolean;
+  readonly prune?: boolean;
   readonly dryRun?: boolean;
   readonly force?: boolean;
 }
@@ -36,6 +38,10 @@ function applyFlags(command: Command): Command {
     .option("--readiness-timeout <time>", "how long to wait for each component to become ready: 90, 300s, 5m", "300s")
     .option("--upgrade-gateways", "move gateways of another revision to this revision, in place")
     .option("--verify", "check after the installation that all objects exist and are ready")
+    .option(
+      "--prune",
+      "remove what an earlier installation of the same revision wrote and this one does not contain, such as a gateway",
+    )
     .option("--dry-run", "print the changes, and write nothing");
 }
 
@@ -69,7 +75,7 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   const timeoutMs = durationOf(flags.readinessTimeout, "--readiness-timeout");
   const client = await context.connect(flags);
   await warnOfOldCluster(client, context);
-  if (flags.dryRun === true) return await dryRun(rendered, client, context);
+  if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
   await confirm(question(rendered), flags, "nothing was installed", context);
   await apply(rendered, flags, timeoutMs, client, context);
   context.out("✔ Installation complete\n");
@@ -115,6 +121,7 @@ async function apply(
     readyTimeoutMs,
     signal: context.signal,
   });
+  await treatLeftovers(rendered, client, { prunes: flags.prune === true }, context);
 }
 
 function question({ settings }: RenderedInstall): string {
@@ -128,11 +135,17 @@ async function confirm(text: string, flags: ApplyFlags, otherwise: string, conte
   throw userError("cancelled", otherwise, { hint: "answer y, or pass --skip-confirmation" });
 }
 
-async function dryRun(rendered: RenderedInstall, client: KubeClient, context: CliContext): Promise<void> {
+async function dryRun(
+  rendered: RenderedInstall,
+  { prune: prunes = false }: ApplyFlags,
+  client: KubeClient,
+  context: CliContext,
+): Promise<void> {
   for (const object of manifestOf(rendered)) {
     const change = await context.installer.plan(client, object);
     context.out(`${nameOf(object)} ${change} (dry run)\n`);
   }
+  await treatLeftovers(rendered, client, { prunes, dryRun: true }, context);
   context.out("✔ Nothing was written\n");
 }
 
@@ -181,7 +194,7 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
       ? `Istio ${from} is installed again in place\n`
       : `Upgrade of Istio ${from} to ${settings.tag} in place\n`,
   );
-  if (flags.dryRun === true) return await dryRun(rendered, client, context);
+  if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
   await confirm(
     `Proxies of this control plane lose it while its pods are replaced. Proceed? (y/N) `,
     flags,

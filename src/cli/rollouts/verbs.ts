@@ -7,6 +7,7 @@ import {
   completingSteps,
   fullPromotionPatch,
   hasEnded,
+  isRestingPhase,
   meshUpgradeKind,
   orderPatch,
   refusalOf,
@@ -70,8 +71,8 @@ export function canaryCommands(program: Command, context: CliContext): void {
     .option("--full", "go to the last step at once")
     .action(async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(canaryKind, name, flags, context);
-      if (flags.full === true) await orderFully(client, canaryKind, object, flags, context);
-      else await approve(client, canaryKind, object, flags, context);
+      if (flags.full === true) await orderFully({ client, kind: canaryKind, object, flags, context });
+      else await approve({ client, kind: canaryKind, object, flags, context });
     });
 }
 
@@ -87,13 +88,13 @@ export function upgradeCommands(program: Command, context: CliContext): void {
   approval(upgrade.command("approve <name>"), "approve the step that waits").action(
     async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
-      await approve(client, meshUpgradeKind, object, flags, context);
+      await approve({ client, kind: meshUpgradeKind, object, flags, context });
     },
   );
   approval(upgrade.command("complete <name>"), "end the soak now, and allow the removal of the old revision").action(
     async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
-      await approve(client, meshUpgradeKind, object, flags, context, completingSteps);
+      await approve({ client, kind: meshUpgradeKind, object, flags, context }, completingSteps);
     },
   );
 }
@@ -221,6 +222,13 @@ async function create<Value extends Rollout>(
     );
 }
 
+/** The command that begins a run of a Canary that follows a Deployment, with the template that the Deployment has. */
+function howToBegin({ spec, metadata: { namespace = "" } }: Rollout): string | undefined {
+  if (!("target" in spec && "deployment" in spec.target)) return undefined;
+  const patch = JSON.stringify({ spec: { template: { metadata: { annotations: { retried: "1" } } } } });
+  return `kubectl patch deployment ${spec.target.deployment.name} -n ${namespace} -p '${patch}' (another value each time)`;
+}
+
 const goneTimeoutMs = 60_000;
 
 /**
@@ -235,11 +243,20 @@ async function retry<Value extends Rollout>(
   context: CliContext,
 ): Promise<void> {
   const { client, object } = await rolloutToOrder(kind, name, flags, context);
+  const begins = howToBegin(object);
+  if (begins !== undefined && isRestingPhase(object.status?.phase))
+    throw userError(
+      "rollout-under-way",
+      `${kind.kind} ${nameOf(object)} waits for a change of its Deployment, and a change begins its next run`,
+      { hint: begins },
+    );
   if (!hasEnded(object))
     throw userError(
       "rollout-under-way",
       `${kind.kind} ${nameOf(object)} has not ended: it is ${object.status?.phase ?? "not read by the engine yet"}`,
-      { hint: `serin ${noun} ${noun === "canary" ? "abort" : "rollback"} ${name}` },
+      {
+        hint: `serin ${noun} ${noun === "canary" ? `abort ${name} -n ${object.metadata.namespace ?? ""}` : `rollback ${name}`}`,
+      },
     );
   const { namespace } = object.metadata;
   const file = (flags as { filename?: string }).filename;
@@ -341,13 +358,18 @@ async function orderedBy(client: KubeClient, flags: OrderFlags, context: CliCont
 const approvalAttempts = 20;
 const approvalRetryMs = 50;
 
+/** An order of the user to one rollout. */
+interface Order<Value extends Rollout> {
+  readonly client: KubeClient;
+  readonly kind: KindDefinition<Value>;
+  readonly object: Value;
+  readonly flags: OrderFlags;
+  readonly context: CliContext;
+}
+
 /** Approves the steps in the caller's name. The write replaces the whole list, so after a conflict it starts again. */
 async function approve<Value extends Rollout>(
-  client: KubeClient,
-  kind: KindDefinition<Value>,
-  object: Value,
-  flags: OrderFlags,
-  context: CliContext,
+  { client, kind, object, flags, context }: Order<Value>,
   steps?: readonly string[],
 ): Promise<void> {
   const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(object)]);
@@ -385,13 +407,13 @@ function waitingStep(rollout: Rollout): string {
   );
 }
 
-async function orderFully<Value extends Rollout>(
-  client: KubeClient,
-  kind: KindDefinition<Value>,
-  object: Value,
-  flags: OrderFlags,
-  context: CliContext,
-): Promise<void> {
+async function orderFully<Value extends Rollout>({
+  client,
+  kind,
+  object,
+  flags,
+  context,
+}: Order<Value>): Promise<void> {
   refuseVain(kind, object, "promote");
   const ordered = await orderedBy(client, flags, context);
   const patch = fullPromotionPatch(ordered);

@@ -40,3 +40,11 @@ test("a long line continues below its text, and a command to copy stays whole", 
   assert.deepEqual(wrappedLine(command, 30), [command]);
   assert.deepEqual(wrappedLine("\u001b[1mshort text\u001b[0m", 10), ["\u001b[1mshort text\u001b[0m"]);
 });
+
+test("a cell's control characters and line ends are written out before the table is fitted", () => {
+  for (const columns of [undefined, 200, 30])
+    assert.match(
+      fittedTable(["NAME", "STATE"], [["\u001B[31mweb\nshop", "ok"]], { columns }),
+      /^NAME +STATE\n\\x1b\[31mweb\\x0ashop +ok\n$/,
+    );
+});

@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
+import { withoutControls } from "../../base/index.ts";
 import { columnWidths, renderTable, type CellStyle } from "./table.ts";
 
 interface TableLayout {
@@ -19,9 +20,11 @@ const leastCell = 12;
  */
 export function fittedTable(
   header: readonly string[],
-  rows: readonly (readonly string[])[],
+  given: readonly (readonly string[])[],
   { columns, gap = 3, style }: TableLayout,
 ): string {
+  // Before anything is measured, because what is written out is wider.
+  const rows = given.map((row) => row.map(withoutControls));
   const widths = columnWidths(header, rows);
   const widthWith = (between: number): number => sum(widths) + between * (header.length - 1);
   if (columns === undefined || widthWith(gap) <= columns) return renderTable(header, rows, gap, style);

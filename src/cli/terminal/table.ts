@@ -3,9 +3,17 @@ import { withoutControls } from "../../base/index.ts";
 /** Styles a cell's text. It may add only text without width, such as colour. */
 export type CellStyle = (cell: string, column: string) => string;
 
+/** A longer cell stands out of its column, so that one endless name does not push the others out of sight. */
+const widestCell = 1_000;
+
 /** The width of each column, without gaps. */
 export function columnWidths(header: readonly string[], rows: readonly (readonly string[])[]): number[] {
-  return header.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)));
+  return header.map((title, column) =>
+    rows.reduce((width, row) => {
+      const { length } = row[column] ?? "";
+      return length > widestCell ? width : Math.max(width, length);
+    }, title.length),
+  );
 }
 
 /** Renders rows under a header. Columns are separated by `gap` spaces: three like kubectl, five like istioctl. */
@@ -23,7 +31,7 @@ export function renderTable(
       .slice(0, last + 1)
       .map(
         (title, column) =>
-          `${styled(row[column] ?? "", title)}${column === last ? "" : " ".repeat((widths[column] ?? 0) - (row[column] ?? "").length + gap)}`,
+          `${styled(row[column] ?? "", title)}${column === last ? "" : " ".repeat(Math.max(0, (widths[column] ?? 0) - (row[column] ?? "").length) + gap)}`,
       )
       .join("")}\n`;
   };

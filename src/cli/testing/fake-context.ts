@@ -17,8 +17,17 @@ export interface FakeCluster {
   /** The answers of pods, by `METHOD pod.namespace:port/path`. */
   readonly pods?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
+  /** The objects that `installer.remove` finds. */
+  readonly installed?: readonly UntypedObject[];
   /** The answer to questions. No if absent. */
   readonly confirms?: boolean;
+}
+
+interface Removal {
+  readonly selection: unknown;
+  readonly keeps?: (object: UntypedObject) => boolean;
+  readonly onRemoved: (object: KubernetesObject) => void;
+  readonly dryRun?: boolean;
 }
 
 /** A command line context with a given cluster, files and terminal. It records the output. */
@@ -98,7 +107,11 @@ export class FakeContext implements CliContext {
     apply: async (): Promise<void> => undefined,
     plan: async () => "created" as const,
     verify: async () => ({ good: [], bad: [], definitions: 0, deployments: 0 }),
-    remove: async ({ selection }: { readonly selection: unknown }): Promise<number> => this.removed.push(selection),
+    remove: async ({ selection, keeps, onRemoved, dryRun }: Removal): Promise<number> => {
+      this.removed.push(dryRun === true ? { dryRun, selection } : selection);
+      for (const object of this.#cluster?.installed ?? []) if (keeps?.(object) !== true) onRemoved(object);
+      return this.removed.length;
+    },
   };
 }
 

@@ -163,6 +163,11 @@ const kubeSystem = "kube-system";
 
 /** The initial ClusterRoles. The server fills in the rules of aggregated ones. */
 export function defaultClusterRoles(): UntypedObject[] {
+  return [...userRoles(), ...apiRoles(), ...componentRoles()];
+}
+
+/** The roles that people are bound to, and the rules that these collect by label. */
+function userRoles(): UntypedObject[] {
   const aggregate = (name: string): Record<string, string> => ({
     [`rbac.authorization.k8s.io/aggregate-to-${name}`]: "true",
   });
@@ -180,6 +185,12 @@ export function defaultClusterRoles(): UntypedObject[] {
       ...aggregate("edit"),
       ...aggregate("admin"),
     }),
+  ];
+}
+
+/** What every user, or nobody in particular, may ask the API about itself. */
+function apiRoles(): UntypedObject[] {
+  return [
     clusterRole("system:discovery", [
       {
         verbs: ["get"],
@@ -220,6 +231,12 @@ export function defaultClusterRoles(): UntypedObject[] {
         ],
       },
     ]),
+  ];
+}
+
+/** The roles of the cluster's own components, and of those that watch them. */
+function componentRoles(): UntypedObject[] {
+  return [
     clusterRole("system:node", nodeRules),
     // The lab's nodes do the work of a network plugin, and of the provisioner of their volumes.
     clusterRole("lab:policy-enforcer", [

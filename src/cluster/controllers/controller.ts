@@ -186,6 +186,18 @@ export async function patchStatus<Value extends KubernetesObject>(
   }
 }
 
+/**
+ * Runs a write of an object that another client may delete or change first. That change queues the object again, so the
+ * failed write needs no repetition.
+ */
+export async function ignoreRace(write: () => Promise<unknown>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    if (!isKubeCode(error, "not-found") && !isKubeCode(error, "conflict")) throw error;
+  }
+}
+
 /** Adds the key of each object that changes to the queue. */
 export function enqueueOn<Value extends KubernetesObject>(view: ObjectView<Value>, queue: Reconciler): void {
   view.onChange(({ key }) => queue.add(key));

@@ -10,6 +10,7 @@ import {
 import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { namespaceKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
 import { silentLogger, systemClock, transientError } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { CollectionGraph, type WriteOptions } from "../../kube/index.ts";
 import { MeshIngest } from "../ingest/index.ts";
 import { createMeshInputs } from "../model/index.ts";
@@ -62,9 +63,6 @@ const statusOf = async (kind: KindDefinition, key: string): Promise<Status> => {
 };
 const codesOf = async (kind: KindDefinition, key: string): Promise<readonly string[] | undefined> =>
   (await statusOf(kind, key)).validationMessages?.map(({ type }) => type.code);
-const until = async (holds: () => Promise<boolean>): Promise<void> => {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10));
-};
 const putRoute = (name: string, labels: Record<string, string>, status?: object): void => {
   const object = config("VirtualService", name, route);
   kube.put(virtualServiceKind, {
@@ -151,7 +149,7 @@ test("messages of a former leader are removed, and those of another revision's o
 });
 
 test("an analysis with the same result as before writes nothing", async () => {
-  await until(async () => kube.patches.length >= 4);
+  await until(() => kube.patches.length >= 4);
   const versions = async (): Promise<readonly string[]> =>
     (await Promise.all(istioKinds.map(async (kind) => (await kube.list(kind)).items))).flatMap((items) =>
       items.map((object) => `${keyOf(object)} ${object.metadata.resourceVersion ?? ""}`),

@@ -3,6 +3,7 @@ import { after, test } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
 import { authorizationPolicyKind } from "../../api/istio/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { CollectionGraph, createInformer, type Informer, type SourceCollection } from "../../kube/index.ts";
 import type { AmbientStatus } from "../model/ambient/ambient-status.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
@@ -54,7 +55,7 @@ test("a new leader removes outdated conditions, but not those of objects that on
       stopped.signal,
     ),
   );
-  while ((await types("mine"))?.length !== 1) await new Promise((resolve) => setImmediate(resolve));
+  await until(async () => (await types("mine"))?.length === 1);
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(await types("mine"), ["Other"]);
   assert.deepEqual(await types("of-another-revision"), ["ZtunnelAccepted", "Other"]);

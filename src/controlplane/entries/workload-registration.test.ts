@@ -4,6 +4,7 @@ import { create, type JsonObject } from "@bufbuild/protobuf";
 import { workloadEntryKind, workloadGroupKind, type WorkloadEntry, type WorkloadGroup } from "../../api/istio/index.ts";
 import { podKind } from "../../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { createInformer } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { NodeSchema } from "../../wire/discovery/index.ts";
@@ -41,7 +42,7 @@ async function registering(
   body: (world: {
     client: FakeKubeClient;
     registration: WorkloadRegistration;
-    eventually: (
+    entryWhere: (
       holds: (entry: WorkloadEntry | undefined) => boolean,
       name?: string,
     ) => Promise<WorkloadEntry | undefined>;
@@ -65,19 +66,18 @@ async function registering(
   });
   const work = Promise.all([entries.run(ended.signal), registration.run(ended.signal)]);
   await registration.synced;
-  const eventually = async (
+  const entryWhere = async (
     holds: (entry: WorkloadEntry | undefined) => boolean,
     name = "vms-10.9.0.7-n1",
   ): Promise<WorkloadEntry | undefined> => {
-    for (let tries = 0; tries < 500; tries += 1) {
+    const [entry] = await until(async () => {
       const found = await client.get(workloadEntryKind, name, "shop");
-      if (holds(found)) return found;
-      await clock.sleep(5);
-    }
-    throw new Error("the entry is not as it should be");
+      return holds(found) ? [found] : undefined;
+    });
+    return entry;
   };
   try {
-    await body({ client, registration, eventually });
+    await body({ client, registration, entryWhere });
   } finally {
     ended.abort();
     await work;
@@ -85,9 +85,9 @@ async function registering(
 }
 
 test("a proxy's entry is created from its group, marked while connected, and deleted some time after it disconnects", async () => {
-  await registering(20, async ({ registration, eventually }) => {
+  await registering(20, async ({ registration, entryWhere }) => {
     registration.connected(proxy());
-    const made = await eventually((entry) => entry !== undefined);
+    const made = await entryWhere((entry) => entry !== undefined);
     assert.deepEqual(made?.spec, {
       serviceAccount: "vm",
       ports: { http: 8080 },
@@ -107,34 +107,34 @@ test("a proxy's entry is created from its group, marked while connected, and del
     );
     assert.ok(annotations["istio.io/connectedAt"]);
     registration.disconnected(proxy());
-    await eventually((entry) => entry === undefined);
+    await entryWhere((entry) => entry === undefined);
   });
 });
 
 test("an entry whose proxy reconnects stays and is marked anew", async () => {
-  await registering(60_000, async ({ registration, eventually }) => {
+  await registering(60_000, async ({ registration, entryWhere }) => {
     registration.connected(proxy());
-    const first = (await eventually((entry) => entry !== undefined))?.metadata.annotations?.["istio.io/connectedAt"];
+    const first = (await entryWhere((entry) => entry !== undefined))?.metadata.annotations?.["istio.io/connectedAt"];
     await systemClock.sleep(3);
     registration.disconnected(proxy());
-    await eventually((entry) => entry?.metadata.annotations?.["istio.io/disconnectedAt"] !== undefined);
+    await entryWhere((entry) => entry?.metadata.annotations?.["istio.io/disconnectedAt"] !== undefined);
     registration.connected(proxy());
-    const back = await eventually((entry) => entry?.metadata.annotations?.["istio.io/connectedAt"] !== undefined);
+    const back = await entryWhere((entry) => entry?.metadata.annotations?.["istio.io/connectedAt"] !== undefined);
     assert.notEqual(back?.metadata.annotations?.["istio.io/connectedAt"], first);
     assert.equal(back?.metadata.annotations?.["istio.io/disconnectedAt"], undefined);
   });
 });
 
 test("probe results become a condition of entries that are probed", async () => {
-  await registering(60_000, async ({ registration, eventually }) => {
+  await registering(60_000, async ({ registration, entryWhere }) => {
     const probed = proxy({ PROXY_CONFIG: { readinessProbe: { tcpSocket: { port: 80 } } } });
     registration.connected(probed);
     registration.probed(probed, { healthy: false, message: "refused" });
     const healthy = (entry: WorkloadEntry | undefined) =>
       entry?.status?.conditions?.find(({ type }) => type === "Healthy");
-    assert.equal(healthy(await eventually((entry) => healthy(entry) !== undefined))?.message, "refused");
+    assert.equal(healthy(await entryWhere((entry) => healthy(entry) !== undefined))?.message, "refused");
     registration.probed(probed, { healthy: true, message: "" });
-    await eventually((entry) => healthy(entry)?.status === "True");
+    await entryWhere((entry) => healthy(entry)?.status === "True");
   });
 });
 
@@ -155,7 +155,7 @@ test("registration without proof, for another account, or with a missing group o
 });
 
 test("entries that a killed replica or a former process left behind are deleted; those of running or invisible replicas stay", async () => {
-  await registering(10, async ({ client, registration, eventually }) => {
+  await registering(10, async ({ client, registration, entryWhere }) => {
     for (const name of ["istiod-1", "istiod-2"])
       client.put(podKind, { metadata: { name, namespace: "istio-system" }, status: { phase: "Running" } } as never);
     client.put(podKind, {
@@ -189,19 +189,19 @@ test("entries that a killed replica or a former process left behind are deleted;
     ] as const)
       entry(name, replica);
     registration.connected(proxy());
-    for (const name of ["of-killed", "of-evicted", "of-former"]) await eventually((found) => found === undefined, name);
+    for (const name of ["of-killed", "of-evicted", "of-former"]) await entryWhere((found) => found === undefined, name);
     // The sweep visits these entries before the killed replica's entry, or in its next round.
     for (const name of ["of-other", ...Object.keys(unseen)])
-      await eventually((found) => found?.metadata.annotations?.["istio.io/connectedAt"] !== undefined, name);
-    const own = await eventually((found) => found !== undefined);
+      await entryWhere((found) => found?.metadata.annotations?.["istio.io/connectedAt"] !== undefined, name);
+    const own = await entryWhere((found) => found !== undefined);
     assert.equal(own?.metadata.annotations?.["serin.dev/workload-controller-pod"], "c1/istio-system/istiod-1");
   });
 });
 
 test("the entry of a connected proxy is restored when it is deleted or marked as gone", async () => {
-  await registering(60_000, async ({ client, registration, eventually }) => {
+  await registering(60_000, async ({ client, registration, entryWhere }) => {
     registration.connected(proxy());
-    const made = await eventually((entry) => entry !== undefined);
+    const made = await entryWhere((entry) => entry !== undefined);
     const { "istio.io/connectedAt": _, ...annotations } = made?.metadata.annotations ?? {};
     client.put(workloadEntryKind, {
       ...made,
@@ -210,12 +210,12 @@ test("the entry of a connected proxy is restored when it is deleted or marked as
         annotations: { ...annotations, "istio.io/disconnectedAt": "2036-01-01T00:00:00.000Z" },
       },
     });
-    await eventually(
+    await entryWhere(
       (entry) =>
         entry?.metadata.annotations?.["istio.io/connectedAt"] !== undefined &&
         entry.metadata.annotations["istio.io/disconnectedAt"] === undefined,
     );
     await client.delete(workloadEntryKind, "vms-10.9.0.7-n1", "shop");
-    await eventually((entry) => entry !== undefined);
+    await entryWhere((entry) => entry !== undefined);
   });
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { destinationRuleKind } from "../../api/istio/index.ts";
 import { createLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { createInformer } from "../../kube/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { config } from "../testing/model-fixture.ts";
@@ -26,10 +27,11 @@ test("an object's status lists its fields without effect, as long as it has them
   const conditions = async (): Promise<readonly Condition[]> =>
     ((await client.get(destinationRuleKind, "web", "shop")) as unknown as { status: { conditions: Condition[] } })
       .status.conditions;
-  const until = async (count: number): Promise<readonly Condition[]> => {
-    while ((await conditions()).length !== count) await new Promise((resolve) => setImmediate(resolve));
-    return await conditions();
-  };
+  const countedConditions = async (count: number): Promise<readonly Condition[]> =>
+    await until(async () => {
+      const found = await conditions();
+      return found.length === count ? found : undefined;
+    });
   rule({
     outlierDetection: { consecutiveErrors: 5 },
     loadBalancer: { simple: "ROUND_ROBIN", zones: { even: true } },
@@ -41,7 +43,7 @@ test("an object's status lists its fields without effect, as long as it has them
       stop.signal,
     ),
   ]);
-  const [other, own] = await until(2);
+  const [other, own] = await countedConditions(2);
   assert.equal(other?.type, "Other");
   assert.equal(own?.type, fieldCondition);
   assert.match(
@@ -54,7 +56,7 @@ test("an object's status lists its fields without effect, as long as it has them
     spec: { host: "web", trafficPolicy: { loadBalancer: { simple: "RANDOM" } } },
   } as unknown as Parameters<typeof client.put>[1]);
   assert.deepEqual(
-    (await until(1)).map(({ type }) => type),
+    (await countedConditions(1)).map(({ type }) => type),
     ["Other"],
   );
   stop.abort();

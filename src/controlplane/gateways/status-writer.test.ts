@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { gatewayClassKind, type GatewayClass } from "../../api/gateway/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { ingressKind } from "../../api/kubernetes/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
@@ -23,26 +24,24 @@ test("a GatewayClass's supported features are written once, and again only if th
       stopped.signal,
     ),
   );
-  const eventually = async (holds: (found: GatewayClass | undefined) => boolean): Promise<GatewayClass | undefined> => {
-    for (;;) {
+  const classWhere = async (holds: (found: GatewayClass) => boolean): Promise<GatewayClass> =>
+    await until(async () => {
       const found = await client.get(gatewayClassKind, "istio");
-      if (holds(found)) return found;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
-  const made = await eventually((found) => (found?.status?.supportedFeatures?.length ?? 0) > 1);
+      return found !== undefined && holds(found) ? found : undefined;
+    });
+  const made = await classWhere((found) => (found.status?.supportedFeatures?.length ?? 0) > 1);
   const others = [{ name: "Gateway" }];
-  const accepted = made?.status?.conditions?.[0];
+  const accepted = made.status?.conditions?.[0];
   assert.equal(accepted?.type, "Accepted");
   client.put(gatewayClassKind, {
     ...made,
-    status: { ...made?.status, supportedFeatures: others, conditions: [] },
+    status: { ...made.status, supportedFeatures: others, conditions: [] },
   } as never);
   // The condition shows that the controller has seen the change.
-  const left = await eventually((found) => found?.status?.conditions?.length === 1);
-  assert.deepEqual(left?.status?.supportedFeatures, others);
-  client.put(gatewayClassKind, { ...left, status: { conditions: left?.status?.conditions } } as never);
-  await eventually((found) => (found?.status?.supportedFeatures?.length ?? 0) > 1);
+  const left = await classWhere((found) => found.status?.conditions?.length === 1);
+  assert.deepEqual(left.status?.supportedFeatures, others);
+  client.put(gatewayClassKind, { ...left, status: { conditions: left.status?.conditions } } as never);
+  await classWhere((found) => (found.status?.supportedFeatures?.length ?? 0) > 1);
 });
 
 test("only a mesh with several networks has a class for gateways between them", async () => {
@@ -51,8 +50,7 @@ test("only a mesh with several networks has a class for gateways between them", 
     running.push(
       runGatewayClassController({ client, severalNetworks, clock: systemClock, log: silentLogger }, stopped.signal),
     );
-    while ((await client.get(gatewayClassKind, "istio-waypoint"))?.status?.conditions === undefined)
-      await new Promise((resolve) => setImmediate(resolve));
+    await until(async () => (await client.get(gatewayClassKind, "istio-waypoint"))?.status?.conditions !== undefined);
     assert.equal(
       (await client.get(gatewayClassKind, "istio-east-west"))?.spec.controllerName,
       severalNetworks ? "istio.io/eastwest-controller" : undefined,
@@ -83,7 +81,8 @@ test("an Ingress gets the addresses of the ingress gateway in its status, and ne
   );
   for (const ip of ["172.18.255.1", "172.18.255.2"]) {
     graph.batch(() => ingresses.set("shop/web", { namespace: "shop", name: "web", addresses: [{ ip }] }));
-    while ((await client.get(ingressKind, "web", "shop"))?.status?.loadBalancer?.ingress?.[0]?.ip !== ip)
-      await new Promise((resolve) => setImmediate(resolve));
+    await until(
+      async () => (await client.get(ingressKind, "web", "shop"))?.status?.loadBalancer?.ingress?.[0]?.ip === ip,
+    );
   }
 });

@@ -92,6 +92,21 @@ export function withInformers<OfFeed extends Pick<Feed, "kind" | "excerpt" | "is
   }));
 }
 
+/** Makes the feed of a kind: `convert` reads the facts of an object, and `target` gets them. */
+type MakeFeed = <Value extends KubernetesObject, Facts>(
+  kind: KindDefinition<Value>,
+  target: SourceCollection<Facts>,
+  convert: (object: Value) => Facts | undefined,
+) => Feed;
+
+/** What all feeds of one model share. */
+interface FeedMaking {
+  readonly inputs: MeshInputs;
+  readonly revision: string;
+  readonly refused: ConfigRules<unknown>["refused"];
+  readonly feed: MakeFeed;
+}
+
 /**
  * The feeds of all kinds in the model. Gateways of every revision are read, because a revision also serves those of
  * others.
@@ -108,24 +123,28 @@ export function createFeeds(
     onIssues(object, issues);
   };
   /** While an object is refused, its last valid version stays in force. */
-  const feed = <Value extends KubernetesObject, Facts>(
-    kind: KindDefinition<Value>,
-    target: SourceCollection<Facts>,
-    convert: (object: Value) => Facts | undefined,
-  ): Feed => ({
+  const feed: MakeFeed = (kind, target, convert) => ({
     kind,
     take: (key, object) => {
       isRefused = false;
-      const facts = object === undefined ? undefined : convert(object as Value);
+      const facts = object === undefined ? undefined : convert(object as Parameters<typeof convert>[0]);
       if (isRefused && target.get(key) !== undefined) return;
       if (facts === undefined) target.delete(key);
       else target.set(key, facts);
     },
   });
-  const config = <Spec>(
-    kind: KindDefinition<KubernetesObject & { spec: Spec }>,
-    source: SourceCollection<ConfigFacts<Spec>>,
-  ): Feed => feed(kind, source, (object) => configFacts(kind, object, { revision, refused }));
+  const making: FeedMaking = { inputs, revision, refused, feed };
+  return [
+    ...clusterFeeds(making),
+    ...gatewayApiFeeds(making),
+    ...istioFeeds(making),
+    ...extensionFeeds(inputs.extensions, { revision, refused }),
+    ...(multiCluster === undefined ? [] : multiClusterFeeds(feed, inputs, { ...multiCluster, refused })),
+  ];
+}
+
+/** Kubernetes' own kinds. */
+function clusterFeeds({ inputs, revision, feed }: FeedMaking): readonly Feed[] {
   return [
     feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({
       name: metadata.name ?? "",
@@ -146,6 +165,12 @@ export function createFeeds(
     feed(validatingWebhookConfigurationKind, inputs.defaultValidators, defaultValidatorFacts),
     feed(ingressClassKind, inputs.ingressClasses, ({ spec }) => ({ controller: spec?.controller ?? "" })),
     feed(ingressKind, inputs.ingresses, (object) => ingressFacts(object, revision)),
+  ];
+}
+
+function gatewayApiFeeds(making: FeedMaking): readonly Feed[] {
+  const { inputs, refused, feed } = making;
+  return [
     feed(gatewayClassKind, inputs.gatewayClasses, ({ metadata, spec }) => ({
       name: metadata.name ?? "",
       labels: only(metadata.labels, istioLabels.waypointFor),
@@ -162,29 +187,42 @@ export function createFeeds(
             ...networkAddresses(object),
           };
     }),
-    config(httpRouteKind, inputs.httpRoutes),
-    config(grpcRouteKind, inputs.grpcRoutes),
-    config(tlsRouteKind, inputs.tlsRoutes),
-    config(tcpRouteKind, inputs.tcpRoutes),
-    config(udpRouteKind, inputs.udpRoutes),
+    configFeed(making, httpRouteKind, inputs.httpRoutes),
+    configFeed(making, grpcRouteKind, inputs.grpcRoutes),
+    configFeed(making, tlsRouteKind, inputs.tlsRoutes),
+    configFeed(making, tcpRouteKind, inputs.tcpRoutes),
+    configFeed(making, udpRouteKind, inputs.udpRoutes),
     feed(listenerSetKind, inputs.listenerSets, (object) => configFacts(listenerSetKind, object, { refused })),
-    config(backendTlsPolicyKind, inputs.backendTlsPolicies),
-    config(referenceGrantKind, inputs.referenceGrants),
+    configFeed(making, backendTlsPolicyKind, inputs.backendTlsPolicies),
+    configFeed(making, referenceGrantKind, inputs.referenceGrants),
+  ];
+}
+
+function istioFeeds(making: FeedMaking): readonly Feed[] {
+  const { inputs, revision, refused, feed } = making;
+  return [
     feed(authorizationPolicyKind, inputs.authorizationPolicies, (object) =>
       configFacts(authorizationPolicyKind, object, { revision, refused, instead: closedPolicySpec }),
     ),
-    config(peerAuthenticationKind, inputs.peerAuthentications),
-    config(virtualServiceKind, inputs.virtualServices),
-    config(destinationRuleKind, inputs.destinationRules),
-    config(istioGatewayKind, inputs.istioGateways),
+    configFeed(making, peerAuthenticationKind, inputs.peerAuthentications),
+    configFeed(making, virtualServiceKind, inputs.virtualServices),
+    configFeed(making, destinationRuleKind, inputs.destinationRules),
+    configFeed(making, istioGatewayKind, inputs.istioGateways),
     feed(serviceEntryKind, inputs.serviceEntries, (object) => serviceEntryFacts(object, { revision, refused })),
-    config(sidecarKind, inputs.sidecars),
+    configFeed(making, sidecarKind, inputs.sidecars),
     feed(workloadEntryKind, inputs.workloadEntries, (object) => workloadEntryFacts(object, { revision, refused })),
-    config(requestAuthenticationKind, inputs.requestAuthentications),
-    config(telemetryKind, inputs.telemetries),
-    ...extensionFeeds(inputs.extensions, { revision, refused }),
-    ...(multiCluster === undefined ? [] : multiClusterFeeds(feed, inputs, { ...multiCluster, refused })),
+    configFeed(making, requestAuthenticationKind, inputs.requestAuthentications),
+    configFeed(making, telemetryKind, inputs.telemetries),
   ];
+}
+
+/** The feed of a kind whose facts are its spec. */
+function configFeed<Spec>(
+  { feed, revision, refused }: FeedMaking,
+  kind: KindDefinition<KubernetesObject & { spec: Spec }>,
+  source: SourceCollection<ConfigFacts<Spec>>,
+): Feed {
+  return feed(kind, source, (object) => configFacts(kind, object, { revision, refused }));
 }
 
 function only(values: Readonly<Record<string, string>> | undefined, name: string): Readonly<Record<string, string>> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import type { KeySetFacts } from "../model/request-authentication-keys.ts";
@@ -42,9 +43,6 @@ test("keys are fetched from the rule's or the issuer's URL; an invalid key set i
       { issuer: "d", jwks: '{"keys":[]}' },
     ]),
   );
-  const until = async (done: () => boolean): Promise<void> => {
-    while (!done()) await systemClock.sleep(1);
-  };
   await until(() => keySets.size === 2 && lines.length > 0);
   assert.deepEqual([...keySets.values()].map(({ source, keys }) => `${source} ${keys}`).sort(), [
     'https://a.example/keys {"keys":[{"kid":"a"}]}',
@@ -87,7 +85,7 @@ test("keys that arrive after a rule's timeout are ignored, and the control plane
   const run = async (fetcher: "control-plane" | "proxy", done: () => boolean): Promise<void> => {
     const stop = new AbortController();
     const running = new KeySetIngest({ ...options, fetcher }).run(stop.signal);
-    while (!done()) await systemClock.sleep(1);
+    await until(done);
     stop.abort();
     await running;
   };

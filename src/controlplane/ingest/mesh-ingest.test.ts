@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { setImmediate } from "node:timers/promises";
 import { test } from "node:test";
 import { serviceKind } from "../../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { createMeshInputs } from "../model/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
@@ -20,7 +20,7 @@ test("a version that is read while the model settles counts as processed after t
   const write = async (address: string): Promise<string> => {
     const { metadata } = client.put(serviceKind, service("shop/web", address, {}, []));
     const version = metadata.resourceVersion ?? "";
-    while (ingest.get("Service", "shop/web")?.metadata.resourceVersion !== version) await setImmediate();
+    await until(() => ingest.get("Service", "shop/web")?.metadata.resourceVersion === version);
     return version;
   };
   const processed = (version: string) => ingest.processedVersion("", "Service", "shop/web", version);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { secretKind } from "../../api/kubernetes/index.ts";
 import { createLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { createSelfSignedAuthority } from "../ca/index.ts";
 import { secretReferences, type SecretFacts, type SecretReference } from "../model/secret-facts.ts";
@@ -61,9 +62,6 @@ test("only referenced secrets are held; changes, absence and faults are recorded
   const ingest = new SecretIngest({ client, references: [references], secrets, clock: systemClock, log });
   const stop = new AbortController();
   const running = ingest.run(stop.signal);
-  const until = async (done: () => boolean): Promise<void> => {
-    while (!done()) await systemClock.sleep(1);
-  };
   for (const name of ["web", "gone"])
     for (const reference of secretReferences(`kubernetes://${name}`, "edge")) references.set(name, reference);
   await until(() => secrets.size === 2);

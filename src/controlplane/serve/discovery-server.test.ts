@@ -3,6 +3,7 @@ import { after, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { silentLogger, systemClock, userError } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { ClusterSchema, ClusterLoadAssignmentSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
@@ -148,12 +149,11 @@ test("a route to a new cluster follows the acknowledgement of the cluster and it
   acknowledge(await client.next());
   client.send({ typeUrl: typeUrls.route, resourceNamesSubscribe: ["http.80"] });
   acknowledge(await client.next());
-  while (
-    ![...discovery.streams].every((stream) =>
+  await until(() =>
+    [...discovery.streams].every((stream) =>
       [...stream.subscriptions.values()].every((subscription) => subscription.idle),
-    )
-  )
-    await new Promise((resolve) => setImmediate(resolve));
+    ),
+  );
   change(() => {
     clusters.delete("old");
     assignments.delete("old");

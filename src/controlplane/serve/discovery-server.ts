@@ -1,6 +1,6 @@
 import type { ProvenAccount } from "../ca/index.ts";
-import { CallersMemory } from "../../base/callers-memory/index.ts";
 import { messageOf, toSerinError, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { SharedBudget } from "../../base/threads/index.ts";
 import type { DeltaDiscoveryRequest, DiscoveryRequest } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { AcknowledgementReader } from "./acknowledgement-reader.ts";
@@ -99,7 +99,7 @@ export class DiscoveryServer {
   readonly #bodies = new ResponseBodies();
   readonly #held = new HeldRequests();
   readonly #maxKeptBytes: number;
-  readonly #memory: CallersMemory;
+  readonly #memory: SharedBudget;
   /** Whether the last flush left streams for the next one. */
   #flushesOn = false;
   readonly #acknowledgements = new AcknowledgementReader();
@@ -110,7 +110,7 @@ export class DiscoveryServer {
   constructor(options: DiscoveryServerOptions) {
     this.#options = options;
     this.#maxKeptBytes = options.maxKeptBytes ?? defaultKeptBytes;
-    this.#memory = new CallersMemory(this.#maxKeptBytes);
+    this.#memory = new SharedBudget(this.#maxKeptBytes);
   }
 
   /** Proxies that connect at the same time get the same responses. Remembering later ones is not worth the memory. */
@@ -196,11 +196,11 @@ export class DiscoveryServer {
   }
 
   #keptFor(address: string): KeptMemory {
+    const memory = this.#memory;
     let [own, ofStream] = [0, 0];
-    const add = (bytes: number): void => {
-      if (bytes === 0) return;
-      this.#memory.add(address, bytes);
-      if (bytes > 0 && this.#memory.isExceededBy(address))
+    const change = (before: number, after: number): void => {
+      if (after < before) memory.release(address, before - after);
+      else if (!memory.take(address, after - before))
         throw transientError(
           "busy",
           `the clients at ${address} make the control plane keep more than their share of ${this.#maxKeptBytes >> 20} MiB`,
@@ -209,17 +209,15 @@ export class DiscoveryServer {
     };
     return {
       forItself: (bytes) => {
-        const more = bytes - own;
+        change(own, bytes);
         own = bytes;
-        add(more);
       },
       forStream: (bytes) => {
-        const more = bytes - ofStream;
+        change(ofStream, bytes);
         ofStream = bytes;
-        add(more);
       },
       end: () => {
-        this.#memory.add(address, -own - ofStream);
+        memory.release(address, own + ofStream);
         [own, ofStream] = [0, 0];
       },
     };

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { request } from "node:https";
-import { setTimeout } from "node:timers/promises";
 import { connect as connectTcp, type AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { readInjectionSettings, readMeshForInjection } from "../../inject/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import { keyPem, makeAuthority } from "../ca/testing/authorities.ts";
@@ -130,7 +130,7 @@ test("a client that holds connections without a handshake does not block the API
     connectTcp({ host: "127.0.0.1", localAddress: "127.0.0.2", port }).on("error", () => undefined),
   );
   try {
-    while (accepted < held.length) await setTimeout(1);
+    await until(() => accepted >= held.length);
     const { status, text } = await post("/inject", pod("shop"));
     assert.equal(`${status} ${responseOf(text).allowed}`, "200 true");
   } finally {

@@ -115,7 +115,7 @@ class Reader implements DashboardReader {
     const onCounted = (): void => this.views.changed();
     this.#traffic =
       prometheusUrl === undefined
-        ? new ScrapedTraffic({ ask: askPod, clock, log, pods, onCounted })
+        ? new ScrapedTraffic({ ask: askPod, clock, log, pods, reporters: () => this.#mesh.reporters(), onCounted })
         : new PrometheusTraffic({ url: prometheusUrl, clock, onCounted });
     this.#pilots = new PilotWatcher({
       ask: askPod,

@@ -1,4 +1,5 @@
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import type { ReportersObjects } from "./reported-traffic.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds } from "../../api/istio/index.ts";
@@ -65,6 +66,7 @@ export class MeshReader {
   readonly #injectors: Informer<WebhookConfiguration>;
   readonly #kinds: KindDefinition[] = [];
   readonly #events: EventLog;
+  readonly #reporters: () => ReportersObjects;
   readonly #snapshot: () => MeshObjects;
   #version = 0;
   #answeredAtMs: number | undefined;
@@ -80,23 +82,9 @@ export class MeshReader {
       kind: KindDefinition<Value>,
       transform: (object: Value) => Value,
       excerpt?: Excerpt,
-    ): Informer<Value> => {
-      const informer = createInformer(watched, kind, {
-        clock,
-        log,
-        transform,
-        pageSize,
-        ...(excerpt === undefined ? {} : { excerpt }),
-      });
-      this.#informers.push(informer);
-      return informer;
-    };
-    const config = <Value extends KubernetesObject>(kind: KindDefinition<Value>): Informer<Value> => {
-      const informer = of(kind, trimConfig as unknown as (object: Value) => Value);
-      this.#configs.push(informer as unknown as Informer<UntypedObject>);
-      this.#kinds.push(kind);
-      return informer;
-    };
+    ): Informer<Value> => this.#informerOf(watched, kind, transform, excerpt);
+    const config = <Value extends KubernetesObject>(kind: KindDefinition<Value>): Informer<Value> =>
+      this.#configInformerOf(watched, kind);
     const namespaces = of(namespaceKind, trimObject);
     const pods = of(podKind, trimPod, trimmedPodExcerpt);
     this.#pods = pods;
@@ -107,13 +95,7 @@ export class MeshReader {
     const daemonSets = of(daemonSetKind, trimWorkload);
     const jobs = of(jobKind, trimWorkload);
     const budgets = of(podDisruptionBudgetKind, trimObject);
-    const injectors = of(mutatingWebhookConfigurationKind, (object) => ({
-      ...trimObject(object),
-      webhooks: (object.webhooks ?? []).map(({ clientConfig: { caBundle: _bundle, ...clientConfig }, ...webhook }) => ({
-        ...webhook,
-        clientConfig,
-      })),
-    }));
+    const injectors = of(mutatingWebhookConfigurationKind, trimWebhooks);
     this.#injectors = injectors;
     const journals = of(rolloutJournalKind, trimJournal);
     for (const kind of [...istioKinds, ...gatewayApiKinds]) config(kind);
@@ -121,6 +103,11 @@ export class MeshReader {
     const checks = config<Check>(checkKind);
     const freezes = config<Freeze>(freezeKind);
     const upgrades = config<MeshUpgrade>(meshUpgradeKind);
+    this.#reporters = () => ({
+      injectors: injectors.list(),
+      namespaces: namespaces.list(),
+      services: services.list(),
+    });
     this.#snapshot = () => ({
       namespaces: namespaces.list(),
       pods: pods.list(),
@@ -143,6 +130,32 @@ export class MeshReader {
     for (const informer of this.#informers) informer.subscribe(() => this.#changed());
   }
 
+  #informerOf<Value extends KubernetesObject>(
+    client: KubeClient,
+    kind: KindDefinition<Value>,
+    transform: (object: Value) => Value,
+    excerpt?: Excerpt,
+  ): Informer<Value> {
+    const { clock, log } = this.#options;
+    const informer = createInformer(client, kind, {
+      clock,
+      log,
+      transform,
+      pageSize,
+      ...(excerpt === undefined ? {} : { excerpt }),
+    });
+    this.#informers.push(informer);
+    return informer;
+  }
+
+  /** The informer of a kind that the page shows as configuration. */
+  #configInformerOf<Value extends KubernetesObject>(client: KubeClient, kind: KindDefinition<Value>): Informer<Value> {
+    const informer = this.#informerOf(client, kind, trimConfig as unknown as (object: Value) => Value);
+    this.#configs.push(informer as unknown as Informer<UntypedObject>);
+    this.#kinds.push(kind);
+    return informer;
+  }
+
   /** Rises with every change. */
   get version(): number {
     return this.#version;
@@ -163,6 +176,11 @@ export class MeshReader {
 
   injectors(): readonly WebhookConfiguration[] {
     return this.#injectors.list();
+  }
+
+  /** The objects that tell which pods may report whose traffic. Undefined until they have been read. */
+  reporters(): ReportersObjects | undefined {
+    return this.isSynced ? this.#reporters() : undefined;
   }
 
   /** All kinds have been read once, or are known to be absent or forbidden. */
@@ -212,4 +230,15 @@ export class MeshReader {
       await clock.sleep(heartbeatMs, signal).catch(() => undefined);
     }
   }
+}
+
+/** Leaves out the bundles of certificates, which are large and which no view shows. */
+function trimWebhooks(object: WebhookConfiguration): WebhookConfiguration {
+  return {
+    ...trimObject(object),
+    webhooks: (object.webhooks ?? []).map(({ clientConfig: { caBundle: _bundle, ...clientConfig }, ...webhook }) => ({
+      ...webhook,
+      clientConfig,
+    })),
+  };
 }

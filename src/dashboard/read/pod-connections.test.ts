@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
-import { HandClock } from "../../base/testing/index.ts";
+import { HandClock, until } from "../../base/testing/index.ts";
 import { maxIdleMs, PodConnections } from "./pod-connections.ts";
 
 interface Pod extends AsyncDisposable {
@@ -143,7 +143,7 @@ test("an idle connection is closed after its time, unless it was used since", as
   assert.deepEqual([pods.idle, often.connections()], [2, 1]);
   clock.pass(1);
   assert.equal(pods.idle, 1);
-  while (seldom.open() > 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => seldom.open() === 0);
   assert.deepEqual([often.open(), await get(pods, seldom.port)], [1, { status: 200, text: "one" }]);
   assert.equal(seldom.connections(), 2);
   clock.pass(maxIdleMs - 1);

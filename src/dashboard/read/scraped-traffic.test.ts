@@ -10,7 +10,7 @@ const proxied = {
   annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": "15020" },
 };
 const oneLine =
-  'istio_requests_total{reporter="destination",source_workload="a",destination_workload="b",request_protocol="http",response_code="200"} 5\n';
+  'istio_requests_total{reporter="destination",source_workload="a",destination_workload="b",destination_workload_namespace="shop",request_protocol="http",response_code="200"} 5\n';
 
 test("a chart is computed point by point without carried state, yields between points, and stops when its reader leaves", async () => {
   const ended = new AbortController();
@@ -25,6 +25,7 @@ test("a chart is computed point by point without carried state, yields between p
     clock: systemClock,
     log: silentLogger,
     pods: () => [pod("shop", "b", proxied)],
+    reporters: () => ({ injectors: [], namespaces: [], services: [] }),
     onCounted: () => traffic.version > 1 && counts(),
   });
   const running = traffic.run(ended.signal);

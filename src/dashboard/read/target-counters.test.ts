@@ -135,3 +135,15 @@ test("a target's labels are bounded", () => {
   const gained = counters.take(Buffer.from(lines.join("")), true).length;
   assert.ok(gained > 900 && gained < 1100, `${gained} of 1500`);
 });
+
+test("series that a target may not report never count, also after others have been removed", () => {
+  const counters = new TargetCounters("", ({ source_workload: source }) => source === "client");
+  const series = (source: string, count: number): string =>
+    text(count).replaceAll('source_workload="client"', `source_workload="${source}"`);
+  const read = (...parts: readonly string[]): number[] =>
+    counters.take(Buffer.from(parts.join("")), true).map(({ requests }) => requests);
+  assert.deepEqual(read(series("forged", 5), series("client", 1)), [1]);
+  for (let scrapes = 0; scrapes < 130; scrapes += 1) read(series("forged", 6 + scrapes));
+  assert.deepEqual(read(series("forged", 500), series("client", 3)), [3]);
+  assert.deepEqual(read(series("forged", 900), series("client", 4)), [1]);
+});

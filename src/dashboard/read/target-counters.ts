@@ -1,5 +1,5 @@
 import { connectionLabels, responseLabels, trafficLabels, type TrafficLabels } from "../views/index.ts";
-import { ExpositionReader, parseSeries } from "./exposition.ts";
+import { ExpositionReader, parseSeries, type SeriesName } from "./exposition.ts";
 import type { Gain } from "./traffic-history.ts";
 
 /** The maximum number of series of one target. Further ones are left out. */
@@ -37,11 +37,14 @@ export interface ProcessUse {
 const counterKinds = ["requests", "bytes", "opened", "bucket"] as const;
 const bucketKind = counterKinds.indexOf("bucket");
 const startCounters = 64;
+/** The group of series that do not count. Groups have smaller numbers. */
+const noGroup = 0xffff;
 const growth = 1.3;
 
 /** The counters of one target between two scrapes: converts its values into increases since the previous scrape. */
 export class TargetCounters {
   readonly #app: string;
+  readonly #mayReport: (labels: SeriesName["labels"]) => boolean;
   /** The series, in columns by position. As objects, or in a Map, they would take several times the memory. */
   #ids = new Float64Array(startCounters);
   #values = new Float64Array(startCounters);
@@ -66,9 +69,10 @@ export class TargetCounters {
   /** Exists only while new series are added. */
   #groupIndex: Map<string, number> | undefined;
 
-  /** `app`: the label of the pod that a Prometheus would add. */
-  constructor(app = "") {
+  /** `app`: the label of the pod that a Prometheus would add. `mayReport` decides once which series count. */
+  constructor(app = "", mayReport: (labels: SeriesName["labels"]) => boolean = () => true) {
     this.#app = app;
+    this.#mayReport = mayReport;
   }
 
   get process(): ProcessUse {
@@ -156,6 +160,24 @@ export class TargetCounters {
   #add(id: number, series: string): number | undefined {
     const { name, labels } = parseSeries(series);
     const { le, ...others } = labels;
+    const index = this.#mayReport(labels) ? this.#groupFor(others) : noGroup;
+    if (index === undefined) return undefined;
+    const place = this.#count;
+    this.#count += 1;
+    if (place >= this.#values.length) this.#resize(Math.ceil(this.#values.length * growth));
+    this.#ids[place] = id;
+    this.#values[place] = 0;
+    this.#kinds[place] =
+      name === durations
+        ? bucketKind
+        : counterKinds.indexOf(name === requests ? "requests" : name === opened ? "opened" : "bytes");
+    this.#groupOf[place] = index;
+    if (name === durations) this.#boundOf[place] = this.#bound(Number.isFinite(Number(le)) ? Number(le) : Infinity);
+    return place;
+  }
+
+  /** The index of the group of these labels. Undefined if there is no room for them. */
+  #groupFor(others: SeriesName["labels"]): number | undefined {
     const key = `${this.#app === "ztunnel" ? "connections\n" : ""}${groupKey(others)}`;
     this.#groupIndex ??= new Map(this.#groups.map((group, at) => [group.key, at] as const));
     let index = this.#groupIndex.get(key);
@@ -174,18 +196,7 @@ export class TargetCounters {
       this.#groupIndex.set(key, index);
       clearBucketGains(index, index + 1);
     }
-    const place = this.#count;
-    this.#count += 1;
-    if (place >= this.#values.length) this.#resize(Math.ceil(this.#values.length * growth));
-    this.#ids[place] = id;
-    this.#values[place] = 0;
-    this.#kinds[place] =
-      name === durations
-        ? bucketKind
-        : counterKinds.indexOf(name === requests ? "requests" : name === opened ? "opened" : "bytes");
-    this.#groupOf[place] = index;
-    if (name === durations) this.#boundOf[place] = this.#bound(Number.isFinite(Number(le)) ? Number(le) : Infinity);
-    return place;
+    return index;
   }
 
   #bound(upToMs: number): number {
@@ -238,12 +249,14 @@ export class TargetCounters {
     for (const column of [this.#ids, this.#values, this.#kinds, this.#boundOf, this.#groupOf])
       for (const [to, from] of kept.entries()) column[to] = column[from] ?? 0;
     this.#count = kept.length;
-    const used = [...new Set(this.#groupOf.subarray(0, this.#count))].sort((a, b) => a - b);
+    const used = [...new Set(this.#groupOf.subarray(0, this.#count))]
+      .filter((index) => index !== noGroup)
+      .sort((a, b) => a - b);
     const moved = new Map(used.map((index, to) => [index, to] as const));
     this.#groups = this.#groups.filter((_, index) => moved.has(index));
     this.#labelsLength = this.#groups.reduce((sum, { key }) => sum + key.length, 0);
     for (let place = 0; place < this.#count; place += 1)
-      this.#groupOf[place] = moved.get(this.#groupOf[place] ?? 0) ?? 0;
+      this.#groupOf[place] = moved.get(this.#groupOf[place] ?? 0) ?? noGroup;
   }
 }
 

@@ -131,3 +131,22 @@ test("labels and buckets are bounded", () => {
     history.counted(0, 1000).find(({ durations }) => durations !== undefined)?.durations ?? {};
   assert.deepEqual([boundsMs.length, counts.at(-1)], [256, 5000 - 256]);
 });
+
+test("a namespace whose pods report the most series gives way to the others", () => {
+  const history = new TrafficHistory();
+  history.begin(0);
+  for (let at = 0; at < maxTrafficSeries; at += 1) history.add(gain(1, `many-${at}`), "greedy");
+  for (let at = 0; at < 3; at += 1) history.add(gain(2, `few-${at}`), "modest");
+  history.add(gain(1, "one-more"), "greedy");
+  history.close(1000);
+  const names = history.counted(0, 1000).map(({ labels: { destination } }) => destination.workload);
+  assert.equal(names.length, maxTrafficSeries);
+  assert.deepEqual(
+    names.filter((name) => name.startsWith("few-") || ["many-0", "many-2", "many-3", "one-more"].includes(name)),
+    ["many-3", "few-0", "few-1", "few-2"],
+  );
+  // Their ids are used again once no slot contains them.
+  history.close(historyMs + 2000);
+  history.close(historyMs + 3000);
+  assert.equal(history.seriesCount, 0);
+});

@@ -1,7 +1,10 @@
 import type { CountedTraffic, DurationCounts, TrafficLabels } from "../views/index.ts";
 import { readSlot, SlotWriter, type SlotRecord } from "./slot-records.ts";
 
-/** The maximum number of label combinations within two hours. Further ones are dropped, counted and reported. */
+/**
+ * The maximum number of label combinations within two hours. Beyond it the namespace whose pods report the most loses
+ * some to the others. What is left out is counted and reported.
+ */
 export const maxTrafficSeries = 50_000;
 /** The maximum total length of their labels. */
 export const maxLabelsLength = 24 << 20;
@@ -54,6 +57,10 @@ export class TrafficHistory {
   readonly #labels: (TrafficLabels | undefined)[] = [];
   readonly #ids = new Map<string, number>();
   #labelsLength = 0;
+  /** The keys of the series of each owner, the oldest first. */
+  readonly #keysOf = new Map<string, Set<string>>();
+  /** Ids of forgotten series, which slots still contain. */
+  #forgottenIds: number[] = [];
   /** The ids of series without stored data. */
   #freeIds: number[] = [];
   #reclaimedMs = 0;
@@ -96,18 +103,14 @@ export class TrafficHistory {
     this.#closedMs ??= nowMs;
   }
 
-  add({ labels, key, requests, durations, bytes, opened }: Gain): void {
+  /** `owner` is the namespace of the pod that reports it. */
+  add({ labels, key: text, requests, durations, bytes, opened }: Gain, owner = ""): void {
     if (requests === 0 && bytes === 0 && opened === 0 && durations === undefined) return;
-    let id = this.#ids.get(key);
+    const key = `${owner}\n${text}`;
+    const id = this.#ids.get(key) ?? this.#newId(key, labels, owner);
     if (id === undefined) {
-      if (this.#ids.size >= maxTrafficSeries || this.#labelsLength + key.length > maxLabelsLength) {
-        this.#dropped += 1;
-        return;
-      }
-      id = this.#freeIds.pop() ?? this.#labels.length;
-      this.#labels[id] = labels;
-      this.#labelsLength += key.length;
-      this.#ids.set(key, id);
+      this.#dropped += 1;
+      return;
     }
     let sum = this.#open.get(id);
     if (sum === undefined) this.#open.set(id, (sum = { requests: 0, buckets: new Map(), bytes: 0, opened: 0 }));
@@ -118,6 +121,53 @@ export class TrafficHistory {
       const bucket = this.#bucket(upToMs);
       sum.buckets.set(bucket, (sum.buckets.get(bucket) ?? 0) + count);
     }
+  }
+
+  /** The id of a new series. Undefined if there is no room for it. */
+  #newId(key: string, labels: TrafficLabels, owner: string): number | undefined {
+    const isFull = (): boolean =>
+      this.#ids.size >= maxTrafficSeries || this.#labelsLength + key.length > maxLabelsLength;
+    while (isFull()) if (!this.#giveWay(owner)) return undefined;
+    const id = this.#freeIds.pop() ?? this.#labels.length;
+    this.#labels[id] = labels;
+    this.#labelsLength += key.length;
+    this.#ids.set(key, id);
+    const keys = this.#keysOf.get(owner);
+    if (keys === undefined) this.#keysOf.set(owner, new Set([key]));
+    else keys.add(key);
+    return id;
+  }
+
+  /**
+   * The owner with the most series loses its oldest one to an owner with fewer. Returns false if there is none.
+   * Otherwise one namespace could fill the history, because its users decide what its pods report.
+   */
+  #giveWay(owner: string): boolean {
+    let [largest, size] = [owner, this.#keysOf.get(owner)?.size ?? 0];
+    const own = size;
+    for (const [other, keys] of this.#keysOf) if (keys.size > size) [largest, size] = [other, keys.size];
+    if (size <= own + 1) return false;
+    for (const key of this.#keysOf.get(largest) ?? []) {
+      const id = this.#ids.get(key);
+      this.#forgetSeries(key, largest);
+      if (id !== undefined) {
+        this.#forgottenIds.push(id);
+        this.#open.delete(id);
+      }
+      this.#dropped += 1;
+      return true;
+    }
+    return false;
+  }
+
+  #forgetSeries(key: string, owner: string): void {
+    const id = this.#ids.get(key);
+    if (id !== undefined) this.#labels[id] = undefined;
+    this.#ids.delete(key);
+    this.#labelsLength -= key.length;
+    const keys = this.#keysOf.get(owner);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#keysOf.delete(owner);
   }
 
   /** Ends the current slot, whose increases then count up to now. */
@@ -241,13 +291,14 @@ export class TrafficHistory {
     for (const { bytes } of this.#slots) readSlot(bytes, sink);
     for (const [key, id] of this.#ids) {
       if (used.has(id)) continue;
-      this.#ids.delete(key);
-      this.#labels[id] = undefined;
-      this.#labelsLength -= key.length;
+      this.#forgetSeries(key, key.slice(0, key.indexOf("\n")));
       this.#freeIds.push(id);
       // There is room for new series again.
       this.#dropped = 0;
     }
+    const forgotten = this.#forgottenIds;
+    this.#forgottenIds = forgotten.filter((id) => used.has(id));
+    this.#freeIds.push(...forgotten.filter((id) => !used.has(id)));
   }
 }
 

@@ -4,6 +4,7 @@ import type { Pod } from "../../api/kubernetes/index.ts";
 import { podWorkloadKey } from "../views/index.ts";
 import type { AskPod, PodAddress } from "./pod-http.ts";
 import { ProcessHistory } from "./process-history.ts";
+import { TrafficReporters, type ReportersObjects } from "./reported-traffic.ts";
 import { TargetCounters } from "./target-counters.ts";
 import { TrafficHistory } from "./traffic-history.ts";
 
@@ -20,6 +21,8 @@ export interface TrafficScraperOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly pods: () => readonly Pod[];
+  /** The current objects by which reports are judged. Undefined until they have been read. */
+  readonly reporters: () => ReportersObjects | undefined;
   readonly onCounted: () => void;
 }
 
@@ -40,6 +43,8 @@ export class TrafficScraper {
   readonly processes = new ProcessHistory();
   readonly #options: TrafficScraperOptions;
   readonly #targets = new Map<string, Target>();
+  /** Made anew for each round. */
+  #reporters: TrafficReporters | undefined;
   #beganMs = 0;
   #roundEndedMs: number | undefined;
   /** When any proxy last answered. */
@@ -109,6 +114,9 @@ export class TrafficScraper {
   }
 
   #findTargets(): void {
+    const reporters = this.#options.reporters();
+    if (reporters === undefined) return;
+    this.#reporters = new TrafficReporters(reporters);
     const found = new Set<string>();
     for (const pod of this.#options.pods()) {
       const address = targetOf(pod);
@@ -123,7 +131,10 @@ export class TrafficScraper {
         path: path.startsWith("/") ? path : `/${path}`,
         workload: podWorkloadKey(pod),
         startedAtMs: Number.isNaN(startedAtMs) ? 0 : startedAtMs,
-        counters: new TargetCounters(pod.metadata.labels?.["app"]),
+        counters: new TargetCounters(
+          pod.metadata.labels?.["app"],
+          (labels) => this.#reporters?.mayReport(pod, labels) === true,
+        ),
         failures: 0,
         nextAtMs: 0,
         problem: "",
@@ -151,7 +162,8 @@ export class TrafficScraper {
         AbortSignal.any([signal, AbortSignal.timeout(scrapeTimeoutMs)]),
         (body) => {
           refuseGarbage(body);
-          for (const gain of target.counters.take(body, target.startedAtMs > this.#beganMs)) this.history.add(gain);
+          for (const gain of target.counters.take(body, target.startedAtMs > this.#beganMs))
+            this.history.add(gain, target.address.namespace);
         },
       );
       if (status !== 200) throw new Error(`it answers ${status}`);

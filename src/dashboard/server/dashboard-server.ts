@@ -243,12 +243,9 @@ export class DashboardServer {
       return;
     }
     const { identity } = visit;
-    this.#inFlight.enter(
-      identity !== undefined && identity !== this.#options.access.anonymous
-        ? `user ${identity.user}`
-        : `address ${placeOf(request.socket.remoteAddress ?? "")}`,
-      response,
-    );
+    const isLoggedIn = identity !== undefined && identity !== this.#options.access.anonymous;
+    const sender = isLoggedIn ? `user ${identity.user}` : `address ${placeOf(request.socket.remoteAddress ?? "")}`;
+    this.#inFlight.enter({ name: sender, isLoggedIn }, response);
     const left = new AbortController();
     response.on("close", () => left.abort());
     try {

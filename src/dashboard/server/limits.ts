@@ -9,6 +9,7 @@ export const limits = {
   connections: 512,
   /** The maximum number of concurrent requests, without streams. */
   requestsInFlight: 64,
+  requestsWithoutLogin: 48,
   /** The maximum number for one user. For requests without a login, for one address. */
   requestsOfSender: 24,
   /** The connection is closed if the client has not read its answer by then. */
@@ -16,8 +17,9 @@ export const limits = {
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 60_000,
-  /** The maximum numbers of open pages: of all, of one user, and of anonymous users of one address. */
+  /** The maximum numbers of open pages: of all, of all anonymous users, of one user, and of one address's. */
   pages: 256,
+  pagesWithoutLogin: 192,
   pagesOfUser: 64,
   pagesOfAddress: 128,
   topicsOfPage: 8,

@@ -4,7 +4,7 @@ import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import type { Clock } from "../../base/index.ts";
 import { limits } from "./limits.ts";
-import { RequestsInFlight } from "./requests-in-flight.ts";
+import { RequestsInFlight, type RequestSender } from "./requests-in-flight.ts";
 import { HandClock } from "../../base/testing/index.ts";
 
 /** A response that closes when it was read or destroyed. */
@@ -16,6 +16,9 @@ class Answer extends EventEmitter {
   }
 }
 
+const user = (name: string): RequestSender => ({ name, isLoggedIn: true });
+const address = (name: string): RequestSender => ({ name, isLoggedIn: false });
+
 const answers = (count: number): (Answer & ServerResponse)[] =>
   Array.from({ length: count }, () => new Answer() as Answer & ServerResponse);
 
@@ -23,24 +26,24 @@ test("a sender above the limit of concurrent requests is told to wait, without d
   const inFlight = new RequestsInFlight(new HandClock());
   const [first, ...more] = answers(limits.requestsOfSender + 1);
   assert.ok(first !== undefined);
-  inFlight.enter("ana", first);
-  for (const answer of more.slice(1)) inFlight.enter("ana", answer);
-  assert.throws(() => inFlight.enter("ana", more[0] as ServerResponse), { code: "unavailable" });
-  inFlight.enter("bob", more[0] as ServerResponse);
+  inFlight.enter(user("ana"), first);
+  for (const answer of more.slice(1)) inFlight.enter(user("ana"), answer);
+  assert.throws(() => inFlight.enter(user("ana"), more[0] as ServerResponse), { code: "unavailable" });
+  inFlight.enter(user("bob"), more[0] as ServerResponse);
   first.destroy();
-  inFlight.enter("ana", answers(1)[0] as ServerResponse);
+  inFlight.enter(user("ana"), answers(1)[0] as ServerResponse);
 });
 
 test("all requests share a limit, and each counts until its answer has been read", () => {
   const inFlight = new RequestsInFlight(new HandClock());
   const open = answers(limits.requestsInFlight);
-  for (const [index, answer] of open.entries()) inFlight.enter(`user ${index}`, answer);
+  for (const [index, answer] of open.entries()) inFlight.enter(user(`user ${index}`), answer);
   const [last] = answers(1);
   assert.ok(last !== undefined);
   inFlight.answered(open[0] as ServerResponse);
-  assert.throws(() => inFlight.enter("another", last), { code: "unavailable" });
+  assert.throws(() => inFlight.enter(user("another"), last), { code: "unavailable" });
   open[0]?.destroy();
-  inFlight.enter("another", last);
+  inFlight.enter(user("another"), last);
 });
 
 test("an unread answer is dropped after its time, and a read one is left alone", () => {
@@ -55,7 +58,7 @@ test("an unread answer is dropped after its time, and a read one is left alone",
   const inFlight = new RequestsInFlight(clock);
   const [slow, quick, gone] = answers(3);
   assert.ok(slow !== undefined && quick !== undefined && gone !== undefined);
-  for (const answer of [slow, quick, gone]) inFlight.enter("ana", answer);
+  for (const answer of [slow, quick, gone]) inFlight.enter(user("ana"), answer);
   gone.destroy();
   for (const answer of [slow, quick, gone]) inFlight.answered(answer);
   quick.destroy();
@@ -68,4 +71,33 @@ test("an unread answer is dropped after its time, and a read one is left alone",
   );
   timers[0]?.run();
   assert.equal(slow.closed, true);
+});
+
+test("on a full server, the sender with the most requests loses its oldest one to a sender with fewer", () => {
+  const inFlight = new RequestsInFlight(new HandClock());
+  const held = ["a", "b", "c"].map((name) => {
+    const own = answers(Math.min(limits.requestsOfSender, limits.requestsWithoutLogin / 3));
+    for (const answer of own) inFlight.enter(address(name), answer);
+    return own;
+  });
+  const [fourth, last] = answers(2);
+  assert.ok(fourth !== undefined && last !== undefined);
+  inFlight.enter(address("d"), fourth);
+  assert.deepEqual(
+    held.map((own) => own.filter(({ closed }) => closed).length),
+    [1, 0, 0],
+  );
+  assert.equal(held[0]?.[0]?.closed, true);
+  inFlight.enter(user("ana"), last);
+  assert.equal(held.flat().filter(({ closed }) => closed).length, 1);
+});
+
+test("requests without a login leave room for users", () => {
+  const inFlight = new RequestsInFlight(new HandClock());
+  const open = answers(limits.requestsWithoutLogin);
+  for (const [index, answer] of open.entries()) inFlight.enter(address(`10.0.0.${index}`), answer);
+  const [refused, taken] = answers(2);
+  assert.ok(refused !== undefined && taken !== undefined);
+  assert.throws(() => inFlight.enter(address("10.1.0.1"), refused), { code: "unavailable" });
+  inFlight.enter(user("ana"), taken);
 });

@@ -3,35 +3,67 @@ import type { Clock } from "../../base/index.ts";
 import { limits } from "./limits.ts";
 import { refusal } from "./problem.ts";
 
+/** A user, or an address without a login. */
+export interface RequestSender {
+  readonly name: string;
+  readonly isLoggedIn: boolean;
+}
+
 /**
  * Counts requests from their first byte until their response has been read, so that the memory for slow readers and
- * writers is bounded: in total, and for each user, so that no user can block others. A client that does not read its
- * response in time is disconnected.
+ * writers is bounded: in total, for all without a login, and for each sender, so that none can block the others. A
+ * client that does not read its response in time is disconnected.
  */
 export class RequestsInFlight {
   readonly #clock: Clock;
-  readonly #ofSender = new Map<string, number>();
-  #count = 0;
+  /** The open responses of each sender, the oldest first. */
+  readonly #ofSender = new Map<string, Set<ServerResponse>>();
+  readonly #withoutLogin = new Set<string>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Counts a request of the sender until its response closes. Throws `unavailable` if there are too many. */
-  enter(sender: string, response: ServerResponse): void {
-    const own = this.#ofSender.get(sender) ?? 0;
-    if (this.#count >= limits.requestsInFlight)
+  /**
+   * Counts a request of the sender until its response closes. If there are too many, the sender with the most loses its
+   * oldest one to those with fewer. Throws `unavailable` if nobody has more.
+   */
+  enter({ name, isLoggedIn }: RequestSender, response: ServerResponse): void {
+    const own = this.#ofSender.get(name) ?? new Set();
+    if (own.size >= limits.requestsOfSender)
+      throw refusal("unavailable", `${own.size} of your requests are being answered already`, "try again in a moment");
+    if (!isLoggedIn) {
+      this.#withoutLogin.add(name);
+      this.#makeRoom(own.size, this.#withoutLogin, limits.requestsWithoutLogin);
+    }
+    this.#makeRoom(own.size, this.#ofSender.keys(), limits.requestsInFlight);
+    this.#ofSender.set(name, own.add(response));
+    response.once("close", () => this.#leave(name, response));
+  }
+
+  #makeRoom(own: number, senders: Iterable<string>, max: number): void {
+    let count = 0;
+    let largest: ReadonlySet<ServerResponse> = new Set();
+    for (const sender of senders) {
+      const open = this.#ofSender.get(sender) ?? new Set();
+      count += open.size;
+      if (open.size > largest.size) largest = open;
+    }
+    if (count < max) return;
+    const [oldest] = largest;
+    if (oldest === undefined || largest.size <= own + 1)
       throw refusal("unavailable", "the server is busy", "try again in a moment");
-    if (own >= limits.requestsOfSender)
-      throw refusal("unavailable", `${own} of your requests are being answered already`, "try again in a moment");
-    this.#count += 1;
-    this.#ofSender.set(sender, own + 1);
-    response.once("close", () => {
-      this.#count -= 1;
-      const left = (this.#ofSender.get(sender) ?? 1) - 1;
-      if (left === 0) this.#ofSender.delete(sender);
-      else this.#ofSender.set(sender, left);
-    });
+    oldest.destroy();
+    // The response closes later.
+    for (const name of this.#ofSender.keys()) this.#leave(name, oldest);
+  }
+
+  #leave(name: string, response: ServerResponse): void {
+    const open = this.#ofSender.get(name);
+    open?.delete(response);
+    if (open?.size !== 0) return;
+    this.#ofSender.delete(name);
+    this.#withoutLogin.delete(name);
   }
 
   /** Starts the time limit for reading the response, which has been written. */

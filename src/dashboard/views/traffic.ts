@@ -1,3 +1,4 @@
+import { withoutControls } from "../../base/index.ts";
 import { addDurations, noDurations, type DurationCounts } from "./duration-counts.ts";
 
 /** One end of traffic. Values are `unknown` if no proxy knows them. */
@@ -94,7 +95,7 @@ export const responseLabels = ["response_code", "grpc_response_status", "respons
 export function trafficLabels(raw: Readonly<Record<string, string>>): TrafficLabels {
   const of = (name: string): string => {
     const value = raw[name];
-    return value === undefined || value === "" ? unknown : value;
+    return value === undefined || value === "" ? unknown : withoutControls(value);
   };
   const endOf = (end: "source" | "destination"): WorkloadEnd => ({
     namespace: of(`${end}_workload_namespace`),

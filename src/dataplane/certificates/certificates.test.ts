@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createPublicKey, verify, X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { createCertificateRequest } from "./certificate-request.ts";
 import { CertificateManager } from "./certificate-manager.ts";
 import { derOfPem, DerReader, derTags, readSigned } from "../../x509/index.ts";
@@ -67,7 +68,7 @@ test("concurrent fetches share one request, failures are repeated, and certifica
   assert.equal(slept[0], 100);
   assert.ok(Math.abs((slept[1] ?? 0) - 1_740_000) < 10_000, `rotates after ${slept[1]} ms`);
   wake();
-  while (manager.peek(identity) === first) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => manager.peek(identity) !== first);
   assert.equal(validities.length, 3);
   const never = new AbortController();
   const waiting = manager.fetch(`${identity}-x`, never.signal);
@@ -115,16 +116,16 @@ test("a CA that was unreachable gets a request at once for a new waiter, and the
   const nextSleep = async (): Promise<void> => {
     const before = slept.length;
     for (const wake of asleep) wake();
-    while (slept.length === before) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => slept.length !== before);
   };
   manager.prefetch(identity);
-  while (slept.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => slept.length !== 0);
   for (let tries = 0; tries < 9; tries += 1) await nextSleep();
   // No caller waits for this certificate, so the attempts become rare.
   assert.equal(slept.at(-1), 15_000);
   const before = slept.length;
   const waiting = manager.fetch(identity);
-  while (slept.length === before) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => slept.length !== before);
   assert.equal(woken, 1);
   for (let tries = 0; tries < 9; tries += 1) await nextSleep();
   assert.ok(

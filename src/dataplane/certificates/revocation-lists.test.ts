@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { connectTcp, listenTcp, secureClient, secureServer, type SecureStream } from "../../net/index.ts";
 import { TestAuthority, type Issued } from "../../net/testing/index.ts";
 import { FakeCertificateAuthority } from "./fake-certificate-authority.ts";
@@ -192,7 +193,7 @@ test("open connections end at either end when a list names their peer, and other
   for (const reason of await Promise.all(ends)) assert.match(reason, /is revoked by/);
   assert.deepEqual([alive, counted.toSorted()], [true, ["client", "server"]]);
   bystander[Symbol.dispose]();
-  while (revocations.watched > 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => revocations.watched === 0);
 });
 
 test("the manager's certificates check the lists, even after another root is trusted", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { connectTcp, listenTcp, secureServer } from "../../net/index.ts";
 import { CertificateManager } from "../certificates/certificate-manager.ts";
 import { FakeCertificateAuthority } from "../certificates/fake-certificate-authority.ts";
@@ -119,7 +120,7 @@ test("a nested tunnel may be kept until either of the two ends", async () => {
     });
     assert.equal(tunnel.retiring, false);
     servers.get(ending)?.drain();
-    while (!tunnel.retiring) await systemClock.sleep(2);
+    await until(() => tunnel.retiring);
     tunnel.destroy();
     pool.close();
   }

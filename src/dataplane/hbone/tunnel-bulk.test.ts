@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { silentLogger } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import {
   connectTcp,
   listenTcp,
@@ -155,7 +156,7 @@ for (const [name, ends] of Object.entries({ plain, "mutual TLS": mutualTls }))
     );
     try {
       for (let index = 0; index < tunnels; index += 1) pour(await path.dial());
-      while (sums.length < tunnels) await new Promise((resolve) => setTimeout(resolve, 5));
+      await until(() => sums.length >= tunnels);
       assert.deepEqual(
         await Promise.all(sums),
         Array.from({ length: tunnels }, () => ({ length: bytesEach, wrongAt: -1 })),
@@ -198,7 +199,7 @@ test("TLS encrypts large chunks of a lone stream from the memory into which they
   const path = await openPath({ ...mutualTls, dial }, (stream) => void sums.push(check(stream, false)), onRead);
   try {
     pour(await path.dial());
-    while (sums.length < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => sums.length >= 1);
     assert.deepEqual(await sums[0], { length: bytesEach, wrongAt: -1 });
     assert.ok(inPlaceBytes > bytesEach / 2, `${inPlaceBytes} of ${bytesEach} bytes were written in place`);
   } finally {

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -231,7 +232,7 @@ test("the client is behind while it applies an update, and while another waits",
   const stop = new AbortController();
   const running = client.run(stop.signal);
   const taken = async (count: number): Promise<void> => {
-    while (takers.length < count) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => takers.length >= count);
   };
   await plane.next();
   assert.equal(client.behind, false);

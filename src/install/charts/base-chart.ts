@@ -5,6 +5,7 @@ import { renderRolloutEngine } from "../components/rollout-engine.ts";
 import { defaultStableChannel } from "../components/stable-channel.ts";
 import { defaultValidator } from "../components/webhooks.ts";
 import {
+  globalMarks,
   globals,
   hasReader,
   keyWithoutMarks,
@@ -47,7 +48,7 @@ export function baseChart(options: ChartOptions): Chart {
       ...stableChannelConditions("stable-channel-default-policy"),
     },
   });
-  const engine = renderRolloutEngine(markedSettings(marks, false, {}), [])
+  const engine = renderRolloutEngine(markedSettings(marks, false, { global: globalMarks(marks) }), [])
     .map((object) => `---\n${marks.templateOf(object)}`)
     .join("\n");
   return assembleChart({

@@ -1,6 +1,7 @@
 import { treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
+import { quotaPlatforms } from "../cni-platform.ts";
 import { ownReaderAccount } from "../components/reader-account.ts";
 import { defaultValues } from "../default-values.ts";
 import { mergeTrees } from "../merge.ts";
@@ -103,6 +104,7 @@ export function globalMarks(marks: TemplateMarks): Tree {
   const proxy = (field: string): string => marks.text(`$v.global.proxy.${field}`);
   return {
     imagePullPolicy: marks.optional("$v.global.imagePullPolicy"),
+    imagePullSecrets: marks.names("$v.global.imagePullSecrets"),
     priorityClassName: marks.optional("$v.global.priorityClassName"),
     pilotCertProvider: marks.text("$v.global.pilotCertProvider"),
     logging: { level: marks.text("$v.global.logging.level") },
@@ -130,13 +132,17 @@ export function readerMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** Pods on which others of the node depend are evicted last. */
-export function nodeMarks(marks: TemplateMarks): Tree {
-  return {
-    ...globalMarks(marks),
-    priorityClassName: marks.text('$v.global.priorityClassName | default "system-node-critical"'),
-  };
+export const quotaDefaults = { enabled: false, pods: 5000 } as const;
+
+/** Marks for the quota of the pods that each node needs. {@link wantsQuota} decides whether it exists. */
+export function quotaMarks(marks: TemplateMarks): Tree {
+  return { enabled: true, pods: marks.number("int $v.resourceQuotas.pods") };
 }
+
+export const wantsQuota = [
+  "or $v.resourceQuotas.enabled",
+  ...quotaPlatforms.map((platform) => `(eq ($v.global.platform | default "") "${platform}")`),
+].join(" ");
 
 /** As in upstream, uses the given value, or `Ignore` at first. An upgrade keeps what the control plane has set. */
 export function validationMarks(marks: TemplateMarks): Tree {

@@ -188,7 +188,15 @@ test("the notes name each value of upstream's chart that ours does not act on, a
     [
       "istiod",
       ["memory", "pilot.memory", "gatewayClasses"],
-      ["extraContainerArgs", "global.meshID", "env", "pilot.env"],
+      [
+        "pdb.minAvailable",
+        "pdb.maxUnavailable",
+        "pdb.unhealthyPodEvictionPolicy",
+        "extraContainerArgs",
+        "global.meshID",
+        "env",
+        "pilot.env",
+      ],
     ],
     [
       "istiod",
@@ -196,7 +204,18 @@ test("the notes name each value of upstream's chart that ours does not act on, a
       ["sidecarInjectorWebhook.enableNamespacesByDefault", "telemetry.enabled"],
     ],
     ["cni", ["repair.deletePods", "cni.repair.deletePods"], ["repair.enabled", "daemonSetLabels", "ownerName"]],
-    ["ztunnel", ["resourceQuotas.enabled"], ["logAsJson", "updateStrategy.type", "istioNamespace", "dnsPolicy"]],
+    [
+      "ztunnel",
+      ["resourceName"],
+      [
+        "resourceQuotas.enabled",
+        "resourceQuotas.pods",
+        "logAsJson",
+        "updateStrategy.type",
+        "istioNamespace",
+        "dnsPolicy",
+      ],
+    ],
     ["base", ["global.resourceScope"], ["base.enableIstioConfigCRDs", "experimental.stableValidationPolicy"]],
   ] as const) {
     const paths = notedBy(chart);

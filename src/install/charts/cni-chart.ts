@@ -3,11 +3,14 @@ import type { UntypedObject } from "../../api/index.ts";
 import { cniPlatformChoices, unchainedPlatforms } from "../cni-platform.ts";
 import { renderCni } from "../components/cni.ts";
 import {
+  globalMarks,
   globals,
   keyWithoutMarks,
   markedSettings,
-  nodeMarks,
   ofRelease,
+  quotaDefaults,
+  quotaMarks,
+  wantsQuota,
   workloadMarks,
   type Tree,
   type ChartOptions,
@@ -32,6 +35,7 @@ function platformChoice(field: Parameters<typeof cniPlatformChoices>[0]): string
 function agentMarks(marks: TemplateMarks): Tree {
   return {
     ...workloadMarks(marks, "$v"),
+    resourceQuotas: quotaMarks(marks),
     env: marks.map("$v.env"),
     logLevel: marks.text("$v.logLevel"),
     logging: { level: marks.text("$v.logging.level") },
@@ -56,7 +60,7 @@ export function cniChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const own = agentMarks(marks);
   const render = (): UntypedObject[] =>
-    renderCni(markedSettings(marks, false, { global: nodeMarks(marks), cni: own })).map((object) =>
+    renderCni(markedSettings(marks, false, { global: globalMarks(marks), cni: own })).map((object) =>
       ofRelease(agentConfig(object, marks), marks),
     );
   return assembleChart({
@@ -92,11 +96,12 @@ export function cniChart(options: ChartOptions): Chart {
         podLabels: {},
         volumes: [],
         volumeMounts: [],
+        resourceQuotas: quotaDefaults,
       },
     },
     templates: {
       "_helpers.tpl": valuesHelper(["cni"]),
-      cni: `${valuesHeader}\n${templateOfVariants({ marks, switches: [], render, keyOf: keyWithoutMarks })}`,
+      cni: `${valuesHeader}\n${templateOfVariants({ marks, switches: [], render, keyOf: keyWithoutMarks, conditions: { "ResourceQuota/istio-cni-resource-quota": wantsQuota } })}`,
     },
     files: profileFiles(["global", "cni"]),
     notes: '"{{ .Release.Name }}" is installed: pods of labelled namespaces are enrolled as they start.\n',

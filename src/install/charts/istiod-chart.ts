@@ -97,6 +97,7 @@ function pilotTemplate(marks: TemplateMarks): string {
     });
     return [...renderPilot(settings), ...revisionStableChannel(settings)]
       .map((object) => (isRevisioned ? object : withKeptSelector(object, marks)))
+      .map((object) => withBudget(object, marks))
       .map((object) => ofRelease(injectorName(withConfig(object, marks), marks), marks));
   };
   return templateOfVariants({
@@ -133,6 +134,7 @@ function pilotDefaults(options: ChartOptions): Tree {
     global: globals(options),
     resources: { requests: { cpu: "50m", memory: "128Mi" } },
     configMap: true,
+    pdb: { minAvailable: 1, unhealthyPodEvictionPolicy: "" },
     autoscaleBehavior: {},
     extraContainerArgs: [],
     hub: "",
@@ -175,6 +177,18 @@ function withKeptSelector(object: UntypedObject, marks: TemplateMarks): UntypedO
     ...object,
     spec: { ...spec, selector: { matchLabels: marks.map(`include "${pilotSelector}" $ | fromYaml`) } },
   };
+}
+
+const budget =
+  '(ternary (dict "minAvailable" $v.pdb.minAvailable) (dict "maxUnavailable" $v.pdb.maxUnavailable) (empty $v.pdb.maxUnavailable))';
+const evictionPolicy =
+  '(ternary (dict) (dict "unhealthyPodEvictionPolicy" $v.pdb.unhealthyPodEvictionPolicy) (empty $v.pdb.unhealthyPodEvictionPolicy))';
+
+/** The values `pdb`, of which `maxUnavailable` comes before `minAvailable`. */
+function withBudget(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  const { kind, spec } = object as { kind?: string; spec?: Tree };
+  if (kind !== "PodDisruptionBudget") return object;
+  return { ...object, spec: { ...marks.map(`merge ${budget} ${evictionPolicy}`), selector: spec?.["selector"] } };
 }
 
 function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boolean): Tree {

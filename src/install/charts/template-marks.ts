@@ -8,6 +8,7 @@ type Mark =
   | { readonly kind: "map"; readonly expression: string }
   | { readonly kind: "list"; readonly expression: string }
   | { readonly kind: "env"; readonly expression: string }
+  | { readonly kind: "names"; readonly expression: string }
   | { readonly kind: "block"; readonly expression: string };
 
 const open = "⟦";
@@ -50,6 +51,11 @@ export class TemplateMarks {
   /** Marks an object of variables, whose entries become `{name, value}`. */
   env(expression: string): Record<string, unknown> {
     return { [this.#mark({ kind: "env", expression })]: "" };
+  }
+
+  /** Marks a list of texts, each of which becomes the name of a reference: `{name}`. */
+  names(expression: string): string[] {
+    return [this.#mark({ kind: "names", expression })];
   }
 
   /** Marks a text of several lines. */
@@ -103,6 +109,13 @@ export class TemplateMarks {
     const list = this.#alone(/^( *)- "⟦(\d+)⟧"$/.exec(line), "list");
     if (list !== undefined)
       return [`${list.indent}{{- with ${list.expression} }}{{ toYaml . | nindent ${list.indent.length} }}{{- end }}`];
+    const names = this.#alone(/^( *)- name: "⟦(\d+)⟧"$/.exec(line), "names");
+    if (names !== undefined)
+      return [
+        `${names.indent}{{- range $name := ${names.expression} }}`,
+        `${names.indent}- name: {{ $name | quote }}`,
+        `${names.indent}{{- end }}`,
+      ];
     const [, indent = "", field = "", number] = /^( *)([^"]*): "⟦(\d+)⟧"$/.exec(line) ?? [];
     const mark = number === undefined ? undefined : this.#marks[Number(number)];
     if (mark?.kind === "optional")

@@ -1,12 +1,15 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { renderZtunnel } from "../components/ztunnel.ts";
 import {
+  globalMarks,
   globals,
   keyWithoutMarks,
   markedSettings,
-  nodeMarks,
   ofRelease,
   revisionSwitch,
+  quotaDefaults,
+  quotaMarks,
+  wantsQuota,
   workloadMarks,
   type Tree,
   type ChartOptions,
@@ -20,6 +23,7 @@ import { templateOfVariants } from "./variants.ts";
 function ztunnelMarks(marks: TemplateMarks): Tree {
   return {
     ...workloadMarks(marks, "$v"),
+    resourceQuotas: quotaMarks(marks),
     logLevel: marks.text("$v.logLevel"),
     logAsJson: marks.text('ternary "json" "plain" (eq (toString $v.logAsJson) "true")'),
     network: marks.text("$v.network | default $v.global.network"),
@@ -31,6 +35,7 @@ function ztunnelMarks(marks: TemplateMarks): Tree {
     annotations: marks.map("$v.annotations"),
     dnsPolicy: marks.optional("$v.dnsPolicy"),
     dnsConfig: marks.map("$v.dnsConfig"),
+    imagePullSecrets: marks.names("$v.imagePullSecrets"),
     imagePullPolicy: marks.optional("$v.imagePullPolicy | default $v.global.imagePullPolicy"),
     multiCluster: {
       clusterName: marks.text(
@@ -54,7 +59,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const own = ztunnelMarks(marks);
   const render = ([isRevisioned = false]: readonly boolean[]): UntypedObject[] =>
-    renderZtunnel(markedSettings(marks, isRevisioned, { global: nodeMarks(marks), ztunnel: own })).map((object) =>
+    renderZtunnel(markedSettings(marks, isRevisioned, { global: globalMarks(marks), ztunnel: own })).map((object) =>
       ofRelease(object, marks),
     );
   const discovery = [
@@ -94,11 +99,12 @@ export function ztunnelChart(options: ChartOptions): Chart {
         podLabels: {},
         volumes: [],
         volumeMounts: [],
+        resourceQuotas: quotaDefaults,
       },
     },
     templates: {
       "_helpers.tpl": `${valuesHelper(["ztunnel"], { flattensGlobals: true })}\n${discovery}`,
-      ztunnel: `${valuesHeader}\n${templateOfVariants({ marks, switches: [revisionSwitch], render, keyOf: keyWithoutMarks })}`,
+      ztunnel: `${valuesHeader}\n${templateOfVariants({ marks, switches: [revisionSwitch], render, keyOf: keyWithoutMarks, conditions: { "ResourceQuota/ztunnel": wantsQuota } })}`,
     },
     files: profileFiles(["global", "ztunnel"]),
     notes: '"{{ .Release.Name }}" is installed: label a namespace istio.io/dataplane-mode=ambient to enrol its pods.\n',

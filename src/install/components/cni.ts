@@ -8,9 +8,11 @@ import {
   jsonLogArguments,
   logFormatEntries,
   mergeEnv,
+  nodePodsQuota,
+  nodePriorityClass,
+  nodeWorkloadSettings,
   object,
   pullPolicy,
-  workloadSettings,
 } from "../render-context.ts";
 import { mergeTrees } from "../merge.ts";
 import { numberAt, type InstallSettings } from "../settings.ts";
@@ -50,6 +52,7 @@ function platformOf(settings: InstallSettings): CniPlatform {
     cniNetnsDir: choose("cniNetnsDir"),
     cniConfFileName: choose("cniConfFileName"),
     chained: chained === undefined ? platform.chained : chained !== false,
+    needsQuota: valueAt(own, "resourceQuotas", "enabled") === true || platform.needsQuota,
   };
 }
 
@@ -82,6 +85,14 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
       { apiVersion: "v1", kind: "ConfigMap", name: "istio-cni-config", namespace, labels },
       { data: agentConfig(settings) },
     ),
+    ...(platformOf(settings).needsQuota
+      ? [
+          nodePodsQuota(
+            { name: "istio-cni-resource-quota", namespace, labels },
+            textAt(settings.values, "cni", "resourceQuotas", "pods"),
+          ),
+        ]
+      : []),
     agentDaemonSet(settings, labels),
   ];
 }
@@ -109,7 +120,7 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
   const { cni, namespace } = settings;
   const { app: _app, ...labels } = shared;
   const own = treeAt(settings.values, "cni");
-  const workload = workloadSettings(cni, own, settings);
+  const workload = nodeWorkloadSettings(cni, own, settings);
   const selector = { "k8s-app": "istio-cni-node" };
   const maxUnavailable = valueAt(own, "rollingMaxUnavailable") ?? 1;
   const daemonSetLabels = {
@@ -151,7 +162,7 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
             // start.
             hostNetwork: true,
             dnsPolicy: "ClusterFirstWithHostNet",
-            priorityClassName: "system-node-critical",
+            priorityClassName: nodePriorityClass,
             // An agent that leaves for good releases its pods first.
             terminationGracePeriodSeconds: numberAt(own, "terminationGracePeriodSeconds") ?? 30,
             tolerations: [{ operator: "Exists" }],

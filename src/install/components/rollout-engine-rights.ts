@@ -35,7 +35,7 @@ const canaries: readonly PolicyRule[] = [
 /** The objects that a mesh upgrade installs, restarts, probes and removes. */
 const meshUpgrades: readonly PolicyRule[] = [
   { apiGroups: [""], resources: ["namespaces", "pods"], verbs: [...manage, "watch"] },
-  { apiGroups: [""], resources: ["services", "serviceaccounts", "configmaps"], verbs: manage },
+  { apiGroups: [""], resources: ["services", "serviceaccounts", "configmaps", "resourcequotas"], verbs: manage },
   { apiGroups: [""], resources: ["serviceaccounts/token"], verbs: ["create"] },
   { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: ["list"] },
   // The objects of operators that install a control plane. Otherwise they would restore it.

@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
-import { componentLabels, fieldEnv, object } from "../render-context.ts";
+import { componentLabels, fieldEnv, object, pullPolicy, workloadSettings } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
 import { renderEngineRights } from "./rollout-engine-rights.ts";
 
@@ -53,6 +53,7 @@ export function renderRolloutEngine(
                 {
                   name: "engine",
                   image: `${settings.hub}/serin:${settings.tag}`,
+                  ...pullPolicy(settings.base, settings),
                   args: ["rollout"],
                   ports: [
                     { containerPort: 15_014, protocol: "TCP" },
@@ -65,10 +66,11 @@ export function renderRolloutEngine(
                     // Beyond their own namespaces, Canaries may query the Prometheus of Istio's addons.
                     { name: "ALLOWED_HOSTS", value: `prometheus.${settings.namespace}` },
                   ],
-                  resources: { requests: { cpu: "20m", memory: "128Mi" } },
+                  resources: settings.base.k8s?.resources ?? { requests: { cpu: "20m", memory: "128Mi" } },
                   securityContext: restrictedContext(nonRootUser),
                 },
               ],
+              ...workloadSettings(settings.base, undefined, settings).pod,
             },
           },
         },

@@ -1,4 +1,4 @@
-import { logFormatVariable, textAt, treeAt } from "../../base/index.ts";
+import { logFormatVariable, textAt, treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { istioTokenVolume } from "../../api/istio/index.ts";
 import {
@@ -10,11 +10,13 @@ import {
   imageOf,
   logFormatEntries,
   mergeEnv,
+  nodePodsQuota,
+  nodePriorityClass,
+  nodeWorkloadSettings,
   object,
   pullPolicy,
   revisioned,
   revisionLabel,
-  workloadSettings,
 } from "../render-context.ts";
 import { mergeTrees } from "../merge.ts";
 import { numberAt, type InstallSettings } from "../settings.ts";
@@ -30,7 +32,10 @@ function looksAtRevocations(values: InstallSettings["values"]): boolean {
   return textAt(values, "ztunnel", "peerCaCrl", "enabled") === "true";
 }
 
-/** The node proxy of one revision. All revisions share its account, because certificates are requested in its name. */
+/**
+ * The node proxy of one revision. All revisions share its account, because certificates are requested in its name. The
+ * CNI agent's quota also applies to it in the same namespace.
+ */
 export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
   const shared = { ...componentLabels("Ztunnel", settings, "shared"), app: "ztunnel" };
   return [
@@ -38,6 +43,14 @@ export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
       { apiVersion: "v1", kind: "ServiceAccount", name: "ztunnel", namespace: settings.namespace, labels: shared },
       {},
     ),
+    ...(valueAt(settings.values, "ztunnel", "resourceQuotas", "enabled") === true
+      ? [
+          nodePodsQuota(
+            { name: "ztunnel", namespace: settings.namespace, labels: shared },
+            textAt(settings.values, "ztunnel", "resourceQuotas", "pods"),
+          ),
+        ]
+      : []),
     ztunnelDaemonSet(settings),
   ];
 }
@@ -56,7 +69,7 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
   const settings = { ...given, revision: servedRevision(given) };
   const { ztunnel, values, namespace } = settings;
   const own = treeAt(values, "ztunnel");
-  const workload = workloadSettings(ztunnel, own, settings);
+  const workload = nodeWorkloadSettings(ztunnel, own, settings);
   const labels = {
     ...componentLabels("Ztunnel", settings, "revision"),
     app: "ztunnel",
@@ -99,7 +112,7 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
           },
           spec: {
             serviceAccountName: "ztunnel",
-            priorityClassName: "system-node-critical",
+            priorityClassName: nodePriorityClass,
             terminationGracePeriodSeconds:
               numberAt(values, "ztunnel", "terminationGracePeriodSeconds") ?? terminationGracePeriodSeconds,
             // The first process of a PID namespace misses a SIGTERM that arrives while it starts. In this pod, that is
@@ -208,7 +221,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       { name: "cni-ztunnel-sock-dir", mountPath: "/var/run/ztunnel" },
       { name: "tmp", mountPath: "/tmp" },
       ...(looksAtRevocations(values) ? [{ name: "crl-volume", mountPath: revocationsFolder, readOnly: true }] : []),
-      ...workloadSettings(ztunnel, own, settings).volumeMounts,
+      ...nodeWorkloadSettings(ztunnel, own, settings).volumeMounts,
     ],
   };
 }

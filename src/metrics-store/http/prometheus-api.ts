@@ -13,7 +13,7 @@ export interface PrometheusApiOptions {
   /** The content of `status/buildinfo`: the version of the API, and the revision of this program. */
   readonly build: { readonly version: string; readonly revision: string };
   readonly flags: Readonly<Record<string, string>>;
-  /** The unparsed configuration, for `status/config`. */
+  /** The configuration for `status/config`, without secrets. */
   readonly configText: () => string;
   /**
    * Reads the configuration again. Throws if it is invalid, and the old one stays. Undefined: reloading is not allowed.

@@ -2,18 +2,37 @@ import { readFile } from "node:fs/promises";
 import type { IncomingMessage, RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { nodeHttp, transientError } from "../../base/index.ts";
-import { readBytes } from "../../base/joined-bytes/index.ts";
+import { BodyBudget } from "../../base/threads/index.ts";
 import type { ScrapeAccess } from "./scrape-config.ts";
 import type { ScrapeTarget } from "./targets.ts";
 
 /** Fetches the exposed text of a target. Fails unless the target answers 200 before the signal aborts. */
 export type FetchMetrics = (target: ScrapeTarget, signal: AbortSignal) => Promise<string>;
 
-/** A longer response makes the scrape fail. */
-const maxBodyBytes = 64 << 20;
+/**
+ * A longer response makes the scrape fail. All responses that are being read share a limit: those of one namespace may
+ * use half of what the others leave.
+ */
+const defaultLimits = { maxBytes: 64 << 20, maxHeldBytes: 128 << 20 };
 const accept = "text/plain;version=0.0.4,*/*;q=0.1";
 
-export const fetchMetrics: FetchMetrics = async (target, signal) => {
+/** Fetches over HTTP, within limits for the memory of all responses that are being read. */
+export function createFetchMetrics(limits = defaultLimits): FetchMetrics {
+  const bodies = new BodyBudget(
+    {
+      tooLarge: (max) => transientError("scrape-failed", `the answer is longer than ${max} bytes`),
+      busy: () =>
+        transientError(
+          "scrape-failed",
+          `too many long answers are being read at once: those of one namespace may use half of what the others leave of ${limits.maxHeldBytes} bytes`,
+        ),
+    },
+    limits,
+  );
+  return async (target, signal) => await fetchMetrics(target, signal, bodies);
+}
+
+async function fetchMetrics(target: ScrapeTarget, signal: AbortSignal, bodies: BodyBudget): Promise<string> {
   const { access } = target.job;
   const url = new URL(target.url);
   const headers = {
@@ -39,11 +58,12 @@ export const fetchMetrics: FetchMetrics = async (target, signal) => {
       `server returned HTTP status ${response.statusCode ?? 0} ${response.statusMessage ?? ""}`.trim(),
     );
   }
-  const body = await readBytes(response as AsyncIterable<Buffer>, maxBodyBytes, () =>
-    transientError("scrape-failed", `the answer is longer than ${maxBodyBytes} bytes`),
-  );
-  return body.toString("utf8");
-};
+  try {
+    return await bodies.use(response, target.owner.namespace, async (body) => body.toString("utf8"));
+  } finally {
+    response.destroy();
+  }
+}
 
 async function authorizationOf({
   bearerToken,

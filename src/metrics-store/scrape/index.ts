@@ -1,5 +1,6 @@
 // Finds targets and scrapes them.
-export { fetchMetrics, type FetchMetrics } from "./fetch-metrics.ts";
+export { createFetchMetrics, type FetchMetrics } from "./fetch-metrics.ts";
+export { maskedConfig } from "./masked-config.ts";
 export { parseScrapeConfig, type ScrapeConfig } from "./scrape-config.ts";
 export { Scraper, type ScraperOptions } from "./scraper.ts";
 export type { TargetHealth, TargetLoop } from "./target-loop.ts";

@@ -10,6 +10,7 @@ import {
   type Service,
 } from "../../api/kubernetes/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { SharedBudget } from "../../base/threads/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
@@ -30,8 +31,10 @@ export interface ScraperOptions {
 /** Collects changes of the cluster for this time before it derives targets. */
 const gatherMs = 500;
 const pruneEveryMs = 60_000;
-/** The number of metric families whose declared types are kept. */
-const maxTypes = 20_000;
+/** The number of metric families that `types` lists. */
+const maxListedTypes = 20_000;
+/** The limit of the names, labels and types of all targets' last scrapes. Namespaces share it. */
+const maxTextBytes = 128 << 20;
 
 interface RunningTarget {
   readonly loop: TargetLoop;
@@ -50,7 +53,7 @@ interface Watches {
 export class Scraper {
   readonly #options: ScraperOptions;
   readonly #loops = new Map<string, RunningTarget>();
-  readonly #types = new Map<string, string>();
+  readonly #texts = new SharedBudget(maxTextBytes);
   #config: ScrapeConfig;
   #targets: TargetSet = { active: [], dropped: [], droppedCount: 0 };
   #watches: Watches = {};
@@ -70,9 +73,12 @@ export class Scraper {
     return this.#targets;
   }
 
-  /** The declared types of metrics, by family. */
+  /** The declared types of metrics, by family. If targets disagree, the first one counts. */
   get types(): ReadonlyMap<string, string> {
-    return this.#types;
+    const types = new Map<string, string>();
+    for (const { loop } of this.#loops.values())
+      for (const [name, type] of loop.types) if (types.size < maxListedTypes && !types.has(name)) types.set(name, type);
+    return types;
   }
 
   loops(): readonly TargetLoop[] {
@@ -166,7 +172,7 @@ export class Scraper {
     for (const [key, target] of wanted) {
       if (this.#loops.has(key)) continue;
       const stop = new AbortController();
-      const loop = new TargetLoop({ ...this.#options, target, learn: (types) => this.#learn(types) });
+      const loop = new TargetLoop({ ...this.#options, target, texts: this.#texts });
       const done = loop
         .run(AbortSignal.any([signal, stop.signal]))
         .catch((error: unknown) =>
@@ -174,11 +180,6 @@ export class Scraper {
         );
       this.#loops.set(key, { loop, stop, done });
     }
-  }
-
-  #learn(types: ReadonlyMap<string, string>): void {
-    for (const [name, type] of types)
-      if (this.#types.size < maxTypes || this.#types.has(name)) this.#types.set(name, type);
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
+import { SharedBudget } from "../../base/threads/index.ts";
 import { evaluateAt, labelsObject, numberText, parseQuery } from "../../promql/index.ts";
 import { SampleStore } from "../store/index.ts";
 import { parseScrapeConfig } from "./scrape-config.ts";
@@ -10,7 +11,10 @@ import { targetsOf } from "./targets.ts";
 const startMs = 1_000_000;
 
 /** A target with given answers, and the store's content after each scrape. */
-function scraping(job: string): {
+function scraping(
+  job: string,
+  { store = new SampleStore(), texts = new SharedBudget(64 << 20) } = {},
+): {
   readonly loop: TargetLoop;
   readonly store: SampleStore;
   scrape: (text: string | Error) => Promise<void>;
@@ -23,8 +27,8 @@ function scraping(job: string): {
   const [target] = targetsOf(config, { pods: [], services: [], endpoints: [], nodes: [] }, "").active;
   assert.ok(target !== undefined);
   let nowMs = startMs;
+  let steadyMs = 0;
   let answer: string | Error = "";
-  const store = new SampleStore();
   const fetch = async (): Promise<string> => {
     if (typeof answer !== "string") throw answer;
     return answer;
@@ -33,8 +37,8 @@ function scraping(job: string): {
     target,
     store,
     fetch,
-    clock: { ...systemClock, nowMs: () => nowMs },
-    learn: () => undefined,
+    clock: { ...systemClock, nowMs: () => nowMs, steadyMs: () => (steadyMs += 1) },
+    texts,
   });
   const scrape = async (text: string | Error): Promise<void> => {
     nowMs += 15_000;
@@ -139,4 +143,54 @@ test("an invalid value of a known series fails the scrape with its line, and the
   assert.equal(query("m")[0]?.["value"], "2");
   await scrape('\nm{a="}"} two\n');
   assert.match(loop.health.lastError, /line 2: expected a number/);
+});
+
+test("a sample of a far time is refused, and the series takes the next one", async () => {
+  const { store, scrape, query } = scraping("");
+  const nowMs = startMs + 15_000;
+  await scrape(`m 1 ${nowMs + 601_000}\nold 1 ${nowMs - 3_601_000}\nn 1 ${nowMs + 599_000}\n`);
+  assert.deepEqual(store.stats.refused, { "out-of-bounds": 2 });
+  assert.equal(query("m").length, 0);
+  await scrape("m 2\n");
+  assert.equal(query("m")[0]?.["value"], "2");
+});
+
+test("a sample with too much text or too many labels fails the scrape with its line", async () => {
+  const { loop, scrape } = scraping("");
+  await scrape(`ok 1\nm{a="${"x".repeat(20_000)}"} 1\n`);
+  assert.match(loop.health.lastError, /^line 2: the name and the labels have 20007 characters, at most 16384/);
+  await scrape(`m{${Array.from({ length: 200 }, (_, index) => `a${index}="1"`).join()}} 1\n`);
+  assert.match(loop.health.lastError, /^line 1: there are 200 labels, at most 128/);
+});
+
+test("an answer of too many samples or lines fails the scrape", async () => {
+  const { loop, scrape } = scraping("");
+  await scrape(Array.from({ length: 50_001 }, (_, index) => `m{a="${index}"} 1`).join("\n"));
+  assert.match(loop.health.lastError, /^more than 50000 samples/);
+  await scrape("#\n".repeat(500_001));
+  assert.match(loop.health.lastError, /^the answer has more than 500000 lines/);
+});
+
+test("the labels of all targets share a budget, and a target that ends gives its part back", async () => {
+  const texts = new SharedBudget(4_000);
+  const [first, second] = [scraping("", { texts }), scraping("", { texts })];
+  const long = `m{a="${"x".repeat(1_500)}"} 1\n`;
+  await first.scrape(long);
+  assert.equal(first.loop.health.health, "up");
+  await second.scrape(long);
+  assert.match(second.loop.health.lastError, /^line 1: there is no more memory for labels of job j/);
+  await first.scrape("# TYPE n counter\nn 1\n");
+  assert.deepEqual([...first.loop.types], [["n", "counter"]]);
+  await second.scrape(long);
+  assert.equal(second.loop.health.health, "up");
+});
+
+test("other work has turns while a long scrape is read", async () => {
+  const { scrape } = scraping("");
+  let hadTurn = false;
+  setImmediate(() => {
+    hadTurn = true;
+  });
+  await scrape(Array.from({ length: 3_000 }, (_, index) => `m{a="${index}"} 1`).join("\n"));
+  assert.ok(hadTurn);
 });

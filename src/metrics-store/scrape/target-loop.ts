@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import { messageOf, userError, type Clock } from "../../base/index.ts";
+import type { SharedBudget } from "../../base/threads/index.ts";
 import { labelsKey, labelsOf, metricName, type Labels } from "../../promql/index.ts";
-import { lengthOfHead, readSampleLines, readSampleText, readValue } from "../../telemetry/index.ts";
+import { lengthOfHead, readSampleText, readValue, SampleLines } from "../../telemetry/index.ts";
 import { ownCopy, type SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { relabel } from "./relabel.ts";
@@ -20,12 +22,28 @@ export interface TargetLoopOptions {
   readonly store: SampleStore;
   readonly fetch: FetchMetrics;
   readonly clock: Clock;
-  /** Reports the types that targets declare, by metric family. */
-  readonly learn: (types: ReadonlyMap<string, string>) => void;
+  /** The memory for the names, labels and types of all targets' last scrapes. */
+  readonly texts: SharedBudget;
 }
 
 /** The number of series that one target may expose at once. */
 const maxSeriesATarget = 50_000;
+/** With comments and samples that rules drop. */
+const maxLines = 500_000;
+const maxTypesATarget = 5_000;
+/** The limits of one sample's name and labels. */
+const maxHeadCharacters = 16_384;
+const maxLabels = 128;
+/** The approximate size of a label beside its text. */
+const labelOverhead = 64;
+/** After this time, other work has a turn. */
+const sliceMs = 20;
+/**
+ * Timestamps that targets write are refused outside of these times, as in Prometheus. A series takes no sample that is
+ * older than its last one, so a sample of a far time would end a series that another target writes.
+ */
+const maxPastMs = 3_600_000;
+const maxFutureMs = 600_000;
 
 /** A series of the last scrape. */
 interface ExposedSeries {
@@ -37,6 +55,8 @@ interface ExposedSeries {
 /** The name and labels of a sample as the target writes them. The job's rules may drop the series. */
 interface KnownHead {
   readonly series: ExposedSeries | undefined;
+  /** Its part of the budget of texts. */
+  readonly size: number;
   scrape: number;
 }
 
@@ -56,10 +76,17 @@ export class TargetLoop {
   /** Labels are read once. Later scrapes find the series by the text of its head. */
   readonly #heads = new Map<string, KnownHead>();
   #scrapes = 0;
+  #types: ReadonlyMap<string, string> = new Map();
+  #typesSize = 0;
 
   constructor(options: TargetLoopOptions) {
     this.target = options.target;
     this.#options = options;
+  }
+
+  /** The types that the last scrape declares, by metric family. */
+  get types(): ReadonlyMap<string, string> {
+    return this.#types;
   }
 
   get health(): TargetHealth {
@@ -103,16 +130,19 @@ export class TargetLoop {
       this.#scrapes += 1;
       const before = this.#exposed.size;
       const samples: ReadSample[] = [];
-      const types = readSampleLines(text, (line, lineNumber) => {
+      const lines = new SampleLines(text, maxTypesATarget);
+      await this.#inSlices(lines, signal, (line) => {
         scraped += 1;
-        const sample = this.#sampleOf(line, lineNumber);
+        const sample = this.#sampleOf(line, lines.lineNumber);
         if (sample !== undefined) samples.push(sample);
+        if (samples.length > maxSeriesATarget)
+          throw userError("sample-limit", `more than ${maxSeriesATarget} samples, which is the limit for one target`);
       });
-      this.#options.learn(types);
+      this.#learn(lines.types);
       this.#checkCount(samples.length);
       kept = samples.length;
       added = this.#exposed.size - before;
-      this.#append(samples, timestampMs);
+      await this.#append(samples, timestampMs);
     } catch (error) {
       if (signal.aborted) throw error;
       lastError = messageOf(error);
@@ -129,12 +159,44 @@ export class TargetLoop {
     });
   }
 
+  /** Calls `read` with each sample's line, in slices, because queries are answered meanwhile. */
+  async #inSlices(lines: SampleLines, signal: AbortSignal, read: (line: string) => void): Promise<void> {
+    const { clock } = this.#options;
+    let sliceFromMs = clock.steadyMs();
+    for (let line = lines.next(); line !== undefined; line = lines.next()) {
+      if (line !== "") read(line);
+      if (lines.lineNumber > maxLines)
+        throw userError("sample-limit", `the answer has more than ${maxLines} lines, which is the limit`);
+      if (lines.lineNumber % 64 !== 0 || clock.steadyMs() - sliceFromMs < sliceMs) continue;
+      await setImmediate();
+      signal.throwIfAborted();
+      sliceFromMs = clock.steadyMs();
+    }
+  }
+
+  #learn(types: ReadonlyMap<string, string>): void {
+    this.#forgetTypes();
+    const { texts } = this.#options.store;
+    const known = new Map<string, string>();
+    for (const [name, type] of types) {
+      const size = name.length + type.length + labelOverhead;
+      if (!this.#options.texts.take(this.target.owner.namespace, size)) break;
+      this.#typesSize += size;
+      known.set(texts.of(name), texts.of(type));
+    }
+    this.#types = known;
+  }
+
+  #forgetTypes(): void {
+    this.#options.texts.release(this.target.owner.namespace, this.#typesSize);
+    this.#typesSize = 0;
+    this.#types = new Map();
+  }
+
   #checkCount(count: number): void {
     const { sampleLimit } = this.target.job;
     if (sampleLimit > 0 && count > sampleLimit)
       throw userError("sample-limit", `${count} samples, but the job's sample_limit is ${sampleLimit}`);
-    if (count > maxSeriesATarget)
-      throw userError("sample-limit", `${count} samples, but one target may have at most ${maxSeriesATarget}`);
   }
 
   #sampleOf(line: string, lineNumber: number): ReadSample | undefined {
@@ -149,13 +211,35 @@ export class TargetLoop {
     const text = line.slice(0, length);
     let head = this.#heads.get(text);
     if (head === undefined) {
-      const { name, labels } = readSampleText(line, lineNumber);
-      head = { series: this.#seriesOf(name, labels), scrape: this.#scrapes };
+      head = this.#newHead(line, length, lineNumber);
       this.#heads.set(ownCopy(text), head);
     }
     head.scrape = this.#scrapes;
     if (head.series !== undefined) head.series.scrape = this.#scrapes;
     return head;
+  }
+
+  #newHead(line: string, length: number, lineNumber: number): KnownHead {
+    if (length > maxHeadCharacters)
+      throw userError(
+        "sample-limit",
+        `line ${lineNumber}: the name and the labels have ${length} characters, at most ${maxHeadCharacters} are allowed`,
+      );
+    const { name, labels } = readSampleText(line, lineNumber);
+    const count = Object.keys(labels).length;
+    if (count > maxLabels)
+      throw userError(
+        "sample-limit",
+        `line ${lineNumber}: there are ${count} labels, at most ${maxLabels} are allowed`,
+      );
+    const size = length + count * labelOverhead;
+    const { namespace } = this.target.owner;
+    if (!this.#options.texts.take(namespace, size))
+      throw userError(
+        "sample-limit",
+        `line ${lineNumber}: there is no more memory for labels of ${namespace}: it may use half of what others leave`,
+      );
+    return { series: this.#seriesOf(name, labels), size, scrape: this.#scrapes };
   }
 
   /** Undefined if the job's rules drop it. */
@@ -177,26 +261,41 @@ export class TargetLoop {
   }
 
   /** Appends the samples of a scrape, and ends the series that it does not contain. */
-  #append(samples: readonly ReadSample[], timestampMs: number): void {
-    const { store } = this.#options;
-    for (const { series, value, timestampMs: own } of samples) store.append(series.labels, own ?? timestampMs, value);
+  async #append(samples: readonly ReadSample[], timestampMs: number): Promise<void> {
+    const { store, clock } = this.#options;
+    const { owner } = this.target;
+    let sliceFromMs = clock.steadyMs();
+    for (const [index, { series, value, timestampMs: own = timestampMs }] of samples.entries()) {
+      if (own < timestampMs - maxPastMs || own > timestampMs + maxFutureMs) store.refuse("out-of-bounds");
+      else store.append(series.labels, own, value, owner);
+      if (index % 64 !== 63 || clock.steadyMs() - sliceFromMs < sliceMs) continue;
+      await setImmediate();
+      sliceFromMs = clock.steadyMs();
+    }
     for (const [key, { labels, scrape }] of this.#exposed) {
       if (scrape === this.#scrapes) continue;
       this.#exposed.delete(key);
       store.end(labels, timestampMs);
     }
-    for (const [text, { scrape }] of this.#heads) if (scrape !== this.#scrapes) this.#heads.delete(text);
+    for (const [text, head] of this.#heads) if (head.scrape !== this.#scrapes) this.#forgetHead(text, head);
+  }
+
+  #forgetHead(text: string, { size }: KnownHead): void {
+    this.#heads.delete(text);
+    this.#options.texts.release(this.target.owner.namespace, size);
   }
 
   #endExposed(timestampMs: number): void {
     for (const { labels } of this.#exposed.values()) this.#options.store.end(labels, timestampMs);
     this.#exposed.clear();
-    this.#heads.clear();
+    for (const [text, head] of this.#heads) this.#forgetHead(text, head);
+    this.#forgetTypes();
   }
 
   #report(timestampMs: number, values: Readonly<Record<string, number>>): void {
+    const { labels, owner } = this.target;
     for (const [name, value] of Object.entries(values))
-      this.#options.store.append(labelsOf([[metricName, name], ...this.target.labels]), timestampMs, value);
+      this.#options.store.append(labelsOf([[metricName, name], ...labels]), timestampMs, value, owner);
   }
 
   /** Marks all series as ended, because the target is gone. */

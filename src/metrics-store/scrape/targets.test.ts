@@ -4,7 +4,11 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
 import type { Endpoints, Node, Pod, Service } from "../../api/kubernetes/index.ts";
+import { systemClock } from "../../base/index.ts";
+import { SharedBudget } from "../../base/threads/index.ts";
+import { SampleStore } from "../store/index.ts";
 import { parseScrapeConfig } from "./scrape-config.ts";
+import { TargetLoop } from "./target-loop.ts";
 import { targetsOf, type ScrapeTarget } from "./targets.ts";
 
 const manifest = readFileSync(join(import.meta.dirname, "../../../samples/addons/prometheus.yaml"), "utf8");
@@ -163,4 +167,32 @@ test("dropped targets are reported, and the same job read again has the same tar
     "",
   );
   assert.notEqual(changed.active[0]?.key, first.active[0]?.key);
+});
+
+test("a namespace with thousands of targets leaves room for those of others", () => {
+  const annotations = { "prometheus.io/scrape": "true" };
+  const ofNamespace = (namespace: string, count: number): Pod[] =>
+    Array.from({ length: count }, (_, index) => {
+      const one = pod(`${namespace}-${index}`, annotations);
+      const podIP = `10.1.${index >> 8}.${index & 255}`;
+      return { ...one, metadata: { ...one.metadata, namespace }, status: { phase: "Running", podIP } };
+    });
+  const pods = [...ofNamespace("greedy", 1_700), ...ofNamespace("modest", 20)];
+  const { active } = targetsOf(addon, { ...none, pods }, "");
+  assert.equal(active.length, 5_000);
+  assert.equal(active.filter(({ owner }) => owner.namespace === "modest").length, 60);
+});
+
+test("with the addon's configuration, a pod cannot write the series of another one", async () => {
+  const pods = [pod("hostile", { "prometheus.io/scrape": "true" })];
+  const [target] = ofJob("kubernetes-pods", targetsOf(addon, { ...none, pods }, "").active);
+  assert.ok(target !== undefined);
+  const store = new SampleStore();
+  const fetch = async (): Promise<string> =>
+    await Promise.resolve('m{pod="victim",namespace="bank",instance="10.1.0.9:80",job="kubernetes-pods"} 1\n');
+  const loop = new TargetLoop({ target, store, fetch, clock: systemClock, texts: new SharedBudget(1 << 20) });
+  await loop.scrape(new AbortController().signal);
+  assert.deepEqual(store.labelValues("pod"), ["hostile"]);
+  assert.deepEqual(store.labelValues("namespace"), ["default"]);
+  assert.deepEqual(store.labelValues("exported_pod"), ["victim"]);
 });

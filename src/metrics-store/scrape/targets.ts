@@ -1,4 +1,5 @@
 import { labelsKey, labelsOf, type Labels } from "../../promql/index.ts";
+import type { SeriesOwner } from "../store/index.ts";
 import { discoverTargets, type ClusterObjects } from "./kubernetes-targets.ts";
 import { relabel } from "./relabel.ts";
 import type { ScrapeConfig, ScrapeJob } from "./scrape-config.ts";
@@ -13,6 +14,8 @@ export interface ScrapeTarget {
   readonly url: string;
   /** Equal for equal targets. */
   readonly key: string;
+  /** The job if the target was not discovered in a namespace. */
+  readonly owner: SeriesOwner;
   readonly intervalMs: number;
   readonly timeoutMs: number;
 }
@@ -35,20 +38,38 @@ const maxDropped = 1_000;
 
 /** The targets of all jobs. `ownNamespace` is the namespace of this process. */
 export function targetsOf(config: ScrapeConfig, objects: ClusterObjects, ownNamespace: string): TargetSet {
-  const active = new Map<string, ScrapeTarget>();
+  const found = new Map<string, ScrapeTarget>();
   const dropped: DroppedTarget[] = [];
   let droppedCount = 0;
   for (const job of config.jobs) {
     for (const labels of discoveredOf(job, objects, ownNamespace)) {
       const discovered = withDefaults(labels, job);
       const target = targetOf(job, discovered);
-      if (target !== undefined && active.size < maxTargets) active.set(target.key, target);
-      if (target !== undefined) continue;
+      if (target !== undefined) {
+        found.set(target.key, target);
+        continue;
+      }
       droppedCount += 1;
       if (dropped.length < maxDropped) dropped.push({ job, discovered });
     }
   }
-  return { active: [...active.values()], dropped, droppedCount };
+  return { active: inTurnsOfNamespaces([...found.values()]), dropped, droppedCount };
+}
+
+/**
+ * As many targets as the limit allows. Above it, namespaces take turns, because anybody who may write Services or pods
+ * decides how many targets they have.
+ */
+function inTurnsOfNamespaces(targets: readonly ScrapeTarget[]): readonly ScrapeTarget[] {
+  if (targets.length <= maxTargets) return targets;
+  const waiting = [...Map.groupBy(targets, ({ owner }) => owner.namespace).values()];
+  const taken: ScrapeTarget[] = [];
+  for (let round = 0; taken.length < maxTargets; round += 1)
+    for (const group of waiting) {
+      const target = group[round];
+      if (target !== undefined && taken.length < maxTargets) taken.push(target);
+    }
+  return taken;
 }
 
 function discoveredOf(job: ScrapeJob, objects: ClusterObjects, ownNamespace: string): ReadonlyMap<string, string>[] {
@@ -86,12 +107,15 @@ function targetOf(job: ScrapeJob, discovered: ReadonlyMap<string, string>): Scra
   const url = urlOf(scheme, address, labels, job);
   const own = [...labels].filter(([name]) => !name.startsWith("__"));
   const full = labelsOf([["instance", address], ...own]);
+  const key = `${job.fingerprint}\n${url}\n${labelsKey(full)}`;
+  const namespace = discovered.get("__meta_kubernetes_namespace") ?? `job ${job.name}`;
   return {
     job,
     labels: full,
     discovered,
     url,
-    key: `${job.fingerprint}\n${url}\n${labelsKey(full)}`,
+    key,
+    owner: { namespace, target: key },
     intervalMs: job.intervalMs,
     timeoutMs: job.timeoutMs,
   };

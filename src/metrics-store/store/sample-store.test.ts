@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { array, assert as assertProperty, constant, double, integer, nat, oneof, property, record } from "fast-check";
 import { createMatcher, labelsOf, metricName, type Labels } from "../../promql/index.ts";
 import { SampleStore } from "./sample-store.ts";
+import type { SeriesOwner } from "./store-usage.ts";
 
 const series = (name: string, others: Readonly<Record<string, string>> = {}): Labels =>
   labelsOf([[metricName, name], ...Object.entries(others)]);
@@ -102,4 +103,91 @@ test("a constant series takes a fraction of the memory of a changing one", () =>
     return store.stats.sampleBytes;
   };
   assert.ok(bytesOf(() => 5) < bytesOf((step) => step) * 0.6);
+});
+
+const of = (namespace: string, target = "pod"): SeriesOwner => ({ namespace, target });
+
+test("a full store drops series of the namespace with the most for those of another", () => {
+  const store = new SampleStore({ maxSeries: 10 });
+  for (let index = 0; index < 10; index += 1) store.append(series(`many_${index}`), 1, 1, of("greedy"));
+  for (let index = 0; index < 8; index += 1) store.append(series(`few_${index}`), 2, 1, of("modest"));
+  assert.equal(store.stats.series, 10);
+  assert.equal(store.labelValues(metricName).filter((name) => name.startsWith("few_")).length, 5);
+  assert.equal(store.append(series("more"), 3, 1, of("greedy")), false);
+  assert.deepEqual(store.stats.refused, { "series-limit": 4 });
+});
+
+test("in one namespace, the target with the most series gives way to those with fewer", () => {
+  const store = new SampleStore({ maxSeries: 10 });
+  for (let index = 0; index < 10; index += 1) store.append(series(`many_${index}`), 1, 1, of("shop", "a"));
+  for (let index = 0; index < 8; index += 1) store.append(series(`few_${index}`), 2, 1, of("shop", "b"));
+  assert.equal(store.labelValues(metricName).filter((name) => name.startsWith("few_")).length, 5);
+});
+
+test("a target that exposes other series each time drops its own ended ones", () => {
+  const store = new SampleStore({ maxSeries: 10 });
+  for (let index = 0; index < 5; index += 1) store.append(series(`kept_${index}`), 1, 1, of("modest"));
+  for (let scrape = 0; scrape < 20; scrape += 1) {
+    for (let index = 0; index < 2; index += 1) store.append(series(`s${scrape}_${index}`), scrape, 1, of("changing"));
+    for (let index = 0; index < 2; index += 1) store.end(series(`s${scrape}_${index}`), scrape);
+  }
+  const names = store.labelValues(metricName);
+  assert.equal(names.filter((name) => name.startsWith("kept_")).length, 5);
+  assert.ok(names.includes("s19_1"));
+});
+
+test("many tiny series take no room of fewer series with long labels", () => {
+  const store = new SampleStore({ maxSeries: 100 });
+  for (let index = 0; index < 40; index += 1)
+    store.append(series(`long_${index}`, { path: "x".repeat(10_000) }), 1, 1, of("modest"));
+  for (let index = 0; index < 200; index += 1) store.append(series(`t${index}`), 1, 1, of("greedy"));
+  assert.equal(store.labelValues(metricName).filter((name) => name.startsWith("long_")).length, 40);
+});
+
+test("labels have a limit of their own", () => {
+  const maxLabelBytes = 1 << 20;
+  const store = new SampleStore({ maxLabelBytes });
+  for (let index = 0; index < 300; index += 1)
+    store.append(series("a", { path: `${index}${"x".repeat(10_000)}` }), 1, 1, of("greedy"));
+  assert.ok(store.stats.labelBytes <= maxLabelBytes);
+  assert.ok(store.append(series("b", { path: "y".repeat(10_000) }), 1, 1, of("modest")));
+  assert.ok(store.stats.labelBytes <= maxLabelBytes);
+  store.prune(Infinity);
+  assert.deepEqual([store.stats.labelBytes, store.stats.sampleBytes, store.stats.series], [0, 0, 0]);
+});
+
+test("the namespace with the most samples loses its oldest ones, and the others keep theirs", () => {
+  const store = new SampleStore({ maxSampleBytes: 100_000 });
+  for (let step = 0; step < 1000; step += 1) {
+    store.append(series("rare"), step * 15_000, Math.sin(step), of("modest"));
+    for (let index = 0; index < 5; index += 1)
+      store.append(series(`busy_${index}`), step * 15_000, Math.sin(step), of("greedy"));
+  }
+  const [slice] = store.select(named("rare"), -Infinity, Infinity);
+  assert.equal(slice?.timesMs.length, 1000);
+});
+
+test("one sample of a far time does not cost other namespaces their history", () => {
+  for (const farMs of [0, 4e12]) {
+    const store = new SampleStore({ maxSampleBytes: 100_000 });
+    const fromMs = 1.7e12;
+    store.append(series("far"), farMs, 1, of("hostile"));
+    for (let step = 0; step < 900; step += 1) store.append(series("near"), fromMs + step * 15_000, step, of("modest"));
+    for (let step = 0; step < 9000; step += 1)
+      store.append(series("flood"), fromMs + step * 15_000, Math.sin(step), of("hostile"));
+    const [slice] = store.select(named("near"), -Infinity, Infinity);
+    assert.equal(slice?.timesMs.length, 900, `with a sample at ${farMs}`);
+  }
+});
+
+test("more live series than fit lose the largest namespace's, so that the limit of samples holds", () => {
+  const maxSampleBytes = 100_000;
+  const store = new SampleStore({ maxSampleBytes });
+  for (let step = 0; step < 70; step += 1) {
+    for (let index = 0; index < 200; index += 1) store.append(series(`live_${index}`), step, step, of("greedy"));
+    store.append(series("rare"), step, step, of("modest"));
+  }
+  assert.ok(store.stats.sampleBytes <= maxSampleBytes, `${store.stats.sampleBytes} bytes`);
+  assert.equal(store.select(named("rare"), -Infinity, Infinity)[0]?.timesMs.length, 70);
+  assert.ok(store.stats.dropped > 0);
 });

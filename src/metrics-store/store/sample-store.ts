@@ -8,11 +8,20 @@ import {
 } from "../../promql/index.ts";
 import { SeriesSamples } from "./series-samples.ts";
 import { SharedTexts } from "./shared-texts.ts";
+import {
+  largestTarget,
+  seriesOf,
+  StoreUsage,
+  type NamespaceUsage,
+  type SeriesOwner,
+  type StoredSeries,
+} from "./store-usage.ts";
 
 export interface SampleStoreOptions {
-  /** Further series are refused and counted. */
   readonly maxSeries?: number;
-  /** Above this size, the oldest samples are dropped. */
+  /** The limit of the size of all labels. */
+  readonly maxLabelBytes?: number;
+  /** Above this size, the namespace with the most samples loses its oldest ones. */
   readonly maxSampleBytes?: number;
   /** Older samples are dropped. */
   readonly retentionMs?: number;
@@ -20,45 +29,60 @@ export interface SampleStoreOptions {
 
 export interface SampleStoreStats {
   readonly series: number;
+  readonly labelBytes: number;
   readonly sampleBytes: number;
   readonly appended: number;
-  /** Counts by reason: `series-limit`, `out-of-order`. */
+  /** Counts by reason: `series-limit`, `out-of-order`, `out-of-bounds`. */
   readonly refused: Readonly<Record<string, number>>;
+  /** The series that were dropped before their time, to make room. */
+  readonly dropped: number;
   readonly oldestMs: number | undefined;
 }
 
 const defaultMaxSeries = 100_000;
+const defaultMaxLabelBytes = 256 << 20;
 const defaultMaxSampleBytes = 96 << 20;
 const defaultRetentionMs = 15 * 86_400_000;
 /** The share of the retained time that is dropped if there are too many samples. */
 const forgottenShare = 0.1;
-
-export interface StoredSeries {
-  readonly labels: Labels;
-  readonly samples: SeriesSamples;
-}
+/** Room is made down to this share of the limit, because that reads all series of a namespace. */
+const goalShare = 0.95;
+/** The approximate size of a label's place in the index, and of a new place for a value that is not there yet. */
+const labelPlaceBytes = 40;
+const valuePlaceBytes = 200;
+const unknownOwner: SeriesOwner = { namespace: "", target: "" };
 
 type ValueIndex = Map<string, Set<StoredSeries>>;
 
-/** Samples in memory, found by labels. All limits hold at any time. A read sees everything that was appended before. */
+/**
+ * Samples in memory, found by labels. All limits hold at any time. If the store is full, the namespace that uses the
+ * most gives way. A read sees everything that was appended before.
+ */
 export class SampleStore implements SampleSource {
   readonly #maxSeries: number;
+  readonly #maxLabelBytes: number;
   readonly #maxSampleBytes: number;
   readonly #retentionMs: number;
   readonly #series = new Map<string, StoredSeries>();
   readonly #index = new Map<string, ValueIndex>();
+  readonly #usage: StoreUsage;
   readonly #refused = new Map<string, number>();
   /** The shared texts for the labels of series that are about to be opened. */
   readonly texts = new SharedTexts();
   #appended = 0;
+  #dropped = 0;
+  #labelBytes = 0;
   #sampleBytes = 0;
 
   constructor({
     maxSeries = defaultMaxSeries,
+    maxLabelBytes = defaultMaxLabelBytes,
     maxSampleBytes = defaultMaxSampleBytes,
     retentionMs = defaultRetentionMs,
   }: SampleStoreOptions = {}) {
     this.#maxSeries = maxSeries;
+    this.#maxLabelBytes = maxLabelBytes;
+    this.#usage = new StoreUsage({ maxSeries, maxLabelBytes });
     this.#maxSampleBytes = maxSampleBytes;
     this.#retentionMs = retentionMs;
   }
@@ -69,9 +93,11 @@ export class SampleStore implements SampleSource {
       if (samples.firstMs !== undefined && samples.firstMs < (oldestMs ?? Infinity)) oldestMs = samples.firstMs;
     return {
       series: this.#series.size,
+      labelBytes: this.#labelBytes,
       sampleBytes: this.#sampleBytes,
       appended: this.#appended,
       refused: Object.fromEntries(this.#refused),
+      dropped: this.#dropped,
       oldestMs,
     };
   }
@@ -80,20 +106,42 @@ export class SampleStore implements SampleSource {
     return this.#retentionMs;
   }
 
-  /** The series with these labels. Creates it if there is room. Keep the result to append without a lookup. */
-  open(labels: Labels): StoredSeries | undefined {
+  /** The series with these labels. Creates it if there is room. */
+  #open(labels: Labels, owner: SeriesOwner): StoredSeries | undefined {
     const key = labelsKey(labels);
     const known = this.#series.get(key);
     if (known !== undefined) return known;
-    if (this.#series.size >= this.#maxSeries) {
-      this.#refuse("series-limit");
+    const labelBytes = this.#labelBytesOf(labels);
+    if (!this.#makeRoom(labelBytes, owner)) {
+      this.refuse("series-limit");
       return undefined;
     }
-    const series = { labels, samples: new SeriesSamples() };
+    const series = { labels, samples: new SeriesSamples(), owner, labelBytes };
     this.#series.set(key, series);
+    this.#usage.add(series);
+    this.#labelBytes += labelBytes;
     this.#sampleBytes += series.samples.bytes;
     for (const [name, value] of labels) this.#postings(name, value).add(series);
     return series;
+  }
+
+  #labelBytesOf(labels: Labels): number {
+    let bytes = 0;
+    for (const [name, value] of labels) {
+      bytes += labelPlaceBytes;
+      if (this.#index.get(name)?.has(value) !== true) bytes += valuePlaceBytes + value.length;
+    }
+    return bytes;
+  }
+
+  #makeRoom(labelBytes: number, owner: SeriesOwner): boolean {
+    while (this.#series.size >= this.#maxSeries || this.#labelBytes + labelBytes > this.#maxLabelBytes) {
+      const surplus = this.#usage.surplus(owner);
+      if (surplus === undefined) return false;
+      this.#drop(surplus);
+      this.#dropped += 1;
+    }
+    return true;
   }
 
   #postings(name: string, value: string): Set<StoredSeries> {
@@ -104,57 +152,95 @@ export class SampleStore implements SampleSource {
     return postings;
   }
 
-  /** Returns false if the sample was refused. `stats` has the reason. */
-  append(labels: Labels, timestampMs: number, value: number): boolean {
-    const series = this.open(labels);
+  /** Returns false if the sample was refused. `stats` has the reason. The first owner of a series stays its owner. */
+  append(labels: Labels, timestampMs: number, value: number, owner = unknownOwner): boolean {
+    const series = this.#open(labels, owner);
     if (series === undefined) return false;
-    const { samples } = series;
-    const before = samples.bytes;
-    const isTaken = samples.append(timestampMs, value);
-    this.#sampleBytes += samples.bytes - before;
+    let isTaken = false;
+    this.#change(series, (samples) => {
+      isTaken = samples.append(timestampMs, value);
+    });
     if (isTaken) this.#appended += 1;
-    else this.#refuse("out-of-order");
+    else this.refuse("out-of-order");
     if (this.#sampleBytes > this.#maxSampleBytes) this.#forgetOldest();
     return isTaken;
   }
 
-  #refuse(reason: string): void {
+  /** Counts a sample that is not appended. */
+  refuse(reason: string): void {
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
   }
 
   /** Marks a series as no longer exposed. It has no value until the next append. */
   end(labels: Labels, timestampMs: number): void {
-    const samples = this.#series.get(labelsKey(labels))?.samples;
-    if (samples === undefined) return;
+    const series = this.#series.get(labelsKey(labels));
+    if (series !== undefined) this.#change(series, (samples) => samples.end(timestampMs));
+  }
+
+  #change(series: StoredSeries, change: (samples: SeriesSamples) => void): void {
+    const { samples } = series;
+    const usage = this.#usage.of(series);
     const before = samples.bytes;
-    samples.end(timestampMs);
+    change(samples);
+    usage.sampleBytes += samples.bytes - before;
     this.#sampleBytes += samples.bytes - before;
+    if (samples.isEnded) usage.ended.add(series);
+    else usage.ended.delete(series);
   }
 
   /** Drops samples older than the retention. */
   prune(nowMs: number): void {
-    this.#forgetBefore(nowMs - this.#retentionMs);
+    this.#forgetBefore(this.#series.values(), nowMs - this.#retentionMs);
   }
 
   #forgetOldest(): void {
-    const { oldestMs = 0 } = this.stats;
-    let newestMs = oldestMs;
-    for (const { samples } of this.#series.values()) newestMs = Math.max(newestMs, samples.lastMs);
-    for (let share = forgottenShare; share <= 1 && this.#sampleBytes > this.#maxSampleBytes; share += forgottenShare) {
-      this.#forgetBefore(oldestMs + (newestMs - oldestMs) * share);
+    const goal = this.#maxSampleBytes * goalShare;
+    while (this.#sampleBytes > goal) {
+      const usage = this.#usage.largest();
+      if (usage === undefined) return;
+      if (!this.#forgetOldestOf(usage, goal)) this.#thin(usage);
     }
   }
 
-  #forgetBefore(timeMs: number): void {
-    for (const [key, series] of this.#series) {
-      const before = series.samples.bytes;
-      const isKept = series.samples.forgetBefore(timeMs);
-      this.#sampleBytes += series.samples.bytes - before;
-      if (isKept) continue;
-      this.#series.delete(key);
-      this.#sampleBytes -= series.samples.bytes;
-      for (const [name, value] of series.labels) this.#unindex(name, value, series);
+  /** Returns false if all that is left are the last samples of each series. */
+  #forgetOldestOf(usage: NamespaceUsage, goal: number): boolean {
+    const before = this.#sampleBytes;
+    let [oldestMs, newestMs] = [Infinity, -Infinity];
+    for (const { samples } of seriesOf(usage)) {
+      oldestMs = Math.min(oldestMs, samples.firstMs ?? Infinity);
+      newestMs = Math.max(newestMs, samples.lastMs);
     }
+    for (let step = 1; step * forgottenShare <= 1; step += 1) {
+      this.#forgetBefore([...seriesOf(usage)], oldestMs + (newestMs - oldestMs) * step * forgottenShare);
+      if (this.#sampleBytes <= goal || this.#usage.largest() !== usage) break;
+    }
+    return this.#sampleBytes < before;
+  }
+
+  /** Drops a share of a namespace's series: the ended ones first, then those of its largest target. */
+  #thin(usage: NamespaceUsage): void {
+    const series = [...(usage.ended.size > 0 ? usage.ended : largestTarget(usage))];
+    const count = Math.ceil(series.length * forgottenShare);
+    for (const dropped of series.slice(0, count)) this.#drop(dropped);
+    this.#dropped += count;
+  }
+
+  #forgetBefore(all: Iterable<StoredSeries>, timeMs: number): void {
+    for (const series of all) {
+      let isKept = true;
+      this.#change(series, (samples) => {
+        isKept = samples.forgetBefore(timeMs);
+      });
+      if (!isKept) this.#drop(series);
+    }
+  }
+
+  #drop(series: StoredSeries): void {
+    this.#series.delete(labelsKey(series.labels));
+    this.#usage.remove(series);
+    this.#labelBytes -= series.labelBytes;
+    this.#sampleBytes -= series.samples.bytes;
+    for (const [name, value] of series.labels) this.#unindex(name, value, series);
   }
 
   #unindex(name: string, value: string, series: StoredSeries): void {

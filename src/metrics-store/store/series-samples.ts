@@ -1,6 +1,7 @@
 import { indexAtOrBefore } from "../../promql/index.ts";
 
-const samplesAChunk = 128;
+/** A small number, because the samples of the last, open chunk of each series are never dropped. */
+const samplesAChunk = 64;
 const firstCapacity = 8;
 /** The approximate size of a chunk's objects, apart from its samples. */
 const chunkOverheadBytes = 200;
@@ -35,6 +36,11 @@ export class SeriesSamples {
     return this.#sealed[0]?.startMs ?? (this.#length > 0 ? this.#timesMs[0] : undefined);
   }
 
+  /** Whether the series is marked as no longer exposed. */
+  get isEnded(): boolean {
+    return this.#staleMs.length > 0 && (this.#staleMs.at(-1) ?? 0) >= this.#lastMs;
+  }
+
   /** Returns false if the sample is not newer than the last one. */
   append(timestampMs: number, value: number): boolean {
     if (timestampMs <= this.#lastMs) return false;
@@ -50,7 +56,7 @@ export class SeriesSamples {
 
   /** Marks the end of the series. Later lookbacks do not cross it. */
   end(timestampMs: number): void {
-    if (this.#staleMs.length > 0 && (this.#staleMs.at(-1) ?? 0) >= this.#lastMs) return;
+    if (this.isEnded) return;
     this.#staleMs.push(Math.max(timestampMs, this.#lastMs));
     this.bytes += Float64Array.BYTES_PER_ELEMENT;
   }

@@ -4,6 +4,8 @@ import { BoundedCache } from "../../base/index.ts";
  * Beyond this number, all texts are forgotten together. Texts in use keep their memory, and new texts are shared again.
  */
 const maxTexts = 200_000;
+/** Longer texts are not shared, so that the shared ones have a bounded size. */
+const maxSharedLength = 256;
 
 /** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */
 export function ownCopy(text: string): string {
@@ -18,7 +20,7 @@ export class SharedTexts {
     const known = this.#texts.get(text);
     if (known !== undefined) return known;
     const copy = ownCopy(text);
-    this.#texts.set(copy, copy);
+    if (copy.length <= maxSharedLength) this.#texts.set(copy, copy);
     return copy;
   }
 }

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { until } from "../../base/testing/index.ts";
 import { askManifest } from "./ask-release.ts";
 import { openRelease } from "./release.ts";
 import { ReleaseRunner } from "./release-runner.ts";
@@ -76,7 +77,7 @@ test("an interrupted plan ends the process that it waits for", async () => {
   const interrupted = new AbortController();
   const runner = await ReleaseRunner.open({ env, signal: interrupted.signal });
   const run = runner.run(release, ["analyze"]);
-  while (!existsSync(beat)) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(() => existsSync(beat));
   interrupted.abort(new Error("interrupted"));
   await assert.rejects(run, /interrupted/);
   await runner.close();

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { createLogger } from "../../base/index.ts";
-import { eventually } from "../testing/harness.ts";
+import { until } from "../../base/testing/index.ts";
 import { followPodEnd } from "./pod-end-folder.ts";
 
 function parentFolder(t: TestContext): string {
@@ -20,10 +20,10 @@ test("a proxy notices the file once when it appears, and leaves no folder behind
   const end = new AbortController();
   let calls = 0;
   const followed = followPodEnd({ folder, onPodEnd: () => void (calls += 1), log }, end.signal);
-  await eventually(() => existsSync(folder));
+  await until(() => existsSync(folder));
   writeFileSync(join(folder, "another"), "");
   writeFileSync(join(folder, "drain"), "");
-  await eventually(() => calls > 0);
+  await until(() => calls > 0);
   end.abort();
   await followed;
   assert.equal(existsSync(folder), false);
@@ -36,7 +36,7 @@ test("a file that the previous container's hook left has no effect", async (t) =
   const end = new AbortController();
   let calls = 0;
   const followed = followPodEnd({ folder, onPodEnd: () => void (calls += 1), log }, end.signal);
-  await eventually(() => existsSync(folder) && !existsSync(join(folder, "drain")));
+  await until(() => existsSync(folder) && !existsSync(join(folder, "drain")));
   await new Promise((resolve) => setTimeout(resolve, 50));
   end.abort();
   await followed;

@@ -195,9 +195,15 @@ function compileTunnel(
   notes: ConfigNotes,
 ): HttpTunnelSpec | undefined {
   if (message.hostname.includes("%")) return undefined;
-  checkNested(TcpProxySchema, "tunnelingConfig", message, where, notes, {
-    used: ["hostname", "usePost", "postPath"],
-    harmless: ["propagateResponseHeaders", "propagateResponseTrailers"],
-  });
+  checkNested(
+    TcpProxySchema,
+    "tunnelingConfig",
+    message,
+    { where, notes },
+    {
+      used: ["hostname", "usePost", "postPath"],
+      harmless: ["propagateResponseHeaders", "propagateResponseTrailers"],
+    },
+  );
   return { authority: message.hostname, postPath: message.usePost ? message.postPath || "/" : undefined };
 }

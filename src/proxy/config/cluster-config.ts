@@ -323,17 +323,22 @@ function httpOptionsOf(message: ClusterMessage, where: string, notes: ConfigNote
   }
   const protocol = options?.upstreamProtocolOptions;
   const common = options?.commonHttpProtocolOptions ?? message.commonHttpProtocolOptions;
-  checkNested(HttpProtocolOptionsSchema, "commonHttpProtocolOptions", common, where, notes, {
-    used: ["idleTimeout", "maxRequestsPerConnection", "maxConnectionDuration"],
-    // This proxy's own limits bound the headers of a cluster's responses.
-    harmless: ["maxHeadersCount", "maxResponseHeadersKb"],
-  });
+  checkNested(
+    HttpProtocolOptionsSchema,
+    "commonHttpProtocolOptions",
+    common,
+    { where, notes },
+    {
+      used: ["idleTimeout", "maxRequestsPerConnection", "maxConnectionDuration"],
+      // This proxy's own limits bound the headers of a cluster's responses.
+      harmless: ["maxHeadersCount", "maxResponseHeadersKb"],
+    },
+  );
   checkNested(
     HttpProtocolOptionsSchema,
     "upstreamHttpProtocolOptions",
     options?.upstreamHttpProtocolOptions,
-    where,
-    notes,
+    { where, notes },
     { used: ["autoSni", "autoSanValidation"] },
   );
   return {

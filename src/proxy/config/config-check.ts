@@ -71,8 +71,7 @@ export function checkNested(
   schema: DescMessage,
   field: string,
   message: Message | undefined,
-  where: string,
-  notes: ConfigNotes,
+  { where, notes }: { readonly where: string; readonly notes: ConfigNotes },
   rules: FieldRules,
 ): void {
   if (message === undefined) return;

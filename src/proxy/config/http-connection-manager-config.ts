@@ -99,17 +99,22 @@ export function compileHttpConnectionManager(
     HttpConnectionManagerSchema,
     "commonHttpProtocolOptions",
     message.commonHttpProtocolOptions,
-    where,
-    notes,
+    { where, notes },
     {
       used: ["idleTimeout", "maxStreamDuration", "maxHeadersCount", "headersWithUnderscoresAction"],
       harmless: ["maxResponseHeadersKb"],
     },
   );
-  checkNested(HttpConnectionManagerSchema, "httpProtocolOptions", message.httpProtocolOptions, where, notes, {
-    used: ["acceptHttp10", "defaultHostForHttp10", "enableTrailers"],
-    harmless: harmlessOfHttp1,
-  });
+  checkNested(
+    HttpConnectionManagerSchema,
+    "httpProtocolOptions",
+    message.httpProtocolOptions,
+    { where, notes },
+    {
+      used: ["acceptHttp10", "defaultHostForHttp10", "enableTrailers"],
+      harmless: harmlessOfHttp1,
+    },
+  );
   const accessLogs = compileAccessLogs(message.accessLog, where, notes);
   const { filters, peerMetadata, stats } = compileHttpFilters(
     message.httpFilters,
@@ -243,18 +248,9 @@ function connectionOf(
     trustedHops: message.xffNumTrustedHops,
     appendForwardedFor: (message.useRemoteAddress ?? false) && !message.skipXffAppend,
     appendForwardedPort: (message.useRemoteAddress ?? false) && message.appendXForwardedPort,
-    path: {
-      normalize: message.normalizePath ?? false,
-      mergeSlashes: message.mergeSlashes,
-      escapedSlashes: escapedSlashes[message.pathWithEscapedSlashesAction] ?? "keep",
-    },
+    path: pathOf(message),
     ...(underscores === undefined ? {} : { underscores }),
-    stripHostPort:
-      message.stripPortMode.case === "stripAnyHostPort" && message.stripPortMode.value
-        ? "any"
-        : message.stripMatchingHostPort
-          ? "matching"
-          : "none",
+    stripHostPort: stripHostPortOf(message),
     upgrades: upgradesOf(message, where),
     acceptHttp10: http1?.acceptHttp10 ?? false,
     defaultHostForHttp10: http1?.defaultHostForHttp10 ?? "",
@@ -277,14 +273,31 @@ function connectionOf(
     streamIdleTimeoutMs: durationOr(message.streamIdleTimeout, defaultStreamIdleTimeoutMs),
     requestTimeoutMs: durationOr(message.requestTimeout, 0),
     headTimeoutMs: durationOr(message.requestHeadersTimeout, 0),
-    headLimits: {
-      maxHeadBytes: (message.maxRequestHeadersKb ?? defaultMaxHeadKb) * 1024,
-      // The scanner's buffers hold Envoy's default number of fields.
-      maxFields: Math.min(message.commonHttpProtocolOptions?.maxHeadersCount ?? defaultMaxFields, defaultMaxFields),
-    },
+    headLimits: headLimitsOf(message),
     tracing: compiled.tracing?.tracing,
     requestCapture: unique(readers.flatMap((reader) => reader.requestCapture)),
     responseCapture: unique(readers.flatMap((reader) => reader.responseCapture)),
+  };
+}
+
+function pathOf(message: HttpConnectionManager): HttpConnectionConfig["path"] {
+  return {
+    normalize: message.normalizePath ?? false,
+    mergeSlashes: message.mergeSlashes,
+    escapedSlashes: escapedSlashes[message.pathWithEscapedSlashesAction] ?? "keep",
+  };
+}
+
+function stripHostPortOf(message: HttpConnectionManager): HttpConnectionConfig["stripHostPort"] {
+  if (message.stripPortMode.case === "stripAnyHostPort" && message.stripPortMode.value) return "any";
+  return message.stripMatchingHostPort ? "matching" : "none";
+}
+
+function headLimitsOf(message: HttpConnectionManager): HttpConnectionConfig["headLimits"] {
+  return {
+    maxHeadBytes: (message.maxRequestHeadersKb ?? defaultMaxHeadKb) * 1024,
+    // The scanner's buffers hold Envoy's default number of fields.
+    maxFields: Math.min(message.commonHttpProtocolOptions?.maxHeadersCount ?? defaultMaxFields, defaultMaxFields),
   };
 }
 

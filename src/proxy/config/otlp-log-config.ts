@@ -21,29 +21,11 @@ export function compileOtlpLog(
     return undefined;
   }
   const refuse = (operator: string): Error => unsupported(where, operator);
-  const formatOf = (
-    value: { readonly value: { readonly case: string | undefined; readonly value?: unknown } } | undefined,
-  ): LogFormat => compileTextFormat(typeof value?.value.value === "string" ? value.value.value : "", refuse);
+  const formatOf = (value: AnyValue | undefined): LogFormat => compileTextFormat(textOf(value), refuse);
   const body = formatOf(message.body);
   const attributes = (message.attributes?.values ?? []).map(({ key, value }) => [key, formatOf(value)] as const);
   const { exports: collectors } = notes.services;
-  const builtIn: Record<string, string> = message.disableBuiltinLabels
-    ? {}
-    : {
-        log_name: logName,
-        node_name: collectors.node.id,
-        cluster_name: collectors.node.service,
-        zone_name: collectors.node.zone,
-      };
-  const resource = {
-    ...builtIn,
-    ...Object.fromEntries(
-      (message.resourceAttributes?.values ?? []).map(({ key, value }) => [
-        key,
-        typeof value?.value.value === "string" ? value.value.value : "",
-      ]),
-    ),
-  };
+  const resource = resourceOf(message, logName, collectors.node);
   const request = {
     cluster: target.value.clusterName,
     protocol: "http2" as const,
@@ -80,5 +62,27 @@ export function compileOtlpLog(
       }),
     requestCapture: formats.flatMap((format) => format.requestCapture),
     responseCapture: formats.flatMap((format) => format.responseCapture),
+  };
+}
+
+interface AnyValue {
+  readonly value: { readonly case: string | undefined; readonly value?: unknown };
+}
+
+/** The text of a value. Other kinds of values count as an empty text. */
+function textOf(value: AnyValue | undefined): string {
+  return typeof value?.value.value === "string" ? value.value.value : "";
+}
+
+/** The attributes of the source of all lines: Envoy's own labels, then those of the configuration. */
+function resourceOf(
+  { disableBuiltinLabels, resourceAttributes }: OpenTelemetryAccessLogConfig,
+  logName: string,
+  node: { readonly id: string; readonly service: string; readonly zone: string },
+): Readonly<Record<string, string>> {
+  const builtIn = { log_name: logName, node_name: node.id, cluster_name: node.service, zone_name: node.zone };
+  return {
+    ...(disableBuiltinLabels ? {} : builtIn),
+    ...Object.fromEntries((resourceAttributes?.values ?? []).map(({ key, value }) => [key, textOf(value)])),
   };
 }

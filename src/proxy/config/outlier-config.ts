@@ -7,7 +7,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { BreakerLimits } from "../upstream/circuit-breaker.ts";
 import type { OutlierPolicy } from "../upstream/outlier-detector.ts";
-import { checkFields, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
+import { checkFields, durationOr, unsupported, type ConfigNotes, type FieldRules } from "./config-check.ts";
 
 /** Envoy's values where a policy states none. */
 const defaultErrors = 5;
@@ -16,38 +16,40 @@ const defaultBaseEjectionMs = 30_000;
 const defaultMaxEjectionMs = 300_000;
 const defaultMaxEjectionPercent = 10;
 
+const outlierFields: FieldRules = {
+  used: [
+    "consecutive5xx",
+    "interval",
+    "baseEjectionTime",
+    "maxEjectionPercent",
+    "enforcingConsecutive5xx",
+    "consecutiveGatewayFailure",
+    "enforcingConsecutiveGatewayFailure",
+    "splitExternalLocalOriginErrors",
+    "consecutiveLocalOriginFailure",
+    "enforcingConsecutiveLocalOriginFailure",
+    "maxEjectionTime",
+    "maxEjectionTimeJitter",
+    "alwaysEjectOneHost",
+    "enforcingSuccessRate",
+    "enforcingLocalOriginSuccessRate",
+    "enforcingFailurePercentage",
+    "enforcingFailurePercentageLocalOrigin",
+  ],
+  harmless: [
+    "successRateMinimumHosts",
+    "successRateRequestVolume",
+    "successRateStdevFactor",
+    "failurePercentageThreshold",
+    "failurePercentageMinimumHosts",
+    "failurePercentageRequestVolume",
+    "successfulActiveHealthCheckUnejectHost",
+  ],
+};
+
 export function compileOutliers(message: OutlierDetection, where: string, notes: ConfigNotes): OutlierPolicy {
   const here = `${where}: outlierDetection`;
-  checkFields(OutlierDetectionSchema, message, here, notes, {
-    used: [
-      "consecutive5xx",
-      "interval",
-      "baseEjectionTime",
-      "maxEjectionPercent",
-      "enforcingConsecutive5xx",
-      "consecutiveGatewayFailure",
-      "enforcingConsecutiveGatewayFailure",
-      "splitExternalLocalOriginErrors",
-      "consecutiveLocalOriginFailure",
-      "enforcingConsecutiveLocalOriginFailure",
-      "maxEjectionTime",
-      "maxEjectionTimeJitter",
-      "alwaysEjectOneHost",
-      "enforcingSuccessRate",
-      "enforcingLocalOriginSuccessRate",
-      "enforcingFailurePercentage",
-      "enforcingFailurePercentageLocalOrigin",
-    ],
-    harmless: [
-      "successRateMinimumHosts",
-      "successRateRequestVolume",
-      "successRateStdevFactor",
-      "failurePercentageThreshold",
-      "failurePercentageMinimumHosts",
-      "failurePercentageRequestVolume",
-      "successfulActiveHealthCheckUnejectHost",
-    ],
-  });
+  checkFields(OutlierDetectionSchema, message, here, notes, outlierFields);
   for (const field of [
     "enforcingSuccessRate",
     "enforcingLocalOriginSuccessRate",

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { Agent } from "node:http";
 import { test } from "node:test";
+import { until } from "../../base/testing/index.ts";
 import { exactly, headerMatches } from "../routing/matchers.ts";
-import { eventually, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
+import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 
 const echo =
   (name: string): Parameters<Harness["backend"]>[0] =>
@@ -357,7 +358,7 @@ test("large bodies flow through slow readers without being buffered", async () =
   const head = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`;
   client.send(Buffer.concat([Buffer.from(head), Buffer.alloc(size, 98)]));
   const before = process.memoryUsage().arrayBuffers;
-  await eventually(() => sent > 0);
+  await until(() => sent > 0);
   let last = -1;
   while (sent !== last) {
     last = sent;
@@ -369,7 +370,7 @@ test("large bodies flow through slow readers without being buffered", async () =
   client.socket.removeAllListeners("data");
   client.socket.on("data", (chunk) => (receivedBytes += chunk.length));
   client.socket.resume();
-  await eventually(() => receivedBytes >= size);
+  await until(() => receivedBytes >= size);
   assert.equal(harness.records[0]?.receivedBytes, size);
   assert.equal(harness.records[0]?.sentBytes, size);
 });
@@ -629,9 +630,9 @@ test("a mirror gets a copy of the request, and its response is discarded", async
     });
     assert.equal(answer.status, 200);
   }
-  await eventually(() => copies.length === 3);
+  await until(() => copies.length === 3);
   assert.deepEqual(new Set(copies), new Set(["POST /m?x shop.test-shadow:80 100000"]));
-  await eventually(() => [...cluster.endpoints()].every((endpoint) => endpoint.activeRequests === 0));
+  await until(() => [...cluster.endpoints()].every((endpoint) => endpoint.activeRequests === 0));
 });
 
 test("a client that never completes its head loses its connection after the idle time", async () => {

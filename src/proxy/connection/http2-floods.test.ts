@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { constants, type ClientHttp2Session } from "node:http2";
 import { test } from "node:test";
 import type { Clock } from "../../base/index.ts";
-import { HandClock } from "../../base/testing/index.ts";
+import { HandClock, until } from "../../base/testing/index.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
 import { Http2Flooder, streamAttacks } from "../testing/http2-flooder.ts";
-import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { sendRequest, connectTo } from "../testing/http2-peers.ts";
 
 const attackers = 8;
@@ -87,10 +87,10 @@ for (const [title, attack] of streamAttacks()) {
     assert.ok(harness.finished.length < 2 * attackers * connectionsEach * http2Limits.wastedStreams, `${streams}`);
     // A connection that was cut off with unread input closes after its grace.
     clock.pass(http2Limits.closeGraceMs);
-    await eventually(() => harness.clusters.get("a")?.activeRequests === 0 && harness.listener.connections === 1);
+    await until(() => harness.clusters.get("a")?.activeRequests === 0 && harness.listener.connections === 1);
     // Connections for streams that have ended meanwhile are wasted. The honest requests may have used one each.
     const later = performance.now() + 10_000;
-    await eventually(() => {
+    await until(() => {
       for (const endpoint of harness.clusters.get("a")?.endpoints() ?? [])
         for (const pool of endpoint.pools()) pool.sweep(later);
       return openConnections(harness) <= honestRequests;

@@ -3,7 +3,8 @@ import { createHash, randomBytes } from "node:crypto";
 import * as http2 from "node:http2";
 import { Agent, request as httpRequest } from "node:http";
 import { test } from "node:test";
-import { eventually, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
+import { until } from "../../base/testing/index.ts";
+import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 import { sendRequest, connectTo, Http2Backend } from "../testing/http2-peers.ts";
 
 type StreamHandler = Parameters<typeof Http2Backend.start>[0];
@@ -76,7 +77,7 @@ test("a request over HTTP/2 reaches an HTTP/2 upstream, with bodies and trailers
   );
   assert.equal(request.headers[":authority"], `127.0.0.1:${harness.port}`);
   session.close();
-  await eventually(() => harness.records.length === 1);
+  await until(() => harness.records.length === 1);
   assert.deepEqual([harness.records[0]?.receivedBytes, harness.records[0]?.sentBytes], [5, answer.body.length]);
 });
 
@@ -350,7 +351,7 @@ test("a client that cancels its request cancels it upstream", async () => {
   await reached.promise;
   stream.close(http2.constants.NGHTTP2_CANCEL);
   assert.equal(await closed.promise, http2.constants.NGHTTP2_CANCEL);
-  await eventually(() => made.harness.records.length === 1);
+  await until(() => made.harness.records.length === 1);
   assert.deepEqual(
     [made.harness.records[0]?.status, made.harness.records[0]?.flag, made.harness.clusters.get("a")?.activeRequests],
     [0, "DC", 0],
@@ -382,7 +383,7 @@ test("large answers flow to slow clients stream by stream without being buffered
   const session = await connectTo(made.harness.port);
   const slow = session.request({ ":path": "/" });
   slow.pause();
-  await eventually(() => sent > 0);
+  await until(() => sent > 0);
   let last = -1;
   while (sent !== last) {
     last = sent;
@@ -393,7 +394,7 @@ test("large answers flow to slow clients stream by stream without being buffered
   let receivedBytes = 0;
   slow.on("data", (chunk: Buffer) => (receivedBytes += chunk.length));
   slow.resume();
-  await eventually(() => receivedBytes === size);
+  await until(() => receivedBytes === size);
   session.close();
 });
 
@@ -456,7 +457,7 @@ test("a drain sends clients away, serves open requests, and loses none that arri
   await gone;
   assert.deepEqual([(await early).body.toString(), (await late).body.toString()], ["/early", "/late"]);
   await closed;
-  await eventually(() => harness.listener.connections === 0);
+  await until(() => harness.listener.connections === 0);
   const next = await connectTo(harness.port);
   const leaves = new Promise<void>((resolve) => next.once("goaway", () => resolve()));
   assert.equal((await sendRequest(next, { ":path": "/new" })).body.toString(), "/new");
@@ -476,7 +477,7 @@ test("clients that open and reset streams endlessly, or flood with control frame
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   assert.equal(await calm, http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
-  await eventually(() => made.harness.clusters.get("a")?.activeRequests === 0);
+  await until(() => made.harness.clusters.get("a")?.activeRequests === 0);
 });
 
 test("an HTTP/2 upstream gets no upgrade request; an upstream that uses the client's protocol stays on HTTP/1.1 for it", async () => {
@@ -512,7 +513,7 @@ test("a route can turn a CONNECT over HTTP/2 into a tunnel to an HTTP/1.1 upstre
   let text = "";
   stream.on("data", (chunk: Buffer) => (text += chunk.toString()));
   stream.write("early");
-  await eventually(() => text.endsWith("[early]"));
+  await until(() => text.endsWith("[early]"));
   stream.end();
   await new Promise((resolve) => stream.once("close", resolve));
   assert.equal(text, "hi[early]bye");
@@ -564,7 +565,7 @@ test("a mirror of another protocol gets the same request", async () => {
   const client = harness.client();
   client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
   await client.until(/main/);
-  await eventually(() => copies.length === 1);
+  await until(() => copies.length === 1);
   assert.deepEqual(copies, ["POST a-shadow hello"]);
 });
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
+import { until } from "../../base/testing/index.ts";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { envoyRegistry, HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
@@ -9,7 +10,7 @@ import { ConfigNotes } from "../config/config-check.ts";
 import { compileFilterOverrides, noOverrides } from "../config/filter-overrides-config.ts";
 import { compileHttpFilters } from "../config/http-filter-config.ts";
 import { neverAborted, testRequest } from "../testing/filter-request.ts";
-import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 
 const type = "type.googleapis.com/envoy.extensions.filters.http";
 const notes = new ConfigNotes((note) => assert.fail(note));
@@ -60,7 +61,7 @@ test("a request goes upstream when its whole body has arrived, with its length",
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal(proxy.begun.length, 0);
   client.send("2\r\nde\r\n0\r\n\r\n");
-  await eventually(() => proxy.requests.length === 1);
+  await until(() => proxy.requests.length === 1);
   const [{ headers, body } = assert.fail()] = proxy.requests;
   assert.deepEqual(
     [headers["content-length"], headers["transfer-encoding"], body.toString()],

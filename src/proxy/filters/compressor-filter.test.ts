@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import { test } from "node:test";
 import { brotliDecompressSync, constants, createGunzip, gunzipSync, zstdDecompressSync } from "node:zlib";
+import { until } from "../../base/testing/index.ts";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { CompressorSchema, envoyRegistry, HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
@@ -11,7 +12,7 @@ import { ConfigNotes } from "../config/config-check.ts";
 import { compileFilterOverrides, noOverrides } from "../config/filter-overrides-config.ts";
 import { compileHttpFilters } from "../config/http-filter-config.ts";
 import { FilterStatistics } from "../terms/filter-statistics.ts";
-import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { TransformedBody } from "./transformed-body.ts";
 import { CompressorFilter } from "./compressor-filter.ts";
 import type { HttpFilter } from "./http-filter.ts";
@@ -403,7 +404,7 @@ test("an upstream waits for a client that does not read, and its compressor ends
   await client.until(/content-encoding: gzip/);
   client.socket.pause();
   let before = -1;
-  await eventually(async () => {
+  await until(async () => {
     const stands = before === sent;
     before = sent;
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -412,7 +413,7 @@ test("an upstream waits for a client that does not read, and its compressor ends
   assert.ok(sent < 200 * part.length, `${sent} bytes`);
   assert.equal(close.mock.callCount(), 0);
   client.socket.destroy();
-  await eventually(() => gone && close.mock.callCount() === 1);
+  await until(() => gone && close.mock.callCount() === 1);
 });
 
 test("a large response passes whole, whatever the parts", async () => {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import { test } from "node:test";
+import { until } from "../../base/testing/index.ts";
 import { listenTcp, type ByteStream } from "../../net/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "../filters/http-filter.ts";
 import { mutualTls } from "../testing/filter-request.ts";
-import { eventually, fetchOnce, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { fetchOnce, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { sendRequest, connectTo, Http2Backend } from "../testing/http2-peers.ts";
 import { RouteTable } from "../routing/route-table.ts";
 import { decodePeerMetadata, encodePeerMetadata } from "../peers/peer-metadata.ts";
@@ -135,7 +136,7 @@ test("while a filter waits, the request waits whole: head, body and trailers", a
   );
   const session = await connectTo(harness.port);
   const two = sendRequest(session, { ":method": "POST", ":path": "/two", "x-id": "two" }, "hello", { "x-sum": "5" });
-  await eventually(() => entered.length === 4);
+  await until(() => entered.length === 4);
   resolve(undefined);
   for (const [index, answer] of (await Promise.all(plain)).entries()) {
     const upstreamRequest = JSON.parse(answer.body) as { url: string; headers: Record<string, string>; length: number };

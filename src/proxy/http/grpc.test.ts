@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import * as http2 from "node:http2";
 import { test } from "node:test";
+import { until } from "../../base/testing/index.ts";
 import * as grpc from "@grpc/grpc-js";
 import { encodeGrpcMessage, GrpcMessageCounter, isGrpcContentType, parseGrpcTimeout } from "./grpc.ts";
 import type { HttpListenerOptions } from "../connection/http-listener.ts";
-import { eventually, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
+import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 
 const bytes = {
   requestSerialize: (text: string) => Buffer.from(text),
@@ -119,7 +120,7 @@ test("a unary gRPC call passes with its trailers, and its record has its status"
     details: "OK",
     trailer: "t",
   });
-  await eventually(() => made.harness.records.length === 1);
+  await until(() => made.harness.records.length === 1);
   const record = made.harness.finished[0];
   assert.deepEqual(
     [
@@ -159,7 +160,7 @@ test("gRPC streams run in both directions at once, and a slow server slows its c
     up.end();
   });
   assert.equal(collected, "6000000");
-  await eventually(() => made.harness.finished.length === 2);
+  await until(() => made.harness.finished.length === 2);
   assert.deepEqual(
     made.harness.finished.map((record) => [record.requestMessages, record.responseMessages]),
     [
@@ -212,7 +213,7 @@ test("an error in trailers alone reaches the client, after a policy's retries fo
   await using made = await grpcThrough({ retry: retryPolicy({ retries: 5, on: { grpcStatuses: new Set(["14"]) } }) });
   const { code, details } = await unary(made.client, "refuse", "x");
   assert.deepEqual([code, details, made.calls.length], [grpc.status.PERMISSION_DENIED, "nö", 3]);
-  await eventually(() => made.harness.finished.length === 1);
+  await until(() => made.harness.finished.length === 1);
   assert.deepEqual([made.harness.finished[0]?.grpcStatus, made.harness.finished[0]?.status], ["7", 200]);
 });
 
@@ -220,7 +221,7 @@ test("a call without an endpoint is UNAVAILABLE, and a cancelled or late call al
   await using made = await grpcThrough({ grpcTimeout: { maxMs: 0, offsetMs: 20 } });
   const late = await unary(made.client, "wait", "x", { deadline: Date.now() + 150 });
   assert.ok(tooLate.includes(late.code), `${late.code} ${late.details}`);
-  await eventually(() => made.harness.clusters.get("a")?.activeRequests === 0);
+  await until(() => made.harness.clusters.get("a")?.activeRequests === 0);
   made.harness.cluster("a", [], { upstreamProtocol: "http2" });
   assert.equal((await unary(made.client, "unary", "x")).code, grpc.status.UNAVAILABLE);
 });

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { constants, type ClientHttp2Session } from "node:http2";
 import { test } from "node:test";
+import { until } from "../../base/testing/index.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { responseFlags } from "../terms/response-flags.ts";
-import { eventually, forwardTo, Harness, retryPolicy, route, tableOf, type RawClient } from "../testing/harness.ts";
+import { forwardTo, Harness, retryPolicy, route, tableOf, type RawClient } from "../testing/harness.ts";
 import { sendRequest, connectTo, Http2Backend } from "../testing/http2-peers.ts";
 
 /** A filter that lets requests wait by their path until the test lets them go. */
@@ -37,13 +38,13 @@ test("a filter that outlasts its request changes nothing in the next request of 
   const session = await connectTo(harness.port);
   const left = session.request({ ":path": "/left" });
   left.on("error", () => undefined);
-  await eventually(() => gate.waiting.has("/left"));
+  await until(() => gate.waiting.has("/left"));
   left.close(constants.NGHTTP2_CANCEL);
-  await eventually(() => harness.records.length === 1);
+  await until(() => harness.records.length === 1);
   const answer = sendRequest(session, { ":path": "/next" });
-  await eventually(() => gate.waiting.has("/next"));
+  await until(() => gate.waiting.has("/next"));
   gate.waiting.get("/left")?.();
-  await eventually(() => gate.passedOn.includes("/left"));
+  await until(() => gate.passedOn.includes("/left"));
   gate.waiting.get("/next")?.();
   assert.equal((await answer).headers[":status"], 200);
   assert.deepEqual(requests, [["/next", "x-roles-of-next"]]);
@@ -65,7 +66,7 @@ test("a record does not change after the exchange's end, whatever its connection
   client.send("POST /first HTTP/1.1\r\nhost: a\r\nuser-agent: one\r\ncontent-length: 5\r\n\r\nhello");
   await client.until(/\/first$/);
   client.send("GET /no%ZZ HTTP/1.1\r\nhost: b\r\n\r\n");
-  await eventually(() => records.length === 2);
+  await until(() => records.length === 2);
   const factsOfRecord = ({
     method,
     pathAndQuery,
@@ -236,7 +237,7 @@ async function afterHttp1(client: RawClient, records: ExchangeRecord[], first: s
   const known = records.length;
   if (first !== undefined) {
     client.send(first);
-    await eventually(() => records.length === known + 1);
+    await until(() => records.length === known + 1);
   }
   client.send("GET /probe HTTP/1.1\r\nhost: probe\r\n\r\n");
   const all = await client.until(/x-probe: 1[^]*\r\n0\r\n\r\n$/);
@@ -268,7 +269,7 @@ test("a request has the same record, head and answer after any other request of 
   for (const first of [undefined, ...before]) {
     const session = await connectTo(harness.port);
     await afterHttp2(session, first?.http2);
-    await eventually(() => records.at(-1)?.pathAndQuery === "/probe");
+    await until(() => records.at(-1)?.pathAndQuery === "/probe");
     const record = records.at(-1);
     assert.ok(record !== undefined);
     http2.push({ name: first?.name ?? "alone", record: factsOf(record), probe: probes.at(-1) });

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Client, credentials, Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { freePort } from "../../net/testing/index.ts";
 import { readSettings } from "../proxy-settings.ts";
-import { eventually } from "../testing/harness.ts";
 import { ProxylessAgent } from "./proxyless-agent.ts";
 import { readProxylessPaths } from "./proxyless-paths.ts";
 
@@ -67,7 +67,7 @@ test("an agent without a proxy writes gRPC's bootstrap and the certificate, and 
   });
   const ready = async (): Promise<number> =>
     (await fetch(`http://127.0.0.1:${statusPort}/healthz/ready`).catch(() => undefined))?.status ?? 0;
-  await eventually(async () => (await ready()) === 200);
+  await until(async () => (await ready()) === 200);
 
   const bootstrap = JSON.parse(await readFile(env.GRPC_XDS_BOOTSTRAP, "utf8")) as Record<string, unknown>;
   const socket = join(folder, "proxy", "XDS");
@@ -98,7 +98,7 @@ test("an agent without a proxy writes gRPC's bootstrap and the certificate, and 
   stream.on("data", (bytes: Buffer) => answers.push(bytes.toString()));
   stream.write(Buffer.from("one"));
   stream.write(Buffer.from("two"));
-  await eventually(() => answers.length === 2);
+  await until(() => answers.length === 2);
   assert.deepEqual(answers, ["one of Bearer secret", "two of Bearer secret"]);
   const failed = new Promise<number | undefined>((resolve) =>
     stream.once("error", (error: { readonly code?: number }) => resolve(error.code)),
@@ -143,7 +143,7 @@ for (const [where, pod, folderMode, expected] of [
     });
     const modeOf = async (name: string): Promise<number | undefined> =>
       (await stat(join(data, name)).catch(() => undefined))?.mode;
-    await eventually(async () => (await modeOf("root-cert.pem")) !== undefined);
+    await until(async () => (await modeOf("root-cert.pem")) !== undefined);
     assert.equal(((await modeOf("key.pem")) ?? 0) & 0o777, expected);
     assert.equal(((await modeOf("cert-chain.pem")) ?? 0) & 0o777, 0o644);
   });

@@ -57,58 +57,9 @@ function attributesOf(
   responseFields: readonly string[],
 ): Readonly<Record<string, unknown>> {
   const { connection } = record;
-  const [path, query] = splitOnce(record.pathAndQuery, "?");
-  const captured = (
-    names: readonly string[],
-    index: ReadonlyMap<string, number>,
-    values: readonly string[],
-  ): [string, string][] =>
-    names.flatMap((name): [string, string][] => {
-      const value = values[index.get(name) ?? -1];
-      return value === undefined || value === "" ? [] : [[name, value]];
-    });
-  const host = { ":authority": record.authority, ":method": record.method, ":path": record.pathAndQuery };
   return {
-    request: {
-      ...(record.method === ""
-        ? {}
-        : {
-            path: record.pathAndQuery,
-            url_path: path,
-            host: record.authority,
-            method: record.method,
-            scheme: connection.tls === undefined ? "http" : "https",
-            headers: {
-              ...host,
-              "user-agent": record.userAgent,
-              "x-request-id": record.requestId,
-              ...Object.fromEntries(captured(requestFields, capture.request, record.capturedRequest)),
-            },
-          }),
-      ...(query === undefined ? {} : { query }),
-      ...(record.userAgent === "" ? {} : { useragent: record.userAgent }),
-      ...(record.requestId === "" ? {} : { id: record.requestId }),
-      ...(record.protocol.length === 0 ? {} : { protocol: record.protocol }),
-      size: BigInt(record.receivedBytes),
-      total_size: BigInt(record.receivedBytes),
-      duration: durationOf(record.durationMs),
-      time: timestampFromMs(Math.round(record.startedMs)),
-    },
-    response: {
-      ...(record.method === ""
-        ? {}
-        : {
-            code: BigInt(record.status),
-            headers: Object.fromEntries(captured(responseFields, capture.response, record.capturedResponse)),
-          }),
-      code_details: record.details,
-      flags: flagLetters(record.flag),
-      size: BigInt(record.sentBytes),
-      total_size: BigInt(record.sentBytes),
-      ...(record.grpcStatus === "" || !/^\d+$/.test(record.grpcStatus)
-        ? {}
-        : { grpc_status: BigInt(record.grpcStatus) }),
-    },
+    request: requestAttributes(record, captured(requestFields, capture.request, record.capturedRequest)),
+    response: responseAttributes(record, captured(responseFields, capture.response, record.capturedResponse)),
     connection: connectionAttributes(connection, record.requestedServerName),
     source: { address: record.downstreamRemote, port: BigInt(connection.remote.port) },
     destination: { address: record.downstreamLocal, port: BigInt(connection.local.port) },
@@ -121,6 +72,68 @@ function attributesOf(
     get filter_state() {
       return filterStates(connection, { downstream: downstreamPeer(record), upstream: upstreamPeer(record) });
     },
+  };
+}
+
+/** The headers that a record has captured for the expression. An empty one counts as missing. */
+function captured(
+  names: readonly string[],
+  index: ReadonlyMap<string, number>,
+  values: readonly string[],
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    names.flatMap((name): [string, string][] => {
+      const value = values[index.get(name) ?? -1];
+      return value === undefined || value === "" ? [] : [[name, value]];
+    }),
+  );
+}
+
+/** A record of a plain connection has no method, and so no attributes of HTTP. */
+function requestAttributes(
+  record: ExchangeRecord,
+  headers: Readonly<Record<string, string>>,
+): Readonly<Record<string, unknown>> {
+  const [path, query] = splitOnce(record.pathAndQuery, "?");
+  const own = {
+    ":authority": record.authority,
+    ":method": record.method,
+    ":path": record.pathAndQuery,
+    "user-agent": record.userAgent,
+    "x-request-id": record.requestId,
+  };
+  const ofHttp = {
+    path: record.pathAndQuery,
+    url_path: path,
+    host: record.authority,
+    method: record.method,
+    scheme: record.connection.tls === undefined ? "http" : "https",
+    headers: { ...own, ...headers },
+  };
+  return {
+    ...(record.method === "" ? {} : ofHttp),
+    ...(query === undefined ? {} : { query }),
+    ...(record.userAgent === "" ? {} : { useragent: record.userAgent }),
+    ...(record.requestId === "" ? {} : { id: record.requestId }),
+    ...(record.protocol.length === 0 ? {} : { protocol: record.protocol }),
+    size: BigInt(record.receivedBytes),
+    total_size: BigInt(record.receivedBytes),
+    duration: durationOf(record.durationMs),
+    time: timestampFromMs(Math.round(record.startedMs)),
+  };
+}
+
+function responseAttributes(
+  record: ExchangeRecord,
+  headers: Readonly<Record<string, string>>,
+): Readonly<Record<string, unknown>> {
+  return {
+    ...(record.method === "" ? {} : { code: BigInt(record.status), headers }),
+    code_details: record.details,
+    flags: flagLetters(record.flag),
+    size: BigInt(record.sentBytes),
+    total_size: BigInt(record.sentBytes),
+    ...(record.grpcStatus === "" || !/^\d+$/.test(record.grpcStatus) ? {} : { grpc_status: BigInt(record.grpcStatus) }),
   };
 }
 

@@ -397,11 +397,6 @@ export class RawClient {
   }
 }
 
-/** Resolves when the condition holds. Checks it every few milliseconds. */
-export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 3));
-}
-
 /**
  * Sends a text and returns the bytes received until the connection ends. The client ends its side after that many
  * bytes.

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { createLogger, seededRandom, ShutdownController, systemClock, type Clock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import type { CertificateAuthority } from "../../dataplane/index.ts";
 import { listenTcp } from "../../net/index.ts";
 import { freePort } from "../../net/testing/index.ts";
@@ -11,7 +12,7 @@ import { Proxy, type ProxyOptions } from "../proxy.ts";
 import { spawnWorker, WorkerSet } from "../workers/index.ts";
 import type { WorkerStart } from "../workers/worker-calls.ts";
 import { AdsServer } from "./ads-server.ts";
-import { eventually, fetchOnce } from "./harness.ts";
+import { fetchOnce } from "./harness.ts";
 
 export interface TestProxyOptions {
   readonly name: string;
@@ -103,7 +104,7 @@ export class TestProxy implements AsyncDisposable {
   }
 
   async ready(): Promise<void> {
-    await eventually(
+    await until(
       async () => (await fetchOnce(this.ports.readiness, "/healthz/ready").catch(() => undefined))?.status === 200,
     );
   }

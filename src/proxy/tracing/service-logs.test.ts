@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { until } from "../../base/testing/index.ts";
 import { fromBinary, toJson, type JsonValue } from "@bufbuild/protobuf";
 import { AnySchema, StructSchema } from "@bufbuild/protobuf/wkt";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
@@ -7,7 +8,7 @@ import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
 import { startCollectedProxy } from "../testing/collected-proxy.ts";
-import { eventually, fetchOnce } from "../testing/harness.ts";
+import { fetchOnce } from "../testing/harness.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import { fieldsOf, messages, numberOf, textOf, type Fields } from "../testing/span-collector.ts";
 import { maxExportBytes } from "./batch-exporter.ts";
@@ -85,7 +86,7 @@ test("a service gets each exchange in Envoy's format, with the sender and the re
   );
   const find = (): Fields | undefined =>
     entries("http-log", 2).find((entry) => textOf(first(entry, 3), 5) === "/shop?a=1");
-  await eventually(() => find() !== undefined);
+  await until(() => find() !== undefined);
   const entry = find();
   const [at, request, response] = [first(entry, 1), first(entry, 3), first(entry, 4)];
   assert.equal(numberOf(entry ?? assert.fail(), 2), 2, "HTTP/1.1");
@@ -126,7 +127,7 @@ test("a service gets each exchange in Envoy's format, with the sender and the re
     ),
   );
   const connection = (): Fields | undefined => entries("tcp-log", 3).find((one) => textOf(first(one, 1), 15) === "app");
-  await eventually(() => connection() !== undefined);
+  await until(() => connection() !== undefined);
   const bytes = connection();
   assert.deepEqual(
     [numberOf(first(bytes, 2), 1), numberOf(first(bytes, 2), 2)],
@@ -153,20 +154,20 @@ test("exchanges that a filter excludes are not sent, and entries that the servic
     },
   });
   // A request with another path than the expected one. Before the push, the application answers it and it is logged.
-  await eventually(async () => (await fetchOnce(port, "/pushed")).status === 404);
+  await until(async () => (await fetchOnce(port, "/pushed")).status === 404);
   assert.equal((await fetchOnce(port, "/none")).status, 404);
   collector.status = 503;
   await fetchOnce(port, "/lost");
   // The collector may refuse the entries of earlier exchanges too, in the same batch or before.
-  await eventually(() =>
+  await until(() =>
     entries("http-log", 2, collector.refusedServiceLogs).some((entry) => textOf(first(entry, 3), 5) === "/lost"),
   );
   const value = async (name: string): Promise<number> =>
     (await proxy.samples(`envoy_access_logs_grpc_access_log_${name}`))[0]?.value ?? 0;
-  await eventually(async () => (await value("logs_dropped")) > 0);
+  await until(async () => (await value("logs_dropped")) > 0);
   collector.status = 200;
   await fetchOnce(port, "/kept");
-  await eventually(() => entries("http-log", 2).some((entry) => textOf(first(entry, 3), 5) === "/kept"));
+  await until(() => entries("http-log", 2).some((entry) => textOf(first(entry, 3), 5) === "/kept"));
   assert.ok((await value("logs_sent")) > 0);
   assert.deepEqual(
     entries("http-log", 2).filter((entry) => ["/none", "/lost"].includes(textOf(first(entry, 3), 5))),

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import type { IncomingHttpHeaders } from "node:http";
 import { after, test } from "node:test";
+import { until } from "../../base/testing/index.ts";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints } from "../testing/ads-server.ts";
 import { startCollectedProxy } from "../testing/collected-proxy.ts";
-import { eventually, fetchOnce } from "../testing/harness.ts";
+import { fetchOnce } from "../testing/harness.ts";
 import { freePort } from "../../net/testing/index.ts";
 
 let requestHeaders: IncomingHttpHeaders = {};
@@ -94,14 +95,14 @@ async function listening(
   const port = await freePort();
   const listener = httpListener(port, "http", { tracing, ...manager }) as Record<string, JsonValue>;
   ads.push(typeUrls.listener, { [name]: { ...listener, name, trafficDirection: "INBOUND", ...more } });
-  await eventually(async () => (await fetchOnce(port, "/warm").catch(() => undefined)) !== undefined);
+  await until(async () => (await fetchOnce(port, "/warm").catch(() => undefined)) !== undefined);
   return port;
 }
 
 const always = { randomSampling: { value: 100 }, clientSampling: { value: 100 }, overallSampling: { value: 100 } };
 const spanOf = async (path: string, kind = 3) => {
   const find = () => collector.spans.find((span) => span.kind === kind && (span.tags["http.url"] ?? "").endsWith(path));
-  await eventually(() => find() !== undefined);
+  await until(() => find() !== undefined);
   return find();
 };
 
@@ -208,7 +209,7 @@ test("a gateway's request to the mesh gets its own span below the client's", asy
   const { traceparent } = requestHeaders;
   const server = await spanOf("/spawned", 2);
   const find = () => collector.spans.find(({ parentSpanId }) => parentSpanId !== "" && parentSpanId === server?.spanId);
-  await eventually(() => find() !== undefined);
+  await until(() => find() !== undefined);
   const client = find();
   assert.deepEqual(
     [client?.name, client?.kind, client?.traceId, client?.tags["upstream_cluster"]],
@@ -230,7 +231,7 @@ test("Zipkin gets JSON of version 2, and B3 headers are forwarded", async () => 
   const b3 = ["x-b3-traceid", "x-b3-parentspanid", "x-b3-sampled"].map((name) => requestHeaders[name]);
   const [spanId] = [requestHeaders["x-b3-spanid"]];
   const find = () => collector.zipkin.find(({ id }) => id === spanId);
-  await eventually(() => find() !== undefined);
+  await until(() => find() !== undefined);
   const span = find() ?? {};
   assert.deepEqual(b3, ["463ac35c9f6413ad48485a3953bb6124", "a2fb4a1d1a96d312", "1"]);
   assert.deepEqual(
@@ -268,7 +269,7 @@ test("the configured share of requests is traced and all of them carry the decis
   }
   assert.ok(sampled > 15 && sampled < 70, `${sampled} of ${requests}`);
   const countOf = () => collector.spans.filter((span) => span.tags["http.url"]?.includes("/share-")).length;
-  await eventually(() => countOf() >= sampled);
+  await until(() => countOf() >= sampled);
   assert.equal(countOf(), sampled);
   const silent = await listening("silent", { ...always, provider: providers.http, noContextPropagation: true });
   await fetchOnce(silent, "/silent");
@@ -281,7 +282,7 @@ test("spans that a collector refuses are lost, counted and logged, and requests 
   collector.status = 503;
   assert.equal((await fetchOnce(port, "/refused")).status, 200);
   const lost = async () => (await proxy.samples("envoy_tracing_opentelemetry_spans_dropped"))[0]?.value ?? 0;
-  await eventually(async () => (await lost()) > 0);
+  await until(async () => (await lost()) > 0);
   assert.ok(proxy.log.some((line) => line.includes("the collector does not accept spans")));
   collector.status = 200;
   await fetchOnce(port, "/taken");
@@ -312,7 +313,7 @@ test("an access log reaches a service by OTLP, with its attributes and the reque
   await fetchOnce(port, "/log-taken", { headers: { "x-tier": "gold" } });
   const { traceparent } = requestHeaders;
   const find = () => collector.logs.find(({ body }) => body.includes("/log-taken"));
-  await eventually(() => find() !== undefined);
+  await until(() => find() !== undefined);
   assert.deepEqual(find(), {
     body: "GET /log-taken 200",
     attributes: { tier: "gold" },

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { until } from "../../base/testing/index.ts";
 import type { HashPolicy } from "../routing/hash-policy.ts";
 import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 import { defaultBalancing } from "./balancing.ts";
@@ -23,7 +24,7 @@ test("requests beyond the connection and pending limits are refused at once with
   const cluster = harness.cluster("c", [port], roomFor(1, 1));
   harness.table = tableOf(route(forwardTo("c")));
   const answers = Array.from({ length: 5 }, () => harness.get("/"));
-  while (harness.records.length < 3) await new Promise((resolve) => setTimeout(resolve, 2));
+  await until(() => harness.records.length >= 3);
   gate.resolve();
   const statuses = (await Promise.all(answers)).map(({ status }) => status).sort((left, right) => left - right);
   assert.deepEqual(statuses, [200, 200, 503, 503, 503]);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { until } from "../../base/testing/index.ts";
 import { FrameReader, FrameWriter, hpackEncode } from "../../wire/http2/index.ts";
-import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 
 /** What a server writes in response to a request. */
 type Deed = (writer: FrameWriter, id: number) => void;
@@ -97,7 +98,7 @@ for (const [title, { method, deed, isFault }] of Object.entries(bodiless)) {
     const client = harness.client();
     client.send(`${method} /bodiless HTTP/1.1\r\nhost: a\r\n\r\n`);
     await client.until(/\r\n\r\n/);
-    await eventually(() => harness.records.length === 1);
+    await until(() => harness.records.length === 1);
     assert.equal(harness.records[0]?.flag, isFault ? "UPE" : "-");
     if (isFault) await client.closed;
     else {
@@ -136,7 +137,7 @@ test("requests wait for a server that allows no streams, and open no further con
   // The first request may arrive before the server's SETTINGS.
   assert.equal((await harness.get("/")).status, 200);
   const waiting = [harness.get("/"), harness.get("/"), harness.get("/")];
-  await eventually(() => harness.clusters.get("a")?.activeRequests === 3);
+  await until(() => harness.clusters.get("a")?.activeRequests === 3);
   for (let turn = 0; turn < 50; turn += 1) await new Promise((next) => setImmediate(next));
   assert.equal(server.connections, 1);
   server.send((writer) => writer.settings([[maxConcurrentStreams, 3]]));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { until } from "../../base/testing/index.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { sendRequest, connectTo } from "../testing/http2-peers.ts";
 
 test("an unrequested 101 response counts as an upstream failure, and the client's next bytes are parsed as a request", async () => {
@@ -74,7 +75,7 @@ test("a head that arrives byte by byte is read after any number of interim respo
   const response = await harness.get("/");
   assert.deepEqual([response.status, response.body], [200, "ok"]);
   assert.equal((await harness.get("/endless")).status, 502);
-  await eventually(() => harness.records.length === 2);
+  await until(() => harness.records.length === 2);
 });
 
 test("a response without a body that announces one is a protocol error, and a length of 0 is left out", async () => {

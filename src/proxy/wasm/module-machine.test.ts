@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { eventually } from "../testing/harness.ts";
+import { until } from "../../base/testing/index.ts";
 import { maps } from "./abi.ts";
 import { RunningModule } from "./testing/run-module.ts";
 
@@ -63,7 +63,7 @@ test("a module answers itself, and continues when a cluster has answered", async
     [403, "denied", undefined],
   );
   assert.equal((await running.open(withAction("call"))).action, 1);
-  await eventually(() => running.effects.some((effect) => effect.kind === "continue" && effect.side === "request"));
+  await until(() => running.effects.some((effect) => effect.kind === "continue" && effect.side === "request"));
   assert.ok(running.fields(maps.requestHeaders).some(([, value]) => value === "callee GET /asked callee"));
 });
 
@@ -75,7 +75,7 @@ test("a timer's calls, shared data and metrics reach their readers", async () =>
     [...running.store.metrics()].map(({ name, value }) => [name, value]),
     [["test_requests", 2n]],
   );
-  await eventually(() => Number(Buffer.from(running.store.get("test", "ticks").bytes ?? []).toString()) > 1);
+  await until(() => Number(Buffer.from(running.store.get("test", "ticks").bytes ?? []).toString()) > 1);
 });
 
 test("each plugin of a module has its own configuration, also when streams of both are open", async () => {

@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import { FilterStatistics } from "../terms/filter-statistics.ts";
 import type { ModuleLocation, WasmSettings } from "../filters/lazy-wasm-filter.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
-import { eventually, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { clusterCaller } from "../upstream/cluster-call.ts";
 import { ModuleHost } from "./module-host.ts";
 
@@ -99,7 +100,7 @@ test("a module changes headers and bodies in both directions, reads properties a
     [received.body, received.headers["x-path"], received.headers["content-length"]],
     [">with us", "/there?q=1", undefined],
   );
-  await eventually(async () => Number((await harness.get("/")).headers["x-ticks"] ?? 0) > 1);
+  await until(async () => Number((await harness.get("/")).headers["x-ticks"] ?? 0) > 1);
   assert.equal((await harness.get("/")).body, "hello!");
 });
 

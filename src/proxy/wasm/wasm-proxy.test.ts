@@ -4,11 +4,12 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { until } from "../../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
-import { eventually, fetchOnce, Harness } from "../testing/harness.ts";
+import { fetchOnce, Harness } from "../testing/harness.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 
 const modulePath = join(import.meta.dirname, "../../../test/wasm/test-module.wasm");
@@ -102,5 +103,5 @@ test("a listener serves without a newly added plugin until the plugin has starte
   const before = await fetchOnce(port, "/");
   assert.deepEqual([before.body, before.headers["x-wasm"]], ["hello", undefined]);
   release();
-  await eventually(async () => (await fetchOnce(port, "/")).headers["x-wasm"] === "response");
+  await until(async () => (await fetchOnce(port, "/")).headers["x-wasm"] === "response");
 });

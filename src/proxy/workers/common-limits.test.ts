@@ -4,11 +4,12 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import type { JsonValue } from "@bufbuild/protobuf";
+import { until } from "../../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
-import { eventually, fetchOnce, type Answer } from "../testing/harness.ts";
+import { fetchOnce, type Answer } from "../testing/harness.ts";
 import { router } from "../testing/mesh-config.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 import { WorkerSet } from "./index.ts";
@@ -105,7 +106,7 @@ test("circuit breakers, rate limits and ejections apply to both workers together
     if (status === 503) refused += 1;
     return status;
   });
-  await eventually(() => held + refused === 24);
+  await until(() => held + refused === 24);
   assert.ok(held === 4 || held === 5, `${held} requests of 4 that are allowed, and of one that both let in at once`);
   gate.resolve();
   assert.equal((await Promise.all(answers)).filter((status) => status === 200).length, held);
@@ -116,7 +117,7 @@ test("circuit breakers, rate limits and ejections apply to both workers together
 
   // All requests use one connection, so that one worker sees the failures.
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  await eventually(async () => {
+  await until(async () => {
     await fetchOnce(mixedPort, "/", { agent });
     return failures >= 3;
   });
@@ -162,9 +163,9 @@ test("a worker in an endless loop is replaced, and its replacement serves", asyn
   await proxy.ready();
   assert.equal(started, 2);
   Atomics.store(stuck, 1, 1);
-  await eventually(() => started === 3);
-  await eventually(async () => (await proxy.samples("serin_proxy_worker_connections")).length === 2);
-  await eventually(async () => (await fetchOnce(proxy.ports.readiness, "/healthz/ready")).status === 200);
+  await until(() => started === 3);
+  await until(async () => (await proxy.samples("serin_proxy_worker_connections")).length === 2);
+  await until(async () => (await fetchOnce(proxy.ports.readiness, "/healthz/ready")).status === 200);
   const answers = await get(port, 30);
   assert.deepEqual(new Set(answers.map(({ body }) => body)), new Set(["good"]));
   assert.match(proxy.log.join(""), /a worker has ended.*worker=1 error="it has not answered for 4000 ms"/);

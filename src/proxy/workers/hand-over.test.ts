@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
+import { until } from "../../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { httpListener } from "../testing/ads-server.ts";
-import { eventually, fetchOnce } from "../testing/harness.ts";
+import { fetchOnce } from "../testing/harness.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 
 /** A gateway's pod with its own address and this number of workers. */
@@ -93,20 +94,20 @@ for (const [before, after] of [
     await old.ready();
     const clients = new Clients(port, 8);
     clients.ready = [oldAddress];
-    await eventually(() => (clients.served.get(oldAddress) ?? 0) >= 100);
+    await until(() => (clients.served.get(oldAddress) ?? 0) >= 100);
     await using next = await gateway(newAddress, port, after);
     await next.ready();
     clients.ready = [oldAddress, newAddress];
-    await eventually(() => (clients.served.get(newAddress) ?? 0) >= 100);
+    await until(() => (clients.served.get(newAddress) ?? 0) >= 100);
     old.shutdown.request("another revision has taken over");
     // A probe finds the pod unready. Until then, connections still arrive at it.
-    await eventually(async () => (await fetchOnce(old.ports.readiness, "/healthz/ready")).status === 503);
+    await until(async () => (await fetchOnce(old.ports.readiness, "/healthz/ready")).status === 503);
     const late = clients.served.get(oldAddress) ?? 0;
-    await eventually(() => (clients.served.get(oldAddress) ?? 0) >= late + 100);
+    await until(() => (clients.served.get(oldAddress) ?? 0) >= late + 100);
     clients.ready = [newAddress];
     await old.ended;
     const taken = clients.served.get(newAddress) ?? 0;
-    await eventually(() => (clients.served.get(newAddress) ?? 0) >= taken + 100);
+    await until(() => (clients.served.get(newAddress) ?? 0) >= taken + 100);
     await clients.stop();
     assert.deepEqual(clients.lost, []);
   });

@@ -3,10 +3,10 @@ import { EventEmitter } from "node:events";
 import { test } from "node:test";
 import type { Worker } from "node:worker_threads";
 import { seededRandom, silentLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import type { WorkerThread } from "../../base/workers/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { readSettings } from "../proxy-settings.ts";
-import { eventually } from "../testing/harness.ts";
 import type { WorkerStart } from "./worker-calls.ts";
 import { WorkerLimits } from "./worker-limits.ts";
 import { WorkerSet } from "./worker-set.ts";
@@ -97,11 +97,11 @@ test("a worker that stops answering is ended, and its replacement gets the other
       [1, ["debug"], [true]],
     ],
   );
-  await eventually(() => threads.every((thread) => thread.argumentsOf("live").length > 3));
+  await until(() => threads.every((thread) => thread.argumentsOf("live").length > 3));
   const [first, second] = threads;
   assert.ok(first !== undefined && second !== undefined);
   second.answers = false;
-  await eventually(() => threads.length === 3);
+  await until(() => threads.length === 3);
   assert.deepEqual([first.ended, second.ended], [false, true]);
   const third = threads[2];
   assert.deepEqual([third?.start.worker, third?.start.logLevel, third?.argumentsOf("drain")], [1, "debug", [true]]);
@@ -120,7 +120,7 @@ test("an ejection by one worker is sent to the others, and not back to it", asyn
   const { threads } = fixture;
   const ejection = { cluster: "a", endpoint: "10.0.0.1 80", forMs: 30_000 };
   threads[1]?.emit("message", { call: 1, name: "ejected", argument: ejection });
-  await eventually(() => threads[2]?.argumentsOf("eject").length === 1);
+  await until(() => threads[2]?.argumentsOf("eject").length === 1);
   assert.deepEqual(
     threads.map((thread) => thread.argumentsOf("eject")),
     [[ejection], [], [ejection]],
@@ -139,6 +139,6 @@ test("slots of a dead worker are free for its replacement", async () => {
   assert.equal(breaker(threads[0]).requests.take(), true);
   assert.equal(breaker(threads[1]).requests.take(), false);
   await threads[0]?.terminate();
-  await eventually(() => threads.length === 3);
+  await until(() => threads.length === 3);
   assert.equal(breaker(threads[2]).requests.take(), true);
 });

@@ -3,11 +3,12 @@ import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import { test } from "node:test";
 import type { Worker } from "node:worker_threads";
+import { until } from "../../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
-import { eventually, fetchOnce } from "../testing/harness.ts";
+import { fetchOnce } from "../testing/harness.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 import { spawnWorker, WorkerSet } from "./index.ts";
 
@@ -110,7 +111,7 @@ test("two workers share the connections of a listener, and their counts add up",
   // The kernel chooses the worker by the client's port. Of 400 connections, one worker gets fewer than 150 or more than
   // 250 less than once in a million runs.
   await Promise.all(Array.from({ length: 400 }, async () => await gateway.client()));
-  await eventually(async () => (await gateway.shares()).reduce((sum, share) => sum + share, 0) === 400);
+  await until(async () => (await gateway.shares()).reduce((sum, share) => sum + share, 0) === 400);
   const shares = await gateway.shares();
   assert.equal(shares.length, 2);
   assert.ok(Math.min(...shares) >= 150, `shares of 400 connections: ${shares.join(" and ")}`);
@@ -141,7 +142,7 @@ test("a worker that dies is replaced, the other continues, and no count is lost"
   await gateway.bodies(20);
   assert.equal(await gateway.sum("istio_requests_total"), 20);
   const kept = await gateway.client();
-  await eventually(async () => (await gateway.shares()).reduce((sum, share) => sum + share, 0) === 1);
+  await until(async () => (await gateway.shares()).reduce((sum, share) => sum + share, 0) === 1);
   const holder = (await gateway.shares()).indexOf(1);
   assert.equal((await fetchOnce(proxy.ports.admin, "/ready")).status, 200);
   await threads[1 - holder]?.terminate();
@@ -149,14 +150,14 @@ test("a worker that dies is replaced, the other continues, and no count is lost"
   assert.equal((await fetchOnce(proxy.ports.admin, "/ready")).status, 403);
   // The remaining worker accepts the new connections from now on.
   assert.deepEqual(new Set(await gateway.bodies(20)), new Set(["a"]));
-  await eventually(() => threads.length === 3);
-  await eventually(async () => (await gateway.shares()).length === 2);
+  await until(() => threads.length === 3);
+  await until(async () => (await gateway.shares()).length === 2);
   await proxy.ready();
   const from = proxy.ads.acknowledgements.length;
   proxy.ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 0, b: 100 }) });
   assert.equal((await proxy.ads.acknowledged(typeUrls.route, from)).error, undefined);
   await Promise.all(Array.from({ length: 200 }, async () => await gateway.client()));
-  await eventually(async () => (await gateway.shares()).reduce((sum, share) => sum + share, 0) === 201);
+  await until(async () => (await gateway.shares()).reduce((sum, share) => sum + share, 0) === 201);
   const shares = await gateway.shares();
   assert.ok(Math.min(...shares) >= 50, `the one in its place serves: shares ${shares.join(" and ")}`);
   assert.deepEqual(new Set(await gateway.bodies(40)), new Set(["b"]), "with the configuration of now");
@@ -171,13 +172,13 @@ test("a shutdown drains both workers: active requests are answered, then both th
     (thread) => new Promise<number>((resolve) => thread.once("exit", (code) => resolve(code))),
   );
   const clients = await Promise.all(Array.from({ length: 20 }, async () => await gateway.client()));
-  await eventually(async () => (await gateway.shares()).every((share) => share > 0));
+  await until(async () => (await gateway.shares()).every((share) => share > 0));
   const closed = clients.map((client) => new Promise<void>((resolve) => client.once("close", () => resolve())));
   const answers = clients.map(
     (client) => new Promise<string>((resolve) => client.once("data", (bytes) => resolve(bytes.toString("latin1")))),
   );
   gateway.proxy.shutdown.request("the pod ends");
-  await eventually(() => gateway.proxy.log.some((line) => line.includes("draining: asking clients to close")));
+  await until(() => gateway.proxy.log.some((line) => line.includes("draining: asking clients to close")));
   for (const client of clients) client.write("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n");
   for (const answer of await Promise.all(answers)) assert.match(answer, /^HTTP\/1\.1 200 OK\r\n[^]*connection: close/);
   await Promise.all(closed);

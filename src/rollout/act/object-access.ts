@@ -1,6 +1,6 @@
 import { jsonEqualWithoutNulls, pointerNames, transientError } from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
-import { fieldManager } from "../../api/serin/field-managers/index.ts";
+import { fieldManager, withoutClaim } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
 import { describeReference } from "../decide/index.ts";
@@ -53,6 +53,19 @@ export class ObjectAccess {
     const current = await this.get(object);
     if (current === undefined) return;
     const operations = fieldPatch(current, pointer, value, expected, madeParents);
+    await this.#patch(object, operations, pointer);
+  }
+
+  /**
+   * Gives up the engine's claim to a field, so that its owner can change it again. Server-side apply (Helm 4, `kubectl
+   * apply --server-side`) refuses to change a field that another manager has written.
+   */
+  async release(object: ObjectReference, pointer: string): Promise<void> {
+    const current = await this.get(object);
+    await this.#patch(object, current === undefined ? [] : releasePatch(current, pointer), "/metadata/managedFields");
+  }
+
+  async #patch(object: ObjectReference, operations: readonly PatchOperation[], pointer: string): Promise<void> {
     if (operations.length === 0) return;
     const path = `${resourcePath(kindOf(object), object.namespace, object.name)}?fieldManager=${fieldManager}`;
     const answer = await this.#client.raw("PATCH", path, {
@@ -89,6 +102,16 @@ export function fieldPatch(
       : { op: "test", path: pointer, value: expected };
   if (value === undefined) return [test, { op: "remove", path: emptiedBy(current, pointer, madeParents) }];
   return [test, ...missingParents(current, pointer), { op: "add", path: pointer, value }];
+}
+
+/** RFC 6902 operations that end the engine's claim to the field. Empty if it has none. */
+export function releasePatch(current: UntypedObject, pointer: string): PatchOperation[] {
+  const left = withoutClaim(current, pointer);
+  if (left === undefined) return [];
+  return [
+    { op: "test", path: "/metadata/resourceVersion", value: current.metadata.resourceVersion },
+    { op: "add", path: "/metadata/managedFields", value: left },
+  ];
 }
 
 /** The highest of the members above that would be left empty. */

@@ -54,12 +54,23 @@ export async function undoEntry(
   try {
     if (entry.type === "deleted") return await undoDeleted(objects, entry, context);
     if (entry.type === "created") return await undoCreated(objects, entry, context);
-    if (entry.adopted === true) return await undoAdopted(objects, entry, context, original);
-    return await undoField(objects, entry, context, original);
+    const result =
+      entry.adopted === true
+        ? await undoAdopted(objects, entry, context, original)
+        : await undoField(objects, entry, context, original);
+    // The first entry of a field is undone last. Until then the engine must recognise its own values.
+    if (result.state === "undone" && entry === original && isApplied(entry))
+      await objects.release(entry.object, entry.pointer);
+    return result;
   } catch (error) {
     if (error instanceof SerinError && error.kind === "internal") throw error;
     return { state: "waiting", detail: messageOf(error) };
   }
+}
+
+/** Whether people apply manifests with this field. Nobody applies pods, or the time of a restart. */
+function isApplied({ object, restart }: FieldEntry): boolean {
+  return object.kind !== "Pod" && restart !== "time";
 }
 
 async function undoDeleted(

@@ -11,6 +11,7 @@ import {
   type ObjectAccess,
   type PatchOperation,
   fieldPatch,
+  releasePatch,
 } from "./object-access.ts";
 import { withLater } from "./journal-store.ts";
 import { performWrite, undoEntry, type UndoContext } from "./perform.ts";
@@ -46,6 +47,11 @@ class Objects {
     const current = this.all.get(this.key(object));
     if (current !== undefined)
       for (const operation of fieldPatch(current, pointer, value, expected, madeParents)) apply(current, operation);
+  }
+
+  async release(object: ObjectReference, pointer: string): Promise<void> {
+    const current = this.all.get(this.key(object));
+    if (current !== undefined) for (const operation of releasePatch(current, pointer)) apply(current, operation);
   }
 
   snapshot(): unknown {
@@ -196,6 +202,40 @@ test("an interrupted undo has the same result when it is repeated", async () => 
     await undo(objects, journal);
     assert.deepEqual(objects.snapshot(), undone.snapshot(), `cut after ${cut}`);
   }
+});
+
+test("undo gives up the engine's claim to a field with its first entry, so that server-side apply may change it again", async () => {
+  const claim = (fields: object): ManagedFieldsEntry => ({
+    manager: "serin-rollout",
+    operation: "Update",
+    fieldsV1: { "f:spec": fields },
+  });
+  const helm: ManagedFieldsEntry = { manager: "helm", operation: "Apply", fieldsV1: { "f:spec": { "f:rules": {} } } };
+  const objects = cluster();
+  const rules = objects.all.get("HTTPRoute r") as UntypedObject;
+  rules.metadata.managedFields = [helm, claim({ "f:rules": {}, "f:hostnames": {} })];
+  const weights = (weight: number) => [{ weight: 100 - weight }, { weight }];
+  const entry = (prior: unknown, written: unknown): JournalEntry => ({
+    type: "field",
+    step: "s",
+    object: route,
+    pointer: "/spec/rules",
+    prior,
+    written,
+  });
+  const entries = [entry([{ weight: 100 }], weights(10)), entry(weights(10), weights(50))];
+  (rules["spec"] as Record<string, unknown>)["rules"] = weights(50);
+  const waits = { notAcknowledged: async () => await Promise.resolve("not yet") };
+  await undo(objects, entries, waits);
+  assert.deepEqual(valueAt(rules, "/spec/rules"), weights(10));
+  assert.deepEqual(
+    rules.metadata.managedFields[1],
+    claim({ "f:rules": {}, "f:hostnames": {} }),
+    "the engine must still recognise its own values",
+  );
+  await undo(objects, entries);
+  assert.deepEqual(valueAt(rules, "/spec/rules"), [{ weight: 100 }]);
+  assert.deepEqual(rules.metadata.managedFields, [helm, claim({ "f:hostnames": {} })]);
 });
 
 test("a field that somebody else changed is never overwritten, and the message has the user, the field and the remedy", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkDefaults, type RolloutStatus } from "../../api/serin/index.ts";
+import { checkDefaults, type RolloutStatus, type UndoCause } from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
 import { decide, initialStatus } from "./decide.ts";
 import type { DecideInput, Decision, RolloutOrders } from "./input.ts";
@@ -23,6 +23,7 @@ const orders: RolloutOrders = {
   commands: {
     approve: "serin canary promote c -n n",
     undo: "serin canary abort c -n n",
+    resume: "serin canary resume c -n n",
     edit: "kubectl edit canary c -n n",
   },
   generation: 3,
@@ -434,6 +435,36 @@ test("a watched target waits for a change, rolls it out, and rolls it back befor
   ).status;
   const next = decide(input({ ...changed, status: back, change: { candidate: "v3", watched: true } })).status;
   assert.deepEqual([back.phase, next.run, next.candidate], ["RolledBack", 2, "v3"]);
+});
+
+test("a rolled back pod template that is in its Deployment again begins a run only if a person had ended the last one, and else says that it waits", () => {
+  const setup = { run: 0, setup: 1, completed: false };
+  const againAfter = (because: UndoCause, given: Partial<DecideInput> = {}): RolloutStatus => {
+    const undo = { startedAt: "", elapsedMs: 1, waitedMs: 0, waitingFor: [], next: "RolledBack", because } as const;
+    const status: RolloutStatus = { ...watching, phase: "RolledBack", run: 1, candidate: "v2", cause: "bad", undo };
+    const change = { candidate: "v2", watched: true };
+    return decide(input({ steps: [prepared, first], status, change, journal: setup, ...given })).status;
+  };
+  for (const because of ["reverted", "order"] as const)
+    assert.deepEqual([againAfter(because).phase, againAfter(because).run], ["Planned", 2], because);
+  const failed = againAfter("check");
+  assert.deepEqual(
+    [failed.phase, failed.run, failed.message],
+    [
+      "RolledBack",
+      1,
+      "bad; its Deployment has this pod template again, which waits because it was rolled back: change it, and a run begins",
+    ],
+  );
+  const aborted = againAfter("order", { orders: { ...orders, abort: true } });
+  assert.equal(
+    aborted.message,
+    "a change of the Deployment waits, because spec.abort is still set; let it begin: serin canary resume c -n n",
+  );
+  const idle = { candidate: "v1", watched: true, idle: true };
+  assert.equal(againAfter("check", { change: idle }).message, "bad", "the Deployment has its former template");
+  const route = { candidate: "v2", watched: false };
+  assert.equal(againAfter("order", { change: route }).phase, "RolledBack", "a route has no template to write again");
 });
 
 test("deleting a running object rolls it back first; with Leave, or after completion, only its setup is undone", () => {

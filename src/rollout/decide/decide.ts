@@ -1,5 +1,5 @@
 import { maxPlannedSteps, type RolloutPhase, type RolloutStatus } from "../../api/serin/index.ts";
-import { advance, promotion, waitFor } from "./advance.ts";
+import { advance } from "./advance.ts";
 import { dated } from "./conditions.ts";
 import { isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
@@ -15,6 +15,7 @@ import {
 } from "./rollback.ts";
 import { completedAgain, completedMessage, isHeld, recovered, withHold, withoutHold } from "./hold.ts";
 import { describeReference, type Step } from "./step.ts";
+import { promotion, waitFor } from "./step-outcome.ts";
 
 const ends: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack"]);
 
@@ -147,8 +148,11 @@ function newRun({ status, change, steps, orders }: DecideInput): Decision {
   return { status: fresh, actions: [] };
 }
 
-const nextRunIsHeld =
-  "a change of the Deployment waits, because spec.abort is still set: `serin canary resume` lets it begin";
+/** The causes of an undo after which the same change may begin a run again: nothing was wrong with it. */
+const endedByPerson: ReadonlySet<string> = new Set(["reverted", "order"]);
+
+const templateWaits =
+  "its Deployment has this pod template again, which waits because it was rolled back: change it, and a run begins";
 
 function afterRollback(input: DecideInput): Decision {
   const { status, orders, change } = input;
@@ -159,11 +163,16 @@ function afterRollback(input: DecideInput): Decision {
   const ended = { ...status, message: status.cause ?? "" };
   // Undo has restored the version that ran before, so there is nothing to roll out.
   if (change.idle === true) return { status: ended, actions: [] };
-  const superseded = status.undo?.next === "NewRun";
-  if (!superseded && change.candidate === status.candidate) return { status: ended, actions: [] };
+  const isOther = status.undo?.next === "NewRun" || change.candidate !== status.candidate;
+  if (!isOther && !change.watched) return { status: ended, actions: [] };
+  if (!isOther && !endedByPerson.has(status.undo?.because ?? ""))
+    return { status: { ...ended, message: `${ended.message}; ${templateWaits}` }, actions: [] };
   if (orders.abort)
     return {
-      status: { ...status, message: nextRunIsHeld },
+      status: {
+        ...status,
+        message: `a change of the Deployment waits, because spec.abort is still set; let it begin: ${orders.commands.resume}`,
+      },
       actions: [],
     };
   return newRun(input);

@@ -24,6 +24,7 @@ const orders: RolloutOrders = {
   commands: {
     approve: "serin canary promote c -n n",
     undo: "serin canary abort c -n n",
+    resume: "serin canary resume c -n n",
     edit: "kubectl edit canary c -n n",
   },
   generation: 3,

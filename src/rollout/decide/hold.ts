@@ -54,6 +54,9 @@ export interface Refusal {
   readonly remedy?: string;
 }
 
+/** The beginning of a remedy that needs no advice to delete the object. */
+const deleteThis = "delete this";
+
 /**
  * The status of a rollout whose spec cannot be executed. A rollout that has ended keeps its phase, because nothing of
  * it is under way, unless the spec was changed in order to begin another run.
@@ -68,7 +71,7 @@ export function refusedStatus(
   }: { readonly beginsRun: boolean; readonly generation: number; readonly nowMs: number },
 ): RolloutStatus {
   const advised = remedy === undefined ? problem : `${problem}; ${remedy}`;
-  const message = `${advised}, or delete the object, which undoes its changes`;
+  const message = advised.includes(deleteThis) ? advised : `${advised}, or delete the object, which undoes its changes`;
   const ended = isRefusedAfterEnd(status) ? completedAgain(status) : status;
   const keepsPhase = ended.phase === "RolledBack" || (ended.phase === "Completed" && !beginsRun);
   const refused: RolloutStatus = keepsPhase

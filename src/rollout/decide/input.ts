@@ -14,6 +14,7 @@ import type { Step, Write } from "./step.ts";
 export interface RolloutCommands {
   readonly approve: string;
   readonly undo: string;
+  readonly resume: string;
   /** Goes on without the rest of the checks. Only a Canary can be promoted. */
   readonly promote?: string;
   readonly edit: string;

@@ -13,6 +13,7 @@ const orders: RolloutOrders = {
   commands: {
     approve: "serin canary promote c -n n",
     undo: "serin canary abort c -n n",
+    resume: "serin canary resume c -n n",
     edit: "kubectl edit canary c -n n",
   },
   generation: 1,
@@ -180,6 +181,8 @@ test("a spec that cannot be executed has the reason, and the cause with the reme
   const refused = refusedStatus(begun, refusal, seen);
   assert.deepEqual(reasonOf(refused), ["Stuck", "author"]);
   assert.equal(refused.cause, "dev may not: get services; grant it, or delete the object, which undoes its changes");
+  const remedy = "delete this Canary, which undoes its changes, and create it again";
+  assert.equal(refusedStatus(begun, { ...refusal, remedy }, seen).cause, `dev may not: get services; ${remedy}`);
 });
 
 test("a rollout that has ended stays so when its spec cannot be executed any more, until that is corrected", () => {
@@ -190,7 +193,7 @@ test("a rollout that has ended stays so when its spec cannot be executed any mor
   assert.deepEqual([told.phase, told.undo, told.cause], ["RolledBack", undo, "aborted by ann"]);
   assert.match(told.message, /^Deployment n\/web does not exist; correct the spec/);
   assert.deepEqual(refusedStatus(told, refusal, seen), told, "and nothing changes at the next look");
-  const corrected = decided({ status: told, change: { candidate: "v1", watched: true } });
+  const corrected = decided({ status: told, change: { candidate: "v1", watched: true, idle: true } });
   assert.deepEqual([corrected.phase, corrected.message], ["RolledBack", "aborted by ann"]);
   const done: RolloutStatus = { ...begun, phase: "Completed", candidate: "v1", message: "done" };
   assert.equal(refusedStatus(done, refusal, seen).phase, "Completed");

@@ -186,6 +186,7 @@ function commandsOf(rollout: Rollout): RolloutCommands {
   return {
     approve: rolloutCommand(kind, rollout, "approve"),
     undo: rolloutCommand(kind, rollout, "rollback"),
+    resume: rolloutCommand(kind, rollout, "resume"),
     ...(isUpgrade ? {} : { promote: rolloutCommand(kind, rollout, "promote") }),
     edit: `kubectl edit ${kind.toLowerCase()} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`,
   };

@@ -7,7 +7,14 @@ import { missingGrants } from "./canary-world/missing-grants.ts";
 import { requireRouting } from "./canary-world/lost-objects.ts";
 import { refuseSharedDeployment } from "./canary-world/other-canaries.ts";
 import { routeInWorld } from "./canary-world/route-in-world.ts";
-import { refuseOtherRoutes, requireLayer7, requireReaders, requireService } from "./canary-world/service-in-world.ts";
+import {
+  refuseOtherRoutes,
+  refuseOtherWorkloads,
+  requireHttp,
+  requireLayer7,
+  requireReaders,
+  requireService,
+} from "./canary-world/service-in-world.ts";
 import { subjectsOf } from "./canary-world/subjects.ts";
 
 /**
@@ -34,7 +41,10 @@ export async function observeCanaryWorld(
       requireService(sources, "spec.target.services.canary", home, to, port),
     ]);
     if (moves) await requireLayer7(sources, "spec.target.services", found, begins);
-    if (begins) await refuseOtherRoutes(sources, "spec.target.services.service", canary, service);
+    if (begins) {
+      requireHttp("spec.target.services.port", found, port);
+      await refuseOtherRoutes(sources, "spec.target.services.service", canary, service);
+    }
     return { routes: [], missingGrants: [], subjects: await subjectsOf(sources, canary), servicePorts: found.ports };
   }
   const moved = movedRoutes(canary);
@@ -76,8 +86,10 @@ async function deploymentWorld(
   if (target.gateways.length === 0 && (begins || isMoving(canary)))
     await requireLayer7(sources, "spec.target.deployment", service, begins);
   if (begins) {
+    requireHttp(`spec.target.deployment.${target.port === undefined ? "service" : "port"}`, service, target.port);
     await refuseSharedDeployment(sources, canary, target.name);
     await refuseOtherRoutes(sources, "spec.target.deployment.service", canary, target.service);
+    refuseOtherWorkloads(sources, service, target.name);
   }
   const deployment = await deploymentInWorld(sources, canary, target, service, journal);
   return {

@@ -225,7 +225,7 @@ class Simulation {
     const { candidate, run = 0 } = decision.status;
     const { name = "" } = rollout.metadata;
     if (run > 0 && candidate === this.#untried.get(name)) this.#untried.delete(name);
-    this.#witness.decided(key, rollout, decision, before, this.#wallMs(), this.#freezes);
+    this.#witness.decided(key, rollout, decision, before, { wallMs: this.#wallMs(), freezes: this.#freezes });
   }
 
   #note(text: string): void {

@@ -66,11 +66,10 @@ export class Witness {
     rollout: Rollout,
     { actions, status }: Decision,
     before: RolloutStatus,
-    nowMs: number,
-    freezes: readonly Freeze[],
+    { wallMs, freezes }: { readonly wallMs: number; readonly freezes: readonly Freeze[] },
   ): void {
     const seen = this.#seenOf(key, rollout);
-    this.#freezeSinceMs = isFrozen(freezes, nowMs) ? (this.#freezeSinceMs ?? this.#cluster.nowMs) : undefined;
+    this.#freezeSinceMs = isFrozen(freezes, wallMs) ? (this.#freezeSinceMs ?? this.#cluster.nowMs) : undefined;
     for (const action of actions) {
       // From now on, the changes of an ended run belong to the state before the next one.
       if (action.type === "forget") seen.baseline = this.#snapshot(seen.sim);

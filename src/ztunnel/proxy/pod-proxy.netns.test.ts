@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ConnectionLimit, createLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import {
   CertificateManager,
   ConnectionTracker,
@@ -391,7 +392,7 @@ test("a pod that is removed while its connection is being opened leaves no conne
     },
   }));
   const client = await talk(pods.client, serviceAddress, 80);
-  while (source.env.tracker.size === 0) await systemClock.sleep(5);
+  await until(() => source.env.tracker.size !== 0);
   outbound.close();
   await client.until("never");
   serverMayHaveCertificate.resolve(undefined);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ConnectionLimit, createLogger, systemClock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { CertificateManager, ConnectionTracker, FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { connectTcp, listenTcp, listenTcpInNamespace, NetworkNamespace } from "../../net/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
@@ -141,7 +142,7 @@ test("STRICT: no plaintext reaches the application on any port, except the node'
 test("a connection that arrives before the policy waits for it, and is then refused", async () => {
   const { pods, env, lines, reached, close } = await strictPod(strictKey);
   const early = answerTo(pods.client, 8080);
-  while (env.state.missingPolicy(env.state.workloads()[0] ?? assert.fail()) === undefined) await systemClock.sleep(1);
+  await until(() => env.state.missingPolicy(env.state.workloads()[0] ?? assert.fail()) !== undefined);
   await systemClock.sleep(50);
   assert.deepEqual(reached, []);
   env.state.apply({ ...noChange, hasAllPolicies: true });

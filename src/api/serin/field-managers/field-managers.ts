@@ -60,3 +60,38 @@ function owns(fields: unknown, segments: readonly string[]): boolean {
 function described({ manager = "somebody", time }: ManagedFieldsEntry): string {
   return time === undefined ? manager : `${manager} at ${time}`;
 }
+
+/**
+ * The field managers without this engine's claim to the field and all below it. Undefined if it has none, or if no
+ * manager would be left: a server keeps the former ones then.
+ */
+export function withoutClaim(
+  { metadata: { managedFields = [] } }: KubernetesObject,
+  pointer: string,
+): ManagedFieldsEntry[] | undefined {
+  const segments = pointerNames(pointer).map((name) => `f:${name}`);
+  let isChanged = false;
+  const left = managedFields.flatMap((entry) => {
+    const { manager, operation, subresource, fieldsV1 } = entry;
+    if (manager !== fieldManager || operation !== "Update" || (subresource ?? "") !== "") return [entry];
+    const fields = withoutField(fieldsV1, segments);
+    if (fields === fieldsV1) return [entry];
+    isChanged = true;
+    return Object.keys(fields).length === 0 ? [] : [{ ...entry, fieldsV1: fields }];
+  });
+  return isChanged && left.length > 0 ? left : undefined;
+}
+
+type FieldSet = Readonly<Record<string, unknown>>;
+
+/** The set of fields without one of them, and without parents that would be left empty. The same if it is not there. */
+function withoutField(fields: unknown, [segment = "", ...more]: readonly string[]): FieldSet {
+  const set = (fields ?? {}) as FieldSet;
+  const inner = set[segment];
+  if (typeof inner !== "object" || inner === null) return set;
+  const { [segment]: _claim, ...others } = set;
+  if (more.length === 0) return others;
+  const left = withoutField(inner, more);
+  if (left === inner) return set;
+  return Object.keys(left).length === 0 ? others : { ...others, [segment]: left };
+}

@@ -1,2 +1,10 @@
 /** Who wrote which field of an object. It is separate from the kinds, because few processes need it. */
-export { fieldManager, isEngine, isHeldByCanary, isOurs, lastWriter, whoWrote } from "./field-managers.ts";
+export {
+  fieldManager,
+  isEngine,
+  isHeldByCanary,
+  isOurs,
+  lastWriter,
+  whoWrote,
+  withoutClaim,
+} from "./field-managers.ts";

@@ -1,7 +1,8 @@
 import { jsonEqual } from "../../../base/index.ts";
 import { cronJobKind, jobKind, type CronJob, type Job } from "../../../api/kubernetes/index.ts";
 import { controllerOf, isKubeCode, ownerReference } from "../../../kube/index.ts";
-import { enqueueControllerOn, enqueueOn, patchStatus, timeOf, type ControllerContext } from "../controller.ts";
+import { asList, enqueueControllerOn, enqueueOn, patchStatus, timeOf, type ControllerContext } from "../controller.ts";
+import type { ObjectIndex, ObjectView } from "../object-view.ts";
 import { latestRun, nextRun, parseCron } from "./cron-schedule.ts";
 import { finishedCondition } from "./job-plan.ts";
 import { createdMs, isTerminating } from "../pods/pod-facts.ts";
@@ -11,59 +12,61 @@ const longestWaitMs = 3_600_000;
 
 /** Starts Jobs at their scheduled times, which are in UTC unless they name a time zone. */
 export function addCronJobController(context: ControllerContext): void {
-  const cronJobs = context.view(cronJobKind);
-  const jobs = context.view(jobKind);
-  const record = context.events("cronjob-controller");
-  const jobsByOwner = jobs.index((job) => {
-    const owner = controllerOf(job);
-    return owner === undefined ? [] : [owner.uid];
-  });
+  const controller = new CronJobController(context);
+  const queue = context.queue("cronjob", (key) => controller.reconcile(key));
+  enqueueOn(context.view(cronJobKind), queue);
+  enqueueControllerOn(context.view(jobKind), cronJobKind, queue);
+}
 
-  const queue = context.queue("cronjob", async (key) => {
-    const cronJob = cronJobs.at(key);
+class CronJobController {
+  readonly #context: ControllerContext;
+  readonly #cronJobs: ObjectView<CronJob>;
+  readonly #jobs: ObjectView<Job>;
+  readonly #jobsByOwner: ObjectIndex<Job>;
+  readonly #record: ReturnType<ControllerContext["events"]>;
+
+  constructor(context: ControllerContext) {
+    this.#context = context;
+    this.#cronJobs = context.view(cronJobKind);
+    this.#jobs = context.view(jobKind);
+    this.#jobsByOwner = this.#jobs.index((job) => asList(controllerOf(job)?.uid));
+    this.#record = context.events("cronjob-controller");
+  }
+
+  /** Returns the time until the next run, in milliseconds. */
+  async reconcile(key: string): Promise<number | undefined> {
+    const cronJob = this.#cronJobs.at(key);
     if (cronJob?.spec === undefined || isTerminating(cronJob)) return undefined;
-    const owned = jobsByOwner.of(cronJob.metadata.uid ?? "");
-    await trim(cronJob, owned);
+    const owned = this.#ownedBy(cronJob);
+    await this.#trim(cronJob, owned);
     const schedule = parseCron(cronJob.spec.schedule, cronJob.spec.timeZone);
     if (schedule === undefined) {
-      record(cronJobKind, cronJob, { type: "Warning", ...scheduleFault(cronJob.spec) });
+      this.#record(cronJobKind, cronJob, { type: "Warning", ...scheduleFault(cronJob.spec) });
       return undefined;
     }
-    const nowMs = context.clock.nowMs();
-    const active = owned.filter((job) => finishedCondition(job) === undefined && !isTerminating(job));
+    const nowMs = this.#context.clock.nowMs();
     const due = dueRun(cronJob, nowMs);
-    const lastScheduleTime = due === undefined ? cronJob.status?.lastScheduleTime : await start(cronJob, due, active);
-    await writeStatus(cronJob, jobsByOwner.of(cronJob.metadata.uid ?? ""), lastScheduleTime);
+    const lastScheduleTime =
+      due === undefined ? cronJob.status?.lastScheduleTime : await this.#start(cronJob, due, owned.filter(isActive));
+    await this.#writeStatus(cronJob, this.#ownedBy(cronJob), lastScheduleTime);
     const sinceMs = Date.parse(lastScheduleTime ?? cronJob.metadata.creationTimestamp ?? "") || nowMs;
     const next = nextRun(schedule, nowMs, sinceMs);
     return next === undefined ? undefined : Math.min(longestWaitMs, next - nowMs);
-  });
+  }
 
-  const start = async (cronJob: CronJob, dueMs: number, active: readonly Job[]): Promise<string | undefined> => {
-    const { name = "", namespace = "" } = cronJob.metadata;
-    if (active.length > 0 && cronJob.spec?.concurrencyPolicy === "Forbid") return cronJob.status?.lastScheduleTime;
-    if (cronJob.spec?.concurrencyPolicy === "Replace") {
-      for (const job of active)
-        await context.client.delete(jobKind, job.metadata.name ?? "", namespace, { propagationPolicy: "Background" });
-    }
-    const template = cronJob.spec?.jobTemplate ?? {};
-    const job: Job = {
-      metadata: {
-        // The name is derived from the time, so that a run is never started twice.
-        name: `${name.slice(0, 52)}-${Math.floor(dueMs / 60_000)}`,
-        namespace,
-        ...(template.metadata?.labels === undefined ? {} : { labels: template.metadata.labels }),
-        annotations: {
-          ...template.metadata?.annotations,
-          "batch.kubernetes.io/cronjob-scheduled-timestamp": timeOf(dueMs),
-        },
-        ownerReferences: [ownerReference(cronJobKind, cronJob)],
-      },
-      ...(template.spec === undefined ? {} : { spec: template.spec }),
-    };
+  #ownedBy({ metadata }: CronJob): Job[] {
+    return this.#jobsByOwner.of(metadata.uid ?? "");
+  }
+
+  /** Starts the due run, as far as the concurrency policy allows it. Returns the new time of the last schedule. */
+  async #start(cronJob: CronJob, dueMs: number, active: readonly Job[]): Promise<string | undefined> {
+    const policy = cronJob.spec?.concurrencyPolicy;
+    if (active.length > 0 && policy === "Forbid") return cronJob.status?.lastScheduleTime;
+    if (policy === "Replace") for (const job of active) await this.#delete(job);
+    const job = jobOfRun(cronJob, dueMs);
     try {
-      jobs.wrote(await context.client.create(jobKind, job));
-      record(cronJobKind, cronJob, {
+      this.#jobs.wrote(await this.#context.client.create(jobKind, job));
+      this.#record(cronJobKind, cronJob, {
         type: "Normal",
         reason: "SuccessfulCreate",
         message: `Created job ${job.metadata.name ?? ""}`,
@@ -72,13 +75,9 @@ export function addCronJobController(context: ControllerContext): void {
       if (!isKubeCode(error, "already-exists")) throw error;
     }
     return timeOf(dueMs);
-  };
+  }
 
-  const writeStatus = async (
-    cronJob: CronJob,
-    owned: readonly Job[],
-    lastScheduleTime: string | undefined,
-  ): Promise<void> => {
+  async #writeStatus(cronJob: CronJob, owned: readonly Job[], lastScheduleTime: string | undefined): Promise<void> {
     const active = owned
       .filter((job) => finishedCondition(job) === undefined)
       .map(({ metadata: { name = "", namespace = "", uid = "" } }) => ({
@@ -96,10 +95,11 @@ export function addCronJobController(context: ControllerContext): void {
       ...(lastSuccessfulTime === undefined ? {} : { lastSuccessfulTime }),
     };
     if (jsonEqual({ active: [], ...cronJob.status }, { ...cronJob.status, ...status })) return;
-    await patchStatus(context, cronJobKind, cronJob, status);
-  };
+    await patchStatus(this.#context, cronJobKind, cronJob, status);
+  }
 
-  const trim = async (cronJob: CronJob, owned: readonly Job[]): Promise<void> => {
+  /** Deletes the oldest ended Jobs above the limits of the history. */
+  async #trim(cronJob: CronJob, owned: readonly Job[]): Promise<void> {
     for (const [type, limit] of [
       ["Complete", cronJob.spec?.successfulJobsHistoryLimit ?? 3],
       ["Failed", cronJob.spec?.failedJobsHistoryLimit ?? 1],
@@ -107,16 +107,36 @@ export function addCronJobController(context: ControllerContext): void {
       const ended = owned
         .filter((job) => finishedCondition(job)?.type === type && !isTerminating(job))
         .sort((a, b) => createdMs(a) - createdMs(b));
-      for (const job of ended.slice(0, Math.max(0, ended.length - limit))) {
-        await context.client.delete(jobKind, job.metadata.name ?? "", job.metadata.namespace, {
-          propagationPolicy: "Background",
-        });
-      }
+      for (const job of ended.slice(0, Math.max(0, ended.length - limit))) await this.#delete(job);
     }
-  };
+  }
 
-  enqueueOn(cronJobs, queue);
-  enqueueControllerOn(jobs, cronJobKind, queue);
+  async #delete({ metadata: { name = "", namespace } }: Job): Promise<void> {
+    await this.#context.client.delete(jobKind, name, namespace, { propagationPolicy: "Background" });
+  }
+}
+
+function isActive(job: Job): boolean {
+  return finishedCondition(job) === undefined && !isTerminating(job);
+}
+
+/** The Job of one run. Its name is derived from the time, so that a run is never started twice. */
+function jobOfRun(cronJob: CronJob, dueMs: number): Job {
+  const { name = "", namespace = "" } = cronJob.metadata;
+  const template = cronJob.spec?.jobTemplate ?? {};
+  return {
+    metadata: {
+      name: `${name.slice(0, 52)}-${Math.floor(dueMs / 60_000)}`,
+      namespace,
+      ...(template.metadata?.labels === undefined ? {} : { labels: template.metadata.labels }),
+      annotations: {
+        ...template.metadata?.annotations,
+        "batch.kubernetes.io/cronjob-scheduled-timestamp": timeOf(dueMs),
+      },
+      ownerReferences: [ownerReference(cronJobKind, cronJob)],
+    },
+    ...(template.spec === undefined ? {} : { spec: template.spec }),
+  };
 }
 
 function scheduleFault({ schedule, timeZone }: NonNullable<CronJob["spec"]>): { reason: string; message: string } {

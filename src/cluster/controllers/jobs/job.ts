@@ -3,108 +3,125 @@ import { enqueueControllerOn, enqueueOn, writeStatus, type ControllerContext } f
 import { failureAnnotations } from "./index-failures.ts";
 import { completionIndexAnnotation } from "./job-indexes.ts";
 import { finishedCondition, planJob } from "./job-plan.ts";
+import type { ObjectView } from "../object-view.ts";
 import { PodControl } from "../pods/pod-control.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
 import { podFrom, randomSuffix } from "../pods/pod-template.ts";
 
 /** Runs Jobs to their end, and removes ended ones after `ttlSecondsAfterFinished`. */
 export function addJobController(context: ControllerContext): void {
-  const jobs = context.view(jobKind);
-  const control = new PodControl({ context, ownerKind: jobKind, component: "job-controller" });
-  const record = context.events("job-controller");
+  const controller = new JobController(context);
+  const queue = context.queue("job", (key) => controller.reconcile(key));
+  enqueueOn(context.view(jobKind), queue);
+  enqueueControllerOn(context.view(podKind), jobKind, queue);
+}
 
-  const queue = context.queue("job", async (key) => {
-    const job = jobs.at(key);
+class JobController {
+  readonly #context: ControllerContext;
+  readonly #jobs: ObjectView<Job>;
+  readonly #control: PodControl;
+  readonly #record: ReturnType<ControllerContext["events"]>;
+
+  constructor(context: ControllerContext) {
+    this.#context = context;
+    this.#jobs = context.view(jobKind);
+    this.#control = new PodControl({ context, ownerKind: jobKind, component: "job-controller" });
+    this.#record = context.events("job-controller");
+  }
+
+  /** Returns when to look again, in milliseconds. */
+  async reconcile(key: string): Promise<number | undefined> {
+    const job = this.#jobs.at(key);
     if (job?.spec === undefined || isTerminating(job)) return undefined;
-    const pods = await control.claim(
+    const pods = await this.#control.claim(
       job,
       job.spec.selector ?? { matchLabels: { "batch.kubernetes.io/controller-uid": job.metadata.uid ?? "" } },
     );
-    const plan = planJob(job, pods, context.now(), context.clock.nowMs());
+    const plan = planJob(job, pods, this.#context.now(), this.#context.clock.nowMs());
     let failure: unknown;
     try {
-      await control.createAll(
+      await this.#control.createAll(
         job,
-        plan.create.map((index) => newPod(job, index, plan.predecessors.get(index ?? -1))),
+        plan.create.map((index) => this.#newPod(job, index, plan.predecessors.get(index ?? -1))),
       );
-      await control.deleteAll(job, plan.remove);
+      await this.#control.deleteAll(job, plan.remove);
     } catch (error) {
       failure = error;
     }
-    await noteProgress(job, plan.status);
+    await this.#noteProgress(job, plan.status);
     if (failure !== undefined) throw failure;
-    return plan.lookAgainMs ?? (await expire(jobs.at(key) ?? job));
-  });
+    return plan.lookAgainMs ?? (await this.#expire(this.#jobs.at(key) ?? job));
+  }
 
-  const newPod = (job: Job, index: number | undefined, predecessor: Pod | undefined): Pod => {
+  #newPod(job: Job, index: number | undefined, predecessor: Pod | undefined): Pod {
     const { name = "", namespace = "", uid = "" } = job.metadata;
     const prefix = index === undefined ? `${name.slice(0, 57)}-` : `${name.slice(0, 50)}-${index}-`;
-    const labels = {
-      "batch.kubernetes.io/controller-uid": uid,
-      "batch.kubernetes.io/job-name": name,
-      "controller-uid": uid,
-      "job-name": name,
-      ...(index === undefined ? {} : { [completionIndexAnnotation]: String(index) }),
-    };
     const pod = podFrom({
       template: job.spec?.template ?? {},
       namespace,
-      name: prefix + randomSuffix(context.random),
+      name: prefix + randomSuffix(this.#context.random),
       generateName: prefix,
       ownerKind: jobKind,
       owner: job,
-      labels,
+      labels: {
+        "batch.kubernetes.io/controller-uid": uid,
+        "batch.kubernetes.io/job-name": name,
+        "controller-uid": uid,
+        "job-name": name,
+        ...(index === undefined ? {} : { [completionIndexAnnotation]: String(index) }),
+      },
     });
-    if (index === undefined) return pod;
-    return {
-      ...pod,
-      metadata: {
-        ...pod.metadata,
-        annotations: {
-          ...pod.metadata.annotations,
-          [completionIndexAnnotation]: String(index),
-          ...(job.spec?.backoffLimitPerIndex === undefined ? {} : failureAnnotations(job, predecessor)),
-        },
-      },
-      spec: {
-        ...pod.spec,
-        hostname: `${name}-${index}`,
-        containers: withIndex(pod.spec?.containers ?? [], index),
-        ...(pod.spec?.initContainers === undefined
-          ? {}
-          : { initContainers: withIndex(pod.spec.initContainers, index) }),
-      },
-    };
-  };
+    return index === undefined ? pod : indexedPod(job, pod, index, predecessor);
+  }
 
-  const noteProgress = async (job: Job, status: NonNullable<Job["status"]>): Promise<void> => {
-    const written = await writeStatus(context, jobKind, job, status);
+  async #noteProgress(job: Job, status: NonNullable<Job["status"]>): Promise<void> {
+    const written = await writeStatus(this.#context, jobKind, job, status);
     if (written === undefined) return;
     const end = finishedCondition(written);
     if (end === undefined || finishedCondition(job) !== undefined) return;
     const completed = end.type === "Complete";
-    record(jobKind, job, {
+    this.#record(jobKind, job, {
       type: completed ? "Normal" : "Warning",
       reason: completed ? "Completed" : (end.reason ?? "Failed"),
       message: completed ? "Job completed" : (end.message ?? "Job failed"),
     });
-  };
+  }
 
-  const expire = async (job: Job): Promise<number | undefined> => {
+  /** Deletes an ended Job whose time has passed. Otherwise returns the time that it has left, in milliseconds. */
+  async #expire(job: Job): Promise<number | undefined> {
+    const { client, clock } = this.#context;
     const ttlSeconds = job.spec?.ttlSecondsAfterFinished;
     const end = finishedCondition(job);
     if (ttlSeconds === undefined || end?.lastTransitionTime === undefined) return undefined;
-    const leftMs = Date.parse(end.lastTransitionTime) + ttlSeconds * 1000 - context.clock.nowMs();
+    const leftMs = Date.parse(end.lastTransitionTime) + ttlSeconds * 1000 - clock.nowMs();
     if (leftMs > 0) return leftMs;
-    await context.client.delete(jobKind, job.metadata.name ?? "", job.metadata.namespace, {
+    await client.delete(jobKind, job.metadata.name ?? "", job.metadata.namespace, {
       propagationPolicy: "Foreground",
       preconditions: { uid: job.metadata.uid ?? "" },
     });
     return undefined;
-  };
+  }
+}
 
-  enqueueOn(jobs, queue);
-  enqueueControllerOn(context.view(podKind), jobKind, queue);
+/** A pod of an indexed Job, which knows its index by an annotation, its hostname and a variable. */
+function indexedPod(job: Job, pod: Pod, index: number, predecessor: Pod | undefined): Pod {
+  return {
+    ...pod,
+    metadata: {
+      ...pod.metadata,
+      annotations: {
+        ...pod.metadata.annotations,
+        [completionIndexAnnotation]: String(index),
+        ...(job.spec?.backoffLimitPerIndex === undefined ? {} : failureAnnotations(job, predecessor)),
+      },
+    },
+    spec: {
+      ...pod.spec,
+      hostname: `${job.metadata.name ?? ""}-${index}`,
+      containers: withIndex(pod.spec?.containers ?? [], index),
+      ...(pod.spec?.initContainers === undefined ? {} : { initContainers: withIndex(pod.spec.initContainers, index) }),
+    },
+  };
 }
 
 type Containers = NonNullable<Pod["spec"]>["containers"];

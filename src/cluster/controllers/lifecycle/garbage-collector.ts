@@ -1,8 +1,8 @@
 import type { KindDefinition, KubernetesObject, OwnerReference } from "../../../api/index.ts";
 import { customResourceDefinitionKind } from "../../../api/kubernetes/index.ts";
 import { aborted, describeError } from "../../../base/index.ts";
-import { createInformer, isKubeCode, type KubeClient, type Reconciler } from "../../../kube/index.ts";
-import type { ControllerContext } from "../controller.ts";
+import { createInformer, type KubeClient, type Reconciler } from "../../../kube/index.ts";
+import { ignoreRace, type ControllerContext } from "../controller.ts";
 import { discoverKinds } from "./discovery.ts";
 import { decideCollection, graphNodeOf, isInReach, OwnerGraph, type GraphNode } from "./garbage-collector-graph.ts";
 
@@ -124,7 +124,7 @@ class GarbageCollector {
     const action = decideCollection(node, this.#graph, (reference) => owners.get(reference.uid));
     const { client } = this.#context;
     const { kind, name, namespace } = node;
-    try {
+    await ignoreRace(async () => {
       if (action.type === "delete") {
         if (action.unblock !== undefined)
           await client.patchMerge(kind, name, namespace, { metadata: { uid, ownerReferences: action.unblock } });
@@ -138,9 +138,7 @@ class GarbageCollector {
       } else if (action.type === "finalize") {
         await client.patchMerge(kind, name, namespace, { metadata: { uid, finalizers: action.finalizers } });
       }
-    } catch (error) {
-      if (!isKubeCode(error, "not-found") && !isKubeCode(error, "conflict")) throw error;
-    }
+    });
   }
 
   /** The owner, if it exists. For objects that the graph lacks it asks the server, because the watch may lag behind. */

@@ -1,7 +1,7 @@
 import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
 import { namespaceKind, podKind, type Namespace } from "../../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../../kube/index.ts";
-import { enqueueOn, type ControllerContext } from "../controller.ts";
+import { enqueueOn, ignoreRace, type ControllerContext } from "../controller.ts";
 import { discoverKinds } from "./discovery.ts";
 import { conditionsOf, type NamespaceContent } from "./namespace-conditions.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
@@ -41,7 +41,7 @@ export function addNamespaceController(context: ControllerContext): void {
       metadata: { name, uid: namespace.metadata.uid },
       spec: { finalizers },
     };
-    await ignoreGone(async () => {
+    await ignoreRace(async () => {
       namespaces.wrote(
         await context.client.update<Namespace>(namespaceKind, body as Namespace, { subresource: "finalize" }),
       );
@@ -90,7 +90,7 @@ async function deleteAll(
   await inBatches(
     items.filter((item) => !isTerminating(item)),
     async (item) => {
-      await ignoreGone(() =>
+      await ignoreRace(() =>
         context.client.delete(kind, item.metadata.name ?? "", namespace, { propagationPolicy: "Background" }),
       );
     },
@@ -136,7 +136,7 @@ async function reportProgress(
   const conditions = conditionsOf(content, namespace.status?.conditions ?? [], context.now());
   // A namespace that is empty at the first check is removed at once, so these conditions would never be read.
   if (conditions === undefined) return;
-  await ignoreGone(async () => {
+  await ignoreRace(async () => {
     await context.client.patchMerge(
       namespaceKind,
       name,
@@ -145,12 +145,4 @@ async function reportProgress(
       { subresource: "status" },
     );
   });
-}
-
-async function ignoreGone(run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-  } catch (error) {
-    if (!isKubeCode(error, "not-found") && !isKubeCode(error, "conflict")) throw error;
-  }
 }

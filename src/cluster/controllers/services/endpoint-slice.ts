@@ -8,11 +8,13 @@ import {
   serviceKind,
   type Endpoints,
   type EndpointSlice,
+  type Node,
   type Pod,
   type Service,
 } from "../../../api/kubernetes/index.ts";
-import { isKubeCode, ownerReference } from "../../../kube/index.ts";
+import { isKubeCode, ownerReference, type Reconciler } from "../../../kube/index.ts";
 import { enqueueOn, type ControllerContext } from "../controller.ts";
+import type { ObjectIndex, ObjectView } from "../object-view.ts";
 import { planSlices, planSubsets, type SlicePlan } from "./endpoints-plan.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
 import { templateHash } from "../pods/pod-template.ts";
@@ -25,57 +27,69 @@ const headlessLabel = "service.kubernetes.io/headless";
 
 /** Keeps the slices and the older Endpoints object of each Service that selects pods. */
 export function addEndpointSliceController(context: ControllerContext): void {
-  const services = context.view(serviceKind);
-  const slices = context.view(endpointSliceKind);
-  const endpoints = context.view(endpointsKind);
-  const nodes = context.view(nodeKind);
-  const zoneOf = (node: string): string | undefined => nodes.at(node)?.metadata.labels?.[zoneLabel];
-  const servicesByNamespace = services.index((service) => [service.metadata.namespace ?? ""]);
-  const slicesByService = slices.index((slice) => {
-    const name = slice.metadata.labels?.[serviceNameLabel];
-    return name === undefined || slice.metadata.labels?.[managedByLabel] !== manager
-      ? []
-      : [`${slice.metadata.namespace ?? ""}/${name}`];
-  });
+  const controller = new EndpointSliceController(context);
+  const queue = context.queue("endpointslice", (key) => controller.reconcile(key), { concurrency: 8 });
+  enqueueOn(context.view(serviceKind), queue);
+  deleteEndpointsOfDeletedServices(context, queue);
+  enqueueOnDeletedSlice(context, queue);
+  enqueueServicesOfPods(context, queue);
+}
 
-  const queue = context.queue(
-    "endpointslice",
-    async (key) => {
-      const service = services.at(key);
-      const known = slicesByService.of(key);
-      if (service === undefined || isTerminating(service) || !selectsPods(service)) return;
-      const pods = context.podsByNamespace
-        .of(service.metadata.namespace ?? "")
-        .filter((pod) => matchesLabels(service.spec?.selector, pod.metadata.labels));
-      await writeSlices(service, planSlices(service, pods, zoneOf), known);
-      await writeEndpoints(service, pods);
-    },
-    { concurrency: 8 },
-  );
+class EndpointSliceController {
+  readonly #context: ControllerContext;
+  readonly #services: ObjectView<Service>;
+  readonly #slices: ObjectView<EndpointSlice>;
+  readonly #endpoints: ObjectView<Endpoints>;
+  readonly #nodes: ObjectView<Node>;
+  /** Our slices by the key of their Service. */
+  readonly #slicesByService: ObjectIndex<EndpointSlice>;
 
-  const writeSlices = async (
-    service: Service,
-    plans: readonly SlicePlan[],
-    known: readonly EndpointSlice[],
-  ): Promise<void> => {
+  constructor(context: ControllerContext) {
+    this.#context = context;
+    this.#services = context.view(serviceKind);
+    this.#slices = context.view(endpointSliceKind);
+    this.#endpoints = context.view(endpointsKind);
+    this.#nodes = context.view(nodeKind);
+    this.#slicesByService = this.#slices.index((slice) => {
+      const name = slice.metadata.labels?.[serviceNameLabel];
+      return name === undefined || slice.metadata.labels?.[managedByLabel] !== manager
+        ? []
+        : [`${slice.metadata.namespace ?? ""}/${name}`];
+    });
+  }
+
+  async reconcile(key: string): Promise<void> {
+    const service = this.#services.at(key);
+    const known = this.#slicesByService.of(key);
+    if (service === undefined || isTerminating(service) || !selectsPods(service)) return;
+    const pods = this.#context.podsByNamespace
+      .of(service.metadata.namespace ?? "")
+      .filter((pod) => matchesLabels(service.spec?.selector, pod.metadata.labels));
+    const zoneOf = (node: string): string | undefined => this.#nodes.at(node)?.metadata.labels?.[zoneLabel];
+    await this.#writeSlices(service, planSlices(service, pods, zoneOf), known);
+    await this.#writeEndpoints(service, pods);
+  }
+
+  async #writeSlices(service: Service, plans: readonly SlicePlan[], known: readonly EndpointSlice[]): Promise<void> {
     const left = new Map(known.map((slice) => [slice.metadata.name ?? "", slice]));
     for (const [index, plan] of plans.entries()) {
       const wanted = sliceOf(service, plan, index);
       const name = wanted.metadata.name ?? "";
       const found = left.get(name);
       left.delete(name);
-      await writeSlice(wanted, found);
+      await this.#writeSlice(wanted, found);
     }
     for (const slice of left.values()) {
-      await context.client.delete(endpointSliceKind, slice.metadata.name ?? "", slice.metadata.namespace);
-      slices.deleted(slice);
+      await this.#context.client.delete(endpointSliceKind, slice.metadata.name ?? "", slice.metadata.namespace);
+      this.#slices.deleted(slice);
     }
-  };
+  }
 
-  const writeSlice = async (wanted: EndpointSlice, found: EndpointSlice | undefined): Promise<void> => {
+  async #writeSlice(wanted: EndpointSlice, found: EndpointSlice | undefined): Promise<void> {
+    const { client } = this.#context;
     const { name = "", namespace, labels } = wanted.metadata;
     if (found === undefined || isTerminating(found)) {
-      slices.wrote(await context.client.create(endpointSliceKind, wanted));
+      this.#slices.wrote(await client.create(endpointSliceKind, wanted));
       return;
     }
     const same =
@@ -85,10 +99,11 @@ export function addEndpointSliceController(context: ControllerContext): void {
     if (same) return;
     const metadata = { labels: labelPatch(found.metadata.labels, labels) };
     const patch = { metadata, endpoints: wanted.endpoints, ports: wanted.ports };
-    slices.wrote(await context.client.patchMerge(endpointSliceKind, name, namespace, patch));
-  };
+    this.#slices.wrote(await client.patchMerge(endpointSliceKind, name, namespace, patch));
+  }
 
-  const writeEndpoints = async (service: Service, pods: readonly Pod[]): Promise<void> => {
+  async #writeEndpoints(service: Service, pods: readonly Pod[]): Promise<void> {
+    const { client } = this.#context;
     const { name = "", namespace = "" } = service.metadata;
     const subsets = planSubsets(service, pods);
     const labels = {
@@ -96,26 +111,29 @@ export function addEndpointSliceController(context: ControllerContext): void {
       ...headlessLabels(service),
       "endpoints.kubernetes.io/managed-by": "endpoint-controller",
     };
-    const found = endpoints.get(namespace, name);
+    const found = this.#endpoints.get(namespace, name);
     if (found !== undefined && jsonEqual(found.subsets ?? [], subsets) && jsonEqual(found.metadata.labels, labels))
       return;
     const patch = (): Promise<Endpoints> =>
-      context.client.patchMerge(endpointsKind, name, namespace, {
+      client.patchMerge(endpointsKind, name, namespace, {
         metadata: { labels: labelPatch(found?.metadata.labels, labels) },
         subsets,
       });
     const create = (): Promise<Endpoints> =>
-      context.client.create(endpointsKind, { metadata: { name, namespace, labels }, subsets });
+      client.create(endpointsKind, { metadata: { name, namespace, labels }, subsets });
     try {
-      endpoints.wrote(await (found === undefined ? create() : patch()));
+      this.#endpoints.wrote(await (found === undefined ? create() : patch()));
     } catch (error) {
       if (!isKubeCode(error, "already-exists")) throw error;
-      endpoints.wrote(await patch());
+      this.#endpoints.wrote(await patch());
     }
-  };
+  }
+}
 
-  enqueueOn(services, queue);
-  services.onChange(({ type, key }) => {
+/** Slices have an owner, so the garbage collector deletes them. Endpoints have none. */
+function deleteEndpointsOfDeletedServices(context: ControllerContext, queue: Reconciler): void {
+  const endpoints = context.view(endpointsKind);
+  context.view(serviceKind).onChange(({ type, key }) => {
     if (type !== "delete") return;
     const found = endpoints.at(key);
     if (found !== undefined)
@@ -123,10 +141,18 @@ export function addEndpointSliceController(context: ControllerContext): void {
         .delete(endpointsKind, found.metadata.name ?? "", found.metadata.namespace)
         .catch(() => queue.add(key));
   });
-  slices.onChange(({ type, object }) => {
+}
+
+function enqueueOnDeletedSlice(context: ControllerContext, queue: Reconciler): void {
+  context.view(endpointSliceKind).onChange(({ type, object }) => {
     const name = object.metadata.labels?.[serviceNameLabel];
     if (type === "delete" && name !== undefined) queue.add(`${object.metadata.namespace ?? ""}/${name}`);
   });
+}
+
+/** Adds the Services that select a changed pod, before or after the change, or a pod of a node whose zone changes. */
+function enqueueServicesOfPods(context: ControllerContext, queue: Reconciler): void {
+  const servicesByNamespace = context.view(serviceKind).index((service) => [service.metadata.namespace ?? ""]);
   const enqueueServicesOf = (pod: Pod, previous: Pod | undefined): void => {
     for (const service of servicesByNamespace.of(pod.metadata.namespace ?? "")) {
       const selector = service.spec?.selector;
@@ -140,7 +166,7 @@ export function addEndpointSliceController(context: ControllerContext): void {
   context.view(podKind).onChange((change) => {
     enqueueServicesOf(change.object, change.type === "set" ? change.previous : undefined);
   });
-  nodes.onChange((change) => {
+  context.view(nodeKind).onChange((change) => {
     const { labels, name = "" } = change.object.metadata;
     const before = change.type === "set" ? change.previous?.metadata.labels?.[zoneLabel] : undefined;
     if (labels?.[zoneLabel] === before) return;

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../../../base/index.ts";
+import { until } from "../../../base/testing/index.ts";
 import type { PlaceBelow } from "../place-below.ts";
 import { ContainerLog, readLogText } from "./container-log.ts";
 import {
@@ -79,7 +80,7 @@ test("a container has its working directory and environment, and its output and 
 test("a signal reaches the program, and its end also ends every process that it started", async () => {
   const started = start('trap "echo bye; exit 3" TERM; sleep 987 & echo $!; while :; do sleep 0.05; done');
   const log = await logOf(started);
-  while (readLogText(log.place, everything) === "") await systemClock.sleep(5);
+  await until(() => readLogText(log.place, everything) !== "");
   const program = programPidOf(started.spawned.process.identity.pid) ?? 0;
   assert.notEqual(startTicksOf(program), undefined);
   started.spawned.process.signal("SIGTERM");

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import type { Container } from "../../../api/kubernetes/index.ts";
 import { systemClock } from "../../../base/index.ts";
+import { until } from "../../../base/testing/index.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
 import { readLogText } from "../containers/container-log.ts";
 import { programPidOf, spawnContainer } from "../containers/container-process.ts";
@@ -103,9 +104,9 @@ test("a container gets SIGTERM only once, even if its node process restarts mean
   const started = startContainer();
   const saved: ContainerRecord[] = [];
   const first = started.adoptedBy(started.record, saved);
-  while (started.log() !== "ready\n") await systemClock.sleep(5);
+  await until(() => started.log() === "ready\n");
   void first.stop(graceMs);
-  while (started.log() !== "ready\nstop\n") await systemClock.sleep(5);
+  await until(() => started.log() === "ready\nstop\n");
   assert.deepEqual(
     saved.map((record) => record.stopSignalled),
     [true],
@@ -123,9 +124,9 @@ test("a container gets SIGTERM only once, even if its node process restarts mean
 test("if a node process ends before it stops a container, the next one stops it", async () => {
   const started = startContainer();
   const container = started.adoptedBy(started.record);
-  while (started.log() !== "ready\n") await systemClock.sleep(5);
+  await until(() => started.log() === "ready\n");
   const stopped = container.stop(graceMs);
-  while (started.log() !== "ready\nstop\n") await systemClock.sleep(5);
+  await until(() => started.log() === "ready\nstop\n");
   started.end();
   await stopped;
   assert.equal(container.exitCode, 4);

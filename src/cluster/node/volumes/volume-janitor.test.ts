@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import type { PersistentVolume } from "../../../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../../../base/index.ts";
+import { until } from "../../../base/testing/index.ts";
 import type { Informer, InformerChange, KubeClient } from "../../../kube/index.ts";
 import { localVolumePath, localVolumes, volumeAnnotations } from "../../record/local-volumes.ts";
 import { VolumeJanitor } from "./volume-janitor.ts";
@@ -70,7 +71,7 @@ async function after(
   const directory = join(hostRoot, path, "data");
   const hasActed = (): boolean => acts && (type === "set" ? deleted.length > 0 : !existsSync(directory));
   const untilMs = systemClock.steadyMs() + (acts ? limitMs : graceMs);
-  while (!hasActed() && systemClock.steadyMs() < untilMs) await systemClock.sleep(5);
+  await until(() => hasActed() || systemClock.steadyMs() >= untilMs);
   stop.abort();
   await running;
   const exists = existsSync(directory);

@@ -1,5 +1,5 @@
-import type { CallersMemory } from "../../../base/callers-memory/index.ts";
 import { toSerinError, transientError, type SerinError } from "../../../base/index.ts";
+import type { SharedBudget } from "../../../base/threads/index.ts";
 import { ChunkQueue } from "../../../net/index.ts";
 import { errorCode, SessionStream, trailersFault, type Http2Session } from "../../../wire/http2/index.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
@@ -42,7 +42,7 @@ export interface CallOwner {
   readonly peer: Peer;
   readonly session: Http2Session<GrpcCall>;
   /** Heads and incomplete requests of all connections, by the addresses of their clients. */
-  readonly memory: CallersMemory;
+  readonly memory: SharedBudget;
   /** Frames as much as the windows and the output allow. Returns false if something must wait. */
   sendMessage(call: GrpcCall, parts: readonly Buffer[], length: number): boolean;
   /** Sends the call's trailers after everything that waits. */
@@ -247,13 +247,12 @@ export class GrpcCall extends SessionStream {
   #keep(bytes: number): void {
     const { memory, peer } = this.#owner;
     const more = bytes - this.#keptBytes;
-    if (more === 0) return;
-    this.#keptBytes = bytes;
-    memory.add(peer.address, more);
-    if (more > 0 && memory.isExceededBy(peer.address))
+    if (more < 0) memory.release(peer.address, -more);
+    else if (more > 0 && !memory.take(peer.address, more))
       throw transientError("busy", `too many incomplete requests from ${peer.address} wait for their end`, {
         hint: "send requests whole, on fewer calls at once",
       });
+    this.#keptBytes = bytes;
   }
 
   #reportEnd(): void {

@@ -1,5 +1,5 @@
-import type { CallersMemory } from "../../../base/callers-memory/index.ts";
 import type { Clock } from "../../../base/index.ts";
+import type { SharedBudget } from "../../../base/threads/index.ts";
 import { inLaterTurn, type ByteStream } from "../../../net/index.ts";
 import {
   errorCode,
@@ -22,7 +22,7 @@ export interface ConnectionOwner {
   readonly output: FrameOutput;
   readonly clock: Clock;
   readonly maxRequestBytes: number;
-  readonly memory: CallersMemory;
+  readonly memory: SharedBudget;
   method(path: string): ((call: GrpcCall) => void) | undefined;
   closed(connection: GrpcConnection, reason: string | undefined): void;
 }
@@ -79,7 +79,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     this.#stream.resume();
   }
 
-  get memory(): CallersMemory {
+  get memory(): SharedBudget {
     return this.#owner.memory;
   }
 

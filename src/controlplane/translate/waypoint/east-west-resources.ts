@@ -74,9 +74,33 @@ const weightUnits = 100;
  * endpoints are addressed directly, without an internal listener.
  */
 export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel): EastWestResources {
-  const { inputs, registry } = model;
-  const bindings = new WaypointBindings(inputs, model.waypoints);
-  const gateways = graph.derive("east-west-gateways", inputs.gateways, (gateway, reader) => {
+  const bindings = new WaypointBindings(model.inputs, model.waypoints);
+  const gateways = deriveEastWestGateways(graph, model);
+  const reached = deriveReachedServices(graph, model, gateways);
+  const waysOf: WaysOf = (service, reader) => {
+    const shares = bindings.sharesOfService(service, reader);
+    const waypoints = shares[0]?.waypoint.published === true ? shares : undefined;
+    return service.ports.flatMap((port) => [
+      { name: wayName(port, service), port, waypoints: undefined },
+      ...(waypoints === undefined ? [] : [{ name: wayName(port, service, true), port, waypoints }]),
+    ]);
+  };
+  const clusters = deriveReachedClusters(graph, model, reached, waysOf);
+  const endpoints = deriveReachedEndpoints(graph, model, reached, waysOf);
+  const listeners = deriveListeners(graph, model, { gateways, reached, waysOf });
+  const fixed = deriveFixedClusters(graph, model, gateways);
+  return { listeners, clusters: [fixed, clusters], endpoints };
+}
+
+interface EastWestGateway {
+  readonly key: string;
+}
+
+type WaysOf = (service: ServiceModel, reader: CollectionReader) => readonly Way[];
+
+/** The Gateways of class `istio-east-west` that terminate tunnels. */
+function deriveEastWestGateways(graph: CollectionGraph, { inputs }: MeshModel): Collection<EastWestGateway> {
+  return graph.derive("east-west-gateways", inputs.gateways, (gateway, reader) => {
     const ends = gateway.spec.listeners.some(
       ({ protocol, port, tls }) => protocol === "HBONE" && port === hbonePort && tls?.mode === "Terminate",
     );
@@ -84,7 +108,15 @@ export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel
       ? [[factsKey(gateway), { key: factsKey(gateway) }] as const]
       : [];
   });
-  const reached = graph.derive(
+}
+
+/** Every global service, for every gateway. */
+function deriveReachedServices(
+  graph: CollectionGraph,
+  { inputs, registry }: MeshModel,
+  gateways: Collection<EastWestGateway>,
+): Collection<ReachedService> {
+  return graph.derive(
     "east-west-services",
     registry.kubernetes,
     (service, reader): Iterable<readonly [string, ReachedService]> => {
@@ -100,16 +132,15 @@ export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel
         .map(({ key }) => [`${key}|${serviceKey(service)}`, { gateway: key, service: serviceKey(service) }] as const);
     },
   );
-  const byGateway = reached.index("gateway", ({ gateway }) => [gateway]);
-  const waysOf = (service: ServiceModel, reader: CollectionReader): readonly Way[] => {
-    const shares = bindings.sharesOfService(service, reader);
-    const waypoints = shares[0]?.waypoint.published === true ? shares : undefined;
-    return service.ports.flatMap((port) => [
-      { name: wayName(port, service), port, waypoints: undefined },
-      ...(waypoints === undefined ? [] : [{ name: wayName(port, service, true), port, waypoints }]),
-    ]);
-  };
-  const clusters = graph.derive(
+}
+
+function deriveReachedClusters(
+  graph: CollectionGraph,
+  { inputs, registry }: MeshModel,
+  reached: Collection<ReachedService>,
+  waysOf: WaysOf,
+): Collection<ScopedEncodedResource> {
+  return graph.derive(
     "cds-east-west-services",
     reached,
     (item, reader) => {
@@ -123,7 +154,16 @@ export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel
     },
     sameScopedResource,
   );
-  const endpoints = graph.derive(
+}
+
+function deriveReachedEndpoints(
+  graph: CollectionGraph,
+  model: MeshModel,
+  reached: Collection<ReachedService>,
+  waysOf: WaysOf,
+): Collection<ScopedEncodedResource> {
+  const { inputs, registry } = model;
+  return graph.derive(
     "eds-east-west-services",
     reached,
     (item, reader) => {
@@ -140,7 +180,24 @@ export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel
     },
     sameScopedResource,
   );
-  const listeners = graph.derive(
+}
+
+function deriveListeners(
+  graph: CollectionGraph,
+  model: MeshModel,
+  {
+    gateways,
+    reached,
+    waysOf,
+  }: {
+    readonly gateways: Collection<EastWestGateway>;
+    readonly reached: Collection<ReachedService>;
+    readonly waysOf: WaysOf;
+  },
+): Collection<ScopedEncodedResource> {
+  const { inputs, registry } = model;
+  const byGateway = reached.index("gateway", ({ gateway }) => [gateway]);
+  return graph.derive(
     "lds-east-west",
     gateways,
     ({ key }, reader) => {
@@ -161,7 +218,15 @@ export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel
     },
     sameScopedResource,
   );
-  const fixed = graph.derive(
+}
+
+/** The clusters of a gateway that no service needs: the one into its own listener, and the one of refused traffic. */
+function deriveFixedClusters(
+  graph: CollectionGraph,
+  { inputs }: MeshModel,
+  gateways: Collection<EastWestGateway>,
+): Collection<ScopedEncodedResource> {
+  return graph.derive(
     "cds-east-west-fixed",
     gateways,
     ({ key }, reader) => {
@@ -171,7 +236,6 @@ export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel
     },
     sameScopedResource,
   );
-  return { listeners, clusters: [fixed, clusters], endpoints };
 }
 
 function wayName({ port }: ServicePortModel, { hostname }: ServiceModel, throughWaypoint = false): string {

@@ -8,17 +8,12 @@ import type { LiveHub } from "./live-hub.ts";
 import { LivePage } from "./live-page.ts";
 import { encodeMessage } from "./live-topic.ts";
 import { parseTopic, type ParsedTopic } from "./parse-topic.ts";
+import { roomForPage, type PageHolder } from "./room-for-page.ts";
 
 /** The owner of a page. The identity is checked repeatedly, because sessions end and rights change. */
-export interface PageOwner {
+export interface PageOwner extends PageHolder {
   /** The id of the session. */
   readonly id: string;
-  /** The user whose number of pages is limited. */
-  readonly user: string;
-  /** The address of an anonymous user, who needs no cookie. */
-  readonly place?: string;
-  /** The key under which different views are limited: the user, or all anonymous users together. */
-  readonly viewer: string;
   /** Undefined if the session has ended. The page then asks for a login. */
   identity(): Promise<Identity | undefined>;
 }
@@ -43,6 +38,11 @@ interface OpenPage {
 const eventStream = "text/event-stream";
 const tickMs = 1_000;
 const attendEveryTicks = 15;
+const crowdedOut = {
+  code: "unavailable",
+  message: "the server is full, and nobody has more pages open than you",
+  hint: "close some of them",
+} as const;
 const loggedOut = { code: "logged-out", message: "the session has ended", hint: "log in again" } as const;
 
 /** Manages all open pages. */
@@ -82,37 +82,7 @@ export class LivePages {
     if (topics.length === 0) throw refusal("invalid", "topic is missing");
     if (topics.length > limits.topicsOfPage)
       throw refusal("invalid", `a page follows at most ${limits.topicsOfPage} topics, got ${topics.length}`);
-    if (this.#pages.size >= limits.pages)
-      throw refusal(
-        "unavailable",
-        `${limits.pages} pages are open, which is the limit`,
-        "close pages that nobody needs",
-      );
-    const ofUser = [...this.#pages].filter((page) => page.owner.user === owner.user).length;
-    if (ofUser >= limits.pagesOfUser)
-      throw refusal(
-        "unavailable",
-        `you have ${limits.pagesOfUser} pages open, which is the limit`,
-        "close some of them",
-      );
-    const ofPlace =
-      owner.place === undefined ? 0 : [...this.#pages].filter((page) => page.owner.place === owner.place).length;
-    if (ofPlace >= limits.pagesOfAddress)
-      throw refusal(
-        "unavailable",
-        `${limits.pagesOfAddress} pages are open from your address without a login, which is the limit`,
-        "log in, or close some of them",
-      );
-    const followed = new Set(
-      [...this.#pages].flatMap((page) => (page.owner.viewer === owner.viewer ? page.topics : [])),
-    );
-    const more = new Set(topics.filter((text) => !followed.has(text))).size;
-    if (more > 0 && followed.size + more > limits.topicsOfUser)
-      throw refusal(
-        "unavailable",
-        `${followed.size} different views are open for ${owner.viewer}, which is the limit`,
-        "close pages that nobody needs",
-      );
+    for (const surplus of roomForPage(this.#pages, { owner, topics })) this.#giveWay(surplus);
     request.setTimeout(0);
     response.socket?.setNoDelay(true);
     response.writeHead(200, { "content-type": eventStream, "cache-control": "no-store", "x-accel-buffering": "no" });
@@ -132,6 +102,14 @@ export class LivePages {
       open.page.close();
     });
     void this.#attend(open);
+  }
+
+  /** Ends a page for one of somebody who has fewer. Its browser tries again later. */
+  #giveWay(open: OpenPage): void {
+    const { page, topics } = open;
+    this.#pages.delete(open);
+    for (const text of topics) page.refuse(text, crowdedOut);
+    page.end();
   }
 
   /** Sends signs of life, closes stalled pages, and checks rights until the signal is aborted. Then ends all pages. */

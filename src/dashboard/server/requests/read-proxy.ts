@@ -152,108 +152,126 @@ async function askAdmin(
 export function proxyTable(dump: ConfigDump, section: ProxySection, nowMs: number): Table {
   switch (section) {
     case "clusters":
-      return {
-        columns: ["SERVICE", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"],
-        rows: dump
-          .clusters()
-          .toSorted((a, b) => compareClusterNames(a.name, b.name))
-          .map((cluster) => {
-            const { host, port, subset, direction, isService } = parseClusterName(cluster.name ?? "");
-            return {
-              cells: [
-                host,
-                isService ? String(port) : "",
-                subset,
-                direction,
-                cluster.type ?? "STATIC",
-                managedBy(cluster.metadata),
-              ],
-              detail: cluster,
-            };
-          }),
-      };
+      return clusterTable(dump);
     case "listeners":
-      return {
-        columns: ["ADDRESS", "PORT", "TYPE", "MATCH", "DESTINATION"],
-        rows: dump
-          .listeners()
-          .toSorted((a, b) => portOf(a) - portOf(b))
-          .flatMap((listener) =>
-            chainsOf(listener).map((chain) => ({
-              cells: [
-                addressesOf(listener).join(","),
-                String(portOf(listener)),
-                listenerTypeOf(listener),
-                chainMatchText(chain.filterChainMatch),
-                destinationText(chain),
-              ],
-              detail: listener,
-            })),
-          ),
-      };
+      return listenerTable(dump);
     case "routes":
-      return {
-        columns: ["NAME", "VIRTUAL HOST", "DOMAINS", "MATCH", "VIRTUAL SERVICE"],
-        rows: dump.routes().flatMap(({ name = "", virtualHosts = [] }) =>
-          virtualHosts.flatMap((host) => {
-            const start = [name, host.name ?? "", domainsText(host.domains ?? [])];
-            const routes = host.routes ?? [];
-            return routes.length === 0
-              ? [{ cells: [...start, "/*", "404"], detail: host }]
-              : routes.map((route) => ({
-                  cells: [...start, matchText(route.match), managedBy(route.metadata)],
-                  detail: route,
-                }));
-          }),
-        ),
-      };
+      return routeTable(dump);
     case "endpoints":
-      return {
-        columns: ["CLUSTER", "ENDPOINT", "STATUS", "LOCALITY"],
-        rows: dump.endpoints().flatMap(({ clusterName = "", endpoints = [] }) =>
-          endpoints.flatMap(({ locality = {}, lbEndpoints = [] }) =>
-            lbEndpoints.map((endpoint) => {
-              const { address } = endpoint.endpoint ?? {};
-              const port = address?.socketAddress?.portValue;
-              return {
-                cells: [
-                  clusterName,
-                  `${addressText(address)}${port === undefined ? "" : `:${port}`}`,
-                  endpoint.healthStatus ?? "HEALTHY",
-                  [locality.region, locality.zone, locality.subZone]
-                    .filter((part) => part !== undefined && part !== "")
-                    .join("/"),
-                ],
-                detail: endpoint,
-              };
-            }),
-          ),
-        ),
-      };
-    case "secrets": {
-      const { header, rows } = secretRows(dump, nowMs);
-      return {
-        columns: header,
-        rows: rows.map((cells) => ({
-          cells,
-          detail: Object.fromEntries(header.map((column, index) => [column, cells[index] ?? ""])),
-        })),
-      };
-    }
-    case "bootstrap": {
-      const { bootstrap = {} } = (dump.part("BootstrapConfigDump") ?? {}) as {
-        readonly bootstrap?: Readonly<Record<string, unknown>>;
-      };
-      return {
-        columns: ["FIELD"],
-        rows: Object.entries(bootstrap).map(([field, detail]) => ({ cells: [field], detail: { [field]: detail } })),
-      };
-    }
+      return endpointTable(dump);
+    case "secrets":
+      return secretTable(dump, nowMs);
+    case "bootstrap":
+      return bootstrapTable(dump);
     case "workloads":
     case "services":
     case "policies":
       throw refusal("not-found", `a sidecar, gateway or waypoint has no ${section}`, "a ztunnel has");
   }
+}
+
+function clusterTable(dump: ConfigDump): Table {
+  return {
+    columns: ["SERVICE", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"],
+    rows: dump
+      .clusters()
+      .toSorted((a, b) => compareClusterNames(a.name, b.name))
+      .map((cluster) => {
+        const { host, port, subset, direction, isService } = parseClusterName(cluster.name ?? "");
+        return {
+          cells: [
+            host,
+            isService ? String(port) : "",
+            subset,
+            direction,
+            cluster.type ?? "STATIC",
+            managedBy(cluster.metadata),
+          ],
+          detail: cluster,
+        };
+      }),
+  };
+}
+
+/** A row for each filter chain. */
+function listenerTable(dump: ConfigDump): Table {
+  return {
+    columns: ["ADDRESS", "PORT", "TYPE", "MATCH", "DESTINATION"],
+    rows: dump
+      .listeners()
+      .toSorted((a, b) => portOf(a) - portOf(b))
+      .flatMap((listener) =>
+        chainsOf(listener).map((chain) => ({
+          cells: [
+            addressesOf(listener).join(","),
+            String(portOf(listener)),
+            listenerTypeOf(listener),
+            chainMatchText(chain.filterChainMatch),
+            destinationText(chain),
+          ],
+          detail: listener,
+        })),
+      ),
+  };
+}
+
+/** A row for each route, and for each virtual host without routes, which answers 404. */
+function routeTable(dump: ConfigDump): Table {
+  return {
+    columns: ["NAME", "VIRTUAL HOST", "DOMAINS", "MATCH", "VIRTUAL SERVICE"],
+    rows: dump.routes().flatMap(({ name = "", virtualHosts = [] }) =>
+      virtualHosts.flatMap((host) => {
+        const start = [name, host.name ?? "", domainsText(host.domains ?? [])];
+        const routes = host.routes ?? [];
+        return routes.length === 0
+          ? [{ cells: [...start, "/*", "404"], detail: host }]
+          : routes.map((route) => ({
+              cells: [...start, matchText(route.match), managedBy(route.metadata)],
+              detail: route,
+            }));
+      }),
+    ),
+  };
+}
+
+function endpointTable(dump: ConfigDump): Table {
+  return {
+    columns: ["CLUSTER", "ENDPOINT", "STATUS", "LOCALITY"],
+    rows: dump.endpoints().flatMap(({ clusterName = "", endpoints = [] }) =>
+      endpoints.flatMap(({ locality = {}, lbEndpoints = [] }) =>
+        lbEndpoints.map((endpoint) => {
+          const { address } = endpoint.endpoint ?? {};
+          const port = address?.socketAddress?.portValue;
+          return {
+            cells: [
+              clusterName,
+              `${addressText(address)}${port === undefined ? "" : `:${port}`}`,
+              endpoint.healthStatus ?? "HEALTHY",
+              [locality.region, locality.zone, locality.subZone]
+                .filter((part) => part !== undefined && part !== "")
+                .join("/"),
+            ],
+            detail: endpoint,
+          };
+        }),
+      ),
+    ),
+  };
+}
+
+function secretTable(dump: ConfigDump, nowMs: number): Table {
+  const { header, rows } = secretRows(dump, nowMs);
+  return { columns: header, rows: rows.map((cells) => ({ cells, detail: namedCells(header, cells) })) };
+}
+
+function bootstrapTable(dump: ConfigDump): Table {
+  const { bootstrap = {} } = (dump.part("BootstrapConfigDump") ?? {}) as {
+    readonly bootstrap?: Readonly<Record<string, unknown>>;
+  };
+  return {
+    columns: ["FIELD"],
+    rows: Object.entries(bootstrap).map(([field, detail]) => ({ cells: [field], detail: { [field]: detail } })),
+  };
 }
 
 export function ztunnelTable(dump: ZtunnelDump, section: ProxySection, nowMs: number): Table {
@@ -279,11 +297,13 @@ function tableOf({ header, rows, raw }: DumpSection): Table {
     columns: header,
     rows: rows.map((cells) => ({
       cells,
-      detail:
-        byName.get(`${cells[0] ?? ""}/${cells[1] ?? ""}`) ??
-        Object.fromEntries(header.map((column, index) => [column, cells[index] ?? ""])),
+      detail: byName.get(`${cells[0] ?? ""}/${cells[1] ?? ""}`) ?? namedCells(header, cells),
     })),
   };
+}
+
+function namedCells(header: readonly string[], cells: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(header.map((column, index) => [column, cells[index] ?? ""]));
 }
 
 async function answerOf({ columns, rows }: Table): Promise<ProxyAnswer> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "../../../base/index.ts";
+import { until } from "../../../base/testing/index.ts";
 import { YamlThreads } from "./yaml-threads.ts";
 
 const plain = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: &l {x: y}, annotations: *l}\n";
@@ -15,7 +16,7 @@ test("parsing a slow YAML stops at its deadline without blocking the event loop,
   // The parser compares each key with all earlier ones.
   const hostile = Array.from({ length: 60_000 }, (_, index) => `k${index}: &a${index} 1`).join("\n");
   const [refused, waits] = [threads.read(hostile), threads.read(plain)];
-  while (deadlines.length === 0) await systemClock.sleep(1);
+  await until(() => deadlines.length !== 0);
   deadlines.shift()?.();
   await assert.rejects(refused, { code: "too-long", message: /more time or memory/ });
   const { resources, faults } = await waits;

@@ -6,7 +6,7 @@ import type { MovedRoute } from "../../plan/index.ts";
 import { reference } from "../../plan/index.ts";
 import { fakePod, sidecarPod } from "../checks/testing/fake-mesh.ts";
 import type { CanarySources } from "./canary-sources.ts";
-import { refuseOtherRoutes, requireReaders } from "./service-in-world.ts";
+import { refuseOtherRoutes, refuseOtherWorkloads, requireHttp, requireReaders } from "./service-in-world.ts";
 
 const route = {
   object: reference("gateway.networking.k8s.io/v1", "HTTPRoute", "web", "shop"),
@@ -110,4 +110,51 @@ test("a user's own route for the Service is refused, and the error names the tar
   const route = { ...madeRoute, metadata: { name: "mine", namespace: "shop" } };
   const refusal = refuseOtherRoutes(withObjects(route), "f", canaryOf("second"), "web");
   await assert.rejects(refusal, /use target\.virtualService with name mine; or delete it/);
+});
+
+test("a port without HTTP is refused, because no step would move its connections", () => {
+  const found = {
+    name: "db",
+    namespace: "shop",
+    ports: [
+      { name: "tcp-db", port: 9000 },
+      { name: "tls", port: 9001, appProtocol: "https" },
+    ],
+  };
+  assert.throws(() => requireHttp("spec.target.deployment.service", found), {
+    message:
+      "spec.target.deployment.service: Service shop/db has no HTTP on port 9000 (tcp), 9001 (https), and the steps move only HTTP requests; if the port has HTTP, set its appProtocol to http; to move connections, run the new version as another Deployment, and use target.virtualService with protocol: tcp",
+  });
+  const both = { ...found, ports: [...found.ports, { name: "grpc", port: 80 }, { port: 81 }] };
+  requireHttp("f", both);
+  requireHttp("f", both, 81);
+  assert.throws(() => requireHttp("spec.target.deployment.port", both, 9000), /no HTTP on port 9000 \(tcp\)/);
+});
+
+test("a Service whose pods are of several workloads is refused, because the others would get no requests", () => {
+  const selecting = { name: "web", namespace: "shop", selector: { app: "web" } };
+  const workload = (name: string, { namespace = "shop", app = "web", labels = {}, replicas = 1 } = {}): object => ({
+    metadata: { name, namespace, labels },
+    spec: { replicas, template: { metadata: { labels: { app } } } },
+  });
+  const check = (deployments: readonly object[], statefulSets: readonly object[] = []): void => {
+    const view = {
+      deployments: { list: () => deployments },
+      statefulSets: { list: () => statefulSets },
+      daemonSets: { list: () => [] },
+    };
+    refuseOtherWorkloads({ view } as unknown as CanarySources, selecting, "web");
+  };
+  check([
+    workload("web"),
+    workload("web-canary", { labels: { "rollout.serin.dev/copy": "canary" } }),
+    workload("else", { namespace: "else" }),
+    workload("db", { app: "db" }),
+    workload("former", { replicas: 0 }),
+  ]);
+  assert.throws(() => check([workload("web"), workload("web-v2")]), {
+    message:
+      "spec.target.deployment.service: Service shop/web also selects the pods of Deployment web-v2, which would get no requests, because this Canary's route sends all to Deployment web; let the selector of Service web leave them out, or move requests between the two by target.virtualService or target.services",
+  });
+  assert.throws(() => check([workload("web")], [workload("web")]), /the pods of StatefulSet web/);
 });

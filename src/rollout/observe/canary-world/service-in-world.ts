@@ -1,10 +1,10 @@
 import { gatewayKind, grpcRouteKind, httpRouteKind, type Gateway } from "../../../api/gateway/index.ts";
 import { istioLabels, virtualServiceKind } from "../../../api/istio/index.ts";
-import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
+import { matchesLabels, type KindDefinition, type KubernetesObject } from "../../../api/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../../kube/index.ts";
 import { canaryKind, type Canary, type ObjectReference } from "../../../api/serin/index.ts";
-import { resolveHost, targetError, type MovedRoute } from "../../plan/index.ts";
+import { carriesHttp, copyLabel, protocolOf, resolveHost, targetError, type MovedRoute } from "../../plan/index.ts";
 import { sidecarRevision } from "../sidecar-workloads.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { oneCanary } from "./other-canaries.ts";
@@ -45,6 +45,53 @@ export async function requireService(
     );
   }
   return { name, namespace, labels: service.metadata.labels ?? {}, ports, selector };
+}
+
+/** Throws if the port, or each port without one, carries no HTTP requests, because the steps move only these. */
+export function requireHttp(
+  field: string,
+  { name, namespace, ports }: Pick<ServiceInWorld, "name" | "namespace" | "ports">,
+  port?: number,
+): void {
+  const moved = ports.filter((candidate) => port === undefined || candidate["port"] === port);
+  if (moved.length === 0 || moved.some((candidate) => carriesHttp(candidate))) return;
+  const named = moved.map((candidate) => `${String(candidate["port"])} (${protocolOf(candidate)})`).join(", ");
+  throw targetError(
+    "target-unclear",
+    `${field}: Service ${namespace}/${name} has no HTTP on port ${named}, and the steps move only HTTP requests`,
+    "if the port has HTTP, set its appProtocol to http; to move connections, run the new version as another Deployment, and use target.virtualService with protocol: tcp",
+  );
+}
+
+/**
+ * Throws if the Service also selects pods of another workload. The route of the Canary sends all requests to the pods
+ * of its own Deployment, so the others would get none.
+ */
+export function refuseOtherWorkloads(
+  { view }: CanarySources,
+  { name, namespace, selector }: Pick<ServiceInWorld, "name" | "namespace" | "selector">,
+  deployment: string,
+): void {
+  const workloads = [
+    ...view.deployments.list().map((object) => ({ ...object, kind: "Deployment" })),
+    ...view.statefulSets.list().map((object) => ({ ...object, kind: "StatefulSet" })),
+    ...view.daemonSets.list().map((object) => ({ ...object, kind: "DaemonSet" })),
+  ];
+  const other = workloads.find(
+    ({ kind, metadata, spec }) =>
+      metadata.namespace === namespace &&
+      !(kind === "Deployment" && metadata.name === deployment) &&
+      metadata.labels?.[copyLabel] === undefined &&
+      (spec as { replicas?: number } | undefined)?.replicas !== 0 &&
+      matchesLabels(selector, spec?.template.metadata?.labels),
+  );
+  if (other === undefined) return;
+  const title = `${other.kind} ${other.metadata.name ?? ""}`;
+  throw targetError(
+    "target-unclear",
+    `spec.target.deployment.service: Service ${namespace}/${name} also selects the pods of ${title}, which would get no requests, because this Canary's route sends all to Deployment ${deployment}`,
+    `let the selector of Service ${name} leave them out, or move requests between the two by target.virtualService or target.services`,
+  );
 }
 
 /**

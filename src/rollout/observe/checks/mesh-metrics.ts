@@ -55,15 +55,17 @@ export class MeshMetrics {
       const { namespace = "", name = "" } = proxy.pod.metadata;
       for (const sample of samples) {
         if (!kept.test(sample.name)) continue;
+        // The pod's own labels come last, because otherwise a pod could write the series of another one.
         const labels = labelsOf([
+          ...Object.entries(sample.labels),
           [metricName, sample.name],
           ["job", "serin-rollout"],
           ["instance", podName(proxy.pod)],
           ["pod", name],
           ["namespace", namespace],
-          ...Object.entries(sample.labels),
         ]);
-        if (this.store.append(labels, nowMs, sample.value)) exposed.set(labelsKey(labels), labels);
+        const owner = { namespace, target: name };
+        if (this.store.append(labels, nowMs, sample.value, owner)) exposed.set(labelsKey(labels), labels);
       }
     }
     for (const [key, labels] of this.#exposed) if (!exposed.has(key)) this.store.end(labels, nowMs);

@@ -318,3 +318,33 @@ test("a step that moves requests needs a ready pod of the canary, and one that c
     "the pods behind a Service without a selector are unknown",
   );
 });
+
+test("between two Services, the ports that no step moves keep their own numbers", () => {
+  const parsed = parseCanary({
+    metadata: { name: "c", namespace: "shop" },
+    spec: { target: { services: { stable: "a", canary: "b", port: 80 } }, steps: [{ weight: 100 }] },
+  });
+  assert.ok(parsed.value);
+  const servicePorts = [
+    { name: "http", port: 80 },
+    { name: "http-admin", port: 81 },
+    { name: "tcp-db", port: 9000 },
+  ];
+  const [made, moved] = planCanary(parsed.value, { routes: [], subjects: [], missingGrants: [], servicePorts });
+  const [creation] = made?.writes ?? [];
+  assert.ok(creation?.type === "create");
+  const host = "a.shop.svc.cluster.local";
+  const others = [{ name: "other-ports", route: [{ destination: { host } }] }];
+  assert.deepEqual(creation.body["spec"], {
+    hosts: [host],
+    http: [
+      { name: "canary", match: [{ port: 80 }], route: [{ destination: { host, port: { number: 80 } } }] },
+      ...others,
+    ],
+    tcp: [{ match: [{ port: 9000 }], route: [{ destination: { host, port: { number: 9000 } } }] }],
+  });
+  assert.deepEqual(
+    moved?.writes.map((write) => write.type === "field" && write.pointer),
+    ["/spec/http"],
+  );
+});

@@ -298,3 +298,40 @@ test("a user's DestinationRule gets the subsets added, because two rules of one 
     ["mine", ["v1", "stable", "canary"]],
   );
 });
+
+test("the ports that no step moves leave the stable pods before these are replaced, and return to the new ones", () => {
+  const ports = [
+    { name: "http", port: 80 },
+    { name: "http-admin", port: 81 },
+    { name: "tcp-db", port: 9000 },
+  ];
+  const steps = plan(
+    { steps: [{ weight: 50 }] },
+    { port: 80 },
+    { service: { ports, selector: { app: "web" } }, candidateHash: "new" },
+  );
+  const subsetsOf = (id: string): unknown[] =>
+    (by(steps, id)?.writes ?? []).flatMap((write) => {
+      const list = write.type === "field" && /http|tcp$/.test(write.pointer) ? write.value : [];
+      return (list as { name?: string; route: { destination: { subset: string }; weight?: number }[] }[]).map(
+        ({ name = "tcp", route }) => [
+          name,
+          route.filter(({ weight }) => weight !== 0).map(({ destination }) => destination.subset),
+        ],
+      );
+    });
+  assert.deepEqual(subsetsOf("step-1"), [
+    ["canary", ["stable", "canary"]],
+    ["other-ports", ["stable"]],
+  ]);
+  assert.deepEqual(subsetsOf("promote-shift"), [
+    ["canary", ["canary"]],
+    ["other-ports", ["canary"]],
+    ["tcp", ["canary"]],
+  ]);
+  assert.deepEqual(subsetsOf("promote-route"), [
+    ["canary", ["stable"]],
+    ["other-ports", ["stable"]],
+    ["tcp", ["stable"]],
+  ]);
+});

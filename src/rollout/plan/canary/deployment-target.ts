@@ -152,7 +152,7 @@ class DeploymentPlan implements TargetPlan {
       {
         id: "promote-shift",
         title: "all requests to the canary",
-        ...withFirst(this.#grown(replicas), this.shift({ ...noTraffic, weight: 100 })),
+        ...withFirst(this.#grown(replicas), this.shift({ ...noTraffic, weight: 100, otherPorts: "canary" })),
         weight: 100,
         ...(this.#spec.scaleDownDelaySeconds === 0 ? {} : { holdMs: this.#spec.scaleDownDelaySeconds * 1000 }),
       },
@@ -174,7 +174,11 @@ class DeploymentPlan implements TargetPlan {
         // that an earlier release began.
         ...withMore(withSettle(this.#movedStable(), rolled), [holding(object)]),
       },
-      { id: "promote-route", title: "all requests to the Deployment's own pods", ...this.shift(noTraffic) },
+      {
+        id: "promote-route",
+        title: "all requests to the Deployment's own pods",
+        ...this.shift({ ...noTraffic, otherPorts: "stable" }),
+      },
       this.#removal(),
     ];
   }

@@ -12,7 +12,7 @@ export type OwnerReference = NonNullable<UntypedObject["metadata"]["ownerReferen
 export interface MadeRoute {
   readonly body: UntypedObject;
   readonly object: ObjectReference;
-  write(traffic: Traffic): Write;
+  writes(traffic: Traffic): readonly Write[];
 }
 
 export interface MadeRouteSpec {
@@ -28,6 +28,8 @@ export interface MadeRouteSpec {
   readonly hosts: readonly string[];
   /** The stable backend on a port, in the form of the route's kind. */
   readonly stable: (port: number | undefined) => Fields;
+  /** The stable backend on a port that the steps do not move, if it differs from `stable`. */
+  readonly other?: (port: number | undefined) => Fields;
   readonly pairing: Pairing;
   readonly owner?: OwnerReference;
 }
@@ -54,7 +56,7 @@ export function shiftOf(
   traffic: Traffic,
 ): { readonly writes: readonly Write[]; readonly settle: readonly SettleCondition[] } {
   return {
-    writes: routes.map((route) => route.write(traffic)),
+    writes: routes.flatMap((route) => route.writes(traffic)),
     settle: routes.map(({ object }) => ({ type: "acknowledged", object })),
   };
 }
@@ -66,22 +68,21 @@ function portsOf({ port, ports }: MadeRouteSpec): readonly (number | undefined)[
 }
 
 function madeVirtualService(spec: MadeRouteSpec): MadeRoute {
-  const { name, namespace, service, port, ports, gateways, hosts, stable, pairing, owner } = spec;
+  const { name, namespace, service, port, ports, gateways, hosts, stable, other = stable, pairing, owner } = spec;
   // Route the other ports to stable, because a VirtualService replaces all default routes of its host.
-  const rest = port === undefined || ports.length < 2 ? [] : [{ name: "other-ports", route: [stable(undefined)] }];
+  const rest = port === undefined || ports.length < 2 ? [] : [{ name: "other-ports", route: [other(undefined)] }];
   const match = rest.length === 0 ? {} : { match: [{ port }] };
-  const list = [{ name: "canary", ...match, route: [stable(undefined)] }, ...rest];
+  const moved = [{ name: "canary", ...match, route: [stable(undefined)] }];
   const tcp = ports
     .filter((candidate) => isPlainTcp(candidate))
-    .map(({ port: number }) => ({ match: [{ port: number }], route: [stable(number as number)] }));
-  const listFor = (traffic: Traffic): Fields[] =>
-    virtualServiceRoutes(
-      list,
-      "http",
-      (index) => (index === 0 ? pairing : undefined),
-      traffic,
-      `VirtualService ${namespace}/${name}`,
-    );
+    .map(({ port: number }) => ({ match: [{ port: number }], route: [other(number as number)] }));
+  const routesFor = (list: readonly Fields[], protocol: "http" | "tcp", traffic: Traffic): Fields[] =>
+    virtualServiceRoutes(list, protocol, () => pairing, traffic, `VirtualService ${namespace}/${name}`);
+  const httpFor = (traffic: Traffic): Fields[] => [
+    ...routesFor(moved, "http", traffic),
+    ...routesFor(rest, "http", otherTraffic(traffic)),
+  ];
+  const tcpFor = (traffic: Traffic): Fields[] => routesFor(tcp, "tcp", otherTraffic(traffic));
   const body: UntypedObject = {
     apiVersion: "networking.istio.io/v1",
     kind: "VirtualService",
@@ -89,16 +90,26 @@ function madeVirtualService(spec: MadeRouteSpec): MadeRoute {
     spec: {
       hosts: [`${service}.${namespace}.svc.cluster.local`, ...hosts],
       ...(gateways.length === 0 ? {} : { gateways: ["mesh", ...gateways] }),
-      http: listFor(noTraffic),
-      ...(tcp.length === 0 ? {} : { tcp }),
+      http: httpFor(noTraffic),
+      ...(tcp.length === 0 ? {} : { tcp: tcpFor(noTraffic) }),
     },
   };
   const object = referenceTo(body);
   return {
     body,
     object,
-    write: (traffic) => ({ type: "field", object, pointer: "/spec/http", value: listFor(traffic) }),
+    writes: (traffic) => [
+      { type: "field", object, pointer: "/spec/http", value: httpFor(traffic) },
+      ...(tcp.length === 0 || traffic.otherPorts === undefined
+        ? []
+        : [{ type: "field" as const, object, pointer: "/spec/tcp", value: tcpFor(traffic) }]),
+    ],
   };
+}
+
+/** The traffic of the ports that the steps do not move. */
+function otherTraffic({ otherPorts }: Traffic): Traffic {
+  return { ...noTraffic, weight: otherPorts === "canary" ? 100 : 0 };
 }
 
 function madeHttpRoute(spec: MadeRouteSpec, port: number | undefined, several: boolean): MadeRoute {
@@ -125,7 +136,7 @@ function madeHttpRoute(spec: MadeRouteSpec, port: number | undefined, several: b
   return {
     body,
     object,
-    write: (traffic) => ({ type: "field", object, pointer: "/spec/rules", value: listFor(traffic) }),
+    writes: (traffic) => [{ type: "field", object, pointer: "/spec/rules", value: listFor(traffic) }],
   };
 }
 
@@ -142,14 +153,23 @@ export function metadataOf(
   };
 }
 
-const plainProtocols = ["tcp", "tls", "mongo", "mysql", "redis", "udp"];
+const plainProtocols = ["tcp", "tls", "mongo", "mysql", "redis", "udp", "sctp"];
 
 /** Whether a port carries no HTTP requests, by its `appProtocol` or the prefix of its name. */
-export function isPlainTcp({ name, appProtocol, protocol }: Fields): boolean {
-  if (protocol === "UDP" || protocol === "SCTP") return true;
-  const protocolName =
-    typeof appProtocol === "string" ? appProtocol : typeof name === "string" ? (name.split("-")[0] ?? "") : "";
-  return plainProtocols.includes(protocolName.toLowerCase());
+export function isPlainTcp(port: Fields): boolean {
+  return plainProtocols.includes(protocolOf(port));
+}
+
+/** Whether proxies read requests on a port. HTTPS is encrypted by the client, so they see only connections. */
+export function carriesHttp(port: Fields): boolean {
+  return !isPlainTcp(port) && protocolOf(port) !== "https";
+}
+
+/** The protocol of a Service's port, in lower case. Empty if proxies find it out by themselves. */
+export function protocolOf({ name, appProtocol, protocol }: Fields): string {
+  if (protocol === "UDP" || protocol === "SCTP") return protocol.toLowerCase();
+  if (typeof appProtocol === "string") return appProtocol.toLowerCase();
+  return typeof name === "string" ? (name.split("-")[0] ?? "").toLowerCase() : "";
 }
 
 export function describeMade(routes: readonly MadeRoute[]): string {

@@ -24,6 +24,7 @@ export function servicesTargetPlan(canary: Canary, target: ServicesTarget, world
     hosts: [],
     stable: () =>
       forGateways ? { name: stable, port } : { destination: { host: host(stable), port: { number: port } } },
+    other: (number) => ({ destination: { host: host(stable), ...(number === undefined ? {} : { port: { number } }) } }),
     pairing: forGateways
       ? backendPairing(namespace, { name: stable, port }, { name: to, port })
       : destinationPairing(namespace, { host: host(stable), port }, { host: host(to), port }),

@@ -14,6 +14,11 @@ export interface Traffic {
   readonly mirrors: readonly Mirror[];
   /** Keeps clients at the canary if they were sent there once. Set while the weight is neither 0 nor 100. */
   readonly affinity?: Affinity;
+  /**
+   * Where connections to the ports go that the steps do not move: away from stable while its pods are replaced, and
+   * back again. Absent: they stay where they are.
+   */
+  readonly otherPorts?: "canary" | "stable";
 }
 
 /** The target to which requests are mirrored: the canary, or one of the two copies of an experiment. */

@@ -1,11 +1,11 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import { canaryOfLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
-import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
+import type { PlannedCheck, Step, Write } from "../../decide/index.ts";
 import { labelPointer, reference, referenceTo } from "../references.ts";
-import { describeShare, gatewayChecks, replicas, sharesOf } from "./gateway-steps.ts";
+import { gatewayChecks, gatewayMoveSteps, replicas, type GatewayMove } from "./gateway-move.ts";
 import type { ClassicGatewayInWorld } from "./mesh-world.ts";
 import { check } from "./planned-check.ts";
-import { counted, revisionLabel } from "./sidecar-steps.ts";
+import { revisionLabel } from "./sidecar-steps.ts";
 
 interface DeploymentBody {
   readonly spec: {
@@ -21,94 +21,60 @@ interface DeploymentBody {
  */
 export function classicGatewaySteps(
   upgrade: MeshUpgrade,
-  { namespace, deployment, body, parts }: ClassicGatewayInWorld,
+  gateway: ClassicGatewayInWorld,
   matrix: readonly PlannedCheck[],
 ): Step[] {
-  const { from, to, gateways } = upgrade.spec;
+  const { to, gateways } = upgrade.spec;
+  const { namespace, deployment, body, parts } = gateway;
   const { name } = deployment;
   if (deployment.replicas === 0) return [];
+  const { selector, template } = (body as unknown as DeploymentBody).spec;
   const stable = reference("apps/v1", "Deployment", name, namespace);
   const second = canaryBody(body, to.revision, name);
   const canary = referenceTo(second);
-  const id = `gateway/${namespace}/${name}`;
-  const selector = (body as unknown as DeploymentBody).spec.selector.matchLabels;
-  const ready = (atLeast: number): SettleCondition => ({
-    type: "readyPods",
+  const move: GatewayMove = {
     namespace,
-    labels: { ...selector, [revisionLabel]: to.revision },
-    atLeast,
+    name,
+    revision: to.revision,
+    deployment,
+    stable,
+    canary,
+    podLabels: selector.matchLabels,
+    canaryLabel: canaryOfLabel,
+    acknowledged: [],
+    checks: classicGatewayChecks(upgrade, gateway, matrix),
+    scaleCanary: (pods, isFirst) => [
+      ...(isFirst ? [{ type: "create", body: second, object: canary } as const] : []),
+      { type: "field", object: canary, pointer: "/spec/replicas", value: pods, own: true },
+    ],
+    takeOver: [
+      { type: "field", object: stable, pointer: "/spec/template", value: template },
+      ...[stable, ...parts].map((object): Write => ({
+        type: "field",
+        object,
+        pointer: labelPointer(revisionLabel),
+        value: to.revision,
+      })),
+      ...replicas(stable, deployment.replicas, deployment),
+    ],
+    deleteCanary: [{ type: "delete", object: canary }],
+  };
+  return gatewayMoveSteps(move, gateways.weights);
+}
+
+function classicGatewayChecks(
+  upgrade: MeshUpgrade,
+  { namespace, body }: ClassicGatewayInWorld,
+  matrix: readonly PlannedCheck[],
+): PlannedCheck[] {
+  const answers = check(upgrade, "request-success-rate", {
+    type: "revisions",
+    canary: upgrade.spec.to.revision,
+    stable: upgrade.spec.from.revision,
+    namespaces: [namespace],
+    gatewayLabels: (body as unknown as DeploymentBody).spec.selector.matchLabels,
   });
-  const checks = gatewayChecks(
-    upgrade,
-    check(upgrade, "request-success-rate", {
-      type: "revisions",
-      canary: to.revision,
-      stable: from.revision,
-      namespaces: [namespace],
-      gatewayLabels: selector,
-    }),
-    matrix,
-  );
-  const shifts = sharesOf(gateways.weights, deployment).flatMap((share, index): Step[] => [
-    {
-      id: `${id}/${share.weight}/pods`,
-      title: `gateway ${namespace}/${name}: ${counted(share.canary, "pod")} of ${to.revision} behind the same Service`,
-      writes: [
-        ...(index === 0 ? [{ type: "create", body: second, object: canary } as const] : []),
-        { type: "field", object: canary, pointer: "/spec/replicas", value: share.canary, own: true },
-      ],
-      settle: [{ type: "ready", object: canary }, ready(share.canary)],
-      checks: checks.slice(0, 1),
-    },
-    {
-      id: `${id}/${share.weight}`,
-      title: `gateway ${namespace}/${name}: ${describeShare(share)} at ${to.revision}`,
-      writes: replicas(stable, share.stable, deployment),
-      settle: [ready(share.canary), { type: "ready", object: stable }],
-      checks,
-    },
-  ]);
-  const steps: Step[] = [
-    ...shifts,
-    {
-      id: `${id}/own`,
-      title: `gateway ${namespace}/${name} belongs to ${to.revision}`,
-      writes: [
-        {
-          type: "field",
-          object: stable,
-          pointer: "/spec/template",
-          value: (body as unknown as DeploymentBody).spec.template,
-        },
-        ...[stable, ...parts].map((object): Write => ({
-          type: "field",
-          object,
-          pointer: labelPointer(revisionLabel),
-          value: to.revision,
-        })),
-        ...replicas(stable, deployment.replicas, deployment),
-      ],
-      settle: [
-        {
-          type: "readyPods",
-          namespace,
-          labels: { ...selector, [revisionLabel]: to.revision },
-          without: canaryOfLabel,
-          atLeast: deployment.replicas,
-        },
-        { type: "ready", object: stable },
-      ],
-      checks,
-    },
-    {
-      id: `${id}/done`,
-      title: `gateway ${namespace}/${name}: delete the canary`,
-      writes: [{ type: "delete", object: canary }],
-      settle: [{ type: "gone", object: canary }],
-      checks: [],
-    },
-  ];
-  return steps.map((step) => ({ ...step, namespaces: [namespace] }));
+  return gatewayChecks(upgrade, answers, matrix);
 }
 
 /**

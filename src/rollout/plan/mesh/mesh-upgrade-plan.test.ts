@@ -4,7 +4,6 @@ import { parseMeshUpgrade, type MeshUpgrade } from "../../../api/serin/index.ts"
 import type { Step, Write } from "../../decide/index.ts";
 import { reference } from "../references.ts";
 import type { GatewayInWorld, MeshWorld, NamespaceInWorld, WorkloadInWorld } from "./mesh-world.ts";
-import { describeShare, sharesOf } from "./gateway-steps.ts";
 import { planMeshUpgrade } from "./mesh-upgrade-plan.ts";
 
 function workload(name: string, more: Partial<WorkloadInWorld> = {}): WorkloadInWorld {
@@ -377,21 +376,6 @@ test("a plan of 500 namespaces with 20 workloads each takes milliseconds", () =>
   );
   const steps = planMeshUpgrade(upgrade({ waves: [{ maxUnavailable: 5 }] }), { ...world, gateways: [], namespaces });
   assert.equal(steps.filter(({ id }) => id.startsWith("wave-1/ns-")).length, 500);
-});
-
-test("a gateway's weight is rounded to whole pods, and the title states the real share", () => {
-  const titles = (replicas: number, autoscaled: boolean): string[] =>
-    sharesOf([10, 50, 100], { replicas, autoscaled }).map(describeShare);
-  assert.deepEqual(titles(1, false), ["50 % (1 of 2 pods)", "100 % (1 of 1 pods)"]);
-  assert.deepEqual(titles(4, false), [
-    "25 % (1 of 4 pods, as near as it comes to 10 %)",
-    "50 % (2 of 4 pods)",
-    "100 % (4 of 4 pods)",
-  ]);
-  assert.deepEqual(titles(4, true), [
-    "20 % (1 of 5 pods, as near as it comes to 10 %)",
-    "33 % (2 of 6 pods, as near as it comes to 50 %)",
-  ]);
 });
 
 test("an east-west gateway, which counts no requests, is judged by probes and rejections alone", () => {

@@ -1,0 +1,66 @@
+import type { Namespace, Pod, Service, WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import { controlPlaneNamespaces, ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
+
+/** The objects that tell whose traffic a pod may report. */
+export interface ReportersObjects {
+  readonly injectors: readonly WebhookConfiguration[];
+  readonly namespaces: readonly Namespace[];
+  readonly services: readonly Service[];
+}
+
+type SeriesLabels = Readonly<Record<string, string>>;
+
+/**
+ * Decides which series of a pod count. Anybody who may start a pod decides what it reports, so a pod reports only its
+ * own namespace's side of a call: a client's proxy as the source, a server's as the destination, a waypoint for
+ * namespaces that use it. A ztunnel reports everything, if it is in a namespace in which ztunnels run.
+ */
+export class TrafficReporters {
+  readonly #ztunnels: ReadonlySet<string>;
+  readonly #objects: ReportersObjects;
+  /** By namespace, those whose waypoints it uses. */
+  #waypoints: Map<string, Set<string>> | undefined;
+
+  constructor(objects: ReportersObjects) {
+    this.#objects = objects;
+    this.#ztunnels = ztunnelNamespaces(controlPlaneNamespaces(objects.injectors));
+  }
+
+  mayReport({ metadata }: Pod, labels: SeriesLabels): boolean {
+    const { namespace = "" } = metadata;
+    if (metadata.labels?.["app"] === "ztunnel" && this.#ztunnels.has(namespace)) return true;
+    const source = labels["source_workload_namespace"] ?? "";
+    const destination = labels["destination_workload_namespace"] ?? "";
+    const service = labels["destination_service_namespace"] ?? "";
+    const isOwn = (name: string): boolean => name === namespace;
+    const isOwnOrUnknown = (name: string): boolean => isOwn(name) || name === "" || name === "unknown";
+    switch (labels["reporter"]) {
+      case "source":
+        return isOwn(source) || [source, destination, service].every(isOwnOrUnknown);
+      case "waypoint":
+        return [destination, service].some((name) => isOwn(name) || this.#usesWaypointOf(name, namespace));
+      default:
+        return isOwn(destination) || [source, destination, service].every(isOwnOrUnknown);
+    }
+  }
+
+  #usesWaypointOf(namespace: string, other: string): boolean {
+    this.#waypoints ??= waypointNamespaces(this.#objects);
+    return this.#waypoints.get(namespace)?.has(other) === true;
+  }
+}
+
+function waypointNamespaces({ namespaces, services }: ReportersObjects): Map<string, Set<string>> {
+  const used = new Map<string, Set<string>>();
+  const add = (namespace: string, other: string | undefined): void => {
+    if (other === undefined) return;
+    const known = used.get(namespace);
+    if (known === undefined) used.set(namespace, new Set([other]));
+    else known.add(other);
+  };
+  for (const { metadata } of namespaces) add(metadata.name ?? "", metadata.labels?.[istioLabels.useWaypointNamespace]);
+  for (const { metadata } of services)
+    add(metadata.namespace ?? "", metadata.labels?.[istioLabels.useWaypointNamespace]);
+  return used;
+}

@@ -1,0 +1,87 @@
+import { limits } from "../limits.ts";
+import { refusal } from "../problem.ts";
+
+/** Who opened a page, as far as limits concern it. */
+export interface PageHolder {
+  /** The user whose number of pages is limited. */
+  readonly user: string;
+  /** The address of an anonymous user, who needs no cookie. */
+  readonly place?: string;
+  /** The key under which different views are limited: the user, or all anonymous users together. */
+  readonly viewer: string;
+}
+
+export interface HeldPage {
+  readonly owner: PageHolder;
+  readonly topics: readonly string[];
+}
+
+/**
+ * The pages that must end so that a new one has room. `open` are all pages, the oldest first. If the server is full,
+ * the user or the address with the most pages loses its oldest one to those with fewer, because otherwise a few
+ * addresses could lock out everybody else. Throws `unavailable` with the limit that is reached.
+ */
+export function roomForPage<Page extends HeldPage>(open: Iterable<Page>, { owner, topics }: HeldPage): readonly Page[] {
+  const pages = new Set(open);
+  const ended: Page[] = [];
+  checkOwnPages(pages, owner);
+  const giveWay = (candidates: readonly Page[], size: (held: readonly Page[]) => number, wanted: number): boolean => {
+    const [surplus] = largestHolder(candidates, owner, size, wanted);
+    if (surplus === undefined) return false;
+    pages.delete(surplus);
+    ended.push(surplus);
+    return true;
+  };
+  const count = ({ length }: readonly Page[]): number => length;
+  const anonymous = (): Page[] => [...pages].filter((page) => page.owner.place !== undefined);
+  while (owner.place !== undefined && anonymous().length >= limits.pagesWithoutLogin)
+    if (!giveWay(anonymous(), count, 1))
+      throw full(`${limits.pagesWithoutLogin} pages are open without a login`, "log in, or try again later");
+  while (pages.size >= limits.pages) if (!giveWay([...pages], count, 1)) throw full(`${limits.pages} pages are open`);
+  const ofViewer = (): Page[] => [...pages].filter((page) => page.owner.viewer === owner.viewer);
+  for (;;) {
+    const followed = topicsOf(ofViewer());
+    const wanted = new Set(topics.filter((text) => !followed.has(text))).size;
+    if (wanted === 0 || followed.size + wanted <= limits.topicsOfUser) return ended;
+    if (!giveWay(ofViewer(), (held) => topicsOf(held).size, wanted))
+      throw full(`${followed.size} different views are open for ${owner.viewer}`);
+  }
+}
+
+function checkOwnPages(pages: ReadonlySet<HeldPage>, { user, place }: PageHolder): void {
+  const count = (isOwn: (owner: PageHolder) => boolean): number =>
+    [...pages].filter((page) => isOwn(page.owner)).length;
+  if (count((owner) => owner.user === user) >= limits.pagesOfUser)
+    throw full(`you have ${limits.pagesOfUser} pages open`, "close some of them");
+  if (place !== undefined && count((owner) => owner.place === place) >= limits.pagesOfAddress)
+    throw full(
+      `${limits.pagesOfAddress} pages are open from your address without a login`,
+      "log in, or close some of them",
+    );
+}
+
+/** The pages of the holder with the most, the oldest first. None if it has not more than the newcomer would have. */
+function largestHolder<Page extends HeldPage>(
+  pages: readonly Page[],
+  newcomer: PageHolder,
+  size: (held: readonly Page[]) => number,
+  wanted: number,
+): readonly Page[] {
+  const held = Map.groupBy(pages, ({ owner }) => holderOf(owner));
+  const own = size(held.get(holderOf(newcomer)) ?? []);
+  let [largest, most]: [readonly Page[], number] = [[], own + wanted];
+  for (const [, group] of held) if (size(group) > most) [largest, most] = [group, size(group)];
+  return largest;
+}
+
+function holderOf({ user, place }: PageHolder): string {
+  return place === undefined ? `user ${user}` : `address ${place}`;
+}
+
+function topicsOf(pages: readonly HeldPage[]): ReadonlySet<string> {
+  return new Set(pages.flatMap(({ topics }) => topics));
+}
+
+function full(what: string, hint = "close pages that nobody needs"): Error {
+  return refusal("unavailable", `${what}, which is the limit`, hint);
+}

@@ -1,0 +1,131 @@
+import type { Labels } from "../../promql/index.ts";
+import type { SeriesSamples } from "./series-samples.ts";
+
+/** Who sent a series: a target, and the namespace whose users decide what it sends. */
+export interface SeriesOwner {
+  readonly namespace: string;
+  readonly target: string;
+}
+
+export interface StoredSeries {
+  readonly labels: Labels;
+  readonly samples: SeriesSamples;
+  readonly owner: SeriesOwner;
+  /** The approximate size of the labels and of their places in the index. */
+  readonly labelBytes: number;
+}
+
+/** What the series of one namespace use. */
+export interface NamespaceUsage {
+  readonly targets: Map<string, Set<StoredSeries>>;
+  /** The series that are no longer exposed. The one that ended first comes first. */
+  readonly ended: Set<StoredSeries>;
+  series: number;
+  labelBytes: number;
+  sampleBytes: number;
+}
+
+export interface StoreLimits {
+  readonly maxSeries: number;
+  readonly maxLabelBytes: number;
+}
+
+/**
+ * Counts what the series of each namespace use, and chooses which series a full store drops. Anybody who may start a
+ * pod decides how many series it exposes, so the namespace that uses the most gives way to those that use less.
+ */
+export class StoreUsage {
+  readonly #namespaces = new Map<string, NamespaceUsage>();
+  readonly #limits: StoreLimits;
+
+  constructor(limits: StoreLimits) {
+    this.#limits = limits;
+  }
+
+  /** The usage of a namespace with series. */
+  of({ owner }: StoredSeries): NamespaceUsage {
+    const { namespace } = owner;
+    let usage = this.#namespaces.get(namespace);
+    if (usage === undefined)
+      this.#namespaces.set(
+        namespace,
+        (usage = { targets: new Map(), ended: new Set(), series: 0, labelBytes: 0, sampleBytes: 0 }),
+      );
+    return usage;
+  }
+
+  add(series: StoredSeries): void {
+    const usage = this.of(series);
+    const { target } = series.owner;
+    const known = usage.targets.get(target);
+    if (known === undefined) usage.targets.set(target, new Set([series]));
+    else known.add(series);
+    usage.series += 1;
+    usage.labelBytes += series.labelBytes;
+    usage.sampleBytes += series.samples.bytes;
+  }
+
+  remove(series: StoredSeries): void {
+    const usage = this.of(series);
+    const { target, namespace } = series.owner;
+    const known = usage.targets.get(target);
+    known?.delete(series);
+    if (known?.size === 0) usage.targets.delete(target);
+    if (usage.targets.size === 0) this.#namespaces.delete(namespace);
+    usage.ended.delete(series);
+    usage.series -= 1;
+    usage.labelBytes -= series.labelBytes;
+    usage.sampleBytes -= series.samples.bytes;
+  }
+
+  /**
+   * The series that a full store drops for a new one of this owner: an ended one of a namespace that uses more, or of
+   * the owner's own, else a live one of the namespace that uses the most, else one of the target in the owner's own
+   * namespace that exposes the most. Undefined if all of these use less than the owner.
+   */
+  surplus({ namespace, target }: SeriesOwner): StoredSeries | undefined {
+    const own = this.#namespaces.get(namespace);
+    const ownShare = own === undefined ? 0 : this.#shareOf(own);
+    let [largest, largestShare]: [NamespaceUsage | undefined, number] = [undefined, 0];
+    let [largestEnded, largestEndedShare]: [NamespaceUsage | undefined, number] = [undefined, 0];
+    for (const usage of this.#namespaces.values()) {
+      const share = this.#shareOf(usage);
+      if (usage !== own && share <= ownShare) continue;
+      if (share > largestShare) [largest, largestShare] = [usage, share];
+      if (usage.ended.size > 0 && share > largestEndedShare) [largestEnded, largestEndedShare] = [usage, share];
+    }
+    if (largestEnded !== undefined) return first(largestEnded.ended);
+    if (largest !== own) return largest === undefined ? undefined : first(largestTarget(largest));
+    const rival = own === undefined ? undefined : largestTarget(own);
+    return rival !== undefined && rival.size > (own?.targets.get(target)?.size ?? 0) + 1 ? first(rival) : undefined;
+  }
+
+  /** The share that a namespace uses of the limit to which it is closest. */
+  #shareOf({ series, labelBytes }: NamespaceUsage): number {
+    return Math.max(series / this.#limits.maxSeries, labelBytes / this.#limits.maxLabelBytes);
+  }
+
+  /** The namespace with the most bytes of samples. */
+  largest(): NamespaceUsage | undefined {
+    let largest: NamespaceUsage | undefined;
+    for (const usage of this.#namespaces.values())
+      if (largest === undefined || usage.sampleBytes > largest.sampleBytes) largest = usage;
+    return largest;
+  }
+}
+
+/** All series of a namespace. */
+export function* seriesOf({ targets }: NamespaceUsage): Generator<StoredSeries> {
+  for (const series of targets.values()) yield* series;
+}
+
+export function largestTarget({ targets }: NamespaceUsage): ReadonlySet<StoredSeries> {
+  let largest: ReadonlySet<StoredSeries> = new Set();
+  for (const series of targets.values()) if (series.size > largest.size) largest = series;
+  return largest;
+}
+
+function first<Value>(values: Iterable<Value>): Value | undefined {
+  for (const value of values) return value;
+  return undefined;
+}

@@ -1,0 +1,109 @@
+import type { CheckStatus, RolloutStatus, StepStatus } from "../../api/serin/index.ts";
+import { isSameHold, overrulingApproval, recovered, withHold, type Hold } from "./hold.ts";
+import type { DecideInput, Decision, RolloutCommands } from "./input.ts";
+import { judgeChecks, stalled } from "./judge-checks.ts";
+import type { Action, Observation } from "./observation.ts";
+import { toldUntil } from "./settle-progress.ts";
+import type { Step } from "./step.ts";
+import { approved, endOverruled, endStep, evidenceOf, fail, recovery, stick } from "./step-outcome.ts";
+
+export function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observation: Observation): Decision {
+  const { status, orders } = input;
+  const settledForMs = stepStatus.settledForMs ?? 0;
+  const overruled = isFailedForPerson({ ...status, step: stepStatus })
+    ? overrulingApproval(input, step, stepStatus)
+    : undefined;
+  if (overruled !== undefined) return endOverruled(input, step, stepStatus.checks.map(evidenceOf), overruled);
+  // A verdict of failure that waits for a person is not judged again. Something else may have held it up meanwhile.
+  if (isFailedForPerson(status)) return failedCheck(input, step, stepStatus.checks) ?? { status, actions: [] };
+  const checks = judgeChecks(step, stepStatus, observation, settledForMs);
+  const judged: RolloutStatus = { ...recovered(status), step: { ...stepStatus, checks } };
+  const failed = failedCheck({ ...input, status: judged }, step, checks);
+  if (failed !== undefined) return failed;
+  const open = checks.filter(acts).find((check) => check.verdict !== "pass");
+  const halted = open === undefined ? undefined : stalled(step, open, settledForMs);
+  if (open !== undefined && halted !== undefined)
+    return stick(
+      { ...judged, phase: status.phase },
+      "samples",
+      `${step.title}: ${open.name ?? open.type}: ${halted}`,
+      withoutSamples(open.name ?? open.type, orders.commands),
+    );
+  if (open !== undefined)
+    return {
+      status: {
+        ...judged,
+        phase: step.phase ?? "Judging",
+        message: `${step.title}: ${open.name ?? open.type}: ${open.evidence}`,
+      },
+      actions: recovery(status),
+    };
+  return pauseOrEnd(input, judged, step, checks, settledForMs);
+}
+
+/** Whether the check decides on the step. People give approvals, and a dry run only shows its verdict. */
+function acts({ dryRun, type }: CheckStatus): boolean {
+  return dryRun !== true && type !== "approval";
+}
+
+/** Fails the step by the first check that has failed. Undefined if none has. */
+function failedCheck(input: DecideInput, step: Step, checks: readonly CheckStatus[]): Decision | undefined {
+  const bad = checks.find((check) => acts(check) && check.verdict === "fail");
+  if (bad === undefined) return undefined;
+  const cause = `${step.title}: ${bad.name ?? bad.type}: ${bad.evidence}`;
+  return fail(input, step, { because: "check", check: bad.type, cause });
+}
+
+function isFailedForPerson({ phase, step }: RolloutStatus): boolean {
+  return (
+    phase === "Stuck" && (step?.checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true) ?? false)
+  );
+}
+
+function pauseOrEnd(
+  input: DecideInput,
+  status: RolloutStatus,
+  step: Step,
+  checks: readonly CheckStatus[],
+  settledForMs: number,
+): Decision {
+  const { orders } = input;
+  if (step.pause?.approved === false) {
+    const message = `${step.title}: waits for approval`;
+    const hold: Hold = { phase: "Paused", message, reason: "approval" };
+    const told = isSameHold(input.status, hold) && input.status.message === message;
+    const events: Action[] = told ? [] : [{ type: "event", reason: "Paused", message, warning: false, step: step.id }];
+    return { status: withHold(status, hold), actions: events };
+  }
+  const holdMs = Math.max(step.holdMs ?? 0, step.pause?.durationMs ?? 0);
+  if (settledForMs < holdMs) {
+    const waitsUntil = toldUntil(input.status.step?.waitsUntil, input.nowMs + holdMs - settledForMs);
+    return {
+      status: {
+        ...status,
+        ...(status.step === undefined ? {} : { step: { ...status.step, waitsUntil } }),
+        phase: "Soaking",
+        message: `${step.title}: ${Math.ceil((holdMs - settledForMs) / 1000)} s to go`,
+      },
+      actions: recovery(input.status),
+    };
+  }
+  const approval =
+    step.pause?.approved === true ? orders.approvals.findLast((candidate) => candidate.step === step.id) : undefined;
+  return endStep(
+    input,
+    status,
+    step,
+    checks.map(evidenceOf),
+    approval === undefined ? recovery(input.status) : [approved(step, approval)],
+  );
+}
+
+/** How to go on with a check that gets no samples. A MeshUpgrade cannot skip its checks, but one may only report. */
+function withoutSamples(check: string, { promote, edit, undo }: RolloutCommands): string {
+  const without =
+    promote === undefined
+      ? `or let the check only report: ${edit}, and give ${check} dryRun: true in spec.checks, or in the checks of its wave`
+      : `or skip the checks: ${promote}`;
+  return `send it requests, and the rollout continues; ${without}; or undo it: ${undo}`;
+}

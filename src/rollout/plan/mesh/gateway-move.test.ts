@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { reference } from "../references.ts";
+import { describeShare, gatewayMoveSteps, sharesOf, type GatewayMove } from "./gateway-move.ts";
+
+const stable = reference("apps/v1", "Deployment", "edge", "shop");
+const canary = reference("apps/v1", "Deployment", "edge-next", "shop");
+const move: GatewayMove = {
+  namespace: "shop",
+  name: "edge",
+  revision: "next",
+  deployment: { name: "edge", replicas: 2, autoscaled: false },
+  stable,
+  canary,
+  podLabels: { app: "edge" },
+  canaryLabel: "canary",
+  acknowledged: [],
+  checks: [
+    { spec: { type: "xds-nacks" }, subject: { type: "proxies", revision: "next" } },
+    { spec: { type: "request-success-rate" }, subject: { type: "proxies", revision: "next" } },
+  ] as unknown as GatewayMove["checks"],
+  scaleCanary: (pods, isFirst) => [
+    ...(isFirst ? [{ type: "delete", object: stable } as const] : []),
+    { type: "field", object: canary, pointer: "/spec/replicas", value: pods },
+  ],
+  takeOver: [],
+  deleteCanary: [{ type: "delete", object: canary }],
+};
+
+test("a gateway's weight is rounded to whole pods, and the title states the real share", () => {
+  const titles = (replicas: number, autoscaled: boolean): string[] =>
+    sharesOf([10, 50, 100], { replicas, autoscaled }).map(describeShare);
+  assert.deepEqual(titles(1, false), ["50 % (1 of 2 pods)", "100 % (1 of 1 pods)"]);
+  assert.deepEqual(titles(4, false), [
+    "25 % (1 of 4 pods, as near as it comes to 10 %)",
+    "50 % (2 of 4 pods)",
+    "100 % (4 of 4 pods)",
+  ]);
+  assert.deepEqual(titles(4, true), [
+    "20 % (1 of 5 pods, as near as it comes to 10 %)",
+    "33 % (2 of 6 pods, as near as it comes to 50 %)",
+  ]);
+});
+
+test("each weight starts pods of the canary before it removes stable ones, and only the first creates the canary", () => {
+  const steps = gatewayMoveSteps(move, [50, 100]);
+  assert.deepEqual(
+    steps.map(({ id, writes }) => [id, writes.length]),
+    [
+      ["gateway/shop/edge/50/pods", 2],
+      ["gateway/shop/edge/50", 1],
+      ["gateway/shop/edge/100/pods", 1],
+      ["gateway/shop/edge/100", 1],
+      ["gateway/shop/edge/own", 0],
+      ["gateway/shop/edge/done", 1],
+    ],
+  );
+  assert.deepEqual(steps[1]?.writes, [{ type: "field", object: stable, pointer: "/spec/replicas", value: 1 }]);
+});
+
+test("a step that only starts pods is judged by the first check alone", () => {
+  const steps = gatewayMoveSteps(move, [50]);
+  assert.deepEqual(
+    steps.map(({ checks }) => checks.length),
+    [1, 2, 2, 0],
+  );
+});
+
+test("the gateway belongs to the new revision when all its pods without the canary's label are ready", () => {
+  const own = gatewayMoveSteps(move, [100]).find(({ id }) => id.endsWith("/own"));
+  assert.deepEqual(own?.settle[0], {
+    type: "readyPods",
+    namespace: "shop",
+    labels: { app: "edge", "istio.io/rev": "next" },
+    without: "canary",
+    atLeast: 2,
+  });
+});

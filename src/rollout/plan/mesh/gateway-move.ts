@@ -1,0 +1,158 @@
+import type { MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
+import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
+import type { ScaledDeployment } from "./mesh-world.ts";
+import { check, namedChecks } from "./planned-check.ts";
+import { counted, revisionLabel } from "./sidecar-steps.ts";
+
+/**
+ * A gateway whose pods are replaced by those of the new revision: a second Deployment, the canary, stands behind the
+ * same Service and grows while the stable one shrinks. Then the stable one gets the new revision's pods, and the canary
+ * is deleted.
+ */
+export interface GatewayMove {
+  readonly namespace: string;
+  readonly name: string;
+  /** The new revision. */
+  readonly revision: string;
+  /** The stable Deployment before the upgrade. */
+  readonly deployment: ScaledDeployment;
+  readonly stable: ObjectReference;
+  readonly canary: ObjectReference;
+  /** The labels of the pods of both Deployments. */
+  readonly podLabels: Readonly<Record<string, string>>;
+  /** The label of the canary's pods that the stable ones do not have. */
+  readonly canaryLabel: string;
+  /** What the proxies must acknowledge after each step. Empty where they do not see the gateway's object. */
+  readonly acknowledged: readonly SettleCondition[];
+  /** The first check belongs to the control plane, and also judges the steps that only start pods. */
+  readonly checks: readonly PlannedCheck[];
+  /** Sets the canary's number of pods. The first call also creates the canary. */
+  readonly scaleCanary: (pods: number, isFirst: boolean) => readonly Write[];
+  /** Gives the stable Deployment to the new revision. */
+  readonly takeOver: readonly Write[];
+  readonly deleteCanary: readonly Write[];
+}
+
+export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[]): Step[] {
+  const shifts = sharesOf(weights, move.deployment).flatMap((share, index) => [
+    startPodsStep(move, share, index === 0),
+    removePodsStep(move, share),
+  ]);
+  return [...shifts, takeOverStep(move), deleteCanaryStep(move)].map((step) => ({
+    ...step,
+    namespaces: [move.namespace],
+  }));
+}
+
+/** The new pods must be ready before the old ones are removed, so each weight takes two steps. */
+function startPodsStep(move: GatewayMove, { weight, canary }: Share, isFirst: boolean): Step {
+  return {
+    id: `${idOf(move)}/${weight}/pods`,
+    title: `${titleOf(move)}: ${counted(canary, "pod")} of ${move.revision} behind the same Service`,
+    writes: move.scaleCanary(canary, isFirst),
+    settle: [{ type: "ready", object: move.canary }, readyPods(move, canary), ...move.acknowledged],
+    checks: move.checks.slice(0, 1),
+  };
+}
+
+function removePodsStep(move: GatewayMove, share: Share): Step {
+  return {
+    id: `${idOf(move)}/${share.weight}`,
+    title: `${titleOf(move)}: ${describeShare(share)} at ${move.revision}`,
+    writes: replicas(move.stable, share.stable, move.deployment),
+    settle: [readyPods(move, share.canary), { type: "ready", object: move.stable }, ...move.acknowledged],
+    checks: move.checks,
+  };
+}
+
+function takeOverStep(move: GatewayMove): Step {
+  return {
+    id: `${idOf(move)}/own`,
+    title: `${titleOf(move)} belongs to ${move.revision}`,
+    writes: move.takeOver,
+    settle: [
+      ...move.acknowledged,
+      { ...readyPods(move, move.deployment.replicas), without: move.canaryLabel },
+      { type: "ready", object: move.stable },
+    ],
+    checks: move.checks,
+  };
+}
+
+function deleteCanaryStep(move: GatewayMove): Step {
+  return {
+    id: `${idOf(move)}/done`,
+    title: `${titleOf(move)}: delete the canary`,
+    writes: move.deleteCanary,
+    settle: [...move.acknowledged, { type: "gone", object: move.canary }],
+    checks: [],
+  };
+}
+
+function idOf({ namespace, name }: GatewayMove): string {
+  return `gateway/${namespace}/${name}`;
+}
+
+function titleOf({ namespace, name }: GatewayMove): string {
+  return `gateway ${namespace}/${name}`;
+}
+
+function readyPods(
+  { namespace, podLabels, revision }: GatewayMove,
+  atLeast: number,
+): Extract<SettleCondition, { type: "readyPods" }> {
+  return { type: "readyPods", namespace, labels: { ...podLabels, [revisionLabel]: revision }, atLeast };
+}
+
+/** The checks of a gateway: rejected resources first, then its answers, then those that the spec names. */
+export function gatewayChecks(
+  upgrade: MeshUpgrade,
+  answers: PlannedCheck,
+  matrix: readonly PlannedCheck[],
+): PlannedCheck[] {
+  return namedChecks(
+    upgrade,
+    [check(upgrade, "xds-nacks", { type: "proxies", revision: upgrade.spec.to.revision }), answers, ...matrix],
+    answers.subject,
+  );
+}
+
+/** Writes the number of pods, unless an autoscaler decides it. */
+export function replicas(
+  object: ObjectReference,
+  count: number,
+  { autoscaled }: ScaledDeployment,
+): Extract<Write, { type: "field" }>[] {
+  return autoscaled ? [] : [{ type: "field", object, pointer: "/spec/replicas", value: count }];
+}
+
+/** The numbers of pods of each revision that give a weight. */
+interface Share {
+  readonly weight: number;
+  readonly canary: number;
+  readonly stable: number;
+}
+
+/**
+ * Computes the numbers of pods whose share comes nearest to each weight. Weights with the same numbers become one step.
+ * If an autoscaler decides the number of stable pods, they all stay until they are replaced.
+ */
+export function sharesOf(
+  weights: readonly number[],
+  { replicas, autoscaled }: Pick<ScaledDeployment, "replicas" | "autoscaled">,
+): Share[] {
+  const shares = weights.flatMap((weight): Share[] => {
+    if (weight === 100) return autoscaled ? [] : [{ weight, canary: replicas, stable: 0 }];
+    const canary = Math.max(1, Math.round((replicas * weight) / 100));
+    return [{ weight, canary, stable: autoscaled ? replicas : Math.max(1, replicas - canary) }];
+  });
+  return shares.filter(
+    ({ canary, stable }, index) =>
+      !shares.slice(index + 1).some((later) => later.canary === canary && later.stable === stable),
+  );
+}
+
+export function describeShare({ weight, canary, stable }: Share): string {
+  const share = Math.round((100 * canary) / (canary + stable));
+  return `${share} % (${canary} of ${canary + stable} pods${share === weight ? "" : `, as near as it comes to ${weight} %`})`;
+}
