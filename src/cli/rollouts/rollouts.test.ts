@@ -100,6 +100,17 @@ test("the ladder's last line shows since when it waits, until when, and the next
   );
 });
 
+test("the ladder shows what a person must do although the message begins with a check that is shown already", () => {
+  const todo = "rollback is Manual, so a person decides: approve the step: serin canary promote shop -n shop";
+  const stuck = (message: string): string =>
+    renderLadder("Canary shop/shop", { ...status, phase: "Stuck", message }, { colour: false, verbose: false });
+  const evidence = "request-success-rate: 20 answers";
+  const lines = stuck(`weight 90/10: ${evidence}; ${todo}`).split("\n");
+  assert.equal(lines.filter((line) => line.includes(evidence)).length, 1, "the evidence is shown once");
+  assert.ok(lines.includes(`      ${todo}`), lines.join("\n"));
+  assert.equal(stuck(`weight 90/10: ${evidence}`).split(evidence).length, 2);
+});
+
 test("the ladder of a rollout that waits between two steps shows what it waits for", () => {
   const { step: _step, ...between } = status;
   const lines = (more: Partial<RolloutStatus>): readonly string[] =>
