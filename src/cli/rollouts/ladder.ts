@@ -167,9 +167,10 @@ function hintOf(title: string, status: RolloutStatus): string {
     case "Paused":
     case "Stuck":
       return [when("since ", phaseSince), command].filter((part) => part !== "").join(": ");
-    case "Judging":
     case "Watching":
       return when("since ", phaseSince);
+    case "Judging":
+      return `${when("since ", phaseSince)}${when("; without a new sample it is Stuck at ", step?.waitsUntil)}`;
     case "Soaking":
       return `${when("since ", phaseSince)}${when(", until ", step?.waitsUntil)}${command === "" ? "" : `; ${command}`}`;
     case "RollingBack":

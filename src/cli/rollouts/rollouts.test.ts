@@ -82,6 +82,7 @@ test("the ladder's last line shows since when it waits, until when, and the next
       last({ phase: "Waiting", pauseReason: "group-failed", message: "group a: change Canary a/b" }),
       last({ phase: "Stuck", message: "x" }),
       last({ phase: "Judging" }),
+      last({ phase: "Judging", step: { ...settling, waitingFor: [] } }),
     ],
     [
       "since 2026-01-31T12:03:12Z; it fails at 2026-01-31T12:08:12Z unless it makes progress",
@@ -96,6 +97,7 @@ test("the ladder's last line shows since when it waits, until when, and the next
       "since 2026-01-31T12:03:12Z",
       "since 2026-01-31T12:03:12Z: repair it, or undo it: serin canary abort web -n shop",
       "since 2026-01-31T12:03:12Z",
+      "since 2026-01-31T12:03:12Z; without a new sample it is Stuck at 2026-01-31T12:08:12Z",
     ],
   );
 });

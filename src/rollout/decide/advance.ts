@@ -9,7 +9,7 @@ import type {
 } from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
 import { isSameHold, markedAtFailure, overrulingApproval, recovered, withHold, type Hold } from "./hold.ts";
-import { judgeChecks, stalled } from "./judge-checks.ts";
+import { judgeChecks, stalled, stallsInMs } from "./judge-checks.ts";
 import { at, type DecideInput, type Decision, type RolloutCommands } from "./input.ts";
 import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
 import { namespacesTaken } from "./planned-steps.ts";
@@ -349,7 +349,8 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
   // A verdict of failure that waits for a person is not judged again. Something else may have held it up meanwhile.
   if (isFailedForPerson(status)) return failedCheck(input, step, stepStatus.checks) ?? { status, actions: [] };
   const checks = judgeChecks(step, stepStatus, observation, settledForMs);
-  const judged: RolloutStatus = { ...recovered(status), step: { ...stepStatus, checks } };
+  const { waitsUntil: told, ...unlimited } = stepStatus;
+  const judged: RolloutStatus = { ...recovered(status), step: { ...unlimited, checks } };
   const failed = failedCheck({ ...input, status: judged }, step, checks);
   if (failed !== undefined) return failed;
   const open = checks.filter(acts).find((check) => check.verdict !== "pass");
@@ -361,15 +362,19 @@ function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observati
       `${step.title}: ${open.name ?? open.type}: ${halted}`,
       withoutSamples(open.name ?? open.type, orders.commands),
     );
-  if (open !== undefined)
+  if (open !== undefined) {
+    const leftMs = stallsInMs(step, open, settledForMs);
+    const limited = leftMs === undefined ? {} : { waitsUntil: toldUntil(told, input.nowMs + leftMs) };
     return {
       status: {
         ...judged,
+        step: { ...unlimited, checks, ...limited },
         phase: step.phase ?? "Judging",
         message: `${step.title}: ${open.name ?? open.type}: ${open.evidence}`,
       },
       actions: recovery(status),
     };
+  }
   return pauseOrEnd(input, judged, step, checks, settledForMs);
 }
 
