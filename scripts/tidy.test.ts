@@ -337,7 +337,7 @@ test("folders import each other in one direction, and the list of exceptions may
 });
 
 const dashboardBound = {
-  modules: 416,
+  modules: 417,
   never: [
     "src/cluster/",
     "src/controlplane/",
@@ -416,7 +416,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   sizes of regular expressions
   // Controllers that are off by default are loaded when they are turned on.
   pilot: {
-    modules: 972,
+    modules: 973,
     never: [
       "src/cluster/",
       "src/dataplane/",
