@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
 import { createProgram } from "../program.ts";
-import { FakeContext } from "../testing/fake-context.ts";
+import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 
 const namespace = "istio-system";
 
@@ -19,8 +19,8 @@ const earlier: readonly UntypedObject[] = [
   installed("Deployment", "istio-egressgateway", { annotations: { "meta.helm.sh/release-name": "egress" } }),
 ];
 
-async function serin(line: string, files: Readonly<Record<string, string>> = {}): Promise<FakeContext> {
-  const context = new FakeContext({ installed: earlier, files });
+async function serin(line: string, cluster: FakeCluster = {}): Promise<FakeContext> {
+  const context = new FakeContext({ installed: earlier, ...cluster });
   await createProgram(context).parseAsync(line.split(" "), { from: "user" });
   return context;
 }
@@ -52,15 +52,52 @@ test("--prune removes it, but no revision tag and no object of a helm release", 
       ],
     ],
   );
-  assert.deepEqual(removed, [{ labelSelector: selector("default", "unknown") }]);
+  const selection = { labelSelector: selector("default", "unknown") };
+  assert.deepEqual(removed, [{ dryRun: true, selection }, selection]);
   const dry = await serin("install --dry-run --set profile=minimal --prune");
   assert.match(dry.output, /^ {2}Would remove Deployment istio-system\/istio-ingressgateway$/m);
   assert.deepEqual(dry.removed, [{ dryRun: true, selection: { labelSelector: selector("default", "unknown") } }]);
 });
 
+const left =
+  "  Deployment istio-system/istio-ingressgateway\n  HorizontalPodAutoscaler istio-system/istio-ingressgateway\n";
+
+test("--prune shows what it will remove before it asks or writes, and a No removes nothing", async () => {
+  for (const [verb, text, otherwise] of [
+    ["install", 'This will install the Istio 1.18.1 profile "minimal" into the cluster.', "nothing was installed"],
+    ["upgrade", "Proxies of this control plane lose it while its pods are replaced.", "nothing was changed"],
+  ] as const) {
+    const objects = { Deployment: [{ metadata: { name: "istiod", namespace } }] };
+    const context = new FakeContext({ installed: earlier, objects });
+    const line = `${verb} --set profile=minimal --prune`;
+    await assert.rejects(createProgram(context).parseAsync(line.split(" "), { from: "user" }), { message: otherwise });
+    assert.deepEqual(context.asked, [`${text} This will also remove:\n${left}Proceed? (y/N) `]);
+    assert.equal(context.removed.length, 1);
+    const yes = new FakeContext({ installed: earlier, objects });
+    await createProgram(yes).parseAsync([...line.split(" "), "-y", "--force"], { from: "user" });
+    assert.match(yes.output, new RegExp(`This will also remove:\n${left}[^]*  Removed Deployment`));
+  }
+  const without = await serin("install --set profile=minimal", { confirms: true });
+  assert.deepEqual(without.asked, [
+    'This will install the Istio 1.18.1 profile "minimal" into the cluster. Proceed? (y/N) ',
+  ]);
+});
+
+test("an installation is complete even if its leftovers cannot be listed, but --prune then writes nothing", async () => {
+  const removalFault = new Error("connection reset");
+  const { output, errors } = await serin("install -y --set profile=minimal", { removalFault });
+  assert.match(output, /✔ Installation complete/);
+  assert.match(errors, /also wrote Deployment istio-system\/istio-ingressgateway, /);
+  assert.match(errors, /^! Not all objects of earlier installations could be listed: connection reset$/m);
+  const context = new FakeContext({ installed: earlier, removalFault });
+  const line = "install -y --set profile=minimal --prune".split(" ");
+  await assert.rejects(createProgram(context).parseAsync(line, { from: "user" }), removalFault);
+  assert.deepEqual([context.removed.length, context.output], [1, ""]);
+});
+
 test("only objects from a file of the same name count, and none if the installation adds to another one", async () => {
   const file = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: { name: mesh }\nspec: {}\n";
-  const { removed } = await serin("install -y -f mesh.yaml -r canary", { "mesh.yaml": file });
+  const { removed } = await serin("install -y -f mesh.yaml -r canary", { files: { "mesh.yaml": file } });
   assert.deepEqual(removed, [{ dryRun: true, selection: { labelSelector: selector("canary", "mesh") } }]);
   const part = await serin("install -y --set profile=empty --set components.base.enabled=true --prune");
   assert.deepEqual([part.removed, part.errors], [[], ""]);
