@@ -142,6 +142,23 @@ test("a deleted object removes its revision, webhooks first, and keeps the base"
   });
 });
 
+test("a deleted quota is restored, without which a platform may refuse the node's pods", async () => {
+  const cluster = new MemoryCluster();
+  putOperator(cluster, "mesh", { profile: "ambient", values: { global: { platform: "gke" } } });
+  const quota = () => cluster.find("ResourceQuota", "istio-cni-resource-quota", namespace);
+  await whileOperated(cluster, async () => {
+    await until(isHealthy(cluster, "mesh"), "installed");
+    assert.ok(quota());
+    await cluster.delete(
+      { group: "", versions: ["v1"], kind: "ResourceQuota", plural: "resourcequotas", namespaced: true },
+      "istio-cni-resource-quota",
+      namespace,
+    );
+    assert.equal(quota(), undefined);
+    await until(() => quota() !== undefined, "repaired");
+  });
+});
+
 test("a bad spec is reported in the status and changes nothing, and a corrected one is applied", async () => {
   const cluster = new MemoryCluster();
   putOperator(cluster, "mesh", { profile: "ambiant" });

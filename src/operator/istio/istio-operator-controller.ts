@@ -67,6 +67,7 @@ const watchedKinds = [
   "ServiceAccount",
   "ConfigMap",
   "Service",
+  "ResourceQuota",
   "Deployment",
   "DaemonSet",
   "HorizontalPodAutoscaler",
