@@ -95,6 +95,23 @@ test("an installation is complete even if its leftovers cannot be listed, but --
   assert.deepEqual([context.removed.length, context.output], [1, ""]);
 });
 
+test("nothing is left over while the revision has a control plane in another namespace, and --prune says so", async () => {
+  for (const kind of ["Deployment", "Service"]) {
+    const elsewhere = { name: "istiod", namespace: "team-a", labels: { app: "istiod", "istio.io/rev": "default" } };
+    const objects = { [kind]: [{ metadata: elsewhere }] };
+    const silent = await serin("install -y --set profile=minimal", { objects });
+    assert.deepEqual([silent.errors, silent.removed], ["", []]);
+    const { errors, removed } = await serin("install -y --set profile=minimal --prune", { objects });
+    assert.equal(
+      errors,
+      '! --prune removes nothing: revision "default" also has a control plane in namespace team-a, and no label tells the objects of the two apart. Give one of the two a revision of its own\n',
+    );
+    assert.deepEqual(removed, []);
+    const others = { [kind]: [{ metadata: { ...elsewhere, labels: { app: "istiod", "istio.io/rev": "other" } } }] };
+    assert.match((await serin("install -y --set profile=minimal", { objects: others })).errors, /also wrote/);
+  }
+});
+
 test("only objects from a file of the same name count, and none if the installation adds to another one", async () => {
   const file = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: { name: mesh }\nspec: {}\n";
   const { removed } = await serin("install -y -f mesh.yaml -r canary", { files: { "mesh.yaml": file } });

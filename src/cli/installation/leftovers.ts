@@ -1,6 +1,7 @@
 import { messageOf, textAt } from "../../base/index.ts";
 import { keyOf, type KubernetesObject, type UntypedObject } from "../../api/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
+import { deploymentKind, serviceKind } from "../../api/kubernetes/index.ts";
 import { renderDefaultRevision } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
@@ -17,6 +18,8 @@ const shownLeftovers = 10;
 interface Leftovers {
   /** Workloads first. */
   readonly names: readonly string[];
+  /** Another namespace with a control plane of this revision. No label tells the objects of the two apart. */
+  readonly otherNamespace?: string;
   /** Why `names` may be incomplete. */
   readonly fault?: unknown;
 }
@@ -41,8 +44,12 @@ export async function leftoversToRemove(
   client: KubeClient,
   context: CliContext,
 ): Promise<readonly string[]> {
-  const { names, fault } = await findLeftovers(rendered, client, context);
+  const { names, otherNamespace, fault } = await findLeftovers(rendered, client, context);
   if (fault !== undefined) throw fault;
+  if (otherNamespace !== undefined)
+    context.err(
+      `! --prune removes nothing: revision "${revisionOf(rendered)}" also has a control plane in namespace ${otherNamespace}, and no label tells the objects of the two apart. Give one of the two a revision of its own\n`,
+    );
   return names;
 }
 
@@ -71,6 +78,8 @@ async function findLeftovers(rendered: RenderedInstall, client: KubeClient, cont
   const found: string[] = [];
   const names = (): string[] => found.toSorted(workloadsFirst);
   try {
+    const otherNamespace = await otherNamespaceOf(rendered, client);
+    if (otherNamespace !== undefined) return { names: [], otherNamespace };
     await context.installer.remove({
       client,
       selection: { labelSelector: selectorOf(rendered) },
@@ -82,6 +91,16 @@ async function findLeftovers(rendered: RenderedInstall, client: KubeClient, cont
   } catch (fault) {
     return { names: names(), fault };
   }
+}
+
+/** A control plane that runs elsewhere has only the Service. */
+async function otherNamespaceOf(rendered: RenderedInstall, client: KubeClient): Promise<string | undefined> {
+  const labelSelector = `app=istiod,${istioLabels.revision}=${revisionOf(rendered)}`;
+  const { items: deployments } = await client.list(deploymentKind, { labelSelector });
+  const { items: services } = await client.list(serviceKind, { labelSelector });
+  return [...deployments, ...services]
+    .map(({ metadata }) => metadata.namespace)
+    .find((namespace) => namespace !== rendered.settings.namespace);
 }
 
 function selectorOf(rendered: RenderedInstall): string {
