@@ -25,8 +25,10 @@ async function serin(line: string, cluster: FakeCluster = {}): Promise<FakeConte
   return context;
 }
 
-const selector = (revision: string, owner: string): string =>
-  `operator.istio.io/component,istio.io/rev=${revision},install.operator.istio.io/owning-resource=${owner},!install.operator.istio.io/owning-resource-namespace`;
+const selection = (revision: string, owner: string): object => ({
+  labelSelector: `operator.istio.io/component,istio.io/rev=${revision},install.operator.istio.io/owning-resource=${owner},!install.operator.istio.io/owning-resource-namespace`,
+  revision,
+});
 
 test("an installation names what an earlier one of its revision wrote beyond it, and leaves it", async () => {
   for (const verb of ["install -y", "install --dry-run"]) {
@@ -35,7 +37,7 @@ test("an installation names what an earlier one of its revision wrote beyond it,
       errors,
       '! An earlier installation of revision "default" also wrote Deployment istio-system/istio-ingressgateway, HorizontalPodAutoscaler istio-system/istio-ingressgateway. They are not part of this one, and stay. To remove them, run the same command with --prune\n',
     );
-    assert.deepEqual(removed, [{ dryRun: true, selection: { labelSelector: selector("default", "unknown") } }]);
+    assert.deepEqual(removed, [{ dryRun: true, selection: selection("default", "unknown") }]);
   }
   assert.equal((await serin("install -y --set profile=default")).errors, "");
 });
@@ -52,11 +54,11 @@ test("--prune removes it, but no revision tag and no object of a helm release", 
       ],
     ],
   );
-  const selection = { labelSelector: selector("default", "unknown") };
-  assert.deepEqual(removed, [{ dryRun: true, selection }, selection]);
+  const ofDefault = selection("default", "unknown");
+  assert.deepEqual(removed, [{ dryRun: true, selection: ofDefault }, ofDefault]);
   const dry = await serin("install --dry-run --set profile=minimal --prune");
   assert.match(dry.output, /^ {2}Would remove Deployment istio-system\/istio-ingressgateway$/m);
-  assert.deepEqual(dry.removed, [{ dryRun: true, selection: { labelSelector: selector("default", "unknown") } }]);
+  assert.deepEqual(dry.removed, [{ dryRun: true, selection: selection("default", "unknown") }]);
 });
 
 const left =
@@ -115,7 +117,7 @@ test("nothing is left over while the revision has a control plane in another nam
 test("only objects from a file of the same name count, and none if the installation adds to another one", async () => {
   const file = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: { name: mesh }\nspec: {}\n";
   const { removed } = await serin("install -y -f mesh.yaml -r canary", { files: { "mesh.yaml": file } });
-  assert.deepEqual(removed, [{ dryRun: true, selection: { labelSelector: selector("canary", "mesh") } }]);
+  assert.deepEqual(removed, [{ dryRun: true, selection: selection("canary", "mesh") }]);
   const part = await serin("install -y --set profile=empty --set components.base.enabled=true --prune");
   assert.deepEqual([part.removed, part.errors], [[], ""]);
 });

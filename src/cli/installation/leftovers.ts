@@ -65,7 +65,7 @@ export async function removeLeftovers(
   const doomed = new Set(names);
   await context.installer.remove({
     client,
-    selection: { labelSelector: selectorOf(rendered) },
+    selection: { labelSelector: selectorOf(rendered), revision: revisionOf(rendered) },
     keeps: (object) => !doomed.has(nameOf(object)) || stays(object),
     onWait: (text) => context.err(`! ${text}\n`),
     onRemoved: (object) => context.out(`  Removed ${nameOf(object)}\n`),
@@ -82,7 +82,7 @@ async function findLeftovers(rendered: RenderedInstall, client: KubeClient, cont
     if (otherNamespace !== undefined) return { names: [], otherNamespace };
     await context.installer.remove({
       client,
-      selection: { labelSelector: selectorOf(rendered) },
+      selection: { labelSelector: selectorOf(rendered), revision: revisionOf(rendered) },
       keeps: keptBy(rendered),
       dryRun: true,
       onRemoved: (object) => void found.push(nameOf(object)),

@@ -142,6 +142,36 @@ test("a deleted object removes its revision, webhooks first, and keeps the base"
   });
 });
 
+test("the node agent that a second revision took over stays with the first, and goes with the object that alone installs it", async () => {
+  const cluster = new MemoryCluster();
+  const hasAgent = (): boolean => cluster.find("DaemonSet", "istio-cni-node", namespace) !== undefined;
+  const canary = (profile: string): object => ({ profile, revision: "canary" });
+  putOperator(cluster, "mesh", { profile: "ambient" });
+  await whileOperated(cluster, async () => {
+    await until(isHealthy(cluster, "mesh"), "installed");
+    putOperator(cluster, "canary", canary("ambient"));
+    await until(isHealthy(cluster, "canary"), "the second too");
+    putOperator(cluster, "canary", canary("minimal"));
+    await until(() => cluster.find("DaemonSet", "ztunnel-canary", namespace) === undefined, "pruned");
+    await until(isHealthy(cluster, "canary"), "smaller");
+    assert.ok(hasAgent());
+    putOperator(cluster, "canary", canary("minimal"), { deletionTimestamp: "2026-01-01T00:00:00Z" });
+    await until(() => cluster.find("IstioOperator", "canary", namespace) === undefined, "gone");
+    assert.ok(hasAgent());
+  });
+  const split = new MemoryCluster();
+  const agentAlone = { profile: "empty", components: { cni: { enabled: true } } };
+  putOperator(split, "mesh", { profile: "minimal", revision: "one" });
+  putOperator(split, "agent", agentAlone);
+  await whileOperated(split, async () => {
+    await until(() => isHealthy(split, "mesh")() && isHealthy(split, "agent")(), "installed");
+    assert.ok(split.find("DaemonSet", "istio-cni-node", namespace));
+    putOperator(split, "agent", agentAlone, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+    await until(() => split.find("IstioOperator", "agent", namespace) === undefined, "gone");
+    assert.equal(split.find("DaemonSet", "istio-cni-node", namespace), undefined);
+  });
+});
+
 test("a deleted quota is restored, without which a platform may refuse the node's pods", async () => {
   const cluster = new MemoryCluster();
   putOperator(cluster, "mesh", { profile: "ambient", values: { global: { platform: "gke" } } });

@@ -302,7 +302,7 @@ export class IstioOperatorController {
     await removeInstalled({
       client,
       clock,
-      selection: { labelSelector: ownedSelector(metadata) },
+      selection: ownSelection(metadata, settings),
       keeps: (object) =>
         wanted.has(`${object.kind ?? ""}/${keyOf(object)}`) ||
         (object.metadata.labels?.["istio.io/rev"] ?? revision) !== revision,
@@ -347,7 +347,7 @@ export class IstioOperatorController {
       await removeInstalled({
         client,
         clock,
-        selection: { labelSelector: ownedSelector(metadata) },
+        selection: ownSelection(metadata, settings),
         onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }),
       });
       const revision = settings.revision === "" ? "default" : settings.revision;
@@ -384,8 +384,13 @@ interface Installation {
   readonly components: readonly RenderedComponent[];
 }
 
-function ownedSelector({ name = "", namespace = "" }: KubernetesObject["metadata"]): string {
-  return `${ownerLabel}=${name},${ownerNamespaceLabel}=${namespace}`;
+/** An object without a control plane may be the one that installs the node agent for all revisions. */
+function ownSelection(
+  { name = "", namespace = "" }: KubernetesObject["metadata"],
+  { pilot, revision }: InstallSettings,
+): { readonly labelSelector: string; readonly revision?: string } {
+  const labelSelector = `${ownerLabel}=${name},${ownerNamespaceLabel}=${namespace}`;
+  return { labelSelector, ...(pilot.enabled === true ? { revision: revision === "" ? "default" : revision } : {}) };
 }
 
 /** The base is shared. All other objects carry their owner's labels. */
