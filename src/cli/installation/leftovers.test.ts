@@ -97,6 +97,14 @@ test("an installation is complete even if its leftovers cannot be listed, but --
   assert.deepEqual([context.removed.length, context.output], [1, ""]);
 });
 
+const gatewayOf = (metadata: Partial<UntypedObject["metadata"]>): UntypedObject =>
+  installed("Deployment", "istio-ingressgateway", metadata);
+const writtenBy = (manager: string, time: string) => ({
+  manager,
+  time,
+  fieldsV1: { "f:metadata": { "f:labels": { "f:istio.io/rev": {} } } },
+});
+
 test("nothing is left over while the revision has a control plane in another namespace, and --prune says so", async () => {
   for (const kind of ["Deployment", "Service"]) {
     const elsewhere = { name: "istiod", namespace: "team-a", labels: { app: "istiod", "istio.io/rev": "default" } };
@@ -112,6 +120,27 @@ test("nothing is left over while the revision has a control plane in another nam
     const others = { [kind]: [{ metadata: { ...elsewhere, labels: { app: "istiod", "istio.io/rev": "other" } } }] };
     assert.match((await serin("install -y --set profile=minimal", { objects: others })).errors, /also wrote/);
   }
+});
+
+test("a gateway that a MeshUpgrade moved to the revision is no leftover, until an installation writes it again", async () => {
+  const moved = [
+    writtenBy("istio-operator", "2026-01-01T00:00:00Z"),
+    writtenBy("serin-rollout", "2026-01-02T00:00:00Z"),
+  ];
+  const line = "install -y --set profile=minimal --prune";
+  const serving = await serin(line, { installed: [gatewayOf({ managedFields: moved.slice(1) })] });
+  assert.equal(serving.output, "✔ Installation complete\n");
+  assert.equal((await serin(line, { installed: [gatewayOf({ managedFields: moved })] })).removed.length, 1);
+  const managedFields = [...moved, writtenBy("istio-operator", "2026-01-03T00:00:00Z")];
+  const { output } = await serin(line, { installed: [gatewayOf({ managedFields })] });
+  assert.match(output, /^ {2}Removed Deployment istio-system\/istio-ingressgateway$/m);
+});
+
+test("an object whose label excludes it from pruning stays", async () => {
+  const labels = { "install.operator.istio.io/owning-resource-not-pruned": "true" };
+  const kept = await serin("install -y --set profile=minimal --prune", { installed: [gatewayOf({ labels })] });
+  assert.equal(kept.output, "✔ Installation complete\n");
+  assert.equal((await serin("install -y --set profile=minimal", { installed: [gatewayOf({ labels })] })).errors, "");
 });
 
 test("only objects from a file of the same name count, and none if the installation adds to another one", async () => {

@@ -2,6 +2,7 @@ import { messageOf, textAt } from "../../base/index.ts";
 import { keyOf, type KubernetesObject, type UntypedObject } from "../../api/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import { deploymentKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { isMovedToRevision } from "../../api/serin/field-managers/index.ts";
 import { renderDefaultRevision } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
@@ -118,7 +119,10 @@ function revisionOf({ settings }: RenderedInstall): string {
   return settings.revisionLabel ?? (settings.revision === "" ? "default" : settings.revision);
 }
 
-/** Revision tags stay, because `serin tag set` writes them too. */
+/**
+ * Revision tags stay, because `serin tag set` writes them too. A gateway that a MeshUpgrade moved to this revision
+ * stays, because the installation of another revision wrote it.
+ */
 function keptBy(rendered: RenderedInstall): (object: UntypedObject) => boolean {
   const { validator, tag, service } = renderDefaultRevision(rendered.settings) ?? {};
   const wanted = [...manifestOf(rendered), validator, tag, service].flatMap((object) =>
@@ -128,6 +132,8 @@ function keptBy(rendered: RenderedInstall): (object: UntypedObject) => boolean {
   return (object) =>
     names.has(nameOf(object)) ||
     object.metadata.labels?.[istioLabels.tag] !== undefined ||
+    object.metadata.labels?.[istioLabels.owningResourceNotPruned] === "true" ||
+    isMovedToRevision(object) ||
     object.metadata.annotations?.[helmRelease] !== undefined;
 }
 

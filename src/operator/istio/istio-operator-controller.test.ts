@@ -172,6 +172,31 @@ test("the node agent that a second revision took over stays with the first, and 
   });
 });
 
+test("a gateway that a MeshUpgrade moved outlives the object that installed it, and a label excludes it from pruning", async () => {
+  const cluster = new MemoryCluster();
+  const label = { "install.operator.istio.io/owning-resource-not-pruned": "true" };
+  const ingressGateways = [{ name: "istio-ingressgateway", enabled: true, label }];
+  putOperator(cluster, "mesh", { profile: "minimal", components: { ingressGateways } });
+  const gateway = () => cluster.find("Deployment", "istio-ingressgateway", namespace);
+  const isPruned = (): boolean => isHealthy(cluster, "mesh")() && !("IngressGateways" in healthOf(cluster, "mesh"));
+  await whileOperated(cluster, async () => {
+    await until(isHealthy(cluster, "mesh"), "installed");
+    assert.equal(healthOf(cluster, "mesh")["IngressGateways"], "HEALTHY");
+    putOperator(cluster, "mesh", { profile: "minimal" });
+    await until(isPruned, "smaller");
+    const found = gateway();
+    assert.ok(found);
+    const fieldsV1 = { "f:metadata": { "f:labels": { "f:istio.io/rev": {} } } };
+    const managedFields = [{ manager: "serin-rollout", fieldsV1 }];
+    const labels = { ...found.metadata.labels, "istio.io/rev": "next" };
+    cluster.put("Deployment", { ...found, metadata: { ...found.metadata, labels, managedFields } });
+    putOperator(cluster, "mesh", { profile: "minimal" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+    await until(() => cluster.find("IstioOperator", "mesh", namespace) === undefined, "gone");
+    assert.equal(gateway()?.metadata.labels?.["istio.io/rev"], "next");
+    assert.equal(cluster.find("Service", "istio-ingressgateway", namespace), undefined);
+  });
+});
+
 test("a deleted quota is restored, without which a platform may refuse the node's pods", async () => {
   const cluster = new MemoryCluster();
   putOperator(cluster, "mesh", { profile: "ambient", values: { global: { platform: "gke" } } });

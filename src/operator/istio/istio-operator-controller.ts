@@ -8,6 +8,7 @@ import {
   type UntypedObject,
 } from "../../api/index.ts";
 import { istioLabels, parseIstioOperator } from "../../api/istio/index.ts";
+import { isMovedToRevision } from "../../api/serin/field-managers/index.ts";
 import { deploymentKind } from "../../api/kubernetes/index.ts";
 import {
   operatorName,
@@ -304,6 +305,7 @@ export class IstioOperatorController {
       clock,
       selection: ownSelection(metadata, settings),
       keeps: (object) =>
+        object.metadata.labels?.[istioLabels.owningResourceNotPruned] === "true" ||
         wanted.has(`${object.kind ?? ""}/${keyOf(object)}`) ||
         (object.metadata.labels?.["istio.io/rev"] ?? revision) !== revision,
       onRemoved: ({ kind = "", metadata: removed }) =>
@@ -348,6 +350,8 @@ export class IstioOperatorController {
         client,
         clock,
         selection: ownSelection(metadata, settings),
+        // Another revision serves with such a gateway now.
+        keeps: isMovedToRevision,
         onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }),
       });
       const revision = settings.revision === "" ? "default" : settings.revision;
