@@ -7,7 +7,7 @@ import {
   secretKind,
   validatingWebhookConfigurationKind,
 } from "../api/kubernetes/index.ts";
-import { silentLogger, systemClock, transientError, userError, type Clock } from "../base/index.ts";
+import { createLogger, silentLogger, systemClock, transientError, userError, type Clock } from "../base/index.ts";
 import { until } from "../base/testing/index.ts";
 import { createSelfSignedAuthority } from "./ca/index.ts";
 import { runRootCertificateController } from "./gateways/index.ts";
@@ -100,6 +100,51 @@ test("after another authority takes over, it signs, and namespaces and webhooks 
   assert.ok(new X509Certificate(identity.serving.certificate).checkIssued(new X509Certificate(other.certificate)));
   stopped.abort();
   await Promise.all(controllers);
+});
+
+test("a root that no proxy knows is adopted with a warning, and one beside the former root without", async () => {
+  const own = new FakeKubeClient();
+  const warnings: string[] = [];
+  const ending = new AbortController();
+  const [first, second] = await Promise.all(["first", "second"].map((name) => createSelfSignedAuthority(name, clock)));
+  assert.ok(first !== undefined && second !== undefined);
+  const use = (authority: typeof first, root: string): void => {
+    own.put(secretKind, {
+      metadata: { name: "cacerts", namespace: "istio-system" },
+      data: {
+        "ca-cert.pem": encoded(authority.certificate),
+        "ca-key.pem": encoded(authority.privateKey),
+        "root-cert.pem": encoded(root),
+      },
+    } as never);
+  };
+  use(first, first.root);
+  const options = {
+    client: own,
+    namespace: "istio-system",
+    serviceName: "istiod",
+    domain: "cluster.local",
+    trustDomain: "cluster.local",
+    clock,
+    log: createLogger({ scope: "test", level: "warn", write: (line) => void warnings.push(line) }),
+  };
+  const changing = await ControlPlaneIdentity.create(options, ending.signal);
+  const ended = changing.run(ending.signal);
+  const both = `${first.root}${second.root}`;
+  for (const [authority, root] of [
+    [first, both],
+    [second, both],
+    [second, second.root],
+  ] as const) {
+    use(authority, root);
+    await until(() => changing.authority.root === root);
+    assert.deepEqual(warnings, []);
+  }
+  use(first, first.root);
+  await until(() => warnings.length > 0);
+  assert.match(warnings.join(), /let root-cert\.pem contain both roots first/);
+  ending.abort();
+  await ended;
 });
 
 test("a start retries while the API server is unreachable, and fails on permanent errors", async () => {

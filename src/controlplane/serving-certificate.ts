@@ -5,6 +5,7 @@ import {
   authoritySecretNames,
   CertificateAuthority,
   loadAuthority,
+  splitPem,
   type AuthoritySecretOptions,
   type AuthorityState,
   type ServingCertificate,
@@ -117,6 +118,10 @@ export class ControlPlaneIdentity {
     }
     const authority = changed ? await CertificateAuthority.load(state.material, clock) : this.authority;
     const serving = await authority.issueServing(dnsNames(options), servingLifetimeMs);
+    if (isUnknownRoot(authority.root, this.authority.root))
+      log.warn(
+        "the mesh's new root is unknown to its proxies: for some minutes, those with an old and with a new certificate refuse each other. To change a root without failed requests, let root-cert.pem contain both roots first",
+      );
     this.#state = state;
     this.authority = authority;
     this.serving = serving;
@@ -124,6 +129,12 @@ export class ControlPlaneIdentity {
     log.info(changed ? "applied a changed authority" : "renewed the serving certificate");
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Whether the roots have nothing in common with the former ones. */
+function isUnknownRoot(root: string, former: string): boolean {
+  const known = new Set(splitPem(former));
+  return !splitPem(root).some((pem) => known.has(pem));
 }
 
 async function loadedAuthority(options: IdentityOptions, signal: AbortSignal): Promise<AuthorityState> {

@@ -58,6 +58,7 @@ const readKinds: ReadonlySet<string> = new Set([
   "Deployment",
   "DaemonSet",
   "MutatingWebhookConfiguration",
+  "ValidatingWebhookConfiguration",
 ]);
 /** The kinds that no removal looks for. */
 const keptKinds: ReadonlySet<string> = new Set(["Namespace", "CustomResourceDefinition"]);

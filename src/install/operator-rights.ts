@@ -53,7 +53,7 @@ export const istioOperatorRules: readonly PolicyRule[] = [
   {
     apiGroups: ["admissionregistration.k8s.io"],
     resources: ["validatingwebhookconfigurations"],
-    verbs: [...observe, "create", "patch", "delete"],
+    verbs: [...manage, "watch"],
   },
   // Why pods do not start.
   { apiGroups: [""], resources: ["pods", "events"], verbs: ["list"] },

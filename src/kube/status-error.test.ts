@@ -24,3 +24,21 @@ test("a refusal's cause wins over its reason, as for a namespace that is being d
   const details = { causes: [{ reason: "NamespaceTerminating", field: "metadata.namespace" }] };
   assert.deepEqual(refused(403, { reason: "Forbidden", details }), ["user", "forbidden", "NamespaceTerminating"]);
 });
+
+test("only the authorizer's refusal leads to the user's rights, and a namespace that ends leads to its end", () => {
+  const hintOf = (message: string, more: object = {}): string | undefined =>
+    errorOfStatus(subject, 403, JSON.stringify({ kind: "Status", reason: "Forbidden", message, ...more })).hint;
+  const rights = "the user may not do this: check with kubectl auth can-i";
+  assert.equal(hintOf('pods is forbidden: User "jane" cannot create resource "pods" in API group ""'), rights);
+  assert.equal(hintOf('forbidden: User "jane" cannot get path "/metrics"'), rights);
+  assert.equal(errorOfStatus(subject, 403, "").hint, rights);
+  assert.equal(hintOf('pods "web" is forbidden: exceeded quota: small'), undefined);
+  assert.equal(hintOf('pods "web" is forbidden: violates PodSecurity "restricted:latest"'), undefined);
+  const details = { causes: [{ reason: "NamespaceTerminating", field: "metadata.namespace" }] };
+  assert.equal(
+    hintOf("pods is forbidden: unable to create new content in namespace shop because it is being terminated", {
+      details,
+    }),
+    "the namespace is being deleted: wait until kubectl get namespaces no longer shows it, and try again",
+  );
+});

@@ -54,7 +54,7 @@ export function errorOfStatus(subject: RequestSubject, httpStatus: number, body:
   const status = parseStatus(body);
   const code = httpStatus === 410 ? "gone" : codeOf(status?.reason, httpStatus);
   const answerText = status?.message ?? (body === "" ? `HTTP status ${httpStatus}` : body.slice(0, 500));
-  const hint = hintOf(code);
+  const hint = hintOf(code, status);
   return new SerinError(
     kindOf(httpStatus, code, subject.verb),
     code,
@@ -88,9 +88,15 @@ function kindOf(httpStatus: number, code: ErrorCode, verb: string): ErrorKind {
   return "user";
 }
 
-function hintOf(code: ErrorCode): string | undefined {
+/** The authorizer's words. Quotas, Pod Security and other admission answer 403 too, whatever the user's rights are. */
+const lackOfRights = /\bcannot [a-z*]+ (resource|path)\b/;
+
+function hintOf(code: ErrorCode, status: Status | undefined): string | undefined {
   if (code === "unauthorized") return "the credentials are not accepted: check the user of the kubeconfig's context";
-  if (code === "forbidden") return "the user may not do this: check with kubectl auth can-i";
+  if (status?.details?.causes?.some(({ reason }) => reason === "NamespaceTerminating") === true)
+    return "the namespace is being deleted: wait until kubectl get namespaces no longer shows it, and try again";
+  if (code === "forbidden" && (status?.message === undefined || lackOfRights.test(status.message)))
+    return "the user may not do this: check with kubectl auth can-i";
   return undefined;
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { KubernetesObject } from "../api/index.ts";
 import { podKind } from "../api/kubernetes/index.ts";
 import { describeError, systemClock, type Clock } from "../base/index.ts";
 import { renderDefaultRevision, renderInstall, resolveSettings } from "../install/index.ts";
@@ -13,6 +14,10 @@ const definitions = [
     metadata: { name: "virtualservices.networking.istio.io" },
   },
 ];
+
+interface Validator extends KubernetesObject {
+  readonly webhooks: readonly { readonly failurePolicy?: string; readonly clientConfig?: object }[];
+}
 
 interface Flags {
   readonly upgradeGateways?: boolean;
@@ -109,6 +114,26 @@ test("a second revision does not move gateways, default and tags, and the output
   assert.equal(revisionOf("ValidatingWebhookConfiguration", "istiod-default-validator"), "default");
   await install(cluster, ["revision=canary"], { upgradeGateways: true });
   assert.equal(revisionOf("Deployment", "istio-ingressgateway", "istio-system"), "canary");
+});
+
+test("a repeated installation keeps validation closed for the server that closed it, and opens it for another", async () => {
+  const cluster = new MemoryCluster();
+  await install(cluster, []);
+  const validator = (): Validator => {
+    const found: unknown = cluster.find("ValidatingWebhookConfiguration", "istiod-default-validator");
+    return found as Validator;
+  };
+  const policyOf = (): unknown => validator().webhooks[0]?.failurePolicy;
+  assert.equal(policyOf(), "Ignore");
+  const found = validator();
+  const closed = (webhook: Validator["webhooks"][number]) => ({ ...webhook, failurePolicy: "Fail" });
+  cluster.put("ValidatingWebhookConfiguration", { ...found, webhooks: found.webhooks.map(closed) } as KubernetesObject);
+  await install(cluster, []);
+  assert.equal(policyOf(), "Fail");
+  const elsewhere = closed({ ...found.webhooks[0], clientConfig: { url: "https://other.example" } });
+  cluster.put("ValidatingWebhookConfiguration", { ...found, webhooks: [elsewhere] } as KubernetesObject);
+  await install(cluster, []);
+  assert.equal(policyOf(), "Ignore");
 });
 
 test("an interrupted installation continues where it stopped", async () => {

@@ -12,6 +12,7 @@ import {
 } from "../install/index.ts";
 import { observeClusterState, type ClusterState } from "./cluster-state.ts";
 import { withInstallLock } from "./install-lock.ts";
+import { keptClosed } from "./kept-closed.ts";
 import { checkRights, preflight } from "./preflight.ts";
 import { isWorkload, waitReady, type WaitOptions } from "./readiness.ts";
 import { WorkloadObstacles } from "./workload-obstacle.ts";
@@ -181,7 +182,11 @@ export async function applyObjects(client: KubeClient, objects: readonly Untyped
     const ofKind = objects.filter((object) => installedKindOf(object) === kind);
     for (let at = 0; at < ofKind.length; at += parallelWrites) {
       const batch = ofKind.slice(at, at + parallelWrites);
-      await Promise.all(batch.map((object) => client.apply(kind, object, { fieldManager, force: true })));
+      await Promise.all(
+        batch.map(async (object) =>
+          client.apply(kind, await keptClosed(client, object), { fieldManager, force: true }),
+        ),
+      );
     }
   }
 }

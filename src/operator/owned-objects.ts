@@ -3,6 +3,7 @@ import type { Clock, Logger } from "../base/index.ts";
 import { keyOf, type KubernetesObject, type UntypedObject } from "../api/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../kube/index.ts";
 import { installedKindOf, installedKinds } from "../install/index.ts";
+import { keptClosed } from "./kept-closed.ts";
 
 export interface OwnedObjectsOptions {
   readonly client: KubeClient;
@@ -58,7 +59,7 @@ export class OwnedObjects {
   /** Writes one object by server-side apply, unless it is unchanged since the last write. */
   async apply(given: UntypedObject): Promise<void> {
     const { client, fieldManager } = this.#options;
-    const object = given.kind === "ValidatingWebhookConfiguration" ? await keptClosed(client, given) : given;
+    const object = await keptClosed(client, given);
     const key = `${object.kind ?? ""}/${keyOf(object)}`;
     const digest = createHash("sha256").update(JSON.stringify(object)).digest("base64");
     const present = this.#informers.get(object.kind ?? "")?.get(keyOf(object));
@@ -71,41 +72,6 @@ export class OwnedObjects {
   forget(object: UntypedObject): void {
     this.#written.delete(`${object.kind ?? ""}/${keyOf(object)}`);
   }
-}
-
-interface Webhooks extends UntypedObject {
-  readonly webhooks?: readonly {
-    readonly name?: string;
-    readonly failurePolicy?: string;
-    readonly clientConfig?: {
-      readonly service?: { readonly name?: string; readonly namespace?: string };
-      readonly url?: string;
-    };
-  }[];
-}
-
-/**
- * A control plane sets its webhook's failure policy to Fail once the webhook works, and this must not be undone at each
- * write. The policy applies to one server. A webhook for another server gets Ignore again until that server is known to
- * work.
- */
-async function keptClosed(client: KubeClient, object: Webhooks): Promise<UntypedObject> {
-  const found: Webhooks | undefined = await client.get(installedKindOf(object), object.metadata.name ?? "");
-  const closed = new Set(
-    (found?.webhooks ?? []).filter(({ failurePolicy }) => failurePolicy === "Fail").map(webhookKey),
-  );
-  const webhooks = (object.webhooks ?? []).map((webhook) =>
-    closed.has(webhookKey(webhook)) ? { ...webhook, failurePolicy: "Fail" } : webhook,
-  );
-  return { ...object, webhooks };
-}
-
-/** A key of the webhook's name and its server. */
-function webhookKey({
-  name = "",
-  clientConfig: { service, url = "" } = {},
-}: NonNullable<Webhooks["webhooks"]>[number]): string {
-  return [name, service?.namespace ?? "", service?.name ?? "", url].join(" ");
 }
 
 function stateOf({ metadata }: KubernetesObject): string {

@@ -79,12 +79,12 @@ const refusedMessage =
   'pods "agent-x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4';
 
 /** A cluster whose API server has refused a pod of the agent. Records the patches of it. */
-function refusing(status: { readonly currentNumberScheduled: number; readonly desiredNumberScheduled: number }): {
-  readonly client: KubeClient;
-  readonly patches: unknown[];
-} {
+function refusing(
+  status: { readonly currentNumberScheduled: number; readonly desiredNumberScheduled: number },
+  message = refusedMessage,
+): { readonly client: KubeClient; readonly patches: unknown[] } {
   const patches: unknown[] = [];
-  const event = { involvedObject: { uid: "u2" }, reason: "FailedCreate", message: refusedMessage };
+  const event = { involvedObject: { uid: "u2" }, reason: "FailedCreate", message };
   const client = {
     get: () => Promise.resolve({ metadata: { ...agent.metadata, uid: "u2" }, status }),
     list: (kind: { readonly kind: string }, { fieldSelector = "" }: { readonly fieldSelector?: string }) =>
@@ -117,4 +117,17 @@ test("an event of a refusal is no obstacle when all pods exist", async () => {
   const { client, patches } = refusing({ currentNumberScheduled: 2, desiredNumberScheduled: 2 });
   const obstacles = new WorkloadObstacles(agent, client, systemClock);
   assert.deepEqual([(await obstacles.look()).obstacle, patches], [undefined, []]);
+});
+
+test("where a platform wants a quota for the nodes' priority class, the hint names the value that brings it", async () => {
+  const scopes = "[{PriorityClass In [system-node-critical system-cluster-critical]}]";
+  const { client } = refusing(
+    { currentNumberScheduled: 0, desiredNumberScheduled: 2 },
+    `insufficient quota to match these scopes: ${scopes}`,
+  );
+  const { obstacle } = await new WorkloadObstacles(agent, client, systemClock).look();
+  assert.match(
+    obstacle?.hint ?? "",
+    /namespace istio-system\. On GKE, install with --set values\.global\.platform=gke/,
+  );
 });

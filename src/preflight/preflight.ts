@@ -8,7 +8,8 @@ import { surveyWorkloads } from "./cluster/workloads.ts";
 import { estimate } from "./estimate.ts";
 import { unmovedFindings, unselectedFindings } from "./findings.ts";
 import { readAuthorities, readConnections, readLiveCluster, rootOf, type LiveCluster } from "./live-cluster.ts";
-import { meshTrustOf, releaseParts, wantedVersion } from "./release-parts.ts";
+import { releaseParts, wantedVersion } from "./release-parts.ts";
+import { meshTrustOf } from "./trust-settings.ts";
 import { ReleaseRunner } from "./release/release-runner.ts";
 
 /**

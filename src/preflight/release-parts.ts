@@ -1,8 +1,7 @@
 // The parts of a plan that need the releases themselves. Each part runs a process of each release.
 import { parse } from "yaml";
-import { messageOf, SerinError, type Environment } from "../base/index.ts";
+import { messageOf, SerinError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import type { Pod, PodTemplate } from "../api/kubernetes/index.ts";
 import { serveReadOnlyRelay } from "../kube/index.ts";
 import type { MeshTrust } from "./cluster/trust.ts";
 import type { InjectedWorkload } from "./cluster/workloads.ts";
@@ -11,7 +10,10 @@ import { compareInjection } from "./compare/injection.ts";
 import { compareMessages } from "./compare/messages.ts";
 import { neutral, type Side } from "./compare/neutral.ts";
 import { compareObjects, compareRendered } from "./compare/rendered.ts";
+import { injectableWorkloads } from "./injectable-workload.ts";
+import { controlPlaneOf, isControlPlane, type RenderedControlPlane } from "./rendered-control-plane.ts";
 import { fieldChanges } from "./tree-diff.ts";
+import { meshTrustOf, specTrust } from "./trust-settings.ts";
 import {
   configurationFindings,
   defaultsFindings,
@@ -54,16 +56,6 @@ export interface ReleaseParts {
   readonly toTrust: MeshTrust;
   readonly toNamespace: string;
   readonly toVersion: string | undefined;
-}
-
-/** The new revision's control plane, as its release renders it. */
-interface RenderedControlPlane {
-  readonly objects: readonly UntypedObject[];
-  readonly namespace: string;
-  readonly version: string;
-  readonly mesh: string;
-  readonly env: Environment;
-  readonly injector: { readonly config: string; readonly values: string };
 }
 
 export async function releaseParts(input: ReleasePartsInput): Promise<ReleaseParts> {
@@ -153,53 +145,11 @@ class ReleaseQuestions {
   }
 
   async #render(to: Release): Promise<void> {
-    const { runner, upgrade, live } = this.#input;
-    let objects: readonly UntypedObject[];
-    try {
-      objects =
-        upgrade.installs.length === 0
-          ? live.installed.filter((object) => object.metadata.labels?.["istio.io/rev"] === upgrade.to)
-          : await askManifest(runner, to, upgrade.installs);
-      if (upgrade.cni !== undefined)
-        objects = [
-          ...objects,
-          ...(await askManifest(runner, to, [upgrade.cni], "to.cni")).filter(
-            ({ metadata }) => metadata.labels?.["operator.istio.io/component"] === "Cni",
-          ),
-        ];
-    } catch (error) {
-      this.#input.signal.throwIfAborted();
-      const hint = error instanceof SerinError ? error.hint : undefined;
-      this.#findings.push({
-        severity: "blocked",
-        area: "rendered",
-        message: messageOf(error),
-        ...(hint === undefined ? {} : { hint }),
-      });
-      for (const area of ["rendered", "defaults", "proxies"] as const)
-        this.#notCompared.push({
-          area,
-          reason: "the new release refuses the install spec",
-          hint: "fix the spec, and plan again",
-        });
-      return;
-    }
+    const { upgrade, live } = this.#input;
+    const objects = await this.#objectsOf(to);
+    if (objects === undefined) return;
     this.#control = controlPlaneOf(objects, upgrade.to);
-    if (this.#control === undefined) {
-      const revisions = objects
-        .filter(isControlPlane)
-        .map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
-      this.#findings.push({
-        severity: "blocked",
-        area: "rendered",
-        message: `${upgrade.installs.length === 0 ? "the cluster has" : "spec.to.install renders"} no control plane of revision "${upgrade.to}"${revisions.length === 0 ? "" : `, only of ${revisions.join(", ")}`}`,
-        hint:
-          upgrade.installs.length === 0
-            ? "without spec.to.install, the revision must already be installed"
-            : `set revision: ${upgrade.to} in the install spec`,
-      });
-      return;
-    }
+    if (this.#control === undefined) return this.#blockWithoutControlPlane(objects);
     if (this.#control.version !== to.version)
       this.#findings.push({
         severity: "warning",
@@ -216,6 +166,58 @@ class ReleaseQuestions {
     });
     this.#reports = { ...this.#reports, rendered };
     this.#findings.push(...renderedFindings(rendered, upgrade.from));
+  }
+
+  /** The objects of the new revision: rendered, or installed already. Undefined if the release refuses the spec. */
+  async #objectsOf(to: Release): Promise<readonly UntypedObject[] | undefined> {
+    const { runner, upgrade, live, signal } = this.#input;
+    try {
+      const objects =
+        upgrade.installs.length === 0
+          ? live.installed.filter((object) => object.metadata.labels?.["istio.io/rev"] === upgrade.to)
+          : await askManifest(runner, to, upgrade.installs);
+      if (upgrade.cni === undefined) return objects;
+      const agent = (await askManifest(runner, to, [upgrade.cni], "to.cni")).filter(
+        ({ metadata }) => metadata.labels?.["operator.istio.io/component"] === "Cni",
+      );
+      return [...objects, ...agent];
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#blockRefused(error);
+      return undefined;
+    }
+  }
+
+  #blockRefused(error: unknown): void {
+    const hint = error instanceof SerinError ? error.hint : undefined;
+    this.#findings.push({
+      severity: "blocked",
+      area: "rendered",
+      message: messageOf(error),
+      ...(hint === undefined ? {} : { hint }),
+    });
+    for (const area of ["rendered", "defaults", "proxies"] as const)
+      this.#notCompared.push({
+        area,
+        reason: "the new release refuses the install spec",
+        hint: "fix the spec, and plan again",
+      });
+  }
+
+  #blockWithoutControlPlane(objects: readonly UntypedObject[]): void {
+    const { upgrade } = this.#input;
+    const isInstalled = upgrade.installs.length === 0;
+    const revisions = objects
+      .filter(isControlPlane)
+      .map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
+    this.#findings.push({
+      severity: "blocked",
+      area: "rendered",
+      message: `${isInstalled ? "the cluster has" : "spec.to.install renders"} no control plane of revision "${upgrade.to}"${revisions.length === 0 ? "" : `, only of ${revisions.join(", ")}`}`,
+      hint: isInstalled
+        ? "without spec.to.install, the revision must already be installed"
+        : `set revision: ${upgrade.to} in the install spec`,
+    });
   }
 
   async #defaults(from: Release, to: Release): Promise<void> {
@@ -292,8 +294,7 @@ class ReleaseQuestions {
   async #inject(from: Release, to: Release): Promise<void> {
     const { runner, live, upgrade, injected } = this.#input;
     const [control, injector] = [this.#control, live.controlPlane.injector];
-    // Rendering covers the gateways of an installation.
-    const workloads = injected.filter(({ pods }) => !pods.every(isInstalledGateway)).flatMap(injectable);
+    const workloads = injectableWorkloads(injected);
     if (control === undefined || injector === undefined || workloads.length === 0) return;
     await this.#try("workloads", async () => {
       const { namespace } = live.controlPlane;
@@ -362,37 +363,6 @@ class ReleaseQuestions {
   }
 }
 
-function isControlPlane({ kind, metadata }: UntypedObject): boolean {
-  return kind === "Deployment" && metadata.labels?.["app"] === "istiod";
-}
-
-function controlPlaneOf(objects: readonly UntypedObject[], revision: string): RenderedControlPlane | undefined {
-  const deployment = objects.find(
-    (object) => isControlPlane(object) && (object.metadata.labels?.["istio.io/rev"] ?? "default") === revision,
-  );
-  if (deployment === undefined) return undefined;
-  const { name = "", namespace = "" } = deployment.metadata;
-  const suffix = name.replace(/^istiod/, "");
-  const dataOf = (map: string): Readonly<Record<string, string>> => {
-    const found = objects.find(
-      ({ kind, metadata }) =>
-        kind === "ConfigMap" && metadata.name === `${map}${suffix}` && metadata.namespace === namespace,
-    );
-    return (found?.["data"] as Readonly<Record<string, string>> | undefined) ?? {};
-  };
-  const template = (deployment["spec"] as { readonly template?: PodTemplate } | undefined)?.template;
-  const injector = dataOf("istio-sidecar-injector");
-  const image = template?.spec?.containers.find((container) => container.name === "discovery")?.image ?? "";
-  return {
-    objects,
-    namespace,
-    version: /:([\w.+-]+)$/.exec(image)?.[1]?.replace(/-(distroless|debug)$/, "") ?? "",
-    mesh: dataOf("istio")["mesh"] ?? "",
-    env: shadowEnvironment(template),
-    injector: { config: injector["config"] ?? "", values: injector["values"] ?? "" },
-  };
-}
-
 function serviceOf(revision: string): string {
   return `${revision === "default" ? "istiod" : `istiod-${revision}`}.`;
 }
@@ -417,63 +387,6 @@ function profileOf(installs: readonly unknown[]): string {
       : [],
   );
   return names[0] ?? "default";
-}
-
-function isInstalledGateway({ metadata: { labels = {} } }: Pod): boolean {
-  return /^(In|E)gressGateways$/.test(labels["operator.istio.io/component"] ?? "");
-}
-
-const kindsWithTemplate = ["Deployment", "StatefulSet", "DaemonSet"];
-
-/**
- * The workload in the form for injection by a release: with the label that requests injection, and without earlier
- * injected content.
- */
-function injectable({ kind, object, pods }: InjectedWorkload): UntypedObject[] {
-  const template = object?.spec?.template;
-  if (object === undefined || template === undefined || !kindsWithTemplate.includes(kind)) return [];
-  const isNative = pods[0]?.spec?.initContainers?.some(({ name }) => name === "istio-proxy") === true;
-  const { name = "", namespace = "" } = object.metadata;
-  const labels = { ...template.metadata?.labels, "sidecar.istio.io/inject": "true" };
-  const annotations = { ...template.metadata?.annotations, "sidecar.istio.io/nativeSidecar": String(isNative) };
-  return [
-    {
-      apiVersion: "apps/v1",
-      kind,
-      metadata: { name, namespace },
-      spec: { ...object.spec, template: { ...template, metadata: { ...template.metadata, labels, annotations } } },
-    },
-  ];
-}
-
-const defaultTrustDomain = "cluster.local";
-
-/** The trust settings of a mesh config. */
-export function meshTrustOf(text: string): MeshTrust {
-  return trustIn(parse(text));
-}
-
-/**
- * The trust settings of the install spec alone, for use without its release. Unset fields keep their present values.
- */
-function specTrust(installs: readonly unknown[], mesh: string): MeshTrust {
-  const configs = installs.flatMap((spec) =>
-    typeof spec === "object" && spec !== null && "meshConfig" in spec ? [spec.meshConfig] : [],
-  );
-  return configs.some((config) => typeof config === "object" && config !== null && "trustDomain" in config)
-    ? trustIn(Object.assign({}, ...configs))
-    : meshTrustOf(mesh);
-}
-
-function trustIn(config: unknown): MeshTrust {
-  const { trustDomain, trustDomainAliases } = (typeof config === "object" && config !== null ? config : {}) as {
-    readonly trustDomain?: unknown;
-    readonly trustDomainAliases?: unknown;
-  };
-  return {
-    trustDomain: typeof trustDomain === "string" && trustDomain !== "" ? trustDomain : defaultTrustDomain,
-    aliases: Array.isArray(trustDomainAliases) ? trustDomainAliases.map(String) : [],
-  };
 }
 
 function rootNamespaceOf(mesh: string, fallback: string): string {

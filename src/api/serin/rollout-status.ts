@@ -180,7 +180,10 @@ export interface StepStatus {
   readonly stalledMs?: number;
   /** When the current wait began, or last made progress. */
   readonly waitingSince?: string;
-  /** The time at which the step fails unless it makes progress, or at which a soak ends. */
+  /**
+   * The time at which the step fails unless it makes progress, at which the rollout is Stuck unless a sample comes, or
+   * at which a soak ends.
+   */
   readonly waitsUntil?: string;
   /** Set if the step only waits for live connections to end. Other rollouts do not wait for it. */
   readonly lingers?: boolean;

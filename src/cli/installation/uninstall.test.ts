@@ -18,7 +18,7 @@ const istiod = (revision: string) => ({
   metadata: {
     namespace: "istio-system",
     name: `istiod-${revision}`,
-    labels: { app: "istiod", "istio.io/rev": revision },
+    labels: { app: "istiod", "istio.io/rev": revision, "operator.istio.io/component": "Pilot" },
   },
 });
 const injector = (name: string, labels: Record<string, string>) => ({
@@ -198,4 +198,16 @@ test("a tenant's Deployment and pods with the mesh's labels are not treated as t
   };
   const error = await uninstall("--revision old -y", made).then(() => assert.fail("it was removed"), describeError);
   assert.match(error, /^revision "old" is still needed by\n {2}pods: tenant\/web-1\n/);
+});
+
+test("a purge names the control planes of other installers, which stay", async () => {
+  const foreign = { metadata: { namespace: "istio-system", name: "istiod-sample", labels: { app: "istiod" } } };
+  const cluster = {
+    objects: { Deployment: [istiod("old"), foreign], MutatingWebhookConfiguration: [injector("i", {})] },
+  };
+  assert.equal(
+    (await uninstall("--purge -y", cluster)).errors,
+    "! Another installer made these control planes, and they stay: istio-system/istiod-sample. Remove them with that installer, for example by deleting its object, or by helm uninstall\n",
+  );
+  assert.equal((await uninstall("--revision old -y --force", inUse)).errors, "");
 });

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { textAt, userError } from "../../base/index.ts";
+import { keyOf } from "../../api/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { installedKinds } from "../../install/index.ts";
 import { enrolledPods } from "./enrolled-pods.ts";
@@ -67,8 +68,20 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
         `  ${flags.dryRun === true ? "Would remove" : "Removed"} ${kind}:${metadata.namespace ?? ""}:${metadata.name ?? ""}.\n`,
       ),
   });
+  if (target === "everything") await nameForeign(client, context);
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
   else context.out(removed === 0 ? nothingFor(target) : "✔ Uninstall complete\n");
+}
+
+/** Control planes of other installers, such as an operator, lack the label of installed objects. They stay. */
+async function nameForeign(client: KubeClient, context: CliContext): Promise<void> {
+  const foreign = (await listControlPlanes(client)).filter(
+    ({ metadata }) => metadata.labels?.["operator.istio.io/component"] === undefined,
+  );
+  if (foreign.length > 0)
+    context.err(
+      `! Another installer made these control planes, and they stay: ${foreign.map(keyOf).join(", ")}. Remove them with that installer, for example by deleting its object, or by helm uninstall\n`,
+    );
 }
 
 async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise<What> {

@@ -104,14 +104,19 @@ function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint
   for (const waiting of step.waitingFor ?? []) lines.push(`      ${paint("yellow", "…")} ${waiting}`);
   for (const check of step.checks) lines.push(...checkLines(check, paint));
   const detail = message.startsWith(`${step.title}: `) ? message.slice(step.title.length + 2) : message;
-  const repeats =
-    detail === "" ||
-    detail === step.title ||
-    [...(step.waitingFor ?? []), ...step.checks.map(({ type, name = type, evidence }) => `${name}: ${evidence}`)].some(
-      (line) => detail.includes(line),
-    );
-  if (!repeats) lines.push(`      ${detail}`);
+  const shown = [
+    ...(step.waitingFor ?? []),
+    ...step.checks.map(({ type, name = type, evidence }) => `${name}: ${evidence}`),
+  ];
+  const left = detail === step.title ? "" : leftOf(detail, shown);
+  if (left !== "") lines.push(`      ${left}`);
   return lines;
+}
+
+/** What a message says after the last of the shown lines that it repeats: what a person must do. */
+function leftOf(message: string, shown: readonly string[]): string {
+  const ends = shown.filter((line) => message.includes(line)).map((line) => message.indexOf(line) + line.length);
+  return message.slice(Math.max(0, ...ends)).replace(/^[;,] /, "");
 }
 
 /**
@@ -162,9 +167,10 @@ function hintOf(title: string, status: RolloutStatus): string {
     case "Paused":
     case "Stuck":
       return [when("since ", phaseSince), command].filter((part) => part !== "").join(": ");
-    case "Judging":
     case "Watching":
       return when("since ", phaseSince);
+    case "Judging":
+      return `${when("since ", phaseSince)}${when("; without a new sample it is Stuck at ", step?.waitsUntil)}`;
     case "Soaking":
       return `${when("since ", phaseSince)}${when(", until ", step?.waitsUntil)}${command === "" ? "" : `; ${command}`}`;
     case "RollingBack":

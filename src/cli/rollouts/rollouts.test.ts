@@ -82,6 +82,7 @@ test("the ladder's last line shows since when it waits, until when, and the next
       last({ phase: "Waiting", pauseReason: "group-failed", message: "group a: change Canary a/b" }),
       last({ phase: "Stuck", message: "x" }),
       last({ phase: "Judging" }),
+      last({ phase: "Judging", step: { ...settling, waitingFor: [] } }),
     ],
     [
       "since 2026-01-31T12:03:12Z; it fails at 2026-01-31T12:08:12Z unless it makes progress",
@@ -96,8 +97,20 @@ test("the ladder's last line shows since when it waits, until when, and the next
       "since 2026-01-31T12:03:12Z",
       "since 2026-01-31T12:03:12Z: repair it, or undo it: serin canary abort web -n shop",
       "since 2026-01-31T12:03:12Z",
+      "since 2026-01-31T12:03:12Z; without a new sample it is Stuck at 2026-01-31T12:08:12Z",
     ],
   );
+});
+
+test("the ladder shows what a person must do although the message begins with a check that is shown already", () => {
+  const todo = "rollback is Manual, so a person decides: approve the step: serin canary promote shop -n shop";
+  const stuck = (message: string): string =>
+    renderLadder("Canary shop/shop", { ...status, phase: "Stuck", message }, { colour: false, verbose: false });
+  const evidence = "request-success-rate: 20 answers";
+  const lines = stuck(`weight 90/10: ${evidence}; ${todo}`).split("\n");
+  assert.equal(lines.filter((line) => line.includes(evidence)).length, 1, "the evidence is shown once");
+  assert.ok(lines.includes(`      ${todo}`), lines.join("\n"));
+  assert.equal(stuck(`weight 90/10: ${evidence}`).split(evidence).length, 2);
 });
 
 test("the ladder of a rollout that waits between two steps shows what it waits for", () => {

@@ -40,6 +40,7 @@ function onDemand() {
     observer: { pushed: () => undefined, rejected: () => undefined, expired: () => undefined },
     pending: () => undefined,
     bodies: new ResponseBodies(),
+    keep: () => undefined,
     serial: 1,
   } as never);
   const request = (subscribe: readonly string[], unsubscribe: readonly string[] = []): void =>

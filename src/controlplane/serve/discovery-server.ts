@@ -1,5 +1,6 @@
 import type { ProvenAccount } from "../ca/index.ts";
-import { messageOf, toSerinError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, toSerinError, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { SharedBudget } from "../../base/threads/index.ts";
 import type { DeltaDiscoveryRequest, DiscoveryRequest } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { AcknowledgementReader } from "./acknowledgement-reader.ts";
@@ -38,6 +39,8 @@ export interface DiscoveryServerOptions {
   /** Absent: the model always settles in one turn. */
   readonly turns?: ModelTurns | undefined;
   readonly metrics: DiscoveryMetrics;
+  /** Another bound than 512 MiB of the memory that only single clients make the server keep. */
+  readonly maxKeptBytes?: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -69,6 +72,20 @@ const maxDebugNonces = 16;
  */
 const rememberGoneMs = 30_000;
 const maxRemembered = 10_000;
+/**
+ * The memory for what only single clients make us keep: who they are, and names of resources that do not exist. A
+ * client of the port without authentication chooses all of it. A proxy takes some ten kilobytes.
+ */
+const defaultKeptBytes = 512 << 20;
+/** What each client takes, besides its texts. */
+const bytesOfClient = 16 << 10;
+
+/** The memory that one client makes us keep. Throws if the client's address makes us keep too much. */
+interface KeptMemory {
+  readonly forItself: (bytes: number) => void;
+  readonly forStream: (bytes: number) => void;
+  readonly end: () => void;
+}
 
 /** All discovery streams of this control plane. Knows nothing of gRPC. */
 export class DiscoveryServer {
@@ -81,6 +98,8 @@ export class DiscoveryServer {
   #pending: DiscoveryStream[] = [];
   readonly #bodies = new ResponseBodies();
   readonly #held = new HeldRequests();
+  readonly #maxKeptBytes: number;
+  readonly #memory: SharedBudget;
   /** Whether the last flush left streams for the next one. */
   #flushesOn = false;
   readonly #acknowledgements = new AcknowledgementReader();
@@ -90,6 +109,8 @@ export class DiscoveryServer {
 
   constructor(options: DiscoveryServerOptions) {
     this.#options = options;
+    this.#maxKeptBytes = options.maxKeptBytes ?? defaultKeptBytes;
+    this.#memory = new SharedBudget(this.#maxKeptBytes);
   }
 
   /** Proxies that connect at the same time get the same responses. Remembering later ones is not worth the memory. */
@@ -114,6 +135,7 @@ export class DiscoveryServer {
   ): DiscoveryClient {
     let stream: DiscoveryStream | undefined;
     let proxy: ProxyIdentity | undefined;
+    const kept = this.#keptFor(sink.peer ?? "");
     const debug = this.#debugConnection(protocol, sink);
     // Without this limit, a stream without requests would stay open for ever.
     const silence = this.#options.clock.after(maxSilenceMs, () =>
@@ -128,21 +150,13 @@ export class DiscoveryServer {
       const request = decodeRequest(protocol, bytes);
       if (proxy === undefined) {
         silence[Symbol.dispose]();
-        const claimed = readProxyIdentity(request.node);
-        const proven = authorize(claimed);
-        // Virtual host discovery exists only in the delta protocol.
-        proxy = {
-          ...claimed,
-          peer: sink.peer ?? "",
-          virtualHostDiscovery: claimed.virtualHostDiscovery && protocol === "delta",
-          verified: proven !== false,
-          ...(typeof proven === "boolean" ? {} : { account: proven }),
-        };
+        proxy = identified(readProxyIdentity(request.node), protocol, sink, authorize);
+        kept.forItself(bytesOfClient + charactersOf(proxy));
       }
       // A client that sends only debug requests is not a proxy and gets no stream.
       if (debug.take(proxy, request)) return;
       if (stream === undefined && this.#options.turns?.expect(proxy) === false) return hold(bytes);
-      stream ??= this.#open(protocol, sink, proxy);
+      stream ??= this.#open(protocol, sink, proxy, kept.forStream);
       if (request.typeUrl === typeUrls.healthInformation) {
         this.#options.workloads?.probed(stream.proxy, {
           healthy: request.errorDetail === undefined,
@@ -176,6 +190,35 @@ export class DiscoveryServer {
         silence[Symbol.dispose]();
         if (stream !== undefined) this.#close(stream);
         stream = undefined;
+        kept.end();
+      },
+    };
+  }
+
+  #keptFor(address: string): KeptMemory {
+    const memory = this.#memory;
+    let [own, ofStream] = [0, 0];
+    const change = (before: number, after: number): void => {
+      if (after < before) memory.release(address, before - after);
+      else if (!memory.take(address, after - before))
+        throw transientError(
+          "busy",
+          `the clients at ${address} make the control plane keep more than their share of ${this.#maxKeptBytes >> 20} MiB`,
+          { hint: "let them name fewer resources that do not exist, or open fewer streams" },
+        );
+    };
+    return {
+      forItself: (bytes) => {
+        change(own, bytes);
+        own = bytes;
+      },
+      forStream: (bytes) => {
+        change(ofStream, bytes);
+        ofStream = bytes;
+      },
+      end: () => {
+        memory.release(address, own + ofStream);
+        [own, ofStream] = [0, 0];
       },
     };
   }
@@ -297,7 +340,12 @@ export class DiscoveryServer {
     return this.#turnAtMs;
   }
 
-  #open(protocol: DiscoveryProtocol, sink: ResponseSink, proxy: ProxyIdentity): DiscoveryStream {
+  #open(
+    protocol: DiscoveryProtocol,
+    sink: ResponseSink,
+    proxy: ProxyIdentity,
+    keep: (bytes: number) => void,
+  ): DiscoveryStream {
     const { viewOf, generation, clock, log, metrics, workloads } = this.#options;
     if (proxy.registration !== undefined) workloads?.connected(proxy);
     this.#serials += 1;
@@ -312,6 +360,7 @@ export class DiscoveryServer {
       turnMs: () => this.#turnMs(),
       serial: this.#serials,
       bodies: this.#bodies,
+      keep,
       pending: () => this.#pumpLater(stream),
       observer: {
         expired: (typeUrl) => metrics.expired(shortTypeName(typeUrl)),
@@ -348,12 +397,39 @@ export class DiscoveryServer {
     log.info("a proxy disconnected", { proxy: proxy.id, type: proxy.type });
   }
 
-  /** Keeps the latest ones, because a rollout may be waiting for their acknowledgement. */
-  #remember(proxy: ProxyIdentity, atMs: number): void {
+  /**
+   * Keeps the latest ones, because a rollout may be waiting for their acknowledgement, without their long texts, which
+   * nobody reads any more.
+   */
+  #remember(gone: ProxyIdentity, atMs: number): void {
+    const proxy = { ...gone, labels: {}, metadata: {} };
     this.#gone.delete(proxy.id);
     if (this.#gone.size >= maxRemembered) this.#gone.delete(this.#gone.keys().next().value ?? "");
     this.#gone.set(proxy.id, { proxy, atMs });
   }
+}
+
+/** The proxy that a client's first request names, after the check of its credentials. */
+function identified(
+  claimed: ProxyIdentity,
+  protocol: DiscoveryProtocol,
+  sink: ResponseSink,
+  authorize: (proxy: ProxyIdentity) => boolean | ProvenAccount,
+): ProxyIdentity {
+  const proven = authorize(claimed);
+  return {
+    ...claimed,
+    peer: sink.peer ?? "",
+    // Virtual host discovery exists only in the delta protocol.
+    virtualHostDiscovery: claimed.virtualHostDiscovery && protocol === "delta",
+    verified: proven !== false,
+    ...(typeof proven === "boolean" ? {} : { account: proven }),
+  };
+}
+
+function charactersOf({ id, labels, metadata }: ProxyIdentity): number {
+  const pairs = [...Object.entries(labels), ...Object.entries(metadata)];
+  return pairs.reduce((sum, [name, value]) => sum + name.length + value.length, id.length);
 }
 
 function isDebugType(typeUrl: string): boolean {

@@ -1,4 +1,4 @@
-import { userError, type Clock, type SerinError } from "../../base/index.ts";
+import { truncated, userError, type Clock, type SerinError } from "../../base/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { memos } from "../model/memos.ts";
 import { contentHash } from "../translate/content-hash.ts";
@@ -58,6 +58,8 @@ export interface DiscoveryStreamOptions {
   readonly serial: number;
   /** Shared by all streams. */
   readonly bodies: ResponseBodies;
+  /** Called with an estimate of the memory that only this client makes the stream keep. Throws if that is too much. */
+  readonly keep: (bytes: number) => void;
   /** Called when {@link DiscoveryStream.pump} must run after the model has settled. */
   readonly pending: () => void;
 }
@@ -67,6 +69,8 @@ const maxTypes = 32;
 const maxNames = 200_000;
 /** Total length of the names of all types that are stored for this stream alone. */
 const maxNameCharacters = 8 << 20;
+/** A longer reason of a NACK is cut off. */
+const maxReasonCharacters = 4096;
 /** A client that does not acknowledge the resources on which routes depend must not delay routes for ever. */
 const makeBeforeBreakWaitMs = 2000;
 const timerSlackMs = 10;
@@ -124,7 +128,7 @@ export class DiscoveryStream {
       return;
     if (request.whole === undefined) this.#updateDelta(subscription, request, first);
     else this.#updateWhole(subscription, request.whole, first);
-    this.#refuseTooManyCharacters();
+    this.#refuseTooMuch();
     this.#mayBeDue = true;
     this.pump();
   }
@@ -362,10 +366,11 @@ export class DiscoveryStream {
       subscription.acknowledged = outstanding.nonce;
       subscription.rejection = undefined;
     } else {
+      const reason = truncated(request.rejection, maxReasonCharacters);
       subscription.rejected = outstanding.nonce;
-      subscription.rejection = { reason: request.rejection, range: outstanding.range };
+      subscription.rejection = { reason, range: outstanding.range };
       if (subscription.typeUrl === typeUrls.cluster) this.#clusters.stopWarming();
-      this.#options.observer.rejected(subscription.typeUrl, request.rejection);
+      this.#options.observer.rejected(subscription.typeUrl, reason);
     }
     return true;
   }
@@ -390,14 +395,18 @@ export class DiscoveryStream {
     return subscription;
   }
 
-  #refuseTooManyCharacters(): void {
-    let characters = 0;
-    for (const subscription of this.subscriptions.values()) characters += subscription.characters;
+  #refuseTooMuch(): void {
+    let [characters, bytes] = [0, 0];
+    for (const subscription of this.subscriptions.values()) {
+      characters += subscription.characters;
+      bytes += subscription.bytes;
+    }
     if (characters > maxNameCharacters)
       throw userError(
         "bad-request",
         `the names that a stream subscribes to may have at most ${maxNameCharacters} characters together`,
       );
+    this.#options.keep(bytes);
   }
 
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {

@@ -131,6 +131,11 @@ export class Subscription {
     return this.names.characters + this.#goneCharacters;
   }
 
+  /** An estimate of the memory that only this client makes the server keep. */
+  get bytes(): number {
+    return this.names.bytes + this.#goneCharacters + (this.rejection?.reason.length ?? 0);
+  }
+
   wants(name: string): boolean {
     if (this.wildcard || this.names.has(name)) return true;
     if (this.demand?.isFor(name, this.names) !== true) return false;
@@ -153,7 +158,7 @@ export class Subscription {
       ...(this.hasDemanded ? [] : demand.onNode()),
     ];
     this.hasDemanded = true;
-    for (const name of [...keys, ...answers]) this.names.add(name);
+    this.names.addAll([...keys, ...answers], this.view);
     this.ask(answers, known, generation);
   }
 

@@ -2,6 +2,13 @@ import { memos } from "../model/memos.ts";
 import type { EncodedResource } from "../translate/index.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 
+/** The memory of a name besides its characters: the string, and its places in sets. */
+const bytesOfName = 200;
+
+function bytesOf(name: string): number {
+  return bytesOfName + name.length;
+}
+
 /** With fewer names, it is not worth checking whether other clients request the same ones. */
 const leastShared = 64;
 
@@ -21,10 +28,18 @@ export class WantedNames {
   readonly #gone = new Set<string>();
   readonly #own = new Set<string>();
   #ownCharacters = 0;
+  /** The names among its own of which the view had no resource when they were requested. */
+  #stray: Set<string> | undefined;
+  #strayBytes = 0;
 
   /** Total length of the names that are stored for this client alone. */
   get characters(): number {
     return this.#ownCharacters;
+  }
+
+  /** An estimate of the memory of the names that only this client knows. Names of resources are shared. */
+  get bytes(): number {
+    return this.#strayBytes;
   }
 
   get size(): number {
@@ -46,6 +61,7 @@ export class WantedNames {
   delete(name: string): void {
     if (this.#shared.has(name)) this.#gone.add(name);
     else if (this.#own.delete(name)) this.#ownCharacters -= name.length;
+    if (this.#stray?.delete(name) === true) this.#strayBytes -= bytesOf(name);
   }
 
   /**
@@ -54,7 +70,17 @@ export class WantedNames {
    */
   addAll(names: readonly string[], view: ResourceView): void {
     if (this.size === 0 && names.length >= leastShared && view.groups !== undefined && this.#share(names, view)) return;
-    for (const name of names) if (!this.has(name)) this.add(view.get(name)?.name ?? name);
+    for (const name of names) {
+      if (this.has(name)) continue;
+      const known = view.get(name)?.name;
+      this.add(known ?? name);
+      if (known === undefined) this.#addStray(name);
+    }
+  }
+
+  #addStray(name: string): void {
+    (this.#stray ??= new Set()).add(name);
+    this.#strayBytes += bytesOf(name);
   }
 
   *[Symbol.iterator](): IterableIterator<string> {

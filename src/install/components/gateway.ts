@@ -286,7 +286,10 @@ function secretVolumes({ own, labels }: GatewayPlan): readonly SecretVolume[] {
 
 function gatewayVolumes(plan: GatewayPlan, settings: InstallSettings): Tree[] {
   const audience = textAt(settings.values, "global", "sds", "token", "aud") ?? "istio-ca";
-  const podInfo = ["labels", "annotations"].map((path) => ({ path, fieldRef: { fieldPath: `metadata.${path}` } }));
+  const podInfo = ["labels", "annotations"].map((path) => ({
+    path,
+    fieldRef: { apiVersion: "v1", fieldPath: `metadata.${path}` },
+  }));
   return [
     { name: "workload-socket", emptyDir: {} },
     { name: "credential-socket", emptyDir: {} },

@@ -197,7 +197,6 @@ function discoveryContainer(settings: InstallSettings): Record<string, unknown> 
     ports: containerPorts.map((port) => ({ ...port, protocol: "TCP" })),
     readinessProbe: pilot.k8s?.readinessProbe ?? {
       httpGet: { path: "/ready", port: 8080 },
-      initialDelaySeconds: 0,
       periodSeconds: 1,
       timeoutSeconds: 5,
     },
@@ -236,6 +235,7 @@ function discoveryArguments(settings: InstallSettings): unknown[] {
 function discoveryEnvironment(settings: InstallSettings): { name: string; value?: string }[] {
   const { values, namespace } = settings;
   const trusted = `${textAt(values, "pilot", "trustedZtunnelNamespace") ?? namespace}/${textAt(values, "pilot", "trustedZtunnelName") ?? "ztunnel"}`;
+  const platform = textAt(values, "global", "platform");
   return [
     { name: "REVISION", value: revisionLabel(settings) },
     { name: "PILOT_CERT_PROVIDER", value: textAt(values, "global", "pilotCertProvider") ?? "istiod" },
@@ -248,7 +248,7 @@ function discoveryEnvironment(settings: InstallSettings): { name: string; value?
     ...taintEnvironment(settings),
     { name: "PILOT_ENABLE_ANALYSIS", value: String(valueAt(values, "global", "istiod", "enableAnalysis") === true) },
     { name: "CLUSTER_ID", value: clusterName(settings) },
-    { name: "PLATFORM", value: textAt(values, "global", "platform") ?? "" },
+    ...(platform === undefined || platform === "" ? [] : [{ name: "PLATFORM", value: platform }]),
     { name: "HUB", value: settings.hub },
     { name: "TAG", value: settings.tag },
   ];

@@ -86,7 +86,7 @@ function injector(selectors: readonly Selectors[], settings: InstallSettings): R
     name,
     clientConfig: { ...target, ...(caBundle === undefined ? {} : { caBundle }) },
     sideEffects: "None",
-    rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
+    rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], scope: "*" }],
     failurePolicy: "Fail",
     reinvocationPolicy: textAt(values, "sidecarInjectorWebhook", "reinvocationPolicy") ?? "Never",
     admissionReviewVersions: ["v1"],
@@ -137,6 +137,7 @@ const validatedRules = [
     apiGroups: ["security.istio.io", "networking.istio.io", "telemetry.istio.io", "extensions.istio.io"],
     apiVersions: ["*"],
     resources: ["*"],
+    scope: "*",
   },
 ] as const;
 

@@ -212,7 +212,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       [
         { name: "ISTIO_META_ENABLE_HBONE", value: "true" },
         // A percentage in ZTUNNEL_WORKER_THREADS refers to this limit.
-        { name: "ZTUNNEL_CPU_LIMIT", valueFrom: { resourceFieldRef: { resource: "limits.cpu" } } },
+        { name: "ZTUNNEL_CPU_LIMIT", valueFrom: { resourceFieldRef: { resource: "limits.cpu", divisor: "0" } } },
       ],
       logFormatEntries(settings),
       jsonLogEntries(own),

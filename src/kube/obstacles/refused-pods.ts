@@ -63,5 +63,8 @@ function hintOf(text: string, namespace: string): string {
     return `The namespace's PodSecurity refuses the pods: kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
   if (text.includes("exceeded quota") || text.includes("failed quota"))
     return `A ResourceQuota refuses the pods: kubectl describe quota -n ${namespace}. Raise it, or give the containers the requests and limits that it counts.`;
+  // GKE admits pods of the nodes' own priority classes only where a quota of that class exists.
+  if (text.includes("insufficient quota to match these scopes"))
+    return `The platform admits pods of this priority class only beside a ResourceQuota for it in namespace ${namespace}. On GKE, install with --set values.global.platform=gke, elsewhere with --set values.cni.resourceQuotas.enabled=true.`;
   return "The API server refuses the pods: fix the cause that the message names (a quota, an admission webhook).";
 }

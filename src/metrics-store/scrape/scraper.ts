@@ -15,6 +15,7 @@ import { createInformer, type Informer, type KubeClient } from "../../kube/index
 import type { SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import type { DiscoveryRole, ScrapeConfig } from "./scrape-config.ts";
+import { ScrapeTurns } from "./scrape-turns.ts";
 import { TargetLoop } from "./target-loop.ts";
 import { targetsOf, type TargetSet } from "./targets.ts";
 
@@ -54,6 +55,7 @@ export class Scraper {
   readonly #options: ScraperOptions;
   readonly #loops = new Map<string, RunningTarget>();
   readonly #texts = new SharedBudget(maxTextBytes);
+  readonly #turns = new ScrapeTurns();
   #config: ScrapeConfig;
   #targets: TargetSet = { active: [], dropped: [], droppedCount: 0 };
   #watches: Watches = {};
@@ -172,7 +174,7 @@ export class Scraper {
     for (const [key, target] of wanted) {
       if (this.#loops.has(key)) continue;
       const stop = new AbortController();
-      const loop = new TargetLoop({ ...this.#options, target, texts: this.#texts });
+      const loop = new TargetLoop({ ...this.#options, target, texts: this.#texts, turns: this.#turns });
       const done = loop
         .run(AbortSignal.any([signal, stop.signal]))
         .catch((error: unknown) =>

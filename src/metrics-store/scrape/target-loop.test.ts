@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { SharedBudget } from "../../base/threads/index.ts";
 import { evaluateAt, labelsObject, numberText, parseQuery } from "../../promql/index.ts";
 import { SampleStore } from "../store/index.ts";
+import type { FetchMetrics } from "./fetch-metrics.ts";
 import { parseScrapeConfig } from "./scrape-config.ts";
+import { ScrapeTurns } from "./scrape-turns.ts";
 import { TargetLoop } from "./target-loop.ts";
 import { targetsOf } from "./targets.ts";
 
@@ -14,6 +17,7 @@ const startMs = 1_000_000;
 function scraping(
   job: string,
   { store = new SampleStore(), texts = new SharedBudget(64 << 20) } = {},
+  fetchFrom?: FetchMetrics,
 ): {
   readonly loop: TargetLoop;
   readonly store: SampleStore;
@@ -36,9 +40,10 @@ function scraping(
   const loop = new TargetLoop({
     target,
     store,
-    fetch,
+    fetch: fetchFrom ?? fetch,
     clock: { ...systemClock, nowMs: () => nowMs, steadyMs: () => (steadyMs += 1) },
     texts,
+    turns: new ScrapeTurns(),
   });
   const scrape = async (text: string | Error): Promise<void> => {
     nowMs += 15_000;
@@ -193,4 +198,13 @@ test("other work has turns while a long scrape is read", async () => {
   });
   await scrape(Array.from({ length: 3_000 }, (_, index) => `m{a="${index}"} 1`).join("\n"));
   assert.ok(hadTurn);
+});
+
+test("a target that does not answer in time is reported with the limit", async () => {
+  const { loop } = scraping(", scrape_timeout: 1ms", {}, async (_, signal) => {
+    await once(signal, "abort");
+    throw new Error("aborted");
+  });
+  await loop.scrape(new AbortController().signal);
+  assert.equal(loop.health.lastError, "no complete answer within 0.001 s, which is the scrape_timeout");
 });

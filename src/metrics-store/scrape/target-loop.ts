@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { setImmediate } from "node:timers/promises";
 import { messageOf, userError, type Clock } from "../../base/index.ts";
 import type { SharedBudget } from "../../base/threads/index.ts";
 import { labelsKey, labelsOf, metricName, type Labels } from "../../promql/index.ts";
@@ -7,6 +6,7 @@ import { lengthOfHead, readSampleText, readValue, SampleLines } from "../../tele
 import { ownCopy, type SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { relabel } from "./relabel.ts";
+import type { ScrapeTurns } from "./scrape-turns.ts";
 import type { ScrapeTarget } from "./targets.ts";
 
 export interface TargetHealth {
@@ -24,6 +24,7 @@ export interface TargetLoopOptions {
   readonly clock: Clock;
   /** The memory for the names, labels and types of all targets' last scrapes. */
   readonly texts: SharedBudget;
+  readonly turns: ScrapeTurns;
 }
 
 /** The number of series that one target may expose at once. */
@@ -37,7 +38,7 @@ const maxLabels = 128;
 /** The approximate size of a label beside its text. */
 const labelOverhead = 64;
 /** After this time, other work has a turn. */
-const sliceMs = 20;
+const sliceMs = 10;
 /**
  * Timestamps that targets write are refused outside of these times, as in Prometheus. A series takes no sample that is
  * older than its last one, so a sample of a far time would end a series that another target writes.
@@ -121,12 +122,15 @@ export class TargetLoop {
   async scrape(signal: AbortSignal): Promise<void> {
     const { target, fetch, clock } = this.#options;
     const timestampMs = clock.nowMs();
+    const timeout = AbortSignal.timeout(target.timeoutMs);
     let lastError = "";
+    let isRead = false;
     let scraped = 0;
     let kept = 0;
     let added = 0;
     try {
-      const text = await fetch(target, AbortSignal.any([signal, AbortSignal.timeout(target.timeoutMs)]));
+      const text = await fetch(target, AbortSignal.any([signal, timeout]));
+      isRead = true;
       this.#scrapes += 1;
       const before = this.#exposed.size;
       const samples: ReadSample[] = [];
@@ -145,7 +149,10 @@ export class TargetLoop {
       await this.#append(samples, timestampMs);
     } catch (error) {
       if (signal.aborted) throw error;
-      lastError = messageOf(error);
+      lastError =
+        timeout.aborted && !isRead
+          ? `no complete answer within ${target.timeoutMs / 1000} s, which is the scrape_timeout`
+          : messageOf(error);
       this.#endExposed(timestampMs);
     }
     const durationMs = clock.nowMs() - timestampMs;
@@ -161,17 +168,28 @@ export class TargetLoop {
 
   /** Calls `read` with each sample's line, in slices, because queries are answered meanwhile. */
   async #inSlices(lines: SampleLines, signal: AbortSignal, read: (line: string) => void): Promise<void> {
-    const { clock } = this.#options;
-    let sliceFromMs = clock.steadyMs();
+    const slice = await this.#beginSlice();
     for (let line = lines.next(); line !== undefined; line = lines.next()) {
       if (line !== "") read(line);
       if (lines.lineNumber > maxLines)
         throw userError("sample-limit", `the answer has more than ${maxLines} lines, which is the limit`);
-      if (lines.lineNumber % 64 !== 0 || clock.steadyMs() - sliceFromMs < sliceMs) continue;
-      await setImmediate();
+      if (lines.lineNumber % 64 !== 0) continue;
+      await slice();
       signal.throwIfAborted();
-      sliceFromMs = clock.steadyMs();
     }
+  }
+
+  /** Waits for a turn. The returned function waits for the next one if the slice is over. */
+  async #beginSlice(): Promise<() => Promise<void>> {
+    const { clock, turns } = this.#options;
+    const { namespace } = this.target.owner;
+    await turns.next(namespace);
+    let sliceFromMs = clock.steadyMs();
+    return async () => {
+      if (clock.steadyMs() - sliceFromMs < sliceMs) return;
+      await turns.next(namespace);
+      sliceFromMs = clock.steadyMs();
+    };
   }
 
   #learn(types: ReadonlyMap<string, string>): void {
@@ -262,15 +280,13 @@ export class TargetLoop {
 
   /** Appends the samples of a scrape, and ends the series that it does not contain. */
   async #append(samples: readonly ReadSample[], timestampMs: number): Promise<void> {
-    const { store, clock } = this.#options;
+    const { store } = this.#options;
     const { owner } = this.target;
-    let sliceFromMs = clock.steadyMs();
+    const slice = await this.#beginSlice();
     for (const [index, { series, value, timestampMs: own = timestampMs }] of samples.entries()) {
       if (own < timestampMs - maxPastMs || own > timestampMs + maxFutureMs) store.refuse("out-of-bounds");
       else store.append(series.labels, own, value, owner);
-      if (index % 64 !== 63 || clock.steadyMs() - sliceFromMs < sliceMs) continue;
-      await setImmediate();
-      sliceFromMs = clock.steadyMs();
+      if (index % 64 === 63) await slice();
     }
     for (const [key, { labels, scrape }] of this.#exposed) {
       if (scrape === this.#scrapes) continue;

@@ -8,6 +8,7 @@ import { systemClock } from "../../base/index.ts";
 import { SharedBudget } from "../../base/threads/index.ts";
 import { SampleStore } from "../store/index.ts";
 import { parseScrapeConfig } from "./scrape-config.ts";
+import { ScrapeTurns } from "./scrape-turns.ts";
 import { TargetLoop } from "./target-loop.ts";
 import { targetsOf, type ScrapeTarget } from "./targets.ts";
 
@@ -190,7 +191,14 @@ test("with the addon's configuration, a pod cannot write the series of another o
   const store = new SampleStore();
   const fetch = async (): Promise<string> =>
     await Promise.resolve('m{pod="victim",namespace="bank",instance="10.1.0.9:80",job="kubernetes-pods"} 1\n');
-  const loop = new TargetLoop({ target, store, fetch, clock: systemClock, texts: new SharedBudget(1 << 20) });
+  const loop = new TargetLoop({
+    target,
+    store,
+    fetch,
+    clock: systemClock,
+    texts: new SharedBudget(1 << 20),
+    turns: new ScrapeTurns(),
+  });
   await loop.scrape(new AbortController().signal);
   assert.deepEqual(store.labelValues("pod"), ["hostile"]);
   assert.deepEqual(store.labelValues("namespace"), ["default"]);

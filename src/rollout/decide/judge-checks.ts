@@ -95,17 +95,26 @@ export function judgeCheck(
  * Text about what a check has waited for without progress for longer than its own limit. Undefined while there is
  * progress.
  */
-export function stalled({ checks }: Step, status: CheckStatus, settledMs: number): string | undefined {
+export function stalled(step: Step, status: CheckStatus, settledMs: number): string | undefined {
+  const leftMs = stallsInMs(step, status, settledMs);
+  if (leftMs === undefined || leftMs >= 0) return undefined;
+  const { waitsFor } = status.statistic as LookState;
+  return `${waitsFor}, and no new sample came in ${plannedOf(step, status)?.spec.timeoutSeconds} s`;
+}
+
+/** How long a check may go on waiting for its next sample. Undefined if it does not wait for one. */
+export function stallsInMs(step: Step, status: CheckStatus, settledMs: number): number | undefined {
   const { waitsFor, waitsFromMs = settledMs } = (status.statistic ?? {}) as Partial<LookState>;
-  const planned = checks.find((check) => {
+  const planned = plannedOf(step, status);
+  if (status.verdict !== "wait" || waitsFor === undefined || planned === undefined) return undefined;
+  return planned.spec.timeoutSeconds * 1000 - (settledMs - waitsFromMs);
+}
+
+function plannedOf({ checks }: Step, status: CheckStatus): PlannedCheck | undefined {
+  return checks.find((check) => {
     const { type, name } = headOf(check);
     return type === status.type && name === status.name;
   });
-  if (status.verdict !== "wait" || waitsFor === undefined || planned === undefined) return undefined;
-  const { timeoutSeconds } = planned.spec;
-  return settledMs - waitsFromMs > timeoutSeconds * 1000
-    ? `${waitsFor}, and no new sample came in ${timeoutSeconds} s`
-    : undefined;
 }
 
 function headOf({ spec: { type, name = type, dryRun } }: PlannedCheck): Pick<CheckStatus, "type" | "name" | "dryRun"> {

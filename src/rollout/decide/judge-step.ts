@@ -1,7 +1,7 @@
 import type { CheckStatus, RolloutStatus, StepStatus } from "../../api/serin/index.ts";
 import { isSameHold, overrulingApproval, recovered, withHold, type Hold } from "./hold.ts";
 import type { DecideInput, Decision, RolloutCommands } from "./input.ts";
-import { judgeChecks, stalled } from "./judge-checks.ts";
+import { judgeChecks, stalled, stallsInMs } from "./judge-checks.ts";
 import type { Action, Observation } from "./observation.ts";
 import { toldUntil } from "./settle-progress.ts";
 import type { Step } from "./step.ts";
@@ -17,7 +17,8 @@ export function judge(input: DecideInput, step: Step, stepStatus: StepStatus, ob
   // A verdict of failure that waits for a person is not judged again. Something else may have held it up meanwhile.
   if (isFailedForPerson(status)) return failedCheck(input, step, stepStatus.checks) ?? { status, actions: [] };
   const checks = judgeChecks(step, stepStatus, observation, settledForMs);
-  const judged: RolloutStatus = { ...recovered(status), step: { ...stepStatus, checks } };
+  const { waitsUntil: told, ...unlimited } = stepStatus;
+  const judged: RolloutStatus = { ...recovered(status), step: { ...unlimited, checks } };
   const failed = failedCheck({ ...input, status: judged }, step, checks);
   if (failed !== undefined) return failed;
   const open = checks.filter(acts).find((check) => check.verdict !== "pass");
@@ -29,15 +30,19 @@ export function judge(input: DecideInput, step: Step, stepStatus: StepStatus, ob
       `${step.title}: ${open.name ?? open.type}: ${halted}`,
       withoutSamples(open.name ?? open.type, orders.commands),
     );
-  if (open !== undefined)
+  if (open !== undefined) {
+    const leftMs = stallsInMs(step, open, settledForMs);
+    const limited = leftMs === undefined ? {} : { waitsUntil: toldUntil(told, input.nowMs + leftMs) };
     return {
       status: {
         ...judged,
+        step: { ...unlimited, checks, ...limited },
         phase: step.phase ?? "Judging",
         message: `${step.title}: ${open.name ?? open.type}: ${open.evidence}`,
       },
       actions: recovery(status),
     };
+  }
   return pauseOrEnd(input, judged, step, checks, settledForMs);
 }
 

@@ -118,6 +118,24 @@ test("a rollout that needs a person has the reason: a check, its samples, a step
   assert.deepEqual(reasonOf(decided(unasked)), ["Stuck", "samples"]);
 });
 
+test("a check that waits for samples says until when it does, and each sample moves that time", () => {
+  const spec = { ...checkDefaults, type: "request-success-rate" } as const;
+  const steps = [{ ...step, checks: [{ spec, subject: { type: "mesh" } }] }] as const;
+  const statistic = { waitsFor: "0 of 100 samples", waitsFromMs: 50_000 };
+  const waits: CheckStatus = { type: spec.type, verdict: "wait", evidence: "0 of 100 samples", statistic };
+  const settled = { id: "one", title: "one", startedAt: "", settledAt: "2026-01-01T00:00:00Z", settledForMs: 60_000 };
+  const observation: Observation = { ...met, checks: [{ type: "pending", detail: "0 of 100 samples" }] };
+  const nowMs = Date.parse("2026-01-01T00:01:00Z");
+  const untilMs = (checks: readonly CheckStatus[]): number => {
+    const status = { ...begun, step: { ...settled, checks } };
+    const { step: judged } = decided({ status, steps, observation, nowMs, elapsedMs: 0 });
+    return Date.parse(judged?.waitsUntil ?? "") - nowMs;
+  };
+  const limitMs = checkDefaults.timeoutSeconds * 1000;
+  assert.equal(untilMs([waits]), limitMs - 10_000);
+  assert.equal(untilMs([{ ...waits, statistic: { ...statistic, waitsFromMs: 60_000 } }]), limitMs);
+});
+
 test("without samples, a Canary may skip its checks, and a MeshUpgrade may let the check only report", () => {
   const spec = { ...checkDefaults, type: "request-success-rate" } as const;
   const judged = [{ ...step, checks: [{ spec, subject: { type: "mesh" } }] }] as const;

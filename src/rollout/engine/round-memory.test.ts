@@ -142,3 +142,13 @@ test("progress since the last stored status is kept, unless somebody else stored
   assert.deepEqual(memory.withProgress(key, judging(3)), judging(7));
   assert.equal(memory.withProgress(key, judging(3, "Paused")).message, "canary 0 of 3 failed");
 });
+
+test("a text of a rollout at rest is stored at once, and only if it differs", () => {
+  const texts = ["bad", "bad; it has this template again", "bad; it has this template again", "bad"];
+  for (const phase of ["RolledBack", "Completed", "Watching"] as const)
+    assert.equal(
+      writes(texts.length, (round) => ({ ...initialStatus, phase, message: texts[round] ?? "" })),
+      3,
+      phase,
+    );
+});

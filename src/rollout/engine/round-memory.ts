@@ -1,5 +1,5 @@
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
-import type { RolloutStatus, StepStatus } from "../../api/serin/index.ts";
+import { isRestingPhase, type RolloutStatus, type StepStatus } from "../../api/serin/index.ts";
 import type { Action, Decision, FailedWrite, UndoReport } from "../decide/index.ts";
 
 /**
@@ -165,7 +165,7 @@ function counters(step: RolloutStatus["step"]): Counters {
 
 /**
  * Whether to store a status: at once if more than texts and counters has changed, otherwise from time to time. Not
- * while a person pauses the rollout. While a person must act, only if the text changes.
+ * while a person pauses the rollout. While a person must act, only if the text changes. At rest, at once if it does.
  */
 function isWorthStoring(
   stored: RolloutStatus | undefined,
@@ -176,6 +176,8 @@ function isWorthStoring(
   if (stored === undefined) return true;
   if (jsonEqualWithoutNulls(stored, next)) return false;
   if (tells || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(next))) return true;
+  // At rest no figure changes, and nothing happens that would store the text.
+  if (isRestingPhase(next.phase) && stored.message !== next.message) return true;
   if (next.phase === "Paused") return false;
   if (next.phase === "Stuck" && next.undo === undefined && stored.message === next.message) return false;
   return sinceStoredMs >= storeTextsMs;

@@ -67,6 +67,17 @@ export function ledElsewhere(
     : `${named}, which leads to revision ${other}`;
 }
 
+/** Whether the namespace's labels lead new pods to the revision. */
+export function isLedTo(
+  view: Pick<ClusterView, "namespaces" | "injectors">,
+  namespace: string,
+  revision: string,
+): boolean {
+  const labels = view.namespaces.get(namespace)?.metadata.labels ?? {};
+  const isInjected = [injectionLabel, revisionLabel].some((label) => labels[label] !== undefined);
+  return isInjected && ledElsewhere(view, namespace, revision) === undefined;
+}
+
 /** The labels from before the upgrade may name a tag, which somebody has removed. */
 function restoredObstacle(view: ClusterView, namespace: string, labels: Labels): string | undefined {
   const tag = labels[injectionLabel] === undefined ? labels[revisionLabel] : "default";

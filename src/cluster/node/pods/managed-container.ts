@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { Socket } from "node:net";
-import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import type { Container, LifecycleHandler, Probe } from "../../../api/kubernetes/index.ts";
-import { messageOf, SerinError } from "../../../base/index.ts";
+import type { Container, ContainerState, LifecycleHandler, Probe } from "../../../api/kubernetes/index.ts";
+import { messageOf } from "../../../base/index.ts";
 import type { ResolvedImage } from "../../images/index.ts";
 import { containerEnvironment, expandVariables } from "../containers/container-environment.ts";
 import { runHook } from "../probes/container-hook.ts";
-import { imageScripts, baseEnvironment, releaseMounts, volumeMounts } from "./container-mounts.ts";
+import { ContainerFiles } from "./container-files.ts";
+import { baseEnvironment } from "./container-mounts.ts";
 import { declaredPorts, untilListening } from "../probes/container-ports.ts";
 import { ContainerLog } from "../containers/container-log.ts";
 import { ContainerProbes } from "../probes/container-probes.ts";
@@ -20,8 +20,9 @@ import {
   spawnContainer,
   type SpawnedContainer,
 } from "../containers/container-process.ts";
+import { resolveContainerImage, type ReportEvent } from "./container-image.ts";
 import { type ContainerRecord, newRecord } from "./container-record.ts";
-import { buildContainerRoot } from "../containers/container-root.ts";
+import { crashLoopBackoff, endedState, explainsDelay, imagePullBackoff, startFailure } from "./container-states.ts";
 import { containerRights } from "../containers/container-rights.ts";
 import type { ExecContext } from "../containers/exec-context.ts";
 import { execInContainer, openTerminal, terminalStream, type Terminal } from "../containers/exec-session.ts";
@@ -32,7 +33,6 @@ import type { PodHost } from "./pod-host.ts";
 import type { ContainerRole, ContainerView } from "./pod-status.ts";
 import type { ProbeTarget } from "../probes/probe-attempt.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
-import { terminationMessage } from "../containers/termination-message.ts";
 
 /** The terminal of a container with its output and input streams. */
 export interface ContainerConsole {
@@ -40,16 +40,17 @@ export interface ContainerConsole {
   readonly screen: Duplex;
 }
 
-const rootSizeMb = 512;
 const drainMs = 500;
-const terminationLog = "termination-log";
 
 /** One container of a pod with all its runs. */
 export class ManagedContainer {
   readonly spec: Container;
   readonly role: ContainerRole;
   readonly record: ContainerRecord;
+  /** The container's place in its pod, for events: `spec.containers{app}`. */
+  readonly fieldPath: string;
   readonly #host: PodHost;
+  readonly #files: ContainerFiles;
   readonly #backoff: RestartBackoff;
   #process: ContainerProcess | undefined;
   #log: ContainerLog | undefined;
@@ -61,6 +62,7 @@ export class ManagedContainer {
   #environment: Record<string, string> = {};
   #workingDirectory = "/";
   #exit: Promise<void> = Promise.resolve();
+  readonly #event: ReportEvent;
   /** The end of the preStop hook, once it has begun. */
   #preStop: Promise<void> | undefined;
   #stopping = false;
@@ -71,7 +73,11 @@ export class ManagedContainer {
     this.spec = spec;
     this.role = role;
     this.#host = host;
+    this.#files = new ContainerFiles(spec, host);
     this.#backoff = new RestartBackoff(host.clock);
+    const field = role === "main" ? "containers" : role === "ephemeral" ? "ephemeralContainers" : "initContainers";
+    this.fieldPath = `spec.${field}{${spec.name}}`;
+    this.#event = (type, reason, message) => host.event({ type, reason, message, fieldPath: this.fieldPath });
     this.record =
       record ??
       newRecord(
@@ -128,86 +134,41 @@ export class ManagedContainer {
 
   /** Shows in the state that the next run is delayed: ImagePullBackOff or CrashLoopBackOff. */
   showBackoff(): void {
-    const { record } = this;
-    if (record.state.waiting?.reason === "ImagePullBackOff" || record.state.waiting?.reason === "CrashLoopBackOff")
-      return;
-    if (record.state.terminated !== undefined) record.lastState = record.state;
-    const failedImage =
-      record.state.waiting?.reason === "ErrImagePull" ||
-      record.state.waiting?.reason === "CreateContainerConfigError" ||
-      record.state.waiting?.reason === "CreateContainerError";
-    if (failedImage) {
-      if (record.state.waiting?.reason === "ErrImagePull")
-        record.state = {
-          waiting: {
-            reason: "ImagePullBackOff",
-            message: `Back-off pulling image "${this.spec.image}": ${record.state.waiting.message ?? ""}`,
-          },
-        };
+    const { record, spec } = this;
+    if (explainsDelay(record.state)) return;
+    if (record.state.waiting?.reason === "ErrImagePull") {
+      record.state = imagePullBackoff(spec.image ?? "", record.state.waiting.message ?? "");
       return;
     }
+    if (record.state.terminated !== undefined) record.lastState = record.state;
     const { name = "", namespace = "" } = this.#host.pod().metadata;
-    record.state = {
-      waiting: {
-        reason: "CrashLoopBackOff",
-        message: `back-off ${Math.round(this.#backoff.stepMs / 1_000)}s restarting failed container=${this.spec.name} pod=${name}_${namespace}`,
-      },
-    };
-    this.#event(
-      "Warning",
-      "BackOff",
-      `Back-off restarting failed container ${this.spec.name} in pod ${name}_${namespace}`,
-    );
+    record.state = crashLoopBackoff(spec.name, `${name}_${namespace}`, this.#backoff.stepMs);
+    this.#event("Warning", "BackOff", `Back-off restarting failed container ${spec.name} in pod ${name}_${namespace}`);
   }
 
   /** Begins a run. Never throws. The state shows a failure, and {@link delayMs} says when to try again. */
   async start(): Promise<void> {
     const { record } = this;
     const previous = record.state.terminated === undefined ? undefined : record.state;
+    const resolved = await resolveContainerImage(this.spec, this.#host, this.#event);
+    if ("failed" in resolved) return this.#couldNotStart(resolved.failed);
+    if (previous !== undefined) record.lastState = previous;
+    if (record.lastState !== undefined) record.restartCount += 1;
     try {
-      const image = await this.#resolveImage();
-      if (image === undefined) return;
-      if (previous !== undefined) record.lastState = previous;
-      if (record.lastState !== undefined) record.restartCount += 1;
-      this.#run(image);
+      this.#run(resolved.image);
     } catch (error) {
       this.#closeMount();
-      const reason =
-        error instanceof SerinError && error.kind === "user" ? "CreateContainerConfigError" : "CreateContainerError";
-      record.state = { waiting: { reason, message: messageOf(error) } };
-      this.#backoff.failed();
       this.#event("Warning", "Failed", `Error: ${messageOf(error)}`);
-      this.#host.changed();
-      return;
+      return this.#couldNotStart(startFailure(error));
     }
     if (this.spec.lifecycle?.postStart !== undefined) await this.#postStart(this.spec.lifecycle.postStart);
     this.#host.changed();
   }
 
-  async #resolveImage(): Promise<ResolvedImage | undefined> {
-    const { spec } = this;
-    const { images, clock } = this.#host;
-    const beganMs = clock.steadyMs();
-    const pulls = spec.imagePullPolicy === "Always" || !images.has(spec.image ?? "");
-    if (pulls) this.#event("Normal", "Pulling", `Pulling image "${spec.image}"`);
-    try {
-      const image = await images.resolve({ image: spec.image ?? "", command: spec.command, args: spec.args });
-      const tookMs = Math.max(1, Math.round(clock.steadyMs() - beganMs));
-      const pulled = pulls
-        ? `Successfully pulled image "${spec.image}" in ${tookMs}ms (${tookMs}ms including waiting). Image size: 0 bytes.`
-        : `Container image "${spec.image}" already present on machine`;
-      this.#event("Normal", "Pulled", pulled);
-      return image;
-    } catch (error) {
-      const message = messageOf(error);
-      const invalid = error instanceof SerinError && error.code === "image-name-invalid";
-      this.record.state = { waiting: { reason: invalid ? "InvalidImageName" : "ErrImagePull", message } };
-      this.#backoff.failed();
-      this.#event("Warning", "Failed", `Failed to pull image "${spec.image}": ${message}`);
-      this.#event("Warning", "Failed", `Error: ${invalid ? "InvalidImageName" : "ErrImagePull"}`);
-      this.#host.changed();
-      return undefined;
-    }
+  #couldNotStart(state: ContainerState): void {
+    this.record.state = state;
+    this.#backoff.failed();
+    this.#host.changed();
   }
 
   #run(image: ResolvedImage): void {
@@ -219,49 +180,35 @@ export class ManagedContainer {
     const argv = image.argv.map((word) => expandVariables(word, this.#environment));
     const [program] = argv;
     if (program === undefined) throw new Error("no command specified");
-    this.#rights = containerRights(spec, pod, host.uidCount);
-    const directory = this.#directory;
-    const workDirectory = join(directory, "root");
-    mkdirSync(workDirectory, { recursive: true });
-    writeFileSync(join(directory, terminationLog), "");
-    chmodSync(join(directory, terminationLog), 0o666);
-    this.#closeMount();
+    const rights = containerRights(spec, pod, host.uidCount);
+    this.#rights = rights;
     const hostPid = pod.spec?.hostPID === true;
-    this.#mount = buildContainerRoot({
-      workDirectory,
-      mounts: [
-        ...releaseMounts(image, host, this.#rights),
-        ...volumeMounts(spec, host, this.#environment),
-        {
-          source: join(directory, terminationLog),
-          target: spec.terminationMessagePath ?? "/dev/termination-log",
-          readOnly: false,
-        },
-      ],
-      scripts: imageScripts(image),
-      etcFiles: host.etcFiles(),
-      hostProc: hostPid,
-      readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem === true,
-      sizeMb: rootSizeMb,
-    });
+    this.#closeMount();
+    const mount = this.#files.buildRoot(image, { rights, environment: this.#environment, hostPid });
+    this.#mount = mount;
     this.#event("Normal", "Created", `Created container: ${spec.name}`);
-    const terminal = spec.tty === true ? openTerminal({ mount: this.#mount }) : undefined;
-    const spawned = this.#spawn(argv, hostPid, this.#rights, terminal);
+    const terminal = spec.tty === true ? openTerminal({ mount }) : undefined;
+    const spawned = this.#spawn(argv, hostPid, rights, terminal);
     this.#console = terminal === undefined ? undefined : { terminal, screen: terminalStream(terminal) };
-    this.#log = new ContainerLog(this.#logOf(record.restartCount), host.clock);
-    removeBelow(this.#logOf(record.restartCount - 2));
-    record.containerId = `serin://${randomBytes(32).toString("hex")}`;
-    record.imageId = image.id;
-    record.identity = spawned.process.identity;
-    record.stopSignalled = false;
-    record.probed = undefined;
-    record.state = { running: { startedAt: this.#now() } };
+    this.#log = new ContainerLog(this.#files.logOf(record.restartCount), host.clock);
+    removeBelow(this.#files.logOf(record.restartCount - 2));
+    this.#recordRun(image, spawned);
     this.#event("Normal", "Started", `Started container ${spec.name}`);
     this.#input =
       spawned.input === undefined ? undefined : new Socket({ fd: spawned.input, readable: false, writable: true });
     this.#input?.on("error", () => undefined);
     this.#follow(spawned.process, this.#console?.screen ?? spawned.output);
     if (this.#console !== undefined) closeDescriptor(spawned.output);
+  }
+
+  #recordRun(image: ResolvedImage, spawned: SpawnedContainer): void {
+    const { record } = this;
+    record.containerId = `serin://${randomBytes(32).toString("hex")}`;
+    record.imageId = image.id;
+    record.identity = spawned.process.identity;
+    record.stopSignalled = false;
+    record.probed = undefined;
+    record.state = { running: { startedAt: this.#now() } };
   }
 
   #spawn(
@@ -275,7 +222,7 @@ export class ManagedContainer {
       return spawnContainer({
         namespaces: this.#namespaces(),
         hostPid,
-        directory: this.#directory,
+        directory: this.#files.directory,
         stdin: this.spec.stdin === true,
         terminal: terminal?.slave,
         command: { argv, environment, workingDirectory: this.#workingDirectory, rights },
@@ -297,9 +244,9 @@ export class ManagedContainer {
   adopt(): void {
     const { identity } = this.record;
     if (identity === undefined || this.record.state.running === undefined) return;
-    const adopted = adoptContainer(identity, this.#directory, this.#host.clock);
+    const adopted = adoptContainer(identity, this.#files.directory, this.#host.clock);
     this.#rights = containerRights(this.spec, this.#host.pod(), this.#host.uidCount);
-    this.#log = new ContainerLog(this.#logOf(this.record.restartCount), this.#host.clock);
+    this.#log = new ContainerLog(this.#files.logOf(this.record.restartCount), this.#host.clock);
     if (adopted.output !== undefined) {
       this.#mount = openNamespace(identity.pid, "mnt");
       void this.#recallSurroundings();
@@ -345,26 +292,14 @@ export class ManagedContainer {
     this.#input?.destroy();
     this.#input = undefined;
     this.#closeMount();
-    const { exitCode } = status;
-    const message = status.lost
-      ? "the container ended while the node runtime was not running"
-      : terminationMessage({
-          container: this.spec,
-          exitCode,
-          message: { root: this.#directory, path: join(this.#directory, terminationLog) },
-          log: this.#logOf(record.restartCount),
-        });
     record.identity = undefined;
-    record.state = {
-      terminated: {
-        exitCode,
-        reason: status.lost ? "ContainerStatusUnknown" : exitCode === 0 ? "Completed" : "Error",
-        ...(message === "" ? {} : { message }),
-        startedAt: record.state.running?.startedAt ?? this.#now(),
-        finishedAt: this.#now(),
-        ...(record.containerId === undefined ? {} : { containerID: record.containerId }),
-      },
-    };
+    record.state = endedState({
+      ...status,
+      message: status.lost ? "" : this.#files.terminationMessage(status.exitCode, record.restartCount),
+      startedAt: record.state.running?.startedAt ?? this.#now(),
+      finishedAt: this.#now(),
+      containerId: record.containerId,
+    });
     this.#backoff.ended(Date.parse(record.state.terminated?.startedAt ?? ""));
     this.#host.changed();
   }
@@ -489,7 +424,7 @@ export class ManagedContainer {
 
   get previousLog(): PlaceBelow | undefined {
     if (this.record.restartCount === 0) return undefined;
-    const place = this.#logOf(this.record.restartCount - 1);
+    const place = this.#files.logOf(this.record.restartCount - 1);
     return existsSync(place.path) ? place : undefined;
   }
 
@@ -514,22 +449,6 @@ export class ManagedContainer {
       ...image.environment,
       ...containerEnvironment(this.spec, this.#host.sources()),
     };
-  }
-
-  /** The directory for files of its runs, in the lab's tmpfs. */
-  get #directory(): string {
-    return join(this.#host.directories.memory, "containers", this.spec.name);
-  }
-
-  #logOf(run: number): PlaceBelow {
-    const { hostRoot, logs } = this.#host.directories;
-    return { root: hostRoot, path: join(logs, this.spec.name, `${run}.log`) };
-  }
-
-  #event(type: "Normal" | "Warning", reason: string, message: string): void {
-    const field =
-      this.role === "main" ? "containers" : this.role === "ephemeral" ? "ephemeralContainers" : "initContainers";
-    this.#host.event({ type, reason, message, fieldPath: `spec.${field}{${this.spec.name}}` });
   }
 
   #now(): string {

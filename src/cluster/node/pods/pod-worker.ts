@@ -3,16 +3,14 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
-import type { EventNote, EventRecorder, KubeClient } from "../../../kube/index.ts";
+import type { EventNote, EventRecorder } from "../../../kube/index.ts";
 import type { ImageCatalogue } from "../../images/index.ts";
-import { unmetIdentity } from "../containers/container-rights.ts";
 import { ManagedContainer } from "./managed-container.ts";
-import type { NetworkAttachment } from "../network/network-attachment.ts";
-import { etcFilesOf, hostnameOf } from "./pod-etc.ts";
+import { AttachedSandbox, type SandboxServices } from "./attached-sandbox.ts";
+import { etcFilesOf } from "./pod-etc.ts";
 import type { PodDirectories, PodHost } from "./pod-host.ts";
-import type { PodAddresses } from "../network/pod-network.ts";
 import { writePodRecord, type PodRecord } from "./pod-record.ts";
-import { adoptSandbox, createSandbox, destroySandbox, type PodSandbox } from "./pod-sandbox.ts";
+import type { PodSandbox } from "./pod-sandbox.ts";
 import type { PodView } from "./pod-status.ts";
 import { PodStatusWriter } from "./pod-status-writer.ts";
 import { removeBelow } from "../place-below.ts";
@@ -20,26 +18,18 @@ import { PodVolumeUpkeep } from "../volumes/pod-volume-upkeep.ts";
 import { PodVolumes, type VolumeSources } from "../volumes/pod-volumes.ts";
 
 /** The services that all pods of a node share. */
-export interface NodeServices {
-  readonly client: KubeClient;
-  readonly nodeName: string;
+export interface NodeServices extends SandboxServices {
   readonly hostIp: string;
   readonly clock: Clock;
-  readonly log: Logger;
   readonly events: EventRecorder;
   readonly images: ImageCatalogue;
-  readonly addresses: PodAddresses;
-  readonly attachment: NetworkAttachment;
   readonly compileCache: string | undefined;
   readonly fromSource: boolean;
-  readonly uidCount: number;
   directoriesOf(pod: Pod): PodDirectories;
   sourcesOf(pod: Pod, podIp: string): VolumeSources;
 }
 
 const retryMs = 500;
-/** The network agent is usually back within a moment. */
-const attachRetryMs = 100;
 const maxTimerMs = 2 ** 31 - 1;
 
 /**
@@ -53,12 +43,11 @@ export class PodWorker {
   readonly #services: NodeServices;
   readonly #log: Logger;
   readonly #host: PodHost;
+  readonly #attachedSandbox: AttachedSandbox;
   readonly #directories: PodDirectories;
   readonly #status: PodStatusWriter;
   readonly #startTime: string;
   #pod: Pod;
-  #sandbox: PodSandbox | undefined;
-  #attached = false;
   #removed = false;
   #finished = false;
   #dirty = false;
@@ -85,6 +74,11 @@ export class PodWorker {
       clock: services.clock,
       event: (note) => this.#event(note),
     });
+    this.#attachedSandbox = new AttachedSandbox(services, {
+      pod: () => this.#pod,
+      event: (note) => this.#event(note),
+      save: () => this.#save(),
+    });
     this.#host = this.#makeHost();
     this.containers = this.#makeContainers(record);
     this.#status = new PodStatusWriter(services, () => this.#view());
@@ -96,11 +90,11 @@ export class PodWorker {
   }
 
   get podIp(): string | undefined {
-    return this.#pod.spec?.hostNetwork === true ? this.#services.hostIp : this.#sandbox?.address?.ip;
+    return this.#pod.spec?.hostNetwork === true ? this.#services.hostIp : this.sandbox?.address?.ip;
   }
 
   get sandbox(): PodSandbox | undefined {
-    return this.#sandbox;
+    return this.#attachedSandbox.sandbox;
   }
 
   /** Resolves when no part of the pod is left on this node. */
@@ -198,73 +192,9 @@ export class PodWorker {
   }
 
   async #ensureSandbox(): Promise<boolean> {
-    const { spec } = this.#pod;
-    if (this.#sandbox === undefined) {
-      const address = spec?.hostNetwork === true ? undefined : this.#services.addresses.take();
-      const sysctls = Object.fromEntries(
-        (spec?.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
-      );
-      try {
-        this.#sandbox = createSandbox({ hostname: hostnameOf(this.#pod, this.#services.nodeName), address, sysctls });
-      } catch (error) {
-        if (address !== undefined) this.#services.addresses.release(address);
-        this.#event({
-          type: "Warning",
-          reason: "FailedCreatePodSandBox",
-          message: `Failed to create pod sandbox: ${messageOf(error)}`,
-        });
-        this.#again(retryMs);
-        return false;
-      }
-      const unmet = unmetIdentity(this.#pod, this.#services.uidCount);
-      if (unmet !== undefined) this.#event({ type: "Warning", reason: "IdentityNotApplied", message: unmet });
-      this.#save();
-      void this.#annotate(this.#sandbox);
-    }
-    return await this.#attach(this.#sandbox);
-  }
-
-  /**
-   * Annotates the pod with its address for the mesh's agent. The agent finds pods that are older than itself by this
-   * annotation.
-   */
-  async #annotate(sandbox: PodSandbox): Promise<void> {
-    const { name = "", namespace } = this.#pod.metadata;
-    try {
-      const annotations = { "lab.serin.dev/init-pid": String(sandbox.init.pid) };
-      // Nodes may write only what they observe of a pod.
-      await this.#services.client.patchMerge(
-        podKind,
-        name,
-        namespace,
-        { metadata: { uid: this.uid, annotations } },
-        { subresource: "status" },
-      );
-    } catch (error) {
-      this.#log.debug("the pod's first process could not be recorded", { pod: name, error: messageOf(error) });
-    }
-  }
-
-  async #attach(sandbox: PodSandbox): Promise<boolean> {
-    const { attachment } = this.#services;
-    if (this.#attached || sandbox.address === undefined || !attachment.installed) {
-      this.#attached = true;
-      return true;
-    }
-    try {
-      await attachment.add({ pod: this.#pod, initPid: sandbox.init.pid, ip: sandbox.address.ip });
-      this.#attached = true;
-      return true;
-    } catch (error) {
-      this.#event({
-        type: "Warning",
-        reason: "FailedCreatePodSandBox",
-        // A kubelet reports this text, because its runtime sets up the network together with the sandbox.
-        message: `Failed to create pod sandbox: the pod's network could not be set up: ${messageOf(error)}`,
-      });
-      this.#again(attachRetryMs);
-      return false;
-    }
+    const againMs = await this.#attachedSandbox.ensure();
+    if (againMs !== undefined) this.#again(againMs);
+    return againMs === undefined;
   }
 
   async #ensureVolumes(): Promise<boolean> {
@@ -334,7 +264,7 @@ export class PodWorker {
   /** Handles the end of all main containers: ends the sidecars, removes the network, and keeps the status. */
   async #rest(): Promise<void> {
     await this.#stopSidecars(this.#graceMs());
-    this.#dismantle();
+    this.#attachedSandbox.dismantle();
   }
 
   async #terminate(): Promise<void> {
@@ -342,17 +272,11 @@ export class PodWorker {
     const deadlineMs = this.#services.clock.steadyMs() + graceMs;
     const mains = this.containers.filter((container) => container.role !== "sidecar" && container.running);
     for (const container of this.containers.filter((candidate) => candidate.running)) {
-      const field =
-        container.role === "main"
-          ? "containers"
-          : container.role === "ephemeral"
-            ? "ephemeralContainers"
-            : "initContainers";
       this.#event({
         type: "Normal",
         reason: "Killing",
         message: `Stopping container ${container.spec.name}`,
-        fieldPath: `spec.${field}{${container.spec.name}}`,
+        fieldPath: container.fieldPath,
       });
     }
     for (const container of this.containers) if (container.role === "sidecar") void container.prepareStop(graceMs);
@@ -360,15 +284,8 @@ export class PodWorker {
     await Promise.all(mains.map(async (container) => await container.stop(graceMs)));
     await this.#stopSidecars(Math.max(0, deadlineMs - this.#services.clock.steadyMs()));
     for (const container of this.containers) container.done = true;
-    const sandbox = this.#sandbox;
-    if (this.#attached && sandbox?.address !== undefined) {
-      await this.#services.attachment
-        .remove({ pod: this.#pod, initPid: sandbox.init.pid, ip: sandbox.address.ip })
-        .catch((error: unknown) =>
-          this.#log.debug("the network agent could not remove a pod", { error: messageOf(error) }),
-        );
-    }
-    this.#dismantle();
+    await this.#attachedSandbox.detach();
+    this.#attachedSandbox.dismantle();
     if (!this.#removed) {
       await this.#status.flush();
       await this.#deleteObject();
@@ -391,14 +308,6 @@ export class PodWorker {
       gracePeriodSeconds: 0,
       preconditions: { uid: this.uid },
     });
-  }
-
-  #dismantle(): void {
-    const sandbox = this.#sandbox;
-    if (sandbox === undefined) return;
-    this.#sandbox = undefined;
-    destroySandbox(sandbox);
-    if (sandbox.address !== undefined) this.#services.addresses.release(sandbox.address);
   }
 
   #finish(): void {
@@ -427,18 +336,15 @@ export class PodWorker {
       namespace,
       name,
       startTime: this.#startTime,
-      init: this.#sandbox?.init,
-      address: this.#sandbox?.address,
-      attached: this.#attached,
+      init: this.sandbox?.init,
+      address: this.sandbox?.address,
+      attached: this.#attachedSandbox.attached,
       containers: this.containers.map((container) => container.record),
     });
   }
 
   #adopt(record: PodRecord): void {
-    this.#attached = record.attached;
-    if (record.address !== undefined) this.#services.addresses.adopt(record.address);
-    if (record.init !== undefined) this.#sandbox = adoptSandbox(record.init, record.address);
-    if (this.#sandbox === undefined && record.address !== undefined) this.#services.addresses.release(record.address);
+    this.#attachedSandbox.adopt(record);
     for (const container of this.containers) container.adopt();
   }
 
@@ -473,8 +379,8 @@ export class PodWorker {
       directories: this.#directories,
       pod: () => this.#pod,
       sandbox: () => {
-        if (this.#sandbox === undefined) throw new Error("the pod has no sandbox");
-        return this.#sandbox;
+        if (this.sandbox === undefined) throw new Error("the pod has no sandbox");
+        return this.sandbox;
       },
       podIp: () => this.podIp ?? "",
       sources: () => services.sourcesOf(this.#pod, this.podIp ?? ""),
@@ -491,10 +397,10 @@ export class PodWorker {
       pod: this.#pod,
       containers: this.containers.map((container) => container.view()),
       // The status shows a sandbox only after the plugins have added it to the network.
-      podIp: (this.#attached ? this.podIp : undefined) ?? this.#pod.status?.podIP,
+      podIp: (this.#attachedSandbox.attached ? this.podIp : undefined) ?? this.#pod.status?.podIP,
       hostIp: this.#services.hostIp,
       startTime: this.#startTime,
-      hasSandbox: this.#sandbox !== undefined && this.#attached,
+      hasSandbox: this.sandbox !== undefined && this.#attachedSandbox.attached,
       now: secondsOf(this.#services.clock.nowMs()),
       failure: undefined,
     };

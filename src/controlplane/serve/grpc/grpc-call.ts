@@ -1,4 +1,6 @@
-import { toSerinError, type SerinError } from "../../../base/index.ts";
+import { toSerinError, transientError, type SerinError } from "../../../base/index.ts";
+import type { SharedBudget } from "../../../base/threads/index.ts";
+import { ChunkQueue } from "../../../net/index.ts";
 import { errorCode, SessionStream, trailersFault, type Http2Session } from "../../../wire/http2/index.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
 import { MessageDecoder, type Decompress } from "./message-decoder.ts";
@@ -39,6 +41,8 @@ export interface CallHandler {
 export interface CallOwner {
   readonly peer: Peer;
   readonly session: Http2Session<GrpcCall>;
+  /** Heads and incomplete requests of all connections, by the addresses of their clients. */
+  readonly memory: SharedBudget;
   /** Frames as much as the windows and the output allow. Returns false if something must wait. */
   sendMessage(call: GrpcCall, parts: readonly Buffer[], length: number): boolean;
   /** Sends the call's trailers after everything that waits. */
@@ -56,6 +60,7 @@ export class GrpcCall extends SessionStream {
   readonly head: RequestHead;
   readonly #owner: CallOwner;
   readonly #fields: readonly string[];
+  readonly #fieldsLength: number;
   readonly #decoder: MessageDecoder;
   readonly #message = (bytes: Buffer): void => {
     if (!this.#isOver) this.#handler.message(bytes);
@@ -63,7 +68,9 @@ export class GrpcCall extends SessionStream {
   #handler = nobody;
   #isStarted = false;
   /** The requests that arrived before a handler started. */
-  #held: Buffer[] = [];
+  readonly #held = new ChunkQueue();
+  /** Its part of the owner's memory. */
+  #keptBytes = 0;
   /**
    * Messages that wait for windows or the kernel, as parts that other calls share. The first
    * `#sent` bytes of the first part are sent.
@@ -95,6 +102,7 @@ export class GrpcCall extends SessionStream {
     this.#owner = owner;
     this.head = options.head;
     this.#fields = options.fields;
+    this.#fieldsLength = options.fields.reduce((sum, text) => sum + text.length, 0);
     this.#decoder = new MessageDecoder(options.maxRequestBytes, options.decompress);
   }
 
@@ -119,11 +127,10 @@ export class GrpcCall extends SessionStream {
     }
     this.#handler = handler;
     this.#isStarted = true;
-    const held = this.#held;
-    this.#held = [];
-    for (const chunk of held) {
-      this.#owner.session.queuedBytesChanged(-chunk.length);
-      this.#take(chunk);
+    for (let chunk = this.#held.shift(); chunk !== undefined; chunk = this.#held.shift()) {
+      this.#owner.session.queuedBytesChanged(-chunk.bytes.length);
+      this.#take(chunk.bytes);
+      chunk.release();
     }
     if (this.remoteEnded) this.#reportEnd();
   }
@@ -154,7 +161,7 @@ export class GrpcCall extends SessionStream {
   receive(chunk: Buffer, endStream: boolean): number {
     if (this.#isStarted || this.#isOver) this.#take(chunk);
     else if (chunk.length > 0) {
-      this.#held.push(Buffer.from(chunk));
+      this.#held.push(chunk);
       this.#owner.session.queuedBytesChanged(chunk.length);
     }
     if (endStream && this.#isStarted) this.#reportEnd();
@@ -230,9 +237,22 @@ export class GrpcCall extends SessionStream {
     this.#owner.session.consumed(this, chunk.length);
     try {
       this.#decoder.push(chunk, this.#message);
+      if (!this.#isOver) this.#keep(this.#fieldsLength + this.#decoder.keptBytes);
     } catch (error) {
       if (!this.#isOver) this.#handler.failed(toSerinError(error));
     }
+  }
+
+  /** Counts what the call keeps. Throws if its client's calls keep too much together. */
+  #keep(bytes: number): void {
+    const { memory, peer } = this.#owner;
+    const more = bytes - this.#keptBytes;
+    if (more < 0) memory.release(peer.address, -more);
+    else if (more > 0 && !memory.take(peer.address, more))
+      throw transientError("busy", `too many incomplete requests from ${peer.address} wait for their end`, {
+        hint: "send requests whole, on fewer calls at once",
+      });
+    this.#keptBytes = bytes;
   }
 
   #reportEnd(): void {
@@ -244,9 +264,9 @@ export class GrpcCall extends SessionStream {
 
   /** Held bytes count as read, because the handler will never read them. */
   #release(): void {
-    const held = this.#held;
-    this.#held = [];
-    for (const chunk of held) this.#owner.session.queuedBytesChanged(-chunk.length);
+    const held = this.#held.clear();
+    if (held > 0) this.#owner.session.queuedBytesChanged(-held);
+    this.#keep(0);
     this.deadline?.[Symbol.dispose]();
   }
 

@@ -308,6 +308,31 @@ test("a request that is too long or truncated ends its call with the reason", as
   assert.deepEqual(events, ["failed request-too-long", "closed", "closed"]);
 });
 
+test("incomplete requests of a client's calls may take a share of the memory, and its further ones end with the reason", async () => {
+  const { owner, events } = echo();
+  const parts = framed(Buffer.alloc(90_000)).subarray(0, 30_000);
+  const begin = async (client: FrameClient, id: number): Promise<void> => {
+    client.head(id);
+    for (let at = 0; at < parts.length; at += 15_000) client.writer.data(id, parts, at, at + 15_000, false);
+    client.send();
+    await client.takeFrames();
+  };
+  const [first, second] = [await greeted(owner), await greeted(owner)];
+  await begin(first, 1);
+  await begin(second, 1);
+  assert.deepEqual(events, []);
+  await begin(second, 3);
+  assert.deepEqual(events, ["failed busy", "closed"]);
+  first.writer.rstStream(1, 8);
+  first.send();
+  await begin(second, 5);
+  assert.deepEqual(events, ["failed busy", "closed", "closed"]);
+  second.writer.rstStream(1, 8);
+  second.writer.rstStream(5, 8);
+  second.send();
+  assert.equal(owner.memory.take("10.0.0.1", 75_000), true, "calls that ended keep nothing");
+});
+
 test("data before a call is accepted waits within its window, and a call cancelled meanwhile is never delivered", async () => {
   const calls: GrpcCall[] = [];
   const owner = new TestOwner((call) => void calls.push(call));

@@ -1,4 +1,5 @@
 import type { Clock } from "../../../base/index.ts";
+import type { SharedBudget } from "../../../base/threads/index.ts";
 import { inLaterTurn, type ByteStream } from "../../../net/index.ts";
 import {
   errorCode,
@@ -21,6 +22,7 @@ export interface ConnectionOwner {
   readonly output: FrameOutput;
   readonly clock: Clock;
   readonly maxRequestBytes: number;
+  readonly memory: SharedBudget;
   method(path: string): ((call: GrpcCall) => void) | undefined;
   closed(connection: GrpcConnection, reason: string | undefined): void;
 }
@@ -75,6 +77,10 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
       close: (error) => this.#close(error?.message),
     });
     this.#stream.resume();
+  }
+
+  get memory(): SharedBudget {
+    return this.#owner.memory;
   }
 
   get calls(): Iterable<GrpcCall> {

@@ -13,6 +13,8 @@ export const grpcLimits = {
   creditParts: 2,
   /** Data that waits in a call counts against the connection's window. */
   maxQueuedBytes: 0,
+  /** The memory for heads and incomplete requests of all connections, which the addresses of their clients share. */
+  maxIncompleteBytes: 128 << 20,
   maxFrameBytes: 16_384,
   /** The peer may allow larger frames, but they have no advantage. */
   maxSentFrameBytes: 65_536,

@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { ConnectionLimit, messageOf, transientError, type Clock, type Logger } from "../../../base/index.ts";
+import { SharedBudget } from "../../../base/threads/index.ts";
 import { listenTcp, readInSmallChunks, secureServer, type ByteListener, type ByteStream } from "../../../net/index.ts";
 import { GrpcConnection, type ConnectionOwner } from "./grpc-connection.ts";
 import type { GrpcCall } from "./grpc-call.ts";
@@ -30,6 +31,7 @@ export class GrpcServer implements ConnectionOwner {
   readonly output = new FrameOutput();
   readonly clock: Clock;
   readonly maxRequestBytes: number;
+  readonly memory = new SharedBudget(grpcLimits.maxIncompleteBytes);
   readonly #methods: ReadonlyMap<string, GrpcMethod>;
   readonly #log: Logger;
   /** The connections, each with the function that frees its place. */

@@ -29,6 +29,11 @@ export class MessageDecoder {
     this.#decompress = decompress;
   }
 
+  /** The memory that an incomplete message takes. */
+  get keptBytes(): number {
+    return this.#place.length;
+  }
+
   /** Whether a message has begun and not ended. */
   get isInside(): boolean {
     return this.#kept > 0;

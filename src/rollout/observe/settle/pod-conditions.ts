@@ -10,6 +10,7 @@ import { isMade } from "../checks/subject-pods.ts";
 import { scrapePod } from "../checks/scrape.ts";
 import { dependentsOf } from "../dependents.ts";
 import type { AgeOfEvent } from "../event-ages.ts";
+import { isLedTo } from "../injectors.ts";
 import { isReady } from "../pod-reason.ts";
 import { probePodState } from "../probe-start.ts";
 import { isLive, sidecarRevision, sidecarWorkloads } from "../sidecar-workloads.ts";
@@ -54,7 +55,10 @@ export async function dependentState(
   { revision, to }: Extract<SettleCondition, { type: "noDependents" }>,
 ): Promise<SettleState> {
   const dependents = await dependentsOf(client, view, revision);
-  const named = dependents.slice(0, maxNamed).map((dependent) => `${dependent.text}: ${howToMove(dependent, to)}`);
+  const named = dependents.slice(0, maxNamed).map((dependent) => {
+    const isLed = dependent.namespace !== undefined && isLedTo(view, dependent.namespace, to);
+    return `${dependent.text}: ${howToMove({ ...dependent, isLed }, to)}`;
+  });
   const more = dependents.length > maxNamed ? `; and ${dependents.length - maxNamed} more` : "";
   return dependents.length === 0
     ? { state: "met" }

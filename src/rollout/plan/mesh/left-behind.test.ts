@@ -96,6 +96,19 @@ test("a wave is a remedy only for a namespace whose labels lead to the old revis
   );
 });
 
+test("a namespace that leads to the new revision already, by a tag that has moved, keeps its labels", () => {
+  const remedy = (more: Partial<Dependent> = {}): string => howToMove({ ...sidecar, isLed: true, ...more }, "new");
+  assert.equal(remedy(), "restart it: kubectl -n shop rollout restart deployment/web");
+  assert.match(
+    remedy({ restartObstacle: "held" }),
+    /^its Canary holds it, .*: kubectl -n shop patch deployment web -p /,
+  );
+  const workloads = ["ReplicaSet", "Rollout"].map((kind) => reference("apps/v1", kind, "web", "shop"));
+  for (const one of [{}, ...workloads.map((workload) => ({ workload }))])
+    for (const restartObstacle of ["held", "paused", "OnDelete", "partition"] as const)
+      assert.doesNotMatch(remedy({ ...one, restartObstacle }), /kubectl label/);
+});
+
 test("a pod whose namespace has left the mesh is not led back by its remedy", () => {
   const remedy = (more: Partial<Dependent>): string => howToMove({ ...sidecar, isOutside: true, ...more }, "new");
   assert.equal(

@@ -32,6 +32,8 @@ export interface Dependent {
   readonly restartObstacle?: RestartObstacle;
   /** Why no wave moves the pod of a sidecar: where the labels of its namespace lead. Absent if a wave may move it. */
   readonly ledElsewhere?: string;
+  /** The labels of its namespace lead new pods to the new revision already, for example by a tag that has moved. */
+  readonly isLed?: boolean;
   /** No label of its namespace or of the pod chooses an injector, so a restart takes its sidecar away. */
   readonly isOutside?: boolean;
   /** The object of an operator that writes the workload. */
@@ -95,29 +97,32 @@ export function howToRestartHeld(namespace: string, name: string, purpose: strin
 const recreatesDeletedPods: ReadonlySet<string> = new Set(["ReplicaSet", "ReplicationController"]);
 
 function howToMoveSidecar(dependent: Dependent, to: string): string {
-  const { name, namespace = "", workload, restartObstacle, ledElsewhere } = dependent;
+  const { name, namespace = "", workload, restartObstacle, ledElsewhere, isLed = false } = dependent;
   const kind = workload?.kind ?? "Pod";
   const restarted = `${kind.toLowerCase()}/${workload?.name ?? ""}`;
   if (dependent.isOutside === true && kind !== "Job") return howToTakeOut(dependent, restarted);
   const label = `kubectl label --overwrite namespace ${namespace} ${revisionLabel}=${to} ${injectionLabel}-`;
+  // Another label would only take the namespace away from its tag.
+  const first = isLed ? "" : `${label} && `;
   if (kind === "Pod")
     return `create it again, once its namespace names ${to}: kubectl -n ${namespace} delete pod ${name}`;
   if (kind === "Job")
     return `let it end, or: kubectl -n ${namespace} delete job ${workload?.name ?? ""}, and create it again`;
   if (recreatesDeletedPods.has(kind) || restartObstacle === "OnDelete" || restartObstacle === "partition")
-    return `delete it, and its ${kind} creates it again: ${label} && kubectl -n ${namespace} delete pod ${name}`;
+    return `delete it, and its ${kind} creates it again: ${first}kubectl -n ${namespace} delete pod ${name}`;
   if (restartObstacle === "held")
-    return `its Canary holds it, and moves it as a change: ${label} && ${howToRestartHeld(namespace, workload?.name ?? "", to)}`;
+    return `its Canary holds it, and moves it as a change: ${first}${howToRestartHeld(namespace, workload?.name ?? "", to)}`;
   if (restartObstacle === "paused")
-    return `resume its ${kind}, then restart it: ${label} && kubectl -n ${namespace} rollout resume ${restarted} && kubectl -n ${namespace} rollout restart ${restarted}`;
+    return `resume its ${kind}, then restart it: ${first}kubectl -n ${namespace} rollout resume ${restarted} && kubectl -n ${namespace} rollout restart ${restarted}`;
   if (kind === "Deployment" || kind === "StatefulSet" || kind === "DaemonSet") {
-    const wave =
-      ledElsewhere === undefined
+    const wave = isLed
+      ? "restart it"
+      : ledElsewhere === undefined
         ? `let a wave of spec.waves select namespace ${namespace}, or`
         : `no wave moves it, because ${ledElsewhere}`;
-    return `${wave}: ${label} && kubectl -n ${namespace} rollout restart ${restarted}`;
+    return `${wave}: ${first}kubectl -n ${namespace} rollout restart ${restarted}`;
   }
-  return `restart ${kind} ${workload?.name ?? ""} with its own tool, once its namespace names ${to}: ${label}`;
+  return `restart ${kind} ${workload?.name ?? ""} with its own tool${isLed ? "" : `, once its namespace names ${to}: ${label}`}`;
 }
 
 /** A pod of a namespace that has left the mesh keeps its sidecar until it is replaced. */

@@ -1,3 +1,4 @@
+import { SharedBudget } from "../../../../base/threads/index.ts";
 import { HandClock } from "../../../../base/testing/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../../../net/index.ts";
 import {
@@ -126,6 +127,7 @@ export class TestOwner implements ConnectionOwner {
   readonly output = new FrameOutput();
   readonly clock = new HandClock();
   readonly maxRequestBytes = 100_000;
+  readonly memory = new SharedBudget(150_000);
   readonly closedBy: (string | undefined)[] = [];
   serve: (call: GrpcCall) => void;
   constructor(serve: (call: GrpcCall) => void) {

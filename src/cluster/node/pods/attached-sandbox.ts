@@ -1,0 +1,155 @@
+import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
+import { messageOf, type Logger } from "../../../base/index.ts";
+import type { EventNote, KubeClient } from "../../../kube/index.ts";
+import { unmetIdentity } from "../containers/container-rights.ts";
+import type { NetworkAttachment } from "../network/network-attachment.ts";
+import type { PodAddresses } from "../network/pod-network.ts";
+import { hostnameOf } from "./pod-etc.ts";
+import type { PodRecord } from "./pod-record.ts";
+import { adoptSandbox, createSandbox, destroySandbox, type PodSandbox } from "./pod-sandbox.ts";
+
+/** The services of the node that sandboxes need. */
+export interface SandboxServices {
+  readonly client: KubeClient;
+  readonly nodeName: string;
+  readonly log: Logger;
+  readonly addresses: PodAddresses;
+  readonly attachment: NetworkAttachment;
+  readonly uidCount: number;
+}
+
+/** The pod whose sandbox it is. */
+export interface SandboxOwner {
+  readonly pod: () => Pod;
+  readonly event: (note: EventNote) => void;
+  /** Stores the new sandbox, so that a restarted node process finds it. */
+  readonly save: () => void;
+}
+
+const retryMs = 500;
+/** The network agent is usually back within a moment. */
+const attachRetryMs = 100;
+
+/** The sandbox of one pod with its address and its place in the network, which plugins of the node set up. */
+export class AttachedSandbox {
+  readonly #services: SandboxServices;
+  readonly #owner: SandboxOwner;
+  #sandbox: PodSandbox | undefined;
+  #attached = false;
+
+  constructor(services: SandboxServices, owner: SandboxOwner) {
+    this.#services = services;
+    this.#owner = owner;
+  }
+
+  get sandbox(): PodSandbox | undefined {
+    return this.#sandbox;
+  }
+
+  /** The plugins have added the sandbox to the network, or it needs none. */
+  get attached(): boolean {
+    return this.#attached;
+  }
+
+  /** Creates and attaches it, if it is not yet. Returns when to try again, in milliseconds, or undefined when it is. */
+  async ensure(): Promise<number | undefined> {
+    if (this.#sandbox === undefined && !this.#create()) return retryMs;
+    return this.#sandbox === undefined || (await this.#attach(this.#sandbox)) ? undefined : attachRetryMs;
+  }
+
+  /** Continues with the sandbox that an earlier node process created, if it still exists. */
+  adopt(record: PodRecord): void {
+    const { addresses } = this.#services;
+    this.#attached = record.attached;
+    if (record.address !== undefined) addresses.adopt(record.address);
+    if (record.init !== undefined) this.#sandbox = adoptSandbox(record.init, record.address);
+    if (this.#sandbox === undefined && record.address !== undefined) addresses.release(record.address);
+  }
+
+  /** Lets the plugins remove it from the network. A failure is logged, because the pod's end does not wait for it. */
+  async detach(): Promise<void> {
+    const sandbox = this.#sandbox;
+    if (!this.#attached || sandbox?.address === undefined) return;
+    await this.#services.attachment
+      .remove({ pod: this.#owner.pod(), initPid: sandbox.init.pid, ip: sandbox.address.ip })
+      .catch((error: unknown) =>
+        this.#services.log.debug("the network agent could not remove a pod", { error: messageOf(error) }),
+      );
+  }
+
+  dismantle(): void {
+    const sandbox = this.#sandbox;
+    if (sandbox === undefined) return;
+    this.#sandbox = undefined;
+    destroySandbox(sandbox);
+    if (sandbox.address !== undefined) this.#services.addresses.release(sandbox.address);
+  }
+
+  #create(): boolean {
+    const { addresses, nodeName, uidCount } = this.#services;
+    const pod = this.#owner.pod();
+    const address = pod.spec?.hostNetwork === true ? undefined : addresses.take();
+    const sysctls = Object.fromEntries(
+      (pod.spec?.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
+    );
+    try {
+      this.#sandbox = createSandbox({ hostname: hostnameOf(pod, nodeName), address, sysctls });
+    } catch (error) {
+      if (address !== undefined) addresses.release(address);
+      this.#failed(messageOf(error));
+      return false;
+    }
+    const unmet = unmetIdentity(pod, uidCount);
+    if (unmet !== undefined) this.#owner.event({ type: "Warning", reason: "IdentityNotApplied", message: unmet });
+    this.#owner.save();
+    void this.#annotate(this.#sandbox);
+    return true;
+  }
+
+  /**
+   * Annotates the pod with its address for the mesh's agent. The agent finds pods that are older than itself by this
+   * annotation.
+   */
+  async #annotate(sandbox: PodSandbox): Promise<void> {
+    const { client, log } = this.#services;
+    const { name = "", namespace, uid } = this.#owner.pod().metadata;
+    try {
+      const annotations = { "lab.serin.dev/init-pid": String(sandbox.init.pid) };
+      // Nodes may write only what they observe of a pod.
+      await client.patchMerge(
+        podKind,
+        name,
+        namespace,
+        { metadata: { uid: uid ?? "", annotations } },
+        { subresource: "status" },
+      );
+    } catch (error) {
+      log.debug("the pod's first process could not be recorded", { pod: name, error: messageOf(error) });
+    }
+  }
+
+  async #attach(sandbox: PodSandbox): Promise<boolean> {
+    const { attachment } = this.#services;
+    if (this.#attached || sandbox.address === undefined || !attachment.installed) {
+      this.#attached = true;
+      return true;
+    }
+    try {
+      await attachment.add({ pod: this.#owner.pod(), initPid: sandbox.init.pid, ip: sandbox.address.ip });
+      this.#attached = true;
+      return true;
+    } catch (error) {
+      // A kubelet reports this text, because its runtime sets up the network together with the sandbox.
+      this.#failed(`the pod's network could not be set up: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  #failed(problem: string): void {
+    this.#owner.event({
+      type: "Warning",
+      reason: "FailedCreatePodSandBox",
+      message: `Failed to create pod sandbox: ${problem}`,
+    });
+  }
+}

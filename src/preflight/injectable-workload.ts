@@ -1,0 +1,35 @@
+import type { UntypedObject } from "../api/index.ts";
+import type { Pod } from "../api/kubernetes/index.ts";
+import type { InjectedWorkload } from "./cluster/workloads.ts";
+
+const kindsWithTemplate = ["Deployment", "StatefulSet", "DaemonSet"];
+
+/** The workloads that injection changes. Rendering covers the gateways of an installation. */
+export function injectableWorkloads(injected: readonly InjectedWorkload[]): UntypedObject[] {
+  return injected.filter(({ pods }) => !pods.every(isInstalledGateway)).flatMap(injectable);
+}
+
+function isInstalledGateway({ metadata: { labels = {} } }: Pod): boolean {
+  return /^(In|E)gressGateways$/.test(labels["operator.istio.io/component"] ?? "");
+}
+
+/**
+ * The workload in the form for injection by a release: with the label that requests injection, and without earlier
+ * injected content.
+ */
+function injectable({ kind, object, pods }: InjectedWorkload): UntypedObject[] {
+  const template = object?.spec?.template;
+  if (object === undefined || template === undefined || !kindsWithTemplate.includes(kind)) return [];
+  const isNative = pods[0]?.spec?.initContainers?.some(({ name }) => name === "istio-proxy") === true;
+  const { name = "", namespace = "" } = object.metadata;
+  const labels = { ...template.metadata?.labels, "sidecar.istio.io/inject": "true" };
+  const annotations = { ...template.metadata?.annotations, "sidecar.istio.io/nativeSidecar": String(isNative) };
+  return [
+    {
+      apiVersion: "apps/v1",
+      kind,
+      metadata: { name, namespace },
+      spec: { ...object.spec, template: { ...template, metadata: { ...template.metadata, labels, annotations } } },
+    },
+  ];
+}

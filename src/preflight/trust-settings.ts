@@ -1,0 +1,32 @@
+import { parse } from "yaml";
+import type { MeshTrust } from "./cluster/trust.ts";
+
+const defaultTrustDomain = "cluster.local";
+
+/** The trust settings of a mesh config. */
+export function meshTrustOf(text: string): MeshTrust {
+  return trustIn(parse(text));
+}
+
+/**
+ * The trust settings of the install spec alone, for use without its release. Unset fields keep their present values.
+ */
+export function specTrust(installs: readonly unknown[], mesh: string): MeshTrust {
+  const configs = installs.flatMap((spec) =>
+    typeof spec === "object" && spec !== null && "meshConfig" in spec ? [spec.meshConfig] : [],
+  );
+  return configs.some((config) => typeof config === "object" && config !== null && "trustDomain" in config)
+    ? trustIn(Object.assign({}, ...configs))
+    : meshTrustOf(mesh);
+}
+
+function trustIn(config: unknown): MeshTrust {
+  const { trustDomain, trustDomainAliases } = (typeof config === "object" && config !== null ? config : {}) as {
+    readonly trustDomain?: unknown;
+    readonly trustDomainAliases?: unknown;
+  };
+  return {
+    trustDomain: typeof trustDomain === "string" && trustDomain !== "" ? trustDomain : defaultTrustDomain,
+    aliases: Array.isArray(trustDomainAliases) ? trustDomainAliases.map(String) : [],
+  };
+}

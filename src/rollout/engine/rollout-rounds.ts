@@ -1,0 +1,320 @@
+import { messageOf, SerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
+import type { KindDefinition, UntypedObject } from "../../api/index.ts";
+import type { Freeze, JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import type { AuthorRights, RightsRefusal } from "../access/index.ts";
+import type { JournalStore } from "../act/journal-store.ts";
+import {
+  currentStep,
+  initialStatus,
+  isDone,
+  isPuttingBack,
+  journalCounts,
+  noticed,
+  orderedSteps,
+  refusedStatus,
+  type Decision,
+  type Observation,
+  type Refusal,
+  type RolloutOrders,
+  type Step,
+} from "../decide/index.ts";
+import type { CheckOrigin } from "../observe/checks/check-observer.ts";
+import type { Observer } from "../observe/observer.ts";
+import type { Actions } from "./actions.ts";
+import { contenderOf } from "./contender-table.ts";
+import type { EngineMetrics } from "./engine-metrics.ts";
+import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs, restAfterMs } from "./next-look.ts";
+import type { OrphanedJournals } from "./orphaned-journals.ts";
+import { planRefusal, unplannedChange, type Plan, type Planner } from "./planner.ts";
+import {
+  asksForRun,
+  isWatched,
+  journalNameOf,
+  kindOfRollout,
+  ordersOf,
+  ordersOfRefused,
+  parseRollout,
+  strayProblem,
+  type Rollout,
+} from "./rollout-object.ts";
+import type { RoundBoard } from "./round-board.ts";
+import { RolloutWriter } from "./rollout-writer.ts";
+
+/** What rounds use of the engine. */
+export interface RoundServices {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly journals: JournalStore;
+  readonly observer: Observer;
+  readonly planner: Planner;
+  readonly actions: Actions;
+  readonly metrics: EngineMetrics;
+  readonly board: RoundBoard;
+  readonly orphans: OrphanedJournals;
+  /** The rights that a rollout must have. Undefined: the engine's own rights suffice. */
+  readonly rights: AuthorRights | undefined;
+  readonly freezes: () => readonly Freeze[];
+  /** The object as the informers know it, which may be stale. */
+  readonly watched: (kind: string, key: string) => Rollout | undefined;
+  /** Requests a round of another rollout. */
+  readonly wake: (key: string) => void;
+}
+
+/** A rollout as one round sees it. */
+interface Round {
+  readonly key: string;
+  readonly raw: Rollout;
+  /** The parsed object, or the stored one if the parser refuses it. */
+  readonly rollout: Rollout;
+  readonly status: RolloutStatus;
+  readonly orders: RolloutOrders;
+  /** The fault of the spec. */
+  readonly problem: string | undefined;
+}
+
+/** The rounds of all rollouts. A round reads one rollout, observes it, decides, stores the decision and acts. */
+export class RolloutRounds {
+  readonly #services: RoundServices;
+  readonly #writer: RolloutWriter;
+
+  constructor(services: RoundServices) {
+    this.#services = services;
+    this.#writer = new RolloutWriter(services.client, services.journals, services.log);
+  }
+
+  /** One round. Returns when to look again, or undefined if only a change of the object matters. */
+  async look<Value extends Rollout>(kind: KindDefinition<Value>, key: string, name: string): Promise<number | void> {
+    const [first = "", second] = name.split("/");
+    // The status decides what is already done, so read it from the server and not from a cache, which may be stale.
+    const raw = await this.#services.client.get(kind, second ?? first, second === undefined ? undefined : first);
+    if (raw === undefined) {
+      this.#gone(key, kind.kind, second === undefined ? "" : first, second ?? first);
+      const metadata = second === undefined ? { name: first } : { namespace: first, name: second };
+      return await this.#services.orphans.lookAt(journalNameOf({ kind: kind.kind, metadata }));
+    }
+    // A stale copy would show others an earlier state of this rollout.
+    if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion))
+      throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
+    const round = this.#roundOf(key, raw);
+    if (round.problem !== undefined && !this.#services.board.mustPutBack(round))
+      return await this.#refuse(kind, round, refusedSpec(round.problem));
+    const nextMs = this.#isAtRest(round) ? await this.#rest(kind, round) : await this.#advance(kind, round);
+    return (
+      nextMs ??
+      lateReadLookMs(raw.metadata.resourceVersion, this.#services.watched(kind.kind, name)?.metadata.resourceVersion)
+    );
+  }
+
+  #gone(key: string, kind: string, namespace: string, name: string): void {
+    this.#services.board.table.delete(key);
+    this.#services.board.memory.forget(key);
+    this.#services.metrics.gone(kind, namespace, name);
+  }
+
+  #roundOf(key: string, raw: Rollout): Round {
+    const parsed = parseRollout(raw);
+    const status = this.#services.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
+    if ("problem" in parsed)
+      return { key, raw, rollout: raw, status, orders: ordersOfRefused(raw), problem: parsed.problem };
+    return {
+      key,
+      raw,
+      rollout: parsed.rollout,
+      status,
+      orders: ordersOf(parsed.rollout, raw as unknown as UntypedObject),
+      problem: strayProblem(parsed.rollout, status),
+    };
+  }
+
+  #isAtRest({ rollout, raw, status, orders, problem }: Round): boolean {
+    return problem === undefined && isAtRest(rollout, raw, status, orders, unplannedChange(rollout).candidate);
+  }
+
+  async #rest<Value extends Rollout>(
+    kind: KindDefinition<Value>,
+    { key, raw, rollout, status, orders }: Round,
+  ): Promise<undefined> {
+    this.#services.board.table.set(contenderOf(rollout, status, { wants: [], heldUp: false }));
+    this.#show(key, status.phase);
+    const current = noticed(status, orders.generation, this.#services.clock.nowMs());
+    if (current === undefined) return;
+    this.#services.actions.fence();
+    await this.#writer.writeStatus(kind, raw, current);
+  }
+
+  async #advance<Value extends Rollout>(kind: KindDefinition<Value>, round: Round): Promise<number | void> {
+    const { key, raw, rollout, status, orders } = round;
+    const { clock } = this.#services;
+    const begunMs = clock.steadyMs();
+    const journalName = journalNameOf(rollout);
+    const journal = await this.#services.journals.read(journalName);
+    const counts = journalCounts(journal, raw.metadata.uid);
+    const isLeftover = counts.isLeftover === true;
+    const planned = isLeftover ? unplanned(round) : await this.#plan(round, journal.entries);
+    if ("problem" in planned) return await this.#refuse(kind, round, planned);
+    const steps = orderedSteps(planned.steps, orders, status);
+    const refused = isLeftover ? undefined : await this.#notAllowed(round, steps);
+    if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
+    const step = currentStep(steps, status, planned.change.watched);
+    const observation = await this.#observe(round, step, journal.entries);
+    // This must not await, so that of two rollouts that want the same namespace or target, one sees that the other has
+    // it.
+    const decision = this.#services.board.decide(
+      { key, rollout, status, orders, heldUp: round.problem !== undefined },
+      { steps, change: planned.change, observation, journal: counts, freezes: this.#services.freezes() },
+      { steadyMs: clock.steadyMs(), nowMs: clock.nowMs() },
+    );
+    await this.#carryOut(kind, round, decision, journal.entries);
+    this.#services.metrics.verdicts(raw.status?.step, decision.status.step);
+    return restAfterMs(nextLookMs(rollout, decision.status), clock.steadyMs() - begunMs);
+  }
+
+  /** Looks at the current step. A step that has not begun, or whose rollout goes back, is not observed. */
+  async #observe(
+    round: Round,
+    step: Step | undefined,
+    journal: readonly JournalEntry[],
+  ): Promise<Observation | undefined> {
+    const { status, orders } = round;
+    if (step === undefined || status.step?.id !== step.id) return undefined;
+    if (orders.abort || orders.deletion !== undefined || isPuttingBack(status)) return undefined;
+    return await this.#services.observer.observe(step, journal, originOf(round), {
+      hasSettled: status.step.settledAt !== undefined,
+      settlingMs: status.step.settlingMs ?? 0,
+      doneSteps: new Set(status.completedSteps.map(({ id }) => id)),
+    });
+  }
+
+  /** Why the author may not do the remaining steps. Undo needs no right. */
+  async #notAllowed(round: Round, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
+    const { raw, status } = round;
+    if (this.#services.rights === undefined || this.#services.board.mustPutBack(round)) return undefined;
+    const open = steps.filter((step) => !isDone(step, status));
+    return await this.#services.rights.refusal(
+      { ...(raw as unknown as UntypedObject), kind: kindOfRollout(raw).kind },
+      open,
+    );
+  }
+
+  /** Stores the decision and then carries it out. A crash between the two leads to a repetition and not to a loss. */
+  async #carryOut<Value extends Rollout>(
+    kind: KindDefinition<Value>,
+    { key, raw, rollout }: Round,
+    decision: Decision,
+    journal: readonly JournalEntry[],
+  ): Promise<void> {
+    this.#services.actions.fence();
+    const { resourceVersion: readVersion = "" } = raw.metadata;
+    if (await this.#writer.ensureFinalizer(kind, raw, decision, journal))
+      this.#services.board.memory.supersede(key, readVersion);
+    await this.#services.actions.recordCompletion(rollout, decision);
+    if (this.#services.board.memory.isDue(key, raw.status, decision)) {
+      const { resourceVersion = "" } = raw.metadata;
+      // Remembered before the write, because the response to a successful write may be lost.
+      this.#services.board.memory.rememberStored(key);
+      await this.#writer.writeStatus(kind, raw, decision.status);
+      if (raw.metadata.resourceVersion !== resourceVersion) this.#services.board.memory.supersede(key, resourceVersion);
+    }
+    this.#services.board.table.stored(key);
+    if (decision.actions.length > 0) {
+      try {
+        const report = await this.#services.actions.perform(rollout, decision);
+        this.#services.board.memory.rememberUndo(key, report);
+        this.#services.board.memory.rememberDone(key, decision, this.#services.clock.steadyMs());
+      } catch (error) {
+        if (!isRace(error))
+          this.#services.board.memory.rememberFailedWrite(key, messageOf(error), this.#services.clock.steadyMs());
+        throw error;
+      }
+    }
+    if (decision.actions.some(({ type }) => type === "release")) {
+      this.#services.actions.fence();
+      await this.#writer.release(kind, raw);
+    }
+    this.#show(key, decision.status.phase);
+    for (const partner of this.#services.board.table.partners({ key, ...groupOf(rollout) }))
+      this.#services.wake(partner);
+  }
+
+  /** The plan, or why the spec cannot be planned. An undo needs no plan. */
+  async #plan(round: Round, journal: readonly JournalEntry[]): Promise<Plan | Refusal> {
+    const { rollout, problem, status } = round;
+    if (problem !== undefined || isPuttingBack(status)) return unplanned(round);
+    try {
+      return await this.#services.planner.plan(rollout, journal);
+    } catch (error) {
+      const refusal = planRefusal(error);
+      if (refusal === undefined) throw error;
+      return this.#services.board.mustPutBack(round) ? unplanned(round) : refusal;
+    }
+  }
+
+  /**
+   * A spec that cannot be executed stops the rollout until somebody corrects it. Then the rollout continues where it
+   * was.
+   */
+  async #refuse<Value extends Rollout>(
+    kind: KindDefinition<Value>,
+    { key, raw, rollout, status, problem }: Round,
+    refusal: Refusal,
+  ): Promise<number> {
+    const refused = refusedStatus(status, refusal, {
+      beginsRun: problem === undefined && asksForRun(rollout, status),
+      generation: raw.metadata.generation ?? 0,
+      nowMs: this.#services.clock.nowMs(),
+    });
+    const { phase, message, pauseReason } = refused;
+    // It keeps what it holds until it continues or is undone.
+    this.#services.board.table.set(contenderOf(raw, { ...status, phase }, { wants: [], heldUp: true }));
+    this.#show(key, phase);
+    const isNew = status.phase !== phase || status.message !== message || status.pauseReason !== pauseReason;
+    if (isNew || status.observedGeneration !== refused.observedGeneration) {
+      this.#services.actions.fence();
+      await this.#writer.writeStatus(kind, raw, refused);
+      if (phase === "Stuck" && isNew)
+        await this.#services.actions.perform(raw, {
+          status: refused,
+          actions: [{ type: "event", reason: "Stuck", message, warning: true }],
+        });
+    }
+    return refusedTickMs;
+  }
+
+  #show(key: string, phase: RolloutStatus["phase"]): void {
+    const [kind = "", name = ""] = key.split(" ");
+    const [first = "", second] = name.split("/");
+    this.#services.metrics.phase(kind, second === undefined ? "" : first, second ?? first, phase);
+  }
+}
+
+function refusedSpec(problem: string): Refusal {
+  return { reason: "spec", problem, remedy: "correct the spec" };
+}
+
+function groupOf(rollout: Rollout): { readonly group?: string } {
+  const { group } = (rollout.spec ?? {}) as { readonly group?: string };
+  return group === undefined ? {} : { group };
+}
+
+/** The owner of the samples. Another run starts its counts again. */
+function originOf({ key, rollout, status }: Round): Omit<CheckOrigin, "step"> {
+  const { settledForMs } = status.step ?? {};
+  const { namespace } = rollout.metadata;
+  return {
+    rollout: `${key} ${status.run ?? 0}`,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(settledForMs === undefined ? {} : { settledForMs }),
+  };
+}
+
+/** During an undo, no new change is looked for. */
+function unplanned({ rollout, status }: Round): Plan {
+  return { steps: [], change: { candidate: status.candidate ?? "", watched: isWatched(rollout) } };
+}
+
+/** Whether a round failed only because its copy of an object was out of date. The next round reads it again. */
+export function isRace(error: unknown): boolean {
+  return isKubeCode(error, "conflict") || (error instanceof SerinError && error.code === "read-late");
+}
