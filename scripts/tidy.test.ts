@@ -134,7 +134,7 @@ test("a parameter has the name of what it holds", () => {
   assertNone(
     findings([
       {
-        pattern: /\b(one|it|each|thing)(: [^()=]+)?\)? =>|\bconst (one|it|each|thing)\b/,
+        pattern: /\b(one|it|each|thing)\b(: [^()=]+)?([,\]][^()=]*)?\)?(: [^()=]+)? =>|\bconst (one|it|each|thing)\b/,
         advice: "name the element: a pod, a usage, a candidate",
         where: (file) => /^src\/.*\.tsx?$/.test(file) && !/\.test\.tsx?$|\/testing\//.test(file),
       },

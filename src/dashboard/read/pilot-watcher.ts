@@ -177,7 +177,7 @@ function listIn(text: string): readonly Readonly<Record<string, unknown>>[] {
   if (answer === null) return [];
   if (!Array.isArray(answer)) throw new Error("its answer is not a list of proxies");
   return (answer as readonly unknown[]).filter(
-    (one): one is Readonly<Record<string, unknown>> => typeof one === "object" && one !== null,
+    (element): element is Readonly<Record<string, unknown>> => typeof element === "object" && element !== null,
   );
 }
 
