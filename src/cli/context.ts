@@ -143,7 +143,7 @@ export interface Installer {
     readonly client: KubeClient;
     readonly selection:
       | { readonly revision: string; readonly owner?: string }
-      | { readonly labelSelector: string }
+      | { readonly labelSelector: string; readonly revision?: string }
       | "everything";
     readonly onRemoved: (object: KubernetesObject) => void;
     /** Returns whether to keep an object that was found. */

@@ -21,13 +21,14 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
     clock: systemClock,
     userAgent: `serin-rollout/${release.version}`,
   });
-  const image = imagesOf(env, release.version);
   const maxConcurrentRollouts = envInteger(env, "MAX_CONCURRENT_ROLLOUTS", 8);
   const allowedHosts = parseAllowedHosts(envString(env, "ALLOWED_HOSTS", ""));
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   const queues = new QueueMetrics(registry);
   const namespace = envString(env, "POD_NAMESPACE", "serin-system");
+  const podName = envString(env, "POD_NAME", "");
+  const image = { ...imagesOf(env, release.version), pod: `${namespace}/${podName}` };
   const authorKey = new AuthorKey(client, namespace);
   const accessReviews = new AccessReviews(client, systemClock);
   const webhook = new RolloutWebhook({
@@ -46,7 +47,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
     client,
     namespace,
     name: "serin-rollout",
-    identity: envString(env, "POD_NAME", `serin-rollout-${process.pid}`),
+    identity: podName === "" ? `serin-rollout-${process.pid}` : podName,
     log,
     clock: systemClock,
   });

@@ -13,6 +13,8 @@ export interface OperatorSettings {
   readonly watchedNamespaces: readonly string[];
   /** Empty if it is the only operator of a cluster. */
   readonly revision: string;
+  /** The Secrets of the operator's namespace with which its image is pulled. */
+  readonly imagePullSecrets?: readonly string[];
 }
 
 /**
@@ -50,7 +52,7 @@ export function operatorName(revision: string): string {
 }
 
 function operatorDeployment(
-  { hub, tag, namespace, watchedNamespaces, revision }: OperatorSettings,
+  { hub, tag, namespace, watchedNamespaces, revision, imagePullSecrets = [] }: OperatorSettings,
   name: string,
   labels: Readonly<Record<string, string>>,
 ): UntypedObject {
@@ -67,6 +69,9 @@ function operatorDeployment(
           },
           spec: {
             serviceAccountName: name,
+            ...(imagePullSecrets.length === 0
+              ? {}
+              : { imagePullSecrets: imagePullSecrets.map((secret) => ({ name: secret })) }),
             containers: [
               {
                 name: "istio-operator",

@@ -37,7 +37,7 @@ export const istioOperatorRules: readonly PolicyRule[] = [
   // No installation has StatefulSets. But removal also finds objects to which a user has given the installation's
   // labels.
   { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["list", "delete"] },
-  { apiGroups: [""], resources: ["resourcequotas"], verbs: ["list", "create", "patch", "delete"] },
+  { apiGroups: [""], resources: ["resourcequotas"], verbs: [...observe, "create", "patch", "delete"] },
   { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "create", "patch", "delete"] },
   {
     apiGroups: ["autoscaling"],

@@ -536,6 +536,12 @@ test("GKE admits the node's pods only beside a quota of their priority class, so
   assert.deepEqual(quotasOf({}), []);
   assert.deepEqual(quotasOf({ global: { platform: "gke" } }), ["istio-cni-resource-quota"]);
   assert.deepEqual(quotasOf({ ztunnel: { resourceQuotas: { enabled: true } } }), ["ztunnel"]);
+  const gke = { global: { platform: "gke" } };
+  assert.deepEqual(quotasOf({ ...gke, cni: { resourceQuotas: { enabled: false } } }), []);
+  const alone = (values: object): string[] =>
+    named(render({ profile: "ambient", components: { cni: { enabled: false } }, values }).objects, "ResourceQuota");
+  assert.deepEqual(alone(gke), ["ztunnel"]);
+  assert.deepEqual(alone({ ...gke, ztunnel: { resourceQuotas: { enabled: false } } }), []);
 });
 
 test("the control plane, and those of other clusters, may read exports and imports of services in the group of MCS_API_GROUP", () => {

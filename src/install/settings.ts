@@ -428,6 +428,11 @@ function unusedValues(values: Readonly<Record<string, unknown>>, prefix = ""): F
   return warnings;
 }
 
+export function booleanAt(tree: unknown, ...path: readonly string[]): boolean | undefined {
+  const value = valueAt(tree, ...path);
+  return typeof value === "boolean" ? value : undefined;
+}
+
 export function numberAt(tree: unknown, ...path: readonly string[]): number | undefined {
   const value = valueAt(tree, ...path);
   return typeof value === "number" ? value : undefined;

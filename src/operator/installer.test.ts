@@ -294,6 +294,41 @@ test("a removal deletes webhooks first, and keeps what all revisions share", asy
   );
 });
 
+test("a removal by labels keeps the node agent while another revision may need it, and takes it with the last", async () => {
+  const selection = { labelSelector: "operator.istio.io/component,istio.io/rev=v2", revision: "v2" };
+  const agents = async (cluster: MemoryCluster): Promise<string[]> => {
+    const remove = { client: cluster, clock: systemClock, selection };
+    const wouldGo: string[] = [];
+    await removeInstalled({
+      ...remove,
+      dryRun: true,
+      onRemoved: ({ metadata }) => void wouldGo.push(metadata.name ?? ""),
+    });
+    await removeInstalled({ ...remove, onRemoved: () => undefined });
+    const left = cluster.names("DaemonSet").filter((name) => name.includes("cni"));
+    assert.equal(wouldGo.includes("istio-cni-node"), left.length === 0);
+    assert.equal(cluster.names("Deployment").includes("istio-system/istiod-v2"), false);
+    return left;
+  };
+  for (const [profile, others] of [
+    ["ambient", ["Deployment", "DaemonSet", "MutatingWebhookConfiguration"]],
+    ["ambient", ["Deployment"]],
+    ["ambient", ["DaemonSet"]],
+    ["ambient", ["MutatingWebhookConfiguration"]],
+    ["ambient", []],
+  ] as const) {
+    const cluster = new MemoryCluster();
+    await install(cluster, [`profile=${profile}`, "revision=v2"]);
+    for (const kind of others) {
+      const app = { Deployment: "istiod", DaemonSet: "ztunnel", MutatingWebhookConfiguration: "sidecar-injector" }[
+        kind
+      ];
+      cluster.put(kind, { metadata: { name: "first", labels: { app, "istio.io/rev": "default" } } });
+    }
+    assert.deepEqual(await agents(cluster), others.length === 0 ? [] : ["istio-system/istio-cni-node"], others.join());
+  }
+});
+
 test("a complete removal waits for the CNI agents to release their pods, while everything else still exists", async () => {
   const cluster = new MemoryCluster();
   await install(cluster, ["profile=ambient"]);

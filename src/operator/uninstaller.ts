@@ -10,11 +10,12 @@ export interface UninstallOptions {
   readonly client: KubeClient;
   /**
    * The objects to remove: those of one revision, or of them only those that were installed from the IstioOperator
-   * `owner`; the objects that a selector finds; or everything.
+   * `owner`; those that a selector finds; or everything. With a selector and a `revision`, the base and the node agent
+   * stay while another revision exists, because it may need them.
    */
   readonly selection:
     | { readonly revision: string; readonly owner?: string }
-    | { readonly labelSelector: string }
+    | { readonly labelSelector: string; readonly revision?: string }
     | "everything";
   readonly onRemoved: (object: KubernetesObject) => void;
   /** Returns whether to keep an object that was found. */
@@ -33,6 +34,7 @@ const agentKind = "DaemonSet";
  * removed.
  */
 const everything = "operator.istio.io/component";
+const notShared = `${everything} notin (Base,Cni)`;
 const rightsGroup = "rbac.authorization.k8s.io";
 /** Longer than a control plane's leases live without it, so waiting longer would not help. */
 const controlPlanePatienceMs = 20_000;
@@ -54,7 +56,7 @@ export async function removeInstalled({
   clock,
   onWait = () => undefined,
 }: UninstallOptions): Promise<number> {
-  const labelSelector = selectorOf(selection);
+  const labelSelector = await selectorOf(selection, client);
   const kinds = installedKinds
     .toReversed()
     .filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace");
@@ -89,12 +91,33 @@ export async function removeInstalled({
   return removed;
 }
 
-function selectorOf(selection: UninstallOptions["selection"]): string {
+async function selectorOf(selection: UninstallOptions["selection"], client: KubeClient): Promise<string> {
   if (selection === "everything") return everything;
-  if ("labelSelector" in selection) return selection.labelSelector;
+  if ("labelSelector" in selection) {
+    const { labelSelector, revision } = selection;
+    const isShared = revision !== undefined && (await hasOtherRevision(client, revision));
+    return isShared ? `${labelSelector},${notShared}` : labelSelector;
+  }
   if (selection.revision === "") throw userError("argument-missing", "no revision was named");
   const owned = selection.owner === undefined ? "" : `,${istioLabels.owningResource}=${selection.owner}`;
-  return `istio.io/rev=${selection.revision},${everything},${everything} notin (Base,Cni)${owned}`;
+  return `istio.io/rev=${selection.revision},${everything},${notShared}${owned}`;
+}
+
+/** The objects that only one revision has. A control plane in another cluster has only an injector here. */
+const ownWorkloads: readonly (readonly [kind: string, app: string])[] = [
+  ["Deployment", "istiod"],
+  ["DaemonSet", "ztunnel"],
+  ["MutatingWebhookConfiguration", "sidecar-injector"],
+];
+
+async function hasOtherRevision(client: KubeClient, revision: string): Promise<boolean> {
+  for (const [name, app] of ownWorkloads) {
+    const kind = installedKinds.find((installed) => installed.kind === name);
+    if (kind === undefined) continue;
+    const { items } = await client.list(kind, { labelSelector: `app=${app}` });
+    if (items.some(({ metadata }) => (metadata.labels?.[istioLabels.revision] ?? "default") !== revision)) return true;
+  }
+  return false;
 }
 
 /** Controllers' objects are removed with their owners. A kind that the server does not serve has no objects. */

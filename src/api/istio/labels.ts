@@ -21,6 +21,8 @@ export const istioLabels = {
   /** Names the IstioOperator from which an object was installed. */
   owningResource: "install.operator.istio.io/owning-resource",
   owningResourceNamespace: "install.operator.istio.io/owning-resource-namespace",
+  /** "true" keeps an object that its installation no longer contains. It still goes with the whole installation. */
+  owningResourceNotPruned: "install.operator.istio.io/owning-resource-not-pruned",
 } as const;
 
 /**

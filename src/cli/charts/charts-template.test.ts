@@ -175,6 +175,7 @@ test("the node's pods get a quota where the platform or the values ask for one, 
       (await template(`r ${chart} -n istio-system${flags}`)).find(({ kind }) => kind === "ResourceQuota");
     assert.equal(await quotaOf(""), undefined, chart);
     assert.equal((await quotaOf(" --set global.platform=gke"))?.metadata.name, name);
+    assert.equal(await quotaOf(" --set global.platform=gke,resourceQuotas.enabled=false"), undefined, chart);
     const quota = await quotaOf(" --set resourceQuotas.enabled=true,resourceQuotas.pods=7");
     const { value: settings } = resolveSettings(
       { specs: [], setFlags: [`values.${chart}.resourceQuotas.enabled=true`, `values.${chart}.resourceQuotas.pods=7`] },

@@ -64,6 +64,12 @@ test("hubs, tags and names that no image or object can have are refused at their
   await assert.rejects(serin("charts template m istiod --hub Bad//hub"), new RegExp(`--hub ${hub}`));
   await assert.rejects(serin("operator dump --hub Bad//hub"), new RegExp(`--hub ${hub}`));
   await assert.rejects(serin("operator dump --tag a/b"), /--tag must be an image's tag/);
+  await assert.rejects(serin("operator dump --imagePullSecrets a,B"), /--imagePullSecrets: "B" cannot be the name of/);
+  assert.match(
+    (await serin("operator dump --imagePullSecrets one,two.b")).output,
+    /imagePullSecrets:\n +- name: one\n +- name: two\.b\n/,
+  );
+  assert.doesNotMatch((await serin("operator dump")).output, /imagePullSecrets/);
   await assert.rejects(serin("operator dump -r A_b"), /--revision must have lower-case letters/);
   await assert.rejects(serin("operator dump -o A_b"), /--operatorNamespace: "A_b" cannot be the name of a namespace/);
   await assert.rejects(serin("operator dump --watchedNamespaces a,B"), /--watchedNamespaces: "B" cannot be the name/);

@@ -8,7 +8,7 @@ import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type Rend
 import { oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { durationOf } from "../flags.ts";
-import { treatLeftovers } from "./leftovers.ts";
+import { leftoversToRemove, noteLeftovers, removeLeftovers } from "./leftovers.ts";
 import { versionSkew } from "./version-skew.ts";
 
 interface ApplyFlags extends InstallFlags {
@@ -76,8 +76,10 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   await warnOfOldCluster(client, context);
   if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
-  await confirm(question(rendered), flags, "nothing was installed", context);
+  const doomed = flags.prune === true ? await leftoversToRemove(rendered, client, context) : [];
+  await confirm({ text: question(rendered), doomed, otherwise: "nothing was installed" }, flags, context);
   await apply(rendered, flags, timeoutMs, client, context);
+  await treatLeftovers(rendered, doomed, flags, client, context);
   context.out("✔ Installation complete\n");
   if (flags.verify === true) await verify(rendered, flags, context);
 }
@@ -121,16 +123,36 @@ async function apply(
     readyTimeoutMs,
     signal: context.signal,
   });
-  await treatLeftovers(rendered, client, { prunes: flags.prune === true }, context);
+}
+
+/** Removes what was announced with --prune. Without it names what an earlier installation left. */
+async function treatLeftovers(
+  rendered: RenderedInstall,
+  doomed: readonly string[],
+  flags: ApplyFlags,
+  client: KubeClient,
+  context: CliContext,
+): Promise<void> {
+  if (flags.prune === true) await removeLeftovers(doomed, rendered, client, context);
+  else await noteLeftovers(rendered, client, context);
 }
 
 function question({ settings }: RenderedInstall): string {
   const revision = settings.revision === "" ? "" : ` as revision "${settings.revision}"`;
-  return `This will install the Istio ${settings.tag} profile "${settings.profile}"${revision} into the cluster. Proceed? (y/N) `;
+  return `This will install the Istio ${settings.tag} profile "${settings.profile}"${revision} into the cluster.`;
 }
 
-async function confirm(text: string, flags: ApplyFlags, otherwise: string, context: CliContext): Promise<void> {
-  if (flags.skipConfirmation === true || (await context.confirm(text))) return;
+interface Question {
+  readonly text: string;
+  /** The objects that will be removed. */
+  readonly doomed: readonly string[];
+  readonly otherwise: string;
+}
+
+async function confirm({ text, doomed, otherwise }: Question, flags: ApplyFlags, context: CliContext): Promise<void> {
+  const removal = doomed.length === 0 ? "" : `This will also remove:\n${doomed.map((name) => `  ${name}\n`).join("")}`;
+  if (flags.skipConfirmation === true) return context.out(removal);
+  if (await context.confirm(`${text}${removal === "" ? " " : ` ${removal}`}Proceed? (y/N) `)) return;
   context.err("Cancelled.\n");
   throw userError("cancelled", otherwise, { hint: "answer y, or pass --skip-confirmation" });
 }
@@ -145,7 +167,9 @@ async function dryRun(
     const change = await context.installer.plan(client, object);
     context.out(`${nameOf(object)} ${change} (dry run)\n`);
   }
-  await treatLeftovers(rendered, client, { prunes, dryRun: true }, context);
+  if (prunes)
+    for (const name of await leftoversToRemove(rendered, client, context)) context.out(`  Would remove ${name}\n`);
+  else await noteLeftovers(rendered, client, context);
   context.out("✔ Nothing was written\n");
 }
 
@@ -195,13 +219,11 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
       : `Upgrade of Istio ${from} to ${settings.tag} in place\n`,
   );
   if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
-  await confirm(
-    `Proxies of this control plane lose it while its pods are replaced. Proceed? (y/N) `,
-    flags,
-    "nothing was changed",
-    context,
-  );
+  const doomed = flags.prune === true ? await leftoversToRemove(rendered, client, context) : [];
+  const text = "Proxies of this control plane lose it while its pods are replaced.";
+  await confirm({ text, doomed, otherwise: "nothing was changed" }, flags, context);
   await apply(rendered, flags, durationOf(flags.readinessTimeout, "--readiness-timeout"), client, context);
+  await treatLeftovers(rendered, doomed, flags, client, context);
   context.out(`✔ Upgrade complete: the control plane is at ${settings.tag}\n`);
   context.out(
     "Restart the workloads that have a sidecar, so that they get the new version: kubectl rollout restart deployment -n <namespace>\n",

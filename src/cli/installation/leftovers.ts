@@ -1,8 +1,10 @@
-import { textAt } from "../../base/index.ts";
+import { messageOf, textAt } from "../../base/index.ts";
 import { keyOf, type KubernetesObject, type UntypedObject } from "../../api/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
+import { deploymentKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { isMovedToRevision } from "../../api/serin/field-managers/index.ts";
 import { renderDefaultRevision } from "../../install/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { manifestOf, type RenderedInstall } from "./install-input.ts";
 
@@ -11,42 +13,95 @@ const helmRelease = "meta.helm.sh/release-name";
 const shownLeftovers = 10;
 
 /**
- * Finds what an earlier installation of the same revision, from a file of the same name, wrote and this installation
- * does not contain: for example the ingress gateway when the profile changes from `default` to `minimal`. With `prunes`
- * removes it, else names it. An installation without a control plane adds to another one, so it leaves nothing over.
+ * What an earlier installation of the same revision, from a file of the same name, wrote and this installation does not
+ * contain: for example the ingress gateway when the profile changes from `default` to `minimal`.
  */
-export async function treatLeftovers(
+interface Leftovers {
+  /** Workloads first. */
+  readonly names: readonly string[];
+  /** Another namespace with a control plane of this revision. No label tells the objects of the two apart. */
+  readonly otherNamespace?: string;
+  /** Why `names` may be incomplete. */
+  readonly fault?: unknown;
+}
+
+/** Names the leftovers on standard error. They are not worth failing an installation that is complete. */
+export async function noteLeftovers(rendered: RenderedInstall, client: KubeClient, context: CliContext): Promise<void> {
+  const { names, fault } = await findLeftovers(rendered, client, context);
+  if (names.length > 0) {
+    const shown = names.slice(0, shownLeftovers).join(", ");
+    const more = names.length > shownLeftovers ? ` and ${names.length - shownLeftovers} more` : "";
+    context.err(
+      `! An earlier installation of revision "${revisionOf(rendered)}" also wrote ${shown}${more}. They are not part of this one, and stay. To remove them, run the same command with --prune\n`,
+    );
+  }
+  if (fault !== undefined)
+    context.err(`! Not all objects of earlier installations could be listed: ${messageOf(fault)}\n`);
+}
+
+/** The names of the leftovers to remove. Throws if they cannot all be found. */
+export async function leftoversToRemove(
   rendered: RenderedInstall,
   client: KubeClient,
-  { prunes, dryRun = false }: { readonly prunes: boolean; readonly dryRun?: boolean },
+  context: CliContext,
+): Promise<readonly string[]> {
+  const { names, otherNamespace, fault } = await findLeftovers(rendered, client, context);
+  if (fault !== undefined) throw fault;
+  if (otherNamespace !== undefined)
+    context.err(
+      `! --prune removes nothing: revision "${revisionOf(rendered)}" also has a control plane in namespace ${otherNamespace}, and no label tells the objects of the two apart. Give one of the two a revision of its own\n`,
+    );
+  return names;
+}
+
+/** Removes the objects of these names, and no others. */
+export async function removeLeftovers(
+  names: readonly string[],
+  rendered: RenderedInstall,
+  client: KubeClient,
   context: CliContext,
 ): Promise<void> {
-  if (rendered.settings.pilot.enabled !== true) return;
-  const found: KubernetesObject[] = [];
-  const isRemoval = prunes && !dryRun;
+  if (names.length === 0) return;
+  const stays = keptBy(rendered);
+  const doomed = new Set(names);
+  await context.installer.remove({
+    client,
+    selection: { labelSelector: selectorOf(rendered), revision: revisionOf(rendered) },
+    keeps: (object) => !doomed.has(nameOf(object)) || stays(object),
+    onWait: (text) => context.err(`! ${text}\n`),
+    onRemoved: (object) => context.out(`  Removed ${nameOf(object)}\n`),
+  });
+}
+
+/** An installation without a control plane adds to another one, so it leaves nothing over. */
+async function findLeftovers(rendered: RenderedInstall, client: KubeClient, context: CliContext): Promise<Leftovers> {
+  if (rendered.settings.pilot.enabled !== true) return { names: [] };
+  const found: string[] = [];
+  const names = (): string[] => found.toSorted(workloadsFirst);
   try {
+    const otherNamespace = await otherNamespaceOf(rendered, client);
+    if (otherNamespace !== undefined) return { names: [], otherNamespace };
     await context.installer.remove({
       client,
-      selection: { labelSelector: selectorOf(rendered) },
+      selection: { labelSelector: selectorOf(rendered), revision: revisionOf(rendered) },
       keeps: keptBy(rendered),
-      dryRun: !isRemoval,
-      onWait: (text) => context.err(`! ${text}\n`),
-      onRemoved: (object) => {
-        found.push(object);
-        if (prunes) context.out(`  ${isRemoval ? "Removed" : "Would remove"} ${nameOf(object)}\n`);
-      },
+      dryRun: true,
+      onRemoved: (object) => void found.push(nameOf(object)),
     });
-  } catch (error) {
-    // An account that may install need not be allowed to list every kind that an installation may have.
-    if (prunes || !isKubeCode(error, "forbidden")) throw error;
+    return { names: names() };
+  } catch (fault) {
+    return { names: names(), fault };
   }
-  if (prunes || found.length === 0) return;
-  const names = found.map(nameOf).toSorted(workloadsFirst);
-  const shown = names.slice(0, shownLeftovers).join(", ");
-  const more = names.length > shownLeftovers ? ` and ${names.length - shownLeftovers} more` : "";
-  context.err(
-    `! An earlier installation of revision "${revisionOf(rendered)}" also wrote ${shown}${more}. They are not part of this one, and stay. To remove them, run the same command with --prune\n`,
-  );
+}
+
+/** A control plane that runs elsewhere has only the Service. */
+async function otherNamespaceOf(rendered: RenderedInstall, client: KubeClient): Promise<string | undefined> {
+  const labelSelector = `app=istiod,${istioLabels.revision}=${revisionOf(rendered)}`;
+  const { items: deployments } = await client.list(deploymentKind, { labelSelector });
+  const { items: services } = await client.list(serviceKind, { labelSelector });
+  return [...deployments, ...services]
+    .map(({ metadata }) => metadata.namespace)
+    .find((namespace) => namespace !== rendered.settings.namespace);
 }
 
 function selectorOf(rendered: RenderedInstall): string {
@@ -64,7 +119,10 @@ function revisionOf({ settings }: RenderedInstall): string {
   return settings.revisionLabel ?? (settings.revision === "" ? "default" : settings.revision);
 }
 
-/** Revision tags stay, because `serin tag set` writes them too. */
+/**
+ * Revision tags stay, because `serin tag set` writes them too. A gateway that a MeshUpgrade moved to this revision
+ * stays, because the installation of another revision wrote it.
+ */
 function keptBy(rendered: RenderedInstall): (object: UntypedObject) => boolean {
   const { validator, tag, service } = renderDefaultRevision(rendered.settings) ?? {};
   const wanted = [...manifestOf(rendered), validator, tag, service].flatMap((object) =>
@@ -74,6 +132,8 @@ function keptBy(rendered: RenderedInstall): (object: UntypedObject) => boolean {
   return (object) =>
     names.has(nameOf(object)) ||
     object.metadata.labels?.[istioLabels.tag] !== undefined ||
+    object.metadata.labels?.[istioLabels.owningResourceNotPruned] === "true" ||
+    isMovedToRevision(object) ||
     object.metadata.annotations?.[helmRelease] !== undefined;
 }
 

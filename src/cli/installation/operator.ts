@@ -25,6 +25,7 @@ interface OperatorFlags extends ConnectionFlags {
   readonly operatorNamespace: string;
   readonly watchedNamespaces: string;
   readonly revision?: string;
+  readonly imagePullSecrets: string;
   readonly filename?: string;
   readonly dryRun?: boolean;
   readonly force?: boolean;
@@ -66,6 +67,11 @@ export function operatorCommands(program: Command, context: CliContext): void {
         ),
       context,
     )
+      .option(
+        "--imagePullSecrets <names>",
+        "the Secrets of the operator's namespace with which its image is pulled, separated by commas",
+        "",
+      )
       .option("-f, --filename <file>", "a file with an IstioOperator object for the controller to install")
       .option("--dry-run", "print the changes, and write nothing")
       .action(
@@ -99,6 +105,7 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
     namespace: flags.operatorNamespace,
     watchedNamespaces: namesIn([flags.watchedNamespaces]),
     revision: flags.revision ?? "",
+    imagePullSecrets: namesIn([flags.imagePullSecrets]),
   };
   checkSettings(settings);
   const requested = flags.filename === undefined ? [] : await operatorObjects(flags.filename, settings, context);
@@ -127,7 +134,10 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
   context.out("✔ Installation complete\n");
 }
 
-function checkSettings({ hub, tag, namespace, watchedNamespaces, revision }: OperatorSettings): void {
+const secretName = /^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$/;
+
+function checkSettings(settings: OperatorSettings): void {
+  const { hub, tag, namespace, watchedNamespaces, revision, imagePullSecrets = [] } = settings;
   const faults = [
     ["--hub", hubFault(hub)],
     ["--tag", tagFault(tag)],
@@ -139,6 +149,12 @@ function checkSettings({ hub, tag, namespace, watchedNamespaces, revision }: Ope
     ],
   ] as const;
   for (const [flag, fault] of faults) if (fault !== undefined) throw userError("argument-invalid", `${flag} ${fault}`);
+  const wrong = imagePullSecrets.find((name) => !secretName.test(name));
+  if (wrong !== undefined)
+    throw userError(
+      "argument-invalid",
+      `--imagePullSecrets: "${wrong}" cannot be the name of a Secret: expected lower-case letters, digits, "-" and "."`,
+    );
   checkNamespaceNames([namespace], "--operatorNamespace");
   checkNamespaceNames(watchedNamespaces, "--watchedNamespaces");
 }

@@ -19,6 +19,8 @@ export interface FakeCluster {
   readonly files?: Readonly<Record<string, string>>;
   /** The objects that `installer.remove` finds. */
   readonly installed?: readonly UntypedObject[];
+  /** The error of `installer.remove`, after it has found the objects. */
+  readonly removalFault?: Error;
   /** The answer to questions. No if absent. */
   readonly confirms?: boolean;
 }
@@ -49,6 +51,8 @@ export class FakeContext implements CliContext {
   readonly appliedObjects: KubernetesObject[] = [];
   /** The arguments of calls of `installer.remove`. */
   readonly removed: unknown[] = [];
+  /** The questions to the user. */
+  readonly asked: string[] = [];
   output = "";
   errors = "";
   readonly #cluster: FakeCluster | undefined;
@@ -63,7 +67,10 @@ export class FakeContext implements CliContext {
   readonly err = (text: string): void => {
     this.errors += text;
   };
-  readonly confirm = async (): Promise<boolean> => this.#cluster?.confirms ?? false;
+  readonly confirm = async (text: string): Promise<boolean> => {
+    this.asked.push(text);
+    return this.#cluster?.confirms ?? false;
+  };
   readonly connect = async (): Promise<KubeClient> => {
     if (this.#cluster === undefined) throw new Error("no cluster");
     return fakeClient(this.#cluster, this.applied, this.appliedObjects);
@@ -110,6 +117,7 @@ export class FakeContext implements CliContext {
     remove: async ({ selection, keeps, onRemoved, dryRun }: Removal): Promise<number> => {
       this.removed.push(dryRun === true ? { dryRun, selection } : selection);
       for (const object of this.#cluster?.installed ?? []) if (keeps?.(object) !== true) onRemoved(object);
+      if (this.#cluster?.removalFault !== undefined) throw this.#cluster.removalFault;
       return this.removed.length;
     },
   };

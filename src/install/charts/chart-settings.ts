@@ -132,17 +132,18 @@ export function readerMarks(marks: TemplateMarks): Tree {
   };
 }
 
-export const quotaDefaults = { enabled: false, pods: 5000 } as const;
+/** Without `enabled`, so that the platform decides unless the user does. */
+export const quotaDefaults = { pods: 5000 } as const;
 
 /** Marks for the quota of the pods that each node needs. {@link wantsQuota} decides whether it exists. */
 export function quotaMarks(marks: TemplateMarks): Tree {
   return { enabled: true, pods: marks.number("int $v.resourceQuotas.pods") };
 }
 
-export const wantsQuota = [
-  "or $v.resourceQuotas.enabled",
-  ...quotaPlatforms.map((platform) => `(eq ($v.global.platform | default "") "${platform}")`),
-].join(" ");
+const platformNeedsQuota = quotaPlatforms
+  .map((platform) => ` (eq ($v.global.platform | default "") "${platform}")`)
+  .join("");
+export const wantsQuota = `and (ne (toString $v.resourceQuotas.enabled) "false") (or $v.resourceQuotas.enabled${platformNeedsQuota})`;
 
 /** As in upstream, uses the given value, or `Ignore` at first. An upgrade keeps what the control plane has set. */
 export function validationMarks(marks: TemplateMarks): Tree {

@@ -15,7 +15,7 @@ import {
   pullPolicy,
 } from "../render-context.ts";
 import { mergeTrees } from "../merge.ts";
-import { numberAt, type InstallSettings } from "../settings.ts";
+import { booleanAt, numberAt, type InstallSettings } from "../settings.ts";
 import { cniPlatform, type CniPlatform } from "../cni-platform.ts";
 import { grant, observe, read } from "./roles.ts";
 
@@ -52,7 +52,7 @@ function platformOf(settings: InstallSettings): CniPlatform {
     cniNetnsDir: choose("cniNetnsDir"),
     cniConfFileName: choose("cniConfFileName"),
     chained: chained === undefined ? platform.chained : chained !== false,
-    needsQuota: valueAt(own, "resourceQuotas", "enabled") === true || platform.needsQuota,
+    needsQuota: booleanAt(own, "resourceQuotas", "enabled") ?? platform.needsQuota,
   };
 }
 

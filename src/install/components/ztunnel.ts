@@ -1,4 +1,4 @@
-import { logFormatVariable, textAt, treeAt, valueAt } from "../../base/index.ts";
+import { logFormatVariable, textAt, treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { istioTokenVolume } from "../../api/istio/index.ts";
 import {
@@ -19,7 +19,8 @@ import {
   revisionLabel,
 } from "../render-context.ts";
 import { mergeTrees } from "../merge.ts";
-import { numberAt, type InstallSettings } from "../settings.ts";
+import { cniPlatform } from "../cni-platform.ts";
+import { booleanAt, numberAt, type InstallSettings } from "../settings.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
@@ -34,7 +35,7 @@ function looksAtRevocations(values: InstallSettings["values"]): boolean {
 
 /**
  * The node proxy of one revision. All revisions share its account, because certificates are requested in its name. The
- * CNI agent's quota also applies to it in the same namespace.
+ * CNI agent's quota also applies to it in the same namespace, so it needs none of its own beside the agent.
  */
 export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
   const shared = { ...componentLabels("Ztunnel", settings, "shared"), app: "ztunnel" };
@@ -43,7 +44,7 @@ export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
       { apiVersion: "v1", kind: "ServiceAccount", name: "ztunnel", namespace: settings.namespace, labels: shared },
       {},
     ),
-    ...(valueAt(settings.values, "ztunnel", "resourceQuotas", "enabled") === true
+    ...(needsQuota(settings)
       ? [
           nodePodsQuota(
             { name: "ztunnel", namespace: settings.namespace, labels: shared },
@@ -53,6 +54,11 @@ export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
       : []),
     ztunnelDaemonSet(settings),
   ];
+}
+
+function needsQuota({ values, cni }: InstallSettings): boolean {
+  const { needsQuota } = cniPlatform(textAt(values, "global", "platform") ?? "");
+  return booleanAt(values, "ztunnel", "resourceQuotas", "enabled") ?? (needsQuota && cni.enabled !== true);
 }
 
 /**

@@ -142,6 +142,78 @@ test("a deleted object removes its revision, webhooks first, and keeps the base"
   });
 });
 
+test("the node agent that a second revision took over stays with the first, and goes with the object that alone installs it", async () => {
+  const cluster = new MemoryCluster();
+  const hasAgent = (): boolean => cluster.find("DaemonSet", "istio-cni-node", namespace) !== undefined;
+  const canary = (profile: string): object => ({ profile, revision: "canary" });
+  putOperator(cluster, "mesh", { profile: "ambient" });
+  await whileOperated(cluster, async () => {
+    await until(isHealthy(cluster, "mesh"), "installed");
+    putOperator(cluster, "canary", canary("ambient"));
+    await until(isHealthy(cluster, "canary"), "the second too");
+    putOperator(cluster, "canary", canary("minimal"));
+    await until(() => cluster.find("DaemonSet", "ztunnel-canary", namespace) === undefined, "pruned");
+    await until(isHealthy(cluster, "canary"), "smaller");
+    assert.ok(hasAgent());
+    putOperator(cluster, "canary", canary("minimal"), { deletionTimestamp: "2026-01-01T00:00:00Z" });
+    await until(() => cluster.find("IstioOperator", "canary", namespace) === undefined, "gone");
+    assert.ok(hasAgent());
+  });
+  const split = new MemoryCluster();
+  const agentAlone = { profile: "empty", components: { cni: { enabled: true } } };
+  putOperator(split, "mesh", { profile: "minimal", revision: "one" });
+  putOperator(split, "agent", agentAlone);
+  await whileOperated(split, async () => {
+    await until(() => isHealthy(split, "mesh")() && isHealthy(split, "agent")(), "installed");
+    assert.ok(split.find("DaemonSet", "istio-cni-node", namespace));
+    putOperator(split, "agent", agentAlone, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+    await until(() => split.find("IstioOperator", "agent", namespace) === undefined, "gone");
+    assert.equal(split.find("DaemonSet", "istio-cni-node", namespace), undefined);
+  });
+});
+
+test("a gateway that a MeshUpgrade moved outlives the object that installed it, and a label excludes it from pruning", async () => {
+  const cluster = new MemoryCluster();
+  const label = { "install.operator.istio.io/owning-resource-not-pruned": "true" };
+  const ingressGateways = [{ name: "istio-ingressgateway", enabled: true, label }];
+  putOperator(cluster, "mesh", { profile: "minimal", components: { ingressGateways } });
+  const gateway = () => cluster.find("Deployment", "istio-ingressgateway", namespace);
+  const isPruned = (): boolean => isHealthy(cluster, "mesh")() && !("IngressGateways" in healthOf(cluster, "mesh"));
+  await whileOperated(cluster, async () => {
+    await until(isHealthy(cluster, "mesh"), "installed");
+    assert.equal(healthOf(cluster, "mesh")["IngressGateways"], "HEALTHY");
+    putOperator(cluster, "mesh", { profile: "minimal" });
+    await until(isPruned, "smaller");
+    const found = gateway();
+    assert.ok(found);
+    const fieldsV1 = { "f:metadata": { "f:labels": { "f:istio.io/rev": {} } } };
+    const managedFields = [{ manager: "serin-rollout", fieldsV1 }];
+    const labels = { ...found.metadata.labels, "istio.io/rev": "next" };
+    cluster.put("Deployment", { ...found, metadata: { ...found.metadata, labels, managedFields } });
+    putOperator(cluster, "mesh", { profile: "minimal" }, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+    await until(() => cluster.find("IstioOperator", "mesh", namespace) === undefined, "gone");
+    assert.equal(gateway()?.metadata.labels?.["istio.io/rev"], "next");
+    assert.equal(cluster.find("Service", "istio-ingressgateway", namespace), undefined);
+  });
+});
+
+test("a deleted quota is restored, without which a platform may refuse the node's pods", async () => {
+  const cluster = new MemoryCluster();
+  putOperator(cluster, "mesh", { profile: "ambient", values: { global: { platform: "gke" } } });
+  const quota = () => cluster.find("ResourceQuota", "istio-cni-resource-quota", namespace);
+  await whileOperated(cluster, async () => {
+    await until(isHealthy(cluster, "mesh"), "installed");
+    assert.ok(quota());
+    await cluster.delete(
+      { group: "", versions: ["v1"], kind: "ResourceQuota", plural: "resourcequotas", namespaced: true },
+      "istio-cni-resource-quota",
+      namespace,
+    );
+    assert.equal(quota(), undefined);
+    await until(() => quota() !== undefined, "repaired");
+  });
+});
+
 test("a bad spec is reported in the status and changes nothing, and a corrected one is applied", async () => {
   const cluster = new MemoryCluster();
   putOperator(cluster, "mesh", { profile: "ambiant" });

@@ -8,6 +8,7 @@ import {
   type UntypedObject,
 } from "../../api/index.ts";
 import { istioLabels, parseIstioOperator } from "../../api/istio/index.ts";
+import { isMovedToRevision } from "../../api/serin/field-managers/index.ts";
 import { deploymentKind } from "../../api/kubernetes/index.ts";
 import {
   operatorName,
@@ -67,6 +68,7 @@ const watchedKinds = [
   "ServiceAccount",
   "ConfigMap",
   "Service",
+  "ResourceQuota",
   "Deployment",
   "DaemonSet",
   "HorizontalPodAutoscaler",
@@ -301,8 +303,9 @@ export class IstioOperatorController {
     await removeInstalled({
       client,
       clock,
-      selection: { labelSelector: ownedSelector(metadata) },
+      selection: ownSelection(metadata, settings),
       keeps: (object) =>
+        object.metadata.labels?.[istioLabels.owningResourceNotPruned] === "true" ||
         wanted.has(`${object.kind ?? ""}/${keyOf(object)}`) ||
         (object.metadata.labels?.["istio.io/rev"] ?? revision) !== revision,
       onRemoved: ({ kind = "", metadata: removed }) =>
@@ -346,7 +349,9 @@ export class IstioOperatorController {
       await removeInstalled({
         client,
         clock,
-        selection: { labelSelector: ownedSelector(metadata) },
+        selection: ownSelection(metadata, settings),
+        // Another revision serves with such a gateway now.
+        keeps: isMovedToRevision,
         onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }),
       });
       const revision = settings.revision === "" ? "default" : settings.revision;
@@ -383,8 +388,13 @@ interface Installation {
   readonly components: readonly RenderedComponent[];
 }
 
-function ownedSelector({ name = "", namespace = "" }: KubernetesObject["metadata"]): string {
-  return `${ownerLabel}=${name},${ownerNamespaceLabel}=${namespace}`;
+/** An object without a control plane may be the one that installs the node agent for all revisions. */
+function ownSelection(
+  { name = "", namespace = "" }: KubernetesObject["metadata"],
+  { pilot, revision }: InstallSettings,
+): { readonly labelSelector: string; readonly revision?: string } {
+  const labelSelector = `${ownerLabel}=${name},${ownerNamespaceLabel}=${namespace}`;
+  return { labelSelector, ...(pilot.enabled === true ? { revision: revision === "" ? "default" : revision } : {}) };
 }
 
 /** The base is shared. All other objects carry their owner's labels. */

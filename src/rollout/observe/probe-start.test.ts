@@ -56,6 +56,28 @@ test("a ready probe has started, and an unready one may take a while, with an ex
   });
 });
 
+test("a probe whose image cannot be pulled names its pull Secrets and their namespace", () => {
+  const detailOf = (reason: string, imagePullSecrets: { name: string }[]): string => {
+    const given = pod({
+      status: {
+        containerStatuses: [{ name: "probe", ready: false, restartCount: 0, state: { waiting: { reason } } }],
+      } as unknown as Pod["status"],
+    });
+    const { spec } = given;
+    assert.ok(spec);
+    const state = probePodState({ ...given, spec: { ...spec, imagePullSecrets } }, "p", agesAt(createdMs));
+    return "detail" in state ? (state.detail ?? "") : "";
+  };
+  const secrets = [{ name: "a" }, { name: "b" }];
+  for (const reason of ["ErrImagePull", "ImagePullBackOff"])
+    assert.equal(
+      detailOf(reason, secrets),
+      `probe p is not ready: container probe: ${reason}; images are pulled with Secret a, b, which must exist in namespace serin-probes`,
+    );
+  assert.doesNotMatch(detailOf("ImagePullBackOff", []), /Secret/);
+  assert.doesNotMatch(detailOf("ContainerCreating", secrets), /Secret/);
+});
+
 test("a probe that crashes, cannot be scheduled or has ended reports so", () => {
   const crashing = {
     containerStatuses: [

@@ -23,7 +23,7 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
   const { phase = "", message = "" } = pod.status ?? {};
   if (phase === "Failed" || phase === "Succeeded")
     return { state: "failed", detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`})` };
-  const reason = whyNotReady(pod);
+  const reason = `${whyNotReady(pod)}${missingSecrets(pod)}`;
   const lastStage = Math.max(Date.parse(pod.metadata.creationTimestamp ?? "") || 0, ...startedAt(pod));
   const sinceMs = lastStage === 0 ? 0 : ageMs(`start of probe ${name}, ${pod.metadata.uid ?? ""}`, lastStage);
   if (sinceMs <= startLimitMs) return { state: "waiting", detail: `probe ${name} is not ready: ${reason}` };
@@ -31,6 +31,16 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
     state: "failed",
     detail: `probe ${name} has made no progress towards its start for ${Math.round(startLimitMs / 1000)} s: ${reason}`,
   };
+}
+
+/** The engine may not look whether the Secrets exist, so it names all of them if an image cannot be pulled. */
+function missingSecrets({ metadata: { namespace = "" }, spec, status }: Pod): string {
+  const waits = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].some(({ state }) =>
+    /^(ErrImagePull|ImagePullBackOff)$/.test(state?.waiting?.reason ?? ""),
+  );
+  const names = (spec?.imagePullSecrets ?? []).map(({ name }) => name);
+  if (!waits || names.length === 0) return "";
+  return `; images are pulled with Secret ${names.join(", ")}, which must exist in namespace ${namespace}`;
 }
 
 /** The times of the stages of a pod's start: scheduled, then each container. A restart is not a stage. */

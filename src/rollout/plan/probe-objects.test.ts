@@ -38,6 +38,19 @@ test("names of objects replace the dot of a revision such as Banzai's", () => {
   assert.equal(pod?.metadata.labels?.["istio.io/rev"], "cr.istio-system");
 });
 
+test("probes have the engine's pull Secrets", () => {
+  const secretsOf = (imagePullSecrets?: readonly { readonly name: string }[]): unknown[] => {
+    const given = imagePullSecrets === undefined ? {} : { imagePullSecrets };
+    return probeObjects({ ...allProbes, image: "serin", ...given })
+      .filter(({ kind }) => kind === "Pod")
+      .map(({ spec }) => (spec as { imagePullSecrets?: unknown }).imagePullSecrets);
+  };
+  assert.deepEqual(new Set(secretsOf()), new Set([undefined]));
+  const secrets = secretsOf([{ name: "regcred" }]);
+  assert.equal(secrets.length, probePods(allProbes).length);
+  for (const secret of secrets) assert.deepEqual(secret, [{ name: "regcred" }]);
+});
+
 test("clients slow down with the number of pairs, up to a bound that a step can wait for", () => {
   const interval = (dataPlanes: typeof allProbes.dataPlanes | readonly ["ambient"]): number => {
     const client = probeObjects({ ...allProbes, dataPlanes, image: "serin" }).find(

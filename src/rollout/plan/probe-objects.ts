@@ -28,6 +28,8 @@ export interface ProbePod extends ProbeEnd {
 export interface ProbeObjectsInput extends ProbeScope {
   /** The engine's own image. */
   readonly image: string;
+  /** Of the probes' own namespace. */
+  readonly imagePullSecrets?: readonly { readonly name: string }[];
 }
 
 /**
@@ -158,6 +160,7 @@ function probePod(
   { revision, dataPlane, role, reference: { name } }: ProbePod,
   input: ProbeObjectsInput,
 ): UntypedObject {
+  const { imagePullSecrets = [] } = input;
   const labels = { app: `probe-${role}`, [probeLabel]: name, ...planeLabels(dataPlane, revision) };
   return {
     apiVersion: "v1",
@@ -173,6 +176,7 @@ function probePod(
       automountServiceAccountToken: false,
       terminationGracePeriodSeconds: 1,
       ...(role === "client" ? { affinity: awayFromServers } : {}),
+      ...(imagePullSecrets.length === 0 ? {} : { imagePullSecrets }),
       containers: [
         {
           name: "probe",

@@ -18,6 +18,11 @@ export function isEngine(writer: string | undefined): boolean {
   return writer === fieldManager || writer?.startsWith(`${fieldManager} `) === true;
 }
 
+/** Whether the engine set the object's revision: a MeshUpgrade has moved this gateway from another revision. */
+export function isMovedToRevision(object: KubernetesObject): boolean {
+  return isEngine(whoWrote(object, "/metadata/labels/istio.io~1rev"));
+}
+
 /** Whether a Canary holds the Deployment: the engine has paused it, and nobody else has set the field since. */
 export function isHeldByCanary(object: (KubernetesObject & { readonly spec?: object }) | undefined): boolean {
   const spec: { readonly paused?: boolean } | undefined = object?.spec;

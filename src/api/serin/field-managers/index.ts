@@ -3,6 +3,7 @@ export {
   fieldManager,
   isEngine,
   isHeldByCanary,
+  isMovedToRevision,
   isOurs,
   lastWriter,
   whoWrote,

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { LostProbes } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { lostProbes } from "./mesh-world.ts";
+import { lostProbes, probeSource } from "./mesh-world.ts";
 
 const upgrade = { spec: { from: { revision: "old" }, to: { revision: "new" } } } as unknown as MeshUpgrade;
 
@@ -15,6 +15,24 @@ function view(metadata: object | undefined, pods: Readonly<Record<string, object
     pods: { get: (key: string) => pods[key] },
   } as unknown as ClusterView;
 }
+
+test("probes have the image and the pull Secrets of the engine's own pod, or the release's image without such a pod", () => {
+  const imagePullSecrets = [{ name: "regcred" }];
+  const containers = [
+    { name: "istio-proxy", image: "other" },
+    { name: "engine", image: "r.example.com/mesh/serin:mine" },
+  ];
+  const pods = {
+    "serin-system/e-1": { spec: { containers, imagePullSecrets } },
+    "serin-system/e-2": { spec: { containers } },
+  };
+  const sourceOf = (pod?: string): object =>
+    probeSource(view(undefined, pods), { hub: "h", tag: "1", ...(pod === undefined ? {} : { pod }) });
+  const own = { probeImage: "r.example.com/mesh/serin:mine" };
+  assert.deepEqual(sourceOf("serin-system/e-1"), { ...own, probePullSecrets: imagePullSecrets });
+  assert.deepEqual(sourceOf("serin-system/e-2"), own);
+  for (const pod of [undefined, "serin-system/"]) assert.deepEqual(sourceOf(pod), { probeImage: "h/serin:1" });
+});
 
 const annotations = { "rollout.serin.dev/probe-data-planes": "ambient" };
 const all = ["server-ambient-old", "server-ambient-new", "client-ambient-old", "client-ambient-new"];

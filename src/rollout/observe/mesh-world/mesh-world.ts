@@ -72,7 +72,7 @@ export async function observeMeshWorld(
     ...(await observeCni(client, view, install, upgrade, image)),
     ...(await observeRoot(client, upgrade)),
     ...(await observeRetirable(client, view, retirableKinds(install), upgrade.spec.from.revision)),
-    probeImage: `${image.hub}/serin:${image.tag}`,
+    ...probeSource(view, image),
     lostProbes: lostProbes(view, upgrade, nowMs),
     dataPlanes: dataPlanesOf(upgrade, namespaces, {
       gateways: gateways.some(({ waypoint }) => !waypoint),
@@ -80,6 +80,19 @@ export async function observeMeshWorld(
     }),
   };
   return { world, leads };
+}
+
+/** What the node pulled for the engine's pod, it can pull for a probe: the same image with the same Secrets. */
+export function probeSource(
+  { pods }: Pick<ClusterView, "pods">,
+  { hub, tag, pod = "" }: EngineImage,
+): Pick<MeshWorld, "probeImage" | "probePullSecrets"> {
+  const own = pods.get(pod)?.spec;
+  const secrets = own?.imagePullSecrets ?? [];
+  return {
+    probeImage: own?.containers?.find(({ name }) => name === "engine")?.image ?? `${hub}/serin:${tag}`,
+    ...(secrets.length === 0 ? {} : { probePullSecrets: secrets }),
+  };
 }
 
 /** The data planes that this upgrade moves, and clients outside the mesh, whose requests must still be refused. */

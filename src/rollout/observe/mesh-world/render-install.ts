@@ -6,6 +6,8 @@ import type * as Install from "../../../install/index.ts";
 export interface EngineImage {
   readonly hub: string;
   readonly tag: string;
+  /** The engine's own pod, `namespace/name`, whose image and pull Secrets the probes have. Absent outside a cluster. */
+  readonly pod?: string;
 }
 
 /**

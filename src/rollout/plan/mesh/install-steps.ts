@@ -1,3 +1,4 @@
+import type { UntypedObject } from "../../../api/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import { probeObjects, probeSettle } from "../probe-objects.ts";
@@ -28,6 +29,11 @@ export function probeScope({ spec }: MeshUpgrade, { dataPlanes }: MeshWorld): Pr
   return { revisions: [...new Set([spec.from.revision, spec.to.revision])], dataPlanes };
 }
 
+function matrixObjects(upgrade: MeshUpgrade, world: MeshWorld): UntypedObject[] {
+  const { probeImage: image, probePullSecrets: imagePullSecrets = [] } = world;
+  return probeObjects({ ...probeScope(upgrade, world), image, imagePullSecrets });
+}
+
 export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedCheck {
   return check(upgrade, "mtls-probe-matrix", { type: "probes", ...probeScope(upgrade, world) });
 }
@@ -38,9 +44,7 @@ export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedChec
  */
 export function withProbesReplaced(steps: readonly Step[], upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { missing = [], ended = [], stranded = [] } = world.lostProbes ?? {};
-  const pods = probeObjects({ ...probeScope(upgrade, world), image: world.probeImage }).filter(
-    ({ kind }) => kind === "Pod",
-  );
+  const pods = matrixObjects(upgrade, world).filter(({ kind }) => kind === "Pod");
   const named = (names: readonly string[]) => pods.filter(({ metadata }) => names.includes(metadata.name ?? ""));
   const writes = [
     ...named(ended).map((body): Write => ({ type: "delete", object: referenceTo(body), own: true })),
@@ -74,7 +78,7 @@ export function probeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
     {
       id: probeStepId,
       title: `probe ${scope.revisions.join(" and ")} across: ${scope.dataPlanes.join(", ")}`,
-      writes: probeObjects({ ...scope, image: world.probeImage }).map((body): Write => ({
+      writes: matrixObjects(upgrade, world).map((body): Write => ({
         type: "create",
         body,
         object: referenceTo(body),

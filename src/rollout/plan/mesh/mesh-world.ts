@@ -46,6 +46,8 @@ export interface MeshWorld {
   };
   /** The engine's own image, which is also the image of the probes. */
   readonly probeImage: string;
+  /** The Secrets with which the engine's image was pulled. */
+  readonly probePullSecrets?: readonly { readonly name: string }[];
   /** Probe pods that nothing else replaces. */
   readonly lostProbes?: LostProbes;
   /** The data planes of the cluster, which the matrix probes. */
