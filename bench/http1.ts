@@ -8,29 +8,20 @@
 // proxy of another checkout gets the same load in turns, and the ratio of the costs of each round is reported. Short
 // rounds help on an unsteady machine: --seconds 0.5 --rounds 200.
 import { spawn, type ChildProcess } from "node:child_process";
-import { randomFillSync } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { create, fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
-import { unknownWorkload } from "../src/proxy/terms/workload-labels.ts";
+import { type JsonValue } from "@bufbuild/protobuf";
+import { benchGateway } from "./bench-gateway.ts";
 import { bundleFolder, bundleRole, productEnv, productFlags } from "./bundle-role.ts";
 import { benchOptions } from "../scripts/bench-options.ts";
-import { giveBackIdleMemory, silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
+import { giveBackIdleMemory, systemClock } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
-import { ListenerSet } from "../src/proxy/listener-set.ts";
-import { ConnectionObserver } from "../src/proxy/observe/connection-observer.ts";
-import { IstioMetrics } from "../src/proxy/observe/istio-metrics.ts";
-import { AppliedConfig } from "../src/proxy/applied-config.ts";
-import { randomUuids } from "../src/proxy/random-text.ts";
 import { edsCluster, httpListener, plainEndpoints } from "../src/proxy/testing/ads-server.ts";
-import { SecretStore } from "../src/proxy/tls/secret-store.ts";
-import { TlsContexts } from "../src/proxy/tls/tls-contexts.ts";
-import { AccessLog, fileSink, MetricsRegistry } from "../src/telemetry/index.ts";
+import { MetricsRegistry } from "../src/telemetry/index.ts";
 import {
   ClusterLoadAssignmentSchema,
   ClusterSchema,
-  envoyRegistry,
   ListenerSchema,
   RouteConfigurationSchema,
 } from "../src/wire/envoy/index.ts";
@@ -148,77 +139,14 @@ function managerOf(bare: boolean): Readonly<Record<string, JsonValue>> {
 
 async function runProxy(upstreamPort: number, bare: boolean): Promise<void> {
   giveBackIdleMemory();
-  const registry = new MetricsRegistry();
-  const metrics = new IstioMetrics(registry, {
-    ...unknownWorkload,
-    principal: "unknown",
-    app: "gateway",
-    version: "v1",
-  });
-  const connector = {
-    connect: (endpoint: { address: string; port: number }, timeoutMs: number) =>
-      connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }),
-  };
-  const config = new AppliedConfig({
-    runtime: { connector, clock: systemClock, random: systemRandom },
-    resolve: () => Promise.resolve({ addresses: [] }),
-    clock: systemClock,
-    log: silentLogger,
-  });
-  const log = new AccessLog({ sink: fileSink("/dev/null"), clock: systemClock });
-  const nobody = { peek: () => undefined, fetch: () => Promise.reject(new Error("plain text alone is measured")) };
-  const secrets = new SecretStore({
-    certificates: nobody,
-    identity: "",
-    readFile: () => Promise.reject(new Error("no files")),
-    clock: systemClock,
-    log: silentLogger,
-  });
-  const observer = new ConnectionObserver({ role: "router", metrics, accessLog: () => log, clock: systemClock });
-  const listeners = new ListenerSet({
-    maxConnections: Infinity,
-    listen: listenTcp,
-    contexts: new TlsContexts(secrets),
-    localIdentity: "",
-    leavingLimitMs: 45_000,
-    lingerMs: 0,
-    startNeeds: () => config.startNeeds(),
-    replaced: () => config.followListeners(),
-    observeRefused: () => undefined,
-    clock: systemClock,
-    log: silentLogger,
-    chains: {
-      routeTable: (name) => config.routeTable(name),
-      cluster: (name) => config.cluster(name),
-      connector,
-      clock: systemClock,
-      random: systemRandom,
-      newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
-      ownMetadata: () => ({ id: "", value: "" }),
-      onTrouble: () => undefined,
-      observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
-      observeStream: (listener, http, record) => observer.stream(listener, http, record),
-      observeTcp: (listener, chain) => observer.tcp(listener, chain),
-      observeTunnel: () => undefined,
-      onCutOff: () => undefined,
-    },
-  });
-  config.attach(listeners);
-  const apply = <Schema extends DescMessage>(typeUrl: string, schema: Schema, name: string, json: JsonValue): void => {
-    const body = toBinary(schema, create(schema, fromJson(schema, json, { registry: envoyRegistry() }) as never));
-    const subscription = config.subscriptions().find((one) => one.typeUrl === typeUrl);
-    void subscription?.apply({ typeUrl, resources: [{ name, version: "1", aliases: [], typeUrl, body }], removed: [] });
-  };
+  const { apply, port } = benchGateway(new MetricsRegistry());
   for (const name of ["a", "b"]) {
     apply(typeUrls.cluster, ClusterSchema, name, edsCluster(name));
     apply(typeUrls.endpoint, ClusterLoadAssignmentSchema, name, plainEndpoints(name, [upstreamPort]));
   }
   apply(typeUrls.route, RouteConfigurationSchema, "http", { name: "http", virtualHosts: virtualHosts() });
   apply(typeUrls.listener, ListenerSchema, "listener_0", httpListener(0, "http", managerOf(bare)));
-  setInterval(() => listeners.sweep(), 1000);
-  while (listeners.pending().length > 0) await systemClock.sleep(5);
-  const [first] = listeners.listeners();
-  process.stdout.write(`${first?.addresses[0]?.port ?? 0}\n`);
+  process.stdout.write(`${await port()}\n`);
 }
 
 function envoyConfig(port: number, upstreamPort: number, bare: boolean): JsonValue {

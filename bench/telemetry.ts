@@ -6,31 +6,21 @@
 // With --parts, each part of telemetry also has its own proxy, and so have traces of every request.
 // With --beside, as many proxies of another checkout take turns with these, and the last lines compare both.
 import { fork, type ChildProcess } from "node:child_process";
-import { randomFillSync } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
-import { unknownWorkload } from "../src/proxy/terms/workload-labels.ts";
+import { type JsonValue } from "@bufbuild/protobuf";
 import { benchOptions } from "../scripts/bench-options.ts";
-import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
+import { benchGateway } from "./bench-gateway.ts";
+import { systemClock } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
 import { standaloneServices } from "../src/proxy/filters/filter-services.ts";
-import { ListenerSet } from "../src/proxy/listener-set.ts";
-import { ConnectionObserver } from "../src/proxy/observe/connection-observer.ts";
-import { IstioMetrics } from "../src/proxy/observe/istio-metrics.ts";
-import { AppliedConfig } from "../src/proxy/applied-config.ts";
-import { randomUuids } from "../src/proxy/random-text.ts";
 import { edsCluster, httpListener, plainEndpoints } from "../src/proxy/testing/ads-server.ts";
-import { SecretStore } from "../src/proxy/tls/secret-store.ts";
-import { TlsContexts } from "../src/proxy/tls/tls-contexts.ts";
 import { CollectorExports } from "../src/proxy/tracing/collector-exports.ts";
-import { clusterCaller } from "../src/proxy/upstream/cluster-call.ts";
-import { AccessLog, fileSink, MetricsRegistry } from "../src/telemetry/index.ts";
+import { MetricsRegistry } from "../src/telemetry/index.ts";
 import {
   ClusterLoadAssignmentSchema,
   ClusterSchema,
-  envoyRegistry,
   ListenerSchema,
   RouteConfigurationSchema,
 } from "../src/wire/envoy/index.ts";
@@ -164,75 +154,17 @@ async function runUpstream(bodyBytes: number): Promise<void> {
 
 async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorPort: number): Promise<void> {
   const registry = new MetricsRegistry({ clock: systemClock });
-  const metrics = new IstioMetrics(registry, {
-    ...unknownWorkload,
-    principal: "unknown",
-    app: "gateway",
-    version: "v1",
-  });
-  const connector = {
-    connect: (endpoint: { address: string; port: number }, timeoutMs: number) =>
-      connectTcp({ address: endpoint.address, port: endpoint.port, timeoutMs }),
-  };
   const standalone = standaloneServices();
-  const callCluster = clusterCaller((name) => config.cluster(name));
-  const exports = new CollectorExports({
-    node: { id: "router~127.0.0.1~gateway.test~test", service: "gateway.test", address: "127.0.0.1", zone: "" },
+  const { apply, port: listeningPort } = benchGateway(registry, (callCluster) => ({
+    ...standalone,
     callCluster,
-    statistics: standalone.statistics,
-    clock: systemClock,
-  });
-  const config: AppliedConfig = new AppliedConfig({
-    runtime: { connector, clock: systemClock, random: systemRandom },
-    resolve: () => Promise.resolve({ addresses: [] }),
-    services: { ...standalone, callCluster, exports },
-    clock: systemClock,
-    log: silentLogger,
-  });
-  const log = new AccessLog({ sink: fileSink("/dev/null"), clock: systemClock });
-  const nobody = { peek: () => undefined, fetch: () => Promise.reject(new Error("plain text alone is measured")) };
-  const secrets = new SecretStore({
-    certificates: nobody,
-    identity: "",
-    readFile: () => Promise.reject(new Error("no files")),
-    clock: systemClock,
-    log: silentLogger,
-  });
-  const observer = new ConnectionObserver({ role: "router", metrics, accessLog: () => log, clock: systemClock });
-  const listeners = new ListenerSet({
-    maxConnections: Infinity,
-    listen: listenTcp,
-    contexts: new TlsContexts(secrets),
-    localIdentity: "",
-    leavingLimitMs: 45_000,
-    lingerMs: 0,
-    startNeeds: () => config.startNeeds(),
-    replaced: () => config.followListeners(),
-    observeRefused: () => undefined,
-    clock: systemClock,
-    log: silentLogger,
-    chains: {
-      routeTable: (name) => config.routeTable(name),
-      cluster: (name) => config.cluster(name),
-      connector,
+    exports: new CollectorExports({
+      node: { id: "router~127.0.0.1~gateway.test~test", service: "gateway.test", address: "127.0.0.1", zone: "" },
+      callCluster,
+      statistics: standalone.statistics,
       clock: systemClock,
-      random: systemRandom,
-      newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
-      ownMetadata: () => ({ id: "", value: "" }),
-      onTrouble: () => undefined,
-      observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
-      observeStream: (listener, http, record) => observer.stream(listener, http, record),
-      observeTcp: (listener, chain) => observer.tcp(listener, chain),
-      observeTunnel: () => undefined,
-      onCutOff: () => undefined,
-    },
-  });
-  config.attach(listeners);
-  const apply = <Schema extends DescMessage>(typeUrl: string, schema: Schema, name: string, json: JsonValue): void => {
-    const body = toBinary(schema, fromJson(schema, json, { registry: envoyRegistry() }));
-    const subscription = config.subscriptions().find((one) => one.typeUrl === typeUrl);
-    void subscription?.apply({ typeUrl, resources: [{ name, version: "1", aliases: [], typeUrl, body }], removed: [] });
-  };
+    }),
+  }));
   for (const [name, port] of [
     ["a", appPort],
     ["b", appPort],
@@ -248,14 +180,12 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
     ...(wanted.has("traces") ? { tracing: tracing(1) } : wanted.has("all-traces") ? { tracing: tracing(100) } : {}),
   };
   apply(typeUrls.listener, ListenerSchema, "listener_0", httpListener(0, "http", more));
-  setInterval(() => listeners.sweep(), 1000);
-  while (listeners.pending().length > 0) await systemClock.sleep(5);
-  const [first] = listeners.listeners();
+  const port = await listeningPort();
   process.on("message", () => {
     const { user, system } = process.cpuUsage();
     process.send?.({ cpuMicros: user + system } satisfies ChildMessage);
   });
-  process.send?.({ ports: [first?.addresses[0]?.port ?? 0] } satisfies ChildMessage);
+  process.send?.({ ports: [port] } satisfies ChildMessage);
 }
 
 const children: ChildProcess[] = [];

@@ -43,6 +43,7 @@ export type {
   RolloutsView,
   RolloutView,
 } from "./rollout-view.ts";
+export { seenJson, seenText } from "./seen-text.ts";
 export type { LoginRequest, Session } from "./session.ts";
 export {
   maxListedPods,

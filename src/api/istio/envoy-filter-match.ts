@@ -36,8 +36,9 @@ export interface EnvoyFilterChainMatch {
 export interface EnvoyRouteConfigurationMatch {
   readonly name?: string | undefined;
   readonly portNumber?: number | undefined;
-  /** These two only apply to gateways. */
+  /** The name of a port of the Gateway. Matches route tables of gateways only. */
   readonly portName?: string | undefined;
+  /** The Gateway, as `namespace/name`. Matches route tables of gateways only. */
   readonly gateway?: string | undefined;
   readonly virtualHost?:
     | {

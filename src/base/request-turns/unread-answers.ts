@@ -91,7 +91,7 @@ export class UnreadAnswers {
   /** The connection to end. Those of the address with the most unread bytes come first, the oldest of them first. */
   #dispensable(isMemoryShort: boolean): Duplex | undefined {
     const addresses = [...Map.groupBy(this.#open, ([, { address }]) => address).values()].sort(
-      (one, other) => unreadBytes(other) - unreadBytes(one),
+      (left, right) => unreadBytes(right) - unreadBytes(left),
     );
     const several = addresses.filter((entries) => entries.length > 1).flat();
     const all = addresses.flat();

@@ -56,7 +56,7 @@ export class BuiltInShapes {
 
   /** Finds a type by its OpenAPI name: `io.k8s.api.core.v1.PodSpec`. */
   ofName(name: string): StructShape {
-    if (this.#indexes.size === 0) this.#table.names.forEach((each, index) => this.#indexes.set(each, index));
+    if (this.#indexes.size === 0) this.#table.names.forEach((typeName, index) => this.#indexes.set(typeName, index));
     const index = this.#indexes.get(name);
     invariant(index !== undefined, `no type ${name} in the generated table`);
     return this.#struct(index);

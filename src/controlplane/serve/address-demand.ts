@@ -100,7 +100,7 @@ export class AddressDemand {
     return this.#node === "" ? [] : this.#index.lookup(nodeKey(this.#node));
   }
 
-  /** Must be called with the changed names before any other question. */
+  /** Takes the names of changed objects. Must be called before the methods that ask for names. */
   changed(names: readonly string[]): void {
     this.#index.update(names);
   }

@@ -141,7 +141,8 @@ export class PilotWatcher {
 
   async #ask(pilot: Pilot, signal: AbortSignal): Promise<void> {
     const { ask, clock } = this.#options;
-    const within = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const within = AbortSignal.any([signal, timeout]);
     try {
       let answer = await ask(pilot.address, "/debug/serin/proxies", within);
       const isOwn = answer.status !== 404;
@@ -158,7 +159,8 @@ export class PilotWatcher {
       pilot.problem = undefined;
       if (isOwn && clock.steadyMs() - pilot.rootAtMs > rootsIntervalMs) await this.#askRoot(pilot, within);
     } catch (error) {
-      pilot.problem = `${pilot.address.pod} does not list its proxies: ${messageOf(error)}`;
+      const reason = timeout.aborted ? `no answer within ${timeoutMs / 1000} s` : messageOf(error);
+      pilot.problem = `it does not list its proxies: ${reason}`;
     }
   }
 
@@ -175,7 +177,7 @@ function listIn(text: string): readonly Readonly<Record<string, unknown>>[] {
   if (answer === null) return [];
   if (!Array.isArray(answer)) throw new Error("its answer is not a list of proxies");
   return (answer as readonly unknown[]).filter(
-    (one): one is Readonly<Record<string, unknown>> => typeof one === "object" && one !== null,
+    (element): element is Readonly<Record<string, unknown>> => typeof element === "object" && element !== null,
   );
 }
 

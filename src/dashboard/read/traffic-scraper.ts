@@ -155,17 +155,13 @@ export class TrafficScraper {
 
   async #scrape(target: Target, signal: AbortSignal): Promise<void> {
     const { ask, clock, log } = this.#options;
+    const timeout = AbortSignal.timeout(scrapeTimeoutMs);
     try {
-      const { status } = await ask(
-        target.address,
-        target.path,
-        AbortSignal.any([signal, AbortSignal.timeout(scrapeTimeoutMs)]),
-        (body) => {
-          refuseGarbage(body);
-          for (const gain of target.counters.take(body, target.startedAtMs > this.#beganMs))
-            this.history.add(gain, target.address.namespace);
-        },
-      );
+      const { status } = await ask(target.address, target.path, AbortSignal.any([signal, timeout]), (body) => {
+        refuseGarbage(body);
+        for (const gain of target.counters.take(body, target.startedAtMs > this.#beganMs))
+          this.history.add(gain, target.address.namespace);
+      });
       if (status !== 200) throw new Error(`it answers ${status}`);
       this.processes.add(target.workload, target.address.pod, clock.nowMs(), target.counters.process);
       this.#toldAtMs = clock.nowMs();
@@ -174,7 +170,7 @@ export class TrafficScraper {
     } catch (error) {
       if (signal.aborted) return;
       target.failures += 1;
-      target.problem = messageOf(error);
+      target.problem = timeout.aborted ? `no answer within ${scrapeTimeoutMs / 1000} s` : messageOf(error);
       target.nextAtMs =
         clock.steadyMs() + Math.min(maxPauseMs, scrapeIntervalMs * 2 ** Math.min(target.failures - 1, 4));
       log.debug("a proxy does not report its metrics", { pod: target.address.pod, error: target.problem });

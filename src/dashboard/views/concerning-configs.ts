@@ -12,7 +12,9 @@ function fieldsOf(value: unknown): Fields {
 /** The elements of a list that are objects. */
 function listOf(value: unknown): readonly Fields[] {
   return Array.isArray(value)
-    ? (value as readonly unknown[]).filter((one): one is Fields => typeof one === "object" && one !== null)
+    ? (value as readonly unknown[]).filter(
+        (element): element is Fields => typeof element === "object" && element !== null,
+      )
     : [];
 }
 

@@ -78,7 +78,7 @@ class QueryTime {
   readonly options: EvaluationOptions;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  /** The time of the slices before this one. */
+  /** The time of the query's earlier slices. */
   #spentMs = 0;
   #sliceFromMs: number;
   #stepFromMs: number;

@@ -110,7 +110,7 @@ export function compileListener(message: Listener, notes: ConfigNotes): Listener
 }
 
 /**
- * Chains with the same name are told apart by their transport, because upstream has a chain for each transport, and
+ * Distinguishes chains with the same name by their transport, because upstream has a chain for each transport, and
  * then by their order.
  */
 function distinct(chains: readonly ChainSpec[]): ChainSpec[] {

@@ -43,7 +43,7 @@ export function prefixNode(
   branches: ReadonlyMap<string, ChainMatcher>,
   otherwise: ChainMatcher,
 ): ChainMatcher {
-  const longestFirst = [...branches].sort(([one], [other]) => other.length - one.length);
+  const longestFirst = [...branches].sort(([left], [right]) => right.length - left.length);
   return (traits) => {
     const value = input(traits);
     const found = value === undefined ? undefined : longestFirst.find(([prefix]) => value.startsWith(prefix));
@@ -58,7 +58,7 @@ export function rangeNode(
   bytesOf: (address: string) => Uint8Array | undefined,
   otherwise: ChainMatcher,
 ): ChainMatcher {
-  const narrowestFirst = branches.toSorted((one, other) => other.range.length - one.range.length);
+  const narrowestFirst = branches.toSorted((left, right) => right.range.length - left.range.length);
   return (traits) => {
     const address = bytesOf(input(traits) ?? "");
     if (address !== undefined) {

@@ -192,8 +192,8 @@ export class ConnectionPool implements ConnectionHome {
   /** Closes connections that have been idle for too long. */
   sweep(nowMs: number): void {
     this.#http2.sweep(nowMs, this.limits.idleTimeoutMs, this.limits.maxDurationMs);
-    const isUnused = (one: UpstreamConnection): boolean =>
-      one.isSurplus && one.requests === 0 && nowMs - one.idleSinceMs >= unusedTimeoutMs;
+    const isUnused = ({ isSurplus, requests, idleSinceMs }: UpstreamConnection): boolean =>
+      isSurplus && requests === 0 && nowMs - idleSinceMs >= unusedTimeoutMs;
     for (const connection of this.#idle.filter((idle) => idle.retiring || this.#isOld(idle, nowMs) || isUnused(idle)))
       connection.retire(this.#clock);
     while (this.#idle.length > 0) {

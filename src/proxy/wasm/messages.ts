@@ -119,7 +119,7 @@ export interface MachineAnswer {
   readonly context: number;
   /** The module's action. */
   readonly action: number;
-  /** The part of a body that continues, if the action allows it. */
+  /** The part of a body to pass on, as the module may have changed it. Undefined if the action holds the body. */
   readonly body: Uint8Array | undefined;
   readonly effects: readonly Effect[];
 }

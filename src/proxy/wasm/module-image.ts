@@ -220,11 +220,11 @@ function isNear(host: string): boolean {
 function descriptorsOf(value: unknown): readonly Descriptor[] {
   if (!Array.isArray(value)) return [];
   return value.filter(
-    (one): one is Descriptor =>
-      typeof one === "object" &&
-      one !== null &&
-      /^sha256:[0-9a-f]{64}$/.test(String(Reflect.get(one, "digest"))) &&
-      typeof Reflect.get(one, "mediaType") === "string",
+    (element): element is Descriptor =>
+      typeof element === "object" &&
+      element !== null &&
+      /^sha256:[0-9a-f]{64}$/.test(String(Reflect.get(element, "digest"))) &&
+      typeof Reflect.get(element, "mediaType") === "string",
   );
 }
 

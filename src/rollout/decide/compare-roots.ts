@@ -86,10 +86,10 @@ function domainProblems(from: RevisionRoots, to: RevisionRoots): string[] {
   const missing = [
     [from, to],
     [to, from],
-  ].flatMap(([one, other]) =>
-    one === undefined || other === undefined || one.trustDomainAliases.includes(other.trustDomain)
+  ].flatMap(([revision, other]) =>
+    revision === undefined || other === undefined || revision.trustDomainAliases.includes(other.trustDomain)
       ? []
-      : [`meshConfig.trustDomainAliases of ${one.revision} must name ${other.trustDomain}`],
+      : [`meshConfig.trustDomainAliases of ${revision.revision} must name ${other.trustDomain}`],
   );
   if (missing.length === 0) return [];
   return [

@@ -121,12 +121,12 @@ export function scenarioOf(seed: number): Scenario {
   const random = seededRandom(seed ^ templateSalt);
   const steps = ["install", "step-1", "roll", "hold", "end"] as const;
   const changes: Disturbance[] = [];
-  const rollouts = scenario.rollouts.map((one, rollout) => {
-    if (!one.watched || random() < 0.4) return one;
+  const rollouts = scenario.rollouts.map((settings, rollout) => {
+    if (!settings.watched || random() < 0.4) return settings;
     // Without a first change there is no run.
     changes.push({ type: "change", atTick: 1 + pick(random, 80), rollout, template: "v5" });
     const changedInStep = steps[pick(random, steps.length)];
-    return changedInStep === undefined ? one : { ...one, changedInStep };
+    return changedInStep === undefined ? settings : { ...settings, changedInStep };
   });
   return { ...scenario, rollouts, disturbances: [...scenario.disturbances, ...changes] };
 }
@@ -342,10 +342,10 @@ function lastingOf(random: Random, rollouts: number, seed: number): Lasting {
 
 /** While an engine is stopped, the rollout on which it works may be aborted. */
 function withAborts(random: Random, disturbances: readonly Disturbance[], rollouts: number): Disturbance[] {
-  return disturbances.flatMap((one): Disturbance[] =>
-    one.type === "stopLeader" && random() < 0.5
-      ? [one, { type: "abort", atTick: one.atTick + 1, rollout: pick(random, rollouts) }]
-      : [one],
+  return disturbances.flatMap((disturbance): Disturbance[] =>
+    disturbance.type === "stopLeader" && random() < 0.5
+      ? [disturbance, { type: "abort", atTick: disturbance.atTick + 1, rollout: pick(random, rollouts) }]
+      : [disturbance],
   );
 }
 

@@ -39,17 +39,16 @@ function* smaller(scenario: Scenario): Generator<Scenario> {
   for (const rate of ["crashRate", "lostRate", "staleRate"] as const)
     if (scenario[rate] > 0) yield { ...scenario, [rate]: 0 };
   for (const [index] of disturbances.entries())
-    yield { ...scenario, disturbances: disturbances.filter((_one, at) => at !== index) };
+    yield { ...scenario, disturbances: disturbances.filter((_rollout, at) => at !== index) };
   if (rollouts.length > 1) {
     for (const [index] of rollouts.entries()) {
       yield {
         ...scenario,
-        rollouts: rollouts.filter((_one, at) => at !== index),
-        disturbances: disturbances.flatMap((one): Disturbance[] => {
-          if (!("rollout" in one)) return [one];
-          return one.rollout === index
-            ? []
-            : [{ ...one, rollout: one.rollout > index ? one.rollout - 1 : one.rollout }];
+        rollouts: rollouts.filter((_rollout, at) => at !== index),
+        disturbances: disturbances.flatMap((disturbance): Disturbance[] => {
+          if (!("rollout" in disturbance)) return [disturbance];
+          const { rollout } = disturbance;
+          return rollout === index ? [] : [{ ...disturbance, rollout: rollout > index ? rollout - 1 : rollout }];
         }),
       };
     }

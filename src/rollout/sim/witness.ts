@@ -200,8 +200,8 @@ export class Witness {
   /** Both snapshots without a route that somebody has deleted meanwhile. */
   #withoutVanished(now: Snapshot, before: Snapshot): readonly [Snapshot, Snapshot] {
     if (this.#scenario.disturbances.every(({ type }) => type !== "vanish")) return [now, before];
-    const shared = (one: Snapshot, other: Snapshot): Snapshot =>
-      Object.fromEntries(Object.entries(one).filter(([key]) => key in other || !key.includes("HTTPRoute")));
+    const shared = (snapshot: Snapshot, other: Snapshot): Snapshot =>
+      Object.fromEntries(Object.entries(snapshot).filter(([key]) => key in other || !key.includes("HTTPRoute")));
     return [shared(now, before), shared(before, now)];
   }
 

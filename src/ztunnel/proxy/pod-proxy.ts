@@ -108,7 +108,7 @@ export class PodProxy {
     });
   }
 
-  /** Stops accepting at once. Live connections continue, and peers are told to use another connection. */
+  /** Stops accepting at once. Live connections continue, and peers get the request to use another connection. */
   drain(): void {
     if (this.#state !== "serving") return;
     this.#state = "draining";

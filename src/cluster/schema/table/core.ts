@@ -200,17 +200,17 @@ const events: TableForm = {
 export const coreTables: Readonly<Record<string, TableForm>> = {
   "/configmaps": {
     columns: columns("Name|Data|Age"),
-    cells: (each, nowMs) => [each.metadata.name, size(each.data) + size(each.binaryData), age(each, nowMs)],
+    cells: (object, nowMs) => [object.metadata.name, size(object.data) + size(object.binaryData), age(object, nowMs)],
   },
   "/endpoints": {
     columns: columns("Name|Endpoints|Age"),
-    cells: (each, nowMs) => [each.metadata.name, endpointsText(each), age(each, nowMs)],
+    cells: (object, nowMs) => [object.metadata.name, endpointsText(object), age(object, nowMs)],
   },
   "/events": events,
   "events.k8s.io/events": events,
   "/namespaces": {
     columns: columns("Name|Status|Age"),
-    cells: (each, nowMs) => [each.metadata.name, stringOf(at(each.status, "phase")), age(each, nowMs)],
+    cells: (object, nowMs) => [object.metadata.name, stringOf(at(object.status, "phase")), age(object, nowMs)],
   },
   "/nodes": {
     columns: columns(
@@ -238,32 +238,35 @@ export const coreTables: Readonly<Record<string, TableForm>> = {
   },
   "/replicationcontrollers": {
     columns: columns("Name|Desired:integer|Current:integer|Ready:integer|Age|Containers*|Images*|Selector*"),
-    cells: (each, nowMs) => [
-      each.metadata.name,
-      count(at(each.spec, "replicas")),
-      count(at(each.status, "replicas")),
-      count(at(each.status, "readyReplicas")),
-      age(each, nowMs),
-      ...containerCells(at(each.spec, "template", "spec")),
-      labelsText(at(each.spec, "selector")),
+    cells: (object, nowMs) => [
+      object.metadata.name,
+      count(at(object.spec, "replicas")),
+      count(at(object.status, "replicas")),
+      count(at(object.status, "readyReplicas")),
+      age(object, nowMs),
+      ...containerCells(at(object.spec, "template", "spec")),
+      labelsText(at(object.spec, "selector")),
     ],
   },
   "/resourcequotas": { columns: columns("Name|Request|Limit|Age"), cells: quotaCells },
   "/secrets": {
     columns: columns("Name|Type|Data|Age"),
-    cells: (each, nowMs) => [each.metadata.name, stringOf(each.type), size(each.data), age(each, nowMs)],
+    cells: (object, nowMs) => [object.metadata.name, stringOf(object.type), size(object.data), age(object, nowMs)],
   },
-  "/serviceaccounts": { columns: columns("Name|Age"), cells: (each, nowMs) => [each.metadata.name, age(each, nowMs)] },
+  "/serviceaccounts": {
+    columns: columns("Name|Age"),
+    cells: (object, nowMs) => [object.metadata.name, age(object, nowMs)],
+  },
   "/services": {
     columns: columns("Name|Type|Cluster-IP|External-IP|Port(s)|Age|Selector*"),
-    cells: (each, nowMs) => [
-      each.metadata.name,
-      stringOf(at(each.spec, "type")),
-      textOr(arrayOf(at(each.spec, "clusterIPs"))[0], none),
-      externalIp(each),
-      objectsAt(each.spec, "ports").map(portText).join(",") || none,
-      age(each, nowMs),
-      labelsText(at(each.spec, "selector")),
+    cells: (object, nowMs) => [
+      object.metadata.name,
+      stringOf(at(object.spec, "type")),
+      textOr(arrayOf(at(object.spec, "clusterIPs"))[0], none),
+      externalIp(object),
+      objectsAt(object.spec, "ports").map(portText).join(",") || none,
+      age(object, nowMs),
+      labelsText(at(object.spec, "selector")),
     ],
   },
 };

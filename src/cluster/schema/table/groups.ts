@@ -54,16 +54,16 @@ function parameterKind(policy: UntypedObject): string {
 const slicePort = (port: unknown): string => textOr(at(port, "port"), textOr(at(port, "name"), "*"));
 const webhooks: TableForm = {
   columns: columns("Name|Webhooks:integer|Age"),
-  cells: (each, nowMs) => [each.metadata.name, arrayOf(each.webhooks).length, age(each, nowMs)],
+  cells: (object, nowMs) => [object.metadata.name, arrayOf(object.webhooks).length, age(object, nowMs)],
 };
 const bindings: TableForm = { columns: bindingColumns, cells: bindingCells };
 const policyBindings: TableForm = {
   columns: columns("Name|PolicyName|ParamRef|Age"),
-  cells: (each, nowMs) => [
-    each.metadata.name,
-    stringOf(at(each.spec, "policyName")),
-    parameterReference(each),
-    age(each, nowMs),
+  cells: (object, nowMs) => [
+    object.metadata.name,
+    stringOf(at(object.spec, "policyName")),
+    parameterReference(object),
+    age(object, nowMs),
   ],
 };
 
@@ -86,33 +86,33 @@ function requestedDuration(request: UntypedObject): string {
 export const groupTables: Readonly<Record<string, TableForm>> = {
   "certificates.k8s.io/certificatesigningrequests": {
     columns: columns("Name|Age|SignerName|Requestor|RequestedDuration|Condition"),
-    cells: (each, nowMs) => [
-      each.metadata.name,
-      age(each, nowMs),
-      textOr(at(each.spec, "signerName"), none),
-      stringOf(at(each.spec, "username")),
-      requestedDuration(each),
-      certificateCondition(each),
+    cells: (object, nowMs) => [
+      object.metadata.name,
+      age(object, nowMs),
+      textOr(at(object.spec, "signerName"), none),
+      stringOf(at(object.spec, "username")),
+      requestedDuration(object),
+      certificateCondition(object),
     ],
   },
   "networking.k8s.io/ingressclasses": {
     columns: columns("Name|Controller|Parameters|Age"),
-    cells: (each, nowMs) => [
-      annotated(each, "ingressclass.kubernetes.io/is-default-class"),
-      stringOf(at(each.spec, "controller")),
-      parametersText(each),
-      age(each, nowMs),
+    cells: (object, nowMs) => [
+      annotated(object, "ingressclass.kubernetes.io/is-default-class"),
+      stringOf(at(object.spec, "controller")),
+      parametersText(object),
+      age(object, nowMs),
     ],
   },
   "networking.k8s.io/ingresses": {
     columns: columns("Name|Class|Hosts|Address|Ports|Age"),
-    cells: (each, nowMs) => [
-      each.metadata.name,
-      textOr(at(each.spec, "ingressClassName"), none),
-      ingressHosts(each),
-      loadBalancerText(each.status),
-      objectsAt(each.spec, "tls").length > 0 ? "80, 443" : "80",
-      age(each, nowMs),
+    cells: (object, nowMs) => [
+      object.metadata.name,
+      textOr(at(object.spec, "ingressClassName"), none),
+      ingressHosts(object),
+      loadBalancerText(object.status),
+      objectsAt(object.spec, "tls").length > 0 ? "80, 443" : "80",
+      age(object, nowMs),
     ],
   },
   "networking.k8s.io/ipaddresses": {
@@ -127,14 +127,14 @@ export const groupTables: Readonly<Record<string, TableForm>> = {
   },
   "networking.k8s.io/networkpolicies": {
     columns: columns("Name|Pod-Selector|Age"),
-    cells: (each, nowMs) => [each.metadata.name, selectorText(at(each.spec, "podSelector")), age(each, nowMs)],
+    cells: (object, nowMs) => [object.metadata.name, selectorText(at(object.spec, "podSelector")), age(object, nowMs)],
   },
   "networking.k8s.io/servicecidrs": {
     columns: columns("Name|CIDRs|Age"),
-    cells: (each, nowMs) => [
-      each.metadata.name,
-      arrayOf(at(each.spec, "cidrs")).map(stringOf).join(","),
-      age(each, nowMs),
+    cells: (object, nowMs) => [
+      object.metadata.name,
+      arrayOf(at(object.spec, "cidrs")).map(stringOf).join(","),
+      age(object, nowMs),
     ],
   },
   "rbac.authorization.k8s.io/clusterrolebindings": bindings,
@@ -143,99 +143,99 @@ export const groupTables: Readonly<Record<string, TableForm>> = {
     columns: columns(
       "Name|AttachRequired:boolean|PodInfoOnMount:boolean|StorageCapacity:boolean|TokenRequests|RequiresRepublish:boolean|Modes|Age",
     ),
-    cells: (each, nowMs) => [
-      each.metadata.name,
-      at(each.spec, "attachRequired") !== false,
-      at(each.spec, "podInfoOnMount") === true,
-      at(each.spec, "storageCapacity") === true,
-      at(each.spec, "tokenRequests") === undefined
+    cells: (object, nowMs) => [
+      object.metadata.name,
+      at(object.spec, "attachRequired") !== false,
+      at(object.spec, "podInfoOnMount") === true,
+      at(object.spec, "storageCapacity") === true,
+      at(object.spec, "tokenRequests") === undefined
         ? unset
-        : objectsAt(each.spec, "tokenRequests")
+        : objectsAt(object.spec, "tokenRequests")
             .map((request) => stringOf(request.audience))
             .join(","),
-      at(each.spec, "requiresRepublish") === true,
-      arrayOf(at(each.spec, "volumeLifecycleModes")).map(stringOf).join(",") || none,
-      age(each, nowMs),
+      at(object.spec, "requiresRepublish") === true,
+      arrayOf(at(object.spec, "volumeLifecycleModes")).map(stringOf).join(",") || none,
+      age(object, nowMs),
     ],
   },
   "storage.k8s.io/csinodes": {
     columns: columns("Name|Drivers:integer|Age"),
-    cells: (each, nowMs) => [each.metadata.name, objectsAt(each.spec, "drivers").length, age(each, nowMs)],
+    cells: (object, nowMs) => [object.metadata.name, objectsAt(object.spec, "drivers").length, age(object, nowMs)],
   },
   "storage.k8s.io/storageclasses": {
     columns: columns("Name|Provisioner|ReclaimPolicy|VolumeBindingMode|AllowVolumeExpansion|Age"),
-    cells: (each, nowMs) => [
-      annotated(each, "storageclass.kubernetes.io/is-default-class"),
-      stringOf(each.provisioner),
-      textOr(each.reclaimPolicy, "Delete"),
-      textOr(each.volumeBindingMode, "Immediate"),
-      each.allowVolumeExpansion === true,
-      age(each, nowMs),
+    cells: (object, nowMs) => [
+      annotated(object, "storageclass.kubernetes.io/is-default-class"),
+      stringOf(object.provisioner),
+      textOr(object.reclaimPolicy, "Delete"),
+      textOr(object.volumeBindingMode, "Immediate"),
+      object.allowVolumeExpansion === true,
+      age(object, nowMs),
     ],
   },
   "storage.k8s.io/volumeattachments": {
     columns: columns("Name|Attacher|PV|Node|Attached:boolean|Age"),
-    cells: (each, nowMs) => [
-      each.metadata.name,
-      stringOf(at(each.spec, "attacher")),
-      stringOf(at(each.spec, "source", "persistentVolumeName")),
-      stringOf(at(each.spec, "nodeName")),
-      at(each.status, "attached") === true,
-      age(each, nowMs),
+    cells: (object, nowMs) => [
+      object.metadata.name,
+      stringOf(at(object.spec, "attacher")),
+      stringOf(at(object.spec, "source", "persistentVolumeName")),
+      stringOf(at(object.spec, "nodeName")),
+      at(object.status, "attached") === true,
+      age(object, nowMs),
     ],
   },
   "storage.k8s.io/volumeattributesclasses": {
     columns: columns("Name|DriverName|Age"),
-    cells: (each, nowMs) => [each.metadata.name, stringOf(each.driverName), age(each, nowMs)],
+    cells: (object, nowMs) => [object.metadata.name, stringOf(object.driverName), age(object, nowMs)],
   },
   "admissionregistration.k8s.io/mutatingwebhookconfigurations": webhooks,
   "admissionregistration.k8s.io/validatingwebhookconfigurations": webhooks,
   "admissionregistration.k8s.io/mutatingadmissionpolicies": {
     columns: columns("Name|Mutations:integer|ParamKind|Age"),
-    cells: (each, nowMs) => [
-      each.metadata.name,
-      objectsAt(each.spec, "mutations").length,
-      parameterKind(each),
-      age(each, nowMs),
+    cells: (object, nowMs) => [
+      object.metadata.name,
+      objectsAt(object.spec, "mutations").length,
+      parameterKind(object),
+      age(object, nowMs),
     ],
   },
   "admissionregistration.k8s.io/validatingadmissionpolicies": {
     columns: columns("Name|Validations:integer|ParamKind|Age"),
-    cells: (each, nowMs) => [
-      each.metadata.name,
-      objectsAt(each.spec, "validations").length,
-      parameterKind(each),
-      age(each, nowMs),
+    cells: (object, nowMs) => [
+      object.metadata.name,
+      objectsAt(object.spec, "validations").length,
+      parameterKind(object),
+      age(object, nowMs),
     ],
   },
   "admissionregistration.k8s.io/mutatingadmissionpolicybindings": policyBindings,
   "admissionregistration.k8s.io/validatingadmissionpolicybindings": policyBindings,
   "scheduling.k8s.io/priorityclasses": {
     columns: columns("Name|Value:integer|Global-Default:boolean|Age|PreemptionPolicy"),
-    cells: (each, nowMs) => [
-      each.metadata.name,
-      count(each.value),
-      each.globalDefault === true,
-      age(each, nowMs),
-      stringOf(each.preemptionPolicy),
+    cells: (object, nowMs) => [
+      object.metadata.name,
+      count(object.value),
+      object.globalDefault === true,
+      age(object, nowMs),
+      stringOf(object.preemptionPolicy),
     ],
   },
   "coordination.k8s.io/leases": {
     columns: columns("Name|Holder|Age"),
-    cells: (each, nowMs) => [each.metadata.name, stringOf(at(each.spec, "holderIdentity")), age(each, nowMs)],
+    cells: (object, nowMs) => [object.metadata.name, stringOf(at(object.spec, "holderIdentity")), age(object, nowMs)],
   },
   "node.k8s.io/runtimeclasses": {
     columns: columns("Name|Handler|Age"),
-    cells: (each, nowMs) => [each.metadata.name, stringOf(each.handler), age(each, nowMs)],
+    cells: (object, nowMs) => [object.metadata.name, stringOf(object.handler), age(object, nowMs)],
   },
   "discovery.k8s.io/endpointslices": {
     columns: columns("Name|AddressType|Ports|Endpoints|Age"),
-    cells: (each, nowMs) => [
-      each.metadata.name,
-      stringOf(each.addressType),
-      firstThree(arrayOf(each.ports).map(slicePort)),
-      firstThree(arrayOf(each.endpoints).flatMap((endpoint) => arrayOf(at(endpoint, "addresses")).map(stringOf))),
-      age(each, nowMs),
+    cells: (object, nowMs) => [
+      object.metadata.name,
+      stringOf(object.addressType),
+      firstThree(arrayOf(object.ports).map(slicePort)),
+      firstThree(arrayOf(object.endpoints).flatMap((endpoint) => arrayOf(at(endpoint, "addresses")).map(stringOf))),
+      age(object, nowMs),
     ],
   },
 };

@@ -104,7 +104,7 @@ export class LivePages {
     void this.#attend(open);
   }
 
-  /** Ends a page for one of somebody who has fewer. Its browser tries again later. */
+  /** Ends a page, so that a client with fewer pages gets one. The browser of the ended page tries again later. */
   #giveWay(open: OpenPage): void {
     const { page, topics } = open;
     this.#pages.delete(open);

@@ -1,4 +1,4 @@
-import type { LiveMessage, Problem, View } from "../../../api/dashboard/index.ts";
+import { seenJson, type LiveMessage, type Problem, type View } from "../../../api/dashboard/index.ts";
 import { describeError, type Clock, type Logger } from "../../../base/index.ts";
 import { limits } from "../limits.ts";
 import { problemOf } from "../problem.ts";
@@ -128,7 +128,16 @@ export class LiveTopic {
   }
 }
 
-/** One message as a server-sent event. */
+/**
+ * One message as a server-sent event. Invisible characters and changes of the writing direction are named, because a
+ * text that others wrote could look like another one. Only an object's own page has its text as it is, for the editor.
+ */
 export function encodeMessage(message: LiveMessage): Uint8Array {
-  return Buffer.from(`data: ${JSON.stringify(message)}\n\n`);
+  const json = JSON.stringify(message);
+  const isExact = "topic" in message && nameOfTopic(message.topic) === "config";
+  return Buffer.from(`data: ${isExact ? json : seenJson(json)}\n\n`);
+}
+
+function nameOfTopic(topic: string): string {
+  return topic.split("?", 1)[0] ?? "";
 }

@@ -109,6 +109,17 @@ test("changes are sent by row, and nothing if only the time changed", () => {
   assert.equal(JSON.stringify(odd?.set), '{"rows":{"__proto__":{"n":1}}}');
 });
 
+test("characters that nobody sees are named in views, and an object's own page has its text as it is", () => {
+  const { open, source, hub } = rig();
+  const text = "a\u202Eb\u200B";
+  const [list, object] = [open("*", "configs"), open("*", "config?apiVersion=v1&kind=A&namespace=n&name=x")];
+  for (const sink of source.sinks) sink.view(view({ row: { text } }));
+  const textIn = ({ stream }: ReturnType<typeof open>): unknown =>
+    (stream.shown?.tables["rows"]?.["row"] as { text: string } | undefined)?.text;
+  assert.deepEqual([textIn(list), textIn(object)], ["a⟨U+202E⟩b⟨U+200B⟩", text]);
+  hub.close();
+});
+
 test("pages of readers with the same rights share one source and the same bytes", () => {
   const { source, open, tell, hub } = rig();
   const [one, other] = [open(), open()];

@@ -1,5 +1,5 @@
 import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
-import { proxySections, type ProxyAnswer, type ProxySection } from "../../../api/dashboard/index.ts";
+import { proxySections, seenText, type ProxyAnswer, type ProxySection } from "../../../api/dashboard/index.ts";
 import { messageOf, SerinError, transientError, type Clock } from "../../../base/index.ts";
 import { requestOverStream } from "../../../kube/index.ts";
 import {
@@ -315,14 +315,14 @@ async function answerOf({ columns, rows }: Table): Promise<ProxyAnswer> {
     const known = texts.get(detail);
     if (known !== undefined) return known;
     if (length > maxDetailsLength) return "";
-    const text = stringify(withoutKeys(detail), { lineWidth: 0, aliasDuplicateObjects: false });
+    const text = seenText(stringify(withoutKeys(detail), { lineWidth: 0, aliasDuplicateObjects: false }));
     length += text.length;
     texts.set(detail, text);
     return text;
   });
   return {
     columns,
-    rows: shown.map(({ cells }) => cells),
+    rows: shown.map(({ cells }) => cells.map(seenText)),
     details,
     truncated: rows.length > maxRows || length > maxDetailsLength,
   };

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
-import { seenText } from "./seen-text.ts";
+import { seenText } from "../../../api/dashboard/index.ts";
 import { diffHunks, lineDiff } from "./line-diff.ts";
 
 const signs = { same: " ", gone: "−", new: "+" } as const;

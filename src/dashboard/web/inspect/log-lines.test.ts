@@ -24,6 +24,13 @@ test("the oldest lines are dropped above the limit", () => {
   assert.deepEqual([first, lines.length, lines[0]], [11, maxLogLines, "line 10"]);
 });
 
+test("colours of terminals are left out of lines, and characters that nobody sees are named", () => {
+  assert.deepEqual(splitLog("\u001B[1;31merror\u001B[0m\r\nb\u202Ec\u001B]0;t\u0007\n"), [
+    "error",
+    "b⟨U+202E⟩c⟨U+001B⟩]0;t⟨U+0007⟩",
+  ]);
+});
+
 test("a final line break is no line, and an empty line is one", () => {
   assert.deepEqual(splitLog("a\n\nb\n"), ["a", "", "b"]);
 });

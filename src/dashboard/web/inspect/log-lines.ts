@@ -1,3 +1,5 @@
+import { seenText } from "../../../api/dashboard/index.ts";
+
 /** The numbered lines of a log. A line keeps its number when more lines are appended. */
 export interface LogLines {
   /** The number of the first line. */
@@ -8,10 +10,14 @@ export interface LogLines {
 /** The maximum number of lines. The oldest are dropped first. */
 export const maxLogLines = 5000;
 
+/** A colour of a terminal, or a carriage return at the end of a line. */
+const ofTerminals = new RegExp(String.raw`\u001b\[[\d;]*m|\r+$`, "gu");
+
+/** The lines without colours of terminals. Other characters that a person would not see are named. */
 export function splitLog(text: string): readonly string[] {
   const lines = text.split("\n");
   if (lines.at(-1) === "") lines.pop();
-  return lines;
+  return lines.map((line) => seenText(line.replaceAll(ofTerminals, "")));
 }
 
 /** Appends a newly read tail. Known lines keep their numbers. If nothing overlaps, only the new tail stays. */

@@ -85,7 +85,12 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
         </Notice>
       )}
       <div class="rollout-columns">
-        <Steps steps={live.table("steps").value} approvals={head.approvals} run={head.run} />
+        <Steps
+          steps={live.table("steps").value}
+          approvals={head.approvals}
+          run={head.run}
+          isStuck={head.row.phase === "Stuck"}
+        />
         <div class="stack rollout-now">
           <section class="card" aria-label="The step under way">
             <div class="card-head">

@@ -8,10 +8,12 @@ export function Steps({
   steps,
   approvals,
   run,
+  isStuck,
 }: {
   readonly steps: Readonly<Record<string, RolloutStep>>;
   readonly approvals: RolloutHead["approvals"];
   readonly run: number;
+  readonly isStuck: boolean;
 }): JSX.Element {
   const ordered = Object.entries(steps).sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
   const done = ordered.filter(([, { state }]) => state === "done").length;
@@ -24,7 +26,11 @@ export function Steps({
         </span>
       </div>
       {ordered.length === 0 ? (
-        <Empty title="Not planned yet">The engine plans the steps once it has read the object.</Empty>
+        <Empty title="Not planned yet">
+          {isStuck
+            ? "The engine cannot plan the steps until what it reports above is repaired."
+            : "The engine plans the steps once it has read the object."}
+        </Empty>
       ) : (
         <ol class="steps">
           {ordered.map(([key, step]) => (

@@ -18,7 +18,7 @@ export async function missingGrants(
           .map((toNamespace): MissingGrant => ({ kind, fromNamespace: namespace, toNamespace, ...serviceOf(canary) })),
   );
   const unique = needed.filter(
-    (one, index) => needed.findIndex((other) => JSON.stringify(other) === JSON.stringify(one)) === index,
+    (grant, index) => needed.findIndex((other) => JSON.stringify(other) === JSON.stringify(grant)) === index,
   );
   const given = await Promise.all(unique.map(async (need) => await isGranted(client, canary, need)));
   return unique.filter((_, index) => given[index] !== true);

@@ -1,8 +1,0 @@
-import assert from "node:assert/strict";
-import { test } from "node:test";
-import { seenText } from "./seen-text.ts";
-
-test("invisible and direction-changing characters are named, and ordinary text stays", () => {
-  assert.equal(seenText("a: \u202Eevil\u2066 # \u200B\u0007"), "a: ⟨U+202E⟩evil⟨U+2066⟩ # ⟨U+200B⟩⟨U+0007⟩");
-  for (const text of ["größe: 日本 שלום", "\tmi\u200Dx\u200C", "👩\u200D🚀"]) assert.equal(seenText(text), text);
-});
