@@ -25,13 +25,13 @@ export class ControlPlane {
     this.#cgroup = `${cgroup}/control-plane`;
   }
 
-  start(program: ControlPlaneProgram): void {
+  start(program: ControlPlaneProgram, moreFlags: readonly string[] = []): void {
     if (this.#running.has(program)) return;
     const log = openSync(join(this.#files.logs, `${program}.log`), "a");
     const path = program === "etcd" ? this.#programs.etcd : join(this.#programs.kubernetes, program);
     const joining = `echo 0 > ${makeCpuGroup(this.#cgroup, cpuShares.controlPlane)}; exec "$0" "$@"`;
     const command = ["-c", joining, "nsenter", `--net=${networkOf(1)}`, path, ...this.#flags(program)];
-    const child = spawn("sh", command, { stdio: ["ignore", log, log] });
+    const child = spawn("sh", [...command, ...moreFlags], { stdio: ["ignore", log, log] });
     closeSync(log);
     this.#running.set(program, child);
     child.on("close", () => {

@@ -99,7 +99,7 @@ export function serviceObject(
 }
 
 /** Each image of the samples contains the programs of all of them. */
-const samplesImage = "ghcr.io/serin-mesh/streams:1";
+export const samplesImage = "ghcr.io/serin-mesh/streams:1";
 const generatorCommand = ["/usr/local/bin/node", "/opt/serin/samples/load-generator/load-generator.ts"];
 
 /** A load generator in the cluster. It writes its reports into a directory that the run reads. */

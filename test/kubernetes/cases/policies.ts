@@ -2,11 +2,12 @@ import { podKind } from "../../../src/api/kubernetes/index.ts";
 import { eventually } from "../../support/eventually.ts";
 import { busyboxImage } from "../base-images.ts";
 import type { Bench, Case } from "../bench.ts";
-import { ambient, deploymentObject, namespaceObject, serviceObject } from "../objects.ts";
+import { ambient, deploymentObject, namespaceObject, samplesImage, serviceObject } from "../objects.ts";
 import { shop } from "./bookinfo.ts";
 import { askFromOutside } from "./wire.ts";
 
 const guarded = "guarded";
+const guardedSidecars = "guarded-sidecars";
 const secured = "secured";
 const securedSidecars = "secured-sidecars";
 
@@ -40,61 +41,96 @@ export const strictCase: Case = {
   },
 };
 
-/** One pod for each kind of probe. A single failed probe makes the case fail. */
+const webServer = [
+  "sh",
+  "-c",
+  "mkdir -p /tmp/www && echo ok > /tmp/www/index.html && exec httpd -f -p 8080 -h /tmp/www",
+];
+/** Answers each call as gRPC's health service does: SERVING. */
+const healthServer = `require("node:http2").createServer().on("stream", (stream) => {
+  stream.resume().on("end", () => {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.end(Buffer.from([0, 0, 0, 0, 2, 8, 1]));
+  });
+}).listen(8080)`;
+const web = { image: busyboxImage, command: webServer };
+const probed = [
+  { name: "http", ...web, action: { httpGet: { path: "/", port: 8080 } } },
+  { name: "named", ...web, action: { httpGet: { path: "/", port: "web" } } },
+  { name: "tcp", ...web, action: { tcpSocket: { port: 8080 } } },
+  { name: "exec", ...web, action: { exec: { command: ["true"] } } },
+  {
+    name: "grpc",
+    image: samplesImage,
+    command: ["/usr/local/bin/node", "-e", healthServer],
+    action: { grpc: { port: 8080 } },
+    // Node takes longer to start than a shell.
+    initialDelaySeconds: 15,
+  },
+] as const;
+
+/** Two pods for each kind of probe, which fails at the first failed probe. */
+function probedDeployment(
+  { name, image, command, action, ...more }: (typeof probed)[number],
+  namespace: string,
+): object {
+  const probe = { ...action, failureThreshold: 1, periodSeconds: 1, timeoutSeconds: 5, initialDelaySeconds: 2 };
+  return deploymentObject({
+    name,
+    namespace,
+    image,
+    command,
+    replicas: 2,
+    container: {
+      ports: [{ name: "web", containerPort: 8080 }],
+      startupProbe: { ...probe, ...more },
+      livenessProbe: probe,
+      readinessProbe: probe,
+    },
+  });
+}
+
+/** A single failed probe makes the case fail. */
 export const probesCase: Case = {
   name: "probes",
-  title: "probes of each kind pass under STRICT with failureThreshold 1, from the pod's start on",
+  title:
+    "probes of each kind pass under STRICT, in ambient and with sidecars, with failureThreshold 1 from the start on",
   after: ["install"],
   async run(bench) {
     const { cluster } = bench;
-    const server = "mkdir -p /tmp/www && echo ok > /tmp/www/index.html && exec httpd -f -p 8080 -h /tmp/www";
-    const actions = {
-      http: { httpGet: { path: "/", port: 8080 } },
-      tcp: { tcpSocket: { port: 8080 } },
-      exec: { exec: { command: ["true"] } },
-    };
-    const probe = { failureThreshold: 1, periodSeconds: 1, timeoutSeconds: 5, initialDelaySeconds: 2 };
-    await applyText(bench, [namespaceObject(guarded, ambient), strict(guarded)]);
+    const namespaces = [guarded, guardedSidecars];
+    await applyText(bench, [
+      namespaceObject(guarded, ambient),
+      namespaceObject(guardedSidecars, { "istio-injection": "enabled" }),
+      ...namespaces.map(strict),
+    ]);
     await applyText(
       bench,
-      Object.entries(actions).map(([name, action]) =>
-        deploymentObject({
-          name,
-          namespace: guarded,
-          image: busyboxImage,
-          replicas: 4,
-          command: ["sh", "-c", server],
-          container: {
-            startupProbe: { ...action, ...probe },
-            livenessProbe: { ...action, ...probe },
-            readinessProbe: { ...action, ...probe },
-          },
-        }),
-      ),
+      namespaces.flatMap((namespace) => probed.map((one) => probedDeployment(one, namespace))),
     );
-    await cluster.available(guarded);
+    for (const namespace of namespaces) await cluster.available(namespace);
     await new Promise((resolve) => setTimeout(resolve, 8_000));
-    const { items } = await cluster.api.client.list(podKind, { namespace: guarded });
-    const restarts = items.filter(({ status }) =>
-      status?.containerStatuses?.some(({ restartCount }) => restartCount > 0),
-    );
-    const events = await cluster.kubectl(
-      "get",
-      "events",
-      "-n",
-      guarded,
-      "--field-selector=reason=Unhealthy",
-      "--no-headers",
-    );
-    const failures = events.split("\n").filter((line) => line.includes("probe failed"));
-    await cluster.kubectl("delete", "namespace", guarded, "--wait=false");
-    if (restarts.length > 0 || failures.length > 0)
-      throw new Error(
-        `${restarts.length} pods were restarted; ${failures.length} probes failed:\n${failures.slice(0, 5).join("\n")}`,
-      );
-    return `${items.length} pods, no probe failed, none restarted`;
+    const faults = await Promise.all(namespaces.map(async (namespace) => await probeFaults(bench, namespace)));
+    await cluster.kubectl("delete", "namespace", ...namespaces, "--wait=false");
+    if (faults.flat().length > 0) throw new Error(faults.flat().slice(0, 6).join("\n"));
+    return `${namespaces.length * probed.length * 2} pods, no probe failed, none restarted`;
   },
 };
+
+async function probeFaults({ cluster }: Bench, namespace: string): Promise<string[]> {
+  const { items } = await cluster.api.client.list(podKind, { namespace });
+  const restarted = items.filter(({ status }) =>
+    status?.containerStatuses?.some(({ restartCount }) => restartCount > 0),
+  );
+  // A sidecar's own startup probe fails until the sidecar is ready.
+  const selector = "--field-selector=reason=Unhealthy,involvedObject.fieldPath=spec.containers{main}";
+  const events = await cluster.kubectl("get", "events", "-n", namespace, selector, "--no-headers");
+  return [
+    ...restarted.map(({ metadata }) => `${namespace}/${metadata.name ?? ""} was restarted`),
+    ...events.split("\n").filter((line) => line.includes("probe failed")),
+  ];
+}
 
 const restricted = { "pod-security.kubernetes.io/enforce": "restricted" } as const;
 

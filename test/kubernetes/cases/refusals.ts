@@ -49,7 +49,8 @@ const ofAnyNamespace = /^(configmap\/(kube-root-ca\.crt|istio-ca-root-cert)|serv
 /** The objects that an installation writes, except definitions and namespaces. */
 async function written({ cluster }: Bench): Promise<string[]> {
   const kinds = "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations";
-  const inNamespaces = "deployments,daemonsets,services,configmaps,serviceaccounts,roles,rolebindings,hpa,pdb,pods";
+  const inNamespaces =
+    "deployments,daemonsets,services,configmaps,serviceaccounts,roles,rolebindings,hpa,pdb,quota,pods";
   const everywhere = (await cluster.kubectl("get", kinds, "-o", "name")).split("\n");
   const inside = await Promise.all(
     [namespace, "serin-system"].map(async (name) =>
@@ -224,6 +225,65 @@ const quotaCase: Case = {
   },
 };
 
+/** GKE's API server admits pods of these classes outside of `kube-system` only beside a quota of their class. */
+const limitedPriorities = {
+  apiVersion: "apiserver.config.k8s.io/v1",
+  kind: "AdmissionConfiguration",
+  plugins: [
+    {
+      name: "ResourceQuota",
+      configuration: {
+        apiVersion: "apiserver.config.k8s.io/v1",
+        kind: "ResourceQuotaConfiguration",
+        limitedResources: [
+          {
+            resource: "pods",
+            matchScopes: [
+              {
+                scopeName: "PriorityClass",
+                operator: "In",
+                values: ["system-node-critical", "system-cluster-critical"],
+              },
+            ],
+          },
+        ],
+      },
+    },
+  ],
+};
+
+async function restartApiServer({ cluster }: Bench, flags: readonly string[] = []): Promise<void> {
+  const { controlPlane } = cluster;
+  await controlPlane.stop("kube-apiserver", "SIGKILL");
+  controlPlane.start("kube-apiserver", flags);
+  await cluster.apiServerReady();
+  for (const program of ["kube-controller-manager", "kube-scheduler"] as const) controlPlane.start(program);
+  await cluster.nodesReady();
+}
+
+const platformCase: Case = {
+  name: "refused-platform",
+  title: "an installation where the nodes' priority class needs a quota, as on GKE, and again with that quota",
+  after: [],
+  async run(bench) {
+    const { cluster, release } = bench;
+    await loadLayout(cluster, release.images);
+    const file = join(cluster.files.scratch, "admission.json");
+    writeFileSync(file, JSON.stringify(limitedPriorities));
+    await restartApiServer(bench, [`--admission-control-config-file=${file}`]);
+    try {
+      await refused(bench, [], [/insufficient quota to match these scopes/, /--set values\.global\.platform=gke/]);
+      const quota = ["--set", "values.cni.resourceQuotas.enabled=true"];
+      await cluster.serin("install", "--set", "profile=ambient", ...quota, "-y");
+      await cluster.available(namespace);
+      await uninstallLeavesNothing(bench);
+    } finally {
+      await restartApiServer(bench);
+    }
+    return "the value that brings the quota is named, and with it the nodes' pods run";
+  },
+};
+
 const registryCase: Case = {
   name: "refused-registry",
   title: "an installation from a registry that answers 401",
@@ -311,6 +371,7 @@ export const refusalCases: readonly Case[] = [
   versionCase,
   podSecurityCase,
   quotaCase,
+  platformCase,
   registryCase,
   nodeCase,
 ].map((one) => ({
