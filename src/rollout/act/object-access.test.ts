@@ -53,3 +53,29 @@ test("a forced deletion does not wait for the pod's node", async () => {
     { propagationPolicy: "Background", gracePeriodSeconds: 0 },
   ]);
 });
+
+test("the claim to a field is given up once the object stays as it was read, and others' writes do not hold up the undo", async () => {
+  const claim = { manager: "serin-rollout", operation: "Update", fieldsV1: { "f:spec": { "f:rules": {} } } };
+  const theirs = { manager: "istiod", operation: "Update", fieldsV1: { "f:spec": { "f:status": {} } } };
+  const route = { apiVersion: "v1", kind: "Route", plural: "routes", name: "a", namespace: "n" };
+  const patchesWith = async (refused: number): Promise<readonly unknown[]> => {
+    const patches: unknown[] = [];
+    const client = {
+      get: async () =>
+        await Promise.resolve({ ...object, metadata: { ...object.metadata, managedFields: [claim, theirs] } }),
+      raw: async (_verb: string, _path: string, { body }: { body: unknown }) => {
+        patches.push(body);
+        return await Promise.resolve({ status: patches.length > refused ? 200 : 422, text: "" });
+      },
+    };
+    await new ObjectAccess(client as unknown as KubeClient).release(route, "/spec/rules");
+    return patches;
+  };
+  const left = [
+    { op: "test", path: "/metadata/resourceVersion", value: "7" },
+    { op: "add", path: "/metadata/managedFields", value: [theirs] },
+  ];
+  assert.deepEqual(await patchesWith(0), [left]);
+  assert.deepEqual(await patchesWith(1), [left, left]);
+  assert.equal((await patchesWith(9)).length, 3);
+});

@@ -1,9 +1,12 @@
-import { jsonEqualWithoutNulls, pointerNames, transientError } from "../../base/index.ts";
+import { jsonEqualWithoutNulls, pointerNames, SerinError, transientError } from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import { fieldManager, withoutClaim } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
 import { describeReference } from "../decide/index.ts";
+
+/** How often the engine tries to give up a claim while others write the object. */
+const releaseAttempts = 3;
 
 /**
  * Reads and writes any object by its reference. Every write is safe to repeat. A field is changed by a JSON patch that
@@ -61,8 +64,19 @@ export class ObjectAccess {
    * apply --server-side`) refuses to change a field that another manager has written.
    */
   async release(object: ObjectReference, pointer: string): Promise<void> {
-    const current = await this.get(object);
-    await this.#patch(object, current === undefined ? [] : releasePatch(current, pointer), "/metadata/managedFields");
+    for (let attempt = 1; attempt <= releaseAttempts; attempt += 1) {
+      const current = await this.get(object);
+      try {
+        return await this.#patch(
+          object,
+          current === undefined ? [] : releasePatch(current, pointer),
+          "/metadata/managedFields",
+        );
+      } catch (error) {
+        // Somebody else has written the object meanwhile. The value is restored, so nothing waits for the claim's end.
+        if (!(error instanceof SerinError && error.code === "patch-refused")) throw error;
+      }
+    }
   }
 
   async #patch(object: ObjectReference, operations: readonly PatchOperation[], pointer: string): Promise<void> {

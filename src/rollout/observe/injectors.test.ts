@@ -7,7 +7,7 @@ import type { ObjectAccess } from "../act/object-access.ts";
 import { labelPointer, reference } from "../plan/index.ts";
 import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { heldByInjector, isLedTo, ledElsewhere } from "./injectors.ts";
+import { heldByInjector, howToLeadAway, isLedTo, ledElsewhere } from "./injectors.ts";
 
 const pilot = fakePod({
   name: "istiod-old",
@@ -107,22 +107,22 @@ test("a namespace leads away from a revision by a tag that was removed, by anoth
   assert.match(String(led({ "istio-injection": "disabled" })), /istio-injection=disabled, which no Mutating/);
 });
 
-test("a namespace leads to a revision by its label, or by a tag of the revision, and without a label to none", () => {
+test("a namespace leads to a revision by its label, or by a tag of the revision, and each has its way to lead it away", () => {
   const tag = {
     metadata: { name: "tag", labels: { "istio.io/rev": "new", "istio.io/tag": "default" } },
     webhooks: [{ namespaceSelector: { matchLabels: { "istio-injection": "enabled" } } }],
   };
-  const led = (labels: object, revision: string): boolean =>
-    isLedTo(
-      {
-        namespaces: { get: () => ({ metadata: { name: "shop", labels } }) },
-        injectors: { list: () => [injector, tag] },
-      } as unknown as ClusterView,
-      "shop",
-      revision,
-    );
-  assert.equal(led({ "istio-injection": "enabled" }, "new"), true);
-  assert.equal(led({ "istio-injection": "enabled" }, "old"), false);
-  assert.equal(led({ "istio.io/rev": "old" }, "old"), true);
-  assert.equal(led({}, "old"), false);
+  const led = (labels: object, revision: string): string | undefined => {
+    const view = {
+      namespaces: { get: () => ({ metadata: { name: "shop", labels } }) },
+      injectors: { list: () => [injector, tag] },
+    } as unknown as ClusterView;
+    const remedy = howToLeadAway(view, "shop", revision);
+    assert.equal(isLedTo(view, "shop", revision), remedy !== undefined);
+    return remedy;
+  };
+  assert.equal(led({ "istio-injection": "enabled" }, "new"), "serin tag set default --revision REVISION --overwrite");
+  assert.equal(led({ "istio-injection": "enabled" }, "old"), undefined);
+  assert.equal(led({ "istio.io/rev": "old" }, "old"), "kubectl label --overwrite namespace shop istio.io/rev=REVISION");
+  assert.equal(led({}, "old"), undefined);
 });

@@ -78,6 +78,23 @@ export function isLedTo(
   return isInjected && ledElsewhere(view, namespace, revision) === undefined;
 }
 
+/**
+ * The command that leads a namespace away from the revision: it moves the tag that the namespace names, or labels it.
+ * Undefined if it does not lead there.
+ */
+export function howToLeadAway(
+  view: Pick<ClusterView, "namespaces" | "injectors">,
+  namespace: string,
+  revision: string,
+): string | undefined {
+  if (!isLedTo(view, namespace, revision)) return undefined;
+  const labels = view.namespaces.get(namespace)?.metadata.labels ?? {};
+  const tag = labels[injectionLabel] === undefined ? (labels[revisionLabel] ?? "") : "default";
+  return tag === revision
+    ? `kubectl label --overwrite namespace ${namespace} ${revisionLabel}=REVISION`
+    : `serin tag set ${tag} --revision REVISION --overwrite`;
+}
+
 /** The labels from before the upgrade may name a tag, which somebody has removed. */
 function restoredObstacle(view: ClusterView, namespace: string, labels: Labels): string | undefined {
   const tag = labels[injectionLabel] === undefined ? labels[revisionLabel] : "default";

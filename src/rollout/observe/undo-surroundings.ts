@@ -6,7 +6,7 @@ import type { SettleState } from "../decide/index.ts";
 import { nextRootName, probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { EventAges } from "./event-ages.ts";
-import { heldByInjector } from "./injectors.ts";
+import { heldByInjector, howToLeadAway } from "./injectors.ts";
 import { withPodReason } from "./pod-reason.ts";
 import { pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
@@ -96,10 +96,11 @@ function podOfRevision(view: ClusterView, revision: string): string | undefined 
   });
   if (found === undefined) return undefined;
   const text = `${nameOf(found)} still runs at revision ${revision}`;
-  // Undo restarts the workloads that the upgrade restarted. Only a person can restart pods that were added later.
-  return found.metadata.labels?.[gatewayNameLabel] === undefined
-    ? `${text} (if it stays: ${howToRestart(view, found)})`
-    : text;
+  if (found.metadata.labels?.[gatewayNameLabel] !== undefined) return text;
+  // Undo restarts the workloads that the upgrade restarted. Only a person can restart pods that were added later, or
+  // whose namespace somebody has led to the revision since.
+  const first = howToLeadAway(view, found.metadata.namespace ?? "", revision);
+  return `${text} (if it stays: ${first === undefined ? "" : `${first} && `}${howToRestart(view, found)})`;
 }
 
 /** Finds a proxy that the revision's control plane serves. If the control plane does not run, there is none. */

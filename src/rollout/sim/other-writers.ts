@@ -7,7 +7,15 @@ import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
 import type { Disturbance, SimRollout } from "./scenario.ts";
 import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
-import { keyOf, namespaceOf, objectsOf, revisionPointer, rolloutObject } from "./sim-plan.ts";
+import {
+  keyOf,
+  namespaceOf,
+  objectsOf,
+  revisionPointer,
+  rolloutObject,
+  runningPointer,
+  templatePointer,
+} from "./sim-plan.ts";
 import type { SimStore } from "./sim-store.ts";
 import type { Witness } from "./witness.ts";
 
@@ -125,6 +133,15 @@ export class OtherWriters {
   resumeApp(sim: SimRollout): void {
     const app = this.#cluster.find(objectsOf(sim).app);
     if (app?.fields.get("/spec/paused") === true) this.#cluster.setField(app, "/spec/paused", undefined, "somebody");
+  }
+
+  /** The template that somebody withdraws: the running one replaces it. Undefined if nothing waits to roll out. */
+  revertApp(sim: SimRollout): string | undefined {
+    const app = this.#cluster.find(objectsOf(sim).app);
+    const [template, running] = [templatePointer, runningPointer].map((pointer) => app?.fields.get(pointer));
+    if (app === undefined || typeof template !== "string" || template === running) return undefined;
+    this.#cluster.setField(app, templatePointer, running, "somebody");
+    return template;
   }
 
   /** A GitOps controller begins to put a field back to its present value, or to that before the rollout's writes. */

@@ -43,6 +43,7 @@ export interface SimStep {
  * a person changes the limits of the checks. `freezeMoves`: a freeze ends, and later has another window.
  * `otherRelease`: an engine of another release has written the status, without fields of this one, or with more.
  * `resumeApp`: a person resumes the Deployment that a Canary holds. `losePods`: the canary has no pods for a while.
+ * `revertApp`: somebody sets the Deployment back to the template that runs, and applies the changed one again later.
  */
 export type Disturbance =
   | {
@@ -53,7 +54,7 @@ export type Disturbance =
   | { readonly type: "edit"; readonly atTick: number; readonly rollout: number; readonly steps: readonly SimStep[] }
   | { readonly type: "change"; readonly atTick: number; readonly rollout: number; readonly template: string }
   | {
-      readonly type: "pause" | "meddle" | "selfHeal" | "noPods" | "badSpec" | "noRights" | "losePods";
+      readonly type: "pause" | "meddle" | "selfHeal" | "noPods" | "badSpec" | "noRights" | "losePods" | "revertApp";
       readonly atTick: number;
       readonly untilTick: number;
       readonly rollout: number;
@@ -114,9 +115,22 @@ export const minSamples = 50;
 export const namespaces = ["a", "b", "c"] as const;
 
 const templateSalt = 0x7e_3f;
+const revertSalt = 0x4b_ac;
 
-/** Generates the scenario of a seed: {@link lostPodsScenarioOf}, in which a person changes a Deployment in a run. */
+/** Generates the scenario of a seed: {@link changedScenarioOf}, in which templates may be withdrawn for a while. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = changedScenarioOf(seed);
+  const random = seededRandom(seed ^ revertSalt);
+  const reverted = scenario.rollouts.flatMap(({ watched }, rollout): Disturbance[] => {
+    if (!watched || random() < 0.4) return [];
+    const atTick = 1 + pick(random, calmFromTick - 40);
+    return [{ type: "revertApp", atTick, untilTick: atTick + 5 + pick(random, 60), rollout }];
+  });
+  return { ...scenario, disturbances: [...scenario.disturbances, ...reverted] };
+}
+
+/** The scenario of {@link lostPodsScenarioOf}, in which a person changes a Deployment in a run. */
+export function changedScenarioOf(seed: number): Scenario {
   const scenario = lostPodsScenarioOf(seed);
   const random = seededRandom(seed ^ templateSalt);
   const steps = ["install", "step-1", "roll", "hold", "end"] as const;

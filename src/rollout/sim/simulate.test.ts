@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { earlierScenarioOf, laterScenarioOf, plainScenarioOf, scenarioOf } from "./scenario.ts";
+import { changedScenarioOf, earlierScenarioOf, laterScenarioOf, plainScenarioOf, scenarioOf } from "./scenario.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
@@ -20,7 +20,7 @@ test("no seed of crashes, losses, delays and foreign writes breaks an invariant"
     ...kept.map((seed) => plainScenarioOf(seed)),
     ...keptOfAll.map((seed) => earlierScenarioOf(seed)),
     ...keptOfLast.map((seed) => laterScenarioOf(seed)),
-    ...keptOfResumed.map((seed) => scenarioOf(seed)),
+    ...keptOfResumed.map((seed) => changedScenarioOf(seed)),
   ];
   for (const one of scenarios) {
     const { failure } = simulate(one);

@@ -65,6 +65,8 @@ class Simulation {
   readonly #witness: Witness;
   /** The pod template that a person has written last into a Deployment, and that no run has tried yet, by rollout. */
   readonly #untried = new Map<string, string>();
+  /** The pod template that somebody has withdrawn, by rollout. */
+  readonly #withdrawn = new Map<string, string>();
   readonly #others: OtherWriters;
   readonly #engines: EngineFleet;
   #tick = 0;
@@ -278,6 +280,19 @@ class Simulation {
     this.#changeTemplate(sim, "v9");
   }
 
+  /** Somebody withdraws the template of a Deployment that does not run yet, and applies it again later. */
+  #revert(sim: SimRollout, begins: boolean): void {
+    if (begins) {
+      const template = this.#others.revertApp(sim);
+      if (template === undefined) return;
+      this.#untried.delete(sim.name);
+      this.#withdrawn.set(sim.name, template);
+      return;
+    }
+    const template = this.#withdrawn.get(sim.name);
+    if (template !== undefined) this.#changeTemplate(sim, template);
+  }
+
   #create(sim: SimRollout): void {
     this.#note(`${keyOf(sim)} is created: ${JSON.stringify(sim)}`);
     this.#store.put(keyOf(sim), rolloutObject(sim, new Date(this.#wallMs()).toISOString()));
@@ -416,9 +431,6 @@ class Simulation {
         this.#create(sim);
         this.#witness.recreated(key);
         return;
-      case "change":
-        this.#changeTemplate(sim, disturbance.template);
-        return;
       case "resume":
         this.#store.patchSpec(key, { paused: false, abort: false });
         return;
@@ -435,9 +447,6 @@ class Simulation {
         return;
       case "remake":
         this.#others.remake(sim);
-        return;
-      case "resumeApp":
-        this.#others.resumeApp(sim);
         return;
       case "selfHeal":
         this.#others.watchByGit(sim, begins);
@@ -459,7 +468,15 @@ class Simulation {
         this.#others.meddle(disturbance, sim, begins);
         return;
       default:
+        this.#disturbApp(disturbance, sim, begins);
     }
+  }
+
+  /** What people do to the Deployment of a Canary. */
+  #disturbApp(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
+    if (disturbance.type === "change") this.#changeTemplate(sim, disturbance.template);
+    if (disturbance.type === "resumeApp") this.#others.resumeApp(sim);
+    if (disturbance.type === "revertApp") this.#revert(sim, begins);
   }
 
   #allAtRest(): boolean {

@@ -16,7 +16,7 @@ import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
 import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { keyOf, objectsOf, ownsObject, rolloutObject, simSteps } from "./sim-plan.ts";
+import { keyOf, objectsOf, ownsObject, rolloutObject, runningPointer, simSteps, templatePointer } from "./sim-plan.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { gatewayObjects } from "./sim-mesh.ts";
 import type { SimStore } from "./sim-store.ts";
@@ -111,6 +111,8 @@ export class Witness {
       `${key} wrote its status while a person must act, and said the same: ${status.message}`,
     );
     const sinceMs = this.#cluster.nowMs - seen.toldAtMs;
+    // At rest, another text is the only news.
+    if (isRestingPhase(status.phase) && stored.message !== status.message) return;
     invariant(sinceMs >= storeTextsMs, `${key} wrote its status ${sinceMs} ms after the last time: ${status.message}`);
     seen.toldAtMs = this.#cluster.nowMs;
   }
@@ -358,7 +360,10 @@ export class Witness {
         `the journal of ${key} has entries of an earlier object`,
       );
     }
-    if (this.#scenario.lasting === undefined) this.#allHeld();
+    if (this.#scenario.lasting === undefined) {
+      this.#allHeld();
+      this.#nothingWaitsInSilence();
+    }
     const runs = new Map<string, Set<string>>();
     for (const key of this.#store.keys) {
       const { status } = this.#store.read(key) ?? {};
@@ -380,6 +385,20 @@ export class Witness {
       if (!entries.some(({ setup }) => setup === true)) continue;
       const held = this.#cluster.find(objectsOf(sim).app)?.fields.get("/spec/paused");
       invariant(held === true, `${keyOf(sim)} does not hold its Deployment`);
+    }
+  }
+
+  /** Checks that a Canary at rest says so when its Deployment has a template that does not run. */
+  #nothingWaitsInSilence(): void {
+    for (const sim of this.#scenario.rollouts) {
+      const { phase, message = "" } = this.#store.read(keyOf(sim))?.status ?? {};
+      const fields = this.#cluster.find(objectsOf(sim).app)?.fields;
+      if (!sim.watched || !isRestingPhase(phase) || fields?.get(templatePointer) === fields?.get(runningPointer))
+        continue;
+      invariant(
+        phase === "RolledBack" && message.includes("waits"),
+        `${keyOf(sim)} is ${phase ?? ""}, and does not say that a template waits: ${message}`,
+      );
     }
   }
 
