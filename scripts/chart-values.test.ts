@@ -60,6 +60,8 @@ const probes: Readonly<Record<string, Probe>> = {
     beside: { sidecarInjectorWebhook: { defaultTemplates: ["sidecar", "own"] } },
   },
   "cni.ambient.enabled": { value: false },
+  "cni.resourceQuotas.pods": { beside: { cni: { resourceQuotas: { enabled: true } } } },
+  "ztunnel.resourceQuotas.pods": { beside: { ztunnel: { resourceQuotas: { enabled: true } } } },
   "ztunnel.nodeSelector": { value: { a: "b" } },
   "ztunnel.affinity": { value: { nodeAffinity: {} } },
   "ztunnel.volumeMounts": { value: [{ name: "a", mountPath: "/a" }] },

@@ -53,7 +53,7 @@ const ofEngine: readonly RareRights[] = [
     feature: "what stands at a MeshUpgrade",
     usedAt: [
       at("src/rollout/engine/finalizer.ts", "client.patchMerge(kind, metadata.name"),
-      at("src/rollout/engine/rollout-engine.ts", 'client.update(kind, body, { subresource: "status"'),
+      at("src/rollout/engine/rollout-writer.ts", 'client.update(kind, body, { subresource: "status"'),
     ],
     rights: [
       ...each(engine, "get patch", "meshupgrades.rollout.serin.dev"),
