@@ -39,7 +39,7 @@ const ofIstioOperator: readonly RareRights[] = [
     rights: each(operator, "patch", "namespaces"),
   },
   {
-    feature: "ztunnel, the CNI agent, a control plane in another cluster, and a pilot of several pods",
+    feature: "ztunnel, the CNI agent and their quota, a control plane in another cluster, and a pilot of several pods",
     usedAt: [
       at("src/install/components/ztunnel.ts", 'kind: "DaemonSet"'),
       at("src/install/components/remote-pilot.ts", 'kind: "EndpointSlice"'),
@@ -51,6 +51,7 @@ const ofIstioOperator: readonly RareRights[] = [
       ...each(operator, "get create patch delete", "daemonsets.apps"),
       ...each(operator, "create patch delete", "endpointslices.discovery.k8s.io"),
       ...each(operator, "patch delete", "poddisruptionbudgets.policy"),
+      ...each(operator, "get create patch delete", "resourcequotas"),
       ...each(operator, "delete", "statefulsets.apps"),
     ],
   },
