@@ -3,7 +3,7 @@ import { messageOf, userError, type Clock } from "../../base/index.ts";
 import type { SharedBudget } from "../../base/threads/index.ts";
 import { labelsKey, labelsOf, metricName, type Labels } from "../../promql/index.ts";
 import { lengthOfHead, readSampleText, readValue, SampleLines } from "../../telemetry/index.ts";
-import { ownCopy, type SampleStore } from "../store/index.ts";
+import { ownCopy, textBytes, type SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { relabel } from "./relabel.ts";
 import type { ScrapeTurns } from "./scrape-turns.ts";
@@ -22,7 +22,7 @@ export interface TargetLoopOptions {
   readonly store: SampleStore;
   readonly fetch: FetchMetrics;
   readonly clock: Clock;
-  /** The memory for the names, labels and types of all targets' last scrapes. */
+  /** The memory for the known heads and types of all targets' last scrapes. */
   readonly texts: SharedBudget;
   readonly turns: ScrapeTurns;
 }
@@ -35,8 +35,8 @@ const maxTypesATarget = 5_000;
 /** The limits of one sample's name and labels. */
 const maxHeadCharacters = 16_384;
 const maxLabels = 128;
-/** The approximate size of a label beside its text. */
-const labelOverhead = 64;
+/** The approximate size of a known head or type beside its text. */
+const entryOverheadBytes = 128;
 /** After this time, other work has a turn. */
 const sliceMs = 10;
 /**
@@ -51,6 +51,8 @@ interface ExposedSeries {
   readonly labels: Labels;
   /** The number of the last scrape that contained it. */
   scrape: number;
+  /** Whether the store had room for it. The store's limits bound only the labels of series that it has. */
+  isStored: boolean;
 }
 
 /** The name and labels of a sample as the target writes them. The job's rules may drop the series. */
@@ -74,7 +76,10 @@ export class TargetLoop {
   #health: TargetHealth = { health: "unknown", lastScrapeMs: undefined, durationMs: 0, lastError: "" };
   /** The series of the last scrape, by the text of their labels. */
   readonly #exposed = new Map<string, ExposedSeries>();
-  /** Labels are read once. Later scrapes find the series by the text of its head. */
+  /**
+   * Later scrapes find a series by the text of its head, and need not read its labels again. Heads that have no place
+   * in the budget are read in each scrape.
+   */
   readonly #heads = new Map<string, KnownHead>();
   #scrapes = 0;
   #types: ReadonlyMap<string, string> = new Map();
@@ -197,7 +202,7 @@ export class TargetLoop {
     const { texts } = this.#options.store;
     const known = new Map<string, string>();
     for (const [name, type] of types) {
-      const size = name.length + type.length + labelOverhead;
+      const size = textBytes(name) + textBytes(type) + entryOverheadBytes;
       if (!this.#options.texts.take(this.target.owner.namespace, size)) break;
       this.#typesSize += size;
       known.set(texts.of(name), texts.of(type));
@@ -230,7 +235,7 @@ export class TargetLoop {
     let head = this.#heads.get(text);
     if (head === undefined) {
       head = this.#newHead(line, length, lineNumber);
-      this.#heads.set(ownCopy(text), head);
+      if (this.#options.texts.take(this.target.owner.namespace, head.size)) this.#heads.set(ownCopy(text), head);
     }
     head.scrape = this.#scrapes;
     if (head.series !== undefined) head.series.scrape = this.#scrapes;
@@ -250,13 +255,7 @@ export class TargetLoop {
         "sample-limit",
         `line ${lineNumber}: there are ${count} labels, at most ${maxLabels} are allowed`,
       );
-    const size = length + count * labelOverhead;
-    const { namespace } = this.target.owner;
-    if (!this.#options.texts.take(namespace, size))
-      throw userError(
-        "sample-limit",
-        `line ${lineNumber}: there is no more memory for labels of ${namespace}: it may use half of what others leave`,
-      );
+    const size = textBytes(line.slice(0, length)) + entryOverheadBytes;
     return { series: this.#seriesOf(name, labels), size, scrape: this.#scrapes };
   }
 
@@ -274,11 +273,14 @@ export class TargetLoop {
     const labels = labelsOf([...relabelled].map(([label, value]) => [texts.of(label), texts.of(value)] as const));
     const key = labelsKey(labels);
     let series = this.#exposed.get(key);
-    if (series === undefined) this.#exposed.set(key, (series = { labels, scrape: this.#scrapes }));
+    if (series === undefined) this.#exposed.set(key, (series = { labels, scrape: this.#scrapes, isStored: false }));
     return series;
   }
 
-  /** Appends the samples of a scrape, and ends the series that it does not contain. */
+  /**
+   * Appends the samples of a scrape, and ends the series that it does not contain. Forgets those without room in the
+   * store, because nothing else bounds their memory.
+   */
   async #append(samples: readonly ReadSample[], timestampMs: number): Promise<void> {
     const { store } = this.#options;
     const { owner } = this.target;
@@ -286,14 +288,16 @@ export class TargetLoop {
     for (const [index, { series, value, timestampMs: own = timestampMs }] of samples.entries()) {
       if (own < timestampMs - maxPastMs || own > timestampMs + maxFutureMs) store.refuse("out-of-bounds");
       else store.append(series.labels, own, value, owner);
+      series.isStored = store.has(series.labels);
       if (index % 64 === 63) await slice();
     }
-    for (const [key, { labels, scrape }] of this.#exposed) {
-      if (scrape === this.#scrapes) continue;
+    for (const [key, { labels, scrape, isStored }] of this.#exposed) {
+      if (scrape === this.#scrapes && isStored) continue;
       this.#exposed.delete(key);
       store.end(labels, timestampMs);
     }
-    for (const [text, head] of this.#heads) if (head.scrape !== this.#scrapes) this.#forgetHead(text, head);
+    for (const [text, head] of this.#heads)
+      if (head.scrape !== this.#scrapes || head.series?.isStored === false) this.#forgetHead(text, head);
   }
 
   #forgetHead(text: string, { size }: KnownHead): void {

@@ -166,6 +166,10 @@ export class SampleStore implements SampleSource {
     return isTaken;
   }
 
+  has(labels: Labels): boolean {
+    return this.#series.has(labelsKey(labels));
+  }
+
   /** Counts a sample that is not appended. */
   refuse(reason: string): void {
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);

@@ -12,6 +12,13 @@ export function ownCopy(text: string): string {
   return Buffer.from(text, "utf8").toString("utf8");
 }
 
+const beyondLatin1 = /[\u{100}-\u{10ffff}]/u;
+
+/** The memory of a text: V8 keeps one with any character beyond Latin-1 in two bytes a character. */
+export function textBytes(text: string): number {
+  return beyondLatin1.test(text) ? text.length * 2 : text.length;
+}
+
 /** Gives equal texts the same memory. The labels of series repeat a few values thousands of times. */
 export class SharedTexts {
   readonly #texts = new BoundedCache<string, string>(maxTexts);
