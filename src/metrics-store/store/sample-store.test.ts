@@ -184,10 +184,32 @@ test("more live series than fit lose the largest namespace's, so that the limit 
   const maxSampleBytes = 100_000;
   const store = new SampleStore({ maxSampleBytes });
   for (let step = 0; step < 70; step += 1) {
-    for (let index = 0; index < 200; index += 1) store.append(series(`live_${index}`), step, step, of("greedy"));
+    for (let index = 0; index < 200; index += 1)
+      store.append(series(`live_${index}`), step * 1_000 + index, step, of("greedy"));
     store.append(series("rare"), step, step, of("modest"));
   }
   assert.ok(store.stats.sampleBytes <= maxSampleBytes, `${store.stats.sampleBytes} bytes`);
   assert.equal(store.select(named("rare"), -Infinity, Infinity)[0]?.timesMs.length, 70);
   assert.ok(store.stats.dropped > 0);
+});
+
+test("live series that fit stay when their older samples make room, whenever in a round their target is scraped", () => {
+  const maxSampleBytes = 100_000;
+  const store = new SampleStore({ maxSampleBytes });
+  for (let step = 0; step < 150; step += 1)
+    for (let index = 0; index < 60; index += 1) {
+      store.append(series(`live_${index}`), step * 15_000 + index * 200, Math.sin(step), of("shop", `pod-${index}`));
+      if (step > 0) assert.equal(store.stats.series, 60, `in step ${step}`);
+    }
+  assert.ok(store.stats.sampleBytes <= maxSampleBytes, `${store.stats.sampleBytes} bytes`);
+  assert.equal(store.stats.dropped, 0);
+});
+
+test("ended series that make room for samples are counted as dropped", () => {
+  const store = new SampleStore({ maxSampleBytes: 10_000 });
+  store.append(series("gone"), 1, 1, of("shop"));
+  store.end(series("gone"), 2);
+  for (let step = 0; step < 1_000; step += 1) store.append(series("live"), step * 15_000, Math.sin(step), of("shop"));
+  assert.deepEqual(store.labelValues(metricName), ["live"]);
+  assert.equal(store.stats.dropped, 1);
 });

@@ -194,7 +194,8 @@ export class SampleStore implements SampleSource {
 
   /** Drops samples older than the retention. */
   prune(nowMs: number): void {
-    this.#forgetBefore(this.#series.values(), nowMs - this.#retentionMs);
+    const timeMs = nowMs - this.#retentionMs;
+    for (const series of this.#series.values()) if (!this.#forgetBefore(series, timeMs)) this.#drop(series);
   }
 
   #forgetOldest(): void {
@@ -202,11 +203,16 @@ export class SampleStore implements SampleSource {
     while (this.#sampleBytes > goal) {
       const usage = this.#usage.largest();
       if (usage === undefined) return;
-      if (!this.#forgetOldestOf(usage, goal)) this.#thin(usage);
+      if (this.#forgetOldestOf(usage, goal)) continue;
+      do this.#thin(usage);
+      while (this.#sampleBytes > goal && this.#usage.largest() === usage);
     }
   }
 
-  /** Returns false if all that is left are the last samples of each series. */
+  /**
+   * Keeps all live series, because those that were not scraped yet in this round look old. Returns false if all that is
+   * left are the last samples of each.
+   */
   #forgetOldestOf(usage: NamespaceUsage, goal: number): boolean {
     const before = this.#sampleBytes;
     let [oldestMs, newestMs] = [Infinity, -Infinity];
@@ -215,7 +221,12 @@ export class SampleStore implements SampleSource {
       newestMs = Math.max(newestMs, samples.lastMs);
     }
     for (let step = 1; step * forgottenShare <= 1; step += 1) {
-      this.#forgetBefore([...seriesOf(usage)], oldestMs + (newestMs - oldestMs) * step * forgottenShare);
+      const timeMs = oldestMs + (newestMs - oldestMs) * step * forgottenShare;
+      for (const series of seriesOf(usage)) {
+        if (this.#forgetBefore(series, timeMs) || !series.samples.isEnded) continue;
+        this.#drop(series);
+        this.#dropped += 1;
+      }
       if (this.#sampleBytes <= goal || this.#usage.largest() !== usage) break;
     }
     return this.#sampleBytes < before;
@@ -229,14 +240,13 @@ export class SampleStore implements SampleSource {
     this.#dropped += count;
   }
 
-  #forgetBefore(all: Iterable<StoredSeries>, timeMs: number): void {
-    for (const series of all) {
-      let isKept = true;
-      this.#change(series, (samples) => {
-        isKept = samples.forgetBefore(timeMs);
-      });
-      if (!isKept) this.#drop(series);
-    }
+  /** Returns false if all samples of the series are older. */
+  #forgetBefore(series: StoredSeries, timeMs: number): boolean {
+    let isNewer = true;
+    this.#change(series, (samples) => {
+      isNewer = samples.forgetBefore(timeMs);
+    });
+    return isNewer;
   }
 
   #drop(series: StoredSeries): void {
