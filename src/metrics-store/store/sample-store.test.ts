@@ -156,6 +156,35 @@ test("labels have a limit of their own", () => {
   assert.deepEqual([store.stats.labelBytes, store.stats.sampleBytes, store.stats.series], [0, 0, 0]);
 });
 
+test("the limit of labels counts long names, values that series share, and values that outlive their first series", () => {
+  const maxLabelBytes = 1 << 20;
+  const [long, count] = ["x".repeat(10_000), 300];
+  for (const labelsAt of [
+    (index: number) => ({ [`n${index}${long}`]: "1" }),
+    (index: number) => ({ i: `${index}`, path: long }),
+  ]) {
+    const store = new SampleStore({ maxLabelBytes });
+    for (let index = 0; index < count; index += 1) store.append(series("a", labelsAt(index)), 1, 1, of("greedy"));
+    assert.ok(store.stats.series < 55, `${store.stats.series} series`);
+    assert.ok(store.stats.labelBytes <= maxLabelBytes);
+  }
+  const store = new SampleStore({ retentionMs: 10 });
+  store.append(series("a", { path: long }), 1, 1);
+  store.append(series("b", { path: long }), 100, 1);
+  store.prune(100);
+  const alone = new SampleStore();
+  alone.append(series("b", { path: long }), 100, 1);
+  assert.equal(store.stats.labelBytes, alone.stats.labelBytes);
+});
+
+test("the labels of 100,000 series of Istio's standard metrics fit", () => {
+  const [count, labelCount] = [1_000, 36];
+  const store = new SampleStore({ maxLabelBytes: ((384 << 20) * count) / 100_000 });
+  const others = Object.fromEntries(Array.from({ length: labelCount }, (_, index) => [`l${index}`, "v".repeat(30)]));
+  for (let index = 0; index < count; index += 1) store.append(series(`m${index}`, others), 1, 1, of("shop"));
+  assert.equal(store.stats.series, count);
+});
+
 test("the namespace with the most samples loses its oldest ones, and the others keep theirs", () => {
   const store = new SampleStore({ maxSampleBytes: 100_000 });
   for (let step = 0; step < 1000; step += 1) {

@@ -5,7 +5,7 @@ import { BoundedCache } from "../../base/index.ts";
  */
 const maxTexts = 200_000;
 /** Longer texts are not shared, so that the shared ones have a bounded size. */
-const maxSharedLength = 256;
+export const maxSharedLength = 256;
 
 /** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */
 export function ownCopy(text: string): string {
