@@ -231,6 +231,11 @@ export class TargetLoop {
   }
 
   #headOf(line: string, length: number, lineNumber: number): KnownHead {
+    if (length > maxHeadCharacters)
+      throw userError(
+        "sample-limit",
+        `line ${lineNumber}: the name and the labels have ${length} characters, at most ${maxHeadCharacters} are allowed`,
+      );
     const text = line.slice(0, length);
     let head = this.#heads.get(text);
     if (head === undefined) {
@@ -243,11 +248,6 @@ export class TargetLoop {
   }
 
   #newHead(line: string, length: number, lineNumber: number): KnownHead {
-    if (length > maxHeadCharacters)
-      throw userError(
-        "sample-limit",
-        `line ${lineNumber}: the name and the labels have ${length} characters, at most ${maxHeadCharacters} are allowed`,
-      );
     const { name, labels } = readSampleText(line, lineNumber);
     const count = Object.keys(labels).length;
     if (count > maxLabels)
