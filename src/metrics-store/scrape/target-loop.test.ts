@@ -33,9 +33,9 @@ function scraping(
   let nowMs = startMs;
   let steadyMs = 0;
   let answer: string | Error = "";
-  const fetch = async (): Promise<string> => {
+  const fetch: FetchMetrics = async (_target, _signal, read) => {
     if (typeof answer !== "string") throw answer;
-    return answer;
+    await read(answer);
   };
   const loop = new TargetLoop({
     target,

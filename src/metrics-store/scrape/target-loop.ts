@@ -63,6 +63,13 @@ interface KnownHead {
   scrape: number;
 }
 
+/** What a scrape reports about itself. */
+interface ScrapeCounts {
+  scraped: number;
+  kept: number;
+  added: number;
+}
+
 interface ReadSample {
   readonly series: ExposedSeries;
   readonly value: number;
@@ -130,28 +137,12 @@ export class TargetLoop {
     const timeout = AbortSignal.timeout(target.timeoutMs);
     let lastError = "";
     let isRead = false;
-    let scraped = 0;
-    let kept = 0;
-    let added = 0;
+    const counts: ScrapeCounts = { scraped: 0, kept: 0, added: 0 };
     try {
-      const text = await fetch(target, AbortSignal.any([signal, timeout]));
-      isRead = true;
-      this.#scrapes += 1;
-      const before = this.#exposed.size;
-      const samples: ReadSample[] = [];
-      const lines = new SampleLines(text, maxTypesATarget);
-      await this.#inSlices(lines, signal, (line) => {
-        scraped += 1;
-        const sample = this.#sampleOf(line, lines.lineNumber);
-        if (sample !== undefined) samples.push(sample);
-        if (samples.length > maxSeriesATarget)
-          throw userError("sample-limit", `more than ${maxSeriesATarget} samples, which is the limit for one target`);
+      await fetch(target, AbortSignal.any([signal, timeout]), async (text) => {
+        isRead = true;
+        await this.#read(text, timestampMs, counts, signal);
       });
-      this.#learn(lines.types);
-      this.#checkCount(samples.length);
-      kept = samples.length;
-      added = this.#exposed.size - before;
-      await this.#append(samples, timestampMs);
     } catch (error) {
       if (signal.aborted) throw error;
       lastError =
@@ -165,10 +156,30 @@ export class TargetLoop {
     this.#report(timestampMs, {
       up: lastError === "" ? 1 : 0,
       scrape_duration_seconds: durationMs / 1000,
-      scrape_samples_scraped: scraped,
-      scrape_samples_post_metric_relabeling: kept,
-      scrape_series_added: added,
+      scrape_samples_scraped: counts.scraped,
+      scrape_samples_post_metric_relabeling: counts.kept,
+      scrape_series_added: counts.added,
     });
+  }
+
+  /** Reads and stores the samples of an answer. */
+  async #read(text: string, timestampMs: number, counts: ScrapeCounts, signal: AbortSignal): Promise<void> {
+    this.#scrapes += 1;
+    const before = this.#exposed.size;
+    const samples: ReadSample[] = [];
+    const lines = new SampleLines(text, maxTypesATarget);
+    await this.#inSlices(lines, signal, (line) => {
+      counts.scraped += 1;
+      const sample = this.#sampleOf(line, lines.lineNumber);
+      if (sample !== undefined) samples.push(sample);
+      if (samples.length > maxSeriesATarget)
+        throw userError("sample-limit", `more than ${maxSeriesATarget} samples, which is the limit for one target`);
+    });
+    this.#learn(lines.types);
+    this.#checkCount(samples.length);
+    counts.kept = samples.length;
+    counts.added = this.#exposed.size - before;
+    await this.#append(samples, timestampMs);
   }
 
   /** Calls `read` with each sample's line, in slices, because queries are answered meanwhile. */
