@@ -28,3 +28,12 @@ test("the head of a sample ends where its labels end, whatever they contain", ()
     ),
   );
 });
+
+test("a line with many numbers is not split further than its timestamp", (context) => {
+  const split = context.mock.method(String.prototype, "split");
+  assert.deepEqual(readValue(`a ${"10 ".repeat(1_000)}`, 1, 1), { value: 10, timestampMs: 10 });
+  assert.deepEqual(
+    split.mock.calls.map(({ result }) => result?.length),
+    [2],
+  );
+});

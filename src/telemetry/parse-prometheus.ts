@@ -149,7 +149,7 @@ export function readSampleText(line: string, lineNumber: number): SampleText {
 }
 
 function splitValue(rest: string, line: string, lineNumber: number): [value: string, timestamp: string | undefined] {
-  const [value = "", timestamp] = rest.split(/\s+/);
+  const [value = "", timestamp] = rest.split(/\s+/, 2);
   if (parseValue(value) === undefined) throw bad(lineNumber, "a number after the metric", line);
   if (timestamp === undefined || timestamp.startsWith("#")) return [value, undefined];
   if (!Number.isFinite(Number(timestamp))) throw bad(lineNumber, "a timestamp in milliseconds after the value", line);

@@ -27,12 +27,15 @@ export const telemetryErrors = {
     remedy: "Check its address and its pods.",
   },
   "sample-limit": {
-    meaning: "A target has more samples or series than the limit allows.",
-    remedy: "Raise `sample_limit`, or drop metrics.",
+    meaning:
+      "A target exposes more than the job's `sample_limit`, more than 50,000 samples or 500,000 lines, or a sample with more than 16,384 characters or 128 labels.",
+    remedy:
+      "Raise the job's `sample_limit`, drop metrics by its rules, or expose less. Rules reduce the number of samples, but not of lines, characters and labels.",
   },
   "scrape-failed": {
-    meaning: "A target did not answer a scrape.",
-    remedy: "Check the target's port and path.",
+    meaning:
+      "A target did not answer a scrape, its answer is longer than 64 MiB, or too many long answers were being read at once.",
+    remedy: "Check the target's port and path. If the answer is too long, expose fewer metrics.",
   },
   "bad-metrics": {
     meaning: "A text is not in Prometheus' format, or lacks the expected metrics.",

@@ -26,6 +26,14 @@ export class JoinedBytes {
   view(): Buffer {
     return this.#memory.subarray(0, this.length);
   }
+
+  /** The bytes so far, which this object forgets. */
+  take(): Buffer {
+    const taken = this.view();
+    this.#memory = Buffer.alloc(0);
+    this.length = 0;
+    return taken;
+  }
 }
 
 /** Reads a body to its end. Rejects with `tooLong` once it has more than `maxBytes`. */

@@ -37,3 +37,12 @@ test("a body that is too long is refused, and its sender is told to stop", async
   assert.deepEqual([given, isStopped], [101, true]);
   assert.equal((await readBytes([Buffer.alloc(100)], 100, tooLong)).length, 100);
 });
+
+test("bytes that were taken are the taker's alone", () => {
+  const joined = new JoinedBytes();
+  joined.add(Buffer.from("ab"));
+  const taken = joined.take();
+  assert.equal(joined.view().length, 0);
+  joined.add(Buffer.from("c"));
+  assert.deepEqual([taken.toString(), joined.view().toString()], ["ab", "c"]);
+});

@@ -84,7 +84,7 @@ export class BodyBudget {
         held += chunk.length;
         body.add(chunk);
       }
-      return await work(body.view());
+      return await work(body.take());
     } finally {
       this.#held.release(caller, held);
     }

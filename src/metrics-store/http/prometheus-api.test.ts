@@ -27,7 +27,7 @@ function api(reload?: () => Promise<void>, clock: Clock = standing): PrometheusA
       value,
     );
   const config = parseScrapeConfig("scrape_configs: [{job_name: j}]", "t");
-  const scraper = new Scraper(config, { store, fetch: async () => "", clock, log: silentLogger, namespace: "" });
+  const scraper = new Scraper(config, { store, fetch: async () => undefined, clock, log: silentLogger, namespace: "" });
   return new PrometheusApi({
     store,
     scraper,

@@ -54,7 +54,7 @@ test("the role of the Prometheus addon allows what its configuration lists, watc
   } as unknown as KubeClient;
   const scraper = new Scraper(config, {
     store: new SampleStore({ retentionMs: 60_000 }),
-    fetch: async () => await Promise.resolve(""),
+    fetch: async () => undefined,
     clock: systemClock,
     log: silentLogger,
     client,

@@ -26,6 +26,7 @@ async function targetOf(context: TestContext, answer: RequestListener, namespace
 }
 
 const { signal } = new AbortController();
+const ignore = async (): Promise<void> => undefined;
 const limits = { maxBytes: 1_000, maxHeldBytes: 1_500 };
 
 test("an answer that never ends is cut at the limit, and its connection is closed", async (context) => {
@@ -38,7 +39,7 @@ test("an answer that never ends is cut at the limit, and its connection is close
     response.on("drain", send);
     send();
   });
-  await assert.rejects(createFetchMetrics({ maxBytes: 1_000, maxHeldBytes: 1 << 20 })(endless, signal), {
+  await assert.rejects(createFetchMetrics({ maxBytes: 1_000, maxHeldBytes: 1 << 20 })(endless, signal, ignore), {
     message: "the answer is longer than 1000 bytes",
   });
   await closed.promise;
@@ -51,16 +52,38 @@ test("long answers of one namespace leave memory for those of others", async (co
     begun.resolve();
   });
   const fetch = createFetchMetrics(limits);
+  const lengthOf = async (target: ScrapeTarget): Promise<number> => {
+    let length = 0;
+    await fetch(target, signal, async (text) => {
+      length = text.length;
+    });
+    return length;
+  };
   const left = new AbortController();
-  const held = fetch(slow, left.signal).catch(() => undefined);
+  const held = fetch(slow, left.signal, ignore).catch(() => undefined);
   await begun.promise;
   const long = (namespace: string): Promise<ScrapeTarget> =>
     targetOf(context, (_, response) => void response.end("b 1\n".repeat(100)), namespace);
-  await assert.rejects(fetch(await long("shop"), signal), /too many long answers are being read at once/);
-  assert.equal((await fetch(await long("bank"), signal)).length, 400);
+  await assert.rejects(fetch(await long("shop"), signal, ignore), /too many long answers are being read at once/);
+  assert.equal(await lengthOf(await long("bank")), 400);
   left.abort();
   await held;
-  assert.equal((await fetch(await long("shop"), signal)).length, 400);
+  assert.equal(await lengthOf(await long("shop")), 400);
+});
+
+test("an answer takes its part of the memory until its reader has ended", async (context) => {
+  const fetch = createFetchMetrics(limits);
+  const target = await targetOf(context, (_, response) => void response.end("b 1\n".repeat(100)));
+  const [begun, isRead] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const held = fetch(target, signal, async () => {
+    begun.resolve();
+    await isRead.promise;
+  });
+  await begun.promise;
+  await assert.rejects(fetch(target, signal, ignore), /too many long answers are being read at once/);
+  isRead.resolve();
+  await held;
+  await fetch(target, signal, ignore);
 });
 
 test("a redirect is not followed", async (context) => {
@@ -70,6 +93,9 @@ test("a redirect is not followed", async (context) => {
     response.end("stolen 1\n");
   });
   const target = await targetOf(context, (_, response) => response.writeHead(302, { location: other.url }).end());
-  await assert.rejects(createFetchMetrics()(target, signal), /^SerinError: server returned HTTP status 302 Found/);
+  await assert.rejects(
+    createFetchMetrics()(target, signal, ignore),
+    /^SerinError: server returned HTTP status 302 Found/,
+  );
   assert.equal(asked, 0);
 });

@@ -6,8 +6,15 @@ import { BodyBudget } from "../../base/threads/index.ts";
 import type { ScrapeAccess } from "./scrape-config.ts";
 import type { ScrapeTarget } from "./targets.ts";
 
-/** Fetches the exposed text of a target. Fails unless the target answers 200 before the signal aborts. */
-export type FetchMetrics = (target: ScrapeTarget, signal: AbortSignal) => Promise<string>;
+/**
+ * Fetches the exposed text of a target and passes it to `read`. Fails unless the target answers 200 before the signal
+ * aborts. The text counts towards the memory for responses until `read` has ended, so the reader keeps no part of it.
+ */
+export type FetchMetrics = (
+  target: ScrapeTarget,
+  signal: AbortSignal,
+  read: (text: string) => Promise<void>,
+) => Promise<void>;
 
 /**
  * A longer response makes the scrape fail. All responses that are being read share a limit: those of one namespace may
@@ -29,10 +36,18 @@ export function createFetchMetrics(limits = defaultLimits): FetchMetrics {
     },
     limits,
   );
-  return async (target, signal) => await fetchMetrics(target, signal, bodies);
+  return async (target, signal, read) => {
+    const response = await openResponse(target, signal);
+    try {
+      // An async function would keep the bytes beside the text.
+      await bodies.use(response, target.owner.namespace, (body) => read(body.toString("utf8")));
+    } finally {
+      response.destroy();
+    }
+  };
 }
 
-async function fetchMetrics(target: ScrapeTarget, signal: AbortSignal, bodies: BodyBudget): Promise<string> {
+async function openResponse(target: ScrapeTarget, signal: AbortSignal): Promise<IncomingMessage> {
   const { access } = target.job;
   const url = new URL(target.url);
   const headers = {
@@ -58,11 +73,7 @@ async function fetchMetrics(target: ScrapeTarget, signal: AbortSignal, bodies: B
       `server returned HTTP status ${response.statusCode ?? 0} ${response.statusMessage ?? ""}`.trim(),
     );
   }
-  try {
-    return await bodies.use(response, target.owner.namespace, async (body) => body.toString("utf8"));
-  } finally {
-    response.destroy();
-  }
+  return response;
 }
 
 async function authorizationOf({

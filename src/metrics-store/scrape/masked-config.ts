@@ -1,4 +1,4 @@
-import { isScalar, parseDocument, visit } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, parseDocument, visit, type Document, type Scalar } from "yaml";
 
 /** The fields that Prometheus' configuration keeps secrets in. Those that end in `_file` name a file, and are shown. */
 const secretFields: ReadonlySet<string> = new Set([
@@ -11,6 +11,17 @@ const secretFields: ReadonlySet<string> = new Set([
   "api_token",
   "token",
   "application_credential_secret",
+  "application_secret",
+  "consumer_key",
+  "private_key",
+  "service_account_key",
+  "client_certificate_key",
+  "proxy_connect_header",
+]);
+/** The secrets whose fields have that meaning only within another field. `*` is a name that the user chooses. */
+const secretsWithin: ReadonlyMap<string, readonly string[]> = new Map([
+  ["tls_config", ["key"]],
+  ["http_headers", ["*", "secrets"]],
 ]);
 const passwordInUrl = /(\/\/[^/?#@\s:]*:)[^/?#\s]*@/g;
 const mask = "<secret>";
@@ -20,10 +31,14 @@ export function maskedConfig(text: string): string {
   const document = parseDocument(text, { logLevel: "error" });
   let isMasked = false;
   visit(document, {
-    Pair: (_, pair) => {
-      if (!isScalar(pair.key) || !secretFields.has(String(pair.key.value)) || !isScalar(pair.value)) return;
-      pair.value.value = mask;
-      isMasked = true;
+    Pair: (_, { key, value }) => {
+      const name = isScalar(key) ? String(key.value) : "";
+      const path = secretFields.has(name) ? [] : secretsWithin.get(name);
+      if (path === undefined) return;
+      for (const scalar of scalarsAt(value, path, document)) {
+        scalar.value = mask;
+        isMasked = true;
+      }
     },
     Scalar: (_, scalar) => {
       if (typeof scalar.value !== "string") return;
@@ -34,4 +49,28 @@ export function maskedConfig(text: string): string {
     },
   });
   return isMasked ? document.toString({ lineWidth: 0 }) : text;
+}
+
+/** The scalars at or below a path. Follows aliases, each only once, because they may form a circle. */
+function* scalarsAt(
+  node: unknown,
+  path: readonly string[],
+  document: Document,
+  followed: ReadonlySet<unknown> = new Set(),
+): Generator<Scalar> {
+  if (isScalar(node)) {
+    if (path.length === 0) yield node;
+  } else if (isAlias(node)) {
+    const target = node.resolve(document);
+    if (!followed.has(target)) yield* scalarsAt(target, path, document, new Set([...followed, target]));
+  } else if (isSeq(node)) {
+    for (const item of node.items) yield* scalarsAt(item, path, document, followed);
+  } else if (isMap(node)) {
+    const [part, ...rest] = path;
+    for (const { key, value } of node.items) {
+      const name = isScalar(key) ? String(key.value) : "";
+      if (name === "<<") yield* scalarsAt(value, path, document, followed);
+      else if (part === undefined || part === "*" || part === name) yield* scalarsAt(value, rest, document, followed);
+    }
+  }
 }

@@ -34,7 +34,7 @@ const gatherMs = 500;
 const pruneEveryMs = 60_000;
 /** The number of metric families that `types` lists. */
 const maxListedTypes = 20_000;
-/** The limit of the names, labels and types of all targets' last scrapes. Namespaces share it. */
+/** The limit of the known heads and types of all targets' last scrapes. Namespaces share it. */
 const maxTextBytes = 128 << 20;
 
 interface RunningTarget {

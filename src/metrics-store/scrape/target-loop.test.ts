@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { SharedBudget } from "../../base/threads/index.ts";
-import { evaluateAt, labelsObject, numberText, parseQuery } from "../../promql/index.ts";
+import { evaluateAt, labelsObject, labelsOf, numberText, parseQuery } from "../../promql/index.ts";
 import { SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { parseScrapeConfig } from "./scrape-config.ts";
@@ -33,9 +33,9 @@ function scraping(
   let nowMs = startMs;
   let steadyMs = 0;
   let answer: string | Error = "";
-  const fetch = async (): Promise<string> => {
+  const fetch: FetchMetrics = async (_target, _signal, read) => {
     if (typeof answer !== "string") throw answer;
-    return answer;
+    await read(answer);
   };
   const loop = new TargetLoop({
     target,
@@ -176,18 +176,52 @@ test("an answer of too many samples or lines fails the scrape", async () => {
   assert.match(loop.health.lastError, /^the answer has more than 500000 lines/);
 });
 
-test("the labels of all targets share a budget, and a target that ends gives its part back", async () => {
+test("a target whose heads have no place in the shared budget is scraped all the same", async () => {
   const texts = new SharedBudget(4_000);
-  const [first, second] = [scraping("", { texts }), scraping("", { texts })];
-  const long = `m{a="${"x".repeat(1_500)}"} 1\n`;
-  await first.scrape(long);
-  assert.equal(first.loop.health.health, "up");
-  await second.scrape(long);
-  assert.match(second.loop.health.lastError, /^line 1: there is no more memory for labels of job j/);
-  await first.scrape("# TYPE n counter\nn 1\n");
-  assert.deepEqual([...first.loop.types], [["n", "counter"]]);
-  await second.scrape(long);
-  assert.equal(second.loop.health.health, "up");
+  const { loop, store, scrape, query } = scraping("", { texts });
+  const exposed = (count: number, value: number): string =>
+    Array.from({ length: count }, (_, index) => `m{a="${index}${"x".repeat(300)}"} ${value}\n`).join("");
+  await scrape(exposed(40, 1));
+  assert.equal(loop.health.lastError, "");
+  await scrape(exposed(40, 2));
+  assert.deepEqual(new Set(query("m").map(({ value }) => value)), new Set(["2"]));
+  assert.equal(query("m").length, 40);
+  assert.equal(query("scrape_series_added")[0]?.["value"], "0");
+  await scrape(exposed(30, 3));
+  assert.equal(query("m").length, 30);
+  assert.equal(store.stats.series, 40 + 5);
+});
+
+test("the heads of all targets share a budget, and a target that ends gives its part back", async () => {
+  const texts = new SharedBudget(4_000);
+  const { loop, scrape } = scraping("", { texts });
+  const isFree = (): boolean => {
+    const isTaken = texts.take("other", 1_500);
+    if (isTaken) texts.release("other", 1_500);
+    return isTaken;
+  };
+  await scrape(`m{a="${"x".repeat(1_500)}"} 1\n`);
+  assert.ok(!isFree());
+  await scrape("# TYPE n counter\nn 1\n");
+  assert.deepEqual([...loop.types], [["n", "counter"]]);
+  assert.ok(isFree());
+});
+
+test("a target keeps nothing of series for which the store has no room, and they are stored once it has", async () => {
+  const texts = new SharedBudget(1_000_000);
+  const store = new SampleStore({ maxSeries: 10 });
+  for (let index = 0; index < 10; index += 1) store.append(labelsOf([["i", `${index}`]]), startMs, 1);
+  const { loop, scrape, query } = scraping("", { texts, store });
+  const text = Array.from({ length: 40 }, (_, index) => `m{a="${index}${"x".repeat(1_000)}"} 1\n`).join("");
+  await scrape(text);
+  assert.equal(loop.health.lastError, "");
+  const kept = query("m").length;
+  assert.ok(kept < 40, `${kept} series`);
+  const most = 1_000_000 - 10 * 1_200 * 2;
+  assert.ok(texts.take("other", most / 2), "heads of refused series are forgotten");
+  store.prune(Infinity);
+  await scrape(text);
+  assert.ok(query("m").length > kept);
 });
 
 test("other work has turns while a long scrape is read", async () => {

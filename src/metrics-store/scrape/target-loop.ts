@@ -3,7 +3,7 @@ import { messageOf, userError, type Clock } from "../../base/index.ts";
 import type { SharedBudget } from "../../base/threads/index.ts";
 import { labelsKey, labelsOf, metricName, type Labels } from "../../promql/index.ts";
 import { lengthOfHead, readSampleText, readValue, SampleLines } from "../../telemetry/index.ts";
-import { ownCopy, type SampleStore } from "../store/index.ts";
+import { ownCopy, textBytes, type SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { relabel } from "./relabel.ts";
 import type { ScrapeTurns } from "./scrape-turns.ts";
@@ -22,7 +22,7 @@ export interface TargetLoopOptions {
   readonly store: SampleStore;
   readonly fetch: FetchMetrics;
   readonly clock: Clock;
-  /** The memory for the names, labels and types of all targets' last scrapes. */
+  /** The memory for the known heads and types of all targets' last scrapes. */
   readonly texts: SharedBudget;
   readonly turns: ScrapeTurns;
 }
@@ -35,8 +35,8 @@ const maxTypesATarget = 5_000;
 /** The limits of one sample's name and labels. */
 const maxHeadCharacters = 16_384;
 const maxLabels = 128;
-/** The approximate size of a label beside its text. */
-const labelOverhead = 64;
+/** The approximate size of a known head or type beside its text. */
+const entryOverheadBytes = 128;
 /** After this time, other work has a turn. */
 const sliceMs = 10;
 /**
@@ -51,6 +51,8 @@ interface ExposedSeries {
   readonly labels: Labels;
   /** The number of the last scrape that contained it. */
   scrape: number;
+  /** Whether the store had room for it. The store's limits bound only the labels of series that it has. */
+  isStored: boolean;
 }
 
 /** The name and labels of a sample as the target writes them. The job's rules may drop the series. */
@@ -59,6 +61,13 @@ interface KnownHead {
   /** Its part of the budget of texts. */
   readonly size: number;
   scrape: number;
+}
+
+/** What a scrape reports about itself. */
+interface ScrapeCounts {
+  scraped: number;
+  kept: number;
+  added: number;
 }
 
 interface ReadSample {
@@ -74,7 +83,10 @@ export class TargetLoop {
   #health: TargetHealth = { health: "unknown", lastScrapeMs: undefined, durationMs: 0, lastError: "" };
   /** The series of the last scrape, by the text of their labels. */
   readonly #exposed = new Map<string, ExposedSeries>();
-  /** Labels are read once. Later scrapes find the series by the text of its head. */
+  /**
+   * Later scrapes find a series by the text of its head, and need not read its labels again. Heads that have no place
+   * in the budget are read in each scrape.
+   */
   readonly #heads = new Map<string, KnownHead>();
   #scrapes = 0;
   #types: ReadonlyMap<string, string> = new Map();
@@ -125,28 +137,12 @@ export class TargetLoop {
     const timeout = AbortSignal.timeout(target.timeoutMs);
     let lastError = "";
     let isRead = false;
-    let scraped = 0;
-    let kept = 0;
-    let added = 0;
+    const counts: ScrapeCounts = { scraped: 0, kept: 0, added: 0 };
     try {
-      const text = await fetch(target, AbortSignal.any([signal, timeout]));
-      isRead = true;
-      this.#scrapes += 1;
-      const before = this.#exposed.size;
-      const samples: ReadSample[] = [];
-      const lines = new SampleLines(text, maxTypesATarget);
-      await this.#inSlices(lines, signal, (line) => {
-        scraped += 1;
-        const sample = this.#sampleOf(line, lines.lineNumber);
-        if (sample !== undefined) samples.push(sample);
-        if (samples.length > maxSeriesATarget)
-          throw userError("sample-limit", `more than ${maxSeriesATarget} samples, which is the limit for one target`);
+      await fetch(target, AbortSignal.any([signal, timeout]), async (text) => {
+        isRead = true;
+        await this.#read(text, timestampMs, counts, signal);
       });
-      this.#learn(lines.types);
-      this.#checkCount(samples.length);
-      kept = samples.length;
-      added = this.#exposed.size - before;
-      await this.#append(samples, timestampMs);
     } catch (error) {
       if (signal.aborted) throw error;
       lastError =
@@ -160,10 +156,30 @@ export class TargetLoop {
     this.#report(timestampMs, {
       up: lastError === "" ? 1 : 0,
       scrape_duration_seconds: durationMs / 1000,
-      scrape_samples_scraped: scraped,
-      scrape_samples_post_metric_relabeling: kept,
-      scrape_series_added: added,
+      scrape_samples_scraped: counts.scraped,
+      scrape_samples_post_metric_relabeling: counts.kept,
+      scrape_series_added: counts.added,
     });
+  }
+
+  /** Reads and stores the samples of an answer. */
+  async #read(text: string, timestampMs: number, counts: ScrapeCounts, signal: AbortSignal): Promise<void> {
+    this.#scrapes += 1;
+    const before = this.#exposed.size;
+    const samples: ReadSample[] = [];
+    const lines = new SampleLines(text, maxTypesATarget);
+    await this.#inSlices(lines, signal, (line) => {
+      counts.scraped += 1;
+      const sample = this.#sampleOf(line, lines.lineNumber);
+      if (sample !== undefined) samples.push(sample);
+      if (samples.length > maxSeriesATarget)
+        throw userError("sample-limit", `more than ${maxSeriesATarget} samples, which is the limit for one target`);
+    });
+    this.#learn(lines.types);
+    this.#checkCount(samples.length);
+    counts.kept = samples.length;
+    counts.added = this.#exposed.size - before;
+    await this.#append(samples, timestampMs);
   }
 
   /** Calls `read` with each sample's line, in slices, because queries are answered meanwhile. */
@@ -197,7 +213,7 @@ export class TargetLoop {
     const { texts } = this.#options.store;
     const known = new Map<string, string>();
     for (const [name, type] of types) {
-      const size = name.length + type.length + labelOverhead;
+      const size = textBytes(name) + textBytes(type) + entryOverheadBytes;
       if (!this.#options.texts.take(this.target.owner.namespace, size)) break;
       this.#typesSize += size;
       known.set(texts.of(name), texts.of(type));
@@ -226,11 +242,16 @@ export class TargetLoop {
   }
 
   #headOf(line: string, length: number, lineNumber: number): KnownHead {
+    if (length > maxHeadCharacters)
+      throw userError(
+        "sample-limit",
+        `line ${lineNumber}: the name and the labels have ${length} characters, at most ${maxHeadCharacters} are allowed`,
+      );
     const text = line.slice(0, length);
     let head = this.#heads.get(text);
     if (head === undefined) {
       head = this.#newHead(line, length, lineNumber);
-      this.#heads.set(ownCopy(text), head);
+      if (this.#options.texts.take(this.target.owner.namespace, head.size)) this.#heads.set(ownCopy(text), head);
     }
     head.scrape = this.#scrapes;
     if (head.series !== undefined) head.series.scrape = this.#scrapes;
@@ -238,11 +259,6 @@ export class TargetLoop {
   }
 
   #newHead(line: string, length: number, lineNumber: number): KnownHead {
-    if (length > maxHeadCharacters)
-      throw userError(
-        "sample-limit",
-        `line ${lineNumber}: the name and the labels have ${length} characters, at most ${maxHeadCharacters} are allowed`,
-      );
     const { name, labels } = readSampleText(line, lineNumber);
     const count = Object.keys(labels).length;
     if (count > maxLabels)
@@ -250,13 +266,7 @@ export class TargetLoop {
         "sample-limit",
         `line ${lineNumber}: there are ${count} labels, at most ${maxLabels} are allowed`,
       );
-    const size = length + count * labelOverhead;
-    const { namespace } = this.target.owner;
-    if (!this.#options.texts.take(namespace, size))
-      throw userError(
-        "sample-limit",
-        `line ${lineNumber}: there is no more memory for labels of ${namespace}: it may use half of what others leave`,
-      );
+    const size = textBytes(line.slice(0, length)) + entryOverheadBytes;
     return { series: this.#seriesOf(name, labels), size, scrape: this.#scrapes };
   }
 
@@ -274,11 +284,14 @@ export class TargetLoop {
     const labels = labelsOf([...relabelled].map(([label, value]) => [texts.of(label), texts.of(value)] as const));
     const key = labelsKey(labels);
     let series = this.#exposed.get(key);
-    if (series === undefined) this.#exposed.set(key, (series = { labels, scrape: this.#scrapes }));
+    if (series === undefined) this.#exposed.set(key, (series = { labels, scrape: this.#scrapes, isStored: false }));
     return series;
   }
 
-  /** Appends the samples of a scrape, and ends the series that it does not contain. */
+  /**
+   * Appends the samples of a scrape, and ends the series that it does not contain. Forgets those without room in the
+   * store, because nothing else bounds their memory.
+   */
   async #append(samples: readonly ReadSample[], timestampMs: number): Promise<void> {
     const { store } = this.#options;
     const { owner } = this.target;
@@ -286,14 +299,16 @@ export class TargetLoop {
     for (const [index, { series, value, timestampMs: own = timestampMs }] of samples.entries()) {
       if (own < timestampMs - maxPastMs || own > timestampMs + maxFutureMs) store.refuse("out-of-bounds");
       else store.append(series.labels, own, value, owner);
+      series.isStored = store.has(series.labels);
       if (index % 64 === 63) await slice();
     }
-    for (const [key, { labels, scrape }] of this.#exposed) {
-      if (scrape === this.#scrapes) continue;
+    for (const [key, { labels, scrape, isStored }] of this.#exposed) {
+      if (scrape === this.#scrapes && isStored) continue;
       this.#exposed.delete(key);
       store.end(labels, timestampMs);
     }
-    for (const [text, head] of this.#heads) if (head.scrape !== this.#scrapes) this.#forgetHead(text, head);
+    for (const [text, head] of this.#heads)
+      if (head.scrape !== this.#scrapes || head.series?.isStored === false) this.#forgetHead(text, head);
   }
 
   #forgetHead(text: string, { size }: KnownHead): void {

@@ -7,6 +7,7 @@ import type { Endpoints, Node, Pod, Service } from "../../api/kubernetes/index.t
 import { systemClock } from "../../base/index.ts";
 import { SharedBudget } from "../../base/threads/index.ts";
 import { SampleStore } from "../store/index.ts";
+import type { FetchMetrics } from "./fetch-metrics.ts";
 import { parseScrapeConfig } from "./scrape-config.ts";
 import { ScrapeTurns } from "./scrape-turns.ts";
 import { TargetLoop } from "./target-loop.ts";
@@ -189,8 +190,9 @@ test("with the addon's configuration, a pod cannot write the series of another o
   const [target] = ofJob("kubernetes-pods", targetsOf(addon, { ...none, pods }, "").active);
   assert.ok(target !== undefined);
   const store = new SampleStore();
-  const fetch = async (): Promise<string> =>
-    await Promise.resolve('m{pod="victim",namespace="bank",instance="10.1.0.9:80",job="kubernetes-pods"} 1\n');
+  const fetch: FetchMetrics = async (_target, _signal, read) => {
+    await read('m{pod="victim",namespace="bank",instance="10.1.0.9:80",job="kubernetes-pods"} 1\n');
+  };
   const loop = new TargetLoop({
     target,
     store,

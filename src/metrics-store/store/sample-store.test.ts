@@ -156,6 +156,35 @@ test("labels have a limit of their own", () => {
   assert.deepEqual([store.stats.labelBytes, store.stats.sampleBytes, store.stats.series], [0, 0, 0]);
 });
 
+test("the limit of labels counts long names, values that series share, and values that outlive their first series", () => {
+  const maxLabelBytes = 1 << 20;
+  const [long, count] = ["x".repeat(10_000), 300];
+  for (const labelsAt of [
+    (index: number) => ({ [`n${index}${long}`]: "1" }),
+    (index: number) => ({ i: `${index}`, path: long }),
+  ]) {
+    const store = new SampleStore({ maxLabelBytes });
+    for (let index = 0; index < count; index += 1) store.append(series("a", labelsAt(index)), 1, 1, of("greedy"));
+    assert.ok(store.stats.series < 55, `${store.stats.series} series`);
+    assert.ok(store.stats.labelBytes <= maxLabelBytes);
+  }
+  const store = new SampleStore({ retentionMs: 10 });
+  store.append(series("a", { path: long }), 1, 1);
+  store.append(series("b", { path: long }), 100, 1);
+  store.prune(100);
+  const alone = new SampleStore();
+  alone.append(series("b", { path: long }), 100, 1);
+  assert.equal(store.stats.labelBytes, alone.stats.labelBytes);
+});
+
+test("the labels of 100,000 series of Istio's standard metrics fit", () => {
+  const [count, labelCount] = [1_000, 36];
+  const store = new SampleStore({ maxLabelBytes: ((384 << 20) * count) / 100_000 });
+  const others = Object.fromEntries(Array.from({ length: labelCount }, (_, index) => [`l${index}`, "v".repeat(30)]));
+  for (let index = 0; index < count; index += 1) store.append(series(`m${index}`, others), 1, 1, of("shop"));
+  assert.equal(store.stats.series, count);
+});
+
 test("the namespace with the most samples loses its oldest ones, and the others keep theirs", () => {
   const store = new SampleStore({ maxSampleBytes: 100_000 });
   for (let step = 0; step < 1000; step += 1) {
@@ -184,10 +213,32 @@ test("more live series than fit lose the largest namespace's, so that the limit 
   const maxSampleBytes = 100_000;
   const store = new SampleStore({ maxSampleBytes });
   for (let step = 0; step < 70; step += 1) {
-    for (let index = 0; index < 200; index += 1) store.append(series(`live_${index}`), step, step, of("greedy"));
+    for (let index = 0; index < 200; index += 1)
+      store.append(series(`live_${index}`), step * 1_000 + index, step, of("greedy"));
     store.append(series("rare"), step, step, of("modest"));
   }
   assert.ok(store.stats.sampleBytes <= maxSampleBytes, `${store.stats.sampleBytes} bytes`);
   assert.equal(store.select(named("rare"), -Infinity, Infinity)[0]?.timesMs.length, 70);
   assert.ok(store.stats.dropped > 0);
+});
+
+test("live series that fit stay when their older samples make room, whenever in a round their target is scraped", () => {
+  const maxSampleBytes = 100_000;
+  const store = new SampleStore({ maxSampleBytes });
+  for (let step = 0; step < 150; step += 1)
+    for (let index = 0; index < 60; index += 1) {
+      store.append(series(`live_${index}`), step * 15_000 + index * 200, Math.sin(step), of("shop", `pod-${index}`));
+      if (step > 0) assert.equal(store.stats.series, 60, `in step ${step}`);
+    }
+  assert.ok(store.stats.sampleBytes <= maxSampleBytes, `${store.stats.sampleBytes} bytes`);
+  assert.equal(store.stats.dropped, 0);
+});
+
+test("ended series that make room for samples are counted as dropped", () => {
+  const store = new SampleStore({ maxSampleBytes: 10_000 });
+  store.append(series("gone"), 1, 1, of("shop"));
+  store.end(series("gone"), 2);
+  for (let step = 0; step < 1_000; step += 1) store.append(series("live"), step * 15_000, Math.sin(step), of("shop"));
+  assert.deepEqual(store.labelValues(metricName), ["live"]);
+  assert.equal(store.stats.dropped, 1);
 });

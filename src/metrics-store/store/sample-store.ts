@@ -7,7 +7,7 @@ import {
   type SeriesSlice,
 } from "../../promql/index.ts";
 import { SeriesSamples } from "./series-samples.ts";
-import { SharedTexts } from "./shared-texts.ts";
+import { maxSharedLength, SharedTexts, textBytes } from "./shared-texts.ts";
 import {
   largestTarget,
   seriesOf,
@@ -19,7 +19,7 @@ import {
 
 export interface SampleStoreOptions {
   readonly maxSeries?: number;
-  /** The limit of the size of all labels. */
+  /** The limit of the size of all labels, with the index. */
   readonly maxLabelBytes?: number;
   /** Above this size, the namespace with the most samples loses its oldest ones. */
   readonly maxSampleBytes?: number;
@@ -40,16 +40,18 @@ export interface SampleStoreStats {
 }
 
 const defaultMaxSeries = 100_000;
-const defaultMaxLabelBytes = 256 << 20;
+/** Suffices for the labels of as many of Istio's standard series, of which each takes almost 4 KB. */
+const defaultMaxLabelBytes = 384 << 20;
 const defaultMaxSampleBytes = 96 << 20;
 const defaultRetentionMs = 15 * 86_400_000;
 /** The share of the retained time that is dropped if there are too many samples. */
 const forgottenShare = 0.1;
 /** Room is made down to this share of the limit, because that reads all series of a namespace. */
 const goalShare = 0.95;
-/** The approximate size of a label's place in the index, and of a new place for a value that is not there yet. */
-const labelPlaceBytes = 40;
-const valuePlaceBytes = 200;
+/** The approximate size of a label's places in its series and in the index, beside its text. */
+const labelPlaceBytes = 64;
+/** The approximate size of the index' place for a name, or for a value of a name, beside its text. */
+const indexPlaceBytes = 200;
 const unknownOwner: SeriesOwner = { namespace: "", target: "" };
 
 type ValueIndex = Map<string, Set<StoredSeries>>;
@@ -111,12 +113,12 @@ export class SampleStore implements SampleSource {
     const key = labelsKey(labels);
     const known = this.#series.get(key);
     if (known !== undefined) return known;
-    const labelBytes = this.#labelBytesOf(labels);
-    if (!this.#makeRoom(labelBytes, owner)) {
+    const labelBytes = labelBytesOf(labels);
+    if (!this.#makeRoom(labels, labelBytes, owner)) {
       this.refuse("series-limit");
       return undefined;
     }
-    const series = { labels, samples: new SeriesSamples(), owner, labelBytes };
+    const series = { labels, samples: new SeriesSamples(), owner, labelBytes, placeBytes: this.#newPlaceBytes(labels) };
     this.#series.set(key, series);
     this.#usage.add(series);
     this.#labelBytes += labelBytes;
@@ -125,17 +127,23 @@ export class SampleStore implements SampleSource {
     return series;
   }
 
-  #labelBytesOf(labels: Labels): number {
+  /** The size of the names and values that the index does not have yet. */
+  #newPlaceBytes(labels: Labels): number {
     let bytes = 0;
     for (const [name, value] of labels) {
-      bytes += labelPlaceBytes;
-      if (this.#index.get(name)?.has(value) !== true) bytes += valuePlaceBytes + value.length;
+      const values = this.#index.get(name);
+      if (values === undefined) bytes += placeBytesOf(name);
+      if (values?.has(value) !== true) bytes += placeBytesOf(value);
     }
     return bytes;
   }
 
-  #makeRoom(labelBytes: number, owner: SeriesOwner): boolean {
-    while (this.#series.size >= this.#maxSeries || this.#labelBytes + labelBytes > this.#maxLabelBytes) {
+  #makeRoom(labels: Labels, labelBytes: number, owner: SeriesOwner): boolean {
+    // A series that gives way may take values out of the index that these labels need again.
+    while (
+      this.#series.size >= this.#maxSeries ||
+      this.#labelBytes + labelBytes + this.#newPlaceBytes(labels) > this.#maxLabelBytes
+    ) {
       const surplus = this.#usage.surplus(owner);
       if (surplus === undefined) return false;
       this.#drop(surplus);
@@ -146,9 +154,15 @@ export class SampleStore implements SampleSource {
 
   #postings(name: string, value: string): Set<StoredSeries> {
     let values = this.#index.get(name);
-    if (values === undefined) this.#index.set(name, (values = new Map()));
+    if (values === undefined) {
+      this.#index.set(name, (values = new Map()));
+      this.#labelBytes += placeBytesOf(name);
+    }
     let postings = values.get(value);
-    if (postings === undefined) values.set(value, (postings = new Set()));
+    if (postings === undefined) {
+      values.set(value, (postings = new Set()));
+      this.#labelBytes += placeBytesOf(value);
+    }
     return postings;
   }
 
@@ -164,6 +178,10 @@ export class SampleStore implements SampleSource {
     else this.refuse("out-of-order");
     if (this.#sampleBytes > this.#maxSampleBytes) this.#forgetOldest();
     return isTaken;
+  }
+
+  has(labels: Labels): boolean {
+    return this.#series.has(labelsKey(labels));
   }
 
   /** Counts a sample that is not appended. */
@@ -190,7 +208,8 @@ export class SampleStore implements SampleSource {
 
   /** Drops samples older than the retention. */
   prune(nowMs: number): void {
-    this.#forgetBefore(this.#series.values(), nowMs - this.#retentionMs);
+    const timeMs = nowMs - this.#retentionMs;
+    for (const series of this.#series.values()) if (!this.#forgetBefore(series, timeMs)) this.#drop(series);
   }
 
   #forgetOldest(): void {
@@ -198,11 +217,16 @@ export class SampleStore implements SampleSource {
     while (this.#sampleBytes > goal) {
       const usage = this.#usage.largest();
       if (usage === undefined) return;
-      if (!this.#forgetOldestOf(usage, goal)) this.#thin(usage);
+      if (this.#forgetOldestOf(usage, goal)) continue;
+      do this.#thin(usage);
+      while (this.#sampleBytes > goal && this.#usage.largest() === usage);
     }
   }
 
-  /** Returns false if all that is left are the last samples of each series. */
+  /**
+   * Keeps all live series, because those that were not scraped yet in this round look old. Returns false if all that is
+   * left are the last samples of each.
+   */
   #forgetOldestOf(usage: NamespaceUsage, goal: number): boolean {
     const before = this.#sampleBytes;
     let [oldestMs, newestMs] = [Infinity, -Infinity];
@@ -211,7 +235,12 @@ export class SampleStore implements SampleSource {
       newestMs = Math.max(newestMs, samples.lastMs);
     }
     for (let step = 1; step * forgottenShare <= 1; step += 1) {
-      this.#forgetBefore([...seriesOf(usage)], oldestMs + (newestMs - oldestMs) * step * forgottenShare);
+      const timeMs = oldestMs + (newestMs - oldestMs) * step * forgottenShare;
+      for (const series of seriesOf(usage)) {
+        if (this.#forgetBefore(series, timeMs) || !series.samples.isEnded) continue;
+        this.#drop(series);
+        this.#dropped += 1;
+      }
       if (this.#sampleBytes <= goal || this.#usage.largest() !== usage) break;
     }
     return this.#sampleBytes < before;
@@ -225,14 +254,13 @@ export class SampleStore implements SampleSource {
     this.#dropped += count;
   }
 
-  #forgetBefore(all: Iterable<StoredSeries>, timeMs: number): void {
-    for (const series of all) {
-      let isKept = true;
-      this.#change(series, (samples) => {
-        isKept = samples.forgetBefore(timeMs);
-      });
-      if (!isKept) this.#drop(series);
-    }
+  /** Returns false if all samples of the series are older. */
+  #forgetBefore(series: StoredSeries, timeMs: number): boolean {
+    let isNewer = true;
+    this.#change(series, (samples) => {
+      isNewer = samples.forgetBefore(timeMs);
+    });
+    return isNewer;
   }
 
   #drop(series: StoredSeries): void {
@@ -247,8 +275,14 @@ export class SampleStore implements SampleSource {
     const values = this.#index.get(name);
     const postings = values?.get(value);
     postings?.delete(series);
-    if (postings?.size === 0) values?.delete(value);
-    if (values?.size === 0) this.#index.delete(name);
+    if (postings?.size === 0) {
+      values?.delete(value);
+      this.#labelBytes -= placeBytesOf(value);
+    }
+    if (values?.size === 0) {
+      this.#index.delete(name);
+      this.#labelBytes -= placeBytesOf(name);
+    }
   }
 
   select(matchers: readonly Matcher[], fromMs: number, toMs: number): readonly SeriesSlice[] {
@@ -296,4 +330,15 @@ export class SampleStore implements SampleSource {
     }
     return [...fewest].filter(({ labels }) => matchers.every(({ name, matches }) => matches(labels.get(name) ?? "")));
   }
+}
+
+/** The size of the series' key, which repeats all texts, of the places of its labels, and of texts of its own. */
+function labelBytesOf(labels: Labels): number {
+  let bytes = textBytes(labelsKey(labels)) + labels.size * labelPlaceBytes;
+  for (const label of labels) for (const text of label) if (text.length > maxSharedLength) bytes += textBytes(text);
+  return bytes;
+}
+
+function placeBytesOf(text: string): number {
+  return textBytes(text) + indexPlaceBytes;
 }

@@ -118,7 +118,7 @@ export class SeriesSamples {
     return this.between(fromMs, toMs).timesMs.length > 0;
   }
 
-  /** Drops whole chunks that end before the time. Returns false if nothing is left. */
+  /** Drops whole chunks that end before the time. Returns false if the last sample is older too. */
   forgetBefore(timeMs: number): boolean {
     const kept = this.#sealed.filter(({ endMs }) => endMs >= timeMs);
     if (kept.length < this.#sealed.length) {

@@ -5,11 +5,18 @@ import { BoundedCache } from "../../base/index.ts";
  */
 const maxTexts = 200_000;
 /** Longer texts are not shared, so that the shared ones have a bounded size. */
-const maxSharedLength = 256;
+export const maxSharedLength = 256;
 
 /** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */
 export function ownCopy(text: string): string {
   return Buffer.from(text, "utf8").toString("utf8");
+}
+
+const beyondLatin1 = /[\u{100}-\u{10ffff}]/u;
+
+/** The memory of a text: V8 keeps one with any character beyond Latin-1 in two bytes a character. */
+export function textBytes(text: string): number {
+  return beyondLatin1.test(text) ? text.length * 2 : text.length;
 }
 
 /** Gives equal texts the same memory. The labels of series repeat a few values thousands of times. */

@@ -11,8 +11,10 @@ export interface StoredSeries {
   readonly labels: Labels;
   readonly samples: SeriesSamples;
   readonly owner: SeriesOwner;
-  /** The approximate size of the labels and of their places in the index. */
+  /** The approximate size of the labels. */
   readonly labelBytes: number;
+  /** The approximate size of the places in the index that the series was the first to need. */
+  readonly placeBytes: number;
 }
 
 /** What the series of one namespace use. */
@@ -21,6 +23,7 @@ export interface NamespaceUsage {
   /** The series that are no longer exposed. The one that ended first comes first. */
   readonly ended: Set<StoredSeries>;
   series: number;
+  /** With the places in the index that these series were the first to need. Others may need them now. */
   labelBytes: number;
   sampleBytes: number;
 }
@@ -61,7 +64,7 @@ export class StoreUsage {
     if (known === undefined) usage.targets.set(target, new Set([series]));
     else known.add(series);
     usage.series += 1;
-    usage.labelBytes += series.labelBytes;
+    usage.labelBytes += series.labelBytes + series.placeBytes;
     usage.sampleBytes += series.samples.bytes;
   }
 
@@ -74,7 +77,7 @@ export class StoreUsage {
     if (usage.targets.size === 0) this.#namespaces.delete(namespace);
     usage.ended.delete(series);
     usage.series -= 1;
-    usage.labelBytes -= series.labelBytes;
+    usage.labelBytes -= series.labelBytes + series.placeBytes;
     usage.sampleBytes -= series.samples.bytes;
   }
 
