@@ -21,11 +21,11 @@ export const elsewhere: ReadonlySet<string> = new Set([
   "operator 8443 /metrics",
   "probe 9191, 9192 all",
   "dashboard 20001 or another all",
-  "Kiali's place 20001 all",
-  "Kiali's place 9090 /metrics",
-  "Prometheus' place 9090 its API",
-  "Prometheus' place 8080 /healthz of the reloader",
-  "Grafana's place 3000 all",
+  "Kiali addon 20001 all",
+  "Kiali addon 9090 /metrics",
+  "Prometheus addon 9090 its API",
+  "Prometheus addon 8080 /healthz of the reloader",
+  "Grafana addon 3000 all",
 ]);
 
 /** Rows that a real cluster does not open besides. */

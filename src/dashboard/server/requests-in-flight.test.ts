@@ -101,3 +101,14 @@ test("requests without a login leave room for users", () => {
   assert.throws(() => inFlight.enter(address("10.1.0.1"), refused), { code: "unavailable" });
   inFlight.enter(user("ana"), taken);
 });
+
+test("refused addresses are not remembered", () => {
+  const inFlight = new RequestsInFlight(new HandClock());
+  const open = answers(limits.requestsWithoutLogin);
+  for (const [index, answer] of open.entries()) inFlight.enter(address(`10.0.0.${index}`), answer);
+  for (const [index, answer] of answers(100).entries())
+    assert.throws(() => inFlight.enter(address(`10.1.0.${index}`), answer), { code: "unavailable" });
+  assert.equal(inFlight.addressesWithoutLogin, limits.requestsWithoutLogin);
+  for (const answer of open) answer.destroy();
+  assert.equal(inFlight.addressesWithoutLogin, 0);
+});

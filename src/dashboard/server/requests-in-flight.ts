@@ -24,6 +24,11 @@ export class RequestsInFlight {
     this.#clock = clock;
   }
 
+  /** The number of addresses without a login that have open requests. */
+  get addressesWithoutLogin(): number {
+    return this.#withoutLogin.size;
+  }
+
   /**
    * Counts a request of the sender until its response closes. If there are too many, the sender with the most loses its
    * oldest one to those with fewer. Throws `unavailable` if nobody has more.
@@ -32,11 +37,10 @@ export class RequestsInFlight {
     const own = this.#ofSender.get(name) ?? new Set();
     if (own.size >= limits.requestsOfSender)
       throw refusal("unavailable", `${own.size} of your requests are being answered already`, "try again in a moment");
-    if (!isLoggedIn) {
-      this.#withoutLogin.add(name);
-      this.#makeRoom(own.size, this.#withoutLogin, limits.requestsWithoutLogin);
-    }
+    if (!isLoggedIn) this.#makeRoom(own.size, this.#withoutLogin, limits.requestsWithoutLogin);
     this.#makeRoom(own.size, this.#ofSender.keys(), limits.requestsInFlight);
+    // A refused sender leaves no trace, because only the end of a request would remove it.
+    if (!isLoggedIn) this.#withoutLogin.add(name);
     this.#ofSender.set(name, own.add(response));
     response.once("close", () => this.#leave(name, response));
   }

@@ -3,6 +3,7 @@ import type { Endpoint } from "../upstream/cluster.ts";
 import type { PoolUser, WireProtocol } from "../upstream/pool-user.ts";
 import type { ResponseReceiver, UpstreamChannel } from "../upstream/upstream-channel.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
+import { ByteBuilder } from "./byte-builder.ts";
 
 /** The maximum number of buffered bytes of a mirrored request. A slower mirror loses the request. */
 const maxWaitingBytes = 256 * 1024;
@@ -33,9 +34,11 @@ export class Shadow implements PoolUser, ResponseReceiver {
   readonly #endpoint: Endpoint;
   readonly #head: Buffer;
   #channel: UpstreamChannel | undefined;
-  #waiting: Buffer[] = [];
-  /** Bytes that wait here or in the channel. */
-  #waitingBytes = 0;
+  /** Bytes that wait for the channel, in one piece of memory, because a client may send single bytes. */
+  readonly #waiting = new ByteBuilder(0);
+  /** Bytes that wait in the channel. */
+  #unreadBytes = 0;
+  #isFull = false;
   #trailers: readonly string[] | undefined;
   #complete = false;
   #over = false;
@@ -58,18 +61,32 @@ export class Shadow implements PoolUser, ResponseReceiver {
   body(bytes: Buffer, from: number, to: number, complete: boolean): void {
     if (this.#over) return;
     this.#complete = complete;
-    const copy = Buffer.from(bytes.subarray(from, to));
+    this.#waiting.range(bytes, from, to);
     const channel = this.#channel;
-    if (channel === undefined) this.#waiting.push(copy);
+    if (channel !== undefined && (complete || !this.#isFull)) this.#flush(channel, complete);
     // A mirror never delays a request. Bytes that the mirror does not read at once are buffered up to the limit.
-    if (channel === undefined || !channel.write(copy, complete)) this.#waitingBytes += copy.length;
-    if (this.#waitingBytes > maxWaitingBytes) this.abandon();
+    if (this.#waiting.length + this.#unreadBytes > maxWaitingBytes) this.abandon();
   }
 
   trailers(fields: readonly string[]): void {
     this.#complete = true;
     this.#trailers = fields;
-    this.#channel?.sendTrailers(fields);
+    const channel = this.#channel;
+    if (channel === undefined) return;
+    this.#flush(channel, false);
+    channel.sendTrailers(fields);
+  }
+
+  #flush(channel: UpstreamChannel, last: boolean): void {
+    const bytes = this.#waiting.view();
+    this.#waiting.leave();
+    this.#wrote(bytes.length, channel.write(bytes, last));
+  }
+
+  #wrote(bytes: number, hasRoom: boolean): void {
+    if (hasRoom) return;
+    this.#isFull = true;
+    this.#unreadBytes += bytes;
   }
 
   /** The original request was cancelled. */
@@ -84,10 +101,11 @@ export class Shadow implements PoolUser, ResponseReceiver {
   connected(channel: UpstreamChannel): void {
     this.#channel = channel;
     channel.begin(this);
-    const message = Buffer.concat([this.#head, ...this.#waiting]);
-    this.#waiting = [];
+    const message = Buffer.concat([this.#head, this.#waiting.view()]);
+    this.#waiting.leave();
     const trailers = this.#trailers;
-    if (channel.send(message, this.#head.length, this.#complete && trailers === undefined)) this.#waitingBytes = 0;
+    const last = this.#complete && trailers === undefined;
+    this.#wrote(message.length - this.#head.length, channel.send(message, this.#head.length, last));
     if (trailers !== undefined) channel.sendTrailers(trailers);
   }
 
@@ -128,7 +146,9 @@ export class Shadow implements PoolUser, ResponseReceiver {
   }
 
   upstreamDrained(): void {
-    this.#waitingBytes = 0;
+    this.#unreadBytes = 0;
+    this.#isFull = false;
+    if (this.#channel !== undefined && this.#waiting.length > 0) this.#flush(this.#channel, false);
   }
 
   #end(): void {
@@ -136,7 +156,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
     this.#over = true;
     this.#limit[Symbol.dispose]();
     this.#channel = undefined;
-    this.#waiting = [];
+    this.#waiting.leave();
     this.#endpoint.activeRequests -= 1;
   }
 }

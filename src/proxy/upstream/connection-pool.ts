@@ -189,9 +189,13 @@ export class ConnectionPool implements ConnectionHome {
     this.#connectForWaiting();
   }
 
-  /** Closes connections that have been idle for too long. */
+  /** Once a second: closes connections that have been idle for too long, or keep requests waiting. */
   sweep(nowMs: number): void {
     this.#http2.sweep(nowMs, this.limits.idleTimeoutMs, this.limits.maxDurationMs);
+    this.#http2.replaceHeldOff(
+      nowMs,
+      this.#waiting.some(({ upstreamProtocol = "http1" }) => upstreamProtocol !== "http1"),
+    );
     const isUnused = ({ isSurplus, requests, idleSinceMs }: UpstreamConnection): boolean =>
       isSurplus && requests === 0 && nowMs - idleSinceMs >= unusedTimeoutMs;
     for (const connection of this.#idle.filter((idle) => idle.retiring || this.#isOld(idle, nowMs) || isUnused(idle)))

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { FrameReader, FrameWriter, hpackEncode } from "../../wire/http2/index.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
@@ -37,7 +38,7 @@ async function hostileServer(
   deeds: Readonly<Record<string, Deed>>,
   settings: [number, number][] = [],
 ) {
-  const server = { connections: 0, send: (_write: (writer: FrameWriter) => void): void => undefined };
+  const server = { connections: 0, settings, send: (_write: (writer: FrameWriter) => void): void => undefined };
   const port = await harness.rawBackend((socket) => {
     server.connections += 1;
     const writer = new FrameWriter();
@@ -63,8 +64,9 @@ async function hostileServer(
       },
       { maxFrameSize: 65_536, expectPreface: true },
     );
-    send(() => writer.settings(settings));
+    send(() => writer.settings(server.settings));
     socket.on("data", (chunk: Buffer) => reader.push(chunk));
+    socket.on("end", () => socket.end());
   });
   harness.cluster("a", [port], { upstreamProtocol: "http2" });
   harness.table = tableOf(route(forwardTo("a")));
@@ -164,4 +166,67 @@ test("a server that allowed no streams gets one request on its next connection",
   assert.equal((await harness.get("/leave")).status, 200);
   assert.equal((await harness.get("/")).status, 200);
   assert.equal(server.connections, 2);
+});
+
+/** Moves the time of a cluster's connections, and lets connections open. */
+function swept(harness: Harness): (ms: number) => Promise<void> {
+  // Sums of whole numbers are exact.
+  let nowMs = Math.ceil(systemClock.steadyMs());
+  return async (ms) => {
+    nowMs += ms;
+    harness.clusters.get("a")?.sweep(nowMs);
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((next) => setImmediate(next));
+  };
+}
+
+for (const isBusy of [false, true]) {
+  const state = isBusy ? "that is in use" : "without a request";
+  test(`requests that waited for a second for a connection ${state} try another server of a virtual address`, async () => {
+    await using harness = await Harness.start();
+    const server = await hostileServer(harness, { "/": withBody("200"), "/long": () => undefined }, [
+      [maxConcurrentStreams, 0],
+    ]);
+    const first = harness.get(isBusy ? "/long" : "/");
+    await until(() => server.connections === 1);
+    if (!isBusy) await first;
+    const onFirst = server.send;
+    const pass = swept(harness);
+    await pass(0);
+    const waiting = [harness.get("/"), harness.get("/"), harness.get("/")];
+    await until(() => harness.clusters.get("a")?.activeRequests === (isBusy ? 4 : 3));
+    server.settings = [[maxConcurrentStreams, 10]];
+    await pass(0);
+    await pass(999);
+    assert.equal(server.connections, 1);
+    await pass(1);
+    await until(() => server.connections === 2);
+    assert.deepEqual(
+      (await Promise.all(waiting)).map(({ status }) => status),
+      [200, 200, 200],
+    );
+    assert.equal(server.connections, 2);
+    if (isBusy) onFirst((writer) => withBody("201")(writer, 1));
+    assert.equal((await first).status, isBusy ? 201 : 200);
+  });
+}
+
+test("a server that never allows streams gets one connection a second, each for one request, and keeps one", async () => {
+  await using harness = await Harness.start();
+  const server = await hostileServer(harness, { "/": withBody("200") }, [[maxConcurrentStreams, 0]]);
+  assert.equal((await harness.get("/")).status, 200);
+  const waiting = [harness.get("/"), harness.get("/"), harness.get("/")];
+  await until(() => harness.clusters.get("a")?.activeRequests === 3);
+  const pass = swept(harness);
+  await pass(0);
+  for (const expected of [2, 3, 4]) {
+    for (let time = 0; time < 10; time += 1) await pass(100);
+    await until(() => server.connections === expected);
+    await until(() => harness.clusters.get("a")?.activeRequests === 4 - expected);
+    for (let time = 0; time < 5; time += 1) await pass(0);
+  }
+  for (let second = 0; second < 5; second += 1) await pass(1000);
+  assert.equal(server.connections, 4);
+  const [endpoint] = [...(harness.clusters.get("a")?.endpoints() ?? [])];
+  await until(() => endpoint?.pool.openConnections === 1);
+  for (const answer of waiting) assert.equal((await answer).status, 200);
 });

@@ -13,6 +13,9 @@ export interface Http2PoolOptions {
   readonly onRoom: () => void;
 }
 
+/** How long requests wait for a server that allows no streams before they try another connection. */
+const heldOffMs = 1000;
+
 /** The HTTP/2 connections to one endpoint. A new one opens when the others are full. */
 export class Http2Pool implements Http2ConnectionHome {
   readonly #settings: Http2Settings | undefined;
@@ -22,6 +25,8 @@ export class Http2Pool implements Http2ConnectionHome {
   readonly #connections = new Set<Http2UpstreamConnection>();
   /** The limit that the endpoint announced last. Undefined until it has. */
   #knownStreams: number | undefined;
+  /** Since when requests wait for a server that allows no streams. */
+  #heldOffSinceMs: number | undefined;
   /** Closes a connection after this many requests. 0 means no limit. */
   maxRequestsPerConnection = 0;
 
@@ -53,19 +58,36 @@ export class Http2Pool implements Http2ConnectionHome {
 
   /** The number of concurrent requests that a new connection is expected to accept. */
   get expectedStreams(): number {
+    // A limit of 0 is not known to hold for the next connection. One at a time finds out.
     const known = Math.min(
-      this.#knownStreams ?? http2Limits.openedStreamsBeforeSettings,
+      this.#knownStreams || http2Limits.openedStreamsBeforeSettings,
       this.#settings?.maxConcurrentStreams ?? Infinity,
     );
     return Math.max(1, Math.min(known, this.maxRequestsPerConnection || Infinity));
   }
 
   /**
-   * Whether the server allows no streams at all for now. Further connections would not help: requests wait until it
-   * allows some on a connection that is open.
+   * Whether the server allows no streams at all for now, on a connection that is open. Requests wait until it allows
+   * some, or until {@link replaceHeldOff} ends the connection.
    */
   get isHeldOff(): boolean {
-    return this.#knownStreams === 0 && this.usableConnections > 0;
+    return this.#knownStreams === 0 && [...this.#connections].some(holdsOff);
+  }
+
+  /**
+   * Ends connections that allow no streams once requests have waited for a second, so that one other opens. Behind a
+   * virtual address, it may reach another server. Envoy opens a connection for each request that waits.
+   */
+  replaceHeldOff(nowMs: number, isAwaited: boolean): void {
+    if (!isAwaited || !this.isHeldOff) {
+      this.#heldOffSinceMs = undefined;
+      return;
+    }
+    this.#heldOffSinceMs ??= nowMs;
+    if (nowMs - this.#heldOffSinceMs < heldOffMs) return;
+    this.#heldOffSinceMs = undefined;
+    for (const connection of this.#connections) if (holdsOff(connection)) connection.drain();
+    this.#onRoom();
   }
 
   get hasRoom(): boolean {
@@ -110,4 +132,9 @@ export class Http2Pool implements Http2ConnectionHome {
   forget(connection: Http2UpstreamConnection): void {
     if (this.#connections.delete(connection)) this.#onClosed();
   }
+}
+
+/** Whether the connection would accept streams later, and its server has not allowed any. */
+function holdsOff({ finished, maxStreams }: Http2UpstreamConnection): boolean {
+  return !finished && (maxStreams ?? 0) === 0;
 }

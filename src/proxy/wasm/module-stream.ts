@@ -1,3 +1,4 @@
+import { ChunkQueue } from "../../net/index.ts";
 import { action } from "./abi.ts";
 import type {
   FilterRequest,
@@ -31,9 +32,9 @@ interface SideState {
   fields: Pairs;
   trailers: Pairs;
   /** The bytes that the module holds back. They are released if it fails. */
-  held: Buffer[];
+  readonly held: ChunkQueue;
   /** Bytes that the module released early. They continue with the next part. */
-  released: Buffer[];
+  readonly released: ChunkQueue;
   /** Whether the module has resumed the message during the current event. */
   resumed: boolean;
   waiting: (() => void) | undefined;
@@ -126,6 +127,10 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
   end(): void {
     if (this.#over) return;
     this.#over = true;
+    for (const { held, released } of Object.values(this.#sides)) {
+      held.clear();
+      released.clear();
+    }
     if (this.#id !== 0 && !this.#failed) this.#options.session.machine.closeStream(this.#id);
   }
 
@@ -139,7 +144,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
       case "continue": {
         const side = this.#sides[effect.side];
         side.resumed = true;
-        side.held = [];
+        side.held.clear();
         if (effect.body !== undefined && effect.body.length > 0) side.released.push(bufferOf(effect.body));
         side.waiting?.();
         break;
@@ -210,16 +215,13 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
       async () => {
         const answer = await this.#options.session.machine.event(this.#id, { kind: "body", side, bytes, end });
         if (answer.body !== undefined) passed = bufferOf(answer.body);
-        if (answer.action === action.continue) state.held = [];
+        if (answer.action === action.continue) state.held.clear();
         return answer;
       },
       end,
     );
     if (stopped !== undefined) return stopped;
-    return {
-      kind: "pass",
-      part: Buffer.concat([...state.released.splice(0), ...(this.#failed ? state.held.splice(0) : []), passed]),
-    };
+    return { kind: "pass", part: this.#partOf(state, passed) };
   }
 
   async #trailers(side: Side, trailers: readonly string[]): Promise<StreamOutcome<StreamTail>> {
@@ -236,20 +238,24 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
       async () => {
         const answer = await this.#options.session.machine.event(this.#id, { kind: "trailers", side, fields });
         if (answer.body !== undefined) passed = bufferOf(answer.body);
-        if (answer.action === action.continue) state.held = [];
+        if (answer.action === action.continue) state.held.clear();
         return answer;
       },
       true,
     );
     if (stopped !== undefined) return stopped;
-    const body = Buffer.concat([...state.released.splice(0), ...(this.#failed ? state.held.splice(0) : []), passed]);
-    return { kind: "pass", part: { body, trailers: state.trailers.flat() } };
+    return { kind: "pass", part: { body: this.#partOf(state, passed), trailers: state.trailers.flat() } };
+  }
+
+  /** The bytes that continue: those released early, those that a failed module held, and those that it passes now. */
+  #partOf({ released, held }: SideState, passed: Buffer): Buffer {
+    return Buffer.concat([released.takeAll(), this.#failed ? held.takeAll() : noBytes, passed]);
   }
 
   /** Passes a part without the module, which has no context for it or has failed. */
   #withoutModule(state: SideState, bytes: Buffer): StreamOutcome<Buffer> {
     if (this.#failed && !this.#options.passesOnFailure && !this.#replied) return this.#answer(moduleFailedReply);
-    return { kind: "pass", part: Buffer.concat([...state.released.splice(0), ...state.held.splice(0), bytes]) };
+    return { kind: "pass", part: Buffer.concat([state.released.takeAll(), state.held.takeAll(), bytes]) };
   }
 
   /**
@@ -299,7 +305,14 @@ const responseTooLarge: LocalReply = {
 };
 
 function newSide(): SideState {
-  return { fields: [], trailers: [], held: [], released: [], resumed: false, waiting: undefined };
+  return {
+    fields: [],
+    trailers: [],
+    held: new ChunkQueue(),
+    released: new ChunkQueue(),
+    resumed: false,
+    waiting: undefined,
+  };
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

@@ -107,11 +107,13 @@ export class LivePage implements TopicListener {
     else if (nowMs - this.#sentMs >= aliveAfterMs && !this.#stream.writableNeedDrain) this.#write(alive);
   }
 
-  /** The last message, and the end. */
+  /** The last message, and the end. The stream would wait for ever for a client that does not read what is left. */
   end(message?: Uint8Array): void {
     if (message !== undefined) this.#write(message);
     this.close();
     this.#stream.end();
+    const cut = this.#clock.after(limits.answerReadMs, () => this.#stream.destroy());
+    this.#stream.on("close", () => cut[Symbol.dispose]());
   }
 
   /** Leaves all topics, because the stream has ended or ends now. */

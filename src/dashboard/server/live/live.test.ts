@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { applyLiveMessage, type LiveMessage, type View } from "../../../api/dashboard/index.ts";
 import { silentLogger, systemClock, type Clock } from "../../../base/index.ts";
+import { HandClock } from "../../../base/testing/index.ts";
+import { limits } from "../limits.ts";
 import type { ViewReader, ViewSink, ViewSource } from "../view-source.ts";
 import { diffViews } from "./diff-views.ts";
 import { LiveHub } from "./live-hub.ts";
@@ -48,7 +50,7 @@ class HandStream {
   isReading = true;
   writableLength = 0;
   destroyed = false;
-  #drain: () => void = () => undefined;
+  readonly #listeners = new Map<string, () => void>();
 
   get writableNeedDrain(): boolean {
     return this.writableLength > 0;
@@ -60,20 +62,26 @@ class HandStream {
     return this.isReading;
   }
 
-  on(_name: string, listener: () => void): void {
-    this.#drain = listener;
+  on(name: string, listener: () => void): void {
+    this.#listeners.set(name, listener);
   }
 
   end(): void {}
 
   destroy(): void {
     this.destroyed = true;
+    this.close();
+  }
+
+  /** The client has read everything, or has left. */
+  close(): void {
+    this.#listeners.get("close")?.();
   }
 
   read(): void {
     this.isReading = true;
     this.writableLength = 0;
-    this.#drain();
+    this.#listeners.get("drain")?.();
   }
 
   get messages(): LiveMessage[] {
@@ -193,6 +201,21 @@ test("a page that reads nothing for a minute is closed, and a quiet one gets sig
   ms = 70_000;
   page.tick(alive);
   assert.equal(stream.destroyed, true);
+  hub.close();
+});
+
+test("a page that was ended and does not read the rest is closed, and one that reads it ends by itself", () => {
+  const clock = new HandClock();
+  const { open, tell, hub } = rig(clock);
+  const [paused, reading] = [open(), open()];
+  paused.stream.isReading = false;
+  tell(view({ a: { n: 1 } }));
+  for (const { page } of [paused, reading]) page.end();
+  reading.stream.close();
+  clock.pass(limits.answerReadMs - 1);
+  assert.equal(paused.stream.destroyed, false);
+  clock.pass(1);
+  assert.deepEqual([paused.stream.destroyed, reading.stream.destroyed], [true, false]);
   hub.close();
 });
 

@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { HandClock } from "../../base/testing/index.ts";
+import type { Endpoint } from "../upstream/cluster.ts";
+import type { PoolUser } from "../upstream/pool-user.ts";
+import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
+import { Shadow } from "./shadow.ts";
+
+const head = Buffer.from("POST / HTTP/1.1\r\nhost: a\r\n\r\n");
+
+/** A mirror's connection that records what is written, and reads nothing until the test says so. */
+class Mirror {
+  readonly written: string[] = [];
+  isReading = true;
+  ended = false;
+  abandoned = false;
+  begin(): void {}
+  send(message: Buffer, headLength: number, last: boolean): boolean {
+    return this.write(message.subarray(headLength), last);
+  }
+  write(bytes: Buffer, last: boolean): boolean {
+    assert.equal(this.ended, false);
+    this.written.push(bytes.toString());
+    this.ended = last;
+    return this.isReading;
+  }
+  sendTrailers(fields: readonly string[]): void {
+    this.written.push(`trailers ${fields.join("=")}`);
+    this.ended = true;
+  }
+  abandon(): void {
+    this.abandoned = true;
+  }
+}
+
+function rig() {
+  const acquired: PoolUser[] = [];
+  const endpoint = {
+    activeRequests: 0,
+    counters: { requests: 0 },
+    pool: { acquire: (user: PoolUser) => void acquired.push(user), giveUp: () => undefined },
+  };
+  const shadow = new Shadow({
+    endpoint: endpoint as unknown as Endpoint,
+    head,
+    toHead: false,
+    chunksRequest: false,
+    scheme: "http",
+    protocol: "http1",
+    clock: new HandClock(),
+  });
+  const mirror = new Mirror();
+  return {
+    shadow,
+    mirror,
+    connect: (): void => acquired[0]?.connected(mirror as unknown as UpstreamChannel),
+    send: (text: string): void => shadow.body(Buffer.from(text), 0, text.length, false),
+  };
+}
+
+test("single bytes that wait for a mirror's connection take little more memory than their number", () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const { shadow, mirror, connect } = rig();
+  const count = 200_000;
+  const piece = Buffer.from("a");
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let sent = 0; sent < count; sent += 1) shadow.body(piece, 0, 1, sent === count - 1);
+  collect();
+  const kept = process.memoryUsage().heapUsed - before;
+  assert.ok(kept < 20 * count, `${kept} bytes on the heap`);
+  connect();
+  assert.deepEqual([mirror.written, mirror.ended], [["a".repeat(count)], true]);
+});
+
+test("single bytes for a mirror that does not read are joined, and follow at once when it reads", () => {
+  const { shadow, mirror, connect, send } = rig();
+  connect();
+  mirror.isReading = false;
+  for (const letter of "abcdef") send(letter);
+  assert.deepEqual(mirror.written, ["", "a"]);
+  shadow.upstreamDrained();
+  for (const letter of "gh") send(letter);
+  assert.deepEqual(mirror.written, ["", "a", "bcdef"]);
+  mirror.isReading = true;
+  shadow.upstreamDrained();
+  send("i");
+  assert.deepEqual(mirror.written, ["", "a", "bcdef", "gh", "i"]);
+});
+
+test("the end of a request, or its trailers, follow the bytes that wait, without waiting for the mirror", () => {
+  for (const end of ["body", "trailers"] as const) {
+    const { shadow, mirror, connect, send } = rig();
+    connect();
+    mirror.isReading = false;
+    for (const letter of "abc") send(letter);
+    if (end === "body") shadow.body(Buffer.from("d"), 0, 1, true);
+    else shadow.trailers(["x", "y"]);
+    assert.deepEqual(mirror.written, ["", "a", ...(end === "body" ? ["bcd"] : ["bc", "trailers x=y"])]);
+    assert.equal(mirror.ended, true);
+  }
+});
+
+test("a mirror that reads nothing loses the request above 256 KiB, wherever they wait", () => {
+  const { mirror, connect, send } = rig();
+  send("a".repeat(100_000));
+  mirror.isReading = false;
+  connect();
+  send("b".repeat(100_000));
+  assert.equal(mirror.abandoned, false);
+  send("c".repeat(100_000));
+  assert.equal(mirror.abandoned, true);
+});
