@@ -51,7 +51,7 @@ const ofIstioOperator: readonly RareRights[] = [
       ...each(operator, "get create patch delete", "daemonsets.apps"),
       ...each(operator, "create patch delete", "endpointslices.discovery.k8s.io"),
       ...each(operator, "patch delete", "poddisruptionbudgets.policy"),
-      ...each(operator, "get create patch delete", "resourcequotas"),
+      ...each(operator, "create patch delete", "resourcequotas"),
       ...each(operator, "delete", "statefulsets.apps"),
     ],
   },
