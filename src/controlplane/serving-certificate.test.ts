@@ -9,7 +9,8 @@ import {
 } from "../api/kubernetes/index.ts";
 import { createLogger, silentLogger, systemClock, transientError, userError, type Clock } from "../base/index.ts";
 import { until } from "../base/testing/index.ts";
-import { createSelfSignedAuthority } from "./ca/index.ts";
+import { createSelfSignedAuthority, type AuthorityMaterial } from "./ca/index.ts";
+import { renewSelfSignedAuthority } from "./ca/certificate-authority.ts";
 import { runRootCertificateController } from "./gateways/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { ControlPlaneIdentity } from "./serving-certificate.ts";
@@ -25,6 +26,11 @@ const clock: Clock & { aheadMs: number } = {
   // Waits end at once, so checks that run each minute run without delay.
   sleep: async () => await new Promise((resolve) => setImmediate(resolve)),
 };
+const [first, second, partner] = await Promise.all([
+  createSelfSignedAuthority("first", clock),
+  createSelfSignedAuthority("second", clock),
+  createSelfSignedAuthority("partner", clock),
+]);
 const client = new FakeKubeClient();
 const stopped = new AbortController();
 const identity = await ControlPlaneIdentity.create(
@@ -102,13 +108,15 @@ test("after another authority takes over, it signs, and namespaces and webhooks 
   await Promise.all(controllers);
 });
 
-test("a root that no proxy knows is adopted with a warning, and one beside the former root without", async () => {
+/** The warnings of a control plane whose secret `cacerts` has these values, one after the other. */
+async function warningsOf(
+  ...states: readonly (readonly [authority: AuthorityMaterial, root: string])[]
+): Promise<readonly string[]> {
   const own = new FakeKubeClient();
   const warnings: string[] = [];
+  const applied: string[] = [];
   const ending = new AbortController();
-  const [first, second] = await Promise.all(["first", "second"].map((name) => createSelfSignedAuthority(name, clock)));
-  assert.ok(first !== undefined && second !== undefined);
-  const use = (authority: typeof first, root: string): void => {
+  const use = ([authority, root]: (typeof states)[number]): void => {
     own.put(secretKind, {
       metadata: { name: "cacerts", namespace: "istio-system" },
       data: {
@@ -118,7 +126,14 @@ test("a root that no proxy knows is adopted with a warning, and one beside the f
       },
     } as never);
   };
-  use(first, first.root);
+  const [first, ...more] = states;
+  assert.ok(first !== undefined);
+  use(first);
+  const log = createLogger({
+    scope: "test",
+    level: "info",
+    write: (line) => void (line.includes("applied a changed authority") ? applied : warnings).push(line),
+  });
   const options = {
     client: own,
     namespace: "istio-system",
@@ -126,25 +141,37 @@ test("a root that no proxy knows is adopted with a warning, and one beside the f
     domain: "cluster.local",
     trustDomain: "cluster.local",
     clock,
-    log: createLogger({ scope: "test", level: "warn", write: (line) => void warnings.push(line) }),
+    log,
   };
   const changing = await ControlPlaneIdentity.create(options, ending.signal);
   const ended = changing.run(ending.signal);
-  const both = `${first.root}${second.root}`;
-  for (const [authority, root] of [
-    [first, both],
-    [second, both],
-    [second, second.root],
-  ] as const) {
-    use(authority, root);
-    await until(() => changing.authority.root === root);
-    assert.deepEqual(warnings, []);
+  for (const [index, state] of more.entries()) {
+    use(state);
+    await until(() => applied.length > index);
   }
-  use(first, first.root);
-  await until(() => warnings.length > 0);
-  assert.match(warnings.join(), /let root-cert\.pem contain both roots first/);
   ending.abort();
   await ended;
+  return warnings.filter((line) => line.includes("unknown to its proxies"));
+}
+
+test("a root that no proxy knows is adopted with a warning, and one beside the former root without", async () => {
+  const both = `${first.root}${second.root}`;
+  assert.deepEqual(await warningsOf([first, first.root], [first, both], [second, both], [second, second.root]), []);
+  const [warning, ...more] = await warningsOf([second, second.root], [first, first.root]);
+  assert.match(warning ?? "", /let root-cert\.pem contain both roots first/);
+  assert.deepEqual(more, []);
+});
+
+test("a root that a partner shares does not hide that no proxy knows the signing root", async () => {
+  const beside = (root: string): string => `${root}${partner.root}`;
+  const found = await warningsOf([first, beside(first.root)], [second, beside(second.root)]);
+  assert.equal(found.length, 1);
+});
+
+test("a renewed root with the same key is known to proxies", async () => {
+  const renewed = await renewSelfSignedAuthority(first, clock);
+  assert.notEqual(renewed.root, first.root);
+  assert.deepEqual(await warningsOf([first, first.root], [renewed, renewed.root]), []);
 });
 
 test("a start retries while the API server is unreachable, and fails on permanent errors", async () => {

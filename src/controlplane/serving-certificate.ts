@@ -2,6 +2,7 @@ import { secretKind } from "../api/kubernetes/index.ts";
 import type { AuthorityStage } from "../api/serin/index.ts";
 import { messageOf, toSerinError } from "../base/index.ts";
 import {
+  anchorOf,
   authoritySecretNames,
   CertificateAuthority,
   loadAuthority,
@@ -131,10 +132,13 @@ export class ControlPlaneIdentity {
   }
 }
 
-/** Whether the roots have nothing in common with the former ones. */
+/**
+ * Whether peers that trust the former roots refuse the new certificates. The signing root comes first. A root that both
+ * contain, such as a partner's, does not help.
+ */
 function isUnknownRoot(root: string, former: string): boolean {
-  const known = new Set(splitPem(former));
-  return !splitPem(root).some((pem) => known.has(pem));
+  const [signing] = splitPem(root);
+  return signing !== undefined && !splitPem(former).map(anchorOf).includes(anchorOf(signing));
 }
 
 async function loadedAuthority(options: IdentityOptions, signal: AbortSignal): Promise<AuthorityState> {

@@ -294,6 +294,21 @@ test("a rollout is not deleted for a retry that the server would refuse", async 
   assert.deepEqual(refused.applied, []);
 });
 
+test("the command that begins a Canary's next run can be pasted whole, and names a template that never was", async () => {
+  const spec = { target: { deployment: { name: "web", service: "web" } } };
+  const hint = async (nowMs: number): Promise<string> => {
+    const resting = { ...ended, spec };
+    const context = new FakeContext({ objects: { Canary: [resting] } });
+    const program = createProgram(Object.assign(context, { clock: { ...context.clock, nowMs: () => nowMs } }));
+    return await program
+      .parseAsync(["canary", "retry", "web", "-n", "shop"], { from: "user" })
+      .then(() => context.output, describeError);
+  };
+  const found = await hint(Date.UTC(2026, 0, 1));
+  assert.match(found, /kubectl patch deployment web -n shop -p '\{.*"retried":"2026-01-01T00:00:00\.000Z".*\}'\s*$/);
+  assert.notEqual(await hint(Date.UTC(2026, 0, 2)), found);
+});
+
 const whoAmI = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 
 /**

@@ -222,11 +222,16 @@ async function create<Value extends Rollout>(
     );
 }
 
-/** The command that begins a run of a Canary that follows a Deployment, with the template that the Deployment has. */
-function howToBegin({ spec, metadata: { namespace = "" } }: Rollout): string | undefined {
+/**
+ * The command that begins a run of a Canary that follows a Deployment, with the template that the Deployment has. The
+ * time makes each template a new one, as that of `kubectl rollout restart` does.
+ */
+function howToBegin({ spec, metadata: { namespace = "" } }: Rollout, nowMs: number): string | undefined {
   if (!("target" in spec && "deployment" in spec.target)) return undefined;
-  const patch = JSON.stringify({ spec: { template: { metadata: { annotations: { retried: "1" } } } } });
-  return `kubectl patch deployment ${spec.target.deployment.name} -n ${namespace} -p '${patch}' (another value each time)`;
+  const patch = JSON.stringify({
+    spec: { template: { metadata: { annotations: { retried: new Date(nowMs).toISOString() } } } },
+  });
+  return `kubectl patch deployment ${spec.target.deployment.name} -n ${namespace} -p '${patch}'`;
 }
 
 const goneTimeoutMs = 60_000;
@@ -243,7 +248,7 @@ async function retry<Value extends Rollout>(
   context: CliContext,
 ): Promise<void> {
   const { client, object } = await rolloutToOrder(kind, name, flags, context);
-  const begins = howToBegin(object);
+  const begins = howToBegin(object, context.clock.nowMs());
   if (begins !== undefined && isRestingPhase(object.status?.phase))
     throw userError(
       "rollout-under-way",

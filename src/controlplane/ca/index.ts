@@ -23,4 +23,4 @@ export {
   type PodDirectory,
 } from "./certificate-service.ts";
 export { addExpiryMetrics, createCertificateMetrics, type CertificateMetrics } from "./certificate-metrics.ts";
-export { splitPem } from "./root-bundle.ts";
+export { anchorOf, splitPem } from "./root-bundle.ts";

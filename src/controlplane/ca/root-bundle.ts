@@ -49,8 +49,8 @@ export function rootsWith(certificate: string, bundle: string): string {
   return [own, ...pems.filter((pem) => anchorOf(pem) !== anchor)].join("");
 }
 
-/** The name and the key by which peers identify a root. */
-function anchorOf(pem: string): string {
+/** The name and the key by which peers identify a root. A renewed root keeps both. */
+export function anchorOf(pem: string): string {
   const parsed = parsedPem(pem);
   return parsed === undefined
     ? pem

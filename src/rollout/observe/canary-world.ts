@@ -42,7 +42,7 @@ export async function observeCanaryWorld(
     ]);
     if (moves) await requireLayer7(sources, "spec.target.services", found, begins);
     if (begins) {
-      requireHttp("spec.target.services.port", found, port);
+      requireHttp("spec.target.services.port", found, { port });
       await refuseOtherRoutes(sources, "spec.target.services.service", canary, service);
     }
     return { routes: [], missingGrants: [], subjects: await subjectsOf(sources, canary), servicePorts: found.ports };
@@ -86,7 +86,7 @@ async function deploymentWorld(
   if (target.gateways.length === 0 && (begins || isMoving(canary)))
     await requireLayer7(sources, "spec.target.deployment", service, begins);
   if (begins) {
-    requireHttp(`spec.target.deployment.${target.port === undefined ? "service" : "port"}`, service, target.port);
+    requireHttp(`spec.target.deployment.${target.port === undefined ? "service" : "port"}`, service, target);
     await refuseSharedDeployment(sources, canary, target.name);
     await refuseOtherRoutes(sources, "spec.target.deployment.service", canary, target.service);
     refuseOtherWorkloads(sources, service, target.name);

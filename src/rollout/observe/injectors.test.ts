@@ -112,10 +112,15 @@ test("a namespace leads to a revision by its label, or by a tag of the revision,
     metadata: { name: "tag", labels: { "istio.io/rev": "new", "istio.io/tag": "default" } },
     webhooks: [{ namespaceSelector: { matchLabels: { "istio-injection": "enabled" } } }],
   };
+  const matchExpressions = [
+    { key: "istio.io/rev", operator: "In", values: ["old"] },
+    { key: "istio-injection", operator: "DoesNotExist" },
+  ];
+  const own = { ...injector, webhooks: [{ namespaceSelector: { matchExpressions } }] };
   const led = (labels: object, revision: string): string | undefined => {
     const view = {
       namespaces: { get: () => ({ metadata: { name: "shop", labels } }) },
-      injectors: { list: () => [injector, tag] },
+      injectors: { list: () => [own, tag] },
     } as unknown as ClusterView;
     const remedy = howToLeadAway(view, "shop", revision);
     assert.equal(isLedTo(view, "shop", revision), remedy !== undefined);
@@ -125,4 +130,7 @@ test("a namespace leads to a revision by its label, or by a tag of the revision,
   assert.equal(led({ "istio-injection": "enabled" }, "old"), undefined);
   assert.equal(led({ "istio.io/rev": "old" }, "old"), "kubectl label --overwrite namespace shop istio.io/rev=REVISION");
   assert.equal(led({}, "old"), undefined);
+  const both = { "istio-injection": "enabled", "istio.io/rev": "old" };
+  assert.equal(led(both, "old"), undefined, "istio-injection overrides the revision, and its tag leads to new");
+  assert.equal(led(both, "new"), "serin tag set default --revision REVISION --overwrite");
 });

@@ -56,10 +56,7 @@ export function ledElsewhere(
   const key = [injectionLabel, revisionLabel].find((label) => labels[label] !== undefined);
   if (key === undefined || labels[revisionLabel] === revision) return undefined;
   const named = `namespace ${namespace} has the label ${key}=${labels[key] ?? ""}`;
-  const revisions = view.injectors
-    .list()
-    .filter((injector) => selects(injector, labels))
-    .map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "");
+  const revisions = revisionsThatInject(view, labels);
   if (revisions.includes(revision)) return undefined;
   const [other] = revisions;
   return other === undefined
@@ -67,15 +64,26 @@ export function ledElsewhere(
     : `${named}, which leads to revision ${other}`;
 }
 
-/** Whether the namespace's labels lead new pods to the revision. */
+/** The revisions whose injectors select a namespace with the labels. */
+function revisionsThatInject(view: Pick<ClusterView, "injectors">, labels: Labels): readonly string[] {
+  return view.injectors
+    .list()
+    .filter((injector) => selects(injector, labels))
+    .map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "");
+}
+
+/**
+ * Whether the namespace's labels lead new pods to the revision. The label `istio-injection` overrides that of a
+ * revision, and only the injectors say where it leads.
+ */
 export function isLedTo(
   view: Pick<ClusterView, "namespaces" | "injectors">,
   namespace: string,
   revision: string,
 ): boolean {
   const labels = view.namespaces.get(namespace)?.metadata.labels ?? {};
-  const isInjected = [injectionLabel, revisionLabel].some((label) => labels[label] !== undefined);
-  return isInjected && ledElsewhere(view, namespace, revision) === undefined;
+  if (labels[injectionLabel] !== undefined) return revisionsThatInject(view, labels).includes(revision);
+  return labels[revisionLabel] !== undefined && ledElsewhere(view, namespace, revision) === undefined;
 }
 
 /**

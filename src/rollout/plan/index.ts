@@ -3,7 +3,7 @@ export { planCanary } from "./canary/canary-plan.ts";
 export type { CanaryWorld, DeploymentInWorld, MissingGrant, RouteInWorld } from "./canary/canary-world.ts";
 export { copyLabel, copyName } from "./canary/deployment-copies.ts";
 export { holding } from "./canary/deployment-writes.ts";
-export { carriesHttp, protocolOf } from "./canary/made-route.ts";
+export { carriesHttp, carriesTls, protocolOf } from "./canary/made-route.ts";
 export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts";
 export { backendsField, grantName, movedRoutes, ruleIndex, type MovedRoute } from "./canary/route-target.ts";
 export { targetError } from "./canary/target-error.ts";

@@ -127,8 +127,27 @@ test("a port without HTTP is refused, because no step would move its connections
   });
   const both = { ...found, ports: [...found.ports, { name: "grpc", port: 80 }, { port: 81 }] };
   requireHttp("f", both);
-  requireHttp("f", both, 81);
-  assert.throws(() => requireHttp("spec.target.deployment.port", both, 9000), /no HTTP on port 9000 \(tcp\)/);
+  requireHttp("f", both, { port: 81 });
+  assert.throws(() => requireHttp("spec.target.deployment.port", both, { port: 9000 }), /no HTTP on port 9000 \(tcp\)/);
+});
+
+test("a gateway routes the requests of a TLS port, because it begins TLS to the pods itself", () => {
+  const found = {
+    name: "web",
+    namespace: "shop",
+    ports: [
+      { name: "https", port: 443 },
+      { name: "tls-admin", port: 444 },
+      { name: "tcp-db", port: 9000 },
+    ],
+  };
+  const gateways = ["istio-ingress/front"];
+  requireHttp("f", found, { gateways });
+  for (const port of [443, 444]) {
+    requireHttp("f", found, { port, gateways });
+    assert.throws(() => requireHttp("f", found, { port, gateways: [] }), /no HTTP on port 44[34] /);
+  }
+  assert.throws(() => requireHttp("f", found, { port: 9000, gateways }), /no HTTP on port 9000 \(tcp\)/);
 });
 
 test("a Service whose pods are of several workloads is refused, because the others would get no requests", () => {

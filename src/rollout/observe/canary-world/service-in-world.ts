@@ -4,7 +4,15 @@ import { matchesLabels, type KindDefinition, type KubernetesObject } from "../..
 import { serviceKind } from "../../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../../kube/index.ts";
 import { canaryKind, type Canary, type ObjectReference } from "../../../api/serin/index.ts";
-import { carriesHttp, copyLabel, protocolOf, resolveHost, targetError, type MovedRoute } from "../../plan/index.ts";
+import {
+  carriesHttp,
+  carriesTls,
+  copyLabel,
+  protocolOf,
+  resolveHost,
+  targetError,
+  type MovedRoute,
+} from "../../plan/index.ts";
 import { sidecarRevision } from "../sidecar-workloads.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { oneCanary } from "./other-canaries.ts";
@@ -47,14 +55,19 @@ export async function requireService(
   return { name, namespace, labels: service.metadata.labels ?? {}, ports, selector };
 }
 
-/** Throws if the port, or each port without one, carries no HTTP requests, because the steps move only these. */
+/**
+ * Throws if the port, or each port without one, carries no HTTP requests, because the steps move only these. A gateway
+ * also moves the requests of a TLS port: it ends the client's TLS, routes by weight, and begins TLS to the pods.
+ */
 export function requireHttp(
   field: string,
   { name, namespace, ports }: Pick<ServiceInWorld, "name" | "namespace" | "ports">,
-  port?: number,
+  { port, gateways = [] }: { readonly port?: number; readonly gateways?: readonly string[] } = {},
 ): void {
   const moved = ports.filter((candidate) => port === undefined || candidate["port"] === port);
-  if (moved.length === 0 || moved.some((candidate) => carriesHttp(candidate))) return;
+  const isMoved = (candidate: Fields): boolean =>
+    carriesHttp(candidate) || (gateways.length > 0 && carriesTls(candidate));
+  if (moved.length === 0 || moved.some(isMoved)) return;
   const named = moved.map((candidate) => `${String(candidate["port"])} (${protocolOf(candidate)})`).join(", ");
   throw targetError(
     "target-unclear",

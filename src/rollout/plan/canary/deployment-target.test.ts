@@ -265,6 +265,17 @@ test("an experiment compares two fresh copies by mirrored requests, and removes 
   );
 });
 
+test("an HTTPRoute of a gateway names the TLS port of a Service without HTTP, to which the gateway begins TLS", () => {
+  const { selector } = deployment.service;
+  const service = { ports: [{ name: "tls", port: 443 }], selector };
+  const steps = plan({ steps: [{ weight: 25 }] }, { routes: "HTTPRoute", gateways: ["front"] }, { service });
+  const { rules } = written(by(steps, "routes")) as { rules: { backendRefs: { port?: number }[] }[] };
+  assert.deepEqual(
+    rules[0]?.backendRefs.map(({ port }) => port),
+    [443],
+  );
+});
+
 test("with HTTPRoute each version has its own Service", () => {
   const steps = plan({ steps: [{ weight: 25 }] }, { routes: "HTTPRoute", port: 80 }, { candidateHash: "new" });
   assert.deepEqual(written(by(steps, "subsets")), {

@@ -61,9 +61,12 @@ export function shiftOf(
   };
 }
 
-function portsOf({ port, ports }: MadeRouteSpec): readonly (number | undefined)[] {
+function portsOf({ port, ports, gateways }: MadeRouteSpec): readonly (number | undefined)[] {
   if (port !== undefined) return [port];
-  const http = ports.filter((candidate) => !isPlainTcp(candidate)).map((candidate) => candidate["port"] as number);
+  const ofRequests = ports.filter((candidate) => !isPlainTcp(candidate));
+  // A gateway begins TLS to the other ports. A backend of an HTTPRoute needs a port.
+  const moved = ofRequests.length === 0 && gateways.length > 0 ? ports.filter(carriesTls) : ofRequests;
+  const http = moved.map((candidate) => candidate["port"] as number);
   return http.length > 1 ? http : [http[0]];
 }
 
@@ -163,6 +166,11 @@ export function isPlainTcp(port: Fields): boolean {
 /** Whether proxies read requests on a port. HTTPS is encrypted by the client, so they see only connections. */
 export function carriesHttp(port: Fields): boolean {
   return !isPlainTcp(port) && protocolOf(port) !== "https";
+}
+
+/** Whether the connections of a port are encrypted. A gateway that begins TLS to the port can route its requests. */
+export function carriesTls(port: Fields): boolean {
+  return ["https", "tls"].includes(protocolOf(port));
 }
 
 /** The protocol of a Service's port, in lower case. Empty if proxies find it out by themselves. */

@@ -103,6 +103,11 @@ test("a namespace that leads to the new revision already, by a tag that has move
     remedy({ restartObstacle: "held" }),
     /^its Canary holds it, .*: kubectl -n shop patch deployment web -p /,
   );
+  assert.equal(
+    howToMove({ ...bare, isLed: true }, "new"),
+    "create it again: kubectl -n shop delete pod cron",
+    "its namespace need not name the revision",
+  );
   const workloads = ["ReplicaSet", "Rollout"].map((kind) => reference("apps/v1", kind, "web", "shop"));
   for (const one of [{}, ...workloads.map((workload) => ({ workload }))])
     for (const restartObstacle of ["held", "paused", "OnDelete", "partition"] as const)

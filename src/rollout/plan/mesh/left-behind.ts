@@ -105,7 +105,7 @@ function howToMoveSidecar(dependent: Dependent, to: string): string {
   // Another label would only take the namespace away from its tag.
   const first = isLed ? "" : `${label} && `;
   if (kind === "Pod")
-    return `create it again, once its namespace names ${to}: kubectl -n ${namespace} delete pod ${name}`;
+    return `create it again${isLed ? "" : `, once its namespace names ${to}`}: kubectl -n ${namespace} delete pod ${name}`;
   if (kind === "Job")
     return `let it end, or: kubectl -n ${namespace} delete job ${workload?.name ?? ""}, and create it again`;
   if (recreatesDeletedPods.has(kind) || restartObstacle === "OnDelete" || restartObstacle === "partition")
