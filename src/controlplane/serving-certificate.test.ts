@@ -145,12 +145,15 @@ async function warningsOf(
   };
   const changing = await ControlPlaneIdentity.create(options, ending.signal);
   const ended = changing.run(ending.signal);
-  for (const [index, state] of more.entries()) {
-    use(state);
-    await until(() => applied.length > index);
+  try {
+    for (const [index, state] of more.entries()) {
+      use(state);
+      await until(() => applied.length > index);
+    }
+  } finally {
+    ending.abort();
+    await ended;
   }
-  ending.abort();
-  await ended;
   return warnings.filter((line) => line.includes("unknown to its proxies"));
 }
 
