@@ -287,6 +287,15 @@ test("an address whose clients name what does not exist is refused beyond its sh
   strayClient(server, "10.0.0.1").subscribe(stray(9000));
 });
 
+test("a client that keeps no more than before is served, although others have taken memory since", () => {
+  const { server } = start(4 << 20);
+  const [first, other] = [strayClient(server, "10.0.0.1"), strayClient(server, "10.0.0.2")];
+  first.subscribe(stray(9000));
+  other.subscribe(stray(4500));
+  first.subscribe(stray(1));
+  assert.throws(() => first.subscribe(["one-more"]), { code: "busy" });
+});
+
 test("names that a client gives up, and clients that leave, free their share", () => {
   const { server } = start(4 << 20);
   for (let round = 0; round < 20; round += 1) {

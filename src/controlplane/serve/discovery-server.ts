@@ -199,8 +199,7 @@ export class DiscoveryServer {
     const memory = this.#memory;
     let [own, ofStream] = [0, 0];
     const change = (before: number, after: number): void => {
-      if (after < before) memory.release(address, before - after);
-      else if (!memory.take(address, after - before))
+      if (!memory.take(address, after - before))
         throw transientError(
           "busy",
           `the clients at ${address} make the control plane keep more than their share of ${this.#maxKeptBytes >> 20} MiB`,

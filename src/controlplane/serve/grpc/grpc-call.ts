@@ -246,9 +246,8 @@ export class GrpcCall extends SessionStream {
   /** Counts what the call keeps. Throws if its client's calls keep too much together. */
   #keep(bytes: number): void {
     const { memory, peer } = this.#owner;
-    const more = bytes - this.#keptBytes;
-    if (more < 0) memory.release(peer.address, -more);
-    else if (more > 0 && !memory.take(peer.address, more))
+    if (bytes === this.#keptBytes) return;
+    if (!memory.take(peer.address, bytes - this.#keptBytes))
       throw transientError("busy", `too many incomplete requests from ${peer.address} wait for their end`, {
         hint: "send requests whole, on fewer calls at once",
       });
