@@ -1,4 +1,4 @@
-import { truncated, userError, type Clock, type SerinError } from "../../base/index.ts";
+import { ownCopy, truncated, userError, type Clock, type SerinError } from "../../base/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { memos } from "../model/memos.ts";
 import { contentHash } from "../translate/content-hash.ts";
@@ -366,7 +366,7 @@ export class DiscoveryStream {
       subscription.acknowledged = outstanding.nonce;
       subscription.rejection = undefined;
     } else {
-      const reason = truncated(request.rejection, maxReasonCharacters);
+      const reason = ownCopy(truncated(request.rejection, maxReasonCharacters));
       subscription.rejected = outstanding.nonce;
       subscription.rejection = { reason, range: outstanding.range };
       if (subscription.typeUrl === typeUrls.cluster) this.#clusters.stopWarming();

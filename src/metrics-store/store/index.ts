@@ -1,4 +1,3 @@
 // The samples in memory.
-export { ownCopy } from "./shared-texts.ts";
 export { SampleStore, type SampleStoreOptions, type SampleStoreStats } from "./sample-store.ts";
 export type { SeriesOwner } from "./store-usage.ts";
