@@ -69,6 +69,8 @@ export class GrpcCall extends SessionStream {
   #isStarted = false;
   /** The requests that arrived before a handler started. */
   readonly #held = new ChunkQueue();
+  /** The request that the handler keeps. */
+  #requestBytes = 0;
   /** Its part of the owner's memory. */
   #keptBytes = 0;
   /**
@@ -133,6 +135,15 @@ export class GrpcCall extends SessionStream {
       chunk.release();
     }
     if (this.remoteEnded) this.#reportEnd();
+  }
+
+  /**
+   * Counts the bytes of a request that the handler keeps until the call ends. Throws if its client's calls keep too
+   * much together.
+   */
+  keepRequest(bytes: number): void {
+    this.#requestBytes = bytes;
+    this.#count();
   }
 
   /** Sends one message of these parts, whose bytes must not change any more. False: wait for `drained`. */
@@ -237,13 +248,17 @@ export class GrpcCall extends SessionStream {
     this.#owner.session.consumed(this, chunk.length);
     try {
       this.#decoder.push(chunk, this.#message);
-      if (!this.#isOver) this.#keep(this.#fieldsLength + this.#decoder.keptBytes);
+      if (!this.#isOver) this.#count();
     } catch (error) {
       if (!this.#isOver) this.#handler.failed(toSerinError(error));
     }
   }
 
   /** Counts what the call keeps. Throws if its client's calls keep too much together. */
+  #count(): void {
+    this.#keep(this.#fieldsLength + this.#decoder.keptBytes + this.#requestBytes);
+  }
+
   #keep(bytes: number): void {
     const { memory, peer } = this.#owner;
     if (bytes === this.#keptBytes) return;
