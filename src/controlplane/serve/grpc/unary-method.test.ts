@@ -44,7 +44,7 @@ test("a request that has arrived counts as the memory of its client until its ca
   sendCompressed(client, 3);
   assert.match(
     (await client.takeFrames())[0] ?? "",
-    /^headers 3 :status 200 grpc-status 14 grpc-message too many incomplete requests from 10\.0\.0\.1 /,
+    /^headers 3 :status 200 grpc-status 14 grpc-message too many requests from 10\.0\.0\.1 /,
   );
   client.writer.data(1, Buffer.alloc(0), 0, 0, true);
   client.send();
