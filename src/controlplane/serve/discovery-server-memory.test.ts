@@ -15,7 +15,7 @@ import { ClusterSchema } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../translate/resource.ts";
 import { createDiscoveryMetrics } from "./discovery-metrics.ts";
-import { DiscoveryServer } from "./discovery-server.ts";
+import { DiscoveryServer, type DiscoveryClient } from "./discovery-server.ts";
 import { CollectionView } from "./resource-view.ts";
 
 setFlagsFromString("--expose-gc");
@@ -193,4 +193,36 @@ test("the reason of a NACK is kept without the rest of a long one", () => {
     assert.ok(reason.startsWith("xxx") && reason.length < 5000, `${reason.length} characters`);
   }
   assert.ok(bytes < 2 << 20, `${bytes} bytes`);
+});
+
+const claims = (count: number): Record<string, string> => Object.fromEntries(stray(count).map((name) => [name, "1"]));
+
+test("versions of clusters that do not exist, or that the client does not request, are not kept", () => {
+  const { server, add } = start();
+  add(["a"]);
+  const connect = (): DiscoveryClient => server.connect("delta", { write: () => true }, () => false);
+  const claim = (resourceNamesSubscribe: string[]): void =>
+    connect().receive(encode({ node, resourceNamesSubscribe, initialResourceVersions: claims(20_000) }));
+  const lengthyVersion = (): void =>
+    connect().receive(encode({ node, initialResourceVersions: { a: "x".repeat(1_000_000) } }));
+  claim(["a"]);
+  lengthyVersion();
+  const bytes = bytesLeftBy(() => {
+    for (let count = 0; count < 5; count += 1) {
+      claim(["a"]);
+      claim([]);
+      lengthyVersion();
+    }
+  });
+  assert.ok(bytes < 1 << 20, `${bytes} bytes`);
+});
+
+test("names that a client claims to have count like other names of what does not exist, until they are answered", () => {
+  const { server } = start(4 << 20);
+  const claim = (count: number): void =>
+    server
+      .connect("delta", { peer: "10.0.0.1", write: () => true }, () => false)
+      .receive(encode({ node, initialResourceVersions: claims(count) }));
+  for (let round = 0; round < 5; round += 1) claim(9000);
+  assert.throws(() => claim(10_000), { code: "busy" });
 });

@@ -100,6 +100,8 @@ export class DiscoveryStream {
   #waiting: Disposable | undefined;
   #gaveUpWaiting = false;
   #nonces = 0;
+  /** The memory that was counted last. */
+  #keptBytes = 0;
   /** False if no subscription has anything to send, so that the stream need not check them. */
   #mayBeDue = false;
   #writable = true;
@@ -292,6 +294,7 @@ export class DiscoveryStream {
     }
     if (subscription.typeUrl === typeUrls.cluster) this.#noteClusters(delivery, part);
     if (subscription.typeUrl === typeUrls.route) this.#noteTables(delivery);
+    if (part === "asked" && delivery.removed.length > 0) this.#countLess();
     subscription.sent = nonce;
     subscription.outstanding = { nonce, range: delivery.range, groups: delivery.groups };
     this.#writable = sink.write(parts);
@@ -406,6 +409,19 @@ export class DiscoveryStream {
         "bad-request",
         `the names that a stream subscribes to may have at most ${maxNameCharacters} characters together`,
       );
+    this.#keptBytes = bytes;
+    this.#options.keep(bytes);
+  }
+
+  /**
+   * Counts again after an answer, which frees the names that the client claimed. It never counts more, because a push
+   * must not end the stream.
+   */
+  #countLess(): void {
+    let bytes = 0;
+    for (const subscription of this.subscriptions.values()) bytes += subscription.bytes;
+    if (bytes >= this.#keptBytes) return;
+    this.#keptBytes = bytes;
     this.#options.keep(bytes);
   }
 
@@ -429,15 +445,22 @@ export class DiscoveryStream {
       if (name === "*") subscription.wildcard = false;
       else subscription.forget(name);
     }
-    if (first && subscription.typeUrl === typeUrls.cluster)
-      for (const [name, version] of Object.entries(request.known)) this.#clusters.addKnown(name, version);
     addNames(subscription, names);
     if (wildcard && !subscription.wildcard) {
       subscription.wildcard = true;
       subscription.askAll(request.known, generation);
     }
     if (names.length > 0) subscription.ask(names, request.known, generation);
+    if (first && subscription.typeUrl === typeUrls.cluster) this.#noteClaims(subscription, request.known);
     if (subscription.typeUrl === typeUrls.endpoint) subscription.askIfAny(this.#clusters.takeOwed(names), generation);
+  }
+
+  /** Records no clusters that do not exist or that the client does not request: it may claim any number of them. */
+  #noteClaims(clusters: Subscription, known: ResourceRequest["known"]): void {
+    for (const [name, version] of Object.entries(known)) {
+      const cluster = clusters.wants(name) ? clusters.view.get(name) : undefined;
+      if (cluster !== undefined) this.#clusters.addKnown(cluster, version);
+    }
   }
 
   #updateDemand(
