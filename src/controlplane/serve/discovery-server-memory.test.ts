@@ -22,7 +22,7 @@ setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 const node = { id: "sidecar~10.0.0.1~a-1.shop~shop.svc.cluster.local" };
 
-function start(maxKeptBytes?: number) {
+function start(maxKeptBytes?: number, probed?: (message: string) => void) {
   const graph = new CollectionGraph();
   const resources = graph.source<EncodedResource>("resources", sameResource);
   const view = new CollectionView([resources]);
@@ -31,6 +31,11 @@ function start(maxKeptBytes?: number) {
     generation: () => 1,
     metrics: createDiscoveryMetrics(new MetricsRegistry()),
     ...(maxKeptBytes === undefined ? {} : { maxKeptBytes }),
+    workloads: {
+      connected: () => undefined,
+      disconnected: () => undefined,
+      probed: (_proxy, { message }) => probed?.(message),
+    },
     clock: systemClock,
     log: silentLogger,
   });
@@ -225,4 +230,40 @@ test("names that a client claims to have count like other names of what does not
       .receive(encode({ node, initialResourceVersions: claims(count) }));
   for (let round = 0; round < 5; round += 1) claim(9000);
   assert.throws(() => claim(10_000), { code: "busy" });
+});
+
+test("an answer that a client does not read counts until it has read it, whatever it requests meanwhile", () => {
+  const { server } = start(4 << 20);
+  const names = Array.from({ length: 8 }, (_, index) => `none-${index}`.padEnd(100_000, "x"));
+  const clients = Array.from({ length: 3 }, () => {
+    let isUnread = true;
+    const client = server.connect("delta", { peer: "10.0.0.1", write: () => !isUnread }, () => false);
+    const ask = (): void => {
+      client.receive(encode({ node, typeUrl: typeUrls.endpoint, resourceNamesSubscribe: names }));
+      client.receive(encode({ typeUrl: typeUrls.endpoint, resourceNamesUnsubscribe: names }));
+    };
+    const read = (): void => {
+      isUnread = false;
+      client.drained();
+    };
+    return { ask, read, close: () => client.close() };
+  });
+  const [first, second, third] = clients;
+  first?.ask();
+  assert.throws(() => second?.ask(), { code: "busy" });
+  second?.close();
+  first?.read();
+  third?.ask();
+});
+
+test("the message of an application that is not healthy is passed on without the rest of a long one", () => {
+  const messages: string[] = [];
+  const { server } = start(undefined, (message) => messages.push(message));
+  const client = server.connect("delta", { write: () => true }, () => false);
+  const health = { node, typeUrl: typeUrls.healthInformation, errorDetail: { message: "x".repeat(1_000_000) } };
+  client.receive(encode(health));
+  assert.deepEqual(
+    messages.map((message) => message.length),
+    [4097],
+  );
 });

@@ -5,7 +5,7 @@ import type { DeltaDiscoveryRequest, DiscoveryRequest } from "../../wire/discove
 import { typeUrls } from "../../wire/xds/index.ts";
 import { AcknowledgementReader } from "./acknowledgement-reader.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
-import { DiscoveryStream, type ResponseSink } from "./discovery-stream.ts";
+import { DiscoveryStream, keptReason, type ResponseSink } from "./discovery-stream.ts";
 import { GoneProxies, type NamedProxy } from "./gone-proxies.ts";
 import { HeldRequests } from "./held-requests.ts";
 import { bytesOfTexts, readProxyIdentity, type ProxyIdentity } from "./proxy-identity.ts";
@@ -155,7 +155,7 @@ export class DiscoveryServer {
       if (request.typeUrl === typeUrls.healthInformation) {
         this.#options.workloads?.probed(stream.proxy, {
           healthy: request.errorDetail === undefined,
-          message: request.errorDetail?.message ?? "",
+          message: keptReason(request.errorDetail?.message ?? ""),
         });
         return;
       }
