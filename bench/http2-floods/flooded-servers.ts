@@ -96,13 +96,14 @@ async function startTunnels(): Promise<RunningServer> {
 }
 
 async function startDiscovery(): Promise<RunningServer> {
-  const echo = unaryMethod(
-    async (request) => {
+  const echo = unaryMethod({
+    answer: async (request) => {
       await new Promise((resolve) => setTimeout(resolve, answerMs));
       return request;
     },
-    () => ({ status: grpcStatus.invalidArgument, message: "not a request" }),
-  );
+    statusOf: () => ({ status: grpcStatus.invalidArgument, message: "not a request" }),
+    clock: systemClock,
+  });
   const server = new GrpcServer({
     methods: new Map([[grpcPath, echo]]),
     maxRequestBytes,

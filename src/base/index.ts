@@ -65,5 +65,5 @@ export { seededRandom, systemRandom, type Random } from "./random.ts";
 export { packageRoot, programDirectory, programFile } from "./program-files.ts";
 export { Readiness } from "./readiness.ts";
 export { sourceStack } from "./source-stack.ts";
-export { nearestName, terminalText, truncated, withArticle, withoutControls } from "./message-text.ts";
+export { nearestName, ownCopy, terminalText, truncated, withArticle, withoutControls } from "./message-text.ts";
 export { bodyFramingHeaders, httpMethods, isDnsLabel, isFramingHeader } from "./protocol-terms.ts";

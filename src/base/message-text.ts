@@ -5,6 +5,11 @@ export function truncated(text: string, maxCharacters: number): string {
   return `${text.slice(0, isSplit ? maxCharacters - 1 : maxCharacters)}…`;
 }
 
+/** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */
+export function ownCopy(text: string): string {
+  return Buffer.from(text, "utf8").toString("utf8");
+}
+
 /**
  * A noun with its indefinite article: `a Pod`, `an IstioOperator`, `an HTTPRoute`. An abbreviation at its beginning has
  * the article of its first letter's name.

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BodyBudget } from "./body-budget.ts";
+import { BodyBudget, SharedBudget } from "./body-budget.ts";
 
 const mebibyte = 1 << 20;
 
@@ -56,4 +56,14 @@ test("a body keeps no piece in which it came, because each piece of one byte wou
     }
   }
   assert.equal(await bodies.use(parts(), "10.0.0.1", (body) => Promise.resolve(body.toString())), "abc");
+});
+
+test("a caller whose part shrank, because others took memory, keeps what it has, gives back, and takes no more", () => {
+  const memory = new SharedBudget(100);
+  assert.ok(memory.take("a", 50) && memory.take("b", 25));
+  assert.equal(memory.take("a", 1), false);
+  assert.ok(memory.take("a", 0));
+  assert.ok(memory.take("a", -10));
+  assert.equal(memory.take("b", 5), true, "a's former memory is free");
+  assert.equal(memory.take("a", 1), false);
 });

@@ -31,8 +31,15 @@ export class SharedBudget {
     this.#max = max;
   }
 
-  /** Returns false, and takes nothing, if that is more than the caller's part. */
+  /**
+   * Returns false, and takes nothing, if that is more than the caller's part. Others may have taken memory since, so a
+   * caller may hold more than its part. It may still keep that, and a size below zero releases.
+   */
   take(caller: string, size: number): boolean {
+    if (size <= 0) {
+      if (size < 0) this.#hold(caller, size);
+      return true;
+    }
     const own = (this.#heldBy.get(caller) ?? 0) + size;
     if (own > this.#max - this.#held - size) return false;
     this.#hold(caller, size);

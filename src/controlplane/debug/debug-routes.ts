@@ -117,7 +117,12 @@ export class DebugRoutes {
   }
 
   /** Without TLS, a proxy's address is its only proof. Only the pod with this address receives the answers. */
-  readonly #isProven = ({ verified, namespace, name, peer }: ProxyIdentity): boolean =>
+  readonly #isProven = ({
+    verified,
+    namespace,
+    name,
+    peer,
+  }: Pick<ProxyIdentity, "verified" | "namespace" | "name" | "peer">): boolean =>
     verified || this.#sources.mesh.inputs.pods.get(`${namespace}/${name}`)?.addresses.includes(peer) === true;
 
   #inspectionRoutes(): Readonly<Record<string, DebugRoute>> {

@@ -1,6 +1,7 @@
 import type { ConnectedProxy, ProxyAcknowledgement } from "../../api/serin/index.ts";
 import type { DiscoveryServer } from "./discovery-server.ts";
 import type { DiscoveryStream } from "./discovery-stream.ts";
+import type { NamedProxy } from "./gone-proxies.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { contains } from "./subscription.ts";
 
@@ -8,7 +9,7 @@ import { contains } from "./subscription.ts";
  * Whether a proxy has proven its identity. The port without TLS accepts any claim, so the acknowledgements and
  * rejections of an unproven proxy must not steer a rollout.
  */
-export type IsProven = (proxy: ProxyIdentity) => boolean;
+export type IsProven = (proxy: NamedProxy) => boolean;
 
 /** Which proven proxies have acknowledged everything that the generation caused. */
 export function acknowledgements(

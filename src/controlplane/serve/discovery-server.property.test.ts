@@ -30,7 +30,7 @@ const types = [
 ];
 const names = ["a", "b", "c", "nobody", "*", ""];
 
-function start(maxKeptBytes?: number) {
+function start() {
   const graph = new CollectionGraph();
   const resources = graph.source<EncodedResource>("resources", sameResource);
   const view = new CollectionView([resources]);
@@ -38,7 +38,6 @@ function start(maxKeptBytes?: number) {
     viewOf: (_proxy, typeUrl) => (types.indexOf(typeUrl) < 5 ? view : emptyView),
     generation: () => 1,
     metrics: createDiscoveryMetrics(new MetricsRegistry()),
-    ...(maxKeptBytes === undefined ? {} : { maxKeptBytes }),
     clock: systemClock,
     log: silentLogger,
   });
@@ -252,105 +251,4 @@ test("a client that repeatedly claims removed resources without reading answers 
   };
   assert.throws(churn, { code: "bad-request" });
   client.close();
-});
-
-/** A client of an address, which names its labels and subscribes to names of which no resource exists. */
-function strayClient(server: DiscoveryServer, peer: string) {
-  const client = server.connect("delta", { peer, write: () => true }, () => false);
-  const subscribe = (resourceNamesSubscribe: string[], labels: Record<string, string> = {}): void =>
-    client.receive(
-      toBinary(
-        DeltaDiscoveryRequestSchema,
-        create(DeltaDiscoveryRequestSchema, {
-          node: { ...node, metadata: { LABELS: labels } },
-          typeUrl: typeUrls.endpoint,
-          resourceNamesSubscribe,
-        }),
-      ),
-    );
-  return { subscribe, close: () => client.close() };
-}
-
-const stray = (count: number): string[] => Array.from({ length: count }, (_, index) => `none-${index}`);
-
-test("an address whose clients name what does not exist is refused beyond its share, and others are served", () => {
-  const { server, set } = start(4 << 20);
-  for (const name of stray(100)) set(name, 1);
-  // Names of resources cost nothing.
-  const honest = strayClient(server, "10.0.0.9");
-  honest.subscribe(stray(100));
-  const clients = [1, 2].map(() => strayClient(server, "10.0.0.1"));
-  clients[0]?.subscribe(stray(9000));
-  assert.throws(() => clients[1]?.subscribe(stray(9000)), { code: "busy", message: /10\.0\.0\.1 .* share of 4 MiB/ });
-  strayClient(server, "10.0.0.2").subscribe(stray(1000));
-  for (const client of clients) client.close();
-  strayClient(server, "10.0.0.1").subscribe(stray(9000));
-});
-
-test("names that a client gives up, and clients that leave, free their share", () => {
-  const { server } = start(4 << 20);
-  for (let round = 0; round < 20; round += 1) {
-    const client = strayClient(server, "10.0.0.1");
-    client.subscribe(stray(9000), { app: "x".repeat(50_000) });
-    client.close();
-  }
-  const whole = server.connect("state-of-the-world", { peer: "10.0.0.1", write: () => true }, () => false);
-  for (let round = 0; round < 20; round += 1)
-    whole.receive(
-      toBinary(
-        DiscoveryRequestSchema,
-        create(DiscoveryRequestSchema, {
-          node,
-          typeUrl: typeUrls.endpoint,
-          resourceNames: Array.from({ length: 5000 }, (_, index) => `none-${round}-${index}`),
-        }),
-      ),
-    );
-  whole.close();
-});
-
-test("an address whose clients describe themselves at length is refused beyond its share", () => {
-  const { server } = start(1 << 20);
-  const connectAll = (): void => {
-    for (let count = 0; count < 10; count += 1)
-      strayClient(server, "10.0.0.1").subscribe([], { app: "x".repeat(100_000) });
-  };
-  assert.throws(connectAll, { code: "busy" });
-});
-
-test("a proxy that is gone is remembered without its labels, and a NACK without the rest of a long reason", () => {
-  const { server, set } = start();
-  set("a", 1);
-  const nonces: string[] = [];
-  const client = server.connect(
-    "delta",
-    {
-      write: (parts) => {
-        nonces.push(fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts)).nonce);
-        return true;
-      },
-    },
-    () => false,
-  );
-  const send = (more: { responseNonce?: string; errorDetail?: { message: string } }): void =>
-    client.receive(
-      toBinary(
-        DeltaDiscoveryRequestSchema,
-        create(DeltaDiscoveryRequestSchema, {
-          node: { ...node, metadata: { LABELS: { app: "shop" } } },
-          typeUrl: typeUrls.cluster,
-          ...more,
-        }),
-      ),
-    );
-  send({});
-  send({ responseNonce: nonces[0] ?? "", errorDetail: { message: "x".repeat(1_000_000) } });
-  const [stream] = server.streams;
-  const reason = stream?.subscriptions.get(typeUrls.cluster)?.rejection?.reason ?? "";
-  assert.ok(reason.startsWith("xxx") && reason.length < 5000, `${reason.length} characters`);
-  client.close();
-  assert.deepEqual(
-    server.recentlyGone().map(({ name, labels, metadata }) => [name, labels, metadata]),
-    [["a-1", {}, {}]],
-  );
 });

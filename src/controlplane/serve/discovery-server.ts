@@ -5,9 +5,10 @@ import type { DeltaDiscoveryRequest, DiscoveryRequest } from "../../wire/discove
 import { typeUrls } from "../../wire/xds/index.ts";
 import { AcknowledgementReader } from "./acknowledgement-reader.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
-import { DiscoveryStream, type ResponseSink } from "./discovery-stream.ts";
+import { DiscoveryStream, keptReason, type ResponseSink } from "./discovery-stream.ts";
+import { GoneProxies, type NamedProxy } from "./gone-proxies.ts";
 import { HeldRequests } from "./held-requests.ts";
-import { readProxyIdentity, type ProxyIdentity } from "./proxy-identity.ts";
+import { bytesOfTexts, readProxyIdentity, type ProxyIdentity } from "./proxy-identity.ts";
 import type { WorkloadProxies } from "./proxy-registration.ts";
 import { shortTypeName } from "./push-order.ts";
 import { decodeRequest, resourceRequest, type DiscoveryProtocol } from "./read-request.ts";
@@ -67,17 +68,11 @@ const maxSilenceMs = 30_000;
 const keepBodiesMs = 3000;
 const maxDebugNonces = 16;
 /**
- * How long disconnected proxies are remembered, so that a rollout that waits for their acknowledgement sees that they
- * are gone.
- */
-const rememberGoneMs = 30_000;
-const maxRemembered = 10_000;
-/**
  * The memory for what only single clients make us keep: who they are, and names of resources that do not exist. A
  * client of the port without authentication chooses all of it. A proxy takes some ten kilobytes.
  */
 const defaultKeptBytes = 512 << 20;
-/** What each client takes, besides its texts. */
+/** What each client takes, besides its labels, metadata and networks. */
 const bytesOfClient = 16 << 10;
 
 /** The memory that one client makes us keep. Throws if the client's address makes us keep too much. */
@@ -93,7 +88,7 @@ export class DiscoveryServer {
   readonly #options: DiscoveryServerOptions;
   /** Streams by the id of their proxy. */
   readonly #connected = new Map<string, number>();
-  readonly #gone = new Map<string, { readonly proxy: ProxyIdentity; readonly atMs: number }>();
+  readonly #gone = new GoneProxies();
   /** Streams that have something to send when the model has settled. */
   #pending: DiscoveryStream[] = [];
   readonly #bodies = new ResponseBodies();
@@ -151,7 +146,7 @@ export class DiscoveryServer {
       if (proxy === undefined) {
         silence[Symbol.dispose]();
         proxy = identified(readProxyIdentity(request.node), protocol, sink, authorize);
-        kept.forItself(bytesOfClient + charactersOf(proxy));
+        kept.forItself(bytesOfClient + bytesOfTexts(proxy));
       }
       // A client that sends only debug requests is not a proxy and gets no stream.
       if (debug.take(proxy, request)) return;
@@ -160,7 +155,7 @@ export class DiscoveryServer {
       if (request.typeUrl === typeUrls.healthInformation) {
         this.#options.workloads?.probed(stream.proxy, {
           healthy: request.errorDetail === undefined,
-          message: request.errorDetail?.message ?? "",
+          message: keptReason(request.errorDetail?.message ?? ""),
         });
         return;
       }
@@ -199,8 +194,7 @@ export class DiscoveryServer {
     const memory = this.#memory;
     let [own, ofStream] = [0, 0];
     const change = (before: number, after: number): void => {
-      if (after < before) memory.release(address, before - after);
-      else if (!memory.take(address, after - before))
+      if (!memory.take(address, after - before))
         throw transientError(
           "busy",
           `the clients at ${address} make the control plane keep more than their share of ${this.#maxKeptBytes >> 20} MiB`,
@@ -326,10 +320,8 @@ export class DiscoveryServer {
   }
 
   /** Proxies that disconnected a short while ago. */
-  recentlyGone(): readonly ProxyIdentity[] {
-    const now = this.#options.clock.nowMs();
-    for (const [id, entry] of this.#gone) if (now - entry.atMs > rememberGoneMs) this.#gone.delete(id);
-    return [...this.#gone.values()].map((entry) => entry.proxy);
+  recentlyGone(): readonly NamedProxy[] {
+    return this.#gone.recent(this.#options.clock.nowMs());
   }
 
   #turnMs(): number {
@@ -374,7 +366,7 @@ export class DiscoveryServer {
     this.#forgetBodiesLater();
     this.streams.add(stream);
     this.#connected.set(proxy.id, (this.#connected.get(proxy.id) ?? 0) + 1);
-    this.#gone.delete(proxy.id);
+    this.#gone.forget(proxy.id);
     metrics.connected(proxy.version, 1);
     log.info("a proxy connected", { proxy: proxy.id, type: proxy.type, protocol, version: proxy.version });
     return stream;
@@ -392,20 +384,9 @@ export class DiscoveryServer {
     if (others > 0) this.#connected.set(proxy.id, others);
     else {
       this.#connected.delete(proxy.id);
-      this.#remember(proxy, clock.nowMs());
+      this.#gone.remember(proxy, clock.nowMs());
     }
     log.info("a proxy disconnected", { proxy: proxy.id, type: proxy.type });
-  }
-
-  /**
-   * Keeps the latest ones, because a rollout may be waiting for their acknowledgement, without their long texts, which
-   * nobody reads any more.
-   */
-  #remember(gone: ProxyIdentity, atMs: number): void {
-    const proxy = { ...gone, labels: {}, metadata: {} };
-    this.#gone.delete(proxy.id);
-    if (this.#gone.size >= maxRemembered) this.#gone.delete(this.#gone.keys().next().value ?? "");
-    this.#gone.set(proxy.id, { proxy, atMs });
   }
 }
 
@@ -425,11 +406,6 @@ function identified(
     verified: proven !== false,
     ...(typeof proven === "boolean" ? {} : { account: proven }),
   };
-}
-
-function charactersOf({ id, labels, metadata }: ProxyIdentity): number {
-  const pairs = [...Object.entries(labels), ...Object.entries(metadata)];
-  return pairs.reduce((sum, [name, value]) => sum + name.length + value.length, id.length);
 }
 
 function isDebugType(typeUrl: string): boolean {

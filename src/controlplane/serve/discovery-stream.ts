@@ -1,4 +1,4 @@
-import { truncated, userError, type Clock, type SerinError } from "../../base/index.ts";
+import { ownCopy, truncated, userError, type Clock, type SerinError } from "../../base/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { memos } from "../model/memos.ts";
 import { contentHash } from "../translate/content-hash.ts";
@@ -69,7 +69,7 @@ const maxTypes = 32;
 const maxNames = 200_000;
 /** Total length of the names of all types that are stored for this stream alone. */
 const maxNameCharacters = 8 << 20;
-/** A longer reason of a NACK is cut off. */
+/** A longer reason of a NACK, or of an unhealthy application, is cut off. */
 const maxReasonCharacters = 4096;
 /** A client that does not acknowledge the resources on which routes depend must not delay routes for ever. */
 const makeBeforeBreakWaitMs = 2000;
@@ -100,6 +100,10 @@ export class DiscoveryStream {
   #waiting: Disposable | undefined;
   #gaveUpWaiting = false;
   #nonces = 0;
+  /** The memory that was counted last. */
+  #keptBytes = 0;
+  /** The part of an unread answer that no other stream shares: the names that do not exist. */
+  #unreadBytes = 0;
   /** False if no subscription has anything to send, so that the stream need not check them. */
   #mayBeDue = false;
   #writable = true;
@@ -131,6 +135,7 @@ export class DiscoveryStream {
     this.#refuseTooMuch();
     this.#mayBeDue = true;
     this.pump();
+    if (this.#unreadBytes > 0) this.#refuseTooMuch();
   }
 
   /**
@@ -147,6 +152,10 @@ export class DiscoveryStream {
   /** The sink can take more. */
   drained(): void {
     this.#writable = true;
+    if (this.#unreadBytes > 0) {
+      this.#unreadBytes = 0;
+      this.#countLess();
+    }
     this.pump();
   }
 
@@ -295,6 +304,7 @@ export class DiscoveryStream {
     subscription.sent = nonce;
     subscription.outstanding = { nonce, range: delivery.range, groups: delivery.groups };
     this.#writable = sink.write(parts);
+    if (delivery.removed.length > 0) this.#sentNames(head.length);
     const nowMs = clock.steadyMs();
     observer.pushed(
       subscription.typeUrl,
@@ -303,6 +313,12 @@ export class DiscoveryStream {
       nowMs - startedMs,
     );
     return true;
+  }
+
+  /** A client that does not read keeps the answer in memory, whatever it requests meanwhile. */
+  #sentNames(bytes: number): void {
+    if (!this.#writable) this.#unreadBytes = bytes;
+    this.#countLess();
   }
 
   /**
@@ -366,7 +382,7 @@ export class DiscoveryStream {
       subscription.acknowledged = outstanding.nonce;
       subscription.rejection = undefined;
     } else {
-      const reason = truncated(request.rejection, maxReasonCharacters);
+      const reason = keptReason(request.rejection);
       subscription.rejected = outstanding.nonce;
       subscription.rejection = { reason, range: outstanding.range };
       if (subscription.typeUrl === typeUrls.cluster) this.#clusters.stopWarming();
@@ -396,17 +412,35 @@ export class DiscoveryStream {
   }
 
   #refuseTooMuch(): void {
-    let [characters, bytes] = [0, 0];
-    for (const subscription of this.subscriptions.values()) {
-      characters += subscription.characters;
-      bytes += subscription.bytes;
-    }
+    let characters = 0;
+    for (const subscription of this.subscriptions.values()) characters += subscription.characters;
     if (characters > maxNameCharacters)
       throw userError(
         "bad-request",
         `the names that a stream subscribes to may have at most ${maxNameCharacters} characters together`,
       );
+    this.#count(this.#ownBytes);
+  }
+
+  /**
+   * Counts again after an answer, which frees the names that the client claimed. It never counts more, because a push
+   * must not end the stream.
+   */
+  #countLess(): void {
+    const bytes = this.#ownBytes;
+    if (bytes < this.#keptBytes) this.#count(bytes);
+  }
+
+  #count(bytes: number): void {
     this.#options.keep(bytes);
+    this.#keptBytes = bytes;
+  }
+
+  /** An estimate of the memory that only this client makes the stream keep. */
+  get #ownBytes(): number {
+    let bytes = this.#unreadBytes;
+    for (const subscription of this.subscriptions.values()) bytes += subscription.bytes;
+    return bytes;
   }
 
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {
@@ -429,15 +463,22 @@ export class DiscoveryStream {
       if (name === "*") subscription.wildcard = false;
       else subscription.forget(name);
     }
-    if (first && subscription.typeUrl === typeUrls.cluster)
-      for (const [name, version] of Object.entries(request.known)) this.#clusters.addKnown(name, version);
     addNames(subscription, names);
     if (wildcard && !subscription.wildcard) {
       subscription.wildcard = true;
       subscription.askAll(request.known, generation);
     }
     if (names.length > 0) subscription.ask(names, request.known, generation);
+    if (first && subscription.typeUrl === typeUrls.cluster) this.#noteClaims(subscription, request.known);
     if (subscription.typeUrl === typeUrls.endpoint) subscription.askIfAny(this.#clusters.takeOwed(names), generation);
+  }
+
+  /** Records no clusters that do not exist or that the client does not request: it may claim any number of them. */
+  #noteClaims(clusters: Subscription, known: ResourceRequest["known"]): void {
+    for (const [name, version] of Object.entries(known)) {
+      const cluster = clusters.wants(name) ? clusters.view.get(name) : undefined;
+      if (cluster !== undefined) this.#clusters.addKnown(cluster, version);
+    }
   }
 
   #updateDemand(
@@ -484,6 +525,11 @@ export class DiscoveryStream {
       subscription.ask(subscription.names, {}, generation);
     }
   }
+}
+
+/** A reason that a client sends, as a copy of a bounded length. */
+export function keptReason(reason: string): string {
+  return ownCopy(truncated(reason, maxReasonCharacters));
 }
 
 function addNames({ names, typeUrl, view }: Subscription, wanted: readonly string[]): void {

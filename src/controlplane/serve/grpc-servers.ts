@@ -42,17 +42,18 @@ export function createSecureServer(options: GrpcServersOptions): GrpcServer {
   const { discovery, authenticator, clock, log } = options;
   const authenticate = (call: GrpcCall): Promise<Caller> => authenticator.authenticate(credentialsOf(call));
   const methods = new Map(discoveryService({ discovery, authenticate, log }));
-  const createCertificate = unaryMethod(
-    (request, call) =>
+  const createCertificate = unaryMethod({
+    clock,
+    answer: (request, call) =>
       answerRequest(options, request, call).catch((error: unknown) => {
         log.warn("a certificate was refused", { peer: call.peer.address, error: describeError(toSerinError(error)) });
         throw error;
       }),
-    (error) => {
+    statusOf: (error) => {
       const known = toSerinError(error);
       return { status: statusOf(known), message: known.message };
     },
-  );
+  });
   methods.set(discoveryMethods.createCertificate, createCertificate);
   return new GrpcServer({ methods, maxRequestBytes, clock, log });
 }

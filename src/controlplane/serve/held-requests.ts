@@ -6,6 +6,12 @@ export interface HeldRequest {
 
 /** More than the first requests of thousands of proxies. */
 const maxHeldBytes = 16 << 20;
+/** The memory of a request besides its bytes. A request may be empty. */
+const bytesOfRequest = 512;
+
+function bytesOf({ bytes }: Pick<HeldRequest, "bytes">): number {
+  return bytesOfRequest + bytes.length;
+}
 
 /** Requests of all proxies in the order of their arrival, which wait until the model is settled. */
 export class HeldRequests {
@@ -23,8 +29,9 @@ export class HeldRequests {
 
   /** Copies the bytes, which are valid only during the call. */
   hold({ bytes, take }: HeldRequest): void {
-    this.#requests.push({ bytes: Uint8Array.from(bytes), take });
-    this.#bytes += bytes.length;
+    const held = { bytes: Uint8Array.from(bytes), take };
+    this.#requests.push(held);
+    this.#bytes += bytesOf(held);
   }
 
   /** Handles requests until one of them must wait again, or `isDue` says that others must get their turn. */
@@ -33,10 +40,10 @@ export class HeldRequests {
     this.#requests = [];
     let done = 0;
     while (done < requests.length && !mustWait() && (done === 0 || !isDue())) {
-      const { bytes, take } = requests[done]!;
+      const held = requests[done]!;
       done += 1;
-      this.#bytes -= bytes.length;
-      take(bytes);
+      this.#bytes -= bytesOf(held);
+      held.take(held.bytes);
     }
     // A request that must wait again was put into the new list. It came before those that are left.
     this.#requests = [...this.#requests, ...requests.slice(done)];

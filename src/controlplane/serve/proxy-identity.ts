@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { userError } from "../../base/index.ts";
+import { truncated, userError } from "../../base/index.ts";
 import type { Node } from "../../wire/discovery/index.ts";
 import type { ProvenAccount } from "../ca/index.ts";
 import { readProxyRegistration, type ProxyRegistration } from "./proxy-registration.ts";
@@ -61,20 +61,40 @@ export interface ProxyIdentity {
  * length.
  */
 const maxNodeCharacters = 131_072;
+/**
+ * The maximum length of each text that is not a label or other metadata. Names in Kubernetes have at most 253
+ * characters.
+ */
+const maxTextCharacters = 512;
+/** The maximum length of a node id, which consists of four texts. A proxy's texts are parts of it and keep it whole. */
+const maxIdCharacters = 2048;
+/** Far more networks than a mesh has. */
+const maxNetworks = 1000;
+/** The memory of a label or a field of the metadata besides its characters. */
+const bytesOfPair = 64;
+/** The memory of a network's name besides its characters. */
+const bytesOfNetwork = 32;
 
 /** Reads `<type>~<address>~<pod>.<namespace>~<domain>` and the metadata that Istio's proxies send. */
 export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
   if (node === undefined) throw userError("bad-request", "the first request of a stream must carry its node");
+  checkText("the node id", node.id, maxIdCharacters);
   const [type = "", address = "", fullName = "", domain = ""] = node.id.split("~");
   const dot = fullName.indexOf(".");
   if (domain === "" || dot <= 0) {
-    throw userError("bad-request", `the node id must be <type>~<address>~<pod>.<namespace>~<domain>, got "${node.id}"`);
+    throw userError(
+      "bad-request",
+      `the node id must be <type>~<address>~<pod>.<namespace>~<domain>, got "${truncated(node.id, maxTextCharacters)}"`,
+    );
   }
   const metadata: JsonObject = node.metadata ?? {};
   const labels = recordOf(metadata["LABELS"]);
   const texts = recordOf(metadata);
   checkSize(node.id, labels, texts);
   checkCharacters(node.id, texts);
+  for (const field of shortFields) checkText(`the metadata ${field}`, texts[field] ?? "");
+  const { region = "", zone = "", subZone = "" } = node.locality ?? {};
+  for (const [field, text] of Object.entries({ region, zone, subZone })) checkText(`the locality's ${field}`, text);
   const name = fullName.slice(0, dot);
   const namespace = textOf(metadata["NAMESPACE"]) ?? fullName.slice(dot + 1);
   return {
@@ -89,10 +109,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     node: textOf(metadata["NODE_NAME"]) ?? "",
     clusterId: textOf(metadata["CLUSTER_ID"]) ?? "Kubernetes",
     network: textOf(metadata["NETWORK"]) ?? "",
-    networkView: (textOf(metadata["REQUESTED_NETWORK_VIEW"]) ?? "")
-      .split(",")
-      .map((name) => name.trim())
-      .filter((name) => name !== ""),
+    networkView: readNetworkView(textOf(metadata["REQUESTED_NETWORK_VIEW"]) ?? ""),
     labels,
     metadata: texts,
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
@@ -122,8 +139,39 @@ function checkSize(id: string, ...records: readonly Readonly<Record<string, stri
   );
 }
 
+/**
+ * An estimate of the memory for the labels, the metadata and the requested networks, which a client chooses freely.
+ * Tens of thousands of labels without values take fifteen times their characters.
+ */
+export function bytesOfTexts({ labels, metadata, networkView }: ProxyIdentity): number {
+  const pairs = [...Object.entries(labels), ...Object.entries(metadata)];
+  return pairs.reduce(
+    (sum, [name, value]) => sum + bytesOfPair + name.length + value.length,
+    networkView.length * bytesOfNetwork,
+  );
+}
+
+function checkText(name: string, text: string, max = maxTextCharacters): void {
+  if (text.length > max)
+    throw userError("bad-request", `${name} has ${text.length} characters, at most ${max} are allowed`);
+}
+
+function readNetworkView(text: string): readonly string[] {
+  const networks = text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  if (networks.length <= maxNetworks) return networks;
+  throw userError(
+    "bad-request",
+    `the metadata REQUESTED_NETWORK_VIEW names ${networks.length} networks, at most ${maxNetworks} are allowed`,
+  );
+}
+
 /** Fields of the metadata that lists of proxies show. */
 const shownFields = ["NAMESPACE", "ISTIO_VERSION", "NODE_NAME", "CLUSTER_ID", "NETWORK", "SERVICE_ACCOUNT"];
+/** Fields of the metadata that name something. */
+const shortFields = [...shownFields, "AUTO_REGISTER_GROUP", "WORKLOAD_ENTRY"];
 
 /**
  * Throws if a text that lists of proxies show contains a control character. Any client can choose these texts, and

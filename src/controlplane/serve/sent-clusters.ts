@@ -1,3 +1,4 @@
+import type { EncodedResource } from "../translate/index.ts";
 import { KnownResources } from "./known-resources.ts";
 import type { Delivery, DuePart, ResourceGroups } from "./subscription.ts";
 
@@ -9,6 +10,9 @@ export interface ClusterDelivery {
   /** Whether a cluster has endpoints in EDS. Clusters of DNS or of the original destination have none. */
   readonly hasEndpoints: (name: string) => boolean;
 }
+
+/** No cluster has this version. */
+const anotherVersion = "";
 
 /** The clusters of one client, and which of them still need their endpoints. */
 export class SentClusters {
@@ -33,9 +37,12 @@ export class SentClusters {
     return this.#warming.size === 0;
   }
 
-  /** Records a cluster that the client has from an earlier stream. */
-  addKnown(name: string, version: string): void {
-    this.#known.set(name, version);
+  /**
+   * Records that the client has an existing cluster from an earlier stream. The stored texts are those of the cluster,
+   * which all streams share: the client chooses its own.
+   */
+  addKnown(cluster: EncodedResource, version: string): void {
+    this.#known.set(cluster.name, version === cluster.version ? cluster.version : anotherVersion);
   }
 
   /** Records the clusters of a response. */

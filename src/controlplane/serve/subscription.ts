@@ -2,7 +2,7 @@ import { memos } from "../model/memos.ts";
 import type { AddressDemand } from "./address-demand.ts";
 import type { EncodedResource } from "../translate/resource.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
-import { WantedNames } from "./wanted-names.ts";
+import { bytesOf, WantedNames } from "./wanted-names.ts";
 
 /** Generations of the model, both inclusive. */
 export interface GenerationRange {
@@ -73,10 +73,11 @@ export class Subscription {
   /** The client has no resource and has requested all. */
   #askedAll = false;
   /**
-   * The total length of names of removed resources that the client claims to have, in the request that is not answered
-   * yet.
+   * The total length, and the memory, of names of removed resources that the client claims to have, in the request that
+   * is not answered yet.
    */
   #goneCharacters = 0;
+  #goneBytes = 0;
   /**
    * The changed names as the view reported them. Usually there is only one change at a time, and its list is the same
    * object for all streams. If another change follows, the names move into {@link #changed}.
@@ -121,7 +122,11 @@ export class Subscription {
       this.#extend({ first: 0, last: generation });
       return;
     }
-    for (const name of names) if (this.view.get(name) === undefined) this.#goneCharacters += name.length;
+    for (const name of names) {
+      if (this.view.get(name) !== undefined) continue;
+      this.#goneCharacters += name.length;
+      this.#goneBytes += bytesOf(name);
+    }
     for (const resource of this.view.all()) names.add(resource.name);
     this.ask(names, known, generation);
   }
@@ -133,7 +138,7 @@ export class Subscription {
 
   /** An estimate of the memory that only this client makes the server keep. */
   get bytes(): number {
-    return this.names.bytes + this.#goneCharacters + (this.rejection?.reason.length ?? 0);
+    return this.names.bytes + this.#goneBytes + (this.rejection?.reason.length ?? 0);
   }
 
   wants(name: string): boolean {
@@ -292,6 +297,7 @@ export class Subscription {
     this.#requested = undefined;
     this.#askedAll = false;
     this.#goneCharacters = 0;
+    this.#goneBytes = 0;
     this.#changedNames = undefined;
     // `clear` allocates a new table, even for an empty set.
     if (this.#changed.size > 0) this.#changed.clear();
@@ -330,6 +336,7 @@ export class Subscription {
       for (const name of this.#requested ?? []) take(name);
       this.#requested = undefined;
       this.#goneCharacters = 0;
+      this.#goneBytes = 0;
     }
     for (const name of names) take(name);
     if (names === pending) pending.clear();

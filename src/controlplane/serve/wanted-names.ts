@@ -5,7 +5,8 @@ import { groupsOf, type ResourceView } from "./resource-view.ts";
 /** The memory of a name besides its characters: the string, and its places in sets. */
 const bytesOfName = 200;
 
-function bytesOf(name: string): number {
+/** An estimate of the memory of a name that only one client knows. */
+export function bytesOf(name: string): number {
   return bytesOfName + name.length;
 }
 

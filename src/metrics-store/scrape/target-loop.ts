@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { messageOf, userError, type Clock } from "../../base/index.ts";
+import { messageOf, ownCopy, userError, type Clock } from "../../base/index.ts";
 import type { SharedBudget } from "../../base/threads/index.ts";
 import { labelsKey, labelsOf, metricName, type Labels } from "../../promql/index.ts";
 import { lengthOfHead, readSampleText, readValue, SampleLines } from "../../telemetry/index.ts";
-import { ownCopy, textBytes, type SampleStore } from "../store/index.ts";
+import { textBytes, type SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { relabel } from "./relabel.ts";
 import type { ScrapeTurns } from "./scrape-turns.ts";

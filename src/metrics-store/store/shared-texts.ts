@@ -1,4 +1,4 @@
-import { BoundedCache } from "../../base/index.ts";
+import { BoundedCache, ownCopy } from "../../base/index.ts";
 
 /**
  * Beyond this number, all texts are forgotten together. Texts in use keep their memory, and new texts are shared again.
@@ -6,11 +6,6 @@ import { BoundedCache } from "../../base/index.ts";
 const maxTexts = 200_000;
 /** Longer texts are not shared, so that the shared ones have a bounded size. */
 export const maxSharedLength = 256;
-
-/** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */
-export function ownCopy(text: string): string {
-  return Buffer.from(text, "utf8").toString("utf8");
-}
 
 const beyondLatin1 = /[\u{100}-\u{10ffff}]/u;
 

@@ -53,6 +53,8 @@ export interface CallOwner {
 
 /** The prefix of a message: not compressed, and its length. */
 export const prefixBytes = 5;
+/** The memory of a header besides its characters, as HPACK counts it. */
+const bytesOfField = 32;
 const nobody: CallHandler = { message() {}, ended() {}, drained() {}, failed() {}, closed() {} };
 
 /** One call, which is a stream of its connection. Requests wait, within its window, until a handler starts. */
@@ -60,7 +62,7 @@ export class GrpcCall extends SessionStream {
   readonly head: RequestHead;
   readonly #owner: CallOwner;
   readonly #fields: readonly string[];
-  readonly #fieldsLength: number;
+  readonly #headBytes: number;
   readonly #decoder: MessageDecoder;
   readonly #message = (bytes: Buffer): void => {
     if (!this.#isOver) this.#handler.message(bytes);
@@ -69,6 +71,9 @@ export class GrpcCall extends SessionStream {
   #isStarted = false;
   /** The requests that arrived before a handler started. */
   readonly #held = new ChunkQueue();
+  #heldBytes = 0;
+  /** The request that the handler keeps. */
+  #requestBytes = 0;
   /** Its part of the owner's memory. */
   #keptBytes = 0;
   /**
@@ -102,7 +107,10 @@ export class GrpcCall extends SessionStream {
     this.#owner = owner;
     this.head = options.head;
     this.#fields = options.fields;
-    this.#fieldsLength = options.fields.reduce((sum, text) => sum + text.length, 0);
+    this.#headBytes = options.fields.reduce(
+      (sum, text) => sum + text.length,
+      (options.fields.length / 2) * bytesOfField,
+    );
     this.#decoder = new MessageDecoder(options.maxRequestBytes, options.decompress);
   }
 
@@ -129,10 +137,20 @@ export class GrpcCall extends SessionStream {
     this.#isStarted = true;
     for (let chunk = this.#held.shift(); chunk !== undefined; chunk = this.#held.shift()) {
       this.#owner.session.queuedBytesChanged(-chunk.bytes.length);
+      this.#heldBytes -= chunk.bytes.length;
       this.#take(chunk.bytes);
       chunk.release();
     }
     if (this.remoteEnded) this.#reportEnd();
+  }
+
+  /**
+   * Counts the bytes of a request that the handler keeps until the call ends. Throws if its client's calls keep too
+   * much together.
+   */
+  keepRequest(bytes: number): void {
+    this.#requestBytes = bytes;
+    this.#count();
   }
 
   /** Sends one message of these parts, whose bytes must not change any more. False: wait for `drained`. */
@@ -154,16 +172,24 @@ export class GrpcCall extends SessionStream {
 
   // ---- for the connection
 
+  /** Counts what the call keeps. Ends it, and returns false, if its client's calls keep too much together. */
+  countOrEnd(): boolean {
+    try {
+      this.#count();
+      return true;
+    } catch (error) {
+      this.end(grpcStatus.unavailable, toSerinError(error).message);
+      return false;
+    }
+  }
+
   stop(): void {
     if (!this.#isOver) this.#handler.stopping?.();
   }
 
   receive(chunk: Buffer, endStream: boolean): number {
     if (this.#isStarted || this.#isOver) this.#take(chunk);
-    else if (chunk.length > 0) {
-      this.#held.push(chunk);
-      this.#owner.session.queuedBytesChanged(chunk.length);
-    }
+    else if (chunk.length > 0) this.#hold(chunk);
     if (endStream && this.#isStarted) this.#reportEnd();
     return errorCode.noError;
   }
@@ -232,24 +258,34 @@ export class GrpcCall extends SessionStream {
 
   // ---- receiving
 
+  #hold(chunk: Buffer): void {
+    this.#held.push(chunk);
+    this.#owner.session.queuedBytesChanged(chunk.length);
+    this.#heldBytes += chunk.length;
+    this.countOrEnd();
+  }
+
   #take(chunk: Buffer): void {
     if (this.#isOver) return;
     this.#owner.session.consumed(this, chunk.length);
     try {
       this.#decoder.push(chunk, this.#message);
-      if (!this.#isOver) this.#keep(this.#fieldsLength + this.#decoder.keptBytes);
+      if (!this.#isOver) this.#count();
     } catch (error) {
       if (!this.#isOver) this.#handler.failed(toSerinError(error));
     }
   }
 
   /** Counts what the call keeps. Throws if its client's calls keep too much together. */
+  #count(): void {
+    this.#keep(this.#headBytes + this.#heldBytes + this.#decoder.keptBytes + this.#requestBytes);
+  }
+
   #keep(bytes: number): void {
     const { memory, peer } = this.#owner;
-    const more = bytes - this.#keptBytes;
-    if (more < 0) memory.release(peer.address, -more);
-    else if (more > 0 && !memory.take(peer.address, more))
-      throw transientError("busy", `too many incomplete requests from ${peer.address} wait for their end`, {
+    if (bytes === this.#keptBytes) return;
+    if (!memory.take(peer.address, bytes - this.#keptBytes))
+      throw transientError("busy", `too many requests from ${peer.address} wait for their end`, {
         hint: "send requests whole, on fewer calls at once",
       });
     this.#keptBytes = bytes;
@@ -265,6 +301,7 @@ export class GrpcCall extends SessionStream {
   /** Held bytes count as read, because the handler will never read them. */
   #release(): void {
     const held = this.#held.clear();
+    this.#heldBytes = 0;
     if (held > 0) this.#owner.session.queuedBytesChanged(-held);
     this.#keep(0);
     this.deadline?.[Symbol.dispose]();

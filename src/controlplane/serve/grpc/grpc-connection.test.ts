@@ -333,9 +333,37 @@ test("incomplete requests of a client's calls may take a share of the memory, an
   assert.equal(owner.memory.take("10.0.0.1", 75_000), true, "calls that ended keep nothing");
 });
 
+test("heads of calls without a request, and requests that wait for a handler, count as the memory of their client", async () => {
+  const owner = new TestOwner(() => undefined);
+  const client = await greeted(owner);
+  const busy = "grpc-status 14 grpc-message too many requests from 10.0.0.1 wait for their end end";
+  const ends = async (): Promise<readonly string[]> =>
+    (await client.takeFrames()).filter((event) => !event.startsWith("window"));
+  client.head(1, ["x-long", "x".repeat(40_000)]);
+  client.send();
+  assert.deepEqual(await ends(), []);
+  client.head(3, ["x-long", "x".repeat(40_000)]);
+  client.send();
+  assert.deepEqual(await ends(), [`headers 3 :status 200 ${busy}`, "rst 3 NO_ERROR"]);
+  // A thousand empty headers take more than their names.
+  client.head(5, Array.from({ length: 1000 }, () => ["x", ""]).flat());
+  client.head(7);
+  client.request(7, "x".repeat(10_000));
+  client.send();
+  assert.deepEqual(await ends(), [`headers 7 :status 200 ${busy}`, "rst 7 NO_ERROR"]);
+  for (const id of [1, 5]) client.writer.rstStream(id, 8);
+  client.head(9);
+  client.request(9, "x".repeat(10_000));
+  client.send();
+  assert.deepEqual(await ends(), []);
+  client.writer.rstStream(9, 8);
+  client.send();
+  assert.equal(owner.memory.take("10.0.0.1", 75_000), true, "calls that ended keep nothing");
+});
+
 test("data before a call is accepted waits within its window, and a call cancelled meanwhile is never delivered", async () => {
   const calls: GrpcCall[] = [];
-  const owner = new TestOwner((call) => void calls.push(call));
+  const owner = new TestOwner((call) => void calls.push(call), 1 << 20);
   const client = await greeted(owner);
   client.head(1);
   client.request(1, "early");

@@ -193,6 +193,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
     });
     call.remoteEnded = endStream;
     this.session.adopt(call);
+    if (!call.countOrEnd()) return;
     if (head.method !== "POST" || !isGrpc(head.contentType)) {
       this.#sendLast(call, [":status", head.method === "POST" ? "415" : "405"]);
       return;

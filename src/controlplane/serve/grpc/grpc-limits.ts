@@ -56,6 +56,8 @@ export const grpcLimits = {
   closeGraceMs: 1000,
   /** How many bytes are read and dropped after our end. */
   maxDroppedBytes: 256 * 1024,
+  /** The time in which the request of a call with one request must end. Discovery's first request has the same time. */
+  unaryRequestTimeoutMs: 30_000,
   /** Within this time an ended call must be gone from our side. */
   endTimeoutMs: 30_000,
   /** Length of an encoded `grpc-message`, because a peer may allow only small header lists. */

@@ -41,14 +41,15 @@ async function serve(maxConnections = 100): Promise<{
   readonly release: () => void;
 }> {
   const { promise, resolve: release } = Promise.withResolvers<void>();
-  const answer = unaryMethod(
-    async (request, call) => {
+  const answer = unaryMethod({
+    answer: async (request, call) => {
       if (request.toString() === "wait") await promise;
       if (request.toString() === "no") throw new Error("100 % ü");
       return Buffer.from(`${call.peer.subjectAltName ?? "nobody"} ${call.header("x-word").join("+")}`);
     },
-    (error) => ({ status: grpcStatus.permissionDenied, message: (error as Error).message }),
-  );
+    statusOf: (error) => ({ status: grpcStatus.permissionDenied, message: (error as Error).message }),
+    clock: systemClock,
+  });
   const server = new GrpcServer({
     methods: new Map([[path, answer]]),
     maxRequestBytes: 1000,

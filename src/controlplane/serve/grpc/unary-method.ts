@@ -1,28 +1,39 @@
-import type { SerinError } from "../../../base/index.ts";
+import { userError, type Clock, type SerinError } from "../../../base/index.ts";
 import type { GrpcCall } from "./grpc-call.ts";
+import { grpcLimits } from "./grpc-limits.ts";
 import type { GrpcMethod } from "./grpc-server.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
 
-/**
- * A method with one request and one response. `statusOf` converts rejections of `answer`, and requests that cannot be
- * decoded, into a status.
- */
-export function unaryMethod(
-  answer: (request: Buffer, call: GrpcCall) => Promise<Buffer>,
-  statusOf: (error: unknown) => { readonly status: GrpcStatus; readonly message: string },
-): GrpcMethod {
+export interface UnaryMethodOptions {
+  readonly answer: (request: Buffer, call: GrpcCall) => Promise<Buffer>;
+  /** Converts rejections of `answer`, and requests that are not accepted, into a status. */
+  readonly statusOf: (error: unknown) => { readonly status: GrpcStatus; readonly message: string };
+  readonly clock: Clock;
+}
+
+/** A method with one request and one response. */
+export function unaryMethod({ answer, statusOf, clock }: UnaryMethodOptions): GrpcMethod {
   return (call) => {
     let request: Buffer | undefined;
     const refuse = (error: unknown): void => {
       const { status, message } = statusOf(error);
       call.end(status, message);
     };
+    // The caller is authenticated only when its request has ended, so anybody could keep calls open.
+    const silence = clock.after(grpcLimits.unaryRequestTimeoutMs, () =>
+      refuse(userError("bad-request", `the request must end within ${grpcLimits.unaryRequestTimeoutMs / 1000} s`)),
+    );
     call.start({
       message: (bytes) => {
-        if (request === undefined) request = Buffer.from(bytes);
-        else call.end(grpcStatus.unimplemented, "the method takes one request, but a second arrived");
+        if (request !== undefined) {
+          call.end(grpcStatus.unimplemented, "the method takes one request, but a second arrived");
+          return;
+        }
+        call.keepRequest(bytes.length);
+        request = Buffer.from(bytes);
       },
       ended: () => {
+        silence[Symbol.dispose]();
         if (request === undefined) {
           call.end(grpcStatus.unimplemented, "the method takes one request, but none arrived");
           return;
@@ -34,7 +45,7 @@ export function unaryMethod(
       },
       drained: () => undefined,
       failed: (error: SerinError) => refuse(error),
-      closed: () => undefined,
+      closed: () => silence[Symbol.dispose](),
     });
   };
 }

@@ -127,11 +127,12 @@ export class TestOwner implements ConnectionOwner {
   readonly output = new FrameOutput();
   readonly clock = new HandClock();
   readonly maxRequestBytes = 100_000;
-  readonly memory = new SharedBudget(150_000);
+  readonly memory: SharedBudget;
   readonly closedBy: (string | undefined)[] = [];
   serve: (call: GrpcCall) => void;
-  constructor(serve: (call: GrpcCall) => void) {
+  constructor(serve: (call: GrpcCall) => void, memoryBytes = 150_000) {
     this.serve = serve;
+    this.memory = new SharedBudget(memoryBytes);
   }
   method(requestedPath: string): ((call: GrpcCall) => void) | undefined {
     return requestedPath === path ? this.serve : undefined;
