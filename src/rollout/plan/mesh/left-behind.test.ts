@@ -114,6 +114,18 @@ test("a namespace that leads to the new revision already, by a tag that has move
       assert.doesNotMatch(remedy({ ...one, restartObstacle }), /kubectl label/);
 });
 
+test("a namespace whose tag the upgrade moves keeps its labels, and its pods are replaced after that", () => {
+  const byDefault = { ...world, tags: [{ tag: "default", objects: [], fields: [] }] };
+  const elsewhere = { waves: [{ name: "other", namespaces: ["else"] }] };
+  const remedies = (more: object): readonly string[] =>
+    leftBehind(upgrade({ ...elsewhere, ...more }), byDefault, [sidecar, bare]).map((one) => howToMove(one, "new"));
+  assert.deepEqual(remedies({}), [
+    "once the upgrade has moved the tag default, restart it: kubectl -n shop rollout restart deployment/web",
+    "once the upgrade has moved the tag default, create it again: kubectl -n shop delete pod cron",
+  ]);
+  assert.match(remedies({ scope: { tags: false } })[0] ?? "", /kubectl label --overwrite namespace shop/);
+});
+
 test("a pod whose namespace has left the mesh is not led back by its remedy", () => {
   const remedy = (more: Partial<Dependent>): string => howToMove({ ...sidecar, isOutside: true, ...more }, "new");
   assert.equal(

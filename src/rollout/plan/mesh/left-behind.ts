@@ -34,6 +34,8 @@ export interface Dependent {
   readonly ledElsewhere?: string;
   /** The labels of its namespace lead new pods to the new revision already, for example by a tag that has moved. */
   readonly isLed?: boolean;
+  /** The tag that leads its namespace, and that a step of the upgrade moves to the new revision. */
+  readonly movedTag?: string;
   /** No label of its namespace or of the pod chooses an injector, so a restart takes its sidecar away. */
   readonly isOutside?: boolean;
   /** The object of an operator that writes the workload. */
@@ -50,7 +52,9 @@ export function howToMove(dependent: Dependent, to: string): string {
   const wave = `let a wave of spec.waves select namespace ${namespace}`;
   switch (type) {
     case "sidecar":
-      return howToMoveSidecar(dependent, to);
+      return dependent.movedTag === undefined
+        ? howToMoveSidecar(dependent, to)
+        : `once the upgrade has moved the tag ${dependent.movedTag}, ${howToMoveSidecar({ ...dependent, isLed: true }, to)}`;
     case "ztunnel":
       return `${wave}, or: kubectl label --overwrite namespace ${namespace} ${ztunnelRevisionLabel}=${to}`;
     case "gateway":
@@ -181,7 +185,24 @@ export function leftBehind(
         return false;
     }
   };
-  return dependents.filter((dependent) => !moves(dependent));
+  const movedTags = movedTagsOf(upgrade, world);
+  return dependents
+    .filter((dependent) => !moves(dependent))
+    .map((dependent) => {
+      const movedTag = movedTags.get(dependent.namespace ?? "");
+      return dependent.type !== "sidecar" || movedTag === undefined ? dependent : { ...dependent, movedTag };
+    });
+}
+
+/** The tag that leads each namespace, if the upgrade moves it. `istio-injection` follows the tag `default`. */
+function movedTagsOf({ spec }: MeshUpgrade, { namespaces, tags }: MeshWorld): ReadonlyMap<string, string> {
+  const moved = new Set(spec.scope.tags ? tags.map(({ tag }) => tag) : []);
+  return new Map(
+    namespaces.flatMap(({ name, injection }) => {
+      const tag = injection?.tag ?? (injection?.label === injectionLabel ? "default" : undefined);
+      return tag !== undefined && moved.has(tag) ? [[name, tag] as const] : [];
+    }),
+  );
 }
 
 function keyOf(kind: string, { namespace = "", name }: { readonly namespace?: string; readonly name: string }): string {
