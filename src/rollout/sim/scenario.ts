@@ -43,7 +43,8 @@ export interface SimStep {
  * a person changes the limits of the checks. `freezeMoves`: a freeze ends, and later has another window.
  * `otherRelease`: an engine of another release has written the status, without fields of this one, or with more.
  * `resumeApp`: a person resumes the Deployment that a Canary holds. `losePods`: the canary has no pods for a while.
- * `revertApp`: somebody sets the Deployment back to the template that runs, and applies the changed one again later.
+ * `revertApp`: somebody sets the Deployment back to the template that runs, and applies the changed one again later, or
+ * the one that the Canary has rolled back meanwhile.
  */
 export type Disturbance =
   | {

@@ -290,7 +290,16 @@ class Simulation {
       return;
     }
     const template = this.#withdrawn.get(sim.name);
-    if (template !== undefined) this.#changeTemplate(sim, template);
+    if (template === undefined) this.#applyAgain(sim);
+    else this.#changeTemplate(sim, template);
+  }
+
+  /** Somebody applies the template again that the Canary has rolled back. It may wait, if the status says so. */
+  #applyAgain(sim: SimRollout): void {
+    const { phase, candidate } = this.#store.read(keyOf(sim))?.status ?? {};
+    const app = this.#cluster.find(objectsOf(sim).app);
+    if (app !== undefined && phase === "RolledBack" && candidate !== undefined)
+      this.#cluster.setField(app, templatePointer, candidate, "somebody");
   }
 
   #create(sim: SimRollout): void {
