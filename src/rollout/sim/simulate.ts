@@ -298,8 +298,9 @@ class Simulation {
   #applyAgain(sim: SimRollout): void {
     const { phase, candidate } = this.#store.read(keyOf(sim))?.status ?? {};
     const app = this.#cluster.find(objectsOf(sim).app);
-    if (app !== undefined && phase === "RolledBack" && candidate !== undefined)
-      this.#cluster.setField(app, templatePointer, candidate, "somebody");
+    if (app === undefined || phase !== "RolledBack" || candidate === undefined) return;
+    this.#cluster.setField(app, templatePointer, candidate, "somebody");
+    this.#untried.delete(sim.name);
   }
 
   #create(sim: SimRollout): void {
