@@ -53,14 +53,11 @@ export class TrafficReporters {
 
 function waypointNamespaces({ namespaces, services }: ReportersObjects): Map<string, Set<string>> {
   const used = new Map<string, Set<string>>();
-  const add = (namespace: string, other: string | undefined): void => {
-    if (other === undefined) return;
-    const known = used.get(namespace);
-    if (known === undefined) used.set(namespace, new Set([other]));
-    else known.add(other);
-  };
-  for (const { metadata } of namespaces) add(metadata.name ?? "", metadata.labels?.[istioLabels.useWaypointNamespace]);
-  for (const { metadata } of services)
-    add(metadata.namespace ?? "", metadata.labels?.[istioLabels.useWaypointNamespace]);
+  for (const { metadata } of [...namespaces, ...services]) {
+    // A Namespace is in no namespace.
+    const namespace = metadata.namespace ?? metadata.name ?? "";
+    const other = metadata.labels?.[istioLabels.useWaypointNamespace];
+    if (other !== undefined) used.set(namespace, (used.get(namespace) ?? new Set()).add(other));
+  }
   return used;
 }

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { Clock } from "../../base/index.ts";
+import { outnumberingConnections, type Clock } from "../../base/index.ts";
 import { limits } from "./limits.ts";
 import { refusal } from "./problem.ts";
 
@@ -37,29 +37,25 @@ export class RequestsInFlight {
     const own = this.#ofSender.get(name) ?? new Set();
     if (own.size >= limits.requestsOfSender)
       throw refusal("unavailable", `${own.size} of your requests are being answered already`, "try again in a moment");
-    if (!isLoggedIn) this.#makeRoom(own.size, this.#withoutLogin, limits.requestsWithoutLogin);
-    this.#makeRoom(own.size, this.#ofSender.keys(), limits.requestsInFlight);
+    if (!isLoggedIn) this.#makeRoom(name, this.#withoutLogin, limits.requestsWithoutLogin);
+    this.#makeRoom(name, this.#ofSender.keys(), limits.requestsInFlight);
     // A refused sender leaves no trace, because only the end of a request would remove it.
     if (!isLoggedIn) this.#withoutLogin.add(name);
     this.#ofSender.set(name, own.add(response));
     response.once("close", () => this.#leave(name, response));
   }
 
-  #makeRoom(own: number, senders: Iterable<string>, max: number): void {
-    let count = 0;
-    let largest: ReadonlySet<ServerResponse> = new Set();
-    for (const sender of senders) {
-      const open = this.#ofSender.get(sender) ?? new Set();
-      count += open.size;
-      if (open.size > largest.size) largest = open;
-    }
-    if (count < max) return;
-    const [oldest] = largest;
-    if (oldest === undefined || largest.size <= own + 1)
-      throw refusal("unavailable", "the server is busy", "try again in a moment");
+  #makeRoom(newcomer: string, senders: Iterable<string>, max: number): void {
+    const held = new Map(
+      [...senders].map((sender) => [sender, this.#ofSender.get(sender) ?? new Set<ServerResponse>()] as const),
+    );
+    if ([...held.values()].reduce((count, open) => count + open.size, 0) < max) return;
+    const { address, connections } = outnumberingConnections(held, newcomer, 1);
+    const [oldest] = connections;
+    if (oldest === undefined) throw refusal("unavailable", "the server is busy", "try again in a moment");
     oldest.destroy();
     // The response closes later.
-    for (const name of this.#ofSender.keys()) this.#leave(name, oldest);
+    this.#leave(address, oldest);
   }
 
   #leave(name: string, response: ServerResponse): void {
