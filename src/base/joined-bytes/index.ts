@@ -1,7 +1,5 @@
 // Reads bodies whose senders choose the size of the pieces in which they arrive.
 
-const leastBytes = 4096;
-
 /**
  * Bytes that arrive in pieces, in one piece of memory. A sender chooses the size of the pieces: a list of pieces of one
  * byte takes 370 times the memory that a limit of the bytes allows.
@@ -14,7 +12,7 @@ export class JoinedBytes {
   add(piece: Uint8Array): void {
     const needed = this.length + piece.length;
     if (needed > this.#memory.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(leastBytes, needed, 2 * this.#memory.length));
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#memory.length));
       this.view().copy(grown);
       this.#memory = grown;
     }

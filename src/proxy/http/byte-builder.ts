@@ -3,7 +3,6 @@ import { headText } from "../terms/header-text.ts";
 
 const lineEnd = "\r\n";
 const maxLatin1 = 0xff;
-const noMemory = Buffer.alloc(0);
 /** Up to this length, a loop writes a text faster than a call of the runtime. */
 const loopLetters = 64;
 
@@ -89,12 +88,6 @@ export class ByteBuilder {
     before.copy(made, from + text.length, to, this.length);
     this.buffer = made;
     this.length += text.length - (to - from);
-  }
-
-  /** Leaves the current bytes to existing views, and starts over without memory. */
-  leave(): void {
-    this.buffer = noMemory;
-    this.length = 0;
   }
 
   /** Leaves the current bytes to existing views, and continues with new memory. */

@@ -1,6 +1,6 @@
+import { JoinedBytes } from "../../base/joined-bytes/index.ts";
 import { ChunkedScanner } from "../../wire/http1/index.ts";
 import type { RequestBodyStart } from "../filters/http-filter.ts";
-import { ByteBuilder } from "./byte-builder.ts";
 
 /**
  * The part of a body that arrived while filters were waiting: the original bytes to pass on, and the data for a filter
@@ -8,9 +8,9 @@ import { ByteBuilder } from "./byte-builder.ts";
  */
 export class HeldBody {
   /** One piece of memory, because a client may send single bytes. */
-  readonly #all = new ByteBuilder(0);
-  /** The data among the bytes. The same builder if all bytes are data. */
-  readonly #data: ByteBuilder;
+  readonly #all = new JoinedBytes();
+  /** The data among the bytes. The same object if all bytes are data. */
+  readonly #data: JoinedBytes;
   readonly #chunked: ChunkedScanner | undefined;
   #complete = false;
   #wanted: { readonly limit: number; readonly resolve: (start: RequestBodyStart) => void } | undefined;
@@ -18,12 +18,12 @@ export class HeldBody {
   /** `chunked` means that the bytes have HTTP/1.1 framing. */
   constructor(chunked: boolean) {
     this.#chunked = chunked ? new ChunkedScanner() : undefined;
-    this.#data = chunked ? new ByteBuilder(0) : this.#all;
+    this.#data = chunked ? new JoinedBytes() : this.#all;
   }
 
   add(bytes: Buffer, from: number, to: number, complete: boolean): void {
-    this.#all.range(bytes, from, to);
-    this.#chunked?.scan(bytes, from, to, (start, end) => this.#data.range(bytes, start, end));
+    this.#all.add(bytes.subarray(from, to));
+    this.#chunked?.scan(bytes, from, to, (start, end) => this.#data.add(bytes.subarray(start, end)));
     if (complete) this.#complete = true;
     this.#notify();
   }
@@ -64,9 +64,8 @@ export class HeldBody {
 
   /** Takes the data that has arrived. Bytes that arrive later count as the beginning of the body. */
   take(): Buffer {
-    const data = this.#data.view();
-    this.#data.leave();
-    if (this.#data !== this.#all) this.#all.leave();
+    const data = this.#data.take();
+    if (this.#data !== this.#all) this.#all.take();
     return data;
   }
 

@@ -1,9 +1,9 @@
+import { JoinedBytes } from "../../base/joined-bytes/index.ts";
 import type { Clock } from "../../base/index.ts";
 import type { Endpoint } from "../upstream/cluster.ts";
 import type { PoolUser, WireProtocol } from "../upstream/pool-user.ts";
 import type { ResponseReceiver, UpstreamChannel } from "../upstream/upstream-channel.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
-import { ByteBuilder } from "./byte-builder.ts";
 
 /** The maximum number of buffered bytes of a mirrored request. A slower mirror loses the request. */
 const maxWaitingBytes = 256 * 1024;
@@ -35,7 +35,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   readonly #head: Buffer;
   #channel: UpstreamChannel | undefined;
   /** Bytes that wait for the channel, in one piece of memory, because a client may send single bytes. */
-  readonly #waiting = new ByteBuilder(0);
+  readonly #waiting = new JoinedBytes();
   /** Bytes that wait in the channel. */
   #unreadBytes = 0;
   #isFull = false;
@@ -61,7 +61,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   body(bytes: Buffer, from: number, to: number, complete: boolean): void {
     if (this.#over) return;
     this.#complete = complete;
-    this.#waiting.range(bytes, from, to);
+    this.#waiting.add(bytes.subarray(from, to));
     const channel = this.#channel;
     if (channel !== undefined && (complete || !this.#isFull)) this.#flush(channel, complete);
     // A mirror never delays a request. Bytes that the mirror does not read at once are buffered up to the limit.
@@ -78,8 +78,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   }
 
   #flush(channel: UpstreamChannel, last: boolean): void {
-    const bytes = this.#waiting.view();
-    this.#waiting.leave();
+    const bytes = this.#waiting.take();
     this.#wrote(bytes.length, channel.write(bytes, last));
   }
 
@@ -101,8 +100,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   connected(channel: UpstreamChannel): void {
     this.#channel = channel;
     channel.begin(this);
-    const message = Buffer.concat([this.#head, this.#waiting.view()]);
-    this.#waiting.leave();
+    const message = Buffer.concat([this.#head, this.#waiting.take()]);
     const trailers = this.#trailers;
     const last = this.#complete && trailers === undefined;
     this.#wrote(message.length - this.#head.length, channel.send(message, this.#head.length, last));
@@ -156,7 +154,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
     this.#over = true;
     this.#limit[Symbol.dispose]();
     this.#channel = undefined;
-    this.#waiting.leave();
+    this.#waiting.take();
     this.#endpoint.activeRequests -= 1;
   }
 }

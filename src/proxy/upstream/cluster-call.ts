@@ -1,5 +1,5 @@
 import { transientError, onAbort, type SerinError } from "../../base/index.ts";
-import { ChunkQueue } from "../../net/index.ts";
+import { JoinedBytes } from "../../base/joined-bytes/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { CallCluster, ClusterAnswer, ClusterRequest } from "../terms/call-cluster.ts";
 import { headText } from "../terms/header-text.ts";
@@ -161,8 +161,7 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
   #again = false;
   #status = 0;
   #headers: [name: string, value: string][] = [];
-  readonly #body = new ChunkQueue();
-  #bodyBytes = 0;
+  readonly #body = new JoinedBytes();
 
   constructor(endpoint: Endpoint, request: ClusterRequest) {
     const { method, path, cluster, protocol } = request;
@@ -199,12 +198,11 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
   responseBody(bytes: Buffer, from: number, to: number, last: boolean): void {
     if (this.isOver) return;
     const { maxAnswerBytes } = this.#request;
-    this.#bodyBytes += to - from;
-    if (this.#bodyBytes > maxAnswerBytes) {
+    if (this.#body.length + to - from > maxAnswerBytes) {
       this.giveUp(transientError("too-long", `${this.name} returned more than ${maxAnswerBytes} bytes`));
       return;
     }
-    if (to > from) this.#body.push(bytes.subarray(from, to));
+    this.#body.add(bytes.subarray(from, to));
     if (last) this.#finish();
   }
 
@@ -239,6 +237,6 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
 
   #finish(): void {
     const [status, headers] = [this.#status, this.#headers];
-    if (this.succeed({ status, headers, body: this.#body.takeAll() })) this.endpoint.report({ kind: "answer", status });
+    if (this.succeed({ status, headers, body: this.#body.take() })) this.endpoint.report({ kind: "answer", status });
   }
 }

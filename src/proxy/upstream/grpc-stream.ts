@@ -1,5 +1,5 @@
 import { transientError } from "../../base/index.ts";
-import { ChunkQueue } from "../../net/index.ts";
+import { JoinedBytes } from "../../base/joined-bytes/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import { grpcFrame, grpcPrefix, grpcPrefixBytes } from "../terms/grpc-call.ts";
 import { headText } from "../terms/header-text.ts";
@@ -39,8 +39,7 @@ class GrpcStream extends OwnRequest<void> {
   readonly #options: GrpcStreamOptions;
   #begin: (send: (message: Uint8Array) => void) => void = () => undefined;
   /** Parts of a message that is not complete. */
-  readonly #parts = new ChunkQueue();
-  #bytes = 0;
+  readonly #parts = new JoinedBytes();
   /** How many bytes the next step of reading needs. */
   #needed = grpcPrefixBytes;
 
@@ -54,7 +53,7 @@ class GrpcStream extends OwnRequest<void> {
     try {
       await this.settled(signal);
     } finally {
-      this.#parts.clear();
+      this.#parts.take();
     }
   }
 
@@ -108,10 +107,9 @@ class GrpcStream extends OwnRequest<void> {
   #read(bytes: Buffer): void {
     if (this.isOver) return;
     // The caller owns the bytes only during this call.
-    this.#parts.push(bytes);
-    this.#bytes += bytes.length;
-    if (this.#bytes < this.#needed) return;
-    let rest = this.#parts.takeAll();
+    this.#parts.add(bytes);
+    if (this.#parts.length < this.#needed) return;
+    let rest = this.#parts.take();
     this.#needed = grpcPrefixBytes;
     while (rest.length >= grpcPrefixBytes && !this.isOver) {
       this.#needed = grpcPrefixBytes + this.#lengthOf(rest);
@@ -121,8 +119,7 @@ class GrpcStream extends OwnRequest<void> {
       this.#needed = grpcPrefixBytes;
       this.#options.onMessage(message);
     }
-    this.#bytes = rest.length;
-    if (rest.length > 0) this.#parts.push(rest);
+    this.#parts.add(rest);
   }
 
   #lengthOf(framed: Buffer): number {
