@@ -110,6 +110,13 @@ test("members of a group share their namespaces and begin each step together", (
   ]);
   assert.deepEqual(asked(member("a", { nextOrdinal: 2 }), [member("b", { nextOrdinal: 2 })]), []);
   assert.deepEqual(asked(member("a", { nextOrdinal: 2 }), [member("b", { nextOrdinal: 1, done: true })]), []);
+  const waits = { phase: "Waiting", underWay: false, wantsToBegin: true, holds: [] } as const;
+  assert.equal(asked(member("a", { nextOrdinal: 1 }), [member("b", waits)]).length, 1);
+  assert.deepEqual(
+    asked(member("a", { nextOrdinal: 1 }), [member("b", { ...waits, done: true })]),
+    [],
+    "no step is left",
+  );
   assert.match(
     asked(contender("a", { group: "g" }), [member("b", { phase: "RolledBack", underWay: false })])[0] ?? "",
     /was rolled back; change it, or take it out of the group/,

@@ -150,10 +150,12 @@ function lockstepBlockers({ self, all }: BlockersInput): Blocker[] {
   const { nextOrdinal, group } = self;
   if (group === undefined || nextOrdinal === undefined) return [];
   const late = groupOf(self, all).filter((other) => {
+    // A member whose change is gone, because its Deployment has rolled out by itself, has no step to reach.
+    if (other.done) return false;
     // A member whose next step is further on, because a full promotion skips steps, waits for this one.
     if (other.wantsToBegin)
       return !isHeldByOthers(other, all) && self.underWay && (other.nextOrdinal ?? nextOrdinal) <= nextOrdinal;
-    if (!other.underWay || other.done || other.nextOrdinal === undefined) return false;
+    if (!other.underWay || other.nextOrdinal === undefined) return false;
     return other.nextOrdinal < nextOrdinal;
   });
   if (late.length === 0) return [];
