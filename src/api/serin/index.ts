@@ -121,6 +121,7 @@ export {
   rolloutPhases,
   rolloutJournalKind,
   rolloutVersion,
+  kubectlKind,
   undoFinalizer,
   type CheckStatus,
   type CompletedStep,

@@ -12,6 +12,15 @@ export const authorAnnotation = "rollout.serin.dev/author";
 export const rolloutVersion = "v1alpha1";
 
 /**
+ * The name of a kind in commands of kubectl. Flagger has a kind Canary too, and kubectl takes the plain name for
+ * Flagger's where both exist.
+ */
+export function kubectlKind(kind: string): string {
+  const plain = kind.toLowerCase();
+  return plain === "canary" ? `${plain}.${rolloutGroup}` : plain;
+}
+
+/**
  * The phases of a rollout. `Waiting` is for something else (a freeze, another rollout, its group), `Paused` for a
  * person, and `Watching` for a change to roll out. `Stuck` needs a person. A run ends with `Completed` or `RolledBack`.
  */
