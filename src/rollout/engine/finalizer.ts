@@ -1,8 +1,10 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
-import { undoFinalizer, type JournalEntry } from "../../api/serin/index.ts";
+import { canaryKind, kubectlKind, meshUpgradeKind, undoFinalizer, type JournalEntry } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { Decision } from "../decide/index.ts";
+
+const namesShown = 20;
 
 export function hasFinalizer({ metadata }: KubernetesObject): boolean {
   return metadata.finalizers?.includes(undoFinalizer) === true;
@@ -47,4 +49,18 @@ async function writeFinalizers<Value extends KubernetesObject>(
   const patch = { metadata: { resourceVersion: metadata.resourceVersion, finalizers } };
   const written = await client.patchMerge(kind, metadata.name ?? "", metadata.namespace, patch, { fieldManager });
   return written.metadata.resourceVersion ?? "";
+}
+
+/** Why the engine must stay: rollouts that nobody could delete without it. Undefined if there are none. */
+export async function removalRefusal(client: KubeClient): Promise<string | undefined> {
+  const commands: string[] = [];
+  for (const kind of [canaryKind, meshUpgradeKind] as readonly KindDefinition[])
+    for (const object of (await client.list(kind)).items) {
+      const { name = "", namespace } = object.metadata;
+      const place = namespace === undefined ? "" : ` -n ${namespace}`;
+      if (hasFinalizer(object)) commands.push(`kubectl delete ${kubectlKind(kind.kind)} ${name}${place}`);
+    }
+  if (commands.length === 0) return undefined;
+  const more = commands.length > namesShown ? ` and ${commands.length - namesShown} more` : "";
+  return `only the rollout engine can undo these rollouts, and without it neither they nor their namespaces can be deleted. Delete them first, and wait until they are gone: ${commands.slice(0, namesShown).join("; ")}${more}. To remove the engine nevertheless: helm uninstall --no-hooks`;
 }
