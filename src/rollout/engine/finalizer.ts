@@ -1,6 +1,13 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
-import { canaryKind, kubectlKind, meshUpgradeKind, undoFinalizer, type JournalEntry } from "../../api/serin/index.ts";
+import {
+  canaryKind,
+  kubectlKind,
+  meshUpgradeKind,
+  ownUidAnnotation,
+  undoFinalizer,
+  type JournalEntry,
+} from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { Decision } from "../decide/index.ts";
 
@@ -18,16 +25,25 @@ export function needsFinalizer({ actions }: Decision, journal: readonly JournalE
   );
 }
 
+/** Whether the object has what it needs before the first write: the finalizer, and the uid by which a copy is known. */
+export function isPrepared(object: KubernetesObject): boolean {
+  return hasFinalizer(object) && object.metadata.annotations?.[ownUidAnnotation] !== undefined;
+}
+
 /**
- * Keeps the object until its changes are undone. Returns its new version. Throws `conflict` if somebody else wrote it
- * meanwhile.
+ * Keeps the object until its changes are undone, and notes its uid, by which a copy is known. Returns its new version.
+ * Throws `conflict` if somebody else wrote it meanwhile.
  */
 export async function addFinalizer<Value extends KubernetesObject>(
   client: KubeClient,
   kind: KindDefinition<Value>,
   object: Value,
 ): Promise<string> {
-  return await writeFinalizers(client, kind, object, [...(object.metadata.finalizers ?? []), undoFinalizer]);
+  const { finalizers = [], uid } = object.metadata;
+  return await writeFinalizers(client, kind, object, {
+    finalizers: [...finalizers.filter((finalizer) => finalizer !== undoFinalizer), undoFinalizer],
+    ...(uid === undefined ? {} : { annotations: { [ownUidAnnotation]: uid } }),
+  });
 }
 
 /** Removes the finalizer. An object that is already gone is fine. */
@@ -37,18 +53,18 @@ export async function removeFinalizer<Value extends KubernetesObject>(
   object: Value,
 ): Promise<string> {
   const left = (object.metadata.finalizers ?? []).filter((finalizer) => finalizer !== undoFinalizer);
-  return await writeFinalizers(client, kind, object, left);
+  return await writeFinalizers(client, kind, object, { finalizers: left });
 }
 
 async function writeFinalizers<Value extends KubernetesObject>(
   client: KubeClient,
   kind: KindDefinition<Value>,
   { metadata }: Value,
-  finalizers: readonly string[],
+  written: Pick<KubernetesObject["metadata"], "finalizers" | "annotations">,
 ): Promise<string> {
-  const patch = { metadata: { resourceVersion: metadata.resourceVersion, finalizers } };
-  const written = await client.patchMerge(kind, metadata.name ?? "", metadata.namespace, patch, { fieldManager });
-  return written.metadata.resourceVersion ?? "";
+  const patch = { metadata: { resourceVersion: metadata.resourceVersion, ...written } };
+  const answer = await client.patchMerge(kind, metadata.name ?? "", metadata.namespace, patch, { fieldManager });
+  return answer.metadata.resourceVersion ?? "";
 }
 
 /** Why the engine must stay: rollouts that nobody could delete without it. Undefined if there are none. */
