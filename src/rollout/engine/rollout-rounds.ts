@@ -97,7 +97,7 @@ export class RolloutRounds {
       return await this.#services.orphans.lookAt(journalNameOf({ kind: kind.kind, metadata }));
     }
     // A stale copy would show others an earlier state of this rollout.
-    if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion))
+    if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion, this.#services.clock.steadyMs()))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const round = this.#roundOf(key, raw);
     if (round.problem !== undefined && !this.#services.board.mustPutBack(round))
