@@ -124,3 +124,18 @@ test("a rollout with the uid of another object is a copy, and the orders that it
   const parsed = parseRollout(copy("u2", { ...initialStatus, run: 1, ordersBefore: { approval } }));
   assert.deepEqual("rollout" in parsed && parsed.rollout.spec.approvals, []);
 });
+
+test("commands of kubectl name the Canary's group, because kubectl takes the short name for Flagger's kind", () => {
+  const canary = {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "Canary",
+    metadata: { name: "shop", namespace: "prod" },
+  };
+  const spec = { target, steps: [{ weight: 10 }] };
+  const parsed = parseRollout({ ...canary, spec } as unknown as Rollout);
+  assert.ok("rollout" in parsed);
+  assert.equal(
+    ordersOf(parsed.rollout, { metadata: {} }).commands.edit,
+    "kubectl edit canary.rollout.serin.dev shop -n prod",
+  );
+});

@@ -5,6 +5,7 @@ import {
   approvalsSince,
   canaryKind,
   isSameOrder,
+  kubectlKind,
   ownUidAnnotation,
   meshUpgradeKind,
   parseCanary,
@@ -196,7 +197,7 @@ function commandsOf(rollout: Rollout): RolloutCommands {
     undo: rolloutCommand(kind, rollout, "rollback"),
     resume: rolloutCommand(kind, rollout, "resume"),
     ...(isUpgrade ? {} : { promote: rolloutCommand(kind, rollout, "promote") }),
-    edit: `kubectl edit ${kind.toLowerCase()} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`,
+    edit: `kubectl edit ${kubectlKind(kind)} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`,
   };
 }
 
