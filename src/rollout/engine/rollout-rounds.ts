@@ -64,6 +64,8 @@ export interface RoundServices {
   readonly wake: (key: string) => void;
 }
 
+const atOnceMs = 1;
+
 /** A rollout as one round sees it. */
 interface Round {
   readonly key: string;
@@ -152,6 +154,8 @@ export class RolloutRounds {
     const begunMs = clock.steadyMs();
     const journalName = journalNameOf(rollout);
     const journal = await this.#services.journals.read(journalName);
+    if (orders.deletion !== undefined && journal.entries.length === 0)
+      if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
     const isUnbegun = isUnbegunCopy(orders, status);
     const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
     // Nothing of the object itself is written in this round.
