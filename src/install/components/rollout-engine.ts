@@ -59,8 +59,8 @@ export function renderRolloutEngine(
                   ...pullPolicy(settings.base, settings),
                   args: ["rollout"],
                   ports: [
-                    { containerPort: 15_014, protocol: "TCP" },
-                    { containerPort: webhookPort, protocol: "TCP" },
+                    { name: "http-monitoring", containerPort: 15_014, protocol: "TCP" },
+                    { name: "https-webhook", containerPort: webhookPort, protocol: "TCP" },
                   ],
                   readinessProbe: { httpGet: { path: "/ready", port: 15_014 }, periodSeconds: 1 },
                   env: [
