@@ -39,10 +39,12 @@ export async function addFinalizer<Value extends KubernetesObject>(
   kind: KindDefinition<Value>,
   object: Value,
 ): Promise<string> {
-  const { finalizers = [], uid } = object.metadata;
+  const { finalizers = [], annotations, uid } = object.metadata;
+  // A copy keeps the uid of its original until a person takes it over.
+  const isNoted = uid === undefined || annotations?.[ownUidAnnotation] !== undefined;
   return await writeFinalizers(client, kind, object, {
     finalizers: [...finalizers.filter((finalizer) => finalizer !== undoFinalizer), undoFinalizer],
-    ...(uid === undefined ? {} : { annotations: { [ownUidAnnotation]: uid } }),
+    ...(isNoted ? {} : { annotations: { [ownUidAnnotation]: uid } }),
   });
 }
 

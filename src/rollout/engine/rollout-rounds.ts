@@ -154,9 +154,9 @@ export class RolloutRounds {
     const begunMs = clock.steadyMs();
     const journalName = journalNameOf(rollout);
     const journal = await this.#services.journals.read(journalName);
-    if (orders.deletion !== undefined && journal.entries.length === 0)
-      if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
     const isUnbegun = isUnbegunCopy(orders, status);
+    if ((isUnbegun || orders.deletion !== undefined) && journal.entries.length === 0)
+      if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
     const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
     // Nothing of the object itself is written in this round.
     const isWaiting = counts.isLeftover === true || isUnbegun;
