@@ -68,7 +68,7 @@ export class Actions {
 
   /**
    * Writes the journal of a Deployment's hold, if it is gone: a Canary from a backup may be deleted before it has
-   * begun. Its deletion undoes the hold then. Returns whether there is one.
+   * begun. The journal keeps the object until its deletion has undone the hold. Returns whether there is one.
    */
   async journalLostHold(rollout: Rollout): Promise<boolean> {
     const { journals, objects } = this.#options;

@@ -74,6 +74,10 @@ test("the finalizer is added before the first journaled write, once, and never t
   // An earlier engine has added only the finalizer.
   assert.equal(await writer.ensureFinalizer(meshUpgradeKind, upgrade({ finalizers, uid: "u1" }), writing, []), true);
   assert.deepEqual((calls[1] as Rollout).metadata.finalizers, finalizers);
+  // A copy of another object stays one.
+  const copy = upgrade({ uid: "u2", annotations: { "rollout.serin.dev/uid": "u1" } });
+  assert.equal(await writer.ensureFinalizer(meshUpgradeKind, copy, writing, []), true);
+  assert.equal((calls[2] as Rollout).metadata.annotations, undefined);
 });
 
 test("a deleted object's journal is struck, and one that stays keeps its journal", async () => {
