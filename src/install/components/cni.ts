@@ -78,7 +78,7 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
       serviceAccount,
       rules: [
         { apiGroups: [""], resources: ["pods/status"], verbs: ["patch"] },
-        { apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["get"] },
+        { apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["get", "list", "watch"] },
       ],
     }),
     object(
