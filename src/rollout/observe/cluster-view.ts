@@ -1,5 +1,5 @@
 import type { Clock, Logger } from "../../base/index.ts";
-import { matchesLabels } from "../../api/index.ts";
+import { matchesLabels, type KubernetesObject } from "../../api/index.ts";
 import {
   daemonSetKind,
   deploymentKind,
@@ -39,7 +39,7 @@ export class ClusterView {
   readonly #answers: RecentValues<Promise<unknown>>;
 
   constructor(client: KubeClient, options: { readonly log: Logger; readonly clock: Clock }) {
-    this.pods = createInformer(client, podKind, options);
+    this.pods = createInformer(client, podKind, { ...options, transform: withoutWriters });
     this.namespaces = createInformer(client, namespaceKind, options);
     this.deployments = createInformer(client, deploymentKind, options);
     this.daemonSets = createInformer(client, daemonSetKind, options);
@@ -93,4 +93,13 @@ export class ClusterView {
 
 function isRunning({ status }: Pod): boolean {
   return status?.podIP !== undefined && status.podIP !== "" && status.phase === "Running";
+}
+
+/**
+ * Leaves out who wrote which field, which is half of a usual pod. The engine holds all pods of the cluster, and reads
+ * writers only of the objects that it changes.
+ */
+function withoutWriters<Value extends KubernetesObject>(object: Value): Value {
+  const { managedFields: _writers, ...metadata } = object.metadata;
+  return { ...object, metadata };
 }
