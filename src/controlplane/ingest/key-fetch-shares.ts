@@ -91,7 +91,7 @@ export class KeyFetchShares {
 
   /** Each queue gets a turn. After it, it moves behind the others. */
   #beginNext(): void {
-    for (const [key, queue] of [...this.#waiting]) {
+    for (const [key, queue] of this.#waiting) {
       const [begin] = queue.begin;
       const place = begin === undefined ? undefined : this.#take(queue.namespaces);
       if (begin === undefined || place === undefined) continue;
