@@ -1,3 +1,4 @@
+import { onAbort } from "../../base/index.ts";
 import { SharedBudget } from "../../base/threads/index.ts";
 
 /** The number of key sets that are fetched at the same time. */
@@ -39,21 +40,16 @@ export class KeyFetchShares {
     const key = namespaces.join();
     const free = this.#waiting.has(key) ? undefined : this.#take(namespaces);
     if (free !== undefined) return free;
-    return await new Promise((resolve, reject) => {
-      const queue = this.#waiting.get(key) ?? { namespaces, begin: new Set() };
-      this.#waiting.set(key, queue);
-      const begin = (place: Disposable): void => {
-        signal.removeEventListener("abort", leave);
-        resolve(place);
-      };
-      const leave = (): void => {
-        queue.begin.delete(begin);
-        if (queue.begin.size === 0 && this.#waiting.get(key) === queue) this.#waiting.delete(key);
-        reject(signal.reason as Error);
-      };
-      queue.begin.add(begin);
-      signal.addEventListener("abort", leave, { once: true });
+    const queue = this.#waiting.get(key) ?? { namespaces, begin: new Set() };
+    this.#waiting.set(key, queue);
+    const { promise, resolve, reject } = Promise.withResolvers<Disposable>();
+    queue.begin.add(resolve);
+    using _leaving = onAbort(signal, () => {
+      queue.begin.delete(resolve);
+      if (queue.begin.size === 0 && this.#waiting.get(key) === queue) this.#waiting.delete(key);
+      reject(signal.reason as Error);
     });
+    return await promise;
   }
 
   /** Counts a fetched key set instead of its earlier text. Returns false if no namespace has room for it. */
