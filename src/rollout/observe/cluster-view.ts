@@ -1,4 +1,4 @@
-import type { Clock, Logger } from "../../base/index.ts";
+import { isInsideAddress, type Clock, type Logger } from "../../base/index.ts";
 import { matchesLabels, type KubernetesObject } from "../../api/index.ts";
 import {
   daemonSetKind,
@@ -36,9 +36,23 @@ export class ClusterView {
   readonly injectors: Informer<WebhookConfiguration>;
   readonly pilotTokens: PilotTokens;
   readonly silentPods: SilentPods;
+  /**
+   * The namespaces whose proxies may report requests to backends of other namespaces, besides those of control planes.
+   * Undefined: all.
+   */
+  readonly reporterNamespaces: ReadonlySet<string> | undefined;
   readonly #answers: RecentValues<Promise<unknown>>;
 
-  constructor(client: KubeClient, options: { readonly log: Logger; readonly clock: Clock }) {
+  constructor(
+    client: KubeClient,
+    options: {
+      readonly log: Logger;
+      readonly clock: Clock;
+      readonly reporterNamespaces?: readonly string[] | undefined;
+    },
+  ) {
+    const { reporterNamespaces } = options;
+    this.reporterNamespaces = reporterNamespaces === undefined ? undefined : new Set(reporterNamespaces);
     this.pods = createInformer(client, podKind, { ...options, transform: withoutWriters });
     this.namespaces = createInformer(client, namespaceKind, options);
     this.deployments = createInformer(client, deploymentKind, options);
@@ -91,8 +105,12 @@ export class ClusterView {
   }
 }
 
-function isRunning({ status }: Pod): boolean {
-  return status?.podIP !== undefined && status.podIP !== "" && status.phase === "Running";
+/**
+ * Users with the right to write statuses could name the engine's own loopback, or the address where clouds serve
+ * credentials.
+ */
+export function isRunning({ status }: Pod): boolean {
+  return status?.phase === "Running" && !isInsideAddress(status.podIP ?? "");
 }
 
 /**

@@ -4,7 +4,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import type { CheckObservation } from "../decide/index.ts";
 import { probeNamespace, probePairs, probePlanesAnnotation, type ProbeScope } from "../plan/index.ts";
 import type { ProbeReport } from "../probe/index.ts";
-import type { ClusterView } from "./cluster-view.ts";
+import { isRunning, type ClusterView } from "./cluster-view.ts";
 import { isZtunnel } from "./pilot-answers.ts";
 import { podFacts } from "./checks/pod-facts.ts";
 import { scrapePod, type Scrape } from "./checks/scrape.ts";
@@ -112,12 +112,12 @@ function dataPlanePods(view: ClusterView): Pod[] {
   ];
 }
 
-function isScrapable({ metadata, status }: Pod): boolean {
+function isScrapable(pod: Pod): boolean {
+  const { metadata } = pod;
   return (
     metadata.annotations?.["prometheus.io/scrape"] === "true" &&
     metadata.deletionTimestamp === undefined &&
-    status?.phase === "Running" &&
-    (status.podIP ?? "") !== ""
+    isRunning(pod)
   );
 }
 
