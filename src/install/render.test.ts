@@ -531,6 +531,21 @@ test("the CNI agent uses the folders of the cluster's platform, unless the value
   assert.equal(own.config["CNI_CONF_NAME"], "a.conf");
 });
 
+test("ztunnel learns the cluster's own DNS domain, unless its environment names another", () => {
+  const domainOf = (values: object): string | undefined => {
+    const { spec } = find(render({ profile: "ambient", values }).objects, "DaemonSet", "ztunnel") as unknown as {
+      spec: { template: { spec: { containers: { env: { name: string; value?: string }[] }[] } } };
+    };
+    const found = spec.template.spec.containers[0]?.env.filter(({ name }) => name === "CLUSTER_DOMAIN") ?? [];
+    assert.equal(found.length, 1);
+    return found[0]?.value;
+  };
+  const values = { global: { proxy: { clusterDomain: "corp.example" } } };
+  assert.equal(domainOf({}), "cluster.local");
+  assert.equal(domainOf(values), "corp.example");
+  assert.equal(domainOf({ ...values, ztunnel: { env: { CLUSTER_DOMAIN: "own.example" } } }), "own.example");
+});
+
 test("OpenShift gets the right to its privileged constraints, the SELinux type of the node's pods, and Multus's network", () => {
   const openshift = { global: { platform: "openshift" } };
   const { objects } = render({ profile: "ambient", values: openshift });

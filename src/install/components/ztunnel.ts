@@ -212,6 +212,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
           value: textAt(values, "ztunnel", "multiCluster", "clusterName") ?? clusterName(settings),
         },
         { name: "INPOD_ENABLED", value: "true" },
+        { name: "CLUSTER_DOMAIN", value: textAt(values, "global", "proxy", "clusterDomain") ?? "cluster.local" },
         { name: "REVISION", value: revisionLabel(settings) },
         fieldEnv("POD_NAME", "metadata.name"),
         fieldEnv("POD_NAMESPACE", "metadata.namespace"),
