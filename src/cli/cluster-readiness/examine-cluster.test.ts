@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeError } from "../../base/index.ts";
+import { describeError, systemClock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { findingText, type ClusterFinding } from "./cluster-finding.ts";
 import { examineCluster } from "./examine-cluster.ts";
@@ -85,7 +85,7 @@ const eks: Answers = {
 
 const namespace = "istio-system";
 const examine = async (answers: Answers, may?: (access: Access) => boolean): Promise<ClusterFinding[]> =>
-  await examineCluster(server({ ...eks, ...answers }, may), namespace);
+  await examineCluster(server({ ...eks, ...answers }, may), namespace, systemClock);
 
 /** The texts of all findings except good ones. */
 const complaints = (findings: readonly ClusterFinding[]): string[] =>
@@ -186,7 +186,10 @@ test("rejected credentials, a failing server and a server that is not Kubernetes
   );
   assert.match(await ended({ "/api/v1/nodes": 500 }), /^the API server answered 500 to GET \/api\/v1\/nodes: refused/);
   const page = { raw: async () => ({ status: 200, headers: {}, text: "<html>" }) } as unknown as KubeClient;
-  await assert.rejects(examineCluster(page, namespace), /GET \/version is not JSON: no Kubernetes API server answers/);
+  await assert.rejects(
+    examineCluster(page, namespace, systemClock),
+    /GET \/version is not JSON: no Kubernetes API server answers/,
+  );
 });
 
 test("a namespace whose PodSecurity refuses privileged pods is an error, with the command that permits them", async () => {

@@ -35,6 +35,10 @@ export function nodeFindings(nodes: readonly ExaminedNode[]): ClusterFinding[] {
   });
 }
 
+export function readyNodes(nodes: readonly ExaminedNode[]): ReadonlySet<string> {
+  return new Set(nodes.filter((node) => notReady(node) === undefined).map(({ metadata }) => metadata?.name ?? ""));
+}
+
 function nameOf({ metadata }: ExaminedNode): string {
   return `Node ${metadata?.name ?? ""}`;
 }
