@@ -80,7 +80,7 @@ export function splitFinds(line: string, search: string): readonly string[] {
 
 /** What the panel says above a log. */
 export function logNote(lines: number, truncated: boolean): string {
-  return `${countOf(lines, "line")}${truncated ? "; what was before is left out" : ""}`;
+  return `${countOf(lines, "line")}${truncated ? "; earlier lines are left out" : ""}`;
 }
 
 /** What the panel says above the results of a search. */
