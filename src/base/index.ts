@@ -9,7 +9,7 @@ export {
   outnumberingConnections,
   type LimitedConnection,
 } from "./connection-limit.ts";
-export { systemClock, type Clock } from "./clock.ts";
+export { rfc3339Seconds, systemClock, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
 export { envBoolean, envInteger, envList, envRequired, envString, type Environment } from "./env.ts";
 export type { ErrorCode } from "./error-codes/index.ts";
