@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { ConnectionLimit } from "./connection-limit.ts";
+import { collectGarbage, oldBytes } from "./testing/index.ts";
 
 function server(max: number) {
   const limit = new ConnectionLimit(max);
@@ -46,10 +45,6 @@ test("an ended connection frees exactly one place, even if it ends twice or was 
 });
 
 test("short connections are collected before they reach the old space, also after a full collection", () => {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as (options?: { readonly type: "minor" }) => void;
-  const oldBytes = (): number =>
-    getHeapSpaceStatistics().find((space) => space.space_name === "old_space")?.space_used_size ?? assert.fail();
   const limit = new ConnectionLimit(1000);
   const open: Disposable[] = [];
   const connect = (): void => {
@@ -60,11 +55,11 @@ test("short connections are collected before they reach the old space, also afte
   };
   for (let count = 0; count < 100; count += 1) connect();
   // All that lives during a full collection becomes old.
-  collect();
+  collectGarbage("all");
   const before = oldBytes();
   for (let count = 1; count <= 4000; count += 1) {
     connect();
-    if (count % 200 === 0) collect({ type: "minor" });
+    if (count % 200 === 0) collectGarbage("minor");
   }
   // The connections have 16 MB.
   assert.ok(oldBytes() - before < 2_000_000, `${oldBytes() - before} bytes became old`);
