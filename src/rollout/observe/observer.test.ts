@@ -250,7 +250,7 @@ test("a field with the engine's mark whose journal is gone is journaled without 
   const seen = async (stored: object, journal: readonly JournalEntry[] = []) => {
     const objects = { get: async () => stored } as unknown as ObjectAccess;
     const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
-    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>() };
+    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>(), passed: new Set<string>() };
     return (await observer.observe(holding, journal, origin, progress)).writes;
   };
   const metadata = { name: "web", uid: "d1" };
