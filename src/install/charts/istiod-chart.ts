@@ -133,7 +133,7 @@ function pilotDefaults(options: ChartOptions): Tree {
     base: { validationFailurePolicy: "" },
     experimental: { stableValidationPolicy: false },
     global: globals(options),
-    resources: { requests: { cpu: "50m", memory: "128Mi" } },
+    resources: { requests: { cpu: "50m", memory: "512Mi" } },
     configMap: true,
     pdb: { minAvailable: 1, unhealthyPodEvictionPolicy: "" },
     autoscaleBehavior: {},
