@@ -1,5 +1,5 @@
 import { isInsideAddress, type Clock, type Logger } from "../../base/index.ts";
-import { matchesLabels } from "../../api/index.ts";
+import { matchesLabels, type KubernetesObject } from "../../api/index.ts";
 import {
   daemonSetKind,
   deploymentKind,
@@ -53,7 +53,7 @@ export class ClusterView {
   ) {
     const { reporterNamespaces } = options;
     this.reporterNamespaces = reporterNamespaces === undefined ? undefined : new Set(reporterNamespaces);
-    this.pods = createInformer(client, podKind, options);
+    this.pods = createInformer(client, podKind, { ...options, transform: withoutWriters });
     this.namespaces = createInformer(client, namespaceKind, options);
     this.deployments = createInformer(client, deploymentKind, options);
     this.daemonSets = createInformer(client, daemonSetKind, options);
@@ -111,4 +111,13 @@ export class ClusterView {
  */
 export function isRunning({ status }: Pod): boolean {
   return status?.phase === "Running" && !isInsideAddress(status.podIP ?? "");
+}
+
+/**
+ * Leaves out who wrote which field, which is half of a usual pod. The engine holds all pods of the cluster, and reads
+ * writers only of the objects that it changes.
+ */
+function withoutWriters<Value extends KubernetesObject>(object: Value): Value {
+  const { managedFields: _writers, ...metadata } = object.metadata;
+  return { ...object, metadata };
 }
