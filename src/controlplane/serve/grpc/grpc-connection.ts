@@ -97,7 +97,8 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
     const { clock, turns } = this.#owner;
     const nowMs = clock.steadyMs();
     read(nowMs);
-    turns.spent(this, clock.steadyMs() - nowMs);
+    const endMs = clock.steadyMs();
+    turns.spent(this, endMs - nowMs, endMs);
   }
 
   get memory(): SharedBudget {

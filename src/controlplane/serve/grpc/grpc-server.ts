@@ -32,7 +32,7 @@ export class GrpcServer implements ConnectionOwner {
   readonly output = new FrameOutput();
   readonly clock: Clock;
   readonly maxRequestBytes: number;
-  readonly turns = new ReadingTurns();
+  readonly turns: ReadingTurns;
   readonly memory = new SharedBudget(grpcLimits.maxIncompleteBytes);
   readonly #methods: ReadonlyMap<string, GrpcMethod>;
   readonly #log: Logger;
@@ -48,6 +48,7 @@ export class GrpcServer implements ConnectionOwner {
 
   constructor(options: GrpcServerOptions) {
     this.clock = options.clock;
+    this.turns = new ReadingTurns(options.clock);
     this.maxRequestBytes = options.maxRequestBytes;
     this.#methods = options.methods;
     this.#log = options.log;

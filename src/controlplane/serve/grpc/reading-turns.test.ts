@@ -3,9 +3,10 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { silentLogger, systemClock, type Clock } from "../../../base/index.ts";
-import { until } from "../../../base/testing/index.ts";
+import { HandClock, until } from "../../../base/testing/index.ts";
 import { FrameWriter, hpackEncode } from "../../../wire/http2/index.ts";
 import { GrpcServer, type GrpcMethod } from "./grpc-server.ts";
+import { ReadingTurns, type ReadConnection } from "./reading-turns.ts";
 
 const path = "/test.Service/Slow";
 const slowMs = 30;
@@ -30,7 +31,18 @@ async function serveSlowly(): Promise<{
       failed: () => call.end(),
       closed: () => undefined,
     });
-  const clock: Clock = { ...systemClock, steadyMs: () => nowMs };
+  const clock: Clock = {
+    ...systemClock,
+    steadyMs: () => nowMs,
+    after: (ms, run) => {
+      // Longer times are those of sweeps.
+      if (ms > 100) return systemClock.after(ms, run);
+      return systemClock.after(0, () => {
+        nowMs += ms;
+        run();
+      });
+    },
+  };
   const server = new GrpcServer({ methods: new Map([[path, method]]), maxRequestBytes: 100, clock, log: silentLogger });
   return { server, port: await server.listen("127.0.0.1", 0), order };
 }
@@ -83,4 +95,39 @@ test("a client with many connections and slow requests does not keep the request
     for (const socket of all) socket.destroy();
     server.close();
   }
+});
+
+test("an address whose requests take long again and again waits as long as they take, while others are connected", async () => {
+  const clock = new HandClock();
+  const turns = new ReadingTurns(clock);
+  const connection = (address: string): ReadConnection & { isPaused: boolean } => ({
+    peer: { address },
+    isPaused: false,
+    pauseReading() {
+      this.isPaused = true;
+    },
+    resumeReading() {
+      this.isPaused = false;
+    },
+  });
+  const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
+  const [slow, other] = [connection("10.0.0.1"), connection("10.0.0.2")];
+  turns.add(slow);
+  const spend = async (ms: number): Promise<boolean> => {
+    turns.spent(slow, ms, clock.steadyMs());
+    const isPaused = slow.isPaused;
+    await turn();
+    return isPaused;
+  };
+  assert.deepEqual([await spend(400), await spend(400)], [false, false], "nobody else needs the time");
+  turns.add(other);
+  assert.equal(await spend(400), true);
+  clock.pass(399);
+  await turn();
+  assert.deepEqual([slow.isPaused, other.isPaused], [true, false]);
+  clock.pass(1);
+  await turn();
+  assert.equal(slow.isPaused, false);
+  clock.pass(10_000);
+  assert.equal(await spend(400), false, "it has been idle since");
 });

@@ -129,7 +129,7 @@ export class TestOwner implements ConnectionOwner {
   readonly clock = new HandClock();
   readonly maxRequestBytes = 100_000;
   readonly memory: SharedBudget;
-  readonly turns = new ReadingTurns();
+  readonly turns = new ReadingTurns(this.clock);
   readonly closedBy: (string | undefined)[] = [];
   serve: (call: GrpcCall) => void;
   constructor(serve: (call: GrpcCall) => void, memoryBytes = 150_000) {
