@@ -79,7 +79,7 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
       serviceAccount,
       rules: [
         { apiGroups: [""], resources: ["pods/status"], verbs: ["patch"] },
-        { apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["get"] },
+        { apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["get", "list", "watch"] },
       ],
     }),
     ...(platformOf(settings).hasContextConstraints ? privilegedConstraints("istio-cni", labels, serviceAccount) : []),
