@@ -1,5 +1,6 @@
 import { gatewayClassKind } from "../../api/gateway/index.ts";
-import { configMapKind, namespaceKind } from "../../api/kubernetes/index.ts";
+import { configMapKind, deploymentKind, namespaceKind } from "../../api/kubernetes/index.ts";
+import { keyOf } from "../../api/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { installedKinds } from "../../install/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
@@ -28,6 +29,7 @@ export async function remainsText(client: KubeClient, namespaces: ReadonlySet<st
       ...(await gatewayClasses(client)),
       ...(await roots(client)),
       ...(await ownedNamespaces(client, namespaces)),
+      ...(await operators(client)),
     ];
     if (found.length === 0) return "";
     const lines = found.map(({ title, command }) => `  ${title}\n    ${command}\n`);
@@ -39,6 +41,30 @@ export async function remainsText(client: KubeClient, namespaces: ReadonlySet<st
 
 function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Controllers of IstioOperator objects, and their rights, which outlive a deleted namespace. */
+async function operators(client: KubeClient): Promise<Remains[]> {
+  const kind = installedKinds.find((installed) => installed.kind === "ClusterRole");
+  if (kind === undefined) return [];
+  const labelSelector = "operator.istio.io/managed-by=serin";
+  const roles = await client.list(kind, { labelSelector });
+  const { items: running } = await client.list(deploymentKind, { labelSelector });
+  const names = new Set(running.map(({ metadata }) => metadata.name));
+  const stale = roles.items.map(({ metadata }) => metadata.name ?? "").filter((name) => !names.has(name));
+  return [
+    ...(running.length === 0
+      ? []
+      : [{ title: `operators ${running.map(keyOf).join(", ")}`, command: "serin operator remove --purge" }]),
+    ...(stale.length === 0
+      ? []
+      : [
+          {
+            title: `the rights of operators that are gone: ClusterRoles ${stale.join(", ")}`,
+            command: `kubectl delete clusterrole,clusterrolebinding ${stale.join(" ")}`,
+          },
+        ]),
+  ];
 }
 
 async function definitions(client: KubeClient): Promise<Remains[]> {

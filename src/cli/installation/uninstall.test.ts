@@ -255,6 +255,20 @@ These stay, so that another installation goes on with them. To remove them:
   );
 });
 
+test("a purge names operators, and the rights of those whose namespace was deleted", async () => {
+  const labels = { "operator.istio.io/managed-by": "serin" };
+  const { output } = await uninstall("--purge -y", {
+    objects: {
+      ClusterRole: ["istio-operator", "istio-operator-old"].map((name) => ({ metadata: { name, labels } })),
+      Deployment: [{ metadata: { namespace: "istio-operator", name: "istio-operator", labels } }],
+    },
+  });
+  assert.match(
+    output,
+    / {2}operators istio-operator\/istio-operator\n {4}serin operator remove --purge\n {2}the rights of operators that are gone: ClusterRoles istio-operator-old\n {4}kubectl delete clusterrole,clusterrolebinding istio-operator-old\n/,
+  );
+});
+
 const held = (namespace: string | undefined, name: string, finalizers: string[]) => ({
   metadata: { name, finalizers, ...(namespace === undefined ? {} : { namespace }) },
 });
