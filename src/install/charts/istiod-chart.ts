@@ -199,8 +199,9 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boole
     autoscaleMin: marks.number("$v.autoscaleMin"),
     autoscaleMax: marks.number("$v.autoscaleMax"),
     replicaCount: marks.number("$v.replicaCount"),
-    rollingMaxSurge: marks.text("$v.rollingMaxSurge"),
-    rollingMaxUnavailable: marks.text("$v.rollingMaxUnavailable"),
+    // A number or a percentage. The API server refuses a number that is quoted.
+    rollingMaxSurge: marks.number("toPrettyJson $v.rollingMaxSurge"),
+    rollingMaxUnavailable: marks.number("toPrettyJson $v.rollingMaxUnavailable"),
     traceSampling: marks.text("toString $v.traceSampling"),
     keepaliveMaxServerConnectionAge: marks.text("$v.keepaliveMaxServerConnectionAge"),
     serviceAnnotations: marks.map("$v.serviceAnnotations"),
