@@ -11,7 +11,7 @@ import {
   type ProbeScope,
 } from "../plan/index.ts";
 import type { ProbeReport } from "../probe/index.ts";
-import type { ClusterView } from "./cluster-view.ts";
+import { isRunning, type ClusterView } from "./cluster-view.ts";
 import { isZtunnel } from "./pilot-answers.ts";
 import { podFacts } from "./checks/pod-facts.ts";
 import { scrapePod, type Scrape } from "./checks/scrape.ts";
@@ -150,12 +150,12 @@ function dataPlanePods(view: ClusterView): Pod[] {
   ];
 }
 
-function isScrapable({ metadata, status }: Pod): boolean {
+function isScrapable(pod: Pod): boolean {
+  const { metadata } = pod;
   return (
     metadata.annotations?.["prometheus.io/scrape"] === "true" &&
     metadata.deletionTimestamp === undefined &&
-    status?.phase === "Running" &&
-    (status.podIP ?? "") !== ""
+    isRunning(pod)
   );
 }
 

@@ -29,7 +29,7 @@ export interface ProbePod extends ProbeEnd {
 export interface ProbeObjectsInput extends ProbeScope {
   /** The engine's own image. */
   readonly image: string;
-  /** Of the probes' own namespace. */
+  /** Secrets in the probes' own namespace. */
   readonly imagePullSecrets?: readonly { readonly name: string }[];
 }
 
