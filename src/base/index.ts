@@ -35,6 +35,7 @@ export {
   jsonEqualWithoutNulls,
   pointerName,
   pointerNames,
+  stringOf,
   textAt,
   treeAt,
   valueAt,
