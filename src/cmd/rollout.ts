@@ -1,7 +1,7 @@
 // The rollout engine. It is a separate Deployment that belongs to no revision of the mesh.
 import type { Server } from "node:http";
 import { imagesOf } from "../api/images/index.ts";
-import { envInteger, envString, nodeHttp, systemClock, limitConnections, type Logger } from "../base/index.ts";
+import { envInteger, envList, envString, nodeHttp, systemClock, limitConnections, type Logger } from "../base/index.ts";
 import { inTurns } from "../base/request-turns/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
@@ -23,6 +23,8 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   });
   const maxConcurrentRollouts = envInteger(env, "MAX_CONCURRENT_ROLLOUTS", 8);
   const allowedHosts = parseAllowedHosts(envString(env, "ALLOWED_HOSTS", ""));
+  const reporters = envString(env, "REPORTER_NAMESPACES", "");
+  const reporterNamespaces = reporters === "" ? undefined : envList(env, "REPORTER_NAMESPACES", "");
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   const queues = new QueueMetrics(registry);
@@ -63,6 +65,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
         queues,
         maxConcurrentRollouts,
         allowedHosts,
+        reporterNamespaces,
         rights: new AuthorRights(authorKey, accessReviews),
         mayWrite: () => election.holds(),
       }).run(leading);
