@@ -3,12 +3,7 @@ export { alternativeNames, certificateFingerprint, type AlternativeName } from "
 export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { BoundedCache } from "./bounded-cache.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
-export {
-  ConnectionLimit,
-  limitConnections,
-  outnumberingConnections,
-  type LimitedConnection,
-} from "./connection-limit.ts";
+export { ConnectionLimit, limitConnections, outnumberingConnections } from "./connection-limit.ts";
 export { rfc3339Seconds, systemClock, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
 export { envBoolean, envInteger, envList, envRequired, envString, type Environment } from "./env.ts";

@@ -236,3 +236,48 @@ test("a namespace that has lost all labels of the mesh gets none, even if the st
   assert.equal(await stateOf({ "istio.io/rev": "old" }), "pending");
   assert.equal(await stateOf({ "istio-injection": "enabled" }), "pending");
 });
+
+test("a field with the engine's mark whose journal is gone is journaled without a value from before, and a person's is not", async () => {
+  const app = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", namespace: "shop", name: "web" };
+  const mark = "/metadata/annotations/rollout.serin.dev~1held-by";
+  const holding: Step = {
+    ...step,
+    writes: [
+      { type: "field", object: app, pointer: mark, value: "web", mark },
+      { type: "field", object: app, pointer: "/spec/paused", value: true, mark },
+    ],
+  };
+  const seen = async (stored: object, journal: readonly JournalEntry[] = []) => {
+    const objects = { get: async () => stored } as unknown as ObjectAccess;
+    const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
+    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>(), passed: new Set<string>() };
+    return (await observer.observe(holding, journal, origin, progress)).writes;
+  };
+  const metadata = { name: "web", uid: "d1" };
+  const marked = {
+    metadata: { ...metadata, annotations: { "rollout.serin.dev/held-by": "web" } },
+    spec: { paused: true },
+  };
+  const unknown = { state: "pending", uid: "d1", isFirst: true };
+  assert.deepEqual(await seen(marked), [unknown, unknown]);
+  const journal = holding.writes.map((write): JournalEntry => ({
+    type: "field",
+    step: "hold",
+    object: app,
+    pointer: write.type === "field" ? write.pointer : "",
+  }));
+  assert.deepEqual(await seen(marked, journal), [{ state: "done" }, { state: "done" }]);
+  // A backup may lack the annotation, for one of an earlier engine, and still name the writers of fields.
+  const managedFields = [
+    {
+      manager: "serin-rollout",
+      operation: "Update",
+      time: "2026-01-01T00:00:00Z",
+      fieldsType: "FieldsV1",
+      fieldsV1: { "f:spec": { "f:paused": {} } },
+    },
+  ];
+  const written = { metadata: { ...metadata, managedFields }, spec: { paused: true } };
+  assert.deepEqual((await seen(written))[1], unknown);
+  assert.deepEqual((await seen({ metadata, spec: { paused: true } }))[1], { state: "done" });
+});

@@ -214,6 +214,10 @@ function writeState(
     return journal.some((entry) => isOf(entry, write, step))
       ? { state: "done" }
       : { state: "pending", prior: write.adopted.prior };
+  const { uid } = current.metadata;
+  // Nothing is known about the value from before, so it has none.
+  if (isUnjournaled(write, current, journal))
+    return { state: "pending", ...(uid === undefined ? {} : { uid }), isFirst: true };
   if (covers(found, write.value)) return { state: "done" };
   if (hasLeftMesh(write, current)) return { state: "gone" };
   if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
@@ -222,7 +226,6 @@ function writeState(
   const { after } = write;
   if (after !== undefined && !covers(valueAt(current, after.pointer), after.value))
     return { state: "later", detail: laterDetail(write.object, after) };
-  const { uid } = current.metadata;
   const isFirst = !journal.some((entry) => isOf(entry, write, step));
   const by = whoWrote(current, write.pointer) ?? "somebody";
   const known = {
@@ -232,6 +235,21 @@ function writeState(
   if (found !== undefined) return { state: "pending", prior: found, ...known };
   const madeParents = missingParentCount(current, write.pointer);
   return { state: "pending", ...(madeParents === 0 ? {} : { madeParents }), ...known };
+}
+
+/**
+ * Whether this engine has written the field, and the journal of that is gone: a restored namespace comes without it.
+ */
+function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: readonly JournalEntry[]): boolean {
+  if (write.mark === undefined || valueAt(current, write.pointer) === undefined) return false;
+  const isOurs = valueAt(current, write.mark) !== undefined || isEngine(whoWrote(current, write.pointer));
+  const key = referenceKey(write.object);
+  return (
+    isOurs &&
+    !journal.some(
+      (entry) => entry.type === "field" && entry.pointer === write.pointer && referenceKey(entry.object) === key,
+    )
+  );
 }
 
 /**

@@ -154,8 +154,9 @@ export class InboundHbone {
       return;
     }
     const abort: { tunnel: (error: Error) => void } = { tunnel: () => request.reject(503) };
-    const place = { destroy: () => abort.tunnel(new Error(tooManyConnections)) };
-    if (!limit.admit(place, this.#pod.uid)) {
+    const counted = { destroy: () => abort.tunnel(new Error(tooManyConnections)) };
+    const place = limit.admit(counted, this.#pod.uid);
+    if (place === undefined) {
       record.finish(tooManyConnections);
       return;
     }
@@ -175,7 +176,7 @@ export class InboundHbone {
     try {
       await this.#relayTunnel(request, target, record, abort);
     } finally {
-      limit.release(place, this.#pod.uid);
+      place[Symbol.dispose]();
       tracked[Symbol.dispose]();
     }
   }

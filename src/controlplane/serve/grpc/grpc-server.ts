@@ -41,7 +41,7 @@ export class GrpcServer implements ConnectionOwner {
   readonly #listeners: ByteListener[] = [];
   /** Connections whose handshake is under way. */
   readonly #handshakes = new Set<ByteStream>();
-  readonly #limit: ConnectionLimit<ByteStream>;
+  readonly #limit: ConnectionLimit;
   #sweeping: Disposable | undefined;
   #isStopped = false;
   #allClosed: (() => void) | undefined;
@@ -60,9 +60,9 @@ export class GrpcServer implements ConnectionOwner {
    */
   async listen(address: string, port: number, certificate?: RotatingCertificate): Promise<number> {
     const accept = (stream: ByteStream): void => {
-      const { address: client } = stream.remote;
-      if (!this.#limit.admit(stream, client)) return;
-      const release = (): void => this.#limit.release(stream, client);
+      const place = this.#limit.admit(stream, stream.remote.address);
+      if (place === undefined) return;
+      const release = (): void => place[Symbol.dispose]();
       if (certificate === undefined) this.#serve(stream, undefined, release);
       else void this.#secure(stream, certificate, release);
     };
