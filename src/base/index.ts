@@ -30,6 +30,7 @@ export {
   jsonEqualWithoutNulls,
   pointerName,
   pointerNames,
+  stringOf,
   textAt,
   treeAt,
   valueAt,
