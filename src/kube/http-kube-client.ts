@@ -223,7 +223,10 @@ class HttpKubeClient implements KubeConnection {
       ...this.#accept(metadataObject),
       ...(signal === undefined ? {} : { signal }),
     });
-    if (response.status !== 200) throw errorOfStatus(subject, response.status, await readAll(response.body, subject));
+    if (response.status !== 200) {
+      const text = await readAll(response.body, subject);
+      throw errorOfStatus(subject, response.status, text, response.headers["retry-after"]);
+    }
     const decoder = new LineDecoder(maxWatchLineBytes);
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
@@ -312,6 +315,7 @@ class HttpKubeClient implements KubeConnection {
           exchange.subject,
           response.status,
           isBinary ? JSON.stringify(readStatus(bytes)) : bytes.toString("utf8"),
+          response.headers["retry-after"],
         );
       return { isBinary, bytes };
     });

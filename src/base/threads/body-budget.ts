@@ -12,9 +12,9 @@ export interface BodyRefusals {
 }
 
 export interface BodyLimits {
-  /** Of one body. */
+  /** The limit of one body. */
   readonly maxBytes: number;
-  /** Of all bodies together. */
+  /** The limit of all bodies together. */
   readonly maxHeldBytes: number;
 }
 

@@ -233,3 +233,22 @@ test("an invalid chart, release, flag or value is rejected, and the error names 
   );
   await refused("r istiod --set profile=ambiant", 'there is no profile "ambiant"');
 });
+
+test("a chart takes the platform from either of upstream's two places, and the user's values override the platform's", async () => {
+  const contextOf = async (flags: string): Promise<unknown> => {
+    const objects = await template(`ztunnel ztunnel ${flags}`);
+    const pod = podOf(objects.find(({ kind }) => kind === "DaemonSet"));
+    return (pod.containers[0] as unknown as { securityContext: Record<string, unknown> }).securityContext[
+      "seLinuxOptions"
+    ];
+  };
+  for (const place of ["global.platform", "platform"])
+    assert.deepEqual(await contextOf(`--set ${place}=openshift`), { type: "spc_t" }, place);
+  assert.deepEqual(await contextOf("--set platform=openshift --set seLinuxOptions.type=own_t"), { type: "own_t" });
+  const rolesOf = async (flags: string): Promise<string[]> =>
+    (await template(`cni cni${flags}`))
+      .filter(({ kind, metadata }) => kind === "ClusterRole" && metadata.name.includes("constraints"))
+      .map(({ metadata }) => metadata.name);
+  assert.deepEqual(await rolesOf(" --set platform=openshift"), ["istio-cni-context-constraints"]);
+  assert.deepEqual(await rolesOf(""), []);
+});

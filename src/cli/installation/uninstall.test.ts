@@ -211,3 +211,41 @@ test("a purge names the control planes of other installers, which stay", async (
   );
   assert.equal((await uninstall("--revision old -y --force", inUse)).errors, "");
 });
+
+const held = (namespace: string | undefined, name: string, finalizers: string[]) => ({
+  metadata: { name, finalizers, ...(namespace === undefined ? {} : { namespace }) },
+});
+const undo = "rollout.serin.dev/undo";
+
+test("a purge is refused while rollouts need their engine, and the error names each with its command", async () => {
+  const cluster: FakeCluster = {
+    objects: {
+      Canary: [held("shop", "reviews", [undo]), held("shop", "done", [])],
+      MeshUpgrade: [held(undefined, "to-next", ["other", undo])],
+    },
+  };
+  const context = new FakeContext(cluster);
+  const error = await createProgram(context)
+    .parseAsync(["uninstall", "--purge", "-y"], { from: "user" })
+    .then(() => assert.fail("it was removed"), describeError);
+  assert.equal(
+    error,
+    `only the rollout engine can undo these rollouts, and without it neither they nor their namespaces can be deleted: Canary shop/reviews, MeshUpgrade to-next
+  hint: delete them first, and wait until they are gone: kubectl delete canary.rollout.serin.dev reviews -n shop; kubectl delete meshupgrade to-next. --force removes the engine nevertheless`,
+  );
+  assert.deepEqual(context.removed, []);
+  const planned = await uninstall("--purge --dry-run", cluster);
+  assert.match(planned.errors, /^! only the rollout engine .* Before you uninstall, delete them first/);
+  assert.deepEqual(planned.removed, [{ dryRun: true, selection: "everything" }]);
+});
+
+test("--force purges despite such rollouts, and says how to let one go", async () => {
+  const { removed, errors } = await uninstall("--purge -y --force", {
+    objects: { Canary: [held("shop", "reviews", [undo])] },
+  });
+  assert.deepEqual(removed, ["everything"]);
+  assert.match(
+    errors,
+    /To let one go without its undo: kubectl patch canary\.rollout\.serin\.dev reviews -n shop --type=merge -p '{"metadata":{"finalizers":null}}'\n/,
+  );
+});

@@ -5,6 +5,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { installedKinds } from "../../install/index.ts";
 import { enrolledPods } from "./enrolled-pods.ts";
 import { dependentsOf, type Dependents } from "./dependents.ts";
+import { heldRollouts, listedRollouts, undoneBy, withoutUndo } from "./held-rollouts.ts";
 import { collect, connectionFlags, manifestsFlag, ownerOf, readYaml, renderFromFlags } from "./install-input.ts";
 import { listControlPlanes } from "../control-planes/pilots.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
@@ -34,7 +35,10 @@ export function uninstallCommand(program: Command, context: CliContext): void {
       )
       .option(...manifestsFlag)
       .option("--purge", "remove every revision and the shared objects")
-      .option("--force", "remove the revision even if proxies, gateways or pods depend on it")
+      .option(
+        "--force",
+        "remove a revision that proxies, gateways or pods need, or everything while rollouts need their engine",
+      )
       .option("--dry-run", "print the objects that would be removed, and remove nothing")
       .option("-y, --skip-confirmation", "do not ask for confirmation"),
   ).action(async (flags: UninstallFlags) => await uninstall(flags, context));
@@ -53,6 +57,7 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
   const target = await whatToRemove(flags, context);
   const client = await context.connect(flags);
   if (target === "everything") {
+    await refuseWhileHeld(client, flags, context);
     const enrolled = await enrolledPods(client);
     if (enrolled.length > 0)
       context.err(`! These pods are in the mesh:\n${enrolled.map((line) => `  ${line}\n`).join("")}`);
@@ -71,6 +76,18 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
   if (target === "everything") await nameForeign(client, context);
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
   else context.out(removed === 0 ? nothingFor(target) : "✔ Uninstall complete\n");
+}
+
+/** Only the engine removes the finalizers of rollouts. Without it, nobody can delete them and their namespaces. */
+async function refuseWhileHeld(client: KubeClient, flags: UninstallFlags, context: CliContext): Promise<void> {
+  const held = await heldRollouts(client);
+  if (held.length === 0) return;
+  const needed = `only the rollout engine can undo these rollouts, and without it neither they nor their namespaces can be deleted: ${listedRollouts(held)}`;
+  const remedy = `delete them first, and wait until they are gone: ${undoneBy(held)}`;
+  if (flags.dryRun === true) return context.err(`! ${needed}. Before you uninstall, ${remedy}\n`);
+  if (flags.force !== true)
+    throw userError("in-use", needed, { hint: `${remedy}. --force removes the engine nevertheless` });
+  context.err(`! ${needed}. To let one go without its undo: ${withoutUndo(held)}\n`);
 }
 
 /** Control planes of other installers, such as an operator, lack the label of installed objects. They stay. */

@@ -1,4 +1,4 @@
-import { messageOf, type Clock } from "../../base/index.ts";
+import { isInsideAddress, messageOf, type Clock } from "../../base/index.ts";
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import type { Pod, WebhookConfiguration } from "../../api/kubernetes/index.ts";
@@ -113,7 +113,7 @@ export class PilotWatcher {
         !namespaces.has(metadata.namespace ?? "") ||
         status?.phase !== "Running" ||
         metadata.deletionTimestamp !== undefined ||
-        (status.podIP ?? "") === ""
+        isInsideAddress(status.podIP ?? "")
       )
         continue;
       const key = metadata.uid ?? metadata.name ?? "";

@@ -17,7 +17,8 @@ import {
   type ChartOptions,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
-import { profileFiles } from "./profile-files.ts";
+import { platformFiles, profileFiles } from "./profile-files.ts";
+import { refusedRemoval, removalCheck } from "./removal-check.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
@@ -48,7 +49,8 @@ export function baseChart(options: ChartOptions): Chart {
       ...stableChannelConditions("stable-channel-default-policy"),
     },
   });
-  const engine = renderRolloutEngine(markedSettings(marks, false, { global: globalMarks(marks) }), [])
+  const engineObjects = renderRolloutEngine(markedSettings(marks, false, { global: globalMarks(marks) }), []);
+  const engine = [...engineObjects, removalCheck(engineObjects)]
     .map((object) => `---\n${marks.templateOf(object)}`)
     .join("\n");
   return assembleChart({
@@ -63,17 +65,18 @@ export function baseChart(options: ChartOptions): Chart {
         base: { enableIstioConfigCRDs: true, validationFailurePolicy: "" },
         experimental: { stableValidationPolicy: false },
         defaultRevision: "default",
-        rollout: { enabled: true },
+        rollout: { enabled: true, force: false },
       },
     },
     templates: {
       "_helpers.tpl": valuesHelper([]),
       crds: `${valuesHeader}\n{{- if $v.base.enableIstioConfigCRDs }}\n{{ .Files.Get "files/crds.yaml" }}\n{{- end }}`,
       base: `${valuesHeader}\n${main}`,
-      rollout: `${valuesHeader}\n{{- if $v.rollout.enabled }}\n${engine}\n{{ .Files.Get "files/rollout-crds.yaml" }}\n{{- end }}`,
+      rollout: `${valuesHeader}\n{{- if $v.rollout.enabled }}\n${engine}\n{{ .Files.Get "files/rollout-crds.yaml" }}\n{{- else }}\n${refusedRemoval}\n{{- end }}`,
     },
     files: {
       ...profileFiles(["global", "base", "experimental"]),
+      ...platformFiles([]),
       "files/crds.yaml": definitionsText(options.customResources.istio),
       "files/rollout-crds.yaml": definitionsText(options.customResources.rollout),
     },

@@ -21,7 +21,7 @@ import {
   type Tree,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
-import { compatibilityFiles, profileFiles } from "./profile-files.ts";
+import { compatibilityFiles, platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
@@ -53,6 +53,7 @@ export function istiodChart(options: ChartOptions): Chart {
     },
     files: {
       ...compatibilityFiles(),
+      ...platformFiles(["pilot"]),
       ...profileFiles([
         "global",
         "pilot",

@@ -338,7 +338,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       return;
     }
     if (this.#retriesStale(channel, failure) || this.#retriesRefused(failure)) return;
-    if (this.#request.replayable && retriesFailure(this.#action?.retry, failure) && this.#retryLater()) return;
+    if (retriesFailure(this.#action?.retry, failure, this.#facts.method) && this.#retryLater()) return;
     if (failure.kind !== "protocol-error" && failure.message !== "connection termination")
       this.transportFailure = failure.message;
     this.#owner.failed(upstreamFailureReplies[failure.kind]);

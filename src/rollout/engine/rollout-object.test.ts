@@ -103,3 +103,24 @@ test("a rollout with the longest name has a journal that can be stored", () => {
   assert.equal(long.length, 253);
   assert.notEqual(long, named(`${"x".repeat(252)}y`));
 });
+
+test("a rollout with the uid of another object is a copy, and the orders that it came with do not apply to its first run", () => {
+  const approval = { step: "step-1", by: "ann", why: "", at: "2026-01-01T10:00:00Z" };
+  const spec = { target, steps: [{ weight: 10 }], approvals: [approval] };
+  const copy = (uid: string, status?: object): Rollout =>
+    ({
+      apiVersion: "rollout.serin.dev/v1alpha1",
+      kind: "Canary",
+      metadata: { name: "shop", namespace: "shop", uid: "u2", annotations: { "rollout.serin.dev/uid": uid } },
+      spec,
+      ...(status === undefined ? {} : { status }),
+    }) as unknown as Rollout;
+  const isCopy = (rollout: Rollout): boolean => {
+    const parsed = parseRollout(rollout);
+    assert.ok("rollout" in parsed);
+    return ordersOf(parsed.rollout, { metadata: {} }).isCopy === true;
+  };
+  assert.deepEqual([isCopy(copy("u1")), isCopy(copy("unknown")), isCopy(copy("u2"))], [true, true, false]);
+  const parsed = parseRollout(copy("u2", { ...initialStatus, run: 1, ordersBefore: { approval } }));
+  assert.deepEqual("rollout" in parsed && parsed.rollout.spec.approvals, []);
+});

@@ -5,6 +5,7 @@ import {
   approvalsSince,
   canaryKind,
   isSameOrder,
+  ownUidAnnotation,
   meshUpgradeKind,
   parseCanary,
   parseMeshUpgrade,
@@ -66,7 +67,7 @@ export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { re
  * that an earlier release wrote has only the time of the run's beginning.
  */
 function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt, ordersBefore }: Partial<RolloutStatus> = {}): Rollout {
-  if (run <= 1) return rollout;
+  if (run <= 1 && ordersBefore === undefined) return rollout;
   if (ordersBefore !== undefined) {
     const { fullPromotion: given, approvals, ...rest } = rollout.spec;
     const isNew = given !== undefined && !isSameOrder(given, ordersBefore.fullPromotion);
@@ -167,6 +168,7 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
     generation: metadata.generation ?? 0,
     paused: spec.paused,
     abort: spec.abort,
+    ...(copiedUid(rollout) !== undefined ? { isCopy: true } : {}),
     ...(orderedBy === undefined ? {} : { orderedBy }),
     automaticRollback: spec.rollback === "Automatic",
     approvals: spec.approvals,
@@ -177,6 +179,12 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
     ...(metadata.deletionTimestamp === undefined ? {} : { deletion: spec.onDeletion }),
     holdsAllNamespaces: !isMeshUpgrade(rollout),
   };
+}
+
+/** The object of which this one is a copy. A person who takes the copy over removes the mark. */
+export function copiedUid({ metadata: { annotations, uid } }: Rollout): string | undefined {
+  const worked = annotations?.[ownUidAnnotation];
+  return worked === uid ? undefined : worked;
 }
 
 function commandsOf(rollout: Rollout): RolloutCommands {

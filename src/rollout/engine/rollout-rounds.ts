@@ -9,6 +9,7 @@ import {
   initialStatus,
   isDone,
   isPuttingBack,
+  isUnbegunCopy,
   journalCounts,
   noticed,
   orderedSteps,
@@ -32,6 +33,7 @@ import {
   isWatched,
   journalNameOf,
   kindOfRollout,
+  copiedUid,
   ordersOf,
   ordersOfRefused,
   parseRollout,
@@ -150,12 +152,14 @@ export class RolloutRounds {
     const begunMs = clock.steadyMs();
     const journalName = journalNameOf(rollout);
     const journal = await this.#services.journals.read(journalName);
-    const counts = journalCounts(journal, raw.metadata.uid);
-    const isLeftover = counts.isLeftover === true;
-    const planned = isLeftover ? unplanned(round) : await this.#plan(round, journal.entries);
+    const isUnbegun = isUnbegunCopy(orders, status);
+    const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
+    // Nothing of the object itself is written in this round.
+    const isWaiting = counts.isLeftover === true || isUnbegun;
+    const planned = isWaiting ? unplanned(round) : await this.#plan(round, journal.entries);
     if ("problem" in planned) return await this.#refuse(kind, round, planned);
     const steps = orderedSteps(planned.steps, orders, status);
-    const refused = isLeftover ? undefined : await this.#notAllowed(round, steps);
+    const refused = isWaiting ? undefined : await this.#notAllowed(round, steps);
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
     const observation = await this.#observe(round, step, journal.entries);
@@ -184,6 +188,7 @@ export class RolloutRounds {
       hasSettled: status.step.settledAt !== undefined,
       settlingMs: status.step.settlingMs ?? 0,
       doneSteps: new Set(status.completedSteps.map(({ id }) => id)),
+      passed: new Set(status.step.checks.filter(({ verdict }) => verdict === "pass").map(({ type }) => type)),
     });
   }
 

@@ -9,6 +9,7 @@ import { grpcLimits } from "./grpc-limits.ts";
 import { grpcStatus } from "./grpc-status.ts";
 import type { RotatingCertificate } from "./rotating-certificate.ts";
 import { FrameOutput } from "./frame-output.ts";
+import { ReadingTurns } from "./reading-turns.ts";
 
 /** Starts the answer to a call by {@link GrpcCall.start}, now or later. */
 export type GrpcMethod = (call: GrpcCall) => void;
@@ -31,6 +32,7 @@ export class GrpcServer implements ConnectionOwner {
   readonly output = new FrameOutput();
   readonly clock: Clock;
   readonly maxRequestBytes: number;
+  readonly turns = new ReadingTurns();
   readonly memory = new SharedBudget(grpcLimits.maxIncompleteBytes);
   readonly #methods: ReadonlyMap<string, GrpcMethod>;
   readonly #log: Logger;
@@ -109,6 +111,7 @@ export class GrpcServer implements ConnectionOwner {
   closed(connection: GrpcConnection, reason: string | undefined): void {
     this.#connections.get(connection)?.();
     this.#connections.delete(connection);
+    this.turns.remove(connection);
     if (reason !== undefined) this.#log.debug("a connection ended", { peer: connection.peer.address, reason });
     if (this.#connections.size > 0) return;
     this.#sweeping?.[Symbol.dispose]();
@@ -150,6 +153,7 @@ export class GrpcServer implements ConnectionOwner {
     const { address, port } = stream.remote;
     const connection = new GrpcConnection(this, stream, { address, port, subjectAltName });
     this.#connections.set(connection, release);
+    this.turns.add(connection);
     this.#sweepLater();
     connection.start();
   }
