@@ -128,6 +128,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return this.#facts.scheme;
   }
 
+  get sendsOnce(): boolean {
+    return !isIdempotent(this.#facts.method);
+  }
+
   /** Attempts after the first. */
   get retries(): number {
     return Math.max(0, this.#made - 1);

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import type { Socket } from "node:net";
 import { test } from "node:test";
+import { HandClock, until } from "../../base/testing/index.ts";
 import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 
 test("connect-failure retries an idempotent request at another host if a new connection closes without an answer", async () => {
@@ -29,5 +31,39 @@ test("connect-failure retries an idempotent request at another host if a new con
       assert.ok(lost > 0, label);
       assert.equal(cluster.counters.retries, expected[1] === 200 ? lost : 0, label);
     }
+  }
+});
+
+test("a POST goes over a new connection if the peer has closed or reset the idle one, and the event loop has not read that", async () => {
+  for (const leave of ["destroy", "resetAndDestroy"] as const) {
+    const sockets: Socket[] = [];
+    let leaves = false;
+    const filter = {
+      name: "test",
+      onRequest: () => {
+        // The kernel of the proxy knows before this returns, and its event loop after the request was written.
+        if (leaves) sockets.at(-1)?.[leave]();
+        leaves = false;
+        return undefined;
+      },
+    };
+    await using harness = await Harness.start({ filters: [filter], filtersIdle: false });
+    const bodies: string[] = [];
+    const port = await harness.rawBackend((socket) => {
+      sockets.push(socket);
+      socket.on("data", (bytes: Buffer) => {
+        bodies.push(bytes.toString().split("\r\n\r\n")[1] ?? "");
+        socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+      });
+    });
+    const clock = new HandClock();
+    const cluster = harness.cluster("a", [port], {}, clock);
+    harness.table = tableOf(route(forwardTo("a")));
+    assert.equal((await harness.get("/", { method: "POST", body: "first" })).status, 200);
+    await until(() => sockets.length === 1);
+    clock.pass(10);
+    leaves = true;
+    assert.equal((await harness.get("/", { method: "POST", body: "second" })).status, 200, leave);
+    assert.deepEqual([bodies, sockets.length, cluster.counters.retries], [["first", "second"], 2, 0], leave);
   }
 });

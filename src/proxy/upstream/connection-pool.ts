@@ -1,4 +1,5 @@
 import { messageOf, SerinError, type Clock } from "../../base/index.ts";
+import { hasUnreadInput } from "../../net/index.ts";
 import { Budget } from "./circuit-breaker.ts";
 import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
 import {
@@ -31,6 +32,12 @@ export interface PoolLimits {
 export const hardMaxPendingRequests = 16_384;
 /** How long a connection stays open for others if its own request ended before the connection opened. */
 const unusedTimeoutMs = 5000;
+/**
+ * After this idle time, a connection is looked at once more before it carries a request that must not be sent twice.
+ * The peer may have closed it, and a busy event loop may not have noticed. The look is a system call, so a connection
+ * that was in use just now is spared it.
+ */
+const trustedIdleMs = 10;
 
 export interface PoolCounters {
   connectionsOpened: number;
@@ -129,7 +136,7 @@ export class ConnectionPool implements ConnectionHome {
   acquire(user: PoolUser, fresh: boolean): void {
     const protocol = user.upstreamProtocol ?? "http1";
     if (protocol !== "http2") {
-      const idle = fresh ? undefined : this.#takeIdle();
+      const idle = fresh ? undefined : this.#takeIdle(user);
       if (idle !== undefined) {
         user.connected(idle);
         return;
@@ -257,12 +264,17 @@ export class ConnectionPool implements ConnectionHome {
     return nowMs - openedAtMs >= (this.limits.maxDurationMs ?? Infinity);
   }
 
-  #takeIdle(): UpstreamConnection | undefined {
+  #takeIdle(user: PoolUser): UpstreamConnection | undefined {
     for (;;) {
       const idle = this.#idle.pop();
-      if (idle?.retiring !== true) return idle;
+      if (idle === undefined || (!idle.retiring && !(user.sendsOnce === true && this.#wasClosed(idle)))) return idle;
       idle.retire(this.#clock);
     }
+  }
+
+  /** Whether the peer has closed an idle connection without our knowledge. An idle peer sends nothing but its end. */
+  #wasClosed({ idleSinceMs, stream }: UpstreamConnection): boolean {
+    return this.#clock.steadyMs() - idleSinceMs >= trustedIdleMs && hasUnreadInput(stream);
   }
 
   async #connect(protocol: WireProtocol): Promise<void> {
