@@ -39,6 +39,9 @@ const unusedTimeoutMs = 5000;
  */
 const trustedIdleMs = 10;
 
+/** How long requests wait for a first connection to an endpoint that is configured no more. */
+const removedWaitMs = 1000;
+
 export interface PoolCounters {
   connectionsOpened: number;
   connectFailures: number;
@@ -89,6 +92,8 @@ export class ConnectionPool implements ConnectionHome {
   #agreed: "http1" | "http2" = "http1";
   #serving = false;
   #closed = false;
+  /** The endpoint is configured no more. */
+  #removed = false;
   readonly #breaker: PoolBreaker;
   readonly #context: Pick<ConnectContext, "downstream" | "source">;
   limits: PoolLimits;
@@ -151,6 +156,7 @@ export class ConnectionPool implements ConnectionHome {
       return;
     }
     this.#waiting.push(user);
+    if (this.#removed) this.#limitWait([user]);
     if (this.#hasRoom()) {
       if (protocol === "http1" || this.#wantsMore(protocol)) void this.#connect(protocol);
     } else if (this.openConnections + this.dialing === 0) this.#fail(user, { kind: "overflow", message: "overflow" });
@@ -226,6 +232,26 @@ export class ConnectionPool implements ConnectionHome {
     this.#closed = true;
     for (const connection of this.#idle.splice(0)) connection.retire(this.#clock);
     if (this.#waiting.length === 0) this.#http2.drain();
+  }
+
+  /**
+   * The control plane has removed the endpoint: drains. An address that has vanished does not answer at all. So
+   * requests that wait for the first connection soon fail as if it had failed, and may go elsewhere.
+   */
+  remove(): void {
+    this.#removed = true;
+    this.drain();
+    if (this.#waiting.length > 0) this.#limitWait([...this.#waiting]);
+  }
+
+  #limitWait(users: readonly PoolUser[]): void {
+    this.#clock.after(removedWaitMs, () => {
+      if (this.openConnections > 0) return;
+      for (const user of users.filter((candidate) => this.#waiting.includes(candidate))) {
+        this.#counters.connectFailures += 1;
+        this.#fail(user, { kind: "connection-failure", message: "the endpoint was removed before it answered" });
+      }
+    });
   }
 
   /** Opens a connection if a user waits and no connection is in progress for it. */
