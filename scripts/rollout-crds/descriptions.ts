@@ -1,5 +1,6 @@
 /**
- * Descriptions of fields whose types have none, by the end of their path. The longest key that fits describes the field.
+ * Descriptions of fields whose types have none, by the end of their path. The longest key that fits describes the
+ * field.
  */
 const descriptions: Readonly<Record<string, string>> = {
   "MeshUpgrade.spec": "What moves, from which revision to which, in which order.",
