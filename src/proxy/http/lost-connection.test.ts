@@ -31,7 +31,11 @@ test("connect-failure retries an idempotent request at another host if a new con
         (await harness.get("/", { method, ...body })).status,
       ];
       const label = `${method} ${JSON.stringify(on)} ${leave}`;
-      assert.deepEqual(statuses.sort(), expected, label);
+      assert.deepEqual(
+        statuses.toSorted((left, right) => left - right),
+        expected,
+        label,
+      );
       assert.ok(lost > 0, label);
       assert.equal(cluster.counters.retries, expected[1] === 200 ? lost : 0, label);
     }

@@ -1,4 +1,4 @@
-import { messageOf, SerinError, type Clock } from "../../base/index.ts";
+import { LinkedList, messageOf, SerinError, type Clock } from "../../base/index.ts";
 import { hasUnreadInput } from "../../net/index.ts";
 import { Budget } from "./circuit-breaker.ts";
 import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
@@ -84,7 +84,7 @@ export class ConnectionPool implements ConnectionHome {
   readonly #counters: PoolCounters;
   readonly #onPeer: ((identity: string | undefined) => void) | undefined;
   readonly #idle: UpstreamConnection[] = [];
-  readonly #all = new Set<UpstreamConnection>();
+  readonly #all = new LinkedList<UpstreamConnection>();
   readonly #http2: Http2Pool;
   readonly #waiting: PoolUser[] = [];
   readonly #connecting: Record<WireProtocol, number> = { http1: 0, http2: 0, alpn: 0 };
@@ -194,7 +194,7 @@ export class ConnectionPool implements ConnectionHome {
 
   /** The connection has ended. */
   forget(connection: UpstreamConnection): void {
-    if (!this.#all.delete(connection)) return;
+    if (!this.#all.remove(connection)) return;
     this.#breaker.connections.give();
     this.#counters.connectionsClosed += 1;
     const index = this.#idle.indexOf(connection);
