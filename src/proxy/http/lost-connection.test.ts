@@ -77,7 +77,10 @@ test("a POST goes over a new connection if the peer has closed or reset the idle
 });
 
 /** A cluster whose endpoint at port 1 never answers a connection attempt. */
-function clusterWithVanished(harness: Harness, clock: HandClock): { readonly cluster: Cluster; dials(): number } {
+function clusterWithVanished(
+  harness: Harness,
+  clock: HandClock,
+): { readonly cluster: Cluster; readonly dials: () => number } {
   let dials = 0;
   const connect = ({ address, port }: EndpointConfig): Promise<UpstreamStream> => {
     if (port !== 1) return connectTcp({ address, port, timeoutMs: 5000 });
