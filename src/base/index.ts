@@ -22,7 +22,7 @@ export {
 } from "./errors.ts";
 export { giveBackIdleMemory, unhurriedShare } from "./idle-memory.ts";
 export { goDurationMs } from "./duration.ts";
-export { LinkedList, SharedTimeouts, type Linked } from "./shared-timeouts.ts";
+export { LinkedList, SharedTimeouts, unlisted, type Linked } from "./shared-timeouts.ts";
 export {
   canonicalJson,
   isTree,
@@ -30,6 +30,7 @@ export {
   jsonEqualWithoutNulls,
   pointerName,
   pointerNames,
+  stringOf,
   textAt,
   treeAt,
   valueAt,

@@ -7,6 +7,13 @@ export interface Linked<Node> {
   next: Node | undefined;
 }
 
+/** The fields of a member that no list has yet. */
+export const unlisted: Pick<Linked<never>, "isListed" | "previous" | "next"> = {
+  isListed: false,
+  previous: undefined,
+  next: undefined,
+};
+
 /**
  * A list whose members know their neighbours, in the order in which they were added. Unlike a Map or a Set, it keeps
  * nothing of a member that has left: V8 can collect a short-lived one while it is young. A Map or a Set moves to a new

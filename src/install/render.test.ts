@@ -67,6 +67,17 @@ test("a pod that may take minutes to end runs its process below the pause contai
   );
 });
 
+test("a digest of the tag is part of images, and of no label, which allows neither its characters nor its length", () => {
+  const tag = `9.9.9@sha256:${"a".repeat(64)}`;
+  const { objects } = render({ profile: "ambient", tag });
+  const version = "app.kubernetes.io/version";
+  const versions = objects.flatMap(({ metadata }) => metadata.labels?.[version] ?? []);
+  assert.deepEqual([...new Set(versions)], ["9.9.9"]);
+  const istiod = find(objects, "Deployment", "istiod");
+  assert.equal(istiod.metadata.labels?.["helm.sh/chart"], "istiod-9.9.9");
+  assert.match(JSON.stringify(istiod), new RegExp(`"image":"docker.io/istio/pilot:${tag}"`));
+});
+
 test("a revisioned control plane has its own names, labels and selector, and no label on shared objects", () => {
   const { objects } = render({
     profile: "ambient",

@@ -23,6 +23,8 @@ export interface InstallSettings {
   readonly profile: string;
   readonly hub: string;
   readonly tag: string;
+  /** The version in labels. Absent: the tag without a digest, which labels do not allow. */
+  readonly versionLabel?: string;
   readonly namespace: string;
   /** The suffix of the revision's names. Empty for the default, unnamed revision. */
   readonly revision: string;

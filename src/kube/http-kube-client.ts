@@ -334,11 +334,14 @@ class HttpKubeClient implements KubeConnection {
       return await run(deadline.signal);
     } catch (error) {
       if (!deadline.signal.aborted || error instanceof SerinError) throw error;
-      if (outer?.aborted === true)
-        throw transientError("cancelled", `${subject.verb} of ${subject.object} was cancelled`, { cause: error });
-      throw transientError("timeout", `${subject.verb} of ${subject.object}: no answer within ${requestTimeoutMs} ms`, {
-        cause: error,
-      });
+      const request = `${subject.verb} of ${subject.object}`;
+      if (outer?.aborted === true) {
+        const isLate = outer.reason instanceof DOMException && outer.reason.name === "TimeoutError";
+        throw isLate
+          ? transientError("timeout", `${request}: no answer in time`, { cause: error })
+          : transientError("cancelled", `${request} was cancelled`, { cause: error });
+      }
+      throw transientError("timeout", `${request}: no answer within ${requestTimeoutMs} ms`, { cause: error });
     }
   }
 

@@ -8,6 +8,7 @@ import { forgetAddresses, readInSmallChunks, writeAll } from "./handle-stream.ts
 import { libc, linux } from "./libc.ts";
 import {
   closeDescriptor,
+  hasUnreadInput,
   listenTcpInNamespace,
   openTcpSocketInNamespace,
   peerOf,
@@ -44,6 +45,21 @@ for (const kind of ["libuv", "node"] as const) {
       assert.equal((await left.ended).toString(), "pong");
       assert.deepEqual(await Promise.all([left.closed, right.closed]), [undefined, undefined]);
       assert.deepEqual([near.sentBytes, near.receivedBytes, near.fd], [4, 4, -1]);
+      listener.close();
+    });
+
+    test("what a peer sends is seen before the event loop reads it, and a refused write counts as not sent", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const closed = new Recorder(near).closed;
+      assert.equal(hasUnreadInput(near), false);
+      far.write(Buffer.from("x"));
+      assert.equal(hasUnreadInput(near), true);
+      far.destroy({ reset: true });
+      near.write(Buffer.from("ping"));
+      // Node's own sockets learn of the failure only later.
+      if (kind === "libuv") assert.equal(near.sentBytes, 0);
+      assert.ok((await closed) instanceof Error);
+      assert.equal(hasUnreadInput(near), false);
       listener.close();
     });
 

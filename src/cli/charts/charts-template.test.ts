@@ -252,3 +252,21 @@ test("a chart takes the platform from either of upstream's two places, and the u
   assert.deepEqual(await rolesOf(" --set platform=openshift"), ["istio-cni-context-constraints"]);
   assert.deepEqual(await rolesOf(""), []);
 });
+
+test("numbers and percentages of rolling updates keep their type, and a 0 of the user's is no absent value", async () => {
+  const strategyOf = async (chart: string, kind: string, flags: string): Promise<unknown> => {
+    const workload = (await template(`r ${chart}${flags}`)).find((object) => object.kind === kind);
+    const { strategy, updateStrategy } = workload?.spec ?? {};
+    return ((strategy ?? updateStrategy) as { rollingUpdate: unknown }).rollingUpdate;
+  };
+  assert.deepEqual(await strategyOf("istiod", "Deployment", ""), { maxSurge: "100%", maxUnavailable: "25%" });
+  assert.deepEqual(await strategyOf("istiod", "Deployment", " --set rollingMaxSurge=1 --set rollingMaxUnavailable=0"), {
+    maxSurge: 1,
+    maxUnavailable: 0,
+  });
+  assert.deepEqual(await strategyOf("ztunnel", "DaemonSet", ""), { maxSurge: 1, maxUnavailable: 0 });
+  const inPlace =
+    " --set updateStrategy.rollingUpdate.maxSurge=0 --set updateStrategy.rollingUpdate.maxUnavailable=50%";
+  assert.deepEqual(await strategyOf("ztunnel", "DaemonSet", inPlace), { maxSurge: 0, maxUnavailable: "50%" });
+  assert.deepEqual(await strategyOf("cni", "DaemonSet", " --set rollingMaxUnavailable=10%"), { maxUnavailable: "10%" });
+});

@@ -23,8 +23,8 @@ interface OwnWorkload {
   readonly object: Deployment | DaemonSet;
   readonly wanted: number;
   readonly ready: number;
-  /** Pods that are not available, also those of a newer version beside enough ready ones. */
-  readonly unavailable: number;
+  /** Whether pods are missing or are being replaced, also beside enough ready ones. */
+  readonly isChanging: boolean;
 }
 
 /**
@@ -53,14 +53,22 @@ async function ownWorkloads(client: KubeClient): Promise<OwnWorkload[]> {
           object,
           wanted: object.status?.desiredNumberScheduled ?? 0,
           ready: object.status?.numberReady ?? 0,
-          unavailable: object.status?.numberUnavailable ?? 0,
+          isChanging: isChanging(
+            object.status?.numberUnavailable,
+            object.status?.updatedNumberScheduled ?? 0,
+            object.status?.desiredNumberScheduled,
+          ),
         })),
         ...deployments.items.map((object) => ({
           kind: "Deployment" as const,
           object,
           wanted: object.spec?.replicas ?? 1,
           ready: object.status?.readyReplicas ?? 0,
-          unavailable: object.status?.unavailableReplicas ?? 0,
+          isChanging: isChanging(
+            object.status?.unavailableReplicas,
+            object.status?.updatedReplicas ?? 0,
+            object.spec?.replicas,
+          ),
         })),
       ];
     }),
@@ -95,29 +103,33 @@ async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise
 }
 
 async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<ClusterFinding> {
-  const { kind, object, wanted, ready, unavailable } = workload;
+  const { kind, object, wanted, ready } = workload;
   const { name = "", namespace = "" } = object.metadata;
   const title = `${kind} ${namespace}/${name}`;
   const counts = `${ready} of ${wanted} pods are ready`;
-  if (ready >= wanted && unavailable === 0) return good(subject, title, counts);
+  if (ready >= wanted && !workload.isChanging) return good(subject, title, counts);
   const labelSelector = formatLabelSelector(object.spec?.selector ?? {});
   const { items } = await client.list(podKind, { namespace, labelSelector });
   const obstacle = podObstacle(items);
-  if (ready >= wanted)
-    return obstacle === undefined
-      ? good(subject, title, counts)
-      : warning(subject, title, `${counts}, and a newer pod does not start; ${obstacle.text}`, hintOf(obstacle));
   const unready = items.find(isUnready);
-  const reason = obstacle ?? (await refusalOf(client, { kind, namespace, name }));
-  if (reason !== undefined) return warning(subject, title, `${counts}; ${reason.text}`, hintOf(reason));
-  return warning(
-    subject,
-    title,
-    unready === undefined ? counts : `${counts}; ${describePod(unready)} runs and is not ready`,
-    unready === undefined
-      ? `kubectl describe pods -n ${namespace} -l '${labelSelector}'`
-      : `kubectl logs -n ${namespace} ${unready.metadata.name ?? ""} --tail=20`,
-  );
+  const also = ready >= wanted ? ", and a newer pod does not start" : "";
+  // Events of refused pods may be older than the ready pods.
+  const reason = obstacle ?? (ready < wanted ? await refusalOf(client, { kind, namespace, name }) : undefined);
+  if (reason !== undefined) return warning(subject, title, `${counts}${also}; ${reason.text}`, hintOf(reason));
+  if (unready !== undefined)
+    return warning(
+      subject,
+      title,
+      `${counts}${also}; ${describePod(unready)} runs and is not ready`,
+      `kubectl logs -n ${namespace} ${unready.metadata.name ?? ""} --tail=20`,
+    );
+  if (ready >= wanted) return good(subject, title, counts);
+  return warning(subject, title, counts, `kubectl describe pods -n ${namespace} -l '${labelSelector}'`);
+}
+
+/** The API server leaves out numbers that are 0. */
+function isChanging(unavailable = 0, updated = 0, wanted = 1): boolean {
+  return unavailable > 0 || updated < wanted;
 }
 
 /** The hint, with the command that prints the log of a crashed container. */

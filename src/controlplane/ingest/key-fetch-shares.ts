@@ -1,5 +1,5 @@
 import { onAbort } from "../../base/index.ts";
-import { SharedBudget } from "../../base/threads/index.ts";
+import { SharedBudget, type BudgetShare } from "../../base/shared-budget/index.ts";
 
 /** The number of key sets that are fetched at the same time. */
 const maxFetches = 64;
@@ -24,7 +24,8 @@ interface Queue {
 export class KeyFetchShares {
   readonly #places: SharedBudget;
   readonly #memory: SharedBudget;
-  readonly #held = new Map<string, { readonly namespace: string; readonly bytes: number }>();
+  /** The memory of each key set, by the set's id, with the namespace for which it counts. */
+  readonly #held = new Map<string, { readonly namespace: string; readonly share: BudgetShare }>();
   /** The queue with the next turn comes first. */
   readonly #waiting = new Map<string, Queue>();
 
@@ -54,35 +55,36 @@ export class KeyFetchShares {
 
   /** Counts a fetched key set instead of its earlier text. Returns false if no namespace has room for it. */
   hold(id: string, namespaces: readonly string[], text: string): boolean {
-    const earlier = this.#held.get(id);
-    this.drop(id);
     const bytes = text.length * bytesPerCharacter;
-    const namespace = namespaces.find((candidate) => this.#memory.take(candidate, bytes));
-    if (namespace !== undefined) this.#held.set(id, { namespace, bytes });
-    else if (earlier !== undefined) {
-      // The earlier text stays in force.
-      this.#memory.release(earlier.namespace, -earlier.bytes);
-      this.#held.set(id, earlier);
+    const earlier = this.#held.get(id);
+    for (const namespace of namespaces) {
+      const share = earlier?.namespace === namespace ? earlier.share : this.#memory.share(namespace);
+      if (!share.set(bytes)) continue;
+      if (share !== earlier?.share) this.drop(id);
+      this.#held.set(id, { namespace, share });
+      return true;
     }
-    return namespace !== undefined;
+    // The earlier text stays in force, and counts.
+    return false;
   }
 
   drop(id: string): void {
-    const held = this.#held.get(id);
-    if (held === undefined) return;
+    this.#held.get(id)?.share.set(0);
     this.#held.delete(id);
-    this.#memory.release(held.namespace, held.bytes);
   }
 
   #take(namespaces: readonly string[]): Disposable | undefined {
-    const namespace = namespaces.find((candidate) => this.#places.take(candidate, 1));
-    if (namespace === undefined) return undefined;
-    return {
-      [Symbol.dispose]: () => {
-        this.#places.release(namespace, 1);
-        this.#beginNext();
-      },
-    };
+    for (const namespace of namespaces) {
+      const share = this.#places.share(namespace);
+      if (!share.set(1)) continue;
+      return {
+        [Symbol.dispose]: () => {
+          share.set(0);
+          this.#beginNext();
+        },
+      };
+    }
+    return undefined;
   }
 
   /** Each queue gets a turn. After it, it moves behind the others. */

@@ -2,6 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { renderBase } from "../components/base.ts";
 import { ownReaderAccount } from "../components/reader-account.ts";
 import { renderRolloutEngine } from "../components/rollout-engine.ts";
+import { isRolloutRole } from "../components/rollout-roles.ts";
 import { defaultStableChannel } from "../components/stable-channel.ts";
 import { defaultValidator } from "../components/webhooks.ts";
 import {
@@ -51,7 +52,10 @@ export function baseChart(options: ChartOptions): Chart {
   });
   const engineObjects = renderRolloutEngine(markedSettings(marks, false, { global: globalMarks(marks) }), []);
   const engine = [...engineObjects, removalCheck(engineObjects)]
-    .map((object) => `---\n${marks.templateOf(object)}`)
+    .map((object) => {
+      const text = `---\n${marks.templateOf(object)}`;
+      return isRolloutRole(object) ? `{{- if $v.base.rolloutRoles }}\n${text}\n{{- end }}` : text;
+    })
     .join("\n");
   return assembleChart({
     name: "base",
@@ -62,7 +66,7 @@ export function baseChart(options: ChartOptions): Chart {
     values: {
       [defaultsKey]: {
         global: { ...globals(options), istioNamespace: "istio-system" },
-        base: { enableIstioConfigCRDs: true, validationFailurePolicy: "" },
+        base: { enableIstioConfigCRDs: true, rolloutRoles: true, validationFailurePolicy: "" },
         experimental: { stableValidationPolicy: false },
         defaultRevision: "default",
         rollout: { enabled: true, force: false },

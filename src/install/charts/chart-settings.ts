@@ -38,6 +38,7 @@ export function markedSettings(marks: TemplateMarks, isRevisioned: boolean, valu
     ...parsed.value,
     hub: marks.text("$v.global.hub"),
     tag: marks.text("$v.global.tag"),
+    versionLabel: marks.text('splitList "@" (toString $v.global.tag) | first'),
     namespace: marks.text("$.Release.Namespace"),
     revision: isRevisioned ? marks.text("$v.revision") : "",
     revisionLabel: marks.text(chosenRevision),

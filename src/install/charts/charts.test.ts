@@ -175,6 +175,11 @@ test("helm asks the engine before it uninstalls base, in a pod like the engine's
   assert.match(job, /\n {8}app: serin-rollout-removal\n/);
 });
 
+test("the roles with which teams use rollouts may be left out of base", () => {
+  const template = fileOf("base", "templates/rollout.yaml");
+  assert.equal(template.match(/\{\{- if \$v\.base\.rolloutRoles \}\}\n---\n(?:.*\n)*?kind: ClusterRole\n/g)?.length, 2);
+});
+
 test("an upgrade of base that leaves the engine out looks for the finalizer that the engine writes", () => {
   const template = fileOf("base", "templates/rollout.yaml");
   assert.match(template, /\{\{- if and \.Release\.IsUpgrade \(ne \(toString \$v\.rollout\.force\) "true"\) \}\}/);

@@ -45,7 +45,7 @@ function agentMarks(marks: TemplateMarks): Tree {
     hub: marks.text("$v.hub | default $v.global.hub"),
     tag: marks.text("$v.tag | default $v.global.tag"),
     excludeNamespaces: [marks.text('join "," $v.excludeNamespaces')],
-    rollingMaxUnavailable: marks.number("$v.rollingMaxUnavailable"),
+    rollingMaxUnavailable: marks.number("toPrettyJson $v.rollingMaxUnavailable"),
     daemonSetLabels: marks.map("$v.daemonSetLabels"),
     pullPolicy: marks.optional("$v.pullPolicy | default $v.global.imagePullPolicy"),
     terminationGracePeriodSeconds: marks.number("int ($v.terminationGracePeriodSeconds | default 30)"),

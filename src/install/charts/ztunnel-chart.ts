@@ -46,10 +46,10 @@ function ztunnelMarks(marks: TemplateMarks): Tree {
     },
     seLinuxOptions: marks.map("$v.seLinuxOptions"),
     updateStrategy: {
-      type: marks.text('($v.updateStrategy).type | default "RollingUpdate"'),
+      type: marks.text("$v.updateStrategy.type"),
       rollingUpdate: {
-        maxSurge: marks.number("(($v.updateStrategy).rollingUpdate).maxSurge | default 1"),
-        maxUnavailable: marks.number("(($v.updateStrategy).rollingUpdate).maxUnavailable | default 0"),
+        maxSurge: marks.number("toPrettyJson $v.updateStrategy.rollingUpdate.maxSurge"),
+        maxUnavailable: marks.number("toPrettyJson $v.updateStrategy.rollingUpdate.maxUnavailable"),
       },
     },
     caAddress: marks.text('$v.caAddress | default (include "serin.discovery" .)'),
@@ -81,6 +81,8 @@ function ztunnelDefaults(options: ChartOptions): Tree {
     podLabels: {},
     volumes: [],
     volumeMounts: [],
+    // Templates cannot tell a 0 of the user's from an absent value, so the defaults stand here.
+    updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
     resourceQuotas: quotaDefaults,
   };
 }

@@ -40,6 +40,9 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   readonly #streams = new LinkedList<DownstreamStream>();
   readonly #spare: ExchangeMemory[] = [];
   #idleSinceMs: number;
+  isListed = false;
+  previous: ListenerConnection | undefined;
+  next: ListenerConnection | undefined;
 
   constructor(options: Http2DownstreamOptions) {
     const { stream, context } = options;

@@ -1,5 +1,5 @@
 import type { ChainSpec, ListenerSpec } from "./listener-spec.ts";
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { LinkedList, messageOf, type Clock, type Linked, type Logger, unlisted } from "../../base/index.ts";
 import {
   keepAlive,
   originalDestination,
@@ -35,6 +35,12 @@ export interface ListenerRuntime {
   readonly log: Logger;
 }
 
+/** A connection without a chain yet. */
+interface OpeningConnection extends Linked<OpeningConnection> {
+  readonly stream: ByteStream;
+  readonly sinceMs: number;
+}
+
 export interface ListenerCounters {
   accepted: number;
   noFilterChain: number;
@@ -61,8 +67,7 @@ export class ActiveListener {
   /** Its sockets refuse connections until {@link begin}. */
   #held: boolean;
   #stopped = false;
-  /** Connections without a chain yet, and since when. */
-  readonly #opening = new Map<ByteStream, number>();
+  readonly #opening = new LinkedList<OpeningConnection>();
   /** Why it does not listen. Undefined if it does. */
   trouble: string | undefined;
   lastAcceptedMs = 0;
@@ -104,7 +109,7 @@ export class ActiveListener {
   /** The open connections. Those of a chain follow each other, the oldest first. */
   *held(): Generator<HeldConnection> {
     for (const chain of this.chains()) yield* chain.held();
-    for (const stream of this.#opening.keys()) yield { peer: stream.remote.address, abort: () => stream.destroy() };
+    for (const { stream } of this.#opening) yield { peer: stream.remote.address, abort: () => stream.destroy() };
   }
 
   /** Chains that only serve their open connections. */
@@ -217,12 +222,12 @@ export class ActiveListener {
   /** Including connections that have not sent anything for that long. */
   closeIdle(quietMs: number): void {
     const before = this.#runtime.clock.steadyMs() - quietMs;
-    for (const [stream, sinceMs] of this.#opening) if (sinceMs <= before) stream.destroy();
+    for (const { stream, sinceMs } of this.#opening) if (sinceMs <= before) stream.destroy();
     for (const chain of this.chains()) chain.closeIdle(quietMs);
   }
 
   closeAll(): void {
-    for (const stream of this.#opening.keys()) stream.destroy();
+    for (const { stream } of this.#opening) stream.destroy();
     for (const chain of this.chains()) chain.closeAll();
   }
 
@@ -248,7 +253,8 @@ export class ActiveListener {
       dispose(stream);
       return;
     }
-    this.#opening.set(stream, this.lastAcceptedMs);
+    const opening: OpeningConnection = { stream, sinceMs: this.lastAcceptedMs, ...unlisted };
+    this.#opening.add(opening);
     void this.#serve(stream, arrival)
       .catch((error: unknown) => {
         this.#runtime.log.debug("a connection could not be served", {
@@ -258,7 +264,7 @@ export class ActiveListener {
         });
         dispose(stream);
       })
-      .finally(() => this.#opening.delete(stream));
+      .finally(() => this.#opening.remove(opening));
   }
 
   #accept(stream: ByteStream): void {

@@ -107,6 +107,12 @@ export class JournalStore {
     await this.#store(name, journal, entries, []);
   }
 
+  /** Stores another prior value of a field, in all of its entries that have the same one as this entry. */
+  async replacePrior(name: string, entry: JournalEntry, prior: unknown): Promise<void> {
+    const journal = await this.#load(name);
+    if (journal !== undefined) await this.#store(name, journal, withPrior(journal.entries, entry, prior), []);
+  }
+
   /** Removes entries that were undone, or whose changes stay for good. */
   async strike(name: string, isStruck: (entry: JournalEntry) => boolean): Promise<void> {
     const journal = await this.#load(name);
@@ -198,6 +204,19 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
 export function withLater(entries: readonly JournalEntry[], entry: JournalEntry, later: unknown): JournalEntry[] {
   const key = entryKey(entry);
   return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, later } : held));
+}
+
+/** The entries, of which those of one field with the same prior value have another one. */
+export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry, prior: unknown): JournalEntry[] {
+  return entries.map((held) =>
+    held.type === "field" &&
+    entry.type === "field" &&
+    held.pointer === entry.pointer &&
+    referenceKey(held.object) === referenceKey(entry.object) &&
+    jsonEqualWithoutNulls(held.prior, entry.prior)
+      ? { ...held, prior }
+      : held,
+  );
 }
 
 export function entryKey(entry: JournalEntry): string {

@@ -112,6 +112,13 @@ export function needsSamples({ type, statistic }: CheckStatus): boolean {
   return type !== "query" && type !== "webhook" && waitsFor !== undecided;
 }
 
+/** Whether no proxy has counted a request to either version, so that clients may be outside the mesh. */
+export function countsNothing({ statistic }: CheckStatus): boolean {
+  const { inner } = (statistic ?? {}) as Partial<LookState>;
+  const { gained } = (inner ?? {}) as { readonly gained?: { canaryTotal: number; stableTotal: number } };
+  return gained !== undefined && gained.canaryTotal + gained.stableTotal === 0;
+}
+
 /** How long a check may go on waiting for its next sample. Undefined if it does not wait for one. */
 export function stallsInMs(step: Step, status: CheckStatus, settledMs: number): number | undefined {
   const { waitsFor, waitsFromMs = settledMs } = (status.statistic ?? {}) as Partial<LookState>;

@@ -15,7 +15,14 @@ import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
 import { describeReference, type Action, type Decision, type RolloutEvent, type UndoReport } from "../decide/index.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
-import { journalNameOf, kindOfRollout, rolloutKey, type Rollout } from "./rollout-object.ts";
+import {
+  entriesOfHold,
+  heldDeployment,
+  journalNameOf,
+  kindOfRollout,
+  rolloutKey,
+  type Rollout,
+} from "./rollout-object.ts";
 
 export interface ActionsOptions {
   readonly objects: ObjectAccess;
@@ -59,6 +66,22 @@ export class Actions {
       await this.#options.journals.append(name, [], [this.#record(completed, status.run ?? 0)], rollout.metadata.uid);
   }
 
+  /**
+   * Writes the journal of a Deployment's hold, if it is gone: a Canary from a backup may be deleted before it has
+   * begun. Its deletion undoes the hold then. Returns whether there is one.
+   */
+  async journalLostHold(rollout: Rollout): Promise<boolean> {
+    const { journals, objects } = this.#options;
+    const object = heldDeployment(rollout);
+    const found = object === undefined ? undefined : await objects.get(object);
+    if (object === undefined || found === undefined || found.metadata.deletionTimestamp !== undefined) return false;
+    const entries = entriesOfHold(rollout, object, found);
+    if (entries.length === 0) return false;
+    this.fence();
+    await journals.append(journalNameOf(rollout), entries, [], rollout.metadata.uid);
+    return true;
+  }
+
   /** Returns the result of an undo, if there was one. */
   async perform(rollout: Rollout, { actions, status }: Decision): Promise<UndoReport | undefined> {
     const { journals, objects } = this.#options;
@@ -95,10 +118,12 @@ export class Actions {
     const play = new UndoPlay(entries, passOver);
     const keepLater = async (entry: JournalEntry, later: unknown): Promise<void> =>
       await journals.keepLater(name, entry, later);
+    const keepRestored = async (entry: JournalEntry, restored: unknown): Promise<void> =>
+      await journals.replacePrior(name, entry, restored);
     try {
       for (let entry = play.next(); entry !== undefined; entry = play.next()) {
         this.fence();
-        const result = await undoEntry(objects, entry, { ...surroundings(), keepLater }, play.original);
+        const result = await undoEntry(objects, entry, { ...surroundings(), keepLater, keepRestored }, play.original);
         play.tell(result);
         // Strike a restart at once, so that pods restart only once even if this pass does not finish.
         if (result.state === "undone" && isRestart(entry)) await this.#strike(name, [entry]);

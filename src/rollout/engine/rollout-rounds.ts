@@ -64,6 +64,8 @@ export interface RoundServices {
   readonly wake: (key: string) => void;
 }
 
+const atOnceMs = 1;
+
 /** A rollout as one round sees it. */
 interface Round {
   readonly key: string;
@@ -97,7 +99,7 @@ export class RolloutRounds {
       return await this.#services.orphans.lookAt(journalNameOf({ kind: kind.kind, metadata }));
     }
     // A stale copy would show others an earlier state of this rollout.
-    if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion))
+    if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion, this.#services.clock.steadyMs()))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const round = this.#roundOf(key, raw);
     if (round.problem !== undefined && !this.#services.board.mustPutBack(round))
@@ -152,6 +154,8 @@ export class RolloutRounds {
     const begunMs = clock.steadyMs();
     const journalName = journalNameOf(rollout);
     const journal = await this.#services.journals.read(journalName);
+    if (orders.deletion !== undefined && journal.entries.length === 0)
+      if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
     const isUnbegun = isUnbegunCopy(orders, status);
     const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
     // Nothing of the object itself is written in this round.

@@ -37,7 +37,7 @@ const maxAgeMs = 150;
 const unhurriedMaxAgeMs = 2000;
 const maxKept = 16;
 /** Shorter than a client probes after a request, so that it does not rest between two requests. */
-const askEveryMs = 3000;
+const askEveryMs = 500;
 
 /**
  * Observes the probe matrix. The results of clients come from their logs, which are available even if the mesh lets

@@ -1,7 +1,10 @@
 import { limitConnections, nodeHttp, type Clock } from "../../base/index.ts";
 
-/** How long a request to probe lasts. The engine repeats it more often while it judges. */
-const wantedMs = 10_000;
+/**
+ * How long a request to probe lasts. The engine repeats it more often while it judges. Steps of a quick upgrade follow
+ * each other in seconds, so with a longer time no client would rest between them.
+ */
+const wantedMs = 1500;
 /**
  * How much longer the rounds of a client take that nobody waits for. A step still ends in half a minute where the
  * engine's requests do not reach the client.

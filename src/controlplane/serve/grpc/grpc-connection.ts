@@ -1,5 +1,5 @@
 import type { Clock } from "../../../base/index.ts";
-import type { SharedBudget } from "../../../base/threads/index.ts";
+import type { SharedBudget } from "../../../base/shared-budget/index.ts";
 import { inLaterTurn, type ByteStream } from "../../../net/index.ts";
 import {
   errorCode,

@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { ConnectionLimit, messageOf, transientError, type Clock, type Logger } from "../../../base/index.ts";
-import { SharedBudget } from "../../../base/threads/index.ts";
+import { SharedBudget } from "../../../base/shared-budget/index.ts";
 import { listenTcp, readInSmallChunks, secureServer, type ByteListener, type ByteStream } from "../../../net/index.ts";
 import { GrpcConnection, type ConnectionOwner } from "./grpc-connection.ts";
 import type { GrpcCall } from "./grpc-call.ts";

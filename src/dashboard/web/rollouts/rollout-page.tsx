@@ -45,7 +45,7 @@ function Summary({ head, kind }: { readonly head: RolloutHead; readonly kind: st
       <span>
         {kind} of {row.target}
       </span>
-      <span>run {run}</span>
+      {run === 0 ? undefined : <span>run {run}</span>}
       {row.startedAtMs === undefined ? undefined : (
         <span>
           {row.endedAtMs === undefined ? (

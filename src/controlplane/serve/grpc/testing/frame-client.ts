@@ -1,4 +1,4 @@
-import { SharedBudget } from "../../../../base/threads/index.ts";
+import { SharedBudget } from "../../../../base/shared-budget/index.ts";
 import { HandClock } from "../../../../base/testing/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../../../net/index.ts";
 import {
