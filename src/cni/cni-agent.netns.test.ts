@@ -129,7 +129,13 @@ class Rig {
     await this.#running;
   }
 
-  pod(name: string, host: TestPodHost, labels: Readonly<Record<string, string>> = {}): string {
+  pod(
+    name: string,
+    host: TestPodHost,
+    labels: Readonly<Record<string, string>> = {},
+    otherAddresses: readonly string[] = [],
+  ): string {
+    const addresses = [host.address, ...otherAddresses];
     const pod: Pod = {
       metadata: {
         name,
@@ -139,7 +145,7 @@ class Rig {
         annotations: { "lab.serin.dev/init-pid": String(host.initPid) },
       },
       spec: { containers: [], serviceAccountName: name },
-      status: { phase: "Running", podIP: host.address, podIPs: [{ ip: host.address }] },
+      status: { phase: "Running", podIP: host.address, podIPs: addresses.map((ip) => ({ ip })) },
     };
     this.cluster.pods.set(pod);
     return `default/${name}`;
@@ -724,4 +730,31 @@ test("a probe's path exists before the capture, and survives a restart of the ag
   rig.startAgent();
   await until(() => existsSync(join(rig.directory, "plugin.sock")));
   assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x");
+});
+
+test("a pod whose status names addresses of others neither exempts these from policies, nor ends their probes", async (context) => {
+  const rig = new Rig(context);
+  const [reviews, legacy, forger] = [rig.node.addPod(), rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  await rig.node.serve(legacy, 9080, "legacy");
+  await rig.node.serve(forger, 9080, "forger");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  const others = [reviews.address, legacy.address];
+  const keys = [rig.pod("reviews", reviews), rig.pod("forger", forger, {}, others)];
+  await rig.enrolled(...keys);
+  rig.pod("legacy", legacy, { "istio.io/dataplane-mode": "none" });
+  const asked = async (host: TestPodHost): Promise<string> =>
+    (await askOnce(rig.node.namespace.fd, host.address, 9080)).replace(/^\w+ saw (.+): x$/, "$1");
+  const [probe, node] = ["169.254.7.127", "172.18.0.3"];
+  const answers = async (): Promise<string[]> => [await asked(reviews), await asked(forger), await asked(legacy)];
+  assert.deepEqual(await answers(), [probe, probe, node]);
+  await rig.stopAgent();
+  rig.startAgent();
+  await until(() => ztunnel.events.filter(({ event }) => event === "keep").length >= 2);
+  await rig.enrolled(...keys);
+  assert.deepEqual(await answers(), [probe, probe, node], "after a restart");
+  rig.pod("forger", forger, { "istio.io/dataplane-mode": "none" }, others);
+  await until(async () => (await asked(forger)) === node);
+  assert.deepEqual(await answers(), [probe, node, node], "without the forger");
 });

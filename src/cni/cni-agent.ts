@@ -80,6 +80,7 @@ export class CniAgent {
   readonly #log: Logger;
   readonly #hub: ZtunnelHub;
   readonly #probes: HostProbeRules;
+  readonly #finder: PodNamespaceFinder;
   readonly #enroller: PodEnroller;
   readonly #redirector: SidecarRedirector;
   readonly #locks = new KeyedLock();
@@ -96,7 +97,7 @@ export class CniAgent {
     this.#hub = new ZtunnelHub(log, clock);
     this.#metrics = new CniMetrics(options.registry, () => this.#hub.links.length);
     this.#probes = new HostProbeRules(options.hostNamespaceFd);
-    const finder = new PodNamespaceFinder(paths);
+    const finder = (this.#finder = new PodNamespaceFinder(paths));
     this.#redirector = new SidecarRedirector({ finder, log });
     this.#enroller = new PodEnroller({
       client: options.client,
@@ -169,7 +170,12 @@ export class CniAgent {
     await Promise.race([Promise.all([pods.synced, namespaces.synced, nodes.synced]), aborted(signal)]);
     if (signal.aborted) return;
     // Exempt the probes of pods that an earlier agent captured, before looking at the pods one by one.
-    this.#probes.install(pods.list().filter(wasCaptured).flatMap(addressesOf));
+    this.#probes.install(
+      pods
+        .list()
+        .filter(wasCaptured)
+        .flatMap((pod) => this.#finder.addressesOf(pod)),
+    );
     this.#hub.listen(paths.ztunnelSocket, {
       connected: (link) => void this.#sendSnapshot(link),
       changed: () => this.#addAll(),

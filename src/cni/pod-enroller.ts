@@ -25,7 +25,7 @@ import {
 } from "./capture-rules.ts";
 import type { HostProbeRules } from "./host-probe-rules.ts";
 import { loggedRoute } from "./logged-route.ts";
-import type { PodNamespaceFinder } from "./pod-namespace.ts";
+import { addressesWithin, type PodNamespaceFinder } from "./pod-namespace.ts";
 import { closePodSockets, openPodSockets, type PodSocket } from "./pod-sockets.ts";
 import type { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZtunnelLink } from "./ztunnel-link.ts";
@@ -157,8 +157,15 @@ export class PodEnroller {
     if (enrolment === undefined) return;
     this.#enrolments.delete(key);
     this.#log.info("removing pod from the mesh", logName(key));
-    this.#options.probes.remove(enrolment.addresses);
+    this.#endProbes(enrolment);
     await this.#release(enrolment, false);
+  }
+
+  /** An address may belong to another pod already. */
+  #endProbes({ uid, addresses }: Enrolment): void {
+    const others = [...this.#enrolments.values()].filter((other) => other.uid !== uid && other.captured);
+    const held = new Set(others.flatMap((other) => other.addresses));
+    this.#options.probes.remove(addresses.filter((address) => !held.has(address)));
   }
 
   /** Closes all sockets without notifying the ztunnels, which keep their pods. */
@@ -214,7 +221,9 @@ export class PodEnroller {
       });
     }
     await this.#giveTo(target, enrolment, pod);
-    const addresses = [...new Set([...addressesOf(pod), ...(start?.addresses ?? []), ...enrolment.addresses])];
+    // The runtime knows the pod's addresses best.
+    const known = [...new Set([...(start?.addresses ?? []), ...enrolment.addresses])];
+    const addresses = known.length > 0 ? known : addressesWithin(enrolment.namespace, pod);
     // Exempt probes before the capture starts, because otherwise the pod's first probe would be denied where plain text
     // is denied.
     this.#options.probes.add(addresses);
@@ -403,12 +412,12 @@ export class PodEnroller {
       if (wasCaptured(pod)) await this.#options.clock.sleep(leaveMs);
       return undefined;
     }
-    const { clock, probes } = this.#options;
+    const { clock } = this.#options;
     if (enrolment.leavesAtMs === undefined) {
       this.#log.info("removing pod from the mesh", logName(key));
       removeCapture(enrolment.namespace.fd);
       enrolment.captured = false;
-      probes.remove(enrolment.addresses);
+      this.#endProbes(enrolment);
       await this.#annotate(pod, absent);
       enrolment.leavesAtMs = clock.steadyMs() + leaveMs;
     }

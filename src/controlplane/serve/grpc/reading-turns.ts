@@ -74,7 +74,9 @@ export class ReadingTurns {
     if (found.usedMs < turnMs) return;
     found.lateMs = Math.max(0, found.lateMs - (nowMs - found.seenAtMs) / 2) + ms;
     found.seenAtMs = nowMs;
-    if (found.lateMs > burstMs && this.#addresses.size > 1) found.untilMs = nowMs + found.usedMs;
+    // Nobody else needs the time. Pausing thousands of connections would only cost some.
+    if (this.#addresses.size < 2) return;
+    if (found.lateMs > burstMs) found.untilMs = nowMs + found.usedMs;
     if (found.connections.size < 2 && found.untilMs <= nowMs) return;
     this.#waiting.add(found);
     found.step = 1;
