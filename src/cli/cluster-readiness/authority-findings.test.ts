@@ -1,27 +1,33 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
 import type { KubeClient } from "../../kube/index.ts";
-import { basicConstraints, distinguishedName, X509Signer } from "../../x509/index.ts";
 import { authorityFindings } from "./authority-findings.ts";
 import { clockFindings } from "./clock-findings.ts";
 
 const path = "/api/v1/namespaces/istio-system/configmaps/istio-ca-root-cert";
-const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const fromMs = Date.UTC(2026, 0, 1);
 const toMs = Date.UTC(2026, 5, 1);
 
-function root(organization: string): string {
-  const name = distinguishedName({ organizations: [organization] });
-  const signer = new X509Signer(keys.privateKey);
-  return signer.certificate({
-    issuer: name,
-    subject: name,
-    publicKey: keys.publicKey.export({ type: "spki", format: "der" }),
-    notBeforeMs: fromMs,
-    notAfterMs: toMs,
-    extensions: [basicConstraints("authority")],
-  });
+/** Roots of P-256, valid from January to June of 2026. `openssl ca -selfsign` made them. */
+const roots = {
+  Old: `MIIBSzCB86ADAgECAgEBMAoGCCqGSM49BAMCMA4xDDAKBgNVBAoMA09sZDAeFw0y
+NjAxMDEwMDAwMDBaFw0yNjA2MDEwMDAwMDBaMA4xDDAKBgNVBAoMA09sZDBZMBMG
+ByqGSM49AgEGCCqGSM49AwEHA0IABO4ZicP6CP/7BKIb1DZLEHxqqXfPoDyVOnZt
+8/BqPnu7fAu7pH6KvSksAMx4pKOumHVAl2CS8oLIZkdYUfLDe6ajQjBAMA8GA1Ud
+EwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgEGMB0GA1UdDgQWBBT6cDypl7jrAZsh
+fX1qNFI5MRfksjAKBggqhkjOPQQDAgNHADBEAiBc1UTiwpXndr4qTzLhzS3Uzw18
+jvmxFSyLiYVBr2xkuQIgaig5tTyKGkjPvCCvNNSRd7P4x2T7fdujuTnKI95PQk0=`,
+  New: `MIIBTDCB86ADAgECAgECMAoGCCqGSM49BAMCMA4xDDAKBgNVBAoMA05ldzAeFw0y
+NjAxMDEwMDAwMDBaFw0yNjA2MDEwMDAwMDBaMA4xDDAKBgNVBAoMA05ldzBZMBMG
+ByqGSM49AgEGCCqGSM49AwEHA0IABAD5Gq93wyBzwod6H8pZq2tFQ6gRg2F8+WQ7
+7OaSvrPhCjt/OqtBIBjxn4yTObq3ufC2Fva8eqiYH5lwaTXawBSjQjBAMA8GA1Ud
+EwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgEGMB0GA1UdDgQWBBRMdJko0TuncY8d
+lj+6zgA4on10GTAKBggqhkjOPQQDAgNIADBFAiAjMJm9w4b50pnTqaPjWowHRnf2
+EfrCMPHJe0mKhPNHYwIhAKvHH0eqYiWI9Xz4lDwiGp4wPHm87YX4SndfZIJfQXEv`,
+} as const;
+
+function root(organization: keyof typeof roots): string {
+  return `-----BEGIN CERTIFICATE-----\n${roots[organization]}\n-----END CERTIFICATE-----\n`;
 }
 
 function server(answers: Readonly<Record<string, object | number>>, date?: number): KubeClient {
