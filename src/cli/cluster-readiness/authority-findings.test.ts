@@ -1,27 +1,26 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
+import "reflect-metadata";
+import { BasicConstraintsExtension, X509CertificateGenerator } from "@peculiar/x509";
 import type { KubeClient } from "../../kube/index.ts";
-import { basicConstraints, distinguishedName, X509Signer } from "../../x509/index.ts";
 import { authorityFindings } from "./authority-findings.ts";
 import { clockFindings } from "./clock-findings.ts";
 
 const path = "/api/v1/namespaces/istio-system/configmaps/istio-ca-root-cert";
-const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const fromMs = Date.UTC(2026, 0, 1);
 const toMs = Date.UTC(2026, 5, 1);
 
-function root(organization: string): string {
-  const name = distinguishedName({ organizations: [organization] });
-  const signer = new X509Signer(keys.privateKey);
-  return signer.certificate({
-    issuer: name,
-    subject: name,
-    publicKey: keys.publicKey.export({ type: "spki", format: "der" }),
-    notBeforeMs: fromMs,
-    notAfterMs: toMs,
-    extensions: [basicConstraints("authority")],
+async function root(organization: string): Promise<string> {
+  const signingAlgorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const made = await X509CertificateGenerator.createSelfSigned({
+    name: `O=${organization}`,
+    keys: await crypto.subtle.generateKey(signingAlgorithm, true, ["sign", "verify"]),
+    signingAlgorithm,
+    notBefore: new Date(fromMs),
+    notAfter: new Date(toMs),
+    extensions: [new BasicConstraintsExtension(true, undefined, true)],
   });
+  return `${made.toString("pem")}\n`;
 }
 
 function server(answers: Readonly<Record<string, object | number>>, date?: number): KubeClient {
@@ -45,18 +44,18 @@ const findings = async (pem: string, nowMs: number): Promise<string[]> =>
   ).map(({ level, detail }) => `${level} ${detail}`);
 
 test("each root of the mesh is described, and a warning comes a month before it expires", async () => {
-  const pem = root("Old") + root("New");
+  const pem = (await root("Old")) + (await root("New"));
   assert.deepEqual(await findings(pem, Date.UTC(2026, 1, 1)), [
     'ok the root "O=Old" is valid until 2026-06-01T00:00:00.000Z',
     'ok the root "O=New" is valid until 2026-06-01T00:00:00.000Z',
   ]);
-  assert.deepEqual(await findings(root("Old"), Date.UTC(2026, 4, 22)), [
+  assert.deepEqual(await findings(await root("Old"), Date.UTC(2026, 4, 22)), [
     'warning the root "O=Old" expires in 10 days, at 2026-06-01T00:00:00.000Z',
   ]);
-  assert.deepEqual(await findings(root("Old"), toMs), [
+  assert.deepEqual(await findings(await root("Old"), toMs), [
     'warning the root "O=Old" expired at 2026-06-01T00:00:00.000Z: proxies refuse each other',
   ]);
-  assert.deepEqual(await findings(root("Old"), Date.UTC(2025, 11, 31)), [
+  assert.deepEqual(await findings(await root("Old"), Date.UTC(2025, 11, 31)), [
     'warning the root "O=Old" is not valid before 2026-01-01T00:00:00.000Z, and this machine\'s clock says 2025-12-31T00:00:00.000Z',
   ]);
 });
