@@ -27,6 +27,7 @@ const parts = {
     "api",
     "wire",
     "telemetry",
+    "x509",
     "kube",
     "install",
     "inject",
