@@ -27,7 +27,6 @@ const parts = {
     "api",
     "wire",
     "telemetry",
-    "x509",
     "kube",
     "install",
     "inject",
