@@ -1,4 +1,5 @@
-// Gives the fields of schemas the docstrings of the types, so that `kubectl explain` shows what the sources say.
+// Gives the schemas' fields the descriptions of the types' members, so that `kubectl explain` shows what the sources
+// say.
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import {

@@ -1,7 +1,7 @@
 // The rollout engine. It is a separate Deployment that belongs to no revision of the mesh.
 import type { Server } from "node:http";
 import { imagesOf } from "../api/images/index.ts";
-import { envInteger, envString, nodeHttp, systemClock, limitConnections, type Logger } from "../base/index.ts";
+import { envInteger, envList, envString, nodeHttp, systemClock, limitConnections, type Logger } from "../base/index.ts";
 import { inTurns } from "../base/request-turns/index.ts";
 import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics, type KubeClient } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
@@ -27,6 +27,8 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   if (args[0] === removal) return await allowRemoval(client, log);
   const maxConcurrentRollouts = envInteger(env, "MAX_CONCURRENT_ROLLOUTS", 8);
   const allowedHosts = parseAllowedHosts(envString(env, "ALLOWED_HOSTS", ""));
+  const reporters = envString(env, "REPORTER_NAMESPACES", "");
+  const reporterNamespaces = reporters === "" ? undefined : envList(env, "REPORTER_NAMESPACES", "");
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   const queues = new QueueMetrics(registry);
@@ -67,6 +69,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
         queues,
         maxConcurrentRollouts,
         allowedHosts,
+        reporterNamespaces,
         rights: new AuthorRights(authorKey, accessReviews),
         mayWrite: () => election.holds(),
       }).run(leading);

@@ -60,22 +60,21 @@ const heldCanary = {
 
 /** Only the engine lets this Canary go, so helm must not remove the engine. */
 async function keepsNeededEngine(walkthrough: Walkthrough, helm: string): Promise<void> {
-  const ok = walkthrough.ok.bind(walkthrough);
-  await ok(`echo '${JSON.stringify(heldCanary)}' | kubectl apply -f -`);
+  await walkthrough.ok(`echo '${JSON.stringify(heldCanary)}' | kubectl apply -f -`);
   const upgrade = `${helm} upgrade istio-base istio/base -n istio-system --set rollout.enabled=false`;
   assert.match(
-    await ok(`${upgrade} 2>&1 && exit 1 || true`),
+    await walkthrough.ok(`${upgrade} 2>&1 && exit 1 || true`),
     /rollout\.enabled: must stay true while rollouts need their engine.*: Canary default\/held\. Delete it first/s,
   );
   assert.match(
-    await ok(`${helm} uninstall istio-base -n istio-system 2>&1 && exit 1 || true`),
+    await walkthrough.ok(`${helm} uninstall istio-base -n istio-system 2>&1 && exit 1 || true`),
     /serin-rollout-removal/,
   );
   assert.match(
-    await ok("kubectl logs -n serin-system job/serin-rollout-removal"),
+    await walkthrough.ok("kubectl logs -n serin-system job/serin-rollout-removal"),
     /kubectl delete canary\.rollout\.serin\.dev held -n default/,
   );
-  await ok("kubectl delete canaries.rollout.serin.dev held -n default --timeout=60s");
+  await walkthrough.ok("kubectl delete canaries.rollout.serin.dev held -n default --timeout=60s");
 }
 
 /** Lints, installs, upgrades and uninstalls all charts by helm 3 or 4. */

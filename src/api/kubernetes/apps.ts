@@ -146,3 +146,31 @@ export const controllerRevisionKind = defineKind<ControllerRevision>({
   plural: "controllerrevisions",
   namespaced: true,
 });
+
+interface UpdatedSpec {
+  readonly replicas?: number;
+  readonly strategy?: {
+    readonly type?: string;
+    readonly rollingUpdate?: { readonly maxUnavailable?: number | string };
+  };
+  readonly updateStrategy?: {
+    readonly rollingUpdate?: { readonly maxUnavailable?: number | string; readonly maxSurge?: number | string };
+  };
+}
+
+/** How many pods an update of a workload with this spec removes before their successors are ready. */
+export function podsTakenAtOnce(kind: string, spec: unknown): number {
+  const { replicas = 1, strategy, updateStrategy } = (spec ?? {}) as UpdatedSpec;
+  if (kind === "Deployment") {
+    if (strategy?.type === "Recreate") return replicas;
+    return shareOf(strategy?.rollingUpdate?.maxUnavailable ?? "25%", replicas);
+  }
+  if (kind === "DaemonSet" && shareOf(updateStrategy?.rollingUpdate?.maxSurge ?? 0, 100) > 0) return 0;
+  return Math.max(1, shareOf(updateStrategy?.rollingUpdate?.maxUnavailable ?? 1, replicas));
+}
+
+/** Percentages of unavailable pods are rounded down. */
+function shareOf(value: number | string, total: number): number {
+  if (typeof value === "number") return value;
+  return value.endsWith("%") ? Math.floor((Number(value.slice(0, -1)) * total) / 100) : Number(value);
+}

@@ -166,6 +166,15 @@ export const podDisruptionBudgetKind = defineKind<PodDisruptionBudget>({
   namespaced: true,
 });
 
+/**
+ * Whether a budget delays an update that removes this many pods before their successors are ready (`podsTakenAtOnce`).
+ * An update that removes none disturbs nobody, so it only waits while pods are missing already.
+ */
+export function delaysUpdate(status: PodDisruptionBudget["status"], taken: number): boolean {
+  const { disruptionsAllowed = 0, currentHealthy = 0, desiredHealthy = 0 } = status ?? {};
+  return taken === 0 ? currentHealthy < desiredHealthy : disruptionsAllowed < taken;
+}
+
 /** metallb.io/v1beta1. Addresses are CIDRs or ranges `a-b`. */
 export interface IPAddressPool extends KubernetesObject {
   spec?: { addresses: string[]; autoAssign?: boolean; avoidBuggyIPs?: boolean };

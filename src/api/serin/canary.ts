@@ -141,7 +141,7 @@ function cookieName(affinity: Reader): string | undefined {
 function checkFit(
   spec: Reader,
   target: CanaryTarget,
-  { steps, dynamicStableScale, sessionAffinity }: CanarySpec,
+  { steps, checks, dynamicStableScale, sessionAffinity }: CanarySpec,
 ): void {
   const copies = "deployment" in target;
   if (dynamicStableScale && !copies)
@@ -155,8 +155,10 @@ function checkFit(
     spec.error("needs HTTP clients, which keep cookies", "sessionAffinity");
   if (copies) checkDerivedNames(spec, target.deployment, steps);
   checkWeights(spec, steps);
+  if (connections) refuseRequestChecks(spec, checks, "checks");
   steps.forEach((step, index) => {
     checkMatchFit(spec, target, step, `steps[${index}]`);
+    if (connections) refuseRequestChecks(spec, step.checks, `steps[${index}].checks`);
     if (connections && step.mirror !== undefined)
       spec.error("needs an http route: connections cannot be mirrored", `steps[${index}].mirror`);
     for (const field of ["scale", "preview", "experiment"] as const) {
@@ -203,6 +205,19 @@ function checkWeights(spec: Reader, steps: readonly CanaryStep[]): void {
     if (weight < before)
       spec.error(`must not be below the ${before} of an earlier step, got ${weight}`, `steps[${index}].weight`);
     before = Math.max(before, weight);
+  });
+}
+
+const ofRequests: ReadonlySet<string> = new Set(["request-success-rate", "request-duration", "request-share"]);
+
+/** Reports checks that would wait for ever: proxies count the connections of a tcp or tls route, and no requests. */
+function refuseRequestChecks(spec: Reader, checks: readonly CheckSpec[], place: string): void {
+  checks.forEach(({ type, ref, dryRun }, index) => {
+    if (ofRequests.has(type) && ref === undefined && dryRun !== true)
+      spec.error(
+        `${type} needs an http route, because proxies count no requests of a tcp or tls route; use tcp-connect-failures`,
+        `${place}[${index}].type`,
+      );
   });
 }
 

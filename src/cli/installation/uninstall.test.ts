@@ -212,6 +212,63 @@ test("a purge names the control planes of other installers, which stay", async (
   assert.equal((await uninstall("--revision old -y --force", inUse)).errors, "");
 });
 
+test("a purge says what stays in the cluster, with the commands that remove it, and names no namespace of others", async () => {
+  const named = (...names: string[]) => names.map((name) => ({ metadata: { name } }));
+  const cluster: FakeCluster = {
+    installed: [
+      {
+        kind: "Deployment",
+        metadata: { namespace: "mesh", name: "istiod", labels: { "operator.istio.io/component": "Pilot" } },
+      },
+      { kind: "DaemonSet", metadata: { namespace: "kube-system", name: "ztunnel" } },
+    ],
+    objects: {
+      CustomResourceDefinition: [
+        { metadata: { name: "gateways.networking.istio.io", labels: { "app.kubernetes.io/part-of": "istio" } } },
+        { metadata: { name: "others.example.org" } },
+      ],
+      GatewayClass: [
+        { metadata: { name: "istio" }, spec: { controllerName: "istio.io/gateway-controller" } },
+        { metadata: { name: "other" }, spec: { controllerName: "example.org/gateway" } },
+      ] as never,
+      ConfigMap: [
+        { metadata: { namespace: "shop", name: "istio-ca-root-cert" } },
+        { metadata: { namespace: "shop", name: "settings" } },
+      ],
+      Namespace: named("default", "istio-system", "kube-system", "mesh", "serin-system", "shop"),
+    },
+  };
+  const { output } = await uninstall("--purge -y", cluster);
+  assert.equal(
+    output.slice(output.indexOf("✔")),
+    `✔ Uninstall complete
+These stay, so that another installation goes on with them. To remove them:
+  1 definition of kinds, with all objects of these kinds
+    kubectl delete customresourcedefinition -l app.kubernetes.io/part-of=istio
+  GatewayClasses istio
+    kubectl delete gatewayclass istio
+  the mesh's root, ConfigMap istio-ca-root-cert in 1 namespace
+    kubectl delete configmap -A --field-selector metadata.name=istio-ca-root-cert
+  namespaces istio-system, mesh, serin-system, with everything in them, such as the mesh's authority
+    kubectl delete namespace istio-system mesh serin-system
+`,
+  );
+});
+
+test("a purge names operators, and the rights of those whose namespace was deleted", async () => {
+  const labels = { "operator.istio.io/managed-by": "serin" };
+  const { output } = await uninstall("--purge -y", {
+    objects: {
+      ClusterRole: ["istio-operator", "istio-operator-old"].map((name) => ({ metadata: { name, labels } })),
+      Deployment: [{ metadata: { namespace: "istio-operator", name: "istio-operator", labels } }],
+    },
+  });
+  assert.match(
+    output,
+    / {2}operators istio-operator\/istio-operator\n {4}serin operator remove --purge\n {2}the rights of operators that are gone: ClusterRoles istio-operator-old\n {4}kubectl delete clusterrole,clusterrolebinding istio-operator-old\n/,
+  );
+});
+
 const held = (namespace: string | undefined, name: string, finalizers: string[]) => ({
   metadata: { name, finalizers, ...(namespace === undefined ? {} : { namespace }) },
 });

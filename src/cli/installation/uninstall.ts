@@ -8,6 +8,7 @@ import { dependentsOf, type Dependents } from "./dependents.ts";
 import { heldRollouts, listedRollouts, undoneBy, withoutUndo } from "./held-rollouts.ts";
 import { collect, connectionFlags, manifestsFlag, ownerOf, readYaml, renderFromFlags } from "./install-input.ts";
 import { listControlPlanes } from "../control-planes/pilots.ts";
+import { remainsText } from "./remains.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 
 interface UninstallFlags extends ConnectionFlags {
@@ -63,19 +64,24 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
       context.err(`! These pods are in the mesh:\n${enrolled.map((line) => `  ${line}\n`).join("")}`);
     await askAboutEverything(client, flags, context);
   } else await askAboutRevision(client, target.revision, flags, context);
+  const namespaces = new Set<string>();
   const removed = await context.installer.remove({
     client,
     selection: target,
     dryRun: flags.dryRun === true,
     onWait: (text) => context.err(`! ${text}\n`),
-    onRemoved: ({ kind = "", metadata }) =>
+    onRemoved: ({ kind = "", metadata }) => {
+      if (metadata.labels?.["operator.istio.io/component"] === "Pilot" && metadata.namespace !== undefined)
+        namespaces.add(metadata.namespace);
       context.out(
         `  ${flags.dryRun === true ? "Would remove" : "Removed"} ${kind}:${metadata.namespace ?? ""}:${metadata.name ?? ""}.\n`,
-      ),
+      );
+    },
   });
   if (target === "everything") await nameForeign(client, context);
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
   else context.out(removed === 0 ? nothingFor(target) : "✔ Uninstall complete\n");
+  if (target === "everything") context.out(await remainsText(client, namespaces));
 }
 
 /** Only the engine removes the finalizers of rollouts. Without it, nobody can delete them and their namespaces. */

@@ -18,7 +18,7 @@ import {
   type ChartOptions,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
-import { profileFiles } from "./profile-files.ts";
+import { platformFiles, profileFiles } from "./profile-files.ts";
 import { refusedRemoval, removalCheck } from "./removal-check.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
@@ -80,6 +80,7 @@ export function baseChart(options: ChartOptions): Chart {
     },
     files: {
       ...profileFiles(["global", "base", "experimental"]),
+      ...platformFiles([]),
       "files/crds.yaml": definitionsText(options.customResources.istio),
       "files/rollout-crds.yaml": definitionsText(options.customResources.rollout),
     },

@@ -85,6 +85,14 @@ test("the charts of a mesh know the same profiles, because they get the same val
     assert.deepEqual(profilesOf(chart), profilesOf("base"), chart);
 });
 
+test("each chart of a mesh has a file for each platform, and refuses other platforms", () => {
+  for (const { name, files } of charts.filter((chart) => chart.name !== "istio-operator")) {
+    for (const platform of ["gke", "k3d", "k3s", "microk8s", "minikube", "openshift"])
+      assert.ok(files.has(`files/platform-${platform}.yaml`), `${name} ${platform}`);
+    assert.match(files.get("templates/_helpers.tpl") ?? "", /fail \(printf "there is no platform %q/);
+  }
+});
+
 test("istiod's chart has the values of each version whose behaviour a user may ask for, and refuses others", () => {
   assert.match(fileOf("istiod", "files/compatibility-version-1.27.yaml"), /DISABLE_SHADOW_HOST_SUFFIX: "false"/);
   assert.doesNotMatch(fileOf("istiod", "files/compatibility-version-1.28.yaml"), /DISABLE_SHADOW_HOST_SUFFIX/);

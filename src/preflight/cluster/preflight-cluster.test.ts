@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";
 import { test } from "node:test";
 import { X509CertificateGenerator } from "@peculiar/x509";
-import type { Deployment, Namespace, Pod, ReplicaSet } from "../../api/kubernetes/index.ts";
+import type { Deployment, Namespace, Pod, PodDisruptionBudget, ReplicaSet } from "../../api/kubernetes/index.ts";
 import { estimate } from "../estimate.ts";
 import { preflightCluster, type ClusterPreflightInput } from "./index.ts";
 import { checkTrust, type TrustInput } from "./trust.ts";
@@ -221,20 +221,29 @@ test("pods that only their deletion replaces are reported with this remedy", () 
   );
 });
 
-test("a disruption budget that never allows an eviction is reported, and others are not", () => {
-  const budget = (name: string, app: string, disruptionsAllowed: number) => ({
+test("a disruption budget is reported if the wave's update would take more pods than it allows", () => {
+  const budget = (name: string, app: string, status: Partial<NonNullable<PodDisruptionBudget["status"]>> = {}) => ({
     metadata: { name, namespace: "shop" },
     spec: { selector: { matchLabels: { app } } },
-    status: { disruptionsAllowed, currentHealthy: 1, desiredHealthy: 1, expectedPods: 1 },
+    status: { disruptionsAllowed: 0, currentHealthy: 1, desiredHealthy: 1, expectedPods: 1, ...status },
   });
-  const { report } = surveyWorkloads(
-    facts({ budgets: [budget("strict", "web", 0), budget("lax", "api", 1), budget("others", "nobody", 0)] }),
-    "old",
-  );
-  assert.deepEqual(
-    report.blockingBudgets.map(({ name, reason }) => `${name} ${reason}`),
-    ["strict wants 1 of 1 pods, so it never allows an eviction"],
-  );
+  const taking = (name: string, maxUnavailable: number) =>
+    deployment(name, { strategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable } } });
+  const blocking = (budgets: readonly PodDisruptionBudget[], deployments: readonly Deployment[]): string[] =>
+    surveyWorkloads(facts({ budgets, deployments }), "old").report.blockingBudgets.map(
+      ({ name, reason }) => `${name} ${reason}`,
+    );
+  const ours = [budget("strict", "web"), budget("lax", "api", { disruptionsAllowed: 1 }), budget("others", "nobody")];
+  assert.deepEqual(blocking(ours, [taking("web", 1), taking("api", 1)]), [
+    "strict wants 1 of 1 pods, so it never allows an eviction",
+  ]);
+  assert.deepEqual(blocking(ours, [taking("web", 0), taking("api", 0)]), [], "the new pod is ready first");
+  assert.deepEqual(blocking(ours, [deployment("web"), deployment("api")]), [], "25 % of one pod are none");
+  assert.deepEqual(blocking([budget("short", "web", { currentHealthy: 0 })], [taking("web", 0)]), [
+    "short has 0 healthy pods of the 1 that it wants",
+  ]);
+  const half = budget("half", "web", { disruptionsAllowed: 1, currentHealthy: 4, desiredHealthy: 3, expectedPods: 4 });
+  assert.deepEqual(blocking([half], [taking("web", 2)]), ["half allows 1 of the 2 disruptions of an update"]);
 });
 
 test("the duration is estimated for each wave from the pods' start times, and unselected workloads are named", () => {

@@ -1,13 +1,15 @@
 import { withArticle } from "../../base/index.ts";
 import { keyOf, matchesLabelSelector, type KubernetesObject } from "../../api/index.ts";
-import type {
-  DaemonSet,
-  Deployment,
-  Namespace,
-  Pod,
-  PodDisruptionBudget,
-  ReplicaSet,
-  StatefulSet,
+import {
+  delaysUpdate,
+  podsTakenAtOnce,
+  type DaemonSet,
+  type Deployment,
+  type Namespace,
+  type Pod,
+  type PodDisruptionBudget,
+  type ReplicaSet,
+  type StatefulSet,
 } from "../../api/kubernetes/index.ts";
 import { isHeldByCanary } from "../../api/serin/field-managers/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
@@ -270,19 +272,37 @@ function stuckFindings(stuck: readonly StuckWorkload[]): Finding[] {
   ];
 }
 
+/**
+ * Why the wave waits for a budget. The engine updates a workload although its budget allows no eviction, if the update
+ * removes no pod before its successor is ready.
+ */
 function whyBlocking(budget: PodDisruptionBudget, workloads: readonly InjectedWorkload[]): BlockingBudget[] {
-  const { namespace = "", name = "" } = budget.metadata;
-  const pods = workloads
-    .filter((workload) => workload.namespace === namespace && restartable.includes(workload.kind))
-    .flatMap((workload) => workload.pods)
-    .filter((pod) => matchesLabelSelector(budget.spec?.selector, pod.metadata.labels));
-  const { status } = budget;
-  if (pods.length === 0 || status === undefined || status.disruptionsAllowed > 0) return [];
-  const always = status.desiredHealthy >= status.expectedPods && status.expectedPods > 0;
-  const reason = always
-    ? `wants ${status.desiredHealthy} of ${status.expectedPods} pods, so it never allows an eviction`
-    : `has ${status.currentHealthy} healthy pods of the ${status.desiredHealthy} that it wants`;
-  return [{ namespace, name, disruptionsAllowed: status.disruptionsAllowed, pods: pods.length, reason }];
+  const { metadata, spec, status } = budget;
+  const { namespace = "", name = "" } = metadata;
+  if (status === undefined) return [];
+  const held = workloads.flatMap((workload) => {
+    const { kind, object } = workload;
+    if (workload.namespace !== namespace || !restartable.includes(kind)) return [];
+    const pods = workload.pods.filter((pod) => matchesLabelSelector(spec?.selector, pod.metadata.labels)).length;
+    const taken = podsTakenAtOnce(kind, object?.spec);
+    return pods > 0 && delaysUpdate(status, taken) ? [{ pods, taken }] : [];
+  });
+  if (held.length === 0) return [];
+  const { disruptionsAllowed } = status;
+  const pods = held.reduce((sum, workload) => sum + workload.pods, 0);
+  const taken = Math.max(...held.map((workload) => workload.taken));
+  return [{ namespace, name, disruptionsAllowed, pods, reason: reasonOf(status, taken) }];
+}
+
+function reasonOf(
+  { disruptionsAllowed, currentHealthy, desiredHealthy, expectedPods }: NonNullable<PodDisruptionBudget["status"]>,
+  taken: number,
+): string {
+  if (currentHealthy < desiredHealthy)
+    return `has ${currentHealthy} healthy pods of the ${desiredHealthy} that it wants`;
+  if (desiredHealthy >= expectedPods && expectedPods > 0)
+    return `wants ${desiredHealthy} of ${expectedPods} pods, so it never allows an eviction`;
+  return `allows ${disruptionsAllowed} of the ${taken} disruptions of an update`;
 }
 
 function budgetFindings(budgets: readonly BlockingBudget[]): Finding[] {

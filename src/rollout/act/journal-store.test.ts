@@ -105,3 +105,30 @@ test("a journal of an earlier release belongs to whatever rollout has its name",
   assert.equal(written[0]?.metadata.annotations, undefined);
   assert.equal(journalCounts(await store.read("canary.shop.c"), "second").isLeftover, undefined);
 });
+
+test("a template that must wait for the end of an undo takes the place of old decisions, and a too large one is refused", async () => {
+  const object = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "web", namespace: "shop" };
+  const entry: JournalEntry = { type: "field", step: "copy", object, pointer: "/spec/template", written: {} };
+  const decisions = records(400, 1, "x".repeat(1000));
+  const stored = { metadata: { name: "canary.shop.web", resourceVersion: "1" }, entries: [entry], decisions };
+  const written: RolloutJournal[] = [];
+  const client = {
+    get: async () => await Promise.resolve(stored),
+    update: async (_: unknown, body: RolloutJournal) => {
+      written.push(body);
+      return await Promise.resolve(body);
+    },
+  };
+  const largestObject = 1.5 * 1024 * 1024;
+  const later = { note: "é".repeat(650_000) };
+  await new JournalStore(client as unknown as KubeClient, systemClock).keepLater("canary.shop.web", entry, later);
+  assert.ok(Buffer.byteLength(JSON.stringify(written[0])) < largestObject);
+  assert.deepEqual(written[0]?.entries, [{ ...entry, later }]);
+  assert.equal(written[0].decisions?.at(-1)?.at, "399");
+  await assert.rejects(
+    new JournalStore(client as unknown as KubeClient, systemClock).keepLater("canary.shop.web", entry, {
+      note: "é".repeat(750_000),
+    }),
+    /does not fit in the journal canary\.shop\.web, .* it is 54 KiB too large; write one of at most 1412 KiB, and/,
+  );
+});

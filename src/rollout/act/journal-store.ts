@@ -23,6 +23,7 @@ const maxDecisionBytes = 512 * 1024;
  * default).
  */
 const maxEntryBytes = 900 * 1024;
+const maxJournalBytes = maxEntryBytes + maxDecisionBytes;
 const maxTextCharacters = 1000;
 const maxEvidence = 16;
 
@@ -77,7 +78,7 @@ export class JournalStore {
     const entries = withEntries(before, added);
     const isChanged = entries.some((entry, index) => entry !== before[index]);
     if (!isChanged && decisions.length === 0) return;
-    if (isChanged && JSON.stringify(entries).length > maxEntryBytes) {
+    if (isChanged && sizeOf(entries) > maxEntryBytes) {
       throw userError(
         "journal-full",
         `the journal ${name} would have ${entries.length} entries of more than ${maxEntryBytes / 1024} KiB, and the engine writes only what it can journal`,
@@ -89,10 +90,27 @@ export class JournalStore {
     await this.#store(name, withOwner(name, journal, uid), entries, decisions);
   }
 
-  /** Stores a value that undo is about to overwrite, for the end of the undo. */
+  /**
+   * Stores a value that undo is about to overwrite, for the end of the undo. It may take the place of old decisions.
+   * Throws a user error if it is too large nevertheless.
+   */
   async keepLater(name: string, entry: JournalEntry, later: unknown): Promise<void> {
     const journal = await this.#load(name);
-    if (journal !== undefined) await this.#store(name, journal, withLater(journal.entries, entry, later), []);
+    if (journal === undefined) return;
+    const entries = withLater(journal.entries, entry, later);
+    const tooMany = sizeOf(entries) - maxJournalBytes;
+    if (tooMany > 0)
+      throw userError(
+        "journal-full",
+        `the value that somebody wrote meanwhile does not fit in the journal ${name}, which must keep it until the undo has ended: it is ${kibibytes(tooMany)} KiB too large; write one of at most ${kibibytes(sizeOf(later) - tooMany)} KiB, and write the large one after the undo`,
+      );
+    await this.#store(name, journal, entries, []);
+  }
+
+  /** Stores another prior value of a field, in all of its entries that have the same one as this entry. */
+  async replacePrior(name: string, entry: JournalEntry, prior: unknown): Promise<void> {
+    const journal = await this.#load(name);
+    if (journal !== undefined) await this.#store(name, journal, withPrior(journal.entries, entry, prior), []);
   }
 
   /** Removes entries that were undone, or whose changes stay for good. */
@@ -130,7 +148,10 @@ export class JournalStore {
     entries: readonly JournalEntry[],
     added: readonly DecisionRecord[],
   ): Promise<void> {
-    const decisions = boundedDecisions([...(before.decisions ?? []), ...added.map(clipped)]);
+    const decisions = boundedDecisions(
+      [...(before.decisions ?? []), ...added.map(clipped)],
+      Math.min(maxDecisionBytes, maxJournalBytes - sizeOf(entries)),
+    );
     const body = {
       apiVersion: `${rolloutGroup}/${rolloutVersion}`,
       kind: "RolloutJournal",
@@ -185,6 +206,19 @@ export function withLater(entries: readonly JournalEntry[], entry: JournalEntry,
   return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, later } : held));
 }
 
+/** The entries, of which those of one field with the same prior value have another one. */
+export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry, prior: unknown): JournalEntry[] {
+  return entries.map((held) =>
+    held.type === "field" &&
+    entry.type === "field" &&
+    held.pointer === entry.pointer &&
+    referenceKey(held.object) === referenceKey(entry.object) &&
+    jsonEqualWithoutNulls(held.prior, entry.prior)
+      ? { ...held, prior }
+      : held,
+  );
+}
+
 export function entryKey(entry: JournalEntry): string {
   return `${entry.step} ${entry.type} ${referenceKey(entry.object)} ${entry.type === "field" ? entry.pointer : ""}`;
 }
@@ -206,11 +240,14 @@ function clippedText(text: string): string {
  * The latest decisions: at most {@link maxDecisions}, and at most as many bytes as an API server accepts. The oldest
  * decisions of ended runs are dropped first.
  */
-export function boundedDecisions(records: readonly DecisionRecord[]): readonly DecisionRecord[] {
+export function boundedDecisions(
+  records: readonly DecisionRecord[],
+  maxBytes: number = maxDecisionBytes,
+): readonly DecisionRecord[] {
   const kept = [...records];
   let bytes = kept.reduce((sum, record) => sum + sizeOf(record), 0);
   const lastRun = kept.at(-1)?.run ?? 0;
-  while (kept.length > maxDecisions || bytes > maxDecisionBytes) {
+  while (kept.length > maxDecisions || bytes > maxBytes) {
     const index = Math.max(
       0,
       kept.findIndex(({ run }) => run < lastRun),
@@ -222,6 +259,11 @@ export function boundedDecisions(records: readonly DecisionRecord[]): readonly D
   return kept;
 }
 
-function sizeOf(record: DecisionRecord): number {
-  return JSON.stringify(record).length;
+/** The size of a value in bytes, as the API server stores it. */
+function sizeOf(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value));
+}
+
+function kibibytes(bytes: number): number {
+  return Math.ceil(bytes / 1024);
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { covers, fieldPatch, ObjectAccess } from "./object-access.ts";
+import { covers, fieldPatch, ObjectAccess, valueAt } from "./object-access.ts";
 
 const object = {
   metadata: { name: "a", resourceVersion: "7", labels: { "istio.io/rev": "old" } },
@@ -78,4 +78,37 @@ test("the claim to a field is given up once the object stays as it was read, and
   assert.deepEqual(await patchesWith(0), [left]);
   assert.deepEqual(await patchesWith(1), [left, left]);
   assert.equal((await patchesWith(9)).length, 3);
+});
+
+test("a webhook that changes a Deployment's template at each write is noticed, and one that changes it once is not", async () => {
+  const web = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "web", namespace: "shop" };
+  let stored = { metadata: { name: "web", resourceVersion: "1" }, spec: { template: { stamp: 0 }, paused: false } };
+  let nextStamp = 1;
+  const objects = new ObjectAccess({
+    get: async () => await Promise.resolve(structuredClone(stored)),
+    raw: async (_verb: string, _path: string, { body }: { body: { path: string; value: never }[] }) => {
+      const { path, value } = body.at(-1) ?? { path: "", value: undefined };
+      const [, , field = "", part] = path.split("/");
+      const spec = part === undefined ? { ...stored.spec, [field]: value } : stored.spec;
+      stored = { ...stored, spec: { ...spec, template: { stamp: nextStamp } } };
+      return await Promise.resolve({ status: 200, text: JSON.stringify(stored) });
+    },
+  } as unknown as KubeClient);
+  const write = async (pointer: string, value: unknown): Promise<unknown> =>
+    await objects.setField(web, pointer, value, valueAt(stored, pointer));
+  await write("/spec/paused", true);
+  assert.equal(objects.rewrittenTemplate(web), undefined, "it may add the same to each template");
+  await write("/spec/paused", false);
+  assert.equal(objects.rewrittenTemplate(web), undefined);
+  for (nextStamp = 2; nextStamp < 4; nextStamp += 1) await write("/spec/paused", nextStamp === 2);
+  assert.deepEqual(objects.rewrittenTemplate(web), { stamp: 3 });
+  nextStamp = 5;
+  assert.deepEqual(await write("/spec/template", { stamp: 4 }), { stamp: 5 }, "the server's answer");
+  assert.deepEqual(objects.rewrittenTemplate(web), { stamp: 5 });
+  nextStamp = 6;
+  await write("/spec/template/stamp", 6);
+  assert.deepEqual(objects.rewrittenTemplate(web), { stamp: 5 }, "a restart changes the template itself");
+  nextStamp = 7;
+  await write("/spec/template", { stamp: 7 });
+  assert.equal(objects.rewrittenTemplate(web), undefined, "the webhook leaves the engine's writes alone now");
 });

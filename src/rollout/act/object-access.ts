@@ -1,12 +1,17 @@
-import { jsonEqualWithoutNulls, pointerNames, SerinError, transientError } from "../../base/index.ts";
+import { BoundedCache, jsonEqualWithoutNulls, pointerNames, SerinError, transientError } from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import { fieldManager, withoutClaim } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
-import { describeReference } from "../decide/index.ts";
+import { describeReference, referenceKey } from "../decide/index.ts";
 
 /** How often the engine tries to give up a claim while others write the object. */
 const releaseAttempts = 3;
+
+const templatePointer = "/spec/template";
+const maxRewritten = 256;
+/** A webhook that adds the same fields to each template changes it once, and leaves it alone from then on. */
+const timesOfRewriting = 2;
 
 /**
  * Reads and writes any object by its reference. Every write is safe to repeat. A field is changed by a JSON patch that
@@ -16,9 +21,17 @@ const releaseAttempts = 3;
  */
 export class ObjectAccess {
   readonly #client: KubeClient;
+  /** The pod templates of Deployments that came out of the engine's own writes, and how many writes changed them. */
+  readonly #rewritten = new BoundedCache<string, { readonly template: unknown; readonly times: number }>(maxRewritten);
 
   constructor(client: KubeClient) {
     this.#client = client;
+  }
+
+  /** The pod template that the engine's own writes of a Deployment made again and again. Undefined if they did not. */
+  rewrittenTemplate(object: ObjectReference): unknown {
+    const { template, times = 0 } = this.#rewritten.get(referenceKey(object)) ?? {};
+    return times < timesOfRewriting ? undefined : template;
   }
 
   async get(object: ObjectReference): Promise<UntypedObject | undefined> {
@@ -44,7 +57,8 @@ export class ObjectAccess {
 
   /**
    * Sets one field, or removes it if `value` is undefined, provided that it still has the value `expected`. Also
-   * removes empty parents that were made for it.
+   * removes empty parents that were made for it. Returns the value that the server stored, because an admission webhook
+   * may have changed it.
    */
   async setField(
     object: ObjectReference,
@@ -52,11 +66,21 @@ export class ObjectAccess {
     value: unknown,
     expected: unknown,
     madeParents = 0,
-  ): Promise<void> {
+  ): Promise<unknown> {
     const current = await this.get(object);
-    if (current === undefined) return;
-    const operations = fieldPatch(current, pointer, value, expected, madeParents);
-    await this.#patch(object, operations, pointer);
+    if (current === undefined) return undefined;
+    const stored = await this.#patch(object, fieldPatch(current, pointer, value, expected, madeParents), pointer);
+    if (stored === undefined) return value;
+    if (object.kind === "Deployment" && !pointer.startsWith(`${templatePointer}/`)) {
+      const given = pointer === templatePointer ? value : valueAt(current, templatePointer);
+      this.#noticeTemplate(referenceKey(object), given, valueAt(stored, templatePointer));
+    }
+    return valueAt(stored, pointer);
+  }
+
+  #noticeTemplate(key: string, given: unknown, stored: unknown): void {
+    if (jsonEqualWithoutNulls(given, stored)) this.#rewritten.delete(key);
+    else this.#rewritten.set(key, { template: stored, times: (this.#rewritten.get(key)?.times ?? 0) + 1 });
   }
 
   /**
@@ -67,11 +91,9 @@ export class ObjectAccess {
     for (let attempt = 1; attempt <= releaseAttempts; attempt += 1) {
       const current = await this.get(object);
       try {
-        return await this.#patch(
-          object,
-          current === undefined ? [] : releasePatch(current, pointer),
-          "/metadata/managedFields",
-        );
+        const operations = current === undefined ? [] : releasePatch(current, pointer);
+        await this.#patch(object, operations, "/metadata/managedFields");
+        return;
       } catch (error) {
         // Somebody else has written the object meanwhile. The value is restored, so nothing waits for the claim's end.
         if (!(error instanceof SerinError && error.code === "patch-refused")) throw error;
@@ -79,8 +101,13 @@ export class ObjectAccess {
     }
   }
 
-  async #patch(object: ObjectReference, operations: readonly PatchOperation[], pointer: string): Promise<void> {
-    if (operations.length === 0) return;
+  /** Returns the stored object. Undefined if there was nothing to change, or if the answer does not have it. */
+  async #patch(
+    object: ObjectReference,
+    operations: readonly PatchOperation[],
+    pointer: string,
+  ): Promise<UntypedObject | undefined> {
+    if (operations.length === 0) return undefined;
     const path = `${resourcePath(kindOf(object), object.namespace, object.name)}?fieldManager=${fieldManager}`;
     const answer = await this.#client.raw("PATCH", path, {
       body: operations,
@@ -90,6 +117,16 @@ export class ObjectAccess {
       const subject = { verb: "change", object: `${pointer} in ${describeReference(object)}` };
       throw transientError("patch-refused", errorOfStatus(subject, answer.status, answer.text).message);
     }
+    return storedObject(answer.text);
+  }
+}
+
+function storedObject(text: string): UntypedObject | undefined {
+  try {
+    const answer = JSON.parse(text) as Partial<UntypedObject> | null;
+    return answer?.metadata === undefined ? undefined : (answer as UntypedObject);
+  } catch {
+    return undefined;
   }
 }
 

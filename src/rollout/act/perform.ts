@@ -39,6 +39,8 @@ type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 export interface UndoContext extends UndoSurroundings {
   /** Stores the `later` value of an entry in the journal. */
   keepLater(entry: FieldEntry, later: unknown): Promise<void>;
+  /** Stores what the server made of an entry's prior value, in all entries of the field with that value. */
+  keepRestored(entry: FieldEntry, restored: unknown): Promise<void>;
 }
 
 /**
@@ -201,7 +203,10 @@ async function undoAdopted(
   if (!isPrior) {
     const isLater = !isWritten && original.type === "field" && original !== entry;
     if (isLater) await context.keepLater(original, found);
-    await objects.setField(entry.object, entry.pointer, entry.prior, found);
+    const restored = await objects.setField(entry.object, entry.pointer, entry.prior, found);
+    // A webhook that changes each template would change it again and again, and replace the pods each time.
+    if (restored !== undefined && !jsonEqualWithoutNulls(restored, entry.prior))
+      await context.keepRestored(entry, restored);
     // This pass has read the journal before the value was kept.
     if (isLater) return { state: "waiting", detail: "a newer pod template was written; it follows after the undo" };
   }

@@ -13,7 +13,7 @@ import {
   fieldPatch,
   releasePatch,
 } from "./object-access.ts";
-import { withLater } from "./journal-store.ts";
+import { withLater, withPrior } from "./journal-store.ts";
 import { performWrite, undoEntry, type UndoContext } from "./perform.ts";
 import { UndoPlay } from "./undo-play.ts";
 
@@ -43,10 +43,11 @@ class Objects {
     value: unknown,
     expected: unknown,
     madeParents = 0,
-  ): Promise<void> {
+  ): Promise<unknown> {
     const current = this.all.get(this.key(object));
     if (current !== undefined)
       for (const operation of fieldPatch(current, pointer, value, expected, madeParents)) apply(current, operation);
+    return valueAt(current, pointer);
   }
 
   async release(object: ObjectReference, pointer: string): Promise<void> {
@@ -141,6 +142,7 @@ async function perform(objects: Objects): Promise<JournalEntry[]> {
 
 const free: UndoContext = {
   keepLater: async () => undefined,
+  keepRestored: async () => undefined,
   nowMs: Date.parse("2026-01-01T00:00:00Z"),
   stillServes: async () => undefined,
   notReady: async () => undefined,
@@ -340,6 +342,44 @@ test("a pod template that a user writes while the Deployment rolls follows after
   assert.deepEqual(await undoneFrom("v2"), { ...common, left: template("v1") });
   assert.deepEqual(await undoneFrom("v1"), { ...common, left: template("v1") });
   assert.deepEqual(await undoneFrom("v3", 1), { ...common, left: template("v3") });
+});
+
+test("an undo ends beside a webhook that changes each template, and replaces the pods once", async () => {
+  let stamps = 0;
+  class Stamped extends Objects {
+    override async setField(...given: Parameters<Objects["setField"]>): Promise<unknown> {
+      await super.setField(...given);
+      const spec = this.all.get("Deployment app")?.["spec"] as { template: unknown };
+      spec.template = { stamp: (stamps += 1) };
+      return structuredClone(spec.template);
+    }
+  }
+  for (const found of ["new", "theirs"]) {
+    stamps = 0;
+    const objects = new Stamped();
+    objects.all.set("Deployment app", {
+      metadata: { name: "app" },
+      spec: { paused: true, template: { image: found } },
+    });
+    const template = { type: "field", object: app, pointer: "/spec/template", adopted: true } as const;
+    const adopted = { ...template, prior: { image: "old" }, written: { image: "new" } };
+    let journal: readonly JournalEntry[] = [
+      { ...adopted, step: "copy" },
+      { ...adopted, step: "promote-roll", restart: "template" },
+    ];
+    const context: Partial<UndoContext> = {
+      keepLater: async (entry, later) => void (journal = withLater(journal, entry, later)),
+      keepRestored: async (entry, restored) => void (journal = withPrior(journal, entry, restored)),
+      notReached: async () => (stamps < 9 ? "web is not ready" : undefined),
+    };
+    for (let pass = 0; pass < 20 && journal.length > 0; pass += 1) {
+      if (pass === 10) stamps = 9;
+      const { undone } = await undo(objects, journal, context);
+      journal = journal.filter((entry) => !undone.includes(entry));
+      if (pass < 10) assert.equal(stamps, 1, "the template is restored once");
+    }
+    assert.equal(journal.length, 0);
+  }
 });
 
 test("a namespace that was deleted and made again keeps its own labels, unless it has the rollout's", async () => {

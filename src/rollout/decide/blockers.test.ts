@@ -86,7 +86,12 @@ test("one mesh upgrade runs at a time, and it holds a namespace only while a ste
 test("a limit, two canaries on one target and a freeze delay the start", () => {
   assert.match(
     asked(contender("a", { wants: ["x"] }), [contender("b", moving)], { maxConcurrent: 1 })[0] ?? "",
-    /1 rollouts are under way, the limit is 1: Canary shop\/b/,
+    /1 rollouts are under way, the limit is 1: Canary shop\/b$/,
+  );
+  const held = ["b", "c", "d"].map((name) => contender(name, { ...moving, phase: name === "b" ? "Judging" : "Stuck" }));
+  assert.match(
+    asked(contender("a", { wants: ["x"] }), held, { maxConcurrent: 3 })[0] ?? "",
+    /; Canary shop\/c is Stuck until a person acts \(serin canary status c -n shop\), and so are 1 more$/,
   );
   assert.match(
     asked(contender("a", { wants: [], target: "t" }), [contender("b", { ...moving, target: "t" })])[0] ?? "",

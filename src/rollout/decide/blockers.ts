@@ -64,7 +64,7 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): Blocker[] {
   if (underWay.length >= maxConcurrent && !groupOf(self, others).some((other) => other.underWay)) {
     held.push({
       reason: "limit",
-      text: `${underWay.length} rollouts are under way, the limit is ${maxConcurrent}: ${listed(underWay)}`,
+      text: `${underWay.length} rollouts are under way, the limit is ${maxConcurrent}: ${listed(underWay)}${whoWaits(underWay)}`,
     });
   }
   return held;
@@ -75,10 +75,26 @@ function behind(other: Contender, text: string): Blocker {
 }
 
 /** A rollout that waits for a person lets others wait too, so the message says where to look. */
-function whatHolds({ kind, name, namespace, phase }: Contender): string {
-  if (phase !== "Paused" && phase !== "Stuck") return "";
+function whatHolds(other: Contender): string {
+  return waitsForPerson(other) ? `, and is ${untilSomebodyActs(other)}` : "";
+}
+
+/** The first of these rollouts that wait for a person. If somebody ends one, another may begin. */
+function whoWaits(others: readonly Contender[]): string {
+  const waiting = others.filter(waitsForPerson);
+  const [first] = waiting;
+  if (first === undefined) return "";
+  const more = waiting.length > 1 ? `, and so are ${waiting.length - 1} more` : "";
+  return `; ${first.key} is ${untilSomebodyActs(first)}${more}`;
+}
+
+function waitsForPerson({ phase }: Contender): boolean {
+  return phase === "Paused" || phase === "Stuck";
+}
+
+function untilSomebodyActs({ kind, name, namespace, phase }: Contender): string {
   const status = kind === "Canary" ? `canary status ${name} -n ${namespace ?? ""}` : `upgrade status ${name}`;
-  return `, and is ${phase} until a person acts (serin ${status})`;
+  return `${phase} until a person acts (serin ${status})`;
 }
 
 /**

@@ -96,6 +96,55 @@ test("a person may also approve a step that did not settle", () => {
   ]);
 });
 
+test("a rollout that waits for a person reports it once, although the message tells how long it has lasted", () => {
+  const manual = { ...orders, automaticRollback: false };
+  const late = (seconds: number): Observation => ({
+    ...met,
+    settle: [{ state: "failed", detail: `web is not at b ${seconds} s after its restart` }],
+  });
+  const told = decide(input({ status: begun, observation: late(60), orders: manual }));
+  assert.deepEqual([told.status.phase, reasons(told)], ["Stuck", ["Stuck"]]);
+  const again = decide(input({ status: told.status, observation: late(61), orders: manual }));
+  assert.deepEqual(reasons(again), []);
+  assert.deepEqual(again.status, told.status);
+  const other: Observation = {
+    ...met,
+    settle: [{ state: "failed", detail: "api is not at b 61 s after its restart" }],
+  };
+  assert.deepEqual(reasons(decide(input({ status: told.status, observation: other, orders: manual }))), ["Stuck"]);
+  // A step that had made progress before it stalled tells its whole time.
+  const slow = {
+    ...begun.step,
+    id: "one",
+    title: "one",
+    startedAt: "",
+    checks: [],
+    settlingMs: 400_000,
+    stalledMs: 300_000,
+  };
+  const stalled = decide(input({ status: { ...begun, step: slow }, observation: waiting, orders: manual }));
+  assert.match(stalled.status.message, /did not settle in 400 s, the last 300 s of them without progress/);
+  const later = decide(input({ status: stalled.status, observation: waiting, orders: manual, elapsedMs: 2000 }));
+  assert.deepEqual([reasons(later), later.status.message], [[], stalled.status.message]);
+});
+
+test("an undo that waits for a person reports it once, although the message tells how long it has lasted", () => {
+  const undo = { startedAt: "", elapsedMs: 0, waitedMs: 121_000, waitingFor: [], next: "RolledBack" } as const;
+  const status: RolloutStatus = { ...begun, phase: "RollingBack", undo };
+  const round = (before: RolloutStatus, seconds: number): Decision =>
+    decide(
+      input({
+        status: before,
+        journal: { run: 1, setup: 0, completed: false },
+        undo: { undone: 0, waitingFor: [`web has not answered for ${seconds} s`] },
+      }),
+    );
+  const told = round(status, 5);
+  assert.deepEqual(reasons(told), ["Stuck", "undo"]);
+  const again = round(told.status, 6);
+  assert.deepEqual([reasons(again), again.status.message], [["undo"], told.status.message]);
+});
+
 test("a write that fails for long is tried again while a person decides", () => {
   const manual = { ...orders, automaticRollback: false, settleTimeoutMs: 0 };
   const steps: Step[] = [{ ...first, writes: [{ type: "field", object, pointer: "/data/a", value: "1" }] }, last];

@@ -46,6 +46,16 @@ export function isSameHold(status: RolloutStatus, { phase, reason, by }: Hold): 
   return status.phase === phase && status.pauseReason === reason && status.pausedBy === by;
 }
 
+const duration = /\d+(?:\.\d+)? m?s\b/g;
+
+/**
+ * Whether two messages say the same, apart from how long it has lasted. Otherwise a rollout that waits for a person
+ * would report it again each second.
+ */
+export function saysTheSame(one: string, other: string): boolean {
+  return one.replace(duration, "") === other.replace(duration, "");
+}
+
 /** Why a spec cannot be executed, and what a person must do. */
 export interface Refusal {
   readonly reason: "spec" | "author";

@@ -352,6 +352,38 @@ test("a canary without requests is stalled after the check's own limit, whatever
   );
 });
 
+test("a wait without progress is stalled, although its evidence changes at each look", () => {
+  const limited = { timeoutSeconds: 20 } as const;
+  const both = { ...limited, passWhen: "result < 0.1", failWhen: "result > 0.2" };
+  const query = { provider: "prometheus", address: "http://p", expression: "q", timeoutSeconds: 5 } as const;
+  const answer = (evidence: string) => value({ verdict: "wait", evidence });
+  const flapping = (second: number): CheckObservation => withPods(counted(5, 0, second), (second / 5) & 1, 2);
+  const cases: readonly [PlannedCheck, (second: number) => CheckObservation, RegExp][] = [
+    [
+      planned("query", { query, ...limited }),
+      (second) => value([], { source: `q[${second}s]` }),
+      /^no data, for 20 s$/,
+    ],
+    [planned("query", { query, ...both }), (second) => value(0.15 + second / 1000), /^neither condition is true, for/],
+    [planned("webhook", limited), (second) => answer(`asked ${second} times`), /^its answer is wait, for 20 s$/],
+    [
+      planned("request-success-rate", { ...both, passWhen: "canary.total > 1000000", failWhen: "canary.total < 0" }),
+      (second) => counted(200 * second, 0, 200 * second),
+      /^neither condition is true, for 20 s$/,
+    ],
+    [planned("request-success-rate", limited), flapping, /^canary 0 of 0 failed, and no new sample came in 20 s$/],
+  ];
+  for (const [check, seen, expected] of cases) {
+    const step: Step = { id: "s", title: "s", writes: [], settle: [], checks: [check] };
+    const status = look(
+      check,
+      Array.from({ length: 40 }, (_, second) => seen(second)),
+    );
+    assert.equal(status.verdict, "wait", status.evidence);
+    assert.match(stalled(step, status, 39_000) ?? "still waits", expected, status.evidence);
+  }
+});
+
 test("an infinite result of a query is outside of every limit, and evidence spells it out", () => {
   const query = { provider: "prometheus", address: "http://p", expression: "q", timeoutSeconds: 5 } as const;
   const above = look(planned("query", { query, max: 500 }), [value(Number.POSITIVE_INFINITY)]);

@@ -1,4 +1,5 @@
 import type { CheckStatus, StepStatus } from "../../api/serin/index.ts";
+import { undecided } from "./checks/conditions.ts";
 import { judgeDurationsSeen } from "./checks/durations.ts";
 import { countLook, type Judgement, type LookState } from "./checks/looks.ts";
 import { judgeOutcomes } from "./checks/outcomes.ts";
@@ -99,7 +100,23 @@ export function stalled(step: Step, status: CheckStatus, settledMs: number): str
   const leftMs = stallsInMs(step, status, settledMs);
   if (leftMs === undefined || leftMs >= 0) return undefined;
   const { waitsFor } = status.statistic as LookState;
-  return `${waitsFor}, and no new sample came in ${plannedOf(step, status)?.spec.timeoutSeconds} s`;
+  const { timeoutSeconds } = plannedOf(step, status)?.spec ?? {};
+  return needsSamples(status)
+    ? `${waitsFor}, and no new sample came in ${timeoutSeconds} s`
+    : `${waitsFor}, for ${timeoutSeconds} s`;
+}
+
+/** Whether requests can end the wait of a check. They cannot if a query or a webhook decides, or its conditions. */
+export function needsSamples({ type, statistic }: CheckStatus): boolean {
+  const { waitsFor } = (statistic ?? {}) as Partial<LookState>;
+  return type !== "query" && type !== "webhook" && waitsFor !== undecided;
+}
+
+/** Whether no proxy has counted a request to either version, so that clients may be outside the mesh. */
+export function countsNothing({ statistic }: CheckStatus): boolean {
+  const { inner } = (statistic ?? {}) as Partial<LookState>;
+  const { gained } = (inner ?? {}) as { readonly gained?: { canaryTotal: number; stableTotal: number } };
+  return gained !== undefined && gained.canaryTotal + gained.stableTotal === 0;
 }
 
 /** How long a check may go on waiting for its next sample. Undefined if it does not wait for one. */

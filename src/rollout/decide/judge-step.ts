@@ -1,7 +1,7 @@
 import type { CheckStatus, RolloutStatus, StepStatus } from "../../api/serin/index.ts";
 import { isSameHold, overrulingApproval, recovered, withHold, type Hold } from "./hold.ts";
 import type { DecideInput, Decision, RolloutCommands } from "./input.ts";
-import { judgeChecks, stalled, stallsInMs } from "./judge-checks.ts";
+import { countsNothing, judgeChecks, needsSamples, stalled, stallsInMs } from "./judge-checks.ts";
 import type { Action, Observation } from "./observation.ts";
 import { toldUntil } from "./settle-progress.ts";
 import type { Step } from "./step.ts";
@@ -28,7 +28,7 @@ export function judge(input: DecideInput, step: Step, stepStatus: StepStatus, ob
       { ...judged, phase: status.phase },
       "samples",
       `${step.title}: ${open.name ?? open.type}: ${halted}`,
-      withoutSamples(open.name ?? open.type, orders.commands),
+      howToGoOn(open, orders.commands),
     );
   if (open !== undefined) {
     const leftMs = stallsInMs(step, open, settledForMs);
@@ -104,11 +104,17 @@ function pauseOrEnd(
   );
 }
 
-/** How to go on with a check that gets no samples. A MeshUpgrade cannot skip its checks, but one may only report. */
-function withoutSamples(check: string, { promote, edit, undo }: RolloutCommands): string {
+/** How to go on with a check that waits in vain. A MeshUpgrade cannot skip its checks, but one may only report. */
+function howToGoOn(check: CheckStatus, { promote, edit, undo }: RolloutCommands): string {
+  const { type, name = type } = check;
+  const remedy = !needsSamples(check)
+    ? "correct the check, or what it asks, so that it passes"
+    : countsNothing(check)
+      ? "no proxy counts requests to either version, so send it some through a sidecar, waypoint or gateway (a stream counts when it has ended)"
+      : "send it requests";
   const without =
     promote === undefined
-      ? `or let the check only report: ${edit}, and give ${check} dryRun: true in spec.checks, or in the checks of its wave`
+      ? `or let the check only report: ${edit}, and give ${name} dryRun: true in spec.checks, or in the checks of its wave`
       : `or skip the checks: ${promote}`;
-  return `send it requests, and the rollout continues; ${without}; or undo it: ${undo}`;
+  return `${remedy}, and the rollout continues; ${without}; or undo it: ${undo}`;
 }

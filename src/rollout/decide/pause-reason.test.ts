@@ -145,9 +145,9 @@ test("without samples, a Canary may skip its checks, and a MeshUpgrade may let t
   const waits: CheckStatus = { type: spec.type, verdict: "wait", evidence: "0 of 100 samples", statistic };
   const status = { ...begun, step: { ...settled, settledForMs: late, checks: [waits] } };
   const observation: Observation = { ...met, checks: [{ type: "pending", detail: "0 of 100 samples" }] };
-  const told = (commands: Partial<RolloutCommands>): string =>
+  const told = (commands: Partial<RolloutCommands>, inner?: unknown): string =>
     decided({
-      status,
+      status: { ...status, step: { ...status.step, checks: [{ ...waits, statistic: { ...statistic, inner } }] } },
       steps: judged,
       observation,
       orders: { ...orders, commands: { ...orders.commands, ...commands } },
@@ -156,6 +156,12 @@ test("without samples, a Canary may skip its checks, and a MeshUpgrade may let t
     told({ promote: "serin canary promote c --full -n n" }),
     /; send it requests, and the rollout continues; or skip the checks: serin canary promote c --full -n n; or undo it: serin canary abort c -n n$/,
   );
+  const gained = { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
+  assert.match(
+    told({}, { gained }),
+    /; no proxy counts requests to either version, so send it some through a sidecar, /,
+  );
+  assert.match(told({}, { gained: { ...gained, stableTotal: 9 } }), /; send it requests, and the rollout continues/);
   assert.match(
     told({ edit: "kubectl edit meshupgrade u", undo: "serin upgrade rollback u" }),
     /continues; or let the check only report: kubectl edit meshupgrade u, and give request-success-rate dryRun: true in spec.checks, or in the checks of its wave; or undo it: serin upgrade rollback u$/,

@@ -163,6 +163,16 @@ test("missing mTLS reports are an error, never a pass, and counts stay valid whe
   assert.deepEqual([left.verdict, left.matrix.pairs[0]?.mutualTls], ["error", "unknown"]);
 });
 
+test("the probes of other pairs are no progress of a pair that gets no answers", () => {
+  const waiting = (others: number, own: number): MatrixJudgement =>
+    judged([pair({ ok: others, mutual: others }, { from: ambient }), pair({ ok: own, mutual: own })]);
+  const first = waiting(50, 3);
+  assert.equal(first.verdict, "wait");
+  assert.notEqual(first.evidence, waiting(60, 3).evidence);
+  assert.equal(first.waitsFor, waiting(60, 3).waitsFor);
+  assert.notEqual(first.waitsFor, waiting(60, 4).waitsFor);
+});
+
 test("only failing evidence names the probes whose containers have ended", () => {
   const ended = ["serin-probes/server-sidecar-new: istio-proxy ended with 139 (Error)"];
   assert.match(

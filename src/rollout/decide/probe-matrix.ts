@@ -68,6 +68,8 @@ export interface MatrixJudgement {
   readonly evidence: string;
   readonly statistic: unknown;
   readonly matrix: ProbeMatrix;
+  /** See `Judgement`. */
+  readonly waitsFor?: string;
 }
 
 /**
@@ -106,7 +108,11 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   const samplesPerPair = samplesOfEach(spec, pairs.length);
   const short = pairs.filter((pair) => pair.ok < samplesPerPair);
   if (short.length > 0)
-    return judged("wait", `${rate}; each pair needs ${samplesPerPair}; pairs with fewer: ${namesOf(short, () => "")}`);
+    return {
+      ...judged("wait", `${rate}; each pair needs ${samplesPerPair}; pairs with fewer: ${namesOf(short, () => "")}`),
+      // The probes of other pairs go on, and are no progress of these.
+      waitsFor: `each pair needs ${samplesPerPair} answers: ${namesOf(short, ({ ok: count }) => `has ${count}`)}`,
+    };
   const untold = pairs.filter(({ expected, mutualTls }) => expected === "answer" && mutualTls === "unknown");
   if (untold.length > 0)
     return judged("error", `the server has not reported whether it is mTLS: ${namesOf(untold, () => "")}`);

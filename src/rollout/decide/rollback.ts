@@ -1,5 +1,5 @@
 import type { RolloutStatus, UndoCause, UndoStatus } from "../../api/serin/index.ts";
-import { withHold } from "./hold.ts";
+import { saysTheSame, withHold } from "./hold.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, RolloutEvent, UndoScope } from "./observation.ts";
 
@@ -123,12 +123,10 @@ function stuck(
   hold: { readonly reason: "conflict" | "undo"; readonly message: string },
   again: Action,
 ): Decision {
-  const { message } = hold;
-  const events: RolloutEvent[] =
-    status.phase === "Stuck" && status.message === message
-      ? []
-      : [{ type: "event", reason: "Stuck", message, warning: true }];
-  return { status: { ...withHold(status, { phase: "Stuck", ...hold }), undo }, actions: [...events, again] };
+  const told = status.phase === "Stuck" && saysTheSame(status.message, hold.message);
+  const message = told ? status.message : hold.message;
+  const events: RolloutEvent[] = told ? [] : [{ type: "event", reason: "Stuck", message, warning: true }];
+  return { status: { ...withHold(status, { ...hold, phase: "Stuck", message }), undo }, actions: [...events, again] };
 }
 
 function end(input: DecideInput, undo: UndoStatus): Decision {

@@ -1,6 +1,6 @@
 import type { Approval, CheckStatus, PauseReason, RolloutStatus } from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
-import { isSameHold, markedAtFailure, recovered, withHold, type Hold } from "./hold.ts";
+import { isSameHold, markedAtFailure, recovered, saysTheSame, withHold, type Hold } from "./hold.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, RolloutEvent } from "./observation.ts";
 import { startRollback, type RollbackReason } from "./rollback.ts";
@@ -102,9 +102,10 @@ export function fail(input: DecideInput, step: Step, reason: RollbackReason): De
 /** `todo`: what a person must do. The rollout continues by itself when the obstacle is gone. */
 export function stick(status: RolloutStatus, reason: PauseReason, cause: string, todo: string): Decision {
   const message = `${cause}; ${todo}`;
-  const told = status.phase === "Stuck" && status.message === message;
+  const told = status.phase === "Stuck" && saysTheSame(status.message, message);
+  const said = told ? { message: status.message, cause: status.cause ?? cause } : { message, cause };
   return {
-    status: { ...withHold(status, { phase: "Stuck", message, reason }), cause },
+    status: { ...withHold(status, { phase: "Stuck", message: said.message, reason }), cause: said.cause },
     actions: told
       ? []
       : [

@@ -118,10 +118,12 @@ export class Actions {
     const play = new UndoPlay(entries, passOver);
     const keepLater = async (entry: JournalEntry, later: unknown): Promise<void> =>
       await journals.keepLater(name, entry, later);
+    const keepRestored = async (entry: JournalEntry, restored: unknown): Promise<void> =>
+      await journals.replacePrior(name, entry, restored);
     try {
       for (let entry = play.next(); entry !== undefined; entry = play.next()) {
         this.fence();
-        const result = await undoEntry(objects, entry, { ...surroundings(), keepLater }, play.original);
+        const result = await undoEntry(objects, entry, { ...surroundings(), keepLater, keepRestored }, play.original);
         play.tell(result);
         // Strike a restart at once, so that pods restart only once even if this pass does not finish.
         if (result.state === "undone" && isRestart(entry)) await this.#strike(name, [entry]);

@@ -20,7 +20,7 @@ test("the next pods of a step move as soon as the previous ones have moved, even
   const pods = ["a", "b", "c", "d"].map((name) => enrolled(name, "old"));
   const none = { list: () => [], get: () => undefined };
   const shop = { metadata: { name: "shop", labels: { "istio.io/dataplane-mode": "ambient" } } };
-  const namespaces = { list: () => [shop], get: () => shop };
+  const namespaces = { list: () => [shop], get: (name: string) => (name === "shop" ? shop : undefined) };
   const others = { namespaces, deployments: none, daemonSets: none, statefulSets: none, injectors: none };
   const view: ClusterView = Object.assign(fakeView(pods), others as object);
   const { value: upgrade, errors } = parseMeshUpgrade({

@@ -192,6 +192,7 @@ export class RolloutRounds {
       hasSettled: status.step.settledAt !== undefined,
       settlingMs: status.step.settlingMs ?? 0,
       doneSteps: new Set(status.completedSteps.map(({ id }) => id)),
+      passed: new Set(status.step.checks.filter(({ verdict }) => verdict === "pass").map(({ type }) => type)),
     });
   }
 

@@ -33,7 +33,7 @@ test("a Canary of a Deployment whose Service loses its waypoint, or joins ambien
       { type: "created", step: "routes", object: reference("v1", "ConfigMap", "of-another-step", "shop") },
     ] as const;
     return await observeCanaryWorld(
-      { client, objects: client, view } as unknown as CanarySources,
+      { client, objects: { ...client, rewrittenTemplate: () => undefined }, view } as unknown as CanarySources,
       { ...value, status },
       journal,
     );

@@ -9,4 +9,6 @@ test("a pod whose containers are ready names its readiness gate, and one without
   const containerStatuses = [{ name: "app", ready: true, restartCount: 0, state: { running: {} } }];
   assert.equal(whyNotReady(fakePod({ name: "web", status: { conditions, containerStatuses } as never })), message);
   assert.equal(whyNotReady(fakePod({ name: "web" })), "its node has not started it");
+  const placed = { ...fakePod({ name: "web" }), spec: { containers: [], nodeName: "worker" } };
+  assert.equal(whyNotReady(placed), "its node worker has not started it");
 });

@@ -34,8 +34,14 @@ export function isReady({ status }: Pod): boolean {
   return status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true;
 }
 
+/** Who gives an enrolled pod to another ztunnel. A node that is lost does not. Empty if the pod has no node. */
+export function whoChangesOwner({ spec }: Pod): string {
+  const { nodeName } = spec ?? {};
+  return nodeName === undefined ? "" : ` (the CNI agent of its node changes that: kubectl get node ${nodeName})`;
+}
+
 /** Why a pod is not ready, from the status of its containers. */
-export function whyNotReady({ status }: Pod): string {
+export function whyNotReady({ spec, status }: Pod): string {
   const unscheduled = status?.conditions?.find(
     (condition) => condition.type === "PodScheduled" && condition.status === "False",
   );
@@ -60,6 +66,6 @@ export function whyNotReady({ status }: Pod): string {
   // A readiness gate may be missing although all containers are ready.
   const ready = status?.conditions?.find(({ type, status: value }) => type === "Ready" && value === "False");
   return (status?.containerStatuses ?? []).length === 0
-    ? "its node has not started it"
+    ? `its node ${spec?.nodeName === undefined ? "" : `${spec.nodeName} `}has not started it`
     : (ready?.message ?? ready?.reason ?? "its containers are ready, and it is not");
 }

@@ -1,6 +1,14 @@
 import { withArticle } from "../../base/index.ts";
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
-import type { DaemonSet, Deployment, Pod, PodTemplate, StatefulSet } from "../../api/kubernetes/index.ts";
+import {
+  delaysUpdate,
+  podsTakenAtOnce,
+  type DaemonSet,
+  type Deployment,
+  type Pod,
+  type PodTemplate,
+  type StatefulSet,
+} from "../../api/kubernetes/index.ts";
 import { fieldManager, isHeldByCanary } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import {
@@ -357,7 +365,7 @@ function cameAt(pod: Pod, revision: string): number {
  * Why a workload must not restart now. Rolling updates ignore PodDisruptionBudgets, so the engine checks them first.
  */
 export function heldByBudget(view: ClusterView, { object, found, pods }: SidecarWorkload): string | undefined {
-  const taken = podsTakenAtOnce(object.kind, found);
+  const taken = podsTakenAtOnce(object.kind, found?.["spec"]);
   for (const { metadata, spec, status } of view.disruptionBudgets.list()) {
     if (
       metadata.namespace !== object.namespace ||
@@ -366,37 +374,8 @@ export function heldByBudget(view: ClusterView, { object, found, pods }: Sidecar
     )
       continue;
     const allowed = status?.disruptionsAllowed ?? 0;
-    const short = taken === 0 ? (status?.currentHealthy ?? 0) < (status?.desiredHealthy ?? 0) : allowed < taken;
-    if (short)
+    if (delaysUpdate(status, taken))
       return `${object.kind} ${object.namespace ?? ""}/${object.name} waits for PodDisruptionBudget ${metadata.name ?? ""}, which allows ${allowed} of ${taken} disruptions`;
   }
   return undefined;
-}
-
-interface UpdatedSpec {
-  readonly replicas?: number;
-  readonly strategy?: {
-    readonly type?: string;
-    readonly rollingUpdate?: { readonly maxUnavailable?: number | string };
-  };
-  readonly updateStrategy?: {
-    readonly rollingUpdate?: { readonly maxUnavailable?: number | string; readonly maxSurge?: number | string };
-  };
-}
-
-/** How many pods an update of the kind removes before their successors are ready. */
-function podsTakenAtOnce(kind: string, found: UntypedObject | undefined): number {
-  const { replicas = 1, strategy, updateStrategy } = (found?.["spec"] ?? {}) as UpdatedSpec;
-  if (kind === "Deployment") {
-    if (strategy?.type === "Recreate") return replicas;
-    return shareOf(strategy?.rollingUpdate?.maxUnavailable ?? "25%", replicas);
-  }
-  if (kind === "DaemonSet" && shareOf(updateStrategy?.rollingUpdate?.maxSurge ?? 0, 100) > 0) return 0;
-  return Math.max(1, shareOf(updateStrategy?.rollingUpdate?.maxUnavailable ?? 1, replicas));
-}
-
-/** Percentages of unavailable pods are rounded down. */
-function shareOf(value: number | string, total: number): number {
-  if (typeof value === "number") return value;
-  return value.endsWith("%") ? Math.floor((Number(value.slice(0, -1)) * total) / 100) : Number(value);
 }

@@ -7,7 +7,7 @@ import { nextRootName, probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { EventAges } from "./event-ages.ts";
 import { heldByInjector, howToLeadAway } from "./injectors.ts";
-import { withPodReason } from "./pod-reason.ts";
+import { whoChangesOwner, withPodReason } from "./pod-reason.ts";
 import { pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -82,7 +82,9 @@ async function stillServes(
 
 function podOwnedBy(view: ClusterView, revision: string): string | undefined {
   const owned = livePods(view).find(({ metadata }) => metadata.annotations?.[ztunnelOwnerAnnotation] === revision);
-  return owned === undefined ? undefined : `${nameOf(owned)} is still owned by ztunnel ${revision}`;
+  return owned === undefined
+    ? undefined
+    : `${nameOf(owned)} is still owned by ztunnel ${revision}${whoChangesOwner(owned)}`;
 }
 
 /**

@@ -1,6 +1,9 @@
 import { evaluateCondition, type CheckSpec, type ConditionBindings } from "../../../api/serin/index.ts";
 import type { Judgement } from "./looks.ts";
 
+/** The wait of a check whose conditions do not decide. More samples may not change that. */
+export const undecided = "neither condition is true";
+
 type Bindings = Pick<ConditionBindings, "result" | "canary" | "stable"> & { readonly baseline?: unknown };
 
 /**
@@ -9,8 +12,8 @@ type Bindings = Pick<ConditionBindings, "result" | "canary" | "stable"> & { read
  */
 export function applyConditions(spec: CheckSpec, judged: Judgement, bindings: () => Bindings): Judgement {
   if ((spec.failWhen === undefined && spec.passWhen === undefined) || judged.verdict !== "pass") return judged;
-  const { verdict, evidence } = judgeConditions(spec, bindings());
-  return verdict === "pass" ? judged : { ...judged, verdict, evidence: `${evidence}; ${judged.evidence}` };
+  const { evidence, ...rest } = judgeConditions(spec, bindings());
+  return rest.verdict === "pass" ? judged : { ...judged, ...rest, evidence: `${evidence}; ${judged.evidence}` };
 }
 
 /**
@@ -33,5 +36,5 @@ export function judgeConditions(
   if (passes) return { verdict: "pass", evidence: `passWhen is true: ${passWhen}` };
   return failWhen === undefined
     ? { verdict: "fail", evidence: `passWhen is false: ${passWhen}` }
-    : { verdict: "wait", evidence: `neither condition is true` };
+    : { verdict: "wait", evidence: undecided, waitsFor: undecided };
 }

@@ -5,6 +5,11 @@ export interface Judgement {
   readonly verdict: Verdict;
   readonly evidence: string;
   readonly inner?: unknown;
+  /**
+   * What a check that waits needs. It changes with every progress and only then, so that a wait without progress is
+   * noticed. If absent, the evidence says it.
+   */
+  readonly waitsFor?: string;
 }
 
 /** What a check remembers of the canary's pods between looks. */
@@ -69,7 +74,7 @@ export function countLook(
     errors: verdict === "error" ? before.errors + 1 : 0,
     ...(errorsFromMs === undefined ? {} : { errorsFromMs }),
     waits: verdict === "wait" ? before.waits + 1 : 0,
-    ...(verdict === "wait" || verdict === "error" ? waitOf(before, verdict, evidence, settledMs) : {}),
+    ...(verdict === "wait" || verdict === "error" ? waitOf(before, judgement, settledMs) : {}),
     ...(inner === undefined ? {} : { inner }),
   };
   const timeoutMs = spec.timeoutSeconds * 1000;
@@ -107,15 +112,14 @@ const ofStable = /, (?:stable |\d+ of stable).*$/;
 /** A look without an answer is not progress, and does not show what the check waits for. */
 function waitOf(
   before: LookState,
-  verdict: Verdict,
-  evidence: string,
+  { verdict, evidence, waitsFor: needed }: Judgement,
   settledMs: number,
 ): Pick<LookState, "waitsFor" | "waitsFromMs"> {
   if (verdict === "error") {
     const { waitsFor, waitsFromMs } = before;
     return waitsFor === undefined || waitsFromMs === undefined ? {} : { waitsFor, waitsFromMs };
   }
-  const waitsFor = evidence.replace(ofStable, "");
+  const waitsFor = (needed ?? evidence).replace(ofStable, "");
   return { waitsFor, waitsFromMs: before.waitsFor === waitsFor ? (before.waitsFromMs ?? settledMs) : settledMs };
 }
 

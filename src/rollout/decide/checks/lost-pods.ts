@@ -40,10 +40,13 @@ export function judgeLostPods(
 function withoutPods(judged: Judgement, { stable }: ReadyPods, lostMs: number): Judgement {
   if (judged.verdict === "fail") return judged;
   const seconds = lostPodsLimitMs / 1000;
+  // A pod that comes and goes is no progress.
+  const waitsFor = judged.waitsFor ?? judged.evidence;
   if (stable === 0)
     return {
       ...judged,
       verdict: "wait",
+      waitsFor,
       evidence: `neither the canary nor stable has a ready pod; ${judged.evidence}`,
     };
   if (lostMs > lostPodsLimitMs)
@@ -55,6 +58,7 @@ function withoutPods(judged: Judgement, { stable }: ReadyPods, lostMs: number): 
   return {
     ...judged,
     verdict: "wait",
+    waitsFor,
     evidence: `the canary has no ready pod, so its requests fail; the check fails after ${seconds} s of this; ${judged.evidence}`,
   };
 }

@@ -15,22 +15,29 @@ export function judgeValues(spec: CheckSpec, subject: CheckSubject, seen: SeenVa
     spec.type === "webhook"
       ? source
       : `${source}: ${shown(result)}${baseline === undefined ? "" : `, baseline ${shown(baseline)}`}`;
-  if (isNothing(result)) return { verdict: "wait", evidence: `${measured}: no data` };
+  if (isNothing(result)) return withoutData(measured, noData);
   // A quotient of two zeros. Every comparison with it is false, so that a condition may pass or fail by its wording.
   const empty = [result, baseline].flatMap(seriesWithoutNumber)[0];
-  if (empty !== undefined) return { verdict: "wait", evidence: `${measured}: no data of ${empty}` };
+  if (empty !== undefined) return withoutData(measured, `${noData} of ${empty}`);
   const limited = judgeRange(spec, result);
   if (limited !== undefined) return { verdict: limited.verdict, evidence: `${measured}: ${limited.evidence}` };
   if (spec.query?.baseline !== undefined && isNothing(baseline)) {
     const alone = subject.type === "backends" && subject.expectedShare === 100;
     return alone
       ? { verdict: "pass", evidence: `${measured}: the stable version gets no requests to compare with` }
-      : { verdict: "wait", evidence: `${measured}: no data` };
+      : withoutData(measured, noData);
   }
   if (spec.passWhen === undefined && spec.failWhen === undefined)
     return spec.type === "webhook" ? judgeAnswer(seen, measured) : { verdict: "pass", evidence: measured };
-  const { verdict, evidence } = judgeConditions(spec, { result, baseline, canary: seen.canary, stable: seen.stable });
-  return { verdict, evidence: `${measured}: ${evidence}` };
+  const judged = judgeConditions(spec, { result, baseline, canary: seen.canary, stable: seen.stable });
+  return { ...judged, evidence: `${measured}: ${judged.evidence}` };
+}
+
+const noData = "no data";
+
+/** The text of a query contains its window, which grows, and other numbers may change. None of them is progress. */
+function withoutData(measured: string, lacks: string): Judgement {
+  return { verdict: "wait", evidence: `${measured}: ${lacks}`, waitsFor: lacks };
 }
 
 function isNothing(value: unknown): boolean {
@@ -72,6 +79,7 @@ function judgeAnswer({ result, status = 0 }: SeenValues, measured: string): Judg
     return {
       verdict: verdict as Verdict,
       evidence: typeof evidence === "string" ? evidence.slice(0, shownCharacters) : measured,
+      ...(verdict === "wait" ? { waitsFor: "its answer is wait" } : {}),
     };
   if (verdict !== undefined)
     return { verdict: "error", evidence: `${measured}: verdict must be one of ${verdicts.join(", ")}` };

@@ -25,6 +25,7 @@ async function world(
   spec: object,
   status: Partial<RolloutStatus>,
   journal: readonly JournalEntry[] = [],
+  rewritten?: object,
 ): Promise<DeploymentInWorld> {
   const selector = { matchLabels: { app: "web" } };
   const metadata = { name: "web", namespace: "shop", uid: "1" };
@@ -34,6 +35,7 @@ async function world(
       list: async (_kind: KindDefinition) => await Promise.resolve({ items: [] }),
     },
     view: fakeView([]),
+    objects: { rewrittenTemplate: () => rewritten },
   } as unknown as CanarySources;
   const canary = {
     metadata: { name: "web", namespace: "shop" },
@@ -89,4 +91,27 @@ test("a Deployment is resumed by somebody if the last write holds it, and the cu
   assert.equal(await isResumed({}, { ...during, phase: "Progressing" }, held), false, "the step has not held it yet");
   assert.equal(await isResumed({}, { ...during, phase: "RolledBack" }, held), true, "the step was aborted");
   assert.equal(await isResumed({}, {}, [...held, pausedBy("promote-roll")]), false, "it rolls");
+});
+
+test("a template that a webhook changes at each write of the engine begins no run, and holds one up", async () => {
+  const underWay = { phase: "Progressing", run: 1, startedAt: at } as const;
+  const stamped = { metadata: { labels: { app: "web" }, annotations: { stamp: "2" } }, spec: { containers: [] } };
+  const prior: JournalEntry = {
+    type: "field",
+    step: "copy",
+    object: reference("apps/v1", "Deployment", "web", "shop"),
+    pointer: "/spec/template",
+    prior: template,
+    written: stamped,
+    adopted: true,
+  };
+  await assert.rejects(world({ template: stamped }, underWay, [prior], stamped), {
+    message:
+      "spec.target.deployment.name: an admission webhook changes the pod template of Deployment shop/web whenever the engine writes the Deployment, so no run could end; let the webhook (kubectl get mutatingwebhookconfigurations) leave the writes of serin-system/serin-rollout alone, undo the run (serin canary abort web -n shop), and change the template",
+  });
+  const { held, idle } = await world({ template: stamped }, { phase: "RolledBack" }, [prior], stamped);
+  assert.match(held ?? "", /^a change waits, because an admission webhook changes the pod template .*, and change the/);
+  assert.equal(idle, true);
+  const other = await world({ template: stamped }, { phase: "RolledBack" }, [prior], template);
+  assert.equal(other.held, undefined, "somebody has written another one since");
 });

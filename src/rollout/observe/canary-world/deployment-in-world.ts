@@ -72,10 +72,7 @@ export async function deploymentInWorld(
   const stableSet = sets.find((set) => sameTemplate(templateOf(set) ?? {}, stable)) ?? active;
   const replicas = firstWrite(journal, object, "/spec/replicas")?.prior;
   const copyReplicas = sources.view.deployments.get(`${namespace}/${copyName(target, "canary")}`)?.spec?.replicas;
-  const held =
-    changes && spec.replicas === 0 && isAtRest(canary)
-      ? `a change waits, because Deployment ${namespace}/${target.name} has 0 replicas and nothing to compare with; scale it up, and a run begins`
-      : undefined;
+  const held = whyHeld(sources, canary, { object, current, changes, replicas: spec.replicas });
   const rule = await userRule(sources, service, journal);
   return {
     object,
@@ -97,6 +94,44 @@ export async function deploymentInWorld(
     ...(held === undefined ? {} : { held }),
     ...(isResumed(canary.status, object, spec.paused, journal) ? { isResumed: true } : {}),
   };
+}
+
+const spareTheEngine =
+  "let the webhook (kubectl get mutatingwebhookconfigurations) leave the writes of serin-system/serin-rollout alone";
+
+interface HeldDeployment {
+  readonly object: ObjectReference;
+  readonly current: Fields;
+  readonly changes: boolean;
+  readonly replicas: number | undefined;
+}
+
+/**
+ * Why a change does not begin a run. Throws in a run if a webhook changes the template whenever the engine writes the
+ * Deployment: each such write would replace the pods, and look like another change, so no run would end.
+ */
+function whyHeld(
+  { objects }: CanarySources,
+  canary: Canary,
+  { object, current, changes, replicas }: HeldDeployment,
+): string | undefined {
+  const { namespace = "", name } = object;
+  const { metadata, status } = canary;
+  const rewritten = objects.rewrittenTemplate(object);
+  // Somebody may have written another template since.
+  const isRewritten = rewritten !== undefined && jsonEqualWithoutNulls(rewritten, current);
+  const rewriting = `an admission webhook changes the pod template of Deployment ${namespace}/${name} whenever the engine writes the Deployment, so no run could end`;
+  if (isRewritten && status !== undefined && isUnderWay(status) && (status.run ?? 0) > 0)
+    throw targetError(
+      "target-unclear",
+      `spec.target.deployment.name: ${rewriting}`,
+      `${spareTheEngine}, undo the run (serin canary abort ${metadata.name ?? ""} -n ${namespace}), and change the template`,
+    );
+  if (!changes || !isAtRest(canary)) return undefined;
+  if (isRewritten) return `a change waits, because ${rewriting}; ${spareTheEngine}, and change the template`;
+  return replicas === 0
+    ? `a change waits, because Deployment ${namespace}/${name} has 0 replicas and nothing to compare with; scale it up, and a run begins`
+    : undefined;
 }
 
 async function replicaSetsOf(

@@ -14,12 +14,16 @@ const doneStep = (id: string) => ({ id, title: id, startedAt: at, endedAt: at, e
 const underWay: RolloutStatus = { ...initialStatus, phase: "Judging", startedAt: at };
 
 /** Why the rollout cannot go on. `isThere`: whether the route exists. */
-async function refusalOf(entry: JournalEntry, status: RolloutStatus, isThere = false): Promise<string | undefined> {
+async function refusalOf(
+  entry: JournalEntry | readonly JournalEntry[],
+  status: RolloutStatus,
+  isThere = false,
+): Promise<string | undefined> {
   const sources = {
     objects: { get: async () => await Promise.resolve(isThere ? { metadata: {} } : undefined) },
     view: { recently: async (_key: string, ask: () => Promise<unknown>) => await ask() },
   } as unknown as CanarySources;
-  return await requireRouting(sources, { metadata: { name: "web" }, status } as unknown as Canary, [entry]).then(
+  return await requireRouting(sources, { metadata: { name: "web" }, status } as unknown as Canary, [entry].flat()).then(
     () => undefined,
     (error: unknown) => (error as Error).message,
   );
@@ -49,4 +53,6 @@ test("a route that the Canary made and somebody deleted is named, also while the
     "spec.target: HTTPRoute shop/web, which this Canary made, was deleted; delete this Canary, which undoes its changes, and create it again",
   );
   assert.equal(await refusalOf(made, initialStatus), undefined, "the preparation makes it again");
+  const judging = { ...underWay, completedSteps: [doneStep("routes"), doneStep("step-1")] };
+  assert.match((await refusalOf([made, written], judging)) ?? "", /, which this Canary made, was deleted; delete this/);
 });

@@ -21,14 +21,13 @@ export async function requireRouting(
   canary: Canary,
   journal: readonly JournalEntry[],
 ): Promise<void> {
-  const entries = new Map(
-    journal.filter((entry) => isNeeded(entry, canary)).map((entry) => [referenceKey(entry.object), entry]),
-  );
-  for (const [key, { object, type }] of entries) {
+  const needed = journal.filter((entry) => isNeeded(entry, canary));
+  const made = new Set(journal.filter(({ type }) => type === "created").map(({ object }) => referenceKey(object)));
+  for (const [key, object] of new Map(needed.map((entry) => [referenceKey(entry.object), entry.object]))) {
     const found = await view.recently(`routing ${key}`, async () => await objects.get(object));
     if (found !== undefined) continue;
     const title = describeReference(object);
-    throw type === "created"
+    throw made.has(key)
       ? targetError(
           "target-missing",
           `spec.target: ${title}, which this Canary made, was deleted`,

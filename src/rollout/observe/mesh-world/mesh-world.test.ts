@@ -40,7 +40,7 @@ const all = ["server-ambient-old", "server-ambient-new", "client-ambient-old", "
 const nowMs = Date.parse("2026-01-01T00:00:30Z");
 
 function lost(seen: ProbeView): LostProbes {
-  return lostProbes(seen, upgrade, nowMs);
+  return lostProbes(seen, upgrade, ["ambient"], nowMs);
 }
 
 function running(names: readonly string[]): Record<string, object> {
@@ -60,6 +60,11 @@ test("probes that a drained node took along are missing, of the data planes that
   assert.deepEqual(lost(view(undefined, {})), none, "they are not made yet");
   const ending = { annotations, deletionTimestamp: "2026-01-01T00:00:00Z" };
   assert.deepEqual(lost(view(ending, {})), none, "they are being removed");
+});
+
+test("a probe namespace that somebody else has made has probes of the present data planes", () => {
+  for (const made of [{}, { annotations: { team: "mesh" } }])
+    assert.deepEqual(lost(view(made, running(all.slice(1)))).missing, ["server-ambient-old"]);
 });
 
 test("probes that a node evicted have ended, until they are being deleted", () => {

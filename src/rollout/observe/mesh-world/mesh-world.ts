@@ -59,6 +59,10 @@ export async function observeMeshWorld(
   const sources = { client, view, upgrade, prior, tags };
   const gateways = await observeGateways(sources);
   const classicGateways = await observeClassicGateways(sources, installs, gatewayPartKinds(install));
+  const dataPlanes = dataPlanesOf(upgrade, namespaces, {
+    gateways: gateways.some(({ waypoint }) => !waypoint),
+    waypoints: gateways.some(({ waypoint }) => waypoint),
+  });
   const world = {
     installs,
     namespaces,
@@ -73,11 +77,8 @@ export async function observeMeshWorld(
     ...(await observeRoot(client, upgrade)),
     ...(await observeRetirable(client, view, retirableKinds(install), upgrade.spec.from.revision)),
     ...probeSource(view, image),
-    lostProbes: lostProbes(view, upgrade, nowMs),
-    dataPlanes: dataPlanesOf(upgrade, namespaces, {
-      gateways: gateways.some(({ waypoint }) => !waypoint),
-      waypoints: gateways.some(({ waypoint }) => waypoint),
-    }),
+    lostProbes: lostProbes(view, upgrade, dataPlanes, nowMs),
+    dataPlanes,
   };
   return { world, leads };
 }
@@ -123,16 +124,18 @@ const strandedAfterMs = 60_000;
 
 /**
  * Names the probe pods of the data planes for which probes were made, if they are gone, or have ended, or stay
- * Terminating: a node evicts pods, or is lost with them, and nothing starts them again.
+ * Terminating: a node evicts pods, or is lost with them, and nothing starts them again. A namespace that the engine has
+ * not made does not name the data planes, so probes of the present ones were made there.
  */
 export function lostProbes(
   view: Pick<ClusterView, "namespaces" | "pods">,
   { spec }: MeshUpgrade,
+  dataPlanes: readonly ProbeDataPlane[],
   nowMs: number,
 ): LostProbes {
   const made = view.namespaces.get(probeNamespace)?.metadata;
   if (made === undefined || made.deletionTimestamp !== undefined) return { missing: [], ended: [], stranded: [] };
-  const planes = made.annotations?.[probePlanesAnnotation]?.split(",") ?? [];
+  const planes: readonly string[] = made.annotations?.[probePlanesAnnotation]?.split(",") ?? dataPlanes;
   const scope = {
     revisions: [...new Set([spec.from.revision, spec.to.revision])],
     dataPlanes: probeDataPlanes.filter((plane) => planes.includes(plane)),

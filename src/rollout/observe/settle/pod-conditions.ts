@@ -11,7 +11,7 @@ import { scrapePod } from "../checks/scrape.ts";
 import { dependentsOf } from "../dependents.ts";
 import type { AgeOfEvent } from "../event-ages.ts";
 import { isLedTo } from "../injectors.ts";
-import { isReady } from "../pod-reason.ts";
+import { isReady, whoChangesOwner } from "../pod-reason.ts";
 import { probePodState } from "../probe-start.ts";
 import { isLive, sidecarRevision, sidecarWorkloads } from "../sidecar-workloads.ts";
 
@@ -33,7 +33,7 @@ export function ownerState(
   const owner = pod.metadata.annotations?.[ztunnelOwnerAnnotation];
   return owner === revision
     ? { state: "met" }
-    : { state: "waiting", detail: `${namespace}/${name} is owned by ${owner ?? "no ztunnel"}` };
+    : { state: "waiting", detail: `${namespace}/${name} is owned by ${owner ?? "no ztunnel"}${whoChangesOwner(pod)}` };
 }
 
 export async function podsGoneState(

@@ -283,6 +283,18 @@ test("an option that a target does not support is refused at its field", () => {
     "spec.steps[0].match.headers",
     "spec.steps[0].mirror",
   ]);
+  const rate = { type: "request-success-rate" };
+  const checks = [
+    rate,
+    { ...rate, name: "shown", dryRun: true },
+    { type: "tcp-connect-failures" },
+    { type: "pod-health" },
+  ];
+  assert.deepEqual(
+    errors({ target: tcp, steps: [{ weight: 1, checks: [{ type: "request-duration" }] }], checks }),
+    ["spec.checks[0].type", "spec.steps[0].checks[0].type"],
+    "no proxy counts requests of connections",
+  );
   assert.deepEqual(
     errors({
       target: { httpRoute: { name: "r" } },
