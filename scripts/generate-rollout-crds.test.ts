@@ -36,6 +36,35 @@ for (const definition of definitions) {
   });
 }
 
+interface Field {
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Field>>;
+  readonly items?: Field;
+}
+
+function undescribed({ properties = {}, items }: Field, path: string): string[] {
+  return [
+    ...Object.entries(properties).flatMap(([name, field]) => [
+      ...(field.description === undefined && name !== "metadata" ? [`${path}.${name}`] : []),
+      ...undescribed(field, `${path}.${name}`),
+    ]),
+    ...(items === undefined ? [] : undescribed(items, path)),
+  ];
+}
+
+test("kubectl explain has a text for every kind and every field", () => {
+  for (const { spec } of definitions as unknown as readonly {
+    readonly spec: {
+      readonly names: { readonly kind: string };
+      readonly versions: readonly { readonly schema: { readonly openAPIV3Schema: Field } }[];
+    };
+  }[]) {
+    const schema = spec.versions[0]?.schema.openAPIV3Schema;
+    assert.ok((schema?.description ?? "").length > 20, spec.names.kind);
+    assert.deepEqual(undescribed(schema ?? {}, spec.names.kind), []);
+  }
+});
+
 const route = { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "shop-next", port: 80 } };
 const canary = (spec: object): object => ({ target: { httpRoute: route }, steps: [{ weight: 10 }], ...spec });
 const upgrade = (spec: object): object => ({

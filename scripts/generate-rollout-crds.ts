@@ -15,6 +15,7 @@ import {
 import type { KindDefinition, KubernetesObject } from "../src/api/index.ts";
 import { canarySpec } from "./rollout-crds/canary.ts";
 import { check } from "./rollout-crds/check.ts";
+import { describedKind, kindDescription } from "./rollout-crds/docstrings.ts";
 import { freezeSpec } from "./rollout-crds/freeze.ts";
 import { journalEntries, journalDecisions } from "./rollout-crds/journal.ts";
 import { meshUpgradeSpec } from "./rollout-crds/mesh-upgrade.ts";
@@ -111,7 +112,12 @@ export function rolloutDefinitions(): string {
 }
 
 function crd({ kind, shortNames, properties, required, columns }: Definition): unknown {
-  const common = { apiVersion: { type: "string" }, kind: { type: "string" }, metadata: { type: "object" } };
+  const common = {
+    apiVersion: { type: "string", description: "The group and version of this kind." },
+    kind: { type: "string", description: "The name of this kind." },
+    metadata: { type: "object" },
+  };
+  const described = describedKind(kind.kind, properties);
   return {
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",
@@ -133,7 +139,9 @@ function crd({ kind, shortNames, properties, required, columns }: Definition): u
           served: true,
           storage: true,
           ...("status" in properties ? { subresources: { status: {} } } : {}),
-          schema: { openAPIV3Schema: object({ ...common, ...properties }, required) },
+          schema: {
+            openAPIV3Schema: object({ ...common, ...described }, required, { description: kindDescription(kind.kind) }),
+          },
           additionalPrinterColumns: columns,
         },
       ],

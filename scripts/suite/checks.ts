@@ -1,6 +1,7 @@
 // Runs the steps of `npm run check`. Each counts as one case.
 import { execFile, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
+import { goEnvironment } from "./go-environment.ts";
 
 /** The longest first. Most of them use one core. */
 const checks: Readonly<Record<string, readonly string[]>> = {
@@ -43,7 +44,11 @@ export async function runChecks(root: string): Promise<{ readonly passed: number
 /** The reason of a failure with the output. Undefined if the check passed. */
 async function runCheck(root: string, [program = "", ...args]: readonly string[]): Promise<string | undefined> {
   // The programs' first line starts `node` from PATH. It must be the Node that runs this script.
-  const env = { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}` };
+  const env = {
+    ...goEnvironment,
+    ...process.env,
+    PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`,
+  };
   const options = { cwd: root, env, timeout: checkTimeoutMs, maxBuffer: maxOutputBytes } as const;
   return await new Promise((resolve) => {
     const child = execFile(program, args, options, (error, stdout, stderr) => {

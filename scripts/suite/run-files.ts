@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pruneCompileCache } from "../../src/bundle/index.ts";
 import type { FileCounts } from "../count-reporter.ts";
 import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "../run-with-lab.ts";
+import { goEnvironment } from "./go-environment.ts";
 import type { Group } from "./groups.ts";
 
 /** The result of running some files. A file that did not end has no counts. */
@@ -102,6 +103,8 @@ export async function runFiles({ group, files, shared, timeoutMs, wrapped, yield
   const putAway = (): void => rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
   const env = {
     NODE_COMPILE_CACHE: compileCache,
+    // Interop runs servers in Go, which live for long.
+    ...(group === "interop" ? {} : goEnvironment),
     ...process.env,
     TMPDIR: scratch,
     SERIN_TEST_EXIT_MS: String(exitWithinMs[group]),

@@ -213,7 +213,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** As many as Envoy decodes of nested messages. */
+/** The depth to which Envoy decodes nested messages. */
 const maxLevels = 100;
 
 function isNestedBeyond(value: unknown, levels: number): boolean {

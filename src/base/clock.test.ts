@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemClock } from "./clock.ts";
+import { rfc3339Seconds, systemClock } from "./clock.ts";
 
 test("a duration beyond a timer's maximum is long, not one millisecond", (t) => {
   const delays: unknown[] = [];
@@ -12,4 +12,9 @@ test("a duration beyond a timer's maximum is long, not one millisecond", (t) => 
   const days = 40 * 24 * 3_600_000;
   for (const ms of [1000, days, Infinity]) systemClock.after(ms, () => assert.fail("too early"))[Symbol.dispose]();
   assert.deepEqual(delays, [1000, 2 ** 31 - 1, 2 ** 31 - 1]);
+});
+
+test("a time to the second drops the fraction and does not round it", () => {
+  assert.equal(rfc3339Seconds(Date.UTC(2026, 4, 5, 10, 1, 30, 999)), "2026-05-05T10:01:30Z");
+  assert.equal(rfc3339Seconds(0), "1970-01-01T00:00:00Z");
 });

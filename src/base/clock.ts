@@ -15,6 +15,11 @@ export interface Clock {
   after(ms: number, run: () => void): Disposable;
 }
 
+/** A time in RFC 3339 to the second, as Kubernetes writes it: `2026-05-05T10:01:30Z`. */
+export function rfc3339Seconds(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(0, -5)}Z`;
+}
+
 /** Node treats a longer time as one millisecond. */
 const maxTimerMs = 2 ** 31 - 1;
 

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ConnectionLimit } from "./connection-limit.ts";
+import { collectGarbage, oldBytes } from "./testing/index.ts";
 
 function server(max: number) {
-  const limit = new ConnectionLimit<{ destroy(): void }>(max);
+  const limit = new ConnectionLimit(max);
   const destroyed: string[] = [];
   const connect = (name: string, address: string): (() => void) => {
     const connection = { destroy: () => void destroyed.push(name) };
-    limit.admit(connection, address);
-    return () => limit.release(connection, address);
+    const place = limit.admit(connection, address);
+    return () => place?.[Symbol.dispose]();
   };
   return { connect, destroyed };
 }
@@ -41,4 +42,25 @@ test("an ended connection frees exactly one place, even if it ends twice or was 
   endSecond();
   connect("c1", "10.0.0.3");
   assert.deepEqual(destroyed, ["a1", "c0"]);
+});
+
+test("short connections are collected before they reach the old space, also after a full collection", () => {
+  const limit = new ConnectionLimit(1000);
+  const open: Disposable[] = [];
+  const connect = (): void => {
+    const held = Array.from({ length: 500 }, (_, index) => index);
+    const place = limit.admit({ destroy: () => held.length }, "10.0.0.1");
+    open.push(place ?? assert.fail());
+    if (open.length > 16) open.shift()?.[Symbol.dispose]();
+  };
+  for (let count = 0; count < 100; count += 1) connect();
+  // All that lives during a full collection becomes old.
+  collectGarbage("all");
+  const before = oldBytes();
+  for (let count = 1; count <= 4000; count += 1) {
+    connect();
+    if (count % 200 === 0) collectGarbage("minor");
+  }
+  // The connections have 16 MB.
+  assert.ok(oldBytes() - before < 2_000_000, `${oldBytes() - before} bytes became old`);
 });

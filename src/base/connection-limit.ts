@@ -1,7 +1,8 @@
 import type { Server, Socket } from "node:net";
+import { LinkedList, type Linked } from "./shared-timeouts.ts";
 
 /** An open connection of a server. */
-export interface LimitedConnection {
+interface LimitedConnection {
   destroy(): unknown;
 }
 
@@ -11,17 +12,22 @@ export interface LostConnections<Connection> {
   readonly connections: readonly Connection[];
 }
 
+/** The connections of an address, the oldest first. */
+interface HeldConnections<Connection> extends Iterable<Connection> {
+  readonly size: number;
+}
+
 /**
  * What a full server does for a new connection: the address with the most connections loses its oldest ones to an
  * address with fewer, `wanted` or as many as it has more. None if no address has at least two more.
  */
 export function outnumberingConnections<Connection>(
-  held: ReadonlyMap<string, ReadonlySet<Connection>>,
+  held: ReadonlyMap<string, HeldConnections<Connection>>,
   newcomer: string,
   wanted: number,
 ): LostConnections<Connection> {
   let address = newcomer;
-  let largest = held.get(newcomer) ?? new Set<Connection>();
+  let largest: HeldConnections<Connection> = held.get(newcomer) ?? new Set();
   const own = largest.size;
   for (const [other, connections] of held)
     if (connections.size > largest.size) [address, largest] = [other, connections];
@@ -29,14 +35,34 @@ export function outnumberingConnections<Connection>(
   return { address, connections: surplus === 0 ? [] : [...largest].slice(0, Math.min(wanted, surplus)) };
 }
 
+/** The place of a connection in a server. The connection gives it back when it ends. */
+class Place implements Disposable, Linked<Place> {
+  readonly connection: LimitedConnection;
+  readonly address: string;
+  readonly #leave: (place: Place) => void;
+  isListed = false;
+  previous: Place | undefined;
+  next: Place | undefined;
+
+  constructor(connection: LimitedConnection, address: string, leave: (place: Place) => void) {
+    this.connection = connection;
+    this.address = address;
+    this.#leave = leave;
+  }
+
+  [Symbol.dispose](): void {
+    this.#leave(this);
+  }
+}
+
 /**
  * Limits how many connections a server holds. When it is full, the address with the most connections loses its oldest
  * one to an address with fewer. Otherwise one client could block all others just by keeping connections open.
  */
-export class ConnectionLimit<Connection extends LimitedConnection> {
+export class ConnectionLimit {
   readonly #max: number;
-  /** The connections of each address, the oldest first. */
-  readonly #open = new Map<string, Set<Connection>>();
+  /** The places of each address, the oldest first. */
+  readonly #open = new Map<string, LinkedList<Place>>();
   #size = 0;
 
   constructor(max: number) {
@@ -44,34 +70,34 @@ export class ConnectionLimit<Connection extends LimitedConnection> {
   }
 
   /**
-   * Counts a new connection. Returns false, and destroys the connection, if the server is full and no address has more
-   * connections than this one. The caller must {@link release} each connection that was admitted.
+   * Counts a new connection until its place is disposed of. Returns undefined, and destroys the connection, if the
+   * server is full and no address has more connections than this one.
    */
-  admit(connection: Connection, address: string): boolean {
-    const own = this.#open.get(address);
+  admit(connection: LimitedConnection, address: string): Disposable | undefined {
     if (this.#size >= this.#max) {
-      const lost = outnumberingConnections(this.#open, address, 1);
-      const [oldest] = lost.connections;
+      const [oldest] = outnumberingConnections(this.#open, address, 1).connections;
       if (oldest === undefined) {
         connection.destroy();
-        return false;
+        return undefined;
       }
-      this.release(oldest, lost.address);
-      oldest.destroy();
+      this.#leave(oldest);
+      oldest.connection.destroy();
     }
+    let own = this.#open.get(address);
+    if (own === undefined) this.#open.set(address, (own = new LinkedList()));
+    const place = new Place(connection, address, this.#leave);
+    own.add(place);
     this.#size += 1;
-    if (own === undefined) this.#open.set(address, new Set([connection]));
-    else own.add(connection);
-    return true;
+    return place;
   }
 
   /** Has no effect on a connection that does not count any more. */
-  release(connection: Connection, address: string): void {
-    const own = this.#open.get(address);
-    if (own?.delete(connection) !== true) return;
+  readonly #leave = (place: Place): void => {
+    const own = this.#open.get(place.address);
+    if (own?.remove(place) !== true) return;
     this.#size -= 1;
-    if (own.size === 0) this.#open.delete(address);
-  }
+    if (own.size === 0) this.#open.delete(place.address);
+  };
 }
 
 /** More than a server of readiness, metrics or pages needs, and few beside a process's descriptors. */
@@ -79,10 +105,10 @@ const defaultMax = 1024;
 
 /** Limits the connections of one of node's servers. With TLS, those that have not ended their handshake count too. */
 export function limitConnections(server: Server, max = defaultMax): void {
-  const limit = new ConnectionLimit<Socket>(max);
-  server.on("connection", (socket) => {
+  const limit = new ConnectionLimit(max);
+  server.on("connection", (socket: Socket) => {
     // The address is unknown once the socket has closed.
-    const address = socket.remoteAddress ?? "";
-    if (limit.admit(socket, address)) socket.once("close", () => limit.release(socket, address));
+    const place = limit.admit(socket, socket.remoteAddress ?? "");
+    if (place !== undefined) socket.once("close", () => place[Symbol.dispose]());
   });
 }

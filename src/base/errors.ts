@@ -13,6 +13,8 @@ export interface SerinErrorOptions {
   readonly hint?: string;
   /** Another program's code for the fault, such as `ECONNREFUSED`, an HTTP status, or OpenSSL's code. */
   readonly reason?: string;
+  /** How long a busy server asks to wait before the next request. */
+  readonly retryAfterMs?: number;
 }
 
 export class SerinError extends Error {
@@ -22,6 +24,8 @@ export class SerinError extends Error {
   readonly hint: string | undefined;
   /** See {@link SerinErrorOptions.reason}. */
   readonly reason: string | undefined;
+  /** See {@link SerinErrorOptions.retryAfterMs}. */
+  readonly retryAfterMs: number | undefined;
 
   constructor(kind: ErrorKind, code: ErrorCode, message: string, options: SerinErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -29,6 +33,7 @@ export class SerinError extends Error {
     this.code = code;
     this.hint = options.hint;
     this.reason = options.reason;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

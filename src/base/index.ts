@@ -3,13 +3,8 @@ export { alternativeNames, certificateFingerprint, type AlternativeName } from "
 export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { BoundedCache } from "./bounded-cache.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
-export {
-  ConnectionLimit,
-  limitConnections,
-  outnumberingConnections,
-  type LimitedConnection,
-} from "./connection-limit.ts";
-export { systemClock, type Clock } from "./clock.ts";
+export { ConnectionLimit, limitConnections, outnumberingConnections } from "./connection-limit.ts";
+export { rfc3339Seconds, systemClock, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
 export { envBoolean, envInteger, envList, envRequired, envString, type Environment } from "./env.ts";
 export type { ErrorCode } from "./error-codes/index.ts";
@@ -27,7 +22,7 @@ export {
 } from "./errors.ts";
 export { giveBackIdleMemory, unhurriedShare } from "./idle-memory.ts";
 export { goDurationMs } from "./duration.ts";
-export { LinkedList, SharedTimeouts, type Linked } from "./shared-timeouts.ts";
+export { LinkedList, SharedTimeouts, unlisted, type Linked } from "./shared-timeouts.ts";
 export {
   canonicalJson,
   isTree,
@@ -35,6 +30,7 @@ export {
   jsonEqualWithoutNulls,
   pointerName,
   pointerNames,
+  stringOf,
   textAt,
   treeAt,
   valueAt,

@@ -5,6 +5,11 @@ export function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The value if it is a string, else an empty text. */
+export function stringOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
 /** The value at a path of field names. Undefined if anything on the way is missing. */
 export function valueAt(tree: unknown, ...path: readonly string[]): unknown {
   return path.reduce((value, field) => (isTree(value) ? value[field] : undefined), tree);

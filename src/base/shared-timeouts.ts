@@ -7,9 +7,18 @@ export interface Linked<Node> {
   next: Node | undefined;
 }
 
+/** The fields of a member that no list has yet. */
+export const unlisted: Pick<Linked<never>, "isListed" | "previous" | "next"> = {
+  isListed: false,
+  previous: undefined,
+  next: undefined,
+};
+
 /**
- * A list whose members know their neighbours, in the order in which they were added. Unlike a Map, it keeps nothing of
- * a member that has left: V8 can collect a short-lived one while it is young.
+ * A list whose members know their neighbours, in the order in which they were added. Unlike a Map or a Set, it keeps
+ * nothing of a member that has left: V8 can collect a short-lived one while it is young. A Map or a Set moves to a new
+ * table again and again, and each table refers to the next one. Once one table is old, all later ones become old, with
+ * everything that was in them when they were left.
  */
 export class LinkedList<Node extends Linked<Node>> {
   #first: Node | undefined;
@@ -31,6 +40,13 @@ export class LinkedList<Node extends Linked<Node>> {
     else this.#last.next = node;
     this.#last = node;
     this.#size += 1;
+  }
+
+  /** The members as they are now, which may leave while they are visited. */
+  [Symbol.iterator](): Iterator<Node> {
+    const members: Node[] = [];
+    for (let node = this.#first; node !== undefined; node = node.next) members.push(node);
+    return members.values();
   }
 
   /** Returns false if the member has left already. */

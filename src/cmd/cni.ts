@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { namespaceKind, nodeKind, podKind } from "../api/kubernetes/index.ts";
+import { daemonSetKind, namespaceKind, nodeKind, podKind } from "../api/kubernetes/index.ts";
 import {
   envBoolean,
   envInteger,
@@ -13,7 +13,14 @@ import {
   limitConnections,
 } from "../base/index.ts";
 import { inTurns } from "../base/request-turns/index.ts";
-import { agentEnd, CniAgent, openHostNamespace, type CniAgentOptions, type CniAgentPaths } from "../cni/index.ts";
+import {
+  agentEnd,
+  CniAgent,
+  openHostNamespace,
+  SeenDaemonSet,
+  type CniAgentOptions,
+  type CniAgentPaths,
+} from "../cni/index.ts";
 import { createInformer, createKubeClient, loadInClusterConfig } from "../kube/index.ts";
 import { networkError } from "../net/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
@@ -35,6 +42,15 @@ export async function run(context: RoleContext): Promise<number> {
   const pods = createInformer(client, podKind, { ...common, fieldSelector: `spec.nodeName=${nodeName}` });
   const namespaces = createInformer(client, namespaceKind, common);
   const nodes = createInformer(client, nodeKind, { ...common, fieldSelector: `metadata.name=${nodeName}` });
+  const namespace = envString(env, "POD_NAMESPACE", "istio-system");
+  const daemonSet = envString(env, "DAEMONSET_NAME", "istio-cni-node");
+  const own = createInformer(client, daemonSetKind, {
+    ...common,
+    namespace,
+    fieldSelector: `metadata.name=${daemonSet}`,
+    emptyIfForbidden: true,
+  });
+  const seen = new SeenDaemonSet(own);
   const paths = agentPaths(env);
   using hostNamespace = openHostNamespace(paths.hostProc);
   const { prometheusContentType, renderPrometheus } = await import("../telemetry/index.ts");
@@ -50,16 +66,7 @@ export async function run(context: RoleContext): Promise<number> {
     nodes,
     hostNamespaceFd: hostNamespace.fd,
     whyEnds: async (ztunnels) =>
-      await agentEnd(
-        {
-          client,
-          namespace: envString(env, "POD_NAMESPACE", "istio-system"),
-          daemonSet: envString(env, "DAEMONSET_NAME", "istio-cni-node"),
-          clock: systemClock,
-          log,
-        },
-        ztunnels,
-      ),
+      await agentEnd({ client, namespace, daemonSet, seen, clock: systemClock, log }, ztunnels),
     log,
     logsRoutes: envString(env, "SERIN_LOG_FORMAT", "") === "2022",
     clock: systemClock,
@@ -72,7 +79,7 @@ export async function run(context: RoleContext): Promise<number> {
     log,
   );
   const informersEnd = new AbortController();
-  const informers = Promise.all([pods, namespaces, nodes].map((informer) => informer.run(informersEnd.signal)));
+  const informers = Promise.all([pods, namespaces, nodes, own].map((informer) => informer.run(informersEnd.signal)));
   try {
     await agent.run(shutdown.drain);
   } finally {

@@ -75,7 +75,7 @@ async function examine(flags: Flags, env: Environment): Promise<number> {
   const log = createLogger({ scope: "doctor", level: "error" });
   const client = createKubeClient(config, { log, clock: systemClock });
   try {
-    const findings = await examineCluster(client, flags.istioNamespace ?? "istio-system");
+    const findings = await examineCluster(client, flags.istioNamespace ?? "istio-system", systemClock);
     if (flags.json) process.stdout.write(`${JSON.stringify(findings)}\n`);
     else for (const finding of findings) process.stdout.write(terminalText(findingText(finding)));
     return findings.some(({ level }) => level === "error") ? 1 : 0;

@@ -5,6 +5,7 @@ import { parseProbeTargets, runProbeClient, runProbeServer } from "../rollout/pr
 import type { RoleContext } from "./role.ts";
 
 const defaultPorts = "9191,9192";
+const defaultPacePort = "9193";
 const defaultIntervalMs = 100;
 const highestPort = 65_535;
 
@@ -21,16 +22,19 @@ export async function run({ args, env, shutdown }: RoleContext): Promise<number>
     });
   const targets = parseProbeTargets(envRequired(env, "PROBE_TARGETS", "a JSON array of what to probe"));
   const intervalMs = Math.max(1, envInteger(env, "PROBE_INTERVAL_MS", defaultIntervalMs));
+  const pacePort = parsePort("PROBE_PACE_PORT", envString(env, "PROBE_PACE_PORT", defaultPacePort), defaultPacePort);
   const report = (line: string): void => void process.stdout.write(`${line}\n`);
-  await runProbeClient({ name, targets, intervalMs, clock: systemClock, report }, shutdown.drain);
+  await runProbeClient({ name, targets, intervalMs, pacePort, clock: systemClock, report }, shutdown.drain);
   return 0;
 }
 
 function parsePorts(text: string): number[] {
-  return text.split(",").map((part) => {
-    const port = Number(part);
-    if (!Number.isInteger(port) || port < 1 || port > highestPort)
-      throw userError("env-invalid", `PROBE_PORTS: "${part}" is not a port`, { hint: "PROBE_PORTS=9191,9192" });
-    return port;
-  });
+  return text.split(",").map((part) => parsePort("PROBE_PORTS", part, defaultPorts));
+}
+
+function parsePort(variable: string, text: string, example: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > highestPort)
+    throw userError("env-invalid", `${variable}: "${text}" is not a port`, { hint: `${variable}=${example}` });
+  return port;
 }

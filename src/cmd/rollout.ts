@@ -1,12 +1,12 @@
 // The rollout engine. It is a separate Deployment that belongs to no revision of the mesh.
 import type { Server } from "node:http";
 import { imagesOf } from "../api/images/index.ts";
-import { envInteger, envString, nodeHttp, systemClock, limitConnections, type Logger } from "../base/index.ts";
+import { envInteger, envList, envString, nodeHttp, systemClock, limitConnections, type Logger } from "../base/index.ts";
 import { inTurns } from "../base/request-turns/index.ts";
-import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics } from "../kube/index.ts";
+import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics, type KubeClient } from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
 import { AccessReviews, AuthorKey, AuthorRights } from "../rollout/access/index.ts";
-import { parseAllowedHosts, RolloutEngine } from "../rollout/index.ts";
+import { parseAllowedHosts, removalRefusal, RolloutEngine } from "../rollout/index.ts";
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -15,14 +15,20 @@ const webhookPort = 15_017;
 /** How long readiness waits for the webhook. */
 const trustGraceMs = 20_000;
 
-export async function run({ env, log, shutdown, release }: RoleContext): Promise<number> {
+/** The argument with which helm's hook asks whether the engine may be removed. */
+const removal = "removal";
+
+export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
   const client = createKubeClient(await loadKubeConfig(env), {
     log,
     clock: systemClock,
     userAgent: `serin-rollout/${release.version}`,
   });
+  if (args[0] === removal) return await allowRemoval(client, log);
   const maxConcurrentRollouts = envInteger(env, "MAX_CONCURRENT_ROLLOUTS", 8);
   const allowedHosts = parseAllowedHosts(envString(env, "ALLOWED_HOSTS", ""));
+  const reporters = envString(env, "REPORTER_NAMESPACES", "");
+  const reporterNamespaces = reporters === "" ? undefined : envList(env, "REPORTER_NAMESPACES", "");
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   const queues = new QueueMetrics(registry);
@@ -63,6 +69,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
         queues,
         maxConcurrentRollouts,
         allowedHosts,
+        reporterNamespaces,
         rights: new AuthorRights(authorKey, accessReviews),
         mayWrite: () => election.holds(),
       }).run(leading);
@@ -74,6 +81,12 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
     server.closeAllConnections();
   }
   return 0;
+}
+
+async function allowRemoval(client: KubeClient, log: Logger): Promise<number> {
+  const refusal = await removalRefusal(client);
+  if (refusal !== undefined) log.error(refusal);
+  return refusal === undefined ? 0 : 1;
 }
 
 interface Monitoring {

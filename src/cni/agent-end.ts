@@ -1,6 +1,6 @@
-import { daemonSetKind, namespaceKind } from "../api/kubernetes/index.ts";
+import { daemonSetKind, namespaceKind, type DaemonSet } from "../api/kubernetes/index.ts";
 import { messageOf, type Clock, type Logger } from "../base/index.ts";
-import { isKubeCode, type KubeClient } from "../kube/index.ts";
+import { isKubeCode, type Informer, type KubeClient } from "../kube/index.ts";
 
 /**
  * Why an agent ends. `restarted`: another one takes its place. `removed`: its DaemonSet was deleted while a ztunnel
@@ -13,33 +13,76 @@ export interface AgentEndOptions {
   /** The namespace of the agent and of its ztunnels. */
   readonly namespace: string;
   readonly daemonSet: string;
+  /** The agent's DaemonSet as it was last seen. It must be watched until the answer is there. */
+  readonly seen: SeenDaemonSet;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
+/** What a watch has shown of a DaemonSet: nothing yet, that it exists, or that it is being deleted or has been. */
+export class SeenDaemonSet {
+  #state: "unknown" | "present" | "deleted" = "unknown";
+
+  /** Follows the only DaemonSet of this informer. */
+  constructor(informer: Pick<Informer<DaemonSet>, "subscribe">) {
+    informer.subscribe(({ type, object }) => {
+      this.#state = type === "set" && object.metadata.deletionTimestamp === undefined ? "present" : "deleted";
+    });
+  }
+
+  get state(): "unknown" | "present" | "deleted" {
+    return this.#state;
+  }
+}
+
 /** Several DaemonSets may be deleted one after another, so wait before checking again. */
 const secondLookMs = 1_000;
+/** An API server that has just started may refuse everybody for this long. The pod's grace period is 30 s. */
+const looksWhileRefused = 10;
 
 /**
  * Asks the API server why the agent ends. Only a deletion in the foreground shows that the mesh is uninstalled, because
  * the DaemonSet then still exists. A deletion in the background may also be a `kubectl delete`, perhaps by mistake or
- * before a new installation. Pods then stay with their ztunnels, because without them no policy would be enforced.
+ * before a new installation. Pods then stay with their ztunnels, because without them no policy would be enforced. If
+ * the API server refuses to answer, what the agent saw of its DaemonSet decides.
  */
 export async function agentEnd(options: AgentEndOptions, ztunnels: readonly string[]): Promise<AgentEnd> {
-  const { client, namespace, daemonSet, clock, log } = options;
+  const { seen, clock, log } = options;
   try {
-    const own = await client.get(daemonSetKind, daemonSet, namespace);
-    if (own?.metadata.deletionTimestamp !== undefined || (await isEnding(options))) return "uninstalled";
-    if (own !== undefined) return "restarted";
-    if (!(await oneStays(options, ztunnels))) return "uninstalled";
-    await clock.sleep(secondLookMs);
-    return (await oneStays(options, ztunnels)) ? "removed" : "uninstalled";
+    for (let look = 0; look < looksWhileRefused; look++) {
+      const end = await unlessRefused(endNow(options, ztunnels));
+      if (end !== undefined) return end;
+      // An uninstallation also removes the agent's account and rights.
+      if (seen.state === "deleted") return "uninstalled";
+      await clock.sleep(secondLookMs);
+    }
   } catch (error) {
-    // An uninstallation also removes the agent's account and rights. An upgrade never does.
-    if (isKubeCode(error, "forbidden") || isKubeCode(error, "unauthorized")) return "uninstalled";
     log.warn("cannot find out whether the agent is uninstalled; its configuration stays", { error: messageOf(error) });
     return "restarted";
   }
+  if (seen.state === "unknown") return "uninstalled";
+  // New signing keys and an account that was made anew also end the agent's rights, and its successor has them again.
+  log.warn("the API server refuses the agent, whose DaemonSet exists; its configuration stays");
+  return "restarted";
+}
+
+async function unlessRefused(end: Promise<AgentEnd>): Promise<AgentEnd | undefined> {
+  try {
+    return await end;
+  } catch (error) {
+    if (isKubeCode(error, "forbidden") || isKubeCode(error, "unauthorized")) return undefined;
+    throw error;
+  }
+}
+
+async function endNow(options: AgentEndOptions, ztunnels: readonly string[]): Promise<AgentEnd> {
+  const { client, namespace, daemonSet, clock } = options;
+  const own = await client.get(daemonSetKind, daemonSet, namespace);
+  if (own?.metadata.deletionTimestamp !== undefined || (await isEnding(options))) return "uninstalled";
+  if (own !== undefined) return "restarted";
+  if (!(await oneStays(options, ztunnels))) return "uninstalled";
+  await clock.sleep(secondLookMs);
+  return (await oneStays(options, ztunnels)) ? "removed" : "uninstalled";
 }
 
 async function isEnding({ client, namespace }: AgentEndOptions): Promise<boolean> {

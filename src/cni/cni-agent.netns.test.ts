@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { after, test, type TestContext } from "node:test";
 import type { Pod } from "../api/kubernetes/index.ts";
 import type { EnrolledPodReport } from "../api/serin/index.ts";
-import { createLogger, systemClock } from "../base/index.ts";
+import { createLogger, systemClock, type Clock } from "../base/index.ts";
 import { until } from "../base/testing/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
 import { NftNetlink, NftTransaction } from "../net/index.ts";
@@ -74,6 +74,7 @@ class Rig {
   #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
   end: AgentEnd = "restarted";
+  clock: Clock = systemClock;
 
   constructor(context: TestContext) {
     context.after(async () => {
@@ -113,7 +114,7 @@ class Rig {
       ztunnelWaitMs: 50,
       whyEnds: () => Promise.resolve(this.end),
       log,
-      clock: systemClock,
+      clock: this.clock,
       registry: this.registry,
     });
     this.#running = this.#agent.run(this.#stop.signal);
@@ -128,7 +129,13 @@ class Rig {
     await this.#running;
   }
 
-  pod(name: string, host: TestPodHost, labels: Readonly<Record<string, string>> = {}): string {
+  pod(
+    name: string,
+    host: TestPodHost,
+    labels: Readonly<Record<string, string>> = {},
+    otherAddresses: readonly string[] = [],
+  ): string {
+    const addresses = [host.address, ...otherAddresses];
     const pod: Pod = {
       metadata: {
         name,
@@ -138,7 +145,7 @@ class Rig {
         annotations: { "lab.serin.dev/init-pid": String(host.initPid) },
       },
       spec: { containers: [], serviceAccountName: name },
-      status: { phase: "Running", podIP: host.address, podIPs: [{ ip: host.address }] },
+      status: { phase: "Running", podIP: host.address, podIPs: addresses.map((ip) => ({ ip })) },
     };
     this.cluster.pods.set(pod);
     return `default/${name}`;
@@ -377,17 +384,54 @@ const askName = (pod: TestPodHost): Promise<string> =>
   ]).catch((error: unknown) => String(error));
 const nameServer = "10.96.0.10";
 
+/** A clock that stands still for the time in which peers learn that a pod accepts only plain text. */
+class LeaveClock implements Clock {
+  #passedMs = 0;
+  readonly #held = new Set<() => void>();
+
+  nowMs(): number {
+    return systemClock.nowMs();
+  }
+  steadyMs(): number {
+    return this.#passedMs;
+  }
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return ms === 3000 ? new Promise((resolve) => this.#held.add(resolve)) : systemClock.sleep(ms, signal);
+  }
+  after(ms: number, run: () => void): Disposable {
+    if (ms !== 3000) return systemClock.after(ms, run);
+    this.#held.add(run);
+    return { [Symbol.dispose]: () => void this.#held.delete(run) };
+  }
+
+  get holds(): number {
+    return this.#held.size;
+  }
+  pass(): void {
+    this.#passedMs += 3000;
+    const due = [...this.#held];
+    this.#held.clear();
+    for (const run of due) run();
+  }
+}
+
 test("un-enrolment lets DNS queries pass, even from a port whose query the ztunnel has answered", async (context) => {
   const rig = new Rig(context);
   const sleep = rig.node.addPod();
+  const clock = new LeaveClock();
+  rig.clock = clock;
   await rig.node.serveUdp(nameServer, 53, "the cluster");
   rig.startAgent();
-  void new ZtunnelProcess(rig.socket, "zt");
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
   const key = rig.pod("sleep", sleep);
   await rig.enrolled(key);
   assert.equal(await askName(sleep), "zt answers who");
   rig.cluster.namespaces.set({ metadata: { name: "default" } });
   await rig.cluster.until(key, (pod) => pod?.metadata.annotations?.[redirection] === undefined);
+  await until(() => clock.holds === 1);
+  assert.match(await askName(sleep), /answers who$/);
+  clock.pass();
+  await until(() => ztunnel.events.some(({ event }) => event === "delete"));
   assert.equal(await askName(sleep), "the cluster answers who");
 });
 
@@ -411,6 +455,67 @@ test("un-enrolment lets traffic pass at once and keeps open connections", async 
   assert.equal(await askOnce(sleep.namespace.fd, reviews.address, 9080), `reviews saw ${sleep.address}: x`);
   assert.equal(ztunnel.connections().length, before);
   assert.match(await long.ask("two"), /: two$/);
+});
+
+test("a pod that leaves the mesh is served by its ztunnel until its peers know, and may come back meanwhile", async (context) => {
+  const rig = new Rig(context);
+  const clock = new LeaveClock();
+  rig.clock = clock;
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(sleep, 9080, "sleep");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  const key = rig.pod("reviews", reviews);
+  await rig.enrolled(key);
+  const count = (event: string): number => ztunnel.events.filter((each) => each.event === event).length;
+  const knockOnHbone = async (): Promise<string> => {
+    try {
+      (await TestClient.connect(sleep.namespace.fd, reviews.address, 15_008)).close();
+      return "open";
+    } catch {
+      return "refused";
+    }
+  };
+  const leave = async (): Promise<void> => {
+    rig.cluster.label(key, { "istio.io/dataplane-mode": "none" });
+    await rig.cluster.until(key, (pod) => pod?.metadata.annotations?.[redirection] === undefined);
+    await until(() => clock.holds === 1);
+  };
+  await leave();
+  assert.doesNotMatch(await askOnce(reviews.namespace.fd, sleep.address, 9080), /^\[zt\]/);
+  assert.deepEqual([count("delete"), await knockOnHbone(), rig.enrolledPods()], [0, "open", []]);
+
+  rig.cluster.label(key, {});
+  await rig.enrolled(key);
+  assert.match(await askOnce(reviews.namespace.fd, sleep.address, 9080), /^\[zt\]/);
+  clock.pass();
+  assert.deepEqual([count("add"), count("delete"), await knockOnHbone()], [1, 0, "open"]);
+
+  await leave();
+  clock.pass();
+  await until(() => count("delete") === 1);
+  await until(async () => (await knockOnHbone()) === "refused");
+});
+
+test("a pod that left the mesh while no agent ran is served by its ztunnel until its peers know", async (context) => {
+  const rig = new Rig(context);
+  const clock = new LeaveClock();
+  rig.clock = clock;
+  const reviews = rig.node.addPod();
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  const key = rig.pod("reviews", reviews);
+  await rig.enrolled(key);
+  await rig.stopAgent();
+  rig.cluster.label(key, { "istio.io/dataplane-mode": "none" });
+  const snapshots = (): number => ztunnel.events.filter(({ event }) => event === "snapshot-sent").length;
+  await until(() => snapshots() === 1);
+  rig.startAgent();
+  await rig.cluster.until(key, (pod) => pod?.metadata.annotations?.[redirection] === undefined);
+  await until(() => clock.holds === 1);
+  assert.equal(snapshots(), 1, "the ztunnel drops what the snapshot does not name");
+  clock.pass();
+  await until(() => snapshots() === 2);
 });
 
 test("connections that were open before their pods were enrolled stay unchanged", async (context) => {
@@ -625,4 +730,31 @@ test("a probe's path exists before the capture, and survives a restart of the ag
   rig.startAgent();
   await until(() => existsSync(join(rig.directory, "plugin.sock")));
   assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x");
+});
+
+test("a pod whose status names addresses of others neither exempts these from policies, nor ends their probes", async (context) => {
+  const rig = new Rig(context);
+  const [reviews, legacy, forger] = [rig.node.addPod(), rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  await rig.node.serve(legacy, 9080, "legacy");
+  await rig.node.serve(forger, 9080, "forger");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  const others = [reviews.address, legacy.address];
+  const keys = [rig.pod("reviews", reviews), rig.pod("forger", forger, {}, others)];
+  await rig.enrolled(...keys);
+  rig.pod("legacy", legacy, { "istio.io/dataplane-mode": "none" });
+  const asked = async (host: TestPodHost): Promise<string> =>
+    (await askOnce(rig.node.namespace.fd, host.address, 9080)).replace(/^\w+ saw (.+): x$/, "$1");
+  const [probe, node] = ["169.254.7.127", "172.18.0.3"];
+  const answers = async (): Promise<string[]> => [await asked(reviews), await asked(forger), await asked(legacy)];
+  assert.deepEqual(await answers(), [probe, probe, node]);
+  await rig.stopAgent();
+  rig.startAgent();
+  await until(() => ztunnel.events.filter(({ event }) => event === "keep").length >= 2);
+  await rig.enrolled(...keys);
+  assert.deepEqual(await answers(), [probe, probe, node], "after a restart");
+  rig.pod("forger", forger, { "istio.io/dataplane-mode": "none" }, others);
+  await until(async () => (await asked(forger)) === node);
+  assert.deepEqual(await answers(), [probe, node, node], "without the forger");
 });

@@ -80,6 +80,7 @@ export class CniAgent {
   readonly #log: Logger;
   readonly #hub: ZtunnelHub;
   readonly #probes: HostProbeRules;
+  readonly #finder: PodNamespaceFinder;
   readonly #enroller: PodEnroller;
   readonly #redirector: SidecarRedirector;
   readonly #locks = new KeyedLock();
@@ -96,7 +97,7 @@ export class CniAgent {
     this.#hub = new ZtunnelHub(log, clock);
     this.#metrics = new CniMetrics(options.registry, () => this.#hub.links.length);
     this.#probes = new HostProbeRules(options.hostNamespaceFd);
-    const finder = new PodNamespaceFinder(paths);
+    const finder = (this.#finder = new PodNamespaceFinder(paths));
     this.#redirector = new SidecarRedirector({ finder, log });
     this.#enroller = new PodEnroller({
       client: options.client,
@@ -169,7 +170,12 @@ export class CniAgent {
     await Promise.race([Promise.all([pods.synced, namespaces.synced, nodes.synced]), aborted(signal)]);
     if (signal.aborted) return;
     // Exempt the probes of pods that an earlier agent captured, before looking at the pods one by one.
-    this.#probes.install(pods.list().filter(wasCaptured).flatMap(addressesOf));
+    this.#probes.install(
+      pods
+        .list()
+        .filter(wasCaptured)
+        .flatMap((pod) => this.#finder.addressesOf(pod)),
+    );
     this.#hub.listen(paths.ztunnelSocket, {
       connected: (link) => void this.#sendSnapshot(link),
       changed: () => this.#addAll(),
@@ -240,7 +246,13 @@ export class CniAgent {
 
   /** Sends a new ztunnel all its pods, and then the mark that the snapshot is complete. */
   async #sendSnapshot(link: ZtunnelLink): Promise<void> {
-    const work = [...this.#keys()].map((key) => this.#reconcileKey(key).catch(() => this.#reconciler.add(key)));
+    const work = [...this.#keys()].map(async (key) => {
+      try {
+        this.#again(key, await this.#reconcileKey(key));
+      } catch {
+        this.#reconciler.add(key);
+      }
+    });
     await Promise.all(work);
     try {
       if (link.isOpen) await link.request({ type: "snapshot-sent" });
@@ -249,12 +261,18 @@ export class CniAgent {
     }
   }
 
-  async #reconcileKey(key: string): Promise<void> {
-    await this.#locks.run(key, async () => {
+  /** Returns after how many milliseconds the key must be looked at again, if at all. */
+  async #reconcileKey(key: string): Promise<number | undefined> {
+    return await this.#locks.run(key, async () => {
       const pod = this.#options.pods.get(key);
-      if (pod === undefined) await this.#enroller.forget(key);
-      else await this.#enroller.reconcile(this.#view(pod));
+      if (pod !== undefined) return await this.#enroller.reconcile(this.#view(pod));
+      await this.#enroller.forget(key);
+      return undefined;
     });
+  }
+
+  #again(key: string, delayMs: number | undefined): void {
+    if (delayMs !== undefined) this.#reconciler.addAfter(key, delayMs);
   }
 
   #view(pod: Pod): PodView {
@@ -290,12 +308,13 @@ export class CniAgent {
       await this.#hub.untilConnected(this.#options.ztunnelWaitMs ?? defaultZtunnelWaitMs);
     this.#redirector.start(pod, netnsPath);
     const start: PodStart = { netnsPath, addresses, containerId };
-    await this.#locks.run(`${podNamespace}/${podName}`, () => this.#enroller.reconcile({ ...view, namespace }, start));
+    const key = `${podNamespace}/${podName}`;
+    this.#again(key, await this.#locks.run(key, () => this.#enroller.reconcile({ ...view, namespace }, start)));
   }
 
   async #check(attachment: PodAttachment): Promise<void> {
     const key = `${attachment.podNamespace}/${attachment.podName}`;
-    await this.#reconcileKey(key);
+    this.#again(key, await this.#reconcileKey(key));
     const pod = this.#options.pods.get(key);
     if (pod === undefined || this.#options.excludedNamespaces.includes(attachment.podNamespace)) return;
     if (isAmbientPod(pod, this.#view(pod).namespace) && !this.#enroller.isCaptured(key))

@@ -1,4 +1,4 @@
 // The node agent of ambient: enrols the pods of a node, and hands their sockets to ztunnels.
-export { agentEnd } from "./agent-end.ts";
+export { agentEnd, SeenDaemonSet } from "./agent-end.ts";
 export { CniAgent, type CniAgentOptions, type CniAgentPaths } from "./cni-agent.ts";
 export { openHostNamespace } from "./host-namespace.ts";

@@ -25,13 +25,10 @@ import {
 } from "./capture-rules.ts";
 import type { HostProbeRules } from "./host-probe-rules.ts";
 import { loggedRoute } from "./logged-route.ts";
-import type { PodNamespaceFinder } from "./pod-namespace.ts";
+import { addressesWithin, type PodNamespaceFinder } from "./pod-namespace.ts";
 import { closePodSockets, openPodSockets, type PodSocket } from "./pod-sockets.ts";
 import type { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZtunnelLink } from "./ztunnel-link.ts";
-
-/** The time that ztunnel gets to accept just captured connections before the sockets close. */
-const queueDrainMs = 200;
 
 /** The time that the control plane gets to notify every proxy that the pod accepts only plain text. */
 const leaveMs = 3_000;
@@ -80,6 +77,8 @@ interface Enrolment {
   addresses: readonly string[];
   /** Undefined for a pod that started before this agent. */
   containerId: string | undefined;
+  /** Set once the pod no longer announces HBONE: when its sockets close, on the steady clock. */
+  leavesAtMs: number | undefined;
 }
 
 /**
@@ -116,7 +115,8 @@ export class PodEnroller {
 
   /** The state of each pod, read from the kernel now. */
   report(): EnrolledPodReport[] {
-    const sorted = [...this.#enrolments.values()].sort((left, right) => (left.key < right.key ? -1 : 1));
+    const inMesh = [...this.#enrolments.values()].filter(({ leavesAtMs }) => leavesAtMs === undefined);
+    const sorted = inMesh.sort((left, right) => (left.key < right.key ? -1 : 1));
     return sorted.map(({ uid, key, namespace, sockets, ownerRevision }) => {
       const { ns, name } = logName(key);
       return {
@@ -131,17 +131,19 @@ export class PodEnroller {
   }
 
   /**
-   * Brings a pod into its wanted state. With `start`, the pod has no process yet. It is enrolled when this resolves.
+   * Brings a pod into its wanted state. With `start`, the pod has no process yet. It is enrolled when this resolves. If
+   * it resolves to a number, the caller must call again after that many milliseconds.
    */
-  async reconcile(view: PodView, start?: PodStart): Promise<void> {
+  async reconcile(view: PodView, start?: PodStart): Promise<number | undefined> {
     const { pod, namespace } = view;
     const key = keyOf(pod);
     const known = this.#enrolments.get(key);
     if (known !== undefined && (known.uid !== pod.metadata.uid || isFinished(pod))) await this.forget(key);
-    if (isFinished(pod)) return;
+    if (isFinished(pod)) return undefined;
     const excluded = this.#options.excludedNamespaces.includes(pod.metadata.namespace ?? "");
-    if (!excluded && isAmbientPod(pod, namespace)) await this.#enrol(view, start);
-    else await this.#unenrol(pod);
+    if (excluded || !isAmbientPod(pod, namespace)) return await this.#unenrol(pod);
+    await this.#enrol(view, start);
+    return undefined;
   }
 
   /** A sandbox has been removed. A runtime may report this late or twice, when the pod already has another sandbox. */
@@ -155,8 +157,15 @@ export class PodEnroller {
     if (enrolment === undefined) return;
     this.#enrolments.delete(key);
     this.#log.info("removing pod from the mesh", logName(key));
-    this.#options.probes.remove(enrolment.addresses);
+    this.#endProbes(enrolment);
     await this.#release(enrolment, false);
+  }
+
+  /** An address may belong to another pod already. */
+  #endProbes({ uid, addresses }: Enrolment): void {
+    const others = [...this.#enrolments.values()].filter((other) => other.uid !== uid && other.captured);
+    const held = new Set(others.flatMap((other) => other.addresses));
+    this.#options.probes.remove(addresses.filter((address) => !held.has(address)));
   }
 
   /** Closes all sockets without notifying the ztunnels, which keep their pods. */
@@ -201,6 +210,7 @@ export class PodEnroller {
     // A pod without a sandbox, and so without an address, is enrolled when its node's runtime starts it.
     if (enrolment === undefined) return;
     if (start !== undefined) enrolment.containerId = start.containerId;
+    enrolment.leavesAtMs = undefined;
     const target = this.#target(view, enrolment);
     if (target === undefined) {
       // When a ztunnel connects, all pods are checked again. Only the start of a pod must be repeated by the runtime.
@@ -211,7 +221,9 @@ export class PodEnroller {
       });
     }
     await this.#giveTo(target, enrolment, pod);
-    const addresses = [...new Set([...addressesOf(pod), ...(start?.addresses ?? []), ...enrolment.addresses])];
+    // The runtime knows the pod's addresses best.
+    const known = [...new Set([...(start?.addresses ?? []), ...enrolment.addresses])];
+    const addresses = known.length > 0 ? known : addressesWithin(enrolment.namespace, pod);
     // Exempt probes before the capture starts, because otherwise the pod's first probe would be denied where plain text
     // is denied.
     this.#options.probes.add(addresses);
@@ -275,6 +287,7 @@ export class PodEnroller {
       captured: false,
       addresses: [],
       containerId: undefined,
+      leavesAtMs: undefined,
     };
     try {
       const previous = wasCaptured(pod) && hasCapture(namespace.fd);
@@ -380,22 +393,39 @@ export class PodEnroller {
     await this.#tellGone(previous, enrolment.uid, true);
   }
 
-  async #unenrol(pod: Pod): Promise<void> {
+  /**
+   * Removes the rules, then the annotation by which peers use HBONE. The sockets stay until all peers know that.
+   * Returns how long this takes.
+   */
+  async #unenrol(pod: Pod): Promise<number | undefined> {
     const key = keyOf(pod);
+    const absent = { [redirectionAnnotation]: null, [ztunnelOwnerAnnotation]: null };
     const enrolment = this.#enrolments.get(key);
-    if (enrolment !== undefined) {
+    if (enrolment === undefined) {
+      if (wasCaptured(pod)) {
+        using namespace = this.#options.finder.open(pod);
+        if (namespace !== undefined) this.#removeOldCapture(namespace);
+      }
+      await this.#annotate(pod, absent);
+      // An earlier agent enrolled the pod. Its ztunnel drops the pod after the snapshot, which does not name it and
+      // waits for this.
+      if (wasCaptured(pod)) await this.#options.clock.sleep(leaveMs);
+      return undefined;
+    }
+    const { clock } = this.#options;
+    if (enrolment.leavesAtMs === undefined) {
       this.#log.info("removing pod from the mesh", logName(key));
       removeCapture(enrolment.namespace.fd);
-      this.#options.probes.remove(enrolment.addresses);
-      this.#enrolments.delete(key);
-      await this.#options.clock.sleep(queueDrainMs);
-      await this.#release(enrolment, true);
-    } else if (wasCaptured(pod)) {
-      // An earlier agent enrolled the pod. Its ztunnel drops the pod, because the snapshot does not name it.
-      using namespace = this.#options.finder.open(pod);
-      if (namespace !== undefined) this.#removeOldCapture(namespace);
+      enrolment.captured = false;
+      this.#endProbes(enrolment);
+      await this.#annotate(pod, absent);
+      enrolment.leavesAtMs = clock.steadyMs() + leaveMs;
     }
-    await this.#annotate(pod, { [redirectionAnnotation]: null, [ztunnelOwnerAnnotation]: null });
+    const leftMs = enrolment.leavesAtMs - clock.steadyMs();
+    if (leftMs > 0) return leftMs;
+    this.#enrolments.delete(key);
+    await this.#release(enrolment, true);
+    return undefined;
   }
 
   /** Removes the rules of an earlier agent. */

@@ -81,11 +81,17 @@ export class PodNamespaceFinder {
     for (const pid of pids) {
       const namespace = openIfThere(join(this.#hostProc, pid, "ns/net"));
       if (namespace === undefined) continue;
-      if (!isOwn(namespace) && hasAddress(namespace, addressesOf(pod))) return namespace;
+      if (!isOwn(namespace) && addressesWithin(namespace, pod).length > 0) return namespace;
       // The runtime is still starting the process, or another process has taken its id.
       namespace.close();
     }
     return undefined;
+  }
+
+  /** The addresses of a pod that has a process. */
+  addressesOf(pod: Pod): string[] {
+    using namespace = this.open(pod);
+    return namespace === undefined ? [] : addressesWithin(namespace, pod);
   }
 
   /** Finds processes whose cgroup contains the pod's uid, as kubelets name them. */
@@ -126,9 +132,11 @@ function isOwn(namespace: NetworkNamespace): boolean {
   return namespace.inode === statSync("/proc/self/ns/net").ino;
 }
 
-function hasAddress(namespace: NetworkNamespace, wanted: readonly string[]): boolean {
-  if (wanted.length === 0) return false;
+/** The addresses in a pod's status that its namespace really has. Users may have the right to write statuses. */
+export function addressesWithin(namespace: NetworkNamespace, pod: Pod): string[] {
+  const claimed = addressesOf(pod);
+  if (claimed.length === 0) return [];
   using links = new RouteNetlink(namespace.fd);
   const present = new Set(links.addresses().map((entry) => entry.address));
-  return wanted.some((address) => present.has(address));
+  return claimed.filter((address) => present.has(address));
 }

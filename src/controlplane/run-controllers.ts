@@ -111,6 +111,7 @@ function proxySettings(parts: ControllerParts): ProxySettings {
     image: proxyImage,
     discoveryAddress: `${serviceName}.${namespace}.svc:${discoveryPort}`,
     clusterId,
+    clusterDomain: settings.domain,
     network,
     trustDomain: trustDomain(),
     proxyMetadata: ownMesh?.proxyMetadata ?? {},

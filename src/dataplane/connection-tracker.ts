@@ -69,9 +69,7 @@ export class ConnectionTracker<Details> {
   }
 
   list(): readonly TrackedConnection<Details>[] {
-    const list: TrackedConnection<Details>[] = [];
-    for (let entry = this.#connections.first; entry !== undefined; entry = entry.next) list.push(entry);
-    return list;
+    return [...this.#connections];
   }
 
   /** Adds a connection. Dispose the result when it has ended. */

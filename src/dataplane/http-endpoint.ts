@@ -182,14 +182,14 @@ export async function listenSecureHttp(options: SecureEndpointOptions): Promise<
   const { address, port, routes, context, clock } = options;
   const server = httpServer(routes, clock);
   const open = new Set<ByteStream>();
-  const limit = new ConnectionLimit<ByteStream>(maxConnections);
+  const limit = new ConnectionLimit(maxConnections);
   const accept = async (stream: ByteStream): Promise<void> => {
-    const { address: client } = stream.remote;
-    if (!limit.admit(stream, client)) return;
+    const place = limit.admit(stream, stream.remote.address);
+    if (place === undefined) return;
     open.add(stream);
     const ended = (): void => {
       open.delete(stream);
-      limit.release(stream, client);
+      place[Symbol.dispose]();
     };
     try {
       const secured = await secureServer(stream, context, {

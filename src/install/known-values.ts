@@ -14,7 +14,7 @@ const resources: KnownKey = { limits: 1, requests: 1 };
 
 /** Keys of Serin's own, and keys that upstream reads although neither its schema nor its defaults list them. */
 const ownKeys: Readonly<Record<string, KnownKey>> = {
-  base: { validationFailurePolicy: 1 },
+  base: { rolloutRoles: 1, validationFailurePolicy: 1 },
   cni: { updateStrategy: { rollingUpdate: 1 } },
   gateways: { "istio-ingressgateway": { resources } },
   ztunnel: { nodeSelector: 1, affinity: 1, podAnnotations: 1, resources, updateStrategy: { rollingUpdate: 1 }, "*": 1 },

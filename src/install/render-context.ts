@@ -34,13 +34,14 @@ const charts: Readonly<Record<ComponentName, readonly [chart: string, name: stri
 /** Labels of every object of a chart, pods included. */
 export function chartLabels(component: ComponentName, settings: InstallSettings): Record<string, string> {
   const [chart, name] = charts[component];
+  const version = settings.versionLabel ?? labelValue(settings.tag.replace(/@.*/, ""));
   return {
     "app.kubernetes.io/instance": "istio",
     "app.kubernetes.io/managed-by": "Helm",
     "app.kubernetes.io/name": name,
     "app.kubernetes.io/part-of": "istio",
-    "app.kubernetes.io/version": settings.tag,
-    "helm.sh/chart": labelValue(`${chart}-${settings.tag}`),
+    "app.kubernetes.io/version": version,
+    "helm.sh/chart": labelValue(`${chart}-${version}`),
   };
 }
 

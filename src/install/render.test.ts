@@ -67,6 +67,17 @@ test("a pod that may take minutes to end runs its process below the pause contai
   );
 });
 
+test("a digest of the tag is part of images, and of no label, which allows neither its characters nor its length", () => {
+  const tag = `9.9.9@sha256:${"a".repeat(64)}`;
+  const { objects } = render({ profile: "ambient", tag });
+  const version = "app.kubernetes.io/version";
+  const versions = objects.flatMap(({ metadata }) => metadata.labels?.[version] ?? []);
+  assert.deepEqual([...new Set(versions)], ["9.9.9"]);
+  const istiod = find(objects, "Deployment", "istiod");
+  assert.equal(istiod.metadata.labels?.["helm.sh/chart"], "istiod-9.9.9");
+  assert.match(JSON.stringify(istiod), new RegExp(`"image":"docker.io/istio/pilot:${tag}"`));
+});
+
 test("a revisioned control plane has its own names, labels and selector, and no label on shared objects", () => {
   const { objects } = render({
     profile: "ambient",
@@ -529,6 +540,83 @@ test("the CNI agent uses the folders of the cluster's platform, unless the value
   assert.equal(own.paths["cni-bin-dir"], "/x");
   assert.equal(own.paths["cni-net-dir"], "/var/lib/rancher/k3s/agent/etc/cni/net.d");
   assert.equal(own.config["CNI_CONF_NAME"], "a.conf");
+});
+
+test("ztunnel learns the cluster's own DNS domain, unless its environment names another", () => {
+  const domainOf = (values: object): string | undefined => {
+    const { spec } = find(render({ profile: "ambient", values }).objects, "DaemonSet", "ztunnel") as unknown as {
+      spec: { template: { spec: { containers: { env: { name: string; value?: string }[] }[] } } };
+    };
+    const found = spec.template.spec.containers[0]?.env.filter(({ name }) => name === "CLUSTER_DOMAIN") ?? [];
+    assert.equal(found.length, 1);
+    return found[0]?.value;
+  };
+  const values = { global: { proxy: { clusterDomain: "corp.example" } } };
+  assert.equal(domainOf({}), "cluster.local");
+  assert.equal(domainOf(values), "corp.example");
+  assert.equal(domainOf({ ...values, ztunnel: { env: { CLUSTER_DOMAIN: "own.example" } } }), "own.example");
+});
+
+test("OpenShift gets the right to its privileged constraints, the SELinux type of the node's pods, and Multus's network", () => {
+  const openshift = { global: { platform: "openshift" } };
+  const { objects } = render({ profile: "ambient", values: openshift });
+  for (const name of ["istio-cni-context-constraints", "ztunnel-context-constraints"]) {
+    assert.deepEqual(find(objects, "ClusterRole", name)["rules"], [
+      {
+        apiGroups: ["security.openshift.io"],
+        resources: ["securitycontextconstraints"],
+        resourceNames: ["privileged"],
+        verbs: ["use"],
+      },
+    ]);
+    assert.deepEqual(find(objects, "ClusterRoleBinding", name)["subjects"], [
+      { kind: "ServiceAccount", name: name.replace("-context-constraints", ""), namespace: "istio-system" },
+    ]);
+  }
+  const contextOf = (values: object, name: string): Record<string, unknown> => {
+    const { spec } = find(render({ profile: "ambient", values }).objects, "DaemonSet", name) as unknown as {
+      spec: { template: { spec: { containers: { securityContext: Record<string, unknown> }[] } } };
+    };
+    return spec.template.spec.containers[0]?.securityContext ?? {};
+  };
+  assert.deepEqual(contextOf(openshift, "ztunnel")["seLinuxOptions"], { type: "spc_t" });
+  const own = { ...openshift, ztunnel: { seLinuxOptions: { type: "own_t" } } };
+  assert.deepEqual(contextOf(own, "ztunnel")["seLinuxOptions"], { type: "own_t" });
+  const values = find(objects, "ConfigMap", "istio-sidecar-injector")["data"] as { values: string };
+  const { pilot } = JSON.parse(values.values) as { pilot: { cni: object } };
+  assert.deepEqual(pilot.cni, { enabled: true, provider: "multus" });
+  assert.equal(contextOf({}, "ztunnel")["seLinuxOptions"], undefined);
+  assert.deepEqual(
+    named(render({ profile: "ambient" }).objects, "ClusterRole").filter((name) => name.includes("constraints")),
+    [],
+  );
+});
+
+test("the CNI agent takes SELinux options and a seccomp profile from its values", () => {
+  const own = { seLinuxOptions: { type: "spc_t" }, seccompProfile: { type: "Unconfined" } };
+  const { objects } = render({ profile: "ambient", values: { cni: own } });
+  const { spec } = find(objects, "DaemonSet", "istio-cni-node") as unknown as {
+    spec: { template: { spec: { containers: { securityContext: object }[] } } };
+  };
+  assert.deepEqual(spec.template.spec.containers[0]?.securityContext, {
+    privileged: true,
+    readOnlyRootFilesystem: true,
+    runAsUser: 0,
+    runAsGroup: 0,
+    ...own,
+  });
+});
+
+test("an unknown platform is refused, because its nodes would silently get the usual folders", () => {
+  const errorsOf = (platform: string): string[] =>
+    resolveSettings(
+      { specs: [{ profile: "ambient", values: { global: { platform } } }] },
+      { hub: "h", tag: "1" },
+    ).errors.map(({ path, message }) => `${path}: ${message}`);
+  assert.deepEqual(errorsOf("opensift"), [
+    'spec.values.global.platform: there is no platform "opensift"; did you mean "openshift"?; known: gke, k3d, k3s, microk8s, minikube, openshift. Others, for example EKS, AKS, kind and kubeadm, need no value here: remove it',
+  ]);
+  assert.deepEqual(errorsOf(""), []);
 });
 
 test("GKE admits the node's pods only beside a quota of their priority class, so the CNI agent brings one there", () => {

@@ -41,6 +41,20 @@ function wildcard({ apiGroups = [], resources = [], verbs = [] }: Rule): string 
   return `${groups}${resources.join(" ")}: ${verbs.join(" ")}`;
 }
 
+test("a team with the role edit writes Canaries and Checks, one with view reads them, and neither writes a status", () => {
+  const aggregated = rolesOf("default").flatMap(({ metadata, ...role }) => {
+    const label = Object.keys(metadata.labels ?? {}).find((key) => key.includes("/aggregate-to-"));
+    return label === undefined ? [] : [[label.split("-to-")[1], (role as { rules?: readonly Rule[] }).rules]];
+  });
+  const rule = (verbs: string) => [
+    { apiGroups: ["rollout.serin.dev"], resources: ["canaries", "checks"], verbs: verbs.split(" ") },
+  ];
+  assert.deepEqual(aggregated, [
+    ["view", rule("get list watch")],
+    ["edit", rule("create update patch delete deletecollection")],
+  ]);
+});
+
 test("no role of a profile has a *, except a short list with reasons", () => {
   const used = new Set<string>();
   const found: string[] = [];

@@ -14,6 +14,7 @@ import { switchGateways } from "./gateway-switches.ts";
 import { checkValues } from "./known-values.ts";
 import { compatibilityValues, compatibilityVersions } from "./compatibility.ts";
 import { mergeTrees } from "./merge.ts";
+import { platformFault, platformValues } from "./platform.ts";
 import { defaultProfileName, profiles } from "./profiles.ts";
 import { applySetFlags, parseSetFlags } from "./set-flags.ts";
 
@@ -22,6 +23,8 @@ export interface InstallSettings {
   readonly profile: string;
   readonly hub: string;
   readonly tag: string;
+  /** The version in labels. Absent: the tag without a digest, which labels do not allow. */
+  readonly versionLabel?: string;
   readonly namespace: string;
   /** The suffix of the revision's names. Empty for the default, unnamed revision. */
   readonly revision: string;
@@ -110,14 +113,22 @@ function unknownProfile(profile: string): FieldIssue {
   };
 }
 
-/** The spec below the user's: the profile, with the behaviour of an earlier version if the user requests one. */
+/**
+ * The spec below the user's: the profile with the values of the platform, and with the behaviour of an earlier version
+ * if the user requests one.
+ */
 function baseOf(profile: string, given: unknown): { readonly spec: unknown } | FieldIssue {
   const spec = profiles[profile];
   if (spec === undefined) return unknownProfile(profile);
+  const platform = textAt(given, "values", "global", "platform") ?? "";
+  const fault = platformFault(platform);
+  if (fault !== undefined) return { path: "spec.values.global.platform", message: fault };
+  const values = platformValues(platform);
+  const onPlatform = values === undefined ? spec : mergeTrees(spec, { values });
   const version = textAt(given, "compatibilityVersion") ?? textAt(given, "values", "compatibilityVersion");
-  if (version === undefined) return { spec };
-  const values = compatibilityValues(version);
-  return values === undefined ? unknownVersion(version) : { spec: mergeTrees(spec, { values }) };
+  if (version === undefined) return { spec: onPlatform };
+  const older = compatibilityValues(version);
+  return older === undefined ? unknownVersion(version) : { spec: mergeTrees(onPlatform, { values: older }) };
 }
 
 function unknownVersion(version: string): FieldIssue {
@@ -371,6 +382,8 @@ const actedOn: readonly string[] = [
     "repair.enabled",
     "resourceQuotas",
     "rollingMaxUnavailable",
+    "seLinuxOptions",
+    "seccompProfile",
     "terminationGracePeriodSeconds",
     "updateStrategy",
     "variant",

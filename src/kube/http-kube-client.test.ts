@@ -106,6 +106,20 @@ test("a request on a connection that has just ended is sent over another one", a
   server.close();
 });
 
+test("a request that its caller's time limit ends says that no answer came, and only a caller that leaves cancels it", async () => {
+  const { server, destroy } = http2Server(() => undefined);
+  const client = clientOf(await listen(server));
+  const endedBy = async (reason?: unknown): Promise<unknown> => {
+    const signal = AbortSignal.abort(reason);
+    return await client.raw("GET", "/version", { signal }).catch((error: unknown) => (error as Error).message);
+  };
+  assert.equal(await endedBy(new DOMException("late", "TimeoutError")), "GET of /version: no answer in time");
+  assert.equal(await endedBy(), "GET of /version was cancelled");
+  client.close();
+  destroy();
+  server.close();
+});
+
 test("a list of several pages is read completely, each page once, however a server starts its lists", async () => {
   const pages = ["", "two", "three"];
   const forms: readonly ((items: string, metadata: string) => string)[] = [

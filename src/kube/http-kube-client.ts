@@ -223,7 +223,10 @@ class HttpKubeClient implements KubeConnection {
       ...this.#accept(metadataObject),
       ...(signal === undefined ? {} : { signal }),
     });
-    if (response.status !== 200) throw errorOfStatus(subject, response.status, await readAll(response.body, subject));
+    if (response.status !== 200) {
+      const text = await readAll(response.body, subject);
+      throw errorOfStatus(subject, response.status, text, response.headers["retry-after"]);
+    }
     const decoder = new LineDecoder(maxWatchLineBytes);
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
@@ -312,6 +315,7 @@ class HttpKubeClient implements KubeConnection {
           exchange.subject,
           response.status,
           isBinary ? JSON.stringify(readStatus(bytes)) : bytes.toString("utf8"),
+          response.headers["retry-after"],
         );
       return { isBinary, bytes };
     });
@@ -330,11 +334,14 @@ class HttpKubeClient implements KubeConnection {
       return await run(deadline.signal);
     } catch (error) {
       if (!deadline.signal.aborted || error instanceof SerinError) throw error;
-      if (outer?.aborted === true)
-        throw transientError("cancelled", `${subject.verb} of ${subject.object} was cancelled`, { cause: error });
-      throw transientError("timeout", `${subject.verb} of ${subject.object}: no answer within ${requestTimeoutMs} ms`, {
-        cause: error,
-      });
+      const request = `${subject.verb} of ${subject.object}`;
+      if (outer?.aborted === true) {
+        const isLate = outer.reason instanceof DOMException && outer.reason.name === "TimeoutError";
+        throw isLate
+          ? transientError("timeout", `${request}: no answer in time`, { cause: error })
+          : transientError("cancelled", `${request} was cancelled`, { cause: error });
+      }
+      throw transientError("timeout", `${request}: no answer within ${requestTimeoutMs} ms`, { cause: error });
     }
   }
 

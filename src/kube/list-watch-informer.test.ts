@@ -202,3 +202,32 @@ test("a kind whose first list is forbidden counts as empty if it is optional, an
   server.close();
   server.closeAllConnections();
 });
+
+test("a busy server is asked again after the time that it names, of at most a minute", async () => {
+  for (const [seconds, expectedMs] of [
+    ["7", 7_000],
+    ["600", 60_000],
+  ] as const) {
+    const busy: Answer = (_request, response) => {
+      response.writeHead(429, { "retry-after": seconds });
+      response.end("Too many requests, please try again later.");
+    };
+    const { server, url } = await scripted([busy, list(1, objectOf("a", 1))]);
+    const waits: number[] = [];
+    const clock = { ...systemClock, sleep: (ms: number) => Promise.resolve(void waits.push(ms)) };
+    const client = createKubeClient(
+      { server: url, context: "test", namespace: "default" },
+      { log: silentLogger, clock: systemClock },
+    );
+    const informer = createInformer(client, thingKind, { log: silentLogger, clock, random: () => 0 });
+    const ended = new AbortController();
+    const running = informer.run(ended.signal);
+    await informer.synced;
+    assert.deepEqual(waits, [expectedMs + 25]);
+    ended.abort();
+    await running;
+    client.close();
+    server.close();
+    server.closeAllConnections();
+  }
+});

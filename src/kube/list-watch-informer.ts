@@ -1,6 +1,14 @@
 import { setMaxListeners } from "node:events";
 import { keyOf, type KindDefinition, type KubernetesObject } from "../api/index.ts";
-import { Backoff, describeError, systemRandom, type Clock, type Logger, type Random } from "../base/index.ts";
+import {
+  Backoff,
+  describeError,
+  SerinError,
+  systemRandom,
+  type Clock,
+  type Logger,
+  type Random,
+} from "../base/index.ts";
 import type { KubeClient, ListOptions, WatchEvent } from "./client.ts";
 import type { Informer, InformerChange } from "./informer.ts";
 import { describeObject } from "./resource-path.ts";
@@ -19,6 +27,8 @@ export interface InformerOptions<Value extends KubernetesObject = KubernetesObje
 /** A restarted control plane returns within seconds, and the mesh should not wait longer for its watch. */
 const retryInitialMs = 50;
 const retryMaxMs = 5_000;
+/** A busy server may ask to wait longer, and no server for longer than this. */
+const retryAfterMaxMs = 60_000;
 /**
  * A server that has just started may not know a custom kind yet, so the kind counts as missing only after this time.
  */
@@ -115,7 +125,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
       } catch (error) {
         if (signal.aborted) return;
         this.#note(error);
-        await this.#pause(signal);
+        await this.#pause(signal, error instanceof SerinError ? error.retryAfterMs : undefined);
       }
     }
   }
@@ -254,7 +264,9 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     this.#markSynced();
   }
 
-  async #pause(signal: AbortSignal): Promise<void> {
-    await this.#clock.sleep(this.#backoff.nextMs(), signal).catch(() => undefined);
+  /** Many clients are told to wait for the same time, so the backoff spreads them. */
+  async #pause(signal: AbortSignal, retryAfterMs = 0): Promise<void> {
+    const delayMs = Math.min(retryAfterMs, retryAfterMaxMs) + this.#backoff.nextMs();
+    await this.#clock.sleep(delayMs, signal).catch(() => undefined);
   }
 }

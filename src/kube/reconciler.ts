@@ -1,4 +1,13 @@
-import { aborted, Backoff, describeError, systemRandom, type Clock, type Logger, type Random } from "../base/index.ts";
+import {
+  aborted,
+  Backoff,
+  describeError,
+  SerinError,
+  systemRandom,
+  type Clock,
+  type Logger,
+  type Random,
+} from "../base/index.ts";
 import type { QueueMetrics } from "./queue-metrics.ts";
 
 export interface ReconcilerOptions {
@@ -149,7 +158,8 @@ export class Reconciler {
     const { retryInitialMs = 20, retryMaxMs = 30_000, random = systemRandom, maxAttempts } = this.#options;
     const state = this.#stateOf(key);
     state.backoff ??= new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random });
-    const delayMs = state.backoff.nextMs();
+    const delayMs =
+      state.backoff.nextMs() + Math.min(retryMaxMs, error instanceof SerinError ? (error.retryAfterMs ?? 0) : 0);
     const attempt = state.backoff.attempt;
     if (attempt >= maxAttempts) {
       this.#log.error("not retrying until something changes", { key, attempt, error: describeError(error) });

@@ -42,3 +42,12 @@ test("only the authorizer's refusal leads to the user's rights, and a namespace 
     "the namespace is being deleted: wait until kubectl get namespaces no longer shows it, and try again",
   );
 });
+
+test("a busy server's time to wait comes from its header, else from its Status", () => {
+  const waitMs = (header: string | undefined, details: object = {}): number | undefined =>
+    errorOfStatus(subject, 429, JSON.stringify({ kind: "Status", details }), header).retryAfterMs;
+  assert.equal(waitMs("3"), 3_000);
+  assert.equal(waitMs(undefined, { retryAfterSeconds: 2 }), 2_000);
+  assert.equal(waitMs(undefined), undefined);
+  assert.equal(waitMs("Wed, 21 Oct 2026 07:28:00 GMT"), undefined);
+});

@@ -10,7 +10,10 @@ interface Status {
   readonly reason?: string;
   readonly message?: string;
   readonly code?: number;
-  readonly details?: { readonly causes?: readonly { readonly reason?: string }[] };
+  readonly details?: {
+    readonly causes?: readonly { readonly reason?: string }[];
+    readonly retryAfterSeconds?: number;
+  };
 }
 
 const codesByReason: Readonly<Record<string, ErrorCode>> = {
@@ -48,13 +51,19 @@ const codesByStatus: Readonly<Record<number, ErrorCode>> = {
 
 /**
  * The server's refusal as an error. Its reason is that of the Status' first cause, else that of the Status, else the
- * HTTP status.
+ * HTTP status. `retryAfter` is the header of that name.
  */
-export function errorOfStatus(subject: RequestSubject, httpStatus: number, body: string): SerinError {
+export function errorOfStatus(
+  subject: RequestSubject,
+  httpStatus: number,
+  body: string,
+  retryAfter?: string,
+): SerinError {
   const status = parseStatus(body);
   const code = httpStatus === 410 ? "gone" : codeOf(status?.reason, httpStatus);
   const answerText = status?.message ?? (body === "" ? `HTTP status ${httpStatus}` : body.slice(0, 500));
   const hint = hintOf(code, status);
+  const seconds = Number(retryAfter ?? status?.details?.retryAfterSeconds);
   return new SerinError(
     kindOf(httpStatus, code, subject.verb),
     code,
@@ -62,6 +71,7 @@ export function errorOfStatus(subject: RequestSubject, httpStatus: number, body:
     {
       reason: reasonOf(status, httpStatus),
       ...(hint === undefined ? {} : { hint }),
+      ...(seconds > 0 ? { retryAfterMs: seconds * 1_000 } : {}),
     },
   );
 }

@@ -159,7 +159,7 @@ export class HandleStream implements ByteStream {
     const request = this.#nextRequest();
     const status = this.#handle.writeBuffer(request, bytes);
     if (status !== 0) {
-      this.#fail("write", status);
+      this.#notSent(bytes.length, status);
       return false;
     }
     if (!this.#binding.lastWriteWasAsync()) return true;
@@ -188,7 +188,7 @@ export class HandleStream implements ByteStream {
     const request = this.#nextRequest();
     const status = this.#handle.writev(request, chunks, true);
     if (status !== 0) {
-      this.#fail("write", status);
+      this.#notSent(length, status);
       return false;
     }
     if (!this.#binding.lastWriteWasAsync()) return true;
@@ -298,7 +298,13 @@ export class HandleStream implements ByteStream {
       return this.#awaitWrite(request, length, buffers);
     }
     for (const buffer of buffers) buffer.release();
-    if (status !== 0) this.#fail("write", status);
+    if (status !== 0) this.#notSent(length, status);
+  }
+
+  /** The kernel has refused a whole write, for example because the peer had reset the connection before. */
+  #notSent(length: number, status: number): void {
+    this.sentBytes -= length;
+    this.#fail("write", status);
   }
 
   #shutDown(): void {
@@ -464,6 +470,7 @@ export class HandleStream implements ByteStream {
     this.#state = "closing";
     for (const { buffer } of this.#queue) buffer?.release();
     this.#queue = [];
+    this.sentBytes -= this.#queuedBytes;
     this.#queuedBytes = 0;
     this.#early = [];
     this.#backing.close(reset, () => {

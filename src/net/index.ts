@@ -22,6 +22,7 @@ export {
   bindUdpInNamespace,
   closeDescriptor,
   duplicateDescriptor,
+  hasUnreadInput,
   listenTcpInNamespace,
   mayMarkSockets,
   openTcpSocketInNamespace,

@@ -138,6 +138,17 @@ export function peerOf(stream: ByteStream): SocketAddress {
   return decodeSocketAddress(addressBytes);
 }
 
+const peekWithoutWait = 0x42;
+const oneByte = Buffer.alloc(1);
+
+/**
+ * Whether the peer has sent bytes or its end, and the event loop has not read them yet. A reset is not seen, because a
+ * write reports it. Loads libc.
+ */
+export function hasUnreadInput({ fd }: ByteStream): boolean {
+  return fd >= 0 && libc().recv(fd, oneByte, oneByte.length, peekWithoutWait) >= 0;
+}
+
 /** Makes close send RST and drop queued bytes. */
 export function resetOnClose(fd: number): void {
   const linger = Buffer.alloc(8);

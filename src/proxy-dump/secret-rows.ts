@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { rfc3339Seconds } from "../base/index.ts";
 import type { ConfigDump, DynamicSecret } from "./config-dump.ts";
 
 interface SecretRow {
@@ -100,12 +101,8 @@ function columns(
     state,
     String(valid),
     serialNumber.toLowerCase().padStart(32, "0"),
-    seconds(validToDate),
-    seconds(validFromDate),
+    rfc3339Seconds(validToDate.getTime()),
+    rfc3339Seconds(validFromDate.getTime()),
     ...(withDomain ? [trustDomain] : []),
   ];
-}
-
-function seconds(date: Date): string {
-  return date.toISOString().replace(/\.\d+Z$/, "Z");
 }

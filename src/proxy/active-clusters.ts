@@ -21,6 +21,14 @@ export interface ActiveCluster {
   readonly dns: DnsRefresher | undefined;
 }
 
+interface LeavingCluster extends ActiveCluster {
+  /** The steady-clock time of its removal. */
+  readonly sinceMs: number;
+}
+
+/** Routes that name a removed cluster keep it for this long. New routes may wait for their clusters meanwhile. */
+const namedLimitMs = 15_000;
+
 export interface ActiveClustersOptions {
   readonly runtime: ClusterRuntime;
   readonly resolve: ResolveName;
@@ -40,9 +48,10 @@ export class ActiveClusters {
   readonly #runtime: ClusterRuntime;
   readonly #clusters = new Map<string, ActiveCluster>();
   /**
-   * Removed clusters that connections of removed listeners or chains may still need. Their endpoints stay as they were.
+   * Removed clusters that routes in force, or connections of removed listeners or chains, may still need. Their
+   * endpoints stay as they were.
    */
-  readonly #leaving = new Map<string, ActiveCluster>();
+  readonly #leaving = new Map<string, LeavingCluster>();
   #localZones: LocalZones | undefined;
 
   constructor(options: ActiveClustersOptions) {
@@ -149,16 +158,21 @@ export class ActiveClusters {
     const known = this.#clusters.get(name);
     if (known === undefined) return;
     this.#clusters.delete(name);
-    this.#leaving.set(name, known);
+    this.#leaving.set(name, { ...known, sinceMs: this.#options.clock.steadyMs() });
   }
 
   get hasLeaving(): boolean {
     return this.#leaving.size > 0;
   }
 
-  endLeaving(): void {
-    for (const active of this.#leaving.values()) end(active);
-    this.#leaving.clear();
+  /** Ends the removed clusters, except, for a while, those that routes in force name. */
+  endLeaving(named: ReadonlySet<string>): void {
+    const nowMs = this.#options.clock.steadyMs();
+    for (const [name, active] of this.#leaving) {
+      if (named.has(name) && nowMs - active.sinceMs < namedLimitMs) continue;
+      end(active);
+      this.#leaving.delete(name);
+    }
   }
 
   /**

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { fromJson, toBinary, type DescMessage, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { systemClock } from "../base/index.ts";
+import { HandClock } from "../base/testing/index.ts";
 import { FakeCertificateAuthority, type XdsUpdate } from "../dataplane/index.ts";
 import type { ResolvedName } from "../dataplane/dns/index.ts";
 import { freePort } from "../net/testing/index.ts";
@@ -277,6 +278,41 @@ test("a removed cluster serves as long as a connection of a removed listener or 
   assert.deepEqual(addresses("back"), ["192.0.2.1"]);
   await put([], ["back"]);
   assert.equal(config.cluster("back"), undefined, "nobody needs it");
+});
+
+test("a removed cluster serves while routes in force name it, for 15 s at most", async () => {
+  const clock = new HandClock();
+  const { config, apply } = aloneConfig({ clock });
+  config.attach(listenersWith({ routeNames: () => new Set(["table"]) }));
+  const put = async (typeUrl: string, schema: DescMessage, name: string, json?: JsonObject): Promise<void> => {
+    const body = (): Uint8Array => toBinary(schema, fromJson(schema, { name, ...json }, { registry: envoyRegistry() }));
+    await apply({
+      typeUrl,
+      resources: json === undefined ? [] : [{ name, aliases: [], version: "1", typeUrl, body: body() }],
+      removed: json === undefined ? [name] : [],
+    });
+  };
+  const cluster = async (name: string, json?: JsonObject): Promise<void> =>
+    await put(typeUrls.cluster, ClusterSchema, name, json);
+  const routeTo = async (name: string): Promise<void> =>
+    await put(typeUrls.route, RouteConfigurationSchema, "table", {
+      virtualHosts: [{ name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: name } }] }],
+    });
+  const serves = (name: string): boolean => {
+    config.sweep(clock.steadyMs());
+    return config.cluster(name) !== undefined;
+  };
+  for (const name of ["old", "next"]) await cluster(name, { type: "STATIC" });
+  await routeTo("old");
+  await cluster("old");
+  assert.equal(serves("old"), true);
+  await routeTo("next");
+  assert.equal(serves("old"), false);
+  await cluster("next");
+  clock.pass(14_000);
+  assert.equal(serves("next"), true);
+  clock.pass(2_000);
+  assert.equal(serves("next"), false, "the routes that name it will not be replaced");
 });
 
 test("routes that no listener requests stay as long as a connection of a removed listener may need them", async () => {

@@ -308,10 +308,13 @@ export class AppliedConfig {
     return troubles;
   }
 
-  /** Requests on connections of a removed listener or chain still name clusters that were removed along with it. */
+  /**
+   * Requests on connections of a removed listener or chain still name clusters that were removed along with it. So do
+   * routes whose successors wait for their clusters, or have not arrived: after a reconnect, clusters come first.
+   */
   #forgetClusters(): void {
     if (this.#activeClusters.hasLeaving && (this.#listenerSet?.drainingConnections ?? 0) === 0)
-      this.#activeClusters.endLeaving();
+      this.#activeClusters.endLeaving(this.#tables.clusters());
   }
 
   #applyEndpoints(update: XdsUpdate): string[] {

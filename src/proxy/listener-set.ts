@@ -15,11 +15,6 @@ export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | 
   readonly chains: Omit<ListenerRuntime["chains"], "enter">;
   /** Connections of a listener or chain that is gone are closed after this time. */
   readonly leavingLimitMs: number;
-  /**
-   * A removed listener accepts connections for this time, so that clients which learn of the removal later than this
-   * proxy are served. 0: it stops at once.
-   */
-  readonly lingerMs: number;
   /** What the first listeners wait for besides their own resources. */
   readonly startNeeds: () => readonly string[];
   /** Called when a listener no longer needs the resources of its previous specification. */
@@ -36,7 +31,7 @@ interface Waiting {
 /** The state of a removed listener. */
 interface Removal {
   readonly atMs: number;
-  /** Whether it still accepts connections after its removal, for {@link ListenerSetOptions.lingerMs}. */
+  /** Whether it still accepts connections after its removal, for {@link ListenerRuntime.lingerMs}. */
   accepts: boolean;
 }
 

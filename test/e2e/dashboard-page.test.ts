@@ -16,6 +16,17 @@ const patienceMs = 20_000;
 // Code for the page is text, because these files are compiled without a browser's types.
 const isLive = "document.querySelector('.live')?.textContent === 'live'";
 
+/** The name of the focused element if something else covers its middle, or the upper part of a large element. */
+const hiddenFocus = `(() => {
+  const focused = document.activeElement;
+  if (focused === null || focused === document.body) return undefined;
+  const { left, top, width, height } = focused.getBoundingClientRect();
+  const shown = document.elementFromPoint(left + Math.min(width / 2, 20), top + Math.min(height / 2, 60));
+  return shown !== null && (focused.contains(shown) || shown.contains(focused))
+    ? undefined
+    : (focused.getAttribute("aria-label") ?? focused.textContent);
+})()`;
+
 const views: Readonly<Record<string, string>> = {
   overview: "#/",
   graph: "#/graph?as=graph",
@@ -470,6 +481,23 @@ casesInChromium("the page", () => {
       await page.getByRole("table", { name: "Edges of the graph" }).innerText(),
       /edge-gateway → .* istio-ingress → \w+/,
     );
+  });
+
+  test("in a narrow window, no bar and no sheet hides what has the focus", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.setViewportSize({ width: 800, height: 900 });
+    for (const view of ["a node of the graph", "workloads", "a workload's proxy"]) {
+      await page.goto(`${server.url}?focus=${encodeURIComponent(view)}${views[view]}`);
+      await settled(page);
+      const hidden = new Set<string>();
+      for (let stop = 0; stop < 45; stop += 1) {
+        await page.keyboard.press("Tab");
+        const name = await page.evaluate(hiddenFocus);
+        if (typeof name === "string") hidden.add(name);
+      }
+      assert.deepEqual([...hidden], [], view);
+    }
   });
 
   test("a lost server is reported with the age of the data, and the page recovers by itself", async () => {

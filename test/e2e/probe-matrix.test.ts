@@ -12,7 +12,13 @@ interface Judged {
   readonly verdict: string;
   readonly evidence: string;
   readonly matrix: ProbeMatrix;
+  readonly awake: number;
 }
+
+/** The probes must work whatever the mesh requires. */
+const strict = `kubectl apply -f - <<'EOF'
+{"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": {"name": "default", "namespace": "istio-system"}, "spec": {"mtls": {"mode": "STRICT"}}}
+EOF`;
 
 const allPlanes = "sidecar,ambient,waypoint,gateway,none";
 
@@ -45,14 +51,16 @@ function probeMatrix(kubectl: Kubectl): void {
     await guide.ok(install({ profile: "empty", components: { cni: { enabled: true } } }));
     await guide.ok(revision("old"));
     await guide.ok(revision("new"));
+    await guide.ok(strict);
   });
   after(async () => await guide.lab.delete());
 
   step(
     "every pair of revision and data plane connects over mTLS with the right identities, and clients outside the mesh are refused",
     async () => {
-      const { verdict, evidence, matrix } = await look();
+      const { verdict, evidence, matrix, awake } = await look();
       assert.equal(verdict, "pass", `${evidence}\n${renderMatrix(matrix)}`);
+      assert.equal(awake, 5, "clients that have answered the request to probe at their full pace");
       assert.equal(matrix.pairs.length, 36);
       for (const { from, to, expected, mutualTls, clientIdentity, serverIdentity } of matrix.pairs) {
         if (expected === "refusal") continue;

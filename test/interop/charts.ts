@@ -51,6 +51,32 @@ export async function emptyCluster(walkthrough: Walkthrough): Promise<void> {
   );
 }
 
+const heldCanary = {
+  apiVersion: "rollout.serin.dev/v1alpha1",
+  kind: "Canary",
+  metadata: { name: "held", namespace: "default", finalizers: ["rollout.serin.dev/undo"] },
+  spec: { target: { deployment: { name: "absent", service: "absent" } }, steps: [{ weight: 10 }] },
+};
+
+/** Only the engine lets this Canary go, so helm must not remove the engine. */
+async function keepsNeededEngine(walkthrough: Walkthrough, helm: string): Promise<void> {
+  await walkthrough.ok(`echo '${JSON.stringify(heldCanary)}' | kubectl apply -f -`);
+  const upgrade = `${helm} upgrade istio-base istio/base -n istio-system --set rollout.enabled=false`;
+  assert.match(
+    await walkthrough.ok(`${upgrade} 2>&1 && exit 1 || true`),
+    /rollout\.enabled: must stay true while rollouts need their engine.*: Canary default\/held\. Delete it first/s,
+  );
+  assert.match(
+    await walkthrough.ok(`${helm} uninstall istio-base -n istio-system 2>&1 && exit 1 || true`),
+    /serin-rollout-removal/,
+  );
+  assert.match(
+    await walkthrough.ok("kubectl logs -n serin-system job/serin-rollout-removal"),
+    /kubectl delete canary\.rollout\.serin\.dev held -n default/,
+  );
+  await walkthrough.ok("kubectl delete canaries.rollout.serin.dev held -n default --timeout=60s");
+}
+
 /** Lints, installs, upgrades and uninstalls all charts by helm 3 or 4. */
 export async function useCharts(walkthrough: Walkthrough, major: "3" | "4"): Promise<void> {
   const helm = join(root, `.cache/helm/helm-${major}`);
@@ -74,6 +100,7 @@ export async function useCharts(walkthrough: Walkthrough, major: "3" | "4"): Pro
     for (const { name, chart, namespace, values } of releases)
       await ok(`${helm} upgrade ${name} istio/${chart} -n ${namespace} ${values} ${waited}`);
     assert.equal((await ok(`${helm} list -A -q`)).trim().split("\n").length, releases.length);
+    await keepsNeededEngine(walkthrough, helm);
     for (const { name, namespace } of releases.toReversed())
       await ok(`${helm} uninstall ${name} -n ${namespace} --wait`);
     await nothingIsLeft(walkthrough);

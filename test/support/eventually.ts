@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 
 const shortestRestMs = 50;
-const longestRestMs = 500;
+const longestRestMs = 1000;
+/** The pause after a question, as a multiple of its duration. */
+const restFactor = 4;
 
 /**
  * Polls until the answer is neither undefined nor false, and returns it. The error names the awaited condition. The
- * pause is twice as long as the question took, because polling takes processor time from the awaited work.
+ * pause is four times as long as the question took, because polling takes processor time from the awaited work.
  */
 export async function eventually<Value>(
   condition: string,
@@ -18,7 +20,7 @@ export async function eventually<Value>(
     const answer = await look();
     if (answer !== undefined && answer !== false) return answer as Exclude<Value, undefined | false>;
     assert.ok(Date.now() < deadline, `${condition}: not so after ${timeoutMs / 1_000} s`);
-    const restMs = Math.min(longestRestMs, Math.max(shortestRestMs, 2 * (performance.now() - begunMs)));
+    const restMs = Math.min(longestRestMs, Math.max(shortestRestMs, restFactor * (performance.now() - begunMs)));
     await new Promise((resolve) => setTimeout(resolve, restMs));
   }
 }

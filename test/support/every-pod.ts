@@ -112,6 +112,7 @@ function generated({ hub, version }: ReleaseName): UntypedObject[] {
     image: `${hub}/proxyv2:${version}`,
     discoveryAddress: "istiod.istio-system.svc:15012",
     clusterId: "Kubernetes",
+    clusterDomain: "cluster.local",
     trustDomain: "cluster.local",
     network: "",
     proxyMetadata: {},

@@ -20,6 +20,7 @@ export const elsewhere: ReadonlySet<string> = new Set([
   "operator 8080 /metrics, /ready, of Banzai's charts",
   "operator 8443 /metrics",
   "probe 9191, 9192 all",
+  "probe 9193 all",
   "dashboard 20001 or another all",
   "Kiali addon 20001 all",
   "Kiali addon 9090 /metrics",

@@ -1,6 +1,6 @@
 // Runs the probe matrix inside a lab without an upgrade: creates the probes, waits until they have settled, counts and
-// judges. `node probe-look.ts REVISION,… DATAPLANE,…` prints the result of `judgeMatrix` as one line of JSON.
-// `--leaving NAME` does not wait for that client to settle.
+// judges. `node probe-look.ts REVISION,… DATAPLANE,…` prints one line of JSON: the result of `judgeMatrix`, and how
+// many clients have answered that they do not rest. `--leaving NAME` does not wait for that client to settle.
 import { createLogger, systemClock } from "../../src/base/index.ts";
 import { checkDefaults, probeDataPlanes } from "../../src/api/serin/index.ts";
 import { createKubeClient, loadKubeConfig } from "../../src/kube/index.ts";
@@ -9,6 +9,7 @@ import { performWrite } from "../../src/rollout/act/perform.ts";
 import { judgeMatrix } from "../../src/rollout/decide/probe-matrix.ts";
 import { ClusterView } from "../../src/rollout/observe/cluster-view.ts";
 import { EventAges } from "../../src/rollout/observe/event-ages.ts";
+import { httpGet } from "../../src/rollout/observe/http-get.ts";
 import { ProbeObserver } from "../../src/rollout/observe/probes.ts";
 import { observeSettle } from "../../src/rollout/observe/settle/settle.ts";
 import { probeObjects, probeSettle, referenceTo } from "../../src/rollout/plan/index.ts";
@@ -57,10 +58,16 @@ for (let open = await settled(); open !== ""; open = await settled()) {
   await clock.sleep(500);
 }
 
-const probes = new ProbeObserver({ client, view, clock });
+const awake = new Set<string>();
+const get: typeof httpGet = async (address, port, path) => {
+  const text = await httpGet(address, port, path);
+  awake.add(address);
+  return text;
+};
+const probes = new ProbeObserver({ client, view, clock, get });
 let statistic: unknown;
 for (;;) {
-  const observation = await probes.observe(scope);
+  const observation = await probes.observe(scope, true);
   if (observation.type === "matrix") {
     const { statistic: next, ...judged } = judgeMatrix(
       observation.facts,
@@ -69,7 +76,7 @@ for (;;) {
     );
     statistic = next;
     if (judged.verdict === "pass" || judged.verdict === "fail" || late()) {
-      process.stdout.write(`${JSON.stringify(judged)}\n`);
+      process.stdout.write(`${JSON.stringify({ ...judged, awake: awake.size })}\n`);
       break;
     }
   } else if (late()) throw new Error(JSON.stringify(observation));

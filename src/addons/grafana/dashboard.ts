@@ -1,3 +1,4 @@
+import { stringOf } from "../../base/index.ts";
 /** The shown part of a dashboard's JSON: the queries of its panels, and their variables. */
 export interface Dashboard {
   readonly uid: string;
@@ -40,20 +41,16 @@ function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
 /** Reads a dashboard's JSON leniently: skips what has another form. `name` replaces a missing uid. */
 export function readDashboard(raw: unknown, name: string, folder: string): Dashboard {
   const json = fieldsOf(raw);
   const panels: DashboardPanel[] = [];
   collectPanels(listOf(json["panels"]), "", panels);
   return {
-    uid: textOf(json["uid"]) === "" ? name : textOf(json["uid"]),
-    title: textOf(json["title"]) === "" ? name : textOf(json["title"]),
+    uid: stringOf(json["uid"]) === "" ? name : stringOf(json["uid"]),
+    title: stringOf(json["title"]) === "" ? name : stringOf(json["title"]),
     folder,
-    tags: listOf(json["tags"]).map(textOf),
+    tags: listOf(json["tags"]).map(stringOf),
     variables: listOf(fieldsOf(json["templating"])["list"]).map(readVariable),
     panels,
     json: raw,
@@ -65,34 +62,34 @@ function collectPanels(raw: readonly unknown[], row: string, panels: DashboardPa
   for (const entry of raw) {
     const panel = fieldsOf(entry);
     if (panel["type"] === "row") {
-      current = textOf(panel["title"]);
+      current = stringOf(panel["title"]);
       collectPanels(listOf(panel["panels"]), current, panels);
       continue;
     }
     const targets = listOf(panel["targets"])
       .map(fieldsOf)
-      .map((target) => ({ expression: textOf(target["expr"]), legend: textOf(target["legendFormat"]) }));
+      .map((target) => ({ expression: stringOf(target["expr"]), legend: stringOf(target["legendFormat"]) }));
     const queries = targets.filter(({ expression }) => expression !== "");
     if (queries.length > 0)
-      panels.push({ title: textOf(panel["title"]), unit: unitOf(panel), row: current, targets: queries });
+      panels.push({ title: stringOf(panel["title"]), unit: unitOf(panel), row: current, targets: queries });
   }
 }
 
 function unitOf(panel: Fields): string {
   return (
-    textOf(fieldsOf(fieldsOf(panel["fieldConfig"])["defaults"])["unit"]) ||
-    textOf(panel["format"]) ||
-    textOf(fieldsOf(listOf(panel["yaxes"])[0])["format"])
+    stringOf(fieldsOf(fieldsOf(panel["fieldConfig"])["defaults"])["unit"]) ||
+    stringOf(panel["format"]) ||
+    stringOf(fieldsOf(listOf(panel["yaxes"])[0])["format"])
   );
 }
 
 function readVariable(raw: unknown): DashboardVariable {
   const variable = fieldsOf(raw);
   const { query } = variable;
-  const kind = textOf(variable["type"]);
-  const text = typeof query === "string" ? query : textOf(fieldsOf(query)["query"]);
+  const kind = stringOf(variable["type"]);
+  const text = typeof query === "string" ? query : stringOf(fieldsOf(query)["query"]);
   const options = listOf(variable["options"])
-    .map((option) => textOf(fieldsOf(option)["value"]))
+    .map((option) => stringOf(fieldsOf(option)["value"]))
     .filter((value) => value !== "" && value !== "$__all");
   const written =
     kind === "custom" || kind === "interval" || kind === "constant"
@@ -102,9 +99,9 @@ function readVariable(raw: unknown): DashboardVariable {
           .filter((value) => value !== "")
       : [];
   return {
-    name: textOf(variable["name"]),
+    name: stringOf(variable["name"]),
     kind,
-    label: textOf(variable["label"]) || textOf(variable["name"]),
+    label: stringOf(variable["label"]) || stringOf(variable["name"]),
     query: kind === "query" ? text : "",
     values: options.length > 0 ? options : written,
     includeAll: variable["includeAll"] === true,

@@ -14,7 +14,7 @@ export interface DestinationRule extends KubernetesObject {
 }
 
 export interface DestinationRuleSpec {
-  /** As written. A short name belongs to the rule's namespace. It may begin with `*.`. */
+  /** The host as the user wrote it. A short name belongs to the rule's namespace. It may begin with `*.`. */
   readonly host: string;
   readonly trafficPolicy?: TrafficPolicy | undefined;
   readonly subsets: readonly DestinationSubset[];

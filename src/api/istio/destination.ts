@@ -4,7 +4,7 @@ import { readPortNumber, readText, refuseUnknown, requireText } from "./fields.t
 
 /** The service that receives requests. */
 export interface Destination {
-  /** As written. A short name belongs to the object's namespace. */
+  /** The host as the user wrote it. A short name belongs to the object's namespace. */
   readonly host: string;
   /** A subset of the host's DestinationRule. */
   readonly subset?: string | undefined;

@@ -77,15 +77,13 @@ export interface OpenedObject {
 }
 
 export const dryRunAnnotation = "istio.io/dry-run";
+/** Validation refuses every object with this annotation. As upstream, a dry run with it tests the webhook. */
+export const alwaysRejectAnnotation = "internal.istio.io/webhook-always-reject";
 /**
  * Annotations that Istio only sets on generated objects. On a user's object, they would grant the rights of another
  * object.
  */
-const internalAnnotations = [
-  "internal.istio.io/parents",
-  "internal.istio.io/parent-namespace",
-  "internal.istio.io/webhook-always-reject",
-];
+const internalAnnotations = ["internal.istio.io/parents", "internal.istio.io/parent-namespace", alwaysRejectAnnotation];
 
 export function openObject(raw: unknown): OpenedObject {
   const object = new Reader(raw);

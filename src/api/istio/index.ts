@@ -131,6 +131,7 @@ export {
   type WorkloadEntry,
   type WorkloadEntrySpec,
 } from "./workload-entry.ts";
+export { alwaysRejectAnnotation } from "./fields.ts";
 export {
   defaultValidatorName,
   istioAnnotations,

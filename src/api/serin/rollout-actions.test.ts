@@ -216,3 +216,24 @@ test("after a completed abort, resume lets the next change of a watched Deployme
   const underWay = canary({ phase: "RollingBack" }, { target: { deployment: {} }, abort: true });
   assert.deepEqual(orderPatch(underWay, "resume", by), { spec: { paused: false, orderedBy: by } });
 });
+
+test("to resume a copy of another object takes it over, and its earlier promotion does not count", () => {
+  const copy = canary(
+    { pauseReason: "restored", ordersBefore: { fullPromotion: { by: "bob", why: "" } } },
+    { fullPromotion: { by: "bob", why: "" } },
+  );
+  const by = { by: "ann", why: "", at: "2026-01-01T10:00:00Z" };
+  assert.equal(refusalOf("Canary", copy, "resume", all), undefined);
+  assert.deepEqual(orderPatch(copy, "resume", by), {
+    metadata: { annotations: { "rollout.serin.dev/author": "" } },
+    spec: { paused: false, orderedBy: by },
+  });
+  assert.deepEqual(rolloutOffers("Canary", copy, all).find(({ action }) => action === "resume")?.changes, [
+    "It begins with its first step, with your rights. Orders from before do not apply to it.",
+  ]);
+  assert.equal(refusalOf("Canary", copy, "promote", all), undefined);
+  const annotations = { "rollout.serin.dev/uid": "u1", note: "x" };
+  assert.deepEqual(retriedRollout({ ...copy, metadata: { name: "shop", annotations } }).metadata.annotations, {
+    note: "x",
+  });
+});

@@ -14,6 +14,7 @@ import {
   isEndPhase,
   isRestingPhase,
   authorAnnotation,
+  ownUidAnnotation,
   maxPlannedSteps,
   type JournalEntry,
   type ObjectReference,
@@ -104,7 +105,7 @@ export function refusalOf(
     if (status?.phase === "RolledBack") return "it is already rolled back";
     return spec.abort || status?.phase === "RollingBack" ? "it is being rolled back" : undefined;
   }
-  if (action === "resume" && holdsNextRun(rollout)) return undefined;
+  if (action === "resume" && (holdsNextRun(rollout) || isRestored(rollout))) return undefined;
   if (isEndPhase(status?.phase)) return `it has ended as ${phaseOf(status)}`;
   if (spec.abort || status?.phase === "RollingBack") return "it is being rolled back";
   if (action === "pause") return spec.paused ? "it is already paused" : undefined;
@@ -144,7 +145,8 @@ function approvalsThatCount({ spec, status }: Rollout, step: StepStatus): readon
 /** Whether the full promotion applies to this run, and not to one before. */
 function isPromoted({ spec, status }: Rollout): boolean {
   const { fullPromotion } = spec;
-  if (fullPromotion === undefined || (status?.run ?? 0) <= 1) return fullPromotion !== undefined;
+  if (fullPromotion === undefined) return false;
+  if (status?.ordersBefore === undefined && (status?.run ?? 0) <= 1) return true;
   if (status?.ordersBefore !== undefined) return !isSameOrder(fullPromotion, status.ordersBefore.fullPromotion);
   const { at = "" } = fullPromotion;
   return status?.startedAt !== undefined && Date.parse(at) >= Date.parse(status.startedAt);
@@ -174,11 +176,19 @@ export function approvalPatch(rollout: Rollout, steps: readonly string[], ordere
 
 /**
  * A merge patch that pauses, resumes or rolls back, with the person's name. To resume a Canary whose last run is undone
- * takes back the abort, so that the next change begins a run.
+ * takes back the abort, so that the next change begins a run. To resume a copy of another object makes the person its
+ * author, because the account that restored it may have other rights.
  */
 export function orderPatch(rollout: Rollout, order: keyof typeof orderSpecs, orderedBy: OrderedBy): unknown {
   const released = order === "resume" && holdsNextRun(rollout) ? { abort: false } : {};
-  return { spec: { ...orderSpecs[order], ...released, orderedBy } };
+  const taken =
+    order === "resume" && isRestored(rollout) ? { metadata: { annotations: { [authorAnnotation]: "" } } } : {};
+  return { ...taken, spec: { ...orderSpecs[order], ...released, orderedBy } };
+}
+
+/** Whether it is a copy of another object and has not begun. */
+function isRestored({ status }: Rollout): boolean {
+  return status?.phase === "Paused" && status.pauseReason === "restored";
 }
 
 /** Whether an earlier, completed abort keeps a watched Deployment's next change from beginning a run. */
@@ -221,7 +231,7 @@ export function retriedRollout<Value extends Rollout>(rollout: Value): Value {
     fullPromotion: _full,
     ...spec
   } = rollout.spec;
-  const { [authorAnnotation]: _author, ...others } = annotations ?? {};
+  const { [authorAnnotation]: _author, [ownUidAnnotation]: _uid, ...others } = annotations ?? {};
   const metadata = {
     ...(name === undefined ? {} : { name }),
     ...(namespace === undefined ? {} : { namespace }),
@@ -270,6 +280,8 @@ function changesOf(rollout: Rollout, action: RolloutAction, journal: readonly Jo
       return ["The engine changes nothing more until you resume. The changes so far stay."];
     case "resume":
       if (holdsNextRun(rollout)) return ["The abort is taken back. The next change of the Deployment begins a run."];
+      if (isRestored(rollout))
+        return ["It begins with its first step, with your rights. Orders from before do not apply to it."];
       return [step === undefined ? "It continues where it stopped." : `It continues with step ${step.title}.`];
     case "promote":
       return [

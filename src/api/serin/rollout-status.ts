@@ -12,6 +12,28 @@ export const authorAnnotation = "rollout.serin.dev/author";
 export const rolloutVersion = "v1alpha1";
 
 /**
+ * The uid of the object for which the engine has worked. A copy of the object, from a backup or an export, has another
+ * uid. Without its status, it would begin at its first step.
+ */
+export const ownUidAnnotation = "rollout.serin.dev/uid";
+/** The value of {@link ownUidAnnotation} in a copy that has the author or the orders of another object, but no uid. */
+export const unknownUid = "unknown";
+/**
+ * The Canary that holds a Deployment. It tells the engine's pause from a person's where the Canary's journal is gone,
+ * as after a restore of one namespace.
+ */
+export const holderAnnotation = "rollout.serin.dev/held-by";
+
+/**
+ * The name of a kind in commands of kubectl. Flagger has a kind Canary too, and kubectl takes the plain name for
+ * Flagger's where both exist.
+ */
+export function kubectlKind(kind: string): string {
+  const plain = kind.toLowerCase();
+  return plain === "canary" ? `${plain}.${rolloutGroup}` : plain;
+}
+
+/**
  * The phases of a rollout. `Waiting` is for something else (a freeze, another rollout, its group), `Paused` for a
  * person, and `Watching` for a change to roll out. `Stuck` needs a person. A run ends with `Completed` or `RolledBack`.
  */
@@ -46,7 +68,8 @@ export function isRestingPhase(phase: string | undefined): boolean {
 /**
  * Why a rollout that is Paused, Waiting or Stuck does not go on. Programs read this and never the message.
  *
- * - Paused. `approval`: the step waits for a person's approval. `order`: `spec.paused` is set.
+ * - Paused. `approval`: the step waits for a person's approval. `order`: `spec.paused` is set. `restored`: the object
+ *   is a copy of another, without that object's status.
  * - Waiting. `freeze`: a freeze is in force. `rollout`: another rollout comes first. `limit`: too many rollouts are
  *   under way. `group`: other members of its group are not as far. `group-failed`: a member of its group was rolled
  *   back, and a person must change it.
@@ -58,6 +81,7 @@ export function isRestingPhase(phase: string | undefined): boolean {
 export const pauseReasons = [
   "approval",
   "order",
+  "restored",
   "freeze",
   "rollout",
   "limit",
@@ -99,7 +123,10 @@ export interface RolloutStatus {
   readonly candidate?: string;
   /** What the run moves, since its beginning: the target, or the two revisions. Absent if an older engine began it. */
   readonly moves?: string;
-  /** The orders that were there when this run was noticed: they do not apply to it. Absent in the first run. */
+  /**
+   * The orders that were there when this run was noticed: they do not apply to it. Absent in a first run, except of a
+   * copy.
+   */
   readonly ordersBefore?: OrdersMark;
   /** All currently planned steps, including completed ones, at most {@link maxPlannedSteps}. */
   readonly plannedSteps?: readonly PlannedStep[];

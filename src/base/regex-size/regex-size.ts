@@ -1,4 +1,4 @@
-/** As in the Envoy of Istio (`re2.max_program_size.error_level`). */
+/** The limit of Istio's Envoy (`re2.max_program_size.error_level`). */
 export const maxRegexSize = 32_768;
 
 /** `{2}`, `{2,}` or `{2,5}` at a place. */

@@ -1,5 +1,7 @@
-// Clocks that tests set, a wait for a condition, and a check for work that grows faster than its input.
+// Clocks that tests set, a wait for a condition, a check for work that grows faster than its input, and the collection
+// of garbage.
 export { suspicion } from "./linear-time.ts";
 export { hastyClock } from "./hasty-clock.ts";
+export { collectGarbage, oldBytes } from "./old-space.ts";
 export { HandClock } from "./hand-clock.ts";
 export { until } from "./until.ts";

@@ -1,5 +1,4 @@
 // Threads for untrusted input, with limits of time and memory for each task.
-export { BodyBudget, SharedBudget } from "./body-budget.ts";
 export { LimitedThread, type TaskLimits, type ThreadOutcome } from "./limited-thread.ts";
 export { excessText, ReviewThread, type ReviewNotice, type ReviewVerdict } from "./review-thread.ts";
 export { TurnQueue } from "./turn-queue.ts";

@@ -233,3 +233,40 @@ test("an invalid chart, release, flag or value is rejected, and the error names 
   );
   await refused("r istiod --set profile=ambiant", 'there is no profile "ambiant"');
 });
+
+test("a chart takes the platform from either of upstream's two places, and the user's values override the platform's", async () => {
+  const contextOf = async (flags: string): Promise<unknown> => {
+    const objects = await template(`ztunnel ztunnel ${flags}`);
+    const pod = podOf(objects.find(({ kind }) => kind === "DaemonSet"));
+    return (pod.containers[0] as unknown as { securityContext: Record<string, unknown> }).securityContext[
+      "seLinuxOptions"
+    ];
+  };
+  for (const place of ["global.platform", "platform"])
+    assert.deepEqual(await contextOf(`--set ${place}=openshift`), { type: "spc_t" }, place);
+  assert.deepEqual(await contextOf("--set platform=openshift --set seLinuxOptions.type=own_t"), { type: "own_t" });
+  const rolesOf = async (flags: string): Promise<string[]> =>
+    (await template(`cni cni${flags}`))
+      .filter(({ kind, metadata }) => kind === "ClusterRole" && metadata.name.includes("constraints"))
+      .map(({ metadata }) => metadata.name);
+  assert.deepEqual(await rolesOf(" --set platform=openshift"), ["istio-cni-context-constraints"]);
+  assert.deepEqual(await rolesOf(""), []);
+});
+
+test("numbers and percentages of rolling updates keep their type, and a 0 of the user's is no absent value", async () => {
+  const strategyOf = async (chart: string, kind: string, flags: string): Promise<unknown> => {
+    const workload = (await template(`r ${chart}${flags}`)).find((object) => object.kind === kind);
+    const { strategy, updateStrategy } = workload?.spec ?? {};
+    return ((strategy ?? updateStrategy) as { rollingUpdate: unknown }).rollingUpdate;
+  };
+  assert.deepEqual(await strategyOf("istiod", "Deployment", ""), { maxSurge: "100%", maxUnavailable: "25%" });
+  assert.deepEqual(await strategyOf("istiod", "Deployment", " --set rollingMaxSurge=1 --set rollingMaxUnavailable=0"), {
+    maxSurge: 1,
+    maxUnavailable: 0,
+  });
+  assert.deepEqual(await strategyOf("ztunnel", "DaemonSet", ""), { maxSurge: 1, maxUnavailable: 0 });
+  const inPlace =
+    " --set updateStrategy.rollingUpdate.maxSurge=0 --set updateStrategy.rollingUpdate.maxUnavailable=50%";
+  assert.deepEqual(await strategyOf("ztunnel", "DaemonSet", inPlace), { maxSurge: 0, maxUnavailable: "50%" });
+  assert.deepEqual(await strategyOf("cni", "DaemonSet", " --set rollingMaxUnavailable=10%"), { maxUnavailable: "10%" });
+});

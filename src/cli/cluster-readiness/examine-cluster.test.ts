@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeError } from "../../base/index.ts";
+import { describeError, systemClock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { findingText, type ClusterFinding } from "./cluster-finding.ts";
 import { examineCluster } from "./examine-cluster.ts";
@@ -85,7 +85,7 @@ const eks: Answers = {
 
 const namespace = "istio-system";
 const examine = async (answers: Answers, may?: (access: Access) => boolean): Promise<ClusterFinding[]> =>
-  await examineCluster(server({ ...eks, ...answers }, may), namespace);
+  await examineCluster(server({ ...eks, ...answers }, may), namespace, systemClock);
 
 /** The texts of all findings except good ones. */
 const complaints = (findings: readonly ClusterFinding[]): string[] =>
@@ -186,7 +186,10 @@ test("rejected credentials, a failing server and a server that is not Kubernetes
   );
   assert.match(await ended({ "/api/v1/nodes": 500 }), /^the API server answered 500 to GET \/api\/v1\/nodes: refused/);
   const page = { raw: async () => ({ status: 200, headers: {}, text: "<html>" }) } as unknown as KubeClient;
-  await assert.rejects(examineCluster(page, namespace), /GET \/version is not JSON: no Kubernetes API server answers/);
+  await assert.rejects(
+    examineCluster(page, namespace, systemClock),
+    /GET \/version is not JSON: no Kubernetes API server answers/,
+  );
 });
 
 test("a namespace whose PodSecurity refuses privileged pods is an error, with the command that permits them", async () => {
@@ -251,8 +254,31 @@ test("a platform with its own CNI paths is reported with its flag", async () => 
   );
   assert.equal(
     await platform(node("a", {}, { metadata: { name: "a", labels: { "node.openshift.io/os_id": "rhel" } } })),
-    flag("openshift"),
+    `${flag("openshift")}; docs/kubernetes.md, "OpenShift", says what else it needs`,
   );
+});
+
+test("plugins that drop the kubelet's probes of ambient pods are reported, with the setting that lets them pass", async () => {
+  const masquerade = await examine({
+    "/apis/apps/v1/daemonsets": { items: [{ metadata: { name: "cilium", namespace: "kube-system" } }] },
+    "/api/v1/namespaces/kube-system/configmaps/cilium-config": { data: { "enable-bpf-masquerade": "true" } },
+  });
+  assert.deepEqual(complaints(masquerade), [
+    "! Cilium (ConfigMap kube-system/cilium-config): enable-bpf-masquerade is true: the kubelet's probes of ambient pods will fail, because they come from a link-local address\n    remedy: helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set bpf.masquerade=false\n",
+  ]);
+  const amazon = async (variables: Record<string, string>): Promise<string[]> => {
+    const env = Object.entries(variables).map(([name, value]) => ({ name, value }));
+    const set = {
+      metadata: { name: "aws-node", namespace: "kube-system" },
+      spec: { template: { spec: { containers: [{ env }, {}] } } },
+    };
+    return complaints(await examine({ "/apis/apps/v1/daemonsets": { items: [set] } }));
+  };
+  assert.deepEqual(await amazon({ ENABLE_POD_ENI: "true" }), [
+    "! Amazon VPC CNI (DaemonSet kube-system/aws-node): POD_SECURITY_GROUP_ENFORCING_MODE is strict: the kubelet's probes of ambient pods with a SecurityGroupPolicy will fail, because they come from a link-local address\n    remedy: kubectl set env daemonset aws-node -n kube-system POD_SECURITY_GROUP_ENFORCING_MODE=standard; then restart those pods\n",
+  ]);
+  assert.deepEqual(await amazon({ ENABLE_POD_ENI: "true", POD_SECURITY_GROUP_ENFORCING_MODE: "standard" }), []);
+  assert.deepEqual(await amazon({ ENABLE_POD_ENI: "false" }), []);
 });
 
 test("only conflicting settings of Cilium are reported", async () => {

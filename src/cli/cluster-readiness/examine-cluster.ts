@@ -1,14 +1,22 @@
+import type { Clock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
+import { authorityFindings } from "./authority-findings.ts";
+import { clockFindings } from "./clock-findings.ts";
 import { podSecurityFinding, rightsFindings } from "./access-findings.ts";
 import { gatewayDefinitions, lackedVersions, oldestMinor, readJson, serverVersion } from "./cluster-facts.ts";
 import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 import { meshFindings } from "./mesh-findings.ts";
 import { loadBalancerFindings, networkFindings } from "./network-findings.ts";
 import { policyFindings } from "./policy-findings.ts";
-import { nodeFindings, platformFinding, type ExaminedNode } from "./node-findings.ts";
+import { webhookFindings } from "./webhook-findings.ts";
+import { nodeFindings, platformFinding, readyNodes, type ExaminedNode } from "./node-findings.ts";
 
 /** Checks all requirements of a mesh that are visible through the API server. Changes nothing. */
-export async function examineCluster(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
+export async function examineCluster(
+  client: KubeClient,
+  istioNamespace: string,
+  clock: Pick<Clock, "nowMs">,
+): Promise<ClusterFinding[]> {
   // The first request shows whether the server answers and accepts the credentials.
   const version = await versionFinding(client);
   const nodes = await readJson<{ readonly items?: readonly ExaminedNode[] }>(client, "/api/v1/nodes");
@@ -19,6 +27,9 @@ export async function examineCluster(client: KubeClient, istioNamespace: string)
     networkFindings(client, istioNamespace),
     meshFindings(client),
     policyFindings(client),
+    webhookFindings(client, istioNamespace),
+    authorityFindings(client, istioNamespace, clock),
+    clockFindings(client, readyNodes(examined ?? []), clock),
     gatewayApiFindings(client),
     loadBalancerFindings(client, examined),
   ]);

@@ -44,7 +44,10 @@ test("a ready workload of the mesh is good, and an unready one has the kubelet's
         spec: selecting("ztunnel"),
         status: { desiredNumberScheduled: 2, numberReady: 1 },
       },
-      { metadata: own("istio-cni-node", "Cni"), status: { desiredNumberScheduled: 2, numberReady: 2 } },
+      {
+        metadata: own("istio-cni-node", "Cni"),
+        status: { desiredNumberScheduled: 2, numberReady: 2, updatedNumberScheduled: 2 },
+      },
       { metadata: { name: "kube-proxy", namespace: "kube-system" }, status: { desiredNumberScheduled: 2 } },
     ],
     Deployment: [{ metadata: own("istiod", "Pilot"), spec: selecting("istiod"), status: { readyReplicas: 1 } }],
@@ -63,6 +66,82 @@ test("a ready workload of the mesh is good, and an unready one has the kubelet's
       "✓ mesh (DaemonSet istio-system/istio-cni-node): 2 of 2 pods are ready",
       "✓ mesh (Deployment istio-system/istiod): 1 of 1 pods are ready",
     ],
+  );
+});
+
+test("a newer pod that cannot start is reported although the older ones are ready, with the command that prints its log", async () => {
+  const terminated = { exitCode: 2, reason: "Error" };
+  const newer = {
+    metadata: { name: "istiod-b", namespace: "istio-system", labels: { app: "istiod" } },
+    spec: { nodeName: "n2" },
+    status: { containerStatuses: [{ name: "discovery", restartCount: 5, state: { terminated } }] },
+  };
+  const rolling = (unavailableReplicas: number): Objects => ({
+    Deployment: [
+      {
+        metadata: own("istiod", "Pilot"),
+        spec: selecting("istiod"),
+        status: { readyReplicas: 1, updatedReplicas: 1, unavailableReplicas },
+      },
+    ],
+    Pod: [newer],
+  });
+  assert.deepEqual(await texts(rolling(1)), [
+    "! mesh (Deployment istio-system/istiod): 1 of 1 pods are ready, and a newer pod does not start; pod istio-system/istiod-b on node n2: container discovery: it ended with 2 (Error), after 5 restarts\n    remedy: The container's log shows why it ended. kubectl logs -n istio-system istiod-b -c discovery --tail=20\n",
+  ]);
+  assert.deepEqual(await texts(rolling(0)), ["✓ mesh (Deployment istio-system/istiod): 1 of 1 pods are ready\n"]);
+});
+
+test("an update of a DaemonSet that does not go on is reported although every node has a ready pod", async () => {
+  const pods = ["True", "False"].map((status, index) => ({
+    metadata: { name: `ztunnel-${index}`, namespace: "istio-system", labels: { app: "ztunnel" } },
+    spec: { nodeName: "n1" },
+    status: { phase: "Running", conditions: [{ type: "Ready", status }] },
+  }));
+  const updating = (updated: { readonly updatedNumberScheduled?: number }): Objects => ({
+    DaemonSet: [
+      {
+        metadata: own("ztunnel", "Ztunnel"),
+        spec: selecting("ztunnel"),
+        status: { desiredNumberScheduled: 1, numberReady: 1, ...updated },
+      },
+      { metadata: own("istio-cni-node", "Cni"), status: { desiredNumberScheduled: 1, numberReady: 1 } },
+    ],
+    Pod: pods,
+  });
+  const [found] = await texts(updating({}));
+  assert.equal(
+    found?.split("\n")[0],
+    "! mesh (DaemonSet istio-system/ztunnel): 1 of 1 pods are ready, and a newer pod does not start; pod istio-system/ztunnel-1 on node n1 runs and is not ready",
+  );
+  assert.deepEqual(
+    (await texts(updating({ updatedNumberScheduled: 1 })))[0],
+    "✓ mesh (DaemonSet istio-system/ztunnel): 1 of 1 pods are ready\n",
+  );
+});
+
+test("a pod that runs and is not ready is named with its node and the command that prints its log", async () => {
+  const found = await texts({
+    DaemonSet: [
+      {
+        metadata: own("ztunnel", "Ztunnel"),
+        spec: selecting("ztunnel"),
+        status: { desiredNumberScheduled: 2, numberReady: 1 },
+      },
+      {
+        metadata: own("istio-cni-node", "Cni"),
+        status: { desiredNumberScheduled: 2, numberReady: 2, updatedNumberScheduled: 2 },
+      },
+    ],
+    Pod: ["True", "False"].map((status, index) => ({
+      metadata: { name: `ztunnel-${index}`, namespace: "istio-system", labels: { app: "ztunnel" } },
+      spec: { nodeName: `n${index}` },
+      status: { phase: "Running", conditions: [{ type: "Ready", status }] },
+    })),
+  });
+  assert.equal(
+    found[0],
+    "! mesh (DaemonSet istio-system/ztunnel): 1 of 2 pods are ready; pod istio-system/ztunnel-1 on node n1 runs and is not ready\n    remedy: kubectl logs -n istio-system ztunnel-1 --tail=20\n",
   );
 });
 

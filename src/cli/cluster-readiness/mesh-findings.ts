@@ -1,6 +1,13 @@
 import { messageOf } from "../../base/index.ts";
 import { formatLabelSelector } from "../../api/index.ts";
-import { daemonSetKind, deploymentKind, podKind, type DaemonSet, type Deployment } from "../../api/kubernetes/index.ts";
+import {
+  daemonSetKind,
+  deploymentKind,
+  podKind,
+  type DaemonSet,
+  type Deployment,
+  type Pod,
+} from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { podObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
@@ -16,6 +23,8 @@ interface OwnWorkload {
   readonly object: Deployment | DaemonSet;
   readonly wanted: number;
   readonly ready: number;
+  /** Whether pods are missing or are being replaced, also beside enough ready ones. */
+  readonly isChanging: boolean;
 }
 
 /**
@@ -44,12 +53,22 @@ async function ownWorkloads(client: KubeClient): Promise<OwnWorkload[]> {
           object,
           wanted: object.status?.desiredNumberScheduled ?? 0,
           ready: object.status?.numberReady ?? 0,
+          isChanging: isChanging(
+            object.status?.numberUnavailable,
+            object.status?.updatedNumberScheduled ?? 0,
+            object.status?.desiredNumberScheduled,
+          ),
         })),
         ...deployments.items.map((object) => ({
           kind: "Deployment" as const,
           object,
           wanted: object.spec?.replicas ?? 1,
           ready: object.status?.readyReplicas ?? 0,
+          isChanging: isChanging(
+            object.status?.unavailableReplicas,
+            object.status?.updatedReplicas ?? 0,
+            object.spec?.replicas,
+          ),
         })),
       ];
     }),
@@ -83,18 +102,52 @@ async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise
   });
 }
 
-async function findingOf(client: KubeClient, { kind, object, wanted, ready }: OwnWorkload): Promise<ClusterFinding> {
+async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<ClusterFinding> {
+  const { kind, object, wanted, ready } = workload;
   const { name = "", namespace = "" } = object.metadata;
   const title = `${kind} ${namespace}/${name}`;
   const counts = `${ready} of ${wanted} pods are ready`;
-  if (ready >= wanted) return good(subject, title, counts);
+  if (ready >= wanted && !workload.isChanging) return good(subject, title, counts);
   const labelSelector = formatLabelSelector(object.spec?.selector ?? {});
   const { items } = await client.list(podKind, { namespace, labelSelector });
-  const obstacle = podObstacle(items) ?? (await refusalOf(client, { kind, namespace, name }));
-  return warning(
-    subject,
-    title,
-    obstacle === undefined ? counts : `${counts}; ${obstacle.text}`,
-    obstacle?.hint ?? `kubectl describe pods -n ${namespace} -l '${labelSelector}', and the log of the unready pod`,
+  const obstacle = podObstacle(items);
+  const unready = items.find(isUnready);
+  const also = ready >= wanted ? ", and a newer pod does not start" : "";
+  // Events of refused pods may be older than the ready pods.
+  const reason = obstacle ?? (ready < wanted ? await refusalOf(client, { kind, namespace, name }) : undefined);
+  if (reason !== undefined) return warning(subject, title, `${counts}${also}; ${reason.text}`, hintOf(reason));
+  if (unready !== undefined)
+    return warning(
+      subject,
+      title,
+      `${counts}${also}; ${describePod(unready)} runs and is not ready`,
+      `kubectl logs -n ${namespace} ${unready.metadata.name ?? ""} --tail=20`,
+    );
+  if (ready >= wanted) return good(subject, title, counts);
+  return warning(subject, title, counts, `kubectl describe pods -n ${namespace} -l '${labelSelector}'`);
+}
+
+/** The API server leaves out numbers that are 0. */
+function isChanging(unavailable = 0, updated = 0, wanted = 1): boolean {
+  return unavailable > 0 || updated < wanted;
+}
+
+/** The hint, with the command that prints the log of a crashed container. */
+function hintOf({ hint, crashed, text }: PodObstacle): string {
+  if (crashed === undefined) return hint ?? text;
+  const namespace = /^pod ([^/]+)\//.exec(text)?.[1] ?? "";
+  const previous = crashed.run === "previous" ? " --previous" : "";
+  return `${hint === undefined ? "" : `${hint} `}kubectl logs -n ${namespace} ${crashed.pod} -c ${crashed.container}${previous} --tail=20`;
+}
+
+function isUnready({ metadata, status }: Pod): boolean {
+  return (
+    metadata.deletionTimestamp === undefined &&
+    status?.phase === "Running" &&
+    status.conditions?.find(({ type }) => type === "Ready")?.status !== "True"
   );
+}
+
+function describePod({ metadata, spec }: Pod): string {
+  return `pod ${metadata.namespace ?? ""}/${metadata.name ?? ""} on node ${spec?.nodeName ?? "?"}`;
 }

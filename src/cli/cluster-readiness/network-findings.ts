@@ -10,6 +10,15 @@ interface Metadata {
 
 interface DaemonSet {
   readonly metadata?: Metadata;
+  readonly spec?: {
+    readonly template?: {
+      readonly spec?: {
+        readonly containers?: readonly {
+          readonly env?: readonly { readonly name: string; readonly value?: string }[];
+        }[];
+      };
+    };
+  };
 }
 
 /** Network plugins by the names of their DaemonSets. */
@@ -45,16 +54,37 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
           objectOf("DaemonSet", plugin.metadata),
           `${pluginsByDaemonSet[plugin.metadata?.name ?? ""] ?? ""}; ${afterwards(istioNamespace)}`,
         );
-  const cilium =
-    plugin?.metadata?.name === "cilium" ? await ciliumFindings(client, plugin.metadata.namespace ?? "") : [];
-  return [pluginFinding, ...cilium];
+  if (plugin?.metadata?.name === "cilium")
+    return [pluginFinding, ...(await ciliumFindings(client, plugin.metadata.namespace ?? ""))];
+  return plugin?.metadata?.name === "aws-node" ? [pluginFinding, ...podSecurityGroupFindings(plugin)] : [pluginFinding];
+}
+
+/**
+ * Checks the settings of Amazon's plugin. In its strict mode, security groups of pods drop packets with link-local
+ * addresses, and so the kubelet's probes of captured pods.
+ */
+function podSecurityGroupFindings({ metadata, spec }: DaemonSet): ClusterFinding[] {
+  const variables = new Map(
+    (spec?.template?.spec?.containers ?? []).flatMap(({ env = [] }) => env.map(({ name, value }) => [name, value])),
+  );
+  const mode = variables.get("POD_SECURITY_GROUP_ENFORCING_MODE") ?? "strict";
+  if (variables.get("ENABLE_POD_ENI") !== "true" || mode === "standard") return [];
+  const { namespace = "", name = "" } = metadata ?? {};
+  return [
+    warning(
+      "Amazon VPC CNI",
+      objectOf("DaemonSet", metadata),
+      `POD_SECURITY_GROUP_ENFORCING_MODE is ${mode}: the kubelet's probes of ambient pods with a SecurityGroupPolicy will fail, because they come from a link-local address`,
+      `kubectl set env daemonset ${name} -n ${namespace} POD_SECURITY_GROUP_ENFORCING_MODE=standard; then restart those pods`,
+    ),
+  ];
 }
 
 function objectOf(kind: string, { namespace = "", name = "" }: Metadata = {}): string {
   return `${kind} ${namespace}/${name}`;
 }
 
-/** Checks Cilium's settings. It is the only plugin with settings that are known to break the mesh. */
+/** Checks those of Cilium's settings that are known to break the mesh. */
 async function ciliumFindings(client: KubeClient, namespace: string): Promise<ClusterFinding[]> {
   const object = `ConfigMap ${namespace}/cilium-config`;
   const path = `/api/v1/namespaces/${namespace}/configmaps/cilium-config`;
@@ -78,6 +108,15 @@ async function ciliumFindings(client: KubeClient, namespace: string): Promise<Cl
         object,
         "kube-proxy-replacement is true without bpf-lb-sock-hostns-only: sockets of pods bypass the mesh's redirect",
         "helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set socketLB.hostNamespaceOnly=true",
+      ),
+    );
+  if (data["enable-bpf-masquerade"] === "true")
+    found.push(
+      warning(
+        "Cilium",
+        object,
+        "enable-bpf-masquerade is true: the kubelet's probes of ambient pods will fail, because they come from a link-local address",
+        "helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set bpf.masquerade=false",
       ),
     );
   return found;

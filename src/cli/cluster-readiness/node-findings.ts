@@ -35,6 +35,10 @@ export function nodeFindings(nodes: readonly ExaminedNode[]): ClusterFinding[] {
   });
 }
 
+export function readyNodes(nodes: readonly ExaminedNode[]): ReadonlySet<string> {
+  return new Set(nodes.filter((node) => notReady(node) === undefined).map(({ metadata }) => metadata?.name ?? ""));
+}
+
 function nameOf({ metadata }: ExaminedNode): string {
   return `Node ${metadata?.name ?? ""}`;
 }
@@ -140,7 +144,7 @@ export function platformFinding(nodes: readonly ExaminedNode[]): ClusterFinding 
         "platform",
         nameOf(node),
         `is a node of ${name}, which keeps CNI files in its own directories`,
-        `serin install --set values.global.platform=${name} (with Helm: --set global.platform=${name})`,
+        `serin install --set values.global.platform=${name} (with Helm: --set global.platform=${name})${name === "openshift" ? '; docs/kubernetes.md, "OpenShift", says what else it needs' : ""}`,
       );
   }
   return undefined;

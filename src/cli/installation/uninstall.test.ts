@@ -211,3 +211,98 @@ test("a purge names the control planes of other installers, which stay", async (
   );
   assert.equal((await uninstall("--revision old -y --force", inUse)).errors, "");
 });
+
+test("a purge says what stays in the cluster, with the commands that remove it, and names no namespace of others", async () => {
+  const named = (...names: string[]) => names.map((name) => ({ metadata: { name } }));
+  const cluster: FakeCluster = {
+    installed: [
+      {
+        kind: "Deployment",
+        metadata: { namespace: "mesh", name: "istiod", labels: { "operator.istio.io/component": "Pilot" } },
+      },
+      { kind: "DaemonSet", metadata: { namespace: "kube-system", name: "ztunnel" } },
+    ],
+    objects: {
+      CustomResourceDefinition: [
+        { metadata: { name: "gateways.networking.istio.io", labels: { "app.kubernetes.io/part-of": "istio" } } },
+        { metadata: { name: "others.example.org" } },
+      ],
+      GatewayClass: [
+        { metadata: { name: "istio" }, spec: { controllerName: "istio.io/gateway-controller" } },
+        { metadata: { name: "other" }, spec: { controllerName: "example.org/gateway" } },
+      ] as never,
+      ConfigMap: [
+        { metadata: { namespace: "shop", name: "istio-ca-root-cert" } },
+        { metadata: { namespace: "shop", name: "settings" } },
+      ],
+      Namespace: named("default", "istio-system", "kube-system", "mesh", "serin-system", "shop"),
+    },
+  };
+  const { output } = await uninstall("--purge -y", cluster);
+  assert.equal(
+    output.slice(output.indexOf("✔")),
+    `✔ Uninstall complete
+These stay, so that another installation goes on with them. To remove them:
+  1 definition of kinds, with all objects of these kinds
+    kubectl delete customresourcedefinition -l app.kubernetes.io/part-of=istio
+  GatewayClasses istio
+    kubectl delete gatewayclass istio
+  the mesh's root, ConfigMap istio-ca-root-cert in 1 namespace
+    kubectl delete configmap -A --field-selector metadata.name=istio-ca-root-cert
+  namespaces istio-system, mesh, serin-system, with everything in them, such as the mesh's authority
+    kubectl delete namespace istio-system mesh serin-system
+`,
+  );
+});
+
+test("a purge names operators, and the rights of those whose namespace was deleted", async () => {
+  const labels = { "operator.istio.io/managed-by": "serin" };
+  const { output } = await uninstall("--purge -y", {
+    objects: {
+      ClusterRole: ["istio-operator", "istio-operator-old"].map((name) => ({ metadata: { name, labels } })),
+      Deployment: [{ metadata: { namespace: "istio-operator", name: "istio-operator", labels } }],
+    },
+  });
+  assert.match(
+    output,
+    / {2}operators istio-operator\/istio-operator\n {4}serin operator remove --purge\n {2}the rights of operators that are gone: ClusterRoles istio-operator-old\n {4}kubectl delete clusterrole,clusterrolebinding istio-operator-old\n/,
+  );
+});
+
+const held = (namespace: string | undefined, name: string, finalizers: string[]) => ({
+  metadata: { name, finalizers, ...(namespace === undefined ? {} : { namespace }) },
+});
+const undo = "rollout.serin.dev/undo";
+
+test("a purge is refused while rollouts need their engine, and the error names each with its command", async () => {
+  const cluster: FakeCluster = {
+    objects: {
+      Canary: [held("shop", "reviews", [undo]), held("shop", "done", [])],
+      MeshUpgrade: [held(undefined, "to-next", ["other", undo])],
+    },
+  };
+  const context = new FakeContext(cluster);
+  const error = await createProgram(context)
+    .parseAsync(["uninstall", "--purge", "-y"], { from: "user" })
+    .then(() => assert.fail("it was removed"), describeError);
+  assert.equal(
+    error,
+    `only the rollout engine can undo these rollouts, and without it neither they nor their namespaces can be deleted: Canary shop/reviews, MeshUpgrade to-next
+  hint: delete them first, and wait until they are gone: kubectl delete canary.rollout.serin.dev reviews -n shop; kubectl delete meshupgrade to-next. --force removes the engine nevertheless`,
+  );
+  assert.deepEqual(context.removed, []);
+  const planned = await uninstall("--purge --dry-run", cluster);
+  assert.match(planned.errors, /^! only the rollout engine .* Before you uninstall, delete them first/);
+  assert.deepEqual(planned.removed, [{ dryRun: true, selection: "everything" }]);
+});
+
+test("--force purges despite such rollouts, and says how to let one go", async () => {
+  const { removed, errors } = await uninstall("--purge -y --force", {
+    objects: { Canary: [held("shop", "reviews", [undo])] },
+  });
+  assert.deepEqual(removed, ["everything"]);
+  assert.match(
+    errors,
+    /To let one go without its undo: kubectl patch canary\.rollout\.serin\.dev reviews -n shop --type=merge -p '{"metadata":{"finalizers":null}}'\n/,
+  );
+});

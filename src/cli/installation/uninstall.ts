@@ -5,8 +5,10 @@ import type { KubeClient } from "../../kube/index.ts";
 import { installedKinds } from "../../install/index.ts";
 import { enrolledPods } from "./enrolled-pods.ts";
 import { dependentsOf, type Dependents } from "./dependents.ts";
+import { heldRollouts, listedRollouts, undoneBy, withoutUndo } from "./held-rollouts.ts";
 import { collect, connectionFlags, manifestsFlag, ownerOf, readYaml, renderFromFlags } from "./install-input.ts";
 import { listControlPlanes } from "../control-planes/pilots.ts";
+import { remainsText } from "./remains.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 
 interface UninstallFlags extends ConnectionFlags {
@@ -34,7 +36,10 @@ export function uninstallCommand(program: Command, context: CliContext): void {
       )
       .option(...manifestsFlag)
       .option("--purge", "remove every revision and the shared objects")
-      .option("--force", "remove the revision even if proxies, gateways or pods depend on it")
+      .option(
+        "--force",
+        "remove a revision that proxies, gateways or pods need, or everything while rollouts need their engine",
+      )
       .option("--dry-run", "print the objects that would be removed, and remove nothing")
       .option("-y, --skip-confirmation", "do not ask for confirmation"),
   ).action(async (flags: UninstallFlags) => await uninstall(flags, context));
@@ -53,24 +58,42 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
   const target = await whatToRemove(flags, context);
   const client = await context.connect(flags);
   if (target === "everything") {
+    await refuseWhileHeld(client, flags, context);
     const enrolled = await enrolledPods(client);
     if (enrolled.length > 0)
       context.err(`! These pods are in the mesh:\n${enrolled.map((line) => `  ${line}\n`).join("")}`);
     await askAboutEverything(client, flags, context);
   } else await askAboutRevision(client, target.revision, flags, context);
+  const namespaces = new Set<string>();
   const removed = await context.installer.remove({
     client,
     selection: target,
     dryRun: flags.dryRun === true,
     onWait: (text) => context.err(`! ${text}\n`),
-    onRemoved: ({ kind = "", metadata }) =>
+    onRemoved: ({ kind = "", metadata }) => {
+      if (metadata.labels?.["operator.istio.io/component"] === "Pilot" && metadata.namespace !== undefined)
+        namespaces.add(metadata.namespace);
       context.out(
         `  ${flags.dryRun === true ? "Would remove" : "Removed"} ${kind}:${metadata.namespace ?? ""}:${metadata.name ?? ""}.\n`,
-      ),
+      );
+    },
   });
   if (target === "everything") await nameForeign(client, context);
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
   else context.out(removed === 0 ? nothingFor(target) : "✔ Uninstall complete\n");
+  if (target === "everything") context.out(await remainsText(client, namespaces));
+}
+
+/** Only the engine removes the finalizers of rollouts. Without it, nobody can delete them and their namespaces. */
+async function refuseWhileHeld(client: KubeClient, flags: UninstallFlags, context: CliContext): Promise<void> {
+  const held = await heldRollouts(client);
+  if (held.length === 0) return;
+  const needed = `only the rollout engine can undo these rollouts, and without it neither they nor their namespaces can be deleted: ${listedRollouts(held)}`;
+  const remedy = `delete them first, and wait until they are gone: ${undoneBy(held)}`;
+  if (flags.dryRun === true) return context.err(`! ${needed}. Before you uninstall, ${remedy}\n`);
+  if (flags.force !== true)
+    throw userError("in-use", needed, { hint: `${remedy}. --force removes the engine nevertheless` });
+  context.err(`! ${needed}. To let one go without its undo: ${withoutUndo(held)}\n`);
 }
 
 /** Control planes of other installers, such as an operator, lack the label of installed objects. They stay. */

@@ -1,3 +1,4 @@
+import { stringOf } from "../../base/index.ts";
 import type { ConfigDump, Json } from "../../proxy-dump/index.ts";
 
 interface BuildVersion {
@@ -10,17 +11,13 @@ export function bootstrapSummary(dump: ConfigDump): string {
   const { node = {} } = (dump.part("BootstrapConfigDump")?.["bootstrap"] ?? {}) as { readonly node?: Json };
   const metadata = (node["metadata"] ?? {}) as Readonly<Record<string, unknown>>;
   const lines: [string, string][] = [
-    ["Istio Version:", textOf(metadata["ISTIO_VERSION"])],
-    ["Istio Proxy Version:", textOf(metadata["ISTIO_PROXY_SHA"]).split(":").at(-1) ?? ""],
+    ["Istio Version:", stringOf(metadata["ISTIO_VERSION"])],
+    ["Istio Proxy Version:", stringOf(metadata["ISTIO_PROXY_SHA"]).split(":").at(-1) ?? ""],
     ["Envoy Version:", envoyVersion(node)],
   ];
   const known = lines.filter(([, value]) => value !== "");
   const width = Math.max(0, ...known.map(([label]) => label.length)) + 1;
   return known.map(([label, value]) => `${label.padEnd(width)}${value}\n`).join("");
-}
-
-function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
 }
 
 function envoyVersion({ userAgentBuildVersion, userAgentName, userAgentVersion }: Json): string {

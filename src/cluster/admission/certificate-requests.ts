@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { messageOf, type Clock } from "../../base/index.ts";
+import { messageOf, rfc3339Seconds, type Clock } from "../../base/index.ts";
 import { readCertificateRequest } from "../auth/certificate-request.ts";
 import type { Authorizer } from "../auth/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
@@ -66,7 +66,7 @@ function conditionsOf(object: UntypedObject | undefined): readonly Condition[] {
 }
 
 function dateConditions(object: UntypedObject, old: UntypedObject | undefined, clock: Clock): void {
-  const now = `${new Date(clock.nowMs()).toISOString().slice(0, 19)}Z`;
+  const now = rfc3339Seconds(clock.nowMs());
   const conditions = conditionsOf(object).map((condition) => {
     const before = conditionsOf(old).find(({ type }) => type === condition.type);
     const isSame = before?.status === condition.status;

@@ -39,8 +39,8 @@ export interface ClusterPki {
   readonly controllerManager: PemFiles;
   readonly scheduler: PemFiles;
   /**
-   * The files of each node by its name: user `system:node:<name>`, group `system:nodes`. It is also the server
-   * certificate on port 10250.
+   * The files of each node by its name. The certificate names the user `system:node:<name>` and the group
+   * `system:nodes`, and is also the server's on port 10250.
    */
   readonly nodes: Readonly<Record<string, PemFiles>>;
 }

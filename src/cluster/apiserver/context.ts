@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Clock, Logger, Random } from "../../base/index.ts";
+import { rfc3339Seconds, type Clock, type Logger, type Random } from "../../base/index.ts";
 import type { AdmissionChain } from "../admission/index.ts";
 import type { AccessAttributes, Authorizer, ServiceAccountTokens, User } from "../auth/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
@@ -103,7 +103,7 @@ export async function sendForm(
 }
 
 export function nowText(clock: Clock): string {
-  return `${new Date(clock.nowMs()).toISOString().slice(0, 19)}Z`;
+  return rfc3339Seconds(clock.nowMs());
 }
 
 /** Throws 403 unless the user's roles allow the request. The audit log records both. */

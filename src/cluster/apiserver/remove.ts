@@ -1,10 +1,11 @@
+import { rfc3339Seconds } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { UntypedOptions } from "../admission/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import type { StoredRecord } from "../store/index.ts";
 import { decodeObject, readBody } from "./body.ts";
 import { customResourceDefinitionKey, markTerminating } from "./custom-resources.ts";
-import { includeObjectOf, nowText, sendForm, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
+import { includeObjectOf, sendForm, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { checkDeleteOptions, numberOption, wantsDryRun } from "./options.ts";
 import { selectionOf } from "./read.ts";
@@ -90,12 +91,12 @@ function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, op
   );
   const { metadata } = object;
   if (before === undefined) {
-    metadata.deletionTimestamp = nowText({ ...parts.clock, nowMs: () => parts.clock.nowMs() + grace * 1000 });
+    metadata.deletionTimestamp = rfc3339Seconds(parts.clock.nowMs() + grace * 1000);
     if (!endsInSteps.has(type.storageKey)) metadata.deletionGracePeriodSeconds = grace;
     if (metadata.generation !== undefined) metadata.generation++;
   } else if (grace < (metadata.deletionGracePeriodSeconds ?? 0)) {
     const started = Date.parse(before) - (metadata.deletionGracePeriodSeconds ?? 0) * 1000;
-    metadata.deletionTimestamp = new Date(started + grace * 1000).toISOString().replace(/\.\d+/, "");
+    metadata.deletionTimestamp = rfc3339Seconds(started + grace * 1000);
     metadata.deletionGracePeriodSeconds = grace;
   }
   if (type.storageKey === "/namespaces")

@@ -1,4 +1,5 @@
 // The review kinds. A create request for them is answered, and nothing is stored.
+import { rfc3339Seconds } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { nodeNameOf, type AccessAttributes, type TokenRequest, type User } from "../auth/index.ts";
@@ -190,7 +191,7 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
     expirationSeconds,
     ...bound,
   });
-  const expirationTimestamp = nowText({ ...parts.clock, nowMs: () => expiresAtMs });
+  const expirationTimestamp = rfc3339Seconds(expiresAtMs);
   sendJson(context, 201, {
     kind: "TokenRequest",
     apiVersion: "authentication.k8s.io/v1",

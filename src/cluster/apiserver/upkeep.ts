@@ -10,7 +10,7 @@ import { ApiError } from "./status.ts";
 import { serverIntent } from "./write.ts";
 import type { Writer } from "./writer.ts";
 
-/** As the real server's `--event-ttl`. */
+/** The default of the real server's `--event-ttl`. */
 const defaultEventTtlMs = 3_600_000;
 const sweepMs = 60_000;
 /** Changes are kept for five minutes, for watches that resume and lists that continue, as in the real server. */

@@ -1,6 +1,6 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
-import { jsonEqual, type Clock, type Logger, type Random } from "../../base/index.ts";
+import { jsonEqual, rfc3339Seconds, type Clock, type Logger, type Random } from "../../base/index.ts";
 import {
   controllerOf,
   createInformer,
@@ -129,7 +129,7 @@ export class ControllerContext implements ControllerDependencies {
 
   /** The time as the API writes it, to the second. */
   now(): string {
-    return timeOf(this.clock.nowMs());
+    return rfc3339Seconds(this.clock.nowMs());
   }
 }
 
@@ -219,10 +219,6 @@ export function enqueueControllerOn<Value extends KubernetesObject>(
       }
     }
   });
-}
-
-export function timeOf(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
 export function asList<Item>(item: Item | undefined): readonly Item[] {

@@ -7,7 +7,7 @@ import { loadPackage, messageOf, userError, type Environment } from "../../base/
 export interface AdminAccess {
   readonly contextName: string;
   readonly server: string;
-  /** PEM. */
+  /** The authority of the server's certificate. It, the certificate and the key are PEM. */
   readonly ca: string;
   readonly certificate: string;
   readonly key: string;

@@ -1,5 +1,5 @@
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, rfc3339Seconds, type Clock, type Logger } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { kubernetesVersion, type ClusterNode } from "../record/index.ts";
 import { mirrorAnnotation } from "../record/mirror-pod.ts";
@@ -119,7 +119,7 @@ export class MirrorPods {
   }
 
   #status({ name, image }: Part): NonNullable<Pod["status"]> {
-    const now = new Date(this.#clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z");
+    const now = rfc3339Seconds(this.#clock.nowMs());
     const { address } = this.#node;
     const conditions = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"].map(
       (type) => ({ type, status: "True" as const, lastTransitionTime: now }),

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { arch, cpus, release, totalmem } from "node:os";
 import { leaseKind, nodeKind, type Lease, type Node, type NodeCondition } from "../../api/kubernetes/index.ts";
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, rfc3339Seconds, type Clock, type Logger } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { kubernetesVersion } from "../record/index.ts";
 
@@ -37,7 +37,7 @@ export class NodeRegistration {
 
   constructor(options: NodeRegistrationOptions) {
     this.#options = options;
-    this.#readySince = new Date(options.clock.nowMs()).toISOString();
+    this.#readySince = rfc3339Seconds(options.clock.nowMs());
   }
 
   /** Creates the Node and makes it Ready. Retries until it succeeds. */
@@ -167,15 +167,15 @@ export class NodeRegistration {
   }
 
   #conditions(): NodeCondition[] {
-    const now = new Date(this.#options.clock.nowMs()).toISOString();
+    const now = rfc3339Seconds(this.#options.clock.nowMs());
     const { limitsNote } = this.#options;
     const make = (type: string, status: "True" | "False", reason: string, message: string): NodeCondition => ({
       type,
       status,
       reason,
       message,
-      lastHeartbeatTime: now.replace(/\.\d+Z$/, "Z"),
-      lastTransitionTime: this.#readySince.replace(/\.\d+Z$/, "Z"),
+      lastHeartbeatTime: now,
+      lastTransitionTime: this.#readySince,
     });
     return [
       make("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),

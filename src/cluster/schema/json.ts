@@ -14,10 +14,6 @@ export function arrayOf(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-export function stringOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
 /**
  * A copy that shares nothing. Spread and slice copy a whole level in one step, which is three times as fast as field by
  * field while a process is new. They also keep a field named `__proto__` as an ordinary field.

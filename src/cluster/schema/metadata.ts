@@ -1,8 +1,8 @@
-import { jsonEqual } from "../../base/index.ts";
+import { jsonEqual, stringOf } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { FieldError, ResourceType } from "./contract.ts";
 import { fieldErrors } from "./field-error.ts";
-import { childPath, isObject, objectOf, stringOf } from "./json.ts";
+import { childPath, isObject, objectOf } from "./json.ts";
 import {
   checkLabelName,
   checkLabelValue,

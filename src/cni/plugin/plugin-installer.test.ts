@@ -62,7 +62,7 @@ class Node {
   }
 }
 
-test("waits for the cluster's network, and never leaves a file that would make pods fail", async (context) => {
+test("the installer waits for the cluster's network, and never leaves a file that would make pods fail", async (context) => {
   const node = new Node(context);
   node.start();
   await until(() => existsSync(join(node.bin, "serin-cni")));
@@ -77,7 +77,7 @@ test("waits for the cluster's network, and never leaves a file that would make p
   assert.equal(node.installs, 1);
 });
 
-test("chains again when another program rewrites the file or the program", async (context) => {
+test("the installer chains again when another program rewrites the file or the program", async (context) => {
   const node = new Node(context);
   node.start();
   await until(() => existsSync(join(node.bin, "serin-cni")));
@@ -92,7 +92,7 @@ test("chains again when another program rewrites the file or the program", async
   assert.deepEqual(readdirSync(node.conf).toSorted(), ["05-cilium.conflist", "10-ptp.conflist"]);
 });
 
-test("removes its own files, and restores the changed ones", async (context) => {
+test("the installer removes its own files, and restores the changed ones", async (context) => {
   const node = new Node(context);
   node.start();
   await until(() => existsSync(join(node.bin, "serin-cni")));
@@ -111,7 +111,7 @@ test("removes its own files, and restores the changed ones", async (context) => 
   assert.deepEqual(readdirSync(node.bin), []);
 });
 
-test("is chained into a named file, and gets its own file on platforms that call by name", async (context) => {
+test("the plugin is chained into a named file, and gets its own file on platforms that call by name", async (context) => {
   const named = new Node(context, { confFile: "20-ptp.conf" });
   named.start();
   await until(() => existsSync(join(named.bin, "serin-cni")));

@@ -51,7 +51,7 @@ async function run(
   return { code, text };
 }
 
-test("passes the runtime's variables and input to the agent, and returns its answer", async (context) => {
+test("the plugin passes the runtime's variables and input to the agent, and returns its answer", async (context) => {
   const { path, socketPath } = programIn(context);
   const seen: PodAttachment[] = [];
   await serve(context, socketPath, { add: (attachment) => Promise.resolve(void seen.push(attachment)) });
@@ -72,7 +72,7 @@ test("passes the runtime's variables and input to the agent, and returns its ans
   ]);
 });
 
-test("returns the agent's refusal and its exit code", async (context) => {
+test("the plugin returns the agent's refusal and its exit code", async (context) => {
   const { path, socketPath } = programIn(context);
   await serve(context, socketPath, { add: () => Promise.reject(new Error("not this pod")) });
   const { code, text } = await run(path, "ADD", '{"cniVersion":"1.0.0"}');
@@ -80,7 +80,7 @@ test("returns the agent's refusal and its exit code", async (context) => {
   assert.equal((JSON.parse(text) as { msg: string }).msg, "not this pod");
 });
 
-test("waits for an agent that is being replaced", async (context) => {
+test("the plugin waits for an agent that is being replaced", async (context) => {
   const { path, socketPath } = programIn(context);
   const running = run(path, "ADD", '{"cniVersion":"1.0.0"}');
   await new Promise((resolve) => setTimeout(resolve, 300));
@@ -88,7 +88,7 @@ test("waits for an agent that is being replaced", async (context) => {
   assert.deepEqual(await running, { code: 0, text: '{"cniVersion":"1.0.0"}' });
 });
 
-test("fails ADD without an agent, but not deletions and VERSION", async (context) => {
+test("the plugin fails ADD without an agent, but not deletions and VERSION", async (context) => {
   const { path } = programIn(context);
   const [add, check, status, version, deleted, collected] = await Promise.all(
     ["ADD", "CHECK", "STATUS", "VERSION", "DEL", "GC"].map((command) => run(path, command, '{"cniVersion":"1.0.0"}')),
@@ -115,7 +115,7 @@ test("fails ADD without an agent, but not deletions and VERSION", async (context
   );
 });
 
-test("starts no pod after a truncated answer or with an endless input", async (context) => {
+test("the plugin starts no pod after a truncated answer or with an endless input", async (context) => {
   const { path, socketPath } = programIn(context);
   const half = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on("error", () => undefined);
@@ -131,7 +131,7 @@ test("starts no pod after a truncated answer or with an endless input", async (c
   assert.equal((await run(path, "ADD", "{}", { CNI_ARGS: "x".repeat(100_000) })).code, 1);
 });
 
-test("is small, reproducible, and built for both processors", () => {
+test("the plugin is small, reproducible, and built for both processors", () => {
   const socketPath = "/var/run/istio-cni/serin-cni.sock";
   for (const [architecture, machine] of [
     ["x64", 62],

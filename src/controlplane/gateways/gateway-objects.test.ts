@@ -8,6 +8,7 @@ const proxy = {
   image: "proxyv2:1",
   discoveryAddress: "istiod.istio-system.svc:15012",
   clusterId: "Kubernetes",
+  clusterDomain: "cluster.local",
   trustDomain: "cluster.local",
   network: "",
   proxyMetadata: {},
@@ -24,6 +25,17 @@ test("a gateway's pods are not in ambient, unless the Gateway's labels say so", 
   };
   assert.equal(modeWith({}), "none");
   assert.equal(modeWith({ "istio.io/dataplane-mode": "ambient" }), "ambient");
+});
+
+test("a gateway's proxy learns the cluster's own DNS domain", () => {
+  const listeners = [{ name: "http", port: 80, protocol: "HTTP" }];
+  const gateway = {
+    metadata: { name: "web", namespace: "shop", uid: "1" },
+    spec: { gatewayClassName: "istio", listeners },
+  } as unknown as Gateway;
+  const { deployment } = gatewayObjects(gateway, [], { ...proxy, clusterDomain: "corp.example" });
+  const args = deployment.spec?.template.spec?.containers[0]?.args ?? [];
+  assert.equal(args[args.indexOf("--domain") + 1], "$(POD_NAMESPACE).svc.corp.example");
 });
 
 test("no label of a Gateway lets an injector obey the Gateway's annotations in its pods", () => {

@@ -8,6 +8,7 @@ const proxy = {
   image: "docker.io/istio/proxyv2:1.31.0",
   discoveryAddress: "istiod.istio-system.svc:15012",
   clusterId: "Kubernetes",
+  clusterDomain: "cluster.local",
   trustDomain: "cluster.local",
   network: "",
   proxyMetadata: { A: "mesh", B: "mesh" },

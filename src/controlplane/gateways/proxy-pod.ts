@@ -11,6 +11,8 @@ export interface ProxySettings {
   /** `istiod.istio-system.svc:15012`. */
   readonly discoveryAddress: string;
   readonly clusterId: string;
+  /** The cluster's DNS domain: `cluster.local`. */
+  readonly clusterDomain: string;
   readonly trustDomain: string;
   readonly network: string;
   /** The mesh config's environment variables for every proxy. */
@@ -114,7 +116,7 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
       "proxy",
       pod.mode,
       "--domain",
-      "$(POD_NAMESPACE).svc.cluster.local",
+      `$(POD_NAMESPACE).svc.${proxy.clusterDomain}`,
       "--proxyLogLevel",
       "warning",
       "--proxyComponentLogLevel",

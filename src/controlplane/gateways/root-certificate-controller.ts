@@ -5,7 +5,7 @@ import type { ConfigMap } from "../../api/kubernetes/index.ts";
 
 export interface RootCertificateControllerOptions {
   readonly client: KubeClient;
-  /** PEM. */
+  /** The roots of the mesh in PEM. */
   readonly root: () => string;
   /** Revocation lists in PEM. Empty: none, and no ConfigMap is written. */
   readonly revocations?: () => string;

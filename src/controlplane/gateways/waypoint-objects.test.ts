@@ -8,6 +8,7 @@ const proxy = {
   image: "proxyv2:1",
   discoveryAddress: "istiod-next.istio-system.svc:15012",
   clusterId: "Kubernetes",
+  clusterDomain: "cluster.local",
   trustDomain: "cluster.local",
   network: "",
   proxyMetadata: {},

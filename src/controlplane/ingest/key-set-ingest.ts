@@ -10,6 +10,7 @@ import {
 import type { Collection, SourceCollection } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { RequestAuthenticationFacts } from "../model/facts.ts";
+import { KeyFetchShares, leastWaitMs } from "./key-fetch-shares.ts";
 import {
   keySource,
   type KeySetFacts,
@@ -26,6 +27,8 @@ export interface KeySetIngestOptions {
   readonly fetchText: FetchText;
   /** Which process fetches the key sets. Absent: this control plane. */
   readonly fetcher?: KeySetFetcher | undefined;
+  /** Absent: of their own. */
+  readonly shares?: KeyFetchShares;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
@@ -43,10 +46,16 @@ const retryMaxMs = 60_000;
 export class KeySetIngest {
   readonly #options: KeySetIngestOptions;
   readonly #followed = new Map<string, AbortController>();
+  readonly #shares: KeyFetchShares;
+  /** The namespaces whose rules name a key set, by its id. */
+  #namespaces: ReadonlyMap<string, readonly string[]> = new Map();
+  /** The number of key sets of each namespace. */
+  #counts: ReadonlyMap<string, number> = new Map();
   readonly #counters: Readonly<Record<"fetched" | "failed", { increment(): void }>>;
 
   constructor(options: KeySetIngestOptions) {
     this.#options = options;
+    this.#shares = options.shares ?? new KeyFetchShares();
     const { metrics } = options;
     this.#counters = {
       fetched: metrics
@@ -62,16 +71,12 @@ export class KeySetIngest {
     const tasks = new Set<Promise<void>>();
     const adjust = (): void => {
       if (signal.aborted) return;
-      const wanted = new Map(
-        [...this.#options.requestAuthentications.values()]
-          .flatMap(({ spec }) => spec.jwtRules.flatMap((rule) => keySource(rule) ?? []))
-          .filter(({ address }) => address === undefined || this.#options.fetcher !== "proxy")
-          .map((source) => [source.id, source] as const),
-      );
+      const wanted = this.#wanted();
       for (const [id, stop] of this.#followed) {
         if (wanted.has(id)) continue;
         stop.abort();
         this.#followed.delete(id);
+        this.#shares.drop(id);
         this.#options.keySets.delete(id);
       }
       for (const source of wanted.values()) {
@@ -88,13 +93,34 @@ export class KeySetIngest {
     await Promise.all(tasks);
   }
 
+  /** The key sets to fetch. Also remembers whose they are. */
+  #wanted(): ReadonlyMap<string, KeySource> {
+    const wanted = new Map<string, KeySource>();
+    const namespaces = new Map<string, Set<string>>();
+    const counts = new Map<string, number>();
+    for (const { spec, namespace } of this.#options.requestAuthentications.values())
+      for (const rule of spec.jwtRules) {
+        const source = keySource(rule);
+        if (source === undefined || (source.address !== undefined && this.#options.fetcher === "proxy")) continue;
+        wanted.set(source.id, source);
+        const own = namespaces.get(source.id) ?? new Set();
+        namespaces.set(source.id, own);
+        if (own.has(namespace)) continue;
+        own.add(namespace);
+        counts.set(namespace, (counts.get(namespace) ?? 0) + 1);
+      }
+    this.#namespaces = new Map([...namespaces].map(([id, own]) => [id, [...own].sort()]));
+    this.#counts = counts;
+    return wanted;
+  }
+
   async #follow(source: KeySource, signal: AbortSignal): Promise<void> {
     const { keySets, clock, log } = this.#options;
     const backoff = new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random: systemRandom });
     while (!signal.aborted) {
       let waitMs = refreshMs;
       try {
-        const keys = await this.#fetch(source, AbortSignal.any([signal, AbortSignal.timeout(source.timeoutMs)]));
+        const keys = await this.#fetchInTurn(source, signal);
         if (signal.aborted) return;
         keySets.set(source.id, { source: source.id, keys });
         backoff.reset();
@@ -109,8 +135,29 @@ export class KeySetIngest {
           error: messageOf(error),
         });
       }
-      await clock.sleep(waitMs, signal).catch(() => undefined);
+      await clock.sleep(Math.max(waitMs, this.#leastWaitMs(source)), signal).catch(() => undefined);
     }
+  }
+
+  #namespacesOf({ id }: KeySource): readonly string[] {
+    return this.#namespaces.get(id) ?? [];
+  }
+
+  #leastWaitMs(source: KeySource): number {
+    const counts = this.#namespacesOf(source).map((namespace) => this.#counts.get(namespace) ?? 0);
+    return leastWaitMs(Math.min(...counts));
+  }
+
+  async #fetchInTurn(source: KeySource, signal: AbortSignal): Promise<string> {
+    using _place = await this.#shares.place(this.#namespacesOf(source), signal);
+    const keys = await this.#fetch(source, AbortSignal.any([signal, AbortSignal.timeout(source.timeoutMs)]));
+    signal.throwIfAborted();
+    if (!this.#shares.hold(source.id, this.#namespacesOf(source), keys))
+      throw transientError(
+        "answer-too-long",
+        `the key sets of the namespace ${this.#namespacesOf(source).join(" and ")} are too large together; remove JWT rules that nobody needs`,
+      );
+    return keys;
   }
 
   async #fetch({ address, issuer }: KeySource, signal: AbortSignal): Promise<string> {

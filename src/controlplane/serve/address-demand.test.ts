@@ -96,7 +96,7 @@ test("an on-demand ztunnel gets its node's workloads first, and later the addres
   close();
 });
 
-test("it gets changes of requested addresses and of a service's new workloads, and nothing else", () => {
+test("an on-demand ztunnel gets changes of requested addresses and of a service's new workloads, and nothing else", () => {
   const { apply, request, taken, close } = onDemand();
   apply(...web);
   request(["shop/web.shop.svc.cluster.local"]);

@@ -1,6 +1,6 @@
 import type { ProvenAccount } from "../ca/index.ts";
 import { messageOf, toSerinError, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
-import { SharedBudget } from "../../base/threads/index.ts";
+import { SharedBudget, type BudgetShare } from "../../base/shared-budget/index.ts";
 import type { DeltaDiscoveryRequest, DiscoveryRequest } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { AcknowledgementReader } from "./acknowledgement-reader.ts";
@@ -191,10 +191,9 @@ export class DiscoveryServer {
   }
 
   #keptFor(address: string): KeptMemory {
-    const memory = this.#memory;
-    let [own, ofStream] = [0, 0];
-    const change = (before: number, after: number): void => {
-      if (!memory.take(address, after - before))
+    const [own, ofStream] = [this.#memory.share(address), this.#memory.share(address)];
+    const keep = (share: BudgetShare, bytes: number): void => {
+      if (!share.set(bytes))
         throw transientError(
           "busy",
           `the clients at ${address} make the control plane keep more than their share of ${this.#maxKeptBytes >> 20} MiB`,
@@ -202,17 +201,11 @@ export class DiscoveryServer {
         );
     };
     return {
-      forItself: (bytes) => {
-        change(own, bytes);
-        own = bytes;
-      },
-      forStream: (bytes) => {
-        change(ofStream, bytes);
-        ofStream = bytes;
-      },
+      forItself: (bytes) => keep(own, bytes),
+      forStream: (bytes) => keep(ofStream, bytes),
       end: () => {
-        memory.release(address, own + ofStream);
-        [own, ofStream] = [0, 0];
+        own.set(0);
+        ofStream.set(0);
       },
     };
   }

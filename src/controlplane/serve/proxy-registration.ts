@@ -1,4 +1,5 @@
-import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { stringOf } from "../../base/index.ts";
+import type { JsonObject } from "@bufbuild/protobuf";
 import type { Node } from "../../wire/discovery/index.ts";
 
 /** The data that a proxy on a machine outside the cluster sends for its WorkloadEntry. */
@@ -16,8 +17,8 @@ export interface ProxyRegistration {
 /** Undefined for a proxy that is not on a machine outside the cluster. */
 export function readProxyRegistration({ metadata, locality }: Node): ProxyRegistration | undefined {
   const fields: JsonObject = metadata ?? {};
-  const group = textOf(fields["AUTO_REGISTER_GROUP"]);
-  const entry = textOf(fields["WORKLOAD_ENTRY"]);
+  const group = stringOf(fields["AUTO_REGISTER_GROUP"]);
+  const entry = stringOf(fields["WORKLOAD_ENTRY"]);
   if (group === "" && entry === "") return undefined;
   const config = fields["PROXY_CONFIG"];
   const probe =
@@ -29,10 +30,6 @@ export function readProxyRegistration({ metadata, locality }: Node): ProxyRegist
     probed: probe !== undefined && probe !== null,
     locality: region === "" ? "" : [region, zone, subZone].filter((part) => part !== "").join("/"),
   };
-}
-
-function textOf(value: JsonValue | undefined): string {
-  return typeof value === "string" ? value : "";
 }
 
 /** The result of a proxy's probe of its application. */

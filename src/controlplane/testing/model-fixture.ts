@@ -163,7 +163,7 @@ export function service(
 export function slice(
   key: string,
   port: { name: string; port: number },
-  endpoints: readonly { address: string; pod?: string; ready?: boolean; node?: string }[],
+  endpoints: readonly { address: string; pod?: string; ready?: boolean; node?: string; terminating?: boolean }[],
 ): KubernetesObject {
   const [namespaceName = "", name = ""] = key.split("/");
   return {
@@ -173,7 +173,10 @@ export function slice(
     ports: [{ ...port, protocol: "TCP" }],
     endpoints: endpoints.map((endpoint) => ({
       addresses: [endpoint.address],
-      conditions: { ready: endpoint.ready ?? true },
+      conditions:
+        endpoint.terminating === true
+          ? { ready: false, serving: endpoint.ready ?? true, terminating: true }
+          : { ready: endpoint.ready ?? true },
       nodeName: endpoint.node ?? "node-1",
       ...(endpoint.pod === undefined
         ? {}

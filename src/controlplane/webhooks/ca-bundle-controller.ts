@@ -11,7 +11,7 @@ export interface CaBundleControllerOptions {
   readonly client: KubeClient;
   /** This control plane's Service. The controller keeps the webhooks that call it. */
   readonly service: { readonly namespace: string; readonly name: string };
-  /** PEM. */
+  /** The root of the webhooks' certificate in PEM. */
   readonly root: () => string;
   /** Registers a listener for changes of the root. */
   readonly onRootChange: (changed: () => void) => void;

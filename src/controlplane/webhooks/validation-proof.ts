@@ -1,9 +1,6 @@
-import { istioGatewayKind, istioLabels } from "../../api/istio/index.ts";
+import { alwaysRejectAnnotation, istioGatewayKind, istioLabels } from "../../api/istio/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
-
-/** Validation refuses every object with this annotation. Upstream uses it for the same test. */
-const alwaysReject = "internal.istio.io/webhook-always-reject";
 
 /**
  * Tests with a dry run of an always refused object whether the API server calls this revision's validation. Returns the
@@ -19,7 +16,7 @@ export async function validationDoubt(
     name: "invalid-gateway",
     namespace,
     labels: { [istioLabels.revision]: revision },
-    annotations: { [alwaysReject]: "true" },
+    annotations: { [alwaysRejectAnnotation]: "true" },
   };
   try {
     await client.create(
@@ -37,7 +34,7 @@ export async function validationDoubt(
     const message = messageOf(error);
     // The API server's own text, and the field that our validation reports.
     if (
-      (message.includes("denied the request") && message.includes(alwaysReject)) ||
+      (message.includes("denied the request") && message.includes(alwaysRejectAnnotation)) ||
       message.includes("does not support dry run") ||
       isKubeCode(error, "not-found")
     )

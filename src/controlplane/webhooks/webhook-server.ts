@@ -11,7 +11,8 @@ import {
   type Clock,
   type Logger,
 } from "../../base/index.ts";
-import { BodyBudget, excessText } from "../../base/threads/index.ts";
+import { BodyBudget } from "../../base/shared-budget/index.ts";
+import { excessText } from "../../base/threads/index.ts";
 import { negotiationUnder } from "../../net/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ServingCertificate } from "../ca/index.ts";

@@ -1,4 +1,4 @@
-import { messageOf, type Clock } from "../../base/index.ts";
+import { isInsideAddress, messageOf, stringOf, type Clock } from "../../base/index.ts";
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import type { Pod, WebhookConfiguration } from "../../api/kubernetes/index.ts";
@@ -113,7 +113,7 @@ export class PilotWatcher {
         !namespaces.has(metadata.namespace ?? "") ||
         status?.phase !== "Running" ||
         metadata.deletionTimestamp !== undefined ||
-        (status.podIP ?? "") === ""
+        isInsideAddress(status.podIP ?? "")
       )
         continue;
       const key = metadata.uid ?? metadata.name ?? "";
@@ -167,7 +167,7 @@ export class PilotWatcher {
   async #askRoot(pilot: Pilot, signal: AbortSignal): Promise<void> {
     const { status, text } = await this.#options.ask(pilot.address, "/debug/serin/roots", signal);
     pilot.rootAtMs = this.#options.clock.steadyMs();
-    if (status === 200) pilot.root = textOf((JSON.parse(text) as RootsReport | null)?.signing);
+    if (status === 200) pilot.root = stringOf((JSON.parse(text) as RootsReport | null)?.signing);
   }
 }
 
@@ -181,10 +181,6 @@ function listIn(text: string): readonly Readonly<Record<string, unknown>>[] {
   );
 }
 
-function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
 function connectedProxies(text: string): ConnectedProxy[] {
   return listIn(text).map((proxy) => {
     const states = Object.entries(
@@ -194,14 +190,14 @@ function connectedProxies(text: string): ConnectedProxy[] {
       states.map(([url, state]) => [
         url,
         {
-          sent: textOf(state?.["sent"]),
-          acked: textOf(state?.["acked"]),
-          nacked: textOf(state?.["nacked"]),
+          sent: stringOf(state?.["sent"]),
+          acked: stringOf(state?.["acked"]),
+          nacked: stringOf(state?.["nacked"]),
           reason: typeof state?.["reason"] === "string" ? state["reason"] : null,
         },
       ]),
     );
-    const [id, type, namespace, node] = ["id", "type", "namespace", "node"].map((name) => textOf(proxy[name])) as [
+    const [id, type, namespace, node] = ["id", "type", "namespace", "node"].map((name) => stringOf(proxy[name])) as [
       string,
       string,
       string,
@@ -212,9 +208,9 @@ function connectedProxies(text: string): ConnectedProxy[] {
       type,
       namespace,
       node,
-      version: textOf(proxy["version"]),
-      revision: textOf(proxy["revision"]),
-      connectedAt: textOf(proxy["connectedAt"]),
+      version: stringOf(proxy["version"]),
+      revision: stringOf(proxy["revision"]),
+      connectedAt: stringOf(proxy["connectedAt"]),
       types,
     };
   });
@@ -223,20 +219,20 @@ function connectedProxies(text: string): ConnectedProxy[] {
 /** Upstream's form: `<type>_sent` and `<type>_acked` are nonces. It has no reason for a rejection. */
 function syncedProxies(text: string, revision: string): ConnectedProxy[] {
   return listIn(text).map((proxy) => {
-    const id = textOf(proxy["proxy"]);
+    const id = stringOf(proxy["proxy"]);
     const words = Object.keys(proxy).flatMap((key) => (key.endsWith("_sent") ? [key.slice(0, -"_sent".length)] : []));
     const types = Object.fromEntries(
       words.map((word) => [
         upstreamTypes[word] ?? word,
-        { sent: textOf(proxy[`${word}_sent`]), acked: textOf(proxy[`${word}_acked`]), nacked: "", reason: null },
+        { sent: stringOf(proxy[`${word}_sent`]), acked: stringOf(proxy[`${word}_acked`]), nacked: "", reason: null },
       ]),
     );
     return {
       id,
-      type: textOf(proxy["proxy_type"]),
+      type: stringOf(proxy["proxy_type"]),
       namespace: id.slice(id.lastIndexOf(".") + 1),
       node: "",
-      version: textOf(proxy["istio_version"]),
+      version: stringOf(proxy["istio_version"]),
       revision,
       connectedAt: "",
       types,

@@ -37,7 +37,7 @@ export interface ProcessUse {
 const counterKinds = ["requests", "bytes", "opened", "bucket"] as const;
 const bucketKind = counterKinds.indexOf("bucket");
 const startCounters = 64;
-/** The group of series that do not count. Groups have smaller numbers. */
+/** Stands for no group. The numbers of groups are smaller. */
 const noGroup = 0xffff;
 const growth = 1.3;
 

@@ -1,4 +1,4 @@
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { isInsideAddress, messageOf, type Clock, type Logger } from "../../base/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { podWorkloadKey } from "../views/index.ts";
@@ -202,7 +202,7 @@ function targetOf({ metadata, spec, status }: Pod): PodAddress | undefined {
     !hasProxy ||
     annotations["prometheus.io/scrape"] !== "true" ||
     status?.phase !== "Running" ||
-    (status.podIP ?? "") === ""
+    isInsideAddress(status.podIP ?? "")
   )
     return undefined;
   const port = Number(annotations["prometheus.io/port"] ?? "");

@@ -52,6 +52,12 @@ test("problems are listed worst first, with a link to their page", () => {
   );
 });
 
+test("a source that is away is told once, above the view, and not among what needs attention", () => {
+  const sources = [{ name: "metrics", ok: false, problem: "no pod has a proxy" }];
+  const { head, tables } = overviewView(input({}, [], { sources }), "*", "lab");
+  assert.deepEqual([head.sources, tables.attention], [sources, {}]);
+});
+
 test("a namespace has its traffic, its health with the reason, and its configuration errors", () => {
   const { namespaces } = overviewView(
     input(objects, [{ from: "bank/pay", to: "shop/web", rate: 4, secured: true }], { messages }),

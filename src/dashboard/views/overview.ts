@@ -232,8 +232,6 @@ function meshAttention(input: ViewInput, proxies: readonly LadderProxy[], missin
       text: `MeshUpgrade ${upgrade.metadata.name ?? ""} is under way: ${upgrade.status.message}`,
       page: rolloutLink(upgrade),
     });
-  for (const { name, ok, problem } of input.sources)
-    if (!ok) rows.push({ level: "warning", text: `${name}: ${problem ?? "away"}`, page: link("overview") });
   return rows;
 }
 

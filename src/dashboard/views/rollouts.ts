@@ -1,5 +1,5 @@
 import type { FreezeRow, RolloutRow, RolloutsView } from "../../api/dashboard/index.ts";
-import { messageOf } from "../../base/index.ts";
+import { messageOf, stringOf } from "../../base/index.ts";
 import { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 import {
   canaryKind,
@@ -139,5 +139,5 @@ function freezeRow(stored: Freeze, atMs: number): FreezeRow {
 
 function reasonOf({ spec }: Freeze): string {
   const { reason } = (spec ?? {}) as { readonly reason?: unknown };
-  return typeof reason === "string" ? reason : "";
+  return stringOf(reason);
 }

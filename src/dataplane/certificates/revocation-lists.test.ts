@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
-import { until } from "../../base/testing/index.ts";
+import { collectGarbage, oldBytes, until } from "../../base/testing/index.ts";
 import { connectTcp, listenTcp, secureClient, secureServer, type SecureStream } from "../../net/index.ts";
 import { TestAuthority, type Issued } from "../../net/testing/index.ts";
 import { FakeCertificateAuthority } from "./fake-certificate-authority.ts";
@@ -252,4 +253,25 @@ test("the file is read at the start and on each change; after a fault the previo
     lines.map((line) => /no such file|is no list|have changed/.exec(line)?.[0]),
     ["no such file", "is no list", "no such file", "have changed"],
   );
+});
+
+test("admitted connections that have ended are collected before they reach the old space", () => {
+  const guard = new RevocationLists().guard(ours.roots);
+  const certificate = new X509Certificate(ours.certificateChain);
+  const open: Disposable[] = [];
+  const admit = (): void => {
+    const held = Array.from({ length: 500 }, (_, index) => index);
+    open.push(guard.admitted(certificate, "client", () => void held.length));
+    if (open.length > 16) open.shift()?.[Symbol.dispose]();
+  };
+  for (let count = 0; count < 100; count += 1) admit();
+  // All that lives during a full collection becomes old.
+  collectGarbage("all");
+  const before = oldBytes();
+  for (let count = 1; count <= 4000; count += 1) {
+    admit();
+    if (count % 200 === 0) collectGarbage("minor");
+  }
+  // The connections have 16 MB.
+  assert.ok(oldBytes() - before < 4_000_000, `${oldBytes() - before} bytes became old`);
 });

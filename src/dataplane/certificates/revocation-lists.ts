@@ -1,5 +1,14 @@
 import { X509Certificate, type KeyObject } from "node:crypto";
-import { BoundedCache, messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
+import {
+  BoundedCache,
+  LinkedList,
+  messageOf,
+  unlisted,
+  userError,
+  type Clock,
+  type Linked,
+  type Logger,
+} from "../../base/index.ts";
 import type { PeerGuard } from "../../net/index.ts";
 import { peerChain } from "./peer-chain.ts";
 import {
@@ -24,7 +33,7 @@ interface RevocationList {
   isSignedBy(key: KeyObject): boolean;
 }
 
-interface Admitted {
+interface Admitted extends Linked<Admitted> {
   readonly certificate: X509Certificate;
   readonly roots: readonly X509Certificate[];
   readonly peer: "client" | "server";
@@ -38,7 +47,7 @@ interface Admitted {
  */
 export class RevocationLists {
   readonly #onRevoked: (peer: "client" | "server") => void;
-  readonly #admitted = new Set<Admitted>();
+  readonly #admitted = new LinkedList<Admitted>();
   #lists: readonly RevocationList[] = [];
 
   /** `onRevoked` is called for each connection that is refused or ended. */
@@ -75,9 +84,9 @@ export class RevocationLists {
         return reason;
       },
       admitted: (certificate, peer, close) => {
-        const entry: Admitted = { certificate, roots, peer, close };
+        const entry: Admitted = { certificate, roots, peer, close, ...unlisted };
         this.#admitted.add(entry);
-        return { [Symbol.dispose]: () => void this.#admitted.delete(entry) };
+        return { [Symbol.dispose]: () => void this.#admitted.remove(entry) };
       },
     };
   }

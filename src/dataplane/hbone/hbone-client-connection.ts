@@ -143,7 +143,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     }
     if (!endStream) this.#connection.session.reset(stream, errorCode.cancel);
     stream.abort(undefined);
-    pending.reject(transientError("http-status", `http status: ${statusText(status)}`));
+    pending.reject(transientError("http-status", `http status: ${statusText(status)}`, { reason: String(status) }));
   }
 
   goaway(): void {

@@ -12,6 +12,7 @@ import {
   type Http2ConnectionError,
   type SessionPort,
 } from "../../wire/http2/index.ts";
+import { heldInput, type InputHolder } from "./held-input.ts";
 import { hboneLimits } from "./limits.ts";
 import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
 import { TurnOutput } from "./turn-output.ts";
@@ -44,7 +45,7 @@ export interface TunnelConnectionOptions {
  * HTTP/2 for tunnels over one connection, in either role. Its liveness is checked even while it is idle. Any workload
  * of the mesh can be a peer, so flooding is limited as for requests.
  */
-export class TunnelConnection implements SessionPort, TunnelOwner {
+export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
   readonly peerIdentity: string;
   readonly #stream: ByteStream;
   readonly #server: boolean;
@@ -99,6 +100,12 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
   }
   get remote(): SocketAddress {
     return this.#stream.remote;
+  }
+  get peer(): string {
+    return this.remote.address;
+  }
+  get heldStreams(): Iterable<TunnelStream> {
+    return this.session.streams;
   }
   get closed(): boolean {
     return this.#isClosed || this.session.over;
@@ -185,6 +192,10 @@ export class TunnelConnection implements SessionPort, TunnelOwner {
 
   streamEnded(): void {
     if (this.activeStreams === 0 && !this.closed) this.#handler.idle?.();
+  }
+
+  inputHeld(bytes: number): void {
+    heldInput.changed(this, bytes);
   }
 
   settingsChanged(): void {

@@ -42,6 +42,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   #closeError: Error | undefined;
   #received = 0;
   #sent = 0;
+  #heldBytes = 0;
 
   constructor(owner: TunnelOwner, id: number) {
     super(id);
@@ -73,6 +74,10 @@ export class TunnelStream extends SessionStream implements ByteStream {
   }
   get bufferedBytes(): number {
     return this.#pendingBytes;
+  }
+  /** How many received bytes wait for the reader. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
   get receivedBytes(): number {
     return this.#received;
@@ -157,7 +162,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (this.#paused || this.#delivering || !this.#queue.isEmpty) {
       if (chunk.length > 0) {
         this.#queue.push(chunk);
-        this.#session.queuedBytesChanged(chunk.length);
+        this.#hold(chunk.length);
       }
     } else if (chunk.length > 0) this.#deliver(chunk);
     if (endStream) this.#deliverQueue();
@@ -186,6 +191,14 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (!this.#closed) this.#close(error);
   }
 
+  /** The process holds too much input, and most of it for this peer. */
+  shed(): void {
+    this.destroy({
+      reset: true,
+      error: transientError("tunnel-broken", "the reader takes too long, and this process holds too much input"),
+    });
+  }
+
   /** RST_STREAM from the peer. */
   resetByPeer(code: number): void {
     if (this.#closed) return;
@@ -207,6 +220,11 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (!this.#closed) this.#session.consumed(this, chunk.length);
   };
 
+  #hold(difference: number): void {
+    this.#heldBytes += difference;
+    this.#session.queuedBytesChanged(difference);
+  }
+
   #dropPending(): void {
     this.#pending.clear();
     this.#pendingBytes = 0;
@@ -217,7 +235,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     while (!this.#paused && !this.#closed) {
       const kept = this.#queue.shift();
       if (kept === undefined) break;
-      this.#session.queuedBytesChanged(-kept.bytes.length);
+      this.#hold(-kept.bytes.length);
       kept.deliver(this.#deliver);
       kept.release();
     }
@@ -242,7 +260,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     this.#closed = true;
     const queued = this.#queue.clear();
     this.#dropPending();
-    if (queued > 0) this.#session.queuedBytesChanged(-queued);
+    if (queued > 0) this.#hold(-queued);
     this.#session.ended(this);
     this.#closeError = error;
     // Never call the handler inside the caller's own call.

@@ -9,6 +9,7 @@ export { certificateParts, restoreCertificate, type CertificateParts } from "../
 export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "../connection-tracker.ts";
 export { hboneDialer } from "../hbone/hbone-dialer.ts";
 export { hboneCutOffs, type HboneCutOff } from "../hbone/hbone-metrics.ts";
+export { heldInput, type InputHolder } from "../hbone/held-input.ts";
 export { HbonePool, type HboneDialer, type HbonePoolOptions } from "../hbone/hbone-pool.ts";
 export { serveHbone, type ServeHboneOptions } from "../hbone/hbone-server.ts";
 export type {

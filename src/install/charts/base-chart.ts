@@ -2,6 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { renderBase } from "../components/base.ts";
 import { ownReaderAccount } from "../components/reader-account.ts";
 import { renderRolloutEngine } from "../components/rollout-engine.ts";
+import { isRolloutRole } from "../components/rollout-roles.ts";
 import { defaultStableChannel } from "../components/stable-channel.ts";
 import { defaultValidator } from "../components/webhooks.ts";
 import {
@@ -17,7 +18,8 @@ import {
   type ChartOptions,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
-import { profileFiles } from "./profile-files.ts";
+import { platformFiles, profileFiles } from "./profile-files.ts";
+import { refusedRemoval, removalCheck } from "./removal-check.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
@@ -48,8 +50,12 @@ export function baseChart(options: ChartOptions): Chart {
       ...stableChannelConditions("stable-channel-default-policy"),
     },
   });
-  const engine = renderRolloutEngine(markedSettings(marks, false, { global: globalMarks(marks) }), [])
-    .map((object) => `---\n${marks.templateOf(object)}`)
+  const engineObjects = renderRolloutEngine(markedSettings(marks, false, { global: globalMarks(marks) }), []);
+  const engine = [...engineObjects, removalCheck(engineObjects)]
+    .map((object) => {
+      const text = `---\n${marks.templateOf(object)}`;
+      return isRolloutRole(object) ? `{{- if $v.base.rolloutRoles }}\n${text}\n{{- end }}` : text;
+    })
     .join("\n");
   return assembleChart({
     name: "base",
@@ -60,20 +66,21 @@ export function baseChart(options: ChartOptions): Chart {
     values: {
       [defaultsKey]: {
         global: { ...globals(options), istioNamespace: "istio-system" },
-        base: { enableIstioConfigCRDs: true, validationFailurePolicy: "" },
+        base: { enableIstioConfigCRDs: true, rolloutRoles: true, validationFailurePolicy: "" },
         experimental: { stableValidationPolicy: false },
         defaultRevision: "default",
-        rollout: { enabled: true },
+        rollout: { enabled: true, force: false },
       },
     },
     templates: {
       "_helpers.tpl": valuesHelper([]),
       crds: `${valuesHeader}\n{{- if $v.base.enableIstioConfigCRDs }}\n{{ .Files.Get "files/crds.yaml" }}\n{{- end }}`,
       base: `${valuesHeader}\n${main}`,
-      rollout: `${valuesHeader}\n{{- if $v.rollout.enabled }}\n${engine}\n{{ .Files.Get "files/rollout-crds.yaml" }}\n{{- end }}`,
+      rollout: `${valuesHeader}\n{{- if $v.rollout.enabled }}\n${engine}\n{{ .Files.Get "files/rollout-crds.yaml" }}\n{{- else }}\n${refusedRemoval}\n{{- end }}`,
     },
     files: {
       ...profileFiles(["global", "base", "experimental"]),
+      ...platformFiles([]),
       "files/crds.yaml": definitionsText(options.customResources.istio),
       "files/rollout-crds.yaml": definitionsText(options.customResources.rollout),
     },

@@ -1,7 +1,7 @@
 import { treeAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
-import { quotaPlatforms } from "../cni-platform.ts";
+import { constrainedPlatforms, quotaPlatforms } from "../platform.ts";
 import { ownReaderAccount } from "../components/reader-account.ts";
 import { defaultValues } from "../default-values.ts";
 import { mergeTrees } from "../merge.ts";
@@ -38,6 +38,7 @@ export function markedSettings(marks: TemplateMarks, isRevisioned: boolean, valu
     ...parsed.value,
     hub: marks.text("$v.global.hub"),
     tag: marks.text("$v.global.tag"),
+    versionLabel: marks.text('splitList "@" (toString $v.global.tag) | first'),
     namespace: marks.text("$.Release.Namespace"),
     revision: isRevisioned ? marks.text("$v.revision") : "",
     revisionLabel: marks.text(chosenRevision),
@@ -140,9 +141,20 @@ export function quotaMarks(marks: TemplateMarks): Tree {
   return { enabled: true, pods: marks.number("int $v.resourceQuotas.pods") };
 }
 
-const platformNeedsQuota = quotaPlatforms
-  .map((platform) => ` (eq ($v.global.platform | default "") "${platform}")`)
-  .join("");
+const isOneOf = (platforms: readonly string[]): string =>
+  platforms.map((platform) => ` (eq ($v.global.platform | default "") "${platform}")`).join("");
+
+const platformNeedsQuota = isOneOf(quotaPlatforms);
+/** A platform with SecurityContextConstraints. A rendering for it contains the component's right to use one. */
+export const [constrainedPlatform = ""] = constrainedPlatforms;
+
+/** The condition of a component's right to use a SecurityContextConstraint: a platform that has them. */
+export function constraintConditions(component: string): Readonly<Record<string, string>> {
+  const condition = `or false${isOneOf(constrainedPlatforms)}`;
+  const name = `${component}-context-constraints`;
+  return { [`ClusterRole/${name}`]: condition, [`ClusterRoleBinding/${name}`]: condition };
+}
+
 export const wantsQuota = `and (ne (toString $v.resourceQuotas.enabled) "false") (or $v.resourceQuotas.enabled${platformNeedsQuota})`;
 
 /** As in upstream, uses the given value, or `Ignore` at first. An upgrade keeps what the control plane has set. */

@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { platformNames } from "../platform.ts";
 import { operatorPathOf, unreadValues, type UpstreamChart } from "../upstream-values.ts";
 
 /** A Helm chart: its files by path inside the chart's folder. */
@@ -68,9 +69,11 @@ export interface ValuesOptions {
   readonly hasVersions?: boolean;
 }
 
+const chosenPlatform = "(coalesce $user.platform ($user.global).platform)";
+
 /**
- * Merges defaults, the profile's file and the user's values. `older` lists keys whose content also belongs to the top
- * level.
+ * Merges defaults, the files of the profile and of the platform, and the user's values. `older` lists keys whose
+ * content also belongs to the top level.
  */
 export function valuesHelper(
   older: readonly string[],
@@ -93,6 +96,12 @@ export function valuesHelper(
     "{{- $profile := fromYaml $file }}",
     ...merge("$profile"),
     "{{- end }}",
+    `{{- with ${chosenPlatform} }}`,
+    '{{- $file := $.Files.Get (printf "files/platform-%s.yaml" .) }}',
+    `{{- if not $file }}{{ fail (printf "there is no platform %q; known: ${platformNames.join(", ")}. Others, for example EKS, AKS, kind and kubeadm, need no value here" .) }}{{ end }}`,
+    "{{- $platform := fromYaml $file }}",
+    ...merge("$platform"),
+    "{{- end }}",
     ...(hasVersions
       ? [
           "{{- with $user.compatibilityVersion }}",
@@ -104,6 +113,9 @@ export function valuesHelper(
         ]
       : []),
     ...merge("$user"),
+    `{{- with ${chosenPlatform} }}`,
+    '{{- $_ := mergeOverwrite $values (dict "global" (dict "platform" .)) }}',
+    "{{- end }}",
     "{{- toYaml $values }}",
     "{{- end }}",
   ].join("\n");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "yaml";
+import { undoFinalizer } from "../../api/serin/index.ts";
 import { renderCharts } from "./index.ts";
 
 const definition = (name: string) => ({
@@ -84,6 +85,14 @@ test("the charts of a mesh know the same profiles, because they get the same val
     assert.deepEqual(profilesOf(chart), profilesOf("base"), chart);
 });
 
+test("each chart of a mesh has a file for each platform, and refuses other platforms", () => {
+  for (const { name, files } of charts.filter((chart) => chart.name !== "istio-operator")) {
+    for (const platform of ["gke", "k3d", "k3s", "microk8s", "minikube", "openshift"])
+      assert.ok(files.has(`files/platform-${platform}.yaml`), `${name} ${platform}`);
+    assert.match(files.get("templates/_helpers.tpl") ?? "", /fail \(printf "there is no platform %q/);
+  }
+});
+
 test("istiod's chart has the values of each version whose behaviour a user may ask for, and refuses others", () => {
   assert.match(fileOf("istiod", "files/compatibility-version-1.27.yaml"), /DISABLE_SHADOW_HOST_SUFFIX: "false"/);
   assert.doesNotMatch(fileOf("istiod", "files/compatibility-version-1.28.yaml"), /DISABLE_SHADOW_HOST_SUFFIX/);
@@ -152,6 +161,29 @@ test("the operator's chart includes its CRDs, and accepts image and release like
 
 test("a chart's CRDs stay when it is uninstalled", () => {
   assert.match(fileOf("base", "files/crds.yaml"), /"helm\.sh\/resource-policy":"keep"/);
+});
+
+test("helm asks the engine before it uninstalls base, in a pod like the engine's that prefers the engine's node", () => {
+  const templates = fileOf("base", "templates/rollout.yaml").split("---\n");
+  const job = templates.find((text) => text.includes("kind: Job")) ?? "";
+  assert.match(job, /helm\.sh\/hook: pre-delete/);
+  assert.match(job, /image: "\{\{ \$v\.global\.hub \}\}\/serin:\{\{ \$v\.global\.tag \}\}"/);
+  assert.match(job, /args:\n +- rollout\n +- removal\n/);
+  assert.match(job, /serviceAccountName: serin-rollout\n/);
+  assert.match(job, /topologyKey: kubernetes\.io\/hostname\n +labelSelector:\n +matchLabels:\n +app: serin-rollout\n/);
+  // The engine's Service and selector must not find the Job's pod.
+  assert.match(job, /\n {8}app: serin-rollout-removal\n/);
+});
+
+test("the roles with which teams use rollouts may be left out of base", () => {
+  const template = fileOf("base", "templates/rollout.yaml");
+  assert.equal(template.match(/\{\{- if \$v\.base\.rolloutRoles \}\}\n---\n(?:.*\n)*?kind: ClusterRole\n/g)?.length, 2);
+});
+
+test("an upgrade of base that leaves the engine out looks for the finalizer that the engine writes", () => {
+  const template = fileOf("base", "templates/rollout.yaml");
+  assert.match(template, /\{\{- if and \.Release\.IsUpgrade \(ne \(toString \$v\.rollout\.force\) "true"\) \}\}/);
+  assert.ok(template.includes(`has "${undoFinalizer}" (.metadata.finalizers | default list)`));
 });
 
 test("istiod's chart grants changes of nodes only with taint.enabled", () => {

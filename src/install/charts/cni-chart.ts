@@ -1,8 +1,10 @@
 import { isTree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import { cniPlatformChoices, unchainedPlatforms } from "../cni-platform.ts";
+import { nodePlatformChoices, unchainedPlatforms } from "../platform.ts";
 import { renderCni } from "../components/cni.ts";
 import {
+  constrainedPlatform,
+  constraintConditions,
   globalMarks,
   globals,
   keyWithoutMarks,
@@ -16,14 +18,14 @@ import {
   type ChartOptions,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
-import { profileFiles } from "./profile-files.ts";
+import { platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
 
 /** A path that depends on the cluster's platform unless a value sets it. */
-function platformChoice(field: Parameters<typeof cniPlatformChoices>[0]): string {
-  const { usual, differing } = cniPlatformChoices(field);
+function platformChoice(field: Parameters<typeof nodePlatformChoices>[0]): string {
+  const { usual, differing } = nodePlatformChoices(field);
   const byPlatform = differing.reduce(
     (otherwise, [platform, value]) =>
       `(ternary "${value}" ${otherwise} (eq ($v.global.platform | default "") "${platform}"))`,
@@ -43,7 +45,7 @@ function agentMarks(marks: TemplateMarks): Tree {
     hub: marks.text("$v.hub | default $v.global.hub"),
     tag: marks.text("$v.tag | default $v.global.tag"),
     excludeNamespaces: [marks.text('join "," $v.excludeNamespaces')],
-    rollingMaxUnavailable: marks.number("$v.rollingMaxUnavailable"),
+    rollingMaxUnavailable: marks.number("toPrettyJson $v.rollingMaxUnavailable"),
     daemonSetLabels: marks.map("$v.daemonSetLabels"),
     pullPolicy: marks.optional("$v.pullPolicy | default $v.global.imagePullPolicy"),
     terminationGracePeriodSeconds: marks.number("int ($v.terminationGracePeriodSeconds | default 30)"),
@@ -53,6 +55,39 @@ function agentMarks(marks: TemplateMarks): Tree {
     cniConfDir: marks.text(platformChoice("cniConfDir")),
     cniNetnsDir: marks.text(platformChoice("cniNetnsDir")),
     cniConfFileName: marks.text(platformChoice("cniConfFileName")),
+    seLinuxOptions: marks.map("$v.seLinuxOptions"),
+    seccompProfile: marks.map("$v.seccompProfile"),
+  };
+}
+
+function agentDefaults(options: ChartOptions): Tree {
+  return {
+    global: globals(options),
+    hub: "",
+    tag: "",
+    image: "install-cni",
+    revision: "",
+    logLevel: "info",
+    logging: { level: "info" },
+    excludeNamespaces: ["istio-system", "kube-system"],
+    ambient: { enabled: true, dnsCapture: true, ipv6: true },
+    repair: { enabled: true },
+    chained: true,
+    cniBinDir: "",
+    cniConfDir: "",
+    cniNetnsDir: "",
+    cniConfFileName: "",
+    env: {},
+    resources: { requests: { cpu: "20m", memory: "96Mi" } },
+    rollingMaxUnavailable: 1,
+    nodeSelector: {},
+    tolerations: [{ operator: "Exists" }],
+    affinity: {},
+    podAnnotations: {},
+    podLabels: {},
+    volumes: [],
+    volumeMounts: [],
+    resourceQuotas: quotaDefaults,
   };
 }
 
@@ -60,50 +95,33 @@ export function cniChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const own = agentMarks(marks);
   const render = (): UntypedObject[] =>
-    renderCni(markedSettings(marks, false, { global: globalMarks(marks), cni: own })).map((object) =>
-      ofRelease(agentConfig(object, marks), marks),
-    );
+    renderCni(
+      markedSettings(marks, false, {
+        global: { ...globalMarks(marks), platform: constrainedPlatform },
+        cni: own,
+      }),
+    ).map((object) => ofRelease(agentConfig(object, marks), marks));
   return assembleChart({
     name: "cni",
     upstream: "cni",
     version: options.version,
     appVersion: options.version,
     description: "The node agent: enrols a node's pods",
-    values: {
-      [defaultsKey]: {
-        global: globals(options),
-        hub: "",
-        tag: "",
-        image: "install-cni",
-        revision: "",
-        logLevel: "info",
-        logging: { level: "info" },
-        excludeNamespaces: ["istio-system", "kube-system"],
-        ambient: { enabled: true, dnsCapture: true, ipv6: true },
-        repair: { enabled: true },
-        chained: true,
-        cniBinDir: "",
-        cniConfDir: "",
-        cniNetnsDir: "",
-        cniConfFileName: "",
-        env: {},
-        resources: { requests: { cpu: "20m", memory: "96Mi" } },
-        rollingMaxUnavailable: 1,
-        nodeSelector: {},
-        tolerations: [{ operator: "Exists" }],
-        affinity: {},
-        podAnnotations: {},
-        podLabels: {},
-        volumes: [],
-        volumeMounts: [],
-        resourceQuotas: quotaDefaults,
-      },
-    },
+    values: { [defaultsKey]: agentDefaults(options) },
     templates: {
       "_helpers.tpl": valuesHelper(["cni"]),
-      cni: `${valuesHeader}\n${templateOfVariants({ marks, switches: [], render, keyOf: keyWithoutMarks, conditions: { "ResourceQuota/istio-cni-resource-quota": wantsQuota } })}`,
+      cni: `${valuesHeader}\n${templateOfVariants({
+        marks,
+        switches: [],
+        render,
+        keyOf: keyWithoutMarks,
+        conditions: {
+          "ResourceQuota/istio-cni-resource-quota": wantsQuota,
+          ...constraintConditions("istio-cni"),
+        },
+      })}`,
     },
-    files: profileFiles(["global", "cni"]),
+    files: { ...profileFiles(["global", "cni"]), ...platformFiles(["cni"]) },
     notes: '"{{ .Release.Name }}" is installed: pods of labelled namespaces are enrolled as they start.\n',
     schema: looseSchema({
       excludeNamespaces: "array",

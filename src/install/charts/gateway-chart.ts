@@ -3,7 +3,7 @@ import { grant } from "../components/roles.ts";
 import { object } from "../render-context.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import type { ChartOptions } from "./chart-settings.ts";
-import { profileFiles } from "./profile-files.ts";
+import { platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
@@ -109,8 +109,8 @@ export function gatewayChart(options: ChartOptions): Chart {
     description: "An ingress or egress gateway",
     values: { [defaultsKey]: defaultValues },
     templates: { "_helpers.tpl": `${valuesHelper([])}\n${helpers}`, gateway: `${valuesHeader}\n${main}` },
-    // A mesh's charts get the same values, so this chart also accepts the profiles that do not change it.
-    files: profileFiles([]),
+    // A mesh's charts get the same values, so this chart also accepts the profiles and platforms that do not change it.
+    files: { ...profileFiles([]), ...platformFiles([]) },
     notes: '"{{ include "gateway.name" . }}" is installed. Gateways select it by the label istio.\n',
     schema: looseSchema({
       service: "object",

@@ -21,7 +21,7 @@ import {
   type Tree,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
-import { compatibilityFiles, profileFiles } from "./profile-files.ts";
+import { compatibilityFiles, platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
@@ -53,6 +53,7 @@ export function istiodChart(options: ChartOptions): Chart {
     },
     files: {
       ...compatibilityFiles(),
+      ...platformFiles(["pilot"]),
       ...profileFiles([
         "global",
         "pilot",
@@ -132,7 +133,7 @@ function pilotDefaults(options: ChartOptions): Tree {
     base: { validationFailurePolicy: "" },
     experimental: { stableValidationPolicy: false },
     global: globals(options),
-    resources: { requests: { cpu: "50m", memory: "128Mi" } },
+    resources: { requests: { cpu: "50m", memory: "512Mi" } },
     configMap: true,
     pdb: { minAvailable: 1, unhealthyPodEvictionPolicy: "" },
     autoscaleBehavior: {},
@@ -198,8 +199,9 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boole
     autoscaleMin: marks.number("$v.autoscaleMin"),
     autoscaleMax: marks.number("$v.autoscaleMax"),
     replicaCount: marks.number("$v.replicaCount"),
-    rollingMaxSurge: marks.text("$v.rollingMaxSurge"),
-    rollingMaxUnavailable: marks.text("$v.rollingMaxUnavailable"),
+    // A number or a percentage. The API server refuses a number that is quoted.
+    rollingMaxSurge: marks.number("toPrettyJson $v.rollingMaxSurge"),
+    rollingMaxUnavailable: marks.number("toPrettyJson $v.rollingMaxUnavailable"),
     traceSampling: marks.text("toString $v.traceSampling"),
     keepaliveMaxServerConnectionAge: marks.text("$v.keepaliveMaxServerConnectionAge"),
     serviceAnnotations: marks.map("$v.serviceAnnotations"),

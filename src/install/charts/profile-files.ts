@@ -1,5 +1,6 @@
 import { stringify } from "yaml";
 import { compatibilityValues, compatibilityVersions } from "../compatibility.ts";
+import { platformNames, platformValues } from "../platform.ts";
 import { profiles } from "../profiles.ts";
 
 /** The values of each version whose behaviour a user may ask for. */
@@ -8,6 +9,16 @@ export function compatibilityFiles(): Record<string, string> {
     compatibilityVersions.map((version) => [
       `files/compatibility-version-${version}.yaml`,
       stringify(compatibilityValues(version)),
+    ]),
+  );
+}
+
+/** The values of each platform. `parts` are the keys of `spec.values` that the chart knows. */
+export function platformFiles(parts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    platformNames.map((name) => [
+      `files/platform-${name}.yaml`,
+      stringify(Object.fromEntries(Object.entries(platformValues(name) ?? {}).filter(([key]) => parts.includes(key)))),
     ]),
   );
 }

@@ -1,6 +1,8 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { renderZtunnel } from "../components/ztunnel.ts";
 import {
+  constrainedPlatform,
+  constraintConditions,
   globalMarks,
   globals,
   keyWithoutMarks,
@@ -15,7 +17,7 @@ import {
   type ChartOptions,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
-import { profileFiles } from "./profile-files.ts";
+import { platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
@@ -44,10 +46,10 @@ function ztunnelMarks(marks: TemplateMarks): Tree {
     },
     seLinuxOptions: marks.map("$v.seLinuxOptions"),
     updateStrategy: {
-      type: marks.text('($v.updateStrategy).type | default "RollingUpdate"'),
+      type: marks.text("$v.updateStrategy.type"),
       rollingUpdate: {
-        maxSurge: marks.number("(($v.updateStrategy).rollingUpdate).maxSurge | default 1"),
-        maxUnavailable: marks.number("(($v.updateStrategy).rollingUpdate).maxUnavailable | default 0"),
+        maxSurge: marks.number("toPrettyJson $v.updateStrategy.rollingUpdate.maxSurge"),
+        maxUnavailable: marks.number("toPrettyJson $v.updateStrategy.rollingUpdate.maxUnavailable"),
       },
     },
     caAddress: marks.text('$v.caAddress | default (include "serin.discovery" .)'),
@@ -55,13 +57,46 @@ function ztunnelMarks(marks: TemplateMarks): Tree {
   };
 }
 
+function ztunnelDefaults(options: ChartOptions): Tree {
+  return {
+    global: globals(options),
+    hub: "",
+    tag: "",
+    image: "ztunnel",
+    revision: "",
+    istioNamespace: "istio-system",
+    caAddress: "",
+    xdsAddress: "",
+    logLevel: "info",
+    logAsJson: false,
+    network: "",
+    terminationGracePeriodSeconds: 3600,
+    env: {},
+    labels: {},
+    resources: { requests: { cpu: "50m", memory: "128Mi" } },
+    nodeSelector: {},
+    tolerations: [{ operator: "Exists" }],
+    affinity: {},
+    podAnnotations: {},
+    podLabels: {},
+    volumes: [],
+    volumeMounts: [],
+    // Templates cannot tell a 0 of the user's from an absent value, so the defaults stand here.
+    updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+    resourceQuotas: quotaDefaults,
+  };
+}
+
 export function ztunnelChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const own = ztunnelMarks(marks);
   const render = ([isRevisioned = false]: readonly boolean[]): UntypedObject[] =>
-    renderZtunnel(markedSettings(marks, isRevisioned, { global: globalMarks(marks), ztunnel: own })).map((object) =>
-      ofRelease(object, marks),
-    );
+    renderZtunnel(
+      markedSettings(marks, isRevisioned, {
+        global: { ...globalMarks(marks), platform: constrainedPlatform },
+        ztunnel: own,
+      }),
+    ).map((object) => ofRelease(object, marks));
   const discovery = [
     '{{- define "serin.discovery" -}}',
     valuesHeader,
@@ -75,38 +110,21 @@ export function ztunnelChart(options: ChartOptions): Chart {
     version: options.version,
     appVersion: options.version,
     description: "The node proxy of one revision",
-    values: {
-      [defaultsKey]: {
-        global: globals(options),
-        hub: "",
-        tag: "",
-        image: "ztunnel",
-        revision: "",
-        istioNamespace: "istio-system",
-        caAddress: "",
-        xdsAddress: "",
-        logLevel: "info",
-        logAsJson: false,
-        network: "",
-        terminationGracePeriodSeconds: 3600,
-        env: {},
-        labels: {},
-        resources: { requests: { cpu: "50m", memory: "128Mi" } },
-        nodeSelector: {},
-        tolerations: [{ operator: "Exists" }],
-        affinity: {},
-        podAnnotations: {},
-        podLabels: {},
-        volumes: [],
-        volumeMounts: [],
-        resourceQuotas: quotaDefaults,
-      },
-    },
+    values: { [defaultsKey]: ztunnelDefaults(options) },
     templates: {
       "_helpers.tpl": `${valuesHelper(["ztunnel"], { flattensGlobals: true })}\n${discovery}`,
-      ztunnel: `${valuesHeader}\n${templateOfVariants({ marks, switches: [revisionSwitch], render, keyOf: keyWithoutMarks, conditions: { "ResourceQuota/ztunnel": wantsQuota } })}`,
+      ztunnel: `${valuesHeader}\n${templateOfVariants({
+        marks,
+        switches: [revisionSwitch],
+        render,
+        keyOf: keyWithoutMarks,
+        conditions: {
+          "ResourceQuota/ztunnel": wantsQuota,
+          ...constraintConditions("ztunnel"),
+        },
+      })}`,
     },
-    files: profileFiles(["global", "ztunnel"]),
+    files: { ...profileFiles(["global", "ztunnel"]), ...platformFiles(["ztunnel"]) },
     notes: '"{{ .Release.Name }}" is installed: label a namespace istio.io/dataplane-mode=ambient to enrol its pods.\n',
     schema: looseSchema({
       revision: "string",

@@ -16,8 +16,8 @@ import {
 } from "../render-context.ts";
 import { mergeTrees } from "../merge.ts";
 import { booleanAt, numberAt, type InstallSettings } from "../settings.ts";
-import { cniPlatform, type CniPlatform } from "../cni-platform.ts";
-import { grant, observe, read } from "./roles.ts";
+import { nodePlatform, type NodePlatform } from "../platform.ts";
+import { grant, observe, privilegedConstraints, read } from "./roles.ts";
 
 interface HostPath {
   readonly name: string;
@@ -38,8 +38,8 @@ function hostPathsOf(settings: InstallSettings): HostPath[] {
 }
 
 /** The platform's paths, overridden by the values. */
-function platformOf(settings: InstallSettings): CniPlatform {
-  const platform = cniPlatform(textAt(settings.values, "global", "platform") ?? "");
+function platformOf(settings: InstallSettings): NodePlatform {
+  const platform = nodePlatform(textAt(settings.values, "global", "platform") ?? "");
   const own = treeAt(settings.values, "cni");
   const choose = (name: "cniBinDir" | "cniConfDir" | "cniNetnsDir" | "cniConfFileName"): string => {
     const value = textAt(own, name) ?? "";
@@ -47,6 +47,7 @@ function platformOf(settings: InstallSettings): CniPlatform {
   };
   const chained = valueAt(own, "chained");
   return {
+    ...platform,
     cniBinDir: choose("cniBinDir"),
     cniConfDir: choose("cniConfDir"),
     cniNetnsDir: choose("cniNetnsDir"),
@@ -78,9 +79,10 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
       serviceAccount,
       rules: [
         { apiGroups: [""], resources: ["pods/status"], verbs: ["patch"] },
-        { apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["get"] },
+        { apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["get", "list", "watch"] },
       ],
     }),
+    ...(platformOf(settings).hasContextConstraints ? privilegedConstraints("istio-cni", labels, serviceAccount) : []),
     object(
       { apiVersion: "v1", kind: "ConfigMap", name: "istio-cni-config", namespace, labels },
       { data: agentConfig(settings) },
@@ -182,6 +184,8 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
 function agentContainer(settings: InstallSettings): Record<string, unknown> {
   const { cni } = settings;
   const own = treeAt(settings.values, "cni");
+  const seLinuxOptions = treeAt(own, "seLinuxOptions") ?? {};
+  const seccompProfile = treeAt(own, "seccompProfile") ?? {};
   return {
     name: "install-cni",
     image: imageOf("install-cni", cni, settings, own),
@@ -191,7 +195,14 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
       `--log_output_level=${textAt(own, "logging", "level") ?? textAt(own, "logLevel") ?? "info"}`,
       ...jsonLogArguments(settings.values),
     ],
-    securityContext: { privileged: true, readOnlyRootFilesystem: true, runAsUser: 0, runAsGroup: 0 },
+    securityContext: {
+      privileged: true,
+      readOnlyRootFilesystem: true,
+      runAsUser: 0,
+      runAsGroup: 0,
+      ...(Object.keys(seLinuxOptions).length === 0 ? {} : { seLinuxOptions }),
+      ...(Object.keys(seccompProfile).length === 0 ? {} : { seccompProfile }),
+    },
     readinessProbe: { httpGet: { path: "/readyz", port: 8000 }, periodSeconds: 1 },
     ports: [{ name: "metrics", containerPort: 15_014, protocol: "TCP" }],
     envFrom: [{ configMapRef: { name: "istio-cni-config" } }],

@@ -24,7 +24,7 @@ export function meshConfigMap(settings: InstallSettings, labels: Record<string, 
 
 const keySetRootsName = "pilot-jwks-extra-cacerts";
 
-/** PEM. Undefined if unset or empty. */
+/** The additional roots for servers of key sets, in PEM. Undefined if unset or empty. */
 function keySetRootsOf({ values }: InstallSettings): string | undefined {
   const roots = textAt(values, "pilot", "jwksResolverExtraRootCA");
   return roots === "" ? undefined : roots;

@@ -205,7 +205,7 @@ function discoveryContainer(settings: InstallSettings): Record<string, unknown> 
       envEntries(treeAt(own, "env")),
       workload.env,
     ),
-    resources: pilot.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "50m", memory: "128Mi" } },
+    resources: pilot.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "50m", memory: "512Mi" } },
     securityContext: {
       ...restrictedContext(proxyUser),
       ...(Object.keys(seccompProfile).length === 0 ? {} : { seccompProfile }),

@@ -38,6 +38,30 @@ export function grant({ name, namespace, labels, serviceAccount, rules }: Grant)
   ];
 }
 
+/**
+ * The right to run as the SecurityContextConstraint `privileged` of OpenShift, which otherwise admits no pod of a
+ * component that a node needs.
+ */
+export function privilegedConstraints(
+  component: string,
+  labels: Grant["labels"],
+  serviceAccount: Grant["serviceAccount"],
+): UntypedObject[] {
+  return grant({
+    name: `${component}-context-constraints`,
+    labels,
+    serviceAccount,
+    rules: [
+      {
+        apiGroups: ["security.openshift.io"],
+        resources: ["securitycontextconstraints"],
+        resourceNames: ["privileged"],
+        verbs: ["use"],
+      },
+    ],
+  });
+}
+
 export const read = ["get", "list", "watch"] as const;
 /** The verbs that informers need. */
 export const observe = ["list", "watch"] as const;

@@ -1,8 +1,10 @@
+import { valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
 import { componentLabels, fieldEnv, object, pullPolicy, workloadSettings } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
 import { renderEngineRights } from "./rollout-engine-rights.ts";
+import { renderRolloutRoles } from "./rollout-roles.ts";
 
 /** The namespace of objects that belong to no revision of the mesh. */
 export const engineNamespace = "serin-system";
@@ -21,6 +23,7 @@ export function renderRolloutEngine(
     ...customResources,
     object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
     ...renderEngineRights(settings, labels, serviceAccount),
+    ...(valueAt(settings.values, "base", "rolloutRoles") === false ? [] : renderRolloutRoles(labels)),
     object(
       { apiVersion: "v1", kind: "Service", ...serviceAccount, labels },
       {
@@ -56,8 +59,8 @@ export function renderRolloutEngine(
                   ...pullPolicy(settings.base, settings),
                   args: ["rollout"],
                   ports: [
-                    { containerPort: 15_014, protocol: "TCP" },
-                    { containerPort: webhookPort, protocol: "TCP" },
+                    { name: "http-monitoring", containerPort: 15_014, protocol: "TCP" },
+                    { name: "https-webhook", containerPort: webhookPort, protocol: "TCP" },
                   ],
                   readinessProbe: { httpGet: { path: "/ready", port: 15_014 }, periodSeconds: 1 },
                   env: [

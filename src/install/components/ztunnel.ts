@@ -19,8 +19,9 @@ import {
   revisionLabel,
 } from "../render-context.ts";
 import { mergeTrees } from "../merge.ts";
-import { cniPlatform } from "../cni-platform.ts";
+import { nodePlatform, type NodePlatform } from "../platform.ts";
 import { booleanAt, numberAt, type InstallSettings } from "../settings.ts";
+import { privilegedConstraints } from "./roles.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
@@ -44,6 +45,9 @@ export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
       { apiVersion: "v1", kind: "ServiceAccount", name: "ztunnel", namespace: settings.namespace, labels: shared },
       {},
     ),
+    ...(platformOf(settings).hasContextConstraints
+      ? privilegedConstraints("ztunnel", shared, { name: "ztunnel", namespace: settings.namespace })
+      : []),
     ...(needsQuota(settings)
       ? [
           nodePodsQuota(
@@ -56,9 +60,16 @@ export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
   ];
 }
 
-function needsQuota({ values, cni }: InstallSettings): boolean {
-  const { needsQuota } = cniPlatform(textAt(values, "global", "platform") ?? "");
-  return booleanAt(values, "ztunnel", "resourceQuotas", "enabled") ?? (needsQuota && cni.enabled !== true);
+function platformOf({ values }: InstallSettings): NodePlatform {
+  return nodePlatform(textAt(values, "global", "platform") ?? "");
+}
+
+function needsQuota(settings: InstallSettings): boolean {
+  const { values, cni } = settings;
+  return (
+    booleanAt(values, "ztunnel", "resourceQuotas", "enabled") ??
+    (platformOf(settings).needsQuota && cni.enabled !== true)
+  );
 }
 
 /**
@@ -201,6 +212,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
           value: textAt(values, "ztunnel", "multiCluster", "clusterName") ?? clusterName(settings),
         },
         { name: "INPOD_ENABLED", value: "true" },
+        { name: "CLUSTER_DOMAIN", value: textAt(values, "global", "proxy", "clusterDomain") ?? "cluster.local" },
         { name: "REVISION", value: revisionLabel(settings) },
         fieldEnv("POD_NAME", "metadata.name"),
         fieldEnv("POD_NAMESPACE", "metadata.namespace"),

@@ -10,7 +10,7 @@ import {
   type Service,
 } from "../../api/kubernetes/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { SharedBudget } from "../../base/threads/index.ts";
+import { SharedBudget } from "../../base/shared-budget/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 import type { SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";

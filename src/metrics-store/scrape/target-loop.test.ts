@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
-import { SharedBudget } from "../../base/threads/index.ts";
+import { SharedBudget } from "../../base/shared-budget/index.ts";
 import { evaluateAt, labelsObject, labelsOf, numberText, parseQuery } from "../../promql/index.ts";
 import { SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
@@ -196,8 +196,9 @@ test("the heads of all targets share a budget, and a target that ends gives its 
   const texts = new SharedBudget(4_000);
   const { loop, scrape } = scraping("", { texts });
   const isFree = (): boolean => {
-    const isTaken = texts.take("other", 1_500);
-    if (isTaken) texts.release("other", 1_500);
+    const share = texts.share("other");
+    const isTaken = share.set(1_500);
+    share.set(0);
     return isTaken;
   };
   await scrape(`m{a="${"x".repeat(1_500)}"} 1\n`);
@@ -218,7 +219,7 @@ test("a target keeps nothing of series for which the store has no room, and they
   const kept = query("m").length;
   assert.ok(kept < 40, `${kept} series`);
   const most = 1_000_000 - 10 * 1_200 * 2;
-  assert.ok(texts.take("other", most / 2), "heads of refused series are forgotten");
+  assert.ok(texts.share("other").set(most / 2), "heads of refused series are forgotten");
   store.prune(Infinity);
   await scrape(text);
   assert.ok(query("m").length > kept);

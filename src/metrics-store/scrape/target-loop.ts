@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { messageOf, ownCopy, userError, type Clock } from "../../base/index.ts";
-import type { SharedBudget } from "../../base/threads/index.ts";
+import type { BudgetShare, SharedBudget } from "../../base/shared-budget/index.ts";
 import { labelsKey, labelsOf, metricName, type Labels } from "../../promql/index.ts";
 import { lengthOfHead, readSampleText, readValue, SampleLines } from "../../telemetry/index.ts";
 import { textBytes, type SampleStore } from "../store/index.ts";
@@ -90,11 +90,17 @@ export class TargetLoop {
   readonly #heads = new Map<string, KnownHead>();
   #scrapes = 0;
   #types: ReadonlyMap<string, string> = new Map();
-  #typesSize = 0;
+  /** The types' share of the budget for texts. */
+  readonly #typesShare: BudgetShare;
+  /** The heads' share of it. */
+  readonly #headsShare: BudgetShare;
 
   constructor(options: TargetLoopOptions) {
     this.target = options.target;
     this.#options = options;
+    const { namespace } = options.target.owner;
+    this.#typesShare = options.texts.share(namespace);
+    this.#headsShare = options.texts.share(namespace);
   }
 
   /** The types that the last scrape declares, by metric family. */
@@ -214,16 +220,14 @@ export class TargetLoop {
     const known = new Map<string, string>();
     for (const [name, type] of types) {
       const size = textBytes(name) + textBytes(type) + entryOverheadBytes;
-      if (!this.#options.texts.take(this.target.owner.namespace, size)) break;
-      this.#typesSize += size;
+      if (!this.#typesShare.add(size)) break;
       known.set(texts.of(name), texts.of(type));
     }
     this.#types = known;
   }
 
   #forgetTypes(): void {
-    this.#options.texts.release(this.target.owner.namespace, this.#typesSize);
-    this.#typesSize = 0;
+    this.#typesShare.set(0);
     this.#types = new Map();
   }
 
@@ -251,7 +255,7 @@ export class TargetLoop {
     let head = this.#heads.get(text);
     if (head === undefined) {
       head = this.#newHead(line, length, lineNumber);
-      if (this.#options.texts.take(this.target.owner.namespace, head.size)) this.#heads.set(ownCopy(text), head);
+      if (this.#headsShare.add(head.size)) this.#heads.set(ownCopy(text), head);
     }
     head.scrape = this.#scrapes;
     if (head.series !== undefined) head.series.scrape = this.#scrapes;
@@ -313,7 +317,7 @@ export class TargetLoop {
 
   #forgetHead(text: string, { size }: KnownHead): void {
     this.#heads.delete(text);
-    this.#options.texts.release(this.target.owner.namespace, size);
+    this.#headsShare.add(-size);
   }
 
   #endExposed(timestampMs: number): void {

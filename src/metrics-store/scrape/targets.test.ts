@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
 import type { Endpoints, Node, Pod, Service } from "../../api/kubernetes/index.ts";
 import { systemClock } from "../../base/index.ts";
-import { SharedBudget } from "../../base/threads/index.ts";
+import { SharedBudget } from "../../base/shared-budget/index.ts";
 import { SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { parseScrapeConfig } from "./scrape-config.ts";

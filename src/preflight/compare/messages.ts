@@ -1,3 +1,4 @@
+import { stringOf } from "../../base/index.ts";
 import type { ConfigurationReport, ReleaseMessage } from "../report.ts";
 
 /** Reads the JSON output of a release's analysis. Undefined if the text is no such output. */
@@ -10,15 +11,11 @@ export function readMessages(text: string): ReleaseMessage[] | undefined {
   }
   if (!Array.isArray(raw)) return undefined;
   return raw.map((entry: Readonly<Record<string, unknown>>) => ({
-    code: textOf(entry["code"]),
-    level: textOf(entry["level"]),
-    origin: textOf(entry["origin"]),
-    message: textOf(entry["message"]),
+    code: stringOf(entry["code"]),
+    level: stringOf(entry["level"]),
+    origin: stringOf(entry["origin"]),
+    message: stringOf(entry["message"]),
   }));
-}
-
-function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
 }
 
 /** The messages that only one of the two releases reports for the same objects. */

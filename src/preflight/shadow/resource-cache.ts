@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { stringOf } from "../../base/index.ts";
 import { fromBinary, toJson, type DescMessage } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
@@ -99,8 +100,7 @@ function digestOf(bytes: Uint8Array): string {
 }
 
 function nameIn(resource: Json): string {
-  const name = isTree(resource) ? (resource["name"] ?? resource["cluster_name"]) : undefined;
-  return typeof name === "string" ? name : "";
+  return isTree(resource) ? stringOf(resource["name"] ?? resource["cluster_name"]) : "";
 }
 
 function endpointNames(cluster: Json): string[] {

@@ -59,7 +59,7 @@ export function compileAnnouncedHost(
   return compileVirtualHost(host, scope, maxBodyBytes, where, notes);
 }
 
-/** Such a table from compiled hosts. If two hosts have the same domain, the first one gets it. */
+/** A route table from compiled hosts. If two hosts have the same domain, the first one gets it. */
 export function announcedRouteTable(
   message: RouteConfiguration,
   virtualHosts: readonly VirtualHost[],

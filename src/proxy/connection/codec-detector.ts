@@ -19,6 +19,9 @@ export class CodecDetector implements ByteStreamHandler, ListenerConnection {
   #received: Buffer | undefined;
   #sweeps = 0;
   #over = false;
+  isListed = false;
+  previous: ListenerConnection | undefined;
+  next: ListenerConnection | undefined;
 
   constructor(options: CodecDetectorOptions) {
     this.#options = options;

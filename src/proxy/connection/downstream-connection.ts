@@ -73,6 +73,9 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #requestSweeps = 0;
   #idleSinceMs: number;
   requests = 0;
+  isListed = false;
+  previous: ListenerConnection | undefined;
+  next: ListenerConnection | undefined;
 
   constructor(options: DownstreamOptions) {
     this.stream = options.stream;

@@ -1,4 +1,4 @@
-import type { Clock, Random } from "../../base/index.ts";
+import { LinkedList, type Clock, type Random } from "../../base/index.ts";
 import type { ByteListener, ByteStream, SocketAddress } from "../../net/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { Listen } from "../listen.ts";
@@ -48,7 +48,7 @@ const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([
 export class HttpListener {
   readonly #options: HttpListenerOptions;
   readonly #context: ExchangeContext;
-  readonly #connections = new Set<ListenerConnection>();
+  readonly #connections = new LinkedList<ListenerConnection>();
   #config: HttpConnectionConfig;
   readonly #sockets = new Map<string, ByteListener>();
   #draining = false;
@@ -144,17 +144,17 @@ export class HttpListener {
       stream,
       limitMs: () => this.#config.idleTimeoutMs,
       onDetected: (codec, received) => {
-        this.#connections.delete(detector);
+        this.#connections.remove(detector);
         this.#serve(stream, info, codec, received);
       },
-      onClosed: () => void this.#connections.delete(detector),
+      onClosed: () => void this.#connections.remove(detector),
     });
     this.#connections.add(detector);
     detector.start();
   }
 
   #serve(stream: ByteStream, info: ConnectionInfo, codec: "http1" | "http2", received?: Buffer): void {
-    const onClosed = (connection: ListenerConnection): void => void this.#connections.delete(connection);
+    const onClosed = (connection: ListenerConnection): void => void this.#connections.remove(connection);
     const options = { stream, info, context: this.#context, onClosed };
     const connection = codec === "http2" ? new Http2DownstreamConnection(options) : new DownstreamConnection(options);
     this.#connections.add(connection);

@@ -1,3 +1,4 @@
+import { LinkedList, type Linked } from "../../base/index.ts";
 import { defaultHeadLimits, type MessageHead } from "../../wire/http1/index.ts";
 import { errorCode } from "../../wire/http2/index.ts";
 import type { ByteStream } from "../../net/index.ts";
@@ -36,9 +37,12 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   readonly context: ExchangeContext;
   readonly #connection: Http2Connection;
   readonly #onClosed: (connection: ListenerConnection) => void;
-  readonly #streams = new Set<DownstreamStream>();
+  readonly #streams = new LinkedList<DownstreamStream>();
   readonly #spare: ExchangeMemory[] = [];
   #idleSinceMs: number;
+  isListed = false;
+  previous: ListenerConnection | undefined;
+  next: ListenerConnection | undefined;
 
   constructor(options: Http2DownstreamOptions) {
     const { stream, context } = options;
@@ -88,7 +92,7 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
 
   /** The stream's exchange is over. */
   released(stream: DownstreamStream): void {
-    if (!this.#streams.delete(stream)) return;
+    if (!this.#streams.remove(stream)) return;
     if (this.#spare.length < maxSpareMemories) this.#spare.push(stream.memory);
     if (this.#streams.size === 0) this.#idleSinceMs = this.context.clock.steadyMs();
     if (this.context.draining) this.#connection.drain();
@@ -123,7 +127,7 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
 }
 
 /** One stream with its exchange. */
-class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
+class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<DownstreamStream> {
   readonly #connection: Http2DownstreamConnection;
   readonly #stream: Http2Stream;
   readonly memory: ExchangeMemory;
@@ -135,6 +139,9 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner {
   #quietSweeps = 0;
   #requestSweeps = 0;
   readonly isHttp2 = true;
+  isListed = false;
+  previous: DownstreamStream | undefined;
+  next: DownstreamStream | undefined;
 
   constructor(connection: Http2DownstreamConnection, stream: Http2Stream, memory: ExchangeMemory) {
     this.#connection = connection;

@@ -1,5 +1,7 @@
+import type { Linked } from "../../base/index.ts";
+
 /** A client connection of any protocol, as its listener sees it. */
-export interface ListenerConnection {
+export interface ListenerConnection extends Linked<ListenerConnection> {
   /** The client's address. */
   readonly peer: string;
   /** Closes the connection as soon as this loses no request. */

@@ -146,7 +146,7 @@ test("a gRPC service gets the request's attributes, and its answer changes the f
       clusterCaller((cluster) => harness.clusters.get(cluster)),
     );
     const connection = connectionFrom("10.0.0.1", { tls: mutualTls("spiffe://cluster.local/ns/a/sa/b") });
-    const request = testRequest("/a?b=1", { connection, headers: { "x-gone": "1", "x-list": "a" } });
+    const request = testRequest("/a?b=1", { connection, headers: { "x-gone": "1", "x-list": "a", constructor: "x" } });
     assert.equal(await filter.onRequest(request, neverAborted), undefined);
     assert.deepEqual(
       [request.fields.get("x-role"), request.fields.get("x-list"), request.fields.has("x-gone"), request.answerFields],
@@ -155,8 +155,8 @@ test("a gRPC service gets the request's attributes, and its answer changes the f
     assert.deepEqual(request.metadata.get(name), { user: "joe" });
     const http = checks[0]?.attributes?.request?.http;
     assert.deepEqual(
-      [checks[0]?.attributes?.source?.principal, http?.path, http?.headers["x-list"]],
-      ["spiffe://cluster.local/ns/a/sa/b", "/a?b=1", "a"],
+      [checks[0]?.attributes?.source?.principal, http?.path, http?.headers["x-list"], http?.headers["constructor"]],
+      ["spiffe://cluster.local/ns/a/sa/b", "/a?b=1", "a", "x"],
     );
     const denied = await filter.onRequest(testRequest(), neverAborted);
     assert.deepEqual([denied?.status, denied?.body, denied?.headers], [401, "no", [["x-why", "because"]]]);

@@ -99,26 +99,28 @@ function requestOf(
 ): NonNullable<Attributes["request"]> {
   const query = queryAfterEdits(request);
   const path = query === "" ? request.path : `${request.path}?${query}`;
-  const headers: Record<string, string> = {
-    ":method": request.method,
-    ":path": path,
-    ":authority": request.authority,
-    ":scheme": request.scheme,
-  };
+  // A client may name a header `constructor` or `__proto__`, which plain objects have already.
+  const headers = new Map([
+    [":method", request.method],
+    [":path", path],
+    [":authority", request.authority],
+    [":scheme", request.scheme],
+  ]);
   for (const [name, value] of request.headers()) {
     // A filter's edit of the target is in the path already.
     if (name === "host" || name.startsWith(":") || !options.isSent(name)) continue;
-    headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`;
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before},${value}`);
   }
   // Remove the client's own header of this name, which the service would mistake for ours.
-  delete headers[partialBodyField];
-  if (body !== undefined) headers[partialBodyField] = String(!body.isWhole);
+  headers.delete(partialBodyField);
+  if (body !== undefined) headers.set(partialBodyField, String(!body.isWhole));
   return {
     time: timestampFromMs(options.clock.nowMs()),
     http: {
       id: request.header("x-request-id") ?? "",
       method: request.method,
-      headers,
+      headers: Object.fromEntries(headers),
       path,
       host: request.authority,
       scheme: request.scheme,

@@ -118,7 +118,7 @@ export const bodyTooLarge: LocalReply = {
 export interface Discovery {
   /** The name of the resource. */
   readonly resource: string;
-  /** A listener with the filter must not begin yet. */
+  /** Whether a listener with the filter waits for the first configuration before it accepts connections. */
   readonly awaited: boolean;
   /**
    * Checks a configuration. Throws if it cannot be served. The returned function puts it in force, and returns a

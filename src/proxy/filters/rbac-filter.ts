@@ -9,7 +9,7 @@ import type { ConnectionVerdict, NetworkFilter } from "./network-filter.ts";
 export class RbacSettings {
   /** Undefined: the filter enforces nothing. */
   readonly rules: AccessRules | undefined;
-  /** Evaluated and reported, never enforced. */
+  /** Rules whose decision is reported and not enforced. */
   readonly shadowRules: AccessRules | undefined;
   /** The prefix of the names under which shadow rules report. */
   readonly shadowPrefix: string;

@@ -128,6 +128,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return this.#facts.scheme;
   }
 
+  get sendsOnce(): boolean {
+    return !isIdempotent(this.#facts.method);
+  }
+
   /** Attempts after the first. */
   get retries(): number {
     return Math.max(0, this.#made - 1);
@@ -285,13 +289,13 @@ export class Attempts implements PoolUser, ResponseReceiver {
   response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void {
     this.endpoint?.report({ kind: "answer", status: head.status });
     const retry = this.#action?.retry;
-    if (
-      retry !== undefined &&
-      (retriesResponse(retry, head.status, head.get("grpc-status")) ||
-        (retry.on.connectFailure && isUnreached(head))) &&
-      this.#retryInstead(last)
-    )
-      return;
+    if (retry !== undefined) {
+      const grpcStatus = head.get("grpc-status");
+      // A body that still arrives goes to the next endpoint, as after a failed connection.
+      const wasUnreached = retry.on.connectFailure && isUnreached(head, grpcStatus);
+      const isWanted = wasUnreached || (this.#request.complete && retriesResponse(retry, head.status, grpcStatus));
+      if (isWanted && this.#retryInstead(last)) return;
+    }
     this.#status = head.status;
     if (last) this.#answerComplete();
     this.#owner.answered(head, framing, from, to, last, this.#sentAtMs);
@@ -338,7 +342,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       return;
     }
     if (this.#retriesStale(channel, failure) || this.#retriesRefused(failure)) return;
-    if (this.#request.replayable && retriesFailure(this.#action?.retry, failure) && this.#retryLater()) return;
+    if (retriesFailure(this.#action?.retry, failure, this.#facts.method) && this.#retryLater()) return;
     if (failure.kind !== "protocol-error" && failure.message !== "connection termination")
       this.transportFailure = failure.message;
     this.#owner.failed(upstreamFailureReplies[failure.kind]);
@@ -415,8 +419,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** Makes another attempt instead of passing on a response that has begun to arrive. */
   #retryInstead(complete: boolean): boolean {
     const policy = this.#action?.retry;
-    if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable || !this.#request.complete)
-      return false;
+    if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable) return false;
     if (this.cluster?.breaker.retries.exhausted !== false) return false;
     const channel = this.#channel;
     this.#channel = undefined;
@@ -487,8 +490,8 @@ export interface ForwardDestination extends SocketAddress {
 }
 
 /** The peer's application could not be reached, which is as if the peer itself could not be. */
-function isUnreached(head: MessageHead): boolean {
-  return head.status === 503 && head.get(unreachedHeader) !== undefined;
+function isUnreached(head: MessageHead, grpcStatus: string | undefined): boolean {
+  return (head.status >= 500 || grpcStatus !== undefined) && head.get(unreachedHeader) !== undefined;
 }
 
 /** How often a request that the upstream has not processed is sent again without a retry policy. */

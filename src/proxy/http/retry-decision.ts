@@ -10,12 +10,23 @@ export function retriesConnectFailure(policy: RetryPolicy | undefined, failure: 
   return on.connectFailure || on.reset || on.serverError || on.gatewayError;
 }
 
-/** Whether the policy retries if the connection was lost before a response. */
-export function retriesFailure(policy: RetryPolicy | undefined, failure: UpstreamFailure): boolean {
+/**
+ * Whether the policy retries if the connection was lost before a response. An application that ends leaves connections
+ * in its backlog, which the kernel had accepted and now closes. To the client, this is a connection failure, so (unlike
+ * in Envoy) `connect-failure` retries the request if it may be sent twice.
+ */
+export function retriesFailure(policy: RetryPolicy | undefined, failure: UpstreamFailure, method: string): boolean {
   if (policy === undefined) return false;
   const { on } = policy;
   if (failure.kind === "refused" && on.refusedStream) return true;
   if (on.reset || on.serverError || on.gatewayError) return true;
+  if (
+    on.connectFailure &&
+    failure.kind === "closed" &&
+    !failure.anyByte &&
+    (failure.nothingSent || isIdempotent(method))
+  )
+    return true;
   return on.resetBeforeRequest && failure.nothingSent;
 }
 

@@ -58,6 +58,46 @@ test("a peer proxy retries a request elsewhere if the other proxy could not reac
   assert.deepEqual([last.status, last.headers["x-envoy-unreached"]], [503, undefined]);
 });
 
+test("a request whose body still arrives, and a gRPC request, go elsewhere too if the other proxy could not reach its application", async () => {
+  await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: () => own("gone") });
+  const closed = await gone.backend(() => undefined);
+  closed.server.close();
+  gone.cluster("app", [closed.port]);
+  gone.table = tableOf(route(forwardTo("app")));
+  await using here = await Harness.start({ peerMetadata: client }, 1, { ownMetadata: () => own("client") });
+  let arrived = (): void => undefined;
+  const { port } = await here.backend((request, response) => {
+    arrived();
+    let body = "";
+    request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    request.on("end", () => response.end(`served ${body}`));
+  });
+  here.table = tableOf(route(forwardTo("service", { retry: retryPolicy({ on: { connectFailure: true } }) })));
+  here.cluster("service", [gone.port, port]);
+  for (let index = 0; index < 2; index += 1) {
+    const raw = here.client();
+    const whenArrived = new Promise<void>((resolve) => (arrived = resolve));
+    raw.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc");
+    await Promise.race([whenArrived, raw.until(/^HTTP/)]);
+    raw.send("def");
+    assert.match(await raw.until(/served|HTTP\/1.1 5/), /200 OK[^]*served abcdef$/);
+  }
+  const tried = gone.records.length;
+  assert.ok(tried > 0);
+
+  const session = await connectTo(here.port);
+  for (let index = 0; index < 2; index += 1) {
+    const answer = await sendRequest(
+      session,
+      { ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc" },
+      "12345",
+    );
+    assert.deepEqual([answer.headers["grpc-status"], answer.body.toString()], [undefined, "served 12345"]);
+  }
+  assert.ok(gone.records.length > tried);
+  session.close();
+});
+
 test("a proxy whose application has ended closes the client's connection after the answer, so that the next connection may lead elsewhere", async () => {
   await using gone = await Harness.start({ peerMetadata: server }, 1, { ownMetadata: () => own("gone") });
   const closed = await gone.backend(() => undefined);

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { systemClock, type Clock } from "../../base/index.ts";
 import { HandClock } from "../../base/testing/index.ts";
+import { heldInput } from "../../dataplane/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
 import {
   errorCode,
@@ -342,6 +343,22 @@ test("a peer that exceeds the window of a stream or connection gets FLOW_CONTROL
     peer.writer.data(1, block, 0, block.length, false);
   peer.push();
   assert.ok((await peer.takeFrames()).includes("rst 1 FLOW_CONTROL_ERROR"));
+});
+
+test("held input of all connections has a limit, and a stream that is shed for it gets ENHANCE_YOUR_CALM", async () => {
+  const before = heldInput.bytes;
+  const peer = new Peer().greet().request(1, false);
+  const watched = peer.streams.get(1) ?? assert.fail();
+  watched.stream.pause();
+  peer.writer.data(1, Buffer.alloc(1000), 0, 1000, false);
+  peer.push();
+  assert.deepEqual([heldInput.bytes - before, watched.stream.heldBytes], [1000, 1000]);
+  assert.deepEqual([peer.connection.peer, [...peer.connection.heldStreams]], ["127.0.0.1", [watched.stream]]);
+  await peer.takeFrames();
+  watched.stream.shed();
+  assert.deepEqual(await peer.takeFrames(), ["rst 1 ENHANCE_YOUR_CALM"]);
+  assert.equal(watched.events.at(-1), "aborted by connection ENHANCE_YOUR_CALM");
+  assert.equal(heldInput.bytes, before);
 });
 
 test("a paused stream keeps its data and trailers in order, and returns its window only when it is read", async () => {

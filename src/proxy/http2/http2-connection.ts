@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/index.ts";
-import { TurnOutput } from "../../dataplane/index.ts";
+import { heldInput, TurnOutput, type InputHolder } from "../../dataplane/index.ts";
 import { inLaterTurn, writeAll, writesInPlace, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import {
   errorCode,
@@ -43,7 +43,7 @@ export interface Http2ConnectionOptions {
 }
 
 /** An HTTP/2 connection for requests, at either end: a session over a byte stream, bounded by {@link http2Limits}. */
-export class Http2Connection implements SessionPort {
+export class Http2Connection implements SessionPort, InputHolder {
   readonly #stream: ByteStream;
   readonly #server: boolean;
   readonly #handler: Http2ConnectionHandler;
@@ -98,6 +98,14 @@ export class Http2Connection implements SessionPort {
 
   get local(): SocketAddress {
     return this.#stream.local;
+  }
+
+  get peer(): string {
+    return this.#stream.remote.address;
+  }
+
+  get heldStreams(): Iterable<Http2Stream> {
+    return this.#session.streams;
   }
 
   get activeStreams(): number {
@@ -205,6 +213,10 @@ export class Http2Connection implements SessionPort {
 
   streamEnded(): void {
     if (!this.#isClosed) this.#handler.streamsChanged();
+  }
+
+  inputHeld(bytes: number): void {
+    heldInput.changed(this, bytes);
   }
 
   settingsChanged(): void {

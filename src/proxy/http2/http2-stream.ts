@@ -51,6 +51,7 @@ export class Http2Stream extends SessionStream {
   #closed = false;
   #left = false;
   #stalledSweeps = 0;
+  #heldBytes = 0;
 
   /** `server`: a client has opened it. */
   constructor(session: Http2Session<Http2Stream>, id: number, server: boolean) {
@@ -61,6 +62,11 @@ export class Http2Stream extends SessionStream {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** How many received bytes wait for the reader. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
   /** Our side has ended, or will when windows allow it. */
@@ -193,7 +199,7 @@ export class Http2Stream extends SessionStream {
       this.#deliverQueue();
     } else if (chunk.length > 0) {
       (this.#queue ??= new ChunkQueue()).push(chunk);
-      this.#session.queuedBytesChanged(chunk.length);
+      this.#hold(chunk.length);
     }
     return errorCode.noError;
   }
@@ -205,6 +211,15 @@ export class Http2Stream extends SessionStream {
       unprocessed: false,
       message: `the peer violated the protocol of the stream (${errorCodeName(code)})`,
     });
+  }
+
+  /** The process holds too much input, and most of it for this peer. */
+  shed(): void {
+    if (this.#closed) return;
+    const code = errorCode.enhanceYourCalm;
+    this.#session.reset(this, code);
+    const message = "the reader takes too long, and this process holds too much input";
+    this.abort({ by: "connection", code, unprocessed: false, message });
   }
 
   /** RST_STREAM from the peer. */
@@ -273,7 +288,7 @@ export class Http2Stream extends SessionStream {
     while (!this.#paused && !this.#closed && !this.#toldEnd) {
       const chunk = this.#queue?.shift();
       if (chunk !== undefined) {
-        this.#session.queuedBytesChanged(-chunk.bytes.length);
+        this.#hold(-chunk.bytes.length);
         const isLast = this.#queue?.isEmpty === true && this.remoteEnded && this.#queuedTrailers === undefined;
         chunk.deliver((bytes) => this.#deliver(bytes, isLast));
         chunk.release();
@@ -294,6 +309,11 @@ export class Http2Stream extends SessionStream {
     else if (this.#left) this.reset(errorCode.noError);
   }
 
+  #hold(difference: number): void {
+    this.#heldBytes += difference;
+    this.#session.queuedBytesChanged(difference);
+  }
+
   #dropPending(): void {
     this.#pending?.clear();
   }
@@ -303,7 +323,7 @@ export class Http2Stream extends SessionStream {
     this.#closed = true;
     const queued = this.#queue?.clear() ?? 0;
     this.#dropPending();
-    if (queued > 0) this.#session.queuedBytesChanged(-queued);
+    if (queued > 0) this.#hold(-queued);
     this.handler = nobody;
     this.#session.ended(this);
   }

@@ -1,5 +1,12 @@
 import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
-import { isLoopbackAddress, isOwnMachineAddress, type Clock } from "../../base/index.ts";
+import {
+  isLoopbackAddress,
+  isOwnMachineAddress,
+  LinkedList,
+  unlisted,
+  type Clock,
+  type Linked,
+} from "../../base/index.ts";
 import { serveHbone, type HboneCutOff, type HboneRequest, type HboneServerConnection } from "../../dataplane/index.ts";
 import type { ByteStream, ByteStreamHandler, SecureStream } from "../../net/index.ts";
 import { headerValue, parseAuthority, parseBaggage, type Authority } from "../../wire/hbone/index.ts";
@@ -32,13 +39,18 @@ export interface EndedTunnel {
   readonly sentBytes: number;
 }
 
+interface OpenConnection extends Linked<OpenConnection> {
+  readonly connection: HboneServerConnection;
+  readonly info: ConnectionInfo;
+}
+
 const badRequest = 400;
 const unavailable = 503;
 
 /** Terminates HBONE tunnels. Each CONNECT is a connection to its authority, and continues at an internal listener. */
 export class HboneServer {
   readonly #options: HboneServerOptions;
-  readonly #open = new Map<HboneServerConnection, ConnectionInfo>();
+  readonly #open = new LinkedList<OpenConnection>();
   #draining = false;
   accepted = 0;
 
@@ -59,23 +71,24 @@ export class HboneServer {
       onCutOff,
       onConnect: (request) => this.#connect(request, info),
     });
-    this.#open.set(connection, info);
-    void connection.closed.then(() => this.#open.delete(connection));
+    const open: OpenConnection = { connection, info, ...unlisted };
+    this.#open.add(open);
+    void connection.closed.then(() => this.#open.remove(open));
     if (this.#draining) connection.drain();
   }
 
   /** The open connections, the oldest first. */
   *held(): Generator<HeldConnection> {
-    for (const [connection, { remote }] of this.#open) yield { peer: remote.address, abort: () => connection.close() };
+    for (const { connection, info } of this.#open) yield { peer: info.remote.address, abort: () => connection.close() };
   }
 
   drain(): void {
     this.#draining = true;
-    for (const connection of this.#open.keys()) connection.drain();
+    for (const { connection } of this.#open) connection.drain();
   }
 
   closeAll(): void {
-    for (const connection of this.#open.keys()) connection.close();
+    for (const { connection } of this.#open) connection.close();
   }
 
   #connect(request: HboneRequest, info: ConnectionInfo): void {

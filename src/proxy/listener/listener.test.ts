@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { ListenerSpec } from "./listener-spec.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
-import type { ByteListener } from "../../net/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
+import type { ByteListener, ByteStream, ByteStreamHandler } from "../../net/index.ts";
 import { ActiveListener, type ListenerRuntime } from "./listener.ts";
 
 /** A listener on an address whose socket opens when the test lets it open. */
@@ -51,4 +53,109 @@ test("a socket opens once, however often it is requested meanwhile", async () =>
   await open();
   await Promise.all(bound);
   assert.deepEqual([attempts(), listener.bound, closed()], [0, true, 0]);
+});
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** An internal listener, whose chains say which connections they get. Their names are the destinations. */
+function internal({ lingerMs = 2000, kind = "internal" } = {}) {
+  const clock = new HandClock();
+  const served: string[] = [];
+  const specWith = (...names: string[]): ListenerSpec =>
+    ({
+      name: "main_internal",
+      kind,
+      addresses: [],
+      inspectors: [],
+      chains: names.map((name) => ({
+        name,
+        serves: { kind: "tcp" },
+        maxConnections: Infinity,
+        filters: [{ name: "test", onConnection: () => (served.push(name), new Promise(() => undefined)) }],
+      })),
+      defaultChain: undefined,
+      matcher: ({ local }: ConnectionInfo) => local.address,
+    }) as unknown as ListenerSpec;
+  let refused = 0;
+  const listener = new ActiveListener(specWith("first"), {
+    lingerMs,
+    admits: () => true,
+    observeRefused: () => (refused += 1),
+    clock,
+    log: silentLogger,
+    chains: { clock },
+  } as unknown as ListenerRuntime);
+  const connect = async (
+    address: string,
+    peer = "10.1.0.1",
+  ): Promise<{ readonly state: () => string; end(): void }> => {
+    let state = "open";
+    let handler: ByteStreamHandler | undefined;
+    const stream = {
+      remote: { address: peer, port: 1 },
+      setHandler: (next: ByteStreamHandler) => (handler = next),
+      destroy: () => (state = "destroyed"),
+    } as unknown as ByteStream;
+    const arrival = { local: { address, port: 80 }, remote: stream.remote, tls: undefined, peer: undefined };
+    listener.accept(stream, arrival);
+    await turn();
+    return { state: () => state, end: () => handler?.close(undefined) };
+  };
+  return { listener, clock, served, specWith, connect, refused: () => refused };
+}
+
+test("a connection to an internal listener waits for the chain of a service that its client knows earlier", async () => {
+  const { listener, clock, served, specWith, connect, refused } = internal();
+  const early = await connect("second");
+  assert.deepEqual([served, early.state(), listener.connections], [[], "open", 1]);
+  listener.reconfigure(specWith("first", "other"));
+  await turn();
+  assert.deepEqual(served, []);
+  clock.pass(1999);
+  listener.reconfigure(specWith("first", "second"));
+  await turn();
+  assert.deepEqual([served, early.state(), listener.connections], [["second"], "open", 0]);
+
+  const late = await connect("third");
+  clock.pass(1999);
+  await turn();
+  assert.equal(late.state(), "open");
+  clock.pass(1);
+  await turn();
+  assert.deepEqual([late.state(), refused(), listener.counters.noFilterChain], ["destroyed", 1, 1]);
+  const gone = await connect("third");
+  gone.end();
+  await turn();
+  assert.deepEqual([gone.state(), listener.connections], ["destroyed", 0], "a client that leaves waits no more");
+});
+
+test("few connections of a client wait for a chain, and none to other listeners", async () => {
+  const { listener, connect } = internal();
+  const states: string[] = [];
+  for (let index = 0; index < 33; index += 1) states.push((await connect("second")).state());
+  assert.deepEqual(states, [...Array.from({ length: 32 }, () => "open"), "destroyed"]);
+  assert.equal((await connect("second", "10.1.0.2")).state(), "open");
+  assert.equal(listener.connections, 33);
+  for (const other of [internal({ kind: "bound" }), internal({ lingerMs: 0 })])
+    assert.equal((await other.connect("second")).state(), "destroyed");
+});
+
+test("a removed chain of an internal listener accepts connections of clients that do not know yet", async () => {
+  const { listener, clock, served, specWith, connect } = internal();
+  listener.reconfigure(specWith("second", "third"));
+  listener.reconfigure(specWith("third"));
+  clock.pass(1999);
+  listener.sweep(2000, 10_000);
+  for (const name of ["first", "second", "third"]) await connect(name);
+  assert.deepEqual(served, ["first", "second", "third"]);
+  assert.equal(listener.drainingConnections, 2, "what they need stays");
+  clock.pass(1);
+  listener.sweep(2000, 10_000);
+  await connect("first");
+  assert.deepEqual([served.length, listener.drainingConnections, listener.chains().length], [3, 0, 1]);
+
+  const bound = internal({ kind: "bound" });
+  bound.listener.reconfigure(bound.specWith("second"));
+  await bound.connect("first");
+  assert.deepEqual([bound.served, bound.listener.drainingConnections], [[], 0]);
 });

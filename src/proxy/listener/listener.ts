@@ -1,5 +1,5 @@
 import type { ChainSpec, ListenerSpec } from "./listener-spec.ts";
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { LinkedList, messageOf, type Clock, type Linked, type Logger, unlisted } from "../../base/index.ts";
 import {
   keepAlive,
   originalDestination,
@@ -14,6 +14,7 @@ import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { isMeshTls } from "../tls/tls-spec.ts";
 import { secureDownstream } from "./downstream-tls.ts";
 import type { HeldConnection } from "./connection-room.ts";
+import { ChainWaiters } from "./chain-waiters.ts";
 import { FilterChainRuntime, type ChainRuntime } from "./filter-chain.ts";
 import { infoOf, traitsOf } from "./arrival.ts";
 import { selectFilterChain, type ConnectionTraits } from "./filter-chain-match.ts";
@@ -31,8 +32,20 @@ export interface ListenerRuntime {
   readonly admits: (address: string) => boolean;
   /** Called for connections that match no filter chain. */
   readonly observeRefused: (listener: ListenerSpec, info: ConnectionInfo) => void;
+  /**
+   * Clients may learn of a change this much earlier or later than this proxy. A removed listener, and a removed chain
+   * of an internal one, accept connections for this time. Connections to an internal listener wait so long for a new
+   * chain. 0: neither.
+   */
+  readonly lingerMs: number;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** A connection without a chain yet. */
+interface OpeningConnection extends Linked<OpeningConnection> {
+  readonly stream: ByteStream;
+  readonly sinceMs: number;
 }
 
 export interface ListenerCounters {
@@ -47,6 +60,13 @@ export interface ListenerCounters {
  */
 const maxConnections = 50_000;
 
+/** A chain that the configuration no longer has. */
+interface Departure {
+  readonly atMs: number;
+  /** The specification that had it last. Undefined once it accepts no connections any more. */
+  spec: ListenerSpec | undefined;
+}
+
 /** A configured listener: its sockets, if it has any, and its filter chains with their connections. */
 export class ActiveListener {
   readonly #runtime: ListenerRuntime;
@@ -54,15 +74,15 @@ export class ActiveListener {
   #spec: ListenerSpec;
   #chains = new Map<string, FilterChainRuntime>();
   #defaultChain: FilterChainRuntime | undefined;
-  /** Chains that the configuration no longer has, and since when. They stay until their last connection ends. */
-  readonly #leaving = new Map<FilterChainRuntime, number>();
+  /** Chains that the configuration no longer has. They stay until their last connection ends. */
+  readonly #leaving = new Map<FilterChainRuntime, Departure>();
+  readonly #waiters: ChainWaiters;
   #draining = false;
   #binding: Promise<void> = Promise.resolve();
   /** Its sockets refuse connections until {@link begin}. */
   #held: boolean;
   #stopped = false;
-  /** Connections without a chain yet, and since when. */
-  readonly #opening = new Map<ByteStream, number>();
+  readonly #opening = new LinkedList<OpeningConnection>();
   /** Why it does not listen. Undefined if it does. */
   trouble: string | undefined;
   lastAcceptedMs = 0;
@@ -72,7 +92,8 @@ export class ActiveListener {
     this.#spec = spec;
     this.#held = held;
     this.#runtime = runtime;
-    this.#setChains(spec);
+    this.#waiters = new ChainWaiters(runtime.clock);
+    this.#setChains(spec, spec);
   }
 
   get name(): string {
@@ -104,14 +125,17 @@ export class ActiveListener {
   /** The open connections. Those of a chain follow each other, the oldest first. */
   *held(): Generator<HeldConnection> {
     for (const chain of this.chains()) yield* chain.held();
-    for (const stream of this.#opening.keys()) yield { peer: stream.remote.address, abort: () => stream.destroy() };
+    for (const { stream } of this.#opening) yield { peer: stream.remote.address, abort: () => stream.destroy() };
   }
 
-  /** Chains that only serve their open connections. */
+  /**
+   * Connections of chains that the configuration no longer has. A chain that still accepts connections counts as one.
+   */
   get drainingConnections(): number {
-    return this.#draining
-      ? this.connections
-      : [...this.#leaving.keys()].reduce((sum, chain) => sum + chain.connections, 0);
+    let draining = this.#draining ? this.connections : 0;
+    for (const [chain, { spec }] of this.#leaving)
+      draining += (this.#draining ? 0 : chain.connections) + (spec === undefined ? 0 : 1);
+    return draining;
   }
 
   /** Including chains that only serve their open connections. */
@@ -128,8 +152,10 @@ export class ActiveListener {
    * serves something else now, drains.
    */
   reconfigure(spec: ListenerSpec): void {
+    const before = this.#spec;
     this.#spec = spec;
-    this.#setChains(spec);
+    this.#setChains(spec, before);
+    this.#waiters.look();
   }
 
   /** The specifications that still serve connections although they are no longer configured. */
@@ -217,12 +243,12 @@ export class ActiveListener {
   /** Including connections that have not sent anything for that long. */
   closeIdle(quietMs: number): void {
     const before = this.#runtime.clock.steadyMs() - quietMs;
-    for (const [stream, sinceMs] of this.#opening) if (sinceMs <= before) stream.destroy();
+    for (const { stream, sinceMs } of this.#opening) if (sinceMs <= before) stream.destroy();
     for (const chain of this.chains()) chain.closeIdle(quietMs);
   }
 
   closeAll(): void {
-    for (const stream of this.#opening.keys()) stream.destroy();
+    for (const { stream } of this.#opening) stream.destroy();
     for (const chain of this.chains()) chain.closeAll();
   }
 
@@ -233,10 +259,11 @@ export class ActiveListener {
   sweep(leavingQuietMs: number, leavingLimitMs: number): void {
     for (const chain of this.chains()) chain.sweep();
     const nowMs = this.#runtime.clock.steadyMs();
-    for (const [chain, sinceMs] of this.#leaving) {
+    for (const [chain, departure] of this.#leaving) {
       chain.closeIdle(leavingQuietMs);
-      if (nowMs - sinceMs >= leavingLimitMs) chain.closeAll();
-      if (chain.connections === 0) this.#leaving.delete(chain);
+      if (nowMs - departure.atMs >= this.#runtime.lingerMs) departure.spec = undefined;
+      if (nowMs - departure.atMs >= leavingLimitMs) chain.closeAll();
+      if (chain.connections === 0 && departure.spec === undefined) this.#leaving.delete(chain);
     }
   }
 
@@ -248,7 +275,8 @@ export class ActiveListener {
       dispose(stream);
       return;
     }
-    this.#opening.set(stream, this.lastAcceptedMs);
+    const opening: OpeningConnection = { stream, sinceMs: this.lastAcceptedMs, ...unlisted };
+    this.#opening.add(opening);
     void this.#serve(stream, arrival)
       .catch((error: unknown) => {
         this.#runtime.log.debug("a connection could not be served", {
@@ -258,7 +286,7 @@ export class ActiveListener {
         });
         dispose(stream);
       })
-      .finally(() => this.#opening.delete(stream));
+      .finally(() => this.#opening.remove(opening));
   }
 
   #accept(stream: ByteStream): void {
@@ -293,7 +321,7 @@ export class ActiveListener {
       return;
     }
     const traits = traitsOf(arrival, inspection);
-    const chain = this.#choose(traits);
+    const chain = this.#choose(traits) ?? (await this.#laterChain(stream, traits));
     if (chain === undefined) {
       this.counters.noFilterChain += 1;
       this.#runtime.observeRefused(spec, { ...arrival, local: traits.local, remote: traits.remote });
@@ -305,7 +333,7 @@ export class ActiveListener {
       dispose(stream);
       return;
     }
-    const info = infoOf(spec, arrival, traits, inspection);
+    const info = infoOf(this.#spec, arrival, traits, inspection);
     if (chain.spec.tls === undefined) chain.accept(unread(stream, inspection.bytes), info);
     else await this.#secure(stream, chain, info, inspection);
   }
@@ -338,22 +366,42 @@ export class ActiveListener {
   }
 
   #choose(traits: ConnectionTraits): FilterChainRuntime | undefined {
-    const { matcher } = this.#spec;
-    if (matcher !== undefined) {
-      const name = matcher(traits);
-      return (name === undefined ? undefined : this.#chains.get(name)) ?? this.#defaultChain;
-    }
-    const found = selectFilterChain(this.#spec.chains, traits);
-    return (found === undefined ? undefined : this.#chains.get(found.name)) ?? this.#defaultChain;
+    const name = chainNameIn(this.#spec, traits);
+    return (
+      (name === undefined ? undefined : this.#chains.get(name)) ?? this.#defaultChain ?? this.#leavingChain(traits)
+    );
   }
 
-  #setChains(spec: ListenerSpec): void {
+  /** The removed chain for a connection whose client does not know of the removal yet. */
+  #leavingChain(traits: ConnectionTraits): FilterChainRuntime | undefined {
+    let asked: ListenerSpec | undefined;
+    let name: string | undefined;
+    for (const [chain, { spec }] of this.#leaving) {
+      if (spec === undefined) continue;
+      // Chains that left together follow each other.
+      if (spec !== asked) {
+        asked = spec;
+        name = chainNameIn(spec, traits);
+      }
+      if (chain.spec.name === name) return chain;
+    }
+    return undefined;
+  }
+
+  /** The chain for a connection whose client knows earlier of a new service than this proxy. */
+  async #laterChain(stream: ByteStream, traits: ConnectionTraits): Promise<FilterChainRuntime | undefined> {
+    const { lingerMs } = this.#runtime;
+    if (this.#spec.kind !== "internal" || lingerMs === 0 || this.#draining) return undefined;
+    return await this.#waiters.wait(stream, traits.remote.address, lingerMs, () => this.#choose(traits));
+  }
+
+  #setChains(spec: ListenerSpec, previous: ListenerSpec): void {
     const before = this.#chains;
     this.#chains = new Map(spec.chains.map((chain) => [chain.name, this.#chain(before.get(chain.name), chain)]));
-    for (const [name, chain] of before) if (this.#chains.get(name) !== chain) this.#leave(chain);
+    for (const [name, chain] of before) if (this.#chains.get(name) !== chain) this.#leave(chain, previous);
     const defaultBefore = this.#defaultChain;
     this.#defaultChain = spec.defaultChain === undefined ? undefined : this.#chain(defaultBefore, spec.defaultChain);
-    if (defaultBefore !== undefined && defaultBefore !== this.#defaultChain) this.#leave(defaultBefore);
+    if (defaultBefore !== undefined && defaultBefore !== this.#defaultChain) this.#leave(defaultBefore, undefined);
   }
 
   #chain(known: FilterChainRuntime | undefined, spec: ChainSpec): FilterChainRuntime {
@@ -366,10 +414,16 @@ export class ActiveListener {
     return chain;
   }
 
-  #leave(chain: FilterChainRuntime): void {
+  #leave(chain: FilterChainRuntime, previous: ListenerSpec | undefined): void {
     chain.drain();
-    this.#leaving.set(chain, this.#runtime.clock.steadyMs());
+    const lingers = this.#runtime.lingerMs > 0 && previous?.kind === "internal";
+    this.#leaving.set(chain, { atMs: this.#runtime.clock.steadyMs(), spec: lingers ? previous : undefined });
   }
+}
+
+/** The name of the chain that a specification chooses. Undefined if none matches. */
+function chainNameIn({ matcher, chains }: ListenerSpec, traits: ConnectionTraits): string | undefined {
+  return matcher === undefined ? selectFilterChain(chains, traits)?.name : matcher(traits);
 }
 
 function socketKey({ address, port }: SocketAddress): string {

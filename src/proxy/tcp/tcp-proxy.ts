@@ -1,6 +1,15 @@
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { TcpSpec } from "./tcp-spec.ts";
-import { messageOf, transientError, userError, type Clock, type Random } from "../../base/index.ts";
+import {
+  LinkedList,
+  messageOf,
+  transientError,
+  unlisted,
+  userError,
+  type Clock,
+  type Linked,
+  type Random,
+} from "../../base/index.ts";
 import { openSingleTunnel, relay } from "../../dataplane/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "../../net/index.ts";
 import { addressText } from "../terms/address-text.ts";
@@ -61,11 +70,16 @@ export interface TcpObserver {
   closed(flow: TcpFlow): void;
 }
 
-interface LiveFlow {
+interface LiveFlow extends Linked<LiveFlow> {
   readonly flow: TcpFlow;
   readonly stream: ByteStream;
   lastByteMs: number;
   movedMs: number;
+}
+
+/** A stream whose peer has not sent its metadata yet. */
+interface Greeting extends Linked<Greeting> {
+  readonly stream: ByteStream;
 }
 
 /** Time between two reports of a connection's bytes, if the configuration sets none. */
@@ -97,9 +111,8 @@ const ignoring: ByteStreamHandler = {
 /** Passes connections on as they are, each to one endpoint. */
 export class TcpProxy {
   readonly #options: TcpProxyOptions;
-  readonly #live = new Set<LiveFlow>();
-  /** Streams whose peers have not sent their metadata yet. */
-  readonly #greeting = new Set<ByteStream>();
+  readonly #live = new LinkedList<LiveFlow>();
+  readonly #greeting = new LinkedList<Greeting>();
   readonly #denied: DeniedConnections;
   readonly #greetings = new WeakMap<OwnMetadata, Buffer>();
   accepted = 0;
@@ -122,13 +135,13 @@ export class TcpProxy {
 
   /** The open connections, the oldest first. */
   *held(): Generator<{ readonly peer: string; abort(): void }> {
-    for (const stream of this.#greeting) yield { peer: stream.remote.address, abort: () => stream.destroy() };
+    for (const { stream } of this.#greeting) yield { peer: stream.remote.address, abort: () => stream.destroy() };
     for (const { flow, stream } of this.#live)
       yield { peer: flow.connection.remote.address, abort: () => stream.destroy() };
   }
 
   closeAll(): void {
-    for (const stream of this.#greeting) stream.destroy();
+    for (const { stream } of this.#greeting) stream.destroy();
     for (const { stream } of this.#live) stream.destroy();
   }
 
@@ -148,12 +161,13 @@ export class TcpProxy {
   }
 
   async #greet(stream: ByteStream, connection: ConnectionInfo, clusterName: string | undefined): Promise<void> {
-    this.#greeting.add(stream);
+    const greeted: Greeting = { stream, ...unlisted };
+    this.#greeting.add(greeted);
     const { peerLabelNames } = this.#options.spec();
     const greeting = this.#ownGreeting(peerLabelNames);
     // A client whose connection fails is treated like a client that ends it.
     const exchanged = await exchangePeers(stream, greeting, exchangeTimeoutMs, peerLabelNames).catch(() => undefined);
-    this.#greeting.delete(stream);
+    this.#greeting.remove(greeted);
     if (exchanged === undefined) return;
     await this.#serve(
       exchanged.stream,
@@ -187,7 +201,7 @@ export class TcpProxy {
       flag: responseFlags.none,
       transportFailure: "",
     };
-    const live: LiveFlow = { flow, stream, lastByteMs: startedMs, movedMs: startedMs };
+    const live: LiveFlow = { flow, stream, lastByteMs: startedMs, movedMs: startedMs, ...unlisted };
     this.#live.add(live);
     let gone = false;
     stream.setHandler({ ...ignoring, close: () => (gone = true) });
@@ -199,7 +213,7 @@ export class TcpProxy {
     else await this.#relay(live, upstream);
     if (upstream !== undefined) flow.endpoint?.endRelay();
     this.#report(live, clock.steadyMs());
-    this.#live.delete(live);
+    this.#live.remove(live);
     observer.closed(flow);
   }
 

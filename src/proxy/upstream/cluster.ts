@@ -143,6 +143,11 @@ export class Endpoint {
     for (const pool of this.pools()) pool.drain();
   }
 
+  /** The control plane has removed it from its cluster. */
+  remove(): void {
+    for (const pool of this.pools()) pool.remove();
+  }
+
   /** Must be called once a second, with the steady clock. */
   sweep(nowMs: number): void {
     this.pool.sweep(nowMs);
@@ -293,7 +298,7 @@ export class Cluster {
         next.set(key, known);
       }
     }
-    for (const [key, endpoint] of this.#endpoints) if (!next.has(key)) endpoint.drain();
+    for (const [key, endpoint] of this.#endpoints) if (!next.has(key)) endpoint.remove();
     this.#endpoints = next;
     this.#byName = undefined;
     this.#hasEndpoints = true;

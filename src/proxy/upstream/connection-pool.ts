@@ -1,4 +1,5 @@
-import { messageOf, SerinError, type Clock } from "../../base/index.ts";
+import { LinkedList, messageOf, SerinError, type Clock } from "../../base/index.ts";
+import { hasUnreadInput } from "../../net/index.ts";
 import { Budget } from "./circuit-breaker.ts";
 import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
 import {
@@ -31,6 +32,15 @@ export interface PoolLimits {
 export const hardMaxPendingRequests = 16_384;
 /** How long a connection stays open for others if its own request ended before the connection opened. */
 const unusedTimeoutMs = 5000;
+/**
+ * After this idle time, a connection is looked at once more before it carries a request that must not be sent twice.
+ * The peer may have closed it, and a busy event loop may not have noticed. The look is a system call, so a connection
+ * that was in use just now is spared it.
+ */
+const trustedIdleMs = 10;
+
+/** How long requests wait for a first connection to an endpoint that is configured no more. */
+const removedWaitMs = 1000;
 
 export interface PoolCounters {
   connectionsOpened: number;
@@ -74,7 +84,7 @@ export class ConnectionPool implements ConnectionHome {
   readonly #counters: PoolCounters;
   readonly #onPeer: ((identity: string | undefined) => void) | undefined;
   readonly #idle: UpstreamConnection[] = [];
-  readonly #all = new Set<UpstreamConnection>();
+  readonly #all = new LinkedList<UpstreamConnection>();
   readonly #http2: Http2Pool;
   readonly #waiting: PoolUser[] = [];
   readonly #connecting: Record<WireProtocol, number> = { http1: 0, http2: 0, alpn: 0 };
@@ -82,6 +92,8 @@ export class ConnectionPool implements ConnectionHome {
   #agreed: "http1" | "http2" = "http1";
   #serving = false;
   #closed = false;
+  /** The endpoint is configured no more. */
+  #removed = false;
   readonly #breaker: PoolBreaker;
   readonly #context: Pick<ConnectContext, "downstream" | "source">;
   limits: PoolLimits;
@@ -129,7 +141,7 @@ export class ConnectionPool implements ConnectionHome {
   acquire(user: PoolUser, fresh: boolean): void {
     const protocol = user.upstreamProtocol ?? "http1";
     if (protocol !== "http2") {
-      const idle = fresh ? undefined : this.#takeIdle();
+      const idle = fresh ? undefined : this.#takeIdle(user);
       if (idle !== undefined) {
         user.connected(idle);
         return;
@@ -144,6 +156,7 @@ export class ConnectionPool implements ConnectionHome {
       return;
     }
     this.#waiting.push(user);
+    if (this.#removed) this.#limitWait([user]);
     if (this.#hasRoom()) {
       if (protocol === "http1" || this.#wantsMore(protocol)) void this.#connect(protocol);
     } else if (this.openConnections + this.dialing === 0) this.#fail(user, { kind: "overflow", message: "overflow" });
@@ -181,7 +194,7 @@ export class ConnectionPool implements ConnectionHome {
 
   /** The connection has ended. */
   forget(connection: UpstreamConnection): void {
-    if (!this.#all.delete(connection)) return;
+    if (!this.#all.remove(connection)) return;
     this.#breaker.connections.give();
     this.#counters.connectionsClosed += 1;
     const index = this.#idle.indexOf(connection);
@@ -221,6 +234,26 @@ export class ConnectionPool implements ConnectionHome {
     if (this.#waiting.length === 0) this.#http2.drain();
   }
 
+  /**
+   * The control plane has removed the endpoint: drains. An address that has vanished does not answer at all. So
+   * requests that wait for the first connection soon fail as if it had failed, and may go elsewhere.
+   */
+  remove(): void {
+    this.#removed = true;
+    this.drain();
+    if (this.#waiting.length > 0) this.#limitWait([...this.#waiting]);
+  }
+
+  #limitWait(users: readonly PoolUser[]): void {
+    this.#clock.after(removedWaitMs, () => {
+      if (this.openConnections > 0) return;
+      for (const user of users.filter((candidate) => this.#waiting.includes(candidate))) {
+        this.#counters.connectFailures += 1;
+        this.#fail(user, { kind: "connection-failure", message: "the endpoint was removed before it answered" });
+      }
+    });
+  }
+
   /** Opens a connection if a user waits and no connection is in progress for it. */
   #connectForWaiting(): void {
     const user = this.#waiting[0];
@@ -257,12 +290,17 @@ export class ConnectionPool implements ConnectionHome {
     return nowMs - openedAtMs >= (this.limits.maxDurationMs ?? Infinity);
   }
 
-  #takeIdle(): UpstreamConnection | undefined {
+  #takeIdle(user: PoolUser): UpstreamConnection | undefined {
     for (;;) {
       const idle = this.#idle.pop();
-      if (idle?.retiring !== true) return idle;
+      if (idle === undefined || (!idle.retiring && !(user.sendsOnce === true && this.#wasClosed(idle)))) return idle;
       idle.retire(this.#clock);
     }
+  }
+
+  /** Whether the peer has closed an idle connection without our knowledge. An idle peer sends nothing but its end. */
+  #wasClosed({ idleSinceMs, stream }: UpstreamConnection): boolean {
+    return this.#clock.steadyMs() - idleSinceMs >= trustedIdleMs && hasUnreadInput(stream);
   }
 
   async #connect(protocol: WireProtocol): Promise<void> {

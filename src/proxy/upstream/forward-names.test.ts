@@ -67,7 +67,7 @@ test("a name is resolved again when its records are no longer valid, but not ear
   assert.equal(await queriesAfter(1), 3);
 });
 
-test("refuses names beyond the limit, names without an address, and slow answers", async () => {
+test("a lookup is refused for names beyond the limit, for names without an address, and for slow answers", async () => {
   const clock = new HandClock();
   const names = new ForwardNames(
     rules,

@@ -7,6 +7,8 @@ export type WireProtocol = "http1" | "http2" | "alpn";
 export interface PoolUser {
   /** Absent means HTTP/1.1. */
   readonly upstreamProtocol?: WireProtocol;
+  /** Whether the request must not be sent twice. Absent means no. */
+  readonly sendsOnce?: boolean;
   connected(channel: UpstreamChannel): void;
   connectFailed(failure: ConnectFailure): void;
 }

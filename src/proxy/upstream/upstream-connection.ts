@@ -1,4 +1,4 @@
-import { SerinError, type Clock } from "../../base/index.ts";
+import { SerinError, type Clock, type Linked } from "../../base/index.ts";
 import type { ByteStreamHandler } from "../../net/index.ts";
 import {
   bodyFramings,
@@ -38,7 +38,7 @@ const retireAfterMs = 5000;
 const noBytes = Buffer.alloc(0);
 
 /** One HTTP/1.1 connection to an endpoint, which serves one exchange at a time. */
-export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
+export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, Linked<UpstreamConnection> {
   readonly stream: UpstreamStream;
   readonly local: UpstreamEnd;
   /** On the steady clock. */
@@ -62,6 +62,9 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel {
   isSurplus = false;
   /** How long the peer keeps an idle connection, minus a margin. */
   idleLimitMs = Infinity;
+  isListed = false;
+  previous: UpstreamConnection | undefined;
+  next: UpstreamConnection | undefined;
 
   constructor(stream: UpstreamStream, home: ConnectionHome, openedAtMs: number) {
     this.stream = stream;

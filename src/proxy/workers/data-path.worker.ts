@@ -16,6 +16,7 @@ import { ThreadCalls } from "../../base/workers/index.ts";
 import {
   addRevocationMetrics,
   followRevocations,
+  heldInput,
   ReceivedCertificates,
   restoreCertificate,
   RevocationLists,
@@ -36,6 +37,7 @@ const threshold: LogThreshold = { level: logLevel };
 if (process.env[logFormatVariable] === "json") setLogFormat({ messageKey: "msg" });
 const log = createLogger({ scope: "worker", level: threshold });
 const clock = systemClock;
+heldInput.shareAmong(limits.workers);
 const registry = new MetricsRegistry({ clock });
 const certificates = new ReceivedCertificates(() => clock.nowMs());
 const revocations =

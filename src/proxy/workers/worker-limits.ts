@@ -99,7 +99,7 @@ export class WorkerLimits implements JointLimits {
     const { cells } = this.#breakers;
     const { memory, worker } = this.#options;
     const budget = (resource: BreakerResource, limit: () => number): Budget =>
-      new SharedBudget(limit, {
+      new JointBudget(limit, {
         cells,
         first: first + breakerResources.indexOf(resource),
         workers: memory.workers,
@@ -129,7 +129,7 @@ interface BudgetCells {
 }
 
 /** Each worker has its own count, which is cleared when the worker ends. The limit applies to their sum. */
-class SharedBudget extends Budget {
+class JointBudget extends Budget {
   readonly #cells: Int32Array;
   readonly #first: number;
   readonly #end: number;

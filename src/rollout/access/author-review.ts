@@ -1,6 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { authorAnnotation } from "../../api/serin/index.ts";
+import { authorAnnotation, ownUidAnnotation, unknownUid, type RolloutStatus } from "../../api/serin/index.ts";
 import { authorOfRequest, planText, readAuthor, signAuthor, type RequestUser } from "./author-record.ts";
+import { ordersOfOthers } from "./orders-of-others.ts";
 
 /** admission.k8s.io/v1, as far as it is read here. */
 export interface AuthorReview {
@@ -19,50 +20,59 @@ interface PatchOperation {
   readonly value?: unknown;
 }
 
-const forbidden = 403;
-
 /**
  * Records the user who creates a rollout, or changes its effect, as its author. A change of only the orders, or of
- * metadata, keeps the author. A user who writes an empty annotation takes over the rollout. Any other value that a
- * client writes into the annotation is refused.
+ * metadata, keeps the author. A user who writes an empty annotation takes over the rollout.
+ *
+ * Any other value of a client counts for nothing. It is not refused, because backups and exported manifests contain it.
+ * An object that is created with the record or with orders of others is marked as a copy, and a person must let it
+ * begin. The user who takes it over removes the mark, as soon as the engine has noted which orders it had.
  */
 export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
   const { request } = review;
   const object = request?.object as UntypedObject | undefined;
-  if (request === undefined || object === undefined || object === null) return answer(review, {});
+  if (request === undefined || object === undefined || object === null) return answer(review, [], []);
   const user = authorOfRequest(request.userInfo);
   const signature = object.metadata.annotations?.[authorAnnotation];
   const plan = planText(object);
   const old = request.operation === "CREATE" ? undefined : (request.oldObject as UntypedObject | null | undefined);
   const before = old?.metadata.annotations?.[authorAnnotation];
-  if (signature !== undefined && signature !== "" && signature !== before) {
-    // The API server may ask again in the same request, after others have changed the object. Then the annotation
-    // already has our value.
-    if (readAuthor(key, plan, signature)?.user !== user.user) return refuse(review);
-    return answer(review, { wanted: signAuthor(key, plan, user), object });
-  }
-  const keeps = signature !== "" && old !== undefined && old !== null && planText(old) === plan;
-  return answer(review, { wanted: keeps ? before : signAuthor(key, plan, user), object });
+  // The API server may ask again in the same request, after others have changed the object. Then the annotation already
+  // has our value.
+  const isOwn = readAuthor(key, plan, signature)?.user === user.user;
+  const isForeign = (signature ?? "") !== "" && signature !== before && !isOwn;
+  const isKept =
+    signature !== "" && old !== undefined && old !== null && planText(old) === plan && (signature === before || !isOwn);
+  const wanted: Record<string, string | undefined> = {
+    [authorAnnotation]: isKept ? before : signAuthor(key, plan, user),
+  };
+  const mark = object.metadata.annotations?.[ownUidAnnotation];
+  const isCopy = request.operation === "CREATE" && (isForeign || ordersOfOthers(object, user.user).length > 0);
+  if (isCopy && mark === undefined) wanted[ownUidAnnotation] = unknownUid;
+  if (signature === "" && hasNotedOrders(old)) wanted[ownUidAnnotation] = undefined;
+  return answer(review, patchOf(object, wanted), isForeign ? [warningOf(user.user, isCopy)] : []);
 }
 
-function refuse(review: AuthorReview): unknown {
-  return answer(review, {
-    refusal: `metadata.annotations[${authorAnnotation}] may be set only by the rollout engine: leave it out, or set it to "" to take the rollout over`,
-  });
+/** Whether the engine has noted the orders of a copy, so that these do not apply to it. */
+function hasNotedOrders(old: UntypedObject | null | undefined): boolean {
+  return (old?.["status"] as Partial<RolloutStatus> | undefined)?.pauseReason === "restored";
 }
 
-function answer(
-  { request }: AuthorReview,
-  { wanted, object, refusal }: { wanted?: string | undefined; object?: UntypedObject; refusal?: string },
-): unknown {
-  const patch = object === undefined ? [] : patchOf(object, wanted);
+function warningOf(user: string, isCopy: boolean): string {
+  const ignored = `metadata.annotations[${authorAnnotation}]: the author of another object or spec counts for nothing`;
+  return isCopy
+    ? `${ignored}: ${user === "" ? "the creator" : user} is the author of this one, which waits until a person lets it begin`
+    : `${ignored}: leave it out, or set it to "" to take the rollout over`;
+}
+
+function answer({ request }: AuthorReview, patch: readonly PatchOperation[], warnings: readonly string[]): unknown {
   return {
     apiVersion: "admission.k8s.io/v1",
     kind: "AdmissionReview",
     response: {
       uid: request?.uid ?? "",
-      allowed: refusal === undefined,
-      ...(refusal === undefined ? {} : { status: { code: forbidden, reason: "Forbidden", message: refusal } }),
+      allowed: true,
+      ...(warnings.length === 0 ? {} : { warnings }),
       ...(patch.length === 0
         ? {}
         : { patchType: "JSONPatch", patch: Buffer.from(JSON.stringify(patch)).toString("base64") }),
@@ -70,11 +80,17 @@ function answer(
   };
 }
 
-function patchOf({ metadata }: UntypedObject, wanted: string | undefined): PatchOperation[] {
-  if (metadata.annotations?.[authorAnnotation] === wanted) return [];
-  const path = `/metadata/annotations/${authorAnnotation.replace("/", "~1")}`;
-  if (wanted === undefined) return [{ op: "remove", path }];
-  const parent: PatchOperation[] =
-    metadata.annotations === undefined ? [{ op: "add", path: "/metadata/annotations", value: {} }] : [];
-  return [...parent, { op: "add", path, value: wanted }];
+/** The operations that give the annotations the wanted values, or remove those without one. */
+function patchOf(
+  { metadata: { annotations } }: UntypedObject,
+  wanted: Readonly<Record<string, string | undefined>>,
+): PatchOperation[] {
+  const changes = Object.entries(wanted).flatMap(([name, value]): PatchOperation[] => {
+    if (annotations?.[name] === value) return [];
+    const path = `/metadata/annotations/${name.replace("/", "~1")}`;
+    return [value === undefined ? { op: "remove", path } : { op: "add", path, value }];
+  });
+  return annotations === undefined && changes.length > 0
+    ? [{ op: "add", path: "/metadata/annotations", value: {} }, ...changes]
+    : changes;
 }

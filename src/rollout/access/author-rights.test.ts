@@ -108,7 +108,10 @@ test("a rollout without a recorded author waits for one, and so does one with a 
   const { rights: every, questions } = rights(all);
   const unknown = await every.refusal(rolloutOf(undefined), steps);
   assert.equal(unknown?.problem, "it has no recorded author");
-  assert.match(unknown.remedy, /`kubectl annotate canary -n shop web rollout\.serin\.dev\/author= --overwrite`/);
+  assert.match(
+    unknown.remedy,
+    /`kubectl annotate canary\.rollout\.serin\.dev -n shop web rollout\.serin\.dev\/author= --overwrite`/,
+  );
   assert.match(
     (await every.refusal(rolloutOf("alice", { steps: [{ weight: 100 }] }), steps))?.problem ?? "",
     /^its spec is not what its recorded author wrote/,

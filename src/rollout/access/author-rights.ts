@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { authorAnnotation, canaryKind } from "../../api/serin/index.ts";
+import { authorAnnotation, canaryKind, kubectlKind } from "../../api/serin/index.ts";
 import type { Step } from "../decide/index.ts";
 import { describeQuestion, questionsOfWrites, readsOfCanary, readsOfChecks } from "./access-questions.ts";
 import type { AccessReviews } from "./access-reviews.ts";
@@ -56,5 +56,5 @@ export class AuthorRights {
 
 function takeoverCommand({ kind = "", metadata: { namespace, name } }: UntypedObject): string {
   const place = namespace === undefined ? "" : ` -n ${namespace}`;
-  return `kubectl annotate ${kind.toLowerCase()}${place} ${name} ${authorAnnotation}= --overwrite`;
+  return `kubectl annotate ${kubectlKind(kind)}${place} ${name} ${authorAnnotation}= --overwrite`;
 }

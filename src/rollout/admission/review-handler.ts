@@ -1,13 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { messageOf, programFile, type Clock, type Logger } from "../../base/index.ts";
-import {
-  BodyBudget,
-  excessText,
-  ReviewThread,
-  TurnQueue,
-  type ReviewVerdict,
-  type TaskLimits,
-} from "../../base/threads/index.ts";
+import { BodyBudget } from "../../base/shared-budget/index.ts";
+import { excessText, ReviewThread, TurnQueue, type ReviewVerdict, type TaskLimits } from "../../base/threads/index.ts";
 import { reviewAuthor, type AccessReviews, type AuthorKey } from "../access/index.ts";
 import { refusalByRights } from "./review-rights.ts";
 import type { ReviewReply } from "./review-task.ts";

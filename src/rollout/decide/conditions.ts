@@ -9,18 +9,30 @@ export function dated(status: RolloutStatus, before: RolloutStatus, nowMs: numbe
 }
 
 /**
- * The status of a rollout at rest after a change of its spec that leaves nothing to do. Undefined if the status knows
- * of the change already. Clients that wait for the rollout's end compare the generations.
+ * The status of a rollout at rest after a change of its spec that leaves nothing to do. Undefined if the status is
+ * complete and knows of the change already. Clients that wait for the rollout's end compare the generations.
  */
 export function noticed(status: RolloutStatus, generation: number, nowMs: number): RolloutStatus | undefined {
-  if (status.observedGeneration >= generation) return undefined;
+  // The status of an earlier release lacks the conditions that other tools wait for.
+  const isComplete = status.conditions.some(({ type }) => type === "Ready");
+  if (status.observedGeneration >= generation && isComplete) return undefined;
   return dated({ ...status, observedGeneration: generation }, status, nowMs);
 }
 
-/** The conditions of the status, for example for `kubectl wait --for=condition=Completed`. */
+/**
+ * The conditions of the status, for example for `kubectl wait --for=condition=Completed`. Ready, Reconciling and
+ * Stalled are those of kstatus, by which Flux and Helm wait: Stalled fails their wait, because nothing goes on by
+ * itself.
+ */
 function conditionsOf(status: RolloutStatus, nowMs: number): readonly Condition[] {
   const { phase, message, cause } = status;
+  const isReady = phase === "Completed" || phase === "Watching";
+  const isStalled = phase === "RolledBack" || phase === "Stuck" || status.pauseReason === "group-failed";
+  const stalled = cause ?? message;
   const wanted: [type: string, on: boolean, reason: string, text: string][] = [
+    ["Ready", isReady, phase, message],
+    ["Reconciling", !isReady && !isStalled, phase, message],
+    ["Stalled", isStalled, phase, stalled],
     ["Completed", phase === "Completed", phase, message],
     ["RolledBack", phase === "RolledBack", phase, cause ?? ""],
     ["Stuck", phase === "Stuck", phase, cause ?? ""],

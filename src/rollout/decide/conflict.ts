@@ -1,5 +1,5 @@
 import { truncated } from "../../base/index.ts";
-import type { JournalEntry } from "../../api/serin/index.ts";
+import { holderAnnotation, type JournalEntry } from "../../api/serin/index.ts";
 import { describeReference, referenceKey, type Step, type Write } from "./step.ts";
 
 const shownCharacters = 300;
@@ -19,9 +19,14 @@ export type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
 /**
  * Fields that need not stay as their step wrote them: a Deployment needs the update strategy of a ScaleFirst wave only
- * until its pods have moved, and `holdAgain` holds a Deployment again that somebody has resumed.
+ * until its pods have moved, and `holdAgain` holds a Deployment again that somebody has resumed. The holder's
+ * annotation only helps after a loss of the journal.
  */
-const unkeptPointers: ReadonlySet<string> = new Set(["/spec/strategy", "/spec/paused"]);
+const unkeptPointers: ReadonlySet<string> = new Set([
+  "/spec/strategy",
+  "/spec/paused",
+  `/metadata/annotations/${holderAnnotation.replace("/", "~1")}`,
+]);
 
 /**
  * The fields that finished steps have written, each with its last entry, and that the current step does not write. They

@@ -1,6 +1,7 @@
 import { maxPlannedSteps, type RolloutPhase, type RolloutStatus } from "../../api/serin/index.ts";
 import { advance } from "./advance.ts";
 import { dated } from "./conditions.ts";
+import { begunCopy, holdCopy, isUnbegunCopy } from "./copied.ts";
 import { isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action } from "./observation.ts";
@@ -95,12 +96,13 @@ function next(given: DecideInput): Decision {
       "RolledBack",
       orders.orderedBy,
     );
+  if (isUnbegunCopy(orders, status)) return holdCopy(input);
   if (group?.failed !== undefined && (underWay || status.phase === "Completed"))
     return startRollback(input, { because: "group", cause: group.failed }, "RolledBack");
   if (isNewChange(input)) return changed(input, underWay);
   if (status.phase === "Completed") return { status, actions: [] };
   if (orders.paused) return pause(status, orders.orderedBy);
-  return proceed(resumed(input));
+  return proceed(resumed({ ...input, status: begunCopy(status) }));
 }
 
 /**

@@ -211,6 +211,11 @@ test("the conditions of a refused rollout say that it is stuck, and since when",
     on.map(({ type, message, lastTransitionTime }) => [type, message, lastTransitionTime]),
     [
       [
+        "Stalled",
+        "spec.steps: none; correct it, or delete the object, which undoes its changes",
+        "2026-01-01T00:01:00.000Z",
+      ],
+      [
         "Stuck",
         "spec.steps: none; correct it, or delete the object, which undoes its changes",
         "2026-01-01T00:01:00.000Z",

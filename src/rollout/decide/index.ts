@@ -2,6 +2,7 @@
 export { noticed } from "./conditions.ts";
 export { compareRoots, type RevisionRoots, type RootCertificate, type RootComparison } from "./compare-roots.ts";
 export { blockers, groupView, type Blocker, type BlockersInput, type GroupView } from "./blockers.ts";
+export { isUnbegunCopy } from "./copied.ts";
 export { allDone, isLingering, isRefusedAfterEnd, isUnderWay, nextOrdinalOf, type Contender } from "./contender.ts";
 export { decide, initialStatus } from "./decide.ts";
 export { completedMessage, refusedStatus, type Refusal } from "./hold.ts";

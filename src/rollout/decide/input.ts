@@ -26,6 +26,8 @@ export interface RolloutOrders {
   readonly generation: number;
   readonly paused: boolean;
   readonly abort: boolean;
+  /** The object is a copy of another, which nobody has taken over yet. */
+  readonly isCopy?: true;
   /** The user who set `paused` or `abort`, according to the object's field managers. Undefined if unknown. */
   readonly orderedBy?: string;
   readonly automaticRollback: boolean;
@@ -101,7 +103,7 @@ export interface JournalCounts {
   readonly isLeftover?: boolean;
 }
 
-/** `uid`: the rollout's. */
+/** `uid`: the rollout's. `copied`: that of the object of which it is a copy, with its status. */
 export function journalCounts(
   {
     entries,
@@ -113,8 +115,10 @@ export function journalCounts(
     readonly uid?: string;
   },
   uid?: string,
+  copied?: string,
 ): JournalCounts {
-  const isLeftover = entries.length > 0 && madeBy !== undefined && uid !== undefined && madeBy !== uid;
+  const isForeign = madeBy !== undefined && uid !== undefined && madeBy !== uid && madeBy !== copied;
+  const isLeftover = entries.length > 0 && isForeign;
   const setup = entries.filter((entry) => entry.setup === true).length;
   return {
     run: entries.length - setup,

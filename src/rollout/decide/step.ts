@@ -59,6 +59,11 @@ export type Write =
        * field is written.
        */
       readonly after?: { readonly pointer: string; readonly value: unknown };
+      /**
+       * A field by which the engine knows that it has written this one, although the journal does not: the journal is
+       * gone. Then undo removes the field, because the value of before is unknown.
+       */
+      readonly mark?: string;
     }
   /** Creates a missing object. An existing one stays unchanged, and undo never removes it. */
   | {

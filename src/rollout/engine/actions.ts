@@ -15,7 +15,14 @@ import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
 import { describeReference, type Action, type Decision, type RolloutEvent, type UndoReport } from "../decide/index.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
-import { journalNameOf, kindOfRollout, rolloutKey, type Rollout } from "./rollout-object.ts";
+import {
+  entriesOfHold,
+  heldDeployment,
+  journalNameOf,
+  kindOfRollout,
+  rolloutKey,
+  type Rollout,
+} from "./rollout-object.ts";
 
 export interface ActionsOptions {
   readonly objects: ObjectAccess;
@@ -57,6 +64,22 @@ export class Actions {
     const last = (await this.#options.journals.read(name)).decisions.at(-1);
     if (last?.decision !== "Completed")
       await this.#options.journals.append(name, [], [this.#record(completed, status.run ?? 0)], rollout.metadata.uid);
+  }
+
+  /**
+   * Writes the journal of a Deployment's hold, if it is gone: a Canary from a backup may be deleted before it has
+   * begun. The journal keeps the object until its deletion has undone the hold. Returns whether there is one.
+   */
+  async journalLostHold(rollout: Rollout): Promise<boolean> {
+    const { journals, objects } = this.#options;
+    const object = heldDeployment(rollout);
+    const found = object === undefined ? undefined : await objects.get(object);
+    if (object === undefined || found === undefined || found.metadata.deletionTimestamp !== undefined) return false;
+    const entries = entriesOfHold(rollout, object, found);
+    if (entries.length === 0) return false;
+    this.fence();
+    await journals.append(journalNameOf(rollout), entries, [], rollout.metadata.uid);
+    return true;
   }
 
   /** Returns the result of an undo, if there was one. */

@@ -1,8 +1,17 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
-import { undoFinalizer, type JournalEntry } from "../../api/serin/index.ts";
+import {
+  canaryKind,
+  kubectlKind,
+  meshUpgradeKind,
+  ownUidAnnotation,
+  undoFinalizer,
+  type JournalEntry,
+} from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { Decision } from "../decide/index.ts";
+
+const namesShown = 20;
 
 export function hasFinalizer({ metadata }: KubernetesObject): boolean {
   return metadata.finalizers?.includes(undoFinalizer) === true;
@@ -16,16 +25,27 @@ export function needsFinalizer({ actions }: Decision, journal: readonly JournalE
   );
 }
 
+/** Whether the object has what it needs before the first write: the finalizer, and the uid by which a copy is known. */
+export function isPrepared(object: KubernetesObject): boolean {
+  return hasFinalizer(object) && object.metadata.annotations?.[ownUidAnnotation] !== undefined;
+}
+
 /**
- * Keeps the object until its changes are undone. Returns its new version. Throws `conflict` if somebody else wrote it
- * meanwhile.
+ * Keeps the object until its changes are undone, and notes its uid, by which a copy is known. Returns its new version.
+ * Throws `conflict` if somebody else wrote it meanwhile.
  */
 export async function addFinalizer<Value extends KubernetesObject>(
   client: KubeClient,
   kind: KindDefinition<Value>,
   object: Value,
 ): Promise<string> {
-  return await writeFinalizers(client, kind, object, [...(object.metadata.finalizers ?? []), undoFinalizer]);
+  const { finalizers = [], annotations, uid } = object.metadata;
+  // A copy keeps the uid of its original until a person takes it over.
+  const isNoted = uid === undefined || annotations?.[ownUidAnnotation] !== undefined;
+  return await writeFinalizers(client, kind, object, {
+    finalizers: [...finalizers.filter((finalizer) => finalizer !== undoFinalizer), undoFinalizer],
+    ...(isNoted ? {} : { annotations: { [ownUidAnnotation]: uid } }),
+  });
 }
 
 /** Removes the finalizer. An object that is already gone is fine. */
@@ -35,16 +55,30 @@ export async function removeFinalizer<Value extends KubernetesObject>(
   object: Value,
 ): Promise<string> {
   const left = (object.metadata.finalizers ?? []).filter((finalizer) => finalizer !== undoFinalizer);
-  return await writeFinalizers(client, kind, object, left);
+  return await writeFinalizers(client, kind, object, { finalizers: left });
 }
 
 async function writeFinalizers<Value extends KubernetesObject>(
   client: KubeClient,
   kind: KindDefinition<Value>,
   { metadata }: Value,
-  finalizers: readonly string[],
+  written: Pick<KubernetesObject["metadata"], "finalizers" | "annotations">,
 ): Promise<string> {
-  const patch = { metadata: { resourceVersion: metadata.resourceVersion, finalizers } };
-  const written = await client.patchMerge(kind, metadata.name ?? "", metadata.namespace, patch, { fieldManager });
-  return written.metadata.resourceVersion ?? "";
+  const patch = { metadata: { resourceVersion: metadata.resourceVersion, ...written } };
+  const answer = await client.patchMerge(kind, metadata.name ?? "", metadata.namespace, patch, { fieldManager });
+  return answer.metadata.resourceVersion ?? "";
+}
+
+/** Why the engine must stay: rollouts that nobody could delete without it. Undefined if there are none. */
+export async function removalRefusal(client: KubeClient): Promise<string | undefined> {
+  const commands: string[] = [];
+  for (const kind of [canaryKind, meshUpgradeKind] as readonly KindDefinition[])
+    for (const object of (await client.list(kind)).items) {
+      const { name = "", namespace } = object.metadata;
+      const place = namespace === undefined ? "" : ` -n ${namespace}`;
+      if (hasFinalizer(object)) commands.push(`kubectl delete ${kubectlKind(kind.kind)} ${name}${place}`);
+    }
+  if (commands.length === 0) return undefined;
+  const more = commands.length > namesShown ? ` and ${commands.length - namesShown} more` : "";
+  return `only the rollout engine can undo these rollouts, and without it neither they nor their namespaces can be deleted. Delete them first, and wait until they are gone: ${commands.slice(0, namesShown).join("; ")}${more}. To remove the engine nevertheless: helm uninstall --no-hooks`;
 }

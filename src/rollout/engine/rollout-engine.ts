@@ -52,6 +52,8 @@ export interface EngineOptions {
   readonly queues?: QueueMetrics;
   /** Hosts that a Canary's webhooks, notifications and queries may call, besides Services of its own namespace. */
   readonly allowedHosts?: readonly string[];
+  /** The namespaces whose proxies may report requests to backends of other namespaces. Absent: all. */
+  readonly reporterNamespaces?: readonly string[] | undefined;
   /** The rights that a rollout must have. Absent: the engine's own rights suffice. */
   readonly rights?: AuthorRights;
 }
@@ -90,7 +92,7 @@ export class RolloutEngine {
     this.#log = log.scoped("rollout");
     this.#objects = new ObjectAccess(client);
     this.#journals = new JournalStore(client, clock);
-    this.#view = new ClusterView(client, { log, clock });
+    this.#view = new ClusterView(client, { log, clock, reporterNamespaces: options.reporterNamespaces });
     this.#destination = checkDestination(client, options.allowedHosts ?? []);
     this.#metrics = new EngineMetrics(options.registry ?? new MetricsRegistry());
     this.#canaries = createInformer(client, canaryKind, { log, clock });

@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { OrdersMark } from "../../api/serin/index.ts";
 import { initialStatus } from "../decide/index.ts";
-import { journalNameOf, ordersOf, parseRollout, strayProblem, type Rollout } from "./rollout-object.ts";
+import {
+  entriesOfHold,
+  heldDeployment,
+  journalNameOf,
+  ordersOf,
+  parseRollout,
+  strayProblem,
+  type Rollout,
+} from "./rollout-object.ts";
 
 const target = { httpRoute: { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "next", port: 80 } } };
 
@@ -102,4 +110,64 @@ test("a rollout with the longest name has a journal that can be stored", () => {
   assert.match(long, /^canary\.shop\.x+-[0-9a-f]{12}$/);
   assert.equal(long.length, 253);
   assert.notEqual(long, named(`${"x".repeat(252)}y`));
+});
+
+test("a rollout with the uid of another object is a copy, and the orders that it came with do not apply to its first run", () => {
+  const approval = { step: "step-1", by: "ann", why: "", at: "2026-01-01T10:00:00Z" };
+  const spec = { target, steps: [{ weight: 10 }], approvals: [approval] };
+  const copy = (uid: string, status?: object): Rollout =>
+    ({
+      apiVersion: "rollout.serin.dev/v1alpha1",
+      kind: "Canary",
+      metadata: { name: "shop", namespace: "shop", uid: "u2", annotations: { "rollout.serin.dev/uid": uid } },
+      spec,
+      ...(status === undefined ? {} : { status }),
+    }) as unknown as Rollout;
+  const isCopy = (rollout: Rollout): boolean => {
+    const parsed = parseRollout(rollout);
+    assert.ok("rollout" in parsed);
+    return ordersOf(parsed.rollout, { metadata: {} }).isCopy === true;
+  };
+  assert.deepEqual([isCopy(copy("u1")), isCopy(copy("unknown")), isCopy(copy("u2"))], [true, true, false]);
+  const parsed = parseRollout(copy("u2", { ...initialStatus, run: 1, ordersBefore: { approval } }));
+  assert.deepEqual("rollout" in parsed && parsed.rollout.spec.approvals, []);
+});
+
+test("commands of kubectl name the Canary's group, because kubectl takes the short name for Flagger's kind", () => {
+  const canary = {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "Canary",
+    metadata: { name: "shop", namespace: "prod" },
+  };
+  const spec = { target, steps: [{ weight: 10 }] };
+  const parsed = parseRollout({ ...canary, spec } as unknown as Rollout);
+  assert.ok("rollout" in parsed);
+  assert.equal(
+    ordersOf(parsed.rollout, { metadata: {} }).commands.edit,
+    "kubectl edit canary.rollout.serin.dev shop -n prod",
+  );
+});
+
+test("the hold of a Deployment that names its Canary has a journal again, and that of another Canary or a person has none", () => {
+  const canary = (deployment?: object): Rollout =>
+    ({
+      kind: "Canary",
+      metadata: { name: "web", namespace: "shop" },
+      spec: { target: deployment === undefined ? target : { deployment } },
+    }) as unknown as Rollout;
+  assert.equal(heldDeployment(canary()), undefined);
+  assert.equal(heldDeployment({ kind: "MeshUpgrade", metadata: {}, spec: {} } as unknown as Rollout), undefined);
+  const object = heldDeployment(canary({ name: "app", service: "app" }));
+  assert.deepEqual([object?.kind, object?.namespace, object?.name], ["Deployment", "shop", "app"]);
+  assert.ok(object);
+  const held = (by: string | undefined, paused: boolean) =>
+    entriesOfHold(canary(), object, {
+      metadata: { uid: "d1", ...(by === undefined ? {} : { annotations: { "rollout.serin.dev/held-by": by } }) },
+      spec: { paused },
+    }).map((entry) => entry.type === "field" && [entry.pointer, entry.prior, entry.setup]);
+  const annotation = ["/metadata/annotations/rollout.serin.dev~1held-by", undefined, true];
+  assert.deepEqual(held("web", true), [annotation, ["/spec/paused", undefined, true]]);
+  assert.deepEqual(held("web", false), [annotation]);
+  assert.deepEqual(held("other", true), []);
+  assert.deepEqual(held(undefined, true), []);
 });

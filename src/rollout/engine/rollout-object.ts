@@ -4,13 +4,18 @@ import { whoWrote } from "../../api/serin/field-managers/index.ts";
 import {
   approvalsSince,
   canaryKind,
+  holderAnnotation,
   isSameOrder,
+  kubectlKind,
+  ownUidAnnotation,
   meshUpgradeKind,
   parseCanary,
   parseMeshUpgrade,
   rolloutCommand,
   type Canary,
+  type JournalEntry,
   type MeshUpgrade,
+  type ObjectReference,
   type OrdersMark,
   type RolloutOrdersSpec,
   type RolloutStatus,
@@ -66,7 +71,7 @@ export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { re
  * that an earlier release wrote has only the time of the run's beginning.
  */
 function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt, ordersBefore }: Partial<RolloutStatus> = {}): Rollout {
-  if (run <= 1) return rollout;
+  if (run <= 1 && ordersBefore === undefined) return rollout;
   if (ordersBefore !== undefined) {
     const { fullPromotion: given, approvals, ...rest } = rollout.spec;
     const isNew = given !== undefined && !isSameOrder(given, ordersBefore.fullPromotion);
@@ -98,6 +103,39 @@ export function isWatched(rollout: Rollout): boolean {
 function targetFieldOf({ spec }: Canary): object {
   const { target } = (spec ?? {}) as { readonly target?: unknown };
   return typeof target === "object" && target !== null ? target : {};
+}
+
+/** The Deployment that a Canary holds. Undefined for other targets. */
+export function heldDeployment(rollout: Rollout): ObjectReference | undefined {
+  const { deployment } = (isMeshUpgrade(rollout) ? {} : targetFieldOf(rollout)) as {
+    readonly deployment?: { readonly name?: unknown };
+  };
+  if (typeof deployment?.name !== "string") return undefined;
+  const { namespace = "" } = rollout.metadata;
+  return { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: deployment.name, namespace };
+}
+
+/** The journal of the Deployment's hold, made from the annotation in which the engine has named this Canary. */
+export function entriesOfHold(
+  { metadata: { name } }: Rollout,
+  object: ObjectReference,
+  { metadata: { annotations, uid }, spec }: UntypedObject,
+): readonly JournalEntry[] {
+  if (name === undefined || annotations?.[holderAnnotation] !== name) return [];
+  const entry = (pointer: string, written: unknown): JournalEntry => ({
+    type: "field",
+    step: "hold",
+    setup: true,
+    object,
+    pointer,
+    written,
+    ...(uid === undefined ? {} : { uid }),
+  });
+  const { paused } = (spec ?? {}) as { readonly paused?: unknown };
+  return [
+    entry(`/metadata/annotations/${holderAnnotation.replace("/", "~1")}`, name),
+    ...(paused === true ? [entry("/spec/paused", true)] : []),
+  ];
 }
 
 /** The object that two rollouts must not change at the same time. */
@@ -167,6 +205,7 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
     generation: metadata.generation ?? 0,
     paused: spec.paused,
     abort: spec.abort,
+    ...(copiedUid(rollout) !== undefined ? { isCopy: true } : {}),
     ...(orderedBy === undefined ? {} : { orderedBy }),
     automaticRollback: spec.rollback === "Automatic",
     approvals: spec.approvals,
@@ -179,6 +218,12 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
   };
 }
 
+/** The object of which this one is a copy. A person who takes the copy over removes the mark. */
+export function copiedUid({ metadata: { annotations, uid } }: Rollout): string | undefined {
+  const worked = annotations?.[ownUidAnnotation];
+  return worked === uid ? undefined : worked;
+}
+
 function commandsOf(rollout: Rollout): RolloutCommands {
   const isUpgrade = isMeshUpgrade(rollout);
   const kind = isUpgrade ? "MeshUpgrade" : "Canary";
@@ -188,7 +233,7 @@ function commandsOf(rollout: Rollout): RolloutCommands {
     undo: rolloutCommand(kind, rollout, "rollback"),
     resume: rolloutCommand(kind, rollout, "resume"),
     ...(isUpgrade ? {} : { promote: rolloutCommand(kind, rollout, "promote") }),
-    edit: `kubectl edit ${kind.toLowerCase()} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`,
+    edit: `kubectl edit ${kubectlKind(kind)} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`,
   };
 }
 

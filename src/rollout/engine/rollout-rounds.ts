@@ -9,6 +9,7 @@ import {
   initialStatus,
   isDone,
   isPuttingBack,
+  isUnbegunCopy,
   journalCounts,
   noticed,
   orderedSteps,
@@ -32,6 +33,7 @@ import {
   isWatched,
   journalNameOf,
   kindOfRollout,
+  copiedUid,
   ordersOf,
   ordersOfRefused,
   parseRollout,
@@ -61,6 +63,8 @@ export interface RoundServices {
   /** Requests a round of another rollout. */
   readonly wake: (key: string) => void;
 }
+
+const atOnceMs = 1;
 
 /** A rollout as one round sees it. */
 interface Round {
@@ -95,7 +99,7 @@ export class RolloutRounds {
       return await this.#services.orphans.lookAt(journalNameOf({ kind: kind.kind, metadata }));
     }
     // A stale copy would show others an earlier state of this rollout.
-    if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion))
+    if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion, this.#services.clock.steadyMs()))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const round = this.#roundOf(key, raw);
     if (round.problem !== undefined && !this.#services.board.mustPutBack(round))
@@ -150,12 +154,16 @@ export class RolloutRounds {
     const begunMs = clock.steadyMs();
     const journalName = journalNameOf(rollout);
     const journal = await this.#services.journals.read(journalName);
-    const counts = journalCounts(journal, raw.metadata.uid);
-    const isLeftover = counts.isLeftover === true;
-    const planned = isLeftover ? unplanned(round) : await this.#plan(round, journal.entries);
+    const isUnbegun = isUnbegunCopy(orders, status);
+    if ((isUnbegun || orders.deletion !== undefined) && journal.entries.length === 0)
+      if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
+    const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
+    // Nothing of the object itself is written in this round.
+    const isWaiting = counts.isLeftover === true || isUnbegun;
+    const planned = isWaiting ? unplanned(round) : await this.#plan(round, journal.entries);
     if ("problem" in planned) return await this.#refuse(kind, round, planned);
     const steps = orderedSteps(planned.steps, orders, status);
-    const refused = isLeftover ? undefined : await this.#notAllowed(round, steps);
+    const refused = isWaiting ? undefined : await this.#notAllowed(round, steps);
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
     const observation = await this.#observe(round, step, journal.entries);
@@ -184,6 +192,7 @@ export class RolloutRounds {
       hasSettled: status.step.settledAt !== undefined,
       settlingMs: status.step.settlingMs ?? 0,
       doneSteps: new Set(status.completedSteps.map(({ id }) => id)),
+      passed: new Set(status.step.checks.filter(({ verdict }) => verdict === "pass").map(({ type }) => type)),
     });
   }
 

@@ -59,16 +59,25 @@ test("a refused status leaves the object as it was, so that the next round decid
 
 test("the finalizer is added before the first journaled write, once, and never to a deleted object", async () => {
   const { writer, calls } = writerTo();
-  const object = upgrade();
+  const object = upgrade({ uid: "u1" });
   assert.equal(await writer.ensureFinalizer(meshUpgradeKind, object, { ...writing, actions: [] }, []), false);
   assert.equal(await writer.ensureFinalizer(meshUpgradeKind, object, writing, []), true);
   assert.equal(object.metadata.resourceVersion, "2");
-  const finalizers = (calls[0] as Rollout).metadata.finalizers ?? [];
+  const { finalizers = [], annotations } = (calls[0] as Rollout).metadata;
   assert.equal(hasFinalizer(upgrade({ finalizers })), true);
-  assert.equal(await writer.ensureFinalizer(meshUpgradeKind, upgrade({ finalizers }), writing, []), false);
+  assert.deepEqual(annotations, { "rollout.serin.dev/uid": "u1" });
+  const prepared = upgrade({ finalizers, annotations });
+  assert.equal(await writer.ensureFinalizer(meshUpgradeKind, prepared, writing, []), false);
   const deleted = upgrade({ deletionTimestamp: "2026-01-01T00:00:00Z" });
   assert.equal(await writer.ensureFinalizer(meshUpgradeKind, deleted, writing, []), false);
   assert.equal(calls.length, 1);
+  // An earlier engine has added only the finalizer.
+  assert.equal(await writer.ensureFinalizer(meshUpgradeKind, upgrade({ finalizers, uid: "u1" }), writing, []), true);
+  assert.deepEqual((calls[1] as Rollout).metadata.finalizers, finalizers);
+  // A copy of another object stays one.
+  const copy = upgrade({ uid: "u2", annotations: { "rollout.serin.dev/uid": "u1" } });
+  assert.equal(await writer.ensureFinalizer(meshUpgradeKind, copy, writing, []), true);
+  assert.equal((calls[2] as Rollout).metadata.annotations, undefined);
 });
 
 test("a deleted object's journal is struck, and one that stays keeps its journal", async () => {

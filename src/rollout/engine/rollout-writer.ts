@@ -5,7 +5,7 @@ import type { JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { JournalStore } from "../act/journal-store.ts";
 import type { Decision } from "../decide/index.ts";
-import { addFinalizer, hasFinalizer, needsFinalizer, removeFinalizer } from "./finalizer.ts";
+import { addFinalizer, hasFinalizer, isPrepared, needsFinalizer, removeFinalizer } from "./finalizer.ts";
 import { journalNameOf, kindOfRollout, type Rollout } from "./rollout-object.ts";
 
 /**
@@ -30,7 +30,7 @@ export class RolloutWriter {
     decision: Decision,
     journal: readonly JournalEntry[],
   ): Promise<boolean> {
-    if (!needsFinalizer(decision, journal) || object.metadata.deletionTimestamp !== undefined || hasFinalizer(object))
+    if (!needsFinalizer(decision, journal) || object.metadata.deletionTimestamp !== undefined || isPrepared(object))
       return false;
     object.metadata.resourceVersion = await addFinalizer(this.#client, kind as KindDefinition<Rollout>, object);
     return true;

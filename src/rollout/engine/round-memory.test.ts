@@ -152,3 +152,21 @@ test("a text of a rollout at rest is stored at once, and only if it differs", ()
       phase,
     );
 });
+
+test("a version that the engine has replaced is stale, until the server answers with it for half a minute", () => {
+  const memory = new RoundMemory();
+  memory.remember(key, judging(7), 0);
+  memory.supersede(key, "1");
+  memory.supersede(key, "2");
+  assert.equal(memory.isSuperseded(key, "3", 0), false);
+  assert.equal(memory.isSuperseded(key, "1", 0), true);
+  assert.equal(memory.isSuperseded(key, "2", 20_000), true);
+  // Another version answers between, so that a cache lags only.
+  assert.equal(memory.isSuperseded(key, "3", 40_000), false);
+  assert.equal(memory.isSuperseded(key, "2", 45_000), true);
+  assert.equal(memory.isSuperseded(key, "2", 74_999), true);
+  assert.equal(memory.isSuperseded(key, "2", 75_000), false);
+  // What this engine remembers came after the backup.
+  assert.deepEqual(memory.withProgress(key, judging(3)), judging(3));
+  assert.equal(memory.isSuperseded(key, "1", 75_000), false);
+});

@@ -17,6 +17,11 @@ const maxWriteDelayMs = 10_000;
  */
 export const storeTextsMs = 10_000;
 const maxSuperseded = 16;
+/**
+ * How long the server may answer with one version that this engine has replaced. No cache lags for so long: somebody
+ * has restored the server's storage from a backup.
+ */
+const lateReadMs = 30_000;
 
 interface Remembered {
   readonly status: RolloutStatus;
@@ -34,6 +39,7 @@ interface Remembered {
 export class RoundMemory {
   readonly #rounds = new Map<string, Remembered>();
   readonly #superseded = new Map<string, readonly string[]>();
+  readonly #late = new Map<string, { readonly version: string; readonly sinceSteadyMs: number }>();
 
   /** Steady time since the last round, bounded; 0 in the first. */
   elapsedMs(key: string, steadyMs: number): number {
@@ -135,13 +141,25 @@ export class RoundMemory {
     return this.#superseded.has(key);
   }
 
-  isSuperseded(key: string, version: string | undefined): boolean {
-    return version !== undefined && this.#superseded.get(key)?.includes(version) === true;
+  /** Whether a read is stale. When one stays for {@link lateReadMs}, it is the truth, and what came after it is not. */
+  isSuperseded(key: string, version: string | undefined, steadyMs: number): boolean {
+    if (version === undefined || this.#superseded.get(key)?.includes(version) !== true) {
+      this.#late.delete(key);
+      return false;
+    }
+    const late = this.#late.get(key);
+    if (late?.version !== version) this.#late.set(key, { version, sinceSteadyMs: steadyMs });
+    else if (steadyMs - late.sinceSteadyMs >= lateReadMs) {
+      this.forget(key);
+      return false;
+    }
+    return true;
   }
 
   forget(key: string): void {
     this.#rounds.delete(key);
     this.#superseded.delete(key);
+    this.#late.delete(key);
   }
 }
 

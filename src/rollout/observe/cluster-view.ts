@@ -1,5 +1,5 @@
-import type { Clock, Logger } from "../../base/index.ts";
-import { matchesLabels } from "../../api/index.ts";
+import { isInsideAddress, type Clock, type Logger } from "../../base/index.ts";
+import { matchesLabels, type KubernetesObject } from "../../api/index.ts";
 import {
   daemonSetKind,
   deploymentKind,
@@ -36,10 +36,24 @@ export class ClusterView {
   readonly injectors: Informer<WebhookConfiguration>;
   readonly pilotTokens: PilotTokens;
   readonly silentPods: SilentPods;
+  /**
+   * The namespaces whose proxies may report requests to backends of other namespaces, besides those of control planes.
+   * Undefined: all.
+   */
+  readonly reporterNamespaces: ReadonlySet<string> | undefined;
   readonly #answers: RecentValues<Promise<unknown>>;
 
-  constructor(client: KubeClient, options: { readonly log: Logger; readonly clock: Clock }) {
-    this.pods = createInformer(client, podKind, options);
+  constructor(
+    client: KubeClient,
+    options: {
+      readonly log: Logger;
+      readonly clock: Clock;
+      readonly reporterNamespaces?: readonly string[] | undefined;
+    },
+  ) {
+    const { reporterNamespaces } = options;
+    this.reporterNamespaces = reporterNamespaces === undefined ? undefined : new Set(reporterNamespaces);
+    this.pods = createInformer(client, podKind, { ...options, transform: withoutWriters });
     this.namespaces = createInformer(client, namespaceKind, options);
     this.deployments = createInformer(client, deploymentKind, options);
     this.daemonSets = createInformer(client, daemonSetKind, options);
@@ -91,6 +105,19 @@ export class ClusterView {
   }
 }
 
-function isRunning({ status }: Pod): boolean {
-  return status?.podIP !== undefined && status.podIP !== "" && status.phase === "Running";
+/**
+ * Users with the right to write statuses could name the engine's own loopback, or the address where clouds serve
+ * credentials.
+ */
+export function isRunning({ status }: Pod): boolean {
+  return status?.phase === "Running" && !isInsideAddress(status.podIP ?? "");
+}
+
+/**
+ * Leaves out who wrote which field, which is half of a usual pod. The engine holds all pods of the cluster, and reads
+ * writers only of the objects that it changes.
+ */
+function withoutWriters<Value extends KubernetesObject>(object: Value): Value {
+  const { managedFields: _writers, ...metadata } = object.metadata;
+  return { ...object, metadata };
 }

@@ -42,18 +42,22 @@ test("an injector's namespace is a control plane namespace, whatever its name", 
   assert.deepEqual([...view.controlPlaneNamespaces()], ["istio-system", "mesh-control"]);
 });
 
+/** A watch without events. */
+function quiet(signal: AbortSignal): AsyncIterable<never> {
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: async () =>
+        await new Promise((resolve) =>
+          signal.addEventListener("abort", () => resolve({ done: true, value: undefined })),
+        ),
+    }),
+  };
+}
+
 test(
   "a user who may not list webhooks still sees the cluster, as for `serin check run`",
   { timeout: 10_000 },
   async (context) => {
-    const quiet = (signal: AbortSignal): AsyncIterable<never> => ({
-      [Symbol.asyncIterator]: () => ({
-        next: async () =>
-          await new Promise((resolve) =>
-            signal.addEventListener("abort", () => resolve({ done: true, value: undefined })),
-          ),
-      }),
-    });
     const client = {
       list: async ({ kind }: KindDefinition) => {
         if (kind === "MutatingWebhookConfiguration") throw transientError("forbidden", "you may not list them");
@@ -80,4 +84,26 @@ test("a pod that a tenant labels as ztunnel does not keep a node from moving", (
   });
   const view = fakeView([on("istio-system", "node-a"), on("kube-system", "node-b"), on("tenant", "node-c")]);
   assert.deepEqual(ztunnelNodes(view, "default", new PriorValues([])), ["node-a", "node-b"]);
+});
+
+test("the engine holds all pods of the cluster without the writers of their fields, which are half of a pod", async () => {
+  const ended = new AbortController();
+  const client = {
+    list: async ({ kind }: KindDefinition) => {
+      const metadata = { name: "web", namespace: "shop", uid: "1", labels: { app: "web" }, managedFields: [{}] };
+      return await Promise.resolve({ items: kind === "Pod" ? [{ metadata }] : [], resourceVersion: "1" });
+    },
+    watch: (_kind: KindDefinition, { signal }: { readonly signal: AbortSignal }) => quiet(signal),
+  } as unknown as KubeClient;
+  const view = new ClusterView(client, { log: silentLogger, clock: systemClock });
+  const running = view.run(ended.signal);
+  await view.synced;
+  assert.deepEqual(view.pods.get("shop/web")?.metadata, {
+    name: "web",
+    namespace: "shop",
+    uid: "1",
+    labels: { app: "web" },
+  });
+  ended.abort();
+  await running;
 });

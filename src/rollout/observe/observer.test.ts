@@ -28,7 +28,7 @@ test("checks are observed from when the step has settled", async () => {
         step,
         [],
         { rollout: "Canary shop/shop" },
-        { hasSettled, settlingMs: 0, doneSteps: new Set() },
+        { hasSettled, settlingMs: 0, doneSteps: new Set(), passed: new Set() },
       )
     ).checks.length;
   };
@@ -52,7 +52,12 @@ function counting(stored: () => UntypedObject, isReady: () => boolean): { look: 
   const look = async (moving: Step, atMs: number, hasSettled = false) => {
     nowMs = atMs;
     (status.conditions[0] as { status: string }).status = isReady() ? "True" : "False";
-    return await observer.observe(moving, [], origin, { hasSettled, settlingMs: 0, doneSteps: new Set() });
+    return await observer.observe(moving, [], origin, {
+      hasSettled,
+      settlingMs: 0,
+      doneSteps: new Set(),
+      passed: new Set(),
+    });
   };
   return { look, reads: () => reads };
 }
@@ -135,7 +140,7 @@ test("a step moves no requests to a version without a ready pod, unless nothing 
       needs,
       writes: [{ type: "field", object: route, pointer: "/spec/weight", value: 9 }],
     };
-    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>() };
+    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>(), passed: new Set<string>() };
     return (await observer.observe(moving, journal, origin, progress)).writes[0];
   };
   const detail =
@@ -163,8 +168,14 @@ test("a write that somebody undoes names who, and an object that was made again 
     const moving: Step = { ...step, id, writes: [{ type: "field", object: pod, pointer, value: "new" }] };
     const objects = { get: async () => await Promise.resolve({ metadata }) } as unknown as ObjectAccess;
     const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
-    return (await observer.observe(moving, journal, origin, { hasSettled: false, settlingMs: 0, doneSteps: new Set() }))
-      .writes[0];
+    return (
+      await observer.observe(moving, journal, origin, {
+        hasSettled: false,
+        settlingMs: 0,
+        doneSteps: new Set(),
+        passed: new Set(),
+      })
+    ).writes[0];
   };
   assert.deepEqual(await stateOf({ name: "web-0", uid: "1" }, "wave/ztunnel-1", []), {
     state: "pending",
@@ -201,6 +212,7 @@ test("a pod that is ending already is deleted only by a step that forces it", as
       hasSettled: true,
       settlingMs: 0,
       doneSteps: new Set(),
+      passed: new Set(),
     });
     return writes[0]?.state;
   };
@@ -217,10 +229,55 @@ test("a namespace that has lost all labels of the mesh gets none, even if the st
     const objects = { get: async () => await Promise.resolve({ metadata }) } as unknown as ObjectAccess;
     const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
     const moving: Step = { ...step, writes: [{ type: "field", object: namespace, pointer, value: "new" }] };
-    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>() };
+    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>(), passed: new Set<string>() };
     return (await observer.observe(moving, [], origin, progress)).writes[0]?.state;
   };
   assert.equal(await stateOf({ team: "a" }), "gone");
   assert.equal(await stateOf({ "istio.io/rev": "old" }), "pending");
   assert.equal(await stateOf({ "istio-injection": "enabled" }), "pending");
+});
+
+test("a field with the engine's mark whose journal is gone is journaled without a value from before, and a person's is not", async () => {
+  const app = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", namespace: "shop", name: "web" };
+  const mark = "/metadata/annotations/rollout.serin.dev~1held-by";
+  const holding: Step = {
+    ...step,
+    writes: [
+      { type: "field", object: app, pointer: mark, value: "web", mark },
+      { type: "field", object: app, pointer: "/spec/paused", value: true, mark },
+    ],
+  };
+  const seen = async (stored: object, journal: readonly JournalEntry[] = []) => {
+    const objects = { get: async () => stored } as unknown as ObjectAccess;
+    const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
+    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>(), passed: new Set<string>() };
+    return (await observer.observe(holding, journal, origin, progress)).writes;
+  };
+  const metadata = { name: "web", uid: "d1" };
+  const marked = {
+    metadata: { ...metadata, annotations: { "rollout.serin.dev/held-by": "web" } },
+    spec: { paused: true },
+  };
+  const unknown = { state: "pending", uid: "d1", isFirst: true };
+  assert.deepEqual(await seen(marked), [unknown, unknown]);
+  const journal = holding.writes.map((write): JournalEntry => ({
+    type: "field",
+    step: "hold",
+    object: app,
+    pointer: write.type === "field" ? write.pointer : "",
+  }));
+  assert.deepEqual(await seen(marked, journal), [{ state: "done" }, { state: "done" }]);
+  // A backup may lack the annotation, for one of an earlier engine, and still name the writers of fields.
+  const managedFields = [
+    {
+      manager: "serin-rollout",
+      operation: "Update",
+      time: "2026-01-01T00:00:00Z",
+      fieldsType: "FieldsV1",
+      fieldsV1: { "f:spec": { "f:paused": {} } },
+    },
+  ];
+  const written = { metadata: { ...metadata, managedFields }, spec: { paused: true } };
+  assert.deepEqual((await seen(written))[1], unknown);
+  assert.deepEqual((await seen({ metadata, spec: { paused: true } }))[1], { state: "done" });
 });

@@ -38,6 +38,8 @@ export interface StepProgress {
   readonly settlingMs: number;
   /** The ids of the finished steps. */
   readonly doneSteps: ReadonlySet<string>;
+  /** The types of the step's checks that have passed. They may fail again while the step soaks. */
+  readonly passed: ReadonlySet<string>;
 }
 
 /** How long a waiting step may use earlier reads of its writes and earlier answers of proxies. */
@@ -87,7 +89,7 @@ export class Observer {
     step: Step,
     journal: readonly JournalEntry[],
     origin: Omit<CheckOrigin, "step">,
-    { hasSettled, settlingMs, doneSteps }: StepProgress,
+    { hasSettled, settlingMs, doneSteps, passed }: StepProgress,
   ): Promise<Observation> {
     const key = `${origin.rollout}|${step.id}`;
     const kept = hasSettled ? undefined : this.#writesSeen.get(key);
@@ -105,7 +107,11 @@ export class Observer {
     return {
       writes: current,
       settle,
-      checks: await Promise.all(step.checks.map((check) => this.#check(check, { ...origin, step: step.id }))),
+      checks: await Promise.all(
+        step.checks.map(
+          async (check) => await this.#check(check, { ...origin, step: step.id }, !passed.has(check.spec.type)),
+        ),
+      ),
     };
   }
 
@@ -116,7 +122,7 @@ export class Observer {
   async #settleStates(
     step: Step,
     key: string,
-    { hasSettled, settlingMs }: Omit<StepProgress, "doneSteps">,
+    { hasSettled, settlingMs }: Omit<StepProgress, "doneSteps" | "passed">,
   ): Promise<SettleState[]> {
     const sources = this.#sources((event, atMs) => this.#ages.ageMs(event, atMs, settlingMs));
     const statesOf = async (conditions: readonly SettleCondition[]): Promise<SettleState[]> =>
@@ -166,9 +172,9 @@ export class Observer {
     );
   }
 
-  async #check(check: PlannedCheck, origin: CheckOrigin): Promise<CheckObservation> {
+  async #check(check: PlannedCheck, origin: CheckOrigin, isWaiting: boolean): Promise<CheckObservation> {
     if (check.subject.type === "probes" && check.spec.type === "mtls-probe-matrix")
-      return await this.#probes.observe(check.subject);
+      return await this.#probes.observe(check.subject, isWaiting);
     return await this.#checks.observe(check, origin);
   }
 }
@@ -208,6 +214,10 @@ function writeState(
     return journal.some((entry) => isOf(entry, write, step))
       ? { state: "done" }
       : { state: "pending", prior: write.adopted.prior };
+  const { uid } = current.metadata;
+  // Nothing is known about the value from before, so it has none.
+  if (isUnjournaled(write, current, journal))
+    return { state: "pending", ...(uid === undefined ? {} : { uid }), isFirst: true };
   if (covers(found, write.value)) return { state: "done" };
   if (hasLeftMesh(write, current)) return { state: "gone" };
   if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
@@ -216,7 +226,6 @@ function writeState(
   const { after } = write;
   if (after !== undefined && !covers(valueAt(current, after.pointer), after.value))
     return { state: "later", detail: laterDetail(write.object, after) };
-  const { uid } = current.metadata;
   const isFirst = !journal.some((entry) => isOf(entry, write, step));
   const by = whoWrote(current, write.pointer) ?? "somebody";
   const known = {
@@ -226,6 +235,21 @@ function writeState(
   if (found !== undefined) return { state: "pending", prior: found, ...known };
   const madeParents = missingParentCount(current, write.pointer);
   return { state: "pending", ...(madeParents === 0 ? {} : { madeParents }), ...known };
+}
+
+/**
+ * Whether this engine has written the field, and the journal of that is gone: a restored namespace comes without it.
+ */
+function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: readonly JournalEntry[]): boolean {
+  if (write.mark === undefined || valueAt(current, write.pointer) === undefined) return false;
+  const isOurs = valueAt(current, write.mark) !== undefined || isEngine(whoWrote(current, write.pointer));
+  const key = referenceKey(write.object);
+  return (
+    isOurs &&
+    !journal.some(
+      (entry) => entry.type === "field" && entry.pointer === write.pointer && referenceKey(entry.object) === key,
+    )
+  );
 }
 
 /**

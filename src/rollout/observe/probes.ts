@@ -2,13 +2,21 @@ import { messageOf, type Clock } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CheckObservation } from "../decide/index.ts";
-import { probeNamespace, probePairs, probePlanesAnnotation, type ProbeScope } from "../plan/index.ts";
+import {
+  probeNamespace,
+  probePacePort,
+  probePairs,
+  probePlanesAnnotation,
+  type PlannedProbePair,
+  type ProbeScope,
+} from "../plan/index.ts";
 import type { ProbeReport } from "../probe/index.ts";
-import type { ClusterView } from "./cluster-view.ts";
+import { isRunning, type ClusterView } from "./cluster-view.ts";
 import { isZtunnel } from "./pilot-answers.ts";
 import { podFacts } from "./checks/pod-facts.ts";
 import { scrapePod, type Scrape } from "./checks/scrape.ts";
 import { readPodLog } from "./pod-log.ts";
+import { httpGet } from "./http-get.ts";
 import { connectionCounters, probeFacts } from "./probe-facts.ts";
 import { trustedDomains } from "./probe-roots.ts";
 import { RecentValues } from "./recent-values.ts";
@@ -18,11 +26,18 @@ export interface ProbeObserverOptions {
   readonly view: ClusterView;
   readonly clock: Clock;
   readonly scrape?: Scrape;
+  readonly get?: typeof httpGet;
 }
 
-/** Looks within this time share the logs of the probes and the metrics of the data planes. */
+/**
+ * Looks within this time share the logs of the probes and the metrics of the data planes. A step that has enough probes
+ * may soak for hours, and each look asks every probe.
+ */
 const maxAgeMs = 150;
+const unhurriedMaxAgeMs = 2000;
 const maxKept = 16;
+/** Shorter than a client probes after a request, so that it does not rest between two requests. */
+const askEveryMs = 500;
 
 /**
  * Observes the probe matrix. The results of clients come from their logs, which are available even if the mesh lets
@@ -31,28 +46,47 @@ const maxKept = 16;
 export class ProbeObserver {
   readonly #options: ProbeObserverOptions;
   readonly #kept: RecentValues<Promise<CheckObservation>>;
+  readonly #keptLonger: RecentValues<Promise<CheckObservation>>;
+  readonly #asked: RecentValues<true>;
 
   constructor(options: ProbeObserverOptions) {
     this.#options = options;
     this.#kept = new RecentValues(options.clock, { maxAgeMs, maxValues: maxKept });
+    this.#keptLonger = new RecentValues(options.clock, { maxAgeMs: unhurriedMaxAgeMs, maxValues: maxKept });
+    this.#asked = new RecentValues(options.clock, { maxAgeMs: askEveryMs, maxValues: maxKept });
   }
 
-  observe(scope: ProbeScope): Promise<CheckObservation> {
+  /** `isWaiting`: the step waits for more probes. */
+  observe(scope: ProbeScope, isWaiting: boolean): Promise<CheckObservation> {
     const key = JSON.stringify([scope.revisions, scope.dataPlanes]);
-    const kept = this.#kept.get(key);
+    if (isWaiting && this.#asked.get(key) === undefined) {
+      this.#asked.set(key, true);
+      this.#askToProbe(clientsOf(probePairs(madeOf(this.#options.view, scope))));
+    }
+    const kept = (isWaiting ? this.#kept : this.#keptLonger).get(key);
     if (kept !== undefined) return kept;
     const observation = this.#look(scope).catch((error: unknown): CheckObservation => ({
       type: "unavailable",
       detail: messageOf(error),
     }));
     this.#kept.set(key, observation);
+    this.#keptLonger.set(key, observation);
     return observation;
+  }
+
+  /** Probes rest while nobody waits for them. One that gets no request only probes more slowly. */
+  #askToProbe(clients: readonly string[]): void {
+    const { view, get = httpGet } = this.#options;
+    for (const name of clients) {
+      const address = view.pods.get(`${probeNamespace}/${name}`)?.status?.podIP ?? "";
+      if (address !== "") void get(address, probePacePort, "/").catch(() => undefined);
+    }
   }
 
   async #look(scope: ProbeScope): Promise<CheckObservation> {
     const { client, view, scrape = scrapePod } = this.#options;
     const pairs = probePairs(madeOf(view, scope));
-    const clients = [...new Set(pairs.map((pair) => pair.client))];
+    const clients = clientsOf(pairs);
     const [reports, samples, domains] = await Promise.all([
       Promise.all(clients.map((name) => readReport(client, view, name))),
       Promise.all(dataPlanePods(view).map(async (pod) => await scrape(pod, connectionCounters))),
@@ -85,6 +119,10 @@ export class ProbeObserver {
   }
 }
 
+function clientsOf(pairs: readonly PlannedProbePair[]): string[] {
+  return [...new Set(pairs.map(({ client }) => client))];
+}
+
 /**
  * Limits the scope to the data planes for which probes were created. The cluster may have other data planes since then.
  */
@@ -112,12 +150,12 @@ function dataPlanePods(view: ClusterView): Pod[] {
   ];
 }
 
-function isScrapable({ metadata, status }: Pod): boolean {
+function isScrapable(pod: Pod): boolean {
+  const { metadata } = pod;
   return (
     metadata.annotations?.["prometheus.io/scrape"] === "true" &&
     metadata.deletionTimestamp === undefined &&
-    status?.phase === "Running" &&
-    (status.podIP ?? "") !== ""
+    isRunning(pod)
   );
 }
 

@@ -1,4 +1,4 @@
-import type { Clock } from "../../base/index.ts";
+import { rfc3339Seconds, type Clock } from "../../base/index.ts";
 
 const maxSilent = 512;
 /** A pod to which no request was sent for this long may have become reachable meanwhile. */
@@ -28,7 +28,7 @@ export class SilentPods {
     this.#silent.delete(pod);
     this.#silent.set(pod, { sinceMs, lastSteadyMs: steadyMs });
     if (this.#silent.size > maxSilent) this.#silent.delete(this.#silent.keys().next().value ?? "");
-    return new Date(sinceMs).toISOString().replace(/\.\d+Z$/, "Z");
+    return rfc3339Seconds(sinceMs);
   }
 
   answered(pod: string): void {

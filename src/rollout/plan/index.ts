@@ -29,6 +29,7 @@ export { probeObjects, probePods, probeSettle } from "./probe-objects.ts";
 export {
   probeNamespace,
   plainClientName,
+  probePacePort,
   probePairs,
   probePlanesAnnotation,
   type PlannedProbePair,

@@ -13,16 +13,19 @@ import {
 
 /**
  * Policies that make the probes independent of the mesh's own policies. All probes may talk to each other. One port
- * accepts plain text, so that unencrypted traffic is noticed, and one port refuses it, to probe the refusal.
+ * accepts plain text, so that unencrypted traffic is noticed, and one port refuses it, to probe the refusal. Clients
+ * accept plain text, because the engine, which asks them to probe, may be outside the mesh.
  */
 export function probePolicies(): UntypedObject[] {
-  const named = (kind: string, spec: object): UntypedObject => ({
+  const named = (kind: string, spec: object, name = "probes"): UntypedObject => ({
     apiVersion: "security.istio.io/v1",
     kind,
-    metadata: { name: "probes", namespace: probeNamespace },
+    metadata: { name, namespace: probeNamespace },
     spec,
   });
+  const clients = { selector: { matchLabels: { app: "probe-client" } }, mtls: { mode: "PERMISSIVE" } };
   return [
+    named("PeerAuthentication", clients, "probe-clients"),
     named("PeerAuthentication", {
       selector: { matchLabels: { app: "probe-server" } },
       mtls: { mode: "PERMISSIVE" },

@@ -29,6 +29,23 @@ test("only probes for existing data planes are created: ambient alone needs no r
   assert.equal(probePairs({ revisions: ["a"], dataPlanes: ["waypoint"] }).length, 2);
 });
 
+test("clients accept the engine's request to probe, whatever the mesh requires", () => {
+  const objects = probeObjects({ ...allProbes, image: "serin" });
+  const policy = objects.find(
+    ({ kind, metadata }) => kind === "PeerAuthentication" && metadata.name === "probe-clients",
+  );
+  assert.deepEqual(policy?.["spec"], {
+    selector: { matchLabels: { app: "probe-client" } },
+    mtls: { mode: "PERMISSIVE" },
+  });
+  const client = objects.find(
+    ({ kind, metadata }) => kind === "Pod" && metadata.labels?.["app"] === "probe-client",
+  ) as unknown as { spec: { containers: [{ ports: unknown; env: { name: string; value: string }[] }] } };
+  const [{ ports, env }] = client.spec.containers;
+  assert.deepEqual(ports, [{ containerPort: 9193 }]);
+  assert.equal(env.find(({ name }) => name === "PROBE_PACE_PORT")?.value, "9193");
+});
+
 test("names of objects replace the dot of a revision such as Banzai's", () => {
   const objects = probeObjects({ revisions: ["cr.istio-system"], dataPlanes: probeDataPlanes, image: "serin" });
   for (const { kind, metadata } of objects) assert.match(metadata.name ?? "", /^[a-z0-9-]+$/, kind);

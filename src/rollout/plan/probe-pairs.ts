@@ -9,6 +9,8 @@ export const probePlanesAnnotation = "rollout.serin.dev/probe-data-planes";
 export const probePort = 9191;
 /** The port that accepts only mTLS, whatever the mesh's policy is. */
 export const strictProbePort = 9192;
+/** The port at which the engine asks a client to probe at its full pace. */
+export const probePacePort = 9193;
 
 /** The revisions and data planes of a matrix. */
 export interface ProbeScope {

@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { messageOf, type Clock } from "../../base/index.ts";
 import { pairTally } from "./pair-tally.ts";
+import { ProbePace, servePace } from "./probe-pace.ts";
 import type { ProbeReport } from "./probe-report.ts";
 import { probeOnce, type ProbeOutcome } from "./probe-request.ts";
 import type { ProbeTarget } from "./probe-targets.ts";
@@ -12,6 +13,8 @@ export interface ProbeClientOptions {
    * The time between two rounds over all targets. It grows up to {@link maxSlowdown} times while responses are late.
    */
   readonly intervalMs: number;
+  /** Where the client is asked to probe. It rests while nobody asks. Absent: it never rests. */
+  readonly pacePort?: number;
   readonly clock: Clock;
   /** Receives each report, a JSON object without a newline ({@link ProbeReport}). */
   readonly report: (line: string) => void;
@@ -27,9 +30,11 @@ const maxSlowdown = 4;
 
 /** Opens a new connection to each target in every round, and reports the outcomes. Never retries. */
 export async function runProbeClient(options: ProbeClientOptions, signal: AbortSignal): Promise<void> {
-  const { name, targets, intervalMs, clock, report } = options;
+  const { name, targets, intervalMs, pacePort, clock, report } = options;
   const pairs = targets.map((target) => ({ target, tally: pairTally(target) }));
   const addresses = new AddressCache(clock);
+  const pace = new ProbePace(intervalMs, clock);
+  if (pacePort !== undefined) servePace(pacePort, pace, signal);
   let number = 1;
   let reportedMs = clock.steadyMs();
   let slowdown = 1;
@@ -59,7 +64,8 @@ export async function runProbeClient(options: ProbeClientOptions, signal: AbortS
       }
     }
     ticksToRound -= 1;
-    await clock.sleep(intervalMs, signal).catch(() => undefined);
+    if (pacePort === undefined) pace.want();
+    await pace.untilNextRound(signal);
   }
 }
 

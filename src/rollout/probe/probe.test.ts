@@ -6,6 +6,7 @@ import { test, type TestContext } from "node:test";
 import { systemClock, type Clock } from "../../base/index.ts";
 import { parseClientCertificate } from "./client-certificate.ts";
 import { pairTally } from "./pair-tally.ts";
+import { ProbePace, servePace } from "./probe-pace.ts";
 import { parseProbeTargets, runProbeClient, runProbeServer, type ProbeReport, type ProbeTarget } from "./index.ts";
 
 /** A port that was free a moment ago. */
@@ -149,4 +150,23 @@ test("invalid targets are refused, and the error names the element", () => {
     /\[0\]\.expected must be answer or refusal/,
   );
   assert.throws(() => parseProbeTargets(JSON.stringify([null])), /\[0\] must have a pair/);
+});
+
+test("a client rests while nobody asks it to probe, and a request ends the rest at once", async (context) => {
+  const stop = new AbortController();
+  context.after(() => stop.abort());
+  let nowMs = 20_000;
+  const pauses: number[] = [];
+  // No pause ends by itself.
+  const sleep: Clock["sleep"] = async (ms) => await new Promise(() => pauses.push(ms));
+  const pace = new ProbePace(100, { ...systemClock, steadyMs: () => nowMs, sleep });
+  const port = await freePort();
+  servePace(port, pace, stop.signal);
+  const rest = pace.untilNextRound(stop.signal);
+  assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
+  await rest;
+  void pace.untilNextRound(stop.signal);
+  nowMs += 1500;
+  void pace.untilNextRound(stop.signal);
+  assert.deepEqual(pauses, [800, 100, 800]);
 });

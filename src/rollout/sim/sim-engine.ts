@@ -104,7 +104,7 @@ export class SimEngine {
       this.board.memory.forget(key);
       return;
     }
-    if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion)) return this.wake(key, 1);
+    if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion, now().steadyMs)) return this.wake(key, 1);
     const status = this.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
     const orders = ordersOf(raw, raw as unknown as UntypedObject);
     const candidate = isWatched(raw) ? (status.candidate ?? "") : specCandidate(raw);

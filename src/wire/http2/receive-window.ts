@@ -23,8 +23,10 @@ export class ReceiveWindow {
     return this.#uncredited >= this.#creditBytes;
   }
 
-  queued(difference: number): void {
+  /** Returns how many bytes streams hold back now. */
+  queued(difference: number): number {
     this.#queuedBytes += difference;
+    return this.#queuedBytes;
   }
 
   /**

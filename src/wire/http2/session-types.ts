@@ -64,6 +64,8 @@ export interface SessionPort {
   opened(streamId: number, fields: readonly string[], endStream: boolean): void;
   /** A stream has ended. */
   streamEnded(): void;
+  /** Streams hold back this many bytes of input after a change. */
+  inputHeld?(bytes: number): void;
   /** The peer's SETTINGS have arrived. */
   settingsChanged(): void;
   /** GOAWAY: the peer accepts no stream above `lastStreamId`. */

@@ -300,7 +300,8 @@ export class Http2Session<Stream extends SessionStream> {
 
   /** The number of bytes that streams hold back has changed. */
   queuedBytesChanged(difference: number): void {
-    this.#core.received.queued(difference);
+    const held = this.#core.received.queued(difference);
+    this.#core.port.inputHeld?.(held);
     if (difference < 0) this.#core.creditConnection();
   }
 

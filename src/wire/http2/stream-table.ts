@@ -10,10 +10,15 @@ interface Place<Stream> {
   stream: Stream | undefined;
 }
 
+/** After this many streams, a new Map replaces the Map, because no old table refers to the table of a new one. */
+const renewAfter = 256;
+
 /** The streams of a connection by id, and the limits for new ones. */
 export class StreamTable<Stream extends SessionStream> {
   readonly #server: boolean;
-  readonly #places = new Map<number, Place<Stream>>();
+  #places = new Map<number, Place<Stream>>();
+  /** The number of streams that were added to this Map. */
+  #added = 0;
   #nextId = 1;
   /** The peer knows that we ignore streams above this id. */
   #lastAcceptedId: number = maxStreamId;
@@ -45,6 +50,11 @@ export class StreamTable<Stream extends SessionStream> {
   }
 
   add(stream: Stream): void {
+    this.#added += 1;
+    if (this.#added === renewAfter) {
+      this.#places = new Map(this.#places);
+      this.#added = 0;
+    }
     this.#places.set(stream.id, { stream });
   }
 

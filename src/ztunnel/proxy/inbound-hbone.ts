@@ -1,4 +1,4 @@
-import { messageOf, transientError, userError } from "../../base/index.ts";
+import { LinkedList, messageOf, transientError, unlisted, userError, type Linked } from "../../base/index.ts";
 import {
   parseIdentity,
   proxyHeader,
@@ -46,10 +46,14 @@ interface Target {
   readonly service: Service | undefined;
 }
 
+interface OpenConnection extends Linked<OpenConnection> {
+  readonly connection: HboneServerConnection;
+}
+
 /** Accepts HBONE for a pod: mTLS, policy, and the connection to the application from the client's address. */
 export class InboundHbone {
   readonly #pod: PodContext;
-  readonly #connections = new Set<HboneServerConnection>();
+  readonly #connections = new LinkedList<OpenConnection>();
   #draining = false;
 
   constructor(pod: PodContext) {
@@ -74,20 +78,21 @@ export class InboundHbone {
       onCutOff: (reason) => telemetry.cutOff(remote, local, reason),
       clock,
     });
-    this.#connections.add(connection);
+    const open: OpenConnection = { connection, ...unlisted };
+    this.#connections.add(open);
     if (this.#draining) connection.drain();
     await connection.closed;
-    this.#connections.delete(connection);
+    this.#connections.remove(open);
   }
 
   /** Tells peers to use a new connection, which the process that now accepts will get. Live tunnels continue. */
   drain(): void {
     this.#draining = true;
-    for (const connection of this.#connections) connection.drain();
+    for (const { connection } of this.#connections) connection.drain();
   }
 
   close(): void {
-    for (const connection of this.#connections) connection.close();
+    for (const { connection } of this.#connections) connection.close();
   }
 
   async #handshake(raw: ByteStream): Promise<SecureStream> {
@@ -154,8 +159,9 @@ export class InboundHbone {
       return;
     }
     const abort: { tunnel: (error: Error) => void } = { tunnel: () => request.reject(503) };
-    const place = { destroy: () => abort.tunnel(new Error(tooManyConnections)) };
-    if (!limit.admit(place, this.#pod.uid)) {
+    const counted = { destroy: () => abort.tunnel(new Error(tooManyConnections)) };
+    const place = limit.admit(counted, this.#pod.uid);
+    if (place === undefined) {
       record.finish(tooManyConnections);
       return;
     }
@@ -175,7 +181,7 @@ export class InboundHbone {
     try {
       await this.#relayTunnel(request, target, record, abort);
     } finally {
-      limit.release(place, this.#pod.uid);
+      place[Symbol.dispose]();
       tracked[Symbol.dispose]();
     }
   }

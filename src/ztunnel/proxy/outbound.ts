@@ -200,14 +200,13 @@ async function otherEndpoint(
   }
 }
 
-/** With an HTTP status, the endpoint was reached and refused the request. */
+/**
+ * With status 503 to CONNECT, the peer did not reach its application, or has no room for a connection. With any other
+ * status, the endpoint was reached and refused the request.
+ */
 function wasNotReached(error: unknown): boolean {
-  return (
-    error instanceof SerinError &&
-    error.kind === "transient" &&
-    error.code !== "http-status" &&
-    error.code !== "aborted"
-  );
+  if (!(error instanceof SerinError) || error.kind !== "transient" || error.code === "aborted") return false;
+  return error.code !== "http-status" || error.reason === "503";
 }
 
 export async function relayRecorded(client: ByteStream, server: ByteStream, record: ConnectionRecord): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Clock, ConnectionLimit, LimitedConnection, Logger, Random } from "../../base/index.ts";
+import type { Clock, ConnectionLimit, Logger, Random } from "../../base/index.ts";
 import type { CertificateSource, ConnectionTracker, HbonePool } from "../../dataplane/tunnels/index.ts";
 import type { SocketAddress, TcpKeepalive } from "../../net/index.ts";
 import { transientError } from "../../base/index.ts";
@@ -33,7 +33,7 @@ export interface ProxyEnvironment {
    * The connections of all pods, by uid. Otherwise one pod that opens many could use up the process's descriptors, and
    * cut off the others.
    */
-  readonly limit: ConnectionLimit<LimitedConnection>;
+  readonly limit: ConnectionLimit;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;

@@ -197,7 +197,8 @@ export class PodProxy {
 
   #serve(kind: AcceptedKind, stream: ByteStream): void {
     const { limit } = this.#pod.environment;
-    if (!limit.admit(stream, this.uid)) {
+    const place = limit.admit(stream, this.uid);
+    if (place === undefined) {
       this.#warnOfTooMany(kind);
       return;
     }
@@ -209,7 +210,7 @@ export class PodProxy {
           ? this.#inbound.serve(stream)
           : serveInboundPlaintext(this.#pod, stream);
     this.#track(served, kind, () => {
-      limit.release(stream, this.uid);
+      place[Symbol.dispose]();
       share?.[Symbol.dispose]();
     });
   }

@@ -16,6 +16,7 @@ import { ThreadCalls } from "../../base/workers/index.ts";
 import {
   addRevocationMetrics,
   followRevocations,
+  heldInput,
   ReceivedCertificates,
   restoreCertificate,
   RevocationLists,
@@ -34,6 +35,7 @@ invariant(parentPort !== null, "a worker runs in a thread of its own");
 const port = parentPort;
 const { config, nameservers, logLevel, worker, share: memory } = workerData as WorkerStart;
 const clock = systemClock;
+heldInput.shareAmong(config.workerThreads);
 const threshold: LogThreshold = { level: logLevel };
 if (process.env[logFormatVariable] === "json") setLogFormat({ messageKey: "message" });
 const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock, flushIntervalMs: 20 });

@@ -13,7 +13,7 @@ import { root, serin } from "../../support/lab-cluster.ts";
 export interface ApiAccess {
   readonly host: string;
   readonly port: number;
-  /** PEM. */
+  /** The authority of the server's certificate. It, the client's certificate and its key are PEM. */
   readonly ca: string;
   readonly cert: string;
   readonly key: string;

@@ -1,7 +1,7 @@
-import { jsonEqual } from "../../../base/index.ts";
+import { jsonEqual, rfc3339Seconds } from "../../../base/index.ts";
 import { cronJobKind, jobKind, type CronJob, type Job } from "../../../api/kubernetes/index.ts";
 import { controllerOf, isKubeCode, ownerReference } from "../../../kube/index.ts";
-import { asList, enqueueControllerOn, enqueueOn, patchStatus, timeOf, type ControllerContext } from "../controller.ts";
+import { asList, enqueueControllerOn, enqueueOn, patchStatus, type ControllerContext } from "../controller.ts";
 import type { ObjectIndex, ObjectView } from "../object-view.ts";
 import { latestRun, nextRun, parseCron } from "./cron-schedule.ts";
 import { finishedCondition } from "./job-plan.ts";
@@ -74,7 +74,7 @@ class CronJobController {
     } catch (error) {
       if (!isKubeCode(error, "already-exists")) throw error;
     }
-    return timeOf(dueMs);
+    return rfc3339Seconds(dueMs);
   }
 
   async #writeStatus(cronJob: CronJob, owned: readonly Job[], lastScheduleTime: string | undefined): Promise<void> {
@@ -131,7 +131,7 @@ function jobOfRun(cronJob: CronJob, dueMs: number): Job {
       ...(template.metadata?.labels === undefined ? {} : { labels: template.metadata.labels }),
       annotations: {
         ...template.metadata?.annotations,
-        "batch.kubernetes.io/cronjob-scheduled-timestamp": timeOf(dueMs),
+        "batch.kubernetes.io/cronjob-scheduled-timestamp": rfc3339Seconds(dueMs),
       },
       ownerReferences: [ownerReference(cronJobKind, cronJob)],
     },

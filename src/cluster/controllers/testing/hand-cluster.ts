@@ -1,6 +1,6 @@
 import { keyOf, type KindDefinition, type KubernetesObject } from "../../../api/index.ts";
 import { podKind } from "../../../api/kubernetes/index.ts";
-import { silentLogger, transientError, userError } from "../../../base/index.ts";
+import { rfc3339Seconds, silentLogger, transientError, userError } from "../../../base/index.ts";
 import { HandClock } from "../../../base/testing/index.ts";
 import {
   controllerOf,
@@ -12,7 +12,7 @@ import {
   type WatchEvent,
 } from "../../../kube/index.ts";
 import { applyMergePatch } from "../../schema/patch/merge-patch.ts";
-import { asList, timeOf, type ControllerContext } from "../controller.ts";
+import { asList, type ControllerContext } from "../controller.ts";
 import { ObjectView } from "../object-view.ts";
 
 type Handler = (change: InformerChange<KubernetesObject>) => void;
@@ -122,7 +122,7 @@ export class HandCluster {
         this.events.push(note.reason);
         this.notes.push(note.message);
       },
-      now: () => timeOf(this.clock.nowMs()),
+      now: () => rfc3339Seconds(this.clock.nowMs()),
       dependencies: () => ({ client: this.context.client, clock: this.clock, log: silentLogger, random: () => 0 }),
       runs: (run: (signal: AbortSignal) => Promise<void>) => this.#runs.push(run),
       allSynced: () => Promise.resolve(),
@@ -140,7 +140,7 @@ export class HandCluster {
     this.#version += 1;
     const known = this.#informer(kind).get(keyOf(object));
     const metadata = {
-      creationTimestamp: timeOf(this.clock.nowMs()),
+      creationTimestamp: rfc3339Seconds(this.clock.nowMs()),
       ...object.metadata,
       uid: known?.metadata.uid ?? object.metadata.uid ?? `uid-${this.#version}`,
       resourceVersion: String(this.#version),
@@ -210,7 +210,7 @@ export class HandCluster {
 
   /** Deletes as the server does: at once, or as soon as the finalizers are gone. */
   #delete(kind: KindDefinition, known: KubernetesObject, uid: string | undefined): void {
-    const { finalizers = [], deletionTimestamp = timeOf(this.clock.nowMs()), ...metadata } = known.metadata;
+    const { finalizers = [], deletionTimestamp = rfc3339Seconds(this.clock.nowMs()), ...metadata } = known.metadata;
     if (uid !== undefined && uid !== metadata.uid) throw transientError("conflict", "the uid is another one");
     if (finalizers.length === 0) this.#informer(kind).drop(known);
     else this.put(kind, { ...known, metadata: { ...metadata, finalizers, deletionTimestamp } });

@@ -16,7 +16,7 @@ import type { UsageReport } from "./usage-sampler.ts";
 export interface KubeletServerOptions {
   readonly address: string;
   readonly port: number;
-  /** PEM. */
+  /** The certificate of the server. It and the key are PEM. */
   readonly certificate: string;
   readonly key: string;
   /** Only clients with a certificate of this authority are accepted. */

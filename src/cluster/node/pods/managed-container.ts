@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Container, ContainerState, LifecycleHandler, Probe } from "../../../api/kubernetes/index.ts";
-import { messageOf } from "../../../base/index.ts";
+import { messageOf, rfc3339Seconds } from "../../../base/index.ts";
 import type { ResolvedImage } from "../../images/index.ts";
 import { containerEnvironment, expandVariables } from "../containers/container-environment.ts";
 import { runHook } from "../probes/container-hook.ts";
@@ -452,6 +452,6 @@ export class ManagedContainer {
   }
 
   #now(): string {
-    return new Date(this.#host.clock.nowMs()).toISOString().replace(/\.\d+Z$/, "Z");
+    return rfc3339Seconds(this.#host.clock.nowMs());
   }
 }

@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
-import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
+import { messageOf, rfc3339Seconds, type Clock, type Logger } from "../../../base/index.ts";
 import type { EventNote, EventRecorder } from "../../../kube/index.ts";
 import type { ImageCatalogue } from "../../images/index.ts";
 import { ManagedContainer } from "./managed-container.ts";
@@ -62,7 +62,7 @@ export class PodWorker {
     this.#services = services;
     this.#log = services.log;
     this.#directories = services.directoriesOf(pod);
-    this.#startTime = record?.startTime ?? secondsOf(services.clock.nowMs());
+    this.#startTime = record?.startTime ?? rfc3339Seconds(services.clock.nowMs());
     this.volumes = new PodVolumes({
       memoryDirectory: join(this.#directories.memory, "volumes"),
       diskDirectory: this.#directories.disk,
@@ -401,12 +401,8 @@ export class PodWorker {
       hostIp: this.#services.hostIp,
       startTime: this.#startTime,
       hasSandbox: this.sandbox !== undefined && this.#attachedSandbox.attached,
-      now: secondsOf(this.#services.clock.nowMs()),
+      now: rfc3339Seconds(this.#services.clock.nowMs()),
       failure: undefined,
     };
   }
-}
-
-function secondsOf(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }

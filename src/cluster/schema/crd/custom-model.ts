@@ -1,10 +1,10 @@
-import { jsonEqual } from "../../../base/index.ts";
+import { jsonEqual, stringOf } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { BuiltInShapes } from "../built-in-shapes.ts";
 import type { FieldError, ResourceType, TableColumn } from "../contract.ts";
 import { ageOf } from "../human-duration.ts";
 import { fieldErrors } from "../field-error.ts";
-import { arrayOf, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, type JsonObject } from "../json.ts";
 import { JsonPath } from "../json-path.ts";
 import { Normaliser } from "../normalise.ts";
 import { apiVersionOfType, type ResourceModel } from "../resource-model.ts";

@@ -1,7 +1,8 @@
+import { stringOf } from "../../../base/index.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import type { BuiltInShapes } from "../built-in-shapes.ts";
 import type { ResourceType, SubresourceType } from "../contract.ts";
-import { arrayOf, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, type JsonObject } from "../json.ts";
 import { CustomModel, scaleOf } from "./custom-model.ts";
 
 const verbs = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"] as const;

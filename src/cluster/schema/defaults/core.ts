@@ -1,4 +1,5 @@
-import { arrayOf, isObject, objectOf, setOwn, stringOf, type JsonObject } from "../json.ts";
+import { stringOf } from "../../../base/index.ts";
+import { arrayOf, isObject, objectOf, setOwn, type JsonObject } from "../json.ts";
 import { fill, type Defaulters } from "./default-types.ts";
 
 const configFileMode = 0o644;

@@ -1,4 +1,5 @@
-import { arrayOf, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { stringOf } from "../../../base/index.ts";
+import { arrayOf, isObject, objectOf, type JsonObject } from "../json.ts";
 import { fill, type Defaulters } from "./default-types.ts";
 
 const rbacGroup = "rbac.authorization.k8s.io";

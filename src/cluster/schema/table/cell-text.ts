@@ -1,5 +1,6 @@
+import { stringOf } from "../../../base/index.ts";
 import { formatLabelSelector } from "../../../api/index.ts";
-import { arrayOf, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, type JsonObject } from "../json.ts";
 
 export const none = "<none>";
 export const unset = "<unset>";

@@ -1,7 +1,8 @@
 import { isIPv6 } from "node:net";
+import { stringOf } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { ageOf } from "../human-duration.ts";
-import { arrayOf, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, objectOf, type JsonObject } from "../json.ts";
 import { at, containerCells, count, labelsText, none, objectsAt, textOr, unset } from "./cell-text.ts";
 import { columns, type TableForm } from "./column.ts";
 

@@ -1,6 +1,7 @@
+import { stringOf } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { ageOf, humanDuration } from "../human-duration.ts";
-import { arrayOf, objectOf, stringOf } from "../json.ts";
+import { arrayOf, objectOf } from "../json.ts";
 import { at, count, firstThree, none, objectsAt, selectorText, textOr, unset } from "./cell-text.ts";
 import { loadBalancerText } from "./core.ts";
 import { columns, type TableForm } from "./column.ts";

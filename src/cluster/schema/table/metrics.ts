@@ -1,5 +1,6 @@
+import { stringOf } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
-import { arrayOf, objectOf, stringOf } from "../json.ts";
+import { arrayOf, objectOf } from "../json.ts";
 import { parseQuantity } from "../quantity.ts";
 import { at } from "./cell-text.ts";
 import { columns, type TableForm } from "./column.ts";

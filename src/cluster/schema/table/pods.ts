@@ -1,5 +1,6 @@
+import { stringOf } from "../../../base/index.ts";
 import { ageOf } from "../human-duration.ts";
-import { objectOf, stringOf, type JsonObject } from "../json.ts";
+import { objectOf, type JsonObject } from "../json.ts";
 import { at, count, none, objectsAt, textOr } from "./cell-text.ts";
 import { columns, type TableForm } from "./column.ts";
 

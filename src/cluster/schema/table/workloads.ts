@@ -1,6 +1,6 @@
+import { stringOf } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { ageOf, humanDuration } from "../human-duration.ts";
-import { stringOf } from "../json.ts";
 import { at, containerCells, count, labelsText, none, objectsAt, selectorText, textOr, unset } from "./cell-text.ts";
 import { columns, type TableForm } from "./column.ts";
 

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
-import { jsonEqual } from "../../../base/index.ts";
-import { arrayOf, childPath, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { jsonEqual, stringOf } from "../../../base/index.ts";
+import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import { isCidr } from "../crd/formats.ts";
 import type { Check } from "./check.ts";

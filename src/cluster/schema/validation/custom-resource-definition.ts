@@ -1,7 +1,7 @@
-import { jsonEqual } from "../../../base/index.ts";
+import { jsonEqual, stringOf } from "../../../base/index.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import type { FieldError } from "../contract.ts";
-import { arrayOf, childPath, cloneJson, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, childPath, cloneJson, isObject, objectOf, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import { JsonPath } from "../json-path.ts";
 import { applyStructuralDefaults } from "../crd/defaults.ts";

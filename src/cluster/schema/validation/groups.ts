@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
-import { jsonEqual } from "../../../base/index.ts";
-import { arrayOf, childPath, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { jsonEqual, stringOf } from "../../../base/index.ts";
+import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
 import type { KindValidators } from "./kind-validator.ts";

@@ -1,7 +1,8 @@
+import { stringOf } from "../../../base/index.ts";
 import { isTimeZone } from "../../../base/zoned-time/index.ts";
 import { parseCronExpression } from "../cron-expression.ts";
 import { fieldErrors, omitted } from "../field-error.ts";
-import { arrayOf, childPath, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
 import { checkQualifiedName } from "../names.ts";
 import type { Check } from "./check.ts";
 import type { KindValidators } from "./kind-validator.ts";

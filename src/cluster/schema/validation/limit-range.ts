@@ -1,5 +1,6 @@
+import { stringOf } from "../../../base/index.ts";
 import { fieldErrors } from "../field-error.ts";
-import { arrayOf, childPath, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, childPath, objectOf, type JsonObject } from "../json.ts";
 import { checkQualifiedName } from "../names.ts";
 import { compareQuantities, parseQuantity, type Quantity } from "../quantity.ts";
 import type { Check } from "./check.ts";

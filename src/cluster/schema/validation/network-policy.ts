@@ -1,6 +1,6 @@
-import { cidrOf } from "../../../base/index.ts";
+import { cidrOf, stringOf } from "../../../base/index.ts";
 import { isCidr } from "../crd/formats.ts";
-import { arrayOf, childPath, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, childPath, objectOf, type JsonObject } from "../json.ts";
 import { validateLabelSelector } from "../metadata.ts";
 import type { Check } from "./check.ts";
 import { portNameProblems } from "./pod-spec.ts";

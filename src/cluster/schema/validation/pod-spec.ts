@@ -1,5 +1,6 @@
+import { stringOf } from "../../../base/index.ts";
 import { fieldErrors } from "../field-error.ts";
-import { arrayOf, childPath, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
 import { compareQuantities, parseQuantity } from "../quantity.ts";
 import type { Check } from "./check.ts";
 import { validateLabelSelector, validateLabels } from "../metadata.ts";

@@ -1,5 +1,5 @@
-import { jsonEqual } from "../../../base/index.ts";
-import { arrayOf, childPath, objectOf, stringOf } from "../json.ts";
+import { jsonEqual, stringOf } from "../../../base/index.ts";
+import { arrayOf, childPath, objectOf } from "../json.ts";
 import { checkQualifiedName } from "../names.ts";
 import { parseQuantity } from "../quantity.ts";
 import type { Check } from "./check.ts";

@@ -1,6 +1,6 @@
-import { jsonEqual } from "../../../base/index.ts";
+import { jsonEqual, stringOf } from "../../../base/index.ts";
 import { matchesLabelSelector } from "../../../api/index.ts";
-import { arrayOf, isObject, objectOf, stringOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
 import { validateLabelSelector } from "../metadata.ts";

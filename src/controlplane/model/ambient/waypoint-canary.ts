@@ -22,6 +22,18 @@ function isCanaryPod({ labels }: PodFacts): boolean {
   return labels[canaryOfLabel] !== undefined;
 }
 
+/**
+ * The pods of a waypoint that requests may be sent to. A waypoint without a ready pod keeps those that may still serve:
+ * the terminating ones, else those that are not ready. A restarted kubelet reports a pod with a startup probe as
+ * unready until it has probed the pod. Without any pod, every connection would fail.
+ */
+export function usedWaypointPods(pods: readonly PodFacts[]): readonly PodFacts[] {
+  const ready = pods.filter((pod) => pod.ready);
+  if (ready.length > 0) return ready;
+  const leaving = pods.filter((pod) => pod.leaving);
+  return leaving.length > 0 ? leaving : pods;
+}
+
 export interface WeightedPod {
   readonly pod: PodFacts;
   readonly weight: number;
@@ -37,9 +49,7 @@ export function weightedPods(
 ): readonly WeightedPod[] {
   return shares.flatMap(({ waypoint, weight }) => {
     const pods = reader.lookup(podsOf, waypoint.key);
-    const counted = pods
-      .filter((pod) => pod.ready)
-      .map((pod) => ({ pod, capacity: capacityOf(pod, waypoint, pods) ?? 1 }));
+    const counted = usedWaypointPods(pods).map((pod) => ({ pod, capacity: capacityOf(pod, waypoint, pods) ?? 1 }));
     const total = counted.reduce((sum, { capacity }) => sum + capacity, 0);
     return counted.flatMap(({ pod, capacity }) =>
       weight * capacity === 0 ? [] : { pod, weight: (weight * capacity) / total },

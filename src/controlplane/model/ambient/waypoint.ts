@@ -312,7 +312,7 @@ export class WaypointBindings {
     return canary === undefined ? [primary] : [primary, canary.waypoint];
   }
 
-  /** As upstream: the namespace's canary also applies to Services that take their waypoint from it. */
+  /** The namespace's canary, as upstream. It also applies to Services that take their waypoint from it. */
   #canaryOf(
     service: ServiceSubject,
     primary: Waypoint,

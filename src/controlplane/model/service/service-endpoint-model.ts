@@ -28,6 +28,8 @@ export interface EndpointModel {
   readonly weight: number;
   /** It gets only requests of sessions that it already has. */
   readonly draining?: true;
+  /** It is terminating and still serves, see {@link usedEndpoints}. */
+  readonly terminating?: true;
   /**
    * `workload;namespace;canonical name;canonical revision;cluster` for telemetry. Empty if the endpoint is not a
    * workload.
@@ -83,4 +85,16 @@ export function localityText({ region, zone, subzone }: LocalityModel): string {
 /** Whether the endpoint's label says that its sidecar accepts Istio's mutual TLS. */
 export function takesIstioTls({ labels }: EndpointModel): boolean {
   return labels[tlsModeLabel] === "istio";
+}
+
+/**
+ * The endpoints that clients use of those that could serve a request. Terminating endpoints serve if there are no
+ * others, as with kube-proxy (KEP 1669), because without any endpoint every request would fail. Otherwise they only
+ * keep their sessions.
+ */
+export function usedEndpoints(endpoints: readonly EndpointModel[]): readonly EndpointModel[] {
+  if (!endpoints.some(({ terminating }) => terminating === true)) return endpoints;
+  if (endpoints.some(({ terminating }) => terminating !== true))
+    return endpoints.filter(({ terminating, draining }) => terminating !== true || draining === true);
+  return endpoints.map(({ draining: _sessionsOnly, ...endpoint }) => endpoint);
 }

@@ -28,6 +28,7 @@ import {
   nowhere,
   takesIstioTls,
   tlsModeLabel,
+  usedEndpoints,
   workloadText,
   type Discoverability,
   type EndpointModel,
@@ -47,9 +48,26 @@ export interface ServiceEndpoints {
   readonly entries: Collection<readonly EndpointModel[]>;
 }
 
+interface EndpointOwner {
+  readonly registry: string;
+  readonly namespace: string;
+  readonly hostname: string;
+}
+
+/** The endpoints that clients of the whole service use. */
 export function getEndpoints(
   endpoints: ServiceEndpoints,
-  service: { readonly registry: string; readonly namespace: string; readonly hostname: string },
+  service: EndpointOwner,
+  port: number,
+  reader: CollectionReader,
+): readonly EndpointModel[] {
+  return usedEndpoints(getAllEndpoints(endpoints, service, port, reader));
+}
+
+/** Includes terminating endpoints, which a subset may need. Pass them to {@link ofSubset}. */
+export function getAllEndpoints(
+  endpoints: ServiceEndpoints,
+  service: EndpointOwner,
   port: number,
   reader: CollectionReader,
 ): readonly EndpointModel[] {
@@ -68,15 +86,19 @@ export function everyone(endpoints: readonly EndpointModel[], holds: (endpoint: 
   return endpoints.length > 0 && endpoints.every(holds);
 }
 
-/** The endpoints of a DestinationRule's subset. All endpoints if the subset is unset or has no labels. */
+/**
+ * The endpoints that clients of a DestinationRule's subset use. Without a subset, or without labels, of the service.
+ */
 export function ofSubset(
   endpoints: readonly EndpointModel[],
   subset: { readonly labels: Labels } | undefined,
 ): readonly EndpointModel[] {
   const labels = subset?.labels ?? {};
-  return Object.keys(labels).length === 0
-    ? endpoints
-    : endpoints.filter((endpoint) => matchesLabels(labels, endpoint.labels));
+  return usedEndpoints(
+    Object.keys(labels).length === 0
+      ? endpoints
+      : endpoints.filter((endpoint) => matchesLabels(labels, endpoint.labels)),
+  );
 }
 
 const tunnelLabel = "networking.istio.io/tunnel";
@@ -254,12 +276,14 @@ function sliceEndpoints(
   view: ClusterView,
   context: SliceContext,
 ): readonly EndpointModel[] {
-  const target = slice.ports.find((candidate) => candidate.name === portName)?.port;
+  const target = targetPortOf(slice, service, portName);
   if (target === undefined) return [];
   const listed = slice.endpoints.filter((endpoint) => endpoint.ready || service.publishNotReady);
   const { discoverable } = context;
   const modelsOf = (endpoint: EndpointFacts): readonly EndpointModel[] => {
     const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
+    // The pod is not known yet, or not any more. Without its labels, clients would send plain text.
+    if (pod === undefined && endpoint.pod !== "") return [];
     return endpoint.addresses.map((address) => {
       const found =
         pod === undefined
@@ -269,8 +293,21 @@ function sliceEndpoints(
     });
   };
   const models = listed.flatMap(modelsOf);
-  if (slice.draining === undefined || !keepsDraining(service, context.mesh)) return models;
-  return [...models, ...slice.draining.flatMap(modelsOf).map((model): EndpointModel => ({ ...model, draining: true }))];
+  if (slice.draining === undefined) return models;
+  const sessions = keepsDraining(service, context.mesh) ? ({ draining: true } as const) : {};
+  const terminating = slice.draining.flatMap(modelsOf);
+  return [...models, ...terminating.map((model): EndpointModel => ({ ...model, ...sessions, terminating: true }))];
+}
+
+/**
+ * A slice follows its Service a moment later. So a port that was renamed is found by its number, among the slice's
+ * ports whose names the Service does not have.
+ */
+function targetPortOf(slice: SliceFacts, { ports }: ServiceFacts, portName: string): number | undefined {
+  const named = slice.ports.find(({ name }) => name === portName);
+  if (named !== undefined) return named.port;
+  const target = ports.find(({ name }) => name === portName)?.target;
+  return slice.ports.find(({ name, port }) => port === target && !ports.some((other) => other.name === name))?.port;
 }
 
 /** An endpoint whose address does not belong to a pod. */

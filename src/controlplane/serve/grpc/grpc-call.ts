@@ -1,5 +1,5 @@
 import { toSerinError, transientError, type SerinError } from "../../../base/index.ts";
-import type { SharedBudget } from "../../../base/threads/index.ts";
+import type { BudgetShare, SharedBudget } from "../../../base/shared-budget/index.ts";
 import { ChunkQueue } from "../../../net/index.ts";
 import { errorCode, SessionStream, trailersFault, type Http2Session } from "../../../wire/http2/index.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
@@ -75,7 +75,7 @@ export class GrpcCall extends SessionStream {
   /** The request that the handler keeps. */
   #requestBytes = 0;
   /** Its part of the owner's memory. */
-  #keptBytes = 0;
+  readonly #kept: BudgetShare;
   /**
    * Messages that wait for windows or the kernel, as parts that other calls share. The first
    * `#sent` bytes of the first part are sent.
@@ -105,6 +105,7 @@ export class GrpcCall extends SessionStream {
   ) {
     super(options.id);
     this.#owner = owner;
+    this.#kept = owner.memory.share(owner.peer.address);
     this.head = options.head;
     this.#fields = options.fields;
     this.#headBytes = options.fields.reduce(
@@ -278,17 +279,10 @@ export class GrpcCall extends SessionStream {
 
   /** Counts what the call keeps. Throws if its client's calls keep too much together. */
   #count(): void {
-    this.#keep(this.#headBytes + this.#heldBytes + this.#decoder.keptBytes + this.#requestBytes);
-  }
-
-  #keep(bytes: number): void {
-    const { memory, peer } = this.#owner;
-    if (bytes === this.#keptBytes) return;
-    if (!memory.take(peer.address, bytes - this.#keptBytes))
-      throw transientError("busy", `too many requests from ${peer.address} wait for their end`, {
+    if (!this.#kept.set(this.#headBytes + this.#heldBytes + this.#decoder.keptBytes + this.#requestBytes))
+      throw transientError("busy", `too many requests from ${this.peer.address} wait for their end`, {
         hint: "send requests whole, on fewer calls at once",
       });
-    this.#keptBytes = bytes;
   }
 
   #reportEnd(): void {
@@ -303,7 +297,7 @@ export class GrpcCall extends SessionStream {
     const held = this.#held.clear();
     this.#heldBytes = 0;
     if (held > 0) this.#owner.session.queuedBytesChanged(-held);
-    this.#keep(0);
+    this.#kept.set(0);
     this.deadline?.[Symbol.dispose]();
   }
 

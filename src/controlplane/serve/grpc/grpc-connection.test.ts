@@ -330,7 +330,7 @@ test("incomplete requests of a client's calls may take a share of the memory, an
   second.writer.rstStream(1, 8);
   second.writer.rstStream(5, 8);
   second.send();
-  assert.equal(owner.memory.take("10.0.0.1", 75_000), true, "calls that ended keep nothing");
+  assert.equal(owner.memory.share("10.0.0.1").set(75_000), true, "calls that ended keep nothing");
 });
 
 test("heads of calls without a request, and requests that wait for a handler, count as the memory of their client", async () => {
@@ -358,7 +358,7 @@ test("heads of calls without a request, and requests that wait for a handler, co
   assert.deepEqual(await ends(), []);
   client.writer.rstStream(9, 8);
   client.send();
-  assert.equal(owner.memory.take("10.0.0.1", 75_000), true, "calls that ended keep nothing");
+  assert.equal(owner.memory.share("10.0.0.1").set(75_000), true, "calls that ended keep nothing");
 });
 
 test("data before a call is accepted waits within its window, and a call cancelled meanwhile is never delivered", async () => {

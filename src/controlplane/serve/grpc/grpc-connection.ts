@@ -1,5 +1,5 @@
 import type { Clock } from "../../../base/index.ts";
-import type { SharedBudget } from "../../../base/threads/index.ts";
+import type { SharedBudget } from "../../../base/shared-budget/index.ts";
 import { inLaterTurn, type ByteStream } from "../../../net/index.ts";
 import {
   errorCode,
@@ -16,6 +16,7 @@ import { grpcLimits } from "./grpc-limits.ts";
 import { grpcStatus, statusMessage, type GrpcStatus } from "./grpc-status.ts";
 import { isGrpc, readRequestHead, requestFault } from "./request-head.ts";
 import type { OutputOwner, FrameOutput } from "./frame-output.ts";
+import type { ReadConnection, ReadingTurns } from "./reading-turns.ts";
 
 /** The part of a server that its connections use. */
 export interface ConnectionOwner {
@@ -23,6 +24,7 @@ export interface ConnectionOwner {
   readonly clock: Clock;
   readonly maxRequestBytes: number;
   readonly memory: SharedBudget;
+  readonly turns: ReadingTurns;
   method(path: string): ((call: GrpcCall) => void) | undefined;
   closed(connection: GrpcConnection, reason: string | undefined): void;
 }
@@ -32,7 +34,7 @@ const encodingFields = ["grpc-accept-encoding", acceptedEncodings];
 const responseHead = hpackEncode([":status", "200", "content-type", contentType, ...encodingFields]);
 
 /** The server's end of an HTTP/2 connection whose streams are gRPC calls, bounded by {@link grpcLimits}. */
-export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
+export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, ReadConnection {
   readonly peer: Peer;
   readonly session: Http2Session<GrpcCall>;
   readonly #stream: ByteStream;
@@ -43,6 +45,8 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   #isBusy = false;
   /** The last write did not finish at once. Over TLS, no write does. */
   #waitsForKernel = false;
+  /** Whether others have their turn to be read. */
+  #waitsForTurn = false;
   #isEnded = false;
   #isClosed = false;
   #reason: string | undefined;
@@ -71,12 +75,30 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
   start(): void {
     this.session.start();
     this.#stream.setHandler({
-      data: (chunk) => this.session.receive(chunk, this.#owner.clock.steadyMs()),
+      data: (chunk) => this.#timed((nowMs) => this.session.receive(chunk, nowMs)),
       end: () => this.#inputEnded(),
       drain: () => this.#drained(),
       close: (error) => this.#close(error?.message),
     });
-    this.#stream.resume();
+    if (!this.#waitsForTurn) this.#stream.resume();
+  }
+
+  pauseReading(): void {
+    this.#waitsForTurn = true;
+    this.#stream.pause();
+  }
+
+  resumeReading(): void {
+    this.#waitsForTurn = false;
+    if (!this.session.over && !this.session.isDeferred) this.#stream.resume();
+  }
+
+  #timed(read: (nowMs: number) => void): void {
+    const { clock, turns } = this.#owner;
+    const nowMs = clock.steadyMs();
+    read(nowMs);
+    const endMs = clock.steadyMs();
+    turns.spent(this, endMs - nowMs, endMs);
   }
 
   get memory(): SharedBudget {
@@ -237,8 +259,8 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner {
 
   deferred(waitMs: number): void {
     inLaterTurn(this.#stream, { clock: this.#owner.clock, waitMs }, () => {
-      this.session.proceed(this.#owner.clock.steadyMs());
-      return !this.session.isDeferred;
+      this.#timed((nowMs) => this.session.proceed(nowMs));
+      return !this.session.isDeferred && !this.#waitsForTurn;
     });
   }
 

@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { ConnectionLimit, messageOf, transientError, type Clock, type Logger } from "../../../base/index.ts";
-import { SharedBudget } from "../../../base/threads/index.ts";
+import { SharedBudget } from "../../../base/shared-budget/index.ts";
 import { listenTcp, readInSmallChunks, secureServer, type ByteListener, type ByteStream } from "../../../net/index.ts";
 import { GrpcConnection, type ConnectionOwner } from "./grpc-connection.ts";
 import type { GrpcCall } from "./grpc-call.ts";
@@ -9,6 +9,7 @@ import { grpcLimits } from "./grpc-limits.ts";
 import { grpcStatus } from "./grpc-status.ts";
 import type { RotatingCertificate } from "./rotating-certificate.ts";
 import { FrameOutput } from "./frame-output.ts";
+import { ReadingTurns } from "./reading-turns.ts";
 
 /** Starts the answer to a call by {@link GrpcCall.start}, now or later. */
 export type GrpcMethod = (call: GrpcCall) => void;
@@ -31,6 +32,7 @@ export class GrpcServer implements ConnectionOwner {
   readonly output = new FrameOutput();
   readonly clock: Clock;
   readonly maxRequestBytes: number;
+  readonly turns: ReadingTurns;
   readonly memory = new SharedBudget(grpcLimits.maxIncompleteBytes);
   readonly #methods: ReadonlyMap<string, GrpcMethod>;
   readonly #log: Logger;
@@ -39,13 +41,14 @@ export class GrpcServer implements ConnectionOwner {
   readonly #listeners: ByteListener[] = [];
   /** Connections whose handshake is under way. */
   readonly #handshakes = new Set<ByteStream>();
-  readonly #limit: ConnectionLimit<ByteStream>;
+  readonly #limit: ConnectionLimit;
   #sweeping: Disposable | undefined;
   #isStopped = false;
   #allClosed: (() => void) | undefined;
 
   constructor(options: GrpcServerOptions) {
     this.clock = options.clock;
+    this.turns = new ReadingTurns(options.clock);
     this.maxRequestBytes = options.maxRequestBytes;
     this.#methods = options.methods;
     this.#log = options.log;
@@ -58,9 +61,9 @@ export class GrpcServer implements ConnectionOwner {
    */
   async listen(address: string, port: number, certificate?: RotatingCertificate): Promise<number> {
     const accept = (stream: ByteStream): void => {
-      const { address: client } = stream.remote;
-      if (!this.#limit.admit(stream, client)) return;
-      const release = (): void => this.#limit.release(stream, client);
+      const place = this.#limit.admit(stream, stream.remote.address);
+      if (place === undefined) return;
+      const release = (): void => place[Symbol.dispose]();
       if (certificate === undefined) this.#serve(stream, undefined, release);
       else void this.#secure(stream, certificate, release);
     };
@@ -109,6 +112,7 @@ export class GrpcServer implements ConnectionOwner {
   closed(connection: GrpcConnection, reason: string | undefined): void {
     this.#connections.get(connection)?.();
     this.#connections.delete(connection);
+    this.turns.remove(connection);
     if (reason !== undefined) this.#log.debug("a connection ended", { peer: connection.peer.address, reason });
     if (this.#connections.size > 0) return;
     this.#sweeping?.[Symbol.dispose]();
@@ -150,6 +154,7 @@ export class GrpcServer implements ConnectionOwner {
     const { address, port } = stream.remote;
     const connection = new GrpcConnection(this, stream, { address, port, subjectAltName });
     this.#connections.set(connection, release);
+    this.turns.add(connection);
     this.#sweepLater();
     connection.start();
   }

@@ -267,6 +267,24 @@ test("a waypoint without a ready pod keeps the terminating pods, else those that
   assert.deepEqual([isHealthy("wp-1"), isHealthy("wp-2")], [true, true]);
 });
 
+test("a terminating pod is healthy only while a service that selects it has no ready one", () => {
+  const { apply, address } = ambient();
+  const labels = (version: string) => ({ app: "web", version });
+  const isHealthy = (): boolean =>
+    (address("Kubernetes//Pod/shop/web-1") as { workload: JsonObject }).workload["status"] === undefined;
+  const first = pod("shop/web-1", "10.244.1.8", { labels: labels("v1") });
+  const second = (version: string) => pod("shop/web-2", "10.244.1.9", { labels: labels(version) });
+  apply(
+    service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80 }]),
+    service("shop/web-v1", "10.96.0.6", labels("v1"), [{ name: "http", port: 80 }]),
+    { ...first, metadata: { ...first.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } },
+    second("v1"),
+  );
+  assert.equal(isHealthy(), false);
+  apply(second("v2"));
+  assert.equal(isHealthy(), true);
+});
+
 test("a Service may name a gateway of another class as its waypoint", () => {
   const { apply, address } = ambient();
   const gatewayService = (name: string): KubernetesObject =>

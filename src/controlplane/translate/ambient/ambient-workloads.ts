@@ -19,8 +19,9 @@ import {
   peerAuthenticationsFor,
 } from "../../model/peer-authentication.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
+import { podsByLabel, podsSelectedBy } from "../../model/service/service-endpoints.ts";
 import { waypointKeyOf, waypointPods, type InboundBinding, type Waypoint } from "../../model/ambient/waypoint.ts";
-import { capacityOf } from "../../model/ambient/waypoint-canary.ts";
+import { capacityOf, usedWaypointPods } from "../../model/ambient/waypoint-canary.ts";
 import type { AmbientSources } from "./ambient-services.ts";
 import {
   endpointsOfEntry,
@@ -105,6 +106,7 @@ function derivePods(
   rules: WorkloadRules,
 ): Collection<EncodedResource> {
   const { inputs, waypoints, bindings } = sources;
+  const podsOf = podsByLabel(inputs);
   const slicesOfPod = inputs.slices.index("pod", (slice) =>
     slice.endpoints.flatMap(({ pod }) => (pod === "" ? [] : [pod])),
   );
@@ -118,21 +120,20 @@ function derivePods(
     });
   };
 
-  /**
-   * A waypoint without a ready pod keeps the pods that may still serve: the terminating ones, else those that are not
-   * ready. A restarted kubelet reports a pod with a startup probe as unready until it has probed the pod. Without any
-   * pod, every connection would fail.
-   */
+  /** The pod is terminating, but clients of a service have no other one. They then use it, as `usedEndpoints` says. */
+  const isLastOf = ({ namespace, selector }: AmbientService, reader: CollectionReader): boolean =>
+    Object.keys(selector).length > 0 &&
+    !podsSelectedBy(podsOf, namespace, selector, reader).some((other) => other.ready);
+
   const waypointRole = (pod: PodFacts, reader: CollectionReader): WaypointRole => {
     const key = waypointKeyOf(pod);
     const waypoint = key === undefined ? undefined : reader.get(waypoints.all, key);
     if (key === undefined || waypoint === undefined) return {};
     const all = reader.lookup(waypointPods(inputs), key);
-    const isLastResort = !all.some((other) => other.ready) && (pod.leaving || !all.some((other) => other.leaving));
     const capacity = waypoint.canaryWeight === undefined ? undefined : capacityOf(pod, waypoint, all);
     return {
       ...(waypoint.className === meshClassName ? { serves: waypoint } : {}),
-      healthy: pod.ready || isLastResort,
+      healthy: usedWaypointPods(all).includes(pod),
       capacity,
       applicationTunnel: waypoint.binding,
     };
@@ -144,10 +145,12 @@ function derivePods(
     (pod, reader) => {
       const mesh = localMesh(inputs, reader);
       if (mesh === undefined || pod.addresses.length === 0) return [];
+      const services = [...rules.servicesFor(pod, mesh, reader), ...listing(pod, mesh, reader)];
       const address = podAddress(pod, {
         mesh,
         node: reader.get(inputs.nodes, pod.node),
-        services: [...rules.servicesFor(pod, mesh, reader), ...listing(pod, mesh, reader)],
+        services,
+        healthy: pod.ready || (pod.leaving && services.some((service) => isLastOf(service, reader))),
         policies: rules.policiesFor(pod, mesh, reader),
         waypoint: published(bindings.ofPod(pod, reader)),
         ...waypointRole(pod, reader),

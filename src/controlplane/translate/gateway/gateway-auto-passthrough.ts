@@ -11,7 +11,7 @@ import { isClusterLocal } from "../../model/service/cluster-local.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { Labels } from "../../model/facts.ts";
 import { gatewaysOf } from "../../model/network-gateways.ts";
-import { getEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
+import { getAllEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
 import { hostCovers } from "../../model/service/service-hostname.ts";
 import { visibleServices, type ServiceModel, type ServicePortModel } from "../../model/service/service-model.ts";
 import { clusterMetadataExchange } from "../cluster.ts";
@@ -145,7 +145,7 @@ export function autoPassthroughAssignments(
       client,
     };
     const clusterLocal = isClusterLocal(service.hostname, mesh);
-    const endpoints = ofSubset(getEndpoints(model.endpoints, service, port.port, reader), subset).filter(
+    const endpoints = ofSubset(getAllEndpoints(model.endpoints, service, port.port, reader), subset).filter(
       (endpoint) => isSeenBy(client, endpoint, clusterLocal) && speaksMutualTls(endpoint, options),
     );
     return loadAssignment(name, localityGroups(endpoints, options));

@@ -26,7 +26,7 @@ import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gatew
 import { namespaceMutualTls, peerAuthenticationsFor } from "../../model/peer-authentication.ts";
 import { nowhere, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import {
-  getEndpoints,
+  getAllEndpoints,
   ofSubset,
   ServersOfServices,
   type ServiceEndpoints,
@@ -273,7 +273,7 @@ function resolve(
     variant.client === undefined
       ? undefined
       : destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader);
-  const all = withEndpoints ? getEndpoints(sources.endpoints, service, variant.port, reader) : [];
+  const all = withEndpoints ? getAllEndpoints(sources.endpoints, service, variant.port, reader) : [];
   const endpoints = ofSubset(all, subsetOf(rule, variant.subset));
   return { mesh, service, rule, endpoints };
 }

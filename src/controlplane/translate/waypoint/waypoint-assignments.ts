@@ -10,7 +10,7 @@ import { type DestinationRuleModel, destinationRuleFor, subsetOf } from "../../m
 import { type MeshSettings, meshKey } from "../../model/facts.ts";
 import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
-import { getEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
+import { getAllEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { type LocalityGroup, loadAssignment, localityGroups } from "../endpoints.ts";
 import { discoveryType } from "../outbound-cluster.ts";
@@ -64,7 +64,7 @@ export function endpointsOf(
   reader: CollectionReader,
 ): readonly EndpointModel[] {
   const near = waypointEndpoints(
-    getEndpoints(model.endpoints, service, port, reader),
+    getAllEndpoints(model.endpoints, service, port, reader),
     service,
     mesh,
     model.inputs,

@@ -1,4 +1,4 @@
-import { proxySections, rolloutActions, seriesMeasures } from "../../../api/dashboard/index.ts";
+import { proxySections, rolloutActions, seriesMeasures, type ConfigMessage } from "../../../api/dashboard/index.ts";
 import type { Clock } from "../../../base/index.ts";
 import type { AuditLog } from "../audit-log.ts";
 import { refusal } from "../problem.ts";
@@ -6,32 +6,31 @@ import type { RequestHandlers } from "../requests/request-handlers.ts";
 
 const maxYamlLength = 1 << 20;
 
+interface Given {
+  readonly clock: Clock;
+  readonly audit: AuditLog;
+}
+
 /**
  * Answers for a synthetic mesh. A YAML with the word `wrong` gets a message at its line, and one with `conflict` is
  * refused.
  */
-export function syntheticHandlers({
-  clock,
-  audit,
-}: {
-  readonly clock: Clock;
-  readonly audit: AuditLog;
-}): RequestHandlers {
-  const messagesOf = (yaml: string) =>
-    yaml.split("\n").flatMap((line, index) =>
-      line.includes("wrong")
-        ? [
-            {
-              code: "IST0101",
-              level: "Error" as const,
-              message: 'Referenced host not found: "wrong"',
-              path: "spec.host",
-              line: index + 1,
-              column: line.indexOf("wrong") + 1,
-            },
-          ]
-        : [],
-    );
+export function syntheticHandlers({ clock, audit }: Given): RequestHandlers {
+  return {
+    ...measuring(clock),
+    ...inspecting,
+    ...editing(audit),
+    "POST /api/action": async (fields, { user }) => {
+      const action = fields.oneOf("action", rolloutActions);
+      const what = `${action} ${fields.oneOf("kind", ["Canary", "MeshUpgrade"])} ${fields.text("namespace")}/${fields.requiredText("name")}`;
+      audit.record({ user, what, result: "done", detail: fields.text("why", 1_000) });
+      return await Promise.resolve({ done: what });
+    },
+    "GET /api/audit": async () => await Promise.resolve({ records: audit.records(() => true) }),
+  };
+}
+
+function measuring(clock: Clock): Pick<RequestHandlers, "GET /api/series"> {
   return {
     "GET /api/series": async (fields) => {
       const share = fields.oneOf("measure", seriesMeasures) === "errorShare";
@@ -48,33 +47,43 @@ export function syntheticHandlers({
         ),
       });
     },
-    "GET /api/logs": async (fields) => {
-      const pod = fields.requiredText("pod");
-      const lines = fields.integer("tailLines", 1, 5_000, 500);
-      return await Promise.resolve({
-        text: Array.from(
-          { length: lines },
-          (_unused, index) =>
-            `2026-01-01T00:00:${String(index % 60).padStart(2, "0")}Z info ${pod} answered request ${index}`,
-        ).join("\n"),
-        truncated: true,
-      });
-    },
-    "GET /api/proxy": async (fields) => {
-      const section = fields.oneOf("section", proxySections);
-      const rows = Array.from({ length: 25 }, (_unused, index) => [
-        `checkout-${index}.shop.svc.cluster.local`,
-        "80",
-        "outbound",
-        "EDS",
-      ]);
-      return await Promise.resolve({
-        columns: ["NAME", "PORT", "DIRECTION", "TYPE"],
-        rows,
-        details: rows.map(([name = ""]) => `section: ${section}\nname: ${name}\n`),
-        truncated: false,
-      });
-    },
+  };
+}
+
+const inspecting: Pick<RequestHandlers, "GET /api/logs" | "GET /api/proxy"> = {
+  "GET /api/logs": async (fields) => {
+    const pod = fields.requiredText("pod");
+    const lines = fields.integer("tailLines", 1, 5_000, 500);
+    return await Promise.resolve({
+      text: Array.from(
+        { length: lines },
+        (_unused, index) =>
+          `2026-01-01T00:00:${String(index % 60).padStart(2, "0")}Z info ${pod} answered request ${index}`,
+      ).join("\n"),
+      truncated: true,
+    });
+  },
+  "GET /api/proxy": async (fields) => {
+    const section = fields.oneOf("section", proxySections);
+    const rows = Array.from({ length: 25 }, (_unused, index) => [
+      `checkout-${index}.shop.svc.cluster.local`,
+      "80",
+      "outbound",
+      "EDS",
+    ]);
+    return await Promise.resolve({
+      columns: ["NAME", "PORT", "DIRECTION", "TYPE"],
+      rows,
+      details: rows.map(([name = ""]) => `section: ${section}\nname: ${name}\n`),
+      truncated: false,
+    });
+  },
+};
+
+function editing(
+  audit: AuditLog,
+): Pick<RequestHandlers, "POST /api/validate" | "POST /api/what-if" | "POST /api/apply"> {
+  return {
     "POST /api/validate": async (fields) =>
       await Promise.resolve({ messages: messagesOf(fields.text("yaml", maxYamlLength)) }),
     "POST /api/what-if": async (fields) => {
@@ -115,12 +124,22 @@ export function syntheticHandlers({
         warnings: dryRun ? ["nothing was written"] : [],
       });
     },
-    "POST /api/action": async (fields, { user }) => {
-      const action = fields.oneOf("action", rolloutActions);
-      const what = `${action} ${fields.oneOf("kind", ["Canary", "MeshUpgrade"])} ${fields.text("namespace")}/${fields.requiredText("name")}`;
-      audit.record({ user, what, result: "done", detail: fields.text("why", 1_000) });
-      return await Promise.resolve({ done: what });
-    },
-    "GET /api/audit": async () => await Promise.resolve({ records: audit.records(() => true) }),
   };
+}
+
+function messagesOf(yaml: string): ConfigMessage[] {
+  return yaml.split("\n").flatMap((line, index) =>
+    line.includes("wrong")
+      ? [
+          {
+            code: "IST0101",
+            level: "Error",
+            message: 'Referenced host not found: "wrong"',
+            path: "spec.host",
+            line: index + 1,
+            column: line.indexOf("wrong") + 1,
+          },
+        ]
+      : [],
+  );
 }

@@ -36,27 +36,35 @@ const offer = (
   ...more,
 });
 
+const actions: readonly RolloutActionOffer[] = [
+  offer(
+    "approve",
+    "Approve",
+    ["Step 3 (20 %) ends, and step 4 begins: HTTPRoute shop/checkout gets the weights 50 and 50"],
+    { asksWhy: true },
+  ),
+  offer("pause", "Pause", ["Nothing moves any more until it is resumed; the weights stay 80 and 20"]),
+  offer("resume", "Resume", [], { refusedBecause: "it is not paused by an order" }),
+  offer(
+    "promote",
+    "Promote fully",
+    ["All steps to come are left out: HTTPRoute shop/checkout gets the weight 100 for checkout-v2"],
+    { asksWhy: true, command: "serin canary promote checkout --full -n shop" },
+  ),
+  offer(
+    "rollback",
+    "Roll back",
+    ["HTTPRoute shop/checkout gets back the weight 100 for checkout-v1", "Deployment shop/checkout-v2 is scaled to 0"],
+    { command: "serin canary abort checkout -n shop" },
+  ),
+];
+
 export function syntheticRollout(given: Readonly<Record<string, string | number>>, head: ViewHead): RolloutView {
   if (given["kind"] !== "Canary" || given["name"] !== "checkout")
     throw refusal("not-found", `there is no ${given["kind"]} ${given["name"]}`);
   const row = syntheticRolloutRow(head.atMs);
-  const at = (minutes: number): string => new Date((row.startedAtMs ?? 0) + minutes * minuteMs).toISOString();
+  const at = momentsOf(row);
   const samples = Math.floor((head.atMs % 3_600_000) / 100);
-  const steps = titles.map((title, index) => {
-    const state = index < 2 ? ("done" as const) : index === 2 ? ("current" as const) : ("to come" as const);
-    const weight = [0, 5, 20, 50, 100, 100][index] ?? 0;
-    const completed = {
-      id: `step-${index}`,
-      title,
-      startedAt: at(index * 4),
-      endedAt: at(index * 4 + 4),
-      evidence: ["error-rate: 0.10 % of the canary's 4,210 requests failed, 0.11 % of the stable version's"],
-    };
-    return [
-      `step-${index}`,
-      { id: `step-${index}`, title, ordinal: index + 1, state, weight, ...(state === "done" ? { completed } : {}) },
-    ] as const;
-  });
   return {
     head: {
       ...head,
@@ -78,91 +86,103 @@ export function syntheticRollout(given: Readonly<Record<string, string | number>
           atMs: (row.startedAtMs ?? 0) + 7 * minuteMs,
         },
       ],
-      actions: [
-        offer(
-          "approve",
-          "Approve",
-          ["Step 3 (20 %) ends, and step 4 begins: HTTPRoute shop/checkout gets the weights 50 and 50"],
-          { asksWhy: true },
-        ),
-        offer("pause", "Pause", ["Nothing moves any more until it is resumed; the weights stay 80 and 20"]),
-        offer("resume", "Resume", [], { refusedBecause: "it is not paused by an order" }),
-        offer(
-          "promote",
-          "Promote fully",
-          ["All steps to come are left out: HTTPRoute shop/checkout gets the weight 100 for checkout-v2"],
-          { asksWhy: true, command: "serin canary promote checkout --full -n shop" },
-        ),
-        offer(
-          "rollback",
-          "Roll back",
-          [
-            "HTTPRoute shop/checkout gets back the weight 100 for checkout-v1",
-            "Deployment shop/checkout-v2 is scaled to 0",
-          ],
-          { command: "serin canary abort checkout -n shop" },
-        ),
-      ],
+      actions,
       canaryBackend: "checkout-v2.shop",
       stableBackend: "checkout-v1.shop",
       yaml: "apiVersion: rollout.serin.dev/v1alpha1\nkind: Canary\nmetadata:\n  name: checkout\n  namespace: shop\nspec:\n  target:\n    httpRoute: checkout\n",
     },
     tables: {
-      steps: Object.fromEntries(steps),
-      checks: {
-        "step-2/error-rate": {
-          step: "step-2",
-          type: "error-rate",
-          verdict: "pass",
-          evidence: `0.10 % of the canary's ${samples} requests failed, 0.11 % of the stable version's`,
-          explanation:
-            "fails when the canary's share of failed requests is above the stable version's by more than 1 %, with 95 % certainty",
-          comparison: {
-            unit: "share",
-            canary: 0.001,
-            stable: 0.0011,
-            bound: 0.0111,
-            canarySamples: samples,
-            stableSamples: samples * 4,
-          },
-        },
-        "step-2/latency": {
-          step: "step-2",
-          type: "latency",
-          verdict: "wait",
-          evidence: "p99 31 ms against 28 ms; 400 samples more are needed",
-          explanation: "fails when the canary's p99 is above 1.2 times the stable version's",
-          comparison: {
-            unit: "ms",
-            canary: 31,
-            stable: 28,
-            bound: 33.6,
-            canarySamples: samples,
-            stableSamples: samples * 4,
-          },
-        },
+      steps: stepsOf(row),
+      checks: checksAfter(samples),
+      ...historyOf(row),
+    },
+  };
+}
+
+/** The moments so many minutes after the rollout's start. */
+function momentsOf({ startedAtMs = 0 }: RolloutRow): (minutes: number) => string {
+  return (minutes) => new Date(startedAtMs + minutes * minuteMs).toISOString();
+}
+
+function stepsOf(row: RolloutRow): RolloutView["tables"]["steps"] {
+  const at = momentsOf(row);
+  const steps = titles.map((title, index) => {
+    const state = index < 2 ? ("done" as const) : index === 2 ? ("current" as const) : ("to come" as const);
+    const weight = [0, 5, 20, 50, 100, 100][index] ?? 0;
+    const completed = {
+      id: `step-${index}`,
+      title,
+      startedAt: at(index * 4),
+      endedAt: at(index * 4 + 4),
+      evidence: ["error-rate: 0.10 % of the canary's 4,210 requests failed, 0.11 % of the stable version's"],
+    };
+    return [
+      `step-${index}`,
+      { id: `step-${index}`, title, ordinal: index + 1, state, weight, ...(state === "done" ? { completed } : {}) },
+    ] as const;
+  });
+  return Object.fromEntries(steps);
+}
+
+function checksAfter(samples: number): RolloutView["tables"]["checks"] {
+  return {
+    "step-2/error-rate": {
+      step: "step-2",
+      type: "error-rate",
+      verdict: "pass",
+      evidence: `0.10 % of the canary's ${samples} requests failed, 0.11 % of the stable version's`,
+      explanation:
+        "fails when the canary's share of failed requests is above the stable version's by more than 1 %, with 95 % certainty",
+      comparison: {
+        unit: "share",
+        canary: 0.001,
+        stable: 0.0011,
+        bound: 0.0111,
+        canarySamples: samples,
+        stableSamples: samples * 4,
       },
-      decisions: {
-        "0001": { at: at(0), run: 4, decision: "StepStarted", step: "step-0", message: "mirror 10 % began" },
-        "0002": {
-          at: at(4),
-          run: 4,
-          decision: "StepDone",
-          step: "step-0",
-          message: "mirror 10 % is done",
-          evidence: ["no request failed"],
-        },
-        "0003": { at: at(7), run: 4, decision: "Approved", step: "step-1", message: "approved", by: "ana@example.org" },
+    },
+    "step-2/latency": {
+      step: "step-2",
+      type: "latency",
+      verdict: "wait",
+      evidence: "p99 31 ms against 28 ms; 400 samples more are needed",
+      explanation: "fails when the canary's p99 is above 1.2 times the stable version's",
+      comparison: {
+        unit: "ms",
+        canary: 31,
+        stable: 28,
+        bound: 33.6,
+        canarySamples: samples,
+        stableSamples: samples * 4,
       },
-      events: {
-        a: {
-          atMs: (row.startedAtMs ?? 0) + 8 * minuteMs,
-          type: "Normal",
-          reason: "StepStarted",
-          message: "20 % began",
-          count: 1,
-          object: "Canary shop/checkout",
-        },
+    },
+  };
+}
+
+function historyOf(row: RolloutRow): Pick<RolloutView["tables"], "decisions" | "events"> {
+  const at = momentsOf(row);
+  return {
+    decisions: {
+      "0001": { at: at(0), run: 4, decision: "StepStarted", step: "step-0", message: "mirror 10 % began" },
+      "0002": {
+        at: at(4),
+        run: 4,
+        decision: "StepDone",
+        step: "step-0",
+        message: "mirror 10 % is done",
+        evidence: ["no request failed"],
+      },
+      "0003": { at: at(7), run: 4, decision: "Approved", step: "step-1", message: "approved", by: "ana@example.org" },
+    },
+    events: {
+      a: {
+        atMs: (row.startedAtMs ?? 0) + 8 * minuteMs,
+        type: "Normal",
+        reason: "StepStarted",
+        message: "20 % began",
+        count: 1,
+        object: "Canary shop/checkout",
       },
     },
   };

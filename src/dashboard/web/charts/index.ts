@@ -1,3 +1,3 @@
 // Charts of time series.
+export type { ChartTone } from "./chart-line.ts";
 export { SeriesChart, type ChartSubject, type SeriesChartProps } from "./series-chart.tsx";
-export type { ChartTone } from "./time-chart.tsx";

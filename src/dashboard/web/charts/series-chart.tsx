@@ -5,8 +5,9 @@ import { formatDuration } from "../format.ts";
 import { serverNowMs } from "../live/index.ts";
 import { problemOf, request } from "../requests.ts";
 import { alignSeries, steadyRange } from "./align-series.ts";
+import type { ChartTone } from "./chart-line.ts";
 import { titleOfMeasure, unitOfMeasure } from "./chart-unit.ts";
-import { TimeChart, type ChartTone } from "./time-chart.tsx";
+import { TimeChart } from "./time-chart.tsx";
 
 /** The subject of a series, as in `SeriesRequest`. All fields empty: the whole mesh. */
 export interface ChartSubject {

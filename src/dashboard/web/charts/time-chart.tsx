@@ -2,21 +2,18 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
 import { formatClock } from "../format.ts";
 import { resolvedColor, shownTheme } from "../theme.ts";
-import { summaryOf } from "./align-series.ts";
+import type { ChartLine } from "./chart-line.ts";
 import { formatValue, type ChartUnit } from "./chart-unit.ts";
-import type { Plot } from "./plot.ts";
-
-/**
- * The colours of lines, which are the same everywhere. `canary` and `stable` have their own, and others are numbered.
- */
-export type ChartTone = "canary" | "stable" | "series-1" | "series-2" | "series-3" | "series-4" | "series-5";
-
-export interface ChartLine {
-  readonly label: string;
-  readonly tone: ChartTone;
-  /** One value for each time. null: a gap. undefined: no point here, and the line continues. */
-  readonly values: readonly (number | null | undefined)[];
-}
+import {
+  chartSummary,
+  isMeasured,
+  summarized,
+  timeOfKey,
+  valueAt,
+  wordsAt,
+  type SummarizedLine,
+} from "./chart-words.ts";
+import type { Plot, PlotColors } from "./plot.ts";
 
 export interface TimeChartProps {
   readonly title: string;
@@ -36,31 +33,71 @@ export interface TimeChartProps {
   readonly note?: ComponentChildren;
 }
 
+const defaultHeight = 150;
+
 /**
  * A chart of lines over time. The legend shows the values under the pointer, else the last ones. Arrow keys move
  * between times. The plot library is loaded with the first chart.
  */
-export function TimeChart({
-  title,
-  unit,
-  timesMs,
-  lines,
-  fromMs,
-  toMs,
-  bound,
-  boundLabel = "bound",
-  height = 150,
-  loading = false,
-  note,
-}: TimeChartProps): JSX.Element {
+export function TimeChart(props: TimeChartProps): JSX.Element {
+  const { title, unit, timesMs, fromMs, toMs, height = defaultHeight, loading = false, note } = props;
+  const lines = useMemo(() => summarized(props.lines), [props.lines]);
+  const { host, plot, pointed } = usePlot(props);
+  const id = useId();
+  const at = pointed !== undefined && pointed < timesMs.length ? pointed : undefined;
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (event.key === "Escape") plot.current?.point(undefined);
+    const to = timeOfKey(event.key, at, timesMs.length);
+    if (to === undefined) return;
+    event.preventDefault();
+    plot.current?.point(to);
+  };
+  return (
+    <figure class="chart" aria-labelledby={`${id}-title`}>
+      <figcaption class="chart-head">
+        <h3 id={`${id}-title`}>{title}</h3>
+        <ChartLegend {...props} lines={lines} at={at} />
+        <span class="chart-note small muted">{at === undefined ? note : formatClock(timesMs[at] ?? 0)}</span>
+      </figcaption>
+      <div
+        class="chart-plot"
+        style={{ height: `${height}px` }}
+        role="slider"
+        tabIndex={0}
+        aria-label={`${title} over time`}
+        aria-valuemin={0}
+        aria-valuemax={Math.max(0, timesMs.length - 1)}
+        aria-valuenow={at ?? Math.max(0, timesMs.length - 1)}
+        aria-valuetext={wordsAt({ unit, timesMs, lines, loading }, at)}
+        onKeyDown={onKeyDown}
+        onBlur={() => plot.current?.point(undefined)}
+      >
+        <div ref={host} aria-hidden="true" />
+        {isMeasured(lines) || loading ? undefined : (
+          <p class="chart-empty">
+            <span>
+              Nothing was measured between {formatClock(fromMs)} and {formatClock(toMs)}.
+            </span>
+          </p>
+        )}
+      </div>
+      <p class="visually-hidden">{chartSummary({ unit, lines, loading })}</p>
+    </figure>
+  );
+}
+
+/** Draws the lines into the element `host`, and tells the number of the time under the pointer. */
+function usePlot({ unit, timesMs, lines, fromMs, toMs, bound, height = defaultHeight }: TimeChartProps): {
+  readonly host: { readonly current: HTMLDivElement | null };
+  readonly plot: { readonly current: Plot | undefined };
+  readonly pointed: number | undefined;
+} {
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<Plot | undefined>(undefined);
   const [made, setMade] = useState(0);
   const [pointed, setPointed] = useState<number | undefined>(undefined);
-  const id = useId();
   const theme = shownTheme.value;
   const shape = lines.map(({ label, tone }) => `${tone} ${label}`).join("\n");
-  const summaries = useMemo(() => lines.map(({ values }) => summaryOf(values)), [lines]);
 
   useEffect(() => {
     let gone = false;
@@ -78,14 +115,7 @@ export function TimeChart({
           color: resolvedColor(`--${tone}`),
           dashed: tone === "stable",
         })),
-        colors: {
-          text: resolvedColor("--text-muted"),
-          grid: resolvedColor("--line"),
-          surface: resolvedColor("--surface"),
-          bound: resolvedColor("--bound"),
-          boundGround: resolvedColor("--bad-ground"),
-          font: getComputedStyle(document.body).fontFamily,
-        },
+        colors: plotColors(),
         onPoint: setPointed,
       });
       setMade((count) => count + 1);
@@ -101,95 +131,45 @@ export function TimeChart({
   useEffect(() => {
     plot.current?.setData({ timesMs, values: lines.map(({ values }) => values), fromMs, toMs }, bound);
   }, [made, timesMs, lines, fromMs, toMs, bound]);
+  return { host, plot, pointed };
+}
 
-  const at = pointed !== undefined && pointed < timesMs.length ? pointed : undefined;
-  const onKeyDown = (event: KeyboardEvent): void => {
-    const last = timesMs.length - 1;
-    const from = at ?? last;
-    const to = {
-      ArrowLeft: from - 1,
-      ArrowRight: from + 1,
-      Home: 0,
-      End: last,
-      PageUp: from - 10,
-      PageDown: from + 10,
-    }[event.key];
-    if (event.key === "Escape") plot.current?.point(undefined);
-    if (to === undefined || last < 0) return;
-    event.preventDefault();
-    plot.current?.point(Math.max(0, Math.min(last, to)));
+function plotColors(): PlotColors {
+  return {
+    text: resolvedColor("--text-muted"),
+    grid: resolvedColor("--line"),
+    surface: resolvedColor("--surface"),
+    bound: resolvedColor("--bound"),
+    boundGround: resolvedColor("--bad-ground"),
+    font: getComputedStyle(document.body).fontFamily,
   };
-  const measured = summaries.some((summary) => summary !== undefined);
-  const words = (index: number | undefined): string =>
-    lines
-      .map(
-        ({ label, values }, line) =>
-          `${label} ${formatValue(unit, index === undefined ? summaries[line]?.last : values[index])}`,
-      )
-      .join(", ");
+}
+
+function ChartLegend({
+  unit,
+  lines,
+  bound,
+  boundLabel = "bound",
+  at,
+}: Pick<TimeChartProps, "unit" | "bound" | "boundLabel"> & {
+  readonly lines: readonly SummarizedLine[];
+  readonly at: number | undefined;
+}): JSX.Element {
   return (
-    <figure class="chart" aria-labelledby={`${id}-title`}>
-      <figcaption class="chart-head">
-        <h3 id={`${id}-title`}>{title}</h3>
-        <ul class="chart-legend">
-          {lines.map(({ label, tone, values }, line) => (
-            <li key={label}>
-              <i class="chart-key" data-tone={tone} aria-hidden="true" />
-              {lines.length === 1 ? (
-                <span class="visually-hidden">{label}</span>
-              ) : (
-                <span class="muted">{label}</span>
-              )}{" "}
-              <strong>{formatValue(unit, at === undefined ? summaries[line]?.last : values[at])}</strong>
-            </li>
-          ))}
-          {bound === undefined ? undefined : (
-            <li>
-              <i class="chart-key" data-tone="bound" aria-hidden="true" />
-              <span class="muted">{boundLabel}</span> <strong>{formatValue(unit, bound)}</strong>
-            </li>
-          )}
-        </ul>
-        <span class="chart-note small muted">{at === undefined ? note : formatClock(timesMs[at] ?? 0)}</span>
-      </figcaption>
-      <div
-        class="chart-plot"
-        style={{ height: `${height}px` }}
-        role="slider"
-        tabIndex={0}
-        aria-label={`${title} over time`}
-        aria-valuemin={0}
-        aria-valuemax={Math.max(0, timesMs.length - 1)}
-        aria-valuenow={at ?? Math.max(0, timesMs.length - 1)}
-        aria-valuetext={
-          measured
-            ? `${at === undefined ? "last" : formatClock(timesMs[at] ?? 0)}: ${words(at)}`
-            : loading
-              ? "loading"
-              : "no data"
-        }
-        onKeyDown={onKeyDown}
-        onBlur={() => plot.current?.point(undefined)}
-      >
-        <div ref={host} aria-hidden="true" />
-        {measured || loading ? undefined : (
-          <p class="chart-empty">
-            <span>
-              Nothing was measured between {formatClock(fromMs)} and {formatClock(toMs)}.
-            </span>
-          </p>
-        )}
-      </div>
-      <p class="visually-hidden">
-        {lines
-          .map(({ label }, line) => {
-            const summary = summaries[line];
-            return summary === undefined
-              ? `${label}: ${loading ? "loading" : "no data"}.`
-              : `${label}: minimum ${formatValue(unit, summary.least)}, maximum ${formatValue(unit, summary.greatest)}, last value ${formatValue(unit, summary.last)}.`;
-          })
-          .join(" ")}
-      </p>
-    </figure>
+    <ul class="chart-legend">
+      {lines.map((line) => (
+        <li key={line.label}>
+          <i class="chart-key" data-tone={line.tone} aria-hidden="true" />
+          <span class={lines.length === 1 ? "visually-hidden" : "muted"}>{line.label}</span>{" "}
+          <strong>{formatValue(unit, valueAt(line, at))}</strong>
+        </li>
+      ))}
+      {bound === undefined ? undefined : (
+        <li>
+          <i class="chart-key" data-tone="bound" aria-hidden="true" />
+          <span class="muted">{boundLabel}</span> <strong>{formatValue(unit, bound)}</strong>
+        </li>
+      )}
+    </ul>
   );
 }

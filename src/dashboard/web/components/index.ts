@@ -2,7 +2,8 @@
 export { Age, Moment } from "./age.tsx";
 export { chosenTime } from "./chosen-time.ts";
 export { CommandLine, YamlBlock } from "./copyable.tsx";
-export { DataTable, type Column, type DataTableProps } from "./data-table.tsx";
+export type { Column } from "./column.ts";
+export { DataTable, type DataTableProps } from "./data-table.tsx";
 export { Dialog } from "./dialog.tsx";
 export { Icon, type IconName } from "./icon.tsx";
 export { Lazy } from "./lazy.tsx";

@@ -61,12 +61,7 @@ export function drawCardShape(
 }
 
 function polygon(path: CanvasRenderingContext2D, points: readonly number[]): void {
-  for (let index = 0; index < points.length; index += 2) {
-    const x = points[index] ?? 0;
-    const y = points[index + 1] ?? 0;
-    if (index === 0) path.moveTo(x, y);
-    else path.lineTo(x, y);
-  }
+  addLine(path, points);
   path.closePath();
 }
 
@@ -76,103 +71,116 @@ interface Circle {
   readonly radius: number;
 }
 
+/** The circle that a health mark fills, with the pen that draws it. */
+interface MarkPen extends Circle {
+  readonly context: CanvasRenderingContext2D;
+  readonly colors: GraphColors;
+  readonly lineWidth: number;
+}
+
 /** Each state of health has its own shape, so that nobody depends on colours. */
+const healthShapes: Readonly<Record<Health, (pen: MarkPen) => void>> = {
+  healthy: drawTickedDisc,
+  degraded: drawWarningTriangle,
+  failing: drawCrossedOctagon,
+  idle: drawDashInRing,
+  unknown: drawQuestionInSquare,
+};
+
 export function drawHealthMark(
   context: CanvasRenderingContext2D,
   health: Health,
-  { x, y, radius }: Circle,
+  circle: Circle,
   colors: GraphColors,
 ): void {
+  const lineWidth = circle.radius / 4;
   context.fillStyle = colors.health[health];
   context.strokeStyle = colors.health[health];
-  const line = radius / 4;
-  context.lineWidth = line;
+  context.lineWidth = lineWidth;
   context.lineCap = "round";
   context.beginPath();
-  switch (health) {
-    case "healthy":
-      context.arc(x, y, radius, 0, Math.PI * 2);
-      context.fill();
-      sign(context, colors.surface, line * 1.1, [
-        x - radius * 0.42,
-        y + radius * 0.02,
-        x - radius * 0.08,
-        y + radius * 0.38,
-        x + radius * 0.46,
-        y - radius * 0.34,
-      ]);
-      break;
-    case "degraded":
-      polygon(context, [x, y - radius, x + radius * 1.08, y + radius * 0.86, x - radius * 1.08, y + radius * 0.86]);
-      context.lineJoin = "round";
-      context.fill();
-      context.stroke();
-      sign(context, colors.surface, line * 1.1, [x, y - radius * 0.3, x, y + radius * 0.2]);
-      sign(context, colors.surface, line * 1.3, [x, y + radius * 0.57, x, y + radius * 0.58]);
-      break;
-    case "failing": {
-      const cut = radius * 0.42;
-      polygon(context, [
-        x - cut,
-        y - radius,
-        x + cut,
-        y - radius,
-        x + radius,
-        y - cut,
-        x + radius,
-        y + cut,
-        x + cut,
-        y + radius,
-        x - cut,
-        y + radius,
-        x - radius,
-        y + cut,
-        x - radius,
-        y - cut,
-      ]);
-      context.fill();
-      sign(context, colors.surface, line * 1.2, [
-        x - radius * 0.38,
-        y - radius * 0.38,
-        x + radius * 0.38,
-        y + radius * 0.38,
-      ]);
-      sign(context, colors.surface, line * 1.2, [
-        x + radius * 0.38,
-        y - radius * 0.38,
-        x - radius * 0.38,
-        y + radius * 0.38,
-      ]);
-      break;
-    }
-    case "idle":
-      context.arc(x, y, radius - line / 2, 0, Math.PI * 2);
-      context.stroke();
-      sign(context, colors.health.idle, line, [x - radius * 0.35, y, x + radius * 0.35, y]);
-      break;
-    case "unknown":
-      context.rect(x - radius * 0.86, y - radius * 0.86, radius * 1.72, radius * 1.72);
-      context.stroke();
-      context.font = `700 ${radius * 1.4}px ${colors.font}`;
-      context.textAlign = "center";
-      context.fillText("?", x, y + radius * 0.52);
-      context.textAlign = "left";
-      break;
-  }
+  healthShapes[health]({ ...circle, context, colors, lineWidth });
   context.lineCap = "butt";
+}
+
+function drawTickedDisc({ context, x, y, radius, colors, lineWidth }: MarkPen): void {
+  context.arc(x, y, radius, 0, Math.PI * 2);
+  context.fill();
+  sign(context, colors.surface, lineWidth * 1.1, [
+    x - radius * 0.42,
+    y + radius * 0.02,
+    x - radius * 0.08,
+    y + radius * 0.38,
+    x + radius * 0.46,
+    y - radius * 0.34,
+  ]);
+}
+
+function drawWarningTriangle({ context, x, y, radius, colors, lineWidth }: MarkPen): void {
+  polygon(context, [x, y - radius, x + radius * 1.08, y + radius * 0.86, x - radius * 1.08, y + radius * 0.86]);
+  context.lineJoin = "round";
+  context.fill();
+  context.stroke();
+  sign(context, colors.surface, lineWidth * 1.1, [x, y - radius * 0.3, x, y + radius * 0.2]);
+  sign(context, colors.surface, lineWidth * 1.3, [x, y + radius * 0.57, x, y + radius * 0.58]);
+}
+
+function drawCrossedOctagon({ context, x, y, radius, colors, lineWidth }: MarkPen): void {
+  const cut = radius * 0.42;
+  const arm = radius * 0.38;
+  polygon(context, [
+    x - cut,
+    y - radius,
+    x + cut,
+    y - radius,
+    x + radius,
+    y - cut,
+    x + radius,
+    y + cut,
+    x + cut,
+    y + radius,
+    x - cut,
+    y + radius,
+    x - radius,
+    y + cut,
+    x - radius,
+    y - cut,
+  ]);
+  context.fill();
+  sign(context, colors.surface, lineWidth * 1.2, [x - arm, y - arm, x + arm, y + arm]);
+  sign(context, colors.surface, lineWidth * 1.2, [x + arm, y - arm, x - arm, y + arm]);
+}
+
+function drawDashInRing({ context, x, y, radius, colors, lineWidth }: MarkPen): void {
+  context.arc(x, y, radius - lineWidth / 2, 0, Math.PI * 2);
+  context.stroke();
+  sign(context, colors.health.idle, lineWidth, [x - radius * 0.35, y, x + radius * 0.35, y]);
+}
+
+function drawQuestionInSquare({ context, x, y, radius, colors }: MarkPen): void {
+  context.rect(x - radius * 0.86, y - radius * 0.86, radius * 1.72, radius * 1.72);
+  context.stroke();
+  context.font = `700 ${radius * 1.4}px ${colors.font}`;
+  context.textAlign = "center";
+  context.fillText("?", x, y + radius * 0.52);
+  context.textAlign = "left";
 }
 
 function sign(context: CanvasRenderingContext2D, color: string, width: number, points: readonly number[]): void {
   context.strokeStyle = color;
   context.lineWidth = width;
   context.beginPath();
+  addLine(context, points);
+  context.stroke();
+}
+
+function addLine(path: CanvasRenderingContext2D, points: readonly number[]): void {
   for (let index = 0; index < points.length; index += 2) {
     const x = points[index] ?? 0;
     const y = points[index + 1] ?? 0;
-    if (index === 0) context.moveTo(x, y);
-    else context.lineTo(x, y);
+    if (index === 0) path.moveTo(x, y);
+    else path.lineTo(x, y);
   }
-  context.stroke();
 }
 
 /** A padlock: closed if all traffic uses mutual TLS, open if none does, half filled if some does. */

@@ -40,7 +40,6 @@ export function GraphPage(): JSX.Element {
     () => (graph === undefined ? 0 : searchNodes(graph, state.search).length),
     [graph, state.search],
   );
-  const select = useCallback((key: string) => setQuery({ sel: key }), []);
   return (
     <Page
       title="Graph"
@@ -64,31 +63,53 @@ export function GraphPage(): JSX.Element {
               left out, the quietest first: choose namespaces to see all of theirs.
             </Notice>
           )}
-          <div class={`graph-frame card${state.selected === "" ? "" : " with-panel"}`} data-mode={mode}>
-            <div class="graph-main" aria-busy={waiting}>
-              {graph.nodes.size === 0 ? (
-                <NothingToShow view={view} />
-              ) : mode === "graph" ? (
-                <GraphStage
-                  graph={graph}
-                  label={state.label}
-                  search={state.search}
-                  nextFound={nextFound}
-                  selected={state.selected}
-                  onSelect={select}
-                />
-              ) : (
-                <div class="stack graph-tables">
-                  <GraphTable graph={graph} onSelect={select} />
-                </div>
-              )}
-            </div>
-            <GraphPanel graph={graph} routes={view.tables.routes} selected={state.selected} onSelect={select} />
-            <TimeTravel oldestMs={view.head.oldestMs} shownAtMs={view.head.shownAtMs} loading={waiting} />
-          </div>
+          <GraphFrame graph={graph} view={view} state={state} mode={mode} nextFound={nextFound} waiting={waiting} />
         </>
       )}
     </Page>
+  );
+}
+
+/** The drawing or the tables, with the details of the selection and the slider of time. */
+function GraphFrame({
+  graph,
+  view,
+  state,
+  mode,
+  nextFound,
+  waiting,
+}: {
+  readonly graph: DisplayGraph;
+  readonly view: GraphView;
+  readonly state: GraphState;
+  readonly mode: "graph" | "table";
+  readonly nextFound: number;
+  readonly waiting: boolean;
+}): JSX.Element {
+  const select = useCallback((key: string) => setQuery({ sel: key }), []);
+  return (
+    <div class={`graph-frame card${state.selected === "" ? "" : " with-panel"}`} data-mode={mode}>
+      <div class="graph-main" aria-busy={waiting}>
+        {graph.nodes.size === 0 ? (
+          <NothingToShow view={view} />
+        ) : mode === "graph" ? (
+          <GraphStage
+            graph={graph}
+            label={state.label}
+            search={state.search}
+            nextFound={nextFound}
+            selected={state.selected}
+            onSelect={select}
+          />
+        ) : (
+          <div class="stack graph-tables">
+            <GraphTable graph={graph} onSelect={select} />
+          </div>
+        )}
+      </div>
+      <GraphPanel graph={graph} routes={view.tables.routes} selected={state.selected} onSelect={select} />
+      <TimeTravel oldestMs={view.head.oldestMs} shownAtMs={view.head.shownAtMs} loading={waiting} />
+    </div>
   );
 }
 

@@ -1,13 +1,15 @@
-import type { ComponentChildren, JSX } from "preact";
+import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import type { GraphNode, GraphRoute } from "../../../api/dashboard/index.ts";
 import { SeriesChart, type ChartSubject } from "../charts/index.ts";
 import { chosenTime, HealthMark, Icon, Tag } from "../components/index.ts";
-import { formatBytes, formatMs, formatRate, formatShare } from "../format.ts";
+import { formatRate, formatShare } from "../format.ts";
 import { useLive } from "../live/index.ts";
 import { linkTo } from "../router.ts";
-import { isTcp, type DisplayEdge, type DisplayGraph, type DisplayNode } from "./display-graph.ts";
-import { edgeLabel, fullShare } from "./edge-label.ts";
+import type { DisplayEdge, DisplayGraph, DisplayNode } from "./display-graph.ts";
+import { EdgeDetails } from "./edge-details.tsx";
+import { edgeLabel } from "./edge-label.ts";
+import { GraphFact } from "./graph-fact.tsx";
 import { fullName } from "./graph-words.ts";
 
 export interface GraphPanelProps {
@@ -87,9 +89,9 @@ function NodeDetails({
         <NodeLinks node={node} />
       </header>
       <dl class="facts graph-facts">
-        <Fact title="Requests">{node.requestRate > 0 ? formatRate(node.requestRate) : "none"}</Fact>
-        <Fact title="Errors">{node.requestRate > 0 ? formatShare(node.errorShare) : "–"}</Fact>
-        <Fact title="Pods ready">{node.pods === 0 ? "–" : `${node.podsReady} of ${node.pods}`}</Fact>
+        <GraphFact title="Requests">{node.requestRate > 0 ? formatRate(node.requestRate) : "none"}</GraphFact>
+        <GraphFact title="Errors">{node.requestRate > 0 ? formatShare(node.errorShare) : "–"}</GraphFact>
+        <GraphFact title="Pods ready">{node.pods === 0 ? "–" : `${node.podsReady} of ${node.pods}`}</GraphFact>
       </dl>
       {node.kind === "app" ? (
         <AppWorkloads node={node} />
@@ -237,149 +239,5 @@ function EdgeList({
         <p class="small muted">and {edges.length - maxListed} more, in the table</p>
       ) : undefined}
     </section>
-  );
-}
-
-function EdgeDetails({
-  display,
-  routes,
-  onSelect,
-}: {
-  readonly display: DisplayEdge;
-  readonly routes: Readonly<Record<string, GraphRoute>>;
-  readonly onSelect: (key: string) => void;
-}): JSX.Element {
-  const { edge, from, to } = display;
-  const route = edge.route === "" ? undefined : routes[edge.route];
-  const tcp = isTcp(edge);
-  const responses = Object.entries(edge.responses).sort(([, a], [, b]) => b - a);
-  const answered = responses.reduce((sum, [, rate]) => sum + rate, 0);
-  return (
-    <>
-      <header class="stack graph-panel-head">
-        <h2 class="graph-way">
-          <button type="button" class="graph-end" onClick={() => onSelect(from.key)}>
-            {fullName(from)}
-          </button>
-          <Icon name="arrow" size={14} />
-          <span class="visually-hidden">to</span>
-          <button type="button" class="graph-end" onClick={() => onSelect(to.key)}>
-            {fullName(to)}
-          </button>
-        </h2>
-        <div class="row">
-          <Tag>{edge.protocol}</Tag>
-          <MutualTls share={edge.mutualTlsShare} />
-          <HealthMark health={edge.health} />
-        </div>
-        {edge.service === "" ? undefined : (
-          <p>
-            By{" "}
-            {edge.service.includes("/") ? (
-              <a href={linkTo(["services", ...edge.service.split("/")])}>the service {edge.service}</a>
-            ) : (
-              <span>{edge.service}</span>
-            )}
-          </p>
-        )}
-      </header>
-      <dl class="facts graph-facts">
-        {tcp ? (
-          <>
-            <Fact title="Opened">{formatRate(edge.openedRate)}</Fact>
-            <Fact title="Bytes">{`${formatBytes(edge.byteRate)}/s`}</Fact>
-          </>
-        ) : (
-          <>
-            <Fact title="Requests">{formatRate(edge.requestRate)}</Fact>
-            <Fact title="Errors">{edge.requestRate > 0 ? formatShare(edge.errorShare) : "–"}</Fact>
-            <Fact title="4xx">{edge.requestRate > 0 ? formatShare(edge.clientErrorShare) : "–"}</Fact>
-            <Fact title="p50">{formatMs(edge.p50Ms)}</Fact>
-            <Fact title="p95">{formatMs(edge.p95Ms)}</Fact>
-            <Fact title="p99">{formatMs(edge.p99Ms)}</Fact>
-            {edge.byteRate > 0 ? <Fact title="Bytes">{`${formatBytes(edge.byteRate)}/s`}</Fact> : undefined}
-          </>
-        )}
-      </dl>
-      {route === undefined ? undefined : <RouteSplit route={route} to={to} />}
-      {responses.length === 0 ? undefined : (
-        <section class="stack">
-          <h3>Answers</h3>
-          <ul class="graph-bars">
-            {responses.map(([code, rate]) => (
-              <li key={code} data-tone={/^[5]|^0|\s/.test(code) ? "bad" : code.startsWith("4") ? "warn" : "good"}>
-                <span class="nowrap">{code}</span>
-                <Bar share={answered === 0 ? 0 : rate / answered} />
-                <span class="number nowrap">{formatRate(rate)}</span>
-              </li>
-            ))}
-          </ul>
-        </section>
-      )}
-    </>
-  );
-}
-
-function MutualTls({ share }: { readonly share: number | undefined }): JSX.Element {
-  if (share === undefined)
-    return <Tag title="No proxy at the destination has reported mTLS for this traffic">mTLS not known</Tag>;
-  if (share >= fullShare) return <Tag tone="good">mTLS</Tag>;
-  return <Tag tone="warn">{share === 0 ? "plain text" : `${formatShare(share)} mTLS`}</Tag>;
-}
-
-/** Shows the configured weights of a rule above the measured ones. */
-function RouteSplit({ route, to }: { readonly route: GraphRoute; readonly to: DisplayNode }): JSX.Element {
-  const [kind = "", name = ""] = route.object.split(" ");
-  const total = route.destinations.reduce((sum, { weight }) => sum + weight, 0) || 100;
-  return (
-    <section class="stack">
-      <h3>Weights</h3>
-      <p class="small muted">
-        {kind} {name}
-        {route.match === "" ? "" : `, for ${route.match}`}
-      </p>
-      <table class="graph-weights">
-        <thead>
-          <tr>
-            <th scope="col">To</th>
-            <th scope="col" class="number">
-              configured
-            </th>
-            <th scope="col" class="number">
-              measured
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {route.destinations.map((destination) => (
-            <tr
-              key={destination.name}
-              data-here={destination.name === to.node.version || destination.name === to.node.name}
-            >
-              <th scope="row">{destination.name}</th>
-              <td class="number">{formatShare(destination.weight / total)}</td>
-              <td class="number">{destination.share === undefined ? "–" : formatShare(destination.share)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
-  );
-}
-
-function Bar({ share }: { readonly share: number }): JSX.Element {
-  return (
-    <span class="graph-bar" aria-hidden="true">
-      <i style={{ width: `${Math.max(1, share * 100)}%` }} />
-    </span>
-  );
-}
-
-function Fact({ title, children }: { readonly title: string; readonly children: ComponentChildren }): JSX.Element {
-  return (
-    <div>
-      <dt>{title}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

@@ -19,8 +19,8 @@ export function GraphTable({
 }): JSX.Element {
   const edges = useMemo(() => Object.fromEntries(graph.edges.map((edge) => [edge.key, edge])), [graph]);
   const nodes = useMemo(() => Object.fromEntries(graph.nodes), [graph]);
-  const edgeColumns = useMemo(() => columnsOfEdges(onSelect), [onSelect]);
-  const nodeColumns = useMemo(() => columnsOfNodes(onSelect), [onSelect]);
+  const edgeColumns = useMemo(() => [edgeEnds(onSelect), ...edgeProperties], [onSelect]);
+  const nodeColumns = useMemo(() => [nodeName(onSelect), ...nodeProperties], [onSelect]);
   const empty = (
     <Empty title="No traffic">The proxies reported no traffic within the time window, or a filter hides it.</Empty>
   );
@@ -54,175 +54,179 @@ export function GraphTable({
   );
 }
 
-function columnsOfEdges(onSelect: (key: string) => void): readonly Column<DisplayEdge>[] {
-  return [
-    {
-      key: "from",
-      title: "From → to",
-      cell: ({ from, to, edge }, key) => (
-        <button
-          type="button"
-          class="link-button ellipsis"
-          title={`${from.node.namespace} ${fullName(from)} → ${to.node.namespace} ${fullName(to)}`}
-          onClick={() => onSelect(key)}
-        >
-          <span class="narrow-only">
-            <HealthMark health={edge.health} quiet />{" "}
-          </span>
-          {fullName(from)} → {fullName(to)}
-          <span class="phone-only muted small">
-            {" "}
-            {from.node.namespace === to.node.namespace
-              ? to.node.namespace
-              : `${from.node.namespace} → ${to.node.namespace}`}
-          </span>
-        </button>
-      ),
-      sort: ({ from, to }) => `${fullName(from)} ${fullName(to)}`,
-    },
-    {
-      key: "protocol",
-      title: "Protocol",
-      width: "96px",
-      priority: 2,
-      cell: ({ edge }) => <Tag>{edge.protocol}</Tag>,
-      sort: ({ edge }) => edge.protocol,
-    },
-    {
-      key: "health",
-      title: "Health",
-      width: "104px",
-      priority: 2,
-      cell: ({ edge }) => <HealthMark health={edge.health} />,
-      sort: ({ edge }) => severity[edge.health],
-    },
-    {
-      key: "rate",
-      title: "Rate",
-      width: "84px",
-      number: true,
-      cell: ({ edge }) => edgeLabel(edge, "rate") || <span class="muted">idle</span>,
-      sort: ({ edge }) => edgeRate(edge),
-    },
-    {
-      key: "errors",
-      title: "Errors",
-      width: "84px",
-      number: true,
-      cell: ({ edge }) =>
-        isTcp(edge) || edge.requestRate === 0 ? <span class="muted">–</span> : formatShare(edge.errorShare),
-      sort: ({ edge }) => edge.errorShare,
-    },
-    {
-      key: "p95",
-      title: "p95",
-      width: "84px",
-      number: true,
-      priority: 2,
-      cell: ({ edge }) => formatMs(edge.p95Ms),
-      sort: ({ edge }) => edge.p95Ms,
-    },
-    {
-      key: "p99",
-      title: "p99",
-      width: "84px",
-      number: true,
-      priority: 3,
-      cell: ({ edge }) => formatMs(edge.p99Ms),
-      sort: ({ edge }) => edge.p99Ms,
-    },
-    {
-      key: "weight",
-      title: "Weight",
-      width: "136px",
-      number: true,
-      priority: 3,
-      cell: ({ edge }) => edgeLabel(edge, "weight") || <span class="muted">–</span>,
-      sort: ({ edge }) => edge.configuredWeight,
-    },
-    {
-      key: "mtls",
-      title: "mTLS",
-      width: "110px",
-      priority: 3,
-      cell: ({ edge }) => edgeLabel(edge, "mtls") || <span class="muted">not known</span>,
-      sort: ({ edge }) => edge.mutualTlsShare,
-    },
-  ];
+/** The edge's two ends, with a button that selects it. */
+function edgeEnds(onSelect: (key: string) => void): Column<DisplayEdge> {
+  return {
+    key: "from",
+    title: "From → to",
+    cell: ({ from, to, edge }, key) => (
+      <button
+        type="button"
+        class="link-button ellipsis"
+        title={`${from.node.namespace} ${fullName(from)} → ${to.node.namespace} ${fullName(to)}`}
+        onClick={() => onSelect(key)}
+      >
+        <span class="narrow-only">
+          <HealthMark health={edge.health} quiet />{" "}
+        </span>
+        {fullName(from)} → {fullName(to)}
+        <span class="phone-only muted small">
+          {" "}
+          {from.node.namespace === to.node.namespace
+            ? to.node.namespace
+            : `${from.node.namespace} → ${to.node.namespace}`}
+        </span>
+      </button>
+    ),
+    sort: ({ from, to }) => `${fullName(from)} ${fullName(to)}`,
+  };
 }
 
-function columnsOfNodes(onSelect: (key: string) => void): readonly Column<DisplayNode>[] {
-  return [
-    {
-      key: "name",
-      title: "Name",
-      cell: (display, key) => (
-        <button type="button" class="link-button ellipsis" title={fullName(display)} onClick={() => onSelect(key)}>
-          <span class="narrow-only">
-            <HealthMark health={display.node.health} quiet />{" "}
-          </span>
-          {fullName(display)}
-          <span class="phone-only muted small"> {display.node.namespace}</span>
-        </button>
-      ),
-      sort: (display) => fullName(display),
-    },
-    {
-      key: "kind",
-      title: "Kind",
-      width: "96px",
-      priority: 2,
-      cell: ({ node }) => node.kind,
-      sort: ({ node }) => node.kind,
-    },
-    {
-      key: "namespace",
-      title: "Namespace",
-      width: "150px",
-      priority: 2,
-      cell: ({ node }) => node.namespace,
-      sort: ({ node }) => node.namespace,
-    },
-    {
-      key: "health",
-      title: "Health",
-      width: "104px",
-      priority: 2,
-      cell: ({ node }) => <HealthMark health={node.health} reason={node.reason} />,
-      sort: ({ node }) => severity[node.health],
-    },
-    {
-      key: "rate",
-      title: "Rate",
-      width: "84px",
-      number: true,
-      cell: ({ node }) => (node.requestRate > 0 ? formatRate(node.requestRate) : <span class="muted">idle</span>),
-      sort: ({ node }) => node.requestRate,
-    },
-    {
-      key: "errors",
-      title: "Errors",
-      width: "84px",
-      number: true,
-      cell: ({ node }) => (node.requestRate > 0 ? formatShare(node.errorShare) : <span class="muted">–</span>),
-      sort: ({ node }) => node.errorShare,
-    },
-    {
-      key: "pods",
-      title: "Pods",
-      width: "80px",
-      number: true,
-      priority: 2,
-      cell: ({ node }) => (node.pods === 0 ? <span class="muted">–</span> : `${node.podsReady}/${node.pods}`),
-      sort: ({ node }) => node.pods,
-    },
-    {
-      key: "rollout",
-      title: "Rollout",
-      width: "150px",
-      priority: 3,
-      cell: ({ node }) => node.rollout,
-      sort: ({ node }) => node.rollout,
-    },
-  ];
+const edgeProperties: readonly Column<DisplayEdge>[] = [
+  {
+    key: "protocol",
+    title: "Protocol",
+    width: "96px",
+    priority: 2,
+    cell: ({ edge }) => <Tag>{edge.protocol}</Tag>,
+    sort: ({ edge }) => edge.protocol,
+  },
+  {
+    key: "health",
+    title: "Health",
+    width: "104px",
+    priority: 2,
+    cell: ({ edge }) => <HealthMark health={edge.health} />,
+    sort: ({ edge }) => severity[edge.health],
+  },
+  {
+    key: "rate",
+    title: "Rate",
+    width: "84px",
+    number: true,
+    cell: ({ edge }) => edgeLabel(edge, "rate") || <span class="muted">idle</span>,
+    sort: ({ edge }) => edgeRate(edge),
+  },
+  {
+    key: "errors",
+    title: "Errors",
+    width: "84px",
+    number: true,
+    cell: ({ edge }) =>
+      isTcp(edge) || edge.requestRate === 0 ? <span class="muted">–</span> : formatShare(edge.errorShare),
+    sort: ({ edge }) => edge.errorShare,
+  },
+  {
+    key: "p95",
+    title: "p95",
+    width: "84px",
+    number: true,
+    priority: 2,
+    cell: ({ edge }) => formatMs(edge.p95Ms),
+    sort: ({ edge }) => edge.p95Ms,
+  },
+  {
+    key: "p99",
+    title: "p99",
+    width: "84px",
+    number: true,
+    priority: 3,
+    cell: ({ edge }) => formatMs(edge.p99Ms),
+    sort: ({ edge }) => edge.p99Ms,
+  },
+  {
+    key: "weight",
+    title: "Weight",
+    width: "136px",
+    number: true,
+    priority: 3,
+    cell: ({ edge }) => edgeLabel(edge, "weight") || <span class="muted">–</span>,
+    sort: ({ edge }) => edge.configuredWeight,
+  },
+  {
+    key: "mtls",
+    title: "mTLS",
+    width: "110px",
+    priority: 3,
+    cell: ({ edge }) => edgeLabel(edge, "mtls") || <span class="muted">not known</span>,
+    sort: ({ edge }) => edge.mutualTlsShare,
+  },
+];
+
+/** The node's name, as a button that selects it. */
+function nodeName(onSelect: (key: string) => void): Column<DisplayNode> {
+  return {
+    key: "name",
+    title: "Name",
+    cell: (display, key) => (
+      <button type="button" class="link-button ellipsis" title={fullName(display)} onClick={() => onSelect(key)}>
+        <span class="narrow-only">
+          <HealthMark health={display.node.health} quiet />{" "}
+        </span>
+        {fullName(display)}
+        <span class="phone-only muted small"> {display.node.namespace}</span>
+      </button>
+    ),
+    sort: (display) => fullName(display),
+  };
 }
+
+const nodeProperties: readonly Column<DisplayNode>[] = [
+  {
+    key: "kind",
+    title: "Kind",
+    width: "96px",
+    priority: 2,
+    cell: ({ node }) => node.kind,
+    sort: ({ node }) => node.kind,
+  },
+  {
+    key: "namespace",
+    title: "Namespace",
+    width: "150px",
+    priority: 2,
+    cell: ({ node }) => node.namespace,
+    sort: ({ node }) => node.namespace,
+  },
+  {
+    key: "health",
+    title: "Health",
+    width: "104px",
+    priority: 2,
+    cell: ({ node }) => <HealthMark health={node.health} reason={node.reason} />,
+    sort: ({ node }) => severity[node.health],
+  },
+  {
+    key: "rate",
+    title: "Rate",
+    width: "84px",
+    number: true,
+    cell: ({ node }) => (node.requestRate > 0 ? formatRate(node.requestRate) : <span class="muted">idle</span>),
+    sort: ({ node }) => node.requestRate,
+  },
+  {
+    key: "errors",
+    title: "Errors",
+    width: "84px",
+    number: true,
+    cell: ({ node }) => (node.requestRate > 0 ? formatShare(node.errorShare) : <span class="muted">–</span>),
+    sort: ({ node }) => node.errorShare,
+  },
+  {
+    key: "pods",
+    title: "Pods",
+    width: "80px",
+    number: true,
+    priority: 2,
+    cell: ({ node }) => (node.pods === 0 ? <span class="muted">–</span> : `${node.podsReady}/${node.pods}`),
+    sort: ({ node }) => node.pods,
+  },
+  {
+    key: "rollout",
+    title: "Rollout",
+    width: "150px",
+    priority: 3,
+    cell: ({ node }) => node.rollout,
+    sort: ({ node }) => node.rollout,
+  },
+];

@@ -27,74 +27,40 @@ export function TimeTravel({
   const nowMs = serverNowMs.value;
   const fromMs = Math.min(oldestMs ?? nowMs, nowMs - 1000);
   const stepMs = Math.max(leastStepMs, Math.round((nowMs - fromMs) / playSteps / 1000) * 1000);
-  const [held, setHeld] = useState<number | undefined>(undefined);
-  const [playing, setPlaying] = useState(false);
+  const { heldMs, hold } = useHeldMoment(stepMs);
+  const { playing, setPlaying } = usePlaying(loading, stepMs);
   const canTravel = oldestMs !== undefined && nowMs - oldestMs > leastStepMs;
 
-  useEffect(() => {
-    if (held === undefined) return undefined;
-    const timer = setTimeout(() => {
-      setQuery({ at: held >= serverNowMs.peek() - stepMs / 2 ? "" : String(Math.round(held)) });
-      setHeld(undefined);
-    }, settleMs);
-    return () => clearTimeout(timer);
-  }, [held]);
-  useEffect(() => {
-    if (!playing || loading) return undefined;
-    const timer = setTimeout(() => {
-      const next = nextMoment(chosenTime().atMs, stepMs, serverNowMs.peek());
-      setQuery({ at: next === 0 ? "" : String(next) });
-      if (next === 0) setPlaying(false);
-    }, frameMs);
-    return () => clearTimeout(timer);
-  }, [playing, loading, atMs]);
-
   const play = (): void => {
-    if (playing) {
-      setPlaying(false);
-      return;
-    }
-    if (atMs === 0) setQuery({ at: String(Math.round(fromMs + windowSeconds * 1000)) }, "push");
-    setPlaying(true);
+    if (!playing && atMs === 0) setQuery({ at: String(Math.round(fromMs + windowSeconds * 1000)) }, "push");
+    setPlaying(!playing);
   };
-  const value = held ?? (atMs === 0 ? nowMs : atMs);
-  const back = nowMs - value;
+  const valueMs = heldMs ?? (atMs === 0 ? nowMs : atMs);
+  const back = formatDuration(nowMs - valueMs);
   return (
     <div class="time-travel">
-      <button
-        type="button"
-        class="button"
-        disabled={!canTravel}
-        aria-label={playing ? "Pause" : "Play from here"}
-        title={playing ? "Pause" : atMs === 0 ? "Play from the oldest" : "Play from here"}
-        onClick={play}
-      >
-        <svg width="12" height="12" viewBox="0 0 12 12" fill="currentColor" aria-hidden="true">
-          {playing ? <path d="M2 1h3v10H2zM7 1h3v10H7z" /> : <path d="M2.5 1 11 6l-8.500 5z" />}
-        </svg>
-      </button>
+      <PlayButton playing={playing} disabled={!canTravel} live={atMs === 0} onClick={play} />
       <input
         type="range"
         class="time-range"
         aria-label="Moment"
-        aria-valuetext={value >= nowMs - 1000 ? "now" : `${formatClock(value)}, ${formatDuration(back)} ago`}
+        aria-valuetext={valueMs >= nowMs - 1000 ? "now" : `${formatClock(valueMs)}, ${back} ago`}
         min={fromMs}
         max={nowMs}
         step={1000}
         disabled={!canTravel}
-        value={value}
+        value={valueMs}
         onInput={(event) => {
           setPlaying(false);
-          setHeld(Number(event.currentTarget.value));
+          hold(Number(event.currentTarget.value));
         }}
       />
       <span class="time-shown">
-        {atMs === 0 && held === undefined ? (
+        {atMs === 0 && heldMs === undefined ? (
           <span class="muted">now</span>
         ) : (
           <>
-            <strong>{formatClock(held ?? shownAtMs ?? atMs)}</strong>{" "}
-            <span class="muted">{formatDuration(back)} ago</span>
+            <strong>{formatClock(heldMs ?? shownAtMs ?? atMs)}</strong> <span class="muted">{back} ago</span>
           </>
         )}
       </span>
@@ -109,22 +75,91 @@ export function TimeTravel({
       >
         Live
       </button>
-      <label class="row nowrap">
-        <span class="small muted">over</span>
-        <select
-          class="select time-window"
-          value={String(windowSeconds)}
-          onChange={(event) => setQuery({ window: event.currentTarget.value })}
-        >
-          {[...new Set<number>([...windows, windowSeconds])]
-            .sort((a, b) => a - b)
-            .map((seconds) => (
-              <option key={seconds} value={String(seconds)}>
-                {formatDuration(seconds * 1000)}
-              </option>
-            ))}
-        </select>
-      </label>
+      <WindowChoice windowSeconds={windowSeconds} />
     </div>
+  );
+}
+
+function PlayButton({
+  playing,
+  disabled,
+  live,
+  onClick,
+}: {
+  readonly playing: boolean;
+  readonly disabled: boolean;
+  readonly live: boolean;
+  readonly onClick: () => void;
+}): JSX.Element {
+  return (
+    <button
+      type="button"
+      class="button"
+      disabled={disabled}
+      aria-label={playing ? "Pause" : "Play from here"}
+      title={playing ? "Pause" : live ? "Play from the oldest" : "Play from here"}
+      onClick={onClick}
+    >
+      <svg width="12" height="12" viewBox="0 0 12 12" fill="currentColor" aria-hidden="true">
+        {playing ? <path d="M2 1h3v10H2zM7 1h3v10H7z" /> : <path d="M2.5 1 11 6l-8.500 5z" />}
+      </svg>
+    </button>
+  );
+}
+
+/** The moment under the slider's thumb, which the link takes once the thumb rests. */
+function useHeldMoment(stepMs: number): {
+  readonly heldMs: number | undefined;
+  readonly hold: (momentMs: number) => void;
+} {
+  const [heldMs, setHeldMs] = useState<number | undefined>(undefined);
+  useEffect(() => {
+    if (heldMs === undefined) return undefined;
+    const timer = setTimeout(() => {
+      setQuery({ at: heldMs >= serverNowMs.peek() - stepMs / 2 ? "" : String(Math.round(heldMs)) });
+      setHeldMs(undefined);
+    }, settleMs);
+    return () => clearTimeout(timer);
+  }, [heldMs]);
+  return { heldMs, hold: setHeldMs };
+}
+
+/** Moves the link one step a second, up to the present. It waits while a moment loads. */
+function usePlaying(
+  loading: boolean,
+  stepMs: number,
+): { readonly playing: boolean; readonly setPlaying: (playing: boolean) => void } {
+  const [playing, setPlaying] = useState(false);
+  const { atMs } = chosenTime();
+  useEffect(() => {
+    if (!playing || loading) return undefined;
+    const timer = setTimeout(() => {
+      const next = nextMoment(chosenTime().atMs, stepMs, serverNowMs.peek());
+      setQuery({ at: next === 0 ? "" : String(next) });
+      if (next === 0) setPlaying(false);
+    }, frameMs);
+    return () => clearTimeout(timer);
+  }, [playing, loading, atMs]);
+  return { playing, setPlaying };
+}
+
+function WindowChoice({ windowSeconds }: { readonly windowSeconds: number }): JSX.Element {
+  return (
+    <label class="row nowrap">
+      <span class="small muted">over</span>
+      <select
+        class="select time-window"
+        value={String(windowSeconds)}
+        onChange={(event) => setQuery({ window: event.currentTarget.value })}
+      >
+        {[...new Set<number>([...windows, windowSeconds])]
+          .sort((a, b) => a - b)
+          .map((seconds) => (
+            <option key={seconds} value={String(seconds)}>
+              {formatDuration(seconds * 1000)}
+            </option>
+          ))}
+      </select>
+    </label>
   );
 }

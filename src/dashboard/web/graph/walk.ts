@@ -5,9 +5,8 @@ import type { Point } from "./edge-curve.ts";
 export type WalkDirection = "right" | "left" | "up" | "down";
 
 /**
- * The next node for an arrow key. Right goes to the nodes that this one calls, and left to its callers. The busiest
- * comes first, except the node from which the user came. Up and down go to the nearest node above or below. Undefined
- * if there is none.
+ * The next node for an arrow key. Right goes to the node that this one calls most, and left to its busiest caller. Up
+ * and down go to the nearest node above or below. Undefined if there is none.
  */
 export function walk(
   graph: DisplayGraph,

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import type { ConfigHead } from "../../../api/dashboard/index.ts";
 import { Age, DataTable, Dialog, Empty, Mark, Notice, Page } from "../components/index.ts";
 import { useLive, type Live } from "../live/index.ts";
@@ -7,9 +7,8 @@ import type { RouteParameters } from "../route-parameters.ts";
 import { session } from "../session.ts";
 import { ConfigEditor } from "./config-editor.tsx";
 import { DiffView } from "./diff-view.tsx";
-import { draftOf, useKeptDraft } from "./drafts.ts";
 import { configColumns, Validation } from "./inspect-columns.tsx";
-import { withoutStatus } from "./yaml-position.ts";
+import { useEditedObject } from "./use-edited-object.ts";
 
 export function ConfigPage({ apiVersion, kind, namespace, name }: Required<RouteParameters>): JSX.Element {
   const inNamespace = namespace === "-" ? "" : namespace;
@@ -41,31 +40,8 @@ export function ConfigPage({ apiVersion, kind, namespace, name }: Required<Route
 
 function Content({ head, live }: { readonly head: ConfigHead; readonly live: Live<"config"> }): JSX.Element {
   const gone = live.problem.value?.code === "not-found";
-  const draft = draftOf(live.topic);
-  const [text, setText] = useState(draft?.text ?? head.yaml);
-  /** The version on which the text is based. The text stays if somebody else changes the object. */
-  const [base, setBase] = useState({
-    yaml: draft?.before ?? head.yaml,
-    resourceVersion: draft?.resourceVersion ?? head.resourceVersion,
-  });
-  useKeptDraft(live.topic, { text, before: base.yaml, resourceVersion: base.resourceVersion });
+  const { text, setText, base, conflicts, take, applied } = useEditedObject(head, live.topic);
   const [comparing, setComparing] = useState(false);
-  const applied = useRef(false);
-  const dirty = text !== base.yaml;
-  const elsewhere =
-    head.resourceVersion !== base.resourceVersion && withoutStatus(head.yaml) !== withoutStatus(base.yaml);
-  const take = (): void => {
-    setBase({ yaml: head.yaml, resourceVersion: head.resourceVersion });
-    setText(head.yaml);
-  };
-  useEffect(() => {
-    if (head.resourceVersion === base.resourceVersion) return;
-    if (!dirty || applied.current) take();
-    // Only the status has changed, so the text can use the new version as its base.
-    else if (withoutStatus(head.yaml) === withoutStatus(base.yaml))
-      setBase({ yaml: base.yaml, resourceVersion: head.resourceVersion });
-    applied.current = false;
-  }, [head.resourceVersion]);
   const messages = live.table("messages").value;
   const known = useMemo(() => Object.values(messages), [messages]);
   const references = live.table("references").value;
@@ -74,7 +50,7 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
       {gone ? (
         <Notice tone="bad">The object was deleted in the meantime. You can still copy its last text.</Notice>
       ) : undefined}
-      {elsewhere && dirty ? (
+      {conflicts ? (
         <Notice tone="warn" live>
           Somebody has changed the object while you edit it.{" "}
           <button type="button" class="link-button" onClick={() => setComparing(true)}>
@@ -93,10 +69,7 @@ function Content({ head, live }: { readonly head: ConfigHead; readonly live: Liv
         resourceVersion={base.resourceVersion}
         readOnlyBecause={gone ? "The object is deleted." : readOnlyBecause(head)}
         knownMessages={known}
-        onApplied={() => {
-          applied.current = true;
-          setBase({ yaml: text, resourceVersion: base.resourceVersion });
-        }}
+        onApplied={applied}
       />
       {head.conditions.length === 0 ? undefined : <Conditions head={head} />}
       <DataTable

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { followLog, levelOf, maxLogLines, splitFinds, splitLog } from "./log-lines.ts";
+import { followLog, foundNote, levelOf, logNote, maxFinds, maxLogLines, splitFinds, splitLog } from "./log-lines.ts";
 
 test("lines keep their numbers when more arrive", () => {
   const first = followLog(undefined, ["a", "b", "c"]);
@@ -46,4 +46,15 @@ test("a level is recognized at the beginning of a line", () => {
 test("matches alternate with other text, in any case", () => {
   assert.deepEqual(splitFinds("an Error, an error", "error"), ["an ", "Error", ", an ", "error", ""]);
   assert.deepEqual(splitFinds("abc", ""), ["abc"]);
+});
+
+test("the note above a log counts its lines, and says that earlier ones are missing", () => {
+  assert.equal(logNote(1, false), "1 line");
+  assert.match(logNote(5000, true), /^5,000 lines; .*left out$/);
+});
+
+test("the note above search results says how many of them are shown", () => {
+  assert.equal(foundNote({ found: 2, lines: 1200, search: "a" }), "2 lines of 1,200 with “a”");
+  assert.match(foundNote({ found: maxFinds + 1, lines: 5000, search: "a" }), /, the last 1,000 are shown$/);
+  assert.doesNotMatch(foundNote({ found: maxFinds, lines: 5000, search: "a" }), /are shown/);
 });

@@ -1,4 +1,5 @@
 import { seenText } from "../../../api/dashboard/index.ts";
+import { countOf } from "../format.ts";
 
 /** The numbered lines of a log. A line keeps its number when more lines are appended. */
 export interface LogLines {
@@ -9,6 +10,8 @@ export interface LogLines {
 
 /** The maximum number of lines. The oldest are dropped first. */
 export const maxLogLines = 5000;
+/** The maximum number of search results that are shown. The last ones are. */
+export const maxFinds = 1000;
 
 /** A colour of a terminal, or a carriage return at the end of a line. */
 const ofTerminals = new RegExp(String.raw`\u001b\[[\d;]*m|\r+$`, "gu");
@@ -73,4 +76,23 @@ export function splitFinds(line: string, search: string): readonly string[] {
   }
   parts.push(line.slice(from));
   return parts;
+}
+
+/** What the panel says above a log. */
+export function logNote(lines: number, truncated: boolean): string {
+  return `${countOf(lines, "line")}${truncated ? "; earlier lines are left out" : ""}`;
+}
+
+/** What the panel says above the results of a search. */
+export function foundNote({
+  found,
+  lines,
+  search,
+}: {
+  readonly found: number;
+  readonly lines: number;
+  readonly search: string;
+}): string {
+  const cut = found > maxFinds ? `, the last ${maxFinds.toLocaleString("en-US")} are shown` : "";
+  return `${countOf(found, "line")} of ${lines.toLocaleString("en-US")} with “${search}”${cut}`;
 }

@@ -1,17 +1,12 @@
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { PodRow, Problem } from "../../../api/dashboard/index.ts";
+import { useState } from "preact/hooks";
+import type { PodRow } from "../../../api/dashboard/index.ts";
 import { Empty, Loading, ProblemBlock, ProblemNotice, SearchField } from "../components/index.ts";
-import { countOf } from "../format.ts";
 import { place, setQuery } from "../router.ts";
-import { problemOf, request } from "../requests.ts";
-import { followLog, levelOf, splitFinds, splitLog, type LogLines } from "./log-lines.ts";
+import { LogText } from "./log-text.tsx";
+import { useLog } from "./use-log.ts";
 
-const followMs = 2_000;
 const tails = [200, 1000, 5000] as const;
-/** The number of lines that are rendered together. A full chunk is never rendered again. */
-const chunkLines = 100;
-const maxFinds = 1000;
 
 /** Shows the log of a container, with search, wrapping and following. The link names the container. */
 export function LogsPanel({
@@ -43,18 +38,24 @@ export function LogsPanel({
   );
 }
 
+/** The pod, the container and the lines that the panel shows. */
+interface LogChoice {
+  readonly pod: PodRow;
+  readonly container: string;
+  /** The log of the container before its last restart. */
+  readonly previous: boolean;
+  readonly tailLines: number;
+}
+
 function PodLog({
   namespace,
   pods,
   pod,
   container,
   previous,
-}: {
+}: Omit<LogChoice, "tailLines"> & {
   readonly namespace: string;
   readonly pods: readonly PodRow[];
-  readonly pod: PodRow;
-  readonly container: string;
-  readonly previous: boolean;
 }): JSX.Element {
   const { query } = place.value;
   const search = query["find"] ?? "";
@@ -65,40 +66,7 @@ function PodLog({
   return (
     <section class="card" aria-label="Log">
       <div class="card-head">
-        <select
-          class="select log-select"
-          aria-label="Pod"
-          value={pod.name}
-          onChange={(event) => setQuery({ pod: event.currentTarget.value, container: "" })}
-        >
-          {pods.map(({ name, state }) => (
-            <option key={name} value={name}>
-              {state === "Running" ? name : `${name} (${state})`}
-            </option>
-          ))}
-        </select>
-        <select
-          class="select log-select"
-          aria-label="Container"
-          value={container}
-          onChange={(event) => setQuery({ container: event.currentTarget.value })}
-        >
-          {pod.containers.map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-        <select
-          class="select log-tail"
-          aria-label="Lines"
-          value={String(tailLines)}
-          onChange={(event) => setQuery({ tail: event.currentTarget.value })}
-        >
-          {tails.map((count) => (
-            <option key={count} value={String(count)}>{`last ${count.toLocaleString("en-US")} lines`}</option>
-          ))}
-        </select>
+        <LogChoices pods={pods} pod={pod} container={container} tailLines={tailLines} />
         <div class="card-tools">
           <button type="button" class="button" aria-pressed={follows} onClick={() => setFollows(!follows)}>
             Follow
@@ -119,148 +87,60 @@ function PodLog({
         </div>
       </div>
       {problem !== undefined && log !== undefined ? <ProblemNotice problem={problem} /> : undefined}
-      {log === undefined ? (
-        problem === undefined ? (
-          <Loading lines={8} />
-        ) : (
-          <ProblemBlock problem={problem} again={follows} />
-        )
-      ) : (
+      {log !== undefined ? (
         <LogText log={log} search={search} wraps={wraps} truncated={truncated} />
+      ) : problem !== undefined ? (
+        <ProblemBlock problem={problem} again={follows} />
+      ) : (
+        <Loading lines={8} />
       )}
     </section>
   );
 }
 
-function LogText({
-  log,
-  search,
-  wraps,
-  truncated,
-}: {
-  readonly log: LogLines;
-  readonly search: string;
-  readonly wraps: boolean;
-  readonly truncated: boolean;
-}): JSX.Element {
-  const box = useRef<HTMLDivElement>(null);
-  const atEnd = useRef(true);
-  const found = useMemo(
-    () => (search === "" ? undefined : log.lines.filter((line) => line.toLowerCase().includes(search.toLowerCase()))),
-    [log, search],
-  );
-  useEffect(() => {
-    const element = box.current;
-    if (element !== null && atEnd.current) element.scrollTop = element.scrollHeight;
-  }, [log, found, wraps]);
-  if (log.lines.length === 0) return <Empty title="The log is empty">The container has written nothing yet.</Empty>;
-  const onScroll = (): void => {
-    const element = box.current;
-    if (element !== null) atEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < 24;
-  };
+/** The menus for the pod, the container and the number of lines. */
+function LogChoices({
+  pods,
+  pod,
+  container,
+  tailLines,
+}: Omit<LogChoice, "previous"> & { readonly pods: readonly PodRow[] }): JSX.Element {
   return (
     <>
-      <p class="log-note small muted" role="status">
-        {found !== undefined
-          ? `${countOf(found.length, "line")} of ${log.lines.length.toLocaleString("en-US")} with “${search}”${found.length > maxFinds ? `, the last ${maxFinds.toLocaleString("en-US")} are shown` : ""}`
-          : `${countOf(log.lines.length, "line")}${truncated ? "; what was before is left out" : ""}`}
-      </p>
-      <div
-        ref={box}
-        class="log"
-        data-wrap={wraps}
-        tabIndex={0}
-        role="log"
-        aria-label="Lines of the log"
-        aria-live="off"
-        onScroll={onScroll}
+      <select
+        class="select log-select"
+        aria-label="Pod"
+        value={pod.name}
+        onChange={(event) => setQuery({ pod: event.currentTarget.value, container: "" })}
       >
-        {found === undefined ? (
-          <Chunks log={log} />
-        ) : (
-          found.slice(-maxFinds).map((line, index) => <Found key={index} line={line} search={search} />)
-        )}
-      </div>
+        {pods.map(({ name, state }) => (
+          <option key={name} value={name}>
+            {state === "Running" ? name : `${name} (${state})`}
+          </option>
+        ))}
+      </select>
+      <select
+        class="select log-select"
+        aria-label="Container"
+        value={container}
+        onChange={(event) => setQuery({ container: event.currentTarget.value })}
+      >
+        {pod.containers.map((name) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+      </select>
+      <select
+        class="select log-tail"
+        aria-label="Lines"
+        value={String(tailLines)}
+        onChange={(event) => setQuery({ tail: event.currentTarget.value })}
+      >
+        {tails.map((count) => (
+          <option key={count} value={String(count)}>{`last ${count.toLocaleString("en-US")} lines`}</option>
+        ))}
+      </select>
     </>
   );
-}
-
-function Found({ line, search }: { readonly line: string; readonly search: string }): JSX.Element {
-  return (
-    <div data-level={levelOf(line)}>
-      {splitFinds(line, search).map((part, index) => (index % 2 === 1 ? <mark key={index}>{part}</mark> : part))}
-    </div>
-  );
-}
-
-/** Renders lines in chunks by their numbers, so that new lines change only the last chunk. */
-function Chunks({ log: { first, lines } }: { readonly log: LogLines }): JSX.Element {
-  const chunks: JSX.Element[] = [];
-  const made = useRef(new Map<string, JSX.Element>());
-  const next = new Map<string, JSX.Element>();
-  for (let from = first - (first % chunkLines); from < first + lines.length; from += chunkLines) {
-    const own = lines.slice(Math.max(0, from - first), from + chunkLines - first);
-    const key = `${from} ${own.length}`;
-    const chunk = made.current.get(key) ?? (
-      <div key={from} class="log-chunk">
-        {own.map((line, index) => (
-          <div key={index} data-level={levelOf(line)}>
-            {line === "" ? " " : line}
-          </div>
-        ))}
-      </div>
-    );
-    next.set(key, chunk);
-    chunks.push(chunk);
-  }
-  made.current = next;
-  return <>{chunks}</>;
-}
-
-interface LogOptions {
-  readonly namespace: string;
-  readonly pod: string;
-  readonly container: string;
-  readonly previous: boolean;
-  readonly tailLines: number;
-  readonly follows: boolean;
-}
-
-function useLog({ namespace, pod, container, previous, tailLines, follows }: LogOptions): {
-  readonly log: LogLines | undefined;
-  readonly truncated: boolean;
-  readonly problem: Problem | undefined;
-} {
-  const [state, setState] = useState<{ readonly log: LogLines | undefined; readonly truncated: boolean }>({
-    log: undefined,
-    truncated: false,
-  });
-  const [problem, setProblem] = useState<Problem | undefined>(undefined);
-  useEffect(() => {
-    const abort = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const load = async (): Promise<void> => {
-      if (!document.hidden) {
-        try {
-          const answer = await request(
-            "GET /api/logs",
-            { namespace, pod, container, previous, tailLines },
-            abort.signal,
-          );
-          setState((before) => ({ log: followLog(before.log, splitLog(answer.text)), truncated: answer.truncated }));
-          setProblem(undefined);
-        } catch (error) {
-          if (abort.signal.aborted) return;
-          setProblem(problemOf(error));
-        }
-      }
-      if (follows && !abort.signal.aborted) timer = setTimeout(() => void load(), followMs);
-    };
-    void load();
-    return () => {
-      abort.abort();
-      clearTimeout(timer);
-    };
-  }, [namespace, pod, container, previous, tailLines, follows]);
-  return { ...state, problem };
 }

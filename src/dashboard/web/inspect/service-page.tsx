@@ -11,9 +11,9 @@ import { graphLink, WorkloadLink } from "./inspect-links.tsx";
 import { Fact, Labels } from "./inspect-facts.tsx";
 import { configTab, eventsTab } from "./inspect-tables.tsx";
 
-type EndpointRow = ServiceView["tables"]["endpoints"][string];
+type ServiceTables = ServiceView["tables"];
 
-const endpointColumns: readonly Column<EndpointRow>[] = [
+const endpointColumns: readonly Column<ServiceTables["endpoints"][string]>[] = [
   {
     key: "address",
     title: "Address",
@@ -58,121 +58,19 @@ export function ServicePage({ namespace, name }: Required<RouteParameters>): JSX
 }
 
 function Content({ head, live }: { readonly head: ServiceHead; readonly live: Live<"service"> }): JSX.Element {
-  const { row } = head;
   const tab = place.value.query["tab"] ?? "overview";
   const configs = live.table("configs").value;
-  const subject: ChartSubject = { label: row.name, tone: "series-1", namespace: row.namespace, service: row.name };
   return (
     <>
-      <dl class="facts">
-        <Fact title="Requests">{row.requestRate > 0 ? formatRate(row.requestRate) : "none"}</Fact>
-        <Fact title="Errors">{row.requestRate > 0 ? formatShare(row.errorShare) : "–"}</Fact>
-        <Fact title="p99">{formatMs(row.p99Ms)}</Fact>
-        <Fact title="Endpoints ready" note={row.endpoints === 0 ? "no endpoints" : undefined}>
-          {row.endpointsReady} of {row.endpoints}
-        </Fact>
-        <Fact title="Address" note={row.ports.join(", ")}>
-          {row.clusterIp === "" ? row.type : row.clusterIp}
-        </Fact>
-        <Fact title="Waypoint">
-          {row.waypoint === "" ? (
-            "none"
-          ) : (
-            <WorkloadLink
-              namespace={row.waypoint.includes("/") ? (row.waypoint.split("/")[0] ?? row.namespace) : row.namespace}
-              name={row.waypoint.split("/").at(-1) ?? row.waypoint}
-            />
-          )}
-        </Fact>
-      </dl>
+      <ServiceFacts row={head.row} />
       <Tabs
         label="Parts of the service"
         chosen={tab}
         onChoose={(key) => setQuery({ tab: key === "overview" ? "" : key }, "push")}
         tabs={[
-          {
-            key: "overview",
-            title: "Overview",
-            content: () => (
-              <>
-                <section class="card card-body charts" aria-label="Metrics">
-                  <h2 class="visually-hidden">Metrics</h2>
-                  <SeriesChart measure="requestRate" subjects={[subject]} />
-                  <SeriesChart measure="errorShare" subjects={[subject]} />
-                  <SeriesChart measure="p99Ms" subjects={[subject]} />
-                </section>
-                <DataTable
-                  label="Workloads of the service"
-                  title="Workloads"
-                  id="w"
-                  noun={["workload", "workloads"]}
-                  rows={live.table("workloads").value}
-                  columns={workloadColumns}
-                  order="name"
-                  empty={
-                    <Empty title="No workload">
-                      The selector of the service matches no pods. Compare it with the labels of the pods below.
-                    </Empty>
-                  }
-                />
-                <section class="card">
-                  <div class="card-head">
-                    <h2>Details</h2>
-                  </div>
-                  <dl class="pairs card-body">
-                    <dt>Type</dt>
-                    <dd>{row.type}</dd>
-                    <dt>Selector</dt>
-                    <dd>
-                      <Labels labels={head.selector} none="none: its endpoints are managed by hand" />
-                    </dd>
-                    <dt>Labels</dt>
-                    <dd>
-                      <Labels labels={head.labels} />
-                    </dd>
-                  </dl>
-                </section>
-              </>
-            ),
-          },
-          {
-            key: "traffic",
-            title: "Callers",
-            content: () => (
-              <DataTable
-                label="Callers"
-                title="Callers"
-                id="i"
-                noun={["caller", "callers"]}
-                rows={live.table("inbound").value}
-                columns={peerColumns}
-                order="-rate"
-                text={({ peerName, peerNamespace }) => `${peerName} ${peerNamespace}`}
-                empty={<Empty title="No callers">The proxies reported no request to it in the last minute.</Empty>}
-              />
-            ),
-          },
-          {
-            key: "endpoints",
-            title: "Endpoints",
-            content: () => (
-              <DataTable
-                label="Endpoints"
-                title="Endpoints"
-                id="p"
-                noun={["endpoint", "endpoints"]}
-                rows={live.table("endpoints").value}
-                columns={endpointColumns}
-                order="ready"
-                text={({ address, pod, node }) => `${address} ${pod} ${node}`}
-                empty={
-                  <Empty title="No endpoints">
-                    No endpoint serves this service: its selector matches no ready pod.
-                  </Empty>
-                }
-              />
-            ),
-          },
+          { key: "overview", title: "Overview", content: () => <Overview head={head} live={live} /> },
+          { key: "traffic", title: "Callers", content: () => <Callers rows={live.table("inbound").value} /> },
+          { key: "endpoints", title: "Endpoints", content: () => <Endpoints rows={live.table("endpoints").value} /> },
           configTab(
             configs,
             <>
@@ -183,5 +81,109 @@ function Content({ head, live }: { readonly head: ServiceHead; readonly live: Li
         ]}
       />
     </>
+  );
+}
+
+function ServiceFacts({ row }: Pick<ServiceHead, "row">): JSX.Element {
+  return (
+    <dl class="facts">
+      <Fact title="Requests">{row.requestRate > 0 ? formatRate(row.requestRate) : "none"}</Fact>
+      <Fact title="Errors">{row.requestRate > 0 ? formatShare(row.errorShare) : "–"}</Fact>
+      <Fact title="p99">{formatMs(row.p99Ms)}</Fact>
+      <Fact title="Endpoints ready" note={row.endpoints === 0 ? "no endpoints" : undefined}>
+        {row.endpointsReady} of {row.endpoints}
+      </Fact>
+      <Fact title="Address" note={row.ports.join(", ")}>
+        {row.clusterIp === "" ? row.type : row.clusterIp}
+      </Fact>
+      <Fact title="Waypoint">
+        {row.waypoint === "" ? (
+          "none"
+        ) : (
+          <WorkloadLink
+            namespace={row.waypoint.includes("/") ? (row.waypoint.split("/")[0] ?? row.namespace) : row.namespace}
+            name={row.waypoint.split("/").at(-1) ?? row.waypoint}
+          />
+        )}
+      </Fact>
+    </dl>
+  );
+}
+
+function Overview({ head, live }: { readonly head: ServiceHead; readonly live: Live<"service"> }): JSX.Element {
+  const { row } = head;
+  const subject: ChartSubject = { label: row.name, tone: "series-1", namespace: row.namespace, service: row.name };
+  return (
+    <>
+      <section class="card card-body charts" aria-label="Metrics">
+        <h2 class="visually-hidden">Metrics</h2>
+        <SeriesChart measure="requestRate" subjects={[subject]} />
+        <SeriesChart measure="errorShare" subjects={[subject]} />
+        <SeriesChart measure="p99Ms" subjects={[subject]} />
+      </section>
+      <DataTable
+        label="Workloads of the service"
+        title="Workloads"
+        id="w"
+        noun={["workload", "workloads"]}
+        rows={live.table("workloads").value}
+        columns={workloadColumns}
+        order="name"
+        empty={
+          <Empty title="No workload">
+            The selector of the service matches no pods. Compare it with the labels of the pods below.
+          </Empty>
+        }
+      />
+      <section class="card">
+        <div class="card-head">
+          <h2>Details</h2>
+        </div>
+        <dl class="pairs card-body">
+          <dt>Type</dt>
+          <dd>{row.type}</dd>
+          <dt>Selector</dt>
+          <dd>
+            <Labels labels={head.selector} none="none: its endpoints are managed by hand" />
+          </dd>
+          <dt>Labels</dt>
+          <dd>
+            <Labels labels={head.labels} />
+          </dd>
+        </dl>
+      </section>
+    </>
+  );
+}
+
+function Callers({ rows }: { readonly rows: ServiceTables["inbound"] }): JSX.Element {
+  return (
+    <DataTable
+      label="Callers"
+      title="Callers"
+      id="i"
+      noun={["caller", "callers"]}
+      rows={rows}
+      columns={peerColumns}
+      order="-rate"
+      text={({ peerName, peerNamespace }) => `${peerName} ${peerNamespace}`}
+      empty={<Empty title="No callers">The proxies reported no request to it in the last minute.</Empty>}
+    />
+  );
+}
+
+function Endpoints({ rows }: { readonly rows: ServiceTables["endpoints"] }): JSX.Element {
+  return (
+    <DataTable
+      label="Endpoints"
+      title="Endpoints"
+      id="p"
+      noun={["endpoint", "endpoints"]}
+      rows={rows}
+      columns={endpointColumns}
+      order="ready"
+      text={({ address, pod, node }) => `${address} ${pod} ${node}`}
+      empty={<Empty title="No endpoints">No endpoint serves this service: its selector matches no ready pod.</Empty>}
+    />
   );
 }

@@ -20,7 +20,62 @@ const tones: Readonly<Record<ConfigMessage["level"], Tone>> = { Error: "bad", Wa
 /**
  * A YAML editor with messages at their lines, and below a list of messages with links. Its code is loaded on first use.
  */
-export function YamlEditor({ text, onChange, readOnly, label, messages, note }: YamlEditorProps): JSX.Element {
+export function YamlEditor(props: YamlEditorProps): JSX.Element {
+  const { messages, note } = props;
+  const { host, state, jumpTo } = useCodeMirror(props);
+  return (
+    <>
+      <div ref={host} class="editor" data-ready={state === "ready"} />
+      {state === "loading" ? <Loading lines={10} /> : undefined}
+      {state === "failed" ? (
+        <ProblemBlock
+          problem={{
+            code: "unavailable",
+            message: "The browser could not load the code of the editor.",
+            hint: "Reload the page.",
+          }}
+          again={false}
+        />
+      ) : undefined}
+      <section class="editor-messages" aria-label="Messages">
+        {messages.length === 0 ? <p role="status">{note}</p> : <MessageList messages={messages} onJump={jumpTo} />}
+      </section>
+    </>
+  );
+}
+
+function MessageList({
+  messages,
+  onJump,
+}: {
+  readonly messages: readonly ConfigMessage[];
+  readonly onJump: (message: ConfigMessage) => void;
+}): JSX.Element {
+  return (
+    <ul role="status">
+      {orderMessages(messages).map((message) => (
+        <li key={`${message.line} ${message.column} ${message.code} ${message.message}`}>
+          <Mark tone={tones[message.level]}>{message.level}</Mark>
+          {message.code === "" ? undefined : <span class="mono small">{message.code}</span>}
+          <button type="button" class="link-button" onClick={() => onJump(message)}>
+            line {message.line}
+          </button>
+          <span>
+            {message.message}
+            {message.path === "" ? undefined : <span class="muted mono small"> {message.path}</span>}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** Keeps an editor in the element `host`, with the text, the messages and the mode that the page wants. */
+function useCodeMirror({ text, onChange, readOnly, label, messages }: Omit<YamlEditorProps, "note">): {
+  readonly host: { readonly current: HTMLDivElement | null };
+  readonly state: "loading" | "ready" | "failed";
+  readonly jumpTo: (message: ConfigMessage) => void;
+} {
   const host = useRef<HTMLDivElement>(null);
   const editor = useRef<CodeMirrorEditor | undefined>(undefined);
   const [state, setState] = useState<"loading" | "ready" | "failed">("loading");
@@ -61,42 +116,5 @@ export function YamlEditor({ text, onChange, readOnly, label, messages, note }: 
   }, [text, state]);
   useEffect(() => editor.current?.setReadOnly(readOnly), [readOnly, state]);
   useEffect(() => editor.current?.setMessages(messages), [messages, state]);
-
-  return (
-    <>
-      <div ref={host} class="editor" data-ready={state === "ready"} />
-      {state === "loading" ? <Loading lines={10} /> : undefined}
-      {state === "failed" ? (
-        <ProblemBlock
-          problem={{
-            code: "unavailable",
-            message: "The browser could not load the code of the editor.",
-            hint: "Reload the page.",
-          }}
-          again={false}
-        />
-      ) : undefined}
-      <section class="editor-messages" aria-label="Messages">
-        {messages.length === 0 ? (
-          <p role="status">{note}</p>
-        ) : (
-          <ul role="status">
-            {orderMessages(messages).map((message) => (
-              <li key={`${message.line} ${message.column} ${message.code} ${message.message}`}>
-                <Mark tone={tones[message.level]}>{message.level}</Mark>
-                {message.code === "" ? undefined : <span class="mono small">{message.code}</span>}
-                <button type="button" class="link-button" onClick={() => editor.current?.jumpTo(message)}>
-                  line {message.line}
-                </button>
-                <span>
-                  {message.message}
-                  {message.path === "" ? undefined : <span class="muted mono small"> {message.path}</span>}
-                </span>
-              </li>
-            ))}
-          </ul>
-        )}
-      </section>
-    </>
-  );
+  return { host, state, jumpTo: (message) => editor.current?.jumpTo(message) };
 }

@@ -6,6 +6,7 @@ import { Tag } from "../components/index.ts";
 const texts: Partial<Record<NonNullable<RolloutRow["pauseReason"]>, string>> = {
   approval: "needs an approval",
   order: "paused by an order",
+  restored: "is a copy: look at it",
   author: "needs an author with rights",
   spec: "needs another spec",
   samples: "needs requests",

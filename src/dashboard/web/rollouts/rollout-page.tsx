@@ -45,7 +45,7 @@ function Summary({ head, kind }: { readonly head: RolloutHead; readonly kind: st
       <span>
         {kind} of {row.target}
       </span>
-      <span>run {run}</span>
+      {run === 0 ? undefined : <span>run {run}</span>}
       {row.startedAtMs === undefined ? undefined : (
         <span>
           {row.endedAtMs === undefined ? (
@@ -62,9 +62,31 @@ function Summary({ head, kind }: { readonly head: RolloutHead; readonly kind: st
 }
 
 function Content({ head, live }: { readonly head: RolloutHead; readonly live: Live<"rollout"> }): JSX.Element {
-  const { row, undo, currentStep } = head;
   const checks = live.table("checks").value;
-  const tab = place.value.query["tab"] ?? "decisions";
+  return (
+    <>
+      <Notices head={head} />
+      <div class="rollout-columns">
+        <Steps
+          steps={live.table("steps").value}
+          approvals={head.approvals}
+          run={head.run}
+          isStuck={head.row.phase === "Stuck"}
+        />
+        <div class="stack rollout-now">
+          <CurrentStep currentStep={head.currentStep} checks={checks} />
+          {head.canaryBackend === "" && head.stableBackend === "" ? undefined : (
+            <RolloutSeries head={head} checks={checks} />
+          )}
+        </div>
+      </div>
+      <History head={head} live={live} />
+    </>
+  );
+}
+
+/** Says why the rollout failed, or what it does now, and whether it is being undone. */
+function Notices({ head: { row, undo } }: { readonly head: RolloutHead }): JSX.Element {
   return (
     <>
       {row.cause === "" ? undefined : (
@@ -84,67 +106,52 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
           {undo.waitingFor.length === 0 ? "" : ` Waits for ${undo.waitingFor.join("; ")}.`}
         </Notice>
       )}
-      <div class="rollout-columns">
-        <Steps
-          steps={live.table("steps").value}
-          approvals={head.approvals}
-          run={head.run}
-          isStuck={head.row.phase === "Stuck"}
-        />
-        <div class="stack rollout-now">
-          <section class="card" aria-label="The step under way">
-            <div class="card-head">
-              <h2>{currentStep === undefined ? "No step is under way" : currentStep.title}</h2>
-              {currentStep === undefined ? undefined : (
-                <span class="muted small">
-                  {currentStep.settledAt === undefined ? (
-                    <>
-                      has been settling for <Age atMs={Date.parse(currentStep.startedAt)} ago={false} />
-                      {currentStep.waitsUntil === undefined ? undefined : (
-                        <>
-                          ; fails at <Moment atMs={Date.parse(currentStep.waitsUntil)} /> unless it makes progress
-                        </>
-                      )}
-                    </>
-                  ) : (
-                    <>
-                      settled <Age atMs={Date.parse(currentStep.settledAt)} />; its checks count since then
-                    </>
-                  )}
-                </span>
-              )}
-            </div>
-            <WaitsFor names={currentStep?.waitingFor ?? []} />
-            {(currentStep?.waitingFor ?? []).length > 0 && Object.keys(checks).length === 0 ? undefined : (
-              <Checks checks={checks} currentStep={currentStep?.id ?? ""} />
-            )}
-          </section>
-          {head.canaryBackend === "" && head.stableBackend === "" ? undefined : (
-            <RolloutSeries head={head} checks={checks} />
-          )}
-        </div>
+    </>
+  );
+}
+
+function CurrentStep({
+  currentStep,
+  checks,
+}: {
+  readonly currentStep: RolloutHead["currentStep"];
+  readonly checks: RolloutView["tables"]["checks"];
+}): JSX.Element {
+  const waitingFor = currentStep?.waitingFor ?? [];
+  return (
+    <section class="card" aria-label="The step under way">
+      <div class="card-head">
+        <h2>{currentStep === undefined ? "No step is under way" : currentStep.title}</h2>
+        {currentStep === undefined ? undefined : (
+          <span class="muted small">
+            <StepProgress step={currentStep} />
+          </span>
+        )}
       </div>
-      <section class="card card-body" aria-label="History and object">
-        <Tabs
-          label="History and object"
-          chosen={tab}
-          onChoose={(key) => setQuery({ tab: key })}
-          tabs={[
-            {
-              key: "decisions",
-              title: "Decisions",
-              content: () => <Decisions decisions={live.table("decisions").value} />,
-            },
-            { key: "events", title: "Events", content: () => <Events events={live.table("events").value} /> },
-            {
-              key: "approvals",
-              title: "Approvals",
-              content: () => <Approvals approvals={head.approvals} steps={live.table("steps").value} />,
-            },
-            { key: "yaml", title: "YAML", content: () => <YamlBlock yaml={head.yaml} label="The object as YAML" /> },
-          ]}
-        />
-      </section>
+      <WaitsFor names={waitingFor} />
+      {waitingFor.length > 0 && Object.keys(checks).length === 0 ? undefined : (
+        <Checks checks={checks} currentStep={currentStep?.id ?? ""} />
+      )}
+    </section>
+  );
+}
+
+/** Since when the step settles or is judged, and when its patience ends. */
+function StepProgress({ step }: { readonly step: NonNullable<RolloutHead["currentStep"]> }): JSX.Element {
+  if (step.settledAt !== undefined)
+    return (
+      <>
+        settled <Age atMs={Date.parse(step.settledAt)} />; its checks count since then
+      </>
+    );
+  return (
+    <>
+      has been settling for <Age atMs={Date.parse(step.startedAt)} ago={false} />
+      {step.waitsUntil === undefined ? undefined : (
+        <>
+          ; fails at <Moment atMs={Date.parse(step.waitsUntil)} /> unless it makes progress
+        </>
+      )}
     </>
   );
 }
@@ -160,6 +167,34 @@ function WaitsFor({ names }: { readonly names: readonly string[] }): JSX.Element
         </li>
       ))}
     </ul>
+  );
+}
+
+/** Decisions, events, approvals and the object, as tabs. */
+function History({ head, live }: { readonly head: RolloutHead; readonly live: Live<"rollout"> }): JSX.Element {
+  const tab = place.value.query["tab"] ?? "decisions";
+  return (
+    <section class="card card-body" aria-label="History and object">
+      <Tabs
+        label="History and object"
+        chosen={tab}
+        onChoose={(key) => setQuery({ tab: key })}
+        tabs={[
+          {
+            key: "decisions",
+            title: "Decisions",
+            content: () => <Decisions decisions={live.table("decisions").value} />,
+          },
+          { key: "events", title: "Events", content: () => <Events events={live.table("events").value} /> },
+          {
+            key: "approvals",
+            title: "Approvals",
+            content: () => <Approvals approvals={head.approvals} steps={live.table("steps").value} />,
+          },
+          { key: "yaml", title: "YAML", content: () => <YamlBlock yaml={head.yaml} label="The object as YAML" /> },
+        ]}
+      />
+    </section>
   );
 }
 

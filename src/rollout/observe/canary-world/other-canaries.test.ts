@@ -24,7 +24,7 @@ test("a second Canary of a Deployment, by another Service, is refused with the n
   const second = canaryOf("second", { creationTimestamp: "2026-01-01T00:00:01Z" });
   assert.equal(
     await refusalOf(second, first),
-    "spec.target.deployment.name: Canary shop/first already moves Deployment shop/web; keep one of the two Canaries: change shop/first and delete this one, or kubectl delete canary first -n shop",
+    "spec.target.deployment.name: Canary shop/first already moves Deployment shop/web; keep one of the two Canaries: change shop/first and delete this one, or kubectl delete canary.rollout.serin.dev first -n shop",
   );
   assert.equal(await refusalOf(first, second), undefined, "only one of the two is refused");
   assert.equal(await refusalOf(second, canaryOf("first", {}, "other")), undefined);

@@ -1,4 +1,4 @@
-import { canaryKind, undoFinalizer, type Canary } from "../../../api/serin/index.ts";
+import { canaryKind, kubectlKind, undoFinalizer, type Canary } from "../../../api/serin/index.ts";
 import { targetError } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
@@ -28,7 +28,7 @@ export async function refuseSharedDeployment(
 
 /** The advice to keep either this Canary or the other one of the same target. */
 export function oneCanary(namespace: string, name: string): string {
-  return `keep one of the two Canaries: change ${namespace}/${name} and delete this one, or kubectl delete canary ${name} -n ${namespace}`;
+  return `keep one of the two Canaries: change ${namespace}/${name} and delete this one, or kubectl delete ${kubectlKind("Canary")} ${name} -n ${namespace}`;
 }
 
 /** Undefined for another target, and for a spec that its parser refuses. */

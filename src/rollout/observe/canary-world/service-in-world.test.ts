@@ -94,7 +94,7 @@ test("a second Canary of a Service is refused with the name of the first, not wi
   );
   await assert.rejects(refusal, {
     message:
-      "spec.target.deployment.service: Canary shop/first already moves Service shop/web; keep one of the two Canaries: change shop/first and delete this one, or kubectl delete canary first -n shop",
+      "spec.target.deployment.service: Canary shop/first already moves Service shop/web; keep one of the two Canaries: change shop/first and delete this one, or kubectl delete canary.rollout.serin.dev first -n shop",
   });
 });
 

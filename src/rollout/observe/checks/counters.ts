@@ -4,7 +4,7 @@ import type { CheckObservation, CheckSubject, OutcomeCounts } from "../../decide
 import { plainClientName, probeNamespace } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { LastSeen } from "./last-seen.ts";
-import { describeSubject, proxiesFor, type ProxyPod } from "./proxies.ts";
+import { describeSubject, mayReport, proxiesFor, type ProxyPod } from "./proxies.ts";
 import { groupingOf, reporterOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
 import { podName, type Scrape } from "./scrape.ts";
 
@@ -61,7 +61,8 @@ export async function observeConnections(
   const scraped = await scrapeAll(view, counting, scrape, connectionMetrics);
   if (scraped.answers.length === 0) return { type: "unavailable", detail: scraped.problem };
   const ztunnels = scraped.answers.filter(({ proxy }) => proxy.kind === "ztunnel");
-  const answers = subject.type === "mesh" && ztunnels.length > 0 ? ztunnels : scraped.answers;
+  const counted = scraped.answers.filter(({ proxy }) => mayReport(view, subject, proxy));
+  const answers = subject.type === "mesh" && ztunnels.length > 0 ? ztunnels : counted;
   const grouping = groupingOf(view, subject);
   const sources = Object.fromEntries(
     answers.map(({ proxy, samples }) => [podName(proxy.pod), connectionCounts(samples, proxy, grouping)]),

@@ -1,6 +1,7 @@
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import type { CheckSubject } from "../../decide/index.ts";
-import type { ClusterView } from "../cluster-view.ts";
+import { isRunning, type ClusterView } from "../cluster-view.ts";
+import { isZtunnel } from "../pilot-answers.ts";
 import { sidecarRevision } from "../sidecar-workloads.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
@@ -11,6 +12,7 @@ const gatewayTemplate = "gateway";
 
 /**
  * The maximum number of proxies that one look scrapes. Gateways and waypoints come first, then the sidecars concerned.
+ * Namespaces take turns, because whoever may create pods can create any number that look like gateways.
  */
 export const maxProxies = 128;
 
@@ -25,7 +27,7 @@ export interface ProxyPod {
 /** All running proxies whose metrics can be scraped, including those that are ending. */
 export function proxyPods(view: ClusterView): ProxyPod[] {
   return runningPods(view).flatMap((pod) => {
-    const kind = kindOf(pod);
+    const kind = kindOf(view, pod);
     return kind === undefined || pod.metadata.annotations?.["prometheus.io/scrape"] !== "true"
       ? []
       : [{ pod, kind, revision: revisionOf(pod) }];
@@ -34,10 +36,10 @@ export function proxyPods(view: ClusterView): ProxyPod[] {
 
 /** The pods with an address that have not ended, including those that are ending. */
 export function runningPods(view: ClusterView): readonly Pod[] {
-  return view.pods.list().filter(({ status }) => status?.phase === "Running" && (status.podIP ?? "") !== "");
+  return view.pods.list().filter(isRunning);
 }
 
-function kindOf(pod: Pod): ProxyKind | undefined {
+function kindOf(view: ClusterView, pod: Pod): ProxyKind | undefined {
   const { labels = {}, annotations = {} } = pod.metadata;
   if (
     labels["gateway.istio.io/managed"] === "istio.io-mesh-controller" ||
@@ -48,7 +50,8 @@ function kindOf(pod: Pod): ProxyKind | undefined {
     return "gateway";
   if (annotations[templatesAnnotation]?.split(",").some((name) => name.trim() === gatewayTemplate) === true)
     return "gateway";
-  if (labels["app"] === "ztunnel") return "ztunnel";
+  // Where ztunnels count connections, only they do, so a forged one would hide all proxies.
+  if (isZtunnel(view, pod)) return "ztunnel";
   return sidecarRevision(pod) === undefined ? undefined : "sidecar";
 }
 
@@ -76,7 +79,10 @@ export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[]
     case "proxies":
       return bounded(all.filter(({ revision }) => revision === subject.revision));
     case "backends":
-      return bounded(all.filter(({ kind }) => kind !== "ztunnel"));
+      return bounded(
+        all.filter((proxy) => proxy.kind !== "ztunnel" && mayReport(view, subject, proxy)),
+        new Set([subject.canary.namespace, subject.stable.namespace]),
+      );
     case "revisions":
       // Clients of the namespaces may be anywhere.
       return bounded(
@@ -86,18 +92,43 @@ export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[]
   }
 }
 
+/**
+ * Whether a proxy's counters count for a subject. Whoever may create a pod decides what it reports, also about requests
+ * to servers of other namespaces. So a mesh with tenants names the namespaces that may report these.
+ */
+export function mayReport(view: ClusterView, subject: CheckSubject, { kind, pod }: ProxyPod): boolean {
+  if (subject.type !== "backends" || view.reporterNamespaces === undefined || kind === "ztunnel") return true;
+  const { namespace = "" } = pod.metadata;
+  return (
+    namespace === subject.canary.namespace ||
+    namespace === subject.stable.namespace ||
+    view.reporterNamespaces.has(namespace) ||
+    view.controlPlaneNamespaces().has(namespace)
+  );
+}
+
 const order: Readonly<Record<ProxyKind, number>> = { gateway: 0, waypoint: 1, ztunnel: 2, sidecar: 3 };
 
 function bounded(pods: readonly ProxyPod[], preferred: ReadonlySet<string> = new Set()): ProxyPod[] {
-  const isElsewhere = ({ pod }: ProxyPod): number => (preferred.has(pod.metadata.namespace ?? "") ? 0 : 1);
+  const counts = new Map<string, number>();
   return pods
-    .toSorted(
-      (left, right) =>
-        order[left.kind] - order[right.kind] ||
-        isElsewhere(left) - isElsewhere(right) ||
-        (left.pod.metadata.name ?? "").localeCompare(right.pod.metadata.name ?? ""),
-    )
-    .slice(0, maxProxies);
+    .toSorted(byKindAndName)
+    .map((proxy) => {
+      const { kind, pod } = proxy;
+      const { namespace = "" } = pod.metadata;
+      const turn = counts.get(`${kind} ${namespace}`) ?? 0;
+      counts.set(`${kind} ${namespace}`, turn + 1);
+      return { proxy, turn: preferred.has(namespace) ? -1 : turn };
+    })
+    .toSorted((left, right) => order[left.proxy.kind] - order[right.proxy.kind] || left.turn - right.turn)
+    .slice(0, maxProxies)
+    .map(({ proxy }) => proxy);
+}
+
+function byKindAndName(left: ProxyPod, right: ProxyPod): number {
+  return (
+    order[left.kind] - order[right.kind] || (left.pod.metadata.name ?? "").localeCompare(right.pod.metadata.name ?? "")
+  );
 }
 
 /** The name of a subject in evidence. */

@@ -96,6 +96,18 @@ test("a Deployment whose template already runs has only its setup steps", () => 
   ]);
 });
 
+test("a held Deployment names its Canary, so that the pause is known as the engine's without a journal", () => {
+  const mark = "/metadata/annotations/rollout.serin.dev~1held-by";
+  const writes = by(plan({ steps: [{ weight: 100 }] }, {}, { idle: true }), "hold")?.writes ?? [];
+  assert.deepEqual(
+    writes.map((write) => write.type === "field" && [write.pointer, write.value, write.mark]),
+    [
+      [mark, "web", mark],
+      ["/spec/paused", true, mark],
+    ],
+  );
+});
+
 test("undo restores the previous template, and the copy keeps the labels by which policies and budgets select", () => {
   const [adopted, copy] = by(plan({ steps: [{ weight: 25 }] }), "copy")?.writes ?? [];
   assert.deepEqual(adopted?.type === "field" && adopted.adopted, { prior: template("web:1") });

@@ -18,7 +18,7 @@ import { targetError } from "./target-error.ts";
 import type { Move, PartialStep, Subject, TargetPlan } from "./target-plan.ts";
 import { fieldsOf, noTraffic, type Fields } from "./traffic.ts";
 import { versionsOf, type Versions } from "./deployment-versions.ts";
-import { created, field, holding } from "./deployment-writes.ts";
+import { created, field, heldBy, holding } from "./deployment-writes.ts";
 
 /**
  * Plans a target whose pods the engine runs. The engine holds the Deployment, and a changed pod template starts a run.
@@ -31,18 +31,20 @@ export function deploymentTargetPlan(canary: Canary, target: DeploymentTarget, w
       `spec.target.deployment: Deployment ${canary.metadata.namespace ?? ""}/${target.name} does not exist`,
       "create it first",
     );
-  return new DeploymentPlan(canary.spec, target, deployment);
+  return new DeploymentPlan(canary, target, deployment);
 }
 
 class DeploymentPlan implements TargetPlan {
   readonly namespaces: readonly string[];
   readonly idle: boolean;
+  readonly #name: string;
   readonly #spec: CanarySpec;
   readonly #target: DeploymentTarget;
   readonly #world: DeploymentInWorld;
   readonly #versions: Versions;
 
-  constructor(spec: CanarySpec, target: DeploymentTarget, world: DeploymentInWorld) {
+  constructor({ metadata: { name = "" }, spec }: Canary, target: DeploymentTarget, world: DeploymentInWorld) {
+    this.#name = name;
     this.#spec = spec;
     this.#target = target;
     this.#world = world;
@@ -66,7 +68,7 @@ class DeploymentPlan implements TargetPlan {
       {
         id: "hold",
         title: `hold ${describeReference(object)}: a new pod template is rolled out by this Canary`,
-        writes: [holding(object)],
+        writes: [heldBy(object, this.#name), holding(object)],
         settle: [],
       },
       this.#versions.setup,

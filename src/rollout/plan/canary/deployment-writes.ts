@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../../api/index.ts";
-import type { ObjectReference } from "../../../api/serin/index.ts";
+import { holderAnnotation, type ObjectReference } from "../../../api/serin/index.ts";
 import type { Write } from "../../decide/index.ts";
 import { referenceTo } from "../references.ts";
 
@@ -12,7 +12,14 @@ export function created(body: UntypedObject): Write {
   return { type: "create", object: referenceTo(body), body };
 }
 
+const holderPointer = `/metadata/annotations/${holderAnnotation.replace("/", "~1")}`;
+
 /** Holds the Deployment: it replaces no pods while its pod template changes. */
 export function holding(object: ObjectReference): Extract<Write, { type: "field" }> {
-  return field(object, "/spec/paused", true);
+  return { ...field(object, "/spec/paused", true), mark: holderPointer };
+}
+
+/** Names the Canary that holds the Deployment, so that the engine knows its own pause without a journal. */
+export function heldBy(object: ObjectReference, canary: string): Extract<Write, { type: "field" }> {
+  return { ...field(object, holderPointer, canary), mark: holderPointer };
 }

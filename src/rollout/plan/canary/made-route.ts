@@ -64,9 +64,10 @@ export function shiftOf(
 function portsOf({ port, ports, gateways }: MadeRouteSpec): readonly (number | undefined)[] {
   if (port !== undefined) return [port];
   const ofRequests = ports.filter((candidate) => !isPlainTcp(candidate));
-  // A gateway begins TLS to the other ports. A backend of an HTTPRoute needs a port.
+  // A gateway originates TLS to ports that carry it, so it can divide their requests too.
   const moved = ofRequests.length === 0 && gateways.length > 0 ? ports.filter(carriesTls) : ofRequests;
   const http = moved.map((candidate) => candidate["port"] as number);
+  // A backend of an HTTPRoute needs a port.
   return http.length > 1 ? http : [http[0]];
 }
 

@@ -32,8 +32,8 @@ export const modelLimits: SessionLimits = {
 };
 export const maxStreams = 8;
 
-/** The next action of the peer, or of the session's own side. */
-export type Action =
+/** Frames and bytes that the peer sends. */
+type PeerAction =
   | { readonly does: "headers"; readonly id: number; readonly block: Buffer; readonly end: boolean }
   | { readonly does: "data"; readonly id: number; readonly bytes: number; readonly end: boolean }
   | { readonly does: "reset"; readonly id: number; readonly code: number }
@@ -48,13 +48,34 @@ export type Action =
       readonly id: number;
       readonly payload: Buffer;
     }
-  | { readonly does: "noise"; readonly bytes: Buffer }
+  | { readonly does: "noise"; readonly bytes: Buffer };
+
+/** What happens on the session's own side: its streams act, its port fills up, time passes. */
+type OwnAction =
   | { readonly does: "answer"; readonly id: number; readonly end: boolean }
   | { readonly does: "write"; readonly id: number; readonly bytes: number; readonly end: boolean }
   | { readonly does: "drop"; readonly id: number; readonly code: number }
   | { readonly does: "pause" | "resume"; readonly id: number }
   | { readonly does: "full" | "room" | "drain" | "refuse-more" | "open" }
   | { readonly does: "pass"; readonly ms: number };
+
+export type Action = PeerAction | OwnAction;
+
+const peerActions: readonly string[] = [
+  "headers",
+  "data",
+  "reset",
+  "window",
+  "settings",
+  "ping",
+  "goaway",
+  "frame",
+  "noise",
+] satisfies readonly PeerAction["does"][];
+
+function isOfPeer(action: Action): action is PeerAction {
+  return peerActions.includes(action.does);
+}
 
 export const requestBlock = hpackEncode([":method", "GET", ":scheme", "http", ":path", "/", ":authority", "a"]);
 const answerFields = [":status", "200"];
@@ -220,8 +241,11 @@ export class SessionModel implements SessionPort, FrameHandler {
   }
 
   #act(action: Action): void {
-    const streams = new Map([...this.session.streams].map((stream) => [stream.id, stream]));
-    const stream = "id" in action ? streams.get(action.id) : undefined;
+    if (isOfPeer(action)) this.#sendAsPeer(action);
+    else this.#actOnOwnSide(action);
+  }
+
+  #sendAsPeer(action: PeerAction): void {
     switch (action.does) {
       case "headers":
         this.#input.headers(action.id, action.block, action.end, 16_384);
@@ -254,6 +278,12 @@ export class SessionModel implements SessionPort, FrameHandler {
         this.#isLost = true;
         this.#input.raw(action.bytes);
         break;
+    }
+  }
+
+  #actOnOwnSide(action: OwnAction): void {
+    const stream = "id" in action ? [...this.session.streams].find(({ id }) => id === action.id) : undefined;
+    switch (action.does) {
       case "answer":
         if (stream?.answered === false) this.session.sendHeaders(stream, answerFields, action.end);
         if (stream?.sentEnd === true && stream.remoteEnded) stream.gone();

@@ -1,7 +1,6 @@
-import { withArticle } from "../../../../base/index.ts";
+import { stringOf, withArticle } from "../../../../base/index.ts";
 import type { CelFunc, CelInput, CelList, CelMap, CelValue } from "@bufbuild/cel";
 import type { CelLibrary } from "../../../../base/cel/index.ts";
-import { stringOf } from "../../json.ts";
 import { compareQuantities, parseQuantity, type Quantity } from "../../quantity.ts";
 import { compilePattern, formats } from "../formats.ts";
 import {

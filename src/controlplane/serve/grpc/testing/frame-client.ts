@@ -1,4 +1,4 @@
-import { SharedBudget } from "../../../../base/threads/index.ts";
+import { SharedBudget } from "../../../../base/shared-budget/index.ts";
 import { HandClock } from "../../../../base/testing/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../../../net/index.ts";
 import {
@@ -11,6 +11,7 @@ import {
 import type { GrpcCall } from "../grpc-call.ts";
 import { GrpcConnection, type ConnectionOwner } from "../grpc-connection.ts";
 import { FrameOutput } from "../frame-output.ts";
+import { ReadingTurns } from "../reading-turns.ts";
 import { grpcLimits } from "../grpc-limits.ts";
 
 /** How long the next call of a wasteful client waits at most. */
@@ -128,6 +129,7 @@ export class TestOwner implements ConnectionOwner {
   readonly clock = new HandClock();
   readonly maxRequestBytes = 100_000;
   readonly memory: SharedBudget;
+  readonly turns = new ReadingTurns(this.clock);
   readonly closedBy: (string | undefined)[] = [];
   serve: (call: GrpcCall) => void;
   constructor(serve: (call: GrpcCall) => void, memoryBytes = 150_000) {

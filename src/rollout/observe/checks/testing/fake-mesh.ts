@@ -59,8 +59,15 @@ export const sidecarPod = (name: string, revision: string, workload: string): Po
   fakePod({ name, workload, containers: ["app", "istio-proxy"], annotations: { "istio.io/rev": revision } });
 
 /** A view of these pods without caches. */
-export function fakeView(pods: readonly Pod[], deployments: readonly Deployment[] = []): ClusterView {
-  const view: Pick<ClusterView, "runningPods" | "scrapablePods" | "recently" | "controlPlaneNamespaces"> & {
+export function fakeView(
+  pods: readonly Pod[],
+  deployments: readonly Deployment[] = [],
+  reporterNamespaces?: ReadonlySet<string>,
+): ClusterView {
+  const view: Pick<
+    ClusterView,
+    "runningPods" | "scrapablePods" | "recently" | "controlPlaneNamespaces" | "reporterNamespaces"
+  > & {
     readonly pods: Pick<ClusterView["pods"], "list" | "get">;
     readonly deployments: Pick<ClusterView["deployments"], "list" | "get">;
     readonly statefulSets: Pick<ClusterView["statefulSets"], "list">;
@@ -79,6 +86,7 @@ export function fakeView(pods: readonly Pod[], deployments: readonly Deployment[
     runningPods: (labels) => pods.filter((pod) => matchesLabels(labels, pod.metadata.labels)),
     scrapablePods: (labels) => pods.filter((pod) => matchesLabels(labels, pod.metadata.labels)),
     recently: async (_, ask) => await ask(),
+    reporterNamespaces,
     controlPlaneNamespaces: () => new Set(["istio-system"]),
   };
   return view as ClusterView;

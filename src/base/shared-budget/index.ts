@@ -1,3 +1,4 @@
+// Memory that the callers of a server share, so that none of them can take all of it.
 import { JoinedBytes } from "../joined-bytes/index.ts";
 
 /** A review is no larger than this: objects have up to 3 MiB, and an update contains two of them. */
@@ -12,9 +13,9 @@ export interface BodyRefusals {
 }
 
 export interface BodyLimits {
-  /** Of one body. */
+  /** The limit of one body. */
   readonly maxBytes: number;
-  /** Of all bodies together. */
+  /** The limit of all bodies together. */
   readonly maxHeldBytes: number;
 }
 
@@ -31,30 +32,43 @@ export class SharedBudget {
     this.#max = max;
   }
 
-  /**
-   * Returns false, and takes nothing, if that is more than the caller's part. Others may have taken memory since, so a
-   * caller may hold more than its part. It may still keep that, and a size below zero releases.
-   */
-  take(caller: string, size: number): boolean {
-    if (size <= 0) {
-      if (size < 0) this.#hold(caller, size);
-      return true;
-    }
+  /** A share of the caller's part, which is empty at first. A caller may have several, such as one for each stream. */
+  share(caller: string): BudgetShare {
+    return new BudgetShare((size) => this.#take(caller, size));
+  }
+
+  #take(caller: string, size: number): boolean {
     const own = (this.#heldBy.get(caller) ?? 0) + size;
-    if (own > this.#max - this.#held - size) return false;
-    this.#hold(caller, size);
+    if (size > 0 && own > this.#max - this.#held - size) return false;
+    this.#held += size;
+    if (own === 0) this.#heldBy.delete(caller);
+    else this.#heldBy.set(caller, own);
+    return true;
+  }
+}
+
+/** What one holder has of its caller's part of a {@link SharedBudget}. */
+export class BudgetShare {
+  readonly #take: (size: number) => boolean;
+  #size = 0;
+
+  constructor(take: (size: number) => boolean) {
+    this.#take = take;
+  }
+
+  /**
+   * Changes the size of the share. Returns false, and changes nothing, if it grows beyond the caller's part. Others may
+   * have taken memory since, so a caller may hold more than its part. It may keep that, and a share may always shrink.
+   */
+  set(size: number): boolean {
+    if (!this.#take(size - this.#size)) return false;
+    this.#size = size;
     return true;
   }
 
-  release(caller: string, size: number): void {
-    this.#hold(caller, -size);
-  }
-
-  #hold(caller: string, size: number): void {
-    this.#held += size;
-    const own = (this.#heldBy.get(caller) ?? 0) + size;
-    if (own === 0) this.#heldBy.delete(caller);
-    else this.#heldBy.set(caller, own);
+  /** The same for a change by some bytes. */
+  add(size: number): boolean {
+    return this.set(this.#size + size);
   }
 }
 
@@ -83,17 +97,18 @@ export class BodyBudget {
     work: (body: Buffer) => Promise<Result>,
   ): Promise<Result> {
     const body = new JoinedBytes();
-    let held = 0;
+    const share = this.#held.share(caller);
+    let bytes = 0;
     try {
       for await (const chunk of parts) {
-        if (held + chunk.length > this.#maxBytes) throw this.#refusals.tooLarge(this.#maxBytes);
-        if (!this.#held.take(caller, chunk.length)) throw this.#refusals.busy();
-        held += chunk.length;
+        bytes += chunk.length;
+        if (bytes > this.#maxBytes) throw this.#refusals.tooLarge(this.#maxBytes);
+        if (!share.set(bytes)) throw this.#refusals.busy();
         body.add(chunk);
       }
       return await work(body.take());
     } finally {
-      this.#held.release(caller, held);
+      share.set(0);
     }
   }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BodyBudget, SharedBudget } from "./body-budget.ts";
+import { BodyBudget, SharedBudget } from "./index.ts";
 
 const mebibyte = 1 << 20;
 
@@ -60,10 +60,20 @@ test("a body keeps no piece in which it came, because each piece of one byte wou
 
 test("a caller whose part shrank, because others took memory, keeps what it has, gives back, and takes no more", () => {
   const memory = new SharedBudget(100);
-  assert.ok(memory.take("a", 50) && memory.take("b", 25));
-  assert.equal(memory.take("a", 1), false);
-  assert.ok(memory.take("a", 0));
-  assert.ok(memory.take("a", -10));
-  assert.equal(memory.take("b", 5), true, "a's former memory is free");
-  assert.equal(memory.take("a", 1), false);
+  const [a, b] = [memory.share("a"), memory.share("b")];
+  assert.ok(a.set(50) && b.set(25));
+  assert.equal(a.set(51), false);
+  assert.ok(a.set(50));
+  assert.ok(a.set(40));
+  assert.equal(b.set(30), true, "a's former memory is free");
+  assert.equal(a.add(1), false);
+});
+
+test("the shares of a caller have one part together, and a share that is given back leaves room for another", () => {
+  const memory = new SharedBudget(100);
+  const [first, second] = [memory.share("a"), memory.share("a")];
+  assert.ok(first.add(30) && first.add(20));
+  assert.equal(second.set(1), false);
+  assert.ok(first.set(0));
+  assert.ok(second.set(50));
 });

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
+import type { UntypedObject } from "../src/api/index.ts";
+import { renderInstall, resolveSettings } from "../src/install/index.ts";
+
+interface Monitor {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly spec: {
+    readonly selector: { readonly matchLabels?: Readonly<Record<string, string>> };
+    readonly endpoints?: readonly { readonly port?: string }[];
+    readonly podMetricsEndpoints?: readonly { readonly port?: string }[];
+  };
+}
+
+interface Ports {
+  readonly ports?: readonly { readonly name?: string }[];
+  readonly template?: {
+    readonly metadata: UntypedObject["metadata"];
+    readonly spec: { readonly containers: readonly { readonly ports?: readonly { readonly name?: string }[] }[] };
+  };
+}
+
+const monitors = parseAllDocuments(
+  readFileSync(join(import.meta.dirname, "../samples/addons/extras/prometheus-operator.yaml"), "utf8"),
+).map((document) => document.toJS() as Monitor);
+
+function installed(): readonly UntypedObject[] {
+  const { value } = resolveSettings({ specs: [{ profile: "ambient" }] }, { hub: "h", tag: "1" });
+  assert.ok(value);
+  return renderInstall(value, { istio: [], rollout: [] }).components.flatMap(({ objects }) => objects);
+}
+
+/** The labels by which a monitor finds the object, and the names of its ports. */
+function target({ kind, metadata, spec }: UntypedObject): {
+  labels: Readonly<Record<string, string>>;
+  ports: unknown[];
+} {
+  const { ports = [], template } = (spec ?? {}) as Ports;
+  if (kind === "Service") return { labels: metadata.labels ?? {}, ports: ports.map(({ name }) => name) };
+  return {
+    labels: template?.metadata.labels ?? {},
+    ports: (template?.spec.containers ?? []).flatMap((container) => (container.ports ?? []).map(({ name }) => name)),
+  };
+}
+
+test("the monitors for a Prometheus operator find the ports of what an installation makes", () => {
+  const objects = installed();
+  const named = monitors.flatMap(({ kind, metadata, spec }) =>
+    [...(spec.endpoints ?? []), ...(spec.podMetricsEndpoints ?? [])].flatMap(({ port }) =>
+      port === undefined ? [] : [{ kind, name: metadata.name, labels: spec.selector.matchLabels ?? {}, port }],
+    ),
+  );
+  assert.deepEqual(
+    named.map(({ name }) => name),
+    ["istiod", "serin-rollout"],
+  );
+  for (const { kind, name, labels, port } of named) {
+    const found = objects
+      .filter((object) => (kind === "ServiceMonitor") === (object.kind === "Service"))
+      .map(target)
+      .filter((each) => Object.entries(labels).every(([key, value]) => each.labels[key] === value));
+    assert.ok(
+      found.some(({ ports }) => ports.includes(port)),
+      `${name}: no port ${port}`,
+    );
+  }
+});

@@ -1,0 +1,48 @@
+import type { Clock } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { warning, type ClusterFinding } from "./cluster-finding.ts";
+
+interface Lease {
+  readonly metadata?: { readonly name?: string };
+  readonly spec?: { readonly renewTime?: string };
+}
+
+/** A kubelet renews its lease every ten seconds by its own clock, so a smaller difference says nothing. */
+const toleratedMs = 60_000;
+const path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+
+/**
+ * Compares the clocks of this machine and of the nodes with that of the API server. Certificates are not valid yet, or
+ * no longer, where a clock is wrong. A lease that is too old may be that of a node without power, which is reported as
+ * not ready, so only `ready` nodes count. Says nothing where it cannot read the times.
+ */
+export async function clockFindings(
+  client: KubeClient,
+  ready: ReadonlySet<string>,
+  clock: Pick<Clock, "nowMs">,
+): Promise<ClusterFinding[]> {
+  const { status, headers, text } = await client.raw("GET", path);
+  const serverMs = Date.parse(headers["date"] ?? "");
+  if (Number.isNaN(serverMs)) return [];
+  const own = findingOf("This machine", clock.nowMs() - serverMs);
+  const leases = status === 200 ? ((JSON.parse(text) as { readonly items?: readonly Lease[] }).items ?? []) : [];
+  const nodes = leases.flatMap(({ metadata, spec }) => {
+    const name = metadata?.name ?? "";
+    const renewedMs = Date.parse(spec?.renewTime ?? "");
+    return ready.has(name) && !Number.isNaN(renewedMs) ? findingOf(`Node ${name}`, renewedMs - serverMs) : [];
+  });
+  return [...own, ...nodes];
+}
+
+function findingOf(object: string, aheadMs: number): ClusterFinding[] {
+  if (Math.abs(aheadMs) <= toleratedMs) return [];
+  const seconds = Math.round(Math.abs(aheadMs) / 1000);
+  return [
+    warning(
+      "clock",
+      object,
+      `its clock is ${seconds} s ${aheadMs > 0 ? "ahead of" : "behind"} the API server's: certificates and tokens are refused there`,
+      "synchronise the clocks, for example with chrony",
+    ),
+  ];
+}

@@ -1,0 +1,120 @@
+import { gatewayClassKind } from "../../api/gateway/index.ts";
+import { configMapKind, deploymentKind, namespaceKind } from "../../api/kubernetes/index.ts";
+import { keyOf } from "../../api/index.ts";
+import { messageOf } from "../../base/index.ts";
+import { installedKinds } from "../../install/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+
+/** Something of a mesh that a purge leaves in the cluster. */
+interface Remains {
+  readonly title: string;
+  /** The command that removes it. */
+  readonly command: string;
+}
+
+/** Namespaces in which only the mesh has objects, if they exist. An upgrade makes the last one. */
+const ownNamespaces = ["istio-system", "serin-system", "serin-probes"];
+const rootConfigMap = "istio-ca-root-cert";
+const partOfIstio = "app.kubernetes.io/part-of=istio";
+const istioControllers = /^istio\.io\//;
+
+/**
+ * The text about everything that a purge left, with the commands that remove it. As upstream, a purge keeps definitions
+ * with the users' objects, and the mesh's authority. `namespaces` are those of the removed control planes.
+ */
+export async function remainsText(client: KubeClient, namespaces: ReadonlySet<string>): Promise<string> {
+  try {
+    const found = [
+      ...(await definitions(client)),
+      ...(await gatewayClasses(client)),
+      ...(await roots(client)),
+      ...(await ownedNamespaces(client, namespaces)),
+      ...(await operators(client)),
+    ];
+    if (found.length === 0) return "";
+    const lines = found.map(({ title, command }) => `  ${title}\n    ${command}\n`);
+    return `These stay, so that another installation goes on with them. To remove them:\n${lines.join("")}`;
+  } catch (error) {
+    return `! What stays in the cluster could not be read: ${messageOf(error)}. docs/kubernetes.md, "Uninstall", has the commands that remove it\n`;
+  }
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Controllers of IstioOperator objects, and their rights, which outlive a deleted namespace. */
+async function operators(client: KubeClient): Promise<Remains[]> {
+  const kind = installedKinds.find((installed) => installed.kind === "ClusterRole");
+  if (kind === undefined) return [];
+  const labelSelector = "operator.istio.io/managed-by=serin";
+  const roles = await client.list(kind, { labelSelector });
+  const { items: running } = await client.list(deploymentKind, { labelSelector });
+  const names = new Set(running.map(({ metadata }) => metadata.name));
+  const stale = roles.items.map(({ metadata }) => metadata.name ?? "").filter((name) => !names.has(name));
+  return [
+    ...(running.length === 0
+      ? []
+      : [{ title: `operators ${running.map(keyOf).join(", ")}`, command: "serin operator remove --purge" }]),
+    ...(stale.length === 0
+      ? []
+      : [
+          {
+            title: `the rights of operators that are gone: ClusterRoles ${stale.join(", ")}`,
+            command: `kubectl delete clusterrole,clusterrolebinding ${stale.join(" ")}`,
+          },
+        ]),
+  ];
+}
+
+async function definitions(client: KubeClient): Promise<Remains[]> {
+  const kind = installedKinds.find((installed) => installed.kind === "CustomResourceDefinition");
+  if (kind === undefined) return [];
+  const { items } = await client.list(kind, { labelSelector: partOfIstio });
+  if (items.length === 0) return [];
+  return [
+    {
+      title: `${counted(items.length, "definition")} of kinds, with all objects of these kinds`,
+      command: `kubectl delete customresourcedefinition -l ${partOfIstio}`,
+    },
+  ];
+}
+
+async function gatewayClasses(client: KubeClient): Promise<Remains[]> {
+  const { items } = await client.list(gatewayClassKind).catch((error: unknown) => {
+    if (isKubeCode(error, "not-found")) return { items: [] };
+    throw error;
+  });
+  const names = items
+    .filter(({ spec }) => istioControllers.test(spec.controllerName ?? ""))
+    .map(({ metadata }) => metadata.name ?? "");
+  if (names.length === 0) return [];
+  return [{ title: `GatewayClasses ${names.join(", ")}`, command: `kubectl delete gatewayclass ${names.join(" ")}` }];
+}
+
+async function roots(client: KubeClient): Promise<Remains[]> {
+  const selector = `metadata.name=${rootConfigMap}`;
+  const read = await client.list(configMapKind, { fieldSelector: selector });
+  const items = read.items.filter(({ metadata }) => metadata.name === rootConfigMap);
+  if (items.length === 0) return [];
+  return [
+    {
+      title: `the mesh's root, ConfigMap ${rootConfigMap} in ${counted(items.length, "namespace")}`,
+      command: `kubectl delete configmap -A --field-selector ${selector}`,
+    },
+  ];
+}
+
+async function ownedNamespaces(client: KubeClient, ofControlPlanes: ReadonlySet<string>): Promise<Remains[]> {
+  const { items } = await client.list(namespaceKind);
+  const names = items
+    .map(({ metadata }) => metadata.name ?? "")
+    .filter((name) => ownNamespaces.includes(name) || (ofControlPlanes.has(name) && !/^(kube-|default$)/.test(name)));
+  if (names.length === 0) return [];
+  return [
+    {
+      title: `namespaces ${names.join(", ")}, with everything in them, such as the mesh's authority`,
+      command: `kubectl delete namespace ${names.join(" ")}`,
+    },
+  ];
+}

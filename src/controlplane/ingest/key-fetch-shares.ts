@@ -1,0 +1,107 @@
+import { onAbort } from "../../base/index.ts";
+import { SharedBudget, type BudgetShare } from "../../base/shared-budget/index.ts";
+
+/** The number of key sets that are fetched at the same time. */
+const maxFetches = 64;
+/** The memory for all key sets together. One has at most a megabyte. */
+const maxKeyBytes = 64 * 1_048_576;
+/** A character of a key set takes up to this many bytes. */
+const bytesPerCharacter = 2;
+/** On average, a namespace's key sets are fetched this long after each other. */
+const fetchSpacingMs = 20;
+
+/** The waiting fetches of the same namespaces, the oldest first. */
+interface Queue {
+  readonly namespaces: readonly string[];
+  readonly begin: Set<(place: Disposable) => void>;
+}
+
+/**
+ * Who may write RequestAuthentications decides how many key sets the control plane fetches, from which servers, and how
+ * long they take. So namespaces share the fetches and the memory: each may use half of what the others leave. A key set
+ * that several namespaces want counts for one that has room.
+ */
+export class KeyFetchShares {
+  readonly #places: SharedBudget;
+  readonly #memory: SharedBudget;
+  /** The memory of each key set, by the set's id, with the namespace for which it counts. */
+  readonly #held = new Map<string, { readonly namespace: string; readonly share: BudgetShare }>();
+  /** The queue with the next turn comes first. */
+  readonly #waiting = new Map<string, Queue>();
+
+  constructor(
+    limits: { readonly fetches: number; readonly bytes: number } = { fetches: maxFetches, bytes: maxKeyBytes },
+  ) {
+    this.#places = new SharedBudget(limits.fetches);
+    this.#memory = new SharedBudget(limits.bytes);
+  }
+
+  /** Waits for a place to fetch a key set of these namespaces. Disposing of it gives it back. */
+  async place(namespaces: readonly string[], signal: AbortSignal): Promise<Disposable> {
+    const key = namespaces.join();
+    const free = this.#waiting.has(key) ? undefined : this.#take(namespaces);
+    if (free !== undefined) return free;
+    const queue = this.#waiting.get(key) ?? { namespaces, begin: new Set() };
+    this.#waiting.set(key, queue);
+    const { promise, resolve, reject } = Promise.withResolvers<Disposable>();
+    queue.begin.add(resolve);
+    using _leaving = onAbort(signal, () => {
+      queue.begin.delete(resolve);
+      if (queue.begin.size === 0 && this.#waiting.get(key) === queue) this.#waiting.delete(key);
+      reject(signal.reason as Error);
+    });
+    return await promise;
+  }
+
+  /** Counts a fetched key set instead of its earlier text. Returns false if no namespace has room for it. */
+  hold(id: string, namespaces: readonly string[], text: string): boolean {
+    const bytes = text.length * bytesPerCharacter;
+    const earlier = this.#held.get(id);
+    for (const namespace of namespaces) {
+      const share = earlier?.namespace === namespace ? earlier.share : this.#memory.share(namespace);
+      if (!share.set(bytes)) continue;
+      if (share !== earlier?.share) this.drop(id);
+      this.#held.set(id, { namespace, share });
+      return true;
+    }
+    // The earlier text stays in force, and counts.
+    return false;
+  }
+
+  drop(id: string): void {
+    this.#held.get(id)?.share.set(0);
+    this.#held.delete(id);
+  }
+
+  #take(namespaces: readonly string[]): Disposable | undefined {
+    for (const namespace of namespaces) {
+      const share = this.#places.share(namespace);
+      if (!share.set(1)) continue;
+      return {
+        [Symbol.dispose]: () => {
+          share.set(0);
+          this.#beginNext();
+        },
+      };
+    }
+    return undefined;
+  }
+
+  /** Each queue gets a turn. After it, it moves behind the others. */
+  #beginNext(): void {
+    for (const [key, queue] of this.#waiting) {
+      const [begin] = queue.begin;
+      const place = begin === undefined ? undefined : this.#take(queue.namespaces);
+      if (begin === undefined || place === undefined) continue;
+      queue.begin.delete(begin);
+      this.#waiting.delete(key);
+      if (queue.begin.size > 0) this.#waiting.set(key, queue);
+      begin(place);
+    }
+  }
+}
+
+/** How long a key set waits at least until it is fetched again, if its namespace has this many. */
+export function leastWaitMs(sourcesOfNamespace: number): number {
+  return sourcesOfNamespace * fetchSpacingMs;
+}

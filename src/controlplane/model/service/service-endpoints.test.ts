@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { config, pod, service, slice } from "../../testing/model-fixture.ts";
+import { createOutboundFixture, type OutboundFixture } from "../../testing/outbound-fixture.ts";
+
+const host = "web.shop.svc.cluster.local";
+
+function shop(ports: readonly object[] = [{ name: "http", port: 80, targetPort: 8080 }]): OutboundFixture {
+  const fixture = createOutboundFixture();
+  fixture.apply(
+    service("shop/web", "10.96.0.1", { app: "web" }, ports),
+    pod("shop/web-1", "10.1.0.1", { labels: { app: "web", version: "v1" }, redirected: false }),
+    pod("shop/web-2", "10.1.0.2", { labels: { app: "web", version: "v2" }, redirected: false }),
+  );
+  return fixture;
+}
+
+/** The addresses of a cluster's endpoints with their health. */
+function endpointsOf(fixture: OutboundFixture, cluster = `outbound|80||${host}`): readonly string[] {
+  const assignment = fixture.serve().endpoints()[cluster];
+  const found = JSON.stringify(assignment).matchAll(
+    /"address":"([^"]+)","portValue":(\d+).*?"healthStatus":"([A-Z]+)"/g,
+  );
+  return [...found].map(([, address, port, health]) => `${address}:${port} ${health}`);
+}
+
+const port = { name: "http", port: 8080 };
+const first = { address: "10.1.0.1", pod: "web-1" };
+const second = { address: "10.1.0.2", pod: "web-2" };
+
+test("a terminating endpoint that still serves gets requests only if there is no other", () => {
+  const fixture = shop();
+  fixture.apply(slice("shop/web", port, [{ ...first, terminating: true }, second]));
+  assert.deepEqual(endpointsOf(fixture), ["10.1.0.2:8080 HEALTHY"]);
+  fixture.apply(slice("shop/web", port, [{ ...first, terminating: true }]));
+  assert.deepEqual(endpointsOf(fixture), ["10.1.0.1:8080 HEALTHY"]);
+  fixture.apply(slice("shop/web", port, [{ ...first, terminating: true, ready: false }]));
+  assert.deepEqual(endpointsOf(fixture), [], "it does not serve any more");
+});
+
+test("a terminating endpoint serves its subset while another subset has ready ones", () => {
+  const fixture = shop();
+  const subsets = ["v1", "v2"].map((version) => ({ name: version, labels: { version } }));
+  fixture.apply(
+    config("DestinationRule", "shop/web", { host, subsets }),
+    slice("shop/web", port, [{ ...first, terminating: true }, second]),
+  );
+  assert.deepEqual(endpointsOf(fixture, `outbound|80|v1|${host}`), ["10.1.0.1:8080 HEALTHY"]);
+  assert.deepEqual(endpointsOf(fixture, `outbound|80|v2|${host}`), ["10.1.0.2:8080 HEALTHY"]);
+});
+
+test("the last endpoint that terminates gets new requests, although the service keeps sessions", () => {
+  const fixture = shop();
+  const labels = { "istio.io/persistent-session": "cookie" };
+  fixture.apply(
+    service("shop/web", "10.96.0.1", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }], labels),
+    slice("shop/web", port, [{ ...first, terminating: true }, second]),
+  );
+  assert.deepEqual(endpointsOf(fixture), ["10.1.0.1:8080 DRAINING", "10.1.0.2:8080 HEALTHY"]);
+  fixture.apply(slice("shop/web", port, [{ ...first, terminating: true }]));
+  assert.deepEqual(endpointsOf(fixture), ["10.1.0.1:8080 HEALTHY"]);
+});
+
+test("a renamed port keeps its endpoints until the slice has the new name", () => {
+  const fixture = shop([
+    { name: "http-web", port: 80, targetPort: 8080 },
+    { name: "metrics", port: 90, targetPort: 9090 },
+  ]);
+  fixture.apply(slice("shop/web", port, [first]));
+  assert.deepEqual(endpointsOf(fixture), ["10.1.0.1:8080 HEALTHY"]);
+  assert.deepEqual(endpointsOf(fixture, `outbound|90||${host}`), [], "the slice has no such port");
+});
+
+test("a port is not found by its number if another port of the service has the slice's name", () => {
+  const fixture = shop([
+    { name: "http-web", port: 80, targetPort: 8080 },
+    { name: "http", port: 81, targetPort: 8080 },
+  ]);
+  fixture.apply(slice("shop/web", port, [first]));
+  assert.deepEqual(endpointsOf(fixture), []);
+  assert.deepEqual(endpointsOf(fixture, `outbound|81||${host}`), ["10.1.0.1:8080 HEALTHY"]);
+});
+
+test("an endpoint of a pod that is not known gets no plain text", () => {
+  const fixture = shop();
+  fixture.apply(slice("shop/web", port, [first, { address: "10.1.0.3", pod: "web-3" }, { address: "192.0.2.1" }]));
+  assert.deepEqual(endpointsOf(fixture), ["10.1.0.1:8080 HEALTHY", "192.0.2.1:8080 HEALTHY"]);
+});

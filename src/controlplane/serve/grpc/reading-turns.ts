@@ -1,0 +1,144 @@
+import type { Clock } from "../../../base/index.ts";
+
+/** A connection whose input can wait. */
+export interface ReadConnection {
+  readonly peer: { readonly address: string };
+  pauseReading(): void;
+  resumeReading(): void;
+}
+
+interface ReadAddress {
+  readonly connections: Set<ReadConnection>;
+  /** Those that wait for a turn, the longest waiting first. */
+  readonly waiting: Set<ReadConnection>;
+  /** The time that its requests took in this turn of the event loop. */
+  usedMs: number;
+  /** The time that its requests took lately. It falls by half of the time that passes. */
+  lateMs: number;
+  seenAtMs: number;
+  /** Until then none of its connections is read. */
+  untilMs: number;
+  /** How many of those that wait are read in the next turn. */
+  step: number;
+}
+
+/** In a turn of the event loop, the requests of an address take this long, or as long as one of them. */
+const turnMs = 20;
+/** Requests of an address that took longer than this lately wait as long as they take. */
+const burstMs = 500;
+
+/**
+ * Lets the addresses of clients take turns. The event loop reads every connection that has input before it comes to the
+ * first one again, so a client with many connections and requests that take long would keep all others waiting. Once
+ * the requests of an address have taken their time, its connections wait for later turns. An address that goes on like
+ * that gets half of the time, as long as others are connected.
+ */
+export class ReadingTurns {
+  readonly #clock: Clock;
+  readonly #addresses = new Map<string, ReadAddress>();
+  /** Those that were read in this turn. */
+  readonly #used = new Set<ReadAddress>();
+  readonly #waiting = new Set<ReadAddress>();
+  #isArmed = false;
+  /** When the next timer is due. */
+  #wakesAtMs = Infinity;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(connection: ReadConnection): void {
+    const { address } = connection.peer;
+    const found = this.#addresses.get(address) ?? newAddress(this.#clock.steadyMs());
+    this.#addresses.set(address, found);
+    found.connections.add(connection);
+    if (this.#waiting.has(found)) wait(found, connection);
+  }
+
+  remove(connection: ReadConnection): void {
+    const { address } = connection.peer;
+    const found = this.#addresses.get(address);
+    if (found === undefined) return;
+    found.connections.delete(connection);
+    found.waiting.delete(connection);
+    if (found.connections.size === 0) this.#addresses.delete(address);
+  }
+
+  /** A read of the connection took this long, until now. */
+  spent(connection: ReadConnection, ms: number, nowMs: number): void {
+    const found = this.#addresses.get(connection.peer.address);
+    if (found === undefined) return;
+    found.usedMs += ms;
+    this.#used.add(found);
+    this.#arm();
+    if (found.usedMs < turnMs) return;
+    found.lateMs = Math.max(0, found.lateMs - (nowMs - found.seenAtMs) / 2) + ms;
+    found.seenAtMs = nowMs;
+    // Nobody else needs the time. Pausing thousands of connections would only cost some.
+    if (this.#addresses.size < 2) return;
+    if (found.lateMs > burstMs) found.untilMs = nowMs + found.usedMs;
+    if (found.connections.size < 2 && found.untilMs <= nowMs) return;
+    this.#waiting.add(found);
+    found.step = 1;
+    for (const other of found.connections) if (!found.waiting.has(other)) wait(found, other);
+  }
+
+  #arm(): void {
+    if (this.#isArmed) return;
+    this.#isArmed = true;
+    setImmediate(() => this.#nextTurn());
+  }
+
+  #nextTurn(): void {
+    this.#isArmed = false;
+    for (const address of this.#used) address.usedMs = 0;
+    this.#used.clear();
+    const nowMs = this.#clock.steadyMs();
+    let leastMs = Infinity;
+    for (const address of this.#waiting) {
+      const leftMs = address.untilMs - nowMs;
+      if (leftMs <= 0) resumeSome(address);
+      if (address.waiting.size === 0) this.#waiting.delete(address);
+      else leastMs = Math.min(leastMs, Math.max(0, leftMs));
+    }
+    if (leastMs === 0) this.#arm();
+    else if (leastMs < Infinity) this.#armAt(nowMs + leastMs);
+  }
+
+  #armAt(atMs: number): void {
+    if (atMs >= this.#wakesAtMs) return;
+    this.#wakesAtMs = atMs;
+    this.#clock.after(Math.ceil(atMs - this.#clock.steadyMs()), () => {
+      if (this.#wakesAtMs === atMs) this.#wakesAtMs = Infinity;
+      this.#arm();
+    });
+  }
+}
+
+function newAddress(nowMs: number): ReadAddress {
+  return {
+    connections: new Set(),
+    waiting: new Set(),
+    usedMs: 0,
+    lateMs: 0,
+    seenAtMs: nowMs,
+    untilMs: -Infinity,
+    step: 1,
+  };
+}
+
+function resumeSome(address: ReadAddress): void {
+  let left = address.step;
+  for (const connection of address.waiting) {
+    if (left === 0) break;
+    left -= 1;
+    address.waiting.delete(connection);
+    connection.resumeReading();
+  }
+  address.step *= 2;
+}
+
+function wait(address: ReadAddress, connection: ReadConnection): void {
+  address.waiting.add(connection);
+  connection.pauseReading();
+}

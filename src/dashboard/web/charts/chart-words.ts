@@ -1,0 +1,64 @@
+import { formatClock } from "../format.ts";
+import { summaryOf } from "./align-series.ts";
+import type { ChartLine } from "./chart-line.ts";
+import { formatValue, type ChartUnit } from "./chart-unit.ts";
+
+/** A line with the summary of its values. Undefined if nothing was measured. */
+export interface SummarizedLine extends ChartLine {
+  readonly summary: ReturnType<typeof summaryOf>;
+}
+
+/** The data of a chart, as its words tell them. */
+export interface ChartData {
+  readonly unit: ChartUnit;
+  readonly timesMs: readonly number[];
+  readonly lines: readonly SummarizedLine[];
+  /** It is not known yet whether there are values. */
+  readonly loading: boolean;
+}
+
+export function summarized(lines: readonly ChartLine[]): readonly SummarizedLine[] {
+  return lines.map((line) => ({ ...line, summary: summaryOf(line.values) }));
+}
+
+export function isMeasured(lines: readonly SummarizedLine[]): boolean {
+  return lines.some(({ summary }) => summary !== undefined);
+}
+
+/** The value of a line at a time, or its last value. */
+export function valueAt({ values, summary }: SummarizedLine, at: number | undefined): number | null | undefined {
+  return at === undefined ? summary?.last : values[at];
+}
+
+/** The chosen time and its values, for screen readers: `10:01:30: canary 3 ms, stable 4 ms`. */
+export function wordsAt({ unit, timesMs, lines, loading }: ChartData, at: number | undefined): string {
+  if (!isMeasured(lines)) return loading ? "loading" : "no data";
+  const values = lines.map((line) => `${line.label} ${formatValue(unit, valueAt(line, at))}`);
+  return `${at === undefined ? "last" : formatClock(timesMs[at] ?? 0)}: ${values.join(", ")}`;
+}
+
+/** A sentence for each line, which tells its range and its last value. */
+export function chartSummary({ unit, lines, loading }: Omit<ChartData, "timesMs">): string {
+  return lines
+    .map(({ label, summary }) =>
+      summary === undefined
+        ? `${label}: ${loading ? "loading" : "no data"}.`
+        : `${label}: minimum ${formatValue(unit, summary.least)}, maximum ${formatValue(unit, summary.greatest)}, last value ${formatValue(unit, summary.last)}.`,
+    )
+    .join(" ");
+}
+
+/** The time to which a key moves, among `count` times. Undefined for a key that does not move. */
+export function timeOfKey(key: string, at: number | undefined, count: number): number | undefined {
+  const last = count - 1;
+  const from = at ?? last;
+  const to = {
+    ArrowLeft: from - 1,
+    ArrowRight: from + 1,
+    Home: 0,
+    End: last,
+    PageUp: from - 10,
+    PageDown: from + 10,
+  }[key];
+  return to === undefined || last < 0 ? undefined : Math.max(0, Math.min(last, to));
+}

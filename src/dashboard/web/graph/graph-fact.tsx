@@ -1,0 +1,17 @@
+import type { ComponentChildren, JSX } from "preact";
+
+/** A figure of the selection with its title. */
+export function GraphFact({
+  title,
+  children,
+}: {
+  readonly title: string;
+  readonly children: ComponentChildren;
+}): JSX.Element {
+  return (
+    <div>
+      <dt>{title}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

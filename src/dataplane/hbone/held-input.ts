@@ -1,0 +1,124 @@
+import { endOfTurn, type Flushable } from "./end-of-turn.ts";
+
+/** A stream with input that its reader does not take yet. */
+export interface HeldStream {
+  readonly heldBytes: number;
+  /** Resets the stream, and drops what it holds. */
+  shed(): void;
+}
+
+/** A connection whose streams may hold input. */
+export interface InputHolder {
+  /** The address of the peer that sends the input. */
+  readonly peer: string;
+  readonly heldStreams: Iterable<HeldStream>;
+}
+
+/** All connections of one peer that hold input. */
+interface HeldByPeer {
+  bytes: number;
+  readonly holders: InputHolder[];
+}
+
+/** A process may hold this much, and less where its memory is limited. */
+const maxBytesOfProcess = 512 * 1_048_576;
+/** The part of a limited memory that held input may use. */
+const memoryParts = 4;
+/** One connection of HBONE may hold 48 MiB by its windows. */
+const minBytesOfThread = 64 * 1_048_576;
+/** Above the limit, this part of it is freed at once, so that the next bytes need no further look. */
+const roomParts = 8;
+
+/** The limit of each thread that serves. */
+export function heldInputBytes(memoryBytes: number, threads: number): number {
+  // 0 means that the memory is not limited.
+  const ofMemory = memoryBytes > 0 ? memoryBytes / memoryParts : Infinity;
+  return Math.max(minBytesOfThread, Math.floor(Math.min(maxBytesOfProcess, ofMemory) / threads));
+}
+
+/**
+ * Limits the input that all connections of a thread hold for readers that pause. The windows of HTTP/2 limit each
+ * connection, but not their sum. Above the limit, the peer that holds the most loses its largest streams.
+ */
+export class HeldInput implements Flushable {
+  #maxBytes: number;
+  #bytes = 0;
+  #isMarked = false;
+  readonly #held = new Map<InputHolder, number>();
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The threads of the process share its limit. */
+  shareAmong(threads: number): void {
+    this.#maxBytes = heldInputBytes(process.constrainedMemory(), threads);
+  }
+
+  /** The streams of a connection now hold this much. */
+  changed(holder: InputHolder, bytes: number): void {
+    this.#bytes += bytes - (this.#held.get(holder) ?? 0);
+    if (bytes > 0) this.#held.set(holder, bytes);
+    else this.#held.delete(holder);
+    if (this.#bytes <= this.#maxBytes || this.#isMarked) return;
+    // A stream must not be reset while it receives.
+    this.#isMarked = true;
+    endOfTurn.mark(this);
+  }
+
+  flush(): void {
+    this.#isMarked = false;
+    if (this.#bytes <= this.#maxBytes) return;
+    const goal = this.#maxBytes - this.#maxBytes / roomParts;
+    const peers = this.#byPeer();
+    while (this.#bytes > goal) {
+      const most = largest(peers);
+      if (most === undefined || most.bytes <= 0) return;
+      // Freeing at least a part of it bounds the number of rounds among peers that hold as much as each other.
+      const wanted = Math.max(most.bytes / roomParts, Math.min(most.bytes, this.#bytes - goal) / peers.length);
+      const freed = shed(most.holders, wanted);
+      most.bytes = freed === 0 ? 0 : most.bytes - freed;
+    }
+  }
+
+  #byPeer(): readonly HeldByPeer[] {
+    const peers = new Map<string, HeldByPeer>();
+    for (const [holder, bytes] of this.#held) {
+      const same = peers.get(holder.peer);
+      if (same === undefined) peers.set(holder.peer, { bytes, holders: [holder] });
+      else {
+        same.bytes += bytes;
+        same.holders.push(holder);
+      }
+    }
+    return [...peers.values()];
+  }
+}
+
+function largest(peers: readonly HeldByPeer[]): HeldByPeer | undefined {
+  let most: HeldByPeer | undefined;
+  for (const peer of peers) if (most === undefined || peer.bytes > most.bytes) most = peer;
+  return most;
+}
+
+/** Sheds the streams that hold the most until this many bytes are free. Returns how many are. */
+function shed(holders: readonly InputHolder[], wanted: number): number {
+  const streams = holders
+    .flatMap((holder) => [...holder.heldStreams])
+    .filter(({ heldBytes }) => heldBytes > 0)
+    .sort((left, right) => right.heldBytes - left.heldBytes);
+  let freed = 0;
+  for (const stream of streams) {
+    if (freed >= wanted) break;
+    freed += stream.heldBytes;
+    stream.shed();
+  }
+  return freed;
+}
+
+/** The input that the connections of this thread hold. */
+export const heldInput = new HeldInput(heldInputBytes(process.constrainedMemory(), 1));

@@ -1,0 +1,98 @@
+import { nearestName } from "../base/index.ts";
+
+type Tree = Readonly<Record<string, unknown>>;
+
+/** How the nodes of a platform keep CNI's files, and what the platform asks of pods that a node needs. */
+export interface NodePlatform {
+  readonly cniBinDir: string;
+  readonly cniConfDir: string;
+  readonly cniNetnsDir: string;
+  /** The file to chain the plugin into. If empty, the first file is used. */
+  readonly cniConfFileName: string;
+  readonly chained: boolean;
+  /** The platform admits pods that a node needs only in namespaces with a ResourceQuota for their priority class. */
+  readonly needsQuota: boolean;
+  /** The platform admits privileged pods only of accounts that may use its SecurityContextConstraints. */
+  readonly hasContextConstraints: boolean;
+}
+
+const usual: NodePlatform = {
+  cniBinDir: "/opt/cni/bin",
+  cniConfDir: "/etc/cni/net.d",
+  cniNetnsDir: "/var/run/netns",
+  cniConfFileName: "",
+  chained: true,
+  needsQuota: false,
+  hasContextConstraints: false,
+};
+
+/**
+ * The platforms that differ, by `global.platform` as in upstream's platform profiles. EKS, AKS, kind and kubeadm use
+ * the defaults.
+ */
+const differing: Readonly<Record<string, Partial<NodePlatform>>> = {
+  gke: { cniBinDir: "/home/kubernetes/bin", needsQuota: true },
+  k3d: { cniConfDir: "/var/lib/rancher/k3s/agent/etc/cni/net.d", cniBinDir: "/bin" },
+  k3s: { cniConfDir: "/var/lib/rancher/k3s/agent/etc/cni/net.d", cniBinDir: "/var/lib/rancher/k3s/data/cni" },
+  microk8s: {
+    cniConfDir: "/var/snap/microk8s/current/args/cni-network",
+    cniBinDir: "/var/snap/microk8s/current/opt/cni/bin",
+  },
+  minikube: { cniNetnsDir: "/var/run/docker/netns" },
+  // Multus calls the plugin by the name of a file.
+  openshift: {
+    cniBinDir: "/var/lib/cni/bin",
+    cniConfDir: "/etc/cni/multus/net.d",
+    cniConfFileName: "istio-cni.conf",
+    chained: false,
+    hasContextConstraints: true,
+  },
+};
+
+/** Values of a platform that are the same in every component that reads them. They come between profile and user. */
+const valuesByPlatform: Readonly<Record<string, Tree>> = {
+  openshift: {
+    pilot: { cni: { enabled: true, provider: "multus" }, terminationMessagePolicy: "FallbackToLogsOnError" },
+    // Without this type, SELinux denies ztunnel the agent's socket, which is a file of the node.
+    ztunnel: { seLinuxOptions: { type: "spc_t" } },
+  },
+};
+
+export const platformNames: readonly string[] = Object.keys(differing);
+
+export function platformValues(name: string): Tree | undefined {
+  return valuesByPlatform[name];
+}
+
+/** Why there is no such platform. Undefined for a known one, and where none is named. */
+export function platformFault(name: string): string | undefined {
+  if (name === "" || platformNames.includes(name)) return undefined;
+  const near = nearestName(name, platformNames);
+  return `there is no platform "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}; known: ${platformNames.join(", ")}. Others, for example EKS, AKS, kind and kubeadm, need no value here: remove it`;
+}
+
+export function nodePlatform(name: string): NodePlatform {
+  return { ...usual, ...differing[name] };
+}
+
+/** The values of one field by platform, without the default, for a template that decides at installation. */
+export function nodePlatformChoices(field: "cniBinDir" | "cniConfDir" | "cniNetnsDir" | "cniConfFileName"): {
+  readonly usual: string;
+  readonly differing: readonly (readonly [platform: string, value: string])[];
+} {
+  return {
+    usual: usual[field],
+    differing: Object.entries(differing).flatMap(([platform, fields]) => {
+      const value = fields[field];
+      return value === undefined ? [] : [[platform, value] as const];
+    }),
+  };
+}
+
+function platformsWhere(field: "needsQuota" | "hasContextConstraints" | "chained", value: boolean): readonly string[] {
+  return platformNames.filter((name) => nodePlatform(name)[field] === value);
+}
+
+export const unchainedPlatforms: readonly string[] = platformsWhere("chained", false);
+export const quotaPlatforms: readonly string[] = platformsWhere("needsQuota", true);
+export const constrainedPlatforms: readonly string[] = platformsWhere("hasContextConstraints", true);

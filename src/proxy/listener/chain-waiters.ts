@@ -1,0 +1,59 @@
+import type { Clock } from "../../base/index.ts";
+import type { ByteStream } from "../../net/index.ts";
+
+/** Connections that wait hold what their peers have sent, so there are never more of one listener. */
+const maxWaiting = 1024;
+/** The same for the clients of one address. */
+const maxWaitingOfPeer = 32;
+
+/**
+ * Connections to an internal listener that match no filter chain yet. A client may learn of a new service earlier than
+ * this proxy.
+ */
+export class ChainWaiters {
+  readonly #clock: Clock;
+  /** The waiting connections' clients, by the function that looks for the chain again. */
+  readonly #waiting = new Map<() => void, string>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Waits until `choose` finds a chain. Undefined if it does not in this time, if the paused stream closes, or if too
+   * many wait.
+   */
+  async wait<Chain>(
+    stream: ByteStream,
+    peer: string,
+    limitMs: number,
+    choose: () => Chain | undefined,
+  ): Promise<Chain | undefined> {
+    let ofPeer = 0;
+    for (const other of this.#waiting.values()) if (other === peer) ofPeer += 1;
+    if (this.#waiting.size >= maxWaiting || ofPeer >= maxWaitingOfPeer) return undefined;
+    const { promise, resolve } = Promise.withResolvers<Chain | undefined>();
+    const look = (): void => {
+      const chain = choose();
+      if (chain !== undefined) resolve(chain);
+    };
+    using _limit = this.#clock.after(limitMs, () => resolve(undefined));
+    this.#waiting.set(look, peer);
+    const giveUp = (): void => resolve(undefined);
+    stream.setHandler({ data: () => undefined, end: () => undefined, drain: () => undefined, close: giveUp });
+    try {
+      return await promise;
+    } finally {
+      this.#waiting.delete(look);
+    }
+  }
+
+  /** Looks again, because the listener has changed. */
+  look(): void {
+    for (const look of this.#waiting.keys()) look();
+  }
+}

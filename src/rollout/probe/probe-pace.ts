@@ -1,0 +1,59 @@
+import { limitConnections, nodeHttp, type Clock } from "../../base/index.ts";
+
+/**
+ * How long a request to probe lasts. The engine repeats it more often while it judges. Steps of a quick upgrade follow
+ * each other in seconds, so with a longer time no client would rest between them.
+ */
+const wantedMs = 1500;
+/**
+ * How much longer the rounds of a client take that nobody waits for. A step still ends in half a minute where the
+ * engine's requests do not reach the client.
+ */
+const restFactor = 8;
+
+/** The time between the rounds of a client, which rests while nobody waits for its probes. */
+export class ProbePace {
+  readonly #intervalMs: number;
+  readonly #clock: Clock;
+  #wantedUntilMs = 0;
+  #endRest: (() => void) | undefined;
+
+  constructor(intervalMs: number, clock: Clock) {
+    this.#intervalMs = intervalMs;
+    this.#clock = clock;
+  }
+
+  /** Somebody waits for the client's probes. */
+  want(): void {
+    this.#wantedUntilMs = this.#clock.steadyMs() + wantedMs;
+    this.#endRest?.();
+  }
+
+  /** Resolves when the next round is due, or when the signal is aborted. */
+  async untilNextRound(signal: AbortSignal): Promise<void> {
+    const asleep = Promise.withResolvers<void>();
+    const isWanted = this.#clock.steadyMs() < this.#wantedUntilMs;
+    if (!isWanted) this.#endRest = asleep.resolve;
+    const pauseMs = isWanted ? this.#intervalMs : this.#intervalMs * restFactor;
+    await Promise.race([this.#clock.sleep(pauseMs, signal), asleep.promise]).catch(() => undefined);
+    this.#endRest = undefined;
+  }
+}
+
+/** Serves requests to probe until the signal is aborted: any request wants the client's probes. */
+export function servePace(port: number, pace: ProbePace, signal: AbortSignal): void {
+  const server = nodeHttp().createServer((_request, response) => {
+    pace.want();
+    response.writeHead(200, { connection: "close" }).end();
+  });
+  limitConnections(server);
+  server.listen(port);
+  signal.addEventListener(
+    "abort",
+    () => {
+      server.close();
+      server.closeAllConnections();
+    },
+    { once: true },
+  );
+}
