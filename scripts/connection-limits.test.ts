@@ -41,6 +41,7 @@ const withoutTurns: Readonly<Record<string, string>> = {
   "src/dashboard/server/dashboard-server.ts": "limits the requests in flight of each user",
   "src/kube/read-only-relay.ts": "serves processes that its own process starts, by a secret, on the loopback",
   "src/rollout/admission/rollout-webhook.ts": "reviews in turns, in a thread",
+  "src/rollout/probe/probe-pace.ts": "answers with a few bytes, without work",
   "src/rollout/probe/probe-server.ts": "answers with a few bytes, without work",
 };
 

@@ -1,5 +1,4 @@
 import { limitConnections, nodeHttp, type Clock } from "../../base/index.ts";
-import { inTurns } from "../../base/request-turns/index.ts";
 
 /**
  * How long a request to probe lasts. The engine repeats it more often while it judges. Steps of a quick upgrade follow
@@ -43,12 +42,10 @@ export class ProbePace {
 
 /** Serves requests to probe until the signal is aborted: any request wants the client's probes. */
 export function servePace(port: number, pace: ProbePace, signal: AbortSignal): void {
-  const server = nodeHttp().createServer(
-    inTurns((_request, response) => {
-      pace.want();
-      response.writeHead(200, { connection: "close" }).end();
-    }),
-  );
+  const server = nodeHttp().createServer((_request, response) => {
+    pace.want();
+    response.writeHead(200, { connection: "close" }).end();
+  });
   limitConnections(server);
   server.listen(port);
   signal.addEventListener(
