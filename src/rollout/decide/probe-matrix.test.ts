@@ -181,3 +181,25 @@ test("only failing evidence names the probes whose containers have ended", () =>
   );
   assert.doesNotMatch(judged([pair({ ok: 20, mutual: 20 })], undefined, ended).evidence, /ended/);
 });
+
+test("up to three connections to a new gateway may fail before its first answer, because nodes learn of it later", () => {
+  const gateway: Partial<ProbePairFacts> = { to: { revision: "new", dataPlane: "gateway" } };
+  const looks = (other: Partial<ProbePairFacts>, ...counts: readonly Partial<ProbeCounts>[]): MatrixJudgement => {
+    let kept = judged([pair({}, other), pair({ ok: 30, mutual: 30 })]);
+    for (const more of counts) {
+      const facts = [pair(more, other), pair({ ok: 30, mutual: 30 })];
+      kept = judgeMatrix({ pairs: facts, reports: { client: { number: 9, through: 8 } } }, spec, kept.statistic);
+    }
+    return kept;
+  };
+  assert.equal(looks(gateway, { failed: 1 }).verdict, "wait");
+  assert.equal(looks(gateway, { failed: 1 }, { failed: 1, ok: 30, mutual: 30 }).verdict, "pass");
+  assert.equal(looks(gateway, { failed: 3, ok: 30, mutual: 30 }).verdict, "pass", "in one look");
+  assert.equal(looks(gateway, { failed: 4 }).verdict, "fail");
+  assert.equal(looks(gateway, { ok: 3, mutual: 3 }, { failed: 3, ok: 3, mutual: 3 }).verdict, "fail");
+  assert.equal(
+    looks({ to: { revision: "new", dataPlane: "sidecar" } }, { failed: 3 }).verdict,
+    "fail",
+    "peers in the mesh acknowledge their endpoints",
+  );
+});

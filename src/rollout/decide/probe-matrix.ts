@@ -162,11 +162,28 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
     );
     return { last, gained: {}, ...(stale ? { reports: known } : {}) };
   }
-  const gained = Object.entries(last).map(([pair, counts]) => {
-    const [zero = [], so = []] = [before.last[pair], before.gained[pair]];
-    return [pair, counts.map((count, index) => (so[index] ?? 0) + gain(count, zero[index] ?? 0, index))];
+  const gained = facts.pairs.map((pair) => {
+    const name = describeProbePair(pair);
+    const [counts = [], zero = [], so = []] = [last[name], before.last[name], before.gained[name]];
+    const sums = counts.map((count, index) => (so[index] ?? 0) + gain(count, zero[index] ?? 0, index));
+    const isFirstAnswer = (zero[okIndex] ?? 0) === 0 && pair.counts.ok > 0;
+    if (isFirstAnswer && mayBeLate(pair, sums[failedIndex] ?? 0)) sums[failedIndex] = 0;
+    return [name, sums] as const;
   });
   return { last, gained: Object.fromEntries(gained) as MatrixState["gained"] };
+}
+
+const okIndex = probeCounters.indexOf("ok");
+const failedIndex = probeCounters.indexOf("failed");
+/** Failures before the first answer that a gateway's pair may have. Each takes up to 5 s. */
+const lateFailures = 3;
+
+/**
+ * Clients reach a gateway by its Service, whose endpoints each node learns a moment after the gateway is ready. Nobody
+ * acknowledges that, so a connection of this moment may get no answer.
+ */
+function mayBeLate({ to }: ProbePairFacts, failed: number): boolean {
+  return to.dataPlane === "gateway" && failed <= lateFailures;
 }
 
 /**
@@ -180,9 +197,11 @@ function gain(count: number, before: number, index: number): number {
 function judgePair(facts: ProbePairFacts, state: MatrixState, spec: CheckSpec, pairs: number): ProbePair {
   const { from, to, expected, p50Ms } = facts;
   const numbers = state.gained[describeProbePair(facts)] ?? [];
-  const counts = Object.fromEntries(
+  const gained = Object.fromEntries(
     probeCounters.map((counter, index) => [counter, numbers[index] ?? 0]),
   ) as ProbeCounts;
+  const isLate = facts.counts.ok === 0 && mayBeLate(facts, gained.failed);
+  const counts = isLate ? { ...gained, failed: 0 } : gained;
   return {
     from,
     to,
