@@ -133,11 +133,12 @@ export class DiscoveryServer {
     const kept = this.#keptFor(sink.peer ?? "");
     const debug = this.#debugConnection(protocol, sink);
     // Without this limit, a stream without requests would stay open for ever.
-    const silence = this.#options.clock.after(maxSilenceMs, () =>
+    const { clock } = this.#options;
+    const refuse = (): void =>
       sink.refuse?.(
         userError("bad-request", `the first request of a stream must come within ${maxSilenceMs / 1000} s`),
-      ),
-    );
+      );
+    const silence = sink.afterSilence?.(clock, maxSilenceMs, refuse) ?? clock.after(maxSilenceMs, refuse);
     let isOpen = true;
     const take = (bytes: Uint8Array): void => {
       const accepted = stream === undefined || protocol !== "delta" ? undefined : this.#acknowledgements.read(bytes);

@@ -20,6 +20,8 @@ export interface ResponseSink {
   write(parts: readonly Buffer[]): boolean;
   /** Ends the stream with an error. Absent: the stream's owner does this. */
   refuse?(error: SerinError): void;
+  /** Runs if the client sends nothing in this time, unless it is disposed of. Absent: the clock's time counts. */
+  afterSilence?(clock: Clock, ms: number, run: () => void): Disposable;
 }
 
 /** A request of either protocol in one form. */

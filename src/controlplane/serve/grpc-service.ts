@@ -2,6 +2,7 @@ import { describeError, SerinError, toSerinError, type Logger } from "../../base
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import type { Caller, ProvenAccount } from "../ca/index.ts";
 import type { DiscoveryClient, DiscoveryServer } from "./discovery-server.ts";
+import type { ResponseSink } from "./discovery-stream.ts";
 import type { DiscoveryProtocol } from "./read-request.ts";
 import { grpcStatus, type GrpcCall, type GrpcMethod, type GrpcStatus } from "./grpc/index.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
@@ -36,7 +37,12 @@ async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options:
     // Most proxies need not wait here and are served in the turn in which they connected.
     const caller = authenticate === undefined ? undefined : await authenticate(call);
     if (call.isClosed) return;
-    const sink = { peer: call.peer.address, write: (parts: readonly Buffer[]) => call.write(parts), refuse: fail };
+    const sink: ResponseSink = {
+      peer: call.peer.address,
+      write: (parts) => call.write(parts),
+      refuse: fail,
+      afterSilence: (clock, ms, run) => call.afterSilence(clock, ms, run),
+    };
     const opened = discovery.connect(protocol, sink, (proxy) => authorize(proxy, caller));
     client = opened;
     call.start({

@@ -144,6 +144,11 @@ export class Http2Session<Stream extends SessionStream> {
     }
   }
 
+  /** The peer's silence up to now does not count, because nobody has read its input. */
+  excuse(nowMs: number): void {
+    this.#heardAtMs = nowMs;
+  }
+
   /** Must be called regularly. Pings a quiet peer. */
   sweep(nowMs: number): void {
     const { pingIntervalMs, pingTimeoutMs, pingsWhenIdle } = this.#options;

@@ -64,7 +64,10 @@ export function getEndpoints(
   return usedEndpoints(getAllEndpoints(endpoints, service, port, reader));
 }
 
-/** Includes terminating endpoints, which a subset may need. Pass them to {@link ofSubset}. */
+/**
+ * Includes terminating endpoints, which a subset or a client may need. {@link usedEndpoints} must choose among those
+ * that are left.
+ */
 export function getAllEndpoints(
   endpoints: ServiceEndpoints,
   service: EndpointOwner,
@@ -86,19 +89,15 @@ export function everyone(endpoints: readonly EndpointModel[], holds: (endpoint: 
   return endpoints.length > 0 && endpoints.every(holds);
 }
 
-/**
- * The endpoints that clients of a DestinationRule's subset use. Without a subset, or without labels, of the service.
- */
+/** The endpoints of a DestinationRule's subset. All endpoints if the subset is unset or has no labels. */
 export function ofSubset(
   endpoints: readonly EndpointModel[],
   subset: { readonly labels: Labels } | undefined,
 ): readonly EndpointModel[] {
   const labels = subset?.labels ?? {};
-  return usedEndpoints(
-    Object.keys(labels).length === 0
-      ? endpoints
-      : endpoints.filter((endpoint) => matchesLabels(labels, endpoint.labels)),
-  );
+  return Object.keys(labels).length === 0
+    ? endpoints
+    : endpoints.filter((endpoint) => matchesLabels(labels, endpoint.labels));
 }
 
 const tunnelLabel = "networking.istio.io/tunnel";

@@ -1,4 +1,4 @@
-import { toSerinError, transientError, type SerinError } from "../../../base/index.ts";
+import { toSerinError, transientError, type Clock, type SerinError } from "../../../base/index.ts";
 import type { BudgetShare, SharedBudget } from "../../../base/shared-budget/index.ts";
 import { ChunkQueue } from "../../../net/index.ts";
 import { errorCode, SessionStream, trailersFault, type Http2Session } from "../../../wire/http2/index.ts";
@@ -43,6 +43,8 @@ export interface CallOwner {
   readonly session: Http2Session<GrpcCall>;
   /** Heads and incomplete requests of all connections, by the addresses of their clients. */
   readonly memory: SharedBudget;
+  /** Whether the connection is not read now, because the clients of other addresses have their turn. */
+  readonly waitsForTurn: boolean;
   /** Frames as much as the windows and the output allow. Returns false if something must wait. */
   sendMessage(call: GrpcCall, parts: readonly Buffer[], length: number): boolean;
   /** Sends the call's trailers after everything that waits. */
@@ -117,6 +119,20 @@ export class GrpcCall extends SessionStream {
 
   get path(): string {
     return this.head.path;
+  }
+
+  /**
+   * Runs if the client has not sent what it must in this time. Disposing of it calls that off. The time while its
+   * connection is not read is not the client's.
+   */
+  afterSilence(clock: Clock, ms: number, run: () => void): Disposable {
+    const listen = (): Disposable =>
+      clock.after(ms, () => {
+        if (this.#owner.waitsForTurn) timer = listen();
+        else run();
+      });
+    let timer = listen();
+    return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
   }
 
   get peer(): Peer {

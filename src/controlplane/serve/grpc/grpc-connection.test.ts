@@ -546,6 +546,24 @@ test("a client that is silent for half a minute gets a PING, and is disconnected
   }
 });
 
+test("a client whose connection waits for its turn is not silent, whatever it has sent meanwhile", async () => {
+  const { owner } = echo();
+  const client = await greeted(owner);
+  const pass = (seconds: number): void => {
+    for (let second = 0; second < seconds; second++) {
+      owner.clock.pass(1_000);
+      client.connection.sweep(owner.clock.steadyMs());
+    }
+  };
+  pass(grpcLimits.keepaliveMs / 1_000);
+  assert.deepEqual(await client.takeFrames(), ["ping alive???"]);
+  client.connection.pauseReading();
+  pass(60);
+  client.connection.resumeReading();
+  pass(grpcLimits.keepaliveMs / 1_000 - 1);
+  assert.deepEqual([await client.takeFrames(), client.pipe.destroyed], [[], false]);
+});
+
 test("a draining connection accepts calls until its client has seen GOAWAY, and ends with the last of them", async () => {
   const { owner } = echo();
   const client = await greeted(owner);

@@ -45,8 +45,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
   #isBusy = false;
   /** The last write did not finish at once. Over TLS, no write does. */
   #waitsForKernel = false;
-  /** Whether others have their turn to be read. */
-  #waitsForTurn = false;
+  waitsForTurn = false;
   #isEnded = false;
   #isClosed = false;
   #reason: string | undefined;
@@ -80,16 +79,16 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
       drain: () => this.#drained(),
       close: (error) => this.#close(error?.message),
     });
-    if (!this.#waitsForTurn) this.#stream.resume();
+    if (!this.waitsForTurn) this.#stream.resume();
   }
 
   pauseReading(): void {
-    this.#waitsForTurn = true;
+    this.waitsForTurn = true;
     this.#stream.pause();
   }
 
   resumeReading(): void {
-    this.#waitsForTurn = false;
+    this.waitsForTurn = false;
     if (!this.session.over && !this.session.isDeferred) this.#stream.resume();
   }
 
@@ -134,6 +133,8 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
   /** Enforces the time limits. The server calls this once a second. */
   sweep(nowMs: number): void {
     if (this.session.over) return;
+    // The client's answer to a PING may wait for its turn too.
+    if (this.waitsForTurn) this.session.excuse(nowMs);
     for (const call of this.session.streams) this.#sweepCall(call);
     this.session.sweep(nowMs);
   }
@@ -260,7 +261,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
   deferred(waitMs: number): void {
     inLaterTurn(this.#stream, { clock: this.#owner.clock, waitMs }, () => {
       this.#timed((nowMs) => this.session.proceed(nowMs));
-      return !this.session.isDeferred && !this.#waitsForTurn;
+      return !this.session.isDeferred && !this.waitsForTurn;
     });
   }
 

@@ -130,4 +130,14 @@ test("an address whose requests take long again and again waits as long as they 
   assert.equal(slow.isPaused, false);
   clock.pass(10_000);
   assert.equal(await spend(400), false, "it has been idle since");
+  turns.remove(slow);
+  turns.add(slow);
+  assert.equal(await spend(400), true, "a new connection does not save it the wait");
+  turns.remove(slow);
+  const again = connection("10.0.0.1");
+  turns.add(again);
+  assert.equal(again.isPaused, true);
+  clock.pass(400);
+  await turn();
+  assert.equal(again.isPaused, false);
 });

@@ -1,4 +1,4 @@
-import type { Clock } from "../../../base/index.ts";
+import { BoundedCache, type Clock } from "../../../base/index.ts";
 
 /** A connection whose input can wait. */
 export interface ReadConnection {
@@ -26,6 +26,8 @@ interface ReadAddress {
 const turnMs = 20;
 /** Requests of an address that took longer than this lately wait as long as they take. */
 const burstMs = 500;
+/** So many addresses without a connection are remembered, so that connecting again does not save them their wait. */
+const maxGone = 1_000;
 
 /**
  * Lets the addresses of clients take turns. The event loop reads every connection that has input before it comes to the
@@ -35,7 +37,9 @@ const burstMs = 500;
  */
 export class ReadingTurns {
   readonly #clock: Clock;
+  /** The addresses with connections. */
   readonly #addresses = new Map<string, ReadAddress>();
+  readonly #gone = new BoundedCache<string, ReadAddress>(maxGone);
   /** Those that were read in this turn. */
   readonly #used = new Set<ReadAddress>();
   readonly #waiting = new Set<ReadAddress>();
@@ -49,10 +53,14 @@ export class ReadingTurns {
 
   add(connection: ReadConnection): void {
     const { address } = connection.peer;
-    const found = this.#addresses.get(address) ?? newAddress(this.#clock.steadyMs());
+    const found = this.#addresses.get(address) ?? this.#gone.get(address) ?? newAddress(this.#clock.steadyMs());
+    this.#gone.delete(address);
     this.#addresses.set(address, found);
     found.connections.add(connection);
-    if (this.#waiting.has(found)) wait(found, connection);
+    if (!this.#waiting.has(found) && found.untilMs <= this.#clock.steadyMs()) return;
+    this.#waiting.add(found);
+    wait(found, connection);
+    this.#arm();
   }
 
   remove(connection: ReadConnection): void {
@@ -61,7 +69,9 @@ export class ReadingTurns {
     if (found === undefined) return;
     found.connections.delete(connection);
     found.waiting.delete(connection);
-    if (found.connections.size === 0) this.#addresses.delete(address);
+    if (found.connections.size > 0) return;
+    this.#addresses.delete(address);
+    if (found.lateMs > 0) this.#gone.set(address, found);
   }
 
   /** A read of the connection took this long, until now. */

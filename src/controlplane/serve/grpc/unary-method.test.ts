@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { toSerinError } from "../../../base/index.ts";
+import { grpcLimits } from "./grpc-limits.ts";
 import { grpcStatus } from "./grpc-status.ts";
 import { FrameClient, framed, TestOwner } from "./testing/frame-client.ts";
 import { unaryMethod } from "./unary-method.ts";
@@ -70,4 +71,18 @@ test("a call whose request does not end in time ends with the reason, and an ans
   ]);
   resolve();
   assert.deepEqual(await client.takeFrames(), ["headers 3 :status 200", "data 3 6", "headers 3 grpc-status 0 end"]);
+});
+
+test("a request that is late because its connection waits for its turn is not refused", async () => {
+  const owner = lengthOwner();
+  const client = await greeted(owner);
+  client.head(1);
+  client.send();
+  await client.takeFrames();
+  client.connection.pauseReading();
+  owner.clock.pass(grpcLimits.unaryRequestTimeoutMs);
+  client.connection.resumeReading();
+  assert.deepEqual(await client.takeFrames(), []);
+  owner.clock.pass(grpcLimits.unaryRequestTimeoutMs);
+  assert.match((await client.takeFrames()).join(), /grpc-status/);
 });

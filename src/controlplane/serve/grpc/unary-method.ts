@@ -20,7 +20,7 @@ export function unaryMethod({ answer, statusOf, clock }: UnaryMethodOptions): Gr
       call.end(status, message);
     };
     // The caller is authenticated only when its request has ended, so anybody could keep calls open.
-    const silence = clock.after(grpcLimits.unaryRequestTimeoutMs, () =>
+    const silence = call.afterSilence(clock, grpcLimits.unaryRequestTimeoutMs, () =>
       refuse(userError("bad-request", `the request must end within ${grpcLimits.unaryRequestTimeoutMs / 1000} s`)),
     );
     call.start({

@@ -107,6 +107,14 @@ function derivePods(
 ): Collection<EncodedResource> {
   const { inputs, waypoints, bindings } = sources;
   const podsOf = podsByLabel(inputs);
+  /** Whether a Service selects a ready pod. Its terminating pods depend on this, and not on each of the others. */
+  const withReadyPods = graph.derive(
+    "services-with-ready-pods",
+    inputs.services,
+    ({ namespace, selector }, reader, key) => [
+      [key, podsSelectedBy(podsOf, namespace, selector, reader).some(({ ready }) => ready)],
+    ],
+  );
   const slicesOfPod = inputs.slices.index("pod", (slice) =>
     slice.endpoints.flatMap(({ pod }) => (pod === "" ? [] : [pod])),
   );
@@ -121,9 +129,10 @@ function derivePods(
   };
 
   /** The pod is terminating, but clients of a service have no other one. They then use it, as `usedEndpoints` says. */
-  const isLastOf = ({ namespace, selector }: AmbientService, reader: CollectionReader): boolean =>
+  const isLastOf = ({ source, namespace, name, selector }: AmbientService, reader: CollectionReader): boolean =>
+    source === "Service" &&
     Object.keys(selector).length > 0 &&
-    !podsSelectedBy(podsOf, namespace, selector, reader).some((other) => other.ready);
+    reader.get(withReadyPods, `${namespace}/${name}`) === false;
 
   const waypointRole = (pod: PodFacts, reader: CollectionReader): WaypointRole => {
     const key = waypointKeyOf(pod);

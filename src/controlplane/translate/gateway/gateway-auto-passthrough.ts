@@ -11,6 +11,7 @@ import { isClusterLocal } from "../../model/service/cluster-local.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { Labels } from "../../model/facts.ts";
 import { gatewaysOf } from "../../model/network-gateways.ts";
+import { usedEndpoints } from "../../model/service/service-endpoint-model.ts";
 import { getAllEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
 import { hostCovers } from "../../model/service/service-hostname.ts";
 import { visibleServices, type ServiceModel, type ServicePortModel } from "../../model/service/service-model.ts";
@@ -145,8 +146,9 @@ export function autoPassthroughAssignments(
       client,
     };
     const clusterLocal = isClusterLocal(service.hostname, mesh);
-    const endpoints = ofSubset(getAllEndpoints(model.endpoints, service, port.port, reader), subset).filter(
-      (endpoint) => isSeenBy(client, endpoint, clusterLocal) && speaksMutualTls(endpoint, options),
+    const all = ofSubset(getAllEndpoints(model.endpoints, service, port.port, reader), subset);
+    const endpoints = usedEndpoints(all.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal))).filter(
+      (endpoint) => speaksMutualTls(endpoint, options),
     );
     return loadAssignment(name, localityGroups(endpoints, options));
   });

@@ -24,7 +24,7 @@ import {
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
 import { namespaceMutualTls, peerAuthenticationsFor } from "../../model/peer-authentication.ts";
-import { nowhere, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
+import { nowhere, usedEndpoints, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import {
   getAllEndpoints,
   ofSubset,
@@ -387,7 +387,7 @@ function assignmentOf(
   const clusterLocal = isClusterLocal(service.hostname, mesh);
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
   const groups = localityGroups(
-    endpoints.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal)),
+    usedEndpoints(endpoints.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal))),
     { hbone: sendingOf(variant, mesh), healthKnown, client, ruleTls: policy.tls?.mode },
   );
   const place = {

@@ -9,7 +9,7 @@ import type { Waypoint } from "../../model/ambient/waypoint.ts";
 import { type DestinationRuleModel, destinationRuleFor, subsetOf } from "../../model/destination-rule-model.ts";
 import { type MeshSettings, meshKey } from "../../model/facts.ts";
 import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
-import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
+import { usedEndpoints, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import { getAllEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { type LocalityGroup, loadAssignment, localityGroups } from "../endpoints.ts";
@@ -70,7 +70,7 @@ export function endpointsOf(
     model.inputs,
     reader,
   );
-  return ofSubset(near, subsetOf(rule, subset));
+  return usedEndpoints(ofSubset(near, subsetOf(rule, subset)));
 }
 
 /** Connections through a waypoint have an original destination. */
