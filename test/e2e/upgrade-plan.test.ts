@@ -94,6 +94,9 @@ step("a mesh with sidecars, ambient pods, a bare pod and a strict budget", async
   await ok("kubectl create namespace field && kubectl label namespace field istio.io/dataplane-mode=ambient");
   for (const namespace of ["shop", "field"])
     await ok(`kubectl -n ${namespace} apply -f ${root}/samples/sleep/sleep.yaml`);
+  // An update that makes new pods first disturbs nobody, so no budget delays it.
+  const inPlace = '{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}';
+  await ok(`kubectl -n shop patch deployment sleep --type=merge -p '${inPlace}'`);
   writeFileSync(join(lab.directory, "objects.yaml"), objects);
   await ok("kubectl apply -f objects.yaml");
   for (const namespace of ["shop", "field"])
