@@ -12,8 +12,15 @@ interface Monitor {
   readonly spec: {
     readonly selector: { readonly matchLabels?: Readonly<Record<string, string>> };
     readonly endpoints?: readonly { readonly port?: string }[];
-    readonly podMetricsEndpoints?: readonly { readonly port?: string }[];
+    readonly podMetricsEndpoints?: readonly { readonly port?: string; readonly relabelings?: readonly Relabeling[] }[];
   };
+}
+
+interface Relabeling {
+  readonly sourceLabels: readonly string[];
+  readonly regex?: string;
+  readonly replacement?: string;
+  readonly targetLabel?: string;
 }
 
 interface Ports {
@@ -68,4 +75,29 @@ test("the monitors for a Prometheus operator find the ports of what an installat
       `${name}: no port ${port}`,
     );
   }
+});
+
+/** The address that the rules give a pod, as a Prometheus computes it: the last rule whose whole text matches. */
+function addressOf(ip: string, port: string): string | undefined {
+  const labels: Readonly<Record<string, string>> = {
+    __meta_kubernetes_pod_ip: ip,
+    __meta_kubernetes_pod_annotation_prometheus_io_port: port,
+  };
+  const rules = monitors
+    .flatMap(({ spec }) => spec.podMetricsEndpoints ?? [])
+    .flatMap(({ relabelings = [] }) => relabelings)
+    .filter(({ targetLabel }) => targetLabel === "__address__");
+  let address: string | undefined;
+  for (const { sourceLabels, regex = "", replacement = "" } of rules) {
+    const match = new RegExp(`^(?:${regex})$`).exec(sourceLabels.map((label) => labels[label] ?? "").join(";"));
+    if (match !== null) address = replacement.replaceAll(/\$(\d)/g, (_, group: string) => match[Number(group)] ?? "");
+  }
+  return address;
+}
+
+test("the monitor of proxies computes addresses of pods with IPv4 and with IPv6", () => {
+  assert.equal(addressOf("10.244.1.7", "15020"), "10.244.1.7:15020");
+  assert.equal(addressOf("fd00:10:244::7", "15020"), "[fd00:10:244::7]:15020");
+  assert.equal(addressOf("::1", "15020"), "[::1]:15020");
+  assert.equal(addressOf("10.244.1.7", ""), undefined);
 });

@@ -22,6 +22,7 @@ test("arguments that neither a process nor its upstream counterpart knows are re
   };
   for (const line of [
     "rollout",
+    "rollout removal",
     "cni --log_output_level=info",
     "ztunnel proxy ztunnel",
     "proxy proxy sidecar --domain shop.svc.cluster.local --proxyLogLevel=warning --proxyComponentLogLevel=misc:error --log_output_level=default:info --concurrency 2",

@@ -34,7 +34,7 @@ const processes: Readonly<Record<string, ProcessHelp>> = {
     },
   },
   pilot: { does: "The control plane.", page: "pilot.md" },
-  rollout: { does: "The rollout engine.", page: "rollout.md", known: {} },
+  rollout: { does: "The rollout engine.", page: "rollout.md", known: { words: /^removal$/ } },
   probe: {
     does: "The client and server that a mesh upgrade measures with.",
     page: "rollout.md",

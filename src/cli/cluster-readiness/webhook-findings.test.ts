@@ -88,6 +88,33 @@ test("an accepted object shows that the API server skips a webhook that it canno
   ]);
 });
 
+test("any denial by istiod's own webhook shows that the API server reaches it", async () => {
+  const message = 'admission webhook "rev.validation.istio.io" denied the request: configuration is invalid';
+  assert.deepEqual(await findings([named], { status: 400, message }), [
+    "ok ValidatingWebhookConfiguration istio-validator-canary-istio-system: the API server reaches Service istio-system/istiod-canary",
+  ]);
+});
+
+test("another webhook or policy that denies the dry run is named, and is not taken for a missing right", async () => {
+  const gatekeeper =
+    'admission webhook "validation.gatekeeper.sh" denied the request: [owner] you must provide labels: {"owner"}';
+  const policy =
+    "gateways.networking.istio.io \"serin-doctor\" is forbidden: ValidatingAdmissionPolicy 'owners' with binding 'all' denied request: no owner";
+  for (const [denier, message] of [
+    ["webhook validation.gatekeeper.sh", gatekeeper],
+    ["ValidatingAdmissionPolicy owners", policy],
+  ] as const)
+    assert.deepEqual(await findings([unnamed], { status: 403, message }), [
+      `warning ValidatingWebhookConfiguration istiod-default-validator: cannot be tested, because ${denier} denies the dry run: ${message}`,
+    ]);
+});
+
+test("the remedy for a missing right names the verb that the dry run needs", async () => {
+  const { client } = server([unnamed], () => ({ status: 403, message: "you may not create gateways" }));
+  const [found] = await webhookFindings(client, "istio-system");
+  assert.match(found?.remedy ?? "", /kubectl auth can-i create gateways\.networking\.istio\.io -n istio-system$/);
+});
+
 test("missing definitions, missing rights and foreign webhooks are not taken for an unreachable one", async () => {
   assert.deepEqual(await findings([unnamed], { status: 404, message: "not found" }), [
     "warning CustomResourceDefinition gateways.networking.istio.io: does not exist, although a control plane is installed: istiod reads none of these objects",

@@ -14,6 +14,8 @@ interface WebhookConfiguration {
 }
 
 const subject = "webhooks";
+/** Of a revision's webhook or the default one. */
+const ownDenial = /validation\.istio\.io" denied the request/;
 const validators = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
 const gateways = `${istioGatewayKind.plural}.${istioGatewayKind.group}`;
 
@@ -55,11 +57,24 @@ async function findingOf(
     body: refusedGateway(namespace, webhook?.objectSelector),
   });
   const message = messageIn(text);
-  if (message.includes("denied the request") && message.includes(alwaysRejectAnnotation))
-    return good(subject, object, `the API server reaches ${place}`);
+  if (ownDenial.test(message)) return good(subject, object, `the API server reaches ${place}`);
   if (message.includes("does not support dry run"))
     return good(subject, object, "cannot be tested: another webhook does not support dry runs");
-  if (status === 403) return unseen(subject, gateways, message);
+  const denier = denierIn(message);
+  if (denier !== undefined)
+    return warning(
+      subject,
+      object,
+      `cannot be tested, because ${denier} denies the dry run: ${message}`,
+      `let it admit the Gateway ${namespace}/serin-doctor, of which there are only dry runs`,
+    );
+  if (status === 403)
+    return warning(
+      subject,
+      "Cluster",
+      `cannot be checked: ${message}`,
+      `run the command as a user who may create ${gateways}: kubectl auth can-i create ${gateways} -n ${namespace}`,
+    );
   if (status === 404)
     return warning(
       subject,
@@ -80,6 +95,16 @@ async function findingOf(
     `the API server cannot call ${place}: ${message}`,
     reachability(service?.namespace ?? namespace, service?.name ?? "istiod"),
   );
+}
+
+/** The other webhook or policy that denied the request. Their denials have the same status as a missing right. */
+function denierIn(message: string): string | undefined {
+  const [, webhook, policy] =
+    /admission webhook "([^"]+)" denied the request|ValidatingAdmissionPolicy '([^']+)'.* denied request/.exec(
+      message,
+    ) ?? [];
+  if (webhook !== undefined) return `webhook ${webhook}`;
+  return policy === undefined ? undefined : `ValidatingAdmissionPolicy ${policy}`;
 }
 
 function reachability(namespace: string, service: string): string {

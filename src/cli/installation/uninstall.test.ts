@@ -203,12 +203,18 @@ test("a tenant's Deployment and pods with the mesh's labels are not treated as t
 test("a purge names the control planes of other installers, which stay", async () => {
   const foreign = { metadata: { namespace: "istio-system", name: "istiod-sample", labels: { app: "istiod" } } };
   const cluster = {
-    objects: { Deployment: [istiod("old"), foreign], MutatingWebhookConfiguration: [injector("i", {})] },
+    objects: {
+      Deployment: [istiod("old"), foreign],
+      MutatingWebhookConfiguration: [injector("i", {})],
+      Namespace: [{ metadata: { name: "istio-system" } }],
+    },
   };
+  const { errors, output } = await uninstall("--purge -y", cluster);
   assert.equal(
-    (await uninstall("--purge -y", cluster)).errors,
-    "! Another installer made these control planes, and they stay: istio-system/istiod-sample. Remove them with that installer, for example by deleting its object, or by helm uninstall\n",
+    errors,
+    "! Another installer made these control planes, and they stay: istio-system/istiod-sample. Remove them with that installer, for example by deleting its object, or by helm uninstall. After that, serin uninstall --purge names what else stays in the cluster\n",
   );
+  assert.doesNotMatch(output, /kubectl delete/, "no command may destroy the mesh that stays");
   assert.equal((await uninstall("--revision old -y --force", inUse)).errors, "");
 });
 

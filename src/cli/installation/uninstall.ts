@@ -78,10 +78,11 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
       );
     },
   });
-  if (target === "everything") await nameForeign(client, context);
+  const foreign = target === "everything" ? await nameForeign(client, context) : 0;
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
   else context.out(removed === 0 ? nothingFor(target) : "✔ Uninstall complete\n");
-  if (target === "everything") context.out(await remainsText(client, namespaces));
+  // The commands in this text would destroy a mesh that stays.
+  if (target === "everything" && foreign === 0) context.out(await remainsText(client, namespaces));
 }
 
 /** Only the engine removes the finalizers of rollouts. Without it, nobody can delete them and their namespaces. */
@@ -96,15 +97,19 @@ async function refuseWhileHeld(client: KubeClient, flags: UninstallFlags, contex
   context.err(`! ${needed}. To let one go without its undo: ${withoutUndo(held)}\n`);
 }
 
-/** Control planes of other installers, such as an operator, lack the label of installed objects. They stay. */
-async function nameForeign(client: KubeClient, context: CliContext): Promise<void> {
+/**
+ * Control planes of other installers, such as an operator, lack the label of installed objects. They stay. Returns how
+ * many there are.
+ */
+async function nameForeign(client: KubeClient, context: CliContext): Promise<number> {
   const foreign = (await listControlPlanes(client)).filter(
     ({ metadata }) => metadata.labels?.["operator.istio.io/component"] === undefined,
   );
   if (foreign.length > 0)
     context.err(
-      `! Another installer made these control planes, and they stay: ${foreign.map(keyOf).join(", ")}. Remove them with that installer, for example by deleting its object, or by helm uninstall\n`,
+      `! Another installer made these control planes, and they stay: ${foreign.map(keyOf).join(", ")}. Remove them with that installer, for example by deleting its object, or by helm uninstall. After that, serin uninstall --purge names what else stays in the cluster\n`,
     );
+  return foreign.length;
 }
 
 async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise<What> {

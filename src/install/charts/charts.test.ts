@@ -175,6 +175,10 @@ test("helm asks the engine before it uninstalls base, in a pod like the engine's
   assert.match(job, /\n {8}app: serin-rollout-removal\n/);
 });
 
+test("a removal check that somebody applied without helm disappears, so that the next release can be applied", () => {
+  assert.match(fileOf("base", "templates/rollout.yaml"), /\n {2}backoffLimit: 0\n {2}ttlSecondsAfterFinished: \d+\n/);
+});
+
 test("the roles with which teams use rollouts may be left out of base", () => {
   const template = fileOf("base", "templates/rollout.yaml");
   assert.equal(template.match(/\{\{- if \$v\.base\.rolloutRoles \}\}\n---\n(?:.*\n)*?kind: ClusterRole\n/g)?.length, 2);

@@ -16,6 +16,12 @@ interface EngineDeployment {
 }
 
 /**
+ * How long the ended Job stays, for its log. Whoever applies the chart without helm gets an ordinary Job, and the API
+ * server would refuse the template of the next release while it exists.
+ */
+const keptSeconds = 3600;
+
+/**
  * A Job that helm runs before it removes the release. It fails while rollouts need the engine, and then helm removes
  * nothing. It prefers a node with an engine, which has the image.
  */
@@ -41,6 +47,7 @@ export function removalCheck(objects: readonly UntypedObject[]): UntypedObject {
     },
     spec: {
       backoffLimit: 0,
+      ttlSecondsAfterFinished: keptSeconds,
       activeDeadlineSeconds: deadlineSeconds,
       template: {
         metadata: { labels: { ...labels, app: "serin-rollout-removal" } },

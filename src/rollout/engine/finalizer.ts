@@ -1,4 +1,5 @@
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { messageOf } from "../../base/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
   canaryKind,
@@ -8,7 +9,7 @@ import {
   undoFinalizer,
   type JournalEntry,
 } from "../../api/serin/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { Decision } from "../decide/index.ts";
 
 const namesShown = 20;
@@ -69,16 +70,41 @@ async function writeFinalizers<Value extends KubernetesObject>(
   return answer.metadata.resourceVersion ?? "";
 }
 
-/** Why the engine must stay: rollouts that nobody could delete without it. Undefined if there are none. */
+/**
+ * Why the engine must stay: rollouts that nobody could delete without it, or that cannot be read. Undefined if there
+ * are none.
+ */
 export async function removalRefusal(client: KubeClient): Promise<string | undefined> {
+  const nevertheless = "To remove the engine nevertheless: helm uninstall --no-hooks";
+  let commands: readonly string[];
+  try {
+    commands = await deletions(client);
+  } catch (error) {
+    return `the API server does not say whether rollouts need the engine: ${messageOf(error)}. ${nevertheless}`;
+  }
+  if (commands.length === 0) return undefined;
+  const more = commands.length > namesShown ? ` and ${commands.length - namesShown} more` : "";
+  return `only the rollout engine can undo these rollouts, and without it neither they nor their namespaces can be deleted. Delete them first, and wait until they are gone: ${commands.slice(0, namesShown).join("; ")}${more}. ${nevertheless}`;
+}
+
+/** The commands that delete the rollouts with something to undo. */
+async function deletions(client: KubeClient): Promise<readonly string[]> {
   const commands: string[] = [];
   for (const kind of [canaryKind, meshUpgradeKind] as readonly KindDefinition[])
-    for (const object of (await client.list(kind)).items) {
+    for (const object of await listed(client, kind)) {
       const { name = "", namespace } = object.metadata;
       const place = namespace === undefined ? "" : ` -n ${namespace}`;
       if (hasFinalizer(object)) commands.push(`kubectl delete ${kubectlKind(kind.kind)} ${name}${place}`);
     }
-  if (commands.length === 0) return undefined;
-  const more = commands.length > namesShown ? ` and ${commands.length - namesShown} more` : "";
-  return `only the rollout engine can undo these rollouts, and without it neither they nor their namespaces can be deleted. Delete them first, and wait until they are gone: ${commands.slice(0, namesShown).join("; ")}${more}. To remove the engine nevertheless: helm uninstall --no-hooks`;
+  return commands;
+}
+
+/** A cluster without the definition has no objects of the kind. */
+async function listed(client: KubeClient, kind: KindDefinition): Promise<readonly KubernetesObject[]> {
+  try {
+    return (await client.list(kind)).items;
+  } catch (error) {
+    if (isKubeCode(error, "not-found")) return [];
+    throw error;
+  }
 }
