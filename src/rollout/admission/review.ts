@@ -1,16 +1,15 @@
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
-import { formatIssues, type FieldIssue, type KindDefinition, type UntypedObject } from "../../api/index.ts";
+import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
 import {
   isRestingPhase,
   approvalProblem,
   canaryKind,
-  ownUidAnnotation,
   freezeKind,
   rolloutKinds,
   type Approval,
   type Canary,
 } from "../../api/serin/index.ts";
-import { ordersOfOthers, type RequestUser } from "../access/index.ts";
+import type { RequestUser } from "../access/index.ts";
 
 /** admission.k8s.io/v1, as far as it is read here. */
 export interface RolloutReview {
@@ -49,8 +48,8 @@ const unprocessable = 422;
 export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
 
 /**
- * Refuses an object that its parser refuses, with every fault at its field. Refuses an order in another user's name,
- * except in a copy of another object, where it counts for nothing.
+ * Refuses an object that its parser refuses, with every fault at its field. Refuses an order in another user's name.
+ * The webhook of authors comes before, and has removed those orders from a copy of another object.
  * A write that does not change the spec passes: labels, and the removal of the finalizer from an object that is older
  * than this parser.
  */
@@ -66,17 +65,14 @@ export async function reviewRollout(review: RolloutReview): Promise<RolloutRevie
     parsed.value === undefined || kind === freezeKind
       ? { errors: [], warnings: [] }
       : await (await import("./hidden-faults.ts")).hiddenFaults(parsed.value);
-  const isCopy = isMarkedCopy(request);
   const errors =
     parsed.value === undefined
       ? parsed.errors
-      : [...(isCopy ? [] : approvalIssues(request)), ...strayIssues(kind, request), ...hidden.errors];
+      : [...approvalIssues(request), ...strayIssues(kind, request), ...hidden.errors];
   const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
   return answer(
     review,
-    [...parsed.warnings, ...hidden.warnings, ...(isCopy ? copiedOrders(request) : [])].map((issue) =>
-      formatIssues([issue]),
-    ),
+    [...parsed.warnings, ...hidden.warnings].map((issue) => formatIssues([issue])),
     errors.length === 0 ? undefined : `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`,
   );
 }
@@ -101,22 +97,6 @@ interface Approved {
     readonly approvals?: readonly Approval[];
     readonly fullPromotion?: { readonly by?: string; readonly at?: string };
   };
-}
-
-/**
- * Whether the object is created as a copy of another: the webhook of authors, which comes before, has marked it. Such
- * an object waits for a person, and the orders that it had before do not apply to it.
- */
-function isMarkedCopy({ operation, object }: NonNullable<RolloutReview["request"]>): boolean {
-  const { metadata } = (object ?? {}) as Partial<UntypedObject>;
-  return operation === "CREATE" && metadata?.annotations?.[ownUidAnnotation] !== undefined;
-}
-
-function copiedOrders({ object, userInfo }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
-  return ordersOfOthers(object as UntypedObject, userInfo?.username ?? "").map(({ path, by }) => ({
-    path,
-    message: `counts for nothing, because ${by} gave the order to another object`,
-  }));
 }
 
 /** The value of an approval depends on its name, so a new entry must name the user who writes it. */
