@@ -174,6 +174,36 @@ test("an approval must name a step that waits for one, and an order must name it
   );
 });
 
+test("an approval of another keeps its place in the list, because the place says to which run it belongs", async () => {
+  const [first, second, third] = ["1", "2", "3"].map((step) => ({ ...approval, by: "bob", step }));
+  const own = { ...approval, step: "4" };
+  const oldObject = { spec: { approvals: [first, own, second, third] } };
+  const writing = async (...approvals: readonly unknown[]): Promise<string> =>
+    await review({ approvals }, { oldObject });
+  for (const list of [
+    [first, own, second, third],
+    [first, own, second, third, { ...own, step: "5" }],
+    [second, third, { ...own, step: "5" }],
+    [third, own],
+    [own],
+    [],
+  ])
+    assert.equal(await writing(...list), "allowed", JSON.stringify(list));
+  for (const [at, list] of [
+    [0, [first]],
+    [0, [first, own, second]],
+    [0, [second]],
+    [1, [third, second]],
+    [4, [first, own, second, third, second]],
+  ] as const)
+    assert.ok(
+      (await writing(...list)).includes(
+        `spec.approvals[${at}]: must keep its place, with all approvals that came after`,
+      ),
+      JSON.stringify(list),
+    );
+});
+
 test("orders in the name of others are refused in a new rollout, also with the mark of a copy", async () => {
   const orders = {
     approvals: [approval],

@@ -104,12 +104,16 @@ function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutRevi
   const user = userInfo?.username ?? "";
   if (user === "" || user === trustedUser) return [];
   const [now, before] = [(object as Approved | undefined)?.spec, (oldObject as Approved | undefined)?.spec];
-  const kept = new Set(before?.approvals?.map((approval) => JSON.stringify(sorted(approval))));
+  const known = before?.approvals?.map(textOf) ?? [];
+  const kept = keptCount(known, now?.approvals?.map(textOf) ?? []);
   const issues: FieldIssue[] = [];
   now?.approvals?.forEach((approval, index) => {
-    if (kept.has(JSON.stringify(sorted(approval)))) return;
+    if (index < kept) return;
     const place = `spec.approvals[${index}]`;
-    if (approval.by !== user) issues.push(issue(`${place}.by`, user, approval.by));
+    const isKnown = known.includes(textOf(approval));
+    if (isKnown && approval.by === user) return;
+    if (isKnown) issues.push({ path: place, message: movedMessage });
+    else if (approval.by !== user) issues.push(issue(`${place}.by`, user, approval.by));
     const problem = approvalProblem((oldObject ?? {}) as Canary, approval.step);
     if (problem !== undefined) issues.push({ path: `${place}.step`, message: problem });
   });
@@ -175,8 +179,20 @@ function issue(path: string, user: string, written: string): FieldIssue {
   return { path, message: `must name the user who writes it (${user}), got "${written}"` };
 }
 
-function sorted(approval: Approval): readonly unknown[] {
-  return [approval.step, approval.by, approval.why, approval.at];
+const movedMessage =
+  "must keep its place, with all approvals that came after it: remove only the oldest ones, and add new ones at the end";
+
+/**
+ * How many approvals of the list are still there. The place of an approval says to which run it belongs, so only the
+ * oldest may go.
+ */
+function keptCount(known: readonly string[], now: readonly string[]): number {
+  const removed = known.findIndex((_text, start) => known.slice(start).every((text, index) => text === now[index]));
+  return removed === -1 ? 0 : known.length - removed;
+}
+
+function textOf({ step, by, why, at }: Approval): string {
+  return JSON.stringify([step, by, why, at]);
 }
 
 function answer({ request }: RolloutReview, warnings: readonly string[], refusal?: string): RolloutReviewAnswer {
