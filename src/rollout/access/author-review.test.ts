@@ -35,10 +35,11 @@ function canary(spec: Record<string, unknown> = {}, author?: string): Rollout {
 
 interface Stored {
   readonly annotations: Readonly<Record<string, string | undefined>>;
+  readonly spec: Readonly<Record<string, unknown>>;
   readonly warnings: readonly string[];
 }
 
-/** The annotations that the API server would store, and the warnings that the client would see. */
+/** The annotations and the spec that the API server would store, and the warnings that the client would see. */
 function reviewed(operation: string, user: string | RequestUser, object: Rollout, oldObject?: Rollout): Stored {
   const userInfo = typeof user === "string" ? { username: user, groups: ["g"] } : user;
   const { response } = reviewAuthor({ request: { uid: "1", operation, userInfo, object, oldObject } }, key) as {
@@ -51,11 +52,14 @@ function reviewed(operation: string, user: string | RequestUser, object: Rollout
     value?: unknown;
   }[];
   const annotations: Record<string, string | undefined> = { ...object.metadata.annotations };
+  const spec = { ...object.spec };
   for (const { op, path, value } of patch) {
     const [, name] = /^\/metadata\/annotations\/(.+)$/.exec(path) ?? [];
     if (name !== undefined) annotations[name.replace("~1", "/")] = op === "remove" ? undefined : String(value);
+    const [, field] = /^\/spec\/(\w+)$/.exec(path) ?? [];
+    if (field !== undefined) spec[field] = op === "remove" ? undefined : value;
   }
-  return { annotations, warnings: response.warnings ?? [] };
+  return { annotations, spec, warnings: response.warnings ?? [] };
 }
 
 /** The author's record that the API server would store. */
@@ -151,12 +155,60 @@ test("a rollout that is created with the record or the orders of others is a cop
   assert.equal(reviewed("CREATE", "bob", canary()).annotations[ownUidAnnotation], undefined);
 });
 
+test("the orders of others are removed from a new rollout with a warning, and the creator's own stay", () => {
+  const [hers, his] = ["alice", "bob"].map((by) => ({ step: "1", by, why: "", at: "2026-01-01T00:00:00Z" }));
+  const order = { by: "alice", why: "", at: "2026-01-01T00:00:00Z" };
+  const orders = { approvals: [hers, his, { ...hers, step: "2" }], fullPromotion: order, orderedBy: order };
+  const { spec, annotations, warnings } = reviewed("CREATE", "bob", canary({ ...orders, paused: true }));
+  assert.deepEqual(
+    [spec["approvals"], spec["fullPromotion"], spec["orderedBy"], spec["paused"]],
+    [[his], undefined, undefined, true],
+  );
+  assert.equal(authorOf(canary(), annotations[authorAnnotation]), "bob");
+  assert.deepEqual(
+    warnings,
+    ["approvals[0]", "approvals[2]", "fullPromotion", "orderedBy"].map(
+      (field) => `spec.${field}.by: is removed, because alice gave the order to another object`,
+    ),
+  );
+  // A copy that brings its mark.
+  const { metadata, ...rest } = canary(orders);
+  const marked = { ...rest, metadata: { ...metadata, annotations: { [ownUidAnnotation]: "u1" } } };
+  assert.deepEqual(reviewed("CREATE", "bob", marked).spec["approvals"], [his]);
+  // In a later write they are an order that was given here, or one that the next webhook refuses.
+  assert.deepEqual(reviewed("UPDATE", "bob", canary(orders), canary(orders)).spec, canary(orders).spec);
+});
+
+function copy(author: string, status: object): Rollout & { readonly status: object } {
+  const { metadata, ...rest } = canary({}, author);
+  const annotations = { ...metadata.annotations, [ownUidAnnotation]: "u1" };
+  return { ...rest, metadata: { ...metadata, annotations }, status };
+}
+
+test("only the user who takes a copy over removes its mark, and others who drop or change it do not", () => {
+  const made = stored("CREATE", "velero", canary()) ?? "";
+  const noted = { phase: "Paused", pauseReason: "restored" };
+  for (const status of [{}, noted])
+    for (const object of [
+      canary({}, made),
+      canary(),
+      canary({ steps: [{ weight: 50 }] }),
+      { ...canary(), metadata: { ...canary().metadata, annotations: { [ownUidAnnotation]: "u2" } } },
+    ])
+      assert.equal(reviewed("UPDATE", "carol", object, copy(made, status)).annotations[ownUidAnnotation], "u1");
+  // The engine notes the uid of an object that has no mark.
+  const prepared = copy(made, {});
+  assert.equal(reviewed("UPDATE", "engine", prepared, canary({}, made)).annotations[ownUidAnnotation], "u1");
+  // The API server may ask again in the request of a takeover, by another user or by the author.
+  for (const user of ["carol", "velero"]) {
+    const once = reviewed("UPDATE", user, copy("", noted), copy(made, noted)).annotations;
+    const again = reviewed("UPDATE", user, canary({}, once[authorAnnotation]), copy(made, noted)).annotations;
+    assert.equal(authorOf(canary(), again[authorAnnotation]), user);
+    assert.equal(again[ownUidAnnotation], undefined);
+  }
+});
+
 test("the user who takes a copy over removes its mark, but not before the engine has noted its orders", () => {
-  const copy = (author: string, status: object): Rollout & { readonly status: object } => {
-    const { metadata, ...rest } = canary({}, author);
-    const annotations = { ...metadata.annotations, [ownUidAnnotation]: "u1" };
-    return { ...rest, metadata: { ...metadata, annotations }, status };
-  };
   const made = stored("CREATE", "velero", canary()) ?? "";
   const noted = { phase: "Paused", pauseReason: "restored" };
   const taken = reviewed("UPDATE", "carol", copy("", noted), copy(made, noted));

@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { authorAnnotation, ownUidAnnotation, unknownUid, type RolloutStatus } from "../../api/serin/index.ts";
 import { authorOfRequest, planText, readAuthor, signAuthor, type RequestUser } from "./author-record.ts";
-import { ordersOfOthers } from "./orders-of-others.ts";
+import { ordersOfOthers, ownOrders, type PatchOperation } from "./orders-of-others.ts";
 
 /** admission.k8s.io/v1, as far as it is read here. */
 export interface AuthorReview {
@@ -14,19 +14,14 @@ export interface AuthorReview {
   };
 }
 
-interface PatchOperation {
-  readonly op: "add" | "remove";
-  readonly path: string;
-  readonly value?: unknown;
-}
-
 /**
  * Records the user who creates a rollout, or changes its effect, as its author. A change of only the orders, or of
  * metadata, keeps the author. A user who writes an empty annotation takes over the rollout.
  *
  * Any other value of a client counts for nothing. It is not refused, because backups and exported manifests contain it.
  * An object that is created with the record or with orders of others is marked as a copy, and a person must let it
- * begin. The user who takes it over removes the mark, as soon as the engine has noted which orders it had.
+ * begin. The orders of others are removed from it. Only the user who takes the copy over removes the mark, as soon as
+ * the engine has noted which orders it had.
  */
 export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
   const { request } = review;
@@ -47,10 +42,22 @@ export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
     [authorAnnotation]: isKept ? before : signAuthor(key, plan, user),
   };
   const mark = object.metadata.annotations?.[ownUidAnnotation];
-  const isCopy = request.operation === "CREATE" && (isForeign || ordersOfOthers(object, user.user).length > 0);
-  if (isCopy && mark === undefined) wanted[ownUidAnnotation] = unknownUid;
-  if (signature === "" && hasNotedOrders(old)) wanted[ownUidAnnotation] = undefined;
-  return answer(review, patchOf(object, wanted), isForeign ? [warningOf(user.user, isCopy)] : []);
+  const marked = old?.metadata.annotations?.[ownUidAnnotation];
+  const foreign = request.operation === "CREATE" ? ordersOfOthers(object, user.user) : [];
+  const isCopy = request.operation === "CREATE" && (isForeign || foreign.length > 0);
+  // If the API server asks again, the empty annotation has our value already, and the mark is gone.
+  const takesOver = hasNotedOrders(old) && (signature === "" || (isOwn && mark === undefined));
+  if (takesOver) wanted[ownUidAnnotation] = undefined;
+  else if (marked !== undefined) wanted[ownUidAnnotation] = marked;
+  else if (isCopy && mark === undefined) wanted[ownUidAnnotation] = unknownUid;
+  return answer(
+    review,
+    [...patchOf(object, wanted), ...(foreign.length === 0 ? [] : ownOrders(object, user.user))],
+    [
+      ...(isForeign ? [warningOf(user.user, isCopy)] : []),
+      ...foreign.map(({ path, by }) => `${path}: is removed, because ${by} gave the order to another object`),
+    ],
+  );
 }
 
 /** Whether the engine has noted the orders of a copy, so that these do not apply to it. */

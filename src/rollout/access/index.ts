@@ -3,6 +3,5 @@ export { describeQuestion, questionsOfCanary, type AccessQuestion } from "./acce
 export { AccessReviews } from "./access-reviews.ts";
 export { AuthorKey } from "./author-key.ts";
 export { authorOfRequest, planText, type Author, type RequestUser } from "./author-record.ts";
-export { ordersOfOthers } from "./orders-of-others.ts";
 export { reviewAuthor } from "./author-review.ts";
 export { AuthorRights, type RightsRefusal } from "./author-rights.ts";

@@ -6,6 +6,13 @@ export interface ForeignOrder {
   readonly by: string;
 }
 
+/** An operation of a JSON patch. */
+export interface PatchOperation {
+  readonly op: "add" | "remove";
+  readonly path: string;
+  readonly value?: unknown;
+}
+
 interface Ordered {
   readonly spec?: {
     readonly orderedBy?: { readonly by?: unknown } | null;
@@ -17,16 +24,37 @@ interface Ordered {
 /** The orders of a new object that are in the name of others. The object may be any that the schema admits. */
 export function ordersOfOthers(object: UntypedObject, user: string): readonly ForeignOrder[] {
   const { spec } = object as Ordered;
-  const approvals: readonly unknown[] = Array.isArray(spec?.approvals) ? spec.approvals : [];
   const named: [path: string, order: unknown][] = [
-    ...approvals.map((approval, index): [string, unknown] => [`spec.approvals[${index}]`, approval]),
+    ...approvalsOf(object).map((approval, index): [string, unknown] => [`spec.approvals[${index}]`, approval]),
     ["spec.fullPromotion", spec?.fullPromotion],
     ["spec.orderedBy", spec?.orderedBy],
   ];
-  return named.flatMap(([path, order]) => {
-    const by = (order as { readonly by?: unknown } | null | undefined)?.by;
-    return by === undefined || by === user
-      ? []
-      : [{ path: `${path}.by`, by: typeof by === "string" ? by : JSON.stringify(by) }];
-  });
+  return named.flatMap(([path, order]) =>
+    isOfOther(order, user)
+      ? [{ path: `${path}.by`, by: typeof order.by === "string" ? order.by : JSON.stringify(order.by) }]
+      : [],
+  );
+}
+
+/** The operations that leave only the user's own orders. An order that stays in an object may count some time. */
+export function ownOrders(object: UntypedObject, user: string): readonly PatchOperation[] {
+  const { spec } = object as Ordered;
+  const approvals = approvalsOf(object);
+  const own = approvals.filter((approval) => !isOfOther(approval, user));
+  return [
+    ...(own.length === approvals.length ? [] : [{ op: "add" as const, path: "/spec/approvals", value: own }]),
+    ...(["fullPromotion", "orderedBy"] as const).flatMap((field): PatchOperation[] =>
+      isOfOther(spec?.[field], user) ? [{ op: "remove", path: `/spec/${field}` }] : [],
+    ),
+  ];
+}
+
+function approvalsOf(object: UntypedObject): readonly unknown[] {
+  const { spec } = object as Ordered;
+  return Array.isArray(spec?.approvals) ? spec.approvals : [];
+}
+
+function isOfOther(order: unknown, user: string): order is { readonly by: unknown } {
+  const by = (order as { readonly by?: unknown } | null | undefined)?.by;
+  return by !== undefined && by !== user;
 }

@@ -174,33 +174,52 @@ test("an approval must name a step that waits for one, and an order must name it
   );
 });
 
-test("orders in the name of others are refused in a new rollout, and in a copy of another they get a warning", async () => {
+test("an approval of another keeps its place in the list, because the place says to which run it belongs", async () => {
+  const [first, second, third] = ["1", "2", "3"].map((step) => ({ ...approval, by: "bob", step }));
+  const own = { ...approval, step: "4" };
+  const oldObject = { spec: { approvals: [first, own, second, third] } };
+  const writing = async (...approvals: readonly unknown[]): Promise<string> =>
+    await review({ approvals }, { oldObject });
+  for (const list of [
+    [first, own, second, third],
+    [first, own, second, third, { ...own, step: "5" }],
+    [second, third, { ...own, step: "5" }],
+    [third, own],
+    [own],
+    [],
+  ])
+    assert.equal(await writing(...list), "allowed", JSON.stringify(list));
+  for (const [at, list] of [
+    [0, [first]],
+    [0, [first, own, second]],
+    [0, [second]],
+    [1, [third, second]],
+    [4, [first, own, second, third, second]],
+  ] as const)
+    assert.ok(
+      (await writing(...list)).includes(
+        `spec.approvals[${at}]: must keep its place, with all approvals that came after`,
+      ),
+      JSON.stringify(list),
+    );
+});
+
+test("orders in the name of others are refused in a new rollout, also with the mark of a copy", async () => {
   const orders = {
     approvals: [approval],
     orderedBy: { by: "ann", why: "", at: approval.at },
     fullPromotion: { by: "ann", why: "", at: approval.at },
   };
-  const restoring = { operation: "CREATE", userInfo: { username: "velero" } };
-  assert.match(
-    await review(orders, restoring),
-    /spec\.approvals\[0\]\.by: must name the user who writes it \(velero\)/,
-  );
-  const reviewCopy = async (operation: string) => {
-    const annotations = { "rollout.serin.dev/uid": "unknown" };
+  for (const annotations of [{}, { "rollout.serin.dev/uid": "unknown" }]) {
     const object = {
       metadata: { name: "shop", namespace: "shop", annotations },
       spec: { target, steps: [{ weight: 10 }], ...orders },
     };
     const kind = { group: "rollout.serin.dev", kind: "Canary" };
-    const request = { uid: "1", kind, name: "shop", ...restoring, operation, object };
-    return (await reviewRollout({ request })).response;
-  };
-  const { allowed, warnings } = await reviewCopy("CREATE");
-  assert.ok(allowed);
-  assert.deepEqual(warnings, [
-    "spec.approvals[0].by: counts for nothing, because ann gave the order to another object",
-    "spec.fullPromotion.by: counts for nothing, because ann gave the order to another object",
-    "spec.orderedBy.by: counts for nothing, because ann gave the order to another object",
-  ]);
-  assert.equal((await reviewCopy("UPDATE")).allowed, false);
+    const request = { uid: "1", kind, name: "shop", operation: "CREATE", userInfo: { username: "velero" }, object };
+    const { allowed, status } = (await reviewRollout({ request })).response;
+    assert.equal(allowed, false);
+    for (const field of ["approvals[0]", "orderedBy", "fullPromotion"])
+      assert.ok(status?.message.includes(`spec.${field}.by: must name the user who writes it (velero), got "ann"`));
+  }
 });

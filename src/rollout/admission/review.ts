@@ -1,16 +1,15 @@
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
-import { formatIssues, type FieldIssue, type KindDefinition, type UntypedObject } from "../../api/index.ts";
+import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
 import {
   isRestingPhase,
   approvalProblem,
   canaryKind,
-  ownUidAnnotation,
   freezeKind,
   rolloutKinds,
   type Approval,
   type Canary,
 } from "../../api/serin/index.ts";
-import { ordersOfOthers, type RequestUser } from "../access/index.ts";
+import type { RequestUser } from "../access/index.ts";
 
 /** admission.k8s.io/v1, as far as it is read here. */
 export interface RolloutReview {
@@ -49,8 +48,8 @@ const unprocessable = 422;
 export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
 
 /**
- * Refuses an object that its parser refuses, with every fault at its field. Refuses an order in another user's name,
- * except in a copy of another object, where it counts for nothing.
+ * Refuses an object that its parser refuses, with every fault at its field. Refuses an order in another user's name.
+ * The webhook of authors comes before, and has removed those orders from a copy of another object.
  * A write that does not change the spec passes: labels, and the removal of the finalizer from an object that is older
  * than this parser.
  */
@@ -66,17 +65,14 @@ export async function reviewRollout(review: RolloutReview): Promise<RolloutRevie
     parsed.value === undefined || kind === freezeKind
       ? { errors: [], warnings: [] }
       : await (await import("./hidden-faults.ts")).hiddenFaults(parsed.value);
-  const isCopy = isMarkedCopy(request);
   const errors =
     parsed.value === undefined
       ? parsed.errors
-      : [...(isCopy ? [] : approvalIssues(request)), ...strayIssues(kind, request), ...hidden.errors];
+      : [...approvalIssues(request), ...strayIssues(kind, request), ...hidden.errors];
   const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
   return answer(
     review,
-    [...parsed.warnings, ...hidden.warnings, ...(isCopy ? copiedOrders(request) : [])].map((issue) =>
-      formatIssues([issue]),
-    ),
+    [...parsed.warnings, ...hidden.warnings].map((issue) => formatIssues([issue])),
     errors.length === 0 ? undefined : `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`,
   );
 }
@@ -103,33 +99,21 @@ interface Approved {
   };
 }
 
-/**
- * Whether the object is created as a copy of another: the webhook of authors, which comes before, has marked it. Such
- * an object waits for a person, and the orders that it had before do not apply to it.
- */
-function isMarkedCopy({ operation, object }: NonNullable<RolloutReview["request"]>): boolean {
-  const { metadata } = (object ?? {}) as Partial<UntypedObject>;
-  return operation === "CREATE" && metadata?.annotations?.[ownUidAnnotation] !== undefined;
-}
-
-function copiedOrders({ object, userInfo }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
-  return ordersOfOthers(object as UntypedObject, userInfo?.username ?? "").map(({ path, by }) => ({
-    path,
-    message: `counts for nothing, because ${by} gave the order to another object`,
-  }));
-}
-
 /** The value of an approval depends on its name, so a new entry must name the user who writes it. */
 function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
   const user = userInfo?.username ?? "";
   if (user === "" || user === trustedUser) return [];
   const [now, before] = [(object as Approved | undefined)?.spec, (oldObject as Approved | undefined)?.spec];
-  const kept = new Set(before?.approvals?.map((approval) => JSON.stringify(sorted(approval))));
+  const known = before?.approvals?.map(textOf) ?? [];
+  const kept = keptCount(known, now?.approvals?.map(textOf) ?? []);
   const issues: FieldIssue[] = [];
   now?.approvals?.forEach((approval, index) => {
-    if (kept.has(JSON.stringify(sorted(approval)))) return;
+    if (index < kept) return;
     const place = `spec.approvals[${index}]`;
-    if (approval.by !== user) issues.push(issue(`${place}.by`, user, approval.by));
+    const isKnown = known.includes(textOf(approval));
+    if (isKnown && approval.by === user) return;
+    if (isKnown) issues.push({ path: place, message: movedMessage });
+    else if (approval.by !== user) issues.push(issue(`${place}.by`, user, approval.by));
     const problem = approvalProblem((oldObject ?? {}) as Canary, approval.step);
     if (problem !== undefined) issues.push({ path: `${place}.step`, message: problem });
   });
@@ -195,8 +179,20 @@ function issue(path: string, user: string, written: string): FieldIssue {
   return { path, message: `must name the user who writes it (${user}), got "${written}"` };
 }
 
-function sorted(approval: Approval): readonly unknown[] {
-  return [approval.step, approval.by, approval.why, approval.at];
+const movedMessage =
+  "must keep its place, with all approvals that came after it: remove only the oldest ones, and add new ones at the end";
+
+/**
+ * How many approvals of the list are still there. The place of an approval says to which run it belongs, so only the
+ * oldest may go.
+ */
+function keptCount(known: readonly string[], now: readonly string[]): number {
+  const removed = known.findIndex((_text, start) => known.slice(start).every((text, index) => text === now[index]));
+  return removed === -1 ? 0 : known.length - removed;
+}
+
+function textOf({ step, by, why, at }: Approval): string {
+  return JSON.stringify([step, by, why, at]);
 }
 
 function answer({ request }: RolloutReview, warnings: readonly string[], refusal?: string): RolloutReviewAnswer {

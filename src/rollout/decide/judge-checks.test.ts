@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults, type CheckSpec, type CheckStatus, type CheckType } from "../../api/serin/index.ts";
-import { judgeCheck, judgeChecks, stalled } from "./judge-checks.ts";
+import { judgeCheck, judgeChecks, needsSamples, stalled } from "./judge-checks.ts";
 import type { CheckObservation, PodFacts } from "./observation.ts";
 import type { PlannedCheck, Step } from "./step.ts";
 
@@ -367,9 +367,24 @@ test("a wait without progress is stalled, although its evidence changes at each 
     [planned("query", { query, ...both }), (second) => value(0.15 + second / 1000), /^neither condition is true, for/],
     [planned("webhook", limited), (second) => answer(`asked ${second} times`), /^its answer is wait, for 20 s$/],
     [
-      planned("request-success-rate", { ...both, passWhen: "canary.total > 1000000", failWhen: "canary.total < 0" }),
+      planned("request-success-rate", { ...both, passWhen: "canary.rate < 0.0", failWhen: "canary.rate > 0.01" }),
       (second) => counted(200 * second, 0, 200 * second),
       /^neither condition is true, for 20 s$/,
+    ],
+    // The count is reached soon, and more requests do not change the rate.
+    [
+      planned("request-success-rate", {
+        ...both,
+        passWhen: "canary.total > 1000.0 && canary.rate < 0.0",
+        failWhen: "canary.rate > 0.01",
+      }),
+      (second) => counted(200 * second, 0, 200 * second),
+      /^neither condition is true, for 20 s$/,
+    ],
+    [
+      planned("request-success-rate", { ...both, passWhen: "canary.total > 5000.0", failWhen: "canary.rate > 0.01" }),
+      (second) => counted(200 * Math.min(second, 10), 0, 200 * second),
+      /^neither condition is true at canary\.total 2000, and no new sample came in 20 s$/,
     ],
     [planned("request-success-rate", limited), flapping, /^canary 0 of 0 failed, and no new sample came in 20 s$/],
   ];
@@ -381,6 +396,29 @@ test("a wait without progress is stalled, although its evidence changes at each 
     );
     assert.equal(status.verdict, "wait", status.evidence);
     assert.match(stalled(step, status, 39_000) ?? "still waits", expected, status.evidence);
+  }
+});
+
+test("each sample is progress for conditions that ask for a number of them", () => {
+  const spec = { timeoutSeconds: 20, failWhen: "canary.rate > 0.01" };
+  const cases: readonly [passWhen: string, seen: (second: number) => CheckObservation][] = [
+    ["canary.total > 10000.0", (second) => counted(200 * second, 0, 200 * second)],
+    ["stable.total > 10000.0", (second) => counted(200 * Math.min(second, 1), 0, 200 * second)],
+    ["canary.total + stable.total > 20000.0", (second) => counted(200 * second, 0, 200 * second)],
+  ];
+  for (const [passWhen, seen] of cases) {
+    const check = planned("request-success-rate", { ...spec, passWhen });
+    const step: Step = { id: "s", title: "s", writes: [], settle: [], checks: [check] };
+    const after = (seconds: number): CheckStatus =>
+      look(
+        check,
+        Array.from({ length: seconds }, (_, second) => seen(second)),
+      );
+    const waiting = after(40);
+    assert.equal(waiting.verdict, "wait", waiting.evidence);
+    assert.equal(stalled(step, waiting, 39_000), undefined, passWhen);
+    assert.equal(needsSamples(waiting), true);
+    assert.equal(after(60).verdict, "pass", passWhen);
   }
 });
 

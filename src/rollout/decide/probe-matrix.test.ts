@@ -196,7 +196,11 @@ test("up to three connections to a new gateway may fail before its first answer,
   assert.equal(looks(gateway, { failed: 1 }, { failed: 1, ok: 30, mutual: 30 }).verdict, "pass");
   assert.equal(looks(gateway, { failed: 3, ok: 30, mutual: 30 }).verdict, "pass", "in one look");
   assert.equal(looks(gateway, { failed: 4 }).verdict, "fail");
-  assert.equal(looks(gateway, { ok: 3, mutual: 3 }, { failed: 3, ok: 3, mutual: 3 }).verdict, "fail");
+  const answered = { ok: 3, mutual: 3 };
+  assert.equal(looks(gateway, answered, { ...answered, failed: 3 }).verdict, "fail");
+  const restarted = looks(gateway, answered, {}, { failed: 3 });
+  assert.equal(restarted.verdict, "fail", "a client that restarts has had an answer before");
+  assert.equal(looks(gateway, answered, { ...answered, failed: 1 }, {}, answered).matrix.pairs[0]?.failed, 1);
   assert.equal(
     looks({ to: { revision: "new", dataPlane: "sidecar" } }, { failed: 3 }).verdict,
     "fail",

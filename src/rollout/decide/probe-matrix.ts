@@ -166,7 +166,8 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
     const name = describeProbePair(pair);
     const [counts = [], zero = [], so = []] = [last[name], before.last[name], before.gained[name]];
     const sums = counts.map((count, index) => (so[index] ?? 0) + gain(count, zero[index] ?? 0, index));
-    const isFirstAnswer = (zero[okIndex] ?? 0) === 0 && pair.counts.ok > 0;
+    // The counts of a restarted client are 0 again, so that the answers from before say that this is not the first.
+    const isFirstAnswer = (zero[okIndex] ?? 0) === 0 && (so[okIndex] ?? 0) === 0 && pair.counts.ok > 0;
     if (isFirstAnswer && mayBeLate(pair, sums[failedIndex] ?? 0)) sums[failedIndex] = 0;
     return [name, sums] as const;
   });
@@ -200,7 +201,7 @@ function judgePair(facts: ProbePairFacts, state: MatrixState, spec: CheckSpec, p
   const gained = Object.fromEntries(
     probeCounters.map((counter, index) => [counter, numbers[index] ?? 0]),
   ) as ProbeCounts;
-  const isLate = facts.counts.ok === 0 && mayBeLate(facts, gained.failed);
+  const isLate = facts.counts.ok === 0 && gained.ok === 0 && mayBeLate(facts, gained.failed);
   const counts = isLate ? { ...gained, failed: 0 } : gained;
   return {
     from,

@@ -280,4 +280,6 @@ test("a field with the engine's mark whose journal is gone is journaled without 
   const written = { metadata: { ...metadata, managedFields }, spec: { paused: true } };
   assert.deepEqual((await seen(written))[1], unknown);
   assert.deepEqual((await seen({ metadata, spec: { paused: true } }))[1], { state: "done" });
+  // A person had paused it. In the next round it has our mark, and the journal knows of the mark alone.
+  assert.deepEqual(await seen(marked, journal.slice(0, 1)), [{ state: "done" }, { state: "done" }]);
 });

@@ -239,6 +239,7 @@ function writeState(
 
 /**
  * Whether this engine has written the field, and the journal of that is gone: a restored namespace comes without it.
+ * While the journal has the mark, it is not lost. A field without an entry then had the value before, from a person.
  */
 function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: readonly JournalEntry[]): boolean {
   if (write.mark === undefined || valueAt(current, write.pointer) === undefined) return false;
@@ -247,7 +248,10 @@ function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: reado
   return (
     isOurs &&
     !journal.some(
-      (entry) => entry.type === "field" && entry.pointer === write.pointer && referenceKey(entry.object) === key,
+      (entry) =>
+        entry.type === "field" &&
+        (entry.pointer === write.pointer || entry.pointer === write.mark) &&
+        referenceKey(entry.object) === key,
     )
   );
 }

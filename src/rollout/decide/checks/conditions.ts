@@ -1,7 +1,7 @@
 import { evaluateCondition, type CheckSpec, type ConditionBindings } from "../../../api/serin/index.ts";
 import type { Judgement } from "./looks.ts";
 
-/** The wait of a check whose conditions do not decide. More samples may not change that. */
+/** The wait of a check whose conditions do not decide, even on more samples of the same kind. */
 export const undecided = "neither condition is true";
 
 type Bindings = Pick<ConditionBindings, "result" | "canary" | "stable"> & { readonly baseline?: unknown };
@@ -12,8 +12,38 @@ type Bindings = Pick<ConditionBindings, "result" | "canary" | "stable"> & { read
  */
 export function applyConditions(spec: CheckSpec, judged: Judgement, bindings: () => Bindings): Judgement {
   if ((spec.failWhen === undefined && spec.passWhen === undefined) || judged.verdict !== "pass") return judged;
-  const { evidence, ...rest } = judgeConditions(spec, bindings());
-  return rest.verdict === "pass" ? judged : { ...judged, ...rest, evidence: `${evidence}; ${judged.evidence}` };
+  const values = bindings();
+  const { evidence, ...rest } = judgeConditions(spec, values);
+  if (rest.verdict === "pass") return judged;
+  const waits = rest.verdict === "wait" ? { waitsFor: waitOf(spec, values) } : {};
+  return { ...judged, ...rest, ...waits, evidence: `${evidence}; ${judged.evidence}` };
+}
+
+const sides = [["canary"], ["stable"], ["canary", "stable"]] as const;
+const manyTimes = 1e9;
+
+/**
+ * Conditions that ask for a number of samples decide when enough have come, so that each is progress. Others, such as
+ * those on a rate, may never decide.
+ */
+function waitOf(spec: CheckSpec, values: Bindings): string {
+  const needed = sides.find((names) => {
+    const more = Object.fromEntries(names.map((name) => [name, withManyMore(values[name] as Counts)]));
+    return judgeConditions(spec, { ...values, ...more }).verdict !== "wait";
+  });
+  if (needed === undefined) return undecided;
+  const counts = needed.map((name) => `${name}.total ${(values[name] as Counts).total}`);
+  return `${undecided} at ${counts.join(" and ")}`;
+}
+
+interface Counts {
+  readonly total: number;
+  readonly errors?: number;
+}
+
+/** Many more samples of the same kind: the rate and the durations stay. */
+function withManyMore({ total, errors, ...rest }: Counts): Counts {
+  return { ...rest, total: total * manyTimes, ...(errors === undefined ? {} : { errors: errors * manyTimes }) };
 }
 
 /**
