@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -75,6 +84,7 @@ class Rig {
   #running: Promise<void> = Promise.resolve();
   end: AgentEnd = "restarted";
   clock: Clock = systemClock;
+  hostProc = "/proc";
 
   constructor(context: TestContext) {
     context.after(async () => {
@@ -99,7 +109,7 @@ class Rig {
       nodeName: "worker",
       excludedNamespaces: [],
       paths: {
-        hostProc: "/proc",
+        hostProc: this.hostProc,
         pluginSocket: join(this.directory, "plugin.sock"),
         ztunnelSocket: this.socket,
         cniBinDirectory: join(this.directory, "bin"),
@@ -730,6 +740,26 @@ test("a probe's path exists before the capture, and survives a restart of the ag
   rig.startAgent();
   await until(() => existsSync(join(rig.directory, "plugin.sock")));
   assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x");
+});
+
+test("an agent starts, and exempts the probes of its pods, although one pod cannot be looked at", async (context) => {
+  const rig = new Rig(context);
+  const [reviews, broken] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await rig.enrolled(rig.pod("broken", broken), rig.pod("reviews", reviews));
+  await rig.stopAgent();
+  await ztunnel.kill();
+  rig.hostProc = join(rig.directory, "proc");
+  mkdirSync(rig.hostProc);
+  symlinkSync(`/proc/${reviews.initPid}`, join(rig.hostProc, String(reviews.initPid)));
+  // The kernel refuses to open a link that leads to itself.
+  symlinkSync(String(broken.initPid), join(rig.hostProc, String(broken.initPid)));
+  rig.startAgent();
+  await until(() => existsSync(join(rig.directory, "plugin.sock")));
+  assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x");
+  assert.ok(rig.lines.some((line) => line.includes("a pod's addresses cannot be read yet") && line.includes("broken")));
 });
 
 test("a pod whose status names addresses of others neither exempts these from policies, nor ends their probes", async (context) => {

@@ -5,7 +5,7 @@ import { aborted, messageOf, transientError, type Clock, type Logger } from "../
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
 import type { AgentEnd } from "./agent-end.ts";
-import { addressesOf, isAmbientNamespace, isAmbientPod, wasCaptured } from "./ambient-pod.ts";
+import { addressesOf, isAmbientNamespace, isAmbientPod, isFinished, wasCaptured } from "./ambient-pod.ts";
 import { CniMetrics } from "./cni-metrics.ts";
 import { HostProbeRules } from "./host-probe-rules.ts";
 import { KeyedLock } from "./keyed-lock.ts";
@@ -170,12 +170,7 @@ export class CniAgent {
     await Promise.race([Promise.all([pods.synced, namespaces.synced, nodes.synced]), aborted(signal)]);
     if (signal.aborted) return;
     // Exempt the probes of pods that an earlier agent captured, before looking at the pods one by one.
-    this.#probes.install(
-      pods
-        .list()
-        .filter(wasCaptured)
-        .flatMap((pod) => this.#finder.addressesOf(pod)),
-    );
+    this.#probes.install(this.#capturedAddresses(pods.list()));
     this.#hub.listen(paths.ztunnelSocket, {
       connected: (link) => void this.#sendSnapshot(link),
       changed: () => this.#addAll(),
@@ -201,6 +196,29 @@ export class CniAgent {
     this.#hub.close();
     this.#enroller.close();
     this.#probes.close();
+  }
+
+  /** A pod that cannot be looked at gets its exemption when it is enrolled, which is tried again. */
+  #capturedAddresses(pods: readonly Pod[]): string[] {
+    const found = new Set<string>();
+    this.#attempt("the processes of this node cannot be listed", {}, () =>
+      this.#finder.locate(pods.filter((pod) => pod.spec?.hostNetwork !== true && !isFinished(pod))),
+    );
+    for (const pod of pods.filter(wasCaptured))
+      this.#attempt(
+        "a pod's addresses cannot be read yet",
+        { ns: pod.metadata.namespace, name: pod.metadata.name },
+        () => this.#finder.addressesOf(pod).forEach((address) => found.add(address)),
+      );
+    return [...found];
+  }
+
+  #attempt(problem: string, fields: Readonly<Record<string, string | undefined>>, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#log.warn(problem, { ...fields, error: messageOf(error) });
+    }
   }
 
   #addAll(): void {

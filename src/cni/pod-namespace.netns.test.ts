@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -82,4 +82,44 @@ test("a running pod is found by its cgroup, skipping processes that are still in
   const pod: Pod = { metadata: { name: "web", uid }, status: { podIP: host.address } };
   using found = new PodNamespaceFinder({ hostProc: join(root, "proc") }).open(pod);
   assert.equal(found?.inode, host.namespace.inode);
+});
+
+test("one pass over the node's processes finds all pods, and none of their later looks reads them again", (context) => {
+  const { node, root, mount } = hostWith(context);
+  const hosts = [node.addPod(), node.addPod()];
+  const pods = hosts.map(({ address, initPid }, index): Pod => {
+    mount(initPid, `proc/${initPid}/ns/net`);
+    writeFileSync(join(root, "proc", `${initPid}/cgroup`), `0::/kubepods/pod12-${index}/x\n`);
+    return { metadata: { name: "web", uid: `12-${index}` }, status: { podIP: address } };
+  });
+  const finder = new PodNamespaceFinder({ hostProc: join(root, "proc") });
+  finder.locate(pods);
+  for (const { initPid } of hosts) rmSync(join(root, "proc", `${initPid}/cgroup`));
+  for (let look = 0; look < 2; look += 1)
+    assert.deepEqual(
+      pods.map((pod) => finder.addressesOf(pod)),
+      hosts.map(({ address }) => [address]),
+    );
+});
+
+test("an annotation that is no process id is ignored, and a look that fails leaves no descriptor open", (context) => {
+  const { node, root, mount } = hostWith(context);
+  const host = node.addPod();
+  const annotations = { "lab.serin.dev/init-pid": "1".repeat(5000) };
+  const pod: Pod = { metadata: { name: "web", uid: "12-34", annotations }, status: { podIP: host.address } };
+  assert.equal(new PodNamespaceFinder({ hostProc: "/proc" }).open(pod), undefined);
+  mount(host.initPid, "proc/100/ns/net");
+  const finder = new PodNamespaceFinder({ hostProc: join(root, "proc") });
+  const descriptors = (): number => readdirSync("/proc/self/fd").length;
+  const status = {
+    get podIP(): string {
+      throw new Error("unreadable");
+    },
+  };
+  const before = descriptors();
+  assert.throws(
+    () => finder.open({ metadata: { name: "web", annotations: { "lab.serin.dev/init-pid": "100" } }, status }),
+    /unreadable/,
+  );
+  assert.equal(descriptors(), before);
 });

@@ -7,6 +7,8 @@ import { addressesOf } from "./ambient-pod.ts";
 
 /** The process id of a pod's init, written by the lab's node runtime. */
 const initPidAnnotation = "lab.serin.dev/init-pid";
+/** Linux's process ids are at most 4,194,304. Users may write the annotation, and the kernel rejects long paths. */
+const processId = /^\d{1,7}$/;
 
 /** The type that `statfs` returns for a namespace file. */
 const namespaceFileSystem = 0x6e73_6673;
@@ -23,6 +25,8 @@ export interface PodNamespaceFinderOptions {
 export class PodNamespaceFinder {
   readonly #options: PodNamespaceFinderOptions;
   readonly #hostProc: string;
+  /** The processes that {@link locate} found, by the uid of their pod. */
+  #located: ReadonlyMap<string, readonly string[]> = new Map();
 
   constructor(options: PodNamespaceFinderOptions) {
     this.#options = options;
@@ -41,8 +45,7 @@ export class PodNamespaceFinder {
     if (!isAbsolute(path) || normalize(path) !== path) throw invalid("is not an absolute path");
     const namespace = this.#openFirst(this.#candidates(path));
     if (namespace === undefined) throw invalid("is not a namespace that the agent can open");
-    if (!isOwn(namespace)) return namespace;
-    namespace.close();
+    if (keepsIf(namespace, () => !isOwn(namespace))) return namespace;
     throw invalid("is the node's own");
   }
 
@@ -63,8 +66,7 @@ export class PodNamespaceFinder {
     for (const path of paths) {
       const namespace = openIfThere(path);
       // If mounts do not propagate, the file on which a namespace is mounted looks empty.
-      if (namespace !== undefined && isNamespace(namespace)) return namespace;
-      namespace?.close();
+      if (namespace !== undefined && keepsIf(namespace, () => isNamespace(namespace))) return namespace;
     }
     return undefined;
   }
@@ -76,14 +78,11 @@ export class PodNamespaceFinder {
    * pod could have the agent capture or release any other pod of the node.
    */
   open(pod: Pod): NetworkNamespace | undefined {
-    const annotated = pod.metadata.annotations?.[initPidAnnotation];
-    const pids = annotated !== undefined && /^\d+$/.test(annotated) ? [annotated] : this.#scan(pod.metadata.uid ?? "");
-    for (const pid of pids) {
+    for (const pid of this.#processesOf(pod)) {
       const namespace = openIfThere(join(this.#hostProc, pid, "ns/net"));
       if (namespace === undefined) continue;
-      if (!isOwn(namespace) && addressesWithin(namespace, pod).length > 0) return namespace;
       // The runtime is still starting the process, or another process has taken its id.
-      namespace.close();
+      if (keepsIf(namespace, () => !isOwn(namespace) && addressesWithin(namespace, pod).length > 0)) return namespace;
     }
     return undefined;
   }
@@ -94,16 +93,58 @@ export class PodNamespaceFinder {
     return namespace === undefined ? [] : addressesWithin(namespace, pod);
   }
 
-  /** Finds processes whose cgroup contains the pod's uid, as kubelets name them. */
-  *#scan(uid: string): Generator<string> {
-    if (uid === "") return;
-    const names = [`pod${uid}`, `pod${uid.replaceAll("-", "_")}`];
-    for (const entry of readdirSync(this.#hostProc)) {
-      if (!/^\d+$/.test(entry)) continue;
-      const text = readText(join(this.#hostProc, entry, "cgroup"));
-      if (text !== undefined && names.some((name) => text.includes(name))) yield entry;
+  /**
+   * Finds the processes of many pods in one pass, and remembers them for {@link open}. A node has thousands of
+   * processes, so a pass for each pod would block the agent for seconds.
+   */
+  locate(pods: readonly Pod[]): void {
+    const uids = pods.filter((pod) => annotatedProcess(pod) === undefined).map((pod) => pod.metadata.uid ?? "");
+    const located = new Map<string, string[]>(uids.map((uid) => [uid, []]));
+    for (const { uid, pid } of this.#scan(uids)) located.get(uid)?.push(pid);
+    this.#located = located;
+  }
+
+  *#processesOf(pod: Pod): Generator<string> {
+    const annotated = annotatedProcess(pod);
+    if (annotated !== undefined) {
+      yield annotated;
+      return;
+    }
+    const { uid = "" } = pod.metadata;
+    yield* this.#located.get(uid) ?? [];
+    // These processes may have ended since.
+    for (const { pid } of this.#scan([uid])) yield pid;
+  }
+
+  /** Finds processes whose cgroup contains a pod's uid, as kubelets name them. */
+  *#scan(uids: readonly string[]): Generator<{ readonly uid: string; readonly pid: string }> {
+    const wanted = uids
+      .filter((uid) => uid !== "")
+      .map((uid) => ({ uid, names: [`pod${uid}`, `pod${uid.replaceAll("-", "_")}`] }));
+    if (wanted.length === 0) return;
+    for (const pid of readdirSync(this.#hostProc)) {
+      if (!processId.test(pid)) continue;
+      const text = readText(join(this.#hostProc, pid, "cgroup"));
+      if (text === undefined) continue;
+      for (const { uid, names } of wanted) if (names.some((name) => text.includes(name))) yield { uid, pid };
     }
   }
+}
+
+function annotatedProcess(pod: Pod): string | undefined {
+  const annotated = pod.metadata.annotations?.[initPidAnnotation];
+  return annotated !== undefined && processId.test(annotated) ? annotated : undefined;
+}
+
+/** Whether the condition holds. Otherwise, and if it throws, closes the namespace. */
+function keepsIf(namespace: NetworkNamespace, condition: () => boolean): boolean {
+  let keeps = false;
+  try {
+    keeps = condition();
+  } finally {
+    if (!keeps) namespace.close();
+  }
+  return keeps;
 }
 
 function openIfThere(path: string): NetworkNamespace | undefined {

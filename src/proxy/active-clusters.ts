@@ -8,6 +8,7 @@ import { compileEndpoints, resolvedEndpoints } from "./config/endpoint-config.ts
 import { localClusterSpec, localZones, type OwnPlace } from "./config/local-cluster.ts";
 import type { CallCluster } from "./terms/call-cluster.ts";
 import type { TlsSpec } from "./tls/tls-spec.ts";
+import type { ReachableClusters } from "./reachable-clusters.ts";
 import { noCluster } from "./upstream/cluster-call.ts";
 import { Cluster, type ClusterRuntime } from "./upstream/cluster.ts";
 import { DnsRefresher, type ResolveName } from "./upstream/dns-refresher.ts";
@@ -26,7 +27,7 @@ interface LeavingCluster extends ActiveCluster {
   readonly sinceMs: number;
 }
 
-/** Routes that name a removed cluster keep it for this long. New routes may wait for their clusters meanwhile. */
+/** Routes and listeners that lead to a removed cluster keep it for this long. Their successors may wait meanwhile. */
 const namedLimitMs = 15_000;
 
 export interface ActiveClustersOptions {
@@ -48,8 +49,8 @@ export class ActiveClusters {
   readonly #runtime: ClusterRuntime;
   readonly #clusters = new Map<string, ActiveCluster>();
   /**
-   * Removed clusters that routes in force, or connections of removed listeners or chains, may still need. Their
-   * endpoints stay as they were.
+   * Removed clusters that routes or listeners in force, or connections of removed listeners or chains, may still need.
+   * Their endpoints stay as they were.
    */
   readonly #leaving = new Map<string, LeavingCluster>();
   #localZones: LocalZones | undefined;
@@ -165,11 +166,11 @@ export class ActiveClusters {
     return this.#leaving.size > 0;
   }
 
-  /** Ends the removed clusters, except, for a while, those that routes in force name. */
-  endLeaving(named: ReadonlySet<string>): void {
+  /** Ends the removed clusters, except, for a while, those to which routes and listeners in force lead. */
+  endLeaving(reachable: ReachableClusters): void {
     const nowMs = this.#options.clock.steadyMs();
     for (const [name, active] of this.#leaving) {
-      if (named.has(name) && nowMs - active.sinceMs < namedLimitMs) continue;
+      if (reachable.has(name) && nowMs - active.sinceMs < namedLimitMs) continue;
       end(active);
       this.#leaving.delete(name);
     }

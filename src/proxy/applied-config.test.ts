@@ -15,6 +15,7 @@ import {
   TypedExtensionConfigSchema,
 } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
+import type { ChainSpec } from "./listener/listener-spec.ts";
 import type { ListenerSet } from "./listener-set.ts";
 import { aloneConfig } from "./testing/alone-config.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "./testing/ads-server.ts";
@@ -27,6 +28,7 @@ function listenersWith(members: Partial<ListenerSet>): ListenerSet {
   return {
     routeNames: () => new Set(),
     leavingRouteNames: () => new Set(),
+    servingChains: [],
     tlsSpecs: () => [],
     discoveries: () => [],
     pending: () => [],
@@ -313,6 +315,28 @@ test("a removed cluster serves while routes in force name it, for 15 s at most",
   assert.equal(serves("next"), true);
   clock.pass(2_000);
   assert.equal(serves("next"), false, "the routes that name it will not be replaced");
+});
+
+test("a removed cluster serves while a chain in force leads to it, for 15 s at most", async () => {
+  const clock = new HandClock();
+  const { config, apply } = aloneConfig({ clock });
+  const chain = { serves: { kind: "tcp", tcp: { clusters: [{ cluster: "inbound|8080||", weight: 1 }] } } };
+  config.attach(listenersWith({ servingChains: [chain as unknown as ChainSpec] }));
+  const typeUrl = typeUrls.cluster;
+  const names = ["inbound|8080||", "inbound|9090||"];
+  const bodyOf = (name: string): Uint8Array =>
+    toBinary(ClusterSchema, fromJson(ClusterSchema, { name, type: "STATIC" }));
+  const resources = names.map((name) => ({ name, aliases: [], version: "1", typeUrl, body: bodyOf(name) }));
+  await apply({ typeUrl, resources, removed: [] });
+  await apply({ typeUrl, resources: [], removed: names });
+  const serving = (): string[] => names.filter((name) => config.cluster(name) !== undefined);
+  assert.deepEqual(serving(), ["inbound|8080||"]);
+  clock.pass(14_000);
+  config.sweep(clock.steadyMs());
+  assert.deepEqual(serving(), ["inbound|8080||"]);
+  clock.pass(2_000);
+  config.sweep(clock.steadyMs());
+  assert.deepEqual(serving(), []);
 });
 
 test("routes that no listener requests stay as long as a connection of a removed listener may need them", async () => {

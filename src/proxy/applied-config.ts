@@ -18,6 +18,7 @@ import { compileRouteTable } from "./config/route-config.ts";
 import { checkExtensionConfig } from "./config/http-filter-config.ts";
 import { standaloneServices, type FilterServices } from "./filters/filter-services.ts";
 import { firstFetchLimitMs, type ListenerSet } from "./listener-set.ts";
+import { reachableClusters } from "./reachable-clusters.ts";
 import { RouteTables } from "./route-tables.ts";
 import type { RouteTable } from "./routing/route-table.ts";
 import { SecretStore } from "./tls/secret-store.ts";
@@ -310,11 +311,11 @@ export class AppliedConfig {
 
   /**
    * Requests on connections of a removed listener or chain still name clusters that were removed along with it. So do
-   * routes whose successors wait for their clusters, or have not arrived: after a reconnect, clusters come first.
+   * routes and listeners whose successors wait, or have not arrived: after a reconnect, clusters come first.
    */
   #forgetClusters(): void {
     if (this.#activeClusters.hasLeaving && (this.#listenerSet?.drainingConnections ?? 0) === 0)
-      this.#activeClusters.endLeaving(this.#tables.clusters());
+      this.#activeClusters.endLeaving(reachableClusters(this.#tables.all(), this.#listenerSet?.servingChains ?? []));
   }
 
   #applyEndpoints(update: XdsUpdate): string[] {

@@ -78,6 +78,7 @@ test("listeners begin when the resources that they refer to have arrived, and a 
   assert.deepEqual([...set.routeNames()].sort(), ["first", "second"]);
   set.proceed();
   assert.equal(counts().replaced, 0);
+  assert.deepEqual(set.servingChains, listenerWith("one", "first").chains, "the old listener serves");
   tables.add("second");
   set.proceed();
   assert.deepEqual([[...set.routeNames()], counts().replaced], [["second"], 1]);

@@ -128,6 +128,11 @@ export class ListenerSet {
     return discoveriesOf(this.#chainSpecs());
   }
 
+  /** The chains that accept connections now, without those of specifications that wait. */
+  get servingChains(): ChainSpec[] {
+    return [...this.#active.values()].flatMap(({ spec, begun }) => (begun ? chainsOf(spec) : []));
+  }
+
   /** Resources that connections of removed listeners and chains may still need. */
   leavingRouteNames(): Set<string> {
     const specs = [...this.#active.values()].flatMap((listener) => listener.leavingChains);

@@ -30,11 +30,9 @@ export class RouteTables {
     return this.#tables.keys();
   }
 
-  /** The clusters that the tables in force name. */
-  clusters(): ReadonlySet<string> {
-    const named = new Set<string>();
-    for (const table of this.#tables.values()) for (const name of table.clusters()) named.add(name);
-    return named;
+  /** The tables in force. */
+  all(): IterableIterator<RouteTable> {
+    return this.#tables.values();
   }
 
   /** A table that follows another waits, for a while, until the clusters that it names have endpoints. */

@@ -72,9 +72,21 @@ test("a connection whose streams have ended already does not hold up the others"
 test("the limit follows the memory of the container, and the threads share it", () => {
   const mebibyte = 1_048_576;
   assert.deepEqual(
-    [heldInputBytes(2 ** 64, 1), heldInputBytes(0, 2), heldInputBytes(1024 * mebibyte, 1), heldInputBytes(mebibyte, 9)],
-    [512 * mebibyte, 256 * mebibyte, 256 * mebibyte, 64 * mebibyte],
+    [heldInputBytes(2 ** 64, 1), heldInputBytes(0, 2), heldInputBytes(1024 * mebibyte, 1)],
+    [512 * mebibyte, 256 * mebibyte, 256 * mebibyte],
   );
+});
+
+test("all threads together hold at most a quarter of a small container, and each can hold two full streams", () => {
+  const mebibyte = 1_048_576;
+  for (const threads of [1, 2, 4]) assert.equal(threads * heldInputBytes(128 * mebibyte, threads), 32 * mebibyte);
+  const least = heldInputBytes(mebibyte, 9);
+  assert.equal(least, 2 * hboneLimits.streamWindowBytes);
+  const input = new HeldInput(least);
+  const full = hboneLimits.streamWindowBytes;
+  const holder = new ModelHolder("10.0.0.1", [full, full], input);
+  input.flush();
+  assert.deepEqual(holder.lost, []);
 });
 
 /** A peer of HBONE whose tunnels nobody reads here. */

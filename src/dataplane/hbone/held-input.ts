@@ -1,4 +1,5 @@
 import { endOfTurn, type Flushable } from "./end-of-turn.ts";
+import { hboneLimits } from "./limits.ts";
 
 /** A stream with input that its reader does not take yet. */
 export interface HeldStream {
@@ -24,8 +25,8 @@ interface HeldByPeer {
 const maxBytesOfProcess = 512 * 1_048_576;
 /** The part of a limited memory that held input may use. */
 const memoryParts = 4;
-/** One connection of HBONE may hold 48 MiB by its windows. */
-const minBytesOfThread = 64 * 1_048_576;
+/** With less, a single stream whose reader pauses could lose what its window allows. */
+const minBytesOfThread = 2 * hboneLimits.streamWindowBytes;
 /** Above the limit, this part of it is freed at once, so that the next bytes need no further look. */
 const roomParts = 8;
 
