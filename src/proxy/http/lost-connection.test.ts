@@ -113,7 +113,7 @@ test("a request that waits for an endpoint that is removed goes elsewhere after 
   await until(() => dials() === 2);
   const [vanished] = cluster.endpoints();
   assert.ok(vanished !== undefined);
-  cluster.setEndpoints([endpointAt(here.port)]);
+  cluster.discoverEndpoints([endpointAt(here.port)]);
   clock.pass(999);
   assert.equal(vanished.pool.pendingRequests, 2);
   clock.pass(1);
@@ -123,6 +123,27 @@ test("a request that waits for an endpoint that is removed goes elsewhere after 
     ["served", "served"],
   );
   assert.deepEqual([cluster.counters.retries, cluster.breaker.pending.exhausted], [2, false]);
+  assert.equal(vanished.counters.connectFailures, 0, "no connection has failed yet");
+});
+
+test("a request goes on waiting for an endpoint that DNS no longer names, or whose address is still there", async () => {
+  const changes: readonly ((cluster: Cluster) => void)[] = [
+    (cluster) => cluster.setEndpoints([endpointAt(2)]),
+    (cluster) => cluster.discoverEndpoints([endpointAt(1, { transport: { kind: "internal", listener: "l" } })]),
+  ];
+  for (const change of changes) {
+    await using harness = await Harness.start();
+    const clock = new HandClock();
+    const { cluster, dials } = clusterWithVanished(harness, clock);
+    harness.table = tableOf(route(forwardTo("a")));
+    harness.client().send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await until(() => dials() === 1);
+    const [before] = cluster.endpoints();
+    change(cluster);
+    assert.ok(![...cluster.endpoints()].some((endpoint) => endpoint === before));
+    clock.pass(5000);
+    assert.equal(before?.pool.pendingRequests, 1);
+  }
 });
 
 test("a request that waits for an endpoint of a replaced cluster goes on waiting", async () => {
