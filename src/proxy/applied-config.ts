@@ -313,7 +313,7 @@ export class AppliedConfig {
    * routes whose successors wait for their clusters, or have not arrived: after a reconnect, clusters come first.
    */
   #forgetClusters(): void {
-    if (this.#activeClusters.hasLeaving && (this.#listenerSet?.drainingConnections ?? 0) === 0)
+    if (this.#activeClusters.hasLeaving && this.#listenerSet?.needsRemoved !== true)
       this.#activeClusters.endLeaving(this.#tables.clusters());
   }
 
