@@ -239,8 +239,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
       kept.deliver(this.#deliver);
       kept.release();
     }
-    // The reader of a paused stream may be one that only waits. The end is for the one that resumes.
-    if (this.#paused || this.#closed || !this.#queue.isEmpty || !this.remoteEnded || this.#toldEnd) return;
+    if (this.#closed || !this.#queue.isEmpty || !this.remoteEnded || this.#toldEnd) return;
     this.#toldEnd = true;
     this.#handler.end();
     this.#finish();
