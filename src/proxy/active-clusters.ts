@@ -196,7 +196,7 @@ export class ActiveClusters {
       if (spec.discovery.kind !== "eds" || spec.discovery.serviceName !== serviceName || spec.unusable !== undefined)
         continue;
       const endpoints = compileEndpoints(assignment, spec.transports, `endpoints of ${cluster.name}`);
-      cluster.setEndpoints(endpoints);
+      cluster.discoverEndpoints(endpoints);
       if (this.isStatic(cluster.name)) this.#followZones(endpoints);
     }
   }

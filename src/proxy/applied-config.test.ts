@@ -250,7 +250,7 @@ test("a cluster that has only the entry of tunnels opens one to each original de
 
 test("a removed cluster serves as long as a connection of a removed listener or chain may need it", async () => {
   const { config, apply } = aloneConfig({ resolve: () => Promise.resolve({ addresses: ["192.0.2.1"] }) });
-  const listeners = Object.assign(listenersWith({}), { drainingConnections: 1 });
+  const listeners = Object.assign(listenersWith({}), { needsRemoved: true });
   config.attach(listeners);
   const typeUrl = typeUrls.cluster;
   const put = async (names: readonly string[], removed: readonly string[]): Promise<void> => {
@@ -274,7 +274,7 @@ test("a removed cluster serves as long as a connection of a removed listener or 
   assert.deepEqual(addresses("c"), ["192.0.2.1"]);
   await put(["back"], []);
   assert.notEqual(config.cluster("back"), old, "one that comes back is a new one");
-  listeners.drainingConnections = 0;
+  listeners.needsRemoved = false;
   config.sweep(systemClock.steadyMs());
   assert.equal(config.cluster("c"), undefined);
   assert.deepEqual(addresses("back"), ["192.0.2.1"]);

@@ -314,7 +314,7 @@ export class AppliedConfig {
    * routes and listeners whose successors wait, or have not arrived: after a reconnect, clusters come first.
    */
   #forgetClusters(): void {
-    if (this.#activeClusters.hasLeaving && (this.#listenerSet?.drainingConnections ?? 0) === 0)
+    if (this.#activeClusters.hasLeaving && this.#listenerSet?.needsRemoved !== true)
       this.#activeClusters.endLeaving(reachableClusters(this.#tables.all(), this.#listenerSet?.servingChains ?? []));
   }
 

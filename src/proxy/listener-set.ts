@@ -87,15 +87,18 @@ export class ListenerSet {
     return this.#all().reduce((sum, listener) => sum + listener.connections, 0);
   }
 
-  /**
-   * Connections that are only served to their end, because the proxy drains or their listener or chain is removed. A
-   * removed listener that still accepts connections counts as one.
-   */
+  /** Connections that are only served to their end, because the proxy drains or their listener or chain is removed. */
   get drainingConnections(): number {
     const active = [...this.#active.values()].reduce((sum, listener) => sum + listener.drainingConnections, 0);
-    return [...this.#leaving].reduce(
-      (sum, [listener, { accepts }]) => sum + listener.connections + (accepts ? 1 : 0),
-      active,
+    return [...this.#leaving.keys()].reduce((sum, listener) => sum + listener.connections, active);
+  }
+
+  /** Whether connections, open or to come, may still need resources that were removed with their listener or chain. */
+  get needsRemoved(): boolean {
+    return (
+      this.drainingConnections > 0 ||
+      [...this.#leaving.values()].some(({ accepts }) => accepts) ||
+      this.#all().some(({ acceptsForRemoved }) => acceptsForRemoved)
     );
   }
 

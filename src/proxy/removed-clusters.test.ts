@@ -48,7 +48,7 @@ test("a filter that is compiled after its cluster's removal cannot fetch keys th
   });
   let filter: HttpFilter | undefined;
   config.attach({
-    drainingConnections: 1,
+    needsRemoved: true,
     set: ({ chains: [chain] }: ListenerSpec) => {
       if (chain?.serves.kind === "http") [filter] = chain.serves.http.connection.filters;
     },

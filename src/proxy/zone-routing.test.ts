@@ -165,7 +165,7 @@ function configAt(time: { nowMs: number }) {
     ownPlace: { locality: undefined, addresses: new Set([own]) },
     clock: { ...systemClock, steadyMs: () => time.nowMs },
   });
-  const listenerSet = { tlsSpecs: () => [], proceed: () => undefined, drainingConnections: 0 };
+  const listenerSet = { tlsSpecs: () => [], proceed: () => undefined, needsRemoved: false };
   config.attach(listenerSet as unknown as Parameters<typeof config.attach>[0], {
     setNames: (typeUrl, wanted) => {
       if (typeUrl === typeUrls.endpoint) names.splice(0, names.length, ...wanted);

@@ -21,11 +21,13 @@ import {
 } from "./reply-table.ts";
 import {
   isIdempotent,
+  mayBeUnseen,
   retriesConnectFailure,
   retriesFailure,
   retriesResponse,
   retriesTimeout,
   scheduleRetry,
+  type LostRequest,
 } from "./retry-decision.ts";
 
 /**
@@ -77,6 +79,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #retryTimer: Disposable | undefined;
   #routeTimer: Disposable | undefined;
   #tryTimer: Disposable | undefined;
+  /** When the current attempt got its connection. */
+  #begunAtMs = 0;
   /** When the whole request had been sent upstream. Negative before that. */
   #sentAtMs = -1;
   /** The status of the response in progress. */
@@ -259,6 +263,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#waiting = false;
     this.#channel = channel;
     this.upstreamEnd = channel.local;
+    this.#begunAtMs = this.#context.clock.steadyMs();
     channel.begin(this);
     const more = this.#request.sendTo(channel);
     if (this.#request.complete) this.#sentAtMs = this.#context.clock.steadyMs();
@@ -341,8 +346,9 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#owner.failed(brokenOffReply(failure));
       return;
     }
-    if (this.#retriesStale(channel, failure) || this.#retriesRefused(failure)) return;
-    if (retriesFailure(this.#action?.retry, failure, this.#facts.method) && this.#retryLater()) return;
+    const lost = this.#lost(channel, failure);
+    if (this.#retriesStale(channel, lost) || this.#retriesRefused(failure)) return;
+    if (retriesFailure(this.#action?.retry, lost) && this.#retryLater()) return;
     if (failure.kind !== "protocol-error" && failure.message !== "connection termination")
       this.transportFailure = failure.message;
     this.#owner.failed(upstreamFailureReplies[failure.kind]);
@@ -354,20 +360,26 @@ export class Attempts implements PoolUser, ResponseReceiver {
 
   // ---- further attempts
 
+  #lost(channel: UpstreamChannel | undefined, failure: UpstreamFailure): LostRequest {
+    const config = this.endpoint?.config;
+    return {
+      method: this.#facts.method,
+      failure,
+      afterMs: this.#context.clock.steadyMs() - this.#begunAtMs,
+      mayBeUnaccepted:
+        channel?.reused === false &&
+        this.upstreamProtocol !== "http2" &&
+        config?.transport.kind !== "tls" &&
+        config?.innerTls === undefined,
+    };
+  }
+
   /**
    * The peer closed a kept-alive connection while we were writing, and no response had begun. A request that was not
    * sent, or may be sent twice, is sent once more over a new connection. This does not count as a retry of the policy.
    */
-  #retriesStale(channel: UpstreamChannel | undefined, failure: UpstreamFailure): boolean {
-    if (
-      channel?.reused !== true ||
-      failure.anyByte ||
-      failure.kind !== "closed" ||
-      this.#staleRetried ||
-      !this.#request.replayable
-    )
-      return false;
-    if (!failure.nothingSent && !isIdempotent(this.#facts.method)) return false;
+  #retriesStale(channel: UpstreamChannel | undefined, lost: LostRequest): boolean {
+    if (channel?.reused !== true || this.#staleRetried || !this.#request.replayable || !mayBeUnseen(lost)) return false;
     const { endpoint } = this;
     if (endpoint === undefined) return false;
     this.#staleRetried = true;

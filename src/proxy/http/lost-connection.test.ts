@@ -42,6 +42,60 @@ test("connect-failure retries an idempotent request at another host if a new con
   }
 });
 
+/** A harness with hand-moved time, whose backend holds the first request until the test ends its connection. */
+async function holding(): Promise<{
+  readonly harness: Harness;
+  readonly clock: HandClock;
+  readonly port: number;
+  readonly held: Socket[];
+}> {
+  const clock = new HandClock();
+  const harness = await Harness.start({}, 1, { clock });
+  const held: Socket[] = [];
+  const port = await harness.rawBackend((socket) => {
+    socket.on("data", (bytes: Buffer) => {
+      if (bytes.toString().includes("/answer")) socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+      // A request that is wrongly sent again ends at once.
+      else if (held.push(socket) > 1) socket.destroy();
+    });
+  });
+  return { harness, clock, port, held };
+}
+
+test("a request that the application has held for a second is sent once, over a new or a kept-alive connection", async () => {
+  for (const kept of [false, true]) {
+    const { harness, clock, port, held } = await holding();
+    await using _harness = harness;
+    harness.cluster("a", [port]);
+    harness.table = tableOf(route(forwardTo("a", { retry: retryPolicy({ on: { connectFailure: true } }) })));
+    if (kept) assert.equal((await harness.get("/answer")).status, 200);
+    const answer = harness.get("/", { method: "DELETE" });
+    await until(() => held.length === 1);
+    clock.pass(1000);
+    held[0]?.destroy();
+    assert.deepEqual([(await answer).status, held.length], [503, 1], String(kept));
+    assert.equal(harness.records.at(-1)?.flag, "UC");
+  }
+});
+
+test("connect-failure does not retry a request on a connection that was in no backlog: after a TLS handshake, or HTTP/2", async () => {
+  const tls = { kind: "tls", tls: { key: "k" } } as unknown as EndpointConfig["transport"];
+  for (const [label, transport, upstreamProtocol] of [
+    ["TLS", tls, "http1"],
+    ["HTTP/2", { kind: "plain" }, "http2"],
+  ] as const) {
+    const { harness, port, held } = await holding();
+    await using _harness = harness;
+    const cluster = harness.cluster("a", undefined, { upstreamProtocol });
+    cluster.setEndpoints([endpointAt(port, { transport })]);
+    harness.table = tableOf(route(forwardTo("a", { retry: retryPolicy({ on: { connectFailure: true } }) })));
+    const answer = harness.get("/");
+    await until(() => held.length === 1);
+    held[0]?.destroy();
+    assert.deepEqual([(await answer).status, held.length, cluster.counters.retries], [503, 1, 0], label);
+  }
+});
+
 test("a POST goes over a new connection if the peer has closed or reset the idle one, and the event loop has not read that", async () => {
   for (const leave of ["destroy", "resetAndDestroy"] as const) {
     const sockets: Socket[] = [];
@@ -113,7 +167,7 @@ test("a request that waits for an endpoint that is removed goes elsewhere after 
   await until(() => dials() === 2);
   const [vanished] = cluster.endpoints();
   assert.ok(vanished !== undefined);
-  cluster.setEndpoints([endpointAt(here.port)]);
+  cluster.discoverEndpoints([endpointAt(here.port)]);
   clock.pass(999);
   assert.equal(vanished.pool.pendingRequests, 2);
   clock.pass(1);
@@ -123,6 +177,27 @@ test("a request that waits for an endpoint that is removed goes elsewhere after 
     ["served", "served"],
   );
   assert.deepEqual([cluster.counters.retries, cluster.breaker.pending.exhausted], [2, false]);
+  assert.equal(vanished.counters.connectFailures, 0, "no connection has failed yet");
+});
+
+test("a request goes on waiting for an endpoint that DNS no longer names, or whose address is still there", async () => {
+  const changes: readonly ((cluster: Cluster) => void)[] = [
+    (cluster) => cluster.setEndpoints([endpointAt(2)]),
+    (cluster) => cluster.discoverEndpoints([endpointAt(1, { transport: { kind: "internal", listener: "l" } })]),
+  ];
+  for (const change of changes) {
+    await using harness = await Harness.start();
+    const clock = new HandClock();
+    const { cluster, dials } = clusterWithVanished(harness, clock);
+    harness.table = tableOf(route(forwardTo("a")));
+    harness.client().send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await until(() => dials() === 1);
+    const [before] = cluster.endpoints();
+    change(cluster);
+    assert.ok(![...cluster.endpoints()].some((endpoint) => endpoint === before));
+    clock.pass(5000);
+    assert.equal(before?.pool.pendingRequests, 1);
+  }
 });
 
 test("a request that waits for an endpoint of a replaced cluster goes on waiting", async () => {

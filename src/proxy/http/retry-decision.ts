@@ -10,23 +10,43 @@ export function retriesConnectFailure(policy: RetryPolicy | undefined, failure: 
   return on.connectFailure || on.reset || on.serverError || on.gatewayError;
 }
 
+/** A request whose connection was lost before a response. */
+export interface LostRequest {
+  readonly method: string;
+  readonly failure: UpstreamFailure;
+  /** How long before the loss we began to send it. */
+  readonly afterMs: number;
+  /**
+   * Whether the connection may have waited in the backlog of an application: a new connection without TLS and HTTP/2,
+   * which an application would have answered.
+   */
+  readonly mayBeUnaccepted: boolean;
+}
+
+/**
+ * If a connection ends this long after a request was sent, the application has had it, and has probably worked on it. A
+ * kernel without an application closes its connections at once.
+ */
+const unseenLimitMs = 1000;
+
+/** Whether the request may be sent again, because no application has seen it, or probably none and no harm is done. */
+export function mayBeUnseen({ failure, method, afterMs }: LostRequest): boolean {
+  if (failure.kind !== "closed" || failure.anyByte) return false;
+  return failure.nothingSent || (isIdempotent(method) && afterMs < unseenLimitMs);
+}
+
 /**
  * Whether the policy retries if the connection was lost before a response. An application that ends leaves connections
  * in its backlog, which the kernel had accepted and now closes. To the client, this is a connection failure, so (unlike
  * in Envoy) `connect-failure` retries the request if it may be sent twice.
  */
-export function retriesFailure(policy: RetryPolicy | undefined, failure: UpstreamFailure, method: string): boolean {
+export function retriesFailure(policy: RetryPolicy | undefined, lost: LostRequest): boolean {
   if (policy === undefined) return false;
   const { on } = policy;
+  const { failure } = lost;
   if (failure.kind === "refused" && on.refusedStream) return true;
   if (on.reset || on.serverError || on.gatewayError) return true;
-  if (
-    on.connectFailure &&
-    failure.kind === "closed" &&
-    !failure.anyByte &&
-    (failure.nothingSent || isIdempotent(method))
-  )
-    return true;
+  if (on.connectFailure && mayBeUnseen(lost) && (failure.nothingSent || lost.mayBeUnaccepted)) return true;
   return on.resetBeforeRequest && failure.nothingSent;
 }
 

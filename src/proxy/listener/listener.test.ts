@@ -148,14 +148,29 @@ test("a removed chain of an internal listener accepts connections of clients tha
   listener.sweep(2000, 10_000);
   for (const name of ["first", "second", "third"]) await connect(name);
   assert.deepEqual(served, ["first", "second", "third"]);
-  assert.equal(listener.drainingConnections, 2, "what they need stays");
+  assert.ok(listener.acceptsForRemoved);
+  assert.deepEqual([listener.drainingConnections, listener.connections], [0, 0], "connections are counted, not chains");
   clock.pass(1);
   listener.sweep(2000, 10_000);
   await connect("first");
-  assert.deepEqual([served.length, listener.drainingConnections, listener.chains().length], [3, 0, 1]);
+  assert.deepEqual([served.length, listener.acceptsForRemoved, listener.chains().length], [3, false, 1]);
 
   const bound = internal({ kind: "bound" });
   bound.listener.reconfigure(bound.specWith("second"));
   await bound.connect("first");
-  assert.deepEqual([bound.served, bound.listener.drainingConnections], [[], 0]);
+  assert.deepEqual([bound.served, bound.listener.acceptsForRemoved], [[], false]);
+});
+
+test("of the chains that had one name before it was removed, the newest accepts connections", async () => {
+  const { listener, served, specWith, connect } = internal();
+  const replaced = specWith("first");
+  const [chain] = replaced.chains;
+  assert.ok(chain !== undefined);
+  const filter = { name: "test", onConnection: () => (served.push("replaced"), new Promise(() => undefined)) };
+  const serves = { kind: "http", http: {} };
+  listener.reconfigure({ ...replaced, chains: [{ ...chain, serves, filters: [filter] }] } as unknown as ListenerSpec);
+  assert.equal(listener.chains().length, 2, "the old chain cannot serve the new specification");
+  listener.reconfigure(specWith("other"));
+  await connect("first");
+  assert.deepEqual(served, ["replaced"]);
 });

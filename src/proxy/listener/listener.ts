@@ -128,14 +128,15 @@ export class ActiveListener {
     for (const { stream } of this.#opening) yield { peer: stream.remote.address, abort: () => stream.destroy() };
   }
 
-  /**
-   * Connections of chains that the configuration no longer has. A chain that still accepts connections counts as one.
-   */
+  /** The connections of chains that the configuration no longer has. All connections if the listener drains. */
   get drainingConnections(): number {
-    let draining = this.#draining ? this.connections : 0;
-    for (const [chain, { spec }] of this.#leaving)
-      draining += (this.#draining ? 0 : chain.connections) + (spec === undefined ? 0 : 1);
-    return draining;
+    if (this.#draining) return this.connections;
+    return [...this.#leaving.keys()].reduce((sum, chain) => sum + chain.connections, 0);
+  }
+
+  /** Whether a chain that the configuration no longer has still accepts connections. */
+  get acceptsForRemoved(): boolean {
+    return [...this.#leaving.values()].some(({ spec }) => spec !== undefined);
   }
 
   /** Including chains that only serve their open connections. */
@@ -376,7 +377,8 @@ export class ActiveListener {
   #leavingChain(traits: ConnectionTraits): FilterChainRuntime | undefined {
     let asked: ListenerSpec | undefined;
     let name: string | undefined;
-    for (const [chain, { spec }] of this.#leaving) {
+    // If a chain was replaced under its name before its removal, clients know the newest.
+    for (const [chain, { spec }] of [...this.#leaving].toReversed()) {
       if (spec === undefined) continue;
       // Chains that left together follow each other.
       if (spec !== asked) {

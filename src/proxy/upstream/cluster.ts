@@ -143,7 +143,7 @@ export class Endpoint {
     for (const pool of this.pools()) pool.drain();
   }
 
-  /** The control plane has removed it from its cluster. */
+  /** The control plane has removed its address from its cluster. */
   remove(): void {
     for (const pool of this.pools()) pool.remove();
   }
@@ -286,7 +286,22 @@ export class Cluster {
     return this.#endpoints.values();
   }
 
+  /** Sets the endpoints. Those that are gone may still be there, so their connections in progress go on. */
   setEndpoints(configs: readonly EndpointConfig[]): void {
+    this.#replaceEndpoints(configs, (endpoint) => endpoint.drain());
+  }
+
+  /** Sets the endpoints that the control plane discovered. An address that is not among them has probably vanished. */
+  discoverEndpoints(configs: readonly EndpointConfig[]): void {
+    const present = new Set(configs.map(({ address, port }) => `${address} ${port}`));
+    this.#replaceEndpoints(configs, (endpoint) => {
+      const { address, port } = endpoint.config;
+      if (present.has(`${address} ${port}`)) endpoint.drain();
+      else endpoint.remove();
+    });
+  }
+
+  #replaceEndpoints(configs: readonly EndpointConfig[], leave: (endpoint: Endpoint) => void): void {
     const next = new Map<string, Endpoint>();
     for (const config of configs) {
       const key = endpointKey(config);
@@ -298,7 +313,7 @@ export class Cluster {
         next.set(key, known);
       }
     }
-    for (const [key, endpoint] of this.#endpoints) if (!next.has(key)) endpoint.remove();
+    for (const [key, endpoint] of this.#endpoints) if (!next.has(key)) leave(endpoint);
     this.#endpoints = next;
     this.#byName = undefined;
     this.#hasEndpoints = true;

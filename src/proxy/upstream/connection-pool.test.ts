@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { seededRandom, systemClock, transientError } from "../../base/index.ts";
+import { seededRandom, systemClock, transientError, type Clock } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import type { ByteStreamHandler } from "../../net/index.ts";
 import { endpointAt } from "../testing/harness.ts";
 import { ConnectionPool, type PoolLimits } from "./connection-pool.ts";
@@ -61,7 +62,10 @@ interface Dial {
   fail(): Promise<void>;
 }
 
-function poolWith(limits: Partial<PoolLimits> = {}): {
+function poolWith(
+  limits: Partial<PoolLimits> = {},
+  clock: Clock = systemClock,
+): {
   pool: ConnectionPool;
   dials: Dial[];
   /** Resolves when the pool opens a connection for it. */
@@ -95,7 +99,7 @@ function poolWith(limits: Partial<PoolLimits> = {}): {
   const pool = new ConnectionPool({
     endpoint: endpointAt(80),
     connector: { connect },
-    clock: systemClock,
+    clock,
     counters: { connectionsOpened: 0, connectFailures: 0, connectionsClosed: 0 },
     limits: {
       connectTimeoutMs: 1000,
@@ -275,6 +279,27 @@ test("all waiting users share one dialled HTTP/2 connection", async () => {
   for (const user of users) user.channel?.abandon();
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual([stream?.ended, dials.length], [true, 1]);
+});
+
+test("users of a removed endpoint fail a second after they came, by one timer for all of them", async () => {
+  const clock = new HandClock();
+  const { pool, acquire } = poolWith({}, clock);
+  const early = await Promise.all(Array.from({ length: 100 }, async () => await acquire()));
+  clock.pass(5000);
+  pool.remove();
+  clock.pass(400);
+  const late = [await acquire(), await acquire(false, "http2")];
+  assert.equal(clock.timers, 1);
+  const left = (): number => [...early, ...late].filter(({ failure }) => failure === undefined).length;
+  clock.pass(599);
+  assert.equal(left(), 102);
+  clock.pass(1);
+  assert.deepEqual([left(), clock.timers, clock.nextTimerMs], [2, 1, 400]);
+  const [one] = late;
+  assert.ok(one !== undefined);
+  pool.giveUp(one);
+  clock.pass(400);
+  assert.deepEqual([left(), pool.pendingRequests, clock.timers], [1, 0, 0], "who gave up is told nothing");
 });
 
 test("TLS decides the protocol: with HTTP/1.1, users that waited to share a connection each get their own", async () => {

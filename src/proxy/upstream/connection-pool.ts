@@ -86,14 +86,16 @@ export class ConnectionPool implements ConnectionHome {
   readonly #idle: UpstreamConnection[] = [];
   readonly #all = new LinkedList<UpstreamConnection>();
   readonly #http2: Http2Pool;
-  readonly #waiting: PoolUser[] = [];
+  /** When each waiting user came, on the steady clock. The one that came first is the first. */
+  readonly #waiting = new Map<PoolUser, number>();
   readonly #connecting: Record<WireProtocol, number> = { http1: 0, http2: 0, alpn: 0 };
   /** The protocol that TLS agreed on last. */
   #agreed: "http1" | "http2" = "http1";
   #serving = false;
   #closed = false;
-  /** The endpoint is configured no more. */
-  #removed = false;
+  /** When the control plane removed the endpoint, on the steady clock. */
+  #removedAtMs: number | undefined;
+  #waitLimit: Disposable | undefined;
   readonly #breaker: PoolBreaker;
   readonly #context: Pick<ConnectContext, "downstream" | "source">;
   limits: PoolLimits;
@@ -131,7 +133,7 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   get pendingRequests(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
   /**
@@ -151,12 +153,12 @@ export class ConnectionPool implements ConnectionHome {
       this.#http2.maxRequestsPerConnection = this.limits.maxRequestsPerConnection;
       if (this.#http2.serve(user)) return;
     }
-    if (this.#waiting.length >= hardMaxPendingRequests || !this.#breaker.pending.take()) {
+    if (this.#waiting.size >= hardMaxPendingRequests || !this.#breaker.pending.take()) {
       user.connectFailed({ kind: "overflow", message: "overflow" });
       return;
     }
-    this.#waiting.push(user);
-    if (this.#removed) this.#limitWait([user]);
+    this.#waiting.set(user, this.#clock.steadyMs());
+    this.#limitWait();
     if (this.#hasRoom()) {
       if (protocol === "http1" || this.#wantsMore(protocol)) void this.#connect(protocol);
     } else if (this.openConnections + this.dialing === 0) this.#fail(user, { kind: "overflow", message: "overflow" });
@@ -164,8 +166,7 @@ export class ConnectionPool implements ConnectionHome {
 
   /** The user no longer waits. A connection in progress will serve others. */
   giveUp(user: PoolUser): void {
-    const index = this.#waiting.indexOf(user);
-    if (index >= 0) this.#noLongerWaits(index);
+    this.#noLongerWaits(user);
   }
 
   /** Takes back a connection after its exchange, for another one. */
@@ -207,7 +208,7 @@ export class ConnectionPool implements ConnectionHome {
     this.#http2.sweep(nowMs, this.limits.idleTimeoutMs, this.limits.maxDurationMs);
     this.#http2.replaceHeldOff(
       nowMs,
-      this.#waiting.some(({ upstreamProtocol = "http1" }) => upstreamProtocol !== "http1"),
+      this.#firstWaiting(({ upstreamProtocol = "http1" }) => upstreamProtocol !== "http1") !== undefined,
     );
     const isUnused = ({ isSurplus, requests, idleSinceMs }: UpstreamConnection): boolean =>
       isSurplus && requests === 0 && nowMs - idleSinceMs >= unusedTimeoutMs;
@@ -231,7 +232,7 @@ export class ConnectionPool implements ConnectionHome {
   drain(): void {
     this.#closed = true;
     for (const connection of this.#idle.splice(0)) connection.retire(this.#clock);
-    if (this.#waiting.length === 0) this.#http2.drain();
+    if (this.#waiting.size === 0) this.#http2.drain();
   }
 
   /**
@@ -239,24 +240,32 @@ export class ConnectionPool implements ConnectionHome {
    * requests that wait for the first connection soon fail as if it had failed, and may go elsewhere.
    */
   remove(): void {
-    this.#removed = true;
+    this.#removedAtMs ??= this.#clock.steadyMs();
     this.drain();
-    if (this.#waiting.length > 0) this.#limitWait([...this.#waiting]);
+    this.#limitWait();
   }
 
-  #limitWait(users: readonly PoolUser[]): void {
-    this.#clock.after(removedWaitMs, () => {
+  /** One timer serves all users that wait. */
+  #limitWait(): void {
+    const removedAtMs = this.#removedAtMs;
+    const [first] = this.#waiting.values();
+    if (removedAtMs === undefined || first === undefined || this.#waitLimit !== undefined) return;
+    const dueMs = Math.max(first, removedAtMs) + removedWaitMs;
+    this.#waitLimit = this.#clock.after(Math.max(0, dueMs - this.#clock.steadyMs()), () => {
+      this.#waitLimit = undefined;
       if (this.openConnections > 0) return;
-      for (const user of users.filter((candidate) => this.#waiting.includes(candidate))) {
-        this.#counters.connectFailures += 1;
+      const beforeMs = this.#clock.steadyMs() - removedWaitMs;
+      for (const [user, sinceMs] of this.#waiting) {
+        if (sinceMs > beforeMs) break;
         this.#fail(user, { kind: "connection-failure", message: "the endpoint was removed before it answered" });
       }
+      this.#limitWait();
     });
   }
 
   /** Opens a connection if a user waits and no connection is in progress for it. */
   #connectForWaiting(): void {
-    const user = this.#waiting[0];
+    const [user] = this.#waiting.keys();
     if (user === undefined || !this.#hasRoom()) return;
     const protocol = user.upstreamProtocol ?? "http1";
     if (this.#isShort(protocol)) void this.#connect(protocol);
@@ -264,15 +273,15 @@ export class ConnectionPool implements ConnectionHome {
 
   /** Whether more users wait than the connections in progress will serve. */
   #isShort(protocol: WireProtocol): boolean {
-    return protocol === "http1" ? this.#waiting.length > this.dialing : this.#wantsMore(protocol);
+    return protocol === "http1" ? this.#waiting.size > this.dialing : this.#wantsMore(protocol);
   }
 
   /** Whether more users wait than the connections in progress have streams. */
   #wantsMore(protocol: "http2" | "alpn"): boolean {
     const dialing = this.#connecting[protocol];
-    if (protocol === "alpn" && this.#agreed === "http1") return this.#waiting.length > dialing;
+    if (protocol === "alpn" && this.#agreed === "http1") return this.#waiting.size > dialing;
     if (this.#http2.isHeldOff) return false;
-    return this.#waiting.length > dialing * this.#http2.expectedStreams;
+    return this.#waiting.size > dialing * this.#http2.expectedStreams;
   }
 
   #hasRoom(): boolean {
@@ -359,29 +368,30 @@ export class ConnectionPool implements ConnectionHome {
   #serveWaiting(): void {
     if (this.#serving) return;
     this.#serving = true;
-    for (let index = 0; index < this.#waiting.length;) {
-      const user = this.#waiting[index];
-      if (user === undefined || (user.upstreamProtocol ?? "http1") === "http1") {
-        index += 1;
-        continue;
-      }
+    for (const user of this.#waiting.keys()) {
+      if ((user.upstreamProtocol ?? "http1") === "http1") continue;
       if (!this.#http2.hasRoom) break;
-      this.#noLongerWaits(index);
+      this.#noLongerWaits(user);
       this.#http2.serve(user);
     }
     this.#serving = false;
-    if (this.#waiting.length > 0) this.#connectForWaiting();
+    if (this.#waiting.size > 0) this.#connectForWaiting();
     else if (this.#closed) this.#http2.drain();
   }
 
-  #takeWaiting(suits: (user: PoolUser) => boolean): PoolUser | undefined {
-    const index = this.#waiting.findIndex(suits);
-    return index < 0 ? undefined : this.#noLongerWaits(index);
+  #firstWaiting(suits: (user: PoolUser) => boolean): PoolUser | undefined {
+    for (const user of this.#waiting.keys()) if (suits(user)) return user;
+    return undefined;
   }
 
-  #noLongerWaits(index: number): PoolUser | undefined {
-    this.#breaker.pending.give();
-    return this.#waiting.splice(index, 1)[0];
+  #takeWaiting(suits: (user: PoolUser) => boolean): PoolUser | undefined {
+    const user = this.#firstWaiting(suits);
+    if (user !== undefined) this.#noLongerWaits(user);
+    return user;
+  }
+
+  #noLongerWaits(user: PoolUser): void {
+    if (this.#waiting.delete(user)) this.#breaker.pending.give();
   }
 
   #fail(user: PoolUser, failure: ConnectFailure): void {
