@@ -24,8 +24,8 @@ export class ChainWaiters {
   }
 
   /**
-   * Waits until `choose` finds a chain. Undefined if it does not in this time, if the paused stream closes, or if too
-   * many wait.
+   * Waits until `choose` finds a chain. Undefined if it does not in this time, if too many wait, or if the paused
+   * stream closes or ends: nobody tells the chain of an end that came before it.
    */
   async wait<Chain>(
     stream: ByteStream,
@@ -44,7 +44,7 @@ export class ChainWaiters {
     using _limit = this.#clock.after(limitMs, () => resolve(undefined));
     this.#waiting.set(look, peer);
     const giveUp = (): void => resolve(undefined);
-    stream.setHandler({ data: () => undefined, end: () => undefined, drain: () => undefined, close: giveUp });
+    stream.setHandler({ data: () => undefined, end: giveUp, drain: () => undefined, close: giveUp });
     try {
       return await promise;
     } finally {
