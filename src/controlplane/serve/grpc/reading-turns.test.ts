@@ -7,8 +7,8 @@ import { HandClock, until } from "../../../base/testing/index.ts";
 import { FrameWriter, hpackEncode } from "../../../wire/http2/index.ts";
 import { GrpcServer, type GrpcMethod } from "./grpc-server.ts";
 import { ReadingTurns, type ReadConnection } from "./reading-turns.ts";
+import { path, requestFields, turn } from "./testing/frame-client.ts";
 
-const path = "/test.Service/Slow";
 const slowMs = 30;
 const greedies = Array.from({ length: 20 }, () => "127.0.0.2");
 
@@ -61,19 +61,7 @@ async function client(port: number, localAddress: string): Promise<Socket> {
 /** Sends requests in one write each, so that the server reads them in as many turns as it likes. */
 function ask(socket: Socket, id: number): void {
   const writer = new FrameWriter();
-  const head = [
-    ":method",
-    "POST",
-    ":scheme",
-    "http",
-    ":path",
-    path,
-    ":authority",
-    "a",
-    "content-type",
-    "application/grpc",
-  ];
-  writer.headers(id, hpackEncode(head), false, 16_384);
+  writer.headers(id, hpackEncode(requestFields), false, 16_384);
   writer.data(id, Buffer.from([0, 0, 0, 0, 1, 7]), 0, 6, true);
   socket.write(writer.view());
 }
@@ -110,7 +98,6 @@ test("an address whose requests take long again and again waits as long as they 
       this.isPaused = false;
     },
   });
-  const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
   const [slow, other] = [connection("10.0.0.1"), connection("10.0.0.2")];
   turns.add(slow);
   const spend = async (ms: number): Promise<boolean> => {
