@@ -92,6 +92,18 @@ export function isCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof SerinError && error.code === code;
 }
 
+/** The objects of a list. A server that does not know the kind has none. */
+export async function itemsIfServed<Value>(
+  list: Promise<{ readonly items: readonly Value[] }>,
+): Promise<readonly Value[]> {
+  try {
+    return (await list).items;
+  } catch (error) {
+    if (isCode(error, "not-found")) return [];
+    throw error;
+  }
+}
+
 function kindOf(httpStatus: number, code: ErrorCode, verb: string): ErrorKind {
   if (httpStatus === 409) return code === "conflict" && verb !== "create" && verb !== "apply" ? "transient" : "user";
   if (httpStatus === 410 || httpStatus === 429 || httpStatus >= 500) return "transient";

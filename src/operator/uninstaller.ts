@@ -1,7 +1,7 @@
 import { userError, type Clock } from "../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
 import { istioLabels } from "../api/istio/index.ts";
-import { controllerOf, isKubeCode, type KubeClient } from "../kube/index.ts";
+import { controllerOf, itemsIfServed, type KubeClient } from "../kube/index.ts";
 import { installedKinds } from "../install/index.ts";
 import { podsLeft, type SelectingWorkload } from "./pods-gone.ts";
 import { releasePods } from "./release-pods.ts";
@@ -120,20 +120,16 @@ async function hasOtherRevision(client: KubeClient, revision: string): Promise<b
   return false;
 }
 
-/** Controllers' objects are removed with their owners. A kind that the server does not serve has no objects. */
+/** Controllers' objects are removed with their owners. */
 async function present(
   client: KubeClient,
   kind: KindDefinition<UntypedObject>,
   labelSelector: string,
 ): Promise<readonly UntypedObject[]> {
-  try {
-    return (await client.list(kind, { labelSelector })).items.filter(
-      (object) =>
-        controllerOf(object) === undefined &&
-        object.metadata.labels?.["endpointslice.kubernetes.io/managed-by"] === undefined,
-    );
-  } catch (error) {
-    if (isKubeCode(error, "not-found")) return [];
-    throw error;
-  }
+  const found = await itemsIfServed(client.list(kind, { labelSelector }));
+  return found.filter(
+    (object) =>
+      controllerOf(object) === undefined &&
+      object.metadata.labels?.["endpointslice.kubernetes.io/managed-by"] === undefined,
+  );
 }

@@ -18,7 +18,7 @@ import {
   type Deployment,
 } from "../api/kubernetes/index.ts";
 import { installedKinds } from "../install/index.ts";
-import { isKubeCode, type KubeClient } from "../kube/index.ts";
+import { isKubeCode, itemsIfServed, type KubeClient } from "../kube/index.ts";
 import type { AuthoritySecrets } from "./cluster/trust.ts";
 import type { WorkloadFacts } from "./cluster/workloads.ts";
 
@@ -64,7 +64,7 @@ export async function readLiveCluster(client: KubeClient, revision: string): Pro
       listed(client, podDisruptionBudgetKind),
       client.list(configMapKind, { fieldSelector: "metadata.name=istio-ca-root-cert" }),
       listed(client, customResourceDefinitionKind as unknown as KindDefinition<UntypedObject>),
-      listedIfServed(client, gatewayKind),
+      itemsIfServed(client.list(gatewayKind)),
     ]);
   return {
     pods,
@@ -96,13 +96,6 @@ async function listed<Value extends KubernetesObject>(
   kind: KindDefinition<Value>,
 ): Promise<readonly Value[]> {
   return (await client.list(kind)).items;
-}
-
-async function listedIfServed(client: KubeClient, kind: KindDefinition): Promise<readonly KubernetesObject[]> {
-  return await listed(client, kind).catch((error: unknown) => {
-    if (isKubeCode(error, "not-found")) return [];
-    throw error;
-  });
 }
 
 async function readControlPlane(

@@ -33,6 +33,11 @@ export function kubectlKind(kind: string): string {
   return plain === "canary" ? `${plain}.${rolloutGroup}` : plain;
 }
 
+/** The object in commands of kubectl: `canary.rollout.serin.dev web -n shop`. */
+export function kubectlObject(kind: string, { name = "", namespace }: KubernetesObject["metadata"]): string {
+  return `${kubectlKind(kind)} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`;
+}
+
 /**
  * The phases of a rollout. `Waiting` is for something else (a freeze, another rollout, its group), `Paused` for a
  * person, and `Watching` for a change to roll out. `Stuck` needs a person. A run ends with `Completed` or `RolledBack`.
@@ -321,6 +326,11 @@ export const journalOwnerAnnotation = "rollout.serin.dev/rollout-uid";
 
 /** Keeps the object of a running rollout until its changes are undone, or left as `onDeletion` says. */
 export const undoFinalizer = "rollout.serin.dev/undo";
+
+/** Whether the API server keeps the object until the engine has undone its changes. */
+export function hasUndoFinalizer({ metadata }: KubernetesObject): boolean {
+  return metadata.finalizers?.includes(undoFinalizer) === true;
+}
 
 export interface DecisionRecord {
   /** In RFC 3339. */

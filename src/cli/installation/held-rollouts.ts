@@ -1,6 +1,6 @@
-import { keyOf, type KubernetesObject } from "../../api/index.ts";
-import { canaryKind, kubectlKind, meshUpgradeKind, undoFinalizer } from "../../api/serin/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { canaryKind, hasUndoFinalizer, kubectlObject, meshUpgradeKind } from "../../api/serin/index.ts";
+import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 
 /** A rollout whose changes the engine must undo before the API server can delete the object. */
 export interface HeldRollout {
@@ -9,24 +9,14 @@ export interface HeldRollout {
 }
 
 const shown = 5;
-const kinds = [canaryKind, meshUpgradeKind] as const;
+const kinds = [canaryKind, meshUpgradeKind] as readonly KindDefinition[];
 
 export async function heldRollouts(client: KubeClient): Promise<readonly HeldRollout[]> {
   const held: HeldRollout[] = [];
   for (const kind of kinds)
-    for (const { metadata } of await listed(client, kind))
-      if (metadata.finalizers?.includes(undoFinalizer) === true) held.push({ kind: kind.kind, metadata });
+    for (const object of await itemsIfServed(client.list(kind)))
+      if (hasUndoFinalizer(object)) held.push({ kind: kind.kind, metadata: object.metadata });
   return held;
-}
-
-/** A cluster without the kind has no objects of it. */
-async function listed(client: KubeClient, kind: (typeof kinds)[number]): Promise<readonly KubernetesObject[]> {
-  try {
-    return (await client.list<KubernetesObject>(kind)).items;
-  } catch (error) {
-    if (isKubeCode(error, "not-found")) return [];
-    throw error;
-  }
 }
 
 export function listedRollouts(held: readonly HeldRollout[]): string {
@@ -43,8 +33,8 @@ export function withoutUndo([first]: readonly HeldRollout[]): string {
   return first === undefined ? "" : `kubectl patch ${named(first)} --type=merge -p '{"metadata":{"finalizers":null}}'`;
 }
 
-function named({ kind, metadata: { name = "", namespace } }: HeldRollout): string {
-  return `${kubectlKind(kind)} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`;
+function named({ kind, metadata }: HeldRollout): string {
+  return kubectlObject(kind, metadata);
 }
 
 function some(held: readonly HeldRollout[], textOf: (rollout: HeldRollout) => string, between: string): string {

@@ -3,20 +3,17 @@ import { messageOf } from "../../base/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
   canaryKind,
-  kubectlKind,
+  hasUndoFinalizer,
+  kubectlObject,
   meshUpgradeKind,
   ownUidAnnotation,
   undoFinalizer,
   type JournalEntry,
 } from "../../api/serin/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 import type { Decision } from "../decide/index.ts";
 
 const namesShown = 20;
-
-export function hasFinalizer({ metadata }: KubernetesObject): boolean {
-  return metadata.finalizers?.includes(undoFinalizer) === true;
-}
 
 /** The object must stay until its next writes, or the preparation of its target, are undone. */
 export function needsFinalizer({ actions }: Decision, journal: readonly JournalEntry[]): boolean {
@@ -28,7 +25,7 @@ export function needsFinalizer({ actions }: Decision, journal: readonly JournalE
 
 /** Whether the object has what it needs before the first write: the finalizer, and the uid by which a copy is known. */
 export function isPrepared(object: KubernetesObject): boolean {
-  return hasFinalizer(object) && object.metadata.annotations?.[ownUidAnnotation] !== undefined;
+  return hasUndoFinalizer(object) && object.metadata.annotations?.[ownUidAnnotation] !== undefined;
 }
 
 /**
@@ -91,20 +88,7 @@ export async function removalRefusal(client: KubeClient): Promise<string | undef
 async function deletions(client: KubeClient): Promise<readonly string[]> {
   const commands: string[] = [];
   for (const kind of [canaryKind, meshUpgradeKind] as readonly KindDefinition[])
-    for (const object of await listed(client, kind)) {
-      const { name = "", namespace } = object.metadata;
-      const place = namespace === undefined ? "" : ` -n ${namespace}`;
-      if (hasFinalizer(object)) commands.push(`kubectl delete ${kubectlKind(kind.kind)} ${name}${place}`);
-    }
+    for (const object of await itemsIfServed(client.list(kind)))
+      if (hasUndoFinalizer(object)) commands.push(`kubectl delete ${kubectlObject(kind.kind, object.metadata)}`);
   return commands;
-}
-
-/** A cluster without the definition has no objects of the kind. */
-async function listed(client: KubeClient, kind: KindDefinition): Promise<readonly KubernetesObject[]> {
-  try {
-    return (await client.list(kind)).items;
-  } catch (error) {
-    if (isKubeCode(error, "not-found")) return [];
-    throw error;
-  }
 }

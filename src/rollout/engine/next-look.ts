@@ -1,6 +1,5 @@
-import type { RolloutStatus } from "../../api/serin/index.ts";
+import { hasUndoFinalizer, type RolloutStatus } from "../../api/serin/index.ts";
 import { completedMessage, type RolloutOrders } from "../decide/index.ts";
-import { hasFinalizer } from "./finalizer.ts";
 import { isWatched, type Rollout } from "./rollout-object.ts";
 
 /** The interval of looks at a running rollout. */
@@ -66,7 +65,7 @@ export function isAtRest(
   if (status.phase !== "RolledBack" && (status.phase !== "Completed" || orders.abort)) return false;
   // It tells of a fault of the spec, which is corrected.
   if (status.message !== (status.phase === "Completed" ? completedMessage : (status.cause ?? ""))) return false;
-  return !followsOthers(rollout, status) && status.candidate === candidate && !hasFinalizer(raw);
+  return !followsOthers(rollout, status) && status.candidate === candidate && !hasUndoFinalizer(raw);
 }
 
 /** Whether another object than its own may start it again. */

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { meshUpgradeKind, type RolloutStatus } from "../../api/serin/index.ts";
+import { hasUndoFinalizer, meshUpgradeKind, type RolloutStatus } from "../../api/serin/index.ts";
 import { silentLogger } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { JournalStore } from "../act/journal-store.ts";
 import { initialStatus, type Decision } from "../decide/index.ts";
-import { hasFinalizer } from "./finalizer.ts";
 import type { Rollout } from "./rollout-object.ts";
 import { RolloutWriter } from "./rollout-writer.ts";
 
@@ -64,7 +63,7 @@ test("the finalizer is added before the first journaled write, once, and never t
   assert.equal(await writer.ensureFinalizer(meshUpgradeKind, object, writing, []), true);
   assert.equal(object.metadata.resourceVersion, "2");
   const { finalizers = [], annotations } = (calls[0] as Rollout).metadata;
-  assert.equal(hasFinalizer(upgrade({ finalizers })), true);
+  assert.equal(hasUndoFinalizer(upgrade({ finalizers })), true);
   assert.deepEqual(annotations, { "rollout.serin.dev/uid": "u1" });
   const prepared = upgrade({ finalizers, annotations });
   assert.equal(await writer.ensureFinalizer(meshUpgradeKind, prepared, writing, []), false);

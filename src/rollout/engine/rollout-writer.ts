@@ -1,11 +1,11 @@
 import { messageOf, type Logger } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
-import type { JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
+import { hasUndoFinalizer, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { JournalStore } from "../act/journal-store.ts";
 import type { Decision } from "../decide/index.ts";
-import { addFinalizer, hasFinalizer, isPrepared, needsFinalizer, removeFinalizer } from "./finalizer.ts";
+import { addFinalizer, isPrepared, needsFinalizer, removeFinalizer } from "./finalizer.ts";
 import { journalNameOf, kindOfRollout, type Rollout } from "./rollout-object.ts";
 
 /**
@@ -39,7 +39,7 @@ export class RolloutWriter {
   /** Lets the object go. Nothing of a deleted object is left to undo, and its history stays. */
   async release<Value extends Rollout>(kind: KindDefinition<Value>, object: Rollout): Promise<void> {
     if (object.metadata.deletionTimestamp !== undefined) await this.#journals.strike(journalNameOf(object), () => true);
-    if (hasFinalizer(object)) await removeFinalizer(this.#client, kind as KindDefinition<Rollout>, object);
+    if (hasUndoFinalizer(object)) await removeFinalizer(this.#client, kind as KindDefinition<Rollout>, object);
   }
 
   /** Replaces the whole status, so that removed fields do not stay. */

@@ -1,6 +1,6 @@
 import { invariant } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import type { Freeze, JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
+import { hasUndoFinalizer, type Freeze, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
 import { entryKey } from "../act/journal-store.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
@@ -20,7 +20,7 @@ import {
   type Step,
 } from "../decide/index.ts";
 import { contenderOf } from "../engine/contender-table.ts";
-import { hasFinalizer, needsFinalizer } from "../engine/finalizer.ts";
+import { needsFinalizer } from "../engine/finalizer.ts";
 import { RoundBoard } from "../engine/round-board.ts";
 import {
   asksForRun,
@@ -220,7 +220,7 @@ export class SimEngine {
     const { store, onDecision } = this.#options;
     let version = raw.metadata.resourceVersion ?? "";
     this.#fence();
-    if (needsFinalizer(decision, journal) && raw.metadata.deletionTimestamp === undefined && !hasFinalizer(raw)) {
+    if (needsFinalizer(decision, journal) && raw.metadata.deletionTimestamp === undefined && !hasUndoFinalizer(raw)) {
       const kept = store.setFinalizer(key, version, true);
       this.board.memory.supersede(key, version);
       version = kept;
@@ -262,7 +262,7 @@ export class SimEngine {
       if (raw.metadata.deletionTimestamp !== undefined) store.strike(journalNameOf(raw), () => true);
       yield;
       this.#fence();
-      if (hasFinalizer(raw)) store.setFinalizer(key, version, false);
+      if (hasUndoFinalizer(raw)) store.setFinalizer(key, version, false);
     }
   }
 

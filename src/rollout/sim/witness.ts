@@ -1,5 +1,5 @@
 import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
-import { isRestingPhase, type Freeze, type RolloutStatus } from "../../api/serin/index.ts";
+import { hasUndoFinalizer, isRestingPhase, type Freeze, type RolloutStatus } from "../../api/serin/index.ts";
 import {
   allDone,
   isPuttingBack,
@@ -10,7 +10,6 @@ import {
   type Decision,
 } from "../decide/index.ts";
 import { lostPodsLimitMs } from "../decide/checks/lost-pods.ts";
-import { hasFinalizer } from "../engine/finalizer.ts";
 import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import type { ModelCluster } from "./model-cluster.ts";
@@ -303,7 +302,7 @@ export class Witness {
     const rollouts = [...present].flatMap((key) => {
       const rollout = this.#store.read(key);
       const seen = this.#seen.get(key);
-      if (seen !== undefined && rollout !== undefined) seen.kept = hasFinalizer(rollout);
+      if (seen !== undefined && rollout !== undefined) seen.kept = hasUndoFinalizer(rollout);
       return rollout?.status === undefined ? [] : [{ key, rollout, status: rollout.status }];
     });
     const moving = rollouts.filter(

@@ -1,4 +1,4 @@
-import { canaryKind, kubectlKind, undoFinalizer, type Canary } from "../../../api/serin/index.ts";
+import { canaryKind, hasUndoFinalizer, kubectlObject, type Canary } from "../../../api/serin/index.ts";
 import { targetError } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
@@ -16,7 +16,7 @@ export async function refuseSharedDeployment(
   const others = items.filter(
     ({ metadata, spec }) => metadata.name !== canary.metadata.name && deploymentOf(spec) === deployment,
   );
-  const first = others.find((other) => isHolding(other)) ?? others.find((other) => isOlder(other, canary));
+  const first = others.find((other) => hasUndoFinalizer(other)) ?? others.find((other) => isOlder(other, canary));
   if (first === undefined) return;
   const name = first.metadata.name ?? "";
   throw targetError(
@@ -28,18 +28,13 @@ export async function refuseSharedDeployment(
 
 /** The advice to keep either this Canary or the other one of the same target. */
 export function oneCanary(namespace: string, name: string): string {
-  return `keep one of the two Canaries: change ${namespace}/${name} and delete this one, or kubectl delete ${kubectlKind("Canary")} ${name} -n ${namespace}`;
+  return `keep one of the two Canaries: change ${namespace}/${name} and delete this one, or kubectl delete ${kubectlObject("Canary", { name, namespace })}`;
 }
 
 /** Undefined for another target, and for a spec that its parser refuses. */
 function deploymentOf(spec: Canary["spec"] | undefined): unknown {
   const { target } = (spec ?? {}) as { readonly target?: { readonly deployment?: { readonly name?: unknown } } };
   return target?.deployment?.name;
-}
-
-/** Whether it has written something that it must undo. */
-function isHolding({ metadata }: Canary): boolean {
-  return metadata.finalizers?.includes(undoFinalizer) === true;
 }
 
 function isOlder({ metadata: other }: Canary, { metadata: self }: Canary): boolean {

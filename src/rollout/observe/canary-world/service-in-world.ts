@@ -2,7 +2,7 @@ import { gatewayKind, grpcRouteKind, httpRouteKind, type Gateway } from "../../.
 import { istioLabels, virtualServiceKind } from "../../../api/istio/index.ts";
 import { matchesLabels, type KindDefinition, type KubernetesObject } from "../../../api/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
-import { isKubeCode } from "../../../kube/index.ts";
+import { itemsIfServed } from "../../../kube/index.ts";
 import { canaryKind, type Canary, type ObjectReference } from "../../../api/serin/index.ts";
 import {
   carriesHttp,
@@ -148,15 +148,10 @@ function hasSidecars({ view }: CanarySources, namespace: string): boolean {
 }
 
 async function gatewaysOf({ client, view }: CanarySources, namespace: string): Promise<readonly Gateway[]> {
-  return await view.recently(`gateways of ${namespace}`, async () => {
-    try {
-      return (await client.list(gatewayKind, { namespace })).items;
-    } catch (error) {
-      // The cluster does not know the kind. Any other fault passes, and must not stop a Canary.
-      if (isKubeCode(error, "not-found")) return [];
-      throw error;
-    }
-  });
+  return await view.recently(
+    `gateways of ${namespace}`,
+    async () => await itemsIfServed(client.list(gatewayKind, { namespace })),
+  );
 }
 
 /** Throws if a user's route applies only to Services, and no proxy of the mesh reads it. */
