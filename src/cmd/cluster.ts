@@ -30,7 +30,8 @@ export async function run(context: RoleContext): Promise<number> {
   const command = split === -1 ? [] : rest.slice(split + 1);
   const { values, positionals } = parseFlags(split === -1 ? rest : rest.slice(0, split));
   refuseForeignFlags(verb, values, split !== -1);
-  if (positionals.length > 0) throw userError("usage", `unexpected "${positionals[0]}"\n${usage}`);
+  if (positionals.length > 0)
+    throw userError("usage", `unexpected argument "${positionals[0]}"`, { hint: "serin cluster --help" });
   if (values.help === true) {
     process.stdout.write(usage);
     return 0;
@@ -63,7 +64,7 @@ export async function run(context: RoleContext): Promise<number> {
       process.stdout.write(usage);
       return 0;
     default:
-      throw userError("usage", `unknown verb "cluster ${verb}"\n${usage}`);
+      throw userError("usage", `unknown verb "cluster ${verb}"`, { hint: "serin cluster --help" });
   }
 }
 
@@ -122,7 +123,7 @@ function parseFlags(args: string[]): { values: Flags; positionals: string[] } {
     });
     return { values, positionals };
   } catch (error) {
-    throw userError("usage", `${error instanceof Error ? error.message : String(error)}\n${usage}`);
+    throw userError("usage", error instanceof Error ? error.message : String(error), { hint: "serin cluster --help" });
   }
 }
 

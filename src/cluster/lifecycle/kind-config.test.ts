@@ -35,6 +35,14 @@ test("an API server address that cannot be bound becomes the loopback, with a wa
   assert.match(warnings[0] ?? "", /10\.0\.0\.152 is not in 127\.0\.0\.0\/8/);
 });
 
+test("an impossible --name is an error of the flag, not of a line in a file", () => {
+  for (const name of ["A b", "", "-x", "a".repeat(41)])
+    assert.throws(() => parseKindConfig(undefined, { name }), {
+      code: "usage",
+      message: /^--name must be 1 to 40 lower/,
+    });
+});
+
 test("without a file kind's default applies, and --name takes precedence", () => {
   const { plan } = parseKindConfig(undefined, { name: "mine" });
   assert.deepEqual(

@@ -17,6 +17,8 @@ export interface ParsedKindConfig {
 /** kind's own default. */
 const defaultName = "kind";
 const apiVersion = "kind.x-k8s.io/v1alpha4";
+const namePattern = /^[a-z0-9][a-z0-9.-]{0,39}$/;
+const namesExpected = '1 to 40 lower case letters, digits, "-" and ".", the first one a letter or a digit';
 
 interface Problem {
   readonly line: number;
@@ -75,12 +77,14 @@ const knownNetworking = [
 
 /**
  * Reads kind's `Cluster` (v1alpha4). Absent text means kind's default: one control plane. Throws one user error that
- * names every wrong line and field, and what was expected. `name` overrides the file's.
+ * names every wrong line and field, and what was expected. `name`, the value of the flag --name, overrides the file's.
  */
 export function parseKindConfig(
   text: string | undefined,
   options: { readonly name?: string; readonly source?: string } = {},
 ): ParsedKindConfig {
+  if (options.name !== undefined && !namePattern.test(options.name))
+    throw userError("usage", `--name must be ${namesExpected}, got "${options.name}"`);
   const reader = new ConfigReader(text ?? "", options.source ?? "cluster config");
   const plan = reader.read(options.name);
   reader.throwIfBad();
@@ -110,8 +114,8 @@ class ConfigReader {
       this.#expect(top, "apiVersion", apiVersion);
     }
     const name = overridingName ?? this.#string(top, "name") ?? defaultName;
-    if (!/^[a-z0-9][a-z0-9.-]{0,39}$/.test(name))
-      this.#problem(top.get("name"), `name: "${name}" must be 1 to 40 lower case letters, digits, "-" and "."`);
+    if (!namePattern.test(name) && overridingName === undefined)
+      this.#problem(top.get("name"), `name: "${name}" must be ${namesExpected}`);
     const networking = this.#fields(top.get("networking")?.value, "networking", knownNetworking);
     const apiServer = this.#apiServer(networking);
     const family = this.#string(networking, "ipFamily");
