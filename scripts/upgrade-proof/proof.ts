@@ -28,4 +28,14 @@ export const samplesAt = ({ rate }: LoadScale, atFullRate: number): number =>
 
 const fewestSamples = 10;
 
+/**
+ * The samples of the probe matrix. A probe opens a connection through several proxies, and each pair of a large matrix
+ * is probed five times in each step. With less load than the full one, twice is enough: every pair must still answer
+ * with mutual TLS and the right identities in every step, and a single wrong answer fails the step.
+ */
+export const probesOfPairs = ({ rate }: LoadScale, atFullRate: number): number =>
+  rate < 1 ? probesOfEachPair : atFullRate;
+
+const probesOfEachPair = 2;
+
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
