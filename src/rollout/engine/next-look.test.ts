@@ -13,9 +13,12 @@ test("an idle rollout is read again while the watch reports another version, so 
 
 test("a step that is judged is looked at less often than one that settles, because its measurements come more slowly", () => {
   const lookAfterMs = (phase: RolloutStatus["phase"]): number =>
-    nextLookMs({ kind: "Canary", metadata: { name: "web" }, spec: {} } as unknown as Rollout, {
-      phase,
-    } as unknown as RolloutStatus) ?? Infinity;
+    nextLookMs(
+      { kind: "Canary", metadata: { name: "web" }, spec: {} } as unknown as Rollout,
+      {
+        phase,
+      } as unknown as RolloutStatus,
+    ) ?? Infinity;
   assert.ok(lookAfterMs("Judging") >= 2 * lookAfterMs("Settling"));
   assert.ok(lookAfterMs("Judging") <= 500, "the interval of a probe's reports");
 });
