@@ -23,8 +23,8 @@ export interface Proof {
 }
 
 /** With less load, steps wait for fewer answers, so that a step takes as long as with the full load. */
-export const samplesAt = ({ rate }: LoadScale, atFullRate: number): number =>
-  Math.max(fewestSamples, Math.round(atFullRate * Math.min(1, rate)));
+export const samplesAt = ({ rate }: LoadScale, atFullRate: number, fewest = fewestSamples): number =>
+  Math.max(fewest, Math.round(atFullRate * Math.min(1, rate)));
 
 const fewestSamples = 10;
 
