@@ -16,7 +16,9 @@ export interface PodLoadOptions {
   readonly roundsPerSecond?: number;
 }
 
-/** How often each URL is requested. A connection of its own through two sidecars takes more than 10 ms of processor time. */
+/**
+ * How often each URL is requested. A connection of its own through two sidecars takes 10 ms of processor time.
+ */
 const defaultRoundsPerSecond = 5;
 /**
  * One curl sends this many rounds. Starting a curl takes ten times the processor time of a request, but each new one
