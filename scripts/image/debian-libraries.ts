@@ -28,6 +28,9 @@ export function unpackLibraries(debianArchitecture: string, target: string): rea
       "Dir::State::status": join(scratch, "dpkg/status"),
       "Dir::Cache": join(scratch, "cache"),
       "APT::Sandbox::User": "root",
+      // Unpacking translations and descriptions of desktop programs takes 1 of the 2.7 s of an update.
+      "Acquire::Languages": "none",
+      "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
     };
     const options = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
     runProgram("apt-get", [...options, "update", "-qq"], { cwd: scratch });

@@ -8,10 +8,12 @@ import { samplesAt, type Proof } from "./proof.ts";
 
 const checkLimits = { timeoutSeconds: 120 };
 const canaryTimeoutMs = 420_000;
+/** A tenth of the page's requests with the least load is one in five seconds. */
+const fewestOfCanary = 5;
 
 function appChecks({ scale }: Proof): readonly object[] {
   return [
-    { type: "request-success-rate", ...checkLimits, minSamples: samplesAt(scale, 40) },
+    { type: "request-success-rate", ...checkLimits, minSamples: samplesAt(scale, 40, fewestOfCanary) },
     { type: "request-share", ...checkLimits, minSamples: samplesAt(scale, 200) },
   ];
 }

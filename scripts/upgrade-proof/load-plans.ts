@@ -25,7 +25,7 @@ const limitMs = 4000;
 const maxKeptSeconds = 60;
 /** The time between two messages of a long connection at the full rate, and its limit at lower rates. */
 const fastestMessagesMs = 150;
-const slowestMessagesMs = 1000;
+const slowestMessagesMs = 2000;
 const page = "<title>Simple Bookstore App</title>";
 /** v2 of reviews has black stars. */
 const blackStars = {

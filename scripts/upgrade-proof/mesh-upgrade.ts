@@ -15,7 +15,7 @@ import { follow } from "./follow.ts";
 import { expectIntendedState, intendedState } from "./intended-state.ts";
 import { namespaces } from "./load-plans.ts";
 import { difference } from "./load-totals.ts";
-import { revisions, samplesAt, seconds, versions, type Proof } from "./proof.ts";
+import { probesOfPairs, revisions, samplesAt, seconds, versions, type Proof } from "./proof.ts";
 import { moreRequests } from "./stage.ts";
 
 const checkLimits = { minSamples: 40, timeoutSeconds: 120 };
@@ -25,7 +25,7 @@ const stepsTimeoutMs = 900_000;
  * the way back.
  */
 const middleShare = 0.2;
-const backShare = 0.1;
+const backShare = 0.05;
 /** The requests to send while the upgrade is paused, whatever was sent before. */
 const pausedRequests = 200;
 
@@ -68,7 +68,7 @@ export function upgradeObject(
             ],
           }),
       checks: [
-        { type: "mtls-probe-matrix", ...checkLimits },
+        { type: "mtls-probe-matrix", ...checkLimits, minSamples: probesOfPairs(scale, checkLimits.minSamples) },
         { type: "request-success-rate", ...checkLimits, minSamples: samplesAt(scale, checkLimits.minSamples) },
         { type: "xds-nacks", ...checkLimits },
         { type: "pod-health", ...checkLimits },

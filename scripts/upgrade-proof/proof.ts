@@ -23,9 +23,19 @@ export interface Proof {
 }
 
 /** With less load, steps wait for fewer answers, so that a step takes as long as with the full load. */
-export const samplesAt = ({ rate }: LoadScale, atFullRate: number): number =>
-  Math.max(fewestSamples, Math.round(atFullRate * Math.min(1, rate)));
+export const samplesAt = ({ rate }: LoadScale, atFullRate: number, fewest = fewestSamples): number =>
+  Math.max(fewest, Math.round(atFullRate * Math.min(1, rate)));
 
 const fewestSamples = 10;
+
+/**
+ * The samples of the probe matrix. A probe opens a connection through several proxies, and each pair of a large matrix
+ * is probed five times in each step. With less load than the full one, twice is enough: every pair must still answer
+ * with mutual TLS and the right identities in every step, and a single wrong answer fails the step.
+ */
+export const probesOfPairs = ({ rate }: LoadScale, atFullRate: number): number =>
+  rate < 1 ? probesOfEachPair : atFullRate;
+
+const probesOfEachPair = 2;
 
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;

@@ -123,7 +123,15 @@ step(
 
 step("all targets move from the old version to the new one, and no request fails", async () => {
   for (const some of loaded)
-    loads.push(new PodLoad(guide.lab, { namespace: "client", workload: "deploy/curl", container: "curl", urls: some }));
+    loads.push(
+      new PodLoad(guide.lab, {
+        namespace: "client",
+        workload: "deploy/curl",
+        container: "curl",
+        urls: some,
+        roundsPerSecond: 10,
+      }),
+    );
   await Promise.all(loads.map(async (load) => await load.more(20)));
   await ok("kubectl set image -n shop deployment/web web=quay.io/shardul/nginx:v2");
   await Promise.all([

@@ -218,7 +218,11 @@ function extensions(kubectl: Kubectl): void {
     url = `http://${address.trim()}`;
     for (const path of ["/", "/other"])
       await eventually(`${path} answers`, async () => await guide.shows(`curl -sf -m 2 ${url}${path}`, "Hostname:"));
-    load = new GatewayLoad(guide.lab, `${url}/`, { expected: "Hostname:", answerPattern: "Hostname: (\\S+)" });
+    load = new GatewayLoad(guide.lab, `${url}/`, {
+      expected: "Hostname:",
+      answerPattern: "Hostname: (\\S+)",
+      pauseMs: 100,
+    });
     await load.more(10);
   });
   after(async () => {

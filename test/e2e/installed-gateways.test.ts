@@ -97,7 +97,13 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
       "the gateway answers",
       async () => await guide.shows(`kubectl exec -n outside client -- curl -sf -m 2 ${url}`, /Hostname|GET/i),
     );
-    load = new PodLoad(guide.lab, { namespace: "outside", workload: "pod/client", container: "client", urls: [url] });
+    load = new PodLoad(guide.lab, {
+      namespace: "outside",
+      workload: "pod/client",
+      container: "client",
+      urls: [url],
+      roundsPerSecond: 10,
+    });
     await load.more(20);
   });
   after(async () => {

@@ -86,7 +86,7 @@ async function underLoad(
   change: () => Promise<void>,
   afterwards = answersAfterwards,
 ): Promise<ReadonlyMap<string, number>> {
-  const load = new GatewayLoad(lab, gateway, { pauseMs: afterwards > answersAfterwards ? 50 : 100 });
+  const load = new GatewayLoad(lab, gateway, { pauseMs: afterwards > answersAfterwards ? 50 : 250 });
   await load.more(10);
   await change();
   load.answers.clear();

@@ -40,9 +40,9 @@ export async function underStandingLoad(
   const until = (client: string, line: string): Promise<string> =>
     run(`kubectl exec ${client} -- sh -c 'while [ ! -f /tmp/stop ]; do ${line}; done'`);
   const loads = clients.flatMap((client) => [
-    until(client, `curl ${code} -m 9 --rate 10/s "${url}?[1-20]"`),
-    // A curl takes ten times the processor time of a request, so each sends ten, over a connection of its own.
-    until(client, `curl ${code} -m 5 --rate 10/s -H "Connection: close" "${url}?[1-10]"`),
+    until(client, `curl ${code} -m 9 --rate 5/s "${url}?[1-10]"`),
+    // A curl takes ten times the processor time of a request, so each sends five, over a connection of its own.
+    until(client, `curl ${code} -m 5 --rate 5/s -H "Connection: close" "${url}?[1-5]"`),
   ]);
   const hear = (client: string, line: string): Promise<string> =>
     run(`kubectl exec ${client} -- sh -c '${streamScript(line, seconds)}'`);

@@ -2,13 +2,25 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import type { RolloutOrders } from "../decide/index.ts";
-import { isAtRest, lateReadLookMs, restAfterMs } from "./next-look.ts";
+import { isAtRest, lateReadLookMs, nextLookMs, restAfterMs } from "./next-look.ts";
 import type { Rollout } from "./rollout-object.ts";
 
 test("an idle rollout is read again while the watch reports another version, so that no order is lost", () => {
   assert.notEqual(lateReadLookMs("7", "8"), undefined);
   assert.equal(lateReadLookMs("8", "8"), undefined);
   assert.equal(lateReadLookMs("8", undefined), undefined);
+});
+
+test("a step that is judged is looked at less often than one that settles, because its measurements come more slowly", () => {
+  const lookAfterMs = (phase: RolloutStatus["phase"]): number =>
+    nextLookMs(
+      { kind: "Canary", metadata: { name: "web" }, spec: {} } as unknown as Rollout,
+      {
+        phase,
+      } as unknown as RolloutStatus,
+    ) ?? Infinity;
+  assert.ok(lookAfterMs("Judging") >= 2 * lookAfterMs("Settling"));
+  assert.ok(lookAfterMs("Judging") <= 500, "the interval of a probe's reports");
 });
 
 test("a slow look delays the next one by as much, within a bound", () => {

@@ -4,6 +4,11 @@ import { isWatched, type Rollout } from "./rollout-object.ts";
 
 /** The interval of looks at a running rollout. */
 const tickMs = 150;
+/**
+ * The interval of looks at a step that is judged. Probes report after 200 to 500 ms, and metrics are scraped once a
+ * second, so that more looks would read the same numbers again from every proxy.
+ */
+const judgingTickMs = 300;
 /** The interval of looks at a rollout that waits for others. */
 const waitingTickMs = 400;
 /** The interval of looks at a rollout that waits for a person or for a change. */
@@ -23,6 +28,8 @@ export function nextLookMs(rollout: Rollout, status: RolloutStatus): number | un
       return idleTickMs;
     case "Waiting":
       return waitingTickMs;
+    case "Judging":
+      return judgingTickMs;
     default:
       return tickMs;
   }
