@@ -21,6 +21,8 @@ export interface ProbeTarget {
   readonly exec: ExecInContainer;
 }
 
+const bodyShown = 512;
+
 /** Runs a probe once, from the node's network like the kubelet. Never throws. */
 export async function attemptProbe(probe: Probe, target: ProbeTarget): Promise<ProbeOutcome> {
   const timeoutMs = (probe.timeoutSeconds ?? 1) * 1_000;
@@ -64,37 +66,30 @@ export async function attemptHttp(
   const headers: Record<string, string> = { "user-agent": "kube-probe/1.36", accept: "*/*", connection: "close" };
   for (const { name, value } of get.httpHeaders ?? []) headers[name.toLowerCase()] = value;
   const path = get.path === undefined || get.path === "" ? "/" : get.path.startsWith("/") ? get.path : `/${get.path}`;
-  const url = `${(get.scheme ?? "HTTP").toLowerCase()}://${host}:${port}${path}`;
-  try {
-    const plain = { host, port, path, headers };
-    const status =
-      get.scheme !== "HTTPS" && isPlain(plain)
-        ? await plainGet(plain, timeoutMs)
-        : await nodeGet(get.scheme, plain, timeoutMs);
-    const success = status >= 200 && status < 400;
-    return { success, message: success ? "" : `HTTP probe failed with statuscode: ${status}` };
-  } catch (error) {
-    return { success: false, message: `Get "${url}": ${messageOf(error)}` };
-  }
-}
-
-/** Resolves with the status of a whole response. */
-async function nodeGet(scheme: string | undefined, get: PlainGet, timeoutMs: number): Promise<number> {
-  const options = { ...get, timeout: timeoutMs, agent: false as const };
-  return await new Promise((resolve, reject) => {
+  const options = { host, port, path, headers, timeout: timeoutMs, agent: false as const };
+  return await new Promise((resolve) => {
     const request =
-      scheme === "HTTPS" ? httpsRequest({ ...options, rejectUnauthorized: false }) : nodeHttp().request(options);
+      get.scheme === "HTTPS" ? httpsRequest({ ...options, rejectUnauthorized: false }) : nodeHttp().request(options);
     const timer = setTimeout(() => request.destroy(new Error("context deadline exceeded")), timeoutMs);
     request.once("error", (error) => {
       clearTimeout(timer);
-      reject(error);
+      resolve({
+        success: false,
+        message: `Get "${(get.scheme ?? "HTTP").toLowerCase()}://${host}:${port}${path}": ${error.message}`,
+      });
     });
     request.once("response", (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => {
+        if (body.length < bodyShown) body += chunk;
+      });
       response.once("close", () => {
         clearTimeout(timer);
-        resolve(response.statusCode ?? 0);
+        const status = response.statusCode ?? 0;
+        const success = status >= 200 && status < 400;
+        resolve({ success, message: success ? "" : `HTTP probe failed with statuscode: ${status}` });
       });
-      response.resume();
     });
     request.end();
   });
