@@ -63,6 +63,12 @@ export class GrpcMessageCounter {
         at += take;
         continue;
       }
+      if (this.#prefixLeft === grpcPrefixBytes && to - at >= grpcPrefixBytes) {
+        this.messages += 1;
+        this.#bodyLeft = bytes.readUInt32BE(at + 1);
+        at += grpcPrefixBytes;
+        continue;
+      }
       if (this.#prefixLeft < grpcPrefixBytes) this.#length = this.#length * 256 + (bytes[at] ?? 0);
       this.#prefixLeft -= 1;
       at += 1;

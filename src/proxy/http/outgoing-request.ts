@@ -122,7 +122,11 @@ export class OutgoingRequest {
     this.complete = complete;
     for (const shadow of this.#shadows) shadow.body(bytes, from, to, complete);
     if (this.replayable && this.#bytes.length + size > maxReplayBytes && channel !== undefined) this.replayable = false;
-    if (channel !== undefined && !this.replayable) return channel.write(bytes.subarray(from, to), complete);
+    if (channel !== undefined && !this.replayable) {
+      // Most parts are whole chunks. A view of all of it would be one more object for each message of a stream.
+      const isWhole = from === 0 && to === bytes.length;
+      return channel.write(isWhole ? bytes : bytes.subarray(from, to), complete);
+    }
     const start = this.#bytes.length;
     this.#bytes.range(bytes, from, to);
     return channel === undefined || channel.write(this.#bytes.view(start), complete);

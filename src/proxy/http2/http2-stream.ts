@@ -93,9 +93,9 @@ export class Http2Stream extends SessionStream {
   write(bytes: Buffer, endStream: boolean): boolean {
     if (this.#closed || this.#local !== "open") return true;
     if (endStream) this.#local = "ending";
-    const sent = this.#hasPending ? 0 : this.#send(bytes, 0);
+    const sent = this.#hasPending() ? 0 : this.#send(bytes, 0);
     if (this.#closed) return true;
-    if (sent < bytes.length || (bytes.length === 0 && this.#hasPending)) {
+    if (sent < bytes.length || (bytes.length === 0 && this.#hasPending())) {
       if (sent < bytes.length) (this.#pending ??= new ChunkQueue()).push(bytes.subarray(sent));
       this.#wantsDrain = true;
       return false;
@@ -110,7 +110,7 @@ export class Http2Stream extends SessionStream {
     if (this.#closed || this.#local !== "open") return;
     this.#local = "ending";
     this.#pendingTrailers = fields;
-    if (!this.#hasPending) this.#sendEnd();
+    if (!this.#hasPending()) this.#sendEnd();
   }
 
   /** Called by the connection when windows or output have room again. */
@@ -248,12 +248,13 @@ export class Http2Stream extends SessionStream {
     handler.aborted(failure);
   }
 
-  get #hasPending(): boolean {
+  /** V8 finds a private getter by a call of its runtime, but not a method. */
+  #hasPending(): boolean {
     return this.#pending?.isEmpty === false;
   }
 
   #send(bytes: Uint8Array, start: number): number {
-    const isLast = !this.#hasPending || this.#pending?.isLone === true;
+    const isLast = !this.#hasPending() || this.#pending?.isLone === true;
     const ends = this.#local === "ending" && this.#pendingTrailers === undefined && isLast;
     const sent = this.#session.sendData(this, bytes, start, ends);
     if (sent > start) this.#stalledSweeps = 0;

@@ -170,10 +170,10 @@ export class FrameReader {
    */
   #frame(bytes: Buffer, at: number): number {
     if (bytes.length - at < frameHeaderLength) return at;
-    const length = bytes.readUIntBE(at, 3);
+    const length = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
     const type = bytes[at + 3] ?? 0;
     const flags = bytes[at + 4] ?? 0;
-    const streamId = bytes.readUInt32BE(at + 5) & 0x7fffffff;
+    const streamId = word(bytes, at + 5) & 0x7fffffff;
     const body = at + frameHeaderLength;
     if (!this.#sawSettings) {
       if (type !== frameType.settings || (flags & frameFlag.ack) !== 0)
@@ -188,7 +188,9 @@ export class FrameReader {
       throw new Http2ConnectionError(errorCode.frameSizeError, `a frame of type ${type} has ${length} bytes`);
     }
     if (bytes.length - body < length) return at;
-    if (type === frameType.headers && (flags | frameFlag.endStream) === wholeBlockFlags)
+    // An upstream may send one with each message, so it gets no view of its own.
+    if (type === frameType.windowUpdate) this.#windowUpdateFrame(bytes, body, length, streamId);
+    else if (type === frameType.headers && (flags | frameFlag.endStream) === wholeBlockFlags)
       this.#wholeBlock(bytes, body, body + length, flags, streamId);
     else this.#control(type, flags, streamId, bytes.subarray(body, body + length));
     return body + length;
@@ -238,7 +240,7 @@ export class FrameReader {
         this.#headerPart(payload, flags);
         break;
       case frameType.rstStream:
-        expectSize(payload, 4, "RST_STREAM");
+        expectSize(payload.length, 4, "RST_STREAM");
         if (streamId === 0) throw protocolError("RST_STREAM on stream 0");
         this.#handler.rstStream(streamId, payload.readUInt32BE(0));
         break;
@@ -248,7 +250,7 @@ export class FrameReader {
       case frameType.pushPromise:
         throw protocolError("PUSH_PROMISE although push is off");
       case frameType.ping:
-        expectSize(payload, 8, "PING");
+        expectSize(payload.length, 8, "PING");
         if (streamId !== 0) throw protocolError("PING on a stream");
         if ((flags & frameFlag.ack) !== 0) this.#handler.pingAck(payload);
         else this.#handler.ping(payload);
@@ -261,12 +263,9 @@ export class FrameReader {
           payload.toString("utf8", 8, 264),
         );
         break;
-      case frameType.windowUpdate:
-        this.#windowUpdateFrame(streamId, payload);
-        break;
       case frameType.priority:
         if (streamId === 0) throw protocolError("PRIORITY on stream 0");
-        expectSize(payload, 5, "PRIORITY");
+        expectSize(payload.length, 5, "PRIORITY");
         this.#handler.ignored?.(type);
         break;
       default:
@@ -275,9 +274,9 @@ export class FrameReader {
     }
   }
 
-  #windowUpdateFrame(streamId: number, payload: Buffer): void {
-    expectSize(payload, 4, "WINDOW_UPDATE");
-    const increment = payload.readUInt32BE(0) & 0x7fffffff;
+  #windowUpdateFrame(bytes: Buffer, body: number, length: number, streamId: number): void {
+    expectSize(length, 4, "WINDOW_UPDATE");
+    const increment = word(bytes, body) & 0x7fffffff;
     if (increment === 0) throw protocolError("WINDOW_UPDATE by 0");
     this.#handler.windowUpdate(streamId, increment);
   }
@@ -285,7 +284,7 @@ export class FrameReader {
   #settingsFrame(flags: number, streamId: number, payload: Buffer): void {
     if (streamId !== 0) throw protocolError("SETTINGS on a stream");
     if ((flags & frameFlag.ack) !== 0) {
-      expectSize(payload, 0, "SETTINGS with ACK");
+      expectSize(payload.length, 0, "SETTINGS with ACK");
       this.#handler.settingsAck();
       return;
     }
@@ -341,9 +340,14 @@ export class FrameReader {
   }
 }
 
-function expectSize(payload: Buffer, size: number, name: string): void {
-  if (payload.length !== size)
-    throw new Http2ConnectionError(errorCode.frameSizeError, `${name} has ${payload.length} bytes instead of ${size}`);
+function expectSize(length: number, size: number, name: string): void {
+  if (length !== size)
+    throw new Http2ConnectionError(errorCode.frameSizeError, `${name} has ${length} bytes instead of ${size}`);
+}
+
+/** Four bytes as a signed number. `readUInt32BE` checks its argument first, which costs more than the read. */
+function word(bytes: Buffer, at: number): number {
+  return ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
 }
 
 function protocolError(message: string): Http2ConnectionError {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { clientPreface, errorCode, Http2ConnectionError } from "./constants.ts";
+import { clientPreface, errorCode, frameType, Http2ConnectionError } from "./constants.ts";
 import { FrameReader, type FrameHandler } from "./frame-reader.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import { hpackEncode } from "./hpack-encoder.ts";
@@ -218,4 +218,48 @@ test("an endless header block is refused before it is collected", () => {
   for (let count = 0; count < 10; count += 1) writer.frame(9, 0, 1, Buffer.alloc(10_000));
   const reader = new FrameReader(new Recorder(), { maxFrameSize: 16_384, expectPreface: false });
   assert.throws(() => reader.push(writer.view()), /larger than 65536/);
+});
+
+test("a message of an open stream and the window for it cost one view of the received bytes", () => {
+  const writer = new FrameWriter();
+  writer.settings([]);
+  for (const streamId of [1, 3]) {
+    writer.data(streamId, Buffer.from("message"), 0, 7, false);
+    writer.windowUpdate(streamId, 0x0102_0304);
+  }
+  const bytes = Buffer.from(writer.view());
+  const recorder = new Recorder();
+  const reader = new FrameReader(recorder, { maxFrameSize: 16_384, expectPreface: false });
+  const lengths: number[] = [];
+  bytes.subarray = (start = 0, end = bytes.length) => {
+    lengths.push(end - start);
+    return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start) as typeof bytes;
+  };
+  reader.push(bytes);
+  assert.deepEqual(lengths, [0, 7, 7], "the SETTINGS, and each message");
+  assert.deepEqual(
+    recorder.events.filter(([type]) => type === "window"),
+    [
+      ["window", 1, 0x0102_0304],
+      ["window", 3, 0x0102_0304],
+    ],
+  );
+});
+
+test("a WINDOW_UPDATE of another size than 4 is an error of frame sizes, and its reserved bit does not count", () => {
+  const update = (payload: Buffer): Event[] => {
+    const recorder = new Recorder();
+    const writer = new FrameWriter();
+    writer.settings([]);
+    writer.frame(frameType.windowUpdate, 0, 5, payload);
+    new FrameReader(recorder, { maxFrameSize: 16_384, expectPreface: false }).push(Buffer.from(writer.view()));
+    return recorder.events.slice(1);
+  };
+  for (const length of [0, 3, 5, 8])
+    assert.throws(
+      () => update(Buffer.alloc(length, 1)),
+      (error) => error instanceof Http2ConnectionError && error.code === errorCode.frameSizeError,
+    );
+  assert.deepEqual(update(Buffer.from([0xff, 0xff, 0xff, 0xff])), [["window", 5, 0x7fff_ffff]]);
+  assert.throws(() => update(Buffer.from([0x80, 0, 0, 0])), /WINDOW_UPDATE by 0/);
 });

@@ -66,9 +66,11 @@ export class SendWindows<Stream extends SessionStream> {
    * overflows.
    */
   openStream(stream: Stream, increment: number): boolean | undefined {
+    const wasOpen = stream.sendWindow > 0;
     stream.sendWindow += increment;
     if (stream.sendWindow > maxWindow) return undefined;
-    if (stream.sendWindow <= 0 || !this.#starved.delete(stream)) return false;
+    // No stream with window is among the starved ones.
+    if (wasOpen || stream.sendWindow <= 0 || !this.#starved.delete(stream)) return false;
     if (this.#connection > 0) stream.writable();
     else this.#blocked.add(stream);
     return true;

@@ -17,6 +17,9 @@ const renewAfter = 256;
 export class StreamTable<Stream extends SessionStream> {
   readonly #server: boolean;
   #places = new Map<number, Place<Stream>>();
+  /** Where the last stream was found. Frames of one stream often follow each other. */
+  #lastId = 0;
+  #last: Place<Stream> | undefined;
   /** The number of streams that were added to this Map. */
   #added = 0;
   #nextId = 1;
@@ -46,7 +49,11 @@ export class StreamTable<Stream extends SessionStream> {
   }
 
   get(id: number): Stream | undefined {
-    return this.#places.get(id)?.stream;
+    if (id !== this.#lastId) {
+      this.#last = this.#places.get(id);
+      this.#lastId = id;
+    }
+    return this.#last?.stream;
   }
 
   add(stream: Stream): void {
@@ -55,7 +62,10 @@ export class StreamTable<Stream extends SessionStream> {
       this.#places = new Map(this.#places);
       this.#added = 0;
     }
-    this.#places.set(stream.id, { stream });
+    const place = { stream };
+    this.#places.set(stream.id, place);
+    this.#lastId = stream.id;
+    this.#last = place;
   }
 
   delete({ id }: Stream): boolean {
