@@ -146,6 +146,22 @@ for (const kind of ["libuv", "node"] as const) {
       middle.close();
     });
 
+    test("an end leaves at once behind the bytes before it, if libc is loaded", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const [left, right] = [new Recorder(near), new Recorder(far, { paused: true })];
+      assert.equal(hasUnreadInput(far), false);
+      near.end();
+      // Node's own sockets send it in a later turn.
+      if (kind === "libuv") assert.equal(hasUnreadInput(far), true);
+      far.resume();
+      assert.equal((await right.ended).length, 0);
+      far.write(Buffer.from("pong"));
+      far.end();
+      assert.equal((await left.ended).toString(), "pong");
+      assert.deepEqual(await Promise.all([left.closed, right.closed]), [undefined, undefined]);
+      listener.close();
+    });
+
     test("chunks of one write arrive whole and in order, even if they wait and no other code keeps them", async () => {
       const { near, far, listener } = await connectedPair(path);
       const total = 24 << 20;

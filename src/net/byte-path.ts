@@ -11,6 +11,7 @@ import {
   closeDescriptor,
   openTcpSocketInNamespace,
   resetOnClose,
+  sendEnd,
 } from "./namespace-socket.ts";
 import { networkError, systemError, uvError } from "./node-error.ts";
 import { SocketStream } from "./socket-stream.ts";
@@ -96,6 +97,10 @@ class TcpBacking implements HandleBacking {
 
   name(which: "local" | "remote", out: NameOut): number {
     return which === "local" ? this.handle.getsockname(out) : this.handle.getpeername(out);
+  }
+
+  sendEnd(): boolean {
+    return sendEnd(this.handle.fd);
   }
 
   close(reset: boolean, done: () => void): void {

@@ -23,6 +23,8 @@ export interface HandleBacking {
   /** Records of one turn are joined. A paused TLS handle may still deliver some. */
   readonly tls: boolean;
   name(which: "local" | "remote", out: NameOut): number;
+  /** Sends the end at once, if nothing waits to be written. Returns false if it cannot, and then libuv has to. */
+  sendEnd?(): boolean;
   /** Closes the handle and those below it. Calls `done` later. */
   close(reset: boolean, done: () => void): void;
 }
@@ -311,6 +313,8 @@ export class HandleStream implements ByteStream {
     // Both sides have ended. Closing a TCP socket sends the FIN too, and saves a system call and a turn of the event
     // loop. TLS has to send its own end first.
     if (this.#readEnded && !this.#earlyEnd && !this.#backing.tls) return this.#close(undefined, false);
+    // libuv would do the same in a later turn, by a request and a callback.
+    if (this.#backing.sendEnd?.() === true) return this.#shutDownDone();
     const request = this.#binding.newShutdownRequest();
     const done = (): void => this.#shutDownDone();
     request.oncomplete = done;

@@ -18,6 +18,7 @@ export interface Libc {
   listen(fd: number, backlog: number): number;
   accept4(fd: number, address: null, length: null, flags: number): number;
   connect(fd: number, address: Uint8Array, length: number): number;
+  shutdown(fd: number, how: number): number;
   send(fd: number, data: Uint8Array, length: number, flags: number): number;
   recv(fd: number, data: Uint8Array, length: number, flags: number): number;
   sendmsg(fd: number, header: Uint8Array, flags: number): number;
@@ -45,6 +46,7 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   listen: "int listen(int fd, int backlog)",
   accept4: "int accept4(int fd, void *address, void *length, int flags)",
   connect: "int connect(int fd, void *address, int length)",
+  shutdown: "int shutdown(int fd, int how)",
   send: "long send(int fd, void *data, size_t length, int flags)",
   recv: "long recv(int fd, void *data, size_t length, int flags)",
   sendmsg: "long sendmsg(int fd, void *header, int flags)",
@@ -75,6 +77,11 @@ export function libc(): Libc {
       Object.entries(prototypes).map(([name, prototype]) => [name, own.func(prototype)]),
     ) as unknown as Libc;
   }
+  return loaded;
+}
+
+/** The functions of libc if this process has called one before, for those who do without them otherwise. */
+export function loadedLibc(): Libc | undefined {
   return loaded;
 }
 
@@ -132,6 +139,8 @@ export const linux = {
   closeOnExec: 0o2000000,
   /** F_DUPFD_CLOEXEC of fcntl. */
   duplicateCloseOnExec: 1030,
+  /** SHUT_WR of shutdown. */
+  shutWrite: 1,
   nonBlocking: 0o4000,
   familyUnix: 1,
   familyIpv4: 2,

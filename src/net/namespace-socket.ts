@@ -2,7 +2,7 @@ import { BoundedCache } from "../base/index.ts";
 import { randomInt } from "node:crypto";
 import { ipFamilyOf, ipToBytes, bytesToIp, type IpFamily } from "../wire/netlink/index.ts";
 import type { ByteStream, SocketAddress } from "./byte-stream.ts";
-import { check, lastErrorName, libc, linux } from "./libc.ts";
+import { check, lastErrorName, libc, linux, loadedLibc } from "./libc.ts";
 import { inNamespace } from "./network-namespace.ts";
 import { systemError } from "./node-error.ts";
 
@@ -154,6 +154,14 @@ export function resetOnClose(fd: number): void {
   const linger = Buffer.alloc(8);
   linger.writeInt32LE(1, 0);
   libc().setsockopt(fd, linux.levelSocket, linux.linger, linger, linger.length);
+}
+
+/**
+ * Sends a socket's end behind what was written to it. Returns false if libc is not loaded. A failure means that the peer
+ * is gone, and the next read reports why.
+ */
+export function sendEnd(fd: number): boolean {
+  return loadedLibc()?.shutdown(fd, linux.shutWrite) !== undefined;
 }
 
 /**

@@ -207,4 +207,61 @@ test("TLS encrypts large chunks of a lone stream from the memory into which they
   }
 });
 
+for (const streams of [1, 2])
+  test(`a message of ${streams === 1 ? "a lone stream is written at once" : "one of two streams waits for the end of the turn"}`, async () => {
+    let written = 0;
+    const writtenInCallback: number[] = [];
+    const dial: HboneDialer = async (...options) => {
+      const secured = await mutualTls.dial(...options);
+      const write = secured.write.bind(secured);
+      return Object.defineProperty(secured, "write", {
+        value: (bytes: Uint8Array) => {
+          written += 1;
+          return write(bytes);
+        },
+      });
+    };
+    const onRead = (client: ByteStream): ByteStream => {
+      const setHandler = client.setHandler.bind(client);
+      return Object.defineProperty(client, "setHandler", {
+        value: (handler: ByteStreamHandler) =>
+          setHandler({
+            data: (chunk) => {
+              const before = written;
+              handler.data(chunk);
+              writtenInCallback.push(written - before);
+            },
+            end: () => handler.end(),
+            drain: () => handler.drain(),
+            close: (error) => handler.close(error),
+          }),
+      });
+    };
+    const arrived: string[] = [];
+    const sink = (stream: ByteStream): void => {
+      const data = (chunk: Buffer): void => void arrived.push(chunk.toString());
+      stream.setHandler({ data, end: () => stream.end(), drain() {}, close() {} });
+      stream.resume();
+      opened += 1;
+    };
+    let opened = 0;
+    const path = await openPath({ ...mutualTls, dial }, sink, onRead);
+    const clients: ByteStream[] = [];
+    try {
+      for (let index = 0; index < streams; index += 1) {
+        clients.push(await path.dial());
+        await until(() => opened > index);
+      }
+      for (const message of ["one", "two", "three"]) {
+        clients[0]?.write(Buffer.from(message));
+        await until(() => arrived.at(-1) === message);
+      }
+      assert.deepEqual(arrived, ["one", "two", "three"]);
+      assert.deepEqual(writtenInCallback, streams === 1 ? [1, 1, 1] : [0, 0, 0]);
+    } finally {
+      for (const client of clients) client.destroy();
+      path.close();
+    }
+  });
+
 after(() => certificates.close());

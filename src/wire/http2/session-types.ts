@@ -55,9 +55,11 @@ export interface SessionPort {
   output(): FrameWriter;
   /** Whether the output is full. Then streams wait until {@link Http2Session.wake}. */
   isFull(): boolean;
+  /** The size from which on DATA is offered to {@link sendInPlace}. Absent: 32 KiB. */
+  readonly inPlaceBytes?: number;
   /**
    * Sends the bytes as DATA frames of at most `frameBytes`, behind what the output has, without a copy. Returns false
-   * if it cannot: then they go through the output. Only called with many bytes while the output is not full.
+   * if it cannot: then they go through the output. Only called while the output is not full.
    */
   sendInPlace?(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean;
   /** A client opened a stream. Pass it to {@link Http2Session.adopt}, or {@link Http2Session.refuse} it. */

@@ -11,10 +11,8 @@ const lifePing = Buffer.from("alive???", "latin1");
 /** Tells the peer's decoder that our encoder uses no table, after it asked for a smaller one (RFC 7541, 4.2). */
 const emptyTableUpdate = Buffer.from([0x20]);
 const noBytes = new Uint8Array(0);
-/**
- * The size from which on DATA is offered to {@link SessionPort.sendInPlace}. A smaller copy costs less than a write.
- */
-const inPlaceBytes = 32_768;
+/** {@link SessionPort.inPlaceBytes} of a port that names none. A smaller copy costs less than a write. */
+const defaultInPlaceBytes = 32_768;
 
 /**
  * One end of an HTTP/2 connection (RFC 9113) without I/O. It takes the peer's bytes and the time, calls streams and the
@@ -227,6 +225,7 @@ export class Http2Session<Stream extends SessionStream> {
   sendData(stream: Stream, bytes: Uint8Array, start: number, endStream: boolean): number {
     const { port, windows, over } = this.#core;
     if (over) return bytes.length;
+    const inPlaceBytes = port.inPlaceBytes ?? defaultInPlaceBytes;
     let at = bytes.length - start < inPlaceBytes ? start : this.#sendInPlace(stream, bytes, start, endStream);
     while (at < bytes.length) {
       if (port.isFull()) {
@@ -252,8 +251,9 @@ export class Http2Session<Stream extends SessionStream> {
   #sendInPlace(stream: Stream, bytes: Uint8Array, start: number, endStream: boolean): number {
     const { port, windows } = this.#core;
     const end = Math.min(bytes.length, start + windows.roomForAll(stream));
-    if (end - start < inPlaceBytes || port.sendInPlace === undefined || port.isFull()) return start;
-    const part = bytes.subarray(start, end);
+    if (end - start < (port.inPlaceBytes ?? defaultInPlaceBytes)) return start;
+    if (port.sendInPlace === undefined || port.isFull()) return start;
+    const part = start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end);
     if (!port.sendInPlace(stream.id, part, windows.frameBytes, endStream && end === bytes.length)) return start;
     this.spend(stream, end - start);
     return end;
