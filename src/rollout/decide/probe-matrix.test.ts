@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults, type CheckSpec, type ProbeEnd } from "../../api/serin/index.ts";
 import { judgeMatrix, type MatrixJudgement, type ProbeCounts, type ProbePairFacts } from "./probe-matrix.ts";
+import type { ProbePodFacts } from "./replaced-probes.ts";
 
 const spec: CheckSpec = { ...checkDefaults, type: "mtls-probe-matrix", minSamples: 20 };
 const sidecar: ProbeEnd = { revision: "old", dataPlane: "sidecar" };
@@ -206,4 +207,35 @@ test("up to three connections to a new gateway may fail before its first answer,
     "fail",
     "peers in the mesh acknowledge their endpoints",
   );
+});
+
+test("a probe that a drain deletes fails nothing, and counting begins again with its successor", () => {
+  const old = { serving: { server: "1" }, readyForMs: 60_000 };
+  let number = 9;
+  const look = (counts: Partial<ProbeCounts>, pods: ProbePodFacts, before: unknown): MatrixJudgement => {
+    number += 1;
+    const facts = [pair(counts)];
+    return judgeMatrix({ pairs: facts, reports: { client: { number, through: number } }, pods }, spec, before);
+  };
+  let kept = look({}, old, undefined);
+  kept = look({}, old, kept.statistic);
+  kept = look({ ok: 9, mutual: 9 }, old, kept.statistic);
+  kept = look(
+    { ok: 9, mutual: 9, failed: 40 },
+    { serving: {}, readyForMs: 0, absent: "probe server ends" },
+    kept.statistic,
+  );
+  assert.deepEqual([kept.verdict, kept.evidence], ["error", "probe server ends"]);
+  assert.deepEqual([kept.matrix.pairs[0]?.ok, kept.matrix.pairs[0]?.failed], [9, 0], "the counts from before are kept");
+  const failing = { ok: 9, mutual: 9, failed: 80 };
+  kept = look(failing, { serving: { server: "2" }, readyForMs: 1_000 }, kept.statistic);
+  assert.match(`${kept.verdict} ${kept.evidence}`, /^error probe server was replaced/);
+  const successor = { serving: { server: "2" }, readyForMs: 9_000 };
+  kept = look(failing, successor, kept.statistic);
+  assert.deepEqual([kept.verdict, kept.evidence], ["wait", "counting begins"]);
+  kept = look(failing, successor, kept.statistic);
+  kept = look({ ok: 29, mutual: 29, failed: 80 }, successor, kept.statistic);
+  assert.deepEqual([kept.verdict, kept.matrix.pairs[0]?.failed], ["pass", 0]);
+  kept = look({ ok: 29, mutual: 29, failed: 84 }, successor, kept.statistic);
+  assert.equal(kept.verdict, "fail", "what fails with the successor counts");
 });

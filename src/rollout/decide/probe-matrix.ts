@@ -1,5 +1,6 @@
 import type { CheckSpec, ProbeEnd, ProbeMatrix, ProbePair, Verdict } from "../../api/serin/index.ts";
 import { describeProbeEnd, describeProbePair } from "../../api/serin/index.ts";
+import { replacedProbes, type ProbePodFacts, type ServingProbes } from "./replaced-probes.ts";
 
 /**
  * The observation of every pair. Counts continue from the start of the probes; only their increase after settling is
@@ -17,6 +18,7 @@ export interface ProbeFacts {
    * explain failures.
    */
   readonly ended?: readonly string[];
+  readonly pods?: ProbePodFacts;
 }
 
 export interface ProbePairFacts {
@@ -61,6 +63,8 @@ interface MatrixState {
   readonly gained: Readonly<Record<string, readonly number[]>>;
   /** The number of each client's report when the step settled. Absent once all earlier probes are counted. */
   readonly reports?: Readonly<Record<string, number>>;
+  /** The pods to which the counts belong. */
+  readonly pods?: ServingProbes;
 }
 
 export interface MatrixJudgement {
@@ -77,9 +81,15 @@ export interface MatrixJudgement {
  * everything that must be refused was refused. Fails at the first connection in plain text, with a wrong identity, or
  * one that had to be refused. Also fails when more connections fail than `maxErrorRate` explains, of all pairs or of
  * one.
+ *
+ * A probe that is deleted, as by the drain of its node, cannot answer, and says nothing about the mesh. There is no
+ * result until its successor is ready, and then counting begins again.
  */
 export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown): MatrixJudgement {
-  const state = nextState(facts, before as MatrixState | undefined);
+  const known = before as MatrixState | undefined;
+  const { absent, areOthers } = replacedProbes(facts.pods, known?.pods);
+  if (absent !== undefined) return withoutResult(facts, spec, { known, absent });
+  const state = nextState(facts, areOthers ? undefined : known);
   const pairs = facts.pairs.map((pair) => judgePair(pair, state, spec, facts.pairs.length));
   const matrix: ProbeMatrix = { pairs };
   const judged = (verdict: Verdict, evidence: string): MatrixJudgement => ({
@@ -122,6 +132,17 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   );
 }
 
+/** Keeps the counts from before. */
+function withoutResult(
+  { pairs }: ProbeFacts,
+  spec: CheckSpec,
+  { known, absent }: { readonly known: MatrixState | undefined; readonly absent: string },
+): MatrixJudgement {
+  const counted = known ?? { last: {}, gained: {} };
+  const matrix = { pairs: pairs.map((pair) => judgePair(pair, counted, spec, pairs.length)) };
+  return { verdict: "error", evidence: absent, statistic: known, matrix };
+}
+
 /** The pairs show which connections fail. The state of the pods often shows why. */
 function endedText(ended: readonly string[] = []): string {
   if (ended.length === 0) return "";
@@ -148,10 +169,13 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
   const last = Object.fromEntries(
     facts.pairs.map((pair) => [describeProbePair(pair), probeCounters.map((counter) => pair.counts[counter])]),
   );
+  const serving = before?.pods ?? facts.pods?.serving;
+  const pods = serving === undefined ? {} : { pods: serving };
   if (before === undefined)
     return {
       last,
       gained: {},
+      ...pods,
       reports: Object.fromEntries(Object.entries(facts.reports).map(([client, { number }]) => [client, number])),
     };
   if (before.reports !== undefined) {
@@ -160,7 +184,7 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
     const stale = Object.entries(facts.reports).some(
       ([client, { number, through }]) => number >= (known[client] ?? 0) && through <= (known[client] ?? 0),
     );
-    return { last, gained: {}, ...(stale ? { reports: known } : {}) };
+    return { last, gained: {}, ...pods, ...(stale ? { reports: known } : {}) };
   }
   const gained = facts.pairs.map((pair) => {
     const name = describeProbePair(pair);
@@ -171,7 +195,7 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
     if (isFirstAnswer && mayBeLate(pair, sums[failedIndex] ?? 0)) sums[failedIndex] = 0;
     return [name, sums] as const;
   });
-  return { last, gained: Object.fromEntries(gained) as MatrixState["gained"] };
+  return { last, gained: Object.fromEntries(gained) as MatrixState["gained"], ...pods };
 }
 
 const okIndex = probeCounters.indexOf("ok");
