@@ -209,33 +209,71 @@ test("up to three connections to a new gateway may fail before its first answer,
   );
 });
 
-test("a probe that a drain deletes fails nothing, and counting begins again with its successor", () => {
-  const old = { serving: { server: "1" }, readyForMs: 60_000 };
+/** Looks at one pair, whose client reports anew each time. */
+function looking(): (counts: Partial<ProbeCounts>, pods: ProbePodFacts) => MatrixJudgement {
   let number = 9;
-  const look = (counts: Partial<ProbeCounts>, pods: ProbePodFacts, before: unknown): MatrixJudgement => {
+  let kept: unknown;
+  return (counts, pods) => {
     number += 1;
-    const facts = [pair(counts)];
-    return judgeMatrix({ pairs: facts, reports: { client: { number, through: number } }, pods }, spec, before);
+    const reports = { client: { number, through: number } };
+    const judgement = judgeMatrix({ pairs: [pair(counts)], reports, pods }, spec, kept);
+    kept = judgement.statistic;
+    return judgement;
   };
-  let kept = look({}, old, undefined);
-  kept = look({}, old, kept.statistic);
-  kept = look({ ok: 9, mutual: 9 }, old, kept.statistic);
-  kept = look(
-    { ok: 9, mutual: 9, failed: 40 },
-    { serving: {}, readyForMs: 0, absent: "probe server ends" },
-    kept.statistic,
-  );
-  assert.deepEqual([kept.verdict, kept.evidence], ["error", "probe server ends"]);
-  assert.deepEqual([kept.matrix.pairs[0]?.ok, kept.matrix.pairs[0]?.failed], [9, 0], "the counts from before are kept");
+}
+
+function server(uid: string, readyForMs: number, readyAtMs?: number): ProbePodFacts {
+  return { serving: { server: [{ uid, ...(readyAtMs === undefined ? {} : { readyAtMs }) }] }, readyForMs };
+}
+
+test("a probe that a drain deletes fails nothing, and counting begins again with its successor", () => {
+  const look = looking();
+  const old = server("1", 60_000, 1);
+  look({}, old);
+  look({}, old);
+  look({ ok: 9, mutual: 9 }, old);
+  const absent = { detail: "probe server ends", isPause: false };
+  const without = look({ ok: 9, mutual: 9, failed: 40 }, { serving: { server: [] }, readyForMs: 0, absent });
+  assert.deepEqual([without.verdict, without.evidence], ["error", "probe server ends"]);
+  const [counted] = without.matrix.pairs;
+  assert.deepEqual([counted?.ok, counted?.failed], [9, 0], "the counts from before are kept");
   const failing = { ok: 9, mutual: 9, failed: 80 };
-  kept = look(failing, { serving: { server: "2" }, readyForMs: 1_000 }, kept.statistic);
-  assert.match(`${kept.verdict} ${kept.evidence}`, /^error probe server was replaced/);
-  const successor = { serving: { server: "2" }, readyForMs: 9_000 };
-  kept = look(failing, successor, kept.statistic);
-  assert.deepEqual([kept.verdict, kept.evidence], ["wait", "counting begins"]);
-  kept = look(failing, successor, kept.statistic);
-  kept = look({ ok: 29, mutual: 29, failed: 80 }, successor, kept.statistic);
-  assert.deepEqual([kept.verdict, kept.matrix.pairs[0]?.failed], ["pass", 0]);
-  kept = look({ ok: 29, mutual: 29, failed: 84 }, successor, kept.statistic);
-  assert.equal(kept.verdict, "fail", "what fails with the successor counts");
+  const early = look(failing, server("2", 1_000, 2));
+  assert.match(`${early.verdict} ${early.evidence}`, /^error probe server is ready since a moment/);
+  const successor = server("2", 9_000, 2);
+  assert.equal(look(failing, successor).evidence, "counting begins");
+  look(failing, successor);
+  const passed = look({ ok: 29, mutual: 29, failed: 80 }, successor);
+  assert.deepEqual([passed.verdict, passed.matrix.pairs[0]?.failed], ["pass", 0]);
+  assert.equal(look({ ok: 29, mutual: 29, failed: 84 }, successor).verdict, "fail", "failures of the successor count");
+});
+
+test("a probe whose kubelet restarts fails nothing, unless it is not ready for long, or again and again", () => {
+  const absent = { detail: "probe server is not ready", isPause: true };
+  const look = looking();
+  let failed = 0;
+  for (const round of [1, 2, 3]) {
+    const ready = server("1", 9_000, round);
+    assert.equal(look({ failed }, ready).evidence, "counting begins", `round ${round}`);
+    look({ failed }, ready);
+    failed += 40;
+    assert.equal(look({ failed }, { ...server("1", 0), absent }).verdict, "error", `round ${round}`);
+  }
+  look({ failed }, server("1", 9_000, 4));
+  look({ failed }, server("1", 9_000, 4));
+  assert.equal(look({ failed: failed + 40 }, { ...server("1", 0), absent }).verdict, "fail", "the fourth time");
+
+  const long = looking();
+  long({}, server("1", 9_000, 1));
+  long({}, server("1", 9_000, 1));
+  assert.equal(long({ failed: 40 }, { ...server("1", 0), absent }).verdict, "error");
+  assert.equal(long({ failed: 80 }, server("1", 9_000)).verdict, "fail", "it is not ready for long");
+});
+
+test("a probe that was not ready between two looks does not fail either", () => {
+  const look = looking();
+  look({}, server("1", 9_000, 1));
+  look({}, server("1", 9_000, 1));
+  assert.equal(look({ failed: 40 }, server("1", 1_000, 2)).verdict, "error");
+  assert.equal(look({ failed: 40 }, server("1", 6_000, 2)).evidence, "counting begins");
 });

@@ -1,6 +1,6 @@
 import type { CheckSpec, ProbeEnd, ProbeMatrix, ProbePair, Verdict } from "../../api/serin/index.ts";
 import { describeProbeEnd, describeProbePair } from "../../api/serin/index.ts";
-import { replacedProbes, type ProbePodFacts, type ServingProbes } from "./replaced-probes.ts";
+import { replacedProbes, type CountedProbes, type ProbePodFacts } from "./replaced-probes.ts";
 
 /**
  * The observation of every pair. Counts continue from the start of the probes; only their increase after settling is
@@ -64,7 +64,7 @@ interface MatrixState {
   /** The number of each client's report when the step settled. Absent once all earlier probes are counted. */
   readonly reports?: Readonly<Record<string, number>>;
   /** The pods to which the counts belong. */
-  readonly pods?: ServingProbes;
+  readonly pods?: CountedProbes;
 }
 
 export interface MatrixJudgement {
@@ -82,14 +82,15 @@ export interface MatrixJudgement {
  * one that had to be refused. Also fails when more connections fail than `maxErrorRate` explains, of all pairs or of
  * one.
  *
- * A probe that is deleted, as by the drain of its node, cannot answer, and says nothing about the mesh. There is no
- * result until its successor is ready, and then counting begins again.
+ * A probe that is deleted, as by the drain of its node, or whose kubelet restarts, cannot answer, and says nothing about
+ * the mesh. There is no result until it or its successor is ready, and then counting begins again.
  */
 export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown): MatrixJudgement {
   const known = before as MatrixState | undefined;
-  const { absent, areOthers } = replacedProbes(facts.pods, known?.pods);
+  const { absent, beginsAgain, counted } = replacedProbes(facts.pods, known?.pods);
   if (absent !== undefined) return withoutResult(facts, spec, { known, absent });
-  const state = nextState(facts, areOthers ? undefined : known);
+  const next = nextState(facts, beginsAgain ? undefined : known);
+  const state = counted === undefined ? next : { ...next, pods: counted };
   const pairs = facts.pairs.map((pair) => judgePair(pair, state, spec, facts.pairs.length));
   const matrix: ProbeMatrix = { pairs };
   const judged = (verdict: Verdict, evidence: string): MatrixJudgement => ({
@@ -169,13 +170,10 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
   const last = Object.fromEntries(
     facts.pairs.map((pair) => [describeProbePair(pair), probeCounters.map((counter) => pair.counts[counter])]),
   );
-  const serving = before?.pods ?? facts.pods?.serving;
-  const pods = serving === undefined ? {} : { pods: serving };
   if (before === undefined)
     return {
       last,
       gained: {},
-      ...pods,
       reports: Object.fromEntries(Object.entries(facts.reports).map(([client, { number }]) => [client, number])),
     };
   if (before.reports !== undefined) {
@@ -184,7 +182,7 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
     const stale = Object.entries(facts.reports).some(
       ([client, { number, through }]) => number >= (known[client] ?? 0) && through <= (known[client] ?? 0),
     );
-    return { last, gained: {}, ...pods, ...(stale ? { reports: known } : {}) };
+    return { last, gained: {}, ...(stale ? { reports: known } : {}) };
   }
   const gained = facts.pairs.map((pair) => {
     const name = describeProbePair(pair);
@@ -195,7 +193,7 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
     if (isFirstAnswer && mayBeLate(pair, sums[failedIndex] ?? 0)) sums[failedIndex] = 0;
     return [name, sums] as const;
   });
-  return { last, gained: Object.fromEntries(gained) as MatrixState["gained"], ...pods };
+  return { last, gained: Object.fromEntries(gained) as MatrixState["gained"] };
 }
 
 const okIndex = probeCounters.indexOf("ok");

@@ -56,25 +56,34 @@ function facts(pods: readonly Pod[], nowSeconds = 10): ReturnType<typeof probePo
 test("the probes of the pairs are named with the uids of their pods, and how long the newest has been ready", () => {
   const seen = facts([client, pod("server-ambient-new", { uid: "s1", since: 3 })]);
   assert.deepEqual(seen, {
-    serving: { "client-ambient-new": "client-ambient-new", "server-ambient-new": "s1" },
+    serving: {
+      "client-ambient-new": [{ uid: "client-ambient-new", readyAtMs: startMs + 1_000 }],
+      "server-ambient-new": [{ uid: "s1", readyAtMs: startMs + 3_000 }],
+    },
     readyForMs: 7_000,
   });
 });
 
 test("a probe that is deleted, is gone, or has a successor that starts is absent", () => {
-  const absent = (...servers: readonly Pod[]): string | undefined => facts([client, ...servers]).absent;
+  const absent = (...servers: readonly Pod[]): string | undefined => facts([client, ...servers]).absent?.detail;
   assert.match(absent() ?? "", /^probe server-ambient-new was deleted/);
   assert.match(absent(pod("server-ambient-new", { isDeleted: true })) ?? "", /is being deleted/);
   assert.match(absent(pod("server-ambient-new", { ready: false, since: -1 })) ?? "", /is not ready/);
 });
 
-test("a probe that is no longer ready, or has crashed, is not absent, because the mesh may be the cause", () => {
-  for (const life of [
-    { ready: false, since: 4 },
-    { ready: false, since: -1, restarts: 1 },
-  ])
-    assert.deepEqual(facts([client, pod("server-ambient-new", life)]).absent, undefined);
-  // It does not start at all.
+test("a probe that runs and is not ready is absent for 30 s, because its kubelet may have been restarted", () => {
+  const server = pod("server-ambient-new", { ready: false, since: 4 });
+  assert.deepEqual(facts([client, server]).absent, {
+    detail: "probe server-ambient-new runs and is not ready, as after a restart of its kubelet",
+    isPause: true,
+  });
+  const later = facts([client, server], 40);
+  assert.deepEqual([later.absent, later.serving["server-ambient-new"]], [undefined, [{ uid: "server-ambient-new" }]]);
+});
+
+test("a probe that has crashed, or does not start, is not absent, because the mesh may be the cause", () => {
+  const crashed = pod("server-ambient-new", { ready: false, since: -1, restarts: 1 });
+  assert.equal(facts([client, crashed]).absent, undefined);
   assert.equal(facts([client, pod("server-ambient-new", { ready: false, since: -1 })], 120).absent, undefined);
 });
 
@@ -83,7 +92,7 @@ test("a gateway is absent until one of its pods is ready, and serves by its othe
   const ending = pod("gateway-1", { gateway: "gateway-new", isDeleted: true });
   const starting = pod("gateway-2", { gateway: "gateway-new", ready: false, since: -1 });
   const ready = pod("gateway-2", { gateway: "gateway-new" });
-  assert.match(facts([client, server, ending, starting]).absent ?? "", /gateway-2 is not ready/);
+  assert.match(facts([client, server, ending, starting]).absent?.detail ?? "", /gateway-2 is not ready/);
   const served = facts([client, server, ending, ready]);
-  assert.deepEqual([served.absent, served.serving["gateway-new"]], [undefined, "gateway-2"]);
+  assert.deepEqual([served.absent, served.serving["gateway-new"]?.map(({ uid }) => uid)], [undefined, ["gateway-2"]]);
 });

@@ -1,5 +1,5 @@
 import type { Pod } from "../../api/kubernetes/index.ts";
-import type { ProbePodFacts } from "../decide/index.ts";
+import type { ProbePodFacts, ServingPod } from "../decide/index.ts";
 import { probeNamespace, type PlannedProbePair } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
@@ -9,28 +9,45 @@ import { probePodState } from "./probe-start.ts";
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 
 /**
- * Which pods stand for the probes, gateways and waypoints of the pairs, and which of these is absent because it is
- * deleted or its successor starts.
+ * How long a pod that runs may be not ready before that counts against the mesh. A kubelet that was restarted reports
+ * all of its pods as not ready until their next probe, which may take 15 s for a gateway.
+ */
+const unreadyLimitMs = 30_000;
+
+/**
+ * Which pods stand for the probes, gateways and waypoints of the pairs. `absent` names one that cannot answer because of
+ * its node: it is deleted, its successor starts, or its kubelet has not probed it yet.
  */
 export function probePodFacts(
   view: Pick<ClusterView, "pods">,
   pairs: readonly PlannedProbePair[],
   ageMs: AgeOfEvent,
 ): ProbePodFacts {
-  const serving: Record<string, string> = {};
-  let absent: string | undefined;
+  const serving: Record<string, readonly ServingPod[]> = {};
+  const absences: Absence[] = [];
   let readyForMs = Infinity;
+  const sinceMs = (pod: Pod): number => ageMs(`ready: ${pod.metadata.uid ?? ""}`, readyAt(pod));
   for (const [name, pods] of podsByProbe(view, pairs)) {
     const present = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && hasBeenReady(pod));
-    serving[name] = present
-      .map(({ metadata }) => metadata.uid ?? "")
-      .toSorted()
-      .join(" ");
-    if (present.length === 0) absent ??= absenceOf(name, pods, ageMs);
-    for (const pod of present)
-      readyForMs = Math.min(readyForMs, ageMs(`ready: ${pod.metadata.uid ?? ""}`, readyAt(pod)));
+    const ready = present.filter(isReady);
+    const paused = present.filter((pod) => !isReady(pod) && ranOn(pod) && sinceMs(pod) < unreadyLimitMs);
+    serving[name] = present.map((pod) => servingPod(pod)).toSorted((a, b) => a.uid.localeCompare(b.uid));
+    if (present.length === 0) absences.push(...absenceOf(name, pods, ageMs));
+    else if (ready.length === 0)
+      absences.push(...paused.map(({ metadata }) => ({ detail: pauseText(metadata.name ?? name), isPause: true })));
+    for (const pod of ready) readyForMs = Math.min(readyForMs, sinceMs(pod));
   }
+  const absent = absences.find(({ isPause }) => !isPause) ?? absences[0];
   return { serving, readyForMs, ...(absent === undefined ? {} : { absent }) };
+}
+
+function servingPod(pod: Pod): ServingPod {
+  const uid = pod.metadata.uid ?? "";
+  return isReady(pod) ? { uid, readyAtMs: readyAt(pod) } : { uid };
+}
+
+function pauseText(name: string): string {
+  return `probe ${name} runs and is not ready, as after a restart of its kubelet`;
 }
 
 /** The pods of each client and server, and of each gateway and waypoint that has pods. */
@@ -47,15 +64,27 @@ function podsByProbe(view: Pick<ClusterView, "pods">, pairs: readonly PlannedPro
   return found;
 }
 
-/** Undefined for a pod that has ended or does not start, for which nobody need wait. */
-function absenceOf(name: string, pods: readonly Pod[], ageMs: AgeOfEvent): string | undefined {
+type Absence = NonNullable<ProbePodFacts["absent"]>;
+
+/** None for a pod that has ended or does not start, for which nobody need wait. */
+function absenceOf(name: string, pods: readonly Pod[], ageMs: AgeOfEvent): Absence[] {
   const states = pods.map((pod) =>
     pod.metadata.deletionTimestamp === undefined
       ? probePodState(pod, pod.metadata.name ?? name, ageMs)
       : { state: "waiting" as const, detail: `probe ${pod.metadata.name ?? name} is being deleted, as by a drain` },
   );
-  if (states.length === 0) return `probe ${name} was deleted, as by a drain, and is made again`;
-  return states.flatMap((state) => (state.state === "waiting" ? [state.detail ?? ""] : [])).at(-1);
+  if (states.length === 0)
+    return [{ detail: `probe ${name} was deleted, as by a drain, and is made again`, isPause: false }];
+  return states
+    .flatMap((state) => (state.state === "waiting" ? [{ detail: state.detail ?? "", isPause: false }] : []))
+    .slice(-1);
+}
+
+/** Whether every container has run since before the pod was no longer ready: none has crashed. */
+function ranOn(pod: Pod): boolean {
+  return (pod.status?.containerStatuses ?? []).every(
+    ({ state }) => Date.parse(state?.running?.startedAt ?? "") <= readyAt(pod),
+  );
 }
 
 /**
