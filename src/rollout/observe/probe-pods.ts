@@ -15,8 +15,8 @@ const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const unreadyLimitMs = 30_000;
 
 /**
- * Which pods stand for the probes, gateways and waypoints of the pairs. `absent` names one that cannot answer because of
- * its node: it is deleted, its successor starts, or its kubelet has not probed it yet.
+ * Which pods stand for the probes, gateways and waypoints of the pairs. `absent` names one that cannot answer because
+ * of its node: it is deleted, its successor starts, or its kubelet has not probed it yet.
  */
 export function probePodFacts(
   view: Pick<ClusterView, "pods">,

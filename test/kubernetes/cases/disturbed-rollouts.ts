@@ -95,7 +95,7 @@ export const disturbedCanaryCase: Case = {
     await cluster.available(shop);
     let done: string[] = [];
     await withTwoOfEverything(bench, async () => {
-      const checks = [{ type: "request-success-rate", minSamples: 60, timeoutSeconds: 300 }];
+      const checks = [{ type: "request-success-rate", minSamples: 60, timeoutSeconds: 300 }, { type: "pod-health" }];
       await cluster.api.apply([appCanary("through-drains", checks, [10, 25, 50, 75, 100])]);
       const end = eventually(
         "the Canary has ended",
