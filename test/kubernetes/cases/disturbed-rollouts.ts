@@ -130,7 +130,9 @@ export const disturbedUpgradeCase: Case = {
     await upgradeEngine(bench);
     const done: string[] = [];
     await withTwoOfEverything(bench, async () => {
-      await cluster.api.apply([upgradeObject("through-drains", "drained", next.version)]);
+      // New pods wait for a certificate while the only istiod of their revision moves to another node.
+      const values = { pilot: { autoscaleMin: 2 } };
+      await cluster.api.apply([upgradeObject("through-drains", "drained", next.version, values)]);
       done.push(...(await disturbUntil(bench, ended(bench, "through-drains", ["Completed"]))));
       await eventually("no pod of the old release is left", async () => (await ofOldRelease(bench)).length === 0);
       await load.more(100);

@@ -23,8 +23,8 @@ const loadTimeoutMs = 400_000;
 /** The Deployment that sends requests in addition to the constant load. */
 const loadName = "load-upgrade";
 
-/** Upgrades the installation of the README to another revision and release. */
-export function upgradeObject(name: string, revision: string, tag: string): UntypedObject {
+/** Upgrades the installation of the README to another revision and release, which has these values. */
+export function upgradeObject(name: string, revision: string, tag: string, values: object = {}): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "MeshUpgrade",
@@ -38,6 +38,7 @@ export function upgradeObject(name: string, revision: string, tag: string): Unty
             profile: "ambient",
             revision,
             tag,
+            values,
             components: {
               cni: { enabled: false },
               ingressGateways: [{ name: "istio-ingressgateway", enabled: false }],
