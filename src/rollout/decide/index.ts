@@ -36,6 +36,7 @@ export type {
 } from "./observation.ts";
 export { currentStep, isDone, namespacesTaken, orderedSteps, plannedSteps } from "./planned-steps.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
+export type { ProbePodFacts, ServingPod } from "./replaced-probes.ts";
 export { isPuttingBack, undoPatienceMs } from "./rollback.ts";
 export { conflictDetail, keptFields, shown, type FieldEntry } from "./conflict.ts";
 export {

@@ -295,7 +295,20 @@ test("a crash loop fails the canary, unless the stable version has one too", () 
   assert.equal(look(planned("pod-health"), [seen([], [pod("s")])]).verdict, "wait");
   const lost = pod("x", { ready: false });
   assert.equal(look(planned("pod-health"), [seen([lost], [])]).verdict, "wait");
-  assert.equal(look(planned("pod-health"), [seen([pod("x")], []), seen([lost], [])]).verdict, "fail");
+  const crashed = pod("x", { ready: false, restarts: 1, lastEnd: "app ended with 1" });
+  assert.equal(look(planned("pod-health"), [seen([pod("x")], []), seen([crashed], [])]).verdict, "fail");
+});
+
+test("a pod of the canary that runs and is no longer ready fails after 30 s, because its kubelet may have been restarted", () => {
+  const seen = (...canary: PodFacts[]): CheckObservation => ({ type: "pods", canary, stable: [pod("s")] });
+  const before = seen(pod("x"), pod("y"));
+  const lost = (seconds: number) => Array.from({ length: seconds }, () => seen(pod("x", { ready: false }), pod("y")));
+  const soon = look(planned("pod-health"), [before, ...lost(30)]);
+  assert.equal(soon.verdict, "wait");
+  assert.match(soon.evidence, /^a\/x was ready and is no longer: Running; the check fails after 30 s of this; 1 of 2/);
+  assert.equal(look(planned("pod-health"), [before, ...lost(32)]).verdict, "fail");
+  assert.equal(look(planned("pod-health"), [before, ...lost(30), before]).verdict, "pass");
+  assert.equal(look(planned("pod-health"), [before, ...lost(30), before, ...lost(30)]).verdict, "wait");
 });
 
 test("restarts count from the first look, and from when a pod was first seen", () => {

@@ -79,7 +79,7 @@ export function judgeCheck(
     return { ...headOf({ spec, subject }), ...before, verdict: "wait", evidence: seen.detail };
   // The interval is not over yet, so the previous result stands.
   if (before !== undefined && seen.look !== undefined && state?.look === seen.look) return before;
-  const { matrix, ...judgement } = judge({ spec, subject }, seen, state?.inner);
+  const { matrix, ...judgement } = judge({ spec, subject }, seen, state?.inner, settledMs);
   const { judged, memory } = judgeLostPods(judgement, seen.ready, state ?? {}, settledMs);
   const { verdict, evidence, state: counted } = countLook(spec, state, judged, settledMs, seen.look);
   const statistic: LookState = { digest: digestOf({ spec, subject }), ...counted, ...memory };
@@ -142,6 +142,7 @@ function judge(
   { spec, subject }: PlannedCheck,
   seen: Exclude<CheckObservation, { readonly type: "pending" }>,
   inner: unknown,
+  settledMs: number,
 ): Judgement & Pick<CheckStatus, "matrix"> {
   switch (seen.type) {
     case "verdict":
@@ -157,7 +158,7 @@ function judge(
     case "durations":
       return judgeDurationsSeen(spec, seen, inner);
     case "pods":
-      return judgePods(spec, seen, inner);
+      return judgePods(spec, seen, inner, settledMs);
     case "values":
       return judgeValues(spec, subject, seen);
   }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults, type CheckSpec, type ProbeEnd } from "../../api/serin/index.ts";
 import { judgeMatrix, type MatrixJudgement, type ProbeCounts, type ProbePairFacts } from "./probe-matrix.ts";
+import type { ProbePodFacts } from "./replaced-probes.ts";
 
 const spec: CheckSpec = { ...checkDefaults, type: "mtls-probe-matrix", minSamples: 20 };
 const sidecar: ProbeEnd = { revision: "old", dataPlane: "sidecar" };
@@ -206,4 +207,73 @@ test("up to three connections to a new gateway may fail before its first answer,
     "fail",
     "peers in the mesh acknowledge their endpoints",
   );
+});
+
+/** Looks at one pair, whose client reports anew each time. */
+function looking(): (counts: Partial<ProbeCounts>, pods: ProbePodFacts) => MatrixJudgement {
+  let number = 9;
+  let kept: unknown;
+  return (counts, pods) => {
+    number += 1;
+    const reports = { client: { number, through: number } };
+    const judgement = judgeMatrix({ pairs: [pair(counts)], reports, pods }, spec, kept);
+    kept = judgement.statistic;
+    return judgement;
+  };
+}
+
+function server(uid: string, readyForMs: number, readyAtMs?: number): ProbePodFacts {
+  return { serving: { server: [{ uid, ...(readyAtMs === undefined ? {} : { readyAtMs }) }] }, readyForMs };
+}
+
+test("a probe that a drain deletes fails nothing, and counting begins again with its successor", () => {
+  const look = looking();
+  const old = server("1", 60_000, 1);
+  look({}, old);
+  look({}, old);
+  look({ ok: 9, mutual: 9 }, old);
+  const absent = { detail: "probe server ends", isPause: false };
+  const without = look({ ok: 9, mutual: 9, failed: 40 }, { serving: { server: [] }, readyForMs: 0, absent });
+  assert.deepEqual([without.verdict, without.evidence], ["error", "probe server ends"]);
+  const [counted] = without.matrix.pairs;
+  assert.deepEqual([counted?.ok, counted?.failed], [9, 0], "the counts from before are kept");
+  const failing = { ok: 9, mutual: 9, failed: 80 };
+  const early = look(failing, server("2", 1_000, 2));
+  assert.match(`${early.verdict} ${early.evidence}`, /^error probe server is ready since a moment/);
+  const successor = server("2", 9_000, 2);
+  assert.equal(look(failing, successor).evidence, "counting begins");
+  look(failing, successor);
+  const passed = look({ ok: 29, mutual: 29, failed: 80 }, successor);
+  assert.deepEqual([passed.verdict, passed.matrix.pairs[0]?.failed], ["pass", 0]);
+  assert.equal(look({ ok: 29, mutual: 29, failed: 84 }, successor).verdict, "fail", "failures of the successor count");
+});
+
+test("a probe whose kubelet restarts fails nothing, unless it is not ready for long, or again and again", () => {
+  const absent = { detail: "probe server is not ready", isPause: true };
+  const look = looking();
+  let failed = 0;
+  for (const round of [1, 2, 3]) {
+    const ready = server("1", 9_000, round);
+    assert.equal(look({ failed }, ready).evidence, "counting begins", `round ${round}`);
+    look({ failed }, ready);
+    failed += 40;
+    assert.equal(look({ failed }, { ...server("1", 0), absent }).verdict, "error", `round ${round}`);
+  }
+  look({ failed }, server("1", 9_000, 4));
+  look({ failed }, server("1", 9_000, 4));
+  assert.equal(look({ failed: failed + 40 }, { ...server("1", 0), absent }).verdict, "fail", "the fourth time");
+
+  const long = looking();
+  long({}, server("1", 9_000, 1));
+  long({}, server("1", 9_000, 1));
+  assert.equal(long({ failed: 40 }, { ...server("1", 0), absent }).verdict, "error");
+  assert.equal(long({ failed: 80 }, server("1", 9_000)).verdict, "fail", "it is not ready for long");
+});
+
+test("a probe that was not ready between two looks does not fail either", () => {
+  const look = looking();
+  look({}, server("1", 9_000, 1));
+  look({}, server("1", 9_000, 1));
+  assert.equal(look({ failed: 40 }, server("1", 1_000, 2)).verdict, "error");
+  assert.equal(look({ failed: 40 }, server("1", 6_000, 2)).evidence, "counting begins");
 });

@@ -1,5 +1,6 @@
 import type { CheckSpec, ProbeEnd, ProbeMatrix, ProbePair, Verdict } from "../../api/serin/index.ts";
 import { describeProbeEnd, describeProbePair } from "../../api/serin/index.ts";
+import { replacedProbes, type CountedProbes, type ProbePodFacts } from "./replaced-probes.ts";
 
 /**
  * The observation of every pair. Counts continue from the start of the probes; only their increase after settling is
@@ -17,6 +18,7 @@ export interface ProbeFacts {
    * explain failures.
    */
   readonly ended?: readonly string[];
+  readonly pods?: ProbePodFacts;
 }
 
 export interface ProbePairFacts {
@@ -61,6 +63,8 @@ interface MatrixState {
   readonly gained: Readonly<Record<string, readonly number[]>>;
   /** The number of each client's report when the step settled. Absent once all earlier probes are counted. */
   readonly reports?: Readonly<Record<string, number>>;
+  /** The pods to which the counts belong. */
+  readonly pods?: CountedProbes;
 }
 
 export interface MatrixJudgement {
@@ -77,9 +81,16 @@ export interface MatrixJudgement {
  * everything that must be refused was refused. Fails at the first connection in plain text, with a wrong identity, or
  * one that had to be refused. Also fails when more connections fail than `maxErrorRate` explains, of all pairs or of
  * one.
+ *
+ * A probe that is deleted, as by the drain of its node, or whose kubelet restarts, cannot answer. That says nothing
+ * about the mesh, so there is no result until it or its successor is ready, and then counting begins again.
  */
 export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown): MatrixJudgement {
-  const state = nextState(facts, before as MatrixState | undefined);
+  const known = before as MatrixState | undefined;
+  const { absent, beginsAgain, counted } = replacedProbes(facts.pods, known?.pods);
+  if (absent !== undefined) return withoutResult(facts, spec, { known, absent });
+  const next = nextState(facts, beginsAgain ? undefined : known);
+  const state = counted === undefined ? next : { ...next, pods: counted };
   const pairs = facts.pairs.map((pair) => judgePair(pair, state, spec, facts.pairs.length));
   const matrix: ProbeMatrix = { pairs };
   const judged = (verdict: Verdict, evidence: string): MatrixJudgement => ({
@@ -120,6 +131,17 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
     "pass",
     `${pairs.length} pairs, ${ok} of ${ok + failed}, mTLS and identities as expected${latencies(pairs)}`,
   );
+}
+
+/** Keeps the counts from before. */
+function withoutResult(
+  { pairs }: ProbeFacts,
+  spec: CheckSpec,
+  { known, absent }: { readonly known: MatrixState | undefined; readonly absent: string },
+): MatrixJudgement {
+  const counted = known ?? { last: {}, gained: {} };
+  const matrix = { pairs: pairs.map((pair) => judgePair(pair, counted, spec, pairs.length)) };
+  return { verdict: "error", evidence: absent, statistic: known, matrix };
 }
 
 /** The pairs show which connections fail. The state of the pods often shows why. */

@@ -1,5 +1,5 @@
 import type { PrometheusSample } from "../../telemetry/index.ts";
-import type { PodFacts, ProbeCounts, ProbeFacts, ProbePairFacts } from "../decide/index.ts";
+import type { PodFacts, ProbeCounts, ProbeFacts, ProbePairFacts, ProbePodFacts } from "../decide/index.ts";
 import { probeNamespace, type PlannedProbePair } from "../plan/index.ts";
 import type { PairReport, ProbeReport } from "../probe/index.ts";
 
@@ -13,6 +13,7 @@ export interface ProbeSources {
   readonly trustDomains: Readonly<Record<string, readonly string[]>>;
   /** The probes' own pods: clients, servers, gateways, waypoints. */
   readonly pods: readonly PodFacts[];
+  readonly serving?: ProbePodFacts;
 }
 
 /** The number of connections with one verified identity. */
@@ -41,6 +42,7 @@ export function probeFacts(sources: ProbeSources): ProbeFacts {
     pairs: sources.pairs.map((pair) => pairFacts(pair, sources, connections)),
     reports: Object.fromEntries(sources.reports.map(({ client, number, through }) => [client, { number, through }])),
     ended: sources.pods.flatMap(({ name, lastEnd }) => (lastEnd === undefined ? [] : [`${name}: ${lastEnd}`])),
+    ...(sources.serving === undefined ? {} : { pods: sources.serving }),
   };
 }
 

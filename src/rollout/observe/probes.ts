@@ -17,7 +17,9 @@ import { podFacts } from "./checks/pod-facts.ts";
 import { scrapePod, type Scrape } from "./checks/scrape.ts";
 import { readPodLog } from "./pod-log.ts";
 import { httpGet } from "./http-get.ts";
+import { EventAges } from "./event-ages.ts";
 import { connectionCounters, probeFacts } from "./probe-facts.ts";
+import { probePodFacts } from "./probe-pods.ts";
 import { trustedDomains } from "./probe-roots.ts";
 import { RecentValues } from "./recent-values.ts";
 
@@ -48,9 +50,11 @@ export class ProbeObserver {
   readonly #kept: RecentValues<Promise<CheckObservation>>;
   readonly #keptLonger: RecentValues<Promise<CheckObservation>>;
   readonly #asked: RecentValues<true>;
+  readonly #ages: EventAges;
 
   constructor(options: ProbeObserverOptions) {
     this.#options = options;
+    this.#ages = new EventAges(options.clock);
     this.#kept = new RecentValues(options.clock, { maxAgeMs, maxValues: maxKept });
     this.#keptLonger = new RecentValues(options.clock, { maxAgeMs: unhurriedMaxAgeMs, maxValues: maxKept });
     this.#asked = new RecentValues(options.clock, { maxAgeMs: askEveryMs, maxValues: maxKept });
@@ -113,6 +117,8 @@ export class ProbeObserver {
         reports,
         pods,
         samples: samples.flat(),
+        // After the reports were read: they may count failures of a pod that is deleted meanwhile.
+        serving: probePodFacts(view, pairs, (event, atMs) => this.#ages.ageMs(event, atMs, Infinity)),
         trustDomains: Object.fromEntries(domains.filter(([, names]) => names.length > 0)),
       }),
     };

@@ -32,7 +32,7 @@ export async function scale({ cluster }: Bench, deployments: readonly Deployment
   await everythingIsAvailable(cluster);
 }
 
-async function everythingIsAvailable(cluster: Bench["cluster"]): Promise<void> {
+export async function everythingIsAvailable(cluster: Bench["cluster"]): Promise<void> {
   for (const namespace of ["kube-system", "istio-system", shop]) await cluster.available(namespace);
 }
 
@@ -61,7 +61,7 @@ export async function withTwoOfEverything(bench: Bench, act: () => Promise<void>
 }
 
 /** Drains a node, and returns how many pods were evicted. */
-async function drain(bench: Bench, node: string): Promise<number> {
+export async function drain(bench: Bench, node: string): Promise<number> {
   const before = await podsOn(bench, node);
   const command = ["kubectl", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force"];
   try {

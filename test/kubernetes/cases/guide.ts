@@ -20,12 +20,15 @@ const leftOut: readonly RegExp[] = [
   /^helm |^serin charts package/,
   // The page needs it only on clusters without LoadBalancers.
   /^kubectl port-forward/,
+  // A restore needs a backup, and a program that is no part of this cluster.
+  /^velero |^kubectl scale deployment\/serin-rollout /,
 ];
 
 const webhooks = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
 
-function without(line: string): boolean {
-  return leftOut.some((pattern) => pattern.test(line));
+/** The commands of the page that this case types, in their order. */
+export function typedCommands(guide: string): string[] {
+  return commandsOf(guide).filter((line) => !leftOut.some((pattern) => pattern.test(line)));
 }
 
 /** The next release is built from this tree, so its `serin` is replaced by this one, with the version as a flag. */
@@ -52,7 +55,7 @@ export const guideCase: Case = {
     for (const images of [release.images, next.images]) await loadLayout(cluster, images);
     const upgrade = blockOf(guide, "yaml")?.replaceAll(/tag: [\d.]+/g, `tag: ${next.version}`);
     writeFileSync(join(cluster.files.scratch, "upgrade.yaml"), upgrade ?? "");
-    const commands = commandsOf(guide).filter((line) => !without(line));
+    const commands = typedCommands(guide);
     for (const line of commands) {
       const isOfSamples = line.includes("samples/");
       const isOfNext = /^serin (install --set profile=empty|upgrade)/.test(line);

@@ -1,5 +1,6 @@
 import type { Case } from "../bench.ts";
 import { bookinfoCase } from "./bookinfo.ts";
+import { disturbedCanaryCase, disturbedUpgradeCase } from "./disturbed-rollouts.ts";
 import { drainCase, removeNodeCase } from "./drain.ts";
 import { apiServerCase, killCases, rebootCase, runtimesCase } from "./faults.ts";
 import { guideCase } from "./guide.ts";
@@ -36,6 +37,8 @@ export const allCases: readonly Case[] = [
   runtimesCase,
   apiServerCase,
   drainCase,
+  disturbedCanaryCase,
+  disturbedUpgradeCase,
   churnCase,
   rebootCase,
   removeNodeCase,

@@ -23,8 +23,8 @@ const loadTimeoutMs = 400_000;
 /** The Deployment that sends requests in addition to the constant load. */
 const loadName = "load-upgrade";
 
-/** Upgrades the installation of the README to another revision and release. */
-function upgradeObject(name: string, revision: string, tag: string): UntypedObject {
+/** Upgrades the installation of the README to another revision and release, which has these values. */
+export function upgradeObject(name: string, revision: string, tag: string, values: object = {}): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "MeshUpgrade",
@@ -38,6 +38,7 @@ function upgradeObject(name: string, revision: string, tag: string): UntypedObje
             profile: "ambient",
             revision,
             tag,
+            values,
             components: {
               cni: { enabled: false },
               ingressGateways: [{ name: "istio-ingressgateway", enabled: false }],
@@ -62,13 +63,13 @@ function upgradeObject(name: string, revision: string, tag: string): UntypedObje
 /**
  * Upgrades the engine first, as a user does. It belongs to no revision, and installs the objects of its own release.
  */
-async function upgradeEngine({ cluster, next }: Bench): Promise<void> {
+export async function upgradeEngine({ cluster, next }: Bench): Promise<void> {
   const settings = ["profile=empty", "components.base.enabled=true", `hub=${next.hub}`, `tag=${next.version}`];
   await cluster.ok([next.serin, "install", ...settings.flatMap((one) => ["--set", one]), "-y"], { timeoutMs: 400_000 });
   await cluster.available("serin-system");
 }
 
-async function ended(
+export async function ended(
   { cluster }: Bench,
   name: string,
   wanted: readonly string[],
@@ -159,7 +160,7 @@ async function beginUpgradeLoad(bench: Bench): Promise<() => Promise<void>> {
 }
 
 /** The pods of the mesh that run another release than the next one, with their images. */
-async function ofOldRelease({ cluster, next }: Bench): Promise<string[]> {
+export async function ofOldRelease({ cluster, next }: Bench): Promise<string[]> {
   const { items } = await cluster.api.client.list(podKind);
   return items
     .flatMap(({ metadata, spec }) => (spec?.containers ?? []).map(({ image }) => `${metadata.name} ${image}`))

@@ -4,26 +4,41 @@ import type { PodFacts, SeenPods } from "../observation.ts";
 import type { Judgement } from "./looks.ts";
 
 /**
- * The state between looks: each pod's restarts when it was first seen, by group and pod, and which pods have been
- * ready.
+ * The state between looks: each pod's restarts when it was first seen, by group and pod, which pods have been ready,
+ * and since when those of the canary are no longer, counted from settling.
  */
 interface PodState {
   readonly restarts: Readonly<Record<string, number>>;
   readonly ready: readonly string[];
+  readonly unreadyFromMs?: Readonly<Record<string, number>>;
 }
 
-export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown): Judgement {
+/**
+ * How long a pod whose containers run on may be not ready. A kubelet that was restarted reports all of its pods as not
+ * ready until their next probe.
+ */
+const unreadyLimitMs = 30_000;
+
+export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown, settledMs: number): Judgement {
   const state = before as PodState | undefined;
   const all = [...seen.canary, ...seen.stable];
   const inner: PodState = {
     restarts: Object.fromEntries(all.map(({ uid, restarts }) => [uid, state?.restarts[uid] ?? restarts])),
     ready: all.filter(({ uid, ready }) => ready || state?.ready.includes(uid) === true).map(({ uid }) => uid),
   };
-  const judged = spec.type === "restarts" ? judgeRestarts(seen, inner, state === undefined) : judgeHealth(seen, inner);
-  return { ...judged, inner };
+  if (spec.type === "restarts") return { ...judgeRestarts(seen, inner, state === undefined), inner };
+  const lost = seen.canary.filter((pod) => isLost(pod, inner));
+  const unreadyFromMs = Object.fromEntries(lost.map(({ uid }) => [uid, state?.unreadyFromMs?.[uid] ?? settledMs]));
+  const kept: PodState = lost.length === 0 ? inner : { ...inner, unreadyFromMs };
+  return { ...judgeHealth(seen, kept, settledMs), inner: kept };
 }
 
-function judgeHealth({ canary, stable }: SeenPods, { ready }: PodState): Judgement {
+/** A pod that was ready and is no longer. */
+function isLost({ uid, ready, ending }: PodFacts, state: PodState): boolean {
+  return !ready && !ending && state.ready.includes(uid);
+}
+
+function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: number): Judgement {
   if (canary.length === 0) return { verdict: "wait", evidence: "the canary has no pod" };
   const counts = `${canary.filter((pod) => pod.ready).length} of ${canary.length} pods of the canary are ready, ${stable.filter((pod) => pod.ready).length} of ${stable.length} of stable`;
   // A fault that the stable pods share does not come from the release.
@@ -32,18 +47,27 @@ function judgeHealth({ canary, stable }: SeenPods, { ready }: PodState): Judgeme
   const [first] = ill;
   if (first?.problem !== undefined)
     return { verdict: "fail", evidence: `${first.name}: ${first.problem.detail}; ${counts}` };
-  const lost = canary.filter((pod) => !pod.ready && !pod.ending && ready.includes(pod.uid));
-  const lostStable = stable.filter((pod) => !pod.ready && !pod.ending && ready.includes(pod.uid));
+  const lost = canary.filter((pod) => isLost(pod, state));
+  const lostStable = stable.filter((pod) => isLost(pod, state));
   if (lost[0] !== undefined && lost.length / canary.length > lostStable.length / Math.max(1, stable.length)) {
-    return {
-      verdict: "fail",
-      evidence: `${lost[0].name} was ready and is no longer: ${lost[0].detail}${lost[0].lastEnd === undefined ? "" : `, ${lost[0].lastEnd}`}; ${counts}`,
-    };
+    const text = `${lost[0].name} was ready and is no longer: ${lost[0].detail}${lost[0].lastEnd === undefined ? "" : `, ${lost[0].lastEnd}`}`;
+    if (lost.some((pod) => hasCrashed(pod, state) || isUnreadyForLong(pod, state, settledMs)))
+      return { verdict: "fail", evidence: `${text}; ${counts}` };
+    const limit = `the check fails after ${unreadyLimitMs / 1000} s of this`;
+    return { verdict: "wait", waitsFor: text, evidence: `${text}; ${limit}; ${counts}` };
   }
   const waiting = canary.find((pod) => !pod.ready && !pod.ending);
   if (waiting !== undefined)
     return { verdict: "wait", evidence: `${waiting.name} is not ready: ${waiting.detail}; ${counts}` };
   return { verdict: "pass", evidence: counts };
+}
+
+function hasCrashed({ uid, restarts, lastEnd }: PodFacts, state: PodState): boolean {
+  return restarts > (state.restarts[uid] ?? restarts) || (restarts === 0 && lastEnd !== undefined);
+}
+
+function isUnreadyForLong({ uid }: PodFacts, { unreadyFromMs }: PodState, settledMs: number): boolean {
+  return settledMs - (unreadyFromMs?.[uid] ?? settledMs) > unreadyLimitMs;
 }
 
 /** Counts each restart as an error, so that a canary does not fail if the stable version restarts as often. */

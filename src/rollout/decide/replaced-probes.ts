@@ -1,0 +1,68 @@
+/** A pod that has been ready and is not ending. `readyAtMs` is absent while it is not ready. */
+export interface ServingPod {
+  readonly uid: string;
+  readonly readyAtMs?: number;
+}
+
+/** The pods of each probe, gateway and waypoint of the pairs, in the order of their uids. */
+export type ServingProbes = Readonly<Record<string, readonly ServingPod[]>>;
+
+export interface ProbePodFacts {
+  readonly serving: ServingProbes;
+  /**
+   * Which probe cannot answer because of its node, in words. `isPause`: it runs and is not ready, of which the mesh may
+   * be the cause too.
+   */
+  readonly absent?: { readonly detail: string; readonly isPause: boolean };
+  /** How long the pod that became ready last has been ready. */
+  readonly readyForMs: number;
+}
+
+/** The pods to which the counts of a step belong. */
+export interface CountedProbes {
+  readonly serving: ServingProbes;
+  /** How often counting began again because pods became ready again. */
+  readonly returns: number;
+}
+
+export interface ProbeReplacement {
+  /** Why nothing can be judged now. */
+  readonly absent?: string;
+  /** The counts belong to pods that were replaced, or were not ready meanwhile, so counting begins again. */
+  readonly beginsAgain: boolean;
+  readonly counted?: CountedProbes;
+}
+
+/** How long nodes and proxies may take to learn of an endpoint. Nobody waits for their acknowledgement. */
+const learningMs = 5_000;
+/** A mesh that makes its pods unready from time to time must not count anew for ever. */
+const maxReturns = 3;
+
+/**
+ * Compares the probes' pods with those to which the counts belong. A pod that crashes, or is not ready for long, is
+ * judged by what its clients count: the mesh may be the cause.
+ */
+export function replacedProbes(pods: ProbePodFacts | undefined, known: CountedProbes | undefined): ProbeReplacement {
+  if (pods === undefined) return { beginsAgain: false, ...(known === undefined ? {} : { counted: known }) };
+  const { serving, absent, readyForMs } = pods;
+  const { returns } = known ?? { returns: 0 };
+  if (absent !== undefined && (!absent.isPause || returns < maxReturns))
+    return { absent: absent.detail, beginsAgain: false };
+  if (known === undefined) return { beginsAgain: false, counted: { serving, returns } };
+  const changed = Object.keys(serving).filter((name) => changeOf(known.serving[name], serving[name]) !== "none");
+  const isReturn = changed.every((name) => changeOf(known.serving[name], serving[name]) === "ready again");
+  if (changed.length === 0 || (isReturn && returns >= maxReturns)) return { beginsAgain: false, counted: known };
+  if (readyForMs < learningMs)
+    return { absent: `probe ${changed.toSorted().join(", ")} is ready since a moment`, beginsAgain: false };
+  return { beginsAgain: true, counted: { serving, returns: returns + (isReturn ? 1 : 0) } };
+}
+
+/** A pod that is no longer ready is the same one: what its clients count belongs to it. */
+function changeOf(
+  before: readonly ServingPod[] = [],
+  now: readonly ServingPod[] = [],
+): "none" | "ready again" | "replaced" {
+  if (now.length !== before.length || now.some(({ uid }, index) => uid !== before[index]?.uid)) return "replaced";
+  const again = now.some(({ readyAtMs }, index) => readyAtMs !== undefined && readyAtMs !== before[index]?.readyAtMs);
+  return again ? "ready again" : "none";
+}
