@@ -1,12 +1,11 @@
 // Generates manifests/crds/ from published Go modules by `go mod download`.
 //   node scripts/generate-manifests.ts
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
-import { loadCel } from "../src/cluster/schema/crd/cel/library.ts";
+import { writeKnownRules } from "./known-rules.ts";
 
 const gatewayApi = { module: "sigs.k8s.io/gateway-api", version: "v1.6.0" };
 const istioApi = { module: "istio.io/api", version: "v1.31.1" };
@@ -88,33 +87,6 @@ function withOldGatewayVersion(definition: JsonObject): JsonObject {
   return { ...definition, spec: { ...spec, versions: [...versions, rest] } };
 }
 
-/** Collects all `x-kubernetes-validations` expressions below a value. */
-function expressionsIn(value: Json): string[] {
-  if (Array.isArray(value)) return value.flatMap(expressionsIn);
-  if (value === null || typeof value !== "object") return [];
-  const own = list(value["x-kubernetes-validations"])
-    .map(object)
-    .flatMap(({ rule, messageExpression }) => [rule, messageExpression]);
-  return [...own.filter((each) => typeof each === "string"), ...Object.values(value).flatMap(expressionsIn)];
-}
-
-/**
- * Writes the digests of rules that compiled here. The API server does not compile them again when it accepts the
- * definitions.
- */
-function writeKnownRules(definitions: readonly JsonObject[]): void {
-  const expressions = [...new Set(definitions.flatMap(expressionsIn))];
-  const { compile } = loadCel();
-  for (const expression of expressions) compile(expression);
-  const digests = expressions
-    .map((expression) => createHash("sha256").update(expression).digest("hex").slice(0, 16))
-    .sort();
-  const folder = join(import.meta.dirname, "../generated/cel");
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "known-rules.json"), `${JSON.stringify(digests)}\n`);
-  console.log(`known-rules: ${digests.length} expressions`);
-}
-
 mkdirSync(target, { recursive: true });
 const gatewayFolder = join(moduleFolder(gatewayApi), "config/crd");
 const experimental = definitionsIn(filesIn(join(gatewayFolder, "experimental")));
@@ -135,4 +107,4 @@ const istio = definitionsIn([join(moduleFolder(istioApi), "kubernetes/customreso
 write("istio", istioApi, istio);
 const pools = definitionsIn(filesIn(join(moduleFolder(metallb), "config/crd/bases")));
 write("metallb", metallb, pools);
-writeKnownRules([...experimental, ...istio, ...pools]);
+await writeKnownRules();

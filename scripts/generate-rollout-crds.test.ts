@@ -7,6 +7,7 @@ import type { UntypedObject } from "../src/api/index.ts";
 import { parseCanary, parseCheck, parseFreeze, parseMeshUpgrade } from "../src/api/serin/index.ts";
 import { createSchemaRegistry, type ResourceType } from "../src/cluster/schema/index.ts";
 import { rolloutDefinitions } from "./generate-rollout-crds.ts";
+import { knownRules } from "./known-rules.ts";
 
 const registry = createSchemaRegistry();
 
@@ -26,6 +27,22 @@ test("manifests/crds/rollout.yaml equals the output of the schemas", () => {
     "run node scripts/generate-rollout-crds.ts",
   );
 });
+
+test("the API server knows that the rules of all definitions of the release compile", async () => {
+  const known = JSON.parse(
+    readFileSync(join(import.meta.dirname, "../generated/cel/known-rules.json"), "utf8"),
+  ) as string[];
+  assert.deepEqual(known, await knownRules(), "run node scripts/generate-rollout-crds.ts");
+});
+
+for (const file of ["istio", "rollout", "gateway-api", "gateway-api-lab", "metallb"])
+  test(`manifests/crds/${file}.yaml has one line of JSON a document, because YAML takes a hundred times longer`, () => {
+    const text = readFileSync(join(import.meta.dirname, "../manifests/crds", `${file}.yaml`), "utf8");
+    const [head = "", ...documents] = text.split(/^---\n/m);
+    assert.match(head, /^#.*\n$/);
+    assert.ok(documents.length > 0);
+    for (const document of documents) assert.match(document, /^\{.*\}\n$/);
+  });
 
 for (const definition of definitions) {
   test(`${definition.metadata.name ?? ""}: no unknown field, structural, all rules compile`, () => {

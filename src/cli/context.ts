@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Clock, Environment } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-import type { CustomResources, InstallRequest } from "../install/index.ts";
+import type { InstallRequest } from "../install/index.ts";
 import type { KubernetesObject, UntypedObject } from "../api/index.ts";
 import type { Problem, TopicName, Topics } from "../api/dashboard/index.ts";
 import type { CheckSpec, CheckStatus, MeshUpgrade } from "../api/serin/index.ts";
@@ -9,6 +9,9 @@ import type { UpgradeSteps } from "../preflight/index.ts";
 
 /** The standard channel has the stable kinds and fields, the experimental one has more. */
 export type GatewayApiChannel = "standard" | "experimental";
+
+/** A file of `manifests/crds` with definitions that a command installs. */
+type DefinitionFile = "istio" | "rollout" | "istio-operator" | "banzai";
 
 /** Everything outside the process that a verb may use. `cmd` builds it, and tests fake it. */
 export interface CliContext {
@@ -61,10 +64,8 @@ export interface CliContext {
   readonly readFile: (path: string) => Promise<string>;
   /** The directory of a release by its version, from the lab, or of this release itself. Undefined if there is none. */
   readonly releaseTree: (version: string, flags: ConnectionFlags) => Promise<string | undefined>;
-  /** The CustomResourceDefinitions of this release. */
-  readonly customResources: () => Promise<
-    CustomResources & { readonly operator: readonly UntypedObject[]; readonly banzai: readonly UntypedObject[] }
-  >;
+  /** The CustomResourceDefinitions of this release in one of its files. */
+  readonly customResources: (file: DefinitionFile) => Promise<readonly UntypedObject[]>;
   /** This release's definitions of one channel of the Gateway API. */
   readonly gatewayApiDefinitions: (channel: GatewayApiChannel) => Promise<readonly UntypedObject[]>;
   readonly installer: Installer;

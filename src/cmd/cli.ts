@@ -118,12 +118,7 @@ function releaseFiles(
         lab === undefined ? undefined : runnableRelease(lab.directory, version, join(release.root, "node_modules"));
       return tree ?? (version === release.version ? release.root : undefined);
     },
-    customResources: async () => ({
-      istio: await definitions("istio"),
-      rollout: await definitions("rollout"),
-      operator: await definitions("istio-operator"),
-      banzai: await definitions("banzai"),
-    }),
+    customResources: definitions,
     gatewayApiDefinitions: async (channel) =>
       await definitions(channel === "standard" ? "gateway-api-standard" : "gateway-api"),
   };

@@ -33,3 +33,10 @@ test("an unreadable document is a user error with its number", async () => {
 test("documents are read one by one, and empty ones are skipped", async () => {
   assert.deepEqual(await read('---\nkind: A\n--- \n\n---\n{"kind":"B"}\n'), [{ kind: "A" }, { kind: "B" }]);
 });
+
+test("a document of comments is skipped, and comments before an object are not", async () => {
+  assert.deepEqual(await read('# head\r\n\n  # more\n---\n# of A\nkind: A\n---\n# of B\n{"kind":"B"}\n'), [
+    { kind: "A" },
+    { kind: "B" },
+  ]);
+});

@@ -6,18 +6,25 @@ import type { UntypedObject } from "../api/index.ts";
  * JSON, which takes a hundredth of the time. The definitions of a release are written in that form.
  */
 export async function* objectsInManifest(manifest: string): AsyncGenerator<UntypedObject> {
-  const yaml = await import("yaml");
-  const parse = (text: string): unknown => yaml.parse(text, { logLevel: "error" });
   for (const [index, part] of manifest.split(/^---[ \t]*$/m).entries()) {
-    const object = documentOf(part, index + 1, parse);
+    if (isBlank(part)) continue;
+    const object = await documentOf(part, index + 1);
     if (object !== null && typeof object === "object") yield object;
   }
 }
 
+/** Whether the text has only comments and empty lines, such as the head of a file. */
+function isBlank(text: string): boolean {
+  return text.split("\n").every((line) => /^[ \t\r]*(?:#|$)/.test(line));
+}
+
 /** Deep nesting overflows a parser's stack, and an undefined alias throws. In both cases the document is at fault. */
-function documentOf(text: string, ordinal: number, parse: (text: string) => unknown): UntypedObject | null {
+async function documentOf(text: string, ordinal: number): Promise<UntypedObject | null> {
   try {
-    return (text.trimStart().startsWith("{") ? JSON.parse(text) : parse(text)) as UntypedObject | null;
+    if (text.trimStart().startsWith("{")) return JSON.parse(text) as UntypedObject | null;
+    // Loading the parser takes longer than reading a whole file of JSON documents.
+    const yaml = await import("yaml");
+    return yaml.parse(text, { logLevel: "error" }) as UntypedObject | null;
   } catch (error) {
     const reason = error instanceof RangeError ? "it is nested too deeply" : messageOf(error);
     throw userError("file-invalid", `document ${ordinal} of the manifest cannot be read: ${reason}`, {

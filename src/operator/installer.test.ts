@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KubernetesObject } from "../api/index.ts";
+import type { KindDefinition, KubernetesObject } from "../api/index.ts";
 import { podKind } from "../api/kubernetes/index.ts";
 import { describeError, systemClock, type Clock } from "../base/index.ts";
 import { renderDefaultRevision, renderInstall, resolveSettings } from "../install/index.ts";
+import type { ApplyOptions } from "../kube/index.ts";
 import { applyComponents, removeInstalled } from "./index.ts";
 import { MemoryCluster } from "./testing/memory-cluster.ts";
 
@@ -448,4 +449,33 @@ test("an installation fails with the obstacle of another workload if the awaited
     return true;
   });
   assert.ok(clock.steadyMs() < 20_000, `${clock.steadyMs()} ms`);
+});
+
+test("a definition is not read again if the answer to its write shows that it is served", async () => {
+  const readsOf = async (answersStatus: boolean): Promise<number> => {
+    let reads = 0;
+    class Cluster extends MemoryCluster {
+      override async get<Value extends KubernetesObject>(
+        kind: KindDefinition<Value>,
+        name: string,
+        namespace?: string,
+      ): Promise<Value | undefined> {
+        if (kind.kind === "CustomResourceDefinition") reads += 1;
+        return await super.get(kind, name, namespace);
+      }
+      override async apply<Value extends KubernetesObject>(
+        kind: KindDefinition<Value>,
+        object: Value,
+        options: ApplyOptions,
+      ): Promise<Value> {
+        const answer = await super.apply(kind, object, options);
+        return answersStatus ? answer : object;
+      }
+    }
+    await install(new Cluster(), []);
+    return reads;
+  };
+  // The installer looks three times for traces of other installations.
+  assert.equal(await readsOf(true), 3);
+  assert.equal(await readsOf(false), 4);
 });

@@ -1,6 +1,6 @@
 import type { Clock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { namespaceKind } from "../api/kubernetes/index.ts";
+import { customResourceDefinitionKind, namespaceKind } from "../api/kubernetes/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import {
   deactivateDefault,
@@ -14,7 +14,7 @@ import { observeClusterState, type ClusterState } from "./cluster-state.ts";
 import { withInstallLock } from "./install-lock.ts";
 import { keptClosed } from "./kept-closed.ts";
 import { checkRights, preflight } from "./preflight.ts";
-import { isWorkload, waitReady, type WaitOptions } from "./readiness.ts";
+import { isEstablished, isWorkload, waitReady, type WaitOptions } from "./readiness.ts";
 import { WorkloadObstacles } from "./workload-obstacle.ts";
 
 export interface InstallOptions extends InstallRequest {
@@ -54,21 +54,25 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   const revision = settings.revision === "" ? "default" : settings.revision;
   await withInstallLock({ ...lock, name: `serin-install-${revision}`, onWait }, signal, async () => {
     let components: readonly RenderedComponent[] = [];
+    const served = new Set<string | undefined>();
     await inTurn(async () => {
       // Another installer may have changed the cluster.
       components = withoutForeign(options, await observeClusterState(client));
-      for (const component of components)
-        await applyObjects(
-          client,
-          component.objects.filter((object) => !isWebhook(object)),
-        );
+      for (const component of components) {
+        const others = component.objects.filter((object) => !isWebhook(object));
+        for (const answer of await applyObjects(client, others))
+          if (isDefinition(answer) && isEstablished(answer)) served.add(answer.metadata.name);
+      }
     });
     const others = objectsOf(components)
       .filter(isWorkload)
       .map((workload) => new WorkloadObstacles(workload, client, clock));
     for (const component of components) {
       await waitAll(
-        component.objects.filter((object) => !isWebhook(object)),
+        // Most definitions are served when the server answers, so there is nothing to wait for.
+        component.objects.filter(
+          (object) => !isWebhook(object) && !(isDefinition(object) && served.has(object.metadata.name)),
+        ),
         { ...options, others },
       );
       const webhooks = component.objects.filter(isWebhook);
@@ -86,6 +90,10 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
 
 function objectsOf(components: readonly RenderedComponent[]): UntypedObject[] {
   return components.flatMap((component) => component.objects);
+}
+
+function isDefinition({ kind }: UntypedObject): boolean {
+  return kind === customResourceDefinitionKind.kind;
 }
 
 /**
@@ -176,17 +184,18 @@ async function ensureNamespaces(client: KubeClient, namespaces: readonly Untyped
   }
 }
 
-/** Writes objects in the order of their kinds, and objects of the same kind in parallel. */
-export async function applyObjects(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
+/** Writes objects in the order of their kinds, and objects of the same kind in parallel. Returns the answers. */
+export async function applyObjects(client: KubeClient, objects: readonly UntypedObject[]): Promise<UntypedObject[]> {
+  const answers: UntypedObject[] = [];
   for (const kind of installedKinds) {
     const ofKind = objects.filter((object) => installedKindOf(object) === kind);
     for (let at = 0; at < ofKind.length; at += parallelWrites) {
       const batch = ofKind.slice(at, at + parallelWrites);
-      await Promise.all(
-        batch.map(async (object) =>
-          client.apply(kind, await keptClosed(client, object), { fieldManager, force: true }),
-        ),
+      const applied = batch.map(
+        async (object) => await client.apply(kind, await keptClosed(client, object), { fieldManager, force: true }),
       );
+      answers.push(...(await Promise.all(applied)));
     }
   }
+  return answers;
 }

@@ -1,11 +1,12 @@
 import { transientError, userError, type Clock, type SerinError } from "../base/index.ts";
-import { keyOf, type UntypedObject } from "../api/index.ts";
+import { keyOf, type KubernetesObject, type UntypedObject } from "../api/index.ts";
 import {
   customResourceDefinitionKind,
   daemonSetKind,
   deploymentKind,
   mutatingWebhookConfigurationKind,
   statefulSetKind,
+  type CustomResourceDefinition,
   type DaemonSet,
   type Deployment,
   type StatefulSet,
@@ -108,11 +109,7 @@ export function readinessCheck(
   if (kind === "CustomResourceDefinition") {
     return async () => {
       const found = await client.get(customResourceDefinitionKind, name);
-      return found?.status?.conditions?.some(
-        (condition) => condition["type"] === "Established" && condition["status"] === "True",
-      ) === true
-        ? undefined
-        : "the definition is not established";
+      return found !== undefined && isEstablished(found) ? undefined : "the definition is not established";
     };
   }
   if (kind === "MutatingWebhookConfiguration") {
@@ -126,6 +123,15 @@ export function readinessCheck(
     };
   }
   return undefined;
+}
+
+/** Whether a definition, as a server has answered it, is served. */
+export function isEstablished(definition: KubernetesObject): boolean {
+  const { status } = definition as CustomResourceDefinition;
+  return (
+    status?.conditions?.some((condition) => condition["type"] === "Established" && condition["status"] === "True") ===
+    true
+  );
 }
 
 function deploymentMissing(deployment: Deployment | undefined): string | undefined {

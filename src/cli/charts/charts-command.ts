@@ -80,11 +80,7 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
       "release-invalid",
       `a release name has at most 53 lower-case letters, digits, dashes and dots, got "${release}"`,
     );
-  const charts = renderCharts({
-    hub: flags.hub,
-    version: context.version,
-    customResources: await context.customResources(),
-  });
+  const charts = await chartsOf(flags.hub, context);
   // As in helm, the name may have a repository before it.
   const chart = chartNamed(wanted.slice(wanted.lastIndexOf("/") + 1), charts);
   let values: unknown = {};
@@ -119,8 +115,16 @@ function chartNamed(name: string, charts: readonly Chart[]): Chart {
 }
 
 async function repository(hub: string, context: CliContext): Promise<Map<string, Buffer>> {
-  const charts = renderCharts({ hub, version: context.version, customResources: await context.customResources() });
-  return repositoryOf(charts, new Date(createdMs(context)).toISOString());
+  return repositoryOf(await chartsOf(hub, context), new Date(createdMs(context)).toISOString());
+}
+
+async function chartsOf(hub: string, { version, customResources }: CliContext): Promise<Chart[]> {
+  const definitions = {
+    istio: await customResources("istio"),
+    rollout: await customResources("rollout"),
+    banzai: await customResources("banzai"),
+  };
+  return renderCharts({ hub, version, customResources: definitions });
 }
 
 /** The time of a build. Reproducible builds set it in SOURCE_DATE_EPOCH in seconds (reproducible-builds.org). */

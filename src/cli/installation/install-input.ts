@@ -83,7 +83,9 @@ export async function renderSpecs(
   for (const warning of parsed.warnings) context.err(`! ${formatIssues([warning])}\n`);
   // Load the megabyte of definitions only if the base component, which installs them, is enabled.
   const customResources =
-    parsed.value.base.enabled === true ? await context.customResources() : { istio: [], rollout: [] };
+    parsed.value.base.enabled === true
+      ? { istio: await context.customResources("istio"), rollout: await context.customResources("rollout") }
+      : { istio: [], rollout: [] };
   const { components, errors } = renderInstall(parsed.value, customResources);
   if (errors.length > 0) throw userError("install-invalid", formatIssues(errors));
   return { settings: parsed.value, components };

@@ -109,7 +109,7 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
   };
   checkSettings(settings);
   const requested = flags.filename === undefined ? [] : await operatorObjects(flags.filename, settings, context);
-  const objects = renderOperator(settings, (await context.customResources()).operator);
+  const objects = renderOperator(settings, await context.customResources("istio-operator"));
   if (flags.dryRun === true) {
     for (const object of [...objects, ...requested]) context.out(`---\n${stringify(object)}`);
     return;

@@ -108,7 +108,7 @@ export class FakeContext implements CliContext {
   };
   readonly gatewayApiDefinitions = async (channel: GatewayApiChannel): Promise<readonly UntypedObject[]> =>
     this.gatewayApi[channel];
-  readonly customResources = async () => ({ istio: [], rollout: [], operator: [], banzai: [] });
+  readonly customResources = async () => [];
   readonly identity = "tester@here (pid 1)";
   readonly installer = {
     apply: async (): Promise<void> => undefined,

@@ -15,6 +15,8 @@ export class PodStatusWriter {
   readonly #log: Logger;
   readonly #view: () => PodView;
   #written: Pod["status"];
+  /** The pod in the answer to the last write. Its event arrives here later. */
+  #answered: Pod | undefined;
   #dirty = false;
   #writing: Promise<void> | undefined;
   #gone = false;
@@ -52,7 +54,7 @@ export class PodStatusWriter {
   }
 
   async #write(): Promise<void> {
-    const view = this.#view();
+    const view = this.#newestView();
     const { name = "", namespace, uid } = view.pod.metadata;
     const status = podStatus(view);
     if (
@@ -66,7 +68,7 @@ export class PodStatusWriter {
         ? { ...status, podIP: null, podIPs: null }
         : status;
     try {
-      await this.#client.patchMerge(
+      this.#answered = await this.#client.patchMerge(
         podKind,
         name,
         namespace,
@@ -79,4 +81,19 @@ export class PodStatusWriter {
       else throw error;
     }
   }
+
+  /**
+   * The view with the status of our own last write until its event arrives. With the older status, a condition would
+   * seem to change again, and every step of a pod's start would be written twice.
+   */
+  #newestView(): PodView {
+    const view = this.#view();
+    const answered = this.#answered;
+    if (answered?.status === undefined || versionOf(answered) <= versionOf(view.pod)) return view;
+    return { ...view, pod: { ...view.pod, status: answered.status } };
+  }
+}
+
+function versionOf({ metadata: { resourceVersion } }: Pod): number {
+  return Number(resourceVersion ?? 0);
 }

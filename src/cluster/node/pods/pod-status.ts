@@ -109,7 +109,6 @@ function conditionsOf(view: PodView, phase: NonNullable<PodStatus["phase"]>): Po
     return {
       type,
       status,
-      lastProbeTime: null,
       lastTransitionTime:
         before?.status === status && before.lastTransitionTime !== undefined ? before.lastTransitionTime : now,
       ...(isTrue || reason === undefined ? {} : { reason }),
@@ -129,7 +128,7 @@ function conditionsOf(view: PodView, phase: NonNullable<PodStatus["phase"]>): Po
     )
     .join(", ");
   return [
-    ...previous.filter((condition) => !ourConditions.has(condition.type)),
+    ...previous.filter((condition) => !ourConditions.has(condition.type)).map(withoutNullTime),
     make("PodReadyToStartContainers", view.hasSandbox),
     make(
       "Initialized",
@@ -145,6 +144,11 @@ function conditionsOf(view: PodView, phase: NonNullable<PodStatus["phase"]>): Po
     ),
     make("ContainersReady", containersReady, unreadyReason, unreadyMessage),
   ];
+}
+
+/** The server stores no null. A condition with one would never equal the stored one. */
+function withoutNullTime({ lastProbeTime, ...condition }: PodCondition): PodCondition {
+  return typeof lastProbeTime === "string" ? { ...condition, lastProbeTime } : condition;
 }
 
 function qosOf(pod: Pod): string {

@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Pod } from "../../../api/kubernetes/index.ts";
+import { createLogger } from "../../../base/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import { PodStatusWriter } from "./pod-status-writer.ts";
+import type { PodView } from "./pod-status.ts";
+
+type Status = NonNullable<Pod["status"]>;
+
+const spec = { name: "main", image: "shop" };
+
+/** A pod whose node gets the event of a write only by {@link ServedPod.receive}. */
+class ServedPod {
+  readonly writes: Status[] = [];
+  readonly writer: PodStatusWriter;
+  now = "2026-01-31T12:00:00Z";
+  ready = false;
+  #received: Pod = {
+    metadata: { name: "shop-1", namespace: "shop", uid: "u", resourceVersion: "9" },
+    spec: { containers: [spec] },
+  };
+  #stored = this.#received;
+
+  constructor() {
+    const client: Pick<KubeClient, "patchMerge"> = {
+      patchMerge: async (_kind, _name, _namespace, patch) => {
+        const { status } = patch as { readonly status: Status };
+        this.writes.push(status);
+        this.store({ ...this.#stored.status, ...status });
+        return this.#stored as never;
+      },
+    };
+    const log = createLogger({ scope: "test", level: "error" });
+    this.writer = new PodStatusWriter({ client: client as KubeClient, log }, () => this.#view());
+  }
+
+  /** The scheduler's write keeps its null. */
+  bind(): void {
+    const status = { conditions: [{ type: "PodScheduled", status: "True" as const, lastProbeTime: null }] };
+    this.#stored = { ...this.#stored, status };
+  }
+
+  store(status: Status): void {
+    const version = String(Number(this.#stored.metadata.resourceVersion) + 1);
+    // As the server does, it stores no null.
+    const kept = JSON.parse(JSON.stringify(status), (_key, value) => value ?? undefined) as Status;
+    this.#stored = { ...this.#stored, metadata: { ...this.#stored.metadata, resourceVersion: version }, status: kept };
+  }
+
+  receive(): void {
+    this.#received = this.#stored;
+  }
+
+  #view(): PodView {
+    const container = {
+      spec,
+      role: "main" as const,
+      state: { running: { startedAt: "2026-01-31T11:59:59Z" } },
+      lastState: undefined,
+      restartCount: 0,
+      containerId: "serin://1",
+      imageId: "shop@sha256:1",
+      started: true,
+      ready: this.ready,
+      done: false,
+    };
+    const { now } = this;
+    const fixed = { podIp: "10.244.0.9", hostIp: "172.18.0.2", startTime: "2026-01-31T11:59:58Z", hasSandbox: true };
+    return { ...fixed, pod: this.#received, containers: [container], now, failure: undefined };
+  }
+}
+
+test("a status that the server has is not written again before its event arrives", async () => {
+  const pod = new ServedPod();
+  await pod.writer.flush();
+  pod.now = "2026-01-31T12:00:01Z";
+  await pod.writer.flush();
+  assert.equal(pod.writes.length, 1);
+  pod.ready = true;
+  await pod.writer.flush();
+  pod.now = "2026-01-31T12:00:02Z";
+  await pod.writer.flush();
+  pod.receive();
+  await pod.writer.flush();
+  assert.deepEqual(
+    pod.writes.map(({ conditions = [] }) => conditions.find(({ type }) => type === "Ready")),
+    [
+      {
+        type: "Ready",
+        status: "False",
+        lastTransitionTime: "2026-01-31T12:00:00Z",
+        reason: "ContainersNotReady",
+        message: "containers with unready status: [main]",
+      },
+      { type: "Ready", status: "True", lastTransitionTime: "2026-01-31T12:00:01Z" },
+    ],
+  );
+});
+
+test("a status that the server has is not written again after its event has arrived", async () => {
+  const pod = new ServedPod();
+  pod.bind();
+  pod.receive();
+  await pod.writer.flush();
+  pod.receive();
+  for (const second of [1, 2, 3]) {
+    pod.now = `2026-01-31T12:00:0${second}Z`;
+    await pod.writer.flush();
+  }
+  assert.equal(pod.writes.length, 1);
+});
+
+test("a condition that another client has removed is written again", async () => {
+  const pod = new ServedPod();
+  await pod.writer.flush();
+  pod.store({ ...pod.writes[0], conditions: [] });
+  await pod.writer.flush();
+  assert.equal(pod.writes.length, 1, "the node does not know it yet");
+  pod.receive();
+  await pod.writer.flush();
+  assert.equal(pod.writes.length, 2);
+  assert.equal(pod.writes[1]?.conditions?.length, 4);
+});
