@@ -33,6 +33,7 @@ export {
   type TokenSource,
 } from "./kube-config.ts";
 export { LeaderElection, type LeaderElectionOptions } from "./leader-election.ts";
+export { deleteThisObject } from "./delete-this-object.ts";
 export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
 export { controllerOf, ownerReference } from "./owner-reference.ts";
 export { objectsInManifest } from "./manifest.ts";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RolloutStatus } from "../../api/serin/index.ts";
-import { describeError } from "../../base/index.ts";
+import { describeError, userError } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 import { renderHistory } from "./history.ts";
@@ -292,6 +293,27 @@ test("a rollout is not deleted for a retry that the server would refuse", async 
   const refused = await retried({ unwritable: { Canary: new Error("spec.steps: must not be empty") } });
   assert.match(refused.output, /spec\.steps: must not be empty/);
   assert.deepEqual(refused.applied, []);
+});
+
+test("a retry that is sent twice does not delete the run that the first one has begun", async () => {
+  const context = new FakeContext({
+    objects: { Canary: [{ ...ended, metadata: { ...ended.metadata, uid: "first" } }] },
+  });
+  const client = await context.connect();
+  const deleted: unknown[] = [];
+  // The other retry has made the object again since this one read it.
+  const remove: KubeClient["delete"] = async (_kind, _name, _namespace, { preconditions = {} } = {}) => {
+    const { uid = "second" } = preconditions;
+    if (uid !== "second") throw userError("conflict", "the UID in the precondition does not match");
+    deleted.push(uid);
+  };
+  const program = createProgram(Object.assign(context, { connect: async () => ({ ...client, delete: remove }) }));
+  const output = await program
+    .parseAsync(["canary", "retry", "web", "-n", "shop"], { from: "user" })
+    .then(() => context.output, describeError);
+  assert.match(output, /Canary shop\/web: somebody else has started it again meanwhile/);
+  assert.deepEqual(deleted, []);
+  assert.deepEqual(context.applied, []);
 });
 
 test("the command that begins a Canary's next run can be pasted whole, and names a template that never was", async () => {

@@ -16,7 +16,7 @@ import {
   type OrderedBy,
 } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { deleteThisObject, isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
 import { durationFlag } from "../flags.ts";
@@ -277,15 +277,24 @@ async function retry<Value extends Rollout>(
   const { name: _name, ...nameless } = metadata;
   const rehearsed: Value = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
   await client.create(kind, rehearsed, { fieldManager: "serin-cli", dryRun: true });
-  await client.delete(kind, name, namespace);
-  const deadlineMs = context.clock.steadyMs() + goneTimeoutMs;
-  while ((await client.get(kind, name, namespace)) !== undefined) {
-    if (context.clock.steadyMs() > deadlineMs)
-      throw userError("not-gone", `${kind.kind} ${nameOf(object)} is still being deleted`, {
-        hint: `see kubectl get ${kind.plural} ${name} -o yaml`,
-      });
-    await context.clock.sleep(approvalRetryMs, context.signal);
-  }
+  const outcome = await deleteThisObject(client, kind, object, {
+    clock: context.clock,
+    timeoutMs: goneTimeoutMs,
+    pollMs: approvalRetryMs,
+    signal: context.signal,
+  });
+  if (outcome === "still-there")
+    throw userError("not-gone", `${kind.kind} ${nameOf(object)} is still being deleted`, {
+      hint: `see kubectl get ${kind.plural} ${name} -o yaml`,
+    });
+  if (outcome === "replaced")
+    throw userError(
+      "rollout-under-way",
+      `${kind.kind} ${nameOf(object)}: somebody else has started it again meanwhile`,
+      {
+        hint: `watch it: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w`,
+      },
+    );
   await client.apply(kind, next, { fieldManager: "serin-cli", force: true });
   if (flags.watch === true)
     await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);

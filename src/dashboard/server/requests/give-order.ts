@@ -13,7 +13,7 @@ import {
 import { rolloutActions, type RolloutAction } from "../../../api/dashboard/index.ts";
 import { keyOf, type KindDefinition } from "../../../api/index.ts";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
-import { EventRecorder, isKubeCode, type KubeClient } from "../../../kube/index.ts";
+import { deleteThisObject, EventRecorder, isKubeCode, type KubeClient } from "../../../kube/index.ts";
 import type { Identity } from "../access/identity.ts";
 import type { AuditLog } from "../audit-log.ts";
 import { refusal } from "../problem.ts";
@@ -166,18 +166,15 @@ async function approve(
  * the server would refuse is refused before the deletion.
  */
 async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Promise<void> {
-  const { name = "", namespace, uid } = rollout.metadata;
+  const { name = "" } = rollout.metadata;
   const next = retriedRollout(rollout);
   // Use a generated name, because the rollout's own name is taken until its deletion.
   const { name: _name, ...nameless } = next.metadata;
   const rehearsed: Rollout = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
   await client.create(kind, rehearsed, { fieldManager, dryRun: true });
-  await client.delete(kind, name, namespace, uid === undefined ? {} : { preconditions: { uid } });
-  const deadlineMs = clock.steadyMs() + goneTimeoutMs;
-  while ((await client.get(kind, name, namespace)) !== undefined) {
-    if (clock.steadyMs() > deadlineMs)
-      throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
-    await clock.sleep(retryMs);
-  }
+  const outcome = await deleteThisObject(client, kind, rollout, { clock, timeoutMs: goneTimeoutMs, pollMs: retryMs });
+  if (outcome === "still-there")
+    throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
+  if (outcome === "replaced") throw refusal("conflict", `${name}: somebody else has started it again meanwhile`);
   await client.apply(kind, next, { fieldManager, force: true });
 }
