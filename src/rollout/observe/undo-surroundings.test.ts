@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KubeClient } from "../../kube/index.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
+import { reference } from "../plan/index.ts";
+import { fakeView } from "./checks/testing/fake-mesh.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { EventAges } from "./event-ages.ts";
+import { undoSurroundings } from "./undo-surroundings.ts";
+
+const tagOf = (revision: string, manager: string): object => ({
+  metadata: {
+    name: "istio-revision-tag-prod",
+    labels: { "istio.io/rev": revision, "istio.io/tag": "prod" },
+    managedFields: [
+      { manager, time: "2026-11-20T12:00:00Z", fieldsV1: { "f:metadata": { "f:labels": { "f:istio.io/rev": {} } } } },
+    ],
+  },
+});
+
+/** Why undo does not yet delete the control plane of revision `new`, which no proxy uses. */
+async function heldBy(injectors: readonly object[]): Promise<string | undefined> {
+  const clock = { nowMs: () => 0, steadyMs: () => 0 } as Parameters<typeof undoSurroundings>[0]["clock"];
+  const view = Object.assign(fakeView([]), {
+    injectors: { list: () => injectors },
+    namespaces: { list: () => [], get: () => undefined },
+  }) as unknown as ClusterView;
+  const istiod = { metadata: { name: "istiod-new", labels: { app: "istiod", "istio.io/rev": "new" } } };
+  const objects = { get: async () => await Promise.resolve(istiod) } as unknown as ObjectAccess;
+  const ages = new EventAges(clock);
+  const object = reference("apps/v1", "Deployment", "istiod-new", "istio-system");
+  const surroundings = undoSurroundings({ client: {} as KubeClient, objects, view, clock, ages });
+  return await surroundings.stillServes({ type: "created", step: "install-1", object });
+}
+
+test("undo keeps a control plane to which somebody has moved a tag, because the tag's pods would be refused", async () => {
+  assert.equal(
+    await heldBy([tagOf("new", "serin-cli")]),
+    "serin-cli at 2026-11-20T12:00:00Z has set tag prod to revision new; set it to another one, or new pods would be refused: serin tag set prod --revision REVISION --overwrite",
+  );
+  assert.equal(await heldBy([tagOf("old", "serin-cli")]), undefined);
+  assert.equal(await heldBy([tagOf("new", "serin-rollout")]), undefined, "the engine's own tag has its own undo");
+});
