@@ -1,7 +1,7 @@
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { PodTemplate, WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
-import type { JournalEntry } from "../../api/serin/index.ts";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { injectionLabel, labelPointer, reference, revisionLabel } from "../plan/index.ts";
@@ -107,15 +107,27 @@ export function howToLeadAway(
 }
 
 /**
- * Why undo must not yet remove the revision's control plane: somebody has moved a tag to it. The API server would ask
- * nobody about the new pods of the tag's namespaces, and refuse them. A tag that the engine itself has moved or made is
- * undone by its own entry.
+ * Why undo must not yet remove the revision's control plane: somebody has moved a tag to it, by the tag's label or by
+ * its Service alone. The API server would ask nobody about the new pods of the tag's namespaces, and refuse them. A tag
+ * that the engine itself has moved or made is undone by its own entry. `pilot`: the Deployment, whose Service has the
+ * same name.
  */
-export function tagLedTo(view: Pick<ClusterView, "injectors">, revision: string): string | undefined {
+export function tagLedTo(
+  view: Pick<ClusterView, "injectors">,
+  revision: string,
+  pilot: Pick<ObjectReference, "name" | "namespace">,
+): string | undefined {
   for (const injector of view.injectors.list()) {
     const { [tagLabel]: tag, [revisionLabel]: led } = injector.metadata.labels ?? {};
-    const who = whoWrote(injector, labelPointer(revisionLabel));
-    if (tag !== undefined && led === revision && who !== undefined && !isEngine(who))
+    if (tag === undefined) continue;
+    const asked = (injector.webhooks ?? []).findIndex(({ clientConfig }) => {
+      const { name, namespace } = clientConfig?.service ?? {};
+      return name === pilot.name && namespace === pilot.namespace;
+    });
+    if (led !== revision && asked === -1) continue;
+    const pointer = led === revision ? labelPointer(revisionLabel) : `/webhooks/${asked}/clientConfig/service/name`;
+    const who = whoWrote(injector, pointer);
+    if (who !== undefined && !isEngine(who))
       return `${who} has set tag ${tag} to revision ${revision}; set it to another one, or new pods would be refused: serin tag set ${tag} --revision REVISION --overwrite`;
   }
   return undefined;

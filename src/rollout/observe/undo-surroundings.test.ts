@@ -18,6 +18,16 @@ const tagOf = (revision: string, manager: string): object => ({
   },
 });
 
+/** A tag of revision `old` whose webhook asks another Service, as somebody has set it. */
+const tagAsking = (service: string): object => ({
+  metadata: {
+    name: "istio-revision-tag-prod",
+    labels: { "istio.io/rev": "old", "istio.io/tag": "prod" },
+    managedFields: [{ manager: "kubectl-edit", fieldsV1: { "f:webhooks": { 'k:{"name":"rev"}': {} } } }],
+  },
+  webhooks: [{ name: "rev", clientConfig: { service: { name: service, namespace: "istio-system" } } }],
+});
+
 /** Why undo does not yet delete the control plane of revision `new`, which no proxy uses. */
 async function heldBy(injectors: readonly object[]): Promise<string | undefined> {
   const clock = { nowMs: () => 0, steadyMs: () => 0 } as Parameters<typeof undoSurroundings>[0]["clock"];
@@ -38,6 +48,8 @@ test("undo keeps a control plane to which somebody has moved a tag, because the 
     await heldBy([tagOf("new", "serin-cli")]),
     "serin-cli at 2026-11-20T12:00:00Z has set tag prod to revision new; set it to another one, or new pods would be refused: serin tag set prod --revision REVISION --overwrite",
   );
+  assert.match((await heldBy([tagAsking("istiod-new")])) ?? "", /^kubectl-edit has set tag prod to revision new; /);
+  assert.equal(await heldBy([tagAsking("istiod-old")]), undefined);
   assert.equal(await heldBy([tagOf("old", "serin-cli")]), undefined);
   assert.equal(await heldBy([tagOf("new", "serin-rollout")]), undefined, "the engine's own tag has its own undo");
 });

@@ -76,7 +76,7 @@ async function stillServes(
   if (revision === undefined) return undefined;
   if (labels["app"] === "ztunnel" || object.name.startsWith("ztunnel")) return podOwnedBy(view, revision);
   if (labels["app"] === "istiod" || object.name.startsWith("istiod"))
-    return podOfRevision(view, revision) ?? tagLedTo(view, revision) ?? (await proxyOf(view, revision));
+    return podOfRevision(view, revision) ?? tagLedTo(view, revision, object) ?? (await proxyOf(view, revision));
   return undefined;
 }
 
