@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { UntypedObject } from "../../api/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { describeError, userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -332,6 +333,33 @@ test("the command that begins a Canary's next run can be pasted whole, and names
 });
 
 const whoAmI = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+
+test("an order for one version is not given to the next one, whose run begins in the same moment", async () => {
+  for (const words of [["--full"], ["--step", "step-2"]]) {
+    const inRun = (run: number): UntypedObject => ({
+      ...ended,
+      metadata: { ...ended.metadata, resourceVersion: String(run) },
+      spec: { target: { deployment: { name: "web" } } },
+      status: { ...status, run, plannedSteps: [{ id: "step-2", title: "", untilApproved: true }] },
+    });
+    const answers = { [whoAmI]: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
+    const context = new FakeContext({ objects: { Canary: [inRun(1)] }, answers });
+    const client = await context.connect();
+    const taken: unknown[] = [];
+    const patchMerge = async (_kind: unknown, _name: string, _namespace: unknown, patch: UntypedObject) => {
+      const { resourceVersion = "2" } = (patch as Partial<UntypedObject>).metadata ?? {};
+      if (resourceVersion !== "2") throw userError("conflict", "the object has been modified");
+      taken.push(patch);
+      return patch;
+    };
+    const racing = { ...client, get: async () => inRun(2), patchMerge } as unknown as KubeClient;
+    const output = await createProgram(Object.assign(context, { connect: async () => racing }))
+      .parseAsync(["canary", "promote", "web", "-n", "shop", ...words], { from: "user" })
+      .then(() => context.output, describeError);
+    assert.match(output, /Canary shop\/web: another run has begun meanwhile, so your order was not given/);
+    assert.deepEqual(taken, []);
+  }
+});
 
 /**
  * The output and the writes of an order. The Canary `web` waits in the given namespace, and the default namespace is

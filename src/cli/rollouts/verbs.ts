@@ -8,6 +8,7 @@ import {
   fullPromotionPatch,
   hasEnded,
   isRestingPhase,
+  isSameRun,
   meshUpgradeKind,
   orderPatch,
   refusalOf,
@@ -16,7 +17,7 @@ import {
   type OrderedBy,
 } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
-import { deleteThisObject, isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { deleteThisObject, patchAsRead, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
 import { durationFlag } from "../flags.ts";
@@ -235,6 +236,7 @@ function howToBegin({ spec, metadata: { namespace = "" } }: Rollout, nowMs: numb
 }
 
 const goneTimeoutMs = 60_000;
+const gonePollMs = 50;
 
 /**
  * Deletes an ended rollout and creates it again, unchanged or from the file. Its orders are not repeated. Checks first
@@ -280,7 +282,7 @@ async function retry<Value extends Rollout>(
   const outcome = await deleteThisObject(client, kind, object, {
     clock: context.clock,
     timeoutMs: goneTimeoutMs,
-    pollMs: approvalRetryMs,
+    pollMs: gonePollMs,
     signal: context.signal,
   });
   if (outcome === "still-there")
@@ -369,9 +371,6 @@ async function orderedBy(client: KubeClient, flags: OrderFlags, context: CliCont
   return { by, why: flags.message ?? "", at: new Date(context.clock.nowMs()).toISOString() };
 }
 
-const approvalAttempts = 20;
-const approvalRetryMs = 50;
-
 /** An order of the user to one rollout. */
 interface Order<Value extends Rollout> {
   readonly client: KubeClient;
@@ -379,6 +378,25 @@ interface Order<Value extends Rollout> {
   readonly object: Value;
   readonly flags: OrderFlags;
   readonly context: CliContext;
+}
+
+/** Patches the rollout in the version that was read, unless another run has begun, which the user has not seen. */
+async function patchSameRun<Value extends Rollout>(
+  { client, kind, object, context }: Order<Value>,
+  patchOf: (current: Value) => unknown,
+): Promise<void> {
+  const outcome = await patchAsRead(client, kind, object, {
+    patchOf,
+    isMeant: (current) => isSameRun(current, object),
+    fieldManager: "serin-cli",
+    clock: context.clock,
+    signal: context.signal,
+  });
+  if (outcome === "done") return;
+  const what = outcome === "gone" ? "it was deleted meanwhile" : "another run has begun meanwhile";
+  throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${what}, so your order was not given`, {
+    hint: "look at it with `serin canary status` or `serin upgrade status`, and give the order again",
+  });
 }
 
 /** Approves the steps in the caller's name. The write replaces the whole list, so after a conflict it starts again. */
@@ -394,20 +412,7 @@ async function approve<Value extends Rollout>(
     if (problem !== undefined) throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${problem}`);
   }
   const ordered = await orderedBy(client, flags, context);
-  const { name = "", namespace } = object.metadata;
-  let current: Value | undefined = object;
-  for (let attempt = 1; current !== undefined; attempt += 1) {
-    try {
-      await client.patchMerge(kind, name, namespace, approvalPatch(current, wanted, ordered), {
-        fieldManager: "serin-cli",
-      });
-      break;
-    } catch (error) {
-      if (!isKubeCode(error, "conflict") || attempt >= approvalAttempts) throw error;
-      await context.clock.sleep(approvalRetryMs, context.signal);
-      current = await client.get(kind, name, namespace);
-    }
-  }
+  await patchSameRun({ client, kind, object, flags, context }, (current) => approvalPatch(current, wanted, ordered));
   context.out(`${kind.kind} ${nameOf(object)}: ${wanted.join(", ")} approved by ${ordered.by}\n`);
 }
 
@@ -430,9 +435,6 @@ async function orderFully<Value extends Rollout>({
 }: Order<Value>): Promise<void> {
   refuseVain(kind, object, "promote");
   const ordered = await orderedBy(client, flags, context);
-  const patch = fullPromotionPatch(ordered);
-  await client.patchMerge(kind, object.metadata.name ?? "", object.metadata.namespace, patch, {
-    fieldManager: "serin-cli",
-  });
+  await patchSameRun({ client, kind, object, flags, context }, (current) => fullPromotionPatch(current, ordered));
   context.out(`${kind.kind} ${nameOf(object)} goes to its last step at once, by order of ${ordered.by}\n`);
 }

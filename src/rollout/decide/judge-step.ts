@@ -1,4 +1,4 @@
-import type { CheckStatus, CheckType, RolloutStatus, StepStatus } from "../../api/serin/index.ts";
+import type { CheckStatus, RolloutStatus, StepStatus } from "../../api/serin/index.ts";
 import { isSameHold, overrulingApproval, recovered, withHold, type Hold } from "./hold.ts";
 import type { DecideInput, Decision, RolloutCommands } from "./input.ts";
 import { countsNothing, judgeChecks, needsSamples, stalled, stallsInMs } from "./judge-checks.ts";
@@ -104,7 +104,7 @@ function pauseOrEnd(
   );
 }
 
-function countsNothingText(type: CheckType): string {
+function countsNothingText(type: string): string {
   return type === "tcp-connect-failures"
     ? "no proxy counts connections to either version, so open some through a sidecar or a gateway, or in ambient through a waypoint"
     : "no proxy counts requests to either version, so send it some through a sidecar, waypoint or gateway (a stream counts when it has ended)";
