@@ -33,11 +33,9 @@ export {
   type TokenSource,
 } from "./kube-config.ts";
 export { LeaderElection, type LeaderElectionOptions } from "./leader-election.ts";
-export { deleteThisObject } from "./delete-this-object.ts";
 export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
 export { controllerOf, ownerReference } from "./owner-reference.ts";
 export { objectsInManifest } from "./manifest.ts";
-export { patchAsRead } from "./patch-as-read.ts";
 export { portForward, withPortForward, type PortForwardTarget } from "./port-forward.ts";
 export { serveReadOnlyRelay, type ReadOnlyRelay, type ReadOnlyRelayOptions } from "./read-only-relay.ts";
 export type { OverlaidObject, ShownVersion } from "./relayed-watches.ts";

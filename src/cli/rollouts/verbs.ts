@@ -17,7 +17,8 @@ import {
   type OrderedBy,
 } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
-import { deleteThisObject, patchAsRead, type KubeClient } from "../../kube/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { deleteThisObject, patchAsRead } from "../../kube/writes-as-read/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
 import { durationFlag } from "../flags.ts";

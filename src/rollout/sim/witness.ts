@@ -159,8 +159,8 @@ export class Witness {
   }
 
   /**
-   * Checks that no upgrade goes back to pods whose namespaces have moved, or to a gateway whose canary has left, or moves
-   * anything after the retirement.
+   * Checks that no upgrade goes back to pods whose namespaces have moved, or to a gateway whose canary has left, and
+   * that it moves nothing after the retirement.
    */
   #isAhead(key: string, { completedSteps, step }: RolloutStatus): void {
     const done = new Set(completedSteps.map(({ id }) => id));

@@ -14,7 +14,8 @@ import {
 import { rolloutActions, type RolloutAction } from "../../../api/dashboard/index.ts";
 import { keyOf, type KindDefinition } from "../../../api/index.ts";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
-import { deleteThisObject, EventRecorder, patchAsRead, type KubeClient } from "../../../kube/index.ts";
+import { EventRecorder, type KubeClient } from "../../../kube/index.ts";
+import { deleteThisObject, patchAsRead } from "../../../kube/writes-as-read/index.ts";
 import type { Identity } from "../access/identity.ts";
 import type { AuditLog } from "../audit-log.ts";
 import { refusal } from "../problem.ts";

@@ -1,7 +1,7 @@
-import type { KindDefinition, KubernetesObject } from "../api/index.ts";
-import type { Clock } from "../base/index.ts";
-import type { KubeClient } from "./client.ts";
-import { isCode } from "./status-error.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import type { Clock } from "../../base/index.ts";
+import type { KubeClient } from "../client.ts";
+import { isCode } from "../status-error.ts";
 
 export interface PatchAsRead<Value> {
   /** The patch for this version of the object. It must contain the version. */

@@ -1,7 +1,7 @@
-import type { KindDefinition, KubernetesObject } from "../api/index.ts";
-import type { Clock } from "../base/index.ts";
-import type { KubeClient } from "./client.ts";
-import { isCode } from "./status-error.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import type { Clock } from "../../base/index.ts";
+import type { KubeClient } from "../client.ts";
+import { isCode } from "../status-error.ts";
 
 export interface DeletionWait {
   readonly clock: Pick<Clock, "steadyMs" | "sleep">;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KindDefinition, KubernetesObject } from "../api/index.ts";
-import { userError } from "../base/index.ts";
-import type { KubeClient } from "./client.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { userError } from "../../base/index.ts";
+import type { KubeClient } from "../client.ts";
 import { patchAsRead } from "./patch-as-read.ts";
 
 interface Numbered extends KubernetesObject {

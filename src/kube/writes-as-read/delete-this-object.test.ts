@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KindDefinition, KubernetesObject } from "../api/index.ts";
-import { userError } from "../base/index.ts";
-import type { DeleteOptions, KubeClient } from "./client.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { userError } from "../../base/index.ts";
+import type { DeleteOptions, KubeClient } from "../client.ts";
 import { deleteThisObject } from "./delete-this-object.ts";
 
 const kind = { kind: "Canary", plural: "canaries" } as unknown as KindDefinition<KubernetesObject>;
