@@ -444,6 +444,22 @@ test("an order that would change nothing is refused with the reason", async () =
   );
 });
 
+test("an upgrade is completed in its soak or before its retirement, and not while it still moves the mesh", async () => {
+  const at = (id: string): object => ({
+    ...ended,
+    kind: "MeshUpgrade",
+    metadata: { name: "up" },
+    spec: { from: { revision: "old" }, to: { revision: "new" } },
+    status: { ...status, phase: "Judging", step: { id, title: `step ${id}`, startedAt: "", checks: [] } },
+  });
+  const answers = { [whoAmI]: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
+  const complete = async (id: string): Promise<string> =>
+    await outputOf({ objects: { MeshUpgrade: [at(id) as typeof ended] }, answers }, "upgrade", "complete", "up");
+  assert.match(await complete("wave-1/shop"), /MeshUpgrade up: it is not in its soak: the step is step wave-1\/shop/);
+  for (const id of ["soak", "dependents"])
+    assert.equal(await complete(id), "MeshUpgrade up: soak, dependents approved by ann\n");
+});
+
 test("lists, states and histories are printed as JSON and YAML for programs", async () => {
   const journal = {
     metadata: { name: "canary.shop.web" },

@@ -96,6 +96,8 @@ export function upgradeCommands(program: Command, context: CliContext): void {
   approval(upgrade.command("complete <name>"), "end the soak now, and allow the removal of the old revision").action(
     async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
+      // Given earlier, it would skip the soak of the whole mesh, and remove the old revision without a look.
+      if (flags.step === undefined) refuseVain(meshUpgradeKind, object, "complete");
       await approve({ client, kind: meshUpgradeKind, object, flags, context }, completingSteps);
     },
   );
