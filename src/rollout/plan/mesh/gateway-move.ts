@@ -56,11 +56,14 @@ function startPodsStep(move: GatewayMove, { weight, canary }: Share, isFirst: bo
   };
 }
 
+/** An autoscaler may have changed the number of stable pods since the canary's pods started, and with it the share. */
 function removePodsStep(move: GatewayMove, share: Share): Step {
   return {
     id: `${idOf(move)}/${share.weight}`,
     title: `${titleOf(move)}: ${describeShare(share)} at ${move.revision}`,
-    writes: replicas(move.stable, share.stable, move.deployment),
+    writes: move.deployment.autoscaled
+      ? move.scaleCanary(share.canary, false)
+      : replicas(move.stable, share.stable, move.deployment),
     settle: [readyPods(move, share.canary), { type: "ready", object: move.stable }, ...move.acknowledged],
     checks: move.checks,
   };
