@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Pod } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import { reference } from "../plan/index.ts";
-import { fakeView } from "./checks/testing/fake-mesh.ts";
+import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { EventAges } from "./event-ages.ts";
 import { undoSurroundings } from "./undo-surroundings.ts";
@@ -28,10 +29,10 @@ const tagAsking = (service: string): object => ({
   webhooks: [{ name: "rev", clientConfig: { service: { name: service, namespace: "istio-system" } } }],
 });
 
-/** Why undo does not yet delete the control plane of revision `new`, which no proxy uses. */
-async function heldBy(injectors: readonly object[]): Promise<string | undefined> {
+/** Why undo does not yet delete the control plane of revision `new`, which no proxy but these pods uses. */
+async function heldBy(injectors: readonly object[], pods: readonly Pod[] = []): Promise<string | undefined> {
   const clock = { nowMs: () => 0, steadyMs: () => 0 } as Parameters<typeof undoSurroundings>[0]["clock"];
-  const view = Object.assign(fakeView([]), {
+  const view = Object.assign(fakeView([...pods]), {
     injectors: { list: () => injectors },
     namespaces: { list: () => [], get: () => undefined },
   }) as unknown as ClusterView;
@@ -52,4 +53,11 @@ test("undo keeps a control plane to which somebody has moved a tag, because the 
   assert.equal(await heldBy([tagAsking("istiod-old")]), undefined);
   assert.equal(await heldBy([tagOf("old", "serin-cli")]), undefined);
   assert.equal(await heldBy([tagOf("new", "serin-rollout")]), undefined, "the engine's own tag has its own undo");
+});
+
+test("undo names the tag, and not the waypoint that follows it and so never leaves", async () => {
+  const labels = { "gateway.networking.k8s.io/gateway-name": "waypoint", "istio.io/rev": "new" };
+  const waypoint = fakePod({ name: "waypoint-1", labels });
+  assert.match((await heldBy([tagOf("new", "serin-cli")], [waypoint])) ?? "", /has set tag prod to revision new/);
+  assert.equal(await heldBy([], [waypoint]), "shop/waypoint-1 still runs at revision new");
 });

@@ -76,7 +76,8 @@ async function stillServes(
   if (revision === undefined) return undefined;
   if (labels["app"] === "ztunnel" || object.name.startsWith("ztunnel")) return podOwnedBy(view, revision);
   if (labels["app"] === "istiod" || object.name.startsWith("istiod"))
-    return podOfRevision(view, revision) ?? tagLedTo(view, revision, object) ?? (await proxyOf(view, revision));
+    // While a tag leads there, the pods of Gateways and namespaces that follow it come back at the revision.
+    return tagLedTo(view, revision, object) ?? podOfRevision(view, revision) ?? (await proxyOf(view, revision));
   return undefined;
 }
 
