@@ -69,6 +69,7 @@ export {
   approvalPatch,
   completingSteps,
   fullPromotionPatch,
+  isSameRun,
   hasEnded,
   approvalProblem,
   orderPatch,

@@ -4,6 +4,7 @@ import type { Canary } from "./canary.ts";
 import type { MeshUpgrade } from "./mesh-upgrade.ts";
 import {
   approvalPatch,
+  isSameRun,
   orderPatch,
   refusalOf,
   retriedRollout,
@@ -204,6 +205,17 @@ test("an approval is bound to this version of the object, and a retry has no ord
     metadata: { name: "shop", namespace: "prod" },
     spec: { target: { httpRoute: {} }, steps: [] },
   });
+});
+
+test("an order for one run is not meant for the next one, or for another object of the name", () => {
+  const inRun = (run?: number, uid = "a"): Canary => {
+    const found = canary(run === undefined ? {} : { run });
+    return { ...found, metadata: { ...found.metadata, uid } };
+  };
+  assert.equal(isSameRun(inRun(), inRun(1)), true, "the first run has no number until it begins");
+  assert.equal(isSameRun(inRun(2), inRun(2)), true);
+  assert.equal(isSameRun(inRun(1), inRun(2)), false);
+  assert.equal(isSameRun(inRun(1), inRun(1, "b")), false);
 });
 
 test("after a completed abort, resume lets the next change of a watched Deployment begin a run", () => {

@@ -215,9 +215,19 @@ export function approvalProblem({ status }: Rollout, id: string): string | undef
   return `step "${id}" does not wait for an approval; ${those}`;
 }
 
-/** A merge patch that skips to the last step. */
-export function fullPromotionPatch(ordered: OrderedBy): unknown {
-  return { spec: { fullPromotion: ordered, paused: false } };
+/** A merge patch that skips to the last step, for this version of the object. */
+export function fullPromotionPatch({ metadata: { resourceVersion } }: Rollout, ordered: OrderedBy): unknown {
+  return { metadata: { resourceVersion }, spec: { fullPromotion: ordered, paused: false } };
+}
+
+/**
+ * Whether both are of one run. A person who has looked at one version must not approve the next one, whose run begins
+ * in the same moment.
+ */
+export function isSameRun(left: Rollout, right: Rollout): boolean {
+  // The first run has no number until it begins.
+  const runOf = ({ status }: Rollout): number => Math.max(1, status?.run ?? 1);
+  return left.metadata.uid === right.metadata.uid && runOf(left) === runOf(right);
 }
 
 /** The object for a retry. It has no earlier orders, and the person who retries becomes its author. */

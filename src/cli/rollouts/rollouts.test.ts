@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { UntypedObject } from "../../api/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
-import { describeError } from "../../base/index.ts";
+import { describeError, userError } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 import { renderHistory } from "./history.ts";
@@ -294,6 +296,27 @@ test("a rollout is not deleted for a retry that the server would refuse", async 
   assert.deepEqual(refused.applied, []);
 });
 
+test("a retry that is sent twice does not delete the run that the first one has begun", async () => {
+  const context = new FakeContext({
+    objects: { Canary: [{ ...ended, metadata: { ...ended.metadata, uid: "first" } }] },
+  });
+  const client = await context.connect();
+  const deleted: unknown[] = [];
+  // The other retry has made the object again since this one read it.
+  const remove: KubeClient["delete"] = async (_kind, _name, _namespace, { preconditions = {} } = {}) => {
+    const { uid = "second" } = preconditions;
+    if (uid !== "second") throw userError("conflict", "the UID in the precondition does not match");
+    deleted.push(uid);
+  };
+  const program = createProgram(Object.assign(context, { connect: async () => ({ ...client, delete: remove }) }));
+  const output = await program
+    .parseAsync(["canary", "retry", "web", "-n", "shop"], { from: "user" })
+    .then(() => context.output, describeError);
+  assert.match(output, /Canary shop\/web: somebody else has started it again meanwhile/);
+  assert.deepEqual(deleted, []);
+  assert.deepEqual(context.applied, []);
+});
+
 test("the command that begins a Canary's next run can be pasted whole, and names a template that never was", async () => {
   const spec = { target: { deployment: { name: "web", service: "web" } } };
   const hint = async (nowMs: number): Promise<string> => {
@@ -310,6 +333,33 @@ test("the command that begins a Canary's next run can be pasted whole, and names
 });
 
 const whoAmI = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+
+test("an order for one version is not given to the next one, whose run begins in the same moment", async () => {
+  for (const words of [["--full"], ["--step", "step-2"]]) {
+    const inRun = (run: number): UntypedObject => ({
+      ...ended,
+      metadata: { ...ended.metadata, resourceVersion: String(run) },
+      spec: { target: { deployment: { name: "web" } } },
+      status: { ...status, run, plannedSteps: [{ id: "step-2", title: "", untilApproved: true }] },
+    });
+    const answers = { [whoAmI]: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
+    const context = new FakeContext({ objects: { Canary: [inRun(1)] }, answers });
+    const client = await context.connect();
+    const taken: unknown[] = [];
+    const patchMerge = async (_kind: unknown, _name: string, _namespace: unknown, patch: UntypedObject) => {
+      const { resourceVersion = "2" } = (patch as Partial<UntypedObject>).metadata ?? {};
+      if (resourceVersion !== "2") throw userError("conflict", "the object has been modified");
+      taken.push(patch);
+      return patch;
+    };
+    const racing = { ...client, get: async () => inRun(2), patchMerge } as unknown as KubeClient;
+    const output = await createProgram(Object.assign(context, { connect: async () => racing }))
+      .parseAsync(["canary", "promote", "web", "-n", "shop", ...words], { from: "user" })
+      .then(() => context.output, describeError);
+    assert.match(output, /Canary shop\/web: another run has begun meanwhile, so your order was not given/);
+    assert.deepEqual(taken, []);
+  }
+});
 
 /**
  * The output and the writes of an order. The Canary `web` waits in the given namespace, and the default namespace is
@@ -392,6 +442,22 @@ test("an order that would change nothing is refused with the reason", async () =
     await outputOf({ objects: { MeshUpgrade: [upgrade] } }, "upgrade", "complete", "up"),
     /MeshUpgrade up: it has ended as RolledBack/,
   );
+});
+
+test("an upgrade is completed in its soak or before its retirement, and not while it still moves the mesh", async () => {
+  const at = (id: string): object => ({
+    ...ended,
+    kind: "MeshUpgrade",
+    metadata: { name: "up" },
+    spec: { from: { revision: "old" }, to: { revision: "new" } },
+    status: { ...status, phase: "Judging", step: { id, title: `step ${id}`, startedAt: "", checks: [] } },
+  });
+  const answers = { [whoAmI]: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
+  const complete = async (id: string): Promise<string> =>
+    await outputOf({ objects: { MeshUpgrade: [at(id) as typeof ended] }, answers }, "upgrade", "complete", "up");
+  assert.match(await complete("wave-1/shop"), /MeshUpgrade up: it is not in its soak: the step is step wave-1\/shop/);
+  for (const id of ["soak", "dependents"])
+    assert.equal(await complete(id), "MeshUpgrade up: soak, dependents approved by ann\n");
 });
 
 test("lists, states and histories are printed as JSON and YAML for programs", async () => {

@@ -8,6 +8,7 @@ import {
   fullPromotionPatch,
   hasEnded,
   isRestingPhase,
+  isSameRun,
   meshUpgradeKind,
   orderPatch,
   refusalOf,
@@ -16,7 +17,8 @@ import {
   type OrderedBy,
 } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { deleteThisObject, patchAsRead } from "../../kube/writes-as-read/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
 import { durationFlag } from "../flags.ts";
@@ -94,6 +96,8 @@ export function upgradeCommands(program: Command, context: CliContext): void {
   approval(upgrade.command("complete <name>"), "end the soak now, and allow the removal of the old revision").action(
     async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
+      // Given earlier, it would skip the soak of the whole mesh, and remove the old revision without a look.
+      if (flags.step === undefined) refuseVain(meshUpgradeKind, object, "complete");
       await approve({ client, kind: meshUpgradeKind, object, flags, context }, completingSteps);
     },
   );
@@ -235,6 +239,7 @@ function howToBegin({ spec, metadata: { namespace = "" } }: Rollout, nowMs: numb
 }
 
 const goneTimeoutMs = 60_000;
+const gonePollMs = 50;
 
 /**
  * Deletes an ended rollout and creates it again, unchanged or from the file. Its orders are not repeated. Checks first
@@ -277,15 +282,24 @@ async function retry<Value extends Rollout>(
   const { name: _name, ...nameless } = metadata;
   const rehearsed: Value = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
   await client.create(kind, rehearsed, { fieldManager: "serin-cli", dryRun: true });
-  await client.delete(kind, name, namespace);
-  const deadlineMs = context.clock.steadyMs() + goneTimeoutMs;
-  while ((await client.get(kind, name, namespace)) !== undefined) {
-    if (context.clock.steadyMs() > deadlineMs)
-      throw userError("not-gone", `${kind.kind} ${nameOf(object)} is still being deleted`, {
-        hint: `see kubectl get ${kind.plural} ${name} -o yaml`,
-      });
-    await context.clock.sleep(approvalRetryMs, context.signal);
-  }
+  const outcome = await deleteThisObject(client, kind, object, {
+    clock: context.clock,
+    timeoutMs: goneTimeoutMs,
+    pollMs: gonePollMs,
+    signal: context.signal,
+  });
+  if (outcome === "still-there")
+    throw userError("not-gone", `${kind.kind} ${nameOf(object)} is still being deleted`, {
+      hint: `see kubectl get ${kind.plural} ${name} -o yaml`,
+    });
+  if (outcome === "replaced")
+    throw userError(
+      "rollout-under-way",
+      `${kind.kind} ${nameOf(object)}: somebody else has started it again meanwhile`,
+      {
+        hint: `watch it: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w`,
+      },
+    );
   await client.apply(kind, next, { fieldManager: "serin-cli", force: true });
   if (flags.watch === true)
     await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
@@ -360,9 +374,6 @@ async function orderedBy(client: KubeClient, flags: OrderFlags, context: CliCont
   return { by, why: flags.message ?? "", at: new Date(context.clock.nowMs()).toISOString() };
 }
 
-const approvalAttempts = 20;
-const approvalRetryMs = 50;
-
 /** An order of the user to one rollout. */
 interface Order<Value extends Rollout> {
   readonly client: KubeClient;
@@ -370,6 +381,25 @@ interface Order<Value extends Rollout> {
   readonly object: Value;
   readonly flags: OrderFlags;
   readonly context: CliContext;
+}
+
+/** Patches the rollout in the version that was read, unless another run has begun, which the user has not seen. */
+async function patchSameRun<Value extends Rollout>(
+  { client, kind, object, context }: Order<Value>,
+  patchOf: (current: Value) => unknown,
+): Promise<void> {
+  const outcome = await patchAsRead(client, kind, object, {
+    patchOf,
+    isMeant: (current) => isSameRun(current, object),
+    fieldManager: "serin-cli",
+    clock: context.clock,
+    signal: context.signal,
+  });
+  if (outcome === "done") return;
+  const what = outcome === "gone" ? "it was deleted meanwhile" : "another run has begun meanwhile";
+  throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${what}, so your order was not given`, {
+    hint: "look at it with `serin canary status` or `serin upgrade status`, and give the order again",
+  });
 }
 
 /** Approves the steps in the caller's name. The write replaces the whole list, so after a conflict it starts again. */
@@ -385,20 +415,7 @@ async function approve<Value extends Rollout>(
     if (problem !== undefined) throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${problem}`);
   }
   const ordered = await orderedBy(client, flags, context);
-  const { name = "", namespace } = object.metadata;
-  let current: Value | undefined = object;
-  for (let attempt = 1; current !== undefined; attempt += 1) {
-    try {
-      await client.patchMerge(kind, name, namespace, approvalPatch(current, wanted, ordered), {
-        fieldManager: "serin-cli",
-      });
-      break;
-    } catch (error) {
-      if (!isKubeCode(error, "conflict") || attempt >= approvalAttempts) throw error;
-      await context.clock.sleep(approvalRetryMs, context.signal);
-      current = await client.get(kind, name, namespace);
-    }
-  }
+  await patchSameRun({ client, kind, object, flags, context }, (current) => approvalPatch(current, wanted, ordered));
   context.out(`${kind.kind} ${nameOf(object)}: ${wanted.join(", ")} approved by ${ordered.by}\n`);
 }
 
@@ -421,9 +438,6 @@ async function orderFully<Value extends Rollout>({
 }: Order<Value>): Promise<void> {
   refuseVain(kind, object, "promote");
   const ordered = await orderedBy(client, flags, context);
-  const patch = fullPromotionPatch(ordered);
-  await client.patchMerge(kind, object.metadata.name ?? "", object.metadata.namespace, patch, {
-    fieldManager: "serin-cli",
-  });
+  await patchSameRun({ client, kind, object, flags, context }, (current) => fullPromotionPatch(current, ordered));
   context.out(`${kind.kind} ${nameOf(object)} goes to its last step at once, by order of ${ordered.by}\n`);
 }

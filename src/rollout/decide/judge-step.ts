@@ -104,13 +104,19 @@ function pauseOrEnd(
   );
 }
 
+function countsNothingText(type: string): string {
+  return type === "tcp-connect-failures"
+    ? "no proxy counts connections to either version, so open some through a sidecar or a gateway, or in ambient through a waypoint"
+    : "no proxy counts requests to either version, so send it some through a sidecar, waypoint or gateway (a stream counts when it has ended)";
+}
+
 /** How to go on with a check that waits in vain. A MeshUpgrade cannot skip its checks, but one may only report. */
 function howToGoOn(check: CheckStatus, { promote, edit, undo }: RolloutCommands): string {
   const { type, name = type } = check;
   const remedy = !needsSamples(check)
     ? "correct the check, or what it asks, so that it passes"
     : countsNothing(check)
-      ? "no proxy counts requests to either version, so send it some through a sidecar, waypoint or gateway (a stream counts when it has ended)"
+      ? countsNothingText(type)
       : "send it requests";
   const without =
     promote === undefined

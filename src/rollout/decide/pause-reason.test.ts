@@ -136,6 +136,24 @@ test("a check that waits for samples says until when it does, and each sample mo
   assert.equal(untilMs([{ ...waits, statistic: { ...statistic, waitsFromMs: 60_000 } }]), limitMs);
 });
 
+test("a check of connections that nobody counts asks for connections, and names ambient's waypoint", () => {
+  const type = "tcp-connect-failures";
+  const judged = [{ ...step, checks: [{ spec: { ...checkDefaults, type }, subject: { type: "mesh" } }] }] as const;
+  const gained = { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
+  const statistic = { waitsFor: "0 of 100 samples", waitsFromMs: 0, inner: { gained } };
+  const waits: CheckStatus = { type, verdict: "wait", evidence: "0 of 100 samples", statistic };
+  const settled = { id: "one", title: "one", startedAt: "", settledAt: "2026-01-01T00:00:00Z", checks: [waits] };
+  const { message } = decided({
+    status: { ...begun, step: { ...settled, settledForMs: (checkDefaults.timeoutSeconds + 1) * 1000 } },
+    steps: judged,
+    observation: { ...met, checks: [{ type: "pending", detail: "0 of 100 samples" }] },
+  });
+  assert.match(
+    message,
+    /; no proxy counts connections to either version, so open some through a sidecar or a gateway, or in ambient through a waypoint, and the rollout continues; /,
+  );
+});
+
 test("without samples, a Canary may skip its checks, and a MeshUpgrade may let the check only report", () => {
   const spec = { ...checkDefaults, type: "request-success-rate" } as const;
   const judged = [{ ...step, checks: [{ spec, subject: { type: "mesh" } }] }] as const;

@@ -1,11 +1,14 @@
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { PodTemplate, WebhookConfiguration } from "../../api/kubernetes/index.ts";
-import type { JournalEntry } from "../../api/serin/index.ts";
+import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { injectionLabel, labelPointer, reference, revisionLabel } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { pilotPods } from "./pilot-answers.ts";
+
+const tagLabel = "istio.io/tag";
 
 type Labels = Readonly<Record<string, string>>;
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
@@ -101,6 +104,33 @@ export function howToLeadAway(
   return tag === revision
     ? `kubectl label --overwrite namespace ${namespace} ${revisionLabel}=REVISION`
     : `serin tag set ${tag} --revision REVISION --overwrite`;
+}
+
+/**
+ * Why undo must not yet remove the revision's control plane: somebody has moved a tag to it, by the tag's label or by
+ * its Service alone. The API server would ask nobody about the new pods of the tag's namespaces, and refuse them. A tag
+ * that the engine itself has moved or made is undone by its own entry. `pilot`: the Deployment, whose Service has the
+ * same name.
+ */
+export function tagLedTo(
+  view: Pick<ClusterView, "injectors">,
+  revision: string,
+  pilot: Pick<ObjectReference, "name" | "namespace">,
+): string | undefined {
+  for (const injector of view.injectors.list()) {
+    const { [tagLabel]: tag, [revisionLabel]: led } = injector.metadata.labels ?? {};
+    if (tag === undefined) continue;
+    const asked = (injector.webhooks ?? []).findIndex(({ clientConfig }) => {
+      const { name, namespace } = clientConfig?.service ?? {};
+      return name === pilot.name && namespace === pilot.namespace;
+    });
+    if (led !== revision && asked === -1) continue;
+    const pointer = led === revision ? labelPointer(revisionLabel) : `/webhooks/${asked}/clientConfig/service/name`;
+    const who = whoWrote(injector, pointer);
+    if (who !== undefined && !isEngine(who))
+      return `${who} has set tag ${tag} to revision ${revision}; set it to another one, or new pods would be refused: serin tag set ${tag} --revision REVISION --overwrite`;
+  }
+  return undefined;
 }
 
 /** The labels from before the upgrade may name a tag, which somebody has removed. */

@@ -6,7 +6,7 @@ import type { SettleState } from "../decide/index.ts";
 import { nextRootName, probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { EventAges } from "./event-ages.ts";
-import { heldByInjector, howToLeadAway } from "./injectors.ts";
+import { heldByInjector, howToLeadAway, tagLedTo } from "./injectors.ts";
 import { whoChangesOwner, withPodReason } from "./pod-reason.ts";
 import { pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
@@ -76,7 +76,8 @@ async function stillServes(
   if (revision === undefined) return undefined;
   if (labels["app"] === "ztunnel" || object.name.startsWith("ztunnel")) return podOwnedBy(view, revision);
   if (labels["app"] === "istiod" || object.name.startsWith("istiod"))
-    return podOfRevision(view, revision) ?? (await proxyOf(view, revision));
+    // While a tag leads there, the pods of Gateways and namespaces that follow it come back at the revision.
+    return tagLedTo(view, revision, object) ?? podOfRevision(view, revision) ?? (await proxyOf(view, revision));
   return undefined;
 }
 

@@ -20,6 +20,7 @@ import {
   type GatewayInWorld,
   type MeshWorld,
   type NamespaceInWorld,
+  type ScaledDeployment,
   type WorkloadInWorld,
 } from "../plan/index.ts";
 import type { ModelObject } from "./model-object.ts";
@@ -47,6 +48,8 @@ export interface SimMesh {
   readonly stranger: boolean;
   /** The installation also has an egress gateway, as the profile `demo` does. */
   readonly egress?: boolean;
+  /** Autoscalers add and remove pods of gateways and ambient workloads all the time. */
+  readonly autoscaled?: boolean;
 }
 
 export function meshOf(seed: number): SimMesh {
@@ -61,6 +64,7 @@ export function meshOf(seed: number): SimMesh {
     replicas: one(random, [1, 2, 5] as const),
     retire: random() < 0.8 ? "Automatic" : "Manual",
     stranger: random() < 0.15,
+    autoscaled: random() < 0.3,
   };
 }
 
@@ -164,8 +168,10 @@ function workloadsOf(
   ];
 }
 
+const podNames = ["one", "two", "three"] as const;
+
 function podsOf(name: string, namespace: string): ObjectReference[] {
-  return ["one", "two", "three"].map((pod) => reference("v1", "Pod", `${pod}-${name}`, namespace));
+  return podNames.map((pod) => reference("v1", "Pod", `${pod}-${name}`, namespace));
 }
 
 function isApi(kind: GatewayKind): boolean {
@@ -222,6 +228,14 @@ export function ownerOf(objects: MeshObjects, { name, namespace = "" }: ObjectRe
   return typeof revisions === "string" ? revisions : names.from;
 }
 
+const autoscaleMs = 3500;
+
+/** The number of pods at this time, at most `most`. */
+function scaledTo(objects: MeshObjects, { autoscaled }: SimMesh, most: number): number {
+  if (autoscaled !== true) return most;
+  return 1 + (Math.floor(objects.nowMs / autoscaleMs) % most);
+}
+
 function enrolled(
   objects: MeshObjects,
   { name, mesh }: Required<Pick<SimUpgrade, "name" | "mesh">>,
@@ -229,12 +243,14 @@ function enrolled(
 ) {
   return moves.map((namespace, index): EnrolledPod[] =>
     isAmbient(mesh, index)
-      ? podsOf(name, namespace).map((pod) => ({
-          name: pod.name,
-          namespace,
-          node: meshNames(name).node.name,
-          owner: ownerOf(objects, pod),
-        }))
+      ? podsOf(name, namespace)
+          .slice(0, scaledTo(objects, mesh, podNames.length))
+          .map((pod) => ({
+            name: pod.name,
+            namespace,
+            node: meshNames(name).node.name,
+            owner: ownerOf(objects, pod),
+          }))
       : [],
   );
 }
@@ -300,13 +316,17 @@ export function meshUpgradeSpec({ name, mesh }: SimUpgrade & { readonly mesh: Si
 export function meshSteps(
   objects: MeshObjects,
   sim: SimUpgrade & { readonly mesh: SimMesh },
-  approvals: MeshUpgrade["spec"]["approvals"],
+  {
+    spec: { approvals },
+    status,
+  }: Pick<MeshUpgrade, "status"> & { readonly spec: Pick<MeshUpgrade["spec"], "approvals"> },
 ): Step[] {
   const upgrade: MeshUpgrade = {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "MeshUpgrade",
     metadata: { name: sim.name, uid: sim.name },
     spec: { ...meshUpgradeSpec(sim), approvals },
+    ...(status === undefined ? {} : { status }),
   };
   return planMeshUpgrade(upgrade, worldOf(objects, sim, `${upgrade.spec.to.revision}.${sim.name}`));
 }
@@ -330,9 +350,9 @@ function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMes
       waypoint: kind === "waypoint",
       label: names.from,
       followsNamespace: false,
-      deployments: [{ name: stableOf(name, kind, first).name, replicas: mesh.replicas, autoscaled: false }],
+      deployments: [scaledDeployment(objects, mesh, stableOf(name, kind, first).name)],
     })),
-    classicGateways: classicNames(name, mesh).map((gateway) => classicGateway(gateway, names.to, mesh)),
+    classicGateways: classicNames(name, mesh).map((gateway) => classicGateway(objects, gateway, names.to, mesh)),
     tags:
       mesh.by === "tag"
         ? [
@@ -358,7 +378,11 @@ function placed({ name, namespace }: Pick<ObjectReference, "name" | "namespace">
   return { name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-function classicGateway(name: string, to: string, mesh: SimMesh): ClassicGatewayInWorld {
+function scaledDeployment(objects: MeshObjects, mesh: SimMesh, name: string): ScaledDeployment {
+  return { name, replicas: scaledTo(objects, mesh, mesh.replicas), autoscaled: mesh.autoscaled === true };
+}
+
+function classicGateway(objects: MeshObjects, name: string, to: string, mesh: SimMesh): ClassicGatewayInWorld {
   const object = classicReference(name);
   const body: UntypedObject = {
     apiVersion: "apps/v1",
@@ -373,7 +397,7 @@ function classicGateway(name: string, to: string, mesh: SimMesh): ClassicGateway
   invariant(referenceTo(body).name === object.name, "a gateway has one name");
   return {
     namespace: system,
-    deployment: { name: object.name, replicas: mesh.replicas, autoscaled: false },
+    deployment: scaledDeployment(objects, mesh, object.name),
     body,
     parts: [],
   };

@@ -117,11 +117,12 @@ export function templatesOf(objects: MeshObjects, sim: SimRollout, journal: read
 export function simSteps(
   objects: MeshObjects,
   sim: SimRollout,
-  { spec }: Canary | MeshUpgrade,
+  rollout: Canary | MeshUpgrade,
   journal?: readonly JournalEntry[],
 ): Step[] {
   const { mesh } = sim;
-  if (mesh !== undefined) return meshSteps(objects, { ...sim, mesh }, spec.approvals);
+  const { spec } = rollout;
+  if (mesh !== undefined) return meshSteps(objects, { ...sim, mesh }, rollout);
   // A person may have edited the steps since.
   const { steps, checks } = spec as unknown as Pick<SimRollout, "steps"> & { checks: readonly Partial<CheckSpec>[] };
   const weights = weightSteps({ ...sim, steps }, spec.approvals, checks[0] ?? {});

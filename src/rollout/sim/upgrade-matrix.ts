@@ -28,6 +28,8 @@ export function upgradeMatrix(): SimMesh[] {
     replicas: 1 + (index % 3),
     retire: index % 5 === 0 ? "Manual" : "Automatic",
     stranger: false,
+    // With these weights and numbers, each number of pods has other steps.
+    ...(index % 4 < 2 ? { autoscaled: true, weights: [10, 50, 100], replicas: 4 } : {}),
   }));
 }
 

@@ -134,6 +134,7 @@ export class Witness {
   #begun(key: string, rollout: Rollout, status: RolloutStatus): void {
     const forLong = this.#freezeSinceMs !== undefined && this.#cluster.nowMs - this.#freezeSinceMs > slackMs;
     invariant(!forLong, `${key} began ${status.step?.id ?? ""} in a freeze`);
+    this.#isAhead(key, status);
     const ordinal = status.plannedSteps?.find(({ id }) => id === status.step?.id)?.ordinal;
     const { group } = rollout.spec;
     if (ordinal === undefined || group === undefined) return;
@@ -155,6 +156,22 @@ export class Witness {
         `${key} began step ${ordinal} while ${other} of its group was at ${behind ?? 0}`,
       );
     }
+  }
+
+  /**
+   * Checks that no upgrade goes back to pods whose namespaces have moved, or to a gateway whose canary has left, and
+   * that it moves nothing after the retirement.
+   */
+  #isAhead(key: string, { completedSteps, step }: RolloutStatus): void {
+    const done = new Set(completedSteps.map(({ id }) => id));
+    const [, gateway] = /^(gateway\/[^/]+\/[^/]+)\//.exec(step?.id ?? "") ?? [];
+    const [, wave] = /^([^/]+)\/ztunnel-\d+$/.exec(step?.id ?? "") ?? [];
+    invariant(
+      !done.has(`${gateway ?? ""}/done`) && !done.has(`${wave ?? ""}/adopt`),
+      `${key} goes back to ${step?.id ?? ""}`,
+    );
+    const isLate = done.has("retire") && !/^(rights|drain)$/.test(step?.id ?? "");
+    invariant(!isLate, `${key} begins ${step?.id ?? ""} after the old revision was retired`);
   }
 
   /** Checks that the proxies use the weight of a settled step, unless another writer has changed it since. */

@@ -2,6 +2,7 @@ import {
   canaryKind,
   completingSteps,
   fullPromotionPatch,
+  isSameRun,
   approvalPatch,
   meshUpgradeKind,
   orderPatch,
@@ -13,7 +14,8 @@ import {
 import { rolloutActions, type RolloutAction } from "../../../api/dashboard/index.ts";
 import { keyOf, type KindDefinition } from "../../../api/index.ts";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
-import { EventRecorder, isKubeCode, type KubeClient } from "../../../kube/index.ts";
+import { EventRecorder, type KubeClient } from "../../../kube/index.ts";
+import { deleteThisObject, patchAsRead } from "../../../kube/writes-as-read/index.ts";
 import type { Identity } from "../access/identity.ts";
 import type { AuditLog } from "../audit-log.ts";
 import { refusal } from "../problem.ts";
@@ -37,7 +39,6 @@ interface Order {
 
 export const fieldManager = "serin-dashboard";
 const maxWhyLength = 1_000;
-const attempts = 20;
 const retryMs = 50;
 const goneTimeoutMs = 30_000;
 
@@ -129,36 +130,34 @@ async function write(rollout: Rollout, order: Order): Promise<void> {
       await client.patchMerge(kind, name, namespace, orderPatch(rollout, action, ordered), { fieldManager });
       return;
     case "promote":
-      await client.patchMerge(kind, name, namespace, fullPromotionPatch(ordered), { fieldManager });
-      return;
-    case "approve":
-      return await approve(rollout, [rollout.status?.step?.id ?? ""], order);
+      return await patchSameRun(rollout, order, (current) => fullPromotionPatch(current, ordered));
+    case "approve": {
+      const steps = [rollout.status?.step?.id ?? ""];
+      return await patchSameRun(rollout, order, (current) => approvalPatch(current, steps, ordered));
+    }
     case "complete":
-      return await approve(rollout, completingSteps, order);
+      return await patchSameRun(rollout, order, (current) => approvalPatch(current, completingSteps, ordered));
     case "retry":
       return await beginAgain(rollout, order);
   }
 }
 
-/** Adds approvals. The write replaces the whole list, so after a conflict it starts again. */
-async function approve(
+/** Patches the rollout in the version that was read, unless another run has begun, which the user has not seen. */
+async function patchSameRun(
   rollout: Rollout,
-  steps: readonly string[],
-  { client, kind, ordered, clock, signal }: Order,
+  { client, kind, clock, signal }: Order,
+  patchOf: (current: Rollout) => unknown,
 ): Promise<void> {
-  const { name = "", namespace } = rollout.metadata;
-  let current: Rollout | undefined = rollout;
-  for (let attempt = 1; current !== undefined; attempt += 1) {
-    try {
-      await client.patchMerge(kind, name, namespace, approvalPatch(current, steps, ordered), { fieldManager });
-      return;
-    } catch (error) {
-      if (!isKubeCode(error, "conflict") || attempt >= attempts) throw error;
-      await clock.sleep(retryMs, signal);
-      current = await client.get(kind, name, namespace);
-    }
-  }
-  throw refusal("not-found", `${name} was deleted meanwhile`);
+  const isMeant = (current: Rollout): boolean => isSameRun(current, rollout);
+  const outcome = await patchAsRead(client, kind, rollout, { patchOf, isMeant, fieldManager, clock, signal });
+  const { name = "" } = rollout.metadata;
+  if (outcome === "gone") throw refusal("not-found", `${name} was deleted meanwhile`);
+  if (outcome === "other")
+    throw refusal(
+      "conflict",
+      `${name}: another run has begun meanwhile`,
+      "look at what the order would change now, and confirm that",
+    );
 }
 
 /**
@@ -166,18 +165,15 @@ async function approve(
  * the server would refuse is refused before the deletion.
  */
 async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Promise<void> {
-  const { name = "", namespace, uid } = rollout.metadata;
+  const { name = "" } = rollout.metadata;
   const next = retriedRollout(rollout);
   // Use a generated name, because the rollout's own name is taken until its deletion.
   const { name: _name, ...nameless } = next.metadata;
   const rehearsed: Rollout = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
   await client.create(kind, rehearsed, { fieldManager, dryRun: true });
-  await client.delete(kind, name, namespace, uid === undefined ? {} : { preconditions: { uid } });
-  const deadlineMs = clock.steadyMs() + goneTimeoutMs;
-  while ((await client.get(kind, name, namespace)) !== undefined) {
-    if (clock.steadyMs() > deadlineMs)
-      throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
-    await clock.sleep(retryMs);
-  }
+  const outcome = await deleteThisObject(client, kind, rollout, { clock, timeoutMs: goneTimeoutMs, pollMs: retryMs });
+  if (outcome === "still-there")
+    throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
+  if (outcome === "replaced") throw refusal("conflict", `${name}: somebody else has started it again meanwhile`);
   await client.apply(kind, next, { fieldManager, force: true });
 }

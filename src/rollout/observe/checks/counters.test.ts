@@ -175,6 +175,23 @@ test("connection failures of a proxied request count against the version that it
   });
 });
 
+test("a waypoint counts the connections that it sends to each version", async () => {
+  const opened = (version: string, reporter: string, count: number, flags = "-"): string =>
+    `istio_tcp_connections_opened_total{reporter="${reporter}",destination_service_name="${version}",destination_service_namespace="shop",response_flags="${flags}"} ${count}\n`;
+  const text = opened("next", "waypoint", 5) + opened("next", "waypoint", 2, "UF") + opened("now", "waypoint", 9);
+  const observation = await observeConnections(
+    fakeView([waypointPod("w"), ztunnelPod("z")]),
+    backends,
+    fakeScrape({ w: text + opened("next", "destination", 3), z: opened("next", "source", 70) }),
+  );
+  assert.deepEqual(observation.type === "counters" && observation.sources["shop/w"], {
+    canaryTotal: 7,
+    canaryErrors: 2,
+    stableTotal: 9,
+    stableErrors: 0,
+  });
+});
+
 test("histograms of all proxies are summed, and a restarted or late one neither removes nor adds earlier counts", async () => {
   const histogram = (service: string, ...cumulative: number[]): string => {
     const end = labels({

@@ -213,8 +213,9 @@ function connectionOf({ name, labels }: PrometheusSample): "opened" | "failed" |
   if (labels["source_workload"] === plainClientName && labels["source_workload_namespace"] === probeNamespace)
     return undefined;
   if (name === failedMetric) return "failed";
-  const byRequest = name === requestsMetric && labels["reporter"] !== "destination";
-  if (!byRequest && (name !== openedMetric || labels["reporter"] !== "source")) return undefined;
+  // A destination's proxy reports only what has arrived. The client's, a gateway and a waypoint open the connection.
+  if (name !== requestsMetric && (name !== openedMetric || labels["reporter"] === undefined)) return undefined;
+  if (labels["reporter"] === "destination") return undefined;
   return connectFailure.test(labels["response_flags"] ?? "") ? "failed" : "opened";
 }
 

@@ -52,7 +52,7 @@ export async function observeMeshWorld(
   const prior = new PriorValues(journal);
   // Loaded on demand, because most rollouts are of applications and do not need it.
   const [install, webhooks] = await Promise.all([import("../../../install/index.ts"), listWebhooks(client)]);
-  const tags = tagsBefore(webhooks, prior);
+  const tags = tagsBefore(webhooks, prior, upgrade);
   const leads = { tags, injectsWithoutTag: injectsWithoutTag(webhooks, tags, upgrade.spec.from.revision) };
   const namespaces = await observeNamespaces({ view, upgrade, prior, leads });
   const installs = renderInstalls(install, upgrade, image);

@@ -1,6 +1,6 @@
 import { pointerNames } from "../../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
-import { labelPointer } from "../../plan/index.ts";
+import { injectionLabel, labelPointer, revisionLabel } from "../../plan/index.ts";
 import { referenceKey } from "../../decide/index.ts";
 
 /** The values of fields before the rollout first wrote them. */
@@ -22,6 +22,16 @@ export class PriorValues {
           entry.pointer,
         ]);
     }
+  }
+
+  /** The revisions and tags that the labels of moved objects named before the rollout. */
+  namedBefore(): ReadonlySet<string> {
+    const named = new Set<string>();
+    for (const [key, prior] of this.#fields) {
+      if (key.endsWith(` ${labelPointer(injectionLabel)}`) && prior === "enabled") named.add("default");
+      if (key.endsWith(labelPointer(revisionLabel)) && typeof prior === "string") named.add(prior);
+    }
+    return named;
   }
 
   has(object: ObjectReference, pointer: string): boolean {

@@ -7,7 +7,7 @@ import { fakeView } from "../checks/testing/fake-mesh.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { injectionOf, observeNamespaces } from "./namespaces.ts";
 import { PriorValues } from "./prior-values.ts";
-import { injectsWithoutTag } from "./tags.ts";
+import { injectsWithoutTag, tagsBefore } from "./tags.ts";
 
 const injector = (revision: string, namespaceSelector: object, tag?: string): WebhookConfiguration =>
   ({
@@ -74,4 +74,27 @@ test("a moved namespace is led by what led it before, although the old revision'
   const moved = [entry("istio.io/rev"), entry("istio-injection", "enabled")];
   assert.deepEqual(await tagsIn(moved), [["shop", { label: "istio-injection", value: "enabled" }]]);
   assert.deepEqual(await tagsIn([]), []);
+});
+
+test("a tag that somebody moves by hand in the middle still belongs to the namespaces that followed it", () => {
+  const upgrade = {
+    spec: { from: { revision: "old" }, to: { revision: "new" } },
+  } as unknown as MeshUpgrade;
+  const moved = (key: string, prior: string): JournalEntry => ({
+    type: "field",
+    step: "wave",
+    object: reference("v1", "Namespace", "shop"),
+    pointer: labelPointer(key),
+    prior,
+    written: "new",
+  });
+  const before = (tag: string, revision: string, journal: readonly JournalEntry[]): string | undefined =>
+    tagsBefore({ injectors: [injector(revision, {}, tag)], validators: [] }, new PriorValues(journal), upgrade).get(
+      tag,
+    );
+  assert.equal(before("prod", "new", [moved("istio.io/rev", "prod")]), "old");
+  assert.equal(before("default", "new", [moved("istio-injection", "enabled")]), "old");
+  assert.equal(before("prod", "other", [moved("istio.io/rev", "prod")]), "other", "it leads to a third revision");
+  assert.equal(before("canary", "new", [moved("istio.io/rev", "prod")]), "new", "it led there before the upgrade");
+  assert.equal(before("prod", "old", []), "old");
 });

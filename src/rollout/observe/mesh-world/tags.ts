@@ -39,8 +39,16 @@ export async function listWebhooks(client: KubeClient): Promise<Webhooks> {
   return { injectors, validators };
 }
 
-/** The revision of each tag before the upgrade. */
-export function tagsBefore({ injectors }: Webhooks, prior: PriorValues): Map<string, string> {
+/**
+ * The revision of each tag before the upgrade. Somebody may move a tag by hand to the new revision before the upgrade
+ * does. If the upgrade has moved objects that followed the tag, it led to the old revision, and they follow it again.
+ */
+export function tagsBefore(
+  { injectors }: Webhooks,
+  prior: PriorValues,
+  { spec: { from, to } }: MeshUpgrade,
+): Map<string, string> {
+  const followed = prior.namedBefore();
   return new Map(
     injectors.flatMap(({ metadata }) => {
       const tag = metadata.labels?.[tagLabel];
@@ -49,7 +57,8 @@ export function tagsBefore({ injectors }: Webhooks, prior: PriorValues): Map<str
         revisionLabel,
         metadata.labels?.[revisionLabel],
       );
-      return tag === undefined || led === undefined ? [] : [[tag, led] as const];
+      if (tag === undefined || led === undefined) return [];
+      return [[tag, led === to.revision && followed.has(tag) ? from.revision : led] as const];
     }),
   );
 }
@@ -92,7 +101,9 @@ export async function observeTags(sources: TagSources): Promise<TagInWorld[]> {
   const { upgrade, webhooks, prior } = sources;
   const { from, to } = upgrade.spec;
   const target = clientConfigOf(webhooks.injectors, to.revision);
-  const led = [...tagsBefore(webhooks, prior)].filter(([, revision]) => revision === from.revision).map(([tag]) => tag);
+  const led = [...tagsBefore(webhooks, prior, upgrade)]
+    .filter(([, revision]) => revision === from.revision)
+    .map(([tag]) => tag);
   const tags = from.revision === defaultTag && !led.includes(defaultTag) ? [...led, defaultTag] : led;
   return await Promise.all(tags.toSorted().map(async (tag) => await tagInWorld(sources, tag, target)));
 }

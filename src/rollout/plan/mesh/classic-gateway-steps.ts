@@ -27,7 +27,6 @@ export function classicGatewaySteps(
   const { to, gateways } = upgrade.spec;
   const { namespace, deployment, body, parts } = gateway;
   const { name } = deployment;
-  if (deployment.replicas === 0) return [];
   const { selector, template } = (body as unknown as DeploymentBody).spec;
   const stable = reference("apps/v1", "Deployment", name, namespace);
   const second = canaryBody(body, to.revision, name);
@@ -59,7 +58,7 @@ export function classicGatewaySteps(
     ],
     deleteCanary: [{ type: "delete", object: canary }],
   };
-  return gatewayMoveSteps(move, gateways.weights);
+  return gatewayMoveSteps(move, gateways.weights, upgrade.status);
 }
 
 function classicGatewayChecks(

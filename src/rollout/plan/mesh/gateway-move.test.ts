@@ -58,6 +58,19 @@ test("each weight starts pods of the canary before it removes stable ones, and o
   assert.deepEqual(steps[1]?.writes, [{ type: "field", object: stable, pointer: "/spec/replicas", value: 1 }]);
 });
 
+test("a weight that an autoscaler makes larger in the middle starts the pods for which it waits", () => {
+  const [, weight] = gatewayMoveSteps(
+    { ...move, deployment: { ...move.deployment, replicas: 5, autoscaled: true } },
+    [50],
+  );
+  assert.equal(weight?.id, "gateway/shop/edge/50");
+  assert.deepEqual(weight.writes, [{ type: "field", object: canary, pointer: "/spec/replicas", value: 3 }]);
+  assert.deepEqual(
+    weight.settle.flatMap((condition) => (condition.type === "readyPods" ? [condition.atLeast] : [])),
+    [3],
+  );
+});
+
 test("a step that only starts pods is judged by the first check alone", () => {
   const steps = gatewayMoveSteps(move, [50]);
   assert.deepEqual(

@@ -1,6 +1,7 @@
-import type { MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
+import type { MeshUpgrade, ObjectReference, RolloutStatus } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import type { ScaledDeployment } from "./mesh-world.ts";
+import { hasReached, withoutOvertaken } from "./overtaken-steps.ts";
 import { check, namedChecks } from "./planned-check.ts";
 import { counted, revisionLabel } from "./sidecar-steps.ts";
 
@@ -33,15 +34,15 @@ export interface GatewayMove {
   readonly deleteCanary: readonly Write[];
 }
 
-export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[]): Step[] {
+/** A gateway without pods does not move, unless it has lost them in the middle: then its canary must still leave. */
+export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[], status?: RolloutStatus): Step[] {
+  if (move.deployment.replicas === 0 && !hasReached(`${idOf(move)}/`, status)) return [];
   const shifts = sharesOf(weights, move.deployment).flatMap((share, index) => [
     startPodsStep(move, share, index === 0),
     removePodsStep(move, share),
   ]);
-  return [...shifts, takeOverStep(move), deleteCanaryStep(move)].map((step) => ({
-    ...step,
-    namespaces: [move.namespace],
-  }));
+  const steps = [...shifts, takeOverStep(move), deleteCanaryStep(move)];
+  return withoutOvertaken(steps, status).map((step) => ({ ...step, namespaces: [move.namespace] }));
 }
 
 /** The new pods must be ready before the old ones are removed, so each weight takes two steps. */
@@ -55,11 +56,14 @@ function startPodsStep(move: GatewayMove, { weight, canary }: Share, isFirst: bo
   };
 }
 
+/** An autoscaler may have changed the number of stable pods since the canary's pods started, and with it the share. */
 function removePodsStep(move: GatewayMove, share: Share): Step {
   return {
     id: `${idOf(move)}/${share.weight}`,
     title: `${titleOf(move)}: ${describeShare(share)} at ${move.revision}`,
-    writes: replicas(move.stable, share.stable, move.deployment),
+    writes: move.deployment.autoscaled
+      ? move.scaleCanary(share.canary, false)
+      : replicas(move.stable, share.stable, move.deployment),
     settle: [readyPods(move, share.canary), { type: "ready", object: move.stable }, ...move.acknowledged],
     checks: move.checks,
   };

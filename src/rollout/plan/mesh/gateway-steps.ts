@@ -51,7 +51,7 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
   const { to, gateways } = upgrade.spec;
   const { name, namespace } = gateway;
   const [deployment] = gateway.deployments;
-  if (deployment === undefined || deployment.replicas === 0) return [];
+  if (deployment === undefined) return [];
   const object = gatewayReference(gateway);
   const stable = reference("apps/v1", "Deployment", deployment.name, namespace);
   const move: GatewayMove = {
@@ -75,7 +75,7 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
     ],
     deleteCanary: [annotate(object, annotations.revision), annotate(object, annotations.replicas)],
   };
-  return gatewayMoveSteps(move, gateways.weights);
+  return gatewayMoveSteps(move, gateways.weights, upgrade.status);
 }
 
 /** A gateway between networks forwards connections, so it has no requests to measure. */

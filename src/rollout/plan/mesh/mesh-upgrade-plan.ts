@@ -5,9 +5,10 @@ import { gatewaySteps, pinGatewaySteps } from "./gateway-steps.ts";
 import { installSteps, matrixCheck, probeSteps, withProbesReplaced } from "./install-steps.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 import { cniSteps } from "./cni-steps.ts";
+import { withoutLateMoves } from "./overtaken-steps.ts";
 import { check, namedChecks } from "./planned-check.ts";
 import { preflightSteps } from "./preflight-steps.ts";
-import { removeProbes, retireSteps } from "./retire-steps.ts";
+import { removeProbes, retireStepId, retireSteps } from "./retire-steps.ts";
 import { rootEndSteps, rootSteps } from "./root-steps.ts";
 import { splitInjectionSteps } from "./split-injection.ts";
 import { sidecarChecks, sidecarStep, strategyWrites } from "./sidecar-steps.ts";
@@ -40,7 +41,7 @@ export function planMeshUpgrade(upgrade: MeshUpgrade, world: MeshWorld): Step[] 
     ...(moves ? retireSteps(upgrade, world) : removeProbes(world)),
     ...rootEndSteps(upgrade, world),
   ];
-  return withProbesReplaced(steps, upgrade, world);
+  return withProbesReplaced(withoutLateMoves(steps, retireStepId, upgrade.status), upgrade, world);
 }
 
 function waveSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {

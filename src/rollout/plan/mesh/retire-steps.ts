@@ -5,6 +5,8 @@ import { reference } from "../references.ts";
 import type { MeshWorld, RevisionOwner } from "./mesh-world.ts";
 import { splitInjector } from "./split-injection.ts";
 
+export const retireStepId = "retire";
+
 /**
  * Undo does not restore the namespace, because it would first have to wait for the end of its deletion, which can take
  * minutes.
@@ -41,7 +43,7 @@ export function retireSteps(
       ...(retire === "Manual" ? { pause: { approved: approvals.some(({ step }) => step === "dependents") } } : {}),
     },
     {
-      id: "retire",
+      id: retireStepId,
       title: `retire ${from.revision}`,
       writes: [
         ...(dataPlanes.length > 0 ? [deleteProbes] : []),

@@ -3,6 +3,7 @@ import type { SettleCondition, Step, Write } from "../../decide/index.ts";
 import { labelPointer, reference } from "../references.ts";
 import { matrixCheck } from "./install-steps.ts";
 import type { EnrolledPod, MeshWorld } from "./mesh-world.ts";
+import { withoutOvertaken } from "./overtaken-steps.ts";
 import { check } from "./planned-check.ts";
 import { counted, revisionLabel } from "./sidecar-steps.ts";
 import type { PlannedWave } from "./waves.ts";
@@ -123,7 +124,7 @@ function byPod(
       ...judged(upgrade, world, planned, namespaces),
     });
   }
-  return [...steps, adoptStep(upgrade, planned, namespaces)];
+  return withoutOvertaken([...steps, adoptStep(upgrade, planned, namespaces)], upgrade.status);
 }
 
 /** The pods that have moved, and as many others as may move at once. */

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
+import { reference } from "../plan/index.ts";
+import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { EventAges } from "./event-ages.ts";
+import { undoSurroundings } from "./undo-surroundings.ts";
+
+const tagOf = (revision: string, manager: string): object => ({
+  metadata: {
+    name: "istio-revision-tag-prod",
+    labels: { "istio.io/rev": revision, "istio.io/tag": "prod" },
+    managedFields: [
+      { manager, time: "2026-11-20T12:00:00Z", fieldsV1: { "f:metadata": { "f:labels": { "f:istio.io/rev": {} } } } },
+    ],
+  },
+});
+
+/** A tag of revision `old` whose webhook asks another Service, as somebody has set it. */
+const tagAsking = (service: string): object => ({
+  metadata: {
+    name: "istio-revision-tag-prod",
+    labels: { "istio.io/rev": "old", "istio.io/tag": "prod" },
+    managedFields: [{ manager: "kubectl-edit", fieldsV1: { "f:webhooks": { 'k:{"name":"rev"}': {} } } }],
+  },
+  webhooks: [{ name: "rev", clientConfig: { service: { name: service, namespace: "istio-system" } } }],
+});
+
+/** Why undo does not yet delete the control plane of revision `new`, which no proxy but these pods uses. */
+async function heldBy(injectors: readonly object[], pods: readonly Pod[] = []): Promise<string | undefined> {
+  const clock = { nowMs: () => 0, steadyMs: () => 0 } as Parameters<typeof undoSurroundings>[0]["clock"];
+  const view = Object.assign(fakeView([...pods]), {
+    injectors: { list: () => injectors },
+    namespaces: { list: () => [], get: () => undefined },
+  }) as unknown as ClusterView;
+  const istiod = { metadata: { name: "istiod-new", labels: { app: "istiod", "istio.io/rev": "new" } } };
+  const objects = { get: async () => await Promise.resolve(istiod) } as unknown as ObjectAccess;
+  const ages = new EventAges(clock);
+  const object = reference("apps/v1", "Deployment", "istiod-new", "istio-system");
+  const surroundings = undoSurroundings({ client: {} as KubeClient, objects, view, clock, ages });
+  return await surroundings.stillServes({ type: "created", step: "install-1", object });
+}
+
+test("undo keeps a control plane to which somebody has moved a tag, because the tag's pods would be refused", async () => {
+  assert.equal(
+    await heldBy([tagOf("new", "serin-cli")]),
+    "serin-cli at 2026-11-20T12:00:00Z has set tag prod to revision new; set it to another one, or new pods would be refused: serin tag set prod --revision REVISION --overwrite",
+  );
+  assert.match((await heldBy([tagAsking("istiod-new")])) ?? "", /^kubectl-edit has set tag prod to revision new; /);
+  assert.equal(await heldBy([tagAsking("istiod-old")]), undefined);
+  assert.equal(await heldBy([tagOf("old", "serin-cli")]), undefined);
+  assert.equal(await heldBy([tagOf("new", "serin-rollout")]), undefined, "the engine's own tag has its own undo");
+});
+
+test("undo names the tag, and not the waypoint that follows it and so never leaves", async () => {
+  const labels = { "gateway.networking.k8s.io/gateway-name": "waypoint", "istio.io/rev": "new" };
+  const waypoint = fakePod({ name: "waypoint-1", labels });
+  assert.match((await heldBy([tagOf("new", "serin-cli")], [waypoint])) ?? "", /has set tag prod to revision new/);
+  assert.equal(await heldBy([], [waypoint]), "shop/waypoint-1 still runs at revision new");
+});

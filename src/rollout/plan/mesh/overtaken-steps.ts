@@ -1,0 +1,36 @@
+import type { RolloutStatus } from "../../../api/serin/index.ts";
+import type { Step } from "../../decide/index.ts";
+
+type Progress = Pick<RolloutStatus, "completedSteps" | "step"> | undefined;
+
+function reachedIds(status: Progress): ReadonlySet<string> {
+  const done = (status?.completedSteps ?? []).map(({ id }) => id);
+  return new Set(status?.step === undefined ? done : [...done, status.step.id]);
+}
+
+/**
+ * Leaves out the steps that the rollout has passed without taking them. The plan is made anew in each round, and an
+ * autoscaler that adds pods in the middle adds batches and weights to a sequence that is already behind them. The
+ * rollout would go back, and a canary that it has deleted would return for good.
+ */
+export function withoutOvertaken(steps: readonly Step[], status: Progress): Step[] {
+  const reached = reachedIds(status);
+  const last = steps.findLastIndex(({ id }) => reached.has(id));
+  return steps.filter(({ id }, index) => index >= last || reached.has(id));
+}
+
+/**
+ * Leaves out the steps that come to the plan when the old revision is already being removed, such as a batch of pods
+ * that an autoscaler has started. Nothing can be moved from a revision that is gone, or be probed beside it.
+ */
+export function withoutLateMoves(steps: readonly Step[], retireId: string, status: Progress): Step[] {
+  const reached = reachedIds(status);
+  const retire = steps.findIndex(({ id }) => id === retireId);
+  const isRetired = retire !== -1 && steps.findLastIndex(({ id }) => reached.has(id)) >= retire;
+  return steps.filter(({ id }, index) => !isRetired || index >= retire || reached.has(id));
+}
+
+/** Whether the rollout has begun a step whose id has this prefix. */
+export function hasReached(prefix: string, status: Progress): boolean {
+  return [...reachedIds(status)].some((id) => id.startsWith(prefix));
+}
