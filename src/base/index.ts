@@ -36,6 +36,7 @@ export {
   valueAt,
   type Tree,
 } from "./json.ts";
+export { limitInterimResponses } from "./interim-responses.ts";
 export {
   addressBytes,
   cidrOf,
