@@ -36,7 +36,6 @@ export {
   valueAt,
   type Tree,
 } from "./json.ts";
-export { limitInterimResponses } from "./interim-responses.ts";
 export {
   addressBytes,
   cidrOf,

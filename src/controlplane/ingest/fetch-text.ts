@@ -2,15 +2,8 @@ import type * as Http from "node:http";
 import { lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { getCACertificates } from "node:tls";
-import {
-  isAddressOf,
-  isLoopbackAddress,
-  isOwnMachineAddress,
-  limitInterimResponses,
-  transientError,
-  type Network,
-} from "../../base/index.ts";
-import { readBytes } from "../../base/joined-bytes/index.ts";
+import { isAddressOf, isLoopbackAddress, isOwnMachineAddress, transientError, type Network } from "../../base/index.ts";
+import { limitInterimResponses, readBytes } from "../../base/joined-bytes/index.ts";
 
 /** The roots that a fetch trusts, and the addresses that it must not reach. */
 export interface FetchBounds {

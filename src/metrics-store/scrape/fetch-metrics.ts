@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import type { IncomingMessage, RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { limitInterimResponses, nodeHttp, transientError } from "../../base/index.ts";
+import { nodeHttp, transientError } from "../../base/index.ts";
+import { limitInterimResponses } from "../../base/joined-bytes/index.ts";
 import { BodyBudget } from "../../base/shared-budget/index.ts";
 import type { ScrapeAccess } from "./scrape-config.ts";
 import type { ScrapeTarget } from "./targets.ts";

@@ -2,7 +2,8 @@ import { connect as connectHttp2, constants } from "node:http2";
 import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
 import type { Container, Probe } from "../../../api/kubernetes/index.ts";
-import { limitInterimResponses, messageOf, nodeHttp } from "../../../base/index.ts";
+import { messageOf, nodeHttp } from "../../../base/index.ts";
+import { limitInterimResponses } from "../../../base/joined-bytes/index.ts";
 
 export interface ProbeOutcome {
   readonly success: boolean;

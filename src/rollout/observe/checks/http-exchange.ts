@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { limitInterimResponses, nodeHttp, transientError } from "../../../base/index.ts";
-import { readBytes } from "../../../base/joined-bytes/index.ts";
+import { nodeHttp, transientError } from "../../../base/index.ts";
+import { limitInterimResponses, readBytes } from "../../../base/joined-bytes/index.ts";
 import { outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
 
 const maxAnswerBytes = 1024 * 1024;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { get, type IncomingMessage } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
-import { limitInterimResponses } from "./interim-responses.ts";
+import { limitInterimResponses } from "./index.ts";
 
 /** The status of the answer of a server that sends this many interim responses before it, or before it ends. */
 async function statusAfter(interimCount: number, final: string): Promise<number | undefined> {
