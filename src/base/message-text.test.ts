@@ -35,6 +35,12 @@ test("the nearest known name is found despite a typo, a swap, another case or a 
   );
 });
 
+test("a name of a megabyte is compared with none", () => {
+  const long = "n".repeat(101);
+  assert.equal(nearestName(long, [`${long}x`]), undefined);
+  assert.equal(nearestName(long.slice(1), [long]), long);
+});
+
 test("control characters of a name are written out, so that no terminal obeys them", () => {
   assert.equal(withoutControls("web\u001B]0;x\u0007\u009B2J\r\nü"), "web\\x1b]0;x\\x07\\x9b2J\\x0d\\x0aü");
 });

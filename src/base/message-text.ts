@@ -43,8 +43,12 @@ function distance(from: string, to: string): number {
   return previous[to.length] ?? 0;
 }
 
+/** Longer names are compared with none, because who writes an object may give it names of a megabyte. */
+const longestCompared = 100;
+
 /** The known name that a misspelt one most likely means. Undefined if none is similar. Case does not matter. */
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
+  if (name.length > longestCompared) return undefined;
   const wanted = name.toLowerCase();
   const limit = Math.max(2, Math.floor(name.length / 3));
   let best: { readonly candidate: string; readonly steps: number } | undefined;

@@ -1,4 +1,4 @@
-import type { Clock, Logger } from "../base/index.ts";
+import { isInsideAddress, type Clock, type Logger } from "../base/index.ts";
 import type { MeshConfig, MeshNetworks } from "../api/istio/index.ts";
 import { createKubeClient, type KubeClient, type KubeConfig } from "../kube/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
@@ -168,6 +168,7 @@ export class MeshSources {
         fetchTextWithin(url, signal, {
           additionalRoots: keySetRoots,
           blockedNetworks: settings.blockedKeySetNetworks ?? [],
+          isInside: isInsideAddress,
         }),
       metrics,
       clock,

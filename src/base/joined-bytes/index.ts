@@ -1,4 +1,6 @@
-// Reads bodies whose senders choose the size of the pieces in which they arrive.
+// Reads answers whose senders choose their size, and the size of the pieces in which they arrive.
+
+import type { ClientRequest } from "node:http";
 
 /**
  * Bytes that arrive in pieces, in one piece of memory. A sender chooses the size of the pieces: a list of pieces of one
@@ -46,4 +48,19 @@ export async function readBytes(
     joined.add(piece);
   }
   return joined.view();
+}
+
+const maxInterimResponses = 100;
+
+/**
+ * Ends a request with an error if its server sends interim responses (1xx) without an end. No other bound of a request
+ * counts them, and nobody's reading slows down their sender.
+ */
+export function limitInterimResponses(request: ClientRequest): ClientRequest {
+  let count = 0;
+  return request.on("information", () => {
+    count += 1;
+    if (count > maxInterimResponses)
+      request.destroy(new Error(`the server sent more than ${maxInterimResponses} interim responses`));
+  });
 }

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { createServer as createHttpServer } from "node:http";
+import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { createServer } from "node:https";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { cidrOf, type Network } from "../../base/index.ts";
+import { cidrOf, isInsideAddress, type Network } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { TestAuthority } from "../../net/testing/index.ts";
 import { fetchTextWithin } from "./fetch-text.ts";
 import { keySetRoots } from "./key-set-roots.ts";
@@ -29,6 +30,7 @@ test("key sets are fetched over HTTPS from servers of additional roots, also aft
       await fetchTextWithin(`${origin}${path}`, AbortSignal.timeout(10_000), {
         additionalRoots: () => keySetRoots(file),
         blockedNetworks: [],
+        isInside: () => false,
       });
     await assert.rejects(get("/keys"));
     writeFileSync(file, issued.roots);
@@ -58,6 +60,7 @@ test("no key set is fetched from a blocked network: not by address, by name, by 
       await fetchTextWithin(url, AbortSignal.timeout(10_000), {
         additionalRoots: () => Promise.resolve(undefined),
         blockedNetworks: cidrs.map((cidr) => cidrOf(cidr) as Network),
+        isInside: () => false,
       });
   try {
     await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
@@ -77,4 +80,78 @@ test("no key set is fetched from a blocked network: not by address, by name, by 
   } finally {
     server.close();
   }
+});
+
+/** Runs with the port of a server on the loopback. */
+async function withServer(listener: RequestListener, run: (port: number) => Promise<void>): Promise<void> {
+  const server = createHttpServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    await run((server.address() as AddressInfo).port);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+test("no key set is fetched from the control plane's own machine or its link, whatever networks are blocked", async () => {
+  let requestCount = 0;
+  await withServer(
+    (_request, response) => {
+      requestCount += 1;
+      response.end('{"keys":[]}');
+    },
+    async (port) => {
+      for (const host of [
+        "127.0.0.1",
+        "localhost",
+        "2130706433",
+        "0.0.0.0",
+        "[::1]",
+        "[::ffff:7f00:1]",
+        "169.254.169.254",
+      ])
+        await assert.rejects(
+          fetchTextWithin(`http://${host}:${port}/keys`, AbortSignal.timeout(10_000), {
+            additionalRoots: () => Promise.resolve(undefined),
+            blockedNetworks: [],
+            isInside: isInsideAddress,
+          }),
+          /own machine or link/,
+          host,
+        );
+    },
+  );
+  assert.equal(requestCount, 0);
+});
+
+test("the endless body of a redirect or a refusal is not read on", async () => {
+  let open = 0;
+  await withServer(
+    (request, response) => {
+      if (request.url === "/keys") {
+        response.end('{"keys":[]}');
+        return;
+      }
+      response.writeHead(request.url === "/moved" ? 302 : 500, request.url === "/moved" ? { location: "/keys" } : {});
+      open += 1;
+      response.on("close", () => (open -= 1));
+      const sendOn = (): void => {
+        while (!response.destroyed && response.write(Buffer.alloc(65_536)));
+      };
+      response.on("drain", sendOn);
+      sendOn();
+    },
+    async (port) => {
+      const get = async (path: string): Promise<string> =>
+        await fetchTextWithin(`http://127.0.0.1:${port}${path}`, AbortSignal.timeout(600_000), {
+          additionalRoots: () => Promise.resolve(undefined),
+          blockedNetworks: [],
+          isInside: () => false,
+        });
+      assert.equal(await get("/moved"), '{"keys":[]}');
+      await assert.rejects(get("/refused"), /answered 500/);
+      await until(() => open === 0);
+    },
+  );
 });

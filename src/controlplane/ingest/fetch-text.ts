@@ -3,7 +3,7 @@ import { lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { getCACertificates } from "node:tls";
 import { isAddressOf, isLoopbackAddress, isOwnMachineAddress, transientError, type Network } from "../../base/index.ts";
-import { readBytes } from "../../base/joined-bytes/index.ts";
+import { limitInterimResponses, readBytes } from "../../base/joined-bytes/index.ts";
 
 /** The roots that a fetch trusts, and the addresses that it must not reach. */
 export interface FetchBounds {
@@ -13,6 +13,8 @@ export interface FetchBounds {
   readonly additionalRoots: () => Promise<string | undefined>;
   /** Networks to which no request is sent, not even after a redirect. */
   readonly blockedNetworks: readonly Network[];
+  /** Whether an address leads to this machine, whose servers trust this process. No request is sent there either. */
+  readonly isInside: (address: string) => boolean;
 }
 
 const maxBytes = 1 << 20;
@@ -26,49 +28,52 @@ export async function fetchText(url: string, signal: AbortSignal): Promise<strin
 }
 
 /** Like {@link fetchText}, within bounds. */
-export async function fetchTextWithin(
-  url: string,
-  signal: AbortSignal,
-  { additionalRoots, blockedNetworks }: FetchBounds,
-): Promise<string> {
+export async function fetchTextWithin(url: string, signal: AbortSignal, bounds: FetchBounds): Promise<string> {
   let address = new URL(url);
   for (let redirects = 0; redirects <= maxRedirects; redirects += 1) {
-    const roots = address.protocol === "https:" ? await additionalRoots() : undefined;
-    if (roots === undefined && blockedNetworks.length === 0) return await fetchText(address.href, signal);
+    const roots = address.protocol === "https:" ? await bounds.additionalRoots() : undefined;
     const ca = roots === undefined ? {} : { ca: [...getCACertificates("default"), roots] };
-    const answer = await getOver(address, { ...ca, signal, ...unblocked(address, blockedNetworks) });
+    const answer = await getOver(address, { ...ca, signal, lookup: permittedLookup(address, bounds) });
     const status = answer.statusCode ?? 0;
     const { location } = answer.headers;
+    // The body of another answer is not read, because it may have no end.
+    if (status < 200 || status >= 300) answer.destroy();
     if (status >= 300 && status < 400 && location !== undefined) {
-      answer.resume();
       address = new URL(location, address);
       continue;
     }
-    if (status < 200 || status >= 300) {
-      answer.resume();
-      throw statusError(address.href, status);
-    }
+    if (status < 200 || status >= 300) throw statusError(address.href, status);
     return await textOf(address.href, answer);
   }
   throw transientError("http-status", `${url} redirected more than ${maxRedirects} times`);
 }
 
-/** Throws if the host is a blocked address. The returned lookup refuses names that have one. */
-function unblocked({ hostname }: URL, networks: readonly Network[]): { readonly lookup?: LookupFunction } {
-  if (networks.length === 0) return {};
+/** Throws if the host is an address that is not permitted. The returned lookup refuses names that have one. */
+function permittedLookup({ hostname }: URL, bounds: FetchBounds): LookupFunction {
   const host = hostname.replace(/^\[|\]$/g, "");
-  if (isIP(host) !== 0 && isBlocked(host, networks)) throw blockedError(host, host);
-  return {
-    lookup: (name, options, callback) => {
-      lookup(name, { ...options, all: true }, (error, found) => {
-        const blocked = found?.find(({ address }) => isBlocked(address, networks));
-        if (error !== null) callback(error, []);
-        else if (blocked !== undefined) callback(blockedError(name, blocked.address), []);
-        else if (options.all === true) callback(null, found);
-        else callback(null, found[0]?.address ?? "", found[0]?.family);
-      });
-    },
+  const refusal = isIP(host) === 0 ? undefined : refusalOf(host, host, bounds);
+  if (refusal !== undefined) throw refusal;
+  return (name, options, callback) => {
+    lookup(name, { ...options, all: true }, (error, found) => {
+      const refused = found
+        ?.map(({ address }) => refusalOf(name, address, bounds))
+        .find((fault) => fault !== undefined);
+      if (error !== null) callback(error, []);
+      else if (refused !== undefined) callback(refused, []);
+      else if (options.all === true) callback(null, found);
+      else callback(null, found[0]?.address ?? "", found[0]?.family);
+    });
   };
+}
+
+/** Why no request is sent to an address. Undefined if it is permitted. */
+function refusalOf(host: string, address: string, { blockedNetworks, isInside }: FetchBounds): Error | undefined {
+  if (isBlocked(address, blockedNetworks)) return blockedError(host, address);
+  if (!isInside(address)) return undefined;
+  return transientError(
+    "address-blocked",
+    `${host}${host === address ? "" : ` (${address})`} is an address of the control plane's own machine or link; name a Service or a server's address`,
+  );
 }
 
 function isBlocked(address: string, networks: readonly Network[]): boolean {
@@ -87,7 +92,7 @@ function blockedError(host: string, address: string): Error {
 function getOver(address: URL, options: Http.RequestOptions): Promise<Http.IncomingMessage> {
   const http = process.getBuiltinModule(address.protocol === "https:" ? "node:https" : "node:http");
   return new Promise((resolve, reject) => {
-    http.get(address, { ...options, agent: false }, resolve).on("error", reject);
+    limitInterimResponses(http.get(address, { ...options, agent: false }, resolve).on("error", reject));
   });
 }
 

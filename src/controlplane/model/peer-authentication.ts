@@ -16,6 +16,20 @@ export function peerAuthenticationsFor(
   return [...new Set([namespace, rootNamespace])].flatMap((scope) => reader.lookup(byNamespace, scope));
 }
 
+/**
+ * Those of {@link peerAuthenticationsFor} that apply to all workloads. Who reads only these is not computed anew when
+ * one of thousands of policies with selectors changes.
+ */
+export function inheritedPeerAuthenticationsFor(
+  namespace: string,
+  rootNamespace: string,
+  { peerAuthentications }: MeshInputs,
+  reader: CollectionReader,
+): readonly PeerAuthenticationFacts[] {
+  const inherited = peerAuthentications.index("inherited", (policy) => (hasSelector(policy) ? [] : [policy.namespace]));
+  return [...new Set([namespace, rootNamespace])].flatMap((scope) => reader.lookup(inherited, scope));
+}
+
 /** The mutual TLS mode that all workloads of a namespace share. */
 export function namespaceMutualTls(
   namespace: string,

@@ -142,7 +142,8 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
     const contenders = this.#contested.get(key) ?? new Set([owner]);
     contenders.add(input);
     this.#contested.set(key, contenders);
-    this.#owner.set(key, smallest(contenders));
+    // The owner is the smallest so far, so a key that thousands of inputs yield costs each of them one comparison.
+    if (input < owner) this.#owner.set(key, input);
   }
 
   #release(key: string, input: string): void {
@@ -152,7 +153,7 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
       return;
     }
     contenders.delete(input);
-    this.#owner.set(key, smallest(contenders));
+    if (this.#owner.get(key) === input) this.#owner.set(key, smallest(contenders));
     if (contenders.size === 1) this.#contested.delete(key);
   }
 

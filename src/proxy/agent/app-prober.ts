@@ -24,6 +24,8 @@ export interface AppProbe {
 /** The pod's redirect treats connections from this address as the proxy's own. */
 const proxySource = "127.0.0.6";
 const defaultTimeoutSeconds = 1;
+/** The kubelet reads as much of a body. */
+const maxBodyBytes = 10 * 1024;
 
 /** Reads ISTIO_KUBE_APP_PROBERS: probes by the path that the kubelet requests. An invalid value is a user error. */
 export function parseAppProbers(text: string): Readonly<Record<string, AppProbe>> {
@@ -98,8 +100,13 @@ function probeHttp(
       : builtin("node:http").request(options);
     const limit = setTimeout(() => request.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
     request.once("response", (response) => {
-      clearTimeout(limit);
-      response.resume();
+      let bodyBytes = 0;
+      response.on("data", (chunk: Buffer) => {
+        bodyBytes += chunk.length;
+        // The body may have no end, and says nothing about the outcome.
+        if (bodyBytes > maxBodyBytes) response.destroy();
+      });
+      response.once("close", () => clearTimeout(limit));
       resolve(response.statusCode ?? 500);
     });
     request.once("error", (error) => {
@@ -148,7 +155,12 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
       stream.setTimeout(timeoutMs, () => reject(new Error(`no answer in ${timeoutMs} ms`)));
       stream.once("error", reject);
       const parts: Buffer[] = [];
-      stream.on("data", (part: Buffer) => parts.push(part));
+      let bodyBytes = 0;
+      stream.on("data", (part: Buffer) => {
+        bodyBytes += part.length;
+        if (bodyBytes <= maxBodyBytes) parts.push(part);
+        else reject(new Error(`the answer is longer than ${maxBodyBytes} bytes`));
+      });
       stream.once("trailers", (trailers) => {
         if (trailers["grpc-status"] !== "0")
           reject(

@@ -133,6 +133,25 @@ test("a response of content-length 0 that an empty DATA frame ends keeps its len
   assert.deepEqual([answer.status, answer.headers["content-length"], answer.body], [200, "0", ""]);
 });
 
+test("a stream whose interim responses do not end is reset, and others of its connection are served", async () => {
+  await using harness = await Harness.start();
+  const hints = head("103", "link", "l".repeat(1000));
+  const server = await hostileServer(harness, {
+    "/hints": (writer, id) => {
+      for (let count = 0; count < 50; count += 1) writer.headers(id, hints, false, maxFrameBytes);
+      withBody("200")(writer, id);
+    },
+    "/endless": (writer, id) => {
+      for (let count = 0; count < 100; count += 1) writer.headers(id, hints, false, maxFrameBytes);
+    },
+  });
+  assert.equal((await harness.get("/hints")).status, 200);
+  assert.equal((await harness.get("/endless")).status, 502);
+  assert.equal(harness.records[1]?.flag, "UPE");
+  assert.equal((await harness.get("/hints")).status, 200);
+  assert.equal(server.connections, 1);
+});
+
 test("requests wait for a server that allows no streams, and open no further connections", async () => {
   await using harness = await Harness.start();
   const server = await hostileServer(harness, { "/": withBody("200") }, [[maxConcurrentStreams, 0]]);

@@ -49,6 +49,21 @@ test("a server's endless 100 responses reach the client once", async () => {
   assert.match(all, /HTTP\/1\.1 200 OK/);
 });
 
+test("a server whose interim responses do not end is cut off, so that other requests need not wait", async () => {
+  await using harness = await Harness.start();
+  const port = await harness.rawBackend((socket) => {
+    const sendOn = (): void => {
+      while (!socket.destroyed && socket.write("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(100)));
+    };
+    socket.on("drain", sendOn);
+    socket.on("data", sendOn);
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a")));
+  assert.equal((await harness.get("/")).status, 502);
+  assert.equal(harness.records[0]?.flag, "UPE");
+});
+
 test("a head that arrives byte by byte is read after any number of interim responses, and an endless head is refused at the limit", async () => {
   await using harness = await Harness.start();
   const port = await harness.rawBackend((socket) => {

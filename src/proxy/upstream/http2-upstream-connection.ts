@@ -14,7 +14,12 @@ import type { Http2Stream, Http2StreamHandler, StreamFailure } from "../http2/ht
 import { UpstreamEnd } from "../terms/address-text.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import type { Http2Settings } from "./http2-settings.ts";
-import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
+import {
+  maxInterimBytes,
+  type ResponseReceiver,
+  type UpstreamChannel,
+  type UpstreamFailure,
+} from "./upstream-channel.ts";
 
 /** The pool of a connection. */
 export interface Http2ConnectionHome {
@@ -150,6 +155,7 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
   readonly #sentBefore: number;
   #receiver: ResponseReceiver | undefined;
   #answer: "none" | "begun" = "none";
+  #interimBytes = 0;
 
   constructor(connection: Http2Connection, local: UpstreamEnd) {
     this.#connection = connection;
@@ -231,7 +237,9 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
       return;
     }
     if (head.status < 200) {
+      this.#interimBytes += end;
       if (endStream) this.#broke("an interim response that ends the stream");
+      else if (this.#interimBytes > maxInterimBytes) this.#broke("too many interim responses");
       else receiver.interimResponse(head);
       return;
     }

@@ -1,5 +1,11 @@
 import type { UpstreamEnd } from "../terms/address-text.ts";
-import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
+import { defaultHeadLimits, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
+
+/**
+ * The maximum size of all interim responses to a request. They end at this hop, so nobody's reading slows down a server
+ * that sends them without an end. As in Go.
+ */
+export const maxInterimBytes = defaultHeadLimits.maxHeadBytes;
 
 /**
  * One request's use of a connection to an endpoint: an HTTP/1.1 connection while it serves the request, or a stream of

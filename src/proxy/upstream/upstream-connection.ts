@@ -16,7 +16,12 @@ import { UpstreamEnd } from "../terms/address-text.ts";
 import { keptTrailers } from "../terms/trailers.ts";
 import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamStream } from "./endpoint.ts";
-import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
+import {
+  maxInterimBytes,
+  type ResponseReceiver,
+  type UpstreamChannel,
+  type UpstreamFailure,
+} from "./upstream-channel.ts";
 
 /** The pool of a connection. */
 export interface ConnectionHome {
@@ -53,6 +58,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
   #keepAlive = true;
   #requestComplete = true;
   #anyByte = false;
+  #interimBytes = 0;
   #sentBefore = 0;
   #retirement: Disposable | undefined;
   /** The number of exchanges so far. */
@@ -92,6 +98,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     this.#receiver = receiver;
     this.#state = "head";
     this.#anyByte = false;
+    this.#interimBytes = 0;
     this.#requestComplete = false;
     this.#sentBefore = this.stream.sentBytes - this.stream.bufferedBytes;
     this.requests += 1;
@@ -234,9 +241,14 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
         if (at < bytes.length) this.#carry = Buffer.from(bytes.subarray(at));
         return;
       }
+      this.#interimBytes += after - at;
       at = after;
       if (scratchHead.status >= 200 || scratchHead.status === 101) {
         this.#final(scratchHead, bytes, at);
+        return;
+      }
+      if (this.#interimBytes > maxInterimBytes) {
+        this.#fail("protocol-error", "too many interim responses");
         return;
       }
       this.#receiver?.interimResponse(scratchHead);

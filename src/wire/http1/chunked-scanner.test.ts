@@ -71,3 +71,23 @@ test("endless size lines and trailers are refused", () => {
   assert.ok(feed(Buffer.from(`1;${"x".repeat(5000)}`), 1000).scanner.bad);
   assert.ok(feed(Buffer.from(`0\r\n${"a: b\r\n".repeat(4000)}`), 1000).scanner.bad);
 });
+
+test("extensions are refused once they are much longer than the data that they describe", () => {
+  const chunks = (extension: number, data: number, count: number): Buffer =>
+    Buffer.from(`${`${data.toString(16)};${"x".repeat(extension)}\r\n${"d".repeat(data)}\r\n`.repeat(count)}0\r\n\r\n`);
+  for (const piece of [100, 1_000_000]) {
+    const { scanner, used } = feed(chunks(4000, 1, 100), piece);
+    assert.ok(scanner.bad);
+    assert.ok(used < 6 * 4000, "after 16 KiB");
+    // Signatures of object stores, and short extensions of tiny chunks.
+    assert.ok(feed(chunks(85, 8192, 1000), piece).scanner.done);
+    assert.ok(feed(chunks(16, 1, 5000), piece).scanner.done);
+  }
+  const reused = new ChunkedScanner();
+  for (let body = 0; body < 5; body += 1) {
+    reused.reset();
+    const bytes = chunks(4000, 1, 4);
+    reused.scan(bytes, 0, bytes.length);
+    assert.ok(reused.done, "each body counts for itself");
+  }
+});

@@ -3,6 +3,13 @@ import { CR, hexValue, isFieldValue, isToken, LF } from "./characters.ts";
 /** The greatest length of a chunk's size line, and of the trailers. */
 const maxLineBytes = 4096;
 const maxTrailerBytes = 16 * 1024;
+/**
+ * How many bytes of chunk extensions a body may have beyond {@link freeExtensionBytes} and twice its data. Extensions
+ * end at this hop, so nobody's reading slows them down, and each byte costs more than one of data. As in Go.
+ */
+const maxExtensionBytes = 16 * 1024;
+/** Each chunk may have an extension of this length, however little data it has. */
+const freeExtensionBytes = 16;
 
 /** Numbers instead of names, because they are compared for every byte that is not data. */
 const states = {
@@ -32,6 +39,8 @@ export class ChunkedScanner {
   #remaining = 0;
   #digits = 0;
   #line = 0;
+  /** The bytes of extensions so far that no data has paid for. */
+  #extensionBytes = 0;
   #trailerBytes = 0;
   #trailerHasName = false;
   #trailers: number[] = [];
@@ -48,6 +57,7 @@ export class ChunkedScanner {
     this.#remaining = 0;
     this.#digits = 0;
     this.#line = 0;
+    this.#extensionBytes = 0;
     this.#trailerBytes = 0;
     this.#trailers = [];
     this.#spare = [];
@@ -151,6 +161,7 @@ export class ChunkedScanner {
         return;
       case states.sizeLf:
         this.#sizeEnds(byte);
+        this.#chargeExtension();
         return;
       case states.dataCr:
         this.#expect(byte, CR, states.dataLf);
@@ -184,6 +195,13 @@ export class ChunkedScanner {
   #sizeEnds(byte: number): void {
     if (byte !== LF) this.#state = states.bad;
     else this.#state = this.#remaining === 0 ? states.trailerStart : states.data;
+  }
+
+  #chargeExtension(): void {
+    if (this.#line === 0) return;
+    this.#extensionBytes = Math.max(0, this.#extensionBytes + this.#line - freeExtensionBytes - 2 * this.#remaining);
+    this.#line = 0;
+    if (this.#extensionBytes > maxExtensionBytes) this.#state = states.bad;
   }
 
   #trailerByte(byte: number): void {

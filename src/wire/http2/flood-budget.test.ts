@@ -65,3 +65,19 @@ test("served streams and time without streams end the waits", () => {
   rested.opened();
   assert.equal(rested.waitMs, 0);
 });
+
+test("a header block that makes no progress costs as many frames as its fields take to read", () => {
+  const blocksUntilFlood = (fieldCount: number): number => {
+    const budget = budgetAfter(0);
+    const fields = Array.from({ length: fieldCount }, () => ["x", "y"]).flat();
+    for (let count = 0; count < 1000; count += 1) {
+      try {
+        budget.idleFrame(fields);
+      } catch {
+        return count;
+      }
+    }
+    return Infinity;
+  };
+  assert.deepEqual([0, 7, 8, 3000].map(blocksUntilFlood), [100, 100, 50, 0]);
+});

@@ -47,6 +47,9 @@ export interface FloodLimits {
  * measure.
  */
 const framesEarned = 3;
+/** Reading these many names and values of a header block takes as long as a small frame. */
+const textsPerFrame = 16;
+const noFields: readonly string[] = [];
 /** A client must wait between streams once it has used up one part in this many of its account. */
 const wastefulParts = 25;
 /** A stream that breaks the protocol costs as much as this many cancelled ones. Correct clients have hardly any. */
@@ -86,9 +89,9 @@ export class FloodBudget {
     if (this.#idleFrames > -this.#maxIdleFrames) this.#idleFrames -= framesEarned + (bytes >> 10);
   }
 
-  /** Throws if there were too many idle frames. */
-  idleFrame(): void {
-    this.#idleFrames += 1;
+  /** Throws if there were too many idle frames. A header block that makes no progress costs more by its fields. */
+  idleFrame(fields: readonly string[] = noFields): void {
+    this.#idleFrames += 1 + Math.floor(fields.length / textsPerFrame);
     if (this.#idleFrames <= this.#maxIdleFrames) return;
     if (this.nowMs - this.#idleSinceMs < 1000)
       throw new Http2FloodError("idle_frames", "too many frames that make no progress");

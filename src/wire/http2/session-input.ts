@@ -56,7 +56,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     }
     // The request has paid for the response of a server. Other heads are charged: those inside a stream, and interim
     // ones.
-    if (!endStream) budget.idleFrame();
+    if (!endStream) budget.idleFrame(fields);
     if (stream.remoteEnded) {
       this.#settle(stream, errorCode.streamClosed);
       return;
@@ -152,7 +152,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     const { streams, budget, port, maxStreams, over } = this.#core;
     // The session may have ended within this chunk.
     if (!streams.isNew(streamId) || over) {
-      budget.idleFrame();
+      budget.idleFrame(fields);
       return;
     }
     this.#core.openedInTurn += 1;

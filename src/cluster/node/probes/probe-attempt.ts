@@ -3,6 +3,7 @@ import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
 import type { Container, Probe } from "../../../api/kubernetes/index.ts";
 import { messageOf, nodeHttp } from "../../../base/index.ts";
+import { limitInterimResponses } from "../../../base/joined-bytes/index.ts";
 
 export interface ProbeOutcome {
   readonly success: boolean;
@@ -21,7 +22,8 @@ export interface ProbeTarget {
   readonly exec: ExecInContainer;
 }
 
-const bodyShown = 512;
+/** The kubelet reads as much of a body. */
+const maxBodyBytes = 10 * 1024;
 
 /** Runs a probe once, from the node's network like the kubelet. Never throws. */
 export async function attemptProbe(probe: Probe, target: ProbeTarget): Promise<ProbeOutcome> {
@@ -78,11 +80,13 @@ export async function attemptHttp(
         message: `Get "${(get.scheme ?? "HTTP").toLowerCase()}://${host}:${port}${path}": ${error.message}`,
       });
     });
+    limitInterimResponses(request);
     request.once("response", (response) => {
-      let body = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => {
-        if (body.length < bodyShown) body += chunk;
+      let bodyBytes = 0;
+      response.on("data", (chunk: Buffer) => {
+        bodyBytes += chunk.length;
+        // The body may have no end, and says nothing about the outcome.
+        if (bodyBytes > maxBodyBytes) response.destroy();
       });
       response.once("close", () => {
         clearTimeout(timer);
@@ -195,7 +199,12 @@ async function attemptGrpc(host: string, port: number, service: string, timeoutM
       te: "trailers",
     });
     const chunks: Buffer[] = [];
-    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    let bodyBytes = 0;
+    stream.on("data", (chunk: Buffer) => {
+      bodyBytes += chunk.length;
+      if (bodyBytes <= maxBodyBytes) chunks.push(chunk);
+      else finish({ success: false, message: `the answer of the health service is longer than ${maxBodyBytes} bytes` });
+    });
     stream.once("error", (error) => finish({ success: false, message: error.message }));
     stream.once("end", () => {
       const body = Buffer.concat(chunks).subarray(5);

@@ -128,18 +128,23 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
   const servicesByAddress = inputs.services.index("ambient-address", ({ clusterAddresses }) =>
     clusterAddresses.flatMap(singleAddress),
   );
-  const chosen = graph.derive("ambient-entries-chosen", all, (service, reader) => {
+  // Thousands of entries may have one host, so the oldest ones are chosen once for each host.
+  const hosts = graph.derive("ambient-entry-hosts", all, ({ hostname }) => [[hostname, hostname] as const]);
+  const chosen = graph.derive("ambient-entries-chosen", hosts, (hostname, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
-    const kubernetes = kubernetesServiceOf(service.hostname, mesh, inputs, reader);
-    if (kubernetes?.namespace === service.namespace) return [];
-    const rivals = reader.lookup(byHost, service.hostname);
-    if (oldest(rivals.filter((rival) => rival.namespace === service.namespace))?.name !== service.name) return [];
-    const claims = service.addresses
-      .flatMap(singleAddress)
-      .some((address) => reader.lookup(servicesByAddress, address).length > 0);
-    const canonical = kubernetes === undefined && !claims && oldest(rivals)?.namespace === service.namespace;
-    return [[ambientServiceKey(service), { ...service, canonical }] as const];
+    const kubernetes = kubernetesServiceOf(hostname, mesh, inputs, reader);
+    const rivals = reader.lookup(byHost, hostname);
+    const first = oldest(rivals);
+    return oldestOfNamespaces(rivals)
+      .filter(({ namespace }) => kubernetes?.namespace !== namespace)
+      .map((service) => {
+        const claims = service.addresses
+          .flatMap(singleAddress)
+          .some((address) => reader.lookup(servicesByAddress, address).length > 0);
+        const canonical = kubernetes === undefined && !claims && first?.namespace === service.namespace;
+        return [ambientServiceKey(service), { ...service, canonical }] as const;
+      });
   });
   return { all, chosen };
 }
@@ -164,13 +169,27 @@ function kubernetesServiceOf(
   return found?.type === "ExternalName" ? undefined : found;
 }
 
+function olderFirst(left: AmbientService, right: AmbientService): number {
+  return (
+    compareText(left.createdAt, right.createdAt) ||
+    compareText(left.namespace, right.namespace) ||
+    compareText(left.name, right.name)
+  );
+}
+
 function oldest(services: readonly AmbientService[]): AmbientService | undefined {
-  return services.toSorted(
-    (left, right) =>
-      compareText(left.createdAt, right.createdAt) ||
-      compareText(left.namespace, right.namespace) ||
-      compareText(left.name, right.name),
-  )[0];
+  let first = services[0];
+  for (const service of services) if (first === undefined || olderFirst(service, first) < 0) first = service;
+  return first;
+}
+
+function oldestOfNamespaces(services: readonly AmbientService[]): readonly AmbientService[] {
+  const first = new Map<string, AmbientService>();
+  for (const service of services) {
+    const known = first.get(service.namespace);
+    if (known === undefined || olderFirst(service, known) < 0) first.set(service.namespace, service);
+  }
+  return [...first.values()];
 }
 
 function entryServices(entry: ServiceEntryFacts, namespace: NamespaceFacts | undefined): readonly AmbientService[] {

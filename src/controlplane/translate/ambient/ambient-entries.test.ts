@@ -272,3 +272,26 @@ test("a namespace's annotation sets traffic distribution for services without on
   });
   assert.ok(!names().some((name) => name.includes("alias")));
 });
+
+test("entries of one host are compared once for each change, and the oldest of each namespace counts", () => {
+  const { apply, remove, graph, service: serviceOf, names } = ambient();
+  const entry = (key: string, port: number) =>
+    config("ServiceEntry", key, { hosts: ["db.example.com"], resolution: "NONE", ports: [{ ...http, number: port }] });
+  const chosen = () =>
+    graph.collections.find(({ name }) => name === "ambient-entries-chosen")?.stats.recomputations ?? 0;
+  apply(...Array.from({ length: 30 }, (_, index) => entry(`shop/n${10 + index}`, 1000 + index)), entry("docs/a", 80));
+  const portOf = (name: string) => (serviceOf(name)["ports"] as { servicePort: number }[])[0]?.servicePort;
+  const hosts = () => names().filter((name) => name.endsWith("/db.example.com"));
+  assert.deepEqual(hosts(), ["docs/db.example.com", "shop/db.example.com"]);
+  assert.equal(portOf("shop/db.example.com"), 1000);
+  const before = chosen();
+  apply(entry("shop/n05", 999));
+  assert.equal(chosen() - before, 1, "one of 32");
+  assert.equal(portOf("shop/db.example.com"), 999);
+  remove(entry("shop/n05", 999));
+  assert.equal(portOf("shop/db.example.com"), 1000);
+  assert.deepEqual(
+    hosts().map((name) => serviceOf(name)["canonical"] === true),
+    [true, false],
+  );
+});

@@ -307,3 +307,22 @@ test("a Service may name a gateway of another class as its waypoint", () => {
   apply(gatewayService("edge-istio"), ready);
   assert.deepEqual(waypoint(), { namespace: "shop", hostname: "edge-istio.shop.svc.cluster.local" });
 });
+
+test("a change of one of many PeerAuthentications with a selector converts only that one", () => {
+  const { apply, graph } = ambient();
+  const policy = (index: number, mode: string) =>
+    config("PeerAuthentication", `shop/p${index}`, {
+      selector: { matchLabels: { app: `a${index}` } },
+      mtls: { mode },
+      portLevelMtls: { 80: { mode: "DISABLE" } },
+    });
+  apply(...shop, ...Array.from({ length: 20 }, (_, index) => policy(index, "STRICT")));
+  const converted = () =>
+    graph.collections.find(({ name }) => name === "wds-peer-authentications")?.stats.recomputations ?? 0;
+  const before = converted();
+  assert.ok(before >= 20);
+  apply(policy(7, "PERMISSIVE"));
+  assert.equal(converted() - before, 1);
+  apply(config("PeerAuthentication", "shop/all", { mtls: { mode: "STRICT" } }));
+  assert.equal(converted() - before, 21 + 1, "the whole namespace's policy concerns all of them");
+});

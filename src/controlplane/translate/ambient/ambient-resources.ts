@@ -3,7 +3,7 @@ import { AuthorizationSchema } from "../../../wire/workload/index.ts";
 import { deriveAmbientEntries } from "../../model/ambient/ambient-service.ts";
 import { factsKey, meshKey } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
-import { inheritedStrict, peerAuthenticationsFor } from "../../model/peer-authentication.ts";
+import { inheritedPeerAuthenticationsFor, inheritedStrict } from "../../model/peer-authentication.ts";
 import { hasSelector } from "../../model/selection.ts";
 import { deriveWaypoints, WaypointBindings, type Waypoints } from "../../model/ambient/waypoint.ts";
 import { deriveAmbientNetworks } from "./ambient-networks.ts";
@@ -58,7 +58,7 @@ function deriveAuthorizations(graph: CollectionGraph, inputs: MeshInputs): reado
     (policy, reader) => {
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined || !hasSelector(policy) || Object.keys(policy.spec.portLevelModes).length === 0) return [];
-      const peers = peerAuthenticationsFor(policy.namespace, mesh.rootNamespace, inputs, reader);
+      const peers = inheritedPeerAuthenticationsFor(policy.namespace, mesh.rootNamespace, inputs, reader);
       if (policy.namespace === mesh.rootNamespace) return [];
       const message = convertedPeerAuthentication(policy, inheritedStrict(policy.namespace, mesh.rootNamespace, peers));
       if (message === undefined) return [];

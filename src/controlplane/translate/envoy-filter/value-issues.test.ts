@@ -51,3 +51,10 @@ test("faults in patch values are reported at their fields at any depth", () => {
   ]);
   assert.deepEqual(issues("VIRTUAL_HOST", { domains: "a" }), ['….domains: must be a list, got "a"']);
 });
+
+test("only the first unknown fields are compared with the known ones, because a value has room for thousands", () => {
+  const fields = Array.from({ length: 25 }, (_, index) => [`connect_timeut${"t".repeat(index % 3)}${index}`, 1]);
+  const found = issues("CLUSTER", Object.fromEntries(fields) as Record<string, unknown>);
+  assert.equal(found.length, 25);
+  assert.equal(found.filter((issue) => issue.includes("did you mean connect_timeout")).length, 20);
+});

@@ -11,6 +11,8 @@ export interface ValueIssues {
   readonly warnings: readonly FieldIssue[];
 }
 
+/** For further unknown fields, no similar name is sought: a value has room for a hundred thousand of them. */
+const maxSuggestions = 20;
 const anyType = "google.protobuf.Any";
 /** Messages whose JSON form is not an object with their fields. */
 const ownForms = /^google\.protobuf\.(Struct|Value|ListValue|Duration|Timestamp|FieldMask|Empty|\w+Value)$/;
@@ -29,6 +31,7 @@ class ValueCheck implements ValueIssues {
   readonly errors: FieldIssue[] = [];
   readonly warnings: FieldIssue[] = [];
   readonly #types: EnvoyTypes;
+  #unknown = 0;
 
   constructor(types: EnvoyTypes) {
     this.#types = types;
@@ -60,7 +63,9 @@ class ValueCheck implements ValueIssues {
     for (const [key, value] of Object.entries(json)) {
       const field = desc.fields.find((candidate) => candidate.jsonName === key || candidate.name === key);
       if (field === undefined) {
-        const near = nearestName(key, new Set(desc.fields.map(({ name }) => name)));
+        this.#unknown += 1;
+        const near =
+          this.#unknown <= maxSuggestions ? nearestName(key, new Set(desc.fields.map(({ name }) => name))) : undefined;
         this.warnings.push({
           path: `${path}.${key}`,
           message: `is not a field of ${desc.typeName} and is ignored${near === undefined ? "" : `; did you mean ${near}?`}`,

@@ -23,7 +23,7 @@ import {
 } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
-import { namespaceMutualTls, peerAuthenticationsFor } from "../../model/peer-authentication.ts";
+import { inheritedPeerAuthenticationsFor, namespaceMutualTls } from "../../model/peer-authentication.ts";
 import { nowhere, usedEndpoints, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import {
   getAllEndpoints,
@@ -426,7 +426,7 @@ function takesMutualTls(namespace: string, mesh: MeshSettings, inputs: MeshInput
     namespaceMutualTls(
       namespace,
       mesh.rootNamespace,
-      peerAuthenticationsFor(namespace, mesh.rootNamespace, inputs, reader),
+      inheritedPeerAuthenticationsFor(namespace, mesh.rootNamespace, inputs, reader),
     ) !== "DISABLE"
   );
 }
