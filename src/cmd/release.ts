@@ -158,7 +158,7 @@ export function programCopies(
 }
 
 /**
- * Without the bundle, its processes would need three times the CPU to start, and on a busy machine some seconds more.
+ * Bundles the changed sources, because the processes of the copy would otherwise need three times the CPU to start.
  */
 async function bundleChanged(directory: string): Promise<void> {
   const { writeProgram } = await import("./bundle.ts");

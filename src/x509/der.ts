@@ -20,9 +20,9 @@ export const derTags = {
 
 export interface DerElement {
   readonly tag: number;
-  /** Without tag and length. */
+  /** The contents without tag and length. */
   readonly contents: Buffer;
-  /** With tag and length. */
+  /** The contents with tag and length. */
   readonly encoded: Buffer;
 }
 

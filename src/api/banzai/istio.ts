@@ -13,7 +13,7 @@ export interface BanzaiIstio extends KubernetesObject {
 }
 
 export interface BanzaiIstioSpec {
-  /** For example `1.6.8`. Each operator handles one minor release. */
+  /** The version, for example `1.6.8`. Each operator handles one minor release. */
   readonly version: string;
   /** True if it has no revision and serves namespaces with `istio-injection=enabled`. */
   readonly global: boolean;
