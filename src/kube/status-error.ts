@@ -88,6 +88,7 @@ export function unreadable(subject: RequestSubject, cause: unknown): SerinError 
   });
 }
 
+/** Whether the value is an error of ours with this code. */
 export function isCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof SerinError && error.code === code;
 }

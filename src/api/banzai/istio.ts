@@ -119,6 +119,10 @@ const withoutEffect = [
   "multiMesh",
 ] as const;
 
+/**
+ * Parses an Istio object of Banzai Cloud's operator, and fills in the operator's defaults. `apiVersion`, `kind` and
+ * `metadata` pass unchecked.
+ */
 export function parseBanzaiIstio(raw: unknown): Parsed<BanzaiIstio> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "metadata", "status");

@@ -122,6 +122,7 @@ const defaultIntervals: Partial<Record<CheckType, number>> = {
   webhook: 5,
 };
 
+/** The default seconds between two measurements. 0 means each time the engine looks. */
 export function defaultIntervalSeconds(type: CheckType): number {
   return defaultIntervals[type] ?? 0;
 }
