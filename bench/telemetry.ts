@@ -45,7 +45,7 @@ interface Options {
   readonly connections: number;
   readonly bodyBytes: number;
   readonly parts: boolean;
-  /** Another checkout. Empty for none. */
+  /** The directory of another checkout to compare with. Empty for none. */
   readonly beside: string;
   readonly json: boolean;
 }

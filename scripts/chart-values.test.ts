@@ -6,8 +6,10 @@ import chartValues from "#generated/install/chart-values.json" with { type: "jso
 import type { Pod } from "../src/api/kubernetes/index.ts";
 import type { UntypedObject } from "../src/api/index.ts";
 import { isTree, messageOf } from "../src/base/index.ts";
+import { canonicalQuantity } from "../src/cluster/schema/quantity.ts";
 import { readGatewayPodValues } from "../src/controlplane/gateways/index.ts";
 import { injectPod, readInjectionSettings, readMeshForInjection } from "../src/inject/index.ts";
+import { defaultValues } from "../src/install/default-values.ts";
 import { mergeTrees } from "../src/install/merge.ts";
 import { renderDefaultRevision, renderInstall, resolveSettings } from "../src/install/index.ts";
 import { operatorPathOf } from "../src/install/upstream-values.ts";
@@ -184,6 +186,16 @@ test("every value of upstream's charts changes an installation, or a message nam
       if (!hasEffect && explained[path] === undefined) silent.push(`${chart}: ${path}`);
     }
   assert.deepEqual(silent, [], `${chartValues.release}: these values have no effect, and no message names them`);
+});
+
+test("the injector and the charts have the same defaults", () => {
+  const given = { ...defaults, istioNamespace: "istio-system", revision: "default", clusterName: "", network: "" };
+  // The charts write "2000m", and istiod's own default is "2".
+  const read = (values: Tree): unknown =>
+    JSON.parse(JSON.stringify(readInjectionSettings({ values: JSON.stringify(values) }, given).values), (key, value) =>
+      key === "cpu" || key === "memory" ? canonicalQuantity(String(value)) : (value as unknown),
+    );
+  assert.deepEqual(read({}), read(defaultValues));
 });
 
 test("no value is explained that has an effect, and none is probed that upstream does not have", () => {

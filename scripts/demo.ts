@@ -201,7 +201,7 @@ function printSummary(stage: Stage, summary: Summary, problem: unknown): void {
   if (problem !== undefined) out(`  The demo failed: ${describeError(problem)}`);
 }
 
-/** On a terminal the cluster stays until the user leaves. */
+/** Waits on a terminal until the user leaves, because the cluster stays until then. */
 async function leave(signal: AbortSignal): Promise<boolean> {
   const urls = await runSerin(["cluster", "urls", "--name", clusterName]);
   process.stdout.write(`

@@ -64,7 +64,7 @@ function write(
 /** The listener of a Gateway of the older version that names none. */
 const meshListener: JsonObject = { name: "mesh", port: 15008, protocol: "HBONE" };
 
-/** Also serves Gateway v1alpha2, for manifests from before 2023, in which listeners may be absent. */
+/** Adds Gateway v1alpha2 to the versions, for manifests from before 2023, in which listeners may be absent. */
 function withOldGatewayVersion(definition: JsonObject): JsonObject {
   const spec = object(definition.spec);
   if (object(spec.names).kind !== "Gateway") return definition;

@@ -44,11 +44,11 @@ export interface LabRunOptions {
   /** The line of the shell that runs the command, as `"$0" "$@"`. */
   readonly inner?: string;
   /**
-   * After a signal, the command's standard input ends, and it has this long to end by itself. Absent: it is killed at
+   * The time that the command has to end by itself after a signal ended its standard input. Absent: it is killed at
    * once.
    */
   readonly graceMs?: number;
-  /** After this long, the command ends as by a signal. */
+  /** The time after which the command ends as by a signal. */
   readonly limitMs?: number;
 }
 

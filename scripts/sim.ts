@@ -32,7 +32,7 @@ function failuresOf({ from, to, step }: Share): Failure[] {
   return failures;
 }
 
-/** With N workers, each takes every Nth seed, so that all have the same amount of work. */
+/** Simulates all seeds. Of N workers each takes every Nth seed, so that all have the same amount of work. */
 async function simulateAll(from: number, seeds: number, workers: number): Promise<Failure[]> {
   const shares = Array.from({ length: workers }, async (_one, index): Promise<Failure[]> => {
     const worker = new Worker(new URL(import.meta.url), {

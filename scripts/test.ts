@@ -51,7 +51,10 @@ const unknownMs: Readonly<Record<Group, number>> = { unit: 300, netns: 2_000, e2
 const sharedTimeoutMs = 600_000;
 /** The factor by which files that run beside another group may take longer. */
 const patienceBeside = 4;
-/** With more failed files than this, the failures are no coincidence, and none runs a second time. */
+/**
+ * The maximum number of failed files that run a second time. With more, the failures are no coincidence, and none runs
+ * again.
+ */
 const maxSecondRuns = 4;
 const root = join(import.meta.dirname, "..");
 const measuredMs: Record<string, number> = {};

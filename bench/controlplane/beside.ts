@@ -9,7 +9,7 @@ import { ownProgram, startSubject } from "./subject.ts";
 export interface BesideOptions {
   readonly services: number;
   readonly pods: number;
-  /** Of each of the two. */
+  /** The number of clients of each of the two control planes. */
   readonly clients: number;
   /** How often both processes start. */
   readonly pairs: number;

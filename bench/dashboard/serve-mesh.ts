@@ -71,7 +71,7 @@ function addressOf(index: number, number: number): string {
   return `127.${64 + (all >> 16)}.${(all >> 8) & 0xff}.${all & 0xff}`;
 }
 
-/** As much metadata as kubectl, a Deployment and the injector add to an object. */
+/** Metadata of the size that kubectl, a Deployment and the injector give to an object. */
 function meta(
   namespace: string,
   name: string,

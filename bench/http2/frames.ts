@@ -138,7 +138,7 @@ export interface RequestPlan {
   readonly fields: readonly string[];
   /** Follows the head. */
   readonly body?: Buffer;
-  /** Each stream stays open, and the body is sent again after each response message. */
+  /** Whether each stream stays open, and the body is sent again after each response message. */
   readonly endless?: boolean;
 }
 

@@ -36,7 +36,7 @@ export interface MemoryOfRole {
    * all lived through both quarters has no such ages, and is compared as it is.
    */
   readonly ratio?: number;
-  /** Also false when the quarters are too short for a decision. */
+  /** Whether the memory grows from quarter to quarter. False if the quarters are too short for a decision. */
   readonly grows: boolean;
 }
 

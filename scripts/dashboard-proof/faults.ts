@@ -5,7 +5,7 @@ import { namespaces } from "../upgrade-proof/load-plans.ts";
 import type { Proof } from "../upgrade-proof/proof.ts";
 import { createToken } from "./access.ts";
 
-/** Longer than any timeout of the page. */
+/** The time to see a fault on the page. It is longer than any timeout of the page. */
 const seenTimeoutMs = 90_000;
 const tokenTimeoutMs = 180_000;
 const awayMs = 6_000;

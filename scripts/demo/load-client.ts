@@ -17,7 +17,7 @@ const [
 ] = process.argv.slice(2);
 const target = new URL(url);
 const pauseMs = Number(pauseText);
-/** Longer than a busy machine takes for a page. A lost request never gets an answer. */
+/** The time after which a request counts as lost. It is longer than a busy machine takes for a page. */
 const limitMs = 10_000;
 const reportEveryMs = 100;
 /**

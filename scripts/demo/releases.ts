@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { root, serinOk } from "./lab.ts";
 import { versions, type Stage } from "./stage.ts";
 
-/** In the order of their acts. */
+/** The bad releases, in the order of their acts. */
 const releases: readonly { readonly version: string; readonly overlay?: string }[] = [
   { version: versions.new },
   { version: versions.rejected, overlay: "test/releases/rejected-config" },

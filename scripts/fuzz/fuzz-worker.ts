@@ -34,7 +34,7 @@ export interface FuzzReport {
   readonly corpus: readonly string[];
 }
 
-/** Longer than this by the thread's own clock is a hang. */
+/** The time by the thread's own clock after which an input counts as a hang. */
 const hangMs = 1000;
 const maxFindings = 20;
 const maxCorpus = 4000;

@@ -10,7 +10,7 @@ export type TestEvent =
 const verdicts: Readonly<Record<string, Verdict>> = { PASS: "passed", FAIL: "failed", SKIP: "skipped" };
 /** The binary writes this before each of its own lines, even in the middle of a test's line. */
 const marker = "\u0016";
-/** Longer lines are cut, because they are dumps. */
+/** The maximum length of a line. Longer lines are dumps, and are cut. */
 const lineBytes = 16_384;
 
 export class TestOutput {

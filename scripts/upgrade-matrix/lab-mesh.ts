@@ -27,7 +27,7 @@ export interface LabMesh {
   readonly bring?: (guide: Walkthrough) => Promise<void>;
   /** The specs of IstioOperators that the upgrade installs. */
   readonly specs?: readonly object[];
-  /** Another host behind the gateway, and its path there. It is under load too. */
+  /** Another host behind the gateway, with its path. It is under load too. */
   readonly alsoAsked?: { readonly path: string; readonly host: string };
   /** Whether no proxy counts requests of a gateway that gets none. Then only probes and rejections decide. */
   readonly judgedByProbes?: boolean;

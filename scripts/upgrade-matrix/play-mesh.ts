@@ -13,7 +13,7 @@ export interface PlayedMesh {
   readonly requests: number;
   readonly failed: number;
   readonly seconds: number;
-  /** The steps of the way to the end. */
+  /** The number of steps of the upgrade. */
   readonly steps: number;
   /** Why the mesh did not go its ways. */
   readonly problem?: string;
@@ -116,7 +116,7 @@ export class MeshPlay {
     await this.#ok("kubectl apply -f -", list);
   }
 
-  /** No request has failed, and more are answered. */
+  /** Waits until more requests are answered, and checks that none has failed. */
   async #more(): Promise<void> {
     await this.#load?.more(40);
     assert.deepEqual(this.#load?.failures, [], `of ${this.#load?.requests ?? 0} requests`);

@@ -78,8 +78,8 @@ function plan(
 }
 
 /**
- * Through the gateway: bookinfo's page (whose requests also pass a waypoint), an application with a sidecar, gRPC, and
- * long connections.
+ * The load through the gateway: bookinfo's page (whose requests also pass a waypoint), an application with a sidecar,
+ * gRPC, and long connections.
  */
 export function gatewayPlan(address: string, reportDirectory: string, scale: LoadScale): LoadPlan {
   const requests = [

@@ -22,7 +22,10 @@ export interface Proof {
   readonly note: (text: string) => void;
 }
 
-/** With less load, steps wait for fewer answers, so that a step takes as long as with the full load. */
+/**
+ * The number of samples at a load. With less load, steps wait for fewer answers, so that a step takes as long as with
+ * the full load.
+ */
 export const samplesAt = ({ rate }: LoadScale, atFullRate: number, fewest = fewestSamples): number =>
   Math.max(fewest, Math.round(atFullRate * Math.min(1, rate)));
 

@@ -10,7 +10,7 @@ export interface AnalysisOptions extends InventoryOptions {
    * Absent: all.
    */
   readonly namespace?: string | undefined;
-  /** Also leaves out objects in files that belong to other namespaces. */
+  /** Leaves out the objects of other namespaces, also those in files. */
   readonly onlyNamespace?: boolean | undefined;
   /** The namespace for objects in files that name none. */
   readonly defaultNamespace: string;

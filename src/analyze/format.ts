@@ -28,6 +28,7 @@ export function formatMessage(
   return `${level} [${type.code}]${withoutControls(origin)} ${withoutControls(text)}`;
 }
 
+/** A message as JSON, in the form and with the field names of `istioctl analyze -o json`. */
 export function plainMessage({ type, resource, path, text }: Message): PlainMessage {
   const reference = resource === undefined ? undefined : referenceOf(resource, path);
   return {

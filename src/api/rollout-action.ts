@@ -5,7 +5,7 @@ export type RolloutAction = (typeof rolloutActions)[number];
 /** One order on the page, with its effect. */
 export interface RolloutActionOffer {
   readonly action: RolloutAction;
-  /** For example `Roll back`. */
+  /** The text of the button, for example `Roll back`. */
   readonly title: string;
   /** Why this user cannot give the order now. Undefined if the user can. */
   readonly refusedBecause?: string;

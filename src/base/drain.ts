@@ -13,6 +13,7 @@ export interface Shutdown {
   readonly force: AbortSignal;
 }
 
+/** The source of a {@link Shutdown}. Its owner calls {@link request}, for example for each signal to the process. */
 export class ShutdownController implements Shutdown {
   readonly #drain = new AbortController();
   readonly #force = new AbortController();

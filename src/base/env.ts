@@ -3,6 +3,7 @@ import { userError } from "./errors.ts";
 /** The environment variables. They are passed as a parameter, and never read at import. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The variable's value. The fallback if it is unset or empty. */
 export function envString(env: Environment, name: string, fallback: string): string {
   const value = env[name];
   return value === undefined || value === "" ? fallback : value;
@@ -16,6 +17,7 @@ export function envList(env: Environment, name: string, fallback: string): strin
     .filter((word) => word !== "");
 }
 
+/** The variable's value. Throws a user error if it is unset or empty; `meaning` completes the hint "set it to …". */
 export function envRequired(env: Environment, name: string, meaning: string): string {
   const value = env[name];
   if (value === undefined || value === "") {
@@ -24,6 +26,7 @@ export function envRequired(env: Environment, name: string, meaning: string): st
   return value;
 }
 
+/** The variable as an integer. The fallback if it is unset or empty. Throws a user error for any other text. */
 export function envInteger(env: Environment, name: string, fallback: number): number {
   const value = env[name];
   if (value === undefined || value === "") return fallback;

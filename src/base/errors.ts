@@ -17,6 +17,10 @@ export interface SerinErrorOptions {
   readonly retryAfterMs?: number;
 }
 
+/**
+ * The type of all errors that this program throws on purpose. Make it with {@link userError}, {@link transientError} or
+ * {@link internalError}.
+ */
 export class SerinError extends Error {
   override readonly name = "SerinError";
   readonly kind: ErrorKind;
@@ -37,14 +41,20 @@ export class SerinError extends Error {
   }
 }
 
+/**
+ * A mistake in what the user gave. Trying again does not help. The message names the file, object or field, and what
+ * was expected.
+ */
 export function userError(code: ErrorCode, message: string, options?: SerinErrorOptions): SerinError {
   return new SerinError("user", code, message, options);
 }
 
+/** A fault that may pass by itself, such as a server that does not answer. The caller may try again. */
 export function transientError(code: ErrorCode, message: string, options?: SerinErrorOptions): SerinError {
   return new SerinError("transient", code, message, options);
 }
 
+/** A fault in this program. The user can only report it. */
 export function internalError(code: ErrorCode, message: string, options?: SerinErrorOptions): SerinError {
   return new SerinError("internal", code, message, options);
 }

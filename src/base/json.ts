@@ -1,6 +1,7 @@
 /** An object with unchecked fields, as parsed from JSON or YAML. */
 export type Tree = Readonly<Record<string, unknown>>;
 
+/** Whether the value is an object: neither null nor a list. */
 export function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -22,6 +23,7 @@ export function textAt(tree: unknown, ...path: readonly string[]): string | unde
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
+/** The object at the path. Undefined if there is none, or a value of another type. */
 export function treeAt(tree: unknown, ...path: readonly string[]): Tree | undefined {
   const value = valueAt(tree, ...path);
   return isTree(value) ? value : undefined;

@@ -123,6 +123,7 @@ function timestamp(ms: number): string {
   return `${lastSecondText}${millis < 10 ? "00" : millis < 100 ? "0" : ""}${millis}Z`;
 }
 
+/** A logger that writes to standard error unless `write` is given. The default level is `info`. */
 export function createLogger(options: LoggerOptions): Logger {
   const write = options.write ?? standardErrorWriter();
   const { level = "info" } = options;

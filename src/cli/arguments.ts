@@ -54,7 +54,10 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
   return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];
 }
 
-/** For a verb that also runs alone, such as `upgrade`, the parser would only count the words after it. */
+/**
+ * The error for an unknown verb of a group that also runs alone, such as `upgrade`. The parser's own error would only
+ * count the words after it.
+ */
 function unknownVerb(command: Command, path: readonly string[], word: string): Error {
   const names = command.commands.map((child) => child.name());
   const near = nearestName(word, names);

@@ -1,22 +1,15 @@
 import type { Command } from "commander";
 import { transientError } from "../base/index.ts";
 import type { CliContext } from "./context.ts";
-import { durationFlag } from "./flags.ts";
+import { durationOption } from "./flags.ts";
 
 export interface TimeoutFlags {
   readonly timeout: number;
 }
 
-const defaultTimeout = "30s";
-
 /** istioctl's flag `--timeout` of verbs that call control planes. */
 export function timeoutFlag(command: Command): Command {
-  return command.option(
-    "--timeout <duration>",
-    `how long control planes may take to answer (default: ${defaultTimeout})`,
-    durationFlag,
-    durationFlag(defaultTimeout),
-  );
+  return command.addOption(durationOption("--timeout <duration>", "how long control planes may take to answer", "30s"));
 }
 
 /** Returns the result of the work. Fails after the time in the flag. */

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { goDurationMs, userError } from "../base/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
@@ -66,6 +66,11 @@ export function revisionFlag(command: Command): Command {
 /** Parses a duration of a flag to milliseconds: a Go duration such as `1m30s`, or plain seconds such as `90`. */
 export function durationFlag(value: string): number {
   return durationOf(value, "a time");
+}
+
+/** A flag whose value is milliseconds. Its default is a text such as `30s`, which the help shows. */
+export function durationOption(flags: string, text: string, fallback: string): Option {
+  return new Option(flags, text).argParser(durationFlag).default(durationFlag(fallback), fallback);
 }
 
 /** Like {@link durationFlag}. `what` is the subject of the error message. */

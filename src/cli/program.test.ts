@@ -45,6 +45,20 @@ test("every verb accepts the flags for cluster and namespaces, and no two of its
   visit(await completeProgram(new FakeContext()), "serin");
 });
 
+test("help shows a default once, and the default of a duration with its unit", async () => {
+  const visit = (command: Command, path: string): void => {
+    for (const { flags, description, defaultValue, defaultValueDescription } of command.options) {
+      const value: unknown = defaultValue;
+      if (value === undefined || typeof value === "boolean") continue;
+      const shown = defaultValueDescription ?? JSON.stringify(value);
+      assert.doesNotMatch(description, /\(default/, `${path} ${flags}`);
+      if (/<(?:time|duration)>/.test(flags)) assert.match(shown, /^"?\d+(?:s|m|h)"?$/, `${path} ${flags}`);
+    }
+    for (const child of command.commands) visit(child, `${path} ${child.name()}`);
+  };
+  visit(await completeProgram(new FakeContext()), "serin");
+});
+
 test("--version prints only the release", async () => {
   const context = Object.assign(new FakeContext({}), { version: "1.2.3" });
   assert.equal((await run("--version", context)).output, "1.2.3\n");

@@ -10,6 +10,7 @@ export interface Program {
   parseAsync(args: readonly string[], options?: { readonly from: "user" }): Promise<void>;
 }
 
+/** The command line's program. `parseAsync` gets the arguments without the program's name. */
 export function createProgram(context: CliContext): Program {
   return { parseAsync: async (args) => await run(args, context) };
 }

@@ -1,6 +1,16 @@
 // `serin release`: manages trees of Serin by version. Building one copies this tree. The lab uses it for images with
 // its version as tag.
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { userError, type Environment } from "../base/index.ts";
@@ -90,7 +100,10 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
   return { name, directory: clusterDirectory(env, name) };
 }
 
-/** Builds a release. Replaces only the files of a former build at that path. */
+/**
+ * Builds a release. Replaces a former build at that path, and refuses every other existing path: it removes all files
+ * there, and a checkout has the same files as a build.
+ */
 export async function buildRelease(
   release: Release,
   directory: string,
@@ -99,8 +112,8 @@ export async function buildRelease(
 ): Promise<void> {
   if (!/^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$/.test(version))
     throw userError("argument-invalid", `"${version}" is not a version such as 1.18.1`);
-  if (existsSync(directory) && !existsSync(join(directory, "package.json"))) {
-    throw userError("path-taken", `${directory} exists and is not a release tree`, {
+  if (existsSync(directory) && !isFormerBuild(directory)) {
+    throw userError("path-taken", `${directory} exists, and "serin release build" did not write it`, {
       hint: "name a directory that does not exist yet",
     });
   }
@@ -124,6 +137,13 @@ export async function buildRelease(
   if (bundle !== undefined && changesProgram) await bundleChanged(directory);
 }
 
+/** Only a build has a link to the dependencies of the tree that it was copied from. */
+function isFormerBuild(directory: string): boolean {
+  const dependencies = lstatSync(join(directory, "node_modules"), { throwIfNoEntry: false });
+  const isWorkTree = existsSync(join(directory, ".git"));
+  return dependencies?.isSymbolicLink() === true && !isWorkTree && existsSync(join(directory, "package.json"));
+}
+
 /**
  * The folders that contain the program, each with its name in the copy. A copy of a checkout gets the bundle that the
  * checkout runs from. A copy with changed sources gets a bundle of its own, from the sources alone: the checkout may
@@ -138,7 +158,7 @@ export function programCopies(
 }
 
 /**
- * Without the bundle, its processes would need three times the CPU to start, and on a busy machine some seconds more.
+ * Bundles the changed sources, because the processes of the copy would otherwise need three times the CPU to start.
  */
 async function bundleChanged(directory: string): Promise<void> {
   const { writeProgram } = await import("./bundle.ts");
@@ -193,7 +213,13 @@ async function makeDirectory(directory: string): Promise<void> {
   makeUserDirectory(directory, "name another directory");
 }
 
-async function exportRelease(release: Release, directory: string): Promise<void> {
+/** Writes samples, profiles and `bin/istioctl`. Other files in the directory stay. */
+export async function exportRelease(release: Release, directory: string): Promise<void> {
+  if (existsSync(directory) && realpathSync(directory) === realpathSync(release.root)) {
+    throw userError("path-taken", `${directory} is the release itself`, {
+      hint: "name another directory, such as the guide's: serin release export guide",
+    });
+  }
   await makeDirectory(join(directory, "manifests/profiles"));
   await makeDirectory(join(directory, "bin"));
   cpSync(join(release.root, "samples"), join(directory, "samples"), { recursive: true });

@@ -235,7 +235,7 @@ function writeGuard(transaction: NftTransaction): void {
   input(tcp, isStart, action.drop());
 }
 
-/** Also works if there is no such table. */
+/** Removes a table, or does nothing if there is no such table. */
 function removeTable(transaction: NftTransaction, name: string): void {
   transaction.table("inet", name).create().delete();
 }

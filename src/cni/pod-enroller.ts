@@ -88,7 +88,7 @@ interface Enrolment {
 export class PodEnroller {
   readonly #options: PodEnrollerOptions;
   readonly #log: Logger;
-  /** By `namespace/name`. */
+  /** The enrolled pods by `namespace/name`. */
   readonly #enrolments = new Map<string, Enrolment>();
 
   constructor(options: PodEnrollerOptions) {

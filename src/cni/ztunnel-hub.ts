@@ -21,7 +21,7 @@ export interface ZtunnelHubHandler {
 export class ZtunnelHub {
   readonly #log: Logger;
   readonly #clock: Clock;
-  /** In the order of their hellos. */
+  /** The connected ztunnels, in the order of their hellos. */
   readonly #links: ZtunnelLink[] = [];
   readonly #waiting = new Set<() => void>();
   readonly #leftAtMs = new Map<string, number>();

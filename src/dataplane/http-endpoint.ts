@@ -123,6 +123,7 @@ export function namesAsked({ searchParams }: URL): FamilyNames {
   return names.length === 0 ? undefined : new Set(names);
 }
 
+/** A route that answers every request with the current value as indented JSON. */
 export function jsonRoute(value: () => unknown): EndpointRoute {
   return async () => ({
     status: 200,

@@ -29,6 +29,7 @@ export interface PodProxyConfig {
   readonly json: string;
 }
 
+/** Reads the fields of a mesh config that injection needs, with upstream's defaults. Ignores values of another type. */
 export function readMeshForInjection(mesh: unknown): MeshForInjection {
   return {
     trustDomain: textAt(mesh, "trustDomain") ?? "cluster.local",

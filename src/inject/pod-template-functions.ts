@@ -2,7 +2,7 @@ import { parse, stringify } from "yaml";
 import { isTree, messageOf, userError } from "../base/index.ts";
 import { elementOf, templateFunctions, textOf, type TemplateFunction } from "../base/go-template/index.ts";
 
-/** In Go, a map of strings such as labels has an empty string under every missing key. */
+/** Looks up a key as Go does: a map of strings such as labels has an empty string under every missing key. */
 function index(tree: unknown, key: unknown): unknown {
   const found = elementOf(tree, key);
   return found === undefined && isTree(tree) && Object.values(tree).every((value) => typeof value === "string")

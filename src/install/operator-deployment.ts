@@ -47,6 +47,7 @@ export function renderOperator(settings: OperatorSettings, definitions: readonly
   ];
 }
 
+/** The name of the operator's Deployment. An empty revision is the default operator. */
 export function operatorName(revision: string): string {
   return revision === "" ? "istio-operator" : `istio-operator-${revision}`;
 }

@@ -35,7 +35,7 @@ export function applyOverlays(
   return { objects: patched, errors };
 }
 
-/** As in upstream, a text that is a YAML map is replaced by the map. JSON stays text. */
+/** The value of an overlay. As in upstream, a text that is a YAML map is replaced by the map. JSON stays text. */
 function valueOf(value: unknown): unknown {
   if (typeof value !== "string" || !/: |:[^]*\n|\n[^]*:/.test(value) || /^\s*\{/.test(value)) return value;
   try {

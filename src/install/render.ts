@@ -74,6 +74,9 @@ export interface DefaultRevision {
   readonly service: UntypedObject | undefined;
 }
 
+/**
+ * What makes the installed revision the default one: its tag, validator and Service. Undefined without a control plane.
+ */
 export function renderDefaultRevision(settings: InstallSettings): DefaultRevision | undefined {
   if (settings.pilot.enabled !== true || settings.revisionLabel !== undefined) return undefined;
   const revision = revisionLabel(settings);

@@ -209,6 +209,7 @@ export function withRedirectByAgent(spec: IstioOperatorSpec): IstioOperatorSpec 
   return mergeTrees({ values: redirectByAgent }, spec) as IstioOperatorSpec;
 }
 
+/** Whether the installation contains the CNI agent. */
 export function hasAgent({ components, values }: IstioOperatorSpec): boolean {
   return components?.cni?.enabled === true || valueAt(values, "istio_cni", "enabled") === true;
 }

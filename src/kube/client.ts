@@ -40,7 +40,7 @@ export interface KubeClient {
     object: Value,
     options: ApplyOptions,
   ): Promise<Value>;
-  /** Also resolves if the object does not exist. */
+  /** Deletes an object. Resolves also if the object does not exist. */
   delete(kind: KindDefinition, name: string, namespace?: string, options?: DeleteOptions): Promise<void>;
   /** One watch request from `resourceVersion` on, which ends when the server ends it. Throws code `gone` on 410. */
   watch<Value extends KubernetesObject>(

@@ -35,6 +35,7 @@ const retryAfterMaxMs = 60_000;
 const believeAbsentMs = 1_000;
 const believeGoneMs = 10_000;
 
+/** An informer that lists and watches one kind. It requests nothing before {@link Informer.run}. */
 export function createInformer<Value extends KubernetesObject>(
   client: KubeClient,
   kind: KindDefinition<Value>,

@@ -44,6 +44,10 @@ const askingPosts = /^\/apis\/(authorization|authentication)\.k8s\.io\/[^/]+\/(s
 /** A GET of these paths acts on a pod or a node. */
 const actingPaths = /\/(pods|services|nodes)\/[^/]+\/(exec|attach|portforward|proxy)(\/|$)/;
 
+/**
+ * Serves an API on a free port of 127.0.0.1 that passes reads to the cluster and refuses everything else. The caller
+ * must close it. Throws a transient error if no port is free.
+ */
 export async function serveReadOnlyRelay(config: KubeConfig, options: ReadOnlyRelayOptions): Promise<ReadOnlyRelay> {
   // Loaded on demand, because most users of this part relay nothing.
   const watches = await import("./relayed-watches.ts");

@@ -21,7 +21,10 @@ export interface ReconcilerOptions {
   readonly reconcile: (key: string, signal: AbortSignal) => Promise<number | void>;
   /** The number of keys in work at the same time. One key is never in work twice. 4 if absent. */
   readonly concurrency?: number;
-  /** After this many consecutive failures, a key is dropped until it is added again. `Infinity` never drops one. */
+  /**
+   * The number of consecutive failures after which a key is dropped until it is added again. `Infinity` never drops
+   * one.
+   */
   readonly maxAttempts: number;
   readonly retryInitialMs?: number;
   readonly retryMaxMs?: number;

@@ -1,7 +1,10 @@
 import type { KindDefinition } from "../api/index.ts";
 import type { ListOptions } from "./client.ts";
 
-/** `/apis/apps/v1/namespaces/default/deployments/web/status`; without a name, the collection. */
+/**
+ * The path of an object in the API, such as `/apis/apps/v1/namespaces/shop/deployments/web/status`. Without a name, the
+ * path of the collection.
+ */
 export function resourcePath(
   kind: KindDefinition,
   namespace: string | undefined,

@@ -88,6 +88,7 @@ export function unreadable(subject: RequestSubject, cause: unknown): SerinError 
   });
 }
 
+/** Whether the value is an error of ours with this code. */
 export function isCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof SerinError && error.code === code;
 }
@@ -131,7 +132,10 @@ function parseStatus(body: string): Status | undefined {
   }
 }
 
-/** For an unknown reason, the HTTP status does not help either, because the API server answers 403 for some of them. */
+/**
+ * The code of an answer. If the reason is unknown, the HTTP status does not help either, because the API server answers
+ * 403 for some reasons.
+ */
 function codeOf(reason: string | undefined, httpStatus: number): ErrorCode {
   if (reason === undefined || reason === "" || reason === "Unknown") return codesByStatus[httpStatus] ?? "api-server";
   return codesByReason[reason] ?? "api-server";

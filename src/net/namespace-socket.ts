@@ -178,6 +178,7 @@ export function duplicateDescriptor(fd: number): number {
   return check("dup", libc().fcntl(fd, linux.duplicateCloseOnExec, 0));
 }
 
+/** Closes a descriptor that the caller owns. An invalid one has no effect. */
 export function closeDescriptor(fd: number): void {
   libc().close(fd);
 }

@@ -5,7 +5,7 @@ import { SocketStream } from "./socket-stream.ts";
 export interface PeekOptions {
   /** Called with all bytes so far, and also with no bytes after the timeout. */
   readonly enough: (bytes: Buffer) => boolean;
-  /** With this many bytes, the peek ends. */
+  /** The number of bytes with which the peek ends. */
   readonly maxBytes: number;
   /** 0 means no limit. */
   readonly timeoutMs: number;

@@ -82,7 +82,7 @@ export function readBufferOf(bytes: Uint8Array): ReadBuffer | undefined {
  * large buffer.
  */
 const heldParts = 4;
-/** No chunk begins at this offset, so nothing may be put in front of a kept one. */
+/** The offset at which no chunk begins, so that nothing is put in front of a kept one. */
 const noStart = -1;
 
 /** A chunk up to this size is added to a copy before it. */

@@ -15,7 +15,10 @@ export interface ReleaseOptions {
 }
 
 const agentComponent = "Cni";
-/** Longer than an agent's grace period. A killed agent has released nothing, so waiting longer would not help. */
+/**
+ * The time to wait for an agent. It is longer than its grace period. A killed agent has released nothing, so waiting
+ * longer would not help.
+ */
 const patienceMs = 60_000;
 
 /**

@@ -36,7 +36,9 @@ const agentKind = "DaemonSet";
 const everything = "operator.istio.io/component";
 const notShared = `${everything} notin (Base,Cni)`;
 const rightsGroup = "rbac.authorization.k8s.io";
-/** Longer than a control plane's leases live without it, so waiting longer would not help. */
+/**
+ * The time to wait for a control plane. It is longer than its leases live without it, so waiting longer would not help.
+ */
 const controlPlanePatienceMs = 20_000;
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 

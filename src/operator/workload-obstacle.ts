@@ -8,7 +8,7 @@ import { podObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from
 const lookEveryMs = 1_000;
 const logLines = 5;
 const maxLogCharacters = 2_000;
-/** If a kubelet has removed a log, it answers the request for it with 200 and this text. */
+/** The beginning of a kubelet's answer, with status 200, if it has removed the requested log. */
 const kubeletHasNoLog = "unable to retrieve container logs for ";
 /** The annotation whose change makes a controller try again. */
 const attemptAnnotation = "install.serin.dev/asked-again-at";

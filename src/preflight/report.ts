@@ -159,7 +159,7 @@ export interface ResourceGroup {
   readonly type: string;
   readonly change: ResourceChangeType;
   readonly changes: readonly FieldChange[];
-  /** At most {@link maxNamed}. */
+  /** The names of the resources, at most {@link maxNamed}. */
   readonly resources: readonly string[];
   readonly resourceCount: number;
   readonly proxies: readonly string[];

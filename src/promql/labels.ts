@@ -27,6 +27,7 @@ export function labelsKey(labels: Labels): string {
   return key;
 }
 
+/** The labels as a plain object, for JSON. */
 export function labelsObject(labels: Labels): Record<string, string> {
   return Object.fromEntries(labels);
 }

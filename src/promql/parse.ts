@@ -8,7 +8,7 @@ import { createMatcher, RequestRegexes, type Matcher, type MatchOperator } from 
 import { unquote } from "./string-literal.ts";
 import type { BinaryOperator, Expression, Matching, Selector, TimeShift } from "./syntax.ts";
 
-/** Longer queries are refused. */
+/** The maximum length of a query. Longer queries are refused. */
 export const maxQueryCharacters = 100_000;
 /**
  * The characters after an error that are read to describe it. The tolerant parser tries many ways to go on after an

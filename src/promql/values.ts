@@ -12,7 +12,7 @@ export interface Point {
 
 export interface RangeSeries {
   readonly labels: Labels;
-  /** In order of time. */
+  /** The points in order of time. */
   readonly points: readonly Point[];
 }
 

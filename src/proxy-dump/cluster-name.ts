@@ -13,6 +13,7 @@ export interface ClusterName {
   readonly isService: boolean;
 }
 
+/** Splits a name such as `outbound|80|v1|web.shop.svc.cluster.local`. Any other name is a host alone. */
 export function parseClusterName(name: string): ClusterName {
   const parts = name.split("|");
   if (parts.length < 4) return { direction: "", port: 0, subset: "", host: name, isService: false };

@@ -131,6 +131,7 @@ export interface ExtensionConfig extends Json {
   readonly typedConfig?: { readonly "@type"?: string };
 }
 
+/** The answer of a proxy to `/config_dump`. Parts that the proxy has not sent are empty. */
 export class ConfigDump {
   readonly #parts: ReadonlyMap<string, Json>;
 

@@ -5,11 +5,12 @@ const httpFilter = "envoy.filters.network.http_connection_manager";
 const tcpFilter = "envoy.filters.network.tcp_proxy";
 const blackHole = "BlackHoleCluster";
 
+/** The listener's filter chains, with the default one at the end. */
 export function chainsOf({ filterChains = [], defaultFilterChain }: ListenerConfig): readonly FilterChain[] {
   return defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
 }
 
-/** HTTP, TCP, HTTP+TCP or UNKNOWN. */
+/** The type of the listener: HTTP, TCP, HTTP+TCP or UNKNOWN. */
 export function listenerTypeOf(listener: ListenerConfig): string {
   const filters = chainsOf(listener).flatMap((chain) => chain.filters ?? []);
   const http = filters.some(({ name }) => name === httpFilter);
@@ -22,6 +23,7 @@ function isBlackHole(config: Json | undefined): boolean {
   return JSON.stringify(config ?? {}).includes(blackHole);
 }
 
+/** The addresses on which the listener accepts, the main one first. A unix socket is its path. */
 export function addressesOf({ address = {}, additionalAddresses = [] }: ListenerConfig): readonly string[] {
   return [
     address.socketAddress?.address ?? address.pipe?.path ?? "",
@@ -29,6 +31,7 @@ export function addressesOf({ address = {}, additionalAddresses = [] }: Listener
   ];
 }
 
+/** The listener's port. 0 for a unix socket. */
 export function portOf({ address }: ListenerConfig): number {
   return address?.socketAddress?.portValue ?? 0;
 }
@@ -41,6 +44,7 @@ const protocolNames: Readonly<Record<string, string>> = {
   "http/1.0,http/1.1,h2c": "App: HTTP",
 };
 
+/** The conditions of a filter chain as one text. `ALL` without conditions. */
 export function chainMatchText({
   serverNames = [],
   transportProtocol = "",

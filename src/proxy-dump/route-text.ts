@@ -15,6 +15,7 @@ export function domainsText(domains: readonly string[]): string {
   return `${short.slice(0, maxDomains).join(", ")}${more > 0 ? ` + ${more} more...` : ""}`;
 }
 
+/** The condition of a route as one text, such as `/api*`. */
 export function matchText({
   prefix,
   path,

@@ -44,7 +44,7 @@ export function rootCertificates(dump: ConfigDump): string | undefined {
   );
 }
 
-/** The certificates of a PEM text. */
+/** The certificates of a PEM text, in their order. Throws if one cannot be read. */
 export function certificatesIn(pem: string): readonly X509Certificate[] {
   return (pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? []).map(
     (block) => new X509Certificate(block),

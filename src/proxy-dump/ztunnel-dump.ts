@@ -99,6 +99,7 @@ function listOf<Value>(values: Dumped<Value> | undefined): readonly Value[] {
   return Array.isArray(values) ? (values as readonly Value[]) : Object.values(values ?? {});
 }
 
+/** The table of workloads that match the filter. */
 export function workloadSection(
   { workloads, services }: ZtunnelDump,
   { namespace, address, node }: DumpFilter,
@@ -121,6 +122,7 @@ export function workloadSection(
   return { header: ["NAMESPACE", "POD NAME", "ADDRESS", "NODE", "WAYPOINT", "PROTOCOL"], rows: sorted(rows), raw };
 }
 
+/** The table of services, with `healthy/all` endpoints of each. */
 export function serviceSection({ services, workloads }: ZtunnelDump, { namespace }: DumpFilter): DumpSection {
   const all = listOf(services);
   const raw = inNamespace(all, namespace);
@@ -135,12 +137,14 @@ export function serviceSection({ services, workloads }: ZtunnelDump, { namespace
   return { header: ["NAMESPACE", "SERVICE NAME", "SERVICE VIP", "WAYPOINT", "ENDPOINTS"], rows: sorted(rows), raw };
 }
 
+/** The table of the policies that the ztunnel enforces. */
 export function policySection({ policies = [] }: ZtunnelDump, { namespace }: DumpFilter): DumpSection {
   const raw = inNamespace(policies, namespace);
   const rows = raw.map((policy) => [policy.namespace, policy.name, policy.action, policy.scope]);
   return { header: ["NAMESPACE", "POLICY NAME", "ACTION", "SCOPE"], rows: sorted(rows), raw };
 }
 
+/** The table of certificates, with a row for each certificate of each identity. */
 export function certificateSection({ certificates = [] }: ZtunnelDump, { namespace, nowMs }: DumpFilter): DumpSection {
   const raw = certificates.filter(({ identity }) => namespace === undefined || identity.includes(`/ns/${namespace}/`));
   const rows = raw.flatMap(({ identity, state, certChain = [], rootCerts = [] }) => {
@@ -173,6 +177,7 @@ export function certificateSection({ certificates = [] }: ZtunnelDump, { namespa
   };
 }
 
+/** The table of open connections. With `raw`, it has addresses in place of names. */
 export function connectionSection(dump: ZtunnelDump, { namespace, direction, raw = false }: DumpFilter): DumpSection {
   const pods = Object.entries(dump.workloadState ?? {}).filter(
     ([, { info }]) => namespace === undefined || info?.namespace === namespace,

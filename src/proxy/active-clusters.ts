@@ -68,7 +68,7 @@ export class ActiveClusters {
     this.#clusters.set(localClusterName, { spec, cluster: new Cluster(spec.config, this.#runtime), dns: undefined });
   }
 
-  /** As in Envoy, the control plane can neither change nor remove a static cluster. */
+  /** Whether the cluster is static. As in Envoy, the control plane can neither change nor remove it. */
   isStatic(name: string): boolean {
     return name === localClusterName && this.#options.ownPlace !== undefined;
   }

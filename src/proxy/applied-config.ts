@@ -57,7 +57,9 @@ export interface AppliedResource<Schema extends DescMessage> {
   readonly message: () => MessageShape<Schema>;
 }
 
-/** With more filter configurations than this, those that no listener of this thread names are dropped. */
+/**
+ * The maximum number of kept filter configurations. Beyond it, those that no listener of this thread names are dropped.
+ */
 const maxKeptExtensions = 1000;
 
 /**

@@ -19,7 +19,7 @@ export interface MetricsRegistryOptions {
 export const defaultMaxSeriesPerMetric = 2000;
 /** The number of label sets of all counters and histograms. Further ones share one series of their metric. */
 export const defaultMaxSeries = 20_000;
-/** If a metric holds half of its limit, series without a change for this long are dropped. */
+/** The time without a change after which series are dropped, if their metric holds half of its limit. */
 export const defaultStaleAfterMs = 15 * 60_000;
 /** The value of every label in the series that stands for all label sets beyond a limit. */
 export const overflowLabel = "overflow";

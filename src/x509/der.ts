@@ -20,9 +20,9 @@ export const derTags = {
 
 export interface DerElement {
   readonly tag: number;
-  /** Without tag and length. */
+  /** The contents without tag and length. */
   readonly contents: Buffer;
-  /** With tag and length. */
+  /** The contents with tag and length. */
   readonly encoded: Buffer;
 }
 
@@ -105,6 +105,7 @@ function lengthOf(length: number): number[] {
   return [longForm | bytes.length, ...bytes];
 }
 
+/** A SEQUENCE of encoded elements. */
 export function derSequence(...contents: readonly Uint8Array[]): Buffer {
   return derElement(derTags.sequence, ...contents);
 }
@@ -114,6 +115,7 @@ export function derObjectIdentifier(hex: string): Buffer {
   return derElement(derTags.objectIdentifier, Buffer.from(hex, "hex"));
 }
 
+/** A BIT STRING. `unusedBits` is the number of bits without a meaning in the last byte. */
 export function derBitString(bytes: Uint8Array, unusedBits = 0): Buffer {
   return derElement(derTags.bitString, Buffer.from([unusedBits]), bytes);
 }

@@ -25,12 +25,14 @@ function extension(id: string, critical: boolean, value: Buffer): Buffer {
 /** The numbers of the bits. */
 const keyUses = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, crlSign: 6 } as const;
 
+/** The critical extension that limits the use of the key (RFC 5280, 4.2.1.3). Needs at least one use. */
 export function keyUsage(...uses: readonly (keyof typeof keyUses)[]): Buffer {
   const bits = uses.map((use) => keyUses[use]);
   const byte = bits.reduce<number>((sum, bit) => sum | (0x80 >> bit), 0);
   return extension(extensionIds.keyUsage, true, derBitString(Buffer.from([byte]), 7 - Math.max(...bits)));
 }
 
+/** The extension for the use as a server, a client, or both (RFC 5280, 4.2.1.12). */
 export function extendedKeyUsage(...uses: readonly ("server" | "client")[]): Buffer {
   const ids = uses.map((use) => derObjectIdentifier(use === "server" ? serverAuth : clientAuth));
   return extension(extensionIds.extendedKeyUsage, false, derSequence(...ids));
@@ -42,10 +44,12 @@ export function basicConstraints(role: "authority" | "leaf", pathLength?: number
   return extension(extensionIds.basicConstraints, true, role === "leaf" ? derSequence() : derSequence(truth, ...limit));
 }
 
+/** The extension that identifies the certificate's own key (RFC 5280, 4.2.1.2). */
 export function subjectKeyIdentifier(identifier: Buffer): Buffer {
   return extension(extensionIds.subjectKeyIdentifier, false, derElement(derTags.octetString, identifier));
 }
 
+/** The extension that identifies the issuer's key (RFC 5280, 4.2.1.1). */
 export function authorityKeyIdentifier(identifier: Buffer): Buffer {
   return extension(extensionIds.authorityKeyIdentifier, false, derSequence(derElement(keyIdentifierTag, identifier)));
 }

@@ -4,19 +4,19 @@ import { readSigned } from "./signature-algorithms.ts";
 
 /** The fields of an issuer that a certificate contains. */
 export interface IssuerParts {
-  /** Its subject in DER. */
+  /** The issuer's subject in DER. */
   readonly subject: Buffer;
-  /** Its key identifier, if it has one. */
+  /** The issuer's key identifier, if it has one. */
   readonly keyIdentifier: Buffer | undefined;
 }
 
 export interface CertificateParts {
-  /** Without zero bytes at the beginning. */
+  /** The serial number without zero bytes at the beginning. */
   readonly serialNumber: Buffer;
   /** The names in DER. */
   readonly issuer: Buffer;
   readonly subject: Buffer;
-  /** By id in hex. */
+  /** The extensions by id in hex. */
   readonly extensions: ReadonlyMap<string, { readonly value: Buffer; readonly encoded: Buffer }>;
 }
 

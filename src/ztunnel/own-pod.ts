@@ -61,7 +61,7 @@ function ownListeners(port: number): readonly PassedListener[] {
   try {
     listeners.push({ role: "inbound-hbone/6", fd: listenTcpInNamespace(undefined, { address: "::", port }) });
   } catch {
-    // There is no IPv6.
+    // The kernel has no IPv6.
   }
   return listeners;
 }

@@ -520,7 +520,7 @@ casesInChromium("the page", () => {
     assert.equal(await page.getByText(/what is shown is/).count(), 0);
   });
 
-  test("a user whose token expired is told so, while the page continues without a login", async () => {
+  test("the page says that a user's token has expired, and continues without a login", async () => {
     await using opened = await open(browser);
     const { page } = opened;
     await page.goto(`${server.url}#/ladder`);

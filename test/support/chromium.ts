@@ -5,7 +5,8 @@ import { chromium, type Browser } from "playwright-core";
 /** Debian's path. CHROMIUM names another one. */
 const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 /**
- * Of several `--disable-features` the last one counts, so ours repeats the features that Playwright turns off on Linux.
+ * The features that are disabled. If the flag `--disable-features` is given several times, the last one counts, so ours
+ * repeats the features that Playwright turns off on Linux.
  */
 const offByPlaywright = [
   "AvoidUnnecessaryBeforeUnloadCheckSync",

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 
 export interface Kubectl {
   readonly title: string;
-  /** Its file. Undefined when it is required and missing. */
+  /** The program's file. Undefined when it is required and missing. */
   readonly file: string | undefined;
 }
 

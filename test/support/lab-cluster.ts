@@ -30,7 +30,10 @@ export interface LabClusterOptions {
   readonly releaseRoot?: string;
 }
 
-/** Longer than a cluster's own limits, and than the limits that tests give to kubectl. */
+/**
+ * The default timeout of a command. It is longer than a cluster's own limits, and than the limits that tests give to
+ * kubectl.
+ */
 const defaultTimeoutMs = 400_000;
 
 export interface SpawnOptions {

@@ -21,7 +21,7 @@ const firstAnswers = 3 * 2 * loadClients;
 /** Enough clients for the step that routes by header to get its 40 answers in a second. */
 const testerClients = 2;
 const testerPauseMs = 100;
-/** On a busy machine every step is slower. Only an engine that writes nothing for this long has failed. */
+/** The time without a write after which the engine has failed. On a busy machine every step is slower. */
 const silenceMs = 180_000;
 
 export const startLoad: Act = {

@@ -39,7 +39,7 @@ export interface ServeWebOptions {
   readonly log: Logger;
 }
 
-/** Longer forms are refused. A query has at most 100,000 characters, each of which takes three bytes in a form. */
+/** The maximum size of a form. A query has at most 100,000 characters, each of which takes three bytes in a form. */
 const maxBodyBytes = 320 << 10;
 
 /** Answers contain texts that pods wrote, so a browser must not take them for anything but what they are. */

@@ -82,7 +82,10 @@ function sharesRequests(left: Entry<HttpRoute>, right: Entry<HttpRoute>): boolea
   return names(left) === names(right) && parents(left).some((parent) => parents(right).includes(parent));
 }
 
-/** Between equal matches, the older route comes first, then the smaller name, then the earlier rule. */
+/**
+ * Whether the left rule comes first. Between equal matches, the older route comes first, then the smaller name, then
+ * the earlier rule.
+ */
 function isEarlier(left: PlacedRule, right: PlacedRule): boolean {
   if (left.entry === right.entry) return left.index < right.index;
   const [ofLeft = "", ofRight = ""] = [left, right].map(({ entry }) => entry.object.metadata.creationTimestamp ?? "");

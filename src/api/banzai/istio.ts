@@ -13,7 +13,7 @@ export interface BanzaiIstio extends KubernetesObject {
 }
 
 export interface BanzaiIstioSpec {
-  /** For example `1.6.8`. Each operator handles one minor release. */
+  /** The version, for example `1.6.8`. Each operator handles one minor release. */
   readonly version: string;
   /** True if it has no revision and serves namespaces with `istio-injection=enabled`. */
   readonly global: boolean;
@@ -119,6 +119,10 @@ const withoutEffect = [
   "multiMesh",
 ] as const;
 
+/**
+ * Parses an Istio object of Banzai Cloud's operator, and fills in the operator's defaults. `apiVersion`, `kind` and
+ * `metadata` pass unchecked.
+ */
 export function parseBanzaiIstio(raw: unknown): Parsed<BanzaiIstio> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "metadata", "status");

@@ -22,6 +22,7 @@ export interface BanzaiMeshGatewaySpec extends GatewayConfiguration {
   readonly istioControlPlane: ResourceReference | undefined;
 }
 
+/** Parses a MeshGateway of Banzai Cloud's operator. Without a namespace, its control plane is in its own namespace. */
 export function parseBanzaiMeshGateway(raw: unknown): Parsed<BanzaiMeshGateway> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "metadata", "status");

@@ -92,6 +92,7 @@ export type LiveMessage =
   /** Sent after some seconds without another message, so that the page knows that the connection works. */
   | { readonly type: "alive"; readonly atMs: number };
 
+/** The topic as text, `name?key=value&…`, with sorted keys. Equal topics have the same text. */
 export function topicText(name: TopicName, parameters: Readonly<Record<string, string | number>>): string {
   const query = Object.entries(parameters).map(
     ([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(String(value))}`,

@@ -65,7 +65,7 @@ export interface LogsRequest {
   readonly namespace: string;
   readonly pod: string;
   readonly container: string;
-  /** At most 5,000. */
+  /** The number of lines from the end of the log, at most 5,000. */
   readonly tailLines: number;
   readonly previous: boolean;
 }

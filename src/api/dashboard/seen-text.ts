@@ -8,7 +8,7 @@ export function seenText(text: string): string {
   return text.replaceAll(unseen, nameOf);
 }
 
-/** The same in all texts of a JSON document, whose control characters are escaped already. */
+/** Does what {@link seenText} does in all texts of a JSON document, whose control characters are escaped already. */
 export function seenJson(json: string): string {
   return disguised.test(json) ? json.replaceAll(unseen, nameOf) : json;
 }

@@ -30,7 +30,7 @@ export interface WorkloadRow {
 export interface WorkloadView extends View {
   readonly head: WorkloadHead;
   readonly tables: {
-    /** At most {@link maxListedPods}. `head.podCount` is the total. */
+    /** The pods, at most {@link maxListedPods}. `head.podCount` is the total. */
     readonly pods: Readonly<Record<string, PodRow>>;
     readonly inbound: Readonly<Record<string, PeerRow>>;
     readonly outbound: Readonly<Record<string, PeerRow>>;
@@ -63,7 +63,7 @@ export interface PodRow {
   readonly startedAtMs?: number;
   readonly containers: readonly string[];
   readonly revision: string;
-  /** In ambient mode: the ztunnel that owns the pod, or why none does. */
+  /** The ztunnel that owns the pod in ambient mode, or why none does. */
   readonly ztunnel: string;
 }
 

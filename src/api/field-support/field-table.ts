@@ -53,7 +53,7 @@ const actors: Readonly<Record<string, FieldActor>> = {
   c: "control plane",
 };
 
-/** For example, `sgw` means sidecars, gateways and waypoints. */
+/** The actors of a text of letters. For example, `sgw` means sidecars, gateways and waypoints. */
 function actorsOf(letters: string): readonly FieldActor[] {
   return letters.split("").flatMap((letter) => actors[letter] ?? []);
 }

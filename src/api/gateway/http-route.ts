@@ -26,7 +26,7 @@ export interface HttpRoute extends KubernetesObject {
 
 export interface HttpRouteRule {
   name?: string | undefined;
-  /** At least one. The default matches every path. */
+  /** At least one match. The default matches every path. */
   matches: HttpRouteMatch[];
   filters: HttpRouteFilter[];
   backendRefs: HttpBackendRef[];
@@ -143,7 +143,7 @@ function readNamedMatch(reader: Reader): NamedMatch {
   return { type, name: readHeaderName(reader), value };
 }
 
-/** If several entries have one name, only the first counts (Gateway API). */
+/** Removes all but the first of several entries with one name (Gateway API). */
 function firstOfEachName(matches: readonly NamedMatch[], fold: (name: string) => string): NamedMatch[] {
   const seen = new Set<string>();
   return matches.filter((match) => {

@@ -22,7 +22,7 @@ export interface IstioGatewaySpec {
 }
 
 export interface GatewayServer {
-  /** Its name and protocol are always set. */
+  /** The port, whose name and protocol are always set. */
   readonly port: IstioPort;
   /** An address, or `unix://` and a path. Absent means all addresses. */
   readonly bind?: string | undefined;

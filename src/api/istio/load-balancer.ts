@@ -58,7 +58,9 @@ function isPrime(value: number): boolean {
 
 const simpleWords = ["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"] as const;
 
-/** Without outlier detection, nothing triggers a failover. */
+/**
+ * Reads the load balancer. Reports settings of a failover without outlier detection, because nothing would trigger it.
+ */
 export function readLoadBalancer(reader: Reader | undefined, hasOutlierDetection: boolean): LoadBalancer | undefined {
   if (reader === undefined) return undefined;
   const simple = reader.oneOf("simple", simpleWords);

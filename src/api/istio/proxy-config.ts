@@ -33,7 +33,7 @@ export type TracingServiceName = (typeof tracingServiceNames)[number];
 
 /** Applies unless Telemetry says otherwise. */
 export interface ProxyTracing {
-  /** From 0 to 100. Absent means the control plane's default. */
+  /** The share of requests with spans, from 0 to 100. Absent means the control plane's default. */
   readonly samplingPercent?: number | undefined;
   readonly customTags: Readonly<Record<string, TracingTag>>;
   /** Absent means Envoy's default. */
@@ -154,7 +154,7 @@ export function readProxyConfig(reader: Reader): ProxyConfig {
   return config;
 }
 
-/** Also accepts numbers and booleans, because people omit the quotes. */
+/** Reads metadata as text. Accepts numbers and booleans too, because people omit the quotes. */
 function readMetadata(reader: Reader): Readonly<Record<string, string>> {
   const map = reader.object("proxyMetadata");
   const entries = Object.entries((map?.raw as Readonly<Record<string, unknown>> | undefined) ?? {});

@@ -25,7 +25,10 @@ export interface JwtRule {
   readonly jwksUri?: string | undefined;
   /** The key set as JSON. If jwksUri is absent too, the issuer's discovery document provides the keys. */
   readonly jwks?: string | undefined;
-  /** If this, fromParams and fromCookies are empty: `Authorization: Bearer` and the parameter `access_token`. */
+  /**
+   * The headers with tokens. If this, fromParams and fromCookies are empty, tokens come from `Authorization: Bearer`
+   * and from the parameter `access_token`.
+   */
   readonly fromHeaders: readonly { readonly name: string; readonly prefix: string }[];
   readonly fromParams: readonly string[];
   readonly fromCookies: readonly string[];

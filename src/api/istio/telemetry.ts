@@ -25,7 +25,7 @@ export interface TelemetryTracing {
   readonly match?: { readonly mode: WorkloadMode } | undefined;
   /** Names of extension providers in the mesh config. Empty means inherited. */
   readonly providers: readonly { readonly name: string }[];
-  /** From 0 to 100. Absent means inherited. */
+  /** The share of requests with spans, from 0 to 100. Absent means inherited. */
   readonly randomSamplingPercentage?: number | undefined;
   readonly disableSpanReporting?: boolean | undefined;
   readonly customTags: Readonly<Record<string, TracingTag>>;

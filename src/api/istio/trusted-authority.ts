@@ -5,7 +5,7 @@ import { trustDomainFault } from "./trust-domain.ts";
 
 /** MeshConfig.CertificateData: an authority that is trusted in addition to the mesh's own. */
 export interface TrustedAuthority {
-  /** Its root. Exactly one of `pem` and `spiffeBundleUrl` is set. */
+  /** The authority's root. Exactly one of `pem` and `spiffeBundleUrl` is set. */
   readonly pem?: string | undefined;
   /** The HTTPS URL of a SPIFFE bundle with its roots. */
   readonly spiffeBundleUrl?: string | undefined;

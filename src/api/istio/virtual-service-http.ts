@@ -110,14 +110,14 @@ export interface HttpRewrite {
 
 export interface HttpMirror {
   readonly destination: Destination;
-  /** From 0 to 100. */
+  /** The share of requests, from 0 to 100. */
   readonly percentage: number;
 }
 
 export interface HttpRouteContext {
   /** The VirtualService has no hosts, so another one delegates to it. */
   readonly isDelegate: boolean;
-  /** It applies to gateways only, where tokens are verified before routing. */
+  /** Whether the match applies only to gateways, where tokens are verified before routing. */
   readonly onGatewaysOnly: boolean;
 }
 

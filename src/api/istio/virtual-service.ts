@@ -93,8 +93,8 @@ function checkParts(reader: Reader, spec: VirtualServiceSpec): void {
 }
 
 /**
- * Each proxy gets every route once for every host. A small object could otherwise become gigabytes, and block the
- * control plane while these are made.
+ * The maximum number of routes times hosts, because each proxy gets every route once for every host. A small object
+ * could otherwise become gigabytes, and block the control plane while these are made.
  */
 export const maxExpandedRoutes = 100_000;
 

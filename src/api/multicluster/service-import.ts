@@ -34,6 +34,7 @@ export function parseServiceImport(raw: unknown): Parsed<ServiceImport> {
   return object.finish(() => ({ ...(raw as ServiceImport), spec: { ips: ips.toSorted() } }));
 }
 
+/** The kind ServiceImport in the group and version that the cluster's MCS API has. */
 export function serviceImportKind({ group, version }: MultiClusterApi): KindDefinition<ServiceImport> {
   return defineKind<ServiceImport>({
     group,

@@ -78,6 +78,7 @@ const maxIterations = 1000;
 const daySeconds = 86_400;
 const maxReplicas = 1000;
 
+/** Parses a Canary, and fills in the defaults of its spec. Keeps the status as it is. */
 export function parseCanary(raw: unknown): Parsed<Canary> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "status");

@@ -11,7 +11,10 @@ export interface CheckSpec {
   readonly type: CheckType;
   /** The minimum number of canary samples. With fewer, the check waits and never passes. */
   readonly minSamples: number;
-  /** Without a stable version to compare with, an error rate that is significantly higher fails. From 0 to 1. */
+  /**
+   * The highest error rate without a stable version to compare with, from 0 to 1. A rate that is significantly higher
+   * fails.
+   */
   readonly maxErrorRate: number;
   /** The allowed difference between the canary's measured share and its configured weight, in percentage points. */
   readonly shareTolerance: number;
@@ -65,7 +68,7 @@ export interface QuerySpec {
   readonly provider: "mesh" | "prometheus";
   /** Base URL of the Prometheus. */
   readonly address?: string;
-  /** It may contain names in double braces: see {@link templateNames}. */
+  /** The PromQL expression. It may contain names in double braces: see {@link templateNames}. */
   readonly expression: string;
   /** A second query, for `baseline` in conditions. */
   readonly baseline?: string;
@@ -119,6 +122,7 @@ const defaultIntervals: Partial<Record<CheckType, number>> = {
   webhook: 5,
 };
 
+/** The default seconds between two measurements. 0 means each time the engine looks. */
 export function defaultIntervalSeconds(type: CheckType): number {
   return defaultIntervals[type] ?? 0;
 }

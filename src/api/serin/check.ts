@@ -20,6 +20,7 @@ export const checkKind = defineKind<Check>({
   parse: parseCheck,
 });
 
+/** Parses a Check, and fills in the defaults of its spec. */
 export function parseCheck(raw: unknown): Parsed<Check> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "status");

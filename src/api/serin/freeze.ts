@@ -61,6 +61,7 @@ const maxWindows = 64;
 const maxExceptions = 256;
 const maxDurationSeconds = 31_622_400;
 
+/** Parses a Freeze, and fills in the defaults of its spec. Reports a window that never opens. */
 export function parseFreeze(raw: unknown): Parsed<Freeze> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "status");

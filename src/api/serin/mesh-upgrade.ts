@@ -71,6 +71,7 @@ export const meshUpgradeKind = defineKind<MeshUpgrade>({
   parse: parseMeshUpgrade,
 });
 
+/** Parses a MeshUpgrade, and fills in the defaults of its spec. Keeps the status as it is. */
 export function parseMeshUpgrade(raw: unknown): Parsed<MeshUpgrade> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind");

@@ -18,7 +18,7 @@ export interface ConnectedProxy {
    * pod that it names.
    */
   readonly unproven?: true;
-  /** In RFC 3339. */
+  /** The time of the connection, in RFC 3339. */
   readonly connectedAt: string;
   /** Keyed by type URL. `reason` is why the last push was rejected. null if it was accepted. */
   readonly types: Readonly<
@@ -74,7 +74,10 @@ export interface AcknowledgementReport {
 export const workloadControllerPodAnnotation = "serin.dev/workload-controller-pod";
 
 /** The stage of a root rotation. `none`: no rotation is under way. */
-/** On the Secret of the next root: the stage that all control planes follow (docs/contracts/rollout.md). */
+/**
+ * The annotation on the Secret of the next root. Its value is the stage that all control planes follow
+ * (docs/contracts/rollout.md).
+ */
 export const authorityStageAnnotation = "rollout.serin.dev/ca-stage";
 export const authorityStages = ["none", "trust", "issue", "only", "done"] as const;
 export type AuthorityStage = (typeof authorityStages)[number];

@@ -8,8 +8,8 @@ export interface RateBoundLimits {
 /** The maximum probability that one check of one step passes a release whose error rate is worse by the margin. */
 export const wrongPassChance = 0.01;
 /**
- * If the stable version fails often, a margin in percentage points would need too many samples. The samples must then
- * rule out this multiple of the expected error rate.
+ * The multiple of the expected error rate that the samples must rule out if the stable version fails often. A margin in
+ * percentage points would then need too many samples.
  */
 export const errorMarginMultiple = 1.5;
 export const highestErrorRate = 0.99;

@@ -173,7 +173,7 @@ test("orders of an earlier run, and approvals from before a failure, refuse no n
   assert.match(refusal("approve", { ...failed, step: { ...step, ordersBefore: {} } }) ?? "", /approved by ana/);
 });
 
-test("of an upgrade's steps only a soak can be completed by hand", () => {
+test("a person can complete only the soak among an upgrade's steps", () => {
   const upgrade = (id: string): MeshUpgrade =>
     ({
       ...canary({ step: { id, title: id, startedAt: "2026-01-01T10:00:00Z", checks: [] } }),
@@ -229,7 +229,7 @@ test("after a completed abort, resume lets the next change of a watched Deployme
   assert.deepEqual(orderPatch(underWay, "resume", by), { spec: { paused: false, orderedBy: by } });
 });
 
-test("to resume a copy of another object takes it over, and its earlier promotion does not count", () => {
+test("resuming a copy of another object takes it over, and its earlier promotion does not count", () => {
   const copy = canary(
     { pauseReason: "restored", ordersBefore: { fullPromotion: { by: "bob", why: "" } } },
     { fullPromotion: { by: "bob", why: "" } },

@@ -82,6 +82,7 @@ export function approvalsSinceFailure(
   return failedAt === undefined ? [] : approvals.filter(({ at }) => Date.parse(at) >= Date.parse(failedAt));
 }
 
+/** Whether both are the same person's order, of the same time and for the same step. Two absent orders are the same. */
 export function isSameOrder(
   left: Approval | FullPromotion | undefined,
   right: Approval | FullPromotion | undefined,

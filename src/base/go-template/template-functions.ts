@@ -39,7 +39,7 @@ function replace(from: unknown, to: unknown, text: unknown): string {
   return joined(textOf(to), textOf(text).split(textOf(from)));
 }
 
-/** In Go, a missing field or key is the zero value of its type: an empty string, 0, false. */
+/** Compares two values as Go does. A missing field or key is the zero value of its type: an empty string, 0, false. */
 function isSame(left: unknown, right: unknown): boolean {
   if (left === right) return true;
   if (left === undefined || left === null)

@@ -19,7 +19,7 @@ interface UnreadAnswer {
   readonly address: string;
   /** What {@link unsentMark} was at the last look that saw the client read. */
   mark: number;
-  /** The looks since then. */
+  /** The number of looks since then. */
   idleLooks: number;
 }
 

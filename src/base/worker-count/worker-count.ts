@@ -15,8 +15,8 @@ export interface WorkerCount {
 }
 
 /**
- * With fewer descriptors, a worker cannot keep the connections of some hundred clients together with those to
- * upstreams.
+ * The descriptors that each worker needs. With fewer, it cannot keep the connections of some hundred clients together
+ * with those to upstreams.
  */
 const descriptorsPerWorker = 1024;
 

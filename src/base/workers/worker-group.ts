@@ -26,7 +26,7 @@ export interface WorkerGroupOptions<Theirs extends CallTable, Ours extends CallT
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
-  /** When a worker counts as stuck. */
+  /** The times after which a worker counts as stuck. */
   readonly watch?: WatchLimits;
 }
 

@@ -14,7 +14,7 @@ interface WebhookConfiguration {
 }
 
 const subject = "webhooks";
-/** Of a revision's webhook or the default one. */
+/** How a denial by Serin's own webhook begins, with or without a revision in the webhook's name. */
 const ownDenial = /validation\.istio\.io" denied the request/;
 const validators = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
 const gateways = `${istioGatewayKind.plural}.${istioGatewayKind.group}`;

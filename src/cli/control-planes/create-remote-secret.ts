@@ -171,11 +171,14 @@ async function tokenSecret(
   if (secretName !== undefined) {
     const named = await client.get(secretKind, secretName, namespace);
     if (named === undefined)
-      throw userError("secret-missing", `there is no Secret ${secretName} in namespace ${namespace}`);
+      throw userError("secret-missing", `there is no Secret ${secretName} in namespace ${namespace}`, {
+        hint: "name an existing Secret, or leave out --secret-name",
+      });
     if (!isOfAccount(named))
       throw userError(
         "secret-foreign",
         `Secret ${namespace}/${secretName} contains no token of the service account ${account}`,
+        { hint: `expected the type ${tokenType} and the annotation ${accountAnnotation}: ${account}` },
       );
     return named;
   }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { CliContext } from "../context.ts";
 import { timeoutFlag } from "../deadline.ts";
-import { durationFlag, revisionFlag, type CommonFlags } from "../flags.ts";
+import { durationOption, revisionFlag, type CommonFlags } from "../flags.ts";
 import { adminPortFlag } from "../proxies/proxy-admin.ts";
 import { statusCommands } from "../proxies/status.ts";
 import { versionCommand } from "../control-planes/version.ts";
@@ -122,7 +122,7 @@ function askingCommands(parent: Command, context: CliContext): void {
     .command("metrics [workloads...]")
     .alias("m")
     .description("show the server-side requests, errors and latencies of workloads (name or name.namespace)")
-    .option("-d, --duration <duration>", "the time over which rates are averaged", durationFlag, durationFlag("1m"))
+    .addOption(durationOption("-d, --duration <duration>", "the time over which rates are averaged", "1m"))
     .action(
       async (workloads: readonly string[], flags: MetricsFlags) =>
         await (await import("./metrics.ts")).workloadMetrics(workloads, flags, context),

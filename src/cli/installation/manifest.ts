@@ -104,7 +104,7 @@ async function byName(file: string, ignored: readonly string[], context: CliCont
   const found = new Map<string, string>();
   for (const object of await readYaml(file, context)) {
     if (typeof object !== "object" || object.metadata === undefined)
-      throw userError("file-invalid", `${file} contains something that is not a Kubernetes object`);
+      throw userError("file-invalid", `${file} contains a document without metadata: expected Kubernetes objects`);
     const name = `${object.kind ?? ""}:${object.metadata.namespace ?? ""}:${object.metadata.name ?? ""}`;
     if (!ignored.some((pattern) => matches(pattern, object)))
       found.set(name, stringify(object, { sortMapEntries: true }));

@@ -58,7 +58,10 @@ async function dump(name: string | undefined, flags: DumpFlags, context: CliCont
       typeof value === "object" && value !== null ? (value as Record<string, unknown>)[field] : undefined,
     spec,
   );
-  if (found === undefined) throw userError("argument-invalid", `the profile has no field ${path.join(".")}`);
+  if (found === undefined)
+    throw userError("argument-invalid", `the profile has no field ${path.join(".")}`, {
+      hint: `${context.programName} profile dump shows all fields`,
+    });
   const profile =
     path.length === 0 ? { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec: found } : found;
   if (flags.output === "json") context.out(`${JSON.stringify(profile, null, 2)}\n`);

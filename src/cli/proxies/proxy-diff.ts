@@ -67,8 +67,8 @@ function inOrder({ virtualHosts = [], ...rest }: RouteConfig): RouteConfig {
 }
 
 /**
- * Longer resources are only named. Their diff would be too long to read, and its cost grows with the product of the
- * lines.
+ * The maximum number of lines of a resource whose diff is shown. A longer one would be too long to read, and its cost
+ * grows with the product of the lines.
  */
 const maxLines = 3_000;
 

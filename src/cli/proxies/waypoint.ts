@@ -5,7 +5,7 @@ import { namespaceKind, podKind, type Namespace } from "../../api/kubernetes/ind
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { podObstacle, refusedPods, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import type { CliContext } from "../context.ts";
-import { durationFlag, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
+import { durationOption, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 
@@ -30,7 +30,6 @@ const waypointForLabel = "istio.io/waypoint-for";
 const revisionLabel = "istio.io/rev";
 const defaultName = "waypoint";
 const fieldManager = "istioctl";
-const defaultTimeout = "90s";
 const pollMs = 250;
 
 export function waypointCommands(program: Command, context: CliContext): void {
@@ -87,7 +86,7 @@ function madeFlags(command: Command): Command {
 function waitFlags(command: Command, text: string): Command {
   return command
     .option("-w, --wait", text)
-    .option("--waypoint-timeout <time>", "how long to wait", durationFlag, durationFlag(defaultTimeout));
+    .addOption(durationOption("--waypoint-timeout <time>", "how long to wait", "90s"));
 }
 
 function wantedWaypoint(namespace: string | undefined, flags: WaypointFlags): Gateway {

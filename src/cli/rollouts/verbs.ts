@@ -104,8 +104,12 @@ export function upgradeCommands(program: Command, context: CliContext): void {
 }
 
 function withFlags(command: Command): Command {
+  const isUpgrade = command.parent?.name() === "upgrade";
   return command
-    .option("-n, --namespace <namespace>", "the namespace of the Canary")
+    .option(
+      "-n, --namespace <namespace>",
+      isUpgrade ? "has no effect; a MeshUpgrade has no namespace" : "the namespace of the Canary",
+    )
     .option("--kubeconfig <path>", "the kubeconfig file")
     .option("--context <name>", "the context of the kubeconfig");
 }

@@ -23,7 +23,7 @@ interface Column {
   readonly title: string;
   readonly cell: (row: TopRow) => string;
   readonly right?: boolean;
-  /** On a narrow terminal, columns with higher values are removed first. */
+  /** The order in which a narrow terminal loses columns. Higher values are removed first. */
   readonly spare: number;
 }
 

@@ -17,7 +17,7 @@ import {
 } from "../../analyze/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import type { CliContext } from "../context.ts";
-import { collect, durationFlag, istioNamespaceOf, type CommonFlags } from "../flags.ts";
+import { collect, durationOption, istioNamespaceOf, type CommonFlags } from "../flags.ts";
 import { faultText, readManifests, type ReadManifests } from "./manifest-files.ts";
 
 interface AnalyzeFlags extends CommonFlags {
@@ -42,7 +42,6 @@ interface AnalyzeFlags extends CommonFlags {
 const foundExitCode = 79;
 const failedExitCode = 1;
 const formats = ["log", "json", "yaml"] as const;
-const second = 1000;
 
 export function analyzeCommand(program: Command, context: CliContext): void {
   program
@@ -69,7 +68,7 @@ export function analyzeCommand(program: Command, context: CliContext): void {
     .option("-L, --list-analyzers", "list the analyzers")
     .option("--list-messages", "list the messages with their codes and levels")
     .option("-r, --revision <revision>", "analyse only the objects that this revision reads", "default")
-    .option("--timeout <duration>", "how long to wait for the cluster's objects", durationFlag, 30 * second)
+    .addOption(durationOption("--timeout <duration>", "how long to wait for the cluster's objects", "30s"))
     .option("--ignore-unknown", "do not fail if a document is not a Kubernetes object")
     .option("--meshConfigFile <file>", "use the mesh config of this file instead of the cluster's")
     .option("-R, --recursive", "has no effect; the command always reads directories recursively")

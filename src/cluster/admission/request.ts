@@ -11,7 +11,8 @@ export interface AdmissionRequest {
   /** Empty until the server generates it. */
   readonly name: string;
   /**
-   * In `type`'s version. Absent for DELETE. For a subresource with a kind of its own (Scale, Eviction), that object.
+   * The new object in `type`'s version. Absent for DELETE. For a subresource with a kind of its own (Scale, Eviction),
+   * an object of that kind.
    */
   object: UntypedObject | undefined;
   readonly oldObject: UntypedObject | undefined;

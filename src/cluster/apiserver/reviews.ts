@@ -220,7 +220,7 @@ function checkNodesToken(
   throw new ApiError(403, "Forbidden", `serviceaccounts "${info.name}" is forbidden: ${fault}`);
 }
 
-/** No audience is that of the API server. */
+/** Why a token may not have this audience. An empty audience is that of the API server. */
 function audienceFault(pod: Pod | undefined, [audience = "", ...more]: readonly string[]): string | undefined {
   if (more.length > 0) return "node may only request 0 or 1 audiences";
   const isMounted = (pod?.spec?.volumes ?? []).some(({ projected }) =>

@@ -20,7 +20,7 @@ export interface Answer {
 
 export interface CallOptions {
   readonly token?: string;
-  /** No credentials at all. */
+  /** Whether the request has no credentials at all. */
   readonly anonymous?: boolean;
   readonly contentType?: string;
   readonly accept?: string;

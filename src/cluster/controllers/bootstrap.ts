@@ -63,7 +63,8 @@ async function createNamespace(client: KubeClient, name: string): Promise<void> 
 }
 
 /**
- * As in kind, the default class makes a directory on the node that the first pod selects. A user's changes to it stay.
+ * Creates the default class. As in kind, it makes a directory on the node that the first pod selects. A user's changes
+ * to it stay.
  */
 async function createStorageClass(client: KubeClient): Promise<void> {
   if ((await client.get(storageClassKind, localVolumes.className)) !== undefined) return;

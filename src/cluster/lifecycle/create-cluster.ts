@@ -43,7 +43,7 @@ export interface CreateClusterOptions {
   readonly signal: AbortSignal;
   /** Called with a text for the user about the current step. */
   readonly progress: (step: string) => void;
-  /** If the lab did not start, checks the machine, because a missing feature explains more than the first failure. */
+  /** Checks the machine after a failed start, because a missing feature explains more than the first failure. */
   readonly diagnose: () => Promise<readonly Finding[]>;
 }
 
@@ -290,7 +290,7 @@ function interrupted(): SerinError {
   return userError("cancelled", "interrupted; nothing was left behind");
 }
 
-/** If the lab's first programs did not start, checks the machine like `serin doctor`. */
+/** Checks the machine like `serin doctor`, if the lab's first programs did not start. */
 async function machineLacks(error: unknown, { diagnose }: CreateClusterOptions): Promise<SerinError | undefined> {
   if (!(error instanceof SerinError) || error.code !== "lab-not-started") return undefined;
   const lacks = (await diagnose()).filter(({ ok }) => !ok);

@@ -55,7 +55,7 @@ export function kubeconfigText(access: AdminAccess): string {
   });
 }
 
-/** If KUBECONFIG names several files, writes the first existing one, else the first. */
+/** The kubeconfig to write. If KUBECONFIG names several files, it is the first existing one, else the first. */
 export function userKubeconfigPath(env: Environment): string {
   const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
   return listed.find((path) => existsSync(path)) ?? listed[0] ?? join(env["HOME"] ?? homedir(), ".kube", "config");

@@ -16,7 +16,7 @@ export interface CronFields {
   readonly days: ReadonlySet<number>;
   readonly months: ReadonlySet<number>;
   readonly weekdays: ReadonlySet<number>;
-  /** If both day fields are restricted, either of them suffices. */
+  /** Whether either day field suffices, because both are restricted. */
   readonly anyDay: boolean;
 }
 

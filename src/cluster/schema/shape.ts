@@ -40,7 +40,7 @@ export interface ListShape {
   readonly listType: "atomic" | "set" | "map";
   /** The keys of a `map` list. */
   readonly keys: readonly string[];
-  /** On the wire, the items are in a message. */
+  /** Whether the items are in a message of their own on the wire. */
   readonly wrapped: boolean;
 }
 

@@ -3,7 +3,7 @@ import { Backoff, messageOf, systemRandom, type Clock, type Logger } from "../..
 import type { NetworkNamespace } from "../../net/index.ts";
 
 export interface ManagedChildOptions {
-  /** For log lines. */
+  /** The name in log lines. */
   readonly name: string;
   readonly program: string;
   readonly args: readonly string[];

@@ -31,7 +31,10 @@ export interface PluginInstallerOptions {
   readonly confDirectory: string;
   /** The file to chain the plugin into. Absent: the first one by name. */
   readonly confFile?: string;
-  /** If false, the plugin gets a file of its own, for a platform that calls it by name. */
+  /**
+   * Whether the plugin is added to the existing configuration. If false, it gets a file of its own, for a platform that
+   * calls it by name.
+   */
   readonly chained: boolean;
   readonly program: Uint8Array;
   /** Called each time after the plugin was installed, with an error if that failed. */

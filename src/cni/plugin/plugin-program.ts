@@ -26,7 +26,7 @@ const answerHeaderBytes = 8;
  */
 const connectAttempts = 50;
 const connectPauseMs = 100;
-/** Longer than the agent takes for any answer. */
+/** The time to wait for the agent's answer. It is longer than the agent takes for any answer. */
 const answerTimeoutSeconds = 20;
 
 const linux = {

@@ -45,7 +45,7 @@ export class PluginServer {
     });
   }
 
-  /** Also removes the socket file. */
+  /** Ends the server, and removes the socket file. */
   close(): void {
     this.#server.close();
     for (const socket of this.#open) socket.destroy();

@@ -7,7 +7,7 @@ import { ownMark } from "./redirect-rule.ts";
 
 const retryMs = 100;
 const attemptMs = 1_000;
-/** No process listens on this address. A connection to it succeeds only because of a redirect. */
+/** An address on which no process listens. A connection to it succeeds only because of a redirect. */
 const probe = { host: "127.0.0.6", port: 15_002 } as const;
 
 /**

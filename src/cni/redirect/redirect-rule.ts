@@ -9,11 +9,11 @@ export const redirectTable = "serin-sidecar";
 export const markMask = 0xfff;
 /** Marks the proxy's own connections on machines where the uid cannot distinguish them. */
 const proxyMark = 1337;
-/** In mode TPROXY, packets with this mark stay in this pod, whatever their addresses are. */
+/** The mark of packets that stay in this pod in mode TPROXY, whatever their addresses are. */
 export const transparentMark = 1337;
 /** Upstream's route table for this mark. */
 export const transparentTable = 133;
-/** In that mode, the proxy's own connections have another mark, which is the same as upstream's. */
+/** The mark of the proxy's own connections in mode TPROXY, which is the same as upstream's. */
 const proxyMarkBesideTransparent = 1338;
 
 /** The mark of the proxy's own connections. */

@@ -130,8 +130,8 @@ export class TestNode {
   }
 
   /**
-   * Also ends the connections, because the last packets between two pods may be lost with their links, and neither side
-   * would then notice that the other has closed.
+   * Ends the pods and their connections. The last packets between two pods may be lost with their links, and neither
+   * side would then notice that the other has closed.
    */
   close(): void {
     for (const child of this.#children) child.kill("SIGKILL");

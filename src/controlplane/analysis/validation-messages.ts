@@ -7,7 +7,7 @@ export function objectId(groupKind: string, object: KubernetesObject): string {
   return `${groupKind} ${keyOf(object)}`;
 }
 
-/** As upstream, only the status of Istio's own kinds has messages. */
+/** Whether the group is Istio's. As upstream, only the status of Istio's own kinds has messages. */
 export function isIstioGroup(group: string): boolean {
   return group === "istio.io" || group.endsWith(".istio.io");
 }

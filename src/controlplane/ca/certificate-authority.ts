@@ -34,7 +34,7 @@ export interface AuthorityMaterial {
 }
 
 export interface IssuedCertificate {
-  /** In PEM. The leaf comes first. The last element has all roots in one text. */
+  /** The chain in PEM. The leaf comes first. The last element has all roots in one text. */
   readonly chain: readonly string[];
   readonly notAfterMs: number;
 }
@@ -140,7 +140,7 @@ export class CertificateAuthority {
   readonly crl: string;
   /** When the root of its own signatures expires. */
   readonly rootNotAfterMs: number;
-  /** When its own certificate expires. This is the root's expiry if it signs with the root itself. */
+  /** When the signing certificate expires. This is the root's expiry if the authority signs with the root itself. */
   readonly notAfterMs: number;
   /** The earliest expiry of all certificates from its own up to the root. */
   readonly #endsMs: number;

@@ -116,7 +116,10 @@ export class DebugRoutes {
     );
   }
 
-  /** Without TLS, a proxy's address is its only proof. Only the pod with this address receives the answers. */
+  /**
+   * Whether a proxy has proved its identity. Without TLS, its address is the only proof, so only the pod with this
+   * address receives the answers.
+   */
   readonly #isProven = ({
     verified,
     namespace,

@@ -160,7 +160,7 @@ export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
 
 type SliceEndpoint = NonNullable<EndpointSlice["endpoints"]>[number];
 
-/** It was ready before it began to terminate. */
+/** Whether the endpoint was ready before it began to terminate. */
 function isDraining({ conditions }: SliceEndpoint): boolean {
   return conditions?.ready === false && conditions.terminating === true && conditions.serving !== false;
 }

@@ -11,7 +11,7 @@ export interface ScopeSources extends ScopeChoiceSources, ReachSources {
 
 export interface OutboundScopes {
   readonly groups: SourceCollection<ProxyGroup>;
-  /** By the group's key. */
+  /** The choices by the group's key. */
   readonly choices: Collection<ScopeChoice>;
   readonly scopes: Collection<OutboundScope>;
 }

@@ -36,7 +36,7 @@ export interface HostRules {
 }
 
 export interface DestinationRules {
-  /** By `namespace/host`. */
+  /** The rules of each host, by `namespace/host`. */
   readonly hosts: Collection<HostRules>;
   readonly wildcards: CollectionIndex<HostRules>;
   /** All rules of a namespace. */

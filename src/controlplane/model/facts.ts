@@ -35,7 +35,7 @@ import type { KeySetFetcher } from "./request-authentication-keys.ts";
 export interface HboneSettings {
   /** Sidecars and gateways use HBONE towards workloads that accept no other mesh protocol. */
   readonly sent: boolean;
-  /** They also use HBONE towards workloads that accept Istio's mutual TLS. */
+  /** Whether sidecars and gateways also use HBONE towards workloads that accept Istio's mutual TLS. */
   readonly preferred: boolean;
   /** Sidecars accept HBONE. */
   readonly takenBySidecars: boolean;
@@ -281,7 +281,7 @@ export interface ServiceFacts {
   readonly exportTo: readonly string[];
   /** The addresses of its load balancer. Empty until it has any. */
   readonly balancerAddresses: readonly string[];
-  /** Its addresses and names outside the cluster. */
+  /** The service's addresses and names outside the cluster. */
   readonly externalAddresses: readonly string[];
   readonly clusterAddresses: readonly string[];
   readonly preference: TrafficPreference;
@@ -375,7 +375,7 @@ export interface GatewayClassFacts {
 }
 
 export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
-  /** Its status shows that some revision has served it. */
+  /** Whether the status shows that some revision has served the object. */
   readonly programmed: boolean;
   /** The addresses of a Gateway that leads into a network. */
   readonly networkAddresses?: readonly string[];
@@ -405,7 +405,7 @@ export interface ServiceEntryFacts extends ConfigFacts<ServiceEntry["spec"]> {
 
 export type SidecarFacts = ConfigFacts<Sidecar["spec"]>;
 export interface WorkloadEntryFacts extends ConfigFacts<WorkloadEntry["spec"]> {
-  /** It has a health probe that has not succeeded yet. */
+  /** Whether the workload has a health probe that has not succeeded yet. */
   readonly unhealthy?: true;
 }
 

@@ -30,9 +30,9 @@ export interface ProxyIdentity {
   readonly hbone: boolean;
   /** Whether it also sends HBONE (not with DISABLE_HBONE_SEND). */
   readonly sendsHbone: boolean;
-  /** It requests the endpoints of its own workload (ENABLE_SELF_DISCOVERY). */
+  /** Whether the proxy requests the endpoints of its own workload (ENABLE_SELF_DISCOVERY). */
   readonly selfDiscovery: boolean;
-  /** It answers its application's DNS queries. */
+  /** Whether the proxy answers its application's DNS queries. */
   readonly dnsCapture: boolean;
   /** An Envoy, of whichever build. */
   readonly envoy: boolean;

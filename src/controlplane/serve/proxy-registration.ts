@@ -8,7 +8,7 @@ export interface ProxyRegistration {
   readonly group: string;
   /** The name of the proxy's existing entry. Empty if there is none. */
   readonly entry: string;
-  /** It probes its application and reports the results. */
+  /** Whether the proxy probes its application and reports the results. */
   readonly probed: boolean;
   /** `region/zone/subzone`. Empty if it names none. */
   readonly locality: string;

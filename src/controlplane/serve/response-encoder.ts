@@ -59,9 +59,7 @@ export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): 
   return joinFields(fields);
 }
 
-/**
- * Longer resources are not copied but written with a head of their own, because a copy would need their memory twice.
- */
+/** The size from which a resource is written with a head of its own. A copy of it would need its memory twice. */
 const copiedBytes = 65_536;
 
 function encodeBody(resources: readonly EncodedResource[], form: ResponseForm): Pick<SharedBody, "parts" | "ownBytes"> {

@@ -10,7 +10,7 @@ export function bytesOf(name: string): number {
   return bytesOfName + name.length;
 }
 
-/** With fewer names, it is not worth checking whether other clients request the same ones. */
+/** The number of names from which it is worth checking whether other clients request the same ones. */
 const leastShared = 64;
 
 const none: ReadonlySet<string> = new Set();

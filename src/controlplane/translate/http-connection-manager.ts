@@ -33,7 +33,7 @@ export type HttpDirection = "outbound" | "inbound" | "gateway" | "waypoint";
 
 export interface HttpConnectionManagerOptions {
   readonly direction: HttpDirection;
-  /** Without the trailing delimiter, for example `outbound_0.0.0.0_80`. */
+  /** The prefix of the statistics without the trailing delimiter, for example `outbound_0.0.0.0_80`. */
   readonly statPrefix: string;
   readonly mesh: MeshSettings;
   readonly routes: { readonly rds: string } | { readonly inline: MessageInitShape<typeof RouteConfigurationSchema> };

@@ -28,7 +28,7 @@ export interface TlsTarget {
   readonly identities: readonly string[];
   readonly meshExternal: boolean;
   readonly isEntry: boolean;
-  /** Its `tlsDefaults` are for TLS other than Istio's mutual TLS. */
+  /** The mesh's settings, whose `tlsDefaults` are for TLS other than Istio's mutual TLS. */
   readonly mesh: MeshSettings;
   /** Endpoints that accept Istio's mutual TLS get it without a policy. */
   readonly automatic: boolean;

@@ -48,7 +48,9 @@ import {
 } from "../translate/index.ts";
 
 export interface ServedResources {
-  /** Its promise resolves when the data is complete. Not called before a ztunnel exists. */
+  /**
+   * Derives ambient's resources. Its promise resolves when the data is complete. Not called before a ztunnel exists.
+   */
   readonly ambient: () => AmbientResources;
   readonly outbound: OutboundResources;
   readonly inbound: InboundResources;

@@ -188,7 +188,7 @@ function startMesh(...objects: readonly KubernetesObject[]) {
   });
   mesh.inputs.mesh.set(meshKey, testMesh);
   const feeds = createFeeds(mesh.inputs, "default");
-  /** Settles a little later. */
+  /** Writes an object. The mesh settles the change in a later turn. */
   const write = (object: KubernetesObject): void =>
     feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), object);
   const apply = (...changed: readonly KubernetesObject[]): void => {

@@ -156,7 +156,7 @@ export class MeshReader {
     return informer;
   }
 
-  /** Rises with every change. */
+  /** A number that rises with every change. */
   get version(): number {
     return this.#version;
   }

@@ -13,7 +13,7 @@ import {
 } from "../../wire/http1/index.ts";
 import { checkPath, type AskPod, type PodAnswer } from "./pod-http.ts";
 
-/** Longer answers are refused. */
+/** The maximum size of a pod's answer. Longer answers are refused. */
 export const maxAnswerBytes = 16 << 20;
 /** The maximum number of idle connections, which are kept because pods are scraped every second. */
 export const maxIdleConnections = 1024;

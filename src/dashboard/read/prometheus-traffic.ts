@@ -17,7 +17,7 @@ export interface PrometheusTrafficOptions {
   readonly onCounted: () => void;
 }
 
-/** Longer than the interval of views, because a Prometheus scrapes rarely. */
+/** The time between two queries. It is longer than the interval of views, because a Prometheus scrapes rarely. */
 const askIntervalMs = 5000;
 const timeoutMs = 20_000;
 /** The shortest window. A rate needs at least two scrapes, and the usual interval is 15 s. */

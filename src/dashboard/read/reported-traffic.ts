@@ -19,7 +19,7 @@ type SeriesLabels = Readonly<Record<string, string>>;
 export class TrafficReporters {
   readonly #ztunnels: ReadonlySet<string>;
   readonly #objects: ReportersObjects;
-  /** By namespace, those whose waypoints it uses. */
+  /** For each namespace, the namespaces whose waypoints it uses. */
   #waypoints: Map<string, Set<string>> | undefined;
 
   constructor(objects: ReportersObjects) {

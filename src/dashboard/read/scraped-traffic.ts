@@ -6,7 +6,7 @@ import type { ProcessSteps, TrafficSource, TrafficSteps } from "./traffic-source
 
 /** The maximum number of measurements that are cached for the next equal request. */
 const maxKeptMeasurements = 16;
-/** Longer windows are not summed each second, because they have many slots. */
+/** The longest window that is summed each second. Longer ones have too many slots. */
 const cheapWindowSeconds = 180;
 const longWindowShare = 0.01;
 

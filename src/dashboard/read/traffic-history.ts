@@ -2,8 +2,8 @@ import type { CountedTraffic, DurationCounts, TrafficLabels } from "../views/ind
 import { readSlot, SlotWriter, type SlotRecord } from "./slot-records.ts";
 
 /**
- * The maximum number of label combinations within two hours. Beyond it the namespace whose pods report the most loses
- * some to the others. What is left out is counted and reported.
+ * The maximum number of label combinations within two hours. At the maximum, the namespace with the most combinations
+ * gives way to namespaces with fewer. The rest is left out, counted and reported.
  */
 export const maxTrafficSeries = 50_000;
 /** The maximum total length of their labels. */
@@ -87,7 +87,7 @@ export class TrafficHistory {
     return this.#bytes;
   }
 
-  /** Since when traffic is counted. Undefined before the start. */
+  /** The time from which traffic is counted. Undefined before the start. */
   get oldestMs(): number | undefined {
     return this.#slots[0]?.fromMs ?? this.#beganMs;
   }

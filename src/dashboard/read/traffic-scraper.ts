@@ -9,7 +9,10 @@ import { TargetCounters } from "./target-counters.ts";
 import { TrafficHistory } from "./traffic-history.ts";
 
 export const scrapeIntervalMs = 1000;
-/** With more targets, each is scraped less often, because a scrape of a sidecar costs half a millisecond. */
+/**
+ * The maximum number of scrapes per second, because a scrape of a sidecar costs half a millisecond. With more targets,
+ * each is scraped less often.
+ */
 export const scrapesPerSecond = 300;
 const scrapeTimeoutMs = 3000;
 const maxConcurrentScrapes = 8;

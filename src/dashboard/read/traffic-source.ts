@@ -41,7 +41,7 @@ export interface TrafficSource {
   ): Promise<readonly (Value | undefined)[]>;
   /** The total resource use of the subjects' proxies at each point. Null if unknown. */
   processes(steps: ProcessSteps): Promise<readonly (number | null)[]>;
-  /** Rises when something was counted, or when the window moved over counted traffic. */
+  /** A number that rises when something was counted, or when the window moved over counted traffic. */
   readonly version: number;
   source(): SourceState;
   run(signal: AbortSignal): Promise<void>;

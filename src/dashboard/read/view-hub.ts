@@ -16,7 +16,7 @@ const gatherMs = 40;
 export interface ViewHubOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Rises when an input changes. */
+  /** Returns a number that rises when an input changes. */
   readonly versionOf: (input: Input) => number;
   readonly inputsOf: (name: TopicName, parameters: Topics[TopicName]["parameters"]) => readonly Input[];
   /** Throws the problem to show: `not-found`, `forbidden`. Undefined while nothing has been read yet. */

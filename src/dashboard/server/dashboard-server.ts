@@ -350,7 +350,7 @@ async function listen(server: Server, host: string, port: number): Promise<numbe
   return typeof address === "object" && address !== null ? address.port : port;
 }
 
-/** Without the query, which may hold a secret. */
+/** The request's path without the query, which may hold a secret. */
 function pathOf({ url = "" }: IncomingMessage): string {
   return url.split("?")[0]?.slice(0, 200) ?? "";
 }

@@ -1,6 +1,6 @@
 /** The bounds of the dashboard's server. A request beyond a bound gets an answer with the reason. */
 export const limits = {
-  /** Longer bodies are refused: an object of Kubernetes is smaller than this. */
+  /** The maximum size of a request's body. An object of Kubernetes is smaller. */
   bodyBytes: 1_500_000,
   /**
    * The maximum number of TCP connections. Of further ones, the address with the most loses one. A page has one for its

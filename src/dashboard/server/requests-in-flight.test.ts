@@ -22,7 +22,7 @@ const address = (name: string): RequestSender => ({ name, isLoggedIn: false });
 const answers = (count: number): (Answer & ServerResponse)[] =>
   Array.from({ length: count }, () => new Answer() as Answer & ServerResponse);
 
-test("a sender above the limit of concurrent requests is told to wait, without delaying others", () => {
+test("a sender above the limit of concurrent requests gets an answer that asks it to wait, without delaying others", () => {
   const inFlight = new RequestsInFlight(new HandClock());
   const [first, ...more] = answers(limits.requestsOfSender + 1);
   assert.ok(first !== undefined);

@@ -26,7 +26,10 @@ export function setSecurityHeaders(response: ServerResponse): void {
   response.setHeader("permissions-policy", "camera=(), geolocation=(), microphone=()");
 }
 
-/** Refuses a request over this machine's loopback under a foreign name. */
+/**
+ * Refuses a request that reaches this machine's loopback and has another host name, because a page of another site may
+ * have sent it (DNS rebinding).
+ */
 export function checkHost(request: IncomingMessage): void {
   if (!usesForeignName(request)) return;
   throw refusal(
@@ -44,8 +47,8 @@ export function checkSameSite(request: IncomingMessage): void {
 }
 
 /**
- * Of several cookies with one name the first one, because browsers send the one with the longest path first (RFC 6265,
- * 5.4).
+ * Reads the cookies. If several have one name, the first one counts, because browsers send the one with the longest
+ * path first (RFC 6265, 5.4).
  */
 export function cookiesOf(request: IncomingMessage): ReadonlyMap<string, string> {
   const pairs = (request.headers.cookie ?? "").split(";").map((pair) => pair.trim());

@@ -50,7 +50,7 @@ export class Visits {
     this.#failures = new FailedLogins(options.clock);
   }
 
-  /** Also checks whether the session's token is still valid. */
+  /** The visit of a request. Its identity is anonymous unless the session's token is still valid. */
   async of(request: IncomingMessage): Promise<Visit> {
     const { sessions, access } = this.#options;
     const given = cookiesOf(request).get(cookieNameOf(request)) ?? "";

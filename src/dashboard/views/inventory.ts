@@ -48,7 +48,7 @@ export interface Inventory {
   readonly services: ReadonlyMap<string, ServiceRecord>;
   /** The keys of the services that select each workload, by workload. */
   readonly servicesOf: ReadonlyMap<string, readonly string[]>;
-  /** By pod, as `namespace/name`. */
+  /** The workload of each pod, by the pod's `namespace/name`. */
   readonly workloadOfPod: ReadonlyMap<string, Workload>;
 }
 

@@ -52,7 +52,7 @@ test("problems are listed worst first, with a link to their page", () => {
   );
 });
 
-test("a source that is away is told once, above the view, and not among what needs attention", () => {
+test("a source that does not answer is named once, above the view, and not among what needs attention", () => {
   const sources = [{ name: "metrics", ok: false, problem: "no pod has a proxy" }];
   const { head, tables } = overviewView(input({}, [], { sources }), "*", "lab");
   assert.deepEqual([head.sources, tables.attention], [sources, {}]);

@@ -20,7 +20,7 @@ export interface WorkloadCertificate {
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   readonly serialNumber: string;
-  /** For handshakes in both roles. It is made once for each certificate. */
+  /** The context for handshakes in both roles. It is made once for each certificate. */
   readonly context: TlsContext;
 }
 

@@ -64,10 +64,15 @@ export function trusting(
 /** A certificate as plain data, which one thread can send to another. */
 export type CertificateParts = Omit<WorkloadCertificate, "context">;
 
+/**
+ * The parts of a certificate that can be sent to another thread. {@link restoreCertificate} makes the certificate
+ * again.
+ */
 export function certificateParts({ context: _context, ...parts }: WorkloadCertificate): CertificateParts {
   return parts;
 }
 
+/** Makes a certificate from its parts, with a new TLS context by these rules. */
 export function restoreCertificate(parts: CertificateParts, rules: HandshakeRules = {}): WorkloadCertificate {
   return { ...parts, context: meshContext(parts, rules) };
 }

@@ -25,7 +25,7 @@ interface HeldByPeer {
 const maxBytesOfProcess = 512 * 1_048_576;
 /** The part of a limited memory that held input may use. */
 const memoryParts = 4;
-/** With less, a single stream whose reader pauses could lose what its window allows. */
+/** The minimum for one thread. With less, a single stream whose reader pauses could lose what its window allows. */
 const minBytesOfThread = 2 * hboneLimits.streamWindowBytes;
 /** Above the limit, this part of it is freed at once, so that the next bytes need no further look. */
 const roomParts = 8;

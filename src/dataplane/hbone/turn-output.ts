@@ -4,7 +4,7 @@ import { endOfTurn, type Flushable } from "./end-of-turn.ts";
 
 export interface TurnOutputOptions {
   readonly stream: ByteStream;
-  /** With more bytes than this, writers should wait. */
+  /** The number of waiting bytes above which writers should wait. */
   readonly highWaterBytes: number;
   /** Called when there is room again. */
   readonly onRoom: () => void;

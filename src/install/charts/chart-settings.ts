@@ -133,7 +133,7 @@ export function readerMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** Without `enabled`, so that the platform decides unless the user does. */
+/** The defaults of a ResourceQuota. `enabled` is missing, so that the platform decides unless the user does. */
 export const quotaDefaults = { pods: 5000 } as const;
 
 /** Marks for the quota of the pods that each node needs. {@link wantsQuota} decides whether it exists. */
@@ -157,7 +157,10 @@ export function constraintConditions(component: string): Readonly<Record<string,
 
 export const wantsQuota = `and (ne (toString $v.resourceQuotas.enabled) "false") (or $v.resourceQuotas.enabled${platformNeedsQuota})`;
 
-/** As in upstream, uses the given value, or `Ignore` at first. An upgrade keeps what the control plane has set. */
+/**
+ * The failure policy of validation. As in upstream, it is the given value, or `Ignore` at first. An upgrade keeps what
+ * the control plane has set.
+ */
 export function validationMarks(marks: TemplateMarks): Tree {
   return {
     validationFailurePolicy: marks.optional(

@@ -2,7 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 
 /** The finalizer of rollouts with something to undo. This part knows no kinds of the rollout engine. */
 const undoFinalizer = "rollout.serin.dev/undo";
-/** Longer than a pod needs to start from an image that its node has. */
+/** The time for the check's pod. It is longer than a pod needs to start from an image that its node has. */
 const deadlineSeconds = 120;
 
 interface EngineDeployment {

@@ -79,6 +79,7 @@ export interface PilotRules {
   readonly namespace: readonly PolicyRule[];
 }
 
+/** The rights of a control plane in the cluster and in its own namespace. */
 export function pilotRules(settings: InstallSettings): PilotRules {
   return {
     cluster: [

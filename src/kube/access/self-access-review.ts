@@ -12,7 +12,7 @@ export interface SelfAccess {
 }
 
 export interface SelfAccessAnswer {
-  /** Also false if the API server did not answer the review. */
+  /** Whether the user may do it. False if the API server did not answer the review. */
   readonly allowed: boolean;
   /** Why it is not allowed, if the API server says so. */
   readonly reason: string;

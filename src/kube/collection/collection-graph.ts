@@ -157,7 +157,7 @@ export class CollectionGraph {
     return this.#collections;
   }
 
-  /** By name. */
+  /** The statistics of the memos by name. */
   get memos(): Readonly<Record<string, MemoStats>> {
     return this.#options.memos?.stats ?? {};
   }

@@ -29,7 +29,7 @@ export interface TargetLoopOptions {
 
 /** The number of series that one target may expose at once. */
 const maxSeriesATarget = 50_000;
-/** With comments and samples that rules drop. */
+/** The maximum number of lines, with comments and samples that rules drop. */
 const maxLines = 500_000;
 const maxTypesATarget = 5_000;
 /** The limits of one sample's name and labels. */
@@ -37,7 +37,7 @@ const maxHeadCharacters = 16_384;
 const maxLabels = 128;
 /** The approximate size of a known head or type beside its text. */
 const entryOverheadBytes = 128;
-/** After this time, other work has a turn. */
+/** The time after which other work has a turn. */
 const sliceMs = 10;
 /**
  * Timestamps that targets write are refused outside of these times, as in Prometheus. A series takes no sample that is
@@ -58,7 +58,7 @@ interface ExposedSeries {
 /** The name and labels of a sample as the target writes them. The job's rules may drop the series. */
 interface KnownHead {
   readonly series: ExposedSeries | undefined;
-  /** Its part of the budget of texts. */
+  /** The share of the budget of texts. */
   readonly size: number;
   scrape: number;
 }

@@ -1,10 +1,11 @@
 import { BoundedCache, ownCopy } from "../../base/index.ts";
 
 /**
- * Beyond this number, all texts are forgotten together. Texts in use keep their memory, and new texts are shared again.
+ * The maximum number of shared texts. Beyond it, all texts are forgotten together. Texts in use keep their memory, and
+ * new texts are shared again.
  */
 const maxTexts = 200_000;
-/** Longer texts are not shared, so that the shared ones have a bounded size. */
+/** The maximum length of a shared text, so that the shared ones have a bounded size. */
 export const maxSharedLength = 256;
 
 const beyondLatin1 = /[\u{100}-\u{10ffff}]/u;

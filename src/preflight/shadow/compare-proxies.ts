@@ -50,7 +50,7 @@ export interface ProxiesComparison {
 
 /** The number of parallel proxies, for each release. */
 const parallelProxies = 6;
-/** With more workloads a plan would take longer than people wait. */
+/** The maximum number of workloads that are compared. With more, a plan would take longer than people wait. */
 export const maxProxies = 400;
 /** These types change every second with the cluster. Fetch them again before a difference is reported. */
 const livelyTypes: ReadonlySet<string> = new Set(["endpoints", "address", "name table"]);

@@ -10,7 +10,7 @@ export interface StaticCluster {
     | { readonly pipe: { readonly path: string } };
 }
 
-/** Without the cluster of the proxy's own workload, which has endpoints like any other. */
+/** The static clusters. The cluster of the proxy's own workload is missing, because it has endpoints like any other. */
 export function staticClusters(settings: ProxySettings): StaticCluster[] {
   const loopback = (port: number): StaticCluster["address"] => ({
     socket_address: { address: "127.0.0.1", port_value: port },

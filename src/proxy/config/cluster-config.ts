@@ -16,10 +16,11 @@ import {
 import type { ClusterConfig } from "../upstream/cluster.ts";
 import type { AddressFamily } from "../upstream/address-family.ts";
 import type { ForwardNameRules } from "../upstream/forward-names.ts";
+import { compileBreaker } from "./circuit-breaker-config.ts";
 import { checkFields, checkNested, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 import { directTransport, dnsHosts, entersTunnel, type DnsHost, type EndpointSource } from "./endpoint-config.ts";
 import { compileLoadBalancing } from "./load-balancing-config.ts";
-import { compileBreaker, compileOutliers } from "./outlier-config.ts";
+import { compileOutliers } from "./outlier-config.ts";
 import { compileTcpExchange, peerExchangeFilter } from "./peer-metadata-config.ts";
 import { TransportRules } from "./transport-config.ts";
 import { unpack } from "./typed-struct.ts";

@@ -24,7 +24,7 @@ import {
   sendsLimitFields,
 } from "./rate-limit-config.ts";
 
-/** With shorter intervals, the limit would differ from the configured one. */
+/** The shortest interval. With shorter ones, the limit would differ from the configured one. */
 const minFillIntervalMs = 50;
 
 export function compileLocalRateLimit(

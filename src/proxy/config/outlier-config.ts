@@ -1,11 +1,4 @@
-import {
-  CircuitBreakers_ThresholdsSchema,
-  CircuitBreakersSchema,
-  OutlierDetectionSchema,
-  type CircuitBreakers,
-  type OutlierDetection,
-} from "../../wire/envoy/index.ts";
-import type { BreakerLimits } from "../upstream/circuit-breaker.ts";
+import { OutlierDetectionSchema, type OutlierDetection } from "../../wire/envoy/index.ts";
 import type { OutlierPolicy } from "../upstream/outlier-detector.ts";
 import { checkFields, durationOr, unsupported, type ConfigNotes, type FieldRules } from "./config-check.ts";
 
@@ -47,6 +40,10 @@ const outlierFields: FieldRules = {
   ],
 };
 
+/**
+ * The rules by which a cluster ejects endpoints. Throws if a field is not supported; the error begins with `where`.
+ * Fields that count differently than in Envoy go to `notes`.
+ */
 export function compileOutliers(message: OutlierDetection, where: string, notes: ConfigNotes): OutlierPolicy {
   const here = `${where}: outlierDetection`;
   checkFields(OutlierDetectionSchema, message, here, notes, outlierFields);
@@ -88,39 +85,5 @@ export function compileOutliers(message: OutlierDetection, where: string, notes:
     ejectionJitterMs: durationOr(message.maxEjectionTimeJitter, 0),
     maxEjectionPercent: message.maxEjectionPercent ?? defaultMaxEjectionPercent,
     alwaysEjectsOne: message.alwaysEjectOneHost ?? false,
-  };
-}
-
-/** Envoy's limits where a cluster states none. */
-const defaultThreshold = 1024;
-const defaultMaxRetries = 3;
-const defaultRetryPercent = 20;
-const defaultMinRetries = 3;
-
-export function compileBreaker(message: CircuitBreakers | undefined, where: string, notes: ConfigNotes): BreakerLimits {
-  const here = `${where}: circuitBreakers`;
-  if (message !== undefined) {
-    checkFields(CircuitBreakersSchema, message, here, notes, { used: ["thresholds"] });
-    for (const threshold of message.thresholds) {
-      checkFields(CircuitBreakers_ThresholdsSchema, threshold, here, notes, {
-        used: ["priority", "maxConnections", "maxPendingRequests", "maxRequests", "maxRetries", "retryBudget"],
-        harmless: ["trackRemaining", "maxConnectionPools"],
-      });
-    }
-  }
-  const threshold = message?.thresholds.find(({ priority }: { readonly priority: number }) => priority === 0);
-  const budget = threshold?.retryBudget;
-  return {
-    maxConnections: threshold?.maxConnections ?? defaultThreshold,
-    maxPendingRequests: threshold?.maxPendingRequests ?? defaultThreshold,
-    maxRequests: threshold?.maxRequests ?? defaultThreshold,
-    maxRetries: threshold?.maxRetries ?? defaultMaxRetries,
-    retryBudget:
-      budget === undefined
-        ? undefined
-        : {
-            fraction: (budget.budgetPercent?.value ?? defaultRetryPercent) / 100,
-            min: budget.minRetryConcurrency ?? defaultMinRetries,
-          },
   };
 }

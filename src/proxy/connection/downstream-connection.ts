@@ -25,7 +25,9 @@ import { keptTrailers } from "../terms/trailers.ts";
 /** This thread reads one head at a time, so all connections share the buffer. */
 const scratchHead = new MessageHead();
 
-/** After a response that ends the connection early, at most this many of the client's bytes are read and dropped. */
+/**
+ * The maximum number of the client's bytes that are read and dropped after a response that ends the connection early.
+ */
 const maxLingerBytes = 1024 * 1024;
 /** The number of sweeps (one each second) after which a closing connection is ended. */
 const maxLingerSweeps = 5;

@@ -167,7 +167,7 @@ export class HttpListener {
   }
 
   /**
-   * From now on responses say `connection: close`, and clients of HTTP/2 get GOAWAY. The listener continues to accept.
+   * Lets responses say `connection: close`, and sends GOAWAY to clients of HTTP/2. The listener continues to accept.
    */
   drain(): void {
     this.#draining = true;

@@ -11,7 +11,7 @@ export interface CompressorLibrary {
 }
 
 export interface GzipOptions {
-  /** From 1 to 9. Undefined: zlib's own. */
+  /** The level from 1 to 9. Undefined: zlib's own. */
   readonly level: number | undefined;
   /** A number of zlib's constants. */
   readonly strategy: number;

@@ -232,7 +232,7 @@ test("a header tells whether the response was compressed, or why not", async () 
   assert.equal(shown["gzip.gzip.not_compressed_etag"], 1);
 });
 
-test("of several compressors in a listener, the client's choice works and the others are overshadowed", async () => {
+test("the compressor that the client prefers works, and the listener's others are overshadowed", async () => {
   const statistics = new FilterStatistics();
   const gzip = filterOf({}, statistics);
   const brotli = filterOf({ compressorLibrary: library("Brotli") }, statistics, "second");

@@ -113,7 +113,7 @@ export class HealthCheckFilter implements HttpFilter {
     return this.#reply(leastHealthy.size === 0 ? "ok" : "ok_cluster_healthy", 200, false);
   }
 
-  /** As in Envoy, all answers of one interval are forgotten at its end. */
+  /** The number of the current interval. As in Envoy, all answers of one interval are forgotten at its end. */
   #interval(): number {
     const { cacheMs } = this.#settings;
     return cacheMs === 0 ? 0 : Math.floor((this.#services.clock.steadyMs() - this.#startMs) / cacheMs);

@@ -31,7 +31,7 @@ export interface RemoteJwksOptions {
 }
 
 const maxKeySetBytes = 1024 * 1024;
-/** After a failure, the next attempt waits this long. Meanwhile requests fail at once. */
+/** The wait for the next attempt after a failure. Meanwhile requests fail at once. */
 const failurePauseMs = 1000;
 
 /** Keys fetched through a cluster when they are needed, and again when they are too old. */

@@ -3,7 +3,7 @@ import { headText } from "../terms/header-text.ts";
 
 const lineEnd = "\r\n";
 const maxLatin1 = 0xff;
-/** Up to this length, a loop writes a text faster than a call of the runtime. */
+/** The length up to which a loop writes a text faster than a call of the runtime. */
 const loopLetters = 64;
 
 /**

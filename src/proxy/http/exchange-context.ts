@@ -12,7 +12,7 @@ export interface ExchangeContext {
   /** Undefined until the table has arrived. */
   routeTable(): RouteTable | undefined;
   cluster(name: string): Cluster | undefined;
-  /** If true, responses carry `connection: close`. */
+  /** Whether responses carry `connection: close`, because what serves them is draining. */
   readonly draining: boolean;
   /** Undefined if peers do not receive our metadata. */
   readonly ownMetadata: OwnMetadataWith | undefined;

@@ -78,7 +78,7 @@ export class ExchangeMemory {
     return head;
   }
 
-  /** Nobody will read this head any more. */
+  /** Takes back a head that nobody will read any more. */
   giveHead(head: MessageHead): void {
     this.#head = head;
   }

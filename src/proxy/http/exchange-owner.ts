@@ -30,7 +30,7 @@ export interface ExchangeOwner {
   exchangeEnded(keepAlive: boolean, more: boolean, leaves?: boolean): void;
   /** Bytes moved, so the idle time starts again. */
   touch(): void;
-  /** From now on the client's bytes go to `Exchange.clientBytes`. */
+  /** Lets the client's bytes go to `Exchange.clientBytes` from now on. */
   switchToTunnel(): void;
   /** The tunnel's other end has ended its side. */
   endTunnel(): void;

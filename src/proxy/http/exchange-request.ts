@@ -241,7 +241,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     if (this.head !== this.#ownHead) this.#keep(Buffer.from(this.head.bytes.subarray(this.head.start, this.head.end)));
   }
 
-  /** Nobody reads the head any more, so the next request may use its memory. */
+  /** Gives the head's memory to the next request, because nobody reads it any more. */
   giveMemoryBack(): void {
     const own = this.#ownHead;
     if (own === undefined) return;

@@ -191,14 +191,17 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     if (this.active && this.facts.isGrpc) this.context.observeStream?.(this.record);
   }
 
-  /** No byte has moved for too long. */
+  /** Ends the exchange, because no byte has moved for too long. */
   idleTimeout(): void {
     this.fail(this.request.complete ? replyTable.idleResponse : replyTable.idleRequest);
   }
 
   // ---- the request's way
 
-  /** No filter has anything to do with the request: most listeners have filters only for routes that configure them. */
+  /**
+   * Whether no filter has anything to do with the request. Most listeners have filters only for routes that configure
+   * them.
+   */
   #passesFilters(): boolean {
     const { filters, filtersIdle } = this.config;
     const { route } = this.record;

@@ -11,7 +11,7 @@ import {
 } from "../filters/http-filter.ts";
 import { HeldBody } from "./held-body.ts";
 
-/** If filters hold more bytes than this, the sender must wait, unless a filter requests more. */
+/** The number of bytes that filters may hold before the sender must wait, unless a filter requests more. */
 export const maxUnaskedBytes = 64 * 1024;
 
 const noBytes = Buffer.alloc(0);

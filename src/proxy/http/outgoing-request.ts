@@ -107,7 +107,7 @@ export class OutgoingRequest {
     channel?.sendTrailers(fields);
   }
 
-  /** No further attempt follows, so the buffer is released. */
+  /** Releases the buffer, because no further attempt follows. */
   answerStarted(): void {
     this.replayable = false;
   }

@@ -1,7 +1,7 @@
 /** The parts of a request target. */
 export interface RequestTarget {
   readonly path: string;
-  /** Without `?`. */
+  /** The query without `?`. */
   readonly query: string;
   readonly hasQuery: boolean;
   /** The authority of a target in absolute form or authority form. It wins over `host`. */

@@ -41,12 +41,12 @@ export const http2Limits = {
   /** A header list up to this many times the announced limit is read to its end, so that the answer can be 431. */
   headerListSlack: 2,
   /**
-   * After this time of silence, an upstream connection with open streams sends a PING, unless the cluster sets another
+   * The silence after which an upstream connection with open streams sends a PING, unless the cluster sets another
    * time.
    */
   pingIntervalMs: 15_000,
   pingTimeoutMs: 20_000,
-  /** After an exchange is over, the rest of its response must make progress within this time. */
+  /** The time in which the rest of a response must make progress after its exchange is over. */
   flushTimeoutMs: 60_000,
   /**
    * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine answers after

@@ -12,7 +12,7 @@ export interface HeldConnection {
 const descriptorsPerConnection = 2.2;
 /** A full proxy makes room for this part of its connections at once, because it has to look at all of them for it. */
 const roomParts = 64;
-/** For this long, further connections of a refused address are refused without another look. */
+/** The time for which further connections of a refused address are refused without another look. */
 const refusalMs = 100;
 
 /** The number of connections that each serving thread of a process may hold. */

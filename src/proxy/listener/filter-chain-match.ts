@@ -8,7 +8,7 @@ export interface ConnectionTraits {
   readonly remote: SocketAddress;
   /** The peer of the socket, even if it forwards for another client. */
   readonly directRemote: SocketAddress;
-  /** In lower case. Empty without SNI. */
+  /** The server name (SNI) in lower case. Empty without SNI. */
   readonly serverName: string;
   readonly transportProtocol: "tls" | "raw_buffer";
   /** The protocols that the client offers by ALPN, in the client's order, or the protocol that an inspector found. */

@@ -18,7 +18,7 @@ import type { HeldConnection } from "./connection-room.ts";
 export type EnterListener = (listener: string, stream: ByteStream, info: ConnectionInfo) => boolean;
 
 export interface HboneServerOptions {
-  /** Its endpoint is the internal listener that tunnels lead to. */
+  /** The cluster whose endpoint is the internal listener that tunnels lead to. */
   readonly cluster: () => Cluster | undefined;
   readonly enter: EnterListener;
   readonly clock: Clock;

@@ -26,13 +26,13 @@ export interface ListenerSpec {
   readonly kind: "bound" | "virtual" | "internal";
   /** Connections go to the listener that represents their original destination, if there is one. */
   readonly handsOff: boolean;
-  /** Its sockets accept connections to addresses of other hosts. */
+  /** Whether the sockets accept connections to addresses of other hosts. */
   readonly transparent: boolean;
   readonly direction: "inbound" | "outbound" | "unspecified";
   readonly inspectors: readonly InspectorSpec[];
   /** 0 waits as long as it takes. */
   readonly inspectionTimeoutMs: number;
-  /** When the time is over, continue with what is known. Otherwise the connection is closed. */
+  /** Whether to continue with what is known when the time is over. If false, the proxy closes the connection. */
   readonly continueOnTimeout: boolean;
   readonly chains: readonly ChainSpec[];
   readonly defaultChain: ChainSpec | undefined;
@@ -78,7 +78,7 @@ export interface ChainService {
   readonly maxConnections: number;
   /** The server's name is the name of the cluster, as for traffic between networks. */
   readonly clusterByServerName: boolean;
-  /** If the cluster forwards by name, connections go to the server name that they request, at this port. */
+  /** The port for clusters that forward by name: connections go to the server name that they request, at this port. */
   readonly forwardPort: number | undefined;
   /** Whether peers of raw connections may identify themselves before the first byte. */
   readonly exchangesPeers: boolean;

@@ -161,7 +161,7 @@ test("a removed chain of an internal listener accepts connections of clients tha
   assert.deepEqual([bound.served, bound.listener.acceptsForRemoved], [[], false]);
 });
 
-test("of the chains that had one name before it was removed, the newest accepts connections", async () => {
+test("the newest of the chains that had one name before it was removed accepts connections", async () => {
   const { listener, served, specWith, connect } = internal();
   const replaced = specWith("first");
   const [chain] = replaced.chains;

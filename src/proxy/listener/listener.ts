@@ -79,7 +79,7 @@ export class ActiveListener {
   readonly #waiters: ChainWaiters;
   #draining = false;
   #binding: Promise<void> = Promise.resolve();
-  /** Its sockets refuse connections until {@link begin}. */
+  /** Whether the sockets refuse connections until {@link begin}. */
   #held: boolean;
   #stopped = false;
   readonly #opening = new LinkedList<OpeningConnection>();

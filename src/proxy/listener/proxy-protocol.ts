@@ -6,7 +6,7 @@ export type ProxyHeader =
   | { readonly kind: "incomplete" }
   /** The connection begins with something else. */
   | { readonly kind: "none" }
-  /** It begins like a PROXY header and is invalid. */
+  /** The head begins like a PROXY header and is invalid. */
   | { readonly kind: "bad" }
   /** The header has `length` bytes. The addresses are undefined if it names no client (LOCAL, UNKNOWN). */
   | {

@@ -24,7 +24,7 @@ export interface OwnMetadata {
 /** Returns the metadata with these further labels, as far as the workload has them. */
 export type OwnMetadataWith = (labelNames: readonly string[]) => OwnMetadata;
 
-/** Longer values are ignored. */
+/** The maximum size of encoded metadata. Longer values are ignored. */
 const maxEncodedBytes = 16 * 1024;
 const canonicalName = "service.istio.io/canonical-name";
 const canonicalRevision = "service.istio.io/canonical-revision";

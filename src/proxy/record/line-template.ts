@@ -33,7 +33,10 @@ export class HeldLines {
   }
 }
 
-/** Longer texts are not copied character by character, because a call into the runtime is then faster. */
+/**
+ * The maximum length of a text that is copied character by character. For longer ones a call into the runtime is
+ * faster.
+ */
 const maxCopiedLetters = 8;
 const spareBytes = 64;
 const msPerSecond = 1000;

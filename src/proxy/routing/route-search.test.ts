@@ -57,7 +57,7 @@ test("the search finds the same route as trying all routes in order", () => {
   );
 });
 
-test("of 1,000 routes with a prefix, only those whose prefix the path has are tried", () => {
+test("the search tries only the routes whose prefix the path has, among 1,000", () => {
   let tried = 0;
   const routes = Array.from({ length: 1000 }, (_, index) =>
     routeFor(

@@ -173,7 +173,7 @@ export interface RetryConditions {
 
 export interface Mirror {
   readonly cluster: string;
-  /** From 0 to 1. */
+  /** The share of requests, from 0 to 1. */
   readonly fraction: number;
   /** Whether the host stays unchanged, without the suffix `-shadow`. */
   readonly keepHost: boolean;

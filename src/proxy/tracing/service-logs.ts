@@ -28,7 +28,7 @@ export interface EntryFields {
 /** Fields of a request that entries contain in any configuration. */
 export const capturedForEntries = ["referer", "x-envoy-original-path"];
 
-/** Longer texts are cut, because entries wait in memory. */
+/** The maximum length of a text. Longer texts are cut, because entries wait in memory. */
 const maxTextChars = 4096;
 const msPerSecond = 1000;
 const nanosPerMs = 1_000_000;

@@ -8,7 +8,7 @@ import { ipFamilyOf, type ByteStream } from "../../net/index.ts";
 export const attemptDelayMs = 300;
 
 export interface AddressRaceOptions {
-  /** At least one. The first is tried first. */
+  /** The addresses, at least one. The first is tried first. */
   readonly addresses: readonly string[];
   /** Opens a connection to one address. Must reject when the signal aborts, or when `timeoutMs` is over. */
   readonly connect: (address: string, timeoutMs: number, signal: AbortSignal) => Promise<ByteStream>;

@@ -170,7 +170,7 @@ export class Endpoint {
     this.cluster.breaker.relayed.give();
   }
 
-  /** Its status according to its responses, else to the control plane. */
+  /** The endpoint's status according to its responses, else according to the control plane. */
   get status(): EndpointStatus {
     if (this.outliers.ejectedAtMs !== undefined) return "unhealthy";
     return this.config.status ?? (this.config.healthy ? "unknown" : "unhealthy");
@@ -222,7 +222,7 @@ export class Cluster {
   /** Whether an endpoint is in its slow start, so that weights change with time. */
   #warming = false;
   #hasEndpoints = false;
-  /** On the steady clock. */
+  /** When the endpoint was added, on the steady clock. */
   readonly #addedAtMs: number;
   /** Resolves when the first endpoints arrive, for requests that wait for them. */
   #first: { readonly promise: Promise<void>; readonly resolve: () => void; readonly limit: Disposable } | undefined;

@@ -24,7 +24,7 @@ export interface PoolLimits {
   readonly maxRequestsPerConnection: number;
   /** Closes an idle connection after this time. */
   readonly idleTimeoutMs: number;
-  /** After this time, a connection gets no new requests and closes after its last one. Absent means no limit. */
+  /** The time after which a connection gets no new requests and closes after its last one. Absent means no limit. */
   readonly maxDurationMs?: number;
 }
 
@@ -86,7 +86,7 @@ export class ConnectionPool implements ConnectionHome {
   readonly #idle: UpstreamConnection[] = [];
   readonly #all = new LinkedList<UpstreamConnection>();
   readonly #http2: Http2Pool;
-  /** When each waiting user came, on the steady clock. The one that came first is the first. */
+  /** When each waiting user came, on the steady clock, in the order of their arrival. */
   readonly #waiting = new Map<PoolUser, number>();
   readonly #connecting: Record<WireProtocol, number> = { http1: 0, http2: 0, alpn: 0 };
   /** The protocol that TLS agreed on last. */

@@ -20,8 +20,8 @@ export interface SelectionRules {
   readonly loadBalancing: LoadBalancing;
   readonly balancing: BalancingOptions;
   /**
-   * If the usable fraction of a priority is below this value (0 to 1), all its endpoints are used, whether healthy or
-   * not. 0 disables this.
+   * The panic threshold, from 0 to 1. If the usable fraction of a priority is lower, all its endpoints are used,
+   * whether healthy or not. 0 disables this.
    */
   readonly panicThreshold: number;
   /** Whether requests are first divided among localities by weight. */

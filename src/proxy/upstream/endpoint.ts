@@ -44,7 +44,7 @@ export interface EndpointConfig extends SocketOptions {
   readonly transport: EndpointTransport;
   readonly weight: number;
   readonly priority: number;
-  /** Its locality, and that locality's share of requests. Undefined if not set. */
+  /** The endpoint's locality, and that locality's share of requests. Undefined if not set. */
   readonly locality?: { readonly name: string; readonly weight: number };
   readonly healthy: boolean;
   /** The status that `healthy` comes from. Absent means unknown, or unhealthy if it is not healthy. */

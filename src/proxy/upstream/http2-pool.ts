@@ -25,7 +25,7 @@ export class Http2Pool implements Http2ConnectionHome {
   readonly #connections = new Set<Http2UpstreamConnection>();
   /** The limit that the endpoint announced last. Undefined until it has. */
   #knownStreams: number | undefined;
-  /** Since when requests wait for a server that allows no streams. */
+  /** When requests began to wait for a server that allows no streams. */
   #heldOffSinceMs: number | undefined;
   /** Closes a connection after this many requests. 0 means no limit. */
   maxRequestsPerConnection = 0;

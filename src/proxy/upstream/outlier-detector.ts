@@ -1,6 +1,6 @@
 import type { Random } from "../../base/index.ts";
 
-/** When an endpoint is ejected for its responses. A threshold of 0 means never. */
+/** The rules by which an endpoint is ejected for its responses. A threshold of 0 means never. */
 export interface OutlierPolicy {
   readonly consecutiveServerErrors: number;
   /** 502, 503, 504, and failures without a response unless those are counted separately. */

@@ -46,7 +46,7 @@ const noBytes = Buffer.alloc(0);
 export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, Linked<UpstreamConnection> {
   readonly stream: UpstreamStream;
   readonly local: UpstreamEnd;
-  /** On the steady clock. */
+  /** When the connection was opened, on the steady clock. */
   readonly openedAtMs: number;
   readonly #home: ConnectionHome;
   #receiver: ResponseReceiver | undefined;

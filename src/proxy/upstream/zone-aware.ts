@@ -2,7 +2,7 @@
 export interface ZoneAwareRule {
   /** The fraction of requests, from 0 to 1, that are routed by zone. */
   readonly routed: number;
-  /** With fewer usable endpoints, no request is routed by zone. */
+  /** The number of usable endpoints below which no request is routed by zone. */
   readonly minClusterSize: number;
   /** In panic, requests fail instead of reaching endpoints that may not be healthy. */
   readonly failsOnPanic: boolean;

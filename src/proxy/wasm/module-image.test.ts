@@ -198,7 +198,7 @@ test("an archive whose file has a size that is no octal number has no files, and
     archived.write(size, 124, "latin1");
     const looks: string[] = [];
     const found = fileOf(Buffer.concat([archived, tar("plugin.wasm", code)]), (path) => {
-      // A reader that goes back would look for ever.
+      // A reader that goes back after a wrong size would never end.
       assert.ok(looks.push(path) < 100, `${size}: looked at ${path} again and again`);
       return path === "plugin.wasm";
     });

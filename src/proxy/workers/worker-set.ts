@@ -240,7 +240,7 @@ const lastingTypes: ReadonlySet<string> = new Set([
   typeUrls.secret,
 ]);
 
-/** In the order of the workers' own subscriptions. */
+/** The types of resources, in the order of the workers' own subscriptions. */
 const workerTypes = [
   { type: typeUrls.cluster, mode: "wildcard" },
   { type: typeUrls.endpoint, mode: "named" },

@@ -225,7 +225,7 @@ test("the conditions of a refused rollout say that it is stuck, and since when",
   assert.deepEqual([phaseSince, observedGeneration], ["2026-01-01T00:01:00.000Z", 4]);
 });
 
-test("a failed check that waits for a person is told again when something else no longer holds the rollout up", () => {
+test("the status names a failed check that waits for a person again when nothing else holds the rollout up", () => {
   const manual = { ...orders, automaticRollback: false };
   const spec = { ...checkDefaults, type: "pod-health" } as const;
   const steps = [{ ...first, checks: [{ spec, subject: { type: "mesh" } as const }] }, last];

@@ -83,7 +83,7 @@ export interface DecideInput {
 
 export interface FailedWrite {
   readonly detail: string;
-  /** It is too early to repeat the write. */
+  /** Whether it is too early to repeat the write. */
   readonly waits: boolean;
 }
 

@@ -132,7 +132,7 @@ export interface PodFacts {
   readonly ending: boolean;
   /** The restarts of all its containers together. */
   readonly restarts: number;
-  /** Its own message, for evidence. */
+  /** The check's own message, for evidence. */
   readonly detail: string;
   /** How one of its containers last ended, such as `app ended with 1`. */
   readonly lastEnd?: string;

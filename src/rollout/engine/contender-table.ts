@@ -41,7 +41,7 @@ export class ContenderTable {
     this.#decided.set(after.key, after);
   }
 
-  /** The decision is stored, or needs no write. */
+  /** Releases what the stored decision no longer needs. Call it also if the decision needs no write. */
   stored(key: string): void {
     const decided = this.#decided.get(key);
     if (decided !== undefined) this.set(decided);

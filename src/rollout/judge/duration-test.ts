@@ -276,7 +276,10 @@ function inSharedBounds({ canary, stable }: DurationBatch): DurationBatch {
 /** The factor that a pass rules out. */
 const ruledOutFactor = 2;
 const wrongPass = 0.01;
-/** If the buckets are too coarse to rule anything out within this many minimum samples, the test does not wait. */
+/**
+ * The multiple of the minimum samples after which the test stops waiting, if the buckets are too coarse to rule
+ * anything out.
+ */
 const patience = 10;
 
 /**

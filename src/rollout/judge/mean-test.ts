@@ -1,6 +1,6 @@
 import { totalOf, type DurationHistogram } from "./duration-histogram.ts";
 
-/** If one bucket has at least this share of both versions' requests, bounds say nothing about them. */
+/** The share of both versions' requests in one bucket from which bounds say nothing about them. */
 const sharedShare = 0.9;
 /** Buckets whose bounds are closer than this are fine enough. */
 const coarseRatio = 1.3;

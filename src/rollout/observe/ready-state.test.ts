@@ -59,7 +59,7 @@ test("a Deployment whose pods the API server refuses reports the refusal, with t
   assert.deepEqual(told(named("web-a")), told(message("web-b")));
 });
 
-test("pods that are ready and have to stay so for minReadySeconds are told from pods that are not ready", () => {
+test("pods that are ready and must stay so for minReadySeconds are counted apart from pods that are not ready", () => {
   const status = { observedGeneration: 2, replicas: 1, updatedReplicas: 1, availableReplicas: 0 };
   const detailWith = (readyReplicas: number): string => {
     const object = {

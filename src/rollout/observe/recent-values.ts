@@ -3,7 +3,7 @@ import type { Clock } from "../../base/index.ts";
 export interface RecentValuesOptions {
   /** A value is returned until it is this old. */
   readonly maxAgeMs: number;
-  /** With more values than this, all are forgotten. */
+  /** The maximum number of values. Beyond it, all are forgotten. */
   readonly maxValues: number;
 }
 

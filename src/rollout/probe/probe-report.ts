@@ -5,7 +5,7 @@ export interface ProbeReport {
   readonly number: number;
   /** Every probe that started before the report with this number is counted, and no later probe. */
   readonly through: number;
-  /** By the name of the pair. */
+  /** The reports by the name of the pair. */
   readonly pairs: Readonly<Record<string, PairReport>>;
 }
 

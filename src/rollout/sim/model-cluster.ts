@@ -65,7 +65,7 @@ export class ModelCluster {
   nowMs = 0;
   readonly #random: Random;
   #uid = 0;
-  /** Since when a Deployment rolls. */
+  /** When the update of each Deployment began. */
   readonly #rollsFromMs = new Map<string, number>();
 
   constructor(random: Random) {

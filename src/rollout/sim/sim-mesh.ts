@@ -44,7 +44,7 @@ export interface SimMesh {
   readonly weights: readonly number[];
   readonly replicas: number;
   readonly retire: "Automatic" | "Manual";
-  /** There is a proxy that no installer manages and only a person can move. */
+  /** Whether there is a proxy that no installer manages and only a person can move. */
   readonly stranger: boolean;
   /** The installation also has an egress gateway, as the profile `demo` does. */
   readonly egress?: boolean;

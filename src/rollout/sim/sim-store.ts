@@ -15,7 +15,7 @@ export class SimStore {
   leader = 0;
   #version = 1;
 
-  /** Rises with each write. */
+  /** A number that rises with each write. */
   get version(): number {
     return this.#version;
   }

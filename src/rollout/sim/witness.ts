@@ -51,7 +51,7 @@ export class Witness {
   readonly #store: SimStore;
   readonly #seen = new Map<string, Seen>();
   #freezeSinceMs: number | undefined;
-  /** Since when a route's canary has no pods while its rollout measures there. */
+  /** When a route's canary lost its pods while its rollout measures there. */
   readonly #lostSinceMs = new Map<string, number>();
 
   constructor(scenario: Scenario, cluster: ModelCluster, store: SimStore) {

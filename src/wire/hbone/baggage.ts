@@ -13,6 +13,7 @@ export interface Baggage {
 
 const workloadTypes = new Set(["deployment", "pod", "job", "cronjob"]);
 
+/** The value of the header `baggage`, `key=value,…`, without empty values. */
 export function formatBaggage(baggage: Baggage): string {
   const entries: readonly (readonly [string, string | undefined])[] = [
     ["k8s.cluster.name", baggage.cluster],

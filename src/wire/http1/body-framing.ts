@@ -4,6 +4,7 @@ import type { MessageHead } from "./message-head.ts";
 export const bodyFramings = { none: 0, length: 1, chunked: 2, untilClose: 3 } as const;
 export type BodyFraming = (typeof bodyFramings)[keyof typeof bodyFramings];
 
+/** How the body of a request ends. A request without `content-length` and `transfer-encoding` has no body. */
 export function requestFraming(head: MessageHead): BodyFraming {
   if (head.chunked) return bodyFramings.chunked;
   return head.contentLength > 0 ? bodyFramings.length : bodyFramings.none;

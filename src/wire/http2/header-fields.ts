@@ -103,7 +103,7 @@ function putPseudoField(into: PseudoFields, name: string, value: string): boolea
 }
 
 /**
- * Reads the pseudo headers of a request in the same way, and checks its other headers. Returns the fault. Undefined:
+ * Reads a request's pseudo headers into `into`, and checks its other headers. Returns the fault as text. Undefined if
  * there is none.
  */
 export function requestFieldsFault(

@@ -42,7 +42,7 @@ export interface SessionOptions {
   readonly maxReadHeaderBytes?: number | undefined;
   /** The assumed limit of a server's streams until it announces one. */
   readonly assumedStreams?: number | undefined;
-  /** After this quiet time the peer is pinged. 0 means never. */
+  /** The quiet time after which the peer is pinged. 0 means never. */
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
   /** Whether the peer is also pinged while there is no stream. */

@@ -10,7 +10,9 @@ interface Place<Stream> {
   stream: Stream | undefined;
 }
 
-/** After this many streams, a new Map replaces the Map, because no old table refers to the table of a new one. */
+/**
+ * The number of streams after which a new Map replaces the Map, because no old table refers to the table of a new one.
+ */
 const renewAfter = 256;
 
 /** The streams of a connection by id, and the limits for new ones. */

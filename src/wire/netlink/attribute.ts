@@ -21,6 +21,7 @@ export const netlinkHeaderBytes = 16;
 const nestedFlag = 0x8000;
 const attributeTypeMask = 0x3fff;
 
+/** The length with padding to the next multiple of four, as netlink aligns messages and attributes. */
 export function align4(length: number): number {
   return (length + 3) & ~3;
 }

@@ -28,6 +28,7 @@ export interface TranslatedDatagrams extends TrackedEntry {
   readonly translatedPort: number;
 }
 
+/** The message that lists all tracked connections of the namespace. */
 export function listConntrackMessage(): Buffer {
   return netlinkMessage((subsystem << 8) | operations.get, netlinkFlags.dump, Buffer.from([0, 0, 0, 0]));
 }
@@ -46,6 +47,7 @@ export function listUnansweredMessage(): Buffer {
   );
 }
 
+/** The message that removes one tracked connection. The kernel acknowledges it. */
 export function deleteConntrackMessage({ family, tuple }: TrackedEntry): Buffer {
   return netlinkMessage(
     (subsystem << 8) | operations.delete,

@@ -3,6 +3,7 @@ import { userError } from "../../base/index.ts";
 /** The family of an address, judged by its form alone. */
 export type IpFamily = "ipv4" | "ipv6";
 
+/** The family of a valid address. The text is not checked. */
 export function ipFamilyOf(address: string): IpFamily {
   return address.includes(":") ? "ipv6" : "ipv4";
 }

@@ -72,14 +72,17 @@ export function nftMessage(
   return netlinkMessage((nftSubsystem << 8) | operation, flags, header(nftFamilyNumbers[family]), ...parts);
 }
 
+/** The message that lists the tables of a family. */
 export function listTablesMessage(family: NftFamily): Buffer {
   return nftMessage(operations.getTable, netlinkFlags.dump, family);
 }
 
+/** The message that lists the chains of all tables of a family. */
 export function listChainsMessage(family: NftFamily): Buffer {
   return nftMessage(operations.getChain, netlinkFlags.dump, family);
 }
 
+/** The message that lists the rules of all tables of a family. */
 export function listRulesMessage(family: NftFamily): Buffer {
   return nftMessage(operations.getRule, netlinkFlags.dump, family);
 }

@@ -109,6 +109,7 @@ function maybeU32(value: number | undefined): Buffer | undefined {
   return value === undefined ? undefined : u32(value);
 }
 
+/** The message that changes the given fields of a link, and leaves the others. */
 export function setLinkMessage(index: number, change: LinkChange): Buffer {
   const header = change.up === undefined ? linkHeader(index) : linkHeader(index, change.up ? linkUp : 0, linkUp);
   return netlinkMessage(
@@ -125,6 +126,7 @@ export function setLinkMessage(index: number, change: LinkChange): Buffer {
   );
 }
 
+/** The message that removes a link, with the other end of a veth pair. */
 export function deleteLinkMessage(name: string): Buffer {
   return netlinkMessage(messageTypes.deleteLink, 0, linkHeader(0), attribute(3, name));
 }
@@ -169,7 +171,10 @@ function addressHeader(prefix: IpPrefix, linkIndex: number, noDuplicateDetection
   return out;
 }
 
-/** IPv6 addresses skip duplicate address detection, so that they are usable at once. */
+/**
+ * The message that adds an address to a link. IPv6 addresses skip duplicate address detection, so that they are usable
+ * at once.
+ */
 export function addAddressMessage(linkIndex: number, prefix: IpPrefix): Buffer {
   const bytes = ipToBytes(prefix.address);
   const header = addressHeader(prefix, linkIndex, bytes.length === 16);
@@ -182,6 +187,7 @@ export function addAddressMessage(linkIndex: number, prefix: IpPrefix): Buffer {
   );
 }
 
+/** The message that removes an address from a link. */
 export function deleteAddressMessage(linkIndex: number, prefix: IpPrefix): Buffer {
   const bytes = ipToBytes(prefix.address);
   return netlinkMessage(
@@ -223,11 +229,13 @@ function routeBody(route: RouteSpec, scope: number): Buffer[] {
   return [header, ...parts];
 }
 
+/** The message that adds a route. The kernel refuses an existing route unless `replace` is set. */
 export function addRouteMessage(route: RouteSpec): Buffer {
   const flags = route.replace === true ? netlinkFlags.create | netlinkFlags.replace : createNew;
   return netlinkMessage(messageTypes.newRoute, flags, ...routeBody(route, scopeOf(route)));
 }
 
+/** The message that removes a route of any scope. */
 export function deleteRouteMessage(route: RouteSpec): Buffer {
   return netlinkMessage(messageTypes.deleteRoute, 0, ...routeBody(route, routeScopes.nowhere));
 }
@@ -251,6 +259,7 @@ export function addNeighbourMessage(linkIndex: number, address: string, macAddre
   );
 }
 
+/** The message that removes an entry of the ARP or NDP table. */
 export function deleteNeighbourMessage(linkIndex: number, address: string): Buffer {
   return netlinkMessage(messageTypes.deleteNeighbour, 0, ...neighbourBody(linkIndex, address));
 }
@@ -264,18 +273,22 @@ function ruleBody(rule: RuleSpec): Buffer[] {
   return [header, ...optional([6, u32(rule.priority)], [10, maybeU32(rule.mark)], [16, mask], [15, u32(rule.table)])];
 }
 
+/** The message that adds a rule of policy routing. The kernel refuses an existing one. */
 export function addRuleMessage(rule: RuleSpec): Buffer {
   return netlinkMessage(messageTypes.newRule, createNew, ...ruleBody(rule));
 }
 
+/** The message that removes a rule of policy routing. */
 export function deleteRuleMessage(rule: RuleSpec): Buffer {
   return netlinkMessage(messageTypes.deleteRule, 0, ...ruleBody(rule));
 }
 
+/** The message that lists all links. {@link readLink} reads each answer. */
 export function listLinksMessage(): Buffer {
   return netlinkMessage(messageTypes.getLink, netlinkFlags.dump, linkHeader(0));
 }
 
+/** Reads one answer to {@link listLinksMessage}. */
 export function readLink(payload: Buffer): LinkInfo {
   const attributes = readAttributes(payload.subarray(16));
   return {
@@ -289,10 +302,12 @@ export function readLink(payload: Buffer): LinkInfo {
   };
 }
 
+/** The message that lists the addresses of all links. {@link readAddress} reads each answer. */
 export function listAddressesMessage(): Buffer {
   return netlinkMessage(messageTypes.getAddress, netlinkFlags.dump, Buffer.alloc(8));
 }
 
+/** Reads one answer to {@link listAddressesMessage}. Undefined for an entry without an address. */
 export function readAddress(payload: Buffer): AddressInfo | undefined {
   const attributes = readAttributes(payload.subarray(8));
   // IFA_LOCAL is our end of a point-to-point address. IPv6 has only IFA_ADDRESS.

@@ -61,6 +61,7 @@ function readListener(bytes: Uint8Array): string {
   return role;
 }
 
+/** Encodes a ztunnel's first message. */
 export function encodeZdsHello(hello: ZdsHello): Buffer {
   const writer = new BinaryWriter();
   if (hello.version !== 0) writer.tag(1, WireType.Varint).int32(hello.version);
@@ -69,6 +70,7 @@ export function encodeZdsHello(hello: ZdsHello): Buffer {
   return finish(writer);
 }
 
+/** Decodes a ztunnel's first message. Throws a user error if the bytes are malformed. */
 export function decodeZdsHello(bytes: Uint8Array): ZdsHello {
   let version = 0;
   let revision = "";
@@ -91,6 +93,7 @@ function writeWorkload(writer: BinaryWriter, workload: ZdsWorkload): void {
 
 const requestFields = { add: 1, delete: 2, "snapshot-sent": 3, keep: 5 } as const;
 
+/** Encodes a request of the CNI agent. Descriptors travel beside the bytes. */
 export function encodeZdsRequest(request: ZdsRequest): Buffer {
   const writer = new BinaryWriter();
   writeMessage(writer, requestFields[request.type], (inner) => {
@@ -115,6 +118,7 @@ export function encodeZdsRequest(request: ZdsRequest): Buffer {
   return finish(writer);
 }
 
+/** Decodes a request of the CNI agent. Throws a user error if the bytes are malformed, or the request is unknown. */
 export function decodeZdsRequest(bytes: Uint8Array): ZdsRequest {
   let request: ZdsRequest | undefined;
   read("WorkloadRequest", bytes, (field, reader) => {
@@ -182,6 +186,7 @@ function decodeDelete(bytes: Uint8Array): ZdsRequest {
   return { type: "delete", uid, handedOver };
 }
 
+/** Encodes a ztunnel's answer to a request. */
 export function encodeZdsResponse(response: ZdsResponse): Buffer {
   const writer = new BinaryWriter();
   writeMessage(writer, 1, (ack) => {
@@ -191,6 +196,10 @@ export function encodeZdsResponse(response: ZdsResponse): Buffer {
   return finish(writer);
 }
 
+/**
+ * Decodes a ztunnel's answer to a request. `error` is empty if it succeeded. Throws a user error if the bytes are
+ * malformed.
+ */
 export function decodeZdsResponse(bytes: Uint8Array): ZdsResponse {
   let error = "";
   const listeners: string[] = [];

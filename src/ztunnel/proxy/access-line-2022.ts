@@ -53,7 +53,7 @@ function answerOf(flag: ResponseFlag): { readonly status: number; readonly why: 
     : { status: 503, why: "upstream_reset_before_response_started" };
 }
 
-/** In Envoy's letters. */
+/** The flag in Envoy's letters. */
 function flagOf(flag: ResponseFlag): string {
   return flag === "-" || flag === "DENY" ? "-" : "UF";
 }

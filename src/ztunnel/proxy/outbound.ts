@@ -201,8 +201,8 @@ async function otherEndpoint(
 }
 
 /**
- * With status 503 to CONNECT, the peer did not reach its application, or has no room for a connection. With any other
- * status, the endpoint was reached and refused the request.
+ * Whether the connection did not reach its application. With status 503 to CONNECT, the peer did not reach it, or had
+ * no room for a connection. With any other status, the endpoint was reached and refused the request.
  */
 function wasNotReached(error: unknown): boolean {
   if (!(error instanceof SerinError) || error.kind !== "transient" || error.code === "aborted") return false;

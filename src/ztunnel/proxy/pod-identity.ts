@@ -3,7 +3,10 @@ import type { MeshState } from "../state/mesh-state.ts";
 import { workloadIdentity, type WorkloadInfo } from "../state/model.ts";
 import type { IdentityUsers } from "./identity-users.ts";
 
-/** If xDS does not know the pod by then, the pod's first connection fetches its certificate. */
+/**
+ * The time to wait for the pod in xDS before its certificate is fetched. After that, the pod's first connection fetches
+ * it.
+ */
 const ownIdentityTimeoutMs = 300_000;
 
 interface PodIdentityOptions {

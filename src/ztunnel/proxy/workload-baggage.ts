@@ -1,7 +1,7 @@
 import { formatBaggage, type Headers } from "../../wire/hbone/index.ts";
 import type { Workload } from "../state/model.ts";
 
-/** A workload that changes is another object. */
+/** The encoded metadata of each workload. A changed workload is a new object, so no entry becomes outdated. */
 const known = new WeakMap<Workload, string>();
 const answers = new WeakMap<Workload, Headers>();
 

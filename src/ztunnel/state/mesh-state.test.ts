@@ -27,7 +27,7 @@ function found(client: string, ...services: readonly Service[]): readonly string
   return [...new Set(hosts)];
 }
 
-test("of several services with one address, a client reaches that of its namespace, then a canonical one, in any order of arrival", () => {
+test("a client reaches the service of its own namespace among several with one address, then a canonical one, in any order of arrival", () => {
   const own = service("shop", "z.test");
   const other = service("a", "a.test");
   const kubernetes = service("b", "b.test", { canonical: true });
@@ -37,7 +37,7 @@ test("of several services with one address, a client reaches that of its namespa
   assert.deepEqual(found("shop", service("b", "b.test", { visibility: "Namespace" })), ["none"]);
 });
 
-test("of several services of one namespace with one address, the choice does not depend on their order of arrival", () => {
+test("the choice among services of one namespace with one address does not depend on their order of arrival", () => {
   assert.deepEqual(found("shop", service("shop", "b.test"), service("shop", "a.test")), ["a.test"]);
   assert.deepEqual(found("far", service("shop", "b.test"), service("shop", "a.test")), ["a.test"]);
   assert.deepEqual(found("shop", service("shop", "b.test", { canonical: true }), service("shop", "a.test")), [

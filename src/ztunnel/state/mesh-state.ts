@@ -24,9 +24,9 @@ const noKeys: ReadonlySet<string> = new Set();
 /** Workloads, services and policies, with the indexes that a connection needs. xDS or a local file fills it. */
 export class MeshState {
   readonly #workloads = new Map<string, Workload>();
-  /** By network, then by address. The workload that {@link workloadByAddress} returns comes first. */
+  /** The workloads by network, then by address. The workload that {@link workloadByAddress} returns comes first. */
   readonly #byAddress = new Map<string, Map<string, readonly Workload[]>>();
-  /** By namespace and name. The workload that {@link workloadByPod} returns comes first. */
+  /** The workloads by namespace and name. The workload that {@link workloadByPod} returns comes first. */
   readonly #byPod = new Map<string, readonly Workload[]>();
   /** The results of {@link workloadByPod} since a workload last changed. Every connection looks up its own pod. */
   #foundByPod = new WeakMap<WorkloadInfo, Workload>();

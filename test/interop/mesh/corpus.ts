@@ -5,7 +5,7 @@ import { parseAllDocuments } from "yaml";
 import type { UntypedObject } from "../../../src/api/index.ts";
 
 export interface CorpusCase {
-  /** Its path below the corpus, without `.yaml`. */
+  /** The path below the corpus, without `.yaml`. */
   readonly name: string;
   /** The objects in the order of the file, without a ConfigMap `istio` of istio-system. */
   readonly objects: readonly UntypedObject[];

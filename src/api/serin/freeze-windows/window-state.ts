@@ -18,7 +18,7 @@ export interface WindowState {
 const dayMs = 86_400_000;
 /** The largest change of local time in any time zone. */
 const longestShiftMs = 3 * 3_600_000;
-/** When to evaluate a rule again that has no further occurrence. */
+/** The time until a rule without a further occurrence is evaluated again. */
 const farMs = 366 * dayMs;
 /** The length of each frequency's longest period in local time. */
 const longestPeriodMs: Readonly<Record<Frequency, number>> = {

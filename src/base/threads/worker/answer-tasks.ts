@@ -2,7 +2,7 @@ import { parentPort } from "node:worker_threads";
 import type { FromThread, ToThread } from "../limited-thread.ts";
 
 interface ThreadWork<Task, Answer, Message> {
-  /** Must not throw. */
+  /** Answers one task. Must not throw. */
   readonly answer: (task: Task) => Answer | Promise<Answer>;
   readonly onMessage?: (message: Message) => void;
 }

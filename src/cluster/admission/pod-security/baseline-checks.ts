@@ -177,7 +177,7 @@ export function seLinuxOptions(allowedTypes: readonly string[]): Check {
   };
 }
 
-/** Until Kubernetes 1.18 annotations named the profile. */
+/** Checks the annotations, which named the profile until Kubernetes 1.18. */
 export function seccompAnnotations({ annotations, spec }: CheckedPod): Violation | undefined {
   const keys = [
     "seccomp.security.alpha.kubernetes.io/pod",

@@ -20,7 +20,7 @@ export interface ResourceMetric {
 export interface UsageInputs {
   /** All pods of the target. */
   readonly pods: readonly Pod[];
-  /** By the pod's name. */
+  /** The measured pods by name. */
   readonly measured: ReadonlyMap<string, MeasuredPod>;
   readonly currentReplicas: number;
   /** Ratios of usage to target between 1 - down and 1 + up change nothing. */

@@ -26,7 +26,10 @@ const syncMs = 15_000;
 const defaultTolerance = 0.1;
 
 export interface AutoscalerOptions {
-  /** Without it, autoscalers only keep replicas within their bounds. Their status says why. */
+  /**
+   * Whether autoscalers follow metrics. Otherwise they only keep replicas within their bounds, and their status says
+   * why.
+   */
   readonly followsMetrics: boolean;
 }
 

@@ -238,7 +238,7 @@ function newPods(state: JobState, room: number, nowMs: number): NewPods {
   return { create, predecessors, waitMs: undefined };
 }
 
-/** Each index has its own wait, and counts as active meanwhile. */
+/** The indexes that get a new pod. Each index has its own wait, and counts as active meanwhile. */
 function newPodsOfIndexes(state: JobState, room: number, nowMs: number): NewPods {
   const last = lastFailures(state.failed);
   const waits = freeIndexes(state, room).map((index) => {

@@ -137,7 +137,7 @@ function blocks(dependent: GraphNode, ownerUid: string): boolean {
   return dependent.owners.some(({ uid, blockOwnerDeletion }) => uid === ownerUid && blockOwnerDeletion === true);
 }
 
-/** For its dependents, an owner in foreground deletion counts as deleted. */
+/** Whether the owner is in foreground deletion. For its dependents, it then counts as deleted. */
 function isWaiting(owner: GraphNode | undefined): boolean {
   return owner?.terminating === true && owner.finalizers.includes(foregroundFinalizer);
 }

@@ -13,7 +13,7 @@ export class TaintEvictions {
   readonly #nodes: ObjectView<Node>;
   readonly #pods: ObjectView<Pod>;
   readonly #queue: Reconciler;
-  /** Since when each node has a NoExecute taint, on our clock. */
+  /** The time on our clock at which each node got its NoExecute taint. */
   readonly #taintedSinceMs = new Map<string, number>();
 
   constructor(context: ControllerContext, record: ReturnType<ControllerContext["events"]>) {

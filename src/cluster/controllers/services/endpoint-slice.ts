@@ -175,8 +175,8 @@ function enqueueServicesOfPods(context: ControllerContext, queue: Reconciler): v
 }
 
 /**
- * As in Kubernetes, EndpointSlices of Services without a selector belong to their author, even after a Service has lost
- * its selector.
+ * Whether the Service has a selector. As in Kubernetes, EndpointSlices of the others belong to their author, even after
+ * a Service has lost its selector.
  */
 function selectsPods({ spec }: Service): boolean {
   return Object.keys(spec?.selector ?? {}).length > 0 && spec?.type !== "ExternalName";

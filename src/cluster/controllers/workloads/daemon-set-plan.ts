@@ -129,7 +129,7 @@ function situationOf(set: DaemonSet, hash: string, node: Node, pods: readonly Po
   };
 }
 
-/** If a node has several live pods of one template, the oldest ready one stays. */
+/** The pods to remove if a node has several live pods of one template. The oldest ready one stays. */
 function surplus(live: readonly Pod[], hash: string): Pod[] {
   const rank = (pod: Pod): number => (isReady(pod) ? 0 : 1);
   const groups = [live.filter((pod) => hashOf(pod) === hash), live.filter((pod) => hashOf(pod) !== hash)];

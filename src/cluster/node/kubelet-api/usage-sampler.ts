@@ -36,7 +36,10 @@ interface Sample {
   readonly cpuMs: ReadonlyMap<string, number>;
 }
 
-/** In shorter windows, the measurement is too coarse, because the kernel counts in hundredths of a second. */
+/**
+ * The shortest window. In shorter ones, the measurement is too coarse, because the kernel counts in hundredths of a
+ * second.
+ */
 const minWindowMs = 1_000;
 /** The minimum length of a window. The newest sample that is at least this old begins the window. */
 const goodWindowMs = 10_000;

@@ -111,7 +111,7 @@ function withStatus(...addresses: readonly string[]): Service {
   return { ...service, status: { loadBalancer: { ingress: addresses.map((ip) => ({ ip })) } } };
 }
 
-test("of the addresses in a status, only those outside of the node lead to the Service", () => {
+test("the addresses in a status lead to the Service only if they are outside of the node", () => {
   const wild = withStatus("1.2.3", "not.an.ip", "127.0.0.1", "169.254.169.254", "fd00::1", "172.18.255.200");
   assert.deepEqual(planService(wild, [], "b")[0]?.externalAddresses, ["172.18.255.200"]);
 });
@@ -129,7 +129,7 @@ test("no node announces an address of another node, of the host, of a pod or of 
   assert.deepEqual(announcedAddresses(wild), ["172.18.255.200"]);
 });
 
-test("of a Service with very many ports or addresses a node serves a part, with its LoadBalancer address, and says so", () => {
+test("a node serves a part of a Service with very many ports or addresses, with its LoadBalancer address, and says so", () => {
   const many = <Value>(count: number, make: (index: number) => Value): Value[] =>
     Array.from({ length: count }, (_, index) => make(index));
   const wide = (ports: number, addresses: number): Service => ({

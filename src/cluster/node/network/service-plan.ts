@@ -117,7 +117,7 @@ function targetOf({ endpoints, ports }: EndpointSlice): SliceTarget {
     const { port = 0 } = candidate;
     return port < 1 || port > maxPort ? [] : [[portName(candidate), port] as const];
   });
-  // Of several ports of one name, the first one counts.
+  // If several ports have the same name, the first one counts.
   return { endpoints: endpoints ?? [], ports: new Map(valid.toReversed()) };
 }
 

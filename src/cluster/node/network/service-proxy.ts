@@ -82,7 +82,7 @@ export class ServiceProxy {
     this.#rules = undefined;
   }
 
-  /** If the kernel refuses the rules of one Service, those of the others stay. */
+  /** Replaces the rules of all Services. If the kernel refuses the rules of one Service, those of the others stay. */
   #replaceAll(rules: ServiceRules, plans: readonly PlannedPort[]): void {
     const { log, services, podAddresses } = this.#options;
     try {

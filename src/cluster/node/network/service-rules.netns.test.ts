@@ -129,7 +129,7 @@ test("an address that several Services name belongs to the Service to which it i
   const servers = async (address: string): Promise<Set<string>> => await answers(pods[2], address);
   rules.update(thief);
   for (const address of ["10.96.0.50", "172.18.255.200"]) assert.deepEqual(await servers(address), own);
-  // A node that starts again meets the thief first.
+  // After a restart, a node gets the Service with the wrong claim first.
   rules.replaceAll(
     [thief, plan],
     addresses.map(({ ip }) => ip),

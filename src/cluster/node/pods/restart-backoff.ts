@@ -3,7 +3,7 @@ import type { Clock } from "../../../base/index.ts";
 /** The kubelet's newer delays (KEP-4603): from 1 s, doubling up to a minute. The first restart has no delay. */
 const initialMs = 1_000;
 const maxMs = 60_000;
-/** After a run of this length, the delays start again. */
+/** The length of a run after which the delays start again. */
 const provenMs = 120_000;
 
 /** Decides when a container that has ended or could not start may start again. */

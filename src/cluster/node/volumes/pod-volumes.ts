@@ -44,7 +44,7 @@ export interface PodVolumesOptions {
 
 const defaultFileMode = 0o644;
 const defaultTokenSeconds = 3_600;
-/** As in the kubelet, a token is renewed after four fifths of its life. */
+/** The part of a token's life after which it is renewed, as in the kubelet. */
 const tokenRenewShare = 0.8;
 /** The kernel's trees, which all nodes of the lab share. */
 const sharedHostPaths = ["/proc", "/sys", "/dev"];

@@ -298,7 +298,7 @@ test("a CRD that is not structural or has an invalid CEL rule is refused, and th
   assert.equal(rule?.field, "spec.validation.openAPIV3Schema.x-kubernetes-validations[0].rule");
 });
 
-test("beside properties, additionalProperties may only be true, which keeps unknown fields", () => {
+test("additionalProperties beside properties may only be true, which keeps unknown fields", () => {
   const spec = (additionalProperties: unknown): object => ({
     type: "object",
     properties: { port: { type: "integer" } },

@@ -242,7 +242,7 @@ class RuleWalk {
       this.#stop(path, schema, `messageExpression evaluation ${outOfBudget.slice("validation ".length)}`);
   }
 
-  /** No further rule runs. */
+  /** Reports the error, after which no further rule runs. */
   #stop(path: string, schema: StructuralSchema, reason: string): void {
     this.#errors.push(fieldErrors.invalid(path, schema.type ?? "", reason));
     this.#budget.cost = -1;

@@ -399,7 +399,7 @@ export class WaypointBindings {
     return { waypoint };
   }
 
-  /** If several Gateways use one account, the oldest wins. */
+  /** The waypoint of an account. If several Gateways use the account, the oldest wins. */
   #ofAccount(namespace: string, account: string, reader: CollectionReader): Waypoint | undefined {
     const found = reader.lookup(this.#waypoints.byAccount, `${namespace}/${account}`);
     if (found.length < 2) return found[0];

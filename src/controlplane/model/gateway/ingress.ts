@@ -195,7 +195,7 @@ function matchesOf({ path, pathType }: IngressPathFacts): readonly UriMatch[] {
   return [{ exact: path }];
 }
 
-/** Longer paths first, then exact paths before prefixes. Rules without a match come last. */
+/** The order of precedence: longer paths first, then exact paths before prefixes. Rules without a match come last. */
 function byPrecedence(left: IngressPathFacts, right: IngressPathFacts): number {
   const [a, b] = [rankOf(left), rankOf(right)];
   return b.length - a.length || Number(b.exact) - Number(a.exact);

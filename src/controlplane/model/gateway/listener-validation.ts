@@ -12,9 +12,9 @@ import type { Verdict } from "../verdict.ts";
 export interface ListenerVerdict extends OwnedListener {
   /** Routes may attach. */
   readonly attaches: boolean;
-  /** It listens, and the objects to which it refers exist. */
+  /** Whether the listener listens, and the objects to which it refers exist. */
   readonly serves: boolean;
-  /** It is valid and does not listen: other listeners may share its port. */
+  /** Whether the listener is valid and does not listen. Other listeners may share its port. */
   readonly isPlaceholder: boolean;
   readonly supportedKinds: readonly RouteGroupKind[];
   readonly accepted: Verdict;

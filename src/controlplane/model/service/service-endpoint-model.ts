@@ -14,7 +14,7 @@ export interface EndpointModel {
   readonly address: string;
   readonly port: number;
   readonly labels: Labels;
-  /** Its SPIFFE identity. Empty if unknown. */
+  /** The endpoint's SPIFFE identity. Empty if unknown. */
   readonly identity: string;
   /** Whether a sidecar in front of it accepts Istio's mutual TLS. */
   readonly mutualTls: boolean;
@@ -26,9 +26,9 @@ export interface EndpointModel {
   readonly clusterId: string;
   readonly node: string;
   readonly weight: number;
-  /** It gets only requests of sessions that it already has. */
+  /** Set if the endpoint gets only requests of sessions that it already has. */
   readonly draining?: true;
-  /** It is terminating and still serves, see {@link usedEndpoints}. */
+  /** Set if the endpoint is terminating and still serves, see {@link usedEndpoints}. */
   readonly terminating?: true;
   /**
    * `workload;namespace;canonical name;canonical revision;cluster` for telemetry. Empty if the endpoint is not a

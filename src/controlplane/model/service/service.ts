@@ -41,7 +41,7 @@ export interface ServiceModel {
    * turn.
    */
   readonly racesAddresses?: true;
-  /** Its addresses and CIDRs. If empty, traffic is matched by name. */
+  /** The service's addresses and CIDRs. If empty, traffic is matched by name. */
   readonly addresses: readonly string[];
   /**
    * Addresses that a control plane assigned to a ServiceEntry's host. Waypoints, and proxies that answer DNS

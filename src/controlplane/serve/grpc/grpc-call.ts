@@ -76,7 +76,7 @@ export class GrpcCall extends SessionStream {
   #heldBytes = 0;
   /** The request that the handler keeps. */
   #requestBytes = 0;
-  /** Its part of the owner's memory. */
+  /** The call's share of the owner's memory. */
   readonly #kept: BudgetShare;
   /**
    * Messages that wait for windows or the kernel, as parts that other calls share. The first

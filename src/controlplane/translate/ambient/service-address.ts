@@ -32,13 +32,13 @@ const { NETWORK, NODE, REGION, SUBZONE, ZONE } = LoadBalancing_Scope;
 
 export interface ServiceContext {
   readonly mesh: MeshSettings;
-  /** Its waypoints, the primary one first. Empty while none can accept connections. */
+  /** The service's waypoints, the primary one first. Empty while none can accept connections. */
   readonly shares: readonly WaypointShare[];
   /** Clients in all namespaces use this service for the hostname. */
   readonly canonical: boolean;
   /** Connections from outside the mesh also pass its waypoint. */
   readonly ingressUseWaypoint: boolean;
-  /** Its addresses in other clusters. */
+  /** The service's addresses in other clusters. */
   readonly elsewhere?: readonly { readonly network: string; readonly address: string }[];
 }
 

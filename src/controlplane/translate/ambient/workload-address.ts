@@ -45,7 +45,7 @@ export interface PodContext {
   readonly serves?: Waypoint | undefined;
   /** Absent means that the pod's readiness decides. */
   readonly healthy?: boolean;
-  /** Its weight among the endpoints of its services. Absent means equal weights. */
+  /** The workload's weight among the endpoints of its services. Absent means equal weights. */
   readonly capacity?: number | undefined;
   /** How a ztunnel forwards connections to the waypoint's pod. */
   readonly applicationTunnel?: InboundBinding | undefined;

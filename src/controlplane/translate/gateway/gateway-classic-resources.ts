@@ -33,7 +33,7 @@ export interface ClassicGatewayResources {
   /** Clusters for AUTO_PASSTHROUGH only. All other clusters come from the proxy's outbound scope. */
   readonly clusters: Collection<ScopedEncodedResource>;
   readonly endpoints: Collection<ScopedEncodedResource>;
-  /** By the group's key. */
+  /** The merged Gateways by the group's key. */
   readonly merged: Collection<MergedGateway>;
 }
 

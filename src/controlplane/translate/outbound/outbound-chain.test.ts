@@ -11,7 +11,7 @@ const chainOf = (sniHosts: readonly string[], config: string): OutboundChain => 
   filters: [],
 });
 
-test("of chains with the same match, the first stays", () => {
+test("the first of several chains with the same match stays", () => {
   const chains = new DistinctChains([chainOf(["b", "a"], "first")]);
   chains.add([chainOf(["a", "b"], "second"), chainOf(["c"], "third"), chainOf(["c"], "fourth")]);
   assert.deepEqual(

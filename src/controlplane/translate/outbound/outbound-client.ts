@@ -45,7 +45,7 @@ export interface ScopeServices {
   readonly services: readonly ClientService[];
 }
 
-/** By the scope's key. */
+/** Derives the services of each scope, by the scope's key. */
 export function deriveScopeServices(
   graph: CollectionGraph,
   scopes: Collection<OutboundScope>,

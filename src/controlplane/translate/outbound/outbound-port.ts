@@ -37,7 +37,7 @@ const httpPort = 80;
 const loopback = "127.0.0.1";
 const socketPrefix = "unix://";
 
-/** By `<scope>|<port>`. */
+/** Derives the outbound ports, by `<scope>|<port>`. */
 export function deriveOutboundPorts(
   graph: CollectionGraph,
   scopes: Collection<OutboundScope>,

@@ -13,13 +13,13 @@ export type PageStream = Pick<
   "write" | "end" | "destroy" | "on" | "writableLength" | "writableNeedDrain"
 >;
 
-/** If nothing was sent for this time, the page gets the message `alive`. */
+/** The time without a message after which the page gets the message `alive`. */
 const aliveAfterMs = 5_000;
 
 interface Followed {
   readonly topic: LiveTopic;
   readonly readerKey: string;
-  /** It has missed changes, so it needs the whole view. */
+  /** Whether the page has missed changes, so that it needs the whole view. */
   isBehind: boolean;
 }
 

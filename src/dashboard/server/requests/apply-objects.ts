@@ -16,7 +16,7 @@ export interface ApplyObjectsOptions {
   readonly yaml: { readonly users: YamlThreads };
 }
 
-/** Longer YAML is refused. */
+/** The maximum length of the YAML. Longer texts are refused. */
 export const maxYamlLength = 1 << 20;
 const maxObjects = 20;
 const defaultNamespace = "default";

@@ -288,7 +288,7 @@ test("anonymous readers may send only shorter YAML, and nobody very many objects
   );
 });
 
-test("a user without rights to read the cluster gets only messages from the YAML, and is told so", async () => {
+test("a user without rights to read the cluster gets only messages from the YAML, and the answer says so", async () => {
   const { ask } = rig({ allows: () => false });
   const { messages } = await ask("POST /api/validate", { yaml: virtualService });
   assert.deepEqual(

@@ -14,7 +14,7 @@ test("without a chosen time, a screen reader hears the last values", () => {
   assert.equal(wordsAt(measured, undefined), "last: canary 3.00 ms, stable –");
 });
 
-test("a chosen time is told with its values, and a gap has none", () => {
+test("the text names a chosen time with its values, and a gap has none", () => {
   assert.equal(wordsAt(measured, 1), `${formatClock(2000)}: canary 2.00 ms, stable –`);
 });
 

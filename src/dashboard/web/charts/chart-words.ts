@@ -13,7 +13,7 @@ export interface ChartData {
   readonly unit: ChartUnit;
   readonly timesMs: readonly number[];
   readonly lines: readonly SummarizedLine[];
-  /** It is not known yet whether there are values. */
+  /** Whether it is still unknown if there are values. */
   readonly loading: boolean;
 }
 

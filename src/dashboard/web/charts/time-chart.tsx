@@ -27,7 +27,7 @@ export interface TimeChartProps {
   /** The label of the bound, such as `fails above`. */
   readonly boundLabel?: string | undefined;
   readonly height?: number;
-  /** It is not known yet whether there are values. */
+  /** Whether it is still unknown if there are values. */
   readonly loading?: boolean;
   /** A note beside the title, such as an age or a problem. */
   readonly note?: ComponentChildren;

@@ -38,7 +38,7 @@ export const gaps = {
   betweenBoxes: 56,
 } as const;
 
-/** With more items, dagre takes too long. */
+/** The number of items above which dagre takes too long. */
 const maxDagreItems = 60;
 const maxDagreEdges = 140;
 const boxAspect = 1.5;

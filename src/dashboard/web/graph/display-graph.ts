@@ -9,7 +9,7 @@ export interface GraphFilters {
   readonly hideIdle: boolean;
   /** The minimum rate of an edge, in requests (or, for TCP, opened connections) per second. */
   readonly minimumRate: number;
-  /** Also the connections to and from waypoints whose requests have edges of their own. */
+  /** Whether to show the connections to and from waypoints whose requests have edges of their own. */
   readonly showHops: boolean;
 }
 

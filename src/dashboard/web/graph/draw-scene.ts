@@ -27,11 +27,11 @@ export interface Look {
   readonly focused: string;
 }
 
-/** From this zoom on, all text of cards is readable. From `readableTitles` on, their enlarged titles are. */
+/** The zoom from which all text of cards is readable. From `readableTitles` on, their enlarged titles are. */
 const readableText = 0.6;
 const readableTitles = 0.3;
 const readableLabels = 0.62;
-/** In CSS pixels. */
+/** The smallest size of a title, in CSS pixels. */
 const leastTitleSize = 9;
 const leastTextSize = 8.5;
 const leastBadgeSize = 8;

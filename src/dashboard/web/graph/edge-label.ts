@@ -51,7 +51,7 @@ export function edgeLabel(edge: GraphEdge, label: EdgeLabel): string {
   }
 }
 
-/** From here on, the missing part of a share is only rounding. */
+/** The share from which the missing part is only rounding. */
 export const fullShare = 0.9995;
 
 function latencyLabel(ms: number | undefined): string {

@@ -33,7 +33,10 @@ const fitBottom = 60;
 const fitAtMost = 1.15;
 const moveMs = 380;
 const edgeTolerance = 7;
-/** With more cards than this, they jump to their new places, because animating all would be too slow. */
+/**
+ * The maximum number of cards that are moved by an animation. With more cards it would be too slow, so they jump to
+ * their new places.
+ */
 const maxMovingCards = 150;
 const trafficFrameMs = 30;
 

@@ -8,7 +8,7 @@ export interface Flow {
   /** The part of the path per second. */
   readonly pace: number;
   readonly errorShare: number;
-  /** From 0 to 1. It differs between edges, so that their dots are not in step. */
+  /** The phase of the edge's dots, from 0 to 1. It differs between edges, so that their dots are not in step. */
   readonly phase: number;
 }
 

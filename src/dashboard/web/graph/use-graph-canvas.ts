@@ -14,7 +14,7 @@ export interface DrawnGraph {
   readonly graph: DisplayGraph;
   readonly label: EdgeLabel;
   readonly search: string;
-  /** Rises each time the user wants to see the next search result. */
+  /** A number that rises each time the user wants to see the next search result. */
   readonly nextFound: number;
   readonly selected: string;
   /** The node of the keyboard, or an empty text. */

@@ -7,7 +7,7 @@ import { layoutNodes } from "./scene.ts";
 
 export interface UsedLayout {
   readonly places: Places;
-  /** Everything was arranged again, so the view should adapt. */
+  /** Whether everything was arranged again, so that the view should adapt. */
   readonly rearranged: boolean;
   readonly arrangeAnew: () => void;
   readonly busy: boolean;

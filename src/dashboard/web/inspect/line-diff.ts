@@ -13,7 +13,8 @@ export interface DiffHunk {
 }
 
 /**
- * With more changed lines than this, the middle is shown as replaced, because nobody reads such a difference in detail.
+ * The maximum number of changed lines that are compared. With more, the middle is shown as replaced, because nobody
+ * reads such a difference in detail.
  */
 const maxEdits = 400;
 

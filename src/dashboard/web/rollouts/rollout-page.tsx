@@ -136,7 +136,7 @@ function CurrentStep({
   );
 }
 
-/** Since when the step settles or is judged, and when its patience ends. */
+/** Shows since when the step settles or is judged, and when its patience ends. */
 function StepProgress({ step }: { readonly step: NonNullable<RolloutHead["currentStep"]> }): JSX.Element {
   if (step.settledAt !== undefined)
     return (

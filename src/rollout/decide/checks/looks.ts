@@ -16,7 +16,7 @@ export interface Judgement {
 export interface PodMemory {
   /** The canary has had a ready pod. */
   readonly hadPods?: true;
-  /** Since when it has none, counted from settling. */
+  /** When the canary lost its last ready pod, counted from settling. */
   readonly noPodsFromMs?: number;
 }
 

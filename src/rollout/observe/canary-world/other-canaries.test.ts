@@ -31,7 +31,7 @@ test("a second Canary of a Deployment, by another Service, is refused with the n
   assert.equal(await refusalOf(second, { metadata: { name: "broken" } } as unknown as Canary), undefined);
 });
 
-test("of two Canaries of a Deployment, the one that holds it already goes on, whichever is older", async () => {
+test("if two Canaries name a Deployment, the one that already holds it goes on, whichever is older", async () => {
   const holding = canaryOf("late", {
     creationTimestamp: "2026-02-01T00:00:00Z",
     finalizers: ["rollout.serin.dev/undo"],
@@ -42,7 +42,7 @@ test("of two Canaries of a Deployment, the one that holds it already goes on, wh
   );
 });
 
-test("of two Canaries of one second, one alone is refused", async () => {
+test("exactly one of two Canaries of the same second is refused", async () => {
   const refusals = [await refusalOf(canaryOf("a"), canaryOf("b")), await refusalOf(canaryOf("b"), canaryOf("a"))];
   assert.equal(refusals.filter((refusal) => refusal !== undefined).length, 1);
 });

@@ -51,7 +51,7 @@ function plainHost(host: string): string {
   return host.toLowerCase().replace(/\.$/, "").replace(clusterSuffix, "");
 }
 
-/** Reads `a.example,*.b.example`. */
+/** Reads hosts with commas between them, such as `a.example,*.b.example`. Ignores spaces and empty entries. */
 export function parseAllowedHosts(text: string): readonly string[] {
   return text
     .split(",")

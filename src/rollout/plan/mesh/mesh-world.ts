@@ -128,7 +128,7 @@ export interface GatewayInWorld {
   readonly waypoint: boolean;
   /** Set for a gateway that passes connections of other networks through, and therefore counts no requests. */
   readonly eastWest?: boolean;
-  /** Its label `istio.io/rev` before the upgrade, which names a revision or a tag. */
+  /** The Gateway's label `istio.io/rev` before the upgrade, which names a revision or a tag. */
   readonly label?: string;
   /** Set if the Gateway has no revision label, and the label of its namespace selects the old revision. */
   readonly followsNamespace: boolean;
@@ -171,7 +171,7 @@ export interface TagInWorld {
 /** One webhook that injects pods by the label of their namespace. */
 export interface InjectorInWorld {
   readonly object: ObjectReference;
-  /** Its index in `webhooks`. */
+  /** The webhook's index in `webhooks`. */
   readonly index: number;
   /** The selector before the upgrade. */
   readonly objectSelector: LabelSelector;
@@ -179,10 +179,10 @@ export interface InjectorInWorld {
 
 /** The names of probe pods that nothing replaces. */
 export interface LostProbes {
-  /** Gone since they were made, for example because their node was drained. */
+  /** Pods that were deleted, for example because their node was drained. */
   readonly missing: readonly string[];
-  /** They have ended, for example because their node evicted them. */
+  /** Pods that have ended, for example because their node evicted them. */
   readonly ended: readonly string[];
-  /** They stay Terminating, because their lost node never confirms that they have ended. */
+  /** Pods that stay Terminating, because their lost node never confirms that they have ended. */
   readonly stranded: readonly string[];
 }

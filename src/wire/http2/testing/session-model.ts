@@ -204,7 +204,7 @@ export class SessionModel implements SessionPort, FrameHandler {
   turns = 0;
   /** The time that it spent waiting between turns. */
   waitedMs = 0;
-  /** After bytes that form no whole frame, the peer's own intent is undefined. */
+  /** Whether the bytes form no whole frame. The peer's own intent is then undefined. */
   #isLost = false;
   #nowMs = 0;
   /** The last stream that began. */
