@@ -1,6 +1,6 @@
 // The demo: creates a lab and a mesh, upgrades an application and the mesh by canary under load, and rolls bad releases
 // back.
-//   npm run demo [-- --json] [-- --keep] [-- --pause-ms 100]
+//   npm run demo [-- --json] [-- --keep]
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { describeError } from "../src/base/index.ts";
@@ -39,8 +39,6 @@ const acts: readonly Act[] = [
 /** Acts in which no request may fail. In the other acts only responses of the bad release may fail. */
 const mustNotFail: readonly Act[] = [startLoad, canaryTheApp, upgradeTheMesh, lastConnection];
 
-const defaultPauseMs = 100;
-
 interface Summary {
   readonly ok: boolean;
   readonly requests: number;
@@ -56,7 +54,7 @@ interface Summary {
   readonly rolledBack: readonly { readonly cause: string; readonly seconds: number }[];
 }
 
-async function main(json: boolean, keep: boolean, loadPauseMs: number): Promise<number> {
+async function main(json: boolean, keep: boolean): Promise<number> {
   mkdirSync(dirname(kubeconfigPath), { recursive: true });
   const interrupt = new AbortController();
   process.on("SIGINT", () => interrupt.abort(new Error("interrupted")));
@@ -77,7 +75,6 @@ async function main(json: boolean, keep: boolean, loadPauseMs: number): Promise<
     : new PlainView((text) => void process.stdout.write(text));
   const stage: Stage = {
     lab: undefined,
-    loadPauseMs,
     load: undefined,
     connection: undefined,
     gatewayAddress: "",
@@ -217,28 +214,13 @@ async function leave(signal: AbortSignal): Promise<boolean> {
 const { values } = scriptArguments(
   {
     command: "npm run demo --",
-    help: {
-      json: "the last line is one JSON object",
-      keep: "leave the cluster behind",
-      "pause-ms": "the shortest time from one request of a client to its next",
-    },
+    help: { json: "the last line is one JSON object", keep: "leave the cluster behind" },
   },
-  {
-    json: { type: "boolean", default: false },
-    keep: { type: "boolean", default: false },
-    "pause-ms": { type: "string", default: String(defaultPauseMs) },
-  },
+  { json: { type: "boolean", default: false }, keep: { type: "boolean", default: false } },
 );
-const loadPauseMs = Number(values["pause-ms"]);
-if (!(loadPauseMs > 0)) {
-  process.stderr.write(
-    `--pause-ms ${values["pause-ms"]}: expected a number of milliseconds above 0, such as ${defaultPauseMs}\n`,
-  );
-  process.exit(1);
-}
 try {
   await holdDemo(`${clusterName}-${process.getuid?.() ?? 0}`);
-  process.exitCode = await main(values.json, values.keep, loadPauseMs);
+  process.exitCode = await main(values.json, values.keep);
 } catch (error) {
   process.stderr.write(`The demo failed: ${describeError(error)}\n`);
   process.exitCode = 1;

@@ -16,8 +16,6 @@ export interface Rollback {
 
 export interface Stage {
   lab: Lab | undefined;
-  /** The shortest time from one request of the load's clients to their next. */
-  readonly loadPauseMs: number;
   load: Load | undefined;
   connection: LongConnection | undefined;
   gatewayAddress: string;

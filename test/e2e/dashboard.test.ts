@@ -18,7 +18,7 @@ casesInChromium("the dashboard over a live lab", () => {
   test("every view opens, every order of a canary is given by its button, figures are the load's own within 2 %, a request and a weight are seen within 2 s, and rights hold", async () => {
     const run = await runProof<DashboardSummary>(
       "scripts/e2e-dashboard.ts",
-      ["--rate", "0.15", "--sights", "1", "--only", "views,figures,freshness,orders,access"],
+      ["--rate", "0.2", "--sights", "1", "--only", "views,figures,freshness,orders,access"],
       timeLimitMs,
     );
     assert.equal(run.code, 0, run.output);

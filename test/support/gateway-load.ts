@@ -27,7 +27,7 @@ export interface GatewayLoadOptions {
 
 /**
  * Eight requests a second. A page of bookinfo takes 20 ms of processor time and more, so that twenty a second took a
- * third of a core. One that fails for a quarter of a second is still noticed.
+ * third of a core. A gateway that fails for a quarter of a second is still noticed.
  */
 const defaultPauseMs = 250;
 

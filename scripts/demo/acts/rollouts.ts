@@ -16,11 +16,11 @@ import { namespaces, revisions, versions, type Act, type Stage } from "../stage.
 import { labOf } from "./lab-and-mesh.ts";
 
 const loadClients = 4;
+const loadPauseMs = 100;
 /** Three answers to each client of both kinds. */
 const firstAnswers = 3 * 2 * loadClients;
 /** Enough clients for the step that routes by header to get its 40 answers in a second. */
 const testerClients = 2;
-const testerPauseMs = 100;
 /** The time without a write after which the engine has failed. On a busy machine every step is slower. */
 const silenceMs = 180_000;
 
@@ -29,7 +29,7 @@ export const startLoad: Act = {
   async play(stage) {
     const lab = labOf(stage);
     const url = `http://${stage.gatewayAddress}/productpage`;
-    stage.load = new Load({ url, keptAlive: loadClients, newConnections: loadClients, pauseMs: stage.loadPauseMs });
+    stage.load = new Load({ url, keptAlive: loadClients, newConnections: loadClients, pauseMs: loadPauseMs });
     stage.connection = new LongConnection();
     await stage.connection.open(lab, namespaces.stable);
     const { load, connection } = stage;
@@ -56,7 +56,7 @@ export const canaryTheApp: Act = {
       url: `http://${stage.gatewayAddress}/productpage`,
       keptAlive: testerClients,
       newConnections: testerClients,
-      pauseMs: testerPauseMs,
+      pauseMs: loadPauseMs,
       header: "traffic: test",
     });
     const spec = {
