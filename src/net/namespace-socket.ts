@@ -157,8 +157,8 @@ export function resetOnClose(fd: number): void {
 }
 
 /**
- * Sends a socket's end behind what was written to it. Returns false if libc is not loaded. A failure means that the peer
- * is gone, and the next read reports why.
+ * Sends a socket's end behind what was written to it. Returns false if libc is not loaded. A failure means that the
+ * peer is gone, and the next read reports why.
  */
 export function sendEnd(fd: number): boolean {
   return loadedLibc()?.shutdown(fd, linux.shutWrite) !== undefined;
