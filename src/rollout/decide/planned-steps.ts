@@ -33,7 +33,7 @@ export function isDone(step: Step, status: RolloutStatus): boolean {
  */
 export function plannedSteps(
   steps: readonly Step[],
-  { plannedSteps: before = [], completedSteps = [] }: Pick<RolloutStatus, "plannedSteps" | "completedSteps">,
+  { plannedSteps: before = [], completedSteps }: Pick<RolloutStatus, "plannedSteps" | "completedSteps">,
 ): readonly PlannedStep[] {
   const planned = steps.map(({ id, title, ordinal, pause }) => ({
     id,
