@@ -77,6 +77,17 @@ test("a run begins with its plan, the namespaces of all its steps, and a name fo
   );
 });
 
+test("a finished step stays in the plan and its progress, at its place, when the cluster no longer asks for it", () => {
+  const middle: Step = { ...plain, id: "middle", title: "middle" };
+  const { step: _step, ...planned } = decide(input({ steps: [first, middle, last] })).status;
+  const done = (id: string) => ({ id, title: id, startedAt: "", endedAt: "", evidence: [] });
+  const status = { ...planned, completedSteps: [done("one"), done("middle")] };
+  const after = decide(input({ steps: [first, last], status })).status;
+  assert.deepEqual([after.plannedSteps?.map(({ id }) => id), after.progress], [["one", "middle", "two"], "2/3"]);
+  const never = decide(input({ steps: [first, last], status: planned })).status;
+  assert.deepEqual([never.plannedSteps?.map(({ id }) => id), never.progress], [["one", "two"], "0/2"]);
+});
+
 test("a run remembers what it moves, whatever the spec says later", () => {
   const { status } = decide(input({ orders: { ...orders, moves: "a" } }));
   assert.equal(status.moves, "a");

@@ -212,13 +212,13 @@ function resumed(input: DecideInput): DecideInput & { readonly before: readonly 
 
 function proceed(input: DecideInput & { readonly before: readonly Action[] }): Decision {
   const { steps, change, journal, before } = input;
-  const planned = plannedSteps(steps);
+  const planned = plannedSteps(steps, input.status);
   const shown = new Set(planned.map(({ id }) => id));
   const done = input.status.completedSteps.filter(({ id }) => shown.has(id)).length;
   const progress =
     steps.length > maxPlannedSteps
       ? `${input.status.completedSteps.length}/${steps.length}`
-      : `${done}/${steps.length}`;
+      : `${done}/${planned.length}`;
   const candidate = change.watched ? input.status.candidate : change.candidate;
   const run = change.watched ? input.status.run : (input.status.run ?? 1);
   const status: RolloutStatus = {

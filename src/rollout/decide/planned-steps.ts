@@ -27,14 +27,33 @@ export function isDone(step: Step, status: RolloutStatus): boolean {
   return status.completedSteps.some(({ id }) => id === step.id);
 }
 
-/** The plan as the status shows it. */
-export function plannedSteps(steps: readonly Step[]): readonly PlannedStep[] {
-  return steps.slice(0, maxPlannedSteps).map(({ id, title, ordinal, pause }) => ({
+/**
+ * The plan as the status shows it. Finished steps stay in it when the cluster no longer asks for them, as those of a
+ * gateway when the old revision is gone.
+ */
+export function plannedSteps(
+  steps: readonly Step[],
+  { plannedSteps: before = [], completedSteps }: Pick<RolloutStatus, "plannedSteps" | "completedSteps">,
+): readonly PlannedStep[] {
+  const planned = steps.map(({ id, title, ordinal, pause }) => ({
     id,
     title,
     ...(ordinal === undefined ? {} : { ordinal }),
     ...(pause?.approved === undefined ? {} : { untilApproved: true }),
   }));
+  const ids = new Set(planned.map(({ id }) => id));
+  const done = new Set(completedSteps.map(({ id }) => id));
+  const gone = before.filter(({ id }) => done.has(id) && !ids.has(id));
+  if (gone.length === 0) return planned.slice(0, maxPlannedSteps);
+  const place = new Map(before.map(({ id }, index) => [id, index]));
+  const isBefore = (left: PlannedStep, right: PlannedStep): boolean =>
+    (place.get(left.id) ?? Infinity) < (place.get(right.id) ?? Infinity);
+  const merged: PlannedStep[] = [...planned];
+  for (const step of gone) {
+    const next = merged.findIndex((other) => isBefore(step, other));
+    merged.splice(next === -1 ? merged.length : next, 0, step);
+  }
+  return merged.slice(0, maxPlannedSteps);
 }
 
 /** The namespaces that the step takes from its beginning on. */

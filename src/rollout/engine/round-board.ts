@@ -62,7 +62,7 @@ export class RoundBoard {
     // Its next step comes from the current plan, because an order may have changed it since the status was stored.
     const self = contenderOf(
       rollout,
-      steps.length === 0 ? status : { ...status, plannedSteps: plannedSteps(steps) },
+      steps.length === 0 ? status : { ...status, plannedSteps: plannedSteps(steps, status) },
       round,
     );
     this.table.set(self);
