@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { createLogger } from "../../../base/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
+import { ServerHarness } from "../../apiserver/server-harness.ts";
 import { PodStatusWriter } from "./pod-status-writer.ts";
 import type { PodView } from "./pod-status.ts";
 
@@ -121,4 +122,24 @@ test("a condition that another client has removed is written again", async () =>
   await pod.writer.flush();
   assert.equal(pod.writes.length, 2);
   assert.equal(pod.writes[1]?.conditions?.length, 4);
+});
+
+test("the API server stores the conditions of a node unchanged, so they equal those of the next look", async () => {
+  const server = await new ServerHarness().start();
+  try {
+    const pods = "/api/v1/namespaces/default/pods";
+    await server.call("POST", "/api/v1/namespaces/default/serviceaccounts", { metadata: { name: "default" } });
+    await server.call("POST", pods, { metadata: { name: "shop-1" }, spec: { containers: [spec] } });
+    const pod = new ServedPod();
+    pod.bind();
+    pod.receive();
+    await pod.writer.flush();
+    const [status] = pod.writes;
+    const merge = { contentType: "application/merge-patch+json" };
+    const { body } = await server.call("PATCH", `${pods}/shop-1/status`, { status }, merge);
+    assert.equal(status?.conditions?.length, 5);
+    assert.deepEqual(body.status.conditions, status.conditions);
+  } finally {
+    await server.remove();
+  }
 });
