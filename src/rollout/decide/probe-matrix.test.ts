@@ -239,7 +239,7 @@ test("a probe that a drain deletes fails nothing, and counting begins again with
   assert.deepEqual([counted?.ok, counted?.failed], [9, 0], "the counts from before are kept");
   const failing = { ok: 9, mutual: 9, failed: 80 };
   const early = look(failing, server("2", 1_000, 2));
-  assert.match(`${early.verdict} ${early.evidence}`, /^error probe server is ready since a moment/);
+  assert.match(`${early.verdict} ${early.evidence}`, /^error probe server has only just become ready/);
   const successor = server("2", 9_000, 2);
   assert.equal(look(failing, successor).evidence, "counting begins");
   look(failing, successor);

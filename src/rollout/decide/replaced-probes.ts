@@ -53,7 +53,7 @@ export function replacedProbes(pods: ProbePodFacts | undefined, known: CountedPr
   const isReturn = changed.every((name) => changeOf(known.serving[name], serving[name]) === "ready again");
   if (changed.length === 0 || (isReturn && returns >= maxReturns)) return { beginsAgain: false, counted: known };
   if (readyForMs < learningMs)
-    return { absent: `probe ${changed.toSorted().join(", ")} is ready since a moment`, beginsAgain: false };
+    return { absent: `probe ${changed.toSorted().join(", ")} has only just become ready`, beginsAgain: false };
   return { beginsAgain: true, counted: { serving, returns: returns + (isReturn ? 1 : 0) } };
 }
 
