@@ -20,26 +20,48 @@ test("a build replaces no checkout and no other package, and an export does not 
   const root = mkdtempSync(join(tmpdir(), "serin-release-"));
   context.after(() => rmSync(root, { recursive: true }));
   const release: Release = { version: "1.0.0", root: join(root, "checkout"), entry: "src/cmd/main.ts" };
-  const treeWith = (name: string, linksDependencies: boolean): string => {
+  const treeWith = (name: string, ...files: readonly string[]): string => {
     const directory = join(root, name);
-    mkdirSync(directory);
-    writeFileSync(join(directory, "package.json"), "{}");
-    if (linksDependencies) symlinkSync(root, join(directory, "node_modules"));
-    else mkdirSync(join(directory, "node_modules"));
+    mkdirSync(directory, { recursive: true });
+    for (const file of ["package.json", ...files]) writeFileSync(join(directory, file), "{}");
     return directory;
   };
-  const checkout = treeWith("checkout", false);
-  const workTree = treeWith("work-tree", true);
-  writeFileSync(join(workTree, ".git"), "");
+  const checkout = treeWith("checkout");
+  const workTree = treeWith("work-tree", ".serin-release", ".git");
+  const linked = treeWith("linked/package");
+  symlinkSync(root, join(linked, "node_modules"));
   const isTaken = (error: unknown): boolean => error instanceof SerinError && error.code === "path-taken";
-  for (const directory of [checkout, workTree]) {
+  for (const directory of [checkout, workTree, linked]) {
     await assert.rejects(buildRelease(release, directory, "1.0.1"), isTaken, directory);
     assert.ok(existsSync(join(directory, "package.json")), directory);
   }
   await assert.rejects(exportRelease(release, checkout), isTaken);
 
-  const former = treeWith("former", true);
-  writeFileSync(join(former, "old"), "");
+  const former = treeWith("former", ".serin-release", "old");
   await buildRelease(release, former, "1.0.1");
   assert.equal(existsSync(join(former, "old")), false);
+});
+
+test("a build does not replace the release that it copies, and one that failed can be repeated", async (context) => {
+  const root = mkdtempSync(join(tmpdir(), "serin-release-"));
+  context.after(() => rmSync(root, { recursive: true }));
+  const own = join(root, "outer", "own");
+  mkdirSync(own, { recursive: true });
+  for (const file of ["package.json", "LICENSE"]) writeFileSync(join(own, file), "{}");
+  for (const directory of [own, join(root, "outer")]) writeFileSync(join(directory, ".serin-release"), "");
+  const release: Release = { version: "1.0.0", root: own, entry: "src/cmd/main.ts" };
+  for (const directory of [own, join(root, "outer")])
+    await assert.rejects(buildRelease(release, directory, "1.0.1"), { code: "path-taken" }, directory);
+  assert.ok(existsSync(join(own, "package.json")));
+
+  const overlay = join(root, "overlay");
+  mkdirSync(overlay);
+  const changes = (find: string): void =>
+    writeFileSync(join(overlay, "changes.json"), JSON.stringify([{ file: "LICENSE", find, replace: "{ }" }]));
+  const target = join(root, "new");
+  changes("absent");
+  await assert.rejects(buildRelease(release, target, "1.0.1", overlay), { code: "release-invalid" });
+  changes("{}");
+  await buildRelease(release, target, "1.0.1", overlay);
+  assert.ok(existsSync(join(target, "package.json")));
 });

@@ -3,7 +3,6 @@
 import {
   cpSync,
   existsSync,
-  lstatSync,
   readdirSync,
   readFileSync,
   realpathSync,
@@ -101,8 +100,8 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
 }
 
 /**
- * Builds a release. Replaces a former build at that path, and refuses every other existing path: it removes all files
- * there, and a checkout has the same files as a build.
+ * Builds a release. Replaces a former build at that path, also one that has failed, and refuses every other existing
+ * path: it removes all files there, and a checkout has the same files as a build.
  */
 export async function buildRelease(
   release: Release,
@@ -112,6 +111,11 @@ export async function buildRelease(
 ): Promise<void> {
   if (!/^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$/.test(version))
     throw userError("argument-invalid", `"${version}" is not a version such as 1.18.1`);
+  if (containsRelease(directory, release)) {
+    throw userError("path-taken", `${directory} contains the release that would be copied`, {
+      hint: "name a directory that does not exist yet",
+    });
+  }
   if (existsSync(directory) && !isFormerBuild(directory)) {
     throw userError("path-taken", `${directory} exists, and "serin release build" did not write it`, {
       hint: "name a directory that does not exist yet",
@@ -119,6 +123,7 @@ export async function buildRelease(
   }
   rmSync(directory, { recursive: true, force: true });
   await makeDirectory(directory);
+  writeFileSync(join(directory, buildMark), "");
   const copyEntry = (from: string, to: string): void => {
     if (!existsSync(join(release.root, from))) return;
     cpSync(join(release.root, from), join(directory, to), {
@@ -137,11 +142,19 @@ export async function buildRelease(
   if (bundle !== undefined && changesProgram) await bundleChanged(directory);
 }
 
-/** Only a build has a link to the dependencies of the tree that it was copied from. */
+function containsRelease(directory: string, { root }: Release): boolean {
+  if (!existsSync(directory)) return false;
+  const outer = realpathSync(directory);
+  const own = realpathSync(root);
+  return own === outer || own.startsWith(`${outer}/`);
+}
+
+/** The empty file that a build writes first. Nothing else shows that the files of a directory may be removed. */
+const buildMark = ".serin-release";
+
+/** A work tree that somebody made of a build is theirs. */
 function isFormerBuild(directory: string): boolean {
-  const dependencies = lstatSync(join(directory, "node_modules"), { throwIfNoEntry: false });
-  const isWorkTree = existsSync(join(directory, ".git"));
-  return dependencies?.isSymbolicLink() === true && !isWorkTree && existsSync(join(directory, "package.json"));
+  return existsSync(join(directory, buildMark)) && !existsSync(join(directory, ".git"));
 }
 
 /**

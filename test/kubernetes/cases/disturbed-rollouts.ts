@@ -51,8 +51,8 @@ async function reportOfDoctor({ cluster, note }: Bench): Promise<readonly Findin
 }
 
 /**
- * Disturbs the nodes until `end` resolves, and at least once each way while the rollout is under way. Returns the names
- * of the disturbances.
+ * Disturbs the nodes until `end` resolves. Returns the disturbances that began while the rollout was under way. Throws
+ * if there was no drain or no kill among them, because the rollout has then proved nothing.
  */
 async function disturbUntil<Result>(bench: Bench, end: Promise<Result>): Promise<string[]> {
   const state = { isOver: false };
@@ -61,7 +61,7 @@ async function disturbUntil<Result>(bench: Bench, end: Promise<Result>): Promise
   });
   // The error is thrown where `over` is awaited.
   over.catch(() => undefined);
-  const done: string[] = [];
+  const begun: string[] = [];
   for (const number of nodeNumbers.toReversed())
     for (const [name, disturb] of [
       ["drain", drainAndReturn],
@@ -69,11 +69,13 @@ async function disturbUntil<Result>(bench: Bench, end: Promise<Result>): Promise
     ] as const) {
       if (state.isOver) break;
       bench.note(`${name} of ${nodeName(number)}`);
+      begun.push(`${name} ${nodeName(number)}`);
       await disturb(bench, number);
-      if (!state.isOver) done.push(`${name} ${nodeName(number)}`);
     }
   await over;
-  return done;
+  for (const kind of ["drain", "runtimes"])
+    if (!begun.some((name) => name.startsWith(kind))) throw new Error(`the rollout ended before any ${kind} began`);
+  return begun;
 }
 
 /** Requests of a drain's own pods may be cut off, but nothing may be wrong when all is back. */
@@ -87,7 +89,7 @@ async function nothingIsWrong(bench: Bench): Promise<void> {
 
 export const disturbedCanaryCase: Case = {
   name: "canary-drain",
-  title: "a Canary goes on while nodes are drained and their kubelets and containerds are killed",
+  title: "a Canary goes forward while nodes are drained and their kubelets and containerds are killed",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster } = bench;
