@@ -105,8 +105,8 @@ export async function secureClient(
 }
 
 /**
- * Makes the TLS handshake as the server, and takes over the stream. Waits for the context before it reads the client's
- * first message, and closes the stream if there is none. The time limit starts when the context is available.
+ * Makes the TLS handshake as the server, and takes over the stream. Waits for the context first. If
+ * there is none, closes the stream and throws. The time limit starts when the context is available.
  */
 export async function secureServer(
   stream: ByteStream,

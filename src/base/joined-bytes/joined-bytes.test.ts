@@ -20,7 +20,7 @@ test("bytes that were read before stay as they are when others follow", () => {
   assert.equal(joined.view().toString("latin1", 0, 4), "abcc");
 });
 
-test("a body that is too long is refused, and the answer asks its sender to stop", async () => {
+test("a body that is too long is refused, and no more of it is read", async () => {
   let [given, isStopped] = [0, false];
   async function* endless(): AsyncGenerator<Buffer> {
     try {

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { cidrOf, isInsideAddress, type Network } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { TestAuthority } from "../../net/testing/index.ts";
@@ -37,7 +38,7 @@ test("key sets are fetched over HTTPS from servers of additional roots, also aft
     assert.equal(await get("/keys"), '{"keys":[]}');
     assert.equal(await get("/moved"), '{"keys":[]}');
     await assert.rejects(get("/none"), /\/none answered 404/);
-    await assert.rejects(get("/round"), /redirected more than 5 times/);
+    await assert.rejects(get("/round"), /redirected more than 10 times/);
     writeFileSync(file, (await TestAuthority.create()).roots);
     await assert.rejects(get("/keys"), /certificate/);
   } finally {
@@ -123,6 +124,34 @@ test("no key set is fetched from the control plane's own machine or its link, wh
     },
   );
   assert.equal(requestCount, 0);
+});
+
+test("a fetch names its client, and decodes a compressed answer within the same bound", async () => {
+  const seen: unknown[] = [];
+  const bodies: Readonly<Record<string, Buffer>> = {
+    "/keys": gzipSync('{"keys":[]}'),
+    "/cut": gzipSync('{"keys":[]}').subarray(0, 15),
+    "/bomb": gzipSync(Buffer.alloc(2 << 20)),
+  };
+  await withServer(
+    (request, response) => {
+      seen.push(request.headers["user-agent"]);
+      response.setHeader("content-encoding", "gzip");
+      response.end(bodies[request.url ?? ""]);
+    },
+    async (port) => {
+      const get = async (path: string): Promise<string> =>
+        await fetchTextWithin(`http://127.0.0.1:${port}${path}`, AbortSignal.timeout(10_000), {
+          additionalRoots: () => Promise.resolve(undefined),
+          blockedNetworks: [],
+          isInside: () => false,
+        });
+      assert.equal(await get("/keys"), '{"keys":[]}');
+      await assert.rejects(get("/cut"), /unexpected end of file/);
+      await assert.rejects(get("/bomb"), /answered more than 1048576 bytes/);
+    },
+  );
+  assert.deepEqual(seen, ["istiod", "istiod", "istiod"]);
 });
 
 test("the endless body of a redirect or a refusal is not read on", async () => {

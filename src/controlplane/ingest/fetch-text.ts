@@ -1,6 +1,7 @@
 import type * as Http from "node:http";
 import { lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
+import { pipeline, type Readable } from "node:stream";
 import { getCACertificates } from "node:tls";
 import { isAddressOf, isLoopbackAddress, isOwnMachineAddress, transientError, type Network } from "../../base/index.ts";
 import { limitInterimResponses, readBytes } from "../../base/joined-bytes/index.ts";
@@ -18,7 +19,10 @@ export interface FetchBounds {
 }
 
 const maxBytes = 1 << 20;
-const maxRedirects = 5;
+/** As of Go's client. */
+const maxRedirects = 10;
+/** Object stores compress some documents whether or not a client asks for it. Firewalls refuse unnamed clients. */
+const requestHeaders = { "user-agent": "istiod", accept: "*/*", "accept-encoding": "gzip" };
 
 /** Fetches a text of at most a megabyte over HTTP or HTTPS. HTTPS uses the roots of the operating system. */
 export async function fetchText(url: string, signal: AbortSignal): Promise<string> {
@@ -43,7 +47,7 @@ export async function fetchTextWithin(url: string, signal: AbortSignal, bounds: 
       continue;
     }
     if (status < 200 || status >= 300) throw statusError(address.href, status);
-    return await textOf(address.href, answer);
+    return await textOf(address.href, decoded(answer));
   }
   throw transientError("http-status", `${url} redirected more than ${maxRedirects} times`);
 }
@@ -92,8 +96,15 @@ function blockedError(host: string, address: string): Error {
 function getOver(address: URL, options: Http.RequestOptions): Promise<Http.IncomingMessage> {
   const http = process.getBuiltinModule(address.protocol === "https:" ? "node:https" : "node:http");
   return new Promise((resolve, reject) => {
-    limitInterimResponses(http.get(address, { ...options, agent: false }, resolve).on("error", reject));
+    const request = http.get(address, { ...options, headers: requestHeaders, agent: false }, resolve);
+    limitInterimResponses(request.on("error", reject));
   });
+}
+
+function decoded(answer: Http.IncomingMessage): Readable {
+  if (answer.headers["content-encoding"] !== "gzip") return answer;
+  // The reader of the result gets the errors of both streams.
+  return pipeline(answer, process.getBuiltinModule("node:zlib").createGunzip(), () => undefined);
 }
 
 async function textOf(url: string, body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string> {

@@ -52,3 +52,17 @@ test("a gRPC probe whose answer does not end fails before it fills the memory", 
   await until(() => open === 0);
   server.close();
 });
+
+test("a gRPC probe fails at its limit although the answer arrives byte by byte", async () => {
+  const server = createHttp2Server();
+  server.on("stream", (stream) => {
+    stream.on("error", () => undefined);
+    stream.respond({ ":status": 200, "content-type": "application/grpc" });
+    const trickle = setInterval(() => stream.write(Buffer.alloc(1)), 20);
+    stream.on("close", () => clearInterval(trickle));
+  });
+  const port = await listening(server);
+  const probe = { grpc: { port }, timeoutSeconds: 0.2 };
+  await assert.rejects(probeApplication(probe, "127.0.0.1", undefined), /no answer in 200 ms/);
+  server.close();
+});

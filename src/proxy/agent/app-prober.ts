@@ -143,6 +143,7 @@ const serving = 1;
 async function probeGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<void> {
   const { connect: connectHttp2 } = builtin("node:http2");
   const session = connectHttp2(`http://${host}:${port}`, { createConnection: () => openSocket(host, port) });
+  let limit: NodeJS.Timeout | undefined;
   try {
     const body = await new Promise<Buffer>((resolve, reject) => {
       session.once("error", reject);
@@ -152,7 +153,8 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
         "content-type": "application/grpc",
         te: "trailers",
       });
-      stream.setTimeout(timeoutMs, () => reject(new Error(`no answer in ${timeoutMs} ms`)));
+      // A limit of the stream's own would begin anew with each byte.
+      limit = setTimeout(() => reject(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
       stream.once("error", reject);
       const parts: Buffer[] = [];
       let bodyBytes = 0;
@@ -174,6 +176,7 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
     const status = message[0] === 0x08 ? message[1] : undefined;
     if (status !== serving) throw new Error(`the service's health is ${status ?? "unknown"}`);
   } finally {
+    clearTimeout(limit);
     session.destroy();
   }
 }

@@ -222,7 +222,7 @@ export class Cluster {
   /** Whether an endpoint is in its slow start, so that weights change with time. */
   #warming = false;
   #hasEndpoints = false;
-  /** When the endpoint was added, on the steady clock. */
+  /** When the cluster was added, on the steady clock. */
   readonly #addedAtMs: number;
   /** Resolves when the first endpoints arrive, for requests that wait for them. */
   #first: { readonly promise: Promise<void>; readonly resolve: () => void; readonly limit: Disposable } | undefined;

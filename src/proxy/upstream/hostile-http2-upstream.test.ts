@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemClock } from "../../base/index.ts";
-import { until } from "../../base/testing/index.ts";
+import { systemClock, type Clock } from "../../base/index.ts";
+import { HandClock, until } from "../../base/testing/index.ts";
 import { FrameReader, FrameWriter, hpackEncode } from "../../wire/http2/index.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 
@@ -37,6 +37,7 @@ async function hostileServer(
   harness: Harness,
   deeds: Readonly<Record<string, Deed>>,
   settings: [number, number][] = [],
+  clock: Clock = systemClock,
 ) {
   const server = { connections: 0, settings, send: (_write: (writer: FrameWriter) => void): void => undefined };
   const port = await harness.rawBackend((socket) => {
@@ -68,7 +69,7 @@ async function hostileServer(
     socket.on("data", (chunk: Buffer) => reader.push(chunk));
     socket.on("end", () => socket.end());
   });
-  harness.cluster("a", [port], { upstreamProtocol: "http2" });
+  harness.cluster("a", [port], { upstreamProtocol: "http2" }, clock);
   harness.table = tableOf(route(forwardTo("a")));
   return server;
 }
@@ -149,6 +150,18 @@ test("a stream whose interim responses do not end is reset, and others of its co
   assert.equal((await harness.get("/endless")).status, 502);
   assert.equal(harness.records[1]?.flag, "UPE");
   assert.equal((await harness.get("/hints")).status, 200);
+  assert.equal(server.connections, 1);
+});
+
+test("a server may answer every request with many fields and an empty end", async () => {
+  await using harness = await Harness.start();
+  const fields = Array.from({ length: 90 }, (_field, index) => [`x-${index}`, "v"]).flat();
+  // In a second, the server may send 5,000 frames more than it has earned, and this clock stands still.
+  const server = await hostileServer(harness, { "/": withEmptyEnd("200", ...fields) }, [], new HandClock());
+  for (let round = 0; round < 20; round += 1) {
+    const answers = await Promise.all(Array.from({ length: 50 }, async () => await harness.get("/")));
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+  }
   assert.equal(server.connections, 1);
 });
 

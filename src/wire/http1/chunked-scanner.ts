@@ -198,7 +198,7 @@ export class ChunkedScanner {
   }
 
   #chargeExtension(): void {
-    if (this.#line === 0) return;
+    if (this.#line === 0 && this.#extensionBytes === 0) return;
     this.#extensionBytes = Math.max(0, this.#extensionBytes + this.#line - freeExtensionBytes - 2 * this.#remaining);
     this.#line = 0;
     if (this.#extensionBytes > maxExtensionBytes) this.#state = states.bad;

@@ -54,15 +54,20 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
       this.#open(streamId, fields, endStream);
       return;
     }
-    // The request has paid for the response of a server. Other heads are charged: those inside a stream, and interim
-    // ones.
-    if (!endStream) budget.idleFrame(fields);
+    // The request has paid for the fields of its response. Other heads are charged by their fields: those inside a
+    // stream, and interim ones.
+    if (!endStream) budget.idleFrame(this.#isFinalHead(fields) ? undefined : fields);
     if (stream.remoteEnded) {
       this.#settle(stream, errorCode.streamClosed);
       return;
     }
     stream.remoteEnded = endStream;
     this.#settle(stream, stream.receiveHeaders(fields, endStream));
+  }
+
+  /** A second final head resets its stream. */
+  #isFinalHead([name, status = ""]: readonly string[]): boolean {
+    return !this.#core.server && name === ":status" && !status.startsWith("1");
   }
 
   /** The frames behind a head may cancel its stream. Cancelling costs least in the same turn. */
