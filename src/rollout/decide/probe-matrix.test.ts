@@ -222,8 +222,8 @@ function looking(): (counts: Partial<ProbeCounts>, pods: ProbePodFacts) => Matri
   };
 }
 
-function server(uid: string, readyForMs: number, readyAtMs?: number): ProbePodFacts {
-  return { serving: { server: [{ uid, ...(readyAtMs === undefined ? {} : { readyAtMs }) }] }, readyForMs };
+function server(uid: string, readyForMs: number, readyAtMs?: number, restarts = 0): ProbePodFacts {
+  return { serving: { server: [{ uid, restarts, ...(readyAtMs === undefined ? {} : { readyAtMs }) }] }, readyForMs };
 }
 
 test("a probe that a drain deletes fails nothing, and counting begins again with its successor", () => {
@@ -276,4 +276,11 @@ test("a probe that was not ready between two looks does not fail either", () => 
   look({}, server("1", 9_000, 1));
   assert.equal(look({ failed: 40 }, server("1", 1_000, 2)).verdict, "error");
   assert.equal(look({ failed: 40 }, server("1", 6_000, 2)).evidence, "counting begins");
+});
+
+test("a probe that crashed between two looks is judged by its failures, because the mesh may be the cause", () => {
+  const look = looking();
+  look({}, server("1", 9_000, 1));
+  look({}, server("1", 9_000, 1));
+  assert.equal(look({ failed: 40 }, server("1", 1_000, 2, 1)).verdict, "fail");
 });

@@ -1,6 +1,8 @@
 /** A pod that has been ready and is not ending. `readyAtMs` is absent while it is not ready. */
 export interface ServingPod {
   readonly uid: string;
+  /** The restarts of all its containers together. */
+  readonly restarts: number;
   readonly readyAtMs?: number;
 }
 
@@ -57,12 +59,18 @@ export function replacedProbes(pods: ProbePodFacts | undefined, known: CountedPr
   return { beginsAgain: true, counted: { serving, returns: returns + (isReturn ? 1 : 0) } };
 }
 
-/** A pod that is no longer ready is the same one: what its clients count belongs to it. */
+/**
+ * A pod that is no longer ready is the same one: what its clients count belongs to it. So is one that has crashed since
+ * and is ready again: its failures must count.
+ */
 function changeOf(
   before: readonly ServingPod[] = [],
   now: readonly ServingPod[] = [],
 ): "none" | "ready again" | "replaced" {
   if (now.length !== before.length || now.some(({ uid }, index) => uid !== before[index]?.uid)) return "replaced";
-  const again = now.some(({ readyAtMs }, index) => readyAtMs !== undefined && readyAtMs !== before[index]?.readyAtMs);
+  const again = now.some(
+    ({ readyAtMs, restarts }, index) =>
+      readyAtMs !== undefined && readyAtMs !== before[index]?.readyAtMs && restarts === before[index]?.restarts,
+  );
   return again ? "ready again" : "none";
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Pod } from "../../api/kubernetes/index.ts";
+import type { Container, ContainerStatus, Pod } from "../../api/kubernetes/index.ts";
 import { probeNamespace, probePairs } from "../plan/index.ts";
 import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
 import { probePodFacts } from "./probe-pods.ts";
@@ -10,6 +10,11 @@ const startMs = Date.parse("2026-01-01T00:00:00Z");
 const at = (seconds: number): string => new Date(startMs + seconds * 1000).toISOString();
 
 interface Life {
+  /** When its container last crashed, in seconds after the start of the present one. */
+  readonly crashed?: number;
+  /** When its native sidecar, an init container that runs on, started and last crashed. */
+  readonly sidecar?: { readonly started: number; readonly crashed?: number };
+  readonly phase?: "Running" | "Failed" | "Succeeded";
   readonly ready?: boolean;
   /** When it became ready or unready, in seconds after the container's start. */
   readonly since?: number;
@@ -19,7 +24,14 @@ interface Life {
   readonly uid?: string;
 }
 
-function pod(name: string, { ready = true, since = 1, restarts = 0, isDeleted, gateway, uid = name }: Life = {}): Pod {
+function lastStateOf(crashed: number | undefined): Pick<ContainerStatus, "lastState"> {
+  if (crashed === undefined) return {};
+  return { lastState: { terminated: { exitCode: 139, finishedAt: at(crashed) } } };
+}
+
+function pod(name: string, life: Life = {}): Pod {
+  const { ready = true, since = 1, restarts = 0, isDeleted, gateway, uid = name, crashed, sidecar } = life;
+  const { phase = "Running" } = life;
   const labels = gateway === undefined ? {} : { "gateway.networking.k8s.io/gateway-name": gateway };
   const made = fakePod({ name, namespace: probeNamespace, labels });
   return {
@@ -31,7 +43,7 @@ function pod(name: string, { ready = true, since = 1, restarts = 0, isDeleted, g
       ...(isDeleted === true ? { deletionTimestamp: at(5) } : {}),
     },
     status: {
-      phase: "Running",
+      phase,
       conditions: [{ type: "Ready", status: ready ? "True" : "False", lastTransitionTime: at(since) }],
       containerStatuses: [
         {
@@ -40,11 +52,27 @@ function pod(name: string, { ready = true, since = 1, restarts = 0, isDeleted, g
           restartCount: restarts,
           image: "",
           imageID: "",
-          state: { running: { startedAt: at(0) } },
+          state: phase === "Running" ? { running: { startedAt: at(0) } } : { terminated: { exitCode: 137 } },
+          ...lastStateOf(crashed),
         },
       ],
+      ...(sidecar === undefined ? {} : { initContainerStatuses: initStatuses(sidecar) }),
     },
+    ...(sidecar === undefined ? {} : { spec: { ...made.spec, containers: [], initContainers } }),
   };
+}
+
+const initContainers: Container[] = [
+  { name: "istio-validation", image: "" },
+  { name: "istio-proxy", image: "", restartPolicy: "Always" },
+];
+
+function initStatuses({ started, crashed }: NonNullable<Life["sidecar"]>): ContainerStatus[] {
+  const status = { ready: true, image: "", imageID: "", restartCount: crashed === undefined ? 0 : 1 };
+  return [
+    { ...status, name: "istio-validation", restartCount: 0, state: { terminated: { exitCode: 0 } } },
+    { ...status, name: "istio-proxy", state: { running: { startedAt: at(started) } }, ...lastStateOf(crashed) },
+  ];
 }
 
 const client = pod("client-ambient-new");
@@ -57,8 +85,8 @@ test("the probes of the pairs are named with the uids of their pods, and how lon
   const seen = facts([client, pod("server-ambient-new", { uid: "s1", since: 3 })]);
   assert.deepEqual(seen, {
     serving: {
-      "client-ambient-new": [{ uid: "client-ambient-new", readyAtMs: startMs + 1_000 }],
-      "server-ambient-new": [{ uid: "s1", readyAtMs: startMs + 3_000 }],
+      "client-ambient-new": [{ uid: "client-ambient-new", restarts: 0, readyAtMs: startMs + 1_000 }],
+      "server-ambient-new": [{ uid: "s1", restarts: 0, readyAtMs: startMs + 3_000 }],
     },
     readyForMs: 7_000,
   });
@@ -78,7 +106,10 @@ test("a probe that runs and is not ready is absent for 30 s, because its kubelet
     isPause: true,
   });
   const later = facts([client, server], 40);
-  assert.deepEqual([later.absent, later.serving["server-ambient-new"]], [undefined, [{ uid: "server-ambient-new" }]]);
+  assert.deepEqual(
+    [later.absent, later.serving["server-ambient-new"]],
+    [undefined, [{ uid: "server-ambient-new", restarts: 0 }]],
+  );
 });
 
 test("a probe that has crashed, or does not start, is not absent, because the mesh may be the cause", () => {
@@ -95,4 +126,37 @@ test("a gateway is absent until one of its pods is ready, and serves by its othe
   assert.match(facts([client, server, ending, starting]).absent?.detail ?? "", /gateway-2 is not ready/);
   const served = facts([client, server, ending, ready]);
   assert.deepEqual([served.absent, served.serving["gateway-new"]?.map(({ uid }) => uid)], [undefined, ["gateway-2"]]);
+});
+
+test("a container that was started again in the second in which its pod was no longer ready has crashed", () => {
+  const absent = (life: Life) => facts([client, pod("server-ambient-new", { ready: false, ...life })]).absent;
+  assert.equal(absent({ since: 0, restarts: 1, crashed: 0 }), undefined);
+  assert.equal(absent({ since: 4, restarts: 1, crashed: -1 }), undefined, "it was ready for some seconds");
+  assert.equal(absent({ since: 6, restarts: 1, crashed: -1 })?.isPause, true, "it has run on since an earlier crash");
+});
+
+test("a native sidecar that crashed is no pause either, and an init container that ended is no crash", () => {
+  const seen = (sidecar: NonNullable<Life["sidecar"]>) =>
+    facts([client, pod("server-ambient-new", { ready: false, since: 4, sidecar })]);
+  assert.equal(seen({ started: 0 }).absent?.isPause, true);
+  assert.equal(seen({ started: 5 }).absent, undefined);
+  const crashed = seen({ started: 4, crashed: 4 });
+  assert.deepEqual([crashed.absent, crashed.serving["server-ambient-new"]?.[0]?.restarts], [undefined, 1]);
+});
+
+test("a probe that its node has evicted is absent until its successor is ready, also if it had crashed before", () => {
+  const absent = (...servers: readonly Pod[]): unknown => facts([client, ...servers]).absent;
+  const text = { detail: "probe server-ambient-new has ended, and is made again", isPause: false };
+  for (const phase of ["Failed", "Succeeded"] as const) {
+    assert.deepEqual(absent(pod("server-ambient-new", { ready: false, phase })), text);
+    assert.deepEqual(absent(pod("server-ambient-new", { ready: false, phase, restarts: 1 })), text);
+  }
+});
+
+test("a gateway's evicted pod does not hide that its successor does not start", () => {
+  const evicted = pod("gateway-1", { gateway: "gateway-new", ready: false, phase: "Failed" });
+  const starting = pod("gateway-2", { gateway: "gateway-new", ready: false, since: -1 });
+  const seen = (nowSeconds: number) => facts([client, pod("server-ambient-new"), starting, evicted], nowSeconds);
+  assert.match(seen(10).absent?.detail ?? "", /gateway-2 is not ready/);
+  assert.equal(seen(120).absent, undefined);
 });

@@ -1,4 +1,4 @@
-import type { Pod } from "../../api/kubernetes/index.ts";
+import type { ContainerStatus, Pod } from "../../api/kubernetes/index.ts";
 import type { ProbePodFacts, ServingPod } from "../decide/index.ts";
 import { probeNamespace, type PlannedProbePair } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -13,6 +13,8 @@ const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
  * all of its pods as not ready until their next probe, which may take 15 s for a gateway.
  */
 const unreadyLimitMs = 30_000;
+/** A kubelet reports a crash up to some seconds late, and in whole seconds. */
+const crashMarginMs = 5_000;
 
 /**
  * Which pods stand for the probes, gateways and waypoints of the pairs. `absent` names one that cannot answer because
@@ -28,7 +30,9 @@ export function probePodFacts(
   let readyForMs = Infinity;
   const sinceMs = (pod: Pod): number => ageMs(`ready: ${pod.metadata.uid ?? ""}`, readyAt(pod));
   for (const [name, pods] of podsByProbe(view, pairs)) {
-    const present = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined && hasBeenReady(pod));
+    const present = pods.filter(
+      (pod) => pod.metadata.deletionTimestamp === undefined && !hasEnded(pod) && hasBeenReady(pod),
+    );
     const ready = present.filter(isReady);
     const paused = present.filter((pod) => !isReady(pod) && ranOn(pod) && sinceMs(pod) < unreadyLimitMs);
     serving[name] = present.map((pod) => servingPod(pod)).toSorted((a, b) => a.uid.localeCompare(b.uid));
@@ -42,8 +46,13 @@ export function probePodFacts(
 }
 
 function servingPod(pod: Pod): ServingPod {
-  const uid = pod.metadata.uid ?? "";
-  return isReady(pod) ? { uid, readyAtMs: readyAt(pod) } : { uid };
+  const { initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
+  const restarts = [...initContainerStatuses, ...containerStatuses].reduce(
+    (sum, status) => sum + status.restartCount,
+    0,
+  );
+  const serving = { uid: pod.metadata.uid ?? "", restarts };
+  return isReady(pod) ? { ...serving, readyAtMs: readyAt(pod) } : serving;
 }
 
 function pauseText(name: string): string {
@@ -68,7 +77,11 @@ type Absence = NonNullable<ProbePodFacts["absent"]>;
 
 /** None for a pod that has ended or does not start, for which nobody need wait. */
 function absenceOf(name: string, pods: readonly Pod[], ageMs: AgeOfEvent): Absence[] {
-  const states = pods.map((pod) =>
+  const running = pods.filter((pod) => !hasEnded(pod));
+  // A pod that its node has evicted stays, with the phase Failed, until the engine or a controller replaces it.
+  if (pods.length > 0 && running.length === 0)
+    return [{ detail: `probe ${name} has ended, and is made again`, isPause: false }];
+  const states = running.map((pod) =>
     pod.metadata.deletionTimestamp === undefined
       ? probePodState(pod, pod.metadata.name ?? name, ageMs)
       : { state: "waiting" as const, detail: `probe ${pod.metadata.name ?? name} is being deleted, as by a drain` },
@@ -80,11 +93,28 @@ function absenceOf(name: string, pods: readonly Pod[], ageMs: AgeOfEvent): Absen
     .slice(-1);
 }
 
-/** Whether every container has run since before the pod was no longer ready: none has crashed. */
+function hasEnded({ status }: Pod): boolean {
+  return status?.phase === "Failed" || status?.phase === "Succeeded";
+}
+
+/**
+ * Whether every container has run since before the pod was no longer ready: none has crashed. A kubelet may start a
+ * container again in the same second, so the end of its predecessor counts too.
+ */
 function ranOn(pod: Pod): boolean {
-  return (pod.status?.containerStatuses ?? []).every(
-    ({ state }) => Date.parse(state?.running?.startedAt ?? "") <= readyAt(pod),
-  );
+  const unreadyMs = readyAt(pod);
+  return lastingContainers(pod).every(({ state, lastState }) => {
+    const endedMs = Date.parse(lastState?.terminated?.finishedAt ?? "");
+    return Date.parse(state?.running?.startedAt ?? "") <= unreadyMs && !(endedMs >= unreadyMs - crashMarginMs);
+  });
+}
+
+/** The containers that run as long as their pod, native sidecars included. */
+function lastingContainers({ spec, status }: Pod): ContainerStatus[] {
+  const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");
+  const names = new Set(sidecars.map(({ name }) => name));
+  const inits = (status?.initContainerStatuses ?? []).filter(({ name }) => names.has(name));
+  return [...inits, ...(status?.containerStatuses ?? [])];
 }
 
 /**

@@ -38,13 +38,20 @@ export interface LookState extends PodMemory {
   /** What the check waits for, and when that last changed, counted from settling. */
   readonly waitsFor?: string;
   readonly waitsFromMs?: number;
+  /** A look has passed. */
+  readonly hasPassed?: true;
+  /**
+   * Since when no look has passed, counted from settling: since settling, or since the first wait after a pass. A
+   * missing answer does not end a wait.
+   */
+  readonly withoutPassFromMs?: number;
   /** The judgement's own state. */
   readonly inner?: unknown;
 }
 
 const noLooks: LookState = { passes: 0, failures: 0, errors: 0, waits: 0 };
 
-/** Check types that wait only for a limited time, because they wait for the mesh itself and not for traffic. */
+/** Check types whose every wait has a limit, because they wait for the mesh itself and not for traffic. */
 const impatientTypes: readonly string[] = ["xds-convergence", "pod-health", "certificate-roots"];
 
 export interface CountedLook {
@@ -75,6 +82,7 @@ export function countLook(
     ...(errorsFromMs === undefined ? {} : { errorsFromMs }),
     waits: verdict === "wait" ? before.waits + 1 : 0,
     ...(verdict === "wait" || verdict === "error" ? waitOf(before, judgement, settledMs) : {}),
+    ...withoutPass(before, verdict, settledMs),
     ...(inner === undefined ? {} : { inner }),
   };
   const timeoutMs = spec.timeoutSeconds * 1000;
@@ -92,7 +100,7 @@ export function countLook(
         state,
       };
     case "wait":
-      if (impatientTypes.includes(spec.type) && settledMs > timeoutMs)
+      if (impatientTypes.includes(spec.type) && settledMs - (state.withoutPassFromMs ?? settledMs) > timeoutMs)
         return { verdict: "fail", evidence: `no result in ${spec.timeoutSeconds} s: ${evidence}`, state };
       if (spec.waitLimit !== undefined && state.waits > spec.waitLimit)
         return { verdict: "fail", evidence: `waited in ${looks(state.waits)}: ${evidence}`, state };
@@ -121,6 +129,22 @@ function waitOf(
   }
   const waitsFor = (needed ?? evidence).replace(ofStable, "");
   return { waitsFor, waitsFromMs: before.waitsFor === waitsFor ? (before.waitsFromMs ?? settledMs) : settledMs };
+}
+
+/** A check that has passed may wait again for its whole limit: a step can soak for longer than the limit. */
+function withoutPass(
+  before: LookState,
+  verdict: Verdict,
+  settledMs: number,
+): Pick<LookState, "hasPassed" | "withoutPassFromMs"> {
+  // A status that an earlier release wrote has only the number of passes.
+  const hasPassed = verdict === "pass" || before.hasPassed === true || before.passes > 0;
+  const fromMs = before.withoutPassFromMs ?? (verdict === "wait" ? (hasPassed ? settledMs : 0) : undefined);
+  const isWaiting = verdict === "wait" || verdict === "error";
+  return {
+    ...(hasPassed ? { hasPassed } : {}),
+    ...(isWaiting && fromMs !== undefined ? { withoutPassFromMs: fromMs } : {}),
+  };
 }
 
 /** Text about how long a check has had no answer, and how long this is tolerated. */

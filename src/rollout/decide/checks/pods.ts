@@ -5,12 +5,13 @@ import type { Judgement } from "./looks.ts";
 
 /**
  * The state between looks: each pod's restarts when it was first seen, by group and pod, which pods have been ready,
- * and since when those of the canary are no longer, counted from settling.
+ * since when those of the canary are no longer, counted from settling, and how often each of them was ready again.
  */
 interface PodState {
   readonly restarts: Readonly<Record<string, number>>;
   readonly ready: readonly string[];
   readonly unreadyFromMs?: Readonly<Record<string, number>>;
+  readonly returns?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -18,6 +19,8 @@ interface PodState {
  * ready until their next probe.
  */
 const unreadyLimitMs = 30_000;
+/** How often such a pod may be ready again. A canary that flaps must not pass. */
+const maxReturns = 3;
 
 export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown, settledMs: number): Judgement {
   const state = before as PodState | undefined;
@@ -29,8 +32,22 @@ export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown, sett
   if (spec.type === "restarts") return { ...judgeRestarts(seen, inner, state === undefined), inner };
   const lost = seen.canary.filter((pod) => isLost(pod, inner));
   const unreadyFromMs = Object.fromEntries(lost.map(({ uid }) => [uid, state?.unreadyFromMs?.[uid] ?? settledMs]));
-  const kept: PodState = lost.length === 0 ? inner : { ...inner, unreadyFromMs };
+  const returns = returnsOf(seen.canary, state);
+  const kept: PodState = {
+    ...inner,
+    ...(lost.length === 0 ? {} : { unreadyFromMs }),
+    ...(Object.keys(returns).length === 0 ? {} : { returns }),
+  };
   return { ...judgeHealth(seen, kept, settledMs), inner: kept };
+}
+
+/** How often each pod of the canary was ready again. Pods that always were are left out. */
+function returnsOf(canary: readonly PodFacts[], before: PodState | undefined): Record<string, number> {
+  const counts = canary.map(({ uid, ready }): [string, number] => {
+    const isBack = ready && before?.unreadyFromMs?.[uid] !== undefined;
+    return [uid, (before?.returns?.[uid] ?? 0) + (isBack ? 1 : 0)];
+  });
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
 /** A pod that was ready and is no longer. */
@@ -50,7 +67,13 @@ function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: n
   const lost = canary.filter((pod) => isLost(pod, state));
   const lostStable = stable.filter((pod) => isLost(pod, state));
   if (lost[0] !== undefined && lost.length / canary.length > lostStable.length / Math.max(1, stable.length)) {
-    const text = `${lost[0].name} was ready and is no longer: ${lost[0].detail}${lost[0].lastEnd === undefined ? "" : `, ${lost[0].lastEnd}`}`;
+    const flapping = lost.find(({ uid }) => (state.returns?.[uid] ?? 0) >= maxReturns);
+    if (flapping !== undefined)
+      return {
+        verdict: "fail",
+        evidence: `${lostText(flapping)}, after it was ready again ${maxReturns} times; ${counts}`,
+      };
+    const text = lostText(lost[0]);
     if (lost.some((pod) => hasCrashed(pod, state) || isUnreadyForLong(pod, state, settledMs)))
       return { verdict: "fail", evidence: `${text}; ${counts}` };
     const limit = `the check fails after ${unreadyLimitMs / 1000} s of this`;
@@ -60,6 +83,10 @@ function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: n
   if (waiting !== undefined)
     return { verdict: "wait", evidence: `${waiting.name} is not ready: ${waiting.detail}; ${counts}` };
   return { verdict: "pass", evidence: counts };
+}
+
+function lostText({ name, detail, lastEnd }: PodFacts): string {
+  return `${name} was ready and is no longer: ${detail}${lastEnd === undefined ? "" : `, ${lastEnd}`}`;
 }
 
 function hasCrashed({ uid, restarts, lastEnd }: PodFacts, state: PodState): boolean {

@@ -145,3 +145,23 @@ test("nothing moves any more when the old revision is being removed", () => {
     ["dependents", "retire", "drain"],
   );
 });
+
+test("a plan reads the completed steps as often for many gateways as for one", () => {
+  const readsOf = (gateways: number): number => {
+    let reads = 0;
+    const status: RolloutStatus = {
+      ...initialStatus,
+      get completedSteps() {
+        reads += 1;
+        return [];
+      },
+    };
+    const { gateways: made, ...rest } = world(1, 2);
+    const [front] = made;
+    assert.ok(front);
+    const many = Array.from({ length: gateways }, (_, index) => ({ ...front, name: `front-${index}` }));
+    assert.ok(plan({ ...rest, gateways: many }, status).length > gateways);
+    return reads;
+  };
+  assert.equal(readsOf(20), readsOf(1));
+});

@@ -3,9 +3,16 @@ import type { Step } from "../../decide/index.ts";
 
 type Progress = Pick<RolloutStatus, "completedSteps" | "step"> | undefined;
 
+/** Each gateway and wave of a plan asks with the same status, and a long upgrade has completed many steps. */
+const idsOfStatus = new WeakMap<NonNullable<Progress>, ReadonlySet<string>>();
+
 function reachedIds(status: Progress): ReadonlySet<string> {
-  const done = (status?.completedSteps ?? []).map(({ id }) => id);
-  return new Set(status?.step === undefined ? done : [...done, status.step.id]);
+  const known = status === undefined ? undefined : idsOfStatus.get(status);
+  if (known !== undefined) return known;
+  const ids = new Set((status?.completedSteps ?? []).map(({ id }) => id));
+  if (status?.step !== undefined) ids.add(status.step.id);
+  if (status !== undefined) idsOfStatus.set(status, ids);
+  return ids;
 }
 
 /**

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checkDefaults, type CheckSpec, type CheckStatus } from "../../../api/serin/index.ts";
+import { judgeCheck } from "../judge-checks.ts";
+import type { CheckObservation, PodFacts } from "../observation.ts";
+
+const spec: CheckSpec = { ...checkDefaults, type: "pod-health" };
+const ready: PodFacts = { uid: "x", name: "a/x", ready: true, ending: false, restarts: 0, detail: "Running" };
+const unready: PodFacts = { ...ready, ready: false };
+const stable: readonly PodFacts[] = [{ ...ready, uid: "s", name: "a/s" }];
+
+/** Looks at one pod of the canary, or at a missing answer, at the given second after settling. */
+function looking(): (second: number, seen: PodFacts | "no answer") => CheckStatus {
+  let status: CheckStatus | undefined;
+  return (second, seen) => {
+    const observation: CheckObservation =
+      seen === "no answer" ? { type: "unavailable", detail: seen } : { type: "pods", canary: [seen], stable };
+    const judged = judgeCheck({ spec, subject: { type: "mesh" } }, observation, status, second * 1000);
+    // The stored state passes through JSON, as in the API server.
+    status = JSON.parse(JSON.stringify(judged)) as CheckStatus;
+    return status;
+  };
+}
+
+test("a pod that is unready for one look late in a soak fails nothing, as if it were early", () => {
+  const look = looking();
+  look(0, ready);
+  assert.equal(look(600, ready).verdict, "pass");
+  assert.equal(look(601, unready).verdict, "wait");
+  assert.equal(look(602, ready).verdict, "pass");
+});
+
+test("a pod that is unready after a missing answer late in a soak fails nothing either", () => {
+  const look = looking();
+  look(600, ready);
+  assert.equal(look(601, "no answer").verdict, "error");
+  assert.equal(look(602, unready).verdict, "wait");
+});
+
+test("a check that has passed fails when it then waits for longer than its timeout, missing answers included", () => {
+  const look = looking();
+  look(600, ready);
+  const starting: PodFacts = { ...unready, uid: "y", name: "a/y", detail: "Pending" };
+  assert.equal(look(601, starting).verdict, "wait");
+  look(900, "no answer");
+  assert.equal(look(1201, starting).verdict, "wait");
+  const late = look(1202, starting);
+  assert.deepEqual([late.verdict, late.evidence.startsWith("no result in 600 s: a/y is not ready")], ["fail", true]);
+});
+
+test("a check that has never passed fails when its timeout after settling is over", () => {
+  const look = looking();
+  assert.equal(look(600, unready).verdict, "wait");
+  assert.equal(look(601, unready).verdict, "fail");
+});
+
+test("a pod that is unready again and again fails at the fourth time, however short each time is", () => {
+  const look = looking();
+  look(0, ready);
+  for (const round of [1, 2, 3]) {
+    assert.equal(look(round * 30, unready).verdict, "wait", `round ${round}`);
+    assert.equal(look(round * 30 + 29, ready).verdict, "pass", `round ${round}`);
+  }
+  const fourth = look(120, unready);
+  assert.equal(fourth.verdict, "fail");
+  assert.match(
+    fourth.evidence,
+    /^a\/x was ready and is no longer: Running, after it was ready again 3 times; 0 of 1 pods/,
+  );
+});
