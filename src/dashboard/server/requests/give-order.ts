@@ -1,8 +1,8 @@
 import {
   canaryKind,
+  changeAgainst,
   completingSteps,
   fullPromotionPatch,
-  isSameRun,
   approvalPatch,
   meshUpgradeKind,
   orderPatch,
@@ -130,32 +130,37 @@ async function write(rollout: Rollout, order: Order): Promise<void> {
       await client.patchMerge(kind, name, namespace, orderPatch(rollout, action, ordered), { fieldManager });
       return;
     case "promote":
-      return await patchSameRun(rollout, order, (current) => fullPromotionPatch(current, ordered));
+      return await patchAsSeen(rollout, action, order, (current) => fullPromotionPatch(current, ordered));
     case "approve": {
       const steps = [rollout.status?.step?.id ?? ""];
-      return await patchSameRun(rollout, order, (current) => approvalPatch(current, steps, ordered));
+      return await patchAsSeen(rollout, action, order, (current) => approvalPatch(current, steps, ordered));
     }
     case "complete":
-      return await patchSameRun(rollout, order, (current) => approvalPatch(current, completingSteps, ordered));
+      return await patchAsSeen(rollout, action, order, (current) => approvalPatch(current, completingSteps, ordered));
     case "retry":
       return await beginAgain(rollout, order);
   }
 }
 
-/** Patches the rollout in the version that was read, unless another run has begun, which the user has not seen. */
-async function patchSameRun(
+/** Patches the rollout in the version that was read, unless it has changed in a way that the user has not seen. */
+async function patchAsSeen(
   rollout: Rollout,
+  action: Parameters<typeof changeAgainst>[0],
   { client, kind, clock, signal }: Order,
   patchOf: (current: Rollout) => unknown,
 ): Promise<void> {
-  const isMeant = (current: Rollout): boolean => isSameRun(current, rollout);
+  let change: string | undefined;
+  const isMeant = (current: Rollout): boolean => {
+    change = changeAgainst(action, rollout, current);
+    return change === undefined;
+  };
   const outcome = await patchAsRead(client, kind, rollout, { patchOf, isMeant, fieldManager, clock, signal });
   const { name = "" } = rollout.metadata;
   if (outcome === "gone") throw refusal("not-found", `${name} was deleted meanwhile`);
   if (outcome === "other")
     throw refusal(
       "conflict",
-      `${name}: another run has begun meanwhile`,
+      `${name}: ${change ?? "it has changed meanwhile"}`,
       "look at what the order would change now, and confirm that",
     );
 }

@@ -151,6 +151,22 @@ test("an order for another step is a conflict, one without the right is forbidde
   );
 });
 
+test("a full promotion does not overrule a pause that somebody else has ordered meanwhile", async () => {
+  const { api, ask } = rig({ objects: [canary()] });
+  const read = api.get.bind(api);
+  api.get = async (...given) => {
+    const seen = await read(...given);
+    const { metadata } = canary();
+    api.objects.splice(0, 1, { ...canary({}, { paused: true }), metadata: { ...metadata, resourceVersion: "8" } });
+    return seen;
+  };
+  await assert.rejects(ask("POST /api/action", orderOf("promote")), {
+    code: "conflict",
+    message: "shop: somebody else has paused it meanwhile",
+  });
+  assert.equal(api.patches.length, 1, "the server has refused the only one");
+});
+
 test("a retry recreates an ended rollout without its orders", async () => {
   const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" }, { abort: true })] });
   await ask("POST /api/action", orderOf("retry"));
