@@ -235,12 +235,19 @@ export function changeAgainst(
     metadata.uid === seen.metadata.uid && Math.max(1, status?.run ?? 1) === Math.max(1, seen.status?.run ?? 1);
   if (!isSameRun) return "another run has begun meanwhile";
   if (order !== "promote") return undefined;
-  // Objects from before these fields existed lack them.
-  if (Boolean(spec.abort) !== Boolean(seen.spec.abort))
-    return `somebody else has ${spec.abort ? "ordered its rollback" : "taken its rollback back"} meanwhile`;
-  if (Boolean(spec.paused) !== Boolean(seen.spec.paused))
-    return `somebody else has ${spec.paused ? "paused" : "resumed"} it meanwhile`;
+  const [before, now] = [standingOrders(seen.spec), standingOrders(spec)];
+  if (now.abort !== before.abort)
+    return `somebody else has ${now.abort ? "ordered its rollback" : "taken its rollback back"} meanwhile`;
+  if (now.paused !== before.paused) return `somebody else has ${now.paused ? "paused" : "resumed"} it meanwhile`;
   return undefined;
+}
+
+/** The fields are optional in an object that no webhook has completed. */
+function standingOrders({ abort, paused }: { readonly abort?: boolean; readonly paused?: boolean }): {
+  readonly abort: boolean;
+  readonly paused: boolean;
+} {
+  return { abort: abort === true, paused: paused === true };
 }
 
 /** The object for a retry. It has no earlier orders, and the person who retries becomes its author. */

@@ -73,3 +73,22 @@ test("an order is given although the engine has written the Canary meanwhile, an
     assert.equal(taken.length, 1);
   }
 });
+
+test("of two retries that have both seen the deletion, the second does not replace the run of the first", async () => {
+  const context = new FakeContext({ objects: { Canary: [canary("1", {}, "RolledBack")] } });
+  const client = await context.connect();
+  let reads = 0;
+  const get = async (): Promise<UntypedObject | undefined> =>
+    ++reads === 1 ? canary("1", {}, "RolledBack") : undefined;
+  // The first one has created it between this one's last read and its write.
+  const create: KubeClient["create"] = async (_kind, object, { dryRun } = {}) => {
+    if (dryRun !== true) throw userError("already-exists", "canaries web already exists");
+    return await Promise.resolve(object);
+  };
+  const racing = { ...client, get, create } as unknown as KubeClient;
+  const output = await createProgram(Object.assign(context, { connect: async () => racing }))
+    .parseAsync(["canary", "retry", "web", "-n", "shop"], { from: "user" })
+    .then(() => context.output, describeError);
+  assert.match(output, /Canary shop\/web: somebody else has started it again meanwhile/);
+  assert.deepEqual(context.applied, ["delete Canary/web"]);
+});

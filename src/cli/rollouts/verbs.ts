@@ -18,7 +18,7 @@ import {
 } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { deleteThisObject, patchAsRead } from "../../kube/writes-as-read/index.ts";
+import { createAsApplied, deleteThisObject, patchAsRead } from "../../kube/writes-as-read/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
 import { durationFlag } from "../flags.ts";
@@ -294,7 +294,10 @@ async function retry<Value extends Rollout>(
     throw userError("not-gone", `${kind.kind} ${nameOf(object)} is still being deleted`, {
       hint: `see kubectl get ${kind.plural} ${name} -o yaml`,
     });
-  if (outcome === "replaced")
+  const isTaken =
+    outcome === "replaced" ||
+    (await createAsApplied(client, kind, next, { fieldManager: "serin-cli", clock: context.clock })) === "taken";
+  if (isTaken)
     throw userError(
       "rollout-under-way",
       `${kind.kind} ${nameOf(object)}: somebody else has started it again meanwhile`,
@@ -302,7 +305,6 @@ async function retry<Value extends Rollout>(
         hint: `watch it: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w`,
       },
     );
-  await client.apply(kind, next, { fieldManager: "serin-cli", force: true });
   if (flags.watch === true)
     await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
   else

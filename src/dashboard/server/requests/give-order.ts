@@ -15,7 +15,7 @@ import { rolloutActions, type RolloutAction } from "../../../api/dashboard/index
 import { keyOf, type KindDefinition } from "../../../api/index.ts";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { EventRecorder, type KubeClient } from "../../../kube/index.ts";
-import { deleteThisObject, patchAsRead } from "../../../kube/writes-as-read/index.ts";
+import { createAsApplied, deleteThisObject, patchAsRead } from "../../../kube/writes-as-read/index.ts";
 import type { Identity } from "../access/identity.ts";
 import type { AuditLog } from "../audit-log.ts";
 import { refusal } from "../problem.ts";
@@ -179,6 +179,6 @@ async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Pro
   const outcome = await deleteThisObject(client, kind, rollout, { clock, timeoutMs: goneTimeoutMs, pollMs: retryMs });
   if (outcome === "still-there")
     throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
-  if (outcome === "replaced") throw refusal("conflict", `${name}: somebody else has started it again meanwhile`);
-  await client.apply(kind, next, { fieldManager, force: true });
+  if (outcome === "replaced" || (await createAsApplied(client, kind, next, { fieldManager, clock })) === "taken")
+    throw refusal("conflict", `${name}: somebody else has started it again meanwhile`);
 }
