@@ -67,9 +67,9 @@ export {
 } from "./rate-bound.ts";
 export {
   approvalPatch,
+  changeAgainst,
   completingSteps,
   fullPromotionPatch,
-  isSameRun,
   hasEnded,
   approvalProblem,
   orderPatch,

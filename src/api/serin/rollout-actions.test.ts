@@ -4,7 +4,7 @@ import type { Canary } from "./canary.ts";
 import type { MeshUpgrade } from "./mesh-upgrade.ts";
 import {
   approvalPatch,
-  isSameRun,
+  changeAgainst,
   orderPatch,
   refusalOf,
   retriedRollout,
@@ -212,10 +212,22 @@ test("an order for one run is not meant for the next one, or for another object 
     const found = canary(run === undefined ? {} : { run });
     return { ...found, metadata: { ...found.metadata, uid } };
   };
-  assert.equal(isSameRun(inRun(), inRun(1)), true, "the first run has no number until it begins");
-  assert.equal(isSameRun(inRun(2), inRun(2)), true);
-  assert.equal(isSameRun(inRun(1), inRun(2)), false);
-  assert.equal(isSameRun(inRun(1), inRun(1, "b")), false);
+  for (const order of ["approve", "complete", "promote"] as const) {
+    assert.equal(changeAgainst(order, inRun(), inRun(1)), undefined, "the first run has no number until it begins");
+    assert.equal(changeAgainst(order, inRun(2), inRun(2)), undefined);
+    assert.equal(changeAgainst(order, inRun(1), inRun(2)), "another run has begun meanwhile");
+    assert.equal(changeAgainst(order, inRun(1), inRun(1, "b")), "another run has begun meanwhile");
+  }
+});
+
+test("a full promotion does not overrule an order of somebody else that came in between, and an approval may follow it", () => {
+  const [running, paused, aborted] = [canary(), canary({}, { paused: true }), canary({}, { abort: true })];
+  assert.equal(changeAgainst("promote", running, paused), "somebody else has paused it meanwhile");
+  assert.equal(changeAgainst("promote", paused, running), "somebody else has resumed it meanwhile");
+  assert.equal(changeAgainst("promote", running, aborted), "somebody else has ordered its rollback meanwhile");
+  assert.equal(changeAgainst("promote", aborted, running), "somebody else has taken its rollback back meanwhile");
+  assert.equal(changeAgainst("promote", paused, paused), undefined);
+  assert.equal(changeAgainst("approve", running, paused), undefined);
 });
 
 test("after a completed abort, resume lets the next change of a watched Deployment begin a run", () => {

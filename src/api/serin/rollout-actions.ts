@@ -221,13 +221,33 @@ export function fullPromotionPatch({ metadata: { resourceVersion } }: Rollout, o
 }
 
 /**
- * Whether both are of one run. A person who has looked at one version must not approve the next one, whose run begins
- * in the same moment.
+ * Why an order is not given any more to a rollout that has changed since the person looked at it. Undefined if it is.
+ * A person who has looked at one version must not approve the next one, whose run begins in the same moment. A full
+ * promotion also ends a pause and skips the checks, so it must not overrule an order that the person has not seen.
  */
-export function isSameRun(left: Rollout, right: Rollout): boolean {
+export function changeAgainst(
+  order: "approve" | "complete" | "promote",
+  seen: Rollout,
+  { metadata, spec, status }: Rollout,
+): string | undefined {
   // The first run has no number until it begins.
-  const runOf = ({ status }: Rollout): number => Math.max(1, status?.run ?? 1);
-  return left.metadata.uid === right.metadata.uid && runOf(left) === runOf(right);
+  const isSameRun =
+    metadata.uid === seen.metadata.uid && Math.max(1, status?.run ?? 1) === Math.max(1, seen.status?.run ?? 1);
+  if (!isSameRun) return "another run has begun meanwhile";
+  if (order !== "promote") return undefined;
+  const [before, now] = [standingOrders(seen.spec), standingOrders(spec)];
+  if (now.abort !== before.abort)
+    return `somebody else has ${now.abort ? "ordered its rollback" : "taken its rollback back"} meanwhile`;
+  if (now.paused !== before.paused) return `somebody else has ${now.paused ? "paused" : "resumed"} it meanwhile`;
+  return undefined;
+}
+
+/** The fields are optional in an object that no webhook has completed. */
+function standingOrders({ abort, paused }: { readonly abort?: boolean; readonly paused?: boolean }): {
+  readonly abort: boolean;
+  readonly paused: boolean;
+} {
+  return { abort: abort === true, paused: paused === true };
 }
 
 /** The object for a retry. It has no earlier orders, and the person who retries becomes its author. */

@@ -453,9 +453,22 @@ test("an upgrade is completed in its soak or before its retirement, and not whil
     status: { ...status, phase: "Judging", step: { id, title: `step ${id}`, startedAt: "", checks: [] } },
   });
   const answers = { [whoAmI]: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
-  const complete = async (id: string): Promise<string> =>
-    await outputOf({ objects: { MeshUpgrade: [at(id) as typeof ended] }, answers }, "upgrade", "complete", "up");
-  assert.match(await complete("wave-1/shop"), /MeshUpgrade up: it is not in its soak: the step is step wave-1\/shop/);
+  const given = async (id: string, ...words: readonly string[]): Promise<string> =>
+    await outputOf({ objects: { MeshUpgrade: [at(id) as typeof ended] }, answers }, "upgrade", ...words);
+  const complete = async (id: string): Promise<string> => await given(id, "complete", "up");
+  for (const words of [
+    ["complete", "up"],
+    ["complete", "up", "--step", "soak"],
+    ["complete", "up", "--step", "dependents"],
+    ["approve", "up", "--step", "soak"],
+    ["approve", "up", "--step", "dependents"],
+  ])
+    assert.match(
+      await given("wave-1/shop", ...words),
+      /MeshUpgrade up: it is not in its soak: the step is step wave-1\/shop/,
+      words.join(" "),
+    );
+  assert.equal(await given("soak", "approve", "up"), "MeshUpgrade up: soak approved by ann\n");
   for (const id of ["soak", "dependents"])
     assert.equal(await complete(id), "MeshUpgrade up: soak, dependents approved by ann\n");
 });

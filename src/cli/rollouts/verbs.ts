@@ -4,11 +4,11 @@ import {
   approvalPatch,
   approvalProblem,
   canaryKind,
+  changeAgainst,
   completingSteps,
   fullPromotionPatch,
   hasEnded,
   isRestingPhase,
-  isSameRun,
   meshUpgradeKind,
   orderPatch,
   refusalOf,
@@ -18,7 +18,7 @@ import {
 } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { deleteThisObject, patchAsRead } from "../../kube/writes-as-read/index.ts";
+import { createAsApplied, deleteThisObject, patchAsRead } from "../../kube/writes-as-read/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
 import { durationFlag } from "../flags.ts";
@@ -96,8 +96,6 @@ export function upgradeCommands(program: Command, context: CliContext): void {
   approval(upgrade.command("complete <name>"), "end the soak now, and allow the removal of the old revision").action(
     async (name: string, flags: OrderFlags) => {
       const { client, object } = await rolloutToOrder(meshUpgradeKind, name, flags, context);
-      // Given earlier, it would skip the soak of the whole mesh, and remove the old revision without a look.
-      if (flags.step === undefined) refuseVain(meshUpgradeKind, object, "complete");
       await approve({ client, kind: meshUpgradeKind, object, flags, context }, completingSteps);
     },
   );
@@ -296,7 +294,10 @@ async function retry<Value extends Rollout>(
     throw userError("not-gone", `${kind.kind} ${nameOf(object)} is still being deleted`, {
       hint: `see kubectl get ${kind.plural} ${name} -o yaml`,
     });
-  if (outcome === "replaced")
+  const isTaken =
+    outcome === "replaced" ||
+    (await createAsApplied(client, kind, next, { fieldManager: "serin-cli", clock: context.clock })) === "taken";
+  if (isTaken)
     throw userError(
       "rollout-under-way",
       `${kind.kind} ${nameOf(object)}: somebody else has started it again meanwhile`,
@@ -304,7 +305,6 @@ async function retry<Value extends Rollout>(
         hint: `watch it: serin ${noun} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`} -w`,
       },
     );
-  await client.apply(kind, next, { fieldManager: "serin-cli", force: true });
   if (flags.watch === true)
     await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
   else
@@ -387,20 +387,25 @@ interface Order<Value extends Rollout> {
   readonly context: CliContext;
 }
 
-/** Patches the rollout in the version that was read, unless another run has begun, which the user has not seen. */
-async function patchSameRun<Value extends Rollout>(
+/** Patches the rollout in the version that was read, unless it has changed in a way that the user has not seen. */
+async function patchAsSeen<Value extends Rollout>(
   { client, kind, object, context }: Order<Value>,
+  order: Parameters<typeof changeAgainst>[0],
   patchOf: (current: Value) => unknown,
 ): Promise<void> {
+  let change: string | undefined;
   const outcome = await patchAsRead(client, kind, object, {
     patchOf,
-    isMeant: (current) => isSameRun(current, object),
+    isMeant: (current) => {
+      change = changeAgainst(order, object, current);
+      return change === undefined;
+    },
     fieldManager: "serin-cli",
     clock: context.clock,
     signal: context.signal,
   });
   if (outcome === "done") return;
-  const what = outcome === "gone" ? "it was deleted meanwhile" : "another run has begun meanwhile";
+  const what = change ?? "it was deleted meanwhile";
   throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${what}, so your order was not given`, {
     hint: "look at it with `serin canary status` or `serin upgrade status`, and give the order again",
   });
@@ -414,12 +419,17 @@ async function approve<Value extends Rollout>(
   const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(object)]);
   if (hasEnded(object))
     throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: it has ended as ${object.status?.phase ?? ""}`);
+  // Given earlier, it would skip the soak of the whole mesh, and remove the old revision without a look.
+  if (kind.kind === "MeshUpgrade" && wanted.some((step) => completingSteps.includes(step)))
+    refuseVain(kind, object, "complete");
   for (const step of wanted) {
     const problem = approvalProblem(object, step);
     if (problem !== undefined) throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${problem}`);
   }
   const ordered = await orderedBy(client, flags, context);
-  await patchSameRun({ client, kind, object, flags, context }, (current) => approvalPatch(current, wanted, ordered));
+  await patchAsSeen({ client, kind, object, flags, context }, "approve", (current) =>
+    approvalPatch(current, wanted, ordered),
+  );
   context.out(`${kind.kind} ${nameOf(object)}: ${wanted.join(", ")} approved by ${ordered.by}\n`);
 }
 
@@ -442,6 +452,8 @@ async function orderFully<Value extends Rollout>({
 }: Order<Value>): Promise<void> {
   refuseVain(kind, object, "promote");
   const ordered = await orderedBy(client, flags, context);
-  await patchSameRun({ client, kind, object, flags, context }, (current) => fullPromotionPatch(current, ordered));
+  await patchAsSeen({ client, kind, object, flags, context }, "promote", (current) =>
+    fullPromotionPatch(current, ordered),
+  );
   context.out(`${kind.kind} ${nameOf(object)} goes to its last step at once, by order of ${ordered.by}\n`);
 }

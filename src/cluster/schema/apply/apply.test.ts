@@ -138,6 +138,20 @@ test("an ordinary write takes ownership of the fields that it changes", () => {
   );
 });
 
+test("a creation whose entry becomes that of an apply lets the manager's next apply remove fields", () => {
+  const sent = deployment({ replicas: 1, paused: true });
+  const created = registry.updateManagedFields(deployments, undefined, sent, origin("a"));
+  const live = { ...sent, metadata: { ...sent.metadata, managedFields: created } };
+  const pausedAfter = (from: UntypedObject): unknown =>
+    (apply(from, deployment({ replicas: 1 }), origin("a", 2)).spec as { paused?: boolean }).paused;
+  assert.equal(pausedAfter(live), true, "the entry of the creation still owns the field");
+  const applied = created.map((entry) => ({ ...entry, operation: "Apply" as const }));
+  const turned = { ...live, metadata: { ...live.metadata, managedFields: applied } };
+  const managedFields = registry.updateManagedFields(deployments, live, turned, origin("a", 1));
+  assert.deepEqual(managedFields, applied);
+  assert.equal(pausedAfter({ ...turned, metadata: { ...turned.metadata, managedFields } }), undefined);
+});
+
 test("only writes of the status subresource own status", () => {
   const live = { ...deployment({ replicas: 1 }), status: { replicas: 1 } };
   const created = registry.updateManagedFields(deployments, undefined, live, origin("c"));

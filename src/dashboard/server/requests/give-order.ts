@@ -1,8 +1,8 @@
 import {
   canaryKind,
+  changeAgainst,
   completingSteps,
   fullPromotionPatch,
-  isSameRun,
   approvalPatch,
   meshUpgradeKind,
   orderPatch,
@@ -15,7 +15,7 @@ import { rolloutActions, type RolloutAction } from "../../../api/dashboard/index
 import { keyOf, type KindDefinition } from "../../../api/index.ts";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { EventRecorder, type KubeClient } from "../../../kube/index.ts";
-import { deleteThisObject, patchAsRead } from "../../../kube/writes-as-read/index.ts";
+import { createAsApplied, deleteThisObject, patchAsRead } from "../../../kube/writes-as-read/index.ts";
 import type { Identity } from "../access/identity.ts";
 import type { AuditLog } from "../audit-log.ts";
 import { refusal } from "../problem.ts";
@@ -130,32 +130,37 @@ async function write(rollout: Rollout, order: Order): Promise<void> {
       await client.patchMerge(kind, name, namespace, orderPatch(rollout, action, ordered), { fieldManager });
       return;
     case "promote":
-      return await patchSameRun(rollout, order, (current) => fullPromotionPatch(current, ordered));
+      return await patchAsSeen(rollout, action, order, (current) => fullPromotionPatch(current, ordered));
     case "approve": {
       const steps = [rollout.status?.step?.id ?? ""];
-      return await patchSameRun(rollout, order, (current) => approvalPatch(current, steps, ordered));
+      return await patchAsSeen(rollout, action, order, (current) => approvalPatch(current, steps, ordered));
     }
     case "complete":
-      return await patchSameRun(rollout, order, (current) => approvalPatch(current, completingSteps, ordered));
+      return await patchAsSeen(rollout, action, order, (current) => approvalPatch(current, completingSteps, ordered));
     case "retry":
       return await beginAgain(rollout, order);
   }
 }
 
-/** Patches the rollout in the version that was read, unless another run has begun, which the user has not seen. */
-async function patchSameRun(
+/** Patches the rollout in the version that was read, unless it has changed in a way that the user has not seen. */
+async function patchAsSeen(
   rollout: Rollout,
+  action: Parameters<typeof changeAgainst>[0],
   { client, kind, clock, signal }: Order,
   patchOf: (current: Rollout) => unknown,
 ): Promise<void> {
-  const isMeant = (current: Rollout): boolean => isSameRun(current, rollout);
+  let change: string | undefined;
+  const isMeant = (current: Rollout): boolean => {
+    change = changeAgainst(action, rollout, current);
+    return change === undefined;
+  };
   const outcome = await patchAsRead(client, kind, rollout, { patchOf, isMeant, fieldManager, clock, signal });
   const { name = "" } = rollout.metadata;
   if (outcome === "gone") throw refusal("not-found", `${name} was deleted meanwhile`);
   if (outcome === "other")
     throw refusal(
       "conflict",
-      `${name}: another run has begun meanwhile`,
+      `${name}: ${change ?? "it has changed meanwhile"}`,
       "look at what the order would change now, and confirm that",
     );
 }
@@ -174,6 +179,6 @@ async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Pro
   const outcome = await deleteThisObject(client, kind, rollout, { clock, timeoutMs: goneTimeoutMs, pollMs: retryMs });
   if (outcome === "still-there")
     throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
-  if (outcome === "replaced") throw refusal("conflict", `${name}: somebody else has started it again meanwhile`);
-  await client.apply(kind, next, { fieldManager, force: true });
+  if (outcome === "replaced" || (await createAsApplied(client, kind, next, { fieldManager, clock })) === "taken")
+    throw refusal("conflict", `${name}: somebody else has started it again meanwhile`);
 }

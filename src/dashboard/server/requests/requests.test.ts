@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Duplex } from "node:stream";
 import { proxySections, type SeriesAnswer, type SeriesRequest } from "../../../api/dashboard/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
-import { SerinError, silentLogger, systemClock } from "../../../base/index.ts";
+import { SerinError, silentLogger, systemClock, userError } from "../../../base/index.ts";
 import type { OwnCredentials } from "../access/identity.ts";
 import { AuditLog } from "../audit-log.ts";
 import { maxLogBytes } from "./read-logs.ts";
@@ -151,12 +151,42 @@ test("an order for another step is a conflict, one without the right is forbidde
   );
 });
 
+test("a full promotion does not overrule a pause that somebody else has ordered meanwhile", async () => {
+  const { api, ask } = rig({ objects: [canary()] });
+  const read = api.get.bind(api);
+  api.get = async (...given) => {
+    const seen = await read(...given);
+    const { metadata } = canary();
+    api.objects.splice(0, 1, { ...canary({}, { paused: true }), metadata: { ...metadata, resourceVersion: "8" } });
+    return seen;
+  };
+  await assert.rejects(ask("POST /api/action", orderOf("promote")), {
+    code: "conflict",
+    message: "shop: somebody else has paused it meanwhile",
+  });
+  assert.equal(api.patches.length, 1, "the server has refused the only one");
+});
+
 test("a retry recreates an ended rollout without its orders", async () => {
   const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" }, { abort: true })] });
   await ask("POST /api/action", orderOf("retry"));
   const [again] = api.objects.filter(({ kind }) => kind === "Canary");
   assert.deepEqual(again?.["spec"], { target: {} });
   assert.equal(again.metadata.resourceVersion, undefined);
+});
+
+test("of two retries that have both seen the deletion, the second does not replace the run of the first", async () => {
+  const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" })] });
+  const create = api.create.bind(api);
+  api.create = async (kind, object, options) => {
+    if (options?.dryRun !== true && kind.kind === "Canary") throw userError("already-exists", "shop already exists");
+    return await create(kind, object, options);
+  };
+  await assert.rejects(ask("POST /api/action", orderOf("retry")), {
+    code: "conflict",
+    message: "shop: somebody else has started it again meanwhile",
+  });
+  assert.deepEqual(api.objects.filter(({ kind }) => kind === "Canary").length, 0);
 });
 
 test("a rollout that the server would refuse to recreate is not deleted", async () => {

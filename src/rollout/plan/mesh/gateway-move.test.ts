@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { RolloutStatus } from "../../../api/serin/index.ts";
 import { reference } from "../references.ts";
 import { describeShare, gatewayMoveSteps, sharesOf, type GatewayMove } from "./gateway-move.ts";
 
@@ -68,6 +69,34 @@ test("a weight that an autoscaler makes larger in the middle starts the pods for
   assert.deepEqual(
     weight.settle.flatMap((condition) => (condition.type === "readyPods" ? [condition.atLeast] : [])),
     [3],
+  );
+});
+
+test("a step of an autoscaled gateway writes nothing more once it has settled, so that its judging goes on", () => {
+  const writesOf = (id: string, step: object, autoscaled = true): unknown[] => {
+    const deployment = { ...move.deployment, replicas: 6, autoscaled };
+    const status = { completedSteps: [], step: { id, title: "", startedAt: "", checks: [], ...step } };
+    const steps = gatewayMoveSteps({ ...move, deployment }, [50], status as unknown as RolloutStatus);
+    return steps.flatMap((planned) => (planned.id === id ? planned.writes : []));
+  };
+  const settledAt = "2026-01-01T00:00:00Z";
+  for (const id of ["gateway/shop/edge/50/pods", "gateway/shop/edge/50"]) {
+    assert.notDeepEqual(writesOf(id, {}), [], `${id} follows the autoscaler until it has settled`);
+    assert.deepEqual(writesOf(id, { settledAt }), [], id);
+    assert.notDeepEqual(writesOf(id, { settledAt }, false), [], `${id} follows a person, who changes the number once`);
+  }
+});
+
+test("a gateway that its owner stops in the middle is not started again, and its canary leaves", () => {
+  const stopped = { ...move, deployment: { ...move.deployment, replicas: 0 } };
+  const id = "gateway/shop/edge/10";
+  const status = { completedSteps: [{ id }] } as unknown as RolloutStatus;
+  assert.deepEqual(
+    gatewayMoveSteps(stopped, [10, 50, 100], status).map(({ title, writes }) => [title, writes]),
+    [
+      ["gateway shop/edge belongs to next", []],
+      ["gateway shop/edge: delete the canary", [{ type: "delete", object: canary }]],
+    ],
   );
 });
 

@@ -37,12 +37,21 @@ export interface GatewayMove {
 /** A gateway without pods does not move, unless it has lost them in the middle: then its canary must still leave. */
 export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[], status?: RolloutStatus): Step[] {
   if (move.deployment.replicas === 0 && !hasReached(`${idOf(move)}/`, status)) return [];
-  const shifts = sharesOf(weights, move.deployment).flatMap((share, index) => [
-    startPodsStep(move, share, index === 0),
-    removePodsStep(move, share),
-  ]);
+  // Pods for a share of none would start a gateway again that its owner has stopped.
+  const shares = move.deployment.replicas === 0 ? [] : sharesOf(weights, move.deployment);
+  const shifts = shares
+    .flatMap((share, index) => [startPodsStep(move, share, index === 0), removePodsStep(move, share)])
+    .map((step) => (move.deployment.autoscaled && hasSettled(step, status) ? { ...step, writes: [] } : step));
   const steps = [...shifts, takeOverStep(move), deleteCanaryStep(move)];
   return withoutOvertaken(steps, status).map((step) => ({ ...step, namespaces: [move.namespace] }));
+}
+
+/**
+ * A step follows the number of stable pods only until it has settled. Each later write would restart its judging, and
+ * an autoscaler that goes on changing the number would keep it from ending, or let its settle time run out.
+ */
+function hasSettled({ id }: Step, status: RolloutStatus | undefined): boolean {
+  return status?.step?.id === id && status.step.settledAt !== undefined;
 }
 
 /** The new pods must be ready before the old ones are removed, so each weight takes two steps. */

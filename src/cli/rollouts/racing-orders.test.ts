@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { UntypedObject } from "../../api/index.ts";
+import { describeError, userError } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { FakeContext } from "../testing/fake-context.ts";
+import { createProgram } from "../program.ts";
+
+const whoAmI = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+const answers = { [whoAmI]: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
+
+const canary = (resourceVersion: string, spec: object = {}, phase = "Judging"): UntypedObject => ({
+  apiVersion: "rollout.serin.dev/v1alpha1",
+  kind: "Canary",
+  metadata: { name: "web", namespace: "shop", uid: "first", resourceVersion },
+  spec: { target: { httpRoute: { name: "web" } }, approvals: [], paused: false, abort: false, ...spec },
+  status: {
+    observedGeneration: 1,
+    phase,
+    progress: "1/2",
+    message: "",
+    run: 1,
+    completedSteps: [],
+    plannedSteps: [{ id: "step-2", title: "50 %", untilApproved: true }],
+    step: { id: "step-2", title: "50 %", startedAt: "2026-01-01T00:00:00Z", checks: [] },
+    conditions: [],
+  },
+});
+
+/** The output of an order, and the patches that the server takes, if somebody has written the Canary meanwhile. */
+async function promoted(
+  now: UntypedObject,
+  ...words: readonly string[]
+): Promise<{ readonly output: string; readonly taken: readonly unknown[] }> {
+  const context = new FakeContext({ objects: { Canary: [canary("1")] }, answers });
+  const client = await context.connect();
+  const taken: unknown[] = [];
+  const patchMerge = async (_kind: unknown, _name: string, _namespace: unknown, patch: UntypedObject) => {
+    if (patch.metadata.resourceVersion !== now.metadata.resourceVersion)
+      throw userError("conflict", "the object has been modified");
+    taken.push(patch);
+    return patch;
+  };
+  let reads = 0;
+  const get = async (): Promise<UntypedObject> => (++reads === 1 ? canary("1") : now);
+  const racing = { ...client, get, patchMerge } as unknown as KubeClient;
+  const output = await createProgram(Object.assign(context, { connect: async () => racing }))
+    .parseAsync(["canary", "promote", "web", "-n", "shop", ...words], { from: "user" })
+    .then(() => context.output, describeError);
+  return { output, taken };
+}
+
+test("a full promotion does not overrule a pause or an abort that somebody else has ordered meanwhile", async () => {
+  for (const [spec, what] of [
+    [{ paused: true }, "paused it"],
+    [{ abort: true }, "ordered its rollback"],
+  ] as const) {
+    const { output, taken } = await promoted(canary("2", spec), "--full");
+    assert.match(output, new RegExp(`Canary shop/web: somebody else has ${what} meanwhile, so your order was not`));
+    assert.match(output, /look at it with `serin canary status`/);
+    assert.deepEqual(taken, []);
+  }
+});
+
+test("an order is given although the engine has written the Canary meanwhile, and an approval also to a paused one", async () => {
+  for (const [now, words] of [
+    [canary("2"), ["--full"]],
+    [canary("2"), []],
+    [canary("2", { paused: true }), []],
+  ] as const) {
+    const { output, taken } = await promoted(now, ...words);
+    assert.match(output, /by (order of )?ann\n$/);
+    assert.equal(taken.length, 1);
+  }
+});
+
+test("of two retries that have both seen the deletion, the second does not replace the run of the first", async () => {
+  const context = new FakeContext({ objects: { Canary: [canary("1", {}, "RolledBack")] } });
+  const client = await context.connect();
+  let reads = 0;
+  const get = async (): Promise<UntypedObject | undefined> =>
+    ++reads === 1 ? canary("1", {}, "RolledBack") : undefined;
+  // The first one has created it between this one's last read and its write.
+  const create: KubeClient["create"] = async (_kind, object, { dryRun } = {}) => {
+    if (dryRun !== true) throw userError("already-exists", "canaries web already exists");
+    return await Promise.resolve(object);
+  };
+  const racing = { ...client, get, create } as unknown as KubeClient;
+  const output = await createProgram(Object.assign(context, { connect: async () => racing }))
+    .parseAsync(["canary", "retry", "web", "-n", "shop"], { from: "user" })
+    .then(() => context.output, describeError);
+  assert.match(output, /Canary shop\/web: somebody else has started it again meanwhile/);
+  assert.deepEqual(context.applied, ["delete Canary/web"]);
+});

@@ -1,0 +1,46 @@
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import type { Clock } from "../../base/index.ts";
+import type { KubeClient } from "../client.ts";
+import { isCode } from "../status-error.ts";
+import { patchAsRead } from "./patch-as-read.ts";
+
+/**
+ * Creates an object, and never changes one that somebody else has created first: then it returns `taken`. The manager
+ * owns the fields as after an apply, so that its next apply removes those that it does not mention any more.
+ */
+export async function createAsApplied<Value extends KubernetesObject>(
+  client: Pick<KubeClient, "create" | "get" | "patchMerge">,
+  kind: KindDefinition<Value>,
+  object: Value,
+  { fieldManager, clock }: { readonly fieldManager: string; readonly clock: Pick<Clock, "sleep"> },
+): Promise<"done" | "taken"> {
+  const created = await client.create(kind, object, { fieldManager }).catch((error: unknown) => {
+    if (isCode(error, "already-exists")) return undefined;
+    throw error;
+  });
+  if (created === undefined) return "taken";
+  const { uid, managedFields } = created.metadata;
+  if (managedFields === undefined) return "done";
+  await patchAsRead(client, kind, created, {
+    patchOf: ({ metadata }) => appliedBy(fieldManager, metadata),
+    isMeant: ({ metadata }) => metadata.uid === uid,
+    fieldManager,
+    clock,
+  }).catch(() => {
+    // The object is there, as ordered. Without this write, a later apply only keeps fields that it does not mention.
+  });
+  return "done";
+}
+
+/** A merge patch that turns the entry of the manager's creation into one of an apply. */
+function appliedBy(
+  fieldManager: string,
+  { resourceVersion, managedFields = [] }: KubernetesObject["metadata"],
+): KubernetesObject {
+  const entries = managedFields.map((entry) =>
+    entry.manager === fieldManager && entry.operation === "Update" && entry.subresource === undefined
+      ? { ...entry, operation: "Apply" as const }
+      : entry,
+  );
+  return { metadata: { ...(resourceVersion === undefined ? {} : { resourceVersion }), managedFields: entries } };
+}
