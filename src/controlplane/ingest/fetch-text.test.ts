@@ -132,11 +132,13 @@ test("a fetch names its client, and decodes a compressed answer within the same 
     "/keys": gzipSync('{"keys":[]}'),
     "/cut": gzipSync('{"keys":[]}').subarray(0, 15),
     "/bomb": gzipSync(Buffer.alloc(2 << 20)),
+    // The head of a gzip file, then empty blocks.
+    "/empty": Buffer.concat([gzipSync("").subarray(0, 10), Buffer.from("000000ffff".repeat(300_000), "hex")]),
   };
   await withServer(
     (request, response) => {
       seen.push(request.headers["user-agent"]);
-      response.setHeader("content-encoding", "gzip");
+      response.setHeader("content-encoding", request.url === "/keys" ? "GZIP" : "gzip");
       response.end(bodies[request.url ?? ""]);
     },
     async (port) => {
@@ -148,10 +150,10 @@ test("a fetch names its client, and decodes a compressed answer within the same 
         });
       assert.equal(await get("/keys"), '{"keys":[]}');
       await assert.rejects(get("/cut"), /unexpected end of file/);
-      await assert.rejects(get("/bomb"), /answered more than 1048576 bytes/);
+      for (const path of ["/bomb", "/empty"]) await assert.rejects(get(path), /answered more than 1048576 bytes/, path);
     },
   );
-  assert.deepEqual(seen, ["istiod", "istiod", "istiod"]);
+  assert.deepEqual(new Set(seen), new Set(["istiod"]));
 });
 
 test("the endless body of a redirect or a refusal is not read on", async () => {

@@ -1,7 +1,7 @@
 import type * as Http from "node:http";
 import { lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
-import { pipeline, type Readable } from "node:stream";
+import { pipeline, Transform, type Readable } from "node:stream";
 import { getCACertificates } from "node:tls";
 import { isAddressOf, isLoopbackAddress, isOwnMachineAddress, transientError, type Network } from "../../base/index.ts";
 import { limitInterimResponses, readBytes } from "../../base/joined-bytes/index.ts";
@@ -47,7 +47,7 @@ export async function fetchTextWithin(url: string, signal: AbortSignal, bounds: 
       continue;
     }
     if (status < 200 || status >= 300) throw statusError(address.href, status);
-    return await textOf(address.href, decoded(answer));
+    return await textOf(address.href, decoded(address.href, answer));
   }
   throw transientError("http-status", `${url} redirected more than ${maxRedirects} times`);
 }
@@ -101,17 +101,28 @@ function getOver(address: URL, options: Http.RequestOptions): Promise<Http.Incom
   });
 }
 
-function decoded(answer: Http.IncomingMessage): Readable {
-  if (answer.headers["content-encoding"] !== "gzip") return answer;
-  // The reader of the result gets the errors of both streams.
-  return pipeline(answer, process.getBuiltinModule("node:zlib").createGunzip(), () => undefined);
+function decoded(url: string, answer: Http.IncomingMessage): Readable {
+  if (!/^(x-)?gzip$/i.test(answer.headers["content-encoding"] ?? "")) return answer;
+  // Blocks of gzip may be empty, so that the bound of the text alone would never be reached.
+  let read = 0;
+  const bounded = new Transform({
+    transform: (chunk: Buffer, _encoding, done) => {
+      read += chunk.length;
+      if (read > maxBytes) done(tooLong(url));
+      else done(null, chunk);
+    },
+  });
+  // The reader of the result gets the errors of all streams.
+  return pipeline(answer, bounded, process.getBuiltinModule("node:zlib").createGunzip(), () => undefined);
 }
 
 async function textOf(url: string, body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string> {
-  const answer = await readBytes(body, maxBytes, () =>
-    transientError("answer-too-long", `${url} answered more than ${maxBytes} bytes`),
-  );
+  const answer = await readBytes(body, maxBytes, () => tooLong(url));
   return answer.toString("utf8");
+}
+
+function tooLong(url: string): Error {
+  return transientError("answer-too-long", `${url} answered more than ${maxBytes} bytes`);
 }
 
 function statusError(url: string, status: number): Error {

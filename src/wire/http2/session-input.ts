@@ -56,7 +56,9 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     }
     // The request has paid for the fields of its response. Other heads are charged by their fields: those inside a
     // stream, and interim ones.
-    if (!endStream) budget.idleFrame(this.#isFinalHead(fields) ? undefined : fields);
+    const isPaid = !stream.isAnsweredByPeer && this.#isFinalHead(fields);
+    if (isPaid) stream.isAnsweredByPeer = true;
+    if (!endStream) budget.idleFrame(isPaid ? undefined : fields);
     if (stream.remoteEnded) {
       this.#settle(stream, errorCode.streamClosed);
       return;
@@ -65,7 +67,6 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     this.#settle(stream, stream.receiveHeaders(fields, endStream));
   }
 
-  /** A second final head resets its stream. */
   #isFinalHead([name, status = ""]: readonly string[]): boolean {
     return !this.#core.server && name === ":status" && !status.startsWith("1");
   }

@@ -13,6 +13,8 @@ export abstract class SessionStream {
   openedAtMs = 0;
   /** Whether we have sent a final (not interim) head. */
   answered = false;
+  /** Whether the peer, a server, has sent a final head. */
+  isAnsweredByPeer = false;
   /** Whether the peer has ended the stream. Some of its data may still wait here. */
   remoteEnded = false;
   /** Whether our END_STREAM has been written. */
