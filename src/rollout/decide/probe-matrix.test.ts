@@ -284,3 +284,30 @@ test("a probe that crashed between two looks is judged by its failures, because 
   look({}, server("1", 9_000, 1));
   assert.equal(look({ failed: 40 }, server("1", 1_000, 2, 1)).verdict, "fail");
 });
+
+test("a pause of the kubelet after a tolerated crash fails nothing, and the crash itself is no pause", () => {
+  const look = looking();
+  look({}, server("1", 9_000, 1));
+  look({}, server("1", 9_000, 1));
+  look({ ok: 300, mutual: 300 }, server("1", 9_000, 1));
+  const crashed = { ok: 300, mutual: 300, failed: 1 };
+  const unready: ProbePodFacts = { ...server("1", 9_000, undefined, 1) };
+  assert.equal(look(crashed, unready).matrix.pairs[0]?.failed, 1);
+  const back = look(crashed, server("1", 9_000, 2, 1));
+  assert.deepEqual([back.verdict, back.matrix.pairs[0]?.failed], ["pass", 1], "the crash's failure stays counted");
+  const absent = { detail: "probe server is not ready", isPause: true };
+  const failing = { ...crashed, failed: 41 };
+  assert.equal(look(failing, { ...unready, absent }).verdict, "error");
+  assert.equal(look(failing, server("1", 9_000, 3, 1)).evidence, "counting begins");
+});
+
+test("a pause of the kubelet fails nothing either if an earlier engine stored the pods, without restarts", () => {
+  const look = (failed: number, number: number, pods: ProbePodFacts, before?: unknown): MatrixJudgement =>
+    judgeMatrix({ pairs: [pair({ failed })], reports: { client: { number, through: number } }, pods }, spec, before);
+  const first = look(0, 1, server("1", 9_000, 1));
+  const { statistic } = look(0, 2, server("1", 9_000, 1), first.statistic);
+  const earlier: unknown = JSON.parse(
+    JSON.stringify(statistic, (key, field: unknown) => (key === "restarts" ? undefined : field)),
+  );
+  assert.equal(look(40, 3, server("1", 9_000, 2), earlier).evidence, "counting begins");
+});

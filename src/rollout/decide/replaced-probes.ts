@@ -53,10 +53,26 @@ export function replacedProbes(pods: ProbePodFacts | undefined, known: CountedPr
   if (known === undefined) return { beginsAgain: false, counted: { serving, returns } };
   const changed = Object.keys(serving).filter((name) => changeOf(known.serving[name], serving[name]) !== "none");
   const isReturn = changed.every((name) => changeOf(known.serving[name], serving[name]) === "ready again");
-  if (changed.length === 0 || (isReturn && returns >= maxReturns)) return { beginsAgain: false, counted: known };
+  if (changed.length === 0)
+    return { beginsAgain: false, counted: { serving: rebased(known.serving, serving), returns } };
+  if (isReturn && returns >= maxReturns) return { beginsAgain: false, counted: known };
   if (readyForMs < learningMs)
     return { absent: `probe ${changed.toSorted().join(", ")} has only just become ready`, beginsAgain: false };
   return { beginsAgain: true, counted: { serving, returns: returns + (isReturn ? 1 : 0) } };
+}
+
+/**
+ * The pods to compare with from now on, for the same counts. With those from before a crash, every later pause of the
+ * pod's kubelet would look like the crash. A pod that is not ready yet keeps its entry, else the end of its crash would
+ * look like the end of a pause.
+ */
+function rebased(known: ServingProbes, serving: ServingProbes): ServingProbes {
+  return Object.fromEntries(
+    Object.entries(known).map(([name, before]) => {
+      const now = serving[name] ?? before;
+      return [name, now.every(({ readyAtMs }) => readyAtMs !== undefined) ? now : before];
+    }),
+  );
 }
 
 /**
@@ -70,7 +86,10 @@ function changeOf(
   if (now.length !== before.length || now.some(({ uid }, index) => uid !== before[index]?.uid)) return "replaced";
   const again = now.some(
     ({ readyAtMs, restarts }, index) =>
-      readyAtMs !== undefined && readyAtMs !== before[index]?.readyAtMs && restarts === before[index]?.restarts,
+      readyAtMs !== undefined &&
+      readyAtMs !== before[index]?.readyAtMs &&
+      // A status that an earlier engine wrote has no restarts.
+      restarts === (before[index]?.restarts ?? restarts),
   );
   return again ? "ready again" : "none";
 }

@@ -38,11 +38,11 @@ export interface LookState extends PodMemory {
   /** What the check waits for, and when that last changed, counted from settling. */
   readonly waitsFor?: string;
   readonly waitsFromMs?: number;
-  /** A look has passed. */
+  /** The check has passed: its number of looks in a row. */
   readonly hasPassed?: true;
   /**
-   * Since when no look has passed, counted from settling: since settling, or since the first wait after a pass. A
-   * missing answer does not end a wait.
+   * Since when the check has not passed, counted from settling: since settling, or since the first look that ended a
+   * row of passes. Neither a missing answer nor a row that is too short ends a wait.
    */
   readonly withoutPassFromMs?: number;
   /** The judgement's own state. */
@@ -82,10 +82,12 @@ export function countLook(
     ...(errorsFromMs === undefined ? {} : { errorsFromMs }),
     waits: verdict === "wait" ? before.waits + 1 : 0,
     ...(verdict === "wait" || verdict === "error" ? waitOf(before, judgement, settledMs) : {}),
-    ...withoutPass(before, verdict, settledMs),
+    ...withoutPass(spec, before, verdict, settledMs),
     ...(inner === undefined ? {} : { inner }),
   };
   const timeoutMs = spec.timeoutSeconds * 1000;
+  const isOverdue =
+    impatientTypes.includes(spec.type) && settledMs - (state.withoutPassFromMs ?? settledMs) > timeoutMs;
   switch (verdict) {
     case "fail":
       return failure(spec, state, evidence);
@@ -94,14 +96,16 @@ export function countLook(
         return { verdict: "fail", evidence: `no answer in ${spec.timeoutSeconds} s: ${evidence}`, state };
       if (spec.errorLimit !== undefined && state.errors > spec.errorLimit)
         return { verdict: "fail", evidence: `no answer in ${looks(state.errors)}: ${evidence}`, state };
+      // Missing answers have a limit of their own, which does not see that they end row after row of passes.
+      if (isOverdue && before.passes > 0)
+        return { verdict: "fail", evidence: `no result in ${spec.timeoutSeconds} s: ${evidence}`, state };
       return {
         verdict,
         evidence: `${unansweredText(spec, settledMs - (errorsFromMs ?? settledMs))}: ${evidence}`,
         state,
       };
     case "wait":
-      if (impatientTypes.includes(spec.type) && settledMs - (state.withoutPassFromMs ?? settledMs) > timeoutMs)
-        return { verdict: "fail", evidence: `no result in ${spec.timeoutSeconds} s: ${evidence}`, state };
+      if (isOverdue) return { verdict: "fail", evidence: `no result in ${spec.timeoutSeconds} s: ${evidence}`, state };
       if (spec.waitLimit !== undefined && state.waits > spec.waitLimit)
         return { verdict: "fail", evidence: `waited in ${looks(state.waits)}: ${evidence}`, state };
       return { verdict, evidence, state };
@@ -131,19 +135,25 @@ function waitOf(
   return { waitsFor, waitsFromMs: before.waitsFor === waitsFor ? (before.waitsFromMs ?? settledMs) : settledMs };
 }
 
-/** A check that has passed may wait again for its whole limit: a step can soak for longer than the limit. */
+/**
+ * A check that has passed may wait again for its whole limit: a step can soak for longer than the limit. Only a row of
+ * `count` passes ends a wait, else a check whose rows are always too short would wait for ever.
+ */
 function withoutPass(
+  { count = 1 }: CheckSpec,
   before: LookState,
   verdict: Verdict,
   settledMs: number,
 ): Pick<LookState, "hasPassed" | "withoutPassFromMs"> {
+  const passesNow = verdict === "pass" && before.passes + 1 >= count;
   // A status that an earlier release wrote has only the number of passes.
-  const hasPassed = verdict === "pass" || before.hasPassed === true || before.passes > 0;
-  const fromMs = before.withoutPassFromMs ?? (verdict === "wait" ? (hasPassed ? settledMs : 0) : undefined);
-  const isWaiting = verdict === "wait" || verdict === "error";
+  const hasPassed = passesNow || before.hasPassed === true || before.passes >= count;
+  const endsShortRow = verdict !== "pass" && before.passes > 0 && before.passes < count;
+  const begins = verdict === "wait" || endsShortRow;
+  const fromMs = before.withoutPassFromMs ?? (begins ? (hasPassed || endsShortRow ? settledMs : 0) : undefined);
   return {
     ...(hasPassed ? { hasPassed } : {}),
-    ...(isWaiting && fromMs !== undefined ? { withoutPassFromMs: fromMs } : {}),
+    ...(!passesNow && fromMs !== undefined ? { withoutPassFromMs: fromMs } : {}),
   };
 }
 

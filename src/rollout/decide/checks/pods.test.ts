@@ -68,3 +68,26 @@ test("a pod that is unready again and again fails at the fourth time, however sh
     /^a\/x was ready and is no longer: Running, after it was ready again 3 times; 0 of 1 pods/,
   );
 });
+
+test("a canary that blips as often as stable does not flap, although a look sees its pod before stable's", () => {
+  const check = { spec, subject: { type: "mesh" } } as const;
+  let status: CheckStatus | undefined;
+  const look = (second: number, canary: PodFacts, ofStable: PodFacts): CheckStatus => {
+    const seen: CheckObservation = { type: "pods", canary: [canary], stable: [ofStable] };
+    status = JSON.parse(JSON.stringify(judgeCheck(check, seen, status, second * 1000))) as CheckStatus;
+    return status;
+  };
+  const steady: PodFacts = { ...ready, uid: "s", name: "a/s" };
+  const lost: PodFacts = { ...steady, ready: false };
+  look(0, ready, steady);
+  for (const round of [1, 2, 3, 4]) {
+    assert.equal(look(round * 100, unready, steady).verdict, "wait", `round ${round}: stable's pod follows`);
+    look(round * 100 + 5, unready, lost);
+    assert.equal(look(round * 100 + 10, ready, steady).verdict, "pass", `round ${round}`);
+  }
+  assert.equal(look(500, unready, steady).verdict, "wait");
+  look(505, ready, steady);
+  const alone = look(600, unready, steady);
+  assert.equal(alone.verdict, "fail", "the canary's pod blips once more than stable's");
+  assert.match(alone.evidence, /, after it was ready again 5 times;/);
+});

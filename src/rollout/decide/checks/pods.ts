@@ -5,7 +5,7 @@ import type { Judgement } from "./looks.ts";
 
 /**
  * The state between looks: each pod's restarts when it was first seen, by group and pod, which pods have been ready,
- * since when those of the canary are no longer, counted from settling, and how often each of them was ready again.
+ * since when they are no longer, counted from settling, and how often each of them was ready again.
  */
 interface PodState {
   readonly restarts: Readonly<Record<string, number>>;
@@ -19,7 +19,7 @@ interface PodState {
  * ready until their next probe.
  */
 const unreadyLimitMs = 30_000;
-/** How often such a pod may be ready again. A canary that flaps must not pass. */
+/** How often such a pod may be ready again, if no pod of stable was as often. A canary that flaps must not pass. */
 const maxReturns = 3;
 
 export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown, settledMs: number): Judgement {
@@ -30,9 +30,9 @@ export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown, sett
     ready: all.filter(({ uid, ready }) => ready || state?.ready.includes(uid) === true).map(({ uid }) => uid),
   };
   if (spec.type === "restarts") return { ...judgeRestarts(seen, inner, state === undefined), inner };
-  const lost = seen.canary.filter((pod) => isLost(pod, inner));
+  const lost = all.filter((pod) => isLost(pod, inner));
   const unreadyFromMs = Object.fromEntries(lost.map(({ uid }) => [uid, state?.unreadyFromMs?.[uid] ?? settledMs]));
-  const returns = returnsOf(seen.canary, state);
+  const returns = returnsOf(all, state);
   const kept: PodState = {
     ...inner,
     ...(lost.length === 0 ? {} : { unreadyFromMs }),
@@ -41,9 +41,9 @@ export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown, sett
   return { ...judgeHealth(seen, kept, settledMs), inner: kept };
 }
 
-/** How often each pod of the canary was ready again. Pods that always were are left out. */
-function returnsOf(canary: readonly PodFacts[], before: PodState | undefined): Record<string, number> {
-  const counts = canary.map(({ uid, ready }): [string, number] => {
+/** How often each pod was ready again. Pods that always were are left out. */
+function returnsOf(pods: readonly PodFacts[], before: PodState | undefined): Record<string, number> {
+  const counts = pods.map(({ uid, ready }): [string, number] => {
     const isBack = ready && before?.unreadyFromMs?.[uid] !== undefined;
     return [uid, (before?.returns?.[uid] ?? 0) + (isBack ? 1 : 0)];
   });
@@ -67,11 +67,14 @@ function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: n
   const lost = canary.filter((pod) => isLost(pod, state));
   const lostStable = stable.filter((pod) => isLost(pod, state));
   if (lost[0] !== undefined && lost.length / canary.length > lostStable.length / Math.max(1, stable.length)) {
-    const flapping = lost.find(({ uid }) => (state.returns?.[uid] ?? 0) >= maxReturns);
+    const returns = ({ uid }: PodFacts): number => state.returns?.[uid] ?? 0;
+    // A look may see the canary's pods before stable's, so the returns show which faults they have shared.
+    const mostOfStable = Math.max(0, ...stable.map(returns));
+    const flapping = lost.find((pod) => returns(pod) >= maxReturns && returns(pod) > mostOfStable);
     if (flapping !== undefined)
       return {
         verdict: "fail",
-        evidence: `${lostText(flapping)}, after it was ready again ${maxReturns} times; ${counts}`,
+        evidence: `${lostText(flapping)}, after it was ready again ${returns(flapping)} times; ${counts}`,
       };
     const text = lostText(lost[0]);
     if (lost.some((pod) => hasCrashed(pod, state) || isUnreadyForLong(pod, state, settledMs)))
