@@ -56,3 +56,23 @@ test("a Deployment that a step resumed is held again after its pods have the for
   assert.deepEqual(undoOrder([setup, template, resume, hold]), [hold, template, resume, setup]);
   assert.deepEqual(undoOrder([setup, resume]), [resume, setup], "a step without a template keeps its order");
 });
+
+test("a control plane's budget and autoscaler leave after its Deployment, which may still serve", () => {
+  const made = (kind: string, step = "install-1"): JournalEntry => ({
+    type: "created",
+    step,
+    object: object(kind, kind),
+  });
+  const entries = ["ServiceAccount", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler", "DaemonSet"];
+  assert.deepEqual(names(undoOrder(entries.map((kind) => made(kind)))), [
+    "DaemonSet",
+    "Deployment",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "ServiceAccount",
+  ]);
+  assert.deepEqual(names(undoOrder([made("Deployment", "a"), made("PodDisruptionBudget", "b")])), [
+    "PodDisruptionBudget",
+    "Deployment",
+  ]);
+});

@@ -9,7 +9,7 @@ import { referenceKey } from "../decide/index.ts";
  */
 export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEntry[] {
   const groups = new Map<string, JournalEntry[]>();
-  for (const [index, entry] of resumedUntilRestart(entries.toReversed()).entries()) {
+  for (const [index, entry] of keptWithWorkload(resumedUntilRestart(entries.toReversed())).entries()) {
     const key = entry.undoGroup === undefined ? `alone ${index}` : `group ${entry.undoGroup}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [entry]);
@@ -37,6 +37,28 @@ function resumedUntilRestart(reversed: readonly JournalEntry[]): readonly Journa
     }
     return [entry, ...late.filter((hold) => isRestartOf(hold, entry))];
   });
+}
+
+const keepers = new Set(["PodDisruptionBudget", "HorizontalPodAutoscaler"]);
+
+/**
+ * The order in which what keeps a workload's pods leaves after the workload that the same step created. While proxies
+ * still use a control plane, a drain may not evict all of its pods at once.
+ */
+function keptWithWorkload(reversed: readonly JournalEntry[]): readonly JournalEntry[] {
+  const late: JournalEntry[] = [];
+  return reversed.flatMap((entry, index) => {
+    const last = !reversed.slice(index + 1).some((other) => isMade(other) && other.step === entry.step);
+    if (entry.type === "created" && keepers.has(entry.object.kind) && !last) {
+      late.push(entry);
+      return [];
+    }
+    return isMade(entry) && last ? [entry, ...late.filter(({ step }) => step === entry.step)] : [entry];
+  });
+}
+
+function isMade(entry: JournalEntry): boolean {
+  return entry.type === "created" && isWorkload(entry);
 }
 
 function isResume(entry: JournalEntry): boolean {

@@ -99,8 +99,10 @@ export function judgeCheck(
 export function stalled(step: Step, status: CheckStatus, settledMs: number): string | undefined {
   const leftMs = stallsInMs(step, status, settledMs);
   if (leftMs === undefined || leftMs >= 0) return undefined;
-  const { waitsFor } = status.statistic as LookState;
-  const { timeoutSeconds } = plannedOf(step, status)?.spec ?? {};
+  const { waitsFor, brokenRowFromMs } = status.statistic as LookState;
+  const { timeoutSeconds = 0, count } = plannedOf(step, status)?.spec ?? {};
+  if (settledMs - (brokenRowFromMs ?? settledMs) > timeoutSeconds * 1000)
+    return `${waitsFor}, and it did not pass in ${count} looks in a row for ${timeoutSeconds} s`;
   return needsSamples(status)
     ? `${waitsFor}, and no new sample came in ${timeoutSeconds} s`
     : `${waitsFor}, for ${timeoutSeconds} s`;
@@ -119,12 +121,16 @@ export function countsNothing({ statistic }: CheckStatus): boolean {
   return gained !== undefined && gained.canaryTotal + gained.stableTotal === 0;
 }
 
-/** How long a check may go on waiting for its next sample. Undefined if it does not wait for one. */
+/**
+ * How long a check may go on waiting for its next sample, or for a row of passes that is long enough. Undefined if it
+ * does not wait.
+ */
 export function stallsInMs(step: Step, status: CheckStatus, settledMs: number): number | undefined {
-  const { waitsFor, waitsFromMs = settledMs } = (status.statistic ?? {}) as Partial<LookState>;
+  const { waitsFor, waitsFromMs = settledMs, brokenRowFromMs } = (status.statistic ?? {}) as Partial<LookState>;
   const planned = plannedOf(step, status);
   if (status.verdict !== "wait" || waitsFor === undefined || planned === undefined) return undefined;
-  return planned.spec.timeoutSeconds * 1000 - (settledMs - waitsFromMs);
+  const fromMs = Math.min(waitsFromMs, brokenRowFromMs ?? waitsFromMs);
+  return planned.spec.timeoutSeconds * 1000 - (settledMs - fromMs);
 }
 
 function plannedOf({ checks }: Step, status: CheckStatus): PlannedCheck | undefined {

@@ -8,11 +8,12 @@ import {
 import type { ObjectAccess } from "../act/object-access.ts";
 import { annotationPointer, reference, referenceTo, revisionLabel } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { isControlPlane } from "./pilot-answers.ts";
+import { controlPlaneRevision, isControlPlane } from "./pilot-answers.ts";
 import { withPodReason } from "./pod-reason.ts";
 import { readyState } from "./ready-state.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
+const tagLabel = "istio.io/tag";
 const canaryPointers: ReadonlySet<string> = new Set(
   [annotations.revision, annotations.replicas, annotations.weight].map(annotationPointer),
 );
@@ -47,7 +48,8 @@ function isLess(prior: unknown, found: unknown): boolean {
 
 /** Waits for the gateway's own Deployments, which take over from the canary. */
 async function stableMissing({ objects, view }: Sources, gateway: UntypedObject): Promise<string | undefined> {
-  const { name = "", namespace = "", labels = {} } = gateway.metadata;
+  const { name = "", namespace = "" } = gateway.metadata;
+  const revision = ownerOf(view, gateway);
   const own = view.deployments
     .list()
     .filter(
@@ -60,21 +62,27 @@ async function stableMissing({ objects, view }: Sources, gateway: UntypedObject)
   for (const { metadata } of own) {
     const object = reference("apps/v1", "Deployment", metadata.name ?? "", namespace);
     const deployment = await objects.get(object);
-    const revision = labels[revisionLabel];
-    const runs = deployment?.metadata.labels?.[revisionLabel];
-    if (revision !== undefined && runs !== revision && isRevision(view, revision))
-      return `${object.name} is at ${runs ?? "no revision"}, and not yet at ${revision}`;
+    const runs = deployment?.metadata.labels?.[revisionLabel] ?? "default";
+    if (runs !== revision && isRevision(view, revision))
+      return `${object.name} is at ${runs}, and not yet at ${revision}`;
     const ready = withPodReason(readyState(deployment, object, 1), deployment, view);
     if (ready.state !== "met") return ready.detail;
   }
   return undefined;
 }
 
-/** Whether a label's value is a revision. It may be a tag instead. */
+/** The revision that makes a Gateway's pods, by its own label, its namespace's, or the default tag. */
+function ownerOf(view: ClusterView, { metadata: { namespace = "", labels = {} } }: UntypedObject): string {
+  const named = labels[revisionLabel] ?? view.namespaces.get(namespace)?.metadata.labels?.[revisionLabel] ?? "default";
+  const tag = view.injectors.list().find(({ metadata }) => metadata.labels?.[tagLabel] === named);
+  return tag?.metadata.labels?.[revisionLabel] ?? named;
+}
+
+/** Whether a revision has a control plane that could make the pods. */
 function isRevision(view: ClusterView, name: string): boolean {
   return view.deployments
     .list()
-    .some((deployment) => isControlPlane(view, deployment) && deployment.metadata.labels?.[revisionLabel] === name);
+    .some((deployment) => isControlPlane(view, deployment) && controlPlaneRevision(deployment) === name);
 }
 
 /** Waits for the canary beside a gateway's Deployment, which takes over from it. */

@@ -61,3 +61,36 @@ test("undo names the tag, and not the waypoint that follows it and so never leav
   assert.match((await heldBy([tagOf("new", "serin-cli")], [waypoint])) ?? "", /has set tag prod to revision new/);
   assert.equal(await heldBy([], [waypoint]), "shop/waypoint-1 still runs at revision new");
 });
+
+/** Why undo does not yet let the canary of a Gateway without a label go, whose own Deployment is at this revision. */
+async function canaryHeldBy(runs: string, injectors: readonly object[] = []): Promise<string | undefined> {
+  const clock = { nowMs: () => 0, steadyMs: () => 0 } as Parameters<typeof undoSurroundings>[0]["clock"];
+  const labels = { "gateway.networking.k8s.io/gateway-name": "front", "istio.io/rev": runs };
+  const stable = {
+    metadata: { name: "front-istio", namespace: "shop", labels, generation: 1 },
+    spec: { replicas: 1 },
+    status: { observedGeneration: 1, replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1 },
+  };
+  const pilot = (revision: string): object => ({
+    metadata: { name: "istiod", namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": revision } },
+  });
+  const view = Object.assign(fakeView([]), {
+    injectors: { list: () => injectors },
+    namespaces: { list: () => [], get: () => undefined },
+    deployments: { list: () => [stable, pilot("default"), pilot("new")] },
+    controlPlaneNamespaces: () => new Set(["istio-system"]),
+  }) as unknown as ClusterView;
+  const objects = { get: async () => await Promise.resolve(stable) } as unknown as ObjectAccess;
+  const surroundings = undoSurroundings({ client: {} as KubeClient, objects, view, clock, ages: new EventAges(clock) });
+  const object = reference("gateway.networking.k8s.io/v1", "Gateway", "front", "shop");
+  const pointer = "/metadata/annotations/rollout.serin.dev~1canary-revision";
+  const gateway = { metadata: { name: "front", namespace: "shop" } };
+  return await surroundings.heldBack({ type: "field", step: "s", object, pointer, written: "new" }, gateway, "new");
+}
+
+test("undo keeps the canary of a Gateway without a label until the default revision has its own pods back", async () => {
+  assert.equal(await canaryHeldBy("new"), "front-istio is at new, and not yet at default");
+  assert.equal(await canaryHeldBy("default"), undefined);
+  const tag = { metadata: { name: "tag", labels: { "istio.io/tag": "default", "istio.io/rev": "new" } } };
+  assert.equal(await canaryHeldBy("new", [tag]), undefined, "the tag `default` leads to it");
+});

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults, type CheckSpec, type CheckStatus } from "../../../api/serin/index.ts";
-import { judgeCheck } from "../judge-checks.ts";
+import { judgeCheck, stalled } from "../judge-checks.ts";
+import type { Step } from "../step.ts";
 import type { CheckObservation } from "../observation.ts";
 
 test("a row of passes that is always too short fails when the timeout is over", () => {
@@ -41,4 +42,38 @@ test("a long row of passes does not fail when the timeout is over, and one wait 
     return status.verdict;
   });
   assert.deepEqual([verdicts.includes("fail"), verdicts[349], verdicts[350]], [false, "wait", "pass"]);
+});
+
+test("a query whose rows of passes are always too short is stalled when the timeout is over, and a long row is not", () => {
+  const query: CheckSpec = {
+    ...checkDefaults,
+    type: "query",
+    name: "sold",
+    query: { provider: "mesh", expression: "up", timeoutSeconds: 5 },
+    count: 3,
+  };
+  const check = { spec: query, subject: { type: "mesh" as const } };
+  const step = { checks: [check] } as unknown as Step;
+  const stalledAfter = (passesOf: (index: number) => boolean): number | undefined => {
+    let status: CheckStatus | undefined;
+    for (let index = 0; index < 400; index += 1) {
+      const verdict = passesOf(index) ? "pass" : "wait";
+      const seen: CheckObservation = { type: "verdict", verdict, evidence: verdict === "pass" ? "7" : "no data" };
+      status = JSON.parse(JSON.stringify(judgeCheck(check, seen, status, index * 5000))) as CheckStatus;
+      const text = stalled(step, status, index * 5000);
+      if (text === undefined) continue;
+      assert.equal(text, "no data, and it did not pass in 3 looks in a row for 600 s");
+      return index * 5;
+    }
+    return undefined;
+  };
+  assert.equal(
+    stalledAfter((index) => index % 3 !== 2),
+    625,
+  );
+  assert.equal(
+    stalledAfter((index) => index % 50 !== 2),
+    undefined,
+    "each row is long enough after two looks",
+  );
 });

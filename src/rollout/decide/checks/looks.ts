@@ -45,6 +45,8 @@ export interface LookState extends PodMemory {
    * row of passes. Neither a missing answer nor a row that is too short ends a wait.
    */
   readonly withoutPassFromMs?: number;
+  /** When a row of passes that was too short first ended without a whole one since, counted from settling. */
+  readonly brokenRowFromMs?: number;
   /** The judgement's own state. */
   readonly inner?: unknown;
 }
@@ -144,16 +146,18 @@ function withoutPass(
   before: LookState,
   verdict: Verdict,
   settledMs: number,
-): Pick<LookState, "hasPassed" | "withoutPassFromMs"> {
+): Pick<LookState, "hasPassed" | "withoutPassFromMs" | "brokenRowFromMs"> {
   const passesNow = verdict === "pass" && before.passes + 1 >= count;
   // A status that an earlier release wrote has only the number of passes.
   const hasPassed = passesNow || before.hasPassed === true || before.passes >= count;
   const endsShortRow = verdict !== "pass" && before.passes > 0 && before.passes < count;
   const begins = verdict === "wait" || endsShortRow;
   const fromMs = before.withoutPassFromMs ?? (begins ? (hasPassed || endsShortRow ? settledMs : 0) : undefined);
+  const brokenFromMs = before.brokenRowFromMs ?? (endsShortRow ? settledMs : undefined);
   return {
     ...(hasPassed ? { hasPassed } : {}),
     ...(!passesNow && fromMs !== undefined ? { withoutPassFromMs: fromMs } : {}),
+    ...(!passesNow && brokenFromMs !== undefined ? { brokenRowFromMs: brokenFromMs } : {}),
   };
 }
 
