@@ -12,6 +12,10 @@ export interface ActionRequest {
    * step.
    */
   readonly step: string;
+  /** The run that the user saw. An order that skips checks or pauses is a `conflict` in another run. 0 means any run. */
+  readonly run: number;
+  /** Whether the user saw that somebody has paused it. A full promotion ends a pause, so it must not end an unseen one. */
+  readonly paused: boolean;
 }
 
 export interface AuditRecord {

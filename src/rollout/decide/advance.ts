@@ -87,7 +87,10 @@ interface PendingWrites {
   readonly states: readonly WriteState[];
 }
 
-/** The first write of a field in a patient step counts as progress, because it has just become due. */
+/**
+ * The first write of a field in a patient step counts as progress, because it has just become due. The title belongs to
+ * the writes, because it may state their numbers.
+ */
 function write(input: DecideInput, step: Step, before: StepStatus, pending: PendingWrites): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;
   const states = pending.states.filter((state) => state.state === "pending");
@@ -95,7 +98,8 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   const isReplanned = states.some((state) => state.isReplanned === true);
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
   const stalledMs = step.patient === true && isFirst ? 0 : withoutProgressMs(before) + elapsedMs;
-  const held = { ...status, step: { ...(isReplanned ? unsettled(before) : before), settlingMs, stalledMs } };
+  const kept = isReplanned ? unsettled(before) : before;
+  const held = { ...status, step: { ...kept, title: step.title, settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs, step.patient))
     return failWriting({ ...input, status: held }, step, pending);
   const due = failedWrite?.waits === true ? [] : pending.actions;

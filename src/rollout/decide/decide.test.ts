@@ -88,6 +88,25 @@ test("a finished step stays in the plan and its progress, at its place, when the
   assert.deepEqual([never.plannedSteps?.map(({ id }) => id), never.progress], [["one", "two"], "0/2"]);
 });
 
+test("a finished step keeps its title when the plan has other numbers, and a step gets the title of what it writes", () => {
+  const recounted: Step[] = [first, last].map((step) => ({
+    ...step,
+    title: `${step.title} of 9 pods`,
+    writes: [{ type: "field", object, pointer: "/data/a", value: "9" }],
+  }));
+  const { step: _step, ...others } = begun;
+  const completedSteps = [{ id: "one", title: "one of 3 pods", startedAt: "", endedAt: "", evidence: [] }];
+  const after = decide(input({ steps: recounted, status: { ...others, completedSteps } })).status;
+  assert.deepEqual(
+    after.plannedSteps?.map(({ title }) => title),
+    ["one of 3 pods", "two of 9 pods"],
+  );
+  const look = (state: Observation["writes"][number]): string | undefined =>
+    decide(input({ steps: recounted, status: begun, observation: { ...waiting, writes: [state] } })).status.step?.title;
+  assert.equal(look({ state: "done" }), "one");
+  assert.equal(look({ state: "pending", isReplanned: true }), "one of 9 pods");
+});
+
 test("a run remembers what it moves, whatever the spec says later", () => {
   const { status } = decide(input({ orders: { ...orders, moves: "a" } }));
   assert.equal(status.moves, "a");

@@ -29,20 +29,20 @@ export function isDone(step: Step, status: RolloutStatus): boolean {
 
 /**
  * The plan as the status shows it. Finished steps stay in it when the cluster no longer asks for them, as those of a
- * gateway when the old revision is gone.
+ * gateway when the old revision is gone. They keep their titles, which may state numbers that have changed since.
  */
 export function plannedSteps(
   steps: readonly Step[],
   { plannedSteps: before = [], completedSteps }: Pick<RolloutStatus, "plannedSteps" | "completedSteps">,
 ): readonly PlannedStep[] {
+  const done = new Map(completedSteps.map(({ id, title }) => [id, title]));
   const planned = steps.map(({ id, title, ordinal, pause }) => ({
     id,
-    title,
+    title: done.get(id) ?? title,
     ...(ordinal === undefined ? {} : { ordinal }),
     ...(pause?.approved === undefined ? {} : { untilApproved: true }),
   }));
   const ids = new Set(planned.map(({ id }) => id));
-  const done = new Set(completedSteps.map(({ id }) => id));
   const gone = before.filter(({ id }) => done.has(id) && !ids.has(id));
   if (gone.length === 0) return planned.slice(0, maxPlannedSteps);
   const place = new Map(before.map(({ id }, index) => [id, index]));

@@ -38,20 +38,35 @@ export interface GatewayMove {
 export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[], status?: RolloutStatus): Step[] {
   if (move.deployment.replicas === 0 && !hasReached(`${idOf(move)}/`, status)) return [];
   // Pods for a share of none would start a gateway again that its owner has stopped.
-  const shares = move.deployment.replicas === 0 ? [] : sharesOf(weights, move.deployment);
+  const shares = move.deployment.replicas === 0 ? [] : sharesOf(weights, move.deployment, runningWeight(move, status));
   const shifts = shares
     .flatMap((share, index) => [startPodsStep(move, share, index === 0), removePodsStep(move, share)])
-    .map((step) => (move.deployment.autoscaled && hasSettled(step, status) ? { ...step, writes: [] } : step));
+    .map((step) => (move.deployment.autoscaled ? withSettledCount(step, status) : step));
   const steps = [...shifts, takeOverStep(move), deleteCanaryStep(move)];
   return withoutOvertaken(steps, status).map((step) => ({ ...step, namespaces: [move.namespace] }));
 }
 
+/** The weight of the step under way, which is judged to its end even if another weight now has the same numbers. */
+function runningWeight(move: GatewayMove, status: RolloutStatus | undefined): number | undefined {
+  const prefix = `${idOf(move)}/`;
+  const { id = "" } = status?.step ?? {};
+  return id.startsWith(prefix) ? Number.parseInt(id.slice(prefix.length), 10) : undefined;
+}
+
 /**
  * A step follows the number of stable pods only until it has settled. Each later write would restart its judging, and
- * an autoscaler that goes on changing the number would keep it from ending, or let its settle time run out.
+ * an autoscaler that goes on changing the number would keep it from ending, or let its settle time run out. The other
+ * writes stay, so that somebody who takes the canary away is noticed. The title stays the one of the last written
+ * number.
  */
-function hasSettled({ id }: Step, status: RolloutStatus | undefined): boolean {
-  return status?.step?.id === id && status.step.settledAt !== undefined;
+function withSettledCount(step: Step, status: RolloutStatus | undefined): Step {
+  if (status?.step?.id !== step.id || status.step.settledAt === undefined) return step;
+  return { ...step, title: status.step.title, writes: step.writes.filter((write) => !isCount(write)) };
+}
+
+/** Whether it writes a number of pods: in a Deployment's spec, or in the annotation of a Gateway. */
+function isCount(write: Write): boolean {
+  return write.type === "field" && write.pointer.endsWith("replicas");
 }
 
 /** The new pods must be ready before the old ones are removed, so each weight takes two steps. */
@@ -148,11 +163,13 @@ interface Share {
 
 /**
  * Computes the numbers of pods whose share comes nearest to each weight. Weights with the same numbers become one step.
- * If an autoscaler decides the number of stable pods, they all stay until they are replaced.
+ * If an autoscaler decides the number of stable pods, they all stay until they are replaced. The weight `kept` stays a
+ * step of its own.
  */
 export function sharesOf(
   weights: readonly number[],
   { replicas, autoscaled }: Pick<ScaledDeployment, "replicas" | "autoscaled">,
+  kept?: number,
 ): Share[] {
   const shares = weights.flatMap((weight): Share[] => {
     if (weight === 100) return autoscaled ? [] : [{ weight, canary: replicas, stable: 0 }];
@@ -160,8 +177,8 @@ export function sharesOf(
     return [{ weight, canary, stable: autoscaled ? replicas : Math.max(1, replicas - canary) }];
   });
   return shares.filter(
-    ({ canary, stable }, index) =>
-      !shares.slice(index + 1).some((later) => later.canary === canary && later.stable === stable),
+    ({ weight, canary, stable }, index) =>
+      weight === kept || !shares.slice(index + 1).some((later) => later.canary === canary && later.stable === stable),
   );
 }
 

@@ -112,6 +112,38 @@ test("a gateway that an autoscaler changes in the middle does not go back to a s
   }
 });
 
+test("the weight under way is judged to its end when an autoscaler gives the next weight the same number of pods", () => {
+  for (const gateway of ["gateway/istio-system/edge", "gateway/shop/front"]) {
+    const left = leftAfter(`${gateway}/10/pods`, world(1, 10), world(1, 2), true);
+    assert.deepEqual(left.slice(0, 3), [`${gateway}/10/pods`, `${gateway}/10`, `${gateway}/50/pods`]);
+    assert.equal(leftAfter(`${gateway}/10`, world(1, 10), world(1, 2), true)[0], `${gateway}/10`);
+    assert.equal(leftAfter(`${gateway}/10`, world(1, 10), world(1, 2))[0], `${gateway}/50/pods`);
+  }
+});
+
+/** A step that has settled with 6 pods of its gateway, as the plan has it when there are 20. */
+function settledStep(id: string): Step {
+  const step = { id, title: "with 6 pods", startedAt: "", settledAt: "2026-01-01T00:00:00Z", checks: [] };
+  const settled = plan(world(1, 20), { ...initialStatus, step }).find((planned) => planned.id === id);
+  assert.ok(settled, id);
+  return settled;
+}
+
+const weightSteps = ["10/pods", "10", "50/pods", "50"].map((step) => `gateway/shop/front/${step}`);
+
+test("a settled step of a gateway notices that somebody takes its canary away, but writes no number of pods", () => {
+  const writesOf = (id: string): unknown[] =>
+    settledStep(id).writes.map((write) => (write.type === "field" ? write.pointer : write.type));
+  for (const id of weightSteps)
+    assert.deepEqual(writesOf(id), ["/metadata/annotations/rollout.serin.dev~1canary-revision"], id);
+  assert.deepEqual(writesOf("gateway/istio-system/edge/10/pods"), ["create"]);
+  assert.deepEqual(writesOf("gateway/istio-system/edge/10"), []);
+});
+
+test("the title of a settled step of a gateway states the numbers that were written", () => {
+  for (const id of weightSteps) assert.equal(settledStep(id).title, "with 6 pods", id);
+});
+
 test("a gateway without pods does not move", () => {
   assert.deepEqual(
     plan(world(1, 0)).filter(({ id }) => id.startsWith("gateway/")),
