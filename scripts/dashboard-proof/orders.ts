@@ -229,7 +229,7 @@ async function confirmed(dialog: Locator, button: string): Promise<boolean> {
     await dialog.getByRole("button", { name: button, exact: true }).click({ timeout: seenTimeoutMs });
     return true;
   } catch (error) {
-    if (!(await dialog.getByText("has gone on from").isVisible())) throw error;
+    if (!(await dialog.getByText("since this was opened").isVisible())) throw error;
     await dialog.getByRole("button", { name: "Cancel" }).click();
     return false;
   }

@@ -12,6 +12,16 @@ export interface ActionRequest {
    * step.
    */
   readonly step: string;
+  /**
+   * The run that the user saw. In another run, an approval, a promotion or the end of a soak is a `conflict`. 0 means
+   * any run.
+   */
+  readonly run: number;
+  /**
+   * Whether the user saw that somebody has ordered a pause. A full promotion ends a pause, so it is a `conflict` if
+   * this has changed.
+   */
+  readonly paused: boolean;
 }
 
 export interface AuditRecord {

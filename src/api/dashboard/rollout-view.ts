@@ -60,6 +60,8 @@ export interface RolloutView extends View {
 export interface RolloutHead extends ViewHead {
   readonly row: RolloutRow;
   readonly run: number;
+  /** Whether somebody has ordered a pause. A phase `Paused` may have other reasons. */
+  readonly paused: boolean;
   readonly currentStep?: StepStatus;
   readonly undo?: UndoStatus;
   readonly approvals: readonly {

@@ -77,6 +77,11 @@ test("steps are done, current or to come, with their weights", () => {
   );
 });
 
+test("the page learns of an ordered pause, which the phase does not tell", () => {
+  const ordered = { ...canary, spec: { ...canary.spec, paused: true } } as Canary;
+  assert.deepEqual([view.head.paused, rolloutView(input({}), ordered, []).head.paused], [false, true]);
+});
+
 test("a check of rates compares both versions with the rate that must be ruled out", () => {
   const comparison = view.tables.checks["000"]?.comparison;
   assert.deepEqual(

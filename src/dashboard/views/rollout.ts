@@ -56,6 +56,8 @@ export function rolloutView(
       sources,
       row: rolloutRow(rollout),
       run: status?.run ?? 0,
+      // The field is optional in an object that no webhook has completed.
+      paused: (rollout.spec as { readonly paused?: boolean }).paused === true,
       ...(status?.step === undefined ? {} : { currentStep: status.step }),
       ...(status?.undo === undefined ? {} : { undo: status.undo }),
       approvals: (rollout.spec.approvals ?? []).map(({ step, by, why, at }) => ({

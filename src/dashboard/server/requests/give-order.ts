@@ -11,7 +11,7 @@ import {
   type OrderedBy,
   type Rollout,
 } from "../../../api/serin/index.ts";
-import { rolloutActions, type RolloutAction } from "../../../api/dashboard/index.ts";
+import { rolloutActions, type ActionRequest, type RolloutAction } from "../../../api/dashboard/index.ts";
 import { keyOf, type KindDefinition } from "../../../api/index.ts";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { EventRecorder, type KubeClient } from "../../../kube/index.ts";
@@ -41,6 +41,7 @@ export const fieldManager = "serin-dashboard";
 const maxWhyLength = 1_000;
 const retryMs = 50;
 const goneTimeoutMs = 30_000;
+const lookAgain = "look at what the order would change now, and confirm that";
 
 const done: Readonly<Record<RolloutAction, string>> = {
   approve: "approved",
@@ -61,7 +62,12 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
       kindName === "Canary" ? fields.requiredText("namespace") : "",
       fields.requiredText("name"),
     ];
-    const [why, step] = [fields.text("why", maxWhyLength), fields.text("step")];
+    const why = fields.text("why", maxWhyLength);
+    const seen = {
+      step: fields.text("step"),
+      run: fields.integer("run", 0, Number.MAX_SAFE_INTEGER, 0),
+      paused: fields.flag("paused"),
+    };
     const kind = (kindName === "Canary" ? canaryKind : meshUpgradeKind) as unknown as KindDefinition<Rollout>;
     const what = `${action} ${kindName} ${namespace === "" ? name : `${namespace}/${name}`}`;
     const { user } = identity;
@@ -71,12 +77,7 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
       const rollout = await client.get(kind, name, namespace === "" ? undefined : namespace);
       if (rollout === undefined)
         throw refusal("not-found", `there is no ${kindName} ${name}`, "it may have been deleted");
-      if (step !== "" && rollout.status?.step?.id !== step)
-        throw refusal(
-          "conflict",
-          `${name} is already at another step: ${rollout.status?.step?.title ?? rollout.status?.phase ?? "none"}`,
-          "look at what the order would change now, and confirm that",
-        );
+      refuseUnseen(rollout, action, seen);
       const refused = refusalOf(kindName, rollout, action, {
         patch: await mayDo(identity, kind, rollout, ["patch"]),
         replace: await mayDo(identity, kind, rollout, ["delete", "create"]),
@@ -103,6 +104,30 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
       throw error;
     }
   };
+}
+
+/** Refuses an order if the rollout is in another state than the one that the user saw when confirming. */
+function refuseUnseen(
+  rollout: Rollout,
+  action: RolloutAction,
+  { step, run, paused }: Pick<ActionRequest, "step" | "run" | "paused">,
+): void {
+  const { metadata, spec, status } = rollout;
+  const { name = "" } = metadata;
+  if (step !== "" && status?.step?.id !== step)
+    throw refusal(
+      "conflict",
+      `${name} is already at another step: ${status?.step?.title ?? status?.phase ?? "none"}`,
+      lookAgain,
+    );
+  if (action !== "promote" && action !== "approve" && action !== "complete") return;
+  const seen = {
+    ...rollout,
+    spec: { ...spec, paused },
+    ...(status === undefined || run === 0 ? {} : { status: { ...status, run } }),
+  } as Rollout;
+  const change = changeAgainst(action, seen, rollout);
+  if (change !== undefined) throw refusal("conflict", `${name}: ${change}`, lookAgain);
 }
 
 async function mayDo(
@@ -157,12 +182,7 @@ async function patchAsSeen(
   const outcome = await patchAsRead(client, kind, rollout, { patchOf, isMeant, fieldManager, clock, signal });
   const { name = "" } = rollout.metadata;
   if (outcome === "gone") throw refusal("not-found", `${name} was deleted meanwhile`);
-  if (outcome === "other")
-    throw refusal(
-      "conflict",
-      `${name}: ${change ?? "it has changed meanwhile"}`,
-      "look at what the order would change now, and confirm that",
-    );
+  if (outcome === "other") throw refusal("conflict", `${name}: ${change ?? "it has changed meanwhile"}`, lookAgain);
 }
 
 /**

@@ -167,6 +167,32 @@ test("a full promotion does not overrule a pause that somebody else has ordered 
   assert.equal(api.patches.length, 1, "the server has refused the only one");
 });
 
+test("a full promotion does not overrule a pause that the user has not seen when confirming", async () => {
+  const { api, ask } = rig({ objects: [canary({ run: 3 }, { paused: true })] });
+  const order = (action: string, seen: object): object => orderOf(action, { step: "step-2", run: 3, ...seen });
+  await assert.rejects(ask("POST /api/action", order("promote", { paused: false })), {
+    code: "conflict",
+    message: "shop: somebody else has paused it meanwhile",
+  });
+  await assert.rejects(ask("POST /api/action", orderOf("promote", {})), { code: "conflict" });
+  assert.deepEqual(api.patches, []);
+  await ask("POST /api/action", order("promote", { paused: true }));
+  await ask("POST /api/action", order("rollback", { paused: false }));
+  assert.equal(api.patches.length, 2, "a rollback needs no look at a pause");
+});
+
+test("an order for an earlier run's step does not apply to the same step of the next run", async () => {
+  const { api, ask } = rig({ objects: [canary({ run: 4 })] });
+  for (const action of ["approve", "promote"])
+    await assert.rejects(ask("POST /api/action", orderOf(action, { step: "step-2", run: 3 })), {
+      code: "conflict",
+      message: "shop: another run has begun meanwhile",
+    });
+  assert.deepEqual(api.patches, []);
+  await ask("POST /api/action", orderOf("promote", { step: "step-2", run: 4 }));
+  assert.equal(api.patches.length, 1);
+});
+
 test("a retry recreates an ended rollout without its orders", async () => {
   const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" }, { abort: true })] });
   await ask("POST /api/action", orderOf("retry"));

@@ -70,6 +70,7 @@ export function syntheticRollout(given: Readonly<Record<string, string | number>
       ...head,
       row,
       run: 4,
+      paused: false,
       currentStep: {
         id: "step-2",
         title: "20 %",

@@ -3,13 +3,12 @@ import { useState } from "preact/hooks";
 import type { Problem, RolloutActionOffer, RolloutHead } from "../../../api/dashboard/index.ts";
 import { CommandLine, Dialog, Notice, ProblemNotice, toast } from "../components/index.ts";
 import { problemOf, request } from "../requests.ts";
-import { rolloutName } from "./rollout-order.ts";
+import { changeSince, rolloutName, stateOf, type SeenState } from "./rollout-order.ts";
 
-/** The state when the dialog opens. The order applies only to this step. */
+/** An order with the state when the dialog opens. The order applies only to that state. */
 export interface ConfirmedOrder {
   readonly offer: RolloutActionOffer;
-  readonly step: string;
-  readonly stepTitle: string;
+  readonly seen: SeenState;
 }
 
 export interface OrderDialogProps {
@@ -21,11 +20,12 @@ export interface OrderDialogProps {
 /** Shows what an order would change, and gives it. For a refused order, it shows the reason. */
 export function OrderDialog(props: OrderDialogProps): JSX.Element {
   const { head, confirmed, onClose } = props;
-  const { offer, step, stepTitle } = confirmed;
+  const { offer, seen } = confirmed;
   const { busy, problem, give } = useOrder(props);
   const [why, setWhy] = useState("");
   const refused = offer.refusedBecause !== undefined;
-  const movedOn = (head.currentStep?.id ?? "") !== step;
+  const change = changeSince(seen, stateOf(head), offer.action);
+  const movedOn = change !== undefined;
   return (
     <Dialog
       title={`${offer.title}: ${rolloutName(head.row)}`}
@@ -52,7 +52,7 @@ export function OrderDialog(props: OrderDialogProps): JSX.Element {
       {refused ? <Notice tone="warn">Not now: {offer.refusedBecause}</Notice> : undefined}
       {movedOn && !refused ? (
         <Notice tone="warn" live>
-          The rollout has gone on from “{stepTitle}” since this was opened. Close this and look again.
+          {change} since this was opened. Close this and look again.
         </Notice>
       ) : undefined}
       {offer.changes.length === 0 ? undefined : <Changes changes={offer.changes} />}
@@ -79,7 +79,7 @@ export function OrderDialog(props: OrderDialogProps): JSX.Element {
 const formId = "rollout-order";
 
 /** Gives an order. If it succeeds, the dialog closes. */
-function useOrder({ head, confirmed: { offer, step }, onClose }: OrderDialogProps): {
+function useOrder({ head, confirmed: { offer, seen }, onClose }: OrderDialogProps): {
   readonly busy: boolean;
   readonly problem: Problem | undefined;
   readonly give: (why: string) => void;
@@ -88,9 +88,19 @@ function useOrder({ head, confirmed: { offer, step }, onClose }: OrderDialogProp
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
   const order = async (why: string): Promise<void> => {
     const { kind, namespace, name } = head.row;
+    const { step, run, paused } = seen;
     setBusy(true);
     try {
-      const { done } = await request("POST /api/action", { kind, namespace, name, action: offer.action, why, step });
+      const { done } = await request("POST /api/action", {
+        kind,
+        namespace,
+        name,
+        action: offer.action,
+        why,
+        step,
+        run,
+        paused,
+      });
       toast("good", done);
       onClose();
     } catch (error) {

@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Problem, RolloutActionOffer, RolloutHead } from "../../../api/dashboard/index.ts";
 import { OrderDialog, type ConfirmedOrder } from "./order-dialog.tsx";
+import { stateOf } from "./rollout-order.ts";
 
 /** All orders as buttons. A disabled one shows the reason. */
 export function RolloutActions({
@@ -12,7 +13,6 @@ export function RolloutActions({
   readonly problem: Problem | undefined;
 }): JSX.Element {
   const [confirmed, setConfirmed] = useState<ConfirmedOrder | undefined>(undefined);
-  const { currentStep } = head;
   return (
     <div class="row" role="group" aria-label="Orders">
       {head.actions.map((given) => {
@@ -27,7 +27,7 @@ export function RolloutActions({
             data-kind={kindOf(offer.action, refused)}
             aria-disabled={refused ? "true" : undefined}
             title={offer.refusedBecause === undefined ? undefined : `Not now: ${offer.refusedBecause}`}
-            onClick={() => setConfirmed({ offer, step: currentStep?.id ?? "", stepTitle: currentStep?.title ?? "" })}
+            onClick={() => setConfirmed({ offer, seen: stateOf(head) })}
           >
             {offer.title}
             {offer.refusedBecause === undefined ? undefined : (

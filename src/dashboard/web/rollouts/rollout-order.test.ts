@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RolloutRow } from "../../../api/dashboard/index.ts";
-import { hasEnded, progressShare, rolloutName, rolloutRank } from "./rollout-order.ts";
+import { changeSince, hasEnded, progressShare, rolloutName, rolloutRank, stateOf } from "./rollout-order.ts";
 
 const row = (phase: RolloutRow["phase"], waitsForPerson = false): RolloutRow => ({
   kind: "Canary",
@@ -40,4 +40,17 @@ test("a MeshUpgrade is named without a namespace", () => {
     [rolloutName({ namespace: "shop", name: "a" }), rolloutName({ namespace: "", name: "up" })],
     ["shop/a", "up"],
   );
+});
+
+test("an order is not given after another step or run has begun, nor a full promotion after a pause or its end", () => {
+  const currentStep = { id: "step-2", title: "20 %", startedAt: "", checks: [] };
+  const seen = stateOf({ currentStep, run: 1, paused: false });
+  assert.equal(changeSince(seen, seen, "promote"), undefined);
+  assert.equal(changeSince({ ...seen, run: 0 }, seen, "promote"), undefined, "the first run has got its number");
+  assert.equal(changeSince(seen, { ...seen, run: 2 }, "approve"), "Another run has begun");
+  assert.equal(changeSince(seen, { ...seen, step: "step-3" }, "approve"), "The rollout has gone on from “20 %”");
+  const paused = { ...seen, paused: true };
+  assert.equal(changeSince(seen, paused, "promote"), "Somebody else has paused the rollout");
+  assert.equal(changeSince(paused, seen, "promote"), "Somebody else has resumed the rollout");
+  assert.equal(changeSince(seen, paused, "rollback"), undefined);
 });

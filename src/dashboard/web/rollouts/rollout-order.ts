@@ -1,4 +1,4 @@
-import { isRestingPhase, type RolloutRow } from "../../../api/dashboard/index.ts";
+import { isRestingPhase, type RolloutAction, type RolloutHead, type RolloutRow } from "../../../api/dashboard/index.ts";
 
 /** Whether the rollout has nothing to do until the next change. */
 export function hasEnded({ phase }: RolloutRow): boolean {
@@ -32,4 +32,29 @@ export function rolloutPath({
   name,
 }: Pick<RolloutRow, "kind" | "namespace" | "name">): readonly string[] {
   return namespace === "" ? ["rollouts", kind, name] : ["rollouts", kind, namespace, name];
+}
+
+/** The state in which a person gives an order. */
+export interface SeenState {
+  /** Empty if no step is under way. */
+  readonly step: string;
+  readonly stepTitle: string;
+  readonly run: number;
+  readonly paused: boolean;
+}
+
+export function stateOf({ currentStep, run, paused }: Pick<RolloutHead, "currentStep" | "run" | "paused">): SeenState {
+  return { step: currentStep?.id ?? "", stepTitle: currentStep?.title ?? "", run, paused };
+}
+
+/**
+ * How the rollout has changed so that the order may no longer be what the person means. Undefined if it has not. Only a
+ * full promotion ends a pause.
+ */
+export function changeSince(seen: SeenState, now: SeenState, action: RolloutAction): string | undefined {
+  // The first run has no number until it begins.
+  if (Math.max(1, now.run) !== Math.max(1, seen.run)) return "Another run has begun";
+  if (now.step !== seen.step) return `The rollout has gone on from “${seen.stepTitle}”`;
+  if (action !== "promote" || now.paused === seen.paused) return undefined;
+  return `Somebody else has ${now.paused ? "paused" : "resumed"} the rollout`;
 }
