@@ -12,9 +12,15 @@ export interface ActionRequest {
    * step.
    */
   readonly step: string;
-  /** The run that the user saw. An order that skips checks or pauses is a `conflict` in another run. 0 means any run. */
+  /**
+   * The run that the user saw. In another run, an approval, a promotion or the end of a soak is a `conflict`. 0 means
+   * any run.
+   */
   readonly run: number;
-  /** Whether the user saw that somebody has paused it. A full promotion ends a pause, so it must not end an unseen one. */
+  /**
+   * Whether the user saw that somebody has ordered a pause. A full promotion ends a pause, so it is a `conflict` if
+   * this has changed.
+   */
   readonly paused: boolean;
 }
 
