@@ -46,14 +46,15 @@ const keepers = new Set(["PodDisruptionBudget", "HorizontalPodAutoscaler"]);
  * still use a control plane, a drain may not evict all of its pods at once.
  */
 function keptWithWorkload(reversed: readonly JournalEntry[]): readonly JournalEntry[] {
+  const lastMade = new Map(reversed.flatMap((entry, index) => (isMade(entry) ? [[entry.step, index] as const] : [])));
   const late: JournalEntry[] = [];
   return reversed.flatMap((entry, index) => {
-    const last = !reversed.slice(index + 1).some((other) => isMade(other) && other.step === entry.step);
-    if (entry.type === "created" && keepers.has(entry.object.kind) && !last) {
+    const last = lastMade.get(entry.step) ?? -1;
+    if (entry.type === "created" && keepers.has(entry.object.kind) && index < last) {
       late.push(entry);
       return [];
     }
-    return isMade(entry) && last ? [entry, ...late.filter(({ step }) => step === entry.step)] : [entry];
+    return index === last ? [entry, ...late.filter(({ step }) => step === entry.step)] : [entry];
   });
 }
 

@@ -99,10 +99,10 @@ export function judgeCheck(
 export function stalled(step: Step, status: CheckStatus, settledMs: number): string | undefined {
   const leftMs = stallsInMs(step, status, settledMs);
   if (leftMs === undefined || leftMs >= 0) return undefined;
-  const { waitsFor, brokenRowFromMs } = status.statistic as LookState;
+  const { waitsFor, brokenRows } = status.statistic as LookState;
   const { timeoutSeconds = 0, count } = plannedOf(step, status)?.spec ?? {};
-  if (settledMs - (brokenRowFromMs ?? settledMs) > timeoutSeconds * 1000)
-    return `${waitsFor}, and it did not pass in ${count} looks in a row for ${timeoutSeconds} s`;
+  if (brokenRows !== undefined && areRowsOverdue(status, timeoutSeconds))
+    return `${brokenRows.by}, and it did not pass in ${count} looks in a row for ${timeoutSeconds} s`;
   return needsSamples(status)
     ? `${waitsFor}, and no new sample came in ${timeoutSeconds} s`
     : `${waitsFor}, for ${timeoutSeconds} s`;
@@ -126,11 +126,21 @@ export function countsNothing({ statistic }: CheckStatus): boolean {
  * does not wait.
  */
 export function stallsInMs(step: Step, status: CheckStatus, settledMs: number): number | undefined {
-  const { waitsFor, waitsFromMs = settledMs, brokenRowFromMs } = (status.statistic ?? {}) as Partial<LookState>;
+  const { waitsFor, waitsFromMs = settledMs } = (status.statistic ?? {}) as Partial<LookState>;
   const planned = plannedOf(step, status);
+  if (planned !== undefined && areRowsOverdue(status, planned.spec.timeoutSeconds)) return -1;
   if (status.verdict !== "wait" || waitsFor === undefined || planned === undefined) return undefined;
-  const fromMs = Math.min(waitsFromMs, brokenRowFromMs ?? waitsFromMs);
-  return planned.spec.timeoutSeconds * 1000 - (settledMs - fromMs);
+  return planned.spec.timeoutSeconds * 1000 - (settledMs - waitsFromMs);
+}
+
+/**
+ * Whether rows of passes have been too short for longer than the limit. This stays so until a whole row has passed,
+ * whatever a single look says, so that the rollout does not become Stuck again with each row.
+ */
+function areRowsOverdue({ verdict, statistic }: CheckStatus, timeoutSeconds: number): boolean {
+  const { brokenRows } = (statistic ?? {}) as Partial<LookState>;
+  if (brokenRows === undefined || (verdict !== "wait" && verdict !== "error")) return false;
+  return brokenRows.lastMs - brokenRows.fromMs > timeoutSeconds * 1000;
 }
 
 function plannedOf({ checks }: Step, status: CheckStatus): PlannedCheck | undefined {

@@ -1,4 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
+import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import {
   canaryOfLabel,
   gatewayCanaryAnnotations as annotations,
@@ -62,13 +63,22 @@ async function stableMissing({ objects, view }: Sources, gateway: UntypedObject)
   for (const { metadata } of own) {
     const object = reference("apps/v1", "Deployment", metadata.name ?? "", namespace);
     const deployment = await objects.get(object);
-    const runs = deployment?.metadata.labels?.[revisionLabel] ?? "default";
+    const runs = revisionOf(deployment);
     if (runs !== revision && isRevision(view, revision))
       return `${object.name} is at ${runs}, and not yet at ${revision}`;
     const ready = withPodReason(readyState(deployment, object, 1), deployment, view);
     if (ready.state !== "met") return ready.detail;
   }
   return undefined;
+}
+
+/** Istio's control planes write the revision only into the template, ours also as a label. */
+function revisionOf(deployment: UntypedObject | undefined): string {
+  const { template } = (deployment?.["spec"] ?? {}) as { readonly template?: PodTemplate };
+  const { annotations: written, labels } = template?.metadata ?? {};
+  return (
+    written?.[revisionLabel] ?? labels?.[revisionLabel] ?? deployment?.metadata.labels?.[revisionLabel] ?? "default"
+  );
 }
 
 /** The revision that makes a Gateway's pods, by its own label, its namespace's, or the default tag. */

@@ -63,12 +63,22 @@ test("undo names the tag, and not the waypoint that follows it and so never leav
 });
 
 /** Why undo does not yet let the canary of a Gateway without a label go, whose own Deployment is at this revision. */
-async function canaryHeldBy(runs: string, injectors: readonly object[] = []): Promise<string | undefined> {
+async function canaryHeldBy(
+  runs: string,
+  injectors: readonly object[] = [],
+  isOfIstio = false,
+): Promise<string | undefined> {
   const clock = { nowMs: () => 0, steadyMs: () => 0 } as Parameters<typeof undoSurroundings>[0]["clock"];
-  const labels = { "gateway.networking.k8s.io/gateway-name": "front", "istio.io/rev": runs };
+  const revision = { "istio.io/rev": runs };
+  const name = { "gateway.networking.k8s.io/gateway-name": "front" };
   const stable = {
-    metadata: { name: "front-istio", namespace: "shop", labels, generation: 1 },
-    spec: { replicas: 1 },
+    metadata: {
+      name: "front-istio",
+      namespace: "shop",
+      labels: { ...name, ...(isOfIstio ? {} : revision) },
+      generation: 1,
+    },
+    spec: { replicas: 1, template: { metadata: isOfIstio ? { annotations: revision } : { labels: revision } } },
     status: { observedGeneration: 1, replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1 },
   };
   const pilot = (revision: string): object => ({
@@ -93,4 +103,6 @@ test("undo keeps the canary of a Gateway without a label until the default revis
   assert.equal(await canaryHeldBy("default"), undefined);
   const tag = { metadata: { name: "tag", labels: { "istio.io/tag": "default", "istio.io/rev": "new" } } };
   assert.equal(await canaryHeldBy("new", [tag]), undefined, "the tag `default` leads to it");
+  assert.equal(await canaryHeldBy("new", [tag], true), undefined, "Istio writes the revision into the template alone");
+  assert.equal(await canaryHeldBy("new", [], true), "front-istio is at new, and not yet at default");
 });

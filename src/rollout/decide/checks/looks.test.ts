@@ -44,7 +44,7 @@ test("a long row of passes does not fail when the timeout is over, and one wait 
   assert.deepEqual([verdicts.includes("fail"), verdicts[349], verdicts[350]], [false, "wait", "pass"]);
 });
 
-test("a query whose rows of passes are always too short is stalled when the timeout is over, and a long row is not", () => {
+test("a query whose rows of passes are always too short is stalled from the timeout until a whole row has passed", () => {
   const query: CheckSpec = {
     ...checkDefaults,
     type: "query",
@@ -54,26 +54,32 @@ test("a query whose rows of passes are always too short is stalled when the time
   };
   const check = { spec: query, subject: { type: "mesh" as const } };
   const step = { checks: [check] } as unknown as Step;
-  const stalledAfter = (passesOf: (index: number) => boolean): number | undefined => {
+  const passed: CheckObservation = { type: "verdict", verdict: "pass", evidence: "7" };
+  /** What each look of 5 s finds stalled. */
+  const texts = (other: CheckObservation, passes: (index: number) => boolean): readonly (string | undefined)[] => {
     let status: CheckStatus | undefined;
-    for (let index = 0; index < 400; index += 1) {
-      const verdict = passesOf(index) ? "pass" : "wait";
-      const seen: CheckObservation = { type: "verdict", verdict, evidence: verdict === "pass" ? "7" : "no data" };
-      status = JSON.parse(JSON.stringify(judgeCheck(check, seen, status, index * 5000))) as CheckStatus;
-      const text = stalled(step, status, index * 5000);
-      if (text === undefined) continue;
-      assert.equal(text, "no data, and it did not pass in 3 looks in a row for 600 s");
-      return index * 5;
-    }
-    return undefined;
+    return Array.from({ length: 400 }, (_, index) => {
+      const judged = judgeCheck(check, passes(index) ? passed : other, status, index * 5000);
+      status = JSON.parse(JSON.stringify(judged)) as CheckStatus;
+      return stalled(step, status, index * 5000);
+    });
   };
-  assert.equal(
-    stalledAfter((index) => index % 3 !== 2),
-    625,
-  );
-  assert.equal(
-    stalledAfter((index) => index % 50 !== 2),
-    undefined,
-    "each row is long enough after two looks",
-  );
+  const others: readonly CheckObservation[] = [
+    { type: "verdict", verdict: "wait", evidence: "no data" },
+    { type: "unavailable", detail: "no data" },
+  ];
+  for (const other of others) {
+    // The first row ends at 10 s, and each later one 15 s after the one before.
+    const found = texts(other, (index) => index % 3 !== 2 || index > 300);
+    assert.equal(
+      found.findIndex((text) => text !== undefined),
+      125,
+    );
+    assert.deepEqual(
+      new Set(found.slice(125, 301)),
+      new Set(["no data, and it did not pass in 3 looks in a row for 600 s"]),
+    );
+    assert.deepEqual(new Set(found.slice(303)), new Set([undefined]));
+    assert.deepEqual(new Set(texts(other, (index) => index % 50 !== 2)), new Set([undefined]), "rows are long enough");
+  }
 });

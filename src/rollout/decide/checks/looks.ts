@@ -45,8 +45,11 @@ export interface LookState extends PodMemory {
    * row of passes. Neither a missing answer nor a row that is too short ends a wait.
    */
   readonly withoutPassFromMs?: number;
-  /** When a row of passes that was too short first ended without a whole one since, counted from settling. */
-  readonly brokenRowFromMs?: number;
+  /**
+   * Rows of passes that were too short since the last whole one: when the first and the last ended, counted from
+   * settling, and the evidence of the look that ended the first.
+   */
+  readonly brokenRows?: { readonly fromMs: number; readonly lastMs: number; readonly by: string };
   /** The judgement's own state. */
   readonly inner?: unknown;
 }
@@ -84,7 +87,7 @@ export function countLook(
     ...(errorsFromMs === undefined ? {} : { errorsFromMs }),
     waits: verdict === "wait" ? before.waits + 1 : 0,
     ...(verdict === "wait" || verdict === "error" ? waitOf(before, judgement, settledMs) : {}),
-    ...withoutPass(spec, before, verdict, settledMs),
+    ...withoutPass(spec, before, judgement, settledMs),
     ...(inner === undefined ? {} : { inner }),
   };
   const timeoutMs = spec.timeoutSeconds * 1000;
@@ -144,20 +147,21 @@ function waitOf(
 function withoutPass(
   { count = 1 }: CheckSpec,
   before: LookState,
-  verdict: Verdict,
+  { verdict, evidence }: Judgement,
   settledMs: number,
-): Pick<LookState, "hasPassed" | "withoutPassFromMs" | "brokenRowFromMs"> {
+): Pick<LookState, "hasPassed" | "withoutPassFromMs" | "brokenRows"> {
   const passesNow = verdict === "pass" && before.passes + 1 >= count;
   // A status that an earlier release wrote has only the number of passes.
   const hasPassed = passesNow || before.hasPassed === true || before.passes >= count;
   const endsShortRow = verdict !== "pass" && before.passes > 0 && before.passes < count;
   const begins = verdict === "wait" || endsShortRow;
   const fromMs = before.withoutPassFromMs ?? (begins ? (hasPassed || endsShortRow ? settledMs : 0) : undefined);
-  const brokenFromMs = before.brokenRowFromMs ?? (endsShortRow ? settledMs : undefined);
+  const { fromMs: brokenFromMs = settledMs, by = evidence } = before.brokenRows ?? {};
+  const brokenRows = endsShortRow ? { fromMs: brokenFromMs, lastMs: settledMs, by } : before.brokenRows;
   return {
     ...(hasPassed ? { hasPassed } : {}),
     ...(!passesNow && fromMs !== undefined ? { withoutPassFromMs: fromMs } : {}),
-    ...(!passesNow && brokenFromMs !== undefined ? { brokenRowFromMs: brokenFromMs } : {}),
+    ...(!passesNow && brokenRows !== undefined ? { brokenRows } : {}),
   };
 }
 
