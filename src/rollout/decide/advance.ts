@@ -97,7 +97,9 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   const isFirst = states.some((state) => state.isFirst === true);
   const isReplanned = states.some((state) => state.isReplanned === true);
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
-  const stalledMs = step.patient === true && isFirst ? 0 : withoutProgressMs(before) + elapsedMs;
+  // Another number, as an autoscaler causes, is a new goal. The former one was neither overwritten nor refused.
+  const isNew = (isReplanned && before.title !== step.title) || (step.patient === true && isFirst);
+  const stalledMs = isNew ? 0 : withoutProgressMs(before) + elapsedMs;
   const kept = isReplanned ? unsettled(before) : before;
   const held = { ...status, step: { ...kept, title: step.title, settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs, step.patient))

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkDefaults, type RolloutStatus, type UndoCause } from "../../api/serin/index.ts";
+import { checkDefaults, type RolloutStatus, type StepStatus, type UndoCause } from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
 import { decide, initialStatus } from "./decide.ts";
 import type { DecideInput, Decision, RolloutOrders } from "./input.ts";
@@ -223,14 +223,19 @@ test("a step whose plan was edited settles again, and what it had measured does 
     settledForMs: 9000,
     checks,
   };
-  const stepAfter = (state: object): object | undefined => {
+  const stepAfter = (state: object, before: object = step): StepStatus | undefined => {
     const observation: Observation = { writes: [{ state: "pending", ...state }], settle: [], checks: [] };
-    return decide(input({ status: { ...begun, phase: "Judging", step }, steps, observation })).status.step;
+    const status = { ...begun, phase: "Judging", step: before as StepStatus } as const;
+    return decide(input({ status, steps, observation })).status.step;
   };
   const { settledAt: _settled, settledForMs: _forMs, ...unsettled } = step;
   const waited = { settlingMs: 100, stalledMs: 100 };
   assert.deepEqual(stepAfter({ isReplanned: true }), { ...unsettled, checks: [], ...waited });
   assert.deepEqual(stepAfter({ by: "argocd" }), { ...step, ...waited });
+  const long = { ...step, settlingMs: 250_000, stalledMs: 250_000 };
+  const other = stepAfter({ isReplanned: true }, { ...long, title: "another number" });
+  assert.deepEqual([other?.title, other?.stalledMs], ["one", 0], "another number is a new goal");
+  assert.equal(stepAfter({ isReplanned: true }, long)?.stalledMs, 250_100, "the same one may be refused");
 });
 
 test("a watched change that is held begins no run, and the status says why until it may", () => {
