@@ -95,6 +95,16 @@ async function withServer(listener: RequestListener, run: (port: number) => Prom
   }
 }
 
+/** Fetches paths of a server on the loopback, which this fetch is allowed to reach. */
+function getFrom(port: number, timeoutMs: number): (path: string) => Promise<string> {
+  return async (path) =>
+    await fetchTextWithin(`http://127.0.0.1:${port}${path}`, AbortSignal.timeout(timeoutMs), {
+      additionalRoots: () => Promise.resolve(undefined),
+      blockedNetworks: [],
+      isInside: () => false,
+    });
+}
+
 test("no key set is fetched from the control plane's own machine or its link, whatever networks are blocked", async () => {
   let requestCount = 0;
   await withServer(
@@ -142,12 +152,7 @@ test("a fetch names its client, and decodes a compressed answer within the same 
       response.end(bodies[request.url ?? ""]);
     },
     async (port) => {
-      const get = async (path: string): Promise<string> =>
-        await fetchTextWithin(`http://127.0.0.1:${port}${path}`, AbortSignal.timeout(10_000), {
-          additionalRoots: () => Promise.resolve(undefined),
-          blockedNetworks: [],
-          isInside: () => false,
-        });
+      const get = getFrom(port, 10_000);
       assert.equal(await get("/keys"), '{"keys":[]}');
       await assert.rejects(get("/cut"), /unexpected end of file/);
       for (const path of ["/bomb", "/empty"]) await assert.rejects(get(path), /answered more than 1048576 bytes/, path);
@@ -174,12 +179,7 @@ test("the endless body of a redirect or a refusal is not read on", async () => {
       sendOn();
     },
     async (port) => {
-      const get = async (path: string): Promise<string> =>
-        await fetchTextWithin(`http://127.0.0.1:${port}${path}`, AbortSignal.timeout(600_000), {
-          additionalRoots: () => Promise.resolve(undefined),
-          blockedNetworks: [],
-          isInside: () => false,
-        });
+      const get = getFrom(port, 600_000);
       assert.equal(await get("/moved"), '{"keys":[]}');
       await assert.rejects(get("/refused"), /answered 500/);
       await until(() => open === 0);
