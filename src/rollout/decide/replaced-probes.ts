@@ -12,8 +12,8 @@ export type ServingProbes = Readonly<Record<string, readonly ServingPod[]>>;
 export interface ProbePodFacts {
   readonly serving: ServingProbes;
   /**
-   * Which probe cannot answer because of its node, in words. `isPause`: it runs and is not ready, of which the mesh may
-   * be the cause too.
+   * Which probe cannot answer because of its node, in words. `isPause`: it runs and is not ready. The mesh may be the
+   * cause of that too.
    */
   readonly absent?: { readonly detail: string; readonly isPause: boolean };
   /** How long the pod that became ready last has been ready. */
@@ -51,13 +51,17 @@ export function replacedProbes(pods: ProbePodFacts | undefined, known: CountedPr
   if (absent !== undefined && (!absent.isPause || returns < maxReturns))
     return { absent: absent.detail, beginsAgain: false };
   if (known === undefined) return { beginsAgain: false, counted: { serving, returns } };
-  const changed = Object.keys(serving).filter((name) => changeOf(known.serving[name], serving[name]) !== "none");
-  const isReturn = changed.every((name) => changeOf(known.serving[name], serving[name]) === "ready again");
-  if (changed.length === 0)
+  const changes = Object.entries(serving)
+    .map(([name, pods]) => ({ name, change: changeOf(known.serving[name], pods) }))
+    .filter(({ change }) => change !== "none");
+  const isReturn = changes.every(({ change }) => change === "ready again");
+  if (changes.length === 0)
     return { beginsAgain: false, counted: { serving: rebased(known.serving, serving), returns } };
   if (isReturn && returns >= maxReturns) return { beginsAgain: false, counted: known };
-  if (readyForMs < learningMs)
-    return { absent: `probe ${changed.toSorted().join(", ")} has only just become ready`, beginsAgain: false };
+  if (readyForMs < learningMs) {
+    const names = changes.map(({ name }) => name).toSorted();
+    return { absent: `probe ${names.join(", ")} has only just become ready`, beginsAgain: false };
+  }
   return { beginsAgain: true, counted: { serving, returns: returns + (isReturn ? 1 : 0) } };
 }
 
