@@ -5,7 +5,7 @@ import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind } 
 import { workloadEntryKind } from "../../api/istio/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
-import { injectionLabel, probeNamespace, revisionLabel, type Dependent } from "../plan/index.ts";
+import { injectionLabel, probeNamespace, revisionLabel, tagLabel, type Dependent } from "../plan/index.ts";
 import { choosesInjector } from "../act/undo-order.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { ledElsewhere } from "./injectors.ts";
@@ -13,7 +13,6 @@ import { operatorObjectOf } from "./operator-objects.ts";
 import { dependentProxies } from "./pilots.ts";
 import { isLive, restartObstacle, sidecarRevision, workloadOf } from "./sidecar-workloads.ts";
 
-const tagLabel = "istio.io/tag";
 const componentLabel = "operator.istio.io/component";
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const controllerAnnotation = "istio.io/workloadController";

@@ -4,11 +4,9 @@ import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import { isRestart } from "../act/undo-order.ts";
-import { injectionLabel, labelPointer, reference, revisionLabel } from "../plan/index.ts";
+import { injectionLabel, labelPointer, reference, revisionLabel, tagLabel } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { pilotPods } from "./pilot-answers.ts";
-
-const tagLabel = "istio.io/tag";
 
 type Labels = Readonly<Record<string, string>>;
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;

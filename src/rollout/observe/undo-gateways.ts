@@ -7,14 +7,13 @@ import {
   type ObjectReference,
 } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
-import { annotationPointer, reference, referenceTo, revisionLabel } from "../plan/index.ts";
+import { annotationPointer, reference, referenceTo, revisionLabel, tagLabel } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { controlPlaneRevision, isControlPlane } from "./pilot-answers.ts";
 import { withPodReason } from "./pod-reason.ts";
 import { readyState } from "./ready-state.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
-const tagLabel = "istio.io/tag";
 const canaryPointers: ReadonlySet<string> = new Set(
   [annotations.revision, annotations.replicas, annotations.weight].map(annotationPointer),
 );

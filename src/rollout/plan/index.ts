@@ -24,7 +24,7 @@ export type {
 } from "./mesh/mesh-world.ts";
 export { movedGateway, type ControlPlanes } from "./mesh/moved-gateway.ts";
 export { nextRootName } from "./mesh/root-steps.ts";
-export { injectionLabel, restartedForAnnotation, restartMark, revisionLabel } from "./mesh/sidecar-steps.ts";
+export { injectionLabel, restartedForAnnotation, restartMark, revisionLabel, tagLabel } from "./mesh/sidecar-steps.ts";
 export { probeObjects, probePods, probeSettle } from "./probe-objects.ts";
 export {
   probeNamespace,

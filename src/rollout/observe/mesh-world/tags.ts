@@ -14,12 +14,12 @@ import {
   labelPointer,
   reference,
   revisionLabel,
+  tagLabel,
   type MeshWorld,
   type TagInWorld,
 } from "../../plan/index.ts";
 import type { PriorValues } from "./prior-values.ts";
 
-const tagLabel = "istio.io/tag";
 const defaultTag = "default";
 const admission = "admissionregistration.k8s.io/v1";
 

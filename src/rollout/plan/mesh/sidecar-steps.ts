@@ -10,6 +10,7 @@ import { check, namedChecks } from "./planned-check.ts";
 export const restartedForAnnotation = "rollout.serin.dev/restarted-for";
 export const revisionLabel = "istio.io/rev";
 export const injectionLabel = "istio-injection";
+export const tagLabel = "istio.io/tag";
 const templateAnnotations = "/spec/template/metadata/annotations";
 const templateLabels = "/spec/template/metadata/labels";
 
