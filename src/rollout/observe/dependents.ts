@@ -47,6 +47,8 @@ function connectedProxy(view: ClusterView, id: string): Dependent {
   const dot = id.lastIndexOf(".");
   const [name, namespace] = [id.slice(0, dot), id.slice(dot + 1)];
   const pod = view.pods.get(`${namespace}/${name}`);
+  const endsBy = pod?.metadata.deletionTimestamp;
+  if (endsBy !== undefined) return { type: "proxy", name, namespace, text: `proxy ${id}`, endsBy };
   return (
     (pod === undefined ? undefined : gatewayOf(view, pod, `proxy ${id}`)) ?? {
       type: "proxy",

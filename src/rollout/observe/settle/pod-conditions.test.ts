@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { KubeClient } from "../../../kube/index.ts";
 import { reference } from "../../plan/index.ts";
-import { fakePod, fakeView } from "../checks/testing/fake-mesh.ts";
-import { ownerState } from "./pod-conditions.ts";
+import { fakePod, fakeView, gatewayPod } from "../checks/testing/fake-mesh.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { dependentState, ownerState } from "./pod-conditions.ts";
 
 test("a pod that waits for another ztunnel names its node, because a lost node never changes it", () => {
   const pod = fakePod({ name: "web", annotations: { "serin.dev/ztunnel-owner": "old" } });
@@ -14,4 +16,31 @@ test("a pod that waits for another ztunnel names its node, because a lost node n
     detail: "shop/web is owned by old (the CNI agent of its node changes that: kubectl get node worker)",
   });
   assert.deepEqual(detailOf("old"), { state: "met" });
+});
+
+test("a proxy whose pod is ending holds a revision back, but no person is asked to move it", async () => {
+  const pilot = fakePod({
+    name: "istiod-old-7c9",
+    namespace: "istio-system",
+    labels: { app: "istiod", "istio.io/rev": "old" },
+    status: { conditions: [{ type: "Ready", status: "True" }] },
+  });
+  const leaving = gatewayPod("front-1");
+  const endsBy = "2026-01-01T00:01:00Z";
+  const detailOf = async (...connected: readonly string[]): Promise<unknown> => {
+    const pods = [pilot, { ...leaving, metadata: { ...leaving.metadata, deletionTimestamp: endsBy } }];
+    const proxies = connected.map((name) => ({ id: `${name}.shop`, type: "router", namespace: "shop" }));
+    const view = Object.assign(fakeView(pods), {
+      namespaces: { list: () => [], get: () => undefined },
+      recently: async () => await Promise.resolve(proxies),
+    }) as unknown as ClusterView;
+    const client = { list: async () => await Promise.resolve({ items: [] }) } as unknown as KubeClient;
+    return await dependentState(client, view, { type: "noDependents", revision: "old", to: "new" });
+  };
+  const ending = `still ending: proxy front-1.shop, by ${endsBy} at the latest`;
+  const asked =
+    "1 still depends on old, and no step moves it, so a person must: proxy vm-1.shop: connect it to the control plane of new, or end it";
+  assert.deepEqual(await detailOf("front-1"), { state: "waiting", detail: ending });
+  assert.deepEqual(await detailOf("front-1", "vm-1"), { state: "waiting", detail: `${asked}; ${ending}` });
+  assert.deepEqual(await detailOf(), { state: "met" });
 });

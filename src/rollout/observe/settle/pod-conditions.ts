@@ -55,17 +55,30 @@ export async function dependentState(
   { revision, to }: Extract<SettleCondition, { type: "noDependents" }>,
 ): Promise<SettleState> {
   const dependents = await dependentsOf(client, view, revision);
-  const named = dependents.slice(0, maxNamed).map((dependent) => {
+  if (dependents.length === 0) return { state: "met" };
+  const left = dependents.filter(({ endsBy }) => endsBy === undefined);
+  const ending = dependents.filter(({ endsBy }) => endsBy !== undefined);
+  const asked = left.map((dependent) => {
     const isLed = dependent.namespace !== undefined && isLedTo(view, dependent.namespace, to);
     return `${dependent.text}: ${howToMove({ ...dependent, isLed }, to)}`;
   });
-  const more = dependents.length > maxNamed ? `; and ${dependents.length - maxNamed} more` : "";
-  return dependents.length === 0
-    ? { state: "met" }
-    : {
-        state: "waiting",
-        detail: `${dependents.length} still ${dependents.length === 1 ? "depends" : "depend"} on ${revision}, and no step moves ${dependents.length === 1 ? "it" : "them"}, so a person must: ${named.join("; ")}${more}`,
-      };
+  const [depend, them] = left.length === 1 ? ["depends", "it"] : ["depend", "them"];
+  const parts = [
+    ...(left.length === 0
+      ? []
+      : [
+          `${left.length} still ${depend} on ${revision}, and no step moves ${them}, so a person must: ${named(asked)}`,
+        ]),
+    ...(ending.length === 0
+      ? []
+      : [`still ending: ${named(ending.map(({ text, endsBy = "" }) => `${text}, by ${endsBy} at the latest`))}`]),
+  ];
+  return { state: "waiting", detail: parts.join("; ") };
+}
+
+function named(texts: readonly string[]): string {
+  const more = texts.length > maxNamed ? `; and ${texts.length - maxNamed} more` : "";
+  return `${texts.slice(0, maxNamed).join("; ")}${more}`;
 }
 
 /** Waits for pods with sidecars of the revision that no restart moves. */

@@ -44,6 +44,8 @@ export interface Dependent {
   readonly proxy?: string;
   /** `pod shop/web-1 (its sidecar)`. */
   readonly text: string;
+  /** When the pod has ended at the latest, if it is ending already: nobody has to move it. */
+  readonly endsBy?: string;
 }
 
 /** Explains to a person how to move a dependent that no step moves. */
