@@ -34,13 +34,8 @@ export class RequestMatcher {
     if (rules.some((rule) => ruleMatches(rule, request, request.type))) return request.type;
     if (policy === "Exact") return undefined;
     return this.#registry
-      .resources()
-      .find(
-        (type) =>
-          type.storageKey === request.type.storageKey &&
-          type !== request.type &&
-          rules.some((rule) => ruleMatches(rule, request, type)),
-      );
+      .versions(request.type.storageKey)
+      .find((type) => type !== request.type && rules.some((rule) => ruleMatches(rule, request, type)));
   }
 
   selects(

@@ -149,6 +149,8 @@ export interface OpenApiDocument {
 export interface SchemaRegistry {
   /** All served resources in the order of discovery: core first, and a group's versions by preference. */
   resources(): readonly ResourceType[];
+  /** The served versions of the resource that is stored under this key. */
+  versions(storageKey: string): readonly ResourceType[];
   /** Changes with each {@link addCustomResourceDefinition} and removal. */
   readonly generation: number;
   resource(group: string, version: string, plural: string): ResourceType | undefined;

@@ -86,6 +86,8 @@ export class Schemas implements SchemaRegistry {
   readonly #managers = new WeakMap<ResourceModel, FieldManager>();
   readonly #openApi = new OpenApiDocuments(() => [...this.#custom.values()]);
   #resources: readonly ResourceType[] | undefined;
+  /** By storage key. */
+  #versions: ReadonlyMap<string, readonly ResourceType[]> | undefined;
   #generation = 0;
 
   constructor() {
@@ -113,6 +115,11 @@ export class Schemas implements SchemaRegistry {
         .flatMap((resource) => resource.models.map((model) => model.type)),
     ];
     return this.#resources;
+  }
+
+  versions(storageKey: string): readonly ResourceType[] {
+    this.#versions ??= Map.groupBy(this.resources(), (type) => type.storageKey);
+    return this.#versions.get(storageKey) ?? [];
   }
 
   resource(group: string, version: string, plural: string): ResourceType | undefined {
@@ -225,6 +232,7 @@ export class Schemas implements SchemaRegistry {
   #changed(): void {
     this.#generation++;
     this.#resources = undefined;
+    this.#versions = undefined;
     this.#openApi.changed();
   }
 
