@@ -9,6 +9,7 @@ import type { AcknowledgementReport } from "../src/api/serin/index.ts";
 import { createKubeClient, loadKubeConfig, withPortForward, type KubeClient } from "../src/kube/index.ts";
 import { LabCluster, root, serin } from "../test/support/lab-cluster.ts";
 import { memoryOf } from "./demo/memory.ts";
+import { oneBundle } from "./one-bundle.ts";
 
 interface Figures {
   /** `serin cluster create` of one control plane and two workers, until all nodes are Ready. */
@@ -58,6 +59,7 @@ function benchRoute(weight: number): UntypedObject {
 }
 
 async function main(json: boolean, changes: number): Promise<void> {
+  Object.assign(process.env, oneBundle());
   const lab = new LabCluster("serin-bench");
   const interrupted = (): void => void lab.delete().finally(() => process.exit(1));
   process.on("SIGINT", interrupted);

@@ -22,6 +22,7 @@ import { holdDemo } from "./demo/one-demo.ts";
 import { playActs, type Act, type Stage } from "./demo/stage.ts";
 import { PrintedSteps } from "./demo/printed-steps.ts";
 import { PlainView, seconds, TerminalView, type LiveFacts, type StepRow, type View } from "./demo/view.ts";
+import { oneBundle } from "./one-bundle.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
 const acts: readonly Act[] = [
@@ -56,6 +57,7 @@ interface Summary {
 
 async function main(json: boolean, keep: boolean): Promise<number> {
   mkdirSync(dirname(kubeconfigPath), { recursive: true });
+  Object.assign(process.env, oneBundle());
   const interrupt = new AbortController();
   process.on("SIGINT", () => interrupt.abort(new Error("interrupted")));
   process.on("SIGTERM", () => interrupt.abort(new Error("terminated")));

@@ -19,13 +19,17 @@ export interface CommandResult {
   readonly output: string;
 }
 
-const environment = { ...process.env, KUBECONFIG: kubeconfigPath, SERIN_CLUSTER: clusterName };
+const environment = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  KUBECONFIG: kubeconfigPath,
+  SERIN_CLUSTER: clusterName,
+});
 
 /** Runs `serin …`. Returns its exit code and all its output. */
 export function runSerin(args: readonly string[], input?: string): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(serin, args, {
-      env: environment,
+      env: environment(),
       stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
       cwd: root,
     });
@@ -56,7 +60,7 @@ export async function serinOk(args: readonly string[], input?: string): Promise<
 /** Starts a process in the lab's host namespace, where LoadBalancer addresses are reachable. */
 export function spawnInShell(command: readonly string[]): ChildProcess {
   return spawn(serin, ["cluster", "shell", "--name", clusterName, "--", ...command], {
-    env: environment,
+    env: environment(),
     stdio: ["pipe", "pipe", "pipe"],
     cwd: root,
   });

@@ -4,6 +4,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pruneCompileCache } from "../../src/bundle/index.ts";
 import type { FileCounts } from "../count-reporter.ts";
+import { oneBundle } from "../one-bundle.ts";
 import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "../run-with-lab.ts";
 import { goEnvironment } from "./go-environment.ts";
 import type { Group } from "./groups.ts";
@@ -105,6 +106,8 @@ export async function runFiles({ group, files, shared, timeoutMs, wrapped, yield
     NODE_COMPILE_CACHE: compileCache,
     // Interop runs servers in Go, which live for long.
     ...(group === "interop" ? {} : goEnvironment),
+    // A run of the tests changes no sources.
+    ...(group === "e2e" ? oneBundle() : {}),
     ...process.env,
     TMPDIR: scratch,
     SERIN_TEST_EXIT_MS: String(exitWithinMs[group]),

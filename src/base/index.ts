@@ -58,7 +58,7 @@ export {
   type LogThreshold,
 } from "./log.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
-export { packageRoot, programDirectory, programFile } from "./program-files.ts";
+export { packageRoot, programDirectory, programFile, programVariables } from "./program-files.ts";
 export { Readiness } from "./readiness.ts";
 export { sourceStack } from "./source-stack.ts";
 export { nearestName, ownCopy, terminalText, truncated, withArticle, withoutControls } from "./message-text.ts";

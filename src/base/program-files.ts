@@ -8,6 +8,12 @@ import { pathToFileURL } from "node:url";
  */
 const entries = ["cmd/main.ts", "cmd/main.js"];
 
+/**
+ * The environment variables by which bin/serin chooses the form in which a checkout runs. A lab passes them on to its
+ * own processes and to its pods.
+ */
+export const programVariables = ["SERIN_FROM_SOURCE", "SERIN_BUNDLE"] as const;
+
 let directory: string | undefined;
 
 /** The folder with `cmd/main`: `src`, or its compiled form. */

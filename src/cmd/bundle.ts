@@ -8,11 +8,19 @@ import type { RoleContext } from "./role.ts";
 /** Other users must be able to read it, because root's lab runs as another user. */
 const readableByAll = 0o022;
 
-/** `serin bundle KEY`: makes the bundle of this checkout. bin/serin calls it if there is no bundle of these sources. */
+/**
+ * `serin bundle KEY`: makes the bundle of this checkout. bin/serin calls it if there is no bundle of these sources.
+ * `serin bundle`: prints the key of the bundle that runs, which the variable SERIN_BUNDLE takes. Prints nothing if the
+ * sources run.
+ */
 export async function run({ args, env, release }: RoleContext): Promise<number> {
-  const [key = ""] = args;
+  const [key] = args;
+  if (key === undefined) {
+    process.stdout.write(/^\.bundles\/([^/]+)\//.exec(release.entry)?.[1] ?? "");
+    return 0;
+  }
   if (!/^[0-9a-f]{40}$/.test(key))
-    throw userError("usage", `serin bundle: "${key}" is not a key of a bundle; only bin/serin runs this verb`);
+    throw userError("usage", `serin bundle: "${key}" is not a key of a bundle; only bin/serin names one`);
   process.umask(readableByAll);
   await keepBundle({
     directory: join(release.root, ".bundles"),

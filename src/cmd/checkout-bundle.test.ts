@@ -6,6 +6,7 @@ import {
   cpSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -122,6 +123,16 @@ test("the sources run if a bundle cannot be built, and the build is not repeated
   assert.equal(await run(), fromSources);
   assert.equal(await run(), fromSources);
   assert.equal(made(), 1);
+});
+
+test("SERIN_BUNDLE names the bundle that runs, whatever has changed, and an unknown name has no effect", async () => {
+  await run();
+  const [key = ""] = readdirSync(join(root, ".bundles"));
+  appendFileSync(join(root, "src/cmd/main.ts"), "// changed\n");
+  assert.equal(await run({ SERIN_BUNDLE: key }), fromBundle);
+  assert.equal(made(), 1);
+  assert.equal(await run({ SERIN_BUNDLE: "removed" }), fromBundle);
+  assert.equal(made(), 2);
 });
 
 test("the sources run without a bundler, and with SERIN_FROM_SOURCE", async () => {

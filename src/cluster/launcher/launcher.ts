@@ -5,6 +5,7 @@ import { basename, dirname, isAbsolute, join } from "node:path";
 import {
   internalError,
   messageOf,
+  programVariables,
   SerinError,
   userError,
   onAbort,
@@ -291,7 +292,7 @@ function programEnvironment(env: Environment): Record<string, string> {
   const kept: Record<string, string> = {
     PATH: env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   };
-  for (const name of ["LANG", "LC_ALL", "TZ", "SERIN_LOG_LEVEL", "SERIN_FROM_SOURCE"])
+  for (const name of ["LANG", "LC_ALL", "TZ", "SERIN_LOG_LEVEL", ...programVariables])
     if (env[name] !== undefined) kept[name] = env[name];
   return kept;
 }

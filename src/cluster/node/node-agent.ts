@@ -46,7 +46,7 @@ export interface NodeAgentOptions {
   readonly client: KubeClient;
   readonly images: readonly ImageEntry[];
   readonly compileCache: string | undefined;
-  readonly fromSource: boolean;
+  readonly programEnvironment: Readonly<Record<string, string>>;
   readonly version: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -245,7 +245,7 @@ export class NodeAgent {
   }
 
   #makeServices(): NodeServices {
-    const { client, clock, log, node, stateDirectory, images, compileCache, fromSource } = this.#options;
+    const { client, clock, log, node, stateDirectory, images, compileCache, programEnvironment } = this.#options;
     return {
       client,
       nodeName: node.name,
@@ -260,7 +260,7 @@ export class NodeAgent {
       }),
       attachment: new NetworkAttachment(this.hostRoot),
       compileCache,
-      fromSource,
+      programEnvironment,
       uidCount: countUids(),
       directoriesOf: (pod) => this.#directoriesOf(pod),
       sourcesOf: (pod, podIp) => this.#sourcesOf(pod, podIp),

@@ -5,6 +5,7 @@ import {
   aborted,
   internalError,
   messageOf,
+  programVariables,
   SerinError,
   userError,
   type Clock,
@@ -39,7 +40,7 @@ const keptVariables = [
   "NODE_COMPILE_CACHE",
   "MALLOC_ARENA_MAX",
   "SERIN_LOG_LEVEL",
-  "SERIN_FROM_SOURCE",
+  ...programVariables,
 ];
 
 /** Makes the lab's network, starts the lab's own processes in it, and restarts them if they end. */

@@ -105,9 +105,9 @@ export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<str
     HOSTNAME: host.pod().spec?.hostNetwork === true ? host.sources().nodeName : (host.pod().metadata.name ?? ""),
     HOME: "/root",
     SERIN_RELEASE: image.release.version,
+    ...host.programEnvironment,
   };
   if (host.compileCache !== undefined) environment["NODE_COMPILE_CACHE"] = compileCacheInContainer;
-  if (host.fromSource) environment["SERIN_FROM_SOURCE"] = "1";
   return environment;
 }
 

@@ -14,8 +14,8 @@ export interface PodHost {
   readonly directories: PodDirectories;
   /** The cache of compiled sources of all users. Undefined: none. */
   readonly compileCache: string | undefined;
-  /** Whether programs of a checkout run from the sources and not from their bundle. */
-  readonly fromSource: boolean;
+  /** The variables that choose the form in which programs of a checkout run. */
+  readonly programEnvironment: Readonly<Record<string, string>>;
   /** The number of uids in the lab's user namespace: 1 or many. */
   readonly uidCount: number;
   pod(): Pod;

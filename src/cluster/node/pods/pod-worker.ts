@@ -24,7 +24,7 @@ export interface NodeServices extends SandboxServices {
   readonly events: EventRecorder;
   readonly images: ImageCatalogue;
   readonly compileCache: string | undefined;
-  readonly fromSource: boolean;
+  readonly programEnvironment: Readonly<Record<string, string>>;
   directoriesOf(pod: Pod): PodDirectories;
   sourcesOf(pod: Pod, podIp: string): VolumeSources;
 }
@@ -368,13 +368,13 @@ export class PodWorker {
 
   #makeHost(): PodHost {
     const services = this.#services;
-    const { clock, log, images, compileCache, fromSource, uidCount } = services;
+    const { clock, log, images, compileCache, programEnvironment, uidCount } = services;
     return {
       clock,
       log,
       images,
       compileCache,
-      fromSource,
+      programEnvironment,
       uidCount,
       directories: this.#directories,
       pod: () => this.#pod,

@@ -1,0 +1,12 @@
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+
+/**
+ * The environment in which all programs of this checkout, and the pods of the labs that they create, run from the
+ * present bundle. They save the search for changed sources: 25 ms of processor time each. Empty if the sources run.
+ */
+export function oneBundle(): Readonly<Record<string, string>> {
+  const serin = join(import.meta.dirname, "../bin/serin");
+  const { stdout } = spawnSync(serin, ["bundle"], { encoding: "utf8" });
+  return stdout === "" ? {} : { SERIN_BUNDLE: stdout };
+}
