@@ -386,6 +386,30 @@ test("a restarted agent recovers the sockets, loses no connection meanwhile, and
   assert.equal(young.events.filter((event) => event.event === "add").length, 2);
 });
 
+test("a restarted agent that cannot look at its pods yet takes none of them from its ztunnel", async (context) => {
+  const rig = new Rig(context);
+  rig.hostProc = join(rig.directory, "proc");
+  symlinkSync("/proc", rig.hostProc);
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "one");
+  await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
+  const loop = connectionLoop(context, sleep, reviews.address, 9080);
+  await rig.stopAgent();
+  rmSync(rig.hostProc);
+  mkdirSync(rig.hostProc);
+  rig.startAgent();
+  await until(() => ztunnel.events.filter((event) => event.event === "snapshot-sent").length === 2);
+  rmSync(rig.hostProc, { recursive: true });
+  symlinkSync("/proc", rig.hostProc);
+  await until(() => rig.enrolledPods().length === 2);
+  const { answers, faults } = await loop.stop();
+  assert.deepEqual(faults, []);
+  assert.ok(answers.length > 0);
+  assert.equal(ztunnel.events.filter((event) => event.event === "add").length, 2, "nothing was added anew");
+});
+
 /** Queries the server of {@link nameServer}, from the same port each time. */
 const askName = (pod: TestPodHost): Promise<string> =>
   Promise.race([

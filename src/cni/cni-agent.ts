@@ -262,11 +262,14 @@ export class CniAgent {
     for (const key of this.#keys()) if (key.startsWith(`${change.key}/`)) this.#reconciler.add(key);
   }
 
-  /** Sends a new ztunnel all its pods, and then the mark that the snapshot is complete. */
+  /**
+   * Sends a new ztunnel all its pods, and then the mark that the snapshot is complete. The ztunnel then drops all others,
+   * so it keeps a pod that the agent cannot look at yet.
+   */
   async #sendSnapshot(link: ZtunnelLink): Promise<void> {
     const work = [...this.#keys()].map(async (key) => {
       try {
-        this.#again(key, await this.#reconcileKey(key));
+        this.#again(key, await this.#reconcileKey(key, link));
       } catch {
         this.#reconciler.add(key);
       }
@@ -279,13 +282,22 @@ export class CniAgent {
     }
   }
 
-  /** Returns after how many milliseconds the key must be looked at again, if at all. */
-  async #reconcileKey(key: string): Promise<number | undefined> {
+  /**
+   * Returns after how many milliseconds the key must be looked at again, if at all. `keeper` is a ztunnel that keeps the
+   * pod if no other one is known to serve it.
+   */
+  async #reconcileKey(key: string, keeper?: ZtunnelLink): Promise<number | undefined> {
     return await this.#locks.run(key, async () => {
       const pod = this.#options.pods.get(key);
-      if (pod !== undefined) return await this.#enroller.reconcile(this.#view(pod));
-      await this.#enroller.forget(key);
-      return undefined;
+      if (pod === undefined) {
+        await this.#enroller.forget(key);
+        return undefined;
+      }
+      try {
+        return await this.#enroller.reconcile(this.#view(pod));
+      } finally {
+        if (keeper !== undefined) await this.#enroller.keepWith(keeper, pod);
+      }
     });
   }
 

@@ -146,6 +146,27 @@ export class PodEnroller {
     return undefined;
   }
 
+  /**
+   * Lets a ztunnel keep a pod of the mesh that no connected ztunnel is known to serve. Otherwise a ztunnel that serves
+   * the pod would drop it at the end of its snapshot, and the pod would refuse connections until the agent finds it.
+   */
+  async keepWith(link: ZtunnelLink, pod: Pod): Promise<void> {
+    if (!wasCaptured(pod)) return;
+    const enrolment = this.#enrolments.get(keyOf(pod));
+    if (enrolment?.owner?.isOpen === true || enrolment?.leavesAtMs !== undefined) return;
+    if (enrolment !== undefined && enrolment.sockets.length === 0) return await this.#takeBack(enrolment, link);
+    try {
+      await link.request({ type: "keep", uid: pod.metadata.uid ?? "", returnListeners: false });
+      if (enrolment !== undefined) enrolment.owner = link;
+    } catch (error) {
+      this.#log.debug("a ztunnel does not have the pod", {
+        ...logName(keyOf(pod)),
+        revision: link.revision,
+        error: messageOf(error),
+      });
+    }
+  }
+
   /** A sandbox has been removed. A runtime may report this late or twice, when the pod already has another sandbox. */
   async forgetContainer(key: string, containerId: string): Promise<void> {
     if (this.#enrolments.get(key)?.containerId === containerId) await this.forget(key);
@@ -211,7 +232,7 @@ export class PodEnroller {
     if (enrolment === undefined) return;
     if (start !== undefined) enrolment.containerId = start.containerId;
     enrolment.leavesAtMs = undefined;
-    const target = this.#target(view, enrolment);
+    let target = this.#target(view, enrolment);
     if (target === undefined) {
       // When a ztunnel connects, all pods are checked again. Only the start of a pod must be repeated by the runtime.
       if (!enrolment.captured) await this.#annotate(pod, { [redirectionAnnotation]: "pending" });
@@ -220,6 +241,10 @@ export class PodEnroller {
         hint: "check the ztunnel DaemonSet's pod on this node",
       });
     }
+    // A ztunnel that accepts no sockets opens its own.
+    if (target.acceptsListeners && enrolment.sockets.length === 0) await this.#openSockets(enrolment);
+    // The ztunnel that has the pod may have connected meanwhile, and the pod may be meant to stay there.
+    target = this.#target(view, enrolment) ?? target;
     await this.#giveTo(target, enrolment, pod);
     // The runtime knows the pod's addresses best.
     const known = [...new Set([...(start?.addresses ?? []), ...enrolment.addresses])];
@@ -367,8 +392,6 @@ export class PodEnroller {
    * yet, the old one keeps it, and the pod is checked again later.
    */
   async #giveTo(target: ZtunnelLink, enrolment: Enrolment, pod: Pod): Promise<void> {
-    // A ztunnel that accepts no sockets opens its own.
-    if (target.acceptsListeners && enrolment.sockets.length === 0) await this.#openSockets(enrolment);
     const previous = enrolment.owner;
     if (previous === target) return;
     const sockets = target.acceptsListeners ? enrolment.sockets : [];
