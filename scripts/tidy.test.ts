@@ -7,6 +7,7 @@ import { registerHooks } from "node:module";
 import { basename, join } from "node:path";
 import test, { suite } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { istioAnnotations, istioLabels } from "../src/api/istio/index.ts";
 import { describeCircle, folderCircles } from "./folder-circles/folder-circles.ts";
 import { knownCircles } from "./folder-circles/known-circles.ts";
 
@@ -120,6 +121,26 @@ test("what a module remembers for the life of the process has a bound", () => {
     Object.keys(boundedState).filter((file) => !unbounded.some((finding) => finding.startsWith(`${file}:`))),
     [],
     "these have no such state any more: remove them from the list",
+  );
+});
+
+test("a label or annotation that api/istio names is spelled there only", () => {
+  // The rollout engine and the CNI agent load no more of api/istio than they need, and the page imports no other part.
+  // Manifests of an installation and the analyzer's list of annotations read like the objects that they describe.
+  const isUser = (file: string): boolean =>
+    /^src\/(analyze|cli|controlplane|dashboard|inject|operator|preflight)\//.test(file) &&
+    !/\.test\.ts$|\/testing\/|^src\/dashboard\/web\/|^src\/analyze\/analyzers\/annotations\.ts$/.test(file);
+  const names = [...Object.values(istioLabels), ...Object.values(istioAnnotations)].map((name) =>
+    name.replaceAll(".", String.raw`\.`),
+  );
+  assertNone(
+    findings([
+      {
+        pattern: new RegExp(`"(${names.join("|")})"`),
+        advice: "use istioLabels or istioAnnotations",
+        where: isUser,
+      },
+    ]),
   );
 });
 

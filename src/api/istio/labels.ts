@@ -3,6 +3,8 @@ export const istioLabels = {
   revision: "istio.io/rev",
   tag: "istio.io/tag",
   injection: "istio-injection",
+  /** "false" keeps the sidecar out of a pod. An annotation of the same name means the same. */
+  inject: "sidecar.istio.io/inject",
   dataplaneMode: "istio.io/dataplane-mode",
   useWaypoint: "istio.io/use-waypoint",
   useWaypointNamespace: "istio.io/use-waypoint-namespace",
@@ -12,12 +14,20 @@ export const istioLabels = {
   ingressUseWaypoint: "istio.io/ingress-use-waypoint",
   canonicalName: "service.istio.io/canonical-name",
   canonicalRevision: "service.istio.io/canonical-revision",
+  /** Sets the name of the workload of a pod or a WorkloadEntry. */
+  workloadName: "service.istio.io/workload-name",
+  /** "istio" on pods whose sidecar accepts mutual TLS. */
+  tlsMode: "security.istio.io/tlsMode",
+  /** "http" on pods whose proxy accepts HBONE. */
+  tunnel: "networking.istio.io/tunnel",
   network: "topology.istio.io/network",
   subzone: "topology.istio.io/subzone",
   gatewayName: "gateway.networking.k8s.io/gateway-name",
   gatewayClassName: "gateway.networking.k8s.io/gateway-class-name",
   gatewayManaged: "gateway.istio.io/managed",
   enableAutoallocateIp: "networking.istio.io/enable-autoallocate-ip",
+  /** Names the component of an installation that an object belongs to, such as `Pilot`. */
+  component: "operator.istio.io/component",
   /** Names the IstioOperator from which an object was installed. */
   owningResource: "install.operator.istio.io/owning-resource",
   owningResourceNamespace: "install.operator.istio.io/owning-resource-namespace",
@@ -38,6 +48,10 @@ export const meshWaypointAnnotations = {
 
 export const istioAnnotations = {
   useWaypointCanaryWeight: "istio.io/use-waypoint-canary-weight",
+  /** What injection added to a pod. Its presence marks a pod with a sidecar. */
+  sidecarStatus: "sidecar.istio.io/status",
+  injectTemplates: "inject.istio.io/templates",
+  interceptionMode: "sidecar.istio.io/interceptionMode",
   ambientRedirection: "ambient.istio.io/redirection",
   serviceAccountName: "gateway.istio.io/service-account",
   connectStrategy: "istio.io/connect-strategy",

@@ -1,4 +1,4 @@
-import { istioAnnotations } from "../../api/istio/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import type { EndpointSlice, Node, Service, ServicePort } from "../../api/kubernetes/index.ts";
 import type {
   AppProtocol,
@@ -183,6 +183,6 @@ export function nodeFacts(node: Node): NodeFacts {
     name: node.metadata.name ?? "",
     region: labels["topology.kubernetes.io/region"] ?? "",
     zone: labels["topology.kubernetes.io/zone"] ?? "",
-    subzone: labels["topology.istio.io/subzone"] ?? "",
+    subzone: labels[istioLabels.subzone] ?? "",
   };
 }

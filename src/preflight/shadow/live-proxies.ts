@@ -1,3 +1,4 @@
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import type { Json } from "../tree-diff.ts";
 import type { Container, Pod } from "../../api/kubernetes/index.ts";
 
@@ -24,7 +25,6 @@ export interface LiveProxy {
   readonly revision: string | undefined;
 }
 
-const sidecarStatus = "sidecar.istio.io/status";
 const proxyContainer = "istio-proxy";
 const types: readonly ProxyType[] = ["sidecar", "router", "waypoint", "ztunnel"];
 const metaPrefix = "ISTIO_META_";
@@ -66,14 +66,14 @@ function proxyOf(pod: Pod): LiveProxy | undefined {
     nodeId: `${type}~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     metadata: metadataOf(pod, container, type, address),
     replicas: 1,
-    revision: labels["istio.io/rev"] ?? metadata.annotations?.["istio.io/rev"],
+    revision: labels[istioLabels.revision] ?? metadata.annotations?.[istioLabels.revision],
   };
 }
 
 function typeOf({ args = [] }: Container, { metadata }: Pod): ProxyType | undefined {
   const word = args.find((arg) => types.some((type) => type === arg));
   if (word !== undefined) return types.find((type) => type === word);
-  return metadata.annotations?.[sidecarStatus] === undefined ? undefined : "sidecar";
+  return metadata.annotations?.[istioAnnotations.sidecarStatus] === undefined ? undefined : "sidecar";
 }
 
 /** The Deployment's name, derived from the name of its ReplicaSet. */

@@ -1,4 +1,4 @@
-import { automaticallyAddressedHosts } from "../../../api/istio/index.ts";
+import { automaticallyAddressedHosts, istioAnnotations } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import {
   compareText,
@@ -217,7 +217,7 @@ function entryServices(entry: ServiceEntryFacts, namespace: NamespaceFacts | und
     passthrough: isPassthrough,
     preference: isPassthrough ? "none" : entryPreference(entry, namespace),
     publishNotReady: false,
-    waypointCanaryWeight: entry.annotations["istio.io/use-waypoint-canary-weight"],
+    waypointCanaryWeight: entry.annotations[istioAnnotations.useWaypointCanaryWeight],
   }));
 }
 

@@ -94,7 +94,7 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
         labels: entry.labels,
         selector: {},
         source: "ServiceEntry",
-        waypointCanaryWeight: entry.annotations["istio.io/use-waypoint-canary-weight"],
+        waypointCanaryWeight: entry.annotations[istioAnnotations.useWaypointCanaryWeight],
       };
       const conditions = bound(
         bindings.bindingOfService(subject, reader),

@@ -1,4 +1,5 @@
 import { matchesLabels } from "../../../api/index.ts";
+import { istioLabels } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import {
   compareText,
@@ -27,7 +28,6 @@ import {
   localityText,
   nowhere,
   takesIstioTls,
-  tlsModeLabel,
   usedEndpoints,
   workloadText,
   type Discoverability,
@@ -100,8 +100,6 @@ export function ofSubset(
     : endpoints.filter((endpoint) => matchesLabels(labels, endpoint.labels));
 }
 
-const tunnelLabel = "networking.istio.io/tunnel";
-const managedLabel = "gateway.istio.io/managed";
 const waypointManager = "istio.io-mesh-controller";
 
 export function deriveServiceEndpoints(
@@ -344,9 +342,9 @@ function podEndpoint(
     port,
     labels: pod.labels,
     identity: identityOf(mesh, pod.namespace, pod.serviceAccount),
-    mutualTls: pod.labels[tlsModeLabel] === "istio" && takesMutualTls(pod, port, mesh, inputs, reader),
+    mutualTls: pod.labels[istioLabels.tlsMode] === "istio" && takesMutualTls(pod, port, mesh, inputs, reader),
     hbone: takesHbone(pod),
-    captured: pod.redirected || pod.labels[tunnelLabel] === "http",
+    captured: pod.redirected || pod.labels[istioLabels.tunnel] === "http",
     locality:
       localityFromLabel(pod.labels) ??
       (node === undefined ? nowhere : { region: node.region, zone: node.zone, subzone: node.subzone }),
@@ -374,7 +372,11 @@ function takesMutualTls(
 
 /** Whether the pod accepts HBONE: by a ztunnel, by itself, or as a waypoint. */
 export function takesHbone(pod: PodFacts): boolean {
-  return pod.redirected || pod.labels[tunnelLabel] === "http" || pod.labels[managedLabel] === waypointManager;
+  return (
+    pod.redirected ||
+    pod.labels[istioLabels.tunnel] === "http" ||
+    pod.labels[istioLabels.gatewayManaged] === waypointManager
+  );
 }
 
 /** The part of a service that {@link identitiesOf} needs. */
