@@ -35,6 +35,27 @@ export const istioLabels = {
   owningResourceNotPruned: "install.operator.istio.io/owning-resource-not-pruned",
 } as const;
 
+/** The revision of objects without a revision label. A tag of this name leads to the cluster's default revision. */
+export const defaultRevision = "default";
+
+/** What names the owner of a Gateway or a route: its label `istio.io/rev`, and that of its namespace. */
+export interface RevisionLabels {
+  readonly own: string | undefined;
+  readonly namespace: string | undefined;
+}
+
+/**
+ * The revision that owns a Gateway or a route: the one that its own label names, else its namespace's label, else the
+ * cluster's default. `revisionOf` returns the revision of a tag, and undefined for a name that is no tag.
+ */
+export function resolveRevision(
+  { own, namespace }: RevisionLabels,
+  revisionOf: (tag: string) => string | undefined,
+): string {
+  const named = own ?? namespace ?? defaultRevision;
+  return revisionOf(named) ?? named;
+}
+
 /**
  * The webhook configuration that validates objects without a revision label. Its own label names the cluster's default
  * revision.

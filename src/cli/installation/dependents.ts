@@ -1,4 +1,4 @@
-import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
+import { defaultRevision, istioAnnotations, istioLabels, resolveRevision } from "../../api/istio/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { gatewayKind } from "../../api/gateway/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
@@ -12,8 +12,6 @@ import {
 import { gatewayCanaryAnnotations, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { listControlPlanes, listPilots, listProxies, namespacesOfControlPlanes } from "../control-planes/pilots.ts";
-
-const defaultRevision = "default";
 
 export interface Dependents {
   /** Tags of the revision that another control plane could take over. */
@@ -56,7 +54,7 @@ export async function dependentsOf(client: KubeClient, revision: string): Promis
       .map(({ metadata }) => metadata.name ?? "")
       .toSorted(),
     proxies,
-    gateways: await ownedGateways(client, revision, namespaces.items),
+    gateways: await ownedGateways(client, revision, namespaces.items, tags),
     pods: pods
       .filter((pod) => !connectedPods.has(nameOf(pod)) && !own.includes(pod) && leansOn(pod, revision))
       .map(nameOf)
@@ -140,15 +138,22 @@ async function connectedProxies(
   return { proxies: [...proxies].toSorted(), warnings };
 }
 
-async function ownedGateways(client: KubeClient, revision: string, all: readonly Namespace[]): Promise<string[]> {
+async function ownedGateways(
+  client: KubeClient,
+  revision: string,
+  all: readonly Namespace[],
+  tags: readonly string[],
+): Promise<string[]> {
   const namespaces = new Map(all.map(({ metadata }) => [metadata.name ?? "", metadata.labels?.[istioLabels.revision]]));
   // Without the Gateway API, the kind does not exist.
   const { items } = await client.list(gatewayKind).catch(() => ({ items: [] }));
   return items
     .filter(({ metadata, spec }) => {
       if (spec.gatewayClassName !== "istio" && spec.gatewayClassName !== "istio-waypoint") return false;
-      const owner =
-        metadata.labels?.[istioLabels.revision] ?? namespaces.get(metadata.namespace ?? "") ?? defaultRevision;
+      const owner = resolveRevision(
+        { own: metadata.labels?.[istioLabels.revision], namespace: namespaces.get(metadata.namespace ?? "") },
+        (name) => (tags.includes(name) ? revision : undefined),
+      );
       return owner === revision || metadata.annotations?.[gatewayCanaryAnnotations.revision] === revision;
     })
     .map(nameOf)

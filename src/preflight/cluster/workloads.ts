@@ -1,4 +1,4 @@
-import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
+import { defaultRevision, istioAnnotations, istioLabels, resolveRevision } from "../../api/istio/index.ts";
 import { withArticle } from "../../base/index.ts";
 import { keyOf, matchesLabelSelector, type KubernetesObject } from "../../api/index.ts";
 import {
@@ -53,7 +53,6 @@ export interface InjectedWorkload {
   readonly object: Deployment | StatefulSet | DaemonSet | undefined;
 }
 
-const defaultRevision = "default";
 const restartable = ["Deployment", "StatefulSet", "DaemonSet", "Rollout"];
 
 /** Reports which workloads move with the upgrade, which a restart does not move, and what blocks the upgrade. */
@@ -385,9 +384,13 @@ function gatewaysOf(
 
 function owningRevision({ metadata }: KubernetesObject, { namespaces, tags }: WorkloadFacts): string {
   const namespace = namespaces.find((candidate) => candidate.metadata.name === metadata.namespace);
-  const labelled =
-    metadata.labels?.[istioLabels.revision] ?? namespace?.metadata.labels?.[istioLabels.revision] ?? defaultRevision;
-  return tags.get(labelled) ?? labelled;
+  return resolveRevision(
+    {
+      own: metadata.labels?.[istioLabels.revision],
+      namespace: namespace?.metadata.labels?.[istioLabels.revision],
+    },
+    (name) => tags.get(name),
+  );
 }
 
 function ztunnelsOf({ pods, connections }: WorkloadFacts, from: string): ZtunnelReport[] {
