@@ -1,6 +1,6 @@
 import { istioAnnotations, istioLabels, readOwnProxyConfig, type OwnProxyConfig } from "../../api/istio/index.ts";
-import type { Pod } from "../../api/kubernetes/index.ts";
-import { ownerOf, parseProxyConfig } from "../../inject/index.ts";
+import { workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
+import { parseProxyConfig } from "../../inject/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 import type { PodFacts, SidecarProxyFacts } from "../model/facts.ts";
 
@@ -112,7 +112,7 @@ const workloadTypes: Readonly<Record<string, PodFacts["workloadType"]>> = {
 
 /** The controller of a pod, or the pod itself. A label may give it another name. */
 function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts["workloadType"] } {
-  const owner = ownerOf(pod);
+  const owner = workloadOfPod(pod);
   return {
     name: pod.metadata.labels?.[istioLabels.workloadName] ?? owner.name,
     type: workloadTypes[owner.kind] ?? "pod",
