@@ -23,7 +23,7 @@ for (const file of tracked) {
   if (text !== undefined && !text.includes("\0")) texts.set(file, text);
 }
 
-/** Undefined for a file that was deleted but not yet committed. */
+/** The content of a tracked file, or undefined if it was deleted but not yet committed. */
 function readTracked(file: string): string | undefined {
   try {
     return readFileSync(join(root, file), "utf8");

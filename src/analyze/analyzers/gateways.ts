@@ -58,7 +58,9 @@ function reportNoPods({ resource, object: { spec } }: Gateway, inventory: Invent
   );
 }
 
-/** Undefined if no Service selects the pods, for example with a node's port. */
+/**
+ * The ports that Services open to the pods, or undefined if no Service selects them, for example with a node's port.
+ */
 function portsOf(behind: readonly Workload[], inventory: Inventory): ReadonlySet<number> | undefined {
   const ports = new Set<number>();
   const services = inventory

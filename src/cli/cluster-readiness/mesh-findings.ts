@@ -95,7 +95,9 @@ function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
   ];
 }
 
-/** Undefined for a user who may read pods but not the events that have the reason. */
+/**
+ * Why no pod of the workload was made. Returns undefined if the user may read pods but not the events with the reason.
+ */
 async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise<PodObstacle | undefined> {
   return await refusedPods(client, workload).catch((error: unknown) => {
     if (isKubeCode(error, "forbidden")) return undefined;

@@ -192,7 +192,8 @@ export function uniquePorts(gateway: Gateway): readonly { port: number; protocol
 }
 
 /**
- * Undefined if the annotation is absent or not a whole number. Then the Deployment's default or an autoscaler decides.
+ * The number of replicas that the annotation asks for. Returns undefined if it is absent or not a whole number. Then
+ * the Deployment's default or an autoscaler decides.
  */
 export function replicasOf(gateway: Gateway, annotation: string): number | undefined {
   const text = gateway.metadata.annotations?.[annotation];

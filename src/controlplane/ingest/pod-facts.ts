@@ -54,7 +54,7 @@ export const podFactsExcerpt: Excerpt = {
   },
 };
 
-/** Undefined for pods that have ended, because another pod may already have their address. */
+/** The facts of a pod. Returns undefined if it has ended, because another pod may already have its address. */
 export function podFacts(pod: Pod): PodFacts | undefined {
   const { metadata, spec, status } = pod;
   if (status?.phase === "Succeeded" || status?.phase === "Failed") return undefined;

@@ -61,7 +61,7 @@ interface Remote {
   readonly ingest: RemoteIngest;
   readonly stop: AbortController;
   readonly done: Promise<void>;
-  /** Undefined until the cluster has been read once or has timed out. */
+  /** Whether the cluster has been read, is read for the first time, or has timed out. */
   status: RemoteSyncStatus;
 }
 

@@ -116,7 +116,7 @@ const preferences: Readonly<Record<string, TrafficPreference>> = {
   prefersamenode: "node",
 };
 
-/** Undefined without the annotation. */
+/** The preference that the annotation names, or undefined without it. */
 function annotatedPreference(annotations: Readonly<Record<string, string>> | undefined): TrafficPreference | undefined {
   const text = annotations?.[istioAnnotations.trafficDistribution]?.toLowerCase() ?? "";
   return text === "" ? undefined : (preferences[text] ?? "none");
@@ -131,8 +131,8 @@ export function statedPreference(annotations: Readonly<Record<string, string>> |
 }
 
 /**
- * Undefined for slices without a Service, for slices of host names, and for copies of other clusters' slices, whose
- * endpoints are read from their own cluster.
+ * The facts of a slice. Returns undefined for slices without a Service, for slices of host names, and for copies of
+ * other clusters' slices, whose endpoints are read from their own cluster.
  */
 export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
   const labels = slice.metadata.labels ?? {};

@@ -28,7 +28,7 @@ export class KialiApi {
     this.#options = options;
   }
 
-  /** Undefined for an unknown path. */
+  /** Answers a request to Kiali's API. Returns undefined for an unknown path. */
   async answer(path: string, params: URLSearchParams, identity: Identity): Promise<OtherAnswer | undefined> {
     try {
       switch (path.replace(/\/+$/, "")) {

@@ -182,7 +182,7 @@ async function removeLetGo(
   }
 }
 
-/** Undefined while waiting for a load balancer. */
+/** The addresses of a gateway's Service, or undefined while it waits for a load balancer. */
 async function serviceAddresses(
   { client }: BanzaiWorld,
   { metadata }: BanzaiMeshGateway,

@@ -32,7 +32,7 @@ export class ContainerLog {
   readonly #place: PlaceBelow;
   readonly #clock: Clock;
   readonly #writeFile: WriteFile;
-  /** Undefined while the file cannot be opened, for example on a full disk. Each write tries again. */
+  /** The open file, or undefined while it cannot be opened, for example on a full disk. Each write tries again. */
   #descriptor: number | undefined;
   #size = 0;
   /** Whether a full disk stored only the beginning of the last line. */

@@ -75,7 +75,7 @@ export function ambientServiceKey(service: Pick<AmbientService, "namespace" | "h
   return `${service.namespace}/${service.hostname}`;
 }
 
-/** Undefined for an ExternalName, which only DNS serves. */
+/** A Service as ambient needs it, or undefined for an ExternalName, which only DNS serves. */
 export function ambientServiceOf(
   service: ServiceFacts,
   mesh: MeshSettings,

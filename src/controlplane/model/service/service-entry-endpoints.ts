@@ -79,7 +79,7 @@ interface Workload {
   readonly spec: WorkloadEntrySpec;
 }
 
-/** Undefined for an endpoint without an address, which is in another network. */
+/** The endpoint of a workload. Returns undefined if it has no address, because it is in another network. */
 function endpointOf(
   { namespace, name, labels, spec }: Workload,
   port: EndpointTarget,

@@ -76,7 +76,7 @@ export interface SharedCluster {
   readonly variant: ClusterVariant;
   /** Keys of the shared collections. */
   readonly cluster: string;
-  /** Undefined for clusters that get no endpoints by EDS. */
+  /** The name under which the cluster asks EDS for its endpoints, or undefined if it does not. */
   readonly endpoints: string | undefined;
 }
 
