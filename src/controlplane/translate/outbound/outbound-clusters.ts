@@ -25,12 +25,8 @@ import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
 import { inheritedPeerAuthenticationsFor, namespaceMutualTls } from "../../model/peer-authentication.ts";
 import { nowhere, usedEndpoints, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
-import {
-  getAllEndpoints,
-  ofSubset,
-  ServersOfServices,
-  type ServiceEndpoints,
-} from "../../model/service/service-endpoints.ts";
+import { getAllEndpoints, ofSubset, type ServiceEndpoints } from "../../model/service/service-endpoints.ts";
+import { ServersOfServices } from "../../model/service/service-servers.ts";
 import { memos } from "../../model/memos.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../../model/service/service-model.ts";
 import type { Waypoints } from "../../model/ambient/waypoint.ts";
