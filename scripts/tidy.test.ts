@@ -241,6 +241,18 @@ test("a comment that documents a value or a class stands above it, and not above
   );
 });
 
+test("a documenting comment stands directly above what it documents, and a comment about the file begins with //", () => {
+  assertNone(
+    [...texts]
+      .filter(([file]) => isSource(file))
+      .flatMap(([file, text]) =>
+        [...text.matchAll(/^ ?\*\/\n\n|^\/\*\*.*\*\/\n\n/gm)].map(
+          ({ index }) => `${file}:${text.slice(0, index).split("\n").length}: a blank line below the comment`,
+        ),
+      ),
+  );
+});
+
 test("a test that starts the program in an environment of its own passes the cache of compiled sources on", () => {
   const found: string[] = [];
   for (const [file, text] of texts) {

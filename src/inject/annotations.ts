@@ -1,4 +1,5 @@
 import { istioAnnotations, istioLabels } from "../api/istio/index.ts";
+
 /** Labels and annotations of pods that injection reads or writes, by upstream's names. */
 export const podAnnotations = {
   inject: istioLabels.inject,

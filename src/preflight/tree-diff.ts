@@ -1,4 +1,5 @@
 import { canonicalJson } from "../base/index.ts";
+
 /** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [field: string]: Json };
 

@@ -3,7 +3,7 @@ import type { Condition, KubernetesObject, LabelSelector, ObjectMeta } from "../
 import type { Pod, PodSpec } from "./core.ts";
 import type { PersistentVolumeClaim } from "./others.ts";
 
-/** Kinds of the group `apps` (v1). */
+// Kinds of the group `apps` (v1).
 
 export interface PodTemplate {
   metadata?: ObjectMeta;

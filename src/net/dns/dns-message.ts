@@ -1,4 +1,4 @@
-/** The parts of messages that a forwarder reads (RFC 1035, 4.1). */
+// The parts of messages that a forwarder reads (RFC 1035, 4.1).
 
 export const headerBytes = 12;
 const responseFlag = 0x80;
