@@ -75,7 +75,7 @@ test("a pod of an Argo Rollout or a CronJob belongs to the workload that proxies
     jobs: [job("report-29380000"), job("report-29380001")],
   });
   assert.deepEqual(
-    [...workloads.values()].map(({ key, kind, pods, wantedPods }) => [key, kind, pods.length, wantedPods]).toSorted(),
+    [...workloads.values()].map(({ key, kind, pods, wantedPods }) => [key, kind, pods.length, wantedPods]),
     [
       ["shop/report", "CronJob", 2, 2],
       ["shop/web", "Rollout", 1, 1],
