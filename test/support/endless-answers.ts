@@ -1,6 +1,5 @@
 import type { RequestListener } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
-import type { AddressInfo, Server } from "node:net";
 import type { Writable } from "node:stream";
 
 const piece = Buffer.alloc(16_384);
@@ -34,10 +33,4 @@ export class EndlessAnswers {
     answer.on("drain", sendOn);
     sendOn();
   }
-}
-
-/** Starts the server on a free loopback port, which it returns. */
-export async function listenOnLoopback(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return (server.address() as AddressInfo).port;
 }

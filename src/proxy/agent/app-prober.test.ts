@@ -3,7 +3,8 @@ import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import { test } from "node:test";
 import { until } from "../../base/testing/index.ts";
-import { EndlessAnswers, listenOnLoopback } from "../../../test/support/endless-answers.ts";
+import { EndlessAnswers } from "../../../test/support/endless-answers.ts";
+import { listenOnLoopback } from "../../../test/support/listen-on-loopback.ts";
 import { probeApplication } from "./app-prober.ts";
 
 test("an HTTP probe has its outcome although the body of the answer does not end, and reads no more of it", async () => {

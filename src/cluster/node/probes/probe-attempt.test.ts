@@ -3,7 +3,8 @@ import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import { test } from "node:test";
 import { until } from "../../../base/testing/index.ts";
-import { EndlessAnswers, listenOnLoopback } from "../../../../test/support/endless-answers.ts";
+import { EndlessAnswers } from "../../../../test/support/endless-answers.ts";
+import { listenOnLoopback } from "../../../../test/support/listen-on-loopback.ts";
 import { attemptProbe } from "./probe-attempt.ts";
 
 const target = {
