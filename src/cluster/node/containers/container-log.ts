@@ -174,7 +174,7 @@ export class ContainerLog {
     const name = basename(path);
     const former = this.#descriptor;
     try {
-      inDirectoryBelow({ root, path: dirname(path) }, false, (directory) => {
+      inDirectoryBelow({ root, path: dirname(path) }, { createMissing: false }, (directory) => {
         renameSync(`${directory}/${name}`, `${directory}/${name}.1`);
         try {
           this.#open();
