@@ -259,7 +259,7 @@ export interface NodeSelectorRequirement {
 
 export interface NodeSelectorTerm {
   matchExpressions?: NodeSelectorRequirement[];
-  /** Only `metadata.name` is a field that can be matched. */
+  /** The requirements for fields of the node, of which only `metadata.name` can be matched. */
   matchFields?: NodeSelectorRequirement[];
 }
 

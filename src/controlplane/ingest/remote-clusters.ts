@@ -251,7 +251,7 @@ export class RemoteClusters {
     });
   }
 
-  /** After the time limit, the start no longer waits for the cluster, but it is still read. */
+  /** Lets the start wait for the cluster until the time limit. Afterwards the cluster is still read. */
   #limit(remote: Remote): void {
     const { timeoutMs, clock, log } = this.#options;
     if (timeoutMs === 0) return;

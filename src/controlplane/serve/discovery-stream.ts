@@ -99,7 +99,7 @@ export class DiscoveryStream {
     this.#acknowledgements = new AcknowledgementWait(options.clock, () => {
       this.#clusters.stopWarming();
       this.pump();
-      // While the model settles, nothing was sent: then the wait remains over.
+      // Nothing is sent while the model settles. Then the wait stays over until it has settled.
       if (!options.isModelSettling()) this.#acknowledgements.end();
     });
   }

@@ -157,7 +157,7 @@ const visibilities = {
   },
 } as const;
 
-/** Nothing if the mesh config does not limit who sees ServiceEntries. */
+/** The condition about who sees an entry. Empty if the mesh config does not limit that. */
 function visibility(namespace: string, inputs: MeshInputs, reader: CollectionReader): readonly AmbientCondition[] {
   if (reader.get(inputs.mesh, meshKey)?.serviceEntryVisibility === undefined) return [];
   const applied = visibilities[entryVisibilityOf(namespace, inputs, reader)];
