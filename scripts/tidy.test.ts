@@ -167,7 +167,9 @@ test("a blank line stands between a declaration with a body and the next one", (
   const found = [...texts]
     .filter(([file]) => /^src\/.*\.ts$/.test(file))
     .flatMap(([file, text]) =>
-      [...text.matchAll(/\n\}\n(?=(?:export )?(?:const|function|async function|class|interface|type) )/g)].map(
+      [
+        ...text.matchAll(/\n\}\n(?=\/\*\*|\/\/|(?:export )?(?:const|function|async function|class|interface|type) )/g),
+      ].map(
         ({ index }) => `${file}:${text.slice(0, index + 2).split("\n").length}: no blank line after the declaration`,
       ),
     );

@@ -112,6 +112,7 @@ function objectAnnotations({ metadata, spec }: Gateway): { annotations?: Record<
     Object.fromEntries(Object.entries(metadata.annotations ?? {}).filter(([name]) => !ownAnnotations.test(name)));
   return Object.keys(annotations).length === 0 ? {} : { annotations };
 }
+
 /** Annotations for the Gateway object itself or for the control plane. They are not copied. */
 const ownAnnotations = /^(kubectl\.kubernetes\.io|gateway\.istio\.io|([\w-]+\.)?serin\.dev)\//;
 
