@@ -200,7 +200,7 @@ function labelsOf(title: string): Record<string, string> {
   };
 }
 
-/** Undefined outside a checkout. */
+/** The commit of the checkout, or undefined outside of one. */
 function currentRevision(): string | undefined {
   try {
     return runProgram("git", ["rev-parse", "HEAD"], { cwd: root }).trim();

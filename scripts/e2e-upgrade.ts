@@ -75,23 +75,21 @@ async function main(): Promise<number> {
     note,
   };
   let load: ConstantLoad | undefined;
-  let problem: unknown;
-  const good: LoadTotals[] = [];
-  const bad: BadReleaseResult[] = [];
+  const played: Played = { good: undefined, bad: [], problem: undefined };
   const play = async (): Promise<void> => {
     await setStage(proof);
     load = await ConstantLoad.begin(proof);
-    await playParts(proof, parts, good, bad);
+    await playParts(proof, parts, played);
   };
   try {
     // On an interrupt, stop waiting at once.
     await Promise.race([play(), once(interrupt.signal, "abort").then(() => interrupt.signal.throwIfAborted())]);
   } catch (error) {
-    problem = error;
+    played.problem = error;
   }
   await load?.stop();
-  const summary = summarise(proof, parts, { good, bad, problem });
-  print(proof, summary, problem);
+  const summary = summarise(proof, parts, played);
+  print(proof, summary, played.problem);
   if (flags.keep) note(`the lab stays: ${lab.cluster.stateDirectory}`);
   else await lab.delete();
   if (flags.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
@@ -102,12 +100,15 @@ function isPart(part: string): boolean {
   return ["upgrade", "canary", "bad", ...badReleases.map(({ name }) => `bad:${name}`)].includes(part);
 }
 
-async function playParts(
-  proof: Proof,
-  parts: readonly string[],
-  good: LoadTotals[],
-  bad: BadReleaseResult[],
-): Promise<void> {
+/** What has been played so far, also if the proof ends early. */
+interface Played {
+  /** What the load counted in the good parts. */
+  good: LoadTotals | undefined;
+  readonly bad: BadReleaseResult[];
+  problem: unknown;
+}
+
+async function playParts(proof: Proof, parts: readonly string[], played: Played): Promise<void> {
   const begun = proof.reports.totals;
   proof.note(`the load has begun: ${Object.keys(begun.targets).join(", ")}; ${proof.reports.open} long connections`);
   try {
@@ -116,30 +117,25 @@ async function playParts(
     if (parts.includes("upgrade") || parts.includes("canary"))
       await moreRequests(proof, proof.requests - difference(proof.reports.totals, begun).requests);
   } finally {
-    good.push(difference(proof.reports.totals, begun));
+    played.good = difference(proof.reports.totals, begun);
   }
   for (const release of badReleases) {
-    if (parts.includes("bad") || parts.includes(`bad:${release.name}`)) bad.push(await playBadRelease(proof, release));
+    if (parts.includes("bad") || parts.includes(`bad:${release.name}`))
+      played.bad.push(await playBadRelease(proof, release));
   }
 }
 
-interface Played {
-  readonly good: readonly LoadTotals[];
-  readonly bad: readonly BadReleaseResult[];
-  readonly problem: unknown;
-}
-
-function summarise(proof: Proof, parts: readonly string[], { good: [counted], bad, problem }: Played): Summary {
-  const ends = Object.entries(counted?.endedWithPod ?? {});
-  const elsewhere = ends.reduce((total, [target, count]) => (mayEndWithPod(target) ? total : total + count), 0);
-  const { requests = 0, failed = 0, closedConnections = 0 } = counted ?? {};
+function summarise(proof: Proof, parts: readonly string[], { good, bad, problem }: Played): Summary {
+  const ends = Object.entries(good?.endedWithPod ?? {});
+  const unexpectedEnds = ends.reduce((total, [target, count]) => (mayEndWithPod(target) ? total : total + count), 0);
+  const { requests = 0, failed = 0, closedConnections = 0 } = good ?? {};
   const enough = requests >= proof.requests || !(parts.includes("upgrade") || parts.includes("canary"));
   return {
     ok:
       problem === undefined &&
       failed === 0 &&
       closedConnections === 0 &&
-      elsewhere === 0 &&
+      unexpectedEnds === 0 &&
       enough &&
       bad.every(({ undone }) => undone),
     requests,

@@ -1,4 +1,5 @@
-// Writes `docs/features.md`, which says what every field of every kind does, from the tables of src/api/field-support.
+// Writes `docs/features.md`: what each part does, and what every field of every kind does, from the tables of
+// src/api/field-support.
 // Run `node scripts/generate-features.ts`. The test beside it fails when the page is stale.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +11,31 @@ import {
   type FieldTable,
 } from "../src/api/field-support/index.ts";
 
-const introduction = `# What each field does
+const introduction = `# What works
+
+## The parts
+
+- **Lab cluster.** Its API server serves kubectl 1.20 to 1.36: watches, patches, server-side apply, CRDs with CEL, RBAC, admission,
+  certificate requests, \`kubectl top\`. It has controllers, autoscalers, a scheduler, DNS, Services, NetworkPolicies, LoadBalancer
+  addresses, native sidecars, probes, volumes, persistent volumes, logs, exec and attach with a terminal, cp and port-forward.
+- **Control plane.** It serves sidecars, gateways, waypoints and ztunnels over xDS, both delta and state of the world. It reads every
+  kind of Istio and the Gateway API, EnvoyFilter, WasmPlugin and Telemetry included. It has several clusters and networks,
+  multi-cluster services (MCS), revisions and tags, injection, validation and a CA.
+- **ztunnel and CNI.** They have capture, HBONE with mutual TLS (double across networks), L4 policy, waypoints and DNS. A revision hands
+  over to another without a dropped connection.
+- **Proxy.** It is a sidecar, a gateway or a waypoint. It speaks HTTP/1.1, HTTP/2, gRPC and TCP on both sides, with TLS and SNI. It has
+  filter chains, RBAC, JWT, external authorization, [Lua](lua.md), [WebAssembly](wasm.md), faults, retries, outlier detection, circuit
+  breakers, consistent hashing, and Istio's metrics, logs and traces (OTLP, Zipkin).
+- **Installing.** There are eight profiles, values of 1.6 to 1.31, Helm charts and \`istioctl\`'s verbs. Operators in the cluster keep
+  objects of IstioOperator and of Banzai Cloud's kinds installed.
+- **Rollouts.** A Canary moves routes, VirtualServices, Deployments, Services and namespaces. A MeshUpgrade moves sidecars, ztunnel,
+  waypoints, gateways, CNI, tags and the CA's root, by waves, with a preflight plan and a probe matrix. Both have a judge, a journal,
+  undo and freezes. Canaries of one group move together.
+- **Dashboard.** It has a live graph with weights as configured and as measured, the revision of each part, rollouts with their evidence
+  and orders, workloads, services, and configuration with what-if. It gives each user the rights that the API server gives.
+  \`serin top\` and \`serin graph\` show the same in a terminal.
+
+## How to read the tables of fields
 
 Each row is a group of fields. \`[]\` stands for any element of a list, \`{}\` for any value of a map, \`**\` for everything below.
 \`node scripts/generate-features.ts\` writes this page from \`src/api/field-support\`. A test compares it with the definitions in

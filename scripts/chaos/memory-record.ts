@@ -142,7 +142,7 @@ function residentKib(pid: number): number | undefined {
   }
 }
 
-/** Undefined for a process that has ended and waits for its parent: it has no memory any more. */
+/** The resident memory in KiB, or undefined for a process that has ended and waits for its parent. */
 export function residentKibOf(status: string): number | undefined {
   const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(status) ?? [];
   return kib === undefined ? undefined : Number(kib);

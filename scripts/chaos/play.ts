@@ -49,7 +49,7 @@ export class ChaosRun {
   readonly #strikes: Strikes;
   readonly #rollouts: EndlessRollouts;
   readonly #writes: AcknowledgedWrites;
-  /** Undefined until the acknowledged writes have been read. */
+  /** The lost writes, or undefined until the acknowledged writes have been read. */
   #lost: readonly string[] | undefined;
   #fromMs = 0;
   /** How long faults have been struck. */

@@ -105,7 +105,7 @@ export class EndlessRollouts {
     await this.#toItsEnd(meshUpgradeKind, name, undefined, ["RolledBack"]);
   }
 
-  /** Undefined if it did not end in time. */
+  /** Waits for the rollout to end. Returns undefined if it did not end in time. */
   async #toItsEnd<Value extends Canary | MeshUpgrade>(
     kind: KindDefinition<Value>,
     name: string,
@@ -140,7 +140,7 @@ export class EndlessRollouts {
     return ended ? last : undefined;
   }
 
-  /** Undefined while the API server does not answer. */
+  /** The rollout's status, or undefined while the API server does not answer. */
   async #statusOf<Value extends Canary | MeshUpgrade>(
     kind: KindDefinition<Value>,
     name: string,

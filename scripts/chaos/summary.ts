@@ -21,7 +21,7 @@ export interface Found {
   readonly unendedRollouts: readonly string[];
   /** Writes that the API server acknowledged. */
   readonly writes: number;
-  /** Undefined if the acknowledged writes could not be read. */
+  /** The names of lost writes, or undefined if the acknowledged writes could not be read. */
   readonly lostWrites: readonly string[] | undefined;
   readonly load: Counted;
   /** Failures of requests and of long connections. */

@@ -108,7 +108,7 @@ class Fuzzer {
     this.#heldBytes += input.length + features.byteLength + entryBytes;
   }
 
-  /** Undefined when the input passed. */
+  /** Runs the target on the input. Returns what went wrong, or undefined if the input passed. */
   async #execute(input: Buffer): Promise<Omit<Finding, "input"> | undefined> {
     shownInput.set(input);
     executions[1] = input.length;

@@ -6,7 +6,7 @@ export interface FuzzTarget {
   readonly title: string;
   /** Inputs that are well formed, or nearly so. */
   readonly seeds: readonly (Buffer | string)[];
-  /** Words of the format that its sources do not contain. */
+  /** Words of the format to insert, besides those that the parser's sources contain. */
   readonly words?: readonly string[];
   /** {@link defaultMaxBytes} when absent. */
   readonly maxBytes?: number;

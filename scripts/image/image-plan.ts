@@ -49,7 +49,10 @@ export function planImages({ catalogue, hub, version, manifests }: PlanInput): P
   return [...components, ...others];
 }
 
-/** Undefined for components, and for images of other projects, which users pull from their own registries. */
+/**
+ * The kind of an image that Serin builds. Returns undefined for components, and for images of other projects, which
+ * users pull from their own registries.
+ */
 function kindOf({ release, entrypoint, images }: ImageEntry): ImageKind | undefined {
   if (release === "tag" || images.some((pattern) => pattern.includes("/metallb/"))) return undefined;
   const [program, first = ""] = entrypoint;

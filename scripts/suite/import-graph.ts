@@ -28,7 +28,7 @@ export interface AllNeeds {
 
 interface Import {
   readonly specifier: string;
-  /** Undefined for all names. */
+  /** The imported names, or undefined for all of them. */
   readonly names: readonly string[] | undefined;
 }
 

@@ -15,7 +15,7 @@ export interface PlayedMesh {
   readonly seconds: number;
   /** The number of steps of the upgrade. */
   readonly steps: number;
-  /** Why the mesh did not go its ways. */
+  /** Why the upgrade failed, if it did. */
   readonly problem?: string;
 }
 
@@ -63,7 +63,7 @@ export class MeshPlay {
       await this.#begin();
       await this.#backFromTheMiddle();
       await this.#toTheEnd();
-      await this.#more();
+      await this.#moreRequests();
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error);
     }
@@ -106,7 +106,7 @@ export class MeshPlay {
     const place = { namespace: "outside", workload: "pod/client", container: "client" };
     const also = this.#mesh.alsoAsked === undefined ? [] : [`${url}${this.#mesh.alsoAsked.path}`];
     this.#load = new PodLoad(lab, { ...place, urls: [url, `http://web.${shop}`, ...also] });
-    await this.#more();
+    await this.#moreRequests();
     await this.#mesh.bring?.(this.#guide);
     this.#note("installed, and the load has begun");
   }
@@ -117,7 +117,7 @@ export class MeshPlay {
   }
 
   /** Waits until more requests are answered, and checks that none has failed. */
-  async #more(): Promise<void> {
+  async #moreRequests(): Promise<void> {
     await this.#load?.more(40);
     assert.deepEqual(this.#load?.failures, [], `of ${this.#load?.requests ?? 0} requests`);
   }
@@ -142,7 +142,7 @@ export class MeshPlay {
     assert.equal(await this.#namespaces(), before);
     await eventually("the pods are of the old revision", async () => (await this.#revisions()) === pods, 120_000);
     await this.#ok("kubectl wait --for=delete namespace/serin-probes --timeout=110s");
-    await this.#more();
+    await this.#moreRequests();
     this.#note("taken back");
     await this.#ok("kubectl delete meshupgrade half --timeout=60s");
   }
@@ -164,7 +164,7 @@ export class MeshPlay {
     const rest = left.split("\n").filter((line) => old.has(line.slice(line.indexOf("/") + 1)));
     assert.deepEqual(rest, [], "of the old revision");
     assert.deepEqual(new Set((await this.#revisions()).split(" ")), new Set([this.#mesh.to ?? newRevision]));
-    await this.#more();
+    await this.#moreRequests();
     this.#note(`moved to the end in ${this.#steps} steps`);
   }
 

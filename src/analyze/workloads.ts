@@ -1,4 +1,5 @@
 import { matchesLabels, type KubernetesObject } from "../api/index.ts";
+import { istioAnnotations, istioLabels } from "../api/istio/index.ts";
 import {
   daemonSetKind,
   deploymentKind,
@@ -101,26 +102,26 @@ export function hasSidecar({ spec }: Workload): boolean {
 
 /** Whether ztunnel captures the pod's traffic, or its namespace requests that. */
 export function isAmbient({ annotations, labels, isPod, namespace }: Workload, inventory: Inventory): boolean {
-  if (annotations["ambient.istio.io/redirection"] === "enabled") return true;
+  if (annotations[istioAnnotations.ambientRedirection] === "enabled") return true;
   return (
-    !isPod && labels["istio.io/dataplane-mode"] !== "none" && isAmbientNamespace(namespaceLabels(inventory, namespace))
+    !isPod && labels[istioLabels.dataplaneMode] !== "none" && isAmbientNamespace(namespaceLabels(inventory, namespace))
   );
 }
 
 export function isAmbientNamespace(labels: Readonly<Record<string, string>>): boolean {
-  if (labels["istio-injection"] === "enabled" || (labels["istio.io/rev"] ?? "") !== "") return false;
-  return labels["istio.io/dataplane-mode"] === "ambient";
+  if (labels[istioLabels.injection] === "enabled" || (labels[istioLabels.revision] ?? "") !== "") return false;
+  return labels[istioLabels.dataplaneMode] === "ambient";
 }
 
 /** Whether the workload has a sidecar or will get one. */
 export function isInjected(workload: Workload, inventory: Inventory): boolean {
   if (hasSidecar(workload)) return true;
-  const injectValue = workload.labels["sidecar.istio.io/inject"] ?? workload.annotations["sidecar.istio.io/inject"];
+  const injectValue = workload.labels[istioLabels.inject] ?? workload.annotations[istioLabels.inject];
   if (injectValue !== undefined) return injectValue === "true";
   const labels = namespaceLabels(inventory, workload.namespace);
   return (
-    labels["istio-injection"] === "enabled" ||
-    (labels["istio-injection"] === undefined && (labels["istio.io/rev"] ?? "") !== "")
+    labels[istioLabels.injection] === "enabled" ||
+    (labels[istioLabels.injection] === undefined && (labels[istioLabels.revision] ?? "") !== "")
   );
 }
 

@@ -21,7 +21,10 @@ export function sourceStack(error: Error): string {
   });
 }
 
-/** Undefined if there is none, or if it cannot be read: a process without descriptors must still report its error. */
+/**
+ * The source map of a file. Returns undefined if there is none, or if it cannot be read: a process without descriptors
+ * must still report its error.
+ */
 function mapOf(file: string): SourceMap | undefined {
   try {
     return new SourceMap(JSON.parse(readFileSync(`${file}.map`, "utf8")) as SourceMapPayload);

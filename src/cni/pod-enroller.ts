@@ -75,7 +75,7 @@ interface Enrolment {
   ownerRevision: string | undefined;
   captured: boolean;
   addresses: readonly string[];
-  /** Undefined for a pod that started before this agent. */
+  /** The runtime's id of the pod's sandbox, or undefined for a pod that started before this agent. */
   containerId: string | undefined;
   /** Set once the pod no longer announces HBONE: when its sockets close, on the steady clock. */
   leavesAtMs: number | undefined;

@@ -42,7 +42,7 @@ export function closePodSockets(sockets: readonly PodSocket[]): void {
   for (const { fd } of sockets) closeDescriptor(fd);
 }
 
-/** Undefined if the pod has no IPv6. */
+/** Opens the socket of a role in the pod. Returns undefined if the pod has no IPv6. */
 function openSocket(namespaceFd: number, role: ZdsListenerRole): number | undefined {
   const [name = "", six] = role.split("/");
   const plan = plans[name];

@@ -1,15 +1,17 @@
+import { istioAnnotations, istioLabels } from "../api/istio/index.ts";
+
 /** Labels and annotations of pods that injection reads or writes, by upstream's names. */
 export const podAnnotations = {
-  inject: "sidecar.istio.io/inject",
-  templates: "inject.istio.io/templates",
-  status: "sidecar.istio.io/status",
-  revision: "istio.io/rev",
-  proxyConfig: "proxy.istio.io/config",
+  inject: istioLabels.inject,
+  templates: istioAnnotations.injectTemplates,
+  status: istioAnnotations.sidecarStatus,
+  revision: istioLabels.revision,
+  proxyConfig: istioAnnotations.proxyConfig,
   overrides: "proxy.istio.io/overrides",
   defaultContainer: "kubectl.kubernetes.io/default-container",
   defaultLogsContainer: "kubectl.kubernetes.io/default-logs-container",
   nativeSidecar: "sidecar.istio.io/nativeSidecar",
-  interceptionMode: "sidecar.istio.io/interceptionMode",
+  interceptionMode: istioAnnotations.interceptionMode,
   proxyImage: "sidecar.istio.io/proxyImage",
   proxyImageType: "sidecar.istio.io/proxyImageType",
   proxyCpu: "sidecar.istio.io/proxyCPU",
@@ -41,18 +43,18 @@ export const podAnnotations = {
   mergeMetrics: "prometheus.istio.io/merge-metrics",
   securePort: "prometheus.istio.io/secure-port",
   scrapeTargets: "prometheus.istio.io/scrape-targets",
-  redirection: "ambient.istio.io/redirection",
+  redirection: istioAnnotations.ambientRedirection,
   multusNetworks: "k8s.v1.cni.cncf.io/networks",
 } as const;
 
 export const podLabels = {
-  inject: "sidecar.istio.io/inject",
-  revision: "istio.io/rev",
-  dataplaneMode: "istio.io/dataplane-mode",
-  tlsMode: "security.istio.io/tlsMode",
-  tunnel: "networking.istio.io/tunnel",
-  canonicalName: "service.istio.io/canonical-name",
-  canonicalRevision: "service.istio.io/canonical-revision",
-  workloadName: "service.istio.io/workload-name",
-  network: "topology.istio.io/network",
+  inject: istioLabels.inject,
+  revision: istioLabels.revision,
+  dataplaneMode: istioLabels.dataplaneMode,
+  tlsMode: istioLabels.tlsMode,
+  tunnel: istioLabels.tunnel,
+  canonicalName: istioLabels.canonicalName,
+  canonicalRevision: istioLabels.canonicalRevision,
+  workloadName: istioLabels.workloadName,
+  network: istioLabels.network,
 } as const;

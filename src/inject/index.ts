@@ -9,7 +9,6 @@ export {
   type InjectionSources,
 } from "./injection-settings.ts";
 export type { JsonPatchOperation } from "./json-patch.ts";
-export { ownerOf, type PodOwner } from "./owner.ts";
 export { imageTagOfType } from "./proxy-container.ts";
 export { proxyConfigLayers } from "./proxy-config-layers.ts";
 export { parseProxyConfig, readMeshForInjection, type MeshForInjection } from "./mesh.ts";

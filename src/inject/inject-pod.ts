@@ -1,5 +1,5 @@
 import type { ProxyConfigObject } from "../api/istio/index.ts";
-import type { Container, Pod, PodSpec } from "../api/kubernetes/index.ts";
+import { workloadOfPod, type Container, type Pod, type PodSpec } from "../api/kubernetes/index.ts";
 import type { CompliancePolicy } from "../base/compliance/index.ts";
 import { type Tree, userError } from "../base/index.ts";
 import { checkAnnotations } from "./annotation-checks.ts";
@@ -13,7 +13,6 @@ import type { InjectionSettings } from "./injection-settings.ts";
 import { createJsonPatch, type JsonPatchOperation } from "./json-patch.ts";
 import { findAnyContainer, findContainer, mergeStrategically, moveContainer, withoutNulls } from "./merge-pod.ts";
 import { podProxyConfig, type MeshForInjection, type PodProxyConfig } from "./mesh.ts";
-import { ownerOf } from "./owner.ts";
 import { proxyConfigLayers } from "./proxy-config-layers.ts";
 import { applicationProbers, probersVariable, rewriteProbes } from "./probes.ts";
 import { applicationVariable, mergePrometheus, securePortAnnotation } from "./prometheus.ts";
@@ -106,7 +105,7 @@ function templateInput(
     namespace,
     labels,
     annotations,
-    owner: ownerOf(pod),
+    owner: workloadOfPod(pod),
     values: settings.values,
     mesh,
     proxyConfig: podProxyConfig(mesh, [

@@ -106,7 +106,7 @@ export function underOtherSource(volume: unknown, over: unknown): unknown {
   return sources.length === 0 || sources.some(([key]) => volume[key] !== undefined) ? volume : { name: volume["name"] };
 }
 
-/** Undefined if the element is no object or has none of the keys. */
+/** The element's values of the keys as one text, or undefined if it is no object or has none of the keys. */
 function keyOf(element: unknown, keys: readonly string[]): string | undefined {
   if (!isTree(element) || keys.every((key) => element[key] === undefined)) return undefined;
   return JSON.stringify(keys.map((key) => element[key] ?? defaultOf(key)));

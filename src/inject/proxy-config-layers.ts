@@ -1,6 +1,6 @@
 import type { Tree } from "../base/index.ts";
 import { matchesLabelSelector } from "../api/index.ts";
-import type { ProxyConfigObject } from "../api/istio/index.ts";
+import { istioLabels, type ProxyConfigObject } from "../api/istio/index.ts";
 import { parseProxyConfig } from "./mesh.ts";
 
 export interface ProxyConfigScope {
@@ -22,7 +22,7 @@ export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: 
   // If several objects select the same pods, the oldest one applies, so that a second one does not change them
   // unexpectedly.
   const mine = objects
-    .filter(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? revision) === revision)
+    .filter(({ metadata }) => (metadata.labels?.[istioLabels.revision] ?? revision) === revision)
     .toSorted(youngerFirst);
   const unselective = (place: string): Tree[] =>
     mine.filter(({ metadata, spec }) => metadata.namespace === place && spec.selector === undefined).map(treeOf);

@@ -1,9 +1,8 @@
 import type { Tree } from "../base/index.ts";
 import type { CompliancePolicy } from "../base/compliance/index.ts";
-import type { Container, Pod, PodSpec } from "../api/kubernetes/index.ts";
+import type { Container, Pod, PodSpec, PodWorkload } from "../api/kubernetes/index.ts";
 import type { InjectionValues } from "./injection-settings.ts";
 import type { MeshForInjection, PodProxyConfig } from "./mesh.ts";
-import type { PodOwner } from "./owner.ts";
 
 export const proxyContainerName = "istio-proxy";
 export const proxyUser = 1337;
@@ -14,7 +13,7 @@ export interface TemplateInput {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
-  readonly owner: PodOwner;
+  readonly owner: PodWorkload;
   readonly values: InjectionValues;
   readonly mesh: MeshForInjection;
   readonly proxyConfig: PodProxyConfig;

@@ -1,7 +1,7 @@
 import { parse } from "yaml";
 import { isTree } from "../base/index.ts";
 import type { FieldIssue, UntypedObject } from "../api/index.ts";
-import type { KubernetesSettings } from "../api/istio/index.ts";
+import { istioLabels, type KubernetesSettings } from "../api/istio/index.ts";
 import { parseFieldPath, setAtPath } from "./field-path.ts";
 
 /**
@@ -16,7 +16,9 @@ export function applyOverlays(
   const patched = [...objects];
   for (const [index, overlay] of (k8s?.overlays ?? []).entries()) {
     const at = patched.findIndex(({ kind, metadata: { name, labels } }) => {
-      return kind === overlay.kind && (name === overlay.name || name === `${overlay.name}-${labels?.["istio.io/rev"]}`);
+      return (
+        kind === overlay.kind && (name === overlay.name || name === `${overlay.name}-${labels?.[istioLabels.revision]}`)
+      );
     });
     const found = patched[at];
     if (found === undefined) {

@@ -231,7 +231,7 @@ function podSettings(
   };
 }
 
-/** Undefined if the value is empty. */
+/** The value, or undefined if it is empty. */
 function filled(value: unknown): unknown {
   if (value === undefined || value === null) return undefined;
   return Object.keys(value).length === 0 ? undefined : value;

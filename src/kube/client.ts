@@ -7,7 +7,7 @@ import type { Excerpt } from "./excerpt.ts";
  * 422). It is `transient` for a fault that may pass: 409 on update with code `conflict`, 429, 5xx, no connection.
  */
 export interface KubeClient {
-  /** Undefined if there is no such object. */
+  /** Reads an object. Returns undefined if it does not exist. */
   get<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     name: string,

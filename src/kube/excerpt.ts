@@ -166,7 +166,7 @@ function message(fields: NumberedFields, reader: WireReader, end: number): Json 
   return result;
 }
 
-/** Undefined for a zero value. */
+/** Reads a value. Returns undefined for the zero value of its type. */
 function scalar(
   holds: "text" | "whole number" | "flag" | "time",
   reader: WireReader,

@@ -49,7 +49,7 @@ export class Http2Transport implements Transport {
     }
   }
 
-  /** Undefined where the server does not speak HTTP/2. */
+  /** The opened session, or undefined where the server does not speak HTTP/2. */
   async #opened(pending: Promise<ClientHttp2Session>): Promise<ClientHttp2Session | undefined> {
     try {
       return await pending;

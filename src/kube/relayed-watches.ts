@@ -12,7 +12,7 @@ export interface OverlaidObject {
 export interface WatchedCollection {
   readonly group: string;
   readonly version: string;
-  /** Undefined if the watch covers all namespaces. */
+  /** The watched namespace, or undefined if the watch covers all of them. */
   readonly namespace: string | undefined;
   readonly plural: string;
 }

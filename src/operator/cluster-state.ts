@@ -1,3 +1,4 @@
+import { istioLabels } from "../api/istio/index.ts";
 import {
   customResourceDefinitionKind,
   deploymentKind,
@@ -37,8 +38,6 @@ export interface ClusterState {
   readonly hasDefinitions: boolean;
 }
 
-const tagLabel = "istio.io/tag";
-const revisionLabel = "istio.io/rev";
 const sampleDefinition = "virtualservices.networking.istio.io";
 
 export async function observeClusterState(client: KubeClient): Promise<ClusterState> {
@@ -56,7 +55,7 @@ export async function observeClusterState(client: KubeClient): Promise<ClusterSt
     gateways: [...gateways.items, ...otherGateways.items].map(({ metadata }) => ({
       name: metadata.name ?? "",
       namespace: metadata.namespace ?? "",
-      revision: metadata.labels?.[revisionLabel] ?? "default",
+      revision: metadata.labels?.[istioLabels.revision] ?? "default",
     })),
     defaultRevision: defaultOf(injectors.items),
     hasDefinitions: definition !== undefined,
@@ -66,7 +65,7 @@ export async function observeClusterState(client: KubeClient): Promise<ClusterSt
 function revisionOf({ metadata, spec }: Deployment): InstalledRevision {
   const image = spec?.template?.spec?.containers?.find(({ name }) => name === "discovery")?.image ?? "";
   return {
-    revision: metadata.labels?.[revisionLabel] ?? "default",
+    revision: metadata.labels?.[istioLabels.revision] ?? "default",
     namespace: metadata.namespace ?? "",
     deployment: metadata.name ?? "",
     version: image.slice(image.lastIndexOf(":") + 1),
@@ -74,18 +73,18 @@ function revisionOf({ metadata, spec }: Deployment): InstalledRevision {
 }
 
 function tagOf({ metadata }: WebhookConfiguration): InstalledTag[] {
-  const tag = metadata.labels?.[tagLabel];
+  const tag = metadata.labels?.[istioLabels.tag];
   return tag === undefined
     ? []
-    : [{ tag, revision: metadata.labels?.[revisionLabel] ?? "default", name: metadata.name ?? "" }];
+    : [{ tag, revision: metadata.labels?.[istioLabels.revision] ?? "default", name: metadata.name ?? "" }];
 }
 
 function defaultOf(injectors: readonly WebhookConfiguration[]): string | undefined {
-  const tag = injectors.find(({ metadata }) => metadata.labels?.[tagLabel] === "default");
+  const tag = injectors.find(({ metadata }) => metadata.labels?.[istioLabels.tag] === "default");
   const unnamed = injectors.find(
     ({ metadata, webhooks = [] }) =>
-      metadata.labels?.[tagLabel] === undefined &&
+      metadata.labels?.[istioLabels.tag] === undefined &&
       webhooks.some(({ name }) => name === "namespace.sidecar-injector.istio.io"),
   );
-  return (tag ?? unnamed)?.metadata.labels?.[revisionLabel];
+  return (tag ?? unnamed)?.metadata.labels?.[istioLabels.revision];
 }

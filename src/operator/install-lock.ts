@@ -69,7 +69,10 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
   }
 }
 
-/** Undefined if we hold the lock now. Otherwise its holder. `expired` is a record that was not renewed in time. */
+/**
+ * Tries to take the lock. Returns its holder, or undefined if we hold it now. `expired` is a record that was not
+ * renewed in time.
+ */
 async function tryTake(
   { client, name, namespace, identity, clock, dead }: InstallLockOptions,
   expired: string | undefined,

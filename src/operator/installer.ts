@@ -1,3 +1,4 @@
+import { istioLabels } from "../api/istio/index.ts";
 import type { Clock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { customResourceDefinitionKind, namespaceKind } from "../api/kubernetes/index.ts";
@@ -133,7 +134,7 @@ function withoutForeign(
       continue;
     }
     const objects = component.objects.filter(({ kind, metadata }) => {
-      const tag = state.tags.find((installed) => installed.tag === metadata.labels?.["istio.io/tag"]);
+      const tag = state.tags.find((installed) => installed.tag === metadata.labels?.[istioLabels.tag]);
       if (tag === undefined || !lives(tag.revision)) return true;
       // Its Service and its webhooks stay together.
       if (kind !== "Service")
@@ -151,7 +152,7 @@ function withoutForeign(
  * The injector of an unnamed control plane. It injects by default only if the tag `default` does not lead elsewhere.
  */
 function withoutDefault(object: UntypedObject): UntypedObject {
-  const { "istio.io/tag": tag, "istio.io/rev": revision } = object.metadata.labels ?? {};
+  const { [istioLabels.tag]: tag, [istioLabels.revision]: revision } = object.metadata.labels ?? {};
   if (object.kind !== "MutatingWebhookConfiguration" || tag !== undefined || revision !== "default") return object;
   return { ...object, webhooks: deactivateDefault(object["webhooks"] as Readonly<Record<string, unknown>>[]) };
 }

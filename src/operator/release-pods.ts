@@ -1,3 +1,4 @@
+import { istioLabels } from "../api/istio/index.ts";
 import { daemonSetKind, type DaemonSet } from "../api/kubernetes/index.ts";
 import type { KubernetesObject } from "../api/index.ts";
 import type { Clock } from "../base/index.ts";
@@ -29,7 +30,7 @@ export async function releasePods(options: ReleaseOptions): Promise<number> {
   const { client, clock, labelSelector, keeps, onRemoved, onWait } = options;
   const { items } = await client.list(daemonSetKind, { labelSelector });
   const agents = items.filter(
-    (daemonSet) => daemonSet.metadata.labels?.["operator.istio.io/component"] === agentComponent && !keeps(daemonSet),
+    (daemonSet) => daemonSet.metadata.labels?.[istioLabels.component] === agentComponent && !keeps(daemonSet),
   );
   for (const agent of agents) {
     const { name = "", namespace = "" } = agent.metadata;

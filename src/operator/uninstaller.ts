@@ -33,7 +33,7 @@ const agentKind = "DaemonSet";
  * The label of all installed objects. The base and the node agent belong to every revision and stay until everything is
  * removed.
  */
-const everything = "operator.istio.io/component";
+const everything = istioLabels.component;
 const notShared = `${everything} notin (Base,Cni)`;
 const rightsGroup = "rbac.authorization.k8s.io";
 /**
@@ -102,7 +102,7 @@ async function selectorOf(selection: UninstallOptions["selection"], client: Kube
   }
   if (selection.revision === "") throw userError("argument-missing", "no revision was named");
   const owned = selection.owner === undefined ? "" : `,${istioLabels.owningResource}=${selection.owner}`;
-  return `istio.io/rev=${selection.revision},${everything},${notShared}${owned}`;
+  return `${istioLabels.revision}=${selection.revision},${everything},${notShared}${owned}`;
 }
 
 /** The objects that only one revision has. A control plane in another cluster has only an injector here. */

@@ -1,4 +1,5 @@
 import type { UntypedObject } from "../api/index.ts";
+import { istioLabels } from "../api/istio/index.ts";
 import type { Pod } from "../api/kubernetes/index.ts";
 import type { InjectedWorkload } from "./cluster/workloads.ts";
 
@@ -10,7 +11,7 @@ export function injectableWorkloads(injected: readonly InjectedWorkload[]): Unty
 }
 
 function isInstalledGateway({ metadata: { labels = {} } }: Pod): boolean {
-  return /^(In|E)gressGateways$/.test(labels["operator.istio.io/component"] ?? "");
+  return /^(In|E)gressGateways$/.test(labels[istioLabels.component] ?? "");
 }
 
 /**
@@ -22,7 +23,7 @@ function injectable({ kind, object, pods }: InjectedWorkload): UntypedObject[] {
   if (object === undefined || template === undefined || !kindsWithTemplate.includes(kind)) return [];
   const isNative = pods[0]?.spec?.initContainers?.some(({ name }) => name === "istio-proxy") === true;
   const { name = "", namespace = "" } = object.metadata;
-  const labels = { ...template.metadata?.labels, "sidecar.istio.io/inject": "true" };
+  const labels = { ...template.metadata?.labels, [istioLabels.inject]: "true" };
   const annotations = { ...template.metadata?.annotations, "sidecar.istio.io/nativeSidecar": String(isNative) };
   return [
     {

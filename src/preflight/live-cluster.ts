@@ -1,3 +1,4 @@
+import { istioLabels } from "../api/istio/index.ts";
 import { userError } from "../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
 import { controlPlaneNamespaces, ztunnelNamespaces } from "../api/mesh-namespaces/index.ts";
@@ -47,7 +48,6 @@ export interface ControlPlaneObjects {
 const meshGroups = /(^|\.)istio\.io$|^gateway\.networking\.k8s\.io$/;
 const maxLists = 8;
 const pilotSelector = "app=istiod";
-const revisionLabel = "istio.io/rev";
 
 export async function readLiveCluster(client: KubeClient, revision: string): Promise<LiveCluster> {
   const webhooks = await listed(client, mutatingWebhookConfigurationKind);
@@ -76,9 +76,10 @@ export async function readLiveCluster(client: KubeClient, revision: string): Pro
     budgets,
     gateways,
     tags: new Map(
-      webhooks.flatMap(({ metadata: { labels = {} } }) =>
-        labels["istio.io/tag"] === undefined ? [] : [[labels["istio.io/tag"], labels[revisionLabel] ?? ""] as const],
-      ),
+      webhooks.flatMap(({ metadata: { labels = {} } }) => {
+        const { [istioLabels.tag]: tag, [istioLabels.revision]: revision = "" } = labels;
+        return tag === undefined ? [] : [[tag, revision] as const];
+      }),
     ),
     definitions: definitions.map((definition) => ({ ...definition, kind: "CustomResourceDefinition" })),
     stored: await readStored(client, definitions),
@@ -105,9 +106,9 @@ async function readControlPlane(
 ): Promise<ControlPlaneObjects> {
   const { items: labelled } = await client.list(deploymentKind, { labelSelector: pilotSelector });
   const items = labelled.filter(({ metadata }) => namespaces.has(metadata.namespace ?? ""));
-  const deployment = items.find(({ metadata }) => (metadata.labels?.[revisionLabel] ?? "default") === revision);
+  const deployment = items.find(({ metadata }) => (metadata.labels?.[istioLabels.revision] ?? "default") === revision);
   if (deployment === undefined) {
-    const known = items.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "default").toSorted();
+    const known = items.map(({ metadata }) => metadata.labels?.[istioLabels.revision] ?? "default").toSorted();
     throw userError("revision-unknown", `spec.from.revision: no control plane of revision "${revision}" is installed`, {
       hint: known.length === 0 ? "no control plane is installed: serin install" : `installed: ${known.join(", ")}`,
     });
@@ -181,7 +182,7 @@ async function readInstalled(client: KubeClient): Promise<readonly UntypedObject
   );
   const lists = await Promise.all(
     kinds.flatMap((kind) =>
-      ["operator.istio.io/component", "istio.io/rev"].map(async (labelSelector) => {
+      [istioLabels.component, istioLabels.revision].map(async (labelSelector) => {
         const { items } = await client.list(kind, { labelSelector });
         return items.map((item) => ({
           ...item,

@@ -1,3 +1,4 @@
+import { istioLabels } from "../api/istio/index.ts";
 import { SerinError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import type { PlannedUpgrade, PreflightOptions, UpgradeSteps } from "./options.ts";
@@ -155,7 +156,7 @@ function controlPlanePods({ pods, controlPlaneNamespaces }: LiveCluster, revisio
     ({ metadata: { labels = {}, namespace = "" } }) =>
       labels["app"] === "istiod" &&
       controlPlaneNamespaces.has(namespace) &&
-      (labels["istio.io/rev"] ?? "default") === revision,
+      (labels[istioLabels.revision] ?? "default") === revision,
   );
 }
 
@@ -164,7 +165,7 @@ function leftBehind({ stored }: LiveCluster, { from, to }: PlannedUpgrade): Find
   const isConfiguration = (object: UntypedObject): boolean => /istio\.io\//.test(object.apiVersion ?? "");
   const names = [...stored.values()]
     .flat()
-    .filter((object) => isConfiguration(object) && object.metadata.labels?.["istio.io/rev"] === from)
+    .filter((object) => isConfiguration(object) && object.metadata.labels?.[istioLabels.revision] === from)
     .map((object) => `${object.kind ?? ""} ${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`);
   if (names.length === 0 || from === "default") return [];
   return [

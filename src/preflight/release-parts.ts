@@ -1,5 +1,6 @@
 // The parts of a plan that need the releases themselves. Each part runs a process of each release.
 import { parse } from "yaml";
+import { istioLabels } from "../api/istio/index.ts";
 import { messageOf, SerinError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { serveReadOnlyRelay } from "../kube/index.ts";
@@ -174,11 +175,11 @@ class ReleaseQuestions {
     try {
       const objects =
         upgrade.installs.length === 0
-          ? live.installed.filter((object) => object.metadata.labels?.["istio.io/rev"] === upgrade.to)
+          ? live.installed.filter((object) => object.metadata.labels?.[istioLabels.revision] === upgrade.to)
           : await askManifest(runner, to, upgrade.installs);
       if (upgrade.cni === undefined) return objects;
       const agent = (await askManifest(runner, to, [upgrade.cni], "to.cni")).filter(
-        ({ metadata }) => metadata.labels?.["operator.istio.io/component"] === "Cni",
+        ({ metadata }) => metadata.labels?.[istioLabels.component] === "Cni",
       );
       return [...objects, ...agent];
     } catch (error) {
@@ -209,7 +210,7 @@ class ReleaseQuestions {
     const isInstalled = upgrade.installs.length === 0;
     const revisions = objects
       .filter(isControlPlane)
-      .map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
+      .map(({ metadata }) => metadata.labels?.[istioLabels.revision] ?? "default");
     this.#findings.push({
       severity: "blocked",
       area: "rendered",

@@ -1,3 +1,4 @@
+import { istioLabels } from "../api/istio/index.ts";
 import type { Environment } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import type { PodTemplate } from "../api/kubernetes/index.ts";
@@ -20,7 +21,7 @@ export function isControlPlane({ kind, metadata }: UntypedObject): boolean {
 /** The control plane of the revision among rendered objects. Undefined if there is none. */
 export function controlPlaneOf(objects: readonly UntypedObject[], revision: string): RenderedControlPlane | undefined {
   const deployment = objects.find(
-    (object) => isControlPlane(object) && (object.metadata.labels?.["istio.io/rev"] ?? "default") === revision,
+    (object) => isControlPlane(object) && (object.metadata.labels?.[istioLabels.revision] ?? "default") === revision,
   );
   if (deployment === undefined) return undefined;
   const { name = "", namespace = "" } = deployment.metadata;

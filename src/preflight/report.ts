@@ -38,7 +38,7 @@ export interface NotCompared {
 
 export interface RevisionSide {
   readonly revision: string;
-  /** Undefined if unknown. */
+  /** The release's version, if it is known. */
   readonly version?: string;
   /** The directory of the release. */
   readonly release?: string;
@@ -253,7 +253,7 @@ export interface ZtunnelReport {
   readonly node: string;
   readonly pod: string;
   readonly enrolledPods: number;
-  /** Undefined if the pod did not answer. */
+  /** The number of open connections. Absent if the pod did not answer. */
   readonly liveConnections?: number;
 }
 

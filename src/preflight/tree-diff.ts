@@ -1,4 +1,5 @@
 import { canonicalJson } from "../base/index.ts";
+
 /** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [field: string]: Json };
 
@@ -103,7 +104,7 @@ export function isList(value: Json | undefined): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-/** Quotes a field name that would be ambiguous in a path: `labels["istio.io/rev"]`. */
+/** Quotes a field name that would be ambiguous in a path: `labels["app.kubernetes.io/name"]`. */
 function join(path: string, field: string): string {
   if (!/^[\w-]+$/.test(field)) return `${path}[${JSON.stringify(field)}]`;
   return path === "" ? field : `${path}.${field}`;

@@ -57,7 +57,7 @@ export function checkCall(name: string, args: readonly Expression[]): string | u
 export interface CheckedAggregation {
   readonly fault?: string;
   readonly parameter: Expression | undefined;
-  /** Undefined if and only if there is a fault. */
+  /** The parsed expression, or undefined if and only if there is a fault. */
   readonly expression: Expression | undefined;
 }
 

@@ -2,7 +2,7 @@ import type { RangeWindow } from "./range-window.ts";
 import { quantile, regression, spread } from "./statistics.ts";
 import type { Point } from "./values.ts";
 
-/** Undefined if the series has no result. */
+/** The result of a window, or undefined if the series has none. */
 export type RangeFunction = (window: RangeWindow) => number | undefined;
 
 /** How to compute a rate from the samples of a window: as a counter, and per second. */

@@ -74,6 +74,7 @@ const exportsEndMs = 2000;
 export function redirectMark({ metadata }: Pick<ProxySettings, "metadata">): number {
   return metadata["INTERCEPTION_MODE"] === "TPROXY" ? 1338 : 1337;
 }
+
 /** The maximum number of open access log files. */
 const maxAccessLogs = 16;
 

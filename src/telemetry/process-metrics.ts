@@ -22,7 +22,7 @@ export function addProcessMetrics(registry: MetricsRegistry, process: NodeJS.Pro
   });
 }
 
-/** Undefined if the process has no descriptor left for the file in which the kernel tells it. */
+/** The resident memory, or undefined if the process has no descriptor left for the kernel's file. */
 function residentBytes(process: NodeJS.Process): number | undefined {
   try {
     return process.memoryUsage.rss();

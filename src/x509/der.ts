@@ -1,6 +1,6 @@
 import { userError } from "../base/index.ts";
 
-/** The part of DER (X.690) that certificates and certificate requests use: definite lengths and one-byte tags. */
+// The part of DER (X.690) that certificates and certificate requests use: definite lengths and one-byte tags.
 
 export const derTags = {
   boolean: 0x01,

@@ -41,7 +41,7 @@ interface Status {
   readonly completedSteps?: readonly { readonly id: string }[];
 }
 
-/** Undefined while no server answers, null when the object does not exist. */
+/** The rollout's status: undefined while no server answers, and null when the object does not exist. */
 async function statusOf(name: string): Promise<Status | null | undefined> {
   const { code, output } = await lab.run(["kubectl", "get", "canary", name, "-o", "json"], { timeoutMs: 5000 });
   if (code !== 0) return /not found/i.test(output) ? null : undefined;

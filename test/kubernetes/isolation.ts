@@ -20,7 +20,7 @@ export interface Surroundings {
 
 const variable = "SERIN_KUBERNETES_RUN";
 
-/** Undefined outside of the namespaces. */
+/** What surrounds the test, or undefined outside of the namespaces. */
 export function surroundings(): Surroundings | undefined {
   const text = process.env[variable];
   return text === undefined ? undefined : (JSON.parse(text) as Surroundings);

@@ -31,7 +31,7 @@ export interface GivenFacts {
   readonly addresses: string;
 }
 
-/** Undefined where the test makes a lab. */
+/** What the environment says about a given cluster, or undefined where the test makes a lab. */
 export function givenFacts(env: NodeJS.ProcessEnv = process.env): GivenFacts | undefined {
   const kubeconfig = env["SERIN_TEST_KUBECONFIG"];
   if (kubeconfig === undefined || kubeconfig === "") return undefined;

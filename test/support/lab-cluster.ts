@@ -164,8 +164,8 @@ export class LabCluster extends ProgramRunner {
   }
 
   /**
-   * Undefined before the first line has entered, when the command itself must report the error, and for a user other
-   * than the test's own.
+   * The command as the lab's shell starts it. Returns undefined before the first line has entered, when the command
+   * itself must report the error, and for a user other than the test's own.
    */
   #entered(command: readonly string[], env: NodeJS.ProcessEnv = {}): ShellCommand | undefined {
     if (!this.#hasShell || this.#user !== undefined) return undefined;

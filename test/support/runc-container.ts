@@ -18,7 +18,7 @@ export interface UnpackedImage {
 }
 
 export interface ContainerEnd {
-  /** Undefined if it still ran when it was killed. */
+  /** The exit code, or undefined if the container still ran when it was killed. */
   readonly code: number | undefined;
   readonly output: string;
   /** The memory of its processes when it was killed, or 0 if it ended by itself. */

@@ -45,7 +45,7 @@ export async function untilLine(
   return assert.fail(`${condition}: not so after ${timeoutMs / 1000} s: ${last}`);
 }
 
-/** Undefined when the watch or the time ended. */
+/** The first line that is accepted, or undefined when the watch or the time ended. */
 async function firstAccepted(
   { stdout, stderr }: ChildProcess,
   signal: AbortSignal,

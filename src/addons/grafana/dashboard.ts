@@ -1,4 +1,5 @@
 import { stringOf } from "../../base/index.ts";
+
 /** The shown part of a dashboard's JSON: the queries of its panels, and their variables. */
 export interface Dashboard {
   readonly uid: string;

@@ -1,6 +1,6 @@
 import { matchesLabels } from "../../api/index.ts";
 import { secretKind, serviceKind, type Secret } from "../../api/kubernetes/index.ts";
-import { istioGatewayKind, type GatewayServer, type IstioGateway } from "../../api/istio/index.ts";
+import { istioGatewayKind, istioLabels, type GatewayServer, type IstioGateway } from "../../api/istio/index.ts";
 import { labelsText, listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
@@ -46,8 +46,7 @@ function reportNoPods({ resource, object: { spec } }: Gateway, inventory: Invent
   const [key = ""] = Object.keys(spec.selector);
   const candidates = workloads(inventory).filter(
     ({ labels }) =>
-      labels["istio"]?.includes("gateway") === true ||
-      labels["operator.istio.io/component"]?.endsWith("Gateways") === true,
+      labels["istio"]?.includes("gateway") === true || labels[istioLabels.component]?.endsWith("Gateways") === true,
   );
   const have = [...new Set(candidates.map(({ labels }) => `istio=${labels["istio"] ?? "(none)"}`))].toSorted();
   const advice = have.length === 0 ? "install a gateway with these labels" : `the gateways here have ${listed(have)}`;
@@ -59,7 +58,9 @@ function reportNoPods({ resource, object: { spec } }: Gateway, inventory: Invent
   );
 }
 
-/** Undefined if no Service selects the pods, for example with a node's port. */
+/**
+ * The ports that Services open to the pods, or undefined if no Service selects them, for example with a node's port.
+ */
 function portsOf(behind: readonly Workload[], inventory: Inventory): ReadonlySet<number> | undefined {
   const ports = new Set<number>();
   const services = inventory

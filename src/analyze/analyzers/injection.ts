@@ -1,4 +1,5 @@
 import { matchesLabelSelector, type KindDefinition, type LabelSelector } from "../../api/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import {
   configMapKind,
   daemonSetKind,
@@ -16,9 +17,7 @@ import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
 import { hasSidecar, namespaceLabels, pods, type Workload } from "../workloads.ts";
 
-const injection = "istio-injection";
-const revision = "istio.io/rev";
-const dataplaneMode = "istio.io/dataplane-mode";
+const { dataplaneMode, injection, revision } = istioLabels;
 
 interface InjectorValues {
   readonly global?: {
@@ -94,7 +93,7 @@ function checkPod(pod: Workload, inventory: Inventory, report: Report): void {
     labels[injection] === "enabled" ||
     (labels[injection] === undefined && labels[revision] !== undefined && labels[dataplaneMode] !== "ambient");
   if (!wants || pod.namespace === inventory.options.istioNamespace) return;
-  const injectValue = pod.labels["sidecar.istio.io/inject"] ?? pod.annotations["sidecar.istio.io/inject"];
+  const injectValue = pod.labels[istioLabels.inject] ?? pod.annotations[istioLabels.inject];
   if (injectValue?.toLowerCase() === "false" || pod.spec.hostNetwork === true || hasSidecar(pod) || isGatewayPod(pod))
     return;
   const by = labels[injection] === "enabled" ? `${injection}=enabled` : `${revision}=${labels[revision] ?? ""}`;
@@ -108,10 +107,7 @@ function checkPod(pod: Workload, inventory: Inventory, report: Report): void {
 
 /** Proxies that a control plane deploys are not applications. */
 function isGatewayPod({ labels }: Workload): boolean {
-  return (
-    labels["gateway.networking.k8s.io/gateway-name"] !== undefined ||
-    labels["operator.istio.io/component"] !== undefined
-  );
+  return labels[istioLabels.gatewayName] !== undefined || labels[istioLabels.component] !== undefined;
 }
 
 export const podRevisionAnalyzer: Analyzer = {
@@ -140,7 +136,7 @@ function injectorsOf(inventory: Inventory): ReadonlyMap<string, string> | undefi
   if (inventory.options.scope !== "cluster" || !inventory.knowsAll(mutatingWebhookConfigurationKind)) return undefined;
   const found = new Map<string, string>();
   for (const { object } of inventory.of(mutatingWebhookConfigurationKind)) {
-    const { [revision]: leadsTo, "istio.io/tag": tag } = object.metadata.labels ?? {};
+    const { [revision]: leadsTo, [istioLabels.tag]: tag } = object.metadata.labels ?? {};
     if (leadsTo === undefined) continue;
     found.set(leadsTo, leadsTo);
     if (tag !== undefined) found.set(tag, leadsTo);
@@ -170,7 +166,7 @@ function checkRevision(
   report: Report,
 ): void {
   if (!hasSidecar(pod) || isGatewayPod(pod)) return;
-  const own = pod.labels[revision] ?? revisionInStatus(pod.annotations["sidecar.istio.io/status"]);
+  const own = pod.labels[revision] ?? revisionInStatus(pod.annotations[istioAnnotations.sidecarStatus]);
   const labels = namespaceLabels(inventory, pod.namespace);
   const named = labels[injection] === "enabled" ? "default" : labels[revision];
   const wanted = named === undefined ? undefined : injectors.get(named);

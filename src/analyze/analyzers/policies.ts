@@ -1,6 +1,7 @@
 import { customResourceDefinitionKind, deploymentKind, namespaceKind, podKind } from "../../api/kubernetes/index.ts";
 import {
   authorizationPolicyKind,
+  istioLabels,
   requestAuthenticationKind,
   sidecarKind,
   telemetryKind,
@@ -104,9 +105,7 @@ export const gatewaySelectorAnalyzer: Analyzer = {
   name: "k8sgateway.SelectorAnalyzer",
   description: "policies for gateways of the Gateway API use targetRefs",
   analyze(inventory, report) {
-    const gateways = pods(inventory).filter(
-      ({ labels }) => labels["gateway.networking.k8s.io/gateway-name"] !== undefined,
-    );
+    const gateways = pods(inventory).filter(({ labels }) => labels[istioLabels.gatewayName] !== undefined);
     for (const kind of [
       authorizationPolicyKind,
       requestAuthenticationKind,
@@ -124,7 +123,7 @@ export const gatewaySelectorAnalyzer: Analyzer = {
             namespace === object.metadata.namespace && matchesLabels(selector.matchLabels, labels),
         );
         if (pod === undefined) continue;
-        const gateway = pod.labels["gateway.networking.k8s.io/gateway-name"] ?? "";
+        const gateway = pod.labels[istioLabels.gatewayName] ?? "";
         report(
           messageTypes.ineffectiveSelector,
           resource,

@@ -1,4 +1,5 @@
 import { matchesLabelSelector } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import {
   mutatingWebhookConfigurationKind,
   serviceKind,
@@ -9,7 +10,7 @@ import { listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
 
-const revision = "istio.io/rev";
+const { revision } = istioLabels;
 type Labels = Readonly<Record<string, string>>;
 
 interface PlacedWebhook {
@@ -45,8 +46,8 @@ function reportOverlaps(found: readonly PlacedWebhook[], report: Report): void {
       [entry.object.metadata.labels?.[revision] ?? [], revisionsIn(webhook)].flat(),
     ),
   );
-  const namespaces = variants("istio-injection", ["enabled", "disabled"], revisions);
-  const objects = variants("sidecar.istio.io/inject", ["true", "false"], revisions);
+  const namespaces = variants(istioLabels.injection, ["enabled", "disabled"], revisions);
+  const objects = variants(istioLabels.inject, ["true", "false"], revisions);
   const rivals = new Map<PlacedWebhook, Set<string>>();
   for (const namespace of namespaces) {
     const ofNamespace = found.filter(({ webhook }) => takes(webhook.namespaceSelector, namespace));

@@ -1,4 +1,5 @@
 import { matchesLabels } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import {
   deploymentKind,
   podKind,
@@ -21,7 +22,7 @@ export const multiServiceAnalyzer: Analyzer = {
   analyze(inventory, report) {
     for (const { resource, object } of inventory.of(deploymentKind)) {
       const workload = templateWorkload(resource, object.spec?.template);
-      if (object.metadata.labels?.["gateway.istio.io/managed"] !== undefined || !isInjected(workload, inventory))
+      if (object.metadata.labels?.[istioLabels.gatewayManaged] !== undefined || !isInjected(workload, inventory))
         continue;
       const services = inventory
         .of(serviceKind)
@@ -147,7 +148,7 @@ export const portNameAnalyzer: Analyzer = {
     for (const service of inventory.of(serviceKind))
       if (
         !isControlPlane(service.resource) &&
-        service.object.metadata.labels?.["gateway.istio.io/managed"] === undefined
+        service.object.metadata.labels?.[istioLabels.gatewayManaged] === undefined
       )
         checkNames(service, inventory, report);
   },

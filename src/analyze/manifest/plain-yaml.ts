@@ -65,7 +65,7 @@ class PlainReader {
     this.#end = end;
   }
 
-  /** Undefined if there are only comments. */
+  /** Reads the document. Returns undefined if there are only comments. */
   document(): PlainDocument | undefined {
     const first = this.#peek();
     if (first === undefined) return undefined;

@@ -65,7 +65,7 @@ export interface GraphEdge {
   /** TCP bytes in both directions. */
   readonly byteRate: number;
   readonly openedRate: number;
-  /** Undefined if no proxy at the destination reports it. */
+  /** The share of traffic with mutual TLS, from 0 to 1. Absent if no proxy at the destination reports it. */
   readonly mutualTlsShare?: number;
   readonly health: Health;
   /** The Service that clients call. Empty if unknown. */

@@ -14,7 +14,7 @@ import {
   type RouteParentStatus,
 } from "./references.ts";
 
-/** Routes for connections: by TLS server name, or for a whole port. */
+// Routes for connections: by TLS server name, or for a whole port.
 
 export interface WeightedBackendRef extends BackendObjectReference {
   weight: number;

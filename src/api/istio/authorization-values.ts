@@ -1,9 +1,7 @@
 import { httpMethods } from "../../base/index.ts";
 import { emptyFault, subnetFault } from "./checks.ts";
 
-/**
- * The valid values of fields and conditions of an AuthorizationPolicy. Each function returns the fault, or undefined.
- */
+// The valid values of fields and conditions of an AuthorizationPolicy. Each function returns the fault, or undefined.
 
 export const sourceFields = [
   "principals",

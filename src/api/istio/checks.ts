@@ -3,7 +3,7 @@ import type { Reader } from "../reader.ts";
 import { domainFault, isDnsLabel } from "./domain-names.ts";
 import { isKnownProtocol, protocols } from "./protocols.ts";
 
-/** Checks that several kinds of Istio share. They report to the reader that is passed in. */
+// Checks that several kinds of Istio share. They report to the reader that is passed in.
 
 type Labels = Readonly<Record<string, string>>;
 

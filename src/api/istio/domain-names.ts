@@ -1,4 +1,4 @@
-/** The host names that Istio accepts. Each `…Fault` returns the fault, or undefined. */
+// The host names that Istio accepts. Each `…Fault` returns the fault, or undefined.
 
 const labelPattern = /^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$/;
 const wildcardLabelPattern = /^(\*|(\*|\*-)?[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?)$/;

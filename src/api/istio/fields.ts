@@ -1,7 +1,7 @@
 import { goDurationMs } from "../../base/index.ts";
 import { Reader } from "../reader.ts";
 
-/** Readers for fields that many of Istio's kinds share. */
+// Readers for fields that many of Istio's kinds share.
 
 export const maxPort = 65_535;
 

@@ -1,7 +1,7 @@
 import { isCommandOperator } from "../../base/command-operators/index.ts";
 import type { Reader } from "../reader.ts";
 
-/** The header names and values that a proxy accepts. Each `…Fault` returns the fault, or undefined. */
+// The header names and values that a proxy accepts. Each `…Fault` returns the fault, or undefined.
 
 const tokenPattern = /^[-!#$%&'*+.^_`|~A-Za-z0-9]+$/;
 const strictPattern = /^[-_A-Za-z0-9]+$/;

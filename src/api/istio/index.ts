@@ -133,11 +133,14 @@ export {
 } from "./workload-entry.ts";
 export { alwaysRejectAnnotation } from "./fields.ts";
 export {
+  defaultRevision,
   defaultValidatorName,
   istioAnnotations,
   istioLabels,
   istioTokenVolume,
   meshWaypointAnnotations,
+  resolveRevision,
+  type RevisionLabels,
 } from "./labels.ts";
 export type { FileLogProvider, GrpcLogProvider, OpenTelemetryLogProvider } from "./access-log-provider.ts";
 export type { GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./authorization-provider.ts";

@@ -3,6 +3,8 @@ export const istioLabels = {
   revision: "istio.io/rev",
   tag: "istio.io/tag",
   injection: "istio-injection",
+  /** "false" keeps the sidecar out of a pod. An annotation of the same name means the same. */
+  inject: "sidecar.istio.io/inject",
   dataplaneMode: "istio.io/dataplane-mode",
   useWaypoint: "istio.io/use-waypoint",
   useWaypointNamespace: "istio.io/use-waypoint-namespace",
@@ -12,18 +14,47 @@ export const istioLabels = {
   ingressUseWaypoint: "istio.io/ingress-use-waypoint",
   canonicalName: "service.istio.io/canonical-name",
   canonicalRevision: "service.istio.io/canonical-revision",
+  /** Sets the name of the workload of a pod or a WorkloadEntry. */
+  workloadName: "service.istio.io/workload-name",
+  /** "istio" on pods whose sidecar accepts mutual TLS. */
+  tlsMode: "security.istio.io/tlsMode",
+  /** "http" on pods whose proxy accepts HBONE. */
+  tunnel: "networking.istio.io/tunnel",
   network: "topology.istio.io/network",
   subzone: "topology.istio.io/subzone",
   gatewayName: "gateway.networking.k8s.io/gateway-name",
   gatewayClassName: "gateway.networking.k8s.io/gateway-class-name",
   gatewayManaged: "gateway.istio.io/managed",
   enableAutoallocateIp: "networking.istio.io/enable-autoallocate-ip",
+  /** Names the component of an installation that an object belongs to, such as `Pilot`. */
+  component: "operator.istio.io/component",
   /** Names the IstioOperator from which an object was installed. */
   owningResource: "install.operator.istio.io/owning-resource",
   owningResourceNamespace: "install.operator.istio.io/owning-resource-namespace",
   /** "true" keeps an object that its installation no longer contains. It still goes with the whole installation. */
   owningResourceNotPruned: "install.operator.istio.io/owning-resource-not-pruned",
 } as const;
+
+/** The revision of objects without a revision label. A tag of this name leads to the cluster's default revision. */
+export const defaultRevision = "default";
+
+/** What names the owner of a Gateway or a route: its label `istio.io/rev`, and that of its namespace. */
+export interface RevisionLabels {
+  readonly own: string | undefined;
+  readonly namespace: string | undefined;
+}
+
+/**
+ * The revision that owns a Gateway or a route: the one that its own label names, else its namespace's label, else the
+ * cluster's default. `revisionOf` returns the revision of a tag, and undefined for a name that is no tag.
+ */
+export function resolveRevision(
+  { own, namespace }: RevisionLabels,
+  revisionOf: (tag: string) => string | undefined,
+): string {
+  const named = own ?? namespace ?? defaultRevision;
+  return revisionOf(named) ?? named;
+}
 
 /**
  * The webhook configuration that validates objects without a revision label. Its own label names the cluster's default
@@ -38,6 +69,10 @@ export const meshWaypointAnnotations = {
 
 export const istioAnnotations = {
   useWaypointCanaryWeight: "istio.io/use-waypoint-canary-weight",
+  /** What injection added to a pod. Its presence marks a pod with a sidecar. */
+  sidecarStatus: "sidecar.istio.io/status",
+  injectTemplates: "inject.istio.io/templates",
+  interceptionMode: "sidecar.istio.io/interceptionMode",
   ambientRedirection: "ambient.istio.io/redirection",
   serviceAccountName: "gateway.istio.io/service-account",
   connectStrategy: "istio.io/connect-strategy",

@@ -26,7 +26,7 @@ export function isTlsProtocol(protocol: string | undefined): boolean {
   return protocol === "HTTPS" || protocol === "TLS";
 }
 
-/** Whether the protocol is plain text other than HTTP. */
+/** Whether proxies pass its bytes on without reading messages: all protocols over TCP except HTTP in plain text. */
 export function isTcpProtocol(protocol: string | undefined): boolean {
   return ["TCP", "HTTPS", "TLS", "MONGO", "REDIS", "MYSQL"].includes(protocol ?? "");
 }

@@ -115,8 +115,8 @@ function checkListeners(reader: Reader, spec: SidecarSpec): void {
   }
 }
 
-function readPort(reader: Reader, allowZero: boolean): IstioPort {
-  const port = readIstioPort(reader, { allowZero });
+function readPort(reader: Reader, options: { readonly allowZero: boolean }): IstioPort {
+  const port = readIstioPort(reader, options);
   if (port.name !== undefined) checkPortName(reader, "name", port.name);
   checkProtocol(reader, "protocol", port.protocol);
   if (port.targetPort !== undefined) reader.error("has no effect on sidecars; remove it", "targetPort");
@@ -132,7 +132,7 @@ function readIngress(reader: Reader): SidecarIngress {
   const portReader = reader.required("port", reader.object("port"));
   const tlsReader = reader.object("tls");
   const ingress: SidecarIngress = {
-    port: portReader === undefined ? { number: 0 } : readPort(portReader, false),
+    port: portReader === undefined ? { number: 0 } : readPort(portReader, { allowZero: false }),
     bind: readText(reader, "bind"),
     captureMode: reader.oneOf("captureMode", captureModes) ?? "DEFAULT",
     defaultEndpoint: readText(reader, "defaultEndpoint"),
@@ -179,7 +179,7 @@ function readEgress(reader: Reader, namespace: string): SidecarEgress {
   const bind = readText(reader, "bind");
   const portReader = reader.object("port");
   const egress: SidecarEgress = {
-    port: portReader === undefined ? undefined : readPort(portReader, true),
+    port: portReader === undefined ? undefined : readPort(portReader, { allowZero: true }),
     bind,
     captureMode: reader.oneOf("captureMode", captureModes) ?? "DEFAULT",
     hosts: reader.strings("hosts"),

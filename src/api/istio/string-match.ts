@@ -13,7 +13,7 @@ export type PresenceMatch = StringMatch | { readonly kind: "present" };
 
 const words = ["exact", "prefix", "regex"] as const;
 
-/** Undefined if no match is set. Also undefined, with an error, if several are set. */
+/** Reads a StringMatch. Returns undefined if no match is set and, after it has reported an error, if several are. */
 export function readStringMatchIn(reader: Reader): StringMatch | undefined {
   const found = words.flatMap((kind) => {
     const value = reader.string(kind);

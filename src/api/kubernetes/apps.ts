@@ -1,9 +1,9 @@
 import { defineKind } from "../kind.ts";
 import type { Condition, KubernetesObject, LabelSelector, ObjectMeta } from "../meta.ts";
-import type { PodSpec } from "./core.ts";
+import type { Pod, PodSpec } from "./core.ts";
 import type { PersistentVolumeClaim } from "./others.ts";
 
-/** Kinds of the group `apps` (v1). */
+// Kinds of the group `apps` (v1).
 
 export interface PodTemplate {
   metadata?: ObjectMeta;
@@ -173,4 +173,36 @@ export function podsTakenAtOnce(kind: string, spec: unknown): number {
 function shareOf(value: number | string, total: number): number {
   if (typeof value === "number") return value;
   return value.endsWith("%") ? Math.floor((Number(value.slice(0, -1)) * total) / 100) : Number(value);
+}
+
+/** The object that a user wrote to get a pod: its Deployment, for example, or the pod itself. */
+export interface PodWorkload {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+}
+
+/** The labels that end the name of a ReplicaSet, with the kind that made the ReplicaSet. */
+const templateHashes = [
+  { label: "rollouts-pod-template-hash", kind: "Rollout", apiVersion: "argoproj.io/v1alpha1" },
+  { label: "pod-template-hash", kind: "Deployment", apiVersion: "apps/v1" },
+] as const;
+
+/**
+ * The workload of a pod, from the pod alone. Names show the Deployment or Rollout of a ReplicaSet and the CronJob of a
+ * Job, as in Istio, whose proxies report these names in their metrics.
+ */
+export function workloadOfPod({ metadata }: Pod): PodWorkload {
+  const controller = metadata.ownerReferences?.find((reference) => reference.controller === true);
+  if (controller === undefined)
+    return { apiVersion: "v1", kind: "Pod", name: metadata.name ?? (metadata.generateName ?? "").replace(/-$/, "") };
+  if (controller.kind === "ReplicaSet") {
+    for (const { label, kind, apiVersion } of templateHashes) {
+      const hash = metadata.labels?.[label];
+      if (hash !== undefined && controller.name.endsWith(`-${hash}`))
+        return { apiVersion, kind, name: controller.name.slice(0, -hash.length - 1) };
+    }
+  }
+  const cronJob = controller.kind === "Job" ? /^(.+)-\d{8,10}$/.exec(controller.name)?.[1] : undefined;
+  return cronJob === undefined ? controller : { apiVersion: controller.apiVersion, kind: "CronJob", name: cronJob };
 }

@@ -2,7 +2,7 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector, ObjectMeta } from "../meta.ts";
 import type { PodTemplate } from "./apps.ts";
 
-/** Kinds of the group `batch` (v1). */
+// Kinds of the group `batch` (v1).
 
 /** What a Job does about a failed pod that a rule matches. The first rule that matches decides. */
 export interface PodFailurePolicy {

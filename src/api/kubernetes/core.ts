@@ -1,7 +1,7 @@
 import { defineKind } from "../kind.ts";
 import type { Condition, KubernetesObject, LabelSelector } from "../meta.ts";
 
-/** Kinds of the core group (v1), with the fields that Serin uses. The API server keeps all other fields. */
+// Kinds of the core group (v1), with the fields that Serin uses. The API server keeps all other fields.
 
 export interface Namespace extends KubernetesObject {
   spec?: { finalizers?: string[] };
@@ -259,7 +259,7 @@ export interface NodeSelectorRequirement {
 
 export interface NodeSelectorTerm {
   matchExpressions?: NodeSelectorRequirement[];
-  /** Only `metadata.name` is a field that can be matched. */
+  /** The requirements for fields of the node, of which only `metadata.name` can be matched. */
   matchFields?: NodeSelectorRequirement[];
 }
 

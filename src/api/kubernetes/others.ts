@@ -2,7 +2,7 @@ import { defineKind } from "../kind.ts";
 import type { Condition, KubernetesObject, LabelSelector } from "../meta.ts";
 import type { NodeSelectorTerm } from "./core.ts";
 
-/** Kinds of Kubernetes' smaller groups. */
+// Kinds of Kubernetes' smaller groups.
 
 export interface Endpoint {
   addresses: string[];

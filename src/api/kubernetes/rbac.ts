@@ -1,7 +1,7 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 
-/** Kinds of the group `rbac.authorization.k8s.io` (v1). */
+// Kinds of the group `rbac.authorization.k8s.io` (v1).
 
 export interface PolicyRule {
   verbs: string[];

@@ -171,7 +171,7 @@ function rule(window: Reader, start: string | undefined, timeZone: string): stri
   return undefined;
 }
 
-/** Undefined if absent or wrong, which is reported. */
+/** Reads a time. Returns undefined if the field is absent or wrong, which is reported. */
 function time(window: Reader, field: string): string | undefined {
   const value = window.string(field);
   if (value === undefined || isWindowTime(value)) return value;

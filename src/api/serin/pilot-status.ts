@@ -1,7 +1,5 @@
-/**
- * The control plane's HTTP reports about its proxies, for clients that wait until a change has arrived
- * (docs/contracts/pilot.md).
- */
+// The control plane's HTTP reports about its proxies, for clients that wait until a change has arrived
+// (docs/contracts/pilot.md).
 
 /** One element of `/debug/serin/proxies`. */
 export interface ConnectedProxy {

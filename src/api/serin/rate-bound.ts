@@ -1,4 +1,4 @@
-/** The bounds of the test of error rates, which the judge uses and the dashboard shows. */
+// The bounds of the test of error rates, which the judge uses and the dashboard shows.
 
 export interface RateBoundLimits {
   readonly minSamples: number;

@@ -44,7 +44,9 @@ export class TurnQueue<Task, Outcome> {
     if (!this.#hasClosed) this.#thread ??= this.#start();
   }
 
-  /** Undefined if too many tasks wait, or if the caller no longer needs the outcome. */
+  /**
+   * Runs the task in its turn. Returns undefined if too many tasks wait, or if the caller no longer needs the outcome.
+   */
   async run(caller: string, task: Task, isWanted = (): boolean => true): Promise<Outcome | undefined> {
     const mine = this.#waiting.get(caller) ?? [];
     if (this.#hasClosed || mine.length >= maxWaiting || (mine.length === 0 && this.#waiting.size >= maxCallers))

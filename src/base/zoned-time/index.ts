@@ -1,7 +1,5 @@
-/**
- * Converts between instants and local times of a time zone. A local time is represented by the milliseconds of the same
- * date and time in UTC.
- */
+// Converts between instants and local times of a time zone. A local time is represented by the milliseconds of the same
+// date and time in UTC.
 
 import { BoundedCache } from "../bounded-cache.ts";
 

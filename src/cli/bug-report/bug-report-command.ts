@@ -117,7 +117,7 @@ class ReportReader {
     this.#notes = notes;
   }
 
-  /** Undefined if the file cannot be read. A note has the reason. */
+  /** The text of a file of the report. Returns undefined if it cannot be read, and adds a note with the reason. */
   async read({ path, respondents = [], text }: ReportFile): Promise<string | undefined> {
     const [silent] = respondents.flatMap(({ name }) => this.#silent.get(name) ?? []);
     if (silent !== undefined) {

@@ -20,7 +20,7 @@ export interface ReportFlags extends AdminFlags {
 
 export interface ReportFile {
   readonly path: string;
-  /** Who must answer for this file. The last one is asked, by way of those before it. */
+  /** The kubelets and processes that must answer: the last one is asked, by way of those before it. */
   readonly respondents?: readonly Respondent[];
   readonly text: () => Promise<string>;
 }

@@ -1,3 +1,4 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { formatLabelSelector } from "../../api/index.ts";
 import {
@@ -13,7 +14,7 @@ import { podObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from
 import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
 /** Labels of the mesh's own workloads: of those that an installation writes, and of those of Gateways. */
-const ownLabels: readonly string[] = ["operator.istio.io/component", "gateway.istio.io/managed"];
+const ownLabels: readonly string[] = [istioLabels.component, istioLabels.gatewayManaged];
 
 const subject = "mesh";
 
@@ -81,7 +82,7 @@ function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
   const has = (component: string): boolean =>
     workloads.some(
       ({ kind, object: { metadata } }) =>
-        kind === "DaemonSet" && metadata.labels?.["operator.istio.io/component"] === component,
+        kind === "DaemonSet" && metadata.labels?.[istioLabels.component] === component,
     );
   if (!has("Ztunnel") || has("Cni")) return [];
   return [
@@ -94,7 +95,9 @@ function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
   ];
 }
 
-/** Undefined for a user who may read pods but not the events that have the reason. */
+/**
+ * Why no pod of the workload was made. Returns undefined if the user may read pods but not the events with the reason.
+ */
 async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise<PodObstacle | undefined> {
   return await refusedPods(client, workload).catch((error: unknown) => {
     if (isKubeCode(error, "forbidden")) return undefined;

@@ -29,7 +29,7 @@ export function nodeFindings(nodes: readonly ExaminedNode[]): ClusterFinding[] {
       oldKubelet(node),
       foreignArchitecture(node),
       oldKernel(node),
-      unknownFamily(node),
+      untestedFamily(node),
     ].flatMap((found) => found ?? []);
     return faults.length > 0 ? faults : [good("node", nameOf(node), description(info))];
   });
@@ -98,8 +98,8 @@ function oldKernel(node: ExaminedNode): ClusterFinding | undefined {
   );
 }
 
-/** The mesh was never tested with the second address family. */
-function unknownFamily(node: ExaminedNode): ClusterFinding | undefined {
+/** Warns of IPv6, with which the mesh was never tested. */
+function untestedFamily(node: ExaminedNode): ClusterFinding | undefined {
   const addresses = node.status?.addresses?.filter(({ type }) => type === "InternalIP").map((entry) => entry.address);
   const found = [...(node.spec?.podCIDRs ?? []), ...(addresses ?? [])].find((address) => address.includes(":"));
   if (found === undefined) return undefined;

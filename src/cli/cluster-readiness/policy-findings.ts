@@ -1,3 +1,4 @@
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { matchesLabelSelector } from "../../api/index.ts";
 import { networkPolicyKind, podKind, type NetworkPolicy, type Pod } from "../../api/kubernetes/index.ts";
@@ -71,10 +72,10 @@ function needsOf({ metadata: { labels = {}, annotations = {} }, spec, status }: 
   if (spec?.hostNetwork === true) return [];
   if (labels["app"] === "istiod") return [controlPlaneIn, webhooksIn];
   if (labels["app"] === "ztunnel") return [controlPlaneOut];
-  const managed = labels["gateway.istio.io/managed"];
+  const managed = labels[istioLabels.gatewayManaged];
   if (managed === "istio.io-mesh-controller") return [hboneIn, hboneOut, controlPlaneOut];
-  if (managed !== undefined || annotations["sidecar.istio.io/status"] !== undefined) return [controlPlaneOut];
-  return annotations["ambient.istio.io/redirection"] === "enabled" ? [hboneIn, hboneOut] : [];
+  if (managed !== undefined || annotations[istioAnnotations.sidecarStatus] !== undefined) return [controlPlaneOut];
+  return annotations[istioAnnotations.ambientRedirection] === "enabled" ? [hboneIn, hboneOut] : [];
 }
 
 function isolates({ spec = {} }: NetworkPolicy, { metadata }: Pod, direction: Need["direction"]): boolean {

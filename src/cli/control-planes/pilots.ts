@@ -1,3 +1,4 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import { messageOf, nearestName, transientError, userError } from "../../base/index.ts";
 import type { ConnectedProxy } from "../../api/serin/index.ts";
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
@@ -44,7 +45,7 @@ export async function listPilots(client: KubeClient): Promise<Pilot[]> {
     .map(({ metadata }) => ({
       pod: metadata.name ?? "",
       namespace: metadata.namespace ?? "",
-      revision: metadata.labels?.["istio.io/rev"] ?? "default",
+      revision: metadata.labels?.[istioLabels.revision] ?? "default",
     }));
 }
 

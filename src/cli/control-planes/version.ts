@@ -67,7 +67,9 @@ function counted(proxies: Versions["dataPlaneVersion"]): string {
   return texts.length === 0 ? "none" : texts.join(", ");
 }
 
-/** Undefined without a cluster. That is an error only with an explicit `--remote`. */
+/**
+ * The versions in the cluster. Returns undefined without a cluster, which is an error only with an explicit `--remote`.
+ */
 async function remoteVersions(
   flags: VersionFlags,
   isRemoteExplicit: boolean,

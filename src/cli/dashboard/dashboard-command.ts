@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { aborted, messageOf, transientError, userError } from "../../base/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
@@ -255,7 +256,7 @@ async function pilotPod(name: string | undefined, flags: DashboardFlags, context
     name === undefined
       ? await findPodsByLabel(
           client,
-          selector ?? (revision === undefined ? "app=istiod" : `app=istiod,istio.io/rev=${revision}`),
+          selector ?? (revision === undefined ? "app=istiod" : `app=istiod,${istioLabels.revision}=${revision}`),
           where,
           context,
         )

@@ -1,4 +1,5 @@
 import { matchesLabelSelector, type LabelSelector } from "../../api/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import {
   mutatingWebhookConfigurationKind,
   namespaceKind,
@@ -24,9 +25,6 @@ interface Verdict {
   readonly injected: boolean;
   readonly reason: string;
 }
-
-const revisionLabel = "istio.io/rev";
-const tagLabel = "istio.io/tag";
 
 /** Shows for each webhook whether it would inject the pod, or a pod with the given labels, and why. */
 export async function checkInject(
@@ -58,7 +56,7 @@ export async function checkInject(
   );
   const rows = verdicts.map(({ hook, verdict }) => [
     hook.metadata.name ?? "",
-    hook.metadata.labels?.[revisionLabel] ?? "",
+    hook.metadata.labels?.[istioLabels.revision] ?? "",
     verdict.injected ? "✔" : "✘",
     verdict.reason,
   ]);
@@ -96,8 +94,8 @@ async function podToCheck(
  */
 function asBeforeInjection(pod: Pod): Pod {
   const {
-    "sidecar.istio.io/status": _status,
-    "ambient.istio.io/redirection": _redirection,
+    [istioAnnotations.sidecarStatus]: _status,
+    [istioAnnotations.ambientRedirection]: _redirection,
     ...annotations
   } = pod.metadata.annotations ?? {};
   return { ...pod, metadata: { ...pod.metadata, annotations } };
@@ -113,15 +111,15 @@ async function verdictOf(
   const met = matchWebhooks(hook, namespaceLabels, pod.metadata.labels ?? {});
   if (!met.injected) return met;
   // A tag's webhook calls the control plane of its revision, whose configuration decides.
-  const settings = await settingsOf(client, hook.metadata.labels?.[revisionLabel] ?? "default", flags, context);
+  const settings = await settingsOf(client, hook.metadata.labels?.[istioLabels.revision] ?? "default", flags, context);
   const decision =
     settings === undefined
       ? undefined
       : injectionDecision(pod, pod.metadata.namespace ?? "", namespaceLabels, settings);
   if (decision?.inject === false) return { injected: false, reason: `${met.reason}, but ${decision.reason}` };
-  return hook.metadata.labels?.[tagLabel] === undefined
+  return hook.metadata.labels?.[istioLabels.tag] === undefined
     ? met
-    : { injected: true, reason: `${met.reason} (tag ${hook.metadata.labels[tagLabel]})` };
+    : { injected: true, reason: `${met.reason} (tag ${hook.metadata.labels[istioLabels.tag]})` };
 }
 
 async function settingsOf(
@@ -190,7 +188,7 @@ function preventing(webhooks: Webhooks, namespaceLabels: Labels, podLabels: Labe
       const unwanted = unwantedLabel(objectSelector, podLabels);
       if (unwanted !== undefined) return `Pod has ${unwanted} label, preventing injection`;
     } else if (matches(objectSelector, podLabels)) {
-      const injection = namespaceLabels["istio-injection"];
+      const injection = namespaceLabels[istioLabels.injection];
       if (injection !== undefined && injection !== "enabled")
         return `Namespace has istio-injection=${injection} label, preventing injection`;
     }

@@ -1,4 +1,5 @@
 import { matchesLabels } from "../../api/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import {
   podKind,
   serviceKind,
@@ -76,7 +77,7 @@ async function unknownService(client: KubeClient, name: string, namespace: strin
 }
 
 function isCaptured({ metadata }: Pod): boolean {
-  return metadata.annotations?.["ambient.istio.io/redirection"] === "enabled";
+  return metadata.annotations?.[istioAnnotations.ambientRedirection] === "enabled";
 }
 
 /** The sidecar's user id. */
@@ -91,7 +92,7 @@ function podLines(pod: Pod, spokenOf: string, { ignoreUnmeshed }: DescribeFlags)
   const name = shownName(metadata, spokenOf);
   const lines = [
     `Pod: ${name}`,
-    `   Pod Revision: ${metadata.annotations?.["istio.io/rev"] ?? metadata.labels?.["istio.io/rev"] ?? "default"}`,
+    `   Pod Revision: ${metadata.annotations?.[istioLabels.revision] ?? metadata.labels?.[istioLabels.revision] ?? "default"}`,
     ports.length === 0 ? "   Pod does not expose ports" : `   Pod Ports: ${ports.join(", ")}`,
   ];
   if (
@@ -138,10 +139,10 @@ function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjec
 }
 
 function waypointLines({ metadata: { labels = {}, namespace = "" } }: Service): string[] {
-  const waypoint = labels["istio.io/use-waypoint"];
+  const waypoint = labels[istioLabels.useWaypoint];
   return waypoint === undefined
     ? []
-    : [`   Waypoint: ${waypoint}.${labels["istio.io/use-waypoint-namespace"] ?? namespace}`];
+    : [`   Waypoint: ${waypoint}.${labels[istioLabels.useWaypointNamespace] ?? namespace}`];
 }
 
 function targetPort({ port, targetPort: target = port }: ServicePort, pod: Pod | undefined): number | undefined {

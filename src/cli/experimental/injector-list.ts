@@ -1,4 +1,5 @@
 import { matchesLabelSelector } from "../../api/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import {
   configMapKind,
   mutatingWebhookConfigurationKind,
@@ -13,7 +14,6 @@ import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, type CommonFlags } from "../flags.ts";
 import { renderTable } from "../terminal/table.ts";
 
-const revisionLabel = "istio.io/rev";
 const systemNamespaces = new Set(["kube-system", "kube-public", "kube-node-lease", "local-path-storage"]);
 const injectedHooks = new Set(["rev.namespace.sidecar-injector.istio.io", "namespace.sidecar-injector.istio.io"]);
 
@@ -24,7 +24,7 @@ export async function listInjectors(flags: CommonFlags, context: CliContext): Pr
     client.list(namespaceKind),
     client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" }),
     client.list(podKind, flags.namespace === undefined ? {} : { namespace: flags.namespace }),
-    client.list(configMapKind, { namespace: istioNamespaceOf(flags), labelSelector: revisionLabel }),
+    client.list(configMapKind, { namespace: istioNamespaceOf(flags), labelSelector: istioLabels.revision }),
   ]);
   const hooks = found.toSorted(byName);
   const namespaces = all.filter((namespace) => isApplications(namespace, flags)).toSorted(byName);
@@ -42,7 +42,7 @@ function byName(a: Named, b: Named): number {
 function isApplications({ metadata: { name = "", labels = {} } }: Namespace, flags: CommonFlags): boolean {
   if (flags.namespace !== undefined) return name === flags.namespace;
   return (
-    !systemNamespaces.has(name) && name !== istioNamespaceOf(flags) && labels["istio.io/dataplane-mode"] !== "ambient"
+    !systemNamespaces.has(name) && name !== istioNamespaceOf(flags) && labels[istioLabels.dataplaneMode] !== "ambient"
   );
 }
 
@@ -79,10 +79,10 @@ function injectedRevision({ metadata: { labels = {} } }: Namespace, hooks: reado
       ({ name, namespaceSelector }) => injectedHooks.has(name) && matchesLabelSelector(namespaceSelector, labels),
     ),
   );
-  if (hook !== undefined) return hook.metadata.labels?.[revisionLabel] ?? "";
-  const named = labels[revisionLabel];
+  if (hook !== undefined) return hook.metadata.labels?.[istioLabels.revision] ?? "";
+  const named = labels[istioLabels.revision];
   if (named !== undefined) return `MISSING/${named}`;
-  return labels["istio-injection"] === "enabled" ? "MISSING/istio-injection" : "";
+  return labels[istioLabels.injection] === "enabled" ? "MISSING/istio-injection" : "";
 }
 
 const notInjected = "<non-Istio>";
@@ -92,11 +92,11 @@ function countPods(pods: readonly Pod[], expected: string): ReadonlyMap<string, 
   for (const { metadata } of pods) {
     const { labels = {}, annotations = {} } = metadata;
     const revision =
-      annotations["sidecar.istio.io/status"] === undefined ? "" : (annotations[revisionLabel] ?? "default");
+      annotations[istioAnnotations.sidecarStatus] === undefined ? "" : (annotations[istioLabels.revision] ?? "default");
     const count = counts.get(revision) ?? { pods: 0, disabled: 0, needsRestart: 0 };
     counts.set(revision, count);
     count.pods += 1;
-    if ((labels["sidecar.istio.io/inject"] ?? annotations["sidecar.istio.io/inject"] ?? "").toLowerCase() === "false")
+    if ((labels[istioLabels.inject] ?? annotations[istioLabels.inject] ?? "").toLowerCase() === "false")
       count.disabled += 1;
     else if (revision !== expected) count.needsRestart += 1;
   }
@@ -115,7 +115,7 @@ function hookTable(
 ): string {
   if (hooks.length === 0) return "No Istio injection hooks present.\n";
   const rows = hooks.flatMap(({ metadata, webhooks = [] }) => {
-    const revision = metadata.labels?.[revisionLabel] ?? "";
+    const revision = metadata.labels?.[istioLabels.revision] ?? "";
     const own = webhooks.filter(({ name }) => injectedHooks.has(name));
     const selected = namespaces.filter((namespace) =>
       own.some(({ namespaceSelector }) => matchesLabelSelector(namespaceSelector, namespace.metadata.labels)),
@@ -138,7 +138,7 @@ function imageOf({ metadata, data = {} }: ConfigMap): (readonly [string, string]
     const image = global.proxy?.image ?? "proxyv2";
     return [
       [
-        metadata.labels?.[revisionLabel] ?? "",
+        metadata.labels?.[istioLabels.revision] ?? "",
         image.includes("/") ? image : `${global.hub ?? ""}/${image}:${global.tag ?? ""}`,
       ],
     ];

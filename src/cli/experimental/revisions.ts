@@ -1,3 +1,4 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import { mutatingWebhookConfigurationKind, namespaceKind, podKind } from "../../api/kubernetes/index.ts";
 import { nearestName, userError } from "../../base/index.ts";
@@ -20,9 +21,6 @@ interface Revision {
   readonly namespaces: readonly string[];
   readonly proxies: readonly string[];
 }
-
-const revisionLabel = "istio.io/rev";
-const tagLabel = "istio.io/tag";
 
 export async function listRevisions({ output, ...flags }: RevisionFlags, context: CliContext): Promise<void> {
   const format = outputFormat(output, ["json", "yaml", "table"]);
@@ -92,7 +90,7 @@ async function readRevisions(client: KubeClient): Promise<Revision[]> {
     ),
   );
   const revisionOf = (labels: Readonly<Record<string, string>> | undefined): string =>
-    labels?.[revisionLabel] ?? "default";
+    labels?.[istioLabels.revision] ?? "default";
   const names = new Set([
     ...pilots.map(({ revision }) => revision),
     ...hooks.map(({ metadata }) => revisionOf(metadata.labels)),
@@ -101,7 +99,7 @@ async function readRevisions(client: KubeClient): Promise<Revision[]> {
   return [...names].toSorted().map((name) => {
     const tags = hooks
       .filter(({ metadata }) => revisionOf(metadata.labels) === name)
-      .flatMap(({ metadata }) => metadata.labels?.[tagLabel] ?? [])
+      .flatMap(({ metadata }) => metadata.labels?.[istioLabels.tag] ?? [])
       .toSorted();
     const isDefault = name === "default" || tags.includes("default");
     return {
@@ -115,9 +113,9 @@ async function readRevisions(client: KubeClient): Promise<Revision[]> {
         .map(({ metadata }) => metadata.name ?? ""),
       namespaces: namespaces
         .filter(({ metadata: { labels = {} } }) =>
-          labels["istio-injection"] === "enabled"
+          labels[istioLabels.injection] === "enabled"
             ? isDefault
-            : labels[revisionLabel] !== undefined && [name, ...tags].includes(labels[revisionLabel]),
+            : [name, ...tags].some((other) => other === labels[istioLabels.revision]),
         )
         .map(({ metadata }) => metadata.name ?? ""),
       proxies: connected

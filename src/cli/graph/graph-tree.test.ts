@@ -128,3 +128,12 @@ test("in a narrow terminal, only names of another namespace than the caller's sh
   assert.match(text, /^✔ load, two$/m);
   assert.match(text, /^└─ ✔ web {2,}/m);
 });
+
+test("an unknown caller, such as a client outside the mesh, is explained below the tree", () => {
+  const unknown = node("unknown", { kind: "unknown", namespace: "" });
+  const called = view({ unknown, web: node("web") }, [edge("unknown", "web")]);
+  const lines = renderGraph(called, { columns: 50, colour: false }).trimEnd().split("\n");
+  assert.match(lines[1] ?? "", /^✔ unknown$/);
+  assert.equal(lines.at(-1), "unknown: outside the mesh, or hidden from you");
+  assert.doesNotMatch(renderGraph(shop, { columns: 50, colour: false }), /^unknown:/m);
+});

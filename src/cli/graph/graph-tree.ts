@@ -26,6 +26,8 @@ interface Line {
   readonly isElsewhere: boolean;
 }
 
+/** The name of everything that no proxy can name, or that the user may not see. */
+const unknownName = "unknown";
 const gap = 2;
 const leastName = 16;
 /** Deeper calls are left out, with a note. */
@@ -88,7 +90,7 @@ export function renderGraph({ tables: { nodes, edges } }: GraphView, options: Gr
 }
 
 function nameOf(key: string, node: GraphNode | undefined): string {
-  if (node === undefined || node.kind === "unknown") return "unknown";
+  if (node === undefined || node.kind === "unknown") return unknownName;
   if (node.kind === "external") return `${node.name} (outside)`;
   const kind = node.kind === "workload" || node.kind === "app" ? "" : ` (${node.kind})`;
   const version = node.kind === "app" && node.version !== "" ? ` ${node.version}` : "";
@@ -155,11 +157,15 @@ const columnsInOrder: readonly Column[] = [
   { title: "BY", cell: ({ edge }) => edge?.service ?? "", spare: 6 },
 ];
 
-/** The marks in the tree, explained below it if they occur. */
-const noteWords = [
-  ["↑", "↑ calls shown above"],
-  ["↺", "↺ cycle"],
-] as const;
+/** The marks and names in the tree that are explained below it if they occur. */
+const explanations: readonly { readonly occursIn: (line: Line) => boolean; readonly text: string }[] = [
+  { occursIn: ({ note }) => note === "↑", text: "↑ calls shown above" },
+  { occursIn: ({ note }) => note === "↺", text: "↺ cycle" },
+  {
+    occursIn: ({ name }) => name === unknownName,
+    text: "unknown: outside the mesh, or hidden from you",
+  },
+];
 
 function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): string {
   // Without room for the column, a namespace is printed where it changes, because workloads of several namespaces may
@@ -216,8 +222,8 @@ function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): 
     const tint = healthColours[health];
     return tint === undefined || health === "healthy" ? text.trimEnd() : paint({ colour }, tint, text.trimEnd());
   });
-  const signs = noteWords.filter(([sign]) => lines.some(({ note }) => note === sign)).map(([, words]) => words);
-  return `${[header, ...body, ...(signs.length === 0 ? [] : [signs.join(", ")])].join("\n")}\n`;
+  const explained = explanations.filter(({ occursIn }) => lines.some(occursIn)).map(({ text }) => text);
+  return `${[header, ...body, ...explained].join("\n")}\n`;
 }
 
 /** Renders the graph for Graphviz. */

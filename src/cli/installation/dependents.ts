@@ -1,3 +1,4 @@
+import { defaultRevision, istioAnnotations, istioLabels, resolveRevision } from "../../api/istio/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { gatewayKind } from "../../api/gateway/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
@@ -11,11 +12,6 @@ import {
 import { gatewayCanaryAnnotations, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { listControlPlanes, listPilots, listProxies, namespacesOfControlPlanes } from "../control-planes/pilots.ts";
-
-const revisionLabel = "istio.io/rev";
-const tagLabel = "istio.io/tag";
-const injectionLabel = "istio-injection";
-const defaultRevision = "default";
 
 export interface Dependents {
   /** Tags of the revision that another control plane could take over. */
@@ -58,7 +54,7 @@ export async function dependentsOf(client: KubeClient, revision: string): Promis
       .map(({ metadata }) => metadata.name ?? "")
       .toSorted(),
     proxies,
-    gateways: await ownedGateways(client, revision, namespaces.items),
+    gateways: await ownedGateways(client, revision, namespaces.items, tags),
     pods: pods
       .filter((pod) => !connectedPods.has(nameOf(pod)) && !own.includes(pod) && leansOn(pod, revision))
       .map(nameOf)
@@ -70,24 +66,32 @@ export async function dependentsOf(client: KubeClient, revision: string): Promis
 async function tagsOf(client: KubeClient, revision: string): Promise<string[]> {
   const { items } = await client.list(mutatingWebhookConfigurationKind);
   return items
-    .filter(({ metadata: { labels = {} } }) => labels[tagLabel] !== undefined && labels[revisionLabel] === revision)
-    .map(({ metadata }) => metadata.labels?.[tagLabel] ?? "")
+    .filter(
+      ({ metadata: { labels = {} } }) =>
+        labels[istioLabels.tag] !== undefined && labels[istioLabels.revision] === revision,
+    )
+    .map(({ metadata }) => metadata.labels?.[istioLabels.tag] ?? "")
     .toSorted();
 }
 
 /** The tags that must move first. Tags of the last control plane are removed with it. */
 async function takenOver(client: KubeClient, revision: string, tags: readonly string[]): Promise<readonly string[]> {
   const items = await listControlPlanes(client);
-  const hasHeir = items.some(({ metadata }) => (metadata.labels?.[revisionLabel] ?? defaultRevision) !== revision);
+  const hasHeir = items.some(
+    ({ metadata }) => (metadata.labels?.[istioLabels.revision] ?? defaultRevision) !== revision,
+  );
   return hasHeir ? tags : [];
 }
 
 function namesRevision({ metadata }: Namespace, revision: string, tags: readonly string[]): boolean {
   const { labels = {}, deletionTimestamp } = metadata;
   if (deletionTimestamp !== undefined) return false;
-  if (labels[injectionLabel] === "enabled") return revision === defaultRevision || tags.includes(defaultRevision);
-  const named = labels[revisionLabel];
-  return labels[injectionLabel] === undefined && named !== undefined && (named === revision || tags.includes(named));
+  if (labels[istioLabels.injection] === "enabled")
+    return revision === defaultRevision || tags.includes(defaultRevision);
+  const named = labels[istioLabels.revision];
+  return (
+    labels[istioLabels.injection] === undefined && named !== undefined && (named === revision || tags.includes(named))
+  );
 }
 
 /** Whether a pod is part of the revision itself and is removed with it. */
@@ -96,20 +100,20 @@ function isOwn(
   revision: string,
   planes: ReadonlySet<string>,
 ): boolean {
-  const component = labels["operator.istio.io/component"];
+  const component = labels[istioLabels.component];
   const isPart =
     (labels["app"] === "ztunnel" && ztunnelNamespaces(planes).has(namespace)) ||
     (labels["app"] === "istiod" && planes.has(namespace)) ||
     component === "IngressGateways" ||
     component === "EgressGateways";
-  return isPart && (labels[revisionLabel] ?? defaultRevision) === revision;
+  return isPart && (labels[istioLabels.revision] ?? defaultRevision) === revision;
 }
 
 function leansOn(pod: Pod, revision: string): boolean {
   const annotations = pod.metadata.annotations ?? {};
   return (
     annotations[ztunnelOwnerAnnotation] === revision ||
-    (annotations["sidecar.istio.io/status"] !== undefined && annotations[revisionLabel] === revision)
+    (annotations[istioAnnotations.sidecarStatus] !== undefined && annotations[istioLabels.revision] === revision)
   );
 }
 
@@ -134,14 +138,22 @@ async function connectedProxies(
   return { proxies: [...proxies].toSorted(), warnings };
 }
 
-async function ownedGateways(client: KubeClient, revision: string, all: readonly Namespace[]): Promise<string[]> {
-  const namespaces = new Map(all.map(({ metadata }) => [metadata.name ?? "", metadata.labels?.[revisionLabel]]));
+async function ownedGateways(
+  client: KubeClient,
+  revision: string,
+  all: readonly Namespace[],
+  tags: readonly string[],
+): Promise<string[]> {
+  const namespaces = new Map(all.map(({ metadata }) => [metadata.name ?? "", metadata.labels?.[istioLabels.revision]]));
   // Without the Gateway API, the kind does not exist.
   const { items } = await client.list(gatewayKind).catch(() => ({ items: [] }));
   return items
     .filter(({ metadata, spec }) => {
       if (spec.gatewayClassName !== "istio" && spec.gatewayClassName !== "istio-waypoint") return false;
-      const owner = metadata.labels?.[revisionLabel] ?? namespaces.get(metadata.namespace ?? "") ?? defaultRevision;
+      const owner = resolveRevision(
+        { own: metadata.labels?.[istioLabels.revision], namespace: namespaces.get(metadata.namespace ?? "") },
+        (name) => (tags.includes(name) ? revision : undefined),
+      );
       return owner === revision || metadata.annotations?.[gatewayCanaryAnnotations.revision] === revision;
     })
     .map(nameOf)

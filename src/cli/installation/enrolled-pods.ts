@@ -1,8 +1,10 @@
+import { istioAnnotations } from "../../api/istio/index.ts";
 import { daemonSetKind, podKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 
-const isAmbient = ({ metadata }: Pod): boolean => metadata.annotations?.["ambient.istio.io/redirection"] === "enabled";
-const hasSidecar = ({ metadata }: Pod): boolean => metadata.annotations?.["sidecar.istio.io/status"] !== undefined;
+const isAmbient = ({ metadata }: Pod): boolean =>
+  metadata.annotations?.[istioAnnotations.ambientRedirection] === "enabled";
+const hasSidecar = ({ metadata }: Pod): boolean => metadata.annotations?.[istioAnnotations.sidecarStatus] !== undefined;
 
 /**
  * Summarises the pods in the mesh, one line for each kind: `ambient: bookinfo (6 pods), shop (1 pod)`. A CNI agent

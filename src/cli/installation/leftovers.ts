@@ -107,7 +107,7 @@ async function otherNamespaceOf(rendered: RenderedInstall, client: KubeClient): 
 function selectorOf(rendered: RenderedInstall): string {
   const owner = textAt(rendered.settings.values, "ownerName") ?? "unknown";
   return [
-    "operator.istio.io/component",
+    istioLabels.component,
     `${istioLabels.revision}=${revisionOf(rendered)}`,
     `${istioLabels.owningResource}=${owner}`,
     // The objects of an operator in the cluster have it.

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import { defaultValidatorName } from "../../api/istio/index.ts";
+import { defaultValidatorName, istioLabels } from "../../api/istio/index.ts";
 import {
   mutatingWebhookConfigurationKind,
   namespaceKind,
@@ -26,8 +26,6 @@ interface TagFlags extends ConnectionFlags {
 }
 
 const fieldManager = "istio-operator";
-const revisionLabel = "istio.io/rev";
-const tagLabel = "istio.io/tag";
 const tagServiceName = (tag: string): string => `istiod-revision-tag-${tag}`;
 
 export function tagCommands(program: Command, context: CliContext): void {
@@ -78,19 +76,22 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
   const revision = flags.revision;
   const injectors = await injectorsOf(client);
   const own = injectors.find(
-    ({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === revision,
+    ({ metadata: { labels = {} } }) =>
+      labels[istioLabels.tag] === undefined && labels[istioLabels.revision] === revision,
   );
   if (own === undefined) throw await unknownRevision(client, revision);
   if (
     tag !== "default" &&
-    injectors.some(({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === tag)
+    injectors.some(
+      ({ metadata: { labels = {} } }) => labels[istioLabels.tag] === undefined && labels[istioLabels.revision] === tag,
+    )
   ) {
     throw userError("name-taken", `the name "${tag}" is taken by a revision`, {
       hint: "choose another name",
     });
   }
   const existing = tagNamed(injectors, tag);
-  const leadsTo = existing?.metadata.labels?.[revisionLabel];
+  const leadsTo = existing?.metadata.labels?.[istioLabels.revision];
   if (verb === "set" && leadsTo !== undefined && leadsTo !== revision && flags.overwrite !== true) {
     throw userError("name-taken", `the tag "${tag}" already points to revision "${leadsTo}"`, {
       hint: `move it: serin tag set ${tag} --revision ${revision} --overwrite`,
@@ -118,7 +119,7 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
 
 async function unknownRevision(client: KubeClient, revision: string): Promise<Error> {
   const items = await listControlPlanes(client);
-  const known = items.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? "default").toSorted();
+  const known = items.map(({ metadata }) => metadata.labels?.[istioLabels.revision] ?? "default").toSorted();
   return userError("revision-unknown", `cannot modify tag: there is no revision "${revision}" in the cluster`, {
     hint: known.length === 0 ? "install one: serin install --revision <revision>" : `installed: ${known.join(", ")}`,
   });
@@ -129,13 +130,14 @@ async function injectorsOf(client: KubeClient): Promise<readonly WebhookConfigur
 }
 
 function tagNamed(injectors: readonly WebhookConfiguration[], tag: string): WebhookConfiguration | undefined {
-  return injectors.find(({ metadata: { labels = {} } }) => labels[tagLabel] === tag);
+  return injectors.find(({ metadata: { labels = {} } }) => labels[istioLabels.tag] === tag);
 }
 
 /** Changes the webhooks of the unnamed control plane. Only one control plane may inject by default. */
 async function patchUnnamed(client: KubeClient, change: typeof deactivateDefault): Promise<void> {
   for (const { metadata, webhooks = [] } of await injectorsOf(client)) {
-    if (metadata.labels?.[tagLabel] !== undefined || metadata.labels?.[revisionLabel] !== "default") continue;
+    if (metadata.labels?.[istioLabels.tag] !== undefined || metadata.labels?.[istioLabels.revision] !== "default")
+      continue;
     const changed = change(webhooks as unknown as Readonly<Record<string, unknown>>[]);
     await client.patchMerge(
       mutatingWebhookConfigurationKind,
@@ -157,11 +159,11 @@ async function list(flags: TagFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   const tags: TagDescription[] = [];
   for (const { metadata } of await injectorsOf(client)) {
-    const tag = metadata.labels?.[tagLabel];
+    const tag = metadata.labels?.[istioLabels.tag];
     if (tag !== undefined)
       tags.push({
         tag,
-        revision: metadata.labels?.[revisionLabel] ?? "default",
+        revision: metadata.labels?.[istioLabels.revision] ?? "default",
         namespaces: await namespacesOf(client, tag),
       });
   }
@@ -185,8 +187,8 @@ async function namespacesOf(client: KubeClient, tag: string): Promise<string[]> 
   return items
     .filter(
       ({ metadata: { labels = {} } }) =>
-        (labels["istio-injection"] === undefined && labels[revisionLabel] === tag) ||
-        (tag === "default" && labels["istio-injection"] === "enabled"),
+        (labels[istioLabels.injection] === undefined && labels[istioLabels.revision] === tag) ||
+        (tag === "default" && labels[istioLabels.injection] === "enabled"),
     )
     .map(({ metadata }) => metadata.name ?? "")
     .toSorted();
@@ -213,7 +215,8 @@ async function remove(tag: string, flags: TagFlags, context: CliContext): Promis
 /** Removes the default validator with the tag, unless an unnamed control plane exists to which it returns. */
 async function removeDefault(client: KubeClient): Promise<void> {
   const unnamed = (await injectorsOf(client)).find(
-    ({ metadata: { labels = {} } }) => labels[tagLabel] === undefined && labels[revisionLabel] === "default",
+    ({ metadata: { labels = {} } }) =>
+      labels[istioLabels.tag] === undefined && labels[istioLabels.revision] === "default",
   );
   if (unnamed === undefined) {
     await client.delete(validatingWebhookConfigurationKind, defaultValidatorName);

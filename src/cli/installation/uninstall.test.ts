@@ -48,6 +48,7 @@ const inUse: FakeCluster = {
     ],
     Gateway: [
       gateway("edge", {}),
+      gateway("by-tag", { "istio.io/rev": "prod" }),
       gateway("moved", { "istio.io/rev": "new" }),
       gateway("half-way", { "istio.io/rev": "new" }, { "rollout.serin.dev/canary-revision": "old" }),
     ],
@@ -75,7 +76,7 @@ test("a revision in use stays and its users are listed, except those removed wit
   tags: prod
   namespaces: bookinfo, shop
   proxies: edge-istio-1.bookinfo
-  gateways: bookinfo/edge, bookinfo/half-way
+  gateways: bookinfo/by-tag, bookinfo/edge, bookinfo/half-way
   pods: bookinfo/reviews-1, shop/cart-1
   hint: move them first (serin upgrade start), or pass --force`,
     );

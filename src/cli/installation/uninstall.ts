@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { istioLabels } from "../../api/istio/index.ts";
 import { textAt, userError } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -71,7 +72,7 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
     dryRun: flags.dryRun === true,
     onWait: (text) => context.err(`! ${text}\n`),
     onRemoved: ({ kind = "", metadata }) => {
-      if (metadata.labels?.["operator.istio.io/component"] === "Pilot" && metadata.namespace !== undefined)
+      if (metadata.labels?.[istioLabels.component] === "Pilot" && metadata.namespace !== undefined)
         namespaces.add(metadata.namespace);
       context.out(
         `  ${flags.dryRun === true ? "Would remove" : "Removed"} ${kind}:${metadata.namespace ?? ""}:${metadata.name ?? ""}.\n`,
@@ -103,7 +104,7 @@ async function refuseWhileHeld(client: KubeClient, flags: UninstallFlags, contex
  */
 async function nameForeign(client: KubeClient, context: CliContext): Promise<number> {
   const foreign = (await listControlPlanes(client)).filter(
-    ({ metadata }) => metadata.labels?.["operator.istio.io/component"] === undefined,
+    ({ metadata }) => metadata.labels?.[istioLabels.component] === undefined,
   );
   if (foreign.length > 0)
     context.err(
@@ -140,7 +141,7 @@ async function askAboutEverything(client: KubeClient, flags: UninstallFlags, con
   if (flags.skipConfirmation === true || flags.dryRun === true) return;
   const items = await listControlPlanes(client);
   const lines: string[] = [];
-  for (const revision of new Set(items.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default"))) {
+  for (const revision of new Set(items.map(({ metadata }) => metadata.labels?.[istioLabels.revision] ?? "default"))) {
     for (const line of describe(await dependentsOf(client, revision)))
       lines.push(`  revision ${revision}, ${line.trim()}`);
   }
@@ -157,7 +158,7 @@ async function askAboutRevision(
 ): Promise<void> {
   if (!(await exists(client, revision))) {
     const items = await listControlPlanes(client);
-    const known = items.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
+    const known = items.map(({ metadata }) => metadata.labels?.[istioLabels.revision] ?? "default");
     throw userError("revision-unknown", `there is no revision "${revision}" in the cluster`, {
       hint: known.length === 0 ? "no control plane is installed" : `installed: ${known.toSorted().join(", ")}`,
     });
@@ -171,7 +172,7 @@ async function askAboutRevision(
 async function exists(client: KubeClient, revision: string): Promise<boolean> {
   for (const kind of installedKinds.toReversed()) {
     const { items } = await client
-      .list(kind, { labelSelector: `istio.io/rev=${revision}` })
+      .list(kind, { labelSelector: `${istioLabels.revision}=${revision}` })
       .catch(() => ({ items: [] }));
     if (items.length > 0) return true;
   }

@@ -1,3 +1,4 @@
+import { istioAnnotations } from "../../api/istio/index.ts";
 import { messageOf, transientError, userError } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -44,7 +45,7 @@ export function asProxyPod(pod: Pod, { programName }: CliContext): ProxyPod {
       hint: `${programName} ztunnel-config all ${name}.${namespace}`,
     });
   if (!hasProxy(pod)) {
-    const isAmbient = annotations["ambient.istio.io/redirection"] === "enabled";
+    const isAmbient = annotations[istioAnnotations.ambientRedirection] === "enabled";
     throw userError(
       "proxy-missing",
       `pod ${name}.${namespace} has no proxy: none of its containers is named ${proxyContainer}`,

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { istioLabels } from "../../api/istio/index.ts";
 import { transientError, userError } from "../../base/index.ts";
 import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { namespaceKind, podKind, type Namespace } from "../../api/kubernetes/index.ts";
@@ -25,9 +26,6 @@ interface WaypointFlags extends CommonFlags {
 
 const waypointClass = "istio-waypoint";
 const trafficTypes = ["all", "none", "service", "workload"];
-const useWaypointLabel = "istio.io/use-waypoint";
-const waypointForLabel = "istio.io/waypoint-for";
-const revisionLabel = "istio.io/rev";
 const defaultName = "waypoint";
 const fieldManager = "istioctl";
 const pollMs = 250;
@@ -99,8 +97,8 @@ function wantedWaypoint(namespace: string | undefined, flags: WaypointFlags): Ga
       `invalid traffic type: ${flags.for}. Valid options are: [${trafficTypes.join(" ")}]`,
     );
   const labels = {
-    ...(flags.revision === undefined ? {} : { [revisionLabel]: flags.revision }),
-    ...(flags.for === undefined ? {} : { [waypointForLabel]: flags.for }),
+    ...(flags.revision === undefined ? {} : { [istioLabels.revision]: flags.revision }),
+    ...(flags.for === undefined ? {} : { [istioLabels.waypointFor]: flags.for }),
   };
   const gateway = {
     apiVersion: "gateway.networking.k8s.io/v1",
@@ -122,13 +120,13 @@ async function apply(flags: WaypointFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   const { metadata } = await readNamespace(client, namespace);
   if (flags.enrollNamespace === true) {
-    if (flags.overwrite !== true && (metadata.labels?.[useWaypointLabel] ?? "") !== "") {
+    if (flags.overwrite !== true && (metadata.labels?.[istioLabels.useWaypoint] ?? "") !== "") {
       context.out(
         `⚠️ Warning: namespace (${namespace}) already has an enrolled Waypoint. Consider adding the \`--overwrite\` flag to your apply command.\n`,
       );
       return;
     }
-    if (metadata.labels?.["istio.io/dataplane-mode"] !== "ambient") {
+    if (metadata.labels?.[istioLabels.dataplaneMode] !== "ambient") {
       context.out(
         `⚠️ Warning: namespace is not enrolled in ambient. Consider running\t\`kubectl label namespace ${namespace} istio.io/dataplane-mode=ambient\`\n`,
       );
@@ -151,10 +149,10 @@ async function apply(flags: WaypointFlags, context: CliContext): Promise<void> {
     namespaceKind,
     namespace,
     undefined,
-    { metadata: { labels: { [useWaypointLabel]: name } } },
+    { metadata: { labels: { [istioLabels.useWaypoint]: name } } },
     { fieldManager, dryRun },
   );
-  context.out(`✅ namespace ${namespace} labeled with "${useWaypointLabel}: ${name}"${suffix}\n`);
+  context.out(`✅ namespace ${namespace} labeled with "${istioLabels.useWaypoint}: ${name}"${suffix}\n`);
 }
 
 function missingDefinitions(cause: unknown): Error {
@@ -245,7 +243,7 @@ async function remove(names: readonly string[], flags: WaypointFlags, context: C
   const found = await waypointsIn(
     client,
     namespace,
-    flags.revision === undefined ? undefined : `${revisionLabel}=${flags.revision}`,
+    flags.revision === undefined ? undefined : `${istioLabels.revision}=${flags.revision}`,
   );
   const known = new Set(found.map(({ metadata }) => metadata.name ?? ""));
   for (const name of isMany ? known : names) {
@@ -268,8 +266,8 @@ async function list(flags: WaypointFlags, context: CliContext): Promise<void> {
   const waypoints = found.map(({ metadata: { namespace = "", name = "", labels = {} }, status: state }) => ({
     namespace,
     name,
-    revision: labels[revisionLabel] ?? "default",
-    trafficType: labels[waypointForLabel] ?? "none",
+    revision: labels[istioLabels.revision] ?? "default",
+    trafficType: labels[istioLabels.waypointFor] ?? "none",
     programmed: state?.conditions?.find(({ type }) => type === "Programmed")?.status ?? "False",
   }));
   if (format !== "table") return context.out(await renderValue(waypoints, format));

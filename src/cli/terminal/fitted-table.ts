@@ -20,22 +20,22 @@ const leastCell = 12;
  */
 export function fittedTable(
   header: readonly string[],
-  given: readonly (readonly string[])[],
+  cells: readonly (readonly string[])[],
   { columns, gap = 3, style }: TableLayout,
 ): string {
-  // Before anything is measured, because what is written out is wider.
-  const rows = given.map((row) => row.map(withoutControls));
+  // Control characters are written out, which makes cells wider. So write them out before measuring.
+  const rows = cells.map((row) => row.map(withoutControls));
   const widths = columnWidths(header, rows);
   const widthWith = (between: number): number => sum(widths) + between * (header.length - 1);
   if (columns === undefined || widthWith(gap) <= columns) return renderTable(header, rows, gap, style);
   const last = header.length - 1;
-  const leastLast = Math.max(
+  const longestPiece = Math.max(
     (header[last] ?? "").length,
     ...rows.flatMap((row) => piecesOf(row[last] ?? "").map((piece) => piece.trimEnd().length)),
   );
   const excess = widthWith(narrowGap) - columns;
   const lastWidth = widths[last] ?? 0;
-  widths[last] = Math.min(lastWidth, Math.max(leastLast, lastWidth - Math.max(0, excess)));
+  widths[last] = Math.min(lastWidth, Math.max(longestPiece, lastWidth - Math.max(0, excess)));
   narrowWidest(header, widths, widthWith(narrowGap) - columns);
   const fitted = rows.flatMap((row) => {
     const lines = wrappedText(row[last] ?? "", widths[last] ?? 0);
@@ -47,9 +47,9 @@ export function fittedTable(
 
 /** Narrows the columns before the last one, always the widest, until the excess is gone. */
 function narrowWidest(header: readonly string[], widths: number[], excess: number): void {
-  const names = [...header.keys()].slice(0, -1);
+  const columns = [...header.keys()].slice(0, -1);
   for (let left = excess; left > 0; left -= 1) {
-    const widest = names
+    const widest = columns
       .filter((column) => (widths[column] ?? 0) > Math.max(leastCell, (header[column] ?? "").length))
       .toSorted((a, b) => (widths[b] ?? 0) - (widths[a] ?? 0))[0];
     if (widest === undefined) return;
@@ -84,10 +84,12 @@ function wrappedText(text: string, width: number): string[] {
   return [...lines, line.trimEnd()];
 }
 
+/** The parts of a text after which a line may break: words with the spaces or the comma behind them. */
 function piecesOf(text: string): string[] {
   return text.match(/[^\s,]*(?:,\s*|\s+|$)/g)?.filter((piece) => piece !== "") ?? [];
 }
 
+/** The text, with `…` in place of its middle if it is wider than that. */
 function withoutMiddle(text: string, width: number): string {
   if (text.length <= width) return text;
   const tail = Math.floor((width - 1) / 2);

@@ -1,4 +1,5 @@
 import type {
+  GraphNode,
   GraphView,
   Health,
   NamespaceRow,
@@ -40,9 +41,31 @@ export function topRows(view: WorkloadsView | ServicesView | OverviewView, graph
   if ("workloads" in tables)
     return Object.values(tables.workloads)
       .filter(({ dataPlane, requestRate }) => dataPlane !== "none" || requestRate > 0)
-      .map((row) => workloadRow(row, seenOf(graph, row)));
-  if ("services" in tables) return Object.values(tables.services).map((row) => serviceRow(row, seenOf(graph, row)));
-  return Object.values(tables.namespaces).map((row) => namespaceRow(row, graph));
+      .map((row) =>
+        workloadRow(
+          row,
+          measurementsOf(graph, (node) => isSame(node, row)),
+        ),
+      );
+  if ("services" in tables)
+    return Object.values(tables.services).map((row) =>
+      serviceRow(
+        row,
+        measurementsOf(graph, (node) => isSame(node, row)),
+      ),
+    );
+  return Object.values(tables.namespaces).map((row) =>
+    namespaceRow(
+      row,
+      measurementsOf(graph, ({ namespace }) => namespace === row.name),
+    ),
+  );
+}
+
+type Named = Pick<TopRow, "namespace" | "name">;
+
+function isSame(node: Named, row: Named): boolean {
+  return node.namespace === row.namespace && node.name === row.name;
 }
 
 interface Measurements {
@@ -50,16 +73,10 @@ interface Measurements {
   readonly mutualTlsShare?: number;
 }
 
-function seenOf(
-  graph: GraphView,
-  { namespace, name }: { readonly namespace: string; readonly name: string },
-): Measurements {
-  const keys = new Set(
-    Object.entries(graph.tables.nodes)
-      .filter(([, node]) => node.namespace === namespace && node.name === name)
-      .map(([key]) => key),
-  );
-  return sumOf(Object.values(graph.tables.edges).filter(({ to }) => keys.has(to)));
+/** What the proxies measured of the traffic to these nodes of the graph. */
+function measurementsOf({ tables }: GraphView, isWanted: (node: GraphNode) => boolean): Measurements {
+  const wanted = new Set(Object.entries(tables.nodes).flatMap(([key, node]) => (isWanted(node) ? key : [])));
+  return sumOf(Object.values(tables.edges).filter(({ to }) => wanted.has(to)));
 }
 
 function sumOf(edges: readonly GraphView["tables"]["edges"][string][]): Measurements {
@@ -112,14 +129,8 @@ function serviceRow(
 
 function namespaceRow(
   { name, health, reason, revision, workloads, requestRate, errorShare, p99Ms, mutualTlsShare }: NamespaceRow,
-  graph: GraphView,
+  { byteRate }: Measurements,
 ): TopRow {
-  const keys = new Set(
-    Object.entries(graph.tables.nodes)
-      .filter(([, node]) => node.namespace === name)
-      .map(([key]) => key),
-  );
-  const { byteRate } = sumOf(Object.values(graph.tables.edges).filter(({ to }) => keys.has(to)));
   return {
     namespace: "",
     name,
@@ -142,6 +153,7 @@ export function sortedRows(rows: readonly TopRow[], sort: TopSort): TopRow[] {
   const valueOf = (row: TopRow): number => {
     switch (sort) {
       case "rate":
+        // Rows with connections alone come after those with requests, and the busiest of them first.
         return row.requestRate === 0 ? row.byteRate / 1e12 : row.requestRate;
       case "errors":
         return row.errorShare * row.requestRate;

@@ -27,9 +27,9 @@ interface ParameterParts {
 }
 
 /**
- * The objects for which a policy is evaluated, one after the other. A policy without parameters is evaluated once, for
- * null. The list is empty if the binding allows that no object matches. Throws if the binding is misconfigured, or if
- * it requires an object and none matches.
+ * The objects for which a policy is evaluated, one after the other. A policy without parameters is evaluated once, with
+ * `null` in their place. The list is empty if the binding allows that no object matches. Throws if the binding is
+ * misconfigured, or if it requires an object and none matches.
  */
 export function parametersOf(
   { store, registry }: ParameterParts,
@@ -41,28 +41,33 @@ export function parametersOf(
   const type = typeOf(registry, kind);
   if (type === undefined)
     throw new Error(`paramKind kind \`${kind.apiVersion ?? ""}, Kind=${kind.kind ?? ""}\` not known`);
-  const { name = "", namespace = "", selector, parameterNotFoundAction } = reference;
-  if (!type.namespaced && namespace !== "")
-    throw new Error("paramRef.namespace must not be provided for a cluster-scoped `paramKind`");
-  const place = !type.namespaced || namespace !== "" ? namespace : requestNamespace;
-  if (type.namespaced && place === "")
-    throw new Error("cannot use namespaced paramRef in policy binding that matches cluster-scoped resources");
-  if ((name === "") === (selector === undefined))
-    throw new Error(
-      name === ""
-        ? "one of name or selector must be provided"
-        : "paramRef.name and paramRef.selector are mutually exclusive",
-    );
+  const namespace = namespaceOf(type, reference, requestNamespace);
+  const { name = "", selector, parameterNotFoundAction } = reference;
+  if (name === "" && selector === undefined) throw new Error("one of name or selector must be provided");
+  if (name !== "" && selector !== undefined)
+    throw new Error("paramRef.name and paramRef.selector are mutually exclusive");
   const found =
     name === ""
       ? store
           .collection(type.storageKey)
-          .list(place)
+          .list(namespace)
           .filter(({ labels }) => matchesLabelSelector(selector ?? {}, labels))
-      : [store.latest(type.storageKey, place, name)].filter((record) => record !== undefined);
+      : [store.latest(type.storageKey, namespace, name)].filter((record) => record !== undefined);
   if (found.length === 0 && parameterNotFoundAction === "Deny")
     throw new Error("no params found for policy binding with `Deny` parameterNotFoundAction");
   return found.map(({ object }) => registry.convert(object, type));
+}
+
+/** Where the parameters are: in the binding's namespace, else in the request's. Empty for cluster-scoped objects. */
+function namespaceOf(type: ResourceType, { namespace = "" }: ParamRef, requestNamespace: string): string {
+  if (!type.namespaced) {
+    if (namespace !== "") throw new Error("paramRef.namespace must not be provided for a cluster-scoped `paramKind`");
+    return "";
+  }
+  const place = namespace === "" ? requestNamespace : namespace;
+  if (place === "")
+    throw new Error("cannot use namespaced paramRef in policy binding that matches cluster-scoped resources");
+  return place;
 }
 
 /**
@@ -73,30 +78,31 @@ export function policyParameterRights(parts: ParameterParts, authorizer: Authori
   return {
     name: "PolicyParameterRights",
     validate(request) {
-      const { operation, type, object, oldObject, subresource } = request;
+      const { operation, type, subresource } = request;
       const isWrite = operation === "CREATE" || operation === "UPDATE";
-      if (!isWrite || type.group !== policyGroup || subresource !== "" || object === undefined) return;
-      if (type.plural === "validatingadmissionpolicies") {
-        const kind = specOf(object).paramKind;
-        if (kind === undefined || isDeepStrictEqual(kind, specOf(oldObject).paramKind)) return;
-        if (mayRead(parts, authorizer, request, kind, { name: "*", namespace: "*" })) return;
-        const named = `(kind=${kind.kind ?? ""}, apiVersion=${kind.apiVersion ?? ""})`;
-        throw refusal(
-          request,
-          "paramKind",
-          `must have "get" permission on all objects of the referenced paramKind ${named}`,
-        );
-      }
-      if (type.plural !== "validatingadmissionpolicybindings") return;
-      const { paramRef, policyName = "" } = specOf(object);
-      const before = specOf(oldObject);
-      if (paramRef === undefined) return;
-      if (policyName === before.policyName && isDeepStrictEqual(paramRef, before.paramRef)) return;
-      const kind = specOf(parts.store.latest(policies, "", policyName)?.object).paramKind;
-      if (mayRead(parts, authorizer, request, kind, paramRef)) return;
-      throw refusal(request, "paramRef", 'does not have "get" permission on the object referenced by paramRef');
+      if (!isWrite || type.group !== policyGroup || subresource !== "") return;
+      if (type.plural === "validatingadmissionpolicies") checkPolicy(parts, authorizer, request);
+      if (type.plural === "validatingadmissionpolicybindings") checkBinding(parts, authorizer, request);
     },
   };
+}
+
+function checkPolicy(parts: ParameterParts, authorizer: Authorizer, request: AdmissionRequest): void {
+  const kind = specOf(request.object).paramKind;
+  if (kind === undefined || isDeepStrictEqual(kind, specOf(request.oldObject).paramKind)) return;
+  if (mayRead(parts, authorizer, request, kind, { name: "*", namespace: "*" })) return;
+  const named = `(kind=${kind.kind ?? ""}, apiVersion=${kind.apiVersion ?? ""})`;
+  throw refusal(request, "paramKind", `must have "get" permission on all objects of the referenced paramKind ${named}`);
+}
+
+function checkBinding(parts: ParameterParts, authorizer: Authorizer, request: AdmissionRequest): void {
+  const { paramRef, policyName = "" } = specOf(request.object);
+  const before = specOf(request.oldObject);
+  if (paramRef === undefined) return;
+  if (policyName === before.policyName && isDeepStrictEqual(paramRef, before.paramRef)) return;
+  const kind = specOf(parts.store.latest(policies, "", policyName)?.object).paramKind;
+  if (mayRead(parts, authorizer, request, kind, paramRef)) return;
+  throw refusal(request, "paramRef", 'does not have "get" permission on the object referenced by paramRef');
 }
 
 interface ParameterSpec {

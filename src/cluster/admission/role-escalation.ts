@@ -70,7 +70,7 @@ function isAggregated(role: UntypedObject | undefined): boolean {
   return (aggregation?.clusterRoleSelectors ?? []).length > 0;
 }
 
-/** Undefined if the role does not exist. */
+/** The rules of the referenced role, or undefined if it does not exist. */
 function rulesOfReference(
   store: Store,
   roleRef: RoleRef | undefined,

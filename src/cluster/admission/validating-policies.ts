@@ -210,7 +210,7 @@ class PolicyRun {
     }
   }
 
-  /** Undefined if there is no expression, or if its value is not one line of text. */
+  /** The expression's value, or undefined if there is no expression, or if the value is not one line of text. */
   text(expression: string | undefined): string | undefined {
     if (expression === undefined || expression === "") return undefined;
     try {

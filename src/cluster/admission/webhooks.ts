@@ -82,7 +82,7 @@ class Webhooks {
     }
   }
 
-  /** Undefined if the webhook failed and its policy is Ignore. Throws if it denies the request. */
+  /** Calls the webhook. Returns undefined if it failed and its policy is Ignore. Throws if it denies the request. */
   async #call(match: Match, request: AdmissionRequest): Promise<AdmissionResponse | undefined> {
     const { webhook } = match;
     const review = reviewOf(this.#registry, match.type, request);

@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import type { IncomingHttpHeaders } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo, Server } from "node:net";
 import { after, before, test } from "node:test";
+import { listenOnLoopback } from "../../../test/support/listen-on-loopback.ts";
 import type { Authorizer } from "../auth/index.ts";
-import { createAuthority, issueCertificate } from "./certificate.ts";
 import { impersonated } from "./impersonate.ts";
 import { ServerHarness, type Json } from "./server-harness.ts";
 
@@ -314,178 +313,6 @@ test("services get their own addresses and node ports, which are freed when they
   assert.equal((await server.call("GET", `${services}/kubernetes`)).body.spec.clusterIP, "10.96.0.1");
 });
 
-test("webhooks mutate, then validate; a failing one follows its policy, and excluded namespaces skip them", async () => {
-  const reviews: Json[] = [];
-  const hook = await startWebhook((review) => {
-    reviews.push(review.request);
-    if (review.path === "/mutate")
-      return {
-        allowed: true,
-        patchType: "JSONPatch",
-        patch: Buffer.from('[{"op":"add","path":"/data","value":{"added":"yes"}}]').toString("base64"),
-      };
-    const bad = review.request.object.metadata.name === "bad";
-    return bad
-      ? { allowed: false, status: { code: 403, message: "bad name" } }
-      : { allowed: true, warnings: ["looked at it"] };
-  });
-  await server.call("POST", "/api/v1/namespaces", { metadata: { name: "hooked", labels: { hooks: "on" } } });
-  const webhook = (name: string, path: string, more: Json = {}): Json => ({
-    name,
-    clientConfig: { url: `https://127.0.0.1:${hook.port}${path}`, caBundle: Buffer.from(hook.ca).toString("base64") },
-    rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["configmaps"] }],
-    namespaceSelector: { matchLabels: { hooks: "on" } },
-    admissionReviewVersions: ["v1"],
-    sideEffects: "None",
-    ...more,
-  });
-  const api = "/apis/admissionregistration.k8s.io/v1";
-  const matchConditions = [{ name: "not-exempt", expression: "!object.metadata.name.startsWith('exempt')" }];
-  await server.call("POST", `${api}/mutatingwebhookconfigurations`, {
-    metadata: { name: "m" },
-    webhooks: [webhook("m.test.dev", "/mutate", { matchConditions })],
-  });
-  const broken = webhook("broken.test.dev", "/none", {
-    clientConfig: { url: "https://127.0.0.1:1/none" },
-    failurePolicy: "Ignore",
-  });
-  await server.call("POST", `${api}/validatingwebhookconfigurations`, {
-    metadata: { name: "v" },
-    webhooks: [webhook("v.test.dev", "/validate"), broken],
-  });
-  const good = await server.call("POST", "/api/v1/namespaces/hooked/configmaps?dryRun=All", {
-    metadata: { name: "good" },
-  });
-  assert.equal(good.body.data.added, "yes", good.text);
-  assert.equal(good.headers["warning"], '299 - "looked at it"');
-  assert.deepEqual(
-    reviews.map((request) => [request.operation, request.dryRun, request.object.data?.added]),
-    [
-      ["CREATE", true, undefined],
-      ["CREATE", true, "yes"],
-    ],
-  );
-  const bad = await server.call("POST", "/api/v1/namespaces/hooked/configmaps", { metadata: { name: "bad" } });
-  assert.deepEqual(
-    [bad.status, bad.body.message],
-    [403, 'admission webhook "v.test.dev" denied the request: bad name'],
-  );
-  assert.equal(
-    (await server.call("POST", "/api/v1/namespaces/default/configmaps", { metadata: { name: "bad" } })).status,
-    201,
-  );
-  const exempt = await server.call("POST", "/api/v1/namespaces/hooked/configmaps?dryRun=All", {
-    metadata: { name: "exempt" },
-  });
-  assert.equal(exempt.body.data, undefined);
-  const fatal = { ...broken, failurePolicy: "Fail" };
-  await server.call("PATCH", `${api}/validatingwebhookconfigurations/v`, { webhooks: [fatal] }, merge);
-  const failed = await server.call("POST", "/api/v1/namespaces/hooked/configmaps", { metadata: { name: "good" } });
-  assert.match(
-    failed.body.message,
-    /^Internal error occurred: failed calling webhook "broken.test.dev": failed to call webhook: Post "https:\/\/127.0.0.1:1\/none/,
-  );
-  await hook.close();
-});
-
-test("a pod that a webhook changed can be labelled, because the webhook's values are stored in canonical form", async (context) => {
-  const container = {
-    name: "istio-proxy",
-    image: "proxyv2",
-    resources: { limits: { cpu: "2000m", memory: "1024Mi" }, requests: { cpu: "0.1" } },
-    readinessProbe: { httpGet: { path: "/healthz/ready", port: 15021 } },
-  };
-  const patch = [
-    { op: "add", path: "/spec/containers/-", value: container },
-    { op: "add", path: "/spec/volumes/-", value: { name: "envoy", emptyDir: { sizeLimit: "2048Mi" } } },
-  ];
-  const hook = await startWebhook(() => ({
-    allowed: true,
-    patchType: "JSONPatch",
-    patch: Buffer.from(JSON.stringify(patch)).toString("base64"),
-  }));
-  context.after(() => hook.close());
-  const configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
-  await server.call("POST", "/api/v1/namespaces", { metadata: { name: "injected", labels: { inject: "on" } } });
-  await server.call("POST", configurations, {
-    metadata: { name: "injector" },
-    webhooks: [
-      {
-        name: "inject.test.dev",
-        clientConfig: {
-          url: `https://127.0.0.1:${hook.port}/inject`,
-          caBundle: Buffer.from(hook.ca).toString("base64"),
-        },
-        rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
-        namespaceSelector: { matchLabels: { inject: "on" } },
-        admissionReviewVersions: ["v1"],
-        sideEffects: "None",
-      },
-    ],
-  });
-  await server.call("POST", "/api/v1/namespaces/injected/serviceaccounts", { metadata: { name: "default" } });
-  const created = await server.call("POST", "/api/v1/namespaces/injected/pods", pod("web"));
-  assert.equal(created.status, 201, created.text);
-  assert.deepEqual(created.body.spec.containers[1].resources, {
-    limits: { cpu: "2", memory: "1Gi" },
-    requests: { cpu: "100m", memory: "1Gi" },
-  });
-  const labelled = await server.call(
-    "PATCH",
-    "/api/v1/namespaces/injected/pods/web",
-    { metadata: { labels: { tier: "front" } } },
-    merge,
-  );
-  assert.equal(labelled.status, 200, labelled.text);
-  const replaced = await server.call("PUT", "/api/v1/namespaces/injected/pods/web", labelled.body);
-  assert.equal(replaced.status, 200, replaced.text);
-  await server.call("DELETE", `${configurations}/injector`);
-});
-
-test("a container that a webhook adds gets the defaults of the namespace's LimitRange too", async (context) => {
-  const patch = [{ op: "add", path: "/spec/containers/-", value: { name: "added", image: "x" } }];
-  const hook = await startWebhook(() => ({
-    allowed: true,
-    patchType: "JSONPatch",
-    patch: Buffer.from(JSON.stringify(patch)).toString("base64"),
-  }));
-  context.after(() => hook.close());
-  const configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
-  await server.call("POST", "/api/v1/namespaces", { metadata: { name: "ranged" } });
-  await server.call("POST", "/api/v1/namespaces/ranged/serviceaccounts", { metadata: { name: "default" } });
-  await server.call("POST", "/api/v1/namespaces/ranged/limitranges", {
-    metadata: { name: "limits" },
-    spec: { limits: [{ type: "Container", default: { memory: "64Mi" } }] },
-  });
-  await server.call("POST", configurations, {
-    metadata: { name: "adder" },
-    webhooks: [
-      {
-        name: "add.test.dev",
-        clientConfig: {
-          url: `https://127.0.0.1:${hook.port}/add`,
-          caBundle: Buffer.from(hook.ca).toString("base64"),
-        },
-        rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
-        namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ranged" } },
-        admissionReviewVersions: ["v1"],
-        sideEffects: "None",
-      },
-    ],
-  });
-  const { body, text } = await server.call("POST", "/api/v1/namespaces/ranged/pods", pod("web"));
-  const resources = { limits: { memory: "64Mi" }, requests: { memory: "64Mi" } };
-  assert.deepEqual(
-    body.spec?.containers.map((container: Json) => [container.name, container.resources]),
-    [
-      ["main", resources],
-      ["added", resources],
-    ],
-    text,
-  );
-  await server.call("DELETE", `${configurations}/adder`);
-});
-
 test("logs and upgrades are relayed to the pod's node", async () => {
   const { certificate, key } = server.pki.nodes["node-a"] ?? { certificate: "", key: "" };
   const paths: string[] = [];
@@ -510,7 +337,7 @@ test("logs and upgrades are relayed to the pod's node", async () => {
     socket.on("data", (chunk: Buffer) => socket.write(chunk.toString().toUpperCase()));
     socket.on("end", () => socket.end());
   });
-  const nodePort = await listen(node);
+  const nodePort = await listenOnLoopback(node);
   await server.call("POST", "/api/v1/nodes", {
     metadata: { name: "node-a" },
     status: {
@@ -545,46 +372,3 @@ test("logs and upgrades are relayed to the pod's node", async () => {
   ]);
   node.close();
 });
-
-async function listen(target: Server): Promise<number> {
-  await new Promise<void>((resolve) => void target.listen(0, "127.0.0.1", resolve));
-  return (target.address() as AddressInfo).port;
-}
-
-async function startWebhook(
-  answer: (review: Json) => Json,
-): Promise<{ port: number; ca: string; close: () => Promise<void> }> {
-  const now = Date.now();
-  const authority = createAuthority("webhooks", now - 1000, now + 600_000);
-  const issued = issueCertificate(authority, {
-    commonName: "webhook",
-    subjectAltNames: ["127.0.0.1"],
-    usages: ["server"],
-    notBeforeMs: now - 1000,
-    notAfterMs: now + 600_000,
-  });
-  const hook = createHttpsServer({ cert: issued.certificatePem, key: issued.keyPem }, (request, response) => {
-    let text = "";
-    request.on("data", (chunk: Buffer) => (text += chunk.toString()));
-    request.on("end", () => {
-      const review = JSON.parse(text);
-      const result = answer({ ...review, path: new URL(request.url ?? "/", "https://x").pathname });
-      response.end(
-        JSON.stringify({
-          apiVersion: "admission.k8s.io/v1",
-          kind: "AdmissionReview",
-          response: { uid: review.request.uid, ...result },
-        }),
-      );
-    });
-  });
-  const port = await listen(hook);
-  return {
-    port,
-    ca: authority.certificatePem,
-    close: async () => {
-      hook.closeAllConnections();
-      await new Promise((resolve) => hook.close(resolve));
-    },
-  };
-}

@@ -72,7 +72,7 @@ function decodedKey(key: string): string {
   try {
     return decodeURIComponent(key).toLowerCase();
   } catch {
-    // Not percent-encoded.
+    // A key may also come without percent-encoding.
     return key;
   }
 }

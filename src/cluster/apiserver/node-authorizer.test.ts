@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
 
-// The identity of node `a`, as who stole it uses it. The nodes `a` and `b` have one pod of the namespace `shop` each.
+// Nodes `a` and `b` have one pod each, in the namespace `shop`. The requests come from a thief of node `a`'s identity.
 const server = new ServerHarness();
 const shop = "/api/v1/namespaces/shop";
 const stolen = { "impersonate-user": "system:node:a", "impersonate-group": "system:nodes" };

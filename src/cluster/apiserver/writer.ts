@@ -96,7 +96,7 @@ export class Writer {
     );
   }
 
-  /** Undefined if the name is taken. */
+  /** Creates the object under the name of the request. Returns undefined if the name is taken. */
   async #createNamed(
     intent: WriteIntent,
     request: AdmissionRequest,

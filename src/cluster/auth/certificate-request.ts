@@ -12,7 +12,7 @@ import {
 
 /** The parts of a PKCS #10 request that a signer of the cluster looks at or copies. */
 export interface CertificateRequestParts {
-  /** In DER. */
+  /** The whole subject in DER. */
   readonly subject: Buffer;
   readonly commonName: string;
   readonly organizations: readonly string[];

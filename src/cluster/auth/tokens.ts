@@ -101,8 +101,8 @@ export class ServiceAccountTokens {
   }
 
   /**
-   * Undefined if the token was issued by others, is forged or expired, or if the object to which it is bound no longer
-   * exists.
+   * Reads a token that this server issued. Returns undefined if others issued it, if it is forged or expired, or if the
+   * object to which it is bound no longer exists.
    */
   verify(token: string, wantedAudiences = apiAudiences): VerifiedToken | undefined {
     const claims = this.#claimsOf(token);

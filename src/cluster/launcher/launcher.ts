@@ -178,8 +178,7 @@ export class Launcher {
       child.send(message, server, { keepOpen: false }, () => server?.close());
     };
     try {
-      const server =
-        request.purpose === "api-server" ? apiServer : await listenNear(request.address, request.port, false);
+      const server = request.purpose === "api-server" ? apiServer : await listenNear(request.address, request.port);
       reply({ type: "listening", id: request.id, address: request.address, port: portOf(server) }, server);
     } catch (error) {
       reply({ type: "refused", id: request.id, message: messageOf(error) });
@@ -232,15 +231,15 @@ function portOf(server: Server): number {
 
 async function listenForApiServer(record: ClusterRecord): Promise<Server> {
   const { address, port, portIsFixed } = record.apiServer;
-  return await listenNear(address, port, portIsFixed);
+  return await listenNear(address, port, portIsFixed ? 1 : portsTried);
 }
 
 /**
- * Listens on the port, or on the next free one. Clients that connect before the lab takes over the socket wait in its
- * queue.
+ * Listens on the port, or on the next free one, until it has tried that many. Clients that connect before the lab takes
+ * over the socket wait in its queue.
  */
-async function listenNear(address: string, port: number, fixed: boolean): Promise<Server> {
-  for (let candidate = port; candidate < port + (fixed ? 1 : portsTried) && candidate < 65_536; candidate += 1) {
+async function listenNear(address: string, port: number, tried = portsTried): Promise<Server> {
+  for (let candidate = port; candidate < port + tried && candidate < 65_536; candidate += 1) {
     const server = createServer({ pauseOnConnect: true });
     const fault = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
       server.once("error", resolve);
@@ -254,9 +253,10 @@ async function listenNear(address: string, port: number, fixed: boolean): Promis
     }
   }
   throw userError("address-in-use", `port ${port} on ${address} is in use`, {
-    hint: fixed
-      ? "remove networking.apiServerPort to use the next free port, or choose another"
-      : `none of the next ${portsTried} ports is free either`,
+    hint:
+      tried === 1
+        ? "remove networking.apiServerPort to use the next free port, or choose another"
+        : `none of the next ${portsTried} ports is free either`,
   });
 }
 

@@ -32,12 +32,12 @@ afterEach(() => rmSync(directory, { recursive: true }));
 const at = (path: string): { root: string; path: string } => ({ root, path: join(root, path) });
 
 test("a missing directory is created, and its path leads to it during the call", () => {
-  inDirectoryBelow(at("var/log/pods"), true, (path) => writeFileSync(`${path}/file`, "content"));
+  inDirectoryBelow(at("var/log/pods"), { createMissing: true }, (path) => writeFileSync(`${path}/file`, "content"));
   assert.equal(readFileSync(join(root, "var/log/pods/file"), "utf8"), "content");
 });
 
 test("nothing is created, opened, read, mounted or removed through a link", () => {
-  assert.throws(() => inDirectoryBelow(at("var/link/new"), true, () => undefined), refusal);
+  assert.throws(() => inDirectoryBelow(at("var/link/new"), { createMissing: true }, () => undefined), refusal);
   assert.throws(() => openFileBelow(at("var/link/new"), constants.O_CREAT | constants.O_WRONLY), refusal);
   assert.throws(() => readEndBelow(at("var/link/deep/file"), 10), refusal);
   assert.throws(() => atPlaceBelow(at("var/link"), () => undefined), refusal);

@@ -19,15 +19,19 @@ const O_PATH = 0o10000000;
 
 /**
  * Calls `use` with a path of the directory that leads to it even if a pod replaces a directory above it meanwhile. The
- * path is valid only during the call. With `make`, missing directories are created. Throws a user error for a link.
+ * path is valid only during the call. Throws a user error for a link.
  */
-export function inDirectoryBelow<T>(place: PlaceBelow, make: boolean, use: (directory: string) => T): T {
+export function inDirectoryBelow<T>(
+  place: PlaceBelow,
+  { createMissing }: { readonly createMissing: boolean },
+  use: (directory: string) => T,
+): T {
   let descriptor = openSync(place.root, O_RDONLY | O_DIRECTORY);
   try {
     for (const name of relative(place.root, place.path).split("/")) {
       if (name === "") continue;
       const entry = `/proc/self/fd/${descriptor}/${name}`;
-      if (make) makeDirectory(entry);
+      if (createMissing) makeDirectory(entry);
       const next = openWithoutLink(place, entry, O_RDONLY | O_DIRECTORY);
       closeSync(descriptor);
       descriptor = next;
@@ -45,7 +49,7 @@ export function inDirectoryBelow<T>(place: PlaceBelow, make: boolean, use: (dire
 export function atPlaceBelow<T>(place: PlaceBelow, use: (path: string) => T): T {
   const { root, path } = place;
   if (relative(root, path) === "") return use(root);
-  return inDirectoryBelow({ root, path: dirname(path) }, false, (directory) => {
+  return inDirectoryBelow({ root, path: dirname(path) }, { createMissing: false }, (directory) => {
     const descriptor = openSync(`${directory}/${basename(path)}`, O_PATH | O_NOFOLLOW);
     try {
       if (fstatSync(descriptor).isSymbolicLink()) throw notOurs(place);
@@ -59,7 +63,7 @@ export function atPlaceBelow<T>(place: PlaceBelow, use: (path: string) => T): T 
 /** Opens a regular file, and creates its directory if the flags create the file. Else throws a user error. */
 export function openFileBelow(place: PlaceBelow, flags: number, mode?: number): number {
   const directory = { root: place.root, path: dirname(place.path) };
-  return inDirectoryBelow(directory, (flags & O_CREAT) !== 0, (path) => {
+  return inDirectoryBelow(directory, { createMissing: (flags & O_CREAT) !== 0 }, (path) => {
     // Without O_NONBLOCK, the process would wait for the other end of a pipe.
     const descriptor = openWithoutLink(place, `${path}/${basename(place.path)}`, flags | O_NONBLOCK, mode);
     if (fstatSync(descriptor).isFile()) return descriptor;
@@ -89,7 +93,7 @@ export function readEndBelow(place: PlaceBelow, maxBytes: number): Buffer {
 /** Removes a file, or a directory with its content. Removes a link itself, and nothing where a link stands above it. */
 export function removeBelow({ root, path }: PlaceBelow): void {
   try {
-    inDirectoryBelow({ root, path: dirname(path) }, false, (directory) =>
+    inDirectoryBelow({ root, path: dirname(path) }, { createMissing: false }, (directory) =>
       rmSync(`${directory}/${basename(path)}`, { recursive: true, force: true }),
     );
   } catch (error) {

@@ -114,7 +114,7 @@ export function listClusterNames(env: Environment): string[] {
   }
 }
 
-/** Undefined if there is no such process, or if it is a zombie. */
+/** The process with this id, or undefined if there is none, or if it is a zombie. */
 export function hostProcess(pid: number): HostProcess | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -1,10 +1,8 @@
 import type { KubernetesObject, ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
 
-/**
- * The functions that the API server calls on schemas, and all facts about schemas that it uses. Objects are plain JSON
- * values with `apiVersion` and `kind`. Unless a function says "in place", it does not change its arguments, and its
- * result shares no mutable parts with them.
- */
+// The functions that the API server calls on schemas, and all facts about schemas that it uses. Objects are plain JSON
+// values with `apiVersion` and `kind`. Unless a function says "in place", it does not change its arguments, and its
+// result shares no mutable parts with them.
 
 /**
  * One resource in one served version: the meaning of a path `/apis/<group>/<version>/…/<plural>`. Built-in or of a CRD.

@@ -269,7 +269,7 @@ export class Schemas implements SchemaRegistry {
     return manager;
   }
 
-  /** Undefined if that version of the resource is no longer served. */
+  /** Converts the object to a version. Returns undefined if that version of the resource is no longer served. */
   #convertTyped(model: ResourceModel, object: TypedObject, apiVersion: string): TypedObject | undefined {
     if (object.apiVersion === apiVersion) return object;
     const [group, version] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];

@@ -18,7 +18,7 @@ export interface LoadBalancerForwardsOptions {
 
 interface Forward {
   readonly target: LoadBalancerPort;
-  /** Undefined until the launcher has answered. */
+  /** The listening server, or undefined until the launcher has answered. */
   open: { readonly server: Server; readonly address: string; readonly port: number } | undefined;
   closed: boolean;
 }

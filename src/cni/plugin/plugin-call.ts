@@ -167,7 +167,7 @@ function checkedVersion(version: unknown): string {
   );
 }
 
-/** Undefined for a container outside Kubernetes, which this plugin ignores. */
+/** The pod to attach. Returns undefined for a container outside Kubernetes, which this plugin ignores. */
 function attachmentOf(call: CheckedCall, required: readonly string[]): PodAttachment | undefined {
   const missing = required.filter((name) => (call.variables.get(name) ?? "") === "");
   if (missing.length > 0)

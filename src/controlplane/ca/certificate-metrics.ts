@@ -65,7 +65,7 @@ export function createCertificateMetrics(metrics: MetricsRegistry): CertificateM
   };
 }
 
-/** Adds metrics of when the root and the signing certificate expire, computed at each scrape. */
+/** Adds metrics of when the root and the signing certificate expire. Each scrape computes them. */
 export function addExpiryMetrics(metrics: MetricsRegistry, authority: () => CertificateAuthority, clock: Clock): void {
   const gauge = (name: string, help: string) => metrics.gauge(`citadel_server_${name}`, help);
   const root = {
@@ -85,10 +85,11 @@ export function addExpiryMetrics(metrics: MetricsRegistry, authority: () => Cert
   metrics.onCollect(() => {
     const { rootNotAfterMs, notAfterMs, hasChain } = authority();
     const nowMs = clock.nowMs();
-    const ends = [[root, rootNotAfterMs], ...(hasChain ? ([[chain, notAfterMs]] as const) : [])] as const;
-    for (const [gauges, endMs] of ends) {
-      gauges.timestamp.labels().set(endMs / msPerSecond);
-      gauges.seconds.labels().set((endMs - nowMs) / msPerSecond);
-    }
+    const set = ({ timestamp, seconds }: typeof root, endMs: number): void => {
+      timestamp.labels().set(endMs / msPerSecond);
+      seconds.labels().set((endMs - nowMs) / msPerSecond);
+    };
+    set(root, rootNotAfterMs);
+    if (hasChain) set(chain, notAfterMs);
   });
 }

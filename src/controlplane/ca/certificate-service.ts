@@ -5,7 +5,7 @@ import type { IssuedCertificates } from "./issued-certificates.ts";
 
 /** The pods of a cluster, to check requests for the identities of other pods. */
 export interface PodDirectory {
-  /** Undefined if the pod does not exist or has ended. */
+  /** The pod and its node, or undefined if the pod does not exist or has ended. */
   podOf(namespace: string, pod: string): PlacedPod | undefined;
   /** Whether a pod of the account runs on the node. */
   runsOn(namespace: string, serviceAccount: string, node: string): boolean;

@@ -57,7 +57,7 @@ export function anchorOf(pem: string): string {
     : `${parsed.subject}\n${parsed.publicKey.export({ type: "spki", format: "der" }).toString("base64")}`;
 }
 
-/** Undefined if the text is not a certificate. */
+/** Reads a certificate. Returns undefined if the text is none. */
 export function parsedPem(pem: string): X509Certificate | undefined {
   try {
     return new X509Certificate(pem);

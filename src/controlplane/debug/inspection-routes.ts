@@ -22,8 +22,8 @@ export function inspectionRoutes(sources: InspectionSources): Readonly<Record<st
         ? { status: 404, body: `proxy "${proxy}" is not connected to this control plane\n` }
         : json(found);
     },
-    "/debug/adsz": (url) => bounded((budget) => clients(discovery, url, budget, true)),
-    "/debug/connections": (url) => bounded((budget) => clients(discovery, url, budget, false)),
+    "/debug/adsz": (url) => bounded((budget) => clients(discovery, url, budget, { withWatches: true })),
+    "/debug/connections": (url) => bounded((budget) => clients(discovery, url, budget, { withWatches: false })),
     "/debug/edsz": (url) => dump(sources, url, typeUrls.endpoint),
     "/debug/ndsz": (url) => dump(sources, url, typeUrls.nameTable),
     "/debug/ecdsz": (url) => dump(sources, url, typeUrls.extensionConfig),

@@ -29,7 +29,7 @@ export interface InspectionSources {
   /** The mesh config as written, without defaults. */
   readonly meshConfig: () => unknown;
   readonly types: () => EnvoyTypes;
-  /** Undefined for proxies that have none. */
+  /** The scope of a proxy's outbound traffic, or undefined for proxies that have none. */
   readonly outboundScopeOf: (proxy: ProxyIdentity) => OutboundScope | undefined;
   readonly collections: () => readonly { readonly name: string; readonly stats: CollectionStats }[];
 }

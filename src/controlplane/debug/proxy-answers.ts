@@ -17,8 +17,13 @@ const notConnected: HttpAnswer = {
   body: "Proxy not connected to this Pilot instance. It may be connected to another instance.\n",
 };
 
-/** The connected proxies, with what each of them subscribes to if `watches` is set. */
-export function clients(discovery: DiscoveryServer, url: URL, budget: Budget, watches: boolean): unknown {
+/** The connected proxies, each with what it subscribes to if `withWatches` is set. */
+export function clients(
+  discovery: DiscoveryServer,
+  url: URL,
+  budget: Budget,
+  { withWatches }: { readonly withWatches: boolean },
+): unknown {
   const found = streamsOf(discovery, url).map(({ proxy, connectedAtMs, subscriptions }) => {
     budget.take();
     const base = {
@@ -26,7 +31,7 @@ export function clients(discovery: DiscoveryServer, url: URL, budget: Budget, wa
       connectedAt: new Date(connectedAtMs).toISOString(),
       address: proxy.address,
     };
-    if (!watches) return base;
+    if (!withWatches) return base;
     const watched = [...subscriptions.values()].map(
       ({ typeUrl, names }) => (budget.take(names.size), [typeUrl, [...names]] as const),
     );

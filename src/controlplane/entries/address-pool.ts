@@ -35,7 +35,7 @@ export class AddressPool {
     return first <= this.#last && last >= this.#first;
   }
 
-  /** Undefined if all addresses are taken. */
+  /** Takes the first free address, or returns undefined if all are taken. */
   take(isTaken: (address: string) => boolean): string | undefined {
     for (let tried = this.#first; tried <= this.#last; tried += 1n) {
       const address = bytesToIp(bytesOf(this.#next, this.#bytes));

@@ -1,6 +1,7 @@
 import { apiVersionOf } from "../../api/index.ts";
 import {
   istioAnnotations,
+  istioLabels,
   workloadEntryKind,
   workloadGroupKind,
   type WorkloadEntry,
@@ -9,7 +10,6 @@ import {
 import type { ProxyIdentity } from "../serve/index.ts";
 
 const maxNameLength = 253;
-const tunnelLabel = "networking.istio.io/tunnel";
 const localityLabel = "istio-locality";
 
 /**
@@ -36,7 +36,7 @@ export function registeredEntryName({
 export function entryOfGroup(name: string, proxy: ProxyIdentity, group: WorkloadGroup): WorkloadEntry {
   const { template, metadata } = group.spec as Partial<WorkloadGroup["spec"]>;
   const { [localityLabel]: _, ...own } = proxy.labels;
-  const tunnel = proxy.hbone ? { [tunnelLabel]: "http" } : {};
+  const tunnel = proxy.hbone ? { [istioLabels.tunnel]: "http" } : {};
   const labels = { ...tunnel, ...template?.labels, ...metadata?.labels, ...own };
   const { registration } = proxy;
   const spec = {

@@ -89,7 +89,7 @@ async function write(client: KubeClient, kind: KindDefinition, object: Kubernete
   );
 }
 
-/** Undefined if the object already has the right conditions. */
+/** The conditions to write, or undefined if the object already has them. */
 function wantedConditions(
   kind: KindDefinition,
   object: WithConditions,

@@ -184,6 +184,7 @@ function isMadeFor({ metadata: { labels = {} } }: KubernetesObject, gateway: Gat
     gatewayNameLabels.some((label) => labels[label] === gateway.metadata.name)
   );
 }
+
 /** Control planes before 1.24 set the second label. */
 const gatewayNameLabels = [istioLabels.gatewayName, "istio.io/gateway-name"];
 

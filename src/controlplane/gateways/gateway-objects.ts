@@ -112,6 +112,7 @@ function objectAnnotations({ metadata, spec }: Gateway): { annotations?: Record<
     Object.fromEntries(Object.entries(metadata.annotations ?? {}).filter(([name]) => !ownAnnotations.test(name)));
   return Object.keys(annotations).length === 0 ? {} : { annotations };
 }
+
 /** Annotations for the Gateway object itself or for the control plane. They are not copied. */
 const ownAnnotations = /^(kubectl\.kubernetes\.io|gateway\.istio\.io|([\w-]+\.)?serin\.dev)\//;
 
@@ -192,7 +193,8 @@ export function uniquePorts(gateway: Gateway): readonly { port: number; protocol
 }
 
 /**
- * Undefined if the annotation is absent or not a whole number. Then the Deployment's default or an autoscaler decides.
+ * The number of replicas that the annotation asks for. Returns undefined if it is absent or not a whole number. Then
+ * the Deployment's default or an autoscaler decides.
  */
 export function replicasOf(gateway: Gateway, annotation: string): number | undefined {
   const text = gateway.metadata.annotations?.[annotation];

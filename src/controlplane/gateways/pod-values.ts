@@ -38,7 +38,7 @@ export function readGatewayPodValues(values: Tree): GatewayPodValues {
   };
 }
 
-/** Undefined if the value is empty, or no list or object. */
+/** The value, or undefined if it is empty, or neither a list nor an object. */
 function filled(value: unknown): unknown {
   return (Array.isArray(value) && value.length > 0) || (isTree(value) && Object.keys(value).length > 0)
     ? value

@@ -1,5 +1,5 @@
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
-import { istioTokenVolume } from "../../api/istio/index.ts";
+import { istioLabels, istioTokenVolume } from "../../api/istio/index.ts";
 import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import { restrictedContext } from "../../api/pod-security/index.ts";
 import type { GatewayPodValues } from "./pod-values.ts";
@@ -54,18 +54,18 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
       // The last label keeps injectors away. They obey annotations, which can mount any Secret of the namespace and run
       // any image. Whoever may write a Gateway chooses its pods' annotations, and must not gain these rights.
       labels: {
-        "service.istio.io/canonical-name": pod.name,
-        "service.istio.io/canonical-revision": "latest",
-        "istio.io/dataplane-mode": "none",
+        [istioLabels.canonicalName]: pod.name,
+        [istioLabels.canonicalRevision]: "latest",
+        [istioLabels.dataplaneMode]: "none",
         ...pod.labels,
-        "sidecar.istio.io/inject": "false",
+        [istioLabels.inject]: "false",
       },
       annotations: {
         ...pod.annotations,
         "prometheus.io/path": "/stats/prometheus",
         "prometheus.io/port": String(metricsPort),
         "prometheus.io/scrape": "true",
-        "istio.io/rev": proxy.revision,
+        [istioLabels.revision]: proxy.revision,
       },
     },
     spec: {

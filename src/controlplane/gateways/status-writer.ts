@@ -358,7 +358,7 @@ export async function runGatewayClassController(
   await Promise.all([classes.run(signal), reconciler.run(signal)]);
 }
 
-/** Undefined if the class cannot be created, for example because the Gateway API is not installed. */
+/** Creates the class. Returns undefined if that fails, for example because the Gateway API is not installed. */
 async function createClass(
   client: KubeClient,
   name: string,

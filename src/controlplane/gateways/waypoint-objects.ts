@@ -1,5 +1,5 @@
 import type { Gateway } from "../../api/gateway/index.ts";
-import { istioLabels } from "../../api/istio/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import { canaryOfLabel, gatewayCanaryAnnotations } from "../../api/serin/index.ts";
 import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/index.ts";
 import { eastWestClassName, meshClassName, type WaypointDeployment } from "../model/index.ts";
@@ -26,7 +26,6 @@ export interface WaypointObjects {
 
 /** The labels of waypoints of the first ambient releases (2022). */
 const meshLabels = { type: "ambient-type", gateway: "istio.io/gateway-name" } as const;
-const accountLabel = "gateway.istio.io/service-account";
 const maxLabelLength = 63;
 
 export function waypointObjects(gateway: Gateway, waypoint: WaypointDeployment, proxy: ProxySettings): WaypointObjects {
@@ -117,7 +116,7 @@ function waypointLabels(gateway: Gateway, { account }: WaypointDeployment): Reco
   const ofAccount = {
     [meshLabels.type]: "waypoint",
     [meshLabels.gateway]: gateway.metadata.name ?? "",
-    [accountLabel]: account.slice(0, maxLabelLength),
+    [istioAnnotations.serviceAccountName]: account.slice(0, maxLabelLength),
   };
   const network = isEastWest(gateway) ? gateway.metadata.labels?.[istioLabels.network] : undefined;
   return {
@@ -130,7 +129,7 @@ function waypointLabels(gateway: Gateway, { account }: WaypointDeployment): Reco
 function waypointSelector(gateway: Gateway, { account }: WaypointDeployment): Record<string, string> {
   return {
     [istioLabels.gatewayName]: gateway.metadata.name ?? "",
-    ...(isOfAccount(gateway) ? { [accountLabel]: account.slice(0, maxLabelLength) } : {}),
+    ...(isOfAccount(gateway) ? { [istioAnnotations.serviceAccountName]: account.slice(0, maxLabelLength) } : {}),
   };
 }
 
@@ -141,7 +140,7 @@ function waypointService(gateway: Gateway, metadata: Service["metadata"], select
     // Clients choose a near pod if there are several.
     metadata: {
       ...metadata,
-      annotations: { "networking.istio.io/traffic-distribution": "PreferClose", ...metadata.annotations },
+      annotations: { [istioAnnotations.trafficDistribution]: "PreferClose", ...metadata.annotations },
     },
     spec: {
       type: serviceTypeOf(gateway, isEastWest(gateway) ? "LoadBalancer" : "ClusterIP"),

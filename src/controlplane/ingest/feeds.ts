@@ -122,7 +122,7 @@ export function createFeeds(
     isRefused = true;
     onIssues(object, issues);
   };
-  /** While an object is refused, its last valid version stays in force. */
+  // A refused object keeps its last valid version in force.
   const feed: MakeFeed = (kind, target, convert) => ({
     kind,
     take: (key, object) => {

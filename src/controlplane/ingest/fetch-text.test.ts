@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { cidrOf, isInsideAddress, type Network } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
+import { EndlessAnswers } from "../../../test/support/endless-answers.ts";
 import { TestAuthority } from "../../net/testing/index.ts";
 import { fetchTextWithin } from "./fetch-text.ts";
 import { keySetRoots } from "./key-set-roots.ts";
@@ -162,7 +163,7 @@ test("a fetch names its client, and decodes a compressed answer within the same 
 });
 
 test("the endless body of a redirect or a refusal is not read on", async () => {
-  let open = 0;
+  const answers = new EndlessAnswers();
   await withServer(
     (request, response) => {
       if (request.url === "/keys") {
@@ -170,19 +171,13 @@ test("the endless body of a redirect or a refusal is not read on", async () => {
         return;
       }
       response.writeHead(request.url === "/moved" ? 302 : 500, request.url === "/moved" ? { location: "/keys" } : {});
-      open += 1;
-      response.on("close", () => (open -= 1));
-      const sendOn = (): void => {
-        while (!response.destroyed && response.write(Buffer.alloc(65_536)));
-      };
-      response.on("drain", sendOn);
-      sendOn();
+      answers.fill(response);
     },
     async (port) => {
       const get = getFrom(port, 600_000);
       assert.equal(await get("/moved"), '{"keys":[]}');
       await assert.rejects(get("/refused"), /answered 500/);
-      await until(() => open === 0);
+      await until(() => answers.open === 0);
     },
   );
 });

@@ -5,9 +5,9 @@ import { SharedBudget, type BudgetShare } from "../../base/shared-budget/index.t
 const maxFetches = 64;
 /** The memory for all key sets together. One has at most a megabyte. */
 const maxKeyBytes = 64 * 1_048_576;
-/** A character of a key set takes up to this many bytes. */
+/** The most bytes that a character of a key set takes. */
 const bytesPerCharacter = 2;
-/** On average, a namespace's key sets are fetched this long after each other. */
+/** The average time between two fetches of a namespace's key sets. */
 const fetchSpacingMs = 20;
 
 /** The waiting fetches of the same namespaces, the oldest first. */

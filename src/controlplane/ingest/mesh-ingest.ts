@@ -30,7 +30,7 @@ export interface ProcessedVersion {
 
 interface HeldVersion {
   readonly resourceVersion: string;
-  /** Undefined until the model has settled with this version. */
+  /** The model's generation of this version, or undefined until the model has settled with it. */
   generation: number | undefined;
 }
 

@@ -1,8 +1,7 @@
-import { istioAnnotations, readOwnProxyConfig, type OwnProxyConfig } from "../../api/istio/index.ts";
-import type { Pod } from "../../api/kubernetes/index.ts";
-import { ownerOf, parseProxyConfig } from "../../inject/index.ts";
+import { istioAnnotations, istioLabels, readOwnProxyConfig, type OwnProxyConfig } from "../../api/istio/index.ts";
+import { workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
+import { parseProxyConfig } from "../../inject/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
-import { workloadNameLabel } from "../model/workload-entry.ts";
 import type { PodFacts, SidecarProxyFacts } from "../model/facts.ts";
 
 const containers: Excerpt = {
@@ -55,7 +54,7 @@ export const podFactsExcerpt: Excerpt = {
   },
 };
 
-/** Undefined for pods that have ended, because another pod may already have their address. */
+/** The facts of a pod. Returns undefined if it has ended, because another pod may already have its address. */
 export function podFacts(pod: Pod): PodFacts | undefined {
   const { metadata, spec, status } = pod;
   if (status?.phase === "Succeeded" || status?.phase === "Failed") return undefined;
@@ -113,8 +112,11 @@ const workloadTypes: Readonly<Record<string, PodFacts["workloadType"]>> = {
 
 /** The controller of a pod, or the pod itself. A label may give it another name. */
 function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts["workloadType"] } {
-  const owner = ownerOf(pod);
-  return { name: pod.metadata.labels?.[workloadNameLabel] ?? owner.name, type: workloadTypes[owner.kind] ?? "pod" };
+  const owner = workloadOfPod(pod);
+  return {
+    name: pod.metadata.labels?.[istioLabels.workloadName] ?? owner.name,
+    type: workloadTypes[owner.kind] ?? "pod",
+  };
 }
 
 const proxyContainer = "istio-proxy";
@@ -128,11 +130,10 @@ function sidecarOf(pod: Pod): SidecarProxyFacts | undefined {
   if (container === undefined || otherModes.some((mode) => container.args?.includes(mode) === true)) return undefined;
   const variable = (name: string): string | undefined => container.env?.find((entry) => entry.name === name)?.value;
   const interception =
-    pod.metadata.annotations?.["sidecar.istio.io/interceptionMode"] ?? variable("ISTIO_META_INTERCEPTION_MODE");
+    pod.metadata.annotations?.[istioAnnotations.interceptionMode] ?? variable("ISTIO_META_INTERCEPTION_MODE");
   return {
     interception: interception === "NONE" || interception === "TPROXY" ? interception : "REDIRECT",
-    hbone:
-      variable("ISTIO_META_ENABLE_HBONE") === "true" || pod.metadata.labels?.["networking.istio.io/tunnel"] === "http",
+    hbone: variable("ISTIO_META_ENABLE_HBONE") === "true" || pod.metadata.labels?.[istioLabels.tunnel] === "http",
     ...(variable("ISTIO_META_ENABLE_SELF_DISCOVERY") === "true" ? { selfDiscovery: true } : {}),
   };
 }

@@ -61,7 +61,7 @@ interface Remote {
   readonly ingest: RemoteIngest;
   readonly stop: AbortController;
   readonly done: Promise<void>;
-  /** Undefined until the cluster has been read once or has timed out. */
+  /** Whether the cluster has been read, is read for the first time, or has timed out. */
   status: RemoteSyncStatus;
 }
 
@@ -251,7 +251,7 @@ export class RemoteClusters {
     });
   }
 
-  /** After the time limit, the start no longer waits for the cluster, but it is still read. */
+  /** Lets the start wait for the cluster until the time limit. Afterwards the cluster is still read. */
   #limit(remote: Remote): void {
     const { timeoutMs, clock, log } = this.#options;
     if (timeoutMs === 0) return;

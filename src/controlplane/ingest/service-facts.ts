@@ -1,4 +1,4 @@
-import { istioAnnotations } from "../../api/istio/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import type { EndpointSlice, Node, Service, ServicePort } from "../../api/kubernetes/index.ts";
 import type {
   AppProtocol,
@@ -84,15 +84,16 @@ const protocols: Readonly<Record<string, AppProtocol>> = {
   redis: "tcp",
 };
 
+/** Protocols for which ztunnels have no name. */
 const unnamedProtocols: ReadonlySet<string> = new Set(["grpc-web", "mongo", "mysql", "redis"]);
 
-/** The protocol of a port: its `appProtocol`, else its name up to the first hyphen. `grpc-web` is kept whole. */
+/** What a port names as its protocol: `appProtocol`, else its name up to the first hyphen. `grpc-web` is kept whole. */
 function protocolText(port: ServicePort): string {
   const text = (port.appProtocol ?? port.name ?? "").toLowerCase();
   return text.startsWith("grpc-web") ? "grpc-web" : (text.split("-")[0] ?? "");
 }
 
-/** Uses the field `appProtocol`, else the port's name up to the first hyphen. `grpc-web` is kept whole. */
+/** The protocol of a port as Istio selects it. Ports that name none get one only if their number is well known. */
 function appProtocolOf(port: ServicePort): AppProtocol {
   if (port.protocol === "UDP") return "unknown";
   const exact = port.appProtocol === undefined ? undefined : protocols[port.appProtocol.toLowerCase()];
@@ -101,7 +102,8 @@ function appProtocolOf(port: ServicePort): AppProtocol {
 }
 
 /**
- * The field overrides the annotation, and that overrides the namespace's annotation. An unknown value has no effect.
+ * Which endpoints clients prefer: as the Service's field says, else its annotation, else its namespace's annotation. An
+ * unknown value has no effect.
  */
 function preferenceOf({ metadata, spec }: Service): Pick<ServiceFacts, "preference" | "inheritsPreference"> {
   if (spec?.internalTrafficPolicy === "Local") return { preference: "only-node" };
@@ -116,7 +118,7 @@ const preferences: Readonly<Record<string, TrafficPreference>> = {
   prefersamenode: "node",
 };
 
-/** Undefined without the annotation. */
+/** The preference that the annotation names, or undefined without it. */
 function annotatedPreference(annotations: Readonly<Record<string, string>> | undefined): TrafficPreference | undefined {
   const text = annotations?.[istioAnnotations.trafficDistribution]?.toLowerCase() ?? "";
   return text === "" ? undefined : (preferences[text] ?? "none");
@@ -131,8 +133,8 @@ export function statedPreference(annotations: Readonly<Record<string, string>> |
 }
 
 /**
- * Undefined for slices without a Service, for slices of host names, and for copies of other clusters' slices, whose
- * endpoints are read from their own cluster.
+ * The facts of a slice. Returns undefined for slices without a Service, for slices of host names, and for copies of
+ * other clusters' slices, whose endpoints are read from their own cluster.
  */
 export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
   const labels = slice.metadata.labels ?? {};
@@ -183,6 +185,6 @@ export function nodeFacts(node: Node): NodeFacts {
     name: node.metadata.name ?? "",
     region: labels["topology.kubernetes.io/region"] ?? "",
     zone: labels["topology.kubernetes.io/zone"] ?? "",
-    subzone: labels["topology.istio.io/subzone"] ?? "",
+    subzone: labels[istioLabels.subzone] ?? "",
   };
 }

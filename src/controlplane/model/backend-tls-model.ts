@@ -141,7 +141,7 @@ interface Roots {
   readonly unresolved: Verdict;
 }
 
-/** Only the first reference is used. It must be a ConfigMap. */
+/** The trusted roots, from the first reference. It must be a ConfigMap. */
 function rootsOf(
   { namespace, spec: { validation } }: BackendTlsPolicyFacts,
   inputs: MeshInputs,

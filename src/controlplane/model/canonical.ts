@@ -1,12 +1,13 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import type { Labels } from "./facts.ts";
 
 /** Istio's canonical service and revision of a workload. Labels are tried in the order of precedence. */
 export function canonicalName(labels: Labels, workloadName: string): string {
-  return firstOf(labels, ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]) ?? workloadName;
+  return firstOf(labels, [istioLabels.canonicalName, "app.kubernetes.io/name", "app"]) ?? workloadName;
 }
 
 export function canonicalRevision(labels: Labels): string {
-  return firstOf(labels, ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"]) ?? "latest";
+  return firstOf(labels, [istioLabels.canonicalRevision, "app.kubernetes.io/version", "version"]) ?? "latest";
 }
 
 /** The labels that set a workload's canonical service and revision. */
@@ -14,8 +15,8 @@ export const canonicalLabels = [
   "app",
   "app.kubernetes.io/name",
   "app.kubernetes.io/version",
-  "service.istio.io/canonical-name",
-  "service.istio.io/canonical-revision",
+  istioLabels.canonicalName,
+  istioLabels.canonicalRevision,
   "version",
 ] as const;
 

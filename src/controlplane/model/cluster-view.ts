@@ -1,3 +1,4 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection, CollectionReader } from "../../kube/index.ts";
 import { meshKey, type MeshSettings, type NamespaceFacts, type NodeFacts, type PodFacts } from "./facts.ts";
 import { memos } from "./memos.ts";
@@ -45,10 +46,8 @@ function sourcesOf(clusterId: string | undefined, inputs: MeshInputs): ClusterSo
   return clusterId === undefined ? inputs : inputs.remote;
 }
 
-const networkLabel = "topology.istio.io/network";
-
 function networkLabelOf(namespace: NamespaceFacts | undefined): string {
-  return namespace?.labels[networkLabel] ?? "";
+  return namespace?.labels[istioLabels.network] ?? "";
 }
 
 /**

@@ -29,7 +29,7 @@ import type {
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import type { KeySetFetcher } from "./request-authentication-keys.ts";
 
-/** The part of each object that translation reads. Changes of other fields have no effect. */
+// The part of each object that translation reads. Changes of other fields have no effect.
 
 /** Which proxies use HBONE among those whose metadata allow it (ENABLE_HBONE). Waypoints and ztunnels always use it. */
 export interface HboneSettings {

@@ -1,8 +1,8 @@
+import { istioAnnotations } from "../../api/istio/index.ts";
 import type { GatewayFacts } from "./facts.ts";
 import { eastWestClassName, waypointClassName } from "./gateway-class.ts";
 
 const nameOverrideAnnotation = "gateway.istio.io/name-override";
-const accountAnnotation = "gateway.istio.io/service-account";
 
 type Named = Pick<GatewayFacts, "name" | "annotations"> & { readonly spec: { readonly gatewayClassName: string } };
 
@@ -13,7 +13,7 @@ export function gatewayServiceName({ name, annotations, spec }: Named): string {
 
 /** The service account of a Gateway's proxies. */
 export function gatewayAccountName({ name, annotations, spec }: Named): string {
-  return annotations[accountAnnotation] ?? defaultName(name, spec.gatewayClassName);
+  return annotations[istioAnnotations.serviceAccountName] ?? defaultName(name, spec.gatewayClassName);
 }
 
 function defaultName(name: string, className: string): string {

@@ -1,4 +1,4 @@
-/** Gateway API's hostnames: a name, a wildcard `*.suffix` for one or more labels, or `*` for all. */
+// Gateway API's hostnames: a name, a wildcard `*.suffix` for one or more labels, or `*` for all.
 
 /** The more specific of two overlapping hostnames. Undefined if they do not overlap. */
 export function intersectHostnames(left: string, right: string): string | undefined {

@@ -11,7 +11,7 @@ export {
   type WorkloadEntryFacts,
 } from "./facts.ts";
 export type { KeySetFetcher } from "./request-authentication-keys.ts";
-export { localityFromLabel, tlsModeLabel } from "./service/service-endpoint-model.ts";
+export { localityFromLabel } from "./service/service-endpoint-model.ts";
 export type { RouteModel, RouteModels } from "./gateway/gateway-model.ts";
 export { type L4RouteModel } from "./gateway/l4-route-model.ts";
 export {

@@ -150,7 +150,10 @@ interface Reach {
 const reaches = memos.memo<readonly ServiceModel[], Reach | null>("reaches");
 const reachOfServices = memos.memo<readonly ScopedService[], Reach>("reaches-of-services");
 
-/** Undefined if several services have one host, because then the client's namespace decides which one is meant. */
+/**
+ * The visible services as a client reaches them. Returns undefined if several services have one host, because then the
+ * client's namespace decides which one is meant.
+ */
 function reachOf(visible: readonly ServiceModel[]): Reach | undefined {
   let reach = reaches.get(visible);
   if (reach === undefined) {

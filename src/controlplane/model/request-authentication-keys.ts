@@ -26,7 +26,7 @@ export function keyFetchTimeoutMs({ timeoutMs = defaultTimeoutMs }: Pick<JwtRule
   return timeoutMs;
 }
 
-/** Undefined if the rule contains its keys. */
+/** Where a rule's keys are fetched from, or undefined if the rule contains them. */
 export function keySource(rule: Pick<JwtRule, "issuer" | "jwks" | "jwksUri" | "timeoutMs">): KeySource | undefined {
   if (rule.jwks !== undefined) return undefined;
   const timeoutMs = keyFetchTimeoutMs(rule);

@@ -46,10 +46,10 @@ export interface ScopeChoice {
   readonly namespace: string;
   /** The labels that configuration matches. All others are left out. */
   readonly labels: Labels;
-  /** Undefined while no configuration depends on the clients' locality. */
+  /** The clients' locality, or undefined while no configuration depends on it. */
   readonly locality: LocalityModel | undefined;
   readonly node: string;
-  /** Undefined while no configuration depends on the clients' network. */
+  /** The clients' network, or undefined while no configuration depends on it. */
   readonly network: string | undefined;
   readonly clusterId: string | undefined;
   readonly networkView: readonly string[] | undefined;

@@ -4,7 +4,7 @@ import { externalSecretPrefix, type ServerTls } from "../../api/istio/index.ts";
 export type SecretPart<Value> = { readonly value: Value } | { readonly fault: string };
 
 export interface KeyPair {
-  /** In PEM. */
+  /** The chain in PEM, and the key in PEM too. */
   readonly certificateChain: string;
   readonly privateKey: string;
   /** DER in base64. Absent if there is none. */
@@ -12,7 +12,7 @@ export interface KeyPair {
 }
 
 export interface Authority {
-  /** In PEM. */
+  /** The trusted certificates in PEM. */
   readonly certificates: string;
   /** Revocation lists in PEM. Absent if there are none. */
   readonly revocations?: string;

@@ -1,8 +1,5 @@
-import { istioAnnotations } from "../../api/istio/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import type { Labels, WorkloadEntryFacts } from "./facts.ts";
-
-/** A pod's or an entry's label that sets the name of its workload. */
-export const workloadNameLabel = "service.istio.io/workload-name";
 
 /** The object's labels win over those in its spec. */
 export function workloadEntryLabels({ labels, spec }: Pick<WorkloadEntryFacts, "labels" | "spec">): Labels {
@@ -11,5 +8,5 @@ export function workloadEntryLabels({ labels, spec }: Pick<WorkloadEntryFacts, "
 
 /** The WorkloadGroup that registered it, else its label, else its own name. */
 export function workloadNameOfEntry({ annotations, labels, name }: WorkloadEntryFacts): string {
-  return annotations[istioAnnotations.autoRegistrationGroup] ?? labels[workloadNameLabel] ?? name;
+  return annotations[istioAnnotations.autoRegistrationGroup] ?? labels[istioLabels.workloadName] ?? name;
 }

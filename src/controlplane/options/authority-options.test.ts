@@ -41,9 +41,12 @@ test("upstream's variables are read, with durations in Go's form", () => {
 test("an unusable setting is refused, and the error names it", () => {
   const refusals: readonly (readonly [Record<string, string>, RegExp])[] = [
     [{ DEFAULT_WORKLOAD_CERT_TTL: "1 day" }, /DEFAULT_WORKLOAD_CERT_TTL must be a duration such as 24h/],
-    [{ MAX_WORKLOAD_CERT_TTL: "-1h" }, /must be longer than 0/],
-    [{ CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE: "1024" }, /one of 2048, 3072, 4096/],
-    [{ CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE: "120" }, /from 0 to 99/],
+    [{ MAX_WORKLOAD_CERT_TTL: "-1h" }, /MAX_WORKLOAD_CERT_TTL.* must be longer than 0/],
+    [{ CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE: "1024" }, /CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE.* one of 2048, 3072, 4096/],
+    [
+      { CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE: "120" },
+      /CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE.* from 0 to 99/,
+    ],
     [{ TOKEN_AUDIENCES: " ," }, /TOKEN_AUDIENCES=" ," names no audience/],
     [{ EXTERNAL_CA: "ISTIOD_RA_KUBERNETES_API" }, /EXTERNAL_CA="ISTIOD_RA_KUBERNETES_API" is not supported/],
   ];

@@ -15,7 +15,10 @@ export class AcknowledgementReader {
   /** The type that was read last. All clients acknowledge a change with the same type, so its text is made once. */
   #lastType = "";
 
-  /** Undefined for a request with any other content, including malformed ones: the full decoder decides. */
+  /**
+   * Reads a plain acknowledgement. Returns undefined for a request with any other content, including malformed ones:
+   * the full decoder decides.
+   */
   read(request: Uint8Array): Acknowledgement | undefined {
     const bytes = Buffer.isBuffer(request) ? request : Buffer.from(request.buffer, request.byteOffset, request.length);
     let typeUrl = "";

@@ -1,16 +1,17 @@
 import { ownCopy, truncated, userError, type Clock, type SerinError } from "../../base/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
-import { memos } from "../model/memos.ts";
-import { contentHash } from "../translate/content-hash.ts";
-import type { EncodedResource } from "../translate/index.ts";
+import { AcknowledgementWait } from "./acknowledgement-wait.ts";
 import { AddressDemand } from "./address-demand.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { byPushOrder, chainOf, isWholeInStateOfTheWorld, typesAfter, typesBefore } from "./push-order.ts";
 import { namedClusters } from "./named-clusters.ts";
+import type { ResourceRequest } from "./read-request.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 import { encodeHead, type ResponseBodies } from "./response-encoder.ts";
 import { SentClusters } from "./sent-clusters.ts";
-import { Subscription, type Delivery, type DuePart, type ResourceGroups } from "./subscription.ts";
+import { versionOf } from "./state-version.ts";
+import { StreamMemory } from "./stream-memory.ts";
+import { Subscription, type Delivery, type DuePart } from "./subscription.ts";
 
 /** Where responses go. `write` returns false if the stream must wait for {@link DiscoveryStream.drained}. */
 export interface ResponseSink {
@@ -22,19 +23,6 @@ export interface ResponseSink {
   refuse?(error: SerinError): void;
   /** Runs if the client sends nothing in this time, unless it is disposed of. Absent: the clock's time counts. */
   afterSilence?(clock: Clock, ms: number, run: () => void): Disposable;
-}
-
-/** A request of either protocol in one form. */
-export interface ResourceRequest {
-  readonly typeUrl: string;
-  readonly nonce: string;
-  /** The error of a NACK. */
-  readonly rejection: string | undefined;
-  readonly subscribe: readonly string[];
-  readonly unsubscribe: readonly string[];
-  readonly known: Readonly<Record<string, string>>;
-  /** State of the world only: the complete list of wanted names, and the version that the client has. */
-  readonly whole: { readonly names: readonly string[]; readonly version: string } | undefined;
 }
 
 export interface StreamObserver {
@@ -69,13 +57,8 @@ export interface DiscoveryStreamOptions {
 /** Far more types than any proxy requests. Without a bound, a stream could use unlimited memory. */
 const maxTypes = 32;
 const maxNames = 200_000;
-/** Total length of the names of all types that are stored for this stream alone. */
-const maxNameCharacters = 8 << 20;
 /** A longer reason of a NACK, or of an unhealthy application, is cut off. */
 const maxReasonCharacters = 4096;
-/** A client that does not acknowledge the resources on which routes depend must not delay routes for ever. */
-const makeBeforeBreakWaitMs = 2000;
-const timerSlackMs = 10;
 /** Types that make a proxy send requests to clusters. */
 const usesClusters: ReadonlySet<string> = new Set([typeUrls.listener, typeUrls.route, typeUrls.virtualHost]);
 /**
@@ -97,15 +80,11 @@ export class DiscoveryStream {
   readonly #viewSubscriptions: Disposable[] = [];
   readonly #clusters: SentClusters;
   #ordered: readonly Subscription[] | undefined;
-  #blockedSinceMs: number | undefined;
-  #unblock: Disposable | undefined;
+  readonly #acknowledgements: AcknowledgementWait;
+  readonly #memory: StreamMemory;
   #waiting: Disposable | undefined;
   #gaveUpWaiting = false;
   #nonces = 0;
-  /** The memory that was counted last. */
-  #keptBytes = 0;
-  /** The part of an unread answer that no other stream shares: the names that do not exist. */
-  #unreadBytes = 0;
   /** False if no subscription has anything to send, so that the stream need not check them. */
   #mayBeDue = false;
   #writable = true;
@@ -116,6 +95,13 @@ export class DiscoveryStream {
     this.proxy = options.proxy;
     this.connectedAtMs = options.clock.nowMs();
     this.#clusters = new SentClusters(options.proxy.envoy);
+    this.#memory = new StreamMemory(this.subscriptions, options.keep);
+    this.#acknowledgements = new AcknowledgementWait(options.clock, () => {
+      this.#clusters.stopWarming();
+      this.pump();
+      // Nothing is sent while the model settles. Then the wait stays over until it has settled.
+      if (!options.isModelSettling()) this.#acknowledgements.end();
+    });
   }
 
   receive(request: ResourceRequest): void {
@@ -134,10 +120,10 @@ export class DiscoveryStream {
       return;
     if (request.whole === undefined) this.#updateDelta(subscription, request, first);
     else this.#updateWhole(subscription, request.whole, first);
-    this.#refuseTooMuch();
+    this.#memory.refuseTooMuch();
     this.#mayBeDue = true;
     this.pump();
-    if (this.#unreadBytes > 0) this.#refuseTooMuch();
+    if (this.#memory.hasUnread) this.#memory.refuseTooMuch();
   }
 
   /**
@@ -154,16 +140,13 @@ export class DiscoveryStream {
   /** The sink can take more. */
   drained(): void {
     this.#writable = true;
-    if (this.#unreadBytes > 0) {
-      this.#unreadBytes = 0;
-      this.#countLess();
-    }
+    this.#memory.read();
     this.pump();
   }
 
   close(): void {
     this.#closed = true;
-    this.#unblock?.[Symbol.dispose]();
+    this.#acknowledgements.end();
     this.#waiting?.[Symbol.dispose]();
     for (const { demand } of this.subscriptions.values()) demand?.close();
     for (const subscription of this.#viewSubscriptions) subscription[Symbol.dispose]();
@@ -225,7 +208,7 @@ export class DiscoveryStream {
   #mayAdd(subscription: Subscription): boolean {
     const settled = this.#areIdle(typesBefore(subscription.typeUrl));
     const warm = this.#clusters.areWarm || !usesClusters.has(subscription.typeUrl);
-    return (settled && warm) || this.#waitedLongEnough();
+    return (settled && warm) || this.#acknowledgements.isOver();
   }
 
   /** All additions of the chain must be acknowledged, and the types after it must have no removals left. */
@@ -235,7 +218,7 @@ export class DiscoveryStream {
       (settled &&
         this.#clusters.areWarm &&
         typesAfter(subscription.typeUrl).every((typeUrl) => this.subscriptions.get(typeUrl)?.hasRemoved !== true)) ||
-      this.#waitedLongEnough()
+      this.#acknowledgements.isOver()
     );
   }
 
@@ -257,26 +240,6 @@ export class DiscoveryStream {
   #areIdle(typesOfChain: readonly string[]): boolean {
     for (const typeUrl of typesOfChain) if (this.subscriptions.get(typeUrl)?.idle === false) return false;
     return true;
-  }
-
-  #waitedLongEnough(): boolean {
-    const { clock } = this.#options;
-    const now = clock.steadyMs();
-    this.#blockedSinceMs ??= now;
-    if (now - this.#blockedSinceMs >= makeBeforeBreakWaitMs) return true;
-    this.#unblock ??= clock.after(makeBeforeBreakWaitMs + timerSlackMs, () => {
-      this.#unblock = undefined;
-      this.#clusters.stopWarming();
-      this.pump();
-      if (!this.#options.isModelSettling()) this.#blockedSinceMs = undefined;
-    });
-    return false;
-  }
-
-  #noteProgress(): void {
-    this.#blockedSinceMs = undefined;
-    this.#unblock?.[Symbol.dispose]();
-    this.#unblock = undefined;
   }
 
   #send(subscription: Subscription, part: DuePart): boolean {
@@ -306,7 +269,7 @@ export class DiscoveryStream {
     subscription.sent = nonce;
     subscription.outstanding = { nonce, range: delivery.range, groups: delivery.groups };
     this.#writable = sink.write(parts);
-    if (delivery.removed.length > 0) this.#sentNames(head.length);
+    if (delivery.removed.length > 0) this.#memory.sentNames(head.length, this.#writable);
     const nowMs = clock.steadyMs();
     observer.pushed(
       subscription.typeUrl,
@@ -315,12 +278,6 @@ export class DiscoveryStream {
       nowMs - startedMs,
     );
     return true;
-  }
-
-  /** A client that does not read keeps the answer in memory, whatever it requests meanwhile. */
-  #sentNames(bytes: number): void {
-    if (!this.#writable) this.#unreadBytes = bytes;
-    this.#countLess();
   }
 
   /**
@@ -378,7 +335,7 @@ export class DiscoveryStream {
       return !request.isWhole || request.nonce === subscription.sent;
     }
     subscription.outstanding = undefined;
-    this.#noteProgress();
+    this.#acknowledgements.end();
     if (subscription.typeUrl === typeUrls.endpoint) this.#clusters.acknowledgeEndpoints(outstanding.groups);
     if (request.rejection === undefined) {
       subscription.acknowledged = outstanding.nonce;
@@ -411,38 +368,6 @@ export class DiscoveryStream {
       }),
     );
     return subscription;
-  }
-
-  #refuseTooMuch(): void {
-    let characters = 0;
-    for (const subscription of this.subscriptions.values()) characters += subscription.characters;
-    if (characters > maxNameCharacters)
-      throw userError(
-        "bad-request",
-        `the names that a stream subscribes to may have at most ${maxNameCharacters} characters together`,
-      );
-    this.#count(this.#ownBytes);
-  }
-
-  /**
-   * Counts again after an answer, which frees the names that the client claimed. It never counts more, because a push
-   * must not end the stream.
-   */
-  #countLess(): void {
-    const bytes = this.#ownBytes;
-    if (bytes < this.#keptBytes) this.#count(bytes);
-  }
-
-  #count(bytes: number): void {
-    this.#options.keep(bytes);
-    this.#keptBytes = bytes;
-  }
-
-  /** An estimate of the memory that only this client makes the stream keep. */
-  get #ownBytes(): number {
-    let bytes = this.#unreadBytes;
-    for (const subscription of this.subscriptions.values()) bytes += subscription.bytes;
-    return bytes;
   }
 
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {
@@ -549,17 +474,4 @@ function isWildcardType(typeUrl: string): boolean {
     typeUrl === typeUrls.nameTable ||
     typeUrl === typeUrls.virtualHost
   );
-}
-
-const listVersions = memos.memo<readonly EncodedResource[], string>("version-of-lists");
-
-/** The version of a whole state-of-the-world response. It is the same in every process for the same resources. */
-function versionOf(groups: ResourceGroups): string {
-  const versions = groups.map((list) => listVersions.of(list, versionOfList));
-  return versions.length === 1 ? (versions[0] ?? "") : contentHash(Buffer.from(versions.join("\n")));
-}
-
-function versionOfList(resources: readonly EncodedResource[]): string {
-  const lines = resources.map((resource) => `${resource.name}@${resource.version}`).sort();
-  return contentHash(Buffer.from(lines.join("\n")));
 }

@@ -9,7 +9,7 @@ import type { ProxyIdentity } from "./proxy-identity.ts";
 
 export interface GrpcDiscoveryOptions {
   readonly discovery: DiscoveryServer;
-  /** Undefined on the plaintext port, which does not authenticate clients. */
+  /** Finds out who calls. Undefined on the plaintext port, which does not authenticate clients. */
   readonly authenticate: ((call: GrpcCall) => Promise<Caller>) | undefined;
   readonly log: Logger;
 }
@@ -24,7 +24,7 @@ export function discoveryService(
   ];
 }
 
-/** Until the caller is authenticated, its messages wait in the call, within its window. */
+/** Serves a stream. The messages of a caller wait in the call, within its window, until it is authenticated. */
 async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options: GrpcDiscoveryOptions): Promise<void> {
   const { discovery, authenticate, log } = options;
   let client: DiscoveryClient | undefined;

@@ -107,8 +107,8 @@ async function answerOf(routes: Readonly<Record<string, HttpRoute>>, request: In
 }
 
 /**
- * Undefined if it is not a path. Several slashes at the beginning count as one, as in Go's servers: istioctl asks for
- * `//version`.
+ * The request's URL, or undefined if it is not a path. Several slashes at the beginning count as one, as in Go's
+ * servers: istioctl asks for `//version`.
  */
 function urlOf(request: IncomingMessage): URL | undefined {
   return URL.parse((request.url ?? "/").replace(/^\/+/, "/"), "http://localhost") ?? undefined;

@@ -14,7 +14,7 @@ export interface ProxyRegistration {
   readonly locality: string;
 }
 
-/** Undefined for a proxy that is not on a machine outside the cluster. */
+/** What a proxy registers. Returns undefined for a proxy that is not on a machine outside the cluster. */
 export function readProxyRegistration({ metadata, locality }: Node): ProxyRegistration | undefined {
   const fields: JsonObject = metadata ?? {};
   const group = stringOf(fields["AUTO_REGISTER_GROUP"]);

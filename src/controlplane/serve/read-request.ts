@@ -6,7 +6,19 @@ import {
   type DeltaDiscoveryRequest,
   type DiscoveryRequest,
 } from "../../wire/discovery/index.ts";
-import type { ResourceRequest } from "./discovery-stream.ts";
+
+/** A request of either protocol in one form. */
+export interface ResourceRequest {
+  readonly typeUrl: string;
+  readonly nonce: string;
+  /** The error of a NACK. */
+  readonly rejection: string | undefined;
+  readonly subscribe: readonly string[];
+  readonly unsubscribe: readonly string[];
+  readonly known: Readonly<Record<string, string>>;
+  /** State of the world only: the complete list of wanted names, and the version that the client has. */
+  readonly whole: { readonly names: readonly string[]; readonly version: string } | undefined;
+}
 
 export type DiscoveryProtocol = "delta" | "state-of-the-world";
 

@@ -164,8 +164,8 @@ function withoutNames(group: readonly EncodedResource[], earlier: readonly Resou
 /** The source of a view that may change. */
 export interface ViewSource {
   /**
-   * Undefined until the view is known, and the resources are empty then. Returns the same object as long as the view
-   * does not change.
+   * The view, or undefined until it is known, while its resources are empty. Returns the same object as long as the
+   * view does not change.
    */
   current(): ResourceView | undefined;
   /** Keeps the source alive, and calls when `current` may have changed. */

@@ -86,7 +86,7 @@ export class AnnouncedTableView implements ResourceView {
     for (const { name } of tablesOf(this.#routes, this.#scope)) yield announcedTableResource(name);
   }
 
-  /** Only new and removed tables are changes, because a table's resource does not contain its hosts. */
+  /** Reports new and removed tables, and no other change, because a table's resource does not contain its hosts. */
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     let known = new Set(tablesOf(this.#routes, this.#scope).map(({ name }) => name));
     return followScope(this.#routes.tables, this.#scope, () => {

@@ -44,6 +44,7 @@ function rangeOf(generation: number): GenerationRange {
   if (latestRange.last !== generation) latestRange = { first: generation, last: generation };
   return latestRange;
 }
+
 /** A longer list of changed names is stored as a set. */
 const maxSharedNames = 16;
 

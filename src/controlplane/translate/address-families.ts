@@ -18,7 +18,7 @@ import { encodeResource, type EncodedResource } from "./resource.ts";
 /** The address families of a proxy. Upstream resolves the names of clusters only to addresses of these. */
 export type AddressFamilies = "IPv4" | "IPv6" | "both";
 
-/** Ignores texts that are not addresses. A proxy without an address counts as IPv4, as in upstream. */
+/** The families of a proxy's addresses. Other texts are ignored. Without any address it is IPv4, as in upstream. */
 export function addressFamiliesOf(addresses: readonly string[]): AddressFamilies {
   const known = addresses.filter(isAddress);
   if (!known.some((address) => address.includes(":"))) return "IPv4";
@@ -27,8 +27,8 @@ export function addressFamiliesOf(addresses: readonly string[]): AddressFamilies
 
 const lookups = { IPv6: Cluster_DnsLookupFamily.V6_ONLY, both: Cluster_DnsLookupFamily.ALL } as const;
 type Lookup = (typeof lookups)[keyof typeof lookups];
-/** Each variant is made once, for all proxies of the same families. */
-const made = {
+/** The variants of each resource. Each is made once, for all proxies of the same families. */
+const variants = {
   IPv6: memos.memo<EncodedResource, EncodedResource>("resources-for-ipv6"),
   both: memos.memo<EncodedResource, EncodedResource>("resources-for-both-families"),
 };
@@ -43,11 +43,11 @@ export function forAddressFamilies(
   resource: EncodedResource,
 ): EncodedResource {
   if (typeUrl !== typeUrls.cluster && typeUrl !== typeUrls.listener) return resource;
-  const known = made[families].get(resource);
+  const known = variants[families].get(resource);
   if (known !== undefined) return known;
   const lookup = lookups[families];
   const changed = typeUrl === typeUrls.cluster ? clusterFor(lookup, resource) : listenerFor(lookup, resource);
-  made[families].set(resource, changed);
+  variants[families].set(resource, changed);
   return changed;
 }
 

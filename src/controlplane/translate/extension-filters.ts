@@ -8,7 +8,7 @@ import { encodeResource, type EncodedResource } from "./resource.ts";
 export interface CompiledExtension {
   readonly name: string;
   readonly selected: SelectedExtension;
-  /** Undefined if the filter does not exist for HTTP chains. */
+  /** The filter's configuration in HTTP chains, or undefined if it does not exist for them. */
   readonly http: JsonObject | undefined;
   readonly network: JsonObject | undefined;
   readonly config: EncodedResource | undefined;

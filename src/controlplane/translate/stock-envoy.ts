@@ -13,19 +13,19 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { memos } from "../model/memos.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** Types that only Istio's build of Envoy supports, and that contain further configuration. */
-const ownNames = new Set([
+/** The names of filters that only Istio's build of Envoy has. */
+const istioFilters = new Set([
   "istio.metadata_exchange",
   "istio.stats",
   "istio.alpn",
   "waypoint_downstream_peer_metadata",
   "waypoint_upstream_peer_metadata",
 ]);
-/** A filter state of Istio's build, and the stock one that can also hold a text. */
-const ownFactory = "istio.hashable_string";
-const plainFactory = "envoy.string";
+/** The factory of filter states that only Istio's build has, and the stock factory that can hold the same text. */
+const istioFactory = "istio.hashable_string";
+const stockFactory = "envoy.string";
 
-const stripped = memos.memo<EncodedResource, EncodedResource>("resources-for-stock-envoy");
+const converted = memos.memo<EncodedResource, EncodedResource>("resources-for-stock-envoy");
 
 /**
  * Adapts a resource for an Envoy without Istio's filters, which would otherwise reject it. It serves the same traffic,
@@ -33,51 +33,51 @@ const stripped = memos.memo<EncodedResource, EncodedResource>("resources-for-sto
  */
 export function withoutIstioFilters(typeUrl: string, resource: EncodedResource): EncodedResource {
   if (typeUrl !== typeUrls.listener && typeUrl !== typeUrls.cluster) return resource;
-  const known = stripped.get(resource);
+  const known = converted.get(resource);
   if (known !== undefined) return known;
   const { value } = fromBinary(AnySchema, resource.any);
   const made =
-    typeUrl === typeUrls.cluster ? strippedCluster(resource.name, value) : strippedListener(resource.name, value);
-  stripped.set(resource, made);
+    typeUrl === typeUrls.cluster ? convertedCluster(resource.name, value) : convertedListener(resource.name, value);
+  converted.set(resource, made);
   return made;
 }
 
-function strippedCluster(name: string, value: Uint8Array): EncodedResource {
+function convertedCluster(name: string, value: Uint8Array): EncodedResource {
   const cluster = fromBinary(ClusterSchema, value);
-  cluster.filters = cluster.filters.filter((filter) => !ownNames.has(filter.name));
+  cluster.filters = cluster.filters.filter((filter) => !istioFilters.has(filter.name));
   return encodeResource(ClusterSchema, name, cluster);
 }
 
-function strippedListener(name: string, value: Uint8Array): EncodedResource {
+function convertedListener(name: string, value: Uint8Array): EncodedResource {
   const listener = fromBinary(ListenerSchema, value);
   for (const chain of [
     ...listener.filterChains,
     ...(listener.defaultFilterChain === undefined ? [] : [listener.defaultFilterChain]),
   ])
-    stripChain(chain);
+    convertChain(chain);
   return encodeResource(ListenerSchema, name, listener);
 }
 
-function stripChain(chain: FilterChain): void {
-  chain.filters = chain.filters.filter((filter) => !ownNames.has(filter.name));
-  for (const filter of chain.filters) stripFilter(filter);
+function convertChain(chain: FilterChain): void {
+  chain.filters = chain.filters.filter((filter) => !istioFilters.has(filter.name));
+  for (const filter of chain.filters) convertFilter(filter);
 }
 
-function stripFilter(filter: Filter): void {
+function convertFilter(filter: Filter): void {
   if (filter.configType.case !== "typedConfig") return;
   const manager = anyUnpack(filter.configType.value, HttpConnectionManagerSchema);
   if (manager !== undefined) {
-    manager.httpFilters = manager.httpFilters.filter((inner) => !ownNames.has(inner.name));
+    manager.httpFilters = manager.httpFilters.filter((inner) => !istioFilters.has(inner.name));
     for (const inner of manager.httpFilters)
       if (inner.configType.case === "typedConfig")
-        inner.configType.value = plainState(inner.configType.value, HttpSetFilterStateSchema, "onRequestHeaders");
+        inner.configType.value = withStockFactory(inner.configType.value, HttpSetFilterStateSchema, "onRequestHeaders");
     filter.configType.value = anyPack(HttpConnectionManagerSchema, manager);
     return;
   }
-  filter.configType.value = plainState(filter.configType.value, NetworkSetFilterStateSchema, "onNewConnection");
+  filter.configType.value = withStockFactory(filter.configType.value, NetworkSetFilterStateSchema, "onNewConnection");
 }
 
-function plainState(
+function withStockFactory(
   config: Any,
   schema: typeof HttpSetFilterStateSchema | typeof NetworkSetFilterStateSchema,
   field: "onRequestHeaders" | "onNewConnection",
@@ -85,6 +85,6 @@ function plainState(
   const state = anyUnpack(config, schema);
   if (state === undefined) return config;
   const values = (Reflect.get(state, field) ?? []) as { factoryKey: string }[];
-  for (const value of values) if (value.factoryKey === ownFactory) value.factoryKey = plainFactory;
+  for (const value of values) if (value.factoryKey === istioFactory) value.factoryKey = stockFactory;
   return create(AnySchema, { typeUrl: config.typeUrl, value: toBinary(schema, state) });
 }

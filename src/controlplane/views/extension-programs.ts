@@ -45,7 +45,7 @@ export class ExtensionPrograms {
     this.#options = options;
   }
 
-  /** Undefined if no extension changes the proxy's configuration. */
+  /** The program of the extensions, or undefined if none changes the proxy's configuration. */
   of(proxy: ProxyIdentity): ExtensionProgram | undefined {
     const extended = this.#extended(proxy);
     if (extended === undefined) return undefined;

@@ -1,7 +1,7 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection } from "../../kube/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
-import { remoteKey, tlsModeLabel, waypointKeyOf } from "../model/index.ts";
+import { remoteKey, waypointKeyOf } from "../model/index.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import type { SecretPermission } from "./secret-permission.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
@@ -111,7 +111,7 @@ export class ProxyViews {
           clusters: this.#fullView(proxy, typeUrls.cluster),
           listeners: this.#fullView(proxy, typeUrl),
           domain: proxy.domain,
-          announcesTls: proxy.labels[tlsModeLabel] === "istio",
+          announcesTls: proxy.labels[istioLabels.tlsMode] === "istio",
         });
       case typeUrls.route:
         return new GrpcRouteView(this.#fullView(proxy, typeUrls.route));

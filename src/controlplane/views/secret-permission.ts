@@ -1,3 +1,4 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection } from "../../kube/index.ts";
 import type { ProvenAccount, SecretAccess } from "../ca/index.ts";
 import { configMapOfResource, type MeshInputs, type SecretRecipient, type SecretReference } from "../model/index.ts";
@@ -12,7 +13,6 @@ export type SecretPermission = (
   learned: (allowed: boolean) => void,
 ) => boolean | undefined;
 
-const gatewayLabel = "gateway.networking.k8s.io/gateway-name";
 const gatewayScheme = "kubernetes-gateway://";
 
 /**
@@ -27,7 +27,7 @@ export function secretPermission(
   access: SecretAccess,
 ): SecretPermission {
   const gateways = inputs.pods.index("gateway-accounts", ({ labels, namespace, serviceAccount }) => {
-    const gateway = labels[gatewayLabel];
+    const gateway = labels[istioLabels.gatewayName];
     return gateway === undefined ? [] : [`${namespace}/${serviceAccount}|${gateway}`];
   });
   const named = references.map((collection) =>

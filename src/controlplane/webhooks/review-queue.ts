@@ -27,7 +27,10 @@ export class ReviewQueue {
     this.#queue = new TurnQueue(() => startThread(scope, clock, limitMs), clock);
   }
 
-  /** Undefined if too many reviews wait, or if the caller no longer needs the answer. */
+  /**
+   * Reviews the task in its turn. Returns undefined if too many reviews wait, or if the caller no longer needs the
+   * answer.
+   */
   async review(caller: string, task: ReviewTask, isWanted?: () => boolean): Promise<WebhookVerdict | undefined> {
     return await this.#queue.run(caller, task, isWanted);
   }

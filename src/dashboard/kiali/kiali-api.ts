@@ -1,3 +1,4 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import { namespaceKind } from "../../api/kubernetes/index.ts";
 import { messageOf, userError, type Clock } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
@@ -27,7 +28,7 @@ export class KialiApi {
     this.#options = options;
   }
 
-  /** Undefined for an unknown path. */
+  /** Answers a request to Kiali's API. Returns undefined for an unknown path. */
   async answer(path: string, params: URLSearchParams, identity: Identity): Promise<OtherAnswer | undefined> {
     try {
       switch (path.replace(/\/+$/, "")) {
@@ -82,7 +83,7 @@ export class KialiApi {
       .map(({ metadata: { name = "", labels = {}, annotations = {} } }) => ({
         name,
         cluster: "Kubernetes",
-        isAmbient: labels["istio.io/dataplane-mode"] === "ambient",
+        isAmbient: labels[istioLabels.dataplaneMode] === "ambient",
         isControlPlane: name === rootNamespace,
         labels,
         annotations,

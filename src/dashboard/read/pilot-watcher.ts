@@ -1,3 +1,4 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import { isInsideAddress, messageOf, stringOf, type Clock } from "../../base/index.ts";
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
@@ -127,7 +128,7 @@ export class PilotWatcher {
       };
       this.#pilots.set(key, {
         address,
-        revision: metadata.labels["istio.io/rev"] ?? "default",
+        revision: metadata.labels[istioLabels.revision] ?? "default",
         proxies: [],
         answer: "",
         root: "",

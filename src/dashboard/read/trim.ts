@@ -1,4 +1,5 @@
 import type { KubernetesObject, ObjectMeta, UntypedObject } from "../../api/index.ts";
+import { istioAnnotations } from "../../api/istio/index.ts";
 import type { JournalEntry, RolloutJournal } from "../../api/serin/index.ts";
 import type {
   Container,
@@ -14,7 +15,7 @@ import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 /** Annotations for tools only, which may be long. */
 const leftAnnotations = [
   "kubectl.kubernetes.io/last-applied-configuration",
-  "sidecar.istio.io/status",
+  istioAnnotations.sidecarStatus,
   "deployment.kubernetes.io/revision",
 ];
 

@@ -64,7 +64,7 @@ export class Visits {
     return identity !== undefined && identity !== this.#options.access.anonymous;
   }
 
-  /** Undefined if the session or its token has ended. */
+  /** Who a session belongs to, or undefined if it or its token has ended. */
   async identityOf(id: string): Promise<Identity | undefined> {
     const { sessions } = this.#options;
     const identity = sessions.find(id);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { revisionOfPod } from "./inventory.ts";
+import { makeInventory, revisionOfPod } from "./inventory.ts";
 import { noObjects, withoutKinds } from "./mesh-objects.ts";
 import { pod } from "./testing/small-mesh.ts";
 
@@ -44,5 +44,41 @@ test("objects, configuration, journals and Events of unlistable kinds are remove
   assert.deepEqual(
     [kept.events.map(({ metadata }) => metadata.name), kept.journals.map(({ metadata }) => metadata.name)],
     [["Pod"], ["canary.shop.web"]],
+  );
+});
+
+test("a pod of an Argo Rollout or a CronJob belongs to the workload that proxies' metrics name", () => {
+  const owned = (kind: string, name: string, labels: Record<string, string> = {}) => ({
+    metadata: {
+      name: `${name}-x`,
+      namespace: "shop",
+      labels,
+      ownerReferences: [{ apiVersion: "apps/v1", kind, name, uid: "u", controller: true }],
+    },
+    status: { phase: "Running" as const },
+  });
+  const job = (name: string) => ({
+    metadata: {
+      name,
+      namespace: "shop",
+      ownerReferences: [{ apiVersion: "batch/v1", kind: "CronJob", name: "report", uid: "c", controller: true }],
+    },
+    status: { active: 1 },
+  });
+  const { workloads } = makeInventory({
+    ...noObjects,
+    pods: [
+      owned("ReplicaSet", "web-5d", { "rollouts-pod-template-hash": "5d" }),
+      owned("Job", "report-29380000"),
+      owned("Job", "report-29380001"),
+    ],
+    jobs: [job("report-29380000"), job("report-29380001")],
+  });
+  assert.deepEqual(
+    [...workloads.values()].map(({ key, kind, pods, wantedPods }) => [key, kind, pods.length, wantedPods]),
+    [
+      ["shop/report", "CronJob", 2, 2],
+      ["shop/web", "Rollout", 1, 1],
+    ],
   );
 });

@@ -1,6 +1,13 @@
 import { keyOf, matchesLabels, type KubernetesObject } from "../../api/index.ts";
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
-import type { EndpointSlice, Namespace, Pod, PodTemplate, Service } from "../../api/kubernetes/index.ts";
+import {
+  workloadOfPod,
+  type EndpointSlice,
+  type Namespace,
+  type Pod,
+  type PodTemplate,
+  type Service,
+} from "../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import type { GraphNode } from "../../api/dashboard/index.ts";
 import { timeMs, type MeshObjects } from "./mesh-objects.ts";
@@ -116,15 +123,23 @@ function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects):
       template: object.spec?.template,
       wantedPods: object.status?.desiredNumberScheduled ?? 0,
     });
-  // An ended Job is not a workload.
-  for (const object of jobs)
-    if ((object.status?.active ?? 0) > 0)
-      owners.set(keyOf(object), {
-        kind: job,
-        object,
-        template: object.spec?.template,
-        wantedPods: object.status?.active ?? 0,
-      });
+  for (const object of jobs) {
+    const active = object.status?.active ?? 0;
+    // An ended Job is not a workload.
+    if (active === 0) continue;
+    // Metrics name the CronJob of a Job, which may have several Jobs at a time.
+    const controller = object.metadata.ownerReferences?.find((reference) => reference.controller === true);
+    const { kind, name } =
+      controller?.kind === "CronJob" ? controller : { kind: job, name: object.metadata.name ?? "" };
+    const key = `${object.metadata.namespace ?? ""}/${name}`;
+    const others = owners.get(key);
+    owners.set(key, {
+      kind,
+      object,
+      template: object.spec?.template,
+      wantedPods: active + (others?.kind === kind ? others.wantedPods : 0),
+    });
+  }
   return owners;
 }
 
@@ -134,12 +149,11 @@ function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[
   const pod = pods.findLast(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods.at(-1);
   const labels = owner?.template?.metadata?.labels ?? pod?.metadata.labels ?? {};
   const role = roleOf(labels, pod);
-  const controller = pod?.metadata.ownerReferences?.find(({ controller: isController }) => isController === true);
   return {
     key,
     namespace,
     name,
-    kind: owner?.kind ?? (controller?.kind === "ReplicaSet" ? "Deployment" : (controller?.kind ?? "Pod")),
+    kind: owner?.kind ?? (pod === undefined ? "Pod" : workloadOfPod(pod).kind),
     role,
     labels,
     pods,
@@ -161,17 +175,9 @@ function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[
   };
 }
 
-/** The workload of a pod with the name in proxies' metrics: its Deployment, else its owner, else the pod itself. */
-export function podWorkload({ metadata }: Pod): string {
-  const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
-  const hash = metadata.labels?.["pod-template-hash"];
-  const name =
-    owner === undefined
-      ? (metadata.name ?? "")
-      : owner.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`)
-        ? owner.name.slice(0, -hash.length - 1)
-        : owner.name;
-  return `${metadata.namespace ?? ""}/${name}`;
+/** `namespace/name` of a pod's workload, with the name in proxies' metrics. */
+export function podWorkload(pod: Pod): string {
+  return `${pod.metadata.namespace ?? ""}/${workloadOfPod(pod).name}`;
 }
 
 function roleOf(labels: Readonly<Record<string, string>>, pod: Pod | undefined): WorkloadRole {

@@ -1,6 +1,6 @@
 import type { LadderProxy, LadderRung, LadderView } from "../../api/dashboard/index.ts";
 import { keyOf, matchesLabelSelector } from "../../api/index.ts";
-import { istioLabels } from "../../api/istio/index.ts";
+import { istioLabels, resolveRevision } from "../../api/istio/index.ts";
 import { gatewayCanaryAnnotations, type MeshUpgrade } from "../../api/serin/index.ts";
 import { isReadyPod, revisionOfPod, type Inventory, type Workload } from "./inventory.ts";
 import { timeMs } from "./mesh-objects.ts";
@@ -138,19 +138,23 @@ class RungTable {
           metadata.name === name &&
           metadata.namespace === first.namespace,
       );
-      const labelled = gateway?.metadata.labels?.[istioLabels.revision];
       const namespace = this.#inventory.namespaces.get(first.namespace);
-      const wanted =
-        labelled === undefined
-          ? (namespace?.metadata.labels?.[istioLabels.revision] ?? (gateway === undefined ? first.revision : "default"))
-          : labelled;
+      const wanted = resolveRevision(
+        {
+          own: gateway?.metadata.labels?.[istioLabels.revision],
+          // A gateway without a Gateway object stays at its revision.
+          namespace:
+            namespace?.metadata.labels?.[istioLabels.revision] ?? (gateway === undefined ? first.revision : undefined),
+        },
+        (name) => this.#tags.get(name),
+      );
       const rung = this.#rung(
         {
           kind: first.role === "waypoint" ? "waypoint" : "gateway",
           namespace: first.namespace,
           name,
           workloads,
-          wanted: this.#tags.get(wanted) ?? wanted,
+          wanted,
         },
         revisionOfPod,
       );

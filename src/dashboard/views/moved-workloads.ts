@@ -114,7 +114,7 @@ export function backendText({ namespace, service, workload, labels }: ComparedBa
   return service === undefined ? `namespace ${namespace}` : `service ${namespace}/${service}${subset}`;
 }
 
-/** Undefined for a text that {@link backendText} did not make. */
+/** Reads what {@link backendText} has made. Returns undefined for any other text. */
 export function parseBackend(text: string): ComparedBackend | undefined {
   const [kind, key = "", ...rest] = text.split(" ");
   const [namespace = "", name = ""] = key.split("/");

@@ -29,11 +29,19 @@ const objects = {
 const messages = configMessagesOf({ ...noObjects, ...objects }, new Set());
 
 test("problems are listed worst first, with a link to their page", () => {
-  const { attention } = overviewView(input(objects, [], { messages }), "*", "lab").tables;
+  const others = ["Waiting", "Paused"].map(
+    (phase) =>
+      ({ ...stuck, metadata: { name: phase, namespace: "shop" }, status: { ...stuck.status, phase } }) as Canary,
+  );
+  const { attention } = overviewView(
+    input({ ...objects, canaries: [...others, stuck] }, [], { messages }),
+    "*",
+    "lab",
+  ).tables;
   const rows = Object.values(attention);
   assert.deepEqual(
     rows.map(({ level }) => level),
-    rows.map(({ level }) => level).toSorted(),
+    ["error", "error", "error", "warning", "info"],
   );
   const texts = rows.map(({ text, page }) => `${text} ${page}`);
   assert.ok(

@@ -1,6 +1,6 @@
 import { keyOf } from "../../api/index.ts";
 import type { PodRow } from "../../api/dashboard/index.ts";
-import { istioAnnotations } from "../../api/istio/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import { isReadyPod, restartsOf, revisionOfPod } from "./inventory.ts";
@@ -49,7 +49,7 @@ function ztunnelText(pod: Pod, all: readonly Pod[]): string {
     ({ metadata, spec }) =>
       metadata.labels?.["app"] === "ztunnel" &&
       spec?.nodeName === pod.spec?.nodeName &&
-      (metadata.labels["istio.io/rev"] ?? "default") === owner,
+      (metadata.labels[istioLabels.revision] ?? "default") === owner,
   );
   if (found === undefined) return `${owner}, which has no pod on ${pod.spec?.nodeName ?? "its node"}`;
   return isReadyPod(found) ? keyOf(found) : `${keyOf(found)}, not ready`;

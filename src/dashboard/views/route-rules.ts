@@ -1,11 +1,12 @@
 import type { Pod } from "../../api/kubernetes/index.ts";
-import type {
-  DestinationRule,
-  HttpMatch,
-  IstioGateway,
-  L4Match,
-  TlsMatch,
-  VirtualService,
+import {
+  istioLabels,
+  type DestinationRule,
+  type HttpMatch,
+  type IstioGateway,
+  type L4Match,
+  type TlsMatch,
+  type VirtualService,
 } from "../../api/istio/index.ts";
 import type {
   BackendObjectReference,
@@ -60,7 +61,6 @@ export interface RouteRule {
 }
 
 const domain = ".svc.cluster.local";
-const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 
 /** Computes all rules in the order of their objects. */
 export function routePlan(objects: RouteObjects): RoutePlan {
@@ -195,7 +195,7 @@ function gatewayWorkloads(
 }
 
 function isGatewayPod(pod: Pod): boolean {
-  return pod.metadata.labels?.[gatewayNameLabel] !== undefined || isProxyAlone(pod);
+  return pod.metadata.labels?.[istioLabels.gatewayName] !== undefined || isProxyAlone(pod);
 }
 
 export function workloadKey({
@@ -236,7 +236,7 @@ function rulesOfRoute<
         pods
           .filter(
             (pod) =>
-              pod.metadata.labels?.[gatewayNameLabel] === parent.name &&
+              pod.metadata.labels?.[istioLabels.gatewayName] === parent.name &&
               pod.metadata.namespace === (parent.namespace ?? namespace),
           )
           .map(podWorkload),

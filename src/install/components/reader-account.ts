@@ -20,7 +20,10 @@ export interface ReaderAccount {
   readonly isGiven: boolean;
 }
 
-/** Undefined if `global.enableReaderRBAC` is off: control planes of other clusters get no account and no rights. */
+/**
+ * The account for control planes of other clusters. Returns undefined if `global.enableReaderRBAC` is off: then they
+ * get no account and no rights.
+ */
 export function readerAccount({ values, namespace }: InstallSettings): ReaderAccount | undefined {
   if (String(valueAt(values, "global", "enableReaderRBAC")) === "false") return undefined;
   const name = textAt(values, "global", "readerServiceAccount", "name");

@@ -1,4 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import { componentLabels, object, revisioned, revisionLabel } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
 
@@ -73,7 +74,7 @@ function stableChannel({ name, binding, labels, revision }: Channel): UntypedObj
   const selected =
     revision === undefined
       ? {}
-      : { objectSelector: { matchExpressions: [{ key: "istio.io/rev", operator: "In", values: [revision] }] } };
+      : { objectSelector: { matchExpressions: [{ key: istioLabels.revision, operator: "In", values: [revision] }] } };
   const rule = {
     apiGroups: ["security.istio.io", "networking.istio.io", "telemetry.istio.io", "extensions.istio.io"],
     apiVersions: ["*"],

@@ -1,5 +1,5 @@
 import { textAt, treeAt, valueAt } from "../../base/index.ts";
-import { defaultValidatorName } from "../../api/istio/index.ts";
+import { defaultValidatorName, istioLabels } from "../../api/istio/index.ts";
 import type { LabelSelector, UntypedObject } from "../../api/index.ts";
 import { componentLabels, object, revisioned, revisionLabel } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
@@ -24,13 +24,13 @@ function revisionSelectors(revision: string): Selectors[] {
   return [
     {
       name: "rev.namespace.sidecar-injector.istio.io",
-      namespace: [is("istio.io/rev", revision), absent("istio-injection")],
-      object: [isNot("sidecar.istio.io/inject", "false")],
+      namespace: [is(istioLabels.revision, revision), absent(istioLabels.injection)],
+      object: [isNot(istioLabels.inject, "false")],
     },
     {
       name: "rev.object.sidecar-injector.istio.io",
-      namespace: [absent("istio.io/rev"), absent("istio-injection")],
-      object: [isNot("sidecar.istio.io/inject", "false"), is("istio.io/rev", revision)],
+      namespace: [absent(istioLabels.revision), absent(istioLabels.injection)],
+      object: [isNot(istioLabels.inject, "false"), is(istioLabels.revision, revision)],
     },
   ];
 }
@@ -39,13 +39,13 @@ function revisionSelectors(revision: string): Selectors[] {
 const defaultSelectors: readonly Selectors[] = [
   {
     name: "namespace.sidecar-injector.istio.io",
-    namespace: [is("istio-injection", "enabled")],
-    object: [isNot("sidecar.istio.io/inject", "false")],
+    namespace: [is(istioLabels.injection, "enabled")],
+    object: [isNot(istioLabels.inject, "false")],
   },
   {
     name: "object.sidecar-injector.istio.io",
-    namespace: [absent("istio-injection"), absent("istio.io/rev")],
-    object: [is("sidecar.istio.io/inject", "true"), absent("istio.io/rev")],
+    namespace: [absent(istioLabels.injection), absent(istioLabels.revision)],
+    object: [is(istioLabels.inject, "true"), absent(istioLabels.revision)],
   },
 ];
 
@@ -53,11 +53,11 @@ const defaultSelectors: readonly Selectors[] = [
 const unlabelledSelectors: Selectors = {
   name: "auto.sidecar-injector.istio.io",
   namespace: [
-    absent("istio-injection"),
-    absent("istio.io/rev"),
+    absent(istioLabels.injection),
+    absent(istioLabels.revision),
     isNot("kubernetes.io/metadata.name", "kube-system", "kube-public", "kube-node-lease", "local-path-storage"),
   ],
-  object: [absent("sidecar.istio.io/inject"), absent("istio.io/rev")],
+  object: [absent(istioLabels.inject), absent(istioLabels.revision)],
 };
 
 /** All webhooks that an unnamed control plane can have: for pods that name the revision `default`, or none. */
@@ -176,7 +176,7 @@ export function validatorWebhook(settings: InstallSettings, labels: Record<strin
           failurePolicy: validationFailurePolicy(settings),
           sideEffects: "None",
           admissionReviewVersions: ["v1"],
-          objectSelector: { matchExpressions: [is("istio.io/rev", revisionLabel(settings))] },
+          objectSelector: { matchExpressions: [is(istioLabels.revision, revisionLabel(settings))] },
         },
       ],
     },
@@ -208,7 +208,7 @@ export function defaultValidator(revision: string, settings: InstallSettings): U
           failurePolicy: validationFailurePolicy(settings),
           sideEffects: "None",
           admissionReviewVersions: ["v1"],
-          objectSelector: { matchExpressions: [absent("istio.io/rev")] },
+          objectSelector: { matchExpressions: [absent(istioLabels.revision)] },
         },
       ],
     },

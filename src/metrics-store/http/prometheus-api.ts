@@ -77,7 +77,7 @@ export class PrometheusApi {
     );
   }
 
-  /** Undefined if the path is not part of the API. */
+  /** Answers a request. Returns undefined if the path is not part of the API. */
   async handle(request: ApiRequest): Promise<ApiAnswer | undefined> {
     const { method, path, params } = request;
     if (path === "/-/ready") return text(200, "Prometheus Server is Ready.\n");

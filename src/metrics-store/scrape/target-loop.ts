@@ -274,7 +274,7 @@ export class TargetLoop {
     return { series: this.#seriesOf(name, labels), size, scrape: this.#scrapes };
   }
 
-  /** Undefined if the job's rules drop it. */
+  /** The series under its final labels, or undefined if the job's rules drop it. */
   #seriesOf(name: string, exposed: Readonly<Record<string, string>>): ExposedSeries | undefined {
     const { job, labels: own } = this.target;
     const merged = new Map<string, string>([[metricName, name]]);

@@ -1,4 +1,4 @@
-/** The parts of messages that a forwarder reads (RFC 1035, 4.1). */
+// The parts of messages that a forwarder reads (RFC 1035, 4.1).
 
 export const headerBytes = 12;
 const responseFlag = 0x80;
@@ -41,7 +41,7 @@ function questionText(message: Buffer, end: number): string {
   return message.toString("latin1", headerBytes, end).toLowerCase();
 }
 
-/** Undefined for a message without exactly one question. */
+/** The position after the question, or undefined for a message without exactly one. */
 function endOfQuestion(message: Buffer): number | undefined {
   if (message.length < headerBytes || message.readUInt16BE(4) !== 1) return undefined;
   for (let at = headerBytes; at < message.length;) {

@@ -1,3 +1,4 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
 import {
@@ -181,7 +182,7 @@ export class BanzaiOperator {
       return;
     }
     // `<name>.<namespace>`, in which dashes replace the dots of a name.
-    const [name = "", namespace = ""] = (metadata.labels?.["istio.io/rev"] ?? "").split(".");
+    const [name = "", namespace = ""] = (metadata.labels?.[istioLabels.revision] ?? "").split(".");
     for (const istio of this.#world.istios.list()) {
       if (istio.metadata.namespace === namespace && istio.metadata.name?.replaceAll(".", "-") === name)
         this.#controlPlanes.add(`${namespace}/${istio.metadata.name}`);

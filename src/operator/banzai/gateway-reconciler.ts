@@ -1,3 +1,4 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import { messageOf, transientError } from "../../base/index.ts";
 import { apiVersionOf, formatIssues, type OwnerReference, type UntypedObject } from "../../api/index.ts";
 import {
@@ -168,12 +169,12 @@ async function removeLetGo(
   deployment: UntypedObject | undefined,
 ): Promise<void> {
   const { namespace = "" } = gateway.metadata;
-  const current = deployment?.metadata.labels?.["istio.io/rev"];
+  const current = deployment?.metadata.labels?.[istioLabels.revision];
   const labelSelector = Object.entries(gatewaySelector(gateway))
     .map(([name, value]) => `${name}=${value}`)
     .join(",");
   for (const set of (await client.list(replicaSetKind, { namespace, labelSelector })).items) {
-    if (controllerOf(set) !== undefined || set.metadata.labels?.["istio.io/rev"] === current) continue;
+    if (controllerOf(set) !== undefined || set.metadata.labels?.[istioLabels.revision] === current) continue;
     log.info("removing the pods of the previous control plane", {
       replicaSet: `${namespace}/${set.metadata.name ?? ""}`,
     });
@@ -181,7 +182,7 @@ async function removeLetGo(
   }
 }
 
-/** Undefined while waiting for a load balancer. */
+/** The addresses of a gateway's Service, or undefined while it waits for a load balancer. */
 async function serviceAddresses(
   { client }: BanzaiWorld,
   { metadata }: BanzaiMeshGateway,

@@ -1,9 +1,8 @@
 import type { KubernetesObject } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import { minorOf, revisionLabelOf, type BanzaiIstio } from "../../api/banzai/index.ts";
 
-const injectionLabel = "istio-injection";
 const managedLabel = "istio-operator-managed-injection";
-const revisionLabel = "istio.io/rev";
 
 export interface NamespaceChange {
   readonly name: string;
@@ -26,19 +25,19 @@ export function injectionLabelChanges(
   for (const { metadata } of namespaces) {
     const { name = "", labels = {}, deletionTimestamp } = metadata;
     if (deletionTimestamp !== undefined) continue;
-    const revision = labels[revisionLabel];
+    const revision = labels[istioLabels.revision];
     if (revision === undefined && istio.spec.global) changes.push(...labelled(name, labels, wanted.has(name)));
     // The label would override the revision that the namespace names.
-    else if (revision === own && labels[injectionLabel] !== undefined && minorOf(istio.spec.version) !== "1.6")
-      changes.push({ name, labels: { [injectionLabel]: null } });
+    else if (revision === own && labels[istioLabels.injection] !== undefined && minorOf(istio.spec.version) !== "1.6")
+      changes.push({ name, labels: { [istioLabels.injection]: null } });
   }
   return changes;
 }
 
 function labelled(name: string, labels: Readonly<Record<string, string>>, isWanted: boolean): NamespaceChange[] {
   const isManaged = labels[managedLabel] === "enabled";
-  if (isWanted && !(isManaged && labels[injectionLabel] === "enabled"))
-    return [{ name, labels: { [injectionLabel]: "enabled", [managedLabel]: "enabled" } }];
-  if (!isWanted && isManaged) return [{ name, labels: { [injectionLabel]: null, [managedLabel]: null } }];
+  if (isWanted && !(isManaged && labels[istioLabels.injection] === "enabled"))
+    return [{ name, labels: { [istioLabels.injection]: "enabled", [managedLabel]: "enabled" } }];
+  if (!isWanted && isManaged) return [{ name, labels: { [istioLabels.injection]: null, [managedLabel]: null } }];
   return [];
 }

@@ -307,7 +307,7 @@ export class IstioOperatorController {
       keeps: (object) =>
         object.metadata.labels?.[istioLabels.owningResourceNotPruned] === "true" ||
         wanted.has(`${object.kind ?? ""}/${keyOf(object)}`) ||
-        (object.metadata.labels?.["istio.io/rev"] ?? revision) !== revision,
+        (object.metadata.labels?.[istioLabels.revision] ?? revision) !== revision,
       onRemoved: ({ kind = "", metadata: removed }) =>
         log.info("removed an object that is no longer wanted", { kind, name: removed.name ?? "" }),
     });
@@ -400,7 +400,7 @@ function ownSelection(
 /** The base is shared. All other objects carry their owner's labels. */
 function ownedBy(object: UntypedObject, { metadata }: IstioOperatorObject): UntypedObject {
   if (
-    object.metadata.labels?.["operator.istio.io/component"] === "Base" ||
+    object.metadata.labels?.[istioLabels.component] === "Base" ||
     object.kind === "CustomResourceDefinition" ||
     object.kind === "Namespace"
   )

@@ -2,7 +2,7 @@ import { messageOf, transientError, userError } from "../../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
 import { rolloutKinds } from "../../api/serin/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
-import { istioKinds, parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
+import { istioKinds, istioLabels, parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
 import {
   configMapKind,
   customResourceDefinitionKind,
@@ -34,7 +34,6 @@ const kubernetesKinds: readonly KindDefinition[] = [
   mutatingWebhookConfigurationKind,
   customResourceDefinitionKind,
 ];
-const revisionLabel = "istio.io/rev";
 /** The number of parallel list requests. */
 const maxLists = 8;
 
@@ -83,7 +82,7 @@ async function readKind(
 
 /** An object that names a revision belongs to that revision only. Every other object belongs to all revisions. */
 function isOfRevision({ apiVersion = "", metadata }: UntypedObject, revision: string): boolean {
-  const own = metadata.labels?.[revisionLabel];
+  const own = metadata.labels?.[istioLabels.revision];
   return own === undefined || !apiVersion.includes("istio.io/") || own === revision;
 }
 
@@ -94,7 +93,7 @@ export function checkRevision({ objects, unread }: ClusterContents, revision: st
     objects.flatMap(({ kind, metadata: { labels = {} } }) => {
       const isControlPlane =
         kind === "MutatingWebhookConfiguration" || (kind === "Deployment" && labels["app"] === "istiod");
-      return isControlPlane ? [labels[revisionLabel] ?? [], labels["istio.io/tag"] ?? []].flat() : [];
+      return isControlPlane ? [labels[istioLabels.revision] ?? [], labels[istioLabels.tag] ?? []].flat() : [];
     }),
   );
   if (known.has(revision)) return;

@@ -1,3 +1,4 @@
+import { defaultRevision, istioAnnotations, istioLabels, resolveRevision } from "../../api/istio/index.ts";
 import { withArticle } from "../../base/index.ts";
 import { keyOf, matchesLabelSelector, type KubernetesObject } from "../../api/index.ts";
 import {
@@ -52,10 +53,6 @@ export interface InjectedWorkload {
   readonly object: Deployment | StatefulSet | DaemonSet | undefined;
 }
 
-const revisionLabel = "istio.io/rev";
-const injectionLabel = "istio-injection";
-const sidecarStatus = "sidecar.istio.io/status";
-const defaultRevision = "default";
 const restartable = ["Deployment", "StatefulSet", "DaemonSet", "Rollout"];
 
 /** Reports which workloads move with the upgrade, which a restart does not move, and what blocks the upgrade. */
@@ -99,13 +96,13 @@ function isLive({ metadata, status }: Pod): boolean {
 }
 
 function isGatewayPod({ metadata: { annotations = {}, labels = {} } }: Pod): boolean {
-  const templates = annotations["inject.istio.io/templates"] ?? "";
-  const component = labels["operator.istio.io/component"] ?? "";
+  const templates = annotations[istioAnnotations.injectTemplates] ?? "";
+  const component = labels[istioLabels.component] ?? "";
   return templates.includes("gateway") || component === "IngressGateways" || component === "EgressGateways";
 }
 
 function revisionOf({ metadata: { annotations = {}, labels = {} } }: Pod): string {
-  return annotations[revisionLabel] ?? labels[revisionLabel] ?? defaultRevision;
+  return annotations[istioLabels.revision] ?? labels[istioLabels.revision] ?? defaultRevision;
 }
 
 /** The workloads whose pods the revision injected, and the classic gateways that it deployed. */
@@ -115,7 +112,7 @@ export function injectedWorkloads(facts: WorkloadFacts, from: string): InjectedW
     facts.replicaSets.map((set) => [`${set.metadata.namespace ?? ""}/${set.metadata.name ?? ""}`, set]),
   );
   for (const pod of facts.pods) {
-    const isOurs = pod.metadata.annotations?.[sidecarStatus] !== undefined || isGatewayPod(pod);
+    const isOurs = pod.metadata.annotations?.[istioAnnotations.sidecarStatus] !== undefined || isGatewayPod(pod);
     if (!isLive(pod) || !isOurs || revisionOf(pod) !== from) continue;
     const workload = workloadOf(pod, owners, facts);
     const key = `${workload.namespace}/${workload.kind}/${workload.name}`;
@@ -178,17 +175,19 @@ function sidecarNamespaces(
 
 /** How a namespace's labels name the revision that injects its pods. */
 function namingOf(labels: Readonly<Record<string, string>>, tags: ReadonlyMap<string, string>): string {
-  if (labels[injectionLabel] === "enabled")
-    return `${injectionLabel}=enabled${tags.has(defaultRevision) ? ` (tag default -> ${tags.get(defaultRevision) ?? ""})` : ""}`;
-  const named = labels[revisionLabel];
+  if (labels[istioLabels.injection] === "enabled")
+    return `${istioLabels.injection}=enabled${tags.has(defaultRevision) ? ` (tag default -> ${tags.get(defaultRevision) ?? ""})` : ""}`;
+  const named = labels[istioLabels.revision];
   if (named === undefined) return "labels of its pods";
   const behind = tags.get(named);
-  return behind === undefined ? `${revisionLabel}=${named}` : `${revisionLabel}=${named} (tag -> ${behind})`;
+  return behind === undefined
+    ? `${istioLabels.revision}=${named}`
+    : `${istioLabels.revision}=${named} (tag -> ${behind})`;
 }
 
 function ambientNamespaces({ namespaces, pods }: WorkloadFacts): NamespaceReport[] {
   return namespaces
-    .filter(({ metadata }) => metadata.labels?.["istio.io/dataplane-mode"] === "ambient")
+    .filter(({ metadata }) => metadata.labels?.[istioLabels.dataplaneMode] === "ambient")
     .map(({ metadata }) => ({
       namespace: metadata.name ?? "",
       mode: "ambient" as const,
@@ -199,7 +198,7 @@ function ambientNamespaces({ namespaces, pods }: WorkloadFacts): NamespaceReport
 }
 
 function isEnrolled({ metadata: { annotations = {} } }: Pod): boolean {
-  return annotations["ambient.istio.io/redirection"] === "enabled";
+  return annotations[istioAnnotations.ambientRedirection] === "enabled";
 }
 
 function whyStuck({ namespace, kind, name, object, pods }: InjectedWorkload, from: string): StuckWorkload[] {
@@ -224,10 +223,10 @@ function whyStuck({ namespace, kind, name, object, pods }: InjectedWorkload, fro
       `owned by ${withArticle(kind)}, which Serin cannot restart`,
       `restart it through its operator after namespace ${namespace} has moved`,
     );
-  const template = object?.spec?.template.metadata?.labels?.[revisionLabel];
+  const template = object?.spec?.template.metadata?.labels?.[istioLabels.revision];
   if (template === from)
     return stuck(
-      `its own pod template names the revision (${revisionLabel}: ${from})`,
+      `its own pod template names the revision (${istioLabels.revision}: ${from})`,
       `change or remove the label in the template of ${kind} ${name}`,
     );
   if (
@@ -372,7 +371,7 @@ function gatewaysOf(
       (pod) =>
         isLive(pod) &&
         pod.metadata.namespace === gateway.metadata.namespace &&
-        pod.metadata.labels?.["gateway.networking.k8s.io/gateway-name"] === gateway.metadata.name,
+        pod.metadata.labels?.[istioLabels.gatewayName] === gateway.metadata.name,
     ).length,
   });
   return {
@@ -385,8 +384,13 @@ function gatewaysOf(
 
 function owningRevision({ metadata }: KubernetesObject, { namespaces, tags }: WorkloadFacts): string {
   const namespace = namespaces.find((candidate) => candidate.metadata.name === metadata.namespace);
-  const labelled = metadata.labels?.[revisionLabel] ?? namespace?.metadata.labels?.[revisionLabel] ?? defaultRevision;
-  return tags.get(labelled) ?? labelled;
+  return resolveRevision(
+    {
+      own: metadata.labels?.[istioLabels.revision],
+      namespace: namespace?.metadata.labels?.[istioLabels.revision],
+    },
+    (name) => tags.get(name),
+  );
 }
 
 function ztunnelsOf({ pods, connections }: WorkloadFacts, from: string): ZtunnelReport[] {
@@ -394,7 +398,7 @@ function ztunnelsOf({ pods, connections }: WorkloadFacts, from: string): Ztunnel
     (pod) =>
       isLive(pod) &&
       pod.metadata.labels?.["app"] === "ztunnel" &&
-      (pod.metadata.labels[revisionLabel] ?? defaultRevision) === from,
+      (pod.metadata.labels[istioLabels.revision] ?? defaultRevision) === from,
   );
   return own.map((pod) => {
     const node = pod.spec?.nodeName ?? "";

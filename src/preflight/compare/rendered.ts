@@ -1,6 +1,6 @@
 import { parse } from "yaml";
 import { keyOf, type UntypedObject } from "../../api/index.ts";
-import { defaultValidatorName } from "../../api/istio/index.ts";
+import { defaultValidatorName, istioLabels } from "../../api/istio/index.ts";
 import type { ObjectChange, RenderedComponentReport, RenderedReport } from "../report.ts";
 import { withoutServerFields, writtenFields } from "./installed-fields.ts";
 import { isWanted } from "./server-defaults.ts";
@@ -21,8 +21,6 @@ export interface RenderedInput {
   readonly to: Side;
 }
 
-const componentLabel = "operator.istio.io/component";
-const revisionLabel = "istio.io/rev";
 /** A release's definitions are compared field by field in definitions.ts. */
 const definitionKind = "CustomResourceDefinition";
 /** The control plane writes this field into existing objects. */
@@ -36,7 +34,7 @@ export function compareRendered({ installed, rendered, namespaces, from, to }: R
   const before = new Map(installed.filter(isOfInstallation).map((object) => [neutralKey(object, from), object]));
   const components = new Map<string, MutableComponent>();
   const componentOf = (object: UntypedObject): MutableComponent => {
-    const name = object.metadata.labels?.[componentLabel] ?? "Other";
+    const name = object.metadata.labels?.[istioLabels.component] ?? "Other";
     const known = components.get(name) ?? { name, unchanged: 0, added: [], removed: [], changed: [] };
     components.set(name, known);
     return known;
@@ -60,8 +58,8 @@ export function compareRendered({ installed, rendered, namespaces, from, to }: R
     }
   }
   for (const [key, object] of before) {
-    const isOld = (object.metadata.labels?.[revisionLabel] ?? "default") === from.revision;
-    if (!met.has(key) && isOld && object.metadata.labels?.[componentLabel] !== undefined)
+    const isOld = (object.metadata.labels?.[istioLabels.revision] ?? "default") === from.revision;
+    if (!met.has(key) && isOld && object.metadata.labels?.[istioLabels.component] !== undefined)
       componentOf(object).removed.push(nameOf(object));
   }
   return { components: [...components.values()].toSorted((left, right) => (left.name < right.name ? -1 : 1)) };
@@ -96,11 +94,11 @@ export function compareObjects(
 /** Objects that control planes create for Gateways do not belong to an installation. */
 function isOfInstallation({ metadata: { name = "", labels = {}, ownerReferences = [] } }: UntypedObject): boolean {
   // The upgrade moves tags and their validator. It does not install them again.
-  if (labels["istio.io/tag"] !== undefined || name === defaultValidatorName) return false;
+  if (labels[istioLabels.tag] !== undefined || name === defaultValidatorName) return false;
   return (
     ownerReferences.length === 0 &&
-    labels["gateway.istio.io/managed"] === undefined &&
-    labels["gateway.networking.k8s.io/gateway-name"] === undefined
+    labels[istioLabels.gatewayManaged] === undefined &&
+    labels[istioLabels.gatewayName] === undefined
   );
 }
 

@@ -1,5 +1,6 @@
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import type { Json } from "../tree-diff.ts";
-import type { Container, Pod } from "../../api/kubernetes/index.ts";
+import { workloadOfPod, type Container, type Pod } from "../../api/kubernetes/index.ts";
 
 export type ProxyType = "sidecar" | "router" | "waypoint" | "ztunnel";
 
@@ -24,7 +25,6 @@ export interface LiveProxy {
   readonly revision: string | undefined;
 }
 
-const sidecarStatus = "sidecar.istio.io/status";
 const proxyContainer = "istio-proxy";
 const types: readonly ProxyType[] = ["sidecar", "router", "waypoint", "ztunnel"];
 const metaPrefix = "ISTIO_META_";
@@ -60,30 +60,20 @@ function proxyOf(pod: Pod): LiveProxy | undefined {
   return {
     type,
     id: `${name}.${namespace}`,
-    name: `${workloadName(pod)}.${namespace}`,
+    name: `${workloadOfPod(pod).name}.${namespace}`,
     namespace,
     labels,
     nodeId: `${type}~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     metadata: metadataOf(pod, container, type, address),
     replicas: 1,
-    revision: labels["istio.io/rev"] ?? metadata.annotations?.["istio.io/rev"],
+    revision: labels[istioLabels.revision] ?? metadata.annotations?.[istioLabels.revision],
   };
 }
 
 function typeOf({ args = [] }: Container, { metadata }: Pod): ProxyType | undefined {
   const word = args.find((arg) => types.some((type) => type === arg));
   if (word !== undefined) return types.find((type) => type === word);
-  return metadata.annotations?.[sidecarStatus] === undefined ? undefined : "sidecar";
-}
-
-/** The Deployment's name, derived from the name of its ReplicaSet. */
-export function workloadName({ metadata: { name = "", labels = {}, ownerReferences = [] } }: Pod): string {
-  const owner = ownerReferences.find(({ controller }) => controller === true);
-  if (owner === undefined) return name;
-  const hash = labels["pod-template-hash"];
-  return owner.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`)
-    ? owner.name.slice(0, -hash.length - 1)
-    : owner.name;
+  return metadata.annotations?.[istioAnnotations.sidecarStatus] === undefined ? undefined : "sidecar";
 }
 
 function metadataOf(pod: Pod, container: Container, type: ProxyType, address: string): Readonly<Record<string, Json>> {
@@ -103,7 +93,7 @@ function metadataOf(pod: Pod, container: Container, type: ProxyType, address: st
     INSTANCE_IPS: address,
     SERVICE_ACCOUNT: pod.spec?.serviceAccountName ?? "default",
     NODE_NAME: pod.spec?.nodeName ?? "",
-    WORKLOAD_NAME: workloadName(pod),
+    WORKLOAD_NAME: workloadOfPod(pod).name,
     LABELS: labels,
     ANNOTATIONS: annotations,
     ...(typeof proxyConfig === "object" && proxyConfig !== null ? { PROXY_CONFIG: proxyConfig } : {}),

@@ -1,3 +1,4 @@
+import { istioLabels } from "../../api/istio/index.ts";
 import { configMapKind, deploymentKind, podKind, type Deployment } from "../../api/kubernetes/index.ts";
 import {
   messageOf,
@@ -212,7 +213,7 @@ interface ComparedRevision {
 
 /** The revision of most proxies, because a control plane reads for one revision. */
 function revisionOf(proxies: readonly LiveProxy[], deployments: readonly Deployment[], incomplete: string[]): string {
-  const known = deployments.map(({ metadata }) => metadata.labels?.["istio.io/rev"] ?? "default");
+  const known = deployments.map(({ metadata }) => metadata.labels?.[istioLabels.revision] ?? "default");
   if (known.length === 0)
     throw userError("not-found", "no control plane is installed", { hint: "install one: serin install" });
   const count = (revision: string): number => proxies.filter((proxy) => proxy.revision === revision).length;
@@ -223,7 +224,7 @@ function revisionOf(proxies: readonly LiveProxy[], deployments: readonly Deploym
 }
 
 function deploymentOf(deployments: readonly Deployment[], revision: string): Deployment | undefined {
-  return deployments.find(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? "default") === revision);
+  return deployments.find(({ metadata }) => (metadata.labels?.[istioLabels.revision] ?? "default") === revision);
 }
 
 function versionOf(deployments: readonly Deployment[], revision: string): string {

@@ -151,10 +151,8 @@ function keepsOrdinaryField(request: RequestComposition, field: number): boolean
   return !head.connectionNominates || !isNominated(head, name);
 }
 
-/**
- * Headers that frame the body stay with it, whatever `connection` names. Without them, the rest of the body would be
- * read as another message.
- */
+// Headers that frame the body stay with it, whatever `connection` names. Without them, the rest of the body would be
+// read as another message.
 
 /** Whether the `connection` header marks this header as hop-by-hop. */
 export function isNominated(head: MessageHead, name: string): boolean {

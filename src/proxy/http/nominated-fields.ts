@@ -10,7 +10,7 @@ const maxNominated = 9;
  */
 const ofTheRequest: ReadonlySet<string> = new Set(["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
 
-/** Headers that frame the body stay with it. Without them, the rest of the body would be read as another message. */
+// Headers that frame the body stay with it. Without them, the rest of the body would be read as another message.
 
 /** Tokens of `connection` about the hop itself. */
 const ofTheHop: ReadonlySet<string> = new Set([

@@ -1,4 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { resolveRevision } from "../../api/istio/index.ts";
 import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import {
   canaryOfLabel,
@@ -82,9 +83,11 @@ function revisionOf(deployment: UntypedObject | undefined): string {
 
 /** The revision that makes a Gateway's pods, by its own label, its namespace's, or the default tag. */
 function ownerOf(view: ClusterView, { metadata: { namespace = "", labels = {} } }: UntypedObject): string {
-  const named = labels[revisionLabel] ?? view.namespaces.get(namespace)?.metadata.labels?.[revisionLabel] ?? "default";
-  const tag = view.injectors.list().find(({ metadata }) => metadata.labels?.[tagLabel] === named);
-  return tag?.metadata.labels?.[revisionLabel] ?? named;
+  const ofNamespace = view.namespaces.get(namespace)?.metadata.labels?.[revisionLabel];
+  return resolveRevision({ own: labels[revisionLabel], namespace: ofNamespace }, (name) => {
+    const tag = view.injectors.list().find(({ metadata }) => metadata.labels?.[tagLabel] === name);
+    return tag?.metadata.labels?.[revisionLabel];
+  });
 }
 
 /** Whether a revision has a control plane that could make the pods. */

@@ -1,7 +1,5 @@
-/**
- * Netlink's building blocks (linux/netlink.h): headers, attributes, and integers in host (little-endian) or network
- * order.
- */
+// Netlink's building blocks (linux/netlink.h): headers, attributes, and integers in host (little-endian) or network
+// order.
 
 export const netlinkFlags = {
   request: 1,

@@ -1,8 +1,6 @@
 import { userError } from "../../base/index.ts";
 
-/**
- * ZDS: the protocol of the CNI agent and ztunnels, with one message in each packet. Fields from 100 on are Serin's own.
- */
+// ZDS: the protocol of the CNI agent and ztunnels, with one message in each packet. Fields from 100 on are Serin's own.
 
 /** The first message, from the ztunnel. */
 export interface ZdsHello {

@@ -84,7 +84,7 @@ export class ObjectStore {
       throw new Error(`${describe(object)}: ${messageIn(answer.text)}`);
   }
 
-  /** Undefined if the object does not exist. */
+  /** Reads an object. Returns undefined if it does not exist. */
   async get(object: UntypedObject): Promise<UntypedObject | undefined> {
     const answer = await this.#send("GET", `${pathOf(object, await this.#placeOf(object))}/${object.metadata.name}`);
     return answer.status === 200 ? (JSON.parse(answer.text) as UntypedObject) : undefined;

@@ -164,7 +164,7 @@ function isStarting(pod: Pod, { atMs, windowMs }: MeasuredPod, nowMs: number): b
   return ready.status === "False" && startMs + initialReadinessMs > changedMs;
 }
 
-/** Undefined if the metrics lack the resource, or the named container. */
+/** The pod's usage in thousandths, or undefined if the metrics lack the resource, or the named container. */
 function usedMilli({ resource, container }: ResourceMetric, measured: MeasuredPod): number | undefined {
   const counted = measured.containers.filter(({ name }) => container === undefined || name === container);
   if (counted.length === 0 || counted.some(({ usage }) => usage[resource] === undefined)) return undefined;

@@ -70,6 +70,7 @@ function start(spec: Partial<NonNullable<CronJob["spec"]>> = {}): HandCluster {
   });
   return cluster;
 }
+
 /** Lets the newest Job end. */
 function endJob(cluster: HandCluster, type: "Complete" | "Failed"): void {
   const job = cluster.all(jobKind).at(-1) as Job;

@@ -8,7 +8,7 @@ interface ZonedFields extends CronFields {
   readonly timeZone: string | undefined;
 }
 
-/** Undefined for an invalid schedule or time zone. */
+/** Reads a schedule. Returns undefined if the schedule or the time zone is invalid. */
 export function parseCron(text: string, timeZone?: string): CronSchedule | undefined {
   if (timeZone !== undefined && !isTimeZone(timeZone)) return undefined;
   const parsed = parseCronExpression(text);

@@ -5,14 +5,14 @@ import { judgeFailure } from "./pod-failure-policy.ts";
 /** The facts about a Job's pods that decide whether the Job ends. */
 export interface JobProgress {
   readonly succeeded: number;
-  /** Undefined for a Job without indexes. */
+  /** The indexes that have succeeded, or undefined for a Job without indexes. */
   readonly succeededIndexes: readonly number[] | undefined;
   /** The pods that failed, with those whose failures a policy ignores. */
   readonly failed: readonly Pod[];
-  /** Undefined for a Job without a limit for each index. */
+  /** The indexes that have failed, or undefined for a Job without a limit for each index. */
   readonly failedIndexes: readonly number[] | undefined;
   readonly active: readonly Pod[];
-  /** Undefined while the Job is suspended, when its deadline does not run. */
+  /** The start from which the deadline counts, or undefined while the Job is suspended. */
   readonly startTime: string | undefined;
 }
 

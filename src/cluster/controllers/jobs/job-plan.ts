@@ -222,7 +222,7 @@ function wantedActive(state: JobState): number {
 }
 
 interface NewPods extends Pick<JobPlan, "create" | "predecessors"> {
-  /** Undefined if no pod has to wait. */
+  /** The time until the next pod may start, or undefined if no pod has to wait. */
   readonly waitMs: number | undefined;
 }
 

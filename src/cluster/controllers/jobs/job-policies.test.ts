@@ -31,6 +31,7 @@ interface Ended {
   readonly index?: number;
   readonly annotations?: Record<string, string>;
 }
+
 /** A pod that has failed. */
 function failed(name: string, how: Ended = {}): Pod {
   const { exitCode = 1, container = "app", condition, finishedAt = "2026-01-01T08:00:00Z", index } = how;

@@ -42,6 +42,7 @@ function graphOf(...nodes: readonly GraphNode[]): OwnerGraph {
   for (const each of nodes) graph.set(each);
   return graph;
 }
+
 /** The decision about the first of the nodes. Owners that are not in the list do not exist. */
 function decide(subject: GraphNode, ...others: readonly GraphNode[]): CollectorAction {
   const graph = graphOf(subject, ...others);

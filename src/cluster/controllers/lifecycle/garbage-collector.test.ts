@@ -12,6 +12,7 @@ interface Stage {
   /** Delivers all changes to the collector, and waits until it has acted on them. */
   readonly turn: () => Promise<void>;
 }
+
 /**
  * Runs the collector over a cluster with the secrets `first` and `second`, which own the objects that the test adds.
  */
@@ -45,6 +46,7 @@ const owner = (name: string, more: Partial<OwnerReference> = {}): OwnerReference
 function putConfig(cluster: HandCluster, name: string, ...ownerReferences: OwnerReference[]): void {
   cluster.put(configMapKind, { metadata: { name, namespace: "shop", ownerReferences } });
 }
+
 /** Deletes a secret as the server does for the policy whose finalizer is given. */
 function deleteSecret(cluster: HandCluster, name: string, finalizer?: string): void {
   if (finalizer === undefined) cluster.remove(secretKind, `shop/${name}`);

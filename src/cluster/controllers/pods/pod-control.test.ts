@@ -15,6 +15,7 @@ interface Stage {
   readonly control: PodControl;
   readonly owner: ReplicaSet;
 }
+
 /** A cluster with a ReplicaSet. */
 function stage(metadata: Partial<ReplicaSet["metadata"]> = {}): Stage {
   const cluster = new HandCluster();

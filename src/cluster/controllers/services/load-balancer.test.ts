@@ -32,6 +32,7 @@ function putPool(cluster: HandCluster, ...addresses: string[]): IPAddressPool {
     spec: { addresses },
   });
 }
+
 /** The addresses of each Service, by its name. */
 const held = (cluster: HandCluster): Record<string, string> =>
   Object.fromEntries(

@@ -118,21 +118,27 @@ test("a new set that is larger than wanted shrinks to the wanted size", () => {
 
 test("the only set with pods takes the whole new size, and without pods the newest set does", () => {
   const bounds = { desired: 5, maxSurge: 1, maxUnavailable: 1 };
-  assert.deepEqual(sizes(planScaling(bounds, set("new", 3, 3), [set("old", 0, 0)], true)), { new: 5 });
+  assert.deepEqual(sizes(planScaling(bounds, set("new", 3, 3), [set("old", 0, 0)], "RollingUpdate")), { new: 5 });
   const oldSets = [set("older", 0, 0), set("younger", 0, 0, "2026-01-02T00:00:00Z")];
-  assert.deepEqual(sizes(planScaling(bounds, undefined, oldSets, true)), { younger: 5 });
-  assert.deepEqual(sizes(planScaling(bounds, set("new", 5, 5), [], true)), {});
+  assert.deepEqual(sizes(planScaling(bounds, undefined, oldSets, "RollingUpdate")), { younger: 5 });
+  assert.deepEqual(sizes(planScaling(bounds, set("new", 5, 5), [], "RollingUpdate")), {});
 });
 
 test("a change of size during a rollout spreads over the sets in proportion to their sizes", () => {
   const bounds = { desired: 15, maxSurge: 3, maxUnavailable: 2 };
   // The example of Kubernetes' documentation: ten pods become fifteen.
-  assert.deepEqual(sizes(planScaling(bounds, set("new", 5, 0), [set("old", 8, 8)], true)), { new: 7, old: 11 });
+  assert.deepEqual(sizes(planScaling(bounds, set("new", 5, 0), [set("old", 8, 8)], "RollingUpdate")), {
+    new: 7,
+    old: 11,
+  });
 });
 
 test("scaling a Deployment to zero empties all its sets", () => {
   const bounds = { desired: 0, maxSurge: 1, maxUnavailable: 0 };
-  assert.deepEqual(sizes(planScaling(bounds, set("new", 2, 2), [set("old", 3, 3)], true)), { new: 0, old: 0 });
+  assert.deepEqual(sizes(planScaling(bounds, set("new", 2, 2), [set("old", 3, 3)], "RollingUpdate")), {
+    new: 0,
+    old: 0,
+  });
 });
 
 test("a Deployment was scaled if a set with pods was sized for another number of replicas", () => {
@@ -154,7 +160,7 @@ test("a set without a readable revision has the revision 0", () => {
 test("proportions refer to the size for which the sets were created, including the surge", () => {
   const bounds = { desired: 20, maxSurge: 3, maxUnavailable: 2 };
   const made = { [maxReplicasAnnotation]: "13" };
-  const plan = planScaling(bounds, noted(set("new", 2, 0), made), [noted(set("old", 8, 8), made)], true);
+  const plan = planScaling(bounds, noted(set("new", 2, 0), made), [noted(set("old", 8, 8), made)], "RollingUpdate");
   // 8 * 23 / 13 and 2 * 23 / 13 are 14 and 4; the five that are left over go to the largest set.
   assert.deepEqual(sizes(plan), { old: 19, new: 4 });
 });
@@ -162,6 +168,8 @@ test("proportions refer to the size for which the sets were created, including t
 test("a change of size empties old sets beside a new set that has all wanted pods available", () => {
   const bounds = { desired: 3, maxSurge: 1, maxUnavailable: 1 };
   const full = noted(set("new", 3, 3), { [desiredReplicasAnnotation]: "3" });
-  assert.deepEqual(sizes(planScaling(bounds, full, [set("adopted", 2, 2), set("empty", 0, 0)], true)), { adopted: 0 });
-  assert.deepEqual(sizes(planScaling(bounds, full, [set("adopted", 2, 2)], false)), { adopted: 0 });
+  assert.deepEqual(sizes(planScaling(bounds, full, [set("adopted", 2, 2), set("empty", 0, 0)], "RollingUpdate")), {
+    adopted: 0,
+  });
+  assert.deepEqual(sizes(planScaling(bounds, full, [set("adopted", 2, 2)], "Recreate")), { adopted: 0 });
 });

@@ -93,7 +93,7 @@ export function planScaling(
   bounds: RolloutBounds,
   newSet: ReplicaSet | undefined,
   oldSets: readonly ReplicaSet[],
-  rolling: boolean,
+  strategy: "RollingUpdate" | "Recreate",
 ): Map<string, number> {
   const sizes = new Map<string, number>();
   const all = [...(newSet === undefined ? [] : [newSet]), ...oldSets];
@@ -105,7 +105,7 @@ export function planScaling(
   }
   if (newSet !== undefined && isSaturated(bounds, newSet))
     return new Map(active.filter((set) => set !== newSet).map((set) => [nameOf(set), 0]));
-  if (!rolling) return sizes;
+  if (strategy === "Recreate") return sizes;
   const total = sum(active, specReplicas);
   const allowed = bounds.desired === 0 ? 0 : bounds.desired + bounds.maxSurge;
   let left = allowed - total;

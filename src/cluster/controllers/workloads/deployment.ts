@@ -137,7 +137,12 @@ class DeploymentController {
       wasScaled(bounds.desired, [...(found === undefined ? [] : [found]), ...oldSets])
     ) {
       if (found !== undefined) found = await this.#syncNew(deployment, found, oldSets);
-      await this.#resize(deployment, planScaling(bounds, found, oldSets, !recreate), found, oldSets);
+      await this.#resize(
+        deployment,
+        planScaling(bounds, found, oldSets, recreate ? "Recreate" : "RollingUpdate"),
+        found,
+        oldSets,
+      );
       return found;
     }
     if (recreate) {
@@ -151,7 +156,7 @@ class DeploymentController {
       found === undefined
         ? await this.#createNew(deployment, oldSets)
         : await this.#syncNew(deployment, found, oldSets);
-    const sizes = recreate ? planScaling(bounds, newSet, [], false) : planRollingUpdate(bounds, newSet, oldSets);
+    const sizes = recreate ? planScaling(bounds, newSet, [], "Recreate") : planRollingUpdate(bounds, newSet, oldSets);
     await this.#resize(deployment, sizes, newSet, oldSets);
     return newSet;
   }

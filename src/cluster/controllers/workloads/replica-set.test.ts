@@ -27,6 +27,7 @@ function scale(cluster: HandCluster, replicas: number): void {
   const [set] = cluster.all(replicaSetKind);
   if (set?.spec !== undefined) cluster.put(replicaSetKind, { ...set, spec: { ...set.spec, replicas } });
 }
+
 /** Reports a pod as ready since now. */
 function run(cluster: HandCluster, pod: Pod): void {
   const lastTransitionTime = cluster.context.now();

@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { onAbort, type Clock } from "../../../base/index.ts";
 import { inDirectoryBelow, openFileBelow, readEndBelow, type PlaceBelow } from "../place-below.ts";
 
-/** At this size a file is renamed to `.1`, replacing the former one. So a container keeps at most twice this size. */
+/** The size at which a file is renamed to `.1`, replacing the former one. So a container keeps at most twice of it. */
 const rotateBytes = 10 * 1024 * 1024;
 /** A reader gets this much of the end of a file. A pod with a hostPath volume can make the file larger than we do. */
 const maxReadBytes = 2 * rotateBytes;
@@ -32,7 +32,7 @@ export class ContainerLog {
   readonly #place: PlaceBelow;
   readonly #clock: Clock;
   readonly #writeFile: WriteFile;
-  /** Undefined while the file cannot be opened, for example on a full disk. Each write tries again. */
+  /** The open file, or undefined while it cannot be opened, for example on a full disk. Each write tries again. */
   #descriptor: number | undefined;
   #size = 0;
   /** Whether a full disk stored only the beginning of the last line. */
@@ -174,7 +174,7 @@ export class ContainerLog {
     const name = basename(path);
     const former = this.#descriptor;
     try {
-      inDirectoryBelow({ root, path: dirname(path) }, false, (directory) => {
+      inDirectoryBelow({ root, path: dirname(path) }, { createMissing: false }, (directory) => {
         renameSync(`${directory}/${name}`, `${directory}/${name}.1`);
         try {
           this.#open();

@@ -1,16 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
-import { createServer, type AddressInfo, type Server } from "node:net";
+import { createServer } from "node:net";
 import { test } from "node:test";
 import { portForward } from "../../../kube/index.ts";
+import { listenOnLoopback } from "../../../../test/support/listen-on-loopback.ts";
 import { servePortForward } from "./port-forward.ts";
-
-async function portOf(server: Server): Promise<number> {
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return (server.address() as AddressInfo).port;
-}
 
 test("a client is notified that the pod has reset a forwarded connection", { timeout: 10_000 }, async (context) => {
   const node = createHttpServer();
@@ -23,8 +18,8 @@ test("a client is notified that the pod has reset a forwarded connection", { tim
     node.close();
     pod.close();
   });
-  const config = { server: `http://127.0.0.1:${await portOf(node)}`, context: "test", namespace: "default" };
-  const stream = await portForward(config, { namespace: "default", pod: "web", port: await portOf(pod) });
+  const config = { server: `http://127.0.0.1:${await listenOnLoopback(node)}`, context: "test", namespace: "default" };
+  const stream = await portForward(config, { namespace: "default", pod: "web", port: await listenOnLoopback(pod) });
   stream.write("hello");
   const [error] = (await once(stream, "close").then(
     () => [stream.errored],

@@ -32,7 +32,10 @@ export class NetworkPolicies {
   readonly #policies: Informer<NetworkPolicy>;
   readonly #pods: Informer<Pod>;
   readonly #namespaces: Informer<Namespace>;
-  /** Undefined until the rules of an earlier process have been replaced, and while the policies are unknown. */
+  /**
+   * The rules in force, or undefined until those of an earlier process have been replaced, and while the policies are
+   * unknown.
+   */
   #rules: NetworkPolicyRules | undefined;
   #isBroken = false;
   #scheduled: Disposable | undefined;

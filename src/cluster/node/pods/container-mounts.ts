@@ -123,6 +123,6 @@ function subPathIn({ root, path: volume }: PlaceBelow, subPath: string, mayCreat
   const inVolume = relative(realpathSync(volume), realpathSync(existing));
   if (inVolume === ".." || inVolume.startsWith("../")) throw outside;
   const real = join(volume, inVolume, relative(existing, path));
-  if (existing !== path) inDirectoryBelow({ root, path: real }, true, () => undefined);
+  if (existing !== path) inDirectoryBelow({ root, path: real }, { createMissing: true }, () => undefined);
   return real;
 }

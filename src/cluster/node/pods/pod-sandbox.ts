@@ -19,14 +19,14 @@ import { createPodNetwork, type PodAddress } from "../network/pod-network.ts";
 /** The namespaces that a pod's containers share: network, host name and IPC. A sleeping process keeps them. */
 export interface PodSandbox {
   readonly init: ProcessIdentity;
-  /** Undefined for a pod in its node's network. */
+  /** The pod's own address, or undefined for a pod in its node's network. */
   readonly address: PodAddress | undefined;
   readonly namespaces: NamespaceDescriptors;
 }
 
 export interface SandboxOptions {
   readonly hostname: string;
-  /** Undefined for a pod in its node's network. */
+  /** The pod's own address, or undefined for a pod in its node's network. */
   readonly address: PodAddress | undefined;
   readonly sysctls: Readonly<Record<string, string>>;
 }

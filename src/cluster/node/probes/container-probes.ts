@@ -24,7 +24,7 @@ export interface ContainerProbesOptions {
   readonly onFailed: (kind: ProbeKind, probe: Probe) => void;
 }
 
-/** Before the first success, a probe runs more often than configured, to save time. Early failures do not count. */
+/** When a probe also runs before its first success, to save time. Failures of these early runs do not count. */
 const earlyMs = [20, 40, 80, 160, 320, 500];
 
 /** The probes of one run of a container. */

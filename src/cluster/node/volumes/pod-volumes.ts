@@ -115,7 +115,7 @@ export class PodVolumes {
     const place = this.placeOf(volume);
     if (volume.emptyDir !== undefined) {
       mkdirSync(place.root, { recursive: true });
-      inDirectoryBelow(place, true, (directory) => chmodSync(directory, 0o777));
+      inDirectoryBelow(place, { createMissing: true }, (directory) => chmodSync(directory, 0o777));
     } else if (volume.hostPath !== undefined) makeHostPath(place, volume);
     else {
       const files = await this.#filesOf(volume, sources);
@@ -273,7 +273,7 @@ function makeHostPath(place: PlaceBelow, volume: Volume, mode?: number): void {
   if (lstatSync(place.path, { throwIfNoEntry: false }) !== undefined) return;
   if (place.root !== "/" && ["", "DirectoryOrCreate", "Directory"].includes(type)) {
     mkdirSync(place.root, { recursive: true });
-    inDirectoryBelow(place, true, (directory) => {
+    inDirectoryBelow(place, { createMissing: true }, (directory) => {
       if (mode !== undefined) chmodSync(directory, mode);
     });
   } else if (place.root !== "/" && type === "FileOrCreate") {

@@ -84,7 +84,9 @@ export class ReferencedObjects {
     this.#followed.clear();
   }
 
-  /** Undefined if there is no such object. Throws a transient error as long as that is not known. */
+  /**
+   * The referenced object, or undefined if it does not exist. Throws a transient error as long as that is not known.
+   */
   get<Kind extends ReferencedKind>(kind: Kind, namespace: string, name: string): ObjectOf[Kind] | undefined {
     const followed = this.#followed.get(keyOf(kind, namespace, name));
     if (followed?.isRead === true) return followed.informer.get(`${namespace}/${name}`);

@@ -143,7 +143,7 @@ function repeated(elements: readonly PathElement[]): PathElement[] {
   });
 }
 
-/** Undefined on either side means absent. */
+/** Compares two values of a shape. `undefined` on either side means that it is absent there. */
 export function compareValues(shape: Shape, before: unknown, after: unknown): Comparison {
   const comparison: Comparison = { removed: new FieldSet(), modified: new FieldSet(), added: new FieldSet() };
   compareAt(shape, before, after, [], comparison);

@@ -40,7 +40,7 @@ export interface ManagedConflict {
 
 export interface ApplyResult {
   readonly managers: Managers;
-  /** Undefined if the object does not change. */
+  /** The object after the apply, or undefined if it does not change. */
   readonly value: unknown;
   readonly conflicts: readonly ManagedConflict[];
 }

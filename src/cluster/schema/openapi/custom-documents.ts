@@ -89,7 +89,7 @@ const patchTypes = ["application/json-patch+json", "application/merge-patch+json
 const writeParameters = ["dryRun", "fieldManager", "fieldValidation"];
 
 /** The paths of a resource: enough to find the kind behind them and the parameters that writes take. */
-export function pathsOf(model: CustomModel, v2: boolean): [string, JsonObject][] {
+export function pathsOf(model: CustomModel, { v2 }: Dialect): [string, JsonObject][] {
   const { group, version, plural, namespaced, kind, subresources } = model.type;
   const base = `/apis/${group}/${version}`;
   const collection = namespaced ? `${base}/namespaces/{namespace}/${plural}` : `${base}/${plural}`;
@@ -102,7 +102,7 @@ export function pathsOf(model: CustomModel, v2: boolean): [string, JsonObject][]
       : action === "patch"
         ? [...writeParameters, "force"]
         : writeParameters
-    ).map((name) => parameter(name, v2)),
+    ).map((name) => parameter(name, { v2 })),
     ...(v2 && action === "patch" ? { consumes: patchTypes } : {}),
     responses: { "200": { description: "OK" } },
     "x-kubernetes-action": action,
@@ -124,7 +124,7 @@ export function pathsOf(model: CustomModel, v2: boolean): [string, JsonObject][]
   ];
 }
 
-function parameter(name: string, v2: boolean): JsonObject {
+function parameter(name: string, { v2 }: Pick<Dialect, "v2">): JsonObject {
   const type = name === "force" ? "boolean" : "string";
   return v2
     ? { name, in: "query", type, uniqueItems: true }
@@ -141,7 +141,7 @@ export function customDocumentV3(
   return {
     openapi: "3.0.0",
     info: { title: "Kubernetes CRD Swagger", version: "v0.1.0" },
-    paths: Object.fromEntries(models.flatMap((model) => pathsOf(model, false))),
+    paths: Object.fromEntries(models.flatMap((model) => pathsOf(model, dialectV3))),
     components: {
       schemas: { ...metaSchemas, ...Object.fromEntries(models.flatMap((model) => definitionsOf(model, dialectV3))) },
     },

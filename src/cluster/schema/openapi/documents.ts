@@ -112,7 +112,7 @@ export class OpenApiDocuments {
   #customV2(): JsonObject {
     const models = this.#resources().flatMap((resource) => resource.models);
     return {
-      paths: Object.fromEntries(models.flatMap((model) => pathsOf(model, true))),
+      paths: Object.fromEntries(models.flatMap((model) => pathsOf(model, dialectV2))),
       definitions: Object.fromEntries(models.flatMap((model) => definitionsOf(model, dialectV2))),
     };
   }

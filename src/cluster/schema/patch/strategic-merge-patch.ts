@@ -16,7 +16,7 @@ export function applyStrategicMergePatch(shape: StructShape, original: JsonObjec
   return mergeObject(shape, cloneJson(original), cloneJson(patch)) ?? {};
 }
 
-/** Undefined if the patch deletes the object. */
+/** Merges the patch into the object. Returns undefined if the patch deletes it. */
 function mergeObject(shape: Shape | undefined, target: JsonObject, patch: JsonObject): JsonObject | undefined {
   const action = patch[directive];
   delete patch[directive];

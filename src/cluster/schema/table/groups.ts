@@ -29,7 +29,8 @@ function ingressHosts(ingress: UntypedObject): string {
   return hosts.length > limit ? `${text} + ${rules.length - limit} more...` : text;
 }
 
-function annotated(object: UntypedObject, annotation: string): string {
+/** The name, marked as the default if the annotation says so. */
+function nameOrDefault(object: UntypedObject, annotation: string): string {
   return `${object.metadata.name ?? ""}${object.metadata.annotations?.[annotation] === "true" ? " (default)" : ""}`;
 }
 
@@ -68,7 +69,7 @@ const policyBindings: TableForm = {
   ],
 };
 
-/** `Approved,Issued`. */
+/** The column Condition of a certificate request, such as `Approved,Issued`. */
 function certificateCondition(request: UntypedObject): string {
   const types = objectsAt(request.status, "conditions").map((condition) => stringOf(condition.type));
   const decision = ["Denied", "Approved"].find((type) => types.includes(type)) ?? "Pending";
@@ -99,7 +100,7 @@ export const groupTables: Readonly<Record<string, TableForm>> = {
   "networking.k8s.io/ingressclasses": {
     columns: columns("Name|Controller|Parameters|Age"),
     cells: (object, nowMs) => [
-      annotated(object, "ingressclass.kubernetes.io/is-default-class"),
+      nameOrDefault(object, "ingressclass.kubernetes.io/is-default-class"),
       stringOf(at(object.spec, "controller")),
       parametersText(object),
       age(object, nowMs),
@@ -166,7 +167,7 @@ export const groupTables: Readonly<Record<string, TableForm>> = {
   "storage.k8s.io/storageclasses": {
     columns: columns("Name|Provisioner|ReclaimPolicy|VolumeBindingMode|AllowVolumeExpansion|Age"),
     cells: (object, nowMs) => [
-      annotated(object, "storageclass.kubernetes.io/is-default-class"),
+      nameOrDefault(object, "storageclass.kubernetes.io/is-default-class"),
       stringOf(object.provisioner),
       textOr(object.reclaimPolicy, "Delete"),
       textOr(object.volumeBindingMode, "Immediate"),

@@ -1,4 +1,4 @@
-import { automaticallyAddressedHosts } from "../../../api/istio/index.ts";
+import { automaticallyAddressedHosts, istioAnnotations } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import {
   compareText,
@@ -75,7 +75,7 @@ export function ambientServiceKey(service: Pick<AmbientService, "namespace" | "h
   return `${service.namespace}/${service.hostname}`;
 }
 
-/** Undefined for an ExternalName, which only DNS serves. */
+/** A Service as ambient needs it, or undefined for an ExternalName, which only DNS serves. */
 export function ambientServiceOf(
   service: ServiceFacts,
   mesh: MeshSettings,
@@ -217,7 +217,7 @@ function entryServices(entry: ServiceEntryFacts, namespace: NamespaceFacts | und
     passthrough: isPassthrough,
     preference: isPassthrough ? "none" : entryPreference(entry, namespace),
     publishNotReady: false,
-    waypointCanaryWeight: entry.annotations["istio.io/use-waypoint-canary-weight"],
+    waypointCanaryWeight: entry.annotations[istioAnnotations.useWaypointCanaryWeight],
   }));
 }
 

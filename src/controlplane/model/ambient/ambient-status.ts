@@ -94,7 +94,7 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
         labels: entry.labels,
         selector: {},
         source: "ServiceEntry",
-        waypointCanaryWeight: entry.annotations["istio.io/use-waypoint-canary-weight"],
+        waypointCanaryWeight: entry.annotations[istioAnnotations.useWaypointCanaryWeight],
       };
       const conditions = bound(
         bindings.bindingOfService(subject, reader),
@@ -157,7 +157,7 @@ const visibilities = {
   },
 } as const;
 
-/** Nothing if the mesh config does not limit who sees ServiceEntries. */
+/** The condition about who sees an entry. Empty if the mesh config does not limit that. */
 function visibility(namespace: string, inputs: MeshInputs, reader: CollectionReader): readonly AmbientCondition[] {
   if (reader.get(inputs.mesh, meshKey)?.serviceEntryVisibility === undefined) return [];
   const applied = visibilities[entryVisibilityOf(namespace, inputs, reader)];

@@ -8,7 +8,7 @@ import { gatewayAccountName, gatewayServiceName } from "../gateway-names.ts";
 import { eastWestClassName, isWaypointClass, meshClassName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { entryVisibilityOf } from "../service/service-entry-visibility.ts";
-import { podsByLabel, podsSelectedBy } from "../service/service-endpoints.ts";
+import { podsByLabel, podsSelectedBy } from "../service/selected-pods.ts";
 import { fullWeight, weightOf } from "./waypoint-weight.ts";
 
 /**

@@ -48,7 +48,7 @@ function routeModel(
   const mesh = reader.get(inputs.mesh, meshKey);
   const parents = attachmentsOf(route, kind, inputs, reader);
   if (mesh === undefined || parents.length === 0) return [];
-  const gateway = resolveAll(route, kind, true, { mesh, inputs, reader });
+  const gateway = resolveAll(route, kind, { mesh, inputs, reader, needsGrant: true });
   const foreign = route.spec.rules.some(({ backendRefs, filters }) =>
     [
       ...backendRefs,
@@ -57,7 +57,7 @@ function routeModel(
   );
   const ofMesh =
     foreign && parents.some(({ service }) => service !== undefined)
-      ? resolveAll(route, kind, false, { mesh, inputs, reader })
+      ? resolveAll(route, kind, { mesh, inputs, reader, needsGrant: false })
       : gateway;
   return [[factsKey(route), { route, parents, gateway, mesh: ofMesh }]];
 }
@@ -65,11 +65,15 @@ function routeModel(
 function resolveAll(
   route: HttpRouteFacts,
   kind: string,
-  needsGrant: boolean,
-  sources: { readonly mesh: MeshSettings; readonly inputs: MeshInputs; readonly reader: CollectionReader },
+  sources: {
+    readonly mesh: MeshSettings;
+    readonly inputs: MeshInputs;
+    readonly reader: CollectionReader;
+    readonly needsGrant: boolean;
+  },
 ): RouteBackends {
   const resolve = (reference: Parameters<typeof resolveBackend>[0]): ResolvedBackend =>
-    resolveBackend(reference, { ...sources, namespace: route.namespace, kind, needsGrant });
+    resolveBackend(reference, { ...sources, namespace: route.namespace, kind });
   const backends = route.spec.rules.map((rule) => rule.backendRefs.map(resolve));
   const mirrors = route.spec.rules.map((rule) =>
     rule.filters.flatMap((filter) => (filter.type === "RequestMirror" ? resolve(filter.requestMirror.backendRef) : [])),

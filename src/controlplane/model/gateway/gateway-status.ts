@@ -186,7 +186,7 @@ export function listenerStatus(
     supportedKinds: [...verdict.supportedKinds],
     conditions: [
       condition("Accepted", verdict.accepted ?? verdict.conflicted, "Accepted", "No errors found"),
-      // For this condition, True means a fault.
+      // Unlike the others, this condition is True if there is a fault.
       { ...conflict, status: verdict.conflicted === undefined ? "False" : "True" },
       condition("Programmed", programmed, "Programmed", "No errors found"),
       condition("ResolvedRefs", verdict.resolvedRefs, "ResolvedRefs", "No errors found"),

@@ -158,7 +158,7 @@ function virtualServiceOf(
   return { ...generated, namespace: first.namespace, name, createdAt: first.createdAt, spec: { ...spec, gateways } };
 }
 
-/** Undefined if the backend is not a Service, or its port does not exist. */
+/** The route to a path's backend, or undefined if it is not a Service, or its port does not exist. */
 function routeOf(
   path: IngressPathFacts,
   namespace: string,

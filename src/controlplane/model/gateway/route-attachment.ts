@@ -19,7 +19,7 @@ export interface ParentAttachment {
   readonly gateway: string;
   /** The Service to whose clients the route applies. It applies to all ports of the Service if none is named. */
   readonly service?: ServiceParent;
-  /** Undefined if the route is accepted. */
+  /** Why the route is refused, or undefined if it is accepted. */
   readonly refused: Verdict;
   /** The listeners that serve the route, by {@link ListenerVerdict.id}, with the hostnames that both have in common. */
   readonly listeners: readonly { readonly name: string; readonly hostnames: readonly string[] }[];

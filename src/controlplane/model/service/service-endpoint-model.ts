@@ -1,3 +1,4 @@
+import { istioLabels } from "../../../api/istio/index.ts";
 import { localityOfLabels } from "../../../wire/xds/index.ts";
 import { canonicalName, canonicalRevision } from "../canonical.ts";
 import type { Labels, MeshSettings } from "../facts.ts";
@@ -57,7 +58,6 @@ export function endpointsKey(service: string, port: number): string {
 }
 
 export const nowhere: LocalityModel = { region: "", zone: "", subzone: "" };
-export const tlsModeLabel = "security.istio.io/tlsMode";
 
 export function identityOf(mesh: MeshSettings, namespace: string, account: string): string {
   return `spiffe://${mesh.trustDomain}/ns/${namespace}/sa/${account}`;
@@ -84,7 +84,7 @@ export function localityText({ region, zone, subzone }: LocalityModel): string {
 
 /** Whether the endpoint's label says that its sidecar accepts Istio's mutual TLS. */
 export function takesIstioTls({ labels }: EndpointModel): boolean {
-  return labels[tlsModeLabel] === "istio";
+  return labels[istioLabels.tlsMode] === "istio";
 }
 
 /**

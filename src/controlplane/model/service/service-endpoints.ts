@@ -1,4 +1,5 @@
 import { matchesLabels } from "../../../api/index.ts";
+import { istioLabels } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import {
   compareText,
@@ -26,15 +27,14 @@ import {
   localityFromLabel,
   localityText,
   nowhere,
-  takesIstioTls,
-  tlsModeLabel,
   usedEndpoints,
   workloadText,
   type Discoverability,
   type EndpointModel,
 } from "./service-endpoint-model.ts";
+import { podLabelKeys, podsByLabel, podsSelectedBy } from "./selected-pods.ts";
 import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
-import { registeredService, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
+import type { ServiceRegistry } from "./service-model.ts";
 import { isMarkedDraining, keepsDraining } from "./service-session.ts";
 
 /** Endpoints by {@link endpointsKey}. Every port of every service has an item, even if it is empty. */
@@ -100,8 +100,6 @@ export function ofSubset(
     : endpoints.filter((endpoint) => matchesLabels(labels, endpoint.labels));
 }
 
-const tunnelLabel = "networking.istio.io/tunnel";
-const managedLabel = "gateway.istio.io/managed";
 const waypointManager = "istio.io-mesh-controller";
 
 export function deriveServiceEndpoints(
@@ -344,9 +342,9 @@ function podEndpoint(
     port,
     labels: pod.labels,
     identity: identityOf(mesh, pod.namespace, pod.serviceAccount),
-    mutualTls: pod.labels[tlsModeLabel] === "istio" && takesMutualTls(pod, port, mesh, inputs, reader),
+    mutualTls: pod.labels[istioLabels.tlsMode] === "istio" && takesMutualTls(pod, port, mesh, inputs, reader),
     hbone: takesHbone(pod),
-    captured: pod.redirected || pod.labels[tunnelLabel] === "http",
+    captured: pod.redirected || pod.labels[istioLabels.tunnel] === "http",
     locality:
       localityFromLabel(pod.labels) ??
       (node === undefined ? nowhere : { region: node.region, zone: node.zone, subzone: node.subzone }),
@@ -374,129 +372,11 @@ function takesMutualTls(
 
 /** Whether the pod accepts HBONE: by a ztunnel, by itself, or as a waypoint. */
 export function takesHbone(pod: PodFacts): boolean {
-  return pod.redirected || pod.labels[tunnelLabel] === "http" || pod.labels[managedLabel] === waypointManager;
-}
-
-/** The part of a service that {@link identitiesOf} needs. */
-interface IdentifiedService {
-  readonly registry: string;
-  readonly namespace: string;
-  readonly hostname: string;
-  readonly selector: Labels;
-  readonly ports: readonly { readonly port: number }[];
-  readonly subjectAltNames: readonly string[];
-}
-
-/** The identities that a client accepts from a service's servers. Includes pods that are not ready. */
-export function identitiesOf(
-  service: IdentifiedService,
-  mesh: MeshSettings,
-  endpoints: ServiceEndpoints,
-  inputs: MeshInputs,
-  reader: CollectionReader,
-): readonly string[] {
-  const selected = podsSelectedBy(podsByLabel(inputs), service.namespace, service.selector, reader).map((pod) =>
-    identityOf(mesh, pod.namespace, pod.serviceAccount),
+  return (
+    pod.redirected ||
+    pod.labels[istioLabels.tunnel] === "http" ||
+    pod.labels[istioLabels.gatewayManaged] === waypointManager
   );
-  const reached = service.ports.flatMap((port) =>
-    getEndpoints(endpoints, service, port.port, reader).map((endpoint) => endpoint.identity),
-  );
-  const known = [...selected, ...reached, ...service.subjectAltNames].filter((identity) => identity !== "");
-  return [...new Set(known.flatMap((identity) => aliasedIdentities(identity, mesh)))].sort();
-}
-
-const spiffePrefix = "spiffe://";
-
-/** Trust domain aliases of one mesh identify the same workloads. */
-function aliasedIdentities(identity: string, { trustDomain, trustDomainAliases }: MeshSettings): readonly string[] {
-  if (trustDomainAliases.length === 0 || !identity.startsWith(spiffePrefix)) return [identity];
-  const [domain = "", ...rest] = identity.slice(spiffePrefix.length).split("/");
-  const domains = [trustDomain, ...trustDomainAliases];
-  return domains.includes(domain) ? domains.map((alias) => [`${spiffePrefix}${alias}`, ...rest].join("/")) : [identity];
-}
-
-/** The properties of a service's servers that clusters depend on. A change of endpoints seldom changes them. */
-export interface ServiceServers {
-  readonly identities: readonly string[];
-  /** Ports with endpoints that all accept Istio's mutual TLS. */
-  readonly mutualTlsPorts: readonly number[];
-  /** Ports with endpoints that are all reached by HBONE. */
-  readonly tunnelledPorts: readonly number[];
-}
-
-interface RegisteredKey {
-  readonly registry: ServiceModel["registry"];
-  /** `namespace/hostname`. */
-  readonly key: string;
-}
-
-interface ServerSources {
-  readonly inputs: MeshInputs;
-  readonly registry: ServiceRegistry;
-  readonly endpoints: ServiceEndpoints;
-}
-
-/** Computed only for the requested services, so that endpoint changes without effect on clusters stop here. */
-export class ServersOfServices {
-  readonly #servers: Collection<ServiceServers>;
-
-  /** Several requests may name the same service. */
-  constructor(
-    graph: CollectionGraph,
-    served: Collection<{ readonly service: RegisteredKey }>,
-    { inputs, registry, endpoints }: ServerSources,
-  ) {
-    const services = graph.flatten("served-services", served, ({ service }) => [service], serversKey);
-    this.#servers = graph.derive("service-servers", services, (wanted, reader, key) => {
-      const mesh = reader.get(inputs.mesh, meshKey);
-      const service = registeredService(wanted, registry, reader);
-      if (mesh === undefined || service === undefined) return [];
-      const ports = service.ports.map(({ port }) => ({ port, found: getEndpoints(endpoints, service, port, reader) }));
-      const portsWhere = (holds: Parameters<typeof everyone>[1]): readonly number[] =>
-        ports.flatMap(({ port, found }) => (everyone(found, holds) ? [port] : []));
-      return [
-        [
-          key,
-          {
-            identities: identitiesOf(service, mesh, endpoints, inputs, reader),
-            mutualTlsPorts: portsWhere(({ mutualTls }) => mutualTls),
-            tunnelledPorts: portsWhere((endpoint) => endpoint.captured && !takesIstioTls(endpoint)),
-          },
-        ],
-      ];
-    });
-  }
-
-  get(service: RegisteredKey, reader: CollectionReader): ServiceServers {
-    return reader.get(this.#servers, serversKey(service)) ?? nobody;
-  }
-}
-
-const nobody: ServiceServers = { identities: [], mutualTlsPorts: [], tunnelledPorts: [] };
-
-function serversKey({ registry, key }: RegisteredKey): string {
-  return `${registry} ${key}`;
-}
-
-export function podsByLabel(inputs: MeshInputs) {
-  return inputs.pods.index("label", podLabelKeys);
-}
-
-function podLabelKeys(pod: PodFacts): readonly string[] {
-  return Object.entries(pod.labels).map(([key, value]) => `${pod.namespace}/${key}=${value}`);
-}
-
-export function podsSelectedBy(
-  pods: CollectionIndex<PodFacts>,
-  namespace: string,
-  selector: Labels,
-  reader: CollectionReader,
-): readonly PodFacts[] {
-  const first = Object.keys(selector).sort()[0];
-  if (first === undefined) return [];
-  return reader
-    .lookup(pods, `${namespace}/${first}=${selector[first] ?? ""}`)
-    .filter((pod) => matchesLabels(selector, pod.labels));
 }
 
 function selectedWorkloadEntries(

@@ -1,4 +1,4 @@
-import type { WorkloadEntrySpec } from "../../../api/istio/index.ts";
+import { istioLabels, type WorkloadEntrySpec } from "../../../api/istio/index.ts";
 import type { MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from "../facts.ts";
 import type { EndpointNetworks } from "../networks.ts";
 import { workloadEntryLabels, workloadNameOfEntry } from "../workload-entry.ts";
@@ -7,7 +7,6 @@ import {
   localityFromLabel,
   localityFromText,
   nowhere,
-  tlsModeLabel,
   workloadText,
   type EndpointModel,
 } from "./service-endpoint-model.ts";
@@ -80,7 +79,7 @@ interface Workload {
   readonly spec: WorkloadEntrySpec;
 }
 
-/** Undefined for an endpoint without an address, which is in another network. */
+/** The endpoint of a workload. Returns undefined if it has no address, because it is in another network. */
 function endpointOf(
   { namespace, name, labels, spec }: Workload,
   port: EndpointTarget,
@@ -89,7 +88,7 @@ function endpointOf(
 ): EndpointModel | undefined {
   if (spec.address === undefined) return undefined;
   const isSocket = spec.address.startsWith(unixPrefix);
-  const tlsMode = labels[tlsModeLabel];
+  const tlsMode = labels[istioLabels.tlsMode];
   return {
     address: isSocket ? spec.address.slice(unixPrefix.length) : spec.address,
     port: isSocket ? 0 : (spec.ports[port.name] ?? (port.target === 0 ? port.port : port.target)),

@@ -1,5 +1,6 @@
 import { isAddress } from "../ip-address.ts";
-/** Istio's host names: a name, a wildcard `*.suffix` that stands for one or more labels, or `*` for all. */
+
+// Istio's host names: a name, a wildcard `*.suffix` that stands for one or more labels, or `*` for all.
 
 export function isWildcard(host: string): boolean {
   return host.startsWith("*");

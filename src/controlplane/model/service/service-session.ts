@@ -17,7 +17,10 @@ export function sessionRulesOf({ sessions }: Pick<MeshSettings, "sessions">): Se
   return sessions ?? defaultSessionRules;
 }
 
-/** Undefined if sessions are off, the service's labels ask for none, or there is no service. */
+/**
+ * The session of a service, or undefined if sessions are off, the service's labels ask for none, or there is no
+ * service.
+ */
 export function serviceSession(
   service: { readonly labels: Labels } | undefined,
   mesh: Pick<MeshSettings, "sessions">,

@@ -24,7 +24,7 @@ export interface CallHandler {
   message(bytes: Buffer): void;
   /** The client has ended its side of the stream. */
   ended(): void;
-  /** After a write returned false, more may be written. */
+  /** More may be written, after a write has returned false. */
   drained(): void;
   /** The server stops. A handler whose call would not end by itself ends it, and its client finds another server. */
   stopping?(): void;

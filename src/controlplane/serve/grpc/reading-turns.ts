@@ -16,17 +16,17 @@ interface ReadAddress {
   /** The time that its requests took lately. It falls by half of the time that passes. */
   lateMs: number;
   seenAtMs: number;
-  /** Until then none of its connections is read. */
+  /** The time until which none of its connections is read. */
   untilMs: number;
   /** How many of those that wait are read in the next turn. */
   step: number;
 }
 
-/** In a turn of the event loop, the requests of an address take this long, or as long as one of them. */
+/** The time that the requests of an address may take in one turn of the event loop. The first one may take longer. */
 const turnMs = 20;
-/** Requests of an address that took longer than this lately wait as long as they take. */
+/** An address whose requests took longer than this lately waits as long as its next requests take. */
 const burstMs = 500;
-/** So many addresses without a connection are remembered, so that connecting again does not save them their wait. */
+/** The number of addresses without a connection whose wait is remembered, so that connecting again does not end it. */
 const maxGone = 1_000;
 
 /**

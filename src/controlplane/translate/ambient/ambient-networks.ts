@@ -25,7 +25,7 @@ import { factsKey, meshKey, type MeshSettings, type PodFacts, type ServiceFacts 
 import { addressBytes } from "../../model/ip-address.ts";
 import { remoteKey, type OfCluster } from "../../model/remote-inputs.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
-import { podsSelectedBy } from "../../model/service/service-endpoints.ts";
+import { podsSelectedBy } from "../../model/service/selected-pods.ts";
 import type { AmbientSources } from "./ambient-services.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
 import { serviceAddress } from "./service-address.ts";

@@ -19,7 +19,7 @@ import {
   peerAuthenticationsFor,
 } from "../../model/peer-authentication.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
-import { podsByLabel, podsSelectedBy } from "../../model/service/service-endpoints.ts";
+import { podsByLabel, podsSelectedBy } from "../../model/service/selected-pods.ts";
 import { waypointKeyOf, waypointPods, type InboundBinding, type Waypoint } from "../../model/ambient/waypoint.ts";
 import { capacityOf, usedWaypointPods } from "../../model/ambient/waypoint-canary.ts";
 import type { AmbientSources } from "./ambient-services.ts";

@@ -50,7 +50,7 @@ function scopeOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Scope
   return policy.namespace === rootNamespace ? Scope.GLOBAL : Scope.NAMESPACE;
 }
 
-/** Undefined if the rule can never match. */
+/** The rules in ztunnel's form, or undefined if the rule can never match. */
 function rulesOf(rule: AuthorizationRule, allow: boolean, namespace: string): readonly Rules[] | undefined {
   if (allow && requestAttributes(rule).length > 0) return undefined;
   return [

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { istioAnnotations } from "../../../api/istio/index.ts";
+import { istioAnnotations, istioLabels } from "../../../api/istio/index.ts";
 import { ambientServiceKey, entryPortsOf, type AmbientService } from "../../model/ambient/ambient-service.ts";
 import { canonicalName, canonicalRevision } from "../../model/canonical.ts";
 import type { Labels, MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from "../../model/facts.ts";
@@ -27,7 +27,6 @@ export interface EntryContext {
 }
 
 const group = "networking.istio.io";
-const tunnelLabel = "networking.istio.io/tunnel";
 
 export function workloadEntryUid(
   { namespace, name }: Pick<WorkloadEntryFacts, "namespace" | "name">,
@@ -81,7 +80,7 @@ function entryAddress(
   { mesh, services, policies, waypoint, uid, object, labels, workloadName, healthy }: EntryWorkload,
 ): Address {
   const address = addressBytes(spec.address ?? "");
-  const native = labels[tunnelLabel]?.split(",").includes("http") === true;
+  const native = labels[istioLabels.tunnel]?.split(",").includes("http") === true;
   const workload = create(WorkloadSchema, {
     uid,
     name: object.name,

@@ -30,7 +30,6 @@ import {
 } from "../../../wire/workload/index.ts";
 
 /** The label of pods whose own proxy accepts HBONE. */
-const tunnelLabel = "networking.istio.io/tunnel";
 const impliedTrustDomain = "cluster.local";
 
 export interface PodContext {
@@ -57,7 +56,7 @@ export function podUid(pod: Pick<PodFacts, "namespace" | "name">, clusterId: str
 
 export function podAddress(pod: PodFacts, context: PodContext): Address {
   const { mesh, services } = context;
-  const native = pod.labels[tunnelLabel] === "http";
+  const native = pod.labels[istioLabels.tunnel] === "http";
   const workload = create(WorkloadSchema, {
     uid: podUid(pod, mesh.clusterId),
     name: pod.name,

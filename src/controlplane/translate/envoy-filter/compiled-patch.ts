@@ -18,7 +18,7 @@ export interface CompiledPatch {
   readonly applyTo: EnvoyPatchPlace;
   readonly operation: EnvoyPatchOperation;
   readonly match: EnvoyConfigPatch;
-  /** Undefined if the operation needs no value. */
+  /** The value to merge or insert, or undefined if the operation needs none. */
   readonly value: Message | undefined;
 }
 

@@ -206,7 +206,7 @@ export class ExtensionProgram {
     if (patch !== undefined) this.#options.failed(patch, fault);
   }
 
-  /** Undefined if the name does not determine the context, but the content of the resource does. */
+  /** The context that the name determines. Returns undefined if the content of the resource decides it instead. */
   #contextsOf(typeUrl: string, name: string): PatchContext | "none" | undefined {
     const { proxyType } = this.#options;
     if (tunnels.has(name) && typeUrl === typeUrls.cluster) return "none";

@@ -64,7 +64,8 @@ function patchListenerFilters(filters: ListenerFilter[], patch: CompiledPatch, p
   const matches = wanted === undefined ? undefined : (filter: ListenerFilter): boolean => filter.name === wanted;
   if (patch.operation === "MERGE") {
     for (const filter of filters)
-      if (matches?.(filter) === true) patching.attempt(patch, () => mergeTyped(filter, patch, patching, false));
+      if (matches?.(filter) === true)
+        patching.attempt(patch, () => mergeTyped(filter, patch, patching, { renames: false }));
     return;
   }
   patching.attempt(patch, () => patchList(filters, patch, matches, () => patching.valueOf(patch)));
@@ -163,7 +164,7 @@ function mergeTyped(
   filter: Filter | HttpFilter | ListenerFilter,
   patch: CompiledPatch,
   patching: Patching,
-  renames = true,
+  { renames }: { readonly renames: boolean } = { renames: true },
 ): boolean {
   if (filter.configType.case !== "typedConfig") return false;
   const wanted = patching.valueOf<Filter>(patch);

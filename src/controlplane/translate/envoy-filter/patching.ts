@@ -86,7 +86,7 @@ export class Patching {
   }
 }
 
-/** With context ANY, a sidecar gets an added listener or cluster once, in its outbound context. */
+/** Whether the patch adds a resource in this context. With ANY, a sidecar gets it once, in its outbound context. */
 export function addsIn(patch: CompiledPatch, context: PatchContext): boolean {
   return (
     patch.operation === "ADD" &&

@@ -11,7 +11,7 @@ export interface ValueIssues {
   readonly warnings: readonly FieldIssue[];
 }
 
-/** For further unknown fields, no similar name is sought: a value has room for a hundred thousand of them. */
+/** The number of unknown fields for which a similar name is sought. A value has room for a hundred thousand of them. */
 const maxSuggestions = 20;
 const anyType = "google.protobuf.Any";
 /** Messages whose JSON form is not an object with their fields. */

@@ -24,13 +24,9 @@ import {
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
 import { inheritedPeerAuthenticationsFor, namespaceMutualTls } from "../../model/peer-authentication.ts";
-import { nowhere, usedEndpoints, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
-import {
-  getAllEndpoints,
-  ofSubset,
-  ServersOfServices,
-  type ServiceEndpoints,
-} from "../../model/service/service-endpoints.ts";
+import { nowhere, usedEndpoints } from "../../model/service/service-endpoint-model.ts";
+import { getAllEndpoints, ofSubset, type ServiceEndpoints } from "../../model/service/service-endpoints.ts";
+import { ServersOfServices } from "../../model/service/service-servers.ts";
 import { memos } from "../../model/memos.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../../model/service/service-model.ts";
 import type { Waypoints } from "../../model/ambient/waypoint.ts";
@@ -76,7 +72,7 @@ export interface SharedCluster {
   readonly variant: ClusterVariant;
   /** Keys of the shared collections. */
   readonly cluster: string;
-  /** Undefined for clusters that get no endpoints by EDS. */
+  /** The name under which the cluster asks EDS for its endpoints, or undefined if it does not. */
   readonly endpoints: string | undefined;
 }
 
@@ -257,14 +253,13 @@ interface ResolvedVariant {
   readonly mesh: MeshSettings;
   readonly service: ServiceModel;
   readonly rule: DestinationRuleModel | undefined;
-  readonly endpoints: readonly EndpointModel[];
 }
 
+/** The objects that a variant names. Without the endpoints, so that their changes do not touch the clusters. */
 function resolve(
   variant: ClusterVariant,
   sources: ClusterSources,
   reader: CollectionReader,
-  withEndpoints: boolean,
 ): ResolvedVariant | undefined {
   const mesh = reader.get(sources.inputs.mesh, meshKey);
   const service = registeredService({ registry: variant.registry, key: variant.service }, sources.registry, reader);
@@ -273,9 +268,7 @@ function resolve(
     variant.client === undefined
       ? undefined
       : destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader);
-  const all = withEndpoints ? getAllEndpoints(sources.endpoints, service, variant.port, reader) : [];
-  const endpoints = ofSubset(all, subsetOf(rule, variant.subset));
-  return { mesh, service, rule, endpoints };
+  return { mesh, service, rule };
 }
 
 function encodeCluster(
@@ -284,7 +277,7 @@ function encodeCluster(
   sources: ClusterSources & { readonly servers: ServersOfServices },
   reader: CollectionReader,
 ): Iterable<readonly [string, EncodedResource]> {
-  const found = resolve(variant, sources, reader, false);
+  const found = resolve(variant, sources, reader);
   const port = found?.service.ports.find((candidate) => candidate.port === variant.port);
   if (found === undefined || port === undefined) return [];
   const { service, rule } = found;
@@ -313,9 +306,7 @@ function encodeCluster(
       takesMutualTls(service.namespace, mesh, sources.inputs, reader) &&
       (!passthrough || mutualTlsPorts.includes(variant.port)),
     allCaptured: variant.hbone && tunnelledPorts.includes(variant.port),
-    assignment: carries
-      ? assignmentOf(variant, resolve(variant, sources, reader, true) ?? found, false, sources, reader)
-      : undefined,
+    assignment: carries ? assignmentOf(variant, found, { ...sources, healthKnown: false }, reader) : undefined,
   });
   return cluster === undefined ? [] : [[key, encodeResource(ClusterSchema, variant.name, cluster)]];
 }
@@ -333,7 +324,7 @@ function encodeAssignment(
   sources: ClusterSources,
   reader: CollectionReader,
 ): Iterable<readonly [string, EncodedResource]> {
-  const found = resolve(variant, sources, reader, true);
+  const found = resolve(variant, sources, reader);
   if (found === undefined) return [];
   return [
     [
@@ -341,7 +332,8 @@ function encodeAssignment(
       encodeResource(
         ClusterLoadAssignmentSchema,
         variant.name,
-        waypointAssignment(variant, found, sources, reader) ?? assignmentOf(variant, found, true, sources, reader),
+        waypointAssignment(variant, found, sources, reader) ??
+          assignmentOf(variant, found, { ...sources, healthKnown: true }, reader),
       ),
     ],
   ];
@@ -370,9 +362,8 @@ function sendingOf({ hbone }: ClusterVariant, mesh: MeshSettings): AssignmentOpt
 
 function assignmentOf(
   variant: ClusterVariant,
-  { mesh, service, rule, endpoints }: ResolvedVariant,
-  healthKnown: boolean,
-  { networkGateways }: ClusterSources,
+  { mesh, service, rule }: ResolvedVariant,
+  { endpoints, networkGateways, healthKnown }: ClusterSources & { readonly healthKnown: boolean },
   reader: CollectionReader,
 ): ClusterLoadAssignment {
   const { network = "", clusterId = mesh.clusterId, networkView: view } = variant;
@@ -385,11 +376,14 @@ function assignmentOf(
     gateways: gatewaysOf(healthKnown ? networkGateways.resolved : networkGateways.unresolved, reader),
   };
   const clusterLocal = isClusterLocal(service.hostname, mesh);
+  const own = ofSubset(getAllEndpoints(endpoints, service, variant.port, reader), subsetOf(rule, variant.subset));
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
-  const groups = localityGroups(
-    usedEndpoints(endpoints.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal))),
-    { hbone: sendingOf(variant, mesh), healthKnown, client, ruleTls: policy.tls?.mode },
-  );
+  const groups = localityGroups(usedEndpoints(own.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal))), {
+    hbone: sendingOf(variant, mesh),
+    healthKnown,
+    client,
+    ruleTls: policy.tls?.mode,
+  });
   const place = {
     locality: variant.locality ?? nowhere,
     node: variant.node,

@@ -1,4 +1,4 @@
-import type { LocalityLoadBalancer } from "../../../api/istio/index.ts";
+import { istioLabels, type LocalityLoadBalancer } from "../../../api/istio/index.ts";
 import type { Labels } from "../../model/facts.ts";
 import type { LocalityModel } from "../../model/service/service-endpoint-model.ts";
 import { localityGroup, type LocalityGroup } from "../endpoints.ts";
@@ -47,14 +47,12 @@ export function dependsOnPlace({ outlierDetection }: EffectivePolicy, setting: L
 
 const regionLabel = "topology.kubernetes.io/region";
 const zoneLabel = "topology.kubernetes.io/zone";
-const subzoneLabel = "topology.istio.io/subzone";
-const networkLabel = "topology.istio.io/network";
 const clusterLabel = "topology.istio.io/cluster";
 const hostLabel = "kubernetes.io/hostname";
 
 const preferenceLabels: Readonly<Record<"close" | "node", readonly string[]>> = {
-  close: [networkLabel, regionLabel, zoneLabel],
-  node: [networkLabel, regionLabel, zoneLabel, subzoneLabel, hostLabel],
+  close: [istioLabels.network, regionLabel, zoneLabel],
+  node: [istioLabels.network, regionLabel, zoneLabel, istioLabels.subzone, hostLabel],
 };
 
 function failedOver(groups: readonly LocalityGroup[], setting: Failover, place: ClientPlace): readonly LocalityGroup[] {
@@ -133,7 +131,7 @@ function labelRank(
   let away = 0;
   for (const [index, [name, value]] of wanted.entries()) {
     if ((own[name] ?? "") === (value ?? "")) continue;
-    if (index === 0 && name === networkLabel) away = wanted.length;
+    if (index === 0 && name === istioLabels.network) away = wanted.length;
     else return wanted.length - index + away;
   }
   return away;
@@ -145,8 +143,8 @@ function placeLabels({ labels, locality, node, network, clusterId }: ClientPlace
     [clusterLabel]: clusterId,
     [regionLabel]: locality.region,
     [zoneLabel]: locality.zone,
-    [subzoneLabel]: locality.subzone,
-    [networkLabel]: network,
+    [istioLabels.subzone]: locality.subzone,
+    [istioLabels.network]: network,
     [hostLabel]: node,
   };
 }
@@ -161,7 +159,7 @@ function endpointLabels({
   clusterId,
 }: LocalityGroup["endpoints"][number]): Labels {
   return isGateway === true
-    ? { [networkLabel]: network, [clusterLabel]: clusterId }
+    ? { [istioLabels.network]: network, [clusterLabel]: clusterId }
     : placeLabels({ labels, locality, node, network, clusterId });
 }
 

@@ -205,7 +205,10 @@ function speaksOnlyHttp(service: ServiceModel, number: number): boolean {
   return protocol !== undefined && protocol !== "tcp" && protocol !== "tls" && protocol !== "unknown";
 }
 
-/** Undefined if a service listens on several addresses, or on one that others may share. */
+/**
+ * The address of a service that no other shares. Returns undefined if it listens on several, or on one that others may
+ * share.
+ */
 function soleAddress(service: ServiceModel | undefined, port: number): string | undefined {
   const [address, ...others] = service?.addresses ?? [];
   const protocol = service?.ports.find((candidate) => candidate.port === port)?.protocol;

@@ -70,7 +70,10 @@ function rbacFilter(
   return filterInit(httpRbacName, HttpRbacSchema, { ...rules, shadowRulesStatPrefix });
 }
 
-/** Undefined without a policy. An RBAC filter with an empty list of policies would deny everything for ALLOW. */
+/**
+ * The rules of the policies. Absent without a policy, because a filter with an empty list would deny everything for
+ * ALLOW.
+ */
 function rulesOf(
   policies: readonly AuthorizationPolicyFacts[],
   action: RBAC_Action,

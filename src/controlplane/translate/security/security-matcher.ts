@@ -29,6 +29,7 @@ export function endingWith(text: string, ignoreCase = false): StringMatcherInit 
 export function matching(regex: string): StringMatcherInit {
   return { matchPattern: { case: "safeRegex", value: { regex } } };
 }
+
 /** Matches any text that is not empty. */
 export const anything: StringMatcherInit = matching(".+");
 

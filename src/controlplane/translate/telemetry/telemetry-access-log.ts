@@ -99,7 +99,7 @@ function expressionFilter(expression: string): NonNullable<AccessLogInit["filter
   return { filterSpecifier: { case: "extensionFilter", value } };
 }
 
-/** Undefined for a provider without access logs, or with an unknown service. */
+/** The access log of a provider, or undefined if it has none, or if its service is unknown. */
 function providerLog(provider: ExtensionProvider, source: ProviderSource): AccessLogInit | undefined {
   switch (provider.kind) {
     case "access-log-file":

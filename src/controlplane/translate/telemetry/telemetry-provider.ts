@@ -21,7 +21,7 @@ const builtIn: readonly ExtensionProvider[] = [
   },
 ];
 
-/** Names are compared without regard to case. */
+/** The provider of a name, whatever its case. */
 export function providerOf(
   name: string,
   { extensionProviders }: Pick<MeshSettings, "extensionProviders">,

@@ -30,7 +30,10 @@ export interface ResolvedService {
   readonly rule: DestinationRuleModel | undefined;
 }
 
-/** Undefined if the waypoint, the service or the mesh's settings do not exist yet. */
+/**
+ * Resolves a service as the waypoint sees it. Returns undefined if the waypoint, the service or the mesh's settings do
+ * not exist yet.
+ */
 export function resolve(
   waypointKey: string,
   service: ServiceModel | undefined,

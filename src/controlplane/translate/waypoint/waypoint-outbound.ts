@@ -3,7 +3,8 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../../kub
 import { ClusterSchema, Cluster_DiscoveryType } from "../../../wire/envoy/index.ts";
 import { meshKey } from "../../model/facts.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
-import { everyone, identitiesOf } from "../../model/service/service-endpoints.ts";
+import { everyone } from "../../model/service/service-endpoints.ts";
+import { identitiesOf } from "../../model/service/service-servers.ts";
 import { destinationService } from "../../model/service/service-model.ts";
 import { isForwarded } from "../dynamic-forward-proxy.ts";
 import { outboundCluster, subsetClusterName } from "../outbound-cluster.ts";

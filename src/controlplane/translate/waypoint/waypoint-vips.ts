@@ -1,6 +1,6 @@
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
 import { ClusterSchema, Cluster_DiscoveryType } from "../../../wire/envoy/index.ts";
-import { identitiesOf } from "../../model/service/service-endpoints.ts";
+import { identitiesOf } from "../../model/service/service-servers.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { type ScopedEncodedResource, sameScopedResource } from "../resource.ts";
 import {

@@ -22,7 +22,9 @@ export interface Identity {
   readonly user: string;
   readonly groups: readonly string[];
   readonly authentication: "kubeconfig" | "token" | "anonymous";
-  /** Undefined without a login. The server never writes or reads logs with its own account. */
+  /**
+   * The user's credentials, or undefined without a login. The server never writes or reads logs with its own account.
+   */
   readonly own: OwnCredentials | undefined;
   /** The credentials for reading: the user's own, or the server's for anonymous visitors. */
   readonly reading: KubeClient;

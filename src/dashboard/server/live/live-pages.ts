@@ -14,7 +14,7 @@ import { roomForPage, type PageHolder } from "./room-for-page.ts";
 export interface PageOwner extends PageHolder {
   /** The id of the session. */
   readonly id: string;
-  /** Undefined if the session has ended. The page then asks for a login. */
+  /** Who the page belongs to, or undefined if the session has ended. The page then asks for a login. */
   identity(): Promise<Identity | undefined>;
 }
 

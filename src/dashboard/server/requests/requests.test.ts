@@ -1,240 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Duplex } from "node:stream";
 import { proxySections, type SeriesAnswer, type SeriesRequest } from "../../../api/dashboard/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
-import { SerinError, silentLogger, systemClock, userError } from "../../../base/index.ts";
-import type { OwnCredentials } from "../access/identity.ts";
-import { AuditLog } from "../audit-log.ts";
+import { SerinError } from "../../../base/index.ts";
 import { maxLogBytes } from "./read-logs.ts";
 import { checkTopic } from "../check-topic.ts";
 import { parseTopic } from "../live/parse-topic.ts";
-import { FakeKubeApi, type FakeKubeApiOptions } from "../testing/fake-kube-api.ts";
+import { requestRig, stoppedClock } from "../testing/request-rig.ts";
 import { syntheticIdentity } from "../testing/synthetic-access.ts";
-import { createHandlers } from "./create-handlers.ts";
-import { RequestFields } from "./request-fields.ts";
-import type { RequestHandlers } from "./request-handlers.ts";
-
-const config = { server: "https://10.0.0.1:6443", context: "c", namespace: "dev" };
-const clock = { ...systemClock, nowMs: () => Date.parse("2026-01-01T12:00:00Z") };
-
-/** The stream to an HTTP server that answers every request with the same response. */
-function answering(status: number, body: string): Duplex {
-  const stream = new Duplex({
-    read: () => undefined,
-    write: (_chunk, _encoding, done) => {
-      stream.push(
-        `HTTP/1.1 ${status} OK\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-      );
-      stream.push(null);
-      done();
-    },
-  });
-  return stream;
-}
-
-function rig(options: FakeKubeApiOptions = {}, dump = "{}") {
-  const api = new FakeKubeApi(options);
-  const audit = new AuditLog({ clock, log: silentLogger });
-  const handlers = createHandlers({
-    measurements: { series: async () => await Promise.resolve({ timesMs: [], values: [] }) },
-    audit,
-    clock,
-    log: silentLogger,
-    istioNamespace: "istio-system",
-    releaseDirectory: "/",
-    env: {},
-    ended: new AbortController().signal,
-  });
-  const own: OwnCredentials = {
-    client: api,
-    config,
-    connectToPod: async () => await Promise.resolve(answering(200, dump)),
-  };
-  const identity = syntheticIdentity({
-    own,
-    reading: api,
-    may: async (right) => await Promise.resolve(api.allows(right)),
-  });
-  const ask = async <Name extends keyof RequestHandlers>(
-    name: Name,
-    fields: object,
-    who = identity,
-    signal = new AbortController().signal,
-  ): Promise<Awaited<ReturnType<RequestHandlers[Name]>>> => {
-    const handler = handlers[name] as (
-      fields: RequestFields,
-      who: typeof identity,
-      signal: AbortSignal,
-    ) => Promise<unknown>;
-    return (await handler(RequestFields.ofJson(JSON.stringify(fields)), who, signal)) as Awaited<
-      ReturnType<RequestHandlers[Name]>
-    >;
-  };
-  return { api, audit, ask, identity };
-}
-
-const canary = (status: object = {}, spec: object = {}): UntypedObject => ({
-  apiVersion: "rollout.serin.dev/v1alpha1",
-  kind: "Canary",
-  metadata: { name: "shop", namespace: "prod", resourceVersion: "7", uid: "u" },
-  spec: { target: {}, approvals: [], paused: false, abort: false, ...spec },
-  status: {
-    phase: "Paused",
-    conditions: [],
-    completedSteps: [],
-    step: { id: "step-2", title: "20 %", startedAt: "2026-01-01T11:00:00Z", checks: [] },
-    ...status,
-  },
-});
-const orderOf = (action: string, more: object = {}): object => ({
-  kind: "Canary",
-  namespace: "prod",
-  name: "shop",
-  action,
-  why: "",
-  step: "",
-  ...more,
-});
-
-test("orders are written like the command line's, in the user's name, and audited", async () => {
-  const { api, audit, ask } = rig({ objects: [canary()] });
-  await ask("POST /api/action", orderOf("approve", { why: "looks good", step: "step-2" }));
-  await ask("POST /api/action", orderOf("pause"));
-  await ask("POST /api/action", orderOf("rollback"));
-  const orderedBy = { by: "ana@example.org", why: "", at: "2026-01-01T12:00:00.000Z" };
-  assert.deepEqual(api.patches, [
-    {
-      metadata: { resourceVersion: "7" },
-      spec: {
-        approvals: [{ step: "step-2", by: "ana@example.org", why: "looks good", at: "2026-01-01T12:00:00.000Z" }],
-      },
-    },
-    { spec: { paused: true, orderedBy } },
-    { spec: { abort: true, paused: false, orderedBy } },
-  ]);
-  assert.deepEqual(
-    audit.records(() => true).map(({ user, what, result, detail }) => [user, what, result, detail]),
-    [
-      ["ana@example.org", "rollback Canary prod/shop", "done", ""],
-      ["ana@example.org", "pause Canary prod/shop", "done", ""],
-      ["ana@example.org", "approve Canary prod/shop", "done", "looks good"],
-    ],
-  );
-  assert.deepEqual(
-    api.objects.filter(({ kind, metadata }) => kind === undefined && metadata.name?.startsWith("shop.") === true)
-      .length,
-    3,
-    "each order is an Event of its object",
-  );
-});
-
-test("an order for another step is a conflict, one without the right is forbidden, and neither writes anything", async () => {
-  const { api, audit, ask } = rig({ objects: [canary()] });
-  await assert.rejects(ask("POST /api/action", orderOf("approve", { step: "step-1" })), { code: "conflict" });
-  await assert.rejects(ask("POST /api/action", orderOf("resume")), { code: "conflict" });
-  await assert.rejects(ask("POST /api/action", orderOf("approve", { name: "gone" })), { code: "not-found" });
-  api.allows = ({ verb }) => verb !== "patch";
-  await assert.rejects(ask("POST /api/action", orderOf("pause")), {
-    code: "forbidden",
-    message: /you may not patch canaries in namespace prod/,
-  });
-  await assert.rejects(ask("POST /api/action", orderOf("pause"), syntheticIdentity({ authentication: "anonymous" })), {
-    code: "forbidden",
-    message: /own account/,
-  });
-  assert.deepEqual(api.patches, []);
-  // Refused requests without a login are not recorded, so that they do not displace other records.
-  assert.deepEqual(
-    audit.records(() => true).map(({ user, result }) => [user, result]),
-    Array.from({ length: 4 }, () => ["ana@example.org", "refused"]),
-  );
-});
-
-test("a full promotion does not overrule a pause that somebody else has ordered meanwhile", async () => {
-  const { api, ask } = rig({ objects: [canary()] });
-  const read = api.get.bind(api);
-  api.get = async (...given) => {
-    const seen = await read(...given);
-    const { metadata } = canary();
-    api.objects.splice(0, 1, { ...canary({}, { paused: true }), metadata: { ...metadata, resourceVersion: "8" } });
-    return seen;
-  };
-  await assert.rejects(ask("POST /api/action", orderOf("promote")), {
-    code: "conflict",
-    message: "shop: somebody else has paused it meanwhile",
-  });
-  assert.equal(api.patches.length, 1, "the server has refused the only one");
-});
-
-test("a full promotion does not overrule a pause that the user has not seen when confirming", async () => {
-  const { api, ask } = rig({ objects: [canary({ run: 3 }, { paused: true })] });
-  const order = (action: string, seen: object): object => orderOf(action, { step: "step-2", run: 3, ...seen });
-  await assert.rejects(ask("POST /api/action", order("promote", { paused: false })), {
-    code: "conflict",
-    message: "shop: somebody else has paused it meanwhile",
-  });
-  await assert.rejects(ask("POST /api/action", orderOf("promote", {})), { code: "conflict" });
-  assert.deepEqual(api.patches, []);
-  await ask("POST /api/action", order("promote", { paused: true }));
-  await ask("POST /api/action", order("rollback", { paused: false }));
-  assert.equal(api.patches.length, 2, "a rollback needs no look at a pause");
-});
-
-test("an order for an earlier run's step does not apply to the same step of the next run", async () => {
-  const { api, ask } = rig({ objects: [canary({ run: 4 })] });
-  for (const action of ["approve", "promote"])
-    await assert.rejects(ask("POST /api/action", orderOf(action, { step: "step-2", run: 3 })), {
-      code: "conflict",
-      message: "shop: another run has begun meanwhile",
-    });
-  assert.deepEqual(api.patches, []);
-  await ask("POST /api/action", orderOf("promote", { step: "step-2", run: 4 }));
-  assert.equal(api.patches.length, 1);
-});
-
-test("a retry recreates an ended rollout without its orders", async () => {
-  const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" }, { abort: true })] });
-  await ask("POST /api/action", orderOf("retry"));
-  const [again] = api.objects.filter(({ kind }) => kind === "Canary");
-  assert.deepEqual(again?.["spec"], { target: {} });
-  assert.equal(again.metadata.resourceVersion, undefined);
-});
-
-test("of two retries that have both seen the deletion, the second does not replace the run of the first", async () => {
-  const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" })] });
-  const create = api.create.bind(api);
-  api.create = async (kind, object, options) => {
-    if (options?.dryRun !== true && kind.kind === "Canary") throw userError("already-exists", "shop already exists");
-    return await create(kind, object, options);
-  };
-  await assert.rejects(ask("POST /api/action", orderOf("retry")), {
-    code: "conflict",
-    message: "shop: somebody else has started it again meanwhile",
-  });
-  assert.deepEqual(api.objects.filter(({ kind }) => kind === "Canary").length, 0);
-});
-
-test("a rollout that the server would refuse to recreate is not deleted", async () => {
-  const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" })] });
-  api.admits = ({ kind }) => kind !== "Canary";
-  await assert.rejects(ask("POST /api/action", orderOf("retry")));
-  assert.equal(api.objects.filter(({ kind }) => kind === "Canary").length, 1);
-});
-
-test("a deleted rollout is recreated for a retry, even if the user has left", async () => {
-  const { api, ask } = rig({ objects: [canary({ phase: "RolledBack" })] });
-  const left = new AbortController();
-  // A finalizer delays the deletion, and meanwhile the page is closed.
-  const remove = api.delete.bind(api);
-  api.delete = async (...given) => {
-    left.abort();
-    setTimeout(() => void remove(...given), 10);
-    await Promise.resolve();
-  };
-  await ask("POST /api/action", orderOf("retry"), undefined, left.signal);
-  assert.equal(api.objects.filter(({ kind }) => kind === "Canary").length, 1);
-});
 
 const virtualService =
   "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: shop\n  namespace: prod\nspec:\n  hosts: [shop]\n  http:\n    - route:\n        - destination:\n            host: shopp\n";
@@ -251,7 +24,7 @@ const discovery = "GET /apis/networking.istio.io/v1";
 const path = "/apis/networking.istio.io/v1/namespaces/prod/virtualservices/shop";
 
 test("a new object is applied on the server's side, and an edited one replaced in the edited version", async () => {
-  const { api, audit, ask } = rig({
+  const { api, audit, ask } = requestRig({
     answers: { [discovery]: resources, [`PATCH ${path}`]: written, [`PUT ${path}`]: written },
   });
   assert.deepEqual(await ask("POST /api/apply", { yaml: virtualService, dryRun: true }), {
@@ -275,7 +48,7 @@ test("a new object is applied on the server's side, and an edited one replaced i
 
 test("the API server's refusal of a write is reported in its own words", async () => {
   const conflict = { status: 409, text: JSON.stringify({ message: "the object has been modified" }) };
-  const { audit, ask } = rig({ answers: { [discovery]: resources, [`PUT ${path}`]: conflict } });
+  const { audit, ask } = requestRig({ answers: { [discovery]: resources, [`PUT ${path}`]: conflict } });
   await assert.rejects(ask("POST /api/apply", { yaml: virtualService, resourceVersion: "1" }), {
     code: "conflict",
     message: "the object has been modified",
@@ -284,7 +57,7 @@ test("the API server's refusal of a write is reported in its own words", async (
     audit.records(() => true).map(({ result, detail }) => [result, detail]),
     [["refused", "the object has been modified"]],
   );
-  const second = rig({
+  const second = requestRig({
     answers: { [discovery]: resources, [`PATCH ${path}`]: written, [`PATCH ${path}-2`]: conflict },
   });
   await assert.rejects(
@@ -307,7 +80,7 @@ test("the API server's refusal of a write is reported in its own words", async (
 });
 
 test("messages of a YAML have the lines of its fields", async () => {
-  const { ask } = rig({ objects: [{ apiVersion: "v1", kind: "Namespace", metadata: { name: "prod" } }] });
+  const { ask } = requestRig({ objects: [{ apiVersion: "v1", kind: "Namespace", metadata: { name: "prod" } }] });
   const { messages } = await ask("POST /api/validate", { yaml: virtualService });
   const [missing] = messages.filter(({ code }) => code === "IST0101");
   assert.deepEqual([missing?.line, missing?.level], [11, "Error"]);
@@ -324,7 +97,7 @@ test("messages of a YAML have the lines of its fields", async () => {
 });
 
 test("anonymous readers may send only shorter YAML, and nobody very many objects", async () => {
-  const { ask, identity } = rig();
+  const { ask, identity } = requestRig();
   await assert.rejects(
     ask(
       "POST /api/validate",
@@ -345,7 +118,7 @@ test("anonymous readers may send only shorter YAML, and nobody very many objects
 });
 
 test("a user without rights to read the cluster gets only messages from the YAML, and the answer says so", async () => {
-  const { ask } = rig({ allows: () => false });
+  const { ask } = requestRig({ allows: () => false });
   const { messages } = await ask("POST /api/validate", { yaml: virtualService });
   assert.deepEqual(
     messages.filter(({ code }) => code === "IST0101"),
@@ -357,7 +130,7 @@ test("a user without rights to read the cluster gets only messages from the YAML
 test("a log is limited in bytes: the request is repeated for fewer lines until they fit, and the answer says so", async () => {
   const line = `${"x".repeat(1023)}\n`;
   const lines = Array.from({ length: 5000 }, (_, index) => `${String(index).padStart(8)}${line.slice(8)}`);
-  const { api, ask } = rig({});
+  const { api, ask } = requestRig({});
   const asked: number[] = [];
   api.raw = async (_method, path) => {
     const query = new URL(path, "http://localhost").searchParams;
@@ -394,7 +167,7 @@ test("a log is limited in bytes: the request is repeated for fewer lines until t
 });
 
 test("a log's bounds and names are checked before any request", async () => {
-  const { ask } = rig({});
+  const { ask } = requestRig({});
   await assert.rejects(ask("GET /api/logs", { namespace: "prod", pod: "shop-1", tailLines: 5_001 }), {
     code: "invalid",
   });
@@ -440,7 +213,7 @@ const dump = JSON.stringify({
 });
 
 test("a proxy's sections are tables with the whole resource in each row, without keys", async () => {
-  const { ask } = rig({ objects: [proxyPod] }, dump);
+  const { ask } = requestRig({ objects: [proxyPod] }, { dump });
   const clusters = await ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "clusters" });
   assert.deepEqual(clusters.rows, [["web.prod.svc.cluster.local", "80", "v1", "outbound", "EDS", ""]]);
   assert.match(clusters.details[0] ?? "", /privateKey: "\[redacted\]"/);
@@ -455,14 +228,14 @@ test("a proxy's sections are tables with the whole resource in each row, without
 });
 
 test("a proxy with a malformed answer is reported as unavailable", async () => {
-  const { ask } = rig({ objects: [proxyPod] }, "<html>");
+  const { ask } = requestRig({ objects: [proxyPod] }, { dump: "<html>" });
   await assert.rejects(ask("GET /api/proxy", { namespace: "prod", pod: "shop-1", section: "clusters" }), {
     code: "unavailable",
     message: /not JSON/,
   });
 });
 
-test("a proxy's JSON of an unexpected form is reported, and is no internal fault", async () => {
+test("a proxy's JSON of an unexpected form causes no internal fault", async () => {
   const ztunnelPod = { ...proxyPod, metadata: { ...proxyPod.metadata, labels: { app: "ztunnel" } } };
   const odd = [
     "null",
@@ -479,7 +252,7 @@ test("a proxy's JSON of an unexpected form is reported, and is no internal fault
   for (const text of odd) {
     for (const pod of [proxyPod, ztunnelPod]) {
       for (const section of proxySections) {
-        const asked = rig({ objects: [pod] }, text).ask("GET /api/proxy", {
+        const asked = requestRig({ objects: [pod] }, { dump: text }).ask("GET /api/proxy", {
           namespace: "prod",
           pod: "shop-1",
           section,
@@ -493,14 +266,14 @@ test("a proxy's JSON of an unexpected form is reported, and is no internal fault
 });
 
 test("what-if results are withheld without the rights that they need", async () => {
-  const { ask } = rig({ allows: ({ resource }) => resource !== "nodes" });
+  const { ask } = requestRig({ allows: ({ resource }) => resource !== "nodes" });
   const answer = await ask("POST /api/what-if", { yaml: virtualService });
   assert.deepEqual([answer.compared, answer.proxies], [0, []]);
   assert.match(answer.incomplete, /right to list in all namespaces: nodes/);
 });
 
 test("objects may be followed with the right to get them, and workloads with the right to list their namespace's pods", async () => {
-  const { identity } = rig({
+  const { identity } = requestRig({
     allows: ({ resource, namespace }) => resource === "virtualservices" && namespace === "prod",
   });
   const limited = { ...identity, namespaces: async () => await Promise.resolve(new Set(["prod"])) };
@@ -527,30 +300,17 @@ test("a chart has at most one point a second, and a range even for a moment long
     asked.push(request);
     return await Promise.resolve({ timesMs: [], values: [] });
   };
-  const handlers = createHandlers({
-    measurements: { series },
-    audit: new AuditLog({ clock, log: silentLogger }),
-    clock,
-    log: silentLogger,
-    istioNamespace: "istio-system",
-    releaseDirectory: "/",
-    env: {},
-    ended: new AbortController().signal,
-  });
+  const rig = requestRig({}, { series });
   const ask = async (fields: object): Promise<unknown> =>
-    await handlers["GET /api/series"](
-      RequestFields.ofJson(JSON.stringify({ measure: "requestRate", ...fields })),
-      syntheticIdentity(),
-      new AbortController().signal,
-    );
-  await ask({ fromMs: clock.nowMs() - 5_000, points: 1_000 });
-  await ask({ fromMs: clock.nowMs() - 1, points: 1_000 });
+    await rig.ask("GET /api/series", { measure: "requestRate", ...fields }, syntheticIdentity());
+  await ask({ fromMs: stoppedClock.nowMs() - 5_000, points: 1_000 });
+  await ask({ fromMs: stoppedClock.nowMs() - 1, points: 1_000 });
   await ask({ toMs: 5_000, points: 100 });
   assert.deepEqual(
     asked.map(({ fromMs, points }) => [fromMs, points]),
     [
-      [clock.nowMs() - 5_000, 6],
-      [clock.nowMs() - 1, 2],
+      [stoppedClock.nowMs() - 5_000, 6],
+      [stoppedClock.nowMs() - 1, 2],
       [0, 6],
     ],
   );

@@ -1,4 +1,4 @@
-import { apiVersionOf, type KindDefinition, type KubernetesObject, type UntypedObject } from "../../../api/index.ts";
+import type { KindDefinition, KubernetesObject, UntypedObject } from "../../../api/index.ts";
 import { transientError, userError } from "../../../base/index.ts";
 import type {
   KubeConnection,
@@ -12,7 +12,7 @@ import type { AccessRight } from "../view-source.ts";
 
 export interface FakeKubeApiOptions {
   readonly objects?: readonly UntypedObject[];
-  /** Decides what the caller may do. Everything if absent. */
+  /** Decides what the caller may do. If absent, the caller may do everything. */
   readonly allows?: (right: AccessRight) => boolean;
   /** The users by their valid tokens. */
   readonly tokens?: Readonly<Record<string, string>>;
@@ -143,11 +143,10 @@ export class FakeKubeApi implements KubeConnection {
   }
 
   #of(kind: KindDefinition, namespace: string | undefined): readonly UntypedObject[] {
-    const group = apiVersionOf(kind).split("/").length === 2 ? kind.group : "";
     return this.objects.filter(
       (object) =>
         object.kind === kind.kind &&
-        (object.apiVersion ?? "").startsWith(group) &&
+        (object.apiVersion ?? "").startsWith(kind.group) &&
         (namespace === undefined || object.metadata.namespace === namespace),
     );
   }

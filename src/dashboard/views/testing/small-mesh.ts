@@ -6,7 +6,7 @@ import { noObjects, type MeshObjects } from "../mesh-objects.ts";
 import { combineTraffic, trafficLabels, type CountedTraffic } from "../traffic.ts";
 import { noPilots, type ViewInput } from "../view-input.ts";
 
-/** Small meshes for tests of views. */
+// Small meshes for tests of views.
 
 export const nowMs = Date.parse("2026-06-01T12:00:00Z");
 

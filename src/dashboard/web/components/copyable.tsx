@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { colorYaml } from "./yaml-tokens.ts";
 
-const saidForMs = 2_000;
+const outcomeShownMs = 2_000;
 
 function CopyButton({
   text,
@@ -13,19 +13,19 @@ function CopyButton({
   readonly what: string;
   readonly kind?: string;
 }): JSX.Element {
-  const [said, say] = useState("");
+  const [outcome, setOutcome] = useState("");
   const copy = async (): Promise<void> => {
     try {
       await navigator.clipboard.writeText(text);
-      say("Copied");
+      setOutcome("Copied");
     } catch {
-      say("Select it");
+      setOutcome("Select it");
     }
-    setTimeout(() => say(""), saidForMs);
+    setTimeout(() => setOutcome(""), outcomeShownMs);
   };
   return (
     <button type="button" class={kind} aria-label={`Copy ${what}`} onClick={() => void copy()}>
-      <span aria-live="polite">{said === "" ? "Copy" : said}</span>
+      <span aria-live="polite">{outcome === "" ? "Copy" : outcome}</span>
     </button>
   );
 }

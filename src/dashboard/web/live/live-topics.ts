@@ -17,7 +17,7 @@ type Tables<Name extends TopicName> = Topics[Name]["view"]["tables"];
 export interface Live<Name extends TopicName> {
   /** The server's name of the topic. */
   readonly topic: string;
-  /** Undefined until the first view has arrived. */
+  /** The head of the newest view, or undefined until the first one has arrived. */
   readonly head: ReadonlySignal<Topics[Name]["view"]["head"] | undefined>;
   /** Why the topic cannot currently be shown or updated. */
   readonly problem: ReadonlySignal<Problem | undefined>;

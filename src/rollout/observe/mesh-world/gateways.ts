@@ -1,5 +1,6 @@
 import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
 import { gatewayClassKind, gatewayKind, type Gateway } from "../../../api/gateway/index.ts";
+import { resolveRevision } from "../../../api/istio/index.ts";
 import { horizontalPodAutoscalerKind, type Deployment } from "../../../api/kubernetes/index.ts";
 import { canaryOfLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
@@ -95,8 +96,8 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
         revisionLabel,
         named?.metadata.labels?.[revisionLabel],
       );
-      const leader = label ?? ofNamespace ?? "default";
-      if ((tags.get(leader) ?? leader) !== from.revision) return [];
+      if (resolveRevision({ own: label, namespace: ofNamespace }, (name) => tags.get(name)) !== from.revision)
+        return [];
       const deployments = view.deployments
         .list()
         .filter(

@@ -7,7 +7,7 @@ export interface Network {
   readonly prefix: number;
 }
 
-/** Undefined for texts that Kubernetes' `ip()` refuses, including zones and IPv4 in IPv6. */
+/** Reads an address. Returns undefined for texts that Kubernetes' `ip()` refuses, including zones and IPv4 in IPv6. */
 export function parseAddress(text: string): Network | undefined {
   if (isIPv4(text))
     return text.split(".").some((part) => part.length > 1 && part.startsWith("0"))

@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RolloutStatus } from "../../api/serin/index.ts";
+import { renderHistory } from "./history.ts";
+import { durationText, renderLadder } from "./ladder.ts";
+import { judgingStatus as status } from "./testing/judging-status.ts";
+
+const escape = "\u001b[";
+
+test("the ladder shows completed steps, the current one with its checks, and coming ones", () => {
+  assert.equal(
+    renderLadder("Canary shop/shop", status, { colour: false, verbose: false }),
+    [
+      "Canary shop/shop: Judging 1/3  canary 10 %  (run 2)",
+      "  ✔ requests with traffic: test  3 min 12 s",
+      "  ▸ weight 90/10",
+      "      … request-success-rate: 20 answers",
+      "  ○ weight 0/100",
+      "",
+    ].join("\n"),
+  );
+});
+
+test("the ladder's last line shows since when it waits, until when, and the next command", () => {
+  const since = "2026-01-31T12:03:12.345Z";
+  const until = "2026-01-31T12:08:12.345Z";
+  const last = (more: Partial<RolloutStatus>, title = "Canary shop/web"): string =>
+    renderLadder(title, { ...status, plannedSteps: [], phaseSince: since, ...more }, { colour: false, verbose: false })
+      .trimEnd()
+      .split("\n")
+      .at(-1)
+      ?.trim() ?? "";
+  const settling = {
+    id: "step-2",
+    title: "weight 90/10",
+    startedAt: since,
+    checks: [],
+    waitingFor: ["Deployment web: 1 of 3 ready"],
+    waitingSince: since,
+    waitsUntil: until,
+  };
+  assert.deepEqual(
+    [
+      last({ phase: "Settling", step: settling }),
+      last({ phase: "Soaking", step: { ...settling, waitingFor: [] } }),
+      last({ phase: "Soaking", step: { ...settling, waitingFor: [] } }, "MeshUpgrade up"),
+      last({ phase: "Paused", pauseReason: "approval", message: "weight 90/10: a text" }),
+      last({ phase: "Paused", pauseReason: "order", message: "approve: a text" }, "MeshUpgrade up"),
+      last({ phase: "Paused", message: "weight 90/10: waits for approval" }),
+      last({ phase: "Waiting", pauseReason: "freeze", pausedBy: "holidays", message: "a text" }),
+      last({ phase: "Waiting", message: `waits: freeze holidays until ${until} (quiet)` }),
+      last({ phase: "Waiting", message: "waits: Canary a/b has reserved namespace shop" }),
+      last({ phase: "Waiting", pauseReason: "group-failed", message: "group a: change Canary a/b" }),
+      last({ phase: "Stuck", message: "x" }),
+      last({ phase: "Judging" }),
+      last({ phase: "Judging", step: { ...settling, waitingFor: [] } }),
+    ],
+    [
+      "since 2026-01-31T12:03:12Z; it fails at 2026-01-31T12:08:12Z unless it makes progress",
+      "since 2026-01-31T12:03:12Z, until 2026-01-31T12:08:12Z",
+      "since 2026-01-31T12:03:12Z, until 2026-01-31T12:08:12Z; end it: serin upgrade complete up",
+      "since 2026-01-31T12:03:12Z: let it continue: serin canary promote web -n shop",
+      "since 2026-01-31T12:03:12Z: let it continue: serin upgrade resume up",
+      "since 2026-01-31T12:03:12Z",
+      "since 2026-01-31T12:03:12Z; it continues by itself, or: serin freeze except holidays --canary shop/web --reason WHY",
+      "since 2026-01-31T12:03:12Z; it continues by itself",
+      "since 2026-01-31T12:03:12Z; it continues by itself",
+      "since 2026-01-31T12:03:12Z",
+      "since 2026-01-31T12:03:12Z: repair it, or undo it: serin canary abort web -n shop",
+      "since 2026-01-31T12:03:12Z",
+      "since 2026-01-31T12:03:12Z; without a new sample it is Stuck at 2026-01-31T12:08:12Z",
+    ],
+  );
+});
+
+test("the ladder shows what a person must do although the message begins with a check that is shown already", () => {
+  const todo = "rollback is Manual, so a person decides: approve the step: serin canary promote shop -n shop";
+  const stuck = (message: string): string =>
+    renderLadder("Canary shop/shop", { ...status, phase: "Stuck", message }, { colour: false, verbose: false });
+  const evidence = "request-success-rate: 20 answers";
+  const lines = stuck(`weight 90/10: ${evidence}; ${todo}`).split("\n");
+  assert.equal(lines.filter((line) => line.includes(evidence)).length, 1, "the evidence is shown once");
+  assert.ok(lines.includes(`      ${todo}`), lines.join("\n"));
+  assert.equal(stuck(`weight 90/10: ${evidence}`).split(evidence).length, 2);
+});
+
+test("the ladder of a rollout that waits between two steps shows what it waits for", () => {
+  const { step: _step, ...between } = status;
+  const lines = (more: Partial<RolloutStatus>): readonly string[] =>
+    renderLadder("Canary shop/shop", { ...between, ...more }, { colour: false, verbose: false }).split("\n");
+  const message = "waits: freeze holidays until 2027-01-04T08:00:00.000Z (peak)";
+  assert.equal(lines({ phase: "Waiting", pauseReason: "freeze", message })[2], `  … ${message}`);
+  assert.equal(
+    lines({ phase: "Paused", pauseReason: "order", message: "paused by a person" })[2],
+    "  … paused by a person",
+  );
+  assert.equal(
+    lines({ phase: "Watching", message: "waits for a change to roll out" })[2],
+    "  … waits for a change to roll out",
+  );
+  const cause = "spec.target: has no waypoint";
+  assert.equal(lines({ phase: "Stuck", message: cause, cause }).filter((line) => line.includes(cause)).length, 1);
+  assert.ok(!lines({ phase: "Progressing", message: "weight 50/50" }).some((line) => line.includes("50/50")));
+});
+
+test("the ladder shows that the engine has not acted on the last order yet, and advises not to repeat it", () => {
+  const paused: RolloutStatus = { ...status, phase: "Paused", pauseReason: "approval" };
+  const text = (more: Partial<RolloutStatus> = {}): string =>
+    renderLadder("Canary a/b", { ...paused, ...more }, { colour: false, verbose: false, isBehind: true });
+  assert.match(
+    text(),
+    /the engine has not acted on the last order or change yet; if this stays: kubectl -n serin-system/,
+  );
+  assert.doesNotMatch(text(), /promote/);
+  assert.doesNotMatch(text({ phase: "Completed" }), /has not acted/);
+});
+
+test("lines are cut to the terminal's width, not counting colours", () => {
+  const lines = renderLadder(
+    "Canary shop/shop",
+    { ...status, cause: "x".repeat(100) },
+    { colour: true, verbose: false, columns: 30 },
+  ).split("\n");
+  for (const line of lines)
+    assert.ok(
+      line
+        .split(escape)
+        .reduce((length, part, index) => length + part.length - (index === 0 ? 0 : part.indexOf("m") + 1), 0) < 30,
+      line,
+    );
+  assert.ok(lines.some((line) => line.endsWith("xxx")));
+});
+
+test("durations are printed in readable units", () => {
+  assert.deepEqual([4.21, 192, 7500].map(durationText), ["4.2 s", "3 min 12 s", "2 h 5 min"]);
+});
+
+test("history lists each decision with its author, and its evidence once", () => {
+  const at = "2026-01-31T12:00:00.123Z";
+  assert.equal(
+    renderHistory([
+      {
+        at,
+        run: 1,
+        decision: "StepDone",
+        step: "step-1",
+        message: "weight 90/10; request-success-rate: 0 of 200",
+        evidence: ["request-success-rate: 0 of 200"],
+      },
+      { at, run: 2, decision: "Approved", step: "step-2", message: "looks good", by: "ann" },
+    ]),
+    [
+      "run 1",
+      "  2026-01-31T12:00:00Z  StepDone  [step-1]  weight 90/10",
+      "      request-success-rate: 0 of 200",
+      "",
+      "run 2",
+      "  2026-01-31T12:00:00Z  Approved by ann  [step-2]  looks good",
+      "",
+    ].join("\n"),
+  );
+});

@@ -1,0 +1,71 @@
+import { userError } from "../../base/index.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** Total length of the names of all types that are stored for this stream alone. */
+const maxNameCharacters = 8 << 20;
+
+/** Counts the memory that only one client makes its stream keep. */
+export class StreamMemory {
+  readonly #subscriptions: ReadonlyMap<string, Subscription>;
+  readonly #keep: (bytes: number) => void;
+  /** The memory that was counted last. */
+  #keptBytes = 0;
+  /** The part of an unread answer that no other stream shares: the names that do not exist. */
+  #unreadBytes = 0;
+
+  /** `keep` takes an estimate of the memory, and throws if that is too much. */
+  constructor(subscriptions: ReadonlyMap<string, Subscription>, keep: (bytes: number) => void) {
+    this.#subscriptions = subscriptions;
+    this.#keep = keep;
+  }
+
+  /** Whether an answer waits for a client that does not read. */
+  get hasUnread(): boolean {
+    return this.#unreadBytes > 0;
+  }
+
+  /** Counts what a request has added. Throws if the client makes the stream keep too much. */
+  refuseTooMuch(): void {
+    let characters = 0;
+    for (const subscription of this.#subscriptions.values()) characters += subscription.characters;
+    if (characters > maxNameCharacters)
+      throw userError(
+        "bad-request",
+        `the names that a stream subscribes to may have at most ${maxNameCharacters} characters together`,
+      );
+    this.#count(this.#ownBytes);
+  }
+
+  /** A client that does not read keeps the answer in memory, whatever it requests meanwhile. */
+  sentNames(bytes: number, isRead: boolean): void {
+    if (!isRead) this.#unreadBytes = bytes;
+    this.#countLess();
+  }
+
+  /** The client has read what was sent. */
+  read(): void {
+    if (!this.hasUnread) return;
+    this.#unreadBytes = 0;
+    this.#countLess();
+  }
+
+  /**
+   * Counts again after an answer, which frees the names that the client claimed. It never counts more, because a push
+   * must not end the stream.
+   */
+  #countLess(): void {
+    const bytes = this.#ownBytes;
+    if (bytes < this.#keptBytes) this.#count(bytes);
+  }
+
+  #count(bytes: number): void {
+    this.#keep(bytes);
+    this.#keptBytes = bytes;
+  }
+
+  get #ownBytes(): number {
+    let bytes = this.#unreadBytes;
+    for (const subscription of this.#subscriptions.values()) bytes += subscription.bytes;
+    return bytes;
+  }
+}
