@@ -17,6 +17,7 @@ export interface Shutdown {
 export class ShutdownController implements Shutdown {
   readonly #drain = new AbortController();
   readonly #force = new AbortController();
+  #requested = false;
 
   get drain(): AbortSignal {
     return this.#drain.signal;
@@ -28,8 +29,14 @@ export class ShutdownController implements Shutdown {
 
   /** The first call drains, every later one forces. */
   request(reason: string): void {
-    if (this.#drain.signal.aborted) this.#force.abort(new Error(reason));
+    if (this.#requested) this.#force.abort(new Error(reason));
     else this.#drain.abort(new Error(reason));
+    this.#requested = true;
+  }
+
+  /** Drains without a request, so that the first request afterwards does not force. */
+  drainEarly(reason: string): void {
+    this.#drain.abort(new Error(reason));
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Clock, Environment } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-import type { InstallRequest } from "../install/index.ts";
+import type { InstallRequest, RenderedComponent } from "../install/index.ts";
 import type { KubernetesObject, UntypedObject } from "../api/index.ts";
 import type { Problem, TopicName, Topics } from "../api/dashboard/index.ts";
 import type { CheckSpec, CheckStatus, MeshUpgrade } from "../api/serin/index.ts";
@@ -129,6 +129,12 @@ export interface CheckedBackend {
 /** The implementation of `operator`, passed in because the two parts must not import each other. */
 export interface Installer {
   apply(options: InstallRequest & { readonly client: KubeClient; readonly clock: Clock }): Promise<void>;
+  /** What `apply` would write, without the newer objects that it leaves unchanged. `force` replaces these too. */
+  keepNewer(
+    client: KubeClient,
+    components: readonly RenderedComponent[],
+    force: boolean,
+  ): Promise<{ readonly components: readonly RenderedComponent[]; readonly notes: readonly string[] }>;
   /** Describes what applying the object would do. */
   plan(client: KubeClient, object: UntypedObject): Promise<"created" | "changed" | "unchanged">;
   verify(

@@ -148,6 +148,8 @@ function dashboardCalls(
 
 const installer: CliContext["installer"] = {
   apply: async (options) => await (await import("../operator/index.ts")).applyComponents(options),
+  keepNewer: async (client, components, force) =>
+    await (await import("../operator/index.ts")).keepNewerShared(client, components, force),
   plan: async (client, object) => {
     const { fieldManager, planObject } = await import("../operator/index.ts");
     return await planObject(client, object, fieldManager);

@@ -21,7 +21,7 @@ import {
   type CniAgentOptions,
   type CniAgentPaths,
 } from "../cni/index.ts";
-import { createInformer, createKubeClient, loadInClusterConfig } from "../kube/index.ts";
+import { createInformer, createKubeClient, drainDeletedPod, loadInClusterConfig } from "../kube/index.ts";
 import { networkError } from "../net/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
@@ -38,6 +38,7 @@ export async function run(context: RoleContext): Promise<number> {
     clock: systemClock,
     userAgent: "serin-cni",
   });
+  void drainDeletedPod({ client, env, shutdown, log, clock: systemClock });
   const common = { log: log.scoped("kube"), clock: systemClock };
   const pods = createInformer(client, podKind, { ...common, fieldSelector: `spec.nodeName=${nodeName}` });
   const namespaces = createInformer(client, namespaceKind, common);

@@ -90,6 +90,8 @@ async function main(): Promise<number> {
     return 0;
   }
   const load = roles[name];
+  // The kernel drops a SIGTERM for a container's first process while that has no handler, and loading takes a while.
+  const signalled = load === undefined ? undefined : shutdownOnSignals();
   const role: RoleModule = load === undefined ? await import("./cli.ts") : await load();
   if (load !== undefined && logsAsJson(args, process.env)) {
     setLogFormat({ messageKey: name === "ztunnel" ? "message" : "msg" });
@@ -99,7 +101,7 @@ async function main(): Promise<number> {
   const stray = strayArguments(name, args);
   if (stray.length > 0) log.warn("arguments are unknown and have no effect", { arguments: stray.join(" ") });
   const own = load === undefined ? [name, ...args] : args;
-  const shutdown = shutdownOnSignals();
+  const shutdown = signalled ?? shutdownOnSignals();
   // A command may have to finish or undo its work. A user who interrupts it again does not want to wait for that.
   if (load === undefined) onAbort(shutdown.force, endInterrupted);
   try {

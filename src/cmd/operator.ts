@@ -20,6 +20,7 @@ import type { UntypedObject } from "../api/index.ts";
 import { imagesOf } from "../api/images/index.ts";
 import {
   createKubeClient,
+  drainDeletedPod,
   LeaderElection,
   loadKubeConfig,
   objectsInManifest,
@@ -41,6 +42,8 @@ export async function run(context: RoleContext): Promise<number> {
     clock: systemClock,
     userAgent: `${kind}-operator/${context.release.version}`,
   });
+  const { env, shutdown, log } = context;
+  void drainDeletedPod({ client, env, shutdown, log, clock: systemClock });
   try {
     if (kind === "metrics-proxy") await runMetricsProxy(client, flags, context);
     else if (kind === "istio") await runIstioOperator(client, context);

@@ -1,7 +1,7 @@
 import { getFips } from "node:crypto";
 import { createLogger, systemClock, type LogThreshold } from "../base/index.ts";
 import { ControlPlane, readControlPlaneSettings, serveLogControl } from "../controlplane/index.ts";
-import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
+import { createKubeClient, drainDeletedPod, loadKubeConfig } from "../kube/index.ts";
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -31,6 +31,7 @@ export async function run(context: RoleContext): Promise<number> {
     client.close();
     return 0;
   }
+  void drainDeletedPod({ client, env, shutdown, log, clock: systemClock });
   const control = await serveLogControl(controlPort(args), threshold);
   try {
     await new ControlPlane({ client, settings, version: release.version, metrics, clock: systemClock, log }).run(

@@ -1,4 +1,4 @@
-import type { Environment, Logger, Shutdown } from "../base/index.ts";
+import type { Environment, Logger, ShutdownController } from "../base/index.ts";
 
 /** A process's access to the outside world. A role uses no global state. */
 export interface RoleContext {
@@ -6,7 +6,7 @@ export interface RoleContext {
   readonly args: readonly string[];
   readonly env: Environment;
   readonly log: Logger;
-  readonly shutdown: Shutdown;
+  readonly shutdown: ShutdownController;
   /** The release tree that this process runs from. */
   readonly release: Release;
 }

@@ -3,7 +3,14 @@ import type { Server } from "node:http";
 import { imagesOf } from "../api/images/index.ts";
 import { envInteger, envList, envString, nodeHttp, systemClock, limitConnections, type Logger } from "../base/index.ts";
 import { inTurns } from "../base/request-turns/index.ts";
-import { createKubeClient, LeaderElection, loadKubeConfig, QueueMetrics, type KubeClient } from "../kube/index.ts";
+import {
+  createKubeClient,
+  drainDeletedPod,
+  LeaderElection,
+  loadKubeConfig,
+  QueueMetrics,
+  type KubeClient,
+} from "../kube/index.ts";
 import { RolloutWebhook } from "../rollout/admission/index.ts";
 import { AccessReviews, AuthorKey, AuthorRights } from "../rollout/access/index.ts";
 import { parseAllowedHosts, removalRefusal, RolloutEngine } from "../rollout/index.ts";
@@ -25,6 +32,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     userAgent: `serin-rollout/${release.version}`,
   });
   if (args[0] === removal) return await allowRemoval(client, log);
+  void drainDeletedPod({ client, env, shutdown, log, clock: systemClock });
   const maxConcurrentRollouts = envInteger(env, "MAX_CONCURRENT_ROLLOUTS", 8);
   const allowedHosts = parseAllowedHosts(envString(env, "ALLOWED_HOSTS", ""));
   const reporters = envString(env, "REPORTER_NAMESPACES", "");

@@ -19,6 +19,7 @@ export { profiles } from "./profiles.ts";
 export { pilotRules } from "./components/pilot-access.ts";
 export { readerRules } from "./components/reader-account.ts";
 export { grant } from "./components/roles.ts";
+export { engineNamespace } from "./components/rollout-engine.ts";
 export {
   inApplyOrder,
   renderDefaultRevision,

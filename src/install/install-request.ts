@@ -9,6 +9,8 @@ export interface InstallRequest {
   readonly defaultRevision?: DefaultRevision;
   /** Moves gateways of other revisions to this one in place, as upstream did. */
   readonly upgradeGateways: boolean;
+  /** Replaces the rollout engine and the definitions of kinds by older ones. They stay if this is absent. */
+  readonly replaceNewer?: boolean;
   /** Identifies this installer to concurrent ones. */
   readonly identity: string;
   /** Called when a component is installed and ready. */

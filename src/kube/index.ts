@@ -32,7 +32,7 @@ export {
   type KubeConfig,
   type TokenSource,
 } from "./kube-config.ts";
-export { LeaderElection, type LeaderElectionOptions } from "./leader-election.ts";
+export { drainDeletedPod, LeaderElection, type LeaderElectionOptions } from "./leader-election.ts";
 export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
 export { controllerOf, ownerReference } from "./owner-reference.ts";
 export { objectsInManifest } from "./manifest.ts";

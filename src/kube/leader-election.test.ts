@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Lease } from "../api/kubernetes/index.ts";
-import { silentLogger, systemClock, transientError, type Clock } from "../base/index.ts";
+import type { Lease, Pod } from "../api/kubernetes/index.ts";
+import { ShutdownController, silentLogger, systemClock, transientError, userError, type Clock } from "../base/index.ts";
 import { until } from "../base/testing/index.ts";
 import type { KubeClient } from "./client.ts";
-import { LeaderElection } from "./leader-election.ts";
+import { drainDeletedPod, LeaderElection } from "./leader-election.ts";
 
 interface LeaseServer extends KubeClient {
   lease(): Lease | undefined;
@@ -144,4 +144,35 @@ test("a holder renews its lease without reading it, at its own interval, and rea
   assert.equal(terms, 1);
   stop.abort();
   await running;
+});
+
+test("a process drains if its pod was deleted while it started, and goes on if nobody can say so", async () => {
+  const podOf = (metadata: object): Pod => ({ metadata: { name: "istiod-1", ...metadata } });
+  const drained = async (
+    answers: readonly (readonly Pod[] | Error)[],
+    env: Record<string, string> = { POD_NAME: "istiod-1", POD_NAMESPACE: "istio-system" },
+  ): Promise<{ readonly ended: boolean; readonly forced: boolean; readonly looks: readonly unknown[] }> => {
+    const shutdown = new ShutdownController();
+    const looks: unknown[] = [];
+    const list = async (_kind: unknown, options: unknown): Promise<{ items: readonly Pod[] }> => {
+      const answer = answers[looks.push(options) - 1] ?? [];
+      if (answer instanceof Error) throw answer;
+      return await Promise.resolve({ items: answer });
+    };
+    const client = { list } as unknown as KubeClient;
+    await drainDeletedPod({ client, env, shutdown, log: silentLogger, clock: steppedClock() });
+    const ended = shutdown.drain.aborted;
+    // The SIGTERM of a pod with a preStop hook comes later.
+    shutdown.request("SIGTERM");
+    return { ended, forced: shutdown.force.aborted, looks };
+  };
+  const deleted = podOf({ deletionTimestamp: "2026-01-01T00:00:00Z" });
+  const look = { namespace: "istio-system", fieldSelector: "metadata.name=istiod-1" };
+  assert.deepEqual(await drained([[deleted]]), { ended: true, forced: false, looks: [look] });
+  assert.deepEqual(await drained([[podOf({})]]), { ended: false, forced: false, looks: [look] });
+  const down = transientError("unreachable", "no answer");
+  assert.deepEqual(await drained([down, [deleted]]), { ended: true, forced: false, looks: [look, look] });
+  assert.equal((await drained([down, down, down, [deleted]])).ended, false);
+  assert.deepEqual(await drained([userError("forbidden", "no right")]), { ended: false, forced: false, looks: [look] });
+  assert.deepEqual((await drained([[deleted]], {})).looks, [], "a process outside a pod asks nobody");
 });

@@ -1,6 +1,16 @@
-import { leaseKind, type Lease } from "../api/kubernetes/index.ts";
-import { describeError, systemRandom, type Clock, type Logger, type Random } from "../base/index.ts";
+import { leaseKind, podKind, type Lease } from "../api/kubernetes/index.ts";
+import {
+  describeError,
+  envString,
+  systemRandom,
+  type Clock,
+  type Environment,
+  type Logger,
+  type Random,
+  type ShutdownController,
+} from "../base/index.ts";
 import type { KubeClient } from "./client.ts";
+import { isCode } from "./status-error.ts";
 
 export interface LeaderElectionOptions {
   readonly client: KubeClient;
@@ -200,6 +210,46 @@ export class LeaderElection {
     const { clock, random = systemRandom } = this.#options;
     await clock.sleep(ms * (0.8 + 0.4 * random()), signal).catch(() => undefined);
   }
+}
+
+export interface PodProcess {
+  readonly client: Pick<KubeClient, "list">;
+  /** Names the pod by POD_NAME and POD_NAMESPACE. */
+  readonly env: Environment;
+  readonly shutdown: ShutdownController;
+  readonly log: Logger;
+  readonly clock: Pick<Clock, "sleep">;
+}
+
+const ownPodLooks = 3;
+const ownPodPauseMs = 1_000;
+
+/**
+ * Drains the process if its pod was deleted before the process could handle signals. The kernel drops a SIGTERM for the
+ * first process of a container while that has no handler. Such a process would serve, and might become the leader,
+ * until the end of its grace period. Without the right to list its pod, or without an answer, nothing happens.
+ */
+export async function drainDeletedPod(own: PodProcess): Promise<void> {
+  const { shutdown, log } = own;
+  if (!(await isBeingDeleted(own)) || shutdown.drain.aborted) return;
+  log.info("ends, because its pod was deleted while it started");
+  shutdown.drainEarly("the pod is being deleted");
+}
+
+async function isBeingDeleted({ client, env, shutdown, log, clock }: PodProcess): Promise<boolean> {
+  const [name, namespace] = [envString(env, "POD_NAME", ""), envString(env, "POD_NAMESPACE", "")];
+  if (name === "" || namespace === "") return false;
+  for (let look = 1; look <= ownPodLooks && !shutdown.drain.aborted; look += 1) {
+    try {
+      const { items } = await client.list(podKind, { namespace, fieldSelector: `metadata.name=${name}` });
+      return items.some(({ metadata }) => metadata.deletionTimestamp !== undefined);
+    } catch (error) {
+      log.debug("cannot read its own pod", { pod: `${namespace}/${name}`, error: describeError(error) });
+      if (isCode(error, "forbidden")) return false;
+      await clock.sleep(ownPodPauseMs, shutdown.drain).catch(() => undefined);
+    }
+  }
+  return false;
 }
 
 /** RFC 3339 with six decimals, as metav1.MicroTime wants it. */

@@ -5,6 +5,7 @@ export {
   type BanzaiOperatorOptions,
   type SecondOperatorOptions,
 } from "./banzai/index.ts";
+export { keepNewerShared } from "./cluster-state.ts";
 export { applyComponents, fieldManager, type InstallOptions } from "./installer.ts";
 export { IstioOperatorController, type IstioOperatorControllerOptions } from "./istio/index.ts";
 export { proxyMetrics, type MetricsProxyOptions } from "./metrics-proxy.ts";

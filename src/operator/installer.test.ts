@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KindDefinition, KubernetesObject } from "../api/index.ts";
-import { podKind } from "../api/kubernetes/index.ts";
+import { customResourceDefinitionKind, deploymentKind, podKind } from "../api/kubernetes/index.ts";
 import { describeError, systemClock, type Clock } from "../base/index.ts";
 import { renderDefaultRevision, renderInstall, resolveSettings } from "../install/index.ts";
 import type { ApplyOptions } from "../kube/index.ts";
@@ -22,6 +22,7 @@ interface Validator extends KubernetesObject {
 
 interface Flags {
   readonly upgradeGateways?: boolean;
+  readonly replaceNewer?: boolean;
   readonly identity?: string;
   readonly clock?: Clock;
 }
@@ -60,6 +61,7 @@ async function install(
     components,
     ...(defaultRevision === undefined ? {} : { defaultRevision }),
     upgradeGateways: flags.upgradeGateways === true,
+    replaceNewer: flags.replaceNewer === true,
     identity: flags.identity ?? "me",
     onDone: (component) => void done.push(component.done),
     onNote: (note) => void notes.push(note),
@@ -479,3 +481,35 @@ test("a definition is not read again if the answer to its write shows that it is
   assert.equal(await readsOf(true), 3);
   assert.equal(await readsOf(false), 4);
 });
+
+test("an older release replaces a newer engine and newer definitions only by force, and each time names them", async () => {
+  const cluster = new MemoryCluster();
+  const releases = async (): Promise<readonly (string | undefined)[]> =>
+    [
+      await cluster.get(deploymentKind, "serin-rollout", "serin-system"),
+      await cluster.get(customResourceDefinitionKind, "virtualservices.networking.istio.io"),
+      await cluster.get(deploymentKind, "istiod-old", "istio-system"),
+    ].map((object) => object?.metadata.labels?.["app.kubernetes.io/version"]);
+  await install(cluster, ["tag=1.19.0"]);
+  assert.deepEqual((await install(cluster, ["tag=1.19.0", "revision=same"])).notes.filter(isOfNewer), []);
+  const { notes, done } = await install(cluster, ["tag=1.19.0-alpha.1", "revision=old"]);
+  assert.deepEqual(await releases(), ["1.19.0", "1.19.0", "1.19.0-alpha.1"]);
+  assert.deepEqual(notes.filter(isOfNewer), [
+    "keeps the definitions of Istio's kinds of release 1.19.0, which is newer than 1.19.0-alpha.1: virtualservices.networking.istio.io; to replace them: serin install --force",
+    "keeps the rollout engine serin-rollout with its definitions of release 1.19.0, which is newer than 1.19.0-alpha.1: Deployment serin-rollout; to replace them: serin install --force",
+  ]);
+  assert.ok(done.includes("Istio core installed"));
+  const forced = await install(cluster, ["tag=1.18.2", "revision=old"], { replaceNewer: true });
+  assert.deepEqual(await releases(), ["1.18.2", "1.18.2", "1.18.2"]);
+  assert.match(
+    forced.notes.filter(isOfNewer).join(),
+    /replaces, by --force, the definitions of Istio's kinds of release 1\.19\.0/,
+  );
+  await install(cluster, ["tag=latest"]);
+  assert.equal((await releases())[0], "latest", "names of images are not compared");
+  assert.deepEqual((await install(cluster, ["tag=1.18.10"])).notes.filter(isOfNewer), []);
+});
+
+function isOfNewer(note: string): boolean {
+  return /newer|--force/.test(note);
+}

@@ -14,6 +14,7 @@ import {
 import { observeClusterState, type ClusterState } from "./cluster-state.ts";
 import { withInstallLock } from "./install-lock.ts";
 import { keptClosed } from "./kept-closed.ts";
+import { keepNewer } from "./newer-shared.ts";
 import { checkRights, preflight } from "./preflight.ts";
 import { isEstablished, isWorkload, waitReady, type WaitOptions } from "./readiness.ts";
 import { WorkloadObstacles } from "./workload-obstacle.ts";
@@ -58,7 +59,10 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
     const served = new Set<string | undefined>();
     await inTurn(async () => {
       // Another installer may have changed the cluster.
-      components = withoutForeign(options, await observeClusterState(client));
+      const state = await observeClusterState(client);
+      const { components: wanted, notes } = keepNewer(options.components, state.shared, options.replaceNewer === true);
+      for (const note of notes) options.onNote(note);
+      components = withoutForeign({ ...options, components: wanted }, state);
       for (const component of components) {
         const others = component.objects.filter((object) => !isWebhook(object));
         for (const answer of await applyObjects(client, others))

@@ -22,6 +22,10 @@ export interface ActionRequest {
    * this has changed.
    */
   readonly paused: boolean;
+  /** Whether the user saw that the rollout was Stuck. Such an order is a `conflict` if it has got stuck since. */
+  readonly stuck: boolean;
+  /** The uid of the object that the user saw. Each order is a `conflict` for another object. Empty means any object. */
+  readonly uid: string;
 }
 
 export interface AuditRecord {

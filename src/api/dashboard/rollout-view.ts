@@ -59,6 +59,8 @@ export interface RolloutView extends View {
 
 export interface RolloutHead extends ViewHead {
   readonly row: RolloutRow;
+  /** Distinguishes the object from an earlier or later one of the same name. */
+  readonly uid: string;
   readonly run: number;
   /** Whether somebody has ordered a pause. A phase `Paused` may have other reasons. */
   readonly paused: boolean;

@@ -76,6 +76,8 @@ export {
   refusalOf,
   retriedRollout,
   rolloutOffers,
+  nextApprovalOf,
+  remadeProblem,
   waitingStepOf,
   type Rollout,
   type RolloutKind,

@@ -5,10 +5,13 @@ import type { MeshUpgrade } from "./mesh-upgrade.ts";
 import {
   approvalPatch,
   changeAgainst,
+  nextApprovalOf,
   orderPatch,
   refusalOf,
+  remadeProblem,
   retriedRollout,
   rolloutOffers,
+  waitingStepOf,
   type RolloutRights,
 } from "./rollout-actions.ts";
 import type { JournalEntry, PauseReason, RolloutStatus } from "./rollout-status.ts";
@@ -216,8 +219,40 @@ test("an order for one run is not meant for the next one, or for another object 
     assert.equal(changeAgainst(order, inRun(), inRun(1)), undefined, "the first run has no number until it begins");
     assert.equal(changeAgainst(order, inRun(2), inRun(2)), undefined);
     assert.equal(changeAgainst(order, inRun(1), inRun(2)), "another run has begun meanwhile");
-    assert.equal(changeAgainst(order, inRun(1), inRun(1, "b")), "another run has begun meanwhile");
+    assert.equal(changeAgainst(order, inRun(1), inRun(1, "b")), remadeProblem);
   }
+});
+
+test("an order for a step that waits does not overrule its failure, which the person has not seen", () => {
+  const stuck = canary({ phase: "Stuck", message: "20 %: 5 errors" });
+  for (const order of ["approve", "complete", "promote"] as const) {
+    assert.equal(changeAgainst(order, canary(), stuck), "it has got stuck meanwhile: 20 %: 5 errors");
+    assert.equal(changeAgainst(order, stuck, stuck), undefined);
+    assert.equal(changeAgainst(order, stuck, canary()), undefined);
+  }
+});
+
+test("a step waits for an approval without its name only while it pauses for one, or has failed", () => {
+  const waits = (given: Partial<RolloutStatus>): string | undefined => waitingStepOf(canary(given));
+  assert.equal(waits({ phase: "Paused", pauseReason: "approval" }), "b");
+  assert.equal(waits({ phase: "Stuck", pauseReason: "check" }), "b");
+  assert.equal(waits({ phase: "Paused" }), "b", "of an earlier release");
+  for (const phase of ["Progressing", "Settling", "Judging", "Soaking", "Waiting", "Completed"] as const)
+    assert.equal(waits({ phase }), undefined, phase);
+  assert.equal(waits({ phase: "Paused", pauseReason: "order" }), undefined);
+  const soak = { id: "soak", title: "soak", startedAt: "", checks: [] };
+  assert.equal(waits({ phase: "Soaking", step: soak }), undefined, "only an order to complete ends it");
+  assert.equal(nextApprovalOf(canary()), "b");
+  const last = { id: "c", title: "50 %", startedAt: "", checks: [] };
+  assert.equal(nextApprovalOf(canary({ step: last })), undefined);
+});
+
+test("a pause, its end and a rollback are bound to this object, so that the server refuses them for another one", () => {
+  const found = canary();
+  const given = { ...found, metadata: { ...found.metadata, uid: "a" } };
+  const by = { by: "ann", why: "", at: "2026-01-01T10:00:00Z" };
+  for (const order of ["pause", "resume", "rollback"] as const)
+    assert.deepEqual((orderPatch(given, order, by) as { metadata?: unknown }).metadata, { uid: "a" });
 });
 
 test("a full promotion does not overrule an order of somebody else that came in between, and an approval may follow it", () => {

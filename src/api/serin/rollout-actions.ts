@@ -152,9 +152,28 @@ function isPromoted({ spec, status }: Rollout): boolean {
   return status?.startedAt !== undefined && Date.parse(at) >= Date.parse(status.startedAt);
 }
 
-/** The id of the step that an approval would continue. Undefined if no step waits. */
+/**
+ * The id of the step that waits for a person now. Undefined if none does: then an approval without the name of a step
+ * would be for one that nobody has looked at, such as the next one after somebody else's approval.
+ */
 export function waitingStepOf({ status }: Rollout): string | undefined {
-  return isEndPhase(status?.phase) ? undefined : status?.step?.id;
+  const { phase, pauseReason, step } = status ?? {};
+  if (step === undefined || isEndPhase(phase)) return undefined;
+  if (phase === "Stuck") return step.id;
+  // A status of an earlier release has no reason.
+  return phase === "Paused" && (pauseReason === undefined || pauseReason === "approval") ? step.id : undefined;
+}
+
+/** The id of the first step from the current one on that is planned to wait for an approval. Undefined if none is. */
+export function nextApprovalOf({ status }: Rollout): string | undefined {
+  const { plannedSteps = [], step } = status ?? {};
+  const rest = plannedSteps.slice(
+    Math.max(
+      0,
+      plannedSteps.findIndex(({ id }) => id === step?.id),
+    ),
+  );
+  return rest.find(({ untilApproved }) => untilApproved === true)?.id;
 }
 
 /** Whether nothing changes any more, and no change of the target would start another run. */
@@ -175,15 +194,22 @@ export function approvalPatch(rollout: Rollout, steps: readonly string[], ordere
 }
 
 /**
- * A merge patch that pauses, resumes or rolls back, with the person's name. To resume a Canary whose last run is undone
+ * A merge patch that pauses, resumes or rolls back, with the person's name. The server refuses it (`conflict`) for
+ * another object of the name, because it contains the uid. To resume a Canary whose last run is undone
  * takes back the abort, so that the next change begins a run. To resume a copy of another object makes the person its
  * author, because the account that restored it may have other rights.
  */
 export function orderPatch(rollout: Rollout, order: keyof typeof orderSpecs, orderedBy: OrderedBy): unknown {
   const released = order === "resume" && holdsNextRun(rollout) ? { abort: false } : {};
-  const taken =
-    order === "resume" && isRestored(rollout) ? { metadata: { annotations: { [authorAnnotation]: "" } } } : {};
-  return { ...taken, spec: { ...orderSpecs[order], ...released, orderedBy } };
+  const { uid } = rollout.metadata;
+  const metadata = {
+    ...(uid === undefined ? {} : { uid }),
+    ...(order === "resume" && isRestored(rollout) ? { annotations: { [authorAnnotation]: "" } } : {}),
+  };
+  return {
+    ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
+    spec: { ...orderSpecs[order], ...released, orderedBy },
+  };
 }
 
 /** Whether it is a copy of another object and has not begun. */
@@ -220,9 +246,13 @@ export function fullPromotionPatch({ metadata: { resourceVersion } }: Rollout, o
   return { metadata: { resourceVersion }, spec: { fullPromotion: ordered, paused: false } };
 }
 
+/** Why an order for one rollout is not given to another one of the name. */
+export const remadeProblem = "it was deleted, and somebody has created another one of its name meanwhile";
+
 /**
  * Why an order is not given any more to a rollout that has changed since the person looked at it. Undefined if it is.
- * A person who has looked at one version must not approve the next one, whose run begins in the same moment. A full
+ * A person who has looked at one version must not approve the next one, whose run begins in the same moment. Nor must
+ * an order for a step that waits overrule the failure of that step, which the person has not seen. A full
  * promotion also ends a pause and skips the checks, so it must not overrule an order that the person has not seen.
  */
 export function changeAgainst(
@@ -231,9 +261,10 @@ export function changeAgainst(
   { metadata, spec, status }: Rollout,
 ): string | undefined {
   // The first run has no number until it begins.
-  const isSameRun =
-    metadata.uid === seen.metadata.uid && Math.max(1, status?.run ?? 1) === Math.max(1, seen.status?.run ?? 1);
-  if (!isSameRun) return "another run has begun meanwhile";
+  if (metadata.uid !== seen.metadata.uid) return remadeProblem;
+  if (Math.max(1, status?.run ?? 1) !== Math.max(1, seen.status?.run ?? 1)) return "another run has begun meanwhile";
+  if (status?.phase === "Stuck" && seen.status?.phase !== "Stuck")
+    return `it has got stuck meanwhile: ${status.message}`;
   if (order !== "promote") return undefined;
   const [before, now] = [standingOrders(seen.spec), standingOrders(spec)];
   if (now.abort !== before.abort)

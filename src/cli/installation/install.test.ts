@@ -391,3 +391,26 @@ test("an IstioOperator with a profile names all charts, and fields without a cha
     "! iop.yaml: spec.components.ingressGateways[0].k8s.env (those with a valueFrom): the chart gateway has no value for this field; patch the rendered objects",
   ]);
 });
+
+test("a dry run leaves out the newer objects that stay, and names them; --force is passed on", async () => {
+  const forces: boolean[] = [];
+  const run = async (line: string): Promise<FakeContext> => {
+    const context = new FakeContext({});
+    const keepNewer: FakeContext["installer"]["keepNewer"] = async (_client, components, force) => {
+      forces.push(force);
+      return await Promise.resolve({
+        components: components.filter(({ name }) => name !== "base"),
+        notes: ["keeps the rollout engine"],
+      });
+    };
+    Object.assign(context.installer, { keepNewer });
+    await createProgram(context).parseAsync(line.split(" "), { from: "user" });
+    return context;
+  };
+  const { output, errors } = await run("install --dry-run -y");
+  assert.match(errors, /^! keeps the rollout engine$/m);
+  assert.match(output, /deployment\/istiod in istio-system created/);
+  assert.doesNotMatch(output, /serin-rollout/);
+  await run("install --dry-run -y --force");
+  assert.deepEqual(forces, [false, true]);
+});

@@ -28,7 +28,10 @@ export function installCommands(program: Command, context: CliContext): void {
       .alias("apply")
       .description("install a control plane, its node agent, ztunnel and gateways from a profile, files and flags"),
   )
-    .option("--force", "has no effect; exists for old scripts")
+    .option(
+      "--force",
+      "replace a newer rollout engine, and newer definitions of kinds, by the older ones of this release",
+    )
     .action(async (flags: ApplyFlags) => await install(flags, context));
 }
 
@@ -66,7 +69,10 @@ async function verifyInstalled(flags: InstallFlags, context: CliContext): Promis
 /** The verb `upgrade` without a subcommand: installs this release over the one that runs. */
 export function upgradeInPlaceCommand(command: Command, context: CliContext): void {
   applyFlags(command)
-    .option("--force", "allow upgrades across more minor releases than are supported")
+    .option(
+      "--force",
+      "allow upgrades across more minor releases than are supported, and replace a newer rollout engine and newer definitions of kinds",
+    )
     .action(async (flags: ApplyFlags) => await upgrade(flags, context));
 }
 
@@ -116,6 +122,7 @@ async function apply(
     components,
     ...(defaultRevision === undefined ? {} : { defaultRevision }),
     upgradeGateways: flags.upgradeGateways === true,
+    replaceNewer: flags.force === true,
     identity: context.identity,
     onDone: (component) => printAboveProgress(() => context.out(`✔ ${component.done}\n`)),
     onNote: (note) => printAboveProgress(() => context.err(`! ${note}\n`)),
@@ -159,11 +166,13 @@ async function confirm({ text, doomed, otherwise }: Question, flags: ApplyFlags,
 
 async function dryRun(
   rendered: RenderedInstall,
-  { prune: prunes = false }: ApplyFlags,
+  { prune: prunes = false, force = false }: ApplyFlags,
   client: KubeClient,
   context: CliContext,
 ): Promise<void> {
-  for (const object of manifestOf(rendered)) {
+  const { components, notes } = await context.installer.keepNewer(client, rendered.components, force);
+  for (const note of notes) context.err(`! ${note}\n`);
+  for (const object of manifestOf({ ...rendered, components })) {
     const change = await context.installer.plan(client, object);
     context.out(`${nameOf(object)} ${change} (dry run)\n`);
   }

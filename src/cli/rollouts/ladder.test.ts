@@ -84,6 +84,18 @@ test("the ladder shows what a person must do although the message begins with a 
   assert.equal(stuck(`weight 90/10: ${evidence}`).split(evidence).length, 2);
 });
 
+test("checks with the same verdict and evidence share a line with their names", () => {
+  const evidence = "istiod istio-system/istiod-1 has not reported which proxies it serves";
+  const checks = ["xds-nacks", "pod-health", "xds-convergence"].map((type) => ({
+    type,
+    verdict: type === "pod-health" ? ("pass" as const) : ("error" as const),
+    evidence: type === "pod-health" ? "3 pods are ready" : evidence,
+  }));
+  const step = { id: "step-2", title: "weight 90/10", startedAt: "", checks };
+  const text = renderLadder("Canary a/b", { ...status, step, message: "" }, { colour: false, verbose: false });
+  assert.match(text, /\n {6}! xds-nacks, xds-convergence: istiod .*\n {6}✔ pod-health: 3 pods are ready\n/);
+});
+
 test("the ladder of a rollout that waits between two steps shows what it waits for", () => {
   const { step: _step, ...between } = status;
   const lines = (more: Partial<RolloutStatus>): readonly string[] =>

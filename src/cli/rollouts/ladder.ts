@@ -102,7 +102,7 @@ function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint
     phase === "RolledBack" || phase === "RollingBack" || phase === "Stuck" ? paint("red", "✘") : paint("yellow", "▸");
   const lines = [`  ${mark} ${paint("bold", step.title)}`];
   for (const waiting of step.waitingFor ?? []) lines.push(`      ${paint("yellow", "…")} ${waiting}`);
-  for (const check of step.checks) lines.push(...checkLines(check, paint));
+  for (const check of saidOnce(step.checks)) lines.push(...checkLines(check, paint));
   const detail = message.startsWith(`${step.title}: `) ? message.slice(step.title.length + 2) : message;
   const shown = [
     ...(step.waitingFor ?? []),
@@ -111,6 +111,16 @@ function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint
   const left = detail === step.title ? "" : leftOf(detail, shown);
   if (left !== "") lines.push(`      ${left}`);
   return lines;
+}
+
+/** Checks that say the same, such as that one control plane does not answer, appear as one with all their names. */
+function saidOnce(checks: readonly CheckStatus[]): readonly CheckStatus[] {
+  const groups = Map.groupBy(checks, ({ verdict, evidence, matrix }) =>
+    matrix === undefined ? `${verdict} ${evidence}` : {},
+  );
+  return [...groups.values()].flatMap(([first, ...others]) =>
+    first === undefined ? [] : [{ ...first, name: [first, ...others].map(({ type, name = type }) => name).join(", ") }],
+  );
 }
 
 /** What a message says after the last of the shown lines that it repeats: what a person must do. */

@@ -9,7 +9,7 @@ import { createProgram } from "../program.ts";
 const whoAmI = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 const answers = { [whoAmI]: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
 
-const canary = (resourceVersion: string, spec: object = {}, phase = "Judging"): UntypedObject => ({
+const canary = (resourceVersion: string, spec: object = {}, phase = "Paused"): UntypedObject => ({
   apiVersion: "rollout.serin.dev/v1alpha1",
   kind: "Canary",
   metadata: { name: "web", namespace: "shop", uid: "first", resourceVersion },
@@ -17,6 +17,7 @@ const canary = (resourceVersion: string, spec: object = {}, phase = "Judging"): 
   status: {
     observedGeneration: 1,
     phase,
+    ...(phase === "Paused" ? { pauseReason: "approval" } : {}),
     progress: "1/2",
     message: "",
     run: 1,
@@ -25,6 +26,45 @@ const canary = (resourceVersion: string, spec: object = {}, phase = "Judging"): 
     step: { id: "step-2", title: "50 %", startedAt: "2026-01-01T00:00:00Z", checks: [] },
     conditions: [],
   },
+});
+
+test("a second approval without a step, directly after the step change, is refused and names how to approve", async () => {
+  const context = new FakeContext({ objects: { Canary: [canary("1", {}, "Judging")] }, answers });
+  const given = async (...words: readonly string[]): Promise<string> =>
+    await createProgram(context)
+      .parseAsync(["canary", "promote", "web", "-n", "shop", ...words], { from: "user" })
+      .then(() => context.output, describeError);
+  const refused = await given();
+  assert.match(refused, /shop\/web: no step waits for an approval: the rollout is Judging at 50 %\n/);
+  assert.match(refused, /or approve the step before that: serin canary promote web -n shop --step step-2/);
+  assert.deepEqual(context.applied, []);
+  assert.equal(await given("--step", "step-2"), "Canary shop/web: step-2 approved by ann\n");
+});
+
+test("an approval does not overrule a failure that came meanwhile", async () => {
+  const { output, taken } = await promoted(canary("2", {}, "Stuck"));
+  assert.match(output, /Canary shop\/web: it has got stuck meanwhile: .*so your order was not given/);
+  assert.deepEqual(taken, []);
+});
+
+test("a pause, its end or an abort does not apply to another Canary that was created with the name", async () => {
+  for (const [verb, spec] of [
+    ["pause", {}],
+    ["resume", { paused: true }],
+    ["abort", {}],
+  ] as const) {
+    const context = new FakeContext({ objects: { Canary: [canary("1", spec)] }, answers });
+    const client = await context.connect();
+    const patchMerge = async (_kind: unknown, _name: string, _namespace: unknown, patch: UntypedObject) => {
+      if (patch.metadata.uid !== "second") throw userError("conflict", "Precondition failed: UID in precondition");
+      return await Promise.resolve(patch);
+    };
+    const remade = { ...client, patchMerge } as unknown as KubeClient;
+    const output = await createProgram(Object.assign(context, { connect: async () => remade }))
+      .parseAsync(["canary", verb, "web", "-n", "shop"], { from: "user" })
+      .then(() => context.output, describeError);
+    assert.match(output, /shop\/web: it was deleted, and somebody has created another one .*your order was not given/);
+  }
 });
 
 /** The output of an order, and the patches that the server takes, if somebody has written the Canary meanwhile. */

@@ -283,7 +283,11 @@ test("an upgrade is completed in its soak or before its retirement, and not whil
       /MeshUpgrade up: it is not in its soak: the step is step wave-1\/shop/,
       words.join(" "),
     );
-  assert.equal(await given("soak", "approve", "up"), "MeshUpgrade up: soak approved by ann\n");
+  assert.equal(await given("soak", "approve", "up", "--step", "soak"), "MeshUpgrade up: soak approved by ann\n");
+  assert.match(
+    await given("soak", "approve", "up"),
+    /up: no step waits for an approval: the rollout is Judging at step soak\n.*to end the soak: serin upgrade complete up/,
+  );
   for (const id of ["soak", "dependents"])
     assert.equal(await complete(id), "MeshUpgrade up: soak, dependents approved by ann\n");
 });

@@ -8,16 +8,19 @@ import {
   completingSteps,
   fullPromotionPatch,
   hasEnded,
+  nextApprovalOf,
   isRestingPhase,
   meshUpgradeKind,
   orderPatch,
   refusalOf,
+  remadeProblem,
   retriedRollout,
+  rolloutCommand,
   waitingStepOf,
   type OrderedBy,
 } from "../../api/serin/index.ts";
-import { userError } from "../../base/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { userError, type SerinError } from "../../base/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { createAsApplied, deleteThisObject, patchAsRead } from "../../kube/writes-as-read/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
@@ -180,7 +183,9 @@ function verbs<Value extends Rollout>(
         refuseVain(kind, object, orderVerb.order);
         const patch = orderPatch(object, orderVerb.order, await orderedBy(client, flags, context));
         const { name: its = "", namespace } = object.metadata;
-        await client.patchMerge(kind, its, namespace, patch, { fieldManager: "serin-cli" });
+        await client.patchMerge(kind, its, namespace, patch, { fieldManager: "serin-cli" }).catch((error: unknown) => {
+          throw isKubeCode(error, "conflict") ? notGiven(kind, object, remadeProblem) : error;
+        });
         context.out(`${noun} ${nameOf(object)} ${orderVerb.done}\n`);
       });
   }
@@ -405,8 +410,11 @@ async function patchAsSeen<Value extends Rollout>(
     signal: context.signal,
   });
   if (outcome === "done") return;
-  const what = change ?? "it was deleted meanwhile";
-  throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${what}, so your order was not given`, {
+  throw notGiven(kind, object, change ?? "it was deleted meanwhile");
+}
+
+function notGiven<Value extends Rollout>(kind: KindDefinition<Value>, object: Value, what: string): SerinError {
+  return userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${what}, so your order was not given`, {
     hint: "look at it with `serin canary status` or `serin upgrade status`, and give the order again",
   });
 }
@@ -416,7 +424,7 @@ async function approve<Value extends Rollout>(
   { client, kind, object, flags, context }: Order<Value>,
   steps?: readonly string[],
 ): Promise<void> {
-  const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(object)]);
+  const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(kind, object)]);
   if (hasEnded(object))
     throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: it has ended as ${object.status?.phase ?? ""}`);
   // Given earlier, it would skip the soak of the whole mesh, and remove the old revision without a look.
@@ -433,13 +441,27 @@ async function approve<Value extends Rollout>(
   context.out(`${kind.kind} ${nameOf(object)}: ${wanted.join(", ")} approved by ${ordered.by}\n`);
 }
 
-function waitingStep(rollout: Rollout): string {
+/** The step that an approval without `--step` means. */
+function waitingStep<Value extends Rollout>({ kind }: KindDefinition<Value>, rollout: Value): string {
   const step = waitingStepOf(rollout);
   if (step !== undefined) return step;
+  const { status } = rollout;
+  const at = hasEnded(rollout) || status?.step === undefined ? "" : ` at ${status.step.title}`;
+  const next = hasEnded(rollout) ? undefined : nextApprovalOf(rollout);
+  const kindName = kind === "Canary" ? "Canary" : "MeshUpgrade";
+  const command = rolloutCommand(kindName, rollout, "approve");
+  const isSoak = kindName === "MeshUpgrade" && status?.step?.id === "soak";
   throw userError(
     "nothing-waits",
-    `${nameOf(rollout)}: no step waits for an approval: the rollout is ${rollout.status?.phase ?? "not read by the engine yet"}`,
-    { hint: "look at its steps with `serin canary status` or `serin upgrade status`" },
+    `${nameOf(rollout)}: no step waits for an approval: the rollout is ${status?.phase ?? "not read by the engine yet"}${at}`,
+    {
+      hint:
+        isSoak && !hasEnded(rollout)
+          ? `to end the soak: ${rolloutCommand(kindName, rollout, "complete")}`
+          : next === undefined
+            ? "look at its steps with `serin canary status` or `serin upgrade status`"
+            : `approve when it waits, or approve the step before that: ${command} --step ${next}`,
+    },
   );
 }
 

@@ -1,5 +1,6 @@
 import { systemClock, userError } from "../../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
+import type { RenderedComponent } from "../../install/index.ts";
 import type { KubeClient, ListOptions } from "../../kube/index.ts";
 import type { CliContext, DashboardOptions, GatewayApiChannel, PodRequest } from "../context.ts";
 
@@ -112,6 +113,11 @@ export class FakeContext implements CliContext {
   readonly identity = "tester@here (pid 1)";
   readonly installer = {
     apply: async (): Promise<void> => undefined,
+    keepNewer: async (
+      _client: KubeClient,
+      components: readonly RenderedComponent[],
+      _force: boolean,
+    ): Promise<{ components: readonly RenderedComponent[]; notes: readonly string[] }> => ({ components, notes: [] }),
     plan: async () => "created" as const,
     verify: async () => ({ good: [], bad: [], definitions: 0, deployments: 0 }),
     remove: async ({ selection, keeps, onRemoved, dryRun }: Removal): Promise<number> => {

@@ -55,6 +55,7 @@ export function rolloutView(
       atMs,
       sources,
       row: rolloutRow(rollout),
+      uid: metadata.uid ?? "",
       run: status?.run ?? 0,
       // The field is optional in an object that no webhook has completed.
       paused: (rollout.spec as { readonly paused?: boolean }).paused === true,

@@ -132,3 +132,21 @@ test("a template that must wait for the end of an undo takes the place of old de
     /does not fit in the journal canary\.shop\.web, .* it is 54 KiB too large; write one of at most 1412 KiB, and/,
   );
 });
+
+test("an object that a later step makes again keeps its first entry, unless the rollout has deleted it itself", () => {
+  const object = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "edge-2", namespace: "a" };
+  const made = (step: string): JournalEntry => ({ type: "created", step, object });
+  const replicas: JournalEntry = {
+    type: "field",
+    step: "50",
+    object: { ...object, name: "edge" },
+    pointer: "/spec/replicas",
+    prior: 2,
+    written: 1,
+  };
+  const known = [made("50/pods"), replicas];
+  assert.deepEqual(withEntries(known, [made("100/pods")]), known);
+  assert.deepEqual(withEntries(known, [made("50/pods")]), known);
+  const deleted: JournalEntry = { type: "deleted", step: "done", object, body: { metadata: { name: "edge-2" } } };
+  assert.deepEqual(withEntries([...known, deleted], [made("again")]), [...known, deleted, made("again")]);
+});

@@ -185,10 +185,16 @@ function withOwner(
 
 /**
  * The entries with the added ones: one for each step and field, so repeating a step after a crash adds nothing. An
- * entry of a field that is already known gets only the new written value.
+ * entry of a field that is already known gets only the new written value. An object that a later step makes again,
+ * because somebody has deleted it, keeps its first entry alone: undo deletes it after the fields that it has replaced.
  */
 export function withEntries(known: readonly JournalEntry[], added: readonly JournalEntry[]): readonly JournalEntry[] {
-  const byKey = new Map(added.map((entry) => [entryKey(entry), entry]));
+  const made = madeObjects(known);
+  const byKey = new Map(
+    added.flatMap((entry) =>
+      entry.type === "created" && made.has(referenceKey(entry.object)) ? [] : [[entryKey(entry), entry] as const],
+    ),
+  );
   const kept = known.map((entry) => {
     const again = byKey.get(entryKey(entry));
     byKey.delete(entryKey(entry));
@@ -198,6 +204,15 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
     return { ...rest, ...(again.written === undefined ? {} : { written: again.written }) };
   });
   return [...kept, ...byKey.values()];
+}
+
+/** The objects that the rollout has made, and not deleted itself since. */
+function madeObjects(entries: readonly JournalEntry[]): ReadonlySet<string> {
+  const made = new Set<string>();
+  for (const { type, object } of entries)
+    if (type === "created") made.add(referenceKey(object));
+    else if (type === "deleted") made.delete(referenceKey(object));
+  return made;
 }
 
 /** The entries, of which one has a later value of its field. */

@@ -4,12 +4,10 @@ import { at, type DecideInput, type Decision } from "./input.ts";
 import { judge } from "./judge-step.ts";
 import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
 import { namespacesTaken } from "./planned-steps.ts";
-import { isOverdue, overdueText, waitingOn, withoutProgressMs } from "./settle-progress.ts";
+import { isOverdue, namedOnce, overdueText, waitingOn, withoutProgressMs } from "./settle-progress.ts";
 import { describeReference, type Step } from "./step.ts";
 import { endOverruled, fail, promotion, recovery, stick, waitFor } from "./step-outcome.ts";
 import { repeated, writeActions } from "./step-writes.ts";
-
-const namesShown = 20;
 
 /** The next action within one step: begin it, write, wait until it has settled, judge it, end it. */
 export function advance(input: DecideInput, step: Step): Decision {
@@ -171,26 +169,18 @@ function wait(
   const { status, orders, elapsedMs, nowMs } = input;
   const obstacle = observation.settle.find((state) => state.state === "waiting" && state.obstacle !== undefined);
   const limitMs = step.patient === true && obstacle === undefined ? undefined : orders.settleTimeoutMs;
-  const waitingStep = {
-    ...waitingOn(before, observation, { elapsedMs, nowMs, limitMs }),
-    waitingFor: named(waiting),
-  };
+  const waitingFor = namedOnce(waiting);
+  const waitingStep = { ...waitingOn(before, observation, { elapsedMs, nowMs, limitMs }), waitingFor };
   const held = { ...status, step: waitingStep };
   if (limitMs === undefined || !isOverdue(waitingStep, limitMs, step.patient))
     return {
-      status: { ...recovered(held), phase: step.phase ?? "Settling", message: `${step.title}: ${waiting[0] ?? ""}` },
+      status: { ...recovered(held), phase: step.phase ?? "Settling", message: `${step.title}: ${waitingFor[0] ?? ""}` },
       actions: recovery(status),
     };
   if (obstacle?.state === "waiting" && obstacle.obstacle?.toDo !== undefined)
     return stick(held, "conflict", `${step.title}: ${obstacle.detail}`, obstacle.obstacle.toDo);
   return fail({ ...input, status: held }, step, {
     because: "settle-timeout",
-    cause: `${step.title} did not settle in ${overdueText(waitingStep, limitMs)}: ${waiting.slice(0, 3).join("; ")}`,
+    cause: `${step.title} did not settle in ${overdueText(waitingStep, limitMs)}: ${waitingFor.slice(0, 3).join("; ")}`,
   });
-}
-
-function named(details: readonly string[]): readonly string[] {
-  return details.length > namesShown
-    ? [...details.slice(0, namesShown), `and ${details.length - namesShown} more`]
-    : details;
 }

@@ -130,6 +130,8 @@ export interface PodFacts {
   readonly name: string;
   readonly ready: boolean;
   readonly ending: boolean;
+  /** Absent if it has none yet. */
+  readonly node?: string;
   /** The restarts of all its containers together. */
   readonly restarts: number;
   /** The check's own message, for evidence. */

@@ -2,12 +2,12 @@ import type { RolloutStatus, UndoCause, UndoStatus } from "../../api/serin/index
 import { saysTheSame, withHold } from "./hold.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, RolloutEvent, UndoScope } from "./observation.ts";
+import { namedOnce } from "./settle-progress.ts";
 
 /** How long undo waits for one entry before it reports this and continues with all independent entries. */
 export const undoPatienceMs = 60_000;
 /** How long undo waits, when nothing else is left to undo, before a person must act. */
 const undoStuckMs = 120_000;
-const namesShown = 20;
 
 /** Whether an undo is running, even if it waits for a person. */
 export function isPuttingBack({ phase, undo }: RolloutStatus): boolean {
@@ -79,7 +79,7 @@ export function rollBackFurther(input: DecideInput): Decision {
     next,
     elapsedMs: before.elapsedMs + elapsedMs,
     waitedMs: report === undefined ? before.waitedMs : report.undone > 0 ? 0 : before.waitedMs + elapsedMs,
-    waitingFor: (report?.waitingFor ?? before.waitingFor).slice(0, namesShown),
+    waitingFor: report === undefined ? before.waitingFor : namedOnce(report.waitingFor),
   };
   const scope = scopeOf(undo, status);
   const left = scope === "all" ? journal.run + journal.setup : journal.run;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StepStatus } from "../../api/serin/index.ts";
 import type { Observation } from "./observation.ts";
-import { isOverdue, overdueText, toldUntil, waitingOn, withoutProgressMs } from "./settle-progress.ts";
+import { isOverdue, namedOnce, overdueText, toldUntil, waitingOn, withoutProgressMs } from "./settle-progress.ts";
 
 const limitMs = 300_000;
 const begun: StepStatus = { id: "a", title: "a step", startedAt: "2026-01-01T00:00:00.000Z", checks: [] };
@@ -62,4 +62,35 @@ test("the reported time of the limit stays while the clock only rounds different
 
 test("a step whose status an earlier release wrote counts its whole settling time as time without progress", () => {
   assert.equal(withoutProgressMs({ ...begun, settlingMs: 42_000 }), 42_000);
+});
+
+test("a cause that holds up many objects appears once, with the number and the names of the others", () => {
+  const cause = "is not ready: container app: ErrImagePull: manifest unknown";
+  const probes = Array.from({ length: 11 }, (_, index) => `probe client-${index} ${cause}`);
+  assert.deepEqual(namedOnce(["istiod is not ready", ...probes]), [
+    "istiod is not ready",
+    `probe client-0 ${cause}; the same for 10 others: client-1, client-2, client-3, client-4, client-5 and 5 more`,
+  ]);
+  const silent = (object: string): string =>
+    `istiod istio-system/istiod-1 has not reported which proxies have acknowledged ${object} since 12:00: connection refused`;
+  assert.deepEqual(namedOnce(["HTTPRoute shop/a", "HTTPRoute shop/b", "Service shop/c"].map(silent)), [
+    `${silent("HTTPRoute shop/a")}; the same for 2 others: HTTPRoute shop/b, Service shop/c`,
+  ]);
+  assert.deepEqual(namedOnce(["shop/a: 0 of 1 ready", "shop/b: 0 of 1 ready", "shop/c: 0 of 1 ready"]), [
+    "shop/a: 0 of 1 ready; the same for 2 others: shop/b, shop/c",
+  ]);
+});
+
+test("lines with different causes stay, the same line appears once, and the number of lines is bounded", () => {
+  const lines = ["probe a is not ready: its node has not started it", "probe b is not ready: it cannot be scheduled"];
+  assert.deepEqual(namedOnce(lines), lines);
+  assert.deepEqual(namedOnce(["istiod has not processed it yet", "istiod has not processed it yet"]), [
+    "istiod has not processed it yet (2 times)",
+  ]);
+  const two = ["shop/a is not ready", "shop/b is not ready"];
+  assert.deepEqual(namedOnce(two), two, "two lines are as short as one");
+  const many = Array.from({ length: 500 }, (_, index) => `${index} differs${index} here${index} and${index}`);
+  const shown = namedOnce(many);
+  assert.equal(shown.length, 21);
+  assert.equal(shown.at(-1), "and 480 more");
 });

@@ -72,3 +72,77 @@ export function overdueText(step: StepStatus, limitMs: number): string {
     ? `${limitMs / 1000} s`
     : `${seconds} s, the last ${limitMs / 1000} s of them without progress`;
 }
+
+const linesShown = 20;
+/** Comparing each line with all others costs their number squared. */
+const maxCompared = 200;
+const namesShown = 5;
+/** Two lines say the same of two names if so many words are the same, and the name between them is this short. */
+const minSharedWords = 3;
+const maxNameWords = 3;
+const minAlike = 3;
+
+/** Lines that say the same of several names. Between the shared words at both ends stands the name. */
+interface Alike {
+  readonly members: (readonly string[])[];
+  before: number;
+  after: number;
+}
+
+/**
+ * The lines that a status shows of everything that a step or an undo waits for. One cause often holds up many objects,
+ * such as an image that no probe gets: its line appears once, with the names of the others.
+ */
+export function namedOnce(details: readonly string[]): readonly string[] {
+  const counts = new Map<string, number>();
+  for (const detail of details.slice(0, maxCompared)) counts.set(detail, (counts.get(detail) ?? 0) + 1);
+  const groups: Alike[] = [];
+  for (const text of counts.keys()) {
+    const words = text.split(" ");
+    if (!groups.some((group) => joins(group, words))) groups.push({ members: [words], before: words.length, after: 0 });
+  }
+  const lines = groups.flatMap((group) => linesOf(group, counts));
+  const shown = lines.slice(0, linesShown);
+  const left = lines.length - shown.length + Math.max(0, details.length - maxCompared);
+  return left === 0 ? shown : [...shown, `and ${left} more`];
+}
+
+/** Adds the line to the group if it says the same as all others in it. */
+function joins(group: Alike, words: readonly string[]): boolean {
+  const [first = []] = group.members;
+  const isAlone = group.members.length === 1;
+  const before = Math.min(group.before, sharedWords(first, words, false));
+  const atEnd = sharedWords(first, words, true);
+  const after = Math.min(isAlone ? atEnd : Math.min(group.after, atEnd), first.length - before, words.length - before);
+  const isName = ({ length }: readonly string[]): boolean =>
+    length - before - after > 0 && length - before - after <= maxNameWords;
+  if (before + after < minSharedWords || ![...group.members, words].every(isName)) return false;
+  group.members.push(words);
+  Object.assign(group, { before, after });
+  return true;
+}
+
+function sharedWords(left: readonly string[], right: readonly string[], fromEnd: boolean): number {
+  const most = Math.min(left.length, right.length);
+  let count = 0;
+  while (count < most && left.at(fromEnd ? -1 - count : count) === right.at(fromEnd ? -1 - count : count)) count += 1;
+  return count;
+}
+
+function linesOf({ members, before, after }: Alike, counts: ReadonlyMap<string, number>): readonly string[] {
+  const texts = members.map((words) => words.join(" "));
+  const [first = "", ...others] = texts;
+  const counted = texts.map((text) => {
+    const count = counts.get(text) ?? 1;
+    return count === 1 ? text : `${text} (${count} times)`;
+  });
+  if (members.length < minAlike) return counted;
+  const names = members.slice(1).map((words) =>
+    words
+      .slice(before, words.length - after)
+      .join(" ")
+      .replace(/[:;,]$/, ""),
+  );
+  const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : "";
+  return [`${first}; the same for ${others.length} others: ${names.slice(0, namesShown).join(", ")}${more}`];
+}

@@ -283,3 +283,39 @@ test("a field with the engine's mark whose journal is gone is journaled without 
   // A person had paused it. In the next round it has our mark, and the journal knows of the mark alone.
   assert.deepEqual(await seen(marked, journal.slice(0, 1)), [{ state: "done" }, { state: "done" }]);
 });
+
+test("a gateway's pods that its owner scales to 0 after the upgrade has written their number are noticed", async () => {
+  const stable = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", namespace: "edge", name: "front" };
+  const pointer = "/spec/replicas";
+  const managedFields = [
+    {
+      manager: "kubectl",
+      subresource: "scale",
+      time: "2026-01-01T00:00:00Z",
+      fieldsV1: { "f:spec": { "f:replicas": {} } },
+    },
+  ];
+  const stored: UntypedObject = { metadata: { name: "front", uid: "1", managedFields }, spec: { replicas: 0 } };
+  const objects = { get: async () => await Promise.resolve(stored) } as unknown as ObjectAccess;
+  const journal: JournalEntry[] = [
+    { type: "field", step: "50", object: stable, pointer, uid: "1", prior: 2, written: 1 },
+  ];
+  const noticed = async (id: string, value?: number): Promise<string | undefined> => {
+    const writes = value === undefined ? [] : [{ type: "field" as const, object: stable, pointer, value }];
+    const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
+    const progress = {
+      hasSettled: true,
+      settlingMs: 0,
+      doneSteps: new Set(id === "50" ? [] : ["50"]),
+      passed: new Set<string>(),
+    };
+    const seen = await observer.observe({ id, title: id, writes, settle: [], checks: [] }, journal, origin, progress);
+    return seen.lost ?? seen.writes.flatMap((write) => (write.state === "conflict" ? [write.detail] : []))[0];
+  };
+  const told =
+    "Deployment edge/front: /spec/replicas was changed by kubectl at 2026-01-01T00:00:00Z: expected 1, found 0";
+  assert.equal(await noticed("50", 1), told, "the step that wrote it");
+  assert.equal(await noticed("100/pods"), told, "a step that does not write it");
+  assert.equal(await noticed("own", 2), told, "a step that writes another number");
+  assert.equal(await noticed("100", 0), undefined, "a step that writes 0 itself agrees, and the one after it does not");
+});

@@ -102,8 +102,8 @@ test("a probe that crashes, cannot be scheduled or has ended reports so", () => 
     /cannot be scheduled: 0\/3 nodes/,
   );
   assert.deepEqual(probePodState(pod({ status: { phase: "Failed", message: "evicted" } }), "p", agesAt(createdMs)), {
-    state: "failed",
-    detail: "probe p has ended (Failed: evicted)",
+    state: "waiting",
+    detail: "probe p has ended (Failed: evicted), and is made again",
   });
 });
 

@@ -21,8 +21,12 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
   }
   if (isReady(pod)) return { state: "met" };
   const { phase = "", message = "" } = pod.status ?? {};
+  // Its containers restart after a crash, so only its node ends it, and the engine makes it again.
   if (phase === "Failed" || phase === "Succeeded")
-    return { state: "failed", detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`})` };
+    return {
+      state: "waiting",
+      detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`}), and is made again`,
+    };
   const reason = `${whyNotReady(pod)}${missingSecrets(pod)}`;
   const lastStage = Math.max(Date.parse(pod.metadata.creationTimestamp ?? "") || 0, ...startedAt(pod));
   const sinceMs = lastStage === 0 ? 0 : ageMs(`start of probe ${name}, ${pod.metadata.uid ?? ""}`, lastStage);

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ModelCluster } from "./model-cluster.ts";
-import { gatewayPods } from "./mesh-model.ts";
-import { classicReference } from "./sim-mesh.ts";
+import { reference } from "../plan/index.ts";
+import { gatewayPods, heldByGateway } from "./mesh-model.ts";
+import { canaryReplicas, classicReference, meshNames, rev } from "./sim-mesh.ts";
 
 test("a growing Deployment keeps its pods, and a new one starts without any", () => {
   const cluster = new ModelCluster(() => 0.9);
@@ -21,4 +22,22 @@ test("a growing Deployment keeps its pods, and a new one starts without any", ()
   cluster.setField(gateway, replicas, 0, "engine");
   cluster.setField(gateway, replicas, 5, "engine");
   assert.equal(ready(), 0);
+});
+
+test("an undo keeps a gateway's canary until the gateway's own Deployment is at its revision", () => {
+  const cluster = new ModelCluster(() => 0.9);
+  const gateway = reference("gateway.networking.k8s.io/v1", "Gateway", "front-r0", "a");
+  const found = cluster.add(gateway, { [rev]: "new-r0", [canaryReplicas]: 1 });
+  cluster.add(reference("apps/v1", "Deployment", "front-r0-istio", "a"), { "/spec/replicas": 1 });
+  cluster.add(meshNames("r0").istiod("old-r0"), {});
+  cluster.tick(5000, () => 0);
+  const held = (): string | undefined =>
+    heldByGateway(cluster, { type: "field", step: "s", object: gateway, pointer: canaryReplicas }, 1);
+  assert.equal(held(), undefined);
+  cluster.setField(found, rev, "old-r0", "engine");
+  assert.equal(held(), "front-r0-istio is not yet at old-r0");
+  cluster.tick(5000, () => 0);
+  assert.equal(held(), undefined);
+  cluster.setField(found, rev, "gone-r0", "engine");
+  assert.equal(held(), undefined, "no control plane of that revision would move it");
 });

@@ -229,10 +229,19 @@ export function heldByGateway(
   const gateway = gatewayOfStable(cluster, object);
   const isLess = prior === undefined || Number(prior) < Number(found);
   if (object.kind === "Gateway" && isLess && (pointer === canaryRevision || pointer === canaryReplicas))
-    return gatewayPods(cluster, object).stable === 0 ? `the Deployment of ${object.name} is not ready` : undefined;
+    return stableMissing(cluster, object);
   if (gateway !== undefined && isLess && pointer === "/spec/replicas")
     return gatewayPods(cluster, gateway).canary === 0 ? `the canary of ${object.name} is not ready` : undefined;
   return undefined;
+}
+
+/** The gateway's own Deployment takes over when its control plane has moved it to the gateway's revision. */
+function stableMissing(cluster: MeshCluster, gateway: ObjectReference): string | undefined {
+  const revision = cluster.find(gateway)?.fields.get(rev);
+  const stable = reference("apps/v1", "Deployment", `${gateway.name}-istio`, gateway.namespace);
+  const isRevision = typeof revision === "string" && cluster.find(istiodOf(revision)) !== undefined;
+  if (isRevision && templateRevision(cluster, stable) !== revision) return `${stable.name} is not yet at ${revision}`;
+  return gatewayPods(cluster, gateway).stable === 0 ? `the Deployment of ${gateway.name} is not ready` : undefined;
 }
 
 /** The gateway to which a stable Deployment belongs. */

@@ -7,6 +7,7 @@ import {
   meshUpgradeKind,
   orderPatch,
   refusalOf,
+  remadeProblem,
   retriedRollout,
   type OrderedBy,
   type Rollout,
@@ -14,7 +15,7 @@ import {
 import { rolloutActions, type ActionRequest, type RolloutAction } from "../../../api/dashboard/index.ts";
 import { keyOf, type KindDefinition } from "../../../api/index.ts";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
-import { EventRecorder, type KubeClient } from "../../../kube/index.ts";
+import { EventRecorder, isKubeCode, type KubeClient } from "../../../kube/index.ts";
 import { createAsApplied, deleteThisObject, patchAsRead } from "../../../kube/writes-as-read/index.ts";
 import type { Identity } from "../access/identity.ts";
 import type { AuditLog } from "../audit-log.ts";
@@ -67,6 +68,8 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
       step: fields.text("step"),
       run: fields.integer("run", 0, Number.MAX_SAFE_INTEGER, 0),
       paused: fields.flag("paused"),
+      stuck: fields.flag("stuck"),
+      uid: fields.text("uid"),
     };
     const kind = (kindName === "Canary" ? canaryKind : meshUpgradeKind) as unknown as KindDefinition<Rollout>;
     const what = `${action} ${kindName} ${namespace === "" ? name : `${namespace}/${name}`}`;
@@ -110,10 +113,11 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
 function refuseUnseen(
   rollout: Rollout,
   action: RolloutAction,
-  { step, run, paused }: Pick<ActionRequest, "step" | "run" | "paused">,
+  { step, run, paused, stuck, uid }: Pick<ActionRequest, "step" | "run" | "paused" | "stuck" | "uid">,
 ): void {
   const { metadata, spec, status } = rollout;
   const { name = "" } = metadata;
+  if (uid !== "" && metadata.uid !== uid) throw refusal("conflict", `${name}: ${remadeProblem}`, lookAgain);
   if (step !== "" && status?.step?.id !== step)
     throw refusal(
       "conflict",
@@ -124,7 +128,9 @@ function refuseUnseen(
   const seen = {
     ...rollout,
     spec: { ...spec, paused },
-    ...(status === undefined || run === 0 ? {} : { status: { ...status, run } }),
+    ...(status === undefined
+      ? {}
+      : { status: { ...status, ...(run === 0 ? {} : { run }), ...(stuck ? {} : { phase: "Paused" }) } }),
   } as Rollout;
   const change = changeAgainst(action, seen, rollout);
   if (change !== undefined) throw refusal("conflict", `${name}: ${change}`, lookAgain);
@@ -152,7 +158,11 @@ async function write(rollout: Rollout, order: Order): Promise<void> {
     case "pause":
     case "resume":
     case "rollback":
-      await client.patchMerge(kind, name, namespace, orderPatch(rollout, action, ordered), { fieldManager });
+      await client
+        .patchMerge(kind, name, namespace, orderPatch(rollout, action, ordered), { fieldManager })
+        .catch((error: unknown) => {
+          throw isKubeCode(error, "conflict") ? refusal("conflict", `${name}: ${remadeProblem}`, lookAgain) : error;
+        });
       return;
     case "promote":
       return await patchAsSeen(rollout, action, order, (current) => fullPromotionPatch(current, ordered));

@@ -41,8 +41,8 @@ test("orders are written like the command line's, in the user's name, and audite
         approvals: [{ step: "step-2", by: "ana@example.org", why: "looks good", at: "2026-01-01T12:00:00.000Z" }],
       },
     },
-    { spec: { paused: true, orderedBy } },
-    { spec: { abort: true, paused: false, orderedBy } },
+    { metadata: { uid: "u" }, spec: { paused: true, orderedBy } },
+    { metadata: { uid: "u" }, spec: { abort: true, paused: false, orderedBy } },
   ]);
   assert.deepEqual(
     audit.records(() => true).map(({ user, what, result, detail }) => [user, what, result, detail]),
@@ -121,6 +121,33 @@ test("an order for an earlier run's step does not apply to the same step of the 
     });
   assert.deepEqual(api.patches, []);
   await ask("POST /api/action", orderOf("promote", { step: "step-2", run: 4 }));
+  assert.equal(api.patches.length, 1);
+});
+
+test("no order for a rollout applies to another one that was created with its name, not even in the middle", async () => {
+  const { api, ask } = requestRig({ objects: [canary({ run: 1 })] });
+  const remade = { code: "conflict", message: /^shop: it was deleted, and somebody has created another one/ };
+  for (const action of ["approve", "promote", "pause", "rollback", "retry"])
+    await assert.rejects(ask("POST /api/action", orderOf(action, { run: 1, uid: "earlier" })), remade, action);
+  assert.deepEqual(api.patches, []);
+  await ask("POST /api/action", orderOf("pause", { uid: "u" }));
+  // The server checks the uid of the patch.
+  api.patchMerge = async () => await Promise.reject(userError("conflict", "Precondition failed: UID in precondition"));
+  for (const action of ["pause", "rollback"])
+    await assert.rejects(ask("POST /api/action", orderOf(action, { uid: "u" })), remade, action);
+});
+
+test("an approval of a step that waits does not overrule a failure that the user has not seen", async () => {
+  const { api, ask } = requestRig({
+    objects: [canary({ phase: "Stuck", pauseReason: "check", message: "20 %: 5 errors" })],
+  });
+  for (const action of ["approve", "promote"])
+    await assert.rejects(ask("POST /api/action", orderOf(action, { step: "step-2" })), {
+      code: "conflict",
+      message: "shop: it has got stuck meanwhile: 20 %: 5 errors",
+    });
+  assert.deepEqual(api.patches, []);
+  await ask("POST /api/action", orderOf("approve", { step: "step-2", stuck: true }));
   assert.equal(api.patches.length, 1);
 });
 

@@ -69,6 +69,7 @@ export function syntheticRollout(given: Readonly<Record<string, string | number>
     head: {
       ...head,
       row,
+      uid: "synthetic",
       run: 4,
       paused: false,
       currentStep: {

@@ -88,7 +88,7 @@ function useOrder({ head, confirmed: { offer, seen }, onClose }: OrderDialogProp
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
   const order = async (why: string): Promise<void> => {
     const { kind, namespace, name } = head.row;
-    const { step, run, paused } = seen;
+    const { step, run, paused, stuck, uid } = seen;
     setBusy(true);
     try {
       const { done } = await request("POST /api/action", {
@@ -100,6 +100,8 @@ function useOrder({ head, confirmed: { offer, seen }, onClose }: OrderDialogProp
         step,
         run,
         paused,
+        stuck,
+        uid,
       });
       toast("good", done);
       onClose();

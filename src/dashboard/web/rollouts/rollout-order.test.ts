@@ -44,7 +44,7 @@ test("a MeshUpgrade is named without a namespace", () => {
 
 test("an order is not given after another step or run has begun, nor a full promotion after a pause or its end", () => {
   const currentStep = { id: "step-2", title: "20 %", startedAt: "", checks: [] };
-  const seen = stateOf({ currentStep, run: 1, paused: false });
+  const seen = stateOf({ row: row("Paused"), currentStep, run: 1, paused: false, uid: "a" });
   assert.equal(changeSince(seen, seen, "promote"), undefined);
   assert.equal(changeSince({ ...seen, run: 0 }, seen, "promote"), undefined, "the first run has got its number");
   assert.equal(changeSince(seen, { ...seen, run: 2 }, "approve"), "Another run has begun");
@@ -53,4 +53,9 @@ test("an order is not given after another step or run has begun, nor a full prom
   assert.equal(changeSince(seen, paused, "promote"), "Somebody else has paused the rollout");
   assert.equal(changeSince(paused, seen, "promote"), "Somebody else has resumed the rollout");
   assert.equal(changeSince(seen, paused, "rollback"), undefined);
+  const stuck = { ...seen, stuck: true };
+  assert.equal(changeSince(seen, stuck, "approve"), "The rollout has got stuck");
+  assert.equal(changeSince(stuck, seen, "approve"), undefined);
+  assert.equal(changeSince(seen, stuck, "rollback"), undefined);
+  assert.match(changeSince(seen, { ...seen, uid: "b" }, "pause") ?? "", /another one of its name was created/);
 });

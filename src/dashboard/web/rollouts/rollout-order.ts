@@ -41,10 +41,19 @@ export interface SeenState {
   readonly stepTitle: string;
   readonly run: number;
   readonly paused: boolean;
+  readonly stuck: boolean;
+  readonly uid: string;
 }
 
-export function stateOf({ currentStep, run, paused }: Pick<RolloutHead, "currentStep" | "run" | "paused">): SeenState {
-  return { step: currentStep?.id ?? "", stepTitle: currentStep?.title ?? "", run, paused };
+export function stateOf({
+  row: { phase },
+  currentStep,
+  run,
+  paused,
+  uid,
+}: Pick<RolloutHead, "row" | "currentStep" | "run" | "paused" | "uid">): SeenState {
+  const { id: step = "", title: stepTitle = "" } = currentStep ?? {};
+  return { step, stepTitle, run, paused, stuck: phase === "Stuck", uid };
 }
 
 /**
@@ -52,9 +61,12 @@ export function stateOf({ currentStep, run, paused }: Pick<RolloutHead, "current
  * full promotion ends a pause.
  */
 export function changeSince(seen: SeenState, now: SeenState, action: RolloutAction): string | undefined {
+  if (now.uid !== seen.uid) return "The rollout was deleted, and another one of its name was created";
   // The first run has no number until it begins.
   if (Math.max(1, now.run) !== Math.max(1, seen.run)) return "Another run has begun";
   if (now.step !== seen.step) return `The rollout has gone on from “${seen.stepTitle}”`;
+  const goesOn = action === "approve" || action === "promote" || action === "complete";
+  if (goesOn && now.stuck && !seen.stuck) return "The rollout has got stuck";
   if (action !== "promote" || now.paused === seen.paused) return undefined;
   return `Somebody else has ${now.paused ? "paused" : "resumed"} the rollout`;
 }

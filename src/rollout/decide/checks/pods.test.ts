@@ -91,3 +91,32 @@ test("a canary that blips as often as stable does not flap, although a look sees
   assert.equal(alone.verdict, "fail", "the canary's pod blips once more than stable's");
   assert.match(alone.evidence, /, after it was ready again 5 times;/);
 });
+
+test("one pod of stable that flaps on another node does not hide a canary that flaps", () => {
+  const check = { spec, subject: { type: "mesh" } } as const;
+  /** The verdict when the canary's pod is no longer ready for the fourth time, together with the pods that blip. */
+  const fourthOf = (canary: PodFacts, blips: readonly PodFacts[], steady: readonly PodFacts[]): CheckStatus => {
+    let status: CheckStatus | undefined;
+    const look = (second: number, isLost: boolean): CheckStatus => {
+      const seen = [canary, ...blips].map((pod) => (isLost ? { ...pod, ready: false } : pod));
+      const [own = canary, ...others] = seen;
+      const observation: CheckObservation = { type: "pods", canary: [own], stable: [...others, ...steady] };
+      status = JSON.parse(JSON.stringify(judgeCheck(check, observation, status, second * 1000))) as CheckStatus;
+      return status;
+    };
+    look(0, false);
+    for (const round of [1, 2, 3]) {
+      look(round * 60, true);
+      look(round * 60 + 5, false);
+    }
+    return look(240, true);
+  };
+  const at = (uid: string, node: string): PodFacts => ({ ...ready, uid, name: `a/${uid}`, node });
+  const canary = at("x", "n1");
+  const [near, far, third] = [at("s1", "n1"), at("s2", "n2"), at("s3", "n3")];
+  assert.equal(fourthOf(canary, [far], [near, third]).verdict, "fail", "its node has no fault");
+  assert.notEqual(fourthOf(canary, [near], [far, third]).verdict, "fail", "its node flaps");
+  assert.notEqual(fourthOf(canary, [far, third], [near]).verdict, "fail", "most of stable flaps too");
+  assert.notEqual(fourthOf(canary, [far], []).verdict, "fail", "all of stable flaps too");
+  assert.equal(fourthOf(canary, [], [near, far, third]).verdict, "fail");
+});

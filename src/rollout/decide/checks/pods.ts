@@ -19,7 +19,7 @@ interface PodState {
  * ready until their next probe.
  */
 const unreadyLimitMs = 30_000;
-/** How often such a pod may be ready again, if no pod of stable was as often. A canary that flaps must not pass. */
+/** How often such a pod may be ready again, if stable does not share this. A canary that flaps must not pass. */
 const maxReturns = 3;
 
 export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown, settledMs: number): Judgement {
@@ -66,16 +66,14 @@ function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: n
     return { verdict: "fail", evidence: `${first.name}: ${first.problem.detail}; ${counts}` };
   const lost = canary.filter((pod) => isLost(pod, state));
   const lostStable = stable.filter((pod) => isLost(pod, state));
+  const returns = ({ uid }: PodFacts): number => state.returns?.[uid] ?? 0;
+  const flapping = lost.find((pod) => returns(pod) >= maxReturns && returns(pod) > sharedReturns(pod, stable, returns));
+  if (flapping !== undefined)
+    return {
+      verdict: "fail",
+      evidence: `${lostText(flapping)}, after it was ready again ${returns(flapping)} times; ${counts}`,
+    };
   if (lost[0] !== undefined && lost.length / canary.length > lostStable.length / Math.max(1, stable.length)) {
-    const returns = ({ uid }: PodFacts): number => state.returns?.[uid] ?? 0;
-    // A look may see the canary's pods before stable's, so the returns show which faults they have shared.
-    const mostOfStable = Math.max(0, ...stable.map(returns));
-    const flapping = lost.find((pod) => returns(pod) >= maxReturns && returns(pod) > mostOfStable);
-    if (flapping !== undefined)
-      return {
-        verdict: "fail",
-        evidence: `${lostText(flapping)}, after it was ready again ${returns(flapping)} times; ${counts}`,
-      };
     const text = lostText(lost[0]);
     if (lost.some((pod) => hasCrashed(pod, state) || isUnreadyForLong(pod, state, settledMs)))
       return { verdict: "fail", evidence: `${text}; ${counts}` };
@@ -86,6 +84,17 @@ function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: n
   if (waiting !== undefined)
     return { verdict: "wait", evidence: `${waiting.name} is not ready: ${waiting.detail}; ${counts}` };
   return { verdict: "pass", evidence: counts };
+}
+
+/**
+ * How often stable was ready again by a fault that the pod may share: one of its node, or one of the most of stable,
+ * such as a service that all need. A single pod of stable that flaps on another node excuses no canary. A look may see
+ * the canary's pods before stable's, so the returns are compared, and not who is ready at the moment.
+ */
+function sharedReturns({ node }: PodFacts, stable: readonly PodFacts[], returns: (pod: PodFacts) => number): number {
+  const ofNode = stable.filter((pod) => node !== undefined && pod.node === node).map(returns);
+  const inOrder = stable.map(returns).toSorted((left, right) => left - right);
+  return Math.max(0, ...ofNode, inOrder[Math.floor((inOrder.length - 1) / 2)] ?? 0);
 }
 
 function lostText({ name, detail, lastEnd }: PodFacts): string {

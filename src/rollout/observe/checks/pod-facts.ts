@@ -19,11 +19,13 @@ export function podFacts(pod: Pod): PodFacts {
   const condition = pod.status?.conditions?.find(({ type }) => type === "Ready");
   const last = statuses.map(lastEndOf).find((text) => text !== undefined);
   const problem = problemOf(pod, statuses);
+  const node = pod.spec?.nodeName;
   return {
     uid: pod.metadata.uid ?? podName(pod),
     name: podName(pod),
     ready: condition?.status === "True",
     ending: pod.metadata.deletionTimestamp !== undefined,
+    ...(node === undefined ? {} : { node }),
     restarts: statuses.reduce((sum, { restartCount }) => sum + restartCount, 0),
     detail: detailOf(pod, statuses, condition?.message ?? condition?.reason),
     ...(last === undefined ? {} : { lastEnd: last }),

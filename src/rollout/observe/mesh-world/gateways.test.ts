@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
-import type { Deployment } from "../../../api/kubernetes/index.ts";
+import type { Deployment, Pod } from "../../../api/kubernetes/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { observeGateways } from "./gateways.ts";
+import { observeClassicGateways, observeGateways } from "./gateways.ts";
 import { PriorValues } from "./prior-values.ts";
 
 const gatewayClass = (name: string, controllerName: string) => ({ metadata: { name }, spec: { controllerName } });
@@ -78,4 +78,36 @@ test("the scope of an upgrade leaves out gateways or waypoints", async () => {
     "gateway front: front-istio",
     "gateway own-class: own-class-public",
   ]);
+});
+
+test("the canary of an installation's gateway is away until one of its own pods is ready", async () => {
+  const metadata = {
+    name: "edge",
+    namespace: "istio-system",
+    labels: { "operator.istio.io/component": "IngressGateways" },
+  };
+  const body = { apiVersion: "apps/v1", kind: "Deployment", metadata, spec: { replicas: 2 } };
+  const isAway = async (pods: readonly object[]): Promise<boolean | undefined> => {
+    const [found] = await observeClassicGateways(
+      {
+        client: { list: async () => await Promise.resolve({ items: [] }) } as unknown as KubeClient,
+        view: { deployments: { list: () => [body] }, pods: { list: () => pods as Pod[] } } as unknown as ClusterView,
+        upgrade: {
+          spec: { from: { revision: "default" }, to: { revision: "next" }, scope: { gateways: true } },
+        } as unknown as MeshUpgrade,
+        prior: new PriorValues([]),
+        tags: new Map(),
+      },
+      [[body]],
+      [],
+    );
+    return found?.isCanaryAway;
+  };
+  const pod = (gateway: string, status: string, namespace = "istio-system"): object => ({
+    metadata: { namespace, labels: { "rollout.serin.dev/canary-of": gateway } },
+    status: { conditions: [{ type: "Ready", status }] },
+  });
+  assert.equal(await isAway([]), true);
+  assert.equal(await isAway([pod("edge", "False"), pod("other", "True"), pod("edge", "True", "shop")]), true);
+  assert.equal(await isAway([pod("edge", "False"), pod("edge", "True")]), false);
 });

@@ -18,6 +18,7 @@ import {
 import type { ClusterView } from "../cluster-view.ts";
 import { operatorObjectOf } from "../operator-objects.ts";
 import { controlPlaneRevision, isControlPlane } from "../pilot-answers.ts";
+import { isReady } from "../pod-reason.ts";
 import type { PriorValues } from "./prior-values.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
@@ -160,10 +161,20 @@ export async function observeClassicGateways(
         (planes === undefined ? undefined : movedGateway(found as unknown as UntypedObject, template, planes));
       const app = found.metadata.labels?.["app"];
       const own = parts.filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.["app"] === app);
-      return body === undefined
-        ? []
-        : [{ namespace, deployment: scaled(found, prior, autoscaled), body, parts: own.map(referenceTo) }];
+      if (body === undefined) return [];
+      const isCanaryAway = !hasReadyCanary(view, namespace, name);
+      return [
+        { namespace, deployment: scaled(found, prior, autoscaled), body, parts: own.map(referenceTo), isCanaryAway },
+      ];
     });
+}
+
+function hasReadyCanary(view: ClusterView, namespace: string, gateway: string): boolean {
+  return view.pods
+    .list()
+    .some(
+      (pod) => pod.metadata.namespace === namespace && pod.metadata.labels?.[canaryOfLabel] === gateway && isReady(pod),
+    );
 }
 
 /**

@@ -29,8 +29,8 @@ export function classicGatewaySteps(
   const { name } = deployment;
   const { selector, template } = (body as unknown as DeploymentBody).spec;
   const stable = reference("apps/v1", "Deployment", name, namespace);
-  const second = canaryBody(body, to.revision, name);
-  const canary = referenceTo(second);
+  const second = (pods: number): UntypedObject => canaryBody(body, to.revision, { name, pods });
+  const canary = referenceTo(second(1));
   const move: GatewayMove = {
     namespace,
     name,
@@ -42,10 +42,11 @@ export function classicGatewaySteps(
     canaryLabel: canaryOfLabel,
     acknowledged: [],
     checks: classicGatewayChecks(upgrade, gateway, matrix),
-    scaleCanary: (pods, isFirst) => [
-      ...(isFirst ? [{ type: "create", body: second, object: canary } as const] : []),
+    scaleCanary: (pods) => [
+      { type: "create", body: second(pods), object: canary },
       { type: "field", object: canary, pointer: "/spec/replicas", value: pods, own: true },
     ],
+    madeCanary: { serves: gateway.isCanaryAway !== true },
     takeOver: [
       { type: "field", object: stable, pointer: "/spec/template", value: template },
       ...[stable, ...parts].map((object): Write => ({
@@ -80,7 +81,11 @@ function classicGatewayChecks(
  * Makes the Deployment of the canary. Two labels that the Service does not select distinguish its pods from the stable
  * ones.
  */
-function canaryBody(body: UntypedObject, revision: string, name: string): UntypedObject {
+function canaryBody(
+  body: UntypedObject,
+  revision: string,
+  { name, pods }: { readonly name: string; readonly pods: number },
+): UntypedObject {
   const { spec } = body as unknown as DeploymentBody;
   const own = { [revisionLabel]: revision, [canaryOfLabel]: name };
   const { metadata } = spec.template;
@@ -89,7 +94,7 @@ function canaryBody(body: UntypedObject, revision: string, name: string): Untype
     metadata: { ...body.metadata, name: `${name}-${revision}`, labels: { ...body.metadata.labels, ...own } },
     spec: {
       ...spec,
-      replicas: 1,
+      replicas: pods,
       selector: { matchLabels: { ...spec.selector.matchLabels, ...own } },
       template: { ...spec.template, metadata: { ...metadata, labels: { ...metadata.labels, ...own } } },
     },

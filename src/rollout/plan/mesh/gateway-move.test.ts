@@ -20,10 +20,7 @@ const move: GatewayMove = {
     { spec: { type: "xds-nacks" }, subject: { type: "proxies", revision: "next" } },
     { spec: { type: "request-success-rate" }, subject: { type: "proxies", revision: "next" } },
   ] as unknown as GatewayMove["checks"],
-  scaleCanary: (pods, isFirst) => [
-    ...(isFirst ? [{ type: "delete", object: stable } as const] : []),
-    { type: "field", object: canary, pointer: "/spec/replicas", value: pods },
-  ],
+  scaleCanary: (pods) => [{ type: "field", object: canary, pointer: "/spec/replicas", value: pods }],
   takeOver: [],
   deleteCanary: [{ type: "delete", object: canary }],
 };
@@ -43,12 +40,12 @@ test("a gateway's weight is rounded to whole pods, and the title states the real
   ]);
 });
 
-test("each weight starts pods of the canary before it removes stable ones, and only the first creates the canary", () => {
+test("each weight starts pods of the canary before it removes stable ones", () => {
   const steps = gatewayMoveSteps(move, [50, 100]);
   assert.deepEqual(
     steps.map(({ id, writes }) => [id, writes.length]),
     [
-      ["gateway/shop/edge/50/pods", 2],
+      ["gateway/shop/edge/50/pods", 1],
       ["gateway/shop/edge/50", 1],
       ["gateway/shop/edge/100/pods", 1],
       ["gateway/shop/edge/100", 1],
@@ -57,6 +54,31 @@ test("each weight starts pods of the canary before it removes stable ones, and o
     ],
   );
   assert.deepEqual(steps[1]?.writes, [{ type: "field", object: stable, pointer: "/spec/replicas", value: 1 }]);
+});
+
+test("a canary that the upgrade has made is made again in each weight, and no stable pod leaves before it serves", () => {
+  const body = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "edge-next", namespace: "shop" } };
+  const count = (object: typeof canary, value: number): object => ({
+    type: "field",
+    object,
+    pointer: "/spec/replicas",
+    value,
+  });
+  const made = { type: "create", body, object: canary } as const;
+  const stepsFor = (serves: boolean) =>
+    gatewayMoveSteps(
+      { ...move, madeCanary: { serves }, scaleCanary: (pods) => [made, ...move.scaleCanary(pods)] },
+      [50, 100],
+    );
+  const writesOf = (serves: boolean): unknown[] => stepsFor(serves).map(({ writes }) => writes);
+  const [one, two] = [
+    [made, count(canary, 1)],
+    [made, count(canary, 2)],
+  ];
+  const rest = [[], [{ type: "delete", object: canary }]];
+  assert.deepEqual(writesOf(true), [one, [...one, count(stable, 1)], two, [...two, count(stable, 0)], ...rest]);
+  assert.deepEqual(writesOf(false), [one, one, two, two, ...rest]);
+  assert.deepEqual(stepsFor(false)[3]?.settle[0], { type: "ready", object: canary });
 });
 
 test("a weight that an autoscaler makes larger in the middle starts the pods for which it waits", () => {

@@ -27,8 +27,13 @@ export interface GatewayMove {
   readonly acknowledged: readonly SettleCondition[];
   /** The first check belongs to the control plane, and also judges the steps that only start pods. */
   readonly checks: readonly PlannedCheck[];
-  /** Sets the canary's number of pods. The first call also creates the canary. */
-  readonly scaleCanary: (pods: number, isFirst: boolean) => readonly Write[];
+  /** Creates the canary if it does not exist, and sets its number of pods. */
+  readonly scaleCanary: (pods: number) => readonly Write[];
+  /**
+   * Set if the upgrade makes the canary's Deployment itself: if somebody deletes it, no control plane makes it again.
+   * `serves`: it has ready pods.
+   */
+  readonly madeCanary?: { readonly serves: boolean };
   /** Gives the stable Deployment to the new revision. */
   readonly takeOver: readonly Write[];
   readonly deleteCanary: readonly Write[];
@@ -40,7 +45,7 @@ export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[], 
   // Pods for a share of none would start a gateway again that its owner has stopped.
   const shares = move.deployment.replicas === 0 ? [] : sharesOf(weights, move.deployment, runningWeight(move, status));
   const shifts = shares
-    .flatMap((share, index) => [startPodsStep(move, share, index === 0), removePodsStep(move, share)])
+    .flatMap((share) => [startPodsStep(move, share), removePodsStep(move, share)])
     .map((step) => (move.deployment.autoscaled ? withSettledCount(step, status) : step));
   const steps = [...shifts, takeOverStep(move), deleteCanaryStep(move)];
   return withoutOvertaken(steps, status).map((step) => ({ ...step, namespaces: [move.namespace] }));
@@ -70,25 +75,36 @@ function isCount(write: Write): boolean {
 }
 
 /** The new pods must be ready before the old ones are removed, so each weight takes two steps. */
-function startPodsStep(move: GatewayMove, { weight, canary }: Share, isFirst: boolean): Step {
+function startPodsStep(move: GatewayMove, { weight, canary }: Share): Step {
   return {
     id: `${idOf(move)}/${weight}/pods`,
     title: `${titleOf(move)}: ${counted(canary, "pod")} of ${move.revision} behind the same Service`,
-    writes: move.scaleCanary(canary, isFirst),
+    writes: move.scaleCanary(canary),
     settle: [{ type: "ready", object: move.canary }, readyPods(move, canary), ...move.acknowledged],
     checks: move.checks.slice(0, 1),
   };
 }
 
-/** An autoscaler may have changed the number of stable pods since the canary's pods started, and with it the share. */
+/**
+ * An autoscaler may have changed the number of stable pods since the canary's pods started, and with it the share. A
+ * canary that somebody has deleted is made again, and no stable pod leaves before it serves.
+ */
 function removePodsStep(move: GatewayMove, share: Share): Step {
+  const { deployment, madeCanary } = move;
+  const isAway = madeCanary?.serves === false;
   return {
     id: `${idOf(move)}/${share.weight}`,
     title: `${titleOf(move)}: ${describeShare(share)} at ${move.revision}`,
-    writes: move.deployment.autoscaled
-      ? move.scaleCanary(share.canary, false)
-      : replicas(move.stable, share.stable, move.deployment),
-    settle: [readyPods(move, share.canary), { type: "ready", object: move.stable }, ...move.acknowledged],
+    writes: [
+      ...(deployment.autoscaled || madeCanary !== undefined ? move.scaleCanary(share.canary) : []),
+      ...(isAway ? [] : replicas(move.stable, share.stable, deployment)),
+    ],
+    settle: [
+      ...(isAway ? [{ type: "ready", object: move.canary } as const] : []),
+      readyPods(move, share.canary),
+      { type: "ready", object: move.stable },
+      ...move.acknowledged,
+    ],
     checks: move.checks,
   };
 }

@@ -46,15 +46,16 @@ export function withProbesReplaced(steps: readonly Step[], upgrade: MeshUpgrade,
   const { missing = [], ended = [], stranded = [] } = world.lostProbes ?? {};
   const pods = matrixObjects(upgrade, world).filter(({ kind }) => kind === "Pod");
   const named = (names: readonly string[]) => pods.filter(({ metadata }) => names.includes(metadata.name ?? ""));
-  const writes = [
+  const removed = [
     ...named(ended).map((body): Write => ({ type: "delete", object: referenceTo(body), own: true })),
     ...named(stranded).map((body): Write => ({ type: "delete", object: referenceTo(body), own: true, force: true })),
-    ...named(missing).map((body): Write => ({ type: "create", body, object: referenceTo(body) })),
   ];
-  if (writes.length === 0) return [...steps];
+  const made = named(missing).map((body): Write => ({ type: "create", body, object: referenceTo(body) }));
+  if (removed.length + made.length === 0) return [...steps];
   return steps.map((step) =>
-    step.id !== probeStepId && step.checks.some(({ spec }) => spec.type === "mtls-probe-matrix")
-      ? { ...step, writes: [...step.writes, ...writes] }
+    step.checks.some(({ spec }) => spec.type === "mtls-probe-matrix")
+      ? // The step that makes the probes creates each missing one anyway.
+        { ...step, writes: [...step.writes, ...removed, ...(step.id === probeStepId ? [] : made)] }
       : step,
   );
 }

@@ -154,6 +154,8 @@ export interface ClassicGatewayInWorld {
   readonly body: UntypedObject;
   /** Its Service, account and other objects that also name the old revision. */
   readonly parts: readonly ObjectReference[];
+  /** Whether the canary has no ready pod: it is not made yet, or somebody has deleted it. */
+  readonly isCanaryAway?: boolean;
 }
 
 /** A revision tag, or the default injector and validator. */

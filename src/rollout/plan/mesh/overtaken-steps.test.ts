@@ -136,8 +136,8 @@ test("a settled step of a gateway notices that somebody takes its canary away, b
     settledStep(id).writes.map((write) => (write.type === "field" ? write.pointer : write.type));
   for (const id of weightSteps)
     assert.deepEqual(writesOf(id), ["/metadata/annotations/rollout.serin.dev~1canary-revision"], id);
-  assert.deepEqual(writesOf("gateway/istio-system/edge/10/pods"), ["create"]);
-  assert.deepEqual(writesOf("gateway/istio-system/edge/10"), []);
+  for (const id of ["10/pods", "10", "50/pods", "50"])
+    assert.deepEqual(writesOf(`gateway/istio-system/edge/${id}`), ["create"], id);
 });
 
 test("the title of a settled step of a gateway states the numbers that were written", () => {
