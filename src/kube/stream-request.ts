@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { transientError, onAbort } from "../base/index.ts";
+import { requireFinalResponse } from "../base/joined-bytes/index.ts";
 
 export interface StreamExchange {
   readonly method: string;
@@ -43,7 +44,7 @@ export async function requestOverStream(
     outgoing.once("close", () => abort[Symbol.dispose]());
     // This listener is also needed after the response has begun, because a stream that breaks reports it to the
     // request.
-    outgoing.on("error", reject);
+    requireFinalResponse(outgoing).on("error", reject);
     outgoing.once("response", (response: IncomingMessage) => {
       read(response, maxAnswerBytes).then(
         (answer) => resolve({ status: response.statusCode ?? 0, text: answer }),
