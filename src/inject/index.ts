@@ -13,4 +13,3 @@ export { ownerOf, type PodOwner } from "./owner.ts";
 export { imageTagOfType } from "./proxy-container.ts";
 export { proxyConfigLayers } from "./proxy-config-layers.ts";
 export { parseProxyConfig, readMeshForInjection, type MeshForInjection } from "./mesh.ts";
-export { yamlBoundsFault, yamlNestingFault } from "./yaml-bounds.ts";
