@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { boundedBody } from "./module-source.ts";
 
 test("a module that arrives in single bytes takes about the memory of its bytes", async () => {
-  const count = 500_000;
+  const count = 300_000;
   const used = (): number => process.memoryUsage().heapUsed;
   const before = used();
   let grown = 0;
