@@ -33,7 +33,7 @@ test("every server limits its connections, so that one client cannot use up the 
 /** HTTP servers whose requests are not answered in turns, and why they need none. */
 const withoutTurns: Readonly<Record<string, string>> = {
   "src/cli/charts/charts-command.ts": "serves the user's own programs on the loopback",
-  "src/cluster/apiserver/listeners.ts": "has limits of its own for requests of an account",
+  "src/cluster/apiserver/listeners.ts": "bounds the answers that a user does not read: UnreadAnswers",
   "src/cluster/node/kubelet-api/kubelet-server.ts": "serves the API server only, by its certificate",
   "src/controlplane/control-plane.ts": "starts gRPC servers, which give each connection its share",
   "src/controlplane/serve/log-control.ts": "bound to the loopback of istiod's pod",

@@ -2,7 +2,7 @@ import { parse } from "yaml";
 import { parseMeshConfig } from "../api/istio/index.ts";
 import { isTree, messageOf, textAt, type Tree, treeAt, userError } from "../base/index.ts";
 import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
-import { yamlBoundsFault } from "./yaml-bounds.ts";
+import { yamlBoundsFault } from "../base/yaml-bounds/index.ts";
 
 /** The part of the mesh config that injection reads. */
 export interface MeshForInjection {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { transientError, onAbort } from "../base/index.ts";
+import { readBytes, requireFinalResponse } from "../base/joined-bytes/index.ts";
 
 export interface StreamExchange {
   readonly method: string;
@@ -43,7 +44,7 @@ export async function requestOverStream(
     outgoing.once("close", () => abort[Symbol.dispose]());
     // This listener is also needed after the response has begun, because a stream that breaks reports it to the
     // request.
-    outgoing.on("error", reject);
+    requireFinalResponse(outgoing).on("error", reject);
     outgoing.once("response", (response: IncomingMessage) => {
       read(response, maxAnswerBytes).then(
         (answer) => resolve({ status: response.statusCode ?? 0, text: answer }),
@@ -55,13 +56,7 @@ export async function requestOverStream(
 }
 
 async function read(response: IncomingMessage, maxBytes: number): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
   // Leaving the loop early ends the stream.
-  for await (const part of response as AsyncIterable<Buffer>) {
-    size += part.length;
-    if (size > maxBytes) throw transientError("answer-too-long", `the answer is longer than ${maxBytes} bytes`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts, size).toString();
+  const tooLong = (): Error => transientError("answer-too-long", `the answer is longer than ${maxBytes} bytes`);
+  return (await readBytes(response as AsyncIterable<Buffer>, maxBytes, tooLong)).toString();
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { messageOf, nodeHttp, type Logger } from "../base/index.ts";
+import { requireFinalResponse } from "../base/joined-bytes/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 
 export interface MetricsProxyOptions {
@@ -47,11 +48,12 @@ export async function proxyMetrics(
       answer.pipe(response);
     },
   );
-  outgoing.on("error", (error) => {
+  requireFinalResponse(outgoing).on("error", (error) => {
     if (response.headersSent) response.destroy();
     else response.writeHead(502).end(`${messageOf(error)}\n`);
   });
-  request.pipe(outgoing);
+  // The client's body stays here: Node sends that of a GET unframed, as if it were a second request.
+  outgoing.end();
 }
 
 async function refusalOf(

@@ -1,7 +1,7 @@
 import { SerinError } from "../../../src/base/index.ts";
 import { parseYaml } from "../../../src/cluster/apiserver/body.ts";
 import { ApiError } from "../../../src/cluster/apiserver/status.ts";
-import { yamlBoundsFault } from "../../../src/inject/yaml-bounds.ts";
+import { yamlBoundsFault } from "../../../src/base/yaml-bounds/index.ts";
 import { objectsInManifest } from "../../../src/kube/manifest.ts";
 import { expectRefusal, type FuzzTarget } from "../target.ts";
 

@@ -53,6 +53,19 @@ export async function readBytes(
 const maxInterimResponses = 100;
 
 /**
+ * For each request that does not ask for another protocol. Ends it with an error if its server sends interim responses
+ * without an end, or switches protocols. Node reports a switch (101) that nobody handles by no error and no response,
+ * and a later abort by none either, so the caller would wait for ever.
+ */
+export function requireFinalResponse(request: ClientRequest): ClientRequest {
+  return limitInterimResponses(request).on("upgrade", (_response, socket) => {
+    socket.destroy();
+    // For Node the request is over, so destroying it would report nothing.
+    request.emit("error", new Error("the server switched to another protocol, which the request did not ask for"));
+  });
+}
+
+/**
  * Ends a request with an error if its server sends interim responses (1xx) without an end. No other bound of a request
  * counts them, and nobody's reading slows down their sender.
  */

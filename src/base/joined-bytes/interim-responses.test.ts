@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { get, type IncomingMessage } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
-import { limitInterimResponses } from "./index.ts";
+import { requireFinalResponse } from "./index.ts";
 
 /** The status of the answer of a server that sends this many interim responses before it, or before it ends. */
 async function statusAfter(interimCount: number, final: string): Promise<number | undefined> {
@@ -17,7 +17,7 @@ async function statusAfter(interimCount: number, final: string): Promise<number 
   try {
     const { port } = server.address() as AddressInfo;
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      limitInterimResponses(get({ port, host: "127.0.0.1", agent: false }, resolve).on("error", reject));
+      requireFinalResponse(get({ port, host: "127.0.0.1", agent: false }, resolve).on("error", reject));
     });
     response.resume();
     return response.statusCode;
@@ -29,4 +29,11 @@ async function statusAfter(interimCount: number, final: string): Promise<number 
 test("a request to a server whose interim responses do not end fails, and some of them are ignored", async () => {
   assert.equal(await statusAfter(100, "HTTP/1.1 204 No Content\r\n\r\n"), 204);
   await assert.rejects(statusAfter(101, ""), /more than 100 interim responses/);
+});
+
+test("a request whose server switches protocols unasked fails at once, although Node reports nothing", async () => {
+  await assert.rejects(
+    statusAfter(0, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nbytes"),
+    /switched to another protocol/,
+  );
 });

@@ -5,6 +5,7 @@ import { request as httpsRequest, type RequestOptions } from "node:https";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { nodeHttp, transientError, userError, type SerinError } from "../../base/index.ts";
+import { JoinedBytes, requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import type { RegistryCredentials } from "./registry-credentials.ts";
 
 export interface RegistryOptions {
@@ -203,7 +204,7 @@ export class RegistryClient {
     outgoing.setTimeout(silenceMs, () => outgoing.destroy(new Error(`no answer for ${silenceMs / 1000} s`)));
     try {
       const answered = new Promise<IncomingMessage>((resolve, reject) => {
-        outgoing.once("response", resolve);
+        requireFinalResponse(outgoing).once("response", resolve);
         outgoing.once("error", reject);
       });
       // A response may come before everything was sent, especially a refusal. It is more useful than the broken pipe.
@@ -234,14 +235,14 @@ function basic(username: string, password: string): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
+/** The beginning of an answer. A longer one is an error's page. */
 async function textOf(response: IncomingMessage): Promise<string> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
+  const beginning = new JoinedBytes();
   for await (const piece of response as AsyncIterable<Buffer>) {
-    bytes += piece.length;
-    if (bytes <= maxAnswerBytes) pieces.push(piece);
+    if (beginning.length + piece.length > maxAnswerBytes) break;
+    beginning.add(piece);
   }
-  return Buffer.concat(pieces).toString();
+  return beginning.view().toString();
 }
 
 function tokenIn(text: string): string | undefined {

@@ -32,7 +32,7 @@ export function certificateRequests(authorizer: Authorizer, clock: Clock): Admis
     mutate(request) {
       const { object, operation, subresource } = request;
       if (!isCertificateRequest(request) || object === undefined) return;
-      if (operation === "CREATE") object["spec"] = { ...(object["spec"] as object), ...requesterOf(request) };
+      if (operation === "CREATE") object["spec"] = withRequester(object["spec"], request);
       else if (operation === "UPDATE" && subresource === "approval") dateConditions(object, request.oldObject, clock);
       else if (operation === "UPDATE" && subresource === "status") keepDecisions(object, request.oldObject);
     },
@@ -52,8 +52,11 @@ function isCertificateRequest({ type }: AdmissionRequest): boolean {
   return type.group === group && type.plural === plural;
 }
 
-function requesterOf({ user }: AdmissionRequest): object {
+/** Replaces all that the client says about the requester, also what this user has not. */
+function withRequester(spec: unknown, { user }: AdmissionRequest): object {
+  const { uid: _uid, extra: _extra, ...rest } = (spec ?? {}) as { readonly uid?: unknown; readonly extra?: unknown };
   return {
+    ...rest,
     username: user.name,
     ...(user.uid === undefined ? {} : { uid: user.uid }),
     groups: user.groups,

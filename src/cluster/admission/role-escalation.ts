@@ -89,9 +89,12 @@ function rulesOfReference(
   return aggregatedRules(record.object, all) ?? rulesOf(record.object);
 }
 
+/** The rights that a refusal lists. A role of a few kilobytes may stand for very many. */
+const maxListed = 100;
+
 function refusal(request: AdmissionRequest, missing: readonly PolicyRule[]): AdmissionRefusal {
   const { user } = request;
-  const texts = missing.map((rule) => {
+  const texts = missing.slice(0, maxListed).map((rule) => {
     const fields = Object.entries({
       APIGroups: rule.apiGroups,
       Resources: rule.resources,

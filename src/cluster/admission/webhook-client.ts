@@ -1,6 +1,6 @@
 import { Agent, request as httpsRequest } from "node:https";
 import { transientError } from "../../base/index.ts";
-import { JoinedBytes } from "../../base/joined-bytes/index.ts";
+import { JoinedBytes, requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import type { Store } from "../store/index.ts";
 import type { Webhook, WebhookClientConfig } from "./webhook-configurations.ts";
 
@@ -123,6 +123,7 @@ export class WebhookClient {
         },
         signal,
       });
+      requireFinalResponse(outgoing);
       outgoing.on("error", (error) => reject(signal.aborted && signal.reason instanceof Error ? signal.reason : error));
       outgoing.on("response", (answer) => {
         const received = new JoinedBytes();

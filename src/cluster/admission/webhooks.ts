@@ -101,7 +101,7 @@ class Webhooks {
       }
       throw new AdmissionRefusal(500, "InternalError", `Internal error occurred: ${message}`, [{ message }]);
     }
-    request.warnings.push(...(response.warnings ?? []));
+    addWarnings(request, response);
     if (!response.allowed) throw denial(webhook, response);
     return response;
   }
@@ -116,10 +116,21 @@ class Webhooks {
   }
 }
 
+/** More warnings do not fit into the answer. */
+const maximumWarnings = 100;
+
+/** A webhook may answer with anything. */
+function addWarnings({ warnings }: AdmissionRequest, response: AdmissionResponse): void {
+  const given: unknown = response.warnings;
+  if (!Array.isArray(given)) return;
+  for (const text of given.slice(0, maximumWarnings) as unknown[]) if (typeof text === "string") warnings.push(text);
+}
+
 function denial(webhook: Webhook, { status }: AdmissionResponse): AdmissionRefusal {
   const denied = `admission webhook "${webhook.name}" denied the request`;
   const why = status?.message || status?.reason;
-  const code = status?.code === undefined || status.code < 400 ? 400 : status.code;
+  const given = status?.code ?? 400;
+  const code = Number.isInteger(given) && given >= 400 && given <= 599 ? given : 400;
   return new AdmissionRefusal(
     code,
     status?.reason ?? "",

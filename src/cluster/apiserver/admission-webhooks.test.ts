@@ -23,6 +23,43 @@ function pod(name: string, spec: Json = {}): Json {
   };
 }
 
+test("a webhook's odd warnings and status become an ordinary answer", async () => {
+  const answers: Json[] = [
+    { allowed: true, warnings: "text" },
+    { allowed: true, warnings: [1, null, "seen", ...Array.from({ length: 200_000 }, () => "x")] },
+    { allowed: false, status: { code: 99_999, message: "no" } },
+    { allowed: false, status: { code: "403" } },
+  ];
+  const hook = await startWebhook(() => answers.shift());
+  await server.call("POST", "/api/v1/namespaces", { metadata: { name: "odd-hook", labels: { "odd-hook": "on" } } });
+  const clientConfig = { url: `https://127.0.0.1:${hook.port}/`, caBundle: Buffer.from(hook.ca).toString("base64") };
+  await server.call("POST", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", {
+    metadata: { name: "odd" },
+    webhooks: [
+      {
+        name: "odd.test.dev",
+        clientConfig,
+        rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["configmaps"] }],
+        namespaceSelector: { matchLabels: { "odd-hook": "on" } },
+        admissionReviewVersions: ["v1"],
+        sideEffects: "None",
+      },
+    ],
+  });
+  const create = async (): Promise<readonly [number, unknown]> => {
+    const { status, headers } = await server.call("POST", "/api/v1/namespaces/odd-hook/configmaps?dryRun=All", {
+      metadata: { name: "a" },
+    });
+    return [status, headers["warning"]];
+  };
+  assert.deepEqual(await create(), [201, undefined]);
+  assert.deepEqual(await create(), [201, '299 - "seen", 299 - "x"']);
+  assert.deepEqual(await create(), [400, undefined]);
+  assert.deepEqual(await create(), [400, undefined]);
+  await server.call("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/odd");
+  await hook.close();
+});
+
 test("webhooks mutate, then validate; a failing one follows its policy, and excluded namespaces skip them", async () => {
   const reviews: Json[] = [];
   const hook = await startWebhook((review) => {

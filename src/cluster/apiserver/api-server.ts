@@ -23,6 +23,7 @@ import { NodeClient } from "./node-client.ts";
 import { QuotaStatus } from "./quota-status.ts";
 import { Router } from "./router.ts";
 import { ServiceAllocator } from "./service-allocator.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Writer } from "./writer.ts";
 
@@ -46,6 +47,8 @@ export interface ApiServerOptions {
   readonly advertise: { readonly address: string; readonly port?: number };
   /** How long Events live after their last change. Undefined: for an hour. */
   readonly eventTtlMs?: number | undefined;
+  /** The bytes of answers that clients have not read, of all together. Undefined: 256 MiB. */
+  readonly maxUnreadBytes?: number;
   readonly registry: SchemaRegistry;
   readonly log: Logger;
   readonly clock?: Clock;
@@ -59,6 +62,7 @@ export interface BoundAddress {
 
 const closeGraceMs = 2000;
 const auditFile = "audit.log";
+const unreadLookMs = 1000;
 
 /** A Kubernetes API server. {@link run} serves until the shutdown asks it to end. */
 export class ApiServer {
@@ -85,7 +89,14 @@ export class ApiServer {
       });
     });
     let address = `${options.advertise.address}:${options.advertise.port ?? 0}`;
-    const router = new Router(parts, writer, new Discovery(registry, () => address), new Authenticator(parts.tokens));
+    const router = new Router(
+      parts,
+      writer,
+      new Discovery(registry, () => address),
+      new Authenticator(parts.tokens),
+      new UnreadAnswers(options.maxUnreadBytes),
+    );
+    const look = setInterval(() => router.endUnread(), unreadLookMs).unref();
     const files = { certificate: options.serverCertificate, key: options.serverKey, clientCa: options.caCertificate };
     const listeners = new Listeners(files, {
       request: (request, response) => void router.handle(request, response),
@@ -105,6 +116,7 @@ export class ApiServer {
       ready(bound);
       await Promise.race([aborted(shutdown.drain), broken.promise]);
     } finally {
+      clearInterval(look);
       await listeners.close(closeGraceMs, shutdown.force);
       await store.close();
     }

@@ -4,6 +4,13 @@ import type { AccessAttributes, Decision, User } from "../auth/index.ts";
 
 /** A lab makes some thousand different requests. Later ones are not written. */
 const maxLines = 20_000;
+/**
+ * Anybody can invent paths and names, even without a login. So one user's requests must not keep those of others out of
+ * the log, and refused ones not the user's own.
+ */
+const maxLinesOfUser = { allowed: 4000, refused: 500 };
+/** A client may request a path of many kilobytes. */
+const maxTextCharacters = 256;
 
 /**
  * Writes events of audit.k8s.io: who requested what, and whether roles allowed it. It writes the first request of each
@@ -14,6 +21,8 @@ export class AuditLog {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #written = new Set<string>();
+  /** The number of lines by user and outcome. */
+  readonly #lines = new Map<string, number>();
 
   constructor(path: string, clock: Clock, log: Logger) {
     this.#path = path;
@@ -22,10 +31,13 @@ export class AuditLog {
   }
 
   record(user: User, attributes: AccessAttributes, { allowed, reason, byName }: Decision): void {
-    const { verb, group, resource, subresource, namespace, path } = attributes;
-    const name = byName === true || !allowed ? attributes.name : "";
+    const { verb, group, resource, subresource, namespace, path, name } = shortened(attributes, byName, allowed);
     const key = [user.name, allowed, verb, path ?? "", group, resource, subresource, namespace, name].join("\n");
     if (this.#written.has(key) || this.#written.size >= maxLines) return;
+    const outcome = allowed ? "allowed" : "refused";
+    const lines = this.#lines.get(`${outcome} ${user.name}`) ?? 0;
+    if (lines >= maxLinesOfUser[outcome]) return;
+    this.#lines.set(`${outcome} ${user.name}`, lines + 1);
     this.#written.add(key);
     const event = {
       kind: "Event",
@@ -49,4 +61,18 @@ export class AuditLog {
       this.#log.warn("the audit log cannot be written", { path: this.#path, error: messageOf(error) });
     }
   }
+}
+
+function shortened(attributes: AccessAttributes, byName: boolean | undefined, allowed: boolean): AccessAttributes {
+  const cut = (text: string): string => text.slice(0, maxTextCharacters);
+  const { verb, group, resource, subresource, namespace, path } = attributes;
+  return {
+    verb: cut(verb),
+    group: cut(group),
+    resource: cut(resource),
+    subresource: cut(subresource),
+    namespace: cut(namespace),
+    name: byName === true || !allowed ? cut(attributes.name) : "",
+    ...(path === undefined ? {} : { path: cut(path) }),
+  };
 }

@@ -78,7 +78,13 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Parses YAML. JSON does not go through the slow parser. */
+/** The parser takes microseconds for a character. Clients send longer objects as JSON. */
+const maximumYamlCharacters = 256 * 1024;
+
+/**
+ * Parses YAML, within bounds, because the parser takes far longer for levels than in proportion to their number. JSON
+ * does not go through the slow parser. Throws 400.
+ */
 export async function parseYaml(text: string): Promise<unknown> {
   if (text.trimStart().startsWith("{")) {
     try {
@@ -87,13 +93,38 @@ export async function parseYaml(text: string): Promise<unknown> {
       // It is not JSON. A YAML flow mapping also starts with a brace.
     }
   }
-  const { parse } = await import("yaml");
+  const { yamlNestingFault } = await import("../../base/yaml-bounds/index.ts");
+  const fault =
+    text.length > maximumYamlCharacters
+      ? `a YAML text must be at most ${maximumYamlCharacters} characters, got ${text.length}: send JSON`
+      : yamlNestingFault(text);
+  if (fault !== undefined) throw badRequest(`error converting YAML to JSON: ${fault}`);
   try {
-    // A warning would write the client's text into the server's log.
-    return parse(text, { version: "1.1", merge: true, logLevel: "error" });
+    return await parsedYaml(text);
   } catch (error) {
     throw badRequest(`error converting YAML to JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+async function parsedYaml(text: string): Promise<unknown> {
+  const { isScalar, parseDocument, visit } = await import("yaml");
+  // A warning would write the client's text into the server's log. The parser's own search for keys that appear twice
+  // compares each key with all before it.
+  const options = { version: "1.1", merge: true, logLevel: "error", uniqueKeys: false } as const;
+  const document = parseDocument(text, options);
+  const [error] = document.errors;
+  if (error !== undefined) throw error;
+  visit(document, {
+    Map(_key, map) {
+      const names = new Set<unknown>();
+      for (const { key } of map.items) {
+        const name = isScalar(key) ? key.value : key;
+        if (names.has(name)) throw new Error(`Map keys must be unique: ${String(name)}`);
+        names.add(name);
+      }
+    },
+  });
+  return document.toJS() as unknown;
 }
 
 interface Level {
@@ -103,13 +134,19 @@ interface Level {
   field: string;
 }
 
-/** The paths of fields that a JSON text names more than once in one object. The text must be valid JSON. */
+/** How many unknown or duplicate fields of an object are reported, as in the real server. */
+export const maximumFieldFaults = 100;
+
+/**
+ * The paths of the first fields that a JSON text names more than once in one object. The text must be valid JSON. Each
+ * path may have megabytes, so there must not be one for each field.
+ */
 export function duplicateFields(text: string): string[] {
   const found: string[] = [];
   const levels: Level[] = [];
   const token = /"(?:[^"\\]|\\.)*"|[{}[\],:]/g;
   let expectsKey = false;
-  for (let match = token.exec(text); match !== null; match = token.exec(text)) {
+  for (let match = token.exec(text); match !== null && found.length < maximumFieldFaults; match = token.exec(text)) {
     const part = match[0];
     const level = levels.at(-1);
     if (part === "{" || part === "[") {

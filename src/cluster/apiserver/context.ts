@@ -68,9 +68,31 @@ export function sendBytes(
     "content-length": bytes.length,
     "cache-control": "no-cache, private",
   };
-  if (warnings.length > 0) headers["warning"] = warnings.map(warningHeader);
+  if (warnings.length > 0) headers["warning"] = boundedWarnings(warnings).map(warningHeader);
   response.writeHead(status, headers);
   response.end(bytes);
+}
+
+const maximumWarningCharacters = 4096;
+const maximumCutCharacters = 256;
+
+/**
+ * The warnings that an answer has, within the real server's bounds: clients of HTTP fail for heads of a few dozen
+ * kilobytes, and an admission webhook or a client's own object may cause megabytes.
+ */
+export function boundedWarnings(warnings: readonly string[]): string[] {
+  const texts = [...new Set(warnings)];
+  const lengthOf = (list: readonly string[]): number => list.reduce((sum, text) => sum + text.length, 0);
+  if (lengthOf(texts) <= maximumWarningCharacters) return texts;
+  const bounded: string[] = [];
+  let length = 0;
+  for (const text of texts) {
+    const cut = text.slice(0, maximumCutCharacters);
+    length += cut.length;
+    if (length > maximumWarningCharacters) break;
+    bounded.push(cut);
+  }
+  return bounded;
 }
 
 /**

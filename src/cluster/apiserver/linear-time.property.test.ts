@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { suspicion } from "../../base/testing/index.ts";
-import { duplicateFields } from "./body.ts";
+import { duplicateFields, parseYaml } from "./body.ts";
 import { parseLabelSelector } from "./label-selector.ts";
 
 const size = 16_000;
@@ -41,4 +41,26 @@ test("duplicate fields of a JSON text are found in linear time", () => {
     "a list": (length) => `[${numbered(length / 8, () => '{"a":1}')}]`,
     "a long text": (length) => `{"a":"${repeated('\\"', length)}"}`,
   });
+});
+
+test("a YAML body is parsed, or refused for its levels or its length, in less than two seconds", async () => {
+  const limit = 256 * 1024;
+  const texts: readonly (readonly [name: string, text: string, isRefused: boolean])[] = [
+    ["different keys", numbered(18_000, (index) => `key${index}: v`, "\n"), false],
+    ["a list", repeated("- v\n", limit - 4), false],
+    ["64 levels of keys", `${"? ".repeat(63)}a`, false],
+    ["400 levels of keys", `${"? ".repeat(400)}a`, true],
+    ["more than the limit", repeated("a", limit + 1), true],
+    ["the same key twice", "a: 1\nb: 2\na: 3", true],
+  ];
+  for (const [name, text, isRefused] of texts) {
+    const before = process.cpuUsage();
+    const refusal = await parseYaml(text).then(
+      () => undefined,
+      (error: unknown) => String(error),
+    );
+    const { user } = process.cpuUsage(before);
+    assert.equal(refusal !== undefined, isRefused, `${name}: ${refusal ?? "parsed"}`);
+    assert.ok(user < 2_000_000, `${name} took ${user / 1000} ms`);
+  }
 });

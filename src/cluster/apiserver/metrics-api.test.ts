@@ -150,3 +150,21 @@ test("kubectl get shows sums as a table, and users cannot write metrics", async 
   assert.equal((await server.call("PATCH", `${metrics}/nodes/node-a`, {}, merge)).status, 405);
   assert.equal((await server.call("GET", `${metrics}/nodes?watch=true`)).status, 405);
 });
+
+test("a node reports on its own pods, and its odd answers hide nothing of other nodes", async () => {
+  const containers = [{ name: "main", ...stats(9_000_000_000, 1024) }];
+  const ofAnother = { podRef: { name: "away", namespace: "default", uid: uids["away"] }, containers };
+  const kept = summary;
+  for (const odd of [null, 5, [], { node: null, pods: [null, {}, { podRef: null, containers: [null] }] }]) {
+    summary = odd;
+    for (const plural of ["nodes", "pods"])
+      assert.equal((await server.call("GET", `${metrics}/${plural}`)).status, 200, JSON.stringify(odd));
+  }
+  summary = { ...kept, pods: [...kept.pods, ofAnother] };
+  const { items } = (await server.call("GET", `${metrics}/pods`)).body;
+  assert.deepEqual(
+    items.map((each: Json) => each.metadata.name),
+    ["web", "cart"],
+  );
+  summary = kept;
+});

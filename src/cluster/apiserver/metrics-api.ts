@@ -50,16 +50,16 @@ function measuredRecords(parts: ServerParts, context: ResourceContext): readonly
 }
 
 interface Stats {
-  readonly cpu?: { readonly time?: string; readonly windowMs?: number; readonly usageNanoCores?: number };
-  readonly memory?: { readonly workingSetBytes?: number };
+  readonly time: string;
+  readonly windowMs: number;
+  readonly usageNanoCores: number;
+  readonly workingSetBytes: number;
 }
 
 interface Summary {
-  readonly node?: Stats;
-  readonly pods?: readonly {
-    readonly podRef: { readonly uid?: string };
-    readonly containers: readonly (Stats & { readonly name: string })[];
-  }[];
+  readonly node: Stats | undefined;
+  /** The containers of each pod by the pod's uid. */
+  readonly pods: ReadonlyMap<string, readonly (Stats & { readonly name: string })[]>;
 }
 
 async function nodeMetrics(
@@ -88,13 +88,9 @@ async function podMetrics(
     parts,
     records.map(nodeOf).filter((name) => name !== ""),
   );
-  const byUid = new Map(
-    [...summaries.values()].flatMap(({ pods = [] }) =>
-      pods.map(({ podRef, containers }) => [podRef.uid, containers] as const),
-    ),
-  );
   return records.flatMap((record) => {
-    const containers = byUid.get(record.object.metadata.uid) ?? [];
+    // A node reports on its own pods only: autoscalers of others must not follow what it says.
+    const containers = summaries.get(nodeOf(record))?.pods.get(record.object.metadata.uid ?? "") ?? [];
     const [first] = containers;
     if (first === undefined) return [];
     const used = containers.map((stats) => ({ name: stats.name, usage: usageOf(stats) }));
@@ -107,7 +103,7 @@ async function summariesOf(parts: ServerParts, nodes: readonly string[]): Promis
   const found = new Map<string, Summary>();
   const read = async (name: string): Promise<void> => {
     try {
-      found.set(name, (await parts.nodes.read(nodeTarget(parts, name, "/stats/summary"))) as Summary);
+      found.set(name, summaryOf(await parts.nodes.read(nodeTarget(parts, name, "/stats/summary"))));
     } catch (error) {
       parts.log.debug("a node does not report what its pods use", { node: name, error: messageOf(error) });
     }
@@ -116,7 +112,54 @@ async function summariesOf(parts: ServerParts, nodes: readonly string[]): Promis
   return found;
 }
 
-function headOf(parts: ServerParts, type: ResourceType, record: StoredRecord, { cpu }: Stats): UntypedObject {
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
+}
+
+function listOf(value: unknown): readonly Fields[] {
+  return Array.isArray(value) ? value.map(fieldsOf) : [];
+}
+
+/** A node's answer, in which values of another type count as absent. */
+function summaryOf(value: unknown): Summary {
+  const { node, pods } = fieldsOf(value);
+  return {
+    node: node === undefined ? undefined : statsOf(fieldsOf(node)),
+    pods: new Map(
+      listOf(pods).map(({ podRef, containers }) => [
+        textOf(fieldsOf(podRef)["uid"]),
+        listOf(containers).map((container) => ({ name: textOf(container["name"]), ...statsOf(container) })),
+      ]),
+    ),
+  };
+}
+
+function statsOf(container: Fields): Stats {
+  const cpu = fieldsOf(container["cpu"]);
+  return {
+    time: textOf(cpu["time"]),
+    windowMs: amountOf(cpu["windowMs"]),
+    usageNanoCores: amountOf(cpu["usageNanoCores"]),
+    workingSetBytes: amountOf(fieldsOf(container["memory"])["workingSetBytes"]),
+  };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function amountOf(value: unknown): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+}
+
+function headOf(
+  parts: ServerParts,
+  type: ResourceType,
+  record: StoredRecord,
+  { time, windowMs }: Stats,
+): UntypedObject {
   return {
     kind: type.kind,
     apiVersion: apiVersionOf(type),
@@ -126,14 +169,14 @@ function headOf(parts: ServerParts, type: ResourceType, record: StoredRecord, { 
       creationTimestamp: nowText(parts.clock),
       ...(Object.keys(record.labels).length === 0 ? {} : { labels: record.labels }),
     },
-    timestamp: `${(cpu?.time ?? "").slice(0, 19)}Z`,
-    window: `${(cpu?.windowMs ?? 0) / 1_000}s`,
+    timestamp: `${time.slice(0, 19)}Z`,
+    window: `${windowMs / 1_000}s`,
   };
 }
 
-function usageOf({ cpu, memory }: Stats): { cpu: string; memory: string } {
+function usageOf({ usageNanoCores, workingSetBytes }: Stats): { cpu: string; memory: string } {
   return {
-    cpu: `${Math.round(cpu?.usageNanoCores ?? 0)}n`,
-    memory: `${Math.round((memory?.workingSetBytes ?? 0) / 1_024)}Ki`,
+    cpu: `${Math.round(usageNanoCores)}n`,
+    memory: `${Math.round(workingSetBytes / 1_024)}Ki`,
   };
 }

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer as createPlainServer, get, request as requestHttp, type Server as PlainServer } from "node:http";
 import { createServer, type Server } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import {
+  connect,
+  createServer as createTcpServer,
+  type AddressInfo,
+  type Server as TcpServer,
+  type Socket,
+} from "node:net";
 import { test, type TestContext } from "node:test";
 import { createAuthority, issueCertificate } from "./certificate.ts";
 import { NodeClient } from "./node-client.ts";
@@ -22,18 +28,31 @@ interface Relay {
   readonly sendRequest: (method?: string) => Promise<string>;
   /** The node's connections, in order. */
   readonly connections: readonly Socket[];
+  /** The node's requests: method, path and the length of the body. */
+  readonly requests: readonly string[];
+  readonly nodes: NodeClient;
+  /** The port of the server that forwards to the node. */
+  readonly front: number;
 }
 
-function portOf(server: Server | PlainServer): number {
+function portOf(server: Server | PlainServer | TcpServer): number {
   return (server.address() as AddressInfo).port;
 }
 
 async function relay(t: TestContext): Promise<Relay> {
   const { ca, node: own, client } = credentials();
   const connections: Socket[] = [];
+  const requests: string[] = [];
   const node = createServer(
     { cert: own.certificatePem, key: own.keyPem, ca, requestCert: true, rejectUnauthorized: true },
-    (request, response) => void request.resume().on("end", () => response.end(`${request.method ?? ""} from the node`)),
+    (request, response) => {
+      let bytes = 0;
+      request.on("data", (piece: Buffer) => (bytes += piece.length));
+      request.on("end", () => {
+        requests.push(`${request.method ?? ""} ${request.url ?? ""} ${bytes}`);
+        response.end(`${request.method ?? ""} from the node`);
+      });
+    },
   );
   node.on("secureConnection", (socket) => connections.push(socket));
   const nodes = new NodeClient({ certificate: client.certificatePem, key: client.keyPem, ca });
@@ -51,6 +70,9 @@ async function relay(t: TestContext): Promise<Relay> {
   }
   return {
     connections,
+    requests,
+    nodes,
+    front: portOf(front),
     sendRequest: async (method = "GET") =>
       await new Promise<string>((resolve, reject) => {
         const options = { port: portOf(front), method, agent: false };
@@ -85,4 +107,74 @@ test("a request that changes something has a connection of its own, because it m
   await sendRequest();
   assert.equal(await sendRequest("POST"), "POST from the node");
   assert.equal(connections.length, 2);
+});
+
+test("the body of a request that only reads does not become another request to the node, nor part of one", async (t) => {
+  const { front, requests } = await relay(t);
+  const smuggled = "GET /pods HTTP/1.1\r\nhost: node\r\n\r\n";
+  // The node would read as many bytes of the next request as the body of this one.
+  const announced = `GET / HTTP/1.1\r\nhost: front\r\ncontent-length: ${smuggled.length}\r\n\r\n${smuggled}`;
+  const chunked = (method: string): string =>
+    `${method} / HTTP/1.1\r\nhost: front\r\ntransfer-encoding: chunked\r\n\r\n${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`;
+  const plain = "GET / HTTP/1.1\r\nhost: front\r\n\r\n";
+  for (const text of [announced, plain, chunked("GET"), chunked("DELETE"), plain])
+    assert.match(await answerTo(front, text), /^HTTP\/1\.1 200 /);
+  const body = (method: string): string => `${method} /logs ${smuggled.length}`;
+  assert.deepEqual(requests, [body("GET"), "GET /logs 0", body("GET"), body("DELETE"), "GET /logs 0"]);
+});
+
+async function answerTo(port: number, text: string): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  socket.setEncoding("utf8").write(text);
+  const [answer] = (await once(socket, "data")) as [string];
+  socket.destroy();
+  return answer;
+}
+
+test("a request to a pod that switches protocols unasked, or sends interim responses without an end, fails", async (t) => {
+  const endless = (socket: Socket): void => {
+    const sendOn = (): void => {
+      while (!socket.destroyed && socket.write("HTTP/1.1 102 Processing\r\n\r\n"));
+    };
+    socket.on("drain", sendOn);
+    sendOn();
+  };
+  const switching = (socket: Socket): void =>
+    void socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+  for (const [answer, problem] of [
+    [endless, /more than 100 interim responses/],
+    [switching, /switched to another protocol/],
+  ] as const) {
+    const pod = createTcpServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.once("data", () => answer(socket));
+    });
+    pod.listen(0, "127.0.0.1");
+    await once(pod, "listening");
+    const { nodes } = await relay(t);
+    const target = { protocol: "http", host: "127.0.0.1", port: portOf(pod), path: "/", toNode: false } as const;
+    const front = createPlainServer((request, response) => {
+      nodes.forward(target, request, response).catch((error: unknown) => response.writeHead(503).end(String(error)));
+    }).listen(0, "127.0.0.1");
+    await once(front, "listening");
+    assert.match(await answerTo(portOf(front), "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"), problem);
+    await assert.rejects(nodes.read(target), problem);
+    front.close();
+    pod.close();
+  }
+});
+
+test("a node's document that does not end is not collected in the memory", async (t) => {
+  const { nodes } = await relay(t);
+  const node = createPlainServer((_request, response) => {
+    const sendOn = (): void => {
+      while (!response.destroyed && response.write(Buffer.alloc(65_536, " ")));
+    };
+    response.on("drain", sendOn);
+    sendOn();
+  }).listen(0, "127.0.0.1");
+  await once(node, "listening");
+  const target = { protocol: "http", host: "127.0.0.1", port: portOf(node), path: "/", toNode: false } as const;
+  await assert.rejects(nodes.read(target), /the answer is longer than 8388608 bytes/);
+  node.close();
 });

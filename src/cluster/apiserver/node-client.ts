@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Agent, request as httpsRequest } from "node:https";
 import type { Duplex } from "node:stream";
 import { createSecureContext } from "node:tls";
-import { nodeHttp } from "../../base/index.ts";
+import { messageOf, nodeHttp } from "../../base/index.ts";
+import { limitInterimResponses, readBytes, requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import { ApiError } from "./status.ts";
 
 /** The target of a forwarded request. */
@@ -27,6 +28,8 @@ export interface NodeClientOptions {
 
 const connectTimeoutMs = 10_000;
 const readTimeoutMs = 10_000;
+/** A node with hundreds of pods answers with less than one. */
+const maxReadBytes = 8 * 1024 * 1024;
 /** Kept connections to a node. The rollout engine reads logs of several pods several times a second. */
 const maxFreeConnections = 4;
 const hopByHop = [
@@ -72,24 +75,27 @@ export class NodeClient {
     });
   }
 
-  /** A node may have closed a kept connection meanwhile. Then a request that changes nothing is sent again. */
+  /**
+   * A node may have closed a kept connection meanwhile. Then a request that only reads is sent again. Each request with
+   * a body has a connection of its own: on a shared one, a body that ends early would swallow the request of another
+   * user, and begin a request of its own in the middle of it.
+   */
   async #answer(
     target: ProxyTarget,
     request: IncomingMessage,
     response: ServerResponse,
     agent: Agent,
   ): Promise<IncomingMessage> {
-    const isRead = request.method === "GET" || request.method === "HEAD";
-    const outgoing = this.#request(
-      target,
-      request.method ?? "GET",
-      passedHeaders(request),
-      isRead ? agent : this.#fresh,
-    );
+    const body = bodyOf(request);
+    const isRead = (request.method === "GET" || request.method === "HEAD") && body === "none";
+    const headers = passedHeaders(request);
+    // Node frames the body of some methods only if a header says how.
+    if (body === "chunked") headers["transfer-encoding"] = "chunked";
+    const outgoing = this.#request(target, request.method ?? "GET", headers, isRead ? agent : this.#fresh);
     const end = (): void => void outgoing.destroy();
     try {
       return await new Promise<IncomingMessage>((resolve, reject) => {
-        outgoing.on("response", resolve);
+        requireFinalResponse(outgoing).on("response", resolve);
         outgoing.on("error", reject);
         response.on("close", end);
         if (isRead) outgoing.end();
@@ -97,35 +103,28 @@ export class NodeClient {
       });
     } catch (error) {
       response.off("close", end);
-      if (!isRead || !outgoing.reusedSocket || response.destroyed) throw unreachable(target, error as Error);
+      if (!isRead || !outgoing.reusedSocket || response.destroyed) throw unreachable(target, messageOf(error));
       return await this.#answer(target, request, response, this.#fresh);
     }
   }
 
-  /** Reads a JSON document of a node. Fails after {@link readTimeoutMs}. */
+  /** Reads a JSON document of a node. Fails after {@link readTimeoutMs}, and if it is longer than a few megabytes. */
   async read(target: ProxyTarget): Promise<unknown> {
-    return await new Promise((resolve, reject) => {
-      const outgoing = this.#request(target, "GET", {}, this.#fresh);
-      const fail = (error: Error): void => reject(unreachable(target, error));
-      const limit = setTimeout(() => outgoing.destroy(new Error("no answer in time")), readTimeoutMs);
-      outgoing.on("error", fail);
-      outgoing.on("close", () => clearTimeout(limit));
-      outgoing.on("response", (answer) => {
-        const chunks: Buffer[] = [];
-        answer.on("error", fail);
-        answer.on("data", (chunk: Buffer) => chunks.push(chunk));
-        answer.on("end", () => {
-          const text = Buffer.concat(chunks).toString("utf8");
-          try {
-            if (answer.statusCode !== 200) throw new Error(`HTTP status ${answer.statusCode ?? 0}`);
-            resolve(JSON.parse(text));
-          } catch (error) {
-            fail(error as Error);
-          }
-        });
+    const outgoing = this.#request(target, "GET", {}, this.#fresh);
+    const limit = setTimeout(() => outgoing.destroy(new Error("no answer in time")), readTimeoutMs);
+    try {
+      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+        requireFinalResponse(outgoing).on("error", reject).once("response", resolve).end();
       });
-      outgoing.end();
-    });
+      if (answer.statusCode !== 200) throw new Error(`HTTP status ${answer.statusCode ?? 0}`);
+      const tooLong = (): Error => new Error(`the answer is longer than ${maxReadBytes} bytes`);
+      return JSON.parse((await readBytes(answer as AsyncIterable<Buffer>, maxReadBytes, tooLong)).toString("utf8"));
+    } catch (error) {
+      throw unreachable(target, messageOf(error));
+    } finally {
+      clearTimeout(limit);
+      outgoing.destroy();
+    }
   }
 
   /** A request to switch protocols. After the other side's 101, bytes pass unchanged in both directions. */
@@ -135,7 +134,7 @@ export class NodeClient {
     socket.on("error", () => outgoing.destroy());
     socket.on("close", () => outgoing.destroy());
     await new Promise<void>((resolve, reject) => {
-      outgoing.on("error", (error) => reject(unreachable(target, error)));
+      limitInterimResponses(outgoing).on("error", (error) => reject(unreachable(target, messageOf(error))));
       outgoing.on("upgrade", (answer, other, otherHead) => {
         socket.write(headText(answer));
         if (otherHead.length > 0) socket.write(otherHead);
@@ -176,6 +175,14 @@ function connectLimited(outgoing: ReturnType<typeof httpsRequest>): ReturnType<t
   return outgoing;
 }
 
+/** How a request announces its body. A stream of HTTP/2 may have one without announcing it. */
+function bodyOf(request: IncomingMessage): "none" | "of-length" | "chunked" {
+  const { "content-length": length, "transfer-encoding": encoding } = request.headers;
+  if (length !== undefined && encoding === undefined) return length === "0" ? "none" : "of-length";
+  const { stream } = request as IncomingMessage & { readonly stream?: { readonly endAfterHeaders: boolean } };
+  return encoding !== undefined || stream?.endAfterHeaders === false ? "chunked" : "none";
+}
+
 function passedHeaders(request: IncomingMessage): Record<string, string | string[]> {
   const headers: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(request.headers)) {
@@ -207,11 +214,11 @@ function splice(left: Duplex, right: Duplex): void {
   right.on("close", () => left.destroy());
 }
 
-function unreachable(target: ProxyTarget, error: Error): ApiError {
+function unreachable(target: ProxyTarget, reason: string): ApiError {
   const problem = target.toNode ? "error dialing backend" : "error trying to reach service";
   return new ApiError(
     target.toNode ? 500 : 503,
     target.toNode ? "InternalError" : "ServiceUnavailable",
-    `${problem}: dial tcp ${target.host}:${target.port}: ${error.message}`,
+    `${problem}: dial tcp ${target.host}:${target.port}: ${reason}`,
   );
 }

@@ -93,6 +93,53 @@ function dryRunErrors(values: readonly string[]): FieldError[] {
   return wanted.every((value) => value === "All") ? [] : [fieldErrors.notSupported("dryRun", wanted, ["All"])];
 }
 
+/** What a field of a body without a schema may hold. */
+type FieldKind = "integer" | "text" | "boolean" | "texts" | "object" | "map of texts";
+
+const isText = (value: unknown): boolean => typeof value === "string";
+const isPlainObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const fits: Readonly<Record<FieldKind, (value: unknown) => boolean>> = {
+  integer: Number.isSafeInteger,
+  text: isText,
+  boolean: (value) => typeof value === "boolean",
+  texts: (value) => Array.isArray(value) && value.every(isText),
+  object: isPlainObject,
+  "map of texts": (value) => isPlainObject(value) && Object.values(value).every(isText),
+};
+
+/**
+ * Checks the fields of a body that is not stored, and so has no schema. Otherwise a value of another type could get
+ * into a stored object, which other clients then cannot read. A null counts as absent. Throws 400.
+ */
+export function checkTypes(fields: unknown, kinds: Readonly<Record<string, FieldKind>>, where: string): void {
+  if (!isPlainObject(fields)) throw badRequest(`${where} is no object`);
+  for (const [name, kind] of Object.entries(kinds)) {
+    const value: unknown = Object.hasOwn(fields, name) ? Reflect.get(fields, name) : undefined;
+    if (value !== undefined && value !== null && !fits[kind](value))
+      throw badRequest(`${where}.${name} has a value of another type than ${kind}`);
+  }
+}
+
+/** Checks the types of DeleteOptions in a body. */
+export function checkDeleteBody(options: unknown): void {
+  const where = "DeleteOptions";
+  checkTypes(
+    options,
+    {
+      gracePeriodSeconds: "integer",
+      propagationPolicy: "text",
+      orphanDependents: "boolean",
+      preconditions: "object",
+      dryRun: "texts",
+    },
+    where,
+  );
+  const { preconditions } = options as { readonly preconditions?: unknown };
+  checkTypes(preconditions ?? {}, { uid: "text", resourceVersion: "text" }, `${where}.preconditions`);
+}
+
 /** Checks the options of a deletion, in its body or its query. */
 export function checkDeleteOptions(
   { propagationPolicy, orphanDependents }: { readonly propagationPolicy?: string; readonly orphanDependents?: boolean },

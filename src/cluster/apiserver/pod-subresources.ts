@@ -3,6 +3,7 @@ import type { StoredRecord } from "../store/index.ts";
 import { decodeObject, readBody } from "./body.ts";
 import { nowText, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
 import { deleteOne, type DeleteOptions } from "./remove.ts";
+import { checkDeleteBody, checkDeleteOptions, checkTypes } from "./options.ts";
 import { ApiError, badRequest, conflict, notFound } from "./status.ts";
 import { intentOf } from "./write.ts";
 import type { Writer } from "./writer.ts";
@@ -13,6 +14,8 @@ const disruptionBudgets = "policy/poddisruptionbudgets";
 export async function bindPod(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const { info, request } = context;
   const { object } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
+  checkTypes(object["target"] ?? {}, { kind: "text", name: "text" }, "Binding.target");
+  checkTypes(object.metadata, { name: "text", annotations: "map of texts" }, "Binding.metadata");
   const target = object["target"] as { kind?: string; name?: string } | undefined;
   const node = target?.name ?? "";
   if (node === "") throw badRequest('Binding "" is invalid: target.name: Required value');
@@ -47,6 +50,8 @@ export async function evictPod(parts: ServerParts, writer: Writer, context: Reso
   const eviction =
     body.length === 0 ? undefined : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
   const options = (eviction?.["deleteOptions"] ?? {}) as DeleteOptions;
+  checkDeleteBody(options);
+  checkDeleteOptions(options, context.query);
   const pod = parts.store.latest("/pods", info.namespace, info.name);
   if (pod === undefined) throw notFound(type, info.name);
   const base = intentOf(context, "DeleteOptions", { subresource: "" });

@@ -136,6 +136,7 @@ function decodeContinue(text: string | null): ContinueToken | undefined {
   if (text === null || text === "") return undefined;
   try {
     const { rv, start } = JSON.parse(Buffer.from(text, "base64url").toString("utf8")) as { rv: number; start: string };
+    if (!Number.isSafeInteger(rv) || rv < 0) throw new Error("it has no version");
     const slash = start.indexOf("/");
     return { revision: rv, namespace: start.slice(0, slash), name: start.slice(slash + 1) };
   } catch (error) {

@@ -7,7 +7,7 @@ import { decodeObject, readBody } from "./body.ts";
 import { customResourceDefinitionKey, markTerminating } from "./custom-resources.ts";
 import { includeObjectOf, sendForm, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
 import { answerFormOf } from "./negotiate.ts";
-import { checkDeleteOptions, numberOption, wantsDryRun } from "./options.ts";
+import { checkDeleteBody, checkDeleteOptions, numberOption, wantsDryRun } from "./options.ts";
 import { selectionOf } from "./read.ts";
 import { badRequest, conflict, notFound, type ApiError, type Status } from "./status.ts";
 import { admissionRequest, endsNow, type WriteIntent } from "./writer.ts";
@@ -212,6 +212,7 @@ async function deleteOptionsOf(parts: ServerParts, context: ResourceContext): Pr
     body.length === 0
       ? ({} as UntypedObject)
       : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
+  checkDeleteBody(sent);
   const grace = numberOption(query, "gracePeriodSeconds");
   const options: DeleteOptions = {
     ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),

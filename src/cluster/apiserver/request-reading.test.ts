@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { objectsInManifest } from "../../kube/index.ts";
 import { duplicateFields, parseYaml } from "./body.ts";
+import { boundedWarnings } from "./context.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { requestInfoOf } from "./request-info.ts";
 import { parseLabelSelector } from "./label-selector.ts";
@@ -79,4 +80,18 @@ test("the first supported format of the Accept header is served", () => {
   );
   assert.equal(answerFormOf("application/yaml").encoding, "yaml");
   assert.throws(() => answerFormOf("application/cbor"), { code: 406 });
+});
+
+test("the duplicate fields of a body are reported up to a bound, whatever the length of their path", () => {
+  const text = `{"${"k".repeat(1_000_000)}":{${'"a":1,'.repeat(3000)}"b":1}}`;
+  assert.equal(duplicateFields(text).length, 100);
+});
+
+test("the warnings of an answer are cut to a few kilobytes, because clients refuse longer heads", () => {
+  assert.deepEqual(boundedWarnings(["a", "b", "a"]), ["a", "b"]);
+  const long = Array.from({ length: 1000 }, (_, index) => `${index} ${"x".repeat(300)}`);
+  const bounded = boundedWarnings(long);
+  assert.equal(bounded.length, 16);
+  assert.ok(bounded.every((text) => text.length === 256));
+  assert.deepEqual(boundedWarnings(["y".repeat(5000)]), ["y".repeat(256)]);
 });

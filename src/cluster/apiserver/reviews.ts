@@ -7,6 +7,7 @@ import { decodeObject, readBody } from "./body.ts";
 import { nowText, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import { fieldErrors } from "../schema/field-error.ts";
+import { checkTypes } from "./options.ts";
 import { ApiError, badRequest, invalid, notFound } from "./status.ts";
 
 type Fields = Record<string, unknown>;
@@ -163,6 +164,7 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
   const { object } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
   const account = parts.store.get("/serviceaccounts", info.namespace, info.name);
   if (account === undefined) throw notFound({ group: "", plural: "serviceaccounts" }, info.name);
+  checkTokenTypes(object["spec"] ?? {});
   const spec = (object["spec"] ?? {}) as {
     audiences?: string[];
     expirationSeconds?: number;
@@ -199,6 +201,14 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
     spec: { ...spec, audiences, expirationSeconds, boundObjectRef: spec.boundObjectRef ?? null },
     status: { token, expirationTimestamp },
   });
+}
+
+/** Otherwise a text in place of the seconds would be joined to the time, and the token would never expire. */
+function checkTokenTypes(spec: unknown): void {
+  const where = "TokenRequest.spec";
+  checkTypes(spec, { audiences: "texts", expirationSeconds: "integer", boundObjectRef: "object" }, where);
+  const { boundObjectRef } = spec as { readonly boundObjectRef?: unknown };
+  checkTypes(boundObjectRef ?? {}, { kind: "text", name: "text", uid: "text" }, `${where}.boundObjectRef`);
 }
 
 /** NodeRestriction: a node gets tokens only for pods that are bound to it, and for audiences that these mount. */

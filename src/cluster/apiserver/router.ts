@@ -21,6 +21,7 @@ import { requestInfoOf, type RequestInfo, type ResourceRequest } from "./request
 import { answerReview, createToken, isReview } from "./reviews.ts";
 import { scaleOf } from "./scale.ts";
 import { ApiError, badRequest, methodNotAllowed, notFound, NotServed, unknownPath } from "./status.ts";
+import type { UnreadAnswers } from "./unread-answers.ts";
 import { watchObjects } from "./watch.ts";
 import { createObject, patchObject, updateObject } from "./write.ts";
 import type { Writer } from "./writer.ts";
@@ -32,8 +33,16 @@ export class Router {
   readonly #discovery: Discovery;
   readonly #authenticator: Authenticator;
   readonly #metrics: RequestMetrics;
+  readonly #unread: UnreadAnswers;
 
-  constructor(parts: ServerParts, writer: Writer, discovery: Discovery, authenticator: Authenticator) {
+  constructor(
+    parts: ServerParts,
+    writer: Writer,
+    discovery: Discovery,
+    authenticator: Authenticator,
+    unread: UnreadAnswers,
+  ) {
+    this.#unread = unread;
     this.#parts = parts;
     this.#writer = writer;
     this.#discovery = discovery;
@@ -49,6 +58,7 @@ export class Router {
       const info = requestInfoOf(request.method ?? "GET", url.pathname, url.searchParams);
       const user = this.#userOf(request);
       authorize(this.#parts, user, attributesOf(info, url.searchParams));
+      this.#unread.follow(user.name, response);
       if (info.kind === "resource" && request.method === "HEAD") throw methodNotAllowed();
       if (info.kind === "path" && info.path === "/metrics")
         return sendBytes({ response, warnings }, 200, Buffer.from(this.#metrics.text()), prometheusContentType);
@@ -64,6 +74,7 @@ export class Router {
       const deprecated = type.deprecationWarning ?? deprecations[`${type.storageKey}/${type.version}`];
       if (deprecated !== undefined) warnings.push(deprecated);
       await this.#resource({ request, response, info, query: url.searchParams, user, type, warnings });
+      if (response.writableLength > longAnswerBytes) this.endUnread();
     } catch (error) {
       try {
         this.#refuse(error, request, response, warnings);
@@ -72,6 +83,12 @@ export class Router {
         response.destroy();
       }
     }
+  }
+
+  /** Ends answers that nobody reads, if there are too many. */
+  endUnread(): void {
+    const ended = this.#unread.enforce();
+    if (ended !== undefined) this.#parts.log.warn("answers that a client does not read were cut off", { ...ended });
   }
 
   /** A request to switch protocols (exec, attach, port-forward, proxied WebSockets). */
@@ -231,6 +248,8 @@ export class Router {
   }
 }
 
+/** Whether shorter answers are too many shows the next look at all of them. */
+const longAnswerBytes = 65_536;
 const notServedText = Buffer.from("404 page not found\n");
 
 function requireVerb(verbs: readonly string[], verb: string): void {

@@ -42,7 +42,7 @@ export class ServerHarness {
     this.pki = createClusterPki(join(this.directory, "pki"), { nodes: [{ name: "node-a", addresses: ["127.0.0.1"] }] });
   }
 
-  async start(options: Pick<ApiServerOptions, "eventTtlMs"> = {}): Promise<this> {
+  async start(options: Pick<ApiServerOptions, "eventTtlMs" | "maxUnreadBytes"> = {}): Promise<this> {
     const pem = (file: string): string => readFileSync(file, "utf8");
     const server = new ApiServer({
       stateDirectory: this.directory,

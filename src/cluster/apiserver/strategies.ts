@@ -95,7 +95,7 @@ export function mergeSubresource(
   const nextSpec = (next["spec"] ?? {}) as Fields;
   switch (subresource) {
     case "status":
-      if (type.builtIn) base.metadata = next.metadata;
+      if (type.builtIn) base.metadata = withStatusMetadata(type, next.metadata, old.metadata);
       else if (next.metadata.managedFields !== undefined) base.metadata.managedFields = next.metadata.managedFields;
       if (next["status"] === undefined) delete base["status"];
       else base["status"] = type.storageKey === "/pods" ? withQosClass(next["status"], old["status"]) : next["status"];
@@ -119,6 +119,20 @@ export function mergeSubresource(
     default:
       return next;
   }
+}
+
+/**
+ * The metadata after a write to the status of a built-in kind. As in the real server, the right to a pod's status does
+ * not give the pod another owner, which could adopt or delete it.
+ */
+function withStatusMetadata(
+  type: ResourceType,
+  { ownerReferences: _next, ...next }: UntypedObject["metadata"],
+  old: UntypedObject["metadata"],
+): UntypedObject["metadata"] {
+  if (type.storageKey !== "/pods") return _next === undefined ? next : { ...next, ownerReferences: _next };
+  const { ownerReferences } = old;
+  return ownerReferences === undefined ? next : { ...next, ownerReferences };
 }
 
 /** A resize changes the resources of containers, and no other fields of them. */

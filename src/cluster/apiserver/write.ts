@@ -3,7 +3,7 @@ import type { UntypedOptions } from "../admission/index.ts";
 import { serverUser } from "../auth/index.ts";
 import { SchemaFault, type ResourceType } from "../schema/contract.ts";
 import { cloneJson, isObject } from "../schema/json.ts";
-import { checkLevels, decodeObject, mediaTypeOf, parseYaml, readBody } from "./body.ts";
+import { checkLevels, decodeObject, maximumFieldFaults, mediaTypeOf, parseYaml, readBody } from "./body.ts";
 import { authorize, includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
 import { apiVersionOf } from "./encoder.ts";
 import { answerFormOf } from "./negotiate.ts";
@@ -265,8 +265,8 @@ export function checkFields(
   // For custom kinds, the real server sorts unknown fields.
   const listed = type.builtIn ? unknown : [...unknown].sort();
   const faults = [
-    ...duplicates.map((path) => `duplicate field "${path}"`),
-    ...listed.map((path) => `unknown field "${path}"`),
+    ...duplicates.map((path) => `duplicate field "${shortPath(path)}"`),
+    ...listed.slice(0, maximumFieldFaults).map((path) => `unknown field "${shortPath(path)}"`),
   ];
   if (faults.length === 0) return;
   if (mode === "Warn") {
@@ -277,6 +277,13 @@ export function checkFields(
     `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${faults.join(", ")}`,
   );
 }
+
+/** A path in a message. A client may choose names of megabytes. */
+function shortPath(path: string): string {
+  return path.length > maximumPathCharacters ? `${path.slice(0, maximumPathCharacters)}…` : path;
+}
+
+const maximumPathCharacters = 1024;
 
 /** The kind of a subresource, if it differs from the resource's kind. */
 function subresourceKind({ info, type }: ResourceContext): string | undefined {

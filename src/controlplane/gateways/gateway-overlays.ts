@@ -2,7 +2,8 @@ import { parse } from "yaml";
 import type { KubernetesObject } from "../../api/index.ts";
 import { horizontalPodAutoscalerKind, podDisruptionBudgetKind, type Deployment } from "../../api/kubernetes/index.ts";
 import { messageOf, userError } from "../../base/index.ts";
-import { underOtherSource, yamlBoundsFault } from "../../inject/index.ts";
+import { yamlBoundsFault } from "../../base/yaml-bounds/index.ts";
+import { underOtherSource } from "../../inject/index.ts";
 
 export const autoscalerKind = horizontalPodAutoscalerKind;
 export const disruptionBudgetKind = podDisruptionBudgetKind;

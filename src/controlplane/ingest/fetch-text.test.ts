@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { createServer } from "node:https";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
+import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -11,7 +11,7 @@ import { cidrOf, isInsideAddress, type Network } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { EndlessAnswers } from "../../../test/support/endless-answers.ts";
 import { TestAuthority } from "../../net/testing/index.ts";
-import { fetchTextWithin } from "./fetch-text.ts";
+import { fetchText, fetchTextWithin } from "./fetch-text.ts";
 import { keySetRoots } from "./key-set-roots.ts";
 
 test("key sets are fetched over HTTPS from servers of additional roots, also after a redirect, and from no others", async () => {
@@ -180,4 +180,43 @@ test("the endless body of a redirect or a refusal is not read on", async () => {
       await until(() => answers.open === 0);
     },
   );
+});
+
+test("a bundle of a trusted authority may come from this machine, and its redirects lead to no other server here", async () => {
+  const requests: string[] = [];
+  await withServer(
+    (request, response) => {
+      requests.push(`${request.headers.host ?? ""}${request.url ?? ""}`);
+      const { port } = request.socket.address() as AddressInfo;
+      if (request.url === "/out") response.writeHead(302, { location: `http://localhost:${port}/debug` }).end();
+      else if (request.url === "/same") response.writeHead(302, { location: "/bundle" }).end();
+      else response.end("bundle");
+    },
+    async (port) => {
+      const get = async (path: string): Promise<string> =>
+        await fetchText(`http://127.0.0.1:${port}${path}`, AbortSignal.timeout(10_000));
+      assert.equal(await get("/bundle"), "bundle");
+      assert.equal(await get("/same"), "bundle");
+      await assert.rejects(get("/out"), { code: "address-blocked" });
+      const host = `127.0.0.1:${port}`;
+      assert.deepEqual(requests, [`${host}/bundle`, `${host}/same`, `${host}/bundle`, `${host}/out`]);
+    },
+  );
+});
+
+test("a server of keys or bundles that switches protocols does not hold its fetch for ever", async () => {
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", () => {
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    const { port } = server.address() as AddressInfo;
+    await assert.rejects(fetchText(`http://127.0.0.1:${port}/`, AbortSignal.timeout(10_000)), /switched to another/);
+    await assert.rejects(getFrom(port, 10_000)("/"), /switched to another/);
+  } finally {
+    server.close();
+  }
 });

@@ -3,8 +3,15 @@ import { lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { pipeline, Transform, type Readable } from "node:stream";
 import { getCACertificates } from "node:tls";
-import { isAddressOf, isLoopbackAddress, isOwnMachineAddress, transientError, type Network } from "../../base/index.ts";
-import { limitInterimResponses, readBytes } from "../../base/joined-bytes/index.ts";
+import {
+  isAddressOf,
+  isInsideAddress,
+  isLoopbackAddress,
+  isOwnMachineAddress,
+  transientError,
+  type Network,
+} from "../../base/index.ts";
+import { requireFinalResponse, readBytes } from "../../base/joined-bytes/index.ts";
 
 /** The roots that a fetch trusts, and the addresses that it must not reach. */
 export interface FetchBounds {
@@ -16,6 +23,8 @@ export interface FetchBounds {
   readonly blockedNetworks: readonly Network[];
   /** Whether an address leads to this machine, whose servers trust this process. No request is sent there either. */
   readonly isInside: (address: string) => boolean;
+  /** Whether the first host may be inside nevertheless. Other hosts, to which redirects lead, may not. */
+  readonly startsAnywhere?: boolean;
 }
 
 const maxBytes = 1 << 20;
@@ -24,20 +33,30 @@ const maxRedirects = 10;
 /** Object stores compress some documents whether or not a client asks for it. Firewalls refuse unnamed clients. */
 const requestHeaders = { "user-agent": "istiod", accept: "*/*", "accept-encoding": "gzip" };
 
-/** Fetches a text of at most a megabyte over HTTP or HTTPS. HTTPS uses the roots of the operating system. */
+/**
+ * Fetches a text of at most a megabyte over HTTP or HTTPS from an address that an administrator chose, which may be on
+ * this machine. The server is another party: its redirects do not lead to this machine or its link. HTTPS uses the
+ * roots of the operating system.
+ */
 export async function fetchText(url: string, signal: AbortSignal): Promise<string> {
-  const response = await fetch(url, { signal, redirect: "follow" });
-  if (!response.ok) throw statusError(url, response.status);
-  return await textOf(url, response.body ?? []);
+  return await fetchTextWithin(url, signal, {
+    additionalRoots: () => Promise.resolve(undefined),
+    blockedNetworks: [],
+    isInside: isInsideAddress,
+    startsAnywhere: true,
+  });
 }
 
-/** Like {@link fetchText}, within bounds. */
+/** Fetches a text of at most a megabyte over HTTP or HTTPS, within bounds. */
 export async function fetchTextWithin(url: string, signal: AbortSignal, bounds: FetchBounds): Promise<string> {
   let address = new URL(url);
+  const first = address.host;
+  const boundsOf = ({ host }: URL): FetchBounds =>
+    bounds.startsAnywhere === true && host === first ? { ...bounds, isInside: () => false } : bounds;
   for (let redirects = 0; redirects <= maxRedirects; redirects += 1) {
     const roots = address.protocol === "https:" ? await bounds.additionalRoots() : undefined;
     const ca = roots === undefined ? {} : { ca: [...getCACertificates("default"), roots] };
-    const answer = await getOver(address, { ...ca, signal, lookup: permittedLookup(address, bounds) });
+    const answer = await getOver(address, { ...ca, signal, lookup: permittedLookup(address, boundsOf(address)) });
     const status = answer.statusCode ?? 0;
     const { location } = answer.headers;
     // The body of another answer is not read, because it may have no end.
@@ -97,7 +116,7 @@ function getOver(address: URL, options: Http.RequestOptions): Promise<Http.Incom
   const http = process.getBuiltinModule(address.protocol === "https:" ? "node:https" : "node:http");
   return new Promise((resolve, reject) => {
     const request = http.get(address, { ...options, headers: requestHeaders, agent: false }, resolve);
-    limitInterimResponses(request.on("error", reject));
+    requireFinalResponse(request.on("error", reject));
   });
 }
 

@@ -3,7 +3,7 @@ import { parse } from "yaml";
 import { formatIssues, type Parsed } from "../../api/index.ts";
 import { parseMeshConfig, parseMeshNetworks, type MeshConfig, type MeshNetworks } from "../../api/istio/index.ts";
 import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
-import { yamlNestingFault } from "../../inject/index.ts";
+import { yamlNestingFault } from "../../base/yaml-bounds/index.ts";
 
 const pollMs = 1000;
 

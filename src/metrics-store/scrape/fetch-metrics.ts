@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { IncomingMessage, RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { nodeHttp, transientError } from "../../base/index.ts";
-import { limitInterimResponses } from "../../base/joined-bytes/index.ts";
+import { requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import { BodyBudget } from "../../base/shared-budget/index.ts";
 import type { ScrapeAccess } from "./scrape-config.ts";
 import type { ScrapeTarget } from "./targets.ts";
@@ -63,7 +63,7 @@ async function openResponse(target: ScrapeTarget, signal: AbortSignal): Promise<
       ? httpsRequest(url, { ...options, ...(await tlsOf(access)) })
       : nodeHttp().request(url, options);
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    limitInterimResponses(outgoing);
+    requireFinalResponse(outgoing);
     outgoing.once("response", resolve);
     outgoing.once("error", reject);
     outgoing.end();

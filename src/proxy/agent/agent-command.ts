@@ -1,4 +1,5 @@
 import { userError, type Clock } from "../../base/index.ts";
+import { requireFinalResponse } from "../../base/joined-bytes/index.ts";
 
 const { request: requestHttp } = process.getBuiltinModule("node:http");
 
@@ -89,7 +90,7 @@ function send(
   return new Promise((resolve, reject) => {
     const call = requestHttp(url, { method, agent: false });
     const limit = setTimeout(() => call.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
-    call.once("error", (error) => {
+    requireFinalResponse(call).once("error", (error) => {
       clearTimeout(limit);
       reject(error);
     });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
+import { createServer as createTcpServer } from "node:net";
 import { test } from "node:test";
 import { until } from "../../base/testing/index.ts";
 import { EndlessAnswers } from "../../../test/support/endless-answers.ts";
@@ -39,5 +40,21 @@ test("a gRPC probe fails at its limit although the answer arrives byte by byte",
   const port = await listenOnLoopback(server);
   const probe = { grpc: { port }, timeoutSeconds: 0.2 };
   await assert.rejects(probeApplication(probe, "127.0.0.1", undefined), /no answer in 200 ms/);
+  server.close();
+});
+
+test("an HTTP probe of an application that switches protocols fails at once", async () => {
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once(
+      "data",
+      () => void socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"),
+    );
+  });
+  const port = await listenOnLoopback(server);
+  await assert.rejects(
+    probeApplication({ httpGet: { port }, timeoutSeconds: 600 }, "127.0.0.1", undefined),
+    /switched to another protocol/,
+  );
   server.close();
 });

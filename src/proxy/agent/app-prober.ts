@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestOptions } from "node:http";
 import { connect as connectTcp, type Socket } from "node:net";
 import { messageOf, userError } from "../../base/index.ts";
+import { requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import type { EndpointAnswer, EndpointRoute } from "../../dataplane/index.ts";
 import { grpcFrame, grpcPrefixBytes } from "../terms/grpc-call.ts";
 
@@ -99,6 +100,7 @@ function probeHttp(
       ? builtin("node:https").request({ ...options, rejectUnauthorized: false })
       : builtin("node:http").request(options);
     const limit = setTimeout(() => request.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
+    requireFinalResponse(request);
     request.once("response", (response) => {
       let bodyBytes = 0;
       response.on("data", (chunk: Buffer) => {

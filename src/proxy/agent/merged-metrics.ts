@@ -1,5 +1,5 @@
 import { messageOf, userError, type Logger } from "../../base/index.ts";
-import { JoinedBytes } from "../../base/joined-bytes/index.ts";
+import { JoinedBytes, requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import { namesAsked, type EndpointRoute } from "../../dataplane/index.ts";
 import { familyOfSample, readSampleText, type FamilyNames, type MetricsRegistry } from "../../telemetry/index.ts";
 
@@ -204,7 +204,7 @@ function scrape({ port, path }: AppMetrics, address: string): Promise<Scraped> {
       headers: { accept: "text/plain" },
     });
     const limit = setTimeout(() => request.destroy(new Error(`no answer in ${scrapeTimeoutMs} ms`)), scrapeTimeoutMs);
-    request.once("error", (error) => {
+    requireFinalResponse(request).once("error", (error) => {
       clearTimeout(limit);
       reject(error);
     });

@@ -171,16 +171,18 @@ test("the check of a HEAD request does not wait for a body, and a connection tha
   assert.equal(requestCount, 5, "three questions, two of which found a closed connection first");
 });
 
+/** A gRPC service that gives this answer. */
+function message(response: MessageInitShape<typeof CheckResponseSchema>): CallCluster {
+  const bytes = Buffer.from(toBinary(CheckResponseSchema, create(CheckResponseSchema, response)));
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(bytes.length, 1);
+  return () => Promise.resolve({ status: 200, headers: [["grpc-status", "0"]], body: Buffer.concat([prefix, bytes]) });
+}
+
+const service = { grpcService: { envoyGrpc: { clusterName: "authz" } } };
+
 test("the service's answer cannot change the framing of the request or inject a field", async () => {
   const field = (key: string, value: string) => ({ header: { key, value } });
-  const message = (response: MessageInitShape<typeof CheckResponseSchema>): CallCluster => {
-    const bytes = Buffer.from(toBinary(CheckResponseSchema, create(CheckResponseSchema, response)));
-    const prefix = Buffer.alloc(5);
-    prefix.writeUInt32BE(bytes.length, 1);
-    return () =>
-      Promise.resolve({ status: 200, headers: [["grpc-status", "0"]], body: Buffer.concat([prefix, bytes]) });
-  };
-  const service = { grpcService: { envoyGrpc: { clusterName: "authz" } } };
   const evil = [
     field("content-length", "0"),
     field("transfer-encoding", "chunked"),
@@ -212,4 +214,24 @@ test("the service's answer cannot change the framing of the request or inject a 
     message({ status: { code: 7 }, httpResponse: { case: "deniedResponse", value: { headers: evil } } }),
   ).onRequest(testRequest(), neverAborted);
   assert.deepEqual(denied?.headers, [["x-good", "1"]]);
+});
+
+test("a gRPC service refuses with the status of a final response, or the client gets 403", async () => {
+  for (const [code, status] of [
+    [429, 429],
+    [100, 403],
+    [101, 403],
+    [7, 403],
+    [1000, 403],
+  ] as const) {
+    const refusal = create(CheckResponseSchema, {
+      status: { code: 7 },
+      httpResponse: { case: "deniedResponse", value: { status: {} } },
+    });
+    // The schema has no names for most of these numbers.
+    if (refusal.httpResponse.case === "deniedResponse")
+      Object.assign(refusal.httpResponse.value.status ?? {}, { code });
+    const denied = await filterFor(service, message(refusal)).onRequest(testRequest(), neverAborted);
+    assert.equal(denied?.status, status, String(code));
+  }
 });

@@ -168,11 +168,19 @@ function verdictOf(response: CheckResponse): AuthorizationAnswer {
   const refusal = httpResponse.case === "deniedResponse" ? httpResponse.value : undefined;
   return {
     kind: "denied",
-    status: refusal?.status?.code || 403,
+    status: finalStatus(refusal?.status?.code),
     body: refusal?.body ?? "",
     fields: fieldsOf(refusal?.headers ?? []),
     metadata,
   };
+}
+
+/**
+ * The status for a refused client. Another number than that of a final response would make the client wait for one, or
+ * take the whole connection for broken.
+ */
+function finalStatus(code: number | undefined): number {
+  return code !== undefined && code >= 200 && code <= 599 ? code : 403;
 }
 
 function editOf(option: HeaderValueOption): FieldEdit {

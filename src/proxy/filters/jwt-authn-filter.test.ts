@@ -305,6 +305,7 @@ test("tokens are found in headers with their prefixes, in the query and in cooki
   });
   assert.equal(await resultOf(placed, testRequest("/", { headers: { "x-token": `jwt ${token}` } })), "passes");
   assert.equal(await resultOf(placed, testRequest(`/?a=b&t=${token}`)), "passes");
+  assert.match(await resultOf(placed, testRequest(`/?t=${token}&t=other`)), /^401 Jwt is not in the form/);
   assert.equal(await resultOf(placed, testRequest("/", { headers: { cookie: `a=b; session=${token}` } })), "passes");
   assert.equal(await resultOf(placed, bearer(token)), "401 Jwt is missing");
   assert.equal(await resultOf(filterFor({}), testRequest(`/?access_token=${token}`)), "passes");
@@ -315,6 +316,17 @@ test("tokens are found in headers with their prefixes, in the query and in cooki
     "401",
     "one bad token beside a good one",
   );
+});
+
+test("a token without a key's name is tried with a bounded number of keys", async () => {
+  const unnamed = await signer("RS256");
+  const other: JWK = { ...stranger.jwk };
+  delete other.kid;
+  const withKeys = (...keys: JWK[]): JwtAuthnFilter => filterFor({ localJwks: { inlineString: keySet(...keys) } });
+  const many = Array.from({ length: 255 }, () => other);
+  const token = await unnamed.sign({});
+  assert.equal(await resultOf(withKeys(...many, unnamed.jwk), bearer(token)), "passes");
+  assert.equal(await resultOf(withKeys(...many, other, unnamed.jwk), bearer(token)), "401 Jwt verification fails");
 });
 
 describe("requirements", () => {

@@ -64,6 +64,7 @@ function afterPrefix(value: string | undefined, prefix: string): string | undefi
 }
 
 function queryValue(query: string, name: string): string | undefined {
-  const value = query === "" ? null : new URLSearchParams(query).get(name);
-  return value ?? undefined;
+  const values = query === "" ? [] : new URLSearchParams(query).getAll(name);
+  // Servers differ in which of several they use. Joined, they are no token, as with several fields.
+  return values.length === 0 ? undefined : values.join(",");
 }

@@ -1,5 +1,5 @@
 import { nodeHttp, transientError, type SerinError } from "../../base/index.ts";
-import { JoinedBytes } from "../../base/joined-bytes/index.ts";
+import { JoinedBytes, requireFinalResponse } from "../../base/joined-bytes/index.ts";
 
 /** The time limit without any data. */
 const timeoutMs = 2000;
@@ -41,6 +41,7 @@ export function httpGet(
         });
       },
     );
+    requireFinalResponse(request);
     request.on("timeout", () => request.destroy(new Error(`${where} did not answer in ${timeoutMs} ms`)));
     request.on("error", (error: NodeJS.ErrnoException) =>
       reject(

@@ -104,8 +104,9 @@ test("an approved request for a client certificate is signed, and the API server
   const made = await create("jane", "kubernetes.io/kube-apiserver-client", await requestPem("O=team, CN=jane"), {
     expirationSeconds: 3_600,
     username: "forged",
+    uid: "forged",
   });
-  assert.deepEqual([made.status, made.body.spec.username], [201, "kubernetes-admin"]);
+  assert.deepEqual([made.status, made.body.spec.username, made.body.spec.uid], [201, "kubernetes-admin", undefined]);
   assert.ok(made.body.spec.groups.includes("system:masters"));
   const decided = await decide("jane", "Approved");
   assert.equal(decided.status, 200, decided.text);

@@ -3,7 +3,7 @@ import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
 import type { Container, Probe } from "../../../api/kubernetes/index.ts";
 import { messageOf, nodeHttp } from "../../../base/index.ts";
-import { limitInterimResponses } from "../../../base/joined-bytes/index.ts";
+import { requireFinalResponse } from "../../../base/joined-bytes/index.ts";
 
 export interface ProbeOutcome {
   readonly success: boolean;
@@ -80,7 +80,7 @@ export async function attemptHttp(
         message: `Get "${(get.scheme ?? "HTTP").toLowerCase()}://${host}:${port}${path}": ${error.message}`,
       });
     });
-    limitInterimResponses(request);
+    requireFinalResponse(request);
     request.once("response", (response) => {
       let bodyBytes = 0;
       response.on("data", (chunk: Buffer) => {

@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { nodeHttp, transientError } from "../../../base/index.ts";
-import { limitInterimResponses, readBytes } from "../../../base/joined-bytes/index.ts";
+import { requireFinalResponse, readBytes } from "../../../base/joined-bytes/index.ts";
 import { outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
 
 const maxAnswerBytes = 1024 * 1024;
@@ -40,7 +40,7 @@ export const httpExchange: HttpExchange = async ({ url, method, headers, body, t
       lookup: outsideLookup,
     };
     const request = target.protocol === "https:" ? httpsRequest(target, options) : nodeHttp().request(target, options);
-    return await answerOf(limitInterimResponses(request), body);
+    return await answerOf(requireFinalResponse(request), body);
   } catch (error) {
     const reason = signal.aborted
       ? `no answer in ${timeoutMs} ms`

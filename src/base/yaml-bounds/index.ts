@@ -1,3 +1,5 @@
+// The bounds of an untrusted YAML text, checked before a parser reads it.
+
 /** Annotations and ConfigMap keys hold a few lines. */
 const maxCharacters = 32_768;
 /** Kubernetes' own objects nest about a dozen levels deep. */

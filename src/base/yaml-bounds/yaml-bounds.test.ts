@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { yamlBoundsFault } from "./yaml-bounds.ts";
+import { yamlBoundsFault } from "./index.ts";
 
 const deep = "must be nested at most 64 levels deep";
 

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
+
+// Bodies that are not stored themselves, with values that their kinds do not allow.
+let server: ServerHarness;
+before(async () => {
+  server = await new ServerHarness().start();
+  await server.call("POST", "/api/v1/namespaces", { metadata: { name: "own" } });
+  await server.call("POST", `${own}/serviceaccounts`, { metadata: { name: "default" } });
+  for (const name of ["web", "free"])
+    await server.call("POST", `${own}/pods`, {
+      metadata: { name, finalizers: ["test/kept"] },
+      spec: {
+        containers: [{ name: "main", image: "web:1" }],
+        ...(name === "web" ? { nodeName: "node-a" } : {}),
+      },
+    });
+});
+after(() => server.remove());
+
+const own = "/api/v1/namespaces/own";
+
+async function podOf(name: string): Promise<Json> {
+  return (await server.call("GET", `${own}/pods/${name}`)).body;
+}
+
+test("options of a deletion with values of another type are refused, and do not get into the object", async () => {
+  const oddOptions = [
+    { gracePeriodSeconds: [5] },
+    { gracePeriodSeconds: "5" },
+    { gracePeriodSeconds: 1.5 },
+    { orphanDependents: "true" },
+    { propagationPolicy: ["Orphan"] },
+    { preconditions: "x" },
+    { preconditions: { uid: 1 } },
+    { dryRun: "All" },
+  ];
+  for (const options of oddOptions) {
+    const deleted = await server.call("DELETE", `${own}/pods/web`, options);
+    assert.equal(deleted.status, 400, JSON.stringify(options));
+    assert.match(deleted.body.message, /^DeleteOptions.* has a value of another type than /);
+    const evicted = await server.call("POST", `${own}/pods/web/eviction`, {
+      apiVersion: "policy/v1",
+      kind: "Eviction",
+      metadata: { name: "web" },
+      deleteOptions: options,
+    });
+    assert.equal(evicted.status, 400, JSON.stringify(options));
+  }
+  const { metadata } = await podOf("web");
+  assert.deepEqual([metadata.deletionTimestamp, metadata.deletionGracePeriodSeconds], [undefined, undefined]);
+  assert.equal((await server.call("DELETE", `${own}/pods/web?dryRun=All`, { gracePeriodSeconds: null })).status, 200);
+});
+
+test("a Binding with a name or annotations of another type is refused, and the pod stays as it is", async () => {
+  const bind = async (body: Json): Promise<Answer> =>
+    await server.call("POST", `${own}/pods/free/binding`, { apiVersion: "v1", kind: "Binding", ...body });
+  for (const target of [{ name: { a: 1 } }, { name: ["node-a"] }, { name: 5 }, "node-a"])
+    assert.equal((await bind({ target })).status, 400, JSON.stringify(target));
+  const annotated = { metadata: { annotations: { a: 1 } }, target: { name: "node-a" } };
+  assert.equal((await bind(annotated)).status, 400);
+  const { spec } = await podOf("free");
+  assert.equal(spec.nodeName, undefined);
+});
+
+test("a token has a lifetime in seconds, and no text that would be joined to the time", async () => {
+  const request = async (spec: Json): Promise<Answer> =>
+    await server.call("POST", `${own}/serviceaccounts/default/token`, { spec });
+  for (const spec of [{ expirationSeconds: "600" }, { audiences: "a" }, { audiences: [1] }, { boundObjectRef: "x" }])
+    assert.equal((await request(spec)).status, 400, JSON.stringify(spec));
+  assert.equal((await request({ expirationSeconds: 600, audiences: ["a"], boundObjectRef: null })).status, 201);
+});
+
+test("a page of a list needs the token of a page", async () => {
+  const list = async (token: Json): Promise<number> => {
+    const text = Buffer.from(JSON.stringify(token)).toString("base64url");
+    return (await server.call("GET", `${own}/pods?limit=1&continue=${text}`)).status;
+  };
+  for (const rv of [undefined, "1", -1, {}, 1.5]) assert.equal(await list({ rv, start: "/" }), 400, JSON.stringify(rv));
+});
+
+test("the right to a pod's status does not give the pod another owner", async () => {
+  const merge = { contentType: "application/merge-patch+json" };
+  const owner = { apiVersion: "v1", kind: "ConfigMap", name: "x", uid: "3f1c9f0e-0f7c-4d1f-9b3e-5a8d0a6e9c11" };
+  const patch = { metadata: { ownerReferences: [owner] }, status: { message: "written" } };
+  const { status, body } = await server.call("PATCH", `${own}/pods/web/status`, patch, merge);
+  assert.deepEqual([status, body.status.message, body.metadata.ownerReferences], [200, "written", undefined]);
+});

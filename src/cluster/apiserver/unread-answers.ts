@@ -1,0 +1,56 @@
+import type { ServerResponse } from "node:http";
+
+/** All answers together that clients have not read. A list of a large cluster has some ten megabytes. */
+const maxUnreadBytes = 256 * 1024 * 1024;
+
+/** The parts of a response that matter here. */
+type Answer = Pick<ServerResponse, "writableLength" | "destroy" | "once">;
+
+/**
+ * The open answers of each user. Above the bound, the user with the most unread bytes loses the answers with the most.
+ * Otherwise one that opens many lists or watches, and reads none, would fill the server's memory.
+ */
+export class UnreadAnswers {
+  readonly #maxBytes: number;
+  readonly #ofUsers = new Map<string, Set<Answer>>();
+
+  constructor(maxBytes = maxUnreadBytes) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Follows an answer until it is closed. */
+  follow(user: string, answer: Answer): void {
+    let answers = this.#ofUsers.get(user);
+    if (answers === undefined) this.#ofUsers.set(user, (answers = new Set()));
+    const own = answers;
+    own.add(answer);
+    answer.once("close", () => {
+      own.delete(answer);
+      if (own.size === 0 && this.#ofUsers.get(user) === own) this.#ofUsers.delete(user);
+    });
+  }
+
+  /** Call it after a long answer, and now and then, because watches grow later. Returns who lost how many answers. */
+  enforce(): { readonly user: string; readonly count: number } | undefined {
+    let [total, most, top] = [0, 0, ""];
+    for (const [user, answers] of this.#ofUsers) {
+      let bytes = 0;
+      for (const answer of answers) bytes += answer.writableLength;
+      total += bytes;
+      if (bytes > most) [most, top] = [bytes, user];
+    }
+    if (total <= this.#maxBytes) return undefined;
+    const answers = [...(this.#ofUsers.get(top) ?? [])].toSorted(
+      (left, right) => right.writableLength - left.writableLength,
+    );
+    let count = 0;
+    for (const answer of answers) {
+      // Below half of the bound, so that the next answer does not end another one.
+      if (total <= this.#maxBytes / 2) break;
+      total -= answer.writableLength;
+      answer.destroy();
+      count += 1;
+    }
+    return { user: top, count };
+  }
+}
