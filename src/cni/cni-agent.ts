@@ -263,8 +263,8 @@ export class CniAgent {
   }
 
   /**
-   * Sends a new ztunnel all its pods, and then the mark that the snapshot is complete. The ztunnel then drops all others,
-   * so it keeps a pod that the agent cannot look at yet.
+   * Sends a new ztunnel all its pods, and then the mark that the snapshot is complete. The ztunnel then drops all
+   * others, so it keeps a pod that the agent cannot look at yet.
    */
   async #sendSnapshot(link: ZtunnelLink): Promise<void> {
     const work = [...this.#keys()].map(async (key) => {
@@ -283,8 +283,8 @@ export class CniAgent {
   }
 
   /**
-   * Returns after how many milliseconds the key must be looked at again, if at all. `keeper` is a ztunnel that keeps the
-   * pod if no other one is known to serve it.
+   * Returns after how many milliseconds the key must be looked at again, if at all. `keeper` is a ztunnel that keeps
+   * the pod if no other one is known to serve it.
    */
   async #reconcileKey(key: string, keeper?: ZtunnelLink): Promise<number | undefined> {
     return await this.#locks.run(key, async () => {
