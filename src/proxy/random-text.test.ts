@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomFillSync } from "node:crypto";
 import { test } from "node:test";
-import { randomTexts, randomUuids } from "./random-text.ts";
+import { RandomTextPool, randomTexts, randomUuids } from "./random-text.ts";
 
 test("UUIDs are of version 4 and of all variants, and none repeats", () => {
   const next = randomUuids((bytes) => randomFillSync(bytes));
@@ -20,4 +20,15 @@ test("each random digit uses its own half byte, and the rest of the text is the 
   const texts = Array.from({ length: 129 }, () => next());
   assert.deepEqual(texts.slice(0, 2), ["a: 1f-4\r\n", "a: 46-9\r\n"]);
   assert.deepEqual([fillings, texts[128]], [2, texts[0]]);
+});
+
+test("the bytes of a text stay as they are while a pool makes later texts", () => {
+  const pool = new RandomTextPool("a: xx-x\r\n", (bytes) => randomFillSync(bytes));
+  const at = pool.next();
+  const { bytes, length } = pool;
+  const before = bytes.toString("latin1", at, at + length);
+  assert.match(before, /^a: [0-9a-f]{2}-[0-9a-f]\r\n$/);
+  for (let count = 0; count < 1000; count += 1) pool.next();
+  assert.notEqual(pool.bytes, bytes);
+  assert.equal(bytes.toString("latin1", at, at + length), before);
 });

@@ -1,7 +1,7 @@
 import { bodyFramingHeaders } from "../../base/index.ts";
 import { fieldKinds, type MessageHead } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
-import type { RequestTrace } from "../terms/request-trace.ts";
+import { UnkeptTrace, type RequestTrace } from "../terms/request-trace.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import { edgeField, edgeNames, forwardedPortHeader, fromClient, type EdgeFacts } from "./edge-fields.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
@@ -59,7 +59,9 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
     out.field(peerMetadataIdHeader, request.peerMetadata.id);
     out.field(peerMetadataHeader, request.peerMetadata.value);
   }
-  if (request.trace !== undefined) out.text(request.trace.lines);
+  const { trace } = request;
+  if (trace instanceof UnkeptTrace) out.range(trace.bytes, trace.from, trace.to);
+  else if (trace !== undefined) out.text(trace.lines);
   if (request.originalPath !== undefined) out.field("x-envoy-original-path", request.originalPath);
   if (request.upgrade !== undefined) {
     out.field("connection", "upgrade");

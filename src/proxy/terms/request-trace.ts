@@ -20,21 +20,36 @@ const traceIdAt = "traceparent: 00-".length;
 const spanIdAt = traceIdAt + 33;
 const spanIdEnd = spanIdAt + 16;
 
-/** A trace that begins with this request and is not recorded. It only adds a header line with its ids. */
+/**
+ * A trace that begins with this request and is not recorded. It only adds a header line with its ids. Few readers need
+ * the ids as text, so it holds the bytes of the line.
+ */
 export class UnkeptTrace implements RequestTrace {
-  readonly lines: string;
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly to: number;
 
-  /** The line of W3C's field. */
-  constructor(lines: string) {
-    this.lines = lines;
+  /** The line of W3C's field, which must not change. */
+  constructor(bytes: Buffer, from: number, to: number) {
+    this.bytes = bytes;
+    this.from = from;
+    this.to = to;
+  }
+
+  get lines(): string {
+    return this.#text(0, this.to - this.from);
   }
 
   get traceId(): string {
-    return this.lines.slice(traceIdAt, spanIdAt - 1);
+    return this.#text(traceIdAt, spanIdAt - 1);
   }
 
   get spanId(): string {
-    return this.lines.slice(spanIdAt, spanIdEnd);
+    return this.#text(spanIdAt, spanIdEnd);
+  }
+
+  #text(start: number, end: number): string {
+    return this.bytes.toString("latin1", this.from + start, this.from + end);
   }
 
   get parentSpanId(): undefined {

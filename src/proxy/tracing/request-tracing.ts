@@ -2,18 +2,18 @@ import type { Random } from "../../base/index.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import type { CaptureIndex } from "../record/capture-index.ts";
-import { UnkeptTrace, type RequestTrace } from "../terms/request-trace.ts";
+import type { RequestTrace } from "../terms/request-trace.ts";
 import type { Span } from "./span.ts";
 import type { BatchExporter } from "./batch-exporter.ts";
 import { downstreamTags, operationOf, upstreamTags, type CustomSpanTag } from "./span-tags.ts";
 import type { TracedNode } from "./traced-node.ts";
 import {
   contextLines,
+  newUnkeptTrace,
   randomSpanId,
   randomTraceId,
   readContext,
   replacedFields,
-  unkeptTraceParent,
   type TraceFormat,
 } from "./trace-context.ts";
 
@@ -116,7 +116,7 @@ export class RequestTracing {
   /** Begins a trace that is not recorded, and whose headers tell this to the upstream. */
   #unkept(): RequestTrace {
     const { formats, shortTraceIds } = this.#options;
-    if (this.#isW3cAlone && !shortTraceIds) return new UnkeptTrace(unkeptTraceParent());
+    if (this.#isW3cAlone && !shortTraceIds) return newUnkeptTrace();
     const traceId = shortTraceIds ? randomSpanId() : randomTraceId();
     const spanId = randomSpanId();
     const lines = contextLines({ traceId, spanId, parentSpanId: undefined, sampled: false }, formats);

@@ -1,6 +1,7 @@
 import { randomFillSync } from "node:crypto";
 import type { MessageHead } from "../../wire/http1/index.ts";
-import { randomTexts } from "../random-text.ts";
+import { RandomTextPool, randomTexts } from "../random-text.ts";
+import { UnkeptTrace } from "../terms/request-trace.ts";
 
 /** The headers that carry a trace's context from hop to hop. */
 export type TraceFormat = "b3" | "w3c";
@@ -114,8 +115,13 @@ const fill = (bytes: Uint8Array): void => {
 export const randomTraceId = randomTexts("x".repeat(longTraceIdDigits), fill);
 /** 16 digits: the id of a span, or a short id of a trace. */
 export const randomSpanId = randomTexts("x".repeat(16), fill);
-/** The header line of a new trace that is not kept. */
-export const unkeptTraceParent = randomTexts(
+const unkeptLines = new RandomTextPool(
   `traceparent: 00-${"x".repeat(longTraceIdDigits)}-${"x".repeat(16)}-00\r\n`,
   fill,
 );
+
+/** A new trace that is not kept. */
+export function newUnkeptTrace(): UnkeptTrace {
+  const from = unkeptLines.next();
+  return new UnkeptTrace(unkeptLines.bytes, from, from + unkeptLines.length);
+}
