@@ -103,6 +103,33 @@ test("a batch equals what OpenTelemetry's own library writes, except for zeros",
   assert.deepEqual(await encode([]), { message: Buffer.alloc(0), taken: 0 });
 });
 
+test("an attribute has the value of its own span, whether the span before had the same value, another or none", async () => {
+  const spans = Array.from({ length: 40 }, (_, index): Span => {
+    const names = Array.from({ length: 20 }, (__, name) => `tag-${(index * 3 + name) % 90}`);
+    const valueOf = (name: string): string =>
+      name.endsWith("7") ? "v".repeat(index * 8) : name.endsWith("3") ? "é" : "";
+    return {
+      traceId: "0123456789abcdef0123456789abcdef",
+      spanId: "0011223344556677",
+      parentSpanId: undefined,
+      name: "ingress",
+      kind: "server",
+      startMs: 1,
+      durationMs: 1,
+      tags: new Map([
+        ["http.method", index % 3 === 0 ? "POST" : "GET"],
+        ...names.map((name) => [name, valueOf(name)] as const),
+      ]),
+    };
+  });
+  const encode = otlpSpans({ "service.name": "shop", "host.name": "é" });
+  for (const batch of [spans.slice(0, 25), spans.slice(25), spans.toReversed()])
+    assert.deepEqual(
+      fieldsOf((await encode(batch)).message),
+      fieldsOf(ProtobufTraceSerializer.serializeRequest(batch.map(readableOf)) ?? new Uint8Array()),
+    );
+});
+
 test("a message holds as many spans as fit, and a span larger than a message is dropped", async () => {
   const spanOf = (spanId: string, size: number): Span => ({
     traceId: "0123456789abcdef",

@@ -40,18 +40,16 @@ const prefixesOfMessage = 3;
  * because OpenTelemetry's library takes ten times as long for a span.
  */
 export function otlpSpans(resource: Readonly<Record<string, string>>): EncodeBatch<Span> {
-  const [whole, spans, span, attribute, status] = [
-    new ProtobufBuilder(),
+  const [whole, spans, span, status] = [
     new ProtobufBuilder(),
     new ProtobufBuilder(),
     new ProtobufBuilder(),
     new ProtobufBuilder(),
   ];
-  const parts = { span, attribute, status };
+  const parts = { span, status, repeated: new Map<string, RepeatedAttribute>() };
   return (batch) => {
-    for (const builder of [whole, spans, span, attribute, status]) builder.clear();
-    for (const [key, value] of Object.entries(resource))
-      writeAttribute(span, resourceFields.attributes, key, value, attribute);
+    for (const builder of [whole, spans, span, status]) builder.clear();
+    for (const [key, value] of Object.entries(resource)) span.attribute(resourceFields.attributes, key, value);
     spans.message(resourceSpans.resource, span);
     whole.message(scopeSpans.scope, status);
     const room = maxExportBytes - spans.length - prefixesOfMessage * maxPrefix;
@@ -68,16 +66,27 @@ export function otlpSpans(resource: Readonly<Record<string, string>>): EncodeBat
   };
 }
 
+/** The bytes of an attribute of spans. Most spans have the values of the one before. */
+interface RepeatedAttribute {
+  readonly value: string;
+  readonly bytes: Buffer;
+}
+
+/** The number of names, and the length of a value, up to which attributes are kept for the next span. */
+const maxRepeated = 64;
+const maxRepeatedLetters = 128;
+
 interface SpanParts {
   readonly span: ProtobufBuilder;
-  readonly attribute: ProtobufBuilder;
   readonly status: ProtobufBuilder;
+  /** By name. */
+  readonly repeated: Map<string, RepeatedAttribute>;
 }
 
 /** Returns false if the span needs more than `room`. Then it is incomplete. */
 function writeSpan(
   { traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span,
-  { span, attribute, status }: SpanParts,
+  { span, status, repeated }: SpanParts,
   room: number,
 ): boolean {
   span.clear();
@@ -89,7 +98,15 @@ function writeSpan(
   span.fixed64(spanFields.startTime, nanosOf(startMs));
   span.fixed64(spanFields.endTime, nanosOf(startMs + durationMs));
   for (const [key, value] of tags) {
-    writeAttribute(span, spanFields.attributes, key, value, attribute);
+    const kept = repeated.get(key);
+    if (kept?.value === value) span.raw(kept.bytes);
+    else {
+      const from = span.length;
+      span.attribute(spanFields.attributes, key, value);
+      const isShort = key.length + value.length <= maxRepeatedLetters;
+      if (isShort && (kept !== undefined || repeated.size < maxRepeated))
+        repeated.set(key, { value, bytes: span.copy(from) });
+    }
     if (span.length > room) return false;
   }
   status.clear();
@@ -97,19 +114,6 @@ function writeSpan(
   span.message(spanFields.status, status);
   span.fixed32(spanFields.flags, sampledFlag | parentFlagsKnown);
   return span.length <= room;
-}
-
-function writeAttribute(
-  out: ProtobufBuilder,
-  field: number,
-  key: string,
-  value: string,
-  scratch: ProtobufBuilder,
-): void {
-  scratch.clear();
-  scratch.text(keyValue.key, key);
-  scratch.nestedText(keyValue.value, anyValue.string, value);
-  out.message(field, scratch);
 }
 
 function nanosOf(ms: number): bigint {
@@ -137,8 +141,14 @@ class ProtobufBuilder {
     if (this.#bytes.length > keptCapacity) this.#bytes = Buffer.allocUnsafeSlow(firstCapacity);
   }
 
-  copy(): Buffer {
-    return Buffer.from(this.#bytes.subarray(0, this.#length));
+  copy(from = 0): Buffer {
+    return Buffer.from(this.#bytes.subarray(from, this.#length));
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
   }
 
   varint(field: number, value: number): void {
@@ -167,13 +177,24 @@ class ProtobufBuilder {
     this.#length += this.#bytes.write(text, this.#length);
   }
 
-  /** A message that consists of one text. */
-  nestedText(field: number, innerField: number, text: string): void {
-    const length = Buffer.byteLength(text);
-    this.#reserve(maxPrefix);
+  /** A text under a name, without a copy from a builder of its own. */
+  attribute(field: number, key: string, value: string): void {
+    const keyLength = Buffer.byteLength(key);
+    const valueLength = Buffer.byteLength(value);
+    const inner = 1 + sizeOfVarint(valueLength) + valueLength;
+    this.#reserve(4 * maxPrefix + keyLength + valueLength);
     this.#tag(field, wireTypes.bytes);
-    this.#varint(sizeOfVarint(innerField << 3) + sizeOfVarint(length) + length);
-    this.text(innerField, text);
+    this.#varint(1 + sizeOfVarint(keyLength) + keyLength + 1 + sizeOfVarint(inner) + inner);
+    this.#shortText(keyValue.key, key, keyLength);
+    this.#tag(keyValue.value, wireTypes.bytes);
+    this.#varint(inner);
+    this.#shortText(anyValue.string, value, valueLength);
+  }
+
+  #shortText(field: number, text: string, length: number): void {
+    this.#tag(field, wireTypes.bytes);
+    this.#varint(length);
+    this.#length += this.#bytes.write(text, this.#length);
   }
 
   hex(field: number, digits: string): void {
