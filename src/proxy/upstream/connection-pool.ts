@@ -172,11 +172,8 @@ export class ConnectionPool implements ConnectionHome {
   /** Takes back a connection after its exchange, for another one. */
   release(connection: UpstreamConnection): void {
     const limit = this.limits.maxRequestsPerConnection;
-    if (
-      connection.retiring ||
-      (limit > 0 && connection.requests >= limit) ||
-      this.#isOld(connection, this.#clock.steadyMs())
-    ) {
+    const nowMs = this.#clock.steadyMs();
+    if (connection.retiring || (limit > 0 && connection.requests >= limit) || this.#isOld(connection, nowMs)) {
       connection.retire(this.#clock);
       return;
     }
@@ -189,7 +186,7 @@ export class ConnectionPool implements ConnectionHome {
       connection.retire(this.#clock);
       return;
     }
-    connection.idleSinceMs = this.#clock.steadyMs();
+    connection.idleSinceMs = nowMs;
     this.#idle.push(connection);
   }
 
