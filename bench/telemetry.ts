@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { type JsonValue } from "@bufbuild/protobuf";
 import { benchOptions } from "../scripts/bench-options.ts";
 import { benchGateway } from "./bench-gateway.ts";
+import { productFlags } from "./bundle-role.ts";
 import { systemClock } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
 import { standaloneServices } from "../src/proxy/filters/filter-services.ts";
@@ -202,7 +203,7 @@ async function nextMessage(child: ChildProcess): Promise<ChildMessage> {
   });
 }
 
-/** Starts it with the options of `bin/serin`. */
+/** Starts it with the flags of a data plane. */
 async function start(
   role: string,
   args: readonly (string | number)[],
@@ -210,7 +211,7 @@ async function start(
 ): Promise<{ readonly child: ChildProcess; readonly ports: readonly number[] }> {
   const child = fork(join(directory, "bench/telemetry.ts"), [role, ...args.map(String)], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
-    execArgv: ["--max-semi-space-size=4"],
+    execArgv: [...productFlags],
   });
   children.push(child);
   const first = await nextMessage(child);

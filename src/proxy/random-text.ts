@@ -71,8 +71,8 @@ export class RandomTextPool {
     this.bytes = bytes;
   }
 
-  // A function for each size, because V8 compiles a loop of one kind of access best. Each moves digits of every text from
-  // the source to the target. Digits are no NaN as a number of eight bytes, so they do not change.
+  // A function for each size, because V8 compiles a loop of one kind of access best. Each moves digits of every text
+  // from the source to the target. Digits are no NaN as a number of eight bytes, so they do not change.
 
   #moveEight({ from, to }: DigitMove, source: DataView, target: DataView): void {
     const [digits, letters] = [this.#digitsOfText, this.length];
@@ -104,8 +104,8 @@ function movesOf(pattern: string): DigitMove[] {
 }
 
 /**
- * Returns one text of a {@link RandomTextPool} after another. They are slices of one long text. A slice is cheap to make,
- * and cheap to copy because it is one contiguous string.
+ * Returns one text of a {@link RandomTextPool} after another. They are slices of one long text. A slice is cheap to
+ * make, and cheap to copy because it is one contiguous string.
  */
 export function randomTexts(pattern: string, fill: FillRandom): () => string {
   const pool = new RandomTextPool(pattern, fill);
