@@ -68,7 +68,7 @@ const dataPath = new DataPath({
     share.setOpen(worker, open);
     if (drains) void calls.call("left", undefined).catch(() => undefined);
   },
-  share: new WorkerShare(share, worker, async (offer) => await calls.call("offer", offer)),
+  share: new WorkerShare(share, worker, async (offer) => await calls.call("offer", offer), clock),
 });
 
 /** Revocation lists must be read before the first handshake. */

@@ -50,6 +50,11 @@ export class ShareMemory {
     Atomics.add(this.#cells, worker * cellsEach + cellOf[kind], by);
   }
 
+  /** The number of connections that a worker serves. */
+  served(worker: number, kind: AcceptedKind): number {
+    return this.#get(worker, kind);
+  }
+
   /**
    * Chooses another worker for a connection that this worker accepted. Undefined: this worker keeps it. A tunnel
    * connection carries many streams, so no worker may have two more of these than another.

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { HandClock } from "../../base/testing/index.ts";
 import { ShareMemory } from "./share-memory.ts";
 import { WorkerShare } from "./worker-share.ts";
 
 test("a worker accepts more of the waiting connections only while it would not offer them to another", () => {
   const memory = new ShareMemory(ShareMemory.memory(2));
   for (const worker of [0, 1]) memory.begin(worker);
-  const share = new WorkerShare(memory, 0, () => Promise.resolve(true));
+  const share = new WorkerShare(memory, 0, () => Promise.resolve(true), new HandClock());
   const served: Disposable[] = [];
   while (share.keeps("outbound")) {
     assert.equal(memory.better(0, "outbound"), undefined);
@@ -19,4 +20,28 @@ test("a worker accepts more of the waiting connections only while it would not o
   memory.add(1, "outbound", 1);
   served.push(share.serve("outbound"));
   assert.equal(share.keeps("outbound"), true);
+});
+
+test("a worker keeps connections so short that all of its connections are replaced within a moment", () => {
+  const memory = new ShareMemory(ShareMemory.memory(2));
+  for (const worker of [0, 1]) memory.begin(worker);
+  const clock = new HandClock();
+  const share = new WorkerShare(memory, 0, () => Promise.resolve(true), clock);
+  const open: Disposable[] = [];
+  const replaceAll = (): void => {
+    for (const connection of open.splice(0)) {
+      connection[Symbol.dispose]();
+      open.push(share.serve("outbound"));
+    }
+  };
+  while (open.length < 20) open.push(share.serve("outbound"));
+  assert.equal(share.keeps("outbound"), false);
+  for (let turn = 0; turn < 3; turn += 1) {
+    clock.pass(100);
+    replaceAll();
+  }
+  assert.equal(share.keeps("outbound"), true);
+  assert.equal(share.keeps("inbound-plaintext"), true);
+  clock.pass(200);
+  assert.equal(share.keeps("outbound"), false);
 });

@@ -1,3 +1,4 @@
+import type { Clock } from "../../base/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 import type { AcceptedKind, ConnectionShare } from "../proxy/connection-share.ts";
 import type { ShareMemory } from "./share-memory.ts";
@@ -5,24 +6,46 @@ import type { OfferedConnection, ProcessCalls } from "./worker-calls.ts";
 
 type Offer = (offer: Parameters<ProcessCalls["offer"]>[0]) => Promise<boolean>;
 
-/** Decides by the load of each worker which one serves a connection. */
+const turnoverWindowMs = 100;
+
+/**
+ * Decides by the load of each worker which one serves a connection. A worker keeps a connection in spite of its load if
+ * its connections are so short that new ones replace all of them in less than {@link turnoverWindowMs}. Then the
+ * difference between the workers vanishes by itself, and a move would cost more than the connection.
+ */
 export class WorkerShare implements ConnectionShare {
   readonly #memory: ShareMemory;
   readonly #worker: number;
   readonly #offer: Offer;
+  readonly #clock: Pick<Clock, "steadyMs">;
+  readonly #ends: Readonly<Record<AcceptedKind, RecentEnds>>;
 
-  constructor(memory: ShareMemory, worker: number, offer: Offer) {
+  constructor(memory: ShareMemory, worker: number, offer: Offer, clock: Pick<Clock, "steadyMs">) {
     this.#memory = memory;
     this.#worker = worker;
     this.#offer = offer;
+    this.#clock = clock;
+    const windowMs = turnoverWindowMs;
+    this.#ends = {
+      outbound: new RecentEnds(windowMs),
+      "inbound-plaintext": new RecentEnds(windowMs),
+      "inbound-hbone": new RecentEnds(windowMs),
+    };
   }
 
   keeps(kind: AcceptedKind): boolean {
-    return this.#memory.better(this.#worker, kind) === undefined;
+    return this.#better(kind) === undefined;
+  }
+
+  #better(kind: AcceptedKind): number | undefined {
+    const to = this.#memory.better(this.#worker, kind);
+    if (to === undefined) return undefined;
+    const ended = this.#ends[kind].count(this.#clock.steadyMs());
+    return ended >= this.#memory.served(this.#worker, kind) ? undefined : to;
   }
 
   offer(uid: string, kind: AcceptedKind, stream: ByteStream): Promise<boolean> | undefined {
-    const to = this.#memory.better(this.#worker, kind);
+    const to = this.#better(kind);
     if (to === undefined) return undefined;
     const offered: OfferedConnection = { uid, kind, fd: stream.fd, remote: stream.remote };
     // Count the connection at once, so that a second one at the same moment sees it.
@@ -37,9 +60,41 @@ export class WorkerShare implements ConnectionShare {
     let served = true;
     return {
       [Symbol.dispose]: () => {
-        if (served) this.#memory.add(this.#worker, kind, -1);
+        if (!served) return;
         served = false;
+        this.#memory.add(this.#worker, kind, -1);
+        this.#ends[kind].add(this.#clock.steadyMs());
       },
     };
+  }
+}
+
+/** How many connections ended in the last full window of time. */
+class RecentEnds {
+  readonly #windowMs: number;
+  #window = 0;
+  #ended = 0;
+  #endedBefore = 0;
+
+  constructor(windowMs: number) {
+    this.#windowMs = windowMs;
+  }
+
+  add(nowMs: number): void {
+    this.#turn(nowMs);
+    this.#ended += 1;
+  }
+
+  count(nowMs: number): number {
+    this.#turn(nowMs);
+    return this.#endedBefore;
+  }
+
+  #turn(nowMs: number): void {
+    const window = Math.floor(nowMs / this.#windowMs);
+    if (window === this.#window) return;
+    this.#endedBefore = window === this.#window + 1 ? this.#ended : 0;
+    this.#window = window;
+    this.#ended = 0;
   }
 }
