@@ -182,6 +182,7 @@ test("a restarted agent that cannot look at its pods yet takes none of them from
   rig.startAgent();
   const ztunnel = new ZtunnelProcess(rig.socket, "one");
   await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
+  await until(() => ztunnel.events.some(({ event }) => event === "snapshot-sent"));
   const loop = connectionLoop(context, sleep, reviews.address, 9080);
   await rig.stopAgent();
   rmSync(rig.hostProc);

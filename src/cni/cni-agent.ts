@@ -293,10 +293,11 @@ export class CniAgent {
         await this.#enroller.forget(key);
         return undefined;
       }
+      const view = this.#view(pod);
       try {
-        return await this.#enroller.reconcile(this.#view(pod));
+        return await this.#enroller.reconcile(view);
       } finally {
-        if (keeper !== undefined) await this.#enroller.keepWith(keeper, pod);
+        if (keeper !== undefined) await this.#enroller.keepWith(keeper, view);
       }
     });
   }

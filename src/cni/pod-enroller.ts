@@ -90,6 +90,8 @@ export class PodEnroller {
   readonly #log: Logger;
   /** The enrolled pods by `namespace/name`. */
   readonly #enrolments = new Map<string, Enrolment>();
+  /** Pods that a ztunnel keeps although this agent has not found them, by `namespace/name`. */
+  readonly #kept = new Map<string, { readonly uid: string; readonly link: ZtunnelLink }>();
 
   constructor(options: PodEnrollerOptions) {
     this.#options = options;
@@ -135,13 +137,13 @@ export class PodEnroller {
    * it resolves to a number, the caller must call again after that many milliseconds.
    */
   async reconcile(view: PodView, start?: PodStart): Promise<number | undefined> {
-    const { pod, namespace } = view;
+    const { pod } = view;
     const key = keyOf(pod);
     const known = this.#enrolments.get(key);
-    if (known !== undefined && (known.uid !== pod.metadata.uid || isFinished(pod))) await this.forget(key);
+    const uid = known?.uid ?? this.#kept.get(key)?.uid;
+    if (uid !== undefined && (uid !== pod.metadata.uid || isFinished(pod))) await this.forget(key);
     if (isFinished(pod)) return undefined;
-    const excluded = this.#options.excludedNamespaces.includes(pod.metadata.namespace ?? "");
-    if (excluded || !isAmbientPod(pod, namespace)) return await this.#unenrol(pod);
+    if (!this.#belongs(view)) return await this.#unenrol(pod);
     await this.#enrol(view, start);
     return undefined;
   }
@@ -150,14 +152,23 @@ export class PodEnroller {
    * Lets a ztunnel keep a pod of the mesh that no connected ztunnel is known to serve. Otherwise a ztunnel that serves
    * the pod would drop it at the end of its snapshot, and the pod would refuse connections until the agent finds it.
    */
-  async keepWith(link: ZtunnelLink, pod: Pod): Promise<void> {
-    if (!wasCaptured(pod)) return;
+  async keepWith(link: ZtunnelLink, view: PodView): Promise<void> {
+    const { pod } = view;
+    if (!wasCaptured(pod) || !this.#belongs(view)) return;
     const enrolment = this.#enrolments.get(keyOf(pod));
     if (enrolment?.owner?.isOpen === true || enrolment?.leavesAtMs !== undefined) return;
-    if (enrolment !== undefined && enrolment.sockets.length === 0) return await this.#takeBack(enrolment, link);
+    // Upstream's ztunnel acknowledges a Keep of a pod that it does not have.
+    const tells = link.acceptsListeners;
+    if (enrolment?.sockets.length === 0 && tells) return await this.#takeBack(enrolment, link);
     try {
-      await link.request({ type: "keep", uid: pod.metadata.uid ?? "", returnListeners: false });
-      if (enrolment !== undefined) enrolment.owner = link;
+      const { descriptors } = await link.request({
+        type: "keep",
+        uid: pod.metadata.uid ?? "",
+        returnListeners: false,
+      });
+      for (const fd of descriptors) closeDescriptor(fd);
+      if (enrolment !== undefined) enrolment.owner = tells ? link : undefined;
+      else this.#kept.set(keyOf(pod), { uid: pod.metadata.uid ?? "", link });
     } catch (error) {
       this.#log.debug("a ztunnel does not have the pod", {
         ...logName(keyOf(pod)),
@@ -165,6 +176,10 @@ export class PodEnroller {
         error: messageOf(error),
       });
     }
+  }
+
+  #belongs({ pod, namespace }: PodView): boolean {
+    return !this.#options.excludedNamespaces.includes(pod.metadata.namespace ?? "") && isAmbientPod(pod, namespace);
   }
 
   /** A sandbox has been removed. A runtime may report this late or twice, when the pod already has another sandbox. */
@@ -175,6 +190,9 @@ export class PodEnroller {
   /** The pod is deleted, and its namespace with it. */
   async forget(key: string): Promise<void> {
     const enrolment = this.#enrolments.get(key);
+    const kept = this.#kept.get(key);
+    this.#kept.delete(key);
+    if (kept?.link.isOpen === true) await this.#tellGone(kept.link, kept.uid, false);
     if (enrolment === undefined) return;
     this.#enrolments.delete(key);
     this.#log.info("removing pod from the mesh", logName(key));
@@ -333,6 +351,7 @@ export class PodEnroller {
     if (problem !== undefined)
       this.#log.debug("connections cannot migrate between sockets here", { ...logName(key), problem });
     this.#enrolments.set(key, enrolment);
+    this.#kept.delete(key);
     return enrolment;
   }
 
@@ -433,6 +452,7 @@ export class PodEnroller {
       // An earlier agent enrolled the pod. Its ztunnel drops the pod after the snapshot, which does not name it and
       // waits for this.
       if (wasCaptured(pod)) await this.#options.clock.sleep(leaveMs);
+      await this.forget(key);
       return undefined;
     }
     const { clock } = this.#options;

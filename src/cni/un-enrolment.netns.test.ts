@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock, type Clock } from "../base/index.ts";
@@ -151,6 +151,42 @@ test("a pod that left the mesh while no agent ran is served by its ztunnel until
   assert.equal(snapshots(), 1, "the ztunnel drops what the snapshot does not name");
   clock.pass();
   await until(() => snapshots() === 2);
+});
+
+test("more pods than the agent looks at together leave their ztunnel, if they left the mesh while no agent ran", async (context) => {
+  const rig = new Rig(context);
+  const hosts = Array.from({ length: 20 }, () => rig.node.addPod());
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "one");
+  await rig.enrolled(...hosts.map((host, index) => rig.pod(`p${index}`, host)));
+  await until(() => ztunnel.events.some(({ event }) => event === "snapshot-sent"));
+  await rig.stopAgent();
+  rig.cluster.namespaces.set({ metadata: { name: "default" } });
+  rig.startAgent();
+  await until(() => ztunnel.events.filter(({ event }) => event === "snapshot-sent").length === 2);
+  assert.deepEqual(
+    ztunnel.events.filter(({ event }) => event === "keep"),
+    [],
+  );
+});
+
+test("a ztunnel drops a pod that is deleted before the restarted agent has found it", async (context) => {
+  const rig = new Rig(context);
+  rig.hostProc = join(rig.directory, "proc");
+  symlinkSync("/proc", rig.hostProc);
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "one");
+  const key = rig.pod("sleep", rig.node.addPod());
+  await rig.enrolled(key);
+  await until(() => ztunnel.events.some(({ event }) => event === "snapshot-sent"));
+  await rig.stopAgent();
+  rmSync(rig.hostProc);
+  mkdirSync(rig.hostProc);
+  rig.startAgent();
+  await until(() => ztunnel.events.filter(({ event }) => event === "snapshot-sent").length === 2);
+  assert.ok(ztunnel.events.some(({ event }) => event === "keep"));
+  rig.cluster.pods.delete(key);
+  await until(() => ztunnel.events.some(({ event }) => event === "delete"));
 });
 
 test("an agent that is uninstalled releases every pod under load and removes all of its state from the node", async (context) => {

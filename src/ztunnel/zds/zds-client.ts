@@ -116,7 +116,9 @@ export class ZdsClient {
       returned = (await this.#obey(received, known)) ?? returned;
     } catch (thrown) {
       error = messageOf(thrown);
-      this.#log.error("a request of the CNI agent failed", { error });
+      // An agent that has lost its records asks about pods of other ztunnels too.
+      const level = received.request?.type === "keep" ? "debug" : "error";
+      this.#log[level]("a request of the CNI agent failed", { error });
     }
     if (connection.closed) return;
     connection.send(encodeZdsResponse({ error, listeners: returned.roles }), returned.descriptors);
