@@ -80,14 +80,14 @@ test("the scope of an upgrade leaves out gateways or waypoints", async () => {
   ]);
 });
 
-test("the canary of an installation's gateway is away until one of its own pods is ready", async () => {
+test("pods of a canary count for the gateway that is moved if they are ready and not ending", async () => {
   const metadata = {
     name: "edge",
     namespace: "istio-system",
     labels: { "operator.istio.io/component": "IngressGateways" },
   };
   const body = { apiVersion: "apps/v1", kind: "Deployment", metadata, spec: { replicas: 2 } };
-  const isAway = async (pods: readonly object[]): Promise<boolean | undefined> => {
+  const readyPods = async (pods: readonly object[]): Promise<number | undefined> => {
     const [found] = await observeClassicGateways(
       {
         client: { list: async () => await Promise.resolve({ items: [] }) } as unknown as KubeClient,
@@ -101,13 +101,17 @@ test("the canary of an installation's gateway is away until one of its own pods 
       [[body]],
       [],
     );
-    return found?.isCanaryAway;
+    return found?.readyCanaryPods;
   };
-  const pod = (gateway: string, status: string, namespace = "istio-system"): object => ({
-    metadata: { namespace, labels: { "rollout.serin.dev/canary-of": gateway } },
+  const pod = (gateway: string, status: string, metadata: object = {}): object => ({
+    metadata: { namespace: "istio-system", labels: { "rollout.serin.dev/canary-of": gateway }, ...metadata },
     status: { conditions: [{ type: "Ready", status }] },
   });
-  assert.equal(await isAway([]), true);
-  assert.equal(await isAway([pod("edge", "False"), pod("other", "True"), pod("edge", "True", "shop")]), true);
-  assert.equal(await isAway([pod("edge", "False"), pod("edge", "True")]), false);
+  const ending = pod("edge", "True", { deletionTimestamp: "2026-01-01T00:00:00Z" });
+  assert.equal(await readyPods([]), 0);
+  assert.equal(
+    await readyPods([pod("edge", "False"), pod("other", "True"), pod("edge", "True", { namespace: "a" })]),
+    0,
+  );
+  assert.equal(await readyPods([pod("edge", "True"), ending, pod("edge", "True"), pod("edge", "False")]), 2);
 });

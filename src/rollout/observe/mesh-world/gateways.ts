@@ -162,19 +162,24 @@ export async function observeClassicGateways(
       const app = found.metadata.labels?.["app"];
       const own = parts.filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.["app"] === app);
       if (body === undefined) return [];
-      const isCanaryAway = !hasReadyCanary(view, namespace, name);
+      const readyCanaryPods = readyPodsOfCanary(view, namespace, name);
       return [
-        { namespace, deployment: scaled(found, prior, autoscaled), body, parts: own.map(referenceTo), isCanaryAway },
+        { namespace, deployment: scaled(found, prior, autoscaled), body, parts: own.map(referenceTo), readyCanaryPods },
       ];
     });
 }
 
-function hasReadyCanary(view: ClusterView, namespace: string, gateway: string): boolean {
+/** Pods that are ending are still ready for a while. */
+function readyPodsOfCanary(view: ClusterView, namespace: string, gateway: string): number {
   return view.pods
     .list()
-    .some(
-      (pod) => pod.metadata.namespace === namespace && pod.metadata.labels?.[canaryOfLabel] === gateway && isReady(pod),
-    );
+    .filter(
+      (pod) =>
+        pod.metadata.namespace === namespace &&
+        pod.metadata.labels?.[canaryOfLabel] === gateway &&
+        pod.metadata.deletionTimestamp === undefined &&
+        isReady(pod),
+    ).length;
 }
 
 /**

@@ -46,7 +46,7 @@ export function classicGatewaySteps(
       { type: "create", body: second(pods), object: canary },
       { type: "field", object: canary, pointer: "/spec/replicas", value: pods, own: true },
     ],
-    madeCanary: { serves: gateway.isCanaryAway !== true },
+    madeCanary: { readyPods: gateway.readyCanaryPods ?? Number.POSITIVE_INFINITY },
     takeOver: [
       { type: "field", object: stable, pointer: "/spec/template", value: template },
       ...[stable, ...parts].map((object): Write => ({

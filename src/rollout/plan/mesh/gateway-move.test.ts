@@ -56,7 +56,7 @@ test("each weight starts pods of the canary before it removes stable ones", () =
   assert.deepEqual(steps[1]?.writes, [{ type: "field", object: stable, pointer: "/spec/replicas", value: 1 }]);
 });
 
-test("a canary that the upgrade has made is made again in each weight, and no stable pod leaves before it serves", () => {
+test("a canary that the upgrade has made is made again in each weight, and no stable pod leaves before all of its pods serve", () => {
   const body = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "edge-next", namespace: "shop" } };
   const count = (object: typeof canary, value: number): object => ({
     type: "field",
@@ -65,20 +65,21 @@ test("a canary that the upgrade has made is made again in each weight, and no st
     value,
   });
   const made = { type: "create", body, object: canary } as const;
-  const stepsFor = (serves: boolean) =>
+  const stepsFor = (readyPods: number) =>
     gatewayMoveSteps(
-      { ...move, madeCanary: { serves }, scaleCanary: (pods) => [made, ...move.scaleCanary(pods)] },
+      { ...move, madeCanary: { readyPods }, scaleCanary: (pods) => [made, ...move.scaleCanary(pods)] },
       [50, 100],
     );
-  const writesOf = (serves: boolean): unknown[] => stepsFor(serves).map(({ writes }) => writes);
+  const writesOf = (readyPods: number): unknown[] => stepsFor(readyPods).map(({ writes }) => writes);
   const [one, two] = [
     [made, count(canary, 1)],
     [made, count(canary, 2)],
   ];
   const rest = [[], [{ type: "delete", object: canary }]];
-  assert.deepEqual(writesOf(true), [one, [...one, count(stable, 1)], two, [...two, count(stable, 0)], ...rest]);
-  assert.deepEqual(writesOf(false), [one, one, two, two, ...rest]);
-  assert.deepEqual(stepsFor(false)[3]?.settle[0], { type: "ready", object: canary });
+  assert.deepEqual(writesOf(2), [one, [...one, count(stable, 1)], two, [...two, count(stable, 0)], ...rest]);
+  assert.deepEqual(writesOf(1), [one, [...one, count(stable, 1)], two, two, ...rest]);
+  assert.deepEqual(writesOf(0), [one, one, two, two, ...rest]);
+  assert.deepEqual(stepsFor(0)[3]?.settle[0], { type: "ready", object: canary });
 });
 
 test("a weight that an autoscaler makes larger in the middle starts the pods for which it waits", () => {

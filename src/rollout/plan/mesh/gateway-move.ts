@@ -31,9 +31,9 @@ export interface GatewayMove {
   readonly scaleCanary: (pods: number) => readonly Write[];
   /**
    * Set if the upgrade makes the canary's Deployment itself: if somebody deletes it, no control plane makes it again.
-   * `serves`: it has ready pods.
+   * `readyPods`: without the pods that are ending.
    */
-  readonly madeCanary?: { readonly serves: boolean };
+  readonly madeCanary?: { readonly readyPods: number };
   /** Gives the stable Deployment to the new revision. */
   readonly takeOver: readonly Write[];
   readonly deleteCanary: readonly Write[];
@@ -87,11 +87,11 @@ function startPodsStep(move: GatewayMove, { weight, canary }: Share): Step {
 
 /**
  * An autoscaler may have changed the number of stable pods since the canary's pods started, and with it the share. A
- * canary that somebody has deleted is made again, and no stable pod leaves before it serves.
+ * canary that somebody has deleted is made again, and no stable pod leaves before all pods of the canary serve.
  */
 function removePodsStep(move: GatewayMove, share: Share): Step {
   const { deployment, madeCanary } = move;
-  const isAway = madeCanary?.serves === false;
+  const isAway = madeCanary !== undefined && madeCanary.readyPods < share.canary;
   return {
     id: `${idOf(move)}/${share.weight}`,
     title: `${titleOf(move)}: ${describeShare(share)} at ${move.revision}`,

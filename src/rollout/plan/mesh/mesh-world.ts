@@ -154,8 +154,8 @@ export interface ClassicGatewayInWorld {
   readonly body: UntypedObject;
   /** Its Service, account and other objects that also name the old revision. */
   readonly parts: readonly ObjectReference[];
-  /** Whether the canary has no ready pod: it is not made yet, or somebody has deleted it. */
-  readonly isCanaryAway?: boolean;
+  /** The canary's pods that are ready and not ending. 0 if it is not made yet, or somebody has deleted it. */
+  readonly readyCanaryPods?: number;
 }
 
 /** A revision tag, or the default injector and validator. */
