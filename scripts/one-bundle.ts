@@ -7,6 +7,7 @@ import { join } from "node:path";
  */
 export function oneBundle(): Readonly<Record<string, string>> {
   const serin = join(import.meta.dirname, "../bin/serin");
-  const { stdout } = spawnSync(serin, ["bundle"], { encoding: "utf8" });
+  const { SERIN_BUNDLE: _earlier, ...env } = process.env;
+  const { stdout } = spawnSync(serin, ["bundle"], { encoding: "utf8", env });
   return stdout === "" ? {} : { SERIN_BUNDLE: stdout };
 }

@@ -194,10 +194,10 @@ export function approvalPatch(rollout: Rollout, steps: readonly string[], ordere
 }
 
 /**
- * A merge patch that pauses, resumes or rolls back, with the person's name. The server refuses it (`conflict`) for
- * another object of the name, because it contains the uid. To resume a Canary whose last run is undone
- * takes back the abort, so that the next change begins a run. To resume a copy of another object makes the person its
- * author, because the account that restored it may have other rights.
+ * A merge patch that pauses, resumes or rolls back, with the person's name. The server refuses it for another object of
+ * the name, because it contains the uid. To resume a Canary whose last run is undone takes back the abort, so that the
+ * next change begins a run. To resume a copy of another object makes the person its author, because the account that
+ * restored it may have other rights.
  */
 export function orderPatch(rollout: Rollout, order: keyof typeof orderSpecs, orderedBy: OrderedBy): unknown {
   const released = order === "resume" && holdsNextRun(rollout) ? { abort: false } : {};

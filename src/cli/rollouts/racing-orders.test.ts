@@ -56,10 +56,13 @@ test("a pause, its end or an abort does not apply to another Canary that was cre
     const context = new FakeContext({ objects: { Canary: [canary("1", spec)] }, answers });
     const client = await context.connect();
     const patchMerge = async (_kind: unknown, _name: string, _namespace: unknown, patch: UntypedObject) => {
-      if (patch.metadata.uid !== "second") throw userError("conflict", "Precondition failed: UID in precondition");
+      if (patch.metadata.uid !== "second")
+        throw userError("invalid", "metadata.uid: Invalid value: field is immutable");
       return await Promise.resolve(patch);
     };
-    const remade = { ...client, patchMerge } as unknown as KubeClient;
+    const second = { ...canary("2"), metadata: { ...canary("2").metadata, uid: "second" } };
+    const get = async () => await Promise.resolve(second);
+    const remade = { ...client, patchMerge, get } as unknown as KubeClient;
     const output = await createProgram(Object.assign(context, { connect: async () => remade }))
       .parseAsync(["canary", verb, "web", "-n", "shop"], { from: "user" })
       .then(() => context.output, describeError);

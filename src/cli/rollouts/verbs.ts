@@ -20,8 +20,8 @@ import {
   type OrderedBy,
 } from "../../api/serin/index.ts";
 import { userError, type SerinError } from "../../base/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
-import { createAsApplied, deleteThisObject, patchAsRead } from "../../kube/writes-as-read/index.ts";
+import { type KubeClient } from "../../kube/index.ts";
+import { createAsApplied, deleteThisObject, patchAsRead, patchThisObject } from "../../kube/writes-as-read/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
 import { durationFlag } from "../flags.ts";
@@ -182,10 +182,8 @@ function verbs<Value extends Rollout>(
         const { client, object } = await rolloutToOrder(kind, name, flags, context);
         refuseVain(kind, object, orderVerb.order);
         const patch = orderPatch(object, orderVerb.order, await orderedBy(client, flags, context));
-        const { name: its = "", namespace } = object.metadata;
-        await client.patchMerge(kind, its, namespace, patch, { fieldManager: "serin-cli" }).catch((error: unknown) => {
-          throw isKubeCode(error, "conflict") ? notGiven(kind, object, remadeProblem) : error;
-        });
+        if ((await patchThisObject(client, kind, object, { patch, fieldManager: "serin-cli" })) === "replaced")
+          throw notGiven(kind, object, remadeProblem);
         context.out(`${noun} ${nameOf(object)} ${orderVerb.done}\n`);
       });
   }

@@ -15,8 +15,8 @@ import {
 import { rolloutActions, type ActionRequest, type RolloutAction } from "../../../api/dashboard/index.ts";
 import { keyOf, type KindDefinition } from "../../../api/index.ts";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
-import { EventRecorder, isKubeCode, type KubeClient } from "../../../kube/index.ts";
-import { createAsApplied, deleteThisObject, patchAsRead } from "../../../kube/writes-as-read/index.ts";
+import { EventRecorder, type KubeClient } from "../../../kube/index.ts";
+import { createAsApplied, deleteThisObject, patchAsRead, patchThisObject } from "../../../kube/writes-as-read/index.ts";
 import type { Identity } from "../access/identity.ts";
 import type { AuditLog } from "../audit-log.ts";
 import { refusal } from "../problem.ts";
@@ -153,17 +153,16 @@ async function mayDo(
 
 async function write(rollout: Rollout, order: Order): Promise<void> {
   const { client, kind, action, ordered } = order;
-  const { name = "", namespace } = rollout.metadata;
+  const { name = "" } = rollout.metadata;
   switch (action) {
     case "pause":
     case "resume":
-    case "rollback":
-      await client
-        .patchMerge(kind, name, namespace, orderPatch(rollout, action, ordered), { fieldManager })
-        .catch((error: unknown) => {
-          throw isKubeCode(error, "conflict") ? refusal("conflict", `${name}: ${remadeProblem}`, lookAgain) : error;
-        });
+    case "rollback": {
+      const patch = orderPatch(rollout, action, ordered);
+      if ((await patchThisObject(client, kind, rollout, { patch, fieldManager })) === "replaced")
+        throw refusal("conflict", `${name}: ${remadeProblem}`, lookAgain);
       return;
+    }
     case "promote":
       return await patchAsSeen(rollout, action, order, (current) => fullPromotionPatch(current, ordered));
     case "approve": {

@@ -132,9 +132,12 @@ test("no order for a rollout applies to another one that was created with its na
   assert.deepEqual(api.patches, []);
   await ask("POST /api/action", orderOf("pause", { uid: "u" }));
   // The server checks the uid of the patch.
-  api.patchMerge = async () => await Promise.reject(userError("conflict", "Precondition failed: UID in precondition"));
-  for (const action of ["pause", "rollback"])
-    await assert.rejects(ask("POST /api/action", orderOf(action, { uid: "u" })), remade, action);
+  api.patchMerge = async () => {
+    const second = canary({ run: 1 });
+    api.objects.splice(0, 1, { ...second, metadata: { ...second.metadata, uid: "second" } });
+    return await Promise.reject(userError("invalid", "metadata.uid: Invalid value: field is immutable"));
+  };
+  await assert.rejects(ask("POST /api/action", orderOf("rollback", { uid: "u" })), remade);
 });
 
 test("an approval of a step that waits does not overrule a failure that the user has not seen", async () => {
