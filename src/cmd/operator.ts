@@ -43,7 +43,8 @@ export async function run(context: RoleContext): Promise<number> {
     userAgent: `${kind}-operator/${context.release.version}`,
   });
   const { env, shutdown, log } = context;
-  void drainDeletedPod({ client, env, shutdown, log, clock: systemClock });
+  // The other kinds may not list pods.
+  if (kind === "istio") void drainDeletedPod({ client, env, shutdown, log, clock: systemClock });
   try {
     if (kind === "metrics-proxy") await runMetricsProxy(client, flags, context);
     else if (kind === "istio") await runIstioOperator(client, context);
