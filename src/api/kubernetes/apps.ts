@@ -203,6 +203,14 @@ export function workloadOfPod({ metadata }: Pod): PodWorkload {
         return { apiVersion, kind, name: controller.name.slice(0, -hash.length - 1) };
     }
   }
-  const cronJob = controller.kind === "Job" ? /^(.+)-\d{8,10}$/.exec(controller.name)?.[1] : undefined;
-  return cronJob === undefined ? controller : { apiVersion: controller.apiVersion, kind: "CronJob", name: cronJob };
+  return controller.kind === "Job" ? workloadOfJob(controller) : controller;
+}
+
+/**
+ * The workload of a Job's pods. As in Istio, the digits at the end of the Job's name alone show that a CronJob made it,
+ * because a pod names only its Job.
+ */
+export function workloadOfJob(job: PodWorkload): PodWorkload {
+  const cronJob = /^(.+)-\d{8,10}$/.exec(job.name)?.[1];
+  return cronJob === undefined ? job : { apiVersion: job.apiVersion, kind: "CronJob", name: cronJob };
 }

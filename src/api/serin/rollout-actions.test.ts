@@ -4,6 +4,7 @@ import type { Canary } from "./canary.ts";
 import type { MeshUpgrade } from "./mesh-upgrade.ts";
 import {
   approvalPatch,
+  approvalProblem,
   changeAgainst,
   nextApprovalOf,
   orderPatch,
@@ -245,6 +246,22 @@ test("a step waits for an approval without its name only while it pauses for one
   assert.equal(nextApprovalOf(canary()), "b");
   const last = { id: "c", title: "50 %", startedAt: "", checks: [] };
   assert.equal(nextApprovalOf(canary({ step: last })), undefined);
+});
+
+test("no approval is offered or accepted for a finished step, nor offered in advance for the end of a soak", () => {
+  const done = (...ids: readonly string[]): Partial<RolloutStatus> => ({
+    completedSteps: ids.map((id) => ({ id, title: id, startedAt: "", endedAt: "", evidence: [] })),
+    plannedSteps: ["b", "d", "dependents"].map((id) => ({ id, title: id, untilApproved: true })),
+  });
+  const between = (...ids: readonly string[]): Canary => {
+    const { step: _step, ...rest } = status({ phase: "Waiting", pauseReason: "freeze", ...done(...ids) });
+    return { ...canary(), status: rest };
+  };
+  assert.equal(nextApprovalOf(between("b")), "d");
+  assert.equal(nextApprovalOf(between("b", "d")), undefined);
+  assert.equal(approvalProblem(between("b"), "b"), 'step "b" has already finished; steps that wait: d, dependents');
+  assert.equal(approvalProblem(between("b"), "d"), undefined);
+  assert.equal(approvalProblem(between(), "b"), undefined);
 });
 
 test("a pause, its end and a rollback are bound to this object, so that the server refuses them for another one", () => {

@@ -164,16 +164,22 @@ export function waitingStepOf({ status }: Rollout): string | undefined {
   return phase === "Paused" && (pauseReason === undefined || pauseReason === "approval") ? step.id : undefined;
 }
 
-/** The id of the first step from the current one on that is planned to wait for an approval. Undefined if none is. */
+/**
+ * The id of the first unfinished step from the current one on that is planned to wait for an approval, and that a
+ * person may approve in advance. Undefined if none is.
+ */
 export function nextApprovalOf({ status }: Rollout): string | undefined {
-  const { plannedSteps = [], step } = status ?? {};
-  const rest = plannedSteps.slice(
-    Math.max(
-      0,
-      plannedSteps.findIndex(({ id }) => id === step?.id),
-    ),
-  );
-  return rest.find(({ untilApproved }) => untilApproved === true)?.id;
+  if (status === undefined) return undefined;
+  const { plannedSteps = [], step } = status;
+  const current = plannedSteps.findIndex(({ id }) => id === step?.id);
+  const done = doneSteps(status);
+  return plannedSteps
+    .slice(Math.max(0, current))
+    .find(({ id, untilApproved }) => untilApproved === true && !done.has(id) && !completingSteps.includes(id))?.id;
+}
+
+function doneSteps({ completedSteps = [] }: Partial<RolloutStatus>): ReadonlySet<string> {
+  return new Set(completedSteps.map(({ id }) => id));
 }
 
 /** Whether nothing changes any more, and no change of the target would start another run. */
@@ -226,11 +232,15 @@ function holdsNextRun({ spec, status }: Rollout): boolean {
 export function approvalProblem({ status }: Rollout, id: string): string | undefined {
   const { plannedSteps: planned, step } = status ?? {};
   if (planned === undefined || planned.length === 0 || completingSteps.includes(id)) return undefined;
-  const waiting = planned.filter(({ untilApproved }) => untilApproved === true).map((plannedStep) => plannedStep.id);
+  const done = doneSteps(status ?? {});
+  const waiting = planned
+    .filter((plannedStep) => plannedStep.untilApproved === true && !done.has(plannedStep.id))
+    .map((plannedStep) => plannedStep.id);
   const those = waiting.length === 0 ? "no step waits for a person" : `steps that wait: ${waiting.join(", ")}`;
   const found = planned.find((plannedStep) => plannedStep.id === id);
   if (found === undefined)
     return planned.length >= maxPlannedSteps || step?.id === id ? undefined : `there is no step "${id}"; ${those}`;
+  if (done.has(id) && step?.id !== id) return `step "${id}" has already finished; ${those}`;
   if (found.untilApproved === true) return undefined;
   if (status?.phase === "Stuck" && step?.id === id) {
     const { pauseReason } = status;

@@ -96,6 +96,14 @@ test("checks with the same verdict and evidence share a line with their names", 
   assert.match(text, /\n {6}! xds-nacks, xds-convergence: istiod .*\n {6}✔ pod-health: 3 pods are ready\n/);
 });
 
+test("a check that only reports does not share a line with one that decides, and is marked", () => {
+  const check = { type: "xds-nacks", verdict: "fail", evidence: "2 of 9" } as const;
+  const checks = [check, { ...check, type: "restarts", dryRun: true }, { ...check, name: "mine", dryRun: true }];
+  const step = { id: "step-2", title: "weight 90/10", startedAt: "", checks };
+  const text = renderLadder("Canary a/b", { ...status, step, message: "" }, { colour: false, verbose: false });
+  assert.match(text, /\n {6}\S xds-nacks: 2 of 9\n {6}\S restarts, mine \(dry run\): 2 of 9\n/);
+});
+
 test("the ladder of a rollout that waits between two steps shows what it waits for", () => {
   const { step: _step, ...between } = status;
   const lines = (more: Partial<RolloutStatus>): readonly string[] =>

@@ -113,10 +113,13 @@ function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint
   return lines;
 }
 
-/** Checks that say the same, such as that one control plane does not answer, appear as one with all their names. */
+/**
+ * Checks that say the same, such as that one control plane does not answer, appear as one with all their names. A check
+ * that only reports does not appear with one that decides.
+ */
 function saidOnce(checks: readonly CheckStatus[]): readonly CheckStatus[] {
-  const groups = Map.groupBy(checks, ({ verdict, evidence, matrix }) =>
-    matrix === undefined ? `${verdict} ${evidence}` : {},
+  const groups = Map.groupBy(checks, ({ verdict, evidence, matrix, dryRun = false }) =>
+    matrix === undefined ? `${verdict} ${dryRun} ${evidence}` : {},
   );
   return [...groups.values()].flatMap(([first, ...others]) =>
     first === undefined ? [] : [{ ...first, name: [first, ...others].map(({ type, name = type }) => name).join(", ") }],
@@ -137,8 +140,12 @@ function restLines({ phase, message, cause }: RolloutStatus, before: readonly st
   return isTold || !restingPhases.has(phase) ? [] : [`  ${paint(phaseStyles[phase] ?? "dim", "…")} ${message}`];
 }
 
-function checkLines({ type, name = type, verdict, evidence, matrix }: CheckStatus, paint: Paint): string[] {
+function checkLines(
+  { type, name: own = type, dryRun, verdict, evidence, matrix }: CheckStatus,
+  paint: Paint,
+): string[] {
   const [mark, style] = marks[verdict];
+  const name = dryRun === true ? `${own} (dry run)` : own;
   if (matrix === undefined) return [`      ${paint(style, mark)} ${name}: ${evidence}`];
   const table = renderMatrix(matrix).trimEnd().split("\n");
   return [

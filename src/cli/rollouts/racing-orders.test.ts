@@ -36,7 +36,10 @@ test("a second approval without a step, directly after the step change, is refus
       .then(() => context.output, describeError);
   const refused = await given();
   assert.match(refused, /shop\/web: no step waits for an approval: the rollout is Judging at 50 %\n/);
-  assert.match(refused, /or approve the step before that: serin canary promote web -n shop --step step-2/);
+  assert.match(
+    refused,
+    /approve step step-2 when it waits, or approve it in advance: serin canary promote web -n shop --step step-2/,
+  );
   assert.deepEqual(context.applied, []);
   assert.equal(await given("--step", "step-2"), "Canary shop/web: step-2 approved by ann\n");
 });

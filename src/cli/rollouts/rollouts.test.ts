@@ -292,6 +292,32 @@ test("an upgrade is completed in its soak or before its retirement, and not whil
     assert.equal(await complete(id), "MeshUpgrade up: soak, dependents approved by ann\n");
 });
 
+test("an approval while no step waits for one names the order that lets the rollout go on", async () => {
+  const upgrade = (id: string, given: object, spec: object = {}): typeof ended =>
+    ({
+      ...ended,
+      kind: "MeshUpgrade",
+      metadata: { name: "up" },
+      spec: { from: { revision: "old" }, to: { revision: "new" }, paused: false, abort: false, ...spec },
+      status: { ...status, step: { id, title: `step ${id}`, startedAt: "", checks: [] }, ...given },
+    }) as unknown as typeof ended;
+  const approved = async (object: typeof ended): Promise<string> =>
+    await outputOf({ objects: { MeshUpgrade: [object] } }, "upgrade", "approve", "up");
+  const plannedSteps = [{ id: "dependents", title: "", untilApproved: true }];
+  const paused = { phase: "Paused", pauseReason: "order" };
+  assert.match(await approved(upgrade("wave-1", paused, { paused: true })), /to continue it: serin upgrade resume up$/);
+  assert.match(await approved(upgrade("soak", paused, { paused: true })), /to continue it: serin upgrade resume up$/);
+  assert.match(
+    await approved(upgrade("dependents", { phase: "Retiring", plannedSteps })),
+    /to allow the removal of the old revision: serin upgrade complete up$/,
+  );
+  for (const [id, planned] of [
+    ["dependents", [{ id: "dependents", title: "" }]],
+    ["wave-1", plannedSteps],
+  ] as const)
+    assert.match(await approved(upgrade(id, { phase: "Retiring", plannedSteps: planned })), /look at its steps/, id);
+});
+
 test("lists, states and histories are printed as JSON and YAML for programs", async () => {
   const journal = {
     metadata: { name: "canary.shop.web" },

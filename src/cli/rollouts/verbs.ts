@@ -445,22 +445,31 @@ function waitingStep<Value extends Rollout>({ kind }: KindDefinition<Value>, rol
   if (step !== undefined) return step;
   const { status } = rollout;
   const at = hasEnded(rollout) || status?.step === undefined ? "" : ` at ${status.step.title}`;
-  const next = hasEnded(rollout) ? undefined : nextApprovalOf(rollout);
-  const kindName = kind === "Canary" ? "Canary" : "MeshUpgrade";
-  const command = rolloutCommand(kindName, rollout, "approve");
-  const isSoak = kindName === "MeshUpgrade" && status?.step?.id === "soak";
   throw userError(
     "nothing-waits",
     `${nameOf(rollout)}: no step waits for an approval: the rollout is ${status?.phase ?? "not read by the engine yet"}${at}`,
-    {
-      hint:
-        isSoak && !hasEnded(rollout)
-          ? `to end the soak: ${rolloutCommand(kindName, rollout, "complete")}`
-          : next === undefined
-            ? "look at its steps with `serin canary status` or `serin upgrade status`"
-            : `approve when it waits, or approve the step before that: ${command} --step ${next}`,
-    },
+    { hint: insteadOfApproval(kind === "Canary" ? "Canary" : "MeshUpgrade", rollout) },
   );
+}
+
+/** What a person can do while no step waits for an approval. */
+function insteadOfApproval(kind: "Canary" | "MeshUpgrade", rollout: Rollout): string {
+  const lookAtIt = "look at its steps with `serin canary status` or `serin upgrade status`";
+  if (hasEnded(rollout)) return lookAtIt;
+  const isRefused = (order: Parameters<typeof refusalOf>[2]): boolean =>
+    refusalOf(kind, rollout, order, { patch: true, replace: true }) !== undefined;
+  if (rollout.status?.phase === "Paused" && !isRefused("resume"))
+    return `to continue it: ${rolloutCommand(kind, rollout, "resume")}`;
+  const { plannedSteps = [], step } = rollout.status ?? {};
+  const isAsked = plannedSteps.some(({ id, untilApproved }) => id === step?.id && untilApproved === true);
+  if (kind === "MeshUpgrade" && !isRefused("complete") && (step?.id === "soak" || isAsked)) {
+    const what = step?.id === "soak" ? "to end the soak" : "to allow the removal of the old revision";
+    return `${what}: ${rolloutCommand(kind, rollout, "complete")}`;
+  }
+  const next = nextApprovalOf(rollout);
+  return next === undefined
+    ? lookAtIt
+    : `approve step ${next} when it waits, or approve it in advance: ${rolloutCommand(kind, rollout, "approve")} --step ${next}`;
 }
 
 async function orderFully<Value extends Rollout>({

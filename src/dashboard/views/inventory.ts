@@ -1,6 +1,7 @@
 import { keyOf, matchesLabels, type KubernetesObject } from "../../api/index.ts";
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import {
+  workloadOfJob,
   workloadOfPod,
   type EndpointSlice,
   type Namespace,
@@ -93,7 +94,10 @@ export function makeInventory(given: MeshObjects): Inventory {
 }
 
 interface Owner {
+  /** The kind of the object. */
   readonly kind: string;
+  /** The kinds of all objects of the name, whose pods `wantedPods` counts. */
+  readonly kinds: ReadonlySet<string>;
   readonly object: KubernetesObject;
   readonly template: PodTemplate | undefined;
   readonly wantedPods: number;
@@ -102,43 +106,29 @@ interface Owner {
 function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects): Map<string, Owner> {
   const owners = new Map<string, Owner>();
   const [deployment, statefulSet, daemonSet, job] = workloadKinds;
-  for (const object of deployments)
-    owners.set(keyOf(object), {
-      kind: deployment,
-      object,
-      template: object.spec?.template,
-      wantedPods: object.spec?.replicas ?? 1,
+  // Metrics have one name for objects of several kinds, and for all Jobs of a CronJob.
+  const add = (
+    { kind, name }: { readonly kind: string; readonly name: string },
+    object: KubernetesObject & { readonly spec?: { readonly template?: PodTemplate } },
+    wantedPods: number,
+  ): void => {
+    const key = `${object.metadata.namespace ?? ""}/${name}`;
+    const known = owners.get(key);
+    const isOther = known !== undefined && known.kind !== kind;
+    owners.set(key, {
+      ...(isOther ? known : { kind, object, template: object.spec?.template }),
+      kinds: known === undefined ? new Set([kind]) : known.kinds.union(new Set([kind])),
+      wantedPods: wantedPods + (known?.wantedPods ?? 0),
     });
-  for (const object of statefulSets)
-    owners.set(keyOf(object), {
-      kind: statefulSet,
-      object,
-      template: object.spec?.template,
-      wantedPods: object.spec?.replicas ?? 1,
-    });
-  for (const object of daemonSets)
-    owners.set(keyOf(object), {
-      kind: daemonSet,
-      object,
-      template: object.spec?.template,
-      wantedPods: object.status?.desiredNumberScheduled ?? 0,
-    });
+  };
+  const named = (kind: string, { metadata: { name = "" } }: KubernetesObject) => ({ kind, name });
+  for (const object of deployments) add(named(deployment, object), object, object.spec?.replicas ?? 1);
+  for (const object of statefulSets) add(named(statefulSet, object), object, object.spec?.replicas ?? 1);
+  for (const object of daemonSets) add(named(daemonSet, object), object, object.status?.desiredNumberScheduled ?? 0);
   for (const object of jobs) {
     const active = object.status?.active ?? 0;
     // An ended Job is not a workload.
-    if (active === 0) continue;
-    // Metrics name the CronJob of a Job, which may have several Jobs at a time.
-    const controller = object.metadata.ownerReferences?.find((reference) => reference.controller === true);
-    const { kind, name } =
-      controller?.kind === "CronJob" ? controller : { kind: job, name: object.metadata.name ?? "" };
-    const key = `${object.metadata.namespace ?? ""}/${name}`;
-    const others = owners.get(key);
-    owners.set(key, {
-      kind,
-      object,
-      template: object.spec?.template,
-      wantedPods: active + (others?.kind === kind ? others.wantedPods : 0),
-    });
+    if (active > 0) add(workloadOfJob({ apiVersion: "batch/v1", ...named(job, object) }), object, active);
   }
   return owners;
 }
@@ -168,11 +158,17 @@ function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[
         : role === "control plane" || role === "cni"
           ? "none"
           : "proxy",
-    wantedPods: owner?.wantedPods ?? pods.length,
+    wantedPods: wantedOf(owner, pods),
     readyPods: pods.filter(isReadyPod).length,
     restarts: pods.reduce((sum, counted) => sum + restartsOf(counted), 0),
     createdAtMs: timeMs(owner?.object.metadata.creationTimestamp ?? pod?.metadata.creationTimestamp),
   };
+}
+
+/** Pods of other kinds, such as an Argo Rollout, whose object is not known, are all wanted. */
+function wantedOf(owner: Owner | undefined, pods: readonly Pod[]): number {
+  if (owner === undefined) return pods.length;
+  return owner.wantedPods + pods.filter((pod) => !owner.kinds.has(workloadOfPod(pod).kind)).length;
 }
 
 /** `namespace/name` of a pod's workload, with the name in proxies' metrics. */

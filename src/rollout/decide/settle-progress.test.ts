@@ -81,6 +81,17 @@ test("a cause that holds up many objects appears once, with the number and the n
   ]);
 });
 
+test("lines with different numbers stay, because the name of another does not say its number", () => {
+  const lines = ["Deployment web: 1 of 3 ready", "Deployment api: 0 of 3 ready", "Deployment db: 2 of 3 ready"];
+  assert.deepEqual(namedOnce(lines), lines);
+  const wanted = ["web: 0 of 3 ready in shop", "web: 0 of 2 ready in shop", "web: 0 of 1 ready in shop"];
+  assert.deepEqual(namedOnce(wanted), wanted);
+  const shares = ["moved 1/3 pods of wave", "moved 2/3 pods of wave", "moved 3/3 pods of wave"];
+  assert.deepEqual(namedOnce(shares), shares);
+  const peers = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map((address) => `${address} does not answer yet`);
+  assert.equal(namedOnce(peers).length, 1, "an address is a name");
+});
+
 test("lines with different causes stay, the same line appears once, and the number of lines is bounded", () => {
   const lines = ["probe a is not ready: its node has not started it", "probe b is not ready: it cannot be scheduled"];
   assert.deepEqual(namedOnce(lines), lines);

@@ -81,6 +81,8 @@ const namesShown = 5;
 const minSharedWords = 3;
 const maxNameWords = 3;
 const minAlike = 3;
+/** A number, with its unit or punctuation, such as `3`, `1/3:` or `20 s`. An IP address can be a name. */
+const bareNumber = /^\(?\d+([./]\d+)?(%|ms|s)?[:;,)]?$/;
 
 /** Lines that say the same of several names. Between the shared words at both ends stands the name. */
 interface Alike {
@@ -107,15 +109,17 @@ export function namedOnce(details: readonly string[]): readonly string[] {
   return left === 0 ? shown : [...shown, `and ${left} more`];
 }
 
-/** Adds the line to the group if it says the same as all others in it. */
+/** Adds the line to the group if it says the same as all others in it. Lines with other numbers say something else. */
 function joins(group: Alike, words: readonly string[]): boolean {
   const [first = []] = group.members;
   const isAlone = group.members.length === 1;
   const before = Math.min(group.before, sharedWords(first, words, false));
   const atEnd = sharedWords(first, words, true);
   const after = Math.min(isAlone ? atEnd : Math.min(group.after, atEnd), first.length - before, words.length - before);
-  const isName = ({ length }: readonly string[]): boolean =>
-    length - before - after > 0 && length - before - after <= maxNameWords;
+  const isName = (line: readonly string[]): boolean => {
+    const name = line.slice(before, line.length - after);
+    return name.length > 0 && name.length <= maxNameWords && !name.some((word) => bareNumber.test(word));
+  };
   if (before + after < minSharedWords || ![...group.members, words].every(isName)) return false;
   group.members.push(words);
   Object.assign(group, { before, after });

@@ -38,6 +38,9 @@ interface Order {
   readonly signal: AbortSignal;
 }
 
+/** What the user saw when confirming. */
+type SeenState = Pick<ActionRequest, "step" | "run" | "paused" | "uid"> & { readonly stuck: boolean | undefined };
+
 export const fieldManager = "serin-dashboard";
 const maxWhyLength = 1_000;
 const retryMs = 50;
@@ -68,7 +71,7 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
       step: fields.text("step"),
       run: fields.integer("run", 0, Number.MAX_SAFE_INTEGER, 0),
       paused: fields.flag("paused"),
-      stuck: fields.flag("stuck"),
+      stuck: fields.optionalFlag("stuck"),
       uid: fields.text("uid"),
     };
     const kind = (kindName === "Canary" ? canaryKind : meshUpgradeKind) as unknown as KindDefinition<Rollout>;
@@ -110,11 +113,7 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
 }
 
 /** Refuses an order if the rollout is in another state than the one that the user saw when confirming. */
-function refuseUnseen(
-  rollout: Rollout,
-  action: RolloutAction,
-  { step, run, paused, stuck, uid }: Pick<ActionRequest, "step" | "run" | "paused" | "stuck" | "uid">,
-): void {
+function refuseUnseen(rollout: Rollout, action: RolloutAction, { step, run, paused, stuck, uid }: SeenState): void {
   const { metadata, spec, status } = rollout;
   const { name = "" } = metadata;
   if (uid !== "" && metadata.uid !== uid) throw refusal("conflict", `${name}: ${remadeProblem}`, lookAgain);
@@ -130,7 +129,7 @@ function refuseUnseen(
     spec: { ...spec, paused },
     ...(status === undefined
       ? {}
-      : { status: { ...status, ...(run === 0 ? {} : { run }), ...(stuck ? {} : { phase: "Paused" }) } }),
+      : { status: { ...status, ...(run === 0 ? {} : { run }), ...(stuck === false ? { phase: "Paused" } : {}) } }),
   } as Rollout;
   const change = changeAgainst(action, seen, rollout);
   if (change !== undefined) throw refusal("conflict", `${name}: ${change}`, lookAgain);

@@ -145,13 +145,20 @@ test("an approval of a step that waits does not overrule a failure that the user
     objects: [canary({ phase: "Stuck", pauseReason: "check", message: "20 %: 5 errors" })],
   });
   for (const action of ["approve", "promote"])
-    await assert.rejects(ask("POST /api/action", orderOf(action, { step: "step-2" })), {
+    await assert.rejects(ask("POST /api/action", orderOf(action, { step: "step-2", stuck: false })), {
       code: "conflict",
       message: "shop: it has got stuck meanwhile: 20 %: 5 errors",
     });
   assert.deepEqual(api.patches, []);
   await ask("POST /api/action", orderOf("approve", { step: "step-2", stuck: true }));
   assert.equal(api.patches.length, 1);
+});
+
+test("an order that does not say whether its user saw a failure is given, as a page of an earlier release gives it", async () => {
+  const { api, ask } = requestRig({ objects: [canary({ phase: "Stuck", pauseReason: "check", message: "5 errors" })] });
+  await ask("POST /api/action", orderOf("approve", { step: "step-2" }));
+  await ask("POST /api/action", orderOf("promote", { step: "step-2" }));
+  assert.equal(api.patches.length, 2);
 });
 
 test("a retry recreates an ended rollout without its orders", async () => {

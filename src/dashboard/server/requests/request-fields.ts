@@ -48,6 +48,12 @@ export class RequestFields {
     return number;
   }
 
+  /** Undefined if absent. */
+  optionalFlag(name: string): boolean | undefined {
+    return this.#fields.get(name) === undefined ? undefined : this.flag(name);
+  }
+
+  /** False if absent. */
   flag(name: string): boolean {
     const value = this.#fields.get(name) ?? false;
     if (value === true || value === "true") return true;
