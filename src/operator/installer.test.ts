@@ -510,6 +510,17 @@ test("an older release replaces a newer engine and newer definitions only by for
   assert.deepEqual((await install(cluster, ["tag=1.18.10"])).notes.filter(isOfNewer), []);
 });
 
+test("a variant of the installed release, and a build after it, replace its engine and its definitions", async () => {
+  for (const tag of ["1.19.0-distroless", "1.19.0-debug", "1.19.0-5-gabc"]) {
+    const cluster = new MemoryCluster();
+    await install(cluster, ["tag=1.19.0"]);
+    const { notes } = await install(cluster, [`tag=${tag}`]);
+    assert.deepEqual(notes.filter(isOfNewer), []);
+    const engine = await cluster.get(deploymentKind, "serin-rollout", "serin-system");
+    assert.equal(engine?.metadata.labels?.["app.kubernetes.io/version"], tag);
+  }
+});
+
 function isOfNewer(note: string): boolean {
   return /newer|--force/.test(note);
 }

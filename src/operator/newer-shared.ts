@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../api/index.ts";
 import { customResourceDefinitionKind } from "../api/kubernetes/index.ts";
-import type { RenderedComponent } from "../install/index.ts";
+import { isNewerRelease, type RenderedComponent } from "../install/index.ts";
 
 /** The label with the release that installed an object. */
 export const versionLabel = "app.kubernetes.io/version";
@@ -39,7 +39,7 @@ export function keepNewer(
   for (const { what, release, isOf } of parts) {
     const own = objects.filter(isOf);
     const given = own.map(({ metadata }) => metadata.labels?.[versionLabel]).find((version) => version !== undefined);
-    if (release === undefined || given === undefined || !isNewer(release, given)) continue;
+    if (release === undefined || given === undefined || !isNewerRelease(release, given)) continue;
     const names = namesOf(own);
     notes.push(
       force
@@ -78,21 +78,4 @@ function namesOf(objects: readonly UntypedObject[]): string {
     .map(({ kind = "", metadata: { name = "" } }) => (kind === "Deployment" ? `Deployment ${name}` : name));
   const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : "";
   return `${names.slice(0, maxNamed).join(", ")}${more}`;
-}
-
-/** Whether the first release is newer. Names that are no versions, such as `latest`, are not comparable. */
-function isNewer(left: string, right: string): boolean {
-  const [before, after] = [versionOf(left), versionOf(right)];
-  if (before === undefined || after === undefined) return false;
-  const differing = before.numbers.findIndex((number, index) => number !== after.numbers[index]);
-  if (differing !== -1) return (before.numbers[differing] ?? 0) > (after.numbers[differing] ?? 0);
-  if (before.prerelease === after.prerelease) return false;
-  // A release follows its own prereleases.
-  if (before.prerelease === "" || after.prerelease === "") return before.prerelease === "";
-  return before.prerelease.localeCompare(after.prerelease, "en", { numeric: true }) > 0;
-}
-
-function versionOf(text: string): { readonly numbers: readonly number[]; readonly prerelease: string } | undefined {
-  const [, major, minor, patch = "0", prerelease = ""] = /^v?(\d+)\.(\d+)(?:\.(\d+))?(?:-(.+))?$/.exec(text) ?? [];
-  return major === undefined ? undefined : { numbers: [major, minor, patch].map(Number), prerelease };
 }
