@@ -19,7 +19,7 @@ export { profiles } from "./profiles.ts";
 export { pilotRules } from "./components/pilot-access.ts";
 export { readerRules } from "./components/reader-account.ts";
 export { grant } from "./components/roles.ts";
-export { engineNamespace } from "./components/rollout-engine.ts";
+export { isNewerRelease, releaseOfImage } from "./release-version.ts";
 export {
   inApplyOrder,
   renderDefaultRevision,

@@ -6,10 +6,7 @@ import {
   type Deployment,
   type WebhookConfiguration,
 } from "../api/kubernetes/index.ts";
-import type { KubernetesObject } from "../api/index.ts";
-import { engineNamespace, type RenderedComponent } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-import { engineName, keepNewer, versionLabel, type KeptNewer, type SharedReleases } from "./newer-shared.ts";
 
 export interface InstalledRevision {
   readonly revision: string;
@@ -39,20 +36,18 @@ export interface ClusterState {
   /** The revision that injects pods without a revision, if any. */
   readonly defaultRevision: string | undefined;
   readonly hasDefinitions: boolean;
-  readonly shared: SharedReleases;
 }
 
 const sampleDefinition = "virtualservices.networking.istio.io";
 
 export async function observeClusterState(client: KubeClient): Promise<ClusterState> {
-  const [pilots, gateways, otherGateways, injectors, definition, engine] = await Promise.all([
+  const [pilots, gateways, otherGateways, injectors, definition] = await Promise.all([
     client.list(deploymentKind, { labelSelector: "app=istiod" }),
     client.list(deploymentKind, { labelSelector: "operator.istio.io/component in (IngressGateways,EgressGateways)" }),
     // Deployments of Banzai Cloud's operators.
     client.list(deploymentKind, { labelSelector: "gateway-name,gateway-type" }),
     client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" }),
     client.get(customResourceDefinitionKind, sampleDefinition),
-    client.get(deploymentKind, engineName, engineNamespace),
   ]);
   return {
     revisions: pilots.items.map(revisionOf),
@@ -64,26 +59,7 @@ export async function observeClusterState(client: KubeClient): Promise<ClusterSt
     })),
     defaultRevision: defaultOf(injectors.items),
     hasDefinitions: definition !== undefined,
-    shared: {
-      ...releaseOf("definitions", definition),
-      ...releaseOf("engine", engine),
-    },
   };
-}
-
-/** What an installation would write, without the newer objects that it leaves unchanged. */
-export async function keepNewerShared(
-  client: KubeClient,
-  components: readonly RenderedComponent[],
-  force: boolean,
-): Promise<KeptNewer> {
-  return keepNewer(components, (await observeClusterState(client)).shared, force);
-}
-
-/** One installation writes all objects of a part, so one of them stands for all. */
-function releaseOf(part: keyof SharedReleases, object: KubernetesObject | undefined): SharedReleases {
-  const release = object?.metadata.labels?.[versionLabel];
-  return release === undefined ? {} : { [part]: release };
 }
 
 function revisionOf({ metadata, spec }: Deployment): InstalledRevision {

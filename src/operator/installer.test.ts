@@ -1,20 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KindDefinition, KubernetesObject } from "../api/index.ts";
+import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
 import { customResourceDefinitionKind, deploymentKind, podKind } from "../api/kubernetes/index.ts";
 import { describeError, systemClock, type Clock } from "../base/index.ts";
-import { renderDefaultRevision, renderInstall, resolveSettings } from "../install/index.ts";
+import { renderDefaultRevision, renderInstall, resolveSettings, type CustomResources } from "../install/index.ts";
 import type { ApplyOptions } from "../kube/index.ts";
 import { applyComponents, removeInstalled } from "./index.ts";
 import { MemoryCluster } from "./testing/memory-cluster.ts";
 
-const definitions = [
-  {
-    apiVersion: "apiextensions.k8s.io/v1",
-    kind: "CustomResourceDefinition",
-    metadata: { name: "virtualservices.networking.istio.io" },
-  },
-];
+const definition = (name: string): UntypedObject => ({
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name },
+});
+const virtualServices = "virtualservices.networking.istio.io";
+const gateways = "gateways.networking.istio.io";
+const canaries = "canaries.rollout.serin.dev";
+const freezes = "freezes.rollout.serin.dev";
 
 interface Validator extends KubernetesObject {
   readonly webhooks: readonly { readonly failurePolicy?: string; readonly clientConfig?: object }[];
@@ -25,6 +27,8 @@ interface Flags {
   readonly replaceNewer?: boolean;
   readonly identity?: string;
   readonly clock?: Clock;
+  /** The definitions of the release. Only that of VirtualServices if absent. */
+  readonly definitions?: readonly string[];
 }
 
 /**
@@ -44,6 +48,14 @@ function clockOfTurns(): Clock {
   };
 }
 
+function customResources(names: readonly string[] = [virtualServices]): CustomResources {
+  const isOfEngine = (name: string): boolean => name.endsWith(".rollout.serin.dev");
+  return {
+    istio: names.filter((name) => !isOfEngine(name)).map(definition),
+    rollout: names.filter(isOfEngine).map(definition),
+  };
+}
+
 async function install(
   cluster: MemoryCluster,
   setFlags: readonly string[],
@@ -51,7 +63,7 @@ async function install(
 ): Promise<{ done: string[]; notes: string[] }> {
   const { value: settings } = resolveSettings({ specs: [], setFlags }, { hub: "h", tag: "1" });
   assert.ok(settings);
-  const { components } = renderInstall(settings, { istio: definitions, rollout: [] });
+  const { components } = renderInstall(settings, customResources(flags.definitions));
   const defaultRevision = renderDefaultRevision(settings);
   const [done, notes]: [string[], string[]] = [[], []];
   await applyComponents({
@@ -477,9 +489,9 @@ test("a definition is not read again if the answer to its write shows that it is
     await install(new Cluster(), []);
     return reads;
   };
-  // The installer looks three times for traces of other installations.
-  assert.equal(await readsOf(true), 3);
-  assert.equal(await readsOf(false), 4);
+  // The installer looks three times for traces of other installations, and once for a newer release of the definition.
+  assert.equal(await readsOf(true), 4);
+  assert.equal(await readsOf(false), 5);
 });
 
 test("an older release replaces a newer engine and newer definitions only by force, and each time names them", async () => {
@@ -495,8 +507,8 @@ test("an older release replaces a newer engine and newer definitions only by for
   const { notes, done } = await install(cluster, ["tag=1.19.0-alpha.1", "revision=old"]);
   assert.deepEqual(await releases(), ["1.19.0", "1.19.0", "1.19.0-alpha.1"]);
   assert.deepEqual(notes.filter(isOfNewer), [
-    "keeps the definitions of Istio's kinds of release 1.19.0, which is newer than 1.19.0-alpha.1: virtualservices.networking.istio.io; to replace them: serin install --force",
-    "keeps the rollout engine serin-rollout with its definitions of release 1.19.0, which is newer than 1.19.0-alpha.1: Deployment serin-rollout; to replace them: serin install --force",
+    `keeps the definitions of Istio's kinds of release 1.19.0, which is newer than 1.19.0-alpha.1: ${virtualServices}; to replace them: serin install --force`,
+    "keeps the rollout engine of release 1.19.0, which is newer than 1.19.0-alpha.1: Deployment serin-rollout; to replace it: serin install --force",
   ]);
   assert.ok(done.includes("Istio core installed"));
   const forced = await install(cluster, ["tag=1.18.2", "revision=old"], { replaceNewer: true });
@@ -508,6 +520,57 @@ test("an older release replaces a newer engine and newer definitions only by for
   await install(cluster, ["tag=latest"]);
   assert.equal((await releases())[0], "latest", "names of images are not compared");
   assert.deepEqual((await install(cluster, ["tag=1.18.10"])).notes.filter(isOfNewer), []);
+});
+
+test("each definition is kept, written or created by its own release, whatever the others and the engine are", async () => {
+  const cluster = new MemoryCluster();
+  const releases = async (...names: readonly string[]): Promise<readonly (string | undefined)[]> =>
+    await Promise.all(
+      names.map(
+        async (name) =>
+          (await cluster.get(customResourceDefinitionKind, name))?.metadata.labels?.["app.kubernetes.io/version"],
+      ),
+    );
+  await install(cluster, ["tag=1.17.0"], { definitions: [gateways, freezes] });
+  // A newer installation that was interrupted, or a newer release without two of the kinds.
+  await install(cluster, ["tag=1.19.0"], { definitions: [virtualServices, canaries] });
+  await cluster.delete(deploymentKind, "serin-rollout", "serin-system");
+  const dropped = "envoyfilters.networking.istio.io";
+  const names = [virtualServices, gateways, dropped, canaries, freezes];
+  const { notes } = await install(cluster, ["tag=1.18.0"], { definitions: names });
+  assert.deepEqual(await releases(...names), ["1.19.0", "1.18.0", "1.18.0", "1.19.0", "1.18.0"]);
+  assert.deepEqual(
+    notes.filter(isOfNewer).map((note) => note.replace(/;.*/, "")),
+    [
+      `keeps the definitions of Istio's kinds of release 1.19.0, which is newer than 1.18.0: ${virtualServices}`,
+      `keeps the definitions of the rollout engine's kinds of release 1.19.0, which is newer than 1.18.0: ${canaries}`,
+    ],
+  );
+  const engine = await cluster.get(deploymentKind, "serin-rollout", "serin-system");
+  assert.equal(engine?.metadata.labels?.["app.kubernetes.io/version"], "1.18.0");
+});
+
+test("a definition of the engine without a release is as new as the engine", async () => {
+  const cluster = new MemoryCluster();
+  await install(cluster, ["tag=1.19.0"]);
+  cluster.put("CustomResourceDefinition", definition(canaries));
+  const { notes } = await install(cluster, ["tag=1.18.0"], { definitions: [canaries, freezes] });
+  const created = await cluster.get(customResourceDefinitionKind, freezes);
+  const kept = await cluster.get(customResourceDefinitionKind, canaries);
+  assert.equal(kept?.metadata.labels, undefined);
+  assert.equal(created?.metadata.labels?.["app.kubernetes.io/version"], "1.18.0");
+  assert.match(notes.join("\n"), /keeps the definitions of the rollout engine's kinds of release 1\.19\.0.*: canaries/);
+});
+
+test("a variant of the installed release, and a build after it, replace its engine and its definitions", async () => {
+  for (const tag of ["1.19.0-distroless", "1.19.0-debug", "1.19.0-5-gabc"]) {
+    const cluster = new MemoryCluster();
+    await install(cluster, ["tag=1.19.0"]);
+    const { notes } = await install(cluster, [`tag=${tag}`]);
+    assert.deepEqual(notes.filter(isOfNewer), []);
+    const engine = await cluster.get(deploymentKind, "serin-rollout", "serin-system");
+    assert.equal(engine?.metadata.labels?.["app.kubernetes.io/version"], tag);
+  }
 });
 
 function isOfNewer(note: string): boolean {

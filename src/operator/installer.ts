@@ -14,7 +14,7 @@ import {
 import { observeClusterState, type ClusterState } from "./cluster-state.ts";
 import { withInstallLock } from "./install-lock.ts";
 import { keptClosed } from "./kept-closed.ts";
-import { keepNewer } from "./newer-shared.ts";
+import { keepNewerShared } from "./newer-shared.ts";
 import { checkRights, preflight } from "./preflight.ts";
 import { isEstablished, isWorkload, waitReady, type WaitOptions } from "./readiness.ts";
 import { WorkloadObstacles } from "./workload-obstacle.ts";
@@ -60,7 +60,8 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
     await inTurn(async () => {
       // Another installer may have changed the cluster.
       const state = await observeClusterState(client);
-      const { components: wanted, notes } = keepNewer(options.components, state.shared, options.replaceNewer === true);
+      const replacesNewer = options.replaceNewer === true;
+      const { components: wanted, notes } = await keepNewerShared(client, options.components, replacesNewer);
       for (const note of notes) options.onNote(note);
       components = withoutForeign({ ...options, components: wanted }, state);
       for (const component of components) {

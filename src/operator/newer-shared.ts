@@ -1,16 +1,12 @@
 import type { UntypedObject } from "../api/index.ts";
-import { customResourceDefinitionKind } from "../api/kubernetes/index.ts";
-import type { RenderedComponent } from "../install/index.ts";
+import { customResourceDefinitionKind, deploymentKind } from "../api/kubernetes/index.ts";
+import { installedKindOf, isNewerRelease, type RenderedComponent } from "../install/index.ts";
+import type { KubeClient } from "../kube/index.ts";
 
 /** The label with the release that installed an object. */
-export const versionLabel = "app.kubernetes.io/version";
-export const engineName = "serin-rollout";
-
-/** The releases of the objects that all revisions share. Absent if they are not installed, or name none. */
-export interface SharedReleases {
-  readonly definitions?: string;
-  readonly engine?: string;
-}
+const versionLabel = "app.kubernetes.io/version";
+const engineName = "serin-rollout";
+const engineGroup = ".rollout.serin.dev";
 
 export interface KeptNewer {
   readonly components: readonly RenderedComponent[];
@@ -18,81 +14,102 @@ export interface KeptNewer {
   readonly notes: readonly string[];
 }
 
+/** An object to install that the cluster has of a newer release. */
+interface Outdated {
+  readonly object: UntypedObject;
+  readonly what: string;
+  readonly installed: string;
+  readonly given: string;
+}
+
 /**
- * The components without the definitions of kinds, and without the rollout engine, if those in the cluster are of a
- * newer release. Older definitions would drop fields that objects use, and an older engine may not understand the
- * rollouts that run. A newer engine drives older control planes. With `force` they are replaced, with a note.
+ * The components without each definition of a kind, and without the rollout engine, that the cluster has of a newer
+ * release. Older definitions would drop fields that objects use, and an older engine may not understand the rollouts
+ * that run. A newer engine drives older control planes. Definitions that are missing in the cluster always stay in the
+ * components. With `force` nothing is left out, and the notes name what is replaced.
  */
-export function keepNewer(
+export async function keepNewerShared(
+  client: KubeClient,
   components: readonly RenderedComponent[],
-  installed: SharedReleases,
   force: boolean,
-): KeptNewer {
-  const notes: string[] = [];
+): Promise<KeptNewer> {
   const base = components.find(({ name }) => name === "base");
-  if (base === undefined) return { components, notes };
-  const parts = [
-    { what: "definitions of Istio's kinds", release: installed.definitions, isOf: isIstioDefinition },
-    { what: `rollout engine ${engineName} with its definitions`, release: installed.engine, isOf: isOfEngine },
-  ];
-  let { objects } = base;
-  for (const { what, release, isOf } of parts) {
-    const own = objects.filter(isOf);
-    const given = own.map(({ metadata }) => metadata.labels?.[versionLabel]).find((version) => version !== undefined);
-    if (release === undefined || given === undefined || !isNewer(release, given)) continue;
-    const names = namesOf(own);
-    notes.push(
-      force
-        ? `replaces, by --force, the ${what} of release ${release} by the older ones of ${given}: ${names}`
-        : `keeps the ${what} of release ${release}, which is newer than ${given}: ${names}; to replace them: serin install --force`,
-    );
-    if (!force) objects = objects.filter((object) => !isOf(object));
-  }
+  if (base === undefined) return { components, notes: [] };
+  const outdated = await outdatedObjects(client, base.objects);
+  const notes = notesOf(outdated, force);
+  if (force) return { components, notes };
+  const left = new Set(outdated.map(({ object }) => object));
+  // The engine's other objects, such as its roles, belong to its Deployment.
+  const leavesEngine = outdated.some(({ object }) => isEngine(object));
+  const objects = base.objects.filter((object) => !left.has(object) && !(leavesEngine && isPartOfEngine(object)));
   return {
     components: components.map((component) => (component === base ? { ...base, objects } : component)),
     notes,
   };
 }
 
+async function outdatedObjects(client: KubeClient, objects: readonly UntypedObject[]): Promise<Outdated[]> {
+  const read = async (object: UntypedObject): Promise<UntypedObject | undefined> =>
+    await client.get(installedKindOf(object), object.metadata.name ?? "", object.metadata.namespace);
+  const engine = objects.find(isEngine);
+  const liveEngine = engine === undefined ? undefined : await read(engine);
+  const shared = objects.filter((object) => isDefinition(object) || object === engine);
+  const outdated = await Promise.all(
+    shared.map(async (object): Promise<Outdated[]> => {
+      const live = object === engine ? liveEngine : await read(object);
+      // Charts and earlier releases did not write the release into the engine's definitions.
+      const stands = live !== undefined && isEngineDefinition(live) ? liveEngine : undefined;
+      const [installed, given] = [releaseOf(live) ?? releaseOf(stands), releaseOf(object)];
+      if (installed === undefined || given === undefined || !isNewerRelease(installed, given)) return [];
+      return [{ object, what: describe(object), installed, given }];
+    }),
+  );
+  return outdated.flat();
+}
+
+function releaseOf(object: UntypedObject | undefined): string | undefined {
+  return object?.metadata.labels?.[versionLabel];
+}
+
 function isDefinition({ kind }: UntypedObject): boolean {
   return kind === customResourceDefinitionKind.kind;
 }
 
-const engineGroup = ".rollout.serin.dev";
-
-function isOfEngine(object: UntypedObject): boolean {
-  const { labels = {}, name = "" } = object.metadata;
-  return isDefinition(object) ? name.endsWith(engineGroup) : labels["app"] === engineName;
+function isEngineDefinition(object: UntypedObject): boolean {
+  return isDefinition(object) && object.metadata.name?.endsWith(engineGroup) === true;
 }
 
-function isIstioDefinition(object: UntypedObject): boolean {
-  return isDefinition(object) && !isOfEngine(object);
+function isPartOfEngine(object: UntypedObject): boolean {
+  return !isDefinition(object) && object.metadata.labels?.["app"] === engineName;
+}
+
+function isEngine(object: UntypedObject): boolean {
+  return object.kind === deploymentKind.kind && isPartOfEngine(object);
+}
+
+function describe(object: UntypedObject): string {
+  if (isEngine(object)) return "rollout engine";
+  return isEngineDefinition(object) ? "definitions of the rollout engine's kinds" : "definitions of Istio's kinds";
+}
+
+/** One note for each part of the installation and each release that the cluster has of it. */
+function notesOf(outdated: readonly Outdated[], force: boolean): string[] {
+  const groups = Map.groupBy(outdated, ({ what, installed, given }) =>
+    force
+      ? `replaces, by --force, the ${what} of release ${installed} by the older release ${given}: `
+      : `keeps the ${what} of release ${installed}, which is newer than ${given}: `,
+  );
+  return [...groups].map(([beginning, group]) => {
+    const them = group.some(({ object }) => isEngine(object)) ? "it" : "them";
+    const hint = force ? "" : `; to replace ${them}: serin install --force`;
+    return `${beginning}${namesOf(group)}${hint}`;
+  });
 }
 
 const maxNamed = 5;
 
-/** The names of definitions and of the Deployment. The others, such as roles, belong to the latter. */
-function namesOf(objects: readonly UntypedObject[]): string {
-  const names = objects
-    .filter((object) => isDefinition(object) || object.kind === "Deployment")
-    .map(({ kind = "", metadata: { name = "" } }) => (kind === "Deployment" ? `Deployment ${name}` : name));
+function namesOf(outdated: readonly Outdated[]): string {
+  const names = outdated.map(({ object }) => `${isEngine(object) ? "Deployment " : ""}${object.metadata.name ?? ""}`);
   const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : "";
   return `${names.slice(0, maxNamed).join(", ")}${more}`;
-}
-
-/** Whether the first release is newer. Names that are no versions, such as `latest`, are not comparable. */
-function isNewer(left: string, right: string): boolean {
-  const [before, after] = [versionOf(left), versionOf(right)];
-  if (before === undefined || after === undefined) return false;
-  const differing = before.numbers.findIndex((number, index) => number !== after.numbers[index]);
-  if (differing !== -1) return (before.numbers[differing] ?? 0) > (after.numbers[differing] ?? 0);
-  if (before.prerelease === after.prerelease) return false;
-  // A release follows its own prereleases.
-  if (before.prerelease === "" || after.prerelease === "") return before.prerelease === "";
-  return before.prerelease.localeCompare(after.prerelease, "en", { numeric: true }) > 0;
-}
-
-function versionOf(text: string): { readonly numbers: readonly number[]; readonly prerelease: string } | undefined {
-  const [, major, minor, patch = "0", prerelease = ""] = /^v?(\d+)\.(\d+)(?:\.(\d+))?(?:-(.+))?$/.exec(text) ?? [];
-  return major === undefined ? undefined : { numbers: [major, minor, patch].map(Number), prerelease };
 }

@@ -1,6 +1,7 @@
 import { istioLabels } from "../api/istio/index.ts";
 import { SerinError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
+import { releaseOfImage } from "../install/index.ts";
 import type { PlannedUpgrade, PreflightOptions, UpgradeSteps } from "./options.ts";
 import { named, verdictOf, type Finding, type NotCompared, type PreflightReport } from "./report.ts";
 import { checkTrust, fingerprints } from "./cluster/trust.ts";
@@ -111,8 +112,7 @@ function bySeverity(findings: readonly Finding[]): Finding[] {
 /** The tag of the control plane's image, or else the version in its labels. */
 function versionOf({ metadata, spec }: LiveCluster["controlPlane"]["deployment"]): string | undefined {
   const image = spec?.template.spec?.containers.find(({ name }) => name === "discovery")?.image ?? "";
-  const tag = /:([\w.+-]+)$/.exec(image)?.[1];
-  return tag?.replace(/-(distroless|debug)$/, "") ?? metadata.labels?.["app.kubernetes.io/version"];
+  return releaseOfImage(image) ?? metadata.labels?.["app.kubernetes.io/version"];
 }
 
 /** The first findings of a root rotation. */

@@ -2,6 +2,7 @@ import { istioLabels } from "../api/istio/index.ts";
 import type { Environment } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import type { PodTemplate } from "../api/kubernetes/index.ts";
+import { releaseOfImage } from "../install/index.ts";
 import { shadowEnvironment } from "./shadow/shadow-pilot.ts";
 
 /** The new revision's control plane, as its release renders it. */
@@ -39,7 +40,7 @@ export function controlPlaneOf(objects: readonly UntypedObject[], revision: stri
   return {
     objects,
     namespace,
-    version: /:([\w.+-]+)$/.exec(image)?.[1]?.replace(/-(distroless|debug)$/, "") ?? "",
+    version: releaseOfImage(image) ?? "",
     mesh: dataOf("istio")["mesh"] ?? "",
     env: shadowEnvironment(template),
     injector: { config: injector["config"] ?? "", values: injector["values"] ?? "" },

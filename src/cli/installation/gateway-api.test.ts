@@ -19,9 +19,18 @@ const definition = (name: string, version: string, channel = "standard"): Untype
 });
 
 async function run(live: readonly UntypedObject[], ...args: readonly string[]): Promise<FakeContext> {
+  return await runOf("v1.6.0", live, args);
+}
+
+/** Installs the definitions of one release. */
+async function runOf(
+  release: string,
+  live: readonly UntypedObject[],
+  args: readonly string[] = [],
+): Promise<FakeContext> {
   const context = new FakeContext({ objects: { CustomResourceDefinition: live } });
-  context.gatewayApi.standard.push(definition("gateways", "v1.6.0"), definition("httproutes", "v1.6.0"));
-  context.gatewayApi.experimental.push(definition("tcproutes", "v1.6.0", "experimental"));
+  context.gatewayApi.standard.push(definition("gateways", release), definition("httproutes", release));
+  context.gatewayApi.experimental.push(definition("tcproutes", release, "experimental"));
   const program = new Command().exitOverride();
   gatewayApiCommands(program, context);
   await program.parseAsync(["node", "serin", "gateway-api", "install", ...args]);
@@ -36,6 +45,13 @@ test("missing or older definitions are written, and newer ones stay", async () =
     "- gateways.gateway.networking.k8s.io stays at v1.10.0, which is newer than v1.6.0\n" +
       "✔ httproutes.gateway.networking.k8s.io v1.5.1 -> v1.6.0\n",
   );
+});
+
+test("a release replaces its own prerelease, which does not replace it", async () => {
+  const live = [definition("gateways", "v1.6.0-rc.1"), definition("httproutes", "v1.6.0")];
+  assert.deepEqual((await runOf("v1.6.0-rc.2", live)).applied, [
+    "CustomResourceDefinition/gateways.gateway.networking.k8s.io",
+  ]);
 });
 
 test("a dry run writes nothing", async () => {

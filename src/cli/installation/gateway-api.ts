@@ -2,6 +2,7 @@ import { Option, type Command } from "commander";
 import { userError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { customResourceDefinitionKind, type CustomResourceDefinition } from "../../api/kubernetes/index.ts";
+import { isNewerRelease } from "../../install/index.ts";
 import type { CliContext, ConnectionFlags, GatewayApiChannel } from "../context.ts";
 import { connectionFlags } from "./install-input.ts";
 
@@ -39,7 +40,7 @@ async function install(flags: GatewayApiFlags, context: CliContext): Promise<voi
     const name = definition.metadata.name ?? "";
     const before = live.get(name)?.metadata.annotations?.[versionAnnotation];
     const after = definition.metadata.annotations?.[versionAnnotation] ?? "";
-    if (before !== undefined && isNewer(before, after)) {
+    if (before !== undefined && isNewerRelease(before, after)) {
       context.out(`- ${name} stays at ${before}, which is newer than ${after}\n`);
       continue;
     }
@@ -68,12 +69,4 @@ function refuseSmallerChannel(
     `the cluster has the experimental channel of ${larger.join(", ")}; the standard channel has fewer fields, and existing objects may use the other fields`,
     { hint: "serin gateway-api install --channel experimental" },
   );
-}
-
-/** Whether one release is later than another, as `v1.10.0` is later than `v1.9.1`. Other texts count as older. */
-function isNewer(version: string, than: string): boolean {
-  const parts = (text: string): number[] => (/^v(\d+)\.(\d+)\.(\d+)/.exec(text) ?? []).slice(1).map(Number);
-  const [left, right] = [parts(version), parts(than)];
-  const at = left.findIndex((part, index) => part !== right[index]);
-  return at !== -1 && (left[at] ?? 0) > (right[at] ?? 0);
 }

@@ -7,7 +7,7 @@ import { renderEngineRights } from "./rollout-engine-rights.ts";
 import { renderRolloutRoles } from "./rollout-roles.ts";
 
 /** The namespace of objects that belong to no revision of the mesh. */
-export const engineNamespace = "serin-system";
+const engineNamespace = "serin-system";
 
 const webhookPort = 15_017;
 
@@ -20,7 +20,7 @@ export function renderRolloutEngine(
   const serviceAccount = { name: "serin-rollout", namespace: engineNamespace };
   return [
     object({ apiVersion: "v1", kind: "Namespace", name: engineNamespace, labels }, {}),
-    ...customResources,
+    ...customResources.map((definition) => withRelease(definition, labels)),
     object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
     ...renderEngineRights(settings, labels, serviceAccount),
     ...(valueAt(settings.values, "base", "rolloutRoles") === false ? [] : renderRolloutRoles(labels)),
@@ -80,6 +80,13 @@ export function renderRolloutEngine(
       },
     ),
   ];
+}
+
+/** The definition with the label of its release, by which installers find out which of two is newer. */
+function withRelease(definition: UntypedObject, labels: Readonly<Record<string, string>>): UntypedObject {
+  const version = "app.kubernetes.io/version";
+  const { metadata } = definition;
+  return { ...definition, metadata: { ...metadata, labels: { ...metadata.labels, [version]: labels[version] ?? "" } } };
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   type Environment,
   type Logger,
 } from "../../base/index.ts";
+import { releaseOfImage } from "../../install/index.ts";
 import type { KubeClient, KubeConfig, OverlaidObject } from "../../kube/index.ts";
 import type { ResourceChange } from "../compare/resources.ts";
 import type { FieldChange } from "../tree-diff.ts";
@@ -231,7 +232,7 @@ function versionOf(deployments: readonly Deployment[], revision: string): string
   const image =
     deploymentOf(deployments, revision)?.spec?.template?.spec?.containers.find(({ name }) => name === "discovery")
       ?.image ?? "";
-  return /:([\w.+-]+)$/.exec(image)?.[1]?.replace(/-(distroless|debug)$/, "") ?? "";
+  return releaseOfImage(image) ?? "";
 }
 
 function changedProxy(proxy: LiveProxy, changes: readonly ResourceChange[]): WhatIfReport["proxies"][number] {

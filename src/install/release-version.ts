@@ -1,0 +1,42 @@
+/**
+ * The release that an image's tag names, without the variants `-distroless` and `-debug`. Undefined if the image has no
+ * tag.
+ */
+export function releaseOfImage(image: string): string | undefined {
+  const tag = /:([\w.+-]+)$/.exec(image)?.[1];
+  return tag === undefined ? undefined : withoutVariant(tag);
+}
+
+/**
+ * Whether the first release is newer than the second. Variants of an image are of the same release, and a release
+ * follows its own prereleases. Other names, such as `latest` and `1.2.0-5-gabc`, are not comparable: they are neither
+ * newer nor older.
+ */
+export function isNewerRelease(release: string, than: string): boolean {
+  const [left, right] = [orderOf(release), orderOf(than)];
+  if (left === undefined || right === undefined) return false;
+  for (let at = 0; at < Math.max(left.length, right.length); at += 1) {
+    const difference = (left[at] ?? 0) - (right[at] ?? 0);
+    if (difference !== 0) return difference > 0;
+  }
+  return false;
+}
+
+function withoutVariant(tag: string): string {
+  return tag.replace(/-(distroless|debug)$/, "");
+}
+
+/** The stages before a release, the earliest first. */
+const stages = ["dev", "alpha", "beta", "rc"];
+
+/** The numbers by which a release is compared. Undefined if it is not comparable. */
+function orderOf(release: string): readonly number[] | undefined {
+  const pattern = /^v?(\d+)\.(\d+)(?:\.(\d+))?(?:-([a-z]+)([.\d]*))?$/;
+  const [, major, minor, patch = "0", stage, rest = ""] = pattern.exec(withoutVariant(release)) ?? [];
+  if (major === undefined || minor === undefined) return undefined;
+  const numbers = [major, minor, patch].map(Number);
+  if (stage === undefined) return [...numbers, stages.length];
+  if (!stages.includes(stage)) return undefined;
+  const counts = rest.split(".").filter((part) => part !== "");
+  return [...numbers, stages.indexOf(stage), ...counts.map(Number)];
+}
