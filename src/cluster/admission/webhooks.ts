@@ -65,6 +65,8 @@ class Webhooks {
     if (response?.patch === undefined || response.patch === "" || request.object === undefined) return;
     const { webhook, type } = match;
     try {
+      // Buffer would take an object for a list, and allocate as many bytes as its length says.
+      if (!isText(response.patch)) throw new TypeError("the patch is no text");
       const patch: unknown = JSON.parse(Buffer.from(response.patch, "base64").toString("utf8"));
       const patched = this.#registry.jsonPatch(this.#registry.convert(request.object, type), patch);
       const object = this.#registry.convert(patched, request.type);
@@ -123,17 +125,19 @@ const maximumWarnings = 100;
 function addWarnings({ warnings }: AdmissionRequest, response: AdmissionResponse): void {
   const given: unknown = response.warnings;
   if (!Array.isArray(given)) return;
-  for (const text of given.slice(0, maximumWarnings) as unknown[]) if (typeof text === "string") warnings.push(text);
+  warnings.push(...(given.slice(0, maximumWarnings) as unknown[]).filter(isText));
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }
 
 function denial(webhook: Webhook, { status }: AdmissionResponse): AdmissionRefusal {
   const denied = `admission webhook "${webhook.name}" denied the request`;
-  const why = status?.message || status?.reason;
+  const message = isText(status?.message) ? status.message : "";
+  const reason = isText(status?.reason) ? status.reason : "";
+  const why = message || reason;
   const given = status?.code ?? 400;
   const code = Number.isInteger(given) && given >= 400 && given <= 599 ? given : 400;
-  return new AdmissionRefusal(
-    code,
-    status?.reason ?? "",
-    why === undefined ? `${denied} without explanation` : `${denied}: ${why}`,
-  );
+  return new AdmissionRefusal(code, reason, why === "" ? `${denied} without explanation` : `${denied}: ${why}`);
 }

@@ -23,40 +23,49 @@ function pod(name: string, spec: Json = {}): Json {
   };
 }
 
-test("a webhook's odd warnings and status become an ordinary answer", async () => {
+test("a webhook's odd warnings, status and patch become an ordinary answer", async () => {
   const answers: Json[] = [
     { allowed: true, warnings: "text" },
     { allowed: true, warnings: [1, null, "seen", ...Array.from({ length: 200_000 }, () => "x")] },
     { allowed: false, status: { code: 99_999, message: "no" } },
     { allowed: false, status: { code: "403" } },
+    { allowed: false, status: { message: { a: 1 }, reason: ["x"] } },
+    { allowed: false, status: "no" },
+    { allowed: true, patchType: "JSONPatch", patch: { length: 1e9 } },
   ];
   const hook = await startWebhook(() => answers.shift());
   await server.call("POST", "/api/v1/namespaces", { metadata: { name: "odd-hook", labels: { "odd-hook": "on" } } });
   const clientConfig = { url: `https://127.0.0.1:${hook.port}/`, caBundle: Buffer.from(hook.ca).toString("base64") };
-  await server.call("POST", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", {
-    metadata: { name: "odd" },
-    webhooks: [
-      {
-        name: "odd.test.dev",
-        clientConfig,
-        rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["configmaps"] }],
-        namespaceSelector: { matchLabels: { "odd-hook": "on" } },
-        admissionReviewVersions: ["v1"],
-        sideEffects: "None",
-      },
-    ],
-  });
-  const create = async (): Promise<readonly [number, unknown]> => {
-    const { status, headers } = await server.call("POST", "/api/v1/namespaces/odd-hook/configmaps?dryRun=All", {
+  const webhooks = [
+    {
+      name: "odd.test.dev",
+      clientConfig,
+      rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["configmaps"] }],
+      namespaceSelector: { matchLabels: { "odd-hook": "on" } },
+      admissionReviewVersions: ["v1"],
+      sideEffects: "None",
+    },
+  ];
+  const api = "/apis/admissionregistration.k8s.io/v1";
+  await server.call("POST", `${api}/validatingwebhookconfigurations`, { metadata: { name: "odd" }, webhooks });
+  const create = async (): Promise<readonly unknown[]> => {
+    const { status, headers, body } = await server.call("POST", "/api/v1/namespaces/odd-hook/configmaps?dryRun=All", {
       metadata: { name: "a" },
     });
-    return [status, headers["warning"]];
+    return status === 201 ? [status, headers["warning"]] : [status, body.reason, body.message];
   };
   assert.deepEqual(await create(), [201, undefined]);
   assert.deepEqual(await create(), [201, '299 - "seen", 299 - "x"']);
-  assert.deepEqual(await create(), [400, undefined]);
-  assert.deepEqual(await create(), [400, undefined]);
-  await server.call("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/odd");
+  const denied = 'admission webhook "odd.test.dev" denied the request';
+  assert.deepEqual(await create(), [400, undefined, `${denied}: no`]);
+  for (let count = 0; count < 3; count += 1)
+    assert.deepEqual(await create(), [400, undefined, `${denied} without explanation`]);
+  await server.call("DELETE", `${api}/validatingwebhookconfigurations/odd`);
+  await server.call("POST", `${api}/mutatingwebhookconfigurations`, { metadata: { name: "odd" }, webhooks });
+  const [status, , message] = await create();
+  assert.equal(status, 500);
+  assert.match(String(message), /"odd.test.dev" returned a patch that does not apply: the patch is no text/);
+  await server.call("DELETE", `${api}/mutatingwebhookconfigurations/odd`);
   await hook.close();
 });
 

@@ -28,3 +28,15 @@ test("a user who invents paths and names keeps no other requests out of the audi
   assert.ok(lines.every((line) => line.length < 1000));
   assert.match(lines.at(-1) ?? "", /"requestURI":"\/version"/);
 });
+
+test("many users of one client leave room in the audit log for others", () => {
+  const path = join(directory, "many.log");
+  const log = new AuditLog(path, systemClock, silentLogger);
+  for (let user = 0; user < 8; user += 1)
+    for (let index = 0; index < 4000; index += 1)
+      log.record({ name: `u${user}`, groups: [] }, { ...get, resource: `r${index}` }, { allowed: true, reason: "" });
+  log.record({ name: "jane", groups: [] }, get, { allowed: true, reason: "" });
+  const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+  assert.equal(lines.length, 4 * 4000 + 2000 + 1000 + 500 + 250 + 1);
+  assert.match(lines.at(-1) ?? "", /"username":"jane"/);
+});

@@ -6,7 +6,8 @@ import type { AccessAttributes, Decision, User } from "../auth/index.ts";
 const maxLines = 20_000;
 /**
  * Anybody can invent paths and names, even without a login. So one user's requests must not keep those of others out of
- * the log, and refused ones not the user's own.
+ * the log, and refused ones not the user's own. Who may create service accounts has many users, so that each one gets
+ * at most half of what the others leave.
  */
 const maxLinesOfUser = { allowed: 4000, refused: 500 };
 /** A client may request a path of many kilobytes. */
@@ -22,7 +23,7 @@ export class AuditLog {
   readonly #log: Logger;
   readonly #written = new Set<string>();
   /** The number of lines by user and outcome. */
-  readonly #lines = new Map<string, number>();
+  readonly #lines = new Map<string, { readonly allowed: number; readonly refused: number }>();
 
   constructor(path: string, clock: Clock, log: Logger) {
     this.#path = path;
@@ -33,11 +34,13 @@ export class AuditLog {
   record(user: User, attributes: AccessAttributes, { allowed, reason, byName }: Decision): void {
     const { verb, group, resource, subresource, namespace, path, name } = shortened(attributes, byName, allowed);
     const key = [user.name, allowed, verb, path ?? "", group, resource, subresource, namespace, name].join("\n");
-    if (this.#written.has(key) || this.#written.size >= maxLines) return;
+    if (this.#written.has(key)) return;
+    const own = this.#lines.get(user.name) ?? { allowed: 0, refused: 0 };
     const outcome = allowed ? "allowed" : "refused";
-    const lines = this.#lines.get(`${outcome} ${user.name}`) ?? 0;
-    if (lines >= maxLinesOfUser[outcome]) return;
-    this.#lines.set(`${outcome} ${user.name}`, lines + 1);
+    const ofUser = own.allowed + own.refused;
+    const leftByOthers = maxLines - (this.#written.size - ofUser);
+    if (own[outcome] >= maxLinesOfUser[outcome] || ofUser >= leftByOthers / 2) return;
+    this.#lines.set(user.name, { ...own, [outcome]: own[outcome] + 1 });
     this.#written.add(key);
     const event = {
       kind: "Event",

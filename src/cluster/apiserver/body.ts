@@ -81,6 +81,9 @@ export function parseJson(text: string): unknown {
 /** The parser takes microseconds for a character. Clients send longer objects as JSON. */
 const maximumYamlCharacters = 256 * 1024;
 
+/** The parser looks for the anchor of each alias among all nodes before it. */
+const maximumYamlAliases = 100;
+
 /**
  * Parses YAML, within bounds, because the parser takes far longer for levels than in proportion to their number. JSON
  * does not go through the slow parser. Throws 400.
@@ -109,16 +112,23 @@ export async function parseYaml(text: string): Promise<unknown> {
 async function parsedYaml(text: string): Promise<unknown> {
   const { isScalar, parseDocument, visit } = await import("yaml");
   // A warning would write the client's text into the server's log. The parser's own search for keys that appear twice
-  // compares each key with all before it.
-  const options = { version: "1.1", merge: true, logLevel: "error", uniqueKeys: false } as const;
+  // compares each key with all before it. A pretty error copies the text, and a bad text has errors without end.
+  const options = { version: "1.1", merge: true, logLevel: "error", uniqueKeys: false, prettyErrors: false } as const;
   const document = parseDocument(text, options);
   const [error] = document.errors;
   if (error !== undefined) throw error;
+  let aliases = 0;
   visit(document, {
+    Alias() {
+      aliases += 1;
+      if (aliases > maximumYamlAliases) throw new Error(`must have at most ${maximumYamlAliases} aliases`);
+    },
     Map(_key, map) {
       const names = new Set<unknown>();
       for (const { key } of map.items) {
-        const name = isScalar(key) ? key.value : key;
+        // JSON has no such keys. The parser would write each one as YAML.
+        if (!isScalar(key)) throw new Error("Map keys must be scalars");
+        const name = key.value;
         if (names.has(name)) throw new Error(`Map keys must be unique: ${String(name)}`);
         names.add(name);
       }

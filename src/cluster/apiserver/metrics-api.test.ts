@@ -14,7 +14,7 @@ let summary: Json = {};
 const uids: Record<string, string> = {};
 
 function stats(usageNanoCores: number, workingSetBytes: number): Json {
-  return { cpu: { time, windowMs: 15_200, usageNanoCores }, memory: { time, workingSetBytes } };
+  return { cpu: { time, windowMs: 15_200.4, usageNanoCores }, memory: { time, workingSetBytes } };
 }
 
 async function createPod(name: string, namespace: string, nodeName: string, labels: Json): Promise<void> {
@@ -155,16 +155,31 @@ test("a node reports on its own pods, and its odd answers hide nothing of other 
   const containers = [{ name: "main", ...stats(9_000_000_000, 1024) }];
   const ofAnother = { podRef: { name: "away", namespace: "default", uid: uids["away"] }, containers };
   const kept = summary;
+  const names = async (plural: string): Promise<string[]> => {
+    const { status, body } = await server.call("GET", `${metrics}/${plural}`);
+    assert.equal(status, 200);
+    return body.items.map((each: Json) => each.metadata.name);
+  };
   for (const odd of [null, 5, [], { node: null, pods: [null, {}, { podRef: null, containers: [null] }] }]) {
     summary = odd;
-    for (const plural of ["nodes", "pods"])
-      assert.equal((await server.call("GET", `${metrics}/${plural}`)).status, 200, JSON.stringify(odd));
+    for (const plural of ["nodes", "pods"]) assert.deepEqual(await names(plural), [], JSON.stringify(odd));
+  }
+  const { cpu, memory } = stats(1, 1024);
+  for (const odd of [
+    { cpu: { ...cpu, time: "soon" }, memory },
+    { cpu: { ...cpu, time: undefined }, memory },
+    { cpu: { ...cpu, windowMs: -1 }, memory },
+    { cpu: { ...cpu, usageNanoCores: 1e300 }, memory },
+    { cpu: { ...cpu, usageNanoCores: "5" }, memory },
+    { cpu, memory: { workingSetBytes: 0.5 } },
+    { cpu },
+  ]) {
+    const [web, ...others] = kept.pods;
+    const withOdd = { ...web, containers: [...web.containers, { name: "odd", ...odd }] };
+    summary = { node: { nodeName: "node-a", ...odd }, pods: [withOdd, ...others] };
+    assert.deepEqual([await names("nodes"), await names("pods")], [[], ["cart"]], JSON.stringify(odd));
   }
   summary = { ...kept, pods: [...kept.pods, ofAnother] };
-  const { items } = (await server.call("GET", `${metrics}/pods`)).body;
-  assert.deepEqual(
-    items.map((each: Json) => each.metadata.name),
-    ["web", "cart"],
-  );
+  assert.deepEqual(await names("pods"), ["web", "cart"]);
   summary = kept;
 });

@@ -1,7 +1,7 @@
 // The metrics API, which metrics-server adds to other clusters: the current resource use of nodes and pods, measured by
 // their nodes.
 import type { UntypedObject } from "../../api/index.ts";
-import { messageOf } from "../../base/index.ts";
+import { messageOf, rfc3339Seconds } from "../../base/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import { metricsGroup } from "../schema/metrics-types.ts";
 import type { StoredRecord } from "../store/index.ts";
@@ -50,7 +50,7 @@ function measuredRecords(parts: ServerParts, context: ResourceContext): readonly
 }
 
 interface Stats {
-  readonly time: string;
+  readonly timeMs: number;
   readonly windowMs: number;
   readonly usageNanoCores: number;
   readonly workingSetBytes: number;
@@ -122,43 +122,55 @@ function listOf(value: unknown): readonly Fields[] {
   return Array.isArray(value) ? value.map(fieldsOf) : [];
 }
 
-/** A node's answer, in which values of another type count as absent. */
+/** The valid parts of a node's answer. A pod with an invalid container is left out, because its sum would be wrong. */
 function summaryOf(value: unknown): Summary {
   const { node, pods } = fieldsOf(value);
   return {
-    node: node === undefined ? undefined : statsOf(fieldsOf(node)),
+    node: statsOf(fieldsOf(node)),
     pods: new Map(
-      listOf(pods).map(({ podRef, containers }) => [
-        textOf(fieldsOf(podRef)["uid"]),
-        listOf(containers).map((container) => ({ name: textOf(container["name"]), ...statsOf(container) })),
-      ]),
+      listOf(pods).map(({ podRef, containers }) => {
+        const measured = listOf(containers).flatMap((container) => {
+          const stats = statsOf(container);
+          return stats === undefined ? [] : [{ name: textOf(container["name"]), ...stats }];
+        });
+        const isWhole = measured.length === listOf(containers).length;
+        return [textOf(fieldsOf(podRef)["uid"]), isWhole ? measured : []];
+      }),
     ),
   };
 }
 
-function statsOf(container: Fields): Stats {
+/** Undefined without a valid time, or if an amount is not a whole number: clients could not read the whole list. */
+function statsOf(container: Fields): Stats | undefined {
   const cpu = fieldsOf(container["cpu"]);
-  return {
-    time: textOf(cpu["time"]),
-    windowMs: amountOf(cpu["windowMs"]),
-    usageNanoCores: amountOf(cpu["usageNanoCores"]),
-    workingSetBytes: amountOf(fieldsOf(container["memory"])["workingSetBytes"]),
-  };
+  const time = textOf(cpu["time"]);
+  const timeMs = /^\d{4}-.*Z$/.test(time) ? Date.parse(time) : NaN;
+  const windowMs = amountOf(wholeOf(cpu["windowMs"]));
+  const usageNanoCores = amountOf(cpu["usageNanoCores"]);
+  const workingSetBytes = amountOf(fieldsOf(container["memory"])["workingSetBytes"]);
+  if (Number.isNaN(timeMs) || windowMs === undefined) return undefined;
+  if (usageNanoCores === undefined || workingSetBytes === undefined) return undefined;
+  return { timeMs, windowMs, usageNanoCores, workingSetBytes };
 }
 
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-function amountOf(value: unknown): number {
-  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+/** A node measures the time between two samples in parts of a millisecond. */
+function wholeOf(value: unknown): unknown {
+  return typeof value === "number" ? Math.round(value) : value;
+}
+
+function amountOf(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 
 function headOf(
   parts: ServerParts,
   type: ResourceType,
   record: StoredRecord,
-  { time, windowMs }: Stats,
+  { timeMs, windowMs }: Stats,
 ): UntypedObject {
   return {
     kind: type.kind,
@@ -169,7 +181,7 @@ function headOf(
       creationTimestamp: nowText(parts.clock),
       ...(Object.keys(record.labels).length === 0 ? {} : { labels: record.labels }),
     },
-    timestamp: `${time.slice(0, 19)}Z`,
+    timestamp: rfc3339Seconds(timeMs),
     window: `${windowMs / 1_000}s`,
   };
 }

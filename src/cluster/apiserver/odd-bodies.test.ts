@@ -50,7 +50,21 @@ test("options of a deletion with values of another type are refused, and do not 
   }
   const { metadata } = await podOf("web");
   assert.deepEqual([metadata.deletionTimestamp, metadata.deletionGracePeriodSeconds], [undefined, undefined]);
-  assert.equal((await server.call("DELETE", `${own}/pods/web?dryRun=All`, { gracePeriodSeconds: null })).status, 200);
+});
+
+test("options of a deletion or an eviction that are null count as absent", async () => {
+  const fields = ["gracePeriodSeconds", "propagationPolicy", "orphanDependents", "preconditions", "dryRun"];
+  const nothing: Json = Object.fromEntries(fields.map((name) => [name, null]));
+  const withPolicy = { ...nothing, orphanDependents: true };
+  for (const options of [nothing, withPolicy, { preconditions: { uid: null, resourceVersion: null } }]) {
+    const deleted = await server.call("DELETE", `${own}/pods/web?dryRun=All`, options);
+    assert.equal(deleted.status, 200, deleted.text);
+    const eviction = { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "web" }, deleteOptions: options };
+    const evicted = await server.call("POST", `${own}/pods/web/eviction?dryRun=All`, eviction);
+    assert.equal(evicted.status, 201, evicted.text);
+  }
+  const inQuery = await server.call("DELETE", `${own}/pods/web?dryRun=All&propagationPolicy=Orphan`, nothing);
+  assert.ok(inQuery.body.metadata.finalizers.includes("orphan"), inQuery.text);
 });
 
 test("a Binding with a name or annotations of another type is refused, and the pod stays as it is", async () => {

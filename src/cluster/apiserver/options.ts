@@ -122,8 +122,8 @@ export function checkTypes(fields: unknown, kinds: Readonly<Record<string, Field
   }
 }
 
-/** Checks the types of DeleteOptions in a body. */
-export function checkDeleteBody(options: unknown): void {
+/** The DeleteOptions of a body, without fields that are null. Throws 400 for values of other types. */
+export function deleteOptionsIn(options: unknown): object {
   const where = "DeleteOptions";
   checkTypes(
     options,
@@ -136,8 +136,15 @@ export function checkDeleteBody(options: unknown): void {
     },
     where,
   );
-  const { preconditions } = options as { readonly preconditions?: unknown };
-  checkTypes(preconditions ?? {}, { uid: "text", resourceVersion: "text" }, `${where}.preconditions`);
+  const given = withoutNulls(options as object);
+  const { preconditions } = given as { readonly preconditions?: object };
+  if (preconditions === undefined) return given;
+  checkTypes(preconditions, { uid: "text", resourceVersion: "text" }, `${where}.preconditions`);
+  return { ...given, preconditions: withoutNulls(preconditions) };
+}
+
+function withoutNulls(fields: object): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }
 
 /** Checks the options of a deletion, in its body or its query. */

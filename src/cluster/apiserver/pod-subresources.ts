@@ -3,7 +3,7 @@ import type { StoredRecord } from "../store/index.ts";
 import { decodeObject, readBody } from "./body.ts";
 import { nowText, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
 import { deleteOne, type DeleteOptions } from "./remove.ts";
-import { checkDeleteBody, checkDeleteOptions, checkTypes } from "./options.ts";
+import { checkDeleteOptions, checkTypes, deleteOptionsIn } from "./options.ts";
 import { ApiError, badRequest, conflict, notFound } from "./status.ts";
 import { intentOf } from "./write.ts";
 import type { Writer } from "./writer.ts";
@@ -49,8 +49,7 @@ export async function evictPod(parts: ServerParts, writer: Writer, context: Reso
   const body = await readBody(request);
   const eviction =
     body.length === 0 ? undefined : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
-  const options = (eviction?.["deleteOptions"] ?? {}) as DeleteOptions;
-  checkDeleteBody(options);
+  const options: DeleteOptions = deleteOptionsIn(eviction?.["deleteOptions"] ?? {});
   checkDeleteOptions(options, context.query);
   const pod = parts.store.latest("/pods", info.namespace, info.name);
   if (pod === undefined) throw notFound(type, info.name);

@@ -7,7 +7,7 @@ import { decodeObject, readBody } from "./body.ts";
 import { customResourceDefinitionKey, markTerminating } from "./custom-resources.ts";
 import { includeObjectOf, sendForm, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
 import { answerFormOf } from "./negotiate.ts";
-import { checkDeleteBody, checkDeleteOptions, numberOption, wantsDryRun } from "./options.ts";
+import { checkDeleteOptions, deleteOptionsIn, numberOption, wantsDryRun } from "./options.ts";
 import { selectionOf } from "./read.ts";
 import { badRequest, conflict, notFound, type ApiError, type Status } from "./status.ts";
 import { admissionRequest, endsNow, type WriteIntent } from "./writer.ts";
@@ -208,11 +208,11 @@ function deleteIntent(context: ResourceContext, options: DeleteOptions): WriteIn
 async function deleteOptionsOf(parts: ServerParts, context: ResourceContext): Promise<DeleteOptions> {
   const { query, request } = context;
   const body = await readBody(request);
-  const { metadata: _metadata, ...sent } =
+  const { metadata: _metadata, ...fields } =
     body.length === 0
       ? ({} as UntypedObject)
       : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
-  checkDeleteBody(sent);
+  const sent: DeleteOptions = deleteOptionsIn(fields);
   const grace = numberOption(query, "gracePeriodSeconds");
   const options: DeleteOptions = {
     ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),

@@ -1,10 +1,14 @@
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { constants, type ServerHttp2Stream } from "node:http2";
 
 /** All answers together that clients have not read. A list of a large cluster has some ten megabytes. */
 const maxUnreadBytes = 256 * 1024 * 1024;
 
-/** The parts of a response that matter here. */
-type Answer = Pick<ServerResponse, "writableLength" | "destroy" | "once">;
+/** The parts of a response over HTTP/1 or HTTP/2 that matter here. */
+type Answer = Pick<ServerResponse, "writableLength" | "destroy" | "once"> & {
+  readonly req?: Pick<IncomingMessage, "httpVersionMajor" | "socket">;
+  readonly stream?: Pick<ServerHttp2Stream, "close">;
+};
 
 /**
  * The open answers of each user. Above the bound, the user with the most unread bytes loses the answers with the most.
@@ -35,7 +39,10 @@ export class UnreadAnswers {
     let [total, most, top] = [0, 0, ""];
     for (const [user, answers] of this.#ofUsers) {
       let bytes = 0;
-      for (const answer of answers) bytes += answer.writableLength;
+      for (const answer of answers) {
+        if (connectionOf(answer)?.destroyed === true) this.#end(user, answer);
+        else bytes += answer.writableLength;
+      }
       total += bytes;
       if (bytes > most) [most, top] = [bytes, user];
     }
@@ -46,11 +53,30 @@ export class UnreadAnswers {
     let count = 0;
     for (const answer of answers) {
       // Below half of the bound, so that the next answer does not end another one.
-      if (total <= this.#maxBytes / 2) break;
+      if (total <= this.#maxBytes / 2 || answer.writableLength === 0) break;
       total -= answer.writableLength;
-      answer.destroy();
+      this.#end(top, answer);
       count += 1;
     }
     return { user: top, count };
   }
+
+  /** The answer tells later that it is closed. Until then, the next call must not count and end it again. */
+  #end(user: string, answer: Answer): void {
+    const answers = this.#ofUsers.get(user);
+    answers?.delete(answer);
+    if (answers?.size === 0) this.#ofUsers.delete(user);
+    connectionOf(answer)?.destroy();
+    // Without an error, a client would take a part of a list for all of it.
+    answer.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    answer.destroy();
+  }
+}
+
+/**
+ * The connection of an answer over HTTP/1. An answer to a pipelined request has none of its own until the answers
+ * before it are read, so it neither ends its connection nor hears of its end.
+ */
+function connectionOf({ req }: Answer): IncomingMessage["socket"] | undefined {
+  return req?.httpVersionMajor === 1 ? req.socket : undefined;
 }

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import dns, { type LookupAddress } from "node:dns";
 import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { createServer } from "node:https";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -202,6 +204,27 @@ test("a bundle of a trusted authority may come from this machine, and its redire
       assert.deepEqual(requests, [`${host}/bundle`, `${host}/same`, `${host}/bundle`, `${host}/out`]);
     },
   );
+});
+
+test("the name of a bundle's server does not lead to this machine, and localhost does", async (t) => {
+  t.mock.method(dns, "lookup", (_name: string, _options: object, done: (error: null, found: LookupAddress[]) => void) =>
+    done(null, [{ address: "127.0.0.1", family: 4 }]),
+  );
+  syncBuiltinESMExports();
+  try {
+    await withServer(
+      (_request, response) => void response.end("bundle"),
+      async (port) => {
+        const get = async (host: string): Promise<string> =>
+          await fetchText(`http://${host}:${port}/`, AbortSignal.timeout(10_000));
+        assert.equal(await get("localhost"), "bundle");
+        await assert.rejects(get("partner.test"), { code: "address-blocked" });
+      },
+    );
+  } finally {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  }
 });
 
 test("a server of keys or bundles that switches protocols does not hold its fetch for ever", async () => {

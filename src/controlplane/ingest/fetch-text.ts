@@ -23,7 +23,10 @@ export interface FetchBounds {
   readonly blockedNetworks: readonly Network[];
   /** Whether an address leads to this machine, whose servers trust this process. No request is sent there either. */
   readonly isInside: (address: string) => boolean;
-  /** Whether the first host may be inside nevertheless. Other hosts, to which redirects lead, may not. */
+  /**
+   * Whether the first host may be inside nevertheless, if it is an address or localhost. Other hosts, to which
+   * redirects lead, may not, and neither may a name, because its owner chooses its address.
+   */
   readonly startsAnywhere?: boolean;
 }
 
@@ -35,8 +38,8 @@ const requestHeaders = { "user-agent": "istiod", accept: "*/*", "accept-encoding
 
 /**
  * Fetches a text of at most a megabyte over HTTP or HTTPS from an address that an administrator chose, which may be on
- * this machine. The server is another party: its redirects do not lead to this machine or its link. HTTPS uses the
- * roots of the operating system.
+ * this machine. The server is another party: its redirects and its name do not lead to this machine or its link. HTTPS
+ * uses the roots of the operating system.
  */
 export async function fetchText(url: string, signal: AbortSignal): Promise<string> {
   return await fetchTextWithin(url, signal, {
@@ -51,8 +54,10 @@ export async function fetchText(url: string, signal: AbortSignal): Promise<strin
 export async function fetchTextWithin(url: string, signal: AbortSignal, bounds: FetchBounds): Promise<string> {
   let address = new URL(url);
   const first = address.host;
-  const boundsOf = ({ host }: URL): FetchBounds =>
-    bounds.startsAnywhere === true && host === first ? { ...bounds, isInside: () => false } : bounds;
+  const boundsOf = ({ host, hostname }: URL): FetchBounds =>
+    bounds.startsAnywhere === true && host === first && isFixed(hostname)
+      ? { ...bounds, isInside: () => false }
+      : bounds;
   for (let redirects = 0; redirects <= maxRedirects; redirects += 1) {
     const roots = address.protocol === "https:" ? await bounds.additionalRoots() : undefined;
     const ca = roots === undefined ? {} : { ca: [...getCACertificates("default"), roots] };
@@ -71,9 +76,17 @@ export async function fetchTextWithin(url: string, signal: AbortSignal, bounds: 
   throw transientError("http-status", `${url} redirected more than ${maxRedirects} times`);
 }
 
+function isFixed(hostname: string): boolean {
+  return hostname === "localhost" || isIP(withoutBrackets(hostname)) !== 0;
+}
+
+function withoutBrackets(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, "");
+}
+
 /** Throws if the host is an address that is not permitted. The returned lookup refuses names that have one. */
 function permittedLookup({ hostname }: URL, bounds: FetchBounds): LookupFunction {
-  const host = hostname.replace(/^\[|\]$/g, "");
+  const host = withoutBrackets(hostname);
   const refusal = isIP(host) === 0 ? undefined : refusalOf(host, host, bounds);
   if (refusal !== undefined) throw refusal;
   return (name, options, callback) => {

@@ -13,17 +13,9 @@ export interface JwksSource {
   keys(): KeySet | Promise<KeySet>;
 }
 
-/**
- * Issuers have a few keys. A token that names none is tried with each, so that a megabyte of keys would let each bad
- * token take a second of processor time.
- */
-const maxKeys = 256;
-
-/** The first keys of a set. Throws an error if the text is not a JSON Web Key Set. */
+/** Throws an error if the text is not a JSON Web Key Set. */
 export function parseKeySet(text: string): KeySet {
-  const set = JSON.parse(text) as JSONWebKeySet;
-  const tooMany = Array.isArray(set?.keys) && set.keys.length > maxKeys;
-  return { find: jose().createLocalJWKSet(tooMany ? { ...set, keys: set.keys.slice(0, maxKeys) } : set) };
+  return { find: jose().createLocalJWKSet(JSON.parse(text) as JSONWebKeySet) };
 }
 
 export interface RemoteJwksOptions {

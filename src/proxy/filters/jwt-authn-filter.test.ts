@@ -318,7 +318,7 @@ test("tokens are found in headers with their prefixes, in the query and in cooki
   );
 });
 
-test("a token without a key's name is tried with a bounded number of keys", async () => {
+test("a token without a key's name is tried with a bounded number of keys, and one with a name with its own", async () => {
   const unnamed = await signer("RS256");
   const other: JWK = { ...stranger.jwk };
   delete other.kid;
@@ -327,6 +327,7 @@ test("a token without a key's name is tried with a bounded number of keys", asyn
   const token = await unnamed.sign({});
   assert.equal(await resultOf(withKeys(...many, unnamed.jwk), bearer(token)), "passes");
   assert.equal(await resultOf(withKeys(...many, other, unnamed.jwk), bearer(token)), "401 Jwt verification fails");
+  assert.equal(await resultOf(withKeys(...many, other, rsa.jwk), bearer(await rsa.sign({}))), "passes");
 });
 
 describe("requirements", () => {

@@ -52,6 +52,12 @@ export interface JwtProviderOptions {
 const maxVerified = 1000;
 const maxVerifiedLength = 4096;
 
+/**
+ * Issuers have a few keys. Without this bound, a bad token that names none could take a second of processor time, if
+ * its issuer's keys have a megabyte.
+ */
+const maxTriedKeys = 256;
+
 /** An issuer of tokens, and how its tokens are verified. */
 export class JwtProvider {
   readonly options: JwtProviderOptions;
@@ -130,12 +136,14 @@ async function verifySignature(text: string, keys: KeySet): Promise<JwtProblem |
   }
 }
 
-/** A token that names no key may be signed by any of them. */
+/** A token that names no key, or a key of several, may be signed by any of them. The first ones are tried. */
 async function verifyWithAny(
   text: string,
   candidates: errors.JWKSMultipleMatchingKeys,
 ): Promise<JwtProblem | undefined> {
+  let tried = 0;
   for await (const key of candidates) {
+    if (++tried > maxTriedKeys) break;
     try {
       await jose().compactVerify(text, key);
       return undefined;

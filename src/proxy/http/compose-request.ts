@@ -153,11 +153,9 @@ function keepsOrdinaryField(request: RequestComposition, field: number): boolean
   return !head.connectionNominates || !isNominated(head, name);
 }
 
-// Headers that frame the body stay with it, whatever `connection` names. Without them, the rest of the body would be
-// read as another message.
-
 /** Whether the `connection` header marks this header as hop-by-hop. */
 export function isNominated(head: MessageHead, name: string): boolean {
+  // Without these headers, the rest of the body would be read as another message.
   if (bodyFramingHeaders.has(name)) return false;
   for (let field = head.find("connection"); field >= 0; field = head.find("connection", field + 1)) {
     if (head.hasToken(field, name)) return true;

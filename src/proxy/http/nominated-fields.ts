@@ -10,8 +10,6 @@ const maxNominated = 9;
  */
 const ofTheRequest: ReadonlySet<string> = new Set(["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
 
-// Headers that frame the body stay with it. Without them, the rest of the body would be read as another message.
-
 /** Tokens of `connection` about the hop itself. */
 const ofTheHop: ReadonlySet<string> = new Set([
   "close",
@@ -32,6 +30,7 @@ export function nominatedFields(head: MessageHead): readonly string[] | undefine
       const name = part.trim().toLowerCase();
       listed += 1;
       if (name.startsWith(":") || ofTheRequest.has(name)) return undefined;
+      // Without the headers that frame the body, the rest of the body would be read as another message.
       if (!ofTheHop.has(name) && !bodyFramingHeaders.has(name)) names.add(name);
     }
   }

@@ -29,7 +29,7 @@ import {
   type PortList,
 } from "../../../wire/workload/index.ts";
 
-/** The label of pods whose own proxy accepts HBONE. */
+/** The trust domain of a workload that names none. */
 const impliedTrustDomain = "cluster.local";
 
 export interface PodContext {
