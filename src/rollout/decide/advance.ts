@@ -86,8 +86,9 @@ interface PendingWrites {
 }
 
 /**
- * The first write of a field in a patient step counts as progress, because it has just become due. The title belongs to
- * the writes, because it may state their numbers.
+ * The first write of a field in a patient step counts as progress, because it has just become due. It does not count
+ * while the engine waits before it writes again: the write could be due for a moment again and again, whenever an earlier
+ * one is done that somebody then undoes. The title belongs to the writes, because it may state their numbers.
  */
 function write(input: DecideInput, step: Step, before: StepStatus, pending: PendingWrites): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;
@@ -96,13 +97,14 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   const isReplanned = states.some((state) => state.isReplanned === true);
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
   // Another number, as an autoscaler causes, is a new goal. The former one was neither overwritten nor refused.
-  const isNew = (isReplanned && before.title !== step.title) || (step.patient === true && isFirst);
+  const isWritten = failedWrite?.waits !== true;
+  const isNew = (isReplanned && before.title !== step.title) || (step.patient === true && isFirst && isWritten);
   const stalledMs = isNew ? 0 : withoutProgressMs(before) + elapsedMs;
   const kept = isReplanned ? unsettled(before) : before;
   const held = { ...status, step: { ...kept, title: step.title, settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs, step.patient))
     return failWriting({ ...input, status: held }, step, pending);
-  const due = failedWrite?.waits === true ? [] : pending.actions;
+  const due = isWritten ? pending.actions : [];
   return {
     status: { ...recovered(held), phase: step.phase ?? "Progressing", message: `${step.title}${failureText(input)}` },
     actions: [...recovery(status), ...due],

@@ -183,13 +183,18 @@ test("a patient step's next write counts as due however long the step has taken,
       observation: { writes: [{ state: "done" }], settle, checks: [] },
     }),
   );
-  const write = (isFirst: object): string => {
-    const observation: Observation = { writes: [{ state: "pending", ...isFirst }], settle: [], checks: [] };
-    ({ status } = decide(input({ status, steps, elapsedMs: 5000, observation })));
+  const write = (state: object, more: Partial<DecideInput> = {}): string => {
+    const observation: Observation = { writes: [{ state: "pending", ...state }], settle: [], checks: [] };
+    ({ status } = decide(input({ status, steps, elapsedMs: 5000, observation, ...more })));
     return status.phase;
   };
   assert.equal(write({ isFirst: true }), "Progressing");
-  for (let ms = 0; ms < 300_000; ms += 5000) assert.equal(write({}), "Progressing");
+  // Between the repetitions of an earlier write, the next one is due for moments, in which nothing is written.
+  const moment = { failedWrite: { detail: "somebody restores the earlier value", waits: true } };
+  for (let ms = 0; ms < 300_000; ms += 10_000) {
+    assert.equal(write({}), "Progressing");
+    assert.equal(write({ isFirst: true }, moment), "Progressing");
+  }
   assert.equal(write({}), "RollingBack");
   assert.match(status.cause ?? "", /what it writes is overwritten or refused: Deployment n\/web \/spec\/a/);
 });
