@@ -9,6 +9,13 @@ export function envString(env: Environment, name: string, fallback: string): str
   return value === undefined || value === "" ? fallback : value;
 }
 
+/** The variables of these names that are set, for another process. */
+export function envPart(env: Environment, names: readonly string[]): Record<string, string> {
+  const part: Record<string, string> = {};
+  for (const name of names) if (env[name] !== undefined) part[name] = env[name];
+  return part;
+}
+
 /** Reads a list of words separated by commas. Blanks around the words and empty words are dropped. */
 export function envList(env: Environment, name: string, fallback: string): string[] {
   return envString(env, name, fallback)

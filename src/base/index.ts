@@ -6,7 +6,7 @@ export { BoundedQueue } from "./bounded-queue.ts";
 export { ConnectionLimit, limitConnections, outnumberingConnections } from "./connection-limit.ts";
 export { rfc3339Seconds, systemClock, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
-export { envBoolean, envInteger, envList, envRequired, envString, type Environment } from "./env.ts";
+export { envBoolean, envInteger, envList, envPart, envRequired, envString, type Environment } from "./env.ts";
 export type { ErrorCode } from "./error-codes/index.ts";
 export {
   describeError,
@@ -61,5 +61,13 @@ export { seededRandom, systemRandom, type Random } from "./random.ts";
 export { packageRoot, programDirectory, programFile, programVariables } from "./program-files.ts";
 export { Readiness } from "./readiness.ts";
 export { sourceStack } from "./source-stack.ts";
-export { nearestName, ownCopy, terminalText, truncated, withArticle, withoutControls } from "./message-text.ts";
+export {
+  firstNames,
+  nearestName,
+  ownCopy,
+  terminalText,
+  truncated,
+  withArticle,
+  withoutControls,
+} from "./message-text.ts";
 export { bodyFramingHeaders, httpMethods, isDnsLabel, isFramingHeader } from "./protocol-terms.ts";

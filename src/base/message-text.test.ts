@@ -1,12 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { nearestName, terminalText, truncated, withArticle, withoutControls } from "./message-text.ts";
+import { firstNames, nearestName, terminalText, truncated, withArticle, withoutControls } from "./message-text.ts";
 
 test("a shortened text keeps its first characters, and never ends in half of one", () => {
   assert.equal(truncated("abc", 3), "abc");
   assert.equal(truncated("abcd", 3), "abc…");
   assert.equal(truncated("ab😀d", 3), "ab…");
   assert.equal(truncated("a😀cd", 3), "a😀…");
+});
+
+test("a message has the first names, and the number of the others", () => {
+  assert.equal(firstNames([], 2), "");
+  assert.equal(firstNames(["a", "b"], 2), "a, b");
+  assert.equal(firstNames(["a", "b", "c", "d"], 2), "a, b and 2 more");
 });
 
 test("a noun that begins with the sound of a vowel has the article an", () => {

@@ -5,6 +5,12 @@ export function truncated(text: string, maxCharacters: number): string {
   return `${text.slice(0, isSplit ? maxCharacters - 1 : maxCharacters)}…`;
 }
 
+/** The first names for a message, and the number of the others: `a, b and 3 more`. */
+export function firstNames(names: readonly string[], most: number): string {
+  const shown = names.slice(0, most).join(", ");
+  return names.length > most ? `${shown} and ${names.length - most} more` : shown;
+}
+
 /** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */
 export function ownCopy(text: string): string {
   return Buffer.from(text, "utf8").toString("utf8");

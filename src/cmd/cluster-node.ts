@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { programVariables, systemClock, userError } from "../base/index.ts";
+import { envPart, programVariables, systemClock, userError } from "../base/index.ts";
 import type { ImageEntry } from "../cluster/images/index.ts";
 import { kubernetesVersion, readClusterRecord } from "../cluster/record/index.ts";
 import {
@@ -41,9 +41,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     client,
     images: JSON.parse(readFileSync(join(stateDirectory, "images.json"), "utf8")) as ImageEntry[],
     compileCache: env["NODE_COMPILE_CACHE"],
-    programEnvironment: Object.fromEntries(
-      programVariables.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
-    ),
+    programEnvironment: envPart(env, programVariables),
     version: release.version,
     clock: systemClock,
     log: log.scoped(node.name),

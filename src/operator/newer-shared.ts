@@ -1,3 +1,4 @@
+import { firstNames } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { customResourceDefinitionKind, deploymentKind } from "../api/kubernetes/index.ts";
 import { installedKindOf, isNewerRelease, type RenderedComponent } from "../install/index.ts";
@@ -110,6 +111,5 @@ const maxNamed = 5;
 
 function namesOf(outdated: readonly Outdated[]): string {
   const names = outdated.map(({ object }) => `${isEngine(object) ? "Deployment " : ""}${object.metadata.name ?? ""}`);
-  const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : "";
-  return `${names.slice(0, maxNamed).join(", ")}${more}`;
+  return firstNames(names, maxNamed);
 }

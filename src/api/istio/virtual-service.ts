@@ -1,3 +1,4 @@
+import { firstNames } from "../../base/index.ts";
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
@@ -54,6 +55,8 @@ export interface TlsMatch extends L4Match {
 }
 
 const meshGateway = "mesh";
+/** How many hosts a message names. */
+const maxNamedHosts = 5;
 
 export function parseVirtualService(raw: unknown): Parsed<VirtualService> {
   const opened = openObject(raw);
@@ -122,14 +125,6 @@ function checkHosts(reader: Reader, spec: VirtualServiceSpec, onGatewaysOnly: bo
   }
 }
 
-/** Lists the first few hosts for a message. */
-function listed(hosts: readonly string[]): string {
-  const shown = 5;
-  return hosts.length > shown
-    ? `${hosts.slice(0, shown).join(", ")} and ${hosts.length - shown} more`
-    : hosts.join(", ");
-}
-
 function hostFault(host: string, allowGenerated: boolean): string | undefined {
   if (isAddress(host) || (allowGenerated && isGeneratedSni(host))) return undefined;
   return wildcardDomainFault(host);
@@ -176,7 +171,7 @@ function readTlsMatch(reader: Reader, hosts: readonly string[], onGatewaysOnly: 
     else if (isAddress(name))
       reader.warn(`must not be an address, got "${name}"; clients never send an address as server name`, field);
     else if (!isWithinOneOf(name, hosts))
-      reader.error(`must be within one of the hosts (${listed(hosts)}), got "${name}"`, field);
+      reader.error(`must be within one of the hosts (${firstNames(hosts, maxNamedHosts)}), got "${name}"`, field);
   }
   refuseUnknown(reader);
   return match;

@@ -1,3 +1,4 @@
+import { firstNames } from "../../base/index.ts";
 import { defineKind } from "../kind.ts";
 import type { ProbeMatrix } from "./probe-matrix.ts";
 import type { OrdersMark } from "./rollout-orders.ts";
@@ -365,13 +366,12 @@ export function changesLeft({ metadata, entries, decisions = [] }: RolloutJourna
   const left = lastRunCompleted(decisions) ? entries.filter(({ setup }) => setup === true) : entries;
   if (left.length === 0) return undefined;
   const { name = "" } = metadata;
-  const named = left.slice(0, changesShown).map((entry) => {
+  const names = left.map((entry) => {
     const { kind, namespace, name: object } = entry.object;
     const place = `${kind} ${namespace === undefined ? "" : `${namespace}/`}${object}`;
     return entry.type === "field" ? `${place} ${entry.pointer}` : `${place} (${entry.type})`;
   });
-  const more = left.length > changesShown ? ` and ${left.length - changesShown} more` : "";
-  return `the rollout of RolloutJournal ${name} was removed without its undo, and ${left.length} of its changes are left: ${named.join(", ")}${more}; create the rollout again, and the engine undoes them first, or keep them: kubectl delete rolloutjournal ${name}`;
+  return `the rollout of RolloutJournal ${name} was removed without its undo, and ${left.length} of its changes are left: ${firstNames(names, changesShown)}; create the rollout again, and the engine undoes them first, or keep them: kubectl delete rolloutjournal ${name}`;
 }
 
 /** The decision's message without the evidence that the record also lists. */

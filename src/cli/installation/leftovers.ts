@@ -1,4 +1,4 @@
-import { messageOf, textAt } from "../../base/index.ts";
+import { firstNames, messageOf, textAt } from "../../base/index.ts";
 import { keyOf, type KubernetesObject, type UntypedObject } from "../../api/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import { deploymentKind, serviceKind } from "../../api/kubernetes/index.ts";
@@ -29,10 +29,8 @@ interface Leftovers {
 export async function noteLeftovers(rendered: RenderedInstall, client: KubeClient, context: CliContext): Promise<void> {
   const { names, fault } = await findLeftovers(rendered, client, context);
   if (names.length > 0) {
-    const shown = names.slice(0, shownLeftovers).join(", ");
-    const more = names.length > shownLeftovers ? ` and ${names.length - shownLeftovers} more` : "";
     context.err(
-      `! An earlier installation of revision "${revisionOf(rendered)}" also wrote ${shown}${more}. They are not part of this one, and stay. To remove them, run the same command with --prune\n`,
+      `! An earlier installation of revision "${revisionOf(rendered)}" also wrote ${firstNames(names, shownLeftovers)}. They are not part of this one, and stay. To remove them, run the same command with --prune\n`,
     );
   }
   if (fault !== undefined)

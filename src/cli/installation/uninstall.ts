@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { istioLabels } from "../../api/istio/index.ts";
-import { textAt, userError } from "../../base/index.ts";
+import { firstNames, textAt, userError } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { installedKinds } from "../../install/index.ts";
@@ -199,10 +199,5 @@ async function refuseIfNeeded(client: KubeClient, revision: string, context: Cli
 function describe({ tags, namespaces, proxies, gateways, pods }: Dependents): string[] {
   return Object.entries({ tags, namespaces, proxies, gateways, pods })
     .filter(([, names]) => names.length > 0)
-    .map(([title, names]) => `  ${title}: ${listed(names)}`);
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, shownDependents).join(", ");
-  return names.length <= shownDependents ? shown : `${shown} and ${names.length - shownDependents} more`;
+    .map(([title, names]) => `  ${title}: ${firstNames(names, shownDependents)}`);
 }

@@ -5,6 +5,7 @@ import { basename, dirname, isAbsolute, join } from "node:path";
 import {
   internalError,
   messageOf,
+  envPart,
   programVariables,
   SerinError,
   userError,
@@ -289,10 +290,8 @@ function readNamespace(pid: number | undefined): string | undefined {
 
 /** The environment that programs of the machine need. The lab gets no other variable of the user's session. */
 function programEnvironment(env: Environment): Record<string, string> {
-  const kept: Record<string, string> = {
+  return {
     PATH: env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ...envPart(env, ["LANG", "LC_ALL", "TZ", "SERIN_LOG_LEVEL", ...programVariables]),
   };
-  for (const name of ["LANG", "LC_ALL", "TZ", "SERIN_LOG_LEVEL", ...programVariables])
-    if (env[name] !== undefined) kept[name] = env[name];
-  return kept;
 }

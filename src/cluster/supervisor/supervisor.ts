@@ -3,6 +3,7 @@ import type { Server } from "node:net";
 import { join } from "node:path";
 import {
   aborted,
+  envPart,
   internalError,
   messageOf,
   programVariables,
@@ -186,11 +187,11 @@ export class Supervisor {
     onMessage: (message: unknown) => void,
   ): void {
     const { program, programArgs, env, log, clock } = this.#options;
-    const environment: Record<string, string> = {
+    const environment = {
       HOME: "/",
       NODE_OPTIONS: `--max-semi-space-size=${name === "apiserver" ? 8 : 4}`,
+      ...envPart(env, keptVariables),
     };
-    for (const key of keptVariables) if (env[key] !== undefined) environment[key] = env[key];
     const child = new ManagedChild({
       name,
       program,

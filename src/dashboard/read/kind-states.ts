@@ -1,4 +1,4 @@
-import { messageOf, type Clock } from "../../base/index.ts";
+import { firstNames, messageOf, type Clock } from "../../base/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import { isKubeCode, type KubeClient, type WatchEvent, type WatchOptions } from "../../kube/index.ts";
@@ -126,8 +126,8 @@ export class KindStates {
 const namedKinds = 4;
 
 function namesOf(states: readonly KindState[]): string {
-  const names = states.map(({ kind }) => kind.plural);
-  return names.length <= namedKinds
-    ? names.join(", ")
-    : `${names.slice(0, namedKinds).join(", ")} and ${names.length - namedKinds} more`;
+  return firstNames(
+    states.map(({ kind }) => kind.plural),
+    namedKinds,
+  );
 }

@@ -1,3 +1,4 @@
+import { firstNames } from "../../base/index.ts";
 import type { PauseReason } from "../../api/serin/index.ts";
 import type { Contender } from "./contender.ts";
 
@@ -224,6 +225,8 @@ function isOlder(other: Contender, self: Contender): boolean {
 }
 
 function listed(others: readonly Contender[]): string {
-  const names = others.slice(0, namesShown).map(({ key }) => key);
-  return others.length > namesShown ? `${names.join(", ")} and ${others.length - namesShown} more` : names.join(", ");
+  return firstNames(
+    others.map(({ key }) => key),
+    namesShown,
+  );
 }

@@ -1,3 +1,4 @@
+import { firstNames } from "../../base/index.ts";
 import type { CheckStatus, StepStatus } from "../../api/serin/index.ts";
 import { undecided } from "./checks/conditions.ts";
 import { judgeDurationsSeen } from "./checks/durations.ts";
@@ -206,7 +207,5 @@ function withWindow(evidence: string, seen: CheckObservation, settledMs: number)
       : [];
   const sources = seen.type === "durations" ? seen.sources : counting;
   if (sources.length === 0) return evidence;
-  const named = sources.toSorted().slice(0, namedSources).join(", ");
-  const others = sources.length > namedSources ? ` and ${sources.length - namedSources} more` : "";
-  return `${evidence}; in ${Math.round(settledMs / 1000)} s, counted by ${named}${others}`;
+  return `${evidence}; in ${Math.round(settledMs / 1000)} s, counted by ${firstNames(sources.toSorted(), namedSources)}`;
 }

@@ -1,3 +1,4 @@
+import { firstNames } from "../../base/index.ts";
 import type { CheckSpec, ProbeEnd, ProbeMatrix, ProbePair, Verdict } from "../../api/serin/index.ts";
 import { describeProbeEnd, describeProbePair } from "../../api/serin/index.ts";
 import { replacedProbes, type CountedProbes, type ProbePodFacts } from "./replaced-probes.ts";
@@ -146,9 +147,7 @@ function withoutResult(
 
 /** The pairs show which connections fail. The state of the pods often shows why. */
 function endedText(ended: readonly string[] = []): string {
-  if (ended.length === 0) return "";
-  const more = ended.length > namedWords ? ` and ${ended.length - namedWords} more` : "";
-  return `; probe containers that ended: ${ended.slice(0, namedWords).join(", ")}${more}`;
+  return ended.length === 0 ? "" : `; probe containers that ended: ${firstNames(ended, namedWords)}`;
 }
 
 /** `, median of 3 to 20 ms`. */
@@ -323,9 +322,8 @@ const namedWords = 4;
 function namesOf(pairs: readonly ProbePair[], words: (pair: ProbePair) => string): string {
   const groups = new Map<string, string[]>();
   for (const pair of pairs) groups.set(words(pair), [...(groups.get(words(pair)) ?? []), describeProbePair(pair)]);
-  const shortened = [...groups].slice(0, namedWords).map(([text, names]) => {
-    const more = names.length > namedPairs ? ` and ${names.length - namedPairs} more` : "";
-    return `${names.slice(0, namedPairs).join(", ")}${more}${text === "" ? "" : `: ${text}`}`;
-  });
+  const shortened = [...groups]
+    .slice(0, namedWords)
+    .map(([text, names]) => `${firstNames(names, namedPairs)}${text === "" ? "" : `: ${text}`}`);
   return [...shortened, ...(groups.size > namedWords ? ["and others"] : [])].join("; ");
 }

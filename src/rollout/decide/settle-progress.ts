@@ -1,3 +1,4 @@
+import { firstNames } from "../../base/index.ts";
 import type { StepStatus } from "../../api/serin/index.ts";
 import { at } from "./input.ts";
 import type { Observation } from "./observation.ts";
@@ -101,7 +102,8 @@ export function namedOnce(details: readonly string[]): readonly string[] {
   const groups: Alike[] = [];
   for (const text of counts.keys()) {
     const words = text.split(" ");
-    if (!groups.some((group) => joins(group, words))) groups.push({ members: [words], before: words.length, after: 0 });
+    if (!groups.some((group) => joins(group, words)))
+      groups.push({ members: [words], before: words.length, after: words.length });
   }
   const lines = groups.flatMap((group) => linesOf(group, counts));
   const shown = lines.slice(0, linesShown);
@@ -112,10 +114,9 @@ export function namedOnce(details: readonly string[]): readonly string[] {
 /** Adds the line to the group if it says the same as all others in it. Lines with other numbers say something else. */
 function joins(group: Alike, words: readonly string[]): boolean {
   const [first = []] = group.members;
-  const isAlone = group.members.length === 1;
-  const before = Math.min(group.before, sharedWords(first, words, false));
-  const atEnd = sharedWords(first, words, true);
-  const after = Math.min(isAlone ? atEnd : Math.min(group.after, atEnd), first.length - before, words.length - before);
+  const before = Math.min(group.before, sharedWords(first, words));
+  const atEnd = sharedWords(first.toReversed(), words.toReversed());
+  const after = Math.min(group.after, atEnd, first.length - before, words.length - before);
   const isName = (line: readonly string[]): boolean => {
     const name = line.slice(before, line.length - after);
     return name.length > 0 && name.length <= maxNameWords && !name.some((word) => bareNumber.test(word));
@@ -126,10 +127,11 @@ function joins(group: Alike, words: readonly string[]): boolean {
   return true;
 }
 
-function sharedWords(left: readonly string[], right: readonly string[], fromEnd: boolean): number {
+/** The number of words at the beginning that both lines have. */
+function sharedWords(left: readonly string[], right: readonly string[]): number {
   const most = Math.min(left.length, right.length);
   let count = 0;
-  while (count < most && left.at(fromEnd ? -1 - count : count) === right.at(fromEnd ? -1 - count : count)) count += 1;
+  while (count < most && left[count] === right[count]) count += 1;
   return count;
 }
 
@@ -147,6 +149,5 @@ function linesOf({ members, before, after }: Alike, counts: ReadonlyMap<string, 
       .join(" ")
       .replace(/[:;,]$/, ""),
   );
-  const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : "";
-  return [`${first}; the same for ${others.length} others: ${names.slice(0, namesShown).join(", ")}${more}`];
+  return [`${first}; the same for ${others.length} others: ${firstNames(names, namesShown)}`];
 }

@@ -1,4 +1,4 @@
-import { transientError, type Clock, type Logger } from "../../base/index.ts";
+import { firstNames, transientError, type Clock, type Logger } from "../../base/index.ts";
 import {
   notificationEvents,
   type DecisionRecord,
@@ -141,8 +141,7 @@ export class Actions {
   }
 
   async #recordUndone(rollout: Rollout, name: string, undone: readonly JournalEntry[], run: number): Promise<void> {
-    const shown = undone.slice(0, namesShown).map(described);
-    const message = `undone: ${shown.join(", ")}${undone.length > namesShown ? ` and ${undone.length - namesShown} more` : ""}`;
+    const message = `undone: ${firstNames(undone.map(described), namesShown)}`;
     const event: RolloutEvent = { type: "event", reason: "Undone", message, warning: false };
     await this.#options.journals.append(name, [], [this.#record(event, run)], rollout.metadata.uid);
     this.#tell(rollout, event, {});

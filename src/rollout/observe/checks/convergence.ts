@@ -1,4 +1,4 @@
-import { messageOf } from "../../../base/index.ts";
+import { firstNames, messageOf } from "../../../base/index.ts";
 import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { pilotPods, proxiesOf } from "../pilot-answers.ts";
@@ -48,11 +48,10 @@ export async function observeConvergence(view: ClusterView, subject: CheckSubjec
     const count = `${proxies.length} proxies of ${pilots.length} pods of the control plane`;
     if (late.length === 0)
       return { type: "verdict", verdict: "pass", evidence: `${count} have acknowledged all that they were sent` };
-    const others = late.length > namedProxies ? ` and ${late.length - namedProxies} more` : "";
     return {
       type: "verdict",
       verdict: "wait",
-      evidence: `of ${count}, not acknowledged by ${late.slice(0, namedProxies).join(", ")}${others}`,
+      evidence: `of ${count}, not acknowledged by ${firstNames(late, namedProxies)}`,
     };
   } catch (error) {
     return { type: "unavailable", detail: messageOf(error) };

@@ -1,3 +1,4 @@
+import { firstNames } from "../../../base/index.ts";
 import { formatLabelSelector, matchesLabels } from "../../../api/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation, type ObjectReference } from "../../../api/serin/index.ts";
@@ -94,10 +95,9 @@ export function leftToEndState(view: ClusterView, namespace: string, revision: s
                 `${namespace}/${metadata.name ?? ""}${object.kind === "Pod" ? "" : ` of ${object.kind} ${object.name}`} (${unmovable})`,
             ),
   );
-  const more = left.length > maxNamed ? ` and ${left.length - maxNamed} more` : "";
   return left.length === 0
     ? { state: "met" }
-    : { state: "waiting", detail: `a restart does not move ${left.slice(0, maxNamed).join(", ")}${more}` };
+    : { state: "waiting", detail: `a restart does not move ${firstNames(left, maxNamed)}` };
 }
 
 type ReadyPods = Extract<SettleCondition, { type: "readyPods" }>;

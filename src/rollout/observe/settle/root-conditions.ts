@@ -1,4 +1,4 @@
-import { messageOf } from "../../../base/index.ts";
+import { firstNames, messageOf } from "../../../base/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import type { RootsReport } from "../../../api/serin/index.ts";
 import type { SettleState } from "../../decide/index.ts";
@@ -73,8 +73,7 @@ export async function rootsSettledState(view: ClusterView): Promise<SettleState>
 }
 
 function waiting(names: readonly string[], condition: string): SettleState {
-  const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : "";
-  return { state: "waiting", detail: `${names.slice(0, maxNamed).join(", ")}${more} ${condition}`, left: names.length };
+  return { state: "waiting", detail: `${firstNames(names, maxNamed)} ${condition}`, left: names.length };
 }
 
 function named({ name, problem }: PodRoots): string {
