@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Pod } from "../api/kubernetes/index.ts";
@@ -78,7 +78,7 @@ test("a hand-over between revisions under constant connections loses none, and k
   assert.match(await long.ask("one"), /^\[old\]reviews/);
   const loop = connectionLoop(context, sleep, reviews.address, 9080);
   const young = new ZtunnelProcess(rig.socket, "young", "1-18-1");
-  await until(() => young.events.some((event) => event.event === "snapshot-sent"));
+  await until(() => young.snapshots() > 0);
   assert.equal(
     rig.cluster.annotation("default/sleep", owner),
     "1-18-0",
@@ -110,7 +110,7 @@ test("a pod stays with its ztunnel while the next one cannot serve it, and moves
   const loop = connectionLoop(context, sleep, reviews.address, 9080);
   const refusals = 3;
   const young = new ZtunnelProcess(rig.socket, "young", "1-18-1", refusals);
-  await until(() => young.events.some((event) => event.event === "snapshot-sent"));
+  await until(() => young.snapshots() > 0);
   rig.cluster.label("default/sleep", { [revisionLabel]: "1-18-1" });
   const adds = (): number => young.events.filter((event) => event.event === "add").length;
   await until(() => adds() >= refusals);
@@ -158,7 +158,7 @@ test("a restarted agent recovers the sockets, loses no connection meanwhile, and
   await rig.stopAgent();
   assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[old\]reviews/);
   rig.startAgent();
-  await until(() => old.events.filter((event) => event.event === "snapshot-sent").length === 2);
+  await until(() => old.snapshots() === 2);
   assert.equal(old.events.filter((event) => event.event === "add").length, 2, "nothing was added anew");
   assert.deepEqual(rig.enrolledPods(), before, "the same rules and the same sockets");
   const young = new ZtunnelProcess(rig.socket, "young", "1-18-1");
@@ -175,22 +175,19 @@ test("a restarted agent recovers the sockets, loses no connection meanwhile, and
 
 test("a restarted agent that cannot look at its pods yet takes none of them from its ztunnel", async (context) => {
   const rig = new Rig(context);
-  rig.hostProc = join(rig.directory, "proc");
-  symlinkSync("/proc", rig.hostProc);
+  rig.showProcesses();
   const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
   await rig.node.serve(reviews, 9080, "reviews");
   rig.startAgent();
   const ztunnel = new ZtunnelProcess(rig.socket, "one");
   await rig.enrolled(rig.pod("sleep", sleep), rig.pod("reviews", reviews));
-  await until(() => ztunnel.events.some(({ event }) => event === "snapshot-sent"));
+  await until(() => ztunnel.snapshots() > 0);
   const loop = connectionLoop(context, sleep, reviews.address, 9080);
   await rig.stopAgent();
-  rmSync(rig.hostProc);
-  mkdirSync(rig.hostProc);
+  rig.hideProcesses();
   rig.startAgent();
-  await until(() => ztunnel.events.filter((event) => event.event === "snapshot-sent").length === 2);
-  rmSync(rig.hostProc, { recursive: true });
-  symlinkSync("/proc", rig.hostProc);
+  await until(() => ztunnel.snapshots() === 2);
+  rig.showProcesses();
   await until(() => rig.enrolledPods().length === 2);
   const { answers, faults } = await loop.stop();
   assert.deepEqual(faults, []);
@@ -237,7 +234,7 @@ test("a starting pod waits for a ztunnel, and is captured when its request is an
   assert.equal(early.output?.["code"], 11, "try again later");
   assert.match(String(early.output?.["msg"]), /no ztunnel/);
   const ztunnel = new ZtunnelProcess(rig.socket, "zt");
-  await until(() => ztunnel.events.some((event) => event.event === "snapshot-sent"));
+  await until(() => ztunnel.snapshots() > 0);
   rig.cluster.pods.set({ metadata: { name: "idle", namespace: "default", uid: "uid-idle" }, spec: { containers: [] } });
   const unchecked = await rig.plugin("CHECK", { name: "idle", host: reviews }, resultOf(reviews));
   assert.equal(unchecked.code, 1, "a pod that is not captured fails the check");
@@ -306,7 +303,7 @@ test("a starting pod is captured although the watch still knows a failed pod of 
   const web = rig.node.addPod();
   rig.startAgent();
   const ztunnel = new ZtunnelProcess(rig.socket, "zt");
-  await until(() => ztunnel.events.some((event) => event.event === "snapshot-sent"));
+  await until(() => ztunnel.snapshots() > 0);
   const failed: Pod = {
     metadata: { name: "web", namespace: "default", uid: "uid-before" },
     status: { phase: "Failed", podIP: web.address },
@@ -354,7 +351,7 @@ test("a probe's path exists before the capture, and survives a restart of the ag
   await rig.node.serve(reviews, 9080, "reviews");
   rig.startAgent();
   const ztunnel = new ZtunnelProcess(rig.socket, "zt");
-  await until(() => ztunnel.events.some((event) => event.event === "snapshot-sent"));
+  await until(() => ztunnel.snapshots() > 0);
   // Without its table, the agent cannot write the rule for the pod's probes, so it must not capture the pod.
   const probeTable = new NftTransaction();
   probeTable.table("inet", "istio-ambient-nat").delete();

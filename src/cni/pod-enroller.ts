@@ -28,7 +28,7 @@ import { loggedRoute } from "./logged-route.ts";
 import { addressesWithin, type PodNamespaceFinder } from "./pod-namespace.ts";
 import { closePodSockets, openPodSockets, type PodSocket } from "./pod-sockets.ts";
 import type { ZtunnelHub } from "./ztunnel-hub.ts";
-import type { ZtunnelLink } from "./ztunnel-link.ts";
+import type { ZdsAnswer, ZtunnelLink } from "./ztunnel-link.ts";
 
 /** The time that the control plane gets to notify every proxy that the pod accepts only plain text. */
 const leaveMs = 3_000;
@@ -160,21 +160,29 @@ export class PodEnroller {
     // Upstream's ztunnel acknowledges a Keep of a pod that it does not have.
     const tells = link.acceptsListeners;
     if (enrolment?.sockets.length === 0 && tells) return await this.#takeBack(enrolment, link);
+    const own = { uid: pod.metadata.uid ?? "", key: keyOf(pod) };
+    const answer = await this.#keep(link, own, false);
+    if (answer === undefined) return;
+    for (const fd of answer.descriptors) closeDescriptor(fd);
+    if (enrolment !== undefined) enrolment.owner = tells ? link : undefined;
+    else this.#kept.set(own.key, { uid: own.uid, link });
+  }
+
+  /** Asks a ztunnel to keep a pod. Returns its answer, or undefined if it does not have the pod. */
+  async #keep(
+    link: ZtunnelLink,
+    { uid, key }: Pick<Enrolment, "uid" | "key">,
+    returnListeners: boolean,
+  ): Promise<ZdsAnswer | undefined> {
     try {
-      const { descriptors } = await link.request({
-        type: "keep",
-        uid: pod.metadata.uid ?? "",
-        returnListeners: false,
-      });
-      for (const fd of descriptors) closeDescriptor(fd);
-      if (enrolment !== undefined) enrolment.owner = tells ? link : undefined;
-      else this.#kept.set(keyOf(pod), { uid: pod.metadata.uid ?? "", link });
+      return await link.request({ type: "keep", uid, returnListeners });
     } catch (error) {
       this.#log.debug("a ztunnel does not have the pod", {
-        ...logName(keyOf(pod)),
+        ...logName(key),
         revision: link.revision,
         error: messageOf(error),
       });
+      return undefined;
     }
   }
 
@@ -371,25 +379,18 @@ export class PodEnroller {
 
   /** Asks a ztunnel for the sockets of a pod that it owns. Changes nothing if the ztunnel does not know the pod. */
   async #takeBack(enrolment: Enrolment, link: ZtunnelLink): Promise<void> {
-    try {
-      const answer = await link.request({ type: "keep", uid: enrolment.uid, returnListeners: link.acceptsListeners });
-      const [namespaceFd, ...descriptors] = answer.descriptors;
-      if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
-      enrolment.sockets = answer.listeners
-        .map((role, index) => ({ role, fd: descriptors[index] ?? -1 }))
-        .filter((socket) => socket.fd >= 0);
-      enrolment.owner = link;
-      this.#log.info("took a pod's sockets back from its ztunnel", {
-        ...logName(enrolment.key),
-        revision: link.revision,
-      });
-    } catch (error) {
-      this.#log.debug("a ztunnel does not have the pod", {
-        ...logName(enrolment.key),
-        revision: link.revision,
-        error: messageOf(error),
-      });
-    }
+    const answer = await this.#keep(link, enrolment, link.acceptsListeners);
+    if (answer === undefined) return;
+    const [namespaceFd, ...descriptors] = answer.descriptors;
+    if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
+    enrolment.sockets = answer.listeners
+      .map((role, index) => ({ role, fd: descriptors[index] ?? -1 }))
+      .filter((socket) => socket.fd >= 0);
+    enrolment.owner = link;
+    this.#log.info("took a pod's sockets back from its ztunnel", {
+      ...logName(enrolment.key),
+      revision: link.revision,
+    });
   }
 
   /** The ztunnel for the pod: that of its wanted owner, or else the present one. Undefined if there is none. */

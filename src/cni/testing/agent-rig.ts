@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -48,6 +48,11 @@ export class ZtunnelProcess {
     this.#child.kill("SIGKILL");
     await once(this.#child, "exit");
     children.delete(this.#child);
+  }
+
+  /** How many agents have told it that it knows all of its pods. */
+  snapshots(): number {
+    return this.events.filter(({ event }) => event === "snapshot-sent").length;
   }
 
   connections(): string[] {
@@ -114,6 +119,19 @@ export class Rig {
       registry: this.registry,
     });
     this.#running = this.#agent.run(this.#stop.signal);
+  }
+
+  /** The agent sees the machine's processes, until they are hidden. Call it before the agent starts. */
+  showProcesses(): void {
+    this.hostProc = join(this.directory, "proc");
+    rmSync(this.hostProc, { recursive: true, force: true });
+    symlinkSync("/proc", this.hostProc);
+  }
+
+  /** The agent sees no process, and so finds no pod, until they are shown again. */
+  hideProcesses(): void {
+    rmSync(this.hostProc);
+    mkdirSync(this.hostProc);
   }
 
   enrolledPods(): readonly EnrolledPodReport[] {
