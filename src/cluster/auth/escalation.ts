@@ -29,39 +29,27 @@ const maxComparisons = 20_000_000;
 export function rulesNotCovered(held: readonly PolicyRule[], wanted: readonly PolicyRule[]): PolicyRule[] {
   const missing: PolicyRule[] = [];
   const heldSets = held.map(setsOf);
-  const heldEntries = held.reduce((sum, rule) => sum + entriesOf(rule), 0);
+  const heldEntries = held.reduce((sum, rule) => sum + sizeOf(rule).entries, 0);
   let left = maxComparisons;
   for (const rule of wanted) {
-    left -= heldEntries + entriesOf(rule) * held.length;
+    const { entries, rights } = sizeOf(rule);
+    left -= heldEntries + entries * held.length;
     if (left >= 0 && heldSets.some((sets) => coversWhole(sets, rule))) continue;
-    left -= countOf(rule) * heldEntries;
+    left -= rights * heldEntries;
     if (left < 0) missing.push(rule);
     else for (const single of singleRules(rule)) if (!held.some((own) => covers(own, single))) missing.push(single);
   }
   return missing;
 }
 
-/** The number of rights that a rule grants. */
-function countOf({
-  verbs,
-  apiGroups = [],
-  resources = [],
-  resourceNames = [],
-  nonResourceURLs = [],
-}: PolicyRule): number {
-  return (
-    verbs.length * (nonResourceURLs.length + apiGroups.length * resources.length * Math.max(1, resourceNames.length))
-  );
-}
-
-function entriesOf({
-  verbs,
-  apiGroups = [],
-  resources = [],
-  resourceNames = [],
-  nonResourceURLs = [],
-}: PolicyRule): number {
-  return verbs.length + apiGroups.length + resources.length + resourceNames.length + nonResourceURLs.length;
+/** The number of entries in a rule's lists, and of rights that their combinations grant. */
+function sizeOf(rule: PolicyRule): { readonly entries: number; readonly rights: number } {
+  const { verbs, apiGroups = [], resources = [], resourceNames = [], nonResourceURLs = [] } = rule;
+  const onResources = apiGroups.length * resources.length * Math.max(1, resourceNames.length);
+  return {
+    entries: verbs.length + apiGroups.length + resources.length + resourceNames.length + nonResourceURLs.length,
+    rights: verbs.length * (nonResourceURLs.length + onResources),
+  };
 }
 
 interface RuleSets {
