@@ -12,6 +12,7 @@ before(async () => {
 });
 after(() => server.remove());
 
+const api = "/apis/admissionregistration.k8s.io/v1";
 const merge = { contentType: "application/merge-patch+json" };
 
 function pod(name: string, spec: Json = {}): Json {
@@ -35,19 +36,8 @@ test("a webhook's odd warnings, status and patch become an ordinary answer", asy
   ];
   const hook = await startWebhook(() => answers.shift());
   await server.call("POST", "/api/v1/namespaces", { metadata: { name: "odd-hook", labels: { "odd-hook": "on" } } });
-  const clientConfig = { url: `https://127.0.0.1:${hook.port}/`, caBundle: Buffer.from(hook.ca).toString("base64") };
-  const webhooks = [
-    {
-      name: "odd.test.dev",
-      clientConfig,
-      rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["configmaps"] }],
-      namespaceSelector: { matchLabels: { "odd-hook": "on" } },
-      admissionReviewVersions: ["v1"],
-      sideEffects: "None",
-    },
-  ];
-  const api = "/apis/admissionregistration.k8s.io/v1";
-  await server.call("POST", `${api}/validatingwebhookconfigurations`, { metadata: { name: "odd" }, webhooks });
+  const hooked = { name: "odd", hook, resource: "configmaps", matchLabels: { "odd-hook": "on" } };
+  await register("validating", hooked);
   const create = async (): Promise<readonly unknown[]> => {
     const { status, headers, body } = await server.call("POST", "/api/v1/namespaces/odd-hook/configmaps?dryRun=All", {
       metadata: { name: "a" },
@@ -60,12 +50,12 @@ test("a webhook's odd warnings, status and patch become an ordinary answer", asy
   assert.deepEqual(await create(), [400, undefined, `${denied}: no`]);
   for (let count = 0; count < 3; count += 1)
     assert.deepEqual(await create(), [400, undefined, `${denied} without explanation`]);
-  await server.call("DELETE", `${api}/validatingwebhookconfigurations/odd`);
-  await server.call("POST", `${api}/mutatingwebhookconfigurations`, { metadata: { name: "odd" }, webhooks });
+  await unregister("validating", "odd");
+  await register("mutating", hooked);
   const [status, , message] = await create();
   assert.equal(status, 500);
   assert.match(String(message), /"odd.test.dev" returned a patch that does not apply: the patch is no text/);
-  await server.call("DELETE", `${api}/mutatingwebhookconfigurations/odd`);
+  await unregister("mutating", "odd");
   await hook.close();
 });
 
@@ -94,7 +84,6 @@ test("webhooks mutate, then validate; a failing one follows its policy, and excl
     sideEffects: "None",
     ...more,
   });
-  const api = "/apis/admissionregistration.k8s.io/v1";
   const matchConditions = [{ name: "not-exempt", expression: "!object.metadata.name.startsWith('exempt')" }];
   await server.call("POST", `${api}/mutatingwebhookconfigurations`, {
     metadata: { name: "m" },
@@ -160,24 +149,8 @@ test("a pod that a webhook changed can be labelled, because the webhook's values
     patch: Buffer.from(JSON.stringify(patch)).toString("base64"),
   }));
   context.after(() => hook.close());
-  const configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
   await server.call("POST", "/api/v1/namespaces", { metadata: { name: "injected", labels: { inject: "on" } } });
-  await server.call("POST", configurations, {
-    metadata: { name: "injector" },
-    webhooks: [
-      {
-        name: "inject.test.dev",
-        clientConfig: {
-          url: `https://127.0.0.1:${hook.port}/inject`,
-          caBundle: Buffer.from(hook.ca).toString("base64"),
-        },
-        rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
-        namespaceSelector: { matchLabels: { inject: "on" } },
-        admissionReviewVersions: ["v1"],
-        sideEffects: "None",
-      },
-    ],
-  });
+  await register("mutating", { name: "injector", hook, resource: "pods", matchLabels: { inject: "on" } });
   await server.call("POST", "/api/v1/namespaces/injected/serviceaccounts", { metadata: { name: "default" } });
   const created = await server.call("POST", "/api/v1/namespaces/injected/pods", pod("web"));
   assert.equal(created.status, 201, created.text);
@@ -194,7 +167,7 @@ test("a pod that a webhook changed can be labelled, because the webhook's values
   assert.equal(labelled.status, 200, labelled.text);
   const replaced = await server.call("PUT", "/api/v1/namespaces/injected/pods/web", labelled.body);
   assert.equal(replaced.status, 200, replaced.text);
-  await server.call("DELETE", `${configurations}/injector`);
+  await unregister("mutating", "injector");
 });
 
 test("a container that a webhook adds gets the defaults of the namespace's LimitRange too", async (context) => {
@@ -205,29 +178,14 @@ test("a container that a webhook adds gets the defaults of the namespace's Limit
     patch: Buffer.from(JSON.stringify(patch)).toString("base64"),
   }));
   context.after(() => hook.close());
-  const configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
   await server.call("POST", "/api/v1/namespaces", { metadata: { name: "ranged" } });
   await server.call("POST", "/api/v1/namespaces/ranged/serviceaccounts", { metadata: { name: "default" } });
   await server.call("POST", "/api/v1/namespaces/ranged/limitranges", {
     metadata: { name: "limits" },
     spec: { limits: [{ type: "Container", default: { memory: "64Mi" } }] },
   });
-  await server.call("POST", configurations, {
-    metadata: { name: "adder" },
-    webhooks: [
-      {
-        name: "add.test.dev",
-        clientConfig: {
-          url: `https://127.0.0.1:${hook.port}/add`,
-          caBundle: Buffer.from(hook.ca).toString("base64"),
-        },
-        rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
-        namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ranged" } },
-        admissionReviewVersions: ["v1"],
-        sideEffects: "None",
-      },
-    ],
-  });
+  const matchLabels = { "kubernetes.io/metadata.name": "ranged" };
+  await register("mutating", { name: "adder", hook, resource: "pods", matchLabels });
   const { body, text } = await server.call("POST", "/api/v1/namespaces/ranged/pods", pod("web"));
   const resources = { limits: { memory: "64Mi" }, requests: { memory: "64Mi" } };
   assert.deepEqual(
@@ -238,12 +196,42 @@ test("a container that a webhook adds gets the defaults of the namespace's Limit
     ],
     text,
   );
-  await server.call("DELETE", `${configurations}/adder`);
+  await unregister("mutating", "adder");
 });
 
-async function startWebhook(
-  answer: (review: Json) => Json,
-): Promise<{ port: number; ca: string; close: () => Promise<void> }> {
+interface Hooked {
+  readonly name: string;
+  readonly hook: Webhook;
+  /** A resource of the core group. */
+  readonly resource: string;
+  /** The labels of the namespaces. */
+  readonly matchLabels: Readonly<Record<string, string>>;
+}
+
+/** Has the server call the webhook, as `NAME.test.dev`, when such objects are created. */
+async function register(kind: "validating" | "mutating", { name, hook, resource, matchLabels }: Hooked): Promise<void> {
+  const webhook = {
+    name: `${name}.test.dev`,
+    clientConfig: { url: `https://127.0.0.1:${hook.port}/`, caBundle: Buffer.from(hook.ca).toString("base64") },
+    rules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: [resource] }],
+    namespaceSelector: { matchLabels },
+    admissionReviewVersions: ["v1"],
+    sideEffects: "None",
+  };
+  await server.call("POST", `${api}/${kind}webhookconfigurations`, { metadata: { name }, webhooks: [webhook] });
+}
+
+async function unregister(kind: "validating" | "mutating", name: string): Promise<void> {
+  await server.call("DELETE", `${api}/${kind}webhookconfigurations/${name}`);
+}
+
+interface Webhook {
+  readonly port: number;
+  readonly ca: string;
+  readonly close: () => Promise<void>;
+}
+
+async function startWebhook(answer: (review: Json) => Json): Promise<Webhook> {
   const now = Date.now();
   const authority = createAuthority("webhooks", now - 1000, now + 600_000);
   const issued = issueCertificate(authority, {
