@@ -15,6 +15,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 import type { FileCounts } from "./count-reporter.ts";
+import { oneBundle } from "./one-bundle.ts";
 import { batchesOf, needsOwnProcess, runInTurns, type Batch } from "./suite/batches.ts";
 import { endChecks, runChecks } from "./suite/checks.ts";
 import { readDurations, recordDurations } from "./suite/durations.ts";
@@ -78,10 +79,12 @@ async function runGroup(options: GroupRun): Promise<Counts> {
   // A group that runs beside another one may have to wait until all of that one has ended.
   const patience = beside === undefined ? 1 : patienceBeside;
   const endsAtMs = performance.now() + patience * groupTimeoutMs[group];
+  // A run of the tests changes no sources.
+  const environment = group === "e2e" ? oneBundle() : {};
   const run = async (some: readonly string[], shared: boolean, yields = false): Promise<FilesRun> => {
     const limitMs = shared ? patience * sharedTimeoutMs : Infinity;
     const timeoutMs = Math.min(Math.max(1, endsAtMs - performance.now()), limitMs);
-    return await runFiles({ group, files: some, shared, timeoutMs, wrapped, yields });
+    return await runFiles({ group, files: some, shared, timeoutMs, wrapped, environment, yields });
   };
   const shares = (file: string): boolean =>
     group === "unit" && !needsOwnProcess(file, readFileSync(join(root, file), "utf8"));

@@ -4,7 +4,6 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pruneCompileCache } from "../../src/bundle/index.ts";
 import type { FileCounts } from "../count-reporter.ts";
-import { oneBundle } from "../one-bundle.ts";
 import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "../run-with-lab.ts";
 import { goEnvironment } from "./go-environment.ts";
 import type { Group } from "./groups.ts";
@@ -22,6 +21,8 @@ export interface RunOptions {
   readonly shared: boolean;
   readonly timeoutMs: number;
   readonly wrapped: boolean;
+  /** Variables beside those of this process. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Whether everything else on the machine comes first. */
   readonly yields: boolean;
 }
@@ -85,7 +86,8 @@ export function unavailable(group: Group): string | undefined {
 }
 
 /** Runs files one after another, and prints those that failed or were slow. */
-export async function runFiles({ group, files, shared, timeoutMs, wrapped, yields }: RunOptions): Promise<FilesRun> {
+export async function runFiles(options: RunOptions): Promise<FilesRun> {
+  const { group, files, shared, timeoutMs, wrapped, environment, yields } = options;
   const scratch = makeScratch();
   const report = join(scratch, "counts");
   const command = [
@@ -106,8 +108,7 @@ export async function runFiles({ group, files, shared, timeoutMs, wrapped, yield
     NODE_COMPILE_CACHE: compileCache,
     // Interop runs servers in Go, which live for long.
     ...(group === "interop" ? {} : goEnvironment),
-    // A run of the tests changes no sources.
-    ...(group === "e2e" ? oneBundle() : {}),
+    ...environment,
     ...process.env,
     TMPDIR: scratch,
     SERIN_TEST_EXIT_MS: String(exitWithinMs[group]),
