@@ -87,8 +87,9 @@ interface PendingWrites {
 
 /**
  * The first write of a field in a patient step counts as progress, because it has just become due. It does not count
- * while the engine waits before it writes again: the write could be due for a moment again and again, whenever an
- * earlier one is done that somebody then undoes. The title belongs to the writes, because it may state their numbers.
+ * while the engine waits before it writes again. Otherwise a fight over one field would never reach the limit: whenever
+ * that field is written, the next write is due until somebody restores the field. The title belongs to the writes,
+ * because it may state their numbers.
  */
 function write(input: DecideInput, step: Step, before: StepStatus, pending: PendingWrites): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;
