@@ -15,7 +15,8 @@ import {
   waitingStepOf,
   type RolloutRights,
 } from "./rollout-actions.ts";
-import type { JournalEntry, PauseReason, RolloutStatus } from "./rollout-status.ts";
+import type { JournalEntry } from "./rollout-journal.ts";
+import type { PauseReason, RolloutStatus } from "./rollout-status.ts";
 
 const all: RolloutRights = { patch: true, replace: true };
 const status = (given: Partial<RolloutStatus> = {}): RolloutStatus => ({

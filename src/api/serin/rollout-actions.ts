@@ -10,14 +10,13 @@ import {
   type Approval,
   type OrderedBy,
 } from "./rollout-orders.ts";
+import type { JournalEntry, ObjectReference } from "./rollout-journal.ts";
 import {
   isEndPhase,
   isRestingPhase,
   authorAnnotation,
   ownUidAnnotation,
   maxPlannedSteps,
-  type JournalEntry,
-  type ObjectReference,
   type RolloutStatus,
   type StepStatus,
 } from "./rollout-status.ts";

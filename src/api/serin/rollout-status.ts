@@ -1,8 +1,6 @@
-import { firstNames } from "../../base/index.ts";
-import { defineKind } from "../kind.ts";
 import type { ProbeMatrix } from "./probe-matrix.ts";
 import type { OrdersMark } from "./rollout-orders.ts";
-import type { Condition, KubernetesObject, UntypedObject } from "../meta.ts";
+import type { Condition, KubernetesObject } from "../meta.ts";
 
 export const rolloutGroup = "rollout.serin.dev";
 /**
@@ -248,83 +246,6 @@ export interface CompletedStep {
   readonly evidence: readonly string[];
 }
 
-/** A reference to an object of the API. */
-export interface ObjectReference {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly plural: string;
-  readonly name: string;
-  readonly namespace?: string;
-}
-
-/** One change of a rollout, with the previous value. Undo applies the entries in reverse. */
-export type JournalEntry =
-  | {
-      readonly type: "field";
-      readonly step: string;
-      readonly object: ObjectReference;
-      /** A JSON pointer (RFC 6901). */
-      readonly pointer: string;
-      /** The uid of the object that had the prior value. Absent in journals of earlier releases. */
-      readonly uid?: string;
-      /** Absent if the field was absent. */
-      readonly prior?: unknown;
-      readonly written?: unknown;
-      /** See {@link RestartKind}. */
-      readonly restart?: RestartKind;
-      /** Set if a user wrote the current value. Undo does not change it if it has changed since. */
-      readonly adopted?: boolean;
-      /**
-       * The value that the user wrote after the adopted one, while the rollout replaced pods. Undo needs the prior
-       * value for the pods first, and writes this one when it has undone everything else of the field.
-       */
-      readonly later?: unknown;
-      readonly undoGroup?: string;
-      readonly setup?: boolean;
-      /** The number of parent members that were created for it. Undo removes them if they are empty. */
-      readonly madeParents?: number;
-    }
-  | {
-      readonly type: "created";
-      readonly step: string;
-      readonly object: ObjectReference;
-      readonly undoGroup?: string;
-      readonly setup?: boolean;
-    }
-  | {
-      readonly type: "deleted";
-      readonly step: string;
-      readonly object: ObjectReference;
-      readonly body: UntypedObject;
-      readonly undoGroup?: string;
-      readonly setup?: boolean;
-    };
-
-/**
- * A write that replaces a workload's pods. Within its `undoGroup`, it is undone after all other writes, so that new
- * pods start with the restored configuration. `template` writes the previous value, which rolls back. `time` writes the
- * time of the undo.
- */
-export type RestartKind = "template" | "time";
-
-/**
- * Cluster-scoped, with the name of its rollout. It is kept after the rollout's end and deletion, so that undo works
- * from any phase and the history remains.
- */
-export interface RolloutJournal extends KubernetesObject {
-  /** Increases when the meaning of an entry changes. An engine stops at a journal that is newer than it knows. */
-  formatVersion: number;
-  entries: readonly JournalEntry[];
-  /** Every decision with time, person and evidence, oldest first, at most {@link maxDecisions}. */
-  decisions?: readonly DecisionRecord[];
-}
-
-/**
- * The uid of the rollout that made the journal's entries. Another rollout of the same name undoes them first. Absent in
- * journals of earlier releases.
- */
-export const journalOwnerAnnotation = "rollout.serin.dev/rollout-uid";
-
 /** Keeps the object of a running rollout until its changes are undone, or left as `onDeletion` says. */
 export const undoFinalizer = "rollout.serin.dev/undo";
 
@@ -332,63 +253,3 @@ export const undoFinalizer = "rollout.serin.dev/undo";
 export function hasUndoFinalizer({ metadata }: KubernetesObject): boolean {
   return metadata.finalizers?.includes(undoFinalizer) === true;
 }
-
-export interface DecisionRecord {
-  /** In RFC 3339. */
-  readonly at: string;
-  readonly run: number;
-  /**
-   * The reason of an Event: StepStarted, StepDone, Approved, Paused, Resumed, RollingBack, Undone, RolledBack,
-   * Completed, Stuck, Waiting, Held or Deleted.
-   */
-  readonly decision: string;
-  readonly step?: string;
-  readonly message: string;
-  /** The person who ordered the decision. Absent if nobody did. */
-  readonly by?: string;
-  readonly evidence?: readonly string[];
-}
-
-const turns = new Set(["Started", "RollingBack", "RolledBack", "Completed"]);
-
-/** Whether the last run in the journal has completed, so that its changes stay. */
-export function lastRunCompleted(decisions: readonly Pick<DecisionRecord, "decision">[]): boolean {
-  return decisions.findLast(({ decision }) => turns.has(decision))?.decision === "Completed";
-}
-
-const changesShown = 5;
-
-/**
- * The text about the changes that a removed rollout has left, with what a person can do. Undefined if it has left none:
- * those of a completed run stay for good, except for the preparation of its target.
- */
-export function changesLeft({ metadata, entries, decisions = [] }: RolloutJournal): string | undefined {
-  const left = lastRunCompleted(decisions) ? entries.filter(({ setup }) => setup === true) : entries;
-  if (left.length === 0) return undefined;
-  const { name = "" } = metadata;
-  const names = left.map((entry) => {
-    const { kind, namespace, name: object } = entry.object;
-    const place = `${kind} ${namespace === undefined ? "" : `${namespace}/`}${object}`;
-    return entry.type === "field" ? `${place} ${entry.pointer}` : `${place} (${entry.type})`;
-  });
-  return `the rollout of RolloutJournal ${name} was removed without its undo, and ${left.length} of its changes are left: ${firstNames(names, changesShown)}; create the rollout again, and the engine undoes them first, or keep them: kubectl delete rolloutjournal ${name}`;
-}
-
-/** The decision's message without the evidence that the record also lists. */
-export function messageWithoutEvidence({ message, evidence = [] }: DecisionRecord): string {
-  const at = evidence[0] === undefined ? -1 : message.indexOf(`; ${evidence[0]}`);
-  return at === -1 ? message : message.slice(0, at);
-}
-
-/** The oldest decisions of ended runs are dropped first. */
-export const maxDecisions = 2000;
-/** Format 2 adds restarts, undo groups, setup entries and decisions. Older journals are still read. */
-export const journalFormatVersion = 2;
-
-export const rolloutJournalKind = defineKind<RolloutJournal>({
-  group: rolloutGroup,
-  versions: [rolloutVersion],
-  kind: "RolloutJournal",
-  plural: "rolloutjournals",
-  namespaced: false,
-});
