@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -176,6 +176,7 @@ describe("the image", () => {
       const npm = architecture === "amd64" ? "x64" : architecture;
       for (const file of [`opt/serin/node_modules/node-linux-${npm}/bin/node`, "bin/busybox"])
         assert.equal(readFileSync(join(directory, file)).readUInt16LE(18), machines[architecture], file);
+      assert.ok(existsSync(join(directory, "opt/serin/dist/chunks")), "the program is a bundle");
       if (npm !== process.arch) return;
       for (const [name, expected] of Object.entries(firstWords)) {
         const entry = imageOf(name, architecture).configuration.config;
