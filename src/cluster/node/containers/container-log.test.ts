@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { systemClock } from "../../../base/index.ts";
 import { ContainerLog, readLogText } from "./container-log.ts";
 
@@ -118,5 +119,41 @@ test("a reader gets the end of a log that a pod has made ten gigabytes large", (
     assert.equal(readLogText({ root, path }, { ...everything, tailLines: 1 }), "last\n");
   } finally {
     rmSync(root, { recursive: true });
+  }
+});
+
+test("a follower that does not read is cut off, and one that reads gets all lines", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "container-log-"));
+  const never = new AbortController();
+  const stalled = Promise.withResolvers<void>();
+  try {
+    const log = new ContainerLog({ root: directory, path: join(directory, "0.log") }, systemClock);
+    const follow = { ...everything, follow: true };
+    let taken = 0;
+    const reader = log.read(follow, (text) => void (taken += text.length), never.signal);
+    let isFirst = true;
+    const slow = log.read(
+      follow,
+      async () => {
+        if (isFirst) await setImmediate();
+        else await stalled.promise;
+        isFirst = false;
+      },
+      never.signal,
+    );
+    const cutOff = assert.rejects(slow, { code: "busy" });
+    const chunk = Buffer.from("x".repeat(1_023) + "\n");
+    const chunks = 12 * 1_024;
+    for (let count = 0; count < chunks; count += 1) {
+      log.append(chunk);
+      if (count % 1_024 === 0) await setImmediate();
+    }
+    stalled.resolve();
+    await cutOff;
+    log.end();
+    await reader;
+    assert.equal(taken, chunks * chunk.length);
+  } finally {
+    rmSync(directory, { recursive: true });
   }
 });

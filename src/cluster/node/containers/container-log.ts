@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, renameSync, writeSync } from "node:fs"
 import { Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import type { Duplex } from "node:stream";
-import { onAbort, type Clock } from "../../../base/index.ts";
+import { onAbort, transientError, type Clock } from "../../../base/index.ts";
 import { inDirectoryBelow, openFileBelow, readEndBelow, type PlaceBelow } from "../place-below.ts";
 
 /** The size at which a file is renamed to `.1`, replacing the former one. So a container keeps at most twice of it. */
@@ -11,6 +11,8 @@ const rotateBytes = 10 * 1024 * 1024;
 const maxReadBytes = 2 * rotateBytes;
 /** A longer line is written in parts, as container runtimes do. */
 const partBytes = 16 * 1024;
+/** A follower that has not taken so much is cut off. It could have missed a whole file. */
+const maxQueuedCharacters = rotateBytes;
 const newline = 0x0a;
 
 /** Writes to a descriptor. Returns how many bytes it took, or throws. */
@@ -109,7 +111,7 @@ export class ContainerLog {
 
   /**
    * Passes on the text in pieces. Resolves at the end of the file, or with `follow` when the container ends or `signal`
-   * is aborted.
+   * is aborted. Throws a transient error if a follower falls behind by {@link maxQueuedCharacters}.
    */
   async read(
     options: LogReadOptions,
@@ -117,9 +119,12 @@ export class ContainerLog {
     signal: AbortSignal,
   ): Promise<void> {
     const queue: (readonly LogLine[] | undefined)[] = [];
+    let queuedCharacters = 0;
     let wake = (): void => undefined;
     const follower = (lines: readonly LogLine[] | undefined): void => {
-      queue.push(lines);
+      queuedCharacters += charactersOf(lines);
+      if (queuedCharacters > maxQueuedCharacters) this.#followers.delete(follower);
+      else queue.push(lines);
       wake();
     };
     const following = options.follow && !this.#ended;
@@ -130,6 +135,8 @@ export class ContainerLog {
       if (!following) return;
       while (!signal.aborted && !renderer.full) {
         if (queue.length === 0) {
+          if (queuedCharacters > maxQueuedCharacters)
+            throw transientError("busy", "the log grew faster than its reader took it");
           const { promise, resolve } = Promise.withResolvers<void>();
           wake = resolve;
           using _abort = onAbort(signal, resolve);
@@ -138,6 +145,7 @@ export class ContainerLog {
         }
         const lines = queue.shift();
         if (lines === undefined) return;
+        if (queuedCharacters <= maxQueuedCharacters) queuedCharacters -= charactersOf(lines);
         await write(renderer.render(lines));
       }
     } finally {
@@ -187,6 +195,10 @@ export class ContainerLog {
     }
     if (former !== undefined && former !== this.#descriptor) closeSync(former);
   }
+}
+
+function charactersOf(lines: readonly LogLine[] | undefined): number {
+  return lines?.reduce((sum, { text }) => sum + text.length, 0) ?? 0;
 }
 
 interface LogLine {

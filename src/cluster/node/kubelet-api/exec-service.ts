@@ -5,6 +5,10 @@ import type { ManagedContainer } from "../pods/managed-container.ts";
 import type { RemoteStreams, WantedStreams } from "./remote-streams.ts";
 
 const success = { metadata: {}, status: "Success" };
+/** A terminal that has printed nothing for so long after the end of its program has no more output. */
+const silenceMs = 200;
+/** An attached client that has not read so much is cut off, because the container does not wait for it. */
+const maxUnreadBytes = 4 << 20;
 
 /**
  * Runs a command in a container with a client's streams. Resolves when the command has ended and the client has its
@@ -100,20 +104,30 @@ async function execWithTerminal(
       resolve();
     }),
   );
-  screen.on("data", (chunk: Buffer) => streams.stdout?.write(chunk));
+  // A program whose client does not read waits, as it would before a pipe.
+  if (streams.stdout === undefined) screen.resume();
+  else screen.pipe(streams.stdout, { end: false });
   streams.onResize((columns, rows) => {
     if (open) resizeTerminal(terminal, columns, rows);
   });
   streams.stdin?.on("data", (chunk: Buffer) => {
     if (open) screen.write(chunk);
   });
-  streams.onClose(() => child.kill("SIGKILL"));
+  streams.onClose(() => {
+    child.kill("SIGKILL");
+    screen.destroy();
+  });
   const exitCode = await new Promise<number>((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code, signal) => resolve(code ?? (signal === null ? 1 : 137)));
   });
-  // Reads the program's last output before it reports the end. Does not wait for a daemon that keeps the terminal open.
-  await Promise.race([screenClosed, new Promise((resolve) => setTimeout(resolve, 200))]);
+  // Reads the program's last output before it reports the end. Does not wait for a daemon that keeps the terminal open
+  // and prints nothing.
+  let read = -1;
+  while (!screen.destroyed && (read !== screen.bytesRead || screen.isPaused())) {
+    read = screen.bytesRead;
+    await Promise.race([screenClosed, new Promise((resolve) => setTimeout(resolve, silenceMs))]);
+  }
   screen.destroy();
   return exitCode;
 }
@@ -131,7 +145,10 @@ export async function serveAttach(container: ManagedContainer, streams: RemoteSt
     });
     return;
   }
-  using _listening = log.listen((chunk) => void streams.stdout?.write(chunk));
+  using _listening = log.listen((chunk) => {
+    if ((streams.stdout?.writableLength ?? 0) > maxUnreadBytes) streams.close();
+    else streams.stdout?.write(chunk);
+  });
   const { console: terminal } = container;
   if (terminal !== undefined) {
     streams.onResize((columns, rows) => {

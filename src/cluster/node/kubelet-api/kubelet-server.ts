@@ -220,8 +220,9 @@ function targetOf(request: IncomingMessage): { readonly url: URL; readonly words
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {
+  // What was sent is not the whole answer, and must not look like it.
   if (response.headersSent) {
-    response.end();
+    response.destroy();
     return;
   }
   const reason = { 400: "BadRequest", 403: "Forbidden", 404: "NotFound" }[status] ?? "InternalError";

@@ -12,8 +12,10 @@ export interface RemoteStreams {
   /** New sizes of the client's terminal: columns and rows. */
   onResize(listener: (columns: number, rows: number) => void): void;
   onClose(listener: () => void): void;
-  /** Ends the streams with a metav1.Status. */
+  /** Sends all output that was written, and then ends the streams with a metav1.Status. */
   finish(status: unknown): Promise<void>;
+  /** Ends the connection at once, without a status. */
+  close(): void;
 }
 
 export interface WantedStreams {
@@ -93,11 +95,17 @@ async function acceptSpdy(
     onResize: (listener) => resize.add(listener),
     onClose: (listener) => void socket.once("close", listener),
     finish: async (status) => {
-      for (const name of ["stdout", "stderr"]) streams.get(name)?.end();
+      await Promise.all(["stdout", "stderr"].map(async (name) => await allSent(streams.get(name))));
       await new Promise<void>((done) => streams.get("error")?.end(JSON.stringify(status), () => done()));
       await connection.end();
     },
+    close: () => connection.close(),
   };
+}
+
+/** Ends a stream, and waits until its connection has taken everything or is gone. */
+async function allSent(stream: Writable | undefined): Promise<void> {
+  if (stream !== undefined) await new Promise<void>((done) => stream.end(() => done()));
 }
 
 const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
@@ -130,19 +138,23 @@ async function acceptWebSocket(
         else webSocket.send(Buffer.concat([Buffer.of(number), chunk]), () => done());
       },
     });
+  const stdout = wanted.stdout ? output(channel.stdout) : undefined;
+  const stderr = wanted.stderr && !wanted.tty ? output(channel.stderr) : undefined;
   return {
     stdin,
-    stdout: wanted.stdout ? output(channel.stdout) : undefined,
-    stderr: wanted.stderr && !wanted.tty ? output(channel.stderr) : undefined,
+    stdout,
+    stderr,
     onResize: (listener) => resize.add(listener),
     onClose: (listener) => void webSocket.once("close", listener),
     finish: async (status) => {
+      await Promise.all([stdout, stderr].map(allSent));
       if (webSocket.readyState !== webSocket.OPEN) return;
       await new Promise<void>((done) =>
         webSocket.send(Buffer.concat([Buffer.of(channel.error), Buffer.from(JSON.stringify(status))]), () => done()),
       );
       webSocket.close(1000);
     },
+    close: () => webSocket.terminate(),
   };
 }
 
