@@ -30,7 +30,10 @@ export interface WaitOptions {
   readonly signal?: AbortSignal;
 }
 
-const pollMs = 40;
+/** A lab is ready within seconds. A cluster that pulls images takes longer, and need not answer so many requests. */
+const quickMs = 5_000;
+const quickPollMs = 40;
+const slowPollMs = 500;
 const tellAfterMs = 1000;
 
 /** Looks for obstacles once a workload takes longer than pods usually do. */
@@ -72,7 +75,7 @@ export async function waitReady(object: UntypedObject, options: WaitOptions): Pr
         { hint: hintOf(object) },
       );
     }
-    await clock.sleep(pollMs, signal);
+    await clock.sleep(waitedMs < quickMs ? quickPollMs : slowPollMs, signal);
   }
 }
 
