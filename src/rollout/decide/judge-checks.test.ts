@@ -305,7 +305,10 @@ test("a pod of the canary that runs and is no longer ready fails after 30 s, bec
   const lost = (seconds: number) => Array.from({ length: seconds }, () => seen(pod("x", { ready: false }), pod("y")));
   const soon = look(planned("pod-health"), [before, ...lost(30)]);
   assert.equal(soon.verdict, "wait");
-  assert.match(soon.evidence, /^a\/x was ready and is no longer: Running; the check fails after 30 s of this; 1 of 2/);
+  assert.match(
+    soon.evidence,
+    /^a\/x was ready, but is not any more: Running; the check fails after 30 s of this; 1 of 2/,
+  );
   assert.equal(look(planned("pod-health"), [before, ...lost(32)]).verdict, "fail");
   assert.equal(look(planned("pod-health"), [before, ...lost(30), before]).verdict, "pass");
   assert.equal(look(planned("pod-health"), [before, ...lost(30), before, ...lost(30)]).verdict, "wait");

@@ -102,7 +102,7 @@ test("a probe that is deleted, is gone, or has a successor that starts is absent
 test("a probe that runs and is not ready is absent for 30 s, because its kubelet may have been restarted", () => {
   const server = pod("server-ambient-new", { ready: false, since: 4 });
   assert.deepEqual(facts([client, server]).absent, {
-    detail: "probe server-ambient-new runs and is not ready, as after a restart of its kubelet",
+    detail: "probe server-ambient-new runs, but is not ready, for example after a restart of its kubelet",
     isPause: true,
   });
   const later = facts([client, server], 40);
@@ -146,7 +146,7 @@ test("a native sidecar that crashed is no pause either, and an init container th
 
 test("a probe that its node has evicted is absent until its successor is ready, also if it had crashed before", () => {
   const absent = (...servers: readonly Pod[]): unknown => facts([client, ...servers]).absent;
-  const text = { detail: "probe server-ambient-new has ended, and is made again", isPause: false };
+  const text = { detail: "probe server-ambient-new has ended; the engine recreates it", isPause: false };
   for (const phase of ["Failed", "Succeeded"] as const) {
     assert.deepEqual(absent(pod("server-ambient-new", { ready: false, phase })), text);
     assert.deepEqual(absent(pod("server-ambient-new", { ready: false, phase, restarts: 1 })), text);

@@ -56,7 +56,7 @@ function servingPod(pod: Pod): ServingPod {
 }
 
 function pauseText(name: string): string {
-  return `probe ${name} runs and is not ready, as after a restart of its kubelet`;
+  return `probe ${name} runs, but is not ready, for example after a restart of its kubelet`;
 }
 
 /** The pods of each client and server, and of each gateway and waypoint that has pods. */
@@ -75,19 +75,22 @@ function podsByProbe(view: Pick<ClusterView, "pods">, pairs: readonly PlannedPro
 
 type Absence = NonNullable<ProbePodFacts["absent"]>;
 
-/** None for a pod that has ended or does not start, for which nobody need wait. */
+/** Why a probe has no pod that can answer. Empty for a pod that does not start, because nobody need wait for it. */
 function absenceOf(name: string, pods: readonly Pod[], ageMs: AgeOfEvent): Absence[] {
   const running = pods.filter((pod) => !hasEnded(pod));
   // A pod that its node has evicted stays, with the phase Failed, until the engine or a controller replaces it.
   if (pods.length > 0 && running.length === 0)
-    return [{ detail: `probe ${name} has ended, and is made again`, isPause: false }];
+    return [{ detail: `probe ${name} has ended; the engine recreates it`, isPause: false }];
   const states = running.map((pod) =>
     pod.metadata.deletionTimestamp === undefined
       ? probePodState(pod, pod.metadata.name ?? name, ageMs)
-      : { state: "waiting" as const, detail: `probe ${pod.metadata.name ?? name} is being deleted, as by a drain` },
+      : {
+          state: "waiting" as const,
+          detail: `probe ${pod.metadata.name ?? name} is being deleted, for example by a drain`,
+        },
   );
   if (states.length === 0)
-    return [{ detail: `probe ${name} was deleted, as by a drain, and is made again`, isPause: false }];
+    return [{ detail: `probe ${name} was deleted, for example by a drain; the engine recreates it`, isPause: false }];
   return states
     .flatMap((state) => (state.state === "waiting" ? [{ detail: state.detail ?? "", isPause: false }] : []))
     .slice(-1);

@@ -103,7 +103,7 @@ test("a probe that crashes, cannot be scheduled or has ended reports so", () => 
   );
   assert.deepEqual(probePodState(pod({ status: { phase: "Failed", message: "evicted" } }), "p", agesAt(createdMs)), {
     state: "waiting",
-    detail: "probe p has ended (Failed: evicted), and is made again",
+    detail: "probe p has ended (Failed: evicted); the engine recreates it",
   });
 });
 

@@ -25,7 +25,7 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
   if (phase === "Failed" || phase === "Succeeded")
     return {
       state: "waiting",
-      detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`}), and is made again`,
+      detail: `probe ${name} has ended (${phase}${message === "" ? "" : `: ${message}`}); the engine recreates it`,
     };
   const reason = `${whyNotReady(pod)}${missingSecrets(pod)}`;
   const lastStage = Math.max(Date.parse(pod.metadata.creationTimestamp ?? "") || 0, ...startedAt(pod));

@@ -50,7 +50,7 @@ function returnsOf(pods: readonly PodFacts[], before: PodState | undefined): Rec
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
-/** A pod that was ready and is no longer. */
+/** A pod that was ready, but is not ready any more. */
 function isLost({ uid, ready, ending }: PodFacts, state: PodState): boolean {
   return !ready && !ending && state.ready.includes(uid);
 }
@@ -98,7 +98,7 @@ function sharedReturns({ node }: PodFacts, stable: readonly PodFacts[], returns:
 }
 
 function lostText({ name, detail, lastEnd }: PodFacts): string {
-  return `${name} was ready and is no longer: ${detail}${lastEnd === undefined ? "" : `, ${lastEnd}`}`;
+  return `${name} was ready, but is not any more: ${detail}${lastEnd === undefined ? "" : `, ${lastEnd}`}`;
 }
 
 function hasCrashed({ uid, restarts, lastEnd }: PodFacts, state: PodState): boolean {
