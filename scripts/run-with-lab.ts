@@ -44,7 +44,7 @@ export interface LabRunOptions {
   /** The line of the shell that runs the command, as `"$0" "$@"`. */
   readonly inner?: string;
   /**
-   * The time that the command has to end by itself after a signal ended its standard input. Absent: it is killed at
+   * The time that the command has to end by itself after a signal ended its standard input. If absent, it is killed at
    * once.
    */
   readonly graceMs?: number;

@@ -9,7 +9,7 @@ type Parsed<Chosen extends Options> = ReturnType<
 export interface ScriptUsage {
   /** The command that starts the script, such as `npm run image --`. */
   readonly command: string;
-  /** The names of positional arguments, such as `[TARGET …]`. Absent: the script takes none. */
+  /** The names of positional arguments, such as `[TARGET …]`. If absent, the script takes none. */
   readonly positionals?: string;
   /** One line about each option, by its name; or the whole usage as text. */
   readonly help: Readonly<Record<string, string>> | string;

@@ -243,6 +243,19 @@ test("a comment that documents a value or a class stands above it, and not above
   );
 });
 
+test("a comment says what a value is before it says when there is none, and does so in a sentence", () => {
+  assertNone(
+    findings([
+      {
+        pattern:
+          /\/\*\* (?:Undefined (?!means|stands)|(?:Absent|Empty|False): )|^\s*(?:\*|\/\/|\/\*\*) .*\b(?:Undefined|Absent|Empty): /,
+        advice: "name the value first, then write `Undefined if …`, `Undefined means …` or `If undefined, …`",
+        where: (file) => /^(?:src|scripts)\/.*\.tsx?$/.test(file),
+      },
+    ]),
+  );
+});
+
 test("a documenting comment stands directly above what it documents, and a comment about the file begins with //", () => {
   assertNone(
     [...texts]

@@ -70,7 +70,7 @@ function somePid(chaos: Chaos, role: string): number {
   return some(chaos, chaos.proof.lab.cluster.ofRole(role), role).pid;
 }
 
-/** False if the process has ended. */
+/** Sends a signal to a process. Returns false if the process has ended. */
 function signalled(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(pid, signal);

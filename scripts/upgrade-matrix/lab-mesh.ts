@@ -13,9 +13,9 @@ export interface LabMesh {
   readonly title: string;
   /** Absent if the mesh has one revision without a name. */
   readonly from?: string;
-  /** The name of the old control plane's Deployment. Absent: as an installation names it. */
+  /** The name of the old control plane's Deployment. Absent means the name that an installation gives it. */
   readonly istiod?: string;
-  /** The name of the new revision. Absent: {@link newRevision}. */
+  /** The name of the new revision. Absent means {@link newRevision}. */
   readonly to?: string;
   /** The labels of the applications' namespace. */
   readonly labels: Readonly<Record<string, string>>;
@@ -23,7 +23,7 @@ export interface LabMesh {
   readonly gateway: { readonly selector: string; readonly url: string };
   /** Types the commands that install the old revision and the gateway. The applications' namespace exists. */
   readonly install: (guide: Walkthrough) => Promise<void>;
-  /** Types the commands that bring the new revision. Absent: the upgrade installs `specs`. */
+  /** Types the commands that bring the new revision. If absent, the upgrade installs `specs`. */
   readonly bring?: (guide: Walkthrough) => Promise<void>;
   /** The specs of IstioOperators that the upgrade installs. */
   readonly specs?: readonly object[];

@@ -7,7 +7,7 @@ import { groupKindOf, nameOf, namespaceOf, type Resource } from "./resource.ts";
 export interface AnalysisOptions extends InventoryOptions {
   /**
    * Limits the messages to this namespace and to objects without a namespace. Objects in files are always included.
-   * Absent: all.
+   * Absent means all.
    */
   readonly namespace?: string | undefined;
   /** Leaves out the objects of other namespaces, also those in files. */

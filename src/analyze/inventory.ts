@@ -26,7 +26,7 @@ export interface InventoryOptions {
   /** Each `group/Kind` that the cluster has no definition of. */
   readonly notServed?: ReadonlySet<string> | undefined;
   readonly istioNamespace: string;
-  /** The mesh config with its defaults. Absent: unknown, so the defaults are assumed. */
+  /** The mesh config with its defaults. If absent, it is unknown, so the defaults are assumed. */
   readonly meshConfig?: MeshConfig | undefined;
 }
 

@@ -1,5 +1,5 @@
 /**
- * A Map for values that can be made again. A new key empties a full cache: this bounds the memory, costs nothing at
+ * A Map for values that can be computed again. A new key empties a full cache: this bounds the memory, costs nothing at
  * each read, and needs no order of use.
  */
 export class BoundedCache<Key, Value> extends Map<Key, Value> {

@@ -35,10 +35,10 @@ export interface LoggerOptions {
   readonly scope: string;
   /** `info` when absent. */
   readonly level?: LogLevel | LogThreshold;
-  /** Writes one whole line, including its newline. Absent: to stderr. */
+  /** Writes one whole line, including its newline. If absent, lines go to stderr. */
   readonly write?: (line: string) => void;
   readonly clock?: Clock;
-  /** Absent: the format of the thread, see {@link setLogFormat}. */
+  /** The format of lines. If absent, the format of the thread, see {@link setLogFormat}. */
   readonly format?: LogFormat;
 }
 

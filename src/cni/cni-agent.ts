@@ -36,7 +36,7 @@ export interface CniPluginOptions {
   readonly socketPath: string;
   /** The node's architecture, by Node's name. */
   readonly architecture: string;
-  /** The file to chain the plugin into. Absent: the first one by name. */
+  /** The file to chain the plugin into. Absent means the first one by name. */
   readonly confFile?: string;
   /** False if the platform calls the plugin through a file of its own. */
   readonly chained: boolean;

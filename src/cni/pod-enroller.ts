@@ -525,7 +525,7 @@ export class PodEnroller {
   }
 }
 
-/** Empty if the namespace has no rules. */
+/** The digest of the capture rules in a network namespace. Empty if it has none. */
 function digestOf(namespace: NetworkNamespace): string {
   try {
     return captureDigest(namespace.fd);

@@ -50,7 +50,7 @@ import {
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
-  /** How to reach remote clusters. Absent: by their kubeconfigs. */
+  /** How to reach remote clusters. Absent means by their kubeconfigs. */
   readonly connect?: (config: KubeConfig, clusterId: string) => RemoteClient;
   readonly settings: ControlPlaneSettings;
   readonly version: string;

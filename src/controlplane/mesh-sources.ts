@@ -24,7 +24,7 @@ import type { ServedMesh } from "./served-mesh.ts";
 
 export interface MeshSourcesOptions {
   readonly client: KubeClient;
-  /** How to reach remote clusters. Absent: by their kubeconfigs. */
+  /** How to reach remote clusters. Absent means by their kubeconfigs. */
   readonly connect?: ((config: KubeConfig, clusterId: string) => RemoteClient) | undefined;
   readonly settings: ControlPlaneSettings;
   /** The mesh whose inputs the sources fill, and whose configuration names further objects to read. */

@@ -120,7 +120,7 @@ export class ServedMesh {
   };
   /** The resources of ztunnels. */
   readonly ambient: () => AmbientResources;
-  /** The roots that proxies get over xDS, under the resource's name. Empty: proxies get none. */
+  /** The roots that proxies get over xDS, under the resource's name. If empty, proxies get none. */
   readonly trustBundles: SourceCollection<EncodedResource>;
   readonly #turns: SettlingTurns;
   #generation = 0;

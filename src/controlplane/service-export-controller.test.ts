@@ -83,7 +83,7 @@ test("the leader exports the Services of every cluster, except those that are lo
   assert.deepEqual(owner, { apiVersion: "v1", kind: "Service", name: "web", uid });
 });
 
-test("an export that a user deleted is not made again while its Service stays", async () => {
+test("an export that a user deleted is not recreated while its Service stays", async () => {
   const { servers, put } = leader();
   put("home", "shop/web");
   await untilEqual(() => servers.home.exports(), ["shop/web"]);

@@ -27,8 +27,8 @@ const blockedMs = 60_000;
 
 /**
  * Makes a ServiceExport for each Service of every cluster, except those that are local to their cluster. A Service owns
- * its export, so Kubernetes deletes both together. An export that a user deletes is not made again while its Service
- * stays and this control plane leads.
+ * its export, so Kubernetes deletes both together. The controller does not recreate an export that a user deletes while
+ * its Service stays and this control plane leads.
  */
 export async function runServiceExportController(
   options: ServiceExportControllerOptions,

@@ -9,7 +9,7 @@ import { TlsContext } from "../net/index.ts";
 export interface ControlPlaneEndpoint {
   /** `https://host:port` or `http://host:port`. */
   readonly url: string;
-  /** The PEM file with the roots. Absent: the system's roots. */
+  /** The PEM file with the roots. Absent means the system's roots. */
   readonly rootCertificateFile?: string;
   /** The file with the service account token, which is sent as bearer token. */
   readonly tokenFile?: string;

@@ -9,7 +9,7 @@ export interface OperatorSettings {
   readonly tag: string;
   /** The operator's own namespace. */
   readonly namespace: string;
-  /** The namespaces whose IstioOperator objects it handles. Empty: all. */
+  /** The namespaces whose IstioOperator objects it handles. Empty means all. */
   readonly watchedNamespaces: readonly string[];
   /** Empty if it is the only operator of a cluster. */
   readonly revision: string;

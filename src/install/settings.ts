@@ -23,7 +23,7 @@ export interface InstallSettings {
   readonly profile: string;
   readonly hub: string;
   readonly tag: string;
-  /** The version in labels. Absent: the tag without a digest, which labels do not allow. */
+  /** The version in labels. Absent means the tag without its digest, because labels do not allow digests. */
   readonly versionLabel?: string;
   readonly namespace: string;
   /** The suffix of the revision's names. Empty for the default, unnamed revision. */
@@ -31,7 +31,7 @@ export interface InstallSettings {
   /** The value of the label `istio.io/rev`, if it is neither the name nor `default`. */
   readonly revisionLabel?: string;
   readonly meshConfig: Readonly<Record<string, unknown>>;
-  /** The API group of ServiceExports. Absent: the pilot's variable MCS_API_GROUP, or the API's own. */
+  /** The API group of ServiceExports. Absent means the pilot's variable MCS_API_GROUP, or the API's own. */
   readonly multiClusterGroup?: string;
   readonly values: Readonly<Record<string, unknown>>;
   readonly base: ComponentSpec;

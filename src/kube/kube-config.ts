@@ -14,7 +14,7 @@ export interface KubeConfig {
   readonly context: string;
   /** The default namespace. */
   readonly namespace: string;
-  /** The authority of the server's certificate in PEM. Absent: the system's roots. */
+  /** The authority of the server's certificate in PEM. Absent means the system's roots. */
   readonly ca?: string;
   /** Accepts any server certificate. */
   readonly insecure?: boolean;

@@ -6,7 +6,7 @@ import { readBytes, requireFinalResponse } from "../base/joined-bytes/index.ts";
 export interface StreamExchange {
   readonly method: string;
   readonly path: string;
-  /** JSON. Undefined: no body. */
+  /** The body as JSON. Undefined means no body. */
   readonly body?: string | undefined;
   /** A longer response is an error. 512 MiB if absent. */
   readonly maxAnswerBytes?: number;
@@ -14,7 +14,7 @@ export interface StreamExchange {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The same bound as for responses of an API server. */
+/** The bound of a response, the same as for responses of an API server. */
 const defaultMaxAnswerBytes = 512 << 20;
 
 /**

@@ -28,7 +28,7 @@ export type ListenOptions =
       readonly fd: number;
       /**
        * Asked after each connection whether to accept another one that waits, in the same turn of the event loop. Loads
-       * libc. Absent: each turn accepts one.
+       * libc. If absent, each turn accepts one.
        */
       readonly acceptsMore?: () => boolean;
     }

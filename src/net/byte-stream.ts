@@ -80,13 +80,13 @@ export interface ByteListener {
 export interface ConnectOptions {
   readonly address: string;
   readonly port: number;
-  /** The descriptor of the network namespace to dial from. Absent: the process's own. */
+  /** The descriptor of the network namespace to dial from. Absent means the process's own. */
   readonly namespaceFd?: number | undefined;
   /** SO_MARK, such as 0x539. */
   readonly mark?: number | undefined;
   /** Dial from this address, which may belong to another host (IP_TRANSPARENT). */
   readonly sourceAddress?: string | undefined;
-  /** Keepalive probes for the lifetime of the connection. Absent: none. */
+  /** Keepalive probes for the lifetime of the connection. Absent means none. */
   readonly keepalive?: TcpKeepalive | undefined;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;

@@ -28,7 +28,10 @@ export interface ConnectingSocketOptions {
   readonly mark?: number | undefined;
   /** Dial from this address, which may belong to another host. Sets IP_TRANSPARENT unless it is a loopback address. */
   readonly sourceAddress?: string | undefined;
-  /** Absent: any free port. For another host's address, a port outside that host's own ephemeral range. */
+  /**
+   * The port to connect from. If absent, the kernel chooses a free one. For another host's address, a port outside that
+   * host's own ephemeral range.
+   */
   readonly sourcePort?: number;
 }
 

@@ -10,7 +10,7 @@ export interface TlsContextOptions {
    */
   readonly certificateChain?: string | readonly string[];
   readonly privateKey?: string | readonly string[];
-  /** PEM with the roots that verify the peer. Absent: the system's roots. */
+  /** PEM with the roots that verify the peer. Absent means the system's roots. */
   readonly roots?: string;
   /**
    * PEM revocation lists, one in each text. Every authority in a peer's chain needs a valid list, and no certificate of
@@ -43,7 +43,7 @@ export interface TlsContextOptions {
 export interface PeerGuard {
   /** The reason for refusing the holder, if any. `peer` is its role in the handshake. */
   refuse(certificate: X509Certificate, peer: "client" | "server"): string | undefined;
-  /** Whether only the URIs of the certificate prove who its holder is. Absent: all names do. */
+  /** Whether only the URIs of the certificate prove who its holder is. If absent, all names do. */
   provesOnlyUris?(certificate: X509Certificate): boolean;
   /** Called when a connection begins. `close` ends it. The caller disposes the result when the connection has ended. */
   admitted(certificate: X509Certificate, peer: "client" | "server", close: (reason: string) => void): Disposable;

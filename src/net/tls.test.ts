@@ -428,7 +428,7 @@ for (const kind of ["libuv", "node"] as const) {
   });
 }
 
-/** The same stream as one that this part does not know, such as a tunnel's. */
+/** Hides the type of a stream, so that this part does not know it, like a tunnel's. */
 function wrapped(stream: ByteStream): ByteStream {
   return {
     setHandler: (handler) => stream.setHandler(handler),

@@ -14,13 +14,13 @@ import type { PeerGuard, TlsContext, TlsContextSource } from "./tls-context.ts";
 
 export interface SecureClientOptions {
   /**
-   * Protocols to offer, the preferred one first. The handshake fails if the server selects none of them. Empty: none is
-   * offered.
+   * Protocols to offer, the preferred one first. The handshake fails if the server selects none of them. If empty, none
+   * is offered.
    */
   readonly alpn: readonly string[];
   /** Accepts a server that selects none of the protocols. */
   readonly alpnOptional?: boolean;
-  /** The SNI to send. Absent: none is sent. */
+  /** The SNI to send. If absent, none is sent. */
   readonly servername?: string;
   readonly timeoutMs: number;
   /**

@@ -15,7 +15,7 @@ export interface EstimateInput extends Pick<
   readonly controlPlanePods: readonly Pod[];
 }
 
-/** Used if no pod shows how long readiness takes. */
+/** How long a pod takes to become ready, if no pod shows it. */
 const assumedReadySeconds = 10;
 /** The time for a step to settle and to be judged, measured on a mesh with some traffic. */
 const judgedStepSeconds = 5;

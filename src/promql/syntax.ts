@@ -44,7 +44,7 @@ export interface Subquery extends TimeShift {
   readonly type: "subquery";
   readonly expression: Expression;
   readonly rangeMs: number;
-  /** Undefined: the evaluator's default step. */
+  /** The step between evaluations. If undefined, the evaluator's default step applies. */
   readonly stepMs: number | undefined;
 }
 

@@ -190,7 +190,7 @@ export class ActiveClusters {
     };
   }
 
-  /** Sets the endpoints of the clusters that request them under this name. Undefined: there are none. */
+  /** Sets the endpoints of the clusters that request them under this name. If undefined, there are none. */
   assign(serviceName: string, assignment: ClusterLoadAssignment | undefined): void {
     for (const { spec, cluster } of this.#clusters.values()) {
       if (spec.discovery.kind !== "eds" || spec.discovery.serviceName !== serviceName || spec.unusable !== undefined)

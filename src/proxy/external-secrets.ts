@@ -206,7 +206,10 @@ export class ExternalSecrets {
   }
 }
 
-/** Undefined if the response has no secrets at all. Throws if it contains a secret with another name. */
+/**
+ * The secret of this name. Undefined if the response has no secrets at all. Throws if it contains a secret with another
+ * name.
+ */
 function secretOf(name: string, { resources }: DiscoveryResponse): Uint8Array | undefined {
   const names: string[] = [];
   for (const { typeUrl, value } of resources) {

@@ -93,7 +93,7 @@ export class ListenerSet {
     return [...this.#leaving.keys()].reduce((sum, listener) => sum + listener.connections, active);
   }
 
-  /** Whether connections, open or to come, may still need resources that were removed with their listener or chain. */
+  /** Whether open or future connections may still need resources that were removed with their listener or chain. */
   get needsRemoved(): boolean {
     return (
       this.drainingConnections > 0 ||

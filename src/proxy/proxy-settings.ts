@@ -38,7 +38,7 @@ export interface ProxySettings {
   /** COMPLIANCE_POLICY. */
   readonly compliance: CompliancePolicy | undefined;
   readonly secretTtlSeconds: number;
-  /** OUTPUT_CERTS. Undefined: the certificate is not written. */
+  /** OUTPUT_CERTS. If undefined, the certificate is not written. */
   readonly certificateOutput: CertificateOutput | undefined;
   readonly workloadName: string;
   /** The pod's labels. */
@@ -56,7 +56,7 @@ export interface ProxySettings {
   readonly workloadProbe?: WorkloadProbe | undefined;
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
   /**
-   * Where the injector mounts the revocation lists of the mesh's authorities. Undefined: PILOT_ENABLE_CA_CRL is off.
+   * Where the injector mounts the revocation lists of the mesh's authorities. If undefined, PILOT_ENABLE_CA_CRL is off.
    */
   readonly meshRevocationsFile: string | undefined;
   /**
@@ -76,7 +76,10 @@ export interface ProxySettings {
     readonly admin: number;
     readonly stats: number;
     readonly envoyStats: number;
-    /** ENVOY_SECURE_METRICS_PORT: the proxy's own metrics for clients with a certificate of the mesh. 0: none. */
+    /**
+     * ENVOY_SECURE_METRICS_PORT: the proxy's own metrics for clients with a certificate of the mesh. 0 means no such
+     * port.
+     */
     readonly secureStats: number;
     /** ENVOY_SECURE_MERGED_METRICS_PORT: the same, with the application's metrics. */
     readonly secureMergedStats: number;
@@ -91,7 +94,7 @@ export interface SettingsSources {
   readonly version: string;
   /** The downward API's `labels` file, if it exists. */
   readonly labelsFile: string | undefined;
-  /** The same for `annotations`. */
+  /** The downward API's `annotations` file, if it exists. */
   readonly annotationsFile?: string | undefined;
 }
 

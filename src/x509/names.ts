@@ -3,7 +3,7 @@ import { derElement, derObjectIdentifier, derSequence, derTags } from "./der.ts"
 
 export interface NameParts {
   readonly organizations?: readonly string[];
-  /** Empty: none. */
+  /** Empty or absent if the name has no common name. */
   readonly commonName?: string;
 }
 

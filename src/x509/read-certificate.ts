@@ -62,7 +62,7 @@ export function readIssuer(der: Buffer): IssuerParts {
   };
 }
 
-/** Reads from an authority's certificate in DER how many authorities may be below it. Undefined: any number. */
+/** Reads from an authority's certificate in DER how many authorities may be below it. Undefined means any number. */
 export function readPathLength(der: Buffer): number | undefined {
   const constraints = readCertificate(der).extensions.get(extensionIds.basicConstraints)?.value;
   if (constraints === undefined) return undefined;

@@ -19,7 +19,7 @@ export interface ZtunnelConfig {
   readonly clusterId: string;
   readonly network: string;
   readonly clusterDomain: string;
-  /** Empty: no control plane. */
+  /** The address of the control plane. Empty if there is none. */
   readonly xdsAddress: string;
   readonly xdsRootCertificate: string;
   readonly localXdsPath: string;
@@ -27,7 +27,7 @@ export interface ZtunnelConfig {
   readonly caAddress: string;
   readonly caRootCertificate: string;
   readonly fakeCa: boolean;
-  /** File with the revocation lists that peers' certificates are checked against. Undefined: no check. */
+  /** File with the revocation lists that peers' certificates are checked against. Undefined means no check. */
   readonly revocationsFile: string | undefined;
   /** COMPLIANCE_POLICY and TLS12_ENABLED. */
   readonly handshakes: Pick<HandshakeRules, "compliance" | "allowsTls12">;
@@ -40,7 +40,7 @@ export interface ZtunnelConfig {
   readonly ownWorkload: WorkloadInfo | undefined;
   readonly zdsPath: string;
   readonly mark: number;
-  /** TCP keepalive of plain connections with peers. HBONE connections have pings. Undefined: no probes. */
+  /** TCP keepalive of plain connections with peers. HBONE connections have pings. Undefined means no probes. */
   readonly keepalive: TcpKeepalive | undefined;
   readonly terminationGraceMs: number;
   readonly ports: {

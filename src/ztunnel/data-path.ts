@@ -33,7 +33,7 @@ export interface DataPathOptions {
   readonly random: Random;
   /** Called when the number of live connections changes. */
   readonly onOpen?: (open: number) => void;
-  /** Undefined if one thread serves. */
+  /** Shares the connections with other threads. Undefined if one thread serves. */
   readonly share?: ConnectionShare;
 }
 

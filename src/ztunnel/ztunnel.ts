@@ -77,7 +77,7 @@ export interface ZtunnelOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly resolvConfPath?: string;
-  /** Creates the worker threads. Undefined: this thread serves. */
+  /** Creates the worker threads. If undefined, this thread serves. */
   readonly serve?: (data: ServingData) => ThreadServing;
 }
 

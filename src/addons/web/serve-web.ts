@@ -33,7 +33,7 @@ export interface WebAnswer {
 export type WebHandler = (request: WebRequest) => Promise<WebAnswer>;
 
 export interface ServeWebOptions {
-  /** Empty: all addresses. */
+  /** The address to listen on. Empty means all addresses. */
   readonly host: string;
   readonly port: number;
   readonly log: Logger;

@@ -81,7 +81,7 @@ export interface RolloutHead extends ViewHead {
   readonly yaml: string;
 }
 
-/** Sorted by key. */
+/** A step of a rollout, with its state. */
 export interface RolloutStep extends PlannedStep {
   readonly state: "done" | "current" | "to come";
   readonly weight?: number;

@@ -12,7 +12,7 @@ export type HttpAbortError =
   | { readonly kind: "httpStatus"; readonly status: number }
   | { readonly kind: "grpcStatus"; readonly status: GrpcStatusName };
 
-/** Sorted by code, from 0 to 16. */
+/** The names of gRPC statuses, by code from 0 to 16. */
 export const grpcStatusNames = [
   "OK",
   "CANCELLED",

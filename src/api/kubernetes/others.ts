@@ -306,7 +306,7 @@ export interface PersistentVolumeClaim extends KubernetesObject {
     accessModes?: AccessMode[];
     resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
     selector?: LabelSelector;
-    /** Absent: the default class, which admission fills in. Empty: no class, so only volumes without one. */
+    /** Absent means the default class, which admission fills in. Empty means no class, so only volumes without one. */
     storageClassName?: string;
     volumeMode?: "Filesystem" | "Block";
     volumeName?: string;
@@ -376,7 +376,7 @@ export interface NetworkPolicyPeer {
 
 export interface NetworkPolicy extends KubernetesObject {
   spec?: {
-    /** Absent: all pods of the namespace. */
+    /** Absent means all pods of the namespace. */
     podSelector?: LabelSelector;
     ingress?: { from?: NetworkPolicyPeer[]; ports?: NetworkPolicyPort[] }[];
     egress?: { to?: NetworkPolicyPeer[]; ports?: NetworkPolicyPort[] }[];

@@ -1,2 +1,2 @@
-// The feature flags of upstream's control plane: which have an effect here.
+// Which feature flags of upstream's control plane have an effect here.
 export { readsVariable, unreadVariables } from "./unread-variables.ts";

@@ -9,7 +9,7 @@ export interface TemplateSide {
 export interface TemplateValues {
   readonly canary: TemplateSide;
   readonly stable: TemplateSide;
-  /** The time since the step has settled, in PromQL's form: `90s`. */
+  /** The time since the step settled, in PromQL's form: `90s`. */
   readonly window: string;
 }
 

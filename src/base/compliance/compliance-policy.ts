@@ -1,7 +1,7 @@
 import { envString, type Environment } from "../env.ts";
 import { userError } from "../errors.ts";
 
-/** A policy that limits all TLS, whatever else is configured. Absent: there is no limit. */
+/** A policy that limits all TLS, whatever else is configured. If absent, there is no limit. */
 export type CompliancePolicy = (typeof policies)[number];
 
 const policies = ["fips-140-2", "fips-140-3", "pqc"] as const;

@@ -66,7 +66,7 @@ export class BudgetShare {
     return true;
   }
 
-  /** The same for a change by some bytes. */
+  /** Changes the size of the share by some bytes, under the rules of {@link set}. */
   add(size: number): boolean {
     return this.set(this.#size + size);
   }

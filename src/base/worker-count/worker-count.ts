@@ -24,7 +24,7 @@ const descriptorsPerWorker = 1024;
 export interface RequestedWorkers {
   readonly setting: string;
   readonly value: unknown;
-  /** The container's CPU limit. Undefined or 0: none. */
+  /** The container's CPU limit. Undefined or 0 means no limit. */
   readonly cpuLimit?: number | undefined;
 }
 

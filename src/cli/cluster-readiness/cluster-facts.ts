@@ -94,7 +94,7 @@ export interface Access {
   readonly namespace?: string;
 }
 
-/** Why the caller is not allowed to do it. Undefined: it is allowed. */
+/** Why the caller is not allowed to do it. If undefined, it is allowed. */
 export async function whyNot(client: KubeClient, access: Access): Promise<string | undefined> {
   const version = access.resource === "*" ? "*" : "v1";
   const { allowed, reason, httpStatus, text } = await askSelfAccess(client, { ...access, version });

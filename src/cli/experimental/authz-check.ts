@@ -62,7 +62,7 @@ export function authorizationTable(dump: ConfigDump): string {
   return renderTable(["ACTION", "AuthorizationPolicy", "RULES"], rows, 3);
 }
 
-/** Sorted by action in the order of evaluation, then by name. */
+/** The authorization policies in a dump, sorted by action in the order of evaluation, then by name. */
 export function appliedPolicies(dump: ConfigDump): readonly AppliedPolicy[] {
   const found = new Map<string, { readonly action: string; readonly name: string; readonly rules: Set<string> }>();
   const add = (action: string, policy: string): void => {

@@ -17,7 +17,7 @@ export interface ListenerFilter {
   readonly type?: string;
 }
 
-/** Sorted by port, then address, then type. */
+/** The listeners that match the filter, sorted by port, then address, then type. */
 export function filterListeners(
   listeners: readonly ListenerConfig[],
   { address, port = 0, type }: ListenerFilter,

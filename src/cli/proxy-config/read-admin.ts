@@ -29,7 +29,7 @@ export async function readAdminText(
   return await askAdmin(pod, "GET", path, flags, context);
 }
 
-/** The same as parsed JSON. */
+/** Reads a page of the admin port as {@link readAdminText} does, and parses it as JSON. */
 export async function readAdmin(
   name: string | undefined,
   path: string,

@@ -12,7 +12,7 @@ import {
 
 export interface LadderOptions {
   readonly colour: boolean;
-  /** The width of the terminal, to which lines are cut. Absent: unlimited. */
+  /** The width of the terminal, to which lines are cut. Absent means unlimited. */
   readonly columns?: number;
   /** Show the evidence of done steps, and all future steps instead of the next few. */
   readonly verbose: boolean;

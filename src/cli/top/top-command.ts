@@ -16,7 +16,7 @@ interface TopFlags extends CommonFlags {
   readonly output?: string;
 }
 
-/** The same window as the dashboard's tables. */
+/** The time over which rates are measured, as in the dashboard's tables. */
 const windowSeconds = 60;
 const ctrlC = "\u0003";
 

@@ -52,7 +52,7 @@ function isCertificateRequest({ type }: AdmissionRequest): boolean {
   return type.group === group && type.plural === plural;
 }
 
-/** Replaces all that the client says about the requester, also what this user has not. */
+/** Replaces everything that the client says about the requester. Fields that this user lacks are removed. */
 function withRequester(spec: unknown, { user }: AdmissionRequest): object {
   const { uid: _uid, extra: _extra, ...rest } = (spec ?? {}) as { readonly uid?: unknown; readonly extra?: unknown };
   return {

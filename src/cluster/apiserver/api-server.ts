@@ -45,9 +45,9 @@ export interface ApiServerOptions {
    * port.
    */
   readonly advertise: { readonly address: string; readonly port?: number };
-  /** How long Events live after their last change. Undefined: for an hour. */
+  /** How long Events live after their last change. Undefined means for an hour. */
   readonly eventTtlMs?: number | undefined;
-  /** The bytes of answers that clients have not read, of all together. Undefined: 256 MiB. */
+  /** The bytes of answers that clients have not read, of all together. Undefined means 256 MiB. */
   readonly maxUnreadBytes?: number;
   readonly registry: SchemaRegistry;
   readonly log: Logger;

@@ -14,7 +14,7 @@ const autoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
 const withdrawn = { binding: "system:node", subject: { kind: "Group", name: "system:nodes" } } as const;
 
 /**
- * The stored role or binding with the default one's rules and subjects added, as a real server does when it starts.
+ * The stored role or binding with the default one's rules and subjects added. A real server adds them when it starts.
  * Undefined if none is missing, or if the user has switched the update off by the annotation.
  */
 export function updatedDefault(stored: UntypedObject, current: UntypedObject): UntypedObject | undefined {

@@ -140,7 +140,10 @@ function summaryOf(value: unknown): Summary {
   };
 }
 
-/** Undefined without a valid time, or if an amount is not a whole number: clients could not read the whole list. */
+/**
+ * A container's usage. Undefined without a valid time, or if an amount is not a whole number, because clients could
+ * then not read the list at all.
+ */
 function statsOf(container: Fields): Stats | undefined {
   const cpu = fieldsOf(container["cpu"]);
   const time = textOf(cpu["time"]);

@@ -30,7 +30,9 @@ const connectTimeoutMs = 10_000;
 const readTimeoutMs = 10_000;
 /** A node with hundreds of pods answers with less than one. */
 const maxReadBytes = 8 * 1024 * 1024;
-/** Kept connections to a node. The rollout engine reads logs of several pods several times a second. */
+/**
+ * How many idle connections to a node are kept. The rollout engine reads logs of several pods several times a second.
+ */
 const maxFreeConnections = 4;
 const hopByHop = [
   "connection",

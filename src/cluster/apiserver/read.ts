@@ -92,7 +92,7 @@ function limited(records: readonly StoredRecord[], limit: number, revision: numb
   return { records: taken, metadata: { resourceVersion: String(revision), continue: token, ...remaining } };
 }
 
-/** The requested revision of a list. Undefined: the newest. */
+/** The requested revision of a list. Undefined means the newest. */
 function listRevision(parts: ServerParts, query: URLSearchParams): number | undefined {
   const text = query.get("resourceVersion");
   const match = query.get("resourceVersionMatch");

@@ -65,7 +65,7 @@ export class ControllerContext implements ControllerDependencies {
     return view;
   }
 
-  /** The same for a kind that may be missing. Only controllers that request it wait for it. */
+  /** The only view of a kind that may be missing. Only controllers that request this view wait for it. */
   lateView<Value extends KubernetesObject>(kind: KindDefinition<Value>, fieldSelector?: string): ObjectView<Value> {
     const key = `${kind.group}/${kind.plural}?${fieldSelector ?? ""}`;
     const known = this.#views.get(key);

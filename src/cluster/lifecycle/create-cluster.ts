@@ -35,7 +35,7 @@ export interface CreateClusterOptions {
   readonly plan: ClusterPlan;
   /** Whether autoscalers follow the pods' resource use. */
   readonly autoscale: boolean;
-  /** How long the API server keeps Events. Undefined: for an hour. */
+  /** How long the API server keeps Events. Undefined means for an hour. */
   readonly eventTtlMs: number | undefined;
   readonly release: { readonly root: string; readonly entry: string; readonly version: string };
   readonly env: Environment;

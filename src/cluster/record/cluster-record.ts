@@ -22,7 +22,7 @@ export interface ClusterRecord {
   readonly createdAt: string;
   /** Whether autoscalers follow the pods' resource use. Otherwise they only keep replicas within their bounds. */
   readonly autoscale?: boolean;
-  /** How long the API server keeps Events. Absent: for an hour. */
+  /** How long the API server keeps Events. Absent means for an hour. */
   readonly eventTtlMs?: number;
   /** Known once the launcher has started. */
   readonly launcher?: HostProcess;

@@ -14,7 +14,7 @@ export interface FilterInputs {
   readonly volumeNeeds: VolumeNeeds;
 }
 
-/** Returns why the pod does not fit on the node, with kube-scheduler's text. Undefined: it fits. */
+/** Returns why the pod does not fit on the node, with kube-scheduler's text. If undefined, it fits. */
 export type Filter = (state: NodeState) => string | undefined;
 
 /** All filters for one pod, cheapest first. Values that do not depend on the node are computed once. */

@@ -43,7 +43,7 @@ export class StoredRecord implements ObjectKey {
     return parsed;
   }
 
-  /** The same state under another version. */
+  /** A record of the same state under another version. */
   at(revision: number): StoredRecord {
     const copy = this.copy();
     return new StoredRecord(this, revision, encodeObject(copy, revision), copy);

@@ -29,7 +29,7 @@ import {
 export interface PluginInstallerOptions {
   readonly binDirectory: string;
   readonly confDirectory: string;
-  /** The file to chain the plugin into. Absent: the first one by name. */
+  /** The file to chain the plugin into. Absent means the first one by name. */
   readonly confFile?: string;
   /**
    * Whether the plugin is added to the existing configuration. If false, it gets a file of its own, for a platform that

@@ -22,7 +22,7 @@ export interface RedirectOptions {
   readonly excludedInterfaces: readonly string[];
   /** Interfaces whose incoming traffic is the outbound traffic of a guest, such as a virtual machine. */
   readonly guestInterfaces: readonly string[];
-  /** Queries to these servers are redirected to the proxy. `*`: all queries. Empty: none. */
+  /** Queries to these servers are redirected to the proxy. `*` means all queries. Empty means none. */
   readonly dnsServers: "*" | readonly string[];
 }
 

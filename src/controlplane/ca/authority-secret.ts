@@ -37,7 +37,7 @@ export interface AuthoritySecretOptions {
 export interface SelfSignedOptions {
   readonly lifetimeMs: number;
   readonly rsaKeyBits: number;
-  /** The root is renewed when this percentage of its lifetime remains. Undefined: never. */
+  /** The root is renewed when this percentage of its lifetime remains. Undefined means never. */
   readonly gracePercent: number | undefined;
   /** Store the root in `cacerts`, marked as made by a control plane, unless there is an `istio-ca-secret`. */
   readonly inCacerts: boolean;

@@ -233,7 +233,7 @@ export class CertificateAuthority {
 }
 
 interface LeafNames {
-  /** Empty: none. */
+  /** Empty if the certificate has no common name. */
   readonly commonName: string;
   readonly alternatives: readonly AlternativeName[];
 }

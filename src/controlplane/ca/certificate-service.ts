@@ -38,7 +38,7 @@ export interface CertificateServiceOptions {
 
 export interface CertificateRequest {
   readonly csr: string;
-  /** 0: the default lifetime. */
+  /** 0 means the default lifetime. */
   readonly ttlSeconds: number;
   /** A SPIFFE id. Empty for the caller's own identity. */
   readonly impersonatedIdentity: string;

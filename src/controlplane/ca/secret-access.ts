@@ -40,7 +40,10 @@ export class SecretAccess {
     this.#options = options;
   }
 
-  /** Returns the result known now. Undefined: none yet. If a review is running, `learned` is called with its result. */
+  /**
+   * Returns the result known now. Undefined means none yet. If a review is running, `learned` is called with its
+   * result.
+   */
   known(account: ProvenAccount, learned: (allowed: boolean) => void): boolean | undefined {
     const verdict = this.#verdictOf(account);
     if (verdict.untilMs <= this.#options.clock.steadyMs() && verdict.asking === undefined) {

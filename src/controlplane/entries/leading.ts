@@ -11,7 +11,7 @@ export interface EntryControllersOptions extends LeadingControllerOptions {
   readonly objectsOf: (kind: AmbientStatusKind) => Informer<KubernetesObject> | undefined;
   /** Whether an object is in this revision's model. */
   readonly isRead: (kind: AmbientStatusKind, key: string) => boolean;
-  /** Empty: no addresses are allocated. */
+  /** The ranges from which addresses are allocated. If empty, none are. */
   readonly addressRanges: readonly string[];
 }
 

@@ -78,7 +78,7 @@ export function isAutoRegistered({ metadata }: WorkloadEntry): boolean {
   return (metadata.annotations?.[istioAnnotations.autoRegistrationGroup] ?? "") !== "";
 }
 
-/** The reason why a proxy may not use an entry. Undefined: it may. */
+/** The reason why a proxy may not use an entry. If undefined, the proxy may use it. */
 export function registrationFault(proxy: ProxyIdentity, account: string | undefined): string | undefined {
   if (!proxy.verified) return "its credentials do not identify it; it must use the port with TLS";
   if (account !== undefined && account !== "" && account !== proxy.serviceAccount)

@@ -266,7 +266,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     this.#counters.disconnected();
   }
 
-  /** Returns how long to wait before the next check. Undefined: nothing is left to do. */
+  /** Returns how long to wait before the next check. If undefined, nothing is left to do. */
   async #cleanUp(key: string): Promise<number | undefined> {
     const { client, clock, graceMs, log } = this.#options;
     const [namespace = "", name = ""] = key.split("/");

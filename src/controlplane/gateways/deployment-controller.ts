@@ -120,7 +120,7 @@ function gatewayOf({
   return `${metadata.namespace ?? ""}/${metadata.labels?.[istioLabels.gatewayName] ?? ""}`;
 }
 
-/** Returns how long to wait before the next check. Undefined: no conflicting object exists. */
+/** Returns how long to wait before the next check. If undefined, no conflicting object exists. */
 async function reconcile(
   options: GatewayDeploymentOptions,
   key: string,

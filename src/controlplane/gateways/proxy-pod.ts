@@ -17,11 +17,11 @@ export interface ProxySettings {
   readonly network: string;
   /** The mesh config's environment variables for every proxy. */
   readonly proxyMetadata: Readonly<Record<string, string>>;
-  /** The number of threads of a proxy. 0: one for each core. Absent: the mesh config decides. */
+  /** The number of threads of a proxy. 0 means one for each core. If absent, the mesh config decides. */
   readonly concurrency?: number | undefined;
-  /** Absent: the proxies' environment names no policy. */
+  /** The policy that the proxies' environment names. Absent if it names none. */
   readonly compliance?: CompliancePolicy | undefined;
-  /** Absent: the installation's values say nothing. */
+  /** The fields of pods that the installation's values set. Absent if they set none. */
   readonly podValues?: GatewayPodValues | undefined;
 }
 

@@ -7,13 +7,13 @@ export interface RootCertificateControllerOptions {
   readonly client: KubeClient;
   /** The roots of the mesh in PEM. */
   readonly root: () => string;
-  /** Revocation lists in PEM. Empty: none, and no ConfigMap is written. */
+  /** Revocation lists in PEM. If empty, no ConfigMap is written. */
   readonly revocations?: () => string;
   /** Registers a listener for changes of the root or the revocation lists. */
   readonly onRootChange: (changed: () => void) => void;
   /** `istio-ca-root-cert` if absent. */
   readonly rootConfigMap?: string;
-  /** The ConfigMap of the revocation lists. Undefined: they are not published. */
+  /** The ConfigMap of the revocation lists. If undefined, they are not published. */
   readonly revocationConfigMap?: string | undefined;
   /** Whether a namespace belongs to the mesh. If absent, all namespaces do. */
   readonly includes?: (namespace: string) => boolean;
@@ -41,7 +41,7 @@ const leftOutRetryMs = 10_000;
 interface Copy {
   readonly name: string;
   readonly key: string;
-  /** Empty: nothing is written, and the control plane's former ConfigMap is deleted. */
+  /** The content. If it is empty, nothing is written, and the control plane's former ConfigMap is deleted. */
   readonly text: () => string;
 }
 

@@ -8,7 +8,7 @@ interface WithSpec<Spec> extends KubernetesObject {
 
 export interface ConfigRules<Spec> {
   /**
-   * Objects that name another revision are left out. The name must be the revision, not a tag. Absent: all are read.
+   * Objects that name another revision are left out. The name must be the revision, not a tag. If absent, all are read.
    */
   readonly revision?: string;
   /** Called for an object that its parser refuses. It may have bypassed the validation webhook. */

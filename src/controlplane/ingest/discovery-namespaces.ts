@@ -18,7 +18,8 @@ export class DiscoveryNamespaces {
   }
 
   /**
-   * Undefined labels mean that the namespace is deleted. Returns whether the namespace has become included or excluded.
+   * Sets the labels of a namespace. Undefined means that the namespace is deleted. Returns whether the namespace has
+   * become included or excluded.
    */
   setNamespace(name: string, labels: Labels | undefined): boolean {
     const before = this.includes(name);

@@ -63,11 +63,11 @@ import { statedPreference, nodeFacts, serviceFacts, sliceFacts } from "./service
 /** Turns the objects of one kind into facts of the model. */
 export interface Feed {
   readonly kind: KindDefinition;
-  /** The fields to read. Absent: whole objects. */
+  /** The fields to read. Absent means whole objects. */
   readonly excerpt?: Excerpt;
   /** A cluster that forbids this control plane to read the kind counts as a cluster without such objects. */
   readonly isOptional?: boolean;
-  /** Undefined: the object was deleted. */
+  /** Takes the current version of an object. Undefined means that the object was deleted. */
   take(key: string, object: KubernetesObject | undefined): void;
 }
 

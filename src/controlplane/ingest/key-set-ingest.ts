@@ -25,9 +25,9 @@ export interface KeySetIngestOptions {
   readonly requestAuthentications: Collection<RequestAuthenticationFacts>;
   readonly keySets: SourceCollection<KeySetFacts>;
   readonly fetchText: FetchText;
-  /** Which process fetches the key sets. Absent: this control plane. */
+  /** Which process fetches the key sets. Absent means this control plane. */
   readonly fetcher?: KeySetFetcher | undefined;
-  /** Absent: of their own. */
+  /** Divides the fetches and the memory among namespaces. If absent, this ingest has its own. */
   readonly shares?: KeyFetchShares;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;

@@ -14,9 +14,9 @@ export interface MeshIngestOptions {
   readonly inputs: MeshInputs;
   readonly revision: string;
   readonly metrics?: MetricsRegistry;
-  /** Absent: no kind of the Multi-Cluster Services API is read. */
+  /** The kinds of the Multi-Cluster Services API to read. If absent, none are read. */
   readonly multiClusterKinds?: MultiClusterKinds;
-  /** Absent: every kind is read. */
+  /** Whether a kind is not read. If absent, every kind is read. */
   readonly isIgnored?: IsIgnored | undefined;
   readonly clock: Clock;
   readonly log: Logger;

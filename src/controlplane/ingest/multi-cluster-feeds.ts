@@ -10,7 +10,7 @@ import type { Logger } from "../../base/index.ts";
 import type { SourceCollection } from "../../kube/index.ts";
 import type { ServiceExportFacts, ServiceImportFacts } from "../model/facts.ts";
 
-/** The kinds of the Multi-Cluster Services API that are read. Absent: not read. */
+/** The kinds of the Multi-Cluster Services API that are read. If absent, none are read. */
 export interface MultiClusterKinds {
   readonly exports?: KindDefinition<ServiceExport>;
   readonly imports?: KindDefinition<ServiceImport>;

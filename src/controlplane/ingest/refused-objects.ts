@@ -24,7 +24,7 @@ export class RefusedObjects {
     );
   }
 
-  /** Undefined faults: the object is valid or deleted. */
+  /** Sets the faults of an object. Undefined means that the object is valid or deleted. */
   set(kind: KindDefinition, key: string, faults: string | undefined): void {
     const id = refusedId(kind, key);
     const known = this.#objects.get(id);

@@ -31,13 +31,13 @@ export interface RemoteClustersOptions {
   readonly clusterId: string;
   readonly inputs: RemoteInputs;
   readonly connect: (config: KubeConfig, clusterId: string) => RemoteClient;
-  /** How long the start waits for a cluster that does not answer. 0: forever. */
+  /** How long the start waits for a cluster that does not answer. 0 means forever. */
   readonly timeoutMs: number;
   /** The insecure kubeconfig fields that are allowed, for example those that name files. */
   readonly insecureOptions: ReadonlySet<string>;
-  /** Absent: no kind of the Multi-Cluster Services API is read. */
+  /** The kinds of the Multi-Cluster Services API to read. If absent, none are read. */
   readonly multiClusterKinds?: MultiClusterKinds;
-  /** Absent: every kind is read. */
+  /** Whether a kind is not read. If absent, every kind is read. */
   readonly isIgnored?: IsIgnored | undefined;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
@@ -127,12 +127,12 @@ export class RemoteClusters {
     return this.#inForce(clusterId)?.ingest.get("Pod", key);
   }
 
-  /** The same for a Service. */
+  /** The last seen version of a Service, with the fields that the model does not keep. */
   serviceOf(clusterId: string, key: string): KubernetesObject | undefined {
     return this.#inForce(clusterId)?.ingest.get("Service", key);
   }
 
-  /** Sorted by id. */
+  /** The states of all clusters, sorted by id. */
   states(): readonly ClusterState[] {
     return [...this.#remotes.values()]
       .map(({ id, source, status }) => ({ id, secretName: source, syncStatus: status }))

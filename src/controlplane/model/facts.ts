@@ -101,7 +101,8 @@ export interface MeshSettings
   /** Whether ambient mode reaches global services in all clusters and networks. Absent means no. */
   readonly ambientMultiNetwork?: boolean;
   /**
-   * Which proxies enter other networks by HBONE within HBONE in a mesh with several networks. Absent: only waypoints.
+   * Which proxies enter other networks by HBONE within HBONE in a mesh with several networks. Absent means only
+   * waypoints.
    */
   readonly ambientNetworkCrossing?: { readonly waypoints: boolean; readonly ingress: boolean };
   /** Absent means that every cluster discovers the services of all. */
@@ -123,7 +124,7 @@ export interface MeshSettings
    * authorizers apply to it.
    */
   readonly severalAuthorizers?: boolean;
-  /** Limits the TLS of all proxies, whatever else is configured. Absent: there is no such limit. */
+  /** Limits the TLS of all proxies, whatever else is configured. If absent, there is no such limit. */
   readonly compliance?: CompliancePolicy;
   /** How clients of services keep their sessions. Absent means upstream's defaults, without sessions. */
   readonly sessions?: SessionRules;

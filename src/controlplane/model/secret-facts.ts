@@ -41,7 +41,7 @@ export interface SecretReference {
   readonly recipient?: SecretRecipient;
 }
 
-/** A Gateway (Gateway API), and who its proxies are. */
+/** A Gateway of the Gateway API, with the identity of its proxies. */
 export interface SecretRecipient {
   /** The Gateway's name, in the namespace of its proxies. */
   readonly gateway: string;

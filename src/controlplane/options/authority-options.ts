@@ -23,7 +23,7 @@ export interface AuthoritySettings {
   readonly clusterTrustBundle: boolean;
   /** Name of the ConfigMap with the root in each namespace. */
   readonly rootConfigMap: string;
-  /** Name of the ConfigMap with the revocation lists. Undefined: lists are not published. */
+  /** Name of the ConfigMap with the revocation lists. If undefined, lists are not published. */
   readonly revocationConfigMap: string | undefined;
 }
 

@@ -41,7 +41,7 @@ export interface ControlPlaneSettings {
   readonly clusterId: string;
   readonly network: string;
   readonly domain: string;
-  /** PILOT_TRACE_SAMPLING in percent, as the default of the mesh. Absent: upstream's default. */
+  /** PILOT_TRACE_SAMPLING in percent, as the default of the mesh. Absent means upstream's default. */
   readonly traceSamplingPercent?: number;
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly authority: AuthoritySettings;
@@ -51,37 +51,39 @@ export interface ControlPlaneSettings {
    */
   readonly validationFailsClosed: boolean;
   readonly clusters: ClusterSettings;
-  /** PILOT_IGNORE_RESOURCES without PILOT_INCLUDE_RESOURCES. Absent: every kind is read. */
+  /** PILOT_IGNORE_RESOURCES without PILOT_INCLUDE_RESOURCES. If absent, every kind is read. */
   readonly isIgnored?: IsIgnored | undefined;
-  /** PILOT_ENABLE_ANALYSIS with PILOT_ANALYSIS_INTERVAL. Absent: the configuration is not analysed. */
+  /** PILOT_ENABLE_ANALYSIS with PILOT_ANALYSIS_INTERVAL. If absent, the configuration is not analysed. */
   readonly analysis?: AnalysisSettings | undefined;
   /**
    * ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: waypoints forward connections by server name to hosts of DYNAMIC_DNS.
    */
   readonly wildcardTlsAtWaypoints?: boolean;
-  /** PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. Absent: upstream's default. */
+  /** PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. Absent means upstream's default. */
   readonly dynamicDnsMaxHosts?: number;
-  /** PILOT_MX_ADDITIONAL_LABELS: labels that proxies send each other for telemetry, sorted. Absent: none. */
+  /** PILOT_MX_ADDITIONAL_LABELS: labels that proxies send each other for telemetry, sorted. Absent means none. */
   readonly exchangedLabels?: readonly string[];
-  /** The opposite of ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY. Absent: gateways obey policies with selectors. */
+  /** The opposite of ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY. If absent, gateways obey policies with selectors. */
   readonly gatewaysIgnoreSelectors?: boolean;
-  /** PILOT_JWT_ENABLE_REMOTE_JWKS. Absent: the control plane fetches key sets. */
+  /** PILOT_JWT_ENABLE_REMOTE_JWKS. If absent, the control plane fetches key sets. */
   readonly keySetFetcher?: KeySetFetcher;
-  /** BLOCKED_CIDRS_IN_JWKS_URIS: networks from which the control plane fetches no key set. Absent: none. */
+  /** BLOCKED_CIDRS_IN_JWKS_URIS: networks from which the control plane fetches no key set. Absent means none. */
   readonly blockedKeySetNetworks?: readonly Network[];
-  /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS. Absent: a workload uses one external authorizer. */
+  /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS. If absent, a workload uses one external authorizer. */
   readonly severalAuthorizers?: boolean;
-  /** PILOT_ENABLE_PERSISTENT_SESSION_FILTER and the labels beside it. Absent: upstream's defaults. */
+  /** PILOT_ENABLE_PERSISTENT_SESSION_FILTER and the labels beside it. Absent means upstream's defaults. */
   readonly sessions?: SessionRules;
-  /** DISABLE_SHADOW_HOST_SUFFIX=false. Absent: mirrored requests keep their host. */
+  /** DISABLE_SHADOW_HOST_SUFFIX=false. If absent, mirrored requests keep their host. */
   readonly shadowHostSuffix?: boolean;
-  /** COMPLIANCE_POLICY, for our own servers, the proxies' configuration and the pods of proxies. Absent: no policy. */
+  /**
+   * COMPLIANCE_POLICY, for our own servers, the proxies' configuration and the pods of proxies. Absent means no policy.
+   */
   readonly compliance?: CompliancePolicy | undefined;
   /** K8S_INGRESS_NS: where the gateway of Ingresses is. */
   readonly ingressNamespace?: string;
   /**
-   * PILOT_ENABLE_SENDING_HBONE, PILOT_PREFER_SENDING_HBONE, PILOT_ENABLE_SIDECAR_LISTENING_HBONE. Absent: upstream's
-   * defaults for an ambient mesh.
+   * PILOT_ENABLE_SENDING_HBONE, PILOT_PREFER_SENDING_HBONE, PILOT_ENABLE_SIDECAR_LISTENING_HBONE. Absent means
+   * upstream's defaults for an ambient mesh.
    */
   readonly hbone?: HboneSettings;
   readonly meshConfigPath: string;
@@ -95,11 +97,11 @@ export interface ControlPlaneSettings {
   readonly tag: string;
   /** Native sidecars for pods without an annotation. `auto`: if every node is new enough. */
   readonly nativeSidecars: "auto" | "true" | "false";
-  /** CIDRs for the automatic addresses of ServiceEntries' hosts. Empty: hosts get no address. */
+  /** CIDRs for the automatic addresses of ServiceEntries' hosts. If empty, hosts get no address. */
   readonly addressRanges: readonly string[];
   /** Makes and removes WorkloadEntries for proxies on machines outside of the cluster. */
   readonly workloadRegistration: { readonly enabled: boolean; readonly graceMs: number };
-  /** PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS. Absent: the control plane changes no node. */
+  /** PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS. If absent, the control plane changes no node. */
   readonly nodeTaint?: NodeTaintSettings;
   /** Image of the gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
   readonly proxyImage: string;
@@ -121,7 +123,7 @@ export interface AnalysisSettings {
 }
 
 export interface ShadowSettings {
-  /** Loopback address on which it serves proxies without TLS. Undefined: it serves none. */
+  /** Loopback address on which it serves proxies without TLS. If undefined, it serves none. */
   readonly discovery: ListenAddress | undefined;
 }
 

@@ -33,11 +33,11 @@ export interface DiscoveryServerOptions {
   readonly viewOf: (proxy: ProxyIdentity, typeUrl: string) => ResourceView;
   /** The generation of the model, which grows with each settling. */
   readonly generation: () => number;
-  /** Absent: this control plane does not handle machines outside of the cluster. */
+  /** Handles machines outside of the cluster. If absent, this control plane does not handle them. */
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
-  /** Absent: debug requests get no answer, like requests for unknown types. */
+  /** Answers debug requests. If absent, they get no answer, like requests for unknown types. */
   readonly debug?: DebugAnswerer | undefined;
-  /** Absent: the model always settles in one turn. */
+  /** Lets the model settle in several turns of the event loop. If absent, it always settles in one. */
   readonly turns?: ModelTurns | undefined;
   readonly metrics: DiscoveryMetrics;
   /** Another bound than 512 MiB of the memory that only single clients make the server keep. */

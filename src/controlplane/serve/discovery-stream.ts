@@ -19,9 +19,9 @@ export interface ResponseSink {
   readonly peer?: string;
   /** The parts form one response. Their bytes must not change any more. */
   write(parts: readonly Buffer[]): boolean;
-  /** Ends the stream with an error. Absent: the stream's owner does this. */
+  /** Ends the stream with an error. If absent, the stream's owner does this. */
   refuse?(error: SerinError): void;
-  /** Runs if the client sends nothing in this time, unless it is disposed of. Absent: the clock's time counts. */
+  /** Runs if the client sends nothing in this time, unless it is disposed of. If absent, the clock's time counts. */
   afterSilence?(clock: Clock, ms: number, run: () => void): Disposable;
 }
 
@@ -85,7 +85,7 @@ export class DiscoveryStream {
   #waiting: Disposable | undefined;
   #gaveUpWaiting = false;
   #nonces = 0;
-  /** False if no subscription has anything to send, so that the stream need not check them. */
+  /** Whether any subscription may have something to send. The stream checks them only then. */
   #mayBeDue = false;
   #writable = true;
   #closed = false;
@@ -322,8 +322,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * False for an answer to an older response, whose list of names is out of date. A state-of-the-world client that asks
-   * for other names later reuses the nonce that it has already acknowledged.
+   * Takes an ACK or NACK. Returns false if it answers an older response, because its list of names is then out of date.
+   * A state-of-the-world client that asks for other names later reuses the nonce that it has already acknowledged.
    */
   #acknowledge(
     subscription: Subscription,

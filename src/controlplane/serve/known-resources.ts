@@ -14,7 +14,7 @@ function versionsOf(list: readonly EncodedResource[]): ReadonlyMap<string, strin
  */
 export class KnownResources {
   #shared: readonly ReadonlyMap<string, string>[] = [];
-  /** The differences from the shared lists. Undefined: the resource is removed. */
+  /** The differences from the shared lists. If undefined, the resource is removed. */
   readonly #own = new Map<string, string | undefined>();
   #size = 0;
 

@@ -26,7 +26,10 @@ export class PermittedView implements ResourceView {
     this.#permission = permission;
   }
 
-  /** False while the permission is unknown, because "there is none" might be a wrong answer. */
+  /**
+   * Whether the permission is known. Before that, the view does not answer, because "there is none" might be a wrong
+   * answer.
+   */
   known(): boolean {
     if (this.#isAsking || this.#view.known?.() === false) return false;
     const answer = this.#permission(anySecret, () => {

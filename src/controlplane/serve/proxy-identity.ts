@@ -21,7 +21,7 @@ export interface ProxyIdentity {
   readonly clusterId: string;
   /** Empty if the proxy names none. */
   readonly network: string;
-  /** The networks whose endpoints it requests. Empty: all networks. */
+  /** The networks whose endpoints it requests. Empty means all networks. */
   readonly networkView: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   /** Metadata of its node, as texts. EnvoyFilters select proxies by it. */

@@ -4,7 +4,7 @@ import type { Node } from "../../wire/discovery/index.ts";
 
 /** The data that a proxy on a machine outside the cluster sends for its WorkloadEntry. */
 export interface ProxyRegistration {
-  /** The WorkloadGroup from which the proxy's entry is created. Empty: the entry exists already. */
+  /** The WorkloadGroup from which the proxy's entry is created. If empty, the entry exists already. */
   readonly group: string;
   /** The name of the proxy's existing entry. Empty if there is none. */
   readonly entry: string;

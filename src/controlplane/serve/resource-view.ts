@@ -15,11 +15,14 @@ export interface ResourceView {
    */
   subscribe(changed: (names: readonly string[]) => void): Disposable;
   /**
-   * Called when the only stream of this view no longer wants a name. Absent: the view stores nothing about requested
+   * Called when the only stream of this view no longer wants a name. If absent, the view stores nothing about requested
    * names.
    */
   forget?(name: string): void;
-  /** False until the owner of these resources is known. The first answer should wait for that. Absent: always known. */
+  /**
+   * Whether the owner of these resources is known. The first answer should wait for that. If absent, the owner is
+   * always known.
+   */
   readonly known?: () => boolean;
 }
 
@@ -155,7 +158,7 @@ export class UnionView implements ResourceView {
   }
 }
 
-/** The same list object if no name is in an earlier view. */
+/** The resources that no earlier view has. Returns the given list itself if that is all of them. */
 function withoutNames(group: readonly EncodedResource[], earlier: readonly ResourceView[]): readonly EncodedResource[] {
   const isTaken = ({ name }: EncodedResource): boolean => earlier.some((view) => view.get(name) !== undefined);
   return group.some(isTaken) ? group.filter((resource) => !isTaken(resource)) : group;

@@ -46,7 +46,7 @@ export type FeatureProxy = "sidecar" | "inbound" | "gateway" | "router" | "waypo
 /** One part of a resource to show: the resource, such as `sidecar listener 0.0.0.0_80`, and the path in it. */
 export interface Shown {
   readonly of: string;
-  /** Keys, indexes, and `[part of a name]` for the element of a list. Absent: the whole resource. */
+  /** Keys, indexes, and `[part of a name]` for the element of a list. Absent means the whole resource. */
   readonly at?: string;
 }
 

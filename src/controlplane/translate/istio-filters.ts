@@ -36,7 +36,10 @@ export function peerMetadata(name: string, config: JsonObject): FilterInit {
   return filterInit(name, TypedStructSchema, { typeUrl: peerMetadataType, value: config });
 }
 
-/** The same for TCP, on connections with the ALPN name `istio-peer-exchange`. Also used as a cluster filter. */
+/**
+ * The filter that exchanges the metadata of peers over TCP, on connections with the ALPN name `istio-peer-exchange`. It
+ * also serves as a filter of clusters.
+ */
 export function tcpMetadataExchange(mesh: MeshSettings): FilterInit {
   return filterInit(metadataExchangeName, TypedStructSchema, {
     typeUrl: tcpExchangeType,

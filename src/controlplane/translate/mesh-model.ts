@@ -67,7 +67,7 @@ export function routesToService(
   return attachedTo(service, port, clientNamespace, routes, reader);
 }
 
-/** The same for TLSRoutes and TCPRoutes. */
+/** The TLSRoutes and TCPRoutes of a service, like {@link routesToService}. */
 export function l4RoutesToService(
   service: ServiceModel,
   port: number,
@@ -85,7 +85,7 @@ export function anyL4Route({ l4Routes }: Pick<MeshModel, "l4Routes">, reader: Co
   return l4Routes.some((collection) => isAttached(collection, reader));
 }
 
-/** The same for HTTPRoutes and GRPCRoutes. */
+/** Whether the mesh has any HTTPRoute or GRPCRoute. */
 export function anyRoute({ routes }: Pick<MeshModel, "routes">, reader: CollectionReader): boolean {
   return routes.some((collection) => isAttached(collection, reader));
 }

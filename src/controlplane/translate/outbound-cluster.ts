@@ -26,7 +26,7 @@ export function subsetClusterName(port: number, subset: string | undefined, host
   return `outbound|${port}|${subset ?? ""}|${host}`;
 }
 
-/** The same in the form of a DNS name, for TLS: `outbound_.80_.v1_.host`. */
+/** The name of a subset's cluster in the form of a DNS name, for TLS: `outbound_.80_.v1_.host`. */
 export function serverNameOf(port: number, subset: string | undefined, host: string): string {
   return `outbound_.${port}_.${subset ?? ""}_.${host}`;
 }

@@ -7,7 +7,7 @@ export interface BundleRoot {
   readonly pem: string;
   /** The SHA-256 of the root's DER, in lower-case hexadecimal. */
   readonly fingerprint: string;
-  /** Undefined: it may sign for all. */
+  /** The trust domains that the root may sign for. Undefined means all. */
   readonly trustDomains: readonly string[] | undefined;
 }
 

@@ -64,7 +64,7 @@ export interface ServedResources {
   readonly trustBundles: Collection<EncodedResource>;
   readonly waypoint: WaypointResources;
   readonly secrets: SecretViewOptions;
-  /** Which of the namespace's secrets an account may have. Undefined: all of them. */
+  /** Which of the namespace's secrets an account may have. Undefined means all of them. */
   readonly secretPermission: SecretPermission | undefined;
   /** Changes of other resources by extensions. */
   readonly extensions: ExtensionViews;

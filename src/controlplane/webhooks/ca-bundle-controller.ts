@@ -16,7 +16,7 @@ export interface CaBundleControllerOptions {
   /** Registers a listener for changes of the root. */
   readonly onRootChange: (changed: () => void) => void;
   /**
-   * Returns why validation is not proven to work yet. Undefined: it works, and the failure policy can become `Fail`.
+   * Returns why validation is not proven to work yet. If undefined, it works, and the failure policy can become `Fail`.
    * If the function is absent, failure policies stay unchanged.
    */
   readonly validationDoubt?: (() => Promise<string | undefined>) | undefined;
@@ -60,7 +60,7 @@ async function look(
   await Promise.all([informer.run(signal), reconciler.run(signal)]);
 }
 
-/** Returns how long to wait before the next check. Undefined: until an object changes. */
+/** Returns how long to wait before the next check. Undefined means until an object changes. */
 async function patch(
   { client, service, root, validationDoubt, log }: CaBundleControllerOptions,
   kind: KindDefinition<WebhookConfiguration>,

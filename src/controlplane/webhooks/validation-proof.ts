@@ -4,8 +4,8 @@ import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
 /**
  * Tests with a dry run of an always refused object whether the API server calls this revision's validation. Returns the
- * reason if it does not. Undefined: validation works, or cannot be tested because the kind is not installed or another
- * webhook does not support dry runs.
+ * reason if it does not. If undefined, validation works, or cannot be tested because the kind is not installed or
+ * another webhook does not support dry runs.
  */
 export async function validationDoubt(
   client: KubeClient,

@@ -5,7 +5,7 @@ export const graphTypes = ["app", "service", "versionedApp", "workload"] as cons
 export type GraphType = (typeof graphTypes)[number];
 
 export interface GraphJsonOptions {
-  /** Empty: all namespaces. */
+  /** The namespaces of the graph. Empty means all. */
   readonly namespaces: readonly string[];
   readonly graphType: GraphType;
   readonly durationSeconds: number;

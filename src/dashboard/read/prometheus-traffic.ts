@@ -72,8 +72,8 @@ function queriesOf(family: Family, seconds: number): readonly string[] {
 }
 
 /**
- * Uses the labels that the usual configuration gives to scrapes of pods. A pod that several jobs scrape counts once.
- * Undefined without a pod.
+ * The query for the memory or the processor time of pods, by the labels that the usual configuration gives to scrapes
+ * of pods. A pod that several jobs scrape counts once. Undefined without a pod.
  */
 function processQuery(
   subjects: readonly ProcessSubject[],

@@ -27,7 +27,7 @@ export interface ProcessSteps extends Omit<TrafficSteps, "of"> {
 
 /** The source of traffic figures: the reader's own scrapes, or a Prometheus. */
 export interface TrafficSource {
-  /** Measures the traffic in the window up to `atMs` (0: now). */
+  /** Measures the traffic in the window up to `atMs` (0 means now). */
   measure(windowSeconds: number, atMs: number): Promise<MeasuredTraffic>;
   /**
    * Applies `valueOf` to what was counted up to each of the points, one after the other, because all together would

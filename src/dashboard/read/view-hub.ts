@@ -8,7 +8,8 @@ export type Input = "objects" | "traffic" | "pilots" | "messages" | "time";
 /** The maximum number of topics that all readers together follow. */
 export const maxFeeds = 1000;
 /**
- * A view is made again at the earliest this long after the last time and after a change, so that changes are collected.
+ * The hub rebuilds a view at the earliest this long after the last time and after a change, so that changes are
+ * collected.
  */
 const intervalMs = 1000;
 const gatherMs = 40;

@@ -35,7 +35,8 @@ export interface DashboardServerOptions {
   readonly root: string;
   readonly access: Access;
   /**
-   * A session ends after `sessionIdleMs` without use, and after `sessionMs` at the latest. Infinity: it does not end.
+   * A session ends after `sessionIdleMs` without use, and after `sessionMs` at the latest. If Infinity, it does not
+   * end.
    */
   readonly sessionIdleMs: number;
   readonly sessionMs: number;

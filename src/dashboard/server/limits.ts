@@ -28,7 +28,7 @@ export const limits = {
   topicTextLength: 2_000,
   /** The maximum number of followed views. Pages of readers with the same rights share a view. */
   topics: 512,
-  /** A page with more unread data than this, without its whole views, gets no changes until it has caught up. */
+  /** A page with more unread data than this gets no changes until it has caught up. Whole views do not count. */
   unreadBytes: 1 << 20,
   /** A page that has read nothing for this time is closed. It connects again. */
   stalledMs: 60_000,

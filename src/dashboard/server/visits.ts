@@ -25,7 +25,7 @@ export interface Visit {
   /** The session's id from the cookie. A new one if the request had none. */
   readonly id: string;
   readonly isNew: boolean;
-  /** Undefined: log in first. */
+  /** Who sends the request. Undefined if the sender must log in first. */
   readonly identity: Identity | undefined;
 }
 

@@ -38,7 +38,7 @@ export interface RuleDestination {
   readonly text: string;
   readonly namespace: string;
   readonly service: string;
-  /** The labels of a subset. Undefined: every workload of the service. */
+  /** The labels of a subset. Undefined means every workload of the service. */
   readonly labels: Readonly<Record<string, string>> | undefined;
   /** The share of the sum of all weights of the rule, from 0 to 1. */
   readonly weight: number;

@@ -41,7 +41,7 @@ export function isVisible(visible: VisibleNamespaces, namespace: string): boolea
   return visible === "*" || visible.has(namespace);
 }
 
-/** Parses comma-separated names. Empty: all visible namespaces. */
+/** Parses comma-separated names. Empty means all visible namespaces. */
 export function wantedNamespaces(text: string, visible: VisibleNamespaces): VisibleNamespaces {
   const names = text
     .split(",")

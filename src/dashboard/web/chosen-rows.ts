@@ -1,4 +1,4 @@
-/** The rows of the chosen namespaces, given as comma-separated names. Empty: all. */
+/** The rows of the chosen namespaces, given as comma-separated names. Empty means all. */
 export function chosenRows<Row>(
   rows: Readonly<Record<string, Row>>,
   chosen: string,

@@ -51,7 +51,7 @@ export function placeFrom(here: Place, path: readonly string[], query: Readonly<
   return { path, query: { ...carried, ...query } };
 }
 
-/** The same view with changed parameters. Undefined or empty removes one. */
+/** The same view with changed parameters. A value that is undefined or empty removes its parameter. */
 export function withQuery(here: Place, changes: Readonly<Record<string, string | undefined>>): Place {
   const query: Record<string, string> = { ...here.query };
   for (const [key, value] of Object.entries(changes)) {

@@ -43,5 +43,5 @@ export function queryParameter(name: string): ReadonlySignal<string> {
   return computed(() => current.value.query[name] ?? "");
 }
 
-/** The chosen namespaces, separated by commas. Empty: all. */
+/** The chosen namespaces, separated by commas. Empty means all. */
 export const chosenNamespaces: ReadonlySignal<string> = queryParameter("ns");

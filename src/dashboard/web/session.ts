@@ -7,7 +7,7 @@ const lapsed = signal<string | undefined>(undefined);
 
 /** The session. Undefined until the server has answered. */
 export const session: ReadonlySignal<Session | undefined> = current;
-/** Why the user must log in again. Undefined: no login is needed. */
+/** Why the user must log in again. If undefined, no login is needed. */
 export const sessionEnded: ReadonlySignal<Problem | undefined> = ended;
 
 /** The user whose session ended, if the page continues without a login. Otherwise undefined. */

@@ -49,7 +49,7 @@ export function workloadCertificate(
   };
 }
 
-/** The same certificate with other additional roots. */
+/** A copy of the certificate with other additional roots. */
 export function trusting(
   certificate: WorkloadCertificate,
   rootsBesides: readonly TrustedRoot[],

@@ -20,7 +20,7 @@ export function parseResolverFile(text: string): ResolverFile {
   };
 }
 
-/** Empty if the file cannot be read. */
+/** Reads a `resolv.conf`. The result has no nameservers if the file cannot be read. */
 export async function readResolverFile(path: string): Promise<ResolverFile> {
   return parseResolverFile(await readFile(path, "utf8").catch(() => ""));
 }

@@ -27,7 +27,10 @@ const maxBytesOfProcess = 512 * 1_048_576;
 const memoryParts = 4;
 /** The minimum for one thread. With less, a single stream whose reader pauses could lose what its window allows. */
 const minBytesOfThread = 2 * hboneLimits.streamWindowBytes;
-/** Above the limit, this part of it is freed at once, so that the next bytes need no further look. */
+/**
+ * The part of the limit that is freed when the limit is exceeded. With this room, the next bytes do not exceed it
+ * again.
+ */
 const roomParts = 8;
 
 /** The limit of each thread that serves. */
@@ -55,12 +58,12 @@ export class HeldInput implements Flushable {
     return this.#bytes;
   }
 
-  /** The threads of the process share its limit. */
+  /** Divides the limit of the process among its threads. */
   shareAmong(threads: number): void {
     this.#maxBytes = heldInputBytes(process.constrainedMemory(), threads);
   }
 
-  /** The streams of a connection now hold this much. */
+  /** Notes how many bytes the streams of a connection hold now. */
   changed(holder: InputHolder, bytes: number): void {
     this.#bytes += bytes - (this.#held.get(holder) ?? 0);
     if (bytes > 0) this.#held.set(holder, bytes);

@@ -7,8 +7,8 @@ export interface SingleTunnelOptions
   /** The `host:port` to which the proxy must connect. */
   readonly authority: string;
   /**
-   * If set, requests the tunnel by POST to this path, with the scheme by which the proxy is reached. Absent: by
-   * CONNECT.
+   * If set, requests the tunnel by POST to this path, with the scheme by which the proxy is reached. If absent,
+   * requests it by CONNECT.
    */
   readonly post?: { readonly scheme: "http" | "https"; readonly path: string } | undefined;
   readonly timeoutMs: number;

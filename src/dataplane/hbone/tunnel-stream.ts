@@ -191,7 +191,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (!this.#closed) this.#close(error);
   }
 
-  /** The process holds too much input, and most of it for this peer. */
+  /** Ends the stream, because the process holds too much input, and most of it for this peer. */
   shed(): void {
     this.destroy({
       reset: true,

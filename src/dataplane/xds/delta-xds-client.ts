@@ -49,7 +49,9 @@ const reconnectInitialMs = 100;
  * so that slow nodes get one too.
  */
 const connectTimeoutMs = { first: 2_000, longest: 10_000 } as const;
-/** Kept short, because new pods wait for this when an istiod returns. */
+/**
+ * The longest pause between two attempts to connect. It is short, because new pods wait for it when an istiod returns.
+ */
 const reconnectMaxMs = 2_000;
 
 interface Subscribed {

@@ -10,7 +10,7 @@ export interface PolicyRule {
 
 export interface Grant {
   readonly name: string;
-  /** The namespace of a Role. Absent: a ClusterRole. */
+  /** The namespace of a Role. Absent for a ClusterRole. */
   readonly namespace?: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: { readonly name: string; readonly namespace: string };

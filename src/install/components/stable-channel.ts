@@ -64,7 +64,7 @@ interface Channel {
   readonly name: string;
   readonly binding: string;
   readonly labels: Record<string, string>;
-  /** The policy applies only to objects of this revision. Absent: to all objects. */
+  /** The policy applies only to objects of this revision. If absent, it applies to all objects. */
   readonly revision?: string;
 }
 

@@ -55,13 +55,13 @@ test("an object is deleted, and its end awaited", async () => {
   assert.deepEqual(server.deletions, ["first"]);
 });
 
-test("an object that somebody else has made again meanwhile is not deleted", async () => {
+test("an object that somebody else has recreated meanwhile is not deleted", async () => {
   const server = new Server("second");
   assert.equal(await deleted(server), "replaced");
   assert.deepEqual(server.deletions, []);
 });
 
-test("an object that is made again while its predecessor ends is not awaited", async () => {
+test("the deletion does not wait for the end of an object that is recreated meanwhile", async () => {
   const server = new Server("first", 100);
   assert.equal(await deleted(server, "first", () => void (server.found = withUid("second"))), "replaced");
 });

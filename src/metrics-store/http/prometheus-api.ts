@@ -16,7 +16,8 @@ export interface PrometheusApiOptions {
   /** The configuration for `status/config`, without secrets. */
   readonly configText: () => string;
   /**
-   * Reads the configuration again. Throws if it is invalid, and the old one stays. Undefined: reloading is not allowed.
+   * Reads the configuration again. Throws if it is invalid, and the old one stays. If undefined, reloading is not
+   * allowed.
    */
   readonly reload: (() => Promise<void>) | undefined;
 }

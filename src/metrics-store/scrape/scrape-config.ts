@@ -53,7 +53,7 @@ export type DiscoveryRole = (typeof discoveryRoles)[number];
 
 export interface KubernetesDiscovery {
   readonly role: DiscoveryRole;
-  /** Empty: all namespaces. */
+  /** The namespaces to discover targets in. Empty means all. */
   readonly namespaces: readonly string[];
   readonly ownNamespace: boolean;
 }

@@ -64,7 +64,7 @@ export class TestAuthority {
     return new TestAuthority(certificate, keys, this);
   }
 
-  /** A PEM certificate with the authority's name and key that it signed itself. Nobody trusts it. */
+  /** A self-signed PEM certificate with the authority's name. Nobody trusts it. */
   async selfSigned(): Promise<string> {
     const certificate = await X509CertificateGenerator.createSelfSigned({
       serialNumber: "03",

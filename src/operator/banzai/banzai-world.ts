@@ -10,7 +10,7 @@ type ObjectOf<Kind> = Kind extends KindDefinition<infer Value> ? Value : never;
 export type IstioObject = ObjectOf<typeof banzaiIstioKind>;
 export type MeshGatewayObject = ObjectOf<typeof banzaiMeshGatewayKind>;
 
-/** Shared by the reconcilers of an operator. */
+/** What the reconcilers of an operator share. */
 export interface BanzaiWorld {
   readonly client: KubeClient;
   readonly clock: Clock;

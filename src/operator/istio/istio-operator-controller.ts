@@ -48,9 +48,9 @@ export const istioOperatorKind = defineKind<IstioOperatorObject>({
 
 export interface IstioOperatorControllerOptions {
   readonly client: KubeClient;
-  /** The namespaces whose IstioOperator objects are managed. Empty: all. */
+  /** The namespaces whose IstioOperator objects are managed. Empty means all. */
   readonly watchedNamespaces: readonly string[];
-  /** The only revision to manage. Empty: all revisions without an operator of their own. */
+  /** The only revision to manage. Empty means all revisions without an operator of their own. */
   readonly revision: string;
   readonly defaults: InstallDefaults;
   readonly customResources: () => Promise<CustomResources>;

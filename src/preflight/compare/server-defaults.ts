@@ -36,7 +36,10 @@ const defaults: readonly ServerDefault[] = [
   { path: /^metadata\.annotations\["kubectl\.kubernetes\.io\/last-applied-configuration"\]$/ },
 ];
 
-/** False for a field that only the live object has, because the API server added it. */
+/**
+ * Whether to show the change of a field. A field that only the live object has is left out, because the API server
+ * added it.
+ */
 export function isWanted({ path, before, after }: FieldChange): boolean {
   if (after !== undefined) return true;
   return !defaults.some(

@@ -114,7 +114,7 @@ export async function compareProxies(given: CompareProxiesOptions): Promise<Prox
 }
 
 export interface CompareEachOptions {
-  /** The same for both sides. */
+  /** The version of both sides. */
   readonly version: string;
   readonly proxies: readonly LiveProxy[];
   readonly pilots: ShadowPilots;

@@ -9,7 +9,7 @@ import { staticClusters } from "./static-resources.ts";
 export interface AdminSources {
   readonly settings: ProxySettings;
   readonly serving: Serving;
-  /** Undefined if the level cannot be changed. */
+  /** The level of the log. Undefined if it cannot be changed. */
   readonly logThreshold: LogThreshold | undefined;
   readonly startedMs: number;
   readonly nowMs: () => number;

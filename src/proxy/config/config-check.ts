@@ -66,7 +66,7 @@ export function checkFields<Desc extends DescMessage>(
   for (const { no } of unknown) notes.ignored(`${schema.typeName} field number ${no}`);
 }
 
-/** The same for a message field of the schema. An absent message is valid. */
+/** Checks a nested message like {@link checkFields}. An absent message is valid. */
 export function checkNested(
   schema: DescMessage,
   field: string,

@@ -18,7 +18,7 @@ import { invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
 import { metadataAt } from "./metadata-matcher-config.ts";
 
-/** One entry of a descriptor. "none": the descriptor goes without it. Undefined: there is no descriptor. */
+/** One entry of a descriptor. "none" leaves the entry out. If undefined, there is no descriptor. */
 export type DescriptorAction = (request: DescribedRequest) => DescriptorEntry | "none" | undefined;
 
 type ActionSpecifier = RateLimit_Action["actionSpecifier"];

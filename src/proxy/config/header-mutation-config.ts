@@ -16,8 +16,9 @@ const actions: Readonly<Record<number, AppendAction>> = {
 };
 
 /**
- * Undefined if there is nothing to change. Refuses pseudo headers. Framing fields stay the proxy's own: a change of
- * them is noted and has no effect, because one route must not make the proxy refuse the routes of all others.
+ * Compiles the changes of headers. Returns undefined if there are none. Refuses pseudo headers. Framing fields stay the
+ * proxy's own: a change of them is noted and has no effect, because one route must not make the proxy refuse the routes
+ * of all others.
  */
 export function compileMutation(
   add: readonly HeaderValueOption[],

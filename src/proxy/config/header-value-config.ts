@@ -97,7 +97,7 @@ function isOfEnvoy(operator: string, argument: string | undefined): boolean {
   }
 }
 
-/** Undefined for an operator whose value this proxy does not have. */
+/** Compiles one operator. Returns undefined if this proxy does not have the value of the operator. */
 function compileOperator({ operator, argument, direction }: Operation): ValuePart | undefined {
   const known = plain[operator];
   if (known !== undefined && argument === undefined) return known;

@@ -44,7 +44,7 @@ export function discoversItself({ role, metadata }: Pick<PlaceSettings, "role" |
   return role === "sidecar" && (setting === "true" || setting === true);
 }
 
-/** Undefined if the proxy does not ask for its own workload's endpoints. */
+/** Where this proxy is among the endpoints. Undefined if the proxy does not ask for its own workload's endpoints. */
 export function ownPlace(settings: PlaceSettings): OwnPlace | undefined {
   if (!discoversItself(settings)) return undefined;
   const { instanceIp, labels, metadata } = settings;
@@ -55,7 +55,7 @@ export function ownPlace(settings: PlaceSettings): OwnPlace | undefined {
   };
 }
 
-/** Undefined if it is unknown in which locality the proxy is. */
+/** The zones of the workload's endpoints, with the proxy's own zone. Undefined if the proxy's locality is unknown. */
 export function localZones(endpoints: readonly EndpointConfig[], own: OwnPlace): LocalZones | undefined {
   const place = own.locality ?? endpoints.find(({ address }) => own.addresses.has(address))?.locality?.name;
   if (place === undefined) return undefined;

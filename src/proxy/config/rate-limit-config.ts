@@ -70,7 +70,7 @@ export function compileRouteRules(messages: readonly RateLimit[], where: string,
 }
 
 /**
- * The `rateLimits` of a filter, which replace those of routes. As in Envoy, they have no stage. Undefined: there are
+ * The `rateLimits` of a filter, which replace those of routes. As in Envoy, they have no stage. If undefined, there are
  * none, so those of routes apply.
  */
 export function compileFilterRules(

@@ -6,7 +6,10 @@ import { compileHeaderValue } from "./header-value-config.ts";
 /** The most hits that one request may count as, as in Envoy. */
 const maxHits = 1_000_000_000;
 
-/** Undefined: the request has no valid number of hits, so its descriptor is left out. */
+/**
+ * Returns how many hits a request counts as. Returns undefined if the request has no valid number of hits. Its
+ * descriptor is then left out.
+ */
 type HitsOf = (request: DescribedRequest) => DescriptorHits | undefined;
 
 /** The `hitsAddend` of a rule. */

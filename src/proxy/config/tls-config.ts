@@ -78,12 +78,12 @@ function clientCertificateOf(
 
 /** A cluster's host name settings, for TLS settings that have none. */
 export interface ServerNameRule {
-  /** The server name is the host that a request is for. Undefined: no server name is sent. */
+  /** The server name is the host that a request is for. If undefined, no server name is sent. */
   readonly fallback: string | undefined;
   readonly verified: boolean;
 }
 
-/** The same for a cluster's TLS. */
+/** Compiles the TLS of a cluster. */
 export function compileUpstreamTls(
   message: UpstreamTlsContext,
   rule: ServerNameRule | undefined,

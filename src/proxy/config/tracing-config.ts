@@ -108,8 +108,9 @@ interface Tracer extends Pick<RequestTracingOptions, "formats" | "shortTraceIds"
 }
 
 /**
- * Undefined if no tracer is named, because the bootstrap of this proxy has none, and for tracers whose contexts this
- * proxy cannot write. Then contexts stay as the client sent them, as in an Envoy without a tracer.
+ * The tracer of a connection manager. Undefined if the configuration names none, because the bootstrap of this proxy
+ * has none, and for tracers whose contexts this proxy cannot write. Contexts then stay as the client sent them, as in
+ * an Envoy without a tracer.
  */
 function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, notes: ConfigNotes): Tracer | undefined {
   const config =

@@ -54,7 +54,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   readonly isHttp2 = false;
   readonly #context: ExchangeContext;
   readonly #onClosed: (connection: ListenerConnection) => void;
-  /** Undefined between requests. */
+  /** The current exchange. Undefined between requests. */
   #exchange: Exchange | undefined;
   readonly #memory = new ExchangeMemory();
   #state: State = "head";
@@ -340,7 +340,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   }
 
   /**
-   * Removes chunk extensions and, where configured, trailers, which end at this hop. Undefined: the body passes
+   * Removes chunk extensions and, where configured, trailers, which end at this hop. If undefined, the body passes
    * unchanged.
    */
   #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {

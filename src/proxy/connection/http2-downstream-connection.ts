@@ -131,7 +131,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<Down
   readonly #connection: Http2DownstreamConnection;
   readonly #stream: Http2Stream;
   readonly memory: ExchangeMemory;
-  /** Undefined before the request's head. */
+  /** The stream's exchange. Undefined before the request's head. */
   #exchange: Exchange | undefined;
   #tunnel = false;
   #released = false;

@@ -27,7 +27,7 @@ export interface DnsCaptureOptions {
   readonly readHosts: () => Promise<HostsFile>;
   /** The mark that the redirect of the pod's queries lets pass, if the process may set it. */
   readonly mark: number;
-  /** 15053, where the redirect leads. */
+  /** The port to which the redirect leads: 15053. */
   readonly port: number;
   readonly random: Random;
   readonly log: Logger;

@@ -7,7 +7,7 @@ export interface OfferedCoding {
 
 /** The coding of a response, with what decided it. */
 export interface CodingChoice {
-  /** Undefined: the response stays as it is. */
+  /** The chosen coding. If undefined, the response stays as it is. */
   readonly coding: string | undefined;
   readonly by: "coding" | "identity" | "wildcard" | "nothing";
 }

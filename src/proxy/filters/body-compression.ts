@@ -11,7 +11,7 @@ export interface CompressorLibrary {
 }
 
 export interface GzipOptions {
-  /** The level from 1 to 9. Undefined: zlib's own. */
+  /** The level from 1 to 9. Undefined means zlib's own. */
   readonly level: number | undefined;
   /** A number of zlib's constants. */
   readonly strategy: number;
@@ -37,7 +37,7 @@ export interface BrotliOptions {
   readonly quality: number;
   readonly mode: "generic" | "text" | "font";
   readonly windowBits: number;
-  /** Undefined: the library's choice, which depends on the quality. */
+  /** The size of an input block, as a power of two. If undefined, the library chooses it by the quality. */
   readonly inputBlockBits: number | undefined;
   readonly modelsLiteralContext: boolean;
   readonly chunkBytes: number;
@@ -64,7 +64,7 @@ export function brotliLibrary(options: BrotliOptions): CompressorLibrary {
 export interface ZstdOptions {
   readonly level: number;
   readonly checksum: boolean;
-  /** A number of zstd's constants. Undefined: the level's default. */
+  /** A number of zstd's constants. Undefined means the level's default. */
   readonly strategy: number | undefined;
   readonly chunkBytes: number;
 }

@@ -1,7 +1,7 @@
 import { bodyTooLarge, type FilterRequest, type HttpFilter, type LocalReply } from "./http-filter.ts";
 
 export class BufferSettings {
-  /** The size of the largest body that may pass. Undefined: bodies pass as they arrive. */
+  /** The size of the largest body that may pass. If undefined, bodies pass as they arrive. */
   readonly maxBytes: number | undefined;
 
   constructor(maxBytes: number | undefined) {

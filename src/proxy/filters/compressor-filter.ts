@@ -41,7 +41,7 @@ export interface CompressorSettings {
   readonly chosenFirst: boolean;
 }
 
-/** A route's changes of the settings. Undefined: as the filter has it. */
+/** A route's changes of the settings. Undefined means the filter's own setting. */
 export class CompressorOverride {
   readonly enabled: boolean | undefined;
   readonly removesAcceptEncoding: boolean | undefined;
@@ -230,7 +230,7 @@ export class CompressorFilter implements HttpFilter {
     return compresses;
   }
 
-  /** Why the response is not compressed for any client. Undefined: it may be compressed. */
+  /** Why the response is not compressed for any client. If undefined, it may be compressed. */
   #obstacle(response: FilterResponse): Obstacle | undefined {
     const { response: rules } = this.#settings;
     const type = responseValue(response, "content-type");

@@ -9,7 +9,7 @@ export interface DiscoveredFilterOptions {
   readonly compile: (config: Any) => HttpFilter;
   /** Serves until a configuration has come, and after it was removed. */
   readonly fallback: HttpFilter | undefined;
-  /** How long a listener waits for the first configuration. Infinity: until it comes. */
+  /** How long a listener waits for the first configuration. Infinity means until it comes. */
   readonly waitMs: number;
   readonly clock: Pick<Clock, "steadyMs">;
 }

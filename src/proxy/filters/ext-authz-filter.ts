@@ -38,7 +38,7 @@ export type AuthorizationAnswer =
 export interface AuthorizationQuestion {
   /** The context extensions of the route. */
   readonly extensions: Readonly<Record<string, string>>;
-  /** Undefined if bodies are not sent, or if the request has none. */
+  /** The body of the request, or its beginning. Undefined if bodies are not sent, or if the request has none. */
   readonly body: RequestBodyStart | undefined;
 }
 
@@ -76,7 +76,9 @@ export class ExtAuthzRouteSettings {
   readonly disabled: boolean;
   /** Context that is sent to the service. */
   readonly contextExtensions: Readonly<Record<string, string>>;
-  /** Undefined: the filter's own setting. `none`: bodies are not sent. */
+  /**
+   * Which bodies are sent to the service. `none` means that none are. If undefined, the filter's own setting applies.
+   */
   readonly body: BodyRules | "none" | undefined;
 
   constructor(disabled: boolean, contextExtensions: Readonly<Record<string, string>>, body?: BodyRules | "none") {

@@ -9,7 +9,7 @@ export interface FaultDelay {
   readonly fraction: number;
   /** The unit in which a request may set a smaller fraction: hundredths, or a finer one. */
   readonly denominator: number;
-  /** Undefined: the request's header `x-envoy-fault-delay-request` sets it, if present. */
+  /** The delay. If undefined, the request's header `x-envoy-fault-delay-request` sets it, if present. */
   readonly delayMs: number | undefined;
 }
 
@@ -110,7 +110,7 @@ export class FaultFilter implements HttpFilter {
     return this.#abort(settings, request);
   }
 
-  /** 0 if there is no delay. */
+  /** The delay of a request in milliseconds. 0 if there is none. */
   #delayOf({ delay }: FaultSettings, request: FilterRequest): number {
     if (delay === undefined) return 0;
     const delayMs = delay.delayMs ?? numberOf(request.header("x-envoy-fault-delay-request"));

@@ -15,7 +15,7 @@ export interface HealthCheckSettings {
   readonly isCheck: RequestMatcher;
   /** The upstream answers checks, not the proxy. */
   readonly passes: boolean;
-  /** How long its answer serves further checks. 0: for none. */
+  /** How long its answer serves further checks. 0 means that it serves none. */
   readonly cacheMs: number;
   /**
    * The least percentage of usable endpoints, by cluster. As in Envoy, it does not concern checks that the upstream

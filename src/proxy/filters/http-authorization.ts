@@ -9,7 +9,7 @@ export interface HttpAuthorizationOptions {
   readonly cluster: string;
   readonly timeoutMs: number;
   readonly pathPrefix: string;
-  /** Replaces the request's path. Empty: the path stays. */
+  /** Replaces the request's path. If empty, the path stays. */
   readonly pathOverride: string;
   /** The request's headers that are sent, in addition to the fixed ones. */
   readonly isSent: StringMatcher;
@@ -17,7 +17,7 @@ export interface HttpAuthorizationOptions {
   /** Headers of the answer that are set on, or added to, the request to the upstream. */
   readonly toUpstream: StringMatcher;
   readonly toUpstreamAppended: StringMatcher;
-  /** Headers of a refusal that the client gets. Undefined: all of them. */
+  /** Headers of a refusal that the client gets. Undefined means all of them. */
   readonly toClient: StringMatcher | undefined;
   readonly toClientOnSuccess: StringMatcher;
   readonly callCluster: CallCluster;

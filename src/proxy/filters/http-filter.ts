@@ -145,8 +145,8 @@ export interface HttpFilter {
   /** Resolves when the filter can take requests. Undefined if it can already. Requests that arrive before wait. */
   starting?(): Promise<unknown> | undefined;
   /**
-   * Undefined lets the request continue. A promise holds the request until it settles. `signal` is aborted when the
-   * client leaves. A rejection is answered with 500.
+   * Processes the head of a request. Undefined lets the request continue. A promise holds the request until it settles.
+   * `signal` is aborted when the client leaves. A rejection is answered with 500.
    */
   onRequest(
     request: FilterRequest,
@@ -176,9 +176,9 @@ export interface StreamTail {
 
 /**
  * A filter's part in one exchange after the request's head. It may hold, change, replace and end the following parts. A
- * part passes if the filter lacks the method for it. Parts come one after another: the next one waits for the outcome
- * of the previous one. A filter that keeps a part of a body returns it with a later part, so only the outcome of the
- * last part must wait until the filter lets the message go.
+ * part for which the filter has no method passes unchanged. Parts come one after another: the next one waits for the
+ * outcome of the previous one. A filter may keep a part of a body and return it with a later part. Only the outcome of
+ * the last part must wait until nothing is kept any more.
  */
 export interface StreamFilter {
   requestBody?(bytes: Buffer, end: boolean): Later<StreamOutcome<Buffer>>;

@@ -10,11 +10,11 @@ import { verifyTokens, type AcceptedToken, type JwtRequirement, type JwtVerdict 
 
 export interface JwtRule {
   readonly matches: RequestMatcher;
-  /** Undefined: these requests need no token. */
+  /** The tokens that these requests need. Undefined if they need none. */
   readonly requirement: JwtRequirement | undefined;
 }
 
-/** A route's requirement, by its name in the filter. Undefined: none. */
+/** A route's requirement, by its name in the filter. Undefined if the route has none. */
 export class JwtRouteSettings {
   readonly requirementName: string | undefined;
 

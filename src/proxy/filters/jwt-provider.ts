@@ -20,11 +20,11 @@ export interface ParsedToken {
 
 export interface JwtProviderOptions {
   readonly name: string;
-  /** Empty: tokens of any issuer. */
+  /** The issuer whose tokens are accepted. Empty means any issuer. */
   readonly issuer: string;
   /**
-   * The token must have one of these audiences. Empty: any audience. Compared without scheme and trailing slash, like
-   * those of tokens.
+   * The token must have one of these audiences. Empty means any audience. Compared without scheme and trailing slash,
+   * like those of tokens.
    */
   readonly audiences: readonly string[];
   readonly subjects: StringMatcher | undefined;
@@ -38,7 +38,7 @@ export interface JwtProviderOptions {
   readonly forward: boolean;
   /** A header that carries the payload to the upstream, in base64url. */
   readonly payloadHeader: { readonly name: string; readonly pads: boolean } | undefined;
-  /** The keys of payload and header in the filter's metadata. Empty: not stored. */
+  /** The keys of payload and header in the filter's metadata. If empty, they are not stored. */
   readonly payloadInMetadata: string;
   readonly headerInMetadata: string;
   readonly failedStatusInMetadata: string;
@@ -74,7 +74,10 @@ export class JwtProvider {
     return this.options.issuer === "" || claims["iss"] === this.options.issuer;
   }
 
-  /** Undefined if the token is valid. `audiences` replaces the provider's own list. */
+  /**
+   * Returns what is wrong with a token. Returns undefined if the token is valid. `audiences` replaces the provider's
+   * own list.
+   */
   async check(
     token: ParsedToken,
     audiences: readonly string[] = this.options.audiences,

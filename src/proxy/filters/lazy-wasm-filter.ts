@@ -8,13 +8,13 @@ export type ModuleLocation =
   | {
       readonly kind: "remote";
       readonly url: string;
-      /** The checksum of the module, or of an image's manifest, in hexadecimal. Empty: any. */
+      /** The checksum of the module, or of an image's manifest, in hexadecimal. Empty means any. */
       readonly sha256: string;
       readonly timeoutMs: number;
       /** The version of the object that configures the module. */
       readonly version: string;
       readonly pull: "default" | "always" | "if-not-present";
-      /** The content of a pull secret for images. Empty: none. */
+      /** The content of a pull secret for images. Empty means none. */
       readonly secret: string;
     };
 
@@ -27,7 +27,7 @@ export interface WasmSettings {
   readonly code: ModuleLocation;
   /** What happens to requests when the module has failed. */
   readonly failure: "closed" | "open" | "reload";
-  /** The same for equal configurations. */
+  /** Equal configurations have the same key. */
   readonly key: string;
 }
 
@@ -50,7 +50,7 @@ export class LazyWasmFilter implements HttpFilter {
   readonly name: string;
   readonly #filter: Promise<HttpFilter | undefined>;
   #loaded: HttpFilter | undefined;
-  /** Undefined when the plugin has started or failed. */
+  /** Resolves when the plugin has started or failed. Undefined after that. */
   #starting: Promise<unknown> | undefined;
 
   constructor(name: string, settings: WasmSettings, modules: () => Promise<WasmModules>) {

@@ -13,7 +13,7 @@ import type { Tokens } from "./tokens.ts";
 /** Limits for requests by their descriptors. */
 export interface DescriptorLimitSettings {
   readonly limits: DescriptorLimits;
-  /** How requests are described. Undefined: as their routes and virtual hosts say. */
+  /** How requests are described. If undefined, their routes and virtual hosts decide. */
   readonly rules: readonly RateLimitRule[] | undefined;
   readonly stage: number;
   readonly hostRules: HostRules;
@@ -23,19 +23,19 @@ export interface DescriptorLimitSettings {
 
 /** The tokens of one filter, of one route, or of one connection. */
 export interface LocalLimits {
-  /** Undefined: no limit for requests without a limit by descriptors. */
+  /** The tokens of requests that no descriptor limits. If undefined, these requests have no limit. */
   readonly bucket: Tokens | undefined;
-  /** Undefined: no limits by descriptors. */
+  /** The limits by descriptors. Undefined if there are none. */
   readonly descriptors: DescriptorLimitSettings | undefined;
 }
 
 /** A limit with its tokens, which the requests of a filter, or of a route, share. */
 export class LocalRateLimitSettings {
   readonly limits: LocalLimits;
-  /** Makes the tokens of each connection. Undefined: all connections share {@link limits}. */
+  /** Makes the tokens of each connection. If undefined, all connections share {@link limits}. */
   readonly limitsOfConnection: (() => LocalLimits) | undefined;
   readonly status: number;
-  /** A gRPC client's status. Undefined: the one that the HTTP status maps to. */
+  /** A gRPC client's status. Undefined means the one that the HTTP status maps to. */
   readonly grpcStatus: number | undefined;
   /** Whether responses tell the client its limit, by the fields of {@link limitFields}. */
   readonly sendsLimitFields: boolean;

@@ -31,7 +31,7 @@ export interface RateLimitSettings {
   readonly domain: string;
   readonly ask: AskRateLimit;
   readonly stage: number;
-  /** Undefined: requests are described as their routes and virtual hosts say. */
+  /** How requests are described. If undefined, their routes and virtual hosts decide. */
   readonly rules: readonly RateLimitRule[] | undefined;
   /**
    * The fractions (0 to 1) of requests about which the service is asked, of limited requests that are refused, and of
@@ -42,7 +42,7 @@ export interface RateLimitSettings {
   readonly deniesOnFailure: number;
   readonly status: number;
   readonly statusOnError: number;
-  /** A gRPC client's status. Undefined: the one that the HTTP status maps to. */
+  /** A gRPC client's status. Undefined means the one that the HTTP status maps to. */
   readonly grpcStatus: number | undefined;
   /** Whether a refusal has the field `x-envoy-ratelimited`, for which the caller's proxy does not retry. */
   readonly marksRefusal: boolean;

@@ -7,7 +7,7 @@ import type { ConnectionVerdict, NetworkFilter } from "./network-filter.ts";
 
 /** The rules of one filter, or of a route for it. */
 export class RbacSettings {
-  /** Undefined: the filter enforces nothing. */
+  /** The rules to enforce. If undefined, the filter enforces nothing. */
   readonly rules: AccessRules | undefined;
   /** Rules whose decision is reported and not enforced. */
   readonly shadowRules: AccessRules | undefined;

@@ -4,9 +4,9 @@ import type { SessionCarrier } from "./session-carrier.ts";
 
 /** The settings of the filter, or of a route. */
 export class SessionSettings {
-  /** Undefined: requests have no sessions. */
+  /** What carries the session of a request. If undefined, requests have no sessions. */
   readonly carrier: SessionCarrier | undefined;
-  /** The status of requests whose endpoint does not exist. Undefined: another endpoint gets them. */
+  /** The status of requests whose endpoint does not exist. If undefined, another endpoint gets them. */
   readonly statusWithoutEndpoint: number | undefined;
 
   constructor(options: Pick<SessionSettings, "carrier" | "statusWithoutEndpoint">) {

@@ -43,7 +43,7 @@ export class AnswerFilters {
   readonly #target: FilteredTarget;
   readonly #request: FilterRequest;
   readonly #steps: readonly FlowStep[];
-  /** Undefined until a response arrives. Filters process only one. */
+  /** The response on its way through the filters. Undefined until a response arrives. Filters process only one. */
   #flow: MessageFlow | undefined;
   #clientBlocked = false;
 

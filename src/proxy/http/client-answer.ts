@@ -34,9 +34,9 @@ export class ClientAnswer {
   mutations = noMutations;
   /** Headers that filters add to the response's head, even if the proxy itself responds. */
   addedFields = noFields;
-  /** Undefined: no filter takes part in the response. */
+  /** The filters that process the response. Undefined if there are none. */
   filters: AnswerFilters | undefined;
-  /** Undefined: the client does not speak gRPC-Web. */
+  /** Translates a gRPC response to gRPC-Web. Undefined if the client does not speak gRPC-Web. */
   grpcWeb: GrpcWebTranslation | undefined;
   /** Whether we have sent 100 Continue. */
   #saidContinue = false;

@@ -20,7 +20,7 @@ export interface RequestComposition {
   readonly host: string | undefined;
   /** The earlier hosts, for `x-forwarded-host`. Undefined means that the client's own header is sent. */
   readonly forwardedHost: string | undefined;
-  /** Undefined: the client's trace context is passed on unchanged. */
+  /** The headers of the trace. If undefined, the client's trace context is passed on unchanged. */
   readonly trace: Pick<RequestTrace, "lines" | "replaced"> | undefined;
   /** Headers that filters wrote or removed, in lower case. The proxy's own values do not replace them. */
   readonly settled: ReadonlySet<string> | undefined;

@@ -6,15 +6,15 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import type { HttpDate } from "./http-date.ts";
 import type { OwnMetadataWith } from "../peers/peer-metadata.ts";
 
-/** Shared by the connections of one listener. Values that a new configuration may change are read for each request. */
+/** What the connections of one listener share. Values that a new configuration may change are read for each request. */
 export interface ExchangeContext {
   config(): HttpConnectionConfig;
-  /** Undefined until the table has arrived. */
+  /** The routes in force. Undefined until the table has arrived. */
   routeTable(): RouteTable | undefined;
   cluster(name: string): Cluster | undefined;
   /** Whether responses carry `connection: close`, because what serves them is draining. */
   readonly draining: boolean;
-  /** Undefined if peers do not receive our metadata. */
+  /** The metadata of our workload, which peers receive. Undefined if peers do not receive our metadata. */
   readonly ownMetadata: OwnMetadataWith | undefined;
   /** Receives internal errors of the proxy. */
   readonly onTrouble: ((message: string, error: unknown) => void) | undefined;

@@ -13,13 +13,13 @@ export interface ExchangeParts {
   readonly context: ExchangeContext;
   /** The configuration at the request's beginning. */
   readonly config: HttpConnectionConfig;
-  /** False once the exchange has ended. Later events have no effect. */
+  /** The request with its facts, as the exchange learns them. */
   readonly facts: ExchangeRequest;
   /** The request that goes upstream. */
   readonly request: OutgoingRequest;
   readonly attempts: Attempts;
   readonly record: LiveRecord;
-  /** False once the exchange has ended: what comes later has no effect. */
+  /** Whether the exchange still runs. Events after its end have no effect. */
   readonly active: boolean;
   /** Ends the exchange for this cause: by a reply, or by cutting the response off if a part of it has been sent. */
   fail(cause: ReplyRow): void;

@@ -45,7 +45,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
   /** The part of the request's body that arrived while the exchange waited for a filter or a name. */
   held: HeldBody | undefined;
   heldTrailers: readonly string[] | undefined;
-  /** Undefined: filters have nothing to do with the request. */
+  /** The filters that process the request. Undefined if there are none. */
   #filters: RequestFilters | undefined;
   #grpcWeb: GrpcWebTranslation | undefined;
   #tunnel = false;

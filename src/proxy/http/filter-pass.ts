@@ -34,7 +34,7 @@ export class FilterPass implements FilterRequest {
   readonly #options: FilterPassOptions;
   readonly #facts: ExchangeRequest;
   #route: Route | undefined;
-  /** Header edits by name, in lower case. Undefined: removed. */
+  /** Header edits by name, in lower case. Undefined means removed. */
   readonly #edits = new Map<string, string | readonly string[] | undefined>();
   #clientAddress: string | undefined;
   #abort: AbortController | undefined;
@@ -44,7 +44,7 @@ export class FilterPass implements FilterRequest {
   readonly metadata = new Map<string, unknown>();
   /** The body for the upstream, if a filter has replaced the client's. */
   newBody: Buffer | undefined;
-  /** Undefined: bodies stay unchanged. */
+  /** The form of gRPC-Web in which the client sends and receives bodies. If undefined, bodies stay unchanged. */
   grpcWeb: GrpcWebForm | undefined;
   /** Headers that filters add to the response. */
   readonly answerFields: (readonly [name: string, value: string])[] = [];

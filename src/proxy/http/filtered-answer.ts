@@ -40,7 +40,7 @@ export class FilteredAnswer {
   readonly #framing: BodyFraming;
   readonly #toHead: boolean;
   #head: FlowHead | undefined;
-  /** -1: the head announces no length. */
+  /** The length that the head announces, or -1 if it announces none. */
   #announced = -1;
   #sent = 0;
 

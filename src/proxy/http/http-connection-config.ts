@@ -79,7 +79,7 @@ export interface HttpConnectionConfig {
   readonly peerMetadata: PeerMetadataExchange;
   /** The maximum duration of a request, unless its route sets another. 0 means no limit. */
   readonly maxStreamDurationMs: number;
-  /** Undefined if requests are not traced. */
+  /** How requests are traced. Undefined if they are not. */
   readonly tracing: RequestTracing | undefined;
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
@@ -87,7 +87,7 @@ export interface HttpConnectionConfig {
 
 export interface LocalReplyRule {
   readonly matches: (reply: { readonly status: number; readonly flag: string }) => boolean;
-  /** Undefined means unchanged. This also applies to the fields below. */
+  /** The status to send instead. Undefined means that the status stays. The same holds for the fields below. */
   readonly status: number | undefined;
   readonly body: ((reply: { readonly status: number; readonly body: string }) => string) | undefined;
   readonly contentType: string | undefined;

@@ -11,7 +11,7 @@ export interface HttpSpec {
     | { readonly kind: "rds"; readonly name: string }
     | { readonly kind: "inline"; readonly table: RouteTable };
   readonly accessLogs: readonly AccessLogSpec[];
-  /** The metrics to count. Undefined: none. */
+  /** The metrics to count. Undefined means none. */
   readonly stats: StatsRules | undefined;
   /** The positions of captured headers. */
   readonly capture: CaptureIndex;

@@ -26,7 +26,7 @@ export class OutgoingRequest {
   readonly #memory: ExchangeMemory;
   readonly #bytes: ByteBuilder;
   #headLength = 0;
-  /** Position and length of the attempt number in the head. -1: the head has none. */
+  /** Position and length of the attempt number in the head. -1 if the head has none. */
   #attemptAt = -1;
   #attemptLength = 1;
   #form: RequestBodyForm = "as-is";

@@ -14,7 +14,7 @@ export interface EndRow {
 export interface ReplyRow extends EndRow {
   readonly status: number;
   readonly body: string | Buffer;
-  /** The status for a gRPC client. Undefined: the one that the HTTP status maps to. */
+  /** The status for a gRPC client. Undefined means the one that the HTTP status maps to. */
   readonly grpcStatus: number | undefined;
 }
 

@@ -9,8 +9,8 @@ export interface RequestTarget {
 }
 
 /**
- * Undefined for a form that is invalid for the method. A fragment is dropped before the path is used, as in Istio's
- * Envoys (`http_reject_path_with_fragment: false`).
+ * Parses a request target. Returns undefined if its form is invalid for the method. A fragment is dropped before the
+ * path is used, as in Istio's Envoys (`http_reject_path_with_fragment: false`).
  */
 export function parseTarget(method: string, requestTarget: string): RequestTarget | undefined {
   if (method === "CONNECT") {

@@ -89,7 +89,10 @@ export class Http2Stream extends SessionStream {
     if (endStream) this.#localDone();
   }
 
-  /** False: wait for `drained`. Bytes that could not be sent are kept. */
+  /**
+   * Sends a part of the body. Returns false if the caller must wait for `drained`. Bytes that could not be sent are
+   * kept.
+   */
   write(bytes: Buffer, endStream: boolean): boolean {
     if (this.#closed || this.#local !== "open") return true;
     if (endStream) this.#local = "ending";
@@ -213,7 +216,7 @@ export class Http2Stream extends SessionStream {
     });
   }
 
-  /** The process holds too much input, and most of it for this peer. */
+  /** Ends the stream, because the process holds too much input, and most of it for this peer. */
   shed(): void {
     if (this.#closed) return;
     const code = errorCode.enhanceYourCalm;

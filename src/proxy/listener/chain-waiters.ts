@@ -3,7 +3,7 @@ import type { ByteStream } from "../../net/index.ts";
 
 /** Connections that wait hold what their peers have sent, so there are never more of one listener. */
 const maxWaiting = 1024;
-/** The same for the clients of one address. */
+/** How many of these clients may have the same address. */
 const maxWaitingOfPeer = 32;
 
 /**

@@ -19,7 +19,7 @@ export interface Inspection {
 
 /** The inspectors to run. */
 export interface InspectionPlan {
-  /** Undefined: no PROXY header is expected. */
+  /** How to read the PROXY header. Undefined if none is expected. */
   readonly proxyHeader: ProxyHeaderRules | undefined;
   readonly tls: boolean;
   readonly http: boolean;

@@ -38,7 +38,7 @@ export interface ListenerSpec {
   readonly defaultChain: ChainSpec | undefined;
   /** Takes the place of the chains' own conditions. */
   readonly matcher: ChainMatcher | undefined;
-  /** TCP keepalive of accepted connections. Undefined: no probes. */
+  /** TCP keepalive of accepted connections. Undefined means no probes. */
   readonly keepalive: TcpKeepalive | undefined;
   /** The chain for connections that match no other. */
   readonly accessLogs: readonly AccessLogSpec[];

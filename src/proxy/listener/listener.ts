@@ -35,7 +35,7 @@ export interface ListenerRuntime {
   /**
    * Clients may learn of a change this much earlier or later than this proxy. A removed listener, and a removed chain
    * of an internal one, accept connections for this time. Connections to an internal listener wait so long for a new
-   * chain. 0: neither.
+   * chain. 0 means neither.
    */
   readonly lingerMs: number;
   readonly clock: Clock;

@@ -40,7 +40,7 @@ export function encodePeerExchange(own: OwnMetadata): Buffer {
 export interface ExchangedPeer {
   /** The stream, paused, after the exchange. */
   readonly stream: ByteStream;
-  /** Undefined if the peer sent nothing readable. */
+  /** The peer's labels. Undefined if the peer sent nothing readable. */
   readonly peer: WorkloadLabels | undefined;
 }
 
@@ -81,7 +81,7 @@ function isWhole(bytes: Buffer): boolean {
   return length === undefined || bytes.length >= headBytes + length;
 }
 
-/** Undefined if the head is not of this protocol. */
+/** Reads the length of the body from the head. Returns undefined if the head is not of this protocol. */
 function bodyLength(bytes: Buffer): number | undefined {
   if (bytes.length < headBytes || bytes.readUInt32BE(0) !== magic) return undefined;
   const length = bytes.readUInt32BE(4);

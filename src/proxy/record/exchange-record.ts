@@ -17,7 +17,7 @@ export interface ExchangeRecord {
   readonly pathAndQuery: string;
   readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
   readonly authority: string;
-  /** 0 without a response. */
+  /** The status of the response. 0 if there was none. */
   readonly status: number;
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */
@@ -38,7 +38,7 @@ export interface ExchangeRecord {
   readonly operation: string;
   /** Attempts after the first. */
   readonly retries: number;
-  /** Undefined if the request is not traced. */
+  /** The trace of the request. Undefined if it is not traced. */
   readonly trace: RequestTrace | undefined;
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;

@@ -64,7 +64,7 @@ export class LineComposer implements LineHolder {
   readonly #ways = new WeakMap<UpstreamEnd, ComposedWay>();
   /** The way of the last request without an upstream connection. */
   #wayWithoutEnd: ComposedWay | undefined;
-  /** Used again and again. */
+  /** The values of the held lines. It is reused after each write. */
   #lines: HeldLines | undefined;
   /** The kinds of the held lines. */
   readonly #heldKinds: RequestKind[] = [];

@@ -187,7 +187,10 @@ export function mayHoldControls(operator: string): boolean {
   return !ofOneLine.test(operator) && !ofHead.test(operator) && !numericOperators.has(operator);
 }
 
-/** Undefined for an operator, or its argument, that Envoy does not have either. */
+/**
+ * Compiles an operator of a log format. Returns undefined for an operator, or an argument, that Envoy does not have
+ * either.
+ */
 export function compileOperator(
   operator: string,
   argument: string | undefined,

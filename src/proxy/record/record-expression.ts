@@ -11,7 +11,7 @@ export interface RecordExpression {
   /** The request and response headers that it reads, in lower case. */
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
-  /** Undefined if the expression has no value: something that it reads is missing, or it fails. */
+  /** Evaluates the expression. Returns undefined if it fails, or if something that it reads is missing. */
   readonly evaluate: (record: ExchangeRecord, capture: CaptureIndex) => unknown;
 }
 
@@ -40,7 +40,10 @@ export function compileRecordExpression(text: string, refuse: (problem: string) 
   };
 }
 
-/** False if the expression has no value, or a value that is not a boolean. */
+/**
+ * Compiles an expression that must be true. `holds` returns false if the expression has no value, or a value that is
+ * not a boolean.
+ */
 export function compileRecordCondition(
   text: string,
   refuse: (problem: string) => Error,

@@ -8,7 +8,7 @@ export interface StatsRules {
   readonly hasExpressions: boolean;
   /** Labels traffic to no known service with the requested host. */
   readonly hostFallback: boolean;
-  /** Time between two reports of a connection's bytes. Absent: the default. */
+  /** Time between two reports of a connection's bytes. Absent means the default. */
   readonly reportingMs?: number | undefined;
   /** Headers that expressions read, in lower case. */
   readonly requestCapture: readonly string[];

@@ -18,7 +18,8 @@ export interface CorsPolicy {
 }
 
 /**
- * The policy's result for a request: a response to a preflight, or headers to add to the response. Undefined: neither.
+ * The policy's result for a request: a response to a preflight, or headers to add to the response. Undefined means
+ * neither.
  */
 export type CorsDecision =
   | { readonly kind: "answer"; readonly fields: readonly (readonly [name: string, value: string])[] }

@@ -22,7 +22,7 @@ export class RouteSearch {
   /** The positions of routes without a path condition. */
   readonly #others: number[] = [];
 
-  /** Undefined if trying the routes in order is as good. */
+  /** Makes an index of the routes. Returns undefined if trying the routes in order is as good. */
   static of(routes: readonly Route[]): RouteSearch | undefined {
     const indexed = routes.filter((route) => route.path !== undefined);
     return indexed.length < minIndexedRoutes ? undefined : new RouteSearch(routes);

@@ -94,7 +94,7 @@ export interface Descriptor {
   readonly entries: readonly DescriptorEntry[];
   /** Overrides the limit of a rate limit service. `unit` is Envoy's number of it. */
   readonly limit?: { readonly requestsPerUnit: number; readonly unit: number };
-  /** Absent: the request counts as one. */
+  /** How many requests this one counts as. If absent, it counts as one. */
   readonly hits?: DescriptorHits;
 }
 
@@ -108,7 +108,7 @@ export interface DescriptorHits {
 /** How requests are described to the rate limits of one stage. */
 export interface RateLimitRule {
   readonly stage: number;
-  /** Undefined: this rule does not apply to the request. */
+  /** Makes the descriptor of a request. Returns undefined if this rule does not apply to it. */
   readonly describe: (request: DescribedRequest) => Descriptor | undefined;
 }
 
@@ -153,7 +153,7 @@ export interface RetryPolicy {
   readonly hostSelectionAttempts: number;
   /**
    * After this many attempts, the priorities of the attempts so far are excluded, and again after each further such
-   * number. Undefined: never.
+   * number. Undefined means never.
    */
   readonly otherPrioritiesAfter: number | undefined;
 }
@@ -206,7 +206,7 @@ export interface ClusterPick {
   readonly responseMutation?: HeaderMutation | undefined;
 }
 
-/** Undefined if the header that names the cluster is missing. */
+/** Chooses the cluster of a request. Returns undefined if the header that names the cluster is missing. */
 export function chooseCluster(
   choice: ClusterChoice,
   header: (name: string) => string | undefined,

@@ -243,7 +243,10 @@ export class TcpProxy {
     this.#options.observer.moved(live.flow);
   }
 
-  /** Undefined if no endpoint can be reached. The flow then has the reason. */
+  /**
+   * Connects to an endpoint of the flow's cluster. Returns undefined if no endpoint can be reached. The flow then has
+   * the reason.
+   */
   async #connect(flow: TcpFlow): Promise<ByteStream | "ended" | "failed" | undefined> {
     const first = flow.cluster?.firstEndpoints();
     if (first !== undefined) {
@@ -282,7 +285,10 @@ export class TcpProxy {
     return undefined;
   }
 
-  /** Undefined if the client names no host that resolves. The flow then has the reason. */
+  /**
+   * Resolves the server name that the client sent. Returns undefined if there is none, or if it does not resolve. The
+   * flow then has the reason.
+   */
   async #forwardTo(
     names: ForwardNames,
     flow: TcpFlow,

@@ -14,7 +14,7 @@ export interface TcpSpec {
   /** Connections from one address go to one endpoint, as far as the cluster balances by hashes. */
   readonly hashesSource: boolean;
   readonly accessLogs: readonly AccessLogSpec[];
-  /** The metrics to count. Undefined: none. */
+  /** The metrics to count. Undefined means none. */
   readonly stats: StatsRules | undefined;
   /** The further labels that a client and this proxy tell each other. */
   readonly peerLabelNames: readonly string[];

@@ -8,7 +8,7 @@ export interface RequestTrace {
   readonly upstreamSpanId: string | undefined;
   /** Header lines for the request to the upstream. */
   readonly lines: string;
-  /** The headers of the client's head that this trace replaces. Undefined: the head has none of them. */
+  /** The headers of the client's head that this trace replaces. If undefined, the head has none of them. */
   readonly replaced: ReadonlySet<string> | undefined;
   /** Unix time at which the request was sent upstream. 0 before that. Set only if that request has its own span. */
   forwardedMs: number;

@@ -5,7 +5,7 @@ export interface WorkloadLabels {
   readonly canonicalName: string;
   readonly canonicalRevision: string;
   readonly cluster: string;
-  /** Further labels, which the configuration names and the workload's proxy sends. Absent: none. */
+  /** Further labels, which the configuration names and the workload's proxy sends. Absent means none. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 

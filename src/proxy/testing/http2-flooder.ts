@@ -10,7 +10,9 @@ export interface AttackingRequests {
   readonly whole: Attack;
   /** The head of a request whose body follows. */
   readonly unfinished: Buffer;
-  /** The same, which declares a body of one byte. Undefined: the server does not look at declared lengths. */
+  /**
+   * The head of a request that declares a body of one byte. If undefined, the server does not look at declared lengths.
+   */
   readonly declared?: Buffer;
   /** A head with fields that no request may have. */
   readonly malformed: Buffer;

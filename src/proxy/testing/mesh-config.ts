@@ -231,7 +231,7 @@ export function virtualInbound(
   };
 }
 
-/** The same in mode TPROXY: connections to the application have the client's address. */
+/** The inbound listener in mode TPROXY: connections to the application have the client's address. */
 export function transparentInbound(...given: Parameters<typeof virtualInbound>): JsonValue {
   const listener = virtualInbound(...given) as JsonObject;
   const listenerFilters = [...(listener["listenerFilters"] as JsonValue[]), originalSource];

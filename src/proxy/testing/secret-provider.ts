@@ -45,7 +45,7 @@ export class SecretProvider implements AsyncDisposable {
     return [...this.#calls.values()].sort();
   }
 
-  /** Sets a secret and sends it. Undefined: the provider answers that there is none. */
+  /** Sets a secret and sends it. If undefined, the provider answers that there is none. */
   put(name: string, secret: JsonValue | undefined): void {
     this.#secrets.set(name, secret);
     for (const [call, requestedName] of this.#calls) if (requestedName === name) this.#send(call, name);

@@ -30,7 +30,7 @@ export interface SecretStoreOptions {
   /** This proxy's SPIFFE id. The certificate `default` belongs to it. */
   readonly identity: string;
   readonly readFile: (path: string) => Promise<string>;
-  /** The file with the mesh's revocation lists. Undefined: no revocation is checked. */
+  /** The file with the mesh's revocation lists. If undefined, no revocation is checked. */
   readonly meshRevocationsFile?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -151,7 +151,7 @@ export class SecretStore {
     return this.#options.certificates.peek(this.#options.identity)?.receivedAtMs;
   }
 
-  /** Undefined until it has arrived. */
+  /** A certificate with its key. Undefined until it has arrived. */
   certificate(ref: CertificateRef): CertificateMaterial | undefined {
     switch (ref.kind) {
       case "inline":
@@ -178,7 +178,7 @@ export class SecretStore {
     }
   }
 
-  /** Undefined until they have arrived. */
+  /** The revocation lists. Undefined until they have arrived. */
   revocations(ref: RevocationsRef): RevocationsMaterial | undefined {
     if (ref.kind === "inline") return this.#kept(`inline lists ${ref.pem}`, "", () => ({ lists: ref.pem }));
     const lists = this.#file(ref.path);

@@ -41,7 +41,7 @@ export class TlsContexts {
     throw transientError("secret-missing", `TLS: ${this.#missing(spec)}`);
   }
 
-  /** Undefined while something is missing. Throws if a certificate is unusable. */
+  /** The context of a specification. Undefined while something is missing. Throws if a certificate is unusable. */
   peek(spec: TlsSpec): TlsContext | undefined {
     const certificates = spec.certificates.map((ref) => this.#secrets.certificate(ref));
     const roots = spec.roots === undefined ? undefined : this.#secrets.roots(spec.roots);

@@ -51,11 +51,13 @@ export interface TlsSpec {
   /** Equal for equal specifications, so that contexts and pools can be shared. */
   readonly key: string;
   readonly certificates: readonly CertificateRef[];
-  /** Undefined: the peer's certificate is not verified. */
+  /** The roots that verify the peer's certificate. If undefined, it is not verified. */
   readonly roots: RootsRef | undefined;
-  /** Undefined: no certificate counts as revoked, unless the secret with the roots has lists. */
+  /**
+   * The revocation lists. If undefined, no certificate counts as revoked, unless the secret with the roots has lists.
+   */
   readonly revocations: RevocationsRef | undefined;
-  /** One of them must match. Empty: no name is checked. */
+  /** One of them must match. If empty, no name is checked. */
   readonly subjectAltNames: readonly SubjectAltNameMatcher[];
   /** Base64 of the SHA-256 of the peer's public key. One must match. */
   readonly publicKeyHashes: readonly string[];
@@ -64,11 +66,11 @@ export interface TlsSpec {
   readonly alpnProtocols: readonly string[];
   readonly minVersion: TlsVersion | undefined;
   readonly maxVersion: TlsVersion | undefined;
-  /** OpenSSL's names for TLS 1.2 and earlier. Empty: the library's defaults. */
+  /** OpenSSL's names for TLS 1.2 and earlier. Empty means the library's defaults. */
   readonly ciphers: readonly string[];
   /** Whether AES-GCM is the only cipher of TLS 1.3. */
   readonly aesGcmOnly?: boolean;
-  /** OpenSSL's names of groups for the key exchange. Empty: the library's defaults. */
+  /** OpenSSL's names of groups for the key exchange. Empty means the library's defaults. */
   readonly curves: readonly string[];
 }
 

@@ -39,7 +39,7 @@ export interface RequestTracingOptions {
   readonly spawnsUpstreamSpan: boolean;
   readonly maxPathLength: number;
   readonly customTags: readonly CustomSpanTag[];
-  /** Undefined: no spans are sent, so a request's context is passed on unchanged. */
+  /** Sends the spans. If undefined, no spans are sent, and a request's context is passed on unchanged. */
   readonly exporter: BatchExporter<Span> | undefined;
   readonly node: TracedNode;
 }
@@ -75,7 +75,10 @@ export class RequestTracing {
     this.#isW3cAlone = options.formats.join() === "w3c";
   }
 
-  /** Undefined if nothing needs to be done. The request's own context then passes unchanged. */
+  /**
+   * Starts the trace of a request. Returns undefined if nothing needs to be done. The request's own context then passes
+   * unchanged.
+   */
   start(facts: TracedRequest, random: Random): RequestTrace | undefined {
     const { exporter, readFormats, formats, propagates, shortTraceIds, spawnsUpstreamSpan } = this.#options;
     const given = facts.head.mayTellOfTrace ? readContext(facts.head, readFormats) : "none";

@@ -8,7 +8,7 @@ import type { TracedNode } from "./traced-node.ts";
 /** A tag that the configuration adds. */
 export interface CustomSpanTag {
   readonly name: string;
-  /** Undefined or empty: the span lacks the tag. */
+  /** The value of the tag. If it is undefined or empty, the span lacks the tag. */
   readonly valueOf: (record: ExchangeRecord, capture: CaptureIndex) => string | undefined;
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];

@@ -10,7 +10,7 @@ export type TraceFormat = "b3" | "w3c";
 export interface GivenContext {
   readonly traceId: string;
   readonly parentSpanId: string;
-  /** Undefined if nobody has decided yet. */
+  /** Whether spans of the trace are sent. Undefined if nobody has decided yet. */
   readonly sampled: boolean | undefined;
 }
 

@@ -28,7 +28,7 @@ export class Budget {
     return this.open >= this.#limit();
   }
 
-  /** False, and counted, if the limit is reached. What was taken must be returned. */
+  /** Takes one unit, which must be returned. Returns false, and counts the refusal, if the limit is reached. */
   take(): boolean {
     if (this.exhausted) {
       this.overflows += 1;

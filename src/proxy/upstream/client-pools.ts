@@ -23,7 +23,7 @@ export class ClientPools {
     return this.#pools.size;
   }
 
-  /** Undefined if {@link maxClientPools} others have a pool. */
+  /** The pool of a client's connection. Undefined if {@link maxClientPools} other connections have a pool. */
   get(downstream: ConnectionInfo): ConnectionPool | undefined {
     const { remote, local } = downstream;
     const key = `${remote.address} ${remote.port} ${local.address} ${local.port}`;

@@ -62,13 +62,14 @@ export interface ConnectionPoolOptions {
   readonly counters: PoolCounters;
   /** Receives the identity that each new connection proved. */
   readonly onPeer?: (identity: string | undefined) => void;
-  /** The limits that all endpoints of the cluster share. Absent: only this pool's own limits. */
+  /** The limits that all endpoints of the cluster share. Absent means only this pool's own limits. */
   readonly breaker?: PoolBreaker;
   readonly http2?: Http2Settings;
-  /** The only client connection whose requests this pool carries. Absent: it carries those of any connection. */
+  /** The only client connection whose requests this pool carries. If absent, it carries those of any connection. */
   readonly downstream?: ConnectionInfo;
   /**
-   * The address of the only clients whose requests this pool carries. Absent: the pool uses this proxy's own address.
+   * The address of the only clients whose requests this pool carries. If absent, the pool uses this proxy's own
+   * address.
    */
   readonly source?: OriginalSource;
 }

@@ -34,7 +34,7 @@ export interface SelectionInputs<Endpoint> {
   readonly random: Random;
   /** Replaces the endpoints' own weights. */
   readonly weightOf?: ((endpoint: Endpoint) => number) | undefined;
-  /** Undefined if zones are unknown. */
+  /** The zones of the proxy's own workload. Undefined if they are unknown. */
   readonly localZones?: LocalZones | undefined;
 }
 
@@ -165,8 +165,9 @@ function byLocality<Endpoint extends Selectable>(
 }
 
 /**
- * Undefined if requests are not routed by zone. As in Envoy, only requests to priority 0 are, and only while neither
- * its endpoints nor those of the proxy's workload are in panic.
+ * The balancer that prefers the proxy's own zone. Undefined if requests are not routed by zone. As in Envoy, only
+ * requests to priority 0 are routed by zone, and only while neither its endpoints nor those of the proxy's workload are
+ * in panic.
  */
 function byZone<Endpoint extends Selectable>(
   { priority, chosen, panics }: Omit<PriorityLevel<Endpoint>, "share">,
@@ -190,7 +191,10 @@ function byZone<Endpoint extends Selectable>(
   return { pick: (hash, attempt) => (random() < rule.routed ? zoned : even).pick(hash, attempt) };
 }
 
-/** Derived from a request's hash, but independent for each `level`. */
+/**
+ * A fraction that follows from a request's hash, but is independent for each `level`. Random for a request without a
+ * hash.
+ */
 function fractionOf(hash: number | undefined, random: Random, level: number): number {
   return hash === undefined ? random() : hashText(String(hash), level) / 0x1_0000_0000;
 }

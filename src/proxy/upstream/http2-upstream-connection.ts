@@ -86,7 +86,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     return this.#connection.openedStreams;
   }
 
-  /** Undefined until the server has announced it. */
+  /** The server's limit of concurrent streams. Undefined until the server has announced it. */
   get maxStreams(): number | undefined {
     return this.#connection.peerMaxStreams;
   }

@@ -3,7 +3,7 @@ import type { Random } from "../../base/index.ts";
 /** The rules by which an endpoint is ejected for its responses. A threshold of 0 means never. */
 export interface OutlierPolicy {
   readonly consecutiveServerErrors: number;
-  /** 502, 503, 504, and failures without a response unless those are counted separately. */
+  /** Responses with 502, 503 or 504, and failures without a response unless those are counted separately. */
   readonly consecutiveGatewayErrors: number;
   /** Failures without a response. Counted separately only with {@link splitsLocalErrors}. */
   readonly consecutiveLocalErrors: number;

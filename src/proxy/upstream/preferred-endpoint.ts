@@ -3,8 +3,8 @@ export interface PreferredEndpoint {
   /** `ip:port`, as the cluster names its endpoints. */
   readonly name: string;
   /**
-   * The status of the response if there is no such endpoint. If there is one that cannot be used, the status is 503.
-   * Undefined: the cluster chooses another endpoint.
+   * The status of the response if there is no such endpoint. If undefined, the cluster then chooses another endpoint.
+   * If there is such an endpoint, but it cannot be used, the status is 503.
    */
   readonly statusWithoutIt: number | undefined;
 }

@@ -318,7 +318,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     else receiver.responseBody(body, 0, body.length, last);
   }
 
-  /** Removes chunk extensions and trailers, which end at this hop. Undefined: the body passes unchanged. */
+  /** Removes chunk extensions and trailers, which end at this hop. If undefined, the body passes unchanged. */
   #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {
     const scanner = this.#framing === bodyFramings.chunked ? this.#chunked : undefined;
     return scanner?.kept(bytes, from, to, keptTrailers(scanner));

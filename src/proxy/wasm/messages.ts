@@ -37,7 +37,7 @@ export interface ModuleReply {
   readonly details: string;
   readonly body: Uint8Array;
   readonly fields: Pairs;
-  /** Undefined if the module sets none. */
+  /** The status for a gRPC client. Undefined if the module sets none. */
   readonly grpcStatus: number | undefined;
 }
 

@@ -8,9 +8,9 @@ import { boundedBody, type FetchResult, type ModuleCode } from "./module-source.
 export interface ImageRequest {
   /** `oci://registry/repository:tag`, with `@sha256:…` for one image. */
   readonly url: string;
-  /** The checksum of the image's manifest, in hexadecimal. Empty: any image will do. */
+  /** The checksum of the image's manifest, in hexadecimal. If empty, any image will do. */
   readonly sha256: string;
-  /** The content of a pull secret (`.dockerconfigjson`). Empty: no credentials. */
+  /** The content of a pull secret (`.dockerconfigjson`). Empty means no credentials. */
   readonly secret: string;
   readonly signal: AbortSignal;
   readonly fetch: typeof globalThis.fetch;

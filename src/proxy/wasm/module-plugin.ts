@@ -50,7 +50,10 @@ export class ModulePlugin {
     this.#state = { kind: "starting", done: this.#start() };
   }
 
-  /** Undefined if the plugin has failed. A promise while it starts. */
+  /**
+   * Returns the session in which the plugin runs, or a promise while the plugin starts. Returns undefined if the plugin
+   * has failed.
+   */
   session(): PluginSession | undefined | Promise<PluginSession | undefined> {
     const state = this.#state;
     if (state.kind === "running") return state.session;

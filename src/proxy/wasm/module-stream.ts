@@ -260,7 +260,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
 
   /**
    * Calls the module, and waits until the message continues. If `whole` is false, the held part may continue together
-   * with a later part. Undefined: the message continues.
+   * with a later part. If the result is undefined, the message continues.
    */
   async #settle(
     side: Side,

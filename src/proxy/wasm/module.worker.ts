@@ -27,7 +27,9 @@ const host: MachineHost = {
   logLevel: () => logLevel,
 };
 
-/** Undefined after a failure, because the module's memory may then be in any state. */
+/**
+ * The machine that runs the module. Undefined after a failure, because the module's memory may then be in any state.
+ */
 let machine: VirtualMachine | undefined;
 try {
   machine = new VirtualMachine(module, options, host);

@@ -27,7 +27,7 @@ export function serializedSize(pairs: Pairs): number {
   return pairs.reduce((sum, [name, value]) => sum + 8 + name.length + 1 + value.length + 1, 4);
 }
 
-/** Undefined if the bytes are not a map. */
+/** Reads a serialized map. Returns undefined if the bytes are not one. */
 export function parsePairs(bytes: Buffer): (readonly [name: string, value: string])[] | undefined {
   if (bytes.length < 4) return [];
   const count = bytes.readUInt32LE(0);

@@ -255,7 +255,10 @@ export class VirtualMachine {
         yield { kind: "fields", stream: stream.id, map, fields: fields.pairs };
   }
 
-  /** Undefined if the module does not export the function. */
+  /**
+   * Calls a function of the module, and returns its number. Returns undefined if the module does not export the
+   * function.
+   */
   #call(name: string, context: number, ...values: number[]): number | undefined {
     const run = this.#find(name);
     if (run === undefined) return undefined;

@@ -105,7 +105,7 @@ function checksIn({ spec }: Canary): Canary["spec"]["checks"] {
   return [...spec.checks, ...spec.steps.flatMap(({ checks }) => checks)];
 }
 
-/** Undefined: the whole cluster. */
+/** The namespaces whose pods a check of this subject reads. Undefined stands for the whole cluster. */
 function namespacesOf(subject: CheckSubject): readonly (string | undefined)[] {
   switch (subject.type) {
     case "backends":

@@ -25,7 +25,10 @@ export class AuthorRights {
     this.#reviews = reviews;
   }
 
-  /** Undefined if the author may do everything. Throws a transient error if the API server does not answer. */
+  /**
+   * Why the rollout may not continue. Undefined if the author may do everything. Throws a transient error if the API
+   * server does not answer.
+   */
   async refusal(rollout: UntypedObject, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
     const writes = questionsOfWrites(steps.flatMap((step) => step.writes));
     const ofPods = readsOfChecks(steps.flatMap((step) => step.checks));

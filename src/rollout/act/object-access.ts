@@ -28,7 +28,10 @@ export class ObjectAccess {
     this.#client = client;
   }
 
-  /** The pod template that the engine's own writes of a Deployment made again and again. Undefined if they did not. */
+  /**
+   * The pod template that several of the engine's own writes gave a Deployment in turn. Undefined if there were no such
+   * writes.
+   */
   rewrittenTemplate(object: ObjectReference): unknown {
     const { template, times = 0 } = this.#rewritten.get(referenceKey(object)) ?? {};
     return times < timesOfRewriting ? undefined : template;

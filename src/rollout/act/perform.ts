@@ -18,7 +18,7 @@ export async function performWrite(objects: ObjectAccess, write: Write, prior: u
 export interface UndoSurroundings {
   /** A workload that the rollout made still serves requests. */
   stillServes(entry: JournalEntry): Promise<string | undefined>;
-  /** A workload that was made again is not ready yet. */
+  /** A recreated workload is not ready yet. */
   notReady(object: ObjectReference): Promise<string | undefined>;
   /** The workload that gets the requests next is not ready yet, or proxies do not know its pods. */
   notReached(object: ObjectReference): Promise<string | undefined>;
@@ -93,8 +93,8 @@ async function undoDeleted(
 }
 
 /**
- * Whether the object could be made again. Nothing can be made in a namespace that is gone or being deleted, and a
- * Canary that waited for it would keep its own namespace from ending.
+ * Whether the object could be recreated. Nothing can be made in a namespace that is gone or being deleted, and a Canary
+ * that waited for it would keep its own namespace from ending.
  */
 async function createAgain(
   objects: ObjectAccess,
@@ -215,8 +215,8 @@ async function undoAdopted(
 }
 
 /**
- * Whether the object is a namespace or a pod that was deleted and made again under its name. The rollout has not
- * changed it, and its maker has decided on its labels.
+ * Whether the object is a namespace or a pod that was deleted and recreated under its name. The rollout has not changed
+ * it, and its maker has decided on its labels.
  */
 function isLabelOfRemade(
   { uid, object: { kind }, pointer }: Extract<JournalEntry, { type: "field" }>,

@@ -80,7 +80,7 @@ export class UndoPlay {
     return this.#waiting.some(({ entry: waiting }) => {
       if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
       // Pods must start with the restored labels of their namespace. Nothing would restart them again. Objects of a
-      // namespace that is made again must wait for it.
+      // recreated namespace must wait for it.
       const isHome = waiting.object.kind === "Namespace" && waiting.object.name === entry.object.namespace;
       if (isHome && (isRestart(entry) || waiting.type === "deleted")) return true;
       // Keep what requests still use, until proxies are known to send them elsewhere.

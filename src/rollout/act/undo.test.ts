@@ -382,7 +382,7 @@ test("an undo ends beside a webhook that changes each template, and replaces the
   }
 });
 
-test("a namespace that was deleted and made again keeps its own labels, unless it has the rollout's", async () => {
+test("a namespace that was deleted and recreated keeps its own labels, unless it has the rollout's", async () => {
   const namespace = { apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: "shop" };
   const pointer = "/metadata/labels/istio.io~1rev";
   const entry: JournalEntry = {
@@ -438,7 +438,7 @@ test("a recreated workload must run before undo continues; after a long wait ind
   const dead = { notReady: async () => "0 of 1 ready" };
   const waiting = await undo(objects, journal, dead);
   assert.deepEqual(waiting.report, { undone: 0, waitingFor: ["Deployment n/istiod-old: 0 of 1 ready"] });
-  assert.ok(objects.all.has("Deployment istiod-old"), "it is made again all the same");
+  assert.ok(objects.all.has("Deployment istiod-old"), "it is recreated all the same");
   const passed = await undo(objects, journal, dead, true);
   assert.deepEqual(valueAt(objects.all.get("HTTPRoute r"), "/spec/rules"), [{ weight: 100 }], "routes do not need it");
   assert.equal(
@@ -542,7 +542,7 @@ test("no workload restarts before the labels of its namespace are restored, howe
   assert.deepEqual(played, ["Namespace ", "Deployment far"]);
 });
 
-test("what was deleted is not made again in a namespace that is being deleted, or gone", async () => {
+test("a deleted object is not recreated in a namespace that is being deleted, or gone", async () => {
   const body = { metadata: { name: "istiod-old", labels: { "rollout.serin.dev/copy": "web" } } };
   const entries: JournalEntry[] = [
     { type: "deleted", step: "end", object: old, body },
@@ -565,7 +565,7 @@ test("what was deleted is not made again in a namespace that is being deleted, o
   );
 });
 
-test("objects of a namespace that the rollout had deleted wait until it is made again, however long", async () => {
+test("objects of a namespace that the rollout had deleted wait until it is recreated, however long", async () => {
   const home: ObjectReference = { apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: "n" };
   const entries: JournalEntry[] = [
     { type: "deleted", step: "retire", object: made, body: { metadata: { name: "canary" } } },

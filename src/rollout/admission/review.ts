@@ -48,10 +48,10 @@ const unprocessable = 422;
 export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
 
 /**
- * Refuses an object that its parser refuses, with every fault at its field. Refuses an order in another user's name.
- * The webhook of authors comes before, and has removed those orders from a copy of another object.
- * A write that does not change the spec passes: labels, and the removal of the finalizer from an object that is older
- * than this parser.
+ * Refuses an object that its parser refuses, and names every fault with its field. Also refuses an order in another
+ * user's name. If the object is a copy of another one, the webhook of authors runs first and removes such orders. A
+ * write that does not change the spec passes, such as a change of labels, or the removal of the finalizer from an
+ * object that is older than this parser.
  */
 export async function reviewRollout(review: RolloutReview): Promise<RolloutReviewAnswer> {
   const { request } = review;

@@ -14,9 +14,9 @@ export interface RevisionRoots {
   readonly trustDomain: string;
   /** Trust domains whose identities it accepts as its own. */
   readonly trustDomainAliases: readonly string[];
-  /** The roots of the certificates that it signs: one, or several while its replicas differ. Empty: unknown. */
+  /** The roots of the certificates that it signs: one, or several while its replicas differ. Empty means unknown. */
   readonly signing: readonly RootCertificate[];
-  /** All roots that it makes its data planes trust. Empty: unknown. */
+  /** All roots that it makes its data planes trust. Empty means unknown. */
   readonly trusted: readonly RootCertificate[];
   /** Why a fact is unknown. Empty if all facts are known. */
   readonly unknown: string;

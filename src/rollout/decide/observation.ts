@@ -46,9 +46,9 @@ export interface Obstacle {
 export type SettleState =
   | { readonly state: "met" }
   /**
-   * `left`: the number of missing items (pods, proxies), which shows progress. Absent: one. `obstacle`: the step cannot
-   * continue before somebody removes the obstacle, so a time limit applies even to a step without one. `failsInMs`:
-   * when the condition fails by a limit of its own, unless it makes progress.
+   * `left`: the number of missing items (pods, proxies), which shows progress. Absent means one. `obstacle`: the step
+   * cannot continue before somebody removes the obstacle, so a time limit applies even to a step without one.
+   * `failsInMs`: when the condition fails by a limit of its own, unless it makes progress.
    */
   | {
       readonly state: "waiting";
@@ -88,7 +88,7 @@ export interface ReadyPods {
   readonly stable: number;
   /** The canary gets requests, and something in this cluster makes its pods. So it should have a ready one. */
   readonly isExpected: boolean;
-  /** The canary has no ready pod in this cluster, and endpoints in another one, which get its requests. */
+  /** The canary has no ready pod in this cluster, but has endpoints in another one. These get its requests. */
   readonly isElsewhere?: true;
 }
 

@@ -66,9 +66,9 @@ export function replacedProbes(pods: ProbePodFacts | undefined, known: CountedPr
 }
 
 /**
- * The pods to compare with from now on, for the same counts. With those from before a crash, every later pause of the
- * pod's kubelet would look like the crash. A pod that is not ready yet keeps its entry, else the end of its crash would
- * look like the end of a pause.
+ * The pods to compare with from now on, while the counts stay. If the pods from before a crash stayed, every later
+ * pause of the pod's kubelet would look like the crash. A pod that is not ready yet keeps its entry. Otherwise the end
+ * of its crash would look like the end of a pause.
  */
 function rebased(known: ServingProbes, serving: ServingProbes): ServingProbes {
   return Object.fromEntries(
@@ -80,8 +80,9 @@ function rebased(known: ServingProbes, serving: ServingProbes): ServingProbes {
 }
 
 /**
- * A pod that is no longer ready is the same one: what its clients count belongs to it. So is one that has crashed since
- * and is ready again: its failures must count.
+ * How the pods of a probe have changed. A pod that is not ready at the moment counts as the same pod, because what its
+ * clients count belongs to it. A pod that has crashed and is ready again counts as the same pod too, because its
+ * failures must count.
  */
 function changeOf(
   before: readonly ServingPod[] = [],

@@ -44,7 +44,7 @@ export interface EngineOptions {
   readonly clock: Clock;
   /** The engine's own image, which probes also use, and its hub and tag for specs without these. */
   readonly image: EngineImage;
-  /** Whether this engine is still the leader. Called before each write. Absent: always. */
+  /** Whether this engine is still the leader. Called before each write. Absent means always. */
   readonly mayWrite?: () => boolean;
   /** The maximum number of concurrent runs. 8 if absent. */
   readonly maxConcurrentRollouts?: number;
@@ -52,9 +52,9 @@ export interface EngineOptions {
   readonly queues?: QueueMetrics;
   /** Hosts that a Canary's webhooks, notifications and queries may call, besides Services of its own namespace. */
   readonly allowedHosts?: readonly string[];
-  /** The namespaces whose proxies may report requests to backends of other namespaces. Absent: all. */
+  /** The namespaces whose proxies may report requests to backends of other namespaces. Absent means all. */
   readonly reporterNamespaces?: readonly string[] | undefined;
-  /** The rights that a rollout must have. Absent: the engine's own rights suffice. */
+  /** The rights that a rollout must have. If absent, the engine's own rights suffice. */
   readonly rights?: AuthorRights;
 }
 

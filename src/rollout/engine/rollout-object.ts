@@ -99,7 +99,7 @@ export function isWatched(rollout: Rollout): boolean {
   return !isMeshUpgrade(rollout) && "deployment" in targetFieldOf(rollout);
 }
 
-/** Empty for a spec that its parser refuses. */
+/** The target of a Canary. Empty if the parser refuses the spec. */
 function targetFieldOf({ spec }: Canary): object {
   const { target } = (spec ?? {}) as { readonly target?: unknown };
   return typeof target === "object" && target !== null ? target : {};

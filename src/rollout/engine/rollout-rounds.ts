@@ -55,7 +55,7 @@ export interface RoundServices {
   readonly metrics: EngineMetrics;
   readonly board: RoundBoard;
   readonly orphans: OrphanedJournals;
-  /** The rights that a rollout must have. Undefined: the engine's own rights suffice. */
+  /** The rights that a rollout must have. If undefined, the engine's own rights suffice. */
   readonly rights: AuthorRights | undefined;
   readonly freezes: () => readonly Freeze[];
   /** The object as the informers know it, which may be stale. */

@@ -28,7 +28,7 @@ export function sharedBounds(left: readonly number[], right: readonly number[]):
   return left.filter((bound) => known.has(bound));
 }
 
-/** The same requests in fewer buckets. `boundsMs` must be some of the histogram's own. */
+/** Counts the same requests in fewer buckets. `boundsMs` must be some of the histogram's own. */
 export function coarsened(histogram: DurationHistogram, boundsMs: readonly number[]): DurationHistogram {
   if (histogram.boundsMs.length === boundsMs.length) return histogram;
   const counts = Array.from({ length: boundsMs.length + 1 }, () => 0);

@@ -24,7 +24,7 @@ export interface DurationEvidence {
   readonly stable: DurationHistogram;
   /** The log-likelihood ratio of each alternative, for each quantile. */
   readonly relative: readonly (readonly number[])[];
-  /** The same for requests above `maxMs`. */
+  /** The log-likelihood ratios for the share of requests above `maxMs`. */
   readonly absolute: readonly (readonly number[])[];
 }
 

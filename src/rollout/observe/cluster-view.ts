@@ -38,7 +38,7 @@ export class ClusterView {
   readonly silentPods: SilentPods;
   /**
    * The namespaces whose proxies may report requests to backends of other namespaces, besides those of control planes.
-   * Undefined: all.
+   * Undefined means all namespaces.
    */
   readonly reporterNamespaces: ReadonlySet<string> | undefined;
   readonly #answers: RecentValues<Promise<unknown>>;

@@ -88,8 +88,8 @@ export function isLedTo(
 }
 
 /**
- * The command that leads a namespace away from the revision: it moves the tag that the namespace names, or labels it.
- * Undefined if it does not lead there.
+ * The command that makes another revision inject the pods of a namespace: it moves the tag that the namespace names, or
+ * labels the namespace. Undefined if the given revision does not inject them.
  */
 export function howToLeadAway(
   view: Pick<ClusterView, "namespaces" | "injectors">,

@@ -160,7 +160,7 @@ test("a step moves no requests to a version without a ready pod, unless nothing 
   assert.equal((await stateOf(false, 1, [entry]))?.state, "pending", "a write that somebody has undone is repeated");
 });
 
-test("a write that somebody undoes names who, and an object that was made again is no conflict", async () => {
+test("an undone write names who undid it, and a recreated object is no conflict", async () => {
   const pod = { apiVersion: "v1", kind: "Pod", plural: "pods", namespace: "shop", name: "web-0" };
   const pointer = "/metadata/labels/serin.dev~1ztunnel-rev";
   const entry: JournalEntry = { type: "field", step: "wave/ztunnel-1", object: pod, pointer, uid: "1", written: "new" };

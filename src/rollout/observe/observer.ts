@@ -258,8 +258,8 @@ function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: reado
 
 /**
  * Who changed a field after the rollout had recorded it, even between two steps. The engine's own last write does not
- * count, nor a restart that somebody else requested, nor a namespace that was made again, nor another object that was
- * made again with the value from before the rollout: a pod of a StatefulSet or a node comes back under its name.
+ * count, nor a restart that somebody else requested, nor a recreated namespace, nor another object that was recreated
+ * with the value from before the rollout: a pod of a StatefulSet or a node comes back under its name.
  */
 function conflictOf(
   write: FieldWrite,

@@ -98,7 +98,7 @@ export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<rea
   });
 }
 
-/** Undefined if the pilot is upstream's. */
+/** Asks which proxies have acknowledged a version of an object. Returns undefined if the pilot is upstream's. */
 export async function acknowledgementOf(
   view: ClusterView,
   pilot: PilotPod,
@@ -119,7 +119,7 @@ export async function acknowledgementOf(
   });
 }
 
-/** Undefined if the pilot is upstream's. */
+/** Asks which roots the pilot hands out. Returns undefined if the pilot is upstream's. */
 export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<RootsReport | undefined> {
   return await view.recently(
     `roots ${pilot.address}`,
@@ -214,7 +214,7 @@ function connectedProxy(proxy: SyncedProxy, { revision }: PilotPod): ConnectedPr
   };
 }
 
-/** Undefined if the pilot does not know the path. */
+/** Returns a pilot's answer as parsed JSON. Returns undefined if the pilot does not know the path. */
 export async function answerOf<Answer>(
   view: Asking,
   pilot: PilotPod,

@@ -11,7 +11,10 @@ import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-
  * Used for an unknown number of missing acknowledgements. It is larger than the number of proxies of any control plane.
  */
 export const notAskedLeft = 100_000;
-/** Used for an unready control plane. It is larger than the sum over any number of control planes. */
+/**
+ * The number of missing proxies that an unready control plane counts as. It is larger than the sum over any number of
+ * control planes.
+ */
 export const notReadyLeft = 1000 * notAskedLeft;
 /** A proxy may name every resource that it rejected. The first ones are evidence enough. */
 const reasonCharacters = 240;

@@ -135,7 +135,7 @@ interface PodRoots {
   readonly trusted: readonly RootCertificate[];
 }
 
-/** Undefined if the pilot is not Serin's, or is too old to have this report. */
+/** The roots that a pilot reports. Undefined if the pilot is not Serin's, or is too old to have this report. */
 async function reportedRoots(view: ClusterView, pod: Pod, { certificates }: KnownRoots): Promise<PodRoots | undefined> {
   const report = await answerOf<RootsReport>(view, pilotPod(pod), rootsQuestion);
   if (report === undefined) return undefined;

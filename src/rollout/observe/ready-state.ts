@@ -16,7 +16,7 @@ interface WorkloadStatus {
   readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
 }
 
-/** Used for an unknown number of missing pods. It is larger than the number of pods of any workload. */
+/** The number of missing pods if it is unknown. It is larger than the number of pods of any workload. */
 const unknownLeft = 10_000;
 
 /**

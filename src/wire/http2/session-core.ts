@@ -17,7 +17,7 @@ const blamingCodes: ReadonlySet<number> = new Set([
   errorCode.compressionError,
 ]);
 
-/** Shared by the half of a session that reads frames and the half that writes them. */
+/** The state that both halves of a session share: one reads frames, and the other one writes them. */
 export class SessionCore<Stream extends SessionStream> {
   readonly port: SessionPort;
   readonly limits: SessionLimits;

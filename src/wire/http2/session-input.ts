@@ -54,8 +54,8 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
       this.#open(streamId, fields, endStream);
       return;
     }
-    // The request has paid for the fields of its response. Other heads are charged by their fields: those inside a
-    // stream, and interim ones.
+    // The final head of a response costs nothing, because the request has caused it. The budget charges other heads by
+    // their fields: interim heads, and heads inside a stream.
     const isPaid = !stream.isAnsweredByPeer && this.#isFinalHead(fields);
     if (isPaid) stream.isAnsweredByPeer = true;
     if (!endStream) budget.idleFrame(isPaid ? undefined : fields);

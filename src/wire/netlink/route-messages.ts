@@ -34,7 +34,7 @@ export interface LinkChange {
 
 export interface BridgeLink {
   readonly name: string;
-  /** Absent: the kernel chooses. */
+  /** The index of the interface. If absent, the kernel chooses it. */
   readonly index?: number;
   readonly macAddress?: Uint8Array;
 }

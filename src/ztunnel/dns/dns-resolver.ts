@@ -19,7 +19,7 @@ export interface DnsResolverOptions {
   /** Name servers for queries that the mesh cannot answer, in order of preference. */
   readonly nameservers: readonly string[];
   readonly log: Logger;
-  /** Undefined: queries are not counted. */
+  /** Counts the queries, if present. */
   readonly metrics?: DnsMetrics;
 }
 

@@ -18,7 +18,7 @@ export interface LiveConnection {
   readonly source: SocketAddress;
   readonly destination: SocketAddress;
   readonly hboneTarget?: string;
-  /** False when policies no longer allow the connection. Inbound only. */
+  /** Whether policies still allow the connection. Only inbound connections have it. */
   readonly stillAllowed?: () => boolean;
 }
 
@@ -44,7 +44,7 @@ export interface ProxyEnvironment {
   /** The network of this ztunnel, for looking up peers. */
   readonly network: string;
   readonly dns: DnsResolver;
-  /** Undefined if one thread serves. */
+  /** Shares the connections with other threads. Undefined if one thread serves. */
   readonly share?: ConnectionShare;
 }
 
@@ -72,8 +72,8 @@ export interface PodContext {
 
 export const connectTimeoutMs = 10_000;
 /**
- * The same limit while another endpoint can be tried. The address of a pod that has ended sends no response at all, and
- * a ztunnel may learn of the end late, for example while its istiod is replaced too.
+ * The limit of {@link connectTimeoutMs} while another endpoint can be tried. The address of a pod that has ended sends
+ * no response at all, and a ztunnel may learn of the end late, for example while its istiod is replaced too.
  */
 export const connectTimeoutWithOthersMs = 2_000;
 /**

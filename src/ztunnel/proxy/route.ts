@@ -28,7 +28,7 @@ export interface Route {
 export interface InnerTunnel {
   /** Uid of the endpoint that represents the service's endpoints in that network. */
   readonly endpointUid: string;
-  /** Empty: any identity of the mesh. */
+  /** SPIFFE ids. The endpoint must have one of them. Empty means any identity of the mesh. */
   readonly expectedIdentities: readonly string[];
 }
 

@@ -24,7 +24,7 @@ export interface PodDescriptors {
 
 /** The pods that we serve, by uid. */
 export interface ServedPods {
-  /** Undefined if the pod is not served. */
+  /** The sockets of a pod. Undefined if this ztunnel does not serve the pod. */
   descriptors(uid: string): PodDescriptors | undefined;
   uids(): readonly string[];
   /** Takes over the descriptors. Fails if the pod's listeners cannot be opened. The pod then counts as not added. */

@@ -44,7 +44,10 @@ export class AddressRanges {
   }
 }
 
-/** Undefined if the input is not an address with at least that many bits. */
+/**
+ * The key of a range: its network, and its address with the bits after `length` cleared. Undefined if the input is not
+ * an address with at least that many bits.
+ */
 function rangeKey(network: string, address: string, length: number): string | undefined {
   const bytes = addressBytes(address);
   if (bytes === undefined || length > bytes.length * 8) return undefined;

@@ -56,8 +56,8 @@ export class ShareMemory {
   }
 
   /**
-   * Chooses another worker for a connection that this worker accepted. Undefined: this worker keeps it. A tunnel
-   * connection carries many streams, so no worker may have two more of these than another.
+   * Chooses another worker for a connection that this worker accepted. If the result is undefined, this worker keeps
+   * it. A tunnel connection carries many streams, so no worker may have two more of these than another.
    */
   better(worker: number, kind: AcceptedKind): number | undefined {
     const own = this.#get(worker, kind);

@@ -264,12 +264,12 @@ function freeIndexes({ job, succeededIndexes, failedIndexes, active, terminating
   return free;
 }
 
-/** 10 s, 20 s, 40 s … after so many failures. */
+/** The wait after so many failures: 10 s after the first, 20 s after the second, 40 s after the third, and so on. */
 function backoffMs(failures: number): number {
   return Math.min(backoffMaxMs, backoffInitialMs * 2 ** (failures - 1));
 }
 
-/** The wait before the next pod after failures since the last success: 10 s, 20 s, 40 s … since the last one. */
+/** How long the Job must still wait before it creates the next pod. Only failures after the last success count. */
 function retryWaitMs(succeeded: readonly Pod[], failed: readonly Pod[], nowMs: number): number {
   const lastSuccessMs = Math.max(0, ...succeeded.map(finishedAtMs));
   const failuresMs = failed.map(finishedAtMs).filter((atMs) => atMs > lastSuccessMs);

@@ -67,7 +67,7 @@ export function unknownConditions(node: Node, now: string): NodeCondition[] {
   });
 }
 
-/** How long the pod may stay on a node with these taints. Undefined: forever. 0: not at all. */
+/** How long the pod may stay on a node with these taints. Undefined means forever, and 0 means not at all. */
 export function stayMs(pod: Pod, taints: readonly Taint[]): number | undefined {
   let shortest: number | undefined;
   for (const taint of taints) {

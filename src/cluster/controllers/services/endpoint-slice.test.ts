@@ -97,7 +97,7 @@ test("a Service of two address families has a slice of each, and loses the slice
   assert.deepEqual(types(), ["IPv4"]);
 });
 
-test("a slice that somebody deletes is made again", async () => {
+test("the controller recreates a slice that somebody deletes", async () => {
   const cluster = await start();
   cluster.remove(endpointSliceKind, `default/${slices(cluster)[0]?.metadata.name ?? ""}`);
   await cluster.settle();

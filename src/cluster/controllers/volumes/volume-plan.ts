@@ -199,7 +199,7 @@ export function isReservedFor({ spec }: PersistentVolume, { metadata }: Persiste
   return name === metadata.name && namespace === metadata.namespace && (uid === "" || uid === metadata.uid);
 }
 
-/** The phase of a volume. Undefined: the phase is not decided yet, because the claim is not bound. */
+/** The phase of a volume. If undefined, the phase is not decided yet, because the claim is not bound. */
 export function phaseOf(
   volume: PersistentVolume,
   claim: PersistentVolumeClaim | undefined,

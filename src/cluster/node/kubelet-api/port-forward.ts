@@ -11,7 +11,7 @@ const tunnelProtocol = "SPDY/3.1+portforward.k8s.io";
 
 /**
  * Serves `kubectl port-forward` over SPDY, or SPDY inside a WebSocket. Each pair of streams goes to a port of the pod's
- * 127.0.0.1. `network` is the pod's namespace. Undefined: the node's own.
+ * 127.0.0.1. `network` is the pod's namespace. If it is undefined, the ports are the node's own.
  */
 export async function servePortForward(
   request: IncomingMessage,

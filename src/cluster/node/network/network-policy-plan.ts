@@ -13,7 +13,7 @@ export interface PodIsolation {
 
 export interface AllowedTraffic {
   readonly peer: TrafficPeer;
-  /** Undefined: all ports of all protocols. Never empty. */
+  /** The allowed ports, at least one. Undefined means all ports of all protocols. */
   readonly ports: readonly TrafficPorts[] | undefined;
 }
 

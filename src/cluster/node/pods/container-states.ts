@@ -46,7 +46,7 @@ export interface EndOfRun {
   readonly exitCode: number;
   /** The run ended while no node process watched it. */
   readonly lost: boolean;
-  /** What the program said about its end. Empty: nothing. */
+  /** What the program said about its end. Empty means nothing. */
   readonly message: string;
   readonly startedAt: string;
   readonly finishedAt: string;

@@ -127,7 +127,7 @@ export class ManagedContainer {
     };
   }
 
-  /** The time until the next run may begin. 0: it may begin now. */
+  /** The time until the next run may begin. 0 means that it may begin now. */
   get delayMs(): number {
     return this.#backoff.delayMs;
   }

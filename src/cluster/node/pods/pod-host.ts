@@ -12,7 +12,7 @@ export interface PodHost {
   readonly log: Logger;
   readonly images: ImageCatalogue;
   readonly directories: PodDirectories;
-  /** The cache of compiled sources of all users. Undefined: none. */
+  /** The cache of compiled sources of all users. Undefined means none. */
   readonly compileCache: string | undefined;
   /** The variables that choose the form in which programs of a checkout run. */
   readonly programEnvironment: Readonly<Record<string, string>>;

@@ -14,7 +14,7 @@ export interface PodVolumeUpkeepOptions {
 export interface VolumeState {
   /** Containers may run. */
   readonly ready: boolean;
-  /** When to check again even if nothing changes. Undefined: never. */
+  /** When to check again even if nothing changes. Undefined means never. */
   readonly againMs: number | undefined;
 }
 

@@ -69,7 +69,7 @@ export class PodVolumes {
     for (const volume of sources.pod.spec?.volumes ?? []) await this.#prepareOne(volume, sources);
   }
 
-  /** When {@link prepare} must run again to renew a token. Undefined: never. */
+  /** When {@link prepare} must run again to renew a token. Undefined means never. */
   get renewAtMs(): number | undefined {
     const times = [...this.#tokens.values()].map((token) => token.renewAtMs);
     return times.length === 0 ? undefined : Math.min(...times);

@@ -7,7 +7,10 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 
 const addressTypeAnnotation = "networking.istio.io/address-type";
 
-/** False if the Gateway names a host or several addresses. Then somebody else deploys its proxies. */
+/**
+ * Whether the control plane deploys the proxies of a Gateway. Somebody else does if the Gateway names a host or several
+ * addresses.
+ */
 export function isManaged({ spec: { addresses = [] } }: Pick<GatewayFacts, "spec">): boolean {
   const [first] = addresses;
   return first === undefined || (addresses.length === 1 && (first.type ?? "IPAddress") === "IPAddress");

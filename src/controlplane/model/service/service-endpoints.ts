@@ -255,7 +255,7 @@ function withDraining(
   return endpoints.map((endpoint) => (isMarked(endpoint) ? { ...endpoint, draining: true } : endpoint));
 }
 
-/** Sorted by locality and address, so that equal sets produce equal resources. */
+/** Sorts endpoints by locality and address, so that equal sets produce equal resources. */
 function sortedEndpoints(endpoints: readonly EndpointModel[]): readonly EndpointModel[] {
   return [...endpoints].sort(
     (left, right) =>

@@ -65,7 +65,10 @@ interface ServerSources {
   readonly endpoints: ServiceEndpoints;
 }
 
-/** Computed only for the requested services, so that endpoint changes without effect on clusters stop here. */
+/**
+ * The servers of the requested services. Others are not computed, so that endpoint changes without effect on clusters
+ * stop here.
+ */
 export class ServersOfServices {
   readonly #servers: Collection<ServiceServers>;
 

@@ -37,8 +37,8 @@ export interface ServiceModel {
   readonly ports: readonly ServicePortModel[];
   readonly resolution: ServiceResolution;
   /**
-   * A proxy that resolves its name connects to the address that answers first. Absent: the proxy uses the addresses in
-   * turn.
+   * A proxy that resolves its name connects to the address that answers first. If absent, the proxy uses the addresses
+   * in turn.
    */
   readonly racesAddresses?: true;
   /** The service's addresses and CIDRs. If empty, traffic is matched by name. */

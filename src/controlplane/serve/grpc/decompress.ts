@@ -5,7 +5,7 @@ import type { Decompress } from "./message-decoder.ts";
 /** The value of the header `grpc-accept-encoding`. */
 export const acceptedEncodings = "identity,deflate,gzip";
 
-/** How to read messages of an encoding. `none`: unchanged. Undefined: the encoding is not accepted. */
+/** How to read messages of an encoding. `none` leaves them unchanged. If undefined, the encoding is not accepted. */
 export function decompressionOf(encoding: string, maxBytes: number): Decompress | "none" | undefined {
   if (encoding === "identity") return "none";
   if (encoding !== "gzip" && encoding !== "deflate") return undefined;

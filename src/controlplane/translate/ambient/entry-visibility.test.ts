@@ -42,7 +42,7 @@ function visible(serviceEntryVisibility: object | undefined) {
   const names = ["low", "none", "shop"];
   return {
     ...fixture,
-    /** The visibility that ztunnels receive for each entry. Undefined: ztunnels do not receive the entry. */
+    /** The visibility that ztunnels receive for each entry. If undefined, ztunnels do not receive the entry. */
     told: (): readonly unknown[] =>
       names.map((name) => {
         const found = addresses

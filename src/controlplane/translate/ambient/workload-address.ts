@@ -132,7 +132,7 @@ export function sliceAddresses(
   });
 }
 
-/** Empty if the reader assumes this trust domain anyway. */
+/** The mesh's trust domain, or empty if the reader assumes this trust domain anyway. */
 export function explicitTrustDomain(mesh: MeshSettings): string {
   return mesh.trustDomain === impliedTrustDomain ? "" : mesh.trustDomain;
 }

@@ -30,7 +30,7 @@ const catchAllHttpName = "virtualInbound-catchall-http";
 const blackHoleChainName = "virtualInbound-blackhole";
 const blackHoleCluster = "BlackHoleCluster";
 
-/** Shared by all chains of one workload. */
+/** What all inbound filter chains of one workload share. */
 export interface InboundContext {
   readonly mesh: MeshSettings;
   readonly security: SecurityFilters;

@@ -32,7 +32,7 @@ export type HostSource =
        */
       readonly destinations: ReadonlyMap<string, string> | undefined;
     }
-  /** Undefined means that requests are rejected. */
+  /** A host that no configuration names. Without a cluster, requests to it are rejected. */
   | { readonly from: "unknown"; readonly cluster: string | undefined };
 
 export interface ServiceReference {

@@ -62,7 +62,10 @@ function failedOver(groups: readonly LocalityGroup[], setting: Failover, place: 
   return renumbered(prioritized, (group) => group.resource.priority * 5 + localityRank(group, setting.failover, place));
 }
 
-/** 0: same place; 1: same zone; 2: same region; 3: another region, or the failover region; 4: then all others. */
+/**
+ * How far a locality is from the client. 0 is the same place, 1 the same zone, 2 the same region, and 3 another region,
+ * or the failover region. With a failover region, 4 is every other region.
+ */
 function localityRank({ endpoints }: LocalityGroup, failover: Failover["failover"], { locality }: ClientPlace): number {
   const there = endpoints[0]?.locality;
   if (there === undefined || there.region !== locality.region) {

@@ -135,7 +135,7 @@ function fileLog(
 
 /** The filter state names of the peers' metadata. */
 const peers = ["upstream_peer", "downstream_peer"];
-/** The same, plus the names that proxies before 1.24 used. */
+/** The filter state names of the peers' metadata, with those that proxies before 1.24 used. */
 const peersOfAllReleases = [
   ...peers,
   "wasm.upstream_peer",

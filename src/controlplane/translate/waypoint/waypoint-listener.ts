@@ -42,7 +42,7 @@ type RangeInit = NonNullable<
 
 export const encapName = "encap";
 
-/** Shared by a service's chains, or by those of directly addressed pods. */
+/** The policies that a service's filter chains share, or those of directly addressed pods. */
 export interface WaypointPolicies {
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;

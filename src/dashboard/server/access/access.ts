@@ -6,7 +6,7 @@ export interface Access {
   readonly cluster: string;
   /** Users may log in with a bearer token. */
   readonly mayLogIn: boolean;
-  /** The identity of visitors without a session. Undefined: they must log in. */
+  /** The identity of visitors without a session. If undefined, they must log in. */
   readonly anonymous: Identity | undefined;
   /** The message for visitors without a session who must log in. */
   readonly loginHint: string;

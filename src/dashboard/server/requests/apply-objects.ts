@@ -112,7 +112,7 @@ function ofNamespace(object: UntypedObject, kind: KindDefinition<UntypedObject>)
 
 interface WriteObjectOptions {
   readonly dryRun: boolean;
-  /** The version to replace. Empty: apply the object instead. */
+  /** The version to replace. If empty, apply the object instead. */
   readonly resourceVersion: string;
   /** Take over fields of other writers. */
   readonly force?: boolean;

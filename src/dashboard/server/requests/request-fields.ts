@@ -25,7 +25,7 @@ export class RequestFields {
     return new RequestFields(new Map(Object.entries(body)));
   }
 
-  /** Empty if absent. */
+  /** A text field. Empty if it is absent. */
   text(name: string, maxLength = 253): string {
     const value = this.#fields.get(name) ?? "";
     if (typeof value !== "string") throw refusal("invalid", `${name}: expected text`);
@@ -48,12 +48,12 @@ export class RequestFields {
     return number;
   }
 
-  /** Undefined if absent. */
+  /** A boolean field. Undefined if it is absent. */
   optionalFlag(name: string): boolean | undefined {
     return this.#fields.get(name) === undefined ? undefined : this.flag(name);
   }
 
-  /** False if absent. */
+  /** A boolean field. False if it is absent. */
   flag(name: string): boolean {
     const value = this.#fields.get(name) ?? false;
     if (value === true || value === "true") return true;

@@ -6,6 +6,9 @@ export type ChartTone = "canary" | "stable" | "series-1" | "series-2" | "series-
 export interface ChartLine {
   readonly label: string;
   readonly tone: ChartTone;
-  /** One value for each time. null: a gap. undefined: no point here, and the line continues. */
+  /**
+   * One value for each time. `null` makes a gap in the line. `undefined` means that there is no point here, and the
+   * line continues.
+   */
   readonly values: readonly (number | null | undefined)[];
 }

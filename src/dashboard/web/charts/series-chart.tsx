@@ -26,7 +26,7 @@ export interface SeriesChartProps {
   readonly title?: string;
   /** The length of the time range. 15 minutes by default. */
   readonly windowMs?: number;
-  /** The end of the time range. 0: now, moving on. */
+  /** The end of the time range. 0 means now, which moves on. */
   readonly toMs?: number;
   readonly bound?: number | undefined;
   readonly boundLabel?: string | undefined;

@@ -2,9 +2,9 @@ import type { GraphEdge, GraphGrouping, GraphNode, GraphView, Health } from "../
 
 /** The user's selection of a graph's parts. */
 export interface GraphFilters {
-  /** Empty: all protocols. */
+  /** The protocols to show. Empty means all. */
   readonly protocols: ReadonlySet<string>;
-  /** Empty: all states. An edge matches if it, or one of its ends, has one of these states. */
+  /** The states to show. Empty means all. An edge matches if it, or one of its ends, has one of these states. */
   readonly health: ReadonlySet<Health>;
   readonly hideIdle: boolean;
   /** The minimum rate of an edge, in requests (or, for TCP, opened connections) per second. */

@@ -19,7 +19,7 @@ export interface Look {
   /** The key of the selected node or edge, and of the one under the pointer. */
   readonly selected: string;
   readonly hovered: string;
-  /** Emphasised nodes. Undefined: all are alike. */
+  /** Emphasised nodes. If undefined, all are alike. */
   readonly emphasized: ReadonlySet<string> | undefined;
   /** Emphasised edges, in addition to those between emphasised nodes. */
   readonly emphasizedEdges: ReadonlySet<string>;

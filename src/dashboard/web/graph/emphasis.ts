@@ -2,7 +2,7 @@ import type { DisplayGraph } from "./display-graph.ts";
 
 /** The emphasised parts. All others are faint. */
 export interface Emphasis {
-  /** Undefined: all are alike. */
+  /** The keys of the emphasised nodes. If undefined, all parts look alike. */
   readonly nodes: ReadonlySet<string> | undefined;
   readonly edges: ReadonlySet<string>;
 }

@@ -10,7 +10,7 @@ export interface GraphState {
   readonly search: string;
   /** The key of the chosen node or edge. */
   readonly selected: string;
-  /** Undefined: the window's width decides. */
+  /** Whether to show a graph or a table. If undefined, the window's width decides. */
   readonly mode: "graph" | "table" | undefined;
 }
 

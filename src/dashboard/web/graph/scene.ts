@@ -46,7 +46,7 @@ export interface Scene {
   readonly boxes: readonly Rectangle[];
   readonly stacks: readonly Rectangle[];
   readonly bounds: { readonly left: number; readonly top: number; readonly right: number; readonly bottom: number };
-  /** Made on first use. */
+  /** The grid that finds the element at a point. It is made on first use. */
   hits(): HitGrid;
 }
 

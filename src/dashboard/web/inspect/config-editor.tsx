@@ -16,7 +16,7 @@ export interface ConfigEditorProps {
   readonly before: string;
   /** Empty for a new object. */
   readonly resourceVersion: string;
-  /** Why the user may not write it. Undefined: the user may. */
+  /** Why the user may not write the object. If undefined, the user may write it. */
   readonly readOnlyBecause: string | undefined;
   /** The messages of the current object, shown until the text changes. */
   readonly knownMessages: readonly ConfigMessage[];

@@ -17,8 +17,8 @@ export interface LiveHost {
   /** Calls `run` after the delay. Returns a function that cancels it. */
   after(delayMs: number, run: () => void): () => void;
   /**
-   * Called after a failed connection, because an EventSource has no reason. Undefined: the session is valid, or that is
-   * unknown.
+   * Called after a failed connection, because an EventSource has no reason. If undefined, the session is valid, or that
+   * is unknown.
    */
   sessionProblem(): Promise<Problem | undefined>;
 }

@@ -19,7 +19,7 @@ export interface ScriptMessage {
   /** The whole body. Undefined without one; "too long" beyond {@link maxScriptBodyBytes}. */
   body(): Promise<Buffer | undefined | "too long">;
   setBody(bytes: Buffer): void;
-  /** Undefined if there are no trailers. They are known only after the body. */
+  /** The trailers, which are known only after the body. Undefined if there are none. */
   trailers(): ScriptFields | undefined;
 }
 

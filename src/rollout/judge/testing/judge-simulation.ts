@@ -124,7 +124,10 @@ export function logNormal(medianMs: number, spread: number): (random: Random) =>
   return (random) => medianMs * Math.exp(spread * normal(random));
 }
 
-/** The same up to the 90th percentile, and slower by up to `factor` from the 99th on, so that only the tail changes. */
+/**
+ * Durations like those of {@link logNormal} up to the 90th percentile, and slower by up to `factor` from the 99th on,
+ * so that only the tail changes.
+ */
 export function withSlowTail(medianMs: number, spread: number, factor: number): (random: Random) => number {
   const [from, to] = [1.2816, 2.3263];
   return (random) => {

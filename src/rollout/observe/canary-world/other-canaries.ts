@@ -31,7 +31,10 @@ export function oneCanary(namespace: string, name: string): string {
   return `keep one of the two Canaries: change ${namespace}/${name} and delete this one, or kubectl delete ${kubectlObject("Canary", { name, namespace })}`;
 }
 
-/** Undefined for another target, and for a spec that its parser refuses. */
+/**
+ * The name of the Deployment that a Canary moves. Undefined if the target is of another kind, or if the parser refuses
+ * the spec.
+ */
 function deploymentOf(spec: Canary["spec"] | undefined): unknown {
   const { target } = (spec ?? {}) as { readonly target?: { readonly deployment?: { readonly name?: unknown } } };
   return target?.deployment?.name;

@@ -7,7 +7,7 @@ import { pilotPods, proxiesOf } from "../pilot-answers.ts";
 const namedProxies = 5;
 const reasonCharacters = 240;
 
-/** The revisions of a subject's control planes. Undefined: all. */
+/** The revisions of a subject's control planes. Undefined means all. */
 export function revisionsOf(subject: CheckSubject): readonly string[] | undefined {
   switch (subject.type) {
     case "proxies":

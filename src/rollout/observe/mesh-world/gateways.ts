@@ -198,7 +198,7 @@ async function gatewayParts(
   );
 }
 
-/** Undefined while the new revision's control plane is unknown. */
+/** The control planes of both revisions. Undefined while the new revision's control plane is unknown. */
 function controlPlanes(
   view: ClusterView,
   { spec: { from, to } }: MeshUpgrade,

@@ -75,7 +75,7 @@ function changeOf(
     : [];
 }
 
-/** Undefined if the agent has no such report. */
+/** The CNI agent's report of its enrolled pods. Undefined if the agent has no such report. */
 async function enrolledReport(view: ClusterView, pod: Pod, node: string): Promise<EnrolledReport | undefined> {
   const address = pod.status?.hostIP ?? pod.status?.podIP ?? "";
   return await view.recently(`enrolled ${address}`, async () => {

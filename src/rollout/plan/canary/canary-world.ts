@@ -37,7 +37,7 @@ export interface MissingGrant {
   readonly kind: string;
   readonly fromNamespace: string;
   readonly toNamespace: string;
-  /** The Service to grant. Absent: all Services of the namespace. */
+  /** The Service to grant. Absent means all Services of the namespace. */
   readonly service?: string;
 }
 

@@ -21,7 +21,7 @@ export interface MadeRouteSpec {
   readonly namespace: string;
   /** The Service whose name clients use. */
   readonly service: string;
-  /** The port whose traffic moves. Absent: all ports. */
+  /** The port whose traffic moves. Absent means all ports. */
   readonly port?: number;
   readonly ports: readonly Fields[];
   readonly gateways: readonly string[];

@@ -16,7 +16,7 @@ export interface MovedRoute {
   readonly protocol: "http" | "tcp" | "tls";
   /** The field of the spec that names the route. */
   readonly field: string;
-  /** The list entry to change, by index or name. Absent: all entries. */
+  /** The list entry to change, by index or name. Absent means all entries. */
   readonly rule?: number | string;
   readonly pairing: Pairing;
   /** The stable backend as the spec states it, for messages. */

@@ -16,7 +16,7 @@ export interface Traffic {
   readonly affinity?: Affinity;
   /**
    * Where connections to the ports go that the steps do not move: away from stable while its pods are replaced, and
-   * back again. Absent: they stay where they are.
+   * back again. If absent, they stay where they are.
    */
   readonly otherPorts?: "canary" | "stable";
 }
@@ -61,7 +61,7 @@ export interface Pairing {
   /** The stable backend as it must be written. It is unchanged if the user wrote it. */
   readonly stableOf: (backend: Fields) => Fields;
   readonly canaryOf: (backend: Fields) => Fields;
-  /** Undefined if there is no such copy. */
+  /** The copy of a stable backend to which mirrored requests go. Undefined if there is no such copy. */
   readonly mirrorOf: (backend: Fields, to: MirrorTarget) => Fields | undefined;
 }
 

@@ -56,7 +56,7 @@ test("each weight starts pods of the canary before it removes stable ones", () =
   assert.deepEqual(steps[1]?.writes, [{ type: "field", object: stable, pointer: "/spec/replicas", value: 1 }]);
 });
 
-test("a canary that the upgrade has made is made again in each weight, and no stable pod leaves before all of its pods serve", () => {
+test("a canary that the upgrade has made is recreated in each weight, and no stable pod leaves before all of its pods serve", () => {
   const body = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "edge-next", namespace: "shop" } };
   const count = (object: typeof canary, value: number): object => ({
     type: "field",

@@ -87,7 +87,7 @@ function startPodsStep(move: GatewayMove, { weight, canary }: Share): Step {
 
 /**
  * An autoscaler may have changed the number of stable pods since the canary's pods started, and with it the share. A
- * canary that somebody has deleted is made again, and no stable pod leaves before all pods of the canary serve.
+ * canary that somebody has deleted is recreated, and no stable pod leaves before all pods of the canary serve.
  */
 function removePodsStep(move: GatewayMove, share: Share): Step {
   const { deployment, madeCanary } = move;

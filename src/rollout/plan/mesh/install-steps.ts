@@ -40,7 +40,7 @@ export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedChec
 
 /**
  * Lets each step that looks at the probes replace those that are gone first. A pod that has ended, or whose node is
- * lost, is deleted, and made again when it is gone.
+ * lost, is deleted, and recreated when it is gone.
  */
 export function withProbesReplaced(steps: readonly Step[], upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { missing = [], ended = [], stranded = [] } = world.lostProbes ?? {};

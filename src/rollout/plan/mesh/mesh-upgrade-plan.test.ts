@@ -453,7 +453,7 @@ test("a step that looks at the probes replaces those that are gone or have ended
   assert.deepEqual(
     addedFor({ missing: [], ended: ["client-ambient-old"], stranded: [] }),
     inEach("delete Pod client-ambient-old"),
-    "it is made again when it is gone",
+    "it is recreated when it is gone",
   );
   assert.deepEqual(
     addedFor({ missing: [], ended: [], stranded: ["client-ambient-old"] }),

@@ -60,7 +60,8 @@ export interface MeshWorld {
 export interface RevisionOwner {
   readonly object: ObjectReference;
   /**
-   * The components of an IstioOperator to disable. Absent: the object contains only the control plane, and is deleted.
+   * The components of an IstioOperator to disable. If absent, the object contains only the control plane, and is
+   * deleted.
    */
   readonly components?: readonly string[];
 }
