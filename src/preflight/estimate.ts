@@ -53,7 +53,7 @@ export function estimate(input: EstimateInput): EstimateReport {
 
 function installPart({ controlPlanePods }: EstimateInput): EstimatePart {
   const ready = readySeconds(controlPlanePods);
-  return { what: "install", how: `${text(ready)}, as the old control plane took`, seconds: round(ready.seconds) };
+  return { what: "install", how: `${text(ready)}, as for the old control plane`, seconds: round(ready.seconds) };
 }
 
 function ztunnelPart({ workloads, ztunnel: { by, maxConcurrent } }: EstimateInput): EstimatePart[] {
@@ -92,7 +92,7 @@ function wavePart({
   return [
     {
       what: name,
-      how: `${counted(own.length, "workload")}, ${maxUnavailable} at once: ${round(restart)} s to ready, as their pods took (${slowest}) + ${judged} s to judge (assumed)${soak}`,
+      how: `${counted(own.length, "workload")}, ${maxUnavailable} at once: ${round(restart)} s to ready, as for their present pods (${slowest}) + ${judged} s to judge (assumed)${soak}`,
       seconds: round(restart + judged + soakSeconds),
     },
   ];

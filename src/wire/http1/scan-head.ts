@@ -268,7 +268,7 @@ export function checkRequest(head: MessageHead): boolean {
   const end = head.valueEnds[head.hostField] ?? 0;
   for (let at = head.valueStarts[head.hostField] ?? 0; at < end; at += 1) {
     if (isAuthority[head.bytes[at] ?? 0] === 0)
-      return refuse(head, 400, "host holds a byte that an authority may not") === undefined;
+      return refuse(head, 400, "host holds a byte that an authority may not contain") === undefined;
   }
   return true;
 }

@@ -155,7 +155,7 @@ test("a ServiceEntry of DYNAMIC_DNS reports what its waypoint does not support",
   graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, wildcardTlsAtWaypoints: true }));
   assert.doesNotMatch(message("ServiceEntry", "shop/wild"), /accepts no/);
   apply(entry("MESH_INTERNAL"));
-  assert.match(message("ServiceEntry", "shop/wild"), /accepts no requests for it.*MESH_EXTERNAL/);
+  assert.match(message("ServiceEntry", "shop/wild"), /accepts no requests for the host.*MESH_EXTERNAL/);
 });
 
 test("a policy's status says how ztunnel or its targets' waypoints apply it", () => {

@@ -204,13 +204,13 @@ function forwardingRemark(
 ): string {
   if (resolution !== "DYNAMIC_DNS") return "";
   if (location === "MESH_INTERNAL")
-    return "; it accepts no requests for it, because DYNAMIC_DNS works only for MESH_EXTERNAL";
+    return "; the waypoint accepts no requests for the host, because DYNAMIC_DNS works only for MESH_EXTERNAL";
   const left = takesServerNames
     ? []
     : ports.filter(({ protocol }) => protocol?.toUpperCase() === "TLS").map(({ number }) => number);
   return left.length === 0
     ? ""
-    : `; it accepts no connections to TLS ports (${left.join(", ")}), because a client may send any server name: set ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS of the control plane to allow them`;
+    : `; the waypoint accepts no connections to TLS ports (${left.join(", ")}), because a client may send any server name: set ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS of the control plane to allow them`;
 }
 
 function policyCondition(
