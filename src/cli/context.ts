@@ -108,7 +108,7 @@ export interface PodRequest {
   readonly port: number;
   readonly method: string;
   readonly path: string;
-  /** JSON. */
+  /** The body as JSON. */
   readonly body?: string;
 }
 

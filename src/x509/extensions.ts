@@ -54,7 +54,7 @@ export function authorityKeyIdentifier(identifier: Buffer): Buffer {
   return extension(extensionIds.authorityKeyIdentifier, false, derSequence(derElement(keyIdentifierTag, identifier)));
 }
 
-/** It must be critical if the subject is empty (RFC 5280, 4.1.2.6). */
+/** The extension with the alternative names. It must be critical if the subject is empty (RFC 5280, 4.1.2.6). */
 export function subjectAltName(
   names: readonly AlternativeName[],
   { critical }: { readonly critical: boolean },

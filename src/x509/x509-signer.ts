@@ -14,7 +14,7 @@ export interface CertificateContent {
   readonly publicKey: Buffer;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  /** Each in DER. */
+  /** The extensions, each in DER. */
   readonly extensions: readonly Buffer[];
 }
 

@@ -36,7 +36,7 @@ export interface CheckSpec {
   readonly dryRun?: boolean;
   /** The quantiles of durations that are compared, in ascending order. */
   readonly quantiles?: readonly number[];
-  /** A factor: a canary whose durations are longer by less than this does not fail. */
+  /** The factor by which the durations of the canary may exceed those of stable. */
   readonly maxRatio?: number;
   /** The limit for every quantile of durations, independent of the stable version. */
   readonly maxMs?: number;

@@ -259,9 +259,9 @@ export function fullPromotionPatch({ metadata: { resourceVersion } }: Rollout, o
 export const remadeProblem = "it was deleted, and somebody has created another one of its name meanwhile";
 
 /**
- * Why an order is not given any more to a rollout that has changed since the person looked at it. Undefined if it is.
- * A person who has looked at one version must not approve the next one, whose run begins in the same moment. Nor must
- * an order for a step that waits overrule the failure of that step, which the person has not seen. A full
+ * Why an order is not given to a rollout that has changed since the person looked at it. Undefined if the order is
+ * given. A person who has looked at one version must not approve the next one, whose run begins in the same moment. Nor
+ * must an order for a step that waits overrule the failure of that step, which the person has not seen. A full
  * promotion also ends a pause and skips the checks, so it must not overrule an order that the person has not seen.
  */
 export function changeAgainst(

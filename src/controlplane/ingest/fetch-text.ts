@@ -31,7 +31,7 @@ export interface FetchBounds {
 }
 
 const maxBytes = 1 << 20;
-/** As of Go's client. */
+/** The limit of Go's HTTP client. */
 const maxRedirects = 10;
 /** Object stores compress some documents whether or not a client asks for it. Firewalls refuse unnamed clients. */
 const requestHeaders = { "user-agent": "istiod", accept: "*/*", "accept-encoding": "gzip" };

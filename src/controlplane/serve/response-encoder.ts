@@ -37,12 +37,12 @@ function typeFieldOf(typeUrl: string): Buffer {
   return field;
 }
 
-/** Nonces are of digits. */
+/** The longest nonce whose length fits into one byte. Nonces consist of digits. */
 const maxNonceLength = 127;
 
 export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): Buffer {
   if (version === "" && removed.length === 0 && nonce.length <= maxNonceLength) {
-    // Nearly all are of this form.
+    // Nearly all heads have this form.
     const type = typeFieldOf(typeUrl);
     const head = Buffer.allocUnsafe(type.length + 2 + nonce.length);
     head.set(type);

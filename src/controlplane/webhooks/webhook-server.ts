@@ -23,7 +23,7 @@ import type { InjectionScope } from "./inject-review.ts";
 import { reviewLimitMs, ReviewQueue, type WebhookVerdict } from "./review-queue.ts";
 import { createValidationMetrics } from "./validation-metrics.ts";
 
-/** This is long enough, because the API server sends a review in one piece. */
+/** How long a review may take to arrive. It can be short, because the API server sends a review in one piece. */
 const requestTimeoutMs = 20_000;
 /** An API server in the same cluster needs milliseconds. */
 const handshakeTimeoutMs = 10_000;

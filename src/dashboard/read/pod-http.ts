@@ -9,8 +9,9 @@ export interface PodAddress {
 }
 
 /**
- * GET of a pod's port. Throws a transient error if the pod cannot be reached. Any status is an answer. With `read`, the
- * body of a status 200 is passed to it instead of becoming a text; its bytes are reused when `read` has returned.
+ * Sends a GET to a port of a pod. Throws a transient error if the pod cannot be reached. Any status is an answer. With
+ * `read`, the body of a status 200 is passed to it instead of becoming a text; its bytes are reused when `read` has
+ * returned.
  */
 export type AskPod = (
   address: PodAddress,

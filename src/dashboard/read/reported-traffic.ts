@@ -19,7 +19,7 @@ type SeriesLabels = Readonly<Record<string, string>>;
 export class TrafficReporters {
   readonly #ztunnels: ReadonlySet<string>;
   readonly #objects: ReportersObjects;
-  /** For each namespace, the namespaces whose waypoints it uses. */
+  /** The namespaces whose waypoints a namespace uses, by the name of the namespace. */
   #waypoints: Map<string, Set<string>> | undefined;
 
   constructor(objects: ReportersObjects) {

@@ -8,7 +8,7 @@ const known = new WeakMap<ConfigMessages, WeakMap<ReadonlySet<string>, ConfigMes
  * A name, or names joined as in `namespace/name`, a host or an identity. The word "namespace" before it goes with it.
  */
 const nameLike = /(?:\bnamespace )?([\w*](?:[\w.*/-]*[\w*])?)/g;
-/** That these exist is no secret, and their names are also words of sentences. */
+/** Namespaces whose existence is no secret, and whose names are also words of sentences. */
 const inEveryCluster: ReadonlySet<string> = new Set(["default", "kube-node-lease", "kube-public", "kube-system"]);
 
 /**

@@ -11,7 +11,7 @@ export interface WorkloadCertificate {
   readonly chainPem: string;
   /** The trusted roots in PEM, concatenated. */
   readonly rootsPem: string;
-  /** Those of the trusted roots that may only sign for some trust domains. */
+  /** The trusted roots that may only sign for some trust domains. */
   readonly restrictions: readonly RootRestriction[];
   /** The roots that came with the certificate. */
   readonly issuedRootsPem: string;

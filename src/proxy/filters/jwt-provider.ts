@@ -23,8 +23,8 @@ export interface JwtProviderOptions {
   /** The issuer whose tokens are accepted. Empty means any issuer. */
   readonly issuer: string;
   /**
-   * The token must have one of these audiences. Empty means any audience. Compared without scheme and trailing slash,
-   * like those of tokens.
+   * The token must have one of these audiences. Empty means any audience. The filter compares audiences without scheme
+   * and trailing slash.
    */
   readonly audiences: readonly string[];
   readonly subjects: StringMatcher | undefined;

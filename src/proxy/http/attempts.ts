@@ -502,7 +502,10 @@ export interface ForwardDestination extends SocketAddress {
   readonly hostname: string;
 }
 
-/** The peer's application could not be reached, which is as if the peer itself could not be. */
+/**
+ * Whether the peer reports that it could not reach its application. This counts as if the peer itself could not be
+ * reached.
+ */
 function isUnreached(head: MessageHead, grpcStatus: string | undefined): boolean {
   return (head.status >= 500 || grpcStatus !== undefined) && head.get(unreachedHeader) !== undefined;
 }

@@ -122,7 +122,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
       this.pathAndQuery = head.target();
       return replyTable.oldVersion;
     }
-    // Policies would see another method than servers that know no case.
+    // Policies would see another method than servers that ignore case.
     if (this.method !== "GET" && /[a-z]/.test(this.method)) return replyTable.badMethod;
     if (!this.#readTarget(config)) return replyTable.badPath;
     if (this.authority === "") return replyTable.noHost;

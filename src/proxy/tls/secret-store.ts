@@ -46,7 +46,7 @@ export interface RootsMaterial {
   readonly roots: string;
   /** Revocation lists in PEM from the same secret. Undefined if there are none. */
   readonly revocations?: string | undefined;
-  /** Those of the mesh's roots that may only sign for some trust domains. */
+  /** The mesh's roots that may only sign for some trust domains. */
   readonly restrictions?: readonly RootRestriction[] | undefined;
 }
 
@@ -265,7 +265,7 @@ export class SecretStore {
     this.#unnamed = unnamed;
   }
 
-  /** No configuration names the secret any more. */
+  /** Forgets a secret that no configuration names any more. */
   forget(ref: ServiceSecret): void {
     this.#drop(secretKey(ref));
   }

@@ -67,8 +67,9 @@ export class Actions {
   }
 
   /**
-   * Writes the journal of a Deployment's hold, if it is gone: a Canary from a backup may be deleted before it has
-   * begun. The journal keeps the object until its deletion has undone the hold. Returns whether there is one.
+   * Writes a missing journal of a held Deployment, because somebody may delete a Canary from a backup before it has
+   * begun. With the journal, the Canary stays until its deletion has undone the hold. Returns whether there is a
+   * journal.
    */
   async journalLostHold(rollout: Rollout): Promise<boolean> {
     const { journals, objects } = this.#options;

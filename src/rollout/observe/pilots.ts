@@ -68,7 +68,9 @@ function acknowledgedState(pilot: PilotPod, { processed, proxies }: Acknowledgem
  */
 const upstreamPushMs = 3000;
 
-/** They do not report versions of objects, so all proxies must be in sync some time after the last write. */
+/**
+ * Upstream's pilots do not report versions of objects, so all proxies must be in sync some time after the last write.
+ */
 async function upstreamAcknowledged(
   view: ClusterView,
   pilot: PilotPod,

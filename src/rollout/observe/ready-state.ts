@@ -29,7 +29,10 @@ function refusalOf({ conditions = [] }: WorkloadStatus): string {
   return message === "" ? "" : ` (its pods are refused: ${message})`;
 }
 
-/** That the DaemonSet lacks pods. Its status does not say why, unlike a Deployment's. Only its events do. */
+/**
+ * The text for a DaemonSet that lacks pods. Unlike the status of a Deployment, its status does not say why. Only its
+ * events do.
+ */
 function absentText({ kind, name, namespace = "" }: ObjectReference, status: WorkloadStatus): string {
   const { desiredNumberScheduled = 0, currentNumberScheduled = desiredNumberScheduled } = status;
   const absent = desiredNumberScheduled - currentNumberScheduled;
@@ -38,7 +41,10 @@ function absentText({ kind, name, namespace = "" }: ObjectReference, status: Wor
     : ` (${absent} of its pods ${absent === 1 ? "does" : "do"} not exist; the API server's reason: kubectl describe daemonset -n ${namespace} ${name})`;
 }
 
-/** That pods are ready, and count only when they have stayed so for a time. Empty if it is not that. */
+/**
+ * The text for pods that are ready, but do not count before they have stayed ready for a time. Empty in all other
+ * cases.
+ */
 function unprovenText(
   object: NonNullable<Awaited<ReturnType<ObjectAccess["get"]>>>,
   { readyReplicas, numberReady = readyReplicas ?? 0 }: WorkloadStatus,

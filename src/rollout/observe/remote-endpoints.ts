@@ -12,7 +12,7 @@ interface ShardEndpoint {
   readonly ClusterLocal?: boolean;
 }
 
-/** By host, namespace, and `registry/cluster`. */
+/** The endpoints by host, namespace, and `registry/cluster`. */
 export type EndpointShards = Readonly<
   Record<string, Readonly<Record<string, { readonly Shards?: Readonly<Record<string, readonly ShardEndpoint[]>> }>>>
 >;

@@ -12,7 +12,7 @@ interface Silence {
 /** Remembers which pods have left questions unanswered, and since when. */
 export class SilentPods {
   readonly #clock: Clock;
-  /** The most recently asked last. */
+  /** The silent pods, in the order of their last request. */
   readonly #silent = new Map<string, Silence>();
 
   constructor(clock: Clock) {

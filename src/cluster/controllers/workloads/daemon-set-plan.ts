@@ -79,8 +79,8 @@ export function nodeOf(pod: Pod): string {
 }
 
 /**
- * The template's spec for one node, with the tolerations that daemon pods need. The node replaces the template's own
- * required affinity, which has already chosen it.
+ * The template's spec for one node, with the tolerations that daemon pods need. The node's name replaces the template's
+ * own required affinity, because the controller has already applied that.
  */
 export function daemonPodSpec(spec: PodSpec, node: string): PodSpec {
   const matchFields = [{ key: "metadata.name", operator: "In" as const, values: [node] }];

@@ -51,7 +51,10 @@ export class AttachedSandbox {
     return this.#attached;
   }
 
-  /** Creates and attaches it, if it is not yet. Returns when to try again, in milliseconds, or undefined when it is. */
+  /**
+   * Creates and attaches the sandbox, unless it is attached. Returns the time in milliseconds after which to try again,
+   * or undefined once it is attached.
+   */
   async ensure(): Promise<number | undefined> {
     if (this.#sandbox === undefined && !this.#create()) return retryMs;
     return this.#sandbox === undefined || (await this.#attach(this.#sandbox)) ? undefined : attachRetryMs;

@@ -9,7 +9,7 @@ export interface ReadConnection {
 
 interface ReadAddress {
   readonly connections: Set<ReadConnection>;
-  /** Those that wait for a turn, the longest waiting first. */
+  /** The connections that wait for a turn, the longest waiting first. */
   readonly waiting: Set<ReadConnection>;
   /** The time that its requests took in this turn of the event loop. */
   usedMs: number;
@@ -40,7 +40,7 @@ export class ReadingTurns {
   /** The addresses with connections. */
   readonly #addresses = new Map<string, ReadAddress>();
   readonly #gone = new BoundedCache<string, ReadAddress>(maxGone);
-  /** Those that were read in this turn. */
+  /** The connections that were read in this turn. */
   readonly #used = new Set<ReadAddress>();
   readonly #waiting = new Set<ReadAddress>();
   #isArmed = false;

@@ -1,6 +1,6 @@
 import type { Health } from "../../../api/dashboard/index.ts";
 
-/** The worst first. */
+/** The order in which healths are sorted, the worst first. */
 export const healthRank: Readonly<Record<Health, number>> = {
   failing: 0,
   degraded: 1,
