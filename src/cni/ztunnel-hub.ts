@@ -11,7 +11,7 @@ import { ZtunnelLink } from "./ztunnel-link.ts";
 const restartGraceMs = 10_000;
 
 export interface ZtunnelHubHandler {
-  /** Called after its hello. */
+  /** Called after the hello of a ztunnel. */
   connected(link: ZtunnelLink): void;
   /** The set of running revisions may have changed. */
   changed(): void;

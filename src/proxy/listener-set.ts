@@ -150,7 +150,7 @@ export class ListenerSet {
 
   /**
    * Takes a listener's configuration, which comes into force by {@link proceed}. Resolves when its addresses are
-   * reserved. Rejects if one cannot be, and retries in the background.
+   * reserved. Rejects if an address cannot be reserved, and retries in the background.
    */
   async set(spec: ListenerSpec): Promise<void> {
     this.#makeRoomFor(spec);

@@ -40,7 +40,10 @@ export interface LadderRung {
   readonly pods: Readonly<Record<string, number>>;
   /** The revision that its labels select. Empty outside the mesh. */
   readonly wanted: string;
-  /** The revision to which the current upgrade moves it. Empty if it is there, or without an upgrade. */
+  /**
+   * The revision to which the current upgrade moves this part. Empty if the part is there already, or if there is no
+   * upgrade.
+   */
   readonly goingTo: string;
   /** What blocks it, by name: an unready pod, a proxy that rejects configuration, a PodDisruptionBudget. */
   readonly blockedBy: readonly string[];

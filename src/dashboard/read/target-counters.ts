@@ -81,7 +81,7 @@ export class TargetCounters {
 
   /**
    * The increases since the last scrape. A counter that has fallen, or is new, started at zero. In the very first
-   * scrape everything counts as an increase only if the process started after counting did (`isNew`). The bytes may be
+   * scrape, the counters count as increases only if the process is newer than the counting (`isNew`). The bytes may be
    * reused afterwards.
    */
   take(bytes: Buffer, isNew: boolean): Gain[] {

@@ -109,7 +109,7 @@ function rootFindings({ from, to, rootsAgree }: TrustReport, { authorities, dist
       {
         severity: "warning",
         area: "trust",
-        message: `the roots overlap, as while a root is rotated: ${from.source} has ${from.rootFingerprints.length}, ${to.source} ${to.rootFingerprints.length}`,
+        message: `the roots overlap, which is normal while a root is rotated: ${from.source} has ${from.rootFingerprints.length}, ${to.source} ${to.rootFingerprints.length}`,
         hint: "finish the rotation first, or continue with both roots distributed",
       },
     ];

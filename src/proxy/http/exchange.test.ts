@@ -184,7 +184,7 @@ test("a failing filter causes a 500, and a filter is notified when its client ha
   );
 });
 
-/** A listener whose connections come as from a chain that ended TLS. */
+/** A listener whose connections look as if a filter chain had ended their TLS. */
 async function withInfo(
   harness: Harness,
   more: Partial<ConnectionInfo>,

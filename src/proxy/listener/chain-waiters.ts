@@ -1,7 +1,7 @@
 import type { Clock } from "../../base/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 
-/** Connections that wait hold what their peers have sent, so there are never more of one listener. */
+/** Connections that wait hold what their peers have sent, so one listener never has more of them. */
 const maxWaiting = 1024;
 /** How many of these clients may have the same address. */
 const maxWaitingOfPeer = 32;

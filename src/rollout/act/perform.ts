@@ -18,7 +18,7 @@ export async function performWrite(objects: ObjectAccess, write: Write, prior: u
 export interface UndoSurroundings {
   /** A workload that the rollout made still serves requests. */
   stillServes(entry: JournalEntry): Promise<string | undefined>;
-  /** A recreated workload is not ready yet. */
+  /** Why a recreated workload is not ready yet. Undefined if it is ready. */
   notReady(object: ObjectReference): Promise<string | undefined>;
   /** The workload that gets the requests next is not ready yet, or proxies do not know its pods. */
   notReached(object: ObjectReference): Promise<string | undefined>;

@@ -267,7 +267,7 @@ test("a field with the engine's mark whose journal is gone is journaled without 
     pointer: write.type === "field" ? write.pointer : "",
   }));
   assert.deepEqual(await seen(marked, journal), [{ state: "done" }, { state: "done" }]);
-  // A backup may lack the annotation, for one of an earlier engine, and still name the writers of fields.
+  // A backup that an earlier engine made may lack the annotation, and still name the writers of fields.
   const managedFields = [
     {
       manager: "serin-rollout",

@@ -38,7 +38,10 @@ export interface ProbeObserverOptions {
 const maxAgeMs = 150;
 const unhurriedMaxAgeMs = 2000;
 const maxKept = 16;
-/** Shorter than a client probes after a request, so that it does not rest between two requests. */
+/**
+ * How often the engine asks a client to probe. It is shorter than the time for which a client probes after a request,
+ * so the client does not rest in between.
+ */
 const askEveryMs = 500;
 
 /**

@@ -337,7 +337,7 @@ function best(candidates: ReadonlySet<Service> | undefined, namespace: string): 
   return found;
 }
 
-/** The order in which services arrive and change decides nothing. */
+/** Whether a service comes before another one. The order in which services arrive and change does not matter. */
 function precedes(left: Service, right: Service, namespace: string): boolean {
   if (left.namespace !== right.namespace) {
     if (left.namespace === namespace || right.namespace === namespace) return left.namespace === namespace;

@@ -149,11 +149,12 @@ const visibilities = {
   PUBLIC: { reason: "Public", message: "the whole mesh sees this ServiceEntry" },
   NAMESPACE: {
     reason: "Namespace",
-    message: "only the namespace sees this ServiceEntry, by serviceEntryVisibility of the mesh config",
+    message: "only the namespace sees this ServiceEntry, because of serviceEntryVisibility in the mesh config",
   },
   NONE: {
     reason: "None",
-    message: "ztunnels and waypoints do not see this ServiceEntry, by serviceEntryVisibility of the mesh config",
+    message:
+      "ztunnels and waypoints do not see this ServiceEntry, because of serviceEntryVisibility in the mesh config",
   },
 } as const;
 

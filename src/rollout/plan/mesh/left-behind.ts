@@ -117,7 +117,7 @@ function howToMoveSidecar(dependent: Dependent, to: string): string {
   if (recreatesDeletedPods.has(kind) || restartObstacle === "OnDelete" || restartObstacle === "partition")
     return `delete it, and its ${kind} creates it again: ${first}kubectl -n ${namespace} delete pod ${name}`;
   if (restartObstacle === "held")
-    return `its Canary holds it, and moves it as a change: ${first}${howToRestartHeld(namespace, workload?.name ?? "", to)}`;
+    return `its Canary holds it, so change its pod template to let the Canary move it: ${first}${howToRestartHeld(namespace, workload?.name ?? "", to)}`;
   if (restartObstacle === "paused")
     return `resume its ${kind}, then restart it: ${first}kubectl -n ${namespace} rollout resume ${restarted} && kubectl -n ${namespace} rollout restart ${restarted}`;
   if (kind === "Deployment" || kind === "StatefulSet" || kind === "DaemonSet") {
