@@ -18,8 +18,8 @@ export const ownUidAnnotation = "rollout.serin.dev/uid";
 /** The value of {@link ownUidAnnotation} in a copy that has the author or the orders of another object, but no uid. */
 export const unknownUid = "unknown";
 /**
- * The Canary that holds a Deployment. It tells the engine's pause from a person's where the Canary's journal is gone,
- * as after a restore of one namespace.
+ * The Canary that holds a Deployment. It tells the engine's pause from a person's if the Canary's journal is gone, for
+ * example after a restore of one namespace.
  */
 export const holderAnnotation = "rollout.serin.dev/held-by";
 

@@ -15,7 +15,7 @@ function indent(count: unknown, text: unknown): string {
   );
 }
 
-/** Joins texts. Checks the length first, because the result could have any. */
+/** Joins texts. Checks the length first, because the result could have any length. */
 function joined(separator: string, texts: readonly string[]): string {
   checkLength(texts.reduce((sum, text) => sum + text.length + separator.length, 0) - separator.length);
   return texts.join(separator);

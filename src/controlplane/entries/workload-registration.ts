@@ -29,7 +29,7 @@ export interface WorkloadRegistrationOptions {
   readonly instance: string;
   /** The namespace of all replicas' pods. */
   readonly instanceNamespace: string;
-  /** The cluster that they are in. */
+  /** The cluster of these pods. */
   readonly clusterId: string;
   /** An entry is deleted when its proxy has been disconnected for this long. */
   readonly graceMs: number;

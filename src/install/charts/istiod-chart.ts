@@ -47,7 +47,7 @@ export function istiodChart(options: ChartOptions): Chart {
     templates: {
       "_helpers.tpl": `${valuesHelper(["pilot"], { hasVersions: true })}\n${selectorHelper}`,
       istiod: `${valuesHeader}\n${main}`,
-      // Apart, because guides render the webhooks alone to move a tag.
+      // This is a file of its own, because guides render only the webhooks to move a tag.
       "revision-tags-mwc": `${valuesHeader}\n${tagsTemplate(marks, revisionTag)}`,
       "revision-tags-svc": `${valuesHeader}\n${tagsTemplate(marks, revisionTagService)}`,
     },

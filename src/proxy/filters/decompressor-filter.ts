@@ -200,7 +200,8 @@ function joinedValues(values: readonly string[]): string | undefined {
 }
 
 /**
- * The client's codings with this one at their end, in place of what the client says of it. As in Envoy, case counts.
+ * The codings that the client accepts, with this one at the end. It replaces what the client says about it. As in
+ * Envoy, the case of letters counts.
  */
 function withCoding(accepted: string, coding: string): string {
   const others = listMembers(accepted).filter((member) => (member.split(";")[0] ?? "").trim() !== coding);

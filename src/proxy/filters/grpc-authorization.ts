@@ -176,8 +176,8 @@ function verdictOf(response: CheckResponse): AuthorizationAnswer {
 }
 
 /**
- * The status for a refused client. Another number than that of a final response would make the client wait for one, or
- * take the whole connection for broken.
+ * The status for a refused client. With a status that is not that of a final response, the client would wait for the
+ * final one, or treat the whole connection as broken.
  */
 function finalStatus(code: number | undefined): number {
   return code !== undefined && code >= 200 && code <= 599 ? code : 403;

@@ -47,7 +47,7 @@ export interface Ends {
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;
   readonly routeName: string;
-  /** Whether the requested host is used as the service's name if the service has none. */
+  /** The requested host, if it stands in for the name of a service that has none. Undefined if it does not. */
   readonly host: string | undefined;
 }
 

@@ -63,8 +63,8 @@ export class JournalStore {
 
   /**
    * Stores entries before the writes that they describe, and decisions. An existing entry keeps its prior value,
-   * because undo must restore the first one. Its written value follows an edited plan. `uid`: the rollout's, which owns
-   * the entries if there are none of an earlier one.
+   * because undo must restore the first one. Its written value follows an edited plan. `uid` is the id of the rollout,
+   * which owns the entries unless the journal has entries of an earlier rollout.
    */
   async append(
     name: string,

@@ -16,7 +16,7 @@ export async function performWrite(objects: ObjectAccess, write: Write, prior: u
 
 /** Conditions of the cluster that undo checks besides the objects. Each returns why undo must wait, or undefined. */
 export interface UndoSurroundings {
-  /** A workload that the rollout made still serves requests. */
+  /** Why a workload that the rollout made must stay for now: it still serves requests. Undefined if it does not. */
   stillServes(entry: JournalEntry): Promise<string | undefined>;
   /** Why a recreated workload is not ready yet. Undefined if it is ready. */
   notReady(object: ObjectReference): Promise<string | undefined>;
@@ -24,7 +24,10 @@ export interface UndoSurroundings {
   notReached(object: ObjectReference): Promise<string | undefined>;
   /** Proxies have not acknowledged the present destinations of requests yet. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
-  /** A gateway or waypoint would lose pods that have no replacement yet, or pods would come back without a sidecar. */
+  /**
+   * Why an entry must wait: a gateway or waypoint would lose pods that have no replacement yet, or pods would come back
+   * without a sidecar. Undefined if it need not wait.
+   */
   heldBack(
     entry: Extract<JournalEntry, { type: "field" }>,
     current: UntypedObject,

@@ -42,8 +42,8 @@ function resumedUntilRestart(reversed: readonly JournalEntry[]): readonly Journa
 const keepers = new Set(["PodDisruptionBudget", "HorizontalPodAutoscaler"]);
 
 /**
- * The order in which what keeps a workload's pods leaves after the workload that the same step created. While proxies
- * still use a control plane, a drain may not evict all of its pods at once.
+ * The entries of undo, in an order in which the budget and the autoscaler of a workload leave after the workload that
+ * the same step created. While proxies still use a control plane, a drain may not evict all of its pods at once.
  */
 function keptWithWorkload(reversed: readonly JournalEntry[]): readonly JournalEntry[] {
   const lastMade = new Map(reversed.flatMap((entry, index) => (isMade(entry) ? [[entry.step, index] as const] : [])));

@@ -97,7 +97,8 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   const isFirst = states.some((state) => state.isFirst === true);
   const isReplanned = states.some((state) => state.isReplanned === true);
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
-  // Another number, as an autoscaler causes, is a new goal. The former one was neither overwritten nor refused.
+  // A number that has changed, for example by an autoscaler, is a new goal. The former number was neither overwritten
+  // nor refused.
   const isWritten = failedWrite?.waits !== true;
   const isNew = (isReplanned && before.title !== step.title) || (step.patient === true && isFirst && isWritten);
   const stalledMs = isNew ? 0 : withoutProgressMs(before) + elapsedMs;

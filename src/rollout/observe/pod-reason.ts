@@ -29,7 +29,7 @@ function isUnready(pod: Pod): boolean {
   return pod.metadata.deletionTimestamp === undefined && !isReady(pod);
 }
 
-/** Whether the kubelet reports the pod as ready. A pod that ends may still be. */
+/** Whether the kubelet reports the pod as ready. A pod that ends may still be ready. */
 export function isReady({ status }: Pod): boolean {
   return status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true;
 }

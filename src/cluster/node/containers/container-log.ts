@@ -5,7 +5,9 @@ import type { Duplex } from "node:stream";
 import { onAbort, transientError, type Clock } from "../../../base/index.ts";
 import { inDirectoryBelow, openFileBelow, readEndBelow, type PlaceBelow } from "../place-below.ts";
 
-/** The size at which a file is renamed to `.1`, replacing the former one. So a container keeps at most twice of it. */
+/**
+ * The size at which a file is renamed to `.1`, replacing the former one. So a container keeps at most twice as much.
+ */
 const rotateBytes = 10 * 1024 * 1024;
 /** A reader gets this much of the end of a file. A pod with a hostPath volume can make the file larger than we do. */
 const maxReadBytes = 2 * rotateBytes;

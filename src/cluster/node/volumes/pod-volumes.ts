@@ -128,8 +128,8 @@ export class PodVolumes {
     const isShared = sharedHostPaths.some((shared) => isAtOrBelow(requestedPath, shared));
     const root = isShared ? "/" : this.#options.hostRoot;
     const path = join(root, requestedPath);
-    // A link that a pod has left in the host root must not lead out of it, nor one of the kernel's out of its trees.
-    // One inside of them is resolved here, because a container's mount follows none.
+    // A link that a pod has left in the host root must not lead out of the host root, and a link of the kernel's must
+    // not lead out of the kernel's trees. Other links are resolved here, because a container's mount follows no links.
     for (let existing = path; existing.length >= root.length; existing = dirname(existing)) {
       if (!existsSync(existing)) continue;
       const real = realpathSync(existing);

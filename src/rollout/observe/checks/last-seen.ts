@@ -2,7 +2,7 @@ import { maxSources } from "../../decide/index.ts";
 
 /** The last values of each source. A source that no longer exists is forgotten when enough others have been added. */
 export class LastSeen<Value> {
-  /** The source that was seen least recently first. */
+  /** The values by source, the least recently seen source first. */
   readonly #values = new Map<string, Value>();
 
   get size(): number {

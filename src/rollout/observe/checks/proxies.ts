@@ -50,7 +50,8 @@ function kindOf(view: ClusterView, pod: Pod): ProxyKind | undefined {
     return "gateway";
   if (annotations[templatesAnnotation]?.split(",").some((name) => name.trim() === gatewayTemplate) === true)
     return "gateway";
-  // Where ztunnels count connections, only they do, so a forged one would hide all proxies.
+  // If a ztunnel counts the connections, the counts of other proxies are ignored. So a forged ztunnel would hide them
+  // all.
   if (isZtunnel(view, pod)) return "ztunnel";
   return sidecarRevision(pod) === undefined ? undefined : "sidecar";
 }

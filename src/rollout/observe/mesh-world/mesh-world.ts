@@ -83,7 +83,10 @@ export async function observeMeshWorld(
   return { world, leads };
 }
 
-/** What the node pulled for the engine's pod, it can pull for a probe: the same image with the same Secrets. */
+/**
+ * The image of the probes and the Secrets to pull it with. They are those of the engine's pod, because nodes have
+ * pulled these already.
+ */
 export function probeSource(
   { pods }: Pick<ClusterView, "pods">,
   { hub, tag, pod = "" }: EngineImage,

@@ -42,7 +42,7 @@ export interface GatewayMove {
 /** A gateway without pods does not move, unless it has lost them in the middle: then its canary must still leave. */
 export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[], status?: RolloutStatus): Step[] {
   if (move.deployment.replicas === 0 && !hasReached(`${idOf(move)}/`, status)) return [];
-  // Pods for a share of none would start a gateway again that its owner has stopped.
+  // Its owner has stopped this gateway. Shares would start its pods again.
   const shares = move.deployment.replicas === 0 ? [] : sharesOf(weights, move.deployment, runningWeight(move, status));
   const shifts = shares
     .flatMap((share) => [startPodsStep(move, share), removePodsStep(move, share)])
