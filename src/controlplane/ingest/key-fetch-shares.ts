@@ -17,9 +17,9 @@ interface Queue {
 }
 
 /**
- * Who may write RequestAuthentications decides how many key sets the control plane fetches, from which servers, and how
- * long they take. So namespaces share the fetches and the memory: each may use half of what the others leave. A key set
- * that several namespaces want counts for one that has room.
+ * Users who may write RequestAuthentications decide how many key sets the control plane fetches, from which servers,
+ * and how long they take. So namespaces share the fetches and the memory: each may use half of what the others leave. A
+ * key set that several namespaces want counts for one that has room.
  */
 export class KeyFetchShares {
   readonly #places: SharedBudget;

@@ -90,7 +90,9 @@ export interface FailedWrite {
 export interface Decision {
   readonly status: RolloutStatus;
   readonly actions: readonly Action[];
-  /** Set if an action repeats a write of the step, because somebody has undone it: who has. */
+  /**
+   * The advice if an action repeats a write of the step, because somebody has undone it. It names who has undone it.
+   */
   readonly repeats?: string;
 }
 

@@ -63,7 +63,7 @@ function storedBody({ status: _status, ...body }: UntypedObject): UntypedObject 
   return { ...body, metadata };
 }
 
-/** Who has undone all that the step writes, if it has written that before. */
+/** The advice if the step writes again what somebody has undone. Empty if some of it is written for the first time. */
 export function repeated(writing: readonly Action[], states: readonly WriteState[]): Pick<Decision, "repeats"> {
   const by = states.flatMap((write) => (write.state === "pending" && write.by !== undefined ? [write.by] : []));
   const written = writing.filter(({ type }) => type === "write").length;
