@@ -83,8 +83,8 @@ export interface MatrixJudgement {
  * one that had to be refused. Also fails when more connections fail than `maxErrorRate` explains, of all pairs or of
  * one.
  *
- * A probe that is deleted, as by the drain of its node, or whose kubelet restarts, cannot answer. That says nothing
- * about the mesh, so there is no result until it or its successor is ready, and then counting begins again.
+ * A probe that is deleted, for example by a drain of its node, or whose kubelet restarts, cannot answer. That says
+ * nothing about the mesh, so there is no result until it or its successor is ready. Then counting begins again.
  */
 export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown): MatrixJudgement {
   const known = before as MatrixState | undefined;

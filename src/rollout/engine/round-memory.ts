@@ -141,7 +141,10 @@ export class RoundMemory {
     return this.#superseded.has(key);
   }
 
-  /** Whether a read is stale. When one stays for {@link lateReadMs}, it is the truth, and what came after it is not. */
+  /**
+   * Whether a read version is stale. If the server returns it for {@link lateReadMs}, it is the true one, and the
+   * versions that seemed newer are not.
+   */
   isSuperseded(key: string, version: string | undefined, steadyMs: number): boolean {
     if (version === undefined || this.#superseded.get(key)?.includes(version) !== true) {
       this.#late.delete(key);
@@ -182,8 +185,9 @@ function counters(step: RolloutStatus["step"]): Counters {
 }
 
 /**
- * Whether to store a status: at once if more than texts and counters has changed, otherwise from time to time. Not
- * while a person pauses the rollout. While a person must act, only if the text changes. At rest, at once if it does.
+ * Whether to store a status now. A status is stored at once if more than texts and counters has changed, and otherwise
+ * from time to time. Texts and counters alone are not stored while a person pauses the rollout. While a person must
+ * act, they are stored only with a new text. At rest, a new text is stored at once.
  */
 function isWorthStoring(
   stored: RolloutStatus | undefined,

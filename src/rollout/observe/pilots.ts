@@ -8,7 +8,8 @@ import type { AgeOfEvent } from "./event-ages.ts";
 import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-answers.ts";
 
 /**
- * Used for an unknown number of missing acknowledgements. It is larger than the number of proxies of any control plane.
+ * The number of missing acknowledgements if it is unknown. It is larger than the number of proxies of any control
+ * plane.
  */
 export const notAskedLeft = 100_000;
 /**

@@ -41,7 +41,7 @@ export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown, sett
   return { ...judgeHealth(seen, kept, settledMs), inner: kept };
 }
 
-/** How often each pod was ready again. Pods that always were are left out. */
+/** How often each pod was ready again. Pods that were always ready are left out. */
 function returnsOf(pods: readonly PodFacts[], before: PodState | undefined): Record<string, number> {
   const counts = pods.map(({ uid, ready }): [string, number] => {
     const isBack = ready && before?.unreadyFromMs?.[uid] !== undefined;
@@ -87,9 +87,10 @@ function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: n
 }
 
 /**
- * How often stable was ready again by a fault that the pod may share: one of its node, or one of the most of stable,
- * such as a service that all need. A single pod of stable that flaps on another node excuses no canary. A look may see
- * the canary's pods before stable's, so the returns are compared, and not who is ready at the moment.
+ * How often pods of stable were ready again after a fault that the pod may share. Such a fault is that of the pod's
+ * node, or one that most pods of stable have, for example because of a service that all of them need. A single pod of
+ * stable that flaps on another node does not excuse the canary. A look may see the canary's pods before those of
+ * stable, so the returns are compared, and not which pods are ready at the moment.
  */
 function sharedReturns({ node }: PodFacts, stable: readonly PodFacts[], returns: (pod: PodFacts) => number): number {
   const ofNode = stable.filter((pod) => node !== undefined && pod.node === node).map(returns);

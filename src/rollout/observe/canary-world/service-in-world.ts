@@ -56,8 +56,9 @@ export async function requireService(
 }
 
 /**
- * Throws if the port, or each port without one, carries no HTTP requests, because the steps move only these. A gateway
- * also moves the requests of a TLS port: it ends the client's TLS, routes by weight, and begins TLS to the pods.
+ * Throws if the given port carries no HTTP requests, because the steps move only these. Without a given port, one of
+ * the ports must carry HTTP requests. A gateway also moves the requests of a TLS port: it ends the client's TLS, routes
+ * by weight, and begins TLS to the pods.
  */
 export function requireHttp(
   field: string,

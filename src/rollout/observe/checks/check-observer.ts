@@ -136,7 +136,7 @@ export class CheckObserver {
   }
 
   #watch({ spec, subject }: PlannedCheck, { rollout, step }: CheckOrigin, nowMs: number): Watched {
-    // The latest answer is no answer to another question.
+    // The latest answer does not answer another question.
     const question = [subject, spec.type, spec.query, spec.webhook, spec.roots];
     const key = `${rollout}|${step}|${spec.name ?? spec.type}|${JSON.stringify(question)}`;
     for (const [other, { askedMs }] of this.#watched)
