@@ -23,9 +23,15 @@ export interface NetworkGateway {
 export interface NetworkGateways {
   /** Sorted by address and port. */
   readonly all: readonly NetworkGateway[];
-  /** The factor that makes weights divisible by the number of gateways of each network. */
+  /** The factor that makes weights divisible by the number of gateways of each network, if it is not too large. */
   readonly scale: number;
 }
+
+/**
+ * Anybody who may create Gateways or Services can add networks with gateways. Without this bound, a few of them make
+ * weights that no proxy accepts, in the clusters of all namespaces.
+ */
+const maxScale = 10_000;
 
 export const noNetworkGateways: NetworkGateways = { all: [], scale: 1 };
 const gatewaysKey = "all";
@@ -111,7 +117,17 @@ function networkGateways(found: readonly NetworkGateway[]): NetworkGateways {
     Map.groupBy(all, ({ network }) => network),
     Map.groupBy(all, ({ network, cluster }) => JSON.stringify([network, cluster])),
   ].flatMap((groups) => [...groups.values()].map((group) => group.length));
-  return { all, scale: sizes.reduce(leastCommonMultiple, 1) };
+  return { all, scale: scaleFor(sizes) };
+}
+
+/** Sizes that would exceed the bound are left out, the largest ones first. Their shares are rounded. */
+function scaleFor(sizes: readonly number[]): number {
+  let scale = 1;
+  for (const size of sizes.toSorted((left, right) => left - right)) {
+    const next = leastCommonMultiple(scale, size);
+    if (next <= maxScale) scale = next;
+  }
+  return scale;
 }
 
 function leastCommonMultiple(left: number, right: number): number {

@@ -36,12 +36,29 @@ export interface LocalityGroup {
   readonly endpoints: readonly LocatedEndpoint["endpoint"][];
 }
 
+/**
+ * Proxies refuse endpoints whose weights add up to more than 32 bits. This is half of that, because each endpoint has
+ * at least weight 1 after rounding.
+ */
+const maxTotalWeight = 2 ** 31;
+
+/** The endpoints with smaller weights in the same proportion, if their total exceeds the limit. */
+function withBoundedWeights(endpoints: readonly EndpointModel[], limit: number): readonly EndpointModel[] {
+  const total = endpoints.reduce((sum, { weight }) => sum + weight, 0);
+  if (total <= limit) return endpoints;
+  return endpoints.map((endpoint) => ({
+    ...endpoint,
+    weight: Math.max(1, Math.floor(endpoint.weight * (limit / total))),
+  }));
+}
+
 /** Groups endpoints by locality, and sets how each is reached. They must be sorted by locality. */
 export function localityGroups(
   endpoints: readonly EndpointModel[],
   options: AssignmentOptions,
 ): readonly LocalityGroup[] {
-  const byLocality = Map.groupBy(endpoints, (endpoint) => localityText(endpoint.locality));
+  const bounded = withBoundedWeights(endpoints, maxTotalWeight / (options.client?.gateways.scale ?? 1));
+  const byLocality = Map.groupBy(bounded, (endpoint) => localityText(endpoint.locality));
   return [...byLocality.values()].flatMap((members) => {
     const located = members.map((endpoint) => ({
       endpoint,

@@ -240,3 +240,50 @@ test("failover by labels considers the network and the cluster of an endpoint", 
     [1, 2],
   ]);
 });
+
+test("networks with many gateways, which any namespace may add, do not make weights that proxies refuse", () => {
+  const { fixture } = twoClusters();
+  const client = fixture.serve();
+  const endpoints = (): readonly string[] =>
+    addressesOf(client.endpoints()[web]).map((text) => text.split(" ")[0] ?? "");
+  const before = endpoints();
+  for (const count of [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]) {
+    fixture.apply(
+      config(
+        "Gateway",
+        `evil/g${count}`,
+        {
+          gatewayClassName: "mine",
+          addresses: [{ type: "IPAddress", value: "192.0.2.1" }],
+          listeners: Array.from({ length: count }, (_, at) => ({
+            name: `l${at}`,
+            port: 15_443 + at,
+            protocol: "TLS",
+            tls: { mode: "Passthrough", options: { "gateway.istio.io/listener-protocol": "auto-passthrough" } },
+          })),
+        },
+        { labels: { "topology.istio.io/network": `n${count}` } },
+      ),
+    );
+  }
+  assert.deepEqual(endpoints(), before);
+});
+
+test("weights of a ServiceEntry's endpoints that add up to more than 32 bits keep their proportion", () => {
+  const fixture = createOutboundFixture();
+  fixture.apply(
+    namespace("shop"),
+    config("ServiceEntry", "shop/heavy", {
+      hosts: ["heavy.test"],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "STATIC",
+      endpoints: [
+        { address: "192.0.2.1", weight: 4_294_967_295 },
+        { address: "192.0.2.2", weight: 4_294_967_295, locality: "r2" },
+        { address: "192.0.2.3", weight: 1 },
+      ],
+    }),
+  );
+  const assignment = fixture.serve().endpoints()["outbound|80||heavy.test"];
+  assert.deepEqual(addressesOf(assignment), ["192.0.2.1:80 1073741823", "192.0.2.3:80 1", "192.0.2.2:80 1073741823"]);
+});
