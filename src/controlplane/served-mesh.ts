@@ -148,6 +148,7 @@ export class ServedMesh {
       mergedGateways: classic.merged,
     });
     const ambient = new ServedAmbient(graph, inputs, model.waypoints);
+    const waypoint = deriveWaypointResources(graph, model);
     const views = new ProxyViews(scopes, {
       ambient: () => ambient.resources(),
       outbound: deriveOutboundResources(graph, model),
@@ -156,11 +157,11 @@ export class ServedMesh {
       router: deriveRouterResources(graph, { ...model, groups: model.scopes.groups }),
       classic,
       trustBundles: this.trustBundles,
-      waypoint: deriveWaypointResources(graph, model),
+      waypoint,
       secrets: { secrets: inputs.secrets, references, configMaps: inputs.configMaps },
       secretPermission:
         secretAccess === undefined ? undefined : this.#flushing(secretPermission(inputs, references, secretAccess)),
-      extensions: servedExtensions(inputs, metrics, log.scoped("extensions")),
+      extensions: servedExtensions(inputs, waypoint, metrics, log.scoped("extensions")),
     });
     this.ambient = () => ambient.resources();
     this.references = references;

@@ -17,6 +17,8 @@ export interface ExtendedProxy {
   readonly type: "sidecar" | "router" | "waypoint";
   readonly namespace: string;
   readonly labels: Labels;
+  /** The key of its {@link Waypoint}. Undefined for other proxies. */
+  readonly waypoint?: string | undefined;
 }
 
 /**
@@ -32,6 +34,8 @@ export interface ExtensionSelectionOptions {
   readonly serviceEntries: Collection<ServiceEntryFacts>;
   readonly rootNamespace: () => string;
   readonly domain: () => string;
+  /** Whether the service is behind the waypoint with this key. */
+  readonly serves: (waypoint: string, service: { readonly namespace: string; readonly hostname: string }) => boolean;
 }
 
 const waypointClass = "istio-waypoint";
@@ -101,9 +105,10 @@ export class ExtensionSelection {
           found.set(factsKey(facts), { facts, hosts: undefined });
       }
     }
-    if (proxy.type === "waypoint") {
+    const { waypoint } = proxy;
+    if (proxy.type === "waypoint" && waypoint !== undefined) {
       for (const facts of this.#ofServices.flatMap((index) => index.lookup("all")).sort(byAge)) {
-        const hosts = this.#hostsOf(facts);
+        const hosts = this.#hostsOf(facts, waypoint);
         if (hosts.length > 0 && !found.has(factsKey(facts))) found.set(factsKey(facts), { facts, hosts });
       }
     }
@@ -131,12 +136,18 @@ export class ExtensionSelection {
     });
   }
 
-  #hostsOf({ namespace, spec }: TrafficExtensionFacts): readonly string[] {
-    return spec.targetRefs.flatMap((target) => {
+  /**
+   * The hosts of the targets behind a waypoint. The host alone does not make a target: services of several namespaces
+   * may have it, and an extension is neither for the requests of others nor may others read its configuration.
+   */
+  #hostsOf({ namespace, spec }: TrafficExtensionFacts, waypoint: string): readonly string[] {
+    const { serviceEntries, domain, serves } = this.#options;
+    const named = spec.targetRefs.flatMap((target) => {
       if (!isOfService(target)) return [];
-      if (target.kind === "Service") return hostnameOf({ namespace, name: target.name }, this.#options.domain());
-      return this.#options.serviceEntries.get(`${namespace}/${target.name}`)?.spec.hosts ?? [];
+      if (target.kind === "Service") return hostnameOf({ namespace, name: target.name }, domain());
+      return serviceEntries.get(`${namespace}/${target.name}`)?.spec.hosts ?? [];
     });
+    return named.map((host) => host.toLowerCase()).filter((hostname) => serves(waypoint, { namespace, hostname }));
   }
 }
 

@@ -75,4 +75,5 @@ export {
 export type { EnvoyFilterFacts, ExtensionInputs, ProxyConfigFacts, TrafficExtensionFacts } from "./extension-inputs.ts";
 export { ExtensionSelection, type ExtendedProxy } from "./extension-selection.ts";
 export { qualifiedHost } from "./service/service-hostname.ts";
+export { serviceKey } from "./service/service-model.ts";
 export { defaultSessionRules } from "./service/service-session.ts";

@@ -28,6 +28,7 @@ export { withOwnHeaderCase } from "./own-header-case.ts";
 export { withOwnHeaders } from "./own-route-headers.ts";
 export { withoutIstioFilters } from "./stock-envoy.ts";
 export { waypointPodScope } from "./waypoint/waypoint-place.ts";
+export { servedKey } from "./waypoint/waypoint-sources.ts";
 export { rootsResource, secretResource } from "./secret-resource.ts";
 export type { ClientService } from "./outbound/outbound-client.ts";
 export type { OutboundClusters, SharedCluster } from "./outbound/outbound-clusters.ts";

@@ -1,7 +1,13 @@
 import { RE2JS } from "re2js";
 import type { EnvoyConfigPatch } from "../../api/istio/index.ts";
 import type { EnvoyTypes } from "../../wire/envoy-types/index.ts";
-import type { EnvoyFilterFacts, ExtendedProxy, ExtensionSelection, TrafficExtensionFacts } from "../model/index.ts";
+import {
+  waypointKeyOf,
+  type EnvoyFilterFacts,
+  type ExtendedProxy,
+  type ExtensionSelection,
+  type TrafficExtensionFacts,
+} from "../model/index.ts";
 import type { ProxyIdentity } from "../serve/index.ts";
 import {
   compileExtension,
@@ -112,7 +118,8 @@ export class ExtensionPrograms {
   #extended(proxy: ProxyIdentity): ExtendedProxy | undefined {
     const { type, namespace } = proxy;
     if (type !== "sidecar" && type !== "router" && type !== "waypoint") return undefined;
-    return { type, namespace, labels: { ...this.#options.podLabels(proxy), ...proxy.labels } };
+    const labels = { ...this.#options.podLabels(proxy), ...proxy.labels };
+    return { type, namespace, labels, waypoint: type === "waypoint" ? waypointKeyOf(proxy) : undefined };
   }
 
   #compiled(facts: EnvoyFilterFacts): CompiledFilter {

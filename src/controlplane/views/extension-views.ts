@@ -36,7 +36,8 @@ export class ExtensionViews {
   /** Keyed by the identity of a stream, because the metadata that a stream sends concerns only itself. */
   readonly #tracked = new Map<ProxyIdentity, Tracked>();
 
-  constructor(programs: ExtensionPrograms, inputs: MeshInputs) {
+  /** `served` has the services behind each waypoint. */
+  constructor(programs: ExtensionPrograms, inputs: MeshInputs, served: readonly Collection<unknown>[]) {
     const { extensions } = inputs;
     this.#programs = programs;
     this.#reconsiderBy(extensions.envoyFilters);
@@ -45,11 +46,9 @@ export class ExtensionViews {
     this.#reconsiderBy(inputs.mesh);
     this.#reconsiderBy(inputs.remote.clusters);
     this.#reconsiderBy(extensions.pullSecrets);
-    // Hosts of ServiceEntries that extensions name, and a pod's labels if its proxy does not send them.
-    this.#reconsiderBy(
-      inputs.serviceEntries,
-      () => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0,
-    );
+    // Services that extensions name, and a pod's labels if its proxy does not send them.
+    for (const collection of [inputs.serviceEntries, ...served])
+      this.#reconsiderBy(collection, () => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0);
     for (const collection of [inputs.pods, inputs.remote.pods]) {
       collection.subscribe((changes) => {
         if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0)

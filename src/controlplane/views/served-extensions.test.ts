@@ -609,6 +609,71 @@ test("a waypoint gets the plugins of its Gateway and its services, and no config
   assert.equal("never" in proxy.show(typeUrls.cluster), false);
 });
 
+test("a waypoint runs no plugin of a namespace whose ServiceEntry repeats the host of another namespace's service", () => {
+  const host = "web.shop.svc.cluster.local";
+  const entry = (name: string, hosts: readonly string[], labels = {}): KubernetesObject =>
+    config(
+      "ServiceEntry",
+      name,
+      {
+        hosts,
+        addresses: ["240.240.0.9"],
+        ports: [{ name: "http", number: 80, protocol: "HTTP" }],
+        resolution: "STATIC",
+        endpoints: [{ address: "9.9.9.9" }],
+      },
+      { labels },
+    );
+  const targetRefs = [{ group: "networking.istio.io", kind: "ServiceEntry", name: "external" }];
+  const { connect } = setupWaypoint(
+    entry("shop/external", ["api.partner.test"], { "istio.io/use-waypoint": "wp" }),
+    entry("evil/external", [host, "api.partner.test"]),
+    plugin("shop/own", { targetRefs }),
+    plugin("evil/foreign", { targetRefs }),
+  );
+  const proxy = connect(waypoint);
+  const listener = JSON.stringify(proxy.show(typeUrls.listener)["main_internal"] ?? {});
+  assert.deepEqual(
+    ["shop.own", "evil.foreign"].map((name) => listener.includes(`${name}~istio`)),
+    [true, false],
+  );
+  assert.deepEqual(
+    Object.keys(proxy.show(typeUrls.extensionConfig)).map((name) => name.slice(names.length)),
+    ["shop.own~istio-translated-wasmplugin"],
+  );
+});
+
+test("a waypoint of a namespace that repeats a host gets neither the plugins of the host's owner nor their pull secret", () => {
+  const labels = { ...waypointLabels };
+  const gateway = config("Gateway", "evil/wp", {
+    gatewayClassName: "istio-waypoint",
+    listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }],
+  });
+  const { connect } = setupWaypoint(
+    namespace("evil"),
+    { ...gateway, apiVersion: "gateway.networking.k8s.io/v1" },
+    service("evil/wp", "10.96.1.9", labels, [{ name: "mesh", port: 15_008 }]),
+    pod("evil/wp-1", "10.244.2.9", { labels, account: "wp", redirected: false }),
+    config(
+      "ServiceEntry",
+      "evil/copy",
+      {
+        hosts: ["web.shop.svc.cluster.local"],
+        addresses: ["240.240.0.9"],
+        ports: [{ name: "http", number: 80, protocol: "HTTP" }],
+        resolution: "STATIC",
+        endpoints: [{ address: "9.9.9.9" }],
+      },
+      { labels: { "istio.io/use-waypoint": "wp" } },
+    ),
+    plugin("shop/plugin", { targetRefs: [{ kind: "Service", name: "web" }], imagePullSecret: "registry" }),
+  );
+  const proxy = connect({ type: "waypoint", pod: "evil/wp-1", labels });
+  assert.ok(JSON.stringify(proxy.show(typeUrls.listener)).includes("inbound-vip|80|http|web.shop.svc.cluster.local"));
+  assert.deepEqual(proxy.show(typeUrls.extensionConfig), {});
+  assert.equal(JSON.stringify(proxy.show(typeUrls.listener)).includes("shop.plugin"), false);
+});
+
 test("the plugins of a waypoint that forwards the client's identity run after the filter that replaces a forged one", () => {
   const targetRefs = [{ group: "gateway.networking.k8s.io", kind: "Gateway", name: "wp" }];
   const { connect } = setupWaypoint(

@@ -4,16 +4,26 @@ import { envoyTypes } from "../envoy-types-file.ts";
 import { ExtensionPrograms } from "./extension-programs.ts";
 import { ExtensionReports } from "./extension-reports.ts";
 import { ExtensionViews } from "./extension-views.ts";
-import { ExtensionSelection, meshKey, pullSecretName, remoteKey, type MeshInputs } from "../model/index.ts";
+import { ExtensionSelection, meshKey, pullSecretName, remoteKey, serviceKey, type MeshInputs } from "../model/index.ts";
+import { servedKey, type WaypointResources } from "../translate/index.ts";
 
 /** EnvoyFilters, WasmPlugins and TrafficExtensions: from the facts of a mesh to their changes of proxies' views. */
-export function servedExtensions(inputs: MeshInputs, metrics: MetricsRegistry, log: Logger): ExtensionViews {
+export function servedExtensions(
+  inputs: MeshInputs,
+  { served }: Pick<WaypointResources, "served">,
+  metrics: MetricsRegistry,
+  log: Logger,
+): ExtensionViews {
   const reports = new ExtensionReports(metrics, log, inputs.extensions);
   const selection = new ExtensionSelection({
     inputs: inputs.extensions,
     serviceEntries: inputs.serviceEntries,
     rootNamespace: () => inputs.mesh.get(meshKey)?.rootNamespace ?? "istio-system",
     domain: () => inputs.mesh.get(meshKey)?.domain ?? "cluster.local",
+    serves: (waypoint, service) => {
+      const key = servedKey(waypoint, serviceKey(service));
+      return served.some((services) => services.get(key) !== undefined);
+    },
   });
   const programs = new ExtensionPrograms({
     selection,
@@ -30,5 +40,5 @@ export function servedExtensions(inputs: MeshInputs, metrics: MetricsRegistry, l
       verified ? (inputs.extensions.pullSecrets.get(`${namespace}/${pullSecretName(name)}`)?.config ?? "") : "",
     failed: (fault) => reports.failed(fault),
   });
-  return new ExtensionViews(programs, inputs);
+  return new ExtensionViews(programs, inputs, served);
 }

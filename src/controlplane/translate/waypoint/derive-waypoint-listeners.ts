@@ -40,13 +40,15 @@ export function deriveWaypointListeners(
     .index("waypoint", (item) => [item.waypoint]);
   const listenersOf = (waypoint: Waypoint, mesh: MeshSettings, reader: CollectionReader) => {
     const context = routeContext(waypoint, mesh, sources, reader);
+    // If several services have one address, the first one gets it: a Service, whatever entries claim its address.
     const services = registries.flatMap(({ byWaypoint, services: registered }) =>
       reader
         .lookup(byWaypoint, waypoint.key)
         .flatMap((item) => reader.get(registered, item.service) ?? [])
-        .map(withOwnAddresses),
+        .map(withOwnAddresses)
+        .sort(byCreation),
     );
-    const chains = [...services].sort(byCreation).map((service): WaypointServiceChains => {
+    const chains = services.map((service): WaypointServiceChains => {
       const target = {
         kind: service.registry === "Kubernetes" ? ("Service" as const) : ("ServiceEntry" as const),
         namespace: service.namespace,

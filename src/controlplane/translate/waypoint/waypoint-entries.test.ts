@@ -333,3 +333,90 @@ test("TLS to hosts of DYNAMIC_DNS checks the requested name, and a rule that che
   apply(rule({ insecureSkipVerify: true }));
   assert.deepEqual(tlsOptions(), [true, false, true]);
 });
+
+/** A waypoint that all namespaces may use, and the Service `web` of the namespace `shop` behind it. */
+function sharedWaypoint() {
+  const use = { "istio.io/use-waypoint": "wp", "istio.io/use-waypoint-namespace": "shop" };
+  const fixture = waypoints();
+  fixture.apply(
+    ...base,
+    namespace("team", use),
+    namespace("evil", use),
+    config("Gateway", "shop/wp", {
+      gatewayClassName: "istio-waypoint",
+      listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from: "All" } } }],
+    }),
+    service("team/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]),
+    pod("team/web-1", "10.244.1.2", { labels: { app: "web" }, account: "web" }),
+    slice("team/web", { name: "http", port: 8080 }, [{ address: "10.244.1.2", pod: "web-1" }]),
+    config("AuthorizationPolicy", "team/deny", {
+      targetRefs: [{ kind: "Service", name: "web" }],
+      action: "DENY",
+      rules: [{}],
+    }),
+  );
+  /** The names of the filter chains for services, each with the endpoints of its cluster. */
+  const served = (): readonly string[] => {
+    const { main_internal: listener } = fixture.listeners();
+    const chains = (listener?.["filterChains"] ?? []) as unknown as readonly { readonly name: string }[];
+    return chains
+      .filter(({ name }) => name.startsWith("inbound-vip|"))
+      .map((chain) => {
+        const endpoints = JSON.stringify(fixture.endpoints()[chain.name]);
+        const isDenied = JSON.stringify(chain).includes("policy[deny]");
+        return `${chain.name.slice("inbound-vip|80|http|".length)}${isDenied ? " denied" : ""}${endpoints.includes("9.9.9.9") ? " evil" : ""}`;
+      });
+  };
+  /** The first filter chain for an address and port 80. */
+  const chainAt = (address: string): unknown => {
+    const matchers = valueAt(
+      fixture.listeners()["main_internal"] ?? {},
+      "filterChainMatcher",
+      "matcherTree",
+      "customMatch",
+      "typedConfig",
+      "rangeMatchers",
+    ) as unknown as readonly {
+      readonly ranges: readonly { readonly addressPrefix: string }[];
+      readonly onMatch: JsonObject;
+    }[];
+    const found = matchers.find(({ ranges }) => ranges.some(({ addressPrefix }) => addressPrefix === address));
+    return valueAt(found?.onMatch ?? {}, "matcher", "matcherTree", "exactMatchMap", "map", "80", "action", "name");
+  };
+  const foreign = (host: string, createdAt: string, namespaceName = "evil"): KubernetesObject => {
+    const made = config("ServiceEntry", `${namespaceName}/${host.split(".")[0] ?? ""}`, {
+      hosts: [host],
+      addresses: ["10.96.0.5"],
+      ports: [http],
+      resolution: "STATIC",
+      endpoints: [{ address: namespaceName === "evil" ? "9.9.9.9" : "192.0.2.1" }],
+    });
+    return { ...made, metadata: { ...made.metadata, creationTimestamp: createdAt } };
+  };
+  return { ...fixture, served, chainAt, foreign };
+}
+
+test("a ServiceEntry that uses a shared waypoint takes neither the host nor the address of another namespace's Service", () => {
+  const { apply, served, chainAt, foreign } = sharedWaypoint();
+  const own = "web.team.svc.cluster.local denied";
+  assert.deepEqual(served(), [own]);
+  apply(foreign("web.team.svc.cluster.local", "2000-01-01T00:00:00Z"));
+  assert.deepEqual(served(), [own]);
+  apply(foreign("other.test", "2000-01-01T00:00:00Z"));
+  assert.deepEqual(served(), [own, "other.test evil"]);
+  assert.equal(chainAt("10.96.0.5"), "inbound-vip|80|http|web.team.svc.cluster.local");
+});
+
+test("of several ServiceEntries with one host behind a waypoint, that of its own namespace counts, then the oldest", () => {
+  const { apply, remove, served, foreign } = sharedWaypoint();
+  const hosts = (): readonly string[] => served().slice(1);
+  apply(foreign("api.test", "2002-01-01T00:00:00Z"));
+  assert.deepEqual(hosts(), ["api.test evil"]);
+  const older = foreign("api.test", "2001-01-01T00:00:00Z", "team");
+  apply(older);
+  assert.deepEqual(hosts(), ["api.test"]);
+  remove(older);
+  assert.deepEqual(hosts(), ["api.test evil"]);
+  apply(foreign("api.test", "2003-01-01T00:00:00Z", "shop"));
+  assert.deepEqual(hosts(), ["api.test"]);
+});

@@ -1,8 +1,8 @@
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
+import { deriveServedRegistries } from "./served-registries.ts";
 import { ClusterSchema } from "../../../wire/envoy/index.ts";
 import { WaypointBindings } from "../../model/ambient/waypoint.ts";
 import { meshKey } from "../../model/facts.ts";
-import { type ServiceModel, serviceKey } from "../../model/service/service-model.ts";
 import { connectOriginateCluster } from "../cluster.ts";
 import { doubleTunnelClusters } from "../double-tunnel.ts";
 import { internalListenerCluster, mainInternalName } from "../inbound/inbound-hbone.ts";
@@ -18,7 +18,7 @@ import {
   deriveOutboundReferences,
   deriveProviderReferences,
 } from "./waypoint-outbound.ts";
-import { type ServedRegistry, type ServedService, type Sources, scoped, servedKey } from "./waypoint-sources.ts";
+import { type ServedService, type Sources, scoped } from "./waypoint-sources.ts";
 import { deriveVipClusters, deriveVipEndpoints } from "./waypoint-vips.ts";
 
 /**
@@ -29,38 +29,14 @@ export interface WaypointResources {
   readonly listeners: readonly Collection<ScopedEncodedResource>[];
   readonly clusters: readonly Collection<ScopedEncodedResource>[];
   readonly endpoints: readonly Collection<ScopedEncodedResource>[];
+  /** The services behind each waypoint, by {@link servedKey}. */
+  readonly served: readonly Collection<ServedService>[];
 }
 
 export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel): WaypointResources {
   const { waypoints } = model;
   const bindings = new WaypointBindings(model.inputs, waypoints);
-  const registryOf = (
-    kind: ServedRegistry["kind"],
-    services: Collection<ServiceModel>,
-    suffix: string,
-  ): ServedRegistry => {
-    const served = graph.derive(
-      `waypoint-services${suffix}`,
-      services,
-      (service, reader): Iterable<readonly [string, ServedService]> => {
-        if (service.resolution === "alias") return [];
-        return bindings
-          .waypointsOfService(service, reader)
-          .map(
-            (waypoint) =>
-              [
-                servedKey(waypoint.key, serviceKey(service)),
-                { waypoint: waypoint.key, service: serviceKey(service) },
-              ] as const,
-          );
-      },
-    );
-    return { kind, services, served, byWaypoint: served.index("waypoint", (item) => [item.waypoint]), suffix };
-  };
-  const registries = [
-    registryOf("Service", model.registry.kubernetes, ""),
-    registryOf("ServiceEntry", model.registry.entries, "-entries"),
-  ];
+  const registries = deriveServedRegistries(graph, model, bindings);
   const sources: Sources = { model, waypoints, registries };
   const perRegistry = registries.map((registry) => {
     const outbound = deriveOutboundReferences(graph, registry, sources);
@@ -90,6 +66,7 @@ export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel
       deriveOutboundEndpoints(graph, "-providers", sources, providers),
       eastWest.endpoints,
     ],
+    served: registries.map(({ served }) => served),
   };
 }
 

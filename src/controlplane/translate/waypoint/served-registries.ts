@@ -1,0 +1,86 @@
+import type { Collection, CollectionGraph } from "../../../kube/index.ts";
+import type { WaypointBindings } from "../../model/ambient/waypoint.ts";
+import { compareText } from "../../model/facts.ts";
+import { type ServiceModel, serviceKey } from "../../model/service/service-model.ts";
+import type { MeshModel } from "../mesh-model.ts";
+import { type ServedRegistry, type ServedService, servedKey } from "./waypoint-sources.ts";
+
+/** A service that names the waypoint. */
+interface BoundService extends ServedService {
+  readonly namespace: string;
+  readonly hostname: string;
+  readonly createdAt: string;
+}
+
+/** The services behind each waypoint, those of Kubernetes first. */
+export function deriveServedRegistries(
+  graph: CollectionGraph,
+  { registry }: MeshModel,
+  bindings: WaypointBindings,
+): readonly ServedRegistry[] {
+  const bound = (name: string, services: Collection<ServiceModel>): Collection<BoundService> =>
+    graph.derive(name, services, (service, reader): Iterable<readonly [string, BoundService]> => {
+      if (service.resolution === "alias") return [];
+      const { namespace, hostname, createdAt } = service;
+      return bindings
+        .waypointsOfService(service, reader)
+        .map(
+          (waypoint) =>
+            [
+              servedKey(waypoint.key, serviceKey(service)),
+              { waypoint: waypoint.key, service: serviceKey(service), namespace, hostname, createdAt },
+            ] as const,
+        );
+    });
+  const kubernetes = bound("waypoint-services", registry.kubernetes);
+  const entries = withoutRivals(graph, bound("waypoint-entries", registry.entries), kubernetes);
+  return [
+    {
+      kind: "Service",
+      services: registry.kubernetes,
+      served: kubernetes,
+      byWaypoint: kubernetes.index("waypoint", ({ waypoint }) => [waypoint]),
+      suffix: "",
+    },
+    {
+      kind: "ServiceEntry",
+      services: registry.entries,
+      served: entries,
+      byWaypoint: entries.index("waypoint", ({ waypoint }) => [waypoint]),
+      suffix: "-entries",
+    },
+  ];
+}
+
+/**
+ * A waypoint serves a host once, because its filter chains and clusters have the host as their name. Otherwise a
+ * ServiceEntry that uses the waypoint of another namespace could take the requests of that namespace's services, past
+ * their policies. A Service keeps its host. Among ServiceEntries one of the waypoint's own namespace wins, then the
+ * oldest. Each host is decided once, because thousands of entries may have it.
+ */
+function withoutRivals(
+  graph: CollectionGraph,
+  entries: Collection<BoundService>,
+  services: Collection<BoundService>,
+): Collection<BoundService> {
+  const hostOf = ({ waypoint, hostname }: BoundService): string => `${waypoint}|${hostname}`;
+  const entriesByHost = entries.index("host", (entry) => [hostOf(entry)]);
+  const servicesByHost = services.index("host", (service) => [hostOf(service)]);
+  const hosts = graph.derive("waypoint-entry-hosts", entries, (entry) => [[hostOf(entry), hostOf(entry)] as const]);
+  return graph.derive("waypoint-services-entries", hosts, (host, reader): Iterable<readonly [string, BoundService]> => {
+    if (reader.lookup(servicesByHost, host).length > 0) return [];
+    let first: BoundService | undefined;
+    for (const entry of reader.lookup(entriesByHost, host))
+      if (first === undefined || goesBefore(entry, first)) first = entry;
+    return first === undefined ? [] : [[servedKey(first.waypoint, first.service), first]];
+  });
+}
+
+function goesBefore(left: BoundService, right: BoundService): boolean {
+  const isForeign = ({ namespace, waypoint }: BoundService): number => (waypoint.startsWith(`${namespace}/`) ? 0 : 1);
+  return (
+    (isForeign(left) - isForeign(right) ||
+      compareText(left.createdAt, right.createdAt) ||
+      compareText(left.namespace, right.namespace)) < 0
+  );
+}
