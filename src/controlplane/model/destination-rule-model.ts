@@ -233,7 +233,10 @@ export function destinationRuleFor(
   reader: CollectionReader,
 ): DestinationRuleModel | undefined {
   const found = ownRuleFor(service, client, mesh, rules, reader);
-  const policies = reader.lookup(rules.backendTls, service.hostname);
+  // ServiceEntries of other namespaces may have the host. A policy for these is not for this service.
+  const policies = reader
+    .lookup(rules.backendTls, service.hostname)
+    .filter(({ policy }) => policy.namespace === service.namespace);
   return policies.length === 0 ? found : withBackendTls(found, service, policies);
 }
 

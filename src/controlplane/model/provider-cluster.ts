@@ -28,8 +28,9 @@ export class ProviderClusters {
   }
 
   /**
-   * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or if services of several
-   * namespaces have it. A proxy rejects a whole listener that names an unknown cluster.
+   * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or if ServiceEntries of several
+   * namespaces have it. A Service keeps its host, whatever entries repeat it, because its clients use it too. A proxy
+   * rejects a whole listener that names an unknown cluster.
    */
   of(
     { service, port }: ProviderService,
@@ -50,8 +51,6 @@ export class ProviderClusters {
   }
 
   #namespacesOf(host: string, domain: string, reader: CollectionReader): ReadonlySet<string> {
-    const entries = this.#inputs.serviceEntries.index("provider-host", (entry) => entry.spec.hosts);
-    const namespaces = new Set(reader.lookup(entries, host).map((entry) => entry.namespace));
     const suffix = `.svc.${domain}`;
     const [name = "", namespace, ...rest] = host.endsWith(suffix) ? host.slice(0, -suffix.length).split(".") : [];
     if (
@@ -59,7 +58,8 @@ export class ProviderClusters {
       rest.length === 0 &&
       reader.get(this.#inputs.services, `${namespace}/${name}`) !== undefined
     )
-      namespaces.add(namespace);
-    return namespaces;
+      return new Set([namespace]);
+    const entries = this.#inputs.serviceEntries.index("provider-host", (entry) => entry.spec.hosts);
+    return new Set(reader.lookup(entries, host).map((entry) => entry.namespace));
   }
 }

@@ -323,6 +323,28 @@ test("a BackendTLSPolicy applies TLS to the Service for every client; its status
     );
 });
 
+test("a BackendTLSPolicy for a ServiceEntry with the host of another namespace's Service changes no connection to that Service", () => {
+  const { apply, clusters, addProxy } = gateways();
+  const host = "web.shop.svc.cluster.local";
+  apply(
+    ...base,
+    config("ServiceEntry", "evil/web", {
+      hosts: [host],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "STATIC",
+      endpoints: [{ address: "9.9.9.9" }],
+    }),
+    config("BackendTLSPolicy", "evil/tls", {
+      targetRefs: [{ group: "networking.istio.io", kind: "ServiceEntry", name: "web" }],
+      validation: { hostname: "evil.example", wellKnownCACertificates: "System" },
+    }),
+  );
+  addProxy("sidecar", "client", "shop", { app: "client" });
+  const found = clusters(`outbound|80||${host}`);
+  assert.equal(found.length, 1);
+  assert.equal(JSON.stringify(found).includes("evil"), false);
+});
+
 test("a Gateway with the address of a Service is served by the Service's pods, on its target ports", () => {
   const { apply, addProxy, listener, statuses, hosts } = gateways();
   apply(

@@ -27,7 +27,7 @@ import type { PolicySubject } from "../../model/authorization-selection.ts";
 import { meshKey, type GatewayFacts, type MeshSettings, type PodFacts } from "../../model/facts.ts";
 import { valueAt } from "../../testing/decode-resource.ts";
 import { rbacAllows, type PolicyRequest } from "../../testing/rbac-decision.ts";
-import { config, createModelFixture, pod, testMesh } from "../../testing/model-fixture.ts";
+import { config, createModelFixture, pod, service, testMesh } from "../../testing/model-fixture.ts";
 import type { FilterInit } from "../filter-init.ts";
 import { gatewaySubject } from "../gateway/gateway-api-listeners.ts";
 import { SecurityPolicies } from "./security-filters.ts";
@@ -349,6 +349,41 @@ test("policies apply to their mesh, namespace or workload; those with targets an
       ),
     ],
   ]);
+});
+
+test("a ServiceEntry of another namespace with the host of a provider's Service does not make the provider unavailable", () => {
+  const host = "authz.ns.svc.cluster.local";
+  const extensionProviders: MeshSettings["extensionProviders"] = [
+    {
+      kind: "authorization-grpc",
+      name: "grpc",
+      settings: {
+        service: host,
+        port: 9000,
+        timeoutMs: 1000,
+        failOpen: false,
+        clearRouteCache: false,
+        includePeerCertificate: false,
+      },
+    },
+  ];
+  const { http } = filtersOf(
+    [
+      service("ns/authz", "10.96.0.7", { app: "authz" }, [{ name: "grpc", port: 9000 }]),
+      config("ServiceEntry", "evil/authz", {
+        hosts: [host],
+        ports: [{ number: 9000, name: "grpc", protocol: "GRPC" }],
+        resolution: "STATIC",
+        endpoints: [{ address: "9.9.9.9" }],
+      }),
+      policy("ask", { action: "CUSTOM", provider: { name: "grpc" }, rules: [{}] }),
+    ],
+    { extensionProviders },
+  );
+  assert.deepEqual(
+    http.map(({ name }) => name),
+    ["envoy.filters.http.rbac", "envoy.filters.http.ext_authz"],
+  );
 });
 
 test("CUSTOM asks the provider about requests that match its rules, and denies them if the provider is unavailable", () => {
