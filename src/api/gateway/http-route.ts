@@ -53,6 +53,7 @@ export interface HttpBackendRef extends BackendObjectReference {
 }
 
 const maxWeight = 1_000_000;
+const maxInt32 = 2_147_483_647;
 const minRetryCode = 400;
 const maxRetryCode = 599;
 
@@ -183,7 +184,7 @@ function readRetry(reader: Reader | undefined): HttpRouteRule["retry"] {
     code.error(`must be from ${minRetryCode} to ${maxRetryCode}`);
     return [];
   });
-  return { codes, attempts: reader.integer("attempts", 0), backoffMs: readDuration(reader, "backoff") };
+  return { codes, attempts: reader.integer("attempts", 0, maxInt32), backoffMs: readDuration(reader, "backoff") };
 }
 
 function readDuration(reader: Reader, field: string): number | undefined {

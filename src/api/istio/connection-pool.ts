@@ -1,5 +1,5 @@
 import type { Reader } from "../reader.ts";
-import { readDurationMs, warnOfUnknown } from "./fields.ts";
+import { maxInt32, readDurationMs, warnOfUnknown } from "./fields.ts";
 
 /** Limits for connections and requests to one destination. Absent means the proxy's default. */
 export interface ConnectionPool {
@@ -35,8 +35,6 @@ export interface HttpPool {
     | { readonly intervalMs?: number | undefined; readonly timeoutMs?: number | undefined }
     | undefined;
 }
-
-const maxInt32 = 2_147_483_647;
 
 export function readConnectionPool(reader: Reader | undefined): ConnectionPool | undefined {
   if (reader === undefined) return undefined;

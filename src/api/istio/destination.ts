@@ -1,6 +1,6 @@
 import type { Reader } from "../reader.ts";
 import { isDnsLabel, wildcardDomainFault } from "./domain-names.ts";
-import { readPortNumber, readText, refuseUnknown, requireText } from "./fields.ts";
+import { maxInt32, readPortNumber, readText, refuseUnknown, requireText } from "./fields.ts";
 
 /** The service that receives requests. */
 export interface Destination {
@@ -19,7 +19,6 @@ export interface RouteDestination {
   readonly weight: number;
 }
 
-const maxInt32 = 2_147_483_647;
 /** Envoy stores the sum of weights in 32 bits. It rejects a listener or route configuration with a larger sum. */
 const maxUint32 = 4_294_967_295;
 

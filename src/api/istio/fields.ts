@@ -4,6 +4,9 @@ import { Reader } from "../reader.ts";
 // Readers for fields that many of Istio's kinds share.
 
 export const maxPort = 65_535;
+export const maxInt32 = 2_147_483_647;
+/** The longest duration of Go, which is less than the longest that a proxy accepts. */
+const maxDurationMs = 9_223_372_036_854;
 
 /** Reads a string. An empty string counts as unset, as in protobuf. */
 export function readText(reader: Reader, field: string): string | undefined {
@@ -25,6 +28,7 @@ export function readDurationMs(reader: Reader, field: string, minimumMs = 0): nu
   const value = goDurationMs(text);
   if (value === undefined) reader.error(`must be a duration such as 10s or 1m30s, got "${text}"`, field);
   else if (value < minimumMs) reader.error(`must be at least ${minimumMs}ms, got "${text}"`, field);
+  else if (value > maxDurationMs) reader.error(`must be at most ${maxDurationMs}ms, got "${text}"`, field);
   else if (!Number.isInteger(value)) reader.error(`must be in whole milliseconds, got "${text}"`, field);
   else return value;
   return undefined;

@@ -1,5 +1,5 @@
 import type { Reader } from "../reader.ts";
-import { readDurationMs, readText, warnOfUnknown } from "./fields.ts";
+import { maxInt32, readDurationMs, readText, warnOfUnknown } from "./fields.ts";
 
 export interface HttpRetry {
   /** 0 means none. */
@@ -50,7 +50,7 @@ const registeredStatuses = [
 export function readRetries(reader: Reader | undefined): HttpRetry | undefined {
   if (reader === undefined) return undefined;
   const retries: HttpRetry = {
-    attempts: reader.integer("attempts", 0) ?? 0,
+    attempts: reader.integer("attempts", 0, maxInt32) ?? 0,
     perTryTimeoutMs: readDurationMs(reader, "perTryTimeout", 1),
     retryOn: readText(reader, "retryOn"),
     retryRemoteLocalities: reader.boolean("retryRemoteLocalities"),

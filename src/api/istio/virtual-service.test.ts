@@ -119,6 +119,11 @@ test("faults of a route are reported at their fields with the expected value", (
     [{ route, timeout: "0s" }, 'spec.http[0].timeout: must be at least 1ms, got "0s"'],
     [{ route, timeout: "1.0005s" }, 'spec.http[0].timeout: must be in whole milliseconds, got "1.0005s"'],
     [{ route, timeout: "5" }, 'spec.http[0].timeout: must be a duration such as 10s or 1m30s, got "5"'],
+    [{ route, timeout: "9999999h" }, 'spec.http[0].timeout: must be at most 9223372036854ms, got "9999999h"'],
+    [
+      { route, retries: { attempts: 5_000_000_000 } },
+      "spec.http[0].retries.attempts: must be from 0 to 2147483647, got 5000000000",
+    ],
     [
       { route, retries: { attempts: 0, retryOn: "5xx" } },
       "spec.http[0].retries.retryOn: must not be set when attempts is 0, which turns retries off",
