@@ -189,6 +189,14 @@ test("telemetry is read under upstream's names, and its faults are reported at t
   ]);
 });
 
+test("a label of a metric whose expression cannot be parsed brings a warning", () => {
+  const metrics = (value: string): object => ({ metrics: [{ overrides: [{ tagOverrides: { a: { value } } }] }] });
+  assert.deepEqual(issuesOf(telemetryKind, metrics("request.host")), { errors: [], warnings: [] });
+  const { errors, warnings } = issuesOf(telemetryKind, metrics("request.("));
+  assert.deepEqual(errors, []);
+  assert.match(warnings.join(), /tagOverrides\.a\.value: must be a CEL expression.*; the label is left out/);
+});
+
 test("proxy extensions are validated, and options without effect are named", () => {
   const patch = { applyTo: "CLUSTER", patch: { operation: "MERGE", value: {} } };
   const http = {

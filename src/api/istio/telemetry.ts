@@ -180,6 +180,8 @@ function readTagOverride(reader: Reader): { operation: "UPSERT" | "REMOVE"; valu
   const value = reader.string("value") ?? "";
   if (operation === "UPSERT" && value === "")
     reader.error("is required when the operation is UPSERT: an expression, or REMOVE as the operation", "value");
+  const fault = operation === "UPSERT" && value !== "" ? celFault(value) : undefined;
+  if (fault !== undefined) reader.warnNoEffect(`${fault}; the label is left out`, "value");
   if (operation === "REMOVE" && value !== "") reader.error("must not be set when the operation is REMOVE", "value");
   warnOfUnknown(reader);
   return { operation, value };

@@ -269,6 +269,6 @@ function tellGrpcStats(message: GrpcStatsConfig, notes: ConfigNotes): void {
 export function statsOf(name: string, any: Any | undefined, where: string, notes: ConfigNotes): StatsRules | undefined {
   if (any === undefined) return name === "istio.stats" ? standardStats : undefined;
   return typeNameOf(any) === "stats.PluginConfig"
-    ? compileStats(unpack(any, where) as IstioStatsConfig, where, notes)
+    ? compileStats(unpack(any, where) as IstioStatsConfig, notes)
     : undefined;
 }

@@ -27,8 +27,11 @@ const conditionFields: Readonly<Record<string, keyof RetryConditions>> = {
   "retriable-status-codes": "retriableStatusCodes",
 };
 
-/** Conditions of `retry_on` that cannot occur with HTTP/1.1. */
-const neverHappens = new Set(["http3-post-connect-failure", "envoy-ratelimited"]);
+/**
+ * Conditions of `retry_on` that never hold here: two cannot occur with HTTP/1.1, and one needs a list of headers, which
+ * no route has.
+ */
+const neverHappens = new Set(["http3-post-connect-failure", "envoy-ratelimited", "retriable-headers"]);
 
 const defaultBaseIntervalMs = 25;
 

@@ -131,9 +131,10 @@ function compileRedirect(message: RedirectMessage, match: RouteMatch, scope: Act
   };
 }
 
-/** The part of the path that matched is replaced. */
+/** The part of the path that matched is replaced. A regular expression matches the whole path. */
 function prefixRewrite(match: RouteMatch, replacement: string, where: string): (path: string) => string {
   const path = match.pathSpecifier;
+  if (path.case === "safeRegex") return () => replacement;
   if (path.case !== "path" && path.case !== "prefix" && path.case !== "pathSeparatedPrefix")
     throw invalid(where, "prefixRewrite needs a match of a path or prefix");
   const matched = path.value.length;

@@ -251,6 +251,29 @@ suite("actions", () => {
     assert.equal(answer.headers["x-secret"], undefined);
   });
 
+  test("settings that Envoy accepts do not make the whole table invalid: a path that replaces a regular expression's, and retries by headers", async () => {
+    const [answer] = await routed(
+      {
+        name: "t",
+        virtualHosts: [
+          {
+            name: "all",
+            domains: ["*"],
+            routes: [
+              { match: { safeRegex: { regex: "/a/[0-9]+" } }, redirect: { prefixRewrite: "/b" } },
+              {
+                match: { prefix: "/" },
+                route: { cluster: "c", retryPolicy: { retryOn: "retriable-headers,connect-failure" } },
+              },
+            ],
+          },
+        ],
+      },
+      [["/a/1?q", {}]],
+    );
+    assert.match(answer?.headers["location"] ?? "", /\/b\?q$/);
+  });
+
   test("an Envoy variable that has no value here is reported and empty, and does not affect other routes", async () => {
     await using harness = await Harness.start();
     const { port } = await harness.backend((request, response) => {

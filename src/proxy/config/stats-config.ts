@@ -1,7 +1,8 @@
+import { messageOf } from "../../base/index.ts";
 import type { IstioStatsConfig } from "../../wire/envoy/index.ts";
 import { compileRecordExpression } from "../record/record-expression.ts";
 import { standardStats, type MetricRule, type StatsRules } from "../record/stats-rules.ts";
-import { durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
+import { durationOr, type ConfigNotes } from "./config-check.ts";
 
 const clientStats: StatsRules = { ...standardStats, hostFallback: true };
 
@@ -34,8 +35,26 @@ function metricsOf({ name, match }: IstioStatsConfig["metrics"][number], notes: 
   return [name];
 }
 
+/**
+ * A label that an expression computes. Like Envoy, does without the label if the expression is invalid, because a
+ * waypoint's listener serves other namespaces too. Characters that no label's name has would make all metrics of the
+ * proxy unreadable, so they are replaced, as in Envoy.
+ */
+function dimensionOf(label: string, text: string, metric: string, notes: ConfigNotes): MetricRule["added"] {
+  try {
+    if (label === "") throw new Error("it has no name");
+    const value = compileRecordExpression(text, (problem) => new Error(problem));
+    return [{ label: label.replaceAll(/\W|^(?=\d)/g, "_"), value }];
+  } catch (error) {
+    notes.tell(
+      `istio.stats: the label ${label} of ${metric === "" ? "all metrics" : metric} is left out: ${messageOf(error)}`,
+    );
+    return [];
+  }
+}
+
 /** Compiles Istio's stats filter. A later entry of one metric adds to an earlier one. */
-export function compileStats(message: IstioStatsConfig, where: string, notes: ConfigNotes): StatsRules {
+export function compileStats(message: IstioStatsConfig, notes: ConfigNotes): StatsRules {
   for (const { name } of message.definitions)
     notes.tell(`istio.stats: the metric ${name} is not counted: custom metric definitions are not supported`);
   if (!["", "istio", "istio_"].includes(message.statPrefix))
@@ -47,12 +66,7 @@ export function compileStats(message: IstioStatsConfig, where: string, notes: Co
   const metrics = new Map<string, MetricRule>();
   for (const metric of message.metrics) {
     const { name, drop, dimensions, tagsToRemove } = metric;
-    const added = Object.entries(dimensions).map(([label, text]) => ({
-      label,
-      value: compileRecordExpression(text, (problem) =>
-        unsupported(where, `the dimension ${label} of ${name} (${problem})`),
-      ),
-    }));
+    const added = Object.entries(dimensions).flatMap(([label, text]) => dimensionOf(label, text, name, notes));
     for (const metricName of metricsOf(metric, notes)) {
       const before = metrics.get(metricName);
       metrics.set(metricName, {

@@ -22,12 +22,8 @@ const own = {
   version: "v1",
 };
 const notes = new ConfigNotes(() => undefined, standaloneServices());
-const clientRules = compileStats(create(IstioStatsConfigSchema, {}), "listener", notes);
-const serverRules = compileStats(
-  create(IstioStatsConfigSchema, { disableHostHeaderFallback: true }),
-  "listener",
-  notes,
-);
+const clientRules = compileStats(create(IstioStatsConfigSchema, {}), notes);
+const serverRules = compileStats(create(IstioStatsConfigSchema, { disableHostHeaderFallback: true }), notes);
 const noCapture = { request: new Map(), response: new Map() };
 
 function samplesOf(registry: MetricsRegistry, name: string) {
@@ -87,11 +83,7 @@ test("messages of an open gRPC stream are counted once per reporting interval, a
   Object.assign(record, { requestMessages: 2, responseMessages: 2 });
   metrics.observe(record, "source", serverRules);
   assert.deepEqual(counts(), [9, 12, 3], "the object serves a next stream");
-  const often = compileStats(
-    create(IstioStatsConfigSchema, { tcpReportingDuration: { seconds: 1n } }),
-    "listener",
-    notes,
-  );
+  const often = compileStats(create(IstioStatsConfigSchema, { tcpReportingDuration: { seconds: 1n } }), notes);
   const incoming = { ...plainRecord, isGrpc: true, status: 0, requestMessages: 5 };
   for (const nowMs of [0, 1000]) metrics.streams(incoming, "destination", often, noCapture, nowMs);
   const received = samplesOf(registry, "istio_request_messages_total").find(

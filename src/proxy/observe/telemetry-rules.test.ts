@@ -53,7 +53,7 @@ test("Telemetry adds and removes labels of metrics, and disables metrics", () =>
       { name: "request_bytes", drop: true },
     ],
   });
-  const rules = compileStats(config, "listener", notes);
+  const rules = compileStats(config, notes);
   assert.deepEqual(rules.requestCapture, ["x-tier", "x-none"]);
   metrics.observe(record, "source", rules, capture);
   metrics.observe(record);
@@ -74,6 +74,32 @@ test("Telemetry adds and removes labels of metrics, and disables metrics", () =>
   );
 });
 
+test("a label with an invalid expression is left out and reported, and no label's name can write lines of its own", () => {
+  const told: string[] = [];
+  const dimensions = {
+    fine: "request.method",
+    broken: "request.(",
+    loops: "[1].map(x, x)",
+    "": "'a'",
+    'a"} 9\nistio_requests_total{b': "'c'",
+    "1-é": "'d'",
+  };
+  const config = create(IstioStatsConfigSchema, { metrics: [{ name: "requests_total", dimensions }] });
+  const rules = compileStats(config, new ConfigNotes((note) => told.push(note)));
+  assert.deepEqual(
+    rules.metrics.get("requests_total")?.added.map(({ label }) => label),
+    ["fine", "a___9_istio_requests_total_b", "_1__"],
+  );
+  assert.deepEqual(
+    told.map((note) => note.split(" of ")[0]),
+    ["broken", "loops", ""].map((label) => `istio.stats: the label ${label}`),
+  );
+  const registry = new MetricsRegistry();
+  new IstioMetrics(registry, own).observe(record, "source", rules, capture);
+  const lines = renderPrometheus(registry).split("\n");
+  assert.equal(lines.filter((line) => line.startsWith("istio_requests_total{")).length, 1);
+});
+
 test("an override without a name applies to all metrics; a conditional one, or one for an unknown metric, is reported", () => {
   const notes: string[] = [];
   const config = create(IstioStatsConfigSchema, {
@@ -84,7 +110,7 @@ test("an override without a name applies to all metrics; a conditional one, or o
       { name: "istio_requests_total", drop: true },
     ],
   });
-  const { metrics } = compileStats(config, "listener", new ConfigNotes((note) => notes.push(note)));
+  const { metrics } = compileStats(config, new ConfigNotes((note) => notes.push(note)));
   assert.deepEqual(
     ["requests_total", "tcp_sent_bytes_total"].map((name) => [metrics.get(name)?.drop, metrics.get(name)?.removed]),
     [
