@@ -49,6 +49,18 @@ test("every fault of an HTTPRoute is reported at its field", () => {
   ]);
 });
 
+test("the headers of an HTTPRoute's filters have names of headers, also those that it removes", () => {
+  const faults = (modifier: object): readonly string[] =>
+    parseHttpRoute({
+      metadata: { name: "web" },
+      spec: { rules: [{ filters: [{ type: "RequestHeaderModifier", requestHeaderModifier: modifier }] }] },
+    }).errors.map(({ path, message }) => `${path.split(".").at(-1) ?? ""}: ${message}`);
+  assert.deepEqual(faults({ set: [{ name: "x-a", value: "b" }], remove: ["x-b", "X_c"] }), []);
+  assert.deepEqual(faults({ remove: ["x-a", "a b"] }), ['remove: must list HTTP header names, got "a b"']);
+  assert.deepEqual(faults({ remove: [""] }), ['remove: must list HTTP header names, got ""']);
+  assert.deepEqual(faults({ add: [{ name: "", value: "b" }] }), ['name: must be an HTTP header name, got ""']);
+});
+
 test("a Gateway's listeners need unique names, and a selector if they announce one", () => {
   const parsed = parseGateway({
     metadata: { name: "edge" },

@@ -140,8 +140,16 @@ function readHeaderModifier(reader: Reader): HeaderModifier {
   return {
     set: reader.objects("set").map(readHeader),
     add: reader.objects("add").map(readHeader),
-    remove: readStrings(reader, "remove"),
+    remove: readRemoved(reader),
   };
+}
+
+/** The definition of the kind does not check these names, and a proxy would reject the routes of the whole port. */
+function readRemoved(reader: Reader): string[] {
+  const names = readStrings(reader, "remove");
+  const wrong = names.find((name) => !headerNamePattern.test(name));
+  if (wrong !== undefined) reader.error(`must list HTTP header names, got "${wrong}"`, "remove");
+  return names;
 }
 
 function readHeader(reader: Reader): HttpHeader {
@@ -155,7 +163,8 @@ function readHeader(reader: Reader): HttpHeader {
 
 export function readHeaderName(reader: Reader): string {
   const name = reader.required("name", reader.string("name")) ?? "";
-  if (name !== "" && !headerNamePattern.test(name)) reader.error(`must be an HTTP header name, got "${name}"`, "name");
+  if (reader.has("name") && !headerNamePattern.test(name))
+    reader.error(`must be an HTTP header name, got "${name}"`, "name");
   return name;
 }
 

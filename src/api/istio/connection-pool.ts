@@ -57,6 +57,10 @@ function readTcp(reader: Reader | undefined): TcpPool {
   return pool;
 }
 
+const msPerHour = 3_600_000;
+/** Proxies get these times in seconds, in 32 bits. Sockets take at most 32,767 s. */
+const maxKeepaliveMs = 1_000_000 * msPerHour;
+
 /** Reads the field `tcpKeepalive`. */
 export function readKeepalive(reader: Reader): TcpKeepalive | undefined {
   const keepalive = reader.object("tcpKeepalive");
@@ -66,6 +70,12 @@ export function readKeepalive(reader: Reader): TcpKeepalive | undefined {
     timeMs: readDurationMs(keepalive, "time", 1),
     intervalMs: readDurationMs(keepalive, "interval", 1),
   };
+  for (const [field, ms] of [
+    ["time", found.timeMs],
+    ["interval", found.intervalMs],
+  ] as const)
+    if (ms !== undefined && ms > maxKeepaliveMs)
+      keepalive.error(`must be at most ${maxKeepaliveMs / msPerHour}h`, field);
   warnOfUnknown(keepalive);
   return found;
 }

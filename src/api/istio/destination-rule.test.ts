@@ -71,6 +71,10 @@ test("faults are reported at their fields with the expected value", () => {
       "spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0].to: must differ from the region in from",
     ],
     [
+      { host: "a", trafficPolicy: { connectionPool: { tcp: { tcpKeepalive: { time: "2000000h", interval: "1s" } } } } },
+      "spec.trafficPolicy.connectionPool.tcp.tcpKeepalive.time: must be at most 1000000h",
+    ],
+    [
       policy({ outlierDetection: { maxEjectionPercent: 200 } }),
       "spec.trafficPolicy.outlierDetection.maxEjectionPercent: must be from 0 to 100, got 200",
     ],

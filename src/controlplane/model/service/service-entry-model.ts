@@ -48,7 +48,7 @@ export function serviceEntryModels(
     ports: spec.ports.flatMap(portModel),
     resolution: resolutions[spec.resolution],
     ...(wantsRace(entry) && isOneName(spec) ? { racesAddresses: true } : {}),
-    addresses: spec.addresses.map(withoutFullPrefix),
+    addresses: distinctAddresses(spec.addresses),
     ...(entry.allocated?.[host] === undefined ? {} : { automaticAddresses: entry.allocated[host] }),
     meshExternal: spec.location === "MESH_EXTERNAL",
     visibleIn: visibilityOf(exportTo, namespace),
@@ -86,6 +86,15 @@ export function declaredProtocol({ protocol = "" }: Pick<IstioPort, "protocol">)
 /** The protocol from its `protocol`. Unlike for a Service's port, the port's name is ignored, as upstream does. */
 export function istioPortProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
   return protocols[protocol] ?? "unknown";
+}
+
+/**
+ * Each address once, however it is written. They become domains of virtual hosts. If a domain is there twice, the
+ * proxies of all namespaces to which the entry is exported reject the routes of the port.
+ */
+function distinctAddresses(addresses: readonly string[]): readonly string[] {
+  const plain = addresses.map((address) => withoutFullPrefix(address.toLowerCase()));
+  return plain.length < 2 ? plain : [...new Set(plain)];
 }
 
 /** Shortens `10.0.0.1/32` to the address. */

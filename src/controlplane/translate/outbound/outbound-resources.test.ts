@@ -594,3 +594,22 @@ test("an HTTP route does not change listeners, and a rule for one TCP service do
     "9s",
   );
 });
+
+test("an address that a ServiceEntry lists twice is a domain once, however it is written", () => {
+  const { apply, serve } = createOutboundFixture();
+  const client = serve();
+  apply(
+    ...base,
+    config("ServiceEntry", "other/twice", {
+      hosts: ["twice.test"],
+      addresses: ["240.0.0.1", "240.0.0.1/32", "240.0.0.1", "FD00::1", "fd00::1"],
+      ports: [{ number: 8000, name: "http", protocol: "HTTP" }],
+      resolution: "STATIC",
+      endpoints: [{ address: "192.0.2.1" }],
+    }),
+  );
+  assert.deepEqual(hostsOf(client.routes()["8000"])[0], [
+    "twice.test:8000",
+    ["twice.test", "twice.test.", "240.0.0.1", "[fd00::1]"],
+  ]);
+});
