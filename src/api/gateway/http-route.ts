@@ -140,7 +140,7 @@ export function readNamedMatches(reader: Reader, field: string): NamedMatch[] {
 function readNamedMatch(reader: Reader): NamedMatch {
   const type = reader.oneOf("type", ["Exact", "RegularExpression"]) ?? "Exact";
   const value = reader.required("value", reader.string("value")) ?? "";
-  if (type === "RegularExpression" && value !== "") checkRegex(reader, "value", value);
+  if (type === "RegularExpression" && reader.has("value")) checkRegex(reader, "value", value);
   return { type, name: readHeaderName(reader), value };
 }
 

@@ -205,7 +205,7 @@ function readMatch(reader: Reader, context: HttpRouteContext): HttpMatch {
     authority: readStringMatch(reader, "authority"),
     headers: readHeaderMatches(reader, "headers", context),
     withoutHeaders: readHeaderMatches(reader, "withoutHeaders", context),
-    queryParams: readObjects(reader, "queryParams", readPresenceMatch),
+    queryParams: readQueryMatches(reader),
     ignoreUriCase: reader.boolean("ignoreUriCase") ?? false,
     port: reader.integer("port", 0) === 0 ? undefined : readPortNumber(reader, "port"),
     sourceLabels: reader.stringMap("sourceLabels"),
@@ -235,6 +235,15 @@ function readHeaderMatches(
   return Object.fromEntries(
     Object.entries(matches).map(([name, match]) => [isClaim(name) ? name : name.toLowerCase(), match]),
   );
+}
+
+/** An Envoy would reject the routes of all namespaces at a gateway's port for a parameter without a name. */
+function readQueryMatches(reader: Reader): Readonly<Record<string, PresenceMatch>> {
+  const matches = readObjects(reader, "queryParams", readPresenceMatch);
+  checkNames(reader, "queryParams", Object.keys(matches), (name) =>
+    name === "" ? "must be the name of a parameter, got an empty one" : undefined,
+  );
+  return matches;
 }
 
 function readRouteDestination(reader: Reader): HttpRouteDestination {

@@ -119,6 +119,10 @@ test("faults of a route are reported at their fields with the expected value", (
     [{ route, timeout: "0s" }, 'spec.http[0].timeout: must be at least 1ms, got "0s"'],
     [{ route, timeout: "1.0005s" }, 'spec.http[0].timeout: must be in whole milliseconds, got "1.0005s"'],
     [{ route, timeout: "5" }, 'spec.http[0].timeout: must be a duration such as 10s or 1m30s, got "5"'],
+    [
+      { route, match: [{ queryParams: { "": { exact: "a" } } }] },
+      "spec.http[0].match[0].queryParams.: must be the name of a parameter, got an empty one",
+    ],
     [{ route, timeout: "9999999h" }, 'spec.http[0].timeout: must be at most 9223372036854ms, got "9999999h"'],
     [
       { route, retries: { attempts: 5_000_000_000 } },
