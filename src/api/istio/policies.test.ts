@@ -189,6 +189,30 @@ test("telemetry is read under upstream's names, and its faults are reported at t
   ]);
 });
 
+test("the expression of an access log's filter calls functions that Envoy has, with regular expressions that it takes", () => {
+  const faultsOf = (expression: string): readonly string[] =>
+    issuesOf(telemetryKind, { accessLogging: [{ filter: { expression } }] }).errors.map((text) =>
+      text.replace("spec.accessLogging[0].filter.expression: ", ""),
+    );
+  for (const expression of [
+    "response.code >= 400 && !request.path.startsWith('/healthz')",
+    "size(request.headers) > 1 || request.headers.size() == 0",
+    "request.path.matches('^/a.*$') && matches(request.host, request.path)",
+    "has(request.headers.x) ? 'x' in request.headers : int(request.headers['y']) == 1",
+    "request.time.getHours('UTC') < 6 && request.duration > duration('1s')",
+    "-response.code < 0 && [1, 2][0] in [1] && {'a': 1}.a == 1",
+  ])
+    assert.deepEqual(faultsOf(expression), [], expression);
+  const unknown = (call: string): string => `must not call ${call}: Envoy has no such function`;
+  assert.deepEqual(faultsOf("nothing(1)"), [unknown("nothing with 1 argument")]);
+  assert.deepEqual(faultsOf("true || request.path.format([1])"), [unknown("format with 1 argument")]);
+  assert.deepEqual(faultsOf("startsWith(request.path, 'a')"), [unknown("startsWith with 2 arguments")]);
+  assert.match(
+    faultsOf("request.path.matches('(')").join(),
+    /^has a regular expression in matches that must be an RE2/,
+  );
+});
+
 test("a label of a metric whose expression cannot be parsed brings a warning", () => {
   const metrics = (value: string): object => ({ metrics: [{ overrides: [{ tagOverrides: { a: { value } } }] }] });
   assert.deepEqual(issuesOf(telemetryKind, metrics("request.host")), { errors: [], warnings: [] });

@@ -22,7 +22,8 @@ export function checkRegex(reader: Reader, field: string, expression: string): v
     );
 }
 
-function regexFault(expression: string, size: number): string | undefined {
+/** The fault of an RE2 expression. Undefined if a proxy takes it. */
+export function regexFault(expression: string, size = regexSize(expression)): string | undefined {
   if (expression === "") return "must not be an empty expression";
   if (expression.length > maxExpressionLength)
     return `must have at most ${maxExpressionLength} characters, got ${expression.length}`;

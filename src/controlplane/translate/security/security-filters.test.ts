@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
 import {
   array,
@@ -445,11 +446,47 @@ test("CUSTOM asks the provider about requests that match its rules, and denies t
   );
 });
 
+/** A key set with one key that proxies can use. */
+const keySet = JSON.stringify({
+  keys: [generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" })],
+});
+
+test("proxies get no key set without a key that an Envoy can use, because it would reject the whole listener", () => {
+  const { keys } = JSON.parse(keySet) as { readonly keys: readonly object[] };
+  const sent = (jwks: string): unknown => {
+    const rules = [{ issuer: "a", jwks }];
+    const [filter] = filtersOf([config("RequestAuthentication", "shop/tokens", { jwtRules: rules })]).http;
+    return valueAt(jsonOf(filter), "providers", "origins-0", "localJwks", "inlineString");
+  };
+  for (const usable of [keySet, JSON.stringify({ keys: [{ kty: "RSA" }, ...keys] })])
+    assert.equal(sent(usable), usable);
+  assert.equal(sent(JSON.stringify(keys[0])), keySet, "a single key");
+  for (const { publicKey } of [
+    generateKeyPairSync("ec", { namedCurve: "P-384" }),
+    generateKeyPairSync("ec", { namedCurve: "P-521" }),
+    generateKeyPairSync("rsa", { modulusLength: 2048 }),
+    generateKeyPairSync("ed25519"),
+  ]) {
+    const found = JSON.stringify({ keys: [publicKey.export({ format: "jwk" })] });
+    assert.equal(sent(found), found);
+  }
+  for (const unusable of [
+    [],
+    [{ kty: "RSA", n: "AQAB" }],
+    [{ kty: "RSA", n: "AA", e: "AA" }],
+    [{ ...keys[0], x: "AA" }],
+    [{ ...keys[0], kid: 1 }],
+    [{ ...keys[0], alg: "RS256" }],
+    [{ kty: "x" }],
+  ])
+    assert.match(String(sent(JSON.stringify({ keys: unusable }))), /unavailable/, JSON.stringify(unusable));
+});
+
 test("tokens of several issuers are verified together, and an issuer without keys rejects its tokens", () => {
   const rules = [
     {
       issuer: "b",
-      jwks: '{"keys":[]}',
+      jwks: keySet,
       fromCookies: ["session"],
       outputClaimToHeaders: [{ header: "x-user", claim: "sub" }],
     },
@@ -463,7 +500,7 @@ test("tokens of several issuers are verified together, and an issuer without key
   assert.match(of("origins-0", "localJwks", "inlineString") as string, /unavailable/);
   assert.deepEqual(
     [of("origins-1", "localJwks"), of("origins-1", "fromCookies"), of("origins-1", "claimToHeaders")],
-    [{ inlineString: '{"keys":[]}' }, ["session"], [{ headerName: "x-user", claimName: "sub" }]],
+    [{ inlineString: keySet }, ["session"], [{ headerName: "x-user", claimName: "sub" }]],
   );
   const requirement = (index: number): JsonValue | undefined =>
     valueAt(written, "rules", 0, "requires", "requiresAny", "requirements", index);

@@ -4,6 +4,7 @@ import type { AuthorizationPolicyFacts, MeshSettings, RequestAuthenticationFacts
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
 import { keySource, type KeySetFetcher } from "../../model/request-authentication-keys.ts";
+import { usableKeySet } from "../../model/usable-key-set.ts";
 import type { FilterInit } from "../filter-init.ts";
 import {
   authorizationFilters,
@@ -53,8 +54,10 @@ export class SecurityPolicies {
       .attachedTo(subject, mesh.rootNamespace, reader)
       .flatMap((policy) => policy.spec.jwtRules);
     const keysOf = (rule: (typeof rules)[number]): string | undefined => {
+      if (rule.jwks !== undefined) return usableKeySet(rule, rule.jwks);
       const source = keySource(rule);
-      return source === undefined ? undefined : reader.get(this.#inputs.keySets, source.id)?.keys;
+      const found = source === undefined ? undefined : reader.get(this.#inputs.keySets, source.id);
+      return found === undefined ? undefined : usableKeySet(found, found.keys);
     };
     const clusterOf: AuthorizationContext["clusterOf"] = (service) => this.#clusters.of(service, mesh, reader);
     const jwt = jwtFilter(rules, {

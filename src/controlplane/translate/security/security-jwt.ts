@@ -14,7 +14,7 @@ type ProviderInit = Exclude<MessageInitShape<typeof JwtProviderSchema>, { $typeN
 type RequirementInit = Exclude<MessageInitShape<typeof JwtRequirementSchema>, { $typeName: string }>;
 
 export interface JwtContext {
-  /** The key set of a rule. Undefined while it could not be fetched. */
+  /** The key set of a rule. Undefined while it could not be fetched, or has no key that proxies can use. */
   readonly keysOf: (rule: JwtRule) => string | undefined;
   /** The cluster from which the proxy fetches the rule's key set. Undefined if the keys are sent with the rule. */
   readonly clusterOfKeys?: (rule: JwtRule) => string | undefined;
@@ -107,7 +107,7 @@ function keysOf(rule: JwtRule, context: JwtContext): NonNullable<ProviderInit["j
   if (cluster === undefined || rule.jwksUri === undefined)
     return {
       case: "localJwks",
-      value: { specifier: { case: "inlineString", value: rule.jwks ?? context.keysOf(rule) ?? unusableKeys } },
+      value: { specifier: { case: "inlineString", value: context.keysOf(rule) ?? unusableKeys } },
     };
   return {
     case: "remoteJwks",

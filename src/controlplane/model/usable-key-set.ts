@@ -1,0 +1,132 @@
+import { memos } from "./memos.ts";
+
+const usable = memos.memo<object, string | null>("usable-key-sets");
+
+/**
+ * The key set (JWKS) as an Envoy takes it, or undefined if it has no key that an Envoy can use. Without one, an Envoy
+ * rejects the whole listener, and a waypoint's listener serves other namespaces too. `owner` is the object with the
+ * text, for which the result is remembered.
+ */
+export function usableKeySet(owner: object, text: string): string | undefined {
+  return usable.of(owner, () => readKeySet(text) ?? null) ?? undefined;
+}
+
+function readKeySet(text: string): string | undefined {
+  let set: unknown;
+  try {
+    set = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof set !== "object" || set === null) return undefined;
+  const keys: unknown = Reflect.get(set, "keys");
+  if (Array.isArray(keys)) return keys.some(isUsable) ? text : undefined;
+  // A single key instead of a set.
+  return isUsable(set) ? JSON.stringify({ keys: [set] }) : undefined;
+}
+
+type Key = Readonly<Record<string, unknown>>;
+
+const rsaAlgorithms: readonly unknown[] = [undefined, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
+const secretAlgorithms: readonly unknown[] = [undefined, "HS256", "HS384", "HS512"];
+const ed25519Bytes = 32;
+
+function isUsable(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const key = value as Key;
+  const { kty, kid, crv } = key;
+  const alg = key["alg"] ?? undefined;
+  if (typeof (kid ?? "") !== "string") return false;
+  switch (kty) {
+    case "RSA":
+      return rsaAlgorithms.includes(alg) && isRsaKey(key);
+    case "EC":
+      return isPoint(key);
+    case "OKP":
+      return crv === "Ed25519" && (alg === undefined || alg === "EdDSA") && bytesOf(key, "x")?.length === ed25519Bytes;
+    case "oct":
+      return secretAlgorithms.includes(alg) && (bytesOf(key, "k")?.length ?? 0) > 0;
+    default:
+      return false;
+  }
+}
+
+const minModulusBits = 512;
+const maxModulusBits = 8192;
+/** The exponents that an Envoy takes. */
+const exponents: readonly unknown[] = [3n, 65_537n];
+
+function isRsaKey(key: Key): boolean {
+  const [modulus, exponent] = [numberOf(key, "n"), numberOf(key, "e")];
+  return (
+    modulus !== undefined &&
+    exponents.includes(exponent) &&
+    modulus % 2n === 1n &&
+    bitsOf(modulus) >= minModulusBits &&
+    bitsOf(modulus) <= maxModulusBits
+  );
+}
+
+interface Curve {
+  readonly algorithm: string;
+  readonly prime: bigint;
+  readonly b: bigint;
+}
+
+/** The curves y² = x³ - 3x + b of NIST. */
+const curves: Readonly<Record<string, Curve>> = {
+  "P-256": {
+    algorithm: "ES256",
+    prime: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n,
+    b: 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn,
+  },
+  "P-384": {
+    algorithm: "ES384",
+    prime: 2n ** 384n - 2n ** 128n - 2n ** 96n + 2n ** 32n - 1n,
+    b: 0xb3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aefn,
+  },
+  "P-521": {
+    algorithm: "ES512",
+    prime: 2n ** 521n - 1n,
+    b: 0x51953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e156193951ec7e937b1652c0bd3bb1bf073573df883d2c34f1ef451fd46b503f00n,
+  },
+};
+
+/** Whether a key of an elliptic curve is a point of the curve. An Envoy drops others. */
+function isPoint(key: Key): boolean {
+  const { crv } = key;
+  const alg = key["alg"] ?? undefined;
+  const curve = typeof crv === "string" && Object.hasOwn(curves, crv) ? curves[crv] : undefined;
+  const [x, y] = [numberOf(key, "x"), numberOf(key, "y")];
+  if (curve === undefined || x === undefined || y === undefined) return false;
+  const { algorithm, prime, b } = curve;
+  return (
+    (alg === undefined || alg === algorithm) &&
+    x < prime &&
+    y < prime &&
+    (y * y - (x * x * x - 3n * x + b)) % prime === 0n
+  );
+}
+
+const maxCharacters = 2048;
+
+function bytesOf(key: Key, member: string): Buffer | undefined {
+  const text = key[member];
+  return typeof text === "string" && text.length <= maxCharacters && isBase64Url(text)
+    ? Buffer.from(text, "base64url")
+    : undefined;
+}
+
+/** With or without padding. */
+function isBase64Url(text: string): boolean {
+  return /^[\w-]+$/.test(text) || (/^[\w-]+={1,2}$/.test(text) && text.length % 4 === 0);
+}
+
+function numberOf(key: Key, member: string): bigint | undefined {
+  const bytes = bytesOf(key, member);
+  return bytes === undefined || bytes.length === 0 ? undefined : BigInt(`0x${bytes.toString("hex")}`);
+}
+
+function bitsOf(value: bigint): number {
+  return value.toString(2).length;
+}
