@@ -23,6 +23,45 @@ const metricNames: Readonly<Record<Exclude<IstioMetric, "ALL_METRICS">, string>>
 };
 const standardMetrics = Object.keys(metricNames).sort(compareText);
 
+const ends = "workload workload_namespace principal app version canonical_service canonical_revision cluster".split(
+  " ",
+);
+/** The labels that each proxy sets. */
+const standardLabels: ReadonlySet<string> = new Set([
+  "reporter",
+  ...ends.flatMap((name) => [`source_${name}`, `destination_${name}`]),
+  "destination_service",
+  "destination_service_name",
+  "destination_service_namespace",
+  "request_protocol",
+  "response_code",
+  "grpc_response_status",
+  "response_flags",
+  "connection_security_policy",
+]);
+
+/**
+ * A Telemetry without values for standard labels. A waypoint follows the Telemetry of its services' namespaces. None of
+ * these must make it report requests to the services of others, with any result.
+ */
+export function withoutStandardLabels({ metrics }: Level): Level {
+  // Proxies replace other characters in a label's name.
+  const isStandard = (tag: string): boolean => standardLabels.has(tag.replaceAll(/\W/g, "_"));
+  return {
+    metrics: metrics.map((entry) => ({
+      ...entry,
+      overrides: entry.overrides.map((override) => ({
+        ...override,
+        tagOverrides: Object.fromEntries(
+          Object.entries(override.tagOverrides).filter(
+            ([tag, { operation }]) => operation === "REMOVE" || !isStandard(tag),
+          ),
+        ),
+      })),
+    })),
+  };
+}
+
 /** The overrides of one metric of one provider. */
 interface Change {
   disabled: boolean | undefined;

@@ -90,6 +90,39 @@ test("gateways and waypoints select Telemetry by targets; a waypoint also uses t
   );
 });
 
+test("a Telemetry of a service's namespace sets no standard label in the metrics of another namespace's waypoint", () => {
+  const service = { kind: "Service" as const, namespace: "shop", name: "web" };
+  const waypoint: PolicySubject = {
+    namespace: "infra",
+    labels: {},
+    gateway: { name: "wp", className: "istio-waypoint" },
+    waypoint: true,
+    services: [service],
+  };
+  const settings: MeshSettings = { ...mesh, extensionProviders: [{ kind: "prometheus", name: "prometheus" }] };
+  const labels = (key: string, spec: object = {}): string => {
+    const tagOverrides = {
+      destination_service_name: { value: "'victim'" },
+      "response-code": { value: "'500'" },
+      destination_port: { value: "string(destination.port)" },
+      source_version: { operation: "REMOVE" },
+    };
+    const metrics = [{ providers: [{ name: "prometheus" }], overrides: [{ tagOverrides }] }];
+    const { stats } = telemetryOf([config("Telemetry", key, { metrics, ...spec })], waypoint, "waypoint", settings);
+    const [filter] = stats("waypoint");
+    return filter?.configType?.case === "typedConfig"
+      ? Buffer.from(filter.configType.value.value ?? "").toString("latin1")
+      : "";
+  };
+  const target = { targetRefs: [{ kind: "Service", name: "web", group: "" }] };
+  const has = (text: string): readonly boolean[] =>
+    ["victim", "response-code", "destination_port", "source_version"].map((label) => text.includes(label));
+  assert.deepEqual(has(labels("shop/wide")), [false, false, true, true]);
+  assert.deepEqual(has(labels("shop/target", target)), [false, false, true, true]);
+  assert.deepEqual(has(labels("infra/wide")), [true, true, true, true]);
+  assert.deepEqual(has(labels("istio-system/root")), [true, true, true, true]);
+});
+
 test("without a known provider the mesh config's own log is written, unless it is disabled", () => {
   const written = { ...mesh, accessLogFile: "/mesh-config" };
   assert.deepEqual(pathsOf(telemetryOf([logging("shop/wide", "nobody")], web, "inbound", written)), ["/mesh-config"]);

@@ -9,7 +9,7 @@ import type { FilterInit } from "../filter-init.ts";
 import { istioStats, type StatsRole } from "../istio-filters.ts";
 import type { ProviderSource, TelemetrySide } from "./telemetry-provider.ts";
 import { accessLogsOf } from "./telemetry-access-log.ts";
-import { metricsOf } from "./telemetry-metrics.ts";
+import { metricsOf, withoutStandardLabels } from "./telemetry-metrics.ts";
 import { tracingOf, type RequestTracing } from "./telemetry-tracing.ts";
 
 /** A listener's metrics, tracing and logging. */
@@ -40,10 +40,16 @@ export class TelemetryPolicies {
     mesh: MeshSettings,
     reader: CollectionReader,
   ): ProxyTelemetry {
-    const levels = this.#selection.levelsOf(subject, mesh.rootNamespace, reader).map(({ spec }) => spec);
+    const objects = this.#selection.levelsOf(subject, mesh.rootNamespace, reader);
+    const levels = objects.map(({ spec }) => spec);
     const mode = side === "inbound" || side === "waypoint" ? "SERVER" : "CLIENT";
     const source: ProviderSource = { mesh, clusterOf: (service) => this.#clusters.of(service, mesh, reader) };
-    const metrics = metricsOf(levels, mode, mesh);
+    const isOwn = (namespace: string): boolean => namespace === subject.namespace || namespace === mesh.rootNamespace;
+    const metrics = metricsOf(
+      objects.map(({ namespace, spec }) => (isOwn(namespace) ? spec : withoutStandardLabels(spec))),
+      mode,
+      mesh,
+    );
     return {
       accessLogs: accessLogsOf(levels, mode, source),
       stats: (role) => metrics.map((choice) => istioStats(role, choice)),
