@@ -446,6 +446,22 @@ test("CUSTOM asks the provider about requests that match its rules, and denies t
   );
 });
 
+test("a path template that no proxy takes becomes a regular expression", () => {
+  const pathsOf = (path: string): JsonValue | undefined => {
+    const [filter] = filtersOf([
+      policy("deny", { action: "DENY", rules: [{ to: [{ operation: { paths: [path] } }] }] }),
+    ]).http;
+    const policies = valueAt(jsonOf(filter), "rules", "policies", "ns[shop]-policy[deny]-rule[0]");
+    return valueAt(policies, "permissions", 0, "andRules", "rules", 0, "orRules", "rules", 0);
+  };
+  const regex = (text: string): JsonValue => ({ urlPath: { path: { safeRegex: { regex: text } } } });
+  assert.equal(valueAt(pathsOf("/a/{*}"), "uriTemplate", "name"), "uri-template");
+  assert.deepEqual(pathsOf("{*}"), regex("[^/]+"));
+  assert.deepEqual(pathsOf("a.b/{**}"), regex(String.raw`a\.b/.*`));
+  assert.deepEqual(pathsOf("//{*}"), regex("//[^/]+"));
+  assert.deepEqual(pathsOf("/{**}//"), regex("/.*//"));
+});
+
 /** A key set with one key that proxies can use. */
 const keySet = JSON.stringify({
   keys: [generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" })],

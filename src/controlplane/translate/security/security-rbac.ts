@@ -142,6 +142,8 @@ function operationTerms(operation: AuthorizationOperation, context: RuleContext)
 function pathPermission(path: string): PermissionInit {
   if (!path.includes("{*}") && !path.includes("{**}"))
     return { rule: { case: "urlPath", value: { rule: { case: "path", value: patternMatcher(path) } } } };
+  if (!isEnvoyTemplate(path))
+    return { rule: { case: "urlPath", value: { rule: { case: "path", value: matching(templateRegex(path)) } } } };
   const pathTemplate = path.replaceAll("{*}", "*").replaceAll("{**}", "**");
   return {
     rule: {
@@ -149,6 +151,22 @@ function pathPermission(path: string): PermissionInit {
       value: { name: "uri-template", typedConfig: packed(UriTemplateMatchConfigSchema, { pathTemplate }) },
     },
   };
+}
+
+/**
+ * A proxy rejects the whole listener for a template without a slash at its beginning, or with empty segments. A
+ * waypoint's listener serves other namespaces too.
+ */
+function isEnvoyTemplate(path: string): boolean {
+  return path.startsWith("/") && !path.includes("//");
+}
+
+function templateRegex(path: string): string {
+  const operators: Readonly<Record<string, string>> = { "{*}": "[^/]+", "{**}": ".*" };
+  return path
+    .split(/(\{\*{1,2}\})/)
+    .map((piece) => operators[piece] ?? quoteRegex(piece))
+    .join("");
 }
 
 const portClause: Clause<PermissionInit> = (values) =>
