@@ -11,3 +11,15 @@ export function oneBundle(): Readonly<Record<string, string>> {
   const { stdout } = spawnSync(serin, ["bundle"], { encoding: "utf8", env });
   return stdout === "" ? {} : { SERIN_BUNDLE: stdout };
 }
+
+/**
+ * Tests of the proxy start some fifty worker threads. Names the thread's file in the bundle for them, where a thread
+ * starts in a third of the processor time. Empty if the sources run.
+ */
+export function workersOfBundle(): Readonly<Record<string, string>> {
+  const { SERIN_BUNDLE: bundle } = oneBundle();
+  if (bundle === undefined) return {};
+  return {
+    SERIN_TEST_WORKER_FILE: join(import.meta.dirname, "../.bundles", bundle, "proxy/workers/data-path.worker.js"),
+  };
+}

@@ -15,7 +15,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 import type { FileCounts } from "./count-reporter.ts";
-import { oneBundle } from "./one-bundle.ts";
+import { oneBundle, workersOfBundle } from "./one-bundle.ts";
 import { batchesOf, needsOwnProcess, runInTurns, type Batch } from "./suite/batches.ts";
 import { endChecks, runChecks } from "./suite/checks.ts";
 import { readDurations, recordDurations } from "./suite/durations.ts";
@@ -80,7 +80,8 @@ async function runGroup(options: GroupRun): Promise<Counts> {
   const patience = beside === undefined ? 1 : patienceBeside;
   const endsAtMs = performance.now() + patience * groupTimeoutMs[group];
   // A run of the tests changes no sources.
-  const environment = group === "e2e" ? oneBundle() : {};
+  const environment =
+    group === "e2e" ? oneBundle() : group === "unit" && files.some(startsWorkers) ? workersOfBundle() : {};
   const run = async (some: readonly string[], shared: boolean, yields = false): Promise<FilesRun> => {
     const limitMs = shared ? patience * sharedTimeoutMs : Infinity;
     const timeoutMs = Math.min(Math.max(1, endsAtMs - performance.now()), limitMs);
@@ -120,6 +121,11 @@ async function runGroup(options: GroupRun): Promise<Counts> {
     total.failed += 1;
   }
   return total;
+}
+
+/** These tests start so many worker threads that a bundle pays, even if it must be made first. */
+function startsWorkers(file: string): boolean {
+  return file.startsWith("src/proxy/workers/");
 }
 
 function lanesOf(group: Group): number {

@@ -36,12 +36,13 @@ export interface TestProxyOptions {
 /** The test of workers runs other tests again with this number of workers. */
 export const workersOfRun = Number(process.env["SERIN_TEST_WORKERS"] ?? 1);
 
-/** The file of a worker thread in the bundle of these sources. A worker starts from it in a third of the time. */
-const workerFile = process.env["SERIN_TEST_WORKER_FILE"];
+/** The file of a worker thread in the bundle of these sources, if the test run gives one. */
+export const bundledWorkerFile = process.env["SERIN_TEST_WORKER_FILE"];
 
-function spawnTestWorker(start: WorkerStart): Worker {
-  if (workerFile === undefined) return spawnWorker(start);
-  return new Worker(workerFile, { workerData: start, execArgv: ["--disable-warning=ExperimentalWarning"] });
+/** Starts a worker thread, from the bundle if there is one: that takes a third of the processor time. */
+export function spawnTestWorker(start: WorkerStart): Worker {
+  if (bundledWorkerFile === undefined) return spawnWorker(start);
+  return new Worker(bundledWorkerFile, { workerData: start, execArgv: ["--disable-warning=ExperimentalWarning"] });
 }
 
 /** The part that serves in a test's proxy: several workers, or a data path in this thread. */

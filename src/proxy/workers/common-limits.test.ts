@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Agent, createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { until } from "../../base/testing/index.ts";
@@ -11,7 +12,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
 import { fetchOnce, type Answer } from "../testing/harness.ts";
 import { router } from "../testing/mesh-config.ts";
-import { TestProxy } from "../testing/test-proxy.ts";
+import { bundledWorkerFile, TestProxy } from "../testing/test-proxy.ts";
 import { WorkerSet } from "./index.ts";
 
 class Backends implements Disposable {
@@ -132,8 +133,12 @@ test("circuit breakers, rate limits and ejections apply to both workers together
 test("a worker in an endless loop is replaced, and its replacement serves", async () => {
   using backends = new Backends();
   const good = await backends.add((_request, response) => response.end("good"));
+  const file =
+    bundledWorkerFile === undefined
+      ? new URL("data-path.worker.ts", import.meta.url).href
+      : pathToFileURL(bundledWorkerFile).href;
   const stuck = new Int32Array(new SharedArrayBuffer(8));
-  const code = `import ${JSON.stringify(new URL("data-path.worker.ts", import.meta.url).href)};
+  const code = `import ${JSON.stringify(file)};
     import { workerData } from "node:worker_threads";
     setInterval(() => { if (Atomics.exchange(workerData.stuck, workerData.worker, 0) === 1) for (;;); }, 10);`;
   let started = 0;

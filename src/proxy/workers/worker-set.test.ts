@@ -9,7 +9,7 @@ import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
 import { fetchOnce } from "../testing/harness.ts";
-import { TestProxy } from "../testing/test-proxy.ts";
+import { spawnTestWorker, TestProxy } from "../testing/test-proxy.ts";
 import { spawnWorker, WorkerSet } from "./index.ts";
 
 /** A gateway with two workers that sends all requests to one of two backends. */
@@ -27,7 +27,7 @@ class Gateway implements AsyncDisposable {
     this.threads = threads;
   }
 
-  static async start(): Promise<Gateway> {
+  static async start(spawnThread = spawnTestWorker): Promise<Gateway> {
     const threads: Worker[] = [];
     const servers = await Promise.all(["a", "b"].map(async (name) => await backend(name)));
     const [a = 0, b = 0] = servers.map((server) => (server.address() as AddressInfo).port);
@@ -40,7 +40,7 @@ class Gateway implements AsyncDisposable {
           count: 2,
           data,
           spawn: (start) => {
-            const thread = spawnWorker(start);
+            const thread = spawnThread(start);
             threads.push(thread);
             return thread;
           },
@@ -167,7 +167,7 @@ test("a worker that dies is replaced, the other continues, and no count is lost"
 });
 
 test("a shutdown drains both workers: active requests are answered, then both threads end", async () => {
-  await using gateway = await Gateway.start();
+  await using gateway = await Gateway.start(spawnWorker);
   const exits = gateway.threads.map(
     (thread) => new Promise<number>((resolve) => thread.once("exit", (code) => resolve(code))),
   );
