@@ -4,7 +4,12 @@ import assert from "node:assert/strict";
 const timeoutMs = 50_000;
 /** Looks in this many rounds of the event loop before it pauses: work in memory is done by then. */
 const roundsWithoutPause = 50;
+/** A look that takes longer asks somebody else, who needs the processor too. */
+const quickLookMs = 0.5;
 const pauseMs = 5;
+/** The shortest pause after a look that is not quick, as a multiple of its duration, and its limit. */
+const pauseFactor = 4;
+const longestPauseMs = 25;
 
 /**
  * Waits until `look` returns neither undefined nor false, and returns that value. The error contains `condition`, which
@@ -16,11 +21,14 @@ export async function until<Value>(
 ): Promise<Exclude<Value, undefined | false>> {
   const deadlineMs = performance.now() + timeoutMs;
   for (let round = 0; ; round += 1) {
+    const begunMs = performance.now();
     const found = await look();
+    const lookMs = performance.now() - begunMs;
     if (found !== undefined && found !== false) return found as Exclude<Value, undefined | false>;
     assert.ok(performance.now() < deadlineMs, `not so after ${timeoutMs / 1_000} s: ${condition}`);
     await new Promise<void>((resolve) => {
-      if (round < roundsWithoutPause) setImmediate(resolve);
+      if (lookMs > quickLookMs) setTimeout(resolve, Math.min(longestPauseMs, Math.max(pauseMs, pauseFactor * lookMs)));
+      else if (round < roundsWithoutPause) setImmediate(resolve);
       else setTimeout(resolve, pauseMs);
     });
   }
