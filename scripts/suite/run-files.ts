@@ -95,7 +95,8 @@ export async function runFiles(options: RunOptions): Promise<FilesRun> {
     process.execPath,
     "--disable-warning=ExperimentalWarning",
     "--test",
-    ...(shared ? ["--test-isolation=none"] : ["--test-concurrency=1"]),
+    // Node gives each file a process of its own beside the first, which would have nothing else to do for one file.
+    ...(shared || files.length === 1 ? ["--test-isolation=none"] : ["--test-concurrency=1"]),
     `--test-timeout=${caseTimeoutMs[group]}`,
     `--import=${join(root, "scripts/suite/end-of-tests.ts")}`,
     ...(files.some(hasProperties) ? [`--import=${join(root, "scripts/suite/seed-properties.ts")}`] : []),
@@ -121,6 +122,11 @@ export async function runFiles(options: RunOptions): Promise<FilesRun> {
     }),
   );
   putAway();
+  const [only, ...others] = [...counts.values()];
+  if (only !== undefined && others.length === 0 && only.failed === 0 && ended !== "0") {
+    only.failed = 1;
+    only.summary = `FAILED  ${only.file}: its tests passed, and its process ended with ${ended}\n`;
+  }
   for (const { summary } of counts.values()) process.stdout.write(summary);
   if (ended !== "0" && output.trim() !== "") process.stdout.write(`  The process printed:\n${output.trimEnd()}\n`);
   return { ended, counts };
