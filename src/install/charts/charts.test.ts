@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "yaml";
+import type { UntypedObject } from "../../api/index.ts";
 import { undoFinalizer } from "../../api/serin/index.ts";
 import { renderCharts } from "./index.ts";
+import { TemplateMarks } from "./template-marks.ts";
 
 const definition = (name: string) => ({
   apiVersion: "apiextensions.k8s.io/v1",
@@ -296,4 +298,27 @@ test("the gateway's chart writes each of the pod's, the Service's and the autosc
     gateway,
     /kind: "\{\{ \$v\.kind \| default "Deployment" \| quote \}\}"|kind: \{\{ \$v\.kind \| default "Deployment" \| quote \}\}/,
   );
+});
+
+test("equal expressions get the same mark, so that an object is the same in all states that do not change it", () => {
+  const marks = new TemplateMarks();
+  const object = (): UntypedObject => ({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: marks.text("$.Release.Name") },
+    data: { count: marks.number("$v.count"), other: marks.optional("$.Release.Name") },
+  });
+  const [first, second] = [object(), object()];
+  assert.deepEqual(first, second);
+  const template = `apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ $.Release.Name | quote }}
+data:
+  count: {{ $v.count }}
+  {{- with $.Release.Name }}
+  other: {{ . | quote }}
+  {{- end }}`;
+  assert.equal(marks.templateOf(first), template);
+  assert.equal(marks.templateOf(second), template);
 });

@@ -22,6 +22,13 @@ const firstNumber = 900_000_000;
  */
 export class TemplateMarks {
   readonly #marks: Mark[] = [];
+  /** The places of marks by their kind and expression, so that equal marks are the same text. */
+  readonly #places = new Map<string, number>();
+  /**
+   * Templates by the objects' JSON. A chart renders its objects once for each state of its switches, and most of them
+   * are the same in every state.
+   */
+  readonly #templates = new Map<string, string>();
 
   /** Marks a string or a part of one. */
   text(expression: string): string {
@@ -34,8 +41,7 @@ export class TemplateMarks {
   }
 
   number(expression: string): number {
-    this.#marks.push({ kind: "number", expression });
-    return firstNumber + this.#marks.length - 1;
+    return firstNumber + this.#placeOf({ kind: "number", expression });
   }
 
   /** Marks additional fields of an object. */
@@ -64,12 +70,28 @@ export class TemplateMarks {
   }
 
   #mark(mark: Mark): string {
-    this.#marks.push(mark);
-    return `${open}${this.#marks.length - 1}${close}`;
+    return `${open}${this.#placeOf(mark)}${close}`;
+  }
+
+  #placeOf(mark: Mark): number {
+    const key = `${mark.kind} ${mark.expression}`;
+    const known = this.#places.get(key);
+    if (known !== undefined) return known;
+    this.#places.set(key, this.#marks.length);
+    return this.#marks.push(mark) - 1;
   }
 
   /** The template of an object that was rendered with marks. */
   templateOf(object: UntypedObject): string {
+    const key = JSON.stringify(object);
+    const known = this.#templates.get(key);
+    if (known !== undefined) return known;
+    const template = this.#made(object);
+    this.#templates.set(key, template);
+    return template;
+  }
+
+  #made(object: UntypedObject): string {
     const document = new Document(object);
     visit(document, {
       Scalar: (_key, node: Scalar) => {
