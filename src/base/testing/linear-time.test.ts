@@ -11,7 +11,11 @@ function countPairs(list: readonly number[]): number {
 }
 
 test("a function that compares all pairs is suspicious, and one that looks at each item a fixed number of times is not", () => {
-  assert.match(suspicion(countPairs, numbers, 20_000) ?? "", /^5000: \S+ ms, 20000: \S+ ms$/);
+  let found: string | undefined;
+  // Other work of the machine may make the small input seem slower than it is, and so hide the growth once.
+  for (let attempt = 0; attempt < 3 && found === undefined; attempt += 1)
+    found = suspicion(countPairs, numbers, 20_000);
+  assert.match(found ?? "", /^5000: \S+ ms, 20000: \S+ ms$/);
   const passes = (list: readonly number[]): void => {
     for (let pass = 0; pass < 1000; pass += 1) list.reduce((sum, item) => sum + item, 0);
   };
