@@ -7,14 +7,14 @@ import { filesBeside, filesOfWholeMachine, groupsBeside, isPatient, needsWholeMa
 
 suite("test files that share a process", () => {
   test("short files of one folder share a process up to a total duration, and the longest batch comes first", () => {
-    const durations = { "a/1": 5_000, "a/2": 6_000, "b/1": 4_000, "b/2": 20_000, "c/1": 50 };
+    const durations = { "a/1": 10_000, "a/2": 12_000, "b/1": 8_000, "b/2": 40_000, "c/1": 50 };
     const batches = batchesOf(["c/1", "a/2", "a/1", "b/1", "b/2", "c/2"], () => true, durations, 100);
     assert.deepEqual(
       batches.map(({ files, expectedMs, shared }) => ({ files, expectedMs, shared })),
       [
-        { files: ["b/2"], expectedMs: 20_000, shared: false },
-        { files: ["a/1", "a/2"], expectedMs: 11_000, shared: true },
-        { files: ["b/1"], expectedMs: 4_000, shared: false },
+        { files: ["b/2"], expectedMs: 40_000, shared: false },
+        { files: ["a/1", "a/2"], expectedMs: 22_000, shared: true },
+        { files: ["b/1"], expectedMs: 8_000, shared: false },
         { files: ["c/1", "c/2"], expectedMs: 150, shared: true },
       ],
     );

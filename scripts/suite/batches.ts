@@ -11,9 +11,9 @@ export interface Batch {
 /** Recorded durations, in milliseconds. */
 export type Durations = Readonly<Record<string, number>>;
 
-const maxFilesOfBatch = 40;
+const maxFilesOfBatch = 80;
 /** A batch is full at this expected duration. */
-const batchMs = 12_000;
+const batchMs = 24_000;
 
 /**
  * A match means that the test changes or measures its whole process, so no other file may share it: hooks around every
