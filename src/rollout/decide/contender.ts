@@ -36,6 +36,11 @@ export function isUnderWay(status: RolloutStatus): boolean {
   return status.startedAt !== undefined && !atRest.has(status.phase) && !isRefusedAfterEnd(status);
 }
 
+/** Whether an undo is running, even if it waits for a person. */
+export function isPuttingBack({ phase, undo }: RolloutStatus): boolean {
+  return phase === "RollingBack" || (phase === "Stuck" && undo !== undefined);
+}
+
 /** Whether the rollout has completed, and cannot begin the run that its spec asks for since. */
 export function isRefusedAfterEnd({ endedAt, phase, step, undo }: RolloutStatus): boolean {
   return phase === "Stuck" && endedAt !== undefined && step === undefined && undo === undefined;

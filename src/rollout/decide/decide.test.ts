@@ -199,6 +199,20 @@ test("a patient step's next write counts as due however long the step has taken,
   assert.match(status.cause ?? "", /what it writes is overwritten or refused: Deployment n\/web \/spec\/a/);
 });
 
+test("a patient step whose first write the server refuses again and again fails like any other", () => {
+  const steps = [
+    { ...first, patient: true, writes: [{ type: "field", object, pointer: "/a", value: 1 }] },
+    last,
+  ] as const;
+  const observation: Observation = { writes: [{ state: "pending", isFirst: true }], settle: [], checks: [] };
+  let { status } = decide(input({ steps }));
+  for (let ms = 0; ms <= 305_000; ms += 5000)
+    ({ status } = decide(
+      input({ status, steps, elapsedMs: 5000, observation, failedWrite: { detail: "denied", waits: false } }),
+    ));
+  assert.match(status.cause ?? "", /overwritten or refused: .*: denied$/);
+});
+
 test("a repeated write says who undoes it, and the status names them when it waits to repeat it", () => {
   const steps: Step[] = [{ ...first, writes: [{ type: "field", object, pointer: "/data/a", value: "1" }] }, last];
   const look = (state: object, more: Partial<DecideInput> = {}): Decision => {
