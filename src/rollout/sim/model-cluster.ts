@@ -59,6 +59,8 @@ export class ModelCluster {
   readonly lostPods = new Set<string>();
   /** The objects, by {@link referenceKey}, whose changes the server refuses, except those of an undo. */
   readonly refused = new Set<string>();
+  /** Tells whether a webhook refuses each write of the engine to an object. By rollout. */
+  readonly writesRefused = new Map<string, (object: ObjectReference) => boolean>();
   /** Tells for which objects the server refuses new pods, as a quota or an admission webhook does. By rollout. */
   readonly podsRefused = new Map<string, (object: ObjectReference) => boolean>();
   controlPlaneUp = true;
@@ -278,11 +280,16 @@ export class ModelCluster {
   }
 
   write(write: Write, prior: unknown): void {
+    if (this.#refuses(write.object)) throw new PatchRefused();
     if (write.type === "create") {
       if (this.find(write.object) === undefined) this.#start(this.add(write.object));
     } else if (write.type === "delete") this.#remove(write.object);
     else if (this.refused.has(referenceKey(write.object))) throw new PatchRefused();
     else this.#set(write.object, write.pointer, write.value, prior);
+  }
+
+  #refuses(object: ObjectReference): boolean {
+    return [...this.writesRefused.values()].some((isRefused) => isRefused(object));
   }
 
   /** Removes an object. A namespace is removed with its contents. */
@@ -346,6 +353,7 @@ export class ModelCluster {
   /** Does the same as `undoEntry`. */
   undo(entry: JournalEntry, original: JournalEntry, keepLater: KeepLater): UndoResult {
     const found = this.find(entry.object);
+    if (this.#refuses(entry.object)) return { state: "waiting", detail: "a webhook refuses it" };
     if (entry.type === "deleted") {
       if (found === undefined) this.#start(this.add(entry.object));
       const missing = isWorkload(entry) ? notReady(this, entry.object) : undefined;

@@ -44,7 +44,9 @@ export interface SimStep {
  * `otherRelease`: an engine of another release has written the status, without fields of this one, or with more.
  * `resumeApp`: a person resumes the Deployment that a Canary holds. `losePods`: the canary has no pods for a while.
  * `revertApp`: somebody sets the Deployment back to the template that runs, and applies the changed one again later, or
- * the one that the Canary has rolled back meanwhile.
+ * the one that the Canary has rolled back meanwhile. `unread`: the server cannot read the rollout's target or journal,
+ * but writes its status. `journalFull`: the server refuses each change of the journal. `refuse`: a webhook of others
+ * refuses each write of the engine to the target, also those of an undo.
  */
 export type Disturbance =
   | {
@@ -69,7 +71,23 @@ export type Disturbance =
   | { readonly type: "vanish"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
   | { readonly type: "editChecks"; readonly atTick: number; readonly rollout: number; readonly minSamples: number }
   | { readonly type: "freezeMoves"; readonly atTick: number; readonly untilTick: number }
-  | { readonly type: "otherRelease"; readonly atTick: number; readonly isOlder: boolean };
+  | { readonly type: "otherRelease"; readonly atTick: number; readonly isOlder: boolean }
+  | {
+      readonly type: "unread";
+      readonly atTick: number;
+      readonly untilTick: number;
+      readonly rollout: number;
+      readonly what: Unread;
+    }
+  | {
+      readonly type: "journalFull" | "refuse";
+      readonly atTick: number;
+      readonly untilTick: number;
+      readonly rollout: number;
+    };
+
+/** What the server cannot read. */
+export type Unread = "journal" | "target";
 
 /**
  * A fault that never ends by itself, so that every rollout that waits for it must report it. `silence`: a route gets no
@@ -78,12 +96,21 @@ export type Disturbance =
  * the {@link Disturbance} of the same type.
  */
 export interface Lasting {
-  readonly type: "silence" | "unanswered" | "theirs" | "controlPlaneGone" | "refused" | LastingDisturbance;
+  readonly type:
+    | "silence"
+    | "unanswered"
+    | "theirs"
+    | "controlPlaneGone"
+    | "refused"
+    | LastingDisturbance
+    | LastingFault;
   readonly atTick: number;
   readonly rollout: number;
 }
 
 const lastingDisturbances = ["selfHeal", "noPods", "badSpec", "noRights"] as const;
+const lastingFaults = ["unreadTarget", "unreadJournal", "journalFull", "refuse"] as const;
+type LastingFault = (typeof lastingFaults)[number];
 type LastingDisturbance = (typeof lastingDisturbances)[number] | "losePods";
 
 export interface Scenario {
@@ -117,9 +144,25 @@ export const namespaces = ["a", "b", "c"] as const;
 
 const templateSalt = 0x7e_3f;
 const revertSalt = 0x4b_ac;
+const serverSalt = 0x5e_f0;
 
-/** Generates the scenario of a seed: {@link changedScenarioOf}, in which templates may be withdrawn for a while. */
+/** Generates the scenario of a seed: {@link revertedScenarioOf}, and in half of the seeds faults of the API server. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = revertedScenarioOf(seed);
+  const random = seededRandom(seed ^ serverSalt);
+  if (random() < 0.5) return scenario;
+  const faults = Array.from({ length: 1 + pick(random, 2) }, () => serverFaultOf(random, scenario.rollouts));
+  const { lasting } = scenario;
+  const type = lastingFaults[pick(random, lastingFaults.length)] ?? "refuse";
+  return {
+    ...scenario,
+    disturbances: [...scenario.disturbances, ...faults],
+    ...(lasting !== undefined && random() < 0.5 ? { lasting: { ...lasting, type } } : {}),
+  };
+}
+
+/** The scenario of {@link changedScenarioOf}, in which templates may be withdrawn for a while. */
+export function revertedScenarioOf(seed: number): Scenario {
   const scenario = changedScenarioOf(seed);
   const random = seededRandom(seed ^ revertSalt);
   const reverted = scenario.rollouts.flatMap(({ watched }, rollout): Disturbance[] => {
@@ -337,6 +380,17 @@ function latestDisturbanceOf(random: Random, rollouts: readonly SimRollout[]): D
     case "otherRelease":
       return { type, atTick, isOlder: random() < 0.7 };
   }
+}
+
+/** A fault of the API server, which often lasts so long that the engine must report it. */
+function serverFaultOf(random: Random, rollouts: readonly SimRollout[]): Disturbance {
+  const atTick = 1 + pick(random, 100);
+  const untilTick = random() < 0.5 ? calmFromTick - 1 : atTick + 1 + pick(random, 98);
+  const rollout = pick(random, rollouts.length);
+  const types = ["unread", "journalFull", "refuse"] as const;
+  const type = types[pick(random, types.length)] ?? "unread";
+  if (type !== "unread") return { type, atTick, untilTick, rollout };
+  return { type, atTick, untilTick, rollout, what: random() < 0.7 ? "target" : "journal" };
 }
 
 /** Steps without one of them, with lower weights, or with one more. */

@@ -1,7 +1,8 @@
 import { invariant, messageOf, type Random, seededRandom } from "../../base/index.ts";
 import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
 import { isUnderWay, referenceKey, undoPatienceMs, type Decision, type Refusal } from "../decide/index.ts";
-import type { Rollout } from "../engine/rollout-object.ts";
+import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
+import { failingRoundsMs } from "../engine/round-memory.ts";
 import { EngineFleet } from "./engine-fleet.ts";
 import { ModelCluster } from "./model-cluster.ts";
 import { newerStatus, olderStatus } from "./other-release.ts";
@@ -43,7 +44,7 @@ const watchedTicks = 12;
 export const unendedText = "never came to its end";
 /** Matches a message that names a command, an action of a person, or another rollout, freeze or group to wait for. */
 const saysWhoMustAct =
-  /resolve it|restore it|a person must|promote|approv|abort|^waits: |resume|^paused by |was rolled back; change it|changed by somebody else|correct the spec|grant it/;
+  /resolve it|restore it|a person must|promote|approv|abort|correct what it names|^waits: |resume|^paused by |was rolled back; change it|changed by somebody else|correct the spec|grant it/;
 
 /** Runs one scenario to its end. Returns what happened, and the violated invariant if there is one. */
 export function simulate(scenario: Scenario): SimResult {
@@ -75,6 +76,8 @@ class Simulation {
   #freezes: readonly Freeze[] = [];
   /** Why a rollout is not carried out, by its name. */
   readonly #refusals = new Map<string, Refusal>();
+  /** What the server cannot read: `target` or `journal`, and the rollout's name. */
+  readonly #unread = new Set<string>();
   /** The rollouts in one of whose steps a person has changed the template. */
   readonly #changed = new Set<string>();
   #lastStates = "";
@@ -130,7 +133,8 @@ class Simulation {
       this.#cluster.tick(tickMs, (route) => this.#errorRateOf(route));
       this.#engines.work();
       this.#witness.everyTick();
-      if (this.#tick > calmFromTick && this.#isOver() && this.#staysOver()) return this.#witness.atTheEnd();
+      if (this.#tick > calmFromTick + tellingTicks(this.#scenario) && this.#isOver() && this.#staysOver())
+        return this.#witness.atTheEnd();
     }
     throw new Error(`${unendedText}: ${this.#states()}`);
   }
@@ -144,11 +148,16 @@ class Simulation {
       .join(" | ");
   }
 
+  #phases(): string {
+    return this.#store.keys.map((key) => this.#store.read(key)?.status?.phase ?? "").join(" ");
+  }
+
   /** Whether all rollouts have ended. With a lasting fault, they may also wait, but each message must say for whom. */
   #isOver(): boolean {
     if (this.#allAtRest()) return true;
     if (this.#scenario.lasting === undefined) return false;
-    const states = this.#states();
+    // A new engine must fail some times before it says again that the server refuses the journal.
+    const states = this.#scenario.lasting.type === "journalFull" ? this.#phases() : this.#states();
     if (states !== this.#lastStates) [this.#lastStates, this.#statesSinceTick] = [states, this.#tick];
     if (this.#tick - this.#statesSinceTick < lastingTicks) return false;
     for (const key of this.#store.keys) {
@@ -169,10 +178,9 @@ class Simulation {
     if (!this.#isOver()) return false;
     const version = this.#store.version;
     const rounds = this.#engines.rounds;
-    const lasts = this.#scenario.lasting !== undefined && !this.#allAtRest();
     for (let more = 0; more < watchedTicks; more += 1) this.#calmTick();
     const written = this.#store.version - version;
-    const most = lasts ? this.#store.keys.length * 2 : 0;
+    const most = this.#scenario.lasting === undefined ? 0 : this.#store.keys.length * 2;
     invariant(written <= most, `${written} writes in ${watchedTicks} ticks after the end: ${this.#states()}`);
     const looks = this.#engines.rounds - rounds;
     const allowed = this.#store.keys.length * (watchedTicks + 2);
@@ -199,6 +207,7 @@ class Simulation {
       steps: (rollout, journal) => simSteps(this.#cluster, this.#simOf(rollout), rollout, journal),
       refusal: (rollout) => this.#refusals.get(rollout.metadata.name ?? ""),
       templatesOf: (rollout, journal) => templatesOf(this.#cluster, this.#simOf(rollout), journal),
+      isUnreadable: ({ metadata: { name = "" } }, what) => this.#unread.has(`${what} ${name}`),
       freezes: () => this.#freezes,
       now: () => ({ steadyMs: this.#cluster.nowMs, nowMs: this.#wallMs() }),
       isStale: () => !this.#isCalm() && this.#random() < this.#scenario.staleRate,
@@ -374,6 +383,10 @@ class Simulation {
     if (type === "silence") this.#cluster.silent.add(sim.name);
     if (type === "unanswered") this.#cluster.unanswered.add(sim.name);
     if (type === "refused") this.#refuse(sim);
+    if (type === "journalFull" || type === "refuse")
+      this.#disturbServer({ type, atTick, untilTick: patienceTicks, rollout }, sim, true);
+    if (type === "unreadTarget" || type === "unreadJournal")
+      this.#unread.add(`${type === "unreadTarget" ? "target" : "journal"} ${sim.name}`);
     if (type === "theirs")
       this.#others.meddle({ type: "meddle", atTick, untilTick: patienceTicks, rollout }, sim, true);
     if (type === "selfHeal" || type === "noPods" || type === "badSpec" || type === "noRights")
@@ -477,9 +490,31 @@ class Simulation {
       case "meddle":
         this.#others.meddle(disturbance, sim, begins);
         return;
+      case "unread":
+      case "journalFull":
+      case "refuse":
+        this.#disturbServer(disturbance, sim, begins);
+        return;
       default:
         this.#disturbApp(disturbance, sim, begins);
     }
+  }
+
+  /** What the API server does to a rollout and its target. */
+  #disturbServer(
+    disturbance: Extract<Disturbance, { type: "unread" | "journalFull" | "refuse" }>,
+    sim: SimRollout,
+    begins: boolean,
+  ): void {
+    const { refusedJournals } = this.#store;
+    const { writesRefused } = this.#cluster;
+    const journal = journalNameOf(rolloutObject(sim, ""));
+    if (disturbance.type === "journalFull" && begins) refusedJournals.add(journal);
+    if (disturbance.type === "journalFull" && !begins) refusedJournals.delete(journal);
+    if (disturbance.type === "refuse" && begins) writesRefused.set(sim.name, (object) => ownsObject(sim, object));
+    if (disturbance.type === "refuse" && !begins) writesRefused.delete(sim.name);
+    if (disturbance.type === "unread" && begins) this.#unread.add(`${disturbance.what} ${sim.name}`);
+    if (disturbance.type === "unread" && !begins) this.#unread.delete(`${disturbance.what} ${sim.name}`);
   }
 
   /** What people do to the Deployment of a Canary. */
@@ -507,6 +542,12 @@ class Simulation {
       );
     });
   }
+}
+
+/** How long an engine may take to tell a lasting fault of the API server. */
+function tellingTicks({ lasting }: Scenario): number {
+  const isTold = lasting?.type === "unreadTarget" || lasting?.type === "unreadJournal";
+  return isTold ? Math.ceil(failingRoundsMs / tickMs) + watchedTicks : 0;
 }
 
 const refusals: Readonly<Record<"badSpec" | "noRights", Refusal>> = {

@@ -24,7 +24,7 @@ import type { SimStore } from "./sim-store.ts";
 const slackMs = 20 * tickMs;
 
 const minuteMs = 60_000;
-const maxRepetitions = 16;
+const maxRepetitions = 20;
 
 type Snapshot = Readonly<Record<string, unknown>>;
 
@@ -249,7 +249,7 @@ export class Witness {
     else
       invariant(
         (cause.includes("after its restart") && (did("meddle") || did("noPods") || did("selfHeal"))) ||
-          (cause.includes("or refused") && (did("refused") || did("selfHeal"))) ||
+          (cause.includes("or refused") && ["refused", "selfHeal", "refuse", "journalFull"].some(did)) ||
           /aborted by|^group g|another change|was reverted|was deleted|journal still has/.test(cause),
         `${key} was rolled back: ${cause}`,
       );
@@ -369,21 +369,21 @@ export class Witness {
       );
       const rollout = this.#store.read(key);
       const journal = rollout === undefined ? undefined : this.#store.journals.get(journalNameOf(rollout));
-      // With a lasting fault the undo may be stuck.
-      const isUndone = status !== undefined && !isPuttingBack(status);
+      // With a lasting fault the undo may be stuck, or not begin.
+      const isUndone = status !== undefined && !isPuttingBack(status) && status.pauseReason !== "error";
       invariant(
         journal === undefined || !isUndone || journalCounts(journal, metadata?.uid).isLeftover !== true,
         `the journal of ${key} has entries of an earlier object`,
       );
     }
-    if (this.#scenario.lasting === undefined) {
-      this.#allHeld();
-      this.#nothingWaitsInSilence();
-    }
+    this.#allHeld();
+    if (this.#scenario.lasting === undefined) this.#nothingWaitsInSilence();
     const runs = new Map<string, Set<string>>();
     for (const key of this.#store.keys) {
       const { status } = this.#store.read(key) ?? {};
       if (status?.groupRun === undefined) continue;
+      // It cannot follow its group while its rounds fail.
+      if (status.phase === "Stuck" && status.pauseReason === "error") continue;
       const ends = runs.get(status.groupRun) ?? new Set<string>();
       // A rollout that is stuck during its rollback counts as rolled back.
       ends.add(isPuttingBack(status) ? "RolledBack" : status.phase);
@@ -393,10 +393,16 @@ export class Witness {
       invariant(ends.size === 1, `members of the group's run ${run} ended as ${[...ends].join(" and ")}`);
   }
 
-  /** Checks that each Canary of a Deployment still holds it, whoever has resumed it meanwhile. */
+  /**
+   * Checks that each Canary of a Deployment still holds it, whoever has resumed it meanwhile. With a lasting fault, it
+   * may also say why it cannot.
+   */
   #allHeld(): void {
     for (const sim of this.#scenario.rollouts) {
-      if (!isRestingPhase(this.#store.read(keyOf(sim))?.status?.phase)) continue;
+      const { phase, message = "" } = this.#store.read(keyOf(sim))?.status ?? {};
+      if (!isRestingPhase(phase)) continue;
+      const { type = "" } = this.#scenario.lasting ?? {};
+      if (type.startsWith("unread") || /cannot hold it|correct the spec|grant it/.test(message)) continue;
       const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
       if (!entries.some(({ setup }) => setup === true)) continue;
       const held = this.#cluster.find(objectsOf(sim).app)?.fields.get("/spec/paused");
