@@ -104,7 +104,8 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   const isProgress = step.patient === true && isFirst && failedWrite === undefined;
   const isNew = (isReplanned && before.title !== step.title) || isProgress;
   const stalledMs = isNew ? 0 : withoutProgressMs(before) + elapsedMs;
-  const kept = isReplanned ? unsettled(before) : before;
+  const isOther = isReplanned || states.some((state) => state.isRewritten === true);
+  const kept = isOther ? unsettled(before) : before;
   const held = { ...status, step: { ...kept, title: step.title, settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs, step.patient))
     return failWriting({ ...input, status: held }, step, pending);

@@ -225,6 +225,10 @@ test("a repeated write says who undoes it, and the status names them when it wai
     repeats,
     "argocd at 2026-01-01T00:00:00Z restores the earlier value; configure it to leave the field alone",
   );
+  assert.match(
+    look({ isRewritten: true }).repeats ?? "",
+    /^an admission webhook changes what the engine writes; let it/,
+  );
   const waits = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true } });
   assert.deepEqual([waits.repeats, reasons(waits), waits.status.message], [undefined, [], `one: ${repeats}`]);
   const over = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true }, elapsedMs: 300_001 });
@@ -250,6 +254,7 @@ test("a step whose plan was edited settles again, and what it had measured does 
   const { settledAt: _settled, settledForMs: _forMs, ...unsettled } = step;
   const waited = { settlingMs: 100, stalledMs: 100 };
   assert.deepEqual(stepAfter({ isReplanned: true }), { ...unsettled, checks: [], ...waited });
+  assert.deepEqual(stepAfter({ isRewritten: true }), { ...unsettled, checks: [], ...waited });
   assert.deepEqual(stepAfter({ by: "argocd" }), { ...step, ...waited });
   const long = { ...step, settlingMs: 250_000, stalledMs: 250_000 };
   const other = stepAfter({ isReplanned: true }, { ...long, title: "another number" });

@@ -47,7 +47,7 @@ function roundsOf({ spec, status = underWay, unread = "target" }: Options) {
       patchMerge: async () => object,
       update: async (_kind: unknown, body: Rollout) => {
         version += 1;
-        object = { ...body, metadata: { ...body.metadata, resourceVersion: String(version) } } as Rollout;
+        object = { ...body, metadata: { ...body.metadata, resourceVersion: String(version) } };
         return object;
       },
     } as unknown as KubeClient,
