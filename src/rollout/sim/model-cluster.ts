@@ -61,6 +61,8 @@ export class ModelCluster {
   readonly refused = new Set<string>();
   /** Tells whether a webhook refuses each write of the engine to an object. By rollout. */
   readonly writesRefused = new Map<string, (object: ObjectReference) => boolean>();
+  /** The routes whose weights a webhook changes when the engine writes them. */
+  readonly rewritten = new Set<string>();
   /** Tells for which objects the server refuses new pods, as a quota or an admission webhook does. By rollout. */
   readonly podsRefused = new Map<string, (object: ObjectReference) => boolean>();
   controlPlaneUp = true;
@@ -273,7 +275,9 @@ export class ModelCluster {
       ...(isFirst
         ? { isFirst }
         : isOwn
-          ? { isReplanned: true }
+          ? known?.step === step && covers(write.value, known.written)
+            ? { isRewritten: true }
+            : { isReplanned: true }
           : { by: found.writers.get(write.pointer) ?? "somebody" }),
       ...(value === undefined ? {} : { prior: value }),
     };
@@ -307,7 +311,9 @@ export class ModelCluster {
     this.setField(object, pointer, value, engineWriter);
   }
 
-  setField(object: ModelObject, pointer: string, value: unknown, writer: string): void {
+  setField(object: ModelObject, pointer: string, given: unknown, writer: string): void {
+    const isRewritten = writer === engineWriter && pointer === "/weight" && this.rewritten.has(object.reference.name);
+    const value = isRewritten && typeof given === "number" ? Math.max(1, given - 1) : given;
     const before = object.fields.get(pointer);
     if (value === undefined) object.fields.delete(pointer);
     else object.fields.set(pointer, value);

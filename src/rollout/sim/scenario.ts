@@ -46,7 +46,8 @@ export interface SimStep {
  * `revertApp`: somebody sets the Deployment back to the template that runs, and applies the changed one again later, or
  * the one that the Canary has rolled back meanwhile. `unread`: the server cannot read the rollout's target or journal,
  * but writes its status. `journalFull`: the server refuses each change of the journal. `refuse`: a webhook of others
- * refuses each write of the engine to the target, also those of an undo.
+ * refuses each write of the engine to the target, also those of an undo. `rewrite`: such a webhook changes each weight
+ * that the engine writes. `loseMade`: somebody deletes a workload that an upgrade has made, and installs it again later.
  */
 export type Disturbance =
   | {
@@ -57,7 +58,16 @@ export type Disturbance =
   | { readonly type: "edit"; readonly atTick: number; readonly rollout: number; readonly steps: readonly SimStep[] }
   | { readonly type: "change"; readonly atTick: number; readonly rollout: number; readonly template: string }
   | {
-      readonly type: "pause" | "meddle" | "selfHeal" | "noPods" | "badSpec" | "noRights" | "losePods" | "revertApp";
+      readonly type:
+        | "pause"
+        | "meddle"
+        | "selfHeal"
+        | "noPods"
+        | "badSpec"
+        | "noRights"
+        | "losePods"
+        | "revertApp"
+        | "loseMade";
       readonly atTick: number;
       readonly untilTick: number;
       readonly rollout: number;
@@ -80,7 +90,7 @@ export type Disturbance =
       readonly what: Unread;
     }
   | {
-      readonly type: "journalFull" | "refuse";
+      readonly type: "journalFull" | "refuse" | "rewrite";
       readonly atTick: number;
       readonly untilTick: number;
       readonly rollout: number;
@@ -110,7 +120,7 @@ export interface Lasting {
 
 const lastingDisturbances = ["selfHeal", "noPods", "badSpec", "noRights"] as const;
 const lastingFaults = ["unreadTarget", "unreadJournal", "journalFull", "refuse"] as const;
-type LastingFault = (typeof lastingFaults)[number];
+type LastingFault = (typeof lastingFaults)[number] | "rewrite";
 type LastingDisturbance = (typeof lastingDisturbances)[number] | "losePods";
 
 export interface Scenario {
@@ -145,9 +155,31 @@ export const namespaces = ["a", "b", "c"] as const;
 const templateSalt = 0x7e_3f;
 const revertSalt = 0x4b_ac;
 const serverSalt = 0x5e_f0;
+const othersSalt = 0x07_4e;
 
-/** Generates the scenario of a seed: {@link revertedScenarioOf}, and in half of the seeds faults of the API server. */
+/** Generates the scenario of a seed: {@link faultyServerScenarioOf}, and in a third of the seeds more of others. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = faultyServerScenarioOf(seed);
+  const random = seededRandom(seed ^ othersSalt);
+  if (random() < 0.65) return scenario;
+  const disturbance = disturbanceOfOthers(random, scenario.rollouts);
+  const fights = (rollout: number): boolean =>
+    scenario.disturbances.some(
+      (other) => "rollout" in other && other.rollout === rollout && /^(meddle|selfHeal|vanish)$/.test(other.type),
+    );
+  // A person who puts a rewritten value back causes a conflict, which no other person of the simulation resolves.
+  if ("rollout" in disturbance && disturbance.type === "rewrite" && fights(disturbance.rollout)) return scenario;
+  const { lasting } = scenario;
+  const isRewritten = lasting !== undefined && random() < 0.3 && !fights(lasting.rollout);
+  return {
+    ...scenario,
+    disturbances: [...scenario.disturbances, disturbance],
+    ...(isRewritten ? { lasting: { ...lasting, type: "rewrite" } } : {}),
+  };
+}
+
+/** The scenario of {@link revertedScenarioOf}, and in half of the seeds faults of the API server. */
+export function faultyServerScenarioOf(seed: number): Scenario {
   const scenario = revertedScenarioOf(seed);
   const random = seededRandom(seed ^ serverSalt);
   if (random() < 0.5) return scenario;
@@ -391,6 +423,13 @@ function serverFaultOf(random: Random, rollouts: readonly SimRollout[]): Disturb
   const type = types[pick(random, types.length)] ?? "unread";
   if (type !== "unread") return { type, atTick, untilTick, rollout };
   return { type, atTick, untilTick, rollout, what: random() < 0.7 ? "target" : "journal" };
+}
+
+function disturbanceOfOthers(random: Random, rollouts: readonly SimRollout[]): Disturbance {
+  const atTick = 1 + pick(random, calmFromTick - 60);
+  const untilTick = Math.min(calmFromTick - 1, atTick + 1 + pick(random, 120));
+  const rollout = pick(random, rollouts.length);
+  return { type: rollouts[rollout]?.kind === "MeshUpgrade" ? "loseMade" : "rewrite", atTick, untilTick, rollout };
 }
 
 /** Steps without one of them, with lower weights, or with one more. */

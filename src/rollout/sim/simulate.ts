@@ -383,7 +383,7 @@ class Simulation {
     if (type === "silence") this.#cluster.silent.add(sim.name);
     if (type === "unanswered") this.#cluster.unanswered.add(sim.name);
     if (type === "refused") this.#refuse(sim);
-    if (type === "journalFull" || type === "refuse")
+    if (type === "journalFull" || type === "refuse" || type === "rewrite")
       this.#disturbServer({ type, atTick, untilTick: patienceTicks, rollout }, sim, true);
     if (type === "unreadTarget" || type === "unreadJournal")
       this.#unread.add(`${type === "unreadTarget" ? "target" : "journal"} ${sim.name}`);
@@ -493,7 +493,11 @@ class Simulation {
       case "unread":
       case "journalFull":
       case "refuse":
+      case "rewrite":
         this.#disturbServer(disturbance, sim, begins);
+        return;
+      case "loseMade":
+        this.#others.loseMade(sim, begins);
         return;
       default:
         this.#disturbApp(disturbance, sim, begins);
@@ -502,17 +506,19 @@ class Simulation {
 
   /** What the API server does to a rollout and its target. */
   #disturbServer(
-    disturbance: Extract<Disturbance, { type: "unread" | "journalFull" | "refuse" }>,
+    disturbance: Extract<Disturbance, { type: "unread" | "journalFull" | "refuse" | "rewrite" }>,
     sim: SimRollout,
     begins: boolean,
   ): void {
     const { refusedJournals } = this.#store;
-    const { writesRefused } = this.#cluster;
+    const { writesRefused, rewritten } = this.#cluster;
     const journal = journalNameOf(rolloutObject(sim, ""));
     if (disturbance.type === "journalFull" && begins) refusedJournals.add(journal);
     if (disturbance.type === "journalFull" && !begins) refusedJournals.delete(journal);
     if (disturbance.type === "refuse" && begins) writesRefused.set(sim.name, (object) => ownsObject(sim, object));
     if (disturbance.type === "refuse" && !begins) writesRefused.delete(sim.name);
+    if (disturbance.type === "rewrite" && begins) rewritten.add(sim.name);
+    if (disturbance.type === "rewrite" && !begins) rewritten.delete(sim.name);
     if (disturbance.type === "unread" && begins) this.#unread.add(`${disturbance.what} ${sim.name}`);
     if (disturbance.type === "unread" && !begins) this.#unread.delete(`${disturbance.what} ${sim.name}`);
   }

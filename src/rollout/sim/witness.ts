@@ -51,6 +51,7 @@ export class Witness {
   readonly #store: SimStore;
   readonly #seen = new Map<string, Seen>();
   #freezeSinceMs: number | undefined;
+  readonly #lostGateways = new Set<string>();
   /** When a route's canary lost its pods while its rollout measures there. */
   readonly #lostSinceMs = new Map<string, number>();
 
@@ -215,18 +216,27 @@ export class Witness {
     );
   }
 
-  /** Both snapshots without a route that somebody has deleted meanwhile. */
+  /** Both snapshots without a route that somebody has deleted meanwhile, or whose weights a webhook changes. */
   #withoutVanished(now: Snapshot, before: Snapshot): readonly [Snapshot, Snapshot] {
+    if (this.#did("rewrite")) {
+      const others = (snapshot: Snapshot): Snapshot =>
+        Object.fromEntries(Object.entries(snapshot).filter(([key]) => !key.includes("HTTPRoute")));
+      return [others(now), others(before)];
+    }
     if (this.#scenario.disturbances.every(({ type }) => type !== "vanish")) return [now, before];
     const shared = (snapshot: Snapshot, other: Snapshot): Snapshot =>
       Object.fromEntries(Object.entries(snapshot).filter(([key]) => key in other || !key.includes("HTTPRoute")));
     return [shared(now, before), shared(before, now)];
   }
 
+  #did(type: string): boolean {
+    const { lasting, disturbances } = this.#scenario;
+    return lasting?.type === type || disturbances.some((disturbance) => disturbance.type === type);
+  }
+
   #isAllowedCause(key: string, sim: SimRollout, cause: string): void {
     const lasting = this.#scenario.lasting?.type;
-    const did = (type: string): boolean =>
-      lasting === type || this.#scenario.disturbances.some((disturbance) => disturbance.type === type);
+    const did = (type: string): boolean => this.#did(type);
     if (cause.includes("request-success-rate"))
       invariant(
         sim.errorRate > 0 ||
@@ -241,6 +251,7 @@ export class Witness {
           did("noPods") ||
           did("selfHeal") ||
           did("losePods") ||
+          did("loseMade") ||
           lasting === "controlPlaneGone" ||
           // A recreated upgrade does not find the old revision that its predecessor has removed.
           (did("recreate") && cause.includes(" exists, and ")),
@@ -249,7 +260,7 @@ export class Witness {
     else
       invariant(
         (cause.includes("after its restart") && (did("meddle") || did("noPods") || did("selfHeal"))) ||
-          (cause.includes("or refused") && ["refused", "selfHeal", "refuse", "journalFull"].some(did)) ||
+          (cause.includes("or refused") && ["refused", "selfHeal", "refuse", "journalFull", "rewrite"].some(did)) ||
           /aborted by|^group g|another change|was reverted|was deleted|journal still has/.test(cause),
         `${key} was rolled back: ${cause}`,
       );
@@ -261,6 +272,11 @@ export class Witness {
     const isEdited = this.#scenario.disturbances.some(({ type }) => type === "edit");
     const excused = rollout.spec.fullPromotion !== undefined || isEdited || seen.sim.kind === "MeshUpgrade";
     invariant(seen.sim.errorRate === 0 || excused, `${key} is bad and completed`);
+  }
+
+  /** Somebody deletes the canary of this gateway, which may have no pod until there is another one. */
+  lostGateway(name: string): void {
+    this.#lostGateways.add(name);
   }
 
   deleted(key: string): void {
@@ -312,6 +328,8 @@ export class Witness {
     for (const sim of this.#scenario.rollouts)
       for (const gateway of gatewayObjects(sim)) {
         const { stable, canary } = gatewayPods(this.#cluster, gateway);
+        if (stable + canary > 0) this.#lostGateways.delete(gateway.name);
+        if (this.#lostGateways.has(gateway.name)) continue;
         invariant(stable + canary > 0, `${gateway.kind} ${gateway.name} had no pod that is ready`);
       }
     const present = new Set(this.#store.keys);
