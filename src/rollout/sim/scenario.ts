@@ -47,7 +47,8 @@ export interface SimStep {
  * the one that the Canary has rolled back meanwhile. `unread`: the server cannot read the rollout's target or journal,
  * but writes its status. `journalFull`: the server refuses each change of the journal. `refuse`: a webhook of others
  * refuses each write of the engine to the target, also those of an undo. `rewrite`: such a webhook changes each weight
- * that the engine writes. `loseMade`: somebody deletes a workload that an upgrade has made, and installs it again later.
+ * that the engine writes. `loseMade`: somebody deletes a workload that an upgrade has made, and installs it again later. `editUpgrade`: a person changes the weights of
+ * gateways, and how ztunnels move.
  */
 export type Disturbance =
   | {
@@ -82,6 +83,7 @@ export type Disturbance =
   | { readonly type: "editChecks"; readonly atTick: number; readonly rollout: number; readonly minSamples: number }
   | { readonly type: "freezeMoves"; readonly atTick: number; readonly untilTick: number }
   | { readonly type: "otherRelease"; readonly atTick: number; readonly isOlder: boolean }
+  | { readonly type: "editUpgrade"; readonly atTick: number; readonly rollout: number; readonly edited: EditedMesh }
   | {
       readonly type: "unread";
       readonly atTick: number;
@@ -95,6 +97,9 @@ export type Disturbance =
       readonly untilTick: number;
       readonly rollout: number;
     };
+
+/** What a person may change of an upgrade under way. */
+type EditedMesh = Pick<SimMesh, "weights" | "ztunnelBy" | "retire">;
 
 /** What the server cannot read. */
 export type Unread = "journal" | "target";
@@ -425,11 +430,19 @@ function serverFaultOf(random: Random, rollouts: readonly SimRollout[]): Disturb
   return { type, atTick, untilTick, rollout, what: random() < 0.7 ? "target" : "journal" };
 }
 
+function editedMesh(random: Random): EditedMesh {
+  const { weights, ztunnelBy, retire } = meshOf(pick(random, 2 ** 30));
+  return { weights, ztunnelBy, retire };
+}
+
 function disturbanceOfOthers(random: Random, rollouts: readonly SimRollout[]): Disturbance {
   const atTick = 1 + pick(random, calmFromTick - 60);
   const untilTick = Math.min(calmFromTick - 1, atTick + 1 + pick(random, 120));
   const rollout = pick(random, rollouts.length);
-  return { type: rollouts[rollout]?.kind === "MeshUpgrade" ? "loseMade" : "rewrite", atTick, untilTick, rollout };
+  if (rollouts[rollout]?.kind !== "MeshUpgrade") return { type: "rewrite", atTick, untilTick, rollout };
+  if (random() < 0.5) return { type: "loseMade", atTick, untilTick, rollout };
+  // An upgrade of the simulation has moved everything after some hundred rounds.
+  return { type: "editUpgrade", atTick: 1 + pick(random, 90), rollout, edited: editedMesh(random) };
 }
 
 /** Steps without one of them, with lower weights, or with one more. */

@@ -460,6 +460,9 @@ class Simulation {
       case "edit":
         if (sim.kind === "Canary") this.#store.patchSpec(key, { steps: disturbance.steps });
         return;
+      case "editUpgrade":
+        this.#store.patchSpec(key, { edited: disturbance.edited });
+        return;
       case "vanish":
         this.#others.vanish(sim, begins);
         if (begins && sim.kind === "Canary") this.#refusals.set(sim.name, refusals.badSpec);
@@ -496,9 +499,6 @@ class Simulation {
       case "rewrite":
         this.#disturbServer(disturbance, sim, begins);
         return;
-      case "loseMade":
-        this.#others.loseMade(sim, begins);
-        return;
       default:
         this.#disturbApp(disturbance, sim, begins);
     }
@@ -523,8 +523,9 @@ class Simulation {
     if (disturbance.type === "unread" && !begins) this.#unread.delete(`${disturbance.what} ${sim.name}`);
   }
 
-  /** What people do to the Deployment of a Canary. */
+  /** What people do to the Deployment of a Canary, or to the workloads that an upgrade has made. */
   #disturbApp(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
+    if (disturbance.type === "loseMade") this.#others.loseMade(sim, begins);
     if (disturbance.type === "change") this.#changeTemplate(sim, disturbance.template);
     if (disturbance.type === "resumeApp") this.#others.resumeApp(sim);
     if (disturbance.type === "revertApp") this.#revert(sim, begins);
