@@ -274,6 +274,16 @@ test("a watched change that is held begins no run, and the status says why until
   }
 });
 
+test("an upgrade of many steps keeps the evidence of the latest, so that its status fits in an object", () => {
+  const done = (index: number) => ({ id: `s${index}`, title: "t", startedAt: "", endedAt: "", evidence: ["x"] });
+  const completedSteps = Array.from({ length: 400 }, (_one, index) => done(index));
+  const { status } = decide(
+    input({ status: { ...begun, completedSteps }, steps: [{ ...first, settle: [] }, last], observation: plain }),
+  );
+  assert.equal(status.completedSteps.length, 401);
+  assert.equal(status.completedSteps.filter(({ evidence }) => evidence.length > 0).length, 199);
+});
+
 test("a step with a write that is not yet due has not settled, and writes nothing", () => {
   const later: Observation = {
     writes: [{ state: "later", detail: "the template is the old one" }],

@@ -493,23 +493,14 @@ class Simulation {
       case "meddle":
         this.#others.meddle(disturbance, sim, begins);
         return;
-      case "unread":
-      case "journalFull":
-      case "refuse":
-      case "rewrite":
-        this.#disturbServer(disturbance, sim, begins);
-        return;
       default:
+        this.#disturbServer(disturbance, sim, begins);
         this.#disturbApp(disturbance, sim, begins);
     }
   }
 
   /** What the API server does to a rollout and its target. */
-  #disturbServer(
-    disturbance: Extract<Disturbance, { type: "unread" | "journalFull" | "refuse" | "rewrite" }>,
-    sim: SimRollout,
-    begins: boolean,
-  ): void {
+  #disturbServer(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const { refusedJournals } = this.#store;
     const { writesRefused, rewritten } = this.#cluster;
     const journal = journalNameOf(rolloutObject(sim, ""));
