@@ -8,7 +8,10 @@ export interface Contender {
   readonly namespace?: string;
   readonly name: string;
   readonly createdAtMs: number;
+  /** RollingBack also for an undo that is Stuck. */
   readonly phase: RolloutPhase;
+  /** It waits for a person, also in its undo. */
+  readonly isStuck?: true;
   /** A run has begun and has not ended. An undo is part of it. */
   readonly underWay: boolean;
   /** A run would begin if nothing blocked it. */
