@@ -40,6 +40,8 @@ const requestsPerTick = 400;
 const startMs = 1500;
 const rollMs = 2500;
 const engineWriter = "engine";
+/** The share of a namespace's objects that its deletion removes in a tick. */
+const endsPerTick = 0.1;
 
 /**
  * A model of the cluster as far as rollouts change it: fields of objects, workloads that take time to start, and
@@ -63,6 +65,8 @@ export class ModelCluster {
   readonly writesRefused = new Map<string, (object: ObjectReference) => boolean>();
   /** The routes whose weights a webhook changes when the engine writes them. */
   readonly rewritten = new Set<string>();
+  /** The namespaces that are being deleted or are gone. */
+  readonly endedNamespaces = new Set<string>();
   /** Tells for which objects the server refuses new pods, as a quota or an admission webhook does. By rollout. */
   readonly podsRefused = new Map<string, (object: ObjectReference) => boolean>();
   controlPlaneUp = true;
@@ -118,12 +122,18 @@ export class ModelCluster {
    */
   tick(ms: number, errorRateOf: (route: string) => number): void {
     this.nowMs += ms;
-    for (const [key, object] of this.objects) this.#roll(key, object);
+    for (const [key, object] of this.objects) {
+      this.#roll(key, object);
+      const isEnding = this.endedNamespaces.size > 0 && this.#hasEnded(object.reference);
+      if (!isEnding || this.#random() >= endsPerTick) continue;
+      this.objects.delete(key);
+      this.injected.delete(key);
+    }
     for (const { reference, fields } of this.objects.values()) {
       if (reference.kind !== "HTTPRoute") continue;
       const { name } = reference;
       if (this.controlPlaneUp && this.#random() < 0.5) this.acknowledged.set(name, fields.get("/weight"));
-      if (!this.silent.has(name)) this.#send(name, errorRateOf(name));
+      if (!this.silent.has(name) && !this.#hasEnded(reference)) this.#send(name, errorRateOf(name));
     }
   }
 
@@ -286,10 +296,17 @@ export class ModelCluster {
   write(write: Write, prior: unknown): void {
     if (this.#refuses(write.object)) throw new PatchRefused();
     if (write.type === "create") {
-      if (this.find(write.object) === undefined) this.#start(this.add(write.object));
+      if (this.find(write.object) !== undefined) return;
+      if (this.#hasEnded(write.object)) throw new PatchRefused();
+      this.#start(this.add(write.object));
     } else if (write.type === "delete") this.#remove(write.object);
     else if (this.refused.has(referenceKey(write.object))) throw new PatchRefused();
     else this.#set(write.object, write.pointer, write.value, prior);
+  }
+
+  /** Nothing can be made in a namespace that ends. */
+  #hasEnded({ namespace = "" }: ObjectReference): boolean {
+    return this.endedNamespaces.has(namespace);
   }
 
   #refuses(object: ObjectReference): boolean {
@@ -361,6 +378,7 @@ export class ModelCluster {
     const found = this.find(entry.object);
     if (this.#refuses(entry.object)) return { state: "waiting", detail: "a webhook refuses it" };
     if (entry.type === "deleted") {
+      if (found === undefined && this.#hasEnded(entry.object)) return { state: "undone" };
       if (found === undefined) this.#start(this.add(entry.object));
       const missing = isWorkload(entry) ? notReady(this, entry.object) : undefined;
       return missing === undefined ? { state: "undone" } : { state: "waiting", detail: missing };

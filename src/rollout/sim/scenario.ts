@@ -48,7 +48,7 @@ export interface SimStep {
  * but writes its status. `journalFull`: the server refuses each change of the journal. `refuse`: a webhook of others
  * refuses each write of the engine to the target, also those of an undo. `rewrite`: such a webhook changes each weight
  * that the engine writes. `loseMade`: somebody deletes a workload that an upgrade has made, and installs it again later. `editUpgrade`: a person changes the weights of
- * gateways, and how ztunnels move.
+ * gateways, and how ztunnels move. `endNamespace`: a person deletes a namespace with all that is in it, for good.
  */
 export type Disturbance =
   | {
@@ -83,6 +83,7 @@ export type Disturbance =
   | { readonly type: "editChecks"; readonly atTick: number; readonly rollout: number; readonly minSamples: number }
   | { readonly type: "freezeMoves"; readonly atTick: number; readonly untilTick: number }
   | { readonly type: "otherRelease"; readonly atTick: number; readonly isOlder: boolean }
+  | { readonly type: "endNamespace"; readonly atTick: number; readonly namespace: string }
   | { readonly type: "editUpgrade"; readonly atTick: number; readonly rollout: number; readonly edited: EditedMesh }
   | {
       readonly type: "unread";
@@ -161,9 +162,20 @@ const templateSalt = 0x7e_3f;
 const revertSalt = 0x4b_ac;
 const serverSalt = 0x5e_f0;
 const othersSalt = 0x07_4e;
+const namespaceSalt = 0x4a_3e;
 
-/** Generates the scenario of a seed: {@link faultyServerScenarioOf}, and in a third of the seeds more of others. */
+/** Generates the scenario of a seed: {@link othersScenarioOf}, and in a tenth of the seeds the end of a namespace. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = othersScenarioOf(seed);
+  const random = seededRandom(seed ^ namespaceSalt);
+  if (random() < 0.9) return scenario;
+  const namespace = namespaces[pick(random, namespaces.length)] ?? "a";
+  const ends: Disturbance = { type: "endNamespace", atTick: 1 + pick(random, calmFromTick - 60), namespace };
+  return { ...scenario, disturbances: [...scenario.disturbances, ends] };
+}
+
+/** The scenario of {@link faultyServerScenarioOf}, and in a third of the seeds more of others. */
+export function othersScenarioOf(seed: number): Scenario {
   const scenario = faultyServerScenarioOf(seed);
   const random = seededRandom(seed ^ othersSalt);
   if (random() < 0.65) return scenario;

@@ -10,6 +10,7 @@ import { OtherWriters } from "./other-writers.ts";
 import { calmFromTick, tickMs, type Disturbance, type Lasting, type Scenario, type SimRollout } from "./scenario.ts";
 import { SimEngine } from "./sim-engine.ts";
 import { injectingRevision } from "./mesh-model.ts";
+import { reference } from "../plan/index.ts";
 import { meshBefore } from "./sim-mesh.ts";
 import {
   keyOf,
@@ -313,6 +314,7 @@ class Simulation {
   }
 
   #create(sim: SimRollout): void {
+    if (sim.kind === "Canary" && this.#cluster.endedNamespaces.has(sim.namespace)) return;
     this.#note(`${keyOf(sim)} is created: ${JSON.stringify(sim)}`);
     this.#store.put(keyOf(sim), rolloutObject(sim, new Date(this.#wallMs()).toISOString()));
   }
@@ -415,6 +417,9 @@ class Simulation {
       case "freezeMoves":
         this.#freezes = [begins ? freezeNow(this.#wallMs(), 0, 5000) : freezeNow(this.#wallMs(), 5000, 10_000)];
         return;
+      case "endNamespace":
+        this.#endNamespace(disturbance.namespace);
+        return;
       case "otherRelease":
         this.#engines.crash();
         for (const key of this.#store.keys)
@@ -427,6 +432,18 @@ class Simulation {
         this.#engines.scale(begins ? 0 : 1);
         return;
       default:
+    }
+  }
+
+  /** The Canaries of the namespace are deleted, and stay until they are undone. The other objects go one by one. */
+  #endNamespace(namespace: string): void {
+    this.#cluster.endedNamespaces.add(namespace);
+    this.#cluster.objects.delete(referenceKey(reference("v1", "Namespace", namespace)));
+    for (const sim of this.#scenario.rollouts) {
+      if (sim.kind !== "Canary" || sim.namespace !== namespace) continue;
+      this.#witness.deleted(keyOf(sim));
+      this.#untried.delete(sim.name);
+      this.#store.delete(keyOf(sim), new Date(this.#wallMs()).toISOString());
     }
   }
 

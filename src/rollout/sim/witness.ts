@@ -217,7 +217,8 @@ export class Witness {
   }
 
   /** Both snapshots without a route that somebody has deleted meanwhile, or whose weights a webhook changes. */
-  #withoutVanished(now: Snapshot, before: Snapshot): readonly [Snapshot, Snapshot] {
+  #withoutVanished(current: Snapshot, former: Snapshot): readonly [Snapshot, Snapshot] {
+    const [now, before] = [this.#withoutEnded(current), this.#withoutEnded(former)];
     if (this.#did("rewrite")) {
       const others = (snapshot: Snapshot): Snapshot =>
         Object.fromEntries(Object.entries(snapshot).filter(([key]) => !key.includes("HTTPRoute")));
@@ -227,6 +228,21 @@ export class Witness {
     const shared = (snapshot: Snapshot, other: Snapshot): Snapshot =>
       Object.fromEntries(Object.entries(snapshot).filter(([key]) => key in other || !key.includes("HTTPRoute")));
     return [shared(now, before), shared(before, now)];
+  }
+
+  /** The snapshot without objects of namespaces that somebody has deleted. */
+  #withoutEnded(snapshot: Snapshot): Snapshot {
+    const ended = [...this.#cluster.endedNamespaces];
+    if (ended.length === 0) return snapshot;
+    return Object.fromEntries(
+      Object.entries(snapshot).filter(
+        ([key]) => !ended.some((name) => key.includes(`/${name}/`) || key.endsWith(`Namespace//${name}`)),
+      ),
+    );
+  }
+
+  #hasEnded(namespace = ""): boolean {
+    return this.#cluster.endedNamespaces.has(namespace);
   }
 
   #did(type: string): boolean {
@@ -331,7 +347,7 @@ export class Witness {
       for (const gateway of gatewayObjects(sim)) {
         const { stable, canary } = gatewayPods(this.#cluster, gateway);
         if (stable + canary > 0) this.#lostGateways.delete(gateway.name);
-        if (this.#lostGateways.has(gateway.name)) continue;
+        if (this.#lostGateways.has(gateway.name) || this.#hasEnded(gateway.namespace)) continue;
         invariant(stable + canary > 0, `${gateway.kind} ${gateway.name} had no pod that is ready`);
       }
     const present = new Set(this.#store.keys);
