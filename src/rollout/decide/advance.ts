@@ -88,9 +88,8 @@ interface PendingWrites {
 /**
  * The first write of a field in a patient step counts as progress, because it has just become due. It does not count
  * after writes that failed. Otherwise a fight over one field would never reach the limit: whenever that field is
- * written, the next write is due until somebody restores the field. Nor would a journal that the server refuses, because
- * then each write is the first one. The title belongs to the writes,
- * because it may state their numbers.
+ * written, the next write is due until somebody restores the field. Nor would a journal that the server refuses,
+ * because then each write is the first one. The title belongs to the writes, because it may state their numbers.
  */
 function write(input: DecideInput, step: Step, before: StepStatus, pending: PendingWrites): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;

@@ -19,8 +19,8 @@ export type WriteState =
   /**
    * Not written yet. `prior` is the current value, which goes into the journal with the object's `uid`. `isFirst`: the
    * step has not written it before. Without it, somebody has undone the write, or the server refused it. `by`: who
-   * wrote the current value instead. `isReplanned`: the step itself has written it, before somebody edited the plan. `isRewritten`: the
-   * server has stored another value than the step's, as an admission webhook causes.
+   * wrote the current value instead. `isReplanned`: the step itself has written it, before somebody edited the plan.
+   * `isRewritten`: the server has stored another value than the step's, as an admission webhook causes.
    */
   | {
       readonly state: "pending";

@@ -22,7 +22,7 @@ const maxSuperseded = 16;
  * has restored the server's storage from a backup.
  */
 const lateReadMs = 30_000;
-/** How long all rounds of a rollout must fail before its status says so. Shorter faults of servers end by themselves. */
+/** How long all rounds of a rollout must fail before its status says so. Shorter faults end by themselves. */
 export const failingRoundsMs = 60_000;
 
 interface Remembered {

@@ -26,6 +26,8 @@ interface Meddled {
   readonly before: unknown;
 }
 
+const replicasPointer = "/spec/replicas";
+
 export interface OtherWritersOptions {
   readonly random: Random;
   readonly cluster: ModelCluster;
@@ -95,8 +97,9 @@ export class OtherWriters {
    * it meanwhile.
    */
   meddle(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
-    const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
-    const target = sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
+    const scales = disturbance.type === "scaleGateway";
+    const pointer = sim.kind === "Canary" ? "/weight" : scales ? replicasPointer : revisionPointer;
+    const target = sim.kind === "Canary" ? objectsOf(sim).route : scales ? this.#scaledBy(sim) : namespaceOf(sim);
     const object = target === undefined ? undefined : this.#cluster.find(target);
     if (begins && object !== undefined) {
       const name = journalNameOf(rolloutObject(sim, ""));
@@ -112,7 +115,7 @@ export class OtherWriters {
       )
         return;
       this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
-      this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : "theirs", "somebody");
+      this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : scales ? 7 : "theirs", "somebody");
       this.#witness.meddled(keyOf(sim));
       return;
     }
@@ -123,6 +126,12 @@ export class OtherWriters {
     if (present?.writers.get(meddled.pointer) !== "somebody") return;
     this.#cluster.setField(present, meddled.pointer, meddled.before, "somebody");
     this.#witness.meddled(keyOf(sim));
+  }
+
+  /** The first gateway whose number of pods the upgrade has written. */
+  #scaledBy(sim: SimRollout): ObjectReference | undefined {
+    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+    return entries.find((entry) => entry.type === "field" && entry.pointer === replicasPointer)?.object;
   }
 
   /** Deletes a pod, a node or a workload of the mesh, whose owner makes it again. */

@@ -47,8 +47,10 @@ export interface SimStep {
  * the one that the Canary has rolled back meanwhile. `unread`: the server cannot read the rollout's target or journal,
  * but writes its status. `journalFull`: the server refuses each change of the journal. `refuse`: a webhook of others
  * refuses each write of the engine to the target, also those of an undo. `rewrite`: such a webhook changes each weight
- * that the engine writes. `loseMade`: somebody deletes a workload that an upgrade has made, and installs it again later. `editUpgrade`: a person changes the weights of
- * gateways, and how ztunnels move. `endNamespace`: a person deletes a namespace with all that is in it, for good.
+ * that the engine writes. `loseMade`: somebody deletes a workload that an upgrade has made, and installs it again
+ * later. `editUpgrade`: a person changes the weights of gateways, and how ztunnels move. `endNamespace`: a person
+ * deletes a namespace with all that is in it, for good. `scaleGateway`: somebody scales a gateway whose number of pods
+ * an upgrade has written, and scales it back later.
  */
 export type Disturbance =
   | {
@@ -68,7 +70,8 @@ export type Disturbance =
         | "noRights"
         | "losePods"
         | "revertApp"
-        | "loseMade";
+        | "loseMade"
+        | "scaleGateway";
       readonly atTick: number;
       readonly untilTick: number;
       readonly rollout: number;
@@ -168,10 +171,19 @@ const namespaceSalt = 0x4a_3e;
 export function scenarioOf(seed: number): Scenario {
   const scenario = othersScenarioOf(seed);
   const random = seededRandom(seed ^ namespaceSalt);
-  if (random() < 0.9) return scenario;
+  if (random() < 0.9) return { ...scenario, disturbances: [...scenario.disturbances, ...scaled(random, scenario)] };
   const namespace = namespaces[pick(random, namespaces.length)] ?? "a";
   const ends: Disturbance = { type: "endNamespace", atTick: 1 + pick(random, calmFromTick - 60), namespace };
   return { ...scenario, disturbances: [...scenario.disturbances, ends] };
+}
+
+/** In a third of the upgrades, somebody scales a gateway. */
+function scaled(random: Random, { rollouts }: Scenario): Disturbance[] {
+  return rollouts.flatMap(({ kind }, rollout): Disturbance[] => {
+    if (kind !== "MeshUpgrade" || random() > 0.35) return [];
+    const atTick = 20 + pick(random, 100);
+    return [{ type: "scaleGateway", atTick, untilTick: atTick + 1 + pick(random, 60), rollout }];
+  });
 }
 
 /** The scenario of {@link faultyServerScenarioOf}, and in a third of the seeds more of others. */

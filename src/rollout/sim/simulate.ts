@@ -508,6 +508,7 @@ class Simulation {
         else this.#refusals.delete(sim.name);
         return;
       case "meddle":
+      case "scaleGateway":
         this.#others.meddle(disturbance, sim, begins);
         return;
       default:
