@@ -3,7 +3,7 @@ import { advance } from "./advance.ts";
 import { dated } from "./conditions.ts";
 import { begunCopy, holdCopy, isUnbegunCopy } from "./copied.ts";
 import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
-import { at, type DecideInput, type Decision } from "./input.ts";
+import { at, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
 import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps } from "./planned-steps.ts";
 import { handleDeletion, leftoverCause, rollBackFurther, startRollback, undoLeftover } from "./rollback.ts";
@@ -122,7 +122,7 @@ function next(given: DecideInput): Decision {
     return startRollback(input, { because: "group", cause: group.failed }, "RolledBack");
   if (isNewChange(input)) return changed(input, underWay);
   if (status.phase === "Completed") return { status, actions: [] };
-  if (orders.paused) return pause(status, orders.orderedBy);
+  if (orders.paused) return pause(status, orders);
   return proceed(resumed({ ...input, status: begunCopy(status) }));
 }
 
@@ -201,9 +201,9 @@ function afterRollback(input: DecideInput): Decision {
   return newRun(input);
 }
 
-function pause(status: RolloutStatus, by: string | undefined): Decision {
+function pause(status: RolloutStatus, { orderedBy: by, commands }: RolloutOrders): Decision {
   const told = status.phase === "Paused" && status.pauseReason === "order";
-  const message = `paused by ${by ?? "a person"}`;
+  const message = `paused by ${by ?? "a person"}; let it continue: ${commands.resume}`;
   const events: Action[] = told
     ? []
     : [
