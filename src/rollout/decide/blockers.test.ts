@@ -62,6 +62,9 @@ test("a rollout whose undo is stuck, and a member of the group that waits for a 
   assert.deepEqual(asked(contender("a"), [undoing]), [
     "Canary shop/b has reserved namespace shop, and is Stuck until a person acts (serin canary status b -n shop)",
   ]);
+  assert.deepEqual(asked(contender("a"), [contender("b", { ...moving, phase: "Waiting" })]), [
+    "Canary shop/b has reserved namespace shop, and waits itself (serin canary status b -n shop)",
+  ]);
   const member = { ...moving, group: "g", groupRun: "r", nextOrdinal: 2 };
   const late = contender("b", { ...member, phase: "Paused", nextOrdinal: 1 });
   const acts = "Paused until a person acts (serin canary status b -n shop)";

@@ -75,9 +75,10 @@ function behind(other: Contender, text: string): Blocker {
   return { reason: "rollout", by: other.key, text: `${text}${whatHolds(other)}` };
 }
 
-/** A rollout that waits for a person lets others wait too, so the message says where to look. */
+/** A rollout that waits lets others wait too, so the message says where to look. */
 function whatHolds(other: Contender): string {
-  return waitsForPerson(other) ? `, and is ${untilSomebodyActs(other)}` : "";
+  if (waitsForPerson(other)) return `, and is ${untilSomebodyActs(other)}`;
+  return other.phase === "Waiting" ? `, and waits itself (serin ${statusCommand(other)})` : "";
 }
 
 /** The first of these rollouts that wait for a person. If somebody ends one, another may begin. */
@@ -93,10 +94,13 @@ function waitsForPerson({ phase, isStuck }: Contender): boolean {
   return phase === "Paused" || phase === "Stuck" || isStuck === true;
 }
 
-function untilSomebodyActs({ kind, name, namespace, phase: seen, isStuck }: Contender): string {
-  const phase = isStuck === true ? "Stuck" : seen;
-  const status = kind === "Canary" ? `canary status ${name} -n ${namespace ?? ""}` : `upgrade status ${name}`;
-  return `${phase} until a person acts (serin ${status})`;
+function untilSomebodyActs(other: Contender): string {
+  const phase = other.isStuck === true ? "Stuck" : other.phase;
+  return `${phase} until a person acts (serin ${statusCommand(other)})`;
+}
+
+function statusCommand({ kind, name, namespace }: Contender): string {
+  return kind === "Canary" ? `canary status ${name} -n ${namespace ?? ""}` : `upgrade status ${name}`;
 }
 
 /**

@@ -45,7 +45,7 @@ const watchedTicks = 12;
 export const unendedText = "never came to its end";
 /** Matches a message that names a command, an action of a person, or another rollout, freeze or group to wait for. */
 const saysWhoMustAct =
-  /resolve it|restore it|a person must|promote|approv|abort|correct what it names|resume|until a person acts|freeze|was rolled back; change it|changed by somebody else|correct the spec|grant it/;
+  /resolve it|restore it|a person must|promote|approv|abort|correct what it names|resume|until a person acts|waits itself|freeze|was rolled back; change it|changed by somebody else|correct the spec|grant it/;
 
 /** Runs one scenario to its end. Returns what happened, and the violated invariant if there is one. */
 export function simulate(scenario: Scenario): SimResult {
