@@ -65,6 +65,8 @@ export class ModelCluster {
   readonly writesRefused = new Map<string, (object: ObjectReference) => boolean>();
   /** The routes whose weights a webhook changes when the engine writes them. */
   readonly rewritten = new Set<string>();
+  /** The namespaces whose disruption budgets allow no restart. */
+  readonly withoutBudget = new Set<string>();
   /** The namespaces that are being deleted or are gone. */
   readonly endedNamespaces = new Set<string>();
   /** Tells for which objects the server refuses new pods, as a quota or an admission webhook does. By rollout. */
@@ -353,7 +355,9 @@ export class ModelCluster {
 
   #readyAt({ reference }: ModelObject): number {
     const takesMs = Math.floor(startMs * this.#random());
-    return [...this.podsRefused.values()].some((isRefused) => isRefused(reference)) ? Infinity : this.nowMs + takesMs;
+    const isRefused = [...this.podsRefused.values()].some((refuses) => refuses(reference));
+    const isHeld = this.withoutBudget.has(reference.namespace ?? "") && /^(work|helm|byHand)-/.test(reference.name);
+    return isRefused || isHeld ? Infinity : this.nowMs + takesMs;
   }
 
   /** The server accepts pods again, and the controllers make those that were refused. */

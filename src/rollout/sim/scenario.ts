@@ -50,7 +50,7 @@ export interface SimStep {
  * that the engine writes. `loseMade`: somebody deletes a workload that an upgrade has made, and installs it again
  * later. `editUpgrade`: a person changes the weights of gateways, and how ztunnels move. `endNamespace`: a person
  * deletes a namespace with all that is in it, for good. `scaleGateway`: somebody scales a gateway whose number of pods
- * an upgrade has written, and scales it back later.
+ * an upgrade has written, and scales it back later. `noBudget`: a disruption budget allows no restart in a namespace.
  */
 export type Disturbance =
   | {
@@ -71,7 +71,8 @@ export type Disturbance =
         | "losePods"
         | "revertApp"
         | "loseMade"
-        | "scaleGateway";
+        | "scaleGateway"
+        | "noBudget";
       readonly atTick: number;
       readonly untilTick: number;
       readonly rollout: number;
@@ -129,7 +130,7 @@ export interface Lasting {
 
 const lastingDisturbances = ["selfHeal", "noPods", "badSpec", "noRights"] as const;
 const lastingFaults = ["unreadTarget", "unreadJournal", "journalFull", "refuse"] as const;
-type LastingFault = (typeof lastingFaults)[number] | "rewrite";
+type LastingFault = (typeof lastingFaults)[number] | "rewrite" | "noBudget";
 type LastingDisturbance = (typeof lastingDisturbances)[number] | "losePods";
 
 export interface Scenario {
@@ -171,18 +172,30 @@ const namespaceSalt = 0x4a_3e;
 export function scenarioOf(seed: number): Scenario {
   const scenario = othersScenarioOf(seed);
   const random = seededRandom(seed ^ namespaceSalt);
-  if (random() < 0.9) return { ...scenario, disturbances: [...scenario.disturbances, ...scaled(random, scenario)] };
+  if (random() < 0.9)
+    return withBudget({ ...scenario, disturbances: [...scenario.disturbances, ...scaled(random, scenario)] }, random);
   const namespace = namespaces[pick(random, namespaces.length)] ?? "a";
   const ends: Disturbance = { type: "endNamespace", atTick: 1 + pick(random, calmFromTick - 60), namespace };
   return { ...scenario, disturbances: [...scenario.disturbances, ends] };
 }
 
-/** In a third of the upgrades, somebody scales a gateway. */
+/** The scenario, whose lasting fault may be a budget that never allows a restart. */
+function withBudget(scenario: Scenario, random: Random): Scenario {
+  const { lasting } = scenario;
+  return lasting === undefined || random() > 0.15
+    ? scenario
+    : { ...scenario, lasting: { ...lasting, type: "noBudget" } };
+}
+
+/** In a third of the upgrades, somebody scales a gateway, and in some a budget allows no restart for a while. */
 function scaled(random: Random, { rollouts }: Scenario): Disturbance[] {
   return rollouts.flatMap(({ kind }, rollout): Disturbance[] => {
-    if (kind !== "MeshUpgrade" || random() > 0.35) return [];
+    if (kind !== "MeshUpgrade") return [];
+    const way = random();
+    if (way > 0.5) return [];
     const atTick = 20 + pick(random, 100);
-    return [{ type: "scaleGateway", atTick, untilTick: atTick + 1 + pick(random, 60), rollout }];
+    if (way < 0.35) return [{ type: "scaleGateway", atTick, untilTick: atTick + 1 + pick(random, 60), rollout }];
+    return [{ type: "noBudget", atTick: 1, untilTick: calmFromTick - pick(random, 150), rollout }];
   });
 }
 

@@ -45,7 +45,7 @@ const watchedTicks = 12;
 export const unendedText = "never came to its end";
 /** Matches a message that names a command, an action of a person, or another rollout, freeze or group to wait for. */
 const saysWhoMustAct =
-  /resolve it|restore it|a person must|promote|approv|abort|correct what it names|resume|until a person acts|waits itself|freeze|was rolled back; change it|changed by somebody else|correct the spec|grant it/;
+  /resolve it|restore it|a person must|promote|approv|abort|correct what it names|resume|until a person acts|waits itself|let the budget allow it|freeze|was rolled back; change it|changed by somebody else|correct the spec|grant it/;
 
 /** Runs one scenario to its end. Returns what happened, and the violated invariant if there is one. */
 export function simulate(scenario: Scenario): SimResult {
@@ -391,6 +391,7 @@ class Simulation {
       this.#unread.add(`${type === "unreadTarget" ? "target" : "journal"} ${sim.name}`);
     if (type === "theirs")
       this.#others.meddle({ type: "meddle", atTick, untilTick: patienceTicks, rollout }, sim, true);
+    if (type === "noBudget") for (const namespace of sim.moves ?? []) this.#cluster.withoutBudget.add(namespace);
     if (type === "selfHeal" || type === "noPods" || type === "badSpec" || type === "noRights")
       this.#disturbRollout({ type, atTick, untilTick: patienceTicks, rollout }, sim, true);
   }
@@ -534,6 +535,10 @@ class Simulation {
 
   /** What people do to the Deployment of a Canary, or to the workloads that an upgrade has made. */
   #disturbApp(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
+    for (const namespace of disturbance.type === "noBudget" ? (sim.moves ?? []) : [])
+      if (begins) this.#cluster.withoutBudget.add(namespace);
+      else this.#cluster.withoutBudget.delete(namespace);
+    if (disturbance.type === "noBudget" && !begins) this.#cluster.acceptPods(sim.name);
     if (disturbance.type === "loseMade") this.#others.loseMade(sim, begins);
     if (disturbance.type === "change") this.#changeTemplate(sim, disturbance.template);
     if (disturbance.type === "resumeApp") this.#others.resumeApp(sim);
