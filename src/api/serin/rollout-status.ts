@@ -80,7 +80,8 @@ export function isRestingPhase(phase: string | undefined): boolean {
  * - Stuck. `check`: a check failed under `rollback: Manual`. `samples`: a check receives no samples. `step`: a step did
  *   not settle, or its writes did not stay, under `rollback: Manual`. `conflict`: somebody else changed what the
  *   rollout writes. `undo`: something blocks the rollback. `spec`: the spec does not fit the cluster. `author`: the
- *   author lacks a right, or is unknown.
+ *   author lacks a right, or is unknown. `error`: each round of the engine fails, for example because the API server
+ *   cannot read an object.
  */
 export const pauseReasons = [
   "approval",
@@ -98,6 +99,7 @@ export const pauseReasons = [
   "undo",
   "spec",
   "author",
+  "error",
 ] as const;
 export type PauseReason = (typeof pauseReasons)[number];
 

@@ -87,9 +87,9 @@ interface PendingWrites {
 
 /**
  * The first write of a field in a patient step counts as progress, because it has just become due. It does not count
- * while the engine waits before it writes again. Otherwise a fight over one field would never reach the limit: whenever
- * that field is written, the next write is due until somebody restores the field. The title belongs to the writes,
- * because it may state their numbers.
+ * after writes that failed. Otherwise a fight over one field would never reach the limit: whenever that field is
+ * written, the next write is due until somebody restores the field. Nor would a journal that the server refuses,
+ * because then each write is the first one. The title belongs to the writes, because it may state their numbers.
  */
 function write(input: DecideInput, step: Step, before: StepStatus, pending: PendingWrites): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;
@@ -100,9 +100,11 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   // A number that has changed, for example by an autoscaler, is a new goal. The former number was neither overwritten
   // nor refused.
   const isWritten = failedWrite?.waits !== true;
-  const isNew = (isReplanned && before.title !== step.title) || (step.patient === true && isFirst && isWritten);
+  const isProgress = step.patient === true && isFirst && failedWrite === undefined;
+  const isNew = (isReplanned && before.title !== step.title) || isProgress;
   const stalledMs = isNew ? 0 : withoutProgressMs(before) + elapsedMs;
-  const kept = isReplanned ? unsettled(before) : before;
+  const isOther = isReplanned || states.some((state) => state.isRewritten === true);
+  const kept = isOther ? unsettled(before) : before;
   const held = { ...status, step: { ...kept, title: step.title, settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs, step.patient))
     return failWriting({ ...input, status: held }, step, pending);

@@ -57,6 +57,24 @@ test("a rollout that others wait for, and that waits for a person itself, is nam
   ]);
 });
 
+test("a rollout whose undo is stuck, and a member of the group that waits for a person, are named with their command", () => {
+  const undoing = contender("b", { ...moving, phase: "RollingBack", isStuck: true });
+  assert.deepEqual(asked(contender("a"), [undoing]), [
+    "Canary shop/b has reserved namespace shop, and is Stuck until a person acts (serin canary status b -n shop)",
+  ]);
+  assert.deepEqual(asked(contender("a"), [contender("b", { ...moving, phase: "Waiting" })]), [
+    "Canary shop/b has reserved namespace shop, and waits itself (serin canary status b -n shop)",
+  ]);
+  const member = { ...moving, group: "g", groupRun: "r", nextOrdinal: 2 };
+  const late = contender("b", { ...member, phase: "Paused", nextOrdinal: 1 });
+  const acts = "Paused until a person acts (serin canary status b -n shop)";
+  assert.deepEqual(asked(contender("a", member), [late]), [
+    `group g: Canary shop/b has not reached step 2; Canary shop/b is ${acts}`,
+  ]);
+  const done = contender("a", { ...member, done: true });
+  assert.deepEqual(groupView(done, [done, late])?.notDone, [`Canary shop/b, which is ${acts}`]);
+});
+
 test("the older of two waiting rollouts begins first, and no rollout waits for one that waits for a person", () => {
   const younger = contender("a", { createdAtMs: 2 });
   assert.deepEqual(asked(younger, [contender("b")]), ["Canary shop/b came first and waits for namespace shop"]);

@@ -75,9 +75,10 @@ function behind(other: Contender, text: string): Blocker {
   return { reason: "rollout", by: other.key, text: `${text}${whatHolds(other)}` };
 }
 
-/** A rollout that waits for a person lets others wait too, so the message says where to look. */
+/** A rollout that waits lets others wait too, so the message says where to look. */
 function whatHolds(other: Contender): string {
-  return waitsForPerson(other) ? `, and is ${untilSomebodyActs(other)}` : "";
+  if (waitsForPerson(other)) return `, and is ${untilSomebodyActs(other)}`;
+  return other.phase === "Waiting" ? `, and waits itself (serin ${statusCommand(other)})` : "";
 }
 
 /** The first of these rollouts that wait for a person. If somebody ends one, another may begin. */
@@ -89,13 +90,17 @@ function whoWaits(others: readonly Contender[]): string {
   return `; ${first.key} is ${untilSomebodyActs(first)}${more}`;
 }
 
-function waitsForPerson({ phase }: Contender): boolean {
-  return phase === "Paused" || phase === "Stuck";
+function waitsForPerson({ phase, isStuck }: Contender): boolean {
+  return phase === "Paused" || phase === "Stuck" || isStuck === true;
 }
 
-function untilSomebodyActs({ kind, name, namespace, phase }: Contender): string {
-  const status = kind === "Canary" ? `canary status ${name} -n ${namespace ?? ""}` : `upgrade status ${name}`;
-  return `${phase} until a person acts (serin ${status})`;
+function untilSomebodyActs(other: Contender): string {
+  const phase = other.isStuck === true ? "Stuck" : other.phase;
+  return `${phase} until a person acts (serin ${statusCommand(other)})`;
+}
+
+function statusCommand({ kind, name, namespace }: Contender): string {
+  return kind === "Canary" ? `canary status ${name} -n ${namespace ?? ""}` : `upgrade status ${name}`;
 }
 
 /**
@@ -160,7 +165,7 @@ function lockstepBlockers({ self, all }: BlockersInput): Blocker[] {
     return other.nextOrdinal < nextOrdinal;
   });
   if (late.length === 0) return [];
-  const text = `group ${group}: ${listed(late)} ${late.length === 1 ? "has" : "have"} not reached step ${nextOrdinal}`;
+  const text = `group ${group}: ${listed(late)} ${late.length === 1 ? "has" : "have"} not reached step ${nextOrdinal}${whoWaits(late)}`;
   return [{ reason: "group", by: group, text }];
 }
 
@@ -168,9 +173,9 @@ function lockstepBlockers({ self, all }: BlockersInput): Blocker[] {
 export interface GroupView {
   /** A member of the run was rolled back, so this one must be rolled back too. */
   readonly failed?: string;
-  /** The names of members that still have steps. No member completes before all are done. */
+  /** The members that still have steps, for people. No member completes before all are done. */
   readonly notDone: readonly string[];
-  /** The names of members of the run that have not begun their undo yet. */
+  /** The members of the run that have not begun their undo yet, for people. */
   readonly notFollowing: readonly string[];
   /** The name of the run that its members share. */
   readonly run: string;
@@ -192,15 +197,19 @@ export function groupView(self: Contender, all: readonly Contender[]): GroupView
     notDone: [
       ...active.filter((other) => !other.done && !isPutBack(other)),
       ...partners.filter((other) => isWaiting(other, all) && !isHeldByOthers(other, all)),
-    ].map(({ key }) => key),
+    ].map(named),
     notFollowing: partners
       .filter(
         (other) =>
           !isPutBack(other) && (other.underWay || other.phase === "Completed") && other.groupRun === self.groupRun,
       )
-      .map(({ key }) => key),
+      .map(named),
     run: [own, ...runs].toSorted()[0] ?? own,
   };
+}
+
+function named(member: Contender): string {
+  return waitsForPerson(member) ? `${member.key}, which is ${untilSomebodyActs(member)}` : member.key;
 }
 
 function isPutBack({ phase }: Contender): boolean {

@@ -8,7 +8,10 @@ export interface Contender {
   readonly namespace?: string;
   readonly name: string;
   readonly createdAtMs: number;
+  /** RollingBack also for an undo that is Stuck. */
   readonly phase: RolloutPhase;
+  /** It waits for a person, also in its undo. */
+  readonly isStuck?: true;
   /** A run has begun and has not ended. An undo is part of it. */
   readonly underWay: boolean;
   /** A run would begin if nothing blocked it. */
@@ -34,6 +37,11 @@ const atRest: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "W
 /** Whether a run has begun and has not ended. */
 export function isUnderWay(status: RolloutStatus): boolean {
   return status.startedAt !== undefined && !atRest.has(status.phase) && !isRefusedAfterEnd(status);
+}
+
+/** Whether an undo is running, even if it waits for a person. */
+export function isPuttingBack({ phase, undo }: RolloutStatus): boolean {
+  return phase === "RollingBack" || (phase === "Stuck" && undo !== undefined);
 }
 
 /** Whether the rollout has completed, and cannot begin the run that its spec asks for since. */

@@ -199,6 +199,20 @@ test("a patient step's next write counts as due however long the step has taken,
   assert.match(status.cause ?? "", /what it writes is overwritten or refused: Deployment n\/web \/spec\/a/);
 });
 
+test("a patient step whose first write the server refuses again and again fails like any other", () => {
+  const steps = [
+    { ...first, patient: true, writes: [{ type: "field", object, pointer: "/a", value: 1 }] },
+    last,
+  ] as const;
+  const observation: Observation = { writes: [{ state: "pending", isFirst: true }], settle: [], checks: [] };
+  let { status } = decide(input({ steps }));
+  for (let ms = 0; ms <= 305_000; ms += 5000)
+    ({ status } = decide(
+      input({ status, steps, elapsedMs: 5000, observation, failedWrite: { detail: "denied", waits: false } }),
+    ));
+  assert.match(status.cause ?? "", /overwritten or refused: .*: denied$/);
+});
+
 test("a repeated write says who undoes it, and the status names them when it waits to repeat it", () => {
   const steps: Step[] = [{ ...first, writes: [{ type: "field", object, pointer: "/data/a", value: "1" }] }, last];
   const look = (state: object, more: Partial<DecideInput> = {}): Decision => {
@@ -210,6 +224,10 @@ test("a repeated write says who undoes it, and the status names them when it wai
   assert.equal(
     repeats,
     "argocd at 2026-01-01T00:00:00Z restores the earlier value; configure it to leave the field alone",
+  );
+  assert.match(
+    look({ isRewritten: true }).repeats ?? "",
+    /^an admission webhook changes what the engine writes; let it/,
   );
   const waits = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true } });
   assert.deepEqual([waits.repeats, reasons(waits), waits.status.message], [undefined, [], `one: ${repeats}`]);
@@ -236,6 +254,7 @@ test("a step whose plan was edited settles again, and what it had measured does 
   const { settledAt: _settled, settledForMs: _forMs, ...unsettled } = step;
   const waited = { settlingMs: 100, stalledMs: 100 };
   assert.deepEqual(stepAfter({ isReplanned: true }), { ...unsettled, checks: [], ...waited });
+  assert.deepEqual(stepAfter({ isRewritten: true }), { ...unsettled, checks: [], ...waited });
   assert.deepEqual(stepAfter({ by: "argocd" }), { ...step, ...waited });
   const long = { ...step, settlingMs: 250_000, stalledMs: 250_000 };
   const other = stepAfter({ isReplanned: true }, { ...long, title: "another number" });
@@ -253,6 +272,16 @@ test("a watched change that is held begins no run, and the status says why until
     assert.deepEqual([waits.status.phase, waits.status.message, waits.actions], [phase, held, []]);
     assert.equal(decide(input({ status: waits.status, change })).status.phase, "Planned");
   }
+});
+
+test("an upgrade of many steps keeps the evidence of the latest, so that its status fits in an object", () => {
+  const done = (index: number) => ({ id: `s${index}`, title: "t", startedAt: "", endedAt: "", evidence: ["x"] });
+  const completedSteps = Array.from({ length: 400 }, (_one, index) => done(index));
+  const { status } = decide(
+    input({ status: { ...begun, completedSteps }, steps: [{ ...first, settle: [] }, last], observation: plain }),
+  );
+  assert.equal(status.completedSteps.length, 401);
+  assert.equal(status.completedSteps.filter(({ evidence }) => evidence.length > 0).length, 199);
 });
 
 test("a step with a write that is not yet due has not settled, and writes nothing", () => {

@@ -2,18 +2,11 @@ import { maxPlannedSteps, type RolloutPhase, type RolloutStatus } from "../../ap
 import { advance } from "./advance.ts";
 import { dated } from "./conditions.ts";
 import { begunCopy, holdCopy, isUnbegunCopy } from "./copied.ts";
-import { isRefusedAfterEnd, isUnderWay } from "./contender.ts";
-import { at, type DecideInput, type Decision } from "./input.ts";
+import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
+import { at, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
 import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps } from "./planned-steps.ts";
-import {
-  handleDeletion,
-  isPuttingBack,
-  leftoverCause,
-  rollBackFurther,
-  startRollback,
-  undoLeftover,
-} from "./rollback.ts";
+import { handleDeletion, leftoverCause, rollBackFurther, startRollback, undoLeftover } from "./rollback.ts";
 import { completedAgain, completedMessage, isHeld, recovered, withHold, withoutHold } from "./hold.ts";
 import { describeReference, type Step } from "./step.ts";
 import { promotion, waitFor } from "./step-outcome.ts";
@@ -39,13 +32,25 @@ export function decide(input: DecideInput): Decision {
     next({ ...input, status: { ...input.status, candidate: input.status.candidate ?? input.change.candidate } }),
   );
   const decided = isHeld(decision.status.phase) ? decision.status : withoutHold(decision.status);
-  const message = messageAtRest(input, decided.phase);
+  const message = messageOf(input, decided);
   const status = {
     ...decided,
     ...(message === undefined ? {} : { message }),
     observedGeneration: input.orders.generation,
   };
-  return { ...decision, status: dated(status, input.status, input.nowMs) };
+  return forgetLater(input, { ...decision, status: dated(status, input.status, input.nowMs) });
+}
+
+/**
+ * The decision, unless the server refuses to clear the journal of an ended run. Then the status says so, and the engine
+ * tries it from time to time.
+ */
+function forgetLater({ failedWrite }: DecideInput, decision: Decision): Decision {
+  const { status, actions } = decision;
+  if (failedWrite === undefined || !actions.some(({ type }) => type === "forget")) return decision;
+  const message = `the engine cannot clear the rollout's journal, and tries again: ${failedWrite.detail}; correct what it names, and the rollout continues by itself`;
+  const again = failedWrite.waits ? [] : actions.filter(({ type }) => type !== "event");
+  return { ...decision, status: { ...status, message }, actions: again };
 }
 
 /**
@@ -62,7 +67,8 @@ function holdAgain({ change, orders, failedWrite, status }: DecideInput, decisio
     ...decision,
     actions: [
       ...decision.actions,
-      { type: "event", reason: "Held", message, warning: true },
+      // One that fails, or that somebody keeps undoing, is in the message of the status.
+      ...(failedWrite === undefined ? [{ type: "event", reason: "Held", message, warning: true } as const] : []),
       { type: "write", write: resumed },
     ],
     repeats: decision.repeats ?? `${describeReference(resumed.object)} was resumed and is held again`,
@@ -71,11 +77,26 @@ function holdAgain({ change, orders, failedWrite, status }: DecideInput, decisio
 
 const watchingMessage = "waits for a change to roll out";
 
-/** The message why no run begins, or that there is no change. Undefined if the phase has its own message. */
-function messageAtRest({ change }: DecideInput, phase: RolloutStatus["phase"]): string | undefined {
-  if (phase === "Watching") return change.held ?? watchingMessage;
-  if (phase === "Completed") return change.held ?? completedMessage;
-  return phase === "RolledBack" ? change.held : undefined;
+/**
+ * The message why no run begins, or that there is no change. While somebody or the server keeps the engine from holding
+ * a resumed Deployment, the message says so, unless a person must act for another reason first. Undefined if the phase
+ * has its own message.
+ */
+function messageOf(input: DecideInput, status: RolloutStatus): string | undefined {
+  const { change } = input;
+  const { phase, message } = status;
+  const notHeld = notHeldText(input);
+  if (phase === "Watching") return notHeld ?? change.held ?? watchingMessage;
+  if (phase === "Completed") return notHeld ?? change.held ?? completedMessage;
+  if (phase === "RolledBack") return notHeld ?? change.held;
+  if (notHeld === undefined || isHeld(phase) || isPuttingBack(status)) return undefined;
+  return message.includes(notHeld) ? message : `${message}; ${notHeld}`;
+}
+
+function notHeldText({ change: { resumed }, orders, failedWrite }: DecideInput): string | undefined {
+  if (resumed === undefined || failedWrite === undefined || orders.deletion !== undefined) return undefined;
+  const object = describeReference(resumed.object);
+  return `${object} was resumed, and the engine cannot hold it: ${failedWrite.detail}; correct what it names, or pause the Deployment (kubectl patch deployment ${resumed.object.name} -n ${resumed.object.namespace ?? ""} -p '{"spec":{"paused":true}}')`;
 }
 
 function next(given: DecideInput): Decision {
@@ -101,7 +122,7 @@ function next(given: DecideInput): Decision {
     return startRollback(input, { because: "group", cause: group.failed }, "RolledBack");
   if (isNewChange(input)) return changed(input, underWay);
   if (status.phase === "Completed") return { status, actions: [] };
-  if (orders.paused) return pause(status, orders.orderedBy);
+  if (orders.paused) return pause(status, orders);
   return proceed(resumed({ ...input, status: begunCopy(status) }));
 }
 
@@ -180,9 +201,9 @@ function afterRollback(input: DecideInput): Decision {
   return newRun(input);
 }
 
-function pause(status: RolloutStatus, by: string | undefined): Decision {
+function pause(status: RolloutStatus, { orderedBy: by, commands }: RolloutOrders): Decision {
   const told = status.phase === "Paused" && status.pauseReason === "order";
-  const message = `paused by ${by ?? "a person"}`;
+  const message = `paused by ${by ?? "a person"}; let it continue: ${commands.resume}`;
   const events: Action[] = told
     ? []
     : [

@@ -70,3 +70,15 @@ test("a Deployment that somebody resumes again and again is held again more and 
   const failedWrite = { detail: decision.repeats ?? "", waits: true };
   assert.deepEqual(kinds(decided(running, { failedWrite })), []);
 });
+
+test("a Deployment that the engine cannot hold is named in the status with the refusal, and in no further event", () => {
+  const failedWrite = { detail: "denied by quota", waits: false };
+  const journal = { run: 0, setup: 1, completed: false };
+  for (const phase of ["Watching", "Completed", "RolledBack"] as const) {
+    const decision = decided({ ...initialStatus, phase, run: 0, candidate: "v2" }, { failedWrite, journal });
+    assert.match(decision.status.message, /Deployment shop\/web was resumed, and the engine cannot hold it: denied/);
+    assert.deepEqual(kinds(decision), ["write"], phase);
+  }
+  const moving = decided(decided(running, { failedWrite }).status, { failedWrite });
+  assert.equal(moving.status.message.split("cannot hold it").length, 2, moving.status.message);
+});

@@ -6,7 +6,7 @@ import {
   type RolloutStatus,
   type StepStatus,
 } from "../../api/serin/index.ts";
-import { isRefusedAfterEnd } from "./contender.ts";
+import { isPuttingBack, isRefusedAfterEnd } from "./contender.ts";
 import { dated } from "./conditions.ts";
 import type { DecideInput } from "./input.ts";
 import type { Step } from "./step.ts";
@@ -88,6 +88,35 @@ export function refusedStatus(
     ? { ...ended, message }
     : { ...withHold(status, { phase: "Stuck", reason, message }), cause: message };
   return dated({ ...refused, observedGeneration: generation }, status, nowMs);
+}
+
+/** Why all rounds of a rollout fail, and what its status needs besides. */
+export interface RoundFailure {
+  readonly detail: string;
+  /** The command that undoes it. */
+  readonly undo: string;
+  readonly generation: number;
+  /** Whether its spec was changed in order to begin another run. */
+  readonly beginsRun: boolean;
+}
+
+/**
+ * The status of a rollout whose rounds all fail, so that nothing is decided about it. It continues as soon as a round
+ * succeeds. What held it up before still holds, so that reason stays.
+ */
+export function failingStatus(
+  status: RolloutStatus,
+  { detail, undo, generation, beginsRun }: RoundFailure,
+  nowMs: number,
+): RolloutStatus {
+  const isUndo = isPuttingBack(status);
+  const remedy = `correct what it names, and the rollout continues by itself${isUndo ? "" : `; or undo it: ${undo}`}`;
+  const message = `the engine cannot go on, and tries again: ${detail}; ${remedy}`;
+  const keepsPhase = status.phase === "RolledBack" || (status.phase === "Completed" && !beginsRun);
+  const before = status.phase === "Stuck" ? status.pauseReason : undefined;
+  const held = withHold(status, { phase: "Stuck", reason: isUndo ? "undo" : (before ?? "error"), message });
+  const stuck = isUndo ? held : { ...held, cause: message };
+  return dated({ ...(keepsPhase ? { ...status, message } : stuck), observedGeneration: generation }, status, nowMs);
 }
 
 export const completedMessage = "done";

@@ -3,9 +3,17 @@ export { noticed } from "./conditions.ts";
 export { compareRoots, type RevisionRoots, type RootCertificate, type RootComparison } from "./compare-roots.ts";
 export { blockers, groupView, type Blocker, type BlockersInput, type GroupView } from "./blockers.ts";
 export { isUnbegunCopy } from "./copied.ts";
-export { allDone, isLingering, isRefusedAfterEnd, isUnderWay, nextOrdinalOf, type Contender } from "./contender.ts";
+export {
+  allDone,
+  isLingering,
+  isPuttingBack,
+  isRefusedAfterEnd,
+  isUnderWay,
+  nextOrdinalOf,
+  type Contender,
+} from "./contender.ts";
 export { decide, initialStatus } from "./decide.ts";
-export { completedMessage, refusedStatus, type Refusal } from "./hold.ts";
+export { completedMessage, failingStatus, refusedStatus, saysTheSame, type Refusal } from "./hold.ts";
 export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 export {
@@ -37,7 +45,7 @@ export type {
 export { currentStep, isDone, namespacesTaken, orderedSteps, plannedSteps } from "./planned-steps.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
 export type { ProbePodFacts, ServingPod } from "./replaced-probes.ts";
-export { isPuttingBack, undoPatienceMs } from "./rollback.ts";
+export { undoPatienceMs } from "./rollback.ts";
 export { conflictDetail, keptFields, shown, type FieldEntry } from "./conflict.ts";
 export {
   describeReference,

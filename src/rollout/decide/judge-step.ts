@@ -74,7 +74,7 @@ function pauseOrEnd(
 ): Decision {
   const { orders } = input;
   if (step.pause?.approved === false) {
-    const message = `${step.title}: waits for approval`;
+    const message = `${step.title}: waits for approval: ${orders.commands.approve}`;
     const hold: Hold = { phase: "Paused", message, reason: "approval" };
     const told = isSameHold(input.status, hold) && input.status.message === message;
     const events: Action[] = told ? [] : [{ type: "event", reason: "Paused", message, warning: false, step: step.id }];

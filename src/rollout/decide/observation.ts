@@ -20,6 +20,7 @@ export type WriteState =
    * Not written yet. `prior` is the current value, which goes into the journal with the object's `uid`. `isFirst`: the
    * step has not written it before. Without it, somebody has undone the write, or the server refused it. `by`: who
    * wrote the current value instead. `isReplanned`: the step itself has written it, before somebody edited the plan.
+   * `isRewritten`: the server has stored another value than the step's, as an admission webhook causes.
    */
   | {
       readonly state: "pending";
@@ -29,6 +30,7 @@ export type WriteState =
       readonly isFirst?: true;
       readonly by?: string;
       readonly isReplanned?: true;
+      readonly isRewritten?: true;
     }
   | { readonly state: "done" }
   /** Not due yet, because another field does not have its value. The step has not settled. */

@@ -58,8 +58,14 @@ test("a pause has its reason: an approval, or a person's order", () => {
 
 test("a pause by order names who ordered it, and why", () => {
   const paused = { ...orders, paused: true, orderedBy: "ann: lunch" };
-  assert.equal(decided({ status: begun, orders: paused }).message, "paused by ann: lunch");
-  assert.equal(decided({ status: begun, orders: { ...orders, paused: true } }).message, "paused by a person");
+  assert.equal(
+    decided({ status: begun, orders: paused }).message,
+    "paused by ann: lunch; let it continue: serin canary resume c -n n",
+  );
+  assert.equal(
+    decided({ status: begun, orders: { ...orders, paused: true } }).message,
+    "paused by a person; let it continue: serin canary resume c -n n",
+  );
 });
 
 test("a waiting rollout has the reason and the name of its first blocker, and neither when it continues", () => {

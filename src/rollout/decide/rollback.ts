@@ -1,18 +1,13 @@
 import type { RolloutStatus, UndoCause, UndoStatus } from "../../api/serin/index.ts";
 import { saysTheSame, withHold } from "./hold.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
-import type { Action, RolloutEvent, UndoScope } from "./observation.ts";
+import type { Action, RolloutEvent, UndoReport, UndoScope } from "./observation.ts";
 import { namedOnce } from "./settle-progress.ts";
 
 /** How long undo waits for one entry before it reports this and continues with all independent entries. */
 export const undoPatienceMs = 60_000;
 /** How long undo waits, when nothing else is left to undo, before a person must act. */
 const undoStuckMs = 120_000;
-
-/** Whether an undo is running, even if it waits for a person. */
-export function isPuttingBack({ phase, undo }: RolloutStatus): boolean {
-  return phase === "RollingBack" || (phase === "Stuck" && undo !== undefined);
-}
 
 /** The reason for an undo, as a message and as a metric label. */
 export interface RollbackReason {
@@ -73,7 +68,7 @@ export function rollBackFurther(input: DecideInput): Decision {
   const { status, journal, nowMs, elapsedMs, orders } = input;
   const before = status.undo ?? { startedAt: at(nowMs), elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" };
   const next = orders.deletion === undefined ? before.next : "Deleted";
-  const report = input.undo;
+  const report = reportOf(input);
   const undo: UndoStatus = {
     ...before,
     next,
@@ -85,9 +80,9 @@ export function rollBackFurther(input: DecideInput): Decision {
   const left = scope === "all" ? journal.run + journal.setup : journal.run;
   if (left === 0) return end(input, undo);
   const passOver = undo.waitedMs > undoPatienceMs;
-  const again: Action = { type: "undo", scope, passOver };
+  const again: readonly Action[] = input.failedWrite?.waits === true ? [] : [{ type: "undo", scope, passOver }];
   // A restarted engine does not know yet what blocks the undo.
-  if (report === undefined && status.phase === "Stuck") return { status: { ...status, undo }, actions: [again] };
+  if (report === undefined && status.phase === "Stuck") return { status: { ...status, undo }, actions: again };
   if (report?.conflict !== undefined)
     return stuck(status, undo, { reason: "conflict", message: report.conflict }, again);
   if (undo.waitedMs > undoStuckMs && undo.waitingFor.length > 0)
@@ -114,19 +109,31 @@ export function rollBackFurther(input: DecideInput): Decision {
   }
   const cause = status.cause ?? "";
   const message = undo.waitingFor.length === 0 ? cause : `${cause}; still to undo: ${undo.waitingFor.join("; ")}`;
-  return { status: { ...status, phase: "RollingBack", message, undo }, actions: [...events, again] };
+  return { status: { ...status, phase: "RollingBack", message, undo }, actions: [...events, ...again] };
+}
+
+/**
+ * The result of the last pass. One that failed has none, for example because the server refuses to change the journal:
+ * then undo waits for that too.
+ */
+function reportOf({ undo, failedWrite }: DecideInput): UndoReport | undefined {
+  if (failedWrite === undefined) return undo;
+  return { ...undo, undone: 0, waitingFor: [failedWrite.detail, ...(undo?.waitingFor ?? [])] };
 }
 
 function stuck(
   status: RolloutStatus,
   undo: UndoStatus,
   hold: { readonly reason: "conflict" | "undo"; readonly message: string },
-  again: Action,
+  again: readonly Action[],
 ): Decision {
   const told = status.phase === "Stuck" && saysTheSame(status.message, hold.message);
   const message = told ? status.message : hold.message;
   const events: RolloutEvent[] = told ? [] : [{ type: "event", reason: "Stuck", message, warning: true }];
-  return { status: { ...withHold(status, { ...hold, phase: "Stuck", message }), undo }, actions: [...events, again] };
+  return {
+    status: { ...withHold(status, { ...hold, phase: "Stuck", message }), undo },
+    actions: [...events, ...again],
+  };
 }
 
 function end(input: DecideInput, undo: UndoStatus): Decision {

@@ -6,6 +6,15 @@ import type { Action, RolloutEvent } from "./observation.ts";
 import { startRollback, type RollbackReason } from "./rollback.ts";
 import type { Step } from "./step.ts";
 
+/** The evidence of more steps would not fit in the object. The journal has it too. */
+const maxStepsWithEvidence = 200;
+
+/** The steps, of which only the latest keep their evidence. */
+function withRecentEvidence(steps: RolloutStatus["completedSteps"]): RolloutStatus["completedSteps"] {
+  const first = steps.length - maxStepsWithEvidence;
+  return steps.map((step, index) => (index < first && step.evidence.length > 0 ? { ...step, evidence: [] } : step));
+}
+
 export function endStep(
   { orders, nowMs }: DecideInput,
   status: RolloutStatus,
@@ -27,7 +36,7 @@ export function endStep(
       ...(orders.holdsAllNamespaces && namespaces !== undefined ? { namespaces } : {}),
       phase: step.phase ?? "Progressing",
       message: step.title,
-      completedSteps: [...status.completedSteps, done],
+      completedSteps: withRecentEvidence([...status.completedSteps, done]),
     },
     actions: [
       ...events,

@@ -63,12 +63,19 @@ function storedBody({ status: _status, ...body }: UntypedObject): UntypedObject 
   return { ...body, metadata };
 }
 
-/** The advice if the step writes again what somebody has undone. Empty if some of it is written for the first time. */
+const rewriting =
+  "an admission webhook changes what the engine writes; let it leave the writes of serin-system/serin-rollout alone (kubectl get mutatingwebhookconfigurations)";
+
+/**
+ * The advice if the step writes again what somebody has undone, or what the server has stored otherwise. Empty if some
+ * of it is written for the first time.
+ */
 export function repeated(writing: readonly Action[], states: readonly WriteState[]): Pick<Decision, "repeats"> {
-  const by = states.flatMap((write) => (write.state === "pending" && write.by !== undefined ? [write.by] : []));
+  const pending = states.filter((write) => write.state === "pending");
+  const by = pending.flatMap((write) => (write.by === undefined ? [] : [write.by]));
+  const rewritten = pending.filter((write) => write.isRewritten === true).length;
   const written = writing.filter(({ type }) => type === "write").length;
-  if (written === 0 || by.length < written) return {};
-  return {
-    repeats: `${[...new Set(by)].join(", ")} restores the earlier value; configure it to leave the field alone`,
-  };
+  if (written === 0 || by.length + rewritten < written) return {};
+  const restored = `${[...new Set(by)].join(", ")} restores the earlier value; configure it to leave the field alone`;
+  return { repeats: [...(by.length === 0 ? [] : [restored]), ...(rewritten === 0 ? [] : [rewriting])].join("; ") };
 }

@@ -91,6 +91,7 @@ export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: Cont
     name,
     createdAtMs: Date.parse(creationTimestamp ?? "") || 0,
     phase: isPuttingBack(status) ? "RollingBack" : status.phase,
+    ...(status.phase === "Stuck" ? { isStuck: true } : {}),
     underWay,
     wantsToBegin: !underWay && !atRest && !facts.heldUp && deletionTimestamp === undefined,
     holds: status.namespaces ?? [],

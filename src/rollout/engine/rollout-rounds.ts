@@ -6,6 +6,7 @@ import type { AuthorRights, RightsRefusal } from "../access/index.ts";
 import type { JournalStore } from "../act/journal-store.ts";
 import {
   currentStep,
+  failingStatus,
   initialStatus,
   isDone,
   isPuttingBack,
@@ -14,6 +15,8 @@ import {
   noticed,
   orderedSteps,
   refusedStatus,
+  saysTheSame,
+  type Action,
   type Decision,
   type Observation,
   type Refusal,
@@ -82,14 +85,33 @@ interface Round {
 export class RolloutRounds {
   readonly #services: RoundServices;
   readonly #writer: RolloutWriter;
+  /** The failures of writes, which the status of the next round tells. */
+  readonly #told = new WeakSet<Error>();
 
   constructor(services: RoundServices) {
     this.#services = services;
     this.#writer = new RolloutWriter(services.client, services.journals, services.log);
   }
 
-  /** One round. Returns when to look again, or undefined if only a change of the object matters. */
+  /**
+   * One round. Returns when to look again, or undefined if only a change of the object matters. If rounds keep failing,
+   * the status says why.
+   */
   async look<Value extends Rollout>(kind: KindDefinition<Value>, key: string, name: string): Promise<number | void> {
+    const { memory } = this.#services.board;
+    try {
+      const nextMs = await this.#look(kind, key, name);
+      memory.rememberRound(key);
+      return nextMs;
+    } catch (error) {
+      const isCounted = error instanceof Error && !isRace(error) && !this.#told.has(error);
+      if (isCounted && memory.rememberFailedRound(key, this.#services.clock.steadyMs()))
+        await this.#tellFailure(kind, key, name, error).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #look<Value extends Rollout>(kind: KindDefinition<Value>, key: string, name: string): Promise<number | void> {
     const [first = "", second] = name.split("/");
     // The status decides what is already done, so read it from the server and not from a cache, which may be stale.
     const raw = await this.#services.client.get(kind, second ?? first, second === undefined ? undefined : first);
@@ -109,6 +131,37 @@ export class RolloutRounds {
       nextMs ??
       lateReadLookMs(raw.metadata.resourceVersion, this.#services.watched(kind.kind, name)?.metadata.resourceVersion)
     );
+  }
+
+  /** Says in the status why nothing goes on. Throws if that cannot be stored either. */
+  async #tellFailure<Value extends Rollout>(
+    kind: KindDefinition<Value>,
+    key: string,
+    name: string,
+    error: Error,
+  ): Promise<void> {
+    const { client, actions, board, clock } = this.#services;
+    const [first = "", second] = name.split("/");
+    actions.fence();
+    const raw = await client.get(kind, second ?? first, second === undefined ? undefined : first);
+    // A person must resume it first.
+    if (raw === undefined || (raw.status?.phase === "Paused" && raw.spec?.paused === true)) return;
+    const { rollout, problem, status, orders } = this.#roundOf(key, raw);
+    const failure = {
+      detail: messageOf(error),
+      undo: orders.commands.undo,
+      generation: orders.generation,
+      beginsRun: problem === undefined && asksForRun(rollout, status),
+    };
+    const failing = failingStatus(status, failure, clock.nowMs());
+    board.table.set(contenderOf(raw, { ...status, phase: failing.phase }, { wants: [], heldUp: true }));
+    this.#show(key, failing.phase);
+    if (isTold(raw.status, failing)) return;
+    await this.#writer.writeStatus(kind, raw, failing);
+    await actions.perform(raw, {
+      status: failing,
+      actions: [{ type: "event", reason: "Stuck", message: failing.message, warning: true }],
+    });
   }
 
   #gone(key: string, kind: string, namespace: string, name: string): void {
@@ -235,6 +288,7 @@ export class RolloutRounds {
       } catch (error) {
         if (!isRace(error))
           this.#services.board.memory.rememberFailedWrite(key, messageOf(error), this.#services.clock.steadyMs());
+        if (error instanceof Error && decision.actions.some(tellsFailure)) this.#told.add(error);
         throw error;
       }
     }
@@ -254,9 +308,11 @@ export class RolloutRounds {
     try {
       return await this.#services.planner.plan(rollout, journal);
     } catch (error) {
+      // An undo must not wait until the cluster can be read for a plan.
+      if (this.#services.board.mustPutBack(round)) return unplanned(round);
       const refusal = planRefusal(error);
       if (refusal === undefined) throw error;
-      return this.#services.board.mustPutBack(round) ? unplanned(round) : refusal;
+      return refusal;
     }
   }
 
@@ -296,6 +352,20 @@ export class RolloutRounds {
     const [first = "", second] = name.split("/");
     this.#services.metrics.phase(kind, second === undefined ? "" : first, second ?? first, phase);
   }
+}
+
+/** Whether the decision of the next round tells a failure of this action. */
+export function tellsFailure({ type }: Action): boolean {
+  return type === "write" || type === "journal" || type === "undo" || type === "forget";
+}
+
+/** Whether the stored status says the same about the failures of rounds. */
+export function isTold(stored: RolloutStatus | undefined, failing: RolloutStatus): boolean {
+  return (
+    stored?.phase === failing.phase &&
+    stored.observedGeneration === failing.observedGeneration &&
+    saysTheSame(stored.message, failing.message)
+  );
 }
 
 function refusedSpec(problem: string): Refusal {

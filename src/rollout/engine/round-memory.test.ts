@@ -170,3 +170,22 @@ test("a version that the engine has replaced is stale, until the server answers 
   assert.deepEqual(memory.withProgress(key, judging(3)), judging(3));
   assert.equal(memory.isSuperseded(key, "1", 75_000), false);
 });
+
+test("failing rounds are told after a minute, then every ten seconds, and count anew after a good one", () => {
+  const memory = new RoundMemory();
+  const toldAtMs: number[] = [];
+  for (let nowMs = 0; nowMs <= 90_000; nowMs += 1000) if (memory.rememberFailedRound(key, nowMs)) toldAtMs.push(nowMs);
+  assert.deepEqual(toldAtMs, [60_000, 70_000, 80_000, 90_000]);
+  memory.rememberRound(key);
+  assert.equal(memory.rememberFailedRound(key, 100_000), false);
+});
+
+test("a failed pass of an undo is forgotten when a later one has undone something", () => {
+  const memory = new RoundMemory();
+  memory.remember(key, initialStatus, 0);
+  for (let count = 0; count < 3; count += 1) memory.rememberFailedWrite(key, "denied", 0);
+  memory.rememberUndo(key, { undone: 0, waitingFor: ["a pod"] });
+  assert.equal(memory.failedWrite(key, 0)?.detail, "denied");
+  memory.rememberUndo(key, { undone: 1, waitingFor: [] });
+  assert.equal(memory.failedWrite(key, 0), undefined);
+});

@@ -22,6 +22,8 @@ const maxSuperseded = 16;
  * has restored the server's storage from a backup.
  */
 const lateReadMs = 30_000;
+/** How long all rounds of a rollout must fail before its status says so. Shorter faults end by themselves. */
+export const failingRoundsMs = 60_000;
 
 interface Remembered {
   readonly status: RolloutStatus;
@@ -40,6 +42,8 @@ export class RoundMemory {
   readonly #rounds = new Map<string, Remembered>();
   readonly #superseded = new Map<string, readonly string[]>();
   readonly #late = new Map<string, { readonly version: string; readonly sinceSteadyMs: number }>();
+  /** Since when each round of a rollout has failed, and when its status has told so last. */
+  readonly #failing = new Map<string, { readonly sinceSteadyMs: number; readonly toldSteadyMs?: number }>();
 
   /** Steady time since the last round, bounded; 0 in the first. */
   elapsedMs(key: string, steadyMs: number): number {
@@ -99,7 +103,10 @@ export class RoundMemory {
 
   rememberUndo(key: string, undo: UndoReport | undefined): void {
     const last = this.#rounds.get(key);
-    if (last !== undefined) this.#rounds.set(key, { ...last, undo });
+    if (last === undefined) return;
+    // What a pass has undone it has also struck from the journal, so the server accepts writes again.
+    const failure = undo !== undefined && undo.undone > 0 ? undefined : last.failure;
+    this.#rounds.set(key, { ...last, undo, failure });
   }
 
   /** A write of the last round failed. Its repetitions become rarer, whatever else starts a round. */
@@ -121,6 +128,22 @@ export class RoundMemory {
     if (!actions.some(clearsFailure)) return;
     const last = this.#rounds.get(key);
     if (last?.failure !== undefined) this.#rounds.set(key, { ...last, failure: undefined });
+  }
+
+  /** A round failed before it could decide or store. Returns whether its status should say so now. */
+  rememberFailedRound(key: string, steadyMs: number): boolean {
+    const { sinceSteadyMs, toldSteadyMs } = this.#failing.get(key) ?? { sinceSteadyMs: steadyMs };
+    const isDue =
+      steadyMs - sinceSteadyMs >= failingRoundsMs &&
+      (toldSteadyMs === undefined || steadyMs - toldSteadyMs >= storeTextsMs);
+    const told = isDue ? steadyMs : toldSteadyMs;
+    this.#failing.set(key, { sinceSteadyMs, ...(told === undefined ? {} : { toldSteadyMs: told }) });
+    return isDue;
+  }
+
+  /** A round came to its end. */
+  rememberRound(key: string): void {
+    this.#failing.delete(key);
   }
 
   failedWrite(key: string, steadyMs: number): FailedWrite | undefined {
@@ -163,12 +186,15 @@ export class RoundMemory {
     this.#rounds.delete(key);
     this.#superseded.delete(key);
     this.#late.delete(key);
+    this.#failing.delete(key);
   }
 }
 
 function clearsFailure(action: Action): boolean {
   return (
-    action.type === "write" || (action.type === "event" && /^(StepDone|StepStarted|RollingBack)$/.test(action.reason))
+    action.type === "write" ||
+    action.type === "forget" ||
+    (action.type === "event" && /^(StepDone|StepStarted|RollingBack)$/.test(action.reason))
   );
 }
 

@@ -202,6 +202,29 @@ test("an undone write names who undid it, and a recreated object is no conflict"
   assert.equal((await stateOf({ name: "web-0", uid: "2" }, "wave/ztunnel-2", [former]))?.state, "conflict");
 });
 
+test("a value that is the engine's and not the step's was changed by the server, unless the plan was edited", async () => {
+  const pointer = "/spec/weight";
+  const managedFields = [
+    {
+      manager: "serin-rollout",
+      operation: "Update",
+      fieldsType: "FieldsV1",
+      fieldsV1: { "f:spec": { "f:weight": {} } },
+    },
+  ];
+  const stateOf = async (written: number): Promise<unknown> => {
+    const entry: JournalEntry = { type: "field", step: step.id, object: route, pointer, prior: 0, written };
+    const moving: Step = { ...step, writes: [{ type: "field", object: route, pointer, value: 50 }] };
+    const found = { metadata: { name: "shop", managedFields }, spec: { weight: 49 } };
+    const objects = { get: async () => await Promise.resolve(found) } as unknown as ObjectAccess;
+    const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
+    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>(), passed: new Set<string>() };
+    return (await observer.observe(moving, [entry], origin, progress)).writes[0];
+  };
+  assert.deepEqual(await stateOf(50), { state: "pending", prior: 49, isRewritten: true });
+  assert.deepEqual(await stateOf(49), { state: "pending", prior: 49, isReplanned: true });
+});
+
 test("a pod that is ending already is deleted only by a step that forces it", async () => {
   const ending = { metadata: { name: "probe", deletionTimestamp: "2026-01-01T00:00:00Z" } };
   const stateOf = async (write: object, stored: UntypedObject | undefined): Promise<string | undefined> => {

@@ -226,11 +226,19 @@ function writeState(
   const { after } = write;
   if (after !== undefined && !covers(valueAt(current, after.pointer), after.value))
     return { state: "later", detail: laterDetail(write.object, after) };
-  const isFirst = !journal.some((entry) => isOf(entry, write, step));
+  const own = journal.find((entry) => isOf(entry, write, step));
+  const isFirst = own === undefined;
+  const isRewritten = own?.type === "field" && jsonEqualWithoutNulls(own.written, write.value);
   const by = whoWrote(current, write.pointer) ?? "somebody";
   const known = {
     ...(uid === undefined ? {} : { uid }),
-    ...(isFirst ? { isFirst: true as const } : isEngine(by) ? { isReplanned: true as const } : { by }),
+    ...(isFirst
+      ? { isFirst: true as const }
+      : isEngine(by)
+        ? isRewritten
+          ? { isRewritten }
+          : { isReplanned: true as const }
+        : { by }),
   };
   if (found !== undefined) return { state: "pending", prior: found, ...known };
   const madeParents = missingParentCount(current, write.pointer);

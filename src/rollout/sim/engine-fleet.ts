@@ -1,7 +1,7 @@
 import type { Random } from "../../base/index.ts";
 import { PatchRefused } from "./model-cluster.ts";
 import type { Scenario } from "./scenario.ts";
-import { NotLeading, type SimEngine } from "./sim-engine.ts";
+import { NotLeading, Unreadable, type SimEngine } from "./sim-engine.ts";
 import { Conflict, type SimStore } from "./sim-store.ts";
 
 export interface EngineFleetOptions {
@@ -76,7 +76,7 @@ export class EngineFleet {
         const outcome = this.#advance(round, isLost);
         if (outcome === "under way") continue;
         rounds.delete(key);
-        if (outcome === "failed") engine.wake(key, 1);
+        if (outcome === "failed") engine.retry(key);
       }
     }
   }
@@ -91,7 +91,8 @@ export class EngineFleet {
         error instanceof ApiDown ||
         error instanceof Conflict ||
         error instanceof NotLeading ||
-        error instanceof PatchRefused
+        error instanceof PatchRefused ||
+        error instanceof Unreadable
       )
         return "failed";
       throw error;
@@ -152,7 +153,7 @@ export class EngineFleet {
         const outcome = this.#advance(round, false);
         if (outcome === "under way") continue;
         rounds?.delete(key);
-        if (outcome === "failed") engine.wake(key, 1);
+        if (outcome === "failed") engine.retry(key);
         break;
       }
     }

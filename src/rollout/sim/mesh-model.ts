@@ -19,11 +19,13 @@ import {
 /** The state of the cluster that the model of a mesh needs. */
 export interface MeshCluster extends MeshObjects {
   readonly controlPlaneUp: boolean;
+  readonly withoutBudget: ReadonlySet<string>;
   readonly objects: ReadonlyMap<string, ModelObject>;
   /** The revision that injected a workload's pods, by namespace or by the workload's key. */
   readonly injected: ReadonlyMap<string, unknown>;
 }
 
+const budgetToDo = "let the budget allow it, or scale the workload up, and the upgrade continues";
 const noControlPlane = "no control plane is ready";
 
 /** Evaluates a settle condition of an upgrade. */
@@ -111,6 +113,9 @@ function workloadState(
       (workload.fields.get(restartPointer) !== mark && workload.fields.get(podRev) !== revision),
   );
   if (late === undefined) return { state: "met" };
+  // Each pod that has not moved waits for the budget, so none is late after its restart.
+  if (cluster.withoutBudget.has(late.reference.namespace ?? ""))
+    return { state: "waiting", detail: "a PodDisruptionBudget allows no restart", obstacle: { toDo: budgetToDo } };
   const detail = `Deployment ${late.reference.name} is not at ${revision}`;
   const isRestarted = late.fields.get(restartPointer) === mark || late.fields.get(podRev) === revision;
   const sinceMs = cluster.nowMs - late.startedAtMs;

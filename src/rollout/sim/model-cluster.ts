@@ -40,6 +40,8 @@ const requestsPerTick = 400;
 const startMs = 1500;
 const rollMs = 2500;
 const engineWriter = "engine";
+/** The share of a namespace's objects that its deletion removes in a tick. */
+const endsPerTick = 0.1;
 
 /**
  * A model of the cluster as far as rollouts change it: fields of objects, workloads that take time to start, and
@@ -59,6 +61,14 @@ export class ModelCluster {
   readonly lostPods = new Set<string>();
   /** The objects, by {@link referenceKey}, whose changes the server refuses, except those of an undo. */
   readonly refused = new Set<string>();
+  /** Tells whether a webhook refuses each write of the engine to an object. By rollout. */
+  readonly writesRefused = new Map<string, (object: ObjectReference) => boolean>();
+  /** The routes whose weights a webhook changes when the engine writes them. */
+  readonly rewritten = new Set<string>();
+  /** The namespaces whose disruption budgets allow no restart. */
+  readonly withoutBudget = new Set<string>();
+  /** The namespaces that are being deleted or are gone. */
+  readonly endedNamespaces = new Set<string>();
   /** Tells for which objects the server refuses new pods, as a quota or an admission webhook does. By rollout. */
   readonly podsRefused = new Map<string, (object: ObjectReference) => boolean>();
   controlPlaneUp = true;
@@ -114,12 +124,18 @@ export class ModelCluster {
    */
   tick(ms: number, errorRateOf: (route: string) => number): void {
     this.nowMs += ms;
-    for (const [key, object] of this.objects) this.#roll(key, object);
+    for (const [key, object] of this.objects) {
+      this.#roll(key, object);
+      const isEnding = this.endedNamespaces.size > 0 && this.#hasEnded(object.reference);
+      if (!isEnding || this.#random() >= endsPerTick) continue;
+      this.objects.delete(key);
+      this.injected.delete(key);
+    }
     for (const { reference, fields } of this.objects.values()) {
       if (reference.kind !== "HTTPRoute") continue;
       const { name } = reference;
       if (this.controlPlaneUp && this.#random() < 0.5) this.acknowledged.set(name, fields.get("/weight"));
-      if (!this.silent.has(name)) this.#send(name, errorRateOf(name));
+      if (!this.silent.has(name) && !this.#hasEnded(reference)) this.#send(name, errorRateOf(name));
     }
   }
 
@@ -271,18 +287,32 @@ export class ModelCluster {
       ...(isFirst
         ? { isFirst }
         : isOwn
-          ? { isReplanned: true }
+          ? known?.step === step && covers(write.value, known.written)
+            ? { isRewritten: true }
+            : { isReplanned: true }
           : { by: found.writers.get(write.pointer) ?? "somebody" }),
       ...(value === undefined ? {} : { prior: value }),
     };
   }
 
   write(write: Write, prior: unknown): void {
+    if (this.#refuses(write.object)) throw new PatchRefused();
     if (write.type === "create") {
-      if (this.find(write.object) === undefined) this.#start(this.add(write.object));
+      if (this.find(write.object) !== undefined) return;
+      if (this.#hasEnded(write.object)) throw new PatchRefused();
+      this.#start(this.add(write.object));
     } else if (write.type === "delete") this.#remove(write.object);
     else if (this.refused.has(referenceKey(write.object))) throw new PatchRefused();
     else this.#set(write.object, write.pointer, write.value, prior);
+  }
+
+  /** Nothing can be made in a namespace that ends. */
+  #hasEnded({ namespace = "" }: ObjectReference): boolean {
+    return this.endedNamespaces.has(namespace);
+  }
+
+  #refuses(object: ObjectReference): boolean {
+    return [...this.writesRefused.values()].some((isRefused) => isRefused(object));
   }
 
   /** Removes an object. A namespace is removed with its contents. */
@@ -300,7 +330,9 @@ export class ModelCluster {
     this.setField(object, pointer, value, engineWriter);
   }
 
-  setField(object: ModelObject, pointer: string, value: unknown, writer: string): void {
+  setField(object: ModelObject, pointer: string, given: unknown, writer: string): void {
+    const isRewritten = writer === engineWriter && pointer === "/weight" && this.rewritten.has(object.reference.name);
+    const value = isRewritten && typeof given === "number" ? Math.max(1, given - 1) : given;
     const before = object.fields.get(pointer);
     if (value === undefined) object.fields.delete(pointer);
     else object.fields.set(pointer, value);
@@ -323,7 +355,9 @@ export class ModelCluster {
 
   #readyAt({ reference }: ModelObject): number {
     const takesMs = Math.floor(startMs * this.#random());
-    return [...this.podsRefused.values()].some((isRefused) => isRefused(reference)) ? Infinity : this.nowMs + takesMs;
+    const isRefused = [...this.podsRefused.values()].some((refuses) => refuses(reference));
+    const isHeld = this.withoutBudget.has(reference.namespace ?? "") && /^(work|helm|byHand)-/.test(reference.name);
+    return isRefused || isHeld ? Infinity : this.nowMs + takesMs;
   }
 
   /** The server accepts pods again, and the controllers make those that were refused. */
@@ -346,7 +380,9 @@ export class ModelCluster {
   /** Does the same as `undoEntry`. */
   undo(entry: JournalEntry, original: JournalEntry, keepLater: KeepLater): UndoResult {
     const found = this.find(entry.object);
+    if (this.#refuses(entry.object)) return { state: "waiting", detail: "a webhook refuses it" };
     if (entry.type === "deleted") {
+      if (found === undefined && this.#hasEnded(entry.object)) return { state: "undone" };
       if (found === undefined) this.#start(this.add(entry.object));
       const missing = isWorkload(entry) ? notReady(this, entry.object) : undefined;
       return missing === undefined ? { state: "undone" } : { state: "waiting", detail: missing };

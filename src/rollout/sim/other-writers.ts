@@ -1,5 +1,5 @@
 import { jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
-import type { JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
+import type { JournalEntry, ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
 import { isPuttingBack, referenceKey } from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
 import { journalNameOf } from "../engine/rollout-object.ts";
@@ -11,6 +11,7 @@ import {
   keyOf,
   namespaceOf,
   objectsOf,
+  ownsObject,
   revisionPointer,
   rolloutObject,
   runningPointer,
@@ -24,6 +25,8 @@ interface Meddled {
   readonly pointer: string;
   readonly before: unknown;
 }
+
+const replicasPointer = "/spec/replicas";
 
 export interface OtherWritersOptions {
   readonly random: Random;
@@ -43,6 +46,9 @@ export class OtherWriters {
   readonly #meddled = new Map<Disturbance, Meddled>();
   /** The fields that a GitOps controller puts back, by the rollout's name, with their values in Git. */
   readonly #inGit = new Map<string, Meddled>();
+
+  /** The workloads that somebody has deleted, by the name of the upgrade that has made them. */
+  readonly #lost = new Map<string, ObjectReference>();
 
   /** The routes that somebody has deleted, by the rollout's name, with the journal's entries at that time. */
   readonly #vanished = new Map<
@@ -91,8 +97,9 @@ export class OtherWriters {
    * it meanwhile.
    */
   meddle(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
-    const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
-    const target = sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
+    const scales = disturbance.type === "scaleGateway";
+    const pointer = sim.kind === "Canary" ? "/weight" : scales ? replicasPointer : revisionPointer;
+    const target = sim.kind === "Canary" ? objectsOf(sim).route : scales ? this.#scaledBy(sim) : namespaceOf(sim);
     const object = target === undefined ? undefined : this.#cluster.find(target);
     if (begins && object !== undefined) {
       const name = journalNameOf(rolloutObject(sim, ""));
@@ -108,7 +115,7 @@ export class OtherWriters {
       )
         return;
       this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
-      this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : "theirs", "somebody");
+      this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : scales ? 7 : "theirs", "somebody");
       this.#witness.meddled(keyOf(sim));
       return;
     }
@@ -121,12 +128,45 @@ export class OtherWriters {
     this.#witness.meddled(keyOf(sim));
   }
 
+  /** The first gateway whose number of pods the upgrade has written. */
+  #scaledBy(sim: SimRollout): ObjectReference | undefined {
+    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+    return entries.find((entry) => entry.type === "field" && entry.pointer === replicasPointer)?.object;
+  }
+
   /** Deletes a pod, a node or a workload of the mesh, whose owner makes it again. */
   remake(sim: SimRollout): void {
     const before = meshBefore(sim).filter(([{ kind, name }]) => /^(Pod|Node)$/.test(kind) || name.startsWith("work-"));
     const [reference, fields] = before[Math.floor(this.#random() * before.length)] ?? [];
     const found = reference === undefined ? undefined : this.#cluster.find(reference);
     if (found !== undefined && fields !== undefined) this.#cluster.remake(found, fields);
+  }
+
+  /**
+   * Deletes a workload that an upgrade has made: a control plane, a ztunnel or the canary of an installation's gateway.
+   * Later somebody installs it again, unless the upgrade was undone meanwhile.
+   */
+  loseMade(sim: SimRollout, begins: boolean): void {
+    if (!begins) {
+      const lost = this.#lost.get(sim.name);
+      if (lost !== undefined && this.#hasMade(sim, lost) && this.#cluster.find(lost) === undefined)
+        this.#cluster.add(lost);
+      return;
+    }
+    const made = [...this.#cluster.objects.values()].filter(
+      ({ reference: { kind, name } }) => /^(Deployment|DaemonSet)$/.test(kind) && /(^|-)new-/.test(name),
+    );
+    const own = made.filter(({ reference: object }) => ownsObject(sim, object) && this.#hasMade(sim, object));
+    const found = own[Math.floor(this.#random() * own.length)];
+    if (found === undefined) return;
+    this.#lost.set(sim.name, found.reference);
+    this.#cluster.objects.delete(referenceKey(found.reference));
+    this.#witness.lostGateway(found.reference.name.replace(/-new-.*$/, ""));
+  }
+
+  #hasMade(sim: SimRollout, object: ObjectReference): boolean {
+    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+    return entries.some((entry) => entry.type === "created" && referenceKey(entry.object) === referenceKey(object));
   }
 
   /** A person resumes the Deployment that the Canary holds, as `kubectl rollout resume` does. */

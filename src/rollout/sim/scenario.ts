@@ -44,7 +44,13 @@ export interface SimStep {
  * `otherRelease`: an engine of another release has written the status, without fields of this one, or with more.
  * `resumeApp`: a person resumes the Deployment that a Canary holds. `losePods`: the canary has no pods for a while.
  * `revertApp`: somebody sets the Deployment back to the template that runs, and applies the changed one again later, or
- * the one that the Canary has rolled back meanwhile.
+ * the one that the Canary has rolled back meanwhile. `unread`: the server cannot read the rollout's target or journal,
+ * but writes its status. `journalFull`: the server refuses each change of the journal. `refuse`: a webhook of others
+ * refuses each write of the engine to the target, also those of an undo. `rewrite`: such a webhook changes each weight
+ * that the engine writes. `loseMade`: somebody deletes a workload that an upgrade has made, and installs it again
+ * later. `editUpgrade`: a person changes the weights of gateways, and how ztunnels move. `endNamespace`: a person
+ * deletes a namespace with all that is in it, for good. `scaleGateway`: somebody scales a gateway whose number of pods
+ * an upgrade has written, and scales it back later. `noBudget`: a disruption budget allows no restart in a namespace.
  */
 export type Disturbance =
   | {
@@ -55,7 +61,18 @@ export type Disturbance =
   | { readonly type: "edit"; readonly atTick: number; readonly rollout: number; readonly steps: readonly SimStep[] }
   | { readonly type: "change"; readonly atTick: number; readonly rollout: number; readonly template: string }
   | {
-      readonly type: "pause" | "meddle" | "selfHeal" | "noPods" | "badSpec" | "noRights" | "losePods" | "revertApp";
+      readonly type:
+        | "pause"
+        | "meddle"
+        | "selfHeal"
+        | "noPods"
+        | "badSpec"
+        | "noRights"
+        | "losePods"
+        | "revertApp"
+        | "loseMade"
+        | "scaleGateway"
+        | "noBudget";
       readonly atTick: number;
       readonly untilTick: number;
       readonly rollout: number;
@@ -69,7 +86,28 @@ export type Disturbance =
   | { readonly type: "vanish"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
   | { readonly type: "editChecks"; readonly atTick: number; readonly rollout: number; readonly minSamples: number }
   | { readonly type: "freezeMoves"; readonly atTick: number; readonly untilTick: number }
-  | { readonly type: "otherRelease"; readonly atTick: number; readonly isOlder: boolean };
+  | { readonly type: "otherRelease"; readonly atTick: number; readonly isOlder: boolean }
+  | { readonly type: "endNamespace"; readonly atTick: number; readonly namespace: string }
+  | { readonly type: "editUpgrade"; readonly atTick: number; readonly rollout: number; readonly edited: EditedMesh }
+  | {
+      readonly type: "unread";
+      readonly atTick: number;
+      readonly untilTick: number;
+      readonly rollout: number;
+      readonly what: Unread;
+    }
+  | {
+      readonly type: "journalFull" | "refuse" | "rewrite";
+      readonly atTick: number;
+      readonly untilTick: number;
+      readonly rollout: number;
+    };
+
+/** What a person may change of an upgrade under way. */
+type EditedMesh = Pick<SimMesh, "weights" | "ztunnelBy" | "retire">;
+
+/** What the server cannot read. */
+export type Unread = "journal" | "target";
 
 /**
  * A fault that never ends by itself, so that every rollout that waits for it must report it. `silence`: a route gets no
@@ -78,12 +116,21 @@ export type Disturbance =
  * the {@link Disturbance} of the same type.
  */
 export interface Lasting {
-  readonly type: "silence" | "unanswered" | "theirs" | "controlPlaneGone" | "refused" | LastingDisturbance;
+  readonly type:
+    | "silence"
+    | "unanswered"
+    | "theirs"
+    | "controlPlaneGone"
+    | "refused"
+    | LastingDisturbance
+    | LastingFault;
   readonly atTick: number;
   readonly rollout: number;
 }
 
 const lastingDisturbances = ["selfHeal", "noPods", "badSpec", "noRights"] as const;
+const lastingFaults = ["unreadTarget", "unreadJournal", "journalFull", "refuse"] as const;
+type LastingFault = (typeof lastingFaults)[number] | "rewrite" | "noBudget";
 type LastingDisturbance = (typeof lastingDisturbances)[number] | "losePods";
 
 export interface Scenario {
@@ -117,9 +164,79 @@ export const namespaces = ["a", "b", "c"] as const;
 
 const templateSalt = 0x7e_3f;
 const revertSalt = 0x4b_ac;
+const serverSalt = 0x5e_f0;
+const othersSalt = 0x07_4e;
+const namespaceSalt = 0x4a_3e;
 
-/** Generates the scenario of a seed: {@link changedScenarioOf}, in which templates may be withdrawn for a while. */
+/** Generates the scenario of a seed: {@link othersScenarioOf}, and in a tenth of the seeds the end of a namespace. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = othersScenarioOf(seed);
+  const random = seededRandom(seed ^ namespaceSalt);
+  if (random() < 0.9)
+    return withBudget({ ...scenario, disturbances: [...scenario.disturbances, ...scaled(random, scenario)] }, random);
+  const namespace = namespaces[pick(random, namespaces.length)] ?? "a";
+  const ends: Disturbance = { type: "endNamespace", atTick: 1 + pick(random, calmFromTick - 60), namespace };
+  return { ...scenario, disturbances: [...scenario.disturbances, ends] };
+}
+
+/** The scenario, whose lasting fault may be a budget that never allows a restart. */
+function withBudget(scenario: Scenario, random: Random): Scenario {
+  const { lasting } = scenario;
+  return lasting === undefined || random() > 0.15
+    ? scenario
+    : { ...scenario, lasting: { ...lasting, type: "noBudget" } };
+}
+
+/** In a third of the upgrades, somebody scales a gateway, and in some a budget allows no restart for a while. */
+function scaled(random: Random, { rollouts }: Scenario): Disturbance[] {
+  return rollouts.flatMap(({ kind }, rollout): Disturbance[] => {
+    if (kind !== "MeshUpgrade") return [];
+    const way = random();
+    if (way > 0.5) return [];
+    const atTick = 20 + pick(random, 100);
+    if (way < 0.35) return [{ type: "scaleGateway", atTick, untilTick: atTick + 1 + pick(random, 60), rollout }];
+    return [{ type: "noBudget", atTick: 1, untilTick: calmFromTick - pick(random, 150), rollout }];
+  });
+}
+
+/** The scenario of {@link faultyServerScenarioOf}, and in a third of the seeds more of others. */
+export function othersScenarioOf(seed: number): Scenario {
+  const scenario = faultyServerScenarioOf(seed);
+  const random = seededRandom(seed ^ othersSalt);
+  if (random() < 0.65) return scenario;
+  const disturbance = disturbanceOfOthers(random, scenario.rollouts);
+  const fights = (rollout: number): boolean =>
+    scenario.disturbances.some(
+      (other) => "rollout" in other && other.rollout === rollout && /^(meddle|selfHeal|vanish)$/.test(other.type),
+    );
+  // A person who puts a rewritten value back causes a conflict, which no other person of the simulation resolves.
+  if ("rollout" in disturbance && disturbance.type === "rewrite" && fights(disturbance.rollout)) return scenario;
+  const { lasting } = scenario;
+  const isRewritten = lasting !== undefined && random() < 0.3 && !fights(lasting.rollout);
+  return {
+    ...scenario,
+    disturbances: [...scenario.disturbances, disturbance],
+    ...(isRewritten ? { lasting: { ...lasting, type: "rewrite" } } : {}),
+  };
+}
+
+/** The scenario of {@link revertedScenarioOf}, and in half of the seeds faults of the API server. */
+export function faultyServerScenarioOf(seed: number): Scenario {
+  const scenario = revertedScenarioOf(seed);
+  const random = seededRandom(seed ^ serverSalt);
+  if (random() < 0.5) return scenario;
+  const faults = Array.from({ length: 1 + pick(random, 2) }, () => serverFaultOf(random, scenario.rollouts));
+  const { lasting } = scenario;
+  const type = lastingFaults[pick(random, lastingFaults.length)] ?? "refuse";
+  return {
+    ...scenario,
+    disturbances: [...scenario.disturbances, ...faults],
+    ...(lasting !== undefined && random() < 0.5 ? { lasting: { ...lasting, type } } : {}),
+  };
+}
+
+/** The scenario of {@link changedScenarioOf}, in which templates may be withdrawn for a while. */
+export function revertedScenarioOf(seed: number): Scenario {
   const scenario = changedScenarioOf(seed);
   const random = seededRandom(seed ^ revertSalt);
   const reverted = scenario.rollouts.flatMap(({ watched }, rollout): Disturbance[] => {
@@ -337,6 +454,32 @@ function latestDisturbanceOf(random: Random, rollouts: readonly SimRollout[]): D
     case "otherRelease":
       return { type, atTick, isOlder: random() < 0.7 };
   }
+}
+
+/** A fault of the API server, which often lasts so long that the engine must report it. */
+function serverFaultOf(random: Random, rollouts: readonly SimRollout[]): Disturbance {
+  const atTick = 1 + pick(random, 100);
+  const untilTick = random() < 0.5 ? calmFromTick - 1 : atTick + 1 + pick(random, 98);
+  const rollout = pick(random, rollouts.length);
+  const types = ["unread", "journalFull", "refuse"] as const;
+  const type = types[pick(random, types.length)] ?? "unread";
+  if (type !== "unread") return { type, atTick, untilTick, rollout };
+  return { type, atTick, untilTick, rollout, what: random() < 0.7 ? "target" : "journal" };
+}
+
+function editedMesh(random: Random): EditedMesh {
+  const { weights, ztunnelBy, retire } = meshOf(pick(random, 2 ** 30));
+  return { weights, ztunnelBy, retire };
+}
+
+function disturbanceOfOthers(random: Random, rollouts: readonly SimRollout[]): Disturbance {
+  const atTick = 1 + pick(random, calmFromTick - 60);
+  const untilTick = Math.min(calmFromTick - 1, atTick + 1 + pick(random, 120));
+  const rollout = pick(random, rollouts.length);
+  if (rollouts[rollout]?.kind !== "MeshUpgrade") return { type: "rewrite", atTick, untilTick, rollout };
+  if (random() < 0.5) return { type: "loseMade", atTick, untilTick, rollout };
+  // An upgrade of the simulation has moved everything after some hundred rounds.
+  return { type: "editUpgrade", atTick: 1 + pick(random, 90), rollout, edited: editedMesh(random) };
 }
 
 /** Steps without one of them, with lower weights, or with one more. */

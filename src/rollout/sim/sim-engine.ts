@@ -6,6 +6,7 @@ import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
 import {
   currentStep,
+  failingStatus,
   initialStatus,
   isPuttingBack,
   journalCounts,
@@ -30,15 +31,22 @@ import {
   specCandidate,
   type Rollout,
 } from "../engine/rollout-object.ts";
+import { isTold, tellsFailure } from "../engine/rollout-rounds.ts";
 import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs } from "../engine/next-look.ts";
 import { isResumed } from "../observe/canary-world/deployment-in-world.ts";
 import { holding } from "../plan/index.ts";
 import { PatchRefused, type ModelCluster } from "./model-cluster.ts";
+import type { Unread } from "./scenario.ts";
 import type { Templates } from "./sim-plan.ts";
 import type { SimStore } from "./sim-store.ts";
 
 /** Thrown when an engine notices that it no longer leads. */
 export class NotLeading extends Error {}
+
+/** The server's error if it cannot read an object, although it can write the rollout's status. */
+export class Unreadable extends Error {}
+
+const maxRetryMs = 5000;
 
 export interface SimEngineOptions {
   readonly id: number;
@@ -52,6 +60,8 @@ export interface SimEngineOptions {
   readonly isStale: () => boolean;
   /** Why the rollout cannot be planned, or may not do its steps. */
   readonly refusal: (rollout: Rollout) => Refusal | undefined;
+  /** Whether the server cannot read the rollout's journal, or its target. */
+  readonly isUnreadable: (rollout: Rollout, what: Unread) => boolean;
   /** Called for each stored decision. */
   readonly onDecision: (key: string, rollout: Rollout, decision: Decision, before: RolloutStatus) => void;
 }
@@ -65,6 +75,9 @@ export class SimEngine {
   rounds = 0;
   /** When each rollout is due. A rollout without an entry waits for a change of its object. */
   readonly #due = new Map<string, number>();
+  readonly #told = new WeakSet<Error>();
+  /** How many rounds of each rollout have failed one after another. */
+  readonly #failures = new Map<string, number>();
 
   constructor(options: SimEngineOptions) {
     this.#options = options;
@@ -86,6 +99,11 @@ export class SimEngine {
     this.#due.set(key, Math.min(this.#due.get(key) ?? Number.POSITIVE_INFINITY, atMs));
   }
 
+  /** Makes a rollout due after a failed round, like the real engine's queue: later and later. */
+  retry(key: string): void {
+    this.wake(key, Math.min(maxRetryMs, 2 ** (this.#failures.get(key) ?? 0)));
+  }
+
   /** Takes the rollouts that are due. Each becomes due again through the result of its round or a change. */
   takeDue(): string[] {
     const nowMs = this.#options.now().steadyMs;
@@ -97,6 +115,21 @@ export class SimEngine {
   /** One round like the real engine's. At each `yield` the engine may be killed or stopped. */
   *round(key: string): Generator<void, void> {
     this.rounds += 1;
+    const { memory } = this.board;
+    try {
+      yield* this.#round(key);
+      memory.rememberRound(key);
+      this.#failures.delete(key);
+    } catch (error) {
+      const isCounted = error instanceof Unreadable || (error instanceof PatchRefused && !this.#told.has(error));
+      if (error instanceof Unreadable || error instanceof PatchRefused)
+        this.#failures.set(key, (this.#failures.get(key) ?? 0) + 1);
+      if (isCounted && memory.rememberFailedRound(key, this.#options.now().steadyMs)) this.#tellFailure(key, error);
+      throw error;
+    }
+  }
+
+  *#round(key: string): Generator<void, void> {
     const { store, cluster, steps: stepsOf, isStale, freezes, now } = this.#options;
     const raw = isStale() && this.board.memory.knows(key) ? store.readStale(key) : store.read(key);
     if (raw === undefined) {
@@ -117,14 +150,17 @@ export class SimEngine {
       }
       return this.#lookAgain(key, raw);
     }
+    if (this.#options.isUnreadable(raw, "journal")) throw new Unreadable("the journal cannot be read");
     const journal = store.journals.get(journalNameOf(raw)) ?? { entries: [], decisions: [] };
     yield;
     const counts = journalCounts(journal, raw.metadata.uid);
     const puttingBack = isPuttingBack(status) || counts.isLeftover === true;
     const refusal = this.#options.refusal(raw);
-    if (refusal !== undefined && !puttingBack && !this.board.mustPutBack({ rollout: raw, status, orders }))
-      return this.#refuse(key, raw, status, refusal);
-    const isUnplanned = puttingBack || refusal?.reason === "spec";
+    const mayPlan = !puttingBack && !this.board.mustPutBack({ rollout: raw, status, orders });
+    const isUnread = this.#options.isUnreadable(raw, "target");
+    if (isUnread && mayPlan) throw new Unreadable("the target cannot be read");
+    if (refusal !== undefined && mayPlan) return this.#refuse(key, raw, status, refusal);
+    const isUnplanned = puttingBack || isUnread || refusal?.reason === "spec";
     const steps = isUnplanned ? [] : orderedSteps(stepsOf(raw, journal.entries), orders, status);
     const change = this.#changeOf(raw, status, isUnplanned, journal.entries);
     const step = currentStep(steps, status, change.watched);
@@ -168,6 +204,22 @@ export class SimEngine {
     this.#fence();
     store.writeStatus(key, raw.metadata.resourceVersion ?? "", refused);
     if (phase === "Stuck" && isNew) onDecision(key, raw, { status: refused, actions: [] }, status);
+  }
+
+  /** Does the same as the real engine when its rounds keep failing. */
+  #tellFailure(key: string, { message }: Error): void {
+    const { store, onDecision, now } = this.#options;
+    const raw = store.read(key);
+    if (store.leader !== this.#options.id || raw === undefined) return;
+    if (raw.status?.phase === "Paused" && raw.spec.paused) return;
+    const status = this.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
+    const { commands, generation } = ordersOf(raw, raw as unknown as UntypedObject);
+    const beginsRun = asksForRun(raw, status);
+    const failing = failingStatus(status, { detail: message, undo: commands.undo, generation, beginsRun }, now().nowMs);
+    this.board.table.set(contenderOf(raw, { ...status, phase: failing.phase }, { wants: [], heldUp: true }));
+    if (isTold(raw.status, failing)) return;
+    store.writeStatus(key, raw.metadata.resourceVersion ?? "", failing);
+    onDecision(key, raw, { status: failing, actions: [] }, status);
   }
 
   /** Makes the rollout due again if the version read was older than the watch's. */
@@ -252,8 +304,10 @@ export class SimEngine {
         yield* this.#perform(key, raw, decision);
         this.board.memory.rememberDone(key, decision, this.#options.now().steadyMs);
       } catch (error) {
-        if (error instanceof PatchRefused)
+        if (error instanceof PatchRefused) {
           this.board.memory.rememberFailedWrite(key, "the server refuses it", this.#options.now().steadyMs);
+          if (decision.actions.some(tellsFailure)) this.#told.add(error);
+        }
         throw error;
       }
     }

@@ -213,6 +213,7 @@ export function gatewayObjects({ name, moves = [], mesh }: SimUpgrade): ObjectRe
 /** Access to the model's objects. */
 export interface MeshObjects {
   readonly nowMs: number;
+  readonly endedNamespaces?: ReadonlySet<string>;
   find(object: ObjectReference): ModelObject | undefined;
 }
 
@@ -343,15 +344,17 @@ function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMes
     installs: mesh.installs
       ? [parts(names.to).map(({ apiVersion, kind, ...metadata }) => ({ apiVersion, kind, metadata: placed(metadata) }))]
       : [],
-    namespaces: namespacesInWorld(objects, sim, mark),
-    gateways: mesh.gateways.filter(isApi).map((kind): GatewayInWorld => ({
-      name: `${kind}-${name}`,
-      namespace: first,
-      waypoint: kind === "waypoint",
-      label: names.from,
-      followsNamespace: false,
-      deployments: [scaledDeployment(objects, mesh, stableOf(name, kind, first).name)],
-    })),
+    namespaces: namespacesInWorld(objects, sim, mark).filter(({ name: namespace }) => !hasEnded(objects, namespace)),
+    gateways: mesh.gateways
+      .filter((kind) => isApi(kind) && !hasEnded(objects, first))
+      .map((kind): GatewayInWorld => ({
+        name: `${kind}-${name}`,
+        namespace: first,
+        waypoint: kind === "waypoint",
+        label: names.from,
+        followsNamespace: false,
+        deployments: [scaledDeployment(objects, mesh, stableOf(name, kind, first).name)],
+      })),
     classicGateways: classicNames(name, mesh).map((gateway) => classicGateway(objects, gateway, names.to, mesh)),
     tags:
       mesh.by === "tag"
@@ -372,6 +375,10 @@ function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMes
       ...(hasAmbient(mesh, moves) ? (["ambient"] as const) : []),
     ],
   };
+}
+
+function hasEnded({ endedNamespaces }: MeshObjects, namespace: string): boolean {
+  return endedNamespaces?.has(namespace) === true;
 }
 
 function placed({ name, namespace }: Pick<ObjectReference, "name" | "namespace">): UntypedObject["metadata"] {

@@ -8,7 +8,7 @@ import {
 } from "../../api/serin/index.ts";
 import type { Step, Write } from "../decide/index.ts";
 import { firstWrite } from "../observe/canary-world/prior-values.ts";
-import { meshSteps, meshUpgradeSpec, rev, type MeshObjects } from "./sim-mesh.ts";
+import { meshSteps, meshUpgradeSpec, rev, type MeshObjects, type SimMesh } from "./sim-mesh.ts";
 import { minSamples, type SimRollout } from "./scenario.ts";
 
 function reference(kind: string, name: string, namespace?: string): ObjectReference {
@@ -122,7 +122,8 @@ export function simSteps(
 ): Step[] {
   const { mesh } = sim;
   const { spec } = rollout;
-  if (mesh !== undefined) return meshSteps(objects, { ...sim, mesh }, rollout);
+  const { edited } = spec as { readonly edited?: Partial<SimMesh> };
+  if (mesh !== undefined) return meshSteps(objects, { ...sim, mesh: { ...mesh, ...edited } }, rollout);
   // A person may have edited the steps since.
   const { steps, checks } = spec as unknown as Pick<SimRollout, "steps"> & { checks: readonly Partial<CheckSpec>[] };
   const weights = weightSteps({ ...sim, steps }, spec.approvals, checks[0] ?? {});

@@ -1,5 +1,6 @@
 import { undoFinalizer, type DecisionRecord, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
 import { withEntries, withLater, type StoredJournal } from "../act/journal-store.ts";
+import { PatchRefused } from "./model-cluster.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 
 /** The server's error if a write names an outdated version. */
@@ -12,6 +13,8 @@ export class SimStore {
   readonly journals = new Map<string, StoredJournal>();
   /** Called for each change of an object, like informers. */
   readonly watchers = new Set<(key: string) => void>();
+  /** The journals whose writes the server refuses. */
+  readonly refusedJournals = new Set<string>();
   leader = 0;
   #version = 1;
 
@@ -87,6 +90,7 @@ export class SimStore {
   }
 
   append(name: string, entries: readonly JournalEntry[], decisions: readonly DecisionRecord[], uid?: string): void {
+    if (entries.length > 0 || decisions.length > 0) this.#admit(name);
     const journal = this.journals.get(name) ?? { entries: [], decisions: [] };
     const owner = journal.entries.length > 0 ? journal.uid : uid;
     this.journals.set(name, {
@@ -97,6 +101,7 @@ export class SimStore {
   }
 
   keepLater(name: string, entry: JournalEntry, later: unknown): void {
+    this.#admit(name);
     const journal = this.journals.get(name);
     if (journal !== undefined)
       this.journals.set(name, { ...journal, entries: withLater(journal.entries, entry, later) });
@@ -104,8 +109,13 @@ export class SimStore {
 
   strike(name: string, isStruck: (entry: JournalEntry) => boolean): void {
     const journal = this.journals.get(name);
-    if (journal !== undefined)
-      this.journals.set(name, { ...journal, entries: journal.entries.filter((entry) => !isStruck(entry)) });
+    if (journal?.entries.some(isStruck) !== true) return;
+    this.#admit(name);
+    this.journals.set(name, { ...journal, entries: journal.entries.filter((entry) => !isStruck(entry)) });
+  }
+
+  #admit(name: string): void {
+    if (this.refusedJournals.has(name)) throw new PatchRefused();
   }
 
   #current(key: string, version: string): Rollout {

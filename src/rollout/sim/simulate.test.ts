@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changedScenarioOf, earlierScenarioOf, laterScenarioOf, plainScenarioOf, scenarioOf } from "./scenario.ts";
+import {
+  changedScenarioOf,
+  earlierScenarioOf,
+  faultyServerScenarioOf,
+  laterScenarioOf,
+  othersScenarioOf,
+  plainScenarioOf,
+  scenarioOf,
+} from "./scenario.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
@@ -13,6 +21,10 @@ const keptOfAll = [3319, 5664, 8596, 13_805];
 const keptOfResumed = [20_199];
 /** Seeds that failed once with deleted routes, edited checks, moving freezes and statuses of other releases. */
 const keptOfLast = [4398, 7817, 16_672];
+/** Seeds that failed once with an API server that cannot read a target or refuses a journal or an undo. */
+const keptOfServer = [477, 661, 919, 1159, 1220];
+/** Seeds that failed once with webhooks that change what the engine writes. */
+const keptOfOthers = [839, 2061];
 
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [
@@ -21,6 +33,8 @@ test("no seed of crashes, losses, delays and foreign writes breaks an invariant"
     ...keptOfAll.map((seed) => earlierScenarioOf(seed)),
     ...keptOfLast.map((seed) => laterScenarioOf(seed)),
     ...keptOfResumed.map((seed) => changedScenarioOf(seed)),
+    ...keptOfServer.map((seed) => faultyServerScenarioOf(seed)),
+    ...keptOfOthers.map((seed) => othersScenarioOf(seed)),
   ];
   for (const one of scenarios) {
     const { failure } = simulate(one);

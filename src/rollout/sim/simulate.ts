@@ -1,7 +1,8 @@
 import { invariant, messageOf, type Random, seededRandom } from "../../base/index.ts";
 import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
 import { isUnderWay, referenceKey, undoPatienceMs, type Decision, type Refusal } from "../decide/index.ts";
-import type { Rollout } from "../engine/rollout-object.ts";
+import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
+import { failingRoundsMs } from "../engine/round-memory.ts";
 import { EngineFleet } from "./engine-fleet.ts";
 import { ModelCluster } from "./model-cluster.ts";
 import { newerStatus, olderStatus } from "./other-release.ts";
@@ -9,6 +10,7 @@ import { OtherWriters } from "./other-writers.ts";
 import { calmFromTick, tickMs, type Disturbance, type Lasting, type Scenario, type SimRollout } from "./scenario.ts";
 import { SimEngine } from "./sim-engine.ts";
 import { injectingRevision } from "./mesh-model.ts";
+import { reference } from "../plan/index.ts";
 import { meshBefore } from "./sim-mesh.ts";
 import {
   keyOf,
@@ -43,7 +45,7 @@ const watchedTicks = 12;
 export const unendedText = "never came to its end";
 /** Matches a message that names a command, an action of a person, or another rollout, freeze or group to wait for. */
 const saysWhoMustAct =
-  /resolve it|restore it|a person must|promote|approv|abort|^waits: |resume|^paused by |was rolled back; change it|changed by somebody else|correct the spec|grant it/;
+  /resolve it|restore it|a person must|promote|approv|abort|correct what it names|resume|until a person acts|waits itself|let the budget allow it|freeze|was rolled back; change it|changed by somebody else|correct the spec|grant it/;
 
 /** Runs one scenario to its end. Returns what happened, and the violated invariant if there is one. */
 export function simulate(scenario: Scenario): SimResult {
@@ -75,6 +77,8 @@ class Simulation {
   #freezes: readonly Freeze[] = [];
   /** Why a rollout is not carried out, by its name. */
   readonly #refusals = new Map<string, Refusal>();
+  /** What the server cannot read: `target` or `journal`, and the rollout's name. */
+  readonly #unread = new Set<string>();
   /** The rollouts in one of whose steps a person has changed the template. */
   readonly #changed = new Set<string>();
   #lastStates = "";
@@ -130,7 +134,8 @@ class Simulation {
       this.#cluster.tick(tickMs, (route) => this.#errorRateOf(route));
       this.#engines.work();
       this.#witness.everyTick();
-      if (this.#tick > calmFromTick && this.#isOver() && this.#staysOver()) return this.#witness.atTheEnd();
+      if (this.#tick > calmFromTick + tellingTicks(this.#scenario) && this.#isOver() && this.#staysOver())
+        return this.#witness.atTheEnd();
     }
     throw new Error(`${unendedText}: ${this.#states()}`);
   }
@@ -144,11 +149,16 @@ class Simulation {
       .join(" | ");
   }
 
+  #phases(): string {
+    return this.#store.keys.map((key) => this.#store.read(key)?.status?.phase ?? "").join(" ");
+  }
+
   /** Whether all rollouts have ended. With a lasting fault, they may also wait, but each message must say for whom. */
   #isOver(): boolean {
     if (this.#allAtRest()) return true;
     if (this.#scenario.lasting === undefined) return false;
-    const states = this.#states();
+    // A new engine must fail some times before it says again that the server refuses the journal.
+    const states = this.#scenario.lasting.type === "journalFull" ? this.#phases() : this.#states();
     if (states !== this.#lastStates) [this.#lastStates, this.#statesSinceTick] = [states, this.#tick];
     if (this.#tick - this.#statesSinceTick < lastingTicks) return false;
     for (const key of this.#store.keys) {
@@ -169,10 +179,9 @@ class Simulation {
     if (!this.#isOver()) return false;
     const version = this.#store.version;
     const rounds = this.#engines.rounds;
-    const lasts = this.#scenario.lasting !== undefined && !this.#allAtRest();
     for (let more = 0; more < watchedTicks; more += 1) this.#calmTick();
     const written = this.#store.version - version;
-    const most = lasts ? this.#store.keys.length * 2 : 0;
+    const most = this.#scenario.lasting === undefined ? 0 : this.#store.keys.length * 2;
     invariant(written <= most, `${written} writes in ${watchedTicks} ticks after the end: ${this.#states()}`);
     const looks = this.#engines.rounds - rounds;
     const allowed = this.#store.keys.length * (watchedTicks + 2);
@@ -199,6 +208,7 @@ class Simulation {
       steps: (rollout, journal) => simSteps(this.#cluster, this.#simOf(rollout), rollout, journal),
       refusal: (rollout) => this.#refusals.get(rollout.metadata.name ?? ""),
       templatesOf: (rollout, journal) => templatesOf(this.#cluster, this.#simOf(rollout), journal),
+      isUnreadable: ({ metadata: { name = "" } }, what) => this.#unread.has(`${what} ${name}`),
       freezes: () => this.#freezes,
       now: () => ({ steadyMs: this.#cluster.nowMs, nowMs: this.#wallMs() }),
       isStale: () => !this.#isCalm() && this.#random() < this.#scenario.staleRate,
@@ -304,6 +314,7 @@ class Simulation {
   }
 
   #create(sim: SimRollout): void {
+    if (sim.kind === "Canary" && this.#cluster.endedNamespaces.has(sim.namespace)) return;
     this.#note(`${keyOf(sim)} is created: ${JSON.stringify(sim)}`);
     this.#store.put(keyOf(sim), rolloutObject(sim, new Date(this.#wallMs()).toISOString()));
   }
@@ -374,8 +385,13 @@ class Simulation {
     if (type === "silence") this.#cluster.silent.add(sim.name);
     if (type === "unanswered") this.#cluster.unanswered.add(sim.name);
     if (type === "refused") this.#refuse(sim);
+    if (type === "journalFull" || type === "refuse" || type === "rewrite")
+      this.#disturbServer({ type, atTick, untilTick: patienceTicks, rollout }, sim, true);
+    if (type === "unreadTarget" || type === "unreadJournal")
+      this.#unread.add(`${type === "unreadTarget" ? "target" : "journal"} ${sim.name}`);
     if (type === "theirs")
       this.#others.meddle({ type: "meddle", atTick, untilTick: patienceTicks, rollout }, sim, true);
+    if (type === "noBudget") for (const namespace of sim.moves ?? []) this.#cluster.withoutBudget.add(namespace);
     if (type === "selfHeal" || type === "noPods" || type === "badSpec" || type === "noRights")
       this.#disturbRollout({ type, atTick, untilTick: patienceTicks, rollout }, sim, true);
   }
@@ -402,6 +418,9 @@ class Simulation {
       case "freezeMoves":
         this.#freezes = [begins ? freezeNow(this.#wallMs(), 0, 5000) : freezeNow(this.#wallMs(), 5000, 10_000)];
         return;
+      case "endNamespace":
+        this.#endNamespace(disturbance.namespace);
+        return;
       case "otherRelease":
         this.#engines.crash();
         for (const key of this.#store.keys)
@@ -414,6 +433,18 @@ class Simulation {
         this.#engines.scale(begins ? 0 : 1);
         return;
       default:
+    }
+  }
+
+  /** The Canaries of the namespace are deleted, and stay until they are undone. The other objects go one by one. */
+  #endNamespace(namespace: string): void {
+    this.#cluster.endedNamespaces.add(namespace);
+    this.#cluster.objects.delete(referenceKey(reference("v1", "Namespace", namespace)));
+    for (const sim of this.#scenario.rollouts) {
+      if (sim.kind !== "Canary" || sim.namespace !== namespace) continue;
+      this.#witness.deleted(keyOf(sim));
+      this.#untried.delete(sim.name);
+      this.#store.delete(keyOf(sim), new Date(this.#wallMs()).toISOString());
     }
   }
 
@@ -447,6 +478,9 @@ class Simulation {
       case "edit":
         if (sim.kind === "Canary") this.#store.patchSpec(key, { steps: disturbance.steps });
         return;
+      case "editUpgrade":
+        this.#store.patchSpec(key, { edited: disturbance.edited });
+        return;
       case "vanish":
         this.#others.vanish(sim, begins);
         if (begins && sim.kind === "Canary") this.#refusals.set(sim.name, refusals.badSpec);
@@ -475,15 +509,37 @@ class Simulation {
         else this.#refusals.delete(sim.name);
         return;
       case "meddle":
+      case "scaleGateway":
         this.#others.meddle(disturbance, sim, begins);
         return;
       default:
+        this.#disturbServer(disturbance, sim, begins);
         this.#disturbApp(disturbance, sim, begins);
     }
   }
 
-  /** What people do to the Deployment of a Canary. */
+  /** What the API server does to a rollout and its target. */
+  #disturbServer(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
+    const { refusedJournals } = this.#store;
+    const { writesRefused, rewritten } = this.#cluster;
+    const journal = journalNameOf(rolloutObject(sim, ""));
+    if (disturbance.type === "journalFull" && begins) refusedJournals.add(journal);
+    if (disturbance.type === "journalFull" && !begins) refusedJournals.delete(journal);
+    if (disturbance.type === "refuse" && begins) writesRefused.set(sim.name, (object) => ownsObject(sim, object));
+    if (disturbance.type === "refuse" && !begins) writesRefused.delete(sim.name);
+    if (disturbance.type === "rewrite" && begins) rewritten.add(sim.name);
+    if (disturbance.type === "rewrite" && !begins) rewritten.delete(sim.name);
+    if (disturbance.type === "unread" && begins) this.#unread.add(`${disturbance.what} ${sim.name}`);
+    if (disturbance.type === "unread" && !begins) this.#unread.delete(`${disturbance.what} ${sim.name}`);
+  }
+
+  /** What people do to the Deployment of a Canary, or to the workloads that an upgrade has made. */
   #disturbApp(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
+    for (const namespace of disturbance.type === "noBudget" ? (sim.moves ?? []) : [])
+      if (begins) this.#cluster.withoutBudget.add(namespace);
+      else this.#cluster.withoutBudget.delete(namespace);
+    if (disturbance.type === "noBudget" && !begins) this.#cluster.acceptPods(sim.name);
+    if (disturbance.type === "loseMade") this.#others.loseMade(sim, begins);
     if (disturbance.type === "change") this.#changeTemplate(sim, disturbance.template);
     if (disturbance.type === "resumeApp") this.#others.resumeApp(sim);
     if (disturbance.type === "revertApp") this.#revert(sim, begins);
@@ -507,6 +563,12 @@ class Simulation {
       );
     });
   }
+}
+
+/** How long an engine may take to tell a lasting fault of the API server. */
+function tellingTicks({ lasting }: Scenario): number {
+  const isTold = lasting?.type === "unreadTarget" || lasting?.type === "unreadJournal";
+  return isTold ? Math.ceil(failingRoundsMs / tickMs) + watchedTicks : 0;
 }
 
 const refusals: Readonly<Record<"badSpec" | "noRights", Refusal>> = {

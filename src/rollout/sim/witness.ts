@@ -24,7 +24,7 @@ import type { SimStore } from "./sim-store.ts";
 const slackMs = 20 * tickMs;
 
 const minuteMs = 60_000;
-const maxRepetitions = 16;
+const maxRepetitions = 20;
 
 type Snapshot = Readonly<Record<string, unknown>>;
 
@@ -51,6 +51,7 @@ export class Witness {
   readonly #store: SimStore;
   readonly #seen = new Map<string, Seen>();
   #freezeSinceMs: number | undefined;
+  readonly #lostGateways = new Set<string>();
   /** When a route's canary lost its pods while its rollout measures there. */
   readonly #lostSinceMs = new Map<string, number>();
 
@@ -215,18 +216,43 @@ export class Witness {
     );
   }
 
-  /** Both snapshots without a route that somebody has deleted meanwhile. */
-  #withoutVanished(now: Snapshot, before: Snapshot): readonly [Snapshot, Snapshot] {
+  /** Both snapshots without a route that somebody has deleted meanwhile, or whose weights a webhook changes. */
+  #withoutVanished(current: Snapshot, former: Snapshot): readonly [Snapshot, Snapshot] {
+    const [now, before] = [this.#withoutEnded(current), this.#withoutEnded(former)];
+    if (this.#did("rewrite")) {
+      const others = (snapshot: Snapshot): Snapshot =>
+        Object.fromEntries(Object.entries(snapshot).filter(([key]) => !key.includes("HTTPRoute")));
+      return [others(now), others(before)];
+    }
     if (this.#scenario.disturbances.every(({ type }) => type !== "vanish")) return [now, before];
     const shared = (snapshot: Snapshot, other: Snapshot): Snapshot =>
       Object.fromEntries(Object.entries(snapshot).filter(([key]) => key in other || !key.includes("HTTPRoute")));
     return [shared(now, before), shared(before, now)];
   }
 
+  /** The snapshot without objects of namespaces that somebody has deleted. */
+  #withoutEnded(snapshot: Snapshot): Snapshot {
+    const ended = [...this.#cluster.endedNamespaces];
+    if (ended.length === 0) return snapshot;
+    return Object.fromEntries(
+      Object.entries(snapshot).filter(
+        ([key]) => !ended.some((name) => key.includes(`/${name}/`) || key.endsWith(`Namespace//${name}`)),
+      ),
+    );
+  }
+
+  #hasEnded(namespace = ""): boolean {
+    return this.#cluster.endedNamespaces.has(namespace);
+  }
+
+  #did(type: string): boolean {
+    const { lasting, disturbances } = this.#scenario;
+    return lasting?.type === type || disturbances.some((disturbance) => disturbance.type === type);
+  }
+
   #isAllowedCause(key: string, sim: SimRollout, cause: string): void {
     const lasting = this.#scenario.lasting?.type;
-    const did = (type: string): boolean =>
-      lasting === type || this.#scenario.disturbances.some((disturbance) => disturbance.type === type);
+    const did = (type: string): boolean => this.#did(type);
     if (cause.includes("request-success-rate"))
       invariant(
         sim.errorRate > 0 ||
@@ -241,7 +267,10 @@ export class Witness {
           did("noPods") ||
           did("selfHeal") ||
           did("losePods") ||
+          did("loseMade") ||
           lasting === "controlPlaneGone" ||
+          // Pods follow the label of their namespace, which was set while ztunnels moved by pod, and not their node's.
+          (did("editUpgrade") && cause.includes("is owned by")) ||
           // A recreated upgrade does not find the old revision that its predecessor has removed.
           (did("recreate") && cause.includes(" exists, and ")),
         `${key} was rolled back: ${cause}`,
@@ -249,7 +278,7 @@ export class Witness {
     else
       invariant(
         (cause.includes("after its restart") && (did("meddle") || did("noPods") || did("selfHeal"))) ||
-          (cause.includes("or refused") && (did("refused") || did("selfHeal"))) ||
+          (cause.includes("or refused") && ["refused", "selfHeal", "refuse", "journalFull", "rewrite"].some(did)) ||
           /aborted by|^group g|another change|was reverted|was deleted|journal still has/.test(cause),
         `${key} was rolled back: ${cause}`,
       );
@@ -261,6 +290,11 @@ export class Witness {
     const isEdited = this.#scenario.disturbances.some(({ type }) => type === "edit");
     const excused = rollout.spec.fullPromotion !== undefined || isEdited || seen.sim.kind === "MeshUpgrade";
     invariant(seen.sim.errorRate === 0 || excused, `${key} is bad and completed`);
+  }
+
+  /** Somebody deletes the canary of this gateway, which may have no pod until there is another one. */
+  lostGateway(name: string): void {
+    this.#lostGateways.add(name);
   }
 
   deleted(key: string): void {
@@ -312,6 +346,8 @@ export class Witness {
     for (const sim of this.#scenario.rollouts)
       for (const gateway of gatewayObjects(sim)) {
         const { stable, canary } = gatewayPods(this.#cluster, gateway);
+        if (stable + canary > 0) this.#lostGateways.delete(gateway.name);
+        if (this.#lostGateways.has(gateway.name) || this.#hasEnded(gateway.namespace)) continue;
         invariant(stable + canary > 0, `${gateway.kind} ${gateway.name} had no pod that is ready`);
       }
     const present = new Set(this.#store.keys);
@@ -369,21 +405,21 @@ export class Witness {
       );
       const rollout = this.#store.read(key);
       const journal = rollout === undefined ? undefined : this.#store.journals.get(journalNameOf(rollout));
-      // With a lasting fault the undo may be stuck.
-      const isUndone = status !== undefined && !isPuttingBack(status);
+      // With a lasting fault the undo may be stuck, or not begin.
+      const isUndone = status !== undefined && !isPuttingBack(status) && status.pauseReason !== "error";
       invariant(
         journal === undefined || !isUndone || journalCounts(journal, metadata?.uid).isLeftover !== true,
         `the journal of ${key} has entries of an earlier object`,
       );
     }
-    if (this.#scenario.lasting === undefined) {
-      this.#allHeld();
-      this.#nothingWaitsInSilence();
-    }
+    this.#allHeld();
+    if (this.#scenario.lasting === undefined) this.#nothingWaitsInSilence();
     const runs = new Map<string, Set<string>>();
     for (const key of this.#store.keys) {
       const { status } = this.#store.read(key) ?? {};
       if (status?.groupRun === undefined) continue;
+      // It cannot follow its group while its rounds fail.
+      if (status.phase === "Stuck" && status.pauseReason === "error") continue;
       const ends = runs.get(status.groupRun) ?? new Set<string>();
       // A rollout that is stuck during its rollback counts as rolled back.
       ends.add(isPuttingBack(status) ? "RolledBack" : status.phase);
@@ -393,10 +429,16 @@ export class Witness {
       invariant(ends.size === 1, `members of the group's run ${run} ended as ${[...ends].join(" and ")}`);
   }
 
-  /** Checks that each Canary of a Deployment still holds it, whoever has resumed it meanwhile. */
+  /**
+   * Checks that each Canary of a Deployment still holds it, whoever has resumed it meanwhile. With a lasting fault, it
+   * may also say why it cannot.
+   */
   #allHeld(): void {
     for (const sim of this.#scenario.rollouts) {
-      if (!isRestingPhase(this.#store.read(keyOf(sim))?.status?.phase)) continue;
+      const { phase, message = "" } = this.#store.read(keyOf(sim))?.status ?? {};
+      if (!isRestingPhase(phase)) continue;
+      const { type = "" } = this.#scenario.lasting ?? {};
+      if (type.startsWith("unread") || /cannot hold it|correct the spec|grant it/.test(message)) continue;
       const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
       if (!entries.some(({ setup }) => setup === true)) continue;
       const held = this.#cluster.find(objectsOf(sim).app)?.fields.get("/spec/paused");

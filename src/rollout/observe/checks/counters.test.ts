@@ -35,6 +35,17 @@ test("statuses of 500 and above, missing answers, and gRPC's server faults are f
   });
 });
 
+test("a proxy with a counter that is no count has not answered, and is named if no other one answers", async () => {
+  const view = fakeView([gatewayPod("g"), gatewayPod("h")]);
+  for (const value of [NaN, Infinity, -5]) {
+    const wrong = (requests("next", "200", 10) + requests("next", "503", value)).replace("Infinity", "+Inf");
+    const one = await observeRequests(view, backends, fakeScrape({ g: wrong, h: requests("next", "200", 3) }));
+    assert.deepEqual(one.type === "counters" && Object.keys(one.sources), ["shop/h"], String(value));
+    const none = await observeRequests(view, backends, fakeScrape({ g: wrong, h: wrong }));
+    assert.match(none.type === "unavailable" ? none.detail : "", /pod shop\/[gh] reports .* for istio_requests_total/);
+  }
+});
+
 test("versions behind one Service are distinguished by workload", async () => {
   const subject: CheckSubject = {
     ...backends,

@@ -75,7 +75,10 @@ export interface Answer {
   readonly samples: readonly PrometheusSample[];
 }
 
-/** Scrapes the families of all proxies of the subject, or all metrics. `problem` says why none answered. */
+/**
+ * Scrapes the families of all proxies of the subject, or all metrics. `problem` says why none answered. A proxy with a
+ * value of these families that is no count has not answered.
+ */
 export async function scrapeAll(
   view: ClusterView,
   subject: CheckSubject,
@@ -87,13 +90,14 @@ export async function scrapeAll(
   const answers = await Promise.all(
     proxies.map(async (proxy): Promise<Answer | undefined> => {
       try {
-        return {
-          proxy,
-          samples: await view.recently(
-            `metrics ${proxy.pod.metadata.uid ?? podName(proxy.pod)} ${families?.join() ?? ""}`,
-            async () => await scrape(proxy.pod, families),
-          ),
-        };
+        const samples = await view.recently(
+          `metrics ${proxy.pod.metadata.uid ?? podName(proxy.pod)} ${families?.join() ?? ""}`,
+          async () => await scrape(proxy.pod, families),
+        );
+        const wrong = families === undefined ? undefined : samples.find(({ value }) => !isCount(value));
+        if (wrong === undefined) return { proxy, samples };
+        problem = `pod ${podName(proxy.pod)} reports ${wrong.value} for ${wrong.name}, which is no count, so it is left out`;
+        return undefined;
       } catch (error) {
         problem = messageOf(error);
         return undefined;
@@ -101,6 +105,14 @@ export async function scrapeAll(
     }),
   );
   return { answers: answers.filter((answer) => answer !== undefined), problem };
+}
+
+/**
+ * One value that is no count would make each sum meaningless from then on, and without its series alone the proxy would
+ * seem to have restarted.
+ */
+function isCount(value: number): boolean {
+  return Number.isFinite(value) && value >= 0;
 }
 
 /** The reporter changes when the other one has counted this many requests while the chosen one counted none. */

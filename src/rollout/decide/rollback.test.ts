@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RolloutStatus } from "../../api/serin/index.ts";
+import { decide, initialStatus } from "./decide.ts";
+import type { DecideInput, Decision } from "./input.ts";
+
+const undo = { startedAt: "", elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" } as const;
+const goingBack: RolloutStatus = {
+  ...initialStatus,
+  phase: "RollingBack",
+  cause: "a check failed",
+  startedAt: "2026-01-01T00:00:00Z",
+  run: 1,
+  undo,
+};
+const refused = { detail: "update of RolloutJournal canary.shop.web: denied", waits: false };
+
+function decided(status: RolloutStatus, more: Partial<DecideInput>): Decision {
+  return decide({
+    orders: {
+      commands: { approve: "", undo: "", resume: "", edit: "" },
+      generation: 1,
+      paused: false,
+      abort: false,
+      automaticRollback: true,
+      approvals: [],
+      last: {},
+      settleTimeoutMs: 300_000,
+      holdsAllNamespaces: true,
+    },
+    status,
+    steps: [],
+    change: { candidate: "v1", watched: false },
+    observation: undefined,
+    journal: { run: 2, setup: 0, completed: false },
+    blockers: [],
+    elapsedMs: 5000,
+    nowMs: 0,
+    ...more,
+  });
+}
+
+test("an undo whose passes fail is Stuck after its limit and names the failure, whatever an earlier pass has undone", () => {
+  let status = goingBack;
+  for (let ms = 0; ms <= 125_000; ms += 5000)
+    ({ status } = decided(status, { undo: { undone: 3, waitingFor: [] }, failedWrite: refused }));
+  assert.deepEqual([status.phase, status.pauseReason], ["Stuck", "undo"]);
+  assert.match(status.message, /the undo waits for update of RolloutJournal .*: denied; resolve it/);
+  const ended = decided(status, {
+    undo: { undone: 2, waitingFor: [] },
+    journal: { run: 0, setup: 0, completed: false },
+  });
+  assert.equal(ended.status.phase, "RolledBack");
+});
+
+test("an undo whose passes fail is tried from time to time, not in each round", () => {
+  assert.deepEqual(decided(goingBack, { failedWrite: { ...refused, waits: true } }).actions, []);
+  assert.deepEqual(
+    decided(goingBack, { failedWrite: refused }).actions.map(({ type }) => type),
+    ["undo"],
+  );
+});
+
+test("a journal of an ended run that the server refuses to clear is named, and is tried from time to time", () => {
+  const begins: RolloutStatus = { ...initialStatus, run: 2, candidate: "v1", message: "run 2" };
+  const waits = decided(begins, { failedWrite: { ...refused, waits: true } });
+  assert.deepEqual(waits.actions, []);
+  assert.match(waits.status.message, /cannot clear the rollout's journal, .*: denied; correct what it names/);
+  const again = decided(begins, { failedWrite: refused });
+  assert.deepEqual(
+    again.actions.map(({ type }) => type),
+    ["forget"],
+  );
+});

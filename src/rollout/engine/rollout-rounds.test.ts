@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { silentLogger, transientError } from "../../base/index.ts";
+import { canaryKind, type RolloutStatus } from "../../api/serin/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { initialStatus, type Decision } from "../decide/index.ts";
+import type { Rollout } from "./rollout-object.ts";
+import { RolloutRounds, type RoundServices } from "./rollout-rounds.ts";
+import { RoundBoard } from "./round-board.ts";
+
+const underWay: RolloutStatus = {
+  ...initialStatus,
+  phase: "Progressing",
+  message: "weight 10",
+  startedAt: "2026-01-01T00:00:00Z",
+  run: 1,
+};
+
+interface Options {
+  readonly spec?: object;
+  readonly status?: RolloutStatus;
+  readonly unread?: "journal" | "target";
+}
+
+/** Rounds of one Canary. The API server writes its status, but cannot read its journal or its target. */
+function roundsOf({ spec, status = underWay, unread = "target" }: Options) {
+  let [steadyMs, version] = [0, 1];
+  let faulty = true;
+  let object = {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "Canary",
+    metadata: { name: "web", namespace: "shop", uid: "u", generation: 2, resourceVersion: "1" },
+    spec: {
+      target: { httpRoute: { name: "web", stable: { name: "a", port: 80 }, canary: { name: "b", port: 80 } } },
+      steps: [{ weight: 10 }],
+      ...spec,
+    },
+    status,
+  } as unknown as Rollout;
+  const decisions: Decision[] = [];
+  const fail = (): never => {
+    throw transientError("api-server", "get of HTTPRoute shop/web: conversion webhook failed");
+  };
+  const services = {
+    client: {
+      get: async () => structuredClone(object),
+      patchMerge: async () => object,
+      update: async (_kind: unknown, body: Rollout) => {
+        version += 1;
+        object = { ...body, metadata: { ...body.metadata, resourceVersion: String(version) } };
+        return object;
+      },
+    } as unknown as KubeClient,
+    clock: { steadyMs: () => steadyMs, nowMs: () => steadyMs },
+    log: silentLogger,
+    journals: { read: async () => (faulty && unread === "journal" ? fail() : { entries: [], decisions: [] }) },
+    observer: {},
+    planner: {
+      plan: async () => (faulty ? fail() : { steps: [], change: { candidate: "v1", watched: false } }),
+    },
+    actions: {
+      fence: () => undefined,
+      recordCompletion: async () => undefined,
+      perform: async (_rollout: Rollout, decision: Decision) => void decisions.push(decision),
+    },
+    metrics: { phase: () => undefined, verdicts: () => undefined, gone: () => undefined },
+    board: new RoundBoard(1),
+    orphans: {},
+    rights: undefined,
+    freezes: () => [],
+    watched: () => undefined,
+    wake: () => undefined,
+  } as unknown as RoundServices;
+  const rounds = new RolloutRounds(services);
+  return {
+    status: () => object.status ?? initialStatus,
+    decisions,
+    version: () => version,
+    recover: () => (faulty = false),
+    /** Runs rounds for so long, one each second. */
+    run: async (seconds: number) => {
+      for (let second = 0; second < seconds; second += 1) {
+        steadyMs += 1000;
+        await rounds.look(canaryKind, "Canary shop/web", "shop/web").catch(() => undefined);
+      }
+    },
+  };
+}
+
+test("a rollout whose rounds all fail for a minute is Stuck, says why and what helps, and goes on by itself", async () => {
+  for (const unread of ["journal", "target"] as const) {
+    const canary = roundsOf({ unread });
+    await canary.run(55);
+    assert.deepEqual([canary.status().phase, canary.version()], ["Progressing", 1], unread);
+    await canary.run(60);
+    const { phase, pauseReason, message, observedGeneration } = canary.status();
+    assert.deepEqual([phase, pauseReason, observedGeneration], ["Stuck", "error", 2], unread);
+    assert.match(
+      message,
+      /conversion webhook failed; correct what it names, .* undo it: serin canary abort web -n shop$/,
+    );
+    assert.equal(canary.version(), 2, "it says the same only once");
+    assert.deepEqual(
+      canary.decisions.flatMap(({ actions }) =>
+        actions.map((action) => (action.type === "event" ? action.reason : "")),
+      ),
+      ["Stuck"],
+    );
+    canary.recover();
+    await canary.run(1);
+    assert.equal(canary.status().phase, "Completed", unread);
+  }
+});
+
+test("a rollout at rest keeps its phase while its rounds fail, and a paused one says that it is paused", async () => {
+  const rolledBack = roundsOf({
+    spec: { group: "g" },
+    status: { ...underWay, phase: "RolledBack", cause: "a fault", message: "a fault" },
+  });
+  await rolledBack.run(70);
+  assert.equal(rolledBack.status().phase, "RolledBack");
+  assert.match(rolledBack.status().message, /cannot go on/);
+  const paused = roundsOf({
+    spec: { paused: true },
+    status: { ...underWay, phase: "Paused", pauseReason: "order", message: "paused by me" },
+  });
+  await paused.run(70);
+  assert.equal(paused.status().message, "paused by me");
+});
+
+test("an order to undo is followed although the target cannot be read, because an undo needs no plan", async () => {
+  const canary = roundsOf({ spec: { abort: true } });
+  await canary.run(1);
+  assert.equal(canary.status().phase, "RollingBack");
+});
