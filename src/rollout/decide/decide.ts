@@ -8,7 +8,7 @@ import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps } from "./planned-steps.ts";
 import { handleDeletion, leftoverCause, rollBackFurther, startRollback, undoLeftover } from "./rollback.ts";
 import { completedAgain, completedMessage, isHeld, recovered, withHold, withoutHold } from "./hold.ts";
-import { describeReference, type Step } from "./step.ts";
+import { describeReference, type Step, type Write } from "./step.ts";
 import { promotion, waitFor } from "./step-outcome.ts";
 
 const ends: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack"]);
@@ -47,7 +47,7 @@ export function decide(input: DecideInput): Decision {
  */
 function forgetLater({ failedWrite }: DecideInput, decision: Decision): Decision {
   const { status, actions } = decision;
-  if (failedWrite === undefined || !actions.some(({ type }) => type === "forget")) return decision;
+  if (failedWrite?.clearsJournal !== true || !actions.some(({ type }) => type === "forget")) return decision;
   const message = `the engine cannot clear the rollout's journal, and tries again: ${failedWrite.detail}; correct what it names, and the rollout continues by itself`;
   const again = failedWrite.waits ? [] : actions.filter(({ type }) => type !== "event");
   return { ...decision, status: { ...status, message }, actions: again };
@@ -71,15 +71,19 @@ function holdAgain({ change, orders, failedWrite, status }: DecideInput, decisio
       ...(failedWrite === undefined ? [{ type: "event", reason: "Held", message, warning: true } as const] : []),
       { type: "write", write: resumed },
     ],
-    repeats: decision.repeats ?? `${describeReference(resumed.object)} was resumed and is held again`,
+    repeats: decision.repeats ?? heldAgainText(resumed),
   };
+}
+
+function heldAgainText({ object }: Pick<Write, "object">): string {
+  return `${describeReference(object)} was resumed and is held again`;
 }
 
 const watchingMessage = "waits for a change to roll out";
 
 /**
  * The message why no run begins, or that there is no change. While somebody or the server keeps the engine from holding
- * a resumed Deployment, the message says so, unless a person must act for another reason first. Undefined if the phase
+ * a resumed Deployment, the message says so, unless the rollout waits for something else first. Undefined if the phase
  * has its own message.
  */
 function messageOf(input: DecideInput, status: RolloutStatus): string | undefined {
@@ -96,6 +100,8 @@ function messageOf(input: DecideInput, status: RolloutStatus): string | undefine
 function notHeldText({ change: { resumed }, orders, failedWrite }: DecideInput): string | undefined {
   if (resumed === undefined || failedWrite === undefined || orders.deletion !== undefined) return undefined;
   const object = describeReference(resumed.object);
+  if (failedWrite.detail === heldAgainText(resumed))
+    return `${object} is resumed again and again, and this Canary holds it again each time; let whoever resumes it, such as a GitOps controller, leave spec.paused alone`;
   return `${object} was resumed, and the engine cannot hold it: ${failedWrite.detail}; correct what it names, or pause the Deployment (kubectl patch deployment ${resumed.object.name} -n ${resumed.object.namespace ?? ""} -p '{"spec":{"paused":true}}')`;
 }
 

@@ -69,6 +69,10 @@ test("a Deployment that somebody resumes again and again is held again more and 
   assert.equal(decision.repeats, "Deployment shop/web was resumed and is held again");
   const failedWrite = { detail: decision.repeats ?? "", waits: true };
   assert.deepEqual(kinds(decided(running, { failedWrite })), []);
+  assert.match(
+    decided({ ...initialStatus, phase: "Watching", run: 0, candidate: "v2" }, { failedWrite }).status.message,
+    /^Deployment shop\/web is resumed again and again, .* leave spec\.paused alone$/,
+  );
 });
 
 test("a Deployment that the engine cannot hold is named in the status with the refusal, and in no further event", () => {

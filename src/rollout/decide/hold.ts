@@ -6,7 +6,7 @@ import {
   type RolloutStatus,
   type StepStatus,
 } from "../../api/serin/index.ts";
-import { isPuttingBack, isRefusedAfterEnd } from "./contender.ts";
+import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import { dated } from "./conditions.ts";
 import type { DecideInput } from "./input.ts";
 import type { Step } from "./step.ts";
@@ -100,23 +100,31 @@ export interface RoundFailure {
   readonly beginsRun: boolean;
 }
 
+const cannotGoOn = "the engine cannot go on, and tries again";
+
 /**
  * The status of a rollout whose rounds all fail, so that nothing is decided about it. It continues as soon as a round
- * succeeds. What held it up before still holds, so that reason stays.
+ * succeeds. A rollout of which nothing is under way keeps its phase. What held a rollout up before still holds, so that
+ * its reason, its cause and the beginning of its message stay.
  */
 export function failingStatus(
   status: RolloutStatus,
   { detail, undo, generation, beginsRun }: RoundFailure,
   nowMs: number,
 ): RolloutStatus {
+  const { phase, message: former, pauseReason } = status;
   const isUndo = isPuttingBack(status);
-  const remedy = `correct what it names, and the rollout continues by itself${isUndo ? "" : `; or undo it: ${undo}`}`;
-  const message = `the engine cannot go on, and tries again: ${detail}; ${remedy}`;
-  const keepsPhase = status.phase === "RolledBack" || (status.phase === "Completed" && !beginsRun);
-  const before = status.phase === "Stuck" ? status.pauseReason : undefined;
-  const held = withHold(status, { phase: "Stuck", reason: isUndo ? "undo" : (before ?? "error"), message });
-  const stuck = isUndo ? held : { ...held, cause: message };
-  return dated({ ...(keepsPhase ? { ...status, message } : stuck), observedGeneration: generation }, status, nowMs);
+  const mayUndo = isUnderWay(status) && !isUndo;
+  const remedy = `correct what it names, and the rollout continues by itself${mayUndo ? `; or undo it: ${undo}` : ""}`;
+  const problem = `${cannotGoOn}: ${detail}; ${remedy}`;
+  const isHeldBefore = phase === "Stuck" && pauseReason !== undefined && pauseReason !== "error";
+  const [held = ""] = former.split(`; ${cannotGoOn}`);
+  const message = isHeldBefore ? `${held}; ${cannotGoOn}: ${detail}; correct what it names` : problem;
+  const keepsPhase = phase === "RolledBack" || phase === "Watching" || (phase === "Completed" && !beginsRun);
+  const reason = isHeldBefore ? pauseReason : isUndo ? "undo" : "error";
+  const stuck = withHold(status, { phase: "Stuck", reason, message });
+  const failing = isUndo || isHeldBefore ? stuck : { ...stuck, cause: message };
+  return dated({ ...(keepsPhase ? { ...status, message } : failing), observedGeneration: generation }, status, nowMs);
 }
 
 export const completedMessage = "done";

@@ -83,6 +83,8 @@ export interface DecideInput {
 
 export interface FailedWrite {
   readonly detail: string;
+  /** The action that failed clears the journal of an ended run, and changes nothing else. */
+  readonly clearsJournal?: true;
   /** Whether it is too early to repeat the write. */
   readonly waits: boolean;
 }

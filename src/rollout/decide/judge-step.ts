@@ -74,9 +74,11 @@ function pauseOrEnd(
 ): Decision {
   const { orders } = input;
   if (step.pause?.approved === false) {
-    const message = `${step.title}: waits for approval: ${orders.commands.approve}`;
+    const waits = `${step.title}: waits for approval`;
+    const message = `${waits}: ${orders.commands.approve}`;
     const hold: Hold = { phase: "Paused", message, reason: "approval" };
-    const told = isSameHold(input.status, hold) && input.status.message === message;
+    // An engine of another release words the command in another way.
+    const told = isSameHold(input.status, hold) && input.status.message.startsWith(waits);
     const events: Action[] = told ? [] : [{ type: "event", reason: "Paused", message, warning: false, step: step.id }];
     return { status: withHold(status, hold), actions: events };
   }

@@ -63,12 +63,20 @@ test("an undo whose passes fail is tried from time to time, not in each round", 
 
 test("a journal of an ended run that the server refuses to clear is named, and is tried from time to time", () => {
   const begins: RolloutStatus = { ...initialStatus, run: 2, candidate: "v1", message: "run 2" };
-  const waits = decided(begins, { failedWrite: { ...refused, waits: true } });
+  const failedWrite = { ...refused, clearsJournal: true } as const;
+  const waits = decided(begins, { failedWrite: { ...failedWrite, waits: true } });
   assert.deepEqual(waits.actions, []);
   assert.match(waits.status.message, /cannot clear the rollout's journal, .*: denied; correct what it names/);
-  const again = decided(begins, { failedWrite: refused });
+  const again = decided(begins, { failedWrite });
   assert.deepEqual(
     again.actions.map(({ type }) => type),
     ["forget"],
   );
+  const other = decided(begins, { failedWrite: { ...refused, waits: true } });
+  assert.deepEqual(
+    other.actions.map(({ type }) => type),
+    ["forget"],
+    "the failure of another write does not hold it up",
+  );
+  assert.doesNotMatch(other.status.message, /cannot clear/);
 });

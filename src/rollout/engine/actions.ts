@@ -40,8 +40,8 @@ export interface ActionsOptions {
 const namesShown = 10;
 
 /**
- * Performs the decided actions: first the history, then the writes in order. Each action may be interrupted at any
- * point, and is then repeated.
+ * Performs the decided actions: first the events and the history, then the writes in order. Each action may be
+ * interrupted at any point, and is then repeated.
  */
 export class Actions {
   readonly #options: ActionsOptions;
@@ -90,13 +90,14 @@ export class Actions {
     const events = actions.filter((action) => action.type === "event");
     const entries = actions.flatMap((action) => (action.type === "journal" ? action.entries : []));
     this.fence();
+    // The status is stored and says the same, so the event would not be repeated after a failure of the journal.
+    for (const event of events) this.#tell(rollout, event, status);
     await journals.append(
       name,
       entries,
       events.filter(({ reason }) => reason !== "Completed").map((event) => this.#record(event, status.run ?? 0)),
       rollout.metadata.uid,
     );
-    for (const event of events) this.#tell(rollout, event, status);
     let report: UndoReport | undefined;
     for (const action of actions) {
       this.fence();

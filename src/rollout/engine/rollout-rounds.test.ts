@@ -20,12 +20,15 @@ interface Options {
   readonly spec?: object;
   readonly status?: RolloutStatus;
   readonly unread?: "journal" | "target";
+  /** The name of the unreadable object. */
+  readonly named?: () => string;
 }
 
 /** Rounds of one Canary. The API server writes its status, but cannot read its journal or its target. */
-function roundsOf({ spec, status = underWay, unread = "target" }: Options) {
+function roundsOf({ spec, status = underWay, unread = "target", named = () => "web" }: Options) {
   let [steadyMs, version] = [0, 1];
   let faulty = true;
+  let unanswered = 0;
   let object = {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "Canary",
@@ -39,11 +42,15 @@ function roundsOf({ spec, status = underWay, unread = "target" }: Options) {
   } as unknown as Rollout;
   const decisions: Decision[] = [];
   const fail = (): never => {
-    throw transientError("api-server", "get of HTTPRoute shop/web: conversion webhook failed");
+    throw transientError("api-server", `get of HTTPRoute shop/${named()}: conversion webhook failed`);
   };
   const services = {
     client: {
-      get: async () => structuredClone(object),
+      get: async () => {
+        unanswered -= 1;
+        if (unanswered >= 0) throw transientError("api-server", "get of Canary shop/web: connect ETIMEDOUT");
+        return structuredClone(object);
+      },
       patchMerge: async () => object,
       update: async (_kind: unknown, body: Rollout) => {
         version += 1;
@@ -77,6 +84,10 @@ function roundsOf({ spec, status = underWay, unread = "target" }: Options) {
     decisions,
     version: () => version,
     recover: () => (faulty = false),
+    /** Lets the server not answer the next reads of the Canary. */
+    loseReads: (count: number) => (unanswered = count),
+    events: () =>
+      decisions.flatMap(({ actions }) => actions.flatMap((action) => (action.type === "event" ? [action.reason] : []))),
     /** Runs rounds for so long, one each second. */
     run: async (seconds: number) => {
       for (let second = 0; second < seconds; second += 1) {
@@ -100,12 +111,7 @@ test("a rollout whose rounds all fail for a minute is Stuck, says why and what h
       /conversion webhook failed; correct what it names, .* undo it: serin canary abort web -n shop$/,
     );
     assert.equal(canary.version(), 2, "it says the same only once");
-    assert.deepEqual(
-      canary.decisions.flatMap(({ actions }) =>
-        actions.map((action) => (action.type === "event" ? action.reason : "")),
-      ),
-      ["Stuck"],
-    );
+    assert.deepEqual(canary.events(), ["Stuck"]);
     canary.recover();
     await canary.run(1);
     assert.equal(canary.status().phase, "Completed", unread);
@@ -118,14 +124,54 @@ test("a rollout at rest keeps its phase while its rounds fail, and a paused one 
     status: { ...underWay, phase: "RolledBack", cause: "a fault", message: "a fault" },
   });
   await rolledBack.run(70);
-  assert.equal(rolledBack.status().phase, "RolledBack");
-  assert.match(rolledBack.status().message, /cannot go on/);
+  const watching = roundsOf({ status: { ...initialStatus, phase: "Watching", message: "waits for a change" } });
+  await watching.run(70);
+  for (const [canary, phase] of [
+    [rolledBack, "RolledBack"],
+    [watching, "Watching"],
+  ] as const) {
+    assert.equal(canary.status().phase, phase);
+    assert.match(
+      canary.status().message,
+      /cannot go on, .*; correct what it names, and the rollout continues by itself$/,
+    );
+    assert.deepEqual(canary.events(), []);
+  }
   const paused = roundsOf({
     spec: { paused: true },
     status: { ...underWay, phase: "Paused", pauseReason: "order", message: "paused by me" },
   });
   await paused.run(70);
   assert.equal(paused.status().message, "paused by me");
+});
+
+test("a rollout that waits for a person keeps the cause and the command while its rounds fail", async () => {
+  const cause = "weight 10: success-rate: 80 %";
+  const message = `${cause}; approve it: serin canary promote web -n shop`;
+  const stuck = roundsOf({ status: { ...underWay, phase: "Stuck", pauseReason: "check", cause, message } });
+  await stuck.run(200);
+  const { pauseReason, cause: kept, message: told } = stuck.status();
+  assert.deepEqual([pauseReason, kept], ["check", cause]);
+  assert.equal(
+    told,
+    `${message}; the engine cannot go on, and tries again: get of HTTPRoute shop/web: conversion webhook failed; correct what it names`,
+  );
+  assert.deepEqual(stuck.events(), []);
+});
+
+test("rounds that fail for one object and then for another are told once, and written once a minute", async () => {
+  let reads = 0;
+  const canary = roundsOf({ named: () => `route-${Math.floor((reads += 1) / 7) % 2}` });
+  await canary.run(600);
+  assert.deepEqual(canary.events(), ["Stuck"]);
+  assert.ok(canary.version() <= 11, `${canary.version() - 1} writes in ten minutes`);
+});
+
+test("a server that does not answer with the rollout leaves its status alone", async () => {
+  const canary = roundsOf({});
+  canary.loseReads(70);
+  await canary.run(71);
+  assert.deepEqual([canary.status().phase, canary.version()], ["Progressing", 1]);
 });
 
 test("an order to undo is followed although the target cannot be read, because an undo needs no plan", async () => {

@@ -18,6 +18,7 @@ import {
   saysTheSame,
   type Action,
   type Decision,
+  type FailedWrite,
   type Observation,
   type Refusal,
   type RolloutOrders,
@@ -94,27 +95,45 @@ export class RolloutRounds {
   }
 
   /**
-   * One round. Returns when to look again, or undefined if only a change of the object matters. If rounds keep failing,
-   * the status says why.
+   * One round. Returns when to look again, or undefined if only a change of the object matters. If rounds keep failing
+   * although the server answers with the object, the status says why.
    */
   async look<Value extends Rollout>(kind: KindDefinition<Value>, key: string, name: string): Promise<number | void> {
     const { memory } = this.#services.board;
+    let isRead = false;
     try {
-      const nextMs = await this.#look(kind, key, name);
-      memory.rememberRound(key);
+      // The status decides what is already done, so read it from the server and not from a cache, which may be stale.
+      const raw = await this.#read(kind, name);
+      isRead = true;
+      const nextMs = await this.#look(kind, key, name, raw);
+      memory.forgetFailedRounds(key);
       return nextMs;
     } catch (error) {
-      const isCounted = error instanceof Error && !isRace(error) && !this.#told.has(error);
+      if (!isRead) memory.forgetFailedRounds(key);
+      const isCounted = isRead && error instanceof Error && !isRace(error) && !this.#told.has(error);
       if (isCounted && memory.rememberFailedRound(key, this.#services.clock.steadyMs()))
-        await this.#tellFailure(kind, key, name, error).catch(() => undefined);
+        await this.#tellFailure(kind, key, name, error).catch((untold: unknown) =>
+          this.#services.log.warn("a rollout's status cannot say why its rounds fail", {
+            rollout: key,
+            error: messageOf(untold),
+          }),
+        );
       throw error;
     }
   }
 
-  async #look<Value extends Rollout>(kind: KindDefinition<Value>, key: string, name: string): Promise<number | void> {
+  async #read<Value extends Rollout>(kind: KindDefinition<Value>, name: string): Promise<Value | undefined> {
     const [first = "", second] = name.split("/");
-    // The status decides what is already done, so read it from the server and not from a cache, which may be stale.
-    const raw = await this.#services.client.get(kind, second ?? first, second === undefined ? undefined : first);
+    return await this.#services.client.get(kind, second ?? first, second === undefined ? undefined : first);
+  }
+
+  async #look<Value extends Rollout>(
+    kind: KindDefinition<Value>,
+    key: string,
+    name: string,
+    raw: Value | undefined,
+  ): Promise<number | void> {
+    const [first = "", second] = name.split("/");
     if (raw === undefined) {
       this.#gone(key, kind.kind, second === undefined ? "" : first, second ?? first);
       const metadata = second === undefined ? { name: first } : { namespace: first, name: second };
@@ -140,10 +159,9 @@ export class RolloutRounds {
     name: string,
     error: Error,
   ): Promise<void> {
-    const { client, actions, board, clock } = this.#services;
-    const [first = "", second] = name.split("/");
+    const { actions, board, clock } = this.#services;
     actions.fence();
-    const raw = await client.get(kind, second ?? first, second === undefined ? undefined : first);
+    const raw = await this.#read(kind, name);
     // A person must resume it first.
     if (raw === undefined || (raw.status?.phase === "Paused" && raw.spec?.paused === true)) return;
     const { rollout, problem, status, orders } = this.#roundOf(key, raw);
@@ -157,7 +175,9 @@ export class RolloutRounds {
     board.table.set(contenderOf(raw, { ...status, phase: failing.phase }, { wants: [], heldUp: true }));
     this.#show(key, failing.phase);
     if (isTold(raw.status, failing)) return;
+    const isNew = failing.phase === "Stuck" && raw.status?.phase !== "Stuck";
     await this.#writer.writeStatus(kind, raw, failing);
+    if (!isNew) return;
     await actions.perform(raw, {
       status: failing,
       actions: [{ type: "event", reason: "Stuck", message: failing.message, warning: true }],
@@ -287,7 +307,11 @@ export class RolloutRounds {
         this.#services.board.memory.rememberDone(key, decision, this.#services.clock.steadyMs());
       } catch (error) {
         if (!isRace(error))
-          this.#services.board.memory.rememberFailedWrite(key, messageOf(error), this.#services.clock.steadyMs());
+          this.#services.board.memory.rememberFailedWrite(
+            key,
+            failedWriteOf(messageOf(error), decision),
+            this.#services.clock.steadyMs(),
+          );
         if (error instanceof Error && decision.actions.some(tellsFailure)) this.#told.add(error);
         throw error;
       }
@@ -357,6 +381,12 @@ export class RolloutRounds {
 /** Whether the decision of the next round tells a failure of this action. */
 export function tellsFailure({ type }: Action): boolean {
   return type === "write" || type === "journal" || type === "undo" || type === "forget";
+}
+
+/** The failure of a decision's actions, as the next decision sees it. */
+export function failedWriteOf(detail: string, { actions }: Decision): Omit<FailedWrite, "waits"> {
+  const changesMore = actions.some(({ type }) => type === "write" || type === "journal" || type === "undo");
+  return !changesMore && actions.some(({ type }) => type === "forget") ? { detail, clearsJournal: true } : { detail };
 }
 
 /** Whether the stored status says the same about the failures of rounds. */

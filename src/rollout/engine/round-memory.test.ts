@@ -50,7 +50,7 @@ test("a write that keeps failing is repeated twice at once, and then at growing 
     memory.remember(key, initialStatus, nowMs);
     if (memory.failedWrite(key, nowMs)?.waits === true) continue;
     writtenAtMs.push(nowMs);
-    memory.rememberFailedWrite(key, "the server refuses it", nowMs);
+    memory.rememberFailedWrite(key, { detail: "the server refuses it" }, nowMs);
   }
   assert.deepEqual(writtenAtMs, [0, 50, 100, 1100, 3100, 7100, 15_100, 25_100, 35_100, 45_100, 55_100]);
   assert.equal(memory.failedWrite(key, 60_000)?.detail, "the server refuses it");
@@ -171,21 +171,32 @@ test("a version that the engine has replaced is stale, until the server answers 
   assert.equal(memory.isSuperseded(key, "1", 75_000), false);
 });
 
-test("failing rounds are told after a minute, then every ten seconds, and count anew after a good one", () => {
+test("failing rounds are told after a minute, then each minute, and count anew after a good one", () => {
   const memory = new RoundMemory();
   const toldAtMs: number[] = [];
-  for (let nowMs = 0; nowMs <= 90_000; nowMs += 1000) if (memory.rememberFailedRound(key, nowMs)) toldAtMs.push(nowMs);
-  assert.deepEqual(toldAtMs, [60_000, 70_000, 80_000, 90_000]);
-  memory.rememberRound(key);
-  assert.equal(memory.rememberFailedRound(key, 100_000), false);
+  for (let nowMs = 0; nowMs <= 190_000; nowMs += 1000) if (memory.rememberFailedRound(key, nowMs)) toldAtMs.push(nowMs);
+  assert.deepEqual(toldAtMs, [60_000, 120_000, 180_000]);
+  memory.forgetFailedRounds(key);
+  assert.equal(memory.rememberFailedRound(key, 200_000), false);
 });
 
-test("a failed pass of an undo is forgotten when a later one has undone something", () => {
+test("a failed pass of an undo is forgotten when a later one ends, even if it only waits", () => {
   const memory = new RoundMemory();
   memory.remember(key, initialStatus, 0);
-  for (let count = 0; count < 3; count += 1) memory.rememberFailedWrite(key, "denied", 0);
-  memory.rememberUndo(key, { undone: 0, waitingFor: ["a pod"] });
+  for (let count = 0; count < 3; count += 1) memory.rememberFailedWrite(key, { detail: "denied" }, 0);
+  memory.rememberUndo(key, undefined);
   assert.equal(memory.failedWrite(key, 0)?.detail, "denied");
-  memory.rememberUndo(key, { undone: 1, waitingFor: [] });
+  memory.rememberUndo(key, { undone: 0, waitingFor: ["a pod"] });
   assert.equal(memory.failedWrite(key, 0), undefined);
+});
+
+test("a failure that nothing has repeated for a minute is over, and the next one is a first one again", () => {
+  const memory = new RoundMemory();
+  memory.remember(key, initialStatus, 0);
+  for (let count = 0; count < 3; count += 1) memory.rememberFailedWrite(key, { detail: "argocd restores it" }, 0);
+  assert.deepEqual(memory.failedWrite(key, 500), { detail: "argocd restores it", waits: true });
+  assert.deepEqual(memory.failedWrite(key, 61_000), { detail: "argocd restores it", waits: false });
+  assert.equal(memory.failedWrite(key, 61_001), undefined);
+  memory.rememberFailedWrite(key, { detail: "argocd restores it" }, 61_001);
+  assert.equal(memory.failedWrite(key, 61_001), undefined);
 });

@@ -22,14 +22,25 @@ const maxSuperseded = 16;
  * has restored the server's storage from a backup.
  */
 const lateReadMs = 30_000;
-/** How long all rounds of a rollout must fail before its status says so. Shorter faults end by themselves. */
+/**
+ * How long all rounds of a rollout must fail before its status says so, and how often it may say something else.
+ * Shorter faults end by themselves.
+ */
 export const failingRoundsMs = 60_000;
+/** A failure that nothing has repeated for so long is over, even if no later write has shown it. */
+const failureLastsMs = 60_000;
+
+interface Failure extends Omit<FailedWrite, "waits"> {
+  readonly count: number;
+  /** When the write may be repeated. */
+  readonly untilSteadyMs: number;
+}
 
 interface Remembered {
   readonly status: RolloutStatus;
   readonly atSteadyMs: number;
   readonly undo: UndoReport | undefined;
-  readonly failure?: { readonly detail: string; readonly count: number; readonly untilSteadyMs: number } | undefined;
+  readonly failure?: Failure | undefined;
   /** When this engine stored the status last, or saw the rollout first. */
   readonly storedAtSteadyMs: number;
 }
@@ -104,19 +115,20 @@ export class RoundMemory {
   rememberUndo(key: string, undo: UndoReport | undefined): void {
     const last = this.#rounds.get(key);
     if (last === undefined) return;
-    // What a pass has undone it has also struck from the journal, so the server accepts writes again.
-    const failure = undo !== undefined && undo.undone > 0 ? undefined : last.failure;
+    // A pass that fails has no report, so nothing fails any more.
+    const failure = undo === undefined ? last.failure : undefined;
     this.#rounds.set(key, { ...last, undo, failure });
   }
 
   /** A write of the last round failed. Its repetitions become rarer, whatever else starts a round. */
-  rememberFailedWrite(key: string, detail: string, steadyMs: number): void {
+  rememberFailedWrite(key: string, failed: Omit<FailedWrite, "waits">, steadyMs: number): void {
     const last = this.#rounds.get(key);
     if (last === undefined) return;
-    const count = (last.failure?.count ?? 0) + 1;
+    const before = isOver(last.failure, steadyMs) ? 0 : (last.failure?.count ?? 0);
+    const count = before + 1;
     const delayMs =
       count < failuresAtOnce ? 0 : Math.min(maxWriteDelayMs, firstWriteDelayMs * 2 ** (count - failuresAtOnce));
-    this.#rounds.set(key, { ...last, failure: { detail, count, untilSteadyMs: steadyMs + delayMs } });
+    this.#rounds.set(key, { ...last, failure: { ...failed, count, untilSteadyMs: steadyMs + delayMs } });
   }
 
   /**
@@ -124,34 +136,34 @@ export class RoundMemory {
    * step paused in between.
    */
   rememberDone(key: string, { actions, repeats }: Decision, steadyMs: number): void {
-    if (repeats !== undefined) return this.rememberFailedWrite(key, repeats, steadyMs);
+    if (repeats !== undefined) return this.rememberFailedWrite(key, { detail: repeats }, steadyMs);
     if (!actions.some(clearsFailure)) return;
     const last = this.#rounds.get(key);
     if (last?.failure !== undefined) this.#rounds.set(key, { ...last, failure: undefined });
   }
 
-  /** A round failed before it could decide or store. Returns whether its status should say so now. */
+  /** A round read its rollout, and failed afterwards. Returns whether the status should say so now. */
   rememberFailedRound(key: string, steadyMs: number): boolean {
     const { sinceSteadyMs, toldSteadyMs } = this.#failing.get(key) ?? { sinceSteadyMs: steadyMs };
     const isDue =
       steadyMs - sinceSteadyMs >= failingRoundsMs &&
-      (toldSteadyMs === undefined || steadyMs - toldSteadyMs >= storeTextsMs);
+      (toldSteadyMs === undefined || steadyMs - toldSteadyMs >= failingRoundsMs);
     const told = isDue ? steadyMs : toldSteadyMs;
     this.#failing.set(key, { sinceSteadyMs, ...(told === undefined ? {} : { toldSteadyMs: told }) });
     return isDue;
   }
 
-  /** A round came to its end. */
-  rememberRound(key: string): void {
+  /** A round came to its end, or the server did not even answer with the rollout, which says nothing about it. */
+  forgetFailedRounds(key: string): void {
     this.#failing.delete(key);
   }
 
   failedWrite(key: string, steadyMs: number): FailedWrite | undefined {
     const failure = this.#rounds.get(key)?.failure;
     // A lost race is not worth a message.
-    return failure === undefined || failure.count < failuresAtOnce
-      ? undefined
-      : { detail: failure.detail, waits: steadyMs < failure.untilSteadyMs };
+    if (failure === undefined || failure.count < failuresAtOnce || isOver(failure, steadyMs)) return undefined;
+    const { count: _count, untilSteadyMs, ...failed } = failure;
+    return { ...failed, waits: steadyMs < untilSteadyMs };
   }
 
   /** This engine has changed the object, so a later read of that version is stale. */
@@ -188,6 +200,10 @@ export class RoundMemory {
     this.#late.delete(key);
     this.#failing.delete(key);
   }
+}
+
+function isOver(failure: Failure | undefined, steadyMs: number): boolean {
+  return failure !== undefined && steadyMs - failure.untilSteadyMs > failureLastsMs;
 }
 
 function clearsFailure(action: Action): boolean {

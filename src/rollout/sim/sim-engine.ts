@@ -31,7 +31,7 @@ import {
   specCandidate,
   type Rollout,
 } from "../engine/rollout-object.ts";
-import { isTold, tellsFailure } from "../engine/rollout-rounds.ts";
+import { failedWriteOf, isTold, tellsFailure } from "../engine/rollout-rounds.ts";
 import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs } from "../engine/next-look.ts";
 import { isResumed } from "../observe/canary-world/deployment-in-world.ts";
 import { holding } from "../plan/index.ts";
@@ -118,7 +118,7 @@ export class SimEngine {
     const { memory } = this.board;
     try {
       yield* this.#round(key);
-      memory.rememberRound(key);
+      memory.forgetFailedRounds(key);
       this.#failures.delete(key);
     } catch (error) {
       const isCounted = error instanceof Unreadable || (error instanceof PatchRefused && !this.#told.has(error));
@@ -305,7 +305,8 @@ export class SimEngine {
         this.board.memory.rememberDone(key, decision, this.#options.now().steadyMs);
       } catch (error) {
         if (error instanceof PatchRefused) {
-          this.board.memory.rememberFailedWrite(key, "the server refuses it", this.#options.now().steadyMs);
+          const failed = failedWriteOf("the server refuses it", decision);
+          this.board.memory.rememberFailedWrite(key, failed, this.#options.now().steadyMs);
           if (decision.actions.some(tellsFailure)) this.#told.add(error);
         }
         throw error;
