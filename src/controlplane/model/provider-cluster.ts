@@ -19,6 +19,8 @@ export function secretProvider(mesh: Pick<MeshSettings, "extensionProviders"> | 
   return mesh?.extensionProviders.find((provider) => provider.kind === "secrets");
 }
 
+type ProviderMesh = Pick<MeshSettings, "domain" | "rootNamespace" | "defaultServiceExportTo">;
+
 /** Finds the services of extension providers. */
 export class ProviderClusters {
   readonly #inputs: MeshInputs;
@@ -28,18 +30,15 @@ export class ProviderClusters {
   }
 
   /**
-   * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or if ServiceEntries of several
-   * namespaces have it. A Service keeps its host, whatever entries repeat it, because its clients use it too. A proxy
-   * rejects a whole listener that names an unknown cluster.
+   * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or if it is ambiguous because
+   * several namespaces have a ServiceEntry for it. The root namespace's entry comes before all, and entries that are
+   * exported to all come before others. A Service keeps its host, whatever entries repeat it, because its clients use
+   * it too. A proxy rejects a whole listener that names an unknown cluster.
    */
-  of(
-    { service, port }: ProviderService,
-    { domain }: Pick<MeshSettings, "domain">,
-    reader: CollectionReader,
-  ): ProviderCluster | undefined {
+  of({ service, port }: ProviderService, mesh: ProviderMesh, reader: CollectionReader): ProviderCluster | undefined {
     const slash = service.indexOf("/");
     const host = service.slice(slash + 1).toLowerCase();
-    const namespaces = this.#namespacesOf(host, domain, reader);
+    const namespaces = this.#namespacesOf(host, mesh, reader, slash === -1);
     const found = slash === -1 ? namespaces.size === 1 : namespaces.has(service.slice(0, slash));
     return found ? { host, cluster: `outbound|${port}||${host}` } : undefined;
   }
@@ -50,7 +49,12 @@ export class ProviderClusters {
     return provider === undefined ? undefined : this.of(provider.settings, mesh, reader);
   }
 
-  #namespacesOf(host: string, domain: string, reader: CollectionReader): ReadonlySet<string> {
+  #namespacesOf(
+    host: string,
+    { domain, rootNamespace, defaultServiceExportTo }: ProviderMesh,
+    reader: CollectionReader,
+    isUnqualified: boolean,
+  ): ReadonlySet<string> {
     const suffix = `.svc.${domain}`;
     const [name = "", namespace, ...rest] = host.endsWith(suffix) ? host.slice(0, -suffix.length).split(".") : [];
     if (
@@ -59,7 +63,14 @@ export class ProviderClusters {
       reader.get(this.#inputs.services, `${namespace}/${name}`) !== undefined
     )
       return new Set([namespace]);
-    const entries = this.#inputs.serviceEntries.index("provider-host", (entry) => entry.spec.hosts);
-    return new Set(reader.lookup(entries, host).map((entry) => entry.namespace));
+    const index = this.#inputs.serviceEntries.index("provider-host", (entry) => entry.spec.hosts);
+    const entries = reader.lookup(index, host);
+    const exported = entries.filter(({ spec: { exportTo } }) =>
+      (exportTo.length === 0 ? defaultServiceExportTo : exportTo).some((namespaceOrAll) => namespaceOrAll === "*"),
+    );
+    const namespaces = new Set(
+      (isUnqualified && exported.length > 0 ? exported : entries).map((entry) => entry.namespace),
+    );
+    return isUnqualified && namespaces.has(rootNamespace) ? new Set([rootNamespace]) : namespaces;
   }
 }

@@ -19,24 +19,37 @@ function readKeySet(text: string): string | undefined {
     return undefined;
   }
   if (typeof set !== "object" || set === null) return undefined;
-  const keys: unknown = Reflect.get(set, "keys");
-  if (Array.isArray(keys)) return keys.some(isUsable) ? text : undefined;
-  // A single key instead of a set.
-  return isUsable(set) ? JSON.stringify({ keys: [set] }) : undefined;
+  const listed: unknown = Reflect.get(set, "keys");
+  // A single key may stand for a set.
+  const keys = (Array.isArray(listed) ? (listed as readonly unknown[]) : [set]).flatMap(plainKey);
+  return keys.some(isUsable) ? JSON.stringify({ keys }) : undefined;
 }
 
 type Key = Readonly<Record<string, unknown>>;
+
+const members: ReadonlySet<string> = new Set(["kty", "kid", "alg", "use", "x", "y", "crv", "n", "e", "k"]);
+
+/**
+ * The key with the members that proxies read. An Envoy's parser is stricter than ours: it refuses a text with deep
+ * levels, huge numbers, a member twice or half of a character, whatever its keys are. A key with another kind of id is
+ * left out, because without its id it would verify the tokens of all.
+ */
+function plainKey(value: unknown): Key[] {
+  if (typeof value !== "object" || value === null) return [];
+  const key = value as Key;
+  if (typeof (key["kid"] ?? "") !== "string") return [];
+  const texts = Object.entries(key).flatMap(([member, text]) =>
+    members.has(member) && typeof text === "string" && text !== "" ? [[member, text] as const] : [],
+  );
+  return texts.every(([, text]) => text.isWellFormed()) ? [Object.fromEntries(texts)] : [];
+}
 
 const rsaAlgorithms: readonly unknown[] = [undefined, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 const secretAlgorithms: readonly unknown[] = [undefined, "HS256", "HS384", "HS512"];
 const ed25519Bytes = 32;
 
-function isUsable(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const key = value as Key;
-  const { kty, kid, crv } = key;
-  const alg = key["alg"] ?? undefined;
-  if (typeof (kid ?? "") !== "string") return false;
+function isUsable(key: Key): boolean {
+  const { kty, crv, alg } = key;
   switch (kty) {
     case "RSA":
       return rsaAlgorithms.includes(alg) && isRsaKey(key);
@@ -52,7 +65,7 @@ function isUsable(value: unknown): boolean {
 }
 
 const minModulusBits = 512;
-const maxModulusBits = 8192;
+const maxModulusBits = 16_384;
 /** The exponents that an Envoy takes. */
 const exponents: readonly unknown[] = [3n, 65_537n];
 
@@ -94,8 +107,8 @@ const curves: Readonly<Record<string, Curve>> = {
 
 /** Whether a key of an elliptic curve is a point of the curve. An Envoy drops others. */
 function isPoint(key: Key): boolean {
-  const { crv } = key;
-  const alg = key["alg"] ?? undefined;
+  const { alg } = key;
+  const crv = key["crv"] ?? curveOf(alg);
   const curve = typeof crv === "string" && Object.hasOwn(curves, crv) ? curves[crv] : undefined;
   const [x, y] = [numberOf(key, "x"), numberOf(key, "y")];
   if (curve === undefined || x === undefined || y === undefined) return false;
@@ -108,7 +121,12 @@ function isPoint(key: Key): boolean {
   );
 }
 
-const maxCharacters = 2048;
+/** The curve of a key that names none: that of its algorithm, or the first. */
+function curveOf(alg: unknown): string {
+  return Object.entries(curves).find(([, { algorithm }]) => algorithm === alg)?.[0] ?? "P-256";
+}
+
+const maxCharacters = 4096;
 
 function bytesOf(key: Key, member: string): Buffer | undefined {
   const text = key[member];

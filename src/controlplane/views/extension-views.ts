@@ -47,8 +47,10 @@ export class ExtensionViews {
     this.#reconsiderBy(inputs.remote.clusters);
     this.#reconsiderBy(extensions.pullSecrets);
     // Services that extensions name, and a pod's labels if its proxy does not send them.
-    for (const collection of [inputs.serviceEntries, ...served])
-      this.#reconsiderBy(collection, () => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0);
+    const hasTargets = (): boolean => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0;
+    this.#reconsiderBy(inputs.serviceEntries, hasTargets);
+    for (const collection of served)
+      this.#reconsiderBy(collection, hasTargets, ({ proxy }) => proxy.type === "waypoint");
     for (const collection of [inputs.pods, inputs.remote.pods]) {
       collection.subscribe((changes) => {
         if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0)
@@ -120,10 +122,14 @@ export class ExtensionViews {
     };
   }
 
-  #reconsiderBy(collection: Collection<unknown>, matters: () => boolean = () => true): void {
+  #reconsiderBy(
+    collection: Collection<unknown>,
+    matters: () => boolean = () => true,
+    isConcerned: (tracked: Tracked) => boolean = () => true,
+  ): void {
     collection.subscribe((changes) => {
       if (changes.length === 0 || !matters()) return;
-      this.#reconsiderAll(() => true);
+      this.#reconsiderAll(isConcerned);
     });
   }
 

@@ -352,6 +352,40 @@ test("policies apply to their mesh, namespace or workload; those with targets an
   ]);
 });
 
+test("an entry of another namespace takes no host from the root namespace's provider, nor does one that is not exported", () => {
+  const provider = (service: string): MeshSettings["extensionProviders"] => [
+    {
+      kind: "authorization-grpc",
+      name: "grpc",
+      settings: {
+        service,
+        port: 9000,
+        timeoutMs: 1000,
+        failOpen: false,
+        clearRouteCache: false,
+        includePeerCertificate: false,
+      },
+    },
+  ];
+  const entry = (key: string, exportTo: readonly string[] = []) =>
+    config("ServiceEntry", key, {
+      hosts: ["authz.corp.test"],
+      exportTo,
+      ports: [{ number: 9000, name: "grpc", protocol: "GRPC" }],
+      resolution: "DNS",
+    });
+  const asks = (service: string, ...entries: ReturnType<typeof entry>[]): boolean => {
+    const ask = policy("ask", { action: "CUSTOM", provider: { name: "grpc" }, rules: [{}] });
+    const { http } = filtersOf([...entries, ask], { extensionProviders: provider(service) });
+    return http.some(({ name }) => name === "envoy.filters.http.ext_authz");
+  };
+  assert.equal(asks("authz.corp.test", entry("istio-system/authz"), entry("evil/authz")), true);
+  assert.equal(asks("authz.corp.test", entry("team/authz"), entry("evil/authz", ["."])), true);
+  assert.equal(asks("authz.corp.test", entry("team/authz"), entry("other/authz")), false);
+  assert.equal(asks("authz.corp.test", entry("team/authz", ["."])), true);
+  assert.equal(asks("team/authz.corp.test", entry("team/authz", ["."]), entry("other/authz")), true);
+});
+
 test("a ServiceEntry of another namespace with the host of a provider's Service does not make the provider unavailable", () => {
   const host = "authz.ns.svc.cluster.local";
   const extensionProviders: MeshSettings["extensionProviders"] = [
@@ -474,18 +508,42 @@ test("proxies get no key set without a key that an Envoy can use, because it wou
     const [filter] = filtersOf([config("RequestAuthentication", "shop/tokens", { jwtRules: rules })]).http;
     return valueAt(jsonOf(filter), "providers", "origins-0", "localJwks", "inlineString");
   };
-  for (const usable of [keySet, JSON.stringify({ keys: [{ kty: "RSA" }, ...keys] })])
-    assert.equal(sent(usable), usable);
-  assert.equal(sent(JSON.stringify(keys[0])), keySet, "a single key");
+  const keysSent = (jwks: string): unknown => valueAt(JSON.parse(String(sent(jwks))), "keys");
+  for (const usable of [keys, [{ kty: "RSA" }, ...keys]])
+    assert.deepEqual(keysSent(JSON.stringify({ keys: usable })), usable);
+  assert.deepEqual(keysSent(JSON.stringify(keys[0])), keys, "a single key");
   for (const { publicKey } of [
     generateKeyPairSync("ec", { namedCurve: "P-384" }),
     generateKeyPairSync("ec", { namedCurve: "P-521" }),
     generateKeyPairSync("rsa", { modulusLength: 2048 }),
     generateKeyPairSync("ed25519"),
   ]) {
-    const found = JSON.stringify({ keys: [publicKey.export({ format: "jwk" })] });
-    assert.equal(sent(found), found);
+    const key = publicKey.export({ format: "jwk" });
+    assert.deepEqual(keysSent(JSON.stringify({ keys: [key] })), [key]);
+    const { crv: _crv, ...withoutCurve } = key;
+    const named = key.crv === "P-384" ? { alg: "ES384" } : { alg: "ES512" };
+    if (key.kty === "EC")
+      assert.deepEqual(keysSent(JSON.stringify({ keys: [{ ...withoutCurve, ...named }] })), [
+        { ...withoutCurve, ...named },
+      ]);
   }
+  // What an Envoy's parser refuses in any member, whether it reads the member or not.
+  const [key = {}] = keys;
+  const deep = `${"[".repeat(200)}${"]".repeat(200)}`;
+  const members = JSON.stringify(key).slice(1, -1);
+  for (const odd of [`"x5c":${deep}`, `"exp":1e999`, String.raw`"note":"\ud800"`, `"kty":"RSA"`])
+    assert.deepEqual(keysSent(`{"keys":[{${odd},${members}}],"more":${deep}}`), keys, odd);
+  assert.deepEqual(
+    keysSent(
+      JSON.stringify({
+        keys: [
+          { ...key, alg: "", use: null },
+          { ...key, kid: "\ud800" },
+        ],
+      }),
+    ),
+    keys,
+  );
   for (const unusable of [
     [],
     [{ kty: "RSA", n: "AQAB" }],
