@@ -22,7 +22,8 @@ export interface ExtendedProxy {
 }
 
 /**
- * A traffic extension of a proxy. It applies to all traffic, or to traffic for a waypoint's services with these hosts.
+ * A traffic extension of a proxy. It applies to all traffic, or to traffic for a waypoint's services that have these
+ * hosts in the names of their filter chains.
  */
 export interface SelectedExtension {
   readonly facts: TrafficExtensionFacts;
@@ -34,8 +35,14 @@ export interface ExtensionSelectionOptions {
   readonly serviceEntries: Collection<ServiceEntryFacts>;
   readonly rootNamespace: () => string;
   readonly domain: () => string;
-  /** Whether the service is behind the waypoint with this key. */
-  readonly serves: (waypoint: string, service: { readonly namespace: string; readonly hostname: string }) => boolean;
+  /** The host in the names of a service's filter chains, if it is behind the waypoint with this key. */
+  readonly servedHost: (waypoint: string, service: ExtendedService) => string | undefined;
+}
+
+export interface ExtendedService {
+  readonly kind: "Service" | "ServiceEntry";
+  readonly namespace: string;
+  readonly hostname: string;
 }
 
 const waypointClass = "istio-waypoint";
@@ -141,13 +148,16 @@ export class ExtensionSelection {
    * may have it, and an extension is neither for the requests of others nor may others read its configuration.
    */
   #hostsOf({ namespace, spec }: TrafficExtensionFacts, waypoint: string): readonly string[] {
-    const { serviceEntries, domain, serves } = this.#options;
-    const named = spec.targetRefs.flatMap((target) => {
+    const { serviceEntries, domain, servedHost } = this.#options;
+    return spec.targetRefs.flatMap((target) => {
       if (!isOfService(target)) return [];
-      if (target.kind === "Service") return hostnameOf({ namespace, name: target.name }, domain());
-      return serviceEntries.get(`${namespace}/${target.name}`)?.spec.hosts ?? [];
+      const kind = target.kind === "Service" ? "Service" : "ServiceEntry";
+      const named =
+        kind === "Service"
+          ? [hostnameOf({ namespace, name: target.name }, domain())]
+          : (serviceEntries.get(`${namespace}/${target.name}`)?.spec.hosts ?? []);
+      return named.flatMap((host) => servedHost(waypoint, { kind, namespace, hostname: host.toLowerCase() }) ?? []);
     });
-    return named.map((host) => host.toLowerCase()).filter((hostname) => serves(waypoint, { namespace, hostname }));
   }
 }
 

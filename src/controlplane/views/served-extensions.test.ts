@@ -643,6 +643,45 @@ test("a waypoint runs no plugin of a namespace whose ServiceEntry repeats the ho
   );
 });
 
+test("of two entries with one host behind a shared waypoint, each has only its own plugins", () => {
+  const use = { "istio.io/use-waypoint": "wp", "istio.io/use-waypoint-namespace": "shop" };
+  const entry = (owner: string, address: string): KubernetesObject =>
+    config(
+      "ServiceEntry",
+      `${owner}/external`,
+      {
+        hosts: ["api.partner.test"],
+        addresses: [address],
+        ports: [{ name: "http", number: 80, protocol: "HTTP" }],
+        resolution: "STATIC",
+        endpoints: [{ address: "9.9.9.9" }],
+      },
+      { labels: use },
+    );
+  const gateway = config("Gateway", "shop/wp", {
+    gatewayClassName: "istio-waypoint",
+    listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from: "All" } } }],
+  });
+  const targetRefs = [{ group: "networking.istio.io", kind: "ServiceEntry", name: "external" }];
+  const { connect } = setupWaypoint(
+    { ...gateway, apiVersion: "gateway.networking.k8s.io/v1" },
+    namespace("evil"),
+    entry("shop", "240.240.0.8"),
+    entry("evil", "240.240.0.9"),
+    plugin("shop/own", { targetRefs }),
+    plugin("evil/foreign", { targetRefs }),
+  );
+  const proxy = connect(waypoint);
+  const main = proxy.show(typeUrls.listener)["main_internal"] ?? {};
+  const chains = main["filter_chains"] as unknown as readonly { readonly name: string }[];
+  const pluginsOf = (host: string): readonly boolean[] => {
+    const chain = JSON.stringify(chains.find(({ name }) => name === `inbound-vip|80|http|${host}`));
+    return ["shop.own", "evil.foreign"].map((name) => chain.includes(`${name}~istio`));
+  };
+  assert.deepEqual(pluginsOf("api.partner.test"), [true, false]);
+  assert.deepEqual(pluginsOf("evil/api.partner.test"), [false, true]);
+});
+
 test("a waypoint of a namespace that repeats a host gets neither the plugins of the host's owner nor their pull secret", () => {
   const labels = { ...waypointLabels };
   const gateway = config("Gateway", "evil/wp", {

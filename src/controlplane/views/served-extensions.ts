@@ -20,10 +20,7 @@ export function servedExtensions(
     serviceEntries: inputs.serviceEntries,
     rootNamespace: () => inputs.mesh.get(meshKey)?.rootNamespace ?? "istio-system",
     domain: () => inputs.mesh.get(meshKey)?.domain ?? "cluster.local",
-    serves: (waypoint, service) => {
-      const key = servedKey(waypoint, serviceKey(service));
-      return served.some((services) => services.get(key) !== undefined);
-    },
+    servedHost: (waypoint, service) => served[service.kind].get(servedKey(waypoint, serviceKey(service)))?.vipHost,
   });
   const programs = new ExtensionPrograms({
     selection,
@@ -40,5 +37,5 @@ export function servedExtensions(
       verified ? (inputs.extensions.pullSecrets.get(`${namespace}/${pullSecretName(name)}`)?.config ?? "") : "",
     failed: (fault) => reports.failed(fault),
   });
-  return new ExtensionViews(programs, inputs, served);
+  return new ExtensionViews(programs, inputs, Object.values(served));
 }

@@ -17,7 +17,14 @@ import { tunnelLogsOf2022, writesLogsOf2022 } from "../telemetry/access-log-2022
 import type { AccessLogInit } from "../telemetry/access-log.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 import { type WaypointPolicies, type WaypointServiceChains, mainInternalListener } from "./waypoint-listener.ts";
-import { type Sources, portsOf, routeContext, scoped } from "./waypoint-sources.ts";
+import {
+  type ServedRegistry,
+  type ServedService,
+  type Sources,
+  portsOf,
+  routeContext,
+  scoped,
+} from "./waypoint-sources.ts";
 
 const wildcard = "0.0.0.0";
 
@@ -40,23 +47,13 @@ export function deriveWaypointListeners(
     .index("waypoint", (item) => [item.waypoint]);
   const listenersOf = (waypoint: Waypoint, mesh: MeshSettings, reader: CollectionReader) => {
     const context = routeContext(waypoint, mesh, sources, reader);
-    // If several services have one address, the first one gets it: a Service, whatever entries claim its address.
-    const services = registries.flatMap(({ byWaypoint, services: registered }) =>
-      reader
-        .lookup(byWaypoint, waypoint.key)
-        .flatMap((item) => reader.get(registered, item.service) ?? [])
-        .map(withOwnAddresses)
-        .sort(byCreation),
-    );
-    const chains = services.map((service): WaypointServiceChains => {
-      const target = {
-        kind: service.registry === "Kubernetes" ? ("Service" as const) : ("ServiceEntry" as const),
-        namespace: service.namespace,
-        name: service.objectName,
-      };
+    const services = servicesOf(waypoint, registries, reader);
+    const chains = services.map(({ kind, item, service }): WaypointServiceChains => {
+      const target = { kind, namespace: service.namespace, name: service.objectName };
       return {
+        kind,
         addresses: service.addresses,
-        ports: portsOf(service, context),
+        ports: portsOf(service, item, context),
         policies: policiesOf(waypoint, [target], mesh, reader),
       };
     });
@@ -65,7 +62,14 @@ export function deriveWaypointListeners(
       .flatMap((item) => item.addresses)
       .sort(compareText);
     return [
-      connectTerminateListener(mesh, wildcard, ofTunnels(services, mesh)),
+      connectTerminateListener(
+        mesh,
+        wildcard,
+        ofTunnels(
+          services.map(({ service }) => service),
+          mesh,
+        ),
+      ),
       mainInternalListener({
         mesh,
         services: chains,
@@ -90,6 +94,29 @@ export function deriveWaypointListeners(
           ).map((listener) => scoped(ListenerSchema, waypoint.key, listener, listener.name));
     },
     sameScopedResource,
+  );
+}
+
+/**
+ * The services behind the waypoint, each with its names. If several have one address, the first one gets it: one of the
+ * waypoint's own namespace, then the oldest.
+ */
+function servicesOf(
+  waypoint: Waypoint,
+  registries: Sources["registries"],
+  reader: CollectionReader,
+): readonly (Pick<ServedRegistry, "kind"> & { readonly item: ServedService; readonly service: ServiceModel })[] {
+  const isForeign = ({ namespace }: ServiceModel): number => (namespace === waypoint.namespace ? 0 : 1);
+  return registries.flatMap(({ kind, byWaypoint, services }) =>
+    reader
+      .lookup(byWaypoint, waypoint.key)
+      .flatMap((item) => {
+        const service = reader.get(services, item.service);
+        return service === undefined ? [] : { kind, item, service: withOwnAddresses(service) };
+      })
+      .sort(
+        (left, right) => isForeign(left.service) - isForeign(right.service) || byCreation(left.service, right.service),
+      ),
   );
 }
 

@@ -306,6 +306,7 @@ function plainCluster(
   mesh: MeshSettings,
 ): Cluster | undefined {
   const cluster = vipCluster({
+    name,
     service,
     port: { ...port, protocol: "tcp" },
     carries: "tcp",
@@ -316,9 +317,6 @@ function plainCluster(
     assignment: undefined,
   });
   if (cluster?.edsClusterConfig === undefined) return undefined;
-  cluster.name = name;
-  cluster.altStatName = `${name};`;
-  cluster.edsClusterConfig.serviceName = name;
   delete cluster.transportSocket;
   return cluster;
 }

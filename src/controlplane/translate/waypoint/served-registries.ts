@@ -17,23 +17,28 @@ export function deriveServedRegistries(
   graph: CollectionGraph,
   { registry }: MeshModel,
   bindings: WaypointBindings,
-): readonly ServedRegistry[] {
+): readonly [services: ServedRegistry, entries: ServedRegistry] {
   const bound = (name: string, services: Collection<ServiceModel>): Collection<BoundService> =>
     graph.derive(name, services, (service, reader): Iterable<readonly [string, BoundService]> => {
       if (service.resolution === "alias") return [];
       const { namespace, hostname, createdAt } = service;
-      return bindings
-        .waypointsOfService(service, reader)
-        .map(
-          (waypoint) =>
-            [
-              servedKey(waypoint.key, serviceKey(service)),
-              { waypoint: waypoint.key, service: serviceKey(service), namespace, hostname, createdAt },
-            ] as const,
-        );
+      return bindings.waypointsOfService(service, reader).map(
+        (waypoint) =>
+          [
+            servedKey(waypoint.key, serviceKey(service)),
+            {
+              waypoint: waypoint.key,
+              service: serviceKey(service),
+              vipHost: hostname,
+              namespace,
+              hostname,
+              createdAt,
+            },
+          ] as const,
+      );
     });
   const kubernetes = bound("waypoint-services", registry.kubernetes);
-  const entries = withoutRivals(graph, bound("waypoint-entries", registry.entries), kubernetes);
+  const entries = withOwnNames(graph, bound("waypoint-entries", registry.entries), kubernetes);
   return [
     {
       kind: "Service",
@@ -53,12 +58,13 @@ export function deriveServedRegistries(
 }
 
 /**
- * A waypoint serves a host once, because its filter chains and clusters have the host as their name. Otherwise a
- * ServiceEntry that uses the waypoint of another namespace could take the requests of that namespace's services, past
- * their policies. A Service keeps its host. Among ServiceEntries one of the waypoint's own namespace wins, then the
- * oldest. Each host is decided once, because thousands of entries may have it.
+ * Gives each ServiceEntry a name in its waypoint that no other service there has. Filter chains and clusters have the
+ * host in their names. If an entry shared those of another namespace's service, it could take the requests for that
+ * service, past its policies. A Service keeps its host as the name. Among ServiceEntries one of the waypoint's own
+ * namespace keeps it, then the oldest. Clients of the others reach them by their addresses. The owner of each host is
+ * found once, because thousands of entries may have it.
  */
-function withoutRivals(
+function withOwnNames(
   graph: CollectionGraph,
   entries: Collection<BoundService>,
   services: Collection<BoundService>,
@@ -67,12 +73,16 @@ function withoutRivals(
   const entriesByHost = entries.index("host", (entry) => [hostOf(entry)]);
   const servicesByHost = services.index("host", (service) => [hostOf(service)]);
   const hosts = graph.derive("waypoint-entry-hosts", entries, (entry) => [[hostOf(entry), hostOf(entry)] as const]);
-  return graph.derive("waypoint-services-entries", hosts, (host, reader): Iterable<readonly [string, BoundService]> => {
+  const owners = graph.derive("waypoint-host-owners", hosts, (host, reader): Iterable<readonly [string, string]> => {
     if (reader.lookup(servicesByHost, host).length > 0) return [];
     let first: BoundService | undefined;
     for (const entry of reader.lookup(entriesByHost, host))
       if (first === undefined || goesBefore(entry, first)) first = entry;
-    return first === undefined ? [] : [[servedKey(first.waypoint, first.service), first]];
+    return first === undefined ? [] : [[host, first.service]];
+  });
+  return graph.derive("waypoint-services-entries", entries, (entry, reader, key) => {
+    const isOwner = reader.get(owners, hostOf(entry)) === entry.service;
+    return [[key, isOwner ? entry : { ...entry, vipHost: entry.service }] as const];
   });
 }
 

@@ -15,9 +15,11 @@ import { outboundCluster } from "../outbound-cluster.ts";
 import { type TransportSocketInit, trustDomainPeers } from "../tls-context.ts";
 import { effectivePolicy } from "../traffic-policy.ts";
 import { tellingOfClient } from "../upstream-proxy-protocol.ts";
-import { vipName, type WaypointCarries } from "./waypoint-name.ts";
+import type { WaypointCarries } from "./waypoint-name.ts";
 
 export interface VipClusterOptions {
+  /** See {@link vipName}. */
+  readonly name: string;
   readonly service: ServiceModel;
   readonly port: ServicePortModel;
   readonly carries: WaypointCarries;
@@ -35,8 +37,7 @@ export interface VipClusterOptions {
  * Istio's mutual TLS.
  */
 export function vipCluster(options: VipClusterOptions): Cluster | undefined {
-  const { service, port, carries, subset, rule, mesh, identities, assignment } = options;
-  const name = vipName(port.port, carries, subset, service.hostname);
+  const { name, service, port, carries, subset, rule, mesh, identities, assignment } = options;
   const cluster = outboundCluster({
     service,
     port: carries === "tcp" ? { ...port, protocol: "tcp" } : port,

@@ -367,8 +367,8 @@ function sharedWaypoint() {
         return `${chain.name.slice("inbound-vip|80|http|".length)}${isDenied ? " denied" : ""}${endpoints.includes("9.9.9.9") ? " evil" : ""}`;
       });
   };
-  /** The first filter chain for an address and port 80. */
-  const chainAt = (address: string): unknown => {
+  /** The filter chains for an address, in the order in which a proxy tries their ranges. */
+  const chainsAt = (address: string): readonly (readonly string[])[] => {
     const matchers = valueAt(
       fixture.listeners()["main_internal"] ?? {},
       "filterChainMatcher",
@@ -380,43 +380,145 @@ function sharedWaypoint() {
       readonly ranges: readonly { readonly addressPrefix: string }[];
       readonly onMatch: JsonObject;
     }[];
-    const found = matchers.find(({ ranges }) => ranges.some(({ addressPrefix }) => addressPrefix === address));
-    return valueAt(found?.onMatch ?? {}, "matcher", "matcherTree", "exactMatchMap", "map", "80", "action", "name");
+    return matchers
+      .filter(({ ranges }) => ranges.some(({ addressPrefix }) => addressPrefix === address))
+      .map(({ onMatch }) => [
+        ...new Set(
+          [...JSON.stringify(onMatch).matchAll(/"((?:inbound-vip\||direct-)[^"]*)"/g)].map(([, name]) => name!),
+        ),
+      ]);
   };
-  const foreign = (host: string, createdAt: string, namespaceName = "evil"): KubernetesObject => {
+  /** An entry of another namespace than the Service `web`. That of `evil` has the endpoint 9.9.9.9. */
+  const foreign = (
+    host: string,
+    createdAt: string,
+    namespaceName = "evil",
+    addresses: readonly string[] = ["10.96.0.5"],
+    port: object = http,
+  ): KubernetesObject => {
     const made = config("ServiceEntry", `${namespaceName}/${host.split(".")[0] ?? ""}`, {
       hosts: [host],
-      addresses: ["10.96.0.5"],
-      ports: [http],
+      addresses,
+      ports: [port],
       resolution: "STATIC",
       endpoints: [{ address: namespaceName === "evil" ? "9.9.9.9" : "192.0.2.1" }],
     });
     return { ...made, metadata: { ...made.metadata, creationTimestamp: createdAt } };
   };
-  return { ...fixture, served, chainAt, foreign };
+  return { ...fixture, served, chainsAt, foreign };
 }
 
+const vip = (host: string): string => `inbound-vip|80|http|${host}`;
+
 test("a ServiceEntry that uses a shared waypoint takes neither the host nor the address of another namespace's Service", () => {
-  const { apply, served, chainAt, foreign } = sharedWaypoint();
+  const { apply, served, chainsAt, foreign } = sharedWaypoint();
   const own = "web.team.svc.cluster.local denied";
   assert.deepEqual(served(), [own]);
-  apply(foreign("web.team.svc.cluster.local", "2000-01-01T00:00:00Z"));
-  assert.deepEqual(served(), [own]);
+  apply(foreign("web.team.svc.cluster.local", "2000-01-01T00:00:00Z", "evil", ["192.0.2.8"]));
+  const copy = "evil/web.team.svc.cluster.local";
+  assert.deepEqual(served(), [own, `${copy} evil`]);
+  assert.deepEqual(chainsAt("192.0.2.8"), [[vip(copy)]]);
   apply(foreign("other.test", "2000-01-01T00:00:00Z"));
-  assert.deepEqual(served(), [own, "other.test evil"]);
-  assert.equal(chainAt("10.96.0.5"), "inbound-vip|80|http|web.team.svc.cluster.local");
+  assert.deepEqual(served().toSorted(), [own, "other.test evil", `${copy} evil`].toSorted());
+  assert.deepEqual(chainsAt("10.96.0.5"), [[vip("web.team.svc.cluster.local")]], "also not its other ports");
 });
 
-test("of several ServiceEntries with one host behind a waypoint, that of its own namespace counts, then the oldest", () => {
+test("of several ServiceEntries with one host behind a waypoint, that of its own namespace has the host as its name, else the oldest", () => {
   const { apply, remove, served, foreign } = sharedWaypoint();
-  const hosts = (): readonly string[] => served().slice(1);
+  const hosts = (): readonly string[] => served().filter((name) => name.includes("api.test"));
   apply(foreign("api.test", "2002-01-01T00:00:00Z"));
   assert.deepEqual(hosts(), ["api.test evil"]);
   const older = foreign("api.test", "2001-01-01T00:00:00Z", "team");
   apply(older);
-  assert.deepEqual(hosts(), ["api.test"]);
+  assert.deepEqual(hosts(), ["api.test", "evil/api.test evil"]);
   remove(older);
   assert.deepEqual(hosts(), ["api.test evil"]);
   apply(foreign("api.test", "2003-01-01T00:00:00Z", "shop"));
-  assert.deepEqual(hosts(), ["api.test"]);
+  assert.deepEqual(hosts(), ["api.test", "evil/api.test evil"]);
+});
+
+test("a shared waypoint serves the entries of all namespaces with one host, each with its own address, policies, routes and endpoints", () => {
+  const { apply, listeners, clusters, endpoints, chainsAt, foreign } = sharedWaypoint();
+  const route = { route: [{ destination: { host: "api.test" } }] };
+  apply(
+    foreign("api.test", "2001-01-01T00:00:00Z", "evil", ["192.0.2.8"]),
+    foreign("api.test", "2002-01-01T00:00:00Z", "team", ["192.0.2.9"]),
+    ...["evil", "team"].flatMap((of) => [
+      config("AuthorizationPolicy", `${of}/of-${of}`, {
+        targetRefs: [{ group: "networking.istio.io", kind: "ServiceEntry", name: "api" }],
+        action: "DENY",
+        rules: [{}],
+      }),
+      config("VirtualService", `${of}/route`, { hosts: ["api.test"], http: [{ name: `route-of-${of}`, ...route }] }),
+      config("DestinationRule", `${of}/rule`, { host: "api.test", subsets: [{ name: of, labels: {} }] }),
+    ]),
+  );
+  assert.deepEqual([chainsAt("192.0.2.8"), chainsAt("192.0.2.9")], [[[vip("api.test")]], [[vip("team/api.test")]]]);
+  const chains = (listeners()["main_internal"]?.["filterChains"] ?? []) as unknown as readonly { name: string }[];
+  assert.equal(new Set(chains.map(({ name }) => name)).size, chains.length, "Envoy rejects chains with one name");
+  for (const [name, own, other, address] of [
+    ["api.test", "evil", "team", "9.9.9.9"],
+    ["team/api.test", "team", "evil", "192.0.2.1"],
+  ] as const) {
+    const text = JSON.stringify(chains.find((chain) => chain.name === vip(name)));
+    assert.ok(text.includes(`policy[of-${own}]`) && text.includes(`route-of-${own}`), name);
+    assert.ok(!text.includes(`of-${other}`), name);
+    assert.deepEqual(
+      [...text.matchAll(/"cluster":"([^"]*)"/g)].map(([, cluster]) => cluster),
+      [vip(name)],
+    );
+    assert.deepEqual(valueAt(clusters()[vip(name)] ?? {}, "edsClusterConfig", "serviceName"), vip(name));
+    assert.deepEqual(valueAt(clusters()[vip(name)] ?? {}, "metadata", "filterMetadata", "istio", "services", 0), {
+      host: "api.test",
+      name: "api.test",
+      namespace: own,
+    });
+    assert.ok(JSON.stringify(endpoints()[vip(name)]).includes(`"${address}"`), name);
+    const subsets = ["evil", "team"].map((subset) => clusters()[`inbound-vip|80|http/${subset}|${name}`] !== undefined);
+    assert.deepEqual(subsets, [own === "evil", own === "team"]);
+  }
+});
+
+test("requests by name from another network reach the owner of the host, and connections by TCP their own entry", () => {
+  const { apply, inputs, graph, listeners, foreign } = sharedWaypoint();
+  graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, ambientMultiNetwork: true }));
+  apply(
+    foreign("api.test", "2001-01-01T00:00:00Z", "evil", ["192.0.2.8"]),
+    foreign("api.test", "2002-01-01T00:00:00Z", "team", ["192.0.2.9"], { number: 80, name: "tcp", protocol: "TCP" }),
+    config("VirtualService", "team/route", {
+      hosts: ["api.test"],
+      tcp: [{ route: [{ destination: { host: "api.test" } }] }],
+    }),
+  );
+  const main = listeners()["main_internal"] ?? {};
+  const names = JSON.stringify(
+    valueAt(main, "filterChainMatcher", "matcherTree", "exactMatchMap", "map", "api.test:80"),
+  );
+  assert.ok(names.includes(vip("api.test")) && !names.includes("team/"));
+  const chains = main["filterChains"] as unknown as readonly { name: string }[];
+  const tcp = JSON.stringify(chains.find(({ name }) => name === "inbound-vip|80|tcp|team/api.test"));
+  assert.ok(tcp.includes('"cluster":"inbound-vip|80|tcp|team/api.test"'));
+});
+
+test("an entry takes no requests for a pod behind the waypoint, and no address of an entry in the waypoint's namespace", () => {
+  const { apply, chainsAt, foreign } = sharedWaypoint();
+  apply(
+    config(
+      "Gateway",
+      "shop/wp",
+      {
+        gatewayClassName: "istio-waypoint",
+        listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from: "All" } } }],
+      },
+      { labels: { "istio.io/waypoint-for": "all" } },
+    ),
+    foreign("evil.test", "2001-01-01T00:00:00Z", "evil", ["10.244.1.2", "192.0.2.8"]),
+    pod("team/web-6", "2001:db8::5", { labels: { app: "web" }, account: "web" }),
+    foreign("range.test", "2001-01-01T00:00:00Z", "evil", ["10.244.1.2/32", "2001:0db8:0::5"]),
+    foreign("own.test", "2002-01-01T00:00:00Z", "shop", ["192.0.2.8"]),
+  );
+  assert.deepEqual(chainsAt("10.244.1.2"), [["direct-http", "direct-tcp"]]);
+  assert.deepEqual(chainsAt("2001:db8::5"), [["direct-http", "direct-tcp"]]);
+  assert.deepEqual(chainsAt("2001:0db8:0::5"), []);
+  assert.deepEqual(chainsAt("192.0.2.8"), [[vip("own.test")], [vip("evil.test")]]);
 });

@@ -17,6 +17,7 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { formatAuthority } from "../../../wire/hbone/index.ts";
 import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
+import { cidrOf } from "../../model/ip-address.ts";
 import { serviceLogsOf2022, writesLogsOf2022 } from "../telemetry/access-log-2022.ts";
 import { forwardTlsFilter, wildcardCache } from "../dynamic-forward-proxy.ts";
 import { packed } from "../envoy-any.ts";
@@ -53,6 +54,8 @@ export interface WaypointPolicies {
 /** One port of a service behind the waypoint. */
 export interface WaypointPort {
   readonly host: string;
+  /** See {@link vipName}. */
+  readonly vipHost: string;
   readonly port: number;
   readonly protocol: AppProtocol;
   /** Absent if the port does not carry HTTP. */
@@ -64,6 +67,7 @@ export interface WaypointPort {
 }
 
 export interface WaypointServiceChains {
+  readonly kind: "Service" | "ServiceEntry";
   readonly addresses: readonly string[];
   readonly ports: readonly WaypointPort[];
   readonly policies: WaypointPolicies;
@@ -88,22 +92,17 @@ export function mainInternalListener({ mesh, services, workloads, direct }: Main
   const chains = services.flatMap(({ ports, policies }) =>
     ports.flatMap((port) => carriedKinds(port.protocol).map((carries) => serviceChain(port, carries, policies, mesh))),
   );
-  // Requests by name come from another network, where addresses differ.
+  // Requests by name come from another network, where addresses differ. They reach the owner of the host.
   const names =
     mesh.ambientMultiNetwork === true
       ? services.flatMap(({ addresses, ports }) =>
           addresses.length === 0
             ? []
-            : ports.map((port) => [formatAuthority(port.host, port.port), chainOf(port)] as const),
+            : ports
+                .filter(({ host, vipHost }) => vipHost === host)
+                .map((port) => [formatAuthority(port.host, port.port), chainOf(port)] as const),
         )
       : [];
-  const ranges = services.flatMap(({ addresses, ports }) =>
-    addresses.length === 0 || ports.length === 0
-      ? []
-      : { addresses, onMatch: toMatcher(byPort(ports.map((port) => [port.port, chainOf(port)] as const))) },
-  );
-  if (workloads.length > 0)
-    ranges.push({ addresses: workloads, onMatch: toMatcher(byProtocol(directTcp, directHttp)) });
   return create(ListenerSchema, {
     name: mainInternalName,
     listenerSpecifier: { case: "internalListener", value: {} },
@@ -114,8 +113,38 @@ export function mainInternalListener({ mesh, services, workloads, direct }: Main
       ...tlsInspectorFor(services),
     ],
     filterChains: [...chains, ...directChains(direct, mesh)],
-    filterChainMatcher: byNameOr(names, addressRanges(ranges)),
+    filterChainMatcher: byNameOr(names, addressRanges(rangesOf(services, workloads))),
   });
+}
+
+/**
+ * The chains by address. Of equal ranges, a proxy uses the first that leads to a chain. So entries come last: one that
+ * claims the address of a Service or a pod would take requests past their policies. It loses that address altogether,
+ * because the proxy would use it for the ports that the Service does not have.
+ */
+function rangesOf(services: readonly WaypointServiceChains[], workloads: readonly string[]): readonly AddressRanges[] {
+  const toServices = ({ addresses, ports }: WaypointServiceChains): readonly AddressRanges[] =>
+    addresses.length === 0 || ports.length === 0
+      ? []
+      : [{ addresses, onMatch: toMatcher(byPort(ports.map((port) => [port.port, chainOf(port)] as const))) }];
+  const owned = services.filter(({ kind }) => kind === "Service");
+  const taken = new Set([...owned.flatMap(({ addresses }) => addresses), ...workloads].map(rangeKey));
+  const entries = services.filter(({ kind }) => kind === "ServiceEntry");
+  return [
+    ...owned.flatMap(toServices),
+    ...(workloads.length === 0
+      ? []
+      : [{ addresses: workloads, onMatch: toMatcher(byProtocol(directTcp, directHttp)) }]),
+    ...entries.flatMap((entry) =>
+      toServices({ ...entry, addresses: entry.addresses.filter((address) => !taken.has(rangeKey(address))) }),
+    ),
+  ];
+}
+
+/** One key for all spellings of an address or range. IPv4 has only one here. */
+function rangeKey(text: string): string {
+  const range = text.includes(":") ? cidrOf(text) : undefined;
+  return range === undefined ? text : `${range.address.join(".")}/${range.length}`;
 }
 
 /**
@@ -149,7 +178,7 @@ function serviceChain(
   policies: WaypointPolicies,
   mesh: MeshSettings,
 ): FilterChainInit {
-  const name = vipName(port.port, carries, undefined, port.host);
+  const name = vipName(port.port, carries, undefined, port.vipHost);
   if (carries === "tcp")
     return {
       name,
@@ -190,7 +219,7 @@ function directChains(policies: WaypointPolicies, mesh: MeshSettings): readonly 
 
 function requests(
   name: string,
-  { host, port, protocol, routes, forwarded }: Omit<WaypointPort, "targets">,
+  { host, port, protocol, routes, forwarded }: Omit<WaypointPort, "targets" | "vipHost">,
   { security, telemetry, forwardsClientIdentity }: WaypointPolicies,
   mesh: MeshSettings,
 ): FilterInit {
@@ -242,10 +271,13 @@ function cidr(address: string) {
   return { addressPrefix, prefixLen: length === undefined ? (address.includes(":") ? 128 : 32) : Number(length) };
 }
 
+interface AddressRanges {
+  readonly addresses: readonly string[];
+  readonly onMatch: OnMatchInit;
+}
+
 /** Matches destination addresses, each with or without a prefix length. */
-export function addressRanges(
-  ranges: readonly { readonly addresses: readonly string[]; readonly onMatch: OnMatchInit }[],
-): MatcherInit {
+export function addressRanges(ranges: readonly AddressRanges[]): MatcherInit {
   const rangeMatchers = ranges.map(({ addresses, onMatch }): RangeInit => ({ ranges: addresses.map(cidr), onMatch }));
   return matcherTree("ip", packed(DestinationIPInputSchema, {}), {
     case: "customMatch",
@@ -260,9 +292,9 @@ export function byPort(ports: readonly (readonly [port: number, then: OnMatchIni
   });
 }
 
-function chainOf({ port, protocol, host }: WaypointPort): OnMatchInit {
+function chainOf({ port, protocol, vipHost }: WaypointPort): OnMatchInit {
   const kinds = carriedKinds(protocol);
-  const name = (carries: WaypointCarries): string => vipName(port, carries, undefined, host);
+  const name = (carries: WaypointCarries): string => vipName(port, carries, undefined, vipHost);
   return kinds.length > 1 ? toMatcher(byProtocol(name("tcp"), name("http"))) : toChain(name(kinds[0] ?? "tcp"));
 }
 

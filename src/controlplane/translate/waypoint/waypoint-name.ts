@@ -15,9 +15,18 @@ export function carriedKinds(protocol: AppProtocol): readonly WaypointCarries[] 
   return kinds[carriedBy(protocol)];
 }
 
-/** `inbound-vip|80|http/v1|host`: a service or subset behind its waypoint. */
-export function vipName(port: number, carries: WaypointCarries, subset: string | undefined, host: string): string {
-  return `inbound-vip|${port}|${carries}${subset === undefined || subset === "" ? "" : `/${subset}`}|${host}`;
+/** A service behind the waypoint. */
+export interface VipService extends Pick<ServiceModel, "ports"> {
+  /** The last part of its names, see {@link vipName}. */
+  readonly vipHost: string;
+}
+
+/**
+ * `inbound-vip|80|http/v1|host`: a service or subset behind its waypoint. A service that does not own the host there has
+ * `namespace/host` in its place.
+ */
+export function vipName(port: number, carries: WaypointCarries, subset: string | undefined, vipHost: string): string {
+  return `inbound-vip|${port}|${carries}${subset === undefined || subset === "" ? "" : `/${subset}`}|${vipHost}`;
 }
 
 /** Whether a cluster leads to a service behind the waypoint. */
@@ -29,15 +38,12 @@ export function isVipName(name: string): boolean {
  * Renames a route's `outbound|port|subset|host` to the cluster's name in the waypoint of that host. Other names stay
  * unchanged.
  */
-export function inWaypoint(
-  cluster: string,
-  servedOf: (host: string) => Pick<ServiceModel, "ports"> | undefined,
-): string {
+export function inWaypoint(cluster: string, servedOf: (host: string) => VipService | undefined): string {
   const [direction, portText, subset, host] = cluster.split("|");
   if (direction !== "outbound" || host === undefined) return cluster;
   const service = servedOf(host);
   if (service === undefined) return cluster;
   const port = Number(portText);
   const protocol = service.ports.find((candidate) => candidate.port === port)?.protocol ?? "http";
-  return vipName(port, carriedKinds(protocol).includes("http") ? "http" : "tcp", subset, host);
+  return vipName(port, carriedKinds(protocol).includes("http") ? "http" : "tcp", subset, service.vipHost);
 }

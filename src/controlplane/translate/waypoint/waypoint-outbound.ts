@@ -73,7 +73,7 @@ export function deriveOutboundReferences(
     const waypoint = reader.get(waypoints.all, item.waypoint);
     const service = reader.get(services, item.service);
     if (mesh === undefined || waypoint === undefined || service === undefined) return [];
-    const ports = portsOf(service, routeContext(waypoint, mesh, sources, reader));
+    const ports = portsOf(service, item, routeContext(waypoint, mesh, sources, reader));
     const names = ports.flatMap(({ routes, targets }) => [...clustersOf(routes), ...targets.map(({ name }) => name)]);
     return [...new Set(names)].flatMap((name) => {
       const [direction, port, subset, host] = name.split("|");

@@ -18,7 +18,7 @@ import {
   deriveOutboundReferences,
   deriveProviderReferences,
 } from "./waypoint-outbound.ts";
-import { type ServedService, type Sources, scoped } from "./waypoint-sources.ts";
+import { type ServedRegistry, type ServedService, type Sources, scoped } from "./waypoint-sources.ts";
 import { deriveVipClusters, deriveVipEndpoints } from "./waypoint-vips.ts";
 
 /**
@@ -30,13 +30,14 @@ export interface WaypointResources {
   readonly clusters: readonly Collection<ScopedEncodedResource>[];
   readonly endpoints: readonly Collection<ScopedEncodedResource>[];
   /** The services behind each waypoint, by {@link servedKey}. */
-  readonly served: readonly Collection<ServedService>[];
+  readonly served: Readonly<Record<ServedRegistry["kind"], Collection<ServedService>>>;
 }
 
 export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel): WaypointResources {
   const { waypoints } = model;
   const bindings = new WaypointBindings(model.inputs, waypoints);
-  const registries = deriveServedRegistries(graph, model, bindings);
+  const [services, entries] = deriveServedRegistries(graph, model, bindings);
+  const registries = [services, entries];
   const sources: Sources = { model, waypoints, registries };
   const perRegistry = registries.map((registry) => {
     const outbound = deriveOutboundReferences(graph, registry, sources);
@@ -66,7 +67,7 @@ export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel
       deriveOutboundEndpoints(graph, "-providers", sources, providers),
       eastWest.endpoints,
     ],
-    served: registries.map(({ served }) => served),
+    served: { Service: services.served, ServiceEntry: entries.served },
   };
 }
 

@@ -18,7 +18,7 @@ import { effectivePolicy } from "../traffic-policy.ts";
 import { hashPolicyOf, retryPolicy } from "../routing/virtual-service-action.ts";
 import { destinationCluster, virtualServiceRoutes, type RouteInit } from "../routing/virtual-service-route.ts";
 import { l4Matches } from "../routing/virtual-service-tcp.ts";
-import { inWaypoint } from "./waypoint-name.ts";
+import { inWaypoint, type VipService } from "./waypoint-name.ts";
 import type { WeightedTarget } from "../routing/weighted-target.ts";
 
 type RouteConfigurationInit = Exclude<MessageInitShape<typeof RouteConfigurationSchema>, { $typeName: string }>;
@@ -30,7 +30,7 @@ export interface WaypointRouteContext {
   readonly mesh: MeshSettings;
   readonly reader: CollectionReader;
   /** Finds a service behind this waypoint by the host in a route. */
-  readonly servedOf: (host: string) => ServiceModel | undefined;
+  readonly servedOf: (host: string) => VipService | undefined;
 }
 
 /**
@@ -138,16 +138,17 @@ export function waypointTcpTargets(
     ({ match, matchesAll, route }) =>
       route.length > 0 && (matchesAll || match.some((candidate) => l4Matches(candidate, port, client))),
   );
-  return found === undefined ? [{ name: fallback, weight: 1 }] : weightedTargets(found.route, port, context);
+  return found === undefined ? [{ name: fallback, weight: 1 }] : weightedTargets(found.route, service, port, context);
 }
 
 function weightedTargets(
   routes: readonly RouteDestination[],
+  service: ServiceModel,
   port: number,
   context: WaypointRouteContext,
 ): readonly WeightedTarget[] {
   const clusterOf = ({ destination }: RouteDestination): string =>
-    inWaypoint(destinationCluster(destination, port, serviceOf(destination.host, context)), context.servedOf);
+    inWaypoint(destinationCluster(destination, port, serviceOf(destination.host, service, context)), context.servedOf);
   if (routes.length === 1) return routes.map((route) => ({ name: clusterOf(route), weight: 1 }));
   return routes.filter((route) => route.weight > 0).map((route) => ({ name: clusterOf(route), weight: route.weight }));
 }
@@ -178,9 +179,9 @@ function routesOfVirtualService(
       port,
       isTls: false,
       mesh,
-      serviceOf: (host) => serviceOf(host, context),
+      serviceOf: (host) => serviceOf(host, service, context),
       hashOf: (destination, number) => {
-        const target = serviceOf(destination.host, context) ?? { hostname: destination.host, namespace: "" };
+        const target = serviceOf(destination.host, service, context) ?? { hostname: destination.host, namespace: "" };
         return effectivePolicy(
           destinationRuleFor(target, client, mesh, model.destinationRules, reader),
           destination.subset,
@@ -216,7 +217,13 @@ function forAnyClient(model: VirtualServiceModel): VirtualServiceModel {
   return { ...model, http };
 }
 
-function serviceOf(host: string, { waypoint, model, reader }: WaypointRouteContext): ServiceModel | undefined {
+/** The service of a host in the routes of another service, which has its own host itself. */
+function serviceOf(
+  host: string,
+  routed: ServiceModel,
+  { waypoint, model, reader }: WaypointRouteContext,
+): ServiceModel | undefined {
+  if (host === routed.hostname) return routed;
   return destinationService(host, waypoint.namespace, model.registry, reader);
 }
 

@@ -9,7 +9,7 @@ import type { MeshModel } from "../mesh-model.ts";
 import { type ScopedEncodedResource, encodeResource, scopedEntry } from "../resource.ts";
 import { waypointPortsOf } from "./waypoint-forwarding.ts";
 import type { WaypointPort } from "./waypoint-listener.ts";
-import { carriedKinds, vipName } from "./waypoint-name.ts";
+import { carriedKinds, vipName, type VipService } from "./waypoint-name.ts";
 import { type WaypointRouteContext, waypointRoutes, waypointTcpTargets } from "./waypoint-route.ts";
 
 /** A service that goes through a waypoint. */
@@ -17,6 +17,11 @@ export interface ServedService {
   readonly waypoint: string;
   /** The service's key in its registry. */
   readonly service: string;
+  /**
+   * The last part of the names of its filter chains and clusters: its host, or `namespace/host` if another service
+   * behind the waypoint owns the host.
+   */
+  readonly vipHost: string;
 }
 
 /** Services from Kubernetes, or from ServiceEntries. */
@@ -58,27 +63,39 @@ export function routeContext(
   { model, registries }: Sources,
   reader: CollectionReader,
 ): WaypointRouteContext {
-  const servedOf = (host: string): ServiceModel | undefined => {
+  const servedOf = (host: string): VipService | undefined => {
     const service = destinationService(host, waypoint.namespace, model.registry, reader);
     if (service === undefined) return undefined;
     const own = registries.find(
       ({ kind }) => kind === (service.registry === "Kubernetes" ? "Service" : "ServiceEntry"),
     );
-    return own !== undefined && reader.get(own.served, servedKey(waypoint.key, serviceKey(service))) !== undefined
-      ? service
-      : undefined;
+    const served = own && reader.get(own.served, servedKey(waypoint.key, serviceKey(service)));
+    return served && { ports: service.ports, vipHost: served.vipHost };
   };
   return { waypoint, model, mesh, reader, servedOf };
 }
 
-/** The ports of a service behind a waypoint, with their routes or TCP targets. */
-export function portsOf(service: ServiceModel, context: WaypointRouteContext): readonly WaypointPort[] {
+/**
+ * The ports of a service behind a waypoint, with their routes or TCP targets. Its routes to its own host lead to the
+ * service itself, also if another service owns the host.
+ */
+export function portsOf(
+  service: ServiceModel,
+  { vipHost }: Pick<ServedService, "vipHost">,
+  waypointContext: WaypointRouteContext,
+): readonly WaypointPort[] {
   const forwarded = isForwarded(service);
+  const context: WaypointRouteContext = {
+    ...waypointContext,
+    servedOf: (host) =>
+      host === service.hostname ? { ports: service.ports, vipHost } : waypointContext.servedOf(host),
+  };
   return waypointPortsOf(service, context.mesh).map(({ port, protocol }) => {
     const kinds = carriedKinds(protocol);
-    const fallback = (carries: "http" | "tcp"): string => vipName(port, carries, undefined, service.hostname);
+    const fallback = (carries: "http" | "tcp"): string => vipName(port, carries, undefined, vipHost);
     return {
       host: service.hostname,
+      vipHost,
       port,
       protocol,
       routes: kinds.includes("http") ? waypointRoutes(service, port, fallback("http"), context) : [],

@@ -25,11 +25,11 @@ interface VipVariant {
   readonly subset: string | undefined;
 }
 
-function variantsOf({ service, rule, mesh }: ResolvedService): readonly VipVariant[] {
+function variantsOf({ service, rule, mesh }: ResolvedService, vipHost: string): readonly VipVariant[] {
   const subsets = [undefined, ...(rule?.subsets ?? []).map(({ name }) => name)];
   return waypointPortsOf(service, mesh).flatMap((port) =>
     carriedKinds(port.protocol).flatMap((carries) =>
-      subsets.map((subset) => ({ name: vipName(port.port, carries, subset, service.hostname), carries, port, subset })),
+      subsets.map((subset) => ({ name: vipName(port.port, carries, subset, vipHost), carries, port, subset })),
     ),
   );
 }
@@ -50,11 +50,11 @@ export function deriveVipClusters(
       const { mesh, service, rule } = found;
       const identities = identitiesOf(service, mesh, model.endpoints, model.inputs, reader);
       const resolvesNames = resolvesNamesOf(service);
-      return variantsOf(found).flatMap(({ name, carries, port, subset }) => {
+      return variantsOf(found, item.vipHost).flatMap(({ name, carries, port, subset }) => {
         const key = { name, port: port.port, subset };
         const scopes = resolvesNames ? assignments(found, key, true, sources, reader) : [withoutAssignment(found)];
         return scopes.flatMap(({ scope, assignment }) => {
-          const cluster = vipCluster({ service, port, carries, subset, rule, mesh, identities, assignment });
+          const cluster = vipCluster({ name, service, port, carries, subset, rule, mesh, identities, assignment });
           return cluster === undefined ? [] : [scoped(ClusterSchema, scope, cluster, name)];
         });
       });
@@ -75,7 +75,7 @@ export function deriveVipEndpoints(
     (item, reader) => {
       const found = resolve(item.waypoint, reader.get(services, item.service), sources, reader);
       if (found === undefined || discoveryOf(found.service) !== Cluster_DiscoveryType.EDS) return [];
-      return variantsOf(found).flatMap(({ name, port, subset }) =>
+      return variantsOf(found, item.vipHost).flatMap(({ name, port, subset }) =>
         encodeAssignments(found, { name, port: port.port, subset }, sources, reader),
       );
     },
