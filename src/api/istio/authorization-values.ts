@@ -114,12 +114,17 @@ export function operationDoubt(field: OperationField, value: string): string | u
   }
 }
 
+/** The most characters of a path with templates. A longer one could exceed the proxies' limit for expressions. */
+const maxTemplateLength = 4096;
+
 /**
  * `{*}` matches one segment of a path. `{**}` matches any number of segments and must come last. Other braces are
  * invalid.
  */
 export function pathTemplateFault(path: string): string | undefined {
   const hasTemplate = path.includes("{*}") || path.includes("{**}");
+  if (hasTemplate && path.length > maxTemplateLength)
+    return `must have at most ${maxTemplateLength} characters beside templates, got ${path.length}`;
   const parts = path.replaceAll(/^\/+|\/+$/g, "").split("/");
   const last = parts.indexOf("{**}");
   for (const [index, part] of parts.entries()) {

@@ -494,6 +494,10 @@ test("a path template that no proxy takes becomes a regular expression", () => {
   assert.deepEqual(pathsOf("a.b/{**}"), regex(String.raw`a\.b/.*`));
   assert.deepEqual(pathsOf("//{*}"), regex("//[^/]+"));
   assert.deepEqual(pathsOf("/{**}//"), regex("/.*//"));
+  // Envoy takes templates of 256 characters.
+  const long = "a".repeat(253);
+  assert.equal(valueAt(pathsOf(`/${long}/{*}`), "uriTemplate", "name"), "uri-template");
+  assert.deepEqual(pathsOf(`/a${long}/{*}`), regex(`/a${long}/[^/]+`));
 });
 
 /** A key set with one key that proxies can use. */

@@ -142,9 +142,9 @@ function operationTerms(operation: AuthorizationOperation, context: RuleContext)
 function pathPermission(path: string): PermissionInit {
   if (!path.includes("{*}") && !path.includes("{**}"))
     return { rule: { case: "urlPath", value: { rule: { case: "path", value: patternMatcher(path) } } } };
-  if (!isEnvoyTemplate(path))
-    return { rule: { case: "urlPath", value: { rule: { case: "path", value: matching(templateRegex(path)) } } } };
   const pathTemplate = path.replaceAll("{*}", "*").replaceAll("{**}", "**");
+  if (!isEnvoyTemplate(pathTemplate))
+    return { rule: { case: "urlPath", value: { rule: { case: "path", value: matching(templateRegex(path)) } } } };
   return {
     rule: {
       case: "uriTemplate",
@@ -153,12 +153,15 @@ function pathPermission(path: string): PermissionInit {
   };
 }
 
+/** The most characters of a template that Envoy takes. */
+const maxEnvoyTemplate = 256;
+
 /**
- * A proxy rejects the whole listener for a template without a slash at its beginning, or with empty segments. A
- * waypoint's listener serves other namespaces too.
+ * A proxy rejects the whole listener for a template without a slash at its beginning, with empty segments, or with more
+ * characters. A waypoint's listener serves other namespaces too.
  */
-function isEnvoyTemplate(path: string): boolean {
-  return path.startsWith("/") && !path.includes("//");
+function isEnvoyTemplate(template: string): boolean {
+  return template.startsWith("/") && !template.includes("//") && template.length <= maxEnvoyTemplate;
 }
 
 function templateRegex(path: string): string {
