@@ -1,4 +1,5 @@
 import { celFault } from "../../../src/api/istio/cel-expression.ts";
+import { envoyCelFault } from "../../../src/api/istio/envoy-expression.ts";
 import { loadCel } from "../../../src/cluster/schema/crd/cel/library.ts";
 import { compileRecordExpression } from "../../../src/proxy/record/record-expression.ts";
 import { expectRefusal, type FuzzTarget } from "../target.ts";
@@ -36,7 +37,8 @@ export const target: FuzzTarget = {
   maxBytes: 300,
   run: (input) => {
     const text = input.toString("utf8");
-    celFault(text);
+    const fault = celFault(text);
+    envoyCelFault(text);
     try {
       loadCel().compile(text)({ self, oldSelf: self });
     } catch (error) {
@@ -48,6 +50,7 @@ export const target: FuzzTarget = {
       compileRecordExpression(text, (problem) => new Refused(problem));
     } catch (error) {
       expectRefusal(error, Refused);
+      if (fault === undefined) throw error;
     }
   },
 };

@@ -35,6 +35,7 @@ export {
   type EnvoyFilterSpec,
   type EnvoyPatchOperation,
 } from "./envoy-filter.ts";
+export { envoyCelFault } from "./envoy-expression.ts";
 export type { EnvoyClusterMatch, EnvoyListenerMatch, EnvoyRouteConfigurationMatch } from "./envoy-filter-match.ts";
 export { envoyPatchTypes, type EnvoyPatchPlace } from "./envoy-filter-place.ts";
 export {
@@ -84,6 +85,7 @@ export {
 } from "./sidecar.ts";
 export type { PresenceMatch, StringMatch } from "./string-match.ts";
 export {
+  isTakenTag,
   telemetryKind,
   type IstioMetric,
   type MetricMatch,

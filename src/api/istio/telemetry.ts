@@ -3,6 +3,8 @@ import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
 import { celFault } from "./cel-expression.ts";
+import { envoyCelFault } from "./envoy-expression.ts";
+import { isKnownFormat } from "./known-format.ts";
 import { openObject, readDurationMs, readObjects, refuseDryRun, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTargetReference } from "./policy-target.ts";
 
@@ -117,6 +119,12 @@ function readTracing(reader: Reader): TelemetryTracing {
         field,
       );
   if (tracing.providers.length > 1) reader.warn("has more than one; only the first has an effect", "providers");
+  for (const [name, tag] of Object.entries(tracing.customTags))
+    if (!isTakenTag(tag))
+      reader.warnNoEffect(
+        `is left out, because not all proxies take its ${tag.kind === "formatter" ? "format" : "header name"}`,
+        `customTags.${name}`,
+      );
   if (Object.hasOwn(tracing.customTags, "")) reader.error("must not have an empty name", "customTags");
   warnOfUnknown(reader);
   return tracing;
@@ -139,6 +147,15 @@ export function readTag(reader: Reader): TracingTag {
     reader.error(`must have exactly one of literal, environment, header and formatter, got ${found.length}`);
   warnOfUnknown(reader);
   return found[0] ?? { kind: "literal", value: "" };
+}
+
+/**
+ * Whether all proxies take a tag. They reject a whole listener for another one, and a waypoint's listener serves other
+ * namespaces too.
+ */
+export function isTakenTag(tag: TracingTag): boolean {
+  if (tag.kind === "formatter") return isKnownFormat(tag.value);
+  return tag.kind !== "header" || isKnownFormat(`%REQ(${tag.name})%`);
 }
 
 function readMetrics(reader: Reader): TelemetryMetrics {
@@ -190,8 +207,7 @@ function readTagOverride(reader: Reader): { operation: "UPSERT" | "REMOVE"; valu
 function readAccessLogging(reader: Reader): TelemetryAccessLogging {
   const filter = reader.object("filter");
   const expression = filter?.string("expression") ?? "";
-  const fault = filter === undefined ? undefined : celFault(expression);
-  if (fault !== undefined) filter?.error(fault, "expression");
+  if (filter !== undefined) checkFilter(filter, expression);
   const logging: TelemetryAccessLogging = {
     match: readMode(reader),
     providers: readProviders(reader),
@@ -201,6 +217,18 @@ function readAccessLogging(reader: Reader): TelemetryAccessLogging {
   warnOfUnknown(filter);
   warnOfUnknown(reader);
   return logging;
+}
+
+/** An Envoy would reject the listener for an expression that it does not take, so it gets no such log. */
+function checkFilter(filter: Reader, expression: string): void {
+  const fault = celFault(expression);
+  if (fault !== undefined) {
+    filter.error(expression.trim() === "" ? `${fault}; remove the filter to log all` : fault, "expression");
+    return;
+  }
+  const envoyFault = envoyCelFault(expression);
+  if (envoyFault !== undefined)
+    filter.warn(`Envoys leave this access log out, because ${envoyFault}, got "${expression}"`, "expression");
 }
 
 function readMode(reader: Reader): { mode: WorkloadMode } | undefined {

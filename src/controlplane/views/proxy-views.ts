@@ -37,6 +37,7 @@ import {
   withOwnHeaderCase,
   withOwnHeaders,
   withoutIstioFilters,
+  withoutUntakenLogs,
   type AmbientResources,
   type ClassicGatewayResources,
   type EncodedResource,
@@ -154,7 +155,8 @@ export class ProxyViews {
 
   /** The view before EnvoyFilters, which are applied last. */
   #fullView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
-    const view = this.#unresolvedView(proxy, typeUrl);
+    const given = this.#unresolvedView(proxy, typeUrl);
+    const view = proxy.envoy && typeUrl === typeUrls.listener ? new MappedView(given, withoutUntakenLogs) : given;
     if (typeUrl !== typeUrls.cluster && typeUrl !== typeUrls.listener) return view;
     const families = addressFamiliesOf((proxy.metadata["INSTANCE_IPS"] ?? proxy.address).split(","));
     return families === "IPv4"

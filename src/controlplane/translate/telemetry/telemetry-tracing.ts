@@ -1,5 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ExtensionProvider, Telemetry, TelemetryTracing, TracingTag } from "../../../api/istio/index.ts";
+import {
+  isTakenTag,
+  type ExtensionProvider,
+  type Telemetry,
+  type TelemetryTracing,
+  type TracingTag,
+} from "../../../api/istio/index.ts";
 import type { HttpConnectionManagerSchema } from "../../../wire/envoy/index.ts";
 import type { PolicySubject } from "../../model/authorization-selection.ts";
 import { compareText, type MeshSettings } from "../../model/facts.ts";
@@ -127,7 +133,8 @@ function tagsOf(
   { subject, side }: TracingContext,
   mesh: MeshSettings,
 ): CustomTagInit[] {
-  const given = Object.keys(own).length > 0 ? own : (mesh.tracing?.customTags ?? {});
+  const taken = Object.fromEntries(Object.entries(own).filter(([, tag]) => isTakenTag(tag)));
+  const given = Object.keys(own).length > 0 ? taken : (mesh.tracing?.customTags ?? {});
   return [
     ...(withIstio ? istioTags(subject, mesh) : []),
     ...(side === "waypoint" ? waypointTags() : []),

@@ -1,0 +1,168 @@
+import type * as Cel from "@bufbuild/cel";
+import { loadPackage } from "../../base/index.ts";
+import { maxProgramSize } from "../../base/regex-size/index.ts";
+import { celFault } from "./cel-expression.ts";
+import { regexFault } from "./regular-expressions.ts";
+
+/** The most characters that are read. Envoy takes more. */
+const maxLength = 10_000;
+/** Envoy's limit of the levels of an expression, and of the parentheses in it. */
+const maxDepth = 32;
+/** Envoy's limit of the instructions of a regular expression within an expression. */
+const maxPatternSize = 100;
+/** A longer one has more instructions. */
+const maxPatternLength = 1024;
+
+/**
+ * Why an Envoy does not take an expression that has no `celFault`, as "it calls string with 1 argument". Undefined if
+ * it takes the expression. An Envoy rejects a whole listener for it, and a waypoint's listener serves other namespaces
+ * too. So this allows what Envoy is known to take, and no more.
+ */
+export function envoyCelFault(expression: string): string | undefined {
+  const fault = celFault(expression);
+  if (fault !== undefined) return `it ${fault}`;
+  if (expression.length > maxLength) return `it has more than ${maxLength} characters`;
+  const { rest, fault: literalFault } = withoutLiterals(expression);
+  if (literalFault !== undefined) return literalFault;
+  const { expr } = loadPackage<typeof Cel>("@bufbuild/cel").parse(expression);
+  return nodeFault(expr, maxDepth - nesting(rest));
+}
+
+const rawLiteral =
+  /\b(?:[rR][bB]?|[bB][rR])(?:"""(?<a>[^]*?)"""|'''(?<b>[^]*?)'''|"(?<c>[^"\n\r]*)"|'(?<d>[^'\n\r]*)')/y;
+const literal =
+  /(?<bytes>\b[bB])?(?:"""(?<a>(?:\\[^]|[^\\])*?)"""|'''(?<b>(?:\\[^]|[^\\])*?)'''|"(?<c>(?:\\.|[^\\"\n\r])*)"|'(?<d>(?:\\.|[^\\'\n\r])*)')/y;
+const escapes = /\\(?:[abfnrtv"'`?\\]|[xX][\da-fA-F]{2}|[0-3][0-7]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8})/g;
+const bytesEscapes = /\\(?:[abfnrtv"'`?\\]|[xX][\da-fA-F]{2}|[0-3][0-7]{2})/g;
+
+/** The expression without its texts, and the fault of a text. */
+function withoutLiterals(expression: string): { readonly rest: string; readonly fault?: string } {
+  let rest = "";
+  for (let at = 0; at < expression.length;) {
+    const raw = matchAt(rawLiteral, expression, at);
+    const found = raw ?? matchAt(literal, expression, at);
+    if (found === undefined) {
+      rest += expression[at] ?? "";
+      at += 1;
+      continue;
+    }
+    at += found[0].length;
+    const { a, b, c, d, bytes } = found.groups ?? {};
+    const text = a ?? b ?? c ?? d ?? "";
+    const isWrong =
+      raw === undefined
+        ? text.replaceAll(bytes === undefined ? escapes : bytesEscapes, "").includes("\\")
+        : text.endsWith("\\");
+    if (isWrong) return { rest, fault: `it has the text ${found[0]} with an escape that Envoy does not know` };
+  }
+  return /["'`\\]/.test(rest) ? { rest, fault: "it has a quote or backslash outside of a text" } : { rest };
+}
+
+function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | undefined {
+  pattern.lastIndex = at;
+  return pattern.exec(text) ?? undefined;
+}
+
+/** The most brackets that are open at once. */
+function nesting(text: string): number {
+  let open = 0;
+  let most = 0;
+  for (const character of text) {
+    if ("([{".includes(character)) most = Math.max(most, (open += 1));
+    else if (")]}".includes(character)) open -= 1;
+  }
+  return most;
+}
+
+/** A call of a function, as the parser writes it. */
+interface Call {
+  readonly function: string;
+  readonly target?: Expression | undefined;
+  readonly args: readonly Expression[];
+}
+
+interface Expression {
+  readonly exprKind?: { readonly case?: string | undefined; readonly value?: unknown } | undefined;
+}
+
+const conversions = "bool bytes double duration dyn int timestamp type uint".split(" ");
+const timeParts =
+  "getDate getDayOfMonth getDayOfWeek getDayOfYear getFullYear getHours getMilliseconds getMinutes getMonth getSeconds".split(
+    " ",
+  );
+/** The forms of Envoy's functions: `m` for a method, and the number of arguments. */
+const functions: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
+  ...conversions.map((name) => [name, ["1"]] as const),
+  ...timeParts.map((name) => [name, ["m0", "m1"]] as const),
+  ...["contains", "endsWith", "startsWith", "matches"].map((name) => [name, ["m1", "2"]] as const),
+  ["size", ["1", "m0"]],
+  ["re.extract", ["m3"]],
+  ["re.capture", ["m2"]],
+  ["re.captureN", ["m2"]],
+]);
+
+/** The first fault of a node of the tree. `depth` is the number of levels that it may have. */
+function nodeFault(node: unknown, depth: number): string | undefined {
+  if (typeof node !== "object" || node === null || ArrayBuffer.isView(node)) return undefined;
+  const { exprKind } = node as Expression;
+  if (exprKind !== undefined && depth <= 0) return `it has more than ${maxDepth} levels of operators and parentheses`;
+  const fault = exprKind === undefined ? undefined : kindFault(exprKind);
+  if (fault !== undefined) return fault;
+  for (const child of Object.values(node)) {
+    const inner = nodeFault(child, exprKind === undefined ? depth : depth - 1);
+    if (inner !== undefined) return inner;
+  }
+  return undefined;
+}
+
+function kindFault({ case: kind, value }: NonNullable<Expression["exprKind"]>): string | undefined {
+  switch (kind) {
+    case "callExpr": {
+      const call = value as Call;
+      // The parser's own operators, such as _+_ and @in, are no words.
+      return /^\w+$/.test(call.function) ? callFault(call) : undefined;
+    }
+    case "constExpr":
+      return numberFault(value as Constant);
+    case "structExpr": {
+      const { messageName } = value as { readonly messageName: string };
+      return messageName === "" ? undefined : `it makes a message ${messageName}`;
+    }
+    default:
+      return undefined;
+  }
+}
+
+function callFault({ function: name, target, args }: Call): string | undefined {
+  const form = `${target === undefined ? "" : "m"}${args.length}`;
+  const { case: kind, value } = target?.exprKind ?? {};
+  const ofRe = kind === "identExpr" && (value as { readonly name: string }).name === "re";
+  const forms = functions.get(name) ?? (ofRe ? functions.get(`re.${name}`) : undefined);
+  if (forms?.includes(form) !== true)
+    return `it calls ${name} with ${args.length} ${args.length === 1 ? "argument" : "arguments"}, and Envoy has no such function`;
+  const pattern = name === "matches" ? textOf(args.at(-1)) : undefined;
+  if (pattern === undefined || pattern === "") return undefined;
+  if (pattern.length > maxPatternLength || maxProgramSize(pattern) > maxPatternSize)
+    return `it has a regular expression in matches that may have more than Envoy's ${maxPatternSize} instructions`;
+  const fault = regexFault(pattern);
+  return fault === undefined ? undefined : `it has a regular expression in matches that ${fault}`;
+}
+
+interface Constant {
+  readonly constantKind?: { readonly case?: string; readonly value?: unknown };
+}
+
+/** The parser takes whole numbers of any size. */
+function numberFault({ constantKind }: Constant): string | undefined {
+  const { case: kind, value } = constantKind ?? {};
+  if (typeof value !== "bigint") return undefined;
+  const fits = kind === "uint64Value" ? BigInt.asUintN(64, value) === value : BigInt.asIntN(64, value) === value;
+  return fits ? undefined : `it has the number ${value}, which does not fit into 64 bits`;
+}
+
+/** The value of a literal text. Undefined for other expressions. */
+function textOf(expression: Expression | undefined): string | undefined {
+  if (expression?.exprKind?.case !== "constExpr") return undefined;
+  const { case: kind, value } = (expression.exprKind.value as Constant).constantKind ?? {};
+  return kind === "stringValue" && typeof value === "string" ? value : undefined;
+}
