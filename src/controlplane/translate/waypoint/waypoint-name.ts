@@ -22,8 +22,8 @@ export interface VipService extends Pick<ServiceModel, "ports"> {
 }
 
 /**
- * `inbound-vip|80|http/v1|host`: a service or subset behind its waypoint. A service that does not own the host there has
- * `namespace/host` in its place.
+ * `inbound-vip|80|http/v1|host`: a service or subset behind its waypoint. A service that does not own the host there
+ * has `namespace/host` in its place.
  */
 export function vipName(port: number, carries: WaypointCarries, subset: string | undefined, vipHost: string): string {
   return `inbound-vip|${port}|${carries}${subset === undefined || subset === "" ? "" : `/${subset}`}|${vipHost}`;
