@@ -23,6 +23,16 @@ test("a step that is judged is looked at less often than one that settles, becau
   assert.ok(lookAfterMs("Judging") <= 500, "the interval of a probe's reports");
 });
 
+test("a completed rollout that is deleted is looked at until it is gone, also while a refused write of its journal waits", () => {
+  const lookAfterMs = (deletionTimestamp?: string): number | undefined =>
+    nextLookMs(
+      { kind: "Canary", metadata: { name: "web", deletionTimestamp }, spec: {} } as unknown as Rollout,
+      { phase: "Completed" } as unknown as RolloutStatus,
+    );
+  assert.equal(lookAfterMs(), undefined);
+  assert.notEqual(lookAfterMs("2026-01-01T00:00:00Z"), undefined);
+});
+
 test("a slow look delays the next one by as much, within a bound", () => {
   assert.equal(restAfterMs(150, 20), 150);
   assert.equal(restAfterMs(150, 900), 900);

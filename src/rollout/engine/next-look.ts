@@ -21,7 +21,10 @@ export function nextLookMs(rollout: Rollout, status: RolloutStatus): number | un
   switch (status.phase) {
     case "Completed":
     case "RolledBack":
-      return followsOthers(rollout, status) ? idleTickMs : undefined;
+      // A deleted one ends only after its journal is cleared, which the server may refuse for a while.
+      return followsOthers(rollout, status) || rollout.metadata.deletionTimestamp !== undefined
+        ? idleTickMs
+        : undefined;
     case "Paused":
     case "Stuck":
     case "Watching":
