@@ -25,6 +25,11 @@ export type JournalEntry =
       /** Absent if the field was absent. */
       readonly prior?: unknown;
       readonly written?: unknown;
+      /**
+       * The value that `written` replaces, when a changed plan has the step write another one. After a crash between
+       * the journal and the write, the field still has it, even if somebody has put it there.
+       */
+      readonly replaced?: unknown;
       /** See {@link RestartKind}. */
       readonly restart?: RestartKind;
       /** Set if a user wrote the current value. Undo does not change it if it has changed since. */

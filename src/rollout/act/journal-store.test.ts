@@ -43,7 +43,7 @@ test("a journal that is too large to store is refused before anything is written
   );
 });
 
-test("a field that an edited plan writes again keeps its first prior value, with the value that was written last", () => {
+test("a field that an edited plan writes again keeps its first prior value, with the last written and the replaced one", () => {
   const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
   const entry = (step: string, more: object): JournalEntry => ({
     type: "field",
@@ -58,7 +58,7 @@ test("a field that an edited plan writes again keeps its first prior value, with
     entry("step-2", { prior: "5", written: "50" }),
   ];
   assert.deepEqual(withEntries(before, added), [
-    entry("step-1", { prior: "0", written: "5", uid: "1" }),
+    entry("step-1", { prior: "0", written: "5", replaced: "10", uid: "1" }),
     entry("step-2", { prior: "5", written: "50" }),
   ]);
   assert.equal(withEntries(before, before)[0], before[0]);

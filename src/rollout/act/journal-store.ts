@@ -200,8 +200,12 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
     byKey.delete(entryKey(entry));
     if (entry.type !== "field" || again?.type !== "field") return entry;
     if (jsonEqualWithoutNulls(entry.written, again.written)) return entry;
-    const { written: _before, ...rest } = entry;
-    return { ...rest, ...(again.written === undefined ? {} : { written: again.written }) };
+    const { written: _before, replaced: _replaced, ...rest } = entry;
+    return {
+      ...rest,
+      ...(again.written === undefined ? {} : { written: again.written }),
+      ...(again.prior === undefined ? {} : { replaced: again.prior }),
+    };
   });
   return [...kept, ...byKey.values()];
 }

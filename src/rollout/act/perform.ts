@@ -155,7 +155,8 @@ async function undoField(
   const isRestored =
     !covers(found, entry.written) && original.type === "field" && jsonEqualWithoutNulls(found, original.prior);
   if (!isRestored && !jsonEqualWithoutNulls(found, entry.prior)) {
-    if (!covers(found, entry.written)) {
+    const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(found, entry.replaced);
+    if (!covers(found, entry.written) && !isReplaced) {
       const who = whoWrote(current, entry.pointer);
       // If the plan has changed since, the current value is the engine's own, although the journal records another one.
       if (!isEngine(who))

@@ -13,7 +13,7 @@ import {
   fieldPatch,
   releasePatch,
 } from "./object-access.ts";
-import { withLater, withPrior } from "./journal-store.ts";
+import { withEntries, withLater, withPrior } from "./journal-store.ts";
 import { performWrite, undoEntry, type UndoContext } from "./perform.ts";
 import { UndoPlay } from "./undo-play.ts";
 
@@ -238,6 +238,30 @@ test("undo gives up the engine's claim to a field with its first entry, so that 
   await undo(objects, entries);
   assert.deepEqual(valueAt(rules, "/spec/rules"), [{ weight: 100 }]);
   assert.deepEqual(rules.metadata.managedFields, [helm, claim({ "f:hostnames": {} })]);
+});
+
+test("a value that a changed plan was about to replace is undone, although somebody else had restored it", async () => {
+  const objects = cluster();
+  const before = (await objects.get(route))?.["spec"];
+  const entry: JournalEntry = {
+    type: "field",
+    step: "s",
+    object: route,
+    pointer: "/spec/rules",
+    prior: [{ weight: 100 }],
+    written: [{ weight: 50 }],
+  };
+  // The plan has changed, and the engine was killed between the journal and the write.
+  const replanned: JournalEntry = { ...entry, prior: [{ weight: 50 }], written: [{ weight: 9 }] };
+  const journal = withEntries([entry], [replanned]);
+  const theirs = objects.all.get("HTTPRoute r") as UntypedObject;
+  (theirs["spec"] as Record<string, unknown>)["rules"] = [{ weight: 50 }];
+  theirs.metadata.managedFields = [
+    { manager: "kubectl-edit", operation: "Update", fieldsV1: { "f:spec": { "f:rules": {} } } },
+  ];
+  const { report } = await undo(objects, journal);
+  assert.equal(report.conflict, undefined);
+  assert.deepEqual((await objects.get(route))?.["spec"], before);
 });
 
 test("a field that somebody else changed is never overwritten, and the message has the user, the field and the remedy", async () => {

@@ -341,4 +341,7 @@ test("a gateway's pods that its owner scales to 0 after the upgrade has written 
   assert.equal(await noticed("100/pods"), told, "a step that does not write it");
   assert.equal(await noticed("own", 2), told, "a step that writes another number");
   assert.equal(await noticed("100", 0), undefined, "a step that writes 0 itself agrees, and the one after it does not");
+  const [entry] = journal;
+  journal[0] = { ...entry, replaced: 0 } as JournalEntry;
+  assert.equal(await noticed("50", 1), undefined, "the value that a changed plan was about to replace");
 });

@@ -287,6 +287,8 @@ function conflictOf(
   const found = valueAt(current, write.pointer);
   if (covers(found, known.written) || (known.step === step && jsonEqualWithoutNulls(found, known.prior)))
     return undefined;
+  if (known.step === step && known.replaced !== undefined && jsonEqualWithoutNulls(found, known.replaced))
+    return undefined;
   const isRemade = first.uid !== undefined && first.uid !== current.metadata.uid;
   if (isRemade && (write.object.kind === "Namespace" || jsonEqualWithoutNulls(found, first.prior))) return undefined;
   const who = whoWrote(current, write.pointer);

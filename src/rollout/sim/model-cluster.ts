@@ -273,6 +273,7 @@ export class ModelCluster {
       const expected = [
         known.written,
         ...(known.step === step ? [known.prior] : []),
+        ...(known.step === step && known.replaced !== undefined ? [known.replaced] : []),
         ...(first.uid === String(found.uid) ? [] : [first.prior]),
       ];
       if (!expected.some((candidate) => jsonEqualWithoutNulls(candidate, value)))
@@ -411,7 +412,8 @@ export class ModelCluster {
     if (!isRestored && !jsonEqualWithoutNulls(value, entry.prior)) {
       const held = heldByGateway(this, entry, value);
       if (held !== undefined) return { state: "waiting", detail: held };
-      if (!covers(value, entry.written) && found.writers.get(entry.pointer) !== engineWriter)
+      const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(value, entry.replaced);
+      if (!covers(value, entry.written) && !isReplaced && found.writers.get(entry.pointer) !== engineWriter)
         return { state: "conflict", detail: `${entry.object.name}${entry.pointer} was changed by somebody else` };
       this.setField(found, entry.pointer, entry.prior, engineWriter);
     }
