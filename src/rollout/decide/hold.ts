@@ -100,7 +100,8 @@ export interface RoundFailure {
   readonly beginsRun: boolean;
 }
 
-const cannotGoOn = "the engine cannot go on, and tries again";
+/** How every message about failing rounds begins. */
+export const cannotGoOn = "the engine cannot go on, and tries again";
 
 /**
  * The status of a rollout whose rounds all fail, so that nothing is decided about it. It continues as soon as a round

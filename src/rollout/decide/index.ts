@@ -13,7 +13,7 @@ export {
   type Contender,
 } from "./contender.ts";
 export { decide, initialStatus } from "./decide.ts";
-export { completedMessage, failingStatus, refusedStatus, saysTheSame, type Refusal } from "./hold.ts";
+export { cannotGoOn, completedMessage, failingStatus, refusedStatus, saysTheSame, type Refusal } from "./hold.ts";
 export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 export {

@@ -124,8 +124,23 @@ export class OtherWriters {
     // Somebody may have made the object again, or has deleted it and will make it again with what it had.
     const present = this.#cluster.find(meddled.object.reference) ?? this.#vanished.get(sim.name)?.before;
     if (present?.writers.get(meddled.pointer) !== "somebody") return;
-    this.#cluster.setField(present, meddled.pointer, meddled.before, "somebody");
+    this.#cluster.setField(present, pointer, this.#restoredTo(meddled, sim), "somebody");
     this.#witness.meddled(keyOf(sim));
+  }
+
+  /**
+   * What somebody sets the field to again: what it had. An undo whose journal the server refuses may have written that
+   * on its way, and the journal does not know the value. Then the undo asks for the value from before the rollout.
+   */
+  #restoredTo({ object, pointer, before }: Meddled, sim: SimRollout): unknown {
+    const name = journalNameOf(rolloutObject(sim, ""));
+    const status = this.#store.read(keyOf(sim))?.status;
+    if (status === undefined || !isPuttingBack(status) || !this.#store.refusedJournals.has(name)) return before;
+    const entries = this.#entriesOf(sim, object.reference.name).filter((entry) => entry.pointer === pointer);
+    const [first, last] = [entries[0], entries.at(-1)];
+    if (first === undefined || last === undefined) return before;
+    const isKnown = [first.prior, last.prior, last.written].some((known) => jsonEqualWithoutNulls(known, before));
+    return isKnown ? before : first.prior;
   }
 
   /** The first gateway whose number of pods the upgrade has written. */

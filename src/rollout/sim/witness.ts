@@ -2,6 +2,7 @@ import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
 import { hasUndoFinalizer, isRestingPhase, type Freeze, type RolloutStatus } from "../../api/serin/index.ts";
 import {
   allDone,
+  cannotGoOn,
   isPuttingBack,
   isUnderWay,
   journalCounts,
@@ -32,6 +33,8 @@ interface Seen {
   sim: SimRollout;
   /** The state of its objects before the run. */
   baseline: Readonly<Record<string, unknown>>;
+  /** The state before a run whose changes were to stay, until another run starts. */
+  unforgotten?: Readonly<Record<string, unknown>> | undefined;
   deleted: boolean;
   startedAtMs: number;
   settled: Map<string, number>;
@@ -72,12 +75,16 @@ export class Witness {
     this.#freezeSinceMs = isFrozen(freezes, wallMs) ? (this.#freezeSinceMs ?? this.#cluster.nowMs) : undefined;
     for (const action of actions) {
       // From now on, the changes of an ended run belong to the state before the next one.
-      if (action.type === "forget") seen.baseline = this.#snapshot(seen.sim);
+      if (action.type === "forget") {
+        seen.unforgotten ??= seen.baseline;
+        seen.baseline = this.#snapshot(seen.sim);
+      }
       if (action.type !== "event") continue;
       if (action.reason === "StepStarted") this.#begun(key, rollout, status);
       if (action.reason === "Started") {
         seen.startedAtMs = this.#cluster.nowMs;
         seen.baseline = this.#snapshot(seen.sim);
+        seen.unforgotten = undefined;
       }
       if (action.reason === "StepDone") this.#stepDone(key, seen, rollout, status, action.evidence ?? []);
     }
@@ -111,6 +118,8 @@ export class Witness {
       `${key} wrote its status while a person must act, and said the same: ${status.message}`,
     );
     const sinceMs = this.#cluster.nowMs - seen.toldAtMs;
+    // That rounds fail is told at most once a minute, and that they succeed again is news at once.
+    if (stored.message.includes(cannotGoOn) && !status.message.includes(cannotGoOn)) return;
     // At rest, another text is the only news.
     if (isRestingPhase(status.phase) && stored.message !== status.message) return;
     invariant(sinceMs >= storeTextsMs, `${key} wrote its status ${sinceMs} ms after the last time: ${status.message}`);
@@ -309,7 +318,10 @@ export class Witness {
     seen.kept = false;
     // The changes of a completed run stay, so they belong to the state before the new object's run.
     const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
-    if (journal !== undefined && journalCounts(journal).completed) seen.baseline = this.#snapshot(seen.sim);
+    const { completed = false, run = 0 } = journal === undefined ? {} : journalCounts(journal);
+    if (completed) seen.baseline = this.#snapshot(seen.sim);
+    // The server has refused to clear the journal of a run whose changes were to stay, so the new object undoes them.
+    else if (run > 0) seen.baseline = seen.unforgotten ?? seen.baseline;
   }
 
   /** A change by another writer belongs to the state before the run, if the run has not written anything yet. */
