@@ -401,7 +401,8 @@ export class ModelCluster {
       const revision = String(injectingRevision(this, found));
       const istiod = [...this.objects.values()].find(({ reference }) => reference.name === `istiod-${revision}`);
       invariant(
-        istiod !== undefined && this.nowMs >= istiod.readyAtMs,
+        // A namespace that ends gets no more pods.
+        this.#hasEnded(entry.object) || (istiod !== undefined && this.nowMs >= istiod.readyAtMs),
         `pods of ${entry.object.namespace ?? ""} were put back while istiod ${revision} did not run`,
       );
       return { state: "undone" };

@@ -133,14 +133,19 @@ export class OtherWriters {
    * on its way, and the journal does not know the value. Then the undo asks for the value from before the rollout.
    */
   #restoredTo({ object, pointer, before }: Meddled, sim: SimRollout): unknown {
-    const name = journalNameOf(rolloutObject(sim, ""));
-    const status = this.#store.read(keyOf(sim))?.status;
-    if (status === undefined || !isPuttingBack(status) || !this.#store.refusedJournals.has(name)) return before;
+    if (!this.#undoesUnrecorded(sim)) return before;
     const entries = this.#entriesOf(sim, object.reference.name).filter((entry) => entry.pointer === pointer);
     const [first, last] = [entries[0], entries.at(-1)];
     if (first === undefined || last === undefined) return before;
     const isKnown = [first.prior, last.prior, last.written].some((known) => jsonEqualWithoutNulls(known, before));
     return isKnown ? before : first.prior;
+  }
+
+  /** Whether the rollout is being undone, and the server refuses to record what is undone. */
+  #undoesUnrecorded(sim: SimRollout): boolean {
+    const status = this.#store.read(keyOf(sim))?.status;
+    const isRefused = this.#store.refusedJournals.has(journalNameOf(rolloutObject(sim, "")));
+    return isRefused && status !== undefined && isPuttingBack(status);
   }
 
   /** The first gateway whose number of pods the upgrade has written. */
@@ -244,7 +249,9 @@ export class OtherWriters {
     const { before, entries = [] } = this.#vanished.get(sim.name) ?? {};
     if (found !== undefined || before === undefined) return;
     const fields = new Map(before.fields);
-    const left = new Set(this.#entriesOf(sim, route.name).map(({ pointer }) => pointer));
+    // An undo has passed a route that is gone, and the server may have refused to strike its entries.
+    const isPassed = this.#undoesUnrecorded(sim);
+    const left = new Set(isPassed ? [] : this.#entriesOf(sim, route.name).map(({ pointer }) => pointer));
     const undone = new Set<string>();
     for (const { pointer, prior } of entries.toReversed()) {
       if (left.has(pointer)) continue;
