@@ -4,7 +4,7 @@ import { at, type DecideInput, type Decision } from "./input.ts";
 import { judge } from "./judge-step.ts";
 import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
 import { namespacesTaken } from "./planned-steps.ts";
-import { isOverdue, namedOnce, overdueText, waitingOn, withoutProgressMs } from "./settle-progress.ts";
+import { beforeWrites, isOverdue, namedOnce, overdueText, waitingOn, withoutProgressMs } from "./settle-progress.ts";
 import { describeReference, type Step } from "./step.ts";
 import { endOverruled, fail, promotion, recovery, stick, waitFor } from "./step-outcome.ts";
 import { repeated, writeActions } from "./step-writes.ts";
@@ -104,7 +104,8 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   const isNew = (isReplanned && before.title !== step.title) || isProgress;
   const stalledMs = isNew ? 0 : withoutProgressMs(before) + elapsedMs;
   const isOther = isReplanned || states.some((state) => state.isRewritten === true);
-  const kept = isOther ? unsettled(before) : before;
+  const refused = failedWrite === undefined ? before : beforeWrites(before);
+  const kept = isOther ? unsettled(refused) : refused;
   const held = { ...status, step: { ...kept, title: step.title, settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs, step.patient))
     return failWriting({ ...input, status: held }, step, pending);

@@ -315,6 +315,23 @@ test("a refused write is in the message, is repeated later, and is the cause of 
   assert.match(failed.status.cause ?? "", /or refused: .*\/data\/a: 422: immutable$/);
 });
 
+test("what a step starts has the whole limit after the server has refused the step's first writes", () => {
+  const steps = [{ ...first, writes: [{ type: "field", object, pointer: "/data/a", value: "b" } as const] }, last];
+  const hasty = { ...orders, settleTimeoutMs: 60_000 };
+  const unwritten: Observation = { writes: [{ state: "pending", prior: undefined }], settle: [], checks: [] };
+  const started: Observation = { ...waiting, writes: [{ state: "done" }] };
+  let { status } = input({ status: begun });
+  const look = (observation: Observation, more: Partial<DecideInput> = {}): string => {
+    ({ status } = decide(input({ status, steps, observation, elapsedMs: 5000, orders: hasty, ...more })));
+    return status.phase;
+  };
+  const refused = { failedWrite: { detail: "the journal is full", waits: false } };
+  for (let ms = 0; ms < 55_000; ms += 5000) assert.equal(look(unwritten, refused), "Progressing");
+  for (let ms = 0; ms <= 60_000; ms += 5000) assert.equal(look(started), "Settling");
+  // Another refusal gives no more time.
+  assert.equal(look(unwritten, refused), "RollingBack");
+});
+
 test("a rollback keeps the kind of its cause until its end, whatever started it", () => {
   const hasty = { ...orders, settleTimeoutMs: 50 };
   const write = { type: "field", object, pointer: "/data/a", value: "b" } as const;

@@ -11,6 +11,8 @@ const untilSlackMs = 10_000;
  * that conditions report.
  */
 const laterLeft = 1e12;
+/** The same for a step that has written nothing. It is larger than the number of all writes that are not due yet. */
+const unwrittenLeft = 1e15;
 
 /**
  * The progress of waiting. The limit counts from the last time that fewer items were missing than ever before, so that
@@ -45,6 +47,14 @@ export function waitingOn(
     waitingSince: isNearer ? at(nowMs) : (waitingSince ?? at(nowMs)),
     ...(leftMs.length === 0 ? {} : { waitsUntil: isNearer ? at(untilMs) : toldUntil(told, untilMs) }),
   };
+}
+
+/**
+ * The step while the server refuses its first writes. Nothing can settle before they work, so that what they start has
+ * the whole limit from then on. This happens only once in a step, so that faults in turns do not keep it from its end.
+ */
+export function beforeWrites(step: StepStatus): StepStatus {
+  return { ...step, settlingLeft: step.settlingLeft ?? unwrittenLeft };
 }
 
 /** The reported time, unless a pause, a stopped engine or a clock jump has changed it. Rounding does not change it. */
