@@ -38,7 +38,8 @@ export class PatchRefused extends Error {}
 
 const requestsPerTick = 400;
 const startMs = 1500;
-const rollMs = 2500;
+/** How long a Deployment takes that nobody holds to replace its pods. */
+export const rollMs = 2500;
 const engineWriter = "engine";
 /** The share of a namespace's objects that its deletion removes in a tick. */
 const endsPerTick = 0.1;

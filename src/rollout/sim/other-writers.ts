@@ -126,6 +126,11 @@ export class OtherWriters {
     if (present?.writers.get(meddled.pointer) !== "somebody") return;
     this.#cluster.setField(present, pointer, this.#restoredTo(meddled, sim), "somebody");
     this.#witness.meddled(keyOf(sim));
+    // Scaled back to no pods, a gateway whose canary somebody has deleted has none, whatever the engine does.
+    const lost = this.#lost.get(sim.name);
+    const gateway = present.reference.name;
+    if (scales && lost?.name.startsWith(`${gateway}-new-`) === true && this.#cluster.find(lost) === undefined)
+      this.#witness.lostGateway(gateway);
   }
 
   /**

@@ -4,7 +4,7 @@ import { isUnderWay, referenceKey, undoPatienceMs, type Decision, type Refusal }
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import { failingRoundsMs } from "../engine/round-memory.ts";
 import { EngineFleet } from "./engine-fleet.ts";
-import { ModelCluster } from "./model-cluster.ts";
+import { ModelCluster, rollMs } from "./model-cluster.ts";
 import { newerStatus, olderStatus } from "./other-release.ts";
 import { OtherWriters } from "./other-writers.ts";
 import { calmFromTick, tickMs, type Disturbance, type Lasting, type Scenario, type SimRollout } from "./scenario.ts";
@@ -39,7 +39,11 @@ const patienceTicks = calmFromTick + 8000 + Math.ceil(undoPatienceMs / tickMs);
  * With a lasting fault, the simulation ends when nothing has changed for this long. It exceeds every limit of a check.
  */
 const lastingTicks = 1400;
-const settlingTicks = 4;
+/**
+ * A Canary that waits for a person after its undo does not hold its Deployment, which may roll out meanwhile. The plan
+ * in the status changes then. The watch afterwards ends before a new engine stores changes of texts alone.
+ */
+const settlingTicks = Math.ceil(rollMs / tickMs) + 2;
 const watchedTicks = 12;
 /** The beginning of every message about a rollout that does not end. */
 export const unendedText = "never came to its end";

@@ -430,8 +430,8 @@ export class Witness {
     for (const key of this.#store.keys) {
       const { status } = this.#store.read(key) ?? {};
       if (status?.groupRun === undefined) continue;
-      // It cannot follow its group while its rounds fail.
-      if (status.phase === "Stuck" && status.pauseReason === "error") continue;
+      // It cannot follow its group while its rounds fail. What it was stuck for before stays its reason.
+      if (status.phase === "Stuck" && (status.pauseReason === "error" || status.message.includes(cannotGoOn))) continue;
       const ends = runs.get(status.groupRun) ?? new Set<string>();
       // A rollout that is stuck during its rollback counts as rolled back.
       ends.add(isPuttingBack(status) ? "RolledBack" : status.phase);
