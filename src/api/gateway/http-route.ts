@@ -3,6 +3,7 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
+import { maxInt32 } from "../istio/fields.ts";
 import { checkRegex } from "../istio/regular-expressions.ts";
 import { durationMs } from "./duration.ts";
 import {
@@ -53,7 +54,6 @@ export interface HttpBackendRef extends BackendObjectReference {
 }
 
 const maxWeight = 1_000_000;
-const maxInt32 = 2_147_483_647;
 const minRetryCode = 400;
 const maxRetryCode = 599;
 

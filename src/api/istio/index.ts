@@ -85,7 +85,7 @@ export {
 } from "./sidecar.ts";
 export type { PresenceMatch, StringMatch } from "./string-match.ts";
 export {
-  isTakenTag,
+  isAcceptedTag,
   telemetryKind,
   type IstioMetric,
   type MetricMatch,

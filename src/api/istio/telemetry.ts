@@ -120,7 +120,7 @@ function readTracing(reader: Reader): TelemetryTracing {
       );
   if (tracing.providers.length > 1) reader.warn("has more than one; only the first has an effect", "providers");
   for (const [name, tag] of Object.entries(tracing.customTags))
-    if (!isTakenTag(tag))
+    if (!isAcceptedTag(tag))
       reader.warnNoEffect(
         `is left out, because not all proxies take its ${tag.kind === "formatter" ? "format" : "header name"}`,
         `customTags.${name}`,
@@ -153,7 +153,7 @@ export function readTag(reader: Reader): TracingTag {
  * Whether all proxies take a tag. They reject a whole listener for another one, and a waypoint's listener serves other
  * namespaces too.
  */
-export function isTakenTag(tag: TracingTag): boolean {
+export function isAcceptedTag(tag: TracingTag): boolean {
   if (tag.kind === "formatter") return isKnownFormat(tag.value);
   return tag.kind !== "header" || isKnownFormat(`%REQ(${tag.name})%`);
 }

@@ -31,7 +31,7 @@ const members: ReadonlySet<string> = new Set(["kty", "kid", "alg", "use", "x", "
 
 /**
  * The key with the members that proxies read. An Envoy's parser is stricter than ours: it refuses a text with deep
- * levels, huge numbers, a member twice or half of a character, whatever its keys are. A key with another kind of id is
+ * nesting, huge numbers, duplicate members or lone surrogates, whatever its keys are. A key with another kind of id is
  * left out, because without its id it would verify the tokens of all.
  */
 function plainKey(value: unknown): Key[] {

@@ -11,7 +11,7 @@ import {
   type AccessLog,
 } from "../../wire/envoy/index.ts";
 import { decodeResource } from "../testing/decode-resource.ts";
-import { withoutUntakenLogs } from "./envoy-access-logs.ts";
+import { withAcceptedLogs } from "./envoy-access-logs.ts";
 import { encodeResource } from "./resource.ts";
 
 function log(name: string, expression?: string): AccessLog {
@@ -41,12 +41,12 @@ function listener(accessLog: AccessLog[]) {
 test("an Envoy gets a listener without the access logs whose filter it does not take", () => {
   const good = log("good", "response.code >= 400");
   const bad = log("bad", "string(response.code) == '500'");
-  const made = withoutUntakenLogs(listener([log("plain"), good, bad]));
+  const made = withAcceptedLogs(listener([log("plain"), good, bad]));
   assert.deepEqual(
     decodeResource(ListenerSchema, made),
     decodeResource(ListenerSchema, listener([log("plain"), good])),
   );
   assert.equal(made.version, listener([log("plain"), good]).version);
   for (const kept of [listener([log("plain")]), listener([log("plain"), good])])
-    assert.equal(withoutUntakenLogs(kept), kept);
+    assert.equal(withAcceptedLogs(kept), kept);
 });

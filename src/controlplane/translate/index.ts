@@ -26,7 +26,7 @@ export { grpcServerAddress, grpcServerListener } from "./grpc/grpc-server-listen
 export { addressFamiliesOf, forAddressFamilies } from "./address-families.ts";
 export { withOwnHeaderCase } from "./own-header-case.ts";
 export { withOwnHeaders } from "./own-route-headers.ts";
-export { withoutUntakenLogs } from "./envoy-access-logs.ts";
+export { withAcceptedLogs } from "./envoy-access-logs.ts";
 export { withoutIstioFilters } from "./stock-envoy.ts";
 export { waypointPodScope } from "./waypoint/waypoint-place.ts";
 export { servedKey } from "./waypoint/waypoint-sources.ts";

@@ -37,7 +37,7 @@ import {
   withOwnHeaderCase,
   withOwnHeaders,
   withoutIstioFilters,
-  withoutUntakenLogs,
+  withAcceptedLogs,
   type AmbientResources,
   type ClassicGatewayResources,
   type EncodedResource,
@@ -156,7 +156,7 @@ export class ProxyViews {
   /** The view before EnvoyFilters, which are applied last. */
   #fullView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const given = this.#unresolvedView(proxy, typeUrl);
-    const view = proxy.envoy && typeUrl === typeUrls.listener ? new MappedView(given, withoutUntakenLogs) : given;
+    const view = proxy.envoy && typeUrl === typeUrls.listener ? new MappedView(given, withAcceptedLogs) : given;
     if (typeUrl !== typeUrls.cluster && typeUrl !== typeUrls.listener) return view;
     const families = addressFamiliesOf((proxy.metadata["INSTANCE_IPS"] ?? proxy.address).split(","));
     return families === "IPv4"

@@ -32,7 +32,7 @@ export function decide(input: DecideInput): Decision {
     next({ ...input, status: { ...input.status, candidate: input.status.candidate ?? input.change.candidate } }),
   );
   const decided = isHeld(decision.status.phase) ? decision.status : withoutHold(decision.status);
-  const message = messageOf(input, decided);
+  const message = shownMessage(input, decided);
   const status = {
     ...decided,
     ...(message === undefined ? {} : { message }),
@@ -86,7 +86,7 @@ const watchingMessage = "waits for a change to roll out";
  * a resumed Deployment, the message says so, unless the rollout waits for something else first. Undefined if the phase
  * has its own message.
  */
-function messageOf(input: DecideInput, status: RolloutStatus): string | undefined {
+function shownMessage(input: DecideInput, status: RolloutStatus): string | undefined {
   const { change } = input;
   const { phase, message } = status;
   const notHeld = notHeldText(input);

@@ -122,10 +122,12 @@ export class ContainerLog {
   ): Promise<void> {
     const queue: (readonly LogLine[] | undefined)[] = [];
     let queuedCharacters = 0;
+    let isBehind = false;
     let wake = (): void => undefined;
     const follower = (lines: readonly LogLine[] | undefined): void => {
       queuedCharacters += charactersOf(lines);
-      if (queuedCharacters > maxQueuedCharacters) this.#followers.delete(follower);
+      isBehind = queuedCharacters > maxQueuedCharacters;
+      if (isBehind) this.#followers.delete(follower);
       else queue.push(lines);
       wake();
     };
@@ -137,8 +139,7 @@ export class ContainerLog {
       if (!following) return;
       while (!signal.aborted && !renderer.full) {
         if (queue.length === 0) {
-          if (queuedCharacters > maxQueuedCharacters)
-            throw transientError("busy", "the log grew faster than its reader took it");
+          if (isBehind) throw transientError("busy", "the log grew faster than its reader took it");
           const { promise, resolve } = Promise.withResolvers<void>();
           wake = resolve;
           using _abort = onAbort(signal, resolve);
@@ -147,7 +148,7 @@ export class ContainerLog {
         }
         const lines = queue.shift();
         if (lines === undefined) return;
-        if (queuedCharacters <= maxQueuedCharacters) queuedCharacters -= charactersOf(lines);
+        queuedCharacters -= charactersOf(lines);
         await write(renderer.render(lines));
       }
     } finally {

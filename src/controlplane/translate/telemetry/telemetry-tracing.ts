@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
-  isTakenTag,
+  isAcceptedTag,
   type ExtensionProvider,
   type Telemetry,
   type TelemetryTracing,
@@ -133,8 +133,8 @@ function tagsOf(
   { subject, side }: TracingContext,
   mesh: MeshSettings,
 ): CustomTagInit[] {
-  const taken = Object.fromEntries(Object.entries(own).filter(([, tag]) => isTakenTag(tag)));
-  const given = Object.keys(own).length > 0 ? taken : (mesh.tracing?.customTags ?? {});
+  const accepted = Object.fromEntries(Object.entries(own).filter(([, tag]) => isAcceptedTag(tag)));
+  const given = Object.keys(own).length > 0 ? accepted : (mesh.tracing?.customTags ?? {});
   return [
     ...(withIstio ? istioTags(subject, mesh) : []),
     ...(side === "waypoint" ? waypointTags() : []),
