@@ -68,7 +68,6 @@ export function upgradeObject(
                 name: firstWave,
                 namespaces: [namespaces.sidecarClients, namespaces.echoes],
                 soakSeconds,
-                maxUnavailable,
               },
               { name: "rest", soakSeconds, maxUnavailable },
             ],

@@ -42,8 +42,8 @@ export const probesOfPairs = ({ rate }: LoadScale, atFullRate: number): number =
 const probesOfEachPair = 2;
 
 /**
- * How many workloads of a namespace restart at the same time. With less load than the full one all of them do, because
- * each takes up to its grace period, in which the load only waits.
+ * How many workloads of a namespace restart at the same time in the second wave. With less load than the full one all
+ * of them do, because each takes up to its grace period, in which the load only waits.
  */
 export const restartsAtOnce = ({ rate }: LoadScale): number => (rate < 1 ? 8 : 1);
 

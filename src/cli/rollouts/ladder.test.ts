@@ -93,6 +93,13 @@ test("the ladder shows the command that lets a rollout go on once", () => {
     { colour: false, verbose: false },
   );
   assert.equal(text.split(command).length, 2, text);
+  // A terminal that cuts the message shows the command below it.
+  const narrow = renderLadder(
+    "Canary shop/shop",
+    { ...status, phase: "Paused", pauseReason: "approval", message: `weight 90/10: ${"long ".repeat(15)}: ${command}` },
+    { colour: false, verbose: false, columns: 100 },
+  );
+  assert.equal(narrow.split(command).length, 2, narrow);
 });
 
 test("checks with the same verdict and evidence share a line with their names", () => {

@@ -70,9 +70,10 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   if (cause !== undefined && !lines.some((line) => line.includes(cause)))
     lines.push(`  ${paint("red", "cause")}: ${cause}`);
   for (const held of status.undo?.waitingFor ?? []) lines.push(`  ${paint("yellow", "…")} the undo waits for ${held}`);
-  const hint = options.isBehind === true && !endPhases.has(status.phase) ? behindHint : hintOf(title, status, lines);
-  if (hint !== "") lines.push(paint("dim", `  ${hint}`));
-  return `${lines.map((line) => clip(line, options.columns)).join("\n")}\n`;
+  const shown = lines.map((line) => clip(line, options.columns));
+  const hint = options.isBehind === true && !endPhases.has(status.phase) ? behindHint : hintOf(title, status, shown);
+  if (hint !== "") shown.push(clip(paint("dim", `  ${hint}`), options.columns));
+  return `${shown.join("\n")}\n`;
 }
 
 const endPhases: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "Watching"]);

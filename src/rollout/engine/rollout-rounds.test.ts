@@ -48,6 +48,7 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
   let [steadyMs, version] = [0, 1];
   let faulty = true;
   let unanswered = 0;
+  let rightsAsked = 0;
   let object = {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "Canary",
@@ -93,7 +94,12 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
     metrics: { phase: () => undefined, verdicts: () => undefined, gone: () => undefined },
     board,
     orphans: {},
-    rights: undefined,
+    rights: {
+      refusal: async () => {
+        rightsAsked += 1;
+        return undefined;
+      },
+    },
     freezes: () => [],
     watched: () => undefined,
     wake: () => undefined,
@@ -103,6 +109,7 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
     status: () => object.status ?? initialStatus,
     decisions,
     board,
+    rightsAsked: () => rightsAsked,
     version: () => version,
     recover: () => (faulty = false),
     /** Lets the server not answer the next reads of the Canary. */
@@ -201,20 +208,22 @@ test("an order to undo is followed although the target cannot be read, because a
   assert.equal(canary.status().phase, "RollingBack");
 });
 
-test("a member whose plan is unknown does not complete if the undo of its group ends meanwhile", async () => {
-  const { board, ...canary } = roundsOf({ spec: { group: "g" }, status: { ...underWay, groupRun: "r" } });
-  const other = "Canary shop/cart";
-  const partner = { ...putBack, key: other };
-  let looks = 0;
-  const mustPutBack = board.mustPutBack.bind(board);
-  // The other member is deleted between two looks at it.
-  board.mustPutBack = (seen) => {
-    looks += 1;
-    if (looks === 1) board.table.set(partner);
-    else board.table.delete(other);
-    return mustPutBack(seen);
-  };
-  await canary.run(1);
-  assert.equal(looks, 2);
-  assert.deepEqual([canary.status().phase, canary.version()], ["Progressing", 1]);
+test("a member that must follow its group's undo does not go on if that undo ends within the round", async () => {
+  for (const isReadable of [false, true]) {
+    const { board, ...canary } = roundsOf({ spec: { group: "g" }, status: { ...underWay, groupRun: "r" } });
+    if (isReadable) canary.recover();
+    const other = "Canary shop/cart";
+    let looks = 0;
+    const mustPutBack = board.mustPutBack.bind(board);
+    // The other member is deleted between two looks at it.
+    board.mustPutBack = (seen) => {
+      looks += 1;
+      if (looks === 1) board.table.set({ ...putBack, key: other });
+      else board.table.delete(other);
+      return mustPutBack(seen);
+    };
+    await canary.run(1);
+    assert.deepEqual([looks, canary.rightsAsked()], [2, 0]);
+    assert.deepEqual([canary.status().phase, canary.version()], ["Progressing", 1]);
+  }
 });

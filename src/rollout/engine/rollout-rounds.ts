@@ -70,11 +70,6 @@ export interface RoundServices {
 
 const atOnceMs = 1;
 
-/** A plan without steps, because the steps could not be planned or do not matter. Only an undo may follow it. */
-interface UnknownPlan extends Plan {
-  readonly isUnknown: true;
-}
-
 /** A rollout as one round sees it. */
 interface Round {
   readonly key: string;
@@ -228,8 +223,9 @@ export class RolloutRounds {
 
   async #advance<Value extends Rollout>(kind: KindDefinition<Value>, round: Round): Promise<number | void> {
     const { key, raw, rollout, status, orders } = round;
-    const { clock } = this.#services;
+    const { board, clock } = this.#services;
     const begunMs = clock.steadyMs();
+    const mustPutBack = board.mustPutBack(round);
     const journalName = journalNameOf(rollout);
     const journal = await this.#services.journals.read(journalName);
     const isUnbegun = isUnbegunCopy(orders, status);
@@ -238,18 +234,19 @@ export class RolloutRounds {
     const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
     // Nothing of the object itself is written in this round.
     const isWaiting = counts.isLeftover === true || isUnbegun;
-    const planned = isWaiting ? unplanned(round) : await this.#plan(round, journal.entries);
+    const planned = isWaiting ? unplanned(round) : await this.#plan(round, mustPutBack, journal.entries);
     if ("problem" in planned) return await this.#refuse(kind, round, planned);
     const steps = orderedSteps(planned.steps, orders, status);
-    const refused = isWaiting ? undefined : await this.#notAllowed(round, steps);
+    const refused = isWaiting || mustPutBack ? undefined : await this.#notAllowed(round, steps);
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
     const observation = await this.#observe(round, step, journal.entries);
-    // Without a plan, no step would seem to be left. Meanwhile the reason for the undo may have gone.
-    if ("isUnknown" in planned && !this.#services.board.mustPutBack(round)) return atOnceMs;
+    // The reason for the undo is gone meanwhile. Without a plan no step would seem to be left, and nobody has asked
+    // whether the author may do the steps.
+    if (mustPutBack && !board.mustPutBack(round)) return atOnceMs;
     // This must not await, so that of two rollouts that want the same namespace or target, one sees that the other has
     // it.
-    const decision = this.#services.board.decide(
+    const decision = board.decide(
       { key, rollout, status, orders, heldUp: round.problem !== undefined },
       { steps, change: planned.change, observation, journal: counts, freezes: this.#services.freezes() },
       { steadyMs: clock.steadyMs(), nowMs: clock.nowMs() },
@@ -276,10 +273,9 @@ export class RolloutRounds {
     });
   }
 
-  /** Why the author may not do the remaining steps. Undo needs no right. */
-  async #notAllowed(round: Round, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
-    const { raw, status } = round;
-    if (this.#services.rights === undefined || this.#services.board.mustPutBack(round)) return undefined;
+  /** Why the author may not do the remaining steps. */
+  async #notAllowed({ raw, status }: Round, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
+    if (this.#services.rights === undefined) return undefined;
     const open = steps.filter((step) => !isDone(step, status));
     return await this.#services.rights.refusal(
       { ...(raw as unknown as UntypedObject), kind: kindOfRollout(raw).kind },
@@ -333,14 +329,14 @@ export class RolloutRounds {
   }
 
   /** The plan, or why the spec cannot be planned. An undo needs no plan. */
-  async #plan(round: Round, journal: readonly JournalEntry[]): Promise<Plan | UnknownPlan | Refusal> {
+  async #plan(round: Round, mustPutBack: boolean, journal: readonly JournalEntry[]): Promise<Plan | Refusal> {
     const { rollout, problem, status } = round;
-    if (problem !== undefined || isPuttingBack(status)) return { ...unplanned(round), isUnknown: true };
+    if (problem !== undefined || isPuttingBack(status)) return unplanned(round);
     try {
       return await this.#services.planner.plan(rollout, journal);
     } catch (error) {
       // An undo must not wait until the cluster can be read for a plan.
-      if (this.#services.board.mustPutBack(round)) return { ...unplanned(round), isUnknown: true };
+      if (mustPutBack) return unplanned(round);
       const refusal = planRefusal(error);
       if (refusal === undefined) throw error;
       return refusal;

@@ -176,7 +176,8 @@ export class OtherWriters {
       const lost = this.#lost.get(sim.name);
       if (lost === undefined || !this.#hasMade(sim, lost) || this.#cluster.find(lost) !== undefined) return;
       this.#cluster.add(lost);
-      if (this.#store.read(keyOf(sim))?.status?.undo !== undefined) this.#witness.madeInUndo(lost);
+      const status = this.#store.read(keyOf(sim))?.status;
+      if (status !== undefined && isPuttingBack(status)) this.#witness.madeInUndo(lost);
       return;
     }
     const made = [...this.#cluster.objects.values()].filter(
@@ -256,8 +257,11 @@ export class OtherWriters {
     if (found !== undefined || before === undefined) return;
     const fields = new Map(before.fields);
     // An undo passes a route that is gone. The server may have refused to strike its entries, or the engine died before
-    // that. Then the canary is deleted already, and nobody makes a route again that sends requests to it.
-    const isPassed = this.#undoesUnrecorded(sim) || !this.#cluster.canaryRuns(sim.name);
+    // that. Then the canary may be deleted already, and nobody makes a route again that sends requests to it.
+    const status = this.#store.read(keyOf(sim))?.status;
+    const isUndone =
+      status !== undefined && isPuttingBack(status) && this.#cluster.find(objectsOf(sim).canary) === undefined;
+    const isPassed = this.#undoesUnrecorded(sim) || isUndone;
     const left = new Set(isPassed ? [] : this.#entriesOf(sim, route.name).map(({ pointer }) => pointer));
     const undone = new Set<string>();
     for (const { pointer, prior } of entries.toReversed()) {

@@ -156,7 +156,8 @@ export class SimEngine {
     const counts = journalCounts(journal, raw.metadata.uid);
     const puttingBack = isPuttingBack(status) || counts.isLeftover === true;
     const refusal = this.#options.refusal(raw);
-    const mayPlan = !puttingBack && !this.board.mustPutBack({ rollout: raw, status, orders });
+    const mustPutBack = this.board.mustPutBack({ rollout: raw, status, orders });
+    const mayPlan = !puttingBack && !mustPutBack;
     const isUnread = this.#options.isUnreadable(raw, "target");
     if (isUnread && mayPlan) throw new Unreadable("the target cannot be read");
     if (refusal !== undefined && mayPlan) return this.#refuse(key, raw, status, refusal);
@@ -174,6 +175,7 @@ export class SimEngine {
       ? cluster.observe(step, journal.entries, new Set(status.completedSteps.map(({ id }) => id)))
       : undefined;
     yield;
+    if (mustPutBack && !this.board.mustPutBack({ rollout: raw, status, orders })) return this.wake(key, 1);
     const decision = this.board.decide(
       { key, rollout: raw, status, orders, heldUp: false },
       { steps, change, observation, journal: counts, freezes: freezes() },
