@@ -36,7 +36,7 @@ export interface LoggerOptions {
   /** `info` when absent. */
   readonly level?: LogLevel | LogThreshold;
   /** Writes one whole line, including its newline. If absent, lines go to stderr. */
-  readonly write?: (line: string) => void;
+  readonly write?: (line: string, level: LogLevel) => void;
   readonly clock?: Clock;
   /** The format of lines. If absent, the format of the thread, see {@link setLogFormat}. */
   readonly format?: LogFormat;
@@ -55,14 +55,14 @@ export function setLogFormat(format: LogFormat): void {
 class LineLogger implements Logger {
   readonly #scope: string;
   readonly #threshold: Readonly<LogThreshold>;
-  readonly #write: (line: string) => void;
+  readonly #write: (line: string, level: LogLevel) => void;
   readonly #clock: Clock;
   readonly #format: LogFormat | undefined;
 
   constructor(
     scope: string,
     threshold: Readonly<LogThreshold>,
-    write: (line: string) => void,
+    write: (line: string, level: LogLevel) => void,
     clock: Clock,
     format: LogFormat | undefined,
   ) {
@@ -104,6 +104,7 @@ class LineLogger implements Logger {
       format === "text"
         ? `${time}\t${level}\t${this.#scope}\t${message}${formatFields(fields)}\n`
         : `${JSON.stringify({ level, time, scope: this.#scope, ...jsonFields(message, fields, format.messageKey) })}\n`,
+      level,
     );
   }
 }

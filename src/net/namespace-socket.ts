@@ -2,6 +2,7 @@ import { BoundedCache } from "../base/index.ts";
 import { randomInt } from "node:crypto";
 import { ipFamilyOf, ipToBytes, bytesToIp, type IpFamily } from "../wire/netlink/index.ts";
 import type { ByteStream, SocketAddress } from "./byte-stream.ts";
+import { ForeignPorts } from "./foreign-ports.ts";
 import { check, lastErrorName, libc, linux, loadedLibc } from "./libc.ts";
 import { inNamespace } from "./network-namespace.ts";
 import { systemError } from "./node-error.ts";
@@ -37,27 +38,7 @@ export interface ConnectingSocketOptions {
 
 const defaultBacklog = 4096;
 
-/**
- * The range of ports for connections from another host's address. It lies below Linux's `ip_local_port_range` (32768 to
- * 60999). The other host may dial the same server from a port of that range. Its SYN would then meet our connection and
- * stay unanswered.
- */
-const foreignPorts = { first: 1024, end: 32_768 } as const;
-const foreignPortCount = foreignPorts.end - foreignPorts.first;
-/** The number of ports to try before the kernel picks one. */
-const foreignPortAttempts = 4;
-/**
- * A closed connection keeps its port for a minute. So the ports are used in turn and not at random, so that each is
- * reused as late as possible. Each thread has its own start and order, because another thread may dial from the same
- * address.
- */
-let walkedPorts = randomInt(foreignPortCount);
-const portStep = coprimeStep(foreignPortCount);
-/**
- * Whether the last connection found none of its ports free. Then each connection tries one port, until one is free.
- * More than 500 connections a second from one address use up all ports, because each keeps its port for a minute.
- */
-let isCrowded = false;
+const foreignPorts = new ForeignPorts(randomInt);
 
 /** Arguments of calls, which have read or written them when they return. */
 const optionBytes = Buffer.alloc(4);
@@ -92,7 +73,7 @@ export function openTcpSocketInNamespace(namespaceFd: number | undefined, option
     const fd = openSocket(options.family, linux.socketStream);
     try {
       if (options.mark !== undefined) setOption(fd, linux.levelSocket, linux.mark, options.mark);
-      if (options.sourceAddress !== undefined) bindSource(fd, options.sourceAddress, options.sourcePort);
+      if (options.sourceAddress !== undefined) bindSource(fd, namespaceFd, options.sourceAddress, options.sourcePort);
       return fd;
     } catch (error) {
       libc().close(fd);
@@ -213,12 +194,12 @@ function boundSocket(type: number, options: NamespaceSocketOptions): number {
   }
 }
 
-function bindSource(fd: number, address: string, port: number | undefined): void {
+function bindSource(fd: number, namespaceFd: number | undefined, address: string, port: number | undefined): void {
   // All of 127/8 is local, and IP_TRANSPARENT needs a capability that a sidecar may lack.
   const foreign = !address.startsWith("127.") && address !== "::1";
   if (foreign) setTransparent(fd, ipFamilyOf(address));
   if (port !== undefined) return bindTo(fd, address, port);
-  if (foreign && bindForeign(fd, address)) return;
+  if (foreign && bindForeign(fd, namespaceFd, address)) return;
   // The kernel then picks the port at connect by the whole four-tuple, which allows far more connections.
   setOption(fd, linux.levelIp, linux.ipBindAddressNoPort, 1);
   bindTo(fd, address, 0);
@@ -249,33 +230,15 @@ export function beginConnect(fd: number, { address, port }: SocketAddress): bool
   throw systemError(`connect to ${address}:${port}`, name);
 }
 
-function bindForeign(fd: number, address: string): boolean {
+function bindForeign(fd: number, namespaceFd: number | undefined, address: string): boolean {
   const bytes = encodedAddress(address);
-  const attempts = isCrowded ? 1 : foreignPortAttempts;
-  for (let attempt = 0; attempt < attempts; attempt++) {
-    walkedPorts = (walkedPorts + portStep) % foreignPortCount;
-    bytes.writeUInt16BE(foreignPorts.first + walkedPorts, 2);
-    if (libc().bind(fd, bytes, bytes.length) === 0) {
-      isCrowded = false;
-      return true;
-    }
+  return foreignPorts.choose(namespaceFd, address, (port) => {
+    bytes.writeUInt16BE(port, 2);
+    if (libc().bind(fd, bytes, bytes.length) === 0) return true;
     const name = lastErrorName();
     if (name !== "EADDRINUSE") throw systemError(`bind to ${address}`, name);
-  }
-  isCrowded = true;
-  return false;
-}
-
-/** A step that visits each of `count` positions once before it returns to the first. */
-function coprimeStep(count: number): number {
-  let step = 0;
-  do step = randomInt(1, count);
-  while (commonDivisor(step, count) > 1);
-  return step;
-}
-
-function commonDivisor(left: number, right: number): number {
-  return right === 0 ? left : commonDivisor(right, left % right);
+    return false;
+  });
 }
 
 function setTransparent(fd: number, family: IpFamily): void {

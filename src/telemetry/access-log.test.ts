@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { systemClock } from "../base/index.ts";
+import { createLogger, logLevels, systemClock } from "../base/index.ts";
 import { AccessLog, fileSink } from "./access-log.ts";
 
 test("lines arrive whole and in order, and those beyond the buffers are dropped and counted", async () => {
@@ -105,6 +106,48 @@ test("held lines are requested before a due write, and at the end", async () => 
   assert.equal(timers.length, 1);
   await log.flush();
   assert.deepEqual(written, ["first\nsecond\n", "third\n"]);
+});
+
+test("warnings and errors of a logger are written at once, in order with the lines before", async () => {
+  const written: string[] = [];
+  const log = new AccessLog({
+    clock: { ...systemClock, after: () => ({ [Symbol.dispose]: () => undefined }) },
+    sink: { write: async (bytes) => await Promise.resolve(void written.push(Buffer.from(bytes).toString())) },
+  });
+  const scope = { scope: "test", level: "trace", format: { messageKey: "msg" } } as const;
+  const logger = createLogger({ ...scope, write: (line, level) => log.logLine(line, level) });
+  for (const level of logLevels) {
+    log.line(`access before ${level}\n`);
+    logger[level](level);
+  }
+  assert.deepEqual(
+    written.map((lines) => [...lines.matchAll(/access before \w+|(?<="msg":")\w+/g)].map(([word]) => word)),
+    [
+      [
+        ...["trace", "debug", "info"].flatMap((level) => [`access before ${level}`, level]),
+        "access before warn",
+        "warn",
+      ],
+    ],
+  );
+  // The error waits for the write in flight, and not for the time of the next one.
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(written.length, 2);
+  assert.match(written[1] ?? "", /^access before error\n.*"error"/);
+});
+
+test("an error that a worker thread logs just before it dies reaches the main thread", async () => {
+  const code = `
+    import { createLogger, systemClock } from ${JSON.stringify(new URL("../base/index.ts", import.meta.url).href)};
+    import { AccessLog, fileSink } from ${JSON.stringify(new URL("access-log.ts", import.meta.url).href)};
+    const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock: systemClock, flushIntervalMs: 60_000 });
+    const log = createLogger({ scope: "test", write: (line, level) => lines.logLine(line, level) });
+    log.error("the cause");
+    throw new Error("died");`;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`), { stderr: true });
+  const died = new Promise((resolve) => worker.once("error", resolve));
+  assert.match(await text(worker.stderr), /the cause/);
+  assert.match(String(await died), /died/);
 });
 
 test("a closed log leaves no file open, and a later line opens it again", async () => {

@@ -1,6 +1,6 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { isMainThread } from "node:worker_threads";
-import type { Clock } from "../base/index.ts";
+import type { Clock, LogLevel } from "../base/index.ts";
 import { LineBuffer } from "./line-buffer.ts";
 
 /** The destination of whole lines. One write is in flight at a time. */
@@ -61,6 +61,12 @@ export class AccessLog {
     while (!this.end());
   }
 
+  /** Adds one line of a logger. Warnings and errors are written at once: they may explain why the thread ends then. */
+  logLine(text: string, level: LogLevel): void {
+    this.line(text);
+    if (level === "warn" || level === "error") this.#writeSoon();
+  }
+
   /** The buffer for the bytes of one line, which includes its newline. Call {@link end} after the last byte. */
   begin(): LineBuffer {
     return this.#filling.begin();
@@ -87,12 +93,16 @@ export class AccessLog {
   }
 
   #awaitWrite(): void {
-    this.#timer ??= this.#options.clock.after(this.#options.flushIntervalMs ?? 1000, () => {
-      this.#release();
-      this.#timer = undefined;
-      this.#isDue = true;
-      this.#swap();
-    });
+    this.#timer ??= this.#options.clock.after(this.#options.flushIntervalMs ?? 1000, () => this.#writeSoon());
+  }
+
+  /** Writes all lines so far, after the write in flight. */
+  #writeSoon(): void {
+    this.#release();
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+    this.#isDue = true;
+    this.#swap();
   }
 
   #release(): void {

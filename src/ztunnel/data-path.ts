@@ -25,6 +25,8 @@ export interface DataPathOptions {
   /** Name servers for queries that the mesh cannot answer. */
   readonly nameservers: readonly string[];
   readonly log: Logger;
+  /** Logs the ends of connections. `log` if absent. */
+  readonly connectionLog?: Logger;
   /** Logs how many connections are left while the process drains. */
   readonly drainLog: Logger;
   /** Writes one access log line in a special format. The line includes its newline. */
@@ -185,9 +187,9 @@ export class DataPath implements Serving {
   }
 
   #telemetry(): ConnectionTelemetry {
-    const { config, registry, log, clock, random, writeLine } = this.#options;
-    if (config.logFormat === "current") return new ConnectionTelemetry(registry, log, clock);
-    return new ConnectionTelemetry(registry, log, clock, (ended) => writeLine(accessLine2022(ended, random)));
+    const { config, registry, log, connectionLog = log, clock, random, writeLine } = this.#options;
+    if (config.logFormat === "current") return new ConnectionTelemetry(registry, connectionLog, clock);
+    return new ConnectionTelemetry(registry, connectionLog, clock, (ended) => writeLine(accessLine2022(ended, random)));
   }
 
   #enforcePolicies(): void {

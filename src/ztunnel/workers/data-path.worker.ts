@@ -42,7 +42,10 @@ heldInput.shareAmong(config.workerThreads);
 const threshold: LogThreshold = { level: logLevel };
 if (process.env[logFormatVariable] === "json") setLogFormat({ messageKey: "message" });
 const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock, flushIntervalMs: logFlushMs });
-const log = createLogger({ scope: "ztunnel", level: threshold, write: (line) => lines.line(line) });
+const logOptions = { scope: "ztunnel", level: threshold };
+const log = createLogger({ ...logOptions, write: (line, level) => lines.logLine(line, level) });
+/** Its errors wait like other lines, because clients can cause many of them. */
+const connectionLog = createLogger({ ...logOptions, write: (line) => lines.line(line) });
 const registry = new MetricsRegistry({ clock });
 const revocations =
   config.revocationsFile === undefined ? undefined : new RevocationLists(addRevocationMetrics(registry));
@@ -62,6 +65,7 @@ const dataPath = new DataPath({
   registry,
   nameservers,
   log,
+  connectionLog,
   // The main thread logs the sum of all workers.
   drainLog: silentLogger,
   writeLine: (line) => lines.line(line),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HandClock } from "../../base/testing/index.ts";
+import type { AcceptedKind } from "../proxy/connection-share.ts";
 import { ShareMemory } from "./share-memory.ts";
 import { WorkerShare } from "./worker-share.ts";
 
@@ -47,4 +48,26 @@ test("a worker keeps connections so short that all of its connections are replac
   assert.equal(share.keeps("inbound-plaintext"), true);
   clock.pass(2000);
   assert.equal(share.keeps("outbound"), false);
+});
+
+/** Whether a worker keeps connections after its 8 have ended together at this age, and 8 new ones were accepted. */
+function keepsAfterEnd(kind: AcceptedKind, ageMs: number): boolean {
+  const memory = new ShareMemory(ShareMemory.memory(2));
+  for (const worker of [0, 1]) memory.begin(worker);
+  const clock = new HandClock();
+  const share = new WorkerShare(memory, 0, () => Promise.resolve(true), clock);
+  const ended = Array.from({ length: 8 }, () => share.serve(kind));
+  clock.pass(ageMs);
+  for (const connection of ended) connection[Symbol.dispose]();
+  for (let count = 0; count < 8; count += 1) share.serve(kind);
+  return share.keeps(kind);
+}
+
+test("connections that end together after they have lived long do not make a worker keep those that follow", () => {
+  for (const kind of ["outbound", "inbound-plaintext"] as const)
+    assert.deepEqual([keepsAfterEnd(kind, 999), keepsAfterEnd(kind, 60_000)], [true, false], kind);
+});
+
+test("short HBONE connections do not make a worker keep the long ones that follow", () => {
+  assert.deepEqual([keepsAfterEnd("inbound-hbone", 10), keepsAfterEnd("inbound-hbone", 60_000)], [false, false]);
 });

@@ -10,26 +10,27 @@ const turnoverWindowMs = 1000;
 
 /**
  * Decides by the load of each worker which one serves a connection. A worker keeps a connection in spite of its load if
- * its connections are so short that new ones replace all of them in less than {@link turnoverWindowMs}. Then the
- * difference between the workers vanishes by itself, and a move would cost more than the connection.
+ * as many connections of its kind as it serves now have ended within about {@link turnoverWindowMs}, and each of them
+ * lived less than that. Then the difference between the workers vanishes by itself, and a move would cost more than the
+ * connection. Older connections that end together do not count, because those that replace them may live long too. A
+ * worker never keeps HBONE connections for this reason: one of them lives for hours, and carries many streams.
  */
 export class WorkerShare implements ConnectionShare {
   readonly #memory: ShareMemory;
   readonly #worker: number;
   readonly #offer: Offer;
   readonly #clock: Pick<Clock, "steadyMs">;
-  readonly #ends: Readonly<Record<AcceptedKind, RecentEnds>>;
+  readonly #shortEnds: Readonly<Record<AcceptedKind, RecentEnds | undefined>>;
 
   constructor(memory: ShareMemory, worker: number, offer: Offer, clock: Pick<Clock, "steadyMs">) {
     this.#memory = memory;
     this.#worker = worker;
     this.#offer = offer;
     this.#clock = clock;
-    const windowMs = turnoverWindowMs;
-    this.#ends = {
-      outbound: new RecentEnds(windowMs),
-      "inbound-plaintext": new RecentEnds(windowMs),
-      "inbound-hbone": new RecentEnds(windowMs),
+    this.#shortEnds = {
+      outbound: new RecentEnds(turnoverWindowMs),
+      "inbound-plaintext": new RecentEnds(turnoverWindowMs),
+      "inbound-hbone": undefined,
     };
   }
 
@@ -40,8 +41,9 @@ export class WorkerShare implements ConnectionShare {
   #better(kind: AcceptedKind): number | undefined {
     const to = this.#memory.better(this.#worker, kind);
     if (to === undefined) return undefined;
-    const ended = this.#ends[kind].count(this.#clock.steadyMs());
-    return ended >= this.#memory.served(this.#worker, kind) ? undefined : to;
+    const shortEnds = this.#shortEnds[kind];
+    if (shortEnds === undefined) return to;
+    return shortEnds.count(this.#clock.steadyMs()) >= this.#memory.served(this.#worker, kind) ? undefined : to;
   }
 
   offer(uid: string, kind: AcceptedKind, stream: ByteStream): Promise<boolean> | undefined {
@@ -57,13 +59,15 @@ export class WorkerShare implements ConnectionShare {
 
   serve(kind: AcceptedKind): Disposable {
     this.#memory.add(this.#worker, kind, 1);
+    const startMs = this.#clock.steadyMs();
     let served = true;
     return {
       [Symbol.dispose]: () => {
         if (!served) return;
         served = false;
         this.#memory.add(this.#worker, kind, -1);
-        this.#ends[kind].add(this.#clock.steadyMs());
+        const nowMs = this.#clock.steadyMs();
+        if (nowMs - startMs < turnoverWindowMs) this.#shortEnds[kind]?.add(nowMs);
       },
     };
   }

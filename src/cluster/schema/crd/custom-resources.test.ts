@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { UntypedObject } from "../../../api/index.ts";
@@ -414,4 +415,34 @@ test("the OpenAPI documents contain custom kinds until the definition is deleted
   registry.removeCustomResourceDefinition("things.example.dev");
   assert.equal(registry.openApiV3("apis/example.dev/v1"), undefined);
   assert.notEqual(registry.openApiV2(false).hash, before.hash);
+});
+
+test("the hash of an OpenAPI document of custom kinds is that of its body, and the index names it", () => {
+  const hashOf = (body: Uint8Array | undefined): string =>
+    createHash("sha256")
+      .update(body ?? new Uint8Array())
+      .digest("hex")
+      .toUpperCase();
+  const listed = (): string | undefined =>
+    registry.openApiV3Paths().find(({ path }) => path === "apis/example.dev/v1")?.hash;
+  const served = (): string => {
+    const document = registry.openApiV3("apis/example.dev/v1");
+    assert.equal(document?.hash, hashOf(document?.body));
+    return document?.hash ?? "";
+  };
+  define({ type: "object" });
+  const first = listed();
+  assert.equal(first, served());
+  define({ type: "object", description: "another schema" });
+  const second = listed();
+  assert.equal(second, served());
+  assert.notEqual(second, first);
+  define({ type: "object" });
+  assert.equal(listed(), first);
+  for (const protobuf of [false, true]) {
+    const { body, hash } = registry.openApiV2(protobuf);
+    assert.equal(hash, hashOf(body));
+  }
+  registry.removeCustomResourceDefinition("things.example.dev");
+  assert.equal(listed(), undefined);
 });

@@ -14,6 +14,12 @@ const metaSource = "openapi-v3/apis__coordination.k8s.io__v1";
 /** How many documents of custom resources are cached. A lab has some tens of group versions. */
 const maxKept = 256;
 
+/** The resources of a custom document, and the hash of its body. */
+interface HashedPath {
+  readonly resources: readonly CustomResource[];
+  readonly hash: string;
+}
+
 /** The OpenAPI documents. Those of built-in kinds are the published ones, and those of CRDs are built on request. */
 export class OpenApiDocuments {
   readonly #resources: () => readonly CustomResource[];
@@ -21,7 +27,8 @@ export class OpenApiDocuments {
   #index: ReadonlyMap<string, string> | undefined;
   #metaSchemas: JsonObject | undefined;
   #builtInV2: Uint8Array | undefined;
-  readonly #hashes = new WeakMap<CustomResource, string>();
+  /** The hashes of custom documents by path, as the last index named them. Most changes concern few of them. */
+  #hashedPaths: ReadonlyMap<string, HashedPath> = new Map();
 
   constructor(resources: () => readonly CustomResource[]) {
     this.#resources = resources;
@@ -34,14 +41,30 @@ export class OpenApiDocuments {
 
   v3Paths(): { path: string; hash: string }[] {
     const builtIn = [...this.#builtInIndex].map(([path, hash]) => ({ path, hash }));
-    const custom = new Map<string, string>();
+    const resourcesByPath = new Map<string, CustomResource[]>();
     for (const resource of this.#resources()) {
-      for (const model of resource.models) {
-        const path = `apis/${resource.group}/${model.type.version}`;
-        custom.set(path, (custom.get(path) ?? "") + this.#hashOf(resource));
+      for (const { type } of resource.models) {
+        const path = `apis/${resource.group}/${type.version}`;
+        const resources = resourcesByPath.get(path);
+        if (resources === undefined) resourcesByPath.set(path, [resource]);
+        else resources.push(resource);
       }
     }
-    return [...builtIn, ...[...custom].map(([path, text]) => ({ path, hash: hash(text) }))];
+    this.#hashedPaths = new Map(
+      [...resourcesByPath].map(([path, resources]) => [path, this.#hashedPath(path, resources)]),
+    );
+    return [...builtIn, ...[...this.#hashedPaths].map(([path, { hash }]) => ({ path, hash }))];
+  }
+
+  /** Builds a document to hash it, unless its resources are those of the hash before. */
+  #hashedPath(path: string, resources: readonly CustomResource[]): HashedPath {
+    const known = this.#hashedPaths.get(path);
+    if (
+      known?.resources.length === resources.length &&
+      known.resources.every((resource, index) => resource === resources[index])
+    )
+      return known;
+    return { resources, hash: hash(this.#customV3(resources, path.slice(path.lastIndexOf("/") + 1))) };
   }
 
   v3(path: string): OpenApiDocument | undefined {
@@ -58,22 +81,13 @@ export class OpenApiDocuments {
       (resource) => resource.group === group && resource.models.some((model) => model.type.version === version),
     );
     if (resources.length === 0) return undefined;
-    const wanted = this.v3Paths().find((candidate) => candidate.path === path)?.hash ?? "";
-    return this.#keep(`v3/${path}`, wanted, () => ({
-      body: Buffer.from(JSON.stringify(customDocumentV3(resources, version, this.#meta()))),
-      contentType: jsonType,
-    }));
+    return this.#keep(`v3/${path}`, jsonType, () => this.#customV3(resources, version));
   }
 
   v2(protobuf: boolean): OpenApiDocument {
-    const wanted = hash(
-      this.#resources()
-        .map((resource) => this.#hashOf(resource))
-        .join(""),
-    );
-    return this.#keep(`v2/${protobuf ? "protobuf" : "json"}`, wanted, () =>
-      protobuf ? this.#v2Protobuf() : this.#v2Json(),
-    );
+    return protobuf
+      ? this.#keep("v2/protobuf", protobufType, () => this.#v2Protobuf())
+      : this.#keep("v2/json", jsonType, () => this.#v2Json());
   }
 
   get #builtInIndex(): ReadonlyMap<string, string> {
@@ -81,19 +95,11 @@ export class OpenApiDocuments {
     return this.#index;
   }
 
-  #hashOf(resource: CustomResource): string {
-    let known = this.#hashes.get(resource);
-    if (known === undefined) {
-      known = hash(JSON.stringify([resource.name, resource.models.map((model) => [model.type, model.schema])]));
-      this.#hashes.set(resource, known);
-    }
-    return known;
-  }
-
-  #keep(key: string, wanted: string, make: () => Omit<OpenApiDocument, "hash">): OpenApiDocument {
+  #keep(key: string, contentType: string, build: () => Uint8Array): OpenApiDocument {
     const known = this.#kept.get(key);
-    if (known?.hash === wanted) return known;
-    const document = { ...make(), hash: wanted };
+    if (known !== undefined) return known;
+    const body = build();
+    const document = { body, contentType, hash: hash(body) };
     this.#kept.set(key, document);
     return document;
   }
@@ -117,19 +123,24 @@ export class OpenApiDocuments {
     };
   }
 
-  #v2Protobuf(): Omit<OpenApiDocument, "hash"> {
-    this.#builtInV2 ??= encodeOpenApiV2(objectOf(readGenerated("openapi-v2")));
-    return { body: Buffer.concat([this.#builtInV2, encodeOpenApiV2(this.#customV2())]), contentType: protobufType };
+  #customV3(resources: readonly CustomResource[], version: string): Uint8Array {
+    return Buffer.from(JSON.stringify(customDocumentV3(resources, version, this.#meta())));
   }
 
-  #v2Json(): Omit<OpenApiDocument, "hash"> {
+  #v2Protobuf(): Uint8Array {
+    this.#builtInV2 ??= encodeOpenApiV2(objectOf(readGenerated("openapi-v2")));
+    return Buffer.concat([this.#builtInV2, encodeOpenApiV2(this.#customV2())]);
+  }
+
+  #v2Json(): Uint8Array {
     const document = objectOf(readGenerated("openapi-v2"));
     const custom = this.#customV2();
     for (const part of ["paths", "definitions"]) Object.assign(objectOf(document[part]), custom[part]);
-    return { body: Buffer.from(JSON.stringify(document)), contentType: jsonType };
+    return Buffer.from(JSON.stringify(document));
   }
 }
 
-function hash(text: string): string {
-  return createHash("sha256").update(text).digest("hex").toUpperCase();
+/** Covers the body as served, because a release of Serin may build another document from the same definition. */
+function hash(body: Uint8Array): string {
+  return createHash("sha256").update(body).digest("hex").toUpperCase();
 }

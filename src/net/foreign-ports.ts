@@ -1,0 +1,63 @@
+import { BoundedCache } from "../base/index.ts";
+
+/**
+ * The range of ports for connections from another host's address. It lies below Linux's `ip_local_port_range` (32768 to
+ * 60999). The other host may dial the same server from a port of that range. Its SYN would then meet our connection and
+ * stay unanswered.
+ */
+const range = { first: 1024, end: 32_768 } as const;
+const portCount = range.end - range.first;
+/** The number of ports to try before the kernel picks one. */
+const maxAttempts = 4;
+/** How many addresses without free ports are remembered. Each costs a few attempts more if it is forgotten. */
+const maxCrowded = 1024;
+
+/** A random integer from `min` to `max - 1`. */
+type RandomInt = (min: number, max: number) => number;
+
+/**
+ * Chooses ports for connections from other hosts' addresses. A closed connection keeps its port for a minute. So the
+ * ports are used in turn and not at random, so that each is reused as late as possible. Each thread has its own start
+ * and order, because another thread may dial from the same address.
+ */
+export class ForeignPorts {
+  readonly #step: number;
+  #walked: number;
+  /**
+   * The namespaces and addresses whose last connection found none of its ports free. Each of their connections tries
+   * one port, until one is free. More than 500 connections a second from one address use up all ports of its namespace.
+   * Another namespace with the same descriptor begins with one attempt, and with all after the first success.
+   */
+  readonly #crowded = new BoundedCache<string, true>(maxCrowded);
+
+  constructor(randomInt: RandomInt) {
+    this.#walked = randomInt(0, portCount);
+    this.#step = coprimeStep(portCount, randomInt);
+  }
+
+  /** Calls `tryPort` until it returns true for a free port. Returns false if it gives up. */
+  choose(namespaceFd: number | undefined, address: string, tryPort: (port: number) => boolean): boolean {
+    const key = `${namespaceFd} ${address}`;
+    const isCrowded = this.#crowded.has(key);
+    for (let attempt = isCrowded ? maxAttempts : 1; attempt <= maxAttempts; attempt += 1) {
+      this.#walked = (this.#walked + this.#step) % portCount;
+      if (!tryPort(range.first + this.#walked)) continue;
+      if (isCrowded) this.#crowded.delete(key);
+      return true;
+    }
+    if (!isCrowded) this.#crowded.set(key, true);
+    return false;
+  }
+}
+
+/** A step that visits each of `count` positions once before it returns to the first. */
+function coprimeStep(count: number, randomInt: RandomInt): number {
+  let step = 0;
+  do step = randomInt(1, count);
+  while (commonDivisor(step, count) > 1);
+  return step;
+}
+
+function commonDivisor(left: number, right: number): number {
+  return right === 0 ? left : commonDivisor(right, left % right);
+}
