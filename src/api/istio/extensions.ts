@@ -133,10 +133,14 @@ function checkModule(reader: Reader, module: WasmModule): void {
   }
 }
 
-/** A URL without a scheme names an image. */
+/**
+ * A URL without a scheme names an image. One without anything after its scheme would make a proxy reject the plugin,
+ * and a listener waits for the configuration of all its plugins.
+ */
 function isModuleUrl(text: string): boolean {
   const scheme = /^[a-z][a-z0-9+.-]*:(?=\/\/)/i.exec(text)?.[0].toLowerCase();
-  return scheme === undefined ? /^[a-zA-Z0-9][-\w.:/@]*$/.test(text) : !/\s/.test(text) && schemes.includes(scheme);
+  if (scheme === undefined) return /^[a-zA-Z0-9][-\w.:/@]*$/.test(text);
+  return schemes.includes(scheme) && /^[^/\s]*:\/\/\S+$/.test(text);
 }
 
 function readVariable(reader: Reader): WasmModule["env"][number] {
