@@ -70,7 +70,6 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
     wasm === undefined ? { kind: "lua", inlineCode: readLua(lua) } : { kind: "wasm", wasm: readWasmModule(wasm) };
   const spec = { ...readPolicyTarget(reader), ...readPlace(reader), extension };
   if (extension.kind === "wasm") warnOfWasm(wasm ?? reader, extension.wasm);
-  else reader.warnNoEffect("runs only in Envoy; Serin's own proxy rejects configuration with it, and names it", "lua");
   refuseUnknown(wasm);
   refuseUnknown(lua);
   refuseUnknown(reader);
