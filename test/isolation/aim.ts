@@ -34,15 +34,6 @@ export function aim(object: UntypedObject & { spec?: Spec }, draw: Draw): void {
   leadToOwnService(spec);
 }
 
-/**
- * Gives a TrafficExtension a script that loads. With another one a waypoint refuses its whole listener, which
- * docs/security.md names.
- */
-export function withLoadableScript({ kind, spec }: UntypedObject & { spec?: Spec }): void {
-  if (kind === "TrafficExtension" && isRecord(spec?.["lua"]))
-    spec["lua"]["inlineCode"] = "function envoy_on_request(handle) end";
-}
-
 /** To the shared gateway, or to a Service behind the shared waypoint. */
 function aimRoute(spec: Spec, draw: Draw): void {
   const toGateway = draw.chance(0.6);

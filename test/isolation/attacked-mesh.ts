@@ -136,6 +136,7 @@ export class AttackedMesh {
         ISTIO_VERSION: "1.31.0",
         NAMESPACE: namespace,
         LABELS: { ...labels },
+        EXTENSION_CONFIG_DISCOVERY: "true",
         ...(type === "sidecar" ? { DNS_CAPTURE: "true" } : {}),
       },
     };

@@ -2,7 +2,7 @@
 import type { KubernetesObject, UntypedObject } from "../../src/api/index.ts";
 import { istioAnnotations, istioLabels } from "../../src/api/istio/index.ts";
 import type { StructuralSchema } from "../../src/cluster/schema/crd/structural-schema.ts";
-import { aim, withLoadableScript } from "./aim.ts";
+import { aim } from "./aim.ts";
 import type { Admission } from "./admission.ts";
 import type { AttackerKind } from "./built-in-kinds.ts";
 import { drawFrom, type Draw } from "./draw.ts";
@@ -21,7 +21,6 @@ export function attackerObject(admission: Admission, kind: AttackerKind, seed: n
   const fromExample = examples.length > 0 && draw.chance(0.65);
   let object = fromExample ? changedExample(draw.of(examples), kind, draw) : objectBySchema(kind, draw);
   if (draw.chance(0.6)) aim(object, draw);
-  withLoadableScript(object);
   for (let repair = 0; repair < maxRepairs; repair += 1) {
     const answer = admission.admit(object);
     if ("object" in answer) return withServerFields(answer.object);

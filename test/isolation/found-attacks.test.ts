@@ -4,6 +4,15 @@ import type { KubernetesObject } from "../../src/api/index.ts";
 import { config } from "../../src/controlplane/testing/model-fixture.ts";
 import { Range } from "./attack.ts";
 
+/** A script for a service of the attacker behind the shared waypoint. */
+const script = (inlineCode: string): KubernetesObject => ({
+  ...config("TrafficExtension", "evil-ambient/script", {
+    lua: { inlineCode },
+    targetRefs: [{ kind: "Service", group: "", name: "web" }],
+  }),
+  apiVersion: "extensions.istio.io/v1alpha1",
+});
+
 const route: KubernetesObject = {
   ...config("HTTPRoute", "evil/time", {
     parentRefs: [{ name: "door", namespace: "edge" }],
@@ -37,6 +46,9 @@ const attacks: Readonly<Record<string, KubernetesObject>> = {
     ports: [{ number: 80, name: "http" }],
     endpoints: [{ address: "unix:///var/run/a.sock" }],
   }),
+  "a shared waypoint accepts its listener with a script that does not compile": script("constructor"),
+  "a shared waypoint accepts its listener with a script that fails while it is loaded": script('error("x")'),
+  "a shared waypoint accepts its listener with a script that never ends": script("while true do end"),
 };
 
 for (const [title, object] of Object.entries(attacks))

@@ -70,7 +70,6 @@ export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
     wasm === undefined ? { kind: "lua", inlineCode: readLua(lua) } : { kind: "wasm", wasm: readWasmModule(wasm) };
   const spec = { ...readPolicyTarget(reader), ...readPlace(reader), extension };
   if (extension.kind === "wasm") warnOfWasm(wasm ?? reader, extension.wasm);
-  else reader.warnNoEffect("runs only in Envoy; Serin's own proxy rejects configuration with it, and names it", "lua");
   refuseUnknown(wasm);
   refuseUnknown(lua);
   refuseUnknown(reader);
@@ -133,10 +132,14 @@ function checkModule(reader: Reader, module: WasmModule): void {
   }
 }
 
-/** A URL without a scheme names an image. */
+/**
+ * A URL without a scheme names an image. One without anything after its scheme would make a proxy reject the plugin,
+ * and a listener waits for the configuration of all its plugins.
+ */
 function isModuleUrl(text: string): boolean {
   const scheme = /^[a-z][a-z0-9+.-]*:(?=\/\/)/i.exec(text)?.[0].toLowerCase();
-  return scheme === undefined ? /^[a-zA-Z0-9][-\w.:/@]*$/.test(text) : !/\s/.test(text) && schemes.includes(scheme);
+  if (scheme === undefined) return /^[a-zA-Z0-9][-\w.:/@]*$/.test(text);
+  return schemes.includes(scheme) && /^[^/\s]*:\/\/\S+$/.test(text);
 }
 
 function readVariable(reader: Reader): WasmModule["env"][number] {

@@ -311,5 +311,13 @@ test("proxy extensions are validated, and options without effect are named", () 
       'spec.url: must be a URL with oci://, http://, https:// or file://, or an image reference, got "gopher://a"',
     ],
   ]);
+  for (const url of ["file://", "oci://"])
+    assertErrors(wasmPluginKind, [
+      [
+        { url },
+        `spec.url: must be a URL with oci://, http://, https:// or file://, or an image reference, got "${url}"`,
+      ],
+    ]);
+  assert.deepEqual(issuesOf(trafficExtensionKind, { lua: { inlineCode: "-- x" } }), { errors: [], warnings: [] });
   assertErrors(trafficExtensionKind, [[{ lua: { inlineCode: "" } }, "spec.lua.inlineCode: is required"]]);
 });

@@ -44,6 +44,9 @@ export function compileExtension(selected: SelectedExtension, context: Extension
   if (spec.extension.kind === "lua") {
     const http = {
       name: resource,
+      // Then Serin's own proxy fails only the service's requests if the script does not load, and the waypoint's
+      // listener stays valid for others. Older versions of it, without Lua, would skip the script.
+      isOptional: selected.hosts !== undefined && context.discovers && !context.envoy,
       typedConfig: {
         "@type": typeUrl("filters.http.lua.v3.Lua"),
         defaultSourceCode: { inlineString: spec.extension.inlineCode },

@@ -98,7 +98,7 @@ export function compileHttpFilters(
     const here = `${where}: the HTTP filter ${message.name}`;
     if (message.configType.case === "configDiscovery") {
       const compile = (any: Any, at: string) =>
-        compileFilter(message.name, resolveTypedStruct(any, at), statPrefix, at, notes);
+        compileFilter(message, resolveTypedStruct(any, at), statPrefix, at, notes);
       const filter = compileDiscovered(message.name, message.configType.value, compile, here, notes);
       filters.push(new SwitchedFilter(filter, !message.disabled));
       continue;
@@ -115,7 +115,7 @@ export function compileHttpFilters(
       continue;
     }
     const filter =
-      any === undefined ? compileByName(message, where) : compileFilter(message.name, any, statPrefix, here, notes);
+      any === undefined ? compileByName(message, where) : compileFilter(message, any, statPrefix, here, notes);
     if (filter === "unknown") {
       if (!message.isOptional && !message.disabled) throw unsupported(where, `the HTTP filter ${message.name}`);
       notes.ignored(`the ${message.isOptional ? "optional" : "disabled"} HTTP filter ${message.name}`);
@@ -131,7 +131,7 @@ export function checkExtensionConfig(name: string, any: Any, notes: ConfigNotes)
   const wasm = wasmOf(any);
   // A filter would start its module.
   if (wasm !== undefined) compileWasm(wasm, where, notes);
-  else if (compileFilter(name, resolveTypedStruct(any, where), "", where, notes) === "unknown")
+  else if (compileFilter({ name, isOptional: false }, resolveTypedStruct(any, where), "", where, notes) === "unknown")
     throw unsupported(where, any.typeUrl);
 }
 
@@ -151,7 +151,7 @@ function compileByName(message: HttpFilterMessage, where: string): undefined {
 }
 
 function compileFilter(
-  name: string,
+  { name, isOptional }: Pick<HttpFilterMessage, "name" | "isOptional">,
   any: Any,
   statPrefix: string,
   where: string,
@@ -169,7 +169,9 @@ function compileFilter(
       const lua = message as Lua;
       const prefix = `${statPrefix}lua.${lua.statPrefix === "" ? "" : `${lua.statPrefix}.`}`;
       const errors = services.statistics.counter(`${prefix}errors`);
-      return new LuaFilter(name, compileLua(lua, where, notes), services.scripts, errors);
+      // Serin's control plane marks the scripts of services at a waypoint: others may share the listener.
+      const mayFail = isOptional && name.startsWith(pluginPrefix);
+      return new LuaFilter(name, compileLua(lua, where, notes, mayFail), services.scripts, errors);
     }
     case "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit":
       return new LocalRateLimitFilter(name, compileLocalRateLimit(message as LocalRateLimit, where, notes), services);

@@ -4,24 +4,27 @@ import { filterOff, type FilterSwitch } from "../filters/route-switch.ts";
 import type { LuaScript } from "../filters/lua/index.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
-export function compileLua(message: Lua, where: string, notes: ConfigNotes): LuaSettings {
+/** `mayFail` accepts a default script that does not load. Without it, such a script throws. */
+export function compileLua(message: Lua, where: string, notes: ConfigNotes, mayFail: boolean): LuaSettings {
   checkFields(LuaSchema, message, where, notes, {
     used: ["inlineCode", "sourceCodes", "defaultSourceCode", "statPrefix", "clearRouteCache", "filterContext"],
   });
-  const { scripts } = notes.services;
   if (message.inlineCode !== "" && message.defaultSourceCode !== undefined)
     throw invalid(where, "only one of inlineCode and defaultSourceCode may be set");
-  const script =
+  const { scripts } = notes.services;
+  const [field, source] =
     message.inlineCode !== ""
-      ? scripts.compile(message.inlineCode, `${where}: inlineCode`)
-      : message.defaultSourceCode === undefined
-        ? undefined
-        : compileSource(message.defaultSourceCode, `${where}: defaultSourceCode`, notes);
+      ? ["inlineCode", message.inlineCode]
+      : [
+          "defaultSourceCode",
+          message.defaultSourceCode && sourceOf(message.defaultSourceCode, `${where}: defaultSourceCode`),
+        ];
+  const load = (text: string) => (mayFail ? scripts.load(text) : scripts.compile(text, `${where}: ${field}`));
   const named = Object.entries(message.sourceCodes).map(
     ([name, source]) => [name, compileSource(source, `${where}: sourceCodes ${name}`, notes)] as const,
   );
   return {
-    script,
+    script: source === undefined ? undefined : load(source),
     named: new Map(named),
     filterContext: message.filterContext,
     clearsRoute: message.clearRouteCache ?? true,
@@ -50,12 +53,16 @@ export function compileLuaPerRoute(
   }
 }
 
-function compileSource({ specifier }: DataSource, where: string, notes: ConfigNotes): LuaScript {
+function compileSource(source: DataSource, where: string, notes: ConfigNotes): LuaScript {
+  return notes.services.scripts.compile(sourceOf(source, where), where);
+}
+
+function sourceOf({ specifier }: DataSource, where: string): string {
   switch (specifier.case) {
     case "inlineString":
-      return notes.services.scripts.compile(specifier.value, where);
+      return specifier.value;
     case "inlineBytes":
-      return notes.services.scripts.compile(Buffer.from(specifier.value).toString(), where);
+      return Buffer.from(specifier.value).toString();
     default:
       throw unsupported(where, `a script from ${specifier.case ?? "nowhere"}; write it as inlineString`);
   }

@@ -29,7 +29,11 @@ const describeRequest: Handler = (request, response, body) => {
   response.end(`app got ${body}.`);
 };
 
-async function labOf(sources: readonly (string | JsonObject)[], handler: Handler = describeRequest): Promise<Lab> {
+async function labOf(
+  sources: readonly (string | JsonObject)[],
+  handler: Handler = describeRequest,
+  more: JsonObject = {},
+): Promise<Lab> {
   const lines: string[] = [];
   const clusters: { current?: Harness } = {};
   const callCluster = clusterCaller((cluster) => clusters.current?.clusters.get(cluster));
@@ -50,6 +54,7 @@ async function labOf(sources: readonly (string | JsonObject)[], handler: Handler
       "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
       ...(typeof source === "string" ? { defaultSourceCode: { inlineString: source } } : source),
     },
+    ...more,
   }));
   const manager = fromJson(HttpConnectionManagerSchema, { httpFilters }, { registry: envoyRegistry() });
   const { filters } = compileHttpFilters(manager.httpFilters, "http.test.", "listener a", notes);
@@ -392,6 +397,23 @@ test("a script that does not compile or load is refused with the filter's name a
     /a script from filename; write it as inlineString is not supported/,
   );
   await assert.rejects(labOf([{ packagePaths: ["/x/?.lua"] }]), /the field packagePaths is not supported/);
+});
+
+test("requests of a service at a waypoint get 500 while its script does not load, and the listener is accepted", async () => {
+  const extension = { name: "extensions.istio.io/trafficextension/shop.script" };
+  for (const [source, message] of [
+    ["x = = 1", /script:1: unexpected symbol near '='/],
+    ["error('no')", /script:1: no/],
+    ["while true do end", /the script ran longer than 250 ms/],
+  ] as const) {
+    await using lab = await labOf([source], describeRequest, { ...extension, isOptional: true });
+    assert.deepEqual([(await lab.harness.get("/")).status, lab.errors()], [500, 1]);
+    assert.equal(lab.harness.records[0]?.details, "lua_load_error");
+    assert.match(lab.lines[0] ?? "", /script of the HTTP filter extensions.*shop.script failed: script load error: /);
+    assert.match(lab.lines[0] ?? "", message);
+    await assert.rejects(labOf([source], describeRequest, extension), message, "a workload's own listener");
+    await assert.rejects(labOf([source], describeRequest, { isOptional: true }), message, "of an EnvoyFilter");
+  }
 });
 
 test("a header with a line break never leaves a script", async () => {

@@ -1,5 +1,6 @@
 import type { LuaScript, LuaScripts } from "./lua/index.ts";
-import { ScriptRequest, ScriptResponse } from "./lua/index.ts";
+import { LuaLoadFailure, ScriptRequest, ScriptResponse } from "./lua/index.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterCounter } from "../terms/filter-statistics.ts";
 import {
   type FilterRequest,
@@ -13,8 +14,8 @@ import {
 } from "./http-filter.ts";
 
 export interface LuaSettings {
-  /** The default script, for routes without their own. */
-  readonly script: LuaScript | undefined;
+  /** The default script, for routes without their own. If it did not load, their requests are refused. */
+  readonly script: LuaScript | LuaLoadFailure | undefined;
   /** Scripts that a route can select by name. */
   readonly named: ReadonlyMap<string, LuaScript>;
   readonly filterContext: unknown;
@@ -33,6 +34,15 @@ export class LuaOverride {
     this.filterContext = filterContext;
   }
 }
+
+/** Requests must not pass without a script that may authorize them. */
+const notLoaded: LocalReply = {
+  status: 500,
+  body: "",
+  headers: [],
+  flag: responseFlags.noFilterConfigFound,
+  details: "lua_load_error",
+};
 
 /** Runs a user's script with each request, and with each response. */
 export class LuaFilter implements HttpFilter {
@@ -55,6 +65,11 @@ export class LuaFilter implements HttpFilter {
     signal: () => AbortSignal,
   ): LocalReply | undefined | Promise<LocalReply | undefined> {
     const script = this.#chosen(request);
+    if (script instanceof LuaLoadFailure) {
+      this.#errors.increment();
+      this.#scripts.services.log.error(`script of the HTTP filter ${this.name} failed: ${script.message}`);
+      return notLoaded;
+    }
     if (script?.hasRequest !== true) return undefined;
     let changed = false;
     const message = new ScriptRequest(request, () => (changed = true));
@@ -67,19 +82,20 @@ export class LuaFilter implements HttpFilter {
   }
 
   stream(request: FilterRequest, signal: () => AbortSignal): StreamFilter | undefined {
-    if (this.#chosen(request)?.hasResponse !== true) return undefined;
+    const script = this.#chosen(request);
+    if (script instanceof LuaLoadFailure || script?.hasResponse !== true) return undefined;
     return { responseHead: (response) => this.#response(response, signal) };
   }
 
   #response(response: FilterResponse, signal: () => AbortSignal): Later<StreamOutcome<undefined>> {
     const script = this.#chosen(response.request);
-    if (script?.hasResponse !== true) return passed;
+    if (script instanceof LuaLoadFailure || script?.hasResponse !== true) return passed;
     const context = this.#context(response.request, signal);
     const reply = script.run("response", new ScriptResponse(response), context, this.#errors);
     return reply instanceof Promise ? reply.then(outcomeOf) : outcomeOf(reply);
   }
 
-  #chosen(request: FilterRequest): LuaScript | undefined {
+  #chosen(request: FilterRequest): LuaScript | LuaLoadFailure | undefined {
     const own = this.#override(request)?.script;
     return typeof own === "string" ? this.#settings.named.get(own) : (own ?? this.#settings.script);
   }

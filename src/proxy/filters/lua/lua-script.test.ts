@@ -5,7 +5,7 @@ import { silentLogger, systemClock } from "../../../base/index.ts";
 import { FilterCounter } from "../../terms/filter-statistics.ts";
 import { testRequest } from "../../testing/filter-request.ts";
 import type { ScriptMessage } from "./lua-message.ts";
-import { LuaScripts } from "./lua-script.ts";
+import { LuaLoadFailure, LuaScripts } from "./lua-script.ts";
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
@@ -89,6 +89,17 @@ test("the header functions agree with a list of fields under any sequence of ope
 test("headers cannot change while a script iterates over them", () => {
   const source = "for key in pairs(h:headers()) do h:headers():remove(key) end";
   assert.deepEqual(fieldsAfter(source, [["a", "1"]]), { fields: [["a", "1"]], errors: 1 });
+});
+
+test("a script that does not load is not started again while its failure is kept", () => {
+  let reads = 0;
+  const clock = { ...systemClock, steadyMs: () => (reads += 1000) };
+  const scripts = new LuaScripts({ ...services, clock });
+  const failure = scripts.load("while true do end");
+  const before = reads;
+  assert.ok(before > 0 && failure instanceof LuaLoadFailure);
+  assert.equal(scripts.load("while true do end"), failure);
+  assert.equal(reads, before);
 });
 
 test("a stream that ends while its script waits leaves nothing behind", async () => {

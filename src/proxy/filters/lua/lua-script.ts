@@ -120,13 +120,22 @@ interface Running {
   readonly errors: FilterCounter;
 }
 
+/** Why a script does not load. */
+export class LuaLoadFailure {
+  readonly message: string;
+
+  constructor(message: string) {
+    this.message = `script load error: ${message}`;
+  }
+}
+
 const maxScripts = 1000;
 
 /** The scripts of a data path. Equal texts share one script. */
 export class LuaScripts {
   readonly services: LuaServices;
   readonly #limits: LuaLimits;
-  readonly #scripts = new Map<string, WeakRef<LuaScript>>();
+  readonly #scripts = new Map<string, WeakRef<LuaScript | LuaLoadFailure>>();
 
   constructor(services: LuaServices, limits = defaultLuaLimits) {
     this.services = services;
@@ -135,17 +144,30 @@ export class LuaScripts {
 
   /** Throws a user error with the script's place and Lua's message. */
   compile(source: string, where: string): LuaScript {
+    const loaded = this.load(source);
+    if (!(loaded instanceof LuaLoadFailure)) return loaded;
+    this.#scripts.delete(source);
+    throw userError("config-rejected", `${where}: ${loaded.message}`);
+  }
+
+  /**
+   * The script, or why it does not load. While a caller keeps a failure, the script is not started again: otherwise
+   * each update of a listener would wait for a script that never ends.
+   */
+  load(source: string): LuaScript | LuaLoadFailure {
     const known = this.#scripts.get(source)?.deref();
     if (known !== undefined) return known;
-    let script: LuaScript;
-    try {
-      script = new LuaScript(source, this.services, this.#limits);
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      throw userError("config-rejected", `${where}: script load error: ${message}`);
-    }
+    const script = this.#start(source);
     for (const [text, reference] of this.#scripts) if (reference.deref() === undefined) this.#scripts.delete(text);
     if (this.#scripts.size < maxScripts) this.#scripts.set(source, new WeakRef(script));
     return script;
+  }
+
+  #start(source: string): LuaScript | LuaLoadFailure {
+    try {
+      return new LuaScript(source, this.services, this.#limits);
+    } catch (error) {
+      return new LuaLoadFailure(error instanceof Error ? error.message : String(error));
+    }
   }
 }
