@@ -1,5 +1,6 @@
 import type { MessageHead } from "../../wire/http1/index.ts";
 import { peerMetadataHeader, peerMetadataIdHeader } from "../peers/peer-metadata.ts";
+import type { RandomUuid } from "../terms/random-id.ts";
 import type { ClientCertificateField } from "./client-certificate.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
@@ -21,6 +22,8 @@ export interface EdgeFacts {
   readonly clientCertificate: ClientCertificateField;
   /** The id that the proxy gives the request. Undefined if the client's id, or none, is sent. */
   readonly newRequestId: string | undefined;
+  /** The same id, if it is random and can be written as bytes. */
+  readonly randomId: RandomUuid | undefined;
 }
 
 export const forwardedPortHeader = "x-forwarded-port";

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { randomFillSync } from "node:crypto";
 import { test } from "node:test";
 import { addressText, UpstreamEnd } from "../terms/address-text.ts";
+import { randomUuids } from "../terms/random-id.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { mutualTls } from "../testing/filter-request.ts";
 import { plainRecord } from "../testing/plain-record.ts";
@@ -251,13 +253,16 @@ test("lines of many requests keep their order and their own values, though the r
   const files = [file(first), file(second)];
   const expected: string[][] = [[], []];
   const used: { -readonly [Name in keyof ExchangeRecord]: ExchangeRecord[Name] } = { ...record };
+  const newId = randomUuids((bytes) => randomFillSync(bytes));
   for (let index = 0; index < 200; index += 1) {
     const way = index % 3;
+    const randomId = index % 4 < 2 ? newId() : undefined;
     Object.assign(used, {
       connection: connections[index % 2],
       downstreamRemote: `10.0.0.${index % 2}:9`,
       pathAndQuery: index === 100 ? `/${"long".repeat(20_000)}` : `/${index}`,
-      requestId: `id-${index}`,
+      requestId: String(randomId ?? `id-${index}`),
+      randomId,
       sentBytes: index,
       durationMs: index / 3,
       status: index % 5 === 0 ? 500 : 200,
