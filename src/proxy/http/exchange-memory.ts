@@ -48,6 +48,7 @@ export class ExchangeMemory {
   readonly #request = new ByteBuilder(requestBufferBytes);
   readonly host = new RepeatedText();
   readonly userAgent = new RepeatedText();
+  readonly target = new RepeatedText();
   #writtenTo: UpstreamChannel | undefined;
   #head: MessageHead | undefined;
 

@@ -303,7 +303,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
 
   #readTarget(config: HttpConnectionConfig): boolean {
     const { head } = this;
-    const rawTarget = head.target();
+    const rawTarget = this.#memory.target.read(head.bytes, head.targetStart, head.targetEnd);
     this.pathAndQuery = rawTarget;
     const target = parseTarget(this.method, rawTarget);
     const path = target === undefined ? undefined : normalizePath(target.path, config.path);

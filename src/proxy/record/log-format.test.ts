@@ -261,7 +261,7 @@ test("lines of many requests keep their order and their own values, though the r
       connection: connections[index % 2],
       downstreamRemote: `10.0.0.${index % 2}:9`,
       pathAndQuery: index === 100 ? `/${"long".repeat(20_000)}` : `/${index}`,
-      requestId: String(randomId ?? `id-${index}`),
+      requestId: String(randomId ?? "given"),
       randomId,
       sentBytes: index,
       durationMs: index / 3,
