@@ -139,9 +139,7 @@ export class LineComposer implements LineHolder {
     numbers[firstNumber + 3] = record.sentBytes;
     numbers[firstNumber + 4] = record.upstreamServiceMs;
     const id = this.#idAt < 0 ? undefined : record.randomId;
-    if (id !== undefined)
-      for (let word = 0; word < uuidWords; word += 1)
-        lines.ids[index * uuidWords + word] = id.words[id.from + word] ?? 0;
+    id?.copyTo(lines.ids, index * uuidWords);
     const firstText = index * parts.length;
     for (let at = 0; at < parts.length; at += 1) {
       const text = at === this.#idAt && id !== undefined ? "" : (parts[at]?.(record, capture) ?? "");

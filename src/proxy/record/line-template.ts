@@ -1,4 +1,4 @@
-import { uuidLetters, uuidWords, writeUuid } from "../terms/random-id.ts";
+import { RandomUuid, uuidLetters, uuidWords } from "../terms/random-id.ts";
 import { isoTime } from "./log-time.ts";
 
 /** The numbers of a request that lines contain. */
@@ -130,7 +130,7 @@ export class LineTemplate {
     }
     this.#texts[slot] = "";
     if (this.#lengths[slot] !== uuidLetters) this.#resize(slot, uuidLetters);
-    writeUuid(this.#bytes, this.#at[slot] ?? 0, ids, line * uuidWords);
+    new RandomUuid(ids, line * uuidWords).writeTo(this.#bytes, this.#at[slot] ?? 0);
   }
 
   #piece(slot: number, piece: Uint8Array | undefined): void {

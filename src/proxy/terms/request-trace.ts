@@ -33,13 +33,21 @@ export const traceWords = 6;
  * the ids as text, so it holds the numbers of which they are made.
  */
 export class UnkeptTrace implements RequestTrace {
-  readonly #words: Int32Array;
-  readonly #from: number;
+  readonly #trace0: number;
+  readonly #trace1: number;
+  readonly #trace2: number;
+  readonly #trace3: number;
+  readonly #span0: number;
+  readonly #span1: number;
 
-  /** Words as many as {@link traceWords}, which must not change. */
+  /** Copies as many words as {@link traceWords}. */
   constructor(words: Int32Array, from: number) {
-    this.#words = words;
-    this.#from = from;
+    this.#trace0 = words[from] ?? 0;
+    this.#trace1 = words[from + 1] ?? 0;
+    this.#trace2 = words[from + 2] ?? 0;
+    this.#trace3 = words[from + 3] ?? 0;
+    this.#span0 = words[from + 4] ?? 0;
+    this.#span1 = words[from + 5] ?? 0;
   }
 
   get byteLength(): number {
@@ -48,13 +56,14 @@ export class UnkeptTrace implements RequestTrace {
 
   /** Writes the line of W3C's field. */
   writeTo(bytes: Uint8Array, at: number): void {
-    const words = this.#words;
-    const from = this.#from;
     for (let index = 0; index < traceIdAt; index += 1) bytes[at + index] = unkeptLine[index] ?? 0;
-    for (let word = 0; word < 4; word += 1) writeHex(bytes, at + traceIdAt + word * 8, words[from + word] ?? 0);
+    writeHex(bytes, at + traceIdAt, this.#trace0);
+    writeHex(bytes, at + traceIdAt + 8, this.#trace1);
+    writeHex(bytes, at + traceIdAt + 16, this.#trace2);
+    writeHex(bytes, at + traceIdAt + 24, this.#trace3);
     bytes[at + spanIdAt - 1] = dash;
-    writeHex(bytes, at + spanIdAt, words[from + 4] ?? 0);
-    writeHex(bytes, at + spanIdAt + 8, words[from + 5] ?? 0);
+    writeHex(bytes, at + spanIdAt, this.#span0);
+    writeHex(bytes, at + spanIdAt + 8, this.#span1);
     for (let index = spanIdEnd; index < unkeptLine.length; index += 1) bytes[at + index] = unkeptLine[index] ?? 0;
   }
 

@@ -125,6 +125,5 @@ export function randomSpanId(): string {
 
 /** A new trace that is not kept. */
 export function newUnkeptTrace(): UnkeptTrace {
-  const from = words.take(traceWords);
-  return new UnkeptTrace(words.words, from);
+  return new UnkeptTrace(words.words, words.take(traceWords));
 }
