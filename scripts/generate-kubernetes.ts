@@ -176,7 +176,8 @@ function writeOpenApiV3(): void {
   for (const file of readdirSync(join(kubernetes, "api/openapi-spec/v3")).sort()) {
     const path = file.replace(/_openapi\.json$/, "").replaceAll("__", "/");
     if (!wanted.has(path)) continue;
-    const document = readJson(join(kubernetes, "api/openapi-spec/v3", file));
+    const published = readJson(join(kubernetes, "api/openapi-spec/v3", file));
+    const document: JsonObject = { ...published, paths: withoutParameterTexts(object(published.paths)) };
     for (const [name, schema] of Object.entries(object(object(document.components).schemas)))
       components.set(name, object(schema));
     const name = `openapi-v3/${path.replaceAll("/", "__")}`;
@@ -184,6 +185,31 @@ function writeOpenApiV3(): void {
     write(name, document);
   }
   write("openapi-v3-index", index);
+}
+
+/**
+ * The paths without the descriptions of their parameters. Each operation repeats them, so they are half of a document,
+ * and `kubectl apply` reads one document for each group and version.
+ */
+function withoutParameterTexts(paths: JsonObject): JsonObject {
+  const short = (parameters: Json): Json =>
+    list(parameters).map((parameter) => {
+      const { description: _description, ...rest } = object(parameter);
+      return rest;
+    });
+  const shortIn = (owner: JsonObject): JsonObject =>
+    owner["parameters"] === undefined ? owner : { ...owner, parameters: short(owner["parameters"]) };
+  return Object.fromEntries(
+    Object.entries(paths).map(([path, item]) => [
+      path,
+      Object.fromEntries(
+        Object.entries(shortIn(object(item))).map(([key, value]) => [
+          key,
+          key === "parameters" ? value : shortIn(object(value)),
+        ]),
+      ),
+    ]),
+  );
 }
 
 function writeOpenApiV2(): void {

@@ -307,13 +307,13 @@ test("no test is skipped, narrowed or postponed", () => {
 });
 
 test("no process that only needs plain HTTP loads Node's HTTP client for fetch()", () => {
-  const advice = "import types of it alone, and take its functions from nodeHttp() of src/base";
+  const advice = "import types of it alone, and take its functions from process.getBuiltinModule()";
   assertNone(
     findings([
       {
         pattern: /^import (?!type\b).*"node:http"/m,
         advice,
-        where: (file) => file.startsWith("src/") && isSource(file) && !/\.test\.ts$|\/testing\//.test(file),
+        where: (file) => /^(src|samples)\//.test(file) && isSource(file) && !/\.test\.ts$|\/testing\//.test(file),
       },
     ]),
   );

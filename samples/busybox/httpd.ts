@@ -1,11 +1,14 @@
 import { spawn } from "node:child_process";
 import { createReadStream } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
-import { createServer, type ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { printError } from "./print.ts";
 import { readWords, UsageError } from "./options.ts";
+
+// An import would load every export of node:http, and its WebSocket loads all of undici.
+const { createServer } = process.getBuiltinModule("node:http");
 
 const types: Readonly<Record<string, string>> = {
   css: "text/css",

@@ -1,10 +1,13 @@
 import { createWriteStream, readFileSync } from "node:fs";
-import { request as httpRequest, type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { printError } from "./print.ts";
 import { readWords, UsageError, type Words } from "./options.ts";
+
+// An import would load every export of node:http, and its WebSocket loads all of undici.
+const { request: httpRequest } = process.getBuiltinModule("node:http");
 
 const maxRedirects = 5;
 const defaultTimeoutSeconds = 900;

@@ -2,10 +2,12 @@
 // and arguments are lists, as in the Go implementation. In the Python one they are single strings.
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { STATUS_CODES } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { readBody, sendText, serve } from "../bookinfo/src/http-app.ts";
+
+// An import would load every export of node:http, and its WebSocket loads all of undici.
+const { STATUS_CODES } = process.getBuiltinModule("node:http");
 
 const givesLists = process.env["HTTPBIN_LISTS"] === "true";
 const maxDelaySeconds = 10;

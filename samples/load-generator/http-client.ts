@@ -1,6 +1,9 @@
-import { Agent, request } from "node:http";
 import { shownCharacters, type AskOnce } from "./ask-once.ts";
+import type { Agent as HttpAgent } from "node:http";
 import type { RequestTarget } from "./load-plan.ts";
+
+// An import would load every export of node:http, and its WebSocket loads all of undici.
+const { Agent, request } = process.getBuiltinModule("node:http");
 
 /** One client of an HTTP target. Each call is a GET, on a kept-alive connection or on a new one. */
 export function httpClient(target: RequestTarget, keptAlive: boolean, limitMs: number): AskOnce {
@@ -13,7 +16,7 @@ export function httpClient(target: RequestTarget, keptAlive: boolean, limitMs: n
     path: `${where.pathname}${where.search}`,
     headers: { host: where.host, ...headers },
   };
-  let agent: Agent | false = false;
+  let agent: HttpAgent | false = false;
   let agentUntilMs = 0;
   return () => {
     if (keptAlive && performance.now() > agentUntilMs) {

@@ -1,9 +1,11 @@
 // Clients that hold a connection for a while, check every byte that comes back, and report how it ended.
-import { get } from "node:http";
 import { connect } from "node:net";
 import { WebSocket } from "ws";
 import { downloadEnd, downloadLine, goodbye, goingAway } from "../streams/stream-protocol.ts";
 import type { ConnectionTarget } from "./load-plan.ts";
+
+// An import would load every export of node:http, and its WebSocket loads all of undici.
+const { get } = process.getBuiltinModule("node:http");
 
 /**
  * `ended`: it lived for its time. `goodbye`: the server's pod was stopped. `closed`: anything else. `refused`: nothing

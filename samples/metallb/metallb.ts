@@ -1,6 +1,8 @@
 // Takes the place of MetalLB's controller and speaker. The lab's own controllers assign and announce addresses, so the
 // pods of MetalLB's manifest only have to be healthy. Answers every request on the probes' ports with 200.
-import { createServer } from "node:http";
+
+// An import would load every export of node:http, and its WebSocket loads all of undici.
+const { createServer } = process.getBuiltinModule("node:http");
 
 const portFlag = process.argv.find((argument) => argument.startsWith("--port="))?.slice("--port=".length);
 const healthPort = 17_472;

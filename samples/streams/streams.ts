@@ -2,10 +2,13 @@
 //   node streams.ts <tcp port> <http port>          GET /download?seconds=60&everyMs=100    GET /socket (WebSocket)
 // When the pod is stopped, the server tells its clients within the protocol, by the line `goodbye` or WebSocket's
 // status 1001. So a client can distinguish the end of the pod from a connection that something in between has closed.
-import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { WebSocketServer, type WebSocket } from "ws";
 import { downloadEnd, downloadLine, goodbye, goingAway } from "./stream-protocol.ts";
+
+// An import would load every export of node:http, and its WebSocket loads all of undici.
+const { createServer: createHttpServer } = process.getBuiltinModule("node:http");
 
 const [tcpPort = "9000", httpPort = "8080"] = process.argv.slice(2);
 const lineLimitBytes = 1_048_576;

@@ -26,6 +26,13 @@ const compared: readonly ComparedService[] = [
   },
 ];
 
+const comparedTargets: ReadonlySet<string> = new Set(compared.flatMap(({ targets }) => targets));
+
+/** Whether requests of this target of the load are compared with a figure of the page. */
+export function isCompared(target: string): boolean {
+  return comparedTargets.has(target);
+}
+
 export interface Deviation {
   readonly service: string;
   readonly pageRate: number;

@@ -8,7 +8,13 @@ export type Group = (typeof groups)[number];
 export function filesOf(root: string, group: Group): string[] {
   if (group === "e2e" || group === "interop") return globSync(`test/${group}/**/*.test.ts`, { cwd: root }).sort();
   const all = globSync(
-    ["src/**/*.test.ts", "scripts/**/*.test.ts", "samples/**/*.test.ts", "test/support/**/*.test.ts"],
+    [
+      "src/**/*.test.ts",
+      "scripts/**/*.test.ts",
+      "samples/**/*.test.ts",
+      "test/support/**/*.test.ts",
+      "test/isolation/**/*.test.ts",
+    ],
     { cwd: root },
   ).sort();
   return all.filter((file) => file.endsWith(".netns.test.ts") === (group === "netns"));

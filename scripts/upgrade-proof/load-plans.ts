@@ -18,6 +18,8 @@ export interface LoadScale {
   readonly rate: number;
   /** How long a long connection lives. */
   readonly streamSeconds: number;
+  /** A factor of their own for targets whose requests nobody counts, and for messages. `rate` if absent. */
+  readonly uncounted?: { readonly rate: number; readonly isCounted: (target: string) => boolean };
 }
 
 const limitMs = 4000;
@@ -51,7 +53,8 @@ function grpc(name: string, url: string, perSecond: number): PlannedRequest {
   return { name, protocol: "grpc", url, expected: "hello from", keptAlive: 2, newConnections: 2, perSecond };
 }
 
-function streams(from: string, host: string, { rate, streamSeconds: seconds }: LoadScale): ConnectionTarget[] {
+function streams(from: string, host: string, scale: LoadScale): ConnectionTarget[] {
+  const { streamSeconds: seconds, uncounted: { rate } = scale } = scale;
   const held = { count: 2, seconds, messageEveryMs: Math.min(slowestMessagesMs, fastestMessagesMs / rate) };
   return [
     { name: `${from}: TCP stream`, kind: "tcp", url: `tcp://${host}:9000`, ...held },
@@ -63,16 +66,17 @@ function streams(from: string, host: string, { rate, streamSeconds: seconds }: L
 type PlannedRequest = Omit<RequestTarget, "keptSeconds">;
 
 function plan(
-  { rate, streamSeconds }: LoadScale,
+  { rate, streamSeconds, uncounted }: LoadScale,
   reportDirectory: string,
   planned: readonly PlannedRequest[],
   connections: readonly ConnectionTarget[],
 ): LoadPlan {
+  const rateOf = ({ name }: PlannedRequest): number => (uncounted?.isCounted(name) === false ? uncounted.rate : rate);
   const keptSeconds = Math.min(maxKeptSeconds, streamSeconds);
   return {
     reportDirectory,
     limitMs,
-    requests: planned.map((target) => ({ ...target, perSecond: target.perSecond * rate, keptSeconds })),
+    requests: planned.map((target) => ({ ...target, perSecond: target.perSecond * rateOf(target), keptSeconds })),
     connections,
   };
 }

@@ -15,7 +15,7 @@ import { follow } from "./follow.ts";
 import { expectIntendedState, intendedState } from "./intended-state.ts";
 import { namespaces } from "./load-plans.ts";
 import { difference } from "./load-totals.ts";
-import { probesOfPairs, revisions, samplesAt, seconds, versions, type Proof } from "./proof.ts";
+import { probesOfPairs, restartsAtOnce, revisions, samplesAt, seconds, versions, type Proof } from "./proof.ts";
 import { moreRequests } from "./stage.ts";
 
 const checkLimits = { minSamples: 40, timeoutSeconds: 120 };
@@ -51,6 +51,7 @@ export function upgradeObject(
   { ambientOnly, scale }: Proof,
   { name, from, to, version, soakSeconds = 0, settleTimeoutSeconds = 300, checks = [] }: UpgradeWords,
 ): UntypedObject {
+  const maxUnavailable = restartsAtOnce(scale);
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "MeshUpgrade",
@@ -63,8 +64,13 @@ export function upgradeObject(
         ? {}
         : {
             waves: [
-              { name: firstWave, namespaces: [namespaces.sidecarClients, namespaces.echoes], soakSeconds },
-              { name: "rest", soakSeconds },
+              {
+                name: firstWave,
+                namespaces: [namespaces.sidecarClients, namespaces.echoes],
+                soakSeconds,
+                maxUnavailable,
+              },
+              { name: "rest", soakSeconds, maxUnavailable },
             ],
           }),
       checks: [

@@ -41,4 +41,10 @@ export const probesOfPairs = ({ rate }: LoadScale, atFullRate: number): number =
 
 const probesOfEachPair = 2;
 
+/**
+ * How many workloads of a namespace restart at the same time. With less load than the full one all of them do, because
+ * each takes up to its grace period, in which the load only waits.
+ */
+export const restartsAtOnce = ({ rate }: LoadScale): number => (rate < 1 ? 8 : 1);
+
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;

@@ -53,6 +53,11 @@ const foreignPortAttempts = 4;
  */
 let walkedPorts = randomInt(foreignPortCount);
 const portStep = coprimeStep(foreignPortCount);
+/**
+ * Whether the last connection found none of its ports free. Then each connection tries one port, until one is free.
+ * More than 500 connections a second from one address use up all ports, because each keeps its port for a minute.
+ */
+let isCrowded = false;
 
 /** Arguments of calls, which have read or written them when they return. */
 const optionBytes = Buffer.alloc(4);
@@ -246,13 +251,18 @@ export function beginConnect(fd: number, { address, port }: SocketAddress): bool
 
 function bindForeign(fd: number, address: string): boolean {
   const bytes = encodedAddress(address);
-  for (let attempt = 0; attempt < foreignPortAttempts; attempt++) {
+  const attempts = isCrowded ? 1 : foreignPortAttempts;
+  for (let attempt = 0; attempt < attempts; attempt++) {
     walkedPorts = (walkedPorts + portStep) % foreignPortCount;
     bytes.writeUInt16BE(foreignPorts.first + walkedPorts, 2);
-    if (libc().bind(fd, bytes, bytes.length) === 0) return true;
+    if (libc().bind(fd, bytes, bytes.length) === 0) {
+      isCrowded = false;
+      return true;
+    }
     const name = lastErrorName();
     if (name !== "EADDRINUSE") throw systemError(`bind to ${address}`, name);
   }
+  isCrowded = true;
   return false;
 }
 

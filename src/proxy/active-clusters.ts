@@ -39,6 +39,8 @@ export interface ActiveClustersOptions {
   readonly assignmentOf: (serviceName: string) => ClusterLoadAssignment | undefined;
   /** Called when DNS has changed the endpoints of a cluster. */
   readonly onAddresses: () => void;
+  /** Reports configuration without effect. */
+  readonly tell: (note: string) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -117,9 +119,11 @@ export class ActiveClusters {
     else if (discovery.kind === "eds") {
       const assignment = this.#options.assignmentOf(discovery.serviceName);
       if (assignment !== undefined)
-        cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `cluster ${name}`));
+        cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `cluster ${name}`, this.#options.tell));
     } else if (discovery.kind === "static")
-      cluster.setEndpoints(compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`));
+      cluster.setEndpoints(
+        compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`, this.#options.tell),
+      );
     else if (discovery.kind === "dns") {
       const { log, onAddresses } = this.#options;
       const known = this.#clusters.get(name)?.dns?.addresses;
@@ -195,7 +199,8 @@ export class ActiveClusters {
     for (const { spec, cluster } of this.#clusters.values()) {
       if (spec.discovery.kind !== "eds" || spec.discovery.serviceName !== serviceName || spec.unusable !== undefined)
         continue;
-      const endpoints = compileEndpoints(assignment, spec.transports, `endpoints of ${cluster.name}`);
+      const where = `endpoints of ${cluster.name}`;
+      const endpoints = compileEndpoints(assignment, spec.transports, where, this.#options.tell);
       cluster.discoverEndpoints(endpoints);
       if (this.isStatic(cluster.name)) this.#followZones(endpoints);
     }

@@ -230,6 +230,22 @@ test("names and original destinations of a cluster that also leads into tunnels 
   assert.deepEqual(cluster()?.config.originalDestination?.transport, { kind: "plain" });
 });
 
+test("an endpoint that is a Unix socket gets no requests, and the cluster keeps its others", async () => {
+  const pipe = { endpoint: { address: { pipe: { path: "/var/run/a.sock" } } } };
+  const plain = { endpoint: { address: { socketAddress: { address: "192.0.2.1", portValue: 80 } } } };
+  const { config, apply } = aloneConfig();
+  await apply(updateOf(typeUrls.cluster, ClusterSchema, { c: edsCluster("c") }));
+  await apply(
+    updateOf(typeUrls.endpoint, ClusterLoadAssignmentSchema, {
+      c: { clusterName: "c", endpoints: [{ lbEndpoints: [pipe, plain] }] },
+    }),
+  );
+  assert.deepEqual(
+    [...(config.cluster("c")?.endpoints() ?? [])].map(({ config: { address } }) => address),
+    ["192.0.2.1"],
+  );
+});
+
 test("a cluster that has only the entry of tunnels opens one to each original destination", async () => {
   const { put, cluster } = configWith(() => Promise.resolve([]));
   const address = { envoyInternalAddress: { serverListenerName: "connect_originate" } };

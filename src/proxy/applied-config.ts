@@ -101,6 +101,7 @@ export class AppliedConfig {
       ...options,
       assignmentOf: (serviceName) => this.endpoints.get(serviceName)?.message(),
       onAddresses: () => this.#tables.finishWarming(),
+      tell: (note) => this.#notes.tell(note),
     });
     this.#activeClusters = clusters;
     this.#tables = new RouteTables({ awaitsEndpoints: (name) => clusters.awaitsEndpoints(name), clock, log });

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { systemClock } from "../base/index.ts";
 import { AccessLog, fileSink } from "./access-log.ts";
 
@@ -140,4 +141,26 @@ test("closing a log whose file cannot be opened reports only the failed write", 
   log.line("one\n");
   await log.close();
   assert.match(troubles.join("|"), /^the access log cannot be written: [^|]*ENOENT[^|]*$/);
+});
+
+test("a worker thread passes only its lines to the main thread, which writes them, and not the whole buffer", async () => {
+  const code = `
+    import { parentPort } from "node:worker_threads";
+    import { systemClock } from ${JSON.stringify(new URL("../base/index.ts", import.meta.url).href)};
+    import { AccessLog, fileSink } from ${JSON.stringify(new URL("access-log.ts", import.meta.url).href)};
+    process.stderr.write = (bytes, done) => {
+      parentPort.postMessage({ text: Buffer.from(bytes).toString(), memoryBytes: bytes.buffer.byteLength });
+      done();
+      return true;
+    };
+    const log = new AccessLog({ sink: fileSink("/dev/stderr"), clock: systemClock });
+    log.line("a line\\n");
+    await log.close();`;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`));
+  const written = await new Promise((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+  });
+  assert.deepEqual(written, { text: "a line\n", memoryBytes: 7 });
+  await worker.terminate();
 });

@@ -1,4 +1,5 @@
 import { open, type FileHandle } from "node:fs/promises";
+import { isMainThread } from "node:worker_threads";
 import type { Clock } from "../base/index.ts";
 import { LineBuffer } from "./line-buffer.ts";
 
@@ -166,11 +167,15 @@ export function fileSink(path: string): AccessLogSink {
   };
 }
 
+/**
+ * A worker thread's stream sends each chunk to the main thread, which writes it. A message with a view copies all of
+ * the memory behind it, which is the whole buffer of lines. So a worker sends a copy of the lines alone.
+ */
 function streamSink(stream: NodeJS.WritableStream): AccessLogSink {
   return {
     write: (bytes) =>
       new Promise((resolve, reject) => {
-        stream.write(bytes, (error) => {
+        stream.write(isMainThread ? bytes : new Uint8Array(bytes), (error) => {
           if (error === null || error === undefined) resolve();
           else reject(error);
         });

@@ -1,7 +1,10 @@
 // The shared code of the four bookinfo services: an HTTP server with a graceful end, and the headers to forward for
 // traces and sessions.
-import { createServer, request, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { flushCompileCache } from "node:module";
+
+// An import would load every export of node:http. Its WebSocket loads all of undici, in half of the time of a start.
+const { createServer, request } = process.getBuiltinModule("node:http");
 
 export type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void> | void;
 

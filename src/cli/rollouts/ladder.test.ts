@@ -84,6 +84,17 @@ test("the ladder shows what a person must do although the message begins with a 
   assert.equal(stuck(`weight 90/10: ${evidence}`).split(evidence).length, 2);
 });
 
+test("the ladder shows the command that lets a rollout go on once", () => {
+  const command = "serin canary promote shop -n shop";
+  const message = `weight 90/10: waits for approval: ${command}`;
+  const text = renderLadder(
+    "Canary shop/shop",
+    { ...status, phase: "Paused", pauseReason: "approval", message },
+    { colour: false, verbose: false },
+  );
+  assert.equal(text.split(command).length, 2, text);
+});
+
 test("checks with the same verdict and evidence share a line with their names", () => {
   const evidence = "istiod istio-system/istiod-1 has not reported which proxies it serves";
   const checks = ["xds-nacks", "pod-health", "xds-convergence"].map((type) => ({

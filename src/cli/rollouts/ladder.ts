@@ -70,7 +70,7 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   if (cause !== undefined && !lines.some((line) => line.includes(cause)))
     lines.push(`  ${paint("red", "cause")}: ${cause}`);
   for (const held of status.undo?.waitingFor ?? []) lines.push(`  ${paint("yellow", "…")} the undo waits for ${held}`);
-  const hint = options.isBehind === true && !endPhases.has(status.phase) ? behindHint : hintOf(title, status);
+  const hint = options.isBehind === true && !endPhases.has(status.phase) ? behindHint : hintOf(title, status, lines);
   if (hint !== "") lines.push(paint("dim", `  ${hint}`));
   return `${lines.map((line) => clip(line, options.columns)).join("\n")}\n`;
 }
@@ -169,11 +169,13 @@ function aheadLines(
 }
 
 /**
- * How long the rollout waits, who can act, and with which command. `title`: `Canary shop/web`, `MeshUpgrade to-1-31`.
+ * How long the rollout waits, who can act, and with which command, unless a line shows that command already. `title`:
+ * `Canary shop/web`, `MeshUpgrade to-1-31`.
  */
-function hintOf(title: string, status: RolloutStatus): string {
+function hintOf(title: string, status: RolloutStatus, shown: readonly string[]): string {
   const { phase, step, phaseSince } = status;
-  const command = commandOf(title, status);
+  const advice = commandOf(title, status);
+  const command = shown.some((line) => line.includes(advice.slice(advice.indexOf("serin ")))) ? "" : advice;
   const when = (prefix: string, time: string | undefined): string =>
     time === undefined ? "" : `${prefix}${instant(time)}`;
   switch (phase) {

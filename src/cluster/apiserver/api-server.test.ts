@@ -299,3 +299,27 @@ test("a warning may repeat any text of the client, and the server continues", as
   const warning = Buffer.from(String(answer.headers["warning"]), "latin1").toString("utf8");
   assert.equal(warning, String.raw`299 - "unknown field \"日本 \u0007\""`);
 });
+
+test("an OpenAPI v3 document may be kept for a year under the URL that the index names", async () => {
+  const index = await server.call("GET", "/openapi/v3");
+  const url = index.body.paths["apis/apps/v1"].serverRelativeURL as string;
+  const document = await server.call("GET", url);
+  assert.equal(document.headers["cache-control"], "public, immutable");
+  const keptMs = Date.parse(String(document.headers["expires"])) - Date.parse(String(document.headers["date"]));
+  assert.ok(keptMs > 364 * 86_400_000, `${keptMs} ms`);
+  const other = await server.call("GET", url.replace(/hash=.*/, "hash=0"));
+  assert.deepEqual([other.headers["cache-control"], other.headers["expires"]], ["no-cache, private", undefined]);
+});
+
+test("OpenAPI v3 documents describe types and fields, but not the parameters of each operation again", async () => {
+  const { body } = await server.call("GET", "/openapi/v3/apis/apps/v1");
+  const { parameters, patch } = body.paths["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"];
+  const all = [...parameters, ...patch.parameters] as { name: string; description?: string }[];
+  assert.ok(all.some(({ name }) => name === "fieldValidation"));
+  assert.deepEqual(
+    all.filter(({ description }) => description !== undefined),
+    [],
+  );
+  const { properties } = body.components.schemas["io.k8s.api.apps.v1.Deployment"];
+  assert.match(properties.spec.description, /desired behavior/);
+});

@@ -83,6 +83,8 @@ function sendHealth(parts: ServerParts, context: PathContext, probe: string, que
 }
 
 const openApiV3 = "/openapi/v3";
+/** A year, as Kubernetes' own server says. */
+const immutableForMs = 365 * 86_400_000;
 
 function answerOpenApi(parts: ServerParts, context: PathContext): void {
   const { path, query, request } = context;
@@ -101,8 +103,14 @@ function answerOpenApi(parts: ServerParts, context: PathContext): void {
   }
   const document = path.startsWith(`${openApiV3}/`) ? registry.openApiV3(path.slice(openApiV3.length + 1)) : undefined;
   if (document === undefined) throw unknownPath();
+  // The content of this URL never changes. With `Expires`, kubectl's cache serves it without a request.
   const immutable: Record<string, string> =
-    query.get("hash") === document.hash ? { "cache-control": "public, immutable" } : {};
+    query.get("hash") === document.hash
+      ? {
+          "cache-control": "public, immutable",
+          expires: new Date(parts.clock.nowMs() + immutableForMs).toUTCString(),
+        }
+      : {};
   sendTagged(context, document.body, document.contentType, `"${document.hash}"`, immutable);
 }
 

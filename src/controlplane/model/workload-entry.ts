@@ -10,3 +10,8 @@ export function workloadEntryLabels({ labels, spec }: Pick<WorkloadEntryFacts, "
 export function workloadNameOfEntry({ annotations, labels, name }: WorkloadEntryFacts): string {
   return annotations[istioAnnotations.autoRegistrationGroup] ?? labels[istioLabels.workloadName] ?? name;
 }
+
+/** The number of a named port. A port may have the name of a property of all objects, such as `constructor`. */
+export function portNamed(ports: WorkloadEntryFacts["spec"]["ports"], name: string): number | undefined {
+  return Object.hasOwn(ports, name) ? ports[name] : undefined;
+}

@@ -7,7 +7,7 @@ import {
   type LocalityLbEndpoints,
   type Metadata,
 } from "../../wire/envoy/index.ts";
-import { hbonePort as defaultHbonePort } from "../../wire/hbone/index.ts";
+import { hbonePort } from "../../wire/hbone/index.ts";
 import type { EndpointConfig, EndpointTransport } from "../upstream/endpoint.ts";
 import type { EndpointStatus } from "../upstream/preferred-endpoint.ts";
 import { invalid, unsupported } from "./config-check.ts";
@@ -22,12 +22,16 @@ export const tunnelListener = "connect_originate";
 /** The internal listener through which connections reach the gateway of another network. */
 const doubleTunnelListener = "inner_connect_originate";
 
-/** Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. */
+/**
+ * Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. A Unix socket is left
+ * out, and `tell` gets a note about it: anybody's ServiceEntry may name one, and a refusal would hold up everybody who
+ * waits until this proxy acknowledges its configuration.
+ */
 export function compileEndpoints(
   assignment: EndpointSource,
   transports: TransportRules,
   where: string,
-  hbonePort = defaultHbonePort,
+  tell: (note: string) => void = () => undefined,
 ): EndpointConfig[] {
   const out: EndpointConfig[] = [];
   for (const locality of assignment?.endpoints ?? []) {
@@ -35,8 +39,13 @@ export function compileEndpoints(
     const place = placeOf(locality);
     for (const endpoint of locality.lbEndpoints) {
       if (endpoint.hostIdentifier.case !== "endpoint") throw unsupported(where, "an endpoint by name");
+      const { value } = endpoint.hostIdentifier;
+      if (value.address?.address.case === "pipe") {
+        tell(`${where}: an endpoint that is a Unix socket gets no requests`);
+        continue;
+      }
       out.push({
-        ...compileEndpoint(endpoint, endpoint.hostIdentifier.value, transports, where, hbonePort),
+        ...compileEndpoint(endpoint, value, transports, where),
         priority: locality.priority,
         locality: place,
       });
@@ -54,9 +63,8 @@ function compileEndpoint(
   target: Endpoint,
   transports: TransportRules,
   where: string,
-  hbonePort: number,
 ): Omit<EndpointConfig, "priority" | "locality"> {
-  const address = addressOf(endpoint, target, transports, where, hbonePort);
+  const address = addressOf(endpoint, target, transports, where);
   return {
     ...address,
     weight: endpoint.loadBalancingWeight ?? 1,
@@ -89,7 +97,6 @@ function addressOf(
   target: Endpoint,
   transports: TransportRules,
   where: string,
-  hbonePort: number,
 ): Pick<EndpointConfig, "address" | "port" | "transport" | "proxyHeader" | "innerTls"> {
   const address = target.address?.address;
   const chosen = transports.choose(metadataOf(endpoint.metadata, "envoy.transport_socket_match"));
@@ -103,7 +110,7 @@ function addressOf(
     if (listener === doubleTunnelListener) return { ...doubleTunnelTo(endpoint.metadata, where), ...inside };
     if (listener !== tunnelListener)
       return { address: listener, port: 0, transport: { kind: "internal", listener }, ...inside };
-    return { ...tunnelTo(address.value.endpointId, endpoint.metadata, where, hbonePort), ...inside };
+    return { ...tunnelTo(address.value.endpointId, endpoint.metadata, where), ...inside };
   }
   if (address?.case !== "socketAddress") throw unsupported(where, `an endpoint with ${address?.case ?? "no address"}`);
   const { value } = address;
@@ -141,12 +148,7 @@ function isTunnelEntry({ hostIdentifier, metadata }: LbEndpoint): boolean {
  * `original_dst.local` is the destination of the CONNECT. `waypoint` is the other end of the tunnel, if it is not the
  * workload itself.
  */
-function tunnelTo(
-  endpointId: string,
-  metadata: Metadata | undefined,
-  where: string,
-  hbonePort: number,
-): ReturnType<typeof addressOf> {
+function tunnelTo(endpointId: string, metadata: Metadata | undefined, where: string): ReturnType<typeof addressOf> {
   const destination = metadataOf(metadata, "envoy.filters.listener.original_dst");
   const authority = stringOf(destination["local"]) ?? endpointId;
   const inner = splitAddress(authority);

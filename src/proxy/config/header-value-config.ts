@@ -89,6 +89,8 @@ const plain: Readonly<Record<string, ValuePart>> = {
 };
 
 function isOfEnvoy(operator: string, argument: string | undefined): boolean {
+  // Envoy takes any text as the format of a time.
+  if (/^(?:START|EMIT)_TIME(?:_LOCAL)?$/.test(operator)) return true;
   try {
     return compileLogOperator(operator, argument, { request: [], response: [] }) !== undefined;
   } catch {

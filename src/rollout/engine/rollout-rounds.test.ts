@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { silentLogger, transientError } from "../../base/index.ts";
 import { canaryKind, type RolloutStatus } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { initialStatus, type Decision } from "../decide/index.ts";
+import { initialStatus, type Contender, type Decision } from "../decide/index.ts";
 import type { Rollout } from "./rollout-object.ts";
 import { RolloutRounds, type RoundServices } from "./rollout-rounds.ts";
 import { RoundBoard } from "./round-board.ts";
@@ -14,6 +14,25 @@ const underWay: RolloutStatus = {
   message: "weight 10",
   startedAt: "2026-01-01T00:00:00Z",
   run: 1,
+};
+
+/** A member of the same group that was rolled back. */
+const putBack: Contender = {
+  key: "",
+  kind: "Canary",
+  namespace: "shop",
+  name: "cart",
+  createdAtMs: 0,
+  phase: "RolledBack",
+  underWay: false,
+  wantsToBegin: false,
+  holds: [],
+  wants: [],
+  target: "HTTPRoute shop/cart",
+  group: "g",
+  groupRun: "r",
+  lingers: false,
+  done: false,
 };
 
 interface Options {
@@ -41,6 +60,7 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
     status,
   } as unknown as Rollout;
   const decisions: Decision[] = [];
+  const board = new RoundBoard(1);
   const fail = (): never => {
     throw transientError("api-server", `get of HTTPRoute shop/${named()}: conversion webhook failed`);
   };
@@ -71,7 +91,7 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
       perform: async (_rollout: Rollout, decision: Decision) => void decisions.push(decision),
     },
     metrics: { phase: () => undefined, verdicts: () => undefined, gone: () => undefined },
-    board: new RoundBoard(1),
+    board,
     orphans: {},
     rights: undefined,
     freezes: () => [],
@@ -82,6 +102,7 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
   return {
     status: () => object.status ?? initialStatus,
     decisions,
+    board,
     version: () => version,
     recover: () => (faulty = false),
     /** Lets the server not answer the next reads of the Canary. */
@@ -178,4 +199,22 @@ test("an order to undo is followed although the target cannot be read, because a
   const canary = roundsOf({ spec: { abort: true } });
   await canary.run(1);
   assert.equal(canary.status().phase, "RollingBack");
+});
+
+test("a member whose plan is unknown does not complete if the undo of its group ends meanwhile", async () => {
+  const { board, ...canary } = roundsOf({ spec: { group: "g" }, status: { ...underWay, groupRun: "r" } });
+  const other = "Canary shop/cart";
+  const partner = { ...putBack, key: other };
+  let looks = 0;
+  const mustPutBack = board.mustPutBack.bind(board);
+  // The other member is deleted between two looks at it.
+  board.mustPutBack = (seen) => {
+    looks += 1;
+    if (looks === 1) board.table.set(partner);
+    else board.table.delete(other);
+    return mustPutBack(seen);
+  };
+  await canary.run(1);
+  assert.equal(looks, 2);
+  assert.deepEqual([canary.status().phase, canary.version()], ["Progressing", 1]);
 });

@@ -70,6 +70,11 @@ export interface RoundServices {
 
 const atOnceMs = 1;
 
+/** A plan without steps, because the steps could not be planned or do not matter. Only an undo may follow it. */
+interface UnknownPlan extends Plan {
+  readonly isUnknown: true;
+}
+
 /** A rollout as one round sees it. */
 interface Round {
   readonly key: string;
@@ -240,6 +245,8 @@ export class RolloutRounds {
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
     const observation = await this.#observe(round, step, journal.entries);
+    // Without a plan, no step would seem to be left. Meanwhile the reason for the undo may have gone.
+    if ("isUnknown" in planned && !this.#services.board.mustPutBack(round)) return atOnceMs;
     // This must not await, so that of two rollouts that want the same namespace or target, one sees that the other has
     // it.
     const decision = this.#services.board.decide(
@@ -326,14 +333,14 @@ export class RolloutRounds {
   }
 
   /** The plan, or why the spec cannot be planned. An undo needs no plan. */
-  async #plan(round: Round, journal: readonly JournalEntry[]): Promise<Plan | Refusal> {
+  async #plan(round: Round, journal: readonly JournalEntry[]): Promise<Plan | UnknownPlan | Refusal> {
     const { rollout, problem, status } = round;
-    if (problem !== undefined || isPuttingBack(status)) return unplanned(round);
+    if (problem !== undefined || isPuttingBack(status)) return { ...unplanned(round), isUnknown: true };
     try {
       return await this.#services.planner.plan(rollout, journal);
     } catch (error) {
       // An undo must not wait until the cluster can be read for a plan.
-      if (this.#services.board.mustPutBack(round)) return unplanned(round);
+      if (this.#services.board.mustPutBack(round)) return { ...unplanned(round), isUnknown: true };
       const refusal = planRefusal(error);
       if (refusal === undefined) throw error;
       return refusal;

@@ -152,7 +152,7 @@ test("invalid targets are refused, and the error names the element", () => {
   assert.throws(() => parseProbeTargets(JSON.stringify([null])), /\[0\] must have a pair/);
 });
 
-test("a client rests while nobody asks it to probe, and a request ends the rest at once", async (context) => {
+test("a client rests while nobody asks it to probe, longest after a request, and a request ends the rest at once", async (context) => {
   const stop = new AbortController();
   context.after(() => stop.abort());
   let nowMs = 20_000;
@@ -166,7 +166,8 @@ test("a client rests while nobody asks it to probe, and a request ends the rest 
   assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200);
   await rest;
   void pace.untilNextRound(stop.signal);
-  nowMs += 1500;
+  nowMs += 700;
   void pace.untilNextRound(stop.signal);
-  assert.deepEqual(pauses, [800, 100, 800]);
+  void pace.untilNextRound(stop.signal);
+  assert.deepEqual(pauses, [800, 100, 3200, 800]);
 });

@@ -174,8 +174,9 @@ export class OtherWriters {
   loseMade(sim: SimRollout, begins: boolean): void {
     if (!begins) {
       const lost = this.#lost.get(sim.name);
-      if (lost !== undefined && this.#hasMade(sim, lost) && this.#cluster.find(lost) === undefined)
-        this.#cluster.add(lost);
+      if (lost === undefined || !this.#hasMade(sim, lost) || this.#cluster.find(lost) !== undefined) return;
+      this.#cluster.add(lost);
+      if (this.#store.read(keyOf(sim))?.status?.undo !== undefined) this.#witness.madeInUndo(lost);
       return;
     }
     const made = [...this.#cluster.objects.values()].filter(
@@ -254,8 +255,9 @@ export class OtherWriters {
     const { before, entries = [] } = this.#vanished.get(sim.name) ?? {};
     if (found !== undefined || before === undefined) return;
     const fields = new Map(before.fields);
-    // An undo has passed a route that is gone, and the server may have refused to strike its entries.
-    const isPassed = this.#undoesUnrecorded(sim);
+    // An undo passes a route that is gone. The server may have refused to strike its entries, or the engine died before
+    // that. Then the canary is deleted already, and nobody makes a route again that sends requests to it.
+    const isPassed = this.#undoesUnrecorded(sim) || !this.#cluster.canaryRuns(sim.name);
     const left = new Set(isPassed ? [] : this.#entriesOf(sim, route.name).map(({ pointer }) => pointer));
     const undone = new Set<string>();
     for (const { pointer, prior } of entries.toReversed()) {

@@ -179,6 +179,7 @@ class Simulation {
   /** Checks that after the end a new engine changes nothing, and that it runs no more rounds than waiting needs. */
   #staysOver(): boolean {
     this.#engines.crash();
+    this.#witness.engineRestarted();
     for (let more = 0; more < settlingTicks; more += 1) this.#calmTick();
     if (!this.#isOver()) return false;
     const version = this.#store.version;

@@ -1,5 +1,11 @@
 import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
-import { hasUndoFinalizer, isRestingPhase, type Freeze, type RolloutStatus } from "../../api/serin/index.ts";
+import {
+  hasUndoFinalizer,
+  isRestingPhase,
+  type Freeze,
+  type ObjectReference,
+  type RolloutStatus,
+} from "../../api/serin/index.ts";
 import {
   allDone,
   cannotGoOn,
@@ -7,6 +13,7 @@ import {
   isUnderWay,
   journalCounts,
   nextOrdinalOf,
+  referenceKey,
   windowState,
   type Decision,
 } from "../decide/index.ts";
@@ -55,6 +62,8 @@ export class Witness {
   readonly #seen = new Map<string, Seen>();
   #freezeSinceMs: number | undefined;
   readonly #lostGateways = new Set<string>();
+  /** The keys of objects that somebody made again during an undo. */
+  readonly #madeInUndo = new Set<string>();
   /** When a route's canary lost its pods while its rollout measures there. */
   readonly #lostSinceMs = new Map<string, number>();
 
@@ -225,9 +234,13 @@ export class Witness {
     );
   }
 
-  /** Both snapshots without a route that somebody has deleted meanwhile, or whose weights a webhook changes. */
+  /**
+   * Both snapshots without a route that somebody has deleted meanwhile, or whose weights a webhook changes, and without
+   * what somebody made again during an undo.
+   */
   #withoutVanished(current: Snapshot, former: Snapshot): readonly [Snapshot, Snapshot] {
-    const [now, before] = [this.#withoutEnded(current), this.#withoutEnded(former)];
+    const kept = Object.entries(current).filter(([key]) => key in former || !this.#madeInUndo.has(key));
+    const [now, before] = [this.#withoutEnded(Object.fromEntries(kept)), this.#withoutEnded(former)];
     if (this.#did("rewrite")) {
       const others = (snapshot: Snapshot): Snapshot =>
         Object.fromEntries(Object.entries(snapshot).filter(([key]) => !key.includes("HTTPRoute")));
@@ -299,6 +312,16 @@ export class Witness {
     const isEdited = this.#scenario.disturbances.some(({ type }) => type === "edit");
     const excused = rollout.spec.fullPromotion !== undefined || isEdited || seen.sim.kind === "MeshUpgrade";
     invariant(seen.sim.errorRate === 0 || excused, `${key} is bad and completed`);
+  }
+
+  /** A new engine does not know what the former one has repeated, so it begins with short intervals again. */
+  engineRestarted(): void {
+    for (const seen of this.#seen.values()) seen.repeated = { step: "", atMs: [] };
+  }
+
+  /** Somebody makes an object again while an undo is under way, which may have passed it already. */
+  madeInUndo(object: ObjectReference): void {
+    this.#madeInUndo.add(referenceKey(object));
   }
 
   /** Somebody deletes the canary of this gateway, which may have no pod until there is another one. */

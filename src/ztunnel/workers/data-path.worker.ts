@@ -31,6 +31,9 @@ import { ShareMemory } from "./share-memory.ts";
 import { WorkerShare } from "./worker-share.ts";
 import type { OfferedConnection, ProcessCalls, WorkerCalls, WorkerStart } from "./worker-calls.ts";
 
+/** Each write of the log wakes the main thread, which makes it. */
+const logFlushMs = 100;
+
 invariant(parentPort !== null, "a worker runs in a thread of its own");
 const port = parentPort;
 const { config, nameservers, logLevel, worker, share: memory } = workerData as WorkerStart;
@@ -38,7 +41,7 @@ const clock = systemClock;
 heldInput.shareAmong(config.workerThreads);
 const threshold: LogThreshold = { level: logLevel };
 if (process.env[logFormatVariable] === "json") setLogFormat({ messageKey: "message" });
-const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock, flushIntervalMs: 20 });
+const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock, flushIntervalMs: logFlushMs });
 const log = createLogger({ scope: "ztunnel", level: threshold, write: (line) => lines.line(line) });
 const registry = new MetricsRegistry({ clock });
 const revocations =

@@ -6,7 +6,7 @@ import type { OfferedConnection, ProcessCalls } from "./worker-calls.ts";
 
 type Offer = (offer: Parameters<ProcessCalls["offer"]>[0]) => Promise<boolean>;
 
-const turnoverWindowMs = 100;
+const turnoverWindowMs = 1000;
 
 /**
  * Decides by the load of each worker which one serves a connection. A worker keeps a connection in spite of its load if
@@ -69,7 +69,7 @@ export class WorkerShare implements ConnectionShare {
   }
 }
 
-/** How many connections ended in the last full window of time. */
+/** How many connections ended in the last full window of time, or in the running one if those are more already. */
 class RecentEnds {
   readonly #windowMs: number;
   #window = 0;
@@ -87,7 +87,7 @@ class RecentEnds {
 
   count(nowMs: number): number {
     this.#turn(nowMs);
-    return this.#endedBefore;
+    return Math.max(this.#endedBefore, this.#ended);
   }
 
   #turn(nowMs: number): void {

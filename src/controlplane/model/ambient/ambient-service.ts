@@ -19,6 +19,7 @@ import { cidrOf } from "../ip-address.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { selectorKeys } from "../selection.ts";
 import { entryVisibility } from "../service/service-entry-visibility.ts";
+import { portNamed } from "../workload-entry.ts";
 import { declaredProtocol } from "../service/service-entry-model.ts";
 import { targetPortOf } from "../service/service-ports.ts";
 
@@ -248,7 +249,7 @@ export function podPortsOf(service: AmbientService, pod: Pick<PodFacts, "contain
 /** The ports of a workload that is not a pod and lists its ports by name. */
 export function entryPortsOf(service: AmbientService, ports: WorkloadEntryFacts["spec"]["ports"]): readonly PortPair[] {
   return service.ports.flatMap(({ port, target, targetName, name }) => {
-    const targetPort = targetName === "" ? (ports[name] ?? target) : ports[targetName];
+    const targetPort = targetName === "" ? (portNamed(ports, name) ?? target) : portNamed(ports, targetName);
     return targetPort === undefined ? [] : { servicePort: port, targetPort };
   });
 }

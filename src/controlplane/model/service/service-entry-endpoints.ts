@@ -1,7 +1,7 @@
 import { istioLabels, type WorkloadEntrySpec } from "../../../api/istio/index.ts";
 import type { MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from "../facts.ts";
 import type { EndpointNetworks } from "../networks.ts";
-import { workloadEntryLabels, workloadNameOfEntry } from "../workload-entry.ts";
+import { portNamed, workloadEntryLabels, workloadNameOfEntry } from "../workload-entry.ts";
 import {
   identityOf,
   localityFromLabel,
@@ -91,7 +91,7 @@ function endpointOf(
   const tlsMode = labels[istioLabels.tlsMode];
   return {
     address: isSocket ? spec.address.slice(unixPrefix.length) : spec.address,
-    port: isSocket ? 0 : (spec.ports[port.name] ?? (port.target === 0 ? port.port : port.target)),
+    port: isSocket ? 0 : (portNamed(spec.ports, port.name) ?? (port.target === 0 ? port.port : port.target)),
     labels,
     identity: spec.serviceAccount === undefined ? "" : identityOf(mesh, namespace, spec.serviceAccount),
     mutualTls: tlsMode === undefined ? spec.serviceAccount !== undefined : tlsMode === "istio",

@@ -44,6 +44,8 @@ export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedChec
  */
 export function withProbesReplaced(steps: readonly Step[], upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { missing = [], ended = [], stranded = [] } = world.lostProbes ?? {};
+  // Every round of the engine plans, and seldom is a probe lost.
+  if (missing.length + ended.length + stranded.length === 0) return [...steps];
   const pods = matrixObjects(upgrade, world).filter(({ kind }) => kind === "Pod");
   const named = (names: readonly string[]) => pods.filter(({ metadata }) => names.includes(metadata.name ?? ""));
   const removed = [

@@ -1,0 +1,71 @@
+import type { UntypedObject } from "../../src/api/index.ts";
+import type { Draw } from "./draw.ts";
+import { openHost } from "./victim-mesh.ts";
+
+type Spec = Record<string, unknown>;
+
+const openHosts = ["evil.open.example.com", "other.open.example.com", openHost];
+const routes: ReadonlySet<string> = new Set(["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"]);
+/** Policies that select workloads, or name what they are for. */
+const policies: ReadonlySet<string> = new Set([
+  "AuthorizationPolicy",
+  "RequestAuthentication",
+  "Telemetry",
+  "TrafficExtension",
+  "WasmPlugin",
+]);
+
+/** Leads an object to a proxy that the attacker shares: chance alone seldom names an existing one. */
+export function aim(object: UntypedObject & { spec?: Spec }, draw: Draw): void {
+  const { kind = "", metadata, spec } = object;
+  if (spec === undefined) return;
+  if (kind === "VirtualService") {
+    spec["hosts"] = [draw.of(openHosts)];
+    spec["gateways"] = ["edge/public"];
+  } else if (routes.has(kind)) aimRoute(spec, draw);
+  else if (policies.has(kind)) {
+    metadata.namespace = "evil-ambient";
+    delete spec["selector"];
+    spec["targetRefs"] = [{ kind: "Service", group: "", name: "web" }];
+  } else if (kind === "DestinationRule") {
+    metadata.namespace = "evil-ambient";
+    spec["host"] = draw.of(["web", "web.evil-ambient.svc.cluster.local"]);
+  }
+  leadToOwnService(spec);
+}
+
+/**
+ * Gives a TrafficExtension a script that loads. With another one a waypoint refuses its whole listener, which
+ * docs/security.md names.
+ */
+export function withLoadableScript({ kind, spec }: UntypedObject & { spec?: Spec }): void {
+  if (kind === "TrafficExtension" && isRecord(spec?.["lua"]))
+    spec["lua"]["inlineCode"] = "function envoy_on_request(handle) end";
+}
+
+/** To the shared gateway, or to a Service behind the shared waypoint. */
+function aimRoute(spec: Spec, draw: Draw): void {
+  const toGateway = draw.chance(0.6);
+  spec["parentRefs"] = [toGateway ? { name: "door", namespace: "edge" } : { kind: "Service", group: "", name: "web" }];
+  if (!toGateway) return;
+  if (draw.chance(0.7)) spec["hostnames"] = [draw.of(openHosts)];
+  else delete spec["hostnames"];
+}
+
+/** Replaces the targets of routes by a Service that exists. */
+function leadToOwnService(value: unknown): void {
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, inner] of Object.entries(value)) {
+    if (key === "destination" && isRecord(inner)) inner["host"] = "web";
+    else if (key === "backendRefs" && Array.isArray(inner))
+      for (const reference of inner.filter(isRecord)) {
+        for (const field of ["namespace", "kind", "group"]) Reflect.deleteProperty(reference, field);
+        Object.assign(reference, { name: "web", port: 80 });
+      }
+    leadToOwnService(inner);
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

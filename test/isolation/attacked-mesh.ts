@@ -1,0 +1,204 @@
+// A whole control plane in memory, and the proxies of its victims as far as they accept configuration.
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
+import { createLogger } from "../../src/base/index.ts";
+import { HandClock } from "../../src/base/testing/index.ts";
+import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
+import { meshKey } from "../../src/controlplane/model/facts.ts";
+import { ServedMesh } from "../../src/controlplane/served-mesh.ts";
+import type { EncodedResource } from "../../src/controlplane/translate/index.ts";
+import { testMesh } from "../../src/controlplane/testing/model-fixture.ts";
+import { aloneConfig } from "../../src/proxy/testing/alone-config.ts";
+import type { ListenerSet } from "../../src/proxy/listener-set.ts";
+import { MetricsRegistry } from "../../src/telemetry/index.ts";
+import { DeltaDiscoveryRequestSchema } from "../../src/wire/discovery/index.ts";
+import { localClusterName, typeUrls } from "../../src/wire/xds/index.ts";
+import { victimProxies, type VictimProxy } from "./victim-mesh.ts";
+
+/** In the order in which a proxy gets them. */
+export const proxyTypes = {
+  cluster: typeUrls.cluster,
+  endpoint: typeUrls.endpoint,
+  listener: typeUrls.listener,
+  route: typeUrls.route,
+  extension: typeUrls.extensionConfig,
+} as const;
+/** Also compared. It is for the names that a sidecar answers. */
+const comparedTypes = { ...proxyTypes, names: typeUrls.nameTable } as const;
+export type ProxyType = keyof typeof proxyTypes;
+
+/** Everything that others see, by place: `shop cluster outbound|80||web…`, `ambient address …`, `status route …`. */
+export type Snapshot = ReadonlyMap<string, { readonly version: string; readonly resource?: EncodedResource }>;
+
+/** A proxy that compiles what it gets, and opens no socket. */
+class AcceptingProxy {
+  readonly #parts = aloneConfig({ clock: new HandClock(), random: () => 0.5 });
+
+  constructor() {
+    const listeners = {
+      set: () => undefined,
+      routeNames: () => new Set(),
+      leavingRouteNames: () => new Set(),
+      servingChains: [],
+      tlsSpecs: () => [],
+      discoveries: () => [],
+      pending: () => [],
+      proceed: () => undefined,
+      remove: () => undefined,
+    };
+    this.#parts.config.attach(listeners as unknown as ListenerSet);
+  }
+
+  /** Returns why the proxy refuses the resources. */
+  async accept(type: ProxyType, resources: readonly EncodedResource[], removed: readonly string[]): Promise<string[]> {
+    try {
+      await this.#parts.apply({
+        typeUrl: proxyTypes[type],
+        resources: resources.map(({ name, version, any }) => ({
+          name,
+          version,
+          aliases: [],
+          typeUrl: proxyTypes[type],
+          body: fromBinary(AnySchema, any).value,
+        })),
+        removed: [...removed],
+      });
+      return [];
+    } catch (error) {
+      return [error instanceof Error ? error.message : String(error)];
+    }
+  }
+}
+
+export class AttackedMesh {
+  readonly #logged: string[] = [];
+  readonly #mesh: ServedMesh;
+  readonly #feeds: ReturnType<typeof createFeeds>;
+  readonly #views: ReadonlyMap<string, (type: keyof typeof comparedTypes) => Iterable<EncodedResource>>;
+  readonly #accepting = new Map(Object.keys(victimProxies).map((name) => [name, new AcceptingProxy()] as const));
+  readonly #applied = new Map<string, string>();
+
+  constructor(...ground: readonly KubernetesObject[]) {
+    const log = createLogger({ scope: "test", level: "warn", write: (line) => void this.#logged.push(line) });
+    this.#mesh = new ServedMesh({
+      maxTurnMs: Number.POSITIVE_INFINITY,
+      revision: "default",
+      metrics: new MetricsRegistry(),
+      clock: new HandClock(),
+      log,
+      settled: () => undefined,
+    });
+    this.#feeds = createFeeds(this.#mesh.inputs, "default", (object, issues) =>
+      this.#logged.push(
+        `refused ${keyOf(object)}: ${issues.map(({ path, message }) => `${path}: ${message}`).join("; ")}`,
+      ),
+    );
+    this.#mesh.inputs.mesh.set(meshKey, testMesh);
+    this.apply(...ground);
+    this.#views = new Map(Object.entries(victimProxies).map(([name, proxy]) => [name, this.#connect(proxy)] as const));
+  }
+
+  apply(...objects: readonly KubernetesObject[]): void {
+    this.#each(objects, true);
+  }
+
+  remove(...objects: readonly KubernetesObject[]): void {
+    this.#each(objects, false);
+  }
+
+  /** Returns the errors, and the warnings about others' objects, that were logged since the last call. */
+  takeLogged(): readonly string[] {
+    return this.#logged.splice(0).filter((line) => !/\twarn\t.*\bobject=evil/.test(line));
+  }
+
+  #each(objects: readonly KubernetesObject[], isThere: boolean): void {
+    this.#mesh.graph.batch(() => {
+      for (const object of objects) {
+        const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
+        const feed = this.#feeds.find(
+          ({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group),
+        );
+        feed?.take(keyOf(object), isThere ? object : undefined);
+      }
+    });
+    this.#mesh.graph.settle();
+    this.#mesh.discovery.flush();
+  }
+
+  #connect({ type, pod, address }: VictimProxy): (type: keyof typeof comparedTypes) => Iterable<EncodedResource> {
+    const [namespace = "", name = ""] = pod.split("/");
+    const labels = this.#mesh.inputs.pods.get(pod)?.labels ?? {};
+    const node = {
+      id: `${type}~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
+      userAgentName: "serin",
+      metadata: {
+        ISTIO_VERSION: "1.31.0",
+        NAMESPACE: namespace,
+        LABELS: { ...labels },
+        ...(type === "sidecar" ? { DNS_CAPTURE: "true" } : {}),
+      },
+    };
+    const client = this.#mesh.discovery.connect("delta", { write: () => true }, () => true);
+    for (const [kind, typeUrl] of Object.entries(comparedTypes))
+      client.receive(
+        toBinary(
+          DeltaDiscoveryRequestSchema,
+          create(DeltaDiscoveryRequestSchema, {
+            node,
+            typeUrl,
+            resourceNamesSubscribe: [kind === "endpoint" ? localClusterName : "*"],
+          }),
+        ),
+      );
+    const stream = [...this.#mesh.discovery.streams].at(-1);
+    return (kind) => stream?.subscriptions.get(comparedTypes[kind])?.view.all() ?? [];
+  }
+
+  snapshot(): Snapshot {
+    const found = new Map<string, { readonly version: string; readonly resource?: EncodedResource }>();
+    for (const [name, view] of this.#views)
+      for (const type of Object.keys(comparedTypes) as (keyof typeof comparedTypes)[])
+        for (const resource of view(type))
+          found.set(`${name} ${type} ${resource.name}`, { version: resource.version, resource });
+    const { addresses, authorizations } = this.#mesh.ambient();
+    for (const [type, collections] of Object.entries({ address: addresses, authorization: authorizations }))
+      for (const collection of collections)
+        for (const resource of collection.values())
+          found.set(`ambient ${type} ${resource.name}`, { version: resource.version, resource });
+    const { ambientStatuses, routeStatuses, ...others } = this.#mesh.wanted;
+    const statuses = {
+      ...others,
+      ...ambientStatuses,
+      ...Object.fromEntries(routeStatuses.map((one, at) => [`route${at}`, one])),
+    };
+    for (const [kind, collection] of Object.entries(statuses))
+      for (const [key, status] of collection.entries())
+        found.set(`status ${kind} ${key}`, { version: JSON.stringify(status) });
+    return found;
+  }
+
+  /** Hands the changes since the last call to the victims' proxies. Returns what they refuse. */
+  async refusals(snapshot: Snapshot): Promise<string[]> {
+    const refused: string[] = [];
+    for (const [name, proxy] of this.#accepting)
+      for (const type of Object.keys(proxyTypes) as ProxyType[]) {
+        const prefix = `${name} ${type} `;
+        const changed: EncodedResource[] = [];
+        for (const [place, { version, resource }] of snapshot)
+          if (place.startsWith(prefix) && resource !== undefined && this.#applied.get(place) !== version) {
+            changed.push(resource);
+            this.#applied.set(place, version);
+          }
+        const gone = [...this.#applied.keys()].filter((place) => place.startsWith(prefix) && !snapshot.has(place));
+        for (const place of gone) this.#applied.delete(place);
+        const faults = await proxy.accept(
+          type,
+          changed,
+          gone.map((place) => place.slice(prefix.length)),
+        );
+        refused.push(...faults.map((fault) => `${name} refuses ${type}: ${fault}`));
+      }
+    return refused;
+  }
+}
