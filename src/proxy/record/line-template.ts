@@ -43,8 +43,6 @@ export class HeldLines {
  * faster.
  */
 const maxCopiedLetters = 8;
-/** A longer text is not kept, because idle connections would hold it. */
-const maxKeptLetters = 256;
 const spareBytes = 64;
 const msPerSecond = 1000;
 const millisecondsAt = 20;
@@ -67,8 +65,6 @@ export class LineTemplate {
   /** The current numbers, and the seconds of times. */
   readonly #numbers: Float64Array;
   readonly #pieces: (Uint8Array | undefined)[];
-  /** The current texts, if they are short. Requests of one connection often repeat them. */
-  readonly #texts: string[];
   /** The bytes of the line. Undefined after its length has changed. */
   #line: Uint8Array | undefined;
 
@@ -87,7 +83,6 @@ export class LineTemplate {
     this.#lengths = new Int32Array(slots.length);
     this.#numbers = new Float64Array(slots.length).fill(NaN);
     this.#pieces = slots.map(() => undefined);
-    this.#texts = slots.map(() => "");
   }
 
   /** The line with the values of one held line. The bytes are valid until the next call. */
@@ -110,12 +105,6 @@ export class LineTemplate {
   }
 
   #text(slot: number, text: string): void {
-    if (text === this.#texts[slot]) return;
-    this.#texts[slot] = text.length > maxKeptLetters ? "" : text;
-    this.#copy(slot, text);
-  }
-
-  #copy(slot: number, text: string): void {
     const { length } = text;
     if (length !== this.#lengths[slot]) this.#resize(slot, length);
     const at = this.#at[slot] ?? 0;
@@ -128,7 +117,6 @@ export class LineTemplate {
       this.#text(slot, text);
       return;
     }
-    this.#texts[slot] = "";
     if (this.#lengths[slot] !== uuidLetters) this.#resize(slot, uuidLetters);
     new RandomUuid(ids, line * uuidWords).writeTo(this.#bytes, this.#at[slot] ?? 0);
   }
@@ -164,7 +152,7 @@ export class LineTemplate {
     const second = Math.floor(ms / msPerSecond);
     if (second !== this.#numbers[slot] || this.#lengths[slot] !== isoLength || !(second >= 0)) {
       this.#numbers[slot] = second;
-      this.#copy(slot, isoText(ms));
+      this.#text(slot, isoText(ms));
       return;
     }
     const at = (this.#at[slot] ?? 0) + millisecondsAt;

@@ -297,6 +297,20 @@ test("a line has the digits of its own numbers and the letters of its own texts,
   );
 });
 
+test("a text that is empty after a long one leaves nothing of the long one in later lines", async () => {
+  const formats = [
+    compileTextFormat("[%REQ(x-extra)%]\n", refuse, true),
+    compileTextFormat("[%REQ_WITHOUT_QUERY(x-extra)%]\n", refuse),
+  ];
+  const texts = ["a".repeat(300), "", "", "b".repeat(300), "?x", "?y"];
+  const connection = { ...record.connection };
+  const records = texts.map((text): ExchangeRecord => ({ ...record, connection, capturedRequest: [text] }));
+  assert.deepEqual(
+    await Promise.all(formats.map(async (format) => (await written(format, ...records)).toString())),
+    formats.map((format) => records.map((one) => format.line(one, capture)).join("")),
+  );
+});
+
 test("a line that was written does not keep a long text of its request in memory", async () => {
   const format = compileTextFormat("%REQ(:PATH)% %REQ(USER-AGENT)%\n", refuse);
   const connection = { ...record.connection };
