@@ -62,7 +62,7 @@ const requestIdLength = 36;
 
 /**
  * Decides which requests are traced, passes their contexts on and makes their spans. A request that is not traced costs
- * only a few short strings.
+ * little: with W3C's header alone, the numbers of its ids, and otherwise a few short strings.
  */
 export class RequestTracing {
   readonly #options: RequestTracingOptions;
@@ -85,7 +85,7 @@ export class RequestTracing {
    * unchanged.
    */
   start(facts: TracedRequest, random: Random): RequestTrace | undefined {
-    // Chance alone decides about most requests, which say nothing of a trace.
+    // Chance alone decides about most requests, which say nothing of a trace and whose id the proxy makes.
     if (!facts.head.mayTellOfTrace && facts.requestIdIsNew)
       return this.#byChance(random) ? this.#begin(facts, "none", true) : this.#unkept();
     const { exporter, readFormats } = this.#options;
