@@ -120,7 +120,7 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
     case fieldKinds.forwardedProto:
       return keepsEdgeField(request, "x-forwarded-proto");
     case fieldKinds.requestId:
-      return keepsEdgeField(request, "x-request-id");
+      return keepsRequestId(request);
     case fieldKinds.clientCertificate:
       return keepsEdgeField(request, "x-forwarded-client-cert");
     case fieldKinds.envoy:
@@ -133,6 +133,12 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
 function keepsEdgeField({ client, config, edits, settled }: RequestComposition, name: string): boolean {
   if (edits?.dropped.has(name) === true) return false;
   return settled?.has(name) === true || edgeField(name, client, config) === fromClient;
+}
+
+/** Like {@link keepsEdgeField}, but makes no text of an id that is then written as bytes. */
+function keepsRequestId({ client, edits, settled }: RequestComposition): boolean {
+  if (edits?.dropped.has(requestIdHeader) === true) return false;
+  return settled?.has(requestIdHeader) === true || !client.requestIdIsNew;
 }
 
 function keepsFieldOfEnvoy(request: RequestComposition, field: number): boolean {

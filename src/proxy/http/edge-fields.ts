@@ -20,6 +20,8 @@ export interface EdgeFacts {
    */
   readonly forwardedPort: string | undefined;
   readonly clientCertificate: ClientCertificateField;
+  /** Whether the proxy gives the request an id. Costs less than its text. */
+  readonly requestIdIsNew: boolean;
   /** The id that the proxy gives the request. Undefined if the client's id, or none, is sent. */
   readonly newRequestId: string | undefined;
   /** The same id, if it is random and can be written as bytes. */

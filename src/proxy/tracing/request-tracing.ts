@@ -115,8 +115,10 @@ export class RequestTracing {
           formats,
         )
       : "";
-    if (sampled && facts.requestIdIsNew && facts.requestId.length === requestIdLength)
-      facts.requestId = `${facts.requestId.slice(0, decisionAt)}${sampledMark}${facts.requestId.slice(decisionAt + 1)}`;
+    if (sampled && facts.requestIdIsNew) {
+      const { requestId } = facts;
+      facts.requestId = `${requestId.slice(0, decisionAt)}${sampledMark}${requestId.slice(decisionAt + 1)}`;
+    }
     return {
       traceId,
       spanId,
@@ -156,12 +158,9 @@ export class RequestTracing {
 
   #decide(facts: TracedRequest, random: Random): boolean {
     const { byRequestId, clientShare } = this.#options;
-    const { head, requestId, requestIdIsNew } = facts;
+    const { head } = facts;
     const isAsked =
-      (byRequestId &&
-        !requestIdIsNew &&
-        requestId.length === requestIdLength &&
-        tracedMarks.includes(requestId.charAt(decisionAt))) ||
+      (byRequestId && !facts.requestIdIsNew && isMarked(facts.requestId)) ||
       (clientShare > 0 && head.mayTellOfTrace && head.find("x-client-trace-id") >= 0 && random() < clientShare) ||
       (facts.internalPeer && head.mayTellOfTrace && head.find("x-envoy-force-trace") >= 0);
     return isAsked ? this.#staysOverall(random) : this.#byChance(random);
@@ -210,4 +209,9 @@ export class RequestTracing {
       tags: upstreamTags(context),
     });
   }
+}
+
+/** Whether the id of a request tells that an earlier proxy traces it. */
+function isMarked(requestId: string): boolean {
+  return requestId.length === requestIdLength && tracedMarks.includes(requestId.charAt(decisionAt));
 }
