@@ -372,9 +372,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
       id !== "" &&
       (this.internalPeer || !config.useRemoteAddress || config.preserveExternalRequestId);
     this.requestIdIsNew = !keeps && config.generateRequestId;
-    const own = this.requestIdIsNew ? newRequestId() : (id ?? "");
-    if (typeof own === "string") this.#requestId = own;
-    else this.randomId = own;
+    if (this.requestIdIsNew) this.randomId = newRequestId();
+    else this.#requestId = id ?? "";
     if (config.requestCapture.length > 0) this.captured = capturedOf(head, config.requestCapture);
   }
 }

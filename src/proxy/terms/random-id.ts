@@ -114,10 +114,10 @@ export class RandomUuid {
 }
 
 /** Makes the ids of requests. */
-export type NewRequestId = () => RandomUuid | string;
+export type NewRequestId = () => RandomUuid;
 
 /** Returns one UUID of version 4 after another. */
-export function randomUuids(fill: FillRandom): () => RandomUuid {
+export function randomUuids(fill: FillRandom): NewRequestId {
   const pool = new RandomWords(fill);
   return () => new RandomUuid(pool.words, pool.take(uuidWords));
 }
