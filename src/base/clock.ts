@@ -1,3 +1,4 @@
+// An import, because the global of this name is an accessor, which each use would call.
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleepFor } from "node:timers/promises";
 

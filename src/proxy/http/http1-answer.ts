@@ -115,7 +115,8 @@ export class Http1Answer extends Answer {
 
   /**
    * A client may send its tunnel's bytes at once, behind a CONNECT. If it gets no tunnel, the connection ends, because
-   * the bytes are somebody else's and must not be read as the client's next requests.
+   * the bytes are somebody else's and must not be read as the client's next requests. A method, because V8 calls its
+   * runtime for each use of a private getter.
    */
   #mayKeepAlive(): boolean {
     return this.clientKeepsAlive && !this.context.draining && !this.request.isConnect;

@@ -107,6 +107,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
 
   /**
    * The carrier may be draining from the start. Another connection would be no better, so this one serves one request.
+   * A method, because V8 calls its runtime for each use of a private getter.
    */
   #isRetiring(): boolean {
     return this.retiring && this.requests > 0;
