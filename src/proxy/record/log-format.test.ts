@@ -256,12 +256,13 @@ test("lines of many requests keep their order and their own values, though the r
   const newId = randomUuids((bytes) => randomFillSync(bytes));
   for (let index = 0; index < 200; index += 1) {
     const way = index % 3;
-    const randomId = index % 4 < 2 ? newId() : undefined;
+    // In groups of four: random ids, given ids that differ, random ids, given ids that are equal.
+    const randomId = index % 8 < 4 ? newId() : undefined;
     Object.assign(used, {
       connection: connections[index % 2],
       downstreamRemote: `10.0.0.${index % 2}:9`,
       pathAndQuery: index === 100 ? `/${"long".repeat(20_000)}` : `/${index}`,
-      requestId: String(randomId ?? "given"),
+      requestId: String(randomId ?? (index % 16 < 8 ? `given-${index}` : "given")),
       randomId,
       sentBytes: index,
       durationMs: index / 3,
