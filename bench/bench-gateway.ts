@@ -8,7 +8,7 @@ import type { FilterServices } from "../src/proxy/filters/filter-services.ts";
 import { ListenerSet } from "../src/proxy/listener-set.ts";
 import { ConnectionObserver } from "../src/proxy/observe/connection-observer.ts";
 import { IstioMetrics } from "../src/proxy/observe/istio-metrics.ts";
-import { randomUuids } from "../src/proxy/random-text.ts";
+import { randomUuids } from "../src/proxy/terms/random-id.ts";
 import { unknownWorkload } from "../src/proxy/terms/workload-labels.ts";
 import { SecretStore } from "../src/proxy/tls/secret-store.ts";
 import { TlsContexts } from "../src/proxy/tls/tls-contexts.ts";

@@ -15,7 +15,7 @@ import { listenTcp } from "../src/net/index.ts";
 import { freePort } from "../src/net/testing/free-port.ts";
 import { readSettings } from "../src/proxy/proxy-settings.ts";
 import { Proxy } from "../src/proxy/proxy.ts";
-import { randomUuids } from "../src/proxy/random-text.ts";
+import { randomUuids } from "../src/proxy/terms/random-id.ts";
 import { spawnWorker, WorkerSet } from "../src/proxy/workers/index.ts";
 
 const [discoveryAddress = "", workersText = "1"] = process.argv.slice(2);

@@ -14,7 +14,7 @@ import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
 import { connectTcp, listenTcp } from "../src/net/index.ts";
 import { DataPath } from "../src/proxy/data-path.ts";
 import { readSettings } from "../src/proxy/proxy-settings.ts";
-import { randomUuids } from "../src/proxy/random-text.ts";
+import { randomUuids } from "../src/proxy/terms/random-id.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../src/proxy/testing/ads-server.ts";
 import { spawnWorker, WorkerSet } from "../src/proxy/workers/index.ts";
 import { MetricsRegistry, parsePrometheus } from "../src/telemetry/index.ts";

@@ -1,3 +1,5 @@
+// An import, because the global of this name is an accessor, which each use would call.
+import { performance } from "node:perf_hooks";
 import { setTimeout as sleepFor } from "node:timers/promises";
 
 /** The source of time. Code that needs time gets it as a parameter, so that tests can control it. */

@@ -10,6 +10,7 @@ import { AccessLog, fileSink, renderPrometheus, type FamilyNames, type MetricsRe
 import { formatBaggage } from "../wire/hbone/index.ts";
 import type { CallCluster } from "./terms/call-cluster.ts";
 import { FilterStatistics } from "./terms/filter-statistics.ts";
+import type { NewRequestId } from "./terms/random-id.ts";
 import { ownMetadata } from "./peers/peer-metadata.ts";
 import type { ExternalSecrets } from "./external-secrets.ts";
 import type { Listen } from "./listen.ts";
@@ -46,7 +47,7 @@ export interface DataPathOptions {
   readonly listen: Listen;
   readonly resolve: ResolveName;
   readonly readFile: (path: string) => Promise<string>;
-  readonly newRequestId: () => string;
+  readonly newRequestId: NewRequestId;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
@@ -346,7 +347,7 @@ export class DataPath implements Serving {
         observeHttp: (listener, _chain, http, record) => observer.exchange(listener, http, record),
         observeStream: (listener, http, record) => observer.stream(listener, http, record),
         observeTcp: (listener, chain) => observer.tcp(listener, chain),
-        observeTunnel: (logs, tunnel) => observer.tunnel(logs, tunnel, newRequestId()),
+        observeTunnel: (logs, tunnel) => observer.tunnel(logs, tunnel, String(newRequestId())),
         onCutOff: hboneCutOffs(registry),
       },
     });

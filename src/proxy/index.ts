@@ -5,6 +5,6 @@ export { connectionsPerThread } from "./listener/connection-room.ts";
 export { podEndFolder } from "./agent/pod-end-folder.ts";
 export { Proxy, type ProxyOptions } from "./proxy.ts";
 export { podHistogramBuckets } from "./observe/histogram-buckets.ts";
-export { randomUuids } from "./random-text.ts";
+export { randomUuids } from "./terms/random-id.ts";
 export { readCertificateFile } from "./tls/bounded-file.ts";
 export { readSettings, type ProxySettings, type SettingsSources } from "./proxy-settings.ts";

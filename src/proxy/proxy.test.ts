@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { Agent } from "node:http";
@@ -27,6 +27,7 @@ import {
   tunnelEndpoint,
   weightedRoute,
 } from "./testing/ads-server.ts";
+import { randomUuids } from "./terms/random-id.ts";
 import { fetchOnce } from "./testing/harness.ts";
 import { servingOf, workersOfRun } from "./testing/test-proxy.ts";
 import { freePort } from "../net/testing/index.ts";
@@ -68,7 +69,7 @@ class Mesh implements AsyncDisposable {
       listen: listenTcp,
       resolve: () => Promise.resolve({ addresses: ["127.0.0.1"] }),
       readFile: async (path) => await readFile(path, "utf8"),
-      newRequestId: () => randomUUID(),
+      newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
       log: createLogger({ scope: "proxy", write: (line) => void this.log.push(line) }),
       clock: systemClock,
       random: seededRandom(3),

@@ -24,6 +24,7 @@ import {
   type WorkloadCertificate,
 } from "../dataplane/index.ts";
 import type { TlsContextSource } from "../net/index.ts";
+import type { NewRequestId } from "./terms/random-id.ts";
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
@@ -49,7 +50,7 @@ export interface ProxyOptions {
   /** Set if this proxy answers the pod's DNS queries. */
   readonly dns?: Pick<DnsCapture, "subscription" | "pending" | "listen">;
   readonly readFile: (path: string) => Promise<string>;
-  readonly newRequestId: () => string;
+  readonly newRequestId: NewRequestId;
   readonly log: Logger;
   /** The logger's level, which can change at run time. */
   readonly logThreshold?: LogThreshold;

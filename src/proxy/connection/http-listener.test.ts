@@ -71,6 +71,7 @@ test("a request reaches its backend with the headers that an edge adds, and the 
     ["1.2.3.4,127.0.0.1", "http", undefined, "1", undefined, undefined, "127.0.0.1"],
   );
   assert.match(request.headers["x-request-id"] ?? "", /^[0-9a-f-]{36}$/);
+  assert.equal(harness.finished[0]?.requestId, request.headers["x-request-id"]);
   assert.deepEqual(harness.records, [
     {
       status: 200,

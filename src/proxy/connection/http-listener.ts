@@ -1,6 +1,7 @@
 import { LinkedList, type Clock, type Random } from "../../base/index.ts";
 import type { ByteListener, ByteStream, SocketAddress } from "../../net/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { NewRequestId } from "../terms/random-id.ts";
 import type { Listen } from "../listen.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { Cluster } from "../upstream/cluster.ts";
@@ -24,7 +25,7 @@ export interface HttpListenerOptions {
   readonly observeStream?: ExchangeObserver | undefined;
   readonly clock: Clock;
   readonly random: Random;
-  readonly newRequestId: () => string;
+  readonly newRequestId: NewRequestId;
   /** This proxy's metadata for peers, if the configuration sends it. */
   readonly ownMetadata?: OwnMetadataWith | undefined;
   /** Receives internal errors of the proxy. */

@@ -6,6 +6,12 @@ const maxLatin1 = 0xff;
 /** The length up to which a loop writes a text faster than a call of the runtime. */
 const loopLetters = 64;
 
+/** Bytes that are made where they are needed, so that no string is. */
+export interface WritesItself {
+  readonly byteLength: number;
+  writeTo(bytes: Uint8Array, at: number): void;
+}
+
 /**
  * Builds one contiguous message and grows if needed. Text is written as Latin-1, like header bytes, or as UTF-8 if it
  * has other characters.
@@ -36,6 +42,22 @@ export class ByteBuilder {
     this.#part(": ");
     this.#part(value);
     this.#part(lineEnd);
+  }
+
+  /** Appends the line of a header whose value writes itself. */
+  writtenField(name: string, value: WritesItself): void {
+    this.#part(name);
+    this.#part(": ");
+    this.written(value);
+    this.#part(lineEnd);
+  }
+
+  /** Appends bytes that write themselves. They must be valid in a head. */
+  written(source: WritesItself): void {
+    const { byteLength } = source;
+    this.#reserve(byteLength);
+    source.writeTo(this.buffer, this.length);
+    this.length += byteLength;
   }
 
   #part(text: string): void {

@@ -49,8 +49,11 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   copyFields(out, request);
   for (let index = 0; index < edgeNames.length; index += 1) {
     const name = edgeNames[index] ?? "";
-    const value = edgeField(name, client, config);
-    if (typeof value === "string" && !isSettled(request, name)) out.field(name, value);
+    const id = name === requestIdHeader ? client.randomId : undefined;
+    const value = id ?? edgeField(name, client, config);
+    if (value === undefined || value === fromClient || isSettled(request, name)) continue;
+    if (typeof value === "string") out.field(name, value);
+    else out.writtenField(name, value);
   }
   const { forwardedHost } = request;
   if (forwardedHost !== undefined && !isSettled(request, forwardedHostHeader))
@@ -60,7 +63,7 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
     out.field(peerMetadataHeader, request.peerMetadata.value);
   }
   const { trace } = request;
-  if (trace instanceof UnkeptTrace) out.range(trace.bytes, trace.from, trace.to);
+  if (trace instanceof UnkeptTrace) out.written(trace);
   else if (trace !== undefined) out.text(trace.lines);
   if (request.originalPath !== undefined) out.field("x-envoy-original-path", request.originalPath);
   if (request.upgrade !== undefined) {
@@ -79,6 +82,7 @@ function isSettled({ settled, edits }: RequestComposition, name: string): boolea
   return settled?.has(name) === true || edits?.dropped.has(name) === true;
 }
 
+const requestIdHeader = "x-request-id";
 const forwardedHostHeader = "x-forwarded-host";
 const version = new TextEncoder().encode(" HTTP/1.1\r\n");
 const emptyLine = new TextEncoder().encode("\r\n");
@@ -116,7 +120,7 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
     case fieldKinds.forwardedProto:
       return keepsEdgeField(request, "x-forwarded-proto");
     case fieldKinds.requestId:
-      return keepsEdgeField(request, "x-request-id");
+      return keepsRequestId(request);
     case fieldKinds.clientCertificate:
       return keepsEdgeField(request, "x-forwarded-client-cert");
     case fieldKinds.envoy:
@@ -129,6 +133,12 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
 function keepsEdgeField({ client, config, edits, settled }: RequestComposition, name: string): boolean {
   if (edits?.dropped.has(name) === true) return false;
   return settled?.has(name) === true || edgeField(name, client, config) === fromClient;
+}
+
+/** Like {@link keepsEdgeField}, but makes no text of an id that is then written as bytes. */
+function keepsRequestId({ client, edits, settled }: RequestComposition): boolean {
+  if (edits?.dropped.has(requestIdHeader) === true) return false;
+  return settled?.has(requestIdHeader) === true || !client.requestIdIsNew;
 }
 
 function keepsFieldOfEnvoy(request: RequestComposition, field: number): boolean {

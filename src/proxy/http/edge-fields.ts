@@ -1,5 +1,6 @@
 import type { MessageHead } from "../../wire/http1/index.ts";
 import { peerMetadataHeader, peerMetadataIdHeader } from "../peers/peer-metadata.ts";
+import type { RandomUuid } from "../terms/random-id.ts";
 import type { ClientCertificateField } from "./client-certificate.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
@@ -19,8 +20,12 @@ export interface EdgeFacts {
    */
   readonly forwardedPort: string | undefined;
   readonly clientCertificate: ClientCertificateField;
+  /** Whether the proxy gives the request an id. Costs less than its text. */
+  readonly requestIdIsNew: boolean;
   /** The id that the proxy gives the request. Undefined if the client's id, or none, is sent. */
   readonly newRequestId: string | undefined;
+  /** The same id, if it is random and can be written as bytes. */
+  readonly randomId: RandomUuid | undefined;
 }
 
 export const forwardedPortHeader = "x-forwarded-port";

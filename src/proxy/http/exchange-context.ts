@@ -5,6 +5,7 @@ import type { ExchangeObserver } from "../record/exchange-record.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import type { HttpDate } from "./http-date.ts";
 import type { OwnMetadataWith } from "../peers/peer-metadata.ts";
+import type { NewRequestId } from "../terms/random-id.ts";
 
 /** What the connections of one listener share. Values that a new configuration may change are read for each request. */
 export interface ExchangeContext {
@@ -24,5 +25,5 @@ export interface ExchangeContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly date: HttpDate;
-  readonly newRequestId: () => string;
+  readonly newRequestId: NewRequestId;
 }

@@ -8,7 +8,7 @@ const requestBufferBytes = 2048;
 const maxKeptLetters = 256;
 
 /**
- * A header's value that mostly is the same in all requests of a connection. The same bytes give the same string object,
+ * A target or a header's value that requests of a connection often repeat. The same bytes give the same string object,
  * which costs less than a new one, and which later comparisons find equal at once.
  */
 export class RepeatedText {
@@ -48,6 +48,7 @@ export class ExchangeMemory {
   readonly #request = new ByteBuilder(requestBufferBytes);
   readonly host = new RepeatedText();
   readonly userAgent = new RepeatedText();
+  readonly target = new RepeatedText();
   #writtenTo: UpstreamChannel | undefined;
   #head: MessageHead | undefined;
 

@@ -11,6 +11,7 @@ import type { PreferredEndpoint } from "../upstream/preferred-endpoint.ts";
 import { clientCertificateField, type ClientCertificateField } from "./client-certificate.ts";
 import { isGrpcContentType } from "./grpc.ts";
 import { headText } from "../terms/header-text.ts";
+import type { NewRequestId, RandomUuid } from "../terms/random-id.ts";
 import {
   edgeField,
   edgeNames,
@@ -68,8 +69,10 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
   /** The target as the client sent it, or in normal form. */
   pathAndQuery = "-";
-  requestId = "";
+  #requestId = "";
   requestIdIsNew = false;
+  /** The request's id, if the proxy has made it and a trace has not marked it. */
+  randomId: RandomUuid | undefined;
   userAgent = "";
   forwardedFor = "";
   isGrpc = false;
@@ -111,7 +114,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   }
 
   /** Reads the head. */
-  read(config: HttpConnectionConfig, newRequestId: () => string): ReplyRow | undefined {
+  read(config: HttpConnectionConfig, newRequestId: NewRequestId): ReplyRow | undefined {
     this.#config = config;
     this.method = this.head.method();
     const { head } = this;
@@ -190,6 +193,15 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
 
   get clientCertificate(): ClientCertificateField {
     return this.#config === undefined ? "drop" : clientCertificateField(this.#config, this.connection.tls, this.head);
+  }
+
+  get requestId(): string {
+    return this.randomId?.toString() ?? this.#requestId;
+  }
+
+  set requestId(id: string) {
+    this.randomId = undefined;
+    this.#requestId = id;
   }
 
   get newRequestId(): string | undefined {
@@ -291,7 +303,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
 
   #readTarget(config: HttpConnectionConfig): boolean {
     const { head } = this;
-    const rawTarget = head.target();
+    const rawTarget = this.#memory.target.read(head.bytes, head.targetStart, head.targetEnd);
     this.pathAndQuery = rawTarget;
     const target = parseTarget(this.method, rawTarget);
     const path = target === undefined ? undefined : normalizePath(target.path, config.path);
@@ -342,7 +354,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     this.scheme = !this.isHttp2 && (lower === "http" || lower === "https") ? lower : own;
   }
 
-  #readIdentity(config: HttpConnectionConfig, newRequestId: () => string): void {
+  #readIdentity(config: HttpConnectionConfig, newRequestId: NewRequestId): void {
     const { head } = this;
     this.#readForwardedProto(config);
     const given = head.get("x-forwarded-for");
@@ -360,7 +372,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
       id !== "" &&
       (this.internalPeer || !config.useRemoteAddress || config.preserveExternalRequestId);
     this.requestIdIsNew = !keeps && config.generateRequestId;
-    this.requestId = this.requestIdIsNew ? newRequestId() : (id ?? "");
+    if (this.requestIdIsNew) this.randomId = newRequestId();
+    else this.#requestId = id ?? "";
     if (config.requestCapture.length > 0) this.captured = capturedOf(head, config.requestCapture);
   }
 }

@@ -51,7 +51,7 @@ export class Http1Answer extends Answer {
     this.note(head, sentAtMs);
     this.#isBodiless = !this.#mayHaveBody(head.status);
     this.#deliverAs(head, framing);
-    this.keepAlive = this.#mayKeepAlive && this.#delivery !== "until-close";
+    this.keepAlive = this.#mayKeepAlive() && this.#delivery !== "until-close";
     scratch.clear();
     composeResponse(scratch, this.composition(head, this.#delivery, this.#connectionToSay(framing), edits));
     if (to - from > maxJoinedBytes && this.#delivery !== "wrap-in-chunks") {
@@ -102,7 +102,7 @@ export class Http1Answer extends Answer {
   local(reply: LocalReply, mayKeepAlive: boolean): boolean {
     this.started = true;
     this.status = reply.status;
-    this.keepAlive = this.#mayKeepAlive && mayKeepAlive;
+    this.keepAlive = this.#mayKeepAlive() && mayKeepAlive;
     scratch.clear();
     this.sentBytes = composeLocalReply(scratch, reply, {
       serverName: this.config.serverName,
@@ -115,9 +115,10 @@ export class Http1Answer extends Answer {
 
   /**
    * A client may send its tunnel's bytes at once, behind a CONNECT. If it gets no tunnel, the connection ends, because
-   * the bytes are somebody else's and must not be read as the client's next requests.
+   * the bytes are somebody else's and must not be read as the client's next requests. A method, because V8 calls its
+   * runtime for each use of a private getter.
    */
-  get #mayKeepAlive(): boolean {
+  #mayKeepAlive(): boolean {
     return this.clientKeepsAlive && !this.context.draining && !this.request.isConnect;
   }
 

@@ -1,5 +1,6 @@
 import { keptAddressText, type UpstreamEnd } from "../terms/address-text.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { RandomUuid } from "../terms/random-id.ts";
 import type { RequestTrace } from "../terms/request-trace.ts";
 import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
@@ -99,6 +100,10 @@ export class LiveRecord implements ExchangeRecord {
 
   get requestId(): string {
     return this.#request.requestId;
+  }
+
+  get randomId(): RandomUuid | undefined {
+    return this.#request.randomId;
   }
 
   get forwardedFor(): string {

@@ -5,6 +5,7 @@ import type { HboneCutOff } from "../../dataplane/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 import type { AccessLogSpec } from "../record/access-log-spec.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
+import type { NewRequestId } from "../terms/random-id.ts";
 import { judgeConnection, type ConnectionVerdict } from "../filters/network-filter.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { HttpListener } from "../connection/http-listener.ts";
@@ -24,7 +25,7 @@ export interface ChainRuntime {
   readonly connector: EndpointConnector;
   readonly clock: Clock;
   readonly random: Random;
-  readonly newRequestId: () => string;
+  readonly newRequestId: NewRequestId;
   /** This proxy's metadata for peers. */
   readonly ownMetadata: OwnMetadataWith;
   /** Reports internal errors of the proxy. */

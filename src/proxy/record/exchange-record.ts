@@ -3,6 +3,7 @@ import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { RequestTrace } from "../terms/request-trace.ts";
+import type { RandomUuid } from "../terms/random-id.ts";
 import type { ResponseFlag } from "../terms/response-flags.ts";
 
 /**
@@ -31,6 +32,8 @@ export interface ExchangeRecord {
   /** The time from the request's last byte to the response's first byte. -1 without a response. */
   readonly upstreamServiceMs: number;
   readonly requestId: string;
+  /** The same id, if it is random and can be written as bytes. */
+  readonly randomId?: RandomUuid | undefined;
   readonly forwardedFor: string;
   readonly userAgent: string;
   readonly routeName: string;

@@ -12,6 +12,7 @@ import {
   type UpstreamWay,
   type ValueSlot,
 } from "./line-template.ts";
+import { uuidWords } from "../terms/random-id.ts";
 import { RequestKind } from "./request-kind.ts";
 
 /** The text of an operator in a line. `-` if it has no value. */
@@ -34,6 +35,8 @@ export interface LineValue {
   readonly letters: ValueLetters;
   /** The number that is the value, so that no string has to be created. `startedMs` is written as a time. */
   readonly number?: LineNumber;
+  /** Whether the value is the request's id, which mostly is written without a string too. */
+  readonly isRequestId?: boolean;
 }
 
 /** The number of lines that are written together. Formatting many in a row keeps its code in the processor's caches. */
@@ -57,6 +60,8 @@ export class LineComposer implements LineHolder {
   readonly #runs: (string | LineValue)[][] = [[]];
   /** Values of a request that are held as texts, with one byte for each character. */
   readonly #texts: LogPart[] = [];
+  /** The index of the request's id among them. -1 if lines do not have it. */
+  #idAt = -1;
   /** Runs of values, with the texts between them, that depend on the upstream connection. The last may be extended. */
   readonly #wayRuns: (string | LineValue)[][] = [];
   /** The kinds and ways of connections that store those of another format themselves. */
@@ -91,9 +96,12 @@ export class LineComposer implements LineHolder {
         return;
       }
       this.#slots.push({ type: "way", index: this.#wayRuns.push([value]) - 1 });
-    } else if (value.number === undefined)
-      this.#slots.push({ type: "text", index: this.#texts.push(bytesPart(value)) - 1 });
-    else {
+    } else if (value.number === undefined) {
+      const index = this.#texts.push(bytesPart(value)) - 1;
+      const type = value.isRequestId === true && this.#idAt < 0 ? "id" : "text";
+      if (type === "id") this.#idAt = index;
+      this.#slots.push({ type, index });
+    } else {
       const type = value.number === "startedMs" ? "time" : "number";
       this.#slots.push({ type, index: lineNumbers.indexOf(value.number) });
     }
@@ -130,9 +138,11 @@ export class LineComposer implements LineHolder {
     numbers[firstNumber + 2] = record.receivedBytes;
     numbers[firstNumber + 3] = record.sentBytes;
     numbers[firstNumber + 4] = record.upstreamServiceMs;
+    const id = this.#idAt < 0 ? undefined : record.randomId;
+    id?.copyTo(lines.ids, index * uuidWords);
     const firstText = index * parts.length;
     for (let at = 0; at < parts.length; at += 1) {
-      const text = parts[at]?.(record, capture) ?? "";
+      const text = at === this.#idAt && id !== undefined ? "" : (parts[at]?.(record, capture) ?? "");
       texts[firstText + at] = text;
       this.#heldLetters += text.length;
     }

@@ -1,3 +1,4 @@
+import { RandomUuid, uuidLetters, uuidWords } from "../terms/random-id.ts";
 import { isoTime } from "./log-time.ts";
 
 /** The numbers of a request that lines contain. */
@@ -6,10 +7,11 @@ export type LineNumber = (typeof lineNumbers)[number];
 
 /**
  * A value of a line that may differ from the previous request's. `number` and `time` have an index in
- * {@link lineNumbers}, `text` among the texts of a line, and `way` among the pieces of its {@link UpstreamWay}.
+ * {@link lineNumbers}, `text` among the texts of a line, and `way` among the pieces of its {@link UpstreamWay}. `id` is
+ * the request's id: its text has an index too, and is empty if the line has the numbers of a UUID instead.
  */
 export interface ValueSlot {
-  readonly type: "number" | "time" | "text" | "way";
+  readonly type: "number" | "time" | "text" | "id" | "way";
   readonly index: number;
 }
 
@@ -26,9 +28,12 @@ export class HeldLines {
   readonly textsPerLine: number;
   /** One byte for each character. */
   readonly texts: string[] = [];
+  /** The numbers of each request's id. */
+  readonly ids: Int32Array;
 
   constructor(lines: number, textsPerLine: number) {
     this.numbers = new Float64Array(lines * lineNumbers.length);
+    this.ids = new Int32Array(lines * uuidWords);
     this.textsPerLine = textsPerLine;
   }
 }
@@ -89,6 +94,7 @@ export class LineTemplate {
       const { type, index } = slots[slot] ?? none;
       if (type === "text") this.#text(slot, held.texts[firstText + index] ?? "");
       else if (type === "way") this.#piece(slot, held.ways[line]?.pieces[index]);
+      else if (type === "id") this.#id(slot, held.texts[firstText + index] ?? "", held.ids, line);
       else {
         const value = held.numbers[firstNumber + index] ?? 0;
         if (type === "time") this.#time(slot, value);
@@ -104,6 +110,15 @@ export class LineTemplate {
     const at = this.#at[slot] ?? 0;
     if (length > maxCopiedLetters) this.#bytes.write(text, at, "latin1");
     else for (let index = 0; index < length; index += 1) this.#bytes[at + index] = text.charCodeAt(index);
+  }
+
+  #id(slot: number, text: string, ids: Int32Array, line: number): void {
+    if (text !== "") {
+      this.#text(slot, text);
+      return;
+    }
+    if (this.#lengths[slot] !== uuidLetters) this.#resize(slot, uuidLetters);
+    new RandomUuid(ids, line * uuidWords).writeTo(this.#bytes, this.#at[slot] ?? 0);
   }
 
   #piece(slot: number, piece: Uint8Array | undefined): void {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { randomFillSync } from "node:crypto";
 import { test } from "node:test";
 import { addressText, UpstreamEnd } from "../terms/address-text.ts";
+import { randomUuids } from "../terms/random-id.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { mutualTls } from "../testing/filter-request.ts";
 import { plainRecord } from "../testing/plain-record.ts";
@@ -251,13 +253,17 @@ test("lines of many requests keep their order and their own values, though the r
   const files = [file(first), file(second)];
   const expected: string[][] = [[], []];
   const used: { -readonly [Name in keyof ExchangeRecord]: ExchangeRecord[Name] } = { ...record };
+  const newId = randomUuids((bytes) => randomFillSync(bytes));
   for (let index = 0; index < 200; index += 1) {
     const way = index % 3;
+    // In groups of four: random ids, given ids that differ, random ids, given ids that are equal.
+    const randomId = index % 8 < 4 ? newId() : undefined;
     Object.assign(used, {
       connection: connections[index % 2],
       downstreamRemote: `10.0.0.${index % 2}:9`,
       pathAndQuery: index === 100 ? `/${"long".repeat(20_000)}` : `/${index}`,
-      requestId: `id-${index}`,
+      requestId: String(randomId ?? (index % 16 < 8 ? `given-${index}` : "given")),
+      randomId,
       sentBytes: index,
       durationMs: index / 3,
       status: index % 5 === 0 ? 500 : 200,
@@ -289,6 +295,20 @@ test("a line has the digits of its own numbers and the letters of its own texts,
   assert.deepEqual(
     (await written(format, ...records)).toString("latin1"),
     records.map((one) => format.line(one, capture)).join(""),
+  );
+});
+
+test("a text that is empty after a long one leaves nothing of the long one in later lines", async () => {
+  const formats = [
+    compileTextFormat("[%REQ(x-extra)%]\n", refuse, true),
+    compileTextFormat("[%REQ_WITHOUT_QUERY(x-extra)%]\n", refuse),
+  ];
+  const texts = ["a".repeat(300), "", "", "b".repeat(300), "?x", "?y"];
+  const connection = { ...record.connection };
+  const records = texts.map((text): ExchangeRecord => ({ ...record, connection, capturedRequest: [text] }));
+  assert.deepEqual(
+    await Promise.all(formats.map(async (format) => (await written(format, ...records)).toString())),
+    formats.map((format) => records.map((one) => format.line(one, capture)).join("")),
   );
 });
 

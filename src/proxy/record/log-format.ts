@@ -5,6 +5,7 @@ import type { CaptureIndex } from "./capture-index.ts";
 import { LineComposer, type LogPart } from "./line-composer.ts";
 import {
   compileOperator,
+  isRequestId,
   lettersOf,
   mayHoldControls,
   noValue,
@@ -66,6 +67,7 @@ export function compileTextFormat(
       span: spanOf(name, argument),
       letters: quick === undefined ? lettersOf(name) : "bytes",
       ...(number === undefined ? {} : { number }),
+      isRequestId: isRequestId(whole, argument),
     });
   }
   return {

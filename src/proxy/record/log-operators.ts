@@ -147,6 +147,11 @@ export function quickNumberOf(operator: string | undefined, argument: string | u
   return operator === "RESP" && name !== "x-envoy-upstream-service-time" ? undefined : quickNumbers[operator];
 }
 
+/** Whether the value is the request's id and nothing else. */
+export function isRequestId(operator: string | undefined, argument: string | undefined): boolean {
+  return operator === "STREAM_ID" || (operator === "REQ" && argument?.toLowerCase() === "x-request-id");
+}
+
 /** Values that are header bytes or ASCII text of ours, so each character is a byte. */
 const plainBytes = new Set([":path", "x-request-id"]);
 

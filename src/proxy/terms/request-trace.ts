@@ -1,3 +1,5 @@
+import { writeHex } from "./random-id.ts";
+
 /** One request's part of a trace. */
 export interface RequestTrace {
   readonly traceId: string;
@@ -16,28 +18,57 @@ export interface RequestTrace {
   readonly operationGiven: string | undefined;
 }
 
+const dash = 45;
+const digits = "0".repeat(8);
+const unkeptLine = Buffer.from(`traceparent: 00-${digits.repeat(4)}-${digits.repeat(2)}-00\r\n`);
 const traceIdAt = "traceparent: 00-".length;
 const spanIdAt = traceIdAt + 33;
 const spanIdEnd = spanIdAt + 16;
 
+/** The number of random words in the ids of a trace. */
+export const traceWords = 6;
+
 /**
  * A trace that begins with this request and is not recorded. It only adds a header line with its ids. Few readers need
- * the ids as text, so it holds the bytes of the line.
+ * the ids as text, so it holds the numbers of which they are made.
  */
 export class UnkeptTrace implements RequestTrace {
-  readonly bytes: Buffer;
-  readonly from: number;
-  readonly to: number;
+  readonly #trace0: number;
+  readonly #trace1: number;
+  readonly #trace2: number;
+  readonly #trace3: number;
+  readonly #span0: number;
+  readonly #span1: number;
 
-  /** The line of W3C's field, which must not change. */
-  constructor(bytes: Buffer, from: number, to: number) {
-    this.bytes = bytes;
-    this.from = from;
-    this.to = to;
+  /** Copies as many words as {@link traceWords}. */
+  constructor(words: Int32Array, from: number) {
+    this.#trace0 = words[from] ?? 0;
+    this.#trace1 = words[from + 1] ?? 0;
+    this.#trace2 = words[from + 2] ?? 0;
+    this.#trace3 = words[from + 3] ?? 0;
+    this.#span0 = words[from + 4] ?? 0;
+    this.#span1 = words[from + 5] ?? 0;
+  }
+
+  get byteLength(): number {
+    return unkeptLine.length;
+  }
+
+  /** Writes the line of W3C's field. */
+  writeTo(bytes: Uint8Array, at: number): void {
+    for (let index = 0; index < traceIdAt; index += 1) bytes[at + index] = unkeptLine[index] ?? 0;
+    writeHex(bytes, at + traceIdAt, this.#trace0);
+    writeHex(bytes, at + traceIdAt + 8, this.#trace1);
+    writeHex(bytes, at + traceIdAt + 16, this.#trace2);
+    writeHex(bytes, at + traceIdAt + 24, this.#trace3);
+    bytes[at + spanIdAt - 1] = dash;
+    writeHex(bytes, at + spanIdAt, this.#span0);
+    writeHex(bytes, at + spanIdAt + 8, this.#span1);
+    for (let index = spanIdEnd; index < unkeptLine.length; index += 1) bytes[at + index] = unkeptLine[index] ?? 0;
   }
 
   get lines(): string {
-    return this.#text(0, this.to - this.from);
+    return this.#text(0, unkeptLine.length);
   }
 
   get traceId(): string {
@@ -49,7 +80,9 @@ export class UnkeptTrace implements RequestTrace {
   }
 
   #text(start: number, end: number): string {
-    return this.bytes.toString("latin1", this.from + start, this.from + end);
+    const bytes = Buffer.allocUnsafe(unkeptLine.length);
+    this.writeTo(bytes, 0);
+    return bytes.toString("latin1", start, end);
   }
 
   get parentSpanId(): undefined {

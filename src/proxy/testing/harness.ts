@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import {
   createServer,
   request as httpRequest,
@@ -12,6 +12,7 @@ import { unknownWorkload } from "../terms/workload-labels.ts";
 import { seededRandom, systemClock, type Clock } from "../../base/index.ts";
 import { connectTcp, listenTcp } from "../../net/index.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
+import { randomUuids } from "../terms/random-id.ts";
 import { flagLetters } from "../terms/response-flags.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import { HttpListener, type HttpListenerOptions } from "../connection/http-listener.ts";
@@ -168,6 +169,7 @@ const furtherFields = [
   "downstreamPeer",
   "upstreamPeer",
   "requestedServerName",
+  "requestId",
   "metadata",
 ] as const;
 
@@ -217,7 +219,7 @@ export class Harness implements AsyncDisposable {
       },
       clock: systemClock,
       random: seededRandom(seed),
-      newRequestId: () => randomUUID(),
+      newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
       ...options,
     });
   }

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { createLogger, seededRandom, ShutdownController, systemClock, type Clock } from "../../base/index.ts";
@@ -9,6 +9,7 @@ import { freePort } from "../../net/testing/index.ts";
 import { parsePrometheus, type PrometheusSample } from "../../telemetry/index.ts";
 import { readSettings, type ProxySettings } from "../proxy-settings.ts";
 import { Proxy, type ProxyOptions } from "../proxy.ts";
+import { randomUuids } from "../terms/random-id.ts";
 import { spawnWorker, WorkerSet } from "../workers/index.ts";
 import type { WorkerStart } from "../workers/worker-calls.ts";
 import { AdsServer } from "./ads-server.ts";
@@ -85,7 +86,7 @@ export class TestProxy implements AsyncDisposable {
       listen: listenTcp,
       resolve: options.resolve ?? (() => Promise.resolve({ addresses: ["127.0.0.1"] })),
       readFile: async (path) => await readFile(path, "utf8"),
-      newRequestId: () => randomUUID(),
+      newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
       log: createLogger({ scope: name, level: "debug", write: (line) => void this.log.push(line) }),
       clock: options.clock ?? systemClock,
       random: seededRandom(3),

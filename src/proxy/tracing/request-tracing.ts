@@ -62,17 +62,22 @@ const requestIdLength = 36;
 
 /**
  * Decides which requests are traced, passes their contexts on and makes their spans. A request that is not traced costs
- * only a few short strings.
+ * little: with W3C's header alone, the numbers of its ids, and otherwise a few short strings.
  */
 export class RequestTracing {
   readonly #options: RequestTracingOptions;
   readonly #replaced: ReadonlySet<string>;
-  readonly #isW3cAlone: boolean;
+  /** Whether a trace that is not recorded has W3C's line and nothing else. */
+  readonly #hasPlainLine: boolean;
+  readonly #randomShare: number;
+  readonly #overallShare: number;
 
   constructor(options: RequestTracingOptions) {
     this.#options = options;
     this.#replaced = replacedFields(options.formats);
-    this.#isW3cAlone = options.formats.join() === "w3c";
+    this.#hasPlainLine = options.propagates && options.formats.join() === "w3c" && !options.shortTraceIds;
+    this.#randomShare = options.randomShare;
+    this.#overallShare = options.overallShare;
   }
 
   /**
@@ -80,15 +85,24 @@ export class RequestTracing {
    * unchanged.
    */
   start(facts: TracedRequest, random: Random): RequestTrace | undefined {
-    const { exporter, readFormats, formats, propagates, shortTraceIds, spawnsUpstreamSpan } = this.#options;
+    // Chance alone decides about most requests, which say nothing of a trace and whose id the proxy makes.
+    if (!facts.head.mayTellOfTrace && facts.requestIdIsNew)
+      return this.#byChance(random) ? this.#begin(facts, "none", true) : this.#unkept();
+    const { exporter, readFormats } = this.#options;
     const given = facts.head.mayTellOfTrace ? readContext(facts.head, readFormats) : "none";
     const hasContext = given !== "none" && "traceId" in given;
     if (hasContext && (exporter === undefined || given.sampled === false)) return undefined;
     const decided = given === "none" ? undefined : "traceId" in given ? given.sampled : given.decision;
     const sampled = decided ?? this.#decide(facts, random);
-    if (given === "none" && !sampled) return propagates ? this.#unkept() : undefined;
+    if (given === "none" && !sampled) return this.#unkept();
     if (hasContext && !sampled) return undefined;
+    return this.#begin(facts, given, sampled);
+  }
+
+  #begin(facts: TracedRequest, given: ReturnType<typeof readContext>, sampled: boolean): RequestTrace | undefined {
+    const { exporter, formats, propagates, shortTraceIds, spawnsUpstreamSpan } = this.#options;
     if (!sampled && !propagates) return undefined;
+    const hasContext = given !== "none" && "traceId" in given;
     const traceId = hasContext ? given.traceId : shortTraceIds ? randomSpanId() : randomTraceId();
     const parentSpanId = hasContext ? given.parentSpanId : undefined;
     const spanId = randomSpanId();
@@ -101,8 +115,10 @@ export class RequestTracing {
           formats,
         )
       : "";
-    if (sampled && facts.requestIdIsNew && facts.requestId.length === requestIdLength)
-      facts.requestId = `${facts.requestId.slice(0, decisionAt)}${sampledMark}${facts.requestId.slice(decisionAt + 1)}`;
+    if (sampled && facts.requestIdIsNew) {
+      const { requestId } = facts;
+      facts.requestId = `${requestId.slice(0, decisionAt)}${sampledMark}${requestId.slice(decisionAt + 1)}`;
+    }
     return {
       traceId,
       spanId,
@@ -116,10 +132,14 @@ export class RequestTracing {
     };
   }
 
-  /** Begins a trace that is not recorded, and whose headers tell this to the upstream. */
-  #unkept(): RequestTrace {
-    const { formats, shortTraceIds } = this.#options;
-    if (this.#isW3cAlone && !shortTraceIds) return newUnkeptTrace();
+  /**
+   * Begins a trace that is not recorded, and whose headers tell this to the upstream. Undefined if contexts are not
+   * passed on.
+   */
+  #unkept(): RequestTrace | undefined {
+    if (this.#hasPlainLine) return newUnkeptTrace();
+    const { formats, shortTraceIds, propagates } = this.#options;
+    if (!propagates) return undefined;
     const traceId = shortTraceIds ? randomSpanId() : randomTraceId();
     const spanId = randomSpanId();
     const lines = contextLines({ traceId, spanId, parentSpanId: undefined, sampled: false }, formats);
@@ -137,17 +157,21 @@ export class RequestTracing {
   }
 
   #decide(facts: TracedRequest, random: Random): boolean {
-    const { byRequestId, clientShare, randomShare, overallShare } = this.#options;
-    const { head, requestId, requestIdIsNew } = facts;
-    const isWanted =
-      (byRequestId &&
-        !requestIdIsNew &&
-        requestId.length === requestIdLength &&
-        tracedMarks.includes(requestId.charAt(decisionAt))) ||
+    const { byRequestId, clientShare } = this.#options;
+    const { head } = facts;
+    const isAsked =
+      (byRequestId && !facts.requestIdIsNew && isMarked(facts.requestId)) ||
       (clientShare > 0 && head.mayTellOfTrace && head.find("x-client-trace-id") >= 0 && random() < clientShare) ||
-      (facts.internalPeer && head.mayTellOfTrace && head.find("x-envoy-force-trace") >= 0) ||
-      random() < randomShare;
-    return isWanted && (overallShare >= 1 || random() < overallShare);
+      (facts.internalPeer && head.mayTellOfTrace && head.find("x-envoy-force-trace") >= 0);
+    return isAsked ? this.#staysOverall(random) : this.#byChance(random);
+  }
+
+  #byChance(random: Random): boolean {
+    return random() < this.#randomShare && this.#staysOverall(random);
+  }
+
+  #staysOverall(random: Random): boolean {
+    return this.#overallShare >= 1 || random() < this.#overallShare;
   }
 
   /** Makes the spans of a request that has ended. */
@@ -185,4 +209,9 @@ export class RequestTracing {
       tags: upstreamTags(context),
     });
   }
+}
+
+/** Whether the id of a request tells that an earlier proxy traces it. */
+function isMarked(requestId: string): boolean {
+  return requestId.length === requestIdLength && tracedMarks.includes(requestId.charAt(decisionAt));
 }

@@ -1,7 +1,7 @@
 import { randomFillSync } from "node:crypto";
 import type { MessageHead } from "../../wire/http1/index.ts";
-import { RandomTextPool, randomTexts } from "../random-text.ts";
-import { UnkeptTrace } from "../terms/request-trace.ts";
+import { RandomWords } from "../terms/random-id.ts";
+import { traceWords, UnkeptTrace } from "../terms/request-trace.ts";
 
 /** The headers that carry a trace's context from hop to hop. */
 export type TraceFormat = "b3" | "w3c";
@@ -111,17 +111,19 @@ const fill = (bytes: Uint8Array): void => {
   randomFillSync(bytes);
 };
 
+const words = new RandomWords(fill);
+
 /** 32 hexadecimal digits. */
-export const randomTraceId = randomTexts("x".repeat(longTraceIdDigits), fill);
+export function randomTraceId(): string {
+  return words.hexText(4);
+}
+
 /** 16 digits: the id of a span, or a short id of a trace. */
-export const randomSpanId = randomTexts("x".repeat(16), fill);
-const unkeptLines = new RandomTextPool(
-  `traceparent: 00-${"x".repeat(longTraceIdDigits)}-${"x".repeat(16)}-00\r\n`,
-  fill,
-);
+export function randomSpanId(): string {
+  return words.hexText(2);
+}
 
 /** A new trace that is not kept. */
 export function newUnkeptTrace(): UnkeptTrace {
-  const from = unkeptLines.next();
-  return new UnkeptTrace(unkeptLines.bytes, from, from + unkeptLines.length);
+  return new UnkeptTrace(words.words, words.take(traceWords));
 }

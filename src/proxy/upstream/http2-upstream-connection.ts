@@ -92,7 +92,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
   }
 
   get takesStream(): boolean {
-    return this.#connection.takesStream && !this.#isRetiring;
+    return this.#connection.takesStream && !this.#isRetiring();
   }
 
   /** The carrier is draining: the connection ends with its open streams. */
@@ -102,13 +102,14 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
 
   /** The connection accepts no more streams, now or later. */
   get finished(): boolean {
-    return this.#connection.closed || this.#connection.draining || this.#isRetiring;
+    return this.#connection.closed || this.#connection.draining || this.#isRetiring();
   }
 
   /**
    * The carrier may be draining from the start. Another connection would be no better, so this one serves one request.
+   * A method, because V8 calls its runtime for each use of a private getter.
    */
-  get #isRetiring(): boolean {
+  #isRetiring(): boolean {
     return this.retiring && this.requests > 0;
   }
 

@@ -1,0 +1,123 @@
+/** Fills bytes with randomness, for example `randomFillSync` of node:crypto. */
+export type FillRandom = (bytes: Uint8Array) => void;
+
+/**
+ * The number of words that one call of the random source fills. The call runs much code that nothing else runs, so that
+ * between requests it takes up to 70 us of CPU, of which few are for the randomness.
+ */
+const poolWords = 16_384;
+const bitsOfHalf = 16;
+const halfMask = 0xffff;
+const wordDigits = 8;
+const digits = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
+const dash = 45;
+/** The bits of a UUID in the halves of its second and third word. */
+const version4 = 0x4000;
+const versionMask = 0x0fff;
+const variant1 = 0x8000;
+const variantMask = 0x3fff;
+
+/** Random numbers of 32 bits, many from one call of the random source. */
+export class RandomWords {
+  /** Memory that is filled again when all numbers are used. Copy what must be kept. */
+  readonly words = new Int32Array(poolWords);
+  readonly #bytes = new Uint8Array(this.words.buffer);
+  readonly #fill: FillRandom;
+  #at = poolWords;
+
+  constructor(fill: FillRandom) {
+    this.#fill = fill;
+  }
+
+  /** The position in {@link words} of as many unused numbers. */
+  take(count: number): number {
+    if (this.#at + count > poolWords) {
+      this.#fill(this.#bytes);
+      this.#at = 0;
+    }
+    const at = this.#at;
+    this.#at = at + count;
+    return at;
+  }
+
+  /** A text of random hexadecimal digits, eight for each word. */
+  hexText(count: number): string {
+    const from = this.take(count);
+    const bytes = Buffer.allocUnsafe(count * wordDigits);
+    for (let word = 0; word < count; word += 1) writeHex(bytes, word * wordDigits, this.words[from + word] ?? 0);
+    return bytes.toString("latin1");
+  }
+}
+
+/** Writes the eight hexadecimal digits of a word. */
+export function writeHex(bytes: Uint8Array, at: number, word: number): void {
+  writeHalf(bytes, at, word >>> bitsOfHalf);
+  writeHalf(bytes, at + 4, word & halfMask);
+}
+
+function writeHalf(bytes: Uint8Array, at: number, half: number): void {
+  bytes[at] = digits[half >>> 12] ?? 0;
+  bytes[at + 1] = digits[(half >>> 8) & 15] ?? 0;
+  bytes[at + 2] = digits[(half >>> 4) & 15] ?? 0;
+  bytes[at + 3] = digits[half & 15] ?? 0;
+}
+
+export const uuidWords = 4;
+export const uuidLetters = 36;
+
+/** A random UUID. It is mostly written as bytes and rarely read, so it holds the numbers of which it is made. */
+export class RandomUuid {
+  readonly #first: number;
+  readonly #second: number;
+  readonly #third: number;
+  readonly #fourth: number;
+
+  /** Copies four words. */
+  constructor(words: Int32Array, from: number) {
+    this.#first = words[from] ?? 0;
+    this.#second = words[from + 1] ?? 0;
+    this.#third = words[from + 2] ?? 0;
+    this.#fourth = words[from + 3] ?? 0;
+  }
+
+  get byteLength(): number {
+    return uuidLetters;
+  }
+
+  /** Writes the UUID in its version 4. */
+  writeTo(bytes: Uint8Array, at: number): void {
+    writeHex(bytes, at, this.#first);
+    bytes[at + 8] = dash;
+    writeHalf(bytes, at + 9, this.#second >>> bitsOfHalf);
+    bytes[at + 13] = dash;
+    writeHalf(bytes, at + 14, (this.#second & versionMask) | version4);
+    bytes[at + 18] = dash;
+    writeHalf(bytes, at + 19, ((this.#third >>> bitsOfHalf) & variantMask) | variant1);
+    bytes[at + 23] = dash;
+    writeHalf(bytes, at + 24, this.#third & halfMask);
+    writeHex(bytes, at + 28, this.#fourth);
+  }
+
+  /** Copies its words, of which the constructor makes the same UUID. */
+  copyTo(words: Int32Array, at: number): void {
+    words[at] = this.#first;
+    words[at + 1] = this.#second;
+    words[at + 2] = this.#third;
+    words[at + 3] = this.#fourth;
+  }
+
+  toString(): string {
+    const bytes = Buffer.allocUnsafe(uuidLetters);
+    this.writeTo(bytes, 0);
+    return bytes.toString("latin1");
+  }
+}
+
+/** Makes the ids of requests. */
+export type NewRequestId = () => RandomUuid;
+
+/** Returns one UUID of version 4 after another. */
+export function randomUuids(fill: FillRandom): NewRequestId {
+  const pool = new RandomWords(fill);
+  return () => new RandomUuid(pool.words, pool.take(uuidWords));
+}
