@@ -136,6 +136,28 @@ test("warnings and errors of a logger are written at once, in order with the lin
   assert.match(written[1] ?? "", /^access before error\n.*"error"/);
 });
 
+test("of many warnings the first is written at once, and the others with the next error or in time", async () => {
+  const written: string[] = [];
+  let steadyMs = 5000;
+  const log = new AccessLog({
+    clock: { ...systemClock, steadyMs: () => steadyMs, after: () => ({ [Symbol.dispose]: () => undefined }) },
+    flushIntervalMs: 100,
+    sink: { write: async (bytes) => await Promise.resolve(void written.push(Buffer.from(bytes).toString())) },
+  });
+  const warn = async (): Promise<void> => {
+    log.logLine("w", "warn");
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  for (let count = 0; count < 5; count += 1) await warn();
+  assert.deepEqual(written, ["w"]);
+  log.logLine("e", "error");
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(written, ["w", "wwwwe"]);
+  steadyMs += 100;
+  await warn();
+  assert.deepEqual(written, ["w", "wwwwe", "w"]);
+});
+
 test("an error that a worker thread logs just before it dies reaches the main thread", async () => {
   const code = `
     import { createLogger, systemClock } from ${JSON.stringify(new URL("../base/index.ts", import.meta.url).href)};

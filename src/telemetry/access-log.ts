@@ -43,8 +43,13 @@ export class AccessLog {
   /** Holders that may hold lines since the last write. */
   readonly #holders = new Set<LineHolder>();
 
+  readonly #flushIntervalMs: number;
+  /** When a warning may be written at once again. */
+  #nextWarningMs = 0;
+
   constructor(options: AccessLogOptions) {
     this.#options = options;
+    this.#flushIntervalMs = options.flushIntervalMs ?? 1000;
     const size = options.bufferBytes ?? 262_144;
     this.#filling = new LineBuffer(size);
     this.#spare = new LineBuffer(size);
@@ -61,10 +66,18 @@ export class AccessLog {
     while (!this.end());
   }
 
-  /** Adds one line of a logger. Warnings and errors are written at once: they may explain why the thread ends then. */
+  /**
+   * Adds one line of a logger. Errors are written at once: they may explain why the thread ends then. So are warnings,
+   * but only one in each interval, because clients can cause many of them.
+   */
   logLine(text: string, level: LogLevel): void {
     this.line(text);
-    if (level === "warn" || level === "error") this.#writeSoon();
+    if (level === "error") this.#writeSoon();
+    if (level !== "warn") return;
+    const nowMs = this.#options.clock.steadyMs();
+    if (nowMs < this.#nextWarningMs) return;
+    this.#nextWarningMs = nowMs + this.#flushIntervalMs;
+    this.#writeSoon();
   }
 
   /** The buffer for the bytes of one line, which includes its newline. Call {@link end} after the last byte. */
@@ -93,7 +106,7 @@ export class AccessLog {
   }
 
   #awaitWrite(): void {
-    this.#timer ??= this.#options.clock.after(this.#options.flushIntervalMs ?? 1000, () => this.#writeSoon());
+    this.#timer ??= this.#options.clock.after(this.#flushIntervalMs, () => this.#writeSoon());
   }
 
   /** Writes all lines so far, after the write in flight. */
