@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { transientError, userError, onAbort, type Environment } from "../../base/index.ts";
 
 /** How to start one program of a release. */
@@ -46,10 +47,22 @@ export function startChild(
 
 /** Asks the process to end, and kills it after two seconds. */
 export function endChild(child: ChildProcess): void {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (isOver(child)) return;
   child.kill("SIGTERM");
   const timer = setTimeout(() => child.kill("SIGKILL"), endMs);
   child.once("close", () => clearTimeout(timer));
+}
+
+/** Ends the process as {@link endChild} does, and resolves when it has ended. */
+export async function childEnded(child: ChildProcess): Promise<void> {
+  if (isOver(child)) return;
+  const closed = once(child, "close");
+  endChild(child);
+  await closed;
+}
+
+export function isOver({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }
 
 /**

@@ -3,14 +3,8 @@ import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import { transientError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
-import {
-  serveReadOnlyRelay,
-  type KubeConfig,
-  type OverlaidObject,
-  type ReadOnlyRelay,
-  type ShownVersion,
-} from "../../kube/index.ts";
-import { endChild, startChild } from "../release/child.ts";
+import { serveReadOnlyRelay, type KubeConfig, type OverlaidObject, type ShownVersion } from "../../kube/index.ts";
+import { childEnded, isOver, startChild } from "../release/child.ts";
 import type { Release } from "../release/release.ts";
 import type { ReleaseRunner } from "../release/release-runner.ts";
 
@@ -98,7 +92,8 @@ export async function startShadowPilot(options: ShadowPilotOptions): Promise<Sha
     try {
       await waitReady({ child, port: http, release, errors }, clock, runner.signal);
     } catch (error) {
-      endChild(child);
+      // Otherwise it might outlive the caller, who ends now.
+      await childEnded(child);
       throw error;
     }
     return {
@@ -110,16 +105,15 @@ export async function startShadowPilot(options: ShadowPilotOptions): Promise<Sha
       overlay: async (objects) => {
         for (const shown of await relay.overlay(objects)) await waitProcessed(http, shown, clock, runner.signal);
       },
-      stop: async () => await stop(child, relay),
+      stop: async () => {
+        await childEnded(child);
+        relay.close();
+      },
     };
   } catch (error) {
     relay.close();
     throw error;
   }
-}
-
-function isOver({ exitCode, signalCode }: ChildProcess): boolean {
-  return exitCode !== null || signalCode !== null;
 }
 
 /** See "acknowledged" in docs/contracts/pilot.md. */
@@ -148,13 +142,6 @@ async function waitProcessed(
       );
     await clock.sleep(processedPollMs, signal);
   }
-}
-
-async function stop(child: ChildProcess, relay: ReadOnlyRelay): Promise<void> {
-  const closed = isOver(child) ? undefined : once(child, "close");
-  endChild(child);
-  await closed;
-  relay.close();
 }
 
 function argumentsOf({ kind }: Release, mesh: string, kubeconfig: string, ports: readonly number[]): string[] {
