@@ -67,7 +67,7 @@ export class LuaFilter implements HttpFilter {
     const script = this.#chosen(request);
     if (script instanceof LuaLoadFailure) {
       this.#errors.increment();
-      this.#scripts.services.log.error(`script of the HTTP filter ${this.name} failed: ${script.message}`);
+      script.report(`script of the HTTP filter ${this.name} failed`, this.#scripts.services);
       return notLoaded;
     }
     if (script?.hasRequest !== true) return undefined;

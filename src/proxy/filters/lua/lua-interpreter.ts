@@ -1,4 +1,4 @@
-import type { Clock } from "../../../base/index.ts";
+import { ownCopy, truncated, withoutControls, type Clock } from "../../../base/index.ts";
 import { LuaCrash, LuaMachine } from "./lua-machine.ts";
 import { luaPrelude } from "./lua-prelude.ts";
 import { textOf, type LuaKey, type LuaTable, type LuaValue } from "./lua-value.ts";
@@ -38,6 +38,7 @@ const stepsPerLook = 10_000;
 const freeLooks = 5;
 const maxTableDepth = 32;
 const maxTableEntries = 100_000;
+const maxMessageCharacters = 500;
 
 /** One script with its globals. Runs are coroutines: one waits while others run. */
 export class LuaInterpreter {
@@ -124,6 +125,10 @@ export class LuaInterpreter {
     }
   }
 
+  /**
+   * The script's error for a log that others may share. The script chooses it, so it could otherwise be as long as its
+   * memory, or contain a line that looks like one of the proxy.
+   */
   #failure(thread: number): string {
     const type = this.#machine.lua.lua_type(thread, -1);
     const message =
@@ -131,7 +136,7 @@ export class LuaInterpreter {
         ? Buffer.from(this.#machine.text(thread, -1), "latin1").toString()
         : "the error is not a text";
     if (message.includes("not enough memory")) this.exhausted = true;
-    return message;
+    return withoutControls(ownCopy(truncated(message, maxMessageCharacters)));
   }
 
   #load(source: string, name: string, given: number): void {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { array, assert as holds, constantFrom, oneof, property, record, string, constant } from "fast-check";
-import { silentLogger, systemClock } from "../../../base/index.ts";
+import { createLogger, silentLogger, systemClock } from "../../../base/index.ts";
+import { HandClock } from "../../../base/testing/hand-clock.ts";
 import { FilterCounter } from "../../terms/filter-statistics.ts";
 import { testRequest } from "../../testing/filter-request.ts";
 import type { ScriptMessage } from "./lua-message.ts";
@@ -95,11 +96,32 @@ test("a script that does not load is not started again while its failure is kept
   let reads = 0;
   const clock = { ...systemClock, steadyMs: () => (reads += 1000) };
   const scripts = new LuaScripts({ ...services, clock });
-  const failure = scripts.load("while true do end");
+  const failure = scripts.load("while true do end", "test");
   const before = reads;
   assert.ok(before > 0 && failure instanceof LuaLoadFailure);
-  assert.equal(scripts.load("while true do end"), failure);
-  assert.equal(reads, before);
+  assert.equal(scripts.load("while true do end", "test"), failure);
+  assert.ok(reads <= before + 1000, "only the log asks for the time");
+});
+
+test("a script that does not load is logged once a minute, and its message is cut and without control characters", () => {
+  const lines: string[] = [];
+  const clock = new HandClock();
+  const log = createLogger({ scope: "lua", write: (line) => lines.push(line), clock });
+  const scripts = new LuaScripts({ ...services, clock, log });
+  const source = 'error("a\\nforged\\tline " .. string.rep("x", 1000000))';
+  const failure = scripts.load(source, "listener a");
+  assert.ok(failure instanceof LuaLoadFailure);
+  assert.match(lines[0] ?? "", /\tlistener a: script load error: script:1: a\\x0aforged\\x09line x+…\n$/);
+  assert.ok(failure.message.length < 600);
+  clock.pass(59_999);
+  scripts.load(source, "listener a");
+  failure.report("filter b", scripts.services);
+  assert.equal(lines.length, 1);
+  clock.pass(1);
+  failure.report("filter b", scripts.services);
+  failure.report("filter b", scripts.services);
+  assert.match(lines[1] ?? "", /\tfilter b: script load error/);
+  assert.equal(lines.length, 2);
 });
 
 test("a stream that ends while its script waits leaves nothing behind", async () => {

@@ -123,12 +123,21 @@ interface Running {
 /** Why a script does not load. */
 export class LuaLoadFailure {
   readonly message: string;
+  #loggedMs = Number.NEGATIVE_INFINITY;
 
   constructor(message: string) {
     this.message = `script load error: ${message}`;
   }
+
+  /** Logs it at most once a minute, because each request of the script's service reports it. */
+  report(where: string, { clock, log }: LuaServices): void {
+    if (clock.steadyMs() - this.#loggedMs < logIntervalMs) return;
+    this.#loggedMs = clock.steadyMs();
+    log.error(`${where}: ${this.message}`);
+  }
 }
 
+const logIntervalMs = 60_000;
 const maxScripts = 1000;
 
 /** The scripts of a data path. Equal texts share one script. */
@@ -144,17 +153,23 @@ export class LuaScripts {
 
   /** Throws a user error with the script's place and Lua's message. */
   compile(source: string, where: string): LuaScript {
-    const loaded = this.load(source);
+    const loaded = this.#shared(source);
     if (!(loaded instanceof LuaLoadFailure)) return loaded;
     this.#scripts.delete(source);
     throw userError("config-rejected", `${where}: ${loaded.message}`);
   }
 
   /**
-   * The script, or why it does not load. While a caller keeps a failure, the script is not started again: otherwise
-   * each update of a listener would wait for a script that never ends.
+   * The script, or why it does not load, which it logs. While a caller keeps a failure, the script is not started
+   * again: otherwise each update of a listener would wait for a script that never ends.
    */
-  load(source: string): LuaScript | LuaLoadFailure {
+  load(source: string, where: string): LuaScript | LuaLoadFailure {
+    const loaded = this.#shared(source);
+    if (loaded instanceof LuaLoadFailure) loaded.report(where, this.services);
+    return loaded;
+  }
+
+  #shared(source: string): LuaScript | LuaLoadFailure {
     const known = this.#scripts.get(source)?.deref();
     if (known !== undefined) return known;
     const script = this.#start(source);
