@@ -20,7 +20,7 @@ export function compileLua(message: Lua, where: string, notes: ConfigNotes, mayF
           message.defaultSourceCode && sourceOf(message.defaultSourceCode, `${where}: defaultSourceCode`),
         ];
   const at = `${where}: ${field}`;
-  const load = (text: string) => (mayFail ? scripts.load(text, at) : scripts.compile(text, at));
+  const load = (text: string) => (mayFail ? scripts.optional(text, at) : scripts.compile(text, at));
   const named = Object.entries(message.sourceCodes).map(
     ([name, source]) => [name, compileSource(source, `${where}: sourceCodes ${name}`, notes)] as const,
   );

@@ -12,6 +12,9 @@ export interface LuaLimits {
 
 export const defaultLuaLimits: LuaLimits = { maxMemoryBytes: 64 * 1024 * 1024, maxRunMs: 250 };
 
+/** An error of Lua at loading that the same script raises each time, as far as one can tell. */
+export class LuaError extends Error {}
+
 /** Answers the script's calls. If it throws, the message becomes the script's error. */
 export interface LuaHost {
   answer(operation: string, given: readonly LuaValue[]): readonly LuaValue[];
@@ -53,7 +56,10 @@ export class LuaInterpreter {
   /** Whether it is out of memory or broken, so that it must be replaced. */
   exhausted = false;
 
-  /** Throws an error with Lua's message if the script does not compile, or fails while it loads. */
+  /**
+   * Throws if the script does not load: a {@link LuaError} if it does not compile or fails, or another error if it took
+   * too long or memory was missing, which the state of the node may have caused.
+   */
   constructor(source: string, host: LuaHost, clock: Clock, limits: LuaLimits) {
     this.#clock = clock;
     this.#limits = limits;
@@ -147,7 +153,9 @@ export class LuaInterpreter {
       this.#machine.withBytes(text, (bytes, size) =>
         this.#machine.withBytes(name, (called) => lua.luaL_loadbuffer(state, bytes, size, called)),
       ) || this.#call(given, results);
-    if (status !== 0) throw new Error(this.#failure(state));
+    if (status === 0) return;
+    const message = this.#failure(state);
+    throw this.#overdue || this.exhausted ? new Error(message) : new LuaError(message);
   }
 
   /** Calls the function on top of the stack with the values below it. */
