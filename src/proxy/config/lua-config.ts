@@ -19,7 +19,8 @@ export function compileLua(message: Lua, where: string, notes: ConfigNotes, mayF
           "defaultSourceCode",
           message.defaultSourceCode && sourceOf(message.defaultSourceCode, `${where}: defaultSourceCode`),
         ];
-  const load = (text: string) => (mayFail ? scripts.load(text) : scripts.compile(text, `${where}: ${field}`));
+  const at = `${where}: ${field}`;
+  const load = (text: string) => (mayFail ? scripts.optional(text, at) : scripts.compile(text, at));
   const named = Object.entries(message.sourceCodes).map(
     ([name, source]) => [name, compileSource(source, `${where}: sourceCodes ${name}`, notes)] as const,
   );

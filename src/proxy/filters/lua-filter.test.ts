@@ -409,8 +409,9 @@ test("requests of a service at a waypoint get 500 while its script does not load
     await using lab = await labOf([source], describeRequest, { ...extension, isOptional: true });
     assert.deepEqual([(await lab.harness.get("/")).status, lab.errors()], [500, 1]);
     assert.equal(lab.harness.records[0]?.details, "lua_load_error");
-    assert.match(lab.lines[0] ?? "", /script of the HTTP filter extensions.*shop.script failed: script load error: /);
+    assert.match(lab.lines[0] ?? "", /the HTTP filter extensions.*shop.script: defaultSourceCode: script load error: /);
     assert.match(lab.lines[0] ?? "", message);
+    assert.equal(lab.lines.length, 1);
     await assert.rejects(labOf([source], describeRequest, extension), message, "a workload's own listener");
     await assert.rejects(labOf([source], describeRequest, { isOptional: true }), message, "of an EnvoyFilter");
   }
@@ -421,6 +422,15 @@ test("a header with a line break never leaves a script", async () => {
   assert.deepEqual([answer.headers["x-got"], answer.errors], ["GET /a?b=c undefined", 1]);
   const spaced = await through(onRequest('h:headers():add("x lua", "a")'));
   assert.equal(spaced.errors, 1);
+});
+
+test("what a script logs forges no line, and the message of its error is cut", async () => {
+  const answer = await through(
+    onRequest('h:logInfo("a\\nb") print("c\\rd") error("e\\nf" .. string.rep("x", 100000))'),
+  );
+  const text = answer.lines.join("|");
+  assert.match(text, /^info lua script log: a\\x0ab\n\|info lua script log: c\\x0dd\n\|error lua .*: e\\x0afx+…\n$/);
+  assert.ok(text.length < 1000);
 });
 
 test("a call of an unsupported method is logged with its name", async () => {

@@ -1,5 +1,5 @@
 import type { LuaScript, LuaScripts } from "./lua/index.ts";
-import { LuaLoadFailure, ScriptRequest, ScriptResponse } from "./lua/index.ts";
+import { LuaLoadFailure, OptionalScript, ScriptRequest, ScriptResponse } from "./lua/index.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterCounter } from "../terms/filter-statistics.ts";
 import {
@@ -14,8 +14,8 @@ import {
 } from "./http-filter.ts";
 
 export interface LuaSettings {
-  /** The default script, for routes without their own. If it did not load, their requests are refused. */
-  readonly script: LuaScript | LuaLoadFailure | undefined;
+  /** The default script, for routes without their own. Requests are refused while an optional one does not load. */
+  readonly script: LuaScript | OptionalScript | undefined;
   /** Scripts that a route can select by name. */
   readonly named: ReadonlyMap<string, LuaScript>;
   readonly filterContext: unknown;
@@ -64,10 +64,10 @@ export class LuaFilter implements HttpFilter {
     request: FilterRequest,
     signal: () => AbortSignal,
   ): LocalReply | undefined | Promise<LocalReply | undefined> {
-    const script = this.#chosen(request);
+    const chosen = this.#chosen(request);
+    const script = chosen instanceof OptionalScript ? chosen.attempt(`the HTTP filter ${this.name}`) : chosen;
     if (script instanceof LuaLoadFailure) {
       this.#errors.increment();
-      this.#scripts.services.log.error(`script of the HTTP filter ${this.name} failed: ${script.message}`);
       return notLoaded;
     }
     if (script?.hasRequest !== true) return undefined;
@@ -82,20 +82,24 @@ export class LuaFilter implements HttpFilter {
   }
 
   stream(request: FilterRequest, signal: () => AbortSignal): StreamFilter | undefined {
-    const script = this.#chosen(request);
-    if (script instanceof LuaLoadFailure || script?.hasResponse !== true) return undefined;
+    if (this.#loaded(request)?.hasResponse !== true) return undefined;
     return { responseHead: (response) => this.#response(response, signal) };
   }
 
   #response(response: FilterResponse, signal: () => AbortSignal): Later<StreamOutcome<undefined>> {
-    const script = this.#chosen(response.request);
-    if (script instanceof LuaLoadFailure || script?.hasResponse !== true) return passed;
+    const script = this.#loaded(response.request);
+    if (script?.hasResponse !== true) return passed;
     const context = this.#context(response.request, signal);
     const reply = script.run("response", new ScriptResponse(response), context, this.#errors);
     return reply instanceof Promise ? reply.then(outcomeOf) : outcomeOf(reply);
   }
 
-  #chosen(request: FilterRequest): LuaScript | LuaLoadFailure | undefined {
+  #loaded(request: FilterRequest): LuaScript | undefined {
+    const chosen = this.#chosen(request);
+    return chosen instanceof OptionalScript ? chosen.loaded : chosen;
+  }
+
+  #chosen(request: FilterRequest): LuaScript | OptionalScript | undefined {
     const own = this.#override(request)?.script;
     return typeof own === "string" ? this.#settings.named.get(own) : (own ?? this.#settings.script);
   }

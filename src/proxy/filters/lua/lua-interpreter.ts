@@ -1,4 +1,4 @@
-import type { Clock } from "../../../base/index.ts";
+import { ownCopy, truncated, withoutControls, type Clock } from "../../../base/index.ts";
 import { LuaCrash, LuaMachine } from "./lua-machine.ts";
 import { luaPrelude } from "./lua-prelude.ts";
 import { textOf, type LuaKey, type LuaTable, type LuaValue } from "./lua-value.ts";
@@ -11,6 +11,9 @@ export interface LuaLimits {
 }
 
 export const defaultLuaLimits: LuaLimits = { maxMemoryBytes: 64 * 1024 * 1024, maxRunMs: 250 };
+
+/** An error of Lua at loading that the same script raises each time, as far as one can tell. */
+export class LuaError extends Error {}
 
 /** Answers the script's calls. If it throws, the message becomes the script's error. */
 export interface LuaHost {
@@ -38,6 +41,7 @@ const stepsPerLook = 10_000;
 const freeLooks = 5;
 const maxTableDepth = 32;
 const maxTableEntries = 100_000;
+const maxMessageCharacters = 500;
 
 /** One script with its globals. Runs are coroutines: one waits while others run. */
 export class LuaInterpreter {
@@ -52,7 +56,10 @@ export class LuaInterpreter {
   /** Whether it is out of memory or broken, so that it must be replaced. */
   exhausted = false;
 
-  /** Throws an error with Lua's message if the script does not compile, or fails while it loads. */
+  /**
+   * Throws if the script does not load: a {@link LuaError} if it does not compile or fails, or another error if it took
+   * too long or memory was missing, which the state of the node may have caused.
+   */
   constructor(source: string, host: LuaHost, clock: Clock, limits: LuaLimits) {
     this.#clock = clock;
     this.#limits = limits;
@@ -124,6 +131,10 @@ export class LuaInterpreter {
     }
   }
 
+  /**
+   * The script's error for a log that others may share. The script chooses it, so it could otherwise be as long as its
+   * memory, or contain a line that looks like one of the proxy.
+   */
   #failure(thread: number): string {
     const type = this.#machine.lua.lua_type(thread, -1);
     const message =
@@ -131,7 +142,7 @@ export class LuaInterpreter {
         ? Buffer.from(this.#machine.text(thread, -1), "latin1").toString()
         : "the error is not a text";
     if (message.includes("not enough memory")) this.exhausted = true;
-    return message;
+    return withoutControls(ownCopy(truncated(message, maxMessageCharacters)));
   }
 
   #load(source: string, name: string, given: number): void {
@@ -142,7 +153,9 @@ export class LuaInterpreter {
       this.#machine.withBytes(text, (bytes, size) =>
         this.#machine.withBytes(name, (called) => lua.luaL_loadbuffer(state, bytes, size, called)),
       ) || this.#call(given, results);
-    if (status !== 0) throw new Error(this.#failure(state));
+    if (status === 0) return;
+    const message = this.#failure(state);
+    throw this.#overdue || this.exhausted ? new Error(message) : new LuaError(message);
   }
 
   /** Calls the function on top of the stack with the values below it. */

@@ -1,4 +1,4 @@
-import type { Clock, Logger } from "../../../base/index.ts";
+import { withoutControls, type Clock, type Logger } from "../../../base/index.ts";
 import { textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
 
 /** Handles calls that do not concern a request: `bit`, `os` and `print`. Undefined for other calls. */
@@ -11,7 +11,7 @@ export function libraryAnswer(
     case "bit":
       return [bits(textOf(given[0]), given.slice(1).map(Number))];
     case "print":
-      log.info(`script log: ${Buffer.from(textOf(given[0]), "latin1").toString()}`);
+      log.info(`script log: ${withoutControls(Buffer.from(textOf(given[0]), "latin1").toString())}`);
       return [];
     case "clock":
       return [clock.steadyMs() / 1000];

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { array, assert as holds, constantFrom, oneof, property, record, string, constant } from "fast-check";
-import { silentLogger, systemClock } from "../../../base/index.ts";
+import { createLogger, silentLogger, systemClock } from "../../../base/index.ts";
+import { HandClock } from "../../../base/testing/index.ts";
 import { FilterCounter } from "../../terms/filter-statistics.ts";
 import { testRequest } from "../../testing/filter-request.ts";
 import type { ScriptMessage } from "./lua-message.ts";
@@ -91,15 +92,82 @@ test("headers cannot change while a script iterates over them", () => {
   assert.deepEqual(fieldsAfter(source, [["a", "1"]]), { fields: [["a", "1"]], errors: 1 });
 });
 
-test("a script that does not load is not started again while its failure is kept", () => {
-  let reads = 0;
-  const clock = { ...systemClock, steadyMs: () => (reads += 1000) };
+/** A clock that jumps with each look while `isBusy`, so that a script that looks at it often is overdue. */
+class BusyClock extends HandClock {
+  isBusy = false;
+
+  override steadyMs(): number {
+    if (this.isBusy) this.pass(200);
+    return super.steadyMs();
+  }
+}
+
+const longLoad = "for i = 1, 1000000 do end function envoy_on_request() end";
+
+test("a script whose loading took too long is loaded again after growing pauses", () => {
+  const clock = new BusyClock();
   const scripts = new LuaScripts({ ...services, clock });
-  const failure = scripts.load("while true do end");
-  const before = reads;
-  assert.ok(before > 0 && failure instanceof LuaLoadFailure);
-  assert.equal(scripts.load("while true do end"), failure);
-  assert.equal(reads, before);
+  clock.isBusy = true;
+  const script = scripts.optional(longLoad, "test");
+  for (const pauseMs of [10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 600_000, 600_000]) {
+    clock.isBusy = false;
+    const failure = script.attempt("test");
+    assert.ok(failure instanceof LuaLoadFailure);
+    assert.match(failure.message, /longer than 250 ms/);
+    clock.pass(pauseMs - 1000);
+    assert.equal(scripts.optional(longLoad, "test"), script);
+    assert.equal(script.attempt("test"), failure, `${pauseMs} ms`);
+    clock.pass(1000);
+    clock.isBusy = true;
+    assert.notEqual(script.attempt("test"), failure, `${pauseMs} ms`);
+  }
+  clock.isBusy = false;
+  clock.pass(600_000);
+  assert.equal(script.loaded, undefined);
+  assert.equal(scripts.optional(longLoad, "test").loaded?.hasRequest, true);
+});
+
+test("a script that fails or does not compile is not loaded again while it is kept", () => {
+  const clock = new HandClock();
+  const scripts = new LuaScripts({ ...services, clock });
+  for (const source of ["x = = 1", "error('no')"]) {
+    const script = scripts.optional(source, "test");
+    const failure = script.attempt("test");
+    clock.pass(1_000_000);
+    assert.equal(scripts.optional(source, "test"), script);
+    assert.equal(script.attempt("test"), failure);
+  }
+});
+
+test("a script is loaded again if its memory did not suffice", () => {
+  const clock = new HandClock();
+  const scripts = new LuaScripts({ ...services, clock }, { maxMemoryBytes: 1_000_000, maxRunMs: 250 });
+  const script = scripts.optional('x = string.rep("x", 2000000)', "test");
+  const failure = script.attempt("test");
+  clock.pass(10_000);
+  const next = script.attempt("test");
+  assert.ok(next instanceof LuaLoadFailure && next !== failure);
+  assert.match(next.message, /not enough memory/);
+});
+
+test("a script that does not load is logged once a minute, and its message is cut and without control characters", () => {
+  const lines: string[] = [];
+  const clock = new HandClock();
+  const log = createLogger({ scope: "lua", write: (line) => lines.push(line), clock });
+  const scripts = new LuaScripts({ ...services, clock, log });
+  const source = 'error("a\\nforged\\tline " .. string.rep("x", 1000000))';
+  const script = scripts.optional(source, "listener a");
+  assert.match(lines[0] ?? "", /\tlistener a: script load error: script:1: a\\x0aforged\\x09line x+…\n$/);
+  assert.ok((lines[0] ?? "").length < 600);
+  clock.pass(59_999);
+  scripts.optional(source, "listener a");
+  script.attempt("filter b");
+  assert.equal(lines.length, 1);
+  clock.pass(1);
+  script.attempt("filter b");
+  script.attempt("filter b");
+  assert.match(lines[1] ?? "", /\tfilter b: script load error/);
+  assert.equal(lines.length, 2);
 });
 
 test("a stream that ends while its script waits leaves nothing behind", async () => {

@@ -1,7 +1,14 @@
-import { aborted, userError } from "../../../base/index.ts";
+import { aborted, messageOf, userError } from "../../../base/index.ts";
 import type { FilterCounter } from "../../terms/filter-statistics.ts";
 import type { LocalReply } from "../http-filter.ts";
-import { defaultLuaLimits, LuaInterpreter, type LuaLimits, type LuaProgress, type LuaRun } from "./lua-interpreter.ts";
+import {
+  defaultLuaLimits,
+  LuaError,
+  LuaInterpreter,
+  type LuaLimits,
+  type LuaProgress,
+  type LuaRun,
+} from "./lua-interpreter.ts";
 import { libraryAnswer } from "./lua-library.ts";
 import type { ScriptMessage } from "./lua-message.ts";
 import { LuaStream, outOfScope, type LuaContext, type LuaServices } from "./lua-stream.ts";
@@ -123,9 +130,65 @@ interface Running {
 /** Why a script does not load. */
 export class LuaLoadFailure {
   readonly message: string;
+  /** Whether the same script may load later, because the time or the memory of the node did not suffice. */
+  readonly mayPass: boolean;
 
-  constructor(message: string) {
-    this.message = `script load error: ${message}`;
+  constructor(error: unknown) {
+    this.message = `script load error: ${messageOf(error)}`;
+    this.mayPass = !(error instanceof LuaError);
+  }
+}
+
+const logIntervalMs = 60_000;
+const firstPauseMs = 10_000;
+const maxPauseMs = 600_000;
+
+/** A script that a proxy accepts although it does not load, for all listeners that have the same text. */
+export class OptionalScript {
+  readonly #load: () => LuaScript | LuaLoadFailure;
+  readonly #services: LuaServices;
+  #latest: LuaScript | LuaLoadFailure | undefined;
+  #pauseMs = firstPauseMs;
+  #nextLoadMs = Number.NEGATIVE_INFINITY;
+  #loggedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(load: () => LuaScript | LuaLoadFailure, services: LuaServices) {
+    this.#load = load;
+    this.#services = services;
+  }
+
+  /** The script. Undefined while it does not load. */
+  get loaded(): LuaScript | undefined {
+    return this.#latest instanceof LuaScript ? this.#latest : undefined;
+  }
+
+  /**
+   * The script, or why it does not load. Loads it again if that may help, after growing pauses: otherwise each request
+   * and each update of a listener would wait for a script that never ends.
+   */
+  attempt(where: string): LuaScript | LuaLoadFailure {
+    const known = this.#latest;
+    if (known instanceof LuaScript) return known;
+    const nowMs = this.#services.clock.steadyMs();
+    const isDue = known === undefined || (known.mayPass && nowMs >= this.#nextLoadMs);
+    const latest = isDue ? this.#loadNow() : known;
+    if (latest instanceof LuaLoadFailure) this.#report(`${where}: ${latest.message}`, nowMs);
+    return latest;
+  }
+
+  #loadNow(): LuaScript | LuaLoadFailure {
+    const latest = this.#load();
+    this.#latest = latest;
+    this.#nextLoadMs = this.#services.clock.steadyMs() + this.#pauseMs;
+    this.#pauseMs = Math.min(maxPauseMs, this.#pauseMs * 2);
+    return latest;
+  }
+
+  /** Logs at most once a minute, because each request attempts. */
+  #report(line: string, nowMs: number): void {
+    if (nowMs - this.#loggedMs < logIntervalMs) return;
+    this.#loggedMs = nowMs;
+    this.#services.log.error(line);
   }
 }
 
@@ -135,7 +198,8 @@ const maxScripts = 1000;
 export class LuaScripts {
   readonly services: LuaServices;
   readonly #limits: LuaLimits;
-  readonly #scripts = new Map<string, WeakRef<LuaScript | LuaLoadFailure>>();
+  readonly #scripts = new Map<string, WeakRef<LuaScript>>();
+  readonly #optional = new Map<string, WeakRef<OptionalScript>>();
 
   constructor(services: LuaServices, limits = defaultLuaLimits) {
     this.services = services;
@@ -144,30 +208,35 @@ export class LuaScripts {
 
   /** Throws a user error with the script's place and Lua's message. */
   compile(source: string, where: string): LuaScript {
-    const loaded = this.load(source);
-    if (!(loaded instanceof LuaLoadFailure)) return loaded;
-    this.#scripts.delete(source);
+    const loaded = this.#load(source);
+    if (loaded instanceof LuaScript) return loaded;
     throw userError("config-rejected", `${where}: ${loaded.message}`);
   }
 
-  /**
-   * The script, or why it does not load. While a caller keeps a failure, the script is not started again: otherwise
-   * each update of a listener would wait for a script that never ends.
-   */
-  load(source: string): LuaScript | LuaLoadFailure {
-    const known = this.#scripts.get(source)?.deref();
-    if (known !== undefined) return known;
-    const script = this.#start(source);
-    for (const [text, reference] of this.#scripts) if (reference.deref() === undefined) this.#scripts.delete(text);
-    if (this.#scripts.size < maxScripts) this.#scripts.set(source, new WeakRef(script));
+  /** Attempts to load a script, and accepts it even if it does not load. Logs the reason with the script's place. */
+  optional(source: string, where: string): OptionalScript {
+    const known = this.#optional.get(source)?.deref();
+    const script = known ?? new OptionalScript(() => this.#load(source), this.services);
+    if (known === undefined) keep(this.#optional, source, script);
+    script.attempt(where);
     return script;
   }
 
-  #start(source: string): LuaScript | LuaLoadFailure {
+  #load(source: string): LuaScript | LuaLoadFailure {
+    const known = this.#scripts.get(source)?.deref();
+    if (known !== undefined) return known;
     try {
-      return new LuaScript(source, this.services, this.#limits);
+      const script = new LuaScript(source, this.services, this.#limits);
+      keep(this.#scripts, source, script);
+      return script;
     } catch (error) {
-      return new LuaLoadFailure(error instanceof Error ? error.message : String(error));
+      return new LuaLoadFailure(error);
     }
   }
+}
+
+/** Keeps what listeners use, and forgets what they dropped. */
+function keep<Value extends object>(map: Map<string, WeakRef<Value>>, source: string, value: Value): void {
+  for (const [text, reference] of map) if (reference.deref() === undefined) map.delete(text);
+  if (map.size < maxScripts) map.set(source, new WeakRef(value));
 }

@@ -1,5 +1,5 @@
 import { createPublicKey, verify } from "node:crypto";
-import { transientError, type Clock, type Logger, bodyFramingHeaders } from "../../../base/index.ts";
+import { transientError, type Clock, type Logger, bodyFramingHeaders, withoutControls } from "../../../base/index.ts";
 import { addressText } from "../../terms/address-text.ts";
 import type { CallCluster, ClusterAnswer } from "../../terms/call-cluster.ts";
 import type { LocalReply } from "../http-filter.ts";
@@ -74,7 +74,9 @@ export class LuaStream {
         this.#setMetadata(textOf(first), textOf(given[1]), given[2]);
         return [];
       case "log":
-        this.#context.services.log[logMethods[Number(first) - 1] ?? "info"](`script log: ${shown(given[1])}`);
+        this.#context.services.log[logMethods[Number(first) - 1] ?? "info"](
+          `script log: ${withoutControls(shown(given[1]))}`,
+        );
         return [];
       case "clearRoute":
         this.#message.request.clearRoute();
