@@ -13,8 +13,9 @@ const script = (inlineCode: string): KubernetesObject => ({
   apiVersion: "extensions.istio.io/v1alpha1",
 });
 
-const route: KubernetesObject = {
-  ...config("HTTPRoute", "evil/time", {
+/** A route of the attacker on the shared gateway that sets a header. */
+const route = (value: string): KubernetesObject => ({
+  ...config("HTTPRoute", "evil/header", {
     parentRefs: [{ name: "door", namespace: "edge" }],
     hostnames: ["evil.open.example.com"],
     rules: [
@@ -23,18 +24,21 @@ const route: KubernetesObject = {
         filters: [
           {
             type: "ResponseHeaderModifier",
-            responseHeaderModifier: { set: [{ name: "x-at", value: "%START_TIME(%E9999f)%" }] },
+            responseHeaderModifier: { set: [{ name: "x-at", value }] },
           },
         ],
       },
     ],
   }),
   apiVersion: "gateway.networking.k8s.io/v1",
-};
+});
 
 /** Attacks that the search of isolation.property.test.ts has found, and that are mended. */
 const attacks: Readonly<Record<string, KubernetesObject>> = {
-  "a header with the time in an unknown format does not make a shared gateway refuse its routes": route,
+  "a header with the time in an unknown format does not make a shared gateway refuse its routes":
+    route("%START_TIME(%E9999f)%"),
+  "a header with an unknown form of the gRPC status does not make a shared gateway refuse its routes":
+    route("%GRPC_STATUS(X)%"),
   "a port of an entry may have the name of a property of all objects": config("ServiceEntry", "evil-ambient/port", {
     hosts: ["dns.example.com"],
     resolution: "DNS",
