@@ -33,6 +33,15 @@ const route = (value: string): KubernetesObject => ({
   apiVersion: "gateway.networking.k8s.io/v1",
 });
 
+/** An entry of the attacker, exported to all, whose endpoint is a Unix socket. */
+const socket = (path: string): KubernetesObject =>
+  config("ServiceEntry", "evil/socket", {
+    hosts: ["socket.example.com"],
+    resolution: "STATIC",
+    ports: [{ number: 80, name: "http" }],
+    endpoints: [{ address: `unix://${path}` }],
+  });
+
 /** Attacks that the search of isolation.property.test.ts has found, and that are mended. */
 const attacks: Readonly<Record<string, KubernetesObject>> = {
   "a header with the time in an unknown format does not make a shared gateway refuse its routes":
@@ -44,12 +53,8 @@ const attacks: Readonly<Record<string, KubernetesObject>> = {
     resolution: "DNS",
     ports: [{ number: 443, name: "constructor" }],
   }),
-  "an endpoint that is a Unix socket is not refused": config("ServiceEntry", "evil/socket", {
-    hosts: ["socket.example.com"],
-    resolution: "STATIC",
-    ports: [{ number: 80, name: "http" }],
-    endpoints: [{ address: "unix:///var/run/a.sock" }],
-  }),
+  "an endpoint that is a Unix socket is not refused": socket("/var/run/a.sock"),
+  "Envoys accept an endpoint that is an abstract Unix socket": socket("@a"),
   "a shared waypoint accepts its listener with a script that does not compile": script("constructor"),
   "a shared waypoint accepts its listener with a script that fails while it is loaded": script('error("x")'),
   "a shared waypoint accepts its listener with a script that never ends": script("while true do end"),
