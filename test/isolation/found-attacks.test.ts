@@ -43,7 +43,7 @@ const socket = (path: string): KubernetesObject =>
   });
 
 /** Attacks that the search of isolation.property.test.ts has found, and that are mended. */
-const attacks: Readonly<Record<string, KubernetesObject>> = {
+const attacks: Readonly<Record<string, KubernetesObject | readonly KubernetesObject[]>> = {
   "a header with the time in an unknown format does not make a shared gateway refuse its routes":
     route("%START_TIME(%E9999f)%"),
   "a header with an unknown form of the gRPC status does not make a shared gateway refuse its routes":
@@ -55,6 +55,15 @@ const attacks: Readonly<Record<string, KubernetesObject>> = {
   }),
   "an endpoint that is a Unix socket is not refused": socket("/var/run/a.sock"),
   "Envoys accept an endpoint that is an abstract Unix socket": socket("@a"),
+  "a workload with a name is no endpoint of an entry that does not resolve names": [
+    config("WorkloadEntry", "evil/named", { address: "name.example.com", labels: { app: "named" } }),
+    config("ServiceEntry", "evil/named", {
+      hosts: ["named.example.com"],
+      resolution: "STATIC",
+      ports: [{ number: 80, name: "http" }],
+      workloadSelector: { labels: { app: "named" } },
+    }),
+  ],
   "a shared waypoint accepts its listener with a script that does not compile": script("constructor"),
   "a shared waypoint accepts its listener with a script that fails while it is loaded": script('error("x")'),
   "a shared waypoint accepts its listener with a script that never ends": script("while true do end"),
@@ -63,5 +72,5 @@ const attacks: Readonly<Record<string, KubernetesObject>> = {
 for (const [title, object] of Object.entries(attacks))
   test(title, async () => {
     const range = await Range.open();
-    assert.deepEqual(await range.faultsOf([object]), []);
+    assert.deepEqual(await range.faultsOf([object].flat()), []);
   });
