@@ -119,7 +119,9 @@ export class ActiveClusters {
     else if (discovery.kind === "eds") {
       const assignment = this.#options.assignmentOf(discovery.serviceName);
       if (assignment !== undefined)
-        cluster.setEndpoints(compileEndpoints(assignment, spec.transports, `cluster ${name}`, this.#options.tell));
+        cluster.setEndpoints(
+          compileEndpoints(assignment, spec.transports, `cluster ${name}`, this.#options.tell, "discovered"),
+        );
     } else if (discovery.kind === "static")
       cluster.setEndpoints(
         compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`, this.#options.tell),
@@ -200,7 +202,7 @@ export class ActiveClusters {
       if (spec.discovery.kind !== "eds" || spec.discovery.serviceName !== serviceName || spec.unusable !== undefined)
         continue;
       const where = `endpoints of ${cluster.name}`;
-      const endpoints = compileEndpoints(assignment, spec.transports, where, this.#options.tell);
+      const endpoints = compileEndpoints(assignment, spec.transports, where, this.#options.tell, "discovered");
       cluster.discoverEndpoints(endpoints);
       if (this.isStatic(cluster.name)) this.#followZones(endpoints);
     }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { fromJson, toBinary, type DescMessage, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { systemClock } from "../base/index.ts";
+import { createLogger, systemClock } from "../base/index.ts";
 import { HandClock } from "../base/testing/index.ts";
 import { FakeCertificateAuthority, type XdsUpdate } from "../dataplane/index.ts";
 import type { ResolvedName } from "../dataplane/dns/index.ts";
@@ -243,6 +243,30 @@ test("an endpoint that is a Unix socket gets no requests, and the cluster keeps 
   assert.deepEqual(
     [...(config.cluster("c")?.endpoints() ?? [])].map(({ config: { address } }) => address),
     ["192.0.2.1"],
+  );
+});
+
+test("a discovered endpoint whose address is not an IP address is left out with a note", async () => {
+  const at = (address: string) => ({ endpoint: { address: { socketAddress: { address, portValue: 80 } } } });
+  const logged: string[] = [];
+  const log = createLogger({ scope: "test", level: "warn", format: "text", write: (line) => void logged.push(line) });
+  const { config, apply } = aloneConfig({ log });
+  await apply(updateOf(typeUrls.cluster, ClusterSchema, { c: edsCluster("c") }));
+  await apply(
+    updateOf(typeUrls.endpoint, ClusterLoadAssignmentSchema, {
+      c: {
+        clusterName: "c",
+        endpoints: [{ lbEndpoints: ["@a", "name.example.com", "192.0.2.1", "2001:db8::1"].map(at) }],
+      },
+    }),
+  );
+  assert.deepEqual(
+    [...(config.cluster("c")?.endpoints() ?? [])].map(({ config: { address } }) => address),
+    ["192.0.2.1", "2001:db8::1"],
+  );
+  assert.deepEqual(
+    logged.map((line) => line.trim().split("\t")[3]),
+    ["endpoints of c: an endpoint whose address is not an IP address gets no requests"],
   );
 });
 

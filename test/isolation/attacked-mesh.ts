@@ -14,6 +14,7 @@ import type { ListenerSet } from "../../src/proxy/listener-set.ts";
 import { MetricsRegistry } from "../../src/telemetry/index.ts";
 import { DeltaDiscoveryRequestSchema } from "../../src/wire/discovery/index.ts";
 import { localClusterName, typeUrls } from "../../src/wire/xds/index.ts";
+import { addressFaults } from "./envoy-addresses.ts";
 import { victimProxies, type VictimProxy } from "./victim-mesh.ts";
 
 /** In the order in which a proxy gets them. */
@@ -179,7 +180,7 @@ export class AttackedMesh {
     return found;
   }
 
-  /** Hands the changes since the last call to the victims' proxies. Returns what they refuse. */
+  /** Hands the changes since the last call to the victims' proxies. Returns what they, or Envoys, refuse. */
   async refusals(snapshot: Snapshot): Promise<string[]> {
     const refused: string[] = [];
     for (const [name, proxy] of this.#accepting)
@@ -199,6 +200,10 @@ export class AttackedMesh {
           gone.map((place) => place.slice(prefix.length)),
         );
         refused.push(...faults.map((fault) => `${name} refuses ${type}: ${fault}`));
+        if (type === "endpoint")
+          refused.push(
+            ...changed.flatMap(addressFaults).map((fault) => `an Envoy as ${name} refuses ${type}: ${fault}`),
+          );
       }
     return refused;
   }

@@ -13,8 +13,9 @@ const script = (inlineCode: string): KubernetesObject => ({
   apiVersion: "extensions.istio.io/v1alpha1",
 });
 
-const route: KubernetesObject = {
-  ...config("HTTPRoute", "evil/time", {
+/** A route of the attacker on the shared gateway that sets a header. */
+const route = (value: string): KubernetesObject => ({
+  ...config("HTTPRoute", "evil/header", {
     parentRefs: [{ name: "door", namespace: "edge" }],
     hostnames: ["evil.open.example.com"],
     rules: [
@@ -23,29 +24,46 @@ const route: KubernetesObject = {
         filters: [
           {
             type: "ResponseHeaderModifier",
-            responseHeaderModifier: { set: [{ name: "x-at", value: "%START_TIME(%E9999f)%" }] },
+            responseHeaderModifier: { set: [{ name: "x-at", value }] },
           },
         ],
       },
     ],
   }),
   apiVersion: "gateway.networking.k8s.io/v1",
-};
+});
+
+/** An entry of the attacker, exported to all, whose endpoint is a Unix socket. */
+const socket = (path: string): KubernetesObject =>
+  config("ServiceEntry", "evil/socket", {
+    hosts: ["socket.example.com"],
+    resolution: "STATIC",
+    ports: [{ number: 80, name: "http" }],
+    endpoints: [{ address: `unix://${path}` }],
+  });
 
 /** Attacks that the search of isolation.property.test.ts has found, and that are mended. */
-const attacks: Readonly<Record<string, KubernetesObject>> = {
-  "a header with the time in an unknown format does not make a shared gateway refuse its routes": route,
+const attacks: Readonly<Record<string, KubernetesObject | readonly KubernetesObject[]>> = {
+  "a header with the time in an unknown format does not make a shared gateway refuse its routes":
+    route("%START_TIME(%E9999f)%"),
+  "a header with an unknown form of the gRPC status does not make a shared gateway refuse its routes":
+    route("%GRPC_STATUS(X)%"),
   "a port of an entry may have the name of a property of all objects": config("ServiceEntry", "evil-ambient/port", {
     hosts: ["dns.example.com"],
     resolution: "DNS",
     ports: [{ number: 443, name: "constructor" }],
   }),
-  "an endpoint that is a Unix socket is not refused": config("ServiceEntry", "evil/socket", {
-    hosts: ["socket.example.com"],
-    resolution: "STATIC",
-    ports: [{ number: 80, name: "http" }],
-    endpoints: [{ address: "unix:///var/run/a.sock" }],
-  }),
+  "an endpoint that is a Unix socket is not refused": socket("/var/run/a.sock"),
+  "Envoys accept an endpoint that is an abstract Unix socket": socket("@a"),
+  "a workload with a name is no endpoint of an entry that does not resolve names": [
+    config("WorkloadEntry", "evil/named", { address: "name.example.com", labels: { app: "named" } }),
+    config("ServiceEntry", "evil/named", {
+      hosts: ["named.example.com"],
+      resolution: "STATIC",
+      ports: [{ number: 80, name: "http" }],
+      workloadSelector: { labels: { app: "named" } },
+    }),
+  ],
   "a shared waypoint accepts its listener with a script that does not compile": script("constructor"),
   "a shared waypoint accepts its listener with a script that fails while it is loaded": script('error("x")'),
   "a shared waypoint accepts its listener with a script that never ends": script("while true do end"),
@@ -54,5 +72,5 @@ const attacks: Readonly<Record<string, KubernetesObject>> = {
 for (const [title, object] of Object.entries(attacks))
   test(title, async () => {
     const range = await Range.open();
-    assert.deepEqual(await range.faultsOf([object]), []);
+    assert.deepEqual(await range.faultsOf([object].flat()), []);
   });

@@ -48,8 +48,15 @@ export function domainOrAddressFault(text: string): string | undefined {
   return `must be a DNS name or an IP address, got "${text}"`;
 }
 
-/** The part after `unix://` must be an absolute path, or `@` and an abstract name. */
+/** The most bytes of a Unix socket's path. Envoy rejects longer ones, and with them all endpoints that it is sent. */
+const maxUnixPathBytes = 107;
+
+/** The part after `unix://` must be an absolute path, or `@` and an abstract name, that the kernel has place for. */
 export function unixPathFault(path: string): string | undefined {
+  if (path.includes("\0")) return "must not have a zero byte in the path of a socket";
+  const bytes = new TextEncoder().encode(path).length;
+  if (bytes > maxUnixPathBytes)
+    return `must have at most ${maxUnixPathBytes} bytes after unix://, got ${bytes}. Choose a shorter path`;
   if (path.startsWith("@")) return undefined;
   return path.startsWith("/") && !path.endsWith("/")
     ? undefined

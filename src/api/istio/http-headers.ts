@@ -61,7 +61,7 @@ export function headerValueFault(value: string): string | undefined {
     if (whole === "%%") continue;
     if (name === undefined)
       return `must write a percent sign as %%, or end the variable that it begins, got ${JSON.stringify(value)}`;
-    if (!isCommandOperator(name, argument !== undefined))
+    if (!isCommandOperator(name, argument))
       return `has ${whole}, which no proxy can substitute. Correct the name of the variable and its argument, or write a percent sign as %%`;
   }
   return undefined;

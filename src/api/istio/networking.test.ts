@@ -188,6 +188,12 @@ test("faults of workloads are reported at their fields", () => {
     [{ address: "2.2.2.2", weight: 2 }],
     [{ network: "n" }],
     [{}, "spec.address: is required, unless there is a network"],
+    [{ address: `unix:///${"é".repeat(53)}` }],
+    [
+      { address: `unix:///${"é".repeat(53)}a` },
+      "spec.address: must have at most 107 bytes after unix://, got 108. Choose a shorter path",
+    ],
+    [{ address: "unix:///a\0b" }, "spec.address: must not have a zero byte in the path of a socket"],
     [
       { address: "unix://s" },
       'spec.address: must be an absolute path of a socket after unix://, or "@" and a name, got "s"',

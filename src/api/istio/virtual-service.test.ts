@@ -170,6 +170,8 @@ test("faults of a route are reported at their fields with the expected value", (
       ["%FOO%", "%FOO%"],
       ["a %REQ% b", "%REQ%"],
       ["%PROTOCOL(x)%", "%PROTOCOL(x)%"],
+      ["%GRPC_STATUS(X)%", "%GRPC_STATUS(X)%"],
+      ["%GRPC_STATUS( NUMBER):5%", "%GRPC_STATUS( NUMBER):5%"],
     ].map(([value, variable]): [object, string] => [
       { route, headers: { response: { set: { a: value } } } },
       `spec.http[0].headers.response.set.a: has ${variable}, which no proxy can substitute. Correct the name of the variable and its argument, or write a percent sign as %%`,
@@ -179,6 +181,7 @@ test("faults of a route are reported at their fields with the expected value", (
       'spec.http[0].headers.request.add.a: must write a percent sign as %%, or end the variable that it begins, got "%foo bar%"',
     ],
     [{ route, headers: { request: { add: { a: "100%% %REQ(:path?b):9% %START_TIME(%s)% %CEL(f(1))% %RESP(a)%" } } } }],
+    [{ route, headers: { request: { add: { a: "%GRPC_STATUS%%GRPC_STATUS()%%GRPC_STATUS(SNAKE_STRING)%" } } } }],
     [
       { route, corsPolicy: { allowMethods: ["get"] } },
       'spec.http[0].corsPolicy.allowMethods[0]: must be one of GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH, *, got "get"',

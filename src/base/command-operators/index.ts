@@ -48,8 +48,16 @@ export const commandOperators: Readonly<
 const { withoutArgument, withArgument, withAnyArgument } = commandOperators;
 const bare: ReadonlySet<string> = new Set([...withoutArgument, ...withAnyArgument]);
 const withParentheses: ReadonlySet<string> = new Set([...withArgument, ...withAnyArgument]);
+/** The argument of GRPC_STATUS. Envoy rejects any other. */
+const grpcStatusForm = /^(?:CAMEL_STRING|SNAKE_STRING|NUMBER)?$/;
+
+/** Whether Envoy has an operator of this name. */
+export function isOperatorName(name: string): boolean {
+  return bare.has(name) || withParentheses.has(name);
+}
 
 /** Whether Envoy has the operator in this form: `%NAME%` or `%NAME(argument)%`. */
-export function isCommandOperator(name: string, hasArgument: boolean): boolean {
-  return (hasArgument ? withParentheses : bare).has(name);
+export function isCommandOperator(name: string, argument: string | undefined): boolean {
+  if (argument === undefined) return bare.has(name);
+  return withParentheses.has(name) && (name !== "GRPC_STATUS" || grpcStatusForm.test(argument));
 }

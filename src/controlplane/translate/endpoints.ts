@@ -139,8 +139,8 @@ function lbEndpoint(endpoint: EndpointModel, options: AssignmentOptions): LbEndp
   });
 }
 
-/** A path means a Unix domain socket. */
+/** A path, or `@` and an abstract name, means a Unix domain socket. */
 function socketAddress(address: string, port: number) {
-  if (address.startsWith("/")) return { case: "pipe" as const, value: { path: address } };
+  if (address.startsWith("/") || address.startsWith("@")) return { case: "pipe" as const, value: { path: address } };
   return tcpAddress(address, port);
 }

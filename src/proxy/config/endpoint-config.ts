@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
 import {
   HealthStatus,
@@ -16,6 +17,8 @@ import type { TransportKind, TransportRules } from "./transport-config.ts";
 type EndpointLocality = NonNullable<EndpointConfig["locality"]>;
 
 export type EndpointSource = ClusterLoadAssignment | undefined;
+/** The cluster itself, or endpoint discovery. */
+export type EndpointOrigin = "static" | "discovered";
 
 /** The internal listener through which Istio's proxies enter a tunnel. */
 export const tunnelListener = "connect_originate";
@@ -24,14 +27,15 @@ const doubleTunnelListener = "inner_connect_originate";
 
 /**
  * Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. A Unix socket is left
- * out, and `tell` gets a note about it: anybody's ServiceEntry may name one, and a refusal would hold up everybody who
- * waits until this proxy acknowledges its configuration.
+ * out, and so is a discovered address that is not an IP address. `tell` gets a note about them: anybody's ServiceEntry
+ * may name one, and a refusal would hold up everybody who waits until this proxy acknowledges its configuration.
  */
 export function compileEndpoints(
   assignment: EndpointSource,
   transports: TransportRules,
   where: string,
   tell: (note: string) => void = () => undefined,
+  origin: EndpointOrigin = "static",
 ): EndpointConfig[] {
   const out: EndpointConfig[] = [];
   for (const locality of assignment?.endpoints ?? []) {
@@ -40,8 +44,9 @@ export function compileEndpoints(
     for (const endpoint of locality.lbEndpoints) {
       if (endpoint.hostIdentifier.case !== "endpoint") throw unsupported(where, "an endpoint by name");
       const { value } = endpoint.hostIdentifier;
-      if (value.address?.address.case === "pipe") {
-        tell(`${where}: an endpoint that is a Unix socket gets no requests`);
+      const unusable = unusableAddress(value, origin);
+      if (unusable !== undefined) {
+        tell(`${where}: ${unusable}`);
         continue;
       }
       out.push({
@@ -52,6 +57,14 @@ export function compileEndpoints(
     }
   }
   return out;
+}
+
+/** Why an endpoint gets no requests. Undefined if its address is of use. */
+function unusableAddress(target: Endpoint, origin: EndpointOrigin): string | undefined {
+  const address = target.address?.address;
+  if (address?.case === "pipe") return "an endpoint that is a Unix socket gets no requests";
+  if (origin === "static" || address?.case !== "socketAddress" || isIP(address.value.address) !== 0) return undefined;
+  return "an endpoint whose address is not an IP address gets no requests";
 }
 
 function placeOf({ locality, loadBalancingWeight: weight = 0 }: LocalityLbEndpoints): EndpointLocality {

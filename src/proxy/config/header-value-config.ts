@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
+import { isOperatorName } from "../../base/command-operators/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { MutationContext } from "../routing/header-mutation.ts";
-import { compileOperator as compileLogOperator } from "../record/log-operators.ts";
 import { headerValue } from "../routing/matchers.ts";
 import { invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
@@ -9,8 +9,9 @@ type ValuePart = (context: MutationContext) => string;
 
 /**
  * Compiles a header's value with Envoy's operators (`%REQ(name?other):length%`, `%DOWNSTREAM_REMOTE_ADDRESS%`, …). A
- * missing value becomes empty. So does an operator of Envoy's whose value this proxy does not have: that is noted and
- * not refused, because one route must not make the proxy refuse the routes of all others.
+ * missing value becomes empty. So does an operator of Envoy's whose value this proxy does not have, and one whose
+ * argument nobody knows: that is noted and not refused, because one route must not make the proxy refuse the routes of
+ * all others.
  */
 export function compileHeaderValue(
   text: string,
@@ -45,7 +46,7 @@ function compilePart(operation: Operation, where: string, notes: ConfigNotes): V
   const { operator, argument } = operation;
   const written = argument === undefined ? `%${operator}%` : `%${operator}(${argument})%`;
   const part = compileOperator(operation);
-  if (part === undefined && !isOfEnvoy(operator, argument)) throw unsupported(where, written);
+  if (part === undefined && !isOperatorName(operator)) throw unsupported(where, written);
   if (part === undefined) notes.ignored(`${where}: ${written}`);
   if (part === undefined) return () => "";
   const limit = operation.length === undefined ? undefined : Number(operation.length);
@@ -87,17 +88,6 @@ const plain: Readonly<Record<string, ValuePart>> = {
   DOWNSTREAM_PEER_FINGERPRINT_256: ({ connection }) => connection.tls?.peerCertificateHash() ?? "",
   DOWNSTREAM_PEER_CERT: ({ connection }) => encodeURIComponent(connection.tls?.peerCertificate() ?? ""),
 };
-
-function isOfEnvoy(operator: string, argument: string | undefined): boolean {
-  // Envoy takes any text as the format of a time.
-  if (/^(?:START|EMIT)_TIME(?:_LOCAL)?$/.test(operator)) return true;
-  try {
-    return compileLogOperator(operator, argument, { request: [], response: [] }) !== undefined;
-  } catch {
-    // Its expression or time format is one that this proxy cannot evaluate.
-    return true;
-  }
-}
 
 /** Compiles one operator. Returns undefined if this proxy does not have the value of the operator. */
 function compileOperator({ operator, argument, direction }: Operation): ValuePart | undefined {

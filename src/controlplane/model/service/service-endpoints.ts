@@ -33,6 +33,7 @@ import {
   type EndpointModel,
 } from "./service-endpoint-model.ts";
 import { podLabelKeys, podsByLabel, podsSelectedBy } from "./selected-pods.ts";
+import { isAddress } from "../ip-address.ts";
 import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
 import type { ServiceRegistry } from "./service-model.ts";
 import { isMarkedDraining, keepsDraining } from "./service-session.ts";
@@ -142,7 +143,9 @@ function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): 
           ...own.flatMap((slice) =>
             sliceEndpoints(slice, service, port.name, view, { mesh, inputs, reader, discoverable }),
           ),
-          ...selected.flatMap((entry) => workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? []),
+          ...selected
+            .flatMap((entry) => workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? [])
+            .filter(isDiscoverable),
           ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
         ];
         return [
@@ -151,6 +154,11 @@ function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): 
         ] as const;
       });
   });
+}
+
+/** Whether endpoint discovery may send the endpoint. Envoy rejects a name, because it looks up none there. */
+function isDiscoverable({ address, port }: EndpointModel): boolean {
+  return port === 0 || isAddress(address);
 }
 
 /** If several clusters have the service, the first cluster defines its ports. */
@@ -233,7 +241,7 @@ function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Colle
             }),
           ),
         ];
-        const usable = isByName ? found.filter((endpoint) => endpoint.port !== 0) : found;
+        const usable = found.filter(isByName ? (endpoint) => endpoint.port !== 0 : isDiscoverable);
         return [
           endpointsKey(`${entry.namespace}/${host.toLowerCase()}`, port.number),
           sortedEndpoints(withDraining(usable, entry, mesh)),

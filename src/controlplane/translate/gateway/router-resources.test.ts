@@ -250,6 +250,7 @@ test("filters become header changes, rewrites, redirects and mirrors", () => {
                 add: [
                   { name: "b", value: "2" },
                   { name: "literal", value: "50% of %FOO%" },
+                  { name: "argument", value: "%GRPC_STATUS(X)%" },
                   { name: "variable", value: "100%% %REQ(a)%" },
                 ],
                 remove: ["c"],
@@ -294,6 +295,7 @@ test("filters become header changes, rewrites, redirects and mirrors", () => {
   ]);
   assert.deepEqual(rewritten?.["requestHeadersToAdd"], [
     { header: { key: "a", value: "1" }, appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" },
+    { header: { key: "argument", value: "%%GRPC_STATUS(X)%%" } },
     { header: { key: "b", value: "2" } },
     { header: { key: "literal", value: "50%% of %%FOO%%" } },
     { header: { key: "variable", value: "100%% %REQ(a)%" } },
