@@ -54,7 +54,7 @@ export function endChild(child: ChildProcess): void {
 }
 
 /** Ends the process as {@link endChild} does, and resolves when it has ended. */
-export async function childEnded(child: ChildProcess): Promise<void> {
+export async function endChildAndWait(child: ChildProcess): Promise<void> {
   if (isOver(child)) return;
   const closed = once(child, "close");
   endChild(child);

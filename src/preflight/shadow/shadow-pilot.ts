@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from "node:net";
 import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import { transientError, userError, type Clock, type Environment, type Logger } from "../../base/index.ts";
 import { serveReadOnlyRelay, type KubeConfig, type OverlaidObject, type ShownVersion } from "../../kube/index.ts";
-import { childEnded, isOver, startChild } from "../release/child.ts";
+import { endChildAndWait, isOver, startChild } from "../release/child.ts";
 import type { Release } from "../release/release.ts";
 import type { ReleaseRunner } from "../release/release-runner.ts";
 
@@ -93,7 +93,7 @@ export async function startShadowPilot(options: ShadowPilotOptions): Promise<Sha
       await waitReady({ child, port: http, release, errors }, clock, runner.signal);
     } catch (error) {
       // Otherwise it might outlive the caller, who ends now.
-      await childEnded(child);
+      await endChildAndWait(child);
       throw error;
     }
     return {
@@ -106,7 +106,7 @@ export async function startShadowPilot(options: ShadowPilotOptions): Promise<Sha
         for (const shown of await relay.overlay(objects)) await waitProcessed(http, shown, clock, runner.signal);
       },
       stop: async () => {
-        await childEnded(child);
+        await endChildAndWait(child);
         relay.close();
       },
     };

@@ -2,8 +2,8 @@
 export type FillRandom = (bytes: Uint8Array) => void;
 
 /**
- * The number of words that one call of the random source fills. The call runs much code that nothing else runs, so that
- * between requests it takes up to 70 us of CPU, of which few are for the randomness.
+ * The number of words that one call of the random source fills. Between requests, a call takes up to 70 us of CPU, and
+ * most of it does not depend on the number: nothing else keeps the code of the source in the processor's caches.
  */
 const poolWords = 16_384;
 const bitsOfHalf = 16;

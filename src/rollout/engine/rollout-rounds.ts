@@ -225,6 +225,7 @@ export class RolloutRounds {
     const { key, raw, rollout, status, orders } = round;
     const { board, clock } = this.#services;
     const begunMs = clock.steadyMs();
+    // An undo needs neither a plan nor a right.
     const mustPutBack = board.mustPutBack(round);
     const journalName = journalNameOf(rollout);
     const journal = await this.#services.journals.read(journalName);

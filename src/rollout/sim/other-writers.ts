@@ -107,13 +107,7 @@ export class OtherWriters {
         (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
       );
       if (written?.type !== "field" || object.writers.get(pointer) === "somebody") return;
-      const status = this.#store.read(keyOf(sim))?.status;
-      if (
-        status !== undefined &&
-        isPuttingBack(status) &&
-        jsonEqualWithoutNulls(object.fields.get(pointer), written.prior)
-      )
-        return;
+      if (this.#isUndone(sim) && jsonEqualWithoutNulls(object.fields.get(pointer), written.prior)) return;
       this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
       this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : scales ? 7 : "theirs", "somebody");
       this.#witness.meddled(keyOf(sim));
@@ -148,9 +142,12 @@ export class OtherWriters {
 
   /** Whether the rollout is being undone, and the server refuses to record what is undone. */
   #undoesUnrecorded(sim: SimRollout): boolean {
+    return this.#store.refusedJournals.has(journalNameOf(rolloutObject(sim, ""))) && this.#isUndone(sim);
+  }
+
+  #isUndone(sim: SimRollout): boolean {
     const status = this.#store.read(keyOf(sim))?.status;
-    const isRefused = this.#store.refusedJournals.has(journalNameOf(rolloutObject(sim, "")));
-    return isRefused && status !== undefined && isPuttingBack(status);
+    return status !== undefined && isPuttingBack(status);
   }
 
   /** The first gateway whose number of pods the upgrade has written. */
@@ -176,8 +173,7 @@ export class OtherWriters {
       const lost = this.#lost.get(sim.name);
       if (lost === undefined || !this.#hasMade(sim, lost) || this.#cluster.find(lost) !== undefined) return;
       this.#cluster.add(lost);
-      const status = this.#store.read(keyOf(sim))?.status;
-      if (status !== undefined && isPuttingBack(status)) this.#witness.madeInUndo(lost);
+      if (this.#isUndone(sim)) this.#witness.madeInUndo(lost);
       return;
     }
     const made = [...this.#cluster.objects.values()].filter(
@@ -258,10 +254,8 @@ export class OtherWriters {
     const fields = new Map(before.fields);
     // An undo passes a route that is gone. The server may have refused to strike its entries, or the engine died before
     // that. Then the canary may be deleted already, and nobody makes a route again that sends requests to it.
-    const status = this.#store.read(keyOf(sim))?.status;
-    const isUndone =
-      status !== undefined && isPuttingBack(status) && this.#cluster.find(objectsOf(sim).canary) === undefined;
-    const isPassed = this.#undoesUnrecorded(sim) || isUndone;
+    const isDeleted = this.#isUndone(sim) && this.#cluster.find(objectsOf(sim).canary) === undefined;
+    const isPassed = this.#undoesUnrecorded(sim) || isDeleted;
     const left = new Set(isPassed ? [] : this.#entriesOf(sim, route.name).map(({ pointer }) => pointer));
     const undone = new Set<string>();
     for (const { pointer, prior } of entries.toReversed()) {
