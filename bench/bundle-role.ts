@@ -1,16 +1,16 @@
 import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build, stop, type Plugin } from "esbuild";
-import { inliningFlags } from "../src/cmd/hot-code.ts";
+import { trafficFlags } from "../src/cmd/traffic-flags.ts";
 
 /**
- * The flags and the environment of Node that a data plane has by `bin/serin` and `src/cmd/hot-code.ts`, so that a
+ * The flags and the environment of Node that a data plane has by `bin/serin` and `src/cmd/traffic-flags.ts`, so that a
  * measured process has the memory and the speed of a real one.
  */
 export const productFlags = [
   "--max-semi-space-size=4",
   "--disable-warning=ExperimentalWarning",
-  ...inliningFlags,
+  ...trafficFlags,
 ] as const;
 export const productEnv = {
   MALLOC_ARENA_MAX: "2",

@@ -26,7 +26,7 @@ import {
 } from "../proxy/index.ts";
 import type { HostLookup } from "../dataplane/dns/index.ts";
 import type { DnsCapture } from "../proxy/dns-capture/index.ts";
-import { inlineMoreOfHotCode } from "./hot-code.ts";
+import { setTrafficFlags } from "./traffic-flags.ts";
 import type { RoleContext } from "./role.ts";
 
 const labelsPath = "/etc/istio/pod/labels";
@@ -86,7 +86,7 @@ export async function run(context: RoleContext): Promise<number> {
     quit: () => void process.kill(process.pid, "SIGTERM"),
     ...(workers.count === 1 ? {} : { serve: await serveBy(workers.count) }),
   });
-  inlineMoreOfHotCode();
+  setTrafficFlags();
   await proxy.run(shutdown);
   return 0;
 }

@@ -19,7 +19,7 @@ import {
   type ZtunnelConfig,
   type ZtunnelOptions,
 } from "../ztunnel/index.ts";
-import { inlineMoreOfHotCode } from "./hot-code.ts";
+import { setTrafficFlags } from "./traffic-flags.ts";
 import type { RoleContext } from "./role.ts";
 
 /** `serin ztunnel`: the L4 data plane of one node, or of one pod in dedicated mode. */
@@ -44,7 +44,7 @@ export async function run(context: RoleContext): Promise<number> {
     random: systemRandom,
     ...(workers.count === 1 ? {} : { serve: await serveBy(workers.count) }),
   });
-  inlineMoreOfHotCode();
+  setTrafficFlags();
   try {
     await ztunnel.run(context.shutdown);
   } finally {
