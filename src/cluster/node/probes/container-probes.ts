@@ -1,6 +1,6 @@
 import type { Probe } from "../../../api/kubernetes/index.ts";
 import type { Clock } from "../../../base/index.ts";
-import { attemptProbe, type ProbeOutcome, type ProbeTarget } from "./probe-attempt.ts";
+import { attemptProbe, type ProbeTarget } from "./probe-attempt.ts";
 
 export type ProbeKind = "startup" | "liveness" | "readiness";
 
@@ -22,10 +22,20 @@ export interface ContainerProbesOptions {
   readonly settled?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** Called when the container must be ended, because its liveness or startup probe failed too often. */
   readonly onFailed: (kind: ProbeKind, probe: Probe) => void;
+  /** Runs a probe once. */
+  readonly attempt?: typeof attemptProbe;
 }
 
-/** When a probe also runs before its first success, to save time. Failures of these early runs do not count. */
-const earlyMs = [20, 40, 80, 160, 320, 500];
+/**
+ * The pauses between early runs, of which the last one repeats. Until its first success, a startup or readiness probe
+ * also runs early, between the runs of its own schedule, so that nobody waits for the next second. Failures of early
+ * runs do not count.
+ */
+const earlyPausesMs = [0, 20, 40, 80, 160, 200];
+/** A command costs a process, so it runs early only before its own schedule begins. */
+const earlyCommandPausesMs = [0, 20, 40, 80, 160, 320, 500];
+/** A container that is not ready after this time is probed by the schedule alone. */
+const earlyForMs = 60_000;
 
 /** The probes of one run of a container. */
 export class ContainerProbes {
@@ -72,22 +82,29 @@ export class ContainerProbes {
 
   /** Runs a probe. Returns true when a startup probe has passed, and false at the end. */
   async #watch(kind: ProbeKind, probe: Probe): Promise<boolean> {
-    const { clock, onUnhealthy, onFailed } = this.#options;
-    const signal = this.#stop.signal;
+    const { clock, onUnhealthy, onFailed, target, attempt = attemptProbe } = this.#options;
+    const { signal } = this.#stop;
+    const delayMs = (probe.initialDelaySeconds ?? 0) * 1_000;
     const periodMs = (probe.periodSeconds ?? 10) * 1_000;
     const failureThreshold = probe.failureThreshold ?? 3;
     const successThreshold = probe.successThreshold ?? 1;
     let successes = 0;
     let failures = 0;
-    const isKnown = kind === "readiness" && this.ready;
-    if (!isKnown && !(await this.#untilFirst(kind, probe, signal))) return false;
+    let early: EarlyRuns | undefined;
+    if (kind === "liveness") await sleepUntil(clock, delayMs, signal);
+    else if (kind === "startup" || !this.ready) {
+      early = this.#earlyRuns(probe);
+      await this.#waitOrSucceed(Math.max(delayMs, periodMs), probe, early);
+      if (probe.exec !== undefined) early = undefined;
+    }
     for (;;) {
       if (signal.aborted) return false;
-      const outcome = await attemptProbe(probe, this.#options.target);
+      const outcome = await attempt(probe, target);
       if (signal.aborted) return false;
       successes = outcome.success ? successes + 1 : 0;
       failures = outcome.success ? 0 : failures + 1;
       if (!outcome.success) onUnhealthy(kind, outcome.message);
+      if (successes > 0) early = undefined;
       if (successes >= successThreshold) {
         if (kind === "startup") return true;
         if (kind === "readiness") this.#setReady(true);
@@ -99,33 +116,32 @@ export class ContainerProbes {
           return false;
         }
       }
-      await sleepUntil(clock, periodMs, signal);
+      if (early === undefined) await sleepUntil(clock, periodMs, signal);
+      else await this.#waitOrSucceed(periodMs, probe, early);
     }
   }
 
-  /** Probes early and often. Returns true at the first success, or when the probe's own schedule begins. */
-  async #untilFirst(kind: ProbeKind, probe: Probe, signal: AbortSignal): Promise<boolean> {
-    const { clock } = this.#options;
-    const delayMs = (probe.initialDelaySeconds ?? 0) * 1_000;
-    if (kind === "liveness") {
-      await sleepUntil(clock, delayMs, signal);
-      return !signal.aborted;
+  #earlyRuns(probe: Probe): EarlyRuns {
+    const pausesMs = probe.exec === undefined ? earlyPausesMs : earlyCommandPausesMs;
+    return { pausesMs, untilMs: this.#options.clock.steadyMs() + earlyForMs, done: 0 };
+  }
+
+  /** Waits for `ms`, or until an early run of the probe succeeds. */
+  async #waitOrSucceed(ms: number, probe: Probe, early: EarlyRuns): Promise<void> {
+    const { clock, target, attempt = attemptProbe } = this.#options;
+    const { signal } = this.#stop;
+    const endMs = clock.steadyMs() + ms;
+    for (;;) {
+      const nowMs = clock.steadyMs();
+      const pauseMs = nowMs < early.untilMs ? (early.pausesMs[early.done] ?? early.pausesMs.at(-1) ?? ms) : ms;
+      // The probe's own run comes at the end.
+      if (nowMs + pauseMs >= endMs) return await sleepUntil(clock, Math.max(0, endMs - nowMs), signal);
+      if (pauseMs > 0) await sleepUntil(clock, pauseMs, signal);
+      if (signal.aborted) return;
+      early.done += 1;
+      const { success } = await attempt(probe, target);
+      if (success || signal.aborted) return;
     }
-    const budgetMs = Math.max(delayMs, (probe.periodSeconds ?? 10) * 1_000);
-    const beginMs = clock.steadyMs();
-    for (let attempt = 0; clock.steadyMs() - beginMs < budgetMs; attempt += 1) {
-      const outcome: ProbeOutcome = await attemptProbe(probe, this.#options.target);
-      if (signal.aborted) return false;
-      if (outcome.success) return true;
-      const left = budgetMs - (clock.steadyMs() - beginMs);
-      await sleepUntil(
-        clock,
-        Math.max(1, Math.min(left, earlyMs[Math.min(attempt, earlyMs.length - 1)] ?? 500)),
-        signal,
-      );
-      if (signal.aborted) return false;
-    }
-    return true;
   }
 
   #setReady(ready: boolean): void {
@@ -133,6 +149,14 @@ export class ContainerProbes {
     this.ready = ready;
     this.#options.onChange();
   }
+}
+
+/** The early runs of a probe that has not succeeded yet. */
+interface EarlyRuns {
+  readonly pausesMs: readonly number[];
+  /** When they end. */
+  readonly untilMs: number;
+  done: number;
 }
 
 async function sleepUntil(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
