@@ -195,22 +195,8 @@ export class AppliedConfig {
         mode: "named",
         apply: (update) => this.#take(update, () => this.#applyExtensions(update)),
       },
-      ...(this.#options.secrets === undefined ? [] : [this.#secretSubscription(this.#options.secrets)]),
+      ...(this.#options.secrets === undefined ? [] : [this.#options.secrets.subscription()]),
     ];
-  }
-
-  #secretSubscription(secrets: SecretStore): XdsSubscription {
-    const subscription = secrets.subscription();
-    return {
-      ...subscription,
-      apply: (update) => {
-        try {
-          return subscription.apply(update);
-        } finally {
-          this.#listenerSet?.proceed();
-        }
-      },
-    };
   }
 
   /** Must be called once a second. */

@@ -110,6 +110,7 @@ export class DataPath implements Serving {
       identity,
       readFile: options.readFile,
       meshRevocationsFile: settings.meshRevocationsFile,
+      onChange: () => this.#listeners.proceed(),
       clock,
       log: log.scoped("secret"),
     });
@@ -300,7 +301,6 @@ export class DataPath implements Serving {
         new Loaded({
           store: this.#secrets,
           clusterOf: (name) => this.#config.cluster(name),
-          onChange: () => this.#listeners.proceed(),
           node: xdsNode(settings),
           clock,
           random,

@@ -17,8 +17,6 @@ import { runGrpcStream } from "./upstream/grpc-stream.ts";
 export interface ExternalSecretsOptions {
   readonly store: Pick<SecretStore, "take" | "miss" | "fail" | "forget">;
   readonly clusterOf: (name: string) => Cluster | undefined;
-  /** Called after each response, when a listener that waits for a secret may begin. */
-  readonly onChange: () => void;
   readonly node: XdsNode;
   readonly clock: Clock;
   readonly random: Random;
@@ -146,7 +144,7 @@ export class ExternalSecrets {
   /** Returns the answer: an ACK, or a NACK with the reason. */
   #receive(followed: Followed, response: DiscoveryResponse): Uint8Array {
     const { ref } = followed;
-    const { log, store, onChange } = this.#options;
+    const { log, store } = this.#options;
     try {
       const body = secretOf(ref.name, response);
       if (body === undefined) {
@@ -167,8 +165,6 @@ export class ExternalSecrets {
       });
       store.fail(ref, reason);
       return this.#request(followed, response.nonce, reason);
-    } finally {
-      onChange();
     }
   }
 

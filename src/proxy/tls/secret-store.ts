@@ -32,6 +32,11 @@ export interface SecretStoreOptions {
   readonly readFile: (path: string) => Promise<string>;
   /** The file with the mesh's revocation lists. If undefined, no revocation is checked. */
   readonly meshRevocationsFile?: string | undefined;
+  /**
+   * Called when a secret has arrived or is known to be absent, and when a file was read. A listener that waits may
+   * begin then. The workload's certificate is not among them.
+   */
+  readonly onChange?: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -315,6 +320,7 @@ export class SecretStore {
 
   #wake(): void {
     for (const resolve of this.#waiters) resolve();
+    this.#options.onChange?.();
   }
 
   #namedCertificate(named: NamedSecret): CertificateMaterial | undefined {

@@ -103,6 +103,32 @@ test("lists of the mesh that cannot be used leave the last ones in force, and ad
   assert.equal((await read(""))?.revocations, undefined, "an empty file revokes nothing");
 });
 
+test("a listener that waits for the mesh's roots may begin as soon as the file with revocation lists was read", async () => {
+  const certificate = { rootsPem: "root", restrictions: [] } as unknown as WorkloadCertificate;
+  const file = Promise.withResolvers<string>();
+  const awaitedAtChange: (readonly string[])[] = [];
+  const store = new SecretStore({
+    certificates: { peek: () => certificate, fetch: () => Promise.resolve(certificate) },
+    identity: "spiffe://a/ns/b/sa/c",
+    readFile: () => file.promise,
+    meshRevocationsFile: "/crl.pem",
+    onChange: () => awaitedAtChange.push(contexts.awaited(spec)),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  const contexts = new TlsContexts(store);
+  const spec = {
+    key: "a",
+    certificates: [],
+    roots: { kind: "sds", name: "ROOTCA" },
+    ciphers: [],
+  } as unknown as TlsSpec;
+  assert.deepEqual(contexts.awaited(spec), ["ROOTCA"]);
+  file.reject(Object.assign(new Error("no such file"), { code: "ENOENT" }));
+  await setImmediate();
+  assert.deepEqual(awaitedAtChange, [[]]);
+});
+
 test("a connection waits for a secret until the control plane says that it does not exist", async () => {
   const store = new SecretStore({
     certificates: { peek: () => undefined, fetch: async () => await new Promise(() => undefined) },
