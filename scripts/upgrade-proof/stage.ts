@@ -134,10 +134,7 @@ export class ConstantLoad {
 
   static async begin(proof: Proof): Promise<ConstantLoad> {
     const { lab, scale, ambientOnly } = proof;
-    const address = await lab.api.until("the gateway has an address", async () => {
-      const service = await lab.api.client.get(serviceKind, gatewayService, namespaces.mesh);
-      return service?.status?.loadBalancer?.ingress?.[0]?.ip;
-    });
+    const address = await gatewayAddress(proof);
     await lab.api.until("the gateway routes to every application", async () => await leadsEverywhere(proof, address));
     await lab.api.apply(generatorObjects(ambientPlan(scale, !ambientOnly)), namespaces.echoes);
     if (!ambientOnly) await lab.api.apply(generatorObjects(sidecarPlan(scale)), namespaces.sidecarClients);
@@ -159,6 +156,14 @@ export class ConstantLoad {
     this.#gateway.stdin?.end();
     await this.#ended;
   }
+}
+
+/** The address of the gateway, when it has one. */
+export async function gatewayAddress({ lab }: Proof): Promise<string> {
+  return await lab.api.until("the gateway has an address", async () => {
+    const service = await lab.api.client.get(serviceKind, gatewayService, namespaces.mesh);
+    return service?.status?.loadBalancer?.ingress?.[0]?.ip;
+  });
 }
 
 async function leadsEverywhere({ lab, signal }: Proof, address: string): Promise<true | undefined> {

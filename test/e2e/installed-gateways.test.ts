@@ -56,6 +56,16 @@ metadata: {name: client, namespace: outside}
 spec:
   containers: [{name: client, image: curlimages/curl, command: [/bin/sleep, infinity]}]`;
 
+/**
+ * A client in the ambient mesh. A step of the ztunnels waits until they have opened 120 connections. The probes alone
+ * open ten a second.
+ */
+const meshClient = `apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: shop}
+spec:
+  containers: [{name: client, image: curlimages/curl, command: [/bin/sleep, infinity]}]`;
+
 const upgrade = (profile: string): string => `apiVersion: rollout.serin.dev/v1alpha1
 kind: MeshUpgrade
 metadata: {name: to-1-18-1}
@@ -82,14 +92,18 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
   const guide = new Walkthrough(`readme-${profile}`, kubectl);
   const ok = async (line: string): Promise<string> => await guide.ok(line);
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
-  let load: PodLoad | undefined;
+  const loads: PodLoad[] = [];
   let planned: string[] = [];
+
+  const allMore = async (count: number): Promise<void> =>
+    void (await Promise.all(loads.map(async (load) => await load.more(count))));
 
   before(async () => {
     const created = await guide.lab.createOneNode();
     assert.equal(created.code, 0, created.output);
     await ok(`${guide.lab.serin} install --set profile=${profile} -y`);
     await ok(apply(apps(labels)));
+    if (profile === "ambient") await ok(apply(meshClient));
     for (const namespace of ["shop", "outside"])
       await ok(`kubectl wait -n ${namespace} --for=condition=Ready pods --all --timeout=110s`);
     const url = "http://istio-ingressgateway.istio-system";
@@ -97,17 +111,14 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
       "the gateway answers",
       async () => await guide.shows(`kubectl exec -n outside client -- curl -sf -m 2 ${url}`, /Hostname|GET/i),
     );
-    load = new PodLoad(guide.lab, {
-      namespace: "outside",
-      workload: "pod/client",
-      container: "client",
-      urls: [url],
-      roundsPerSecond: 10,
-    });
-    await load.more(20);
+    const client = { workload: "pod/client", container: "client" };
+    loads.push(new PodLoad(guide.lab, { ...client, namespace: "outside", urls: [url], roundsPerSecond: 10 }));
+    if (profile === "ambient")
+      loads.push(new PodLoad(guide.lab, { ...client, namespace: "shop", urls: ["http://web"], roundsPerSecond: 20 }));
+    await allMore(20);
   });
   after(async () => {
-    await load?.stop();
+    await Promise.all(loads.map(async (load) => await load.stop()));
     await guide.lab.delete();
   });
 
@@ -148,8 +159,8 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
     };
     assert.equal(found.phase, "Completed", found.message);
     assert.deepEqual(gatewaySteps(found.completedSteps.map(({ id }) => id)), planned);
-    await load?.more(20);
-    assert.deepEqual(load?.failures, [], `of ${load?.requests ?? 0} requests`);
+    await allMore(20);
+    for (const { failures, requests } of loads) assert.deepEqual(failures, [], `of ${requests} requests`);
     const left = await ok(
       "kubectl get deployments,daemonsets,services,serviceaccounts,roles,rolebindings,hpa,pdb -n istio-system -l istio.io/rev=default,operator.istio.io/component!=Cni -o name",
     );
