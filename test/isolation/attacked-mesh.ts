@@ -15,6 +15,7 @@ import { MetricsRegistry } from "../../src/telemetry/index.ts";
 import { DeltaDiscoveryRequestSchema } from "../../src/wire/discovery/index.ts";
 import { localClusterName, typeUrls } from "../../src/wire/xds/index.ts";
 import { addressFaults } from "./envoy-addresses.ts";
+import { formatFaults } from "./envoy-formats.ts";
 import { victimProxies, type VictimProxy } from "./victim-mesh.ts";
 
 /** In the order in which a proxy gets them. */
@@ -200,10 +201,8 @@ export class AttackedMesh {
           gone.map((place) => place.slice(prefix.length)),
         );
         refused.push(...faults.map((fault) => `${name} refuses ${type}: ${fault}`));
-        if (type === "endpoint")
-          refused.push(
-            ...changed.flatMap(addressFaults).map((fault) => `an Envoy as ${name} refuses ${type}: ${fault}`),
-          );
+        const asEnvoy = type === "endpoint" ? addressFaults : (one: EncodedResource) => formatFaults(type, one);
+        refused.push(...changed.flatMap(asEnvoy).map((fault) => `an Envoy as ${name} refuses ${type}: ${fault}`));
       }
     return refused;
   }

@@ -180,7 +180,7 @@ function objectOf(schema: StructuralSchema, name: string, draw: Draw, depth: num
     if (typeof additionalProperties !== "object") return draw.of(extensionValues);
     const entry = (): [string, unknown] => [
       textFor(`${name}Key`, draw),
-      valueOf({ schema: additionalProperties, name }, draw, depth + 1),
+      valueOf({ schema: additionalProperties, name: `${name}Value` }, draw, depth + 1),
     ];
     return Object.fromEntries(Array.from({ length: 1 + draw.below(2) }, entry));
   }
