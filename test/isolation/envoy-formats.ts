@@ -1,4 +1,5 @@
-// The values of headers and tags of spans that Envoy accepts. Serin's proxies accept others too.
+// What Envoy rejects in tables of routes and listeners: formats of headers and tags, and some other values. Serin's
+// proxies accept them.
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack, AnySchema } from "@bufbuild/protobuf/wkt";
 import { envoyFormatFault, headerValueFault } from "../../src/api/istio/http-headers.ts";
@@ -39,6 +40,10 @@ function ownFault(type: string, message: Readonly<Record<string, unknown>>): str
       const { case: kind, value } = message["type"] as { readonly case?: string; readonly value?: unknown };
       const fault = kind === "value" && typeof value === "string" ? envoyFormatFault(value, "tag") : undefined;
       return fault === undefined ? undefined : `the tag ${String(message["tag"])} ${fault}`;
+    }
+    case "envoy.config.route.v3.RetryPolicy.RetryBackOff": {
+      const { seconds = 0n, nanos = 0 } = (message["baseInterval"] ?? {}) as { seconds?: bigint; nanos?: number };
+      return seconds > 0n || nanos > 0 ? undefined : "a retry without a backoff";
     }
     case "envoy.config.route.v3.DirectResponseAction": {
       const { specifier } = (message["body"] ?? {}) as {

@@ -66,6 +66,14 @@ const attacks: Readonly<Record<string, KubernetesObject | readonly KubernetesObj
     route("%START_TIME(%E9999f)%"),
   "a header with an unknown form of the gRPC status does not make a shared gateway refuse its routes":
     route("%GRPC_STATUS(X)%"),
+  "Envoys accept the routes of a shared gateway with a retry that has no backoff": {
+    ...config("HTTPRoute", "evil/retry", {
+      parentRefs: [{ name: "door", namespace: "edge" }],
+      hostnames: ["evil.open.example.com"],
+      rules: [{ backendRefs: [{ name: "web", port: 80 }], retry: { attempts: 2, backoff: "0s", codes: [503] } }],
+    }),
+    apiVersion: "gateway.networking.k8s.io/v1",
+  },
   "a port of an entry may have the name of a property of all objects": config("ServiceEntry", "evil-ambient/port", {
     hosts: ["dns.example.com"],
     resolution: "DNS",
