@@ -41,6 +41,12 @@ function ownFault(type: string, message: Readonly<Record<string, unknown>>): str
       const fault = kind === "value" && typeof value === "string" ? envoyFormatFault(value, "tag") : undefined;
       return fault === undefined ? undefined : `the tag ${String(message["tag"])} ${fault}`;
     }
+    case "envoy.config.route.v3.RouteAction":
+    case "envoy.config.route.v3.RedirectAction":
+    case "envoy.type.matcher.v3.RegexMatchAndSubstitute": {
+      const broken = textsOf(message).find((text) => /[\r\n\0]/.test(text));
+      return broken === undefined ? undefined : `a line break in ${JSON.stringify(broken)}`;
+    }
     case "envoy.config.route.v3.RetryPolicy.RetryBackOff": {
       const { seconds = 0n, nanos = 0 } = (message["baseInterval"] ?? {}) as { seconds?: bigint; nanos?: number };
       return seconds > 0n || nanos > 0 ? undefined : "a retry without a backoff";
@@ -55,4 +61,13 @@ function ownFault(type: string, message: Readonly<Record<string, unknown>>): str
     default:
       return undefined;
   }
+}
+
+/** The texts of the message's own fields, also of those of which it has one. */
+function textsOf(message: Readonly<Record<string, unknown>>): string[] {
+  return Object.values(message)
+    .map((value) =>
+      typeof value === "object" && value !== null && "case" in value ? Reflect.get(value, "value") : value,
+    )
+    .filter((value) => typeof value === "string");
 }

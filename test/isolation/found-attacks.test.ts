@@ -106,6 +106,22 @@ test("a shared gateway sends a value of an HTTPRoute as text if an Envoy would r
   for (const value of faultyFormats) assert.deepEqual(await range.faultsOf([route(value)]), []);
 });
 
+test("a stored route that writes a line break into a path is left out, and named", async () => {
+  const range = await Range.open();
+  const path = { type: "ReplacePrefixMatch", replacePrefixMatch: "/a\nb" };
+  const rewrite = {
+    ...config("HTTPRoute", "evil/rewrite", {
+      parentRefs: [{ name: "door", namespace: "edge" }],
+      hostnames: ["evil.open.example.com"],
+      rules: [{ backendRefs: [{ name: "web", port: 80 }], filters: [{ type: "URLRewrite", urlRewrite: { path } }] }],
+    }),
+    apiVersion: "gateway.networking.k8s.io/v1",
+  };
+  const [refused, ...others] = await range.faultsOf([rewrite]);
+  assert.match(refused ?? "", /^refused evil\/rewrite: .*replacePrefixMatch: must not have control characters/);
+  assert.deepEqual(others, []);
+});
+
 test("a stored VirtualService with a value that an Envoy would reject is left out, and named", async () => {
   const range = await Range.open();
   for (const value of [...faultyFormats, "a".repeat(20_000)]) {

@@ -52,6 +52,15 @@ export function literalValueFault(value: string): string | undefined {
   return lengthFault(value);
 }
 
+/** Reads a text that becomes a header, such as a path or an authority. */
+export function readHeaderText(reader: Reader, field: string): string | undefined {
+  const value = reader.string(field);
+  const fault = value === undefined ? undefined : literalValueFault(value);
+  // Otherwise, a proxy would reject the routes of the whole port.
+  if (fault !== undefined) reader.error(fault, field);
+  return value === "" ? undefined : value;
+}
+
 /**
  * The fault of a value that may contain `%VARIABLE%` or `%VARIABLE(argument)%`, where `%%` means a percent sign. A
  * proxy rejects the routes of the whole port if it cannot parse one of them, or does not know it.

@@ -163,6 +163,16 @@ test("faults of a route are reported at their fields with the expected value", (
     ],
     [{ route, headers: { response: { remove: ["Connection"] } } }],
     [
+      { route, rewrite: { uri: "/a\nb", authority: "a\u0000b" } },
+      "spec.http[0].rewrite.uri: must not have control characters",
+      "spec.http[0].rewrite.authority: must not have control characters",
+    ],
+    [{ redirect: { uri: "/a\rb" } }, "spec.http[0].redirect.uri: must not have control characters"],
+    [
+      { route, rewrite: { uriRegexRewrite: { match: "a", rewrite: "b\n" } } },
+      "spec.http[0].rewrite.uriRegexRewrite.rewrite: must not have control characters",
+    ],
+    [
       { route, headers: { request: { add: { a: "50%" } }, response: { set: { b: "%PROTOCOL:5%" } } } },
       'spec.http[0].headers.request.add.a: must write a percent sign as %%, or end the variable that % begins, as %NAME% or %NAME(argument):length%, got "50%"',
       "spec.http[0].headers.response.set.b: has %PROTOCOL:5%, which not all proxies can substitute: PROTOCOL takes no length. Correct it, or write a percent sign as %%",
