@@ -32,6 +32,7 @@ const parts: readonly Part[] = [
   { name: "networks", title: "two clusters, two networks" },
   { name: "envoy", title: "stock Envoy in a lab" },
   { name: "differential", title: "stock Envoy, byte by byte" },
+  { name: "envoy-formats", title: "stock Envoy, formats of headers" },
   { name: "lua", title: "stock Envoy, scripts" },
   { name: "sessions", title: "stock Envoy, sessions" },
   { name: "istioctl", title: "real istioctl", peer: "ISTIOCTL" },

@@ -5,6 +5,7 @@ import type { UntypedObject } from "../../src/api/index.ts";
 import type { StructuralSchema } from "../../src/cluster/schema/crd/structural-schema.ts";
 import { createSchemaRegistry, type SchemaRegistry } from "../../src/cluster/schema/index.ts";
 import { validate } from "../../src/controlplane/webhooks/admission.ts";
+import { referencedKinds } from "./attacker-secrets.ts";
 import { builtInKinds, type AttackerKind } from "./built-in-kinds.ts";
 
 interface Definition extends UntypedObject {
@@ -50,7 +51,7 @@ export class Admission {
             schema: version.schema.openAPIV3Schema,
           };
     });
-    this.kinds = [...custom, ...builtInKinds];
+    this.kinds = [...custom, ...builtInKinds, ...referencedKinds];
     this.examples = Map.groupBy(
       readExamples(),
       ({ apiVersion = "", kind = "" }) => `${apiVersion.includes("/") ? apiVersion.split("/")[0] : ""}/${kind}`,

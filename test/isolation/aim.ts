@@ -30,6 +30,10 @@ export function aim(object: UntypedObject & { spec?: Spec }, draw: Draw): void {
   } else if (kind === "DestinationRule") {
     metadata.namespace = "evil-ambient";
     spec["host"] = draw.of(["web", "web.evil-ambient.svc.cluster.local"]);
+  } else if (kind === "ListenerSet") spec["parentRef"] = { name: "door", namespace: "edge" };
+  else if (kind === "BackendTLSPolicy") {
+    metadata.namespace = "evil-ambient";
+    spec["targetRefs"] = [{ kind: "Service", group: "", name: "web" }];
   }
   leadToOwnService(spec);
 }

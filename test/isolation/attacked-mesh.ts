@@ -4,7 +4,9 @@ import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
 import { createLogger } from "../../src/base/index.ts";
 import { HandClock } from "../../src/base/testing/index.ts";
+import { configMapFacts } from "../../src/controlplane/ingest/config-map-ingest.ts";
 import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
+import { secretFacts } from "../../src/controlplane/ingest/secret-facts.ts";
 import { meshKey } from "../../src/controlplane/model/facts.ts";
 import { ServedMesh } from "../../src/controlplane/served-mesh.ts";
 import type { EncodedResource } from "../../src/controlplane/translate/index.ts";
@@ -15,6 +17,9 @@ import { MetricsRegistry } from "../../src/telemetry/index.ts";
 import { DeltaDiscoveryRequestSchema } from "../../src/wire/discovery/index.ts";
 import { localClusterName, typeUrls } from "../../src/wire/xds/index.ts";
 import { addressFaults } from "./envoy-addresses.ts";
+import { secretNames } from "./attacker-secrets.ts";
+import { formatFaults } from "./envoy-formats.ts";
+import { secretFaults } from "./envoy-secrets.ts";
 import { victimProxies, type VictimProxy } from "./victim-mesh.ts";
 
 /** In the order in which a proxy gets them. */
@@ -26,8 +31,16 @@ export const proxyTypes = {
   extension: typeUrls.extensionConfig,
 } as const;
 /** Also compared. It is for the names that a sidecar answers. */
-const comparedTypes = { ...proxyTypes, names: typeUrls.nameTable } as const;
+const comparedTypes = { ...proxyTypes, names: typeUrls.nameTable, secret: typeUrls.secret } as const;
 export type ProxyType = keyof typeof proxyTypes;
+/** The names by which gateways request secrets and roots. They have no list of all. */
+const requestedSecrets = secretNames.flatMap((name) => [
+  `kubernetes://${name}`,
+  ...["edge", "evil", "evil-ambient"].flatMap((namespace) => [
+    `kubernetes-gateway://${namespace}/${name}`,
+    `configmap://${namespace}/${name}-cacert`,
+  ]),
+]);
 
 /** Everything that others see, by place: `shop cluster outbound|80||web…`, `ambient address …`, `status route …`. */
 export type Snapshot = ReadonlyMap<string, { readonly version: string; readonly resource?: EncodedResource }>;
@@ -116,6 +129,7 @@ export class AttackedMesh {
   #each(objects: readonly KubernetesObject[], isThere: boolean): void {
     this.#mesh.graph.batch(() => {
       for (const object of objects) {
+        this.#refer(object, isThere);
         const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
         const feed = this.#feeds.find(
           ({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group),
@@ -125,6 +139,19 @@ export class AttackedMesh {
     });
     this.#mesh.graph.settle();
     this.#mesh.discovery.flush();
+  }
+
+  /** Secrets and ConfigMaps, which the control plane reads once other objects name them. */
+  #refer(object: KubernetesObject, isThere: boolean): void {
+    const { secrets, configMaps } = this.#mesh.inputs;
+    const key = keyOf(object);
+    if (object.kind === "Secret") {
+      if (isThere) secrets.set(key, secretFacts(object));
+      else secrets.delete(key);
+    } else if (object.kind === "ConfigMap") {
+      if (isThere) configMaps.set(key, configMapFacts(object));
+      else configMaps.delete(key);
+    }
   }
 
   #connect({ type, pod, address }: VictimProxy): (type: keyof typeof comparedTypes) => Iterable<EncodedResource> {
@@ -142,7 +169,7 @@ export class AttackedMesh {
       },
     };
     const client = this.#mesh.discovery.connect("delta", { write: () => true }, () => true);
-    for (const [kind, typeUrl] of Object.entries(comparedTypes))
+    for (const [kind, typeUrl] of Object.entries(comparedTypes).filter(([one]) => one !== "secret"))
       client.receive(
         toBinary(
           DeltaDiscoveryRequestSchema,
@@ -153,8 +180,21 @@ export class AttackedMesh {
           }),
         ),
       );
+    client.receive(
+      toBinary(
+        DeltaDiscoveryRequestSchema,
+        create(DeltaDiscoveryRequestSchema, {
+          node,
+          typeUrl: typeUrls.secret,
+          resourceNamesSubscribe: requestedSecrets,
+        }),
+      ),
+    );
     const stream = [...this.#mesh.discovery.streams].at(-1);
-    return (kind) => stream?.subscriptions.get(comparedTypes[kind])?.view.all() ?? [];
+    return (kind) => {
+      const view = stream?.subscriptions.get(comparedTypes[kind])?.view;
+      return kind === "secret" ? requestedSecrets.flatMap((one) => view?.get(one) ?? []) : (view?.all() ?? []);
+    };
   }
 
   snapshot(): Snapshot {
@@ -182,7 +222,11 @@ export class AttackedMesh {
 
   /** Hands the changes since the last call to the victims' proxies. Returns what they, or Envoys, refuse. */
   async refusals(snapshot: Snapshot): Promise<string[]> {
-    const refused: string[] = [];
+    const refused = [...snapshot].flatMap(([place, { resource }]) =>
+      / secret /.test(place) && resource !== undefined
+        ? secretFaults(resource).map((fault) => `an Envoy refuses ${place}: ${fault}`)
+        : [],
+    );
     for (const [name, proxy] of this.#accepting)
       for (const type of Object.keys(proxyTypes) as ProxyType[]) {
         const prefix = `${name} ${type} `;
@@ -200,10 +244,8 @@ export class AttackedMesh {
           gone.map((place) => place.slice(prefix.length)),
         );
         refused.push(...faults.map((fault) => `${name} refuses ${type}: ${fault}`));
-        if (type === "endpoint")
-          refused.push(
-            ...changed.flatMap(addressFaults).map((fault) => `an Envoy as ${name} refuses ${type}: ${fault}`),
-          );
+        const asEnvoy = type === "endpoint" ? addressFaults : (one: EncodedResource) => formatFaults(type, one);
+        refused.push(...changed.flatMap(asEnvoy).map((fault) => `an Envoy as ${name} refuses ${type}: ${fault}`));
       }
     return refused;
   }

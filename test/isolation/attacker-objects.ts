@@ -4,6 +4,7 @@ import { istioAnnotations, istioLabels } from "../../src/api/istio/index.ts";
 import type { StructuralSchema } from "../../src/cluster/schema/crd/structural-schema.ts";
 import { aim } from "./aim.ts";
 import type { Admission } from "./admission.ts";
+import { referencedKinds, secretNames } from "./attacker-secrets.ts";
 import type { AttackerKind } from "./built-in-kinds.ts";
 import { drawFrom, type Draw } from "./draw.ts";
 import { extensionValues, fractions, textFor, wholeNumbers } from "./nasty-values.ts";
@@ -125,13 +126,15 @@ const annotationNames = [
 ];
 const names = ["web", "default", "public", "door", "wp", "cart", "mail", "out", "evil-1", "evil-2", "a".repeat(63)];
 
+const isReferenced = (kind: string): boolean => referencedKinds.some((one) => one.kind === kind);
+
 function metadataOf(draw: Draw, { kind }: AttackerKind): UntypedObject["metadata"] {
   const labels: Record<string, string> = {};
   const annotations: Record<string, string> = {};
   while (draw.chance(0.35)) labels[draw.of(labelNames)] = draw.of(labelValues);
   while (draw.chance(0.25)) annotations[draw.of(annotationNames)] = textFor("annotation", draw);
   return {
-    name: kind === "Pod" ? draw.of(["pod-8", "pod-9"]) : draw.of(names),
+    name: draw.of(kind === "Pod" ? ["pod-8", "pod-9"] : isReferenced(kind) ? secretNames : names),
     namespace: draw.of(attackerNamespaces),
     labels,
     annotations,
@@ -180,7 +183,7 @@ function objectOf(schema: StructuralSchema, name: string, draw: Draw, depth: num
     if (typeof additionalProperties !== "object") return draw.of(extensionValues);
     const entry = (): [string, unknown] => [
       textFor(`${name}Key`, draw),
-      valueOf({ schema: additionalProperties, name }, draw, depth + 1),
+      valueOf({ schema: additionalProperties, name: `${name}Value` }, draw, depth + 1),
     ];
     return Object.fromEntries(Array.from({ length: 1 + draw.below(2) }, entry));
   }

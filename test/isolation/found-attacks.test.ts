@@ -33,6 +33,14 @@ const route = (value: string): KubernetesObject => ({
   apiVersion: "gateway.networking.k8s.io/v1",
 });
 
+/** A route of the attacker on the shared gateway that was stored without the webhook. */
+const storedRoute = (value: string): KubernetesObject =>
+  config("VirtualService", "evil/header", {
+    hosts: ["evil.open.example.com"],
+    gateways: ["edge/public"],
+    http: [{ headers: { request: { set: { "x-at": value } } }, route: [{ destination: { host: "web" } }] }],
+  });
+
 /** An entry of the attacker, exported to all, whose endpoint is a Unix socket. */
 const socket = (path: string): KubernetesObject =>
   config("ServiceEntry", "evil/socket", {
@@ -42,12 +50,30 @@ const socket = (path: string): KubernetesObject =>
     endpoints: [{ address: `unix://${path}` }],
   });
 
+/** Values that the webhook admitted, and for which an Envoy rejects all routes of the port, or ends. */
+const faultyFormats = [
+  "%PROTOCOL:5%",
+  "%REQ(a?b?c)%",
+  "%FILTER_STATE(a:BAD)%",
+  "%CEL(1 +)%",
+  "%PATH(X)%",
+  "%COALESCE(5)%",
+];
+
 /** Attacks that the search of isolation.property.test.ts has found, and that are mended. */
 const attacks: Readonly<Record<string, KubernetesObject | readonly KubernetesObject[]>> = {
   "a header with the time in an unknown format does not make a shared gateway refuse its routes":
     route("%START_TIME(%E9999f)%"),
   "a header with an unknown form of the gRPC status does not make a shared gateway refuse its routes":
     route("%GRPC_STATUS(X)%"),
+  "Envoys accept the routes of a shared gateway with a retry that has no backoff": {
+    ...config("HTTPRoute", "evil/retry", {
+      parentRefs: [{ name: "door", namespace: "edge" }],
+      hostnames: ["evil.open.example.com"],
+      rules: [{ backendRefs: [{ name: "web", port: 80 }], retry: { attempts: 2, backoff: "0s", codes: [503] } }],
+    }),
+    apiVersion: "gateway.networking.k8s.io/v1",
+  },
   "a port of an entry may have the name of a property of all objects": config("ServiceEntry", "evil-ambient/port", {
     hosts: ["dns.example.com"],
     resolution: "DNS",
@@ -74,3 +100,36 @@ for (const [title, object] of Object.entries(attacks))
     const range = await Range.open();
     assert.deepEqual(await range.faultsOf([object].flat()), []);
   });
+
+test("a shared gateway sends a value of an HTTPRoute as text if an Envoy would reject its format", async () => {
+  const range = await Range.open();
+  for (const value of faultyFormats) assert.deepEqual(await range.faultsOf([route(value)]), []);
+});
+
+test("a stored route that writes a line break into a path is left out, and named", async () => {
+  const range = await Range.open();
+  const path = { type: "ReplacePrefixMatch", replacePrefixMatch: "/a\nb" };
+  const rewrite = {
+    ...config("HTTPRoute", "evil/rewrite", {
+      parentRefs: [{ name: "door", namespace: "edge" }],
+      hostnames: ["evil.open.example.com"],
+      rules: [{ backendRefs: [{ name: "web", port: 80 }], filters: [{ type: "URLRewrite", urlRewrite: { path } }] }],
+    }),
+    apiVersion: "gateway.networking.k8s.io/v1",
+  };
+  const [refused, ...others] = await range.faultsOf([rewrite]);
+  assert.match(refused ?? "", /^refused evil\/rewrite: .*replacePrefixMatch: must not have control characters/);
+  assert.deepEqual(others, []);
+});
+
+test("a stored VirtualService with a value that an Envoy would reject is left out, and named", async () => {
+  const range = await Range.open();
+  for (const value of [...faultyFormats, "a".repeat(20_000)]) {
+    const [refused, ...others] = await range.faultsOf([storedRoute(value)]);
+    assert.match(
+      refused ?? "",
+      /^refused evil\/header: spec\.http\[0\]\.headers\.request\.set\.x-at: (has %|must not have)/,
+    );
+    assert.deepEqual(others, []);
+  }
+});

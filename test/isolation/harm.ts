@@ -82,10 +82,33 @@ function claims({ kind, spec }: Exported): boolean {
   );
 }
 
-/** Routes of everybody may attach to the open listener. */
+/**
+ * Routes of everybody may attach to the open listener, and sets of listeners to its gateway. Their ports are added, and
+ * the gateway is not programmed until its Service has them.
+ */
 function changedStatus(place: string, before: string, after: string): string[] {
-  const withoutCounts = (text: string): string => text.replaceAll(/"attachedRoutes":\d+/g, '"attachedRoutes":0');
-  return withoutCounts(before) === withoutCounts(after) ? [] : [`${place} has changed: ${before} -> ${after}`];
+  const withoutCounts = (text: string): string =>
+    text
+      .replaceAll(/"(attachedRoutes|attachedListenerSets)":\d+/g, '"$1":0')
+      .replaceAll(
+        /"status":"\w+","reason":"\w+","message":"(?:Resource programmed, a|A)ssigned to service(?:[^"\\]|\\.)*"/g,
+        "",
+      );
+  return withoutCounts(before) === withoutCounts(withoutAddedPorts(before, after))
+    ? []
+    : [`${place} has changed: ${before} -> ${after}`];
+}
+
+function withoutAddedPorts(before: string, after: string): string {
+  const known = new Set(portsOf(JSON.parse(before)).map((port) => JSON.stringify(port)));
+  const status = JSON.parse(after) as { ports?: readonly unknown[] };
+  if (known.size > 0) status.ports = portsOf(status).filter((port) => known.has(JSON.stringify(port)));
+  return JSON.stringify(status);
+}
+
+function portsOf(status: unknown): readonly unknown[] {
+  const { ports } = (status ?? {}) as { readonly ports?: unknown };
+  return Array.isArray(ports) ? ports : [];
 }
 
 /** Gateways of networks multiply all weights of endpoints by the same factor. */

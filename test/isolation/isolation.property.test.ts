@@ -7,6 +7,7 @@ import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
 import { config } from "../../src/controlplane/testing/model-fixture.ts";
 import { Admission } from "./admission.ts";
 import { Range, smallest } from "./attack.ts";
+import { referencedKinds } from "./attacker-secrets.ts";
 import { attackerObject } from "./attacker-objects.ts";
 
 const admission = new Admission();
@@ -26,7 +27,8 @@ const administrators = [
 
 test("the attacker creates objects of each kind that the control plane reads", () => {
   const { inputs } = createModelFixture();
-  const read = new Set(createFeeds(inputs, "default").map(({ kind: { group, kind } }) => `${group}/${kind}`));
+  const feeds = createFeeds(inputs, "default").map(({ kind }) => kind);
+  const read = new Set([...feeds, ...referencedKinds].map(({ group, kind }) => `${group}/${kind}`));
   const made = new Set(
     admission.kinds.flatMap((kind, index) => {
       const attempts = Array.from({ length: 40 }, (_, attempt) => index * 1000 + attempt);

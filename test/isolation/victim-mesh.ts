@@ -1,5 +1,6 @@
 // The mesh that an attacker shares: sidecars, ambient, waypoints and gateways of other namespaces.
 import type { KubernetesObject } from "../../src/api/index.ts";
+import { victimSecret } from "./attacker-secrets.ts";
 import { config, namespace, node, pod, service, slice } from "../../src/controlplane/testing/model-fixture.ts";
 
 const httpPort = { name: "http", port: 80, targetPort: 8080 };
@@ -159,6 +160,7 @@ const toShop = { route: [{ destination: { host: "web.shop.svc.cluster.local", po
 
 const gatewayNamespace = [
   namespace("edge"),
+  victimSecret,
   ...gatewayPods("ingress", "10.244.6.1", gatewayLabels),
   ...gatewayPods("egress", "10.244.6.2", egressLabels),
   {
@@ -208,6 +210,7 @@ const gatewayNamespace = [
   {
     ...config("Gateway", "edge/door", {
       gatewayClassName: "istio",
+      allowedListeners: { namespaces: { from: "All" } },
       listeners: [
         {
           name: "shop",

@@ -185,14 +185,17 @@ function readPathModifier(parent: Reader): PathModifier | undefined {
   const reader = parent.object("path");
   if (reader === undefined) return undefined;
   const type = reader.required("type", reader.oneOf("type", ["ReplaceFullPath", "ReplacePrefixMatch"]));
-  if (type === "ReplaceFullPath")
-    return { type, replaceFullPath: reader.required("replaceFullPath", reader.string("replaceFullPath")) ?? "" };
-  if (type === "ReplacePrefixMatch")
-    return {
-      type,
-      replacePrefixMatch: reader.required("replacePrefixMatch", reader.string("replacePrefixMatch")) ?? "",
-    };
+  if (type === "ReplaceFullPath") return { type, replaceFullPath: readPath(reader, "replaceFullPath") };
+  if (type === "ReplacePrefixMatch") return { type, replacePrefixMatch: readPath(reader, "replacePrefixMatch") };
   return undefined;
+}
+
+function readPath(reader: Reader, field: string): string {
+  const path = reader.required(field, reader.string(field)) ?? "";
+  // Otherwise, a proxy would reject the routes of the whole port.
+  const fault = literalValueFault(path);
+  if (fault !== undefined) reader.error(fault, field);
+  return path;
 }
 
 function readMirror(reader: Reader): RequestMirror {

@@ -1,5 +1,6 @@
-import { isCommandOperator } from "../../base/command-operators/index.ts";
+import { formatFault, lengthFault, type FormatPlace } from "../../base/command-operators/index.ts";
 import type { Reader } from "../reader.ts";
+import { envoyCelFault } from "./envoy-expression.ts";
 
 // The header names and values that a proxy accepts. Each `…Fault` returns the fault, or undefined.
 
@@ -47,7 +48,17 @@ export function changedHeaderFault(name: string): string | undefined {
 /** The fault of a header's value without variables. */
 export function literalValueFault(value: string): string | undefined {
   // eslint-disable-next-line no-control-regex -- control characters are not allowed in a header
-  return /[\u0000-\u0008\u000A-\u001F\u007F]/.test(value) ? "must not have control characters" : undefined;
+  if (/[\u0000-\u0008\u000A-\u001F\u007F]/.test(value)) return "must not have control characters";
+  return lengthFault(value);
+}
+
+/** Reads a text that becomes a header, such as a path or an authority. */
+export function readHeaderText(reader: Reader, field: string): string | undefined {
+  const value = reader.string(field);
+  const fault = value === undefined ? undefined : literalValueFault(value);
+  // Otherwise, a proxy would reject the routes of the whole port.
+  if (fault !== undefined) reader.error(fault, field);
+  return value === "" ? undefined : value;
 }
 
 /**
@@ -55,16 +66,12 @@ export function literalValueFault(value: string): string | undefined {
  * proxy rejects the routes of the whole port if it cannot parse one of them, or does not know it.
  */
 export function headerValueFault(value: string): string | undefined {
-  const fault = literalValueFault(value);
-  if (fault !== undefined) return fault;
-  for (const [whole, name, argument] of value.matchAll(/%%|%([A-Z0-9_]+)(?:\((.*?)\))?(?::\d+)?%|%/g)) {
-    if (whole === "%%") continue;
-    if (name === undefined)
-      return `must write a percent sign as %%, or end the variable that it begins, got ${JSON.stringify(value)}`;
-    if (!isCommandOperator(name, argument))
-      return `has ${whole}, which no proxy can substitute. Correct the name of the variable and its argument, or write a percent sign as %%`;
-  }
-  return undefined;
+  return literalValueFault(value) ?? envoyFormatFault(value, "header");
+}
+
+/** Why not all proxies take a text with `%VARIABLE%` in that place. Undefined if they do. */
+export function envoyFormatFault(text: string, place: FormatPlace): string | undefined {
+  return formatFault(text, place, envoyCelFault);
 }
 
 /** Escapes a value without variables, so that a proxy sends exactly this text. */

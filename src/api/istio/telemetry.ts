@@ -4,7 +4,7 @@ import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
 import { celFault } from "./cel-expression.ts";
 import { envoyCelFault } from "./envoy-expression.ts";
-import { isKnownFormat } from "./known-format.ts";
+import { envoyFormatFault } from "./http-headers.ts";
 import { openObject, readDurationMs, readObjects, refuseDryRun, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTargetReference } from "./policy-target.ts";
 
@@ -154,8 +154,8 @@ export function readTag(reader: Reader): TracingTag {
  * namespaces too.
  */
 export function isAcceptedTag(tag: TracingTag): boolean {
-  if (tag.kind === "formatter") return isKnownFormat(tag.value);
-  return tag.kind !== "header" || isKnownFormat(`%REQ(${tag.name})%`);
+  if (tag.kind === "formatter") return envoyFormatFault(tag.value, "tag") === undefined;
+  return tag.kind !== "header" || envoyFormatFault(`%REQ(${tag.name})%`, "tag") === undefined;
 }
 
 function readMetrics(reader: Reader): TelemetryMetrics {

@@ -21,7 +21,14 @@ import {
 import { readCors, type HttpCorsPolicy } from "./http-cors.ts";
 import { maxHttpStatus, minHttpStatus, readFault, readPercentage, type HttpFault } from "./http-fault.ts";
 import { readHeaders, type HttpHeaderChanges } from "./http-header-changes.ts";
-import { checkNames, isAuthority, isClaim, matchedHeaderFault } from "./http-headers.ts";
+import {
+  checkNames,
+  isAuthority,
+  isClaim,
+  literalValueFault,
+  matchedHeaderFault,
+  readHeaderText,
+} from "./http-headers.ts";
 import { readRetries, type HttpRetry } from "./http-retry.ts";
 import { checkRegex } from "./regular-expressions.ts";
 import {
@@ -261,9 +268,9 @@ function readRedirect(reader: Reader | undefined, matches: readonly HttpMatch[])
   const number = reader.integer("port", 0) === 0 ? undefined : readPortNumber(reader, "port");
   const derivePort = reader.oneOf("derivePort", ["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"]);
   const redirect: HttpRedirect = {
-    uri: readText(reader, "uri"),
-    prefixRewrite: readText(reader, "prefixRewrite"),
-    authority: readText(reader, "authority"),
+    uri: readHeaderText(reader, "uri"),
+    prefixRewrite: readHeaderText(reader, "prefixRewrite"),
+    authority: readHeaderText(reader, "authority"),
     port:
       number !== undefined
         ? { kind: "number", number }
@@ -320,11 +327,13 @@ function readRewrite(reader: Reader | undefined): HttpRewrite | undefined {
   if (reader === undefined) return undefined;
   const regex = reader.object("uriRegexRewrite");
   const rewrite: HttpRewrite = {
-    uri: readText(reader, "uri"),
-    authority: readText(reader, "authority"),
+    uri: readHeaderText(reader, "uri"),
+    authority: readHeaderText(reader, "authority"),
     uriRegexRewrite:
       regex === undefined ? undefined : { match: requireText(regex, "match"), rewrite: requireText(regex, "rewrite") },
   };
+  const fault = literalValueFault(rewrite.uriRegexRewrite?.rewrite ?? "");
+  if (fault !== undefined) regex?.error(fault, "rewrite");
   if (regex !== undefined && rewrite.uriRegexRewrite !== undefined && rewrite.uriRegexRewrite.match !== "")
     checkRegex(regex, "match", rewrite.uriRegexRewrite.match);
   if (rewrite.uri !== undefined && regex !== undefined) reader.error("cannot be combined with uri", "uriRegexRewrite");

@@ -9,6 +9,8 @@ export interface KeyPair {
   readonly privateKey: string;
   /** DER in base64. Absent if there is none. */
   readonly ocspStaple?: string;
+  /** Why a staple is left out. Absent if none is. */
+  readonly stapleFault?: string;
 }
 
 export interface Authority {

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { isOperatorName } from "../../base/command-operators/index.ts";
+import { operatorNames } from "../../base/command-operators/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { MutationContext } from "../routing/header-mutation.ts";
 import { headerValue } from "../routing/matchers.ts";
@@ -46,7 +46,7 @@ function compilePart(operation: Operation, where: string, notes: ConfigNotes): V
   const { operator, argument } = operation;
   const written = argument === undefined ? `%${operator}%` : `%${operator}(${argument})%`;
   const part = compileOperator(operation);
-  if (part === undefined && !isOperatorName(operator)) throw unsupported(where, written);
+  if (part === undefined && !operatorNames.has(operator)) throw unsupported(where, written);
   if (part === undefined) notes.ignored(`${where}: ${written}`);
   if (part === undefined) return () => "";
   const limit = operation.length === undefined ? undefined : Number(operation.length);
@@ -94,12 +94,14 @@ function compileOperator({ operator, argument, direction }: Operation): ValuePar
   const known = plain[operator];
   if (known !== undefined && argument === undefined) return known;
   switch (operator) {
-    case "REQ": {
+    case "REQ":
+    case "REQUEST_HEADER": {
       const [name = "", alternative] = (argument ?? "").toLowerCase().split("?");
       return ({ request }) =>
         headerValue(request, name) ?? (alternative === undefined ? undefined : headerValue(request, alternative)) ?? "";
     }
-    case "RESP": {
+    case "RESP":
+    case "RESPONSE_HEADER": {
       // A request is sent before there is a response.
       if (direction === "request") return undefined;
       const [name = "", alternative] = (argument ?? "").toLowerCase().split("?");

@@ -7,7 +7,7 @@ import { Harness, type Answer, type RequestOptions } from "../testing/harness.ts
 import { standaloneServices } from "../filters/filter-services.ts";
 import { routeOf, type RouteTable } from "../routing/route-table.ts";
 import { testRequest } from "../testing/filter-request.ts";
-import { commandOperators } from "../../base/command-operators/index.ts";
+import { operatorForms } from "../../base/command-operators/index.ts";
 import { ConfigNotes } from "./config-check.ts";
 import { compileRouteTable } from "./route-config.ts";
 
@@ -299,8 +299,7 @@ suite("actions", () => {
   });
 
   test("a header may have every variable that the API server admits", () => {
-    const { withoutArgument, withArgument, withAnyArgument } = commandOperators;
-    const written = [...withoutArgument, ...withAnyArgument, ...withArgument.map((name) => `${name}(a:b)`)];
+    const written = [...operatorForms].map(([name, { argument }]) => (argument === "always" ? `${name}(a:b)` : name));
     for (const variable of written)
       compile(
         one({

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { commandOperators } from "../../base/command-operators/index.ts";
+import { operatorNames } from "../../base/command-operators/index.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { headText, textOfHead } from "../terms/header-text.ts";
 import { flagLetters, flagNames } from "../terms/response-flags.ts";
@@ -82,8 +82,6 @@ const plain: Readonly<Record<string, LogPart>> = {
 
 /** The part of Envoy's operators that never have a value in this proxy: it does not measure or have them. */
 export const noValue: LogPart = () => "-";
-
-const envoyOperators: ReadonlySet<string> = new Set(Object.values(commandOperators).flat());
 
 /** Operators whose value is a number in JSON. */
 export const numericOperators: ReadonlySet<string> = new Set([
@@ -211,6 +209,12 @@ export function compileOperator(
     case "EMIT_TIME":
     case "EMIT_TIME_LOCAL":
       return timePart(argument, (record) => record.startedMs + record.durationMs);
+    case "REQUEST_HEADER":
+      return compileOperator("REQ", argument, captures);
+    case "RESPONSE_HEADER":
+      return compileOperator("RESP", argument, captures);
+    case "RESPONSE_TRAILER":
+      return compileOperator("TRAILER", argument, captures);
     case "REQ":
     case "RESP":
       return firstOf(
@@ -255,7 +259,7 @@ export function compileOperator(
     case "CEL":
       return expressionPart(argument ?? "", captures);
     default:
-      return envoyOperators.has(operator) ? noValue : undefined;
+      return operatorNames.has(operator) ? noValue : undefined;
   }
 }
 

@@ -129,6 +129,8 @@ const otherLocalities = {
   name: "envoy.retry_priorities.previous_priorities",
   configType: { case: "typedConfig" as const, value: packed(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) },
 };
+/** Envoy rejects the routes of the whole port for no backoff at all. */
+const minBackoffMs = 1;
 const minStatus = 100;
 const maxStatus = 599;
 
@@ -156,7 +158,9 @@ export function retryPolicy(retry: HttpRetry | undefined, byHash: boolean): Retr
     ...(avoidsPrevious ? { retryHostPredicate: [previousHosts] } : {}),
     ...(retry?.retryRemoteLocalities === true ? { retryPriority: otherLocalities } : {}),
     ...(retry?.perTryTimeoutMs === undefined ? {} : { perTryTimeout: durationOfMs(retry.perTryTimeoutMs) }),
-    ...(retry?.backoffMs === undefined ? {} : { retryBackOff: { baseInterval: durationOfMs(retry.backoffMs) } }),
+    ...(retry?.backoffMs === undefined
+      ? {}
+      : { retryBackOff: { baseInterval: durationOfMs(Math.max(minBackoffMs, retry.backoffMs)) } }),
   };
 }
 

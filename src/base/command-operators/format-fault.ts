@@ -1,0 +1,83 @@
+import { operatorForms, operatorNames, type OperatorForm } from "./operators.ts";
+
+/** Where a format stands. Envoy translates an older operator in values of headers. */
+export type FormatPlace = "header" | "tag";
+
+/** The most bytes that Envoy takes as the value of a header. */
+const maxFormatBytes = 16_384;
+
+/** Why Envoy does not take an expression of `%CEL(…)%`. Undefined if it takes the expression. */
+export type ExpressionFault = (expression: string) => string | undefined;
+
+/** The end of the argument is the first parenthesis that a percent sign or a length and a percent sign follow. */
+const operator = /%(?<name>[A-Z0-9_]+)(?:\((?<argument>[^\n]*?)\))?(?::(?<length>\d{1,18}))?%/y;
+/** A start that looks like an operator, for a message. */
+const start = /%[A-Z0-9_]*/y;
+
+/**
+ * Why not all of Envoy 1.37 to 1.40 take a format, as `has %PROTOCOL:5%, …`. Undefined if they do. An Envoy rejects a
+ * whole table of routes or a whole listener for one format, and those of a gateway or waypoint serve other namespaces
+ * too. So this allows what all of these versions are known to take, and no more.
+ */
+export function formatFault(format: string, place: FormatPlace, expressionFault: ExpressionFault): string | undefined {
+  const tooLong = lengthFault(format);
+  if (tooLong !== undefined) return tooLong;
+  for (let at = format.indexOf("%"); at !== -1; at = format.indexOf("%", at)) {
+    if (format.startsWith("%%", at)) {
+      at += 2;
+      continue;
+    }
+    const found = matchAt(operator, format, at);
+    if (found?.groups === undefined) {
+      const begun = matchAt(start, format, at)?.[0] ?? "%";
+      return `must write a percent sign as %%, or end the variable that ${begun} begins, as %NAME% or %NAME(argument):length%, got ${JSON.stringify(format)}`;
+    }
+    const fault = operatorFault(found.groups, place, expressionFault);
+    if (fault !== undefined)
+      return `has ${found[0]}, which not all proxies can substitute: ${fault}. Correct it, or write a percent sign as %%`;
+    at += found[0].length;
+  }
+  return undefined;
+}
+
+/** The fault of a text that is too long for the value of a header. */
+export function lengthFault(text: string): string | undefined {
+  return text.length > maxFormatBytes || new TextEncoder().encode(text).length > maxFormatBytes
+    ? `must not have more than ${maxFormatBytes} bytes`
+    : undefined;
+}
+
+function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | undefined {
+  pattern.lastIndex = at;
+  return pattern.exec(text) ?? undefined;
+}
+
+function operatorFault(
+  { name = "", argument, length }: Readonly<Partial<Record<string, string>>>,
+  place: FormatPlace,
+  expressionFault: ExpressionFault,
+): string | undefined {
+  const form = operatorForms.get(name);
+  if (form === undefined)
+    return operatorNames.has(name)
+      ? `only some of Envoy's versions have ${name}`
+      : `there is no variable with the name ${name}`;
+  if (name === "PER_REQUEST_STATE" && place !== "header") return `${name} is only for headers`;
+  if (length !== undefined && !form.takesLength) return `${name} takes no length`;
+  return argumentFault(name, form, argument) ?? celFault(name, argument, expressionFault);
+}
+
+function argumentFault(name: string, form: OperatorForm, argument: string | undefined): string | undefined {
+  if (argument === undefined)
+    return form.argument === "always" ? `${name} needs ${form.expected ?? "an argument"} in parentheses` : undefined;
+  if (form.argument === "never") return `${name} takes no argument`;
+  if (form.argument === "always" && argument === "")
+    return `${name} needs ${form.expected ?? "an argument"} in parentheses`;
+  return form.pattern?.test(argument) === false ? `${name} takes ${form.expected ?? "another argument"}` : undefined;
+}
+
+function celFault(name: string, argument = "", expressionFault: ExpressionFault): string | undefined {
+  if (name !== "CEL" && name !== "TYPED_CEL") return undefined;
+  const fault = expressionFault(argument);
+  return fault === undefined ? undefined : `${name} needs an expression that Envoy takes, and ${fault}`;
+}

@@ -1,0 +1,77 @@
+import type { X509Certificate } from "node:crypto";
+import { messageOf } from "../../base/index.ts";
+import { DerReader, derTags } from "../../x509/index.ts";
+
+const enumerated = 0x0a;
+/** Tags of the fields of RFC 6960: choices and optional fields. */
+const byName = 0xa1;
+const byKey = 0xa2;
+const extensions = 0xa1;
+const good = 0x80;
+const revoked = 0xa1;
+const unknown = 0x82;
+/** `id-pkix-ocsp-basic` */
+const basicResponse = "2b0601050507300101";
+const time = /^\d{14}Z$/;
+
+/**
+ * Why an Envoy rejects a staple for a certificate: it takes a successful basic response about this certificate alone.
+ * Undefined if it takes the staple.
+ */
+export function stapleFault(staple: Buffer, certificate: X509Certificate): string | undefined {
+  try {
+    const serial = serialOf(staple);
+    return serial === BigInt(`0x${certificate.serialNumber}`) ? undefined : "it is about another certificate";
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** Returns the serial number of the certificate that a response is about. Throws if it is no such response. */
+function serialOf(staple: Buffer): bigint {
+  const file = new DerReader(staple);
+  const response = file.inside(derTags.sequence);
+  file.finish();
+  const status = response.next(enumerated).contents;
+  if (status.length !== 1 || status[0] !== 0) throw new Error("it has the status of a failed request");
+  const outer = response.inside(derTags.context0);
+  response.finish();
+  const bytes = outer.inside(derTags.sequence);
+  outer.finish();
+  if (bytes.next(derTags.objectIdentifier).contents.toString("hex") !== basicResponse)
+    throw new Error("it is no basic response");
+  const text = bytes.inside(derTags.octetString);
+  const basic = text.inside(derTags.sequence);
+  text.finish();
+  const data = basic.inside(derTags.sequence);
+  basic.next(derTags.sequence);
+  basic.next(derTags.bitString);
+  data.optional(derTags.context0);
+  if (data.optional(byName) === undefined) data.next(byKey);
+  readTime(data);
+  const list = data.inside(derTags.sequence);
+  const single = list.inside(derTags.sequence);
+  if (!list.isAtEnd) throw new Error("it is about several certificates");
+  return readSingle(single);
+}
+
+function readSingle(single: DerReader): bigint {
+  const identity = single.inside(derTags.sequence);
+  identity.next(derTags.sequence);
+  identity.next(derTags.octetString);
+  identity.next(derTags.octetString);
+  const serial = identity.next(derTags.integer).contents;
+  identity.finish();
+  if (![good, revoked, unknown].includes(single.next().tag)) throw new Error("it has no status of the certificate");
+  readTime(single);
+  const next = single.optional(derTags.context0);
+  if (next !== undefined) readTime(new DerReader(next.contents));
+  single.optional(extensions);
+  single.finish();
+  return BigInt(`0x0${serial.toString("hex")}`);
+}
+
+function readTime(reader: DerReader): void {
+  const text = reader.next(derTags.generalizedTime).contents.toString("latin1");
+  if (!time.test(text)) throw new Error(`it has the time ${JSON.stringify(text)}`);
+}
