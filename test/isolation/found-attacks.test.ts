@@ -90,6 +90,22 @@ const attacks: Readonly<Record<string, KubernetesObject | readonly KubernetesObj
       workloadSelector: { labels: { app: "named" } },
     }),
   ],
+  "a pod does not belong to a service whose EndpointSlice in another namespace names it": [
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "web", namespace: "evil" },
+      spec: { ports: [{ name: "http", port: 80 }] },
+    },
+    {
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      metadata: { name: "web", namespace: "evil", labels: { "kubernetes.io/service-name": "web" } },
+      addressType: "IPv4",
+      endpoints: [{ addresses: ["10.244.1.61"], targetRef: { kind: "Pod", name: "web-1", namespace: "shop" } }],
+      ports: [{ name: "http", port: 8080, protocol: "TCP" }],
+    },
+  ],
   "a shared waypoint accepts its listener with a script that does not compile": script("constructor"),
   "a shared waypoint accepts its listener with a script that fails while it is loaded": script('error("x")'),
   "a shared waypoint accepts its listener with a script that never ends": script("while true do end"),

@@ -115,8 +115,9 @@ function derivePods(
       [key, podsSelectedBy(podsOf, namespace, selector, reader).some(({ ready }) => ready)],
     ],
   );
+  // A slice that names a pod of another namespace would give that pod's connections the name of its own service.
   const slicesOfPod = inputs.slices.index("pod", (slice) =>
-    slice.endpoints.flatMap(({ pod }) => (pod === "" ? [] : [pod])),
+    slice.endpoints.flatMap(({ pod }) => (pod.startsWith(`${slice.namespace}/`) ? [pod] : [])),
   );
 
   /** Services without a selector whose EndpointSlices name the pod. */
