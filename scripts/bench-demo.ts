@@ -29,7 +29,8 @@ const lookMs = 50;
 const untilPage = (address: string): string =>
   `until curl -s -m 2 "http://${address}/productpage" | grep -q "Reviews served by:"; do sleep 0.05; done`;
 const acknowledgementTimeoutMs = 10_000;
-const settleMs = 10_000;
+/** More than the time after which idle processes give back the memory of their start. */
+const settleMs = 20_000;
 
 const addresses = `apiVersion: metallb.io/v1beta1
 kind: IPAddressPool

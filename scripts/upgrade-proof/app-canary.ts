@@ -72,11 +72,19 @@ async function followWithPages(proof: Proof, name: string, options: FollowOption
   }).finally(() => ended.abort());
   const sendPages = async (): Promise<void> => {
     const url = `http://${await gatewayAddress(proof)}/productpage`;
-    const command = `curl -s -m 4 -o /dev/null -w '%{http_code}\\n' '${url}?[1-${pagesAtOnce}]'`;
+    const found = "%{http_code} %{exitcode} %{time_total} s %{errormsg}";
+    const command = `curl -s -m 4 -o /dev/null -w '${found}\\n' '${url}?[1-${pagesAtOnce}]'`;
     while (!ended.signal.aborted) {
       if (phase === "Judging") {
         const { output } = await proof.lab.cluster.shell(command);
-        assert.equal(output, "200\n".repeat(pagesAtOnce), "pages that the canary waited for");
+        const lines = output.trim().split("\n");
+        const failed = lines.filter((line) => !line.startsWith("200 0 "));
+        assert.deepEqual(
+          failed,
+          [],
+          `requests for the pages that the canary waited for, at ${new Date().toISOString()}`,
+        );
+        assert.equal(lines.length, pagesAtOnce, output);
       } else await systemClock.sleep(lookMs, proof.signal);
     }
   };

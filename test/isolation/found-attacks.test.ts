@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KubernetesObject } from "../../src/api/index.ts";
+import type { KubernetesObject, UntypedObject } from "../../src/api/index.ts";
 import { config } from "../../src/controlplane/testing/model-fixture.ts";
 import { Range } from "./attack.ts";
 
@@ -12,6 +12,16 @@ const script = (inlineCode: string): KubernetesObject => ({
   }),
   apiVersion: "extensions.istio.io/v1alpha1",
 });
+
+/** Endpoints of a service of the attacker, which name a pod of a victim. */
+const foreignSlice: UntypedObject = {
+  apiVersion: "discovery.k8s.io/v1",
+  kind: "EndpointSlice",
+  metadata: { name: "web", namespace: "evil", labels: { "kubernetes.io/service-name": "web" } },
+  addressType: "IPv4",
+  endpoints: [{ addresses: ["10.244.1.61"], targetRef: { kind: "Pod", name: "web-1", namespace: "shop" } }],
+  ports: [{ name: "http", port: 8080, protocol: "TCP" }],
+};
 
 /** A route of the attacker on the shared gateway that sets a header. */
 const route = (value: string): KubernetesObject => ({
@@ -91,20 +101,8 @@ const attacks: Readonly<Record<string, KubernetesObject | readonly KubernetesObj
     }),
   ],
   "a pod does not belong to a service whose EndpointSlice in another namespace names it": [
-    {
-      apiVersion: "v1",
-      kind: "Service",
-      metadata: { name: "web", namespace: "evil" },
-      spec: { ports: [{ name: "http", port: 80 }] },
-    },
-    {
-      apiVersion: "discovery.k8s.io/v1",
-      kind: "EndpointSlice",
-      metadata: { name: "web", namespace: "evil", labels: { "kubernetes.io/service-name": "web" } },
-      addressType: "IPv4",
-      endpoints: [{ addresses: ["10.244.1.61"], targetRef: { kind: "Pod", name: "web-1", namespace: "shop" } }],
-      ports: [{ name: "http", port: 8080, protocol: "TCP" }],
-    },
+    { ...config("Service", "evil/web", { ports: [{ name: "http", port: 80 }] }), apiVersion: "v1" },
+    foreignSlice,
   ],
   "a shared waypoint accepts its listener with a script that does not compile": script("constructor"),
   "a shared waypoint accepts its listener with a script that fails while it is loaded": script('error("x")'),

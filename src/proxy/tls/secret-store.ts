@@ -33,8 +33,9 @@ export interface SecretStoreOptions {
   /** The file with the mesh's revocation lists. If undefined, no revocation is checked. */
   readonly meshRevocationsFile?: string | undefined;
   /**
-   * Called when a secret has arrived or is known to be absent, and when a file was read. A listener that waits may
-   * begin then. The workload's certificate is not among them.
+   * Called when a secret has arrived or is known to be absent, and when the file with the mesh's revocation lists was
+   * read. A listener that waits may begin then. Listeners wait for no other files, and the workload's certificate is
+   * not among the secrets.
    */
   readonly onChange?: () => void;
   readonly clock: Clock;
@@ -238,7 +239,7 @@ export class SecretStore {
   /** Takes a secret from a service. Throws if it is unusable, and keeps the previous one. */
   take(ref: ServiceSecret, version: string, body: Uint8Array): void {
     this.#put(ref, version, body, checkUsable);
-    this.#wake();
+    this.#tell();
   }
 
   /**
@@ -247,7 +248,7 @@ export class SecretStore {
    */
   miss(ref: ServiceSecret): void {
     if (!this.#applied.has(secretKey(ref))) this.#absent.set(secretKey(ref), ref);
-    this.#wake();
+    this.#tell();
   }
 
   /** A service cannot be asked now. */
@@ -300,7 +301,7 @@ export class SecretStore {
       if (!this.#applied.has(name) && this.#absent.size < maxAbsent) this.#absent.set(name, { kind: "sds", name });
     // A secret that the control plane removes stays available to configuration that still refers to it, so that a race
     // breaks no connection.
-    this.#wake();
+    this.#tell();
     if (troubles.length > 0) throw userError("config-rejected", troubles.join("; "));
   }
 
@@ -318,9 +319,13 @@ export class SecretStore {
     for (const material of ["certificate", "roots", "roots and lists"]) this.#materials.delete(`${material} ${key}`);
   }
 
+  #tell(): void {
+    this.#wake();
+    this.#options.onChange?.();
+  }
+
   #wake(): void {
     for (const resolve of this.#waiters) resolve();
-    this.#options.onChange?.();
   }
 
   #namedCertificate(named: NamedSecret): CertificateMaterial | undefined {
@@ -465,7 +470,8 @@ export class SecretStore {
       entry.trouble = trouble;
     }
     entry.tried = true;
-    this.#wake();
+    if (path === this.#options.meshRevocationsFile) this.#tell();
+    else this.#wake();
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Probe } from "../../../api/kubernetes/index.ts";
 import type { Clock } from "../../../base/index.ts";
-import { attemptProbe, type ProbeTarget } from "./probe-attempt.ts";
+import { attemptProbe, type ProbeOutcome, type ProbeTarget } from "./probe-attempt.ts";
 
 export type ProbeKind = "startup" | "liveness" | "readiness";
 
@@ -28,8 +28,8 @@ export interface ContainerProbesOptions {
 
 /**
  * The pauses between early runs, of which the last one repeats. Until its first success, a startup or readiness probe
- * also runs early, between the runs of its own schedule, so that nobody waits for the next second. Failures of early
- * runs do not count.
+ * also runs early, between the runs of its own schedule, so that nobody waits for the next second. Only a success
+ * of an early run counts.
  */
 const earlyPausesMs = [0, 20, 40, 80, 160, 200];
 /** A command costs a process, so it runs early only before its own schedule begins. */
@@ -91,15 +91,17 @@ export class ContainerProbes {
     let successes = 0;
     let failures = 0;
     let early: EarlyRuns | undefined;
+    let success: ProbeOutcome | undefined;
     if (kind === "liveness") await sleepUntil(clock, delayMs, signal);
     else if (kind === "startup" || !this.ready) {
       early = this.#earlyRuns(probe);
-      await this.#waitOrSucceed(Math.max(delayMs, periodMs), probe, early);
+      success = await this.#earlySuccess(Math.max(delayMs, periodMs), probe, early);
       if (probe.exec !== undefined) early = undefined;
     }
     for (;;) {
       if (signal.aborted) return false;
-      const outcome = await attempt(probe, target);
+      const outcome = success ?? (await attempt(probe, target));
+      success = undefined;
       if (signal.aborted) return false;
       successes = outcome.success ? successes + 1 : 0;
       failures = outcome.success ? 0 : failures + 1;
@@ -117,7 +119,7 @@ export class ContainerProbes {
         }
       }
       if (early === undefined) await sleepUntil(clock, periodMs, signal);
-      else await this.#waitOrSucceed(periodMs, probe, early);
+      else success = await this.#earlySuccess(periodMs, probe, early);
     }
   }
 
@@ -126,8 +128,8 @@ export class ContainerProbes {
     return { pausesMs, untilMs: this.#options.clock.steadyMs() + earlyForMs, done: 0 };
   }
 
-  /** Waits for `ms`, or until an early run of the probe succeeds. */
-  async #waitOrSucceed(ms: number, probe: Probe, early: EarlyRuns): Promise<void> {
+  /** Waits for `ms`, or until an early run of the probe succeeds. Returns that success, which counts. */
+  async #earlySuccess(ms: number, probe: Probe, early: EarlyRuns): Promise<ProbeOutcome | undefined> {
     const { clock, target, attempt = attemptProbe } = this.#options;
     const { signal } = this.#stop;
     const endMs = clock.steadyMs() + ms;
@@ -135,12 +137,19 @@ export class ContainerProbes {
       const nowMs = clock.steadyMs();
       const pauseMs = nowMs < early.untilMs ? (early.pausesMs[early.done] ?? early.pausesMs.at(-1) ?? ms) : ms;
       // The probe's own run comes at the end.
-      if (nowMs + pauseMs >= endMs) return await sleepUntil(clock, Math.max(0, endMs - nowMs), signal);
+      if (nowMs + pauseMs >= endMs) {
+        await sleepUntil(clock, Math.max(0, endMs - nowMs), signal);
+        return undefined;
+      }
       if (pauseMs > 0) await sleepUntil(clock, pauseMs, signal);
-      if (signal.aborted) return;
+      if (signal.aborted) return undefined;
       early.done += 1;
-      const { success } = await attempt(probe, target);
-      if (success || signal.aborted) return;
+      // An application that does not answer must not delay the probe's own run.
+      const leftMs = Math.max(1, endMs - clock.steadyMs());
+      const timeoutSeconds = Math.min(probe.timeoutSeconds ?? 1, leftMs / 1_000);
+      const outcome = await attempt({ ...probe, timeoutSeconds }, target);
+      if (outcome.success) return outcome;
+      if (signal.aborted) return undefined;
     }
   }
 
