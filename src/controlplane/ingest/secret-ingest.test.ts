@@ -275,6 +275,36 @@ test("a certificate that requires a staple is a fault without a usable one", () 
   );
 });
 
+test("a staple that is left out is logged for those who ask for the certificate, and not for the roots beside it", async () => {
+  const graph = new CollectionGraph();
+  const references = graph.source<SecretReference>("references");
+  const secrets = graph.source<SecretFacts>("secrets");
+  const lines: string[] = [];
+  const log = createLogger({ scope: "pilot", level: "info", write: (line) => void lines.push(line) });
+  const client = new FakeKubeClient();
+  for (const name of ["pair", "roots"])
+    client.put(
+      secretKind,
+      secret(name, {
+        "tls.crt": one.certificate,
+        "tls.key": one.privateKey,
+        "ca.crt": one.certificate,
+        "tls.ocsp-staple": "x",
+      }),
+    );
+  const ingest = new SecretIngest({ client, references: [references], secrets, clock: systemClock, log });
+  const stop = new AbortController();
+  const running = ingest.run(stop.signal);
+  for (const resource of ["kubernetes://pair", "kubernetes://roots-cacert"])
+    for (const reference of secretReferences(resource, "edge"))
+      if (!reference.optional) references.set(resource, reference);
+  await until(() => secrets.size === 2);
+  assert.equal(lines.length, 1);
+  assert.match(lines[0] ?? "", /a staple is left out .*edge\/pair/);
+  stop.abort();
+  await running;
+});
+
 test("only referenced secrets are held; changes, absence and faults are recorded, and unreferenced ones are dropped", async () => {
   const graph = new CollectionGraph();
   const references = graph.source<SecretReference>("references");
