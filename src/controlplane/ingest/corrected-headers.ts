@@ -1,5 +1,5 @@
 import type { FieldIssue } from "../../api/index.ts";
-import { virtualServiceKind, withLiteralPercents, type VirtualService } from "../../api/istio/index.ts";
+import { virtualServiceKind, type VirtualService } from "../../api/istio/index.ts";
 import type { Corrected } from "./config-facts.ts";
 
 /** The field of a header that a route, or a destination of a route, sets or adds. */
@@ -27,8 +27,9 @@ export function withCorrectedHeaders(
   return { spec: corrected.value.spec, issues: issues.map((issue) => withConsequence(issue, copy)) };
 }
 
+/** Escapes a faulty value without judging it again, because to judge an expression may take long. */
 function textOf(value: string, name: string): string {
-  return authority.test(name) ? "" : withLiteralPercents(value);
+  return authority.test(name) ? "" : value.replaceAll("%", "%%");
 }
 
 /** Replaces the value at the field of an issue. Returns false if the field is not the value of a header. */
