@@ -77,6 +77,23 @@ test("a refused object is reported in its status and a metric, and its last good
   );
 });
 
+test("an object that serves with a value of a header as text has a status that says so", async () => {
+  const http = [{ ...good.http[0], headers: { request: { set: { a: "%SPAN_ID%" } } } }];
+  client.put(virtualServiceKind, config("VirtualService", "shop/corrected", { ...good, http }));
+  await until(async () => (await conditions("corrected")).length === 1);
+  const [condition] = await conditions("corrected");
+  assert.match(
+    condition?.message ?? "",
+    /^spec\.http\[0\]\.headers\.request\.set\.a: has %SPAN_ID%.* write a percent sign as %%; until then, proxies send the value as text$/,
+  );
+  assert.deepEqual(inputs.virtualServices.get("shop/corrected")?.spec.http[0]?.headers.request.set, {
+    a: "%%SPAN_ID%%",
+  });
+  const stored = await client.get(virtualServiceKind, "corrected", "shop");
+  client.put(virtualServiceKind, { ...stored, ...config("VirtualService", "shop/corrected", good) });
+  await until(async () => (await conditions("corrected")).length === 0);
+});
+
 test("outdated conditions of a former leader are removed, and foreign conditions stay", async () => {
   await until(async () => (await conditions("stale")).length === 1);
   assert.deepEqual(await conditions("stale"), [foreign]);

@@ -2,7 +2,7 @@ import { keyOf, metaTime, type KindDefinition, type KubernetesObject } from "../
 import { istioKinds } from "../api/istio/index.ts";
 import { truncated } from "../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer } from "../kube/index.ts";
-import { refusedId, type RefusedObjects } from "./ingest/index.ts";
+import { refusedId, type RefusedObject, type RefusedObjects } from "./ingest/index.ts";
 import { leadAlone, type LeadingControllerOptions } from "./leadership/index.ts";
 
 export interface RefusedStatusOptions extends LeadingControllerOptions {
@@ -24,9 +24,9 @@ const fieldManager = "istiod-validation";
 const maxMessage = 4096;
 
 /**
- * Reports in the status of Istio's objects that this revision refuses them, and removes the report later. The condition
- * belongs to the revision, because another revision may accept what this one does not know. The status of valid objects
- * is not written.
+ * Reports in the status of Istio's objects that this revision refuses or corrects them, and removes the report later.
+ * The condition belongs to the revision, because another revision may accept what this one does not know. The status of
+ * valid objects is not written.
  */
 export async function runRefusedStatusWriter(options: RefusedStatusOptions, signal: AbortSignal): Promise<void> {
   await leadAlone(
@@ -69,15 +69,15 @@ async function write(options: RefusedStatusOptions, id: string): Promise<void> {
   const before = conditionsOf(object);
   const type = typeOf(options);
   const known = before.find((condition) => condition.type === type);
-  const faults = refused.get(id)?.faults;
+  const found = refused.get(id);
   const wanted =
-    faults === undefined
+    found === undefined
       ? undefined
       : {
           type,
           status: "False",
-          reason: "Refused",
-          message: messageFor(faults),
+          reason: found.isCorrected ? "Corrected" : "Refused",
+          message: messageFor(found),
           lastTransitionTime: known?.lastTransitionTime ?? metaTime(clock.nowMs()),
         };
   const conditions = [
@@ -98,8 +98,9 @@ function typeOf({ revision }: RefusedStatusOptions): string {
   return `serin.dev/valid-${revision}`;
 }
 
-function messageFor(faults: string): string {
-  return truncated(`${faults}; the last version that was valid stays in force, if there was one`, maxMessage);
+function messageFor({ faults, isCorrected }: RefusedObject): string {
+  const inForce = isCorrected ? "" : "; the last version that was valid stays in force, if there was one";
+  return truncated(`${faults}${inForce}`, maxMessage);
 }
 
 function conditionsOf(object: KubernetesObject): readonly Condition[] {

@@ -85,6 +85,7 @@ export class DerReader {
     if (count === 0 || count > maxLengthBytes) throw malformed("a length that is indefinite or too long");
     let length = 0;
     for (let index = 0; index < count; index += 1) length = length * 0x100 + this.#byte();
+    if (lengthOf(length).length !== count + 1) throw malformed("a length that is not as short as possible");
     return length;
   }
 }

@@ -3,6 +3,7 @@ import { systemClock } from "../../src/base/index.ts";
 import { createSelfSignedAuthority } from "../../src/controlplane/ca/index.ts";
 import type { StructuralSchema } from "../../src/cluster/schema/crd/structural-schema.ts";
 import type { AttackerKind } from "./built-in-kinds.ts";
+import { rarePair, revocationList, shortPair, stapledPair, staples } from "./odd-certificates.ts";
 
 const [one, two] = await Promise.all([
   createSelfSignedAuthority("one", systemClock),
@@ -13,7 +14,23 @@ const [one, two] = await Promise.all([
 export const secretNames = ["shop-cert", "shop-cert-cacert", "web", "api"] as const;
 
 const emptyList = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
-const certificates = [
+/** Blocks for which an Envoy rejects the whole text. */
+const faultyBlocks = [
+  "-----BEGIN FOO-----\nAAAA\n",
+  "-----BEGIN FOO-----\nAAAA\n-----END BAR-----\n",
+  "-----BEGIN FOO-----\n!!!!\n-----END FOO-----\n",
+  "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+  "-----BEGIN X509 CERTIFICATE-----\nAAAA\n-----END X509 CERTIFICATE-----\n",
+  "-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n",
+  emptyList,
+];
+/** The attacker's `tls.crt`, `ca.crt` and `cacert`. */
+export const certificates = [
+  shortPair.certificate,
+  rarePair.certificate,
+  stapledPair.certificate,
+  ...faultyBlocks.map((block) => one.certificate + block),
+  ...faultyBlocks.map((block) => block + one.certificate),
   one.certificate,
   two.certificate,
   one.certificate + two.certificate,
@@ -26,8 +43,32 @@ const certificates = [
   "",
   "\u0000",
 ];
-const keys = [one.privateKey, two.privateKey, one.privateKey + two.privateKey, one.certificate, "x", ""];
-const lists = ["", "x", emptyList, one.certificate, `-----BEGIN X509 CRL-----\n`];
+/** The attacker's `tls.key`. */
+export const keys = [
+  shortPair.privateKey,
+  rarePair.privateKey,
+  stapledPair.privateKey,
+  ...faultyBlocks.map((block) => block + one.privateKey),
+  one.privateKey,
+  two.privateKey,
+  one.privateKey + two.privateKey,
+  one.certificate,
+  "x",
+  "",
+];
+/** The attacker's `ca.crl`. */
+export const lists = [
+  revocationList,
+  ...faultyBlocks.map((block) => revocationList + block),
+  "",
+  "x",
+  emptyList,
+  one.certificate,
+  `-----BEGIN X509 CRL-----\n`,
+];
+
+/** The attacker's `tls.ocsp-staple`, in base64. */
+export const attackerStaples = [...Object.values(staples), "AAAA", "MAMKAQA="];
 
 const texts = (values: readonly string[], encode: (text: string) => string): StructuralSchema => ({
   type: "string",
@@ -56,7 +97,7 @@ export const referencedKinds: readonly AttackerKind[] = [
     schema: fields({
       "tls.crt": texts(certificates, inBase64),
       "tls.key": texts(keys, inBase64),
-      "tls.ocsp-staple": texts(["AAAA", "0\u0003\n\u0001\u0000"], inBase64),
+      "tls.ocsp-staple": texts(attackerStaples, asIs),
       ...roots(inBase64),
     }),
   },

@@ -33,7 +33,7 @@ export function experimentalCommands(program: Command, context: CliContext): voi
 function checkCommands(parent: Command, context: CliContext): void {
   revisionFlag(parent.command("precheck"))
     .description(
-      "check whether a mesh can be installed or upgraded in the cluster: its version, your rights, the Gateway API",
+      "check whether a mesh can be installed or upgraded in the cluster: its version, your rights, the Gateway API, and stored objects that the control plane refuses or corrects",
     )
     .option("--skip-controlplane", "run only the checks of --from-version")
     .option("--output-threshold <level>", "show messages of this level or above: Info, Warning, Error", "Warning")

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { describeError } from "../../base/index.ts";
+import { describeError, userError } from "../../base/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
@@ -399,6 +399,34 @@ test("precheck finds an old cluster, missing rights and an old Gateway API, by i
       "Warning [IST0172] (CustomResourceDefinition gateways.gateway.networking.k8s.io) The Gateway API CRD version v1beta1 is lower than the minimum version: v1",
     ),
   );
+});
+
+test("precheck names a stored object that the control plane refuses or corrects, with its fields", async () => {
+  const virtualService = (name: string, value: string) => ({
+    apiVersion: "networking.istio.io/v1",
+    kind: "VirtualService",
+    metadata: { namespace: "shop", name },
+    spec: {
+      hosts: ["a"],
+      http: [{ headers: { request: { set: { a: value } } }, route: [{ destination: { host: "a" } }] }],
+    },
+  });
+  const items = [virtualService("good", "%PROTOCOL%"), virtualService("bad", "%SPAN_ID%")];
+  const context = new FakeContext({
+    answers: ready,
+    objects: { VirtualService: items },
+  });
+  await assert.rejects(createProgram(context).parseAsync(["x", "precheck"]), /Issues found when checking the cluster/);
+  assert.match(
+    context.output,
+    /^Error \[IST0106\] \(VirtualService shop\/bad\) spec\.http\[0\]\.headers\.request\.set\.a: has %SPAN_ID%.* write a percent sign as %%\n$/,
+  );
+  const all = new FakeContext({
+    answers: ready,
+    refusals: { Sidecar: userError("forbidden", "sidecars is forbidden") },
+  });
+  await createProgram(all).parseAsync(["x", "precheck", "--output-threshold", "info"]);
+  assert.match(all.output, /\(Sidecar\) Stored objects are not checked: sidecars is forbidden/);
 });
 
 test("precheck fails with the reason if the credentials are rejected, and does not call the cluster old", async () => {

@@ -1,5 +1,7 @@
-import { userError } from "../../base/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { messageOf, userError } from "../../base/index.ts";
+import { formatIssues } from "../../api/index.ts";
+import { istioKinds } from "../../api/istio/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import {
   gatewayDefinitions,
   lackedVersions,
@@ -67,6 +69,7 @@ async function checkControlPlane(client: KubeClient, istioNamespace: string): Pr
     checkServerVersion(client),
     checkPermissions(client, istioNamespace),
     checkGatewayApi(client),
+    checkStoredObjects(client),
   ]);
   return parts.flat();
 }
@@ -138,6 +141,33 @@ async function checkGatewayApi(client: KubeClient): Promise<Finding[]> {
       message: `The Gateway API CRD version ${definition.served.length === 0 ? "none" : definition.served.toSorted().join(",")} is lower than the minimum version: ${version}`,
     })),
   );
+}
+
+/** Finds the stored objects of Istio's kinds that this release's control plane refuses or corrects. */
+async function checkStoredObjects(client: KubeClient): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const kind of istioKinds) {
+    const base = { code: "IST0106", origin: kind.kind };
+    try {
+      const { items } = await client.list(kind);
+      for (const item of items) {
+        const errors = kind.parse?.(item).errors ?? [];
+        const { namespace = "", name = "" } = item.metadata;
+        if (errors.length > 0)
+          findings.push({
+            ...base,
+            level: "Error",
+            origin: `${kind.kind} ${namespace}/${name}`,
+            message: formatIssues(errors),
+          });
+      }
+    } catch (error) {
+      if (isKubeCode(error, "forbidden"))
+        findings.push({ ...base, level: "Info", message: `Stored objects are not checked: ${messageOf(error)}` });
+      else if (!isKubeCode(error, "not-found")) throw error;
+    }
+  }
+  return findings;
 }
 
 /** The last minor release whose defaults sent traces to Zipkin. */

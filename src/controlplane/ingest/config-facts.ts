@@ -6,13 +6,25 @@ interface WithSpec<Spec> extends KubernetesObject {
   spec: Spec;
 }
 
+/** A spec that is used although the stored one has faults. */
+export interface Corrected<Spec> {
+  readonly spec: Spec;
+  /** The faults, each with what holds until they are corrected. */
+  readonly issues: readonly FieldIssue[];
+}
+
 export interface ConfigRules<Spec> {
   /**
    * Objects that name another revision are left out. The name must be the revision, not a tag. If absent, all are read.
    */
   readonly revision?: string;
-  /** Called for an object that its parser refuses. It may have bypassed the validation webhook. */
-  readonly refused: (object: KubernetesObject, issues: readonly FieldIssue[]) => void;
+  /**
+   * Called for an object that its parser refuses. It may have bypassed the validation webhook, or an earlier release
+   * accepted it. `isCorrected`: it is used, except for the faulty fields.
+   */
+  readonly refused: (object: KubernetesObject, issues: readonly FieldIssue[], isCorrected?: boolean) => void;
+  /** Corrects an object with these issues. If absent or undefined, the object is refused as a whole. */
+  readonly correct?: (object: WithSpec<Spec>, issues: readonly FieldIssue[]) => Corrected<Spec> | undefined;
   /** The spec to use instead of a refused one. If absent or undefined, the object is left out. */
   readonly instead?: (object: KubernetesObject) => Spec | undefined;
 }
@@ -47,8 +59,9 @@ function specOf<Spec>(
   const parsed = kind.parse?.(object);
   if (parsed === undefined) return object.spec;
   if (parsed.value !== undefined) return parsed.value.spec;
-  rules.refused(object, parsed.errors);
-  return rules.instead?.(object);
+  const corrected = rules.correct?.(object, parsed.errors);
+  rules.refused(object, corrected?.issues ?? parsed.errors, corrected !== undefined);
+  return corrected?.spec ?? rules.instead?.(object);
 }
 
 /** Other annotations, such as kubectl's last applied configuration, may change without any effect. */

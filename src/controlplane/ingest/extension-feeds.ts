@@ -22,12 +22,12 @@ export function extensionFeeds(inputs: ExtensionInputs, rules: ConfigRules<unkno
   const keeping = <Facts>(
     kind: KindDefinition,
     target: { set(key: string, item: Facts): void; delete(key: string): void },
-    convert: (object: KubernetesObject, rules: ConfigRules<never>) => Facts | undefined,
+    convert: (object: KubernetesObject, rules: Pick<ConfigRules<never>, "revision" | "refused">) => Facts | undefined,
   ): ExtensionFeed => ({
     kind,
     take: (key, object) => {
       let isRefused = false;
-      const rules: ConfigRules<never> = {
+      const rules: Pick<ConfigRules<never>, "revision" | "refused"> = {
         ...(revision === undefined ? {} : { revision }),
         refused: (bad, issues) => {
           isRefused = true;

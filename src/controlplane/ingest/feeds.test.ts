@@ -73,6 +73,52 @@ test("a refused object is reported and keeps its last good version until deleted
   assert.deepEqual(refused, ["x: spec.hots", "x: spec.rules[0].form", "y: spec.hots", "was: spec.rules[0].form"]);
 });
 
+/** A VirtualService whose first route and destination change headers. */
+const changing = (set: Readonly<Record<string, string>>, add: Readonly<Record<string, string>> = {}) => ({
+  hosts: ["a"],
+  http: [
+    {
+      headers: { request: { set: { "x-good": "%PROTOCOL%", ...set } } },
+      route: [{ destination: { host: "a" }, headers: { response: { add } } }],
+    },
+  ],
+});
+
+test("a stored VirtualService with faulty values of headers serves with these as text, and is reported", () => {
+  const { inputs, refused, take } = feedsOf("default");
+  const routesOf = (name: string, spec: unknown) => {
+    take("VirtualService", networking, { metadata: { namespace: "shop", name }, spec });
+    const [route] = inputs.virtualServices.get(`shop/${name}`)?.spec.http ?? [];
+    return [route?.headers.request.set, route?.route[0]?.headers.response.add];
+  };
+  const values = [
+    "%COALESCE(5)%",
+    "%SPAN_ID%",
+    "%QUERY_PARAMS%",
+    "%UPSTREAM_METADATA(a:b):5%",
+    "%CEL(string(x))%",
+    "50%",
+  ];
+  for (const [index, value] of values.entries()) {
+    const text = value.replaceAll("%", "%%");
+    assert.deepEqual(routesOf(`x${index}`, changing({ "x.a": value }, { b: value })), [
+      { "x-good": "%PROTOCOL%", "x.a": text },
+      { b: text },
+    ]);
+  }
+  assert.deepEqual(
+    refused,
+    values.map(
+      (_, index) => `x${index}: spec.http[0].route[0].headers.response.add.b,spec.http[0].headers.request.set.x.a`,
+    ),
+  );
+  for (const value of ["a\nb", "a".repeat(20_000), "%".repeat(10_001)])
+    assert.deepEqual(routesOf("long", changing({ a: value })), [{ "x-good": "%PROTOCOL%", a: "" }, {}]);
+  assert.deepEqual(routesOf("host", changing({ host: "%SPAN_ID%" })), [{ "x-good": "%PROTOCOL%", host: "" }, {}]);
+  assert.deepEqual(routesOf("name", changing({ "a b": "%SPAN_ID%" })), [undefined, undefined]);
+  assert.deepEqual(routesOf("other", { ...changing({ a: "%SPAN_ID%" }), hots: [] }), [undefined, undefined]);
+});
+
 test("every kind of Istio that translation reads has a feed", () => {
   const inputs = createMeshInputs(new CollectionGraph());
   const fed = new Set(createFeeds(inputs, "default").map(({ kind }) => `${kind.group}/${kind.kind}`));

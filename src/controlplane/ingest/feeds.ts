@@ -51,6 +51,7 @@ import type { ConfigFacts } from "../model/facts.ts";
 import { isWaypointClass } from "../model/gateway-class.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
+import { withCorrectedHeaders } from "./corrected-headers.ts";
 import { extensionFeeds } from "./extension-feeds.ts";
 import { serviceEntryFacts, workloadEntryFacts } from "./entry-facts.ts";
 import { ingressFacts } from "./ingress-facts.ts";
@@ -118,9 +119,9 @@ export function createFeeds(
   multiCluster?: { readonly kinds: MultiClusterKinds; readonly warned: TellOfIssues },
 ): readonly Feed[] {
   let isRefused = false;
-  const refused: ConfigRules<unknown>["refused"] = (object, issues) => {
-    isRefused = true;
-    onIssues(object, issues);
+  const refused: ConfigRules<unknown>["refused"] = (object, issues, isCorrected = false) => {
+    isRefused = !isCorrected;
+    onIssues(object, issues, isCorrected);
   };
   // A refused object keeps its last valid version in force.
   const feed: MakeFeed = (kind, target, convert) => ({
@@ -205,7 +206,9 @@ function istioFeeds(making: FeedMaking): readonly Feed[] {
       configFacts(authorizationPolicyKind, object, { revision, refused, instead: closedPolicySpec }),
     ),
     configFeed(making, peerAuthenticationKind, inputs.peerAuthentications),
-    configFeed(making, virtualServiceKind, inputs.virtualServices),
+    feed(virtualServiceKind, inputs.virtualServices, (object) =>
+      configFacts(virtualServiceKind, object, { revision, refused, correct: withCorrectedHeaders }),
+    ),
     configFeed(making, destinationRuleKind, inputs.destinationRules),
     configFeed(making, istioGatewayKind, inputs.istioGateways),
     feed(serviceEntryKind, inputs.serviceEntries, (object) => serviceEntryFacts(object, { revision, refused })),

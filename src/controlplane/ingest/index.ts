@@ -11,4 +11,4 @@ export { RemoteClusters, type ClusterState, type RemoteClient, type RemoteCluste
 export { PullSecretIngest } from "./pull-secret-ingest.ts";
 export { SecretIngest } from "./secret-ingest.ts";
 export { ServedVersionClient } from "./served-version-client.ts";
-export { RefusedObjects, refusedId } from "./refused-objects.ts";
+export { type RefusedObject, RefusedObjects, refusedId } from "./refused-objects.ts";

@@ -55,15 +55,22 @@ export class MeshIngest {
   readonly #log: Logger;
   /** The faults of the object that is being read. */
   #faults: string | undefined;
+  /** Whether it is used in spite of its faults. */
+  #isCorrected = false;
   readonly #namespaces = new DiscoveryNamespaces();
 
   constructor(options: MeshIngestOptions) {
     const { client, inputs, revision, clock, log } = options;
     this.#log = log;
     this.refused = new RefusedObjects(options.metrics);
-    const refused = ({ kind, metadata }: KubernetesObject, issues: readonly FieldIssue[]): void => {
+    const refused = (
+      { kind, metadata }: KubernetesObject,
+      issues: readonly FieldIssue[],
+      isCorrected = false,
+    ): void => {
       this.#faults = formatIssues(issues);
-      log.warn("an object is not valid and is not used", {
+      this.#isCorrected = isCorrected;
+      log.warn(isCorrected ? "an object has faulty fields" : "an object is not valid and is not used", {
         kind: kind ?? "",
         namespace: metadata.namespace ?? "",
         name: metadata.name ?? "",
@@ -150,6 +157,7 @@ export class MeshIngest {
 
   #take(feed: Feed, key: string, object: KubernetesObject, isThere: boolean): void {
     this.#faults = undefined;
+    this.#isCorrected = false;
     try {
       feed.take(key, isThere && this.#namespaces.includes(object.metadata.namespace) ? object : undefined);
     } catch (error) {
@@ -161,7 +169,7 @@ export class MeshIngest {
         error: describeError(error),
       });
     }
-    this.refused.set(feed.kind, key, this.#faults);
+    this.refused.set(feed.kind, key, this.#faults, this.#isCorrected);
     if (
       feed.kind.kind === "Namespace" &&
       this.#namespaces.setNamespace(key, isThere ? (object.metadata.labels ?? {}) : undefined)

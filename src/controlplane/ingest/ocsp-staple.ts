@@ -12,7 +12,9 @@ const revoked = 0xa1;
 const unknown = 0x82;
 /** `id-pkix-ocsp-basic` */
 const basicResponse = "2b0601050507300101";
-const time = /^\d{14}Z$/;
+/** The bit of an integer's first byte that makes it negative. */
+const sign = 0x80;
+const time = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
 
 /**
  * Why an Envoy rejects a staple for a certificate: it takes a successful basic response about this certificate alone.
@@ -68,10 +70,22 @@ function readSingle(single: DerReader): bigint {
   if (next !== undefined) readTime(new DerReader(next.contents));
   single.optional(extensions);
   single.finish();
-  return BigInt(`0x0${serial.toString("hex")}`);
+  return positiveInteger(serial);
 }
 
+/** Envoys also read only the shortest encoding. A certificate with a negative serial number gets no staple. */
+function positiveInteger(bytes: Buffer): bigint {
+  const [first = sign, second = sign] = bytes;
+  if (first >= sign || (first === 0 && bytes.length > 1 && second < sign))
+    throw new Error("it has a serial number in an encoding that Envoys reject");
+  return BigInt(`0x${bytes.toString("hex")}`);
+}
+
+/** Reads the time of a day that exists. */
 function readTime(reader: DerReader): void {
   const text = reader.next(derTags.generalizedTime).contents.toString("latin1");
-  if (!time.test(text)) throw new Error(`it has the time ${JSON.stringify(text)}`);
+  const iso = text.replace(time, "$1-$2-$3T$4:$5:$6.000Z");
+  const date = new Date(iso);
+  if (!time.test(text) || Number.isNaN(date.getTime()) || date.toISOString() !== iso)
+    throw new Error(`it has the time ${JSON.stringify(text)}`);
 }

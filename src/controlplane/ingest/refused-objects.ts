@@ -7,9 +7,11 @@ export interface RefusedObject {
   readonly key: string;
   /** The faults, one line for each field. */
   readonly faults: string;
+  /** It is used, except for the faulty fields. */
+  readonly isCorrected: boolean;
 }
 
-/** The objects whose current version is invalid. */
+/** The objects whose current version is invalid, as a whole or in some fields. */
 export class RefusedObjects {
   readonly #objects = new Map<string, RefusedObject>();
   readonly #counts = new Map<string, number>();
@@ -19,18 +21,18 @@ export class RefusedObjects {
   constructor(metrics: MetricsRegistry | undefined) {
     this.#gauge = metrics?.gauge(
       "pilot_k8s_object_errors",
-      "Objects whose current version is not valid. Their last valid version stays in force, if there was one.",
+      "Objects whose current version is not valid. Their status says what is in force.",
       ["name"],
     );
   }
 
   /** Sets the faults of an object. Undefined means that the object is valid or deleted. */
-  set(kind: KindDefinition, key: string, faults: string | undefined): void {
+  set(kind: KindDefinition, key: string, faults: string | undefined, isCorrected = false): void {
     const id = refusedId(kind, key);
     const known = this.#objects.get(id);
     if (known?.faults === faults) return;
     if (faults === undefined) this.#objects.delete(id);
-    else this.#objects.set(id, { kind, key, faults });
+    else this.#objects.set(id, { kind, key, faults, isCorrected });
     if ((known === undefined) !== (faults === undefined)) this.#count(kind.kind, faults === undefined ? -1 : 1);
     for (const listener of this.#listeners) listener(id);
   }

@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import type { Secret } from "../../api/kubernetes/index.ts";
 import { messageOf } from "../../base/index.ts";
+import { derOfPem, DerReader, derTags, pemOf, readCertificate } from "../../x509/index.ts";
 import type { Authority, KeyPair, SecretFacts, SecretPart } from "../model/secret-facts.ts";
 import { stapleFault } from "./ocsp-staple.ts";
 
@@ -14,10 +15,19 @@ const authorityKeys = ["cacert", "ca.crt"] as const;
 const revocationKeys = ["crl", "ca.crl"] as const;
 const stapleKey = "tls.ocsp-staple";
 
-const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-const certificateStart = /-----BEGIN CERTIFICATE-----/g;
-const revocationBlock = /-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g;
-const revocationStart = /-----BEGIN X509 CRL-----/g;
+const trustedLabel = "TRUSTED CERTIFICATE";
+const revocationLabel = "X509 CRL";
+/** The blocks that are sent, and their first lines. */
+const block = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|X509 CRL)-----[^-]+-----END \1-----/g;
+const blockStart = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|X509 CRL)-----/g;
+/** A private key without a passphrase. */
+const keyBlock = /-----BEGIN ((?:RSA |EC )?PRIVATE KEY)-----[^-]+-----END \1-----/;
+/** The text that is sent for a file without a revocation list. Envoys then refuse every peer, as for the file. */
+const noRevocations = "no revocation list\n";
+
+/** The extension by which a certificate requires a staple (RFC 7633), and the value that Envoys look for. */
+const tlsFeature = "2b06010505070118";
+const mustStaple = "3003020105";
 
 /** The shortest RSA key that Envoys accept, and their curves. */
 const minRsaBits = 2048;
@@ -47,33 +57,45 @@ function keyPairOf(data: Data): SecretPart<KeyPair> {
   if (found === undefined)
     return { fault: `it must have the keys cert and key, or tls.crt and tls.key; it has ${keysOf(data)}` };
   const [certificateKey, privateKeyKey] = found;
-  const certificateChain = textOf(data, certificateKey);
-  const privateKey = textOf(data, privateKeyKey);
-  const fault = certificateFault(certificateKey, certificateChain) ?? pairFault(found, certificateChain, privateKey);
-  if (fault !== undefined) return { fault };
-  return { value: { certificateChain, privateKey, ...stapleOf(data, certificateChain) } };
+  const chain = certificatesIn(certificateKey, textOf(data, certificateKey), "chain");
+  if ("fault" in chain) return chain;
+  const leaf = new X509Certificate(chain.value);
+  const privateKey = privateKeyIn(found, leaf, textOf(data, privateKeyKey));
+  if ("fault" in privateKey) return privateKey;
+  const staple = stapleOf(data, leaf);
+  if (staple.ocspStaple === undefined && requiresStaple(leaf)) {
+    const reason = staple.stapleFault ?? `it has no ${stapleKey}`;
+    return {
+      fault: `${certificateKey} requires a staple (TLS feature status_request), and ${reason}. Add a current response of OCSP in DER as ${stapleKey}, or use a certificate without this feature`,
+    };
+  }
+  return { value: { certificateChain: chain.value, privateKey: privateKey.value, ...staple } };
 }
 
-/** A staple that Envoys would reject is left out: the certificate is good without it. */
-function stapleOf(data: Data, certificateChain: string): Pick<KeyPair, "ocspStaple" | "stapleFault"> {
+/** A staple that Envoys would reject is left out. The certificate works without it, unless it requires a staple. */
+function stapleOf(data: Data, leaf: X509Certificate): Pick<KeyPair, "ocspStaple" | "stapleFault"> {
   const ocspStaple = data[stapleKey] ?? "";
   if (ocspStaple === "") return {};
-  const fault = stapleFault(Buffer.from(ocspStaple, "base64"), new X509Certificate(certificateChain));
+  const fault = stapleFault(Buffer.from(ocspStaple, "base64"), leaf);
   return fault === undefined ? { ocspStaple } : { stapleFault: `${stapleKey} is no usable response of OCSP: ${fault}` };
+}
+
+/** Envoys require a staple for the feature `status_request` alone, and not for a list with others. */
+function requiresStaple(leaf: X509Certificate): boolean {
+  return readCertificate(leaf.raw).extensions.get(tlsFeature)?.value.toString("hex") === mustStaple;
 }
 
 /** Reads the roots and the revocation lists from the data of a Secret or a ConfigMap. */
 export function authorityIn(data: Data): SecretPart<Authority> {
   const key = authorityKeys.find((candidate) => isThere(data, candidate));
   if (key === undefined) return { fault: `it must have the key cacert or ca.crt; it has ${keysOf(data)}` };
-  const certificates = data[key] ?? "";
-  const fault = certificateFault(key, certificates);
-  if (fault !== undefined) return { fault };
+  const roots = certificatesIn(key, data[key] ?? "", "roots");
+  if ("fault" in roots) return roots;
   const revocationKey = revocationKeys.find((candidate) => isThere(data, candidate));
-  if (revocationKey === undefined) return { value: { certificates } };
-  const revocations = data[revocationKey] ?? "";
-  const faultOfRevocations = revocationsFault(revocationKey, revocations);
-  return faultOfRevocations === undefined ? { value: { certificates, revocations } } : { fault: faultOfRevocations };
+  if (revocationKey === undefined) return { value: { certificates: roots.value } };
+  const revocations = revocationsIn(revocationKey, data[revocationKey] ?? "");
+  if ("fault" in revocations) return revocations;
+  return { value: { certificates: roots.value, revocations: revocations.value || noRevocations } };
 }
 
 function isThere(data: Data, key: string): boolean {
@@ -89,42 +111,80 @@ function keysOf(data: Data): string {
   return keys.length === 0 ? "none" : keys.join(", ");
 }
 
-function certificateFault(key: string, text: string): string | undefined {
-  const blocks = text.match(certificateBlock) ?? [];
-  if (blocks.length < (text.match(certificateStart) ?? []).length) return `${key} has a certificate without an end`;
+/**
+ * The certificates of a text in PEM. Among roots there may be revocation lists, which Envoys apply. Only blocks that
+ * were read are sent, because Envoys reject the whole text for any other block with a fault.
+ */
+function certificatesIn(key: string, text: string, use: "chain" | "roots"): SecretPart<string> {
+  // In a chain, Envoys read no certificates with trust settings after the first certificate.
+  const blocks = blocksIn(text, (label) => label !== revocationLabel)?.filter(
+    ({ label }, at) => use === "roots" || at === 0 || label !== trustedLabel,
+  );
+  if (blocks === undefined) return { fault: `${key} has a certificate without an end` };
+  if (blocks.length === 0) return { fault: `${key} has no certificate in PEM` };
   try {
-    return blocks.map((block) => new X509Certificate(block)).length === 0
-      ? `${key} has no certificate in PEM`
-      : undefined;
+    const certificates = blocks.map((found) => certificateOf(found, use)).join("");
+    if (use === "chain") return { value: certificates };
+    const revocations = revocationsIn(key, text);
+    return "fault" in revocations ? revocations : { value: certificates + revocations.value };
   } catch (error) {
-    return `${key} contains something that is not a certificate: ${messageOf(error)}`;
+    return { fault: `${key} contains something that is not a certificate: ${messageOf(error)}` };
   }
 }
 
-/** Envoys take a text without any list, and reject one with a faulty list. */
-function revocationsFault(key: string, text: string): string | undefined {
-  const crl = text.match(revocationBlock) ?? [];
-  if (crl.length < (text.match(revocationStart) ?? []).length) return `${key} has a revocation list without an end`;
+/** The block of one certificate. A root keeps its trust settings, which may restrict it. */
+function certificateOf({ label, text }: PemBlock, use: "chain" | "roots"): string {
+  const { raw } = new X509Certificate(text);
+  // OpenSSL also reads lengths that are not DER, and Envoys do not.
+  readCertificate(raw);
+  const settings = use === "roots" && label === trustedLabel ? derOfPem(text, /^TRUSTED/) : undefined;
+  return settings === undefined ? pemOf("CERTIFICATE", raw) : pemOf(trustedLabel, settings);
+}
+
+/** The revocation lists of a text in PEM. Empty if there is none. */
+function revocationsIn(key: string, text: string): SecretPart<string> {
+  const blocks = blocksIn(text, (label) => label === revocationLabel);
+  if (blocks === undefined) return { fault: `${key} has a revocation list without an end` };
   try {
-    if (crl.length > 0) createSecureContext({ crl: [...crl] });
-    return undefined;
+    const crl = blocks.map((found) => {
+      const bytes = derOfPem(found.text, /^X509 CRL$/) ?? Buffer.alloc(0);
+      return pemOf(revocationLabel, new DerReader(bytes).next(derTags.sequence).encoded);
+    });
+    if (crl.length > 0) createSecureContext({ crl });
+    return { value: crl.join("") };
   } catch (error) {
-    return `${key} contains something that is not a revocation list: ${messageOf(error)}`;
+    return { fault: `${key} contains something that is not a revocation list: ${messageOf(error)}` };
   }
 }
 
-function pairFault(
+interface PemBlock {
+  readonly label: string;
+  readonly text: string;
+}
+
+/** The blocks whose label is wanted. Undefined if one of them has no end. */
+function blocksIn(text: string, isWanted: (label: string) => boolean): PemBlock[] | undefined {
+  const blocks = [...text.matchAll(block)]
+    .map(([found, label = ""]) => ({ label, text: found }))
+    .filter(({ label }) => isWanted(label));
+  const starts = [...text.matchAll(blockStart)].filter(([, label = ""]) => isWanted(label));
+  return blocks.length < starts.length ? undefined : blocks;
+}
+
+/** The private key as PKCS#8, without the other blocks of its text. */
+function privateKeyIn(
   [certificateKey, privateKeyKey]: readonly [string, string],
-  chain: string,
-  privateKey: string,
-): string | undefined {
+  leaf: X509Certificate,
+  text: string,
+): SecretPart<string> {
   try {
-    const key = createPrivateKey(privateKey);
-    return new X509Certificate(chain).checkPrivateKey(key)
-      ? keyFault(privateKeyKey, key)
-      : `${privateKeyKey} is not the key of the certificate in ${certificateKey}`;
+    const key = createPrivateKey(keyBlock.exec(text)?.[0] ?? text);
+    if (!leaf.checkPrivateKey(key))
+      return { fault: `${privateKeyKey} is not the key of the certificate in ${certificateKey}` };
+    const fault = keyFault(privateKeyKey, key);
+    return fault === undefined ? { value: key.export({ type: "pkcs8", format: "pem" }).toString() } : { fault };
   } catch (error) {
-    return `${privateKeyKey} has no private key in PEM: ${messageOf(error)}`;
+    return { fault: `${privateKeyKey} has no private key in PEM: ${messageOf(error)}` };
   }
 }
 

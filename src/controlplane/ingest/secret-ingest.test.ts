@@ -28,7 +28,7 @@ test("a secret is read under the keys of either type, and the error names its fa
   const generic = secretFacts(
     secret("generic", { cert: one.certificate, key: one.privateKey, cacert: two.certificate, ...pair, crl: "list" }),
   );
-  assert.ok("value" in generic.authority && generic.authority.value.revocations === "list");
+  assert.ok("value" in generic.authority && generic.authority.value.revocations === "no revocation list\n");
   assert.equal(
     faultOf(secretFacts(secret("x", { other: "1" })).keyPair),
     "it must have the keys cert and key, or tls.crt and tls.key; it has other",
@@ -51,7 +51,7 @@ test("a secret is read under the keys of either type, and the error names its fa
   );
 });
 
-/** A certificate with a key on secp256k1, which is a secret of nobody. */
+/** A certificate with a key on secp256k1, made for this test. */
 const rareCertificate = `-----BEGIN CERTIFICATE-----
 MIIBaTCCARCgAwIBAgIUFpCBVLAwLDlHkGv9T1u8W7A95SQwCgYIKoZIzj0EAwIw
 DDEKMAgGA1UEAwwBeDAeFw0yNjExMjgwNzAxMDVaFw0yNzAzMDgwNzAxMDVaMAwx
@@ -83,6 +83,39 @@ aT1HYtYF+FivVe6oPWB0pxyR4AXxVYnb
 -----END X509 CRL-----
 `;
 
+/** A root with the trust setting that it is for clients, as `openssl x509 -trustout` writes it. */
+const trustedRoot = `-----BEGIN TRUSTED CERTIFICATE-----
+MIIBbjCCAROgAwIBAgIUa981ICuWG1QibrV2jY0Emn3l0hUwCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBeDAeFw0yNjExMjgwNzQwMDVaFw0yNjEyMjgwNzQwMDVaMAwx
+CjAIBgNVBAMMAXgwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARdsDTQSWuhj3dp
+8wUuAEW3ZW1yuhP8mSBwaOe2rrFHubcpOxbFeqygKVCebOIk0LM8e3aQhXK0omj1
+vTAIGeoWo1MwUTAdBgNVHQ4EFgQUQqPoZZDk9GDDYL9VgVhc5fPYuvAwHwYDVR0j
+BBgwFoAUQqPoZZDk9GDDYL9VgVhc5fPYuvAwDwYDVR0TAQH/BAUwAwEB/zAKBggq
+hkjOPQQDAgNJADBGAiEAqYtJ9R3pH/qo65uM1CuP8mmYMR1rbaWBmTVlkpGlnzkC
+IQCoCKdRmGMH9BBgoq4O+vYJzRmYyqo/DA/LZI7ZMz0kjjAMMAoGCCsGAQUFBwMC
+-----END TRUSTED CERTIFICATE-----
+`;
+/** A certificate with the TLS feature `status_request`, made for this test. */
+const stapledCertificate = `-----BEGIN CERTIFICATE-----
+MIIBgTCCASagAwIBAgIUL8z4o02na3mLkcGb4wLxTTtogpcwCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBeDAeFw0yNjExMjgwNzQwMTBaFw0yNjEyMjgwNzQwMTBaMAwx
+CjAIBgNVBAMMAXgwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQhOoi1nbHjY8a2
+Gk0OrGjY+jVO1z0y1pXE7AyrtmwNXAFveEodhP+HG3nfxlRtZNWLk8bimmdXWxiI
+xMPAD29wo2YwZDAdBgNVHQ4EFgQUwTN4iHEbESVniPzdyxQfQarXcDMwHwYDVR0j
+BBgwFoAUwTN4iHEbESVniPzdyxQfQarXcDMwDwYDVR0TAQH/BAUwAwEB/zARBggr
+BgEFBQcBGAQFMAMCAQUwCgYIKoZIzj0EAwIDSQAwRgIhAPLcWcqCxRv4RVNzW/gB
++QgzgMZzv0NSQoo3oEa92HqkAiEAmqoSBktkmpPB+SPVa/3oM5GkU29nHm4FVZND
+pO57A5M=
+-----END CERTIFICATE-----
+`;
+/** Its key. */
+const stapledKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgQy0z1F8M75iicNUA
+e0A8/SuRkzs+z7tYdOrLVUQkxxWhRANCAAQhOoi1nbHjY8a2Gk0OrGjY+jVO1z0y
+1pXE7AyrtmwNXAFveEodhP+HG3nfxlRtZNWLk8bimmdXWxiIxMPAD29w
+-----END PRIVATE KEY-----
+`;
+
 test("a key, certificate or revocation list that an Envoy would reject is a fault", () => {
   const pair = { "tls.crt": one.certificate, "tls.key": one.privateKey };
   const broken = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
@@ -104,34 +137,172 @@ test("a key, certificate or revocation list that an Envoy would reject is a faul
   });
 });
 
-test("a staple that an Envoy would reject is left out", () => {
-  const element = (tag: string, contents: string): string =>
-    `${tag}${(0x1_82_00_00 + contents.length / 2).toString(16).slice(1)}${contents}`;
-  const stapleOf = (serial: string, status = "00", count = 1): string => {
-    const identity = element(
-      "30",
-      element("30", "") + element("04", "00") + element("04", "00") + element("02", serial),
+test("a secret is sent as the blocks that were read, and nothing else of its texts", () => {
+  const pair = { "tls.crt": one.certificate, "tls.key": one.privateKey };
+  const old = (text: string): string => text.replaceAll(" CERTIFICATE-", " X509 CERTIFICATE-");
+  const open = "-----BEGIN FOO-----\nAAAA\n";
+  const junk = "-----BEGIN FOO-----\n!!!!\n-----END BAR-----\n";
+  const closed = "-----BEGIN FOO-----\n!!!!\n-----END FOO-----\n";
+  const brokenKey = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+  const brokenCertificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  const keyPair = (data: object): unknown => secretFacts(secret("x", { ...pair, ...data })).keyPair;
+  const authority = (data: object): unknown =>
+    secretFacts(secret("x", { "ca.crt": one.certificate, ...data })).authority;
+  const expected = keyPair({});
+  assert.deepEqual(expected, { value: { certificateChain: one.certificate, privateKey: one.privateKey } });
+  for (const added of [open, junk, closed, brokenKey, `${open}a\u0000`]) {
+    assert.deepEqual(keyPair({ "tls.crt": one.certificate + added }), expected);
+    assert.deepEqual(keyPair({ "tls.crt": added + one.certificate }), expected);
+    assert.deepEqual(keyPair({ "tls.key": one.privateKey + added }), expected);
+    assert.deepEqual(authority({ "ca.crt": one.certificate + added }), { value: { certificates: one.certificate } });
+    assert.deepEqual(authority({ "ca.crl": revocations + added }), {
+      value: { certificates: one.certificate, revocations },
+    });
+  }
+  assert.deepEqual(
+    keyPair({ "tls.crt": one.certificate + brokenCertificate.replaceAll(" C", " TRUSTED C") }),
+    expected,
+  );
+  for (const added of [open, junk, closed]) assert.deepEqual(keyPair({ "tls.key": added + one.privateKey }), expected);
+  assert.deepEqual(authority({ "ca.crl": revocations + brokenCertificate }), {
+    value: { certificates: one.certificate, revocations },
+  });
+  assert.deepEqual(keyPair({ "tls.crt": old(one.certificate).replaceAll("\n", "\r\n") }), expected);
+  // Envoys apply a revocation list among the roots.
+  assert.deepEqual(authority({ "ca.crt": revocations + old(one.certificate) }), {
+    value: { certificates: one.certificate + revocations },
+  });
+});
+
+test("a fault in a block that is sent is a fault of the secret", () => {
+  const authority = (text: string): string => JSON.stringify(secretFacts(secret("x", { "ca.crt": text })).authority);
+  for (const label of ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CRL"]) {
+    const added = `-----BEGIN ${label}-----\nAAAA\n`;
+    assert.match(authority(one.certificate + added), /ca\.crt has a (certificate|revocation list) without an end/);
+    assert.match(
+      authority(`${one.certificate}${added}-----END ${label}-----\n`),
+      /ca\.crt contains something that is not a (certificate|revocation list)/,
     );
-    const time = element("18", Buffer.from("20260101000000Z").toString("hex"));
-    const single = element("30", identity + element("80", "") + time);
-    const data = element("30", element("a2", element("04", "00")) + time + element("30", single.repeat(count)));
-    const basic = element("30", data + element("30", "") + element("03", "00"));
-    const bytes = element("30", element("06", "2b0601050507300101") + element("04", basic));
-    return Buffer.from(element("30", element("0a", status) + element("a0", bytes)), "hex").toString("base64");
-  };
+  }
+});
+
+test("a root keeps its trust settings", () => {
+  assert.deepEqual(secretFacts(secret("x", { "ca.crt": `text\n${trustedRoot}` })).authority, {
+    value: { certificates: trustedRoot },
+  });
+});
+
+/** DER in hex. */
+const element = (tag: string, contents: string): string => {
+  const length = contents.length / 2;
+  const bytes = (length + 0x1_00_00).toString(16).slice(1);
+  const prefix = length < 0x80 ? bytes.slice(2) : length < 0x1_00 ? `81${bytes.slice(2)}` : `82${bytes}`;
+  return `${tag}${prefix}${contents}`;
+};
+const goodTime = "20260101000000Z";
+/** The base64 of a response of OCSP. */
+const stapleOf = (
+  serial: string,
+  {
+    status = "00",
+    count = 1,
+    at = goodTime,
+    next = "",
+  }: { status?: string; count?: number; at?: string; next?: string } = {},
+): string => {
+  const identity = element("30", element("30", "") + element("04", "00") + element("04", "00") + element("02", serial));
+  const time = (text: string): string => element("18", Buffer.from(text).toString("hex"));
+  const single = element(
+    "30",
+    identity + element("80", "") + time(at) + (next === "" ? "" : element("a0", time(next))),
+  );
+  const data = element("30", element("a2", element("04", "00")) + time(goodTime) + element("30", single.repeat(count)));
+  const basic = element("30", data + element("30", "") + element("03", "00"));
+  const bytes = element("30", element("06", "2b0601050507300101") + element("04", basic));
+  return Buffer.from(element("30", element("0a", status) + element("a0", bytes)), "hex").toString("base64");
+};
+/** The shortest encoding of a certificate's serial number. */
+const serialOf = (certificate: string): string => {
+  const { serialNumber } = new X509Certificate(certificate);
+  return Number.parseInt(serialNumber.slice(0, 2), 16) < 0x80 ? serialNumber : `00${serialNumber}`;
+};
+const readPair = (
+  staple: string,
+  [certificate, key]: readonly [string, string] = [one.certificate, one.privateKey],
+): SecretFacts["keyPair"] => {
+  const { metadata, data } = secret("x", { "tls.crt": certificate, "tls.key": key });
+  return secretFacts({ metadata, data: { ...data, "tls.ocsp-staple": staple } }).keyPair;
+};
+
+test("a staple that an Envoy would reject is left out", () => {
   const read = (staple: string): unknown => {
-    const { metadata, data } = secret("x", { "tls.crt": one.certificate, "tls.key": one.privateKey });
-    const { keyPair } = secretFacts({ metadata, data: { ...data, "tls.ocsp-staple": staple } });
+    const keyPair = readPair(staple);
     return "value" in keyPair ? (keyPair.value.ocspStaple ?? keyPair.value.stapleFault) : keyPair.fault;
   };
-  const serial = new X509Certificate(one.certificate).serialNumber;
-  const good = stapleOf(serial);
-  assert.equal(read(good), good);
+  const serial = serialOf(one.certificate);
+  for (const good of [stapleOf(serial), stapleOf(serial, { next: "20280229235959Z" })]) assert.equal(read(good), good);
   const fault = "tls.ocsp-staple is no usable response of OCSP: ";
   assert.equal(read(stapleOf("7f")), `${fault}it is about another certificate`);
-  assert.equal(read(stapleOf(serial, "06")), `${fault}it has the status of a failed request`);
-  assert.equal(read(stapleOf(serial, "00", 2)), `${fault}it is about several certificates`);
+  assert.equal(read(stapleOf(serial, { status: "06" })), `${fault}it has the status of a failed request`);
+  assert.equal(read(stapleOf(serial, { count: 2 })), `${fault}it is about several certificates`);
   assert.equal(read("AAAA"), `${fault}has the tag 0x0 where 0x30 was expected`);
+  for (const time of ["20261301000000Z", "20260231000000Z", "20260101240000Z", "20260101000099Z", "20260101000000"]) {
+    assert.equal(read(stapleOf(serial, { at: time })), `${fault}it has the time "${time}"`);
+    assert.equal(read(stapleOf(serial, { next: time })), `${fault}it has the time "${time}"`);
+  }
+  for (const encoding of [`00${serial.startsWith("00") ? serial : `00${serial}`}`, "", "80"])
+    assert.equal(read(stapleOf(encoding)), `${fault}it has a serial number in an encoding that Envoys reject`);
+  const long = Buffer.from(stapleOf(serial), "base64").toString("hex").replace(/^30/, "3081");
+  assert.equal(
+    read(Buffer.from(long, "hex").toString("base64")),
+    `${fault}has a length that is not as short as possible`,
+  );
+});
+
+test("a certificate that requires a staple is a fault without a usable one", () => {
+  const pair = [stapledCertificate, stapledKey] as const;
+  const good = stapleOf(serialOf(stapledCertificate));
+  assert.deepEqual(readPair(good, pair), {
+    value: { certificateChain: stapledCertificate, privateKey: stapledKey, ocspStaple: good },
+  });
+  assert.match(
+    JSON.stringify(readPair("", pair)),
+    /"fault":"tls\.crt requires a staple .* it has no tls\.ocsp-staple\. Add/,
+  );
+  assert.match(
+    JSON.stringify(readPair(stapleOf("7f"), pair)),
+    /"fault":"tls\.crt requires a staple .* it is about another certificate\. Add/,
+  );
+});
+
+test("a staple that is left out is logged for those who ask for the certificate, and not for the roots beside it", async () => {
+  const graph = new CollectionGraph();
+  const references = graph.source<SecretReference>("references");
+  const secrets = graph.source<SecretFacts>("secrets");
+  const lines: string[] = [];
+  const log = createLogger({ scope: "pilot", level: "info", write: (line) => void lines.push(line) });
+  const client = new FakeKubeClient();
+  for (const name of ["pair", "roots"])
+    client.put(
+      secretKind,
+      secret(name, {
+        "tls.crt": one.certificate,
+        "tls.key": one.privateKey,
+        "ca.crt": one.certificate,
+        "tls.ocsp-staple": "x",
+      }),
+    );
+  const ingest = new SecretIngest({ client, references: [references], secrets, clock: systemClock, log });
+  const stop = new AbortController();
+  const running = ingest.run(stop.signal);
+  for (const resource of ["kubernetes://pair", "kubernetes://roots-cacert"])
+    for (const reference of secretReferences(resource, "edge"))
+      if (!reference.optional) references.set(resource, reference);
+  await until(() => secrets.size === 2);
+  assert.equal(lines.length, 1);
+  assert.match(lines[0] ?? "", /a staple is left out .*edge\/pair/);
+  stop.abort();
+  await running;
 });
 
 test("only referenced secrets are held; changes, absence and faults are recorded, and unreferenced ones are dropped", async () => {

@@ -51,12 +51,13 @@ export class SecretIngest {
       .flatMap((collection) => [...collection.values()])
       .filter((reference) => `${reference.namespace}/${reference.name}` === key);
     const needed = named.filter((reference) => facts.exists || !reference.optional);
-    if ("value" in facts.keyPair && facts.keyPair.value.stapleFault !== undefined)
+    const parts = new Set(needed.map((reference) => reference.part));
+    if (parts.has("keyPair") && "value" in facts.keyPair && facts.keyPair.value.stapleFault !== undefined)
       log.warn("a staple is left out of a secret that a gateway asks for", {
         secret: key,
         fault: facts.keyPair.value.stapleFault,
       });
-    for (const part of new Set(needed.map((reference) => reference.part))) {
+    for (const part of parts) {
       const found = facts[part];
       if ("fault" in found)
         log.warn("a secret that a gateway asks for cannot be used", {
