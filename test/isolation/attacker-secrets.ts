@@ -2,13 +2,18 @@
 import { systemClock } from "../../src/base/index.ts";
 import { createSelfSignedAuthority } from "../../src/controlplane/ca/index.ts";
 import type { StructuralSchema } from "../../src/cluster/schema/crd/structural-schema.ts";
+import { TestAuthority } from "../../src/net/testing/index.ts";
 import type { AttackerKind } from "./built-in-kinds.ts";
-import { rarePair, revocationList, shortPair, stapledPair, staples } from "./odd-certificates.ts";
+import { rarePair, revocationList, shortPair, stapledPair, staples, type Pair } from "./odd-certificates.ts";
 
-const [one, two] = await Promise.all([
-  createSelfSignedAuthority("one", systemClock),
-  createSelfSignedAuthority("two", systemClock),
-]);
+async function pairFor(dns: string): Promise<Pair> {
+  const { certificateChain, privateKey } = await (await TestAuthority.create()).issue({ dns });
+  return { certificate: `${certificateChain}\n`, privateKey };
+}
+
+const [one, two] = [await pairFor("one.example.com"), await pairFor("two.example.com")];
+/** Its subject has an organization, and neither a common name nor another name. */
+const namelessPair: Pair = await createSelfSignedAuthority("nameless", systemClock);
 
 /** The names that both the victims' and the attacker's Secrets have. */
 export const secretNames = ["shop-cert", "shop-cert-cacert", "web", "api"] as const;
@@ -26,6 +31,7 @@ const faultyBlocks = [
 ];
 /** The attacker's `tls.crt`, `ca.crt` and `cacert`. */
 export const certificates = [
+  namelessPair.certificate,
   shortPair.certificate,
   rarePair.certificate,
   stapledPair.certificate,
@@ -45,6 +51,7 @@ export const certificates = [
 ];
 /** The attacker's `tls.key`. */
 export const keys = [
+  namelessPair.privateKey,
   shortPair.privateKey,
   rarePair.privateKey,
   stapledPair.privateKey,

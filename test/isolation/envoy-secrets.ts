@@ -96,6 +96,8 @@ function judgePair(chain: string, privateKey: string, staple: Buffer): void {
         : type !== "ed25519"
   )
     throw new Error(`the key is ${type} ${details?.namedCurve ?? details?.modulusLength}`);
+  if (!certificate.subject?.includes("CN=") && !/\b(?:DNS|URI|IP Address):/.test(certificate.subjectAltName ?? ""))
+    throw new Error("the certificate has no name");
   if (staple.length > 0) judgeStaple(staple, certificate);
   else if (certificate.raw.toString("hex").includes(mustStaple)) throw new Error("the certificate requires a staple");
 }

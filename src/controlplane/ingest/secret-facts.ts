@@ -60,6 +60,11 @@ function keyPairOf(data: Data): SecretPart<KeyPair> {
   const chain = certificatesIn(certificateKey, textOf(data, certificateKey), "chain");
   if ("fault" in chain) return chain;
   const leaf = new X509Certificate(chain.value);
+  if (isNameless(leaf)) {
+    return {
+      fault: `${certificateKey} has neither a common name nor a subject alternative name of type DNS, URI or IP: use a certificate with the names of its server`,
+    };
+  }
   const privateKey = privateKeyIn(found, leaf, textOf(data, privateKeyKey));
   if ("fault" in privateKey) return privateKey;
   const staple = stapleOf(data, leaf);
@@ -70,6 +75,12 @@ function keyPairOf(data: Data): SecretPart<KeyPair> {
     };
   }
   return { value: { certificateChain: chain.value, privateKey: privateKey.value, ...staple } };
+}
+
+/** An Envoy rejects a server's certificate that has no name of these kinds. Node quotes values with commas. */
+function isNameless({ subject, subjectAltName = "" }: X509Certificate): boolean {
+  const kinds = subjectAltName.replaceAll(/"(?:[^"\\]|\\.)*"/g, "");
+  return !/^CN=./m.test(subject) && !/(?:^|, )(?:DNS|URI|IP Address):/.test(kinds);
 }
 
 /** A staple that Envoys would reject is left out. The certificate works without it, unless it requires a staple. */

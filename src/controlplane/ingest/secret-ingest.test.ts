@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { secretKind } from "../../api/kubernetes/index.ts";
 import { createLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
+import { TestAuthority } from "../../net/testing/index.ts";
 import { createSelfSignedAuthority } from "../ca/index.ts";
 import { secretReferences, type SecretFacts, type SecretReference } from "../model/secret-facts.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
@@ -17,8 +18,19 @@ const secret = (name: string, data: Readonly<Record<string, string>>) => ({
   metadata: { namespace: "edge", name },
   data: encode(data),
 });
-const one = await createSelfSignedAuthority("one", systemClock);
-const two = await createSelfSignedAuthority("two", systemClock);
+/** A certificate with its key, in the encoding in which the control plane sends them. */
+async function pairFor(dns: string) {
+  const { certificateChain, privateKey } = await (await TestAuthority.create()).issue({ dns });
+  return {
+    certificate: new X509Certificate(certificateChain).toString(),
+    privateKey: createPrivateKey(privateKey).export({ type: "pkcs8", format: "pem" }).toString(),
+  };
+}
+
+const one = await pairFor("one");
+const two = await pairFor("two");
+/** Its subject has an organization, and neither a common name nor another name. */
+const nameless = await createSelfSignedAuthority("nameless", systemClock);
 
 test("a secret is read under the keys of either type, and the error names its faults", () => {
   const faultOf = (part: SecretFacts["keyPair"] | SecretFacts["authority"]): string =>
@@ -125,6 +137,10 @@ test("a key, certificate or revocation list that an Envoy would reject is a faul
   assert.deepEqual(keyPair({ "tls.crt": rareCertificate, "tls.key": rareKey }), {
     fault:
       "tls.key has a key that Envoys reject (ECDSA on secp256k1): use RSA of 2048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519",
+  });
+  assert.deepEqual(keyPair({ "tls.crt": nameless.certificate, "tls.key": nameless.privateKey }), {
+    fault:
+      "tls.crt has neither a common name nor a subject alternative name of type DNS, URI or IP: use a certificate with the names of its server",
   });
   assert.deepEqual(keyPair({ "tls.crt": `${one.certificate}\n-----BEGIN CERTIFICATE-----\nAA` }), {
     fault: "tls.crt has a certificate without an end",
