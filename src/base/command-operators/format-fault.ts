@@ -6,6 +6,10 @@ export type FormatPlace = "header" | "tag";
 /** The most bytes that Envoy takes as the value of a header. */
 const maxFormatBytes = 16_384;
 
+/** The most characters of an expression in a format. Envoy takes more. */
+const maxExpressionLength = 1024;
+const celNames: ReadonlySet<string> = new Set(["CEL", "TYPED_CEL"]);
+
 /** Why Envoy does not take an expression of `%CEL(…)%`. Undefined if it takes the expression. */
 export type ExpressionFault = (expression: string) => string | undefined;
 
@@ -38,6 +42,20 @@ export function formatFault(format: string, place: FormatPlace, expressionFault:
     at += found[0].length;
   }
   return undefined;
+}
+
+/** The expressions of `%CEL(…)%` in a format, up to its first fault. */
+export function celExpressions(format: string): string[] {
+  const found: string[] = [];
+  for (let at = format.indexOf("%"); at !== -1; at = format.indexOf("%", at)) {
+    const isEscaped = format.startsWith("%%", at);
+    const match = isEscaped ? undefined : matchAt(operator, format, at);
+    if (!isEscaped && match === undefined) break;
+    const { name = "", argument } = match?.groups ?? {};
+    if (argument !== undefined && celNames.has(name)) found.push(argument);
+    at += match?.[0].length ?? "%%".length;
+  }
+  return found;
 }
 
 /** The fault of a text that is too long for the value of a header. */
@@ -77,7 +95,8 @@ function argumentFault(name: string, form: OperatorForm, argument: string | unde
 }
 
 function celFault(name: string, argument = "", expressionFault: ExpressionFault): string | undefined {
-  if (name !== "CEL" && name !== "TYPED_CEL") return undefined;
+  if (!celNames.has(name)) return undefined;
+  if (argument.length > maxExpressionLength) return `${name} takes at most ${maxExpressionLength} characters here`;
   const fault = expressionFault(argument);
   return fault === undefined ? undefined : `${name} needs an expression that Envoy takes, and ${fault}`;
 }
