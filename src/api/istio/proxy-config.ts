@@ -203,7 +203,8 @@ function readTracing(reader: Reader | undefined): ProxyTracing | undefined {
     reader.error(`must be from 0 to 100, got ${sampling}`, "sampling");
   const tracing: ProxyTracing = {
     samplingPercent: sampling === 0 ? undefined : sampling,
-    customTags: readTags(reader).tags,
+    // Tags of a mesh or a pod are in many listeners, and an Envoy rejects a listener for one that it does not take.
+    customTags: readTags(reader).accepted,
     maxPathTagLength: reader.integer("maxPathTagLength", 0) || undefined,
     enableIstioTags: reader.boolean("enableIstioTags") ?? true,
   };
