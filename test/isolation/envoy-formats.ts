@@ -11,6 +11,7 @@ import {
   JwtAuthenticationSchema,
   ListenerSchema,
   RouteConfigurationSchema,
+  type RouteConfiguration,
 } from "../../src/wire/envoy/index.ts";
 
 /** The most bytes of a direct response's body, unless a table of routes sets its own limit. */
@@ -53,15 +54,24 @@ export function formatFaults(type: string, { name, any }: EncodedResource): stri
   return faultsIn(message).map((fault) => `${name}: ${fault}`);
 }
 
-function faultsIn(value: unknown): string[] {
+function faultsIn(value: unknown, maxBytes = maxBodyBytes): string[] {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
   const { $typeName: type } = value as { readonly $typeName?: string };
-  const own = type === undefined ? undefined : ownFault(type, value as Readonly<Record<string, unknown>>);
+  const inner = type === RouteConfigurationSchema.typeName ? bodyLimit(value as RouteConfiguration) : maxBytes;
+  const own = type === undefined ? undefined : ownFault(type, value as Readonly<Record<string, unknown>>, maxBytes);
   const packed = type === "google.protobuf.Any" ? unpacked.map((schema) => anyUnpack(value as never, schema)) : [];
-  return [...(own === undefined ? [] : [own]), ...Object.values(value).flatMap(faultsIn), ...packed.flatMap(faultsIn)];
+  return [
+    ...(own === undefined ? [] : [own]),
+    ...[...Object.values(value), ...packed].flatMap((child) => faultsIn(child, inner)),
+  ];
 }
 
-function ownFault(type: string, message: Readonly<Record<string, unknown>>): string | undefined {
+function bodyLimit({ maxDirectResponseBodySizeBytes }: RouteConfiguration): number {
+  return maxDirectResponseBodySizeBytes ?? maxBodyBytes;
+}
+
+function ownFault(type: string, message: Readonly<Record<string, unknown>>, maxBytes: number): string | undefined {
+  if (type === "envoy.config.route.v3.DirectResponseAction") return bodyFault(message, maxBytes);
   return textFault(type, message) ?? valueFault(type, message);
 }
 
@@ -115,16 +125,15 @@ function valueFault(type: string, message: Readonly<Record<string, unknown>>): s
       const { seconds = 0n, nanos = 0 } = (message["baseInterval"] ?? {}) as { seconds?: bigint; nanos?: number };
       return seconds > 0n || nanos > 0 ? undefined : "a retry without a backoff";
     }
-    case "envoy.config.route.v3.DirectResponseAction": {
-      const { specifier } = (message["body"] ?? {}) as {
-        readonly specifier?: { readonly value?: string | Uint8Array };
-      };
-      const size = Buffer.from(specifier?.value ?? "").length;
-      return size > maxBodyBytes ? `a direct response of ${size} bytes` : undefined;
-    }
     default:
       return undefined;
   }
+}
+
+function bodyFault({ body }: Readonly<Record<string, unknown>>, maxBytes: number): string | undefined {
+  const { specifier } = (body ?? {}) as { readonly specifier?: { readonly value?: string | Uint8Array } };
+  const size = Buffer.from(specifier?.value ?? "").length;
+  return size > maxBytes ? `a direct response of ${size} bytes` : undefined;
 }
 
 function byteLength(text: unknown): number {
