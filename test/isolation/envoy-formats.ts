@@ -1,13 +1,46 @@
-// What Envoy rejects in tables of routes and listeners: formats of headers and tags, and some other values. Serin's
-// proxies accept them.
+// What Envoy rejects in tables of routes and listeners: formats of headers and tags, and values that break the rules of
+// its API. Serin's proxies accept them. The API's types here have no rules, so the rules that users' texts may break
+// stand here.
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack, AnySchema } from "@bufbuild/protobuf/wkt";
 import { envoyFormatFault, headerValueFault } from "../../src/api/istio/http-headers.ts";
 import type { EncodedResource } from "../../src/controlplane/translate/index.ts";
-import { HttpConnectionManagerSchema, ListenerSchema, RouteConfigurationSchema } from "../../src/wire/envoy/index.ts";
+import {
+  HttpConnectionManagerSchema,
+  HttpRbacSchema,
+  JwtAuthenticationSchema,
+  ListenerSchema,
+  RouteConfigurationSchema,
+  type RouteConfiguration,
+} from "../../src/wire/envoy/index.ts";
 
 /** The most bytes of a direct response's body, unless a table of routes sets its own limit. */
 const maxBodyBytes = 4096;
+/** The longest duration. */
+const maxSeconds = 9_223_372_035n;
+const maxParameterBytes = 1024;
+const maxAttributeBytes = 16_384;
+/** The messages within others that are looked at. */
+const unpacked = [HttpConnectionManagerSchema, JwtAuthenticationSchema, HttpRbacSchema] as const;
+/** Messages whose texts must not have line breaks, and may be empty. */
+const ofOneLine: ReadonlySet<string> = new Set([
+  "envoy.config.core.v3.HeaderValueOption",
+  "envoy.config.route.v3.RouteAction",
+  "envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute",
+  "envoy.config.route.v3.RedirectAction",
+  "envoy.type.matcher.v3.RegexMatchAndSubstitute",
+  "envoy.extensions.filters.http.jwt_authn.v3.JwtHeader",
+]);
+/** The names that are needed. Those of headers and attributes must be of one line. */
+const names: Readonly<Record<string, string>> = {
+  "envoy.config.route.v3.HeaderMatcher": "name",
+  "envoy.config.route.v3.RouteAction.HashPolicy.Header": "headerName",
+  "envoy.config.route.v3.RouteAction.HashPolicy.Cookie": "name",
+  "envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute": "name",
+  "envoy.config.route.v3.QueryParameterMatcher": "name",
+  "envoy.extensions.filters.http.jwt_authn.v3.JwtHeader": "name",
+  "envoy.extensions.filters.http.jwt_authn.v3.JwtClaimToHeader": "headerName",
+};
 
 /** Returns why Envoy rejects the formats of a listener or a table of routes. */
 export function formatFaults(type: string, { name, any }: EncodedResource): string[] {
@@ -21,16 +54,63 @@ export function formatFaults(type: string, { name, any }: EncodedResource): stri
   return faultsIn(message).map((fault) => `${name}: ${fault}`);
 }
 
-function faultsIn(value: unknown): string[] {
+function faultsIn(value: unknown, maxBytes = maxBodyBytes): string[] {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
   const { $typeName: type } = value as { readonly $typeName?: string };
-  const own = type === undefined ? undefined : ownFault(type, value as Readonly<Record<string, unknown>>);
-  const packed = type === "google.protobuf.Any" ? anyUnpack(value as never, HttpConnectionManagerSchema) : undefined;
-  return [...(own === undefined ? [] : [own]), ...Object.values(value).flatMap(faultsIn), ...faultsIn(packed)];
+  const inner = type === RouteConfigurationSchema.typeName ? bodyLimit(value as RouteConfiguration) : maxBytes;
+  const own = type === undefined ? undefined : ownFault(type, value as Readonly<Record<string, unknown>>, maxBytes);
+  const packed = type === "google.protobuf.Any" ? unpacked.map((schema) => anyUnpack(value as never, schema)) : [];
+  return [
+    ...(own === undefined ? [] : [own]),
+    ...[...Object.values(value), ...packed].flatMap((child) => faultsIn(child, inner)),
+  ];
 }
 
-function ownFault(type: string, message: Readonly<Record<string, unknown>>): string | undefined {
+function bodyLimit({ maxDirectResponseBodySizeBytes }: RouteConfiguration): number {
+  return maxDirectResponseBodySizeBytes ?? maxBodyBytes;
+}
+
+function ownFault(type: string, message: Readonly<Record<string, unknown>>, maxBytes: number): string | undefined {
+  if (type === "envoy.config.route.v3.DirectResponseAction") return bodyFault(message, maxBytes);
+  return textFault(type, message) ?? valueFault(type, message);
+}
+
+function textFault(type: string, message: Readonly<Record<string, unknown>>): string | undefined {
+  const name = names[type] === undefined ? undefined : String(message[names[type]]);
+  if (name === "") return `${type} without a name`;
+  const isHeader = name !== undefined && !/QueryParameterMatcher|Cookie$/.test(type);
+  const broken = [...(ofOneLine.has(type) ? textsOf(message) : []), ...(isHeader ? [name] : [])].find((text) =>
+    /[\r\n\0]/.test(text),
+  );
+  return broken === undefined ? undefined : `a line break in ${JSON.stringify(broken)}`;
+}
+
+function valueFault(type: string, message: Readonly<Record<string, unknown>>): string | undefined {
   switch (type) {
+    case "google.protobuf.Duration": {
+      const { seconds } = message as { readonly seconds: bigint };
+      return seconds > maxSeconds ? `a duration of ${seconds} seconds` : undefined;
+    }
+    case "envoy.config.route.v3.QueryParameterMatcher":
+      return byteLength(message["name"]) > maxParameterBytes ? "a parameter with a long name" : undefined;
+    case "envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute":
+      return textsOf(message).some((text) => byteLength(text) > maxAttributeBytes)
+        ? "an attribute of a cookie that is too long"
+        : undefined;
+    case "envoy.config.route.v3.RouteMatch": {
+      const { case: kind, value } = message["pathSpecifier"] as { readonly case?: string; readonly value?: unknown };
+      return kind === "pathSeparatedPrefix" && !/^[^?#]+[^?#/]$/.test(String(value))
+        ? `the prefix ${JSON.stringify(value)}`
+        : undefined;
+    }
+    case "envoy.extensions.filters.http.jwt_authn.v3.JwtProvider":
+      return /[\r\n\0]/.test(String(message["forwardPayloadHeader"]))
+        ? "a line break in the header of a token's payload"
+        : undefined;
+    case "envoy.type.matcher.v3.MetadataMatcher.PathSegment": {
+      const { value } = message["segment"] as { readonly value?: string };
+      return value === "" || value === undefined ? "an empty key of metadata" : undefined;
+    }
     case "envoy.config.core.v3.HeaderValueOption": {
       const { key = "", value = "" } = (message["header"] ?? {}) as { readonly key?: string; readonly value?: string };
       const fault = headerValueFault(value);
@@ -41,26 +121,23 @@ function ownFault(type: string, message: Readonly<Record<string, unknown>>): str
       const fault = kind === "value" && typeof value === "string" ? envoyFormatFault(value, "tag") : undefined;
       return fault === undefined ? undefined : `the tag ${String(message["tag"])} ${fault}`;
     }
-    case "envoy.config.route.v3.RouteAction":
-    case "envoy.config.route.v3.RedirectAction":
-    case "envoy.type.matcher.v3.RegexMatchAndSubstitute": {
-      const broken = textsOf(message).find((text) => /[\r\n\0]/.test(text));
-      return broken === undefined ? undefined : `a line break in ${JSON.stringify(broken)}`;
-    }
     case "envoy.config.route.v3.RetryPolicy.RetryBackOff": {
       const { seconds = 0n, nanos = 0 } = (message["baseInterval"] ?? {}) as { seconds?: bigint; nanos?: number };
       return seconds > 0n || nanos > 0 ? undefined : "a retry without a backoff";
     }
-    case "envoy.config.route.v3.DirectResponseAction": {
-      const { specifier } = (message["body"] ?? {}) as {
-        readonly specifier?: { readonly value?: string | Uint8Array };
-      };
-      const size = Buffer.from(specifier?.value ?? "").length;
-      return size > maxBodyBytes ? `a direct response of ${size} bytes` : undefined;
-    }
     default:
       return undefined;
   }
+}
+
+function bodyFault({ body }: Readonly<Record<string, unknown>>, maxBytes: number): string | undefined {
+  const { specifier } = (body ?? {}) as { readonly specifier?: { readonly value?: string | Uint8Array } };
+  const size = Buffer.from(specifier?.value ?? "").length;
+  return size > maxBytes ? `a direct response of ${size} bytes` : undefined;
+}
+
+function byteLength(text: unknown): number {
+  return Buffer.byteLength(String(text));
 }
 
 /** The texts of the message's own fields, also of those of which it has one. */

@@ -136,6 +136,91 @@ test("a stored route that writes a line break into a path is left out, and named
   assert.deepEqual(others, []);
 });
 
+/** A route of the attacker on the shared gateway, whose service has that way to distribute requests. */
+const hashed = (consistentHash: object): readonly KubernetesObject[] => [
+  publicRoute({}),
+  config("DestinationRule", "evil/hash", {
+    host: "web.evil.svc.cluster.local",
+    exportTo: ["*"],
+    trafficPolicy: { loadBalancer: { consistentHash } },
+  }),
+];
+
+const publicRoute = (fields: object): KubernetesObject =>
+  config("VirtualService", "evil/public", {
+    hosts: ["evil.open.example.com"],
+    gateways: ["edge/public"],
+    http: [{ route: [{ destination: { host: "web" } }], ...fields }],
+  });
+
+const doorRoute = (match: object): KubernetesObject => ({
+  ...config("HTTPRoute", "evil/match", {
+    parentRefs: [{ name: "door", namespace: "edge" }],
+    hostnames: ["evil.open.example.com"],
+    rules: [{ backendRefs: [{ name: "web", port: 80 }], matches: [match] }],
+  }),
+  apiVersion: "gateway.networking.k8s.io/v1",
+});
+
+/** A policy of the attacker at the shared waypoint. */
+const policy = (kind: string, spec: object): KubernetesObject => ({
+  ...config(kind, "evil-ambient/policy", { targetRefs: [{ kind: "Service", group: "", name: "web" }], ...spec }),
+  apiVersion: "security.istio.io/v1",
+});
+const tokens = (rule: object): KubernetesObject =>
+  policy("RequestAuthentication", { jwtRules: [{ issuer: "i", jwks: '{"keys":[{"kty":"RSA"}]}', ...rule }] });
+const condition = (key: string): KubernetesObject =>
+  policy("AuthorizationPolicy", { action: "DENY", rules: [{ when: [{ key, values: ["x"] }] }] });
+
+const cookie = (name: string, attribute: object): object => ({
+  httpCookie: { name, ttl: "1s", attributes: [{ name: "a", value: "b", ...attribute }] },
+});
+const tooLong = "2562047h47m16.854s";
+
+/** Stored objects with texts that break a rule of Envoy's API, so that it rejects all routes or a whole listener. */
+const brokenRules: Readonly<Record<string, readonly [RegExp, ...(readonly KubernetesObject[])]>> = {
+  "a header for hashes": [/httpHeaderName: must be the name of a header/, ...hashed({ httpHeaderName: "a\nb" })],
+  "the name of a cookie": [/httpCookie\.name: must be/, ...hashed(cookie("a\nb", {}))],
+  "the name of an attribute": [/attributes\[0\]\.name: must be/, ...hashed(cookie("a", { name: "a\nb" }))],
+  "the value of an attribute": [/attributes\[0\]\.value: must not have/, ...hashed(cookie("a", { value: "a\nb" }))],
+  "a long attribute": [/attributes\[0\]\.value: must not have/, ...hashed(cookie("a", { value: "a".repeat(16_385) }))],
+  "the header of a token": [
+    /fromHeaders\[0\]\.name: must not have control/,
+    tokens({ fromHeaders: [{ name: "x\ny" }] }),
+  ],
+  "the prefix of a token": [
+    /fromHeaders\[0\]\.prefix: must not have control/,
+    tokens({ fromHeaders: [{ name: "x", prefix: "a\n" }] }),
+  ],
+  "the header of a payload": [
+    /outputPayloadToHeader: must not have control/,
+    tokens({ outputPayloadToHeader: "x\ny" }),
+  ],
+  "a header in a condition": [/when\[0\]\.key: must have a name/, condition("request.headers[a\0b]")],
+  "a condition with an empty header": [/when\[0\]\.key: must have a name/, condition("request.headers[]]")],
+  "a condition with an empty claim": [/when\[0\]\.key: must have a name/, condition("request.auth.claims[a][]")],
+  "a parameter with a long name": [
+    /queryParams\.a+…?: must be the name of a parameter of at most 1024 bytes/,
+    publicRoute({ match: [{ queryParams: { ["a".repeat(1025)]: { exact: "x" } } }] }),
+  ],
+  "a route's parameter with a long name": [
+    /name: must be the name of a parameter of at most 1024 bytes/,
+    doorRoute({ queryParams: [{ name: "a".repeat(1025), value: "x" }] }),
+  ],
+  "a prefix with a query": [/path\.value: must not contain "\?"/, doorRoute({ path: { value: "/a?b" } })],
+  "the longest timeout": [/timeout: must be at most/, publicRoute({ timeout: tooLong })],
+  "the longest life of a cookie": [/ttl: must be at most/, ...hashed({ httpCookie: { name: "a", ttl: tooLong } })],
+};
+
+for (const [title, [message, ...objects]] of Object.entries(brokenRules))
+  test(`Envoys accept what a stored object with ${title} adds, which is left out and named`, async () => {
+    const range = await Range.open();
+    const [refused, ...others] = await range.faultsOf(objects);
+    assert.match(refused ?? "", /^refused evil(?:-ambient)?\//);
+    assert.match(refused ?? "", message);
+    assert.deepEqual(others, []);
+  });
+
 test("a stored VirtualService with a value that an Envoy would reject is corrected, and named", async () => {
   const range = await Range.open();
   for (const value of [...faultyFormats, "a".repeat(20_000)]) {

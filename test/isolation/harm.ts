@@ -46,7 +46,9 @@ export function harmOf(before: Snapshot, after: Snapshot, objects: readonly Kube
     if (changed === undefined) found.push(`${place} is gone`);
     else if (resource === undefined || changed.resource === undefined)
       found.push(
-        ...(place.startsWith("status ") ? changedStatus(place, version, changed.version) : [`${place} has changed`]),
+        ...(place.startsWith("status ")
+          ? changedStatus(place, version, changed.version, objects.some(addsPort))
+          : [`${place} has changed`]),
       );
     else if (closed.test(place) || own.test(place) || !/ (listener|route|names) /.test(place))
       found.push(...differences(place, resource, changed.resource, "equal"));
@@ -82,22 +84,33 @@ function claims({ kind, spec }: Exported): boolean {
   );
 }
 
+/** The port of the gateway to which everybody's sets of listeners may attach. */
+const openPort = 80;
+
+/** Whether an object is a set of listeners with another port than its gateway. */
+function addsPort({ kind, spec }: KubernetesObject & { readonly spec?: unknown }): boolean {
+  if (kind !== "ListenerSet") return false;
+  const { listeners } = (spec ?? {}) as { readonly listeners?: unknown };
+  return Array.isArray(listeners) && listeners.some((listener) => Reflect.get(Object(listener), "port") !== openPort);
+}
+
 /**
- * Routes of everybody may attach to the open listener, and sets of listeners to its gateway. Their ports are added, and
- * the gateway is not programmed until its Service has them.
+ * Routes of everybody may attach to the open listener, and sets of listeners to its gateway. If a set has another port,
+ * it is added, and the gateway is not programmed until its Service has it.
  */
-function changedStatus(place: string, before: string, after: string): string[] {
-  const withoutCounts = (text: string): string =>
-    text
-      .replaceAll(/"(attachedRoutes|attachedListenerSets)":\d+/g, '"$1":0')
-      .replaceAll(
-        /"status":"\w+","reason":"\w+","message":"(?:Resource programmed, a|A)ssigned to service(?:[^"\\]|\\.)*"/g,
-        "",
-      );
-  return withoutCounts(before) === withoutCounts(withoutAddedPorts(before, after))
+function changedStatus(place: string, before: string, after: string, mayAddPort: boolean): string[] {
+  const withoutCounts = (text: string): string => {
+    const uncounted = text.replaceAll(/"(attachedRoutes|attachedListenerSets)":\d+/g, '"$1":0');
+    return mayAddPort ? uncounted.replaceAll(programmed, "") : uncounted;
+  };
+  return withoutCounts(before) === withoutCounts(mayAddPort ? withoutAddedPorts(before, after) : after)
     ? []
     : [`${place} has changed: ${before} -> ${after}`];
 }
+
+/** The condition Programmed of a gateway without its type. */
+const programmed =
+  /"status":"\w+","reason":"\w+","message":"(?:Resource programmed, a|A)ssigned to service(?:[^"\\]|\\.)*"/g;
 
 function withoutAddedPorts(before: string, after: string): string {
   const known = new Set(portsOf(JSON.parse(before)).map((port) => JSON.stringify(port)));

@@ -1,4 +1,4 @@
-import { celFault } from "../../../src/api/istio/cel-expression.ts";
+import { celFault } from "../../../src/api/istio/envoy-expression.ts";
 import { envoyCelFault } from "../../../src/api/istio/envoy-expression.ts";
 import { loadCel } from "../../../src/cluster/schema/crd/cel/library.ts";
 import { compileRecordExpression } from "../../../src/proxy/record/record-expression.ts";

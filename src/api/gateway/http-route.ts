@@ -4,6 +4,7 @@ import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { maxInt32 } from "../istio/fields.ts";
+import { checkText, parameterNameFault } from "../istio/http-headers.ts";
 import { checkRegex } from "../istio/regular-expressions.ts";
 import { durationMs } from "./duration.ts";
 import {
@@ -116,19 +117,20 @@ function readMatch(reader: Reader): HttpRouteMatch {
       value: path?.string("value") ?? "/",
     },
     headers: readNamedMatches(reader, "headers"),
-    queryParams: firstOfEachName(reader.objects("queryParams").map(readNamedMatch), (name) => name),
+    queryParams: firstOfEachName(reader.objects("queryParams").map(readParameterMatch), (name) => name),
     method: reader.oneOf("method", httpMethods),
   };
   if (path !== undefined)
     if (match.path.type === "RegularExpression") checkRegex(path, "value", match.path.value);
-    else checkPath(path, match.path.value);
+    else checkPath(path, match.path);
   warnOfUnknown(reader);
   return match;
 }
 
-function checkPath(reader: Reader, value: string): void {
+function checkPath(reader: Reader, { type, value }: HttpRouteMatch["path"]): void {
   if (!value.startsWith("/")) reader.error(`must begin with "/", got "${value}"`, "value");
-  for (const part of ["//", "/./", "/../", "%2f", "%2F", "#"])
+  // An Envoy rejects the routes of the whole port for a prefix with a question mark.
+  for (const part of ["//", "/./", "/../", "%2f", "%2F", "#", ...(type === "PathPrefix" ? ["?"] : [])])
     if (value.includes(part)) reader.error(`must not contain "${part}", got "${value}"`, "value");
 }
 
@@ -142,6 +144,12 @@ function readNamedMatch(reader: Reader): NamedMatch {
   const value = reader.required("value", reader.string("value")) ?? "";
   if (type === "RegularExpression" && reader.has("value")) checkRegex(reader, "value", value);
   return { type, name: readHeaderName(reader), value };
+}
+
+function readParameterMatch(reader: Reader): NamedMatch {
+  const match = readNamedMatch(reader);
+  checkText(reader, "name", match.name, parameterNameFault);
+  return match;
 }
 
 /** Removes all but the first of several entries with one name (Gateway API). */

@@ -1,3 +1,4 @@
+import { exceedsFormat } from "../istio/expression-bound.ts";
 import { literalValueFault } from "../istio/http-headers.ts";
 import type { Reader } from "../reader.ts";
 import { readBackendObjectReference, readHostname, readStrings, type BackendObjectReference } from "./references.ts";
@@ -158,6 +159,7 @@ function readHeader(reader: Reader): HttpHeader {
   // Otherwise, a proxy would reject the routes of the whole port.
   const fault = literalValueFault(value);
   if (fault !== undefined) reader.error(fault, "value");
+  else exceedsFormat(reader, "value", value);
   return { name, value };
 }
 

@@ -155,14 +155,22 @@ const keys = [
 const keysWithName = ["request.headers", "request.auth.claims", "experimental.envoy.filters."];
 const keysUnknownToCustom = ["source.namespace", "source.serviceAccount", "source.trustDomain", "source.principal"];
 
-/** The fault of a condition's key, if any. */
+/** The names in the key of a condition, such as `a` and `b` in `request.auth.claims[a][b]`. */
+export function namesInBrackets(key: string): readonly string[] {
+  return [...key.matchAll(/\[([^\]]*)\]/g)].map(([, name = ""]) => name);
+}
+
+/**
+ * The fault of a condition's key, if any. An Envoy would reject a whole listener for an empty name, or one with a line
+ * break.
+ */
 export function conditionFault(key: string, isCustom: boolean): string | undefined {
   if (key === "") return "is required";
   if (isCustom && (keysUnknownToCustom.includes(key) || key.startsWith("request.auth.")))
     return `is not supported when the action is CUSTOM, got "${key}"`;
   if (keys.includes(key)) return undefined;
   if (keysWithName.some((prefix) => key.startsWith(prefix)))
-    return /^[^[]+\[.+\]$/.test(key)
+    return /^[^[]+\[.+\]$/.test(key) && namesInBrackets(key).every((name) => /^[^\0\r\n]+$/.test(name))
       ? undefined
       : `must have a name in brackets, such as request.headers[x-token], got "${key}"`;
   if (key === "destination.namespace") return "is not a condition; a policy applies to its own namespace";

@@ -1,27 +1,42 @@
 import type * as Cel from "@bufbuild/cel";
 import { hasLoop } from "../../base/cel/index.ts";
-import { loadPackage } from "../../base/index.ts";
+import { loadPackage, truncated } from "../../base/index.ts";
 
+/** The most characters of an expression. The parser takes some 10 µs for each. */
+export const maxExpressionLength = 8192;
+/** The most characters of an expression in a message. */
+export const maxShown = 100;
 /** Serin's proxies run out of stack at some two thousand levels. Envoy takes 32. */
 const maxLevels = 500;
 
-/**
- * The fault of an expression for every proxy: a syntax error, a loop, or too many levels. Undefined if it has none.
- * Names in it are not checked. A proxy rejects a whole listener for a fault in the filter of an access log.
- */
-export function celFault(expression: string): string | undefined {
-  if (expression.trim() === "") return "must not be empty";
+/** An expression's tree, or why no proxy takes the expression. */
+export type ReadExpression = { readonly tree: unknown } | { readonly fault: string };
+
+const tooDeep = `must have at most ${maxLevels} levels of operators, fields and brackets`;
+
+/** Parses an expression. It must have no syntax error, no loop, and not too many levels. Its names are not checked. */
+export function readExpression(expression: string): ReadExpression {
+  if (expression.trim() === "") return { fault: "must not be empty" };
+  if (expression.length > maxExpressionLength)
+    return { fault: `must have at most ${maxExpressionLength} characters, got ${expression.length}` };
+  const shown = truncated(expression, maxShown);
   if (/\bhas\s*\([^()]*\]\s*\)/.test(expression))
-    return `must call has() with a field, such as has(request.headers.x), got "${expression}"; for other keys write "'x' in request.headers"`;
+    return {
+      fault: `must call has() with a field, such as has(request.headers.x), got "${shown}"; for other keys write "'x' in request.headers"`,
+    };
   try {
     const { expr } = loadPackage<typeof Cel>("@bufbuild/cel").parse(expression);
-    if (isDeeper(expr, maxLevels)) return `must have at most ${maxLevels} levels of operators, fields and brackets`;
+    if (isDeeper(expr, maxLevels)) return { fault: tooDeep };
     return hasLoop(expr)
-      ? `must not use macros that loop (all, exists, exists_one, filter, map), got "${expression}": Envoy refuses them`
-      : undefined;
+      ? {
+          fault: `must not use macros that loop (all, exists, exists_one, filter, map), got "${shown}": Envoy refuses them`,
+        }
+      : { tree: expr };
   } catch (error) {
     const [reason = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
-    return `must be a CEL expression, such as "response.code >= 400", got "${expression}" (${reason})`;
+    return {
+      fault: `must be a CEL expression, such as "response.code >= 400", got "${shown}" (${truncated(reason, maxShown)})`,
+    };
   }
 }
 

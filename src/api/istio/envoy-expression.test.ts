@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { celFault } from "./cel-expression.ts";
-import { envoyCelFault } from "./envoy-expression.ts";
+import { celFault, envoyCelFault } from "./envoy-expression.ts";
 
 const matches = (pattern: string): string => `request.path.matches(r'${pattern}')`;
 const around = (open: string, inner: string, close: string, times: number): string =>

@@ -1,11 +1,8 @@
-import type * as Cel from "@bufbuild/cel";
-import { loadPackage } from "../../base/index.ts";
+import { BoundedCache, truncated } from "../../base/index.ts";
 import { maxProgramSize } from "../../base/regex-size/index.ts";
-import { celFault } from "./cel-expression.ts";
+import { maxExpressionLength, maxShown, readExpression } from "./cel-expression.ts";
 import { regexFault } from "./regular-expressions.ts";
 
-/** The most characters that are read. Envoy takes more. */
-const maxLength = 10_000;
 /** Envoy's limit of the levels of an expression, and of the parentheses in it. */
 const maxDepth = 32;
 /** Envoy's limit of the instructions of a regular expression within an expression. */
@@ -13,19 +10,57 @@ const maxPatternSize = 100;
 /** A longer one has more instructions. */
 const maxPatternLength = 1024;
 
+interface Verdict {
+  readonly fault: string | undefined;
+  readonly envoyFault: string | undefined;
+}
+
+const maxVerdicts = 4096;
+const maxCharacters = 1_048_576;
+/** The verdicts by expression. Each translation asks for those of all routes again. */
+const verdicts = new BoundedCache<string, Verdict>(maxVerdicts);
+let keptCharacters = 0;
+
+function verdictOf(expression: string): Verdict {
+  const known = verdicts.get(expression);
+  if (known !== undefined) return known;
+  const read = readExpression(expression);
+  const verdict =
+    "fault" in read
+      ? { fault: read.fault, envoyFault: `it ${read.fault}` }
+      : { fault: undefined, envoyFault: treeFault(expression, read.tree) };
+  if (expression.length > maxExpressionLength) return verdict;
+  if (verdicts.size === 0 || keptCharacters + expression.length > maxCharacters || verdicts.size >= maxVerdicts) {
+    verdicts.clear();
+    keptCharacters = 0;
+  }
+  keptCharacters += expression.length;
+  // A copy, because V8 keeps the whole text of which an expression is a part.
+  verdicts.set(JSON.parse(JSON.stringify(expression)) as string, verdict);
+  return verdict;
+}
+
+/**
+ * The fault of an expression for every proxy: a syntax error, a loop, or too many levels. Undefined if it has none. A
+ * proxy rejects a whole listener for a fault in the filter of an access log.
+ */
+export function celFault(expression: string): string | undefined {
+  return verdictOf(expression).fault;
+}
+
 /**
  * Why an Envoy does not take an expression that has no `celFault`, as "it calls string with 1 argument". Undefined if
  * it takes the expression. An Envoy rejects a whole listener for it, and a waypoint's listener serves other namespaces
  * too. So this allows what Envoy is known to take, and no more.
  */
 export function envoyCelFault(expression: string): string | undefined {
-  const fault = celFault(expression);
-  if (fault !== undefined) return `it ${fault}`;
-  if (expression.length > maxLength) return `it has more than ${maxLength} characters`;
+  return verdictOf(expression).envoyFault;
+}
+
+function treeFault(expression: string, tree: unknown): string | undefined {
   const { rest, fault: literalFault } = withoutLiterals(expression);
   if (literalFault !== undefined) return literalFault;
-  const { expr } = loadPackage<typeof Cel>("@bufbuild/cel").parse(expression);
-  return nodeFault(expr, maxDepth - nesting(rest));
+  return nodeFault(tree, maxDepth - nesting(rest));
 }
 
 const rawLiteral =
@@ -53,7 +88,11 @@ function withoutLiterals(expression: string): { readonly rest: string; readonly 
       raw === undefined
         ? text.replaceAll(bytes === undefined ? escapes : bytesEscapes, "").includes("\\")
         : text.endsWith("\\");
-    if (isWrong) return { rest, fault: `it has the text ${found[0]} with an escape that Envoy does not know` };
+    if (isWrong)
+      return {
+        rest,
+        fault: `it has the text ${truncated(found[0], maxShown)} with an escape that Envoy does not know`,
+      };
   }
   return /["'`\\]/.test(rest) ? { rest, fault: "it has a quote or backslash outside of a text" } : { rest };
 }
@@ -126,7 +165,7 @@ function kindFault({ case: kind, value }: NonNullable<Expression["exprKind"]>): 
       return numberFault(value as Constant);
     case "structExpr": {
       const { messageName } = value as { readonly messageName: string };
-      return messageName === "" ? undefined : `it makes a message ${messageName}`;
+      return messageName === "" ? undefined : `it makes a message ${truncated(messageName, maxShown)}`;
     }
     default:
       return undefined;
@@ -139,7 +178,7 @@ function callFault({ function: name, target, args }: Call): string | undefined {
   const ofRe = kind === "identExpr" && (value as { readonly name: string }).name === "re";
   const forms = functions.get(name) ?? (ofRe ? functions.get(`re.${name}`) : undefined);
   if (forms?.includes(form) !== true)
-    return `it calls ${name} with ${args.length} ${args.length === 1 ? "argument" : "arguments"}, and Envoy has no such function`;
+    return `it calls ${truncated(name, maxShown)} with ${args.length} ${args.length === 1 ? "argument" : "arguments"}, and Envoy has no such function`;
   const pattern = name === "matches" ? textOf(args.at(-1)) : undefined;
   if (pattern === undefined || pattern === "") return undefined;
   if (pattern.length > maxPatternLength || maxProgramSize(pattern) > maxPatternSize)

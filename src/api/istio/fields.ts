@@ -5,8 +5,8 @@ import { Reader } from "../reader.ts";
 
 export const maxPort = 65_535;
 export const maxInt32 = 2_147_483_647;
-/** The longest duration of Go, which is less than the longest that a proxy accepts. */
-const maxDurationMs = 9_223_372_036_854;
+/** The longest duration that an Envoy accepts. For a longer one it rejects all routes of a port. */
+const maxDurationMs = 9_223_372_035_000;
 
 /** Reads a string. An empty string counts as unset, as in protobuf. */
 export function readText(reader: Reader, field: string): string | undefined {

@@ -2,6 +2,7 @@ import { isFramingHeader } from "../../base/index.ts";
 import type { Reader } from "../reader.ts";
 import { checkEach } from "./checks.ts";
 import { warnOfUnknown } from "./fields.ts";
+import { exceedsFormat } from "./expression-bound.ts";
 import { changedHeaderFault, checkNames, headerValueFault, requestHeaderFault } from "./http-headers.ts";
 
 /** Changes to the headers of a request and its response. */
@@ -36,6 +37,7 @@ function readOperations(reader: Reader | undefined, nameFault: (name: string) =>
     checkNames(reader, field, Object.keys(operations[field]), nameFault);
     for (const [name, value] of Object.entries(operations[field])) {
       if (isFramingHeader(name)) reader.warnNoEffect(framingHint, `${field}.${name}`);
+      if (exceedsFormat(reader, `${field}.${name}`, value)) continue;
       const fault = headerValueFault(value);
       if (fault !== undefined) reader.error(fault, `${field}.${name}`);
     }

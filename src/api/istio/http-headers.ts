@@ -1,4 +1,5 @@
 import { formatFault, lengthFault, type FormatPlace } from "../../base/command-operators/index.ts";
+import { truncated } from "../../base/index.ts";
 import type { Reader } from "../reader.ts";
 import { envoyCelFault } from "./envoy-expression.ts";
 
@@ -6,10 +7,36 @@ import { envoyCelFault } from "./envoy-expression.ts";
 
 const tokenPattern = /^[-!#$%&'*+.^_`|~A-Za-z0-9]+$/;
 const strictPattern = /^[-_A-Za-z0-9]+$/;
+/** The most characters of a wrong name in a message. */
+const maxShown = 100;
+const maxParameterBytes = 1024;
 const pseudoHeaders = [":method", ":scheme", ":authority", ":path", ":status"];
 
 export function headerNameFault(name: string): string | undefined {
-  return tokenPattern.test(name) ? undefined : `must be the name of a header, got "${name}"`;
+  return tokenPattern.test(name) ? undefined : `must be the name of a header, got "${truncated(name, maxShown)}"`;
+}
+
+/** The fault of a header by which requests are distributed. It may be a pseudo-header. */
+export function hashedHeaderFault(name: string): string | undefined {
+  return pseudoHeaders.includes(name) ? undefined : headerNameFault(name);
+}
+
+/** The fault of the name of a cookie, or of an attribute of a cookie. A proxy writes both into a header's value. */
+export function cookieNameFault(name: string): string | undefined {
+  return tokenPattern.test(name)
+    ? lengthFault(name)
+    : `must be letters, digits and signs without blanks and separators, got "${truncated(name, maxShown)}"`;
+}
+
+/**
+ * The fault of the name of a query's parameter to match. An Envoy would reject the routes of all namespaces at a
+ * gateway's port for it.
+ */
+export function parameterNameFault(name: string): string | undefined {
+  if (name === "") return "must be the name of a parameter, got an empty one";
+  return new TextEncoder().encode(name).length > maxParameterBytes
+    ? `must be the name of a parameter of at most ${maxParameterBytes} bytes`
+    : undefined;
 }
 
 /** The fault of a name that may only have letters, digits, dashes and underscores. */
@@ -50,6 +77,17 @@ export function literalValueFault(value: string): string | undefined {
   // eslint-disable-next-line no-control-regex -- control characters are not allowed in a header
   if (/[\u0000-\u0008\u000A-\u001F\u007F]/.test(value)) return "must not have control characters";
   return lengthFault(value);
+}
+
+/** Reports a text that a proxy does not take. Otherwise, it would reject the routes or the listener of others too. */
+export function checkText(
+  reader: Reader,
+  field: string,
+  text: string | undefined,
+  fault: (text: string) => string | undefined,
+): void {
+  const message = text === undefined || text === "" ? undefined : fault(text);
+  if (message !== undefined) reader.error(message, field);
 }
 
 /** Reads a text that becomes a header, such as a path or an authority. */

@@ -47,6 +47,7 @@ export {
   type WasmModule,
   type WasmPlugin,
 } from "./extensions.ts";
+export { namesInBrackets } from "./authorization-values.ts";
 export { withLiteralPercents } from "./http-headers.ts";
 export { istioKinds } from "./istio-kinds.ts";
 export { istioGatewayKind, type GatewayServer, type IstioGateway, type IstioGatewaySpec } from "./istio-gateway.ts";

@@ -1,5 +1,6 @@
 import { areRepeated, type Reader } from "../reader.ts";
 import { readDurationMs, readText, requireText, warnOfUnknown } from "./fields.ts";
+import { checkText, cookieNameFault, hashedHeaderFault, literalValueFault } from "./http-headers.ts";
 import {
   readLocality,
   readZoneAware,
@@ -110,6 +111,7 @@ function readHashKey(reader: Reader): HashKey {
   const header = readText(reader, "httpHeaderName");
   const parameter = readText(reader, "httpQueryParameterName");
   const cookie = reader.object("httpCookie");
+  checkText(reader, "httpHeaderName", header, hashedHeaderFault);
   if (header !== undefined) found.push({ kind: "httpHeaderName", name: header });
   if (parameter !== undefined) found.push({ kind: "httpQueryParameterName", name: parameter });
   if (cookie !== undefined) found.push(readCookie(cookie));
@@ -121,9 +123,11 @@ function readHashKey(reader: Reader): HashKey {
   return found[0] ?? { kind: "useSourceIp" };
 }
 
-function readCookie(reader: Reader): HashKey {
+function readCookie(reader: Reader): HashKey & { readonly kind: "httpCookie" } {
   const attributes = reader.objects("attributes").map((entry) => {
     const attribute = { name: requireText(entry, "name"), value: entry.string("value") ?? "" };
+    checkText(entry, "name", attribute.name, cookieNameFault);
+    checkText(entry, "value", attribute.value, literalValueFault);
     warnOfUnknown(entry);
     return attribute;
   });
@@ -131,13 +135,15 @@ function readCookie(reader: Reader): HashKey {
   const repeated = areRepeated(names);
   for (const [index, name] of names.entries())
     if (repeated[index] === true) reader.error(`appears twice, got "${name}"; remove one`, `attributes[${index}].name`);
-  const key: HashKey = {
-    kind: "httpCookie",
+  const key = {
+    kind: "httpCookie" as const,
     name: requireText(reader, "name"),
     path: readText(reader, "path"),
     ttlMs: readDurationMs(reader, "ttl"),
     attributes,
   };
+  checkText(reader, "name", key.name, cookieNameFault);
+  checkText(reader, "path", key.path, literalValueFault);
   warnOfUnknown(reader);
   return key;
 }

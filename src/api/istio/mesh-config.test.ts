@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseMeshConfig } from "./mesh-config.ts";
+import { readOwnProxyConfig } from "./proxy-config.ts";
 
 const lines = (issues: readonly { readonly path: string; readonly message: string }[]): string[] =>
   issues.map(({ path, message }) => `${path}: ${message}`);
@@ -199,4 +200,30 @@ test("only tracing providers and fields that Serin's proxy does not support caus
     "extensionProviders[3].datadog: gets spans only from Envoy; Serin's proxy propagates trace contexts and sends no spans",
     "extensionProviders[4].skywalking: gets spans only from Envoy; Serin's proxy propagates trace contexts and sends no spans",
   ]);
+});
+
+test("custom tags that not all proxies take are left out, also those of a pod's annotation", () => {
+  const tracing = {
+    customTags: {
+      ok: { header: { name: "x-a" } },
+      format: { formatter: { value: "%PROTOCOL:5%" } },
+      header: { header: { name: "a b" } },
+    },
+  };
+  const parsed = parseMeshConfig({ defaultConfig: { tracing } });
+  assert.deepEqual(lines(parsed.warnings), [
+    "defaultConfig.tracing.customTags.format: is left out, because not all proxies take its format",
+    "defaultConfig.tracing.customTags.header: is left out, because not all proxies take its header name",
+  ]);
+  const ok = { kind: "header", name: "x-a", defaultValue: "" };
+  assert.deepEqual(parsed.value?.defaultConfig.tracing?.customTags, { ok });
+  const expression = `%CEL(${"a || ".repeat(200)}a)%`;
+  const many = Object.fromEntries(
+    Array.from({ length: 20 }, (_, at) => [`t${at}`, { formatter: { value: expression } }]),
+  );
+  const own = readOwnProxyConfig({
+    tracing: { customTags: { ...tracing.customTags, "": { literal: { value: "x" } }, e: { literal: {} }, ...many } },
+  });
+  // An annotation's faults are not reported, so its tags above the bound of expressions are left out too.
+  assert.deepEqual(Object.keys(own?.tracing?.customTags ?? {}), ["ok", ...Object.keys(many).slice(0, 8)]);
 });

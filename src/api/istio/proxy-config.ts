@@ -1,7 +1,7 @@
 import { Reader } from "../reader.ts";
 import { domainOrAddressFault } from "./checks.ts";
-import { maxPort, readDurationMs, readObjects, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
-import { readTag, type TracingTag } from "./telemetry.ts";
+import { maxPort, readDurationMs, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
+import { readTags, type TracingTag } from "./telemetry.ts";
 
 /**
  * istio.mesh.v1alpha1.ProxyConfig with upstream's defaults. Fields that Serin does not act on are dropped, with a
@@ -203,7 +203,8 @@ function readTracing(reader: Reader | undefined): ProxyTracing | undefined {
     reader.error(`must be from 0 to 100, got ${sampling}`, "sampling");
   const tracing: ProxyTracing = {
     samplingPercent: sampling === 0 ? undefined : sampling,
-    customTags: readObjects(reader, "customTags", readTag),
+    // Tags of a mesh or a pod are in many listeners, and an Envoy rejects a listener for one that it does not take.
+    customTags: readTags(reader).accepted,
     maxPathTagLength: reader.integer("maxPathTagLength", 0) || undefined,
     enableIstioTags: reader.boolean("enableIstioTags") ?? true,
   };

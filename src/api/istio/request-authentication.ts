@@ -4,7 +4,7 @@ import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
 import { checkEach, emptyFault } from "./checks.ts";
 import { openObject, readDurationMs, readText, refuseDryRun, refuseUnknown, requireText } from "./fields.ts";
-import { strictHeaderNameFault } from "./http-headers.ts";
+import { checkText, literalValueFault, strictHeaderNameFault } from "./http-headers.ts";
 import { readPolicyTarget, securityGroup, type PolicyTargetReference } from "./policy-target.ts";
 
 /** security.istio.io RequestAuthentication: which tokens are valid. A request without a token passes. */
@@ -68,6 +68,7 @@ function readJwtRule(reader: Reader): JwtRule {
   };
   for (const field of ["audiences", "fromParams", "fromCookies", "spaceDelimitedClaims"] as const)
     checkEach(reader, field, rule[field], emptyFault);
+  checkText(reader, "outputPayloadToHeader", rule.outputPayloadToHeader, literalValueFault);
   checkKeys(reader, rule);
   reader.ignore("jwks_uri");
   refuseUnknown(reader);
@@ -76,14 +77,15 @@ function readJwtRule(reader: Reader): JwtRule {
 
 function readHeaderLocation(reader: Reader): JwtRule["fromHeaders"][number] {
   const location = { name: requireText(reader, "name"), prefix: reader.string("prefix") ?? "" };
+  checkText(reader, "name", location.name, literalValueFault);
+  checkText(reader, "prefix", location.prefix, literalValueFault);
   refuseUnknown(reader);
   return location;
 }
 
 function readClaimToHeader(reader: Reader): JwtRule["outputClaimToHeaders"][number] {
   const output = { header: requireText(reader, "header"), claim: requireText(reader, "claim") };
-  const fault = output.header === "" ? undefined : strictHeaderNameFault(output.header);
-  if (fault !== undefined) reader.error(fault, "header");
+  checkText(reader, "header", output.header, strictHeaderNameFault);
   refuseUnknown(reader);
   return output;
 }

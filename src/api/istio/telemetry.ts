@@ -2,8 +2,8 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
-import { celFault } from "./cel-expression.ts";
-import { envoyCelFault } from "./envoy-expression.ts";
+import { celFault, envoyCelFault } from "./envoy-expression.ts";
+import { exceedsExpressions, exceedsFormat } from "./expression-bound.ts";
 import { envoyFormatFault } from "./http-headers.ts";
 import { openObject, readDurationMs, readObjects, refuseDryRun, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTargetReference } from "./policy-target.ts";
@@ -107,7 +107,7 @@ function readTracing(reader: Reader): TelemetryTracing {
     providers: readProviders(reader),
     randomSamplingPercentage: sampling,
     disableSpanReporting: reader.boolean("disableSpanReporting"),
-    customTags: readObjects(reader, "customTags", readTag),
+    customTags: readTags(reader).tags,
     enableIstioTags: reader.boolean("enableIstioTags"),
     disableContextPropagation: reader.boolean("disableContextPropagation"),
     useRequestIdForTraceSampling: reader.boolean("useRequestIdForTraceSampling"),
@@ -119,18 +119,27 @@ function readTracing(reader: Reader): TelemetryTracing {
         field,
       );
   if (tracing.providers.length > 1) reader.warn("has more than one; only the first has an effect", "providers");
-  for (const [name, tag] of Object.entries(tracing.customTags))
-    if (!isAcceptedTag(tag))
-      reader.warnNoEffect(
-        `is left out, because not all proxies take its ${tag.kind === "formatter" ? "format" : "header name"}`,
-        `customTags.${name}`,
-      );
   if (Object.hasOwn(tracing.customTags, "")) reader.error("must not have an empty name", "customTags");
   warnOfUnknown(reader);
   return tracing;
 }
 
-export function readTag(reader: Reader): TracingTag {
+type Tags = Readonly<Record<string, TracingTag>>;
+
+/** Reads `customTags`. Warns of those that not all proxies take, which are not in `accepted`. */
+export function readTags(reader: Reader): { readonly tags: Tags; readonly accepted: Tags } {
+  const tags = readObjects(reader, "customTags", readTag);
+  const accepted = Object.entries(tags).filter(([name, tag]) => {
+    if (tag.kind === "formatter" && exceedsFormat(reader, `customTags.${name}`, tag.value)) return false;
+    if (name === "" || isAcceptedTag(tag)) return name !== "";
+    const part = { formatter: "format", header: "header name", literal: "value", environment: "name" }[tag.kind];
+    reader.warnNoEffect(`is left out, because not all proxies take its ${part}`, `customTags.${name}`);
+    return false;
+  });
+  return { tags, accepted: Object.fromEntries(accepted) };
+}
+
+function readTag(reader: Reader): TracingTag {
   const found: TracingTag[] = [];
   for (const kind of ["literal", "formatter"] as const) {
     const nested = reader.object(kind);
@@ -155,6 +164,8 @@ export function readTag(reader: Reader): TracingTag {
  */
 export function isAcceptedTag(tag: TracingTag): boolean {
   if (tag.kind === "formatter") return envoyFormatFault(tag.value, "tag") === undefined;
+  if (tag.kind === "literal") return tag.value !== "";
+  if (tag.kind === "environment") return tag.name !== "";
   return tag.kind !== "header" || envoyFormatFault(`%REQ(${tag.name})%`, "tag") === undefined;
 }
 
@@ -197,7 +208,8 @@ function readTagOverride(reader: Reader): { operation: "UPSERT" | "REMOVE"; valu
   const value = reader.string("value") ?? "";
   if (operation === "UPSERT" && value === "")
     reader.error("is required when the operation is UPSERT: an expression, or REMOVE as the operation", "value");
-  const fault = operation === "UPSERT" && value !== "" ? celFault(value) : undefined;
+  const isRead = operation === "UPSERT" && value !== "" && !exceedsExpressions(reader, "value", [value]);
+  const fault = isRead ? celFault(value) : undefined;
   if (fault !== undefined) reader.warnNoEffect(`${fault}; the label is left out`, "value");
   if (operation === "REMOVE" && value !== "") reader.error("must not be set when the operation is REMOVE", "value");
   warnOfUnknown(reader);
@@ -221,6 +233,7 @@ function readAccessLogging(reader: Reader): TelemetryAccessLogging {
 
 /** An Envoy would reject the listener for an expression that it does not take, so it gets no such log. */
 function checkFilter(filter: Reader, expression: string): void {
+  if (exceedsExpressions(filter, "expression", [expression])) return;
   const fault = celFault(expression);
   if (fault !== undefined) {
     filter.error(expression.trim() === "" ? `${fault}; remove the filter to log all` : fault, "expression");

@@ -27,6 +27,7 @@ import {
   isClaim,
   literalValueFault,
   matchedHeaderFault,
+  parameterNameFault,
   readHeaderText,
 } from "./http-headers.ts";
 import { readRetries, type HttpRetry } from "./http-retry.ts";
@@ -244,12 +245,9 @@ function readHeaderMatches(
   );
 }
 
-/** An Envoy would reject the routes of all namespaces at a gateway's port for a parameter without a name. */
 function readQueryMatches(reader: Reader): Readonly<Record<string, PresenceMatch>> {
   const matches = readObjects(reader, "queryParams", readPresenceMatch);
-  checkNames(reader, "queryParams", Object.keys(matches), (name) =>
-    name === "" ? "must be the name of a parameter, got an empty one" : undefined,
-  );
+  checkNames(reader, "queryParams", Object.keys(matches), parameterNameFault);
   return matches;
 }
 

@@ -1,10 +1,17 @@
-import { operatorForms, operatorNames, type OperatorForm } from "./operators.ts";
+import { truncated } from "../message-text.ts";
+import { nameFaults, operatorForms, operatorNames, type OperatorForm } from "./operators.ts";
 
 /** Where a format stands. Envoy translates an older operator in values of headers. */
 export type FormatPlace = "header" | "tag";
 
 /** The most bytes that Envoy takes as the value of a header. */
 const maxFormatBytes = 16_384;
+
+/** The most characters of an expression in a format. Envoy takes more. */
+const maxExpressionLength = 1024;
+/** The most characters of a format in a message. */
+const maxShown = 100;
+const celNames: ReadonlySet<string> = new Set(["CEL", "TYPED_CEL"]);
 
 /** Why Envoy does not take an expression of `%CEL(…)%`. Undefined if it takes the expression. */
 export type ExpressionFault = (expression: string) => string | undefined;
@@ -30,14 +37,28 @@ export function formatFault(format: string, place: FormatPlace, expressionFault:
     const found = matchAt(operator, format, at);
     if (found?.groups === undefined) {
       const begun = matchAt(start, format, at)?.[0] ?? "%";
-      return `must write a percent sign as %%, or end the variable that ${begun} begins, as %NAME% or %NAME(argument):length%, got ${JSON.stringify(format)}`;
+      return `must write a percent sign as %%, or end the variable that ${truncated(begun, maxShown)} begins, as %NAME% or %NAME(argument):length%, got ${JSON.stringify(truncated(format, maxShown))}`;
     }
     const fault = operatorFault(found.groups, place, expressionFault);
     if (fault !== undefined)
-      return `has ${found[0]}, which not all proxies can substitute: ${fault}. Correct it, or write a percent sign as %%`;
+      return `has ${truncated(found[0], maxShown)}, which not all proxies can substitute: ${fault}. Correct it, or write a percent sign as %%`;
     at += found[0].length;
   }
   return undefined;
+}
+
+/** The expressions of `%CEL(…)%` in a format, up to its first fault. */
+export function celExpressions(format: string): string[] {
+  const found: string[] = [];
+  for (let at = format.indexOf("%"); at !== -1; at = format.indexOf("%", at)) {
+    const isEscaped = format.startsWith("%%", at);
+    const match = isEscaped ? undefined : matchAt(operator, format, at);
+    if (!isEscaped && match === undefined) break;
+    const { name = "", argument } = match?.groups ?? {};
+    if (argument !== undefined && celNames.has(name)) found.push(argument);
+    at += match?.[0].length ?? "%%".length;
+  }
+  return found;
 }
 
 /** The fault of a text that is too long for the value of a header. */
@@ -59,9 +80,12 @@ function operatorFault(
 ): string | undefined {
   const form = operatorForms.get(name);
   if (form === undefined)
-    return operatorNames.has(name)
-      ? `only some of Envoy's versions have ${name}`
-      : `there is no variable with the name ${name}`;
+    return (
+      nameFaults.get(name) ??
+      (operatorNames.has(name)
+        ? `only some of Envoy's versions have ${name}`
+        : `there is no variable with the name ${truncated(name, maxShown)}`)
+    );
   if (name === "PER_REQUEST_STATE" && place !== "header") return `${name} is only for headers`;
   if (length !== undefined && !form.takesLength) return `${name} takes no length`;
   return argumentFault(name, form, argument) ?? celFault(name, argument, expressionFault);
@@ -77,7 +101,8 @@ function argumentFault(name: string, form: OperatorForm, argument: string | unde
 }
 
 function celFault(name: string, argument = "", expressionFault: ExpressionFault): string | undefined {
-  if (name !== "CEL" && name !== "TYPED_CEL") return undefined;
+  if (!celNames.has(name)) return undefined;
+  if (argument.length > maxExpressionLength) return `${name} takes at most ${maxExpressionLength} characters here`;
   const fault = expressionFault(argument);
   return fault === undefined ? undefined : `${name} needs an expression that Envoy takes, and ${fault}`;
 }

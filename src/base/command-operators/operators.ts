@@ -58,11 +58,11 @@ const header: OperatorForm = {
   pattern: new RegExp(`^:?${token}(?:\\?:?${token})?$`),
   expected: 'the name of a header, or two names with "?" between them',
 };
-/** A format may not write a line break, as `%n` would. */
+/** A format may not write a line break, as `%n` does, and `%10n` or `%+n`, which an Envoy takes. */
 const time: OperatorForm = {
   argument: "maybe",
   takesLength: false,
-  pattern: /^(?!.*%[-_0^#]*[1-9]*[EO]?n)/s,
+  pattern: /^(?!.*%[-_^#+:*\d]*[EO]?[-_^#+:*\d]*n)/s,
   expected: 'a format of the time without a line break ("%n")',
 };
 const keyPath = '[^:[\\]()%"\\\\]+(?::[^:[\\]()%"\\\\]+)*';
@@ -160,6 +160,20 @@ const formsWithArgument: Readonly<Record<string, OperatorForm>> = {
 export const operatorForms: ReadonlyMap<string, OperatorForm> = new Map<string, OperatorForm>([
   ...plainNames.map((name): [string, OperatorForm] => [name, { argument: "never", takesLength: false }]),
   ...Object.entries(formsWithArgument),
+]);
+
+const extension = "it needs a further extension of Envoy";
+const unknown = "no Envoy has it";
+/** Why a proxy does not take an operator that is in none of Envoy's versions without further configuration. */
+export const nameFaults: ReadonlyMap<string, string> = new Map([
+  ["COALESCE", "some of its arguments end an Envoy"],
+  ["FILE_CONTENT", extension],
+  ["SECRET", extension],
+  ["REQ_WITHOUT_QUERY", `${extension}; write %PATH(NQ)% instead`],
+  ["DOWNSTREAM_JA3_FINGERPRINT", `${unknown}; write %TLS_JA3_FINGERPRINT% instead`],
+  ["DOWNSTREAM_JA4_FINGERPRINT", `${unknown}; write %TLS_JA4_FINGERPRINT% instead`],
+  ["UPSTREAM_LOCAL_SUBJECT", unknown],
+  ["UPSTREAM_TRANSPORT_DURATION", unknown],
 ]);
 
 /** The names of all operators that an Envoy may know, also in access logs. */

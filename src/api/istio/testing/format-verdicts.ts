@@ -213,7 +213,7 @@ export const newFormats: readonly string[] = [
   "%SPAN_ID%",
 ];
 
-/** Values that Envoy takes and Serin refuses, because nobody means them. */
+/** Values that Envoy takes and Serin refuses, because nobody means them, or because they write a line break. */
 export const strangeFormats: readonly string[] = [
   "%REQ(?a)%",
   "%REQ(a?)%",
@@ -234,4 +234,9 @@ export const strangeFormats: readonly string[] = [
   "%COMMON_DURATION(a::ms)%",
   "%RESPONSE_CODE_DETAILS(x)%",
   "%METADATA(ROUTE:)%",
+  "%START_TIME(%10n)%",
+  "%START_TIME(%+n)%",
+  "%START_TIME(%E10n)%",
+  "%START_TIME(%E4n)%",
+  "%START_TIME(%E*n)%",
 ];

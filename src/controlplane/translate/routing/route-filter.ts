@@ -19,6 +19,7 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { withLiteralPercents } from "../../../api/istio/index.ts";
 import type { MeshSettings } from "../../model/facts.ts";
+import { memos } from "../../model/memos.ts";
 import type { ResolvedBackend } from "../../model/gateway/backend-resolution.ts";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { packed } from "../envoy-any.ts";
@@ -70,12 +71,23 @@ function added(
   headers: HeaderModifier["set"],
   appendAction: HeaderValueOption_HeaderAppendAction,
 ): MessageInitShape<typeof HeaderValueOptionSchema>[] {
+  return valuesOf(headers).map(([key, value]) => ({ header: { key, value }, appendAction }));
+}
+
+const values = memos.memo<HeaderModifier["set"], readonly (readonly [string, string])[]>("header-values");
+
+/** The values by name. They are judged once, because each proxy's routes have them again. */
+function valuesOf(headers: HeaderModifier["set"]): readonly (readonly [string, string])[] {
+  const known = values.get(headers);
+  if (known !== undefined) return known;
   const byName = new Map<string, string>();
   for (const { name, value } of headers)
     if (!isHost(name) && !byName.has(name.toLowerCase())) byName.set(name.toLowerCase(), value);
-  return [...byName]
+  const made = [...byName]
     .sort(([left], [right]) => (left < right ? -1 : 1))
-    .map(([key, value]) => ({ header: { key, value: withLiteralPercents(value) }, appendAction }));
+    .map(([key, value]) => [key, withLiteralPercents(value)] as const);
+  values.set(headers, made);
+  return made;
 }
 
 function isHost(name: string): boolean {

@@ -1,9 +1,10 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type {
-  AuthorizationCondition,
-  AuthorizationOperation,
-  AuthorizationRule,
-  AuthorizationSource,
+import {
+  namesInBrackets,
+  type AuthorizationCondition,
+  type AuthorizationOperation,
+  type AuthorizationRule,
+  type AuthorizationSource,
 } from "../../../api/istio/index.ts";
 import {
   UriTemplateMatchConfigSchema,
@@ -242,7 +243,7 @@ function namedCondition(
   permission: (clause: Clause<PermissionInit>) => ConditionTerm,
   http: (clause: Clause<PrincipalInit>) => ConditionTerm,
 ): ConditionTerm {
-  const names = [...key.matchAll(/\[([^\]]*)\]/g)].map(([, name = ""]) => name);
+  const names = namesInBrackets(key);
   const [name = ""] = names;
   if (key.startsWith("request.headers["))
     return http((given) =>

@@ -1,0 +1,31 @@
+import { celExpressions } from "../../base/command-operators/index.ts";
+import type { Reader } from "../reader.ts";
+
+/** The most CEL expressions of an object. */
+const maxExpressions = 256;
+/** The most characters of an object's expressions. The parser takes some 10 µs for each, and nothing else runs then. */
+const maxCharacters = 8192;
+
+/**
+ * Counts the expressions of an object. Reports one above the bound, and returns whether it is. Call it before anything
+ * parses the expression.
+ */
+export function exceedsExpressions(reader: Reader, field: string, expressions: readonly string[]): boolean {
+  let isTooMuch = false;
+  for (const { length } of expressions)
+    isTooMuch =
+      reader.tally("expressions", 1) > maxExpressions ||
+      reader.tally("expressionCharacters", length) > maxCharacters ||
+      isTooMuch;
+  if (isTooMuch)
+    reader.error(
+      `has one CEL expression too many: an object may have ${maxExpressions}, with ${maxCharacters} characters together; write shorter ones, or divide the object`,
+      field,
+    );
+  return isTooMuch;
+}
+
+/** Like {@link exceedsExpressions}, for the expressions of `%CEL(…)%` in a format. */
+export function exceedsFormat(reader: Reader, field: string, format: string): boolean {
+  return format.includes("CEL(") && exceedsExpressions(reader, field, celExpressions(format));
+}
