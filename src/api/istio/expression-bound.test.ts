@@ -84,6 +84,20 @@ test("an HTTPRoute has the same bound, and its parser parses no expression", () 
   assert.deepEqual(read(["%CEL(a)%".repeat(16)]).errors, []);
 });
 
+test("the header of a custom tag is a name, and is parsed for no expression", () => {
+  parsed = [];
+  const names = ["a)%%CEL(1+1)%%REQ(b", "a)%\r%START_TIME(", "a b", ":path", "x-a"];
+  const { warnings } = parseTelemetry({
+    metadata: { name: "a", namespace: "b" },
+    spec: { tracing: [{ customTags: Object.fromEntries(names.map((name, tag) => [tag, { header: { name } }])) }] },
+  });
+  assert.deepEqual(parsed, []);
+  assert.deepEqual(
+    warnings.filter(({ message }) => message.includes("header name")).map(({ path }) => path.split(".").at(-1)),
+    ["0", "1", "2"],
+  );
+});
+
 test("filters of access logs and labels of metrics count too", () => {
   const expression = `a${" || a".repeat(200)}`;
   const { fault, parses } = parsesOf(() =>
