@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import type { Secret } from "../../api/kubernetes/index.ts";
 import { messageOf } from "../../base/index.ts";
-import { derOfPem, DerReader, derTags, pemOf, readCertificate } from "../../x509/index.ts";
+import { checkDer, derOfPem, DerReader, derTags, pemOf, readCertificate } from "../../x509/index.ts";
 import type { Authority, KeyPair, SecretFacts, SecretPart } from "../model/secret-facts.ts";
 import { stapleFault } from "./ocsp-staple.ts";
 
@@ -159,9 +159,10 @@ function certificatesIn(key: string, text: string, use: "chain" | "roots"): Secr
 /** The block of one certificate. A root keeps its trust settings, which may restrict it. */
 function certificateOf({ label, text }: PemBlock, use: "chain" | "roots"): string {
   const { raw } = new X509Certificate(text);
-  // OpenSSL also reads lengths that are not DER, and Envoys do not.
-  readCertificate(raw);
   const settings = use === "roots" && label === trustedLabel ? derOfPem(text, /^TRUSTED/) : undefined;
+  // OpenSSL also reads lengths that are not DER, and Envoys do not.
+  checkDer(settings ?? raw);
+  readCertificate(raw);
   return settings === undefined ? pemOf("CERTIFICATE", raw) : pemOf(trustedLabel, settings);
 }
 
@@ -172,7 +173,9 @@ function revocationsIn(key: string, text: string): SecretPart<string> {
   try {
     const crl = blocks.map((found) => {
       const bytes = derOfPem(found.text, /^X509 CRL$/) ?? Buffer.alloc(0);
-      return pemOf(revocationLabel, new DerReader(bytes).next(derTags.sequence).encoded);
+      const { encoded } = new DerReader(bytes).next(derTags.sequence);
+      checkDer(encoded);
+      return pemOf(revocationLabel, encoded);
     });
     if (crl.length > 0) createSecureContext({ crl });
     return { value: crl.join("") };

@@ -6,6 +6,7 @@ import { createLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { TestAuthority } from "../../net/testing/index.ts";
+import { derOfPem, DerReader, pemOf } from "../../x509/index.ts";
 import { createSelfSignedAuthority } from "../ca/index.ts";
 import { secretReferences, type SecretFacts, type SecretReference } from "../model/secret-facts.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
@@ -217,6 +218,51 @@ test("a fault in a block that is sent is a fault of the secret", () => {
       authority(`${one.certificate}${added}-----END ${label}-----\n`),
       /ca\.crt contains something that is not a (certificate|revocation list)/,
     );
+  }
+});
+
+/** The DER with a length that is longer than necessary at one of its elements, for each of them. */
+function loosened(der: Buffer): Buffer[] {
+  let at = 0;
+  const copy = (bytes: Buffer, target: number): Buffer => {
+    const out: Uint8Array[] = [];
+    for (const reader = new DerReader(bytes); !reader.isAtEnd;) {
+      const { tag, contents } = reader.next();
+      const isTarget = at === target;
+      at += 1;
+      const inner = (tag & 0x20) === 0 ? contents : copy(contents, target);
+      const [high, low] = [inner.length >> 8, inner.length & 0xff];
+      const length = isTarget
+        ? [0x83, 0, high, low]
+        : inner.length < 128
+          ? [low]
+          : high === 0
+            ? [0x81, low]
+            : [0x82, high, low];
+      out.push(Buffer.from([tag, ...length]), inner);
+    }
+    return Buffer.concat(out);
+  };
+  assert.deepEqual(copy(der, -1), der);
+  const count = at;
+  return Array.from({ length: count }, (_, target) => {
+    at = 0;
+    return copy(der, target);
+  });
+}
+
+test("a length that is no DER is a fault, wherever it is in a certificate or revocation list", () => {
+  const chains = loosened(new X509Certificate(one.certificate).raw).map((der) => pemOf("CERTIFICATE", der));
+  const lists = loosened(derOfPem(revocations, /CRL/) ?? Buffer.alloc(0)).map((der) => pemOf("X509 CRL", der));
+  assert.ok(chains.length > 30 && lists.length > 10);
+  for (const [index, chain] of chains.entries()) {
+    const { keyPair } = secretFacts(secret("x", { "tls.crt": chain, "tls.key": one.privateKey }));
+    // OpenSSL itself encodes the outermost element and the signature's algorithm again.
+    if ("value" in keyPair) assert.equal(keyPair.value.certificateChain, one.certificate, `element ${index}`);
+  }
+  for (const [index, list] of lists.entries()) {
+    const { authority } = secretFacts(secret("x", { "ca.crt": one.certificate, "ca.crl": list }));
+    assert.ok("fault" in authority, `element ${index} of the list`);
   }
 });
 
