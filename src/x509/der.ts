@@ -90,6 +90,22 @@ export class DerReader {
   }
 }
 
+/** Certificates have some ten levels. */
+const maxLevels = 32;
+const constructed = 0x20;
+
+/**
+ * Checks the lengths of all elements, also of those within others, but not what an OCTET STRING contains. Throws the
+ * user error `bad-der`.
+ */
+export function checkDer(bytes: Buffer, levels = maxLevels): void {
+  if (levels === 0) throw malformed(`more than ${maxLevels} levels`);
+  for (const reader = new DerReader(bytes); !reader.isAtEnd;) {
+    const { tag, contents } = reader.next();
+    if ((tag & constructed) !== 0) checkDer(contents, levels - 1);
+  }
+}
+
 function malformed(fault: string): Error {
   return userError("bad-der", `has ${fault}`);
 }

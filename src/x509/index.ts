@@ -1,5 +1,5 @@
 // X.509: reads, encodes and signs certificates, requests and revocation lists.
-export { DerReader, derSequence, derBitString, derTags, type DerElement } from "./der.ts";
+export { checkDer, DerReader, derSequence, derBitString, derTags, type DerElement } from "./der.ts";
 export {
   authorityKeyIdentifier,
   basicConstraints,

@@ -118,6 +118,8 @@ function valueFault(type: string, message: Readonly<Record<string, unknown>>): s
     }
     case "envoy.type.tracing.v3.CustomTag": {
       const { case: kind, value } = message["type"] as { readonly case?: string; readonly value?: unknown };
+      const { name } = (kind === "requestHeader" ? value : {}) as { readonly name?: string };
+      if (name !== undefined && !/^[^\0\r\n]+$/.test(name)) return `a tag of the header ${JSON.stringify(name)}`;
       const fault = kind === "value" && typeof value === "string" ? envoyFormatFault(value, "tag") : undefined;
       return fault === undefined ? undefined : `the tag ${String(message["tag"])} ${fault}`;
     }

@@ -16,7 +16,7 @@ function faultsOf({ certificate, privateKey }: Pair, ocspStaple?: string): strin
     value: { certificateChain: certificate, privateKey, ...(ocspStaple === undefined ? {} : { ocspStaple }) },
   };
   const facts = { namespace: "a", name: "b", exists: true, keyPair, authority: { fault: "" } };
-  const resource = secretResource("r", facts, "keyPair");
+  const resource = secretResource("r", facts, { part: "keyPair", isServer: true });
   return resource === undefined ? "" : secretFaults(resource).join();
 }
 
@@ -56,7 +56,7 @@ test("an Envoy accepts every secret that the control plane sends for an attacker
     for (const key of keys)
       for (const staple of offered) {
         const data = { "tls.crt": inBase64(certificate), "tls.key": inBase64(key), "tls.ocsp-staple": staple };
-        const resource = secretResource("pair", secretFacts({ metadata, data }), "keyPair");
+        const resource = secretResource("pair", secretFacts({ metadata, data }), { part: "keyPair", isServer: true });
         if (resource !== undefined) sent += 1;
         assert.deepEqual(resource === undefined ? [] : secretFaults(resource), []);
       }

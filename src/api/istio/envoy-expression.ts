@@ -35,9 +35,13 @@ function verdictOf(expression: string): Verdict {
     keptCharacters = 0;
   }
   keptCharacters += expression.length;
-  // A copy, because V8 keeps the whole text of which an expression is a part.
-  verdicts.set(JSON.parse(JSON.stringify(expression)) as string, verdict);
+  verdicts.set(ownCopy(expression), { fault: ownCopy(verdict.fault), envoyFault: ownCopy(verdict.envoyFault) });
   return verdict;
+}
+
+/** V8 keeps a whole text for a part of it, and a fault quotes the expression, which is a part of a format. */
+function ownCopy<Text extends string | undefined>(text: Text): Text {
+  return text === undefined ? text : (JSON.parse(JSON.stringify(text)) as Text);
 }
 
 /**

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { suspicion } from "../../base/testing/index.ts";
 import { envoyFormatFault, headerValueFault, withLiteralPercents } from "./http-headers.ts";
 import { newFormats, rejectedFormats, strangeFormats, takenFormats } from "./testing/format-verdicts.ts";
 
@@ -66,6 +67,20 @@ test("a value has as many bytes as Envoy takes in a header", () => {
   assert.equal(headerValueFault("a".repeat(16_384)), undefined);
   assert.equal(headerValueFault("a".repeat(16_385)), "must not have more than 16384 bytes");
   assert.equal(headerValueFault("é".repeat(8_193)), "must not have more than 16384 bytes");
+});
+
+test("judging a long value takes time in proportion to its length", () => {
+  const values = [
+    (size: number) => `%START_TIME(%${"0".repeat(size)})%`,
+    (size: number) => `%START_TIME(${"%0".repeat(size / 2)})%`,
+    (size: number) => `%START_TIME(${"%E".repeat(size / 2)})%`,
+    (size: number) => "%REQ(".repeat(size / 5),
+    (size: number) => `%REQ(${"a".repeat(size)}`,
+    (size: number) => `%DYNAMIC_METADATA(${"a:".repeat(size / 2)})%`,
+    (size: number) => `%DYNAMIC_METADATA([${'"a",'.repeat(size / 4)}`,
+    (size: number) => `%FILTER_STATE(${":FIELD".repeat(size / 6)})%`,
+  ];
+  for (const make of values) assert.equal(suspicion(headerValueFault, make, 16_000), undefined, make(24));
 });
 
 test("a value that is no format keeps its percent signs", () => {

@@ -59,7 +59,7 @@ const routes: Readonly<Record<string, (value: readonly string[]) => Parsed<unkno
 for (const [kind, read] of Object.entries(routes))
   test(`no ${kind} makes the control plane parse more than 256 expressions, or 8192 characters of them`, () => {
     const short = parsesOf(() => read(formats(1)));
-    assert.match(short.fault ?? "", /^spec\..*an object may have 256, with 8192 characters together/);
+    assert.match(short.fault ?? "", /^spec\..*an object may have 256 different ones, with 8192 characters together/);
     assert.ok(short.parses.length <= 256, String(short.parses.length));
     const long = parsesOf(() => read(formats(1000)));
     assert.notEqual(long.fault, undefined);
@@ -82,6 +82,30 @@ test("an HTTPRoute has the same bound, and its parser parses no expression", () 
     assert.deepEqual(parses, []);
   }
   assert.deepEqual(read(["%CEL(a)%".repeat(16)]).errors, []);
+});
+
+test("an expression that an object has several times counts once", () => {
+  const labels = Array.from({ length: 16 }, (_, at) => [
+    `l${at}`,
+    { value: `has(request.headers.x_${at}) ? string(request.headers.x_${at}) : "unknown"` },
+  ]);
+  const override = { match: { metric: "REQUEST_COUNT" }, tagOverrides: Object.fromEntries(labels) };
+  const metrics = [{ overrides: Array.from({ length: 32 }, () => override) }];
+  assert.deepEqual(parseTelemetry({ metadata: { name: "a", namespace: "b" }, spec: { metrics } }).errors, []);
+});
+
+test("the header of a custom tag is a name, and is parsed for no expression", () => {
+  parsed = [];
+  const names = ["a)%%CEL(1+1)%%REQ(b", "a)%\r%START_TIME(", "a b", ":path", "x-a"];
+  const { warnings } = parseTelemetry({
+    metadata: { name: "a", namespace: "b" },
+    spec: { tracing: [{ customTags: Object.fromEntries(names.map((name, tag) => [tag, { header: { name } }])) }] },
+  });
+  assert.deepEqual(parsed, []);
+  assert.deepEqual(
+    warnings.filter(({ message }) => message.includes("header name")).map(({ path }) => path.split(".").at(-1)),
+    ["0", "1", "2"],
+  );
 });
 
 test("filters of access logs and labels of metrics count too", () => {

@@ -217,9 +217,9 @@ test("custom tags that not all proxies take are left out, also those of a pod's 
   ]);
   const ok = { kind: "header", name: "x-a", defaultValue: "" };
   assert.deepEqual(parsed.value?.defaultConfig.tracing?.customTags, { ok });
-  const expression = `%CEL(${"a || ".repeat(200)}a)%`;
+  const long = "a || ".repeat(200);
   const many = Object.fromEntries(
-    Array.from({ length: 20 }, (_, at) => [`t${at}`, { formatter: { value: expression } }]),
+    Array.from({ length: 20 }, (_, at) => [`t${at}`, { formatter: { value: `%CEL(${long}b${at})%` } }]),
   );
   const own = readOwnProxyConfig({
     tracing: { customTags: { ...tracing.customTags, "": { literal: { value: "x" } }, e: { literal: {} }, ...many } },

@@ -62,7 +62,7 @@ const header: OperatorForm = {
 const time: OperatorForm = {
   argument: "maybe",
   takesLength: false,
-  pattern: /^(?!.*%[-_^#+:*\d]*[EO]?[-_^#+:*\d]*n)/s,
+  pattern: /^(?!.*%[-_^#+:*\dEO]*n)/s,
   expected: 'a format of the time without a line break ("%n")',
 };
 const keyPath = '[^:[\\]()%"\\\\]+(?::[^:[\\]()%"\\\\]+)*';

@@ -425,7 +425,7 @@ test("precheck names a stored object that the control plane refuses or corrects,
     answers: ready,
     refusals: { Sidecar: userError("forbidden", "sidecars is forbidden") },
   });
-  await createProgram(all).parseAsync(["x", "precheck", "--output-threshold", "info"]);
+  await assert.rejects(createProgram(all).parseAsync(["x", "precheck"]), /Issues found when checking the cluster/);
   assert.match(all.output, /\(Sidecar\) Stored objects are not checked: sidecars is forbidden/);
 });
 

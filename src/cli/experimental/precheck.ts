@@ -163,7 +163,7 @@ async function checkStoredObjects(client: KubeClient): Promise<Finding[]> {
       }
     } catch (error) {
       if (isKubeCode(error, "forbidden"))
-        findings.push({ ...base, level: "Info", message: `Stored objects are not checked: ${messageOf(error)}` });
+        findings.push({ ...base, level: "Warning", message: `Stored objects are not checked: ${messageOf(error)}` });
       else if (!isKubeCode(error, "not-found")) throw error;
     }
   }

@@ -30,7 +30,7 @@ export class RefusedObjects {
   set(kind: KindDefinition, key: string, faults: string | undefined, isCorrected = false): void {
     const id = refusedId(kind, key);
     const known = this.#objects.get(id);
-    if (known?.faults === faults) return;
+    if (known?.faults === faults && known?.isCorrected === (faults === undefined ? undefined : isCorrected)) return;
     if (faults === undefined) this.#objects.delete(id);
     else this.#objects.set(id, { kind, key, faults, isCorrected });
     if ((known === undefined) !== (faults === undefined)) this.#count(kind.kind, faults === undefined ? -1 : 1);

@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import type { Secret } from "../../api/kubernetes/index.ts";
 import { messageOf } from "../../base/index.ts";
-import { derOfPem, DerReader, derTags, pemOf, readCertificate } from "../../x509/index.ts";
+import { checkDer, derOfPem, DerReader, derTags, pemOf, readCertificate } from "../../x509/index.ts";
 import type { Authority, KeyPair, SecretFacts, SecretPart } from "../model/secret-facts.ts";
 import { stapleFault } from "./ocsp-staple.ts";
 
@@ -60,27 +60,40 @@ function keyPairOf(data: Data): SecretPart<KeyPair> {
   const chain = certificatesIn(certificateKey, textOf(data, certificateKey), "chain");
   if ("fault" in chain) return chain;
   const leaf = new X509Certificate(chain.value);
-  if (isNameless(leaf)) {
-    return {
-      fault: `${certificateKey} has neither a common name nor a subject alternative name of type DNS, URI or IP: use a certificate with the names of its server`,
-    };
-  }
   const privateKey = privateKeyIn(found, leaf, textOf(data, privateKeyKey));
   if ("fault" in privateKey) return privateKey;
   const staple = stapleOf(data, leaf);
-  if (staple.ocspStaple === undefined && requiresStaple(leaf)) {
-    const reason = staple.stapleFault ?? `it has no ${stapleKey}`;
-    return {
-      fault: `${certificateKey} requires a staple (TLS feature status_request), and ${reason}. Add a current response of OCSP in DER as ${stapleKey}, or use a certificate without this feature`,
-    };
-  }
-  return { value: { certificateChain: chain.value, privateKey: privateKey.value, ...staple } };
+  const fault = serverFault(certificateKey, leaf, staple);
+  return {
+    value: {
+      certificateChain: chain.value,
+      privateKey: privateKey.value,
+      ...staple,
+      ...(fault === undefined ? {} : { serverFault: fault }),
+    },
+  };
 }
 
-/** An Envoy rejects a server's certificate that has no name of these kinds. Node quotes values with commas. */
+/** Why an Envoy rejects the certificate of a server. It takes such a certificate from a client. */
+function serverFault(
+  certificateKey: string,
+  leaf: X509Certificate,
+  { ocspStaple, stapleFault: reason = `it has no ${stapleKey}` }: Pick<KeyPair, "ocspStaple" | "stapleFault">,
+): string | undefined {
+  if (isNameless(leaf))
+    return `${certificateKey} has neither a common name nor a subject alternative name of type DNS, URI or IP: use a certificate with the names of its server`;
+  return ocspStaple === undefined && requiresStaple(leaf)
+    ? `${certificateKey} requires a staple (TLS feature status_request), and ${reason}. Add a current response of OCSP in DER as ${stapleKey}, or use a certificate without this feature`
+    : undefined;
+}
+
+/**
+ * Whether a certificate has no name of the kinds that Envoys look for. Node writes the parts of a name with several
+ * values in one line, and quotes alternative names with commas.
+ */
 function isNameless({ subject, subjectAltName = "" }: X509Certificate): boolean {
   const kinds = subjectAltName.replaceAll(/"(?:[^"\\]|\\.)*"/g, "");
-  return !/^CN=./m.test(subject) && !/(?:^|, )(?:DNS|URI|IP Address):/.test(kinds);
+  return !/(?:^| \+ )CN=./m.test(subject) && !/(?:^|, )(?:DNS|URI|IP Address):/.test(kinds);
 }
 
 /** A staple that Envoys would reject is left out. The certificate works without it, unless it requires a staple. */
@@ -146,9 +159,10 @@ function certificatesIn(key: string, text: string, use: "chain" | "roots"): Secr
 /** The block of one certificate. A root keeps its trust settings, which may restrict it. */
 function certificateOf({ label, text }: PemBlock, use: "chain" | "roots"): string {
   const { raw } = new X509Certificate(text);
-  // OpenSSL also reads lengths that are not DER, and Envoys do not.
-  readCertificate(raw);
   const settings = use === "roots" && label === trustedLabel ? derOfPem(text, /^TRUSTED/) : undefined;
+  // OpenSSL also reads lengths that are not DER, and Envoys do not.
+  checkDer(settings ?? raw);
+  readCertificate(raw);
   return settings === undefined ? pemOf("CERTIFICATE", raw) : pemOf(trustedLabel, settings);
 }
 
@@ -159,7 +173,9 @@ function revocationsIn(key: string, text: string): SecretPart<string> {
   try {
     const crl = blocks.map((found) => {
       const bytes = derOfPem(found.text, /^X509 CRL$/) ?? Buffer.alloc(0);
-      return pemOf(revocationLabel, new DerReader(bytes).next(derTags.sequence).encoded);
+      const { encoded } = new DerReader(bytes).next(derTags.sequence);
+      checkDer(encoded);
+      return pemOf(revocationLabel, encoded);
     });
     if (crl.length > 0) createSecureContext({ crl });
     return { value: crl.join("") };

@@ -6,6 +6,7 @@ import { createLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { TestAuthority } from "../../net/testing/index.ts";
+import { derOfPem, DerReader, pemOf } from "../../x509/index.ts";
 import { createSelfSignedAuthority } from "../ca/index.ts";
 import { secretReferences, type SecretFacts, type SecretReference } from "../model/secret-facts.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
@@ -95,6 +96,28 @@ aT1HYtYF+FivVe6oPWB0pxyR4AXxVYnb
 -----END X509 CRL-----
 `;
 
+/** The subject `O=acme + CN=client`, one name with two values. */
+const severalValues = {
+  certificate: `-----BEGIN CERTIFICATE-----
+MIIBkzCCATmgAwIBAgIUCRXwnYcs+n2QoIRvivuFZtQJiuUwCgYIKoZIzj0EAwIw
+HjEcMAsGA1UECgwEYWNtZTANBgNVBAMMBmNsaWVudDAgFw0yNjExMjgwODIzMjRa
+GA8yMTI2MTEwNDA4MjMyNFowHjEcMAsGA1UECgwEYWNtZTANBgNVBAMMBmNsaWVu
+dDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABKudr7c1luSJ6o9sPwStIGPEXXyN
+3siDGyBAzHNIaHEuiWITrvpg4YsfREASRwPr4s7Vv6sbg16R0/yXYMrQGQmjUzBR
+MB0GA1UdDgQWBBQ8H9IuY5i9w0nxEWXhe0Evn37d7TAfBgNVHSMEGDAWgBQ8H9Iu
+Y5i9w0nxEWXhe0Evn37d7TAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gA
+MEUCIQDbIs04RmhywbN9FTDDPx83vgOziaEMN7HAnfRf3UBzeAIgFIsSso7Apij1
+1/JM7sTCovKZFZVZWuCZ7LI4GDgF++o=
+-----END CERTIFICATE-----
+`,
+  privateKey: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgxyAALHFx8HjQ8393
+cfSE96YpqNQoGGHkKbGRT8Fa47ShRANCAASrna+3NZbkieqPbD8ErSBjxF18jd7I
+gxsgQMxzSGhxLoliE676YOGLH0RAEkcD6+LO1b+rG4NekdP8l2DK0BkJ
+-----END PRIVATE KEY-----
+`,
+};
+
 /** A root with the trust setting that it is for clients, as `openssl x509 -trustout` writes it. */
 const trustedRoot = `-----BEGIN TRUSTED CERTIFICATE-----
 MIIBbjCCAROgAwIBAgIUa981ICuWG1QibrV2jY0Emn3l0hUwCgYIKoZIzj0EAwIw
@@ -137,10 +160,6 @@ test("a key, certificate or revocation list that an Envoy would reject is a faul
   assert.deepEqual(keyPair({ "tls.crt": rareCertificate, "tls.key": rareKey }), {
     fault:
       "tls.key has a key that Envoys reject (ECDSA on secp256k1): use RSA of 2048 bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519",
-  });
-  assert.deepEqual(keyPair({ "tls.crt": nameless.certificate, "tls.key": nameless.privateKey }), {
-    fault:
-      "tls.crt has neither a common name nor a subject alternative name of type DNS, URI or IP: use a certificate with the names of its server",
   });
   assert.deepEqual(keyPair({ "tls.crt": `${one.certificate}\n-----BEGIN CERTIFICATE-----\nAA` }), {
     fault: "tls.crt has a certificate without an end",
@@ -199,6 +218,51 @@ test("a fault in a block that is sent is a fault of the secret", () => {
       authority(`${one.certificate}${added}-----END ${label}-----\n`),
       /ca\.crt contains something that is not a (certificate|revocation list)/,
     );
+  }
+});
+
+/** The DER with a length that is longer than necessary at one of its elements, for each of them. */
+function loosened(der: Buffer): Buffer[] {
+  let at = 0;
+  const copy = (bytes: Buffer, target: number): Buffer => {
+    const out: Uint8Array[] = [];
+    for (const reader = new DerReader(bytes); !reader.isAtEnd;) {
+      const { tag, contents } = reader.next();
+      const isTarget = at === target;
+      at += 1;
+      const inner = (tag & 0x20) === 0 ? contents : copy(contents, target);
+      const [high, low] = [inner.length >> 8, inner.length & 0xff];
+      const length = isTarget
+        ? [0x83, 0, high, low]
+        : inner.length < 128
+          ? [low]
+          : high === 0
+            ? [0x81, low]
+            : [0x82, high, low];
+      out.push(Buffer.from([tag, ...length]), inner);
+    }
+    return Buffer.concat(out);
+  };
+  assert.deepEqual(copy(der, -1), der);
+  const count = at;
+  return Array.from({ length: count }, (_, target) => {
+    at = 0;
+    return copy(der, target);
+  });
+}
+
+test("a length that is no DER is a fault, wherever it is in a certificate or revocation list", () => {
+  const chains = loosened(new X509Certificate(one.certificate).raw).map((der) => pemOf("CERTIFICATE", der));
+  const lists = loosened(derOfPem(revocations, /CRL/) ?? Buffer.alloc(0)).map((der) => pemOf("X509 CRL", der));
+  assert.ok(chains.length > 30 && lists.length > 10);
+  for (const [index, chain] of chains.entries()) {
+    const { keyPair } = secretFacts(secret("x", { "tls.crt": chain, "tls.key": one.privateKey }));
+    // OpenSSL itself encodes the outermost element and the signature's algorithm again.
+    if ("value" in keyPair) assert.equal(keyPair.value.certificateChain, one.certificate, `element ${index}`);
+  }
+  for (const [index, list] of lists.entries()) {
+    const { authority } = secretFacts(secret("x", { "ca.crt": one.certificate, "ca.crl": list }));
+    assert.ok("fault" in authority, `element ${index} of the list`);
   }
 });
 
@@ -275,7 +339,20 @@ test("a staple that an Envoy would reject is left out", () => {
   );
 });
 
-test("a certificate that requires a staple is a fault without a usable one", () => {
+test("a server cannot present a certificate without a name, and a client can", () => {
+  const faultOf = ({ certificate, privateKey }: typeof one): string | undefined => {
+    const { keyPair } = secretFacts(secret("x", { "tls.crt": certificate, "tls.key": privateKey }));
+    return "fault" in keyPair ? keyPair.fault : keyPair.value.serverFault;
+  };
+  assert.equal(
+    faultOf(nameless),
+    "tls.crt has neither a common name nor a subject alternative name of type DNS, URI or IP: use a certificate with the names of its server",
+  );
+  assert.equal(faultOf(one), undefined);
+  assert.equal(faultOf(severalValues), undefined, "a name with several values");
+});
+
+test("a server cannot present a certificate that requires a staple without a usable one", () => {
   const pair = [stapledCertificate, stapledKey] as const;
   const good = stapleOf(serialOf(stapledCertificate));
   assert.deepEqual(readPair(good, pair), {
@@ -283,11 +360,11 @@ test("a certificate that requires a staple is a fault without a usable one", () 
   });
   assert.match(
     JSON.stringify(readPair("", pair)),
-    /"fault":"tls\.crt requires a staple .* it has no tls\.ocsp-staple\. Add/,
+    /"serverFault":"tls\.crt requires a staple .* it has no tls\.ocsp-staple\. Add/,
   );
   assert.match(
     JSON.stringify(readPair(stapleOf("7f"), pair)),
-    /"fault":"tls\.crt requires a staple .* it is about another certificate\. Add/,
+    /"serverFault":"tls\.crt requires a staple .* it is about another certificate\. Add/,
   );
 });
 

@@ -57,13 +57,16 @@ export class SecretIngest {
         secret: key,
         fault: facts.keyPair.value.stapleFault,
       });
+    const isServer = needed.some((reference) => reference.isServer === true);
     for (const part of parts) {
       const found = facts[part];
-      if ("fault" in found)
+      const fault =
+        "fault" in found ? found.fault : "serverFault" in found.value && isServer ? found.value.serverFault : undefined;
+      if (fault !== undefined)
         log.warn("a secret that a gateway asks for cannot be used", {
           secret: key,
           for: part === "keyPair" ? "a certificate" : "an authority",
-          fault: found.fault,
+          fault,
         });
     }
   }

@@ -11,6 +11,8 @@ export interface KeyPair {
   readonly ocspStaple?: string;
   /** Why a staple is left out. Absent if none is. */
   readonly stapleFault?: string;
+  /** Why a server cannot present the certificate, although a client can. Absent if it can. */
+  readonly serverFault?: string;
 }
 
 export interface Authority {
@@ -39,6 +41,8 @@ export interface SecretReference {
   readonly part: "keyPair" | "authority";
   /** The secret may be missing, because another one provides the same. */
   readonly optional: boolean;
+  /** Whether a server presents the certificate. Absent if a client does. */
+  readonly isServer?: boolean;
   /** The Gateway (Gateway API) that names the secret. Absent if an Istio object names it. */
   readonly recipient?: SecretRecipient;
 }

@@ -43,10 +43,12 @@ export class SecretView implements ResourceView {
       const found = this.#options.configMaps.get(`${configMap.namespace}/${configMap.name}`);
       return found === undefined ? undefined : rootsResource(name, found.authority);
     }
-    if (!this.#isGranted(name)) return undefined;
+    const granted = this.#granted.flatMap((index) => index.lookup(`${this.#namespace}|${name}`));
+    if (granted.length === 0) return undefined;
+    const isServer = granted.some((reference) => reference.isServer === true);
     for (const reference of secretReferences(name, this.#namespace)) {
       const secret = this.#options.secrets.get(`${reference.namespace}/${reference.name}`);
-      const resource = secret === undefined ? undefined : secretResource(name, secret, reference.part);
+      const resource = secret === undefined ? undefined : secretResource(name, secret, { ...reference, isServer });
       if (resource !== undefined) return resource;
     }
     return undefined;
@@ -88,9 +90,5 @@ export class SecretView implements ResourceView {
         for (const subscription of subscriptions) subscription[Symbol.dispose]();
       },
     };
-  }
-
-  #isGranted(name: string): boolean {
-    return this.#granted.some((index) => index.lookup(`${this.#namespace}|${name}`).length > 0);
   }
 }

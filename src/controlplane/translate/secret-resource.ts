@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { SecretSchema } from "../../wire/envoy/index.ts";
-import type { SecretFacts } from "../model/secret-facts.ts";
+import type { SecretFacts, SecretReference } from "../model/secret-facts.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
 const bytes = (text: string) => ({
@@ -11,11 +11,12 @@ const bytes = (text: string) => ({
 export function secretResource(
   resource: string,
   secret: SecretFacts,
-  part: "keyPair" | "authority",
+  { part, isServer = false }: Pick<SecretReference, "part" | "isServer">,
 ): EncodedResource | undefined {
   if (part === "authority") return rootsResource(resource, secret.authority);
   if ("fault" in secret.keyPair) return undefined;
-  const { certificateChain, privateKey, ocspStaple } = secret.keyPair.value;
+  const { certificateChain, privateKey, ocspStaple, serverFault } = secret.keyPair.value;
+  if (isServer && serverFault !== undefined) return undefined;
   const staple =
     ocspStaple === undefined
       ? {}

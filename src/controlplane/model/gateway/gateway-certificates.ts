@@ -215,7 +215,7 @@ export function backendCertificateVerdict(
 ): Verdict {
   const reference = gateway.spec.tls?.backend?.clientCertificateRef;
   if (reference === undefined) return undefined;
-  const fault = certificateFault(gatewayOwner(gateway), reference, inputs, reader);
+  const fault = certificateFault(gatewayOwner(gateway), reference, inputs, reader, "client");
   return fault === undefined || fault.reason === "RefNotPermitted"
     ? fault
     : { ...fault, reason: "InvalidClientCertificateRef" };
@@ -239,6 +239,7 @@ function certificateFault(
   reference: SecretObjectReference,
   inputs: MeshInputs,
   reader: CollectionReader,
+  side: "server" | "client" = "server",
 ): NonNullable<Verdict> | undefined {
   const namespace = reference.namespace ?? owner.namespace;
   const key = `${namespace}/${reference.name}`;
@@ -254,7 +255,10 @@ function certificateFault(
   if (secret === undefined) return invalid(`the secret ${key} has not been read yet`);
   if ("fault" in secret.keyPair)
     return invalid(secret.exists ? `the secret ${key} cannot be used: ${secret.keyPair.fault}` : secret.keyPair.fault);
-  return undefined;
+  const { serverFault } = secret.keyPair.value;
+  return side === "client" || serverFault === undefined
+    ? undefined
+    : invalid(`the secret ${key} cannot be used: ${serverFault}`);
 }
 
 export const terminateModeOption = "gateway.istio.io/tls-terminate-mode";

@@ -56,7 +56,7 @@ export function deriveSecretReferences(
         return [...certificates, ...(verifies && authority !== undefined ? [authority] : [])];
       })
       .flatMap(({ resource, from }) => (from === "control-plane" ? resource : []));
-    return ownReferences(key, resources, namespace);
+    return ownReferences(key, resources, namespace, { isServer: true });
   });
   const gatewayApi = graph.derive("secret-references-gateways", inputs.gateways, (gateway, reader, key) => {
     if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
@@ -72,7 +72,7 @@ export function deriveSecretReferences(
     return keyed(
       key,
       resources.flatMap((resource) =>
-        secretReferences(resource, gateway.namespace).map((reference) => ({ ...reference, recipient })),
+        secretReferences(resource, gateway.namespace).map((reference) => ({ ...reference, recipient, isServer: true })),
       ),
     );
   });
@@ -137,12 +137,14 @@ function ownReferences(
   key: string,
   resources: readonly string[],
   namespace: string,
+  use: Pick<SecretReference, "isServer"> = {},
 ): readonly (readonly [string, SecretReference])[] {
   return keyed(
     key,
     resources
       .flatMap((resource) => secretReferences(resource, namespace))
-      .filter((reference) => reference.namespace === namespace),
+      .filter((reference) => reference.namespace === namespace)
+      .map((reference) => ({ ...reference, ...use })),
   );
 }
 

@@ -494,6 +494,26 @@ test("a route whose backends all have weight 0 still matches before wider routes
   assert.deepEqual(chains("api", "0.0.0.0_9000"), ["* > UnknownService"]);
 });
 
+test("a certificate that a server cannot present is sent to clients, unless a server has the same", () => {
+  const { apply, inputs, references, putSecret } = gateways();
+  const client = (name: string, host: string) =>
+    config("DestinationRule", `edge/${name}`, {
+      host,
+      trafficPolicy: { tls: { mode: "MUTUAL", credentialName: name } },
+    });
+  apply(
+    ...base,
+    classicGateway("a", [server(443, "HTTPS", ["one.example"], { mode: "SIMPLE", credentialName: "one" })]),
+    client("one", "a.example"),
+    client("two", "b.example"),
+  );
+  for (const key of ["edge/one", "edge/two"])
+    putSecret(key, { keyPair: { value: { certificateChain: "c", privateKey: "k", serverFault: "it has no name" } } });
+  const edge = new SecretView({ secrets: inputs.secrets, references, configMaps: inputs.configMaps }, "edge");
+  assert.equal(edge.get("kubernetes://one"), undefined);
+  assert.notEqual(edge.get("kubernetes://two"), undefined);
+});
+
 test("a proxy sees the secrets that configuration names for its namespace, and no others", () => {
   const { apply, inputs, references, putSecret } = gateways();
   apply(
