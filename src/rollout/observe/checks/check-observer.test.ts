@@ -7,7 +7,8 @@ import { CheckObserver } from "./check-observer.ts";
 import { isErrorLine } from "./error-line.ts";
 import { httpExchange, type HttpExchange, type HttpQuestion } from "./http-exchange.ts";
 import { podFacts } from "./pod-facts.ts";
-import { fakePod, fakeScrape, fakeView, gatewayPod, standingClock, ztunnelPod } from "./testing/fake-mesh.ts";
+import { RecentValues } from "../recent-values.ts";
+import { fakePod, fakeScrape, fakeView, gatewayPod, requests, standingClock, ztunnelPod } from "./testing/fake-mesh.ts";
 
 const backends: CheckSubject = {
   type: "backends",
@@ -52,6 +53,44 @@ test("within its interval a check is not repeated, and the look keeps its number
     shop: 7,
   });
   assert.deepEqual(first.type === "values" ? [first.result, first.status] : first, [{ asked: 1 }, 200]);
+});
+
+test("a step counts from a scrape of its own, which its checks share", async () => {
+  const clock = standingClock();
+  const answers = new RecentValues<Promise<unknown>>(clock, { maxAgeMs: 300, maxValues: 16 });
+  const view = Object.assign(fakeView([gatewayPod("g")]), {
+    recently: (key: string, ask: () => Promise<unknown>) => {
+      const answer = answers.get(key) ?? ask();
+      answers.set(key, answer);
+      return answer;
+    },
+  });
+  let served = 10;
+  let scrapes = 0;
+  const observer = new CheckObserver({
+    client: noClient,
+    view,
+    clock,
+    scrape: async (...asked) => {
+      scrapes += 1;
+      return await fakeScrape({ g: requests("now", "200", served) })(...asked);
+    },
+  });
+  const stableTotal = async (type: CheckType, step: string): Promise<number | undefined> => {
+    const subject: CheckSubject = {
+      ...backends,
+      canary: { service: "next", namespace: "shop" },
+      stable: { service: "now", namespace: "shop" },
+    };
+    const observation = await observer.observe({ spec: spec(type), subject }, { ...origin, step });
+    return observation.type === "counters" ? observation.sources["shop/g"]?.stableTotal : undefined;
+  };
+  assert.equal(await stableTotal("request-share", "weight-50"), 10);
+  served = 25;
+  assert.equal(await stableTotal("request-share", "weight-100"), 25, "the weight before served 15 more");
+  const asked = scrapes;
+  assert.equal(await stableTotal("request-success-rate", "weight-100"), 25);
+  assert.equal(scrapes, asked);
 });
 
 test("a check whose server or query was edited asks at once, and the answer of the former one does not count", async () => {

@@ -180,19 +180,20 @@ export class CheckObserver {
     nowMs: number,
   ): Promise<CheckObservation> {
     const { client, view } = this.#options;
+    const step = `${origin.rollout} ${origin.step}`;
     switch (spec.type) {
       case "request-success-rate":
       case "request-share":
         return (
           (await gatewayWithoutListeners(view, subject, this.#scrape)) ??
-          (await observeRequests(view, subject, this.#scrape, reporter))
+          (await observeRequests(view, subject, this.#scrape, reporter, step))
         );
       case "tcp-connect-failures":
-        return await observeConnections(view, subject, this.#scrape);
+        return await observeConnections(view, subject, this.#scrape, step);
       case "request-duration":
         return (
           (await gatewayWithoutListeners(view, subject, this.#scrape)) ??
-          (await durations.observe(view, subject, this.#scrape))
+          (await durations.observe(view, subject, this.#scrape, step))
         );
       case "pod-health":
       case "restarts": {

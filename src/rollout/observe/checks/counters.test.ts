@@ -3,14 +3,17 @@ import { test } from "node:test";
 import type { CheckSubject } from "../../decide/index.ts";
 import { observeConnections, observeRequests, ReporterChoice } from "./counters.ts";
 import { DurationObserver } from "./histograms.ts";
-import { fakePod, fakeScrape, fakeView, gatewayPod, sidecarPod, waypointPod, ztunnelPod } from "./testing/fake-mesh.ts";
-
-const labels = (all: Readonly<Record<string, string>>): string =>
-  Object.entries(all)
-    .map(([name, value]) => `${name}="${value}"`)
-    .join(",");
-const requests = (service: string, code: string, count: number, more: Readonly<Record<string, string>> = {}): string =>
-  `istio_requests_total{${labels({ reporter: "source", destination_service_name: service, destination_service_namespace: "shop", response_code: code, ...more })}} ${count}\n`;
+import {
+  fakePod,
+  fakeScrape,
+  fakeView,
+  gatewayPod,
+  labels,
+  requests,
+  sidecarPod,
+  waypointPod,
+  ztunnelPod,
+} from "./testing/fake-mesh.ts";
 
 const backends: CheckSubject = {
   type: "backends",

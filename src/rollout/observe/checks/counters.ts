@@ -30,8 +30,9 @@ export async function observeRequests(
   subject: CheckSubject,
   scrape: Scrape,
   choice = new ReporterChoice(),
+  step = "",
 ): Promise<CheckObservation> {
-  const { answers, problem } = await scrapeAll(view, subject, scrape, requestMetrics);
+  const { answers, problem } = await scrapeAll(view, subject, scrape, requestMetrics, step);
   if (answers.length === 0) return { type: "unavailable", detail: problem };
   const grouping = groupingOf(view, subject);
   const reporter = choice.of(answers, subject, grouping);
@@ -55,10 +56,11 @@ export async function observeConnections(
   view: ClusterView,
   subject: CheckSubject,
   scrape: Scrape,
+  step = "",
 ): Promise<CheckObservation> {
   const counting: CheckSubject =
     subject.type === "backends" || subject.type === "revisions" ? { type: "mesh" } : subject;
-  const scraped = await scrapeAll(view, counting, scrape, connectionMetrics);
+  const scraped = await scrapeAll(view, counting, scrape, connectionMetrics, step);
   if (scraped.answers.length === 0) return { type: "unavailable", detail: scraped.problem };
   const ztunnels = scraped.answers.filter(({ proxy }) => proxy.kind === "ztunnel");
   const counted = scraped.answers.filter(({ proxy }) => mayReport(view, subject, proxy));
@@ -77,13 +79,15 @@ export interface Answer {
 
 /**
  * Scrapes the families of all proxies of the subject, or all metrics. `problem` says why none answered. A proxy with a
- * value of these families that is no count has not answered.
+ * value of these families that is no count has not answered. Only looks of the same step share answers: a step counts
+ * from its first look, and an older answer would add requests that still had the weight of the step before.
  */
 export async function scrapeAll(
   view: ClusterView,
   subject: CheckSubject,
   scrape: Scrape,
   families?: readonly string[],
+  step = "",
 ): Promise<{ readonly answers: readonly Answer[]; readonly problem: string }> {
   const proxies = proxiesFor(view, subject);
   let problem = `no proxy that counts requests of ${describeSubject(subject)} is running`;
@@ -91,7 +95,7 @@ export async function scrapeAll(
     proxies.map(async (proxy): Promise<Answer | undefined> => {
       try {
         const samples = await view.recently(
-          `metrics ${proxy.pod.metadata.uid ?? podName(proxy.pod)} ${families?.join() ?? ""}`,
+          `metrics ${proxy.pod.metadata.uid ?? podName(proxy.pod)} ${families?.join() ?? ""} ${step}`,
           async () => await scrape(proxy.pod, families),
         );
         const wrong = families === undefined ? undefined : samples.find(({ value }) => !isCount(value));

@@ -27,8 +27,8 @@ export class DurationObserver {
   readonly #choice = new ReporterChoice();
   #sums: Sides = { canary: noDurations, stable: noDurations };
 
-  async observe(view: ClusterView, subject: CheckSubject, scrape: Scrape): Promise<CheckObservation> {
-    const { answers, problem } = await scrapeAll(view, subject, scrape, durationMetrics);
+  async observe(view: ClusterView, subject: CheckSubject, scrape: Scrape, step = ""): Promise<CheckObservation> {
+    const { answers, problem } = await scrapeAll(view, subject, scrape, durationMetrics, step);
     if (answers.length === 0) return { type: "unavailable", detail: problem };
     const grouping = groupingOf(view, subject);
     const { changes } = this.#choice;

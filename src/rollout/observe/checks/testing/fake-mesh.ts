@@ -92,6 +92,21 @@ export function fakeView(
   return view as ClusterView;
 }
 
+/** The labels of a metric in the text format. */
+export const labels = (all: Readonly<Record<string, string>>): string =>
+  Object.entries(all)
+    .map(([name, value]) => `${name}="${value}"`)
+    .join(",");
+
+/** The requests to a service of the namespace `shop` that a client's proxy counts. */
+export const requests = (
+  service: string,
+  code: string,
+  count: number,
+  more: Readonly<Record<string, string>> = {},
+): string =>
+  `istio_requests_total{${labels({ reporter: "source", destination_service_name: service, destination_service_namespace: "shop", response_code: code, ...more })}} ${count}\n`;
+
 /** Answers scrapes with the text of each pod. A pod without a text does not answer. */
 export function fakeScrape(texts: Readonly<Record<string, string>>): Scrape {
   return async ({ metadata }, families) => {
