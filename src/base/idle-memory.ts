@@ -9,8 +9,6 @@ type Collect = (options: {
 }) => void;
 
 const lookMs = 3000;
-/** A process that has just started does more soon, or ends. Collecting what that needs would only cost its start. */
-const firstLook = 4;
 /** A process that is busy for at most this share of the time can afford a pause of some tens of milliseconds. */
 const idleShare = 0.03;
 /** A process that serves people can afford the pause unless it is fully loaded. */
@@ -21,20 +19,16 @@ const worthBytes = 6 * 1024 * 1024;
 /**
  * Releases the memory that a start or a burst of work has left behind. V8 collects garbage when a process allocates
  * memory, but an idle process does not. The collection waits until the process has worked for at most `busiestShare` of
- * the last seconds. The first one comes 12 s after the call at the earliest. Ends when disposed. Does not keep the
- * process alive.
+ * the last seconds. Ends when disposed. Does not keep the process alive.
  */
 export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
   let collect: Collect | undefined;
   let heapBytes = 0;
-  let looks = 0;
   let seen = performance.eventLoopUtilization();
   const timer = setInterval(() => {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, seen);
     seen = now;
-    looks += 1;
-    if (looks < firstLook) return;
     if (utilization > busiestShare || heapTotalBytes() < heapBytes + worthBytes) return;
     collect ??= exposedCollector();
     collect({ type: "major", execution: "sync", flavor: "last-resort" });
