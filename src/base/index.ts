@@ -21,6 +21,7 @@ export {
   type ErrorKind,
 } from "./errors.ts";
 export { giveBackIdleMemory, unhurriedShare } from "./idle-memory.ts";
+export { matchAt } from "./match-at.ts";
 export { goDurationMs } from "./duration.ts";
 export { LinkedList, SharedTimeouts, unlisted, type Linked } from "./shared-timeouts.ts";
 export {

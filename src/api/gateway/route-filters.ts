@@ -1,5 +1,5 @@
 import { exceedsFormat } from "../istio/expression-bound.ts";
-import { literalValueFault } from "../istio/http-headers.ts";
+import { checkText, literalValueFault } from "../istio/http-headers.ts";
 import type { Reader } from "../reader.ts";
 import { readBackendObjectReference, readHostname, readStrings, type BackendObjectReference } from "./references.ts";
 
@@ -194,9 +194,7 @@ function readPathModifier(parent: Reader): PathModifier | undefined {
 
 function readPath(reader: Reader, field: string): string {
   const path = reader.required(field, reader.string(field)) ?? "";
-  // Otherwise, a proxy would reject the routes of the whole port.
-  const fault = literalValueFault(path);
-  if (fault !== undefined) reader.error(fault, field);
+  checkText(reader, field, path, literalValueFault);
   return path;
 }
 

@@ -1,4 +1,4 @@
-import { BoundedCache, truncated } from "../../base/index.ts";
+import { BoundedCache, matchAt, truncated } from "../../base/index.ts";
 import { maxProgramSize } from "../../base/regex-size/index.ts";
 import { maxExpressionLength, maxShown, readExpression } from "./cel-expression.ts";
 import { regexFault } from "./regular-expressions.ts";
@@ -99,11 +99,6 @@ function withoutLiterals(expression: string): { readonly rest: string; readonly 
       };
   }
   return /["'`\\]/.test(rest) ? { rest, fault: "it has a quote or backslash outside of a text" } : { rest };
-}
-
-function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | undefined {
-  pattern.lastIndex = at;
-  return pattern.exec(text) ?? undefined;
 }
 
 /** The most brackets that are open at once. */

@@ -2,6 +2,7 @@ import { formatFault, lengthFault, type FormatPlace } from "../../base/command-o
 import { truncated } from "../../base/index.ts";
 import type { Reader } from "../reader.ts";
 import { envoyCelFault } from "./envoy-expression.ts";
+import { readText } from "./fields.ts";
 
 // The header names and values that a proxy accepts. Each `…Fault` returns the fault, or undefined.
 
@@ -92,11 +93,9 @@ export function checkText(
 
 /** Reads a text that becomes a header, such as a path or an authority. */
 export function readHeaderText(reader: Reader, field: string): string | undefined {
-  const value = reader.string(field);
-  const fault = value === undefined ? undefined : literalValueFault(value);
-  // Otherwise, a proxy would reject the routes of the whole port.
-  if (fault !== undefined) reader.error(fault, field);
-  return value === "" ? undefined : value;
+  const value = readText(reader, field);
+  checkText(reader, field, value, literalValueFault);
+  return value;
 }
 
 /**

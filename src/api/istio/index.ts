@@ -48,7 +48,7 @@ export {
   type WasmPlugin,
 } from "./extensions.ts";
 export { namesInBrackets } from "./authorization-values.ts";
-export { withLiteralPercents } from "./http-headers.ts";
+export { isAuthority, withLiteralPercents } from "./http-headers.ts";
 export { istioKinds } from "./istio-kinds.ts";
 export { istioGatewayKind, type GatewayServer, type IstioGateway, type IstioGatewaySpec } from "./istio-gateway.ts";
 export type { IstioPort } from "./istio-port.ts";

@@ -166,7 +166,7 @@ export function isAcceptedTag(tag: TracingTag): boolean {
   if (tag.kind === "formatter") return envoyFormatFault(tag.value, "tag") === undefined;
   if (tag.kind === "literal") return tag.value !== "";
   if (tag.kind === "environment") return tag.name !== "";
-  return tag.kind !== "header" || hashedHeaderFault(tag.name) === undefined;
+  return hashedHeaderFault(tag.name) === undefined;
 }
 
 function readMetrics(reader: Reader): TelemetryMetrics {

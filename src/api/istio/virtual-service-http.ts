@@ -23,6 +23,7 @@ import { maxHttpStatus, minHttpStatus, readFault, readPercentage, type HttpFault
 import { readHeaders, type HttpHeaderChanges } from "./http-header-changes.ts";
 import {
   checkNames,
+  checkText,
   isAuthority,
   isClaim,
   literalValueFault,
@@ -330,8 +331,7 @@ function readRewrite(reader: Reader | undefined): HttpRewrite | undefined {
     uriRegexRewrite:
       regex === undefined ? undefined : { match: requireText(regex, "match"), rewrite: requireText(regex, "rewrite") },
   };
-  const fault = literalValueFault(rewrite.uriRegexRewrite?.rewrite ?? "");
-  if (fault !== undefined) regex?.error(fault, "rewrite");
+  if (regex !== undefined) checkText(regex, "rewrite", rewrite.uriRegexRewrite?.rewrite, literalValueFault);
   if (regex !== undefined && rewrite.uriRegexRewrite !== undefined && rewrite.uriRegexRewrite.match !== "")
     checkRegex(regex, "match", rewrite.uriRegexRewrite.match);
   if (rewrite.uri !== undefined && regex !== undefined) reader.error("cannot be combined with uri", "uriRegexRewrite");

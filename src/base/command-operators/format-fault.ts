@@ -1,3 +1,4 @@
+import { matchAt } from "../match-at.ts";
 import { truncated } from "../message-text.ts";
 import { nameFaults, operatorForms, operatorNames, type OperatorForm } from "./operators.ts";
 
@@ -66,11 +67,6 @@ export function lengthFault(text: string): string | undefined {
   return text.length > maxFormatBytes || new TextEncoder().encode(text).length > maxFormatBytes
     ? `must not have more than ${maxFormatBytes} bytes`
     : undefined;
-}
-
-function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | undefined {
-  pattern.lastIndex = at;
-  return pattern.exec(text) ?? undefined;
 }
 
 function operatorFault(

@@ -1,3 +1,5 @@
+import { matchAt } from "../match-at.ts";
+
 /** The limit of Istio's Envoy (`re2.max_program_size.error_level`). */
 export const maxRegexSize = 32_768;
 
@@ -59,11 +61,6 @@ export function regexSize(expression: string): number {
     size += 1;
   }
   return outer.reduce((sum, part) => sum + part, size);
-}
-
-function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | undefined {
-  pattern.lastIndex = at;
-  return pattern.exec(text) ?? undefined;
 }
 
 function textAt(pattern: RegExp, text: string, at: number): string {

@@ -1,12 +1,10 @@
 import type { FieldIssue } from "../../api/index.ts";
-import { virtualServiceKind, type VirtualService } from "../../api/istio/index.ts";
+import { isAuthority, virtualServiceKind, type VirtualService } from "../../api/istio/index.ts";
 import type { Corrected } from "./config-facts.ts";
 
 /** The field of a header that a route, or a destination of a route, sets or adds. */
 const changedHeader =
   /^spec\.http\[(?<route>\d+)\](?:\.route\[(?<destination>\d+)\])?\.headers\.(?<side>request|response)\.(?<operation>set|add)\.(?<name>.+)$/s;
-/** An authority is sent as written, so that percent signs in it cannot be escaped. */
-const authority = /^(:authority|host)$/i;
 
 /**
  * The spec of a stored VirtualService in which only values of headers are at fault, with these values as text. A value
@@ -27,9 +25,12 @@ export function withCorrectedHeaders(
   return { spec: corrected.value.spec, issues: issues.map((issue) => withConsequence(issue, copy)) };
 }
 
-/** Escapes a faulty value without judging it again, because to judge an expression may take long. */
+/**
+ * Escapes a faulty value without judging it again, because to judge an expression may take long. An authority is sent
+ * as written, so that percent signs in it cannot be escaped.
+ */
 function textOf(value: string, name: string): string {
-  return authority.test(name) ? "" : value.replaceAll("%", "%%");
+  return isAuthority(name) ? "" : value.replaceAll("%", "%%");
 }
 
 /** Replaces the value at the field of an issue. Returns false if the field is not the value of a header. */

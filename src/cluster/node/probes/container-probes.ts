@@ -28,8 +28,8 @@ export interface ContainerProbesOptions {
 
 /**
  * The pauses between early runs, of which the last one repeats. Until its first success, a startup or readiness probe
- * also runs early, between the runs of its own schedule, so that nobody waits for the next second. Only a success
- * of an early run counts.
+ * also runs early, between the runs of its own schedule, so that nobody waits for the next second. Of early runs, only
+ * a success counts.
  */
 const earlyPausesMs = [0, 20, 40, 80, 160, 200];
 /** A command costs a process, so it runs early only before its own schedule begins. */
