@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Lease, Pod } from "../api/kubernetes/index.ts";
-import { ShutdownController, silentLogger, systemClock, transientError, userError, type Clock } from "../base/index.ts";
-import { until } from "../base/testing/index.ts";
+import {
+  aborted,
+  ShutdownController,
+  silentLogger,
+  systemClock,
+  transientError,
+  userError,
+  type Clock,
+} from "../base/index.ts";
+import { HandClock, until } from "../base/testing/index.ts";
 import type { KubeClient } from "./client.ts";
 import { drainDeletedPod, LeaderElection } from "./leader-election.ts";
 
@@ -100,6 +108,64 @@ test("one replica leads, and another follows when it releases the lease or the l
   assert.ok(clock.steadyMs() - startedMs > 15_000);
   stopC.abort();
   await runningC;
+});
+
+test("a holder whose renewal is not answered stops to lead before others take the lease, and a late answer elects nobody", async () => {
+  const server = leaseServer();
+  const update = server.update.bind(server);
+  const clock = new HandClock();
+  const answers: (() => void)[] = [];
+  // The server stores the lease, and answers when the test says so.
+  const held = async (...args: Parameters<typeof update>) => {
+    const stored = await update(...args);
+    await new Promise<void>((resolve) => answers.push(resolve));
+    return stored;
+  };
+  server.update = held as typeof update;
+  const sleep = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
+  const election = new LeaderElection({
+    client: server,
+    namespace: "default",
+    name: "test",
+    identity: "a",
+    log: silentLogger,
+    clock: Object.assign(clock, { sleep }),
+    random: () => 0.5,
+  });
+  const stop = new AbortController();
+  let terms = 0;
+  const ended = Promise.withResolvers<void>();
+  const running = election.run(stop.signal, async (leading) => {
+    terms += 1;
+    await aborted(leading);
+    ended.resolve();
+  });
+  const answer = async (count: number): Promise<void> => {
+    await until(() => answers.length === count);
+    answers.at(-1)?.();
+  };
+  await until(() => answers.length === 1);
+  assert.equal(election.holds(), true);
+  clock.pass(10_001);
+  await ended.promise;
+  assert.equal(election.holds(), false);
+  // The renewal, and then the release.
+  answers[0]?.();
+  await answer(2);
+  await until(() => answers.length === 3);
+  clock.pass(12_000);
+  await answer(3);
+  await until(() => answers.length === 4);
+  assert.equal(terms, 1);
+  await answer(4);
+  await until(() => terms === 2);
+  stop.abort();
+  answers.push = (...more) => {
+    more.forEach((run) => run());
+    return 0;
+  };
+  answers.forEach((run) => run());
+  await running;
 });
 
 test("a holder renews its lease without reading it, at its own interval, and reads it again after another client has written it", async () => {

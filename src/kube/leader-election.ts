@@ -1,5 +1,6 @@
 import { leaseKind, podKind, type Lease } from "../api/kubernetes/index.ts";
 import {
+  aborted,
   describeError,
   envString,
   systemRandom,
@@ -82,7 +83,11 @@ export class LeaderElection {
    */
   async run(signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
     while (!signal.aborted) {
-      if (await this.#tryHold()) await this.#term(signal, lead);
+      // The lease counts from the request on: an answer may be so late that another process leads by then.
+      const requestedMs = this.#options.clock.steadyMs();
+      const isOurs = await this.#tryHold();
+      if (isOurs) this.#renewedMs = requestedMs;
+      if (isOurs && this.holds()) await this.#term(signal, lead);
       else await this.#pause(this.#retryMs, signal);
     }
   }
@@ -96,23 +101,31 @@ export class LeaderElection {
       this.#log.error("the leader's work failed", { lease: name, error: describeError(error) });
       lost.abort(error);
     });
-    this.#renewedMs = clock.steadyMs();
+    const lose = (): void => {
+      if (leading.aborted) return;
+      this.#log.warn("the lease is lost", { lease: name, identity });
+      lost.abort(new Error(`the lease ${name} could not be renewed`));
+    };
     let pauseMs = this.#renewMs;
     while (!leading.aborted) {
       await this.#pause(pauseMs, leading);
       if (leading.aborted) break;
       const requestedMs = clock.steadyMs();
-      const renewed = (await this.#renew()) || (await this.#tryHold());
+      const leftMs = this.#renewedMs + this.#renewDeadlineMs - requestedMs;
+      // The server may answer much later than others take the lease.
+      using _deadline = clock.after(Math.max(0, leftMs), lose);
+      const renewed = await Promise.race([this.#renewOrTake(), aborted(leading).then(() => false)]);
       pauseMs = renewed ? this.#renewMs : this.#retryMs;
       if (renewed) this.#renewedMs = requestedMs;
-      else if (clock.steadyMs() - this.#renewedMs > this.#renewDeadlineMs) {
-        this.#log.warn("the lease is lost", { lease: name, identity });
-        lost.abort(new Error(`the lease ${name} could not be renewed`));
-      }
+      else if (!this.holds()) lose();
     }
     await work;
     this.#renewedMs = Number.NEGATIVE_INFINITY;
     await this.#release();
+  }
+
+  async #renewOrTake(): Promise<boolean> {
+    return (await this.#renew()) || (await this.#tryHold());
   }
 
   /** Renews the lease if no other client has written it since. False if one has, or if the server does not answer. */
