@@ -28,6 +28,7 @@ const query: Schema = object(
       "mesh: the metrics that the engine scrapes itself; no Prometheus is needed.",
     ),
     address: url("Base URL of the Prometheus."),
+    headers: stringMap(),
     expression: expression(
       "PromQL; {{ canary.service }}, {{ stable.namespace }}, {{ window }} and the like are replaced.",
     ),

@@ -70,6 +70,7 @@ const descriptions: Readonly<Record<string, string>> = {
   "webhook.timeoutSeconds": "How long a call may take.",
   "webhook.method": "The method of the request.",
   "webhook.headers": "Headers of the request.",
+  "query.headers": "Headers of requests to the Prometheus, such as X-Scope-OrgID or Authorization.",
   "query.timeoutSeconds": "How long a query may take.",
   "orderedBy.by": "The user who gave the order.",
   "orderedBy.why": "The reason.",

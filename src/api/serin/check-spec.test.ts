@@ -51,6 +51,25 @@ const bad: readonly (readonly [spec: object, path: string, message: RegExp])[] =
     /is required by provider prometheus/,
   ],
   [
+    { type: "query", max: 1, query: { provider: "mesh", headers: { "X-Scope-OrgID": "shop" }, expression: "up" } },
+    "spec.query.headers",
+    /is only for provider prometheus/,
+  ],
+  [
+    {
+      type: "query",
+      max: 1,
+      query: {
+        provider: "prometheus",
+        address: "http://x",
+        headers: { "X-Forwarded-For": "1.2.3.4" },
+        expression: "up",
+      },
+    },
+    "spec.query.headers.X-Forwarded-For",
+    /only the engine may set/,
+  ],
+  [
     { type: "query", max: 1, query: { provider: "mesh", address: "http://x", expression: "up" } },
     "spec.query.address",
     /is only for provider prometheus/,

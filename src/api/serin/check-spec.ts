@@ -68,6 +68,8 @@ export interface QuerySpec {
   readonly provider: "mesh" | "prometheus";
   /** Base URL of the Prometheus. */
   readonly address?: string;
+  /** Headers of requests to the Prometheus, such as `X-Scope-OrgID` or `Authorization`. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** The PromQL expression. It may contain names in double braces: see {@link templateNames}. */
   readonly expression: string;
   /** A second query, for `baseline` in conditions. */
@@ -299,6 +301,9 @@ function parseQuery(check: Reader): QuerySpec | undefined {
     query.error("is required by provider prometheus, such as http://prometheus.istio-system:9090", "address");
   if (provider === "mesh" && query.has("address"))
     query.error("is only for provider prometheus; remove it, or set provider: prometheus", "address");
+  if (provider === "mesh" && query.has("headers"))
+    query.error("is only for provider prometheus; remove it, or set provider: prometheus", "headers");
+  const headers = requestHeaders(query);
   const expression = query.required("expression", template(query, "expression")) ?? "";
   const baseline = template(query, "baseline");
   const timeoutSeconds = query.integer("timeoutSeconds", 1, maxQueryTimeoutSeconds) ?? 5;
@@ -308,6 +313,7 @@ function parseQuery(check: Reader): QuerySpec | undefined {
     expression,
     timeoutSeconds,
     ...(address === undefined ? {} : { address }),
+    ...(Object.keys(headers).length === 0 ? {} : { headers }),
     ...(baseline === undefined ? {} : { baseline }),
   };
 }
@@ -318,7 +324,7 @@ function parseWebhook(check: Reader): WebhookSpec | undefined {
   const result: WebhookSpec = {
     url: webhook.required("url", url(webhook, "url")) ?? "",
     method: webhook.oneOf("method", ["POST", "PUT", "GET"]) ?? "POST",
-    headers: webhookHeaders(webhook),
+    headers: requestHeaders(webhook),
     body: webhook.freeForm("body") ?? {},
     timeoutSeconds: webhook.integer("timeoutSeconds", 1, maxQueryTimeoutSeconds) ?? 10,
   };
@@ -332,14 +338,14 @@ const refusedHeaders =
 
 const headerValue = /^[\t\u{20}-\u{7e}\u{80}-\u{ff}]*$/u;
 
-function webhookHeaders(webhook: Reader): Readonly<Record<string, string>> {
-  const headers = webhook.stringMap("headers");
+function requestHeaders(request: Reader): Readonly<Record<string, string>> {
+  const headers = request.stringMap("headers");
   for (const [name, value] of Object.entries(headers)) {
     const fault = headerNameFault(name);
-    if (fault !== undefined) webhook.error(fault, `headers.${name}`);
-    if (refusedHeaders.test(name)) webhook.error("is a header that only the engine may set", `headers.${name}`);
+    if (fault !== undefined) request.error(fault, `headers.${name}`);
+    if (refusedHeaders.test(name)) request.error("is a header that only the engine may set", `headers.${name}`);
     if (!headerValue.test(value))
-      webhook.error(
+      request.error(
         `must be the value of a header, without line breaks, got ${JSON.stringify(value)}`,
         `headers.${name}`,
       );

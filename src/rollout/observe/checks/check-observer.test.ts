@@ -293,6 +293,28 @@ test("a server that has too many requests, or redirects, has not judged, and one
   assert.deepEqual([(await seenWith(403)).type, (await seenWith(200)).type], ["values", "values"]);
 });
 
+test("a query's headers are sent to its Prometheus", async () => {
+  const requests: unknown[] = [];
+  const query = {
+    provider: "prometheus",
+    address: "http://prometheus:9090",
+    headers: { "X-Scope-OrgID": "shop" },
+    expression: "up",
+    timeoutSeconds: 5,
+  } as const;
+  const observer = new CheckObserver({
+    client: noClient,
+    view: fakeView([]),
+    clock: standingClock(),
+    exchange: async ({ headers }) => {
+      requests.push(headers);
+      return await Promise.resolve({ status: 503, text: "" });
+    },
+  });
+  await observer.observe({ spec: spec("query", { query, max: 1 }), subject: backends }, origin);
+  assert.deepEqual(requests, [{ accept: "application/json", "X-Scope-OrgID": "shop" }]);
+});
+
 test("what is no answer of Prometheus is reported as none, and infinite numbers are numbers", async () => {
   const sample = (value: unknown): string =>
     JSON.stringify({ status: "success", data: { resultType: "vector", result: [{ metric: {}, value }] } });

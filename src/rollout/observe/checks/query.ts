@@ -89,7 +89,7 @@ interface PrometheusAnswer {
 }
 
 async function askPrometheus(
-  { address = "", timeoutSeconds }: QuerySpec,
+  { address = "", headers = {}, timeoutSeconds }: QuerySpec,
   query: string,
   exchange: HttpExchange,
 ): Promise<unknown> {
@@ -97,7 +97,7 @@ async function askPrometheus(
   const { status, text } = await exchange({
     url,
     method: "GET",
-    headers: { accept: "application/json" },
+    headers: { accept: "application/json", ...headers },
     timeoutMs: timeoutSeconds * 1000,
   });
   const server = shownUrl(address);
