@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Clock, Environment } from "../base/index.ts";
-import type { KubeClient } from "../kube/index.ts";
+import type { KubeClient, KubeConfig } from "../kube/index.ts";
 import type { InstallRequest, RenderedComponent } from "../install/index.ts";
 import type { KubernetesObject, UntypedObject } from "../api/index.ts";
 import type { Problem, TopicName, Topics } from "../api/dashboard/index.ts";
@@ -39,6 +39,8 @@ export interface CliContext {
   readonly confirm: (question: string) => Promise<boolean>;
   /** A client of the cluster that the flags or the environment name. */
   readonly connect: (flags: ConnectionFlags) => Promise<KubeClient>;
+  /** The cluster that the flags or the environment name, and how to reach it. */
+  readonly kubeConfig: (flags: ConnectionFlags) => Promise<KubeConfig>;
   /** The namespace of the kubeconfig's context, which is the default. */
   readonly defaultNamespace: (flags: ConnectionFlags) => Promise<string>;
   /** The API server's address in the kubeconfig's context: `https://host:port`. */
@@ -100,6 +102,10 @@ export type FollowMesh = <Name extends TopicName>(
 export interface ConnectionFlags {
   readonly kubeconfig?: string;
   readonly context?: string;
+  /** The user in whose name the server shall act. */
+  readonly as?: string;
+  readonly asUid?: string;
+  readonly asGroup?: readonly string[];
 }
 
 export interface PodRequest {

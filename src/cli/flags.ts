@@ -13,6 +13,8 @@ export interface CommonFlag {
   readonly long: string;
   readonly text: string;
   readonly hidden?: boolean;
+  /** Whether the flag may be given several times. */
+  readonly isList?: boolean;
 }
 
 /**
@@ -32,6 +34,12 @@ export const commonFlags: readonly CommonFlag[] = [
     long: "--istioNamespace <namespace>",
     text: "the namespace of the control plane (default: istio-system)",
   },
+  {
+    long: "--as <user>",
+    text: "the user whom the API server impersonates, such as system:serviceaccount:NAMESPACE:NAME",
+  },
+  { long: "--as-uid <uid>", text: "the UID of the impersonated user" },
+  { long: "--as-group <group>", text: "a group of the impersonated user; can be repeated", isList: true },
   { long: "--vklog <level>", text: "has no effect; exists for old scripts", hidden: true },
   { long: "--log_output_level <levels>", text: "has no effect; exists for old scripts", hidden: true },
 ];

@@ -1,7 +1,7 @@
 import { Command, Help, Option } from "commander";
 import { arrangeArguments, hasAction, wordsOf } from "./arguments.ts";
 import type { CliContext } from "./context.ts";
-import { commonFlags } from "./flags.ts";
+import { collect, commonFlags } from "./flags.ts";
 import { Progress } from "./terminal/progress.ts";
 import { verbs, type Verb } from "./verbs.ts";
 
@@ -107,10 +107,11 @@ function inListedOrder(program: Command): void {
 function addCommonFlags(command: Command): void {
   for (const child of command.commands) addCommonFlags(child);
   if (command.commands.length > 0 && command.registeredArguments.length === 0 && !hasAction(command)) return;
-  for (const { short, long, text, hidden = false } of commonFlags) {
+  for (const { short, long, text, hidden = false, isList = false } of commonFlags) {
     if (command.options.some((option) => option.long === long.split(" ")[0])) continue;
     const shortIsFree = short !== undefined && !command.options.some((option) => option.short === short);
     const option = new Option(shortIsFree ? `${short}, ${long}` : long, text).hideHelp(hidden);
+    if (isList) option.default([], "none").argParser(collect);
     option.helpGroupHeading = "Flags of every verb:";
     command.addOption(option);
   }

@@ -3,7 +3,7 @@
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { CommanderError } from "commander";
-import { createLogger, messageOf, systemClock, terminalText, type Environment } from "../base/index.ts";
+import { createLogger, messageOf, systemClock, terminalText, userError, type Environment } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { CommandEnd, createProgram, readUserFile, type CliContext, type ConnectionFlags } from "../cli/index.ts";
 import type { DashboardReader } from "../dashboard/read/index.ts";
@@ -70,7 +70,10 @@ function terminalOf(env: Environment): Terminal {
   };
 }
 
-type ClusterAccess = Pick<CliContext, "connect" | "defaultNamespace" | "apiServer" | "requestOfPod" | "streamOfPod">;
+type ClusterAccess = Pick<
+  CliContext,
+  "connect" | "kubeConfig" | "defaultNamespace" | "apiServer" | "requestOfPod" | "streamOfPod"
+>;
 
 function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
   return {
@@ -82,6 +85,7 @@ function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
         config,
       );
     },
+    kubeConfig: async (flags) => await kubeConfigOf(env, flags),
     defaultNamespace: async (flags) => (await kubeConfigOf(env, flags)).namespace,
     apiServer: async (flags) => (await kubeConfigOf(env, flags)).server,
     requestOfPod: async (flags, { namespace, pod, port, method, path, body }) => {
@@ -96,9 +100,15 @@ function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
   };
 }
 
-async function kubeConfigOf(env: Environment, { kubeconfig, context }: ConnectionFlags): Promise<KubeConfig> {
+async function kubeConfigOf(env: Environment, flags: ConnectionFlags): Promise<KubeConfig> {
   const { loadKubeConfig } = await import("../kube/index.ts");
-  return await loadKubeConfig(kubeconfig ?? env, context);
+  const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context, env);
+  const { as: user, asUid: uid, asGroup: groups = [] } = flags;
+  if (user === undefined && (uid !== undefined || groups.length > 0))
+    throw userError("argument-invalid", "--as-uid and --as-group need --as, the user to impersonate");
+  return user === undefined
+    ? config
+    : { ...config, impersonation: { user, groups, ...(uid === undefined ? {} : { uid }) } };
 }
 
 /** Where releases are, and the definitions of kinds that this release contains. */

@@ -71,7 +71,7 @@ function flagsOf(args: readonly string[]): Flags {
 async function examine(flags: Flags, env: Environment): Promise<number> {
   const { createKubeClient, loadKubeConfig } = await import("../kube/index.ts");
   const { examineCluster, findingText } = await import("../cli/cluster-readiness/index.ts");
-  const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context);
+  const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context, env);
   const log = createLogger({ scope: "doctor", level: "error" });
   const client = createKubeClient(config, { log, clock: systemClock });
   try {

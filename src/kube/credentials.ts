@@ -1,37 +1,69 @@
 import { readFileSync } from "node:fs";
 import { messageOf, userError, type Clock } from "../base/index.ts";
+import type { PluginCredential } from "./credential-plugin.ts";
 import type { KubeConfig } from "./kube-config.ts";
+import type { Impersonation } from "./kube-config-user.ts";
 
 /** The kubelet rotates a projected token at 80 % of its lifetime. client-go also rereads it each minute. */
 const tokenReloadMs = 60_000;
 
-/** The `authorization` header of a config. A token file is read again each minute, and at once after a 401. */
+export type RequestHeaders = Readonly<Record<string, string | string[]>>;
+
+/** How a request shows who sends it. */
+export interface RequestCredentials {
+  /** `authorization` and those of impersonation. */
+  readonly headers: RequestHeaders;
+  /** The certificate of the connection, as PEM pair. The object is the same until the certificate changes. */
+  readonly clientCertificate: KubeConfig["clientCertificate"];
+}
+
+/**
+ * The credentials of a config. A token file is read again each minute, and at once after a 401. A program for
+ * credentials runs again when they have expired, and after a 401.
+ */
 export class Credentials {
   readonly #config: KubeConfig;
   readonly #clock: Clock;
+  readonly #impersonation: RequestHeaders;
   #header: string | undefined;
   #readAtMs = Number.NEGATIVE_INFINITY;
+  #fromPlugin: PluginCredential | undefined;
 
   constructor(config: KubeConfig, clock: Clock) {
     this.#config = config;
     this.#clock = clock;
+    this.#impersonation = headersOf(config.impersonation);
   }
 
-  /** Whether the header may change later. */
+  /** Whether the credentials may change later. */
   get rotates(): boolean {
-    return this.#config.token?.type === "file";
+    return this.#config.token?.type === "file" || this.#config.plugin !== undefined;
   }
 
+  /** The server has refused the credentials. */
   forget(): void {
     this.#readAtMs = Number.NEGATIVE_INFINITY;
+    if (this.#fromPlugin !== undefined) this.#config.plugin?.forget(this.#fromPlugin);
   }
 
-  authorization(): string | undefined {
+  /** Throws a user error if a file cannot be read, or if a program returns no credentials. */
+  async current(): Promise<RequestCredentials> {
+    const { plugin } = this.#config;
+    if (plugin !== undefined) this.#fromPlugin = await plugin.current(this.#clock);
+    const authorization = this.#authorization();
+    return {
+      headers: { ...(authorization === undefined ? {} : { authorization }), ...this.#impersonation },
+      clientCertificate: this.#config.clientCertificate ?? this.#fromPlugin?.clientCertificate,
+    };
+  }
+
+  #authorization(): string | undefined {
     const { token, basic } = this.#config;
     if (token?.type === "literal") return `Bearer ${token.token}`;
     if (token?.type === "file") return this.#fromFile(token.path);
     if (basic !== undefined) return `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString("base64")}`;
-    return undefined;
+    const fromPlugin = this.#fromPlugin?.token;
+    return fromPlugin === undefined ? undefined : `Bearer ${fromPlugin}`;
   }
 
   #fromFile(path: string): string {
@@ -47,4 +79,25 @@ export class Credentials {
     }
     return this.#header;
   }
+}
+
+/** https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/ */
+function headersOf(impersonation: Impersonation | undefined): RequestHeaders {
+  if (impersonation === undefined) return {};
+  const { user, uid, groups = [], extra = {} } = impersonation;
+  return {
+    "impersonate-user": user,
+    ...(uid === undefined ? {} : { "impersonate-uid": uid }),
+    ...(groups.length === 0 ? {} : { "impersonate-group": [...groups] }),
+    ...Object.fromEntries(
+      Object.entries(extra).map(([key, values]) => [`impersonate-extra-${headerName(key)}`, [...values]]),
+    ),
+  };
+}
+
+/** The characters that a header's name may not contain are written as in a URL. */
+function headerName(key: string): string {
+  return encodeURIComponent(key)
+    .replaceAll(/[()']/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
+    .toLowerCase();
 }

@@ -6,15 +6,17 @@ import {
   type Http2ServerRequest,
   type Http2ServerResponse,
 } from "node:http2";
+import { createServer as createProxy } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import "reflect-metadata";
 import { type Extension, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
 import { podKind } from "../api/kubernetes/index.ts";
-import { silentLogger, systemClock, type Clock } from "../base/index.ts";
+import { describeError, silentLogger, systemClock, type Clock, type SerinError } from "../base/index.ts";
+import { credentialPlugin } from "./credential-plugin.ts";
 import { metadataExcerpt } from "./excerpt.ts";
 import { createKubeClient, type KubeConnection } from "./http-kube-client.ts";
 import type { KubeConfig } from "./kube-config.ts";
@@ -278,4 +280,109 @@ test("a server with only HTTP/1.1 works too, and the error for an untrusted cert
   client.close();
   server.close();
   server.closeAllConnections();
+});
+
+test("a program's token is asked for again when the server refuses the old one, and its new certificate gets a new connection", async () => {
+  const requests: string[] = [];
+  const { server, sessions } = http2Server((request, response) => {
+    requests.push(request.headers.authorization ?? "");
+    response.statusCode = request.headers.authorization === "Bearer 2" ? 200 : 401;
+    response.end('{"metadata":{"name":"web"}}');
+  });
+  const counter = join(directory, "counter");
+  // Text behind a certificate has no effect, but it is another certificate for a client.
+  const pair = { clientCertificateData: `${certificate}\nNUMBER`, clientKeyData: key };
+  const script = `printf x >> ${counter}; read token <<END\n$(wc -c < ${counter})\nEND\nsed "s/NUMBER/$token/g" <<'END'\n${JSON.stringify(
+    { apiVersion: "client.authentication.k8s.io/v1", kind: "ExecCredential", status: { token: "NUMBER", ...pair } },
+  )}\nEND`;
+  const plugin = credentialPlugin(
+    {
+      where: "the test",
+      command: "/bin/sh",
+      args: ["-c", script],
+      env: {},
+      apiVersion: "client.authentication.k8s.io/v1",
+      interactiveMode: "Never",
+    },
+    { env: process.env, isTerminal: false },
+  );
+  const client = clientOf(await listen(server), { plugin });
+  assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
+  assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
+  assert.deepEqual([requests, sessions()], [["Bearer 1", "Bearer 2", "Bearer 2"], 2]);
+  client.close();
+  server.close();
+});
+
+/** The values of the headers that name another user. */
+function impersonating(headers: readonly string[]): Record<string, string[]> {
+  const found: Record<string, string[]> = {};
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index] ?? "";
+    if (name.startsWith("impersonate-")) (found[name] ??= []).push(headers[index + 1] ?? "");
+  }
+  return found;
+}
+
+test("requests, over HTTP/2 and HTTP/1.1, name the user that the server shall impersonate", async () => {
+  const seen: unknown[] = [];
+  const { server } = http2Server((request, response) => {
+    seen.push(impersonating(request.rawHeaders));
+    response.end('{"metadata":{"name":"web"}}');
+  });
+  const old = createHttpsServer({ key, cert: certificate }, (request, response) => {
+    seen.push(impersonating(request.rawHeaders));
+    response.end('{"metadata":{"name":"web"}}');
+  });
+  const impersonation = { user: "jane", uid: "7", groups: ["dev", "ops"], extra: { "Reason(x)": ["audit"] } };
+  for (const port of [await listen(server), await listen(old)]) {
+    const client = clientOf(port, { token: { type: "literal", token: "t" }, impersonation });
+    await client.get(podKind, "web", "default");
+    client.close();
+  }
+  const expected = {
+    "impersonate-user": ["jane"],
+    "impersonate-uid": ["7"],
+    "impersonate-group": ["dev", "ops"],
+    "impersonate-extra-reason%28x%29": ["audit"],
+  };
+  assert.deepEqual(seen, [expected, expected]);
+  server.close();
+  old.close();
+  old.closeAllConnections();
+});
+
+test("requests reach the server through an HTTP proxy with its password, and a proxy that refuses is named", async () => {
+  const { server } = http2Server((_request, response) => response.end('{"metadata":{"name":"web"}}'));
+  const port = await listen(server);
+  const asked: string[] = [];
+  const proxy = createProxy();
+  proxy.on("connect", (request, socket) => {
+    asked.push(`${request.url ?? ""} ${request.headers["proxy-authorization"] ?? "nobody"}`);
+    if (request.headers["proxy-authorization"] === undefined)
+      return void socket.end("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+    const onward = connect(port, "127.0.0.1", () => {
+      socket.write("HTTP/1.1 200 OK\r\n\r\n");
+      socket.pipe(onward).pipe(socket);
+    });
+    onward.on("error", () => socket.destroy());
+    socket.on("error", () => onward.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const address = `127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  const client = clientOf(port, { proxy: new URL(`http://me:p%40ss@${address}`) });
+  assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
+  const stranger = clientOf(port, { proxy: new URL(`http://${address}`) });
+  await assert.rejects(stranger.get(podKind, "web", "default"), (error: SerinError) => {
+    assert.equal(error.code, "unreachable");
+    assert.match(describeError(error), new RegExp(`the proxy ${address} answered 407`));
+    return true;
+  });
+  const known = `127.0.0.1:${port} Basic ${Buffer.from("me:p@ss").toString("base64")}`;
+  // A read is repeated once, because a restarted server may have ended the kept connection.
+  assert.deepEqual([...new Set(asked)], [known, `127.0.0.1:${port} nobody`]);
+  client.close();
+  stranger.close();
+  server.close();
+  proxy.close();
 });

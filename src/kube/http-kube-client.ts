@@ -31,7 +31,7 @@ import { LineDecoder } from "./line-decoder.ts";
 import { parsed, readPage, type AnswerBody, type ListPage } from "./list-page.ts";
 import { describeObject, resourcePath, selectorQuery, withQuery } from "./resource-path.ts";
 import { errorOfStatus, errorOfWatchStatus, isCode, unreadable, type RequestSubject } from "./status-error.ts";
-import { TooLong, wholeBody, type Transport, type TransportResponse } from "./transport.ts";
+import { TooLong, wholeBody, type ClientCertificate, type Transport, type TransportResponse } from "./transport.ts";
 
 export interface KubeClientOptions {
   readonly log: Logger;
@@ -81,11 +81,15 @@ class HttpKubeClient implements KubeConnection {
   readonly #userAgent: string;
   readonly #prefix: string;
   readonly #metadataOnly: boolean;
+  #certificate: ClientCertificate;
 
   constructor(config: KubeConfig, { log, clock, userAgent = "serin", metadataOnly = false }: KubeClientOptions) {
     const url = parseServer(config);
-    this.#transport = url.protocol === "https:" ? new Http2Transport(config, clock) : new Http1Transport(config);
     this.#credentials = new Credentials(config, clock);
+    this.#transport =
+      url.protocol === "https:"
+        ? new Http2Transport(config, this.#credentials, clock)
+        : new Http1Transport(config, this.#credentials);
     this.#log = log.scoped("kube");
     this.#clock = clock;
     this.#userAgent = userAgent;
@@ -243,6 +247,7 @@ class HttpKubeClient implements KubeConnection {
 
   async raw(method: string, path: string, options: RawOptions = {}): Promise<RawResponse> {
     const subject = { verb: method, object: path };
+    await this.#credentials.current();
     return await this.#within(options.signal, subject, async (signal) => {
       const response = await this.#send({ method, path, subject, ...options, signal });
       const text = await readAll(response.body, subject);
@@ -306,6 +311,8 @@ class HttpKubeClient implements KubeConnection {
   }
 
   async #answer(exchange: Exchange): Promise<AnswerBody> {
+    // A program may wait for a person who logs in, which the deadline must not include.
+    await this.#credentials.current();
     return await this.#within(exchange.signal, exchange.subject, async (signal) => {
       const response = await this.#send({ ...exchange, signal });
       const bytes = await readAllBytes(response.body, exchange.subject);
@@ -355,14 +362,15 @@ class HttpKubeClient implements KubeConnection {
 
   async #sendOnce(exchange: Exchange): Promise<TransportResponse> {
     const { method, path, body, contentType = "application/json", accept = "application/json", signal } = exchange;
-    const authorization = this.#credentials.authorization();
+    const credentials = await this.#credentials.current();
+    this.#use(credentials.clientCertificate);
     const request = {
       method,
       path: `${this.#prefix}${path}`,
       headers: {
         accept,
         "user-agent": this.#userAgent,
-        ...(authorization === undefined ? {} : { authorization }),
+        ...credentials.headers,
         ...(body === undefined ? {} : { "content-type": contentType }),
       },
       ...(body === undefined ? {} : { body: encode(body) }),
@@ -377,6 +385,12 @@ class HttpKubeClient implements KubeConnection {
       this.#log.debug("reading again on a new connection", { path });
       return await this.#transport.send(request);
     }
+  }
+
+  /** A connection keeps the certificate with which it was opened. */
+  #use(certificate: ClientCertificate): void {
+    if (this.#certificate !== undefined && certificate !== this.#certificate) this.#transport.renew();
+    this.#certificate = certificate;
   }
 }
 

@@ -6,6 +6,7 @@ import {
   type IncomingHttpHeaders,
 } from "node:http2";
 import { invariant, type Clock } from "../base/index.ts";
+import type { Credentials } from "./credentials.ts";
 import { Http1Transport } from "./http1-transport.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import { dialTls, unreachable, type Transport, type TransportRequest, type TransportResponse } from "./transport.ts";
@@ -26,12 +27,14 @@ const maxAttempts = 3;
  */
 export class Http2Transport implements Transport {
   readonly #config: KubeConfig;
+  readonly #credentials: Credentials;
   readonly #clock: Clock;
   #session: Promise<ClientHttp2Session> | undefined;
   #fallback: Http1Transport | undefined;
 
-  constructor(config: KubeConfig, clock: Clock) {
+  constructor(config: KubeConfig, credentials: Credentials, clock: Clock) {
     this.#config = config;
+    this.#credentials = credentials;
     this.#clock = clock;
   }
 
@@ -65,6 +68,17 @@ export class Http2Transport implements Transport {
     return await this.#fallback.send(request);
   }
 
+  renew(): void {
+    this.#fallback?.renew();
+    const former = this.#session;
+    this.#session = undefined;
+    // Open requests end first.
+    void former?.then(
+      (session) => session.close(),
+      () => undefined,
+    );
+  }
+
   close(): void {
     void this.#session?.then(
       (session) => session.destroy(),
@@ -75,10 +89,11 @@ export class Http2Transport implements Transport {
   }
 
   async #open(): Promise<ClientHttp2Session> {
-    const socket = await dialTls(this.#config, ["h2", "http/1.1"]);
+    const { clientCertificate } = await this.#credentials.current();
+    const socket = await dialTls(this.#config, clientCertificate, ["h2", "http/1.1"]);
     if (socket.alpnProtocol !== "h2") {
       socket.destroy();
-      this.#fallback = new Http1Transport(this.#config);
+      this.#fallback = new Http1Transport(this.#config, this.#credentials);
       throw unreachable(this.#config, new Error("the server does not speak HTTP/2"));
     }
     const session = connect(this.#config.server, {

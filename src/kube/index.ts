@@ -30,8 +30,8 @@ export {
   parseUntrustedKubeConfig,
   type InsecureKubeConfigOption,
   type KubeConfig,
-  type TokenSource,
 } from "./kube-config.ts";
+export type { Impersonation, TokenSource } from "./kube-config-user.ts";
 export { drainDeletedPod, LeaderElection, type LeaderElectionOptions } from "./leader-election.ts";
 export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
 export { controllerOf, ownerReference } from "./owner-reference.ts";

@@ -40,14 +40,80 @@ contexts:
   });
 });
 
-test("an exec plugin, an unknown context and a missing file are refused with the remedy", async () => {
-  const path = write(
-    "exec",
-    '{"current-context":"a","clusters":[{"name":"c","cluster":{"server":"https://x"}}],"users":[{"name":"u","user":{"exec":{"command":"aws"}}}],"contexts":[{"name":"a","context":{"cluster":"c","user":"u"}}]}',
+/** A kubeconfig with one context, as a file. */
+function configFile(name: string, user: object, cluster: object = {}): string {
+  return write(
+    name,
+    JSON.stringify({
+      "current-context": "a",
+      clusters: [{ name: "c", cluster: { server: "https://api.example.com:6443", ...cluster } }],
+      users: [{ name: "u", user }],
+      contexts: [{ name: "a", context: { cluster: "c", user: "u" } }],
+    }),
   );
-  await assert.rejects(loadKubeConfig(path), { kind: "user", code: "kubeconfig-invalid" });
+}
+
+test("an unknown context, user or file is refused with the remedy", async () => {
+  const path = configFile("unknown", { token: "t" });
   await assert.rejects(loadKubeConfig(path, "b"), { code: "kubeconfig-invalid", hint: "it has: a" });
   await assert.rejects(loadKubeConfig(join(directory, "absent")), { code: "kubeconfig-missing" });
+  const nobody = write(
+    "nobody",
+    JSON.stringify({
+      "current-context": "a",
+      clusters: [{ name: "c", cluster: { server: "https://x" } }],
+      contexts: [{ name: "a", context: { cluster: "c", user: "nobody" } }],
+    }),
+  );
+  await assert.rejects(loadKubeConfig(nobody), /names the user "nobody", which does not exist/);
+});
+
+test("a user with wrong settings of a program, an auth-provider or an incomplete impersonation is refused by field", async () => {
+  const exec = { command: "login", apiVersion: "client.authentication.k8s.io/v1", interactiveMode: "Never" };
+  const faults: readonly (readonly [user: object, message: RegExp])[] = [
+    [{ exec: { ...exec, command: "" } }, /no exec\.command/],
+    [
+      { exec: { ...exec, apiVersion: "client.authentication.k8s.io/v1alpha1" } },
+      /exec\.apiVersion .*v1alpha1, expected/,
+    ],
+    [{ exec: { command: "login", apiVersion: exec.apiVersion } }, /exec\.interactiveMode unset, expected Never/],
+    [{ exec: { ...exec, args: "get-token" } }, /exec\.args, which must be a list/],
+    [{ exec: { ...exec, env: [{ value: "x" }] } }, /exec\.env, which must be a list/],
+    [{ "auth-provider": { name: "gcp" } }, /auth-provider, which Kubernetes has removed/],
+    [{ token: "t", "as-groups": ["admins"] }, /without `as`/],
+    [{ token: "t", as: "me", "as-groups": "admins" }, /as-groups, which must be a list/],
+    [{ token: "t", as: "me", "as-user-extra": { reason: "x" } }, /as-user-extra, which must map/],
+  ];
+  for (const [user, message] of faults) {
+    const path = configFile("faulty", user);
+    await assert.rejects(loadKubeConfig(path), (error: Error) => {
+      assert.match(error.message, /user "u" of .*faulty/);
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+});
+
+test("a proxy comes from the kubeconfig, or from the environment unless NO_PROXY names the server", async () => {
+  const proxyFor = async (env: Readonly<Record<string, string>>, cluster: object = {}): Promise<string | undefined> =>
+    (await loadKubeConfig(configFile("proxied", { token: "t" }, cluster), undefined, env)).proxy?.href;
+  const https = { HTTPS_PROXY: "http://proxy:3128" };
+  assert.equal(await proxyFor({}), undefined);
+  assert.equal(await proxyFor(https), "http://proxy:3128/");
+  assert.equal(await proxyFor({ https_proxy: "proxy:3128" }), "http://proxy:3128/");
+  assert.equal(await proxyFor(https, { "proxy-url": "https://other" }), "https://other/");
+  for (const entry of ["*", "example.com", ".example.com", "*.example.com", "other, api.example.com:6443"])
+    assert.equal(await proxyFor({ ...https, NO_PROXY: entry }), undefined, entry);
+  for (const entry of ["ample.com", "api.example.com:443", "10.0.0.0/8", ".api.example.com"])
+    assert.equal(await proxyFor({ ...https, NO_PROXY: entry }), "http://proxy:3128/", entry);
+  assert.equal(await proxyFor({ ...https, NO_PROXY: "10.0.0.0/8" }, { server: "https://10.1.2.3" }), undefined);
+  assert.equal(await proxyFor(https, { server: "https://127.0.0.1:6443" }), undefined);
+  assert.equal(await proxyFor(https, { server: "https://[::1]:6443" }), undefined);
+  await assert.rejects(proxyFor({}, { "proxy-url": "socks5://proxy" }), /proxy-url of cluster "c" of .*socks5/);
+  await assert.rejects(
+    proxyFor({}, { server: "http://plain", "proxy-url": "http://proxy" }),
+    /needs a server with https/,
+  );
 });
 
 test("a pod's config names the service account's files, and the token is read from its file each time", async () => {

@@ -1,13 +1,17 @@
 import { access, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
+import { isatty } from "node:tty";
 import { messageOf, userError, type Environment } from "../base/index.ts";
+import { parseProxy, proxyOfEnvironment } from "./forward-proxy.ts";
+import { inlineOrFile, readNamed, text, type Fields, type Named } from "./kube-config-fields.ts";
+import { parseUser, type KubeUser } from "./kube-config-user.ts";
 
 /**
  * The address of an API server and the credentials for it: the chosen context of a kubeconfig, or a pod's service
  * account.
  */
-export interface KubeConfig {
+export interface KubeConfig extends KubeUser {
   /** `https://host:port`, possibly with a path prefix, without a slash at the end. */
   readonly server: string;
   /** The context's name; `in-cluster` for a pod's own. */
@@ -20,22 +24,8 @@ export interface KubeConfig {
   readonly insecure?: boolean;
   /** Checked in the certificate instead of the server's host. */
   readonly tlsServerName?: string;
-  /** PEM pair. */
-  readonly clientCertificate?: { readonly certificate: string; readonly key: string };
-  readonly token?: TokenSource;
-  readonly basic?: { readonly username: string; readonly password: string };
-}
-
-export type TokenSource =
-  | { readonly type: "literal"; readonly token: string }
-  /** Reread because it rotates. */
-  | { readonly type: "file"; readonly path: string };
-
-interface Named<Value> {
-  readonly name: string;
-  readonly value: Value;
-  /** Relative paths in a kubeconfig are relative to its file. */
-  readonly directory: string;
+  /** The HTTP proxy through which the server is reached. Only for `https:`. */
+  readonly proxy?: URL;
 }
 
 interface Merged {
@@ -45,21 +35,26 @@ interface Merged {
   readonly contexts: Map<string, Named<Fields>>;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /**
  * The kubeconfig at `source`, or the one that the environment names: `KUBECONFIG` (several files are merged, the first
- * definition wins), else `~/.kube/config`, else the pod's service account. Throws a user error that names the file and
- * the missing part. Refuses exec and auth provider plugins.
+ * definition wins), else `~/.kube/config`, else the pod's service account. `env` names the proxies, and is the
+ * environment of a program that the kubeconfig names for credentials. Throws a user error that names the file and the
+ * missing part.
  */
-export async function loadKubeConfig(source: string | Environment, context?: string): Promise<KubeConfig> {
-  if (typeof source === "string") return await fromFiles([source], context, true);
+export async function loadKubeConfig(
+  source: string | Environment,
+  context?: string,
+  env: Environment = typeof source === "string" ? {} : source,
+): Promise<KubeConfig> {
+  if (typeof source === "string") return await fromFiles([source], context, { env, isRequired: true });
   const listed = (source["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
   const inPod = source["KUBERNETES_SERVICE_HOST"] !== undefined && context === undefined;
   // A control plane's pod always names a kubeconfig, which exists only if it serves another cluster.
-  if (listed.length > 0 && !(inPod && (await nonePresent(listed)))) return await fromFiles(listed, context, false);
+  if (listed.length > 0 && !(inPod && (await nonePresent(listed))))
+    return await fromFiles(listed, context, { env, isRequired: false });
   if (inPod) return loadInClusterConfig(source);
-  return await fromFiles([join(source["HOME"] ?? homedir(), ".kube", "config")], context, true);
+  const usual = join(source["HOME"] ?? homedir(), ".kube", "config");
+  return await fromFiles([usual], context, { env, isRequired: true });
 }
 
 async function nonePresent(paths: readonly string[]): Promise<boolean> {
@@ -126,7 +121,7 @@ export async function parseUntrustedKubeConfig(
   }
   const merged = nothingMerged();
   mergeInto(merged, file, "/");
-  return await choose(merged, undefined, where);
+  return await choose(merged, undefined, { where });
 }
 
 /**
@@ -159,11 +154,20 @@ const fileFields: readonly (readonly [
   ["clusters", "cluster", "certificate-authority", "certificateAuthority"],
 ];
 
-async function fromFiles(paths: readonly string[], wanted: string | undefined, required: boolean): Promise<KubeConfig> {
+interface Reading {
+  readonly env: Environment;
+  readonly isRequired: boolean;
+}
+
+async function fromFiles(
+  paths: readonly string[],
+  wanted: string | undefined,
+  { env, isRequired }: Reading,
+): Promise<KubeConfig> {
   const merged = nothingMerged();
   let found = 0;
   for (const path of paths) {
-    const text = await readOptional(path, required);
+    const text = await readOptional(path, isRequired);
     if (text === undefined) continue;
     found += 1;
     mergeInto(merged, await parseFile(text, path), dirname(resolve(path)));
@@ -173,7 +177,7 @@ async function fromFiles(paths: readonly string[], wanted: string | undefined, r
     throw userError("kubeconfig-missing", `no kubeconfig at ${where}`, {
       hint: "set KUBECONFIG, or create a cluster: serin cluster create",
     });
-  return await choose(merged, wanted, where);
+  return await choose(merged, wanted, { where, env });
 }
 
 async function readOptional(path: string, required: boolean): Promise<string | undefined> {
@@ -224,21 +228,17 @@ function mergeInto(merged: Merged, file: Fields, directory: string): void {
   }
 }
 
-async function choose(merged: Merged, wanted: string | undefined, where: string): Promise<KubeConfig> {
-  const name = wanted ?? merged.currentContext;
-  if (name === undefined) {
-    throw userError("kubeconfig-invalid", `the kubeconfig ${where} has no current context`, {
-      hint: "choose one: kubectl config use-context NAME",
-    });
-  }
-  const context = merged.contexts.get(name);
-  if (context === undefined) {
-    const known = [...merged.contexts.keys()].join(", ");
-    throw userError("kubeconfig-invalid", `the kubeconfig ${where} has no context "${name}"`, {
-      hint: `it has: ${known === "" ? "none" : known}`,
-    });
-  }
-  const clusterName = text(context.value, "cluster") ?? "";
+interface Origin {
+  /** The kubeconfig's files. */
+  readonly where: string;
+  /** Absent if somebody else wrote the kubeconfig. */
+  readonly env?: Environment;
+}
+
+async function choose(merged: Merged, wanted: string | undefined, origin: Origin): Promise<KubeConfig> {
+  const { where, env } = origin;
+  const { name, value: context } = chosenContext(merged, wanted, where);
+  const clusterName = text(context, "cluster") ?? "";
   const cluster = merged.clusters.get(clusterName);
   if (cluster === undefined)
     throw userError(
@@ -247,76 +247,72 @@ async function choose(merged: Merged, wanted: string | undefined, where: string)
     );
   const server = text(cluster.value, "server");
   if (server === undefined) throw userError("kubeconfig-invalid", `cluster "${clusterName}" of ${where} has no server`);
-  const userName = text(context.value, "user");
+  const userName = text(context, "user");
   const user = userName === undefined ? undefined : merged.users.get(userName);
+  if (userName !== undefined && user === undefined)
+    throw userError(
+      "kubeconfig-invalid",
+      `context "${name}" of ${where} names the user "${userName}", which does not exist`,
+    );
   const ca = await inlineOrFile(cluster, "certificate-authority");
   const tlsServerName = text(cluster.value, "tls-server-name");
+  const proxy = proxyOf(cluster, server, origin);
+  const clusterInfo = (): Fields => clusterInfoOf(cluster, server, ca);
   return {
     server: server.replace(/\/+$/, ""),
     context: name,
-    namespace: text(context.value, "namespace") ?? "default",
+    namespace: text(context, "namespace") ?? "default",
     ...(ca === undefined ? {} : { ca }),
     ...(cluster.value["insecure-skip-tls-verify"] === true ? { insecure: true } : {}),
     ...(tlsServerName === undefined ? {} : { tlsServerName }),
-    ...(user === undefined ? {} : await credentials(user, where)),
+    ...(proxy === undefined ? {} : { proxy }),
+    ...(user === undefined
+      ? {}
+      : await parseUser(user, {
+          where,
+          clusterInfo,
+          ...(env === undefined ? {} : { surroundings: { env, isTerminal: isatty(0) } }),
+        })),
   };
 }
 
-async function credentials(
-  user: Named<Fields>,
-  where: string,
-): Promise<Pick<KubeConfig, "clientCertificate" | "token" | "basic">> {
-  for (const plugin of ["exec", "auth-provider"]) {
-    if (user.value[plugin] === undefined) continue;
+function chosenContext(merged: Merged, wanted: string | undefined, where: string): Named<Fields> {
+  const name = wanted ?? merged.currentContext;
+  if (name === undefined) {
+    throw userError("kubeconfig-invalid", `the kubeconfig ${where} has no current context`, {
+      hint: "choose one: kubectl config use-context NAME",
+    });
+  }
+  const context = merged.contexts.get(name);
+  if (context !== undefined) return context;
+  const known = [...merged.contexts.keys()].join(", ");
+  throw userError("kubeconfig-invalid", `the kubeconfig ${where} has no context "${name}"`, {
+    hint: `it has: ${known === "" ? "none" : known}`,
+  });
+}
+
+function proxyOf(cluster: Named<Fields>, server: string, { where, env }: Origin): URL | undefined {
+  const field = text(cluster.value, "proxy-url");
+  const title = `cluster "${cluster.name}" of ${where}`;
+  const url = URL.canParse(server) ? new URL(server) : undefined;
+  if (field === undefined) return url === undefined || env === undefined ? undefined : proxyOfEnvironment(url, env);
+  if (url?.protocol !== "https:")
     throw userError(
       "kubeconfig-invalid",
-      `user "${user.name}" of ${where} needs the ${plugin} plugin, which Serin does not run`,
-      {
-        hint: "use a kubeconfig with a client certificate or a token (kubectl create token …)",
-      },
+      `${title} has a proxy-url, which needs a server with https://, got ${server}`,
     );
-  }
-  const certificate = await inlineOrFile(user, "client-certificate");
-  const key = await inlineOrFile(user, "client-key");
-  if ((certificate === undefined) !== (key === undefined)) {
-    throw userError(
-      "kubeconfig-invalid",
-      `user "${user.name}" of ${where} needs client-certificate and client-key together`,
-    );
-  }
-  const tokenFile = text(user.value, "tokenFile");
-  const token = text(user.value, "token");
-  const username = text(user.value, "username");
+  return parseProxy(field, `proxy-url of ${title}`);
+}
+
+/** The cluster in the form of `client.authentication.k8s.io/v1`. */
+function clusterInfoOf({ value }: Named<Fields>, server: string, ca: string | undefined): Fields {
+  const extensions = Array.isArray(value["extensions"]) ? (value["extensions"] as Fields[]) : [];
+  const config = extensions.find((entry) => entry["name"] === "client.authentication.k8s.io/exec")?.["extension"];
+  const copied = ["tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression"];
   return {
-    ...(certificate === undefined || key === undefined ? {} : { clientCertificate: { certificate, key } }),
-    // Like kubectl, a file takes precedence over a literal, because the file is rotated.
-    ...(tokenFile !== undefined
-      ? { token: { type: "file", path: resolve(user.directory, tokenFile) } as const }
-      : token !== undefined
-        ? { token: { type: "literal", token } as const }
-        : {}),
-    ...(username === undefined ? {} : { basic: { username, password: text(user.value, "password") ?? "" } }),
+    server,
+    ...Object.fromEntries(copied.filter((name) => value[name] !== undefined).map((name) => [name, value[name]])),
+    ...(ca === undefined ? {} : { "certificate-authority-data": Buffer.from(ca).toString("base64") }),
+    ...(config === undefined ? {} : { config }),
   };
-}
-
-async function inlineOrFile(entry: Named<Fields>, field: string): Promise<string | undefined> {
-  const inline = text(entry.value, `${field}-data`);
-  if (inline !== undefined) return Buffer.from(inline, "base64").toString("utf8");
-  const path = text(entry.value, field);
-  return path === undefined
-    ? undefined
-    : await readNamed(resolve(entry.directory, path), `${field} of "${entry.name}"`);
-}
-
-async function readNamed(path: string, meaning: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw userError("kubeconfig-invalid", `cannot read ${meaning} at ${path}`, { cause: error });
-  }
-}
-
-function text(fields: Fields, name: string): string | undefined {
-  const value = fields[name];
-  return typeof value === "string" && value !== "" ? value : undefined;
 }

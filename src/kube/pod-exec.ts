@@ -2,6 +2,7 @@ import type { WebSocket } from "ws";
 import { transientError, userError, onAbort, type Clock } from "../base/index.ts";
 import { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
+import { ServerAgent } from "./transport.ts";
 
 export interface PodExecOptions {
   readonly config: KubeConfig;
@@ -37,16 +38,12 @@ interface ExitStatus {
 /** Starts the command. Resolves when the stream is open. Throws a user error with the server's answer if it refuses. */
 export async function execInPod(options: PodExecOptions): Promise<PodExec> {
   const { config, clock, onStdout, onStderr } = options;
-  const authorization = new Credentials(config, clock).authorization();
+  const { headers, clientCertificate } = await new Credentials(config, clock).current();
   // Loaded on demand, because it takes half of this part's start and few processes run commands.
   const ws = await import("ws");
   const socket = new ws.WebSocket(execUrl(options), ["v5.channel.k8s.io"], {
-    ...(config.ca === undefined ? {} : { ca: config.ca }),
-    ...(config.clientCertificate === undefined
-      ? {}
-      : { cert: config.clientCertificate.certificate, key: config.clientCertificate.key }),
-    rejectUnauthorized: config.insecure !== true,
-    headers: authorization === undefined ? {} : { authorization },
+    ...(config.server.startsWith("https:") ? { agent: new ServerAgent(config, clientCertificate) } : {}),
+    headers,
     maxPayload: maxPayloadBytes,
   });
   const exit = Promise.withResolvers<number>();

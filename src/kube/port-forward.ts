@@ -8,7 +8,7 @@ import { SpdySession, type SpdyStream } from "../wire/spdy/index.ts";
 import { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import { errorOfStatus } from "./status-error.ts";
-import { tlsOptionsOf, unreachable } from "./transport.ts";
+import { ServerAgent, unreachable } from "./transport.ts";
 
 export interface PortForwardTarget {
   readonly namespace: string;
@@ -37,7 +37,7 @@ async function upgrade(
 ): Promise<Duplex> {
   const url = new URL(config.server);
   const secure = url.protocol === "https:";
-  const authorization = new Credentials(config, clock).authorization();
+  const { headers, clientCertificate } = await new Credentials(config, clock).current();
   const options = {
     method: "POST",
     path: `${url.pathname.replace(/\/+$/, "")}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward`,
@@ -46,14 +46,15 @@ async function upgrade(
       upgrade: "SPDY/3.1",
       "x-stream-protocol-version": "portforward.k8s.io",
       "content-length": "0",
-      ...(authorization === undefined ? {} : { authorization }),
+      ...headers,
     },
     ...(signal === undefined ? {} : { signal }),
-    agent: false as const,
+    host: url.hostname.replace(/^\[|\]$/g, ""),
+    port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
   };
   const outgoing = secure
-    ? httpsRequest({ ...tlsOptionsOf(config), ...options })
-    : nodeHttp().request({ host: url.hostname, port: url.port === "" ? 80 : Number(url.port), ...options });
+    ? httpsRequest({ ...options, agent: new ServerAgent(config, clientCertificate) })
+    : nodeHttp().request({ ...options, agent: false });
   using _timer = clock.after(upgradeTimeoutMs, () => {
     const message = `port-forward of Pod ${namespace}/${pod}: no answer within ${upgradeTimeoutMs / 1000} s`;
     const hint = `the kubelet of the pod's node may hang: kubectl get pod -n ${namespace} ${pod} -o wide, then kubectl describe node`;

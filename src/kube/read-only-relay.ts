@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import type { UntypedObject } from "../api/index.ts";
 import { messageOf, nodeHttp, transientError, type Clock, type Logger } from "../base/index.ts";
-import { Credentials } from "./credentials.ts";
+import { Credentials, type RequestHeaders } from "./credentials.ts";
 import { Http1Transport } from "./http1-transport.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import type { OverlaidObject, RelayedWatches, ShownVersion } from "./relayed-watches.ts";
@@ -105,8 +105,8 @@ class Relay {
     { clock, log, hidden = [], overlaid = [] }: ReadOnlyRelayOptions,
   ) {
     this.#watches = watches;
-    this.#transport = new Http1Transport(config);
     this.#credentials = new Credentials(config, clock);
+    this.#transport = new Http1Transport(config, this.#credentials);
     this.#prefix = new URL(config.server).pathname.replace(/\/+$/, "");
     this.#hidden = hidden;
     this.#overlaid = overlaid;
@@ -149,7 +149,7 @@ class Relay {
     const { status, body } = await this.#transport.send({
       method: "GET",
       path: `${this.#prefix}${path}`,
-      headers: this.#headers({ accept: "application/json" }),
+      headers: await this.#headers({ accept: "application/json" }),
       signal: AbortSignal.timeout(liveTimeoutMs),
     });
     const answer = await text(body);
@@ -263,12 +263,9 @@ class Relay {
     answerJson(response, 200, { ...list, items: searchParams.has("continue") ? others : [...others, ...objects] });
   }
 
-  #headers(given: Readonly<Record<string, string | undefined>>): Record<string, string> {
-    return Object.fromEntries(
-      Object.entries({ ...given, authorization: this.#credentials.authorization() }).filter(
-        (entry): entry is [string, string] => entry[1] !== undefined,
-      ),
-    );
+  async #headers(given: Readonly<Record<string, string | undefined>>): Promise<RequestHeaders> {
+    const present = Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    return { ...Object.fromEntries(present), ...(await this.#credentials.current()).headers };
   }
 
   async #send(
@@ -278,9 +275,9 @@ class Relay {
     response: ServerResponse,
     body?: string,
   ): Promise<TransportResponse> {
-    const headers = this.#headers(given);
     const ended = new AbortController();
     response.on("close", () => ended.abort());
+    const headers = await this.#headers(given);
     return await this.#transport.send({
       method,
       path: `${this.#prefix}${url}`,

@@ -1,12 +1,17 @@
-import type { Readable } from "node:stream";
+import { Agent as HttpsAgent, type AgentOptions } from "node:https";
+import type { Duplex, Readable } from "node:stream";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
-import { transientError, type SerinError } from "../base/index.ts";
+import { onAbort, SerinError, transientError } from "../base/index.ts";
+import type { RequestHeaders } from "./credentials.ts";
+import { tunnelThrough } from "./forward-proxy.ts";
 import type { KubeConfig } from "./kube-config.ts";
 
 /** HTTP exchanges with an API server, over any HTTP version. */
 export interface Transport {
   /** Resolves with the head. Rejects with a transient error if the server cannot be reached. */
   send(request: TransportRequest): Promise<TransportResponse>;
+  /** Sends later requests over new connections, because the client has another certificate. Open requests go on. */
+  renew(): void;
   close(): void;
 }
 
@@ -14,7 +19,7 @@ export interface TransportRequest {
   readonly method: string;
   /** Includes the query. */
   readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: RequestHeaders;
   readonly body?: string | Uint8Array;
   readonly signal?: AbortSignal;
 }
@@ -28,30 +33,54 @@ export interface TransportResponse {
 
 export const connectTimeoutMs = 10_000;
 
-export function tlsOptionsOf(config: KubeConfig): ConnectionOptions {
-  const url = new URL(config.server);
-  const host = url.hostname.replace(/^\[|\]$/g, "");
+/** The certificate of a connection's client, as PEM pair. */
+export type ClientCertificate = KubeConfig["clientCertificate"];
+
+function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate): ConnectionOptions {
+  const { host, port } = addressOf(config);
   const isAddress = /^[\d.]+$|:/.test(host);
   const serverName = config.tlsServerName ?? (isAddress ? undefined : host);
   return {
     host,
-    port: url.port === "" ? 443 : Number(url.port),
+    port,
     ...(serverName === undefined ? {} : { servername: serverName }),
     ...(config.ca === undefined ? {} : { ca: config.ca }),
     ...(config.insecure === true ? { rejectUnauthorized: false } : {}),
-    ...(config.clientCertificate === undefined
-      ? {}
-      : { cert: config.clientCertificate.certificate, key: config.clientCertificate.key }),
+    ...(certificate === undefined ? {} : { cert: certificate.certificate, key: certificate.key }),
   };
 }
 
-export async function dialTls(config: KubeConfig, protocols: string[]): Promise<TLSSocket> {
-  const socket = connectTls({ ...tlsOptionsOf(config), ALPNProtocols: protocols });
-  socket.setNoDelay(true);
+function addressOf(config: KubeConfig): { readonly host: string; readonly port: number } {
+  const url = new URL(config.server);
+  return { host: url.hostname.replace(/^\[|\]$/g, ""), port: url.port === "" ? 443 : Number(url.port) };
+}
+
+/** Opens a connection to the server, through its proxy if there is one. */
+export async function dialTls(
+  config: KubeConfig,
+  certificate: ClientCertificate,
+  protocols: readonly string[],
+): Promise<TLSSocket> {
+  const late = new AbortController();
   const timer = setTimeout(
-    () => socket.destroy(new Error(`no TLS handshake within ${connectTimeoutMs} ms`)),
+    () => late.abort(new Error(`no TLS handshake within ${connectTimeoutMs} ms`)),
     connectTimeoutMs,
   );
+  try {
+    const { proxy } = config;
+    const tunnel = proxy === undefined ? undefined : await tunnelThrough(proxy, addressOf(config), late.signal);
+    const options = { ...tlsOptionsOf(config, certificate), ALPNProtocols: [...protocols] };
+    return await handshake(connectTls(tunnel === undefined ? options : { ...options, socket: tunnel }), late.signal);
+  } catch (error) {
+    throw unreachable(config, late.signal.aborted ? late.signal.reason : error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function handshake(socket: TLSSocket, signal: AbortSignal): Promise<TLSSocket> {
+  socket.setNoDelay(true);
+  using _abort = onAbort(signal, () => void socket.destroy(signal.reason as Error));
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once("secureConnect", () => resolve());
@@ -61,15 +90,33 @@ export async function dialTls(config: KubeConfig, protocols: string[]): Promise<
     return socket;
   } catch (error) {
     socket.destroy();
-    throw unreachable(config, error);
-  } finally {
-    clearTimeout(timer);
+    throw error;
+  }
+}
+
+/** Connections of `node:https` to the server: with its proxy, its name, and the client's certificate. */
+export class ServerAgent extends HttpsAgent {
+  readonly #config: KubeConfig;
+  readonly #certificate: ClientCertificate;
+
+  constructor(config: KubeConfig, certificate: ClientCertificate, options: AgentOptions = {}) {
+    super(options);
+    this.#config = config;
+    this.#certificate = certificate;
+  }
+
+  override createConnection(_options: object, done?: (error: Error | null, socket: Duplex) => void): undefined {
+    dialTls(this.#config, this.#certificate, ["http/1.1"]).then(
+      (socket) => done?.(null, socket),
+      (error: unknown) => done?.(error as Error, undefined as unknown as Duplex),
+    );
   }
 }
 
 const trustErrors = /^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|CERT_|ERR_TLS_CERT)/;
 
 export function unreachable(config: KubeConfig, cause: unknown): SerinError {
+  if (cause instanceof SerinError && cause.code === "unreachable") return cause;
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
   const hint = trustErrors.test(code)
     ? `the server's certificate is not trusted by the kubeconfig's certificate authority (context "${config.context}")`

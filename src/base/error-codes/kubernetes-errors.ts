@@ -11,6 +11,11 @@ export const kubernetesErrors = {
     remedy: "Correct the part of the kubeconfig that the message names.",
     silent: true,
   },
+  "credential-plugin-failed": {
+    meaning: "The program that the kubeconfig names for credentials (`exec`) cannot run, or returns none.",
+    remedy: "Run the program yourself to see why, or log in with it.",
+    silent: true,
+  },
   "bad-request": {
     meaning: "A client sent a request that the server cannot read.",
     remedy: "Correct the request. If the client is a part of Serin, check that both sides have compatible versions.",

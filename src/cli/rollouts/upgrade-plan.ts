@@ -78,10 +78,9 @@ async function reportOf(
 ): Promise<PreflightReport> {
   const { previewUpgrade } = context;
   const { preflight } = await import("../../preflight/index.ts");
-  const { loadKubeConfig } = await import("../../kube/index.ts");
   return await preflight({
     client: await context.connect(flags),
-    kubeConfig: await loadKubeConfig(flags.kubeconfig ?? context.env, flags.context),
+    kubeConfig: await context.kubeConfig(flags),
     upgrade: planned,
     ...(previewUpgrade === undefined ? {} : { preview: async () => await previewUpgrade(flags, object) }),
     releases: await releaseFinder(flags, context),

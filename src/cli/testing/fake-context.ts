@@ -72,6 +72,8 @@ export class FakeContext implements CliContext {
     this.asked.push(text);
     return this.#cluster?.confirms ?? false;
   };
+  readonly kubeConfig = async () =>
+    await Promise.resolve({ server: "https://127.0.0.1:6443", context: "test", namespace: "default" });
   readonly connect = async (): Promise<KubeClient> => {
     if (this.#cluster === undefined) throw new Error("no cluster");
     return fakeClient(this.#cluster, this.applied, this.appliedObjects);

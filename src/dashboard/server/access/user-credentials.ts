@@ -13,7 +13,7 @@ export function credentialsOf(
 
 /** The same API server with only the token as credentials. */
 export function configWithToken(
-  { server, context, namespace, ca, insecure, tlsServerName }: KubeConfig,
+  { server, context, namespace, ca, insecure, tlsServerName, proxy }: KubeConfig,
   token: string,
 ): KubeConfig {
   return {
@@ -24,5 +24,6 @@ export function configWithToken(
     ...(ca === undefined ? {} : { ca }),
     ...(insecure === undefined ? {} : { insecure }),
     ...(tlsServerName === undefined ? {} : { tlsServerName }),
+    ...(proxy === undefined ? {} : { proxy }),
   };
 }

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { HandClock } from "../base/testing/index.ts";
+import { Credentials } from "./credentials.ts";
+import { loadKubeConfig, type KubeConfig } from "./kube-config.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "serin-plugin-"));
+after(() => rmSync(directory, { recursive: true }));
+
+/** A program that appends a line to `runs` each time that it runs. */
+function program(name: string, body: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, `#!/bin/sh\necho run >> ${join(directory, `${name}.runs`)}\n${body}\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+function runsOf(name: string): number {
+  const path = join(directory, `${name}.runs`);
+  return existsSync(path) ? readFileSync(path, "utf8").trim().split("\n").length : 0;
+}
+
+const version = "client.authentication.k8s.io/v1";
+const answer = (status: object): string =>
+  `cat <<'END'\n${JSON.stringify({ apiVersion: version, kind: "ExecCredential", status })}\nEND`;
+
+async function configWith(exec: object, cluster: object = {}): Promise<KubeConfig> {
+  const path = join(directory, "config");
+  writeFileSync(
+    path,
+    JSON.stringify({
+      "current-context": "a",
+      clusters: [{ name: "c", cluster: { server: "https://api.example.com", ...cluster } }],
+      users: [{ name: "u", user: { exec: { apiVersion: version, interactiveMode: "Never", ...exec } } }],
+      contexts: [{ name: "a", context: { cluster: "c", user: "u" } }],
+    }),
+  );
+  return await loadKubeConfig(path, undefined, { PATH: `${directory}:${process.env["PATH"] ?? ""}`, FROM_USER: "yes" });
+}
+
+test("a program gives the token, runs once for all requests, and again after its expiry and after a refusal", async () => {
+  program("renewing", answer({ token: "secret", expirationTimestamp: "1970-01-01T01:00:00Z" }));
+  let nowMs = 0;
+  const clock = Object.assign(new HandClock(), { nowMs: () => nowMs });
+  const config = await configWith({ command: "renewing" });
+  const credentials = new Credentials(config, clock);
+  assert.equal(credentials.rotates, true);
+  const all = await Promise.all([credentials.current(), credentials.current()]);
+  assert.deepEqual(
+    all.map(({ headers }) => headers),
+    [{ authorization: "Bearer secret" }, { authorization: "Bearer secret" }],
+  );
+  // Another client of the same kubeconfig shares the answer.
+  await new Credentials(await configWith({ command: "renewing" }), clock).current();
+  assert.equal(runsOf("renewing"), 1);
+  nowMs = 3_600_000;
+  await credentials.current();
+  assert.equal(runsOf("renewing"), 2);
+  nowMs = 0;
+  await credentials.current();
+  credentials.forget();
+  await credentials.current();
+  assert.equal(runsOf("renewing"), 3);
+});
+
+test("a program learns its arguments, the user's environment, its own variables and the cluster, and may be beside the kubeconfig", async () => {
+  program(
+    "./asking",
+    `printf '%s|' "$@" "$FROM_USER" "$OWN" > ${join(directory, "seen")}; printf %s "$KUBERNETES_EXEC_INFO" > ${join(directory, "info")}\n${answer({ clientCertificateData: "CERT", clientKeyData: "KEY" })}`,
+  );
+  const settings = {
+    command: "./asking",
+    args: ["get token", "-x"],
+    env: [{ name: "OWN", value: "1" }],
+    provideClusterInfo: true,
+  };
+  const extension = { name: "client.authentication.k8s.io/exec", extension: { audience: "a" } };
+  const config = await configWith(settings, { "certificate-authority-data": "Q0E=", extensions: [extension] });
+  const { headers, clientCertificate } = await new Credentials(config, new HandClock()).current();
+  assert.deepEqual([headers, clientCertificate], [{}, { certificate: "CERT", key: "KEY" }]);
+  assert.equal(readFileSync(join(directory, "seen"), "utf8"), "get token|-x|yes|1|");
+  assert.deepEqual(JSON.parse(readFileSync(join(directory, "info"), "utf8")), {
+    kind: "ExecCredential",
+    apiVersion: version,
+    spec: {
+      interactive: false,
+      cluster: {
+        server: "https://api.example.com",
+        "certificate-authority-data": "Q0E=",
+        config: { audience: "a" },
+      },
+    },
+  });
+});
+
+test("a program that is missing, fails or answers otherwise is named with the reason", async () => {
+  program("failing", "exit 3");
+  program("silent", "exit 0");
+  program("wordy", "head -c 2000000 /dev/zero");
+  program("older", 'echo \'{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential"}\'');
+  program("empty", answer({}));
+  program("half", answer({ token: "t", clientKeyData: "KEY" }));
+  program("undated", answer({ token: "t", expirationTimestamp: "tomorrow" }));
+  const faults: readonly (readonly [command: string, message: RegExp])[] = [
+    ["failing", /ended with 3/],
+    ["silent", /printed no ExecCredential in JSON/],
+    ["wordy", /printed more than 1048576 bytes/],
+    ["older", /printed ExecCredential of client.authentication.k8s.io\/v1beta1, expected .*\/v1/],
+    ["empty", /returned neither a token nor a certificate/],
+    ["half", /returned only one of/],
+    ["undated", /"tomorrow" as expirationTimestamp/],
+  ];
+  for (const [command, message] of faults) {
+    const credentials = new Credentials(await configWith({ command }), new HandClock());
+    await assert.rejects(credentials.current(), (error: Error) => {
+      assert.match(error.message, new RegExp(`the program ${command} for the credentials of user "u" of `));
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+  const hinted = await configWith({ command: "not-installed", installHint: "install it by brew" });
+  await assert.rejects(new Credentials(hinted, new HandClock()).current(), {
+    kind: "user",
+    code: "credential-plugin-failed",
+    hint: "install it by brew",
+  });
+});
+
+test("a program that needs a terminal does not run without one", async () => {
+  program("asks", answer({ token: "t" }));
+  const config = await configWith({ command: "asks", interactiveMode: "Always" });
+  await assert.rejects(new Credentials(config, new HandClock()).current(), /needs a terminal/);
+  assert.equal(runsOf("asks"), 0);
+});

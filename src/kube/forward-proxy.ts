@@ -1,0 +1,88 @@
+import type { IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+import type { Duplex } from "node:stream";
+import { cidrOf, isAddressOf, isLoopbackAddress, nodeHttp, userError, type Environment } from "../base/index.ts";
+
+/**
+ * The HTTP proxy that the variables HTTPS_PROXY and NO_PROXY name for a server, with the rules of Go's
+ * golang.org/x/net/http/httpproxy: a server on this machine needs none. Throws a user error for a proxy that is no URL.
+ */
+export function proxyOfEnvironment(server: URL, env: Environment): URL | undefined {
+  const [variable, value] = firstSet(env, "HTTPS_PROXY", "https_proxy");
+  if (value === "" || server.protocol !== "https:") return undefined;
+  const host = server.hostname.replace(/^\[|\]$/g, "").toLowerCase();
+  if (host === "localhost" || isLoopbackAddress(host)) return undefined;
+  const [, exceptions] = firstSet(env, "NO_PROXY", "no_proxy");
+  const port = server.port === "" ? "443" : server.port;
+  if (exceptions.split(",").some((entry) => isException(entry.trim().toLowerCase(), host, port))) return undefined;
+  return parseProxy(value.includes("://") ? value : `http://${value}`, `the variable ${variable}`);
+}
+
+/** The URL of an HTTP proxy. `where` names the field or variable. Throws a user error for another URL. */
+export function parseProxy(text: string, where: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && (url.protocol === "http:" || url.protocol === "https:")) return url;
+  throw userError("kubeconfig-invalid", `${where} is "${text}", expected the address of a proxy`, {
+    hint: "HTTP proxies are supported: http://host:port or https://host:port",
+  });
+}
+
+function firstSet(env: Environment, ...names: readonly string[]): readonly [name: string, value: string] {
+  const name = names.find((candidate) => (env[candidate] ?? "") !== "") ?? names[0] ?? "";
+  return [name, env[name] ?? ""];
+}
+
+/** Whether an entry of NO_PROXY covers a host: `*`, a network, an address, a domain, each with or without a port. */
+function isException(entry: string, host: string, port: string): boolean {
+  if (entry === "*") return true;
+  const network = entry.includes("/") ? cidrOf(entry) : undefined;
+  if (network !== undefined) return isAddressOf(host, [network]);
+  const [, name = entry, onlyPort] = /^(\[.*\]|[^:]*):(\d+)$/.exec(entry) ?? [];
+  if (name === "" || (onlyPort !== undefined && onlyPort !== port)) return false;
+  const domain = name.replace(/^\[|\]$/g, "").replace(/^\*\./, ".");
+  return domain.startsWith(".") ? host.endsWith(domain) : host === domain || host.endsWith(`.${domain}`);
+}
+
+/**
+ * A connection to a server through an HTTP proxy (CONNECT, RFC 9110). Rejects with the proxy's answer if it refuses, or
+ * when the signal aborts.
+ */
+export async function tunnelThrough(
+  proxy: URL,
+  { host, port }: { readonly host: string; readonly port: number },
+  signal: AbortSignal,
+): Promise<Duplex> {
+  const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  const user = [proxy.username, proxy.password].map(decodeURIComponent).join(":");
+  const options = {
+    method: "CONNECT",
+    path: authority,
+    host: proxy.hostname.replace(/^\[|\]$/g, ""),
+    port: proxy.port === "" ? (proxy.protocol === "https:" ? 443 : 80) : Number(proxy.port),
+    agent: false as const,
+    signal,
+    headers: {
+      host: authority,
+      ...(user === ":" ? {} : { "proxy-authorization": `Basic ${Buffer.from(user).toString("base64")}` }),
+    },
+  };
+  const outgoing = proxy.protocol === "https:" ? httpsRequest(options) : nodeHttp().request(options);
+  return await new Promise<Duplex>((resolve, reject) => {
+    const refused = ({ statusCode = 0, statusMessage = "" }: IncomingMessage): Error =>
+      new Error(`the proxy ${proxy.host} answered ${statusCode} ${statusMessage} to CONNECT ${authority}`);
+    outgoing.once("error", (error) => reject(new Error(`the proxy ${proxy.host}: ${error.message}`, { cause: error })));
+    outgoing.once("response", (response) => {
+      response.destroy();
+      reject(refused(response));
+    });
+    outgoing.once("connect", (response, socket: Duplex, head: Buffer) => {
+      if (response.statusCode !== 200) {
+        socket.destroy();
+        return reject(refused(response));
+      }
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket);
+    });
+    outgoing.end();
+  });
+}

@@ -1,0 +1,159 @@
+import { resolve } from "node:path";
+import { isTree, userError, type SerinError } from "../base/index.ts";
+import {
+  credentialPlugin,
+  interactiveModes,
+  pluginVersions,
+  type CredentialPlugin,
+  type PluginSurroundings,
+} from "./credential-plugin.ts";
+import { inlineOrFile, text, type Fields, type Named } from "./kube-config-fields.ts";
+
+export type TokenSource =
+  | { readonly type: "literal"; readonly token: string }
+  /** Reread because it rotates. */
+  | { readonly type: "file"; readonly path: string };
+
+/** Another user in whose name the server acts, if it lets us (`impersonate`). */
+export interface Impersonation {
+  readonly user: string;
+  readonly uid?: string;
+  readonly groups?: readonly string[];
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** A user of a kubeconfig. */
+export interface KubeUser {
+  /** PEM pair. */
+  readonly clientCertificate?: { readonly certificate: string; readonly key: string };
+  readonly token?: TokenSource;
+  readonly basic?: { readonly username: string; readonly password: string };
+  /** Returns credentials. Used only without the fields above. */
+  readonly plugin?: CredentialPlugin;
+  readonly impersonation?: Impersonation;
+}
+
+export interface UserOrigin {
+  /** The kubeconfig's files. */
+  readonly where: string;
+  /** Absent: programs are refused, because somebody else wrote the kubeconfig. */
+  readonly surroundings?: PluginSurroundings;
+  /** What a program learns of the cluster. */
+  readonly clusterInfo: () => Readonly<Record<string, unknown>>;
+}
+
+/** Throws a user error that names the user, the field and the expected value. */
+export async function parseUser(user: Named<Fields>, origin: UserOrigin): Promise<KubeUser> {
+  const certificate = await inlineOrFile(user, "client-certificate");
+  const key = await inlineOrFile(user, "client-key");
+  if ((certificate === undefined) !== (key === undefined))
+    throw fault(user, origin, "needs client-certificate and client-key together");
+  const tokenFile = text(user.value, "tokenFile");
+  const token = text(user.value, "token");
+  const username = text(user.value, "username");
+  const impersonation = parseImpersonation(user, origin);
+  const plugin = parsePlugin(user, origin);
+  const isEnough =
+    certificate !== undefined || tokenFile !== undefined || token !== undefined || username !== undefined;
+  return {
+    ...(certificate === undefined || key === undefined ? {} : { clientCertificate: { certificate, key } }),
+    // Like kubectl, a file takes precedence over a literal, because the file is rotated.
+    ...(tokenFile !== undefined
+      ? { token: { type: "file", path: resolve(user.directory, tokenFile) } as const }
+      : token !== undefined
+        ? { token: { type: "literal", token } as const }
+        : {}),
+    ...(username === undefined ? {} : { basic: { username, password: text(user.value, "password") ?? "" } }),
+    ...(plugin === undefined || isEnough ? {} : { plugin }),
+    ...(impersonation === undefined ? {} : { impersonation }),
+  };
+}
+
+function parseImpersonation(user: Named<Fields>, origin: UserOrigin): Impersonation | undefined {
+  const name = text(user.value, "as");
+  const uid = text(user.value, "as-uid");
+  const groups = user.value["as-groups"] ?? [];
+  const extra = user.value["as-user-extra"] ?? {};
+  if (!isTexts(groups)) throw fault(user, origin, "has as-groups, which must be a list of names");
+  if (!isTree(extra) || !Object.values(extra).every(isTexts))
+    throw fault(user, origin, "has as-user-extra, which must map names to lists of texts");
+  const hasExtra = Object.keys(extra).length > 0;
+  if (name === undefined) {
+    if (uid === undefined && groups.length === 0 && !hasExtra) return undefined;
+    throw fault(user, origin, "has as-uid, as-groups or as-user-extra without `as`, the user to impersonate");
+  }
+  return {
+    user: name,
+    ...(uid === undefined ? {} : { uid }),
+    ...(groups.length === 0 ? {} : { groups }),
+    ...(hasExtra ? { extra: extra as Readonly<Record<string, readonly string[]>> } : {}),
+  };
+}
+
+function parsePlugin(user: Named<Fields>, origin: UserOrigin): CredentialPlugin | undefined {
+  if (user.value["auth-provider"] !== undefined && user.value["auth-provider"] !== null)
+    throw fault(
+      user,
+      origin,
+      "needs an auth-provider, which Kubernetes has removed",
+      "use `exec`, a client certificate or a token (kubectl create token …)",
+    );
+  const exec = user.value["exec"] ?? undefined;
+  if (exec === undefined) return undefined;
+  const { surroundings } = origin;
+  if (surroundings === undefined)
+    throw fault(
+      user,
+      origin,
+      "would run a program (`exec`), which is not allowed here",
+      "use a client certificate or a token (kubectl create token …)",
+    );
+  if (!isTree(exec)) throw fault(user, origin, "has `exec`, which must be an object");
+  const [command, apiVersion] = [text(exec, "command"), text(exec, "apiVersion")];
+  if (command === undefined) throw fault(user, origin, "has no exec.command, the program to run");
+  const version = pluginVersions.find((known) => known === apiVersion);
+  if (version === undefined)
+    throw fault(user, origin, `has exec.apiVersion ${apiVersion ?? "unset"}, expected ${pluginVersions.join(" or ")}`);
+  const modeText = text(exec, "interactiveMode") ?? (version === pluginVersions[0] ? "unset" : "IfAvailable");
+  const interactiveMode = interactiveModes.find((known) => known === modeText);
+  if (interactiveMode === undefined)
+    throw fault(user, origin, `has exec.interactiveMode ${modeText}, expected ${interactiveModes.join(", ")}`);
+  const args = exec["args"] ?? [];
+  if (!isTexts(args)) throw fault(user, origin, "has exec.args, which must be a list of texts");
+  const installHint = text(exec, "installHint");
+  return credentialPlugin(
+    {
+      where: `user "${user.name}" of ${origin.where}`,
+      // A name without a slash is looked up in PATH.
+      command: command.includes("/") ? resolve(user.directory, command) : command,
+      args,
+      env: parseVariables(user, origin, exec["env"] ?? []),
+      apiVersion: version,
+      interactiveMode,
+      ...(installHint === undefined ? {} : { installHint }),
+      ...(exec["provideClusterInfo"] === true ? { cluster: origin.clusterInfo() } : {}),
+    },
+    surroundings,
+  );
+}
+
+function parseVariables(user: Named<Fields>, origin: UserOrigin, list: unknown): Readonly<Record<string, string>> {
+  const variables: Record<string, string> = {};
+  for (const entry of Array.isArray(list) ? (list as unknown[]) : [list]) {
+    const name = isTree(entry) ? text(entry, "name") : undefined;
+    const value = isTree(entry) ? (entry["value"] ?? "") : undefined;
+    if (name === undefined || typeof value !== "string")
+      throw fault(user, origin, "has exec.env, which must be a list of variables with `name` and `value`");
+    variables[name] = value;
+  }
+  return variables;
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+function fault(user: Named<Fields>, { where }: UserOrigin, what: string, hint?: string): SerinError {
+  const message = `user "${user.name}" of ${where} ${what}`;
+  return userError("kubeconfig-invalid", message, hint === undefined ? {} : { hint });
+}
