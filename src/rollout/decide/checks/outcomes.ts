@@ -45,6 +45,8 @@ export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: Seen
   return { ...applyConditions(spec, named, () => bindingsOf(inner.gained)), inner };
 }
 
+const countedFields = ["canaryTotal", "canaryErrors", "stableTotal", "stableErrors"] as const;
+
 /** More sources than one look reads, so that a source that misses some looks stays known. */
 export const maxSources = 256;
 
@@ -89,14 +91,15 @@ function earlierRate(sources: CountingState["sources"]): EarlierRate {
 }
 
 /**
- * The sum of what all sources counted since the last look. A restarted source counts from zero. A new source only sets
- * its start.
+ * The sum of what all sources counted since the last look. A new source only sets its start. A source whose counts fell
+ * sets its start anew: it was restarted, or it has dropped series that had not changed for long. Its counts may go back
+ * to long before the step.
  */
 function gainOf(before: CountingState["sources"], now: CountingState["sources"]): RateBatch {
   const gains = Object.entries(now).map(([source, counts]): RateBatch => {
-    const last = before[source] ?? counts;
-    const gain = (field: keyof RateBatch): number =>
-      counts[field] >= last[field] ? counts[field] - last[field] : counts[field];
+    const last = before[source];
+    if (last === undefined || countedFields.some((field) => counts[field] < last[field])) return noBatch;
+    const gain = (field: keyof RateBatch): number => counts[field] - last[field];
     return {
       canaryTotal: gain("canaryTotal"),
       canaryErrors: gain("canaryErrors"),
