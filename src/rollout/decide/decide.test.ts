@@ -255,7 +255,11 @@ test("a step whose plan was edited settles again, and what it had measured does 
   const waited = { settlingMs: 100, stalledMs: 100 };
   assert.deepEqual(stepAfter({ isReplanned: true }), { ...unsettled, checks: [], ...waited });
   assert.deepEqual(stepAfter({ isRewritten: true }), { ...unsettled, checks: [], ...waited });
-  assert.deepEqual(stepAfter({ by: "argocd" }), { ...step, ...waited });
+  assert.deepEqual(
+    stepAfter({ by: "argocd" }),
+    { ...unsettled, settledForMs: 9000, ...waited },
+    "it only settles again",
+  );
   const long = { ...step, settlingMs: 250_000, stalledMs: 250_000 };
   const other = stepAfter({ isReplanned: true }, { ...long, title: "another number" });
   assert.deepEqual([other?.title, other?.stalledMs], ["one", 0], "another number is a new goal");
