@@ -92,6 +92,7 @@ export class Observer {
     { hasSettled, settlingMs, doneSteps, passed }: StepProgress,
   ): Promise<Observation> {
     const key = `${origin.rollout}|${step.id}`;
+    if (!hasSettled) this.#checks.beginAnew({ ...origin, step: step.id });
     const kept = hasSettled ? undefined : this.#writesSeen.get(key);
     const writes = kept ?? (await this.#dueWrites(step, await this.#writeStates(step, journal)));
     const lost = await this.#lostFields.detailOf(origin.rollout, keptFields(step, journal, doneSteps));

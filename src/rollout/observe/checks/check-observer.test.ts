@@ -91,6 +91,9 @@ test("a step counts from a scrape of its own, which its checks share", async () 
   const asked = scrapes;
   assert.equal(await stableTotal("request-success-rate", "weight-100"), 25);
   assert.equal(scrapes, asked);
+  served = 40;
+  observer.beginAnew({ ...origin, step: "weight-100" });
+  assert.equal(await stableTotal("request-share", "weight-100"), 40, "the step has settled again");
 });
 
 test("a check whose server or query was edited asks at once, and the answer of the former one does not count", async () => {

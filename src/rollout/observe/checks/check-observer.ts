@@ -80,11 +80,23 @@ export class CheckObserver {
   readonly #exchange: HttpExchange;
   #metrics: MeshMetricsModule.MeshMetrics | undefined;
   readonly #watched = new BoundedCache<string, Watched>(maxWatched);
+  /** How often the checks of a step have begun anew. */
+  readonly #begun = new BoundedCache<string, number>(maxWatched);
 
   constructor(options: CheckObserverOptions) {
     this.#options = options;
     this.#scrape = options.scrape ?? scrapePod;
     this.#exchange = options.exchange ?? httpExchange;
+  }
+
+  /**
+   * Forgets the looks of a step that has not settled. It may settle a second time, or belong to a rollout that somebody
+   * has deleted and created again: an answer from before says nothing about the step.
+   */
+  beginAnew({ rollout, step }: Pick<CheckOrigin, "rollout" | "step">): void {
+    const owner = `${rollout}|${step}|`;
+    for (const key of this.#watched.keys()) if (key.startsWith(owner)) this.#watched.delete(key);
+    this.#begun.set(owner, (this.#begun.get(owner) ?? 0) + 1);
   }
 
   /**
@@ -180,19 +192,20 @@ export class CheckObserver {
     nowMs: number,
   ): Promise<CheckObservation> {
     const { client, view } = this.#options;
-    const step = `${origin.rollout} ${origin.step}`;
+    const owner = `${origin.rollout}|${origin.step}|`;
+    const step = `${owner} ${this.#begun.get(owner) ?? 0}`;
     switch (spec.type) {
       case "request-success-rate":
       case "request-share":
         return (
-          (await gatewayWithoutListeners(view, subject, this.#scrape)) ??
+          (await gatewayWithoutListeners(view, subject, this.#scrape, step)) ??
           (await observeRequests(view, subject, this.#scrape, reporter, step))
         );
       case "tcp-connect-failures":
         return await observeConnections(view, subject, this.#scrape, step);
       case "request-duration":
         return (
-          (await gatewayWithoutListeners(view, subject, this.#scrape)) ??
+          (await gatewayWithoutListeners(view, subject, this.#scrape, step)) ??
           (await durations.observe(view, subject, this.#scrape, step))
         );
       case "pod-health":
