@@ -1,5 +1,5 @@
 import { BoundedCache, messageOf, type Clock } from "../../../base/index.ts";
-import type { QuerySpec, TemplateSide, TemplateValues } from "../../../api/serin/index.ts";
+import { namesWindow, type QuerySpec, type TemplateSide, type TemplateValues } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import {
   intervalMsOf,
@@ -27,7 +27,7 @@ import { observeWebhook } from "./webhook.ts";
 
 /** The rollout and the step to which a check belongs. */
 export interface CheckOrigin {
-  /** `Canary shop/shop`. */
+  /** `Canary shop/shop`. Empty for a check outside any rollout. */
   readonly rollout: string;
   readonly step: string;
   /** The rollout's namespace. Absent for a cluster-scoped one. */
@@ -127,6 +127,8 @@ export class CheckObserver {
       detail: messageOf(error),
     }));
     watched.isAnswered = true;
+    // It was too early to ask, so the next round looks again.
+    if (observation.type === "pending") watched.latest = undefined;
     watched.problem = observation.type === "unavailable" ? observation.detail : "";
     return observation;
   }
@@ -224,7 +226,10 @@ export class CheckObserver {
       case "query":
         if (spec.query === undefined) break;
         if (spec.query.address !== undefined) await this.#options.destination?.(spec.query.address, origin.namespace);
-        return await this.#query(spec.query, valuesOf(subject, origin.settledForMs ?? nowMs - firstMs));
+        return await this.#query(spec.query, subject, {
+          ...origin,
+          settledForMs: origin.settledForMs ?? nowMs - firstMs,
+        });
       case "webhook":
         if (spec.webhook === undefined) break;
         await this.#options.destination?.(spec.webhook.url, origin.namespace);
@@ -241,11 +246,26 @@ export class CheckObserver {
     return { type: "unavailable", detail: `${spec.type} does not apply to this step` };
   }
 
-  /** Loads the evaluator of queries at the first query. */
-  async #query(query: QuerySpec, values: TemplateValues): Promise<CheckObservation> {
+  /**
+   * Loads the evaluator of queries at the first query. A query over the time since the step settled is not asked before
+   * the shortest window lies in the step: the answer would be about the step before.
+   */
+  async #query(
+    query: QuerySpec,
+    subject: CheckSubject,
+    { rollout, settledForMs }: Pick<CheckOrigin, "rollout"> & { readonly settledForMs: number },
+  ): Promise<CheckObservation> {
     const { view, clock } = this.#options;
     const [{ observeQuery }, { MeshMetrics }] = await Promise.all([import("./query.ts"), import("./mesh-metrics.ts")]);
     this.#metrics ??= new MeshMetrics(view, this.#scrape, clock);
+    const earlyMs = shortestWindowSeconds * 1000 - settledForMs;
+    if (rollout !== "" && earlyMs > 0 && [query.expression, query.baseline ?? ""].some(namesWindow)) {
+      // The first answer needs the samples from now on.
+      if (query.provider === "mesh") await this.#metrics.refresh();
+      const detail = `its window of ${shortestWindowSeconds} s is not over, it is asked in ${Math.ceil(earlyMs / 1000)} s`;
+      return { type: "pending", detail };
+    }
+    const values = valuesOf(subject, settledForMs);
     return await observeQuery(query, values, { metrics: this.#metrics, exchange: this.#exchange });
   }
 
