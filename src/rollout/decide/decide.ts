@@ -5,7 +5,7 @@ import { begunCopy, holdCopy, isUnbegunCopy } from "./copied.ts";
 import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import { at, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
 import type { Action } from "./observation.ts";
-import { currentStep, plannedSteps } from "./planned-steps.ts";
+import { currentStep, plannedSteps, withLastWeightOpen } from "./planned-steps.ts";
 import { handleDeletion, leftoverCause, rollBackFurther, startRollback, undoLeftover } from "./rollback.ts";
 import { completedAgain, completedMessage, isHeld, recovered, withHold, withoutHold } from "./hold.ts";
 import { describeReference, type Step, type Write } from "./step.ts";
@@ -237,8 +237,9 @@ function resumed(input: DecideInput): DecideInput & { readonly before: readonly 
   };
 }
 
-function proceed(input: DecideInput & { readonly before: readonly Action[] }): Decision {
-  const { steps, change, journal, before } = input;
+function proceed(given: DecideInput & { readonly before: readonly Action[] }): Decision {
+  const { steps, change, journal, before } = given;
+  const input = { ...given, status: withLastWeightOpen(steps, given.status) };
   const planned = plannedSteps(steps, input.status);
   const shown = new Set(planned.map(({ id }) => id));
   const done = input.status.completedSteps.filter(({ id }) => shown.has(id)).length;
