@@ -159,9 +159,14 @@ function interrupted(step: StepStatus, { weight }: Step): StepStatus {
 function settle(input: DecideInput, step: Step, before: StepStatus, observation: Observation): Decision {
   const { status, elapsedMs, nowMs } = input;
   const overruled = status.pauseReason === "step" ? overrulingApproval(input, step, before) : undefined;
-  if (overruled !== undefined && before.settledAt === undefined)
-    return endOverruled(input, step, [`it has not settled: ${status.cause ?? ""}`], overruled);
   const failed = observation.settle.find((state) => state.state === "failed");
+  if (overruled !== undefined && (before.settledAt === undefined || failed !== undefined))
+    return endOverruled(
+      input,
+      step,
+      [`${before.settledAt === undefined ? "it has not settled" : "it failed"}: ${status.cause ?? ""}`],
+      overruled,
+    );
   if (failed !== undefined)
     return fail(input, step, { because: "settle-failed", cause: `${step.title}: ${failed.detail}` });
   const waiting = [...observation.writes, ...observation.settle].flatMap((state) =>

@@ -24,6 +24,7 @@ const orders: RolloutOrders = {
     approve: "serin canary promote c -n n",
     undo: "serin canary abort c -n n",
     resume: "serin canary resume c -n n",
+    retry: "serin canary retry c -n n",
     edit: "kubectl edit canary c -n n",
   },
   generation: 3,
@@ -550,6 +551,14 @@ test("a rolled back pod template that is in its Deployment again begins a run on
   assert.equal(
     aborted.message,
     "a change of the Deployment waits, because spec.abort is still set; let it begin: serin canary resume c -n n",
+  );
+  const edited = againAfter("order", {
+    change: { candidate: "v3", watched: false },
+    orders: { ...orders, abort: true },
+  });
+  assert.equal(
+    edited.message,
+    "a change of the spec waits, because spec.abort is still set; let it begin: serin canary retry c -n n",
   );
   const idle = { candidate: "v1", watched: true, idle: true };
   assert.equal(againAfter("check", { change: idle }).message, "bad", "the Deployment has its former template");

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { RolloutStatus } from "../../api/serin/index.ts";
 import { decide, initialStatus } from "./decide.ts";
-import type { DecideInput, RolloutOrders } from "./input.ts";
+import type { DecideInput, Decision, RolloutOrders } from "./input.ts";
 import type { Observation } from "./observation.ts";
+import { orderedSteps } from "./planned-steps.ts";
 import type { Step } from "./step.ts";
 
 const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "n" };
@@ -21,6 +23,7 @@ const orders: RolloutOrders = {
     approve: "serin canary promote c -n n",
     undo: "serin canary abort c -n n",
     resume: "serin canary resume c -n n",
+    retry: "serin canary retry c -n n",
     edit: "kubectl edit canary c -n n",
   },
   generation: 3,
@@ -49,6 +52,12 @@ function input(options: Partial<DecideInput> = {}): DecideInput {
   };
 }
 
+function reasons({ actions }: Decision): string[] {
+  return actions.flatMap((action) => (action.type === "event" ? [action.reason] : [action.type]));
+}
+
+const begun = decide(input()).status;
+
 test("a run whose next steps somebody removes ends with the last weight of the steps that are left", () => {
   const at = (index: number, weight: number): Step => ({ ...plain, id: `step-${index}`, title: `${weight}`, weight });
   const paused = { ...at(3, 50), pause: { approved: false } };
@@ -73,4 +82,32 @@ test("a run whose next steps somebody removes ends with the last weight of the s
     rounds(left, 2);
     assert.deepEqual([status.phase, status.weight, status.progress], ["Completed", weight, "2/2"]);
   }
+});
+
+test("a full promotion is recorded once, also in the last step and between two steps", () => {
+  const fullPromotion = { by: "ann", why: "" };
+  const pausing: Step = { ...last, pause: { approved: false } };
+  const done: Observation = { writes: [], settle: [], checks: [] };
+  const rounds = (from: RolloutStatus, steps: readonly Step[]): readonly string[] => {
+    let status = from;
+    return Array.from({ length: 4 }, () => {
+      const ordered = { ...orders, fullPromotion };
+      const decision = decide(
+        input({ status, steps: orderedSteps(steps, ordered, status), orders: ordered, observation: done }),
+      );
+      ({ status } = decision);
+      return reasons(decision);
+    }).flat();
+  };
+  const atLast = decide(input({ steps: [pausing] })).status;
+  const waits = decide(input({ status: atLast, steps: [pausing], observation: done })).status;
+  assert.deepEqual(
+    [waits.phase, rounds(waits, [pausing])],
+    ["Paused", ["Approved", "StepDone", "Completed", "release"]],
+  );
+  const { step: _step, ...between } = begun;
+  assert.deepEqual(
+    rounds({ ...between, phase: "Waiting" }, [first, pausing]).filter((reason) => reason === "Approved"),
+    ["Approved"],
+  );
 });
