@@ -160,11 +160,25 @@ test("a copy with less than its share of pods, because somebody has scaled the D
     ["step-2-scale", 4],
     ["promote-scale", 8],
   ];
-  const growing = [["step-1", 2], scales[0], ["step-2", 4], scales[1], ["promote-shift", 8], ["promote-roll", 8]];
+  const growing = [
+    ["copy", 2],
+    ["step-1", 2],
+    scales[0],
+    ["step-2", 4],
+    scales[1],
+    ["promote-shift", 8],
+    ["promote-roll", 8],
+  ];
   assert.deepEqual(grown(1), growing);
-  assert.deepEqual(grown(3), growing.slice(1), "a person may have given the copy more");
+  assert.deepEqual(grown(3), growing.slice(2), "a person may have given the copy more");
   assert.deepEqual(grown(8), scales);
-  assert.deepEqual(grown(1, { autoscaler: { metadata: { name: "web" }, spec: {} } }), []);
+  const autoscaler = { metadata: { name: "web" }, spec: {} };
+  assert.deepEqual(grown(1, { autoscaler }), []);
+  const awaited = (more: Partial<DeploymentInWorld>): unknown =>
+    by(plan(spec, {}, { replicas: 8, autoscaler, ...more }), "copy")?.settle.map(
+      (condition) => condition.type === "ready" && condition.replicas,
+    )[0];
+  assert.deepEqual([awaited({}), awaited({ copyReplicas: 1 })], [2, 1], "no request asks its autoscaler for more yet");
 });
 
 test("a Deployment that somebody scales in the middle adds no step that the run has passed", () => {
