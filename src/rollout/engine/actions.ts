@@ -10,7 +10,7 @@ import type { EventRecorder } from "../../kube/index.ts";
 import { entryKey, type JournalStore } from "../act/journal-store.ts";
 import { notificationEventOf, type Notifier } from "../act/notifier.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
-import { performWrite, undoEntry, type UndoSurroundings } from "../act/perform.ts";
+import { performWrite, undoEntry, type UndoContext, type UndoSurroundings } from "../act/perform.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
 import { describeReference, type Action, type Decision, type RolloutEvent, type UndoReport } from "../decide/index.ts";
@@ -118,14 +118,15 @@ export class Actions {
     const { journals, objects, surroundings } = this.#options;
     const entries = (await journals.read(name)).entries.filter((entry) => scope === "all" || entry.setup !== true);
     const play = new UndoPlay(entries, passOver);
-    const keepLater = async (entry: JournalEntry, later: unknown): Promise<void> =>
-      await journals.keepLater(name, entry, later);
-    const keepRestored = async (entry: JournalEntry, restored: unknown): Promise<void> =>
-      await journals.replacePrior(name, entry, restored);
+    const kept: Omit<UndoContext, keyof UndoSurroundings> = {
+      keepLater: async (entry, later) => await journals.keepLater(name, entry, later),
+      keepRestored: async (entry, restored) => await journals.replacePrior(name, entry, restored),
+      otherRollout: async (entry, found) => await journals.otherRollout(name, entry, found),
+    };
     try {
       for (let entry = play.next(); entry !== undefined; entry = play.next()) {
         this.fence();
-        const result = await undoEntry(objects, entry, { ...surroundings(), keepLater, keepRestored }, play.original);
+        const result = await undoEntry(objects, entry, { ...surroundings(), ...kept }, play.original);
         play.tell(result);
         // Strike a restart at once, so that pods restart only once even if this pass does not finish.
         if (result.state === "undone" && isRestart(entry)) await this.#strike(name, [entry]);
