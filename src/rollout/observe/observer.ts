@@ -156,7 +156,8 @@ export class Observer {
   }
 
   #sources(ageMs: AgeOfEvent): SettleSources {
-    return { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs };
+    const notice = (event: string): void => this.#ages.notice(event);
+    return { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs, notice };
   }
 
   /** Reads each object once, even if the step writes several of its fields. */
