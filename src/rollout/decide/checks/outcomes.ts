@@ -12,22 +12,14 @@ interface CountingState {
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
   readonly gained: RateBatch;
   readonly rates: RateSequence;
-  /** The next report is the baseline. */
-  readonly awaitsReport?: boolean;
 }
 
 /** Judges rates and shares from cumulative counters of many sources. The first look is the baseline of each source. */
 export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: SeenCounters, before: unknown): Judgement {
   const state = before as CountingState | undefined;
-  if (state === undefined || (state.awaitsReport === true && seen.reported === true)) {
-    const awaitsReport = seen.reported === true && (state === undefined || anyStale(state.sources, seen.sources));
+  if (state === undefined) {
     const earlier = earlierRate(seen.sources);
-    const inner: CountingState = {
-      sources: seen.sources,
-      gained: noBatch,
-      rates: beginRates(spec, earlier),
-      ...(awaitsReport ? { awaitsReport } : {}),
-    };
+    const inner: CountingState = { sources: seen.sources, gained: noBatch, rates: beginRates(spec, earlier) };
     return { verdict: "wait", evidence: "counting begins", inner };
   }
   const gain = gainOf(state.sources, seen.sources);
@@ -77,11 +69,6 @@ function bindingsOf({ canaryTotal, canaryErrors, stableTotal, stableErrors }: Ra
     canary: side(canaryTotal, canaryErrors),
     stable: side(stableTotal, stableErrors),
   };
-}
-
-/** Whether any source has not reported again yet. */
-function anyStale(before: CountingState["sources"], now: CountingState["sources"]): boolean {
-  return Object.entries(now).some(([source, counts]) => before[source]?.canaryTotal === counts.canaryTotal);
 }
 
 /** The error rate of the stable version before the start, according to the sources. */
