@@ -33,13 +33,14 @@ await view.synced;
 const startedMs = clock.steadyMs();
 const ages = new EventAges(clock);
 const ageMs = (key: string, atMs: number): number => ages.ageMs(key, atMs, clock.steadyMs() - startedMs);
+const notice = (key: string): void => ages.notice(key);
 
 async function settled(): Promise<string> {
   const conditions = probeSettle(scope).filter(
     (condition) => leaving === "" || !("object" in condition) || condition.object.name !== leaving,
   );
   const states = await Promise.all(
-    conditions.map((condition) => observeSettle({ client, objects, view, clock, ageMs }, condition)),
+    conditions.map((condition) => observeSettle({ client, objects, view, clock, ageMs, notice }, condition)),
   );
   const open = states.find(({ state }) => state !== "met");
   if (open?.state === "failed") throw new Error(open.detail);

@@ -29,6 +29,11 @@ export function unknownTemplateNames(text: string): string[] {
   return [...text.matchAll(placeholder)].map(([, name = ""]) => name).filter((name) => !templateNames.includes(name));
 }
 
+/** Whether the text names the time since the step settled. */
+export function namesWindow(text: string): boolean {
+  return [...text.matchAll(placeholder)].some(([, name]) => name === "window");
+}
+
 /**
  * Replaces the names in the text. Reports a name without a value, because the query would mean something else without
  * it.

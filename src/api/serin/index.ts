@@ -24,7 +24,7 @@ export {
   type WebhookSpec,
 } from "./check-spec.ts";
 export { explainCheck } from "./explain-check.ts";
-export { fillTemplate, type TemplateSide, type TemplateValues } from "./check-template.ts";
+export { fillTemplate, namesWindow, type TemplateSide, type TemplateValues } from "./check-template.ts";
 export {
   freezeKind,
   parseFreeze,

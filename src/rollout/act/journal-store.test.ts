@@ -88,6 +88,26 @@ test("a journal belongs to the rollout that made its entries, until none of them
   assert.equal((await store.read(name)).uid, "second");
 });
 
+test("the journals tell which other rollout wrote a field last", async () => {
+  const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
+  const entry = (written: string): JournalEntry => ({ type: "field", step: "s", object, pointer: "/data/w", written });
+  const journal = (name: string, ...written: string[]) => ({ metadata: { name }, entries: written.map(entry) });
+  const items = [
+    journal("canary.shop.web", "10"),
+    journal("canary.shop.past", "50", "60"),
+    journal("canary.shop.next.one", "20", "50"),
+    journal("meshupgrade.to-1.2", "70"),
+    journal("canary.shop.empty"),
+  ];
+  const client = { list: async () => await Promise.resolve({ items }) };
+  const store = new JournalStore(client as unknown as KubeClient, systemClock);
+  const other = async (found: string) => await store.otherRollout("canary.shop.web", entry("10"), found);
+  assert.deepEqual(await other("50"), { name: "Canary shop/next.one", undo: "serin canary abort next.one -n shop" });
+  assert.deepEqual(await other("70"), { name: "MeshUpgrade to-1.2", undo: "serin upgrade rollback to-1.2" });
+  assert.equal(await other("10"), undefined, "its own");
+  assert.equal(await other("5"), undefined);
+});
+
 test("a journal of an earlier release belongs to whatever rollout has its name", async () => {
   const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
   const entries: JournalEntry[] = [{ type: "created", step: "one", object }];

@@ -4,6 +4,7 @@ import {
   journalFormatVersion,
   journalOwnerAnnotation,
   maxDecisions,
+  rolloutCommand,
   rolloutGroup,
   rolloutJournalKind,
   rolloutVersion,
@@ -13,10 +14,14 @@ import {
 } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { referenceKey } from "../decide/index.ts";
+import { covers } from "./object-access.ts";
+import type { OtherRollout } from "./perform.ts";
 
 /** Only the leading engine writes journals, so its last write still exists, unless a person removed it. */
 const keptMs = 2000;
 const maxKept = 256;
+/** Journals may be as large as the API server allows. */
+const pageSize = 5;
 const maxDecisionBytes = 512 * 1024;
 /**
  * Entries and decisions together stay below the size of an object that an API server stores (1.5 MiB by etcd's
@@ -111,6 +116,19 @@ export class JournalStore {
   async replacePrior(name: string, entry: JournalEntry, prior: unknown): Promise<void> {
     const journal = await this.#load(name);
     if (journal !== undefined) await this.#store(name, journal, withPrior(journal.entries, entry, prior), []);
+  }
+
+  /**
+   * Another rollout whose last write to the field has its present value. All rollouts write as the same field manager,
+   * so only their journals tell them apart.
+   */
+  async otherRollout(name: string, entry: JournalEntry, found: unknown): Promise<OtherRollout | undefined> {
+    const { items } = await this.#client.list(rolloutJournalKind, { pageSize });
+    const other = items.find(({ metadata, entries }) => {
+      const last = entries.findLast((written) => isSameField(written, entry));
+      return metadata.name !== name && last?.type === "field" && covers(found, last.written);
+    });
+    return other === undefined ? undefined : rolloutOf(other);
   }
 
   /** Removes entries that were undone, or whose changes stay for good. */
@@ -225,13 +243,33 @@ export function withLater(entries: readonly JournalEntry[], entry: JournalEntry,
   return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, later } : held));
 }
 
+function isSameField(left: JournalEntry, right: JournalEntry): boolean {
+  return (
+    left.type === "field" &&
+    right.type === "field" &&
+    left.pointer === right.pointer &&
+    referenceKey(left.object) === referenceKey(right.object)
+  );
+}
+
+/** A journal has the name of its rollout: `canary.shop.web`, or `meshupgrade.next`. */
+function rolloutOf({ metadata: { name = "" } }: RolloutJournal): OtherRollout {
+  const [kind, ...rest] = name.split(".");
+  const isCanary = kind === "canary";
+  const [namespace = "", ...names] = isCanary ? rest : ["", ...rest];
+  const metadata = { name: names.join("."), ...(isCanary ? { namespace } : {}) };
+  return {
+    name: isCanary ? `Canary ${namespace}/${metadata.name}` : `MeshUpgrade ${metadata.name}`,
+    undo: rolloutCommand(isCanary ? "Canary" : "MeshUpgrade", { metadata }, "rollback"),
+  };
+}
+
 /** The entries, of which those of one field with the same prior value have another one. */
 export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry, prior: unknown): JournalEntry[] {
   return entries.map((held) =>
     held.type === "field" &&
     entry.type === "field" &&
-    held.pointer === entry.pointer &&
-    referenceKey(held.object) === referenceKey(entry.object) &&
+    isSameField(held, entry) &&
     jsonEqualWithoutNulls(held.prior, entry.prior)
       ? { ...held, prior }
       : held,

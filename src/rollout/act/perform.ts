@@ -44,6 +44,16 @@ export interface UndoContext extends UndoSurroundings {
   keepLater(entry: FieldEntry, later: unknown): Promise<void>;
   /** Stores what the server made of an entry's prior value, in all entries of the field with that value. */
   keepRestored(entry: FieldEntry, restored: unknown): Promise<void>;
+  /** Another rollout that has written the field's present value. Undefined if there is none. */
+  otherRollout(entry: FieldEntry, found: unknown): Promise<OtherRollout | undefined>;
+}
+
+/** A rollout that has changed a field after this one. */
+export interface OtherRollout {
+  /** `Canary shop/web`. */
+  readonly name: string;
+  /** The command that undoes it. */
+  readonly undo: string;
 }
 
 /**
@@ -135,7 +145,7 @@ async function undoCreated(
 async function undoField(
   objects: ObjectAccess,
   entry: FieldEntry,
-  surroundings: UndoSurroundings,
+  surroundings: UndoContext,
   original: JournalEntry,
 ): Promise<UndoResult> {
   const current = await objects.get(entry.object);
@@ -157,17 +167,12 @@ async function undoField(
   if (!isRestored && !jsonEqualWithoutNulls(found, entry.prior)) {
     const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(found, entry.replaced);
     if (!covers(found, entry.written) && !isReplaced) {
-      const who = whoWrote(current, entry.pointer);
-      // If the plan has changed since, the current value is the engine's own, although the journal records another one.
-      if (!isEngine(who))
-        return {
-          state: "conflict",
-          detail: fieldConflict(
-            original.type === "field" ? { ...entry, prior: original.prior } : entry,
-            found,
-            who ?? lastWriter(current) ?? "somebody else",
-          ),
-        };
+      const conflict = await conflictOf(current, entry, surroundings, found);
+      if (conflict !== undefined) {
+        const { who, first } = conflict;
+        const shownEntry = original.type === "field" ? { ...entry, prior: original.prior } : entry;
+        return { state: "conflict", detail: fieldConflict(shownEntry, found, who, first) };
+      }
     }
     const heldBack = await surroundings.heldBack(entry, current, found);
     if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
@@ -180,6 +185,22 @@ async function undoField(
   if (!movesTraffic(entry)) return { state: "undone" };
   const notAcknowledged = await surroundings.notAcknowledged(entry.object);
   return notAcknowledged === undefined ? { state: "undone" } : { state: "waiting", detail: notAcknowledged };
+}
+
+/**
+ * Who has changed a field since, and what must be undone first. Undefined if it is the engine for this rollout: if its
+ * plan has changed since, the journal may record another value.
+ */
+async function conflictOf(
+  current: UntypedObject,
+  entry: FieldEntry,
+  context: UndoContext,
+  found: unknown,
+): Promise<{ readonly who: string; readonly first?: string } | undefined> {
+  const who = whoWrote(current, entry.pointer);
+  if (!isEngine(who)) return { who: who ?? lastWriter(current) ?? "somebody else" };
+  const other = await context.otherRollout(entry, found);
+  return other === undefined ? undefined : { who: other.name, first: `undo ${other.name} first (${other.undo}), or ` };
 }
 
 /**
@@ -238,6 +259,7 @@ function fieldConflict(
   { object, pointer, step, written, prior }: Extract<JournalEntry, { type: "field" }>,
   found: unknown,
   who: string,
+  first = "",
 ): string {
-  return `${describeReference(object)} ${pointer} was changed by ${who} since step ${step}: found ${shown(found)}, the rollout wrote ${shown(written)}; set it to ${shown(prior)} (as it was before) or to what the rollout wrote, and the undo continues`;
+  return `${describeReference(object)} ${pointer} was changed by ${who} since step ${step}: found ${shown(found)}, the rollout wrote ${shown(written)}; ${first}set it to ${shown(prior)} (as it was before) or to what the rollout wrote, and the undo continues`;
 }

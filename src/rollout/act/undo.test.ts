@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
+import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { Write } from "../decide/index.ts";
 import {
@@ -143,6 +144,7 @@ async function perform(objects: Objects): Promise<JournalEntry[]> {
 const free: UndoContext = {
   keepLater: async () => undefined,
   keepRestored: async () => undefined,
+  otherRollout: async () => undefined,
   nowMs: Date.parse("2026-01-01T00:00:00Z"),
   stillServes: async () => undefined,
   notReady: async () => undefined,
@@ -283,6 +285,34 @@ test("a field that somebody else changed is never overwritten, and the message h
   );
   assert.deepEqual(valueAt(theirs, "/spec/rules"), [{ weight: 77 }]);
   assert.ok(objects.all.has("Deployment canary"), "what came before it in the journal stays for now");
+});
+
+test("a field that another rollout changed later is not overwritten, and the message says which one to undo first", async () => {
+  const [ours, theirs] = [[{ weight: 50 }], [{ weight: 50 }, { weight: 9 }]];
+  const entry: JournalEntry = {
+    type: "field",
+    step: "s",
+    object: route,
+    pointer: "/spec/rules",
+    prior: [{ weight: 100 }],
+    written: ours,
+  };
+  const undoneWith = async (other: Awaited<ReturnType<UndoContext["otherRollout"]>>) => {
+    const objects = cluster();
+    const found = objects.all.get("HTTPRoute r") as UntypedObject;
+    (found["spec"] as Record<string, unknown>)["rules"] = theirs;
+    found.metadata.managedFields = [
+      { manager: fieldManager, operation: "Update", fieldsV1: { "f:spec": { "f:rules": {} } } },
+    ];
+    const { report } = await undo(objects, [entry], { otherRollout: async () => await Promise.resolve(other) });
+    return { conflict: report.conflict, rules: valueAt(found, "/spec/rules") };
+  };
+  assert.deepEqual(await undoneWith({ name: "Canary n/next", undo: "serin canary abort next -n n" }), {
+    conflict:
+      'HTTPRoute n/r /spec/rules was changed by Canary n/next since step s: found [{"weight":50},{"weight":9}], the rollout wrote [{"weight":50}]; undo Canary n/next first (serin canary abort next -n n), or set it to [{"weight":100}] (as it was before) or to what the rollout wrote, and the undo continues',
+    rules: theirs,
+  });
+  assert.deepEqual(await undoneWith(undefined), { conflict: undefined, rules: [{ weight: 100 }] }, "its own");
 });
 
 test("a field that somebody has set back to what it was before the run is undone, in whatever step", async () => {

@@ -1,6 +1,7 @@
 import type { StepStatus } from "../../api/serin/index.ts";
 import { overrulingApproval, recovered } from "./hold.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
+import { withGap } from "./judge-checks.ts";
 import { judge } from "./judge-step.ts";
 import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
 import { namespacesTaken } from "./planned-steps.ts";
@@ -17,7 +18,7 @@ export function advance(input: DecideInput, step: Step): Decision {
   const conflict = observation.writes.find((write) => write.state === "conflict")?.detail ?? observation.lost;
   if (conflict !== undefined)
     return stick(
-      status,
+      { ...status, step: interrupted(status.step, step) },
       "conflict",
       conflict,
       `restore it, and the rollout continues; or undo it: ${orders.commands.undo}`,
@@ -105,7 +106,8 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   const stalledMs = isNew ? 0 : withoutProgressMs(before) + elapsedMs;
   const isOther = isReplanned || states.some((state) => state.isRewritten === true);
   const refused = failedWrite === undefined ? before : beforeWrites(before);
-  const kept = isOther ? unsettled(refused) : refused;
+  const isUndone = states.some(({ by }) => by !== undefined);
+  const kept = isOther ? unsettled(refused) : isUndone ? interrupted(refused, step) : refused;
   const held = { ...status, step: { ...kept, title: step.title, settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs, step.patient))
     return failWriting({ ...input, status: held }, step, pending);
@@ -142,13 +144,29 @@ function unsettled({ settledAt: _settled, settledForMs: _forMs, ...step }: StepS
   return { ...step, checks: [] };
 }
 
+/**
+ * The step while somebody has changed the routes that it has written. The requests until it has settled again had other
+ * weights, so they do not count. What it measured before stays, and so does a failure that a person must decide on.
+ */
+function interrupted(step: StepStatus, { weight }: Step): StepStatus {
+  const { settledAt, checks, ...rest } = step;
+  const isFailed = checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true);
+  if (weight === undefined || settledAt === undefined || isFailed) return step;
+  return { ...rest, checks: checks.map(withGap) };
+}
+
 /** A step whose writes are done settles once, and is judged from then on. */
 function settle(input: DecideInput, step: Step, before: StepStatus, observation: Observation): Decision {
   const { status, elapsedMs, nowMs } = input;
   const overruled = status.pauseReason === "step" ? overrulingApproval(input, step, before) : undefined;
-  if (overruled !== undefined && before.settledAt === undefined)
-    return endOverruled(input, step, [`it has not settled: ${status.cause ?? ""}`], overruled);
   const failed = observation.settle.find((state) => state.state === "failed");
+  if (overruled !== undefined && (before.settledAt === undefined || failed !== undefined))
+    return endOverruled(
+      input,
+      step,
+      [`${before.settledAt === undefined ? "it has not settled" : "it failed"}: ${status.cause ?? ""}`],
+      overruled,
+    );
   if (failed !== undefined)
     return fail(input, step, { because: "settle-failed", cause: `${step.title}: ${failed.detail}` });
   const waiting = [...observation.writes, ...observation.settle].flatMap((state) =>
@@ -159,7 +177,7 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   const { waitingFor: _waitingFor, waitingSince: _since, waitsUntil, ...rest } = before;
   const soaks = before.settledAt !== undefined && waitsUntil !== undefined;
   const stepStatus: StepStatus = soaks ? { ...rest, waitsUntil } : rest;
-  const settledForMs = stepStatus.settledAt === undefined ? 0 : (stepStatus.settledForMs ?? 0) + elapsedMs;
+  const settledForMs = (stepStatus.settledForMs ?? 0) + (stepStatus.settledAt === undefined ? 0 : elapsedMs);
   const settled = { ...stepStatus, settledAt: stepStatus.settledAt ?? at(nowMs), settledForMs };
   const weighed = step.weight === undefined ? status : { ...status, weight: step.weight };
   return judge({ ...input, status: { ...weighed, step: settled } }, step, settled, observation);

@@ -7,7 +7,7 @@ import type { Step } from "./step.ts";
 const step: Step = { id: "one", title: "one", namespaces: ["n"], writes: [], settle: [], checks: [] };
 const approval = { step: "one", by: "ann", why: "", at: "2026-01-01T00:00:00Z" };
 const orders: RolloutOrders = {
-  commands: { approve: "approve", undo: "undo", resume: "serin canary resume c -n n", edit: "edit" },
+  commands: { approve: "approve", undo: "undo", resume: "serin canary resume c -n n", retry: "retry", edit: "edit" },
   generation: 1,
   paused: false,
   abort: false,

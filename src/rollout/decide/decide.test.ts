@@ -24,6 +24,7 @@ const orders: RolloutOrders = {
     approve: "serin canary promote c -n n",
     undo: "serin canary abort c -n n",
     resume: "serin canary resume c -n n",
+    retry: "serin canary retry c -n n",
     edit: "kubectl edit canary c -n n",
   },
   generation: 3,
@@ -255,7 +256,11 @@ test("a step whose plan was edited settles again, and what it had measured does 
   const waited = { settlingMs: 100, stalledMs: 100 };
   assert.deepEqual(stepAfter({ isReplanned: true }), { ...unsettled, checks: [], ...waited });
   assert.deepEqual(stepAfter({ isRewritten: true }), { ...unsettled, checks: [], ...waited });
-  assert.deepEqual(stepAfter({ by: "argocd" }), { ...step, ...waited });
+  assert.deepEqual(
+    stepAfter({ by: "argocd" }),
+    { ...unsettled, settledForMs: 9000, ...waited },
+    "it only settles again",
+  );
   const long = { ...step, settlingMs: 250_000, stalledMs: 250_000 };
   const other = stepAfter({ isReplanned: true }, { ...long, title: "another number" });
   assert.deepEqual([other?.title, other?.stalledMs], ["one", 0], "another number is a new goal");
@@ -546,6 +551,14 @@ test("a rolled back pod template that is in its Deployment again begins a run on
   assert.equal(
     aborted.message,
     "a change of the Deployment waits, because spec.abort is still set; let it begin: serin canary resume c -n n",
+  );
+  const edited = againAfter("order", {
+    change: { candidate: "v3", watched: false },
+    orders: { ...orders, abort: true },
+  });
+  assert.equal(
+    edited.message,
+    "a change of the spec waits, because spec.abort is still set; let it begin: serin canary retry c -n n",
   );
   const idle = { candidate: "v1", watched: true, idle: true };
   assert.equal(againAfter("check", { change: idle }).message, "bad", "the Deployment has its former template");

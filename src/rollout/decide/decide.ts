@@ -5,10 +5,10 @@ import { begunCopy, holdCopy, isUnbegunCopy } from "./copied.ts";
 import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import { at, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
 import type { Action } from "./observation.ts";
-import { currentStep, plannedSteps } from "./planned-steps.ts";
+import { currentStep, plannedSteps, withLastWeightOpen } from "./planned-steps.ts";
 import { handleDeletion, leftoverCause, rollBackFurther, startRollback, undoLeftover } from "./rollback.ts";
 import { completedAgain, completedMessage, isHeld, recovered, withHold, withoutHold } from "./hold.ts";
-import { describeReference, type Step, type Write } from "./step.ts";
+import { describeReference, type Write } from "./step.ts";
 import { promotion, waitFor } from "./step-outcome.ts";
 
 const ends: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack"]);
@@ -196,14 +196,11 @@ function afterRollback(input: DecideInput): Decision {
   if (!isOther && !change.watched) return { status: ended, actions: [] };
   if (!isOther && !endedByPerson.has(status.undo?.because ?? ""))
     return { status: { ...ended, message: `${ended.message}; ${templateWaits}` }, actions: [] };
-  if (orders.abort)
-    return {
-      status: {
-        ...status,
-        message: `a change of the Deployment waits, because spec.abort is still set; let it begin: ${orders.commands.resume}`,
-      },
-      actions: [],
-    };
+  if (orders.abort) {
+    const [object, command] = change.watched ? ["Deployment", orders.commands.resume] : ["spec", orders.commands.retry];
+    const message = `a change of the ${object} waits, because spec.abort is still set; let it begin: ${command}`;
+    return { status: { ...status, message }, actions: [] };
+  }
   return newRun(input);
 }
 
@@ -237,8 +234,9 @@ function resumed(input: DecideInput): DecideInput & { readonly before: readonly 
   };
 }
 
-function proceed(input: DecideInput & { readonly before: readonly Action[] }): Decision {
-  const { steps, change, journal, before } = input;
+function proceed(given: DecideInput & { readonly before: readonly Action[] }): Decision {
+  const { steps, change, journal, before } = given;
+  const input = { ...given, status: withoutSkipped(withLastWeightOpen(steps, given.status), given.orders) };
   const planned = plannedSteps(steps, input.status);
   const shown = new Set(planned.map(({ id }) => id));
   const done = input.status.completedSteps.filter(({ id }) => shown.has(id)).length;
@@ -271,19 +269,26 @@ function proceed(input: DecideInput & { readonly before: readonly Action[] }): D
   }
   const step = currentStep(steps, status, change.watched);
   const decision = step === undefined ? finish({ ...input, status }) : advance({ ...input, status }, step);
-  return { ...decision, actions: [...before, ...promoted(input, step), ...decision.actions] };
+  return { ...decision, actions: [...before, ...promoted(given), ...decision.actions] };
 }
 
-/** A full promotion in the middle of a run is reported at the first step that it changes. */
-function promoted({ status, orders }: DecideInput, step: Step | undefined): readonly Action[] {
-  if (
-    orders.fullPromotion === undefined ||
-    step === undefined ||
-    status.step === undefined ||
-    status.step.id === step.id
-  )
-    return [];
-  return [promotion(orders.fullPromotion)];
+/** A full promotion also skips the checks of the step under way, and one that has failed and waits for a person. */
+function withoutSkipped(status: RolloutStatus, { fullPromotion }: RolloutOrders): RolloutStatus {
+  const { step } = status;
+  return fullPromotion === undefined || step === undefined ? status : { ...status, step: { ...step, checks: [] } };
+}
+
+/** A full promotion in the middle of a run is reported when it skips something: a step, a pause, or checks. */
+function promoted({ status, steps, orders: { fullPromotion } }: DecideInput): readonly Action[] {
+  if (fullPromotion === undefined || status.startedAt === undefined) return [];
+  const left = new Map(steps.map((step) => [step.id, step]));
+  const skips = (status.plannedSteps ?? []).some(({ id, untilApproved }) => {
+    const step = left.get(id);
+    if (status.completedSteps.some((done) => done.id === id)) return false;
+    return step === undefined || (untilApproved === true && step.pause === undefined);
+  });
+  const skipsChecks = (status.step?.checks.length ?? 0) > 0;
+  return skips || skipsChecks ? [promotion(fullPromotion)] : [];
 }
 
 function finish({ status, change, group, nowMs, journal }: DecideInput): Decision {

@@ -9,7 +9,7 @@ const object = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments
 const resumed = { type: "field", object, pointer: "/spec/paused", value: true } as const;
 const step: Step = { id: "step-1", title: "weight 50", writes: [], settle: [], checks: [], holdMs: 60_000 };
 const orders: RolloutOrders = {
-  commands: { approve: "", undo: "", resume: "", edit: "" },
+  commands: { approve: "", undo: "", resume: "", retry: "", edit: "" },
   generation: 1,
   paused: false,
   abort: false,

@@ -7,6 +7,7 @@ import { decide, initialStatus } from "./decide.ts";
 import { refusedStatus } from "./hold.ts";
 import type { DecideInput, Decision, RolloutOrders } from "./input.ts";
 import type { Observation } from "./observation.ts";
+import { orderedSteps } from "./planned-steps.ts";
 import type { Step } from "./step.ts";
 
 const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "n" };
@@ -25,6 +26,7 @@ const orders: RolloutOrders = {
     approve: "serin canary promote c -n n",
     undo: "serin canary abort c -n n",
     resume: "serin canary resume c -n n",
+    retry: "serin canary retry c -n n",
     edit: "kubectl edit canary c -n n",
   },
   generation: 3,
@@ -94,6 +96,41 @@ test("a person may also approve a step that did not settle", () => {
     "it has not settled: one did not settle in 0 s: 0 of 1 ready",
     "approved by cy despite this",
   ]);
+});
+
+test("a person may also approve a step that failed after it had settled", () => {
+  const manual = { ...orders, automaticRollback: false };
+  const steps = [{ ...first, pause: { approved: false } }, last];
+  const settled = decide(input({ status: begun, steps, observation: met, orders: manual })).status;
+  const rejected: Observation = { ...met, settle: [{ state: "failed", detail: "a gateway rejected it" }] };
+  const stuck = decide(input({ status: settled, steps, observation: rejected, orders: manual })).status;
+  assert.deepEqual([stuck.phase, stuck.pauseReason], ["Stuck", "step"]);
+  const approval = { step: "one", by: "cy", why: "", at: "2025-01-01T00:00:00Z" };
+  const ordered = { ...manual, approvals: [approval], last: { approval } };
+  const { completedSteps } = decide(input({ status: stuck, steps, observation: rejected, orders: ordered })).status;
+  assert.deepEqual(completedSteps[0]?.evidence, [
+    "it failed: one: a gateway rejected it",
+    "approved by cy despite this",
+  ]);
+});
+
+test("a full promotion ends the wait for a person at a failed check of the last step", () => {
+  const manual = { ...orders, automaticRollback: false };
+  const spec = { ...checkDefaults, type: "pod-health" } as const;
+  const steps: Step[] = [{ ...last, checks: [{ spec, subject: { type: "mesh" } }] }];
+  const atLast = decide(input({ steps })).status;
+  const bad: Observation = { ...met, checks: [{ type: "verdict", verdict: "fail", evidence: "it crashes" }] };
+  const stuck = decide(input({ status: atLast, steps, observation: bad, orders: manual })).status;
+  assert.deepEqual([stuck.phase, stuck.pauseReason], ["Stuck", "check"]);
+  const ordered = { ...manual, fullPromotion: { by: "cy", why: "" } };
+  const promoted = decide(
+    input({ status: stuck, steps: orderedSteps(steps, ordered, stuck), observation: met, orders: ordered }),
+  );
+  assert.deepEqual(reasons(promoted), ["Approved", "Resumed", "StepDone"]);
+  assert.deepEqual(
+    promoted.status.completedSteps.map(({ id }) => id),
+    ["two"],
+  );
 });
 
 test("a rollout that waits for a person reports it once, although the message tells how long it has lasted", () => {

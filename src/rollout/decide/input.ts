@@ -15,6 +15,7 @@ export interface RolloutCommands {
   readonly approve: string;
   readonly undo: string;
   readonly resume: string;
+  readonly retry: string;
   /** Goes on without the rest of the checks. Only a Canary can be promoted. */
   readonly promote?: string;
   readonly edit: string;

@@ -71,6 +71,15 @@ test("counts before the first look are ignored, for and against the canary", () 
   assert.equal(look(planned("request-success-rate"), [counted(1000, 0, 1000), counted(1000, 0, 2000)]).verdict, "wait");
 });
 
+test("a proxy that restarts, or drops series that nothing has changed for long, adds none of its earlier counts", () => {
+  const fewer = [counted(1000, 0, 900_000), counted(1100, 0, 900_100), counted(1200, 0, 870_000)];
+  const share = look(planned("request-share"), [...fewer, counted(1300, 0, 870_100)]);
+  assert.equal(share.verdict, "pass");
+  assert.match(share.evidence, /^measured share 50\.0 % of 400 answers/);
+  const rate = look(planned("request-success-rate"), [counted(0, 0, 0), counted(100, 0, 100), counted(90, 80, 90)]);
+  assert.match(rate.evidence, /^canary 0 of 100 failed, stable 0 of 100/);
+});
+
 test("the evidence contains the numbers, the window and the source", () => {
   const { verdict, evidence } = look(planned("request-success-rate"), [counted(0, 0, 0), counted(200, 40, 1000)]);
   assert.equal(verdict, "fail");

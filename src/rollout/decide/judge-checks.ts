@@ -93,6 +93,15 @@ export function judgeCheck(
   };
 }
 
+/** The check, for which the requests between its last look and the next one do not count. */
+export function withGap(check: CheckStatus): CheckStatus {
+  const { inner, ...looks } = (check.statistic ?? {}) as Partial<LookState>;
+  if (typeof inner !== "object" || inner === null) return check;
+  // Counts of sources that nobody knows, and sums of another observer, only set the start.
+  const start = "sources" in inner ? { sources: {} } : "epoch" in inner ? { epoch: "" } : {};
+  return { ...check, statistic: { ...looks, inner: { ...inner, ...start } } };
+}
+
 /**
  * Text about what a check has waited for without progress for longer than its own limit. Undefined while there is
  * progress.

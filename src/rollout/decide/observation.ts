@@ -98,11 +98,6 @@ export interface ReadyPods {
 export interface SeenCounters {
   readonly type: "counters";
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
-  /**
-   * The counters are reports from time to time. Only the increase after the first report is certain to have happened
-   * after it.
-   */
-  readonly reported?: boolean;
   /** The latest error that a source reported, as evidence of a failure. */
   readonly lastError?: string;
 }

@@ -14,6 +14,7 @@ const orders: RolloutOrders = {
     approve: "serin canary promote c -n n",
     undo: "serin canary abort c -n n",
     resume: "serin canary resume c -n n",
+    retry: "serin canary retry c -n n",
     edit: "kubectl edit canary c -n n",
   },
   generation: 1,

@@ -28,6 +28,19 @@ export function isDone(step: Step, status: RolloutStatus): boolean {
 }
 
 /**
+ * The status, in which the step of the last weight is open again if the requests are divided otherwise. Somebody has
+ * removed steps in the middle of a run, so that those that are left have the ids of finished ones. The run would end
+ * with the weight of a step that is gone.
+ */
+export function withLastWeightOpen(steps: readonly Step[], status: RolloutStatus): RolloutStatus {
+  const last = steps.findLast(({ weight }) => weight !== undefined);
+  if (last === undefined || steps.some((step) => !isDone(step, status))) return status;
+  // A step that is gone may have moved requests before it settled.
+  const isAsPlanned = status.step === undefined && (status.weight ?? last.weight) === last.weight;
+  return isAsPlanned ? status : { ...status, completedSteps: status.completedSteps.filter(({ id }) => id !== last.id) };
+}
+
+/**
  * The plan as the status shows it. Finished steps stay in it when the cluster no longer asks for them, as those of a
  * gateway when the old revision is gone. They keep their titles, which may state numbers that have changed since.
  */

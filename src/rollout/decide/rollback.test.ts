@@ -18,7 +18,7 @@ const refused = { detail: "update of RolloutJournal canary.shop.web: denied", wa
 function decided(status: RolloutStatus, more: Partial<DecideInput>): Decision {
   return decide({
     orders: {
-      commands: { approve: "", undo: "", resume: "", edit: "" },
+      commands: { approve: "", undo: "", resume: "", retry: "", edit: "" },
       generation: 1,
       paused: false,
       abort: false,

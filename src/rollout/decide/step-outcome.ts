@@ -34,6 +34,8 @@ export function endStep(
     status: {
       ...rest,
       ...(orders.holdsAllNamespaces && namespaces !== undefined ? { namespaces } : {}),
+      // A person may end a step that has not settled.
+      ...(step.weight === undefined ? {} : { weight: step.weight }),
       phase: step.phase ?? "Progressing",
       message: step.title,
       completedSteps: withRecentEvidence([...status.completedSteps, done]),

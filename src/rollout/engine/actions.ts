@@ -1,4 +1,4 @@
-import { firstNames, transientError, type Clock, type Logger } from "../../base/index.ts";
+import { BoundedCache, firstNames, messageOf, transientError, type Clock, type Logger } from "../../base/index.ts";
 import {
   notificationEvents,
   type DecisionRecord,
@@ -10,7 +10,7 @@ import type { EventRecorder } from "../../kube/index.ts";
 import { entryKey, type JournalStore } from "../act/journal-store.ts";
 import { notificationEventOf, type Notifier } from "../act/notifier.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
-import { performWrite, undoEntry, type UndoSurroundings } from "../act/perform.ts";
+import { performWrite, undoEntry, type UndoContext, type UndoSurroundings } from "../act/perform.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
 import { describeReference, type Action, type Decision, type RolloutEvent, type UndoReport } from "../decide/index.ts";
@@ -38,6 +38,9 @@ export interface ActionsOptions {
 }
 
 const namesShown = 10;
+/** The number of journals whose decisions wait to be stored, and of decisions for each of them. */
+const maxUnstoredJournals = 256;
+const maxUnstored = 64;
 
 /**
  * Performs the decided actions: first the events and the history, then the writes in order. Each action may be
@@ -45,9 +48,44 @@ const namesShown = 10;
  */
 export class Actions {
   readonly #options: ActionsOptions;
+  /** The decisions that the server has not stored yet, by journal. Their status is stored, so nothing repeats them. */
+  readonly #unstored = new BoundedCache<string, readonly DecisionRecord[]>(maxUnstoredJournals);
 
   constructor(options: ActionsOptions) {
     this.#options = options;
+  }
+
+  /** Stores the decisions that an earlier round could not store. Never throws: a later round stores them too. */
+  async storeDecisions(rollout: Rollout): Promise<void> {
+    const name = journalNameOf(rollout);
+    if (!this.#unstored.has(name)) return;
+    try {
+      this.fence();
+      await this.#append(rollout, [], []);
+    } catch (error) {
+      this.#options.log.debug("decisions could not be stored, trying again", {
+        rollout: rolloutKey(rollout),
+        error: messageOf(error),
+      });
+    }
+  }
+
+  /** Adds to the rollout's journal, with the decisions that could not be stored before. */
+  async #append(rollout: Rollout, entries: readonly JournalEntry[], records: readonly DecisionRecord[]): Promise<void> {
+    const { journals } = this.#options;
+    const name = journalNameOf(rollout);
+    const before = this.#unstored.get(name);
+    const all = [...(before ?? []), ...records].slice(-maxUnstored);
+    if (all.length > 0) this.#unstored.set(name, all);
+    // The answer to an earlier write may have been lost, although the server has stored it.
+    const known = new Set(before === undefined ? [] : (await journals.read(name)).decisions.map(identityOf));
+    await journals.append(
+      name,
+      entries,
+      all.filter((record) => !known.has(identityOf(record))),
+      rollout.metadata.uid,
+    );
+    this.#unstored.delete(name);
   }
 
   /** Throws unless this engine leads. A process that was suspended must not continue to write afterwards. */
@@ -61,6 +99,8 @@ export class Actions {
     const completed = actions.find((action) => action.type === "event" && action.reason === "Completed");
     if (completed?.type !== "event") return;
     const name = journalNameOf(rollout);
+    // The end stays the last decision of its run.
+    if (this.#unstored.has(name)) await this.#append(rollout, [], []);
     const last = (await this.#options.journals.read(name)).decisions.at(-1);
     if (last?.decision !== "Completed")
       await this.#options.journals.append(name, [], [this.#record(completed, status.run ?? 0)], rollout.metadata.uid);
@@ -92,11 +132,10 @@ export class Actions {
     this.fence();
     // The status is stored and says the same, so the event would not be repeated after a failure of the journal.
     for (const event of events) this.#tell(rollout, event, status);
-    await journals.append(
-      name,
+    await this.#append(
+      rollout,
       entries,
       events.filter(({ reason }) => reason !== "Completed").map((event) => this.#record(event, status.run ?? 0)),
-      rollout.metadata.uid,
     );
     let report: UndoReport | undefined;
     for (const action of actions) {
@@ -118,14 +157,15 @@ export class Actions {
     const { journals, objects, surroundings } = this.#options;
     const entries = (await journals.read(name)).entries.filter((entry) => scope === "all" || entry.setup !== true);
     const play = new UndoPlay(entries, passOver);
-    const keepLater = async (entry: JournalEntry, later: unknown): Promise<void> =>
-      await journals.keepLater(name, entry, later);
-    const keepRestored = async (entry: JournalEntry, restored: unknown): Promise<void> =>
-      await journals.replacePrior(name, entry, restored);
+    const kept: Omit<UndoContext, keyof UndoSurroundings> = {
+      keepLater: async (entry, later) => await journals.keepLater(name, entry, later),
+      keepRestored: async (entry, restored) => await journals.replacePrior(name, entry, restored),
+      otherRollout: async (entry, found) => await journals.otherRollout(name, entry, found),
+    };
     try {
       for (let entry = play.next(); entry !== undefined; entry = play.next()) {
         this.fence();
-        const result = await undoEntry(objects, entry, { ...surroundings(), keepLater, keepRestored }, play.original);
+        const result = await undoEntry(objects, entry, { ...surroundings(), ...kept }, play.original);
         play.tell(result);
         // Strike a restart at once, so that pods restart only once even if this pass does not finish.
         if (result.state === "undone" && isRestart(entry)) await this.#strike(name, [entry]);
@@ -133,7 +173,7 @@ export class Actions {
     } finally {
       await this.#strike(name, play.undone);
     }
-    if (play.undone.length > 0) await this.#recordUndone(rollout, name, play.undone, run);
+    if (play.undone.length > 0) await this.#recordUndone(rollout, play.undone, run);
     return play.report;
   }
 
@@ -142,10 +182,10 @@ export class Actions {
     if (keys.size > 0) await this.#options.journals.strike(name, (entry) => keys.has(entryKey(entry)));
   }
 
-  async #recordUndone(rollout: Rollout, name: string, undone: readonly JournalEntry[], run: number): Promise<void> {
+  async #recordUndone(rollout: Rollout, undone: readonly JournalEntry[], run: number): Promise<void> {
     const message = `undone: ${firstNames(undone.map(described), namesShown)}`;
     const event: RolloutEvent = { type: "event", reason: "Undone", message, warning: false };
-    await this.#options.journals.append(name, [], [this.#record(event, run)], rollout.metadata.uid);
+    await this.#append(rollout, [], [this.#record(event, run)]);
     this.#tell(rollout, event, {});
   }
 
@@ -186,6 +226,11 @@ export class Actions {
         at: new Date(clock.nowMs()).toISOString(),
       });
   }
+}
+
+/** The identity of a record. A stored one may have a shorter message. */
+function identityOf({ at, decision, step }: DecisionRecord): string {
+  return JSON.stringify([at, decision, step]);
 }
 
 /** The valid notifications of a spec that its parser refuses. */

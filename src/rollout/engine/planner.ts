@@ -5,6 +5,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import { withApprovals, type DecideInput, type Refusal, type Step } from "../decide/index.ts";
 import { observeCanaryWorld } from "../observe/canary-world.ts";
+import { refuseTakenNames } from "../observe/canary-world/taken-names.ts";
 import { withChecks } from "../observe/checks/resolve-references.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
 import { observeMeshWorld, type ObservedWorld } from "../observe/mesh-world/mesh-world.ts";
@@ -75,10 +76,9 @@ export class Planner {
             ...(world.held === undefined ? {} : { held: world.held }),
             ...(world.resumed === undefined ? {} : { resumed: world.resumed }),
           };
-    return {
-      steps: withApprovals(planCanary(await withChecks(client, view, rollout), world), rollout.spec.approvals),
-      change,
-    };
+    const steps = planCanary(await withChecks(client, view, rollout), world);
+    if (journal.length === 0) await refuseTakenNames({ objects }, rollout, steps);
+    return { steps: withApprovals(steps, rollout.spec.approvals), change };
   }
 
   /**

@@ -232,6 +232,7 @@ function commandsOf(rollout: Rollout): RolloutCommands {
     approve: rolloutCommand(kind, rollout, "approve"),
     undo: rolloutCommand(kind, rollout, "rollback"),
     resume: rolloutCommand(kind, rollout, "resume"),
+    retry: rolloutCommand(kind, rollout, "retry"),
     ...(isUpgrade ? {} : { promote: rolloutCommand(kind, rollout, "promote") }),
     edit: `kubectl edit ${kubectlKind(kind)} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`,
   };

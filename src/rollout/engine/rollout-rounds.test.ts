@@ -88,6 +88,7 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
     },
     actions: {
       fence: () => undefined,
+      storeDecisions: async () => undefined,
       recordCompletion: async () => undefined,
       perform: async (_rollout: Rollout, decision: Decision) => void decisions.push(decision),
     },

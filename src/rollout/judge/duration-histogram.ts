@@ -41,17 +41,30 @@ export function coarsened(histogram: DurationHistogram, boundsMs: readonly numbe
   return { boundsMs, counts, sumMs: histogram.sumMs };
 }
 
-/** The increase between two readings of cumulative histograms. A restarted source counts from zero. */
-export function gainOf(before: DurationHistogram, now: DurationHistogram): DurationHistogram {
+/**
+ * The increase between two readings of cumulative histograms. Undefined if a count fell: the source was restarted, or
+ * it has dropped series that had not changed for long. What it counts now may go back to long before the first reading.
+ */
+export function gainOf(before: DurationHistogram, now: DurationHistogram): DurationHistogram | undefined {
   if (totalOf(before) === 0) return now;
   const boundsMs = sharedBounds(now.boundsMs, before.boundsMs);
   const [old, current] = [coarsened(before, boundsMs), coarsened(now, boundsMs)];
-  if (current.counts.some((count, index) => count < (old.counts[index] ?? 0))) return now;
+  if (current.counts.some((count, index) => count < (old.counts[index] ?? 0))) return undefined;
   return {
     boundsMs,
     counts: current.counts.map((count, index) => count - (old.counts[index] ?? 0)),
     sumMs: Math.max(0, current.sumMs - old.sumMs),
   };
+}
+
+/** The increases of both versions. Undefined if a count of either fell. */
+export function gainOfBoth(
+  before: Readonly<Record<"canary" | "stable", DurationHistogram>>,
+  now: Readonly<Record<"canary" | "stable", DurationHistogram>>,
+): Record<"canary" | "stable", DurationHistogram> | undefined {
+  const canary = gainOf(before.canary, now.canary);
+  const stable = gainOf(before.stable, now.stable);
+  return canary === undefined || stable === undefined ? undefined : { canary, stable };
 }
 
 /** Requests that took longer than the bound of this index. */

@@ -43,7 +43,7 @@ test("histograms can be added, and a coarser one keeps its requests and those ab
       assert.equal(totalOf(coarse), totalOf(left));
       assert.equal(countAbove(coarse, 0), countAbove(left, 1));
       assert.deepEqual(
-        gainOf(left, addHistograms(left, right)).counts,
+        gainOf(left, addHistograms(left, right))?.counts,
         totalOf(right) === 0 ? [0, 0, 0, 0, 0] : right.counts,
       );
     }),

@@ -2,6 +2,8 @@ import type { Clock } from "../../base/index.ts";
 
 /** The age of the latest event of a key, in milliseconds. `atMs`: when it happened, by the clock that dated it. */
 export type AgeOfEvent = (key: string, atMs: number) => number;
+/** Reports that the event of a key, which has no time of its own, happens now. Its `atMs` is 0. */
+export type NoticeEvent = (key: string) => void;
 
 /** The maximum number of events of all running rollouts. The least recently requested event is forgotten first. */
 const maxEvents = 10_000;
@@ -33,11 +35,20 @@ export class EventAges {
     const nowMs = this.#clock.steadyMs();
     const known = this.#known.get(key);
     const event = known?.atMs === atMs ? known : this.#firstSeen(atMs, atMostMs, nowMs);
-    // Insert the key again, so that the map is ordered by the last question.
+    this.#keep(key, event);
+    return event.firstAgeMs + nowMs - event.firstSeenMs;
+  }
+
+  /** See {@link NoticeEvent}. */
+  notice(key: string): void {
+    this.#keep(key, { atMs: 0, firstAgeMs: 0, firstSeenMs: this.#clock.steadyMs() });
+  }
+
+  /** Inserts the key again, so that the map is ordered by the last question. */
+  #keep(key: string, event: KnownEvent): void {
     this.#known.delete(key);
     this.#known.set(key, event);
     if (this.#known.size > maxEvents) this.#known.delete(this.#known.keys().next().value ?? "");
-    return event.firstAgeMs + nowMs - event.firstSeenMs;
   }
 
   #firstSeen(atMs: number, atMostMs: number, nowMs: number): KnownEvent {

@@ -37,6 +37,27 @@ test("checks are observed from when the step has settled", async () => {
   assert.equal(await looks(false, true), 1);
 });
 
+test("a step that has not settled takes no look from before, such as that of a deleted rollout of its name", async () => {
+  const clock = standingClock();
+  const status = { conditions: [{ type: "Ready", status: "True" }] };
+  const view = fakeView([fakePod({ name: "next-0", status: status as never })]);
+  const observer = new Observer({} as KubeClient, {} as ObjectAccess, view, clock);
+  const rare: Step = {
+    ...step,
+    checks: step.checks.map(({ spec, subject }) => ({ spec: { ...spec, intervalSeconds: 60 }, subject })),
+  };
+  const lookAfterMs = async (afterMs: number, hasSettled: boolean): Promise<number | undefined> => {
+    clock.nowAtMs = afterMs;
+    const progress = { hasSettled, settlingMs: 0, doneSteps: new Set<string>(), passed: new Set<string>() };
+    const { checks } = await observer.observe(rare, [], { rollout: "Canary shop/shop 1" }, progress);
+    return checks[0]?.look;
+  };
+  assert.equal(await lookAfterMs(1000, false), 1000);
+  assert.equal(await lookAfterMs(2000, true), 1000, "within its interval");
+  assert.equal(await lookAfterMs(3000, false), 3000, "it settles again, or another rollout has its name");
+  assert.equal(await lookAfterMs(4000, true), 3000);
+});
+
 const route = { apiVersion: "v1", kind: "Service", plural: "services", namespace: "shop", name: "shop" };
 const origin = { rollout: "Canary shop/shop" };
 

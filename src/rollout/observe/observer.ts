@@ -92,6 +92,7 @@ export class Observer {
     { hasSettled, settlingMs, doneSteps, passed }: StepProgress,
   ): Promise<Observation> {
     const key = `${origin.rollout}|${step.id}`;
+    if (!hasSettled) this.#checks.beginAnew({ ...origin, step: step.id });
     const kept = hasSettled ? undefined : this.#writesSeen.get(key);
     const writes = kept ?? (await this.#dueWrites(step, await this.#writeStates(step, journal)));
     const lost = await this.#lostFields.detailOf(origin.rollout, keptFields(step, journal, doneSteps));
@@ -155,7 +156,8 @@ export class Observer {
   }
 
   #sources(ageMs: AgeOfEvent): SettleSources {
-    return { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs };
+    const notice = (event: string): void => this.#ages.notice(event);
+    return { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs, notice };
   }
 
   /** Reads each object once, even if the step writes several of its fields. */

@@ -4,8 +4,9 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { reference } from "../plan/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
-import { fakePod, fakeView, sidecarPod } from "./checks/testing/fake-mesh.ts";
+import { fakePod, fakeView, sidecarPod, standingClock } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import { EventAges } from "./event-ages.ts";
 import { howToRestart, progressOf, sidecarRevision, sidecarWorkloads } from "./sidecar-workloads.ts";
 
 const restartedMs = Date.parse("2026-06-01T00:00:00Z");
@@ -50,6 +51,39 @@ test("each pod that becomes ready extends a restarted workload's time limit, up 
   assert.equal(failsAt(111_000, [ready("a", 50_000)]), true, "and then none");
   assert.equal(failsAt(601_000, [ready("a", 600_000)]), true, "for ten times as long");
   assert.equal(failsAt(100_000, [ready("a", 50_000, 1)]), true, "one that crashed is no progress");
+});
+
+test("a workload that was at the revision has the whole time limit for pods that come later, such as an autoscaler's", () => {
+  let steadyMs = 0;
+  const clock = { ...standingClock(), steadyMs: () => steadyMs, nowMs: () => restartedMs + steadyMs };
+  const ages = new EventAges(clock);
+  const pods = [ready("a", 20_000), ready("b", 30_000)];
+  const stateAt = (atMs: number, availableReplicas: number): string => {
+    steadyMs = atMs;
+    const status = { observedGeneration: 2, updatedReplicas: 2, availableReplicas, replicas: 2 };
+    const spec = { ...(found["spec"] as object), replicas: 2 };
+    const workload = {
+      object: reference("apps/v1", "Deployment", "web", "shop"),
+      pods,
+      found: { ...found, spec, status },
+    };
+    const query = {
+      revision: "new",
+      mark: "m",
+      connected: new Set(pods.map(({ metadata }) => `${metadata.name ?? ""}.${metadata.namespace ?? ""}`)),
+      ageMs: (key: string, eventMs: number) => ages.ageMs(key, eventMs, steadyMs),
+      notice: (key: string) => ages.notice(key),
+      withinMs,
+    };
+    const { state, failed } = progressOf(workload, query);
+    return failed === true ? "failed" : state;
+  };
+  assert.equal(stateAt(20_000, 1), "moving");
+  assert.equal(stateAt(700_000, 2), "moved", "longer ago than ten times the limit");
+  assert.equal(stateAt(701_000, 1), "moving");
+  assert.equal(stateAt(760_000, 1), "moving");
+  assert.equal(stateAt(760_001, 1), "failed");
+  assert.equal(stateAt(761_000, 2), "moved");
 });
 
 test("the message has the command that restarts a pod's workload, or deletes a pod without one", () => {

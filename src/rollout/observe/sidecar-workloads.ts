@@ -19,7 +19,7 @@ import {
   type RestartObstacle,
 } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import type { AgeOfEvent } from "./event-ages.ts";
+import type { AgeOfEvent, NoticeEvent } from "./event-ages.ts";
 import { isReady, whyNotReady } from "./pod-reason.ts";
 import { readyState } from "./ready-state.ts";
 
@@ -277,7 +277,9 @@ export interface ProgressQuery {
   /** The proxies of the revision's control plane, as `<pod>.<namespace>`. */
   readonly connected: ReadonlySet<string>;
   readonly ageMs: AgeOfEvent;
-  /** A workload fails this long after its restart, or after its last new pod became ready. */
+  /** Remembers when a workload was last at the revision. If absent, only its state matters. */
+  readonly notice?: NoticeEvent;
+  /** A workload fails this long after its restart, after its last new pod became ready, or after it was complete. */
   readonly withinMs: number;
   /** Set if the workload was restarted through a field that does not name the upgrade. */
   readonly restarted?: boolean;
@@ -296,12 +298,20 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
     query.restarted === true;
   if (old.length > 0 && !isMarked) return { state: "waiting", detail: `${name} is to be restarted` };
   const missing = missingOf(name, workload, old, connected);
-  if (missing === undefined) return { state: "moved", detail: "" };
   const place = `${object.kind} ${object.namespace ?? ""}/${object.name}`;
+  if (missing === undefined) {
+    query.notice?.(`moved: ${place}`);
+    return { state: "moved", detail: "" };
+  }
+  // Pods that come later, such as those of an autoscaler or of a drained node, have the whole limit.
+  const movedMs = query.ageMs(`moved: ${place}`, 0);
   const sinceMs = query.ageMs(`restart of ${place}`, writtenAt(found));
   const lastCameAt = Math.max(writtenAt(found), ...pods.map((pod) => cameAt(pod, revision)));
-  const stalledMs = query.ageMs(`progress of ${place}`, lastCameAt);
-  const failsInMs = Math.min(query.withinMs - stalledMs, limitsOfProgress * query.withinMs - sinceMs);
+  const stalledMs = Math.min(movedMs, query.ageMs(`progress of ${place}`, lastCameAt));
+  const failsInMs = Math.min(
+    query.withinMs - stalledMs,
+    limitsOfProgress * query.withinMs - Math.min(movedMs, sinceMs),
+  );
   const isLimited = isMarked && found !== undefined;
   const failed = isLimited && failsInMs < 0;
   return failed

@@ -101,7 +101,8 @@ export class Witness {
     if (actions.some(({ type }) => type === "write")) this.#isPatient(key, seen, rollout.status, status);
     const { step } = status;
     if (step?.settledAt !== undefined && before.step?.settledAt === undefined) {
-      seen.settled.set(`${status.run ?? 0} ${step.id}`, this.#cluster.nowMs);
+      // A step whose route somebody has changed settles again, and keeps the time that it was settled before.
+      seen.settled.set(`${status.run ?? 0} ${step.id}`, this.#cluster.nowMs - (step.settledForMs ?? 0));
       this.#hasSettled(key, rollout, seen.sim, step.id);
     }
     if (status.phase === "RolledBack" && before.phase !== "RolledBack") this.#putBack(key, seen, status);

@@ -1,5 +1,5 @@
 import { checkDefaults, type CheckSpec } from "../../../api/serin/index.ts";
-import { gainOf, quantileOf, totalOf, type DurationHistogram } from "../../judge/duration-histogram.ts";
+import { gainOfBoth, quantileOf, totalOf, type DurationHistogram } from "../../judge/duration-histogram.ts";
 import { judgeDurations, quantileName, type DurationLimits } from "../../judge/duration-test.ts";
 import { beginDurations, countDurations, type DurationSequence } from "../../judge/sequence.ts";
 import type { SeenDurations } from "../observation.ts";
@@ -20,8 +20,7 @@ export function judgeDurationsSeen(spec: CheckSpec, seen: SeenDurations, before:
       inner: storedDurations({ ...base, sequence: beginDurations(limits, stable) }),
     };
   // A restarted engine does not know what happened meanwhile, so that time does not count.
-  const gain =
-    state.epoch === epoch ? { canary: gainOf(state.canary, canary), stable: gainOf(state.stable, stable) } : undefined;
+  const gain = state.epoch === epoch ? gainOfBoth(state, seen) : undefined;
   const sequence = gain === undefined ? state.sequence : countDurations(state.sequence, gain, limits);
   const inner = storedDurations({ ...base, sequence });
   return {

@@ -27,6 +27,22 @@ test("a row of passes that is always too short fails when the timeout is over", 
   assert.equal(firstFailure(waiting, 30).second, 765, "the limit begins again after a pass");
 });
 
+test("a check that is added or edited long after its step has settled has its whole limit from then on", () => {
+  const converging: CheckSpec = { ...checkDefaults, type: "xds-convergence" };
+  const waiting: CheckObservation = { type: "verdict", verdict: "wait", evidence: "1 proxy has not acknowledged" };
+  const verdicts = (...looks: readonly (readonly [seconds: number, CheckObservation])[]): readonly string[] => {
+    let status: CheckStatus | undefined;
+    return looks.map(([seconds, seen]) => {
+      const judged = judgeCheck({ spec: converging, subject: { type: "mesh" } }, seen, status, seconds * 1000);
+      status = JSON.parse(JSON.stringify(judged)) as CheckStatus;
+      return status.verdict;
+    });
+  };
+  assert.deepEqual(verdicts([3600, waiting], [4200, waiting], [4201, waiting]), ["wait", "wait", "fail"]);
+  const unanswered: CheckObservation = { type: "unavailable", detail: "no route" };
+  assert.deepEqual(verdicts([3600, unanswered], [3601, waiting], [4201, waiting]), ["error", "wait", "fail"]);
+});
+
 test("a long row of passes does not fail when the timeout is over, and one wait in it begins the limit", () => {
   const long: CheckSpec = { ...checkDefaults, type: "xds-convergence", count: 200 };
   let status: CheckStatus | undefined;

@@ -41,8 +41,8 @@ export interface LookState extends PodMemory {
   /** The check has passed: its number of looks in a row. */
   readonly hasPassed?: true;
   /**
-   * Since when the check has not passed, counted from settling: since settling, or since the first look that ended a
-   * row of passes. Neither a missing answer nor a row that is too short ends a wait.
+   * Since when the check has not passed, counted from settling: since its first look, or since the first look that
+   * ended a row of passes. Neither a missing answer nor a row that is too short ends a wait.
    */
   readonly withoutPassFromMs?: number;
   /**
@@ -154,8 +154,11 @@ function withoutPass(
   // A status that an earlier release wrote has only the number of passes.
   const hasPassed = passesNow || before.hasPassed === true || before.passes >= count;
   const endsShortRow = verdict !== "pass" && before.passes > 0 && before.passes < count;
-  const begins = verdict === "wait" || endsShortRow;
-  const fromMs = before.withoutPassFromMs ?? (begins ? (hasPassed || endsShortRow ? settledMs : 0) : undefined);
+  // A check that somebody adds or edits in the middle of a step has its whole limit too.
+  const isFirst = before === noLooks;
+  const begins = verdict === "wait" || endsShortRow || (isFirst && verdict !== "pass");
+  const beginsNow = hasPassed || endsShortRow || isFirst;
+  const fromMs = before.withoutPassFromMs ?? (begins ? (beginsNow ? settledMs : 0) : undefined);
   const { fromMs: brokenFromMs = settledMs, by = evidence } = before.brokenRows ?? {};
   const brokenRows = endsShortRow ? { fromMs: brokenFromMs, lastMs: settledMs, by } : before.brokenRows;
   return {

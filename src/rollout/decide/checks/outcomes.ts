@@ -12,22 +12,14 @@ interface CountingState {
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
   readonly gained: RateBatch;
   readonly rates: RateSequence;
-  /** The next report is the baseline. */
-  readonly awaitsReport?: boolean;
 }
 
 /** Judges rates and shares from cumulative counters of many sources. The first look is the baseline of each source. */
 export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: SeenCounters, before: unknown): Judgement {
   const state = before as CountingState | undefined;
-  if (state === undefined || (state.awaitsReport === true && seen.reported === true)) {
-    const awaitsReport = seen.reported === true && (state === undefined || anyStale(state.sources, seen.sources));
+  if (state === undefined) {
     const earlier = earlierRate(seen.sources);
-    const inner: CountingState = {
-      sources: seen.sources,
-      gained: noBatch,
-      rates: beginRates(spec, earlier),
-      ...(awaitsReport ? { awaitsReport } : {}),
-    };
+    const inner: CountingState = { sources: seen.sources, gained: noBatch, rates: beginRates(spec, earlier) };
     return { verdict: "wait", evidence: "counting begins", inner };
   }
   const gain = gainOf(state.sources, seen.sources);
@@ -44,6 +36,8 @@ export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: Seen
       : judged;
   return { ...applyConditions(spec, named, () => bindingsOf(inner.gained)), inner };
 }
+
+const countedFields = ["canaryTotal", "canaryErrors", "stableTotal", "stableErrors"] as const;
 
 /** More sources than one look reads, so that a source that misses some looks stays known. */
 export const maxSources = 256;
@@ -77,11 +71,6 @@ function bindingsOf({ canaryTotal, canaryErrors, stableTotal, stableErrors }: Ra
   };
 }
 
-/** Whether any source has not reported again yet. */
-function anyStale(before: CountingState["sources"], now: CountingState["sources"]): boolean {
-  return Object.entries(now).some(([source, counts]) => before[source]?.canaryTotal === counts.canaryTotal);
-}
-
 /** The error rate of the stable version before the start, according to the sources. */
 function earlierRate(sources: CountingState["sources"]): EarlierRate {
   const { stableTotal, stableErrors } = sumOfBatches(Object.values(sources));
@@ -89,14 +78,15 @@ function earlierRate(sources: CountingState["sources"]): EarlierRate {
 }
 
 /**
- * The sum of what all sources counted since the last look. A restarted source counts from zero. A new source only sets
- * its start.
+ * The sum of what all sources counted since the last look. A new source only sets its start. A source whose counts fell
+ * sets its start anew: it was restarted, or it has dropped series that had not changed for long. Its counts may go back
+ * to long before the step.
  */
 function gainOf(before: CountingState["sources"], now: CountingState["sources"]): RateBatch {
   const gains = Object.entries(now).map(([source, counts]): RateBatch => {
-    const last = before[source] ?? counts;
-    const gain = (field: keyof RateBatch): number =>
-      counts[field] >= last[field] ? counts[field] - last[field] : counts[field];
+    const last = before[source];
+    if (last === undefined || countedFields.some((field) => counts[field] < last[field])) return noBatch;
+    const gain = (field: keyof RateBatch): number => counts[field] - last[field];
     return {
       canaryTotal: gain("canaryTotal"),
       canaryErrors: gain("canaryErrors"),

@@ -50,6 +50,7 @@ test("a check that has passed fails when it then waits for longer than its timeo
 
 test("a check that has never passed fails when its timeout after settling is over", () => {
   const look = looking();
+  look(0, unready);
   assert.equal(look(600, unready).verdict, "wait");
   assert.equal(look(601, unready).verdict, "fail");
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KindDefinition } from "../../../api/index.ts";
+import type { Deployment } from "../../../api/kubernetes/index.ts";
 import type { Canary, DeploymentTarget, JournalEntry, RolloutStatus } from "../../../api/serin/index.ts";
 import { initialStatus } from "../../decide/index.ts";
 import { reference, type DeploymentInWorld } from "../../plan/index.ts";
@@ -26,6 +27,7 @@ async function world(
   status: Partial<RolloutStatus>,
   journal: readonly JournalEntry[] = [],
   rewritten?: object,
+  deployments: readonly Deployment[] = [],
 ): Promise<DeploymentInWorld> {
   const selector = { matchLabels: { app: "web" } };
   const metadata = { name: "web", namespace: "shop", uid: "1" };
@@ -34,7 +36,7 @@ async function world(
       get: async () => await Promise.resolve({ metadata, spec: { replicas: 2, selector, template, ...spec } }),
       list: async (_kind: KindDefinition) => await Promise.resolve({ items: [] }),
     },
-    view: fakeView([]),
+    view: fakeView([], deployments),
     objects: { rewrittenTemplate: () => rewritten },
   } as unknown as CanarySources;
   const canary = {
@@ -79,6 +81,19 @@ test("a Deployment that somebody scales to 0 in a run holds the Canary up, and s
   assert.equal((await world({ replicas: 1 }, underWay)).replicas, 1);
   for (const rest of [{ phase: "Watching" }, { phase: "Completed", run: 1, startedAt: at }] as const)
     assert.equal((await world({ replicas: 0 }, rest)).replicas, 0);
+});
+
+test("a Deployment of somebody else that has the name of the copy is refused, and the copy is not", async () => {
+  const copy = (labels: Readonly<Record<string, string>>): Deployment => ({
+    metadata: { name: "web-canary", namespace: "shop", labels },
+    spec: { replicas: 3, selector: {}, template: { spec: { containers: [] } } },
+  });
+  await assert.rejects(world({}, {}, [], undefined, [copy({ app: "web" })]), {
+    message:
+      "spec.target.deployment: Deployment shop/web-canary exists already, and this Canary makes an object of that name; rename it, or delete it if nothing needs it",
+  });
+  const made = await world({}, {}, [], undefined, [copy({ "rollout.serin.dev/copy": "canary" })]);
+  assert.equal(made.copyReplicas, 3);
 });
 
 test("a Deployment is resumed by somebody if the last write holds it, and the current step has not made that", async () => {

@@ -21,6 +21,7 @@ import type { CanarySources } from "./canary-sources.ts";
 import { isUnderWay } from "../../decide/index.ts";
 import { firstWrite, lastWrite, setupWrite } from "./prior-values.ts";
 import type { ServiceInWorld } from "./service-in-world.ts";
+import { nameTaken } from "./taken-names.ts";
 import { isRestingPhase } from "../../../api/serin/index.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -71,7 +72,10 @@ export async function deploymentInWorld(
   const candidateHash = hashOf(sets.find((set) => sameTemplate(templateOf(set) ?? {}, current)));
   const stableSet = sets.find((set) => sameTemplate(templateOf(set) ?? {}, stable)) ?? active;
   const replicas = firstWrite(journal, object, "/spec/replicas")?.prior;
-  const copyReplicas = sources.view.deployments.get(`${namespace}/${copyName(target, "canary")}`)?.spec?.replicas;
+  const copy = sources.view.deployments.get(`${namespace}/${copyName(target, "canary")}`);
+  const copyReplicas = copy?.spec?.replicas;
+  if (copy !== undefined && copy.metadata.labels?.[copyLabel] === undefined)
+    throw nameTaken("deployment", { ...object, name: copyName(target, "canary") });
   const held = whyHeld(sources, canary, { object, current, changes, replicas: spec.replicas });
   const rule = await userRule(sources, service, journal);
   return {

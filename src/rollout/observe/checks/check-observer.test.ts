@@ -91,6 +91,9 @@ test("a step counts from a scrape of its own, which its checks share", async () 
   const asked = scrapes;
   assert.equal(await stableTotal("request-success-rate", "weight-100"), 25);
   assert.equal(scrapes, asked);
+  served = 40;
+  observer.beginAnew({ ...origin, step: "weight-100" });
+  assert.equal(await stableTotal("request-share", "weight-100"), 40, "the step has settled again");
 });
 
 test("a check whose server or query was edited asks at once, and the answer of the former one does not count", async () => {
@@ -243,6 +246,33 @@ test("a query of the mesh's own metrics sees the scrapes of its looks, with its 
   }
   assert.deepEqual(results[0], []);
   assert.ok(Number(results[3]) >= 29 && Number(results[3]) <= 31, String(results[3]));
+});
+
+test("a query over the step's window is asked when the shortest window lies in the step, others at once", async () => {
+  const clock = standingClock();
+  const asked: string[] = [];
+  const exchange: HttpExchange = async ({ url }) => {
+    asked.push(new URL(url).searchParams.get("query") ?? "");
+    return await Promise.resolve({
+      status: 200,
+      text: '{"status":"success","data":{"resultType":"scalar","result":[1,"3"]}}',
+    });
+  };
+  const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
+  const look = async (expression: string, settledForMs: number, rollout = origin.rollout): Promise<string> => {
+    const query = { provider: "prometheus", address: "http://p:9090", expression, timeoutSeconds: 5 } as const;
+    const check = { spec: spec("query", { name: expression, query, max: 5, intervalSeconds: 60 }), subject: backends };
+    const observation = await observer.observe(check, { ...origin, rollout, settledForMs });
+    return observation.type === "pending" ? observation.detail : observation.type;
+  };
+  const windowed = "sum(rate(errors[{{ window }}]))";
+  assert.equal(await look(windowed, 0), "its window of 15 s is not over, it is asked in 15 s");
+  assert.equal(await look(windowed, 14_900), "its window of 15 s is not over, it is asked in 1 s");
+  assert.deepEqual(asked, []);
+  assert.equal(await look(windowed, 15_000), "values");
+  assert.equal(await look("errors", 0), "values");
+  assert.equal(await look(windowed, 0, ""), "values", "outside a rollout there is no step before");
+  assert.deepEqual(asked, ["sum(rate(errors[15s]))", "errors", "sum(rate(errors[15s]))"]);
 });
 
 test("a query of the mesh's own metrics that takes long is ended, because the engine waits for it", async () => {

@@ -1,5 +1,5 @@
 import { BoundedCache, messageOf, type Clock } from "../../../base/index.ts";
-import type { QuerySpec, TemplateSide, TemplateValues } from "../../../api/serin/index.ts";
+import { namesWindow, type QuerySpec, type TemplateSide, type TemplateValues } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import {
   intervalMsOf,
@@ -27,7 +27,7 @@ import { observeWebhook } from "./webhook.ts";
 
 /** The rollout and the step to which a check belongs. */
 export interface CheckOrigin {
-  /** `Canary shop/shop`. */
+  /** `Canary shop/shop`. Empty for a check outside any rollout. */
   readonly rollout: string;
   readonly step: string;
   /** The rollout's namespace. Absent for a cluster-scoped one. */
@@ -80,11 +80,23 @@ export class CheckObserver {
   readonly #exchange: HttpExchange;
   #metrics: MeshMetricsModule.MeshMetrics | undefined;
   readonly #watched = new BoundedCache<string, Watched>(maxWatched);
+  /** How often the checks of a step have begun anew. */
+  readonly #begun = new BoundedCache<string, number>(maxWatched);
 
   constructor(options: CheckObserverOptions) {
     this.#options = options;
     this.#scrape = options.scrape ?? scrapePod;
     this.#exchange = options.exchange ?? httpExchange;
+  }
+
+  /**
+   * Forgets the looks of a step that has not settled. It may settle a second time, or belong to a rollout that somebody
+   * has deleted and created again: an answer from before says nothing about the step.
+   */
+  beginAnew({ rollout, step }: Pick<CheckOrigin, "rollout" | "step">): void {
+    const owner = `${rollout}|${step}|`;
+    for (const key of this.#watched.keys()) if (key.startsWith(owner)) this.#watched.delete(key);
+    this.#begun.set(owner, (this.#begun.get(owner) ?? 0) + 1);
   }
 
   /**
@@ -115,6 +127,8 @@ export class CheckObserver {
       detail: messageOf(error),
     }));
     watched.isAnswered = true;
+    // It was too early to ask, so the next round looks again.
+    if (observation.type === "pending") watched.latest = undefined;
     watched.problem = observation.type === "unavailable" ? observation.detail : "";
     return observation;
   }
@@ -180,19 +194,20 @@ export class CheckObserver {
     nowMs: number,
   ): Promise<CheckObservation> {
     const { client, view } = this.#options;
-    const step = `${origin.rollout} ${origin.step}`;
+    const owner = `${origin.rollout}|${origin.step}|`;
+    const step = `${owner} ${this.#begun.get(owner) ?? 0}`;
     switch (spec.type) {
       case "request-success-rate":
       case "request-share":
         return (
-          (await gatewayWithoutListeners(view, subject, this.#scrape)) ??
+          (await gatewayWithoutListeners(view, subject, this.#scrape, step)) ??
           (await observeRequests(view, subject, this.#scrape, reporter, step))
         );
       case "tcp-connect-failures":
         return await observeConnections(view, subject, this.#scrape, step);
       case "request-duration":
         return (
-          (await gatewayWithoutListeners(view, subject, this.#scrape)) ??
+          (await gatewayWithoutListeners(view, subject, this.#scrape, step)) ??
           (await durations.observe(view, subject, this.#scrape, step))
         );
       case "pod-health":
@@ -211,7 +226,10 @@ export class CheckObserver {
       case "query":
         if (spec.query === undefined) break;
         if (spec.query.address !== undefined) await this.#options.destination?.(spec.query.address, origin.namespace);
-        return await this.#query(spec.query, valuesOf(subject, origin.settledForMs ?? nowMs - firstMs));
+        return await this.#query(spec.query, subject, {
+          ...origin,
+          settledForMs: origin.settledForMs ?? nowMs - firstMs,
+        });
       case "webhook":
         if (spec.webhook === undefined) break;
         await this.#options.destination?.(spec.webhook.url, origin.namespace);
@@ -228,11 +246,26 @@ export class CheckObserver {
     return { type: "unavailable", detail: `${spec.type} does not apply to this step` };
   }
 
-  /** Loads the evaluator of queries at the first query. */
-  async #query(query: QuerySpec, values: TemplateValues): Promise<CheckObservation> {
+  /**
+   * Loads the evaluator of queries at the first query. A query over the time since the step settled is not asked before
+   * the shortest window lies in the step: the answer would be about the step before.
+   */
+  async #query(
+    query: QuerySpec,
+    subject: CheckSubject,
+    { rollout, settledForMs }: Pick<CheckOrigin, "rollout"> & { readonly settledForMs: number },
+  ): Promise<CheckObservation> {
     const { view, clock } = this.#options;
     const [{ observeQuery }, { MeshMetrics }] = await Promise.all([import("./query.ts"), import("./mesh-metrics.ts")]);
     this.#metrics ??= new MeshMetrics(view, this.#scrape, clock);
+    const earlyMs = shortestWindowSeconds * 1000 - settledForMs;
+    if (rollout !== "" && earlyMs > 0 && [query.expression, query.baseline ?? ""].some(namesWindow)) {
+      // The first answer needs the samples from now on.
+      if (query.provider === "mesh") await this.#metrics.refresh();
+      const detail = `its window of ${shortestWindowSeconds} s is not over, it is asked in ${Math.ceil(earlyMs / 1000)} s`;
+      return { type: "pending", detail };
+    }
+    const values = valuesOf(subject, settledForMs);
     return await observeQuery(query, values, { metrics: this.#metrics, exchange: this.#exchange });
   }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Pod } from "../../../api/kubernetes/index.ts";
 import type { CheckSubject } from "../../decide/index.ts";
 import { observeConnections, observeRequests, ReporterChoice } from "./counters.ts";
 import { DurationObserver } from "./histograms.ts";
@@ -130,6 +131,29 @@ test("a request with a proxy of the new revision at either end counts as the can
   });
 });
 
+test("a server whose pods restart keeps its version, and one that had no pod adds none of its earlier counts", async () => {
+  const subject: CheckSubject = { type: "revisions", canary: "new", stable: "old", namespaces: ["shop"] };
+  const [client, moved, idle] = [
+    sidecarPod("client", "old", "client"),
+    sidecarPod("moved", "new", "moved"),
+    sidecarPod("idle", "new", "idle"),
+  ];
+  const pods: Pod[] = [];
+  const view = fakeView(pods);
+  const to = (workload: string, count: number): string =>
+    requests("x", "200", count, { destination_workload: workload, destination_workload_namespace: "shop" });
+  const choice = new ReporterChoice();
+  const look = async (running: readonly Pod[], counts: readonly [moved: number, idle: number]) => {
+    pods.splice(0, pods.length, ...running);
+    const texts = { client: to("moved", counts[0]) + to("idle", counts[1]), moved: "", idle: "" };
+    const observation = await observeRequests(view, subject, fakeScrape(texts), choice);
+    return observation.type === "counters" ? observation.sources["shop/client"]?.canaryTotal : undefined;
+  };
+  assert.equal(await look([client, moved], [90_000, 5000]), 90_000);
+  assert.equal(await look([client], [90_000, 5000]), 90_000, "its only pod restarts");
+  assert.equal(await look([client, moved, idle], [90_003, 5002]), 90_003, "the other one starts");
+});
+
 test("requests to a namespace are counted by clients in other namespaces, and by gateways that a user injects", async () => {
   const subject: CheckSubject = { type: "revisions", canary: "new", stable: "old", namespaces: ["shop"] };
   const sidecar = ["app", "istio-proxy"];
@@ -226,5 +250,6 @@ test("histograms of all proxies are summed, and a restarted or late one neither 
   };
   assert.deepEqual(await look({ g: histogram("next", 1, 2, 3) }), [[1, 1, 1], 21]);
   assert.deepEqual(await look({ g: histogram("next", 2, 3, 4), h: histogram("next", 100, 100, 100) }), [[2, 1, 1], 28]);
-  assert.deepEqual(await look({ g: histogram("next", 0, 1, 1), h: histogram("next", 101, 101, 101) }), [[3, 2, 1], 42]);
+  assert.deepEqual(await look({ g: histogram("next", 0, 1, 1), h: histogram("next", 101, 101, 101) }), [[3, 1, 1], 35]);
+  assert.deepEqual(await look({ g: histogram("next", 0, 2, 2), h: histogram("next", 101, 101, 101) }), [[3, 2, 1], 42]);
 });

@@ -5,7 +5,7 @@ import { plainClientName, probeNamespace } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { LastSeen } from "./last-seen.ts";
 import { describeSubject, mayReport, proxiesFor, type ProxyPod } from "./proxies.ts";
-import { groupingOf, reporterOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
+import { groupingOf, KnownServers, reporterOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
 import { podName, type Scrape } from "./scrape.ts";
 
 export const requestsMetric = "istio_requests_total";
@@ -34,7 +34,7 @@ export async function observeRequests(
 ): Promise<CheckObservation> {
   const { answers, problem } = await scrapeAll(view, subject, scrape, requestMetrics, step);
   if (answers.length === 0) return { type: "unavailable", detail: problem };
-  const grouping = groupingOf(view, subject);
+  const grouping = groupingOf(view, subject, choice.servers);
   const reporter = choice.of(answers, subject, grouping);
   // After a change of the reporter each source gets a new name, so that its first counters become its baseline.
   const again = choice.changes === 0 ? "" : ` (as ${reporter})`;
@@ -133,6 +133,7 @@ interface ReporterTotals {
  * other one does.
  */
 export class ReporterChoice {
+  readonly servers = new KnownServers();
   readonly #last = new LastSeen<ReporterTotals>();
   #chosen: Reporter | undefined;
   /** The requests that the other reporter has counted since the chosen one last counted any. */

@@ -13,11 +13,12 @@ export async function gatewayWithoutListeners(
   view: ClusterView,
   subject: CheckSubject,
   scrape: Scrape,
+  step = "",
 ): Promise<CheckObservation | undefined> {
   if (subject.type !== "gatewayRevisions" && subject.type !== "revisions") return undefined;
   const pods = podsOf(view, subject);
   if (pods === undefined) return undefined;
-  const { answers } = await scrapeAll(view, subject, scrape, requestMetrics);
+  const { answers } = await scrapeAll(view, subject, scrape, requestMetrics, step);
   const ofGateway = answers.filter(({ proxy }) => pods.some(({ pod }) => pod === proxy.pod));
   const hasCanary = ofGateway.some(({ proxy }) => proxy.revision === subject.canary);
   if (ofGateway.length < pods.length || !hasCanary) return undefined;

@@ -1,7 +1,13 @@
 import { randomUUID } from "node:crypto";
 import type { PrometheusSample } from "../../../telemetry/index.ts";
 import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
-import { addHistograms, gainOf, noDurations, totalOf, type DurationHistogram } from "../../judge/duration-histogram.ts";
+import {
+  addHistograms,
+  gainOfBoth,
+  noDurations,
+  totalOf,
+  type DurationHistogram,
+} from "../../judge/duration-histogram.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { ReporterChoice, isCounted, requestsMetric, scrapeAll, type Answer } from "./counters.ts";
 import { LastSeen } from "./last-seen.ts";
@@ -16,6 +22,8 @@ const durationMetrics = [requestsMetric, fineDurationMetric, durationMetric];
 
 type Sides = Readonly<Record<Group, DurationHistogram>>;
 
+const noSides: Sides = { canary: noDurations, stable: noDurations };
+
 /**
  * Sums the histograms of both versions over all proxies. It adds the increases of each proxy, so that a proxy that
  * restarts or comes later does not distort the sums. The sums begin anew with each observer, and `epoch` identifies
@@ -25,12 +33,12 @@ export class DurationObserver {
   readonly #epoch = randomUUID();
   readonly #last = new LastSeen<Sides>();
   readonly #choice = new ReporterChoice();
-  #sums: Sides = { canary: noDurations, stable: noDurations };
+  #sums: Sides = noSides;
 
   async observe(view: ClusterView, subject: CheckSubject, scrape: Scrape, step = ""): Promise<CheckObservation> {
     const { answers, problem } = await scrapeAll(view, subject, scrape, durationMetrics, step);
     if (answers.length === 0) return { type: "unavailable", detail: problem };
-    const grouping = groupingOf(view, subject);
+    const grouping = groupingOf(view, subject, this.#choice.servers);
     const { changes } = this.#choice;
     const reporter = this.#choice.of(answers, subject, grouping);
     const first = this.#last.size === 0;
@@ -49,16 +57,19 @@ export class DurationObserver {
 
   /**
    * The first look treats all counts as past. For a proxy that appears later, only increases after its first look
-   * count.
+   * count. For one whose counts fell, only increases after this look count.
    */
   #take({ proxy }: Answer, now: Sides, first: boolean): void {
     const key = podName(proxy.pod);
     const before = this.#last.get(key);
     this.#last.set(key, now);
     if (before === undefined && !first) return;
-    const gain = (group: Group): DurationHistogram =>
-      addHistograms(this.#sums[group], gainOf(before?.[group] ?? noDurations, now[group]));
-    this.#sums = { canary: gain("canary"), stable: gain("stable") };
+    const gain = gainOfBoth(before ?? noSides, now);
+    if (gain === undefined) return;
+    this.#sums = {
+      canary: addHistograms(this.#sums.canary, gain.canary),
+      stable: addHistograms(this.#sums.stable, gain.stable),
+    };
   }
 }
 

@@ -1,3 +1,4 @@
+import { BoundedCache } from "../../../base/index.ts";
 import type { PrometheusSample } from "../../../telemetry/index.ts";
 import type { CheckSubject, WorkloadMatch } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
@@ -14,7 +15,29 @@ export type Grouping = (sample: PrometheusSample, proxy: ProxyPod) => Group | un
  */
 export type Reporter = "source" | "waypoint";
 
-export function groupingOf(view: ClusterView, subject: CheckSubject): Grouping {
+/** The maximum number of servers whose revisions one check remembers. */
+const maxServers = 4096;
+const none: ReadonlySet<string> = new Set();
+
+/**
+ * The revisions of servers, as the looks of one check know them. A server whose only pod restarts keeps its revisions.
+ * A server that had no pod when a check first saw a request to it has none for this check. Otherwise proxies' counts
+ * from long before the step would move to a version, and count for it.
+ */
+export class KnownServers {
+  readonly #revisions = new BoundedCache<string, ReadonlySet<string>>(maxServers);
+
+  /** `running`: the revisions of the pods that the server has now. Undefined if it has none. */
+  revisionsOf(server: string, running: ReadonlySet<string> | undefined): ReadonlySet<string> {
+    const known = this.#revisions.get(server);
+    if (known !== undefined && (running === undefined || known.size === 0)) return known;
+    const revisions = running ?? none;
+    this.#revisions.set(server, revisions);
+    return revisions;
+  }
+}
+
+export function groupingOf(view: ClusterView, subject: CheckSubject, servers = new KnownServers()): Grouping {
   switch (subject.type) {
     case "mesh":
       return () => "canary";
@@ -28,7 +51,7 @@ export function groupingOf(view: ClusterView, subject: CheckSubject): Grouping {
       return ({ labels }) =>
         isOf(labels, subject.canary) ? "canary" : isOf(labels, subject.stable) ? "stable" : undefined;
     case "revisions":
-      return groupByEitherEnd(view, subject);
+      return groupByEitherEnd(view, subject, servers);
   }
 }
 
@@ -56,7 +79,11 @@ function isOf(labels: PrometheusSample["labels"], { service, workload, namespace
 }
 
 /** A request belongs to the canary if a proxy of the new revision is at either end, because either end can break it. */
-function groupByEitherEnd(view: ClusterView, subject: Extract<CheckSubject, { type: "revisions" }>): Grouping {
+function groupByEitherEnd(
+  view: ClusterView,
+  subject: Extract<CheckSubject, { type: "revisions" }>,
+  servers: KnownServers,
+): Grouping {
   const revisions = new Map<string, Set<string>>();
   for (const pod of runningPods(view)) {
     const revision = sidecarRevision(pod);
@@ -69,8 +96,9 @@ function groupByEitherEnd(view: ClusterView, subject: Extract<CheckSubject, { ty
     subject.namespaces.length === 0 || subject.namespaces.includes(namespace);
   return ({ labels }, { pod, revision }) => {
     const namespace = labels["destination_workload_namespace"] ?? "";
-    const server = revisions.get(`${namespace}/${labels["destination_workload"] ?? ""}`) ?? new Set();
     if (!chosen(pod.metadata.namespace ?? "") && !chosen(namespace)) return undefined;
+    const name = `${namespace}/${labels["destination_workload"] ?? ""}`;
+    const server = servers.revisionsOf(name, revisions.get(name));
     if (revision === subject.canary || server.has(subject.canary)) return "canary";
     return revision === subject.stable || server.has(subject.stable) ? "stable" : undefined;
   };

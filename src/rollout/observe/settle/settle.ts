@@ -4,7 +4,7 @@ import type { ObjectAccess } from "../../act/object-access.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import type { AgeOfEvent } from "../event-ages.ts";
+import type { AgeOfEvent, NoticeEvent } from "../event-ages.ts";
 import { observeAcknowledged, observeNotRejected } from "../pilots.ts";
 import { observeRootsCompatible } from "../probe-roots.ts";
 import { tagServesState, validatorServesState } from "./admission-conditions.ts";
@@ -31,6 +31,7 @@ export interface SettleSources {
   readonly view: ClusterView;
   readonly clock: Clock;
   readonly ageMs: AgeOfEvent;
+  readonly notice: NoticeEvent;
 }
 
 /** Evaluates one condition of a step. A condition that cannot be evaluated has not settled. */
@@ -43,7 +44,7 @@ export async function observeSettle(sources: SettleSources, condition: SettleCon
 }
 
 async function stateOf(
-  { client, objects, view, clock, ageMs }: SettleSources,
+  { client, objects, view, clock, ageMs, notice }: SettleSources,
   condition: SettleCondition,
 ): Promise<SettleState> {
   switch (condition.type) {
@@ -78,7 +79,7 @@ async function stateOf(
     case "validatorServes":
       return await validatorServesState(client, condition.revision);
     case "workloadRevision":
-      return await workloadState(view, condition, ageMs);
+      return await workloadState(view, condition, ageMs, notice);
     case "rootsCompatible":
       return await observeRootsCompatible(client, view, condition, clock.nowMs());
     case "rootTrusted":

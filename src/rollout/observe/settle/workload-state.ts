@@ -1,6 +1,6 @@
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import type { AgeOfEvent } from "../event-ages.ts";
+import type { AgeOfEvent, NoticeEvent } from "../event-ages.ts";
 import { injectorObstacle } from "../injectors.ts";
 import { servedProxies } from "../pilots.ts";
 import {
@@ -19,6 +19,7 @@ export async function workloadState(
   view: ClusterView,
   { object, revision, mark, withinMs }: WorkloadCondition,
   ageMs: AgeOfEvent,
+  notice: NoticeEvent = () => undefined,
 ): Promise<SettleState> {
   const namespace = object.kind === "Namespace" ? object.name : (object.namespace ?? "");
   const all = sidecarWorkloads(view, { only: namespace, restart: { revision, mark } }).get(namespace) ?? [];
@@ -38,7 +39,7 @@ export async function workloadState(
   const connected = new Set((await servedProxies(view, revision)).map(({ id }) => id));
   const progress = awaited.map((workload) => ({
     workload,
-    ...progressOf(workload, { revision, mark, connected, ageMs, withinMs }),
+    ...progressOf(workload, { revision, mark, connected, ageMs, notice, withinMs }),
   }));
   const failed = progress.find((progressed) => progressed.failed === true);
   if (failed !== undefined) return { state: "failed", detail: `${namespace}: ${failed.detail}` };

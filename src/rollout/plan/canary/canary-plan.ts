@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Canary, CanaryStep } from "../../../api/serin/index.ts";
 import type { SettleCondition, Step } from "../../decide/index.ts";
+import { withoutOvertaken } from "../overtaken-steps.ts";
 import { checksOf } from "./canary-checks.ts";
 import type { CanaryWorld } from "./canary-world.ts";
 import { deploymentTargetPlan } from "./deployment-target.ts";
@@ -22,11 +23,14 @@ export function planCanary(canary: Canary, world: CanaryWorld): Step[] {
   const { steps } = canary.spec;
   const last = steps.length;
   const moves = movesOf(canary, world);
+  const moving = [
+    ...moves.flatMap((move, index) => stepsOf(canary, target, move, index + 1)),
+    ...target.end.map((step) => finished(step, target, { ordinal: last, essential: true })),
+  ];
   return [
     ...setup,
     ...target.begin.map((step) => finished(step, target, { ordinal: 1 })),
-    ...moves.flatMap((move, index) => stepsOf(canary, target, move, index + 1)),
-    ...target.end.map((step) => finished(step, target, { ordinal: last, essential: true })),
+    ...withoutOvertaken(moving, canary.status),
   ];
 }
 

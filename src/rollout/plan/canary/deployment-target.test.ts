@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseCanary, type Canary } from "../../../api/serin/index.ts";
-import type { Step, Write } from "../../decide/index.ts";
+import { parseCanary, type Canary, type RolloutStatus } from "../../../api/serin/index.ts";
+import { currentStep, initialStatus, type Step, type Write } from "../../decide/index.ts";
 import { planCanary } from "./canary-plan.ts";
 import type { CanaryWorld, DeploymentInWorld } from "./canary-world.ts";
 
@@ -25,14 +25,19 @@ const deployment: DeploymentInWorld = {
   service: { ports: [{ name: "http", port: 80 }], selector: { app: "web" } },
 };
 
-function plan(spec: object, target: object = {}, found: Partial<DeploymentInWorld> = {}): Step[] {
+function plan(
+  spec: object,
+  target: object = {},
+  found: Partial<DeploymentInWorld> = {},
+  status?: RolloutStatus,
+): Step[] {
   const parsed = parseCanary({
     metadata: { name: "web", namespace: "shop" },
     spec: { target: { deployment: { name: "web", service: "web", ...target } }, ...spec },
   });
   assert.deepEqual(parsed.errors, []);
   const world: CanaryWorld = { routes: [], subjects: [], missingGrants: [], deployment: { ...deployment, ...found } };
-  return planCanary(parsed.value as Canary, world);
+  return planCanary({ ...(parsed.value as Canary), ...(status === undefined ? {} : { status }) }, world);
 }
 
 function written(step: Step | undefined, at = 0): unknown {
@@ -155,11 +160,43 @@ test("a copy with less than its share of pods, because somebody has scaled the D
     ["step-2-scale", 4],
     ["promote-scale", 8],
   ];
-  const growing = [["step-1", 2], scales[0], ["step-2", 4], scales[1], ["promote-shift", 8], ["promote-roll", 8]];
+  const growing = [
+    ["copy", 2],
+    ["step-1", 2],
+    scales[0],
+    ["step-2", 4],
+    scales[1],
+    ["promote-shift", 8],
+    ["promote-roll", 8],
+  ];
   assert.deepEqual(grown(1), growing);
-  assert.deepEqual(grown(3), growing.slice(1), "a person may have given the copy more");
+  assert.deepEqual(grown(3), growing.slice(2), "a person may have given the copy more");
   assert.deepEqual(grown(8), scales);
-  assert.deepEqual(grown(1, { autoscaler: { metadata: { name: "web" }, spec: {} } }), []);
+  const autoscaler = { metadata: { name: "web" }, spec: {} };
+  assert.deepEqual(grown(1, { autoscaler }), []);
+  const awaited = (more: Partial<DeploymentInWorld>): unknown =>
+    by(plan(spec, {}, { replicas: 8, autoscaler, ...more }), "copy")?.settle.map(
+      (condition) => condition.type === "ready" && condition.replicas,
+    )[0];
+  assert.deepEqual([awaited({}), awaited({ copyReplicas: 1 })], [2, 1], "no request asks its autoscaler for more yet");
+});
+
+test("a Deployment that somebody scales in the middle adds no step that the run has passed", () => {
+  const spec = { steps: [{ weight: 10 }, { weight: 20 }, { weight: 90 }, { weight: 100 }] };
+  const before = plan(spec, {}, { replicas: 5 });
+  const at = before.findIndex(({ id }) => id === "step-3");
+  const entry = ({ id, title }: Step) => ({ id, title, startedAt: "", endedAt: "", evidence: [] });
+  const completedSteps = before.slice(0, at).map(entry);
+  assert.deepEqual(
+    completedSteps.slice(5).map(({ id }) => id),
+    ["step-1", "step-2", "step-3-scale"],
+  );
+  for (const step of [undefined, { id: "step-3", title: "", startedAt: "", checks: [] }]) {
+    const status = { ...initialStatus, run: 1, completedSteps, ...(step === undefined ? {} : { step }) };
+    const after = plan(spec, {}, { replicas: 6, copyReplicas: 5 }, status);
+    assert.equal(currentStep(after, status)?.id, "step-3", "20 % of 6 pods are 2, and 10 % are 1");
+    assert.equal(written(by(after, "step-3")), 6, "the copy gets one more");
+  }
 });
 
 test("an autoscaled Deployment keeps its autoscaler, and the copy gets its own with a rising minimum", () => {

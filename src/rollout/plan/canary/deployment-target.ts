@@ -84,12 +84,19 @@ class DeploymentPlan implements TargetPlan {
     const replicas = this.#wanted(this.#spec.steps.slice(0, 1));
     const copy = copyOf(this.#target, this.#world, "canary", this.#world.candidateTemplate, replicas);
     const autoscaler = autoscalerOf(this.#target, this.#world, replicas);
+    // The autoscaler of the copy decides on more pods. Until requests come, it has no reason for them.
+    const awaited = autoscaler === undefined ? replicas : Math.min(replicas, this.#world.copyReplicas ?? replicas);
     return [
       {
         id: "copy",
         title: `run ${replicas} canary ${replicas === 1 ? "pod" : "pods"}: ${imagesOf(this.#world.candidateTemplate)}`,
-        writes: [this.#adopted(), copy.write, ...(autoscaler === undefined ? [] : [created(autoscaler)])],
-        settle: this.#running("canary", replicas),
+        writes: [
+          this.#adopted(),
+          copy.write,
+          ...(autoscaler === undefined ? [] : [created(autoscaler)]),
+          ...this.#grown(replicas),
+        ],
+        settle: this.#running("canary", awaited),
         essential: true,
       },
     ];

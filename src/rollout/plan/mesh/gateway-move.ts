@@ -1,7 +1,7 @@
 import type { MeshUpgrade, ObjectReference, RolloutStatus } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import type { ScaledDeployment } from "./mesh-world.ts";
-import { hasReached, withoutOvertaken } from "./overtaken-steps.ts";
+import { hasReached, withoutOvertaken } from "../overtaken-steps.ts";
 import { check, namedChecks } from "./planned-check.ts";
 import { counted, revisionLabel } from "./sidecar-steps.ts";
 

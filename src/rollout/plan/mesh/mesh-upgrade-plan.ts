@@ -5,7 +5,7 @@ import { gatewaySteps, pinGatewaySteps } from "./gateway-steps.ts";
 import { installSteps, matrixCheck, probeSteps, withProbesReplaced } from "./install-steps.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 import { cniSteps } from "./cni-steps.ts";
-import { withoutLateMoves } from "./overtaken-steps.ts";
+import { withoutLateMoves } from "../overtaken-steps.ts";
 import { check, namedChecks } from "./planned-check.ts";
 import { preflightSteps } from "./preflight-steps.ts";
 import { removeProbes, retireStepId, retireSteps } from "./retire-steps.ts";

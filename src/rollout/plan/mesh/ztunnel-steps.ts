@@ -3,7 +3,7 @@ import type { SettleCondition, Step, Write } from "../../decide/index.ts";
 import { labelPointer, reference } from "../references.ts";
 import { matrixCheck } from "./install-steps.ts";
 import type { EnrolledPod, MeshWorld } from "./mesh-world.ts";
-import { withoutOvertaken } from "./overtaken-steps.ts";
+import { withoutOvertaken } from "../overtaken-steps.ts";
 import { check } from "./planned-check.ts";
 import { counted, revisionLabel } from "./sidecar-steps.ts";
 import type { PlannedWave } from "./waves.ts";

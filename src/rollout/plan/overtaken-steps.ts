@@ -1,5 +1,5 @@
-import type { RolloutStatus } from "../../../api/serin/index.ts";
-import type { Step } from "../../decide/index.ts";
+import type { RolloutStatus } from "../../api/serin/index.ts";
+import type { Step } from "../decide/index.ts";
 
 type Progress = Pick<RolloutStatus, "completedSteps" | "step"> | undefined;
 
@@ -17,8 +17,9 @@ function reachedIds(status: Progress): ReadonlySet<string> {
 
 /**
  * Leaves out the steps that the rollout has passed without taking them. The plan is made anew in each round, and an
- * autoscaler that adds pods in the middle adds batches and weights to a sequence that is already behind them. The
- * rollout would go back, and a canary that it has deleted would return for good.
+ * autoscaler or a person that adds pods in the middle adds batches, weights and scales to a sequence that is already
+ * behind them. The rollout would go back: a canary that it has deleted would return for good, and a copy would be
+ * scaled to the share of an earlier weight.
  */
 export function withoutOvertaken(steps: readonly Step[], status: Progress): Step[] {
   const reached = reachedIds(status);

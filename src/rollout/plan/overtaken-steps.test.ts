@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseMeshUpgrade, type RolloutStatus } from "../../../api/serin/index.ts";
-import { currentStep, initialStatus, type Step } from "../../decide/index.ts";
-import { reference } from "../references.ts";
-import type { MeshWorld } from "./mesh-world.ts";
-import { planMeshUpgrade } from "./mesh-upgrade-plan.ts";
+import { parseMeshUpgrade, type RolloutStatus } from "../../api/serin/index.ts";
+import { currentStep, initialStatus, type Step } from "../decide/index.ts";
+import { reference } from "./references.ts";
+import type { MeshWorld } from "./mesh/mesh-world.ts";
+import { planMeshUpgrade } from "./mesh/mesh-upgrade-plan.ts";
 
 /** A mesh whose gateway has as many pods as an autoscaler wants, and whose application has as many ambient pods. */
 function world(pods: number, gatewayPods: number): MeshWorld {

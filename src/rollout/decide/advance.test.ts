@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checkDefaults } from "../../api/serin/index.ts";
+import { decide, initialStatus } from "./decide.ts";
+import type { DecideInput, RolloutOrders } from "./input.ts";
+import type { Observation } from "./observation.ts";
+import type { Step } from "./step.ts";
+
+const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "n" };
+const plain = { writes: [], settle: [], checks: [] };
+const first: Step = {
+  ...plain,
+  id: "one",
+  title: "one",
+  namespaces: ["n"],
+  weight: 10,
+  settle: [{ type: "ready", object }],
+};
+const last: Step = { ...plain, id: "two", title: "two", namespaces: ["m"], essential: true };
+const orders: RolloutOrders = {
+  commands: {
+    approve: "serin canary promote c -n n",
+    undo: "serin canary abort c -n n",
+    resume: "serin canary resume c -n n",
+    retry: "serin canary retry c -n n",
+    edit: "kubectl edit canary c -n n",
+  },
+  generation: 3,
+  paused: false,
+  abort: false,
+  automaticRollback: true,
+  approvals: [],
+  last: {},
+  settleTimeoutMs: 300_000,
+  holdsAllNamespaces: true,
+};
+const nowMs = Date.parse("2026-01-01T00:00:00Z");
+
+function input(options: Partial<DecideInput> = {}): DecideInput {
+  return {
+    orders,
+    status: initialStatus,
+    steps: [first, last],
+    change: { candidate: "v1", watched: false },
+    observation: undefined,
+    journal: { run: 0, setup: 0, completed: false },
+    blockers: [],
+    elapsedMs: 100,
+    nowMs,
+    ...options,
+  };
+}
+
+const waiting: Observation = { writes: [], settle: [{ state: "waiting", detail: "0 of 1 ready" }], checks: [] };
+
+test("requests that come while somebody has changed a step's route do not count, and the step settles again", () => {
+  const write = { type: "field", object, pointer: "/spec/rules", value: 1 } as const;
+  const [canary, stable] = [
+    { service: "next", namespace: "n" },
+    { service: "shop", namespace: "n" },
+  ];
+  const subject = { type: "backends", canary, stable, expectedShare: 50, atLeast: false } as const;
+  const check = { spec: { ...checkDefaults, type: "request-share" }, subject } as const;
+  const steps: Step[] = [{ ...first, writes: [write], checks: [check] }, last];
+  const done: Observation = { writes: [{ state: "done" }], settle: [{ state: "met" }], checks: [] };
+  const seen = (canaryTotal: number, stableTotal: number): Observation => ({
+    ...done,
+    checks: [{ type: "counters", sources: { g: { canaryTotal, canaryErrors: 0, stableTotal, stableErrors: 0 } } }],
+  });
+  const changes: Readonly<Record<string, Observation>> = {
+    "by another value": { ...done, writes: [{ state: "conflict", detail: "bob changed it" }] },
+    "of a finished step": { ...done, lost: "bob changed it" },
+    "to the value from before": { ...done, writes: [{ state: "pending", prior: 0, by: "bob" }] },
+  };
+  for (const [name, changed] of Object.entries(changes)) {
+    let { status } = decide(input({ steps }));
+    const look = (observation: Observation): string => {
+      ({ status } = decide(input({ status, steps, observation })));
+      return status.phase;
+    };
+    assert.deepEqual([look(seen(0, 1000)), look(seen(50, 1050))], ["Judging", "Judging"]);
+    look(changed);
+    assert.equal(look({ ...waiting, writes: done.writes }), "Settling", name);
+    assert.equal(look(seen(50, 2050)), "Judging", name);
+    assert.match(status.message, /measured share 50\.0 % of 100 answers/, name);
+    assert.equal(look(seen(150, 2150)), "Progressing", name);
+    assert.deepEqual([status.completedSteps.length, status.step], [1, undefined], name);
+  }
+});

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { UntypedObject } from "../../../api/index.ts";
+import { fieldManager } from "../../../api/serin/field-managers/index.ts";
+import type { Canary, ObjectReference } from "../../../api/serin/index.ts";
+import type { ObjectAccess } from "../../act/object-access.ts";
+import type { Step } from "../../decide/index.ts";
+import { refuseTakenNames } from "./taken-names.ts";
+
+const service = (name: string): ObjectReference => ({
+  apiVersion: "v1",
+  kind: "Service",
+  plural: "services",
+  name,
+  namespace: "shop",
+});
+const canary = {
+  metadata: { name: "web", namespace: "shop" },
+  spec: { target: { deployment: { name: "web", service: "web", previewService: "web-preview" } } },
+} as unknown as Canary;
+const steps: readonly Step[] = [
+  {
+    id: "subsets",
+    title: "",
+    settle: [],
+    checks: [],
+    writes: [
+      { type: "field", object: service("web"), pointer: "/spec/selector", value: {} },
+      ...["web-stable", "web-canary", "web-preview"].map((name) => ({
+        type: "create" as const,
+        object: service(name),
+        body: { metadata: { name } },
+      })),
+    ],
+  },
+];
+
+test("a Canary that would make an object whose name somebody else's has is refused, and its preview Service may exist", async () => {
+  const refusalWith = async (
+    managers: Readonly<Record<string, string>>,
+    labels: Readonly<Record<string, string>> = {},
+  ): Promise<string | undefined> => {
+    const objects: Pick<ObjectAccess, "get"> = {
+      get: async ({ name }): Promise<UntypedObject | undefined> => {
+        const manager = managers[name];
+        const managedFields = [{ manager: manager ?? "", operation: "Update" as const }];
+        return await Promise.resolve(manager === undefined ? undefined : { metadata: { name, labels, managedFields } });
+      },
+    };
+    return await refuseTakenNames({ objects: objects as ObjectAccess }, canary, steps).then(
+      () => undefined,
+      (error: unknown) => (error as Error).message,
+    );
+  };
+  assert.equal(
+    await refusalWith({ "web-canary": "helm" }),
+    "spec.target.deployment: Service shop/web-canary exists already, and this Canary makes an object of that name; rename it, or delete it if nothing needs it",
+  );
+  assert.equal(await refusalWith({ "web-canary": fieldManager, web: "helm", "web-preview": "helm" }), undefined);
+  const made = { "app.kubernetes.io/managed-by": fieldManager };
+  assert.equal(await refusalWith({ "web-canary": "velero" }, made), undefined, "it was restored from a backup");
+});
