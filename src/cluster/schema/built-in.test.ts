@@ -304,3 +304,32 @@ test("ages are formatted like kubectl's", () => {
   ];
   for (const [seconds, text] of ages) assert.equal(humanDuration(seconds * 1000), text);
 });
+
+test("the path of a file in a volume must stay in the volume", () => {
+  const token = (path: string) => ({ projected: { sources: [{ serviceAccountToken: { path } }] } });
+  const items = (path: string) => [{ key: "a", path }];
+  const sources: readonly (readonly [source: object, error: string])[] = [
+    [token("../../ca.crt"), 'projected.sources[0].serviceAccountToken.path: Invalid value: "../../ca.crt": must not c'],
+    [token("a/../../b"), 'projected.sources[0].serviceAccountToken.path: Invalid value: "a/../../b": must not contain'],
+    [
+      token("/etc/passwd"),
+      'projected.sources[0].serviceAccountToken.path: Invalid value: "/etc/passwd": must be a rel',
+    ],
+    [token(""), "projected.sources[0].serviceAccountToken.path: Required value"],
+    [
+      { configMap: { name: "x", items: items("..data") } },
+      'configMap.items[0].path: Invalid value: "..data": must not',
+    ],
+    [{ secret: { secretName: "x", items: items("../x") } }, 'secret.items[0].path: Invalid value: "../x": must not'],
+    [
+      { projected: { sources: [{ secret: { name: "x", items: items("../x") } }] } },
+      "projected.sources[0].secret.items[0]",
+    ],
+  ];
+  for (const [source, error] of sources) {
+    const errors = errorsOf(pod({ volumes: [{ name: "v", ...source }] }));
+    assert.equal(errors.length, 1, errors.join("\n"));
+    assert.ok(errors[0]?.startsWith(`spec.volumes[0].${error}`), errors[0]);
+  }
+  assert.deepEqual(errorsOf(pod({ volumes: [{ name: "v", ...token("tokens/a..b") }] })), []);
+});
