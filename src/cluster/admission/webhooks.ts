@@ -68,6 +68,10 @@ class Webhooks {
       // Buffer would take an object for a list, and allocate as many bytes as its length says.
       if (!isText(response.patch)) throw new TypeError("the patch is no text");
       const patch: unknown = JSON.parse(Buffer.from(response.patch, "base64").toString("utf8"));
+      if (request.objectKind !== undefined) {
+        request.object = this.#registry.jsonPatch(request.object, patch);
+        return;
+      }
       const patched = this.#registry.jsonPatch(this.#registry.convert(request.object, type), patch);
       const object = this.#registry.convert(patched, request.type);
       // A patch may contain values in another form ("2000m"). Objects are stored in the canonical form ("2"), because

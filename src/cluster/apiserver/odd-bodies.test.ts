@@ -78,6 +78,16 @@ test("a Binding with a name or annotations of another type is refused, and the p
   assert.equal(spec.nodeName, undefined);
 });
 
+test("a Binding for another pod of the same name, or for an older state of it, is refused", async () => {
+  for (const precondition of [{ uid: "of a predecessor" }, { resourceVersion: "1" }]) {
+    const body = { metadata: { name: "free", ...precondition }, target: { name: "node-a" } };
+    const { status, text } = await server.call("POST", `${own}/pods/free/binding`, body);
+    assert.equal(status, 409, text);
+    assert.match(text, /Precondition failed: (UID|ResourceVersion) in precondition/);
+  }
+  assert.equal((await podOf("free")).spec.nodeName, undefined);
+});
+
 test("a token has a lifetime in seconds, and no text that would be joined to the time", async () => {
   const request = async (spec: Json): Promise<Answer> =>
     await server.call("POST", `${own}/serviceaccounts/default/token`, { spec });

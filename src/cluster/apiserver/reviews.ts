@@ -9,6 +9,7 @@ import type { ResourceType } from "../schema/contract.ts";
 import { fieldErrors } from "../schema/field-error.ts";
 import { checkTypes } from "./options.ts";
 import { ApiError, badRequest, invalid, notFound } from "./status.ts";
+import { admitCreation } from "./subresource-admission.ts";
 
 type Fields = Record<string, unknown>;
 type Review = (parts: ServerParts, context: ResourceContext, spec: Fields) => { spec?: Fields; status: unknown };
@@ -161,9 +162,11 @@ const maximumTokenSeconds = 2 ** 32;
 /** `serviceaccounts/token`: the TokenRequest API. */
 export async function createToken(parts: ServerParts, context: ResourceContext): Promise<void> {
   const { info, request } = context;
-  const { object } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
+  const { object: sent } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
   const account = parts.store.get("/serviceaccounts", info.namespace, info.name);
   if (account === undefined) throw notFound({ group: "", plural: "serviceaccounts" }, info.name);
+  checkTokenTypes(sent["spec"] ?? {});
+  const object = await admitCreation(parts, context, sent);
   checkTokenTypes(object["spec"] ?? {});
   const spec = (object["spec"] ?? {}) as {
     audiences?: string[];
