@@ -89,6 +89,20 @@ test("policies see streams, proxied requests, evictions, bindings and tokens, al
   assert.equal((await server.call("GET", `${namespace}/pods/web/log`)).status, 200);
 });
 
+test("a namespace selector exempts no object of the whole cluster", async () => {
+  const volumes = { apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["persistentvolumes"] };
+  await enforce("everywhere", {
+    matchConstraints: { resourceRules: [volumes] },
+    validations: [{ expression: "false", message: "no volumes" }],
+  });
+  const volume = {
+    metadata: { name: "own" },
+    spec: { capacity: { storage: "1Gi" }, accessModes: ["ReadWriteOnce"], hostPath: { path: "/" } },
+  };
+  const { status, body } = await server.call("POST", "/api/v1/persistentvolumes?dryRun=All", volume);
+  assert.deepEqual([status, body.message.endsWith("denied request: no volumes")], [422, true], body.message);
+});
+
 test("a bound policy refuses what its expressions forbid, with the real server's message, reason and code", async () => {
   await enforce("plain", {
     variables: [{ name: "colour", expression: "has(object.data) ? object.data.colour : ''" }],
