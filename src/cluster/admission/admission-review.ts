@@ -11,10 +11,10 @@ export interface AdmissionReview {
 
 /** A request as webhooks and policies see it, with its objects in the version of `type`. */
 export function reviewOf(registry: SchemaRegistry, type: ResourceType, request: AdmissionRequest): AdmissionReview {
-  const { operation, namespace, name, user, dryRun, options, subresource, object, oldObject } = request;
+  const { operation, namespace, name, user, dryRun, options, subresource, object, oldObject, objectKind } = request;
   const converted = (value: UntypedObject | undefined): UntypedObject | null =>
-    value === undefined ? null : registry.convert(value, type);
-  const kindOf = ({ group, version, kind }: ResourceType): object => ({ group, version, kind });
+    value === undefined ? null : objectKind === undefined ? registry.convert(value, type) : value;
+  const kindOf = ({ group, version, kind }: ResourceType): object => objectKind ?? { group, version, kind };
   const resourceOf = ({ group, version, plural }: ResourceType): object => ({ group, version, resource: plural });
   return {
     kind: "AdmissionReview",

@@ -97,9 +97,11 @@ function isKubeletLabel(label: string): boolean {
 
 function checkPod(request: AdmissionRequest, node: string, store: Store): string | undefined {
   const { operation, subresource, object, oldObject } = request;
+  if (operation === "CONNECT") return undefined;
   if (subresource === "" && operation === "CREATE" && object !== undefined) return mirrorFault(object, node);
   const isStatus = subresource === "status" && operation === "UPDATE";
-  const isEnd = subresource === "" && operation === "DELETE";
+  const isEnd =
+    (subresource === "" && operation === "DELETE") || (subresource === "eviction" && operation === "CREATE");
   if (!isStatus && !isEnd)
     return subresource === ""
       ? `node "${node}" can not ${operation.toLowerCase()} pods, only their status`

@@ -45,7 +45,14 @@ export class RequestMatcher {
     }: { readonly objectSelector?: LabelSelector; readonly namespaceSelector?: LabelSelector },
     request: AdmissionRequest,
   ): boolean {
-    if (!isEmpty(namespaceSelector) && !matchesLabelSelector(namespaceSelector, this.#namespaceLabels(request)))
+    const { type } = request;
+    // An object of the whole cluster is in no namespace, so no namespace's labels exempt it. As in the real server.
+    const isInNamespace = type.namespaced || type.storageKey === "/namespaces";
+    if (
+      isInNamespace &&
+      !isEmpty(namespaceSelector) &&
+      !matchesLabelSelector(namespaceSelector, this.#namespaceLabels(request))
+    )
       return false;
     if (isEmpty(objectSelector)) return true;
     const matches = (object: UntypedObject | undefined): boolean =>

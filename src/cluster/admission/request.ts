@@ -10,18 +10,23 @@ export interface AdmissionRequest {
   readonly namespace: string;
   /** Empty until the server generates it. */
   readonly name: string;
-  /**
-   * The new object in `type`'s version. Absent for DELETE. For a subresource with a kind of its own (Scale, Eviction),
-   * an object of that kind.
-   */
+  /** The new object in `type`'s version, or of {@link objectKind}. Absent for DELETE. */
   object: UntypedObject | undefined;
+  /** The kind of `object`, if it is not that of `type`: Eviction, Binding, TokenRequest, or the options of a stream. */
+  readonly objectKind?: ObjectKind;
   readonly oldObject: UntypedObject | undefined;
   readonly user: User;
   readonly dryRun: boolean;
-  /** meta.k8s.io/v1 CreateOptions, UpdateOptions, PatchOptions or DeleteOptions. */
-  readonly options: UntypedOptions;
+  /** meta.k8s.io/v1 CreateOptions, UpdateOptions, PatchOptions or DeleteOptions. Null for CONNECT. */
+  readonly options: UntypedOptions | null;
   /** Texts for the answer's `Warning` headers. */
   readonly warnings: string[];
+}
+
+export interface ObjectKind {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
 }
 
 export interface UntypedOptions {

@@ -290,6 +290,28 @@ test("an eviction is refused while a disruption budget is exhausted", async () =
   assert.equal((await server.call("GET", `${budgets}/guard`)).body.status.disruptionsAllowed, 0);
 });
 
+test("a pod that is not ready is evicted if its budget's healthy pods suffice, or if the budget protects only these", async () => {
+  const budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+  const condition = (status: string): Json => ({ phase: "Running", conditions: [{ type: "Ready", status }] });
+  const evict = async (name: string): Promise<number> =>
+    (await server.call("POST", `${pods}/${name}/eviction`, { metadata: { name } })).status;
+  const make = async (name: string, status: Json, spec: Json): Promise<void> => {
+    await server.call("POST", pods, pod(name, { nodeName: "node-a" }));
+    await server.call("PATCH", `${pods}/${name}/status`, { status: condition("False") }, merge);
+    const selector = { matchLabels: { app: name } };
+    await server.call("POST", budgets, { metadata: { name }, spec: { minAvailable: 1, selector, ...spec } });
+    const body = { status: { observedGeneration: 1, disruptionsAllowed: 0, ...status } };
+    await server.call("PATCH", `${budgets}/${name}/status`, body, merge);
+  };
+  await make("enough", { currentHealthy: 1, desiredHealthy: 1 }, {});
+  await make("too-few", { currentHealthy: 0, desiredHealthy: 1 }, {});
+  await make("free", { currentHealthy: 0, desiredHealthy: 1 }, { unhealthyPodEvictionPolicy: "AlwaysAllow" });
+  assert.deepEqual([await evict("enough"), await evict("too-few"), await evict("free")], [201, 429, 201]);
+  await make("ready", { currentHealthy: 1, desiredHealthy: 1 }, {});
+  await server.call("PATCH", `${pods}/ready/status`, { status: condition("True") }, merge);
+  assert.equal(await evict("ready"), 429);
+});
+
 test("services get their own addresses and node ports, which are freed when they are deleted", async () => {
   const services = "/api/v1/namespaces/default/services";
   const service = (name: string, spec: Json): Json => ({

@@ -170,6 +170,32 @@ test("a pod that a webhook changed can be labelled, because the webhook's values
   await unregister("mutating", "injector");
 });
 
+test("a webhook completes a binding, whose annotations the pod gets", async (context) => {
+  const reviews: Json[] = [];
+  const patch = [{ op: "add", path: "/metadata/annotations", value: { zone: "a" } }];
+  const hook = await startWebhook(({ request }) => {
+    reviews.push(request);
+    return { allowed: true, patchType: "JSONPatch", patch: Buffer.from(JSON.stringify(patch)).toString("base64") };
+  });
+  context.after(() => hook.close());
+  await server.call("POST", "/api/v1/namespaces", { metadata: { name: "bound" } });
+  await server.call("POST", "/api/v1/namespaces/bound/serviceaccounts", { metadata: { name: "default" } });
+  await server.call("POST", "/api/v1/namespaces/bound/pods", pod("web"));
+  const matchLabels = { "kubernetes.io/metadata.name": "bound" };
+  await register("mutating", { name: "binder", hook, resource: "pods/binding", matchLabels });
+  const path = "/api/v1/namespaces/bound/pods/web";
+  const bound = await server.call("POST", `${path}/binding`, { metadata: { name: "web" }, target: { name: "node-a" } });
+  assert.equal(bound.status, 201, bound.text);
+  const { metadata, spec } = (await server.call("GET", path)).body;
+  assert.deepEqual([spec.nodeName, metadata.annotations], ["node-a", { zone: "a" }]);
+  const [{ kind, resource, subResource, object }] = reviews as [Json];
+  assert.deepEqual(
+    [kind.kind, resource.resource, subResource, object.kind, object.target],
+    ["Binding", "pods", "binding", "Binding", { name: "node-a" }],
+  );
+  await unregister("mutating", "binder");
+});
+
 test("a container that a webhook adds gets the defaults of the namespace's LimitRange too", async (context) => {
   const patch = [{ op: "add", path: "/spec/containers/-", value: { name: "added", image: "x" } }];
   const hook = await startWebhook(() => ({

@@ -5,6 +5,7 @@ import { nowText, sendJson, type ResourceContext, type ServerParts } from "./con
 import { deleteOne, type DeleteOptions } from "./remove.ts";
 import { checkDeleteOptions, checkTypes, deleteOptionsIn } from "./options.ts";
 import { ApiError, badRequest, conflict, notFound } from "./status.ts";
+import { admitCreation } from "./subresource-admission.ts";
 import { intentOf } from "./write.ts";
 import type { Writer } from "./writer.ts";
 
@@ -13,9 +14,10 @@ const disruptionBudgets = "policy/poddisruptionbudgets";
 /** `pods/binding` and `bindings`: assigns a pod to a node, which is possible only once. */
 export async function bindPod(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const { info, request } = context;
-  const { object } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
-  checkTypes(object["target"] ?? {}, { kind: "text", name: "text" }, "Binding.target");
-  checkTypes(object.metadata, { name: "text", annotations: "map of texts" }, "Binding.metadata");
+  const { object: sent } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
+  checkBinding(sent);
+  const object = await admitCreation(parts, context, sent);
+  checkBinding(object);
   const target = object["target"] as { kind?: string; name?: string } | undefined;
   const node = target?.name ?? "";
   if (node === "") throw badRequest('Binding "" is invalid: target.name: Required value');
@@ -24,6 +26,7 @@ export async function bindPod(parts: ServerParts, writer: Writer, context: Resou
   if (type === undefined) throw notFound({ group: "", plural: "pods" }, name);
   const intent = intentOf({ ...context, type }, "CreateOptions", { subresource: "" });
   const bind = (pod: UntypedObject): UntypedObject => {
+    checkBound(object, pod, name);
     const spec = pod["spec"] as { nodeName?: string };
     const taken = spec.nodeName ?? "";
     if (taken !== "")
@@ -43,21 +46,56 @@ export async function bindPod(parts: ServerParts, writer: Writer, context: Resou
   sendJson(context, 201, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 });
 }
 
+function checkBinding(binding: UntypedObject): void {
+  const texts = { name: "text", uid: "text", resourceVersion: "text", annotations: "map of texts" } as const;
+  checkTypes(binding["target"] ?? {}, { kind: "text", name: "text" }, "Binding.target");
+  checkTypes(binding.metadata, texts, "Binding.metadata");
+}
+
+/** A scheduler states which pod it has looked at. Another one may have taken its name meanwhile. Throws 409. */
+function checkBound({ metadata }: UntypedObject, pod: UntypedObject, name: string): void {
+  for (const [field, what] of [
+    ["uid", "UID"],
+    ["resourceVersion", "ResourceVersion"],
+  ] as const) {
+    const wanted = metadata[field] ?? "";
+    if (wanted === "" || wanted === pod.metadata[field]) continue;
+    const why = `Precondition failed: ${what} in precondition: ${wanted}, ${what} in object meta: ${pod.metadata[field] ?? ""}`;
+    throw conflict({ group: "", plural: "pods/binding" }, name, why);
+  }
+}
+
 /** `pods/eviction`: deletes a pod unless a disruption budget forbids it. Then it throws 429. */
 export async function evictPod(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const { info, request, type } = context;
   const body = await readBody(request);
-  const eviction =
-    body.length === 0 ? undefined : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
-  const options: DeleteOptions = deleteOptionsIn(eviction?.["deleteOptions"] ?? {});
-  checkDeleteOptions(options, context.query);
+  const sent: UntypedObject =
+    body.length === 0
+      ? { metadata: { name: info.name, namespace: info.namespace } }
+      : (await decodeObject(body, request.headers["content-type"], parts.registry)).object;
+  const base = intentOf(context, "DeleteOptions", { subresource: "" });
+  const dryRun = base.dryRun || isDryRun(evictionOptions(sent, context));
+  const options = evictionOptions(await admitCreation(parts, context, sent, { dryRun }), context);
   const pod = parts.store.latest("/pods", info.namespace, info.name);
   if (pod === undefined) throw notFound(type, info.name);
-  const base = intentOf(context, "DeleteOptions", { subresource: "" });
-  const intent = { ...base, dryRun: base.dryRun || (options.dryRun ?? []).includes("All") };
-  if (!isOver(pod)) await takeDisruption(parts, writer, context, pod, intent.dryRun);
-  await deleteOne(parts, intent, info.name, options);
+  const disturbs = isOver(pod) ? undefined : await takeDisruption(parts, writer, context, pod, dryRun);
+  const preconditions =
+    disturbs === false ? { ...options.preconditions, resourceVersion: String(pod.revision) } : options.preconditions;
+  await deleteOne(parts, { ...base, dryRun }, info.name, {
+    ...options,
+    ...(preconditions === undefined ? {} : { preconditions }),
+  });
   sendJson(context, 201, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 });
+}
+
+function evictionOptions(eviction: UntypedObject, { query }: ResourceContext): DeleteOptions {
+  const options: DeleteOptions = deleteOptionsIn(eviction["deleteOptions"] ?? {});
+  checkDeleteOptions(options, query);
+  return options;
+}
+
+function isDryRun({ dryRun }: DeleteOptions): boolean {
+  return (dryRun ?? []).includes("All");
 }
 
 function isOver(pod: StoredRecord): boolean {
@@ -70,9 +108,26 @@ function isOver(pod: StoredRecord): boolean {
   );
 }
 
+function isReady({ object }: StoredRecord): boolean {
+  const { conditions = [] } = (object["status"] ?? {}) as { conditions?: readonly { type: string; status: string }[] };
+  return conditions.some(({ type, status }) => type === "Ready" && status === "True");
+}
+
+interface Budget {
+  readonly spec?: { readonly unhealthyPodEvictionPolicy?: string };
+  readonly status?: { readonly currentHealthy?: number; readonly desiredHealthy?: number };
+}
+
+/** Whether the budget lets pods go that are not ready, which it does not count as healthy. */
+function sparesOnlyHealthy({ object }: StoredRecord): boolean {
+  const { spec, status } = object as Budget;
+  const { currentHealthy = 0, desiredHealthy = 0 } = status ?? {};
+  return spec?.unhealthyPodEvictionPolicy === "AlwaysAllow" || (desiredHealthy > 0 && currentHealthy >= desiredHealthy);
+}
+
 /**
  * Counts the disruption in the budget's status, so that concurrent evictions do not count on the same allowed
- * disruption.
+ * disruption. Returns false if the pod is not ready and its budget lets it go, as long as it stays so.
  */
 async function takeDisruption(
   parts: ServerParts,
@@ -80,7 +135,7 @@ async function takeDisruption(
   context: ResourceContext,
   pod: StoredRecord,
   dryRun: boolean,
-): Promise<void> {
+): Promise<boolean> {
   const budgets = parts.store
     .collection(disruptionBudgets)
     .list(pod.namespace)
@@ -96,7 +151,8 @@ async function takeDisruption(
     );
   const budget = budgets[0];
   const type = parts.registry.resource("policy", "v1", "poddisruptionbudgets");
-  if (budget === undefined || type === undefined) return;
+  if (budget === undefined || type === undefined) return true;
+  if (!isReady(pod) && sparesOnlyHealthy(budget)) return false;
   const intent = intentOf({ ...context, type }, "UpdateOptions", { subresource: "status", dryRun });
   const take = (object: UntypedObject): UntypedObject => {
     const status = (object["status"] ?? {}) as {
@@ -120,4 +176,5 @@ async function takeDisruption(
     return object;
   };
   await writer.update(intent, budget.name, take);
+  return true;
 }

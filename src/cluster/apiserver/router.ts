@@ -21,6 +21,7 @@ import { requestInfoOf, type RequestInfo, type ResourceRequest } from "./request
 import { answerReview, createToken, isReview } from "./reviews.ts";
 import { scaleOf } from "./scale.ts";
 import { ApiError, badRequest, methodNotAllowed, notFound, NotServed, unknownPath } from "./status.ts";
+import { admitConnection } from "./subresource-admission.ts";
 import type { UnreadAnswers } from "./unread-answers.ts";
 import { watchObjects } from "./watch.ts";
 import { createObject, patchObject, updateObject } from "./write.ts";
@@ -112,6 +113,7 @@ export class Router {
       };
       if (!isProxied(context))
         throw new ApiError(400, "BadRequest", "the request asks for an upgrade that this resource does not offer");
+      await admitConnection(this.#parts, context);
       await this.#parts.nodes.upgrade(proxyTarget(this.#parts, context), request, socket, head);
     } catch (error) {
       const { code, body } = this.#apiErrorOf(error, request);
@@ -147,8 +149,10 @@ export class Router {
   async #resource(context: ResourceContext): Promise<void> {
     const { info, type } = context;
     if (hasNoLogsYet(this.#parts, context)) return sendBytes(context, 200, Buffer.alloc(0), "text/plain");
-    if (isProxied(context))
+    if (isProxied(context)) {
+      await admitConnection(this.#parts, context);
       return await this.#parts.nodes.forward(proxyTarget(this.#parts, context), context.request, context.response);
+    }
     if (info.subresource === "") requireVerb(type.verbs, info.verb);
     else
       requireVerb(
@@ -217,7 +221,8 @@ export class Router {
 
   #apiErrorOf(error: unknown, request: IncomingMessage): ApiError {
     if (error instanceof ApiError) return error;
-    if (error instanceof URIError) return badRequest(`the path ${request.url ?? ""} is not well-formed`);
+    if (error instanceof URIError || (error as { code?: unknown }).code === "ERR_INVALID_URL")
+      return badRequest(`the path ${request.url ?? ""} is not well-formed`);
     if (error instanceof SchemaFault)
       return new ApiError(
         error.status,

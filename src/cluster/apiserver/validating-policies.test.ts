@@ -42,6 +42,67 @@ async function create(namespace: string, name: string, fields: Json = {}): Promi
   });
 }
 
+test("policies see streams, proxied requests, evictions, bindings and tokens, although none of these is stored", async () => {
+  const rule = (operations: readonly string[], resources: readonly string[]): Json => ({
+    apiGroups: [""],
+    apiVersions: ["v1"],
+    operations,
+    resources,
+  });
+  await enforce("unstored", {
+    matchConstraints: {
+      resourceRules: [
+        rule(["CONNECT"], ["pods/exec", "pods/portforward", "services/proxy"]),
+        rule(["CREATE"], ["pods/eviction", "pods/binding", "serviceaccounts/token"]),
+      ],
+    },
+    validations: [
+      {
+        expression: "request.kind.kind == 'PodExecOptions' && !('rm' in object.command)",
+        messageExpression: "request.operation + ' ' + request.kind.kind + ' of ' + request.name",
+      },
+    ],
+  });
+  const namespace = "/api/v1/namespaces/unstored";
+  await server.call("POST", `${namespace}/serviceaccounts`, { metadata: { name: "default" } });
+  await server.call("POST", `${namespace}/pods`, {
+    metadata: { name: "web" },
+    spec: { containers: [{ name: "main", image: "web:1" }] },
+  });
+  const headers = { connection: "Upgrade", upgrade: "SPDY/3.1" };
+  const cases: readonly (readonly [method: string, path: string, message: string, body?: Json, headers?: Json])[] = [
+    ["POST", "pods/web/exec?command=rm", "CONNECT PodExecOptions of web"],
+    ["POST", "pods/web/exec?command=ls&command=rm", "CONNECT PodExecOptions of web", undefined, headers],
+    ["POST", "pods/web/portforward", "CONNECT PodPortForwardOptions of web", undefined, headers],
+    ["GET", "services/web:80/proxy/metrics", "CONNECT ServiceProxyOptions of web:80"],
+    ["POST", "pods/web/eviction", "CREATE Eviction of web", { metadata: { name: "web" } }],
+    ["POST", "pods/web/binding", "CREATE Binding of web", { target: { name: "node-a" } }],
+    ["POST", "serviceaccounts/default/token", "CREATE TokenRequest of default", {}],
+  ];
+  for (const [method, path, message, body, more] of cases) {
+    const answer = await server.call(method, `${namespace}/${path}`, body, more === undefined ? {} : { headers: more });
+    assert.equal(answer.status, 422, `${path}: ${answer.text}`);
+    assert.ok(answer.body.message.endsWith(`denied request: ${message}`), answer.body.message);
+  }
+  const allowed = await server.call("POST", `${namespace}/pods/web/exec?command=ls`);
+  assert.match(allowed.body.message, /does not have a host assigned/);
+  assert.equal((await server.call("GET", `${namespace}/pods/web/log`)).status, 200);
+});
+
+test("a namespace selector exempts no object of the whole cluster", async () => {
+  const volumes = { apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["persistentvolumes"] };
+  await enforce("everywhere", {
+    matchConstraints: { resourceRules: [volumes] },
+    validations: [{ expression: "false", message: "no volumes" }],
+  });
+  const volume = {
+    metadata: { name: "own" },
+    spec: { capacity: { storage: "1Gi" }, accessModes: ["ReadWriteOnce"], hostPath: { path: "/" } },
+  };
+  const { status, body } = await server.call("POST", "/api/v1/persistentvolumes?dryRun=All", volume);
+  assert.deepEqual([status, body.message.endsWith("denied request: no volumes")], [422, true], body.message);
+});
+
 test("a bound policy refuses what its expressions forbid, with the real server's message, reason and code", async () => {
   await enforce("plain", {
     variables: [{ name: "colour", expression: "has(object.data) ? object.data.colour : ''" }],

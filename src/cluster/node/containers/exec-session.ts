@@ -1,4 +1,6 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
+import { writeSync } from "node:fs";
+import { Writable, type Duplex } from "node:stream";
 import { ReadStream } from "node:tty";
 import { internalError } from "../../../base/index.ts";
 import type { ExecContext } from "./exec-context.ts";
@@ -7,6 +9,8 @@ import { closeDescriptor, ioctl, openDescriptor, openFlags } from "../libc.ts";
 import { openNamespace, withNamespaces, type NamespaceDescriptors } from "../namespaces.ts";
 
 const outputShown = 4_096;
+/** How soon a terminal that takes no more input is tried again. The kernel does not tell when its program has read. */
+const fullTerminalMs = 20;
 
 /** Starts a command beside a container's program, in all its namespaces. */
 export function spawnInContainer(
@@ -71,7 +75,7 @@ const setWindowSize = 0x5414;
 
 export function openTerminal(container: Pick<NamespaceDescriptors, "mount">): Terminal {
   return withNamespaces({ mount: container.mount ?? missingMount() }, () => {
-    const master = openDescriptor("/dev/pts/ptmx", openFlags.readWrite | openFlags.noTty);
+    const master = openDescriptor("/dev/pts/ptmx", openFlags.readWrite | openFlags.noTty | openFlags.nonBlocking);
     try {
       ioctl(master, unlockTerminal, Buffer.alloc(4), "unlock terminal");
       const number = Buffer.alloc(4);
@@ -93,10 +97,44 @@ export function resizeTerminal(terminal: Terminal, columns: number, rows: number
   ioctl(terminal.master, setWindowSize, Buffer.from(Uint16Array.of(rows, columns, 0, 0).buffer), "resize terminal");
 }
 
-/** Reads and writes the master side, and closes it at the end. */
-export function terminalStream(terminal: Terminal): ReadStream {
+/**
+ * Reads the master side, and closes it at the end. {@link terminalInput} writes to it: a write of this stream would
+ * block the whole process until the terminal's program reads.
+ */
+export function terminalStream(terminal: Pick<Terminal, "master">): ReadStream {
   const stream = new ReadStream(terminal.master);
   // Reading fails with EIO when the last process has closed the other side.
   stream.on("error", () => undefined);
   return stream;
+}
+
+/** Writes what a user types to the terminal, as fast as its program reads. Destroying it drops what is not written. */
+export function terminalInput({ master }: Pick<Terminal, "master">, screen: Duplex): Writable {
+  let timer: NodeJS.Timeout | undefined;
+  const send = (bytes: Buffer, done: () => void): void => {
+    // The screen owns the descriptor, whose number may then belong to another file.
+    if (screen.destroyed) {
+      done();
+      return;
+    }
+    const left = bytes.subarray(writtenTo(master, bytes));
+    if (left.length === 0) done();
+    else timer = setTimeout(send, fullTerminalMs, left, done).unref();
+  };
+  return new Writable({
+    write: (chunk: Buffer, _encoding, done) => send(chunk, done),
+    destroy: (error, done) => {
+      clearTimeout(timer);
+      done(error);
+    },
+  });
+}
+
+/** How many bytes the terminal has taken. All of them if nobody will read them any more. */
+function writtenTo(master: number, bytes: Buffer): number {
+  try {
+    return writeSync(master, bytes);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EAGAIN" ? 0 : bytes.length;
+  }
 }

@@ -1,5 +1,11 @@
 import type { ChildProcess } from "node:child_process";
-import { openTerminal, resizeTerminal, spawnInContainer, terminalStream } from "../containers/exec-session.ts";
+import {
+  openTerminal,
+  resizeTerminal,
+  spawnInContainer,
+  terminalInput,
+  terminalStream,
+} from "../containers/exec-session.ts";
 import { closeDescriptor } from "../libc.ts";
 import type { ManagedContainer } from "../pods/managed-container.ts";
 import type { RemoteStreams, WantedStreams } from "./remote-streams.ts";
@@ -110,11 +116,11 @@ async function execWithTerminal(
   streams.onResize((columns, rows) => {
     if (open) resizeTerminal(terminal, columns, rows);
   });
-  streams.stdin?.on("data", (chunk: Buffer) => {
-    if (open) screen.write(chunk);
-  });
+  const keyboard = terminalInput(terminal, screen);
+  streams.stdin?.pipe(keyboard);
   streams.onClose(() => {
     child.kill("SIGKILL");
+    keyboard.destroy();
     screen.destroy();
   });
   const exitCode = await new Promise<number>((resolve, reject) => {
@@ -128,6 +134,7 @@ async function execWithTerminal(
     read = screen.bytesRead;
     await Promise.race([screenClosed, new Promise((resolve) => setTimeout(resolve, silenceMs))]);
   }
+  keyboard.destroy();
   screen.destroy();
   return exitCode;
 }
@@ -154,7 +161,9 @@ export async function serveAttach(container: ManagedContainer, streams: RemoteSt
     streams.onResize((columns, rows) => {
       if (container.running) resizeTerminal(terminal.terminal, columns, rows);
     });
-    streams.stdin?.on("data", (chunk: Buffer) => terminal.screen.write(chunk));
+    const keyboard = terminalInput(terminal.terminal, terminal.screen);
+    streams.stdin?.pipe(keyboard);
+    streams.onClose(() => keyboard.destroy());
   }
   const input = terminal === undefined ? container.input : undefined;
   if (input !== undefined) streams.stdin?.pipe(input, { end: false });

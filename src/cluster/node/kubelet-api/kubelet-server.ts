@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { keyOf } from "../../../api/index.ts";
 import { limitConnections, messageOf, SerinError, userError, onAbort, type Logger } from "../../../base/index.ts";
 import { readLogText, type LogReadOptions } from "../containers/container-log.ts";
 import { serveAttach, serveExec } from "./exec-service.ts";
@@ -56,8 +58,8 @@ export class KubeletServer {
     this.#options = options;
   }
 
-  /** Blocks until the signal is aborted. Calls `listening` when requests are accepted. */
-  async run(signal: AbortSignal, listening: () => void): Promise<void> {
+  /** Blocks until the signal is aborted. Calls `listening` with the bound port when requests are accepted. */
+  async run(signal: AbortSignal, listening: (port: number) => void): Promise<void> {
     const { certificate, key, clientCa, address, port } = this.#options;
     const server = createServer({ cert: certificate, key, ca: clientCa, requestCert: true, rejectUnauthorized: true });
     limitConnections(server, maxConnections);
@@ -66,8 +68,7 @@ export class KubeletServer {
       "upgrade",
       (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head),
     );
-    await listen(server, address, port);
-    listening();
+    listening(await listen(server, address, port));
     await new Promise<void>((resolve) => {
       const end = (): void => {
         server.close(() => resolve());
@@ -154,7 +155,7 @@ export class KubeletServer {
       const [route = "", namespace = "", pod = "", ...rest] = words;
       if (route === "portForward") {
         const worker = this.#worker(namespace, pod);
-        return await servePortForward(request, socket, head, worker.sandbox?.namespaces.network);
+        return await servePortForward(request, socket, head, () => networkOf(worker));
       }
       const container = this.#container(namespace, pod, rest.at(-1) ?? "");
       const wanted = wantedStreams(url.searchParams);
@@ -196,11 +197,22 @@ export class KubeletServer {
   }
 }
 
-async function listen(server: Server, host: string, port: number): Promise<void> {
+/**
+ * The pod's network namespace. Undefined if the pod is in its node's network. A pod without a sandbox has not started
+ * or has ended, and must not be taken for one in its node's network.
+ */
+function networkOf({ sandbox, pod }: PodWorker): number | undefined {
+  if (sandbox === undefined) throw new NotFound(`pod "${keyOf(pod)}" is not running`);
+  return sandbox.namespaces.network;
+}
+
+/** Returns the bound port. */
+async function listen(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port }, () => resolve());
   });
+  return (server.address() as AddressInfo).port;
 }
 
 function statusOf(error: unknown): number {

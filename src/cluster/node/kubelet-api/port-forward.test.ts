@@ -9,7 +9,7 @@ import { servePortForward } from "./port-forward.ts";
 
 test("a client is notified that the pod has reset a forwarded connection", { timeout: 10_000 }, async (context) => {
   const node = createHttpServer();
-  node.on("upgrade", (request, socket, head) => void servePortForward(request, socket, head, undefined));
+  node.on("upgrade", (request, socket, head) => void servePortForward(request, socket, head, () => undefined));
   const pod = createServer((socket) => {
     socket.on("error", () => undefined);
     socket.once("data", () => socket.resetAndDestroy());
@@ -26,4 +26,33 @@ test("a client is notified that the pod has reset a forwarded connection", { tim
     (fault: unknown) => [fault],
   )) as [Error];
   assert.match(error.message, /the pod closed the connection/);
+});
+
+test("a connection to a pod that has ended meanwhile is refused, although the client is still connected", async (context) => {
+  let hasEnded = false;
+  const network = (): undefined => {
+    if (hasEnded) throw new Error('pod "default/web" is not running');
+  };
+  const node = createHttpServer();
+  node.on("upgrade", (request, socket, head) => void servePortForward(request, socket, head, network));
+  const other = createServer((socket) => socket.end("a port of the node"));
+  context.after(() => {
+    node.close();
+    other.close();
+  });
+  const config = { server: `http://127.0.0.1:${await listenOnLoopback(node)}`, context: "test", namespace: "default" };
+  const opened = portForward(config, { namespace: "default", pod: "web", port: await listenOnLoopback(other) });
+  // The server looks the network up again when it gets the streams, after the upgrade.
+  node.once("upgrade", () => (hasEnded = true));
+  const stream = await opened;
+  await assert.rejects(stream.toArray(), /error forwarding port \d+ to pod: pod "default\/web" is not running/);
+});
+
+test("a client is told why a port that no pod can have is not forwarded", async (context) => {
+  const node = createHttpServer();
+  node.on("upgrade", (request, socket, head) => void servePortForward(request, socket, head, () => undefined));
+  context.after(() => node.close());
+  const config = { server: `http://127.0.0.1:${await listenOnLoopback(node)}`, context: "test", namespace: "default" };
+  const stream = await portForward(config, { namespace: "default", pod: "web", port: 70_000 });
+  await assert.rejects(stream.toArray(), /error forwarding port 70000 to pod: a port is from 1 to 65535/);
 });

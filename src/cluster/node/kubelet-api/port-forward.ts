@@ -1,24 +1,33 @@
 import type { IncomingMessage } from "node:http";
 import { connect, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { userError } from "../../../base/index.ts";
+import { messageOf, userError } from "../../../base/index.ts";
 import { openTcpSocketInNamespace } from "../../../net/index.ts";
 import { answerSpdyUpgrade, upgradeWebSocket, webSocketBytes } from "./remote-streams.ts";
 import { SpdyConnection, type SpdyDuplex } from "./spdy-connection.ts";
 
 const protocol = "portforward.k8s.io";
 const tunnelProtocol = "SPDY/3.1+portforward.k8s.io";
+const maxPort = 65_535;
+
+/**
+ * Returns the descriptor of the pod's network namespace. Undefined if the pod is in its node's network. Throws if the
+ * pod has no sandbox at the moment.
+ */
+export type PodNetwork = () => number | undefined;
 
 /**
  * Serves `kubectl port-forward` over SPDY, or SPDY inside a WebSocket. Each pair of streams goes to a port of the pod's
- * 127.0.0.1. `network` is the pod's namespace. If it is undefined, the ports are the node's own.
+ * 127.0.0.1. The network is looked up for each pair, because the pod may end while the client stays connected. Its
+ * descriptor then belongs to nobody, or to another pod. Throws before the upgrade if the pod has no network.
  */
 export async function servePortForward(
   request: IncomingMessage,
   socket: Duplex,
   head: Buffer,
-  network: number | undefined,
+  network: PodNetwork,
 ): Promise<void> {
+  network();
   const upgrade = request.headers.upgrade?.toLowerCase() ?? "";
   let bytes: Duplex;
   if (upgrade.startsWith("spdy/")) {
@@ -42,12 +51,19 @@ export async function servePortForward(
   bytes.once("close", () => connection.close());
 }
 
-function forward(data: SpdyDuplex, error: SpdyDuplex, port: number, network: number | undefined): void {
-  const target = dial(network, port);
-  target.once("error", (fault) => {
-    error.end(`error forwarding port ${port} to pod: dial tcp4 127.0.0.1:${port}: ${fault.message}`);
+function forward(data: SpdyDuplex, error: SpdyDuplex, port: number, network: PodNetwork): void {
+  const refuse = (why: string): void => {
+    error.end(`error forwarding port ${port} to pod: ${why}`);
     data.destroy();
-  });
+  };
+  let target: Socket;
+  try {
+    target = dial(network(), port);
+  } catch (fault) {
+    refuse(messageOf(fault));
+    return;
+  }
+  target.once("error", (fault) => refuse(`dial tcp4 127.0.0.1:${port}: ${fault.message}`));
   target.once("connect", () => error.end());
   target.pipe(data);
   data.pipe(target);
@@ -56,6 +72,7 @@ function forward(data: SpdyDuplex, error: SpdyDuplex, port: number, network: num
 }
 
 function dial(network: number | undefined, port: number): Socket {
+  if (!Number.isInteger(port) || port < 1 || port > maxPort) throw new RangeError(`a port is from 1 to ${maxPort}`);
   if (network === undefined) return connect({ host: "127.0.0.1", port, allowHalfOpen: true });
   const fd = openTcpSocketInNamespace(network, { family: "ipv4" });
   const socket = new Socket({

@@ -99,6 +99,19 @@ test("a projected volume holds token, certificate and namespace, and requests th
   assert.ok((volumes.renewAtMs ?? 0) < Date.now() + 600_000);
 });
 
+test("a token's path leads out of no volume", async () => {
+  for (const path of ["../../../outside", "/outside", "a/../../../outside"]) {
+    const sources = [{ serviceAccountToken: { path } }];
+    const { volumes, sources: given, root } = setUp([{ name: "t", projected: { sources } }]);
+    const prepared = await volumes.prepare(given).then(
+      () => "prepared",
+      (error: unknown) => String(error),
+    );
+    assert.equal(existsSync(join(root, "outside")), false, path);
+    assert.match(prepared, /points outside the volume/);
+  }
+});
+
 test("a changed config map is replaced atomically, and removed keys disappear", async () => {
   const volume: Volume = { name: "config", configMap: { name: "c" } };
   const maps: Record<string, ConfigMap> = { c: { metadata: {}, data: { a: "1", b: "2" } } };

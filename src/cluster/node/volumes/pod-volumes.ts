@@ -184,7 +184,7 @@ export class PodVolumes {
     if (source.serviceAccountToken !== undefined) {
       const { audience, expirationSeconds = defaultTokenSeconds, path } = source.serviceAccountToken;
       const held = await this.#token(key, { audience, expirationSeconds }, sources);
-      files.set(path, { data: Buffer.from(held.token), mode });
+      files.set(insidePath(path), { data: Buffer.from(held.token), mode });
     }
   }
 

@@ -186,8 +186,36 @@ function validateVolumes(volumes: readonly unknown[], path: string, check: Check
     if (isObject(volume.secret) && stringOf(volume.secret.secretName) === "") check.required(`${at}.secret.secretName`);
     if (isObject(volume.persistentVolumeClaim) && stringOf(volume.persistentVolumeClaim.claimName) === "")
       check.required(`${at}.persistentVolumeClaim.claimName`);
+    validateVolumePaths(volume, at, check);
   }
   return names;
+}
+
+/** The paths of files in a volume. The node writes these files, so no path may lead out of the volume's directory. */
+function validateVolumePaths(volume: JsonObject, at: string, check: Check): void {
+  for (const source of ["configMap", "secret", "downwardAPI"])
+    validateItemPaths(arrayOf(objectOf(volume[source]).items), `${at}.${source}.items`, check);
+  for (const [index, raw] of arrayOf(objectOf(volume.projected).sources).entries()) {
+    const projection = objectOf(raw);
+    const place = childPath(`${at}.projected.sources`, index);
+    for (const source of ["configMap", "secret", "downwardAPI"])
+      validateItemPaths(arrayOf(objectOf(projection[source]).items), `${place}.${source}.items`, check);
+    if (isObject(projection.serviceAccountToken))
+      validateFilePath(projection.serviceAccountToken.path, `${place}.serviceAccountToken.path`, check);
+  }
+}
+
+function validateItemPaths(items: readonly unknown[], at: string, check: Check): void {
+  for (const [index, item] of items.entries())
+    validateFilePath(objectOf(item).path, `${childPath(at, index)}.path`, check);
+}
+
+function validateFilePath(value: unknown, at: string, check: Check): void {
+  const path = stringOf(value);
+  if (path === "") check.required(at);
+  else if (path.startsWith("/")) check.invalid(at, path, "must be a relative path");
+  else if (path.split("/").includes("..")) check.invalid(at, path, "must not contain '..'");
+  else if (path.startsWith("..")) check.invalid(at, path, "must not start with '..'");
 }
 
 function validateResources(resources: JsonObject, path: string, check: Check): void {
