@@ -28,7 +28,7 @@ import {
   type EndpointConnector,
   type UpstreamStream,
 } from "../upstream/endpoint.ts";
-import type { WireProtocol } from "../upstream/pool-user.ts";
+import { connectFailureOf, type WireProtocol } from "../upstream/pool-user.ts";
 
 export interface TcpProxyOptions {
   /** Called for each connection. */
@@ -324,6 +324,7 @@ export class TcpProxy {
           : await (carriesHttp2(direct, protocol)
               ? this.#openHttp2Tunnel(direct, tunnel, endpoint.config, connectTimeoutMs)
               : openHttpTunnel(direct, tunnel, connectTimeoutMs));
+      endpoint.report({ kind: "connected" });
       endpoint.counters.connectionsOpened += 1;
       // As in Envoy, whose statistics count a connection as one request.
       endpoint.counters.requests += 1;
@@ -335,8 +336,10 @@ export class TcpProxy {
     } catch (error) {
       endpoint.endRelay();
       endpoint.counters.connectFailures += 1;
+      const { kind, message } = connectFailureOf(error);
+      endpoint.report({ kind: kind === "timeout" ? kind : "connect-failure" });
       flow.flag = responseFlags.upstreamConnectionFailure;
-      flow.transportFailure = messageOf(error);
+      flow.transportFailure = message;
       return undefined;
     }
   }
