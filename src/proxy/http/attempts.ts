@@ -10,6 +10,7 @@ import { PreviousPriorities } from "../upstream/previous-priorities.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
+import { judgedStatus } from "./grpc.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import { unreachedHeader } from "../peers/peer-metadata.ts";
 import {
@@ -293,7 +294,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void {
-    this.endpoint?.report({ kind: "answer", status: head.status });
+    this.endpoint?.report({ kind: "answer", status: judgedStatus(head, this.#facts.isGrpc) });
     const retry = this.#action?.retry;
     if (retry !== undefined) {
       const grpcStatus = head.get("grpc-status");
