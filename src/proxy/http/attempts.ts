@@ -213,9 +213,12 @@ export class Attempts implements PoolUser, ResponseReceiver {
     else this.#pool.acquire(this, fresh);
   }
 
-  /** The client has sent all of the request: the route's time limit begins. */
+  /** The client has sent all of the request: the time limits of the route and of the current attempt begin. */
   requestComplete(): void {
-    if (this.#channel !== undefined && this.#sentAtMs < 0) this.#sentAtMs = this.#context.clock.steadyMs();
+    if (this.#channel !== undefined) {
+      if (this.#sentAtMs < 0) this.#sentAtMs = this.#context.clock.steadyMs();
+      this.#limitTry();
+    }
     if (this.#timeoutMs > 0 && this.#routeTimer === undefined) {
       this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
         if (this.#counted) this.endpoint?.report({ kind: "timeout" });
@@ -270,8 +273,14 @@ export class Attempts implements PoolUser, ResponseReceiver {
     // The system call between both takes microseconds. Reading the clock again would take a part of one for nothing.
     if (this.#request.complete) this.#sentAtMs = this.#begunAtMs;
     else if (more) this.#owner.upstreamTakesMore();
+    if (this.#request.complete) this.#limitTry();
+  }
+
+  /** Begins the time limit of an attempt whose endpoint gets the whole request now. */
+  #limitTry(): void {
     const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0;
-    if (perTryMs > 0) this.#tryTimer = this.#context.clock.after(perTryMs, () => this.#tryTimedOut());
+    if (perTryMs <= 0 || this.#tryTimer !== undefined || this.#tunnel) return;
+    this.#tryTimer = this.#context.clock.after(perTryMs, () => this.#tryTimedOut());
   }
 
   connectFailed(failure: ConnectFailure): void {
