@@ -309,7 +309,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       const grpcStatus = head.get("grpc-status");
       // A body that still arrives goes to the next endpoint, as after a failed connection.
       const wasUnreached = retry.on.connectFailure && isUnreached(head, grpcStatus);
-      const isWanted = wasUnreached || (this.#request.complete && retriesResponse(retry, head.status, grpcStatus));
+      const isWanted = wasUnreached || (this.#request.complete && retriesResponse(retry, head, grpcStatus));
       if (isWanted && this.#retryInstead(last)) return;
     }
     this.#status = head.status;

@@ -130,6 +130,7 @@ export function retryPolicy(
       gatewayError: false,
       retriable4xx: false,
       retriableStatusCodes: false,
+      rateLimited: false,
       grpcStatuses: new Set(),
       ...more.on,
     },
