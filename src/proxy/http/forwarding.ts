@@ -188,7 +188,7 @@ export class Forwarding {
       const add = [
         { name: "set-cookie", value: () => cookie, action: "append-if-exists-or-add", keepEmptyValue: true },
       ] as const;
-      answer.mutations = [...answer.mutations, { add, remove: [] }];
+      answer.upstreamMutations = [{ add, remove: [] }];
     }
     return hash?.value;
   }
