@@ -45,7 +45,7 @@ export interface AttemptsOwner {
   answerTrailers(fields: readonly string[]): void;
   switched(head: MessageHead, from: number, to: number, sentAtMs: number): void;
   tunnelBytes(bytes: Buffer): void;
-  /** The upstream has ended its side of a tunnel, or with `whole` the whole tunnel. */
+  /** The upstream has ended its side of a tunnel, or with `isComplete` the whole tunnel. */
   tunnelEnded(isComplete: boolean): void;
   /** No upstream will respond. The proxy responds instead, or cuts off a response that has already begun. */
   failed(reply: ReplyRow): void;
