@@ -266,8 +266,9 @@ export class TcpProxy {
     const hash = hashesSource ? hashText(flow.connection.remote.address) : undefined;
     for (let attempt = 1; attempt <= attempts; attempt += 1) {
       const endpoint =
-        cluster.forDestination(forwarded ?? flow.connection.local, forwarded?.hostname) ??
-        cluster.pick(undefined, 1, hash);
+        cluster.config.originalDestination === undefined
+          ? cluster.pick(undefined, 1, hash)
+          : cluster.forDestination(forwarded ?? flow.connection.local, forwarded?.hostname);
       if (endpoint === undefined) {
         cluster.counters.noHealthyEndpoint += 1;
         flow.flag = responseFlags.noHealthyUpstream;
