@@ -119,6 +119,7 @@ export class ClientAnswer {
     const { head, framing, from, to, last, sentAtMs } = upstream;
     const { grpcWeb } = this;
     const answer = this.#answer;
+    answer.precedesRequest = last && !this.#exchange.request.complete;
     const edits = grpcWeb === undefined ? given : grpcWeb.answer(head, given, last && from === to);
     if (grpcWeb?.translatesAnswer !== true || (last && from === to)) {
       // Its chunks were decoded, because a response of gRPC would need plain frames.
