@@ -43,7 +43,9 @@ export const hboneLimits = {
    * seconds, and a stream that comes after the second GOAWAY is refused.
    */
   goawayGraceMs: 5_000,
-  /** The time for the peer to close after we have ended. */
+  /** The time in which a peer must have read the rest of its tunnels' bytes, once the connection has ended. */
+  flushTimeoutMs: 60_000,
+  /** The time for the peer to close after we have ended, if nothing waits for it. */
   closeGraceMs: 2_000,
   /** How many bytes are read and dropped after our end. */
   maxDroppedBytes: 256 * 1024,

@@ -12,6 +12,7 @@ import {
   type Http2ConnectionError,
   type SessionPort,
 } from "../../wire/http2/index.ts";
+import { cutOffLater } from "./cut-off-later.ts";
 import { heldInput, type InputHolder } from "./held-input.ts";
 import { hboneLimits } from "./limits.ts";
 import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
@@ -226,7 +227,7 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
   }
 
   finished(): void {
-    this.#output.whenEmpty(() => this.#end());
+    this.#output.whenEmpty(() => this.#end(hboneLimits.flushTimeoutMs));
   }
 
   failed({ message }: Http2ConnectionError): void {
@@ -291,14 +292,14 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
 
   /**
    * Wait before closing: otherwise data in flight from the peer would be answered by a reset, and the peer would never
-   * read our last frames.
+   * read our last frames. `flushMs`: how long a slow peer may take for the bytes that the kernel has not taken yet.
    */
-  #end(): void {
+  #end(flushMs = 0): void {
     this.session.close();
     this.#output.stop();
     this.#pingTimer?.[Symbol.dispose]();
     this.#stream.end();
-    this.#clock.after(hboneLimits.closeGraceMs, () => this.#stream.destroy());
+    cutOffLater(this.#stream, this.#clock, { graceMs: hboneLimits.closeGraceMs, flushMs });
   }
 
   #close(error: Error | undefined): void {

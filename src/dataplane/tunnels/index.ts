@@ -7,6 +7,7 @@ export { addRevocationMetrics } from "../certificates/revocation-metrics.ts";
 export { restrictionGuard, type RootRestriction, type TrustedRoot } from "../certificates/root-restrictions.ts";
 export { certificateParts, restoreCertificate, type CertificateParts } from "../certificates/workload-certificate.ts";
 export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "../connection-tracker.ts";
+export { cutOffLater } from "../hbone/cut-off-later.ts";
 export { hboneDialer } from "../hbone/hbone-dialer.ts";
 export { hboneCutOffs, type HboneCutOff } from "../hbone/hbone-metrics.ts";
 export { heldInput, type InputHolder } from "../hbone/held-input.ts";

@@ -25,8 +25,10 @@ export function compileCors(message: CorsPolicyMessage, where: string, notes: Co
   if (fractionOf(message.shadowEnabled?.defaultValue, 0) > 0)
     notes.tell("envoy.filters.http.cors: shadowEnabled has no effect here: origins are not counted");
   if (enabled === 0) return undefined;
+  const origins = message.allowOriginStringMatch.map((matcher) => compileString(matcher, where));
   return {
-    origins: message.allowOriginStringMatch.map((matcher) => compileString(matcher, where)),
+    // As in Envoy, a rule that matches `*` allows all origins.
+    origins: origins.some((matches) => matches("*")) ? [() => true] : origins,
     allowMethods: message.allowMethods,
     allowHeaders: message.allowHeaders,
     exposeHeaders: message.exposeHeaders,

@@ -25,13 +25,14 @@ const conditionFields: Readonly<Record<string, keyof RetryConditions>> = {
   "gateway-error": "gatewayError",
   "retriable-4xx": "retriable4xx",
   "retriable-status-codes": "retriableStatusCodes",
+  "envoy-ratelimited": "rateLimited",
 };
 
 /**
- * Conditions of `retry_on` that never hold here: two cannot occur with HTTP/1.1, and one needs a list of headers, which
- * no route has.
+ * Conditions of `retry_on` that never hold here: one cannot occur without HTTP/3, and one needs a list of headers,
+ * which no route has.
  */
-const neverHappens = new Set(["http3-post-connect-failure", "envoy-ratelimited", "retriable-headers"]);
+const neverHappens = new Set(["http3-post-connect-failure", "retriable-headers"]);
 
 const defaultBaseIntervalMs = 25;
 
@@ -94,6 +95,7 @@ function compileConditions(retryOn: string, where: string): RetryConditions {
     gatewayError: false,
     retriable4xx: false,
     retriableStatusCodes: false,
+    rateLimited: false,
     grpcStatuses: new Set<string>(),
   };
   for (const word of retryOn.split(",").map((part) => part.trim())) {

@@ -341,6 +341,26 @@ suite("actions", () => {
     assert.deepEqual([stranger.body, stranger.headers["access-control-allow-origin"]], ["ok", undefined]);
   });
 
+  test("a CORS policy for the origin `*` allows all origins, and tells each browser its own", async () => {
+    await using harness = await Harness.start();
+    harness.cluster("c", [(await harness.backend((_request, response) => response.end("ok"))).port]);
+    const allowed = async (origins: readonly JsonValue[]): Promise<unknown> => {
+      const policy = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        allowOriginStringMatch: [...origins],
+      };
+      harness.table = compile(
+        one({ route: { cluster: "c" }, typedPerFilterConfig: { "envoy.filters.http.cors": policy } }),
+      );
+      return (await harness.get("/old", { headers: { origin: "https://b.test" } })).headers[
+        "access-control-allow-origin"
+      ];
+    };
+    assert.equal(await allowed([{ exact: "https://a.test" }, { exact: "*" }]), "https://b.test");
+    assert.equal(await allowed([{ exact: "https://a.test" }]), undefined);
+    assert.equal(await allowed([{ prefix: "https://b." }]), "https://b.test");
+  });
+
   test("a CORS policy that applies to a fraction of requests is refused, and a shadow policy is reported", () => {
     const notes: string[] = [];
     const cors = (more: Record<string, JsonValue>): unknown => {

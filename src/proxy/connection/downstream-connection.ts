@@ -19,6 +19,7 @@ import type { ExchangeRequest } from "../http/exchange-request.ts";
 import { Exchange } from "../http/exchange.ts";
 import { Http1Answer } from "../http/http1-answer.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
+import { http2Limits } from "../http2/http2-limits.ts";
 import type { ListenerConnection } from "./listener-connection.ts";
 import { keptTrailers } from "../terms/trailers.ts";
 
@@ -31,6 +32,8 @@ const scratchHead = new MessageHead();
 const maxLingerBytes = 1024 * 1024;
 /** The number of sweeps (one each second) after which a closing connection is ended. */
 const maxLingerSweeps = 5;
+/** The same, while bytes of the last response wait for a slow client. As long as HTTP/2 waits for them. */
+const maxFlushSweeps = http2Limits.flushTimeoutMs / 1000;
 /** A half-closed tunnel is closed after this many sweeps without a byte. */
 const maxHalfClosedSweeps = 60;
 
@@ -68,6 +71,8 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #paused = false;
   #backedUp = false;
   #lingered = 0;
+  /** The bytes of the last response that waited at the last sweep. */
+  #unsentBytes = 0;
   #halfClosed = false;
   // The number of sweeps since the last activity. A sweep is a second, which is exact enough for these limits.
   #quietSweeps = 0;
@@ -239,13 +244,21 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
         else if (over(this.#quietSweeps, this.#exchange?.idleLimitMs ?? 0)) this.#exchange?.idleTimeout();
         return;
       case "closing":
-        if (this.#quietSweeps > maxLingerSweeps) this.abort();
+        this.#noteFlush();
+        if (this.#quietSweeps > (this.#unsentBytes > 0 ? maxFlushSweeps : maxLingerSweeps)) this.abort();
         return;
       case "tunnel":
         if (this.#halfClosed && this.#quietSweeps > maxHalfClosedSweeps) this.abort();
         return;
       case "closed":
     }
+  }
+
+  /** A client that takes bytes of the last response is active. */
+  #noteFlush(): void {
+    const { bufferedBytes } = this.stream;
+    if (bufferedBytes < this.#unsentBytes) this.#quietSweeps = 0;
+    this.#unsentBytes = bufferedBytes;
   }
 
   // ---- the bytes

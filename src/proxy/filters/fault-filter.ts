@@ -1,5 +1,6 @@
 import { responseFlags } from "../terms/response-flags.ts";
 import type { RequestMatcher } from "../routing/matchers.ts";
+import { httpStatusOfGrpc } from "../terms/grpc-call.ts";
 import type { FilterCounter } from "../terms/filter-statistics.ts";
 import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
@@ -38,27 +39,6 @@ export class FaultSettings {
     this.maxActive = options.maxActive;
   }
 }
-
-/** HTTP statuses that stand for gRPC's (google.rpc.Code). */
-const httpOfGrpc: Readonly<Record<number, number>> = {
-  0: 200,
-  1: 499,
-  2: 500,
-  3: 400,
-  4: 504,
-  5: 404,
-  6: 409,
-  7: 403,
-  8: 429,
-  9: 400,
-  10: 409,
-  11: 400,
-  12: 501,
-  13: 500,
-  14: 503,
-  15: 500,
-  16: 401,
-};
 
 /** Delays requests or answers them with an error, as the configuration or the request's headers say. */
 export class FaultFilter implements HttpFilter {
@@ -140,7 +120,7 @@ export class FaultFilter implements HttpFilter {
       details: "fault_filter_abort",
     };
     if ("httpStatus" in chosen) return { ...common, status: chosen.httpStatus };
-    return { ...common, status: httpOfGrpc[chosen.grpcStatus] ?? 500, grpcStatus: chosen.grpcStatus };
+    return { ...common, status: httpStatusOfGrpc(chosen.grpcStatus), grpcStatus: chosen.grpcStatus };
   }
 
   #mayBegin(settings: FaultSettings): boolean {

@@ -17,6 +17,10 @@ export abstract class Answer {
   started = false;
   /** Whether the connection can be used for another request. */
   keepAlive = false;
+  /**
+   * Whether the response is complete before its request. Then a connection of HTTP/1.1 ends, and the client is told so.
+   */
+  precedesRequest = false;
   status = 0;
   sentBytes = 0;
   /** -1 if the upstream did not respond. */

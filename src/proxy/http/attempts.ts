@@ -10,6 +10,7 @@ import { PreviousPriorities } from "../upstream/previous-priorities.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
+import { judgedStatus } from "./grpc.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import { unreachedHeader } from "../peers/peer-metadata.ts";
 import {
@@ -44,7 +45,7 @@ export interface AttemptsOwner {
   answerTrailers(fields: readonly string[]): void;
   switched(head: MessageHead, from: number, to: number, sentAtMs: number): void;
   tunnelBytes(bytes: Buffer): void;
-  /** The upstream has ended its side of a tunnel, or with `whole` the whole tunnel. */
+  /** The upstream has ended its side of a tunnel, or with `isComplete` the whole tunnel. */
   tunnelEnded(isComplete: boolean): void;
   /** No upstream will respond. The proxy responds instead, or cuts off a response that has already begun. */
   failed(reply: ReplyRow): void;
@@ -212,9 +213,12 @@ export class Attempts implements PoolUser, ResponseReceiver {
     else this.#pool.acquire(this, fresh);
   }
 
-  /** The client has sent all of the request: the route's time limit begins. */
+  /** The client has sent all of the request: the time limits of the route and of the current attempt begin. */
   requestComplete(): void {
-    if (this.#channel !== undefined && this.#sentAtMs < 0) this.#sentAtMs = this.#context.clock.steadyMs();
+    if (this.#channel !== undefined) {
+      if (this.#sentAtMs < 0) this.#sentAtMs = this.#context.clock.steadyMs();
+      this.#limitTry();
+    }
     if (this.#timeoutMs > 0 && this.#routeTimer === undefined) {
       this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
         if (this.#counted) this.endpoint?.report({ kind: "timeout" });
@@ -269,8 +273,14 @@ export class Attempts implements PoolUser, ResponseReceiver {
     // The system call between both takes microseconds. Reading the clock again would take a part of one for nothing.
     if (this.#request.complete) this.#sentAtMs = this.#begunAtMs;
     else if (more) this.#owner.upstreamTakesMore();
+    if (this.#request.complete) this.#limitTry();
+  }
+
+  /** Begins the time limit of an attempt whose endpoint gets the whole request now. */
+  #limitTry(): void {
     const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0;
-    if (perTryMs > 0) this.#tryTimer = this.#context.clock.after(perTryMs, () => this.#tryTimedOut());
+    if (perTryMs <= 0 || this.#tryTimer !== undefined || this.#tunnel) return;
+    this.#tryTimer = this.#context.clock.after(perTryMs, () => this.#tryTimedOut());
   }
 
   connectFailed(failure: ConnectFailure): void {
@@ -293,13 +303,13 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void {
-    this.endpoint?.report({ kind: "answer", status: head.status });
+    this.endpoint?.report({ kind: "answer", status: judgedStatus(head, this.#facts.isGrpc) });
     const retry = this.#action?.retry;
     if (retry !== undefined) {
       const grpcStatus = head.get("grpc-status");
       // A body that still arrives goes to the next endpoint, as after a failed connection.
       const wasUnreached = retry.on.connectFailure && isUnreached(head, grpcStatus);
-      const isWanted = wasUnreached || (this.#request.complete && retriesResponse(retry, head.status, grpcStatus));
+      const isWanted = wasUnreached || (this.#request.complete && retriesResponse(retry, head, grpcStatus));
       if (isWanted && this.#retryInstead(last)) return;
     }
     this.#status = head.status;

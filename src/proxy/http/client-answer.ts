@@ -30,8 +30,10 @@ export interface AnsweredExchange extends ExchangeParts {
 export class ClientAnswer {
   readonly #exchange: AnsweredExchange;
   readonly #answer: Answer;
-  /** The mutations of the head, the most specific first. */
+  /** The mutations of the head, the most specific first. As in Envoy, they apply to the proxy's own replies too. */
   mutations = noMutations;
+  /** Mutations of an upstream's head only. */
+  upstreamMutations = noMutations;
   /** Headers that filters add to the response's head, even if the proxy itself responds. */
   addedFields = noFields;
   /** The filters that process the response. Undefined if there are none. */
@@ -79,7 +81,7 @@ export class ClientAnswer {
       if (peer !== undefined) record.upstreamPeer = decodePeerMetadata(peer, config.peerMetadata.labelNames);
     }
     if (facts.isGrpc) record.countAnswer(head.bytes, from, to);
-    const edits = this.#edits(head);
+    const edits = this.#upstreamEdits(head);
     const { filters } = this;
     if (filters === undefined || filters.begun) this.#sendHead(upstream, edits);
     else filters.begin(upstream, edits);
@@ -100,7 +102,7 @@ export class ClientAnswer {
   /** Switches protocols. */
   switching(head: MessageHead, from: number, to: number, sentAtMs: number): void {
     this.#exchange.record.details = endTable.answered.details;
-    if (!this.#answer.switching(head, from, to, this.#edits(head), sentAtMs)) this.#exchange.attempts.pause();
+    if (!this.#answer.switching(head, from, to, this.#upstreamEdits(head), sentAtMs)) this.#exchange.attempts.pause();
   }
 
   tunnelBytes(bytes: Buffer): void {
@@ -117,6 +119,7 @@ export class ClientAnswer {
     const { head, framing, from, to, last, sentAtMs } = upstream;
     const { grpcWeb } = this;
     const answer = this.#answer;
+    answer.precedesRequest = last && !this.#exchange.request.complete;
     const edits = grpcWeb === undefined ? given : grpcWeb.answer(head, given, last && from === to);
     if (grpcWeb?.translatesAnswer !== true || (last && from === to)) {
       // Its chunks were decoded, because a response of gRPC would need plain frames.
@@ -159,8 +162,7 @@ export class ClientAnswer {
     const exchange = this.#exchange;
     const { record, config, facts, context } = exchange;
     record.endsBy(row);
-    const edits = record.route?.action.kind === "forward" ? undefined : this.#edits(facts.head);
-    const added = edits?.added ?? this.addedFields;
+    const added = this.#edits(undefined, this.mutations)?.added ?? noFields;
     const toPeer = fieldsForPeer(row, config, facts.method, context.draining, this.#answer.peerAsked);
     const fields = [...given, ...added, ...toPeer];
     const shaped = shapeReply(row, fields, config, facts.isGrpc, mutationContext(exchange, undefined));
@@ -178,7 +180,12 @@ export class ClientAnswer {
     owner.exchangeEnded(this.#answer.keepAlive, more, leaves);
   }
 
-  #edits(head: MessageHead): HeaderEdits | undefined {
-    return responseEdits(this.#exchange, this.mutations, this.addedFields, head);
+  #upstreamEdits(head: MessageHead): HeaderEdits | undefined {
+    const { mutations, upstreamMutations: more } = this;
+    return this.#edits(head, more.length === 0 ? mutations : [...mutations, ...more]);
+  }
+
+  #edits(head: MessageHead | undefined, mutations: readonly HeaderMutation[]): HeaderEdits | undefined {
+    return responseEdits(this.#exchange, mutations, this.addedFields, head);
   }
 }

@@ -38,22 +38,21 @@ export function requestEdits(parts: Parts, levels: readonly HeaderMutation[]): H
   return editHeaders(levels, mutationContext(parts, undefined), (name) => parts.facts.header(name) !== undefined);
 }
 
-/** The edits of a response's head, with the fields that filters add. Replies of the proxy give the request's head. */
+/** The edits of a response's head, with the fields that filters add. Replies of the proxy itself give no head. */
 export function responseEdits(
   parts: Parts,
   levels: readonly HeaderMutation[],
   added: HeaderEdits["added"],
-  head: MessageHead,
+  head: MessageHead | undefined,
 ): HeaderEdits | undefined {
   if (levels.length === 0) return added.length === 0 ? undefined : { dropped: noNames, added };
   const made = edits(parts, levels, head);
   return added.length === 0 ? made : { dropped: made.dropped, added: [...made.added, ...added] };
 }
 
-function edits(parts: Parts, levels: readonly HeaderMutation[], head: MessageHead): HeaderEdits {
-  const context =
-    head === parts.facts.head ? mutationContext(parts, undefined) : mutationContext(parts, head, head.status);
-  return editHeaders(levels, context, (name) => head.find(name) >= 0);
+function edits(parts: Parts, levels: readonly HeaderMutation[], head: MessageHead | undefined): HeaderEdits {
+  const context = mutationContext(parts, head, head?.status);
+  return editHeaders(levels, context, (name) => head !== undefined && head.find(name) >= 0);
 }
 
 const noNames: ReadonlySet<string> = new Set();

@@ -212,6 +212,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     const { facts, record } = this;
     const { pass, answerSteps } = filters;
     record.route = pass.route;
+    this.answer.mutations = pass.route?.responseMutations ?? [];
     if (answerSteps.length > 0) {
       this.answer.filters = new AnswerFilters(this, this.answer, pass, answerSteps);
       facts.answerPassesFilters = true;

@@ -149,11 +149,8 @@ export class Forwarding {
     if (endpoint === undefined) return;
     // Header values of the response that refer to the request must outlive this read.
     if (answer.mutations.length > 0 || config.localReplies.length > 0) facts.detach();
-    const host =
-      edits?.added.find(([name]) => name === "host")?.[1] ??
-      choice.hostRewrite ??
-      action.rewriteHost ??
-      (action.autoHostRewrite ? endpoint.config.hostname : undefined);
+    const routeHost = edits?.added.find(([name]) => name === "host")?.[1] ?? choice.hostRewrite ?? action.rewriteHost;
+    const host = routeHost ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined);
     const { complete } = request;
     const { mirrors } = action;
     const otherMirrors = mirrors.some(({ cluster: name }) => this.#mirrorProtocol(name) !== "http1");
@@ -162,7 +159,7 @@ export class Forwarding {
       this.#composition(cluster, host ?? facts.changedHost(), edits),
       exchange.bodyForm(protocol, otherMirrors, from, to),
     );
-    if (mirrors.length > 0) this.#mirror(edits);
+    if (mirrors.length > 0) this.#mirror(routeHost ?? facts.authority, edits);
     exchange.startBody(bytes, from, to, complete);
     if (!exchange.active) return;
     attempts.attempt(endpoint, false);
@@ -188,7 +185,7 @@ export class Forwarding {
       const add = [
         { name: "set-cookie", value: () => cookie, action: "append-if-exists-or-add", keepEmptyValue: true },
       ] as const;
-      answer.mutations = [...answer.mutations, { add, remove: [] }];
+      answer.upstreamMutations = [{ add, remove: [] }];
     }
     return hash?.value;
   }
@@ -247,14 +244,13 @@ export class Forwarding {
   }
 
   /** Sends copies to the mirrors of the route, as far as they can take them. */
-  #mirror(edits: HeaderEdits | undefined): void {
+  #mirror(authority: string, edits: HeaderEdits | undefined): void {
     const { facts, request, context } = this.#exchange;
     for (const mirror of this.#action.mirrors) {
       const protocol = this.#mirrorProtocol(mirror.cluster);
       const wanted = this.#upgrade === undefined && protocol !== undefined && context.random() < mirror.fraction;
       const endpoint = wanted ? context.cluster(mirror.cluster)?.pick(undefined, 1) : undefined;
-      if (endpoint === undefined || protocol === undefined) continue;
-      const { authority } = facts;
+      if (endpoint === undefined || protocol === undefined || !mayOpen(endpoint.cluster)) continue;
       const name = withoutPort(authority);
       const host = mirror.keepHost ? authority : `${name}-shadow${authority.slice(name.length)}`;
       const head = new ByteBuilder(mirrorHeadBytes);
@@ -264,6 +260,7 @@ export class Forwarding {
           endpoint,
           head: head.view(),
           toHead: facts.method === "HEAD",
+          isGrpc: facts.isGrpc,
           chunksRequest: request.chunksRequest,
           scheme: facts.scheme,
           protocol,
@@ -272,4 +269,12 @@ export class Forwarding {
       );
     }
   }
+}
+
+/** Whether the cluster takes another request. If it is full, counts the refusal. */
+function mayOpen({ breaker: { requests }, counters }: Cluster): boolean {
+  if (!requests.exhausted) return true;
+  requests.overflows += 1;
+  counters.overflow += 1;
+  return false;
 }

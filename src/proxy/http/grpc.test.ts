@@ -6,7 +6,7 @@ import { until } from "../../base/testing/index.ts";
 import * as grpc from "@grpc/grpc-js";
 import { encodeGrpcMessage, GrpcMessageCounter, isGrpcContentType, parseGrpcTimeout } from "./grpc.ts";
 import type { HttpListenerOptions } from "../connection/http-listener.ts";
-import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
+import { forwardTo, Harness, plainOutliers, retryPolicy, route, tableOf } from "../testing/harness.ts";
 
 const bytes = {
   requestSerialize: (text: string) => Buffer.from(text),
@@ -215,6 +215,31 @@ test("an error in trailers alone reaches the client, after a policy's retries fo
   assert.deepEqual([code, details, made.calls.length], [grpc.status.PERMISSION_DENIED, "nö", 3]);
   await until(() => made.harness.finished.length === 1);
   assert.deepEqual([made.harness.finished[0]?.grpcStatus, made.harness.finished[0]?.status], ["7", 200]);
+});
+
+test("an error in trailers alone counts for the endpoint's ejection as the HTTP status that it stands for", async () => {
+  await using harness = await Harness.start();
+  const { port } = await harness.backend((request, response) => {
+    response.setHeader("grpc-status", String(request.headers["x-status"])).end();
+  });
+  const cluster = harness.cluster("a", [port], { outliers: { ...plainOutliers, consecutiveGatewayErrors: 2 } });
+  harness.table = tableOf(route(forwardTo("a")));
+  const usableAfter = async (status: grpc.status, type = "application/grpc"): Promise<boolean> => {
+    await harness.get("/", { method: "POST", headers: { "content-type": type, "x-status": String(status) } });
+    return cluster.health.usable === 1;
+  };
+  const { UNAVAILABLE, INTERNAL, DEADLINE_EXCEEDED } = grpc.status;
+  assert.deepEqual(
+    [
+      await usableAfter(UNAVAILABLE),
+      await usableAfter(INTERNAL),
+      await usableAfter(UNAVAILABLE),
+      await usableAfter(UNAVAILABLE, "text/plain"),
+      await usableAfter(DEADLINE_EXCEEDED),
+      await usableAfter(UNAVAILABLE),
+    ],
+    [true, true, true, true, true, false],
+  );
 });
 
 test("a call without an endpoint is UNAVAILABLE, and a cancelled or late call also ends at its server", async () => {

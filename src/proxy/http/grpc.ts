@@ -1,4 +1,5 @@
-import { grpcPrefixBytes } from "../terms/grpc-call.ts";
+import type { MessageHead } from "../../wire/http1/index.ts";
+import { grpcPrefixBytes, httpStatusOfGrpc } from "../terms/grpc-call.ts";
 
 /** Whether a content type belongs to gRPC. */
 export function isGrpcContentType(value: string): boolean {
@@ -23,6 +24,15 @@ const unknown = 2;
 
 export function grpcStatusOfHttp(status: number): number {
   return grpcStatusOf[status] ?? unknown;
+}
+
+/**
+ * The status of a response by which its endpoint is judged. As in Envoy, an error of gRPC counts if the response has no
+ * body. The status of other calls comes with their end.
+ */
+export function judgedStatus(head: MessageHead, isGrpc: boolean): number {
+  const grpcStatus = isGrpc ? head.get("grpc-status") : undefined;
+  return grpcStatus === undefined ? head.status : httpStatusOfGrpc(Number(grpcStatus));
 }
 
 /** A text for `grpc-message`: everything except printable ASCII is percent-encoded. */

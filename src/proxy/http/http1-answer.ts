@@ -119,7 +119,7 @@ export class Http1Answer extends Answer {
    * runtime for each use of a private getter.
    */
   #mayKeepAlive(): boolean {
-    return this.clientKeepsAlive && !this.context.draining && !this.request.isConnect;
+    return this.clientKeepsAlive && !this.precedesRequest && !this.context.draining && !this.request.isConnect;
   }
 
   #deliverAs(head: MessageHead, framing: BodyFraming): void {

@@ -1,4 +1,5 @@
 import type { Clock, Random } from "../../base/index.ts";
+import type { MessageHead } from "../../wire/http1/index.ts";
 import type { RetryPolicy } from "../routing/route.ts";
 import type { ConnectFailure } from "../upstream/pool-user.ts";
 import type { UpstreamFailure } from "../upstream/upstream-channel.ts";
@@ -55,10 +56,14 @@ export function retriesTimeout(policy: RetryPolicy | undefined): boolean {
 }
 
 /**
- * Whether the policy wants another attempt instead of this response. `grpcStatus` is in the response's head, if any.
+ * Whether the policy wants another attempt instead of this response. `grpcStatus` is in the response's head, if any. A
+ * response for a rate limit is retried only if the policy names rate limits, because retries would exceed the limit
+ * further.
  */
-export function retriesResponse(policy: RetryPolicy, status: number, grpcStatus: string | undefined): boolean {
+export function retriesResponse(policy: RetryPolicy, head: MessageHead, grpcStatus: string | undefined): boolean {
   const { on } = policy;
+  const { status } = head;
+  if (head.find("x-envoy-ratelimited") >= 0) return on.rateLimited;
   if (on.serverError && status >= 500) return true;
   if (on.gatewayError && status >= 502 && status <= 504) return true;
   if (on.retriable4xx && status === 409) return true;

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { HandClock } from "../../base/testing/index.ts";
+import { Budget } from "../upstream/circuit-breaker.ts";
 import type { Endpoint } from "../upstream/cluster.ts";
 import type { PoolUser } from "../upstream/pool-user.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
@@ -40,12 +41,19 @@ function rig() {
   const endpoint = {
     activeRequests: 0,
     counters: { requests: 0 },
+    cluster: {
+      activeRequests: 0,
+      counters: { requests: 0 },
+      breaker: { requests: new Budget(() => 10) },
+    },
+    report: () => undefined,
     pool: { acquire: (user: PoolUser) => void acquired.push(user), giveUp: () => undefined },
   };
   const shadow = new Shadow({
     endpoint: endpoint as unknown as Endpoint,
     head,
     toHead: false,
+    isGrpc: false,
     chunksRequest: false,
     scheme: "http",
     protocol: "http1",

@@ -1,9 +1,10 @@
 import { JoinedBytes } from "../../base/joined-bytes/index.ts";
 import type { Clock } from "../../base/index.ts";
 import type { Endpoint } from "../upstream/cluster.ts";
-import type { PoolUser, WireProtocol } from "../upstream/pool-user.ts";
-import type { ResponseReceiver, UpstreamChannel } from "../upstream/upstream-channel.ts";
+import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/pool-user.ts";
+import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
+import { judgedStatus } from "./grpc.ts";
 
 /** The maximum number of buffered bytes of a mirrored request. A slower mirror loses the request. */
 const maxWaitingBytes = 256 * 1024;
@@ -15,6 +16,7 @@ export interface ShadowOptions {
   /** The request's head. Parts of the body follow by {@link Shadow.body}. */
   readonly head: Buffer;
   readonly toHead: boolean;
+  readonly isGrpc: boolean;
   readonly chunksRequest: boolean;
   readonly scheme: string;
   readonly protocol: WireProtocol;
@@ -33,6 +35,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   readonly upstreamProtocol: WireProtocol;
   readonly #endpoint: Endpoint;
   readonly #head: Buffer;
+  readonly #isGrpc: boolean;
   #channel: UpstreamChannel | undefined;
   /** Bytes that wait for the channel, in one piece of memory, because a client may send single bytes. */
   readonly #waiting = new JoinedBytes();
@@ -49,12 +52,17 @@ export class Shadow implements PoolUser, ResponseReceiver {
     this.#endpoint = endpoint;
     this.#limit = options.clock.after(maxDurationMs, () => this.abandon());
     this.toHead = options.toHead;
+    this.#isGrpc = options.isGrpc;
     this.chunksRequest = options.chunksRequest;
     this.scheme = options.scheme;
     this.upstreamProtocol = options.protocol;
     this.#head = options.head;
+    const { cluster } = endpoint;
     endpoint.activeRequests += 1;
     endpoint.counters.requests += 1;
+    cluster.activeRequests += 1;
+    cluster.breaker.requests.force();
+    cluster.counters.requests += 1;
     endpoint.pool.acquire(this, false);
   }
 
@@ -107,7 +115,8 @@ export class Shadow implements PoolUser, ResponseReceiver {
     if (trailers !== undefined) channel.sendTrailers(trailers);
   }
 
-  connectFailed(): void {
+  connectFailed({ kind }: ConnectFailure): void {
+    if (kind !== "overflow") this.#endpoint.report({ kind: kind === "timeout" ? kind : "connect-failure" });
     this.#end();
   }
 
@@ -115,7 +124,8 @@ export class Shadow implements PoolUser, ResponseReceiver {
     // Nobody waits for the response.
   }
 
-  response(_head: MessageHead, _framing: BodyFraming, _from: number, _to: number, last: boolean): void {
+  response(head: MessageHead, _framing: BodyFraming, _from: number, _to: number, last: boolean): void {
+    this.#endpoint.report({ kind: "answer", status: judgedStatus(head, this.#isGrpc) });
     if (last) this.#end();
   }
 
@@ -139,7 +149,9 @@ export class Shadow implements PoolUser, ResponseReceiver {
     this.#end();
   }
 
-  upstreamFailed(): void {
+  upstreamFailed({ kind, anyByte }: UpstreamFailure): void {
+    // As for the request itself, a connection that was closed while idle says nothing about the endpoint.
+    if (kind !== "refused" && (anyByte || this.#channel?.reused !== true)) this.#endpoint.report({ kind: "reset" });
     this.#end();
   }
 
@@ -155,6 +167,9 @@ export class Shadow implements PoolUser, ResponseReceiver {
     this.#limit[Symbol.dispose]();
     this.#channel = undefined;
     this.#waiting.take();
+    const { cluster } = this.#endpoint;
     this.#endpoint.activeRequests -= 1;
+    cluster.activeRequests -= 1;
+    cluster.breaker.requests.give();
   }
 }

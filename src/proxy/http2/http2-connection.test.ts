@@ -45,8 +45,10 @@ class Pipe implements ByteStream {
   end(): void {
     this.ended = true;
   }
+  destroyed = false;
   destroy(): void {
     this.ended = true;
+    this.destroyed = true;
   }
   isPaused = false;
   pause(): void {
@@ -520,6 +522,31 @@ test("the remaining response must make progress, else its stream is reset", asyn
   }
   assert.ok((await peer.takeFrames()).includes("rst 1 CANCEL"));
   assert.equal(peer.connection.activeStreams, 0);
+});
+
+test("a connection that has ended waits for a peer that reads slowly, and for others only a moment", async () => {
+  for (const [waits, cutOffMs] of [
+    [false, http2Limits.closeGraceMs],
+    [true, http2Limits.closeGraceMs + http2Limits.flushTimeoutMs],
+  ] as const) {
+    const clock = new HandClock();
+    const peer = new Peer(true, 10, clock).greet().request(1);
+    peer.connection.drain();
+    peer.writer.ping(Buffer.from("goaway!!"), true);
+    peer.push();
+    await peer.takeFrames();
+    if (waits) peer.pipe.bufferedBytes = 100;
+    peer.streams.get(1)?.stream.sendHeaders([":status", "204"], true);
+    await peer.takeFrames();
+    assert.deepEqual([peer.pipe.ended, peer.pipe.destroyed], [true, false]);
+    const { closeGraceMs } = http2Limits;
+    for (let passedMs = closeGraceMs; passedMs < cutOffMs; passedMs += closeGraceMs) {
+      clock.pass(closeGraceMs);
+      assert.equal(peer.pipe.destroyed, false, `after ${passedMs} ms`);
+    }
+    clock.pass(closeGraceMs);
+    assert.equal(peer.pipe.destroyed, true);
+  }
 });
 
 test("when the peer shrinks the HPACK table, the next header block announces our table as empty", async () => {

@@ -1,5 +1,5 @@
 import type { Clock } from "../../base/index.ts";
-import { heldInput, TurnOutput, type InputHolder } from "../../dataplane/index.ts";
+import { cutOffLater, heldInput, TurnOutput, type InputHolder } from "../../dataplane/index.ts";
 import { inLaterTurn, writeAll, writesInPlace, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import {
   errorCode,
@@ -235,7 +235,7 @@ export class Http2Connection implements SessionPort, InputHolder {
   }
 
   finished(): void {
-    this.#output.whenEmpty(() => this.#end());
+    this.#output.whenEmpty(() => this.#end(http2Limits.flushTimeoutMs));
   }
 
   failed({ code, message }: Http2ConnectionError): void {
@@ -287,12 +287,13 @@ export class Http2Connection implements SessionPort, InputHolder {
     else this.#end();
   }
 
-  #end(): void {
+  /** `flushMs`: how long a slow peer may take for the bytes that the kernel has not taken yet. */
+  #end(flushMs = 0): void {
     if (this.#closeGrace !== undefined || this.#isClosed) return;
     this.#session.close();
     this.#output.stop();
     this.#stream.end();
-    this.#closeGrace = this.#clock.after(http2Limits.closeGraceMs, () => this.#stream.destroy());
+    this.#closeGrace = cutOffLater(this.#stream, this.#clock, { graceMs: http2Limits.closeGraceMs, flushMs });
   }
 
   #abortStreams(failure: StreamFailure, above = 0): void {

@@ -46,14 +46,14 @@ export const http2Limits = {
    */
   pingIntervalMs: 15_000,
   pingTimeoutMs: 20_000,
-  /** The time in which the rest of a response must make progress after its exchange is over. */
+  /** The time in which the rest of a response must make progress after its exchange, or its connection, is over. */
   flushTimeoutMs: 60_000,
   /**
    * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine answers after
    * seconds, and a stream that comes after the second GOAWAY is refused.
    */
   goawayGraceMs: 5000,
-  /** How long the peer may take to close after our end. */
+  /** How long the peer may take to close after our end. The rest of a response has {@link flushTimeoutMs}. */
   closeGraceMs: 2000,
   /** How many bytes are read and dropped after our end. */
   maxDroppedBytes: 256 * 1024,

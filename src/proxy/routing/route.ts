@@ -167,6 +167,8 @@ export interface RetryConditions {
   readonly gatewayError: boolean;
   readonly retriable4xx: boolean;
   readonly retriableStatusCodes: boolean;
+  /** Responses that a proxy on the way sent because of a rate limit. */
+  readonly rateLimited: boolean;
   /** gRPC status codes in the response's head. */
   readonly grpcStatuses: ReadonlySet<string>;
 }

@@ -28,7 +28,7 @@ import {
   type EndpointConnector,
   type UpstreamStream,
 } from "../upstream/endpoint.ts";
-import type { WireProtocol } from "../upstream/pool-user.ts";
+import { connectFailureOf, type WireProtocol } from "../upstream/pool-user.ts";
 
 export interface TcpProxyOptions {
   /** Called for each connection. */
@@ -266,8 +266,9 @@ export class TcpProxy {
     const hash = hashesSource ? hashText(flow.connection.remote.address) : undefined;
     for (let attempt = 1; attempt <= attempts; attempt += 1) {
       const endpoint =
-        cluster.forDestination(forwarded ?? flow.connection.local, forwarded?.hostname) ??
-        cluster.pick(undefined, 1, hash);
+        cluster.config.originalDestination === undefined
+          ? cluster.pick(undefined, 1, hash)
+          : cluster.forDestination(forwarded ?? flow.connection.local, forwarded?.hostname);
       if (endpoint === undefined) {
         cluster.counters.noHealthyEndpoint += 1;
         flow.flag = responseFlags.noHealthyUpstream;
@@ -324,6 +325,7 @@ export class TcpProxy {
           : await (carriesHttp2(direct, protocol)
               ? this.#openHttp2Tunnel(direct, tunnel, endpoint.config, connectTimeoutMs)
               : openHttpTunnel(direct, tunnel, connectTimeoutMs));
+      endpoint.report({ kind: "connected" });
       endpoint.counters.connectionsOpened += 1;
       // As in Envoy, whose statistics count a connection as one request.
       endpoint.counters.requests += 1;
@@ -335,8 +337,10 @@ export class TcpProxy {
     } catch (error) {
       endpoint.endRelay();
       endpoint.counters.connectFailures += 1;
+      const { kind, message } = connectFailureOf(error);
+      endpoint.report({ kind: kind === "timeout" ? kind : "connect-failure" });
       flow.flag = responseFlags.upstreamConnectionFailure;
-      flow.transportFailure = messageOf(error);
+      flow.transportFailure = message;
       return undefined;
     }
   }

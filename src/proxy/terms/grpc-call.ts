@@ -9,6 +9,14 @@ export interface GrpcTarget {
   readonly callCluster: CallCluster;
 }
 
+/** The HTTP statuses that stand for those of gRPC (google.rpc.Code), by number. */
+const httpStatuses = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
+
+/** The HTTP status that stands for one of gRPC. 500 for an unknown one. */
+export function httpStatusOfGrpc(status: number): number {
+  return httpStatuses[status] ?? 500;
+}
+
 const maxAnswerBytes = 4 * 1024 * 1024;
 /** Each message has a prefix: one byte of flags and four bytes of length. */
 export const grpcPrefixBytes = 5;

@@ -21,6 +21,7 @@ import type { ForwardAction, RetryPolicy, Route } from "../routing/route.ts";
 import { Cluster, type ClusterConfig } from "../upstream/cluster.ts";
 import { defaultBalancing } from "../upstream/balancing.ts";
 import type { EndpointConfig } from "../upstream/endpoint.ts";
+import type { OutlierPolicy } from "../upstream/outlier-detector.ts";
 
 export const testConnectionConfig: HttpConnectionConfig = {
   statPrefix: "test",
@@ -129,6 +130,7 @@ export function retryPolicy(
       gatewayError: false,
       retriable4xx: false,
       retriableStatusCodes: false,
+      rateLimited: false,
       grpcStatuses: new Set(),
       ...more.on,
     },
@@ -172,6 +174,20 @@ const furtherFields = [
   "requestId",
   "metadata",
 ] as const;
+
+/** Rules that eject no endpoint, unless a test sets a threshold. */
+export const plainOutliers: OutlierPolicy = {
+  consecutiveServerErrors: 0,
+  consecutiveGatewayErrors: 0,
+  consecutiveLocalErrors: 0,
+  splitsLocalErrors: false,
+  intervalMs: 1000,
+  baseEjectionMs: 10_000,
+  maxEjectionMs: 10_000,
+  ejectionJitterMs: 0,
+  maxEjectionPercent: 100,
+  alwaysEjectsOne: false,
+};
 
 /** A cluster's settings if a test sets none. */
 export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {

@@ -48,8 +48,8 @@ export interface UpstreamHttp2 {
   readonly keepaliveTimeoutMs: number;
 }
 
-/** The maximum number of destinations that such a cluster remembers. */
-const maxDestinations = 4096;
+/** The maximum number of destinations to which such a cluster has connections at once. */
+export const maxDestinations = 4096;
 /** How long requests wait for a new cluster's first endpoints. */
 const firstEndpointsLimitMs = 5000;
 
@@ -190,14 +190,15 @@ export class Endpoint {
     this.cluster.judge(this, outcome);
   }
 
+  /** Whether no request is open. Connections may be kept for others. */
+  get idle(): boolean {
+    return this.activeRequests === 0 && this.activeConnections === 0;
+  }
+
   /** Whether no request is open and no connection is kept. */
   get unused(): boolean {
     return (
-      this.activeRequests === 0 &&
-      this.activeConnections === 0 &&
-      this.pool.openConnections === 0 &&
-      this.pool.pendingRequests === 0 &&
-      this.#clientPools.size === 0
+      this.idle && this.pool.openConnections === 0 && this.pool.pendingRequests === 0 && this.#clientPools.size === 0
     );
   }
 }
@@ -380,7 +381,10 @@ export class Cluster {
     return this.#outliers?.counters;
   }
 
-  /** The endpoint for a destination. Undefined if the cluster has its own endpoints, or already has too many. */
+  /**
+   * The endpoint for a destination. Undefined if the cluster has its own endpoints, or if too many destinations have
+   * requests at once.
+   */
   forDestination(destination: SocketAddress, hostname?: string): Endpoint | undefined {
     const rule = this.config.originalDestination;
     if (rule === undefined) return undefined;
@@ -389,10 +393,22 @@ export class Cluster {
     // they are two endpoints.
     const key = `${endpointKey(config)} ${hostname ?? ""}`;
     let endpoint = this.#endpoints.get(key);
-    if (endpoint !== undefined || this.#endpoints.size >= maxDestinations) return endpoint;
+    if (endpoint !== undefined) return endpoint;
+    if (this.#endpoints.size >= maxDestinations && !this.#forgetIdle()) return undefined;
     endpoint = new Endpoint(config, this, this.#runtime);
     this.#endpoints.set(key, endpoint);
     return endpoint;
+  }
+
+  /** Closes the kept connections to one destination that nobody uses, the oldest one. False if there is none. */
+  #forgetIdle(): boolean {
+    for (const [key, endpoint] of this.#endpoints) {
+      if (!endpoint.idle) continue;
+      endpoint.drain();
+      this.#endpoints.delete(key);
+      return true;
+    }
+    return false;
   }
 
   /** Must be called once a second, with the steady clock. */

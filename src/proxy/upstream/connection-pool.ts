@@ -1,4 +1,4 @@
-import { LinkedList, messageOf, SerinError, type Clock } from "../../base/index.ts";
+import { LinkedList, type Clock } from "../../base/index.ts";
 import { hasUnreadInput } from "../../net/index.ts";
 import { Budget } from "./circuit-breaker.ts";
 import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
@@ -11,7 +11,7 @@ import {
 } from "./endpoint.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import type { Http2Settings } from "./http2-settings.ts";
-import type { ConnectFailure, PoolUser, WireProtocol } from "./pool-user.ts";
+import { connectFailureOf, type ConnectFailure, type PoolUser, type WireProtocol } from "./pool-user.ts";
 import { UpstreamConnection, type ConnectionHome } from "./upstream-connection.ts";
 
 export type { ConnectFailure, PoolUser, WireProtocol };
@@ -334,10 +334,9 @@ export class ConnectionPool implements ConnectionHome {
       this.#connecting[protocol] -= 1;
       this.#breaker.connections.give();
       this.#counters.connectFailures += 1;
-      const message = messageOf(error);
       // Other waiting users have attempts of their own, or take a connection that becomes free.
       const user = this.#takeWaiting((waiting) => (waiting.upstreamProtocol ?? "http1") === protocol);
-      user?.connectFailed({ kind: isTimeout(error) ? "timeout" : "connection-failure", message });
+      user?.connectFailed(connectFailureOf(error));
       this.#connectForWaiting();
     }
   }
@@ -396,8 +395,4 @@ export class ConnectionPool implements ConnectionHome {
     this.giveUp(user);
     user.connectFailed(failure);
   }
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof SerinError && error.code === "timeout";
 }

@@ -1,3 +1,4 @@
+import { messageOf, SerinError } from "../../base/index.ts";
 import type { UpstreamChannel } from "./upstream-channel.ts";
 
 /** The protocol towards an endpoint. `alpn` means HTTP/2 if TLS negotiates it, else HTTP/1.1. */
@@ -16,4 +17,10 @@ export interface PoolUser {
 export interface ConnectFailure {
   readonly kind: "connection-failure" | "timeout" | "overflow";
   readonly message: string;
+}
+
+/** Why a connection could not be opened. */
+export function connectFailureOf(error: unknown): ConnectFailure & { readonly kind: "connection-failure" | "timeout" } {
+  const isTimeout = error instanceof SerinError && error.code === "timeout";
+  return { kind: isTimeout ? "timeout" : "connection-failure", message: messageOf(error) };
 }

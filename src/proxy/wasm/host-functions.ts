@@ -3,7 +3,7 @@ import { MemoryFault, type GuestMemory } from "./guest-memory.ts";
 import { maxOpenCalls, maxTextBytes, minTickMs } from "./limits.ts";
 import type { MachineState } from "./machine-state.ts";
 import type { SharedRequest } from "./messages.ts";
-import { parsePairs, serializedSize, serializePairs, type Pairs } from "./pairs.ts";
+import { isFieldName, onOneLine, parsePairs, serializedSize, serializePairs, type Pairs } from "./pairs.ts";
 import { propertyAt } from "./properties.ts";
 import type { BodyBuffer, FieldMap } from "./stream-context.ts";
 
@@ -143,13 +143,17 @@ function fieldFunctions({ state, version }: HostFunctionOptions): Record<string,
     },
     proxy_add_header_map_value: (memory, [map = 0, nameAt = 0, nameSize = 0, valueAt = 0, valueSize = 0]) => {
       const name = memory.byteText(nameAt, nameSize).toLowerCase();
-      const value = memory.byteText(valueAt, valueSize);
-      return change(map, (fields) => fields.add(name, value));
+      const value = onOneLine(memory.byteText(valueAt, valueSize));
+      return change(map, (fields) => {
+        if (isFieldName(name)) fields.add(name, value);
+      });
     },
     proxy_replace_header_map_value: (memory, [map = 0, nameAt = 0, nameSize = 0, valueAt = 0, valueSize = 0]) => {
       const name = memory.byteText(nameAt, nameSize).toLowerCase();
-      const value = memory.byteText(valueAt, valueSize);
-      return change(map, (fields) => fields.replace(name, value));
+      const value = onOneLine(memory.byteText(valueAt, valueSize));
+      return change(map, (fields) => {
+        if (isFieldName(name)) fields.replace(name, value);
+      });
     },
     proxy_remove_header_map_value: (memory, [map = 0, nameAt = 0, nameSize = 0]) => {
       const name = memory.byteText(nameAt, nameSize).toLowerCase();
@@ -251,11 +255,16 @@ function streamFunctions({ state }: HostFunctionOptions): Record<string, HostFun
       state.effects.push({
         kind: "reply",
         stream: stream.id,
-        reply: { status: code, details, body, fields, grpcStatus: known },
+        reply: { status: isFinalStatus(code) ? code : 500, details, body, fields, grpcStatus: known },
       });
       return status.ok;
     },
   };
+}
+
+/** Behind a 1xx status, the client would go on waiting for a response. */
+function isFinalStatus(code: number): boolean {
+  return code >= 200 && code <= 599;
 }
 
 function callFunctions({ state }: HostFunctionOptions): Record<string, HostFunction> {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { until } from "../../base/testing/index.ts";
 import { maps } from "./abi.ts";
+import { parsePairs, serializePairs } from "./pairs.ts";
 import { RunningModule } from "./testing/run-module.ts";
 
 const code = await readFile(join(import.meta.dirname, "../../../test/wasm/test-module.wasm"));
@@ -65,6 +66,35 @@ test("a module answers itself, and continues when a cluster has answered", async
   assert.equal((await running.open(withAction("call"))).action, 1);
   await until(() => running.effects.some((effect) => effect.kind === "continue" && effect.side === "request"));
   assert.ok(running.fields(maps.requestHeaders).some(([, value]) => value === "callee GET /asked callee"));
+});
+
+test("a module cannot write a line break into a header, so that its input does not become another header", async () => {
+  using running = await RunningModule.start(code);
+  await running.open(head, true, { request: { path: "/there\r\ntransfer-encoding: chunked\r\n\r\nGET /other" } });
+  assert.deepEqual(
+    running.fields(maps.requestHeaders).find(([name]) => name === "x-path"),
+    ["x-path", "/theretransfer-encoding: chunkedGET /other"],
+  );
+  const given = [
+    ["X-A", "1\r\nx-b: 2"],
+    ["x c", "3"],
+    ["x-d\r\nx-e", "4"],
+    [":path", "/"],
+  ] as const;
+  assert.deepEqual(parsePairs(serializePairs(given)), [
+    ["x-a", "1x-b: 2"],
+    [":path", "/"],
+  ]);
+});
+
+test("a module's own response is a final one, whatever status the module gives", async () => {
+  // The operand of `i32.const`, before the address of the details.
+  const [forbidden, proceed] = ["\x41\x93\x03\x41\xb0\x01", "\x41\xe4\x00\x41\xb0\x01"];
+  const text = code.toString("latin1");
+  assert.ok(text.includes(forbidden));
+  using running = await RunningModule.start(Buffer.from(text.replace(forbidden, proceed), "latin1"));
+  await running.open(withAction("deny"));
+  assert.equal(running.effects.find((effect) => effect.kind === "reply")?.reply.status, 500);
 });
 
 test("a timer's calls, shared data and metrics reach their readers", async () => {

@@ -27,7 +27,22 @@ export function serializedSize(pairs: Pairs): number {
   return pairs.reduce((sum, [name, value]) => sum + 8 + name.length + 1 + value.length + 1, 4);
 }
 
-/** Reads a serialized map. Returns undefined if the bytes are not one. */
+const fieldName = /^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+
+/** Whether a module may write a header with this name (lower case). */
+export function isFieldName(name: string): boolean {
+  return fieldName.test(name);
+}
+
+/**
+ * The value on one line. A line break would begin another header, or another message, for the receiver. An error would
+ * end modules whose SDK expects none, so that one request could stop the module for all.
+ */
+export function onOneLine(value: string): string {
+  return value.replaceAll(/[\r\n\0]/g, "");
+}
+
+/** Reads a serialized map of headers, without names that no header may have. Undefined if the bytes are not a map. */
 export function parsePairs(bytes: Buffer): (readonly [name: string, value: string])[] | undefined {
   if (bytes.length < 4) return [];
   const count = bytes.readUInt32LE(0);
@@ -45,7 +60,8 @@ export function parsePairs(bytes: Buffer): (readonly [name: string, value: strin
     const name = text(bytes.readUInt32LE(4 + index * 8));
     const value = name === undefined ? undefined : text(bytes.readUInt32LE(8 + index * 8));
     if (name === undefined || value === undefined) return undefined;
-    pairs.push([name.toLowerCase(), value]);
+    const lower = name.toLowerCase();
+    if (isFieldName(lower)) pairs.push([lower, onOneLine(value)]);
   }
   return pairs;
 }

@@ -1,7 +1,7 @@
 import { systemClock } from "../../../base/index.ts";
 import type { CallCluster } from "../../terms/call-cluster.ts";
 import { boundedModule, engine, maxMemoryBytes, ModuleMachine, SharedStore, type MachineServices } from "../index.ts";
-import type { Effect, MachineAnswer, StreamEvent } from "../messages.ts";
+import type { AttributeMap, Effect, MachineAnswer, StreamEvent } from "../messages.ts";
 import type { Pairs } from "../pairs.ts";
 
 /** A module with one plugin in a thread, and a record of its effects. */
@@ -52,9 +52,13 @@ export class RunningModule implements Disposable {
   }
 
   /** Opens a stream with this request head. */
-  async open(fields: Pairs, end = true): Promise<MachineAnswer> {
+  async open(
+    fields: Pairs,
+    end = true,
+    attributes: AttributeMap = { request: { path: "/there" } },
+  ): Promise<MachineAnswer> {
     const event: StreamEvent = { kind: "headers", side: "request", fields, end };
-    return await this.machine.open(this.root, { request: { path: "/there" } }, event, {
+    return await this.machine.open(this.root, attributes, event, {
       effect: (effect) => void this.effects.push(effect),
       moduleFailed: () => undefined,
     });

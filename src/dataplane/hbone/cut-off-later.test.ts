@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { HandClock } from "../../base/testing/index.ts";
+import type { ByteStream } from "../../net/index.ts";
+import { hboneLimits } from "./limits.ts";
+import { TunnelConnection } from "./tunnel-connection.ts";
+
+const nothing = (): void => undefined;
+const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
+
+test("a tunnel connection that has drained waits for a peer that reads slowly, and for others only a moment", async () => {
+  const { closeGraceMs, flushTimeoutMs } = hboneLimits;
+  for (const [waitingBytes, cutOffMs] of [
+    [0, closeGraceMs],
+    [100, closeGraceMs + flushTimeoutMs],
+  ] as const) {
+    const clock = new HandClock();
+    let isCutOff = false;
+    const stream: Partial<ByteStream> = {
+      setHandler: nothing,
+      write: () => true,
+      bufferedBytes: waitingBytes,
+      end: nothing,
+      destroy: () => (isCutOff = true),
+      pause: nothing,
+      resume: nothing,
+    };
+    const connection = new TunnelConnection({
+      stream: stream as ByteStream,
+      peerIdentity: "",
+      server: false,
+      handler: { headers: nothing, connectionClosed: nothing },
+      clock,
+    });
+    connection.start();
+    connection.drain();
+    await turn();
+    for (let passedMs = closeGraceMs; passedMs < cutOffMs; passedMs += closeGraceMs) {
+      clock.pass(closeGraceMs);
+      assert.equal(isCutOff, false, `after ${passedMs} ms`);
+    }
+    clock.pass(closeGraceMs);
+    assert.equal(isCutOff, true);
+  }
+});

@@ -1,0 +1,26 @@
+import type { Clock } from "../../base/index.ts";
+import type { ByteStream } from "../../net/index.ts";
+
+export interface CutOffTimes {
+  /** How long the peer may take to close after our end. */
+  readonly graceMs: number;
+  /** How much longer it may take while bytes before our end wait, because it reads slowly. */
+  readonly flushMs: number;
+}
+
+/** Closes a stream that we have ended, unless the peer closes it in time. Disposing the result cancels this. */
+export function cutOffLater(
+  stream: Pick<ByteStream, "bufferedBytes" | "destroy">,
+  clock: Pick<Clock, "after">,
+  { graceMs, flushMs }: CutOffTimes,
+): Disposable {
+  let timer: Disposable;
+  const wait = (leftMs: number): void => {
+    timer = clock.after(graceMs, () => {
+      if (leftMs > 0 && stream.bufferedBytes > 0) wait(leftMs - graceMs);
+      else stream.destroy();
+    });
+  };
+  wait(flushMs);
+  return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+}

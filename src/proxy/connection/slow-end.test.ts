@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { until } from "../../base/testing/index.ts";
+import { Harness, route, tableOf } from "../testing/harness.ts";
+
+/** More than the kernel's buffers of both ends of a connection hold. */
+const bodyBytes = 24 * 1024 * 1024;
+
+const body = Buffer.alloc(bodyBytes, "x");
+const request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+test("a client that reads slowly gets all of a response that ends its connection", async () => {
+  await using harness = await Harness.start();
+  harness.table = tableOf(route({ kind: "direct-response", status: 200, body }));
+  const { socket, closed } = harness.client();
+  socket.removeAllListeners("data").pause();
+  socket.write(request);
+  await until(() => harness.records.length === 1);
+  for (let second = 0; second < 30; second += 1) harness.listener.sweep();
+  let receivedBytes = 0;
+  socket.on("data", (chunk) => (receivedBytes += chunk.length)).resume();
+  await closed;
+  assert.ok(receivedBytes > bodyBytes, `${receivedBytes} bytes`);
+  harness.listener.sweep();
+  assert.equal(harness.listener.connections, 1, "the client has a few seconds to close");
+});
+
+test("a client that reads nothing of a response that ends its connection is cut off after a minute", async () => {
+  await using harness = await Harness.start();
+  harness.table = tableOf(route({ kind: "direct-response", status: 200, body }));
+  const { socket } = harness.client();
+  socket.removeAllListeners("data").pause();
+  socket.write(request);
+  await until(() => harness.records.length === 1);
+  for (let second = 0; second < 60; second += 1) harness.listener.sweep();
+  assert.equal(harness.listener.connections, 1);
+  for (let second = 0; second < 2; second += 1) harness.listener.sweep();
+  assert.equal(harness.listener.connections, 0);
+});
