@@ -26,6 +26,7 @@ import {
   sidecarKind,
   telemetryKind,
   virtualServiceKind,
+  withCorrectedHeaders,
   workloadEntryKind,
 } from "../../api/istio/index.ts";
 import {
@@ -51,7 +52,6 @@ import type { ConfigFacts } from "../model/facts.ts";
 import { isWaypointClass } from "../model/gateway-class.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
-import { withCorrectedHeaders } from "./corrected-headers.ts";
 import { extensionFeeds } from "./extension-feeds.ts";
 import { serviceEntryFacts, workloadEntryFacts } from "./entry-facts.ts";
 import { ingressFacts } from "./ingress-facts.ts";
