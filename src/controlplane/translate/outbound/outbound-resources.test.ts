@@ -716,3 +716,25 @@ test("a ServiceEntry adds endpoints to the Service of its namespace with its hos
     ["192.0.2.1", "10.244.1.5", "10.244.2.6"],
   );
 });
+
+test("of rules for one host that are exported to different namespaces, the youngest for a client wins", () => {
+  const subsetsOf = (privateDay: number, namespaceOfClient: string): readonly string[] => {
+    const { apply, serve } = createOutboundFixture();
+    const rule = (version: string, exportTo: string, day: number): KubernetesObject =>
+      config(
+        "DestinationRule",
+        `shop/${version}`,
+        { host: "web", exportTo: [exportTo], subsets: [{ name: version, labels: { version } }] },
+        { creationTimestamp: `2026-01-0${day}T00:00:00Z` },
+      );
+    apply(...base, rule("private", ".", privateDay), rule("public", "*", 2));
+    return Object.keys(serve({ namespace: namespaceOfClient }).clusters()).flatMap((name) => {
+      const [, , subset = "", host = ""] = name.split("|");
+      return host.startsWith("web.shop") && subset !== "" ? subset : [];
+    });
+  };
+  assert.deepEqual(
+    [subsetsOf(3, "shop"), subsetsOf(1, "shop"), subsetsOf(3, "other")],
+    [["private"], ["public"], ["public"]],
+  );
+});
