@@ -3,6 +3,7 @@ export { analyze, type AnalysisOptions, type Suppression } from "./analyze.ts";
 export { type Analyzer } from "./analyzer.ts";
 export { analyzers } from "./analyzers/index.ts";
 export { formatMessage, plainMessage, type PlainMessage } from "./format.ts";
+export { Inventory, type ParsedIssues } from "./inventory.ts";
 export {
   manifestOf,
   readDocuments,

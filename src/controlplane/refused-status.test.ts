@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { virtualServiceKind } from "../api/istio/index.ts";
+import { authorizationPolicyKind, virtualServiceKind } from "../api/istio/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
 import { until } from "../base/testing/index.ts";
 import { CollectionGraph } from "../kube/index.ts";
@@ -92,6 +92,27 @@ test("an object that serves with a value of a header as text has a status that s
   const stored = await client.get(virtualServiceKind, "corrected", "shop");
   client.put(virtualServiceKind, { ...stored, ...config("VirtualService", "shop/corrected", good) });
   await until(async () => (await conditions("corrected")).length === 0);
+});
+
+test("the status of a refused policy says what it does without a valid version", async () => {
+  const messageOf = async (action: string): Promise<string> => {
+    const name = action.toLowerCase();
+    client.put(
+      authorizationPolicyKind,
+      config("AuthorizationPolicy", `shop/${name}`, { action, rules: [{ form: [] }] }),
+    );
+    const found = await until(async () => {
+      const object = await client.get(authorizationPolicyKind, name, "shop");
+      return (object as { status?: { conditions?: Condition[] } } | undefined)?.status?.conditions?.[0];
+    });
+    return found.message;
+  };
+  assert.match(
+    await messageOf("ALLOW"),
+    /^spec\.rules\[0\]\.form: .*, and if there was none, the policy allows nothing$/,
+  );
+  assert.match(await messageOf("DENY"), /, the policy denies all that it selects$/);
+  assert.match(await messageOf("AUDIT"), /stays in force, if there was one$/);
 });
 
 test("outdated conditions of a former leader are removed, and foreign conditions stay", async () => {

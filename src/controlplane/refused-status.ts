@@ -1,5 +1,5 @@
 import { keyOf, metaTime, type KindDefinition, type KubernetesObject } from "../api/index.ts";
-import { istioKinds } from "../api/istio/index.ts";
+import { authorizationPolicyKind, closedPolicySpec, istioKinds } from "../api/istio/index.ts";
 import { truncated } from "../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer } from "../kube/index.ts";
 import { refusedId, type RefusedObject, type RefusedObjects } from "./ingest/index.ts";
@@ -77,7 +77,7 @@ async function write(options: RefusedStatusOptions, id: string): Promise<void> {
           type,
           status: "False",
           reason: found.isCorrected ? "Corrected" : "Refused",
-          message: messageFor(found),
+          message: messageFor(found, object),
           lastTransitionTime: known?.lastTransitionTime ?? metaTime(clock.nowMs()),
         };
   const conditions = [
@@ -98,9 +98,15 @@ function typeOf({ revision }: RefusedStatusOptions): string {
   return `serin.dev/valid-${revision}`;
 }
 
-function messageFor({ faults, isCorrected }: RefusedObject): string {
-  const inForce = isCorrected ? "" : "; the last version that was valid stays in force, if there was one";
-  return truncated(`${faults}${inForce}`, maxMessage);
+function messageFor({ kind, faults, isCorrected }: RefusedObject, object: KubernetesObject): string {
+  return truncated(`${faults}${isCorrected ? "" : inForce(kind, object)}`, maxMessage);
+}
+
+function inForce(kind: KindDefinition, object: KubernetesObject): string {
+  const valid = "; the last version that was valid stays in force";
+  const closed = kind === authorizationPolicyKind ? closedPolicySpec(object) : undefined;
+  if (closed === undefined) return `${valid}, if there was one`;
+  return `${valid}, and if there was none, the policy ${closed.action === "ALLOW" ? "allows nothing" : "denies all that it selects"}`;
 }
 
 function conditionsOf(object: KubernetesObject): readonly Condition[] {

@@ -10,6 +10,7 @@ import { test } from "node:test";
 import { fromJson } from "@bufbuild/protobuf";
 import { silentLogger, systemClock } from "../../src/base/index.ts";
 import { until } from "../../src/base/testing/index.ts";
+import { guardedScript } from "../../src/controlplane/translate/guarded-script.ts";
 import { ConfigNotes } from "../../src/proxy/config/config-check.ts";
 import { compileHttpFilters } from "../../src/proxy/config/http-filter-config.ts";
 import { standaloneServices } from "../../src/proxy/filters/filter-services.ts";
@@ -51,9 +52,9 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-function bootstrap(ports: readonly number[], upstreamPort: number): object {
+function bootstrap(scripts: readonly string[], ports: readonly number[], upstreamPort: number): object {
   const address = (port: number): object => ({ socketAddress: { address: "127.0.0.1", portValue: port } });
-  const listeners = luaCases.map(({ script }, index) => ({
+  const listeners = scripts.map((script, index) => ({
     name: `case_${index}`,
     address: address(ports[index] ?? 0),
     filterChains: [
@@ -117,38 +118,69 @@ async function serinOutcome(one: LuaCase, upstreamPort: number): Promise<string>
   return await outcome(harness.port, one);
 }
 
-test("scripts behave in the proxy like in a stock Envoy", { timeout: 120_000 }, async () => {
+/** An upstream, and an Envoy with a listener for each script. Envoy does not start if it rejects one of them. */
+async function withEnvoy(
+  scripts: readonly string[],
+  use: (ports: readonly number[], upstreamPort: number) => Promise<void>,
+): Promise<void> {
   assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts it there");
   const upstream = createServer(answer).listen(0, "127.0.0.1");
   await new Promise((resolve) => upstream.once("listening", resolve));
   const upstreamPort = (upstream.address() as AddressInfo).port;
-  const ports = await freePorts(luaCases.length);
+  const ports = await freePorts(scripts.length);
   const directory = mkdtempSync(join(tmpdir(), "serin-lua-"));
   const file = join(directory, "envoy.json");
-  writeFileSync(file, JSON.stringify(bootstrap(ports, upstreamPort)));
+  writeFileSync(file, JSON.stringify(bootstrap(scripts, ports, upstreamPort)));
   const program = spawn(envoy, ["-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "error"], {
     stdio: "ignore",
   });
   try {
-    const first = luaCases[0];
-    assert.ok(first !== undefined);
-    await until(() =>
-      outcome(ports[0] ?? 0, first).then(
+    await until(() => {
+      assert.equal(program.exitCode ?? program.signalCode, null, "Envoy has ended");
+      return outcome(ports[0] ?? 0, { name: "", script: "" }).then(
         () => true,
         () => false,
-      ),
-    );
+      );
+    });
+    await use(ports, upstreamPort);
+  } finally {
+    if (program.exitCode === null) {
+      program.kill("SIGKILL");
+      await new Promise((resolve) => program.once("exit", resolve));
+    }
+    upstream.closeAllConnections();
+    upstream.close();
+    rmSync(directory, { recursive: true });
+  }
+}
+
+test("scripts behave in the proxy like in a stock Envoy", { timeout: 120_000 }, async () => {
+  const scripts = luaCases.map(({ script }) => script);
+  await withEnvoy(scripts, async (ports, upstreamPort) => {
     const differences: string[] = [];
     for (const [index, one] of luaCases.entries()) {
       const [theirs, ours] = [await outcome(ports[index] ?? 0, one), await serinOutcome(one, upstreamPort)];
       if (theirs !== ours) differences.push(`${one.name}\n  envoy ${theirs}\n  serin ${ours}`);
     }
     assert.equal(differences.join("\n"), "");
-  } finally {
-    program.kill("SIGKILL");
-    await new Promise((resolve) => program.once("exit", resolve));
-    upstream.closeAllConnections();
-    upstream.close();
-    rmSync(directory, { recursive: true });
-  }
+  });
 });
+
+test(
+  "a shared Envoy takes each script of a service, and only that service's requests fail",
+  { timeout: 120_000 },
+  async () => {
+    const faulty = ["x = = 1", 'error("stop")', "error({})", "a]]]=]", "local a = [[ no end"];
+    const cases: readonly LuaCase[] = [...luaCases, ...faulty.map((script) => ({ name: script, script }))];
+    const scripts = [...luaCases.map(({ script }) => script), ...cases.map(({ script }) => guardedScript(script))];
+    await withEnvoy(scripts, async (ports) => {
+      const guardedPorts = ports.slice(luaCases.length);
+      for (const [index, one] of luaCases.entries())
+        assert.equal(await outcome(guardedPorts[index] ?? 0, one), await outcome(ports[index] ?? 0, one), one.name);
+      for (const [index, { name }] of cases.entries()) {
+        if (index < luaCases.length) continue;
+        assert.match(await outcome(guardedPorts[index] ?? 0, { name, script: "" }), /^500 /, name);
+      }
+    });
+  },
+);

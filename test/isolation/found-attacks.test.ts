@@ -190,8 +190,8 @@ const tooLong = "2562047h47m16.854s";
 /** Stored objects with texts that break a rule of Envoy's API, so that it rejects all routes or a whole listener. */
 const brokenRules: Readonly<Record<string, readonly [RegExp, ...(readonly KubernetesObject[])]>> = {
   "a header for hashes": [/httpHeaderName: must be the name of a header/, ...hashed({ httpHeaderName: "a\nb" })],
-  "the name of a cookie": [/httpCookie\.name: must be/, ...hashed(cookie("a\nb", {}))],
-  "the name of an attribute": [/attributes\[0\]\.name: must be/, ...hashed(cookie("a", { name: "a\nb" }))],
+  "the name of a cookie": [/httpCookie\.name: must not have/, ...hashed(cookie("a\nb", {}))],
+  "the name of an attribute": [/attributes\[0\]\.name: must not have/, ...hashed(cookie("a", { name: "a\nb" }))],
   "the value of an attribute": [/attributes\[0\]\.value: must not have/, ...hashed(cookie("a", { value: "a\nb" }))],
   "a long attribute": [/attributes\[0\]\.value: must not have/, ...hashed(cookie("a", { value: "a".repeat(16_385) }))],
   "the header of a token": [

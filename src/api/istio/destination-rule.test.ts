@@ -114,3 +114,27 @@ test("a failover without outlier detection gets a warning", () => {
     "spec.trafficPolicy.loadBalancer.localityLbSetting.failoverPriority: needs outlierDetection, which decides when to fail over",
   ]);
 });
+
+test("a hash key that an Envoy takes is accepted, with a warning if no request has it", () => {
+  const issues = (consistentHash: object) =>
+    issuesOf(destinationRuleKind, { host: "a", trafficPolicy: { loadBalancer: { consistentHash } } });
+  const at = "spec.trafficPolicy.loadBalancer.consistentHash";
+  for (const httpHeaderName of ["x-user", ":Authority", ":path"])
+    assert.deepEqual(issues({ httpHeaderName }), { errors: [], warnings: [] }, httpHeaderName);
+  assert.deepEqual(issues({ httpHeaderName: "x-user " }), {
+    errors: [],
+    warnings: [`${at}.httpHeaderName: is the name of no header, got "x-user "; requests are distributed at random`],
+  });
+  assert.deepEqual(issues({ httpCookie: { name: "cart[id]", ttl: "1s", attributes: [{ name: "Same Site" }] } }), {
+    errors: [],
+    warnings: [
+      `${at}.httpCookie.name: should be letters, digits and signs without blanks and separators, got "cart[id]"; clients may not send such a cookie back`,
+    ],
+  });
+  for (const [consistentHash, field] of [
+    [{ httpHeaderName: "x\ny" }, "httpHeaderName"],
+    [{ httpCookie: { name: "a\rb" } }, "httpCookie.name"],
+    [{ httpCookie: { name: "a", attributes: [{ name: "b\0" }] } }, "httpCookie.attributes[0].name"],
+  ] as const)
+    assert.ok(issues(consistentHash).errors.join("; ").startsWith(`${at}.${field}: must `), field);
+});

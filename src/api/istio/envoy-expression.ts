@@ -17,7 +17,10 @@ interface Verdict {
 
 const maxVerdicts = 4096;
 const maxCharacters = 1_048_576;
-/** The verdicts by expression. Each translation asks for those of all routes again. */
+/**
+ * The verdicts by expression. An object often has one expression several times, and two verdicts are asked for it. One
+ * namespace may empty the cache for all, so what must stay known is kept with its object, as translations do.
+ */
 const verdicts = new BoundedCache<string, Verdict>(maxVerdicts);
 let keptCharacters = 0;
 

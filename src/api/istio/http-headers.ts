@@ -17,16 +17,36 @@ export function headerNameFault(name: string): string | undefined {
   return tokenPattern.test(name) ? undefined : `must be the name of a header, got "${truncated(name, maxShown)}"`;
 }
 
-/** The fault of a header by which requests are distributed. It may be a pseudo-header. */
-export function hashedHeaderFault(name: string): string | undefined {
-  return pseudoHeaders.includes(name) ? undefined : headerNameFault(name);
+/** The fault of a header that a tag of spans shows. It may be a pseudo-header. */
+export function taggedHeaderFault(name: string): string | undefined {
+  return isPseudoHeader(name) ? undefined : headerNameFault(name);
 }
 
-/** The fault of the name of a cookie, or of an attribute of a cookie. A proxy writes both into a header's value. */
+/**
+ * The fault of a header by which requests are distributed. An Envoy takes every name of one line. Otherwise, a rule
+ * that worked with upstream would lose its other settings too.
+ */
+export function hashedHeaderFault(name: string): string | undefined {
+  return /[\0\r\n]/.test(name) ? headerNameFault(name) : undefined;
+}
+
+/** Whether no request has a header with the name. */
+export function isNoHeader(name: string): boolean {
+  return taggedHeaderFault(name) !== undefined;
+}
+
+function isPseudoHeader(name: string): boolean {
+  return pseudoHeaders.includes(name.toLowerCase());
+}
+
+/** The fault of the name of an attribute of a cookie, or of a cookie. A proxy writes both into a header's value. */
 export function cookieNameFault(name: string): string | undefined {
-  return tokenPattern.test(name)
-    ? lengthFault(name)
-    : `must be letters, digits and signs without blanks and separators, got "${truncated(name, maxShown)}"`;
+  return literalValueFault(name);
+}
+
+/** Whether the name is one for a cookie, which all clients accept and send back. */
+export function isCookieName(name: string): boolean {
+  return tokenPattern.test(name);
 }
 
 /**

@@ -20,6 +20,7 @@ export {
   type Overlay,
 } from "./istio-operator.ts";
 export type { ConnectionPool, HttpPool, TcpKeepalive, TcpPool } from "./connection-pool.ts";
+export { withCorrectedHeaders, type Corrected } from "./corrected-headers.ts";
 export {
   destinationRuleKind,
   type DestinationRule,
@@ -48,7 +49,7 @@ export {
   type WasmPlugin,
 } from "./extensions.ts";
 export { namesInBrackets } from "./authorization-values.ts";
-export { isAuthority, withLiteralPercents } from "./http-headers.ts";
+export { withLiteralPercents } from "./http-headers.ts";
 export { istioKinds } from "./istio-kinds.ts";
 export { istioGatewayKind, type GatewayServer, type IstioGateway, type IstioGatewaySpec } from "./istio-gateway.ts";
 export type { IstioPort } from "./istio-port.ts";

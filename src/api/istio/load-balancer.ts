@@ -1,6 +1,13 @@
 import { areRepeated, type Reader } from "../reader.ts";
 import { readDurationMs, readText, requireText, warnOfUnknown } from "./fields.ts";
-import { checkText, cookieNameFault, hashedHeaderFault, literalValueFault } from "./http-headers.ts";
+import {
+  checkText,
+  cookieNameFault,
+  hashedHeaderFault,
+  isCookieName,
+  isNoHeader,
+  literalValueFault,
+} from "./http-headers.ts";
 import {
   readLocality,
   readZoneAware,
@@ -112,6 +119,11 @@ function readHashKey(reader: Reader): HashKey {
   const parameter = readText(reader, "httpQueryParameterName");
   const cookie = reader.object("httpCookie");
   checkText(reader, "httpHeaderName", header, hashedHeaderFault);
+  if (header !== undefined && isNoHeader(header))
+    reader.warnNoEffect(
+      `is the name of no header, got "${header}"; requests are distributed at random`,
+      "httpHeaderName",
+    );
   if (header !== undefined) found.push({ kind: "httpHeaderName", name: header });
   if (parameter !== undefined) found.push({ kind: "httpQueryParameterName", name: parameter });
   if (cookie !== undefined) found.push(readCookie(cookie));
@@ -143,6 +155,11 @@ function readCookie(reader: Reader): HashKey & { readonly kind: "httpCookie" } {
     attributes,
   };
   checkText(reader, "name", key.name, cookieNameFault);
+  if (!isCookieName(key.name))
+    reader.warn(
+      `should be letters, digits and signs without blanks and separators, got "${key.name}"; clients may not send such a cookie back`,
+      "name",
+    );
   checkText(reader, "path", key.path, literalValueFault);
   warnOfUnknown(reader);
   return key;

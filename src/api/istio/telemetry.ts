@@ -4,7 +4,7 @@ import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
 import { celFault, envoyCelFault } from "./envoy-expression.ts";
 import { exceedsExpressions, exceedsFormat } from "./expression-bound.ts";
-import { envoyFormatFault, hashedHeaderFault } from "./http-headers.ts";
+import { envoyFormatFault, taggedHeaderFault } from "./http-headers.ts";
 import { openObject, readDurationMs, readObjects, refuseDryRun, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTargetReference } from "./policy-target.ts";
 
@@ -166,7 +166,7 @@ export function isAcceptedTag(tag: TracingTag): boolean {
   if (tag.kind === "formatter") return envoyFormatFault(tag.value, "tag") === undefined;
   if (tag.kind === "literal") return tag.value !== "";
   if (tag.kind === "environment") return tag.name !== "";
-  return hashedHeaderFault(tag.name) === undefined;
+  return taggedHeaderFault(tag.name) === undefined;
 }
 
 function readMetrics(reader: Reader): TelemetryMetrics {

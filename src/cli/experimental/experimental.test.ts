@@ -401,30 +401,56 @@ test("precheck finds an old cluster, missing rights and an old Gateway API, by i
   );
 });
 
-test("precheck names a stored object that the control plane refuses or corrects, with its fields", async () => {
-  const virtualService = (name: string, value: string) => ({
+test("precheck names the stored objects that the control plane refuses, or serves otherwise than they are written", async () => {
+  const virtualService = (name: string, value: string, labels: Record<string, string> = {}) => ({
     apiVersion: "networking.istio.io/v1",
     kind: "VirtualService",
-    metadata: { namespace: "shop", name },
+    metadata: { namespace: "shop", name, labels },
     spec: {
       hosts: ["a"],
       http: [{ headers: { request: { set: { a: value } } }, route: [{ destination: { host: "a" } }] }],
     },
   });
-  const items = [virtualService("good", "%PROTOCOL%"), virtualService("bad", "%SPAN_ID%")];
-  const context = new FakeContext({
-    answers: ready,
-    objects: { VirtualService: items },
+  const policy = (name: string, action: string) => ({
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    metadata: { namespace: "shop", name },
+    spec: { action, rules: [{ to: [{}] }] },
   });
-  await assert.rejects(createProgram(context).parseAsync(["x", "precheck"]), /Issues found when checking the cluster/);
+  const objects = {
+    VirtualService: [
+      virtualService("good", "%PROTOCOL%"),
+      virtualService("bad", "%SPAN_ID%"),
+      { ...virtualService("other", "%SPAN_ID%", { "istio.io/rev": "canary" }), spec: {} },
+    ],
+    AuthorizationPolicy: [policy("open", "ALLOW"), policy("shut", "DENY"), policy("seen", "AUDIT")],
+  };
+  const linesOf = async (...flags: readonly string[]): Promise<readonly string[]> => {
+    const context = new FakeContext({ answers: ready, objects });
+    await assert.rejects(createProgram(context).parseAsync(["x", "precheck", ...flags]), /Issues found when checking/);
+    return context.output.trimEnd().split("\n");
+  };
+  const [open, shut, seen, bad, ...others] = await linesOf();
   assert.match(
-    context.output,
-    /^Error \[IST0106\] \(VirtualService shop\/bad\) spec\.http\[0\]\.headers\.request\.set\.a: has %SPAN_ID%.* write a percent sign as %%\n$/,
+    open ?? "",
+    /^Error \[IST0106\] \(AuthorizationPolicy shop\/open\) is refused, and allows nothing: spec\./,
   );
-  const all = new FakeContext({
-    answers: ready,
-    refusals: { Sidecar: userError("forbidden", "sidecars is forbidden") },
-  });
+  assert.match(shut ?? "", /\(AuthorizationPolicy shop\/shut\) is refused, and denies all that it selects: spec\./);
+  assert.match(seen ?? "", /\(AuthorizationPolicy shop\/seen\) is refused: spec\./);
+  assert.match(
+    bad ?? "",
+    /^Warning \[IST0106\] \(VirtualService shop\/bad\) is served except for faulty fields: spec\.http\[0\]\.headers\.request\.set\.a: has %SPAN_ID%.* write a percent sign as %%; until then, proxies send the value as text$/,
+  );
+  assert.deepEqual(others, []);
+  assert.match(
+    (await linesOf("--revision", "canary")).at(-1) ?? "",
+    /\(VirtualService shop\/other\) is refused: spec: must have/,
+  );
+});
+
+test("precheck names the kinds whose objects the user may not read", async () => {
+  const refusals = { Sidecar: userError("forbidden", "sidecars is forbidden") };
+  const all = new FakeContext({ answers: ready, refusals });
   await assert.rejects(createProgram(all).parseAsync(["x", "precheck"]), /Issues found when checking the cluster/);
   assert.match(all.output, /\(Sidecar\) Stored objects are not checked: sidecars is forbidden/);
 });

@@ -1,7 +1,17 @@
-import { messageOf, userError } from "../../base/index.ts";
-import { formatIssues } from "../../api/index.ts";
-import { istioKinds } from "../../api/istio/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { userError } from "../../base/index.ts";
+import { Inventory, messageTypes, nameOf, type ParsedIssues } from "../../analyze/index.ts";
+import { formatIssues, type KindDefinition } from "../../api/index.ts";
+import {
+  authorizationPolicyKind,
+  closedPolicySpec,
+  defaultRevision,
+  istioKinds,
+  virtualServiceKind,
+  withCorrectedHeaders,
+  type VirtualService,
+} from "../../api/istio/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { readCluster } from "../../preflight/cluster-contents/index.ts";
 import {
   gatewayDefinitions,
   lackedVersions,
@@ -16,6 +26,7 @@ import { istioNamespaceOf, type CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
 
 export interface PrecheckFlags extends CommonFlags {
+  readonly revision?: string;
   readonly skipControlplane?: boolean;
   readonly outputThreshold: string;
   readonly output?: string;
@@ -44,7 +55,8 @@ export async function precheck(flags: PrecheckFlags, context: CliContext): Promi
     );
   const format = flags.output === "log" ? "table" : outputFormat(flags.output, ["log", "json", "yaml"]);
   const client = await context.connect(flags);
-  const found = flags.skipControlplane === true ? [] : await checkControlPlane(client, istioNamespaceOf(flags));
+  const scope = { istioNamespace: istioNamespaceOf(flags), revision: flags.revision ?? defaultRevision };
+  const found = flags.skipControlplane === true ? [] : await checkControlPlane(client, scope);
   if (flags.fromVersion !== undefined) found.push(...(await checkFromVersion(client, flags.fromVersion)));
   const shown = found.filter(({ level }) => levels.indexOf(level) >= levels.indexOf(threshold));
   if (format !== "table") context.out(await renderValue(shown, format));
@@ -64,12 +76,18 @@ export async function precheck(flags: PrecheckFlags, context: CliContext): Promi
     );
 }
 
-async function checkControlPlane(client: KubeClient, istioNamespace: string): Promise<Finding[]> {
+/** The control plane to install. */
+interface Scope {
+  readonly istioNamespace: string;
+  readonly revision: string;
+}
+
+async function checkControlPlane(client: KubeClient, scope: Scope): Promise<Finding[]> {
   const parts = await Promise.all([
     checkServerVersion(client),
-    checkPermissions(client, istioNamespace),
+    checkPermissions(client, scope.istioNamespace),
     checkGatewayApi(client),
-    checkStoredObjects(client),
+    checkStoredObjects(client, scope),
   ]);
   return parts.flat();
 }
@@ -143,31 +161,41 @@ async function checkGatewayApi(client: KubeClient): Promise<Finding[]> {
   );
 }
 
-/** Finds the stored objects of Istio's kinds that this release's control plane refuses or corrects. */
-async function checkStoredObjects(client: KubeClient): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (const kind of istioKinds) {
-    const base = { code: "IST0106", origin: kind.kind };
-    try {
-      const { items } = await client.list(kind);
-      for (const item of items) {
-        const errors = kind.parse?.(item).errors ?? [];
-        const { namespace = "", name = "" } = item.metadata;
-        if (errors.length > 0)
-          findings.push({
-            ...base,
-            level: "Error",
-            origin: `${kind.kind} ${namespace}/${name}`,
-            message: formatIssues(errors),
-          });
-      }
-    } catch (error) {
-      if (isKubeCode(error, "forbidden"))
-        findings.push({ ...base, level: "Warning", message: `Stored objects are not checked: ${messageOf(error)}` });
-      else if (!isKubeCode(error, "not-found")) throw error;
-    }
-  }
-  return findings;
+const readTimeoutMs = 30_000;
+
+/**
+ * Finds the stored objects of Istio's kinds that this release's control plane refuses or serves otherwise than they are
+ * written. Objects of other revisions are left out, because it does not read them.
+ */
+async function checkStoredObjects(client: KubeClient, scope: Scope): Promise<Finding[]> {
+  const { objects, unread } = await readCluster(client, { ...scope, kinds: istioKinds }, readTimeoutMs);
+  const inventory = new Inventory(
+    objects.map((object) => ({ object })),
+    { scope: "cluster", istioNamespace: scope.istioNamespace },
+  );
+  const code = messageTypes.schemaValidationError.code;
+  return istioKinds.flatMap((kind): Finding[] => {
+    const reason = unread.get(`${kind.group}/${kind.kind}`);
+    if (reason !== undefined)
+      return [{ code, level: "Warning", origin: kind.kind, message: `Stored objects are not checked: ${reason}` }];
+    return inventory
+      .issuesOf(kind)
+      .filter(({ errors }) => errors.length > 0)
+      .map((found) => ({ code, origin: nameOf(found.resource), ...verdict(kind, found) }));
+  });
+}
+
+/** What the control plane does with an object that has errors, if no valid version of it is in its memory. */
+function verdict(kind: KindDefinition, { resource, errors }: ParsedIssues): Pick<Finding, "level" | "message"> {
+  const { object } = resource;
+  const corrected =
+    kind === virtualServiceKind ? withCorrectedHeaders(object as unknown as VirtualService, errors) : undefined;
+  if (corrected !== undefined)
+    return { level: "Warning", message: `is served except for faulty fields: ${formatIssues(corrected.issues)}` };
+  const closed = kind === authorizationPolicyKind ? closedPolicySpec(object) : undefined;
+  const instead =
+    closed === undefined ? "" : `, and ${closed.action === "ALLOW" ? "allows nothing" : "denies all that it selects"}`;
+  return { level: "Error", message: `is refused${instead}: ${formatIssues(errors)}` };
 }
 
 /** The last minor release whose defaults sent traces to Zipkin. */

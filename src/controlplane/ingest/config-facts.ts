@@ -1,16 +1,9 @@
 import type { FieldIssue, KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { istioLabels } from "../../api/istio/index.ts";
+import { istioLabels, type Corrected } from "../../api/istio/index.ts";
 import type { ConfigFacts } from "../model/facts.ts";
 
 interface WithSpec<Spec> extends KubernetesObject {
   spec: Spec;
-}
-
-/** A spec that is used although the stored one has faults. */
-export interface Corrected<Spec> {
-  readonly spec: Spec;
-  /** The faults, each with what holds until they are corrected. */
-  readonly issues: readonly FieldIssue[];
 }
 
 export interface ConfigRules<Spec> {

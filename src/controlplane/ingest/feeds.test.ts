@@ -73,6 +73,25 @@ test("a refused object is reported and keeps its last good version until deleted
   assert.deepEqual(refused, ["x: spec.hots", "x: spec.rules[0].form", "y: spec.hots", "was: spec.rules[0].form"]);
 });
 
+test("a policy that was never valid denies what its current version selects", () => {
+  const { inputs, take } = feedsOf("default");
+  const metadata = { namespace: "shop", name: "x" };
+  const policy = (app: string, rules: readonly object[]) => ({
+    metadata,
+    spec: { action: "DENY", selector: { matchLabels: { app } }, rules },
+  });
+  const selected = (): string | undefined =>
+    inputs.authorizationPolicies.get("shop/x")?.spec.selector?.matchLabels?.["app"];
+  const faulty = [{ form: [] }];
+  for (const app of ["a", "b"]) {
+    take("AuthorizationPolicy", "security.istio.io", policy(app, faulty));
+    assert.equal(selected(), app);
+  }
+  take("AuthorizationPolicy", "security.istio.io", policy("c", [{}]));
+  take("AuthorizationPolicy", "security.istio.io", policy("d", faulty));
+  assert.equal(selected(), "c", "a version that was valid");
+});
+
 /** A VirtualService whose first route and destination change headers. */
 const changing = (set: Readonly<Record<string, string>>, add: Readonly<Record<string, string>> = {}) => ({
   hosts: ["a"],

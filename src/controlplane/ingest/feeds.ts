@@ -26,6 +26,7 @@ import {
   sidecarKind,
   telemetryKind,
   virtualServiceKind,
+  withCorrectedHeaders,
   workloadEntryKind,
 } from "../../api/istio/index.ts";
 import {
@@ -51,7 +52,6 @@ import type { ConfigFacts } from "../model/facts.ts";
 import { isWaypointClass } from "../model/gateway-class.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
-import { withCorrectedHeaders } from "./corrected-headers.ts";
 import { extensionFeeds } from "./extension-feeds.ts";
 import { serviceEntryFacts, workloadEntryFacts } from "./entry-facts.ts";
 import { ingressFacts } from "./ingress-facts.ts";
@@ -123,17 +123,22 @@ export function createFeeds(
     isRefused = !isCorrected;
     onIssues(object, issues, isCorrected);
   };
-  // A refused object keeps its last valid version in force.
-  const feed: MakeFeed = (kind, target, convert) => ({
-    kind,
-    take: (key, object) => {
-      isRefused = false;
-      const facts = object === undefined ? undefined : convert(object as Parameters<typeof convert>[0]);
-      if (isRefused && target.get(key) !== undefined) return;
-      if (facts === undefined) target.delete(key);
-      else target.set(key, facts);
-    },
-  });
+  // A refused object keeps its last valid version in force. What is used instead of one follows the object.
+  const feed: MakeFeed = (kind, target, convert) => {
+    const withoutValid = new Set<string>();
+    return {
+      kind,
+      take: (key, object) => {
+        isRefused = false;
+        const facts = object === undefined ? undefined : convert(object as Parameters<typeof convert>[0]);
+        if (isRefused && target.get(key) !== undefined && !withoutValid.has(key)) return;
+        if (isRefused && facts !== undefined) withoutValid.add(key);
+        else withoutValid.delete(key);
+        if (facts === undefined) target.delete(key);
+        else target.set(key, facts);
+      },
+    };
+  };
   const making: FeedMaking = { inputs, revision, refused, feed };
   return [
     ...clusterFeeds(making),

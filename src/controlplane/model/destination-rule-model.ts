@@ -319,7 +319,10 @@ function mostSpecificRules(
   return wildcards.find((candidate) => candidate.host === best)?.[pool] ?? [];
 }
 
-/** A rule that selects the client wins over a rule for all clients. */
+/**
+ * A rule that selects the client wins over a rule for all clients. Several of the latter differ in their exportTo. The
+ * youngest of them wins, as in upstream.
+ */
 function choose(found: readonly DestinationRuleModel[], client: RuleClient): DestinationRuleModel | undefined {
   const selecting = found.find(
     ({ selector, namespace }) =>
@@ -327,7 +330,7 @@ function choose(found: readonly DestinationRuleModel[], client: RuleClient): Des
       namespace === client.namespace &&
       Object.entries(selector).every(([name, value]) => client.labels[name] === value),
   );
-  return selecting ?? found.find(({ selector }) => selector === undefined);
+  return selecting ?? found.findLast(({ selector }) => selector === undefined);
 }
 
 /** The rule's name in the metadata of the clusters that it configures. */

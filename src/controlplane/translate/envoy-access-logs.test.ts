@@ -11,15 +11,15 @@ import {
   type AccessLog,
 } from "../../wire/envoy/index.ts";
 import { decodeResource } from "../testing/decode-resource.ts";
-import { withAcceptedLogs } from "./envoy-access-logs.ts";
+import { unacceptedFilter, withAcceptedLogs } from "./envoy-access-logs.ts";
 import { encodeResource } from "./resource.ts";
 
-function log(name: string, expression?: string): AccessLog {
-  if (expression === undefined) return create(AccessLogSchema, { name });
-  const value = anyPack(ExpressionFilterSchema, create(ExpressionFilterSchema, { expression }));
+function log(name: string, filter?: string): AccessLog {
+  if (filter === undefined) return create(AccessLogSchema, { name });
+  const value = anyPack(ExpressionFilterSchema, create(ExpressionFilterSchema, { expression: "response.code >= 400" }));
   const cel = {
     case: "extensionFilter" as const,
-    value: { name: "cel", configType: { case: "typedConfig" as const, value } },
+    value: { name: filter, configType: { case: "typedConfig" as const, value } },
   };
   const filters = [{ filterSpecifier: { case: "responseFlagFilter" as const, value: { flags: ["NR"] } } }];
   return create(AccessLogSchema, {
@@ -39,8 +39,8 @@ function listener(accessLog: AccessLog[]) {
 }
 
 test("an Envoy gets a listener without the access logs whose filter it does not take", () => {
-  const good = log("good", "response.code >= 400");
-  const bad = log("bad", "string(response.code) == '500'");
+  const good = log("good", "envoy.access_loggers.extension_filters.cel");
+  const bad = log("bad", unacceptedFilter);
   const made = withAcceptedLogs(listener([log("plain"), good, bad]));
   assert.deepEqual(
     decodeResource(ListenerSchema, made),

@@ -1,23 +1,21 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyPack, anyUnpack, AnySchema } from "@bufbuild/protobuf/wkt";
-import { envoyCelFault } from "../../api/istio/index.ts";
 import {
-  ExpressionFilterSchema,
   HttpConnectionManagerSchema,
   ListenerSchema,
   TcpProxySchema,
   type AccessLog,
-  type AccessLogFilter,
   type Filter,
 } from "../../wire/envoy/index.ts";
 import { memos } from "../model/memos.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-type Accepts = (expression: string) => boolean;
+/** The name of an access log's filter that no Envoy accepts. Proxies do not read it: Envoys never get it. */
+export const unacceptedFilter = "serin.access_loggers.extension_filters.cel";
 
 const converted = memos.memo<EncodedResource, EncodedResource>("listeners-for-envoy");
-/** The name of the type in an encoded listener. Few listeners have one, and only these are decoded. */
-const marker = Buffer.from(ExpressionFilterSchema.typeName);
+/** Few listeners have such a filter, and only these are decoded. */
+const marker = Buffer.from(unacceptedFilter);
 
 /**
  * Leaves out the access logs of a listener whose filter no Envoy accepts. It would reject the listener, which may serve
@@ -34,47 +32,33 @@ export function withAcceptedLogs(listener: EncodedResource): EncodedResource {
 }
 
 function convertedListener(resource: EncodedResource): EncodedResource {
-  const verdicts = new Map<string, boolean>();
-  const accepts: Accepts = (expression) => {
-    const verdict = verdicts.get(expression) ?? envoyCelFault(expression) === undefined;
-    verdicts.set(expression, verdict);
-    return verdict;
-  };
   const listener = fromBinary(ListenerSchema, fromBinary(AnySchema, resource.any).value);
-  listener.accessLog = acceptedLogs(listener.accessLog, accepts);
+  listener.accessLog = listener.accessLog.filter(isAccepted);
   for (const chain of [...listener.filterChains, listener.defaultFilterChain])
-    for (const filter of chain?.filters ?? []) convertFilter(filter, accepts);
-  return [...verdicts.values()].includes(false) ? encodeResource(ListenerSchema, resource.name, listener) : resource;
+    for (const filter of chain?.filters ?? []) convertFilter(filter);
+  return encodeResource(ListenerSchema, resource.name, listener);
 }
 
-function convertFilter(filter: Filter, accepts: Accepts): void {
+function convertFilter(filter: Filter): void {
   if (filter.configType.case !== "typedConfig") return;
   for (const schema of [HttpConnectionManagerSchema, TcpProxySchema] as const) {
     const config = anyUnpack(filter.configType.value, schema);
     if (config === undefined) continue;
-    const logs = acceptedLogs(config.accessLog, accepts);
+    const logs = config.accessLog.filter(isAccepted);
     if (logs.length === config.accessLog.length) continue;
     config.accessLog = logs;
     filter.configType.value = anyPack(schema, config);
   }
 }
 
-function acceptedLogs(logs: readonly AccessLog[], accepts: Accepts): AccessLog[] {
-  return logs.filter(({ filter }) => isAccepted(filter, accepts));
-}
-
-function isAccepted(filter: AccessLogFilter | undefined, accepts: Accepts): boolean {
+function isAccepted({ filter }: Pick<AccessLog, "filter">): boolean {
   const specifier = filter?.filterSpecifier;
   switch (specifier?.case) {
     case "andFilter":
     case "orFilter":
-      return specifier.value.filters.every((inner) => isAccepted(inner, accepts));
-    case "extensionFilter": {
-      const { configType } = specifier.value;
-      if (configType.case !== "typedConfig") return true;
-      const config = anyUnpack(configType.value, ExpressionFilterSchema);
-      return config === undefined || accepts(config.expression);
-    }
+      return specifier.value.filters.every((inner) => isAccepted({ filter: inner }));
+    case "extensionFilter":
+      return specifier.value.name !== unacceptedFilter;
     default:
       return true;
   }

@@ -2,6 +2,7 @@ import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import type { EnvoyTypes } from "../../wire/envoy-types/index.ts";
 import type { WasmModule } from "../../api/istio/index.ts";
 import type { SelectedExtension } from "../model/extension-selection.ts";
+import { guardedScript } from "./guarded-script.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
 /** The position and the kind of a filter. `config` is sent as a resource under its name. */
@@ -42,14 +43,16 @@ export function compileExtension(selected: SelectedExtension, context: Extension
   const { namespace, name, spec } = selected.facts;
   const resource = `${namePrefix}${namespace}.${name}`;
   if (spec.extension.kind === "lua") {
+    const { inlineCode } = spec.extension;
+    const isShared = selected.hosts !== undefined;
     const http = {
       name: resource,
       // Then Serin's own proxy fails only the service's requests if the script does not load, and the waypoint's
       // listener stays valid for others. Older versions of it, without Lua, would skip the script.
-      isOptional: selected.hosts !== undefined && context.discovers && !context.envoy,
+      isOptional: isShared && context.discovers && !context.envoy,
       typedConfig: {
         "@type": typeUrl("filters.http.lua.v3.Lua"),
-        defaultSourceCode: { inlineString: spec.extension.inlineCode },
+        defaultSourceCode: { inlineString: isShared && context.envoy ? guardedScript(inlineCode) : inlineCode },
       },
     };
     return { name: resource, selected, http, network: undefined, config: undefined };

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { parseMeshConfig } from "../../api/istio/index.ts";
+import { mock, test } from "node:test";
+import type * as Cel from "@bufbuild/cel";
+import { envoyCelFault, parseMeshConfig } from "../../api/istio/index.ts";
+import { loadPackage } from "../../base/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { meshSettings } from "../mesh-settings.ts";
 import { meshKey } from "../model/facts.ts";
@@ -49,4 +51,38 @@ test("a tag of a span that not all proxies take is left out", () => {
   const text = JSON.stringify(connect(web).show(typeUrls.listener));
   assert.match(text, /"tag":"good"/);
   assert.doesNotMatch(text, /"tag":"(?:unknown|wrong)"/);
+});
+
+test("the expressions of a Telemetry are judged once, also if another namespace has more than the control plane keeps", () => {
+  const cel = loadPackage<typeof Cel>("@bufbuild/cel");
+  const { parse } = cel;
+  const parsed: string[] = [];
+  const fixture = withProviders(
+    { name: "logs", envoyFileAccessLog: { path: "/dev/stdout" } },
+    { name: "z", zipkin: { service: "web.shop.svc.cluster.local", port: 80 } },
+  );
+  fixture.apply(
+    config("Telemetry", "shop/t", {
+      accessLogging: [{ providers: [{ name: "logs" }], filter: { expression: "response.code >= 501" } }],
+      tracing: [{ providers: [{ name: "z" }], customTags: { a: { formatter: { value: "%CEL(request.judged)%" } } } }],
+    }),
+  );
+  const listenersOf = (name: string): string =>
+    JSON.stringify(fixture.connect({ ...web, labels: { app: "web", name } }).show(typeUrls.listener));
+  assert.match(listenersOf("first"), /501.*request\.judged|request\.judged.*501/);
+  for (let index = 0; index < 5000; index += 1) envoyCelFault(`a${index}`);
+  const getter = mock.getter(cel, "parse", () => (text: string) => {
+    parsed.push(text);
+    return parse(text);
+  });
+  fixture.apply(
+    service("shop/more", "10.96.0.9", { app: "web" }, [
+      { name: "http", port: 8000, targetPort: 8000 },
+      { name: "tcp", port: 9000, targetPort: 9000 },
+    ]),
+  );
+  const made = listenersOf("second");
+  getter.mock.restore();
+  assert.match(made, /10\.96\.0\.9_9000/);
+  assert.deepEqual(parsed, []);
 });

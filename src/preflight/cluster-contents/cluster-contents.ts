@@ -37,16 +37,26 @@ const kubernetesKinds: readonly KindDefinition[] = [
 /** The number of parallel list requests. */
 const maxLists = 8;
 
-/** Reads all kinds. Leaves out and names those that the user may not read. Throws if the cluster does not answer. */
+interface ClusterSelection {
+  readonly istioNamespace: string;
+  /** Istio's objects that name another revision are left out. */
+  readonly revision: string;
+  /** The kinds to read. Absent means all that an analysis reads. */
+  readonly kinds?: readonly KindDefinition[];
+}
+
+const analysedKinds = [...kubernetesKinds, ...istioKinds, ...gatewayApiKinds, ...rolloutKinds];
+
+/** Reads objects. Leaves out and names the kinds that the user may not read. Throws if the cluster does not answer. */
 export async function readCluster(
   client: KubeClient,
-  { istioNamespace, revision }: { readonly istioNamespace: string; readonly revision: string },
+  { istioNamespace, revision, kinds = analysedKinds }: ClusterSelection,
   timeoutMs: number,
 ): Promise<ClusterContents> {
   const objects: UntypedObject[] = [];
   const unread = new Map<string, string>();
   const notServed = new Set<string>();
-  const waiting = [...kubernetesKinds, ...istioKinds, ...gatewayApiKinds, ...rolloutKinds];
+  const waiting = [...kinds];
   const deadline = AbortSignal.timeout(timeoutMs);
   const work = async (): Promise<void> => {
     for (let kind = waiting.shift(); kind !== undefined; kind = waiting.shift()) {

@@ -10,11 +10,13 @@ import {
   type Labels,
   type MeshSettings,
   type PodFacts,
+  type ServiceEntryFacts,
   type ServiceFacts,
   type SliceFacts,
   type WorkloadEntryFacts,
 } from "../facts.ts";
 import { clusterView, type ClusterView } from "../cluster-view.ts";
+import { memos } from "../memos.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { workloadEntryLabels } from "../workload-entry.ts";
 import type { OfCluster } from "../remote-inputs.ts";
@@ -34,7 +36,9 @@ import {
 } from "./service-endpoint-model.ts";
 import { podLabelKeys, podsByLabel, podsSelectedBy } from "./selected-pods.ts";
 import { isAddress } from "../ip-address.ts";
-import { entryEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
+import { entryEndpoints, JoinedEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
+import { entriesOfHost, hostIn, type EntryHosts } from "./service-entry-host.ts";
+import { racesAddresses } from "./service-entry-model.ts";
 import type { ServiceRegistry } from "./service-model.ts";
 import { isMarkedDraining, keepsDraining } from "./service-session.ts";
 
@@ -106,15 +110,16 @@ const waypointManager = "istio.io-mesh-controller";
 export function deriveServiceEndpoints(
   graph: CollectionGraph,
   inputs: MeshInputs,
-  registry: Pick<ServiceRegistry, "imported">,
+  registry: Pick<ServiceRegistry, "imported" | "entryHosts">,
 ): ServiceEndpoints {
-  const kubernetes = deriveKubernetesEndpoints(graph, inputs);
+  const entries = deriveEntryEndpoints(graph, inputs, registry.entryHosts);
+  const kubernetes = deriveKubernetesEndpoints(graph, inputs, entries);
   const remote = deriveRemoteEndpoints(graph, inputs);
   return {
     kubernetes,
     remote,
     imported: deriveImportedEndpoints(graph, inputs, registry.imported, [kubernetes, remote]),
-    entries: deriveEntryEndpoints(graph, inputs),
+    entries,
   };
 }
 
@@ -126,7 +131,15 @@ function remoteServicesByName(inputs: MeshInputs): CollectionIndex<ServiceFacts 
   return inputs.remote.services.index("name", (service) => [factsKey(service)]);
 }
 
-function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): Collection<readonly EndpointModel[]> {
+/**
+ * `entries` are the endpoints of ServiceEntries. As in upstream, an entry in the Service's namespace with its host adds
+ * endpoints to it, such as those of virtual machines.
+ */
+function deriveKubernetesEndpoints(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  entries: Collection<readonly EndpointModel[]>,
+): Collection<readonly EndpointModel[]> {
   const slices = inputs.slices.index("service", (slice) => [slice.service]);
   return graph.derive("endpoints-kubernetes", inputs.services, (service, reader, key) => {
     const mesh = reader.get(inputs.mesh, meshKey);
@@ -139,6 +152,10 @@ function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): 
       .filter((port) => port.protocol === "TCP")
       .map((port) => {
         const target = { name: port.name, port: port.port, target: typeof port.target === "number" ? port.target : 0 };
+        const endpointKey = endpointsKey(
+          `${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`,
+          port.port,
+        );
         const found = [
           ...own.flatMap((slice) =>
             sliceEndpoints(slice, service, port.name, view, { mesh, inputs, reader, discoverable }),
@@ -148,10 +165,9 @@ function deriveKubernetesEndpoints(graph: CollectionGraph, inputs: MeshInputs): 
             .filter(isDiscoverable),
           ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
         ];
-        return [
-          endpointsKey(`${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`, port.port),
-          sortedEndpoints(withDraining(found, service, mesh)),
-        ] as const;
+        const added = (reader.get(entries, endpointKey) ?? []).filter(isDiscoverable);
+        const all = added.length === 0 ? found : new JoinedEndpoints(found).add(added).endpoints;
+        return [endpointKey, sortedEndpoints(withDraining(all, service, mesh))] as const;
       });
   });
 }
@@ -209,12 +225,48 @@ function remoteEndpoints(service: string, portName: string, context: EndpointCon
   });
 }
 
-function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Collection<readonly EndpointModel[]> {
+function deriveEntryEndpoints(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  hosts: EntryHosts,
+): Collection<readonly EndpointModel[]> {
+  const endpointsOf = entryEndpointsReader(inputs);
+  return graph.derive(
+    "endpoints-entries",
+    hosts.keys,
+    (key, reader): Iterable<readonly [string, readonly EndpointModel[]]> => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      const entries = mesh === undefined ? [] : entriesOfHost(key, hosts, mesh, reader);
+      const [oldest] = entries;
+      if (mesh === undefined || oldest === undefined) return [];
+      // A proxy that looks up one name at a time refuses a cluster with several.
+      const isOneName = oldest.spec.resolution === "DNS_ROUND_ROBIN" || racesAddresses(entries);
+      const ports = new Map<number, JoinedEndpoints>();
+      for (const entry of entries) {
+        for (const [port, found] of endpointsOf(entry, hostIn(entry, key), mesh, reader)) {
+          const known = ports.get(port);
+          if (known === undefined) ports.set(port, new JoinedEndpoints(found));
+          else if (!isOneName) known.add(found);
+        }
+      }
+      return [...ports].map(([port, { endpoints }]) => [
+        endpointsKey(key, port),
+        sortedEndpoints(withDraining(endpoints, oldest, mesh)),
+      ]);
+    },
+  );
+}
+
+/** Reads the endpoints of each port of a ServiceEntry. */
+function entryEndpointsReader(inputs: MeshInputs) {
   const pods = podsByLabel(inputs);
   const remotePods = inputs.remote.pods.index("label", podLabelKeys);
-  return graph.derive("endpoints-entries", inputs.serviceEntries, (entry, reader) => {
-    const mesh = reader.get(inputs.mesh, meshKey);
-    if (mesh === undefined) return [];
+  return (
+    entry: ServiceEntryFacts,
+    host: string,
+    mesh: MeshSettings,
+    reader: CollectionReader,
+  ): readonly (readonly [port: number, endpoints: readonly EndpointModel[]])[] => {
     const selector = entry.spec.workloadSelector?.labels ?? {};
     const view = clusterView(undefined, mesh, inputs, reader);
     const workloads = selectedWorkloadEntries(entry.namespace, selector, inputs, reader);
@@ -227,28 +279,22 @@ function deriveEntryEndpoints(graph: CollectionGraph, inputs: MeshInputs): Colle
     const isByName = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN" || resolution === "DYNAMIC_DNS";
     const viewOf = ({ clusterId }: PodFacts): ClusterView =>
       clusterId === undefined ? view : clusterView(clusterId, mesh, inputs, reader);
-    return entry.spec.hosts.flatMap((host) =>
-      entry.spec.ports.map((port) => {
-        const target = { name: port.name ?? "", port: port.number, target: port.targetPort ?? 0 };
-        const found = [
-          ...entryEndpoints(entry, host, target, mesh, view.networkOf),
-          ...workloads.flatMap((workload) => workloadEntryEndpoint(workload, target, mesh, view.networkOf) ?? []),
-          ...selectedPods.map((pod) =>
-            podEndpoint(pod, pod.addresses[0] ?? "", target.target === 0 ? target.port : target.target, viewOf(pod), {
-              mesh,
-              inputs,
-              reader,
-            }),
-          ),
-        ];
-        const usable = found.filter(isByName ? (endpoint) => endpoint.port !== 0 : isDiscoverable);
-        return [
-          endpointsKey(`${entry.namespace}/${host.toLowerCase()}`, port.number),
-          sortedEndpoints(withDraining(usable, entry, mesh)),
-        ] as const;
-      }),
-    );
-  });
+    return entry.spec.ports.map((port) => {
+      const target = { name: port.name ?? "", port: port.number, target: port.targetPort ?? 0 };
+      const found = [
+        ...entryEndpoints(entry, host, target, mesh, view.networkOf),
+        ...workloads.flatMap((workload) => workloadEntryEndpoint(workload, target, mesh, view.networkOf) ?? []),
+        ...selectedPods.map((pod) =>
+          podEndpoint(pod, pod.addresses[0] ?? "", target.target === 0 ? target.port : target.target, viewOf(pod), {
+            mesh,
+            inputs,
+            reader,
+          }),
+        ),
+      ];
+      return [port.number, found.filter(isByName ? (endpoint) => endpoint.port !== 0 : isDiscoverable)] as const;
+    });
+  };
 }
 
 /** Workloads that drain by their label serve only sessions. A service without sessions leaves them out. */
@@ -395,7 +441,15 @@ function selectedWorkloadEntries(
 ): readonly WorkloadEntryFacts[] {
   if (Object.keys(selector).length === 0) return [];
   const entries = inputs.workloadEntries.index("namespace", (entry) => [entry.namespace]);
-  return reader
-    .lookup(entries, namespace)
-    .filter((entry) => entry.unhealthy !== true && matchesLabels(selector, workloadEntryLabels(entry)));
+  const all = reader.lookup(entries, namespace);
+  return all.length === 0
+    ? all
+    : selectedEntries.of(all, JSON.stringify(selector), () =>
+        all.filter((entry) => entry.unhealthy !== true && matchesLabels(selector, workloadEntryLabels(entry))),
+      );
 }
+
+/** Those of a namespace by selector. Each host of a ServiceEntry asks for the same ones. */
+const selectedEntries = memos.keyed<readonly WorkloadEntryFacts[], readonly WorkloadEntryFacts[]>(
+  "selected-workload-entries",
+);

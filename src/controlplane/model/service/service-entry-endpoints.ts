@@ -105,3 +105,27 @@ function endpointOf(
     workload: workloadText(name, namespace, labels, mesh.clusterId),
   };
 }
+
+/** The endpoints of a port from several objects. Those of the first one stay as they are. */
+export class JoinedEndpoints {
+  readonly endpoints: EndpointModel[];
+  readonly #known: Set<string>;
+
+  constructor(first: readonly EndpointModel[]) {
+    this.endpoints = [...first];
+    this.#known = new Set(first.map(addressText));
+  }
+
+  add(others: readonly EndpointModel[]): this {
+    for (const endpoint of others) {
+      if (this.#known.has(addressText(endpoint))) continue;
+      this.#known.add(addressText(endpoint));
+      this.endpoints.push(endpoint);
+    }
+    return this;
+  }
+}
+
+function addressText({ address, port }: EndpointModel): string {
+  return `${address} ${port}`;
+}

@@ -26,18 +26,25 @@ const protocols: Readonly<Record<string, AppProtocol>> = {
 };
 
 /**
- * Creates a service for each host of a ServiceEntry. `visibility` is the limit that the mesh config sets for its
- * exportTo.
+ * The service of a host. Of several entries, the oldest comes first and decides: later ones add ports. `visibility` is
+ * the limit that the mesh config sets for its exportTo. Undefined if there is no entry.
  */
-export function serviceEntryModels(
-  entry: ServiceEntryFacts,
+export function serviceEntryModel(
+  hosts: readonly { readonly entry: ServiceEntryFacts; readonly host: string }[],
   mesh: MeshSettings,
   visibility: EntryVisibility = "PUBLIC",
-): readonly ServiceModel[] {
+): ServiceModel | undefined {
+  const [oldest] = hosts;
+  if (oldest === undefined) return undefined;
+  const { entry, host } = oldest;
   const { spec, namespace } = entry;
+  const entries = hosts.map((named) => named.entry);
   const wantedExport = spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo;
   const exportTo = narrowedExport(wantedExport, namespace, visibility);
-  return spec.hosts.map((host) => ({
+  const allocated = hosts
+    .map((named) => named.entry.allocated?.[named.host])
+    .find((addresses) => addresses !== undefined);
+  return {
     registry: "External",
     namespace,
     hostname: host.toLowerCase(),
@@ -45,18 +52,36 @@ export function serviceEntryModels(
     objectName: entry.name,
     createdAt: entry.createdAt,
     labels: entry.labels,
-    ports: spec.ports.flatMap(portModel),
+    ...portsOf(entries),
     resolution: resolutions[spec.resolution],
-    ...(wantsRace(entry) && isOneName(spec) ? { racesAddresses: true } : {}),
+    ...(racesAddresses(entries) ? { racesAddresses: true } : {}),
     addresses: distinctAddresses(spec.addresses),
-    ...(entry.allocated?.[host] === undefined ? {} : { automaticAddresses: entry.allocated[host] }),
+    ...(allocated === undefined ? {} : { automaticAddresses: allocated }),
     meshExternal: spec.location === "MESH_EXTERNAL",
     visibleIn: visibilityOf(exportTo, namespace),
     selector: spec.workloadSelector?.labels ?? {},
     subjectAltNames: spec.subjectAltNames,
     aliasOf: "",
     preference: entry.preference ?? "none",
-  }));
+  };
+}
+
+/** All ports. Of several with one number, the oldest entry's counts. */
+function portsOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<ServiceModel, "ports" | "ownPorts"> {
+  const own = oldest?.spec.ports.flatMap(portModel) ?? [];
+  const taken = new Set(own.map(({ port }) => port));
+  const added: ServicePortModel[] = [];
+  for (const port of later.flatMap(({ spec }) => spec.ports.flatMap(portModel))) {
+    if (taken.has(port.port)) continue;
+    taken.add(port.port);
+    added.push(port);
+  }
+  return added.length === 0 ? { ports: own } : { ports: [...own, ...added], ownPorts: own };
+}
+
+/** Whether the entries of a host ask for connections to the address of its name that answers first. */
+export function racesAddresses(entries: readonly ServiceEntryFacts[]): boolean {
+  return entries.every((entry) => wantsRace(entry) && isOneName(entry.spec));
 }
 
 /** Whether the entry asks for connections to the address that answers first. */
@@ -92,7 +117,7 @@ export function istioPortProtocol({ protocol = "" }: Pick<IstioPort, "protocol">
  * Each address once, however it is written. They become domains of virtual hosts. If a domain is there twice, the
  * proxies of all namespaces to which the entry is exported reject the routes of the port.
  */
-function distinctAddresses(addresses: readonly string[]): readonly string[] {
+export function distinctAddresses(addresses: readonly string[]): readonly string[] {
   const plain = addresses.map((address) => withoutFullPrefix(address.toLowerCase()));
   return plain.length < 2 ? plain : [...new Set(plain)];
 }

@@ -15,7 +15,8 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
 import { entryVisibilityOf } from "./service-entry-visibility.ts";
-import { serviceEntryModels } from "./service-entry-model.ts";
+import { deriveEntryHosts, entriesOfHost, hostIn, type EntryHosts } from "./service-entry-host.ts";
+import { serviceEntryModel } from "./service-entry-model.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
 export type { ServiceModel, ServicePortModel, ServiceResolution } from "./service.ts";
@@ -31,6 +32,7 @@ export interface ServiceRegistry {
   /** Hosts of `clusterset.local`: other names of exported services. */
   readonly imported: Collection<ServiceModel>;
   readonly entries: Collection<ServiceModel>;
+  readonly entryHosts: EntryHosts;
   readonly byHost: readonly CollectionIndex<ServiceModel>[];
   readonly byVisibility: readonly CollectionIndex<ServiceModel>[];
   /** Aliases by the host to which they point. */
@@ -59,18 +61,24 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     const model = kubernetesService(service, mesh, reader.lookup(remotes, factsKey(service)));
     return [[serviceKey(model), model]];
   });
-  const entries = graph.derive("services-entries", inputs.serviceEntries, (entry, reader) => {
-    const mesh = reader.get(inputs.mesh, meshKey);
-    if (mesh === undefined) return [];
-    const preference = entry.preference ?? namespacePreference(entry.namespace, inputs, reader);
-    const visibility =
-      mesh.serviceEntryVisibility?.applyToSidecars === true
-        ? entryVisibilityOf(entry.namespace, inputs, reader)
-        : "PUBLIC";
-    return serviceEntryModels({ ...entry, preference }, mesh, visibility).map(
-      (model) => [serviceKey(model), model] as const,
-    );
-  });
+  const entryHosts = deriveEntryHosts(graph, inputs);
+  const entries = graph.derive(
+    "services-entries",
+    entryHosts.keys,
+    (key, reader): Iterable<readonly [string, ServiceModel]> => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      const found = mesh === undefined ? [] : entriesOfHost(key, entryHosts, mesh, reader);
+      const [oldest] = found;
+      if (mesh === undefined || oldest === undefined) return [];
+      const { namespace } = oldest;
+      const preference = oldest.preference ?? namespacePreference(namespace, inputs, reader);
+      const visibility =
+        mesh.serviceEntryVisibility?.applyToSidecars === true ? entryVisibilityOf(namespace, inputs, reader) : "PUBLIC";
+      const hosts = found.map((entry) => ({ entry, host: hostIn(entry, key) }));
+      const model = serviceEntryModel(hosts, mesh, visibility);
+      return model === undefined ? [] : [[key, { ...model, preference }]];
+    },
+  );
   const imported = deriveImportedServices(graph, inputs, [kubernetes, remote]);
   const all = [kubernetes, remote, imported, entries];
   return {
@@ -78,6 +86,7 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     remote,
     imported,
     entries,
+    entryHosts,
     byHost: all.map((collection) => collection.index("host", (service) => [service.hostname])),
     byVisibility: all.map((collection) => collection.index("visible", (service) => service.visibleIn)),
     aliases: kubernetes.index("alias", (service) => (service.aliasOf === "" ? [] : [service.aliasOf])),

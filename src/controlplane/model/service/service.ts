@@ -35,6 +35,8 @@ export interface ServiceModel {
   readonly createdAt: string;
   readonly labels: Labels;
   readonly ports: readonly ServicePortModel[];
+  /** The ports of the oldest ServiceEntry. Absent if no other one adds ports. */
+  readonly ownPorts?: readonly ServicePortModel[];
   readonly resolution: ServiceResolution;
   /**
    * A proxy that resolves its name connects to the address that answers first. If absent, the proxy uses the addresses

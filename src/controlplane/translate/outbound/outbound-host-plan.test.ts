@@ -108,6 +108,16 @@ function planned(namespace: string, own: Partial<PlannedPort> = {}, labels = {})
 /** A route to an ExternalName Service that is not among the services of the port. */
 const toOld = { match: [], destinations: [{ host: "old.stock.svc.cluster.local" }] };
 
+/** The wildcard is for a host without a VirtualService of its own, whoever the client is. */
+const ofOneHost = [
+  shape("shop/all", ["*.svc.cluster.local"]),
+  shape("shop/labels", [web.hostname], { sourceLabels: { app: "a" } }),
+  shape("shop/port", [web.hostname], { port: 8080 }),
+  shape("shop/stock", [web.hostname], { sourceNamespace: "stock" }),
+  shape("shop/first", [web.hostname], { sourceNamespace: "shop" }),
+  shape("shop/second", [web.hostname], { sourceNamespace: "shop" }),
+];
+
 const meshes: Readonly<Record<string, Partial<PlannedPort>>> = {
   "services alone": {},
   "a service that clients are sticky to": { hashing: ["*.stock.svc.cluster.local"] },
@@ -136,6 +146,7 @@ const meshes: Readonly<Record<string, Partial<PlannedPort>>> = {
   "a VirtualService for some clients": {
     virtualServices: [shape("shop/web", [web.hostname], { sourceLabels: { app: "a" } })],
   },
+  "VirtualServices of one host for different clients, and one for all hosts": { virtualServices: ofOneHost },
   "a host that is another one's short name": {
     services: [
       ...services,
@@ -196,4 +207,16 @@ test("a route to an ExternalName Service reaches the host that it points to, wha
   assert.deepEqual(source?.from === "virtual-service" ? [...(source.destinations ?? [])] : source, [
     ["old.stock.svc.cluster.local", web.hostname],
   ]);
+});
+
+test("of several VirtualServices with one host, a client gets the first one that has routes for it", () => {
+  const sourceOf = (namespace: string, labels = {}): string | undefined => {
+    const [table] = planTables(planned(namespace, { virtualServices: ofOneHost }, labels));
+    const source = table?.hosts.find(({ host }) => host === web.hostname)?.source;
+    return source?.from === "virtual-service" ? source.virtualService : source?.from;
+  };
+  assert.deepEqual(
+    [sourceOf("shop", { app: "a" }), sourceOf("stock"), sourceOf("shop"), sourceOf("edge")],
+    ["shop/labels", "shop/stock", "shop/first", "service"],
+  );
 });

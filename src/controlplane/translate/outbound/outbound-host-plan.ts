@@ -193,11 +193,16 @@ function virtualServiceCandidates(routed: readonly ResolvedService[], planned: P
     wildcards.set(host, known);
     return known;
   };
-  const chosenBy = Map.groupBy(routed, chooser(planned.virtualServices));
+  const masked: boolean[] = [];
+  const isRouted = (index: number): boolean => {
+    const shape = planned.virtualServices[index];
+    if (planned.routed !== undefined) return planned.routed[index] === "1";
+    return (masked[index] ??= shape !== undefined && hasRoutes(shape, planned.port));
+  };
+  const chosenBy = Map.groupBy(routed, chooser(planned.virtualServices, isRouted));
   return planned.virtualServices.flatMap((shape, index) => {
     const services = chosenBy.get(shape) ?? [];
-    const isRouted = planned.routed === undefined ? hasRoutes(shape, planned.port) : planned.routed[index] === "1";
-    if ((services.length === 0 && port !== httpPort) || !isRouted) return [];
+    if ((services.length === 0 && port !== httpPort) || !isRouted(index)) return [];
     const planSource = virtualServiceSource(shape, byHost, planned);
     const others = shape.hosts.filter((host) => !isKnown(host));
     return [
@@ -245,16 +250,27 @@ function hasRoutes(shape: VirtualServiceShape, { port, namespace, labels }: Outb
 }
 
 /**
- * Returns a function that finds the VirtualService of a service: the first one with its host, else the first one with
- * the most specific wildcard.
+ * Returns a function that finds the VirtualService of a service: the first one with its host that has routes for the
+ * client and port, else the first one with its host, else the first one with the most specific wildcard. As in
+ * upstream, one without such routes hides only wildcards.
  */
-function chooser(shapes: readonly VirtualServiceShape[]): (entry: ResolvedService) => VirtualServiceShape | undefined {
-  const first = new Map<string, VirtualServiceShape>();
-  for (const shape of shapes) for (const host of shape.hosts) if (!first.has(host)) first.set(host, shape);
+function chooser(
+  shapes: readonly VirtualServiceShape[],
+  isRouted: (index: number) => boolean,
+): (entry: ResolvedService) => VirtualServiceShape | undefined {
+  const first = new Map<string, number>();
+  for (const [index, shape] of shapes.entries())
+    for (const host of shape.hosts) {
+      const known = first.get(host);
+      if (known === undefined || (!isWildcard(host) && !isRouted(known) && isRouted(index))) first.set(host, index);
+    }
   const wildcards = [...first.keys()].filter(isWildcard);
-  return ({ service: { hostname } }) =>
-    first.get(hostname) ??
-    (wildcards.length === 0 ? undefined : first.get(mostSpecificHost(wildcards, hostname) ?? ""));
+  return ({ service: { hostname } }) => {
+    const index =
+      first.get(hostname) ??
+      (wildcards.length === 0 ? undefined : first.get(mostSpecificHost(wildcards, hostname) ?? ""));
+    return index === undefined ? undefined : shapes[index];
+  };
 }
 
 /** The first candidate for a name or domain gets it. A short name never hides another service's full name. */

@@ -613,3 +613,128 @@ test("an address that a ServiceEntry lists twice is a domain once, however it is
     ["twice.test", "twice.test.", "240.0.0.1", "[fd00::1]"],
   ]);
 });
+
+test("ServiceEntries of one namespace with one host are one service with the ports and endpoints of all", () => {
+  const { apply, remove, serve } = createOutboundFixture();
+  const entry = (name: string, day: number, port: object, rest: object): KubernetesObject =>
+    config(
+      "ServiceEntry",
+      `shop/${name}`,
+      { hosts: ["api.example.org"], resolution: "STATIC", ports: [port], ...rest },
+      { creationTimestamp: `2026-01-0${day}T00:00:00Z`, labels: { app: name } },
+    );
+  const plain = { number: 80, name: "http", protocol: "HTTP" };
+  const secure = { number: 443, name: "tls", protocol: "TLS" };
+  const at = (address: string): object => ({ endpoints: [{ address }] });
+  // The names are not in the order of age.
+  const oldest = entry("b", 1, plain, at("192.0.2.1"));
+  apply(
+    ...base,
+    oldest,
+    entry("a", 2, secure, at("192.0.2.2")),
+    entry("c", 3, plain, at("192.0.2.3")),
+    entry("d", 4, { ...secure, number: 8443 }, { ...at("192.0.2.4"), resolution: "NONE", endpoints: [] }),
+    config("WorkloadEntry", "shop/vm", { address: "192.0.2.5", labels: { app: "vm" } }),
+    entry("e", 5, secure, { workloadSelector: { labels: { app: "vm" } } }),
+  );
+  const sidecar = serve();
+  const endpoints = (): object =>
+    Object.fromEntries(
+      Object.entries(sidecar.endpoints())
+        .filter(([name]) => name.includes("example"))
+        .map(([name, assignment]) => [name, addressesOf(assignment).flatMap(([, , addresses]) => addresses)]),
+    );
+  assert.deepEqual(endpoints(), {
+    "outbound|443||api.example.org": ["192.0.2.2", "192.0.2.5"],
+    "outbound|80||api.example.org": ["192.0.2.1", "192.0.2.3"],
+  });
+  assert.deepEqual(
+    hostsOf(sidecar.routes()["80"]).find(([name]) => name.includes("example"))?.[0],
+    "api.example.org:80",
+  );
+  assert.match(JSON.stringify(sidecar.listeners()), /"serverNames":\["api\.example\.org"\]/);
+  remove(oldest);
+  assert.deepEqual(endpoints(), {
+    "outbound|443||api.example.org": ["192.0.2.2", "192.0.2.5"],
+    "outbound|80||api.example.org": ["192.0.2.3"],
+  });
+});
+
+test("a host that is looked up has one name if its clusters may have only one, and no endpoint twice", () => {
+  const { apply, serve } = createOutboundFixture();
+  const entries = (resolution: string, annotations: object = {}): readonly KubernetesObject[] =>
+    ["a", "b"].map((name, index) =>
+      config(
+        "ServiceEntry",
+        `shop/${name}`,
+        {
+          hosts: ["api.example.org"],
+          ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+          resolution,
+          ...(index === 0 ? {} : { endpoints: [{ address: "b.example.org" }] }),
+        },
+        { annotations },
+      ),
+    );
+  const sidecar = serve();
+  const namesOf = (): readonly JsonValue[] =>
+    addressesOf(sidecar.clusters()["outbound|80||api.example.org"]?.["loadAssignment"] as JsonObject).flatMap(
+      ([, , addresses]) => addresses,
+    );
+  apply(...base, ...entries("DNS"));
+  assert.deepEqual(namesOf(), ["api.example.org", "b.example.org"]);
+  apply(...entries("DNS_ROUND_ROBIN"));
+  assert.deepEqual(namesOf(), ["api.example.org"]);
+  apply(...entries("DNS", { "istio.io/connect-strategy": "RACE_FIRST_TCP_CONNECT" }));
+  assert.deepEqual(namesOf(), ["api.example.org"]);
+  const [first] = entries("DNS");
+  assert.ok(first !== undefined);
+  apply(...entries("DNS"), { ...first, metadata: { ...first.metadata, name: "c" } });
+  assert.deepEqual(namesOf(), ["api.example.org", "b.example.org"]);
+});
+
+test("a ServiceEntry adds endpoints to the Service of its namespace with its host, and to no other", () => {
+  const { apply, serve } = createOutboundFixture();
+  const entry = (key: string, address: string, fields: object = {}): KubernetesObject =>
+    config("ServiceEntry", key, {
+      hosts: ["web.shop.svc.cluster.local"],
+      location: "MESH_INTERNAL",
+      resolution: "STATIC",
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      endpoints: [{ address }, { address: "10.244.1.5", ports: { http: 8080 } }],
+      ...fields,
+    });
+  apply(
+    ...base,
+    entry("shop/vm", "192.0.2.1"),
+    entry("other/vm", "192.0.2.2"),
+    entry("shop/name", "192.0.2.3", { ports: [{ number: 81, name: "http", protocol: "HTTP" }] }),
+  );
+  const sidecar = serve();
+  assert.deepEqual(
+    addressesOf(sidecar.endpoints()["outbound|80||web.shop.svc.cluster.local"]).flatMap(([, , addresses]) => addresses),
+    ["192.0.2.1", "10.244.1.5", "10.244.2.6"],
+  );
+});
+
+test("of rules for one host that are exported to different namespaces, the youngest for a client wins", () => {
+  const subsetsOf = (privateDay: number, namespaceOfClient: string): readonly string[] => {
+    const { apply, serve } = createOutboundFixture();
+    const rule = (version: string, exportTo: string, day: number): KubernetesObject =>
+      config(
+        "DestinationRule",
+        `shop/${version}`,
+        { host: "web", exportTo: [exportTo], subsets: [{ name: version, labels: { version } }] },
+        { creationTimestamp: `2026-01-0${day}T00:00:00Z` },
+      );
+    apply(...base, rule("private", ".", privateDay), rule("public", "*", 2));
+    return Object.keys(serve({ namespace: namespaceOfClient }).clusters()).flatMap((name) => {
+      const [, , subset = "", host = ""] = name.split("|");
+      return host.startsWith("web.shop") && subset !== "" ? subset : [];
+    });
+  };
+  assert.deepEqual(
+    [subsetsOf(3, "shop"), subsetsOf(1, "shop"), subsetsOf(3, "other")],
+    [["private"], ["public"], ["public"]],
+  );
+});

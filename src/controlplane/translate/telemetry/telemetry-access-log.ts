@@ -1,10 +1,11 @@
-import type {
-  ExtensionProvider,
-  FileLogProvider,
-  GrpcLogProvider,
-  OpenTelemetryLogProvider,
-  Telemetry,
-  TelemetryAccessLogging,
+import {
+  envoyCelFault,
+  type ExtensionProvider,
+  type FileLogProvider,
+  type GrpcLogProvider,
+  type OpenTelemetryLogProvider,
+  type Telemetry,
+  type TelemetryAccessLogging,
 } from "../../../api/istio/index.ts";
 import {
   ApiVersion,
@@ -14,6 +15,8 @@ import {
   TcpGrpcAccessLogConfigSchema,
 } from "../../../wire/envoy/index.ts";
 import { compareText, type MeshSettings } from "../../model/facts.ts";
+import { memos } from "../../model/memos.ts";
+import { unacceptedFilter } from "../envoy-access-logs.ts";
 import { fileAccessLogs, formattersOf, istioText, meshAccessLogs, type AccessLogInit } from "./access-log.ts";
 import { packed } from "../envoy-any.ts";
 import { namesOf, providerOf, type ProviderSource } from "./telemetry-provider.ts";
@@ -21,9 +24,11 @@ import { namesOf, providerOf, type ProviderSource } from "./telemetry-provider.t
 type Level = Pick<Telemetry["spec"], "accessLogging">;
 type Mode = "CLIENT" | "SERVER";
 
+type LogFilter = NonNullable<TelemetryAccessLogging["filter"]>;
+
 interface Choice {
   readonly disabled: boolean;
-  readonly filter: string | undefined;
+  readonly filter: LogFilter | undefined;
 }
 
 /**
@@ -61,11 +66,10 @@ function merged(
   const plain: Choice = { disabled: false, filter: undefined };
   if (levels.length === 0) return new Map(defaults.map((name) => [name, plain]));
   let names = defaults;
-  const filters = new Map<string, string | undefined>();
+  const filters = new Map<string, LogFilter | undefined>();
   for (const entries of levels) {
     const matching = entries.filter((entry) => holdsFor(entry, mode));
-    for (const entry of matching)
-      for (const name of namesOf(entry.providers)) filters.set(name, entry.filter?.expression);
+    for (const entry of matching) for (const name of namesOf(entry.providers)) filters.set(name, entry.filter);
     const named = matching.flatMap((entry) => namesOf(entry.providers));
     if (named.length > 0) names = named;
   }
@@ -91,9 +95,19 @@ function holdsFor({ match }: TelemetryAccessLogging, mode: Mode): boolean {
   return match === undefined || match.mode === "CLIENT_AND_SERVER" || match.mode === mode;
 }
 
-function expressionFilter(expression: string): NonNullable<AccessLogInit["filter"]> {
+/**
+ * The name of a filter says whether Envoys accept it. An expression is judged once in the life of its Telemetry. To
+ * judge it takes long, and every listener has it.
+ */
+const filterNames = memos.memo<LogFilter, string>("names-of-log-filters");
+
+function expressionFilter(filter: LogFilter): NonNullable<AccessLogInit["filter"]> {
+  const { expression } = filter;
+  const name = filterNames.of(filter, () =>
+    envoyCelFault(expression) === undefined ? "envoy.access_loggers.extension_filters.cel" : unacceptedFilter,
+  );
   const value = {
-    name: "envoy.access_loggers.extension_filters.cel",
+    name,
     configType: { case: "typedConfig" as const, value: packed(ExpressionFilterSchema, { expression }) },
   };
   return { filterSpecifier: { case: "extensionFilter", value } };

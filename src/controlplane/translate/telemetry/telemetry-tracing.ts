@@ -9,6 +9,7 @@ import {
 import type { HttpConnectionManagerSchema } from "../../../wire/envoy/index.ts";
 import type { PolicySubject } from "../../model/authorization-selection.ts";
 import { compareText, type MeshSettings } from "../../model/facts.ts";
+import { memos } from "../../model/memos.ts";
 import { providerOf, type ProviderSource, type TelemetrySide } from "./telemetry-provider.ts";
 import { tracerOf } from "./telemetry-tracer.ts";
 import { istioTags, waypointTags, workloadNameOf, type CustomTagInit } from "./telemetry-tag.ts";
@@ -35,7 +36,7 @@ interface Wanted {
   readonly provider: ExtensionProvider | undefined;
   readonly disabled: boolean;
   readonly samplingPercent: number | undefined;
-  readonly customTags: Readonly<Record<string, TracingTag>>;
+  readonly customTags: Tags;
   readonly byRequestId: boolean;
   readonly istioTags: boolean;
   readonly noPropagation: boolean;
@@ -126,15 +127,17 @@ function merged(entries: readonly TelemetryTracing[], mode: "CLIENT" | "SERVER",
   };
 }
 
+type Tags = Readonly<Record<string, TracingTag>>;
+
+/** The tags of a Telemetry that all proxies take. They are judged once in its life, because every listener has them. */
+const acceptedTags = memos.memo<Tags, Tags>("accepted-tags");
+
 /** The user's tags replace those of the proxy config. */
-function tagsOf(
-  withIstio: boolean,
-  own: Readonly<Record<string, TracingTag>>,
-  { subject, side }: TracingContext,
-  mesh: MeshSettings,
-): CustomTagInit[] {
-  const accepted = Object.fromEntries(Object.entries(own).filter(([, tag]) => isAcceptedTag(tag)));
-  const given = Object.keys(own).length > 0 ? accepted : (mesh.tracing?.customTags ?? {});
+function tagsOf(withIstio: boolean, own: Tags, { subject, side }: TracingContext, mesh: MeshSettings): CustomTagInit[] {
+  const given =
+    Object.keys(own).length > 0
+      ? acceptedTags.of(own, () => Object.fromEntries(Object.entries(own).filter(([, tag]) => isAcceptedTag(tag))))
+      : (mesh.tracing?.customTags ?? {});
   return [
     ...(withIstio ? istioTags(subject, mesh) : []),
     ...(side === "waypoint" ? waypointTags() : []),

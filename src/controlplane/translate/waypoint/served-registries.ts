@@ -38,7 +38,10 @@ export function deriveServedRegistries(
       );
     });
   const kubernetes = bound("waypoint-services", registry.kubernetes);
-  const entries = withOwnNames(graph, bound("waypoint-entries", registry.entries), kubernetes);
+  const models = graph.derive("waypoint-entry-models", registry.entries, (service, _, key) => [
+    [key, withOwnPorts(service)],
+  ]);
+  const entries = withOwnNames(graph, bound("waypoint-entries", models), kubernetes);
   return [
     {
       kind: "Service",
@@ -49,12 +52,17 @@ export function deriveServedRegistries(
     },
     {
       kind: "ServiceEntry",
-      services: registry.entries,
+      services: models,
       served: entries,
       byWaypoint: entries.index("waypoint", ({ waypoint }) => [waypoint]),
       suffix: "-entries",
     },
   ];
+}
+
+/** Policies name an object. Those of the oldest entry say nothing about the ports of others with its host. */
+function withOwnPorts(service: ServiceModel): ServiceModel {
+  return service.ownPorts === undefined ? service : { ...service, ports: service.ownPorts };
 }
 
 /**

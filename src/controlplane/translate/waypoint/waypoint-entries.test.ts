@@ -437,6 +437,23 @@ test("of several ServiceEntries with one host behind a waypoint, that of its own
   assert.deepEqual(hosts(), ["api.test", "evil/api.test evil"]);
 });
 
+test("a waypoint serves only the ports of the oldest ServiceEntry with a host, because policies name an entry", () => {
+  const { apply, listeners, foreign } = sharedWaypoint();
+  const oldest = foreign("api.test", "2001-01-01T00:00:00Z", "team");
+  const later = config(
+    "ServiceEntry",
+    "team/later",
+    { ...(oldest as { spec?: object }).spec, ports: [{ number: 443, name: "tls", protocol: "TLS" }] },
+    { labels: oldest.metadata.labels, creationTimestamp: "2002-01-01T00:00:00Z" },
+  );
+  apply(oldest, later);
+  const chains = (listeners()["main_internal"]?.["filterChains"] ?? []) as unknown as readonly { name: string }[];
+  assert.deepEqual(
+    chains.map(({ name }) => name).filter((name) => name.includes("api.test")),
+    [vip("api.test")],
+  );
+});
+
 test("a shared waypoint serves the entries of all namespaces with one host, each with its own address, policies, routes and endpoints", () => {
   const { apply, listeners, clusters, endpoints, chainsAt, foreign } = sharedWaypoint();
   const route = { route: [{ destination: { host: "api.test" } }] };

@@ -1,6 +1,13 @@
-import type { FieldIssue } from "../../api/index.ts";
-import { isAuthority, virtualServiceKind, type VirtualService } from "../../api/istio/index.ts";
-import type { Corrected } from "./config-facts.ts";
+import type { FieldIssue } from "../parsed.ts";
+import { isAuthority } from "./http-headers.ts";
+import { virtualServiceKind, type VirtualService } from "./virtual-service.ts";
+
+/** A spec that is used although the stored one has faults. */
+export interface Corrected<Spec> {
+  readonly spec: Spec;
+  /** The faults, each with what holds until they are corrected. */
+  readonly issues: readonly FieldIssue[];
+}
 
 /** The field of a header that a route, or a destination of a route, sets or adds. */
 const changedHeader =
@@ -26,8 +33,9 @@ export function withCorrectedHeaders(
 }
 
 /**
- * Escapes a faulty value without judging it again, because to judge an expression may take long. An authority is sent
- * as written, so that percent signs in it cannot be escaped.
+ * Escapes a faulty value without judging it again, because to judge an expression may take long. If the header stayed
+ * as it is instead, a client could write what the route should have set. An authority is sent as written, so that
+ * percent signs in it cannot be escaped.
  */
 function textOf(value: string, name: string): string {
   return isAuthority(name) ? "" : value.replaceAll("%", "%%");

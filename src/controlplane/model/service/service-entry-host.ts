@@ -1,0 +1,77 @@
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import { byAge, type MeshSettings, type ServiceEntryFacts } from "../facts.ts";
+import { memos } from "../memos.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import { distinctAddresses } from "./service-entry-model.ts";
+import { visibilityOf } from "./service-visibility.ts";
+
+/** The hosts of ServiceEntries. Several entries of a namespace may have one host. */
+export interface EntryHosts {
+  /** `namespace/host`, once for each host of each namespace. */
+  readonly keys: Collection<string>;
+  readonly entries: CollectionIndex<ServiceEntryFacts>;
+}
+
+export function deriveEntryHosts(graph: CollectionGraph, { serviceEntries }: MeshInputs): EntryHosts {
+  return {
+    // Thousands of entries may have one host, so each host is read once and not once for each entry.
+    keys: graph.derive("service-entry-hosts", serviceEntries, (entry) => hostKeys(entry).map((key) => [key, key])),
+    entries: serviceEntries.index("host-of-namespace", (entry) => new Set(hostKeys(entry))),
+  };
+}
+
+function hostKeys({ namespace, spec }: ServiceEntryFacts): readonly string[] {
+  return spec.hosts.map((host) => hostKey(namespace, host));
+}
+
+function hostKey(namespace: string, host: string): string {
+  return `${namespace}/${host.toLowerCase()}`;
+}
+
+/** A host as the entry spells it. */
+export function hostIn({ namespace, spec }: ServiceEntryFacts, key: string): string {
+  const [only = ""] = spec.hosts;
+  return spec.hosts.length < 2 ? only : (spellings.of(spec, spellingsIn).get(key.slice(namespace.length + 1)) ?? only);
+}
+
+type Spec = ServiceEntryFacts["spec"];
+
+/** The hosts of an entry by their names in lower case. */
+const spellings = memos.memo<Spec, ReadonlyMap<string, string>>("spellings-of-hosts");
+
+function spellingsIn({ hosts }: Spec): ReadonlyMap<string, string> {
+  return new Map(hosts.toReversed().map((host) => [host.toLowerCase(), host]));
+}
+
+/**
+ * The entries that form the service of a host, oldest first. As in upstream, a user may write an entry for each port of
+ * a host, or for some of its endpoints. The oldest entry decides about the whole service, and an entry that says
+ * something else about it is left out.
+ */
+export function entriesOfHost(
+  key: string,
+  { entries }: EntryHosts,
+  mesh: MeshSettings,
+  reader: CollectionReader,
+): readonly ServiceEntryFacts[] {
+  const found = reader.lookup(entries, key);
+  if (found.length < 2) return found;
+  const [oldest, ...later] = [...found].sort(byAge);
+  return oldest === undefined ? [] : [oldest, ...later.filter((entry) => agree(oldest, entry, mesh))];
+}
+
+/** Whether two entries say the same about the whole service. */
+function agree(left: ServiceEntryFacts, right: ServiceEntryFacts, mesh: MeshSettings): boolean {
+  const visible = ({ namespace, spec }: ServiceEntryFacts): string =>
+    visibilityOf(spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo, namespace).join();
+  return (
+    settings.of(left.spec, settingsText) === settings.of(right.spec, settingsText) && visible(left) === visible(right)
+  );
+}
+
+/** Made once for an entry, because it may have thousands of hosts and addresses. */
+const settings = memos.memo<Spec, string>("settings-of-entries");
+
+function settingsText({ resolution, location, addresses, subjectAltNames }: Spec): string {
+  return JSON.stringify([resolution, location, [...distinctAddresses(addresses)].sort(), [...subjectAltNames].sort()]);
+}

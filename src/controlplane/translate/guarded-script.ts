@@ -1,0 +1,44 @@
+/**
+ * A script that loads the given one, and that an Envoy always accepts. If the given one does not load, requests get
+ * 500, and the log has the reason at most once a minute. Without it, an Envoy rejects the whole listener, which serves
+ * other namespaces too.
+ *
+ * Discovery of the filter's configuration (ECDS) would not help. An Envoy keeps a configuration before it builds the
+ * filter. So after it has rejected a script, it rejects each later version of the listener because of that script.
+ */
+export function guardedScript(code: string): string {
+  // An Envoy reads no further than a zero byte, and would miss the end of the text.
+  const [read = ""] = code.split("\0", 1);
+  const level = levelOf(read);
+  return `local load, call, set, globals, typeOf, time = loadstring, pcall, rawset, _G, type, os.time
+local script, fault = load([${level}[
+${read}
+]${level}])
+local isLoaded = script ~= nil
+if isLoaded then isLoaded, fault = call(script) end
+if not isLoaded then
+  local reason = typeOf(fault) == "string" and fault or "it raises an error that is no text"
+  local toldAt = -${logIntervalSeconds}
+  set(globals, "envoy_on_response", nil)
+  set(globals, "envoy_on_request", function(handle)
+    if time() - toldAt >= ${logIntervalSeconds} then
+      toldAt = time()
+      handle:logErr("the script does not load, so requests get 500: " .. reason)
+    end
+    handle:respond({[":status"] = "500"})
+  end)
+end
+`;
+}
+
+const logIntervalSeconds = 60;
+
+/**
+ * The equals signs between the brackets around a text, so that the text has no closing bracket of its own. Lua 5.1
+ * takes no opening bracket between brackets without a sign.
+ */
+function levelOf(text: string): string {
+  let level = "=";
+  while (text.includes(`]${level}]`)) level += "=";
+  return level;
+}
