@@ -5,7 +5,10 @@ import type { KubeConfig } from "./kube-config.ts";
 /** The kubelet rotates a projected token at 80 % of its lifetime. client-go also rereads it each minute. */
 const tokenReloadMs = 60_000;
 
-/** The `authorization` header of a config. A token file is read again each minute, and at once after a 401. */
+/**
+ * The `authorization` header of a config. A token file is read again each minute, and at once after a 401. After a 401
+ * a credential plugin runs again, too.
+ */
 export class Credentials {
   readonly #config: KubeConfig;
   readonly #clock: Clock;
@@ -19,10 +22,11 @@ export class Credentials {
 
   /** Whether the header may change later. */
   get rotates(): boolean {
-    return this.#config.token?.type === "file";
+    return this.#config.token?.type === "file" || this.#config.token?.type === "plugin";
   }
 
   forget(): void {
+    if (this.#config.token?.type === "plugin") this.#config.token.source.forget();
     this.#readAtMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -30,6 +34,7 @@ export class Credentials {
     const { token, basic } = this.#config;
     if (token?.type === "literal") return `Bearer ${token.token}`;
     if (token?.type === "file") return this.#fromFile(token.path);
+    if (token?.type === "plugin") return `Bearer ${token.source.current(this.#clock)}`;
     if (basic !== undefined) return `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString("base64")}`;
     return undefined;
   }

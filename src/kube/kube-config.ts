@@ -1,7 +1,7 @@
 import { access, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
-import { messageOf, userError, type Environment } from "../base/index.ts";
+import { messageOf, userError, type Clock, type Environment } from "../base/index.ts";
 
 /**
  * The address of an API server and the credentials for it: the chosen context of a kubeconfig, or a pod's service
@@ -20,6 +20,8 @@ export interface KubeConfig {
   readonly insecure?: boolean;
   /** Checked in the certificate instead of the server's host. */
   readonly tlsServerName?: string;
+  /** The proxy that kubectl would use. Serin connects directly, and names it in the error if that fails. */
+  readonly proxyUrl?: string;
   /** PEM pair. */
   readonly clientCertificate?: { readonly certificate: string; readonly key: string };
   readonly token?: TokenSource;
@@ -29,7 +31,16 @@ export interface KubeConfig {
 export type TokenSource =
   | { readonly type: "literal"; readonly token: string }
   /** Reread because it rotates. */
-  | { readonly type: "file"; readonly path: string };
+  | { readonly type: "file"; readonly path: string }
+  /** A program prints it. */
+  | { readonly type: "plugin"; readonly source: RenewedToken };
+
+/** A token that somebody else renews. */
+interface RenewedToken {
+  current(clock: Clock): string;
+  /** The server has refused the current token. */
+  forget(): void;
+}
 
 interface Named<Value> {
   readonly name: string;
@@ -50,7 +61,8 @@ type Fields = Readonly<Record<string, unknown>>;
 /**
  * The kubeconfig at `source`, or the one that the environment names: `KUBECONFIG` (several files are merged, the first
  * definition wins), else `~/.kube/config`, else the pod's service account. Throws a user error that names the file and
- * the missing part. Refuses exec and auth provider plugins.
+ * the missing part. Runs credential plugins (`exec`) when it needs a token. Refuses the former auth provider plugins,
+ * and impersonation.
  */
 export async function loadKubeConfig(source: string | Environment, context?: string): Promise<KubeConfig> {
   if (typeof source === "string") return await fromFiles([source], context, true);
@@ -126,7 +138,7 @@ export async function parseUntrustedKubeConfig(
   }
   const merged = nothingMerged();
   mergeInto(merged, file, "/");
-  return await choose(merged, undefined, where);
+  return await choose(merged, undefined, { where, runsPlugins: false });
 }
 
 /**
@@ -173,7 +185,7 @@ async function fromFiles(paths: readonly string[], wanted: string | undefined, r
     throw userError("kubeconfig-missing", `no kubeconfig at ${where}`, {
       hint: "set KUBECONFIG, or create a cluster: serin cluster create",
     });
-  return await choose(merged, wanted, where);
+  return await choose(merged, wanted, { where, runsPlugins: true });
 }
 
 async function readOptional(path: string, required: boolean): Promise<string | undefined> {
@@ -224,7 +236,15 @@ function mergeInto(merged: Merged, file: Fields, directory: string): void {
   }
 }
 
-async function choose(merged: Merged, wanted: string | undefined, where: string): Promise<KubeConfig> {
+interface Origin {
+  /** The file or files, for messages. */
+  readonly where: string;
+  /** Whether the kubeconfig is the user's own, so that the programs that it names may run. */
+  readonly runsPlugins: boolean;
+}
+
+async function choose(merged: Merged, wanted: string | undefined, origin: Origin): Promise<KubeConfig> {
+  const { where } = origin;
   const name = wanted ?? merged.currentContext;
   if (name === undefined) {
     throw userError("kubeconfig-invalid", `the kubeconfig ${where} has no current context`, {
@@ -251,6 +271,7 @@ async function choose(merged: Merged, wanted: string | undefined, where: string)
   const user = userName === undefined ? undefined : merged.users.get(userName);
   const ca = await inlineOrFile(cluster, "certificate-authority");
   const tlsServerName = text(cluster.value, "tls-server-name");
+  const proxyUrl = text(cluster.value, "proxy-url");
   return {
     server: server.replace(/\/+$/, ""),
     context: name,
@@ -258,15 +279,20 @@ async function choose(merged: Merged, wanted: string | undefined, where: string)
     ...(ca === undefined ? {} : { ca }),
     ...(cluster.value["insecure-skip-tls-verify"] === true ? { insecure: true } : {}),
     ...(tlsServerName === undefined ? {} : { tlsServerName }),
-    ...(user === undefined ? {} : await credentials(user, where)),
+    ...(proxyUrl === undefined ? {} : { proxyUrl }),
+    ...(user === undefined ? {} : await credentials(user, cluster, origin)),
   };
 }
 
+/** Fields by which a user acts as another one. Without them, the requests would have the rights of the user itself. */
+const impersonation = ["as", "as-uid", "as-groups", "as-user-extra"];
+
 async function credentials(
   user: Named<Fields>,
-  where: string,
+  cluster: Named<Fields>,
+  { where, runsPlugins }: Origin,
 ): Promise<Pick<KubeConfig, "clientCertificate" | "token" | "basic">> {
-  for (const plugin of ["exec", "auth-provider"]) {
+  for (const plugin of runsPlugins ? ["auth-provider"] : ["exec", "auth-provider"]) {
     if (user.value[plugin] === undefined) continue;
     throw userError(
       "kubeconfig-invalid",
@@ -276,6 +302,13 @@ async function credentials(
       },
     );
   }
+  const acting = impersonation.find((field) => user.value[field] !== undefined);
+  if (acting !== undefined)
+    throw userError(
+      "kubeconfig-invalid",
+      `user "${user.name}" of ${where} acts as another user (${acting}), which Serin does not support`,
+      { hint: "use a kubeconfig of that user or account, for example with a token (kubectl create token …)" },
+    );
   const certificate = await inlineOrFile(user, "client-certificate");
   const key = await inlineOrFile(user, "client-key");
   if ((certificate === undefined) !== (key === undefined)) {
@@ -286,6 +319,8 @@ async function credentials(
   }
   const tokenFile = text(user.value, "tokenFile");
   const token = text(user.value, "token");
+  const isPlugin = user.value["exec"] !== undefined && user.value["exec"] !== null;
+  const plugin = isPlugin ? await pluginOf(user, cluster, where) : undefined;
   const username = text(user.value, "username");
   return {
     ...(certificate === undefined || key === undefined ? {} : { clientCertificate: { certificate, key } }),
@@ -294,10 +329,29 @@ async function credentials(
       ? { token: { type: "file", path: resolve(user.directory, tokenFile) } as const }
       : token !== undefined
         ? { token: { type: "literal", token } as const }
-        : {}),
+        : plugin !== undefined
+          ? { token: { type: "plugin", source: plugin } as const }
+          : {}),
     ...(username === undefined ? {} : { basic: { username, password: text(user.value, "password") ?? "" } }),
   };
 }
+
+async function pluginOf(user: Named<Fields>, cluster: Named<Fields>, where: string): Promise<RenewedToken> {
+  // Few kubeconfigs need it.
+  const { forgetPluginToken, pluginToken, readCredentialPlugin } = await import("./credential-plugin.ts");
+  const ca = await inlineOrFile(cluster, "certificate-authority");
+  const plugin = readCredentialPlugin(user.value["exec"] as Fields, {
+    where: `user "${user.name}" of ${where}`,
+    directory: user.directory,
+    cluster: {
+      ...Object.fromEntries(toldOfCluster.map((field) => [field, cluster.value[field]])),
+      ...(ca === undefined ? {} : { "certificate-authority-data": Buffer.from(ca).toString("base64") }),
+    },
+  });
+  return { current: (clock) => pluginToken(plugin, clock), forget: () => forgetPluginToken(plugin) };
+}
+
+const toldOfCluster = ["server", "tls-server-name", "insecure-skip-tls-verify"];
 
 async function inlineOrFile(entry: Named<Fields>, field: string): Promise<string | undefined> {
   const inline = text(entry.value, `${field}-data`);

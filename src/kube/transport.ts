@@ -73,7 +73,9 @@ export function unreachable(config: KubeConfig, cause: unknown): SerinError {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
   const hint = trustErrors.test(code)
     ? `the server's certificate is not trusted by the kubeconfig's certificate authority (context "${config.context}")`
-    : `check that the API server of the context "${config.context}" runs`;
+    : config.proxyUrl === undefined
+      ? `check that the API server of the context "${config.context}" runs`
+      : `Serin does not use the proxy-url of the context "${config.context}": run kubectl proxy, and use a kubeconfig whose server is http://127.0.0.1:8001`;
   return transientError("unreachable", `cannot reach the API server at ${config.server}`, { cause, hint });
 }
 
