@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
 import { customResourceDefinitionKind, deploymentKind, podKind } from "../api/kubernetes/index.ts";
-import { describeError, systemClock, type Clock } from "../base/index.ts";
+import { describeError, systemClock, treeAt, type Clock } from "../base/index.ts";
 import { renderDefaultRevision, renderInstall, resolveSettings, type CustomResources } from "../install/index.ts";
 import type { ApplyOptions } from "../kube/index.ts";
 import { applyComponents, removeInstalled } from "./index.ts";
@@ -571,6 +571,29 @@ test("a variant of the installed release, and a build after it, replace its engi
     const engine = await cluster.get(deploymentKind, "serin-rollout", "serin-system");
     assert.equal(engine?.metadata.labels?.["app.kubernetes.io/version"], tag);
   }
+});
+
+test("an installation over a workload of the same name keeps its selector, or writes nothing if that selects other pods", async () => {
+  const cluster = new MemoryCluster();
+  const present = (matchLabels: Readonly<Record<string, string>>): void => {
+    const metadata = { name: "istiod", namespace: "istio-system", labels: { app: "istiod" } };
+    cluster.put("Deployment", { metadata, spec: { selector: { matchLabels } } } as KubernetesObject);
+  };
+  // The selector of upstream's charts.
+  present({ istio: "pilot" });
+  await install(cluster, ["profile=minimal"]);
+  const installed = cluster.find("Deployment", "istiod", "istio-system");
+  assert.deepEqual(treeAt(installed, "spec", "selector"), { matchLabels: { istio: "pilot" } });
+  assert.notEqual(treeAt(installed, "spec", "template"), undefined);
+  present({ app: "other" });
+  const before = cluster.writes.length;
+  await assert.rejects(
+    install(cluster, ["profile=minimal"]),
+    refusal(
+      "nothing was written, because workloads of these names select other pods than this installation's, and a selector cannot be changed:\n  Deployment istio-system/istiod selects app=other\n  hint: install under another revision (--revision), or delete these workloads first",
+    ),
+  );
+  assert.equal(cluster.writes.length, before);
 });
 
 function isOfNewer(note: string): boolean {
