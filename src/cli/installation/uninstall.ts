@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { istioLabels } from "../../api/istio/index.ts";
 import { firstNames, textAt, userError } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 import { installedKinds } from "../../install/index.ts";
 import { enrolledPods } from "./enrolled-pods.ts";
 import { dependentsOf, type Dependents } from "./dependents.ts";
@@ -171,10 +171,8 @@ async function askAboutRevision(
 /** Whether any object has the revision's label, so that an incomplete installation counts too. */
 async function exists(client: KubeClient, revision: string): Promise<boolean> {
   for (const kind of installedKinds.toReversed()) {
-    const { items } = await client
-      .list(kind, { labelSelector: `${istioLabels.revision}=${revision}` })
-      .catch(() => ({ items: [] }));
-    if (items.length > 0) return true;
+    const labelSelector = `${istioLabels.revision}=${revision}`;
+    if ((await itemsIfServed(client.list(kind, { labelSelector }))).length > 0) return true;
   }
   return false;
 }
