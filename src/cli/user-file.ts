@@ -12,12 +12,20 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of its path is not a directory",
 };
 
-/** The text of a file that the user has named, of standard input for `-`. Throws a user error that names the file. */
+/**
+ * The text of a file that the user has named, of standard input for `-`. Throws a user error that names the file, with
+ * the system's code as its reason.
+ */
 export async function readUserFile(path: string): Promise<string> {
   try {
     return path === "-" ? await text(process.stdin) : await readFile(path, "utf8");
   } catch (cause) {
-    throw userError("file-unreadable", `cannot read ${path}: ${reasonOf(cause)}`);
+    const { code } = cause as NodeJS.ErrnoException;
+    throw userError(
+      "file-unreadable",
+      `cannot read ${path}: ${reasonOf(cause)}`,
+      code === undefined ? {} : { reason: code },
+    );
   }
 }
 

@@ -16,6 +16,7 @@ export type { InstallRequest } from "./install-request.ts";
 export { operatorName, renderOperator, type OperatorSettings } from "./operator-deployment.ts";
 export { banzaiOperatorRules } from "./operator-rights.ts";
 export { profiles } from "./profiles.ts";
+export { definitionReleaseAnnotation } from "./components/base.ts";
 export { pilotRules } from "./components/pilot-access.ts";
 export { readerRules } from "./components/reader-account.ts";
 export { grant } from "./components/roles.ts";

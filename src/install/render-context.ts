@@ -47,7 +47,8 @@ export function chartLabels(component: ComponentName, settings: InstallSettings)
 
 const longestLabelValue = 63;
 
-function labelValue(text: string): string {
+/** The text as the value of a label, which has at most 63 characters and no `+`. */
+export function labelValue(text: string): string {
   return text
     .slice(0, longestLabelValue)
     .replaceAll("+", "_")

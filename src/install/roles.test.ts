@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../api/index.ts";
+import { treeAt } from "../base/index.ts";
 import { parseIstioOperator } from "../api/istio/index.ts";
 import { profiles, renderInstall, resolveSettings } from "./index.ts";
 
@@ -20,7 +21,7 @@ const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
 };
 
-function rolesOf(profile: string): readonly UntypedObject[] {
+function objectsOf(profile: string): readonly UntypedObject[] {
   const spec = { profile, components: { rollout: { enabled: true } } };
   const raw = { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec };
   const operator = parseIstioOperator(profile === "empty" ? { ...raw, spec: { profile } } : raw);
@@ -29,9 +30,11 @@ function rolesOf(profile: string): readonly UntypedObject[] {
     { hub: "docker.io/istio", tag: "9.9.9" },
   );
   assert.ok(settings, profile);
-  return renderInstall(settings, { istio: [], rollout: [] })
-    .components.flatMap(({ objects }) => objects)
-    .filter(({ kind }) => kind === "ClusterRole" || kind === "Role");
+  return renderInstall(settings, { istio: [], rollout: [] }).components.flatMap(({ objects }) => objects);
+}
+
+function rolesOf(profile: string): readonly UntypedObject[] {
+  return objectsOf(profile).filter(({ kind }) => kind === "ClusterRole" || kind === "Role");
 }
 
 /** Describes a rule with a `*`. Undefined for a rule without one. */
@@ -76,4 +79,19 @@ test("no role of a profile has a *, except a short list with reasons", () => {
     listed.filter((each) => !used.has(each)),
     [],
   );
+});
+
+test("pods of gateways get no token for the API server, because their account may list Secrets beside the CA's", () => {
+  const found = Object.keys(profiles).flatMap((profile) =>
+    objectsOf(profile)
+      .filter(({ kind, metadata }) => kind === "Deployment" && metadata.name?.endsWith("gateway") === true)
+      .map(
+        (object) => [profile, treeAt(object, "spec", "template", "spec")?.["automountServiceAccountToken"]] as const,
+      ),
+  );
+  assert.deepEqual(
+    found.filter(([, mounted]) => mounted !== false),
+    [],
+  );
+  assert.ok(found.some(([profile]) => profile === "ambient") && found.some(([profile]) => profile === "default"));
 });

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
 import { customResourceDefinitionKind, deploymentKind, podKind } from "../api/kubernetes/index.ts";
-import { describeError, systemClock, type Clock } from "../base/index.ts";
+import { describeError, systemClock, treeAt, type Clock } from "../base/index.ts";
 import { renderDefaultRevision, renderInstall, resolveSettings, type CustomResources } from "../install/index.ts";
 import type { ApplyOptions } from "../kube/index.ts";
 import { applyComponents, removeInstalled } from "./index.ts";
+import { istioRelease } from "./newer-shared.ts";
 import { MemoryCluster } from "./testing/memory-cluster.ts";
 
 const definition = (name: string): UntypedObject => ({
@@ -571,6 +574,61 @@ test("a variant of the installed release, and a build after it, replace its engi
     const engine = await cluster.get(deploymentKind, "serin-rollout", "serin-system");
     assert.equal(engine?.metadata.labels?.["app.kubernetes.io/version"], tag);
   }
+});
+
+test("an older release of Istio's definitions is replaced, and a newer one is kept, whatever the number of our release is", async () => {
+  const cluster = new MemoryCluster();
+  // Istio's charts write this label since 1.24.
+  const versionOf = "app.kubernetes.io/version";
+  const ofIstio = (name: string, release: string): UntypedObject => ({
+    ...definition(name),
+    metadata: { name, labels: { [versionOf]: release } },
+  });
+  cluster.put("CustomResourceDefinition", ofIstio(virtualServices, "1.26.3"));
+  cluster.put("CustomResourceDefinition", ofIstio(gateways, "1.32.0"));
+  const { notes } = await install(cluster, ["tag=0.2.0"], { definitions: [virtualServices, gateways] });
+  const releaseOf = async (name: string): Promise<string | undefined> =>
+    (await cluster.get(customResourceDefinitionKind, name))?.metadata.labels?.[versionOf];
+  assert.deepEqual([await releaseOf(virtualServices), await releaseOf(gateways)], ["0.2.0", "1.32.0"]);
+  assert.deepEqual(notes.filter(isOfNewer), [
+    `keeps the definitions of Istio's kinds of release 1.32.0, which is newer than ${istioRelease}: ${gateways}; to replace them: serin install --force`,
+  ]);
+  // Istio's installer wrote over ours, and left our annotation.
+  const { metadata } = (await cluster.get(customResourceDefinitionKind, virtualServices)) ?? { metadata: {} };
+  cluster.put("CustomResourceDefinition", {
+    ...definition(virtualServices),
+    metadata: { ...metadata, labels: { [versionOf]: "1.27.0" } },
+  });
+  await install(cluster, ["tag=0.2.0"], { definitions: [virtualServices, gateways] });
+  assert.equal(await releaseOf(virtualServices), "0.2.0");
+});
+
+test("the installer compares Istio's definitions with the release from which ours come", () => {
+  const file = readFileSync(join(import.meta.dirname, "../../manifests/crds/istio.yaml"), "utf8");
+  assert.equal(/istio\.io\/api v(\S+) /.exec(file)?.[1], istioRelease);
+});
+
+test("an installation over a workload of the same name keeps its selector, or writes nothing if that selects other pods", async () => {
+  const cluster = new MemoryCluster();
+  const present = (matchLabels: Readonly<Record<string, string>>): void => {
+    const metadata = { name: "istiod", namespace: "istio-system", labels: { app: "istiod" } };
+    cluster.put("Deployment", { metadata, spec: { selector: { matchLabels } } } as KubernetesObject);
+  };
+  // The selector of upstream's charts.
+  present({ istio: "pilot" });
+  await install(cluster, ["profile=minimal"]);
+  const installed = cluster.find("Deployment", "istiod", "istio-system");
+  assert.deepEqual(treeAt(installed, "spec", "selector"), { matchLabels: { istio: "pilot" } });
+  assert.notEqual(treeAt(installed, "spec", "template"), undefined);
+  present({ app: "other" });
+  const before = cluster.writes.length;
+  await assert.rejects(
+    install(cluster, ["profile=minimal"]),
+    refusal(
+      "nothing was written, because workloads of these names select other pods than this installation's, and a selector cannot be changed:\n  Deployment istio-system/istiod selects app=other\n  hint: install under another revision (--revision), or delete these workloads first",
+    ),
+  );
+  assert.equal(cluster.writes.length, before);
 });
 
 function isOfNewer(note: string): boolean {

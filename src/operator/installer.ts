@@ -14,6 +14,7 @@ import {
 import { observeClusterState, type ClusterState } from "./cluster-state.ts";
 import { withInstallLock } from "./install-lock.ts";
 import { keptClosed } from "./kept-closed.ts";
+import { keptSelector } from "./kept-selector.ts";
 import { keepNewerShared } from "./newer-shared.ts";
 import { checkRights, preflight } from "./preflight.ts";
 import { isEstablished, isWorkload, waitReady, type WaitOptions } from "./readiness.ts";
@@ -197,9 +198,10 @@ export async function applyObjects(client: KubeClient, objects: readonly Untyped
     const ofKind = objects.filter((object) => installedKindOf(object) === kind);
     for (let at = 0; at < ofKind.length; at += parallelWrites) {
       const batch = ofKind.slice(at, at + parallelWrites);
-      const applied = batch.map(
-        async (object) => await client.apply(kind, await keptClosed(client, object), { fieldManager, force: true }),
-      );
+      const applied = batch.map(async (object) => {
+        const wanted = await keptSelector(client, await keptClosed(client, object));
+        return await client.apply(kind, wanted, { fieldManager, force: true });
+      });
       answers.push(...(await Promise.all(applied)));
     }
   }

@@ -1,11 +1,18 @@
 import { firstNames } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { customResourceDefinitionKind, deploymentKind } from "../api/kubernetes/index.ts";
-import { installedKindOf, isNewerRelease, type RenderedComponent } from "../install/index.ts";
+import {
+  definitionReleaseAnnotation,
+  installedKindOf,
+  isNewerRelease,
+  type RenderedComponent,
+} from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 
 /** The label with the release that installed an object. */
 const versionLabel = "app.kubernetes.io/version";
+/** The release of Istio from which this release has the definitions of Istio's kinds. */
+export const istioRelease = "1.31.1";
 const engineName = "serin-rollout";
 const engineGroup = ".rollout.serin.dev";
 
@@ -60,7 +67,8 @@ async function outdatedObjects(client: KubeClient, objects: readonly UntypedObje
       const live = object === engine ? liveEngine : await read(object);
       // Charts and earlier releases did not write the release into the engine's definitions.
       const stands = live !== undefined && isEngineDefinition(live) ? liveEngine : undefined;
-      const [installed, given] = [releaseOf(live) ?? releaseOf(stands), releaseOf(object)];
+      const installed = releaseOf(live) ?? releaseOf(stands);
+      const given = isOfIstioRelease(object, live) ? istioRelease : releaseOf(object);
       if (installed === undefined || given === undefined || !isNewerRelease(installed, given)) return [];
       return [{ object, what: describe(object), installed, given }];
     }),
@@ -70,6 +78,12 @@ async function outdatedObjects(client: KubeClient, objects: readonly UntypedObje
 
 function releaseOf(object: UntypedObject | undefined): string | undefined {
   return object?.metadata.labels?.[versionLabel];
+}
+
+/** Whether an installer of Istio wrote the definition in the cluster. Its releases have other numbers than Serin's. */
+function isOfIstioRelease(object: UntypedObject, live: UntypedObject | undefined): boolean {
+  if (!isDefinition(object) || isEngineDefinition(object)) return false;
+  return live?.metadata.annotations?.[definitionReleaseAnnotation] !== releaseOf(live);
 }
 
 function isDefinition({ kind }: UntypedObject): boolean {

@@ -4,6 +4,7 @@ import { keyOf, type KubernetesObject, type UntypedObject } from "../api/index.t
 import { createInformer, type Informer, type KubeClient } from "../kube/index.ts";
 import { installedKindOf, installedKinds } from "../install/index.ts";
 import { keptClosed } from "./kept-closed.ts";
+import { keptSelector } from "./kept-selector.ts";
 
 export interface OwnedObjectsOptions {
   readonly client: KubeClient;
@@ -65,7 +66,8 @@ export class OwnedObjects {
     const present = this.#informers.get(object.kind ?? "")?.get(keyOf(object));
     const before = this.#written.get(key);
     if (before?.digest === digest && present !== undefined && before.state === stateOf(present)) return;
-    const applied = await client.apply(installedKindOf(object), object, { fieldManager, force: true });
+    const wanted = await keptSelector(client, object);
+    const applied = await client.apply(installedKindOf(object), wanted, { fieldManager, force: true });
     this.#written.set(key, { digest, state: stateOf(applied) });
   }
 

@@ -1,9 +1,10 @@
 import { userError } from "../base/index.ts";
-import type { KindDefinition, UntypedObject } from "../api/index.ts";
+import { formatLabelSelector, keyOf, type KindDefinition, type UntypedObject } from "../api/index.ts";
 import { askSelfAccess } from "../kube/access/index.ts";
 import { controllerOf, type KubeClient } from "../kube/index.ts";
 import { installedKindOf, installVerbs, type InstallSettings } from "../install/index.ts";
 import type { ClusterState } from "./cluster-state.ts";
+import { lostSelector } from "./kept-selector.ts";
 
 /** Checks everything except rights that could fail after the first write. Throws a user error that names all faults. */
 export async function preflight(
@@ -14,7 +15,9 @@ export async function preflight(
 ): Promise<void> {
   checkNames(settings, state);
   checkDefinitions(settings, objects, state);
-  await checkOwners(client, objects);
+  const present = await presentObjects(client, objects);
+  checkOwners(present);
+  checkSelectors(present);
 }
 
 function checkNames({ revision, namespace, pilot, values }: InstallSettings, { tags, revisions }: ClusterState): void {
@@ -118,28 +121,57 @@ async function mayDo(
 
 const ownedKinds = new Set(["Deployment", "DaemonSet", "Service", "ConfigMap"]);
 
-/** Finds objects with these names that somebody else manages. An operator would revert our writes. */
-async function checkOwners(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
-  const taken = await Promise.all(
+interface PresentObject {
+  readonly object: UntypedObject;
+  /** The object of this name in the cluster. */
+  readonly found: UntypedObject;
+}
+
+async function presentObjects(client: KubeClient, objects: readonly UntypedObject[]): Promise<PresentObject[]> {
+  const read = await Promise.all(
     objects
       .filter(({ kind }) => ownedKinds.has(kind ?? ""))
-      .map(async (object) => {
+      .map(async (object): Promise<PresentObject[]> => {
         const { name = "", namespace } = object.metadata;
         const found = await client.get(installedKindOf(object), name, namespace);
-        const own = controllerOf(object)?.uid;
-        const owner = found === undefined ? undefined : controllerOf(found);
-        return owner === undefined || owner.uid === own
-          ? []
-          : [`${object.kind ?? ""} ${namespace ?? ""}/${name} belongs to ${owner.kind} ${owner.name}`];
+        return found === undefined ? [] : [{ object, found }];
       }),
   );
-  const lines = taken.flat();
+  return read.flat();
+}
+
+/** Finds objects with these names that somebody else manages. An operator would revert our writes. */
+function checkOwners(present: readonly PresentObject[]): void {
+  const lines = present.flatMap(({ object, found }) => {
+    const owner = controllerOf(found);
+    return owner === undefined || owner.uid === controllerOf(object)?.uid
+      ? []
+      : [`${object.kind ?? ""} ${keyOf(object)} belongs to ${owner.kind} ${owner.name}`];
+  });
   if (lines.length === 0) return;
   throw userError(
     "name-taken",
     `nothing was written, because other owners manage objects of these names:\n${lines.map((line) => `  ${line}`).join("\n")}`,
     {
       hint: "install under another revision (--revision), or delete their owner first",
+    },
+  );
+}
+
+/** Finds workloads of these names whose selectors, which the API server never changes, leave out our pods. */
+function checkSelectors(present: readonly PresentObject[]): void {
+  const lines = present.flatMap(({ object, found }) => {
+    const selector = lostSelector(object, found);
+    return selector === undefined
+      ? []
+      : [`${object.kind ?? ""} ${keyOf(object)} selects ${formatLabelSelector(selector)}`];
+  });
+  if (lines.length === 0) return;
+  throw userError(
+    "name-taken",
+    `nothing was written, because workloads of these names select other pods than this installation's, and a selector cannot be changed:\n${lines.map((line) => `  ${line}`).join("\n")}`,
+    {
+      hint: "install under another revision (--revision), or delete these workloads first",
     },
   );
 }

@@ -2,6 +2,7 @@ import { keyOf, type UntypedObject } from "../api/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { installedKindOf } from "../install/index.ts";
 import { keptClosed } from "./kept-closed.ts";
+import { keptSelector } from "./kept-selector.ts";
 import { readinessCheck } from "./readiness.ts";
 
 export interface Verification {
@@ -39,7 +40,7 @@ export async function planObject(
   const kind = installedKindOf(object);
   const before = await client.get(kind, object.metadata.name ?? "", object.metadata.namespace);
   if (before === undefined) return "created";
-  const wanted = await keptClosed(client, object);
+  const wanted = await keptSelector(client, await keptClosed(client, object));
   const after = await client.apply(kind, wanted, { fieldManager, force: true, dryRun: true });
   return comparable(before) === comparable(after) ? "unchanged" : "changed";
 }

@@ -22,7 +22,7 @@ export const versionAfterOwn = ownVersion.replace(/\d+$/, (patch) => String(Numb
 
 /** The release with these images. */
 export async function releaseOf(images: string, serin: string): Promise<Release> {
-  const [pilot] = chooseImages(await new ImageLayout(images).images(), ["pilot"]);
+  const [pilot] = chooseImages(await new ImageLayout(images).images(), { names: ["pilot"], all: false });
   const { repository, tag } = parseImageReference(pilot?.reference ?? "");
   return { images, hub: repository.replace(/\/[^/]*$/, ""), version: tag, serin };
 }

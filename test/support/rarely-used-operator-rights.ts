@@ -17,13 +17,7 @@ const ofIstioOperator: readonly RareRights[] = [
   {
     // The lab's API server asks for `patch` alone, and a real one also for these.
     feature: "server-side apply of what is not there, and of roles that grant more than the operator has",
-    usedAt: [
-      at(
-        "src/operator/installer.ts",
-        "client.apply(kind, await keptClosed(client, object), { fieldManager, force: true })",
-      ),
-      grants,
-    ],
+    usedAt: [at("src/operator/installer.ts", "client.apply(kind, wanted, { fieldManager, force: true })"), grants],
     rights: [
       ...each(
         operator,

@@ -6,7 +6,7 @@ import {
   type Pod,
   type WebhookConfiguration,
 } from "../../api/kubernetes/index.ts";
-import { userError } from "../../base/index.ts";
+import { messageOf, userError } from "../../base/index.ts";
 import { injectionDecision, readInjectionSettings, type InjectionSettings } from "../../inject/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { paint } from "../terminal/colour.ts";
@@ -126,10 +126,13 @@ async function settingsOf(
   client: KubeClient,
   revision: string,
   flags: CheckInjectFlags,
-  { version }: CliContext,
+  { version, err }: CliContext,
 ): Promise<InjectionSettings | undefined> {
   const namespace = istioNamespaceOf(flags);
-  const texts = await readInjectionTexts(client, revision, namespace).catch(() => undefined);
+  const texts = await readInjectionTexts(client, revision, namespace).catch((error: unknown) => {
+    err(`! the settings of the injector of revision "${revision}" do not count here: ${messageOf(error)}\n`);
+    return undefined;
+  });
   if (texts === undefined) return undefined;
   return readInjectionSettings(
     { config: texts.config, values: texts.values },

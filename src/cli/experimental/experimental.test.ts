@@ -171,6 +171,19 @@ test("check-inject names the injecting webhook, what prevents injection, and the
   );
 });
 
+test("check-inject says that the injector's own rules are missing if it cannot read them", async () => {
+  const forbidden = userError("forbidden", "configmaps is forbidden");
+  const { output, errors } = await serin("check-inject -l job=batch -n shop", {
+    ...mesh,
+    refusals: { ConfigMap: forbidden },
+  });
+  assert.match(output, /✔ +Namespace label istio\.io\/rev=canary matches/);
+  assert.equal(
+    errors,
+    '! the settings of the injector of revision "canary" do not count here: configmaps is forbidden\n',
+  );
+});
+
 test("injector list counts pods by revision, and says which need a restart", async () => {
   assert.equal(
     (await serin("injector list", mesh)).output,
@@ -182,6 +195,22 @@ NAMESPACES INJECTOR-HOOK                 ISTIO-REVISION SIDECAR-IMAGE
 shop       istio-sidecar-injector-canary canary         docker.io/istio/proxyv2:1.31.1
 `,
   );
+});
+
+test("revision list counts proxies, and names each control plane that does not list its own", async () => {
+  const istiod = (name: string): KubernetesObject =>
+    object("Pod", {
+      metadata: { name, namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": "canary" } },
+      status: { phase: "Running" },
+    });
+  const path = "/api/v1/namespaces/istio-system/pods/istiod-1:8080/proxy/debug/serin/proxies";
+  const cluster: FakeCluster = {
+    objects: { ...mesh.objects, Pod: [istiod("istiod-1"), istiod("istiod-2")] },
+    answers: { [path]: JSON.stringify([{ id: "web-1.shop" }]) },
+  };
+  const { output, errors } = await serin("revision list", cluster);
+  assert.match(output, /^canary +<no-tag> +2 +0 +1 +1$/m);
+  assert.match(errors, /^! istiod-2 did not list its connected proxies, so they are missing here: .+\n$/);
 });
 
 const recorded = JSON.parse(

@@ -1,7 +1,7 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import { mutatingWebhookConfigurationKind, namespaceKind, podKind } from "../../api/kubernetes/index.ts";
-import { nearestName, userError } from "../../base/index.ts";
+import { messageOf, nearestName, userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import type { CommonFlags } from "../flags.ts";
@@ -24,7 +24,7 @@ interface Revision {
 
 export async function listRevisions({ output, ...flags }: RevisionFlags, context: CliContext): Promise<void> {
   const format = outputFormat(output, ["json", "yaml", "table"]);
-  const revisions = await readRevisions(await context.connect(flags));
+  const revisions = await readRevisions(await context.connect(flags), context);
   if (format !== "table") context.out(await renderValue(revisions, format));
   else if (revisions.length === 0) context.out("No Istio revision is installed.\n");
   else
@@ -47,7 +47,7 @@ export async function describeRevision(
   context: CliContext,
 ): Promise<void> {
   const format = outputFormat(output, ["json", "yaml", "table"]);
-  const revisions = await readRevisions(await context.connect(flags));
+  const revisions = await readRevisions(await context.connect(flags), context);
   const found = revisions.find((revision) => revision.name === name || revision.tags.includes(name));
   if (found === undefined) {
     const known = revisions.map((revision) => revision.name);
@@ -75,7 +75,7 @@ function orNone(list: readonly string[]): string {
   return list.length === 0 ? "<no-tag>" : list.join(",");
 }
 
-async function readRevisions(client: KubeClient): Promise<Revision[]> {
+async function readRevisions(client: KubeClient, { err }: CliContext): Promise<Revision[]> {
   const [planes, pilots, { items: labelled }, { items: namespaces }, { items: hooks }] = await Promise.all([
     namespacesOfControlPlanes(client),
     listPilots(client),
@@ -85,9 +85,14 @@ async function readRevisions(client: KubeClient): Promise<Revision[]> {
   ]);
   const ztunnels = labelled.filter(({ metadata }) => ztunnelNamespaces(planes).has(metadata.namespace ?? ""));
   const connected = await Promise.all(
-    pilots.map(async (pilot) =>
-      (await listProxies(client, pilot).catch(() => [])).map(({ id }) => ({ id, revision: pilot.revision })),
-    ),
+    pilots.map(async (pilot) => {
+      try {
+        return (await listProxies(client, pilot)).map(({ id }) => ({ id, revision: pilot.revision }));
+      } catch (error) {
+        err(`! ${pilot.pod} did not list its connected proxies, so they are missing here: ${messageOf(error)}\n`);
+        return [];
+      }
+    }),
   );
   const revisionOf = (labels: Readonly<Record<string, string>> | undefined): string =>
     labels?.[istioLabels.revision] ?? "default";

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { Command } from "commander";
 import { describeError, type Environment } from "../../base/index.ts";
 import { FakeContext } from "../testing/fake-context.ts";
+import { readUserFile } from "../user-file.ts";
 import { imageCommands } from "./image-command.ts";
 import { FakeRegistry } from "./testing/fake-registry.ts";
 import { registryCertificate } from "./testing/registry-certificate.ts";
@@ -21,6 +22,8 @@ const { username, password, identityToken } = FakeRegistry.account;
 interface Machine {
   readonly env?: Environment;
   readonly files?: Readonly<Record<string, string>>;
+  /** Reads files of this machine instead of `files`. */
+  readonly readFile?: (path: string) => Promise<string>;
 }
 
 suite("serin image", () => {
@@ -30,7 +33,8 @@ suite("serin image", () => {
   after(() => rmSync(scratch, { recursive: true, force: true }));
 
   const serin = async (args: readonly string[], machine: Machine = {}): Promise<string> => {
-    const context = Object.assign(new FakeContext({ files: machine.files ?? {} }), { env: machine.env ?? {} });
+    const { env = {}, files = {}, readFile } = machine;
+    const context = Object.assign(new FakeContext({ files }), { env, ...(readFile === undefined ? {} : { readFile }) });
     const program = new Command().exitOverride();
     imageCommands(program, context);
     await program.parseAsync([
@@ -212,6 +216,38 @@ suite("serin image", () => {
       await refused([...push, "--username", username, "--password", "guess"], /does not let the user mesh push/);
     });
   }
+
+  test("save and load leave out images with names of other projects, unless all or their names are requested", async () => {
+    const mixed = join(scratch, "mixed");
+    const addon = "docker.io/prom/prometheus:v3.10.0";
+    const sample = "ghcr.io/serin-mesh/streams:1";
+    writeSmallLayout(mixed, [pilot, ztunnel, addon, sample]);
+    const client = join(scratch, "all-ctr");
+    writeFileSync(client, "#!/bin/sh\ncat > /dev/null\n");
+    chmodSync(client, 0o755);
+    const load = async (...args: readonly string[]): Promise<string[]> =>
+      (await serin(["load", ...args, "--ctr", client, "--layout", mixed])).match(/(?<=✔ ).*/g) ?? [];
+    assert.deepEqual(await load(), [pilot, ztunnel, sample]);
+    assert.deepEqual(await load("--all"), [pilot, ztunnel, addon, sample]);
+    assert.deepEqual(await load("prometheus"), [addon]);
+    const archive = join(scratch, "mixed.tar");
+    assert.match(await serin(["save", "-o", archive, "--layout", mixed]), /mixed\.tar: 3 images, /);
+    assert.match(await serin(["save", "-o", archive, "--layout", mixed, "--all"]), /mixed\.tar: 4 images, /);
+    // Under the user's own hub, no name is that of another project.
+    await using registry = await new FakeRegistry().start();
+    const hub = `${registry.host}/mesh`;
+    await serin(["push", "--hub", hub, "--plain-http", "--layout", mixed]);
+    assert.ok(registry.manifests.has("mesh/prometheus:v3.10.0"));
+  });
+
+  test("push needs no account where docker has never logged in and the registry asks for none", async () => {
+    await using registry = await new FakeRegistry().start();
+    const push = ["push", "pilot", "--hub", `${registry.host}/mesh`, "--plain-http"];
+    for (const env of [{ HOME: scratch }, { HOME: scratch, DOCKER_CONFIG: join(scratch, "none") }]) {
+      const readFile = readUserFile;
+      assert.match(await serin(push, { env, readFile }), /✔/);
+    }
+  });
 
   test("push accepts an identity token, and a password from docker's credential helper", async () => {
     await using registry = await new FakeRegistry({ authentication: "bearer" }).start();

@@ -9,7 +9,7 @@ import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { renderTable } from "../terminal/table.ts";
 import { archiveBytes, dockerArchive, ociArchive } from "./image-archive.ts";
-import { blobsOf, chooseImages, ImageLayout, shortName, type LayoutImage } from "./image-layout.ts";
+import { blobsOf, chooseImages, ImageLayout, shortName, type Choice, type LayoutImage } from "./image-layout.ts";
 import { importImages } from "./import-images.ts";
 import { destinationOf, ImagePusher, type Destination } from "./push-images.ts";
 import { RegistryClient } from "./registry-client.ts";
@@ -23,12 +23,14 @@ interface SaveFlags extends LayoutFlags {
   readonly output: string;
   readonly format: "oci" | "docker";
   readonly arch?: string;
+  readonly all?: boolean;
 }
 
 interface LoadFlags extends LayoutFlags {
   readonly address?: string;
   readonly arch: string;
   readonly ctr: string;
+  readonly all?: boolean;
 }
 
 interface PushFlags extends LayoutFlags, CredentialFlags {
@@ -49,7 +51,7 @@ export function imageCommands(program: Command, context: CliContext): void {
   layoutFlag(
     group
       .command("save [names...]")
-      .description("write images into one archive; without names, write all images")
+      .description("write images into one archive; without names, write the images of the mesh")
       .requiredOption("-o, --output <file>", "the archive")
       .addOption(
         new Option("--format <format>", "oci for ctr and kind, docker for docker load")
@@ -59,14 +61,16 @@ export function imageCommands(program: Command, context: CliContext): void {
       .option(
         "--arch <architecture>",
         "write only this architecture (default for a docker archive: this machine's architecture)",
-      ),
+      )
+      .option(...allFlag),
   ).action(async (names: readonly string[], flags: SaveFlags) => await save(names, flags, context));
   layoutFlag(
     group
       .command("load [names...]")
       .description(
-        "import images into this machine's containerd, where kubelets find them; without names, import all images",
+        "import images into this machine's containerd, where kubelets find them; without names, import the images of the mesh",
       )
+      .option(...allFlag)
       .option("--address <socket>", "the socket of containerd (default: the default of ctr)")
       .option("--arch <architecture>", "the architecture", machineArchitecture)
       .option("--ctr <command>", "the client of containerd, such as `k3s ctr`", "ctr"),
@@ -74,7 +78,9 @@ export function imageCommands(program: Command, context: CliContext): void {
   layoutFlag(
     group
       .command("push [names...]")
-      .description("push images to a registry for all architectures; without names, push all images")
+      .description(
+        "push images to a registry for all architectures; without names, push all images under --hub, or those of the mesh",
+      )
       .option("--hub <registry/path>", "the registry and path (default: those in the images' names)")
       .option("--plain-http", "connect to the registry by HTTP without TLS")
       .option("--ca-file <file>", "a PEM file with the certificates of the registry's certificate authority")
@@ -83,6 +89,11 @@ export function imageCommands(program: Command, context: CliContext): void {
       .option("--password-stdin", "read the password from standard input"),
   ).action(async (names: readonly string[], flags: PushFlags) => await push(names, flags, context));
 }
+
+const allFlag = [
+  "--all",
+  "also the images of samples and addons, which have the names of other projects' images",
+] as const;
 
 function layoutFlag(command: Command): Command {
   return command.option(
@@ -108,9 +119,20 @@ async function list(flags: LayoutFlags, context: CliContext): Promise<void> {
   }
 }
 
+async function chosen(layout: ImageLayout, choice: Choice, { err }: CliContext): Promise<readonly LayoutImage[]> {
+  const all = await layout.images();
+  const images = chooseImages(all, choice);
+  const left = all.length - images.length;
+  if (choice.names.length === 0 && left > 0)
+    err(
+      `! ${left} images of samples and addons are left out, because they have the names of other projects' images; serin image list names them\n`,
+    );
+  return images;
+}
+
 async function save(names: readonly string[], flags: SaveFlags, context: CliContext): Promise<void> {
   const layout = layoutOf(flags, context);
-  const images = chooseImages(await layout.images(), names);
+  const images = await chosen(layout, { names, all: flags.all === true }, context);
   const content =
     flags.format === "docker"
       ? dockerArchive(images, flags.arch ?? machineArchitecture)
@@ -130,7 +152,7 @@ async function save(names: readonly string[], flags: SaveFlags, context: CliCont
 
 async function load(names: readonly string[], flags: LoadFlags, context: CliContext): Promise<void> {
   const layout = layoutOf(flags, context);
-  const images = chooseImages(await layout.images(), names);
+  const images = await chosen(layout, { names, all: flags.all === true }, context);
   await importImages({
     bytes: Readable.from(archiveBytes(layout, ociArchive(images, flags.arch)), { objectMode: false }),
     command: flags.ctr,
@@ -142,7 +164,8 @@ async function load(names: readonly string[], flags: LoadFlags, context: CliCont
 
 async function push(names: readonly string[], flags: PushFlags, context: CliContext): Promise<void> {
   const layout = layoutOf(flags, context);
-  const images = chooseImages(await layout.images(), names);
+  // Under a hub of the user's, no name is that of another project.
+  const images = await chosen(layout, { names, all: flags.hub !== undefined }, context);
   const destinations = images.map((image) => ({ image, to: destinationOf(nameUnder(flags.hub, image.reference)) }));
   refuseSameNames(destinations);
   const authorities = flags.caFile === undefined ? undefined : await authoritiesOf(flags.caFile, context);

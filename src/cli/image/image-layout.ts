@@ -138,9 +138,16 @@ export class ImageLayout {
   }
 }
 
-/** The images with these full or short names (`pilot`). Without names, all images. */
-export function chooseImages(images: readonly LayoutImage[], names: readonly string[]): readonly LayoutImage[] {
-  if (names.length === 0) return images;
+export interface Choice {
+  /** Full or short names, such as `pilot`. */
+  readonly names: readonly string[];
+  /** Without names: also the images under the names of other projects. */
+  readonly all: boolean;
+}
+
+/** The images with these names. Without names, those of the mesh or all. */
+export function chooseImages(images: readonly LayoutImage[], { names, all }: Choice): readonly LayoutImage[] {
+  if (names.length === 0) return all ? images : ownImages(images);
   const chosen = new Set<LayoutImage>();
   for (const name of names) {
     const found = images.filter(({ reference }) => reference === name || shortName(reference) === name);
@@ -151,6 +158,19 @@ export function chooseImages(images: readonly LayoutImage[], names: readonly str
     for (const image of found) chosen.add(image);
   }
   return [...chosen];
+}
+
+/**
+ * The images of the mesh. Those of samples and addons have the names of other projects, as their manifests do. On a
+ * node that has them, each pod with such a name starts Serin's program, whoever made the pod. So they need a request.
+ */
+function ownImages(images: readonly LayoutImage[]): readonly LayoutImage[] {
+  const pilot = images.find(({ reference }) => shortName(reference) === "pilot");
+  return pilot === undefined ? images : images.filter(({ reference }) => hubOf(reference) === hubOf(pilot.reference));
+}
+
+function hubOf(reference: string): string {
+  return reference.slice(0, reference.lastIndexOf("/"));
 }
 
 /** `pilot` of `registry.example.com/mesh/pilot:0.2.0`. */

@@ -1,7 +1,7 @@
 // Reads the credentials for a registry from flags or from the configuration of `docker login`.
 import { execFile } from "node:child_process";
 import { join } from "node:path";
-import { envString, messageOf, userError, type Environment } from "../../base/index.ts";
+import { envString, SerinError, userError, type Environment } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 
 /** Some registries return an identity token for a password. It is exchanged for tokens for requests. */
@@ -63,9 +63,10 @@ async function credentialsOfDocker(
   let text: string;
   try {
     text = await readFile(file);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw userError("file-unreadable", `cannot read ${file}: ${messageOf(cause)}`, { cause });
+  } catch (error) {
+    // Nobody has logged in with docker on this machine.
+    if (error instanceof SerinError && error.reason === "ENOENT") return undefined;
+    throw error;
   }
   const config = parseConfig(text, file);
   const helper = entryOf(config.credHelpers, registry) ?? config.credsStore;

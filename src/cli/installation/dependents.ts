@@ -10,7 +10,7 @@ import {
   type Pod,
 } from "../../api/kubernetes/index.ts";
 import { gatewayCanaryAnnotations, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 import { listControlPlanes, listPilots, listProxies, namespacesOfControlPlanes } from "../control-planes/pilots.ts";
 
 export interface Dependents {
@@ -145,9 +145,8 @@ async function ownedGateways(
   tags: readonly string[],
 ): Promise<string[]> {
   const namespaces = new Map(all.map(({ metadata }) => [metadata.name ?? "", metadata.labels?.[istioLabels.revision]]));
-  // Without the Gateway API, the kind does not exist.
-  const { items } = await client.list(gatewayKind).catch(() => ({ items: [] }));
-  return items
+  const gateways = await itemsIfServed(client.list(gatewayKind));
+  return gateways
     .filter(({ metadata, spec }) => {
       if (spec.gatewayClassName !== "istio" && spec.gatewayClassName !== "istio-waypoint") return false;
       const owner = resolveRevision(

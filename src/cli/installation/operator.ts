@@ -13,7 +13,7 @@ import {
 } from "../../api/kubernetes/index.ts";
 import { parseIstioOperator } from "../../api/istio/index.ts";
 import { installedKindOf, operatorName, renderOperator, type OperatorSettings } from "../../install/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 import { podObstacle, refusedPods, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
 import { connectionFlags, readYaml } from "./install-input.ts";
@@ -253,8 +253,8 @@ async function remove(flags: OperatorFlags, context: CliContext): Promise<void> 
 /** Refuses to remove the last controller while objects exist, because nothing else removes their finalizers. */
 async function refuseWhileNeeded(client: KubeClient, isLast: boolean, flags: OperatorFlags): Promise<void> {
   if (!isLast || flags.force === true) return;
-  const { items } = await client.list(istioOperatorKind).catch(() => ({ items: [] }));
-  const held = items
+  const objects = await itemsIfServed(client.list(istioOperatorKind));
+  const held = objects
     .filter(({ metadata }) => (metadata.finalizers ?? []).length > 0)
     .map(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`);
   if (held.length === 0) return;

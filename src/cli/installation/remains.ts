@@ -14,7 +14,11 @@ interface Remains {
 
 /** Namespaces in which only the mesh has objects, if they exist. An upgrade makes the last one. */
 const ownNamespaces = ["istio-system", "serin-system", "serin-probes"];
-const rootConfigMap = "istio-ca-root-cert";
+/** What a control plane copies into every namespace, and the names of the ConfigMaps. */
+const copies = [
+  ["the mesh's root", "istio-ca-root-cert"],
+  ["the mesh's revocation lists", "istio-ca-crl"],
+] as const;
 const partOfIstio = "app.kubernetes.io/part-of=istio";
 const istioControllers = /^istio\.io\//;
 
@@ -27,7 +31,7 @@ export async function remainsText(client: KubeClient, namespaces: ReadonlySet<st
     const found = [
       ...(await definitions(client)),
       ...(await gatewayClasses(client)),
-      ...(await roots(client)),
+      ...(await copiesInNamespaces(client)),
       ...(await ownedNamespaces(client, namespaces)),
       ...(await operators(client)),
     ];
@@ -92,17 +96,19 @@ async function gatewayClasses(client: KubeClient): Promise<Remains[]> {
   return [{ title: `GatewayClasses ${names.join(", ")}`, command: `kubectl delete gatewayclass ${names.join(" ")}` }];
 }
 
-async function roots(client: KubeClient): Promise<Remains[]> {
-  const selector = `metadata.name=${rootConfigMap}`;
-  const read = await client.list(configMapKind, { fieldSelector: selector });
-  const items = read.items.filter(({ metadata }) => metadata.name === rootConfigMap);
-  if (items.length === 0) return [];
-  return [
-    {
-      title: `the mesh's root, ConfigMap ${rootConfigMap} in ${counted(items.length, "namespace")}`,
-      command: `kubectl delete configmap -A --field-selector ${selector}`,
-    },
-  ];
+async function copiesInNamespaces(client: KubeClient): Promise<Remains[]> {
+  const found: Remains[] = [];
+  for (const [what, name] of copies) {
+    const selector = `metadata.name=${name}`;
+    const read = await client.list(configMapKind, { fieldSelector: selector });
+    const items = read.items.filter(({ metadata }) => metadata.name === name);
+    if (items.length > 0)
+      found.push({
+        title: `${what}, ConfigMap ${name} in ${counted(items.length, "namespace")}`,
+        command: `kubectl delete configmap -A --field-selector ${selector}`,
+      });
+  }
+  return found;
 }
 
 async function ownedNamespaces(client: KubeClient, ofControlPlanes: ReadonlySet<string>): Promise<Remains[]> {

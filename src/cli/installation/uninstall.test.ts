@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeError } from "../../base/index.ts";
+import type { KubernetesObject } from "../../api/index.ts";
+import { describeError, transientError } from "../../base/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 
@@ -110,6 +111,30 @@ test("a revision that only its own ztunnels use is removed", async () => {
   assert.deepEqual(removed, [{ revision: "unused" }]);
 });
 
+test("nothing is removed if what may need it cannot be listed, and a cluster without the kind has nothing of it", async () => {
+  const failing = (kind: string, code: "unavailable" | "not-found"): FakeCluster => ({
+    ...inUse,
+    refusals: { [kind]: transientError(code, `${kind} cannot be listed`) },
+  });
+  for (const [command, kind] of [
+    ["uninstall --revision unused -y", "Gateway"],
+    ["operator remove -y", "IstioOperator"],
+  ] as const) {
+    const labels = { "operator.istio.io/managed-by": "serin" };
+    const operator = { metadata: { namespace: "istio-operator", name: "istio-operator", labels } };
+    const run = async (code: "unavailable" | "not-found"): Promise<FakeContext> => {
+      const cluster = failing(kind, code);
+      const objects = { ...cluster.objects, Deployment: [...(cluster.objects?.["Deployment"] ?? []), operator] };
+      const context = new FakeContext({ ...cluster, objects });
+      await createProgram(context).parseAsync(command.split(" "), { from: "user" });
+      return context;
+    };
+    await assert.rejects(run("unavailable"), { message: `${kind} cannot be listed` }, command);
+    const { removed, applied } = await run("not-found");
+    assert.equal(removed.length + applied.length > 0, true, command);
+  }
+});
+
 test("an istiod that does not answer is reported, and does not delay its removal", async () => {
   const dead: FakeCluster = {
     objects: {
@@ -140,9 +165,24 @@ test("a purge lists the dependents and asks for confirmation", async () => {
   );
   assert.match(
     context.errors,
-    /^! These pods are in the mesh:\n.*\n! These depend on the revision, and will lose their control plane:\n {2}revision old, tags: prod\n {2}revision old, namespaces: bookinfo, shop\n/,
+    /^! These pods are in the mesh:\n.*\n! --purge removes all of these control planes: .*\n! These depend on the revision, and will lose their control plane:\n {2}revision old, tags: prod\n {2}revision old, namespaces: bookinfo, shop\n/,
   );
   assert.deepEqual((await uninstall("--purge -y", inUse)).removed, ["everything"]);
+});
+
+test("a purge of several control planes names each with its image, because one may be Istio's own", async () => {
+  const plane = (revision: string, image: string) => ({
+    ...istiod(revision),
+    spec: { template: { spec: { containers: [{ name: "discovery", image }] } } },
+  });
+  const planes = [plane("up", "docker.io/istio/pilot:1.30.2"), plane("serin", "ghcr.io/serin-mesh/pilot:0.2.0")];
+  const errorsWith = async (...Deployment: readonly KubernetesObject[]): Promise<string> =>
+    (await uninstall("--purge -y", { objects: { Deployment } })).errors;
+  assert.equal(
+    await errorsWith(...planes),
+    "! --purge removes all of these control planes: istio-system/istiod-up (docker.io/istio/pilot:1.30.2), istio-system/istiod-serin (ghcr.io/serin-mesh/pilot:0.2.0). To remove one: serin uninstall --revision <revision>\n",
+  );
+  assert.equal(await errorsWith(...planes.slice(1)), "");
 });
 
 test("nothing is removed without confirmation", async () => {
@@ -240,6 +280,8 @@ test("a purge says what stays in the cluster, with the commands that remove it, 
       ] as never,
       ConfigMap: [
         { metadata: { namespace: "shop", name: "istio-ca-root-cert" } },
+        { metadata: { namespace: "shop", name: "istio-ca-crl" } },
+        { metadata: { namespace: "web", name: "istio-ca-crl" } },
         { metadata: { namespace: "shop", name: "settings" } },
       ],
       Namespace: named("default", "istio-system", "kube-system", "mesh", "serin-system", "shop"),
@@ -256,6 +298,8 @@ These stay, so that another installation goes on with them. To remove them:
     kubectl delete gatewayclass istio
   the mesh's root, ConfigMap istio-ca-root-cert in 1 namespace
     kubectl delete configmap -A --field-selector metadata.name=istio-ca-root-cert
+  the mesh's revocation lists, ConfigMap istio-ca-crl in 2 namespaces
+    kubectl delete configmap -A --field-selector metadata.name=istio-ca-crl
   namespaces istio-system, mesh, serin-system, with everything in them, such as the mesh's authority
     kubectl delete namespace istio-system mesh serin-system
 `,

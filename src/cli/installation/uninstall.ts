@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { istioLabels } from "../../api/istio/index.ts";
 import { firstNames, textAt, userError } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 import { installedKinds } from "../../install/index.ts";
 import { enrolledPods } from "./enrolled-pods.ts";
 import { dependentsOf, type Dependents } from "./dependents.ts";
@@ -63,6 +63,7 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
     const enrolled = await enrolledPods(client);
     if (enrolled.length > 0)
       context.err(`! These pods are in the mesh:\n${enrolled.map((line) => `  ${line}\n`).join("")}`);
+    await nameControlPlanes(client, context);
     await askAboutEverything(client, flags, context);
   } else await askAboutRevision(client, target.revision, flags, context);
   const namespaces = new Set<string>();
@@ -111,6 +112,21 @@ async function nameForeign(client: KubeClient, context: CliContext): Promise<num
       `! Another installer made these control planes, and they stay: ${foreign.map(keyOf).join(", ")}. Remove them with that installer, for example by deleting its object, or by helm uninstall. After that, serin uninstall --purge names what else stays in the cluster\n`,
     );
   return foreign.length;
+}
+
+/** Names several control planes with their images, because one of them may be Istio's own. */
+async function nameControlPlanes(client: KubeClient, context: CliContext): Promise<void> {
+  const going = (await listControlPlanes(client)).filter(
+    ({ metadata }) => metadata.labels?.[istioLabels.component] !== undefined,
+  );
+  if (going.length < 2) return;
+  const names = going.map((plane) => {
+    const image = plane.spec?.template?.spec?.containers?.find(({ name }) => name === "discovery")?.image;
+    return image === undefined ? keyOf(plane) : `${keyOf(plane)} (${image})`;
+  });
+  context.err(
+    `! --purge removes all of these control planes: ${firstNames(names, shownDependents)}. To remove one: serin uninstall --revision <revision>\n`,
+  );
 }
 
 async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise<What> {
@@ -171,10 +187,8 @@ async function askAboutRevision(
 /** Whether any object has the revision's label, so that an incomplete installation counts too. */
 async function exists(client: KubeClient, revision: string): Promise<boolean> {
   for (const kind of installedKinds.toReversed()) {
-    const { items } = await client
-      .list(kind, { labelSelector: `${istioLabels.revision}=${revision}` })
-      .catch(() => ({ items: [] }));
-    if (items.length > 0) return true;
+    const labelSelector = `${istioLabels.revision}=${revision}`;
+    if ((await itemsIfServed(client.list(kind, { labelSelector }))).length > 0) return true;
   }
   return false;
 }

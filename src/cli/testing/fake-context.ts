@@ -100,7 +100,9 @@ export class FakeContext implements CliContext {
   readonly readFile = async (path: string): Promise<string> => {
     const text = this.#cluster?.files?.[path];
     if (text === undefined)
-      throw userError("file-unreadable", `cannot read ${path}: there is no such file or directory`);
+      throw userError("file-unreadable", `cannot read ${path}: there is no such file or directory`, {
+        reason: "ENOENT",
+      });
     return text;
   };
   readonly releaseTree = async (): Promise<undefined> => undefined;

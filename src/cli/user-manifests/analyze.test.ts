@@ -65,6 +65,13 @@ test("valid files produce one line", async () => {
   );
 });
 
+test("a file after --remote-contexts is analysed, and the command says that it reads one cluster", async () => {
+  const { output, errors } = await run(["analyze", "--use-kube=false", "-A", "--remote-contexts", "other", faulty]);
+  assert.match(output, /IST\d{4}/);
+  assert.match(errors, /^! --remote-contexts has no effect; .+ once for each --context\nError: /);
+  assert.match(errors, /^Error: Analyzers found issues when analyzing all namespaces\.$/m);
+});
+
 test("thresholds and suppressions choose the shown and the failing messages, and JSON output agrees", async () => {
   const shown = await run(["analyze", "-k=false", "--output-threshold", "error", "--failure-threshold=Info", faulty]);
   assert.ok(

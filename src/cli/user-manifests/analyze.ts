@@ -34,6 +34,7 @@ interface AnalyzeFlags extends CommonFlags {
   readonly timeout: number;
   readonly ignoreUnknown?: boolean;
   readonly meshConfigFile?: string;
+  readonly remoteContexts: readonly string[];
   readonly verbose?: boolean;
   readonly color?: boolean;
 }
@@ -72,7 +73,12 @@ export function analyzeCommand(program: Command, context: CliContext): void {
     .option("--ignore-unknown", "do not fail if a document is not a Kubernetes object")
     .option("--meshConfigFile <file>", "use the mesh config of this file instead of the cluster's")
     .option("-R, --recursive", "has no effect; the command always reads directories recursively")
-    .option("--remote-contexts <names...>", "has no effect; the command reads only one cluster")
+    .option(
+      "--remote-contexts <name>",
+      "has no effect; the command reads only one cluster: run it once for each --context",
+      collect,
+      [],
+    )
     .option("-v, --verbose", "print the analyzers that ran")
     .option("--color", "print colours, also without a terminal")
     .option("--no-color", "print no colours")
@@ -122,12 +128,16 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
       hint: "pass files, or leave out --use-kube=false to analyse the cluster",
     });
   checkAnalyzers(flags.analyzer);
+  if (flags.remoteContexts.length > 0)
+    context.err(
+      "! --remote-contexts has no effect; to analyse other clusters, run the command once for each --context\n",
+    );
   const suppressions = suppressionsOf(flags.suppress, context);
   const files = await readManifests(paths, context);
   for (const fault of files.faults)
     context.err(`Error(s) adding files: errors parsing content "${fault.file}": ${faultText(fault)}\n`);
   const target = await targetOf(files, flags, context);
-  const where = flags.allNamespaces === true ? "analyse all namespaces" : `namespace: ${target.defaultNamespace}`;
+  const where = flags.allNamespaces === true ? "all namespaces" : `namespace: ${target.defaultNamespace}`;
   const messages = analyze(target.resources, { ...target, suppressions, only: flags.analyzer });
   if (flags.verbose === true)
     context.err(

@@ -1,10 +1,11 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { renderBase } from "../components/base.ts";
+import { definitionReleaseAnnotation, renderBase } from "../components/base.ts";
 import { ownReaderAccount } from "../components/reader-account.ts";
 import { renderRolloutEngine } from "../components/rollout-engine.ts";
 import { isRolloutRole } from "../components/rollout-roles.ts";
 import { defaultStableChannel } from "../components/stable-channel.ts";
 import { defaultValidator } from "../components/webhooks.ts";
+import { labelValue } from "../render-context.ts";
 import {
   globalMarks,
   globals,
@@ -81,8 +82,8 @@ export function baseChart(options: ChartOptions): Chart {
     files: {
       ...profileFiles(["global", "base", "experimental"]),
       ...platformFiles([]),
-      "files/crds.yaml": definitionsText(options.customResources.istio),
-      "files/rollout-crds.yaml": definitionsText(options.customResources.rollout),
+      "files/crds.yaml": definitionsText(options.customResources.istio, options.version),
+      "files/rollout-crds.yaml": definitionsText(options.customResources.rollout, options.version),
     },
     notes: "Istio's kinds are defined. Next: helm install istiod istio/istiod -n {{ .Release.Namespace }}\n",
     schema: looseSchema({
@@ -106,14 +107,21 @@ function withDefaultService(object: UntypedObject, marks: TemplateMarks): Untype
   ) as UntypedObject;
 }
 
-/** One line of JSON for each definition, with the annotation that makes helm keep it when the chart is removed. */
-function definitionsText(definitions: readonly UntypedObject[]): string {
+/**
+ * One line of JSON for each definition, with the annotation that makes helm keep it when the chart is removed. By the
+ * labels a person finds the definitions that were kept, and an installer the release that wrote them.
+ */
+function definitionsText(definitions: readonly UntypedObject[], version: string): string {
+  const release = labelValue(version);
+  const labels = { "app.kubernetes.io/part-of": "istio", "app.kubernetes.io/version": release };
+  const annotations = { "helm.sh/resource-policy": "keep", [definitionReleaseAnnotation]: release };
   return definitions
     .map((definition) => ({
       ...definition,
       metadata: {
         ...definition.metadata,
-        annotations: { ...definition.metadata.annotations, "helm.sh/resource-policy": "keep" },
+        labels: { ...definition.metadata.labels, ...labels },
+        annotations: { ...definition.metadata.annotations, ...annotations },
       },
     }))
     .map((definition) => `---\n${JSON.stringify(definition)}\n`)

@@ -16,7 +16,7 @@ const charts = renderCharts({
   version: "1.2.3",
   customResources: {
     istio: [definition("virtualservices.networking.istio.io")],
-    rollout: [],
+    rollout: [definition("canaries.rollout.serin.dev")],
     banzai: [definition("istios.istio.banzaicloud.io")],
   },
 });
@@ -161,8 +161,17 @@ test("the operator's chart includes its CRDs, and accepts image and release like
   assert.match(template, /\{\{- if and \$\.Values\.prometheusMetrics\.enabled[^\n]*\n +- name: kube-rbac-proxy/);
 });
 
-test("a chart's CRDs stay when it is uninstalled", () => {
-  assert.match(fileOf("base", "files/crds.yaml"), /"helm\.sh\/resource-policy":"keep"/);
+test("a chart's CRDs stay when it is uninstalled, and have the labels by which the guide and the installer find them", () => {
+  for (const file of ["crds.yaml", "rollout-crds.yaml"]) {
+    const { metadata } = JSON.parse(fileOf("base", `files/${file}`).replace(/^---\n/, "")) as UntypedObject;
+    assert.deepEqual(
+      [metadata.labels, metadata.annotations],
+      [
+        { "app.kubernetes.io/part-of": "istio", "app.kubernetes.io/version": "1.2.3" },
+        { "helm.sh/resource-policy": "keep", "serin.dev/release": "1.2.3" },
+      ],
+    );
+  }
 });
 
 test("helm asks the engine before it uninstalls base, in a pod like the engine's that prefers the engine's node", () => {

@@ -6,6 +6,12 @@ import { readerAccount } from "./reader-account.ts";
 import { defaultValidator } from "./webhooks.ts";
 
 /**
+ * The annotation with the release of Serin that wrote a definition of Istio's kinds. Istio's own installer writes the
+ * label `app.kubernetes.io/version` too, with the numbers of its own releases.
+ */
+export const definitionReleaseAnnotation = "serin.dev/release";
+
+/**
  * The objects that all revisions share: CustomResourceDefinitions, the reader's account, and, on request, the validator
  * of objects that name no revision.
  */
@@ -40,7 +46,11 @@ function labelled(definition: UntypedObject, settings: InstallSettings): Untyped
     metadata: {
       ...metadata,
       labels: { ...metadata.labels, ...labels },
-      annotations: { ...metadata.annotations, "helm.sh/resource-policy": "keep" },
+      annotations: {
+        ...metadata.annotations,
+        "helm.sh/resource-policy": "keep",
+        [definitionReleaseAnnotation]: labels["app.kubernetes.io/version"] ?? "",
+      },
     },
   };
 }

@@ -193,6 +193,9 @@ function gatewayDeployment(plan: GatewayPlan, settings: InstallSettings): Untype
           },
           spec: {
             serviceAccountName: accountOf(plan),
+            // The account may list the Secrets of its namespace, which can be that of the CA's key. The proxy sends no
+            // requests to the API server, so whoever takes it over finds no token for them.
+            automountServiceAccountToken: false,
             terminationGracePeriodSeconds: 300,
             securityContext: { runAsUser: proxyUser, runAsGroup: proxyUser, runAsNonRoot: true, fsGroup: proxyUser },
             containers: [gatewayContainer(plan, settings)],

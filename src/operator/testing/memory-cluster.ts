@@ -6,7 +6,7 @@ import {
   type KubernetesObject,
   type LabelSelector,
 } from "../../api/index.ts";
-import { transientError, userError } from "../../base/index.ts";
+import { jsonEqual, transientError, treeAt, userError } from "../../base/index.ts";
 import type {
   ApplyOptions,
   DeleteOptions,
@@ -160,6 +160,8 @@ export class MemoryCluster implements KubeClient {
     const known = this.find(kind.kind, object.metadata.name ?? "", object.metadata.namespace);
     // Like an API server, it creates no new version of an unchanged object.
     if (known !== undefined && hasAll(known, object)) return known as unknown as Value;
+    if (changesSelector(known, object))
+      throw userError("invalid", `apply of ${kind.kind} ${keyOf(object)}: spec.selector: field is immutable`);
     const stored = this.put(kind.kind, { ...object, apiVersion: apiVersionOf(kind) });
     if ((kind.kind === "Deployment" || kind.kind === "DaemonSet") && !this.held.has(`${kind.kind}/${keyOf(object)}`))
       stored["status"] = readyStatus(kind.kind, stored.metadata.generation ?? 1);
@@ -229,6 +231,12 @@ export class MemoryCluster implements KubeClient {
     this.onWrite(write);
     this.writes.push(write);
   }
+}
+
+function changesSelector(known: Stored | undefined, object: KubernetesObject): boolean {
+  const [before, after] = [treeAt(known, "spec", "selector"), treeAt(object, "spec", "selector")];
+  const isWorkload = known?.kind === "Deployment" || known?.kind === "DaemonSet";
+  return isWorkload && before !== undefined && !jsonEqual(before, after);
 }
 
 /** Whether a stored object already has every field of an applied one. */

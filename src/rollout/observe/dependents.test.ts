@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { KindDefinition } from "../../api/index.ts";
+import { transientError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -63,4 +65,21 @@ test("a pod is outside of the mesh if its namespace has no label and no injector
   };
   assert.deepEqual(await outside({}), ["plain"]);
   assert.deepEqual(await outside({ "istio.io/rev": "old" }), []);
+});
+
+test("dependents that cannot be listed do not count as absent, but kinds that the cluster does not serve do", async () => {
+  const view = Object.assign(fakeView([]), { namespaces: { list: () => [] } }) as unknown as ClusterView;
+  const found = async (refused: string, code: "unavailable" | "not-found"): Promise<number> => {
+    const client = {
+      list: async ({ kind }: KindDefinition) => {
+        if (kind === refused) throw transientError(code, `${kind} cannot be listed`);
+        return await Promise.resolve({ items: [] });
+      },
+    } as unknown as KubeClient;
+    return (await storedDependents(client, view, "old")).length;
+  };
+  for (const kind of ["Gateway", "WorkloadEntry"]) {
+    await assert.rejects(found(kind, "unavailable"), { message: `${kind} cannot be listed` });
+    assert.equal(await found(kind, "not-found"), 0);
+  }
 });

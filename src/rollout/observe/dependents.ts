@@ -3,7 +3,7 @@ import type { Pod, WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import { gatewayKind } from "../../api/gateway/index.ts";
 import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
 import { workloadEntryKind } from "../../api/istio/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import { injectionLabel, probeNamespace, revisionLabel, tagLabel, type Dependent } from "../plan/index.ts";
 import { choosesInjector } from "../act/undo-order.ts";
@@ -140,12 +140,12 @@ async function webhooksOf(client: KubeClient, revision: string): Promise<Depende
 
 /** Machines that registered at one of the revision's pods. */
 async function machinesOf(client: KubeClient, revision: string): Promise<Dependent[]> {
-  const { items } = await client.list(workloadEntryKind).catch(() => ({ items: [] }));
+  const entries = await itemsIfServed(client.list(workloadEntryKind));
   const pilot =
     revision === "default"
       ? /^istiod-[0-9a-z]+-[0-9a-z]{5}$/
       : new RegExp(`^istiod-${revision.replaceAll(".", "[.-]")}-[0-9a-z]+-[0-9a-z]{5}$`);
-  return items
+  return entries
     .filter(({ metadata }) => pilot.test((metadata.annotations?.[controllerAnnotation] ?? "").split(".")[0] ?? ""))
     .map(({ metadata: { name = "", namespace = "" } }) => ({
       type: "machine",
@@ -167,8 +167,8 @@ function namespacesOf(view: ClusterView, revision: string): Dependent[] {
 }
 
 async function gatewaysOf(client: KubeClient, revision: string): Promise<Dependent[]> {
-  const { items } = await client.list(gatewayKind).catch(() => ({ items: [] }));
-  return items
+  const gateways = await itemsIfServed(client.list(gatewayKind));
+  return gateways
     .filter(({ metadata }) => metadata.namespace !== probeNamespace && metadata.labels?.[revisionLabel] === revision)
     .map(({ metadata: { name = "", namespace = "" } }) => ({
       type: "gatewayLabel",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Canary } from "../../../api/serin/index.ts";
+import { transientError } from "../../../base/index.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import type { MovedRoute } from "../../plan/index.ts";
 import { reference } from "../../plan/index.ts";
@@ -104,6 +105,20 @@ test("a route that a deleted Canary left behind is refused, with the advice to d
     message:
       "f: VirtualService shop/web-canary already has routes of Service shop/web; a deleted Canary left it behind; delete VirtualService shop/web-canary",
   });
+});
+
+test("routes that cannot be listed do not count as absent, but kinds that the cluster does not serve do", async () => {
+  const failing = (code: "unavailable" | "not-found"): CanarySources =>
+    ({
+      client: {
+        list: async ({ kind }: { kind: string }) =>
+          await Promise.reject<never>(transientError(code, `${kind} cannot be listed`)),
+      },
+    }) as unknown as CanarySources;
+  await assert.rejects(refuseOtherRoutes(failing("unavailable"), "f", canaryOf("second"), "web"), {
+    message: /cannot be listed$/,
+  });
+  await refuseOtherRoutes(failing("not-found"), "f", canaryOf("second"), "web");
 });
 
 test("a user's own route for the Service is refused, and the error names the target type that moves it", async () => {

@@ -292,7 +292,7 @@ async function listed<Value extends KubernetesObject>(
   { client }: CanarySources,
   kind: KindDefinition<Value>,
 ): Promise<readonly (KubernetesObject & { spec: Fields })[]> {
-  const { items } = await client.list(kind).catch(() => ({ items: [] as readonly Value[] }));
+  const items = await itemsIfServed(client.list(kind));
   return items.map((item) => ({ ...item, kind: kind.kind, spec: (item as unknown as { spec?: Fields }).spec ?? {} }));
 }
 

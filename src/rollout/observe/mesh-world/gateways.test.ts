@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
 import type { Deployment, Pod } from "../../../api/kubernetes/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import { transientError } from "../../../base/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { observeClassicGateways, observeGateways } from "./gateways.ts";
@@ -42,11 +43,17 @@ const deployments = [
   deployment("waypoint", "waypoint"),
 ];
 
-async function observed(scope: { readonly gateways: boolean; readonly waypoints: boolean }): Promise<string[]> {
+async function observed(
+  scope: { readonly gateways: boolean; readonly waypoints: boolean },
+  refusals: Readonly<Record<string, Error>> = {},
+): Promise<string[]> {
   const found = await observeGateways({
     client: {
-      list: async ({ kind }: KindDefinition) =>
-        await Promise.resolve({ items: (objects[kind] ?? []) as KubernetesObject[], resourceVersion: "1" }),
+      list: async ({ kind }: KindDefinition) => {
+        const refusal = refusals[kind];
+        if (refusal !== undefined) throw refusal;
+        return await Promise.resolve({ items: (objects[kind] ?? []) as KubernetesObject[], resourceVersion: "1" });
+      },
     } as unknown as KubeClient,
     view: {
       namespaces: { get: () => undefined },
@@ -69,6 +76,15 @@ test("an upgrade moves east-west gateways and gateways of a user's own class, bu
     "gateway own-class: own-class-public",
     "waypoint waypoint: waypoint",
   ]);
+});
+
+test("gateways that cannot be listed do not count as absent, but those of a cluster without the Gateway API do", async () => {
+  const scope = { gateways: true, waypoints: true };
+  for (const kind of ["Gateway", "GatewayClass"]) {
+    const failing = { [kind]: transientError("unavailable", `${kind} cannot be listed`) };
+    await assert.rejects(observed(scope, failing), { message: `${kind} cannot be listed` });
+  }
+  assert.deepEqual(await observed(scope, { Gateway: transientError("not-found", "no such kind") }), []);
 });
 
 test("the scope of an upgrade leaves out gateways or waypoints", async () => {

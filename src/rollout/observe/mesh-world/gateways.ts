@@ -3,7 +3,7 @@ import { gatewayClassKind, gatewayKind, type Gateway } from "../../../api/gatewa
 import { resolveRevision } from "../../../api/istio/index.ts";
 import { horizontalPodAutoscalerKind, type Deployment } from "../../../api/kubernetes/index.ts";
 import { canaryOfLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
-import type { KubeClient } from "../../../kube/index.ts";
+import { itemsIfServed, type KubeClient } from "../../../kube/index.ts";
 import {
   movedGateway,
   probeNamespace,
@@ -52,17 +52,17 @@ export interface GatewaySources {
 
 /** All Gateways except those of the probes, which are deleted with the probes. Empty without the Gateway API. */
 export async function listGateways(client: KubeClient): Promise<readonly Gateway[]> {
-  const { items } = await client.list(gatewayKind).catch(() => ({ items: [] as readonly Gateway[] }));
-  return items.filter(
+  const gateways = await itemsIfServed(client.list(gatewayKind));
+  return gateways.filter(
     ({ metadata }) => metadata.namespace !== probeNamespace && metadata.deletionTimestamp === undefined,
   );
 }
 
 /** The type of each class that a control plane serves. Users may have classes of their own. */
 async function gatewayTypes(client: KubeClient): Promise<ReadonlyMap<string, GatewayType>> {
-  const { items } = await client.list(gatewayClassKind).catch(() => ({ items: [] }));
+  const classes = await itemsIfServed(client.list(gatewayClassKind));
   const types = new Map(Object.entries(builtInTypes));
-  for (const { metadata, spec } of items) {
+  for (const { metadata, spec } of classes) {
     const type = typesByController[spec.controllerName];
     if (type !== undefined && metadata.name !== undefined && !types.has(metadata.name)) types.set(metadata.name, type);
   }

@@ -1,0 +1,34 @@
+import { jsonEqual, treeAt } from "../base/index.ts";
+import { matchesLabelSelector, type LabelSelector, type UntypedObject } from "../api/index.ts";
+import { installedKindOf } from "../install/index.ts";
+import type { KubeClient } from "../kube/index.ts";
+
+const selectingKinds = new Set(["Deployment", "DaemonSet"]);
+
+/**
+ * The object with the selector of the workload that has its name in the cluster, because the API server refuses another
+ * one. Upstream's Deployment of istiod, for example, selects the same pods by one label less.
+ */
+export async function keptSelector(client: KubeClient, object: UntypedObject): Promise<UntypedObject> {
+  if (!selectingKinds.has(object.kind ?? "")) return object;
+  const found = await client.get(installedKindOf(object), object.metadata.name ?? "", object.metadata.namespace);
+  const selector = otherSelector(object, found);
+  if (selector === undefined || !selectsOwnPods(selector, object)) return object;
+  return { ...object, spec: { ...treeAt(object, "spec"), selector } };
+}
+
+/** The selector of the workload in the cluster, if the object would change it to one that does not select its pods. */
+export function lostSelector(object: UntypedObject, found: UntypedObject | undefined): LabelSelector | undefined {
+  const selector = selectingKinds.has(object.kind ?? "") ? otherSelector(object, found) : undefined;
+  return selector === undefined || selectsOwnPods(selector, object) ? undefined : selector;
+}
+
+function otherSelector(object: UntypedObject, found: UntypedObject | undefined): LabelSelector | undefined {
+  const selector = treeAt(found, "spec", "selector");
+  return selector === undefined || jsonEqual(selector, treeAt(object, "spec", "selector")) ? undefined : selector;
+}
+
+function selectsOwnPods(selector: LabelSelector, object: UntypedObject): boolean {
+  const labels = treeAt(object, "spec", "template", "metadata", "labels") as Record<string, string> | undefined;
+  return matchesLabelSelector(selector, labels);
+}
