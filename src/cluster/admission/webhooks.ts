@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { messageOf, type Logger } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
-import { cloneJson } from "../schema/json.ts";
+import { cloneJson, wellFormedJson } from "../schema/json.ts";
 import type { Store } from "../store/index.ts";
 import { reviewOf } from "./admission-review.ts";
 import type { AdmissionPlugin } from "./chain.ts";
@@ -67,7 +67,7 @@ class Webhooks {
     try {
       // Buffer would take an object for a list, and allocate as many bytes as its length says.
       if (!isText(response.patch)) throw new TypeError("the patch is no text");
-      const patch: unknown = JSON.parse(Buffer.from(response.patch, "base64").toString("utf8"));
+      const patch: unknown = JSON.parse(wellFormedJson(Buffer.from(response.patch, "base64").toString("utf8")));
       if (request.objectKind !== undefined) {
         request.object = this.#registry.jsonPatch(request.object, patch);
         return;

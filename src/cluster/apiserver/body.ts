@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { UntypedObject } from "../../api/index.ts";
 import { readBytes } from "../../base/joined-bytes/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
+import { wellFormedJson } from "../schema/json.ts";
 import { ApiError, badRequest } from "./status.ts";
 
 /** The limit of a request body, as in the real server. */
@@ -34,7 +35,11 @@ export async function decodeObject(
   registry: SchemaRegistry,
 ): Promise<DecodedBody> {
   const media = mediaTypeOf(contentType);
-  if (media === "application/vnd.kubernetes.protobuf") return { object: registry.decodeProtobuf(body), duplicates: [] };
+  if (media === "application/vnd.kubernetes.protobuf") {
+    const object = registry.decodeProtobuf(body);
+    checkValue(object);
+    return { object, duplicates: [] };
+  }
   if (media !== "application/json" && media !== "application/yaml" && media !== "application/x-www-form-urlencoded") {
     throw new ApiError(
       415,
@@ -42,9 +47,11 @@ export async function decodeObject(
       `the body of the request was in an unknown format - accepted media types include: ${accepted}`,
     );
   }
-  const text = body.toString("utf8");
-  const value = media === "application/yaml" ? await parseYaml(text) : parseJson(text);
-  checkLevels(value);
+  const isYaml = media === "application/yaml";
+  const sent = body.toString("utf8");
+  const text = isYaml ? sent : wellFormedJson(sent);
+  const value = isYaml ? await parseYaml(text) : parseJson(text);
+  checkValue(value);
   if (value === null || typeof value !== "object" || Array.isArray(value))
     throw badRequest("the request body is not an object");
   const object = value as UntypedObject;
@@ -55,16 +62,22 @@ export async function decodeObject(
 /** The levels of an object. The real server allows 10,000, and overflows no stack that far down. */
 const maximumLevels = 1000;
 
-/** Throws 400 for a value with too many levels, because the code that handles objects recurses into each level. */
-export function checkLevels(value: unknown): void {
+/**
+ * Throws 400 for a value with too many levels, because the code that handles objects recurses into each level, and for
+ * a number such as 1e999, which JavaScript reads as infinite and writes as null.
+ */
+export function checkValue(value: unknown): void {
   let level: unknown[] = [value];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > maximumLevels) throw badRequest(`the object has more than ${maximumLevels} levels`);
     const below: unknown[] = [];
     for (const value of level) {
       if (typeof value !== "object" || value === null) continue;
-      for (const inner of Object.values(value) as unknown[])
+      for (const inner of Object.values(value) as unknown[]) {
         if (typeof inner === "object" && inner !== null) below.push(inner);
+        else if (typeof inner === "number" && !Number.isFinite(inner))
+          throw badRequest("json: cannot unmarshal number into Go value of type float64: value out of range");
+      }
     }
     level = below;
   }
@@ -91,7 +104,7 @@ const maximumYamlAliases = 100;
 export async function parseYaml(text: string): Promise<unknown> {
   if (text.trimStart().startsWith("{")) {
     try {
-      return JSON.parse(text);
+      return JSON.parse(wellFormedJson(text));
     } catch {
       // It is not JSON. A YAML flow mapping also starts with a brace.
     }
@@ -122,6 +135,11 @@ async function parsedYaml(text: string): Promise<unknown> {
     Alias() {
       aliases += 1;
       if (aliases > maximumYamlAliases) throw new Error(`must have at most ${maximumYamlAliases} aliases`);
+    },
+    Scalar(_key, { value }) {
+      // Go's parser of YAML refuses the escape of half of a surrogate pair, which JSON may have.
+      if (typeof value === "string" && !value.isWellFormed())
+        throw new Error("found invalid Unicode character escape code");
     },
     Map(_key, map) {
       const names = new Set<unknown>();

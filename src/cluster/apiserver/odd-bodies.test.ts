@@ -111,3 +111,36 @@ test("the right to a pod's status does not give the pod another owner", async ()
   const { status, body } = await server.call("PATCH", `${own}/pods/web/status`, patch, merge);
   assert.deepEqual([status, body.status.message, body.metadata.ownerReferences], [200, "written", undefined]);
 });
+
+test("half of a surrogate pair becomes U+FFFD in each kind of body, and YAML with its escape is refused", async () => {
+  const half = String.raw`"\ud800"`;
+  const path = `${own}/configmaps/half`;
+  const created = await server.call("POST", `${own}/configmaps`, `{"metadata":{"name":"half"},"data":{"a":${half}}}`);
+  assert.deepEqual([created.status, created.body.data], [201, { a: "\ufffd" }]);
+  const head = '"apiVersion":"v1","kind":"ConfigMap"';
+  const patches: readonly (readonly [contentType: string, query: string, body: string])[] = [
+    ["application/merge-patch+json", "", `{"data":{"b":${half}}}`],
+    ["application/strategic-merge-patch+json", "", `{"data":{"c":${half}}}`],
+    ["application/json-patch+json", "", `[{"op":"add","path":"/data/d","value":${half}}]`],
+    ["application/apply-patch+yaml", "?fieldManager=x", `{${head},"data":{"e":${half}}}`],
+  ];
+  for (const [contentType, query, body] of patches)
+    assert.equal((await server.call("PATCH", `${path}${query}`, body, { contentType })).status, 200, contentType);
+  const names = ["a", "b", "c", "d", "e"];
+  assert.deepEqual(
+    (await server.call("GET", path)).body.data,
+    Object.fromEntries(names.map((name) => [name, "\ufffd"])),
+  );
+  const yaml = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: half-yaml}\ndata: {a: ${half}}\n`;
+  const refused = await server.call("POST", `${own}/configmaps`, yaml, { contentType: "application/yaml" });
+  assert.equal(refused.status, 400);
+  assert.match(refused.body.message, /found invalid Unicode character escape code/);
+});
+
+test("a number that no double has is refused, and does not become null", async () => {
+  const create = async (body: string, contentType: string): Promise<number> =>
+    (await server.call("POST", "/apis/apps/v1/namespaces/own/controllerrevisions", body, { contentType })).status;
+  assert.equal(await create('{"metadata":{"name":"a"},"revision":1,"data":{"a":1e999}}', "application/json"), 400);
+  assert.equal(await create("metadata: {name: b}\nrevision: 1\ndata: {a: .inf}", "application/yaml"), 400);
+  assert.equal(await create('{"metadata":{"name":"c"},"revision":1,"data":{"a":1e300}}', "application/json"), 201);
+});

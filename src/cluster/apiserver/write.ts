@@ -2,8 +2,8 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { UntypedOptions } from "../admission/index.ts";
 import { serverUser } from "../auth/index.ts";
 import { SchemaFault, type ResourceType } from "../schema/contract.ts";
-import { cloneJson, isObject } from "../schema/json.ts";
-import { checkLevels, decodeObject, maximumFieldFaults, mediaTypeOf, parseYaml, readBody } from "./body.ts";
+import { cloneJson, isObject, wellFormedJson } from "../schema/json.ts";
+import { checkValue, decodeObject, maximumFieldFaults, mediaTypeOf, parseYaml, readBody } from "./body.ts";
 import { authorize, includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
 import { apiVersionOf } from "./encoder.ts";
 import { answerFormOf } from "./negotiate.ts";
@@ -142,7 +142,7 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
     const version = current.metadata.resourceVersion;
     const object = patched(current);
     // A JSON patch can add to what is deep already.
-    if (media === "application/json-patch+json") checkLevels(object);
+    if (media === "application/json-patch+json") checkValue(object);
     object.metadata ??= {};
     if ((object.metadata.resourceVersion ?? version) !== version) throw conflict(type, info.name);
     try {
@@ -171,7 +171,7 @@ function configurationOfScale(type: ResourceType, scale: UntypedObject): Untyped
 function parsePatch(text: string, media: string): unknown {
   let patch: unknown;
   try {
-    patch = JSON.parse(text);
+    patch = JSON.parse(wellFormedJson(text));
   } catch (error) {
     throw badRequest(`error decoding patch: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -179,7 +179,7 @@ function parsePatch(text: string, media: string): unknown {
     throw badRequest(
       "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}",
     );
-  checkLevels(patch);
+  checkValue(patch);
   return patch;
 }
 
@@ -202,7 +202,7 @@ async function applyPatch(
   const sent = (await parseYaml(body.toString("utf8"))) as UntypedObject | null;
   if (sent === null || typeof sent !== "object" || Array.isArray(sent))
     throw badRequest("error decoding YAML: the patch is not an object");
-  checkLevels(sent);
+  checkValue(sent);
   checkHead(sent);
   const applied = info.subresource === "scale" ? configurationOfScale(type, sent) : sent;
   if ((applied.metadata as { managedFields?: unknown[] }).managedFields?.length)

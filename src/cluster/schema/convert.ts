@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType } from "./contract.ts";
-import { arrayOf, objectOf, type JsonObject } from "./json.ts";
+import { arrayOf, objectOf, wellFormedJson, type JsonObject } from "./json.ts";
 import { apiVersionOfType } from "./resource-model.ts";
 
 /**
@@ -95,7 +95,7 @@ function autoscalerToV2(object: UntypedObject): JsonObject {
 
 function parseValue(text: string | undefined): unknown {
   try {
-    return text === undefined ? undefined : JSON.parse(text);
+    return text === undefined ? undefined : JSON.parse(wellFormedJson(text));
   } catch {
     return undefined;
   }

@@ -2,7 +2,7 @@ import type * as Wire from "@bufbuild/protobuf/wire";
 import type { UntypedObject } from "../../api/index.ts";
 import type { BuiltInShapes } from "./built-in-shapes.ts";
 import { SchemaFault } from "./contract.ts";
-import { isObject, setOwn, type JsonObject } from "./json.ts";
+import { isObject, setOwn, wellFormedJson, type JsonObject } from "./json.ts";
 import { zeroValue } from "./normalise.ts";
 import { protobufWire } from "./protobuf-wire.ts";
 import type { AnyShape, ListShape, ScalarCode, Shape, StructShape, WireField } from "./shape.ts";
@@ -124,7 +124,7 @@ export class ProtobufDecoder {
     switch (shape.code) {
       case "R":
       case "J":
-        return first === undefined ? null : JSON.parse(textOf(first));
+        return first === undefined ? null : JSON.parse(wellFormedJson(textOf(first)));
       case "B":
         return second?.[0] === undefined ? numberValue(first?.at(-1)) !== 0 : schema(second[0]);
       case "A":
@@ -222,7 +222,7 @@ function scalarValue(code: ScalarCode, raw: RawValue): unknown {
       return numberValue(message.get(1)?.at(-1)) === 1 ? textOf(message.get(3)) : numberValue(message.get(2)?.at(-1));
     }
     case "F":
-      return JSON.parse(textOf(readMessage(bytesValue(raw)).get(1)) || "{}");
+      return JSON.parse(wellFormedJson(textOf(readMessage(bytesValue(raw)).get(1)) || "{}"));
   }
 }
 

@@ -45,3 +45,17 @@ export function childPath(parent: string, key: string | number): string {
   if (typeof key === "number") return `${parent}[${key}]`;
   return parent === "" ? key : `${parent}.${key}`;
 }
+
+/** A cheap sign of an escape such as `\ud800`, of a half or of both halves of a surrogate pair. */
+const halfEscape = /\\u[dD][89a-fA-F]/;
+/** An escape of JSON. Both halves of a pair are one match. Half of a pair without its other half is in the group. */
+const escapes = /\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(u[dD][89a-fA-F][\da-fA-F]{2})|[^])/g;
+
+/**
+ * The text of a JSON value with U+FFFD in place of each half of a surrogate pair that stands alone, as Go's decoder
+ * reads it. UTF-8 has no such characters, so code that encodes them would fail later, or write another text.
+ */
+export function wellFormedJson(text: string): string {
+  if (!halfEscape.test(text)) return text;
+  return text.replace(escapes, (escape: string, half: string | undefined) => (half === undefined ? escape : "\\ufffd"));
+}

@@ -4,6 +4,7 @@ import { suspicion } from "../../base/testing/index.ts";
 import { compareValues, configurationFaults, mergeValues, toFieldSet } from "./apply/typed-value.ts";
 import { BuiltInShapes } from "./built-in-shapes.ts";
 import { validateValue } from "./crd/validate-value.ts";
+import { wellFormedJson } from "./json.ts";
 import { applyJsonPatch } from "./patch/json-patch.ts";
 import { applyStrategicMergePatch } from "./patch/strategic-merge-patch.ts";
 
@@ -80,6 +81,15 @@ test("a list with unique items is checked in linear time", () => {
     suspicion((value) => validateValue(schema as never, value, "spec.a"), list, size),
     undefined,
   );
+});
+
+test("escapes of half characters are found in linear time", () => {
+  for (const piece of ["\\", "\\u", "\\ud800", "\\ud83d\\ude00", "\\\\ud800", "\\u0041"])
+    assert.equal(
+      suspicion(wellFormedJson, (length: number) => `${piece.repeat(length)}\\ud800`, size),
+      undefined,
+      piece,
+    );
 });
 
 test("copies within a JSON patch are limited in total, because each could double the object", () => {
