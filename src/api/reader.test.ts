@@ -42,3 +42,18 @@ test("a value of any form may have a hundred levels, and a deeper one is reporte
     ],
   );
 });
+
+test("a text with half of a surrogate pair is reported, because no encoder of protobuf takes it", () => {
+  const reader = new Reader({
+    name: "a\ud800",
+    whole: "😀",
+    list: ["a", "\udc00"],
+    map: { "\ud800": "b", c: "\udfff" },
+  });
+  const read = [reader.string("name"), reader.string("whole"), reader.strings("list"), reader.stringMap("map")];
+  assert.deepEqual(read, [undefined, "😀", ["a"], {}]);
+  assert.deepEqual(
+    reader.finish(() => undefined).errors.map(({ path, message }) => `${path} ${message.slice(0, 33)}`),
+    ["name", "list[1]", "map.\ufffd", "map.c"].map((path) => `${path} must not contain half of a charac`),
+  );
+});

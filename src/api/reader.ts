@@ -52,7 +52,10 @@ export class Reader {
   }
 
   string(field: string): string | undefined {
-    return this.#typed(field, "a string", (value) => typeof value === "string");
+    const value = this.#typed<string>(field, "a string", (found) => typeof found === "string");
+    if (value?.isWellFormed() !== false) return value;
+    this.error(halfCharacter, field);
+    return undefined;
   }
 
   boolean(field: string): boolean | undefined {
@@ -131,8 +134,9 @@ export class Reader {
   strings(field: string): readonly string[] {
     const found: string[] = [];
     for (const element of this.list(field)) {
-      if (typeof element.raw === "string") found.push(element.raw);
-      else element.error(`must be a string, got ${describe(element.raw)}`);
+      if (typeof element.raw !== "string") element.error(`must be a string, got ${describe(element.raw)}`);
+      else if (element.raw.isWellFormed()) found.push(element.raw);
+      else element.error(halfCharacter);
     }
     return found;
   }
@@ -141,8 +145,9 @@ export class Reader {
     const value = this.#typed<Record<string, unknown>>(field, "an object of strings", isRecord) ?? {};
     const found: Record<string, string> = {};
     for (const [key, item] of Object.entries(value)) {
-      if (typeof item === "string") found[key] = item;
-      else this.error(`must be a string, got ${describe(item)}`, `${field}.${key}`);
+      if (typeof item !== "string") this.error(`must be a string, got ${describe(item)}`, `${field}.${key}`);
+      else if (key.isWellFormed() && item.isWellFormed()) found[key] = item;
+      else this.error(halfCharacter, `${field}.${key.toWellFormed()}`);
     }
     return found;
   }
@@ -198,6 +203,9 @@ export class Reader {
     return this.path === "" ? field : `${this.path}.${field}`;
   }
 }
+
+/** A text with half of a surrogate pair cannot be sent as UTF-8. An encoder of protobuf fails for it. */
+const halfCharacter = "must not contain half of a character (a lone surrogate, such as \\ud800)";
 
 /** Suggesting the nearest name is slow, so it is only done for a few unknown fields. */
 const maxSuggestions = 20;

@@ -172,6 +172,16 @@ const tokens = (rule: object): KubernetesObject =>
 const condition = (key: string): KubernetesObject =>
   policy("AuthorizationPolicy", { action: "DENY", rules: [{ when: [{ key, values: ["x"] }] }] });
 
+/** A plugin of the attacker at the shared waypoint, with a variable of that name. */
+const plugin = (name: string): KubernetesObject => ({
+  ...config("WasmPlugin", "evil-ambient/plugin", {
+    url: "oci://example.com/plugin:1",
+    vmConfig: { env: [{ name, value: "a" }] },
+    targetRefs: [{ kind: "Service", group: "", name: "web" }],
+  }),
+  apiVersion: "extensions.istio.io/v1alpha1",
+});
+
 const cookie = (name: string, attribute: object): object => ({
   httpCookie: { name, ttl: "1s", attributes: [{ name: "a", value: "b", ...attribute }] },
 });
@@ -208,6 +218,7 @@ const brokenRules: Readonly<Record<string, readonly [RegExp, ...(readonly Kubern
     doorRoute({ queryParams: [{ name: "a".repeat(1025), value: "x" }] }),
   ],
   "a prefix with a query": [/path\.value: must not contain "\?"/, doorRoute({ path: { value: "/a?b" } })],
+  "a plugin's variable named by half of a surrogate pair": [/env\[0\]\.name: must not contain half/, plugin("\ud800")],
   "the longest timeout": [/timeout: must be at most/, publicRoute({ timeout: tooLong })],
   "the longest life of a cookie": [/ttl: must be at most/, ...hashed({ httpCookie: { name: "a", ttl: tooLong } })],
 };
