@@ -144,3 +144,52 @@ test("a number that no double has is refused, and does not become null", async (
   assert.equal(await create("metadata: {name: b}\nrevision: 1\ndata: {a: .inf}", "application/yaml"), 400);
   assert.equal(await create('{"metadata":{"name":"c"},"revision":1,"data":{"a":1e300}}', "application/json"), 201);
 });
+
+test("a Scale has at most as many replicas as clients in Go can read", async () => {
+  const sets = "/apis/apps/v1/namespaces/own/replicasets";
+  const labels = { app: "scaled" };
+  const template = { metadata: { labels }, spec: { containers: [{ name: "main", image: "web:1" }] } };
+  const spec = { replicas: 0, selector: { matchLabels: labels }, template };
+  assert.equal((await server.call("POST", sets, { metadata: { name: "scaled" }, spec })).status, 201);
+  const merge = { contentType: "application/merge-patch+json" };
+  const scale = async (replicas: number): Promise<Answer> =>
+    await server.call("PATCH", `${sets}/scaled/scale`, { spec: { replicas } }, merge);
+  const refused = await scale(3e9);
+  assert.equal(refused.status, 400, refused.text);
+  assert.match(refused.body.message, /number 3000000000 into Go struct field ScaleSpec\.spec\.replicas of type int32/);
+  assert.equal((await scale(2 ** 31 - 1)).body.spec.replicas, 2 ** 31 - 1);
+});
+
+test("the annotations of an old autoscaler must have the form of the fields that they become", async () => {
+  const create = async (behavior: Json): Promise<Answer> =>
+    await server.call("POST", "/apis/autoscaling/v1/namespaces/own/horizontalpodautoscalers", {
+      metadata: {
+        name: "old",
+        annotations: { "autoscaling.alpha.kubernetes.io/behavior": JSON.stringify(behavior) },
+      },
+      spec: { maxReplicas: 2, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" } },
+    });
+  for (const behavior of ["text", { scaleUp: [1] }, { scaleUp: { stabilizationWindowSeconds: "5" } }]) {
+    const refused = await create(behavior);
+    assert.equal(refused.status, 400, refused.text);
+    assert.match(refused.body.message, /json: cannot unmarshal/);
+  }
+  assert.equal((await create({ scaleUp: { stabilizationWindowSeconds: 5 } })).status, 201);
+});
+
+test("the end of a very long grace period is a date that clients can read, and can still be brought forward", async () => {
+  await server.call("POST", `${own}/pods`, {
+    metadata: { name: "long", finalizers: ["test/kept"] },
+    spec: {
+      terminationGracePeriodSeconds: 2 ** 53 - 1,
+      nodeName: "node-a",
+      containers: [{ name: "main", image: "web:1" }],
+    },
+  });
+  for (const gracePeriodSeconds of [undefined, 2 ** 52, 300_000_000_000, 5]) {
+    const deleted = await server.call("DELETE", `${own}/pods/long`, { gracePeriodSeconds });
+    assert.equal(deleted.status, 200, deleted.text);
+    assert.match(deleted.body.metadata.deletionTimestamp, /^\d{4}-/);
+  }
+  assert.equal((await podOf("long")).metadata.deletionGracePeriodSeconds, 5);
+});

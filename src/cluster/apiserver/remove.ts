@@ -123,6 +123,9 @@ function isGraceful(type: ResourceType): boolean {
 /** Kinds for which a deletion returns the object instead of a success status. */
 const answeredWhenGone = new Set(["/pods", "/services"]);
 
+/** A much longer grace period would end in a year of more than four digits, which no client can read. */
+const maximumGraceSeconds = 2 ** 31 - 1;
+
 /** The grace period. Only pods that a node may be running have one. */
 function graceSeconds(type: ResourceType, object: UntypedObject, options: DeleteOptions): number {
   if (type.storageKey !== "/pods") return 0;
@@ -134,7 +137,7 @@ function graceSeconds(type: ResourceType, object: UntypedObject, options: Delete
     object.metadata.deletionGracePeriodSeconds ??
     spec.terminationGracePeriodSeconds ??
     30;
-  return wanted < 0 ? 1 : wanted;
+  return wanted < 0 ? 1 : Math.min(wanted, maximumGraceSeconds);
 }
 
 function addPropagationFinalizer(object: UntypedObject, options: DeleteOptions): void {

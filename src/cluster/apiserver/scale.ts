@@ -1,7 +1,9 @@
 import { formatLabelSelector, type LabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { ResourceType, ScalePaths } from "../schema/contract.ts";
 import { fieldErrors } from "../schema/field-error.ts";
-import { conflict, invalid } from "./status.ts";
+import { badRequest, conflict, invalid } from "./status.ts";
+
+const maximumReplicas = 2 ** 31 - 1;
 
 function pathsOf(type: ResourceType): ScalePaths {
   return (
@@ -58,6 +60,11 @@ export function withScale(type: ResourceType, object: UntypedObject, scale: Unty
     throw invalid({ group: "autoscaling", kind: "Scale" }, object.metadata.name ?? "", [
       fieldErrors.invalid("spec.replicas", replicas, "must be greater than or equal to 0"),
     ]);
+  // Clients in Go read replicas as int32, and would fail to read any list with this object.
+  if (replicas > maximumReplicas)
+    throw badRequest(
+      `Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal number ${replicas} into Go struct field ScaleSpec.spec.replicas of type int32`,
+    );
   const keys = keysOf(pathsOf(type).specReplicasPath);
   const last = keys.pop() ?? "replicas";
   let at = object as Record<string, unknown>;

@@ -257,7 +257,10 @@ export class Writer {
     if (stored === undefined)
       throw new ApiError(500, "InternalError", `no storage version ${type.storageVersion} of ${type.storageKey}`);
     const converted = this.#parts.registry.convert(object, stored);
-    return converted === object ? cloneJson(object) : converted;
+    if (converted === object) return cloneJson(object);
+    // A conversion may read fields from annotations, in which a client can write anything.
+    if (stored.builtIn) this.#parts.registry.dropUnknownFields(stored, converted);
+    return converted;
   }
 
   #generatedName(object: UntypedObject): string {

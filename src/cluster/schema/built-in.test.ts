@@ -305,6 +305,35 @@ test("ages are formatted like kubectl's", () => {
   for (const [seconds, text] of ages) assert.equal(humanDuration(seconds * 1000), text);
 });
 
+test("a value that no client in Go could read is refused, because one such object hides all others of its kind", () => {
+  const created = (creationTimestamp: string) =>
+    deployment({ template: { metadata: { labels: { app: "web" }, creationTimestamp }, spec: { containers: [] } } });
+  const secretOf = (value: string) => ({ apiVersion: "v1", kind: "Secret", metadata, data: { a: value } });
+  const refused: readonly (readonly [Parameters<typeof prepared>[0], RegExp])[] = [
+    [deployment({ replicas: 2 ** 31 }), /number 2147483648 into .*\.replicas of type int32/],
+    [deployment({ strategy: { rollingUpdate: { maxSurge: 3e9 } } }), /number 3000000000 into .*maxSurge of type int32/],
+    [pod({ terminationGracePeriodSeconds: 1e300 }), /number 1e\+300 into .* of type int64/],
+    [pod({ terminationGracePeriodSeconds: -(2 ** 63) }), /of type int64/],
+    [created("2026-13-01T00:00:00Z"), /cannot parse/],
+    [created("2026-02-30T00:00:00Z"), /cannot parse/],
+    [created("2026-01-01T24:00:00Z"), /cannot parse/],
+    [created("2026-02-30T00:00:00+01:00"), /cannot parse/],
+    [created("9999-12-31T23:59:59-01:00"), /cannot parse/],
+    [secretOf("AA==AAAA"), /illegal base64 data at input byte 4/],
+    [secretOf("=AAA"), /illegal base64 data/],
+    [secretOf("A==="), /illegal base64 data/],
+  ];
+  for (const [object, message] of refused)
+    assert.throws(() => prepared(object), { name: SchemaFault.name, status: 400, message }, String(message));
+  const largest = prepared(pod({ terminationGracePeriodSeconds: 2 ** 53 }));
+  assert.equal((largest["spec"] as Record<string, unknown>)["terminationGracePeriodSeconds"], 2 ** 53);
+  assert.deepEqual(prepared(secretOf("AAA=\r\n"))["data"], { a: "AAA=" });
+  const { spec } = prepared(created("2024-02-29T23:30:00.5+01:00")) as UntypedObject & {
+    spec: { template: { metadata: { creationTimestamp: string } } };
+  };
+  assert.equal(spec.template.metadata.creationTimestamp, "2024-02-29T22:30:00Z");
+});
+
 test("the path of a file in a volume must stay in the volume", () => {
   const token = (path: string) => ({ projected: { sources: [{ serviceAccountToken: { path } }] } });
   const items = (path: string) => [{ key: "a", path }];

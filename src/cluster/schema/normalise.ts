@@ -171,12 +171,7 @@ export class Normaliser {
         break;
       case "i":
       case "l":
-        if (typeof value === "number" && Number.isInteger(value) && (code === "l" || Math.abs(value) <= 2 ** 31))
-          return value;
-        if (typeof value === "number")
-          throw this.#fault(
-            `json: cannot unmarshal number ${value} into Go struct field ${this.#goField(path)} of type ${goNames[code]}`,
-          );
+        if (typeof value === "number") return this.#integer(value, code, path);
         break;
       case "d":
         if (typeof value === "number") return value;
@@ -194,7 +189,8 @@ export class Normaliser {
       case "Q":
         return this.#quantity(value, path);
       case "I":
-        if (typeof value === "string" || (typeof value === "number" && Number.isInteger(value))) return value;
+        if (typeof value === "string") return value;
+        if (typeof value === "number") return this.#integer(value, "i", path);
         break;
       case "F":
         if (isObject(value)) return value;
@@ -203,23 +199,29 @@ export class Normaliser {
     throw this.#mismatch(value, goNames[code], path);
   }
 
+  /** Clients in Go fail to read a whole list if one of its objects has a number that they cannot represent. */
+  #integer(value: number, code: "i" | "l", path: string): number {
+    const isInt32 = value >= -(2 ** 31) && value < 2 ** 31;
+    if (Number.isInteger(value) && (isInt32 || (code === "l" && Math.abs(value) < 2 ** 63))) return value;
+    throw this.#fault(
+      `json: cannot unmarshal number ${value} into Go struct field ${this.#goField(path)} of type ${goNames[code]}`,
+    );
+  }
+
   #bytes(value: string, path: string): string {
-    if (value.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(value)) return value;
-    const compact = value.replace(/[\r\n]/g, "");
-    const bad = /[^A-Za-z0-9+/=]/.exec(compact);
-    if (bad === null && compact.length % 4 === 0) return compact;
-    throw this.#fault(`illegal base64 data at input byte ${bad?.index ?? compact.length} (${path})`);
+    const compact = /[\r\n]/.test(value) ? value.replace(/[\r\n]/g, "") : value;
+    if (compact.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(compact)) return compact;
+    const bad = compact.search(/[^A-Za-z0-9+/=]|(?<==)[^=]/);
+    throw this.#fault(`illegal base64 data at input byte ${bad === -1 ? compact.length : bad} (${path})`);
   }
 
   #time(value: string, micro: boolean, path: string): string {
-    const pattern = micro ? /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/ : /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
-    if (pattern.test(value)) return value;
-    const parsed = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value)
-      ? Date.parse(value)
-      : Number.NaN;
-    if (Number.isNaN(parsed))
+    const atMs = timeOf(value);
+    if (atMs === undefined)
       throw this.#fault(`parsing time "${value}" as "2006-01-02T15:04:05Z07:00": cannot parse "${value}" (${path})`);
-    const whole = new Date(parsed).toISOString().slice(0, 19);
+    const pattern = micro ? /T\d\d:\d\d:\d\d\.\d{6}Z$/ : /T\d\d:\d\d:\d\dZ$/;
+    if (pattern.test(value)) return value;
+    const whole = new Date(atMs).toISOString().slice(0, 19);
     const fraction = /\.(\d+)/.exec(value)?.[1] ?? "";
     return micro ? `${whole}.${fraction.padEnd(6, "0").slice(0, 6)}Z` : `${whole}Z`;
   }
@@ -257,4 +259,20 @@ export class Normaliser {
       `${this.#kind} in version "${this.#version.split("/").at(-1) ?? ""}" cannot be handled as a ${this.#kind}: ${message}`,
     );
   }
+}
+
+/** The first and the last time whose year has four digits. */
+const firstTimeMs = Date.parse("0000-01-01T00:00:00Z");
+const lastTimeMs = Date.parse("9999-12-31T23:59:59.999Z");
+
+/**
+ * Milliseconds since the epoch of a time in RFC 3339. Undefined for a time that does not exist: `Date.parse` takes
+ * 30 February for 2 March, and 24:00 for the next day, and Go refuses both.
+ */
+function timeOf(value: string): number | undefined {
+  const [, local = ""] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.exec(value) ?? [];
+  const localMs = Date.parse(`${local}Z`);
+  if (Number.isNaN(localMs) || new Date(localMs).toISOString().slice(0, 19) !== local) return undefined;
+  const atMs = Date.parse(value);
+  return atMs >= firstTimeMs && atMs <= lastTimeMs ? atMs : undefined;
 }

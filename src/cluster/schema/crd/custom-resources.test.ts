@@ -6,6 +6,8 @@ import type { UntypedObject } from "../../../api/index.ts";
 import type { FieldError, ResourceType } from "../contract.ts";
 import { createSchemaRegistry } from "../registry.ts";
 import { loadCel } from "./cel/library.ts";
+import type { StructuralSchema } from "./structural-schema.ts";
+import { validateValue } from "./validate-value.ts";
 
 const registry = createSchemaRegistry();
 const definitionType = typeOf("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
@@ -445,4 +447,17 @@ test("the hash of an OpenAPI document of custom kinds is that of its body, and t
   }
   registry.removeCustomResourceDefinition("things.example.dev");
   assert.equal(listed(), undefined);
+});
+
+test("a number beyond int64 is no integer, and a day that its month does not have is no date", () => {
+  const problems = (schema: StructuralSchema, value: unknown): number => validateValue(schema, value, "spec.a").length;
+  for (const value of [1e300, 2 ** 63, -(2 ** 63)]) assert.equal(problems({ type: "integer" }, value), 1, `${value}`);
+  for (const value of [0, -5, 2 ** 53, 2 ** 62]) assert.equal(problems({ type: "integer" }, value), 0, `${value}`);
+  assert.equal(problems({ type: "number" }, 1e300), 0);
+  for (const format of ["date-time", "datetime"]) {
+    assert.equal(problems({ type: "string", format }, "2026-02-30T00:00:00Z"), 1);
+    assert.equal(problems({ type: "string", format }, "2024-02-29T23:59:59.5+01:00"), 0);
+  }
+  assert.equal(problems({ type: "string", format: "date" }, "2026-04-31"), 1);
+  assert.equal(problems({ type: "string", format: "date" }, "2026-04-30"), 0);
 });

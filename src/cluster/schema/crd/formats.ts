@@ -35,6 +35,13 @@ const emailPattern = /^[^\s@"(),:;<>[\]\\]+@[^\s@]+$/;
 const macPattern = /^([0-9a-fA-F]{2}[:-]){5}([0-9a-fA-F]{2}|[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){2})$/;
 const uuidPattern = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 
+/** Whether the text begins with a day that exists. `Date.parse` takes 30 February for 2 March, and Go refuses it. */
+function beginsWithDay(text: string): boolean {
+  const day = text.slice(0, 10);
+  const atMs = Date.parse(`${day}T00:00:00Z`);
+  return !Number.isNaN(atMs) && new Date(atMs).toISOString().startsWith(day);
+}
+
 export function isCidr(text: string): boolean {
   const [address = "", bits = "", ...rest] = text.split("/");
   if (rest.length > 0 || !/^\d{1,3}$/.test(bits)) return false;
@@ -53,9 +60,9 @@ const uuidOfVersion =
 
 /** The formats that a CRD's schema may name. Like a real server, ignores any other name. */
 export const formats: Readonly<Record<string, (text: string) => boolean>> = {
-  "date-time": (text) => dateTimePattern.test(text) && !Number.isNaN(Date.parse(text.replace(/:60/, ":59"))),
-  datetime: (text) => dateTimePattern.test(text),
-  date: (text) => datePattern.test(text),
+  "date-time": (text) => dateTimePattern.test(text) && beginsWithDay(text),
+  datetime: (text) => dateTimePattern.test(text) && beginsWithDay(text),
+  date: (text) => datePattern.test(text) && beginsWithDay(text),
   duration: (text) => goDurationMs(text) !== undefined || wordDurationPattern.test(text),
   uri: isUri,
   email: (text) => emailPattern.test(text),

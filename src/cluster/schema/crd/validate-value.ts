@@ -35,10 +35,13 @@ function check(schema: StructuralSchema, value: unknown, path: string, errors: F
   checkCombinations(schema, value, path, errors);
 }
 
+/** Clients in Go read integers as int64, so a larger number, such as 1e300, is none for them. */
+const int64Limit = 2 ** 63;
+
 function typeName(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "array";
-  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "number";
+  if (typeof value === "number") return Number.isInteger(value) && Math.abs(value) < int64Limit ? "integer" : "number";
   return typeof value;
 }
 
