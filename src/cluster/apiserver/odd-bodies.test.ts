@@ -193,3 +193,15 @@ test("the end of a very long grace period is a date that clients can read, and c
   }
   assert.equal((await podOf("long")).metadata.deletionGracePeriodSeconds, 5);
 });
+
+test("patches do not make an object larger than a bound, and one of that size can shrink and be deleted", async () => {
+  const revisions = "/apis/apps/v1/namespaces/own/controllerrevisions";
+  const merge = { contentType: "application/merge-patch+json" };
+  const add = async (name: string, bytes: number): Promise<number> =>
+    (await server.call("PATCH", `${revisions}/large`, { data: { [name]: "x".repeat(bytes) } }, merge)).status;
+  const created = await server.call("POST", revisions, { metadata: { name: "large" }, revision: 1, data: {} });
+  assert.equal(created.status, 201);
+  assert.deepEqual([await add("a", 2_000_000), await add("b", 2_000_000), await add("c", 200_000)], [200, 200, 413]);
+  assert.equal(await add("b", 1), 200);
+  assert.equal((await server.call("DELETE", `${revisions}/large`)).status, 200);
+});

@@ -6,7 +6,7 @@ import type { User } from "../auth/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import { fieldErrors } from "../schema/field-error.ts";
 import { cloneJson } from "../schema/json.ts";
-import type { StoredRecord } from "../store/index.ts";
+import { ObjectTooLarge, type Expectation, type StoredRecord } from "../store/index.ts";
 import { nowText, type ServerParts } from "./context.ts";
 import { apiVersionOf } from "./encoder.ts";
 import { ApiError, alreadyExists, badRequest, conflict, invalid, notFound } from "./status.ts";
@@ -37,6 +37,11 @@ export interface Written {
 const generatedSuffixLetters = "bcdfghjklmnpqrstvwxz2456789";
 const maximumGeneratedBase = 58;
 const maximumAttempts = 8;
+/**
+ * The bytes of a stored object: those of the longest body, and room for what the server adds. Otherwise one patch after
+ * the other could make an object ever larger. etcd has such a bound too.
+ */
+const maximumObjectBytes = 4 * 1024 * 1024;
 /** The object itself, and the subresources that write its spec. */
 const specSubresources: ReadonlySet<string> = new Set(["", "scale", "ephemeralcontainers", "resize"]);
 
@@ -116,7 +121,7 @@ export class Writer {
     await admission.validate({ ...request, name: metadata.name ?? "", object });
     checkQuotas(store, request, object, undefined);
     if (dryRun) return { object, record: undefined, created: true };
-    const record = await store.put(type.storageKey, this.#toStorage(type, object), "absent");
+    const record = await this.#put(type, object, "absent", 0);
     return record === undefined ? undefined : { object, record, created: true };
   }
 
@@ -183,7 +188,7 @@ export class Writer {
     checkQuotas(store, request, admitted, old);
     if (dryRun) return { object: admitted, record: undefined, created: false };
     if (endsNow(admitted)) return await this.#removeUpdated(intent, oldRecord, admitted);
-    const record = await store.put(type.storageKey, this.#toStorage(type, admitted), oldRecord.revision);
+    const record = await this.#put(type, admitted, oldRecord.revision, oldRecord.bytes.length);
     return record === undefined ? undefined : { object: admitted, record, created: false };
   }
 
@@ -247,6 +252,23 @@ export class Writer {
         ? this.#parts.registry.validate(type, object, old)
         : this.#parts.registry.validate(type, object, old, subresource);
     if (errors.length > 0) throw invalid(type, object.metadata.name ?? "", errors);
+  }
+
+  /** An object that is too large already may stay so, for example because its deletion has begun, but may not grow. */
+  async #put(
+    type: ResourceType,
+    object: UntypedObject,
+    expect: Expectation,
+    oldBytes: number,
+  ): Promise<StoredRecord | undefined> {
+    const maxBytes = Math.max(maximumObjectBytes, oldBytes);
+    try {
+      return await this.#parts.store.put(type.storageKey, this.#toStorage(type, object), expect, maxBytes);
+    } catch (error) {
+      if (!(error instanceof ObjectTooLarge)) throw error;
+      const message = `Request entity too large: an object may have at most ${maximumObjectBytes} bytes`;
+      throw new ApiError(413, "RequestEntityTooLarge", message, {});
+    }
   }
 
   #toStorage(type: ResourceType, object: UntypedObject): UntypedObject {

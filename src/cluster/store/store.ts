@@ -20,6 +20,9 @@ export interface StoreOptions {
 /** The state that the caller expects: no object, or one with that revision. */
 export type Expectation = "absent" | number;
 
+/** An object has more bytes than its writer allows. */
+export class ObjectTooLarge extends Error {}
+
 interface PendingChange {
   readonly key: ObjectKey;
   readonly event: ChangeEvent;
@@ -141,14 +144,21 @@ export class Store {
 
   /**
    * Stores the object under the names in its metadata and sets its resourceVersion. Returns undefined and stores
-   * nothing if the expectation does not hold.
+   * nothing if the expectation does not hold. Throws {@link ObjectTooLarge} for an object of more than `maxBytes`.
    */
-  put(collection: string, object: UntypedObject, expect: Expectation): Promise<StoredRecord> | undefined {
+  put(
+    collection: string,
+    object: UntypedObject,
+    expect: Expectation,
+    maxBytes = Number.POSITIVE_INFINITY,
+  ): Promise<StoredRecord> | undefined {
     const key: ObjectKey = { collection, namespace: object.metadata.namespace ?? "", name: object.metadata.name ?? "" };
     const previous = this.latest(collection, key.namespace, key.name);
     if ((previous?.revision ?? "absent") !== expect) return undefined;
     const revision = ++this.#assigned;
-    const record = new StoredRecord(key, revision, encodeObject(object, revision), object);
+    const bytes = encodeObject(object, revision);
+    if (bytes.length > maxBytes) throw new ObjectTooLarge();
+    const record = new StoredRecord(key, revision, bytes, object);
     return this.#enqueue(key, {
       type: previous === undefined ? "ADDED" : "MODIFIED",
       revision,
