@@ -96,6 +96,31 @@ test("a token has a lifetime in seconds, and no text that would be joined to the
   assert.equal((await request({ expirationSeconds: 600, audiences: ["a"], boundObjectRef: null })).status, 201);
 });
 
+test("a pod cannot become a mirror pod, whose processes no node would end, nor stop being one", async () => {
+  const merge = { contentType: "application/merge-patch+json" };
+  const mirrored = { metadata: { annotations: { "kubernetes.io/config.mirror": "x" } } };
+  for (const path of ["web", "web/status"]) {
+    const { status, body } = await server.call("PATCH", `${own}/pods/${path}`, mirrored, merge);
+    assert.equal(status, 422, path);
+    assert.match(
+      body.message,
+      /annotations\[kubernetes\.io\/config\.mirror\]: Forbidden: may not add mirror pod annot/,
+    );
+  }
+  const spec = { nodeName: "node-a", containers: [{ name: "main", image: "web:1" }] };
+  await server.call("POST", `${own}/pods`, { metadata: { name: "mirror", ...mirrored.metadata }, spec });
+  const removed = await server.call("PATCH", `${own}/pods/mirror`, { metadata: { annotations: null } }, merge);
+  assert.match(removed.body.message, /may not remove or update mirror pod annotation/);
+});
+
+test("metadata that comes with a status is checked like any other", async () => {
+  const merge = { contentType: "application/merge-patch+json" };
+  const patch = { metadata: { labels: { "a b": "c" } }, status: { message: "x" } };
+  const { status, body } = await server.call("PATCH", `${own}/pods/web/status`, patch, merge);
+  assert.equal(status, 422, body.message);
+  assert.match(body.message, /metadata\.labels: Invalid value: "a b"/);
+});
+
 test("a page of a list needs the token of a page", async () => {
   const list = async (token: Json): Promise<number> => {
     const text = Buffer.from(JSON.stringify(token)).toString("base64url");

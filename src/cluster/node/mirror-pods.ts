@@ -60,11 +60,14 @@ export class MirrorPods {
       await this.#createOne(part, signal);
   }
 
-  /** Removes a deleted mirror pod at once, and creates it again. */
+  /**
+   * Removes a deleted mirror pod at once, and creates the missing ones again. Users may have made the deleted one, in
+   * any namespace.
+   */
   async replace(pod: Pod, signal: AbortSignal): Promise<void> {
     const { name = "", uid = "" } = pod.metadata;
     await this.#client
-      .delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid } })
+      .delete(podKind, name, pod.metadata.namespace, { gracePeriodSeconds: 0, preconditions: { uid } })
       .catch((error: unknown) => this.#log.debug("a mirror pod is deleted already", { name, error: messageOf(error) }));
     await this.create(signal);
   }

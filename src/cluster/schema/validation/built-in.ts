@@ -10,6 +10,9 @@ import { workloadValidators } from "./workloads.ts";
 
 const validators: KindValidators = { ...coreValidators, ...workloadValidators, ...jobValidators, ...groupValidators };
 
+/** The object itself, and the subresources through which its metadata changes too. */
+const writesMetadata: ReadonlySet<string> = new Set(["", "ephemeralcontainers", "status"]);
+
 /** Checks an object of a built-in kind for frequent mistakes, with the real server's messages. */
 export function validateBuiltIn(
   type: ResourceType,
@@ -18,7 +21,7 @@ export function validateBuiltIn(
   subresource: string,
 ): FieldError[] {
   const check = new Check();
-  if (subresource === "" || subresource === "ephemeralcontainers") check.add(...validateMetadata(type, object, old));
+  if (writesMetadata.has(subresource)) check.add(...validateMetadata(type, object, old));
   const kind = `${type.group}/${type.plural}`;
   validators[subresource === "" ? kind : `${kind}/${subresource}`]?.(object, old, check);
   return check.errors;

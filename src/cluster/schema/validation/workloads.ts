@@ -6,6 +6,7 @@ import type { Check } from "./check.ts";
 import { validateLabelSelector } from "../metadata.ts";
 import { validatePodSpec, validatePodTemplate } from "./pod-spec.ts";
 import type { KindValidators } from "./kind-validator.ts";
+import { mirrorAnnotation } from "../../record/mirror-pod.ts";
 
 function isEmptySelector(selector: JsonObject): boolean {
   return Object.keys(objectOf(selector.matchLabels)).length === 0 && arrayOf(selector.matchExpressions).length === 0;
@@ -149,8 +150,22 @@ function pod(object: JsonObject, old: JsonObject | undefined, check: Check): voi
   const spec = objectOf(object.spec);
   validatePodSpec(spec, "spec", check);
   if (old === undefined) return;
+  checkMirrorAnnotation(object, old, check);
   if (!jsonEqual(comparablePodSpec(spec), comparablePodSpec(objectOf(old.spec))))
     check.forbidden("spec", podUpdateMessage);
+}
+
+/**
+ * A pod is a mirror pod, which its node does not start, from its creation on or never. Otherwise its node would no
+ * longer follow a pod that runs, and its processes would outlive its deletion.
+ */
+function checkMirrorAnnotation(object: JsonObject, old: JsonObject | undefined, check: Check): void {
+  const annotationOf = (pod: JsonObject | undefined): unknown =>
+    objectOf(objectOf(pod?.metadata).annotations)[mirrorAnnotation];
+  const [now, before] = [annotationOf(object), annotationOf(old)];
+  if (now === before) return;
+  const what = before === undefined ? "add" : "remove or update";
+  check.forbidden(`metadata.annotations[${mirrorAnnotation}]`, `may not ${what} mirror pod annotation`);
 }
 
 /** `pods/ephemeralcontainers` adds containers. It does not change existing ones. */
@@ -180,6 +195,7 @@ function comparablePodSpec(spec: JsonObject): JsonObject {
 
 export const workloadValidators: KindValidators = {
   "/pods": pod,
+  "/pods/status": checkMirrorAnnotation,
   "/pods/resize": (object, _old, check) => validatePodSpec(objectOf(object.spec), "spec", check),
   "/pods/ephemeralcontainers": podWithEphemeralContainers,
   "/podtemplates": (object, _old, check) => validatePodTemplate(object.template, "template", check),
