@@ -73,6 +73,21 @@ test("an object is deleted with its last owner, and an object without owners sta
   });
 });
 
+test("an object that has lost its owner stays, although the watch has not told of it yet", async () => {
+  await withCollector(async ({ cluster, turn }) => {
+    const metadata = { name: "released", namespace: "shop" };
+    const { metadata: stored } = cluster.put(configMapKind, {
+      metadata: { ...metadata, ownerReferences: [owner("first")] },
+    });
+    await turn();
+    const { ownerReferences: _lost, ...free } = stored;
+    cluster.unseen.set("ConfigMap/shop/released", { metadata: free });
+    deleteSecret(cluster, "first");
+    await turn();
+    assert.deepEqual(cluster.writes, []);
+  });
+});
+
 test("an object with another owner loses only the reference to the deleted owner", async () => {
   await withCollector(async ({ cluster, turn }) => {
     putConfig(cluster, "shared", owner("first"), owner("second"));

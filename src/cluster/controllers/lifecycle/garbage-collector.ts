@@ -1,10 +1,17 @@
 import type { KindDefinition, KubernetesObject, OwnerReference } from "../../../api/index.ts";
 import { customResourceDefinitionKind } from "../../../api/kubernetes/index.ts";
-import { aborted, describeError } from "../../../base/index.ts";
+import { aborted, describeError, jsonEqual } from "../../../base/index.ts";
 import { createInformer, type KubeClient, type Reconciler } from "../../../kube/index.ts";
 import { ignoreRace, type ControllerContext } from "../controller.ts";
 import { discoverKinds } from "./discovery.ts";
-import { decideCollection, graphNodeOf, isInReach, OwnerGraph, type GraphNode } from "./garbage-collector-graph.ts";
+import {
+  decideCollection,
+  graphNodeOf,
+  isInReach,
+  OwnerGraph,
+  type CollectorAction,
+  type GraphNode,
+} from "./garbage-collector-graph.ts";
 
 /** A delay, because definitions change in bursts. A mesh installs thirty at once. */
 const rediscoverAfterMs = 300;
@@ -125,20 +132,37 @@ class GarbageCollector {
     const { client } = this.#context;
     const { kind, name, namespace } = node;
     await ignoreRace(async () => {
-      if (action.type === "delete") {
-        if (action.unblock !== undefined)
-          await client.patchMerge(kind, name, namespace, { metadata: { uid, ownerReferences: action.unblock } });
-        await client.delete(kind, name, namespace, {
-          preconditions: { uid },
-          ...(action.policy === undefined ? {} : { propagationPolicy: action.policy }),
-        });
-        this.#context.log.debug("collected", { kind: kind.kind, namespace, name });
-      } else if (action.type === "release") {
+      if (action.type === "delete") await this.#delete(node, action);
+      else if (action.type === "release") {
         await client.patchMerge(kind, name, namespace, { metadata: { uid, ownerReferences: action.keep } });
       } else if (action.type === "finalize") {
         await client.patchMerge(kind, name, namespace, { metadata: { uid, finalizers: action.finalizers } });
       }
     });
+  }
+
+  /**
+   * Deletes an object if the server still knows it with these owners. The watch of its kind may lag behind that of its
+   * owners' kinds, and tell later that the object has lost a reference to a deleted owner.
+   */
+  async #delete(node: GraphNode, { policy, unblock }: Extract<CollectorAction, { type: "delete" }>): Promise<void> {
+    const { client, log } = this.#context;
+    const { kind, name, namespace, uid } = node;
+    const object = await this.#metadata.get(kind, name, kind.namespaced ? namespace : undefined);
+    if (object?.metadata.uid !== uid) return;
+    const now = graphNodeOf(kind, object);
+    if (now.terminating !== node.terminating || !jsonEqual(now.owners, node.owners)) {
+      this.#noteSet(now);
+      return;
+    }
+    const { resourceVersion = "" } = object.metadata;
+    if (unblock !== undefined)
+      await client.patchMerge(kind, name, namespace, { metadata: { uid, ownerReferences: unblock } });
+    await client.delete(kind, name, namespace, {
+      preconditions: unblock === undefined ? { uid, resourceVersion } : { uid },
+      ...(policy === undefined ? {} : { propagationPolicy: policy }),
+    });
+    log.debug("collected", { kind: kind.kind, namespace, name });
   }
 
   /** The owner, if it exists. For objects that the graph lacks it asks the server, because the watch may lag behind. */
