@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Lease, Pod } from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock, transientError, userError, type Clock } from "../base/index.ts";
-import { until } from "../base/testing/index.ts";
+import { HandClock, until } from "../base/testing/index.ts";
 import type { KubeClient } from "./client.ts";
 import { drainDeletedPod, LeaderElection } from "./leader-election.ts";
 
@@ -143,6 +143,42 @@ test("a holder renews its lease without reading it, at its own interval, and rea
   assert.equal(server.lease()?.spec?.holderIdentity, "a");
   assert.equal(terms, 1);
   stop.abort();
+  await running;
+});
+
+test("a lease counts from its request, and is given up in time although a renewal has no answer", async () => {
+  const server = leaseServer();
+  const clock = new HandClock();
+  const hanging = Promise.withResolvers<Lease>();
+  // The server stores the lease at once, and its answer takes 9 s.
+  const create = async (...given: Parameters<LeaseServer["create"]>): Promise<unknown> => {
+    const made = await server.create(...given);
+    clock.pass(9_000);
+    return made;
+  };
+  const client = { ...server, create, update: () => hanging.promise } as unknown as KubeClient;
+  const election = new LeaderElection({
+    client,
+    namespace: "default",
+    name: "test",
+    identity: "a",
+    log: silentLogger,
+    clock,
+    random: () => 0.5,
+  });
+  const stop = new AbortController();
+  const led = Promise.withResolvers<AbortSignal>();
+  const running = election.run(stop.signal, async (leading) => {
+    led.resolve(leading);
+    await new Promise<void>((resolve) => leading.addEventListener("abort", () => resolve()));
+    stop.abort();
+  });
+  const leading = await led.promise;
+  clock.pass(900);
+  assert.deepEqual([leading.aborted, election.holds()], [false, true]);
+  clock.pass(200);
+  assert.deepEqual([leading.aborted, election.holds()], [true, false]);
+  hanging.reject(transientError("timeout", "no answer"));
   await running;
 });
 

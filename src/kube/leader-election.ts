@@ -81,9 +81,14 @@ export class LeaderElection {
    * at the end.
    */
   async run(signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
+    const { clock } = this.#options;
     while (!signal.aborted) {
-      if (await this.#tryHold()) await this.#term(signal, lead);
-      else await this.#pause(this.#retryMs, signal);
+      const requestedMs = clock.steadyMs();
+      if (await this.#tryHold()) {
+        // The server may have written the lease long before its answer came.
+        this.#renewedMs = requestedMs;
+        await this.#term(signal, lead);
+      } else await this.#pause(this.#retryMs, signal);
     }
   }
 
@@ -92,11 +97,16 @@ export class LeaderElection {
     this.#log.info("leading", { lease: name, identity });
     const lost = new AbortController();
     const leading = AbortSignal.any([signal, lost.signal]);
+    const lose = (): void => {
+      if (leading.aborted) return;
+      this.#log.warn("the lease is lost", { lease: name, identity });
+      lost.abort(new Error(`the lease ${name} could not be renewed`));
+    };
+    let deadline = this.#atDeadline(lose);
     const work = lead(leading).catch((error: unknown) => {
       this.#log.error("the leader's work failed", { lease: name, error: describeError(error) });
       lost.abort(error);
     });
-    this.#renewedMs = clock.steadyMs();
     let pauseMs = this.#renewMs;
     while (!leading.aborted) {
       await this.#pause(pauseMs, leading);
@@ -104,15 +114,24 @@ export class LeaderElection {
       const requestedMs = clock.steadyMs();
       const renewed = (await this.#renew()) || (await this.#tryHold());
       pauseMs = renewed ? this.#renewMs : this.#retryMs;
-      if (renewed) this.#renewedMs = requestedMs;
-      else if (clock.steadyMs() - this.#renewedMs > this.#renewDeadlineMs) {
-        this.#log.warn("the lease is lost", { lease: name, identity });
-        lost.abort(new Error(`the lease ${name} could not be renewed`));
+      if (!renewed) {
+        if (!this.holds()) lose();
+        continue;
       }
+      this.#renewedMs = requestedMs;
+      deadline[Symbol.dispose]();
+      deadline = this.#atDeadline(lose);
     }
+    deadline[Symbol.dispose]();
     await work;
     this.#renewedMs = Number.NEGATIVE_INFINITY;
     await this.#release();
+  }
+
+  /** Calls back when the lease is no longer certainly ours, even while a renewal waits for its answer. */
+  #atDeadline(lose: () => void): Disposable {
+    const { clock } = this.#options;
+    return clock.after(Math.max(0, this.#renewedMs + this.#renewDeadlineMs - clock.steadyMs()), lose);
   }
 
   /** Renews the lease if no other client has written it since. False if one has, or if the server does not answer. */
