@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { createServer, type ServerResponse } from "node:http";
+import { once } from "node:events";
+import { createServer, request as sendRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import type { UntypedObject } from "../api/index.ts";
@@ -65,6 +66,27 @@ test("writes, and reads with side effects in a pod, are rejected, and the error 
     ).status,
     200,
   );
+});
+
+test("a path in another spelling reaches neither a pod nor a hidden resource", async () => {
+  const count = requests.length;
+  const statusOf = async (path: string): Promise<number> => {
+    const { hostname, port } = new URL(url);
+    // fetch would bring the path into its plain form.
+    const outgoing = sendRequest({ hostname, port, path, headers, agent: false }).end();
+    const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
+    answer.resume();
+    return answer.statusCode ?? 0;
+  };
+  const pod = "/api/v1/namespaces/a/pods";
+  for (const path of [`${pod}/b/pr%6fxy/quitquitquit`, `${pod}//b/proxy/x`, `/api/v1/namespaces/a/p%6Fds/b/exec`])
+    assert.equal(await statusOf(path), 403, path);
+  for (const path of [`${pod}/../pods/b/proxy/x`, "/../other", `${pod}/%2e%2e/x`, "/api/%zz"])
+    assert.equal(await statusOf(path), 400, path);
+  assert.equal(await statusOf("/apis/networking.istio.io/v1/envoyf%69lters"), 200);
+  assert.equal(requests.length, count);
+  assert.equal(await statusOf("/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode"), 200);
+  assert.match(requests.at(-1) ?? "", /^GET \/prefix\/apis\/.*\/system%3Anode /);
 });
 
 test("a request without the relay's token is refused", async () => {

@@ -171,9 +171,10 @@ class Relay {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = "GET", url = "/" } = request;
-    const path = url.split("?")[0] ?? "/";
+    const path = pathOf(url);
     if (request.headers.authorization !== `Bearer ${this.token}`)
       return answerStatus(response, 401, "Unauthorized", "the token is not this relay's");
+    if (path === undefined) return answerStatus(response, 400, "BadRequest", `${url} is not the path of a resource`);
     const isQuestion = method === "POST" && askingPosts.test(path);
     if ((method !== "GET" && method !== "HEAD" && !isQuestion) || actingPaths.test(path)) {
       if (this.refused.length < maxNoted) this.refused.push(`${method} ${path}`);
@@ -343,6 +344,19 @@ function answerSilence(request: IncomingMessage, response: ServerResponse): void
 
 function isWatch(query: URLSearchParams): boolean {
   return query.get("watch") === "true" || query.get("watch") === "1";
+}
+
+/**
+ * The path as a server reads it: decoded, and without empty parts. Otherwise a caller could hide from this relay what a
+ * path means. Undefined for a path that no client needs, which leads upwards or is not well-formed.
+ */
+function pathOf(url: string): string | undefined {
+  try {
+    const path = decodeURIComponent(url.split("?")[0] ?? "/").replaceAll(/\/{2,}/g, "/");
+    return path.split("/").some((part) => part === "." || part === "..") ? undefined : path;
+  } catch {
+    return undefined;
+  }
 }
 
 interface Collection {
