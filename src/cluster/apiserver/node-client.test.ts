@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer as createPlainServer, get, request as requestHttp, type Server as PlainServer } from "node:http";
+import {
+  createServer as createPlainServer,
+  get,
+  request as requestHttp,
+  type IncomingMessage,
+  type Server as PlainServer,
+} from "node:http";
 import { createServer, type Server } from "node:https";
 import {
   connect,
@@ -9,6 +15,7 @@ import {
   type Server as TcpServer,
   type Socket,
 } from "node:net";
+import type { Duplex } from "node:stream";
 import { test, type TestContext } from "node:test";
 import { createAuthority, issueCertificate } from "./certificate.ts";
 import { NodeClient } from "./node-client.ts";
@@ -162,6 +169,29 @@ test("a request to a pod that switches protocols unasked, or sends interim respo
     front.close();
     pod.close();
   }
+});
+
+test("a pod does not get the token that a browser sends in place of a WebSocket protocol", async (t) => {
+  const { nodes } = await relay(t);
+  const offered: unknown[] = [];
+  const pod = createPlainServer().on("upgrade", ({ headers }: IncomingMessage, socket: Duplex) => {
+    offered.push(headers["sec-websocket-protocol"]);
+    socket.end("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+  });
+  const front = createPlainServer();
+  for (const server of [pod, front]) {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.after(() => server.close());
+  }
+  const target = { protocol: "http", host: "127.0.0.1", port: portOf(pod), path: "/", toNode: false } as const;
+  front.on("upgrade", (request, socket, head) => void nodes.upgrade(target, request, socket, head));
+  const token = "base64url.bearer.authorization.k8s.io.c2VjcmV0";
+  for (const protocols of [`${token}, chat, v2`, token]) {
+    const head = `GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-protocol: ${protocols}\r\n\r\n`;
+    assert.match(await answerTo(portOf(front), head), /^HTTP\/1\.1 101 /);
+  }
+  assert.deepEqual(offered, ["chat, v2", undefined]);
 });
 
 test("a node's document that does not end is not collected in the memory", async (t) => {

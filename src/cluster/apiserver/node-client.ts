@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { createSecureContext } from "node:tls";
 import { messageOf, nodeHttp } from "../../base/index.ts";
 import { limitInterimResponses, readBytes, requireFinalResponse } from "../../base/joined-bytes/index.ts";
+import { tokenProtocolPrefix } from "../auth/index.ts";
 import { ApiError } from "./status.ts";
 
 /** The target of a forwarded request. */
@@ -190,9 +191,19 @@ function passedHeaders(request: IncomingMessage): Record<string, string | string
   for (const [name, value] of Object.entries(request.headers)) {
     if (value === undefined || name.startsWith(":") || hopByHop.includes(name)) continue;
     if (name === "authorization" || name === "host" || name.startsWith("impersonate-")) continue;
-    headers[name] = value;
+    if (name !== "sec-websocket-protocol") headers[name] = value;
+    else if (withoutTokens(String(value)) !== "") headers[name] = withoutTokens(String(value));
   }
   return headers;
+}
+
+/** The WebSocket protocols that a client offers, without the one that is its token for the API server. */
+function withoutTokens(protocols: string): string {
+  return protocols
+    .split(",")
+    .map((protocol) => protocol.trim())
+    .filter((protocol) => !protocol.startsWith(tokenProtocolPrefix))
+    .join(", ");
 }
 
 function headText(answer: IncomingMessage, close = false): string {

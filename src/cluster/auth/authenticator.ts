@@ -38,14 +38,16 @@ export class Authenticator {
   }
 }
 
+/** The beginning of a WebSocket subprotocol that is a client's token. It must not be passed on to others. */
+export const tokenProtocolPrefix = "base64url.bearer.authorization.k8s.io.";
+
 /** The token in a WebSocket subprotocol, because browsers cannot set headers there. */
 function webSocketToken(headers: IncomingHttpHeaders): string | undefined {
-  const prefix = "base64url.bearer.authorization.k8s.io.";
   const offered = headers["sec-websocket-protocol"]?.split(",").map((word) => word.trim());
-  const found = offered?.find((word) => word.startsWith(prefix));
+  const found = offered?.find((word) => word.startsWith(tokenProtocolPrefix));
   return found === undefined
     ? undefined
-    : `Bearer ${Buffer.from(found.slice(prefix.length), "base64url").toString("utf8")}`;
+    : `Bearer ${Buffer.from(found.slice(tokenProtocolPrefix.length), "base64url").toString("utf8")}`;
 }
 
 /** Reads the user from CN and the groups from O of a client certificate that the cluster's CA signed. */

@@ -1,5 +1,5 @@
 // Authentication and authorization of the lab's API server: tokens, certificates, RBAC, the rights of nodes.
-export { Authenticator } from "./authenticator.ts";
+export { Authenticator, tokenProtocolPrefix } from "./authenticator.ts";
 export { rulesNotCovered } from "./escalation.ts";
 export { foreignLeaseFault, NodeAuthorizer } from "./node-authorizer.ts";
 export { defaultClusterRoleBindings, defaultClusterRoles } from "./default-roles.ts";
