@@ -273,3 +273,10 @@ test("completed indexes stay when their pods are deleted", () => {
   const { create, status } = plan(job(spec, { completedIndexes: "0,1", succeeded: 2 }), [indexed(2)]);
   assert.deepEqual([create, status.completedIndexes, status.succeeded], [[3], "0,1", 2]);
 });
+
+test("a Job of any size creates a bounded number of pods before it looks again", () => {
+  const endless = { parallelism: 2 ** 31 - 1, completions: 2 ** 31 - 1 };
+  assert.equal(plan(job(endless), [succeeded("a")]).create.length, 500);
+  const indexes = plan(job({ ...endless, completionMode: "Indexed" }), [indexed(0)]).create;
+  assert.deepEqual([indexes.length, indexes[0], indexes.at(-1)], [500, 1, 500]);
+});

@@ -1,5 +1,5 @@
 import type { Job, JobCondition, Pod } from "../../../api/kubernetes/index.ts";
-import { createdMs, isFinished, isReady, isTerminating } from "../pods/pod-facts.ts";
+import { createdMs, isFinished, isReady, isTerminating, maxNewPods } from "../pods/pod-facts.ts";
 import { failedIndexesOf, lastFailures, totalOf } from "./index-failures.ts";
 import { endOf, type JobEnd, type JobProgress } from "./job-end.ts";
 import { formatIndexes, indexOf, indexesOf, parseIndexes, unite } from "./job-indexes.ts";
@@ -203,7 +203,8 @@ function planPods(state: JobState, startTime: string | undefined, nowMs: number)
   const wanted = wantedActive(state);
   const surplus = Math.max(0, active.length - wanted);
   const remove = [...active].sort((a, b) => createdMs(b) - createdMs(a)).slice(0, surplus);
-  const room = Math.max(0, wanted - active.length - (replacesOnlyFailed(job) ? terminating.length : 0));
+  const missing = wanted - active.length - (replacesOnlyFailed(job) ? terminating.length : 0);
+  const room = Math.min(maxNewPods, Math.max(0, missing));
   const { create, predecessors, waitMs } = newPods(state, room, nowMs);
   const { activeDeadlineSeconds } = job.spec ?? {};
   const deadlineMs =

@@ -1,6 +1,12 @@
 import type { KubernetesObject } from "../../../api/index.ts";
 import type { Pod, PodCondition } from "../../../api/kubernetes/index.ts";
 
+/**
+ * How many pods a controller creates before it looks again, as upstream. A user may ask for two thousand million pods
+ * with a few bytes, and a plan with all of them would fill the memory.
+ */
+export const maxNewPods = 500;
+
 export function podCondition(pod: Pod, type: string): PodCondition | undefined {
   return pod.status?.conditions?.find((condition) => condition.type === type);
 }

@@ -111,3 +111,7 @@ test("a deleted pod counts as terminating until it has ended", () => {
   const pods = [makePod("a", { deleted: true }), makePod("b", { deleted: true, phase: "Failed" }), makePod("c")];
   assert.equal(planReplicaSet(set(1), pods, nowMs).status.terminatingReplicas, 1);
 });
+
+test("a set of any size creates a bounded number of pods before it looks again", () => {
+  assert.equal(planReplicaSet(set(2 ** 31 - 1), [makePod("a")], nowMs).create, 500);
+});

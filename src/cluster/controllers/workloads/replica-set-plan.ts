@@ -7,6 +7,7 @@ import {
   isFinished,
   isReady,
   isTerminating,
+  maxNewPods,
   podCondition,
   restartsOf,
 } from "../pods/pod-facts.ts";
@@ -33,7 +34,7 @@ export function planReplicaSet(replicaSet: ReplicaSet, pods: readonly Pod[], now
   const soon = Math.min(...ready.map((pod) => availableAtMs(pod, minReadySeconds)).filter((atMs) => atMs > nowMs));
   const surplus = active.length - wanted;
   return {
-    create: isTerminating(replicaSet) ? 0 : Math.max(0, -surplus),
+    create: isTerminating(replicaSet) ? 0 : Math.min(maxNewPods, Math.max(0, -surplus)),
     remove: surplus > 0 && !isTerminating(replicaSet) ? rankForRemoval(active).slice(0, surplus) : [],
     status: {
       replicas: active.length,

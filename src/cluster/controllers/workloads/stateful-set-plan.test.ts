@@ -151,3 +151,10 @@ test("a pod that is being deleted counts in the replicas until it is gone, but n
   assert.deepEqual([replicas, readyReplicas, currentReplicas], [2, 2, 1]);
   assert.equal(keep(set(0), pods(1, { 0: { deleted: true } })).status.replicas, 1);
 });
+
+test("a set of any size creates a bounded number of pods before it looks again", () => {
+  const endless = 2 ** 31 - 1;
+  const parallel = ordinals(keep(set(endless, { podManagementPolicy: "Parallel" }), pods(2)));
+  assert.deepEqual([parallel.length, parallel[0]], [500, 2]);
+  assert.deepEqual(ordinals(keep(set(endless), pods(1))), [1]);
+});

@@ -1,6 +1,6 @@
 import type { Pod, StatefulSet } from "../../../api/kubernetes/index.ts";
 import { hashOf } from "./controller-revisions.ts";
-import { isAvailable, isFinished, isReady, isTerminating } from "../pods/pod-facts.ts";
+import { isAvailable, isFinished, isReady, isTerminating, maxNewPods } from "../pods/pod-facts.ts";
 
 export interface StatefulSetPlan {
   /** The ordinals of pods to create, with the hash of their template. */
@@ -31,17 +31,16 @@ export function planStatefulSet(
   const create: { ordinal: number; hash: string }[] = [];
   const remove: Pod[] = [];
 
-  for (let index = start; index < start + replicas; index += 1) {
+  for (let index = start; index < start + replicas && create.length < maxNewPods; index += 1) {
     const pod = byOrdinal.get(index);
     if (pod === undefined) create.push({ ordinal: index, hash: index - start < partition ? currentHash : updateHash });
     else if (isFinished(pod) && !isTerminating(pod)) remove.push(pod);
     if (!parallel && !healthy(pod)) break;
   }
   const settled = create.length === 0 && remove.length === 0;
-  const allHealthy = Array.from({ length: replicas }, (_, index) => byOrdinal.get(start + index)).every(healthy);
-  const condemned = pods
-    .filter((pod) => ordinalOf(pod) >= start + replicas || ordinalOf(pod) < start)
-    .sort((a, b) => ordinalOf(b) - ordinalOf(a));
+  const isWanted = (pod: Pod): boolean => ordinalOf(pod) >= start && ordinalOf(pod) < start + replicas;
+  const allHealthy = [...byOrdinal.values()].filter((pod) => isWanted(pod) && healthy(pod)).length === replicas;
+  const condemned = pods.filter((pod) => !isWanted(pod)).sort((a, b) => ordinalOf(b) - ordinalOf(a));
   if (parallel) remove.push(...condemned);
   else if (settled && allHealthy && condemned[0] !== undefined) remove.push(condemned[0]);
   // An ordered set updates only while all its pods are available, so that an update never makes a second pod
