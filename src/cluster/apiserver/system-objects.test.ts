@@ -75,3 +75,36 @@ test("a server that starts with older roles adds their rules and takes the right
     await server.remove();
   }
 });
+
+test("a server starts although a webhook that is not there must see its own objects, and writes them once the webhook is removed", async () => {
+  const server = await new ServerHarness().start();
+  const hooks = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+  const slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+  const everything = { operations: ["*"], apiGroups: ["*"], apiVersions: ["*"], resources: ["*/*"] };
+  try {
+    const { status, text } = await server.call("POST", hooks, {
+      metadata: { name: "absent" },
+      webhooks: [
+        {
+          name: "absent.test.dev",
+          clientConfig: { url: "https://127.0.0.1:1/" },
+          rules: [everything],
+          admissionReviewVersions: ["v1"],
+          sideEffects: "None",
+        },
+      ],
+    });
+    assert.equal(status, 201, text);
+    const before = server.port;
+    await server.stop();
+    await server.start();
+    const portOf = async (): Promise<number> => (await server.call("GET", `${slices}/kubernetes`)).body.ports[0].port;
+    assert.equal(await portOf(), before);
+    assert.equal((await server.call("DELETE", `${hooks}/absent`)).status, 200);
+    await server.watch(`${slices}?watch=true`, (events) =>
+      events.some(({ object }) => object.ports[0].port === server.port),
+    );
+  } finally {
+    await server.remove();
+  }
+});

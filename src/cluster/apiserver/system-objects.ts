@@ -38,12 +38,18 @@ export class SystemObjects implements Disposable {
     this.#advertised = advertised;
   }
 
-  /** Resolves when all objects exist, and the Service points to the current address of this server. */
+  /**
+   * Resolves when all objects exist, and the Service points to the current address of this server. If a webhook or a
+   * policy refuses one of them, it tries again later: only through this server can somebody remove the webhook.
+   */
   async start(): Promise<void> {
     const [parts, writer] = [this.#parts, this.#writer];
-    await this.#restore();
     const roles = [...defaultClusterRoles(), ...defaultClusterRoleBindings()];
-    await Promise.all(roles.map((object) => ensureRole(parts, writer, object)));
+    const makeAll = async (): Promise<void> => {
+      await this.#restore();
+      await Promise.all(roles.map((object) => ensureRole(parts, writer, object)));
+    };
+    if (!(await this.#succeeds(makeAll))) void this.#repeat(makeAll);
     for (const key of ["/namespaces", ...collections])
       this.#subscriptions.push(
         parts.store.collection(key).subscribe((events) => {
@@ -56,18 +62,29 @@ export class SystemObjects implements Disposable {
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
   }
 
+  async #succeeds(make: () => Promise<void>): Promise<boolean> {
+    try {
+      await make();
+      return true;
+    } catch (error) {
+      this.#parts.log.warn("a system object cannot be restored; trying again", { error: messageOf(error) });
+      return false;
+    }
+  }
+
+  async #repeat(make: () => Promise<void>): Promise<void> {
+    const { clock, stopping } = this.#parts;
+    do await clock.sleep(retryMs, stopping).catch(() => undefined);
+    while (!stopping.aborted && !(await this.#succeeds(make)));
+  }
+
   async #restoreSoon(): Promise<void> {
     if (this.#isRestoring) return;
     this.#isRestoring = true;
-    const { clock, log, stopping } = this.#parts;
+    const { clock, stopping } = this.#parts;
     try {
       while (!this.#isWhole() && !stopping.aborted) {
-        try {
-          await this.#restore();
-        } catch (error) {
-          log.warn("a system object cannot be restored; trying again", { error: messageOf(error) });
-          await clock.sleep(retryMs, stopping).catch(() => undefined);
-        }
+        if (!(await this.#succeeds(() => this.#restore()))) await clock.sleep(retryMs, stopping).catch(() => undefined);
       }
     } finally {
       this.#isRestoring = false;
