@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:http2";
 import { after, before, test } from "node:test";
 import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
 
@@ -229,4 +231,32 @@ test("patches do not make an object larger than a bound, and one of that size ca
   assert.deepEqual([await add("a", 2_000_000), await add("b", 2_000_000), await add("c", 200_000)], [200, 200, 413]);
   assert.equal(await add("b", 1), 200);
   assert.equal((await server.call("DELETE", `${revisions}/large`)).status, 200);
+});
+
+test("a review with a value of another type is refused", async () => {
+  const authorization = "/apis/authorization.k8s.io/v1";
+  const access = `${authorization}/subjectaccessreviews`;
+  const attributes = { resource: "pods", verb: "get" };
+  const cases: readonly (readonly [path: string, spec: Json])[] = [
+    [access, "text"],
+    [access, { user: "a", groups: "system:masters", resourceAttributes: attributes }],
+    [access, { user: ["a"], resourceAttributes: attributes }],
+    [access, { user: "a", resourceAttributes: { ...attributes, verb: 1 } }],
+    [access, { user: "a", nonResourceAttributes: { path: {}, verb: "get" } }],
+    [`${authorization}/selfsubjectrulesreviews`, { namespace: 5 }],
+    ["/apis/authentication.k8s.io/v1/tokenreviews", { token: "a", audiences: "b" }],
+  ];
+  for (const [path, spec] of cases) {
+    const { status, text } = await server.call("POST", path, { spec });
+    assert.equal(status, 400, `${path} ${JSON.stringify(spec)}: ${text}`);
+  }
+});
+
+test("a path that is none is refused like any other wrong request", async (context) => {
+  const session = connect(`https://127.0.0.1:${server.port}`, server.credentials());
+  context.after(() => session.close());
+  const answer = session.request({ ":scheme": "x", ":path": ":x" });
+  const [headers] = (await once(answer, "response")) as [Json];
+  answer.close();
+  assert.equal(headers[":status"], 400);
 });

@@ -43,6 +43,7 @@ export async function answerReview(parts: ServerParts, context: ResourceContext)
   const { object } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
   const review = reviews[type.storageKey];
   if (review === undefined) throw badRequest(`${type.plural} is not a review`);
+  checkReviewTypes(object["spec"] ?? {}, `${type.kind}.spec`);
   const { spec, status } = review(parts, context, (object["spec"] ?? {}) as Fields);
   const answer: UntypedObject = {
     ...object,
@@ -53,6 +54,18 @@ export async function answerReview(parts: ServerParts, context: ResourceContext)
   };
   if (spec !== undefined) answer["spec"] = spec;
   sendJson(context, 201, answer);
+}
+
+/** Reviews are not stored, so no schema checks them. */
+function checkReviewTypes(spec: unknown, where: string): void {
+  const texts = { user: "text", uid: "text", token: "text", namespace: "text" } as const;
+  const lists = { groups: "texts", audiences: "texts" } as const;
+  checkTypes(spec, { ...texts, ...lists, resourceAttributes: "object", nonResourceAttributes: "object" }, where);
+  const { resourceAttributes, nonResourceAttributes } = spec as Fields;
+  const names = ["verb", "group", "version", "resource", "subresource", "namespace", "name"];
+  const attributes = Object.fromEntries(names.map((name) => [name, "text" as const]));
+  checkTypes(resourceAttributes ?? {}, attributes, `${where}.resourceAttributes`);
+  checkTypes(nonResourceAttributes ?? {}, { verb: "text", path: "text" }, `${where}.nonResourceAttributes`);
 }
 
 function decide(parts: ServerParts, user: User, type: ResourceType, spec: Fields): unknown {

@@ -221,7 +221,8 @@ export class Router {
 
   #apiErrorOf(error: unknown, request: IncomingMessage): ApiError {
     if (error instanceof ApiError) return error;
-    if (error instanceof URIError) return badRequest(`the path ${request.url ?? ""} is not well-formed`);
+    if (error instanceof URIError || (error as { code?: unknown }).code === "ERR_INVALID_URL")
+      return badRequest(`the path ${request.url ?? ""} is not well-formed`);
     if (error instanceof SchemaFault)
       return new ApiError(
         error.status,
