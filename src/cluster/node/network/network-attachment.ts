@@ -1,14 +1,16 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { transientError } from "../../../base/index.ts";
+import { readEndBelow } from "../place-below.ts";
 
 const configPath = "etc/cni/net.d/10-lab.conflist";
 const programDirectory = "/opt/cni/bin";
 const interfaceName = "eth0";
 const timeoutMs = 30_000;
 const maxOutputBytes = 64 << 10;
+const maxConfigBytes = 1 << 20;
 
 /** The node's own network, which the runtime makes itself. Other plugins are chained behind it. */
 const ownNetwork = { cniVersion: "1.1.0", name: "lab", plugins: [{ type: "lab" }] };
@@ -68,7 +70,9 @@ export class NetworkAttachment {
   #plugins(): Fields[] {
     let list: { readonly cniVersion?: string; readonly name?: string; readonly plugins?: readonly Fields[] };
     try {
-      list = JSON.parse(readFileSync(join(this.#hostRoot, configPath), "utf8")) as typeof list;
+      // A pod with a hostPath volume can put a pipe there, for whose other end a plain read would wait.
+      const place = { root: this.#hostRoot, path: join(this.#hostRoot, configPath) };
+      list = JSON.parse(readEndBelow(place, maxConfigBytes).toString("utf8")) as typeof list;
     } catch {
       return [];
     }
