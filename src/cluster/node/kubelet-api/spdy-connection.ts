@@ -1,6 +1,12 @@
 import { Duplex } from "node:stream";
 import { SpdySession, type SpdyStream } from "../../../wire/spdy/index.ts";
 
+/**
+ * How long a client may take to read the end of the output and close the connection. What it sends to a connection that
+ * is closed already, such as the end of a stream, resets the connection, and the client loses what it has not read.
+ */
+const readingTimeoutMs = 10_000;
+
 /** The server side of SPDY/3.1 over an upgraded connection. Each stream of the client is a Duplex. */
 export class SpdyConnection {
   readonly #socket: Duplex;
@@ -42,7 +48,7 @@ export class SpdyConnection {
   /** Flushes the written data, and then ends the connection. */
   async end(): Promise<void> {
     await new Promise<void>((resolve) => this.#socket.end(() => resolve()));
-    setTimeout(() => this.close(), 200).unref();
+    setTimeout(() => this.close(), readingTimeoutMs).unref();
   }
 }
 
