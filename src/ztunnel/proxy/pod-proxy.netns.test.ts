@@ -62,7 +62,7 @@ function environment(
     keepalive: { timeSeconds: 180, intervalSeconds: 180, probes: 9 },
     ports: { outbound: 15_001, inboundPlaintext: 15_006, hbone: 15_008, dns: 15_053 },
     network: "",
-    dns: new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log }),
+    dns: new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log, random: () => 0.5 }),
   };
   return { env, lines, registry, certificates };
 }

@@ -76,7 +76,7 @@ export class PodProxy {
     return connection.pod === this.#pod;
   }
 
-  /** Resolves when the pod has no connections and no listeners left. */
+  /** Resolves when the pod has no connections, no queries and no listeners left. */
   get closed(): Promise<void> {
     return this.#whenClosed.promise;
   }
@@ -166,7 +166,7 @@ export class PodProxy {
         return await this.#listenFor("inbound-hbone", fd);
       case "dns-udp":
       case "dns-udp/6":
-        return await DnsListener.udp(this.#pod, fd, role === "dns-udp/6");
+        return await this.#answerNames(fd, role === "dns-udp/6");
       case "dns-tcp":
       case "dns-tcp/6":
         return await DnsListener.tcp(this.#pod, fd);
@@ -180,6 +180,17 @@ export class PodProxy {
     const { share } = this.#options.environment;
     const acceptsMore = share === undefined ? () => true : () => share.keeps(kind);
     return await listenTcp({ fd, acceptsMore }, (stream) => this.#accept(kind, stream));
+  }
+
+  /** A draining pod is not done before the queries that it has read are answered, because nobody else has them. */
+  async #answerNames(fd: number, ipv6: boolean): Promise<{ close(): void }> {
+    const listener = await DnsListener.udp(this.#pod, fd, ipv6);
+    this.#open += 1;
+    void listener.ended.then(() => {
+      this.#open -= 1;
+      this.#endIfIdle();
+    });
+    return listener;
   }
 
   #accept(kind: AcceptedKind, stream: ByteStream): void {

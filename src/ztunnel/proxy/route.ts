@@ -2,7 +2,7 @@ import { transientError, type Random } from "../../base/index.ts";
 import { ipFamilyOf, type SocketAddress } from "../../net/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
 import type { Endpoint, MeshState } from "../state/mesh-state.ts";
-import { workloadIdentity, type GatewayAddress, type Service, type Workload } from "../state/model.ts";
+import { hasFamilyOf, workloadIdentity, type GatewayAddress, type Service, type Workload } from "../state/model.ts";
 
 /** The next hop of an outbound connection. */
 export interface Route {
@@ -313,10 +313,7 @@ function pickAddress(workload: Workload, requestedAddress: string, service: Serv
   if (workload.workloadIps.includes(requestedAddress)) return requestedAddress;
   // The caller resolves the name before it connects, see {@link resolvedRoute}.
   if (workload.workloadIps.length === 0 && workload.hostname !== "") return workload.hostname;
-  const families = service?.ipFamilies;
-  const fits = workload.workloadIps.filter(
-    (ip) => families === undefined || families === "Dual" || ipFamilyOf(ip) === (families === "IPv6" ? "ipv6" : "ipv4"),
-  );
+  const fits = workload.workloadIps.filter((ip) => service === undefined || hasFamilyOf(service, ip));
   const address =
     fits.find((ip) => ipFamilyOf(ip) === ipFamilyOf(requestedAddress)) ?? fits[0] ?? workload.workloadIps[0];
   if (address === undefined)

@@ -55,7 +55,7 @@ async function strictPod(policies: string) {
     mark: 0x539,
     ports: { outbound: 15_001, inboundPlaintext: 15_006, hbone: 15_008, dns: 15_053 },
     network: "",
-    dns: new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log }),
+    dns: new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log, random: () => 0.5 }),
   };
   const namespaceFd = NetworkNamespace.open(`/proc/self/fd/${pods.server.fd}`).fd;
   const info = { name: "server", namespace: "default", serviceAccount: "server" };
