@@ -33,7 +33,9 @@ export async function serveInboundPlaintext(pod: PodContext, client: ByteStream)
     return refuse(messageOf(error));
   }
   const { applicationTunnel } = workload;
-  if (applicationTunnel?.protocol === "PROXY" && applicationTunnel.port === destination.port)
+  // Without a port of its own, each port of the workload takes the header.
+  const headerPort = applicationTunnel?.protocol === "PROXY" ? (applicationTunnel.port ?? destination.port) : undefined;
+  if (headerPort === destination.port)
     return refuse(
       `port ${destination.port} takes the PROXY header with which this ztunnel names a tunnel's client, and a plaintext client could forge it`,
     );
