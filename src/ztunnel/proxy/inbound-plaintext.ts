@@ -5,6 +5,7 @@ import { guessService } from "./guess-service.ts";
 import { relayRecorded } from "./outbound.ts";
 import {
   connectTimeoutMs,
+  hasLeft,
   isIllegalPort,
   ownWorkload,
   policyTimeoutMs,
@@ -19,6 +20,7 @@ import {
 export async function serveInboundPlaintext(pod: PodContext, client: ByteStream): Promise<void> {
   const { state, telemetry, tracker, ports, mark, network, clock } = pod.environment;
   const source = peerOf(client);
+  if (hasLeft(source)) return client.destroy();
   const destination = originalDestination({ fd: client.fd, remote: source }) ?? client.local;
   const refuse = (error: string) => {
     telemetry.denied("destination", source, destination, error);

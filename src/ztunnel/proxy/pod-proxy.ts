@@ -203,7 +203,7 @@ export class PodProxy {
       if (isTaken || this.#state === "closed") stream.destroy();
       else this.#serve(kind, stream);
     });
-    this.#track(placed, kind);
+    this.#track(placed, kind, stream);
   }
 
   #serve(kind: AcceptedKind, stream: ByteStream): void {
@@ -220,7 +220,7 @@ export class PodProxy {
         : kind === "inbound-hbone"
           ? this.#inbound.serve(stream)
           : serveInboundPlaintext(this.#pod, stream);
-    this.#track(served, kind, () => {
+    this.#track(served, kind, stream, () => {
       place[Symbol.dispose]();
       share?.[Symbol.dispose]();
     });
@@ -240,7 +240,7 @@ export class PodProxy {
   }
 
   /** Counts open connections, to know when a draining pod is done. */
-  #track(served: Promise<void>, kind: AcceptedKind, release?: () => void): void {
+  #track(served: Promise<void>, kind: AcceptedKind, stream: ByteStream, release?: () => void): void {
     this.#open += 1;
     const ended = (): void => {
       release?.();
@@ -249,6 +249,8 @@ export class PodProxy {
     };
     served.then(ended, (error: unknown) => {
       this.#log.error("a connection failed unexpectedly", { component: components[kind], error: messageOf(error) });
+      // Nobody else would close it.
+      stream.destroy({ reset: true });
       ended();
     });
   }
