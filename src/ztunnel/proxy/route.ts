@@ -49,12 +49,20 @@ export interface RouteOptions {
  */
 export function route(options: RouteOptions): Route {
   const { state, source, destination } = options;
-  const byAddress = state.workloadByAddress(source.network, destination.address);
-  const service =
-    byAddress === undefined ? state.serviceByVip(source.network, destination.address, source.namespace) : undefined;
-  if (service !== undefined) return serviceRoute(options, service);
-  if (byAddress !== undefined) return workloadRoute(options, byAddress);
+  const workload = state.workloadByAddress(source.network, destination.address);
+  const service = state.serviceByVip(source.network, destination.address, source.namespace);
+  if (service !== undefined && (workload === undefined || isReachedBy(state, service, workload, destination.port)))
+    return serviceRoute(options, service);
+  if (workload !== undefined) return workloadRoute(options, workload);
   return straightOn(destination);
+}
+
+/**
+ * Whether a service with the address of a workload is meant. A ServiceEntry may have the address of its own endpoint.
+ * An entry that claims the address of another workload gets none of its connections.
+ */
+function isReachedBy(state: MeshState, service: Service, workload: Workload, port: number): boolean {
+  return service.ports.has(port) && state.endpoints(service).has(workload.uid);
 }
 
 /** Whether the next hop has only a name, which {@link resolvedRoute} resolves. */
