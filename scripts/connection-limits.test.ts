@@ -9,7 +9,7 @@ const unlimited: Readonly<Record<string, string>> = {
   "src/cni/redirect/redirect-check.ts": "serves one connection of its own test and closes",
   "src/controlplane/control-plane.ts": "starts the gRPC servers, which limit themselves",
   "src/controlplane/serve/log-control.ts": "bound to the loopback of istiod's pod",
-  "src/dataplane/dns/dns-listener.ts": "bound to the loopback of the pod whose queries it answers",
+  "src/dataplane/dns/dns-listener.ts": "its owners limit the connections: ProxyEnvironment and DnsCapture",
   "src/kube/read-only-relay.ts": "serves processes that its own process starts, by a secret, on the loopback",
   "src/net/byte-path.ts": "offers listening to others",
   "src/preflight/shadow/shadow-pilot.ts": "looks for a free port and closes",

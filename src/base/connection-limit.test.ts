@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ConnectionLimit } from "./connection-limit.ts";
-import { collectGarbage, oldBytes } from "./testing/index.ts";
+import { collectGarbage, oldBytes, suspicion } from "./testing/index.ts";
 
 function server(max: number) {
   const limit = new ConnectionLimit(max);
@@ -42,6 +42,19 @@ test("an ended connection frees exactly one place, even if it ends twice or was 
   endSecond();
   connect("c1", "10.0.0.3");
   assert.deepEqual(destroyed, ["a1", "c0"]);
+});
+
+test("the time of a newcomer to a full server does not depend on the number of connections", () => {
+  const run = (size: number): void => {
+    const { connect, destroyed } = server(size);
+    for (let index = 0; index < size; index += 1) connect(`a${index}`, "10.0.0.1");
+    for (let index = 0; index < size / 4; index += 1) connect(`b${index}`, "10.0.0.2");
+    assert.equal(destroyed.at(-1), `a${size / 4 - 1}`);
+  };
+  assert.equal(
+    suspicion(run, (size) => size, 32_000),
+    undefined,
+  );
 });
 
 test("short connections are collected before they reach the old space, also after a full collection", () => {

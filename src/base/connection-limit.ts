@@ -26,13 +26,21 @@ export function outnumberingConnections<Connection>(
   newcomer: string,
   wanted: number,
 ): LostConnections<Connection> {
+  const { address, connections, surplus } = mostConnections(held, newcomer);
+  return { address, connections: surplus === 0 ? [] : [...(connections ?? [])].slice(0, Math.min(wanted, surplus)) };
+}
+
+/** The address with the most connections, and how many it could lose to a newcomer's address. */
+function mostConnections<Connections extends { readonly size: number }>(
+  held: ReadonlyMap<string, Connections>,
+  newcomer: string,
+): { readonly address: string; readonly connections: Connections | undefined; readonly surplus: number } {
   let address = newcomer;
-  let largest: HeldConnections<Connection> = held.get(newcomer) ?? new Set();
-  const own = largest.size;
+  let largest = held.get(newcomer);
+  const own = largest?.size ?? 0;
   for (const [other, connections] of held)
-    if (connections.size > largest.size) [address, largest] = [other, connections];
-  const surplus = Math.max(0, largest.size - own - 1);
-  return { address, connections: surplus === 0 ? [] : [...largest].slice(0, Math.min(wanted, surplus)) };
+    if (connections.size > (largest?.size ?? 0)) [address, largest] = [other, connections];
+  return { address, connections: largest, surplus: Math.max(0, (largest?.size ?? 0) - own - 1) };
 }
 
 /** The place of a connection in a server. The connection gives it back when it ends. */
@@ -75,7 +83,9 @@ export class ConnectionLimit {
    */
   admit(connection: LimitedConnection, address: string): Disposable | undefined {
     if (this.#size >= this.#max) {
-      const [oldest] = outnumberingConnections(this.#open, address, 1).connections;
+      const { connections, surplus } = mostConnections(this.#open, address);
+      // An address may have hundreds of thousands, so the list must not be copied for each newcomer.
+      const oldest = surplus === 0 ? undefined : connections?.first;
       if (oldest === undefined) {
         connection.destroy();
         return undefined;

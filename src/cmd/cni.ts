@@ -59,6 +59,11 @@ export async function run(context: RoleContext): Promise<number> {
   const agent = new CniAgent({
     nodeName,
     excludedNamespaces: envString(env, "EXCLUDE_NAMESPACES", "istio-system,kube-system").split(","),
+    settings: {
+      ambient: envBoolean(env, "AMBIENT_ENABLED", true),
+      dnsCapture: envBoolean(env, "AMBIENT_DNS_CAPTURE", true),
+      repair: envBoolean(env, "REPAIR_ENABLED", true),
+    },
     paths,
     plugin: pluginOf(env, paths),
     client,

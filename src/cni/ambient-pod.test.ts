@@ -24,10 +24,13 @@ test("pods on the host's network, with a sidecar, or finished are not captured",
   assert.equal(isAmbientPod(pod({}, { status: { phase: "Succeeded" } }), ambient), false);
 });
 
-test("annotations disable parts of the capture", () => {
-  assert.deepEqual(captureOptionsOf(pod({})), { dns: true, bypassInbound: false });
+test("annotations disable parts of the capture, or enable that of DNS where it is disabled", () => {
+  assert.deepEqual(captureOptionsOf(pod({}), true), { dns: true, bypassInbound: false });
   const annotations = { "ambient.istio.io/dns-capture": "false", "ambient.istio.io/bypass-inbound-capture": "true" };
-  assert.deepEqual(captureOptionsOf(pod({ annotations })), { dns: false, bypassInbound: true });
+  assert.deepEqual(captureOptionsOf(pod({ annotations }), true), { dns: false, bypassInbound: true });
+  assert.equal(captureOptionsOf(pod({}), false).dns, false);
+  const enabled = pod({ annotations: { "ambient.istio.io/dns-capture": "true" } });
+  assert.deepEqual([captureOptionsOf(enabled, false).dns, captureOptionsOf(enabled, true).dns], [true, true]);
 });
 
 test("a pod's addresses are all its podIPs, or its podIP", () => {

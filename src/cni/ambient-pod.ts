@@ -3,6 +3,7 @@ import type { CaptureOptions } from "./capture-rules.ts";
 
 export const dataplaneModeLabel = "istio.io/dataplane-mode";
 export const redirectionAnnotation = "ambient.istio.io/redirection";
+const dnsCaptureAnnotation = "ambient.istio.io/dns-capture";
 const sidecarStatusAnnotation = "sidecar.istio.io/status";
 
 export function isAmbientNamespace(namespace: Namespace | undefined): boolean {
@@ -30,10 +31,11 @@ export function isFinished(pod: Pod): boolean {
   return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 }
 
-export function captureOptionsOf(pod: Pod): CaptureOptions {
+/** `capturesDns`: whether the DNS of pods is captured that do not say otherwise. */
+export function captureOptionsOf(pod: Pod, capturesDns: boolean): CaptureOptions {
   const annotations = pod.metadata.annotations ?? {};
   return {
-    dns: annotations["ambient.istio.io/dns-capture"] !== "false",
+    dns: capturesDns ? annotations[dnsCaptureAnnotation] !== "false" : annotations[dnsCaptureAnnotation] === "true",
     bypassInbound: annotations["ambient.istio.io/bypass-inbound-capture"] === "true",
   };
 }

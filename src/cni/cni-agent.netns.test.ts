@@ -418,3 +418,26 @@ test("a pod whose status names addresses of others neither exempts these from po
   await until(async () => (await asked(forger)) === node);
   assert.deepEqual(await answers(), [probe, node, node], "without the forger");
 });
+
+test("an agent without ambient lets pods start outside the mesh, and one without DNS capture leaves their DNS alone", async (context) => {
+  const rig = new Rig(context);
+  const [sleep, reviews] = [rig.node.addPod(), rig.node.addPod()];
+  await rig.node.serve(reviews, 9080, "reviews");
+  await rig.node.serveUdp("10.96.0.10", 53, "dns");
+  rig.settings = { ...rig.settings, ambient: false };
+  rig.startAgent();
+  await until(() => existsSync(join(rig.directory, "bin/serin-cni")));
+  const key = rig.pod("sleep", sleep);
+  const pod = { name: "sleep", host: sleep };
+  assert.equal((await rig.plugin("ADD", pod, resultOf(sleep))).code, 0);
+  assert.equal((await rig.plugin("CHECK", pod, resultOf(sleep))).code, 0);
+  assert.equal(hasCapture(sleep.namespace.fd), false);
+  await rig.stopAgent();
+  rig.settings = { ...rig.settings, ambient: true, dnsCapture: false };
+  rig.startAgent();
+  const ztunnel = new ZtunnelProcess(rig.socket, "zt");
+  await rig.enrolled(key);
+  assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
+  assert.equal(await askUdp(sleep.namespace.fd, sleep, "10.96.0.10", 53, "who"), "dns answers who");
+  await ztunnel.kill();
+});

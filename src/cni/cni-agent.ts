@@ -5,7 +5,7 @@ import { aborted, messageOf, transientError, type Clock, type Logger } from "../
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
 import type { AgentEnd } from "./agent-end.ts";
-import { addressesOf, isAmbientNamespace, isAmbientPod, isFinished, wasCaptured } from "./ambient-pod.ts";
+import { addressesOf, isAmbientNamespace, isFinished, wasCaptured } from "./ambient-pod.ts";
 import { CniMetrics } from "./cni-metrics.ts";
 import { HostProbeRules } from "./host-probe-rules.ts";
 import { KeyedLock } from "./keyed-lock.ts";
@@ -42,10 +42,21 @@ export interface CniPluginOptions {
   readonly chained: boolean;
 }
 
+/** The parts of the agent's work that an installation may leave out. */
+export interface CniAgentSettings {
+  /** Whether pods join the mesh without a sidecar. */
+  readonly ambient: boolean;
+  /** Whether the DNS of these pods is captured if their annotations do not say otherwise. */
+  readonly dnsCapture: boolean;
+  /** Whether pods that started before the agent get the redirect to their sidecars that they wait for. */
+  readonly repair: boolean;
+}
+
 export interface CniAgentOptions {
   readonly nodeName: string;
   /** Pods of these namespaces stay out of the mesh, whatever their labels are. */
   readonly excludedNamespaces: readonly string[];
+  readonly settings: CniAgentSettings;
   readonly paths: CniAgentPaths;
   readonly plugin: CniPluginOptions;
   readonly client: Pick<KubeClient, "get" | "patchMerge">;
@@ -105,6 +116,7 @@ export class CniAgent {
       finder,
       probes: this.#probes,
       excludedNamespaces: options.excludedNamespaces,
+      capture: { pods: options.settings.ambient, dns: options.settings.dnsCapture },
       log,
       logsRoutes: options.logsRoutes ?? false,
       clock,
@@ -235,7 +247,7 @@ export class CniAgent {
   #onPod(change: InformerChange<Pod>): void {
     this.#metrics.podEvent(change.type === "delete" ? "delete" : change.previous === undefined ? "add" : "update");
     if (change.type === "delete") this.#onPodGone(change.object);
-    else this.#redirector.repair(change.object);
+    else if (this.#options.settings.repair) this.#redirector.repair(change.object);
     this.#reconciler.add(change.key);
   }
 
@@ -335,7 +347,7 @@ export class CniAgent {
     const pod = await this.#podOf(attachment);
     const view = this.#view(pod);
     const namespace = view.namespace ?? (await this.#options.client.get(namespaceKind, podNamespace));
-    if (isAmbientPod(pod, namespace))
+    if (this.#enroller.belongs({ pod, namespace }))
       await this.#hub.untilConnected(this.#options.ztunnelWaitMs ?? defaultZtunnelWaitMs);
     this.#redirector.start(pod, netnsPath);
     const start: PodStart = { netnsPath, addresses, containerId };
@@ -347,8 +359,7 @@ export class CniAgent {
     const key = `${attachment.podNamespace}/${attachment.podName}`;
     this.#again(key, await this.#reconcileKey(key));
     const pod = this.#options.pods.get(key);
-    if (pod === undefined || this.#options.excludedNamespaces.includes(attachment.podNamespace)) return;
-    if (isAmbientPod(pod, this.#view(pod).namespace) && !this.#enroller.isCaptured(key))
+    if (pod !== undefined && this.#enroller.belongs(this.#view(pod)) && !this.#enroller.isCaptured(key))
       throw transientError("pod-not-captured", `the traffic of pod ${key} is not redirected to a ztunnel`);
   }
 

@@ -41,6 +41,8 @@ export interface PodEnrollerOptions {
   readonly finder: PodNamespaceFinder;
   readonly probes: HostProbeRules;
   readonly excludedNamespaces: readonly string[];
+  /** Whether pods join the mesh, and whether the DNS of pods is captured that do not say otherwise. */
+  readonly capture: { readonly pods: boolean; readonly dns: boolean };
   readonly log: Logger;
   /** (Serin's own) Also logs each capture in the format of ambient's first release. */
   readonly logsRoutes: boolean;
@@ -143,7 +145,7 @@ export class PodEnroller {
     const uid = known?.uid ?? this.#kept.get(key)?.uid;
     if (uid !== undefined && (uid !== pod.metadata.uid || isFinished(pod))) await this.forget(key);
     if (isFinished(pod)) return undefined;
-    if (!this.#belongs(view)) return await this.#unenrol(pod);
+    if (!this.belongs(view)) return await this.#unenrol(pod);
     await this.#enrol(view, start);
     return undefined;
   }
@@ -154,7 +156,7 @@ export class PodEnroller {
    */
   async keepWith(link: ZtunnelLink, view: PodView): Promise<void> {
     const { pod } = view;
-    if (!wasCaptured(pod) || !this.#belongs(view)) return;
+    if (!wasCaptured(pod) || !this.belongs(view)) return;
     const enrolment = this.#enrolments.get(keyOf(pod));
     if (enrolment?.owner?.isOpen === true || enrolment?.leavesAtMs !== undefined) return;
     // Upstream's ztunnel acknowledges a Keep of a pod that it does not have.
@@ -186,8 +188,10 @@ export class PodEnroller {
     }
   }
 
-  #belongs({ pod, namespace }: PodView): boolean {
-    return !this.#options.excludedNamespaces.includes(pod.metadata.namespace ?? "") && isAmbientPod(pod, namespace);
+  /** Whether a pod is meant to be in the mesh. */
+  belongs({ pod, namespace }: Pick<PodView, "pod" | "namespace">): boolean {
+    const { excludedNamespaces, capture } = this.#options;
+    return capture.pods && !excludedNamespaces.includes(pod.metadata.namespace ?? "") && isAmbientPod(pod, namespace);
   }
 
   /** A sandbox has been removed. A runtime may report this late or twice, when the pod already has another sandbox. */
@@ -280,7 +284,7 @@ export class PodEnroller {
     this.#options.probes.add(addresses);
     enrolment.addresses = addresses;
     if (!enrolment.captured) {
-      installCapture(enrolment.namespace.fd, captureOptionsOf(pod));
+      installCapture(enrolment.namespace.fd, captureOptionsOf(pod, this.#options.capture.dns));
       if (this.#options.logsRoutes) this.#logRoutes(view, addresses);
     }
     enrolment.captured = true;
@@ -345,7 +349,7 @@ export class PodEnroller {
       const annotated = pod.metadata.annotations?.[ztunnelOwnerAnnotation];
       if (previous) {
         enrolment.captured = true;
-        if (!captureOptionsOf(pod).bypassInbound) guardCapture(namespace.fd);
+        if (!captureOptionsOf(pod, this.#options.capture.dns).bypassInbound) guardCapture(namespace.fd);
         const holder = annotated === undefined ? undefined : this.#options.hub.link(annotated);
         if (holder !== undefined) await this.#takeBack(enrolment, holder);
       }

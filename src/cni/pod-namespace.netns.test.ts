@@ -80,8 +80,13 @@ test("a running pod is found by its cgroup, skipping processes that are still in
     writeFileSync(join(root, "proc", pid, "cgroup"), cgroup);
   }
   const pod: Pod = { metadata: { name: "web", uid }, status: { podIP: host.address } };
-  using found = new PodNamespaceFinder({ hostProc: join(root, "proc") }).open(pod);
+  const finder = new PodNamespaceFinder({ hostProc: join(root, "proc") });
+  using found = finder.open(pod);
   assert.equal(found?.inode, host.namespace.inode);
+  // The object of a static pod has another uid than the pod has at its kubelet.
+  const annotations = { "kubernetes.io/config.mirror": uid };
+  using mirrored = finder.open({ ...pod, metadata: { name: "web", uid: "56-78", annotations } });
+  assert.equal(mirrored?.inode, host.namespace.inode);
 });
 
 test("one pass over the node's processes finds all pods, and none of their later looks reads them again", (context) => {

@@ -7,6 +7,8 @@ import { addressesOf } from "./ambient-pod.ts";
 
 /** The process id of a pod's init, written by the lab's node runtime. */
 const initPidAnnotation = "lab.serin.dev/init-pid";
+/** The uid of a static pod at its kubelet, which differs from that of its object in the API. */
+const mirrorAnnotation = "kubernetes.io/config.mirror";
 /** Linux's process ids are at most 4,194,304. Users may write the annotation, and the kernel rejects long paths. */
 const processId = /^\d{1,7}$/;
 
@@ -98,7 +100,7 @@ export class PodNamespaceFinder {
    * processes, so a pass for each pod would block the agent for seconds.
    */
   locate(pods: readonly Pod[]): void {
-    const uids = pods.filter((pod) => annotatedProcess(pod) === undefined).map((pod) => pod.metadata.uid ?? "");
+    const uids = pods.filter((pod) => annotatedProcess(pod) === undefined).map(uidAtKubelet);
     const located = new Map<string, string[]>(uids.map((uid) => [uid, []]));
     for (const { uid, pid } of this.#scan(uids)) located.get(uid)?.push(pid);
     this.#located = located;
@@ -110,7 +112,7 @@ export class PodNamespaceFinder {
       yield annotated;
       return;
     }
-    const { uid = "" } = pod.metadata;
+    const uid = uidAtKubelet(pod);
     yield* this.#located.get(uid) ?? [];
     // These processes may have ended since.
     for (const { pid } of this.#scan([uid])) yield pid;
@@ -129,6 +131,10 @@ export class PodNamespaceFinder {
       for (const { uid, names } of wanted) if (names.some((name) => text.includes(name))) yield { uid, pid };
     }
   }
+}
+
+function uidAtKubelet({ metadata }: Pod): string {
+  return metadata.annotations?.[mirrorAnnotation] ?? metadata.uid ?? "";
 }
 
 function annotatedProcess(pod: Pod): string | undefined {

@@ -117,6 +117,14 @@ export class HandleStream implements ByteStream {
     return this.#backing.tls;
   }
 
+  /**
+   * Takes the peer's address from the stream below. The kernel forgets it as soon as the peer resets the connection,
+   * when bytes of the peer may still wait.
+   */
+  takePeerOf({ remote }: ByteStream): void {
+    if (remote.address !== "") this.#remote = remote;
+  }
+
   /** Hands the handle over, for example to a TLS handshake. Only {@link destroy} may be used afterwards. */
   detach(): StreamHandle {
     invariant(

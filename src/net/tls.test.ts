@@ -115,6 +115,17 @@ for (const kind of ["libuv", "node"] as const) {
   assert.ok(path !== undefined);
 
   suite(`TLS on ${kind}`, () => {
+    test("the peer's address is still known after the peer has reset the connection", async () => {
+      const { client, server, listener } = await ends(path);
+      const [near, far] = await Promise.all([client, server]);
+      const { closed } = new Recorder(near, { paused: true });
+      near.destroy({ reset: true });
+      await closed;
+      assert.equal(far.remote.address, "127.0.0.1");
+      far.destroy();
+      listener.close();
+    });
+
     test("both ends know each other's SPIFFE id and the protocol, and bytes go both ways", async () => {
       const { client, server, listener } = await ends(path);
       const [near, far] = await Promise.all([client, server]);

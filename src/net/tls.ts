@@ -202,7 +202,7 @@ function takeTransport(stream: ByteStream): Transport {
     const handle = stream.detach();
     // `handle` and `manualStart` are node's internal options, which its types lack.
     const socket = new Socket({ handle, allowHalfOpen: true, manualStart: true } as unknown as SocketConstructorOpts);
-    return { socket, secured: (tlsSocket) => handleStreamOf(binding, handle as TcpHandle, tlsSocket) };
+    return { socket, secured: (tlsSocket) => handleStreamOf(binding, handle as TcpHandle, tlsSocket, stream) };
   }
   if (stream instanceof SocketStream)
     return { socket: stream.detach(), secured: (tlsSocket) => new SocketStream(tlsSocket) };
@@ -227,7 +227,7 @@ function handOn(stream: ByteStream, secured: TLSSocket, alert?: RefusalAlert): v
  * Takes the TLS handle over from node's stream. Must run inside the event that ends the handshake. Otherwise records
  * get lost.
  */
-function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSocket): ByteStream {
+function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSocket, below: HandleStream): ByteStream {
   const handle = (tlsSocket as unknown as { readonly _handle: StreamHandle })._handle;
   handle.readStop();
   const backing: HandleBacking = {
@@ -242,6 +242,7 @@ function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSoc
     },
   };
   const stream = new HandleStream(binding, backing);
+  stream.takePeerOf(below);
   let fault: SerinError | undefined;
   tlsSocket.on("error", (error) => {
     fault = tlsFault(networkError(`TLS with ${stream.remote.address}:${stream.remote.port}`, error));

@@ -180,6 +180,7 @@ export class DataPath implements Serving {
         domain: config.clusterDomain,
         nameservers: this.#options.nameservers,
         log: log.scoped("dns"),
+        random,
         metrics: new DnsMetrics(registry),
       }),
       ...(share === undefined ? {} : { share }),

@@ -6,6 +6,7 @@ import { decode, encode, type DecodedPacket } from "dns-packet";
 import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import { DnsServer } from "./dns-server.ts";
+import { encodeAnswer, parseQuestion } from "./message.ts";
 import { answerZone, type ZoneSource } from "./zone.ts";
 
 const services: Service[] = [
@@ -178,4 +179,19 @@ test("an ExternalName is resolved to its addresses in the cluster or upstream, w
   stop.abort();
   upstream.close();
   await running;
+});
+
+test("an answer over TCP is no longer than a message can be, and a message with many questions is no query", () => {
+  const question = encode({ type: "query", id: 1, questions: [{ type: "A", name: "db.default.svc.cluster.local" }] });
+  const parsed = parseQuestion(question) ?? assert.fail();
+  const answers = Array.from({ length: 4_000 }, (_, index) => ({
+    type: "A" as const,
+    name: parsed.name,
+    data: `10.1.${index >> 8}.${index & 255}`,
+  }));
+  const answer = encodeAnswer(parsed, "cluster.local", { outcome: "found", answers, additionals: [] }, "tcp");
+  assert.ok(answer.length <= 65_535, `${answer.length} bytes`);
+  assert.ok((decode(answer).answers ?? []).length > 0);
+  const several = Array.from({ length: 2 }, () => ({ type: "A" as const, name: "a.example" }));
+  assert.equal(parseQuestion(encode({ type: "query", id: 1, questions: several })), undefined);
 });

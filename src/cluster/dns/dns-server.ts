@@ -84,6 +84,8 @@ export class DnsServer {
     });
     socket.on("error", (error) => this.#options.log.warn("the UDP socket failed", { error: messageOf(error) }));
     socket.on("message", (query: Buffer, from: RemoteInfo) => {
+      // Only a forged datagram has no source port. It cannot be answered.
+      if (from.port === 0) return;
       void this.#answer(query, "udp").then((answer) => {
         // Ignore errors, because the client may be gone.
         if (answer !== undefined) socket.send(answer, from.port, from.address, () => undefined);

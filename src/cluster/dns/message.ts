@@ -10,11 +10,14 @@ import {
   type Packet,
   type RecordType,
 } from "dns-packet";
+import { isPlainQuery } from "../../net/dns/index.ts";
 import type { DnsRecord, ZoneAnswer } from "./zone.ts";
 
 /** CoreDNS's time to live for cluster names. It is short, because endpoints change. */
 const ttlSeconds = 5;
 const plainUdpBytes = 512;
+/** Over TCP, the length of a message has 16 bits. */
+const maxTcpBytes = 65_535;
 /** The largest size that is not fragmented on any usual path (DNS Flag Day 2020). */
 const edns = 1232;
 
@@ -29,10 +32,11 @@ export interface Question {
 
 /** Parses a query. Undefined for other bytes, and for answers. */
 export function parseQuestion(bytes: Buffer): Question | undefined {
+  if (!isPlainQuery(bytes)) return undefined;
   try {
     const packet = decode(bytes);
     const [question] = packet.questions ?? [];
-    if (packet.type !== "query" || question === undefined) return undefined;
+    if (question === undefined) return undefined;
     return { packet, name: question.name, type: question.type };
   } catch {
     return undefined;
@@ -64,6 +68,7 @@ export function recordsOf(bytes: Buffer): DnsRecord[] {
 
 /**
  * Encodes the zone's answer. Records that do not fit into UDP are left out, and the client repeats the query over TCP.
+ * Of records that do not fit into TCP either, it gets the first ones.
  */
 export function encodeAnswer(question: Question, domain: string, answer: ZoneAnswer, transport: "udp" | "tcp"): Buffer {
   const negative = answer.answers.length === 0;
@@ -75,11 +80,12 @@ export function encodeAnswer(question: Question, domain: string, answer: ZoneAns
     authorities,
     additionals: answer.additionals.map(toRecord),
   });
-  if (transport === "tcp" || full.length <= udpLimit(question)) return full;
+  const limit = transport === "tcp" ? maxTcpBytes : udpLimit(question);
+  if (full.length <= limit) return full;
   const half = build(question, flags | TRUNCATED_RESPONSE, rcode, {
     answers: answer.answers.slice(0, 10).map(toRecord),
   });
-  return half.length <= udpLimit(question) ? half : build(question, flags | TRUNCATED_RESPONSE, rcode);
+  return half.length <= limit ? half : build(question, flags | TRUNCATED_RESPONSE, rcode);
 }
 
 /** Encodes the answer SERVFAIL. */

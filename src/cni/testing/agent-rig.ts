@@ -12,7 +12,7 @@ import type { EnrolledPodReport } from "../../api/serin/index.ts";
 import { createLogger, systemClock, type Clock } from "../../base/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import type { AgentEnd } from "../agent-end.ts";
-import { CniAgent } from "../cni-agent.ts";
+import { CniAgent, type CniAgentSettings } from "../cni-agent.ts";
 import { FakeCluster } from "./fake-cluster.ts";
 import { askOnce, TestNode, type TestPodHost } from "./test-node.ts";
 
@@ -76,6 +76,7 @@ export class Rig {
   end: AgentEnd = "restarted";
   clock: Clock = systemClock;
   hostProc = "/proc";
+  settings: CniAgentSettings = { ambient: true, dnsCapture: true, repair: true };
 
   constructor(context: TestContext) {
     context.after(async () => {
@@ -99,6 +100,7 @@ export class Rig {
     this.#agent = new CniAgent({
       nodeName: "worker",
       excludedNamespaces: [],
+      settings: this.settings,
       paths: {
         hostProc: this.hostProc,
         pluginSocket: join(this.directory, "plugin.sock"),

@@ -1,17 +1,27 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { messageOf, type Logger } from "../../base/index.ts";
-import { listenTcp, type ByteStream, type ListenOptions } from "../../net/index.ts";
+import { listenTcp, type ByteStream, type ByteStreamHandler, type ListenOptions } from "../../net/index.ts";
 import { type DnsTransport, withLength } from "../../net/dns/index.ts";
 
 /** Returns the answer to a query in bytes. Undefined if there is none. */
 export type AnswerQuery = (query: Buffer, transport: DnsTransport) => Promise<Buffer | undefined>;
 
+/** Gives a connection its place among those of its process. Returns undefined if it has closed the connection. */
+export type AdmitConnection = (stream: ByteStream) => Disposable | undefined;
+
+const lengthBytes = 2;
 /** The limit of pipelined queries from one client. */
 const maxReceived = 65_537 * 2;
 
 /** The time that a closed listener may still answer. Resolvers retry after that. */
 const maxLingerMs = 5000;
+
+export interface DnsUdpListener {
+  close(): void;
+  /** Resolves when the listener has been closed and has answered the queries that it had read. */
+  readonly ended: Promise<void>;
+}
 
 /**
  * Serves a bound UDP descriptor, and takes ownership of it. When closed, it first answers the queries that it has read.
@@ -22,18 +32,22 @@ export async function serveDnsUdp(
   isIpv6: boolean,
   answer: AnswerQuery,
   log: Logger,
-): Promise<{ close(): void }> {
+): Promise<DnsUdpListener> {
   const socket = createSocket(isIpv6 ? "udp6" : "udp4");
   socket.on("error", (error) => log.warn("the DNS socket failed", { error: messageOf(error) }));
   let pending = 0;
   let closing = false;
   let closed = false;
+  const ended = Promise.withResolvers<void>();
   const closeWhenAnswered = (): void => {
     if (closed || !closing || pending > 0) return;
     closed = true;
     socket.close();
+    ended.resolve();
   };
   socket.on("message", (query, from) => {
+    // Only a forged datagram has no source port. It cannot be answered.
+    if (from.port === 0) return;
     pending += 1;
     void answer(query, "udp")
       .then(async (response) => {
@@ -42,6 +56,7 @@ export async function serveDnsUdp(
           socket.send(response, from.port, from.address, resolve);
         });
       })
+      .catch((error: unknown) => log.error("a DNS query failed unexpectedly", { error: messageOf(error) }))
       .finally(() => {
         pending -= 1;
         closeWhenAnswered();
@@ -52,6 +67,7 @@ export async function serveDnsUdp(
   socket.bind({ fd });
   await listening;
   return {
+    ended: ended.promise,
     close: () => {
       closing = true;
       closeWhenAnswered();
@@ -64,38 +80,94 @@ export async function serveDnsUdp(
 }
 
 /** Serves on an address, or on a listening descriptor, whose ownership it takes. */
-export async function serveDnsTcp(where: ListenOptions, answer: AnswerQuery): Promise<{ close(): void }> {
-  return await listenTcp(where, (stream) => serveStream(stream, answer));
+export async function serveDnsTcp(
+  where: ListenOptions,
+  answer: AnswerQuery,
+  admit: AdmitConnection,
+): Promise<{ close(): void }> {
+  return await listenTcp(where, (stream) => {
+    const place = admit(stream);
+    if (place !== undefined) serveDnsConnection(stream, answer, place);
+  });
 }
 
-/** Serves queries in sequence. Each one is preceded by its length. Only the client closes an idle connection. */
-function serveStream(stream: ByteStream, answer: AnswerQuery): void {
-  let received = Buffer.alloc(0);
-  let busy = false;
-  const next = (): void => {
-    if (busy || received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return;
-    const query = received.subarray(2, 2 + received.readUInt16BE(0));
-    received = received.subarray(2 + query.length);
-    busy = true;
-    void answer(query, "tcp").then((response) => {
-      busy = false;
-      if (response === undefined) {
-        stream.destroy();
-        return;
-      }
-      stream.write(withLength(response));
-      next();
-    });
-  };
-  stream.setHandler({
-    data: (chunk) => {
-      received = Buffer.concat([received, chunk]);
-      if (received.length > maxReceived) stream.destroy();
-      else next();
-    },
-    end: () => stream.end(),
-    drain() {},
-    close() {},
-  });
+/** Disposes the connection's place when it has closed. */
+export function serveDnsConnection(stream: ByteStream, answer: AnswerQuery, place: Disposable): void {
+  stream.setHandler(new DnsConnection(stream, answer, place));
   stream.resume();
+}
+
+/**
+ * Answers the queries of a connection in sequence. Each one is preceded by its length. Only the client closes an idle
+ * connection. Reads no further while an answer is missing, or while the client does not read one.
+ */
+class DnsConnection implements ByteStreamHandler {
+  readonly #stream: ByteStream;
+  readonly #answer: AnswerQuery;
+  readonly #place: Disposable;
+  #received: Buffer = Buffer.alloc(0);
+  #isBusy = false;
+  #hasEnded = false;
+
+  constructor(stream: ByteStream, answer: AnswerQuery, place: Disposable) {
+    this.#stream = stream;
+    this.#answer = answer;
+    this.#place = place;
+  }
+
+  data(chunk: Buffer): void {
+    this.#received = Buffer.concat([this.#received, chunk]);
+    if (this.#received.length > maxReceived) this.#stream.destroy();
+    else this.#next();
+  }
+
+  end(): void {
+    this.#hasEnded = true;
+    this.#next();
+  }
+
+  drain(): void {
+    this.#isBusy = false;
+    this.#next();
+  }
+
+  close(): void {
+    this.#place[Symbol.dispose]();
+  }
+
+  #next(): void {
+    if (this.#isBusy) return;
+    const query = this.#takeQuery();
+    if (query !== undefined) {
+      this.#isBusy = true;
+      this.#stream.pause();
+      void this.#serve(query);
+    } else if (this.#hasEnded) this.#stream.end();
+    else this.#stream.resume();
+  }
+
+  #takeQuery(): Buffer | undefined {
+    const received = this.#received;
+    const end = received.length < lengthBytes ? Infinity : lengthBytes + received.readUInt16BE(0);
+    if (received.length < end) return undefined;
+    this.#received = received.subarray(end);
+    return received.subarray(lengthBytes, end);
+  }
+
+  /** Reads no further query before the client has read its answer, because unread answers would fill the memory. */
+  async #serve(query: Buffer): Promise<void> {
+    let message: Buffer | undefined;
+    try {
+      const response = await this.#answer(query, "tcp");
+      message = response === undefined ? undefined : withLength(response);
+    } catch {
+      // The client asks again.
+    }
+    if (message === undefined) {
+      this.#stream.destroy();
+      return;
+    }
+    this.#isBusy = !this.#stream.write(message);
+    this.#next();
+  }
 }

@@ -2,14 +2,15 @@ import {
   AUTHORITATIVE_ANSWER,
   decode,
   encode,
+  encodingLength,
   RECURSION_AVAILABLE,
   RECURSION_DESIRED,
   type Answer,
   type Packet,
 } from "dns-packet";
-import { messageOf, type Logger } from "../../base/index.ts";
+import { messageOf, SerinError, type Logger } from "../../base/index.ts";
 import { ipFamilyOf } from "../../net/index.ts";
-import type { DnsForwarder, DnsTransport } from "../../net/dns/index.ts";
+import { dnsHeaderBytes, isPlainQuery, isResponse, type DnsForwarder, type DnsTransport } from "../../net/dns/index.ts";
 
 /** A name of the mesh. */
 export interface FoundName {
@@ -28,60 +29,73 @@ export interface DnsObserver {
 }
 
 const timeToLiveSeconds = 30;
-/** The UDP limit of clients without EDNS. */
+/** The UDP limit of clients without EDNS, and that of IPv4. Over TCP, a length has 16 bits. */
 const plainUdpBytes = 512;
+const maxUdpBytes = 65_507;
+const maxTcpBytes = 65_535;
 const serverFailure = 2;
 const truncated = 0x200;
 
 /** Answers queries for the mesh's names, and forwards others to name servers. */
 export class DnsResponder {
-  readonly #forwarder: DnsForwarder;
+  readonly #forwarder: Pick<DnsForwarder, "forward">;
   readonly #log: Logger;
 
-  constructor(forwarder: DnsForwarder, log: Logger) {
+  constructor(forwarder: Pick<DnsForwarder, "forward">, log: Logger) {
     this.#forwarder = forwarder;
     this.#log = log;
   }
 
-  /** The answer to a query in bytes. Undefined if it is not a query. */
+  /**
+   * The answer to a query in bytes. Undefined if it is not a query. `client` names the pod that asks, because pods
+   * share the places of queries that wait for name servers.
+   */
   async answer(
     query: Buffer,
     transport: DnsTransport,
     find: FindName,
-    observer?: DnsObserver,
+    { observer, client = "" }: { readonly observer?: DnsObserver | undefined; readonly client?: string } = {},
   ): Promise<Buffer | undefined> {
-    let packet: Packet;
+    if (query.length < dnsHeaderBytes || isResponse(query)) return undefined;
+    let packet: Packet | undefined;
     try {
-      packet = decode(query);
+      if (isPlainQuery(query)) packet = decode(query);
     } catch {
       return undefined;
     }
-    if (packet.type !== "query") return undefined;
-    const type = packet.questions?.[0]?.type ?? "";
+    const type = packet?.questions?.[0]?.type ?? "";
     observer?.requested(type);
-    const known = answerOf(packet, find);
-    if (known !== undefined) return fit(known, packet, transport);
+    const known = packet === undefined ? undefined : answerOf(packet, find);
+    if (packet !== undefined && known !== undefined) return fit(known, packet, transport);
     const startedMs = performance.now();
     const reportForward = (failed: boolean): void =>
       observer?.forwarded(type, (performance.now() - startedMs) / 1000, failed);
     try {
-      const answer = await this.#forwarder.forward(query, transport);
+      const answer = await this.#forwarder.forward(query, transport, client);
       reportForward(false);
       return answer;
     } catch (error) {
       reportForward(true);
-      this.#log.warn("a DNS query could not be forwarded", {
-        name: packet.questions?.[0]?.name ?? "",
+      // A pod that floods the name servers must not flood the log too.
+      const level = error instanceof SerinError && error.code === "busy" ? "debug" : "warn";
+      this.#log[level]("a DNS query could not be forwarded", {
+        name: packet?.questions?.[0]?.name ?? "",
         error: messageOf(error),
       });
-      return encode({
-        type: "response",
-        id: packet.id ?? 0,
-        flags: (packet.flags ?? 0) | RECURSION_AVAILABLE | serverFailure,
-        questions: packet.questions ?? [],
-      });
+      return encode(failureOf(query, packet));
     }
   }
+}
+
+/** `packet` is the decoded query, if it could be decoded. */
+function failureOf(query: Buffer, packet: Packet | undefined): Packet {
+  const failure: Packet = {
+    type: "response",
+    id: query.readUInt16BE(0),
+    flags: query.readUInt16BE(2) | RECURSION_AVAILABLE | serverFailure,
+    questions: packet?.questions ?? [],
+  };
+  return withOption(failure, packet);
 }
 
 /**
@@ -115,15 +129,55 @@ function answerOf(packet: Packet, find: FindName): Packet | undefined {
   };
 }
 
-/** Truncates an answer to the client's UDP limit, with the flag that makes it retry over TCP. */
-function fit(response: Packet, query: Packet, transport: DnsTransport): Buffer {
-  const bytes = encode(response);
-  if (transport === "tcp") return bytes;
-  const extended = query.additionals?.find((record) => record.type === "OPT");
-  const limit =
-    extended !== undefined && "udpPayloadSize" in extended
-      ? Math.max(plainUdpBytes, extended.udpPayloadSize)
-      : plainUdpBytes;
-  if (bytes.length <= limit) return bytes;
+/** The largest datagram that is not fragmented on any usual path (DNS Flag Day 2020). */
+const ednsBytes = 1_232;
+/** Shows clients that this server knows EDNS (RFC 6891, 6.1.1). */
+const ednsOption = {
+  type: "OPT",
+  name: ".",
+  udpPayloadSize: ednsBytes,
+  extendedRcode: 0,
+  ednsVersion: 0,
+  flags: 0,
+  flag_do: false,
+  options: [],
+} as unknown as Answer;
+
+function optionOf(query: Packet | undefined): Answer | undefined {
+  return query?.additionals?.find((record) => record.type === "OPT");
+}
+
+/** A server that knows EDNS answers a client that uses it with an option of its own. */
+function withOption(response: Packet, query: Packet | undefined): Packet {
+  return optionOf(query) === undefined ? response : { ...response, additionals: [ednsOption] };
+}
+
+/**
+ * Truncates an answer to the client's UDP limit, with the flag that makes it retry over TCP. An answer over TCP has as
+ * many addresses as a message can hold.
+ */
+function fit(answer: Packet, query: Packet, transport: DnsTransport): Buffer {
+  const response = withOption(answer, query);
+  const limit = transport === "tcp" ? maxTcpBytes : udpLimitOf(query);
+  if (encodingLength(response) <= limit) return encode(response);
+  if (transport === "tcp") return encode({ ...response, answers: answersWithin(response, limit) });
   return encode({ ...response, flags: (response.flags ?? 0) | truncated, answers: [] });
+}
+
+function udpLimitOf(query: Packet): number {
+  const extended = optionOf(query);
+  if (extended === undefined || !("udpPayloadSize" in extended)) return plainUdpBytes;
+  return Math.min(maxUdpBytes, Math.max(plainUdpBytes, extended.udpPayloadSize));
+}
+
+/** The first answers of a response that fit. */
+function answersWithin(response: Packet, limit: number): Answer[] {
+  const { answers = [], ...rest } = response;
+  const headBytes = encodingLength({ type: "response" });
+  let leftBytes = limit - encodingLength(rest);
+  const within = answers.findIndex((answer) => {
+    leftBytes -= encodingLength({ type: "response", answers: [answer] }) - headBytes;
+    return leftBytes < 0;
+  });
+  return answers.slice(0, within);
 }

@@ -4,6 +4,7 @@ import { createServer, type Server } from "node:net";
 import { after, test } from "node:test";
 import { decode, encode } from "dns-packet";
 import { systemClock } from "../../base/index.ts";
+import { plainDnsSockets } from "./dns-sockets.ts";
 import { DnsForwarder, withLength, type NameServer } from "./index.ts";
 
 const address = "127.0.0.1";
@@ -116,6 +117,29 @@ test("the next server is queried when one is silent, and the number of waiting q
     ends.every(({ status }) => status === "rejected"),
     "a socket that never opens counts as silence",
   );
+});
+
+test("a client that fills all places with queries that nobody answers loses one to the query of another client", async () => {
+  const server = await serve((message, reply) => reply(answerOf(message, "192.0.2.1")));
+  let isSilent = true;
+  const one = new DnsForwarder({
+    servers: [server, server],
+    timeoutMs: 60_000,
+    clock: { ...systemClock, after: () => ({ [Symbol.dispose]: () => undefined }) },
+    sockets: {
+      udp: () => (isSilent ? new Promise(() => undefined) : plainDnsSockets.udp(server)),
+      tcp: () => Promise.reject(new Error("not asked")),
+    },
+  });
+  const failures: string[] = [];
+  for (let count = 0; count < 1_000; count += 1)
+    one.forward(query, "udp", "shop/crowd").catch((error: unknown) => failures.push(String(error)));
+  await assert.rejects(one.forward(query, "udp", "shop/crowd"), /1000 queries are waiting already/);
+  assert.deepEqual(failures, []);
+  isSilent = false;
+  assert.equal(addressIn(await one.forward(query, "udp", "shop/single")), "192.0.2.1");
+  assert.equal(failures.length, 1);
+  assert.match(failures[0] ?? "", /1000 queries are waiting already/);
 });
 
 test("a query whose datagram is lost is sent again with another id and from another port, and a late answer is still accepted", async () => {

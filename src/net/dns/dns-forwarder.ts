@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import type { Duplex } from "node:stream";
-import { transientError, type Clock } from "../../base/index.ts";
+import { ConnectionLimit, onAbort, transientError, type Clock, type SerinError } from "../../base/index.ts";
 import { headerBytes, isAnswerTo, isTruncated, withId, withLength } from "./dns-message.ts";
 import { plainDnsSockets, type DnsSockets, type NameServer } from "./dns-sockets.ts";
 import { UdpQuestion } from "./udp-question.ts";
@@ -19,7 +19,11 @@ export interface DnsForwarderOptions {
   readonly randomId?: () => number;
 }
 
-/** The number of queries that may wait for name servers. */
+/**
+ * The number of queries that may wait for name servers. A name server that does not know a name may ask others for
+ * seconds, so a single client could take all places with such names. Therefore a client with fewer waiting queries
+ * takes the place of the oldest query of the one with the most.
+ */
 const maxWaiting = 1_000;
 const ids = 0x1_0000;
 const lengthBytes = 2;
@@ -31,7 +35,7 @@ const lengthBytes = 2;
 export class DnsForwarder {
   readonly #options: DnsForwarderOptions;
   readonly #randomId: () => number;
-  #waiting = 0;
+  readonly #waiting = new ConnectionLimit(maxWaiting);
 
   constructor(options: DnsForwarderOptions) {
     this.#options = options;
@@ -40,17 +44,14 @@ export class DnsForwarder {
 
   /**
    * The first server's answer, which has the query's id. Over UDP it may be truncated. Throws if no server answers, or
-   * if too many queries wait.
+   * if too many queries wait, most of them of this client.
    */
-  async forward(query: Buffer, transport: DnsTransport): Promise<Buffer> {
+  async forward(query: Buffer, transport: DnsTransport, client = ""): Promise<Buffer> {
     if (query.length < headerBytes) throw transientError("bad-request", "the query has no header");
-    if (this.#waiting >= maxWaiting) throw transientError("busy", `${maxWaiting} queries are waiting already`);
-    this.#waiting += 1;
-    try {
-      return await this.#askInTurn(query, transport);
-    } finally {
-      this.#waiting -= 1;
-    }
+    const displaced = new AbortController();
+    using place = this.#waiting.admit({ destroy: () => displaced.abort() }, client);
+    if (place === undefined) throw tooManyWait();
+    return await this.#askInTurn(query, transport, displaced.signal);
   }
 
   /** The first server's whole answer. Repeats the query over TCP if the answer over UDP is truncated. */
@@ -59,32 +60,35 @@ export class DnsForwarder {
     return isTruncated(answer) ? await this.forward(query, "tcp") : answer;
   }
 
-  async #askInTurn(query: Buffer, transport: DnsTransport): Promise<Buffer> {
+  async #askInTurn(query: Buffer, transport: DnsTransport, displaced: AbortSignal): Promise<Buffer> {
     const { servers } = this.#options;
     let last: unknown = transientError("dns-no-server", "no name server is configured", {
       hint: "check /etc/resolv.conf",
     });
     for (const server of servers) {
       try {
-        const answer = await (transport === "udp" ? this.#askUdp(server, query) : this.#askTcp(server, query));
+        const answer = await (transport === "udp"
+          ? this.#askUdp(server, query, displaced)
+          : this.#askTcp(server, query, displaced));
         return withId(answer, query.readUInt16BE(0));
       } catch (error) {
+        if (displaced.aborted) throw error;
         last = error;
       }
     }
     throw last;
   }
 
-  async #askUdp(server: NameServer, query: Buffer): Promise<Buffer> {
+  async #askUdp(server: NameServer, query: Buffer, displaced: AbortSignal): Promise<Buffer> {
     const { clock, sockets = plainDnsSockets } = this.#options;
     using question = new UdpQuestion(query, { server, sockets, clock, randomId: this.#randomId });
-    return await this.#inTime(server, question.answer());
+    return await this.#inTime(server, question.answer(), displaced);
   }
 
-  async #askTcp(server: NameServer, queryBytes: Buffer): Promise<Buffer> {
+  async #askTcp(server: NameServer, queryBytes: Buffer, displaced: AbortSignal): Promise<Buffer> {
     const query = withId(queryBytes, this.#randomId());
     const opening = (this.#options.sockets ?? plainDnsSockets).tcp(server);
-    const stream = await this.#inTime(server, opening).catch((error: unknown) => {
+    const stream = await this.#inTime(server, opening, displaced).catch((error: unknown) => {
       // No other code closes a connection that opens too late.
       void opening.then(
         (late) => late.destroy(),
@@ -93,18 +97,24 @@ export class DnsForwarder {
       throw error;
     });
     try {
-      return await this.#inTime(server, answerOver(stream, query, server));
+      return await this.#inTime(server, answerOver(stream, query, server), displaced);
     } finally {
       stream.destroy();
     }
   }
 
-  async #inTime<Result>({ address }: NameServer, work: Promise<Result>): Promise<Result> {
+  /** Fails at the end of the time, or when the query of another client has taken this one's place. */
+  async #inTime<Result>({ address }: NameServer, work: Promise<Result>, displaced: AbortSignal): Promise<Result> {
     const { clock, timeoutMs } = this.#options;
     const late = Promise.withResolvers<never>();
     using _timer = clock.after(timeoutMs, () => late.reject(transientError("timeout", `${address} did not answer`)));
+    using _place = onAbort(displaced, () => late.reject(tooManyWait()));
     return await Promise.race([work, late.promise]);
   }
+}
+
+function tooManyWait(): SerinError {
+  return transientError("busy", `${maxWaiting} queries are waiting already`);
 }
 
 function answerOver(stream: Duplex, query: Buffer, { address }: NameServer): Promise<Buffer> {

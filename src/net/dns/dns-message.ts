@@ -6,6 +6,21 @@ const truncatedFlag = 0x02;
 const longestLabel = 63;
 /** The type and the class after the name. */
 const questionTailBytes = 4;
+/** Beside its question, a query has at most an OPT record and a signature, and a request for a transfer has a SOA. */
+const maxOtherRecords = 4;
+
+/**
+ * Whether a message has one question and few records, as the queries of resolvers have. Other messages must not be
+ * decoded: ten thousand questions of 64 kB may all point to one long name, and to read that takes 180 ms.
+ */
+export function isPlainQuery(message: Buffer): boolean {
+  if (message.length < headerBytes || isResponse(message) || message.readUInt16BE(4) !== 1) return false;
+  return message.readUInt16BE(6) + message.readUInt16BE(8) + message.readUInt16BE(10) <= maxOtherRecords;
+}
+
+export function isResponse(message: Buffer): boolean {
+  return ((message[2] ?? 0) & responseFlag) !== 0;
+}
 
 export function isTruncated(message: Buffer): boolean {
   return ((message[2] ?? 0) & truncatedFlag) !== 0;
@@ -30,7 +45,7 @@ export function withLength(message: Buffer): Buffer {
  */
 export function isAnswerTo(query: Buffer, message: Buffer): boolean {
   if (message.length < headerBytes || message.readUInt16BE(0) !== query.readUInt16BE(0)) return false;
-  if (((message[2] ?? 0) & responseFlag) === 0) return false;
+  if (!isResponse(message)) return false;
   if (message.readUInt16BE(4) === 0) return true;
   const end = endOfQuestion(query);
   return end === undefined || questionText(query, end) === questionText(message, end);

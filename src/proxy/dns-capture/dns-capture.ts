@@ -1,5 +1,5 @@
 import { create, fromBinary } from "@bufbuild/protobuf";
-import { messageOf, type Logger, type Random } from "../../base/index.ts";
+import { ConnectionLimit, messageOf, type Logger, type Random } from "../../base/index.ts";
 import type { XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
 import {
   DnsResponder,
@@ -33,6 +33,9 @@ export interface DnsCaptureOptions {
   readonly log: Logger;
 }
 
+/** The number of connections from the pod. Its resolvers need one for each long answer. */
+const maxConnections = 256;
+
 /**
  * Answers the pod's DNS queries. The control plane's name table contains all names of the mesh's services; other
  * queries go to the pod's name servers. Before the first table arrives, all queries go there.
@@ -41,6 +44,7 @@ export class DnsCapture {
   readonly #options: DnsCaptureOptions;
   readonly #responder: DnsResponder;
   readonly #lookup: HostLookup;
+  readonly #limit = new ConnectionLimit(maxConnections);
   #names: NameIndex | undefined;
 
   constructor(options: DnsCaptureOptions) {
@@ -85,7 +89,8 @@ export class DnsCapture {
     const { port, log } = this.#options;
     const udp = await serveDnsUdp(bindUdpInNamespace(undefined, { address, port }), address.includes(":"), answer, log);
     try {
-      return [udp, await serveDnsTcp({ address, port }, answer)];
+      const tcp = await serveDnsTcp({ address, port }, answer, (stream) => this.#limit.admit(stream, address));
+      return [udp, tcp];
     } catch (error) {
       udp.close();
       throw error;

@@ -1,5 +1,5 @@
 import type { Random } from "../../base/index.ts";
-import type { FoundName } from "../../dataplane/dns/index.ts";
+import { shuffled, type FoundName } from "../../dataplane/dns/index.ts";
 import type { NameTable } from "../../wire/discovery/index.ts";
 
 export interface PodNames {
@@ -31,16 +31,15 @@ export class NameIndex {
     }
   }
 
-  /** Shuffles the addresses, because clients mostly use the first one. */
   find(name: string): FoundName | undefined {
     const direct = this.#byName(name);
-    if (direct !== undefined) return { addresses: this.#shuffled(direct) };
+    if (direct !== undefined) return { addresses: shuffled(direct, this.#random) };
     // A resolver first appends its first search domain, even to names that are complete already.
     const [first = ""] = this.#pod.search;
     if (first === "" || !name.endsWith(`.${first}`)) return undefined;
     const alias = name.slice(0, -first.length - 1);
     const found = this.#byName(alias);
-    return found === undefined ? undefined : { addresses: this.#shuffled(found), alias };
+    return found === undefined ? undefined : { addresses: shuffled(found, this.#random), alias };
   }
 
   #byName(name: string): readonly string[] | undefined {
@@ -51,14 +50,5 @@ export class NameIndex {
       if (found !== undefined) return found;
     }
     return undefined;
-  }
-
-  #shuffled(addresses: readonly string[]): readonly string[] {
-    const out = [...addresses];
-    for (let left = out.length - 1; left > 0; left -= 1) {
-      const other = Math.floor(this.#random() * (left + 1));
-      [out[left], out[other]] = [out[other] ?? "", out[left] ?? ""];
-    }
-    return out;
   }
 }

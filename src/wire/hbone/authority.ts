@@ -1,4 +1,4 @@
-import { BoundedCache } from "../../base/index.ts";
+import { addressBytes, BoundedCache } from "../../base/index.ts";
 
 /** The default port for tunnels. */
 export const hbonePort = 15_008;
@@ -12,6 +12,7 @@ export interface Authority {
 }
 
 const ipv4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
+const ipv6Bytes = 16;
 const hostname = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;
 
 /** Parsed authorities by their text. Most tunnels of a peer lead to the same few. */
@@ -37,8 +38,9 @@ function parse(text: string): Authority | undefined {
   if (!/^\d{1,5}$/.test(digits) || port < 1 || port > 65_535) return undefined;
   const host = text.slice(0, colon);
   if (host.startsWith("[")) {
-    if (!host.endsWith("]") || !/^[0-9a-fA-F:.]+$/.test(host.slice(1, -1))) return undefined;
-    return { host: host.slice(1, -1).toLowerCase(), port, isAddress: true };
+    const address = host.slice(1, -1);
+    if (!host.endsWith("]") || addressBytes(address)?.length !== ipv6Bytes) return undefined;
+    return { host: address.toLowerCase(), port, isAddress: true };
   }
   if (ipv4.test(host))
     return host.split(".").every((part) => Number(part) <= 255) ? { host, port, isAddress: true } : undefined;

@@ -23,6 +23,9 @@ test("an authority is an address or a hostname, with a port", () => {
     "10.0.0.256:1",
     "fd00::1",
     "[x]:1",
+    "[:::::]:80",
+    "[fd00::1::2]:80",
+    "[10.0.0.1]:80",
     "a b:1",
     "/x:1",
   ]) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decode, encode, RECURSION_DESIRED, type DecodedPacket } from "dns-packet";
-import { silentLogger } from "../../base/index.ts";
+import { decode, encode, RECURSION_DESIRED, type Answer, type DecodedPacket } from "dns-packet";
+import { seededRandom, silentLogger } from "../../base/index.ts";
 import { MetricsRegistry, parsePrometheus, renderPrometheus } from "../../telemetry/index.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
 import { MeshState } from "../state/mesh-state.ts";
@@ -17,9 +17,14 @@ const state = new MeshState();
 parseLocalConfig(
   `workloads:
 ${endpoints.join("\n")}
+- {uid: both, name: both, workloadIps: [10.0.8.1, "fd00::8"], services: {default/four.default.svc.cluster.local: {80: 80}, default/six.default.svc.cluster.local: {80: 80}, default/dual.default.svc.cluster.local: {80: 80}}}
 services:
+- {name: four, namespace: default, hostname: four.default.svc.cluster.local, vips: [], ports: {80: 80}, ipFamilies: IPv4}
+- {name: six, namespace: default, hostname: six.default.svc.cluster.local, vips: [], ports: {80: 80}, ipFamilies: IPv6}
+- {name: dual, namespace: default, hostname: dual.default.svc.cluster.local, vips: [], ports: {80: 80}, ipFamilies: Dual}
 - {name: web, namespace: default, hostname: web.default.svc.cluster.local, vips: [/10.96.0.1, "/fd96::1"], ports: {80: 80}}
 - {name: headless, namespace: default, hostname: headless.default.svc.cluster.local, vips: [], ports: {80: 80}}
+- {name: many, namespace: default, hostname: many.default.svc.cluster.local, vips: [], ports: {80: 80}}
 - {name: one, namespace: default, hostname: db-0.db.default.svc.cluster.local, vips: [/240.0.0.3], ports: {80: 80}}
 - {name: other, namespace: shop, hostname: other.shop.svc.cluster.local, vips: [/10.96.0.3], ports: {80: 80}}
 - {name: ext, namespace: default, hostname: api.example.com, vips: [/240.0.0.1], ports: {443: 443}}
@@ -34,7 +39,17 @@ services:
 `,
   state,
 );
-const resolver = new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log: silentLogger });
+const template = state.workloadByUid("h0") ?? assert.fail();
+for (let index = 0; index < 4_000; index += 1)
+  state.putWorkload({
+    ...template,
+    uid: `m${index}`,
+    name: `m${index}`,
+    workloadIps: [`10.1.${index >> 8}.${index & 255}`],
+    services: new Map([["default/many.default.svc.cluster.local", new Map([[80, 80]])]]),
+  });
+const options = { state, network: "", domain: "cluster.local", nameservers: [], log: silentLogger };
+const resolver = new DnsResolver({ ...options, random: seededRandom(1) });
 
 const serverFailure = 2;
 const code = (packet: DecodedPacket) => (packet.flags ?? 0) & 15;
@@ -107,6 +122,61 @@ test("a headless service resolves to its endpoints, truncated over UDP and whole
   assert.equal(data(await answerOf("headless.default.svc.cluster.local", "A", "tcp")).length, 60);
 });
 
+test("each endpoint of a headless service comes first in some answers, because clients use the first address", async () => {
+  const first = new Set<unknown>();
+  for (let round = 0; round < 40; round += 1)
+    first.add(data(await answerOf("headless.default.svc.cluster.local", "A", "tcp"))[0]);
+  assert.ok(first.size > 10, `${first.size} of 60 endpoints came first in 40 answers`);
+});
+
+test("a headless service of one family has no addresses of its pods' other family", async () => {
+  const [ipv4, ipv6] = [["10.0.8.1"], ["fd00::8"]];
+  for (const [name, a, aaaa] of [
+    ["four", ipv4, []],
+    ["six", [], ipv6],
+    ["dual", ipv4, ipv6],
+  ] as const) {
+    const hostname = `${name}.default.svc.cluster.local`;
+    assert.deepEqual([data(await answerOf(hostname)), data(await answerOf(hostname, "AAAA"))], [a, aaaa], name);
+  }
+});
+
+test("a client that uses EDNS gets an answer with EDNS, and another client does not", async () => {
+  const option = { type: "OPT", name: ".", udpPayloadSize: 4096, flags: 0, options: [] } as unknown as Answer;
+  const pod = { name: "p", namespace: "default", serviceAccount: "sa" };
+  for (const name of ["web.default.svc.cluster.local", "headless.default.svc.cluster.local", "example.org"])
+    for (const additionals of [[option], []]) {
+      const query = encode({ type: "query", id: 1, questions: [{ type: "A", name }], additionals });
+      const answer = decode((await resolver.answer(query, pod, "udp")) ?? assert.fail());
+      assert.deepEqual(
+        answer.additionals?.map(({ type }) => type),
+        additionals.map(({ type }) => type),
+        name,
+      );
+    }
+});
+
+test("an answer over TCP has as many addresses as a message can hold", async () => {
+  const name = "many.default.svc.cluster.local";
+  const found = data(await answerOf(name, "A", "tcp"));
+  assert.ok(found.length > 1_000 && found.length < 4_000, `${found.length} addresses`);
+  const [query] = [encode({ type: "query", id: 1, questions: [{ type: "A", name }] })];
+  const answer = await resolver.answer(query, { name: "p", namespace: "default", serviceAccount: "sa" }, "tcp");
+  const length = answer?.length ?? 0;
+  assert.ok(length <= 65_535 && length > 65_400, `${length} bytes`);
+});
+
+test("a query with thousands of questions is not decoded, and its answer is no longer than a message can be", async () => {
+  const name = Buffer.concat([...Array.from({ length: 126 }, () => Buffer.from("\x01a")), Buffer.from([0])]);
+  const tail = Buffer.from([0, 1, 0, 1]);
+  const pointer = Buffer.from([0xc0, 12]);
+  const more = 10_000;
+  const head = Buffer.from([0, 77, 1, 0, (more + 1) >> 8, (more + 1) & 255, 0, 0, 0, 0, 0, 0]);
+  const query = Buffer.concat([head, name, tail, ...Array.from({ length: more }, () => [pointer, tail]).flat()]);
+  const answer = await resolver.answer(query, { name: "p", namespace: "default", serviceAccount: "sa" }, "tcp");
+  assert.deepEqual([answer?.length, answer?.readUInt16BE(0), (answer?.[3] ?? 0) & 15], [12, 77, serverFailure]);
+});
+
 test("unknown names are forwarded, or get SERVFAIL without a name server, and a malformed query gets no answer", async () => {
   assert.equal(code(await answerOf("db.example.com")), serverFailure);
   assert.equal(code(await answerOf("example.org")), serverFailure);
@@ -119,14 +189,7 @@ test("unknown names are forwarded, or get SERVFAIL without a name server, and a 
 
 test("queries are counted by type and protocol, and forwarded ones by whether a name server answered", async () => {
   const registry = new MetricsRegistry();
-  const counting = new DnsResolver({
-    state,
-    network: "",
-    domain: "cluster.local",
-    nameservers: [],
-    log: silentLogger,
-    metrics: new DnsMetrics(registry),
-  });
+  const counting = new DnsResolver({ ...options, random: seededRandom(1), metrics: new DnsMetrics(registry) });
   const resolve = async (name: string, type: "A" | "TXT"): Promise<unknown> =>
     await counting.answer(
       encode({ type: "query", id: 1, flags: RECURSION_DESIRED, questions: [{ type, name }] }),

@@ -1,14 +1,15 @@
-import type { Logger } from "../../base/index.ts";
+import type { Logger, Random } from "../../base/index.ts";
 import {
   DnsResponder,
   HostLookup,
   podDnsForwarder,
   readResolverFile,
+  shuffled,
   type FoundName,
 } from "../../dataplane/dns/index.ts";
 import type { DnsTransport } from "../../net/dns/index.ts";
 import type { MeshState } from "../state/mesh-state.ts";
-import type { Service, WorkloadInfo } from "../state/model.ts";
+import { hasFamilyOf, type Service, type WorkloadInfo } from "../state/model.ts";
 import type { DnsMetrics } from "./dns-metrics.ts";
 
 export interface DnsResolverOptions {
@@ -19,6 +20,7 @@ export interface DnsResolverOptions {
   /** Name servers for queries that the mesh cannot answer, in order of preference. */
   readonly nameservers: readonly string[];
   readonly log: Logger;
+  readonly random: Random;
   /** Counts the queries, if present. */
   readonly metrics?: DnsMetrics;
 }
@@ -64,12 +66,10 @@ export class DnsResolver {
   /** The answer to a query as bytes. Undefined if the input is not a query. */
   async answer(query: Buffer, pod: WorkloadInfo, transport: DnsTransport): Promise<Buffer | undefined> {
     const { metrics, state } = this.#options;
-    return await this.#responder.answer(
-      query,
-      transport,
-      (name) => this.#find(name, pod.namespace),
-      metrics?.of(state.workloadByPod(pod), transport),
-    );
+    return await this.#responder.answer(query, transport, (name) => this.#find(name, pod.namespace), {
+      observer: metrics?.of(state.workloadByPod(pod), transport),
+      client: `${pod.namespace}/${pod.name}`,
+    });
   }
 
   /** Looks up the name as it is, and then without the search domains that the pod's resolver may have appended. */
@@ -154,16 +154,20 @@ export class DnsResolver {
     return suffix.endsWith(services) && suffix.slice(0, -services.length).split(".").at(-1) !== owner;
   }
 
-  /** A service's addresses. A headless service has those of its healthy endpoints. */
+  /**
+   * A service's addresses. A headless service has those of its healthy endpoints, also of pods with more families than
+   * the service has.
+   */
   #addresses(service: Service): readonly string[] {
-    const { state, network } = this.#options;
+    const { state, network, random } = this.#options;
     const vips = service.vips
       .filter((vip) => vip.network === network && vip.length === undefined)
       .map((vip) => vip.address);
-    if (vips.length > 0) return vips;
-    return [...state.endpoints(service).values()]
+    if (vips.length > 0) return shuffled(vips, random);
+    const endpoints = [...state.endpoints(service).values()]
       .filter((endpoint) => endpoint.workload.status === "Healthy")
-      .flatMap((endpoint) => endpoint.workload.workloadIps);
+      .flatMap((endpoint) => endpoint.workload.workloadIps.filter((address) => hasFamilyOf(service, address)));
+    return shuffled(endpoints, random);
   }
 }
 

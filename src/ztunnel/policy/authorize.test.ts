@@ -81,6 +81,7 @@ test("istiod's STRICT, dry-run, global and selected policies are evaluated, and 
     "allowed",
   );
   assert.equal(decide(policy("nothing", "Deny", "[[[{}]]]")), "allowed");
+  assert.equal(decide(policy("all", "Deny", "[[]]")), "explicitly denied by: default/all");
 });
 
 test("nothing is allowed before a workload's policies arrive, and open connections stay open meanwhile", () => {

@@ -74,7 +74,7 @@ export class InboundHbone {
     }
     const { clock, telemetry } = this.#pod.environment;
     const connection = serveHbone(stream, {
-      onConnect: (request) => void this.#connect(request),
+      onConnect: (request) => void this.#connect(request).catch((error: unknown) => this.#failed(request, error)),
       onCutOff: (reason) => telemetry.cutOff(remote, local, reason),
       clock,
     });
@@ -141,6 +141,14 @@ export class InboundHbone {
     await this.#serveTunnel(request, target, record);
   }
 
+  #failed(request: HboneRequest, error: unknown): void {
+    this.#pod.environment.log.error("a tunnel failed unexpectedly", {
+      authority: request.authority,
+      error: messageOf(error),
+    });
+    request.reject(503);
+  }
+
   async #serveTunnel(request: HboneRequest, target: Target, record: ConnectionRecord): Promise<void> {
     const { state, tracker, limit, clock } = this.#pod.environment;
     const facts: ConnectionFacts = {
@@ -192,8 +200,12 @@ export class InboundHbone {
     record: ConnectionRecord,
     abort: { tunnel: (error: Error) => void },
   ): Promise<void> {
+    const { workload, requested } = target;
     let application: ByteStream;
+    let header: Buffer | undefined;
     try {
+      if (workload.applicationTunnel?.protocol === "PROXY")
+        header = proxyHeader(request.remote, requested, request.peerIdentity);
       application = await this.#dial(request, target);
     } catch (error) {
       record.finish(`connection failed: ${messageOf(error)}`);
@@ -201,10 +213,8 @@ export class InboundHbone {
       return;
     }
     forgetAddresses(application);
-    const { workload, requested } = target;
-    if (workload.applicationTunnel?.protocol === "PROXY")
-      application.write(proxyHeader(request.remote, requested, request.peerIdentity));
-    const tunnel = request.accept(answerHeaders(target.workload));
+    if (header !== undefined) application.write(header);
+    const tunnel = request.accept(answerHeaders(workload));
     // If the property were assigned directly, V8 would put the function, and everything that it refers to, among the
     // old objects.
     const abortTunnel = (reason: Error): void => tunnel.destroy({ reset: true, error: reason });

@@ -5,6 +5,7 @@ import { guessService } from "./guess-service.ts";
 import { relayRecorded } from "./outbound.ts";
 import {
   connectTimeoutMs,
+  hasLeft,
   isIllegalPort,
   ownWorkload,
   policyTimeoutMs,
@@ -19,6 +20,7 @@ import {
 export async function serveInboundPlaintext(pod: PodContext, client: ByteStream): Promise<void> {
   const { state, telemetry, tracker, ports, mark, network, clock } = pod.environment;
   const source = peerOf(client);
+  if (hasLeft(source)) return client.destroy();
   const destination = originalDestination({ fd: client.fd, remote: source }) ?? client.local;
   const refuse = (error: string) => {
     telemetry.denied("destination", source, destination, error);
@@ -33,7 +35,9 @@ export async function serveInboundPlaintext(pod: PodContext, client: ByteStream)
     return refuse(messageOf(error));
   }
   const { applicationTunnel } = workload;
-  if (applicationTunnel?.protocol === "PROXY" && applicationTunnel.port === destination.port)
+  // Without a port of its own, each port of the workload takes the header.
+  const headerPort = applicationTunnel?.protocol === "PROXY" ? (applicationTunnel.port ?? destination.port) : undefined;
+  if (headerPort === destination.port)
     return refuse(
       `port ${destination.port} takes the PROXY header with which this ztunnel names a tunnel's client, and a plaintext client could forge it`,
     );

@@ -16,6 +16,7 @@ import type { ConnectionRecord, ResponseFlag } from "./connection-record.ts";
 import {
   connectTimeoutMs,
   connectTimeoutWithOthersMs,
+  hasLeft,
   isIllegalPort,
   ownWorkload,
   selfCall,
@@ -32,6 +33,7 @@ const maxEndpoints = 3;
 export async function serveOutbound(pod: PodContext, client: ByteStream): Promise<void> {
   const { telemetry, tracker, ports, clock } = pod.environment;
   const source = peerOf(client);
+  if (hasLeft(source)) return client.destroy();
   const destination = originalDestination({ fd: client.fd, remote: source }) ?? client.local;
   forgetAddresses(client);
   const details = { pod, direction: "outbound", protocol: "TCP", source, destination } as const;

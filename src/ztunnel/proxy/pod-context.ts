@@ -111,5 +111,13 @@ export function isIllegalPort(ports: ProxyPorts, port: number): boolean {
   return port === ports.outbound || port === ports.inboundPlaintext || port === ports.hbone;
 }
 
+/**
+ * Whether a client has reset its connection before it was accepted. The kernel then no longer knows its address, which
+ * policies need.
+ */
+export function hasLeft({ address }: SocketAddress): boolean {
+  return address === "";
+}
+
 export const tooManyConnections = "the ztunnel is full, and no pod has more connections than this one";
 export const selfCall = "attempted recursive call to ourselves";

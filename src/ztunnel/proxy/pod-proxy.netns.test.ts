@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ConnectionLimit, createLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
@@ -9,7 +11,17 @@ import {
   FakeCertificateAuthority,
   type CertificateAuthority,
 } from "../../dataplane/index.ts";
-import { connectTcp, inNamespace, listenTcp, listenTcpInNamespace, NetworkNamespace } from "../../net/index.ts";
+import {
+  bindUdpInNamespace,
+  closeDescriptor,
+  connectTcp,
+  inNamespace,
+  libc,
+  listenTcp,
+  listenTcpInNamespace,
+  NetworkNamespace,
+  openTcpSocketInNamespace,
+} from "../../net/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import { DnsResolver } from "../dns/dns-resolver.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
@@ -62,7 +74,7 @@ function environment(
     keepalive: { timeSeconds: 180, intervalSeconds: 180, probes: 9 },
     ports: { outbound: 15_001, inboundPlaintext: 15_006, hbone: 15_008, dns: 15_053 },
     network: "",
-    dns: new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log }),
+    dns: new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log, random: () => 0.5 }),
   };
   return { env, lines, registry, certificates };
 }
@@ -198,6 +210,121 @@ services:`;
   for (const { stream } of [one, ...many]) stream.destroy();
   await env.tracker.idle();
   for (const part of parts) part.close();
+});
+
+const fromNear = `policies:
+- {name: near, namespace: default, scope: Namespace, action: Allow, rules: [[[{sourceIps: [10.0.0.0/8]}]]]}
+`;
+
+/** The number of descriptors of this process. */
+function descriptors(): number {
+  return readdirSync("/proc/self/fd").length;
+}
+
+const [socketLevel, linger] = [1, 13];
+/** Port 8080 of the server. */
+const serverSocket = Buffer.from([2, 0, 0x1f, 0x90, 10, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
+
+/** Connects to the server and resets the connection, before the event loop can accept it. */
+function connectAndReset(namespace: NetworkNamespace): void {
+  const fd = openTcpSocketInNamespace(namespace.fd, { family: "ipv4" });
+  // A further call reports that the connection is open.
+  for (let attempt = 0; libc().connect(fd, serverSocket, serverSocket.length) !== 0; attempt += 1) {
+    assert.ok(attempt < 1_000, "the connection opens");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+  }
+  libc().setsockopt(fd, socketLevel, linger, Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]), 8);
+  closeDescriptor(fd);
+}
+
+test("connections that clients reset before they are accepted leave no descriptor open", async () => {
+  const pods = podPair({ outsider: true });
+  const root = new FakeCertificateAuthority().exportRoot();
+  const { env, lines, certificates } = environment(root, mesh(fromNear));
+  const proxy = podProxy(env, pods.server, "server");
+  await proxy.start();
+  const app = await echoServer(pods.server);
+  const one = await talk(pods.client, serverAddress, 8080);
+  assert.match(await one.until("\n"), /hello/);
+  const before = descriptors();
+  for (let count = 0; count < 20; count += 1) connectAndReset(pods.client);
+  const next = await talk(pods.client, serverAddress, 8080);
+  assert.match(await next.until("\n"), /hello/);
+  next.stream.destroy();
+  await until(() => env.tracker.size === 1);
+  await until(() => descriptors() <= before);
+  assert.doesNotMatch(lines.join(""), /unexpectedly/);
+  one.stream.destroy();
+  await env.tracker.idle();
+  for (const part of [proxy, app, pods, certificates]) part.close();
+});
+
+test("a connection whose policies cannot be evaluated is closed, over HBONE and in plain text", async () => {
+  const { pods, source, destination, close } = await startBoth(fromNear);
+  const policy = destination.env.state.policies()[0] ?? assert.fail();
+  const [match = assert.fail()] = policy.rules.flat(2);
+  const unreadable = { ...match, sourceIps: [{ address: "unreadable", length: 8 }] };
+  destination.env.state.putPolicy({ ...policy, rules: [[[unreadable]]] });
+  const answer = async (): Promise<string> =>
+    await talk(pods.client, serverAddress, 8080).then(
+      async (client) => await client.until("never"),
+      () => "",
+    );
+  assert.equal(await answer(), "");
+  for (const workload of source.env.state.workloads())
+    if (workload.name === "server") source.env.state.putWorkload({ ...workload, protocol: "TCP" });
+  assert.equal(await answer(), "");
+  await Promise.all([source.env.tracker.idle(), destination.env.tracker.idle()]);
+  const failed = destination.lines.filter((line) => line.includes("failed unexpectedly"));
+  assert.deepEqual(
+    failed.map((line) => /a \w+ failed/.exec(line)?.[0]),
+    ["a tunnel failed", "a connection failed"],
+  );
+  close();
+});
+
+test("a pod that drains is done when the queries are answered that its ztunnel has read", async () => {
+  const pods = podPair();
+  const root = new FakeCertificateAuthority().exportRoot();
+  const { env, certificates } = environment(root, mesh());
+  const [asked, answered] = [Promise.withResolvers<undefined>(), Promise.withResolvers<Buffer>()];
+  const dns: Partial<DnsResolver> = {
+    answer: async () => {
+      asked.resolve(undefined);
+      return await answered.promise;
+    },
+  };
+  const proxy = podProxy({ ...env, dns: dns as DnsResolver }, pods.client, "client");
+  await proxy.start();
+  const client = createSocket("udp4");
+  const bound = once(client, "listening");
+  client.bind({ fd: bindUdpInNamespace(pods.client.fd, { address: "127.0.0.1", port: 0 }) });
+  await bound;
+  client.send("query", env.ports.dns, "127.0.0.1");
+  await asked.promise;
+  proxy.drain();
+  assert.equal(proxy.state, "draining");
+  answered.resolve(Buffer.from("answer"));
+  const [answer] = (await once(client, "message")) as [Buffer];
+  assert.equal(String(answer), "answer");
+  await proxy.closed;
+  client.close();
+  for (const part of [pods, certificates]) part.close();
+});
+
+test("a pod's connections to its ztunnel's name server count among its connections", async () => {
+  const pods = podPair();
+  const root = new FakeCertificateAuthority().exportRoot();
+  const authority = new FakeCertificateAuthority({ root });
+  const { env, certificates } = environment(root, mesh(), authority, 4);
+  const proxy = podProxy(env, pods.client, "client");
+  await proxy.start();
+  const many = await Promise.all(
+    Array.from({ length: 6 }, async () => await talk(pods.client, "127.0.0.1", env.ports.dns)),
+  );
+  await until(() => many.filter(({ closed }) => closed() === undefined).length === 4);
+  for (const { stream } of many) stream.destroy();
+  for (const part of [proxy, pods, certificates]) part.close();
 });
 
 const strict = `policies:

@@ -76,7 +76,7 @@ export class PodProxy {
     return connection.pod === this.#pod;
   }
 
-  /** Resolves when the pod has no connections and no listeners left. */
+  /** Resolves when the pod has no connections, no queries and no listeners left. */
   get closed(): Promise<void> {
     return this.#whenClosed.promise;
   }
@@ -166,7 +166,7 @@ export class PodProxy {
         return await this.#listenFor("inbound-hbone", fd);
       case "dns-udp":
       case "dns-udp/6":
-        return await DnsListener.udp(this.#pod, fd, role === "dns-udp/6");
+        return await this.#answerNames(fd, role === "dns-udp/6");
       case "dns-tcp":
       case "dns-tcp/6":
         return await DnsListener.tcp(this.#pod, fd);
@@ -182,6 +182,17 @@ export class PodProxy {
     return await listenTcp({ fd, acceptsMore }, (stream) => this.#accept(kind, stream));
   }
 
+  /** A draining pod is not done before the queries that it has read are answered, because nobody else has them. */
+  async #answerNames(fd: number, ipv6: boolean): Promise<{ close(): void }> {
+    const listener = await DnsListener.udp(this.#pod, fd, ipv6);
+    this.#open += 1;
+    void listener.ended.then(() => {
+      this.#open -= 1;
+      this.#endIfIdle();
+    });
+    return listener;
+  }
+
   #accept(kind: AcceptedKind, stream: ByteStream): void {
     const offered = this.#pod.environment.share?.offer(this.uid, kind, stream);
     if (offered === undefined) {
@@ -192,7 +203,7 @@ export class PodProxy {
       if (isTaken || this.#state === "closed") stream.destroy();
       else this.#serve(kind, stream);
     });
-    this.#track(placed, kind);
+    this.#track(placed, kind, stream);
   }
 
   #serve(kind: AcceptedKind, stream: ByteStream): void {
@@ -209,7 +220,7 @@ export class PodProxy {
         : kind === "inbound-hbone"
           ? this.#inbound.serve(stream)
           : serveInboundPlaintext(this.#pod, stream);
-    this.#track(served, kind, () => {
+    this.#track(served, kind, stream, () => {
       place[Symbol.dispose]();
       share?.[Symbol.dispose]();
     });
@@ -229,7 +240,7 @@ export class PodProxy {
   }
 
   /** Counts open connections, to know when a draining pod is done. */
-  #track(served: Promise<void>, kind: AcceptedKind, release?: () => void): void {
+  #track(served: Promise<void>, kind: AcceptedKind, stream: ByteStream, release?: () => void): void {
     this.#open += 1;
     const ended = (): void => {
       release?.();
@@ -238,6 +249,8 @@ export class PodProxy {
     };
     served.then(ended, (error: unknown) => {
       this.#log.error("a connection failed unexpectedly", { component: components[kind], error: messageOf(error) });
+      // Nobody else would close it.
+      stream.destroy({ reset: true });
       ended();
     });
   }

@@ -22,7 +22,11 @@ workloads:
 - {uid: named, name: named, namespace: default, hostname: db.internal, protocol: HBONE, serviceAccount: db, services: {default/named.local: {5432: 6000}}}
 - {uid: NetworkGateway/other/192.0.2.8/0, name: gateway, namespace: istio-system, serviceAccount: ew, network: other, workloadIps: [192.0.2.8]}
 - {uid: split, name: split, namespace: default, network: other, protocol: HBONE, networkGateway: {destination: other/192.0.2.8, hboneMtlsPort: 15008}, services: {default/global.local: {80: 8080}}}
+- {uid: mongo, name: mongo, namespace: default, workloadIps: [10.8.0.1], services: {default/mongo.example: {27017: 27018}}}
+- {uid: db, name: db, namespace: shop, workloadIps: [10.8.0.2]}
 services:
+- {name: mongo, namespace: default, hostname: mongo.example, vips: [/10.8.0.1], ports: {27017: 27018}}
+- {name: claimed, namespace: default, hostname: claimed.example, vips: [/10.8.0.2], ports: {27017: 80}, waypoint: {destination: /10.0.2.1, hboneMtlsPort: 15008}}
 - {name: named, namespace: default, hostname: named.local, vips: [/10.96.0.10], ports: {5432: 6000}}
 - {name: range, namespace: default, hostname: range.local, vips: [/10.97.0.0/16], ports: {80: 8080}, loadBalancer: {mode: Passthrough}}
 - {name: smaller, namespace: default, hostname: smaller.local, vips: [/10.97.5.0/24], ports: {80: 8080}, waypoint: {destination: /10.0.2.1, hboneMtlsPort: 15008}}
@@ -170,6 +174,15 @@ test("an entry of another namespace cannot claim the address of a pod, whichever
     shared.removeWorkload("Kubernetes//Pod/shop/web");
     assert.equal(shared.workloadByAddress("", "10.0.0.9"), undefined);
   }
+});
+
+test("a service that has the address of its own endpoint gets the connections to its ports, and another service does not", () => {
+  const service = to("10.8.0.1", 27_017);
+  assert.deepEqual([service.service?.hostname, service.address, service.port], ["mongo.example", "10.8.0.1", 27_018]);
+  const other = to("10.8.0.1", 22);
+  assert.deepEqual([other.service, other.workload?.name, other.port], [undefined, "mongo", 22]);
+  const claimed = to("10.8.0.2", 27_017);
+  assert.deepEqual([claimed.service, claimed.workload?.name, claimed.port], [undefined, "db", 27_017]);
 });
 
 test("an endpoint with only a hostname is resolved, and requested by its address", async () => {

@@ -2,7 +2,7 @@ import { transientError, type Random } from "../../base/index.ts";
 import { ipFamilyOf, type SocketAddress } from "../../net/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
 import type { Endpoint, MeshState } from "../state/mesh-state.ts";
-import { workloadIdentity, type GatewayAddress, type Service, type Workload } from "../state/model.ts";
+import { hasFamilyOf, workloadIdentity, type GatewayAddress, type Service, type Workload } from "../state/model.ts";
 
 /** The next hop of an outbound connection. */
 export interface Route {
@@ -49,12 +49,20 @@ export interface RouteOptions {
  */
 export function route(options: RouteOptions): Route {
   const { state, source, destination } = options;
-  const byAddress = state.workloadByAddress(source.network, destination.address);
-  const service =
-    byAddress === undefined ? state.serviceByVip(source.network, destination.address, source.namespace) : undefined;
-  if (service !== undefined) return serviceRoute(options, service);
-  if (byAddress !== undefined) return workloadRoute(options, byAddress);
+  const workload = state.workloadByAddress(source.network, destination.address);
+  const service = state.serviceByVip(source.network, destination.address, source.namespace);
+  if (service !== undefined && (workload === undefined || isReachedBy(state, service, workload, destination.port)))
+    return serviceRoute(options, service);
+  if (workload !== undefined) return workloadRoute(options, workload);
   return straightOn(destination);
+}
+
+/**
+ * Whether a service with the address of a workload is meant. A ServiceEntry may have the address of its own endpoint.
+ * An entry that claims the address of another workload gets none of its connections.
+ */
+function isReachedBy(state: MeshState, service: Service, workload: Workload, port: number): boolean {
+  return service.ports.has(port) && state.endpoints(service).has(workload.uid);
 }
 
 /** Whether the next hop has only a name, which {@link resolvedRoute} resolves. */
@@ -313,10 +321,7 @@ function pickAddress(workload: Workload, requestedAddress: string, service: Serv
   if (workload.workloadIps.includes(requestedAddress)) return requestedAddress;
   // The caller resolves the name before it connects, see {@link resolvedRoute}.
   if (workload.workloadIps.length === 0 && workload.hostname !== "") return workload.hostname;
-  const families = service?.ipFamilies;
-  const fits = workload.workloadIps.filter(
-    (ip) => families === undefined || families === "Dual" || ipFamilyOf(ip) === (families === "IPv6" ? "ipv6" : "ipv4"),
-  );
+  const fits = workload.workloadIps.filter((ip) => service === undefined || hasFamilyOf(service, ip));
   const address =
     fits.find((ip) => ipFamilyOf(ip) === ipFamilyOf(requestedAddress)) ?? fits[0] ?? workload.workloadIps[0];
   if (address === undefined)

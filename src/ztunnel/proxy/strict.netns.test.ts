@@ -55,7 +55,7 @@ async function strictPod(policies: string) {
     mark: 0x539,
     ports: { outbound: 15_001, inboundPlaintext: 15_006, hbone: 15_008, dns: 15_053 },
     network: "",
-    dns: new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log }),
+    dns: new DnsResolver({ state, network: "", domain: "cluster.local", nameservers: [], log, random: () => 0.5 }),
   };
   const namespaceFd = NetworkNamespace.open(`/proc/self/fd/${pods.server.fd}`).fd;
   const info = { name: "server", namespace: "default", serviceAccount: "server" };
@@ -174,6 +174,8 @@ test("no plaintext reaches the port on which an application learns its clients f
   parseLocalConfig(workload("", ", applicationTunnel: {protocol: PROXY, port: 8080}"), env.state);
   assert.equal(await answerTo(pods.client, 8080), "");
   assert.match(lines.join(""), /port 8080 takes the PROXY header/);
+  parseLocalConfig(workload("", ", applicationTunnel: {protocol: PROXY}"), env.state);
+  assert.equal(await answerTo(pods.client, 8080), "", "each port takes the header");
   parseLocalConfig(workload("", ", applicationTunnel: {protocol: PROXY, port: 9090}"), env.state);
   assert.match(await answerTo(pods.client, 8080), /hello/);
   parseLocalConfig(workload("", ", applicationTunnel: {protocol: NONE, port: 8080}"), env.state);

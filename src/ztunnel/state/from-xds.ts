@@ -180,18 +180,27 @@ function loadBalancer(wire: LoadBalancing): LoadBalancer {
   };
 }
 
-const policyScopes: Readonly<Record<Scope, AuthorizationPolicy["scope"]>> = {
+const policyScopes: Readonly<Partial<Record<Scope, AuthorizationPolicy["scope"]>>> = {
   [Scope.GLOBAL]: "Global",
   [Scope.NAMESPACE]: "Namespace",
   [Scope.WORKLOAD_SELECTOR]: "WorkloadSelector",
 };
 
+const policyActions: Readonly<Partial<Record<Action, AuthorizationPolicy["action"]>>> = {
+  [Action.ALLOW]: "Allow",
+  [Action.DENY]: "Deny",
+};
+
+/** Refuses an unknown scope or action, as upstream. A guess would allow or deny connections that nobody meant. */
 export function policyFromXds(wire: Authorization): AuthorizationPolicy {
+  const [scope, action] = [policyScopes[wire.scope], policyActions[wire.action]];
+  if (scope === undefined || action === undefined)
+    throw userError("xds-invalid", `a policy has the unknown scope ${wire.scope} or the unknown action ${wire.action}`);
   return {
     name: wire.name,
     namespace: wire.namespace,
-    scope: policyScopes[wire.scope] ?? "WorkloadSelector",
-    action: wire.action === Action.DENY ? "Deny" : "Allow",
+    scope,
+    action,
     dryRun: wire.dryRun,
     rules: wire.groups.map((group) => group.rules.map((rule) => rule.matches.map(policyMatch))),
   };

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { suspicion } from "../../base/testing/index.ts";
+import { parseLocalConfig } from "./local-config.ts";
 import { MeshState } from "./mesh-state.ts";
-import type { Service } from "./model.ts";
+import type { Service, Workload } from "./model.ts";
 
 const vip = { network: "", address: "240.0.0.1" };
 const service = (namespace: string, hostname: string, more: Partial<Service> = {}): Service => ({
@@ -43,4 +45,43 @@ test("the choice among services of one namespace with one address does not depen
   assert.deepEqual(found("shop", service("shop", "b.test", { canonical: true }), service("shop", "a.test")), [
     "b.test",
   ]);
+});
+
+function workload(uid: string): Workload {
+  const state = new MeshState();
+  parseLocalConfig(`workloads: [{uid: "${uid}", name: entry, workloadIps: [10.0.0.9]}]`, state);
+  return state.workloadByUid(uid) ?? assert.fail();
+}
+
+for (const [shared, changes] of [
+  ["name", (index: number) => ({ workloadIps: [`10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`] })],
+  ["address", (index: number) => ({ name: `entry-${index}` })],
+] as const)
+  test(`workloads that share their ${shared} arrive, change and leave in time proportional to their number`, () => {
+    const template = workload("entry");
+    const make = (size: number): readonly Workload[] =>
+      Array.from({ length: size }, (_, index) => ({ ...template, uid: `entry-${index}`, ...changes(index) }));
+    const run = (workloads: readonly Workload[]): void => {
+      const state = new MeshState();
+      for (const each of [...workloads, ...workloads]) state.putWorkload(each);
+      for (const each of workloads) state.removeWorkload(each.uid);
+      assert.equal(state.workloadByAddress("", template.workloadIps[0] ?? ""), undefined);
+    };
+    assert.equal(suspicion(run, make, 2_000), undefined);
+  });
+
+test("of workloads with one name, a pod of the own cluster has the name, else the latest one with the account", () => {
+  const state = new MeshState("east");
+  const info = { name: "entry", namespace: "default", serviceAccount: "default" };
+  const found = (): string | undefined => state.workloadByPod(info)?.uid;
+  state.putWorkload(workload("west//Pod/default/entry"));
+  state.putWorkload(workload("east/networking.istio.io/WorkloadEntry/default/entry"));
+  assert.equal(found(), "east/networking.istio.io/WorkloadEntry/default/entry");
+  state.putWorkload(workload("west//Pod/default/entry"));
+  assert.equal(found(), "west//Pod/default/entry");
+  state.putWorkload(workload("east//Pod/default/entry"));
+  state.putWorkload({ ...workload("west//Pod/default/entry"), serviceAccount: "other" });
+  assert.equal(found(), "east//Pod/default/entry");
+  state.removeWorkload("east//Pod/default/entry");
+  assert.equal(found(), "east/networking.istio.io/WorkloadEntry/default/entry");
 });

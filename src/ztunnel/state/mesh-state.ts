@@ -10,6 +10,7 @@ import {
   type Workload,
   type WorkloadInfo,
 } from "./model.ts";
+import { WorkloadIndex } from "./workload-index.ts";
 
 /** One workload as an endpoint of one service. */
 export interface Endpoint {
@@ -24,10 +25,10 @@ const noKeys: ReadonlySet<string> = new Set();
 /** Workloads, services and policies, with the indexes that a connection needs. xDS or a local file fills it. */
 export class MeshState {
   readonly #workloads = new Map<string, Workload>();
-  /** The workloads by network, then by address. The workload that {@link workloadByAddress} returns comes first. */
-  readonly #byAddress = new Map<string, Map<string, readonly Workload[]>>();
-  /** The workloads by namespace and name. The workload that {@link workloadByPod} returns comes first. */
-  readonly #byPod = new Map<string, readonly Workload[]>();
+  /** The workloads by network, then by address. */
+  readonly #byAddress = new Map<string, WorkloadIndex>();
+  /** The workloads by namespace and name. */
+  readonly #byPod = new WorkloadIndex();
   /** The results of {@link workloadByPod} since a workload last changed. Every connection looks up its own pod. */
   #foundByPod = new WeakMap<WorkloadInfo, Workload>();
   readonly #services = new Map<string, Service>();
@@ -74,19 +75,12 @@ export class MeshState {
     this.removeWorkload(workload.uid);
     this.#foundByPod = new WeakMap();
     this.#workloads.set(workload.uid, workload);
-    const sameName = this.#byPod.get(podKey(workload));
-    this.#byPod.set(
-      podKey(workload),
-      sameName === undefined ? [workload] : [workload, ...sameName].sort((left, right) => this.#byOwnPod(left, right)),
-    );
+    this.#byPod.add(podKey(workload), workload);
     // Pods on the host's network share its address, so the address does not identify one of them.
     if (workload.networkMode !== "HostNetwork") {
       let addresses = this.#byAddress.get(workload.network);
-      if (addresses === undefined) this.#byAddress.set(workload.network, (addresses = new Map()));
-      for (const address of workload.workloadIps) {
-        const others = addresses.get(address);
-        addresses.set(address, others === undefined ? [workload] : [workload, ...others].sort(byCredibility));
-      }
+      if (addresses === undefined) this.#byAddress.set(workload.network, (addresses = new WorkloadIndex()));
+      for (const address of workload.workloadIps) addresses.add(address, workload);
     }
     for (const [key, ports] of workload.services) {
       let endpoints = this.#endpoints.get(key);
@@ -100,15 +94,9 @@ export class MeshState {
     if (workload === undefined) return;
     this.#foundByPod = new WeakMap();
     this.#workloads.delete(uid);
-    const sameName = this.#byPod.get(podKey(workload))?.filter((other) => other !== workload) ?? [];
-    if (sameName.length > 0) this.#byPod.set(podKey(workload), sameName);
-    else this.#byPod.delete(podKey(workload));
+    this.#byPod.delete(podKey(workload), workload);
     const addresses = this.#byAddress.get(workload.network);
-    for (const address of workload.workloadIps) {
-      const others = addresses?.get(address)?.filter((other) => other !== workload) ?? [];
-      if (others.length > 0) addresses?.set(address, others);
-      else addresses?.delete(address);
-    }
+    for (const address of workload.workloadIps) addresses?.delete(address, workload);
     if (addresses?.size === 0) this.#byAddress.delete(workload.network);
     for (const key of workload.services.keys()) {
       const endpoints = this.#endpoints.get(key);
@@ -157,9 +145,9 @@ export class MeshState {
     return this.#workloads.get(uid);
   }
 
-  /** The workload with this address. Of several, returns the most credible one, see {@link byCredibility}. */
+  /** The workload with this address. Of several, returns the most credible one, see {@link credibilityOf}. */
   workloadByAddress(network: string, address: string): Workload | undefined {
-    return this.#byAddress.get(network)?.get(address)?.[0];
+    return this.#byAddress.get(network)?.best(address, credibilityOf);
   }
 
   /**
@@ -169,9 +157,9 @@ export class MeshState {
   workloadByPod(info: WorkloadInfo): Workload | undefined {
     const found = this.#foundByPod.get(info);
     if (found !== undefined) return found;
-    const workload = this.#byPod
-      .get(podKey(info))
-      ?.find(({ serviceAccount }) => serviceAccount === info.serviceAccount);
+    const workload = this.#byPod.best(podKey(info), ({ uid, serviceAccount }) =>
+      serviceAccount === info.serviceAccount ? Number(uid.startsWith(this.#ownPods)) : undefined,
+    );
     if (workload !== undefined) this.#foundByPod.set(info, workload);
     return workload;
   }
@@ -303,10 +291,6 @@ export class MeshState {
     return { [Symbol.dispose]: () => void this.#policyListeners.delete(listener) };
   }
 
-  #byOwnPod(left: Workload, right: Workload): number {
-    return Number(right.uid.startsWith(this.#ownPods)) - Number(left.uid.startsWith(this.#ownPods));
-  }
-
   #removeAddress(name: string): void {
     // A workload's uid has at least five parts, a service's name has two.
     if (this.#services.has(name)) this.removeService(name);
@@ -315,13 +299,13 @@ export class MeshState {
 }
 
 /**
- * Sorts workloads that share an address. The cluster gives a pod its address, but the author of a WorkloadEntry or a
- * ServiceEntry may claim any address, even that of another namespace's pod. So pods come first, then other workloads of
- * the mesh, as in upstream. Among equals the latest comes first, because a pod may get the address of an ended pod.
+ * The rank of a workload among those with the same address. The cluster gives a pod its address, but the author of a
+ * WorkloadEntry or a ServiceEntry may claim any address, even that of another namespace's pod. So pods come first, then
+ * other workloads of the mesh, as in upstream. Among equals the latest comes first, because a pod may get the address
+ * of an ended pod.
  */
-function byCredibility(left: Workload, right: Workload): number {
-  const rank = ({ uid, protocol }: Workload): number => (uid.includes("//Pod/") ? 2 : Number(protocol === "HBONE"));
-  return rank(right) - rank(left);
+function credibilityOf({ uid, protocol }: Workload): number {
+  return uid.includes("//Pod/") ? 2 : Number(protocol === "HBONE");
 }
 
 function podKey(pod: { readonly namespace: string; readonly name: string }): string {

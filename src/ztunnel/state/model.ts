@@ -1,3 +1,5 @@
+import { ipFamilyOf } from "../../net/index.ts";
+
 /** A ztunnel's view of its mesh, with the field names of upstream's local configuration and config dump. */
 export interface Workload {
   readonly uid: string;
@@ -116,6 +118,12 @@ export interface WorkloadInfo {
   readonly name: string;
   readonly namespace: string;
   readonly serviceAccount: string;
+}
+
+/** Whether a service has the family of an address. A service without families has those of its endpoints. */
+export function hasFamilyOf({ ipFamilies }: Pick<Service, "ipFamilies">, address: string): boolean {
+  if (ipFamilies === undefined || ipFamilies === "Dual") return true;
+  return ipFamilyOf(address) === (ipFamilies === "IPv6" ? "ipv6" : "ipv4");
 }
 
 export function serviceKey(service: { readonly namespace: string; readonly hostname: string }): string {

@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import { Backoff, messageOf, systemRandom, onAbort, type Clock, type Logger, type Random } from "../../base/index.ts";
 import { closeDescriptor, SeqpacketConnection, type SeqpacketMessage } from "../../net/index.ts";
 import {
@@ -121,12 +122,21 @@ export class ZdsClient {
       this.#log[level]("a request of the CNI agent failed", { error });
     }
     if (connection.closed) return;
-    connection.send(encodeZdsResponse({ error, listeners: returned.roles }), returned.descriptors);
+    try {
+      connection.send(encodeZdsResponse({ error, listeners: returned.roles }), returned.descriptors);
+    } catch (thrown) {
+      // An agent that has just ended does not read the answer. Its end has not been read here yet.
+      this.#log.debug("the CNI agent did not receive an answer", { error: messageOf(thrown) });
+      connection.close();
+    }
   }
 
   async #obey({ request, descriptors, prepared, unreadable }: Received, known: Set<string>) {
     const { pods } = this.#options;
-    if (request === undefined) throw unreadable;
+    if (request === undefined) {
+      for (const fd of descriptors) closeDescriptor(fd);
+      throw unreadable;
+    }
     switch (request.type) {
       case "add":
         known.add(request.uid);
@@ -158,15 +168,21 @@ export class ZdsClient {
     const { uid, workload, listeners } = request;
     const [namespaceFd, ...sockets] = descriptors;
     const { pods } = this.#options;
-    if (pods.descriptors(uid) !== undefined) {
-      for (const fd of descriptors) closeDescriptor(fd);
-      return;
-    }
     if (namespaceFd === undefined || sockets.length !== listeners.length) {
       for (const fd of descriptors) closeDescriptor(fd);
       throw new TypeError(
         `AddWorkload ${uid} names ${listeners.length} listener(s) and carries ${descriptors.length} descriptor(s)`,
       );
+    }
+    const present = pods.descriptors(uid);
+    if (present !== undefined) {
+      if (isSameNamespace(present.namespaceFd, namespaceFd)) {
+        for (const fd of descriptors) closeDescriptor(fd);
+        return;
+      }
+      // The kubelet has made the pod's sandbox anew while no agent ran that could report the end of the old one.
+      this.#log.info("the pod has another network namespace now", { uid });
+      pods.remove(uid, false);
     }
     this.#log.info("pod received, starting proxy", { uid, name: workload.name, namespace: workload.namespace });
     await pods.add({
@@ -185,4 +201,8 @@ export class ZdsClient {
     if (namespaceFd === undefined) throw new TypeError(`the workload ${uid} has no network namespace of its own`);
     return { roles: listeners.map(({ role }) => role), descriptors: [namespaceFd, ...listeners.map(({ fd }) => fd)] };
   }
+}
+
+function isSameNamespace(left: number | undefined, right: number): boolean {
+  return left !== undefined && fstatSync(left).ino === fstatSync(right).ino;
 }

@@ -120,6 +120,11 @@ export const explanations: readonly Explanation[] = [
       /^ztunnel addresses .*ports\[\]/.test(at) || / shop\/(ports|protocols)\./.test(resourceName),
   },
   {
+    why: "a DENY that only L7 can check denies every connection at a ztunnel; upstream's empty match denies none",
+    covers: ({ field: at }, configuration) =>
+      at.startsWith("ztunnel authorizations groups[]") && configuration.endsWith("authorization-ztunnel"),
+  },
+  {
     why: "a rule that upstream writes twice: for STRICT of the policy and of its namespace",
     covers: ({ field: at, serin }) => at === "ztunnel authorizations groups[].rules[]" && serin === "(absent)",
   },

@@ -151,6 +151,18 @@ test("L7 conditions make an ALLOW rule never match, and are left out of a DENY r
   apply(
     config("AuthorizationPolicy", "shop/allow", { rules }),
     config("AuthorizationPolicy", "istio-system/deny", { action: "DENY", rules: rules.slice(0, 1) }),
+    config("AuthorizationPolicy", "shop/deny", {
+      action: "DENY",
+      rules: [
+        { to: [{ operation: { paths: ["/admin"] } }] },
+        { from: [{ source: { principals: ["*"] } }, { source: { requestPrincipals: ["*"] } }] },
+        {
+          from: [{ source: { namespaces: ["other"] } }],
+          to: [{ operation: { ports: ["80"] } }, { operation: { methods: ["GET"] } }],
+          when: [{ key: "request.headers[x]", values: ["1"] }],
+        },
+      ],
+    }),
   );
   assert.deepEqual(authorization("shop/allow"), {
     name: "allow",
@@ -164,6 +176,14 @@ test("L7 conditions make an ALLOW rule never match, and are left out of a DENY r
         ],
       },
     ],
+  });
+  // A group without rules matches every connection. A match without conditions would match none.
+  assert.deepEqual(authorization("shop/deny"), {
+    name: "deny",
+    namespace: "shop",
+    scope: "NAMESPACE",
+    action: "DENY",
+    groups: [{}, {}, { rules: [{ matches: [{ namespaces: [{ exact: "other" }] }] }] }],
   });
   assert.deepEqual(authorization("istio-system/deny"), {
     name: "deny",

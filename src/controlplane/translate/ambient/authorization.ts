@@ -53,12 +53,18 @@ function scopeOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Scope
 /** The rules in ztunnel's form, or undefined if the rule can never match. */
 function rulesOf(rule: AuthorizationRule, allow: boolean, namespace: string): readonly Rules[] | undefined {
   if (allow && requestAttributes(rule).length > 0) return undefined;
-  return [
+  const rules: readonly Rules[] = [
     ...(rule.to.length > 0 ? [{ matches: rule.to.map(operationMatch) }] : []),
     ...(rule.from.length > 0 ? [{ matches: rule.from.map((source) => sourceMatch(source, namespace)) }] : []),
-    // A condition without a match would match everything.
     ...rule.when.map((condition) => ({ matches: [conditionMatch(condition, namespace)] })),
   ];
+  // At a ztunnel, a match without conditions matches nothing. Of a DENY, it is what remains of a part that only L7 can
+  // check. It must match everything, because nobody else would deny those requests.
+  return allow ? rules : rules.filter(({ matches }) => !matches.some(isEmpty));
+}
+
+function isEmpty(match: Match): boolean {
+  return Object.values(match).every((values) => !Array.isArray(values) || values.length === 0);
 }
 
 function operationMatch(operation: AuthorizationOperation): Match {

@@ -1,0 +1,53 @@
+import type { Workload } from "./model.ts";
+
+/**
+ * Workloads by a key that several of them may have. A ServiceEntry may have thousands of endpoints, which all have its
+ * name, so to add or remove one takes no longer than for a key of its own.
+ */
+export class WorkloadIndex {
+  /** A key's only workload, or its workloads by uid in the order in which they arrived. */
+  readonly #byKey = new Map<string, Workload | Map<string, Workload>>();
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  add(key: string, workload: Workload): void {
+    const present = this.#byKey.get(key);
+    if (present === undefined) this.#byKey.set(key, workload);
+    else if (present instanceof Map) present.set(workload.uid, workload);
+    else
+      this.#byKey.set(
+        key,
+        new Map([
+          [present.uid, present],
+          [workload.uid, workload],
+        ]),
+      );
+  }
+
+  delete(key: string, workload: Workload): void {
+    const present = this.#byKey.get(key);
+    if (!(present instanceof Map)) {
+      if (present === workload) this.#byKey.delete(key);
+      return;
+    }
+    present.delete(workload.uid);
+    if (present.size === 0) this.#byKey.delete(key);
+  }
+
+  /** The workload of a key with the highest rank, of equal ones the latest. Those without a rank do not count. */
+  best(key: string, rankOf: (workload: Workload) => number | undefined): Workload | undefined {
+    const present = this.#byKey.get(key);
+    if (present === undefined) return undefined;
+    if (!(present instanceof Map)) return rankOf(present) === undefined ? undefined : present;
+    let best: Workload | undefined;
+    let highest = -Infinity;
+    for (const workload of present.values()) {
+      const rank = rankOf(workload);
+      if (rank === undefined || rank < highest) continue;
+      [best, highest] = [workload, rank];
+    }
+    return best;
+  }
+}
