@@ -60,8 +60,12 @@ test("a program gives the token, runs once for all requests, and again after its
   await credentials.current();
   assert.equal(runsOf("renewing"), 2);
   nowMs = 0;
+  const used = await credentials.current();
+  credentials.forget(used);
   await credentials.current();
-  credentials.forget();
+  assert.equal(runsOf("renewing"), 3);
+  // A late refusal of the former credentials says nothing of the present ones.
+  credentials.forget(used);
   await credentials.current();
   assert.equal(runsOf("renewing"), 3);
 });

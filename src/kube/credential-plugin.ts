@@ -1,5 +1,13 @@
 import { spawn } from "node:child_process";
-import { BoundedCache, messageOf, userError, type Clock, type SerinError } from "../base/index.ts";
+import {
+  BoundedCache,
+  messageOf,
+  onAbort,
+  transientError,
+  userError,
+  type Clock,
+  type SerinError,
+} from "../base/index.ts";
 
 /** The API versions in which a program and its caller may speak. */
 export const pluginVersions = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"] as const;
@@ -70,12 +78,19 @@ export class CredentialPlugin {
 
   /**
    * The credential, for which the program runs if there is none, or if it has expired. There is no limit of time,
-   * because a person may have to log in. Throws a user error with the program's name.
+   * because a person may have to log in. The signal ends the wait, and not the program, for which others may wait.
+   * Throws a user error with the program's name.
    */
-  async current(clock: Clock): Promise<PluginCredential> {
+  async current(clock: Clock, signal?: AbortSignal): Promise<PluginCredential> {
     if (this.#credential !== undefined && clock.nowMs() < this.#expiresAtMs) return this.#credential;
     this.#running ??= this.#run().finally(() => (this.#running = undefined));
-    return await this.#running;
+    const running = this.#running;
+    const { promise, resolve, reject } = Promise.withResolvers<PluginCredential>();
+    using _abort = onAbort(signal, () =>
+      reject(transientError("cancelled", `the wait for the program ${this.#settings.command} was cancelled`)),
+    );
+    running.then(resolve, reject);
+    return await promise;
   }
 
   /** The server has refused this credential, so the next request needs another one. */

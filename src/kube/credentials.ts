@@ -15,6 +15,8 @@ export interface RequestCredentials {
   readonly headers: RequestHeaders;
   /** The certificate of the connection, as PEM pair. The object is the same until the certificate changes. */
   readonly clientCertificate: KubeConfig["clientCertificate"];
+  /** What a program has returned for it. */
+  readonly fromPlugin: PluginCredential | undefined;
 }
 
 /**
@@ -27,7 +29,6 @@ export class Credentials {
   readonly #impersonation: RequestHeaders;
   #header: string | undefined;
   #readAtMs = Number.NEGATIVE_INFINITY;
-  #fromPlugin: PluginCredential | undefined;
 
   constructor(config: KubeConfig, clock: Clock) {
     this.#config = config;
@@ -40,30 +41,33 @@ export class Credentials {
     return this.#config.token?.type === "file" || this.#config.plugin !== undefined;
   }
 
-  /** The server has refused the credentials. */
-  forget(): void {
-    this.#readAtMs = Number.NEGATIVE_INFINITY;
-    if (this.#fromPlugin !== undefined) this.#config.plugin?.forget(this.#fromPlugin);
+  /** The server has refused these credentials. There may be newer ones already, which stay. */
+  forget({ headers, fromPlugin }: RequestCredentials): void {
+    if (headers["authorization"] === this.#header) this.#readAtMs = Number.NEGATIVE_INFINITY;
+    if (fromPlugin !== undefined) this.#config.plugin?.forget(fromPlugin);
   }
 
-  /** Throws a user error if a file cannot be read, or if a program returns no credentials. */
-  async current(): Promise<RequestCredentials> {
+  /**
+   * Throws a user error if a file cannot be read, or if a program returns no credentials. The signal ends the wait for a
+   * program, which continues for others.
+   */
+  async current(signal?: AbortSignal): Promise<RequestCredentials> {
     const { plugin } = this.#config;
-    if (plugin !== undefined) this.#fromPlugin = await plugin.current(this.#clock);
-    const authorization = this.#authorization();
+    const fromPlugin = plugin === undefined ? undefined : await plugin.current(this.#clock, signal);
+    const authorization = this.#authorization(fromPlugin);
     return {
       headers: { ...(authorization === undefined ? {} : { authorization }), ...this.#impersonation },
-      clientCertificate: this.#config.clientCertificate ?? this.#fromPlugin?.clientCertificate,
+      clientCertificate: this.#config.clientCertificate ?? fromPlugin?.clientCertificate,
+      fromPlugin,
     };
   }
 
-  #authorization(): string | undefined {
+  #authorization(fromPlugin: PluginCredential | undefined): string | undefined {
     const { token, basic } = this.#config;
     if (token?.type === "literal") return `Bearer ${token.token}`;
     if (token?.type === "file") return this.#fromFile(token.path);
     if (basic !== undefined) return `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString("base64")}`;
-    const fromPlugin = this.#fromPlugin?.token;
-    return fromPlugin === undefined ? undefined : `Bearer ${fromPlugin}`;
+    return fromPlugin?.token === undefined ? undefined : `Bearer ${fromPlugin.token}`;
   }
 
   #fromFile(path: string): string {

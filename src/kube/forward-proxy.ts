@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { cidrOf, isAddressOf, isLoopbackAddress, nodeHttp, userError, type Environment } from "../base/index.ts";
 
@@ -22,7 +23,9 @@ export function proxyOfEnvironment(server: URL, env: Environment): URL | undefin
 export function parseProxy(text: string, where: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url !== undefined && (url.protocol === "http:" || url.protocol === "https:")) return url;
-  throw userError("kubeconfig-invalid", `${where} is "${text}", expected the address of a proxy`, {
+  // The text may contain a password.
+  const shown = url === undefined ? "is no URL" : `has the scheme ${url.protocol}//`;
+  throw userError("kubeconfig-invalid", `${where} ${shown}, expected the address of an HTTP proxy`, {
     hint: "HTTP proxies are supported: http://host:port or https://host:port",
   });
 }
@@ -54,10 +57,13 @@ export async function tunnelThrough(
 ): Promise<Duplex> {
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   const user = [proxy.username, proxy.password].map(decodeURIComponent).join(":");
+  const proxyHost = proxy.hostname.replace(/^\[|\]$/g, "");
   const options = {
     method: "CONNECT",
     path: authority,
-    host: proxy.hostname.replace(/^\[|\]$/g, ""),
+    host: proxyHost,
+    // Otherwise Node would expect a certificate for the name in the Host header, the server's.
+    servername: isIP(proxyHost) === 0 ? proxyHost : "",
     port: proxy.port === "" ? (proxy.protocol === "https:" ? 443 : 80) : Number(proxy.port),
     agent: false as const,
     signal,

@@ -22,7 +22,7 @@ import type {
   WatchOptions,
   WriteOptions,
 } from "./client.ts";
-import { Credentials } from "./credentials.ts";
+import { Credentials, type RequestCredentials } from "./credentials.ts";
 import { pickExcerpt, readStatus, type Excerpt } from "./excerpt.ts";
 import { Http1Transport } from "./http1-transport.ts";
 import { Http2Transport } from "./http2-transport.ts";
@@ -247,7 +247,7 @@ class HttpKubeClient implements KubeConnection {
 
   async raw(method: string, path: string, options: RawOptions = {}): Promise<RawResponse> {
     const subject = { verb: method, object: path };
-    await this.#credentials.current();
+    await this.#credentials.current(options.signal);
     return await this.#within(options.signal, subject, async (signal) => {
       const response = await this.#send({ method, path, subject, ...options, signal });
       const text = await readAll(response.body, subject);
@@ -312,7 +312,7 @@ class HttpKubeClient implements KubeConnection {
 
   async #answer(exchange: Exchange): Promise<AnswerBody> {
     // A program may wait for a person who logs in, which the deadline must not include.
-    await this.#credentials.current();
+    await this.#credentials.current(exchange.signal);
     return await this.#within(exchange.signal, exchange.subject, async (signal) => {
       const response = await this.#send({ ...exchange, signal });
       const bytes = await readAllBytes(response.body, exchange.subject);
@@ -353,16 +353,16 @@ class HttpKubeClient implements KubeConnection {
   }
 
   async #send(exchange: Exchange): Promise<TransportResponse> {
-    const response = await this.#sendOnce(exchange);
+    const used = await this.#credentials.current(exchange.signal);
+    const response = await this.#sendOnce(exchange, used);
     if (response.status !== 401 || !this.#credentials.rotates) return response;
     response.body.resume();
-    this.#credentials.forget();
-    return await this.#sendOnce(exchange);
+    this.#credentials.forget(used);
+    return await this.#sendOnce(exchange, await this.#credentials.current(exchange.signal));
   }
 
-  async #sendOnce(exchange: Exchange): Promise<TransportResponse> {
+  async #sendOnce(exchange: Exchange, credentials: RequestCredentials): Promise<TransportResponse> {
     const { method, path, body, contentType = "application/json", accept = "application/json", signal } = exchange;
-    const credentials = await this.#credentials.current();
     this.#use(credentials.clientCertificate);
     const request = {
       method,

@@ -5,7 +5,7 @@ import type { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import {
   connectTimeoutMs,
-  ServerAgent,
+  serverAgent,
   unreachable,
   type Transport,
   type TransportRequest,
@@ -23,6 +23,8 @@ export class Http1Transport implements Transport {
   readonly #credentials: Credentials;
   readonly #url: URL;
   #agent: HttpAgent | undefined;
+  /** Agents of former certificates, whose requests continue. */
+  readonly #former = new Set<HttpAgent>();
 
   constructor(config: KubeConfig, credentials: Credentials) {
     this.#config = config;
@@ -33,8 +35,7 @@ export class Http1Transport implements Transport {
   async send(request: TransportRequest): Promise<TransportResponse> {
     const { method, path, headers, body, signal } = request;
     const isSecure = this.#url.protocol === "https:";
-    const { clientCertificate } = await this.#credentials.current();
-    this.#agent ??= isSecure ? new ServerAgent(this.#config, clientCertificate, pool) : new (nodeHttp().Agent)(pool);
+    this.#agent ??= await this.#newAgent(isSecure);
     const options = {
       agent: this.#agent,
       method,
@@ -60,12 +61,26 @@ export class Http1Transport implements Transport {
     return { status: response.statusCode ?? 0, headers: flat, body: response };
   }
 
+  async #newAgent(isSecure: boolean): Promise<HttpAgent> {
+    if (!isSecure) return new (nodeHttp().Agent)(pool);
+    const { clientCertificate } = await this.#credentials.current();
+    // Another request may have made one meanwhile.
+    return this.#agent ?? serverAgent(this.#config, clientCertificate, pool);
+  }
+
   renew(): void {
-    // Sockets in use stay with their requests, and the last request of each ends it.
+    const former = this.#agent as (HttpAgent & { keepAlive: boolean }) | undefined;
     this.#agent = undefined;
+    if (former === undefined) return;
+    // Without it, Node keeps no socket whose request has ended.
+    former.keepAlive = false;
+    for (const sockets of Object.values(former.freeSockets)) sockets?.forEach((socket) => socket.destroy());
+    this.#former.add(former);
   }
 
   close(): void {
     this.#agent?.destroy();
+    for (const agent of this.#former) agent.destroy();
+    this.#former.clear();
   }
 }

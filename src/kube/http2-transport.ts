@@ -31,6 +31,8 @@ export class Http2Transport implements Transport {
   readonly #clock: Clock;
   #session: Promise<ClientHttp2Session> | undefined;
   #fallback: Http1Transport | undefined;
+  /** Sessions of former certificates, whose requests and watches continue. */
+  readonly #former = new Set<ClientHttp2Session>();
 
   constructor(config: KubeConfig, credentials: Credentials, clock: Clock) {
     this.#config = config;
@@ -74,7 +76,12 @@ export class Http2Transport implements Transport {
     this.#session = undefined;
     // Open requests end first.
     void former?.then(
-      (session) => session.close(),
+      (session) => {
+        if (session.closed) return;
+        this.#former.add(session);
+        session.once("close", () => this.#former.delete(session));
+        session.close();
+      },
       () => undefined,
     );
   }
@@ -85,6 +92,7 @@ export class Http2Transport implements Transport {
       () => undefined,
     );
     this.#session = undefined;
+    for (const session of this.#former) session.destroy();
     this.#fallback?.close();
   }
 

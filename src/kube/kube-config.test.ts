@@ -109,7 +109,10 @@ test("a proxy comes from the kubeconfig, or from the environment unless NO_PROXY
   assert.equal(await proxyFor({ ...https, NO_PROXY: "10.0.0.0/8" }, { server: "https://10.1.2.3" }), undefined);
   assert.equal(await proxyFor(https, { server: "https://127.0.0.1:6443" }), undefined);
   assert.equal(await proxyFor(https, { server: "https://[::1]:6443" }), undefined);
-  await assert.rejects(proxyFor({}, { "proxy-url": "socks5://proxy" }), /proxy-url of cluster "c" of .*socks5/);
+  await assert.rejects(
+    proxyFor({}, { "proxy-url": "socks5://proxy" }),
+    /proxy-url of cluster "c" of .* has the scheme socks5:/,
+  );
   await assert.rejects(
     proxyFor({}, { server: "http://plain", "proxy-url": "http://proxy" }),
     /needs a server with https/,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import type { Lease, Pod } from "../api/kubernetes/index.ts";
 import {
@@ -174,6 +175,7 @@ test("a holder renews its lease without reading it, at its own interval, and rea
   const stop = new AbortController();
   const led = Promise.withResolvers<void>();
   let terms = 0;
+  let term: AbortSignal | undefined;
   const running = new LeaderElection({
     client: server,
     namespace: "default",
@@ -187,6 +189,7 @@ test("a holder renews its lease without reading it, at its own interval, and rea
     random: () => 0.5,
   }).run(stop.signal, async (leading) => {
     terms += 1;
+    term = leading;
     led.resolve();
     await new Promise<void>((resolve) => leading.addEventListener("abort", () => resolve()));
   });
@@ -208,6 +211,9 @@ test("a holder renews its lease without reading it, at its own interval, and rea
   assert.equal(server.lease()?.metadata.annotations?.["by"], "hand");
   assert.equal(server.lease()?.spec?.holderIdentity, "a");
   assert.equal(terms, 1);
+  assert.ok(term !== undefined);
+  // A leader renews for months, so a renewal must leave nothing behind.
+  assert.ok(getEventListeners(term, "abort").length < 5);
   stop.abort();
   await running;
 });

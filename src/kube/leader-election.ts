@@ -1,8 +1,8 @@
 import { leaseKind, podKind, type Lease } from "../api/kubernetes/index.ts";
 import {
-  aborted,
   describeError,
   envString,
+  onAbort,
   systemRandom,
   type Clock,
   type Environment,
@@ -37,6 +37,9 @@ export interface LeaderElectionOptions {
   readonly clock: Clock;
   readonly random?: Random;
 }
+
+/** How long a leader that ends waits for the answer to its last renewal before it releases the lease. */
+const lateRenewalMs = 2_000;
 
 /**
  * Elects one of several processes by a Lease, as client-go does. While clocks run at the same speed, there are never
@@ -107,6 +110,7 @@ export class LeaderElection {
       lost.abort(new Error(`the lease ${name} could not be renewed`));
     };
     let pauseMs = this.#renewMs;
+    let renewal = Promise.resolve(true);
     while (!leading.aborted) {
       await this.#pause(pauseMs, leading);
       if (leading.aborted) break;
@@ -114,18 +118,28 @@ export class LeaderElection {
       const leftMs = this.#renewedMs + this.#renewDeadlineMs - requestedMs;
       // The server may answer much later than others take the lease.
       using _deadline = clock.after(Math.max(0, leftMs), lose);
-      const renewed = await Promise.race([this.#renewOrTake(), aborted(leading).then(() => false)]);
+      renewal = this.#renewOrTake(leading);
+      const renewed = await unlessAborted(renewal, leading);
       pauseMs = renewed ? this.#renewMs : this.#retryMs;
       if (renewed) this.#renewedMs = requestedMs;
       else if (!this.holds()) lose();
     }
     await work;
     this.#renewedMs = Number.NEGATIVE_INFINITY;
+    // A renewal that is still under way would take the released lease again, or make the release fail.
+    await this.#ended(renewal);
     await this.#release();
   }
 
-  async #renewOrTake(): Promise<boolean> {
-    return (await this.#renew()) || (await this.#tryHold());
+  async #ended(renewal: Promise<boolean>): Promise<void> {
+    const ended = new AbortController();
+    const limit = this.#options.clock.sleep(lateRenewalMs, ended.signal).catch(() => undefined);
+    await Promise.race([renewal, limit]);
+    ended.abort();
+  }
+
+  async #renewOrTake(leading: AbortSignal): Promise<boolean> {
+    return (await this.#renew()) || (!leading.aborted && (await this.#tryHold(leading)));
   }
 
   /** Renews the lease if no other client has written it since. False if one has, or if the server does not answer. */
@@ -145,10 +159,11 @@ export class LeaderElection {
   }
 
   /** Creates, takes over or renews the lease. False if another process holds it, or if the server does not answer. */
-  async #tryHold(): Promise<boolean> {
+  async #tryHold(leading?: AbortSignal): Promise<boolean> {
     const { client, namespace, name, identity, clock } = this.#options;
     try {
       const lease = await client.get(leaseKind, name, namespace);
+      if (leading?.aborted === true) return false;
       const now = microTime(clock.nowMs());
       if (lease === undefined) {
         this.#written = await client.create(leaseKind, {
@@ -223,6 +238,14 @@ export class LeaderElection {
     const { clock, random = systemRandom } = this.#options;
     await clock.sleep(ms * (0.8 + 0.4 * random()), signal).catch(() => undefined);
   }
+}
+
+/** The result of a promise that never rejects, or false once the signal is aborted. */
+async function unlessAborted(result: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  using _abort = onAbort(signal, () => resolve(false));
+  void result.then(resolve);
+  return await promise;
 }
 
 export interface PodProcess {

@@ -2,7 +2,7 @@ import type { WebSocket } from "ws";
 import { transientError, userError, onAbort, type Clock } from "../base/index.ts";
 import { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
-import { ServerAgent } from "./transport.ts";
+import { serverAgent } from "./transport.ts";
 
 export interface PodExecOptions {
   readonly config: KubeConfig;
@@ -42,7 +42,7 @@ export async function execInPod(options: PodExecOptions): Promise<PodExec> {
   // Loaded on demand, because it takes half of this part's start and few processes run commands.
   const ws = await import("ws");
   const socket = new ws.WebSocket(execUrl(options), ["v5.channel.k8s.io"], {
-    ...(config.server.startsWith("https:") ? { agent: new ServerAgent(config, clientCertificate) } : {}),
+    ...(config.server.startsWith("https:") ? { agent: serverAgent(config, clientCertificate) } : {}),
     headers,
     maxPayload: maxPayloadBytes,
   });

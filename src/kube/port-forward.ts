@@ -8,7 +8,7 @@ import { SpdySession, type SpdyStream } from "../wire/spdy/index.ts";
 import { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import { errorOfStatus } from "./status-error.ts";
-import { ServerAgent, unreachable } from "./transport.ts";
+import { serverAgent, unreachable } from "./transport.ts";
 
 export interface PortForwardTarget {
   readonly namespace: string;
@@ -53,7 +53,7 @@ async function upgrade(
     port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
   };
   const outgoing = secure
-    ? httpsRequest({ ...options, agent: new ServerAgent(config, clientCertificate) })
+    ? httpsRequest({ ...options, agent: serverAgent(config, clientCertificate) })
     : nodeHttp().request({ ...options, agent: false });
   using _timer = clock.after(upgradeTimeoutMs, () => {
     const message = `port-forward of Pod ${namespace}/${pod}: no answer within ${upgradeTimeoutMs / 1000} s`;

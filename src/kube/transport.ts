@@ -94,8 +94,19 @@ async function handshake(socket: TLSSocket, signal: AbortSignal): Promise<TLSSoc
   }
 }
 
-/** Connections of `node:https` to the server: with its proxy, its name, and the client's certificate. */
-export class ServerAgent extends HttpsAgent {
+/** Opens connections of `node:https` to the server: with its name, its proxy and the client's certificate. */
+export function serverAgent(
+  config: KubeConfig,
+  certificate: ClientCertificate,
+  options: AgentOptions = {},
+): HttpsAgent {
+  return config.proxy === undefined
+    ? new HttpsAgent({ ...options, ...tlsOptionsOf(config, certificate) })
+    : new ProxyAgent(config, certificate, options);
+}
+
+/** Connects through the proxy. Connects that are under way do not count for `maxSockets`. */
+class ProxyAgent extends HttpsAgent {
   readonly #config: KubeConfig;
   readonly #certificate: ClientCertificate;
 

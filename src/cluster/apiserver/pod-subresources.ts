@@ -79,8 +79,11 @@ export async function evictPod(parts: ServerParts, writer: Writer, context: Reso
   const pod = parts.store.latest("/pods", info.namespace, info.name);
   if (pod === undefined) throw notFound(type, info.name);
   const disturbs = isOver(pod) ? undefined : await takeDisruption(parts, writer, context, pod, dryRun);
+  const wanted = options.preconditions?.resourceVersion ?? "";
   const preconditions =
-    disturbs === false ? { ...options.preconditions, resourceVersion: String(pod.revision) } : options.preconditions;
+    disturbs === false
+      ? { ...options.preconditions, resourceVersion: wanted === "" ? String(pod.revision) : wanted }
+      : options.preconditions;
   await deleteOne(parts, { ...base, dryRun }, info.name, {
     ...options,
     ...(preconditions === undefined ? {} : { preconditions }),

@@ -42,6 +42,8 @@ async function admit(parts: ServerParts, context: ResourceContext, made: Admissi
   const objectKind = kind === undefined ? undefined : { group: kind.group, version: kind.version, kind: kind.kind };
   const request: AdmissionRequest = objectKind === undefined ? made : { ...made, objectKind };
   await parts.admission.mutate(request);
+  // A webhook's patch may have removed it.
+  if (request.object !== undefined) request.object.metadata ??= {};
   await parts.admission.validate(request);
   return request.object ?? { metadata: {} };
 }
@@ -54,7 +56,7 @@ function subresourceOf({ info, type }: ResourceContext): SubresourceType | undef
 function streamOptions({ info, query }: ResourceContext): Readonly<Record<string, unknown>> {
   if (info.subresource === "proxy") return { path: info.rest };
   if (info.subresource === "portforward") {
-    const ports = query.getAll("ports").map(Number);
+    const ports = query.getAll("ports").map(Number).filter(Number.isInteger);
     return ports.length === 0 ? {} : { ports };
   }
   const flags = ["stdin", "stdout", "stderr", "tty"].filter((name) => query.has(name) && isTrue(query.get(name)));

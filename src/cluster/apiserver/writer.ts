@@ -42,6 +42,8 @@ const maximumAttempts = 8;
  * the other could make an object ever larger. etcd has such a bound too.
  */
 const maximumObjectBytes = 4 * 1024 * 1024;
+/** A write without a change may add digits to the revision and the generation. */
+const revisionGrowthBytes = 64;
 /** The object itself, and the subresources that write its spec. */
 const specSubresources: ReadonlySet<string> = new Set(["", "scale", "ephemeralcontainers", "resize"]);
 
@@ -261,7 +263,7 @@ export class Writer {
     expect: Expectation,
     oldBytes: number,
   ): Promise<StoredRecord | undefined> {
-    const maxBytes = Math.max(maximumObjectBytes, oldBytes);
+    const maxBytes = Math.max(maximumObjectBytes, oldBytes + revisionGrowthBytes);
     try {
       return await this.#parts.store.put(type.storageKey, this.#toStorage(type, object), expect, maxBytes);
     } catch (error) {
