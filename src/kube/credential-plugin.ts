@@ -48,7 +48,7 @@ export interface PluginSurroundings {
 const maxAnswerBytes = 1 << 20;
 const maxPlugins = 64;
 
-/** Clients of one kubeconfig share the credentials, as in client-go: a program may take seconds, or ask for a password. */
+/** Clients of one kubeconfig share credentials, as in client-go: a program may take seconds, or ask for a password. */
 const known = new BoundedCache<string, CredentialPlugin>(maxPlugins);
 
 /** The program of these settings, which is one object for all who ask. Does not run it. */

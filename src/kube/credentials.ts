@@ -48,8 +48,8 @@ export class Credentials {
   }
 
   /**
-   * Throws a user error if a file cannot be read, or if a program returns no credentials. The signal ends the wait for a
-   * program, which continues for others.
+   * Throws a user error if a file cannot be read, or if a program returns no credentials. The signal ends the wait for
+   * a program, which continues for others.
    */
   async current(signal?: AbortSignal): Promise<RequestCredentials> {
     const { plugin } = this.#config;

@@ -36,7 +36,7 @@ export interface KubeUser {
 export interface UserOrigin {
   /** The kubeconfig's files. */
   readonly where: string;
-  /** Absent: programs are refused, because somebody else wrote the kubeconfig. */
+  /** If undefined, programs are refused, because somebody else wrote the kubeconfig. */
   readonly surroundings?: PluginSurroundings;
   /** What a program learns of the cluster. */
   readonly clusterInfo: () => Readonly<Record<string, unknown>>;
