@@ -32,7 +32,10 @@ const scratchHead = new MessageHead();
 const maxLingerBytes = 1024 * 1024;
 /** The number of sweeps (one each second) after which a closing connection is ended. */
 const maxLingerSweeps = 5;
-/** The same, while bytes of the last response wait for a slow client. As long as HTTP/2 waits for them. */
+/**
+ * The same, while bytes of the last response wait for a slow client. As long as HTTP/2 waits for them. The number
+ * starts again when a whole write has left, so a response in one large write has this time in total.
+ */
 const maxFlushSweeps = http2Limits.flushTimeoutMs / 1000;
 /** A half-closed tunnel is closed after this many sweeps without a byte. */
 const maxHalfClosedSweeps = 60;
@@ -254,7 +257,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     }
   }
 
-  /** A client that takes bytes of the last response is active. */
+  /** A client that has taken a whole write of the last response is active. Parts of a write do not show here. */
   #noteFlush(): void {
     const { bufferedBytes } = this.stream;
     if (bufferedBytes < this.#unsentBytes) this.#quietSweeps = 0;

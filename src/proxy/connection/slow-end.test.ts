@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { until } from "../../base/testing/index.ts";
+import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
 import { Harness, route, tableOf } from "../testing/harness.ts";
 
 /** More than the kernel's buffers of both ends of a connection hold. */
@@ -36,4 +37,46 @@ test("a client that reads nothing of a response that ends its connection is cut 
   assert.equal(harness.listener.connections, 1);
   for (let second = 0; second < 2; second += 1) harness.listener.sweep();
   assert.equal(harness.listener.connections, 0);
+});
+
+/** A connection whose kernel has taken what the test says. */
+class SlowStream implements ByteStream {
+  bufferedBytes = 0;
+  handler: ByteStreamHandler | undefined;
+  destroyed = false;
+  readonly local = { address: "127.0.0.1", port: 1 };
+  readonly remote = { address: "127.0.0.1", port: 2 };
+  readonly fd = -1;
+  readonly receivedBytes = 0;
+  readonly sentBytes = 0;
+  setHandler(handler: ByteStreamHandler): void {
+    this.handler = handler;
+  }
+  write(bytes: Uint8Array): boolean {
+    this.bufferedBytes += bytes.length;
+    return false;
+  }
+  destroy(): void {
+    this.destroyed = true;
+  }
+  end(): void {}
+  pause(): void {}
+  resume(): void {}
+}
+
+test("a client that takes a write of the last response has another minute for the rest", async () => {
+  await using harness = await Harness.start({ codec: "http1" });
+  harness.table = tableOf(route({ kind: "direct-response", status: 200, body: Buffer.alloc(1000, "x") }));
+  const stream = new SlowStream();
+  harness.listener.accept(stream);
+  stream.handler?.data(Buffer.from(request));
+  const sweep = (seconds: number): void => {
+    for (let second = 0; second < seconds; second += 1) harness.listener.sweep();
+  };
+  sweep(50);
+  stream.bufferedBytes -= 500;
+  sweep(60);
+  assert.equal(stream.destroyed, false);
+  sweep(2);
+  assert.equal(stream.destroyed, true);
 });

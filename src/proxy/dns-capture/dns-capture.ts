@@ -1,5 +1,5 @@
 import { create, fromBinary } from "@bufbuild/protobuf";
-import { ConnectionLimit, messageOf, type Logger, type Random } from "../../base/index.ts";
+import { messageOf, type Logger, type Random } from "../../base/index.ts";
 import type { XdsSubscription, XdsUpdate } from "../../dataplane/index.ts";
 import {
   DnsResponder,
@@ -16,6 +16,7 @@ import { bindUdpInNamespace, mayMarkSockets } from "../../net/index.ts";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { NameIndex } from "./name-index.ts";
+import { NewestConnections } from "./newest-connections.ts";
 
 export interface DnsCaptureOptions {
   readonly namespace: string;
@@ -44,7 +45,7 @@ export class DnsCapture {
   readonly #options: DnsCaptureOptions;
   readonly #responder: DnsResponder;
   readonly #lookup: HostLookup;
-  readonly #limit = new ConnectionLimit(maxConnections);
+  readonly #connections = new NewestConnections(maxConnections);
   #names: NameIndex | undefined;
 
   constructor(options: DnsCaptureOptions) {
@@ -89,7 +90,7 @@ export class DnsCapture {
     const { port, log } = this.#options;
     const udp = await serveDnsUdp(bindUdpInNamespace(undefined, { address, port }), address.includes(":"), answer, log);
     try {
-      const tcp = await serveDnsTcp({ address, port }, answer, (stream) => this.#limit.admit(stream, address));
+      const tcp = await serveDnsTcp({ address, port }, answer, (stream) => this.#connections.admit(stream));
       return [udp, tcp];
     } catch (error) {
       udp.close();

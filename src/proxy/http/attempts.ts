@@ -303,10 +303,11 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void {
-    this.endpoint?.report({ kind: "answer", status: judgedStatus(head, this.#facts.isGrpc) });
     const retry = this.#action?.retry;
+    const { isGrpc } = this.#facts;
+    const grpcStatus = isGrpc || retry !== undefined ? head.get("grpc-status") : undefined;
+    this.endpoint?.report({ kind: "answer", status: judgedStatus(head.status, isGrpc ? grpcStatus : undefined) });
     if (retry !== undefined) {
-      const grpcStatus = head.get("grpc-status");
       // A body that still arrives goes to the next endpoint, as after a failed connection.
       const wasUnreached = retry.on.connectFailure && isUnreached(head, grpcStatus);
       const isWanted = wasUnreached || (this.#request.complete && retriesResponse(retry, head, grpcStatus));

@@ -30,7 +30,7 @@ export interface AnsweredExchange extends ExchangeParts {
 export class ClientAnswer {
   readonly #exchange: AnsweredExchange;
   readonly #answer: Answer;
-  /** The mutations of the head, the most specific first. As in Envoy, they apply to the proxy's own replies too. */
+  /** The mutations of the head, in their order. As in Envoy, they apply to the proxy's own replies too. */
   mutations = noMutations;
   /** Mutations of an upstream's head only. */
   upstreamMutations = noMutations;
@@ -157,14 +157,15 @@ export class ClientAnswer {
 
   // ---- the proxy's own reply
 
-  /** Replies for this cause, with these fields of its own. */
+  /** Replies for this cause, with these fields of its own, which replace the route's of the same name. */
   reply(row: ReplyRow, given: Fields = noFields): void {
     const exchange = this.#exchange;
     const { record, config, facts, context } = exchange;
     record.endsBy(row);
-    const added = this.#edits(undefined, this.mutations)?.added ?? noFields;
+    const routed = responseEdits(exchange, this.mutations, noFields, undefined)?.added ?? noFields;
+    const kept = given.length === 0 ? routed : routed.filter(([name]) => !given.some(([own]) => own === name));
     const toPeer = fieldsForPeer(row, config, facts.method, context.draining, this.#answer.peerAsked);
-    const fields = [...given, ...added, ...toPeer];
+    const fields = [...given, ...kept, ...this.addedFields, ...toPeer];
     const shaped = shapeReply(row, fields, config, facts.isGrpc, mutationContext(exchange, undefined));
     const reply = this.grpcWeb?.localReply(shaped) ?? shaped;
     const leaves = leavesClient(row, config);
@@ -182,10 +183,7 @@ export class ClientAnswer {
 
   #upstreamEdits(head: MessageHead): HeaderEdits | undefined {
     const { mutations, upstreamMutations: more } = this;
-    return this.#edits(head, more.length === 0 ? mutations : [...mutations, ...more]);
-  }
-
-  #edits(head: MessageHead | undefined, mutations: readonly HeaderMutation[]): HeaderEdits | undefined {
-    return responseEdits(this.#exchange, mutations, this.addedFields, head);
+    const all = more.length === 0 ? mutations : [...mutations, ...more];
+    return responseEdits(this.#exchange, all, this.addedFields, head);
   }
 }

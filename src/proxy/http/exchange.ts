@@ -2,7 +2,9 @@ import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { LocalReply as FilterReply } from "../filters/http-filter.ts";
 import { decodePeerMetadata, peerMetadataHeader } from "../peers/peer-metadata.ts";
 import { decideCors, type CorsPolicy } from "../routing/cors.ts";
+import type { HeaderMutation } from "../routing/header-mutation.ts";
 import { routeOf, withoutPort } from "../routing/route-table.ts";
+import type { Route } from "../routing/route.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 import type { WireProtocol } from "../upstream/pool-user.ts";
 import { AnswerFilters } from "./answer-filters.ts";
@@ -25,6 +27,7 @@ import { RequestFilters, type FilteredExchange } from "./request-filters.ts";
 import { bodyForm } from "./upstream-choice.ts";
 
 const noBytes = Buffer.alloc(0);
+const noMutations: readonly HeaderMutation[] = [];
 
 /**
  * One request and its response: chooses the route, runs the filters, makes attempts at endpoints, and relays bodies
@@ -114,6 +117,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     record.route = host === undefined ? undefined : routeOf(host, facts);
     if (this.#passesFilters()) this.#act(bytes, from, to);
     else {
+      this.answer.mutations = mutationsBeforeAction(record.route);
       this.#filters = new RequestFilters(this, bytes, from, to);
       record.filterMetadata = this.#filters.pass.metadata;
       this.answer.addedFields = this.#filters.pass.answerFields;
@@ -212,7 +216,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     const { facts, record } = this;
     const { pass, answerSteps } = filters;
     record.route = pass.route;
-    this.answer.mutations = pass.route?.responseMutations ?? [];
+    this.answer.mutations = mutationsBeforeAction(pass.route);
     if (answerSteps.length > 0) {
       this.answer.filters = new AnswerFilters(this, this.answer, pass, answerSteps);
       facts.answerPassesFilters = true;
@@ -262,15 +266,19 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     else this.answer.reply(directReply(action.status, ""), [["location", redirectLocation(action, this.facts)]]);
   }
 
-  /** Returns whether the CORS policy answers the request itself. Otherwise it may add headers to the response. */
+  /**
+   * Returns whether the CORS policy answers the request itself. Otherwise it may add headers to the response. As in
+   * Envoy, its headers replace the route's: a browser refuses a response with two `access-control-allow-origin`.
+   */
   #answersByCors(policy: CorsPolicy): boolean {
     const decision = decideCors(policy, this.facts);
     if (decision === undefined) return false;
     if (decision.kind === "answer") {
+      this.answer.mutations = noMutations;
       this.answer.reply(replyTable.corsAnswer, decision.fields);
       return true;
     }
-    this.answer.mutations = [decision.mutation, ...this.answer.mutations];
+    this.answer.mutations = [...this.answer.mutations, decision.mutation];
     return false;
   }
 
@@ -432,4 +440,12 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.#durationTimer?.[Symbol.dispose]();
     this.#durationTimer = undefined;
   }
+}
+
+/**
+ * The mutations of a reply that comes before the route's action, as from a filter. As in Envoy, only a route that
+ * forwards has them.
+ */
+function mutationsBeforeAction(route: Route | undefined): readonly HeaderMutation[] {
+  return route?.action.kind === "forward" ? route.responseMutations : noMutations;
 }

@@ -1,4 +1,3 @@
-import type { MessageHead } from "../../wire/http1/index.ts";
 import { grpcPrefixBytes, httpStatusOfGrpc } from "../terms/grpc-call.ts";
 
 /** Whether a content type belongs to gRPC. */
@@ -28,11 +27,10 @@ export function grpcStatusOfHttp(status: number): number {
 
 /**
  * The status of a response by which its endpoint is judged. As in Envoy, an error of gRPC counts if the response has no
- * body. The status of other calls comes with their end.
+ * body, so that `grpcStatus` is in its head. The status of other calls comes with their end.
  */
-export function judgedStatus(head: MessageHead, isGrpc: boolean): number {
-  const grpcStatus = isGrpc ? head.get("grpc-status") : undefined;
-  return grpcStatus === undefined ? head.status : httpStatusOfGrpc(Number(grpcStatus));
+export function judgedStatus(status: number, grpcStatus: string | undefined): number {
+  return grpcStatus === undefined ? status : httpStatusOfGrpc(Number(grpcStatus));
 }
 
 /** A text for `grpc-message`: everything except printable ASCII is percent-encoded. */

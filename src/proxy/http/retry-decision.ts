@@ -61,9 +61,15 @@ export function retriesTimeout(policy: RetryPolicy | undefined): boolean {
  * further.
  */
 export function retriesResponse(policy: RetryPolicy, head: MessageHead, grpcStatus: string | undefined): boolean {
+  const isWanted = wantsOther(policy, head.status, grpcStatus);
+  // To look for the header costs a walk over all fields, so most responses need none.
+  if (isWanted === policy.on.rateLimited) return isWanted;
+  return head.find("x-envoy-ratelimited") >= 0 ? policy.on.rateLimited : isWanted;
+}
+
+/** Whether the policy wants another attempt instead of a response that is not for a rate limit. */
+function wantsOther(policy: RetryPolicy, status: number, grpcStatus: string | undefined): boolean {
   const { on } = policy;
-  const { status } = head;
-  if (head.find("x-envoy-ratelimited") >= 0) return on.rateLimited;
   if (on.serverError && status >= 500) return true;
   if (on.gatewayError && status >= 502 && status <= 504) return true;
   if (on.retriable4xx && status === 409) return true;

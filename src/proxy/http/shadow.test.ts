@@ -7,6 +7,7 @@ import { Budget } from "../upstream/circuit-breaker.ts";
 import type { Endpoint } from "../upstream/cluster.ts";
 import type { PoolUser } from "../upstream/pool-user.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
+import { bodyFramings, MessageHead, scanResponseHead } from "../../wire/http1/index.ts";
 import { Shadow } from "./shadow.ts";
 
 const head = Buffer.from("POST / HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -38,15 +39,17 @@ class Mirror {
 
 function rig() {
   const acquired: PoolUser[] = [];
+  const reports: string[] = [];
+  const clock = new HandClock();
   const endpoint = {
     activeRequests: 0,
     counters: { requests: 0 },
     cluster: {
       activeRequests: 0,
-      counters: { requests: 0 },
+      counters: { requests: 0, overflow: 0 },
       breaker: { requests: new Budget(() => 10) },
     },
-    report: () => undefined,
+    report: ({ kind }: { readonly kind: string }) => void reports.push(kind),
     pool: { acquire: (user: PoolUser) => void acquired.push(user), giveUp: () => undefined },
   };
   const shadow = new Shadow({
@@ -57,12 +60,16 @@ function rig() {
     chunksRequest: false,
     scheme: "http",
     protocol: "http1",
-    clock: new HandClock(),
+    clock,
   });
   const mirror = new Mirror();
   return {
     shadow,
     mirror,
+    clock,
+    reports,
+    counters: endpoint.cluster.counters,
+    user: (): PoolUser => acquired[0] ?? assert.fail(),
     connect: (): void => acquired[0]?.connected(mirror as unknown as UpstreamChannel),
     send: (text: string): void => shadow.body(Buffer.from(text), 0, text.length, false),
   };
@@ -121,4 +128,29 @@ test("a mirror that reads nothing loses the request above 256 KiB, wherever they
   assert.equal(mirror.abandoned, false);
   send("c".repeat(100_000));
   assert.equal(mirror.abandoned, true);
+});
+
+test("a mirror that has the whole request and does not respond in 15 s has timed out", () => {
+  const response = new MessageHead();
+  const bytes = Buffer.from("HTTP/1.1 200 OK\r\n\r\n");
+  scanResponseHead(response, bytes, 0, bytes.length);
+  for (const [connects, complete, responds, expected] of [
+    [true, true, false, ["timeout"]],
+    [true, false, false, []],
+    [false, true, false, []],
+    [true, true, true, ["answer"]],
+  ] as const) {
+    const { shadow, clock, reports, connect } = rig();
+    shadow.body(Buffer.alloc(0), 0, 0, complete);
+    if (connects) connect();
+    if (responds) shadow.response(response, bodyFramings.untilClose, 0, 0, false);
+    clock.pass(15_000);
+    assert.deepEqual(reports, expected);
+  }
+});
+
+test("a copy for which the mirror's cluster opens no connection counts among its overflows", () => {
+  const { counters, reports, user } = rig();
+  user().connectFailed({ kind: "overflow", message: "overflow" });
+  assert.deepEqual([counters.overflow, reports], [1, []]);
 });

@@ -44,13 +44,14 @@ export class Shadow implements PoolUser, ResponseReceiver {
   #isFull = false;
   #trailers: readonly string[] | undefined;
   #complete = false;
+  #hasResponse = false;
   #over = false;
   readonly #limit: Disposable;
 
   constructor(options: ShadowOptions) {
     const { endpoint } = options;
     this.#endpoint = endpoint;
-    this.#limit = options.clock.after(maxDurationMs, () => this.abandon());
+    this.#limit = options.clock.after(maxDurationMs, () => this.#timedOut());
     this.toHead = options.toHead;
     this.#isGrpc = options.isGrpc;
     this.chunksRequest = options.chunksRequest;
@@ -105,6 +106,12 @@ export class Shadow implements PoolUser, ResponseReceiver {
     channel?.abandon();
   }
 
+  /** A mirror that has the whole request and gives no response fails, as an endpoint of the request itself would. */
+  #timedOut(): void {
+    if (this.#complete && this.#channel !== undefined && !this.#hasResponse) this.#endpoint.report({ kind: "timeout" });
+    this.abandon();
+  }
+
   connected(channel: UpstreamChannel): void {
     this.#channel = channel;
     channel.begin(this);
@@ -116,7 +123,8 @@ export class Shadow implements PoolUser, ResponseReceiver {
   }
 
   connectFailed({ kind }: ConnectFailure): void {
-    if (kind !== "overflow") this.#endpoint.report({ kind: kind === "timeout" ? kind : "connect-failure" });
+    if (kind === "overflow") this.#endpoint.cluster.counters.overflow += 1;
+    else this.#endpoint.report({ kind: kind === "timeout" ? kind : "connect-failure" });
     this.#end();
   }
 
@@ -125,7 +133,9 @@ export class Shadow implements PoolUser, ResponseReceiver {
   }
 
   response(head: MessageHead, _framing: BodyFraming, _from: number, _to: number, last: boolean): void {
-    this.#endpoint.report({ kind: "answer", status: judgedStatus(head, this.#isGrpc) });
+    this.#hasResponse = true;
+    const grpcStatus = this.#isGrpc ? head.get("grpc-status") : undefined;
+    this.#endpoint.report({ kind: "answer", status: judgedStatus(head.status, grpcStatus) });
     if (last) this.#end();
   }
 

@@ -46,7 +46,10 @@ export const http2Limits = {
    */
   pingIntervalMs: 15_000,
   pingTimeoutMs: 20_000,
-  /** The time in which the rest of a response must make progress after its exchange, or its connection, is over. */
+  /**
+   * The time in which the rest of a response must make progress after its exchange is over. After the end of its
+   * connection, the time in total for what the kernel has not taken.
+   */
   flushTimeoutMs: 60_000,
   /**
    * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine answers after

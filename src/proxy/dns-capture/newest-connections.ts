@@ -1,0 +1,35 @@
+import { LinkedList, unlisted, type Linked } from "../../base/index.ts";
+
+/** An open connection of the pod. */
+interface PodConnection {
+  destroy(): unknown;
+}
+
+interface Place extends Linked<Place>, Disposable {
+  readonly connection: PodConnection;
+}
+
+/**
+ * Limits the connections of one client, the pod. When they are too many, the oldest one ends, because nobody else ends
+ * idle ones: processes that only keep connections open would otherwise cut the pod off from DNS over TCP.
+ */
+export class NewestConnections {
+  readonly #max: number;
+  readonly #open = new LinkedList<Place>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Counts a new connection until its place is disposed of. */
+  admit(connection: PodConnection): Disposable {
+    const oldest = this.#open.size < this.#max ? undefined : this.#open.first;
+    if (oldest !== undefined) {
+      this.#open.remove(oldest);
+      oldest.connection.destroy();
+    }
+    const place: Place = { ...unlisted, connection, [Symbol.dispose]: () => void this.#open.remove(place) };
+    this.#open.add(place);
+    return place;
+  }
+}
