@@ -9,7 +9,7 @@ import { readText } from "./fields.ts";
 const tokenPattern = /^[-!#$%&'*+.^_`|~A-Za-z0-9]+$/;
 const strictPattern = /^[-_A-Za-z0-9]+$/;
 /** The most characters of a wrong name in a message. */
-const maxShown = 100;
+export const maxShown = 100;
 const maxParameterBytes = 1024;
 const pseudoHeaders = [":method", ":scheme", ":authority", ":path", ":status"];
 

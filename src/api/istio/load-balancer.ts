@@ -1,3 +1,4 @@
+import { truncated } from "../../base/index.ts";
 import { areRepeated, type Reader } from "../reader.ts";
 import { readDurationMs, readText, requireText, warnOfUnknown } from "./fields.ts";
 import {
@@ -7,6 +8,7 @@ import {
   isCookieName,
   isNoHeader,
   literalValueFault,
+  maxShown,
 } from "./http-headers.ts";
 import {
   readLocality,
@@ -121,7 +123,7 @@ function readHashKey(reader: Reader): HashKey {
   checkText(reader, "httpHeaderName", header, hashedHeaderFault);
   if (header !== undefined && isNoHeader(header))
     reader.warnNoEffect(
-      `is the name of no header, got "${header}"; requests are distributed at random`,
+      `is the name of no header, got "${truncated(header, maxShown)}"; requests are distributed at random`,
       "httpHeaderName",
     );
   if (header !== undefined) found.push({ kind: "httpHeaderName", name: header });
@@ -157,7 +159,7 @@ function readCookie(reader: Reader): HashKey & { readonly kind: "httpCookie" } {
   checkText(reader, "name", key.name, cookieNameFault);
   if (!isCookieName(key.name))
     reader.warn(
-      `should be letters, digits and signs without blanks and separators, got "${key.name}"; clients may not send such a cookie back`,
+      `should be letters, digits and signs without blanks and separators, got "${truncated(key.name, maxShown)}"; clients may not send such a cookie back`,
       "name",
     );
   checkText(reader, "path", key.path, literalValueFault);

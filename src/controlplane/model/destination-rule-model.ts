@@ -320,8 +320,8 @@ function mostSpecificRules(
 }
 
 /**
- * A rule that selects the client wins over a rule for all clients. Several of the latter differ in their exportTo. The
- * youngest of them wins, as in upstream.
+ * A rule that selects the client wins over a rule for all clients. Several of the latter differ in their exportTo, and
+ * each is made of the rules with one exportTo. As in upstream, the one whose oldest rule is the youngest wins.
  */
 function choose(found: readonly DestinationRuleModel[], client: RuleClient): DestinationRuleModel | undefined {
   const selecting = found.find(

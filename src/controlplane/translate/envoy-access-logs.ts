@@ -18,8 +18,8 @@ const converted = memos.memo<EncodedResource, EncodedResource>("listeners-for-en
 const marker = Buffer.from(unacceptedFilter);
 
 /**
- * Leaves out the access logs of a listener whose filter no Envoy accepts. It would reject the listener, which may serve
- * other namespaces too. Serin's proxies keep these logs. Each listener is converted once.
+ * Leaves out the access logs of Telemetries whose filter no Envoy accepts. It would reject the listener, which
+ * may serve other namespaces too. Serin's proxies keep these logs. Each listener is converted once.
  */
 export function withAcceptedLogs(listener: EncodedResource): EncodedResource {
   const known = converted.get(listener);

@@ -1,7 +1,7 @@
 /**
  * A script that loads the given one, and that an Envoy always accepts. If the given one does not load, requests get
- * 500, and the log has the reason at most once a minute. Without it, an Envoy rejects the whole listener, which serves
- * other namespaces too.
+ * 500, and the log has the reason at most once a minute for each worker thread. Without it, an Envoy rejects the whole
+ * listener, which serves other namespaces too.
  *
  * Discovery of the filter's configuration (ECDS) would not help. An Envoy keeps a configuration before it builds the
  * filter. So after it has rejected a script, it rejects each later version of the listener because of that script.

@@ -1,5 +1,5 @@
 import { matchesLabels } from "../../../api/index.ts";
-import { istioLabels } from "../../../api/istio/index.ts";
+import { istioLabels, type IstioPort } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import {
   compareText,
@@ -38,8 +38,9 @@ import { podLabelKeys, podsByLabel, podsSelectedBy } from "./selected-pods.ts";
 import { isAddress } from "../ip-address.ts";
 import { entryEndpoints, JoinedEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
 import { entriesOfHost, hostIn, type EntryHosts } from "./service-entry-host.ts";
-import { racesAddresses } from "./service-entry-model.ts";
-import type { ServiceRegistry } from "./service-model.ts";
+import { isTcp, racesAddresses } from "./service-entry-model.ts";
+import { entryVisibilityOf } from "./service-entry-visibility.ts";
+import { serviceKey, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
 import { isMarkedDraining, keepsDraining } from "./service-session.ts";
 
 /** Endpoints by {@link endpointsKey}. Every port of every service has an item, even if it is empty. */
@@ -110,10 +111,10 @@ const waypointManager = "istio.io-mesh-controller";
 export function deriveServiceEndpoints(
   graph: CollectionGraph,
   inputs: MeshInputs,
-  registry: Pick<ServiceRegistry, "imported" | "entryHosts">,
+  registry: Pick<ServiceRegistry, "imported" | "entryHosts" | "entries">,
 ): ServiceEndpoints {
   const entries = deriveEntryEndpoints(graph, inputs, registry.entryHosts);
-  const kubernetes = deriveKubernetesEndpoints(graph, inputs, entries);
+  const kubernetes = deriveKubernetesEndpoints(graph, inputs, { services: registry.entries, endpoints: entries });
   const remote = deriveRemoteEndpoints(graph, inputs);
   return {
     kubernetes,
@@ -131,14 +132,16 @@ function remoteServicesByName(inputs: MeshInputs): CollectionIndex<ServiceFacts 
   return inputs.remote.services.index("name", (service) => [factsKey(service)]);
 }
 
-/**
- * `entries` are the endpoints of ServiceEntries. As in upstream, an entry in the Service's namespace with its host adds
- * endpoints to it, such as those of virtual machines.
- */
+/** The services of ServiceEntries, and their endpoints. */
+interface EntryServices {
+  readonly services: Collection<ServiceModel>;
+  readonly endpoints: Collection<readonly EndpointModel[]>;
+}
+
 function deriveKubernetesEndpoints(
   graph: CollectionGraph,
   inputs: MeshInputs,
-  entries: Collection<readonly EndpointModel[]>,
+  entries: EntryServices,
 ): Collection<readonly EndpointModel[]> {
   const slices = inputs.slices.index("service", (slice) => [slice.service]);
   return graph.derive("endpoints-kubernetes", inputs.services, (service, reader, key) => {
@@ -148,14 +151,15 @@ function deriveKubernetesEndpoints(
     const own = reader.lookup(slices, key);
     const selected = selectedWorkloadEntries(service.namespace, service.selector, inputs, reader);
     const discoverable = discoverability(key, undefined, { mesh, inputs, reader });
+    const host = serviceKey({
+      namespace: service.namespace,
+      hostname: hostnameOf(service, mesh.domain).toLowerCase(),
+    });
+    const addedTo = addedEndpoints(service, host, entries, { mesh, inputs, reader });
     return service.ports
       .filter((port) => port.protocol === "TCP")
       .map((port) => {
         const target = { name: port.name, port: port.port, target: typeof port.target === "number" ? port.target : 0 };
-        const endpointKey = endpointsKey(
-          `${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`,
-          port.port,
-        );
         const found = [
           ...own.flatMap((slice) =>
             sliceEndpoints(slice, service, port.name, view, { mesh, inputs, reader, discoverable }),
@@ -165,11 +169,34 @@ function deriveKubernetesEndpoints(
             .filter(isDiscoverable),
           ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
         ];
-        const added = (reader.get(entries, endpointKey) ?? []).filter(isDiscoverable);
+        const added = addedTo(port);
         const all = added.length === 0 ? found : new JoinedEndpoints(found).add(added).endpoints;
-        return [endpointKey, sortedEndpoints(withDraining(all, service, mesh))] as const;
+        return [endpointsKey(host, port.port), sortedEndpoints(withDraining(all, service, mesh))] as const;
       });
   });
+}
+
+/**
+ * The endpoints that ServiceEntries add to a port of the Service, such as those of virtual machines. As in upstream,
+ * they are those of its namespace with its host, and the port has the same number and name. Clients connect to the
+ * endpoints of a headless Service directly, so an entry adds none there.
+ */
+function addedEndpoints(
+  service: ServiceFacts,
+  host: string,
+  { services, endpoints }: EntryServices,
+  { mesh, inputs, reader }: EndpointContext,
+): (port: { readonly name: string; readonly port: number }) => readonly EndpointModel[] {
+  const entry = service.clusterAddresses.length === 0 ? undefined : reader.get(services, host);
+  const isVisible =
+    entry !== undefined &&
+    (mesh.serviceEntryVisibility?.applyToSidecars !== true ||
+      entryVisibilityOf(service.namespace, inputs, reader) === "PUBLIC");
+  if (!isVisible) return () => [];
+  return ({ name, port }) =>
+    entry.ports.some((own) => own.port === port && own.name === name)
+      ? (reader.get(endpoints, endpointsKey(host, port)) ?? []).filter(isDiscoverable)
+      : [];
 }
 
 /** Whether endpoint discovery may send the endpoint. Envoy rejects a name, because it looks up none there. */
@@ -241,17 +268,18 @@ function deriveEntryEndpoints(
       if (mesh === undefined || oldest === undefined) return [];
       // A proxy that looks up one name at a time refuses a cluster with several.
       const isOneName = oldest.spec.resolution === "DNS_ROUND_ROBIN" || racesAddresses(entries);
-      const ports = new Map<number, JoinedEndpoints>();
+      // As in upstream, ports are the same if their numbers and names are equal. The first name of a number counts.
+      const ports = new Map<number, { readonly name: string; readonly joined: JoinedEndpoints }>();
       for (const entry of entries) {
-        for (const [port, found] of endpointsOf(entry, hostIn(entry, key), mesh, reader)) {
-          const known = ports.get(port);
-          if (known === undefined) ports.set(port, new JoinedEndpoints(found));
-          else if (!isOneName) known.add(found);
+        for (const [{ name = "", number }, found] of endpointsOf(entry, hostIn(entry, key), mesh, reader)) {
+          const known = ports.get(number);
+          if (known === undefined) ports.set(number, { name, joined: new JoinedEndpoints(found) });
+          else if (!isOneName && known.name === name) known.joined.add(found);
         }
       }
-      return [...ports].map(([port, { endpoints }]) => [
+      return [...ports].map(([port, { joined }]) => [
         endpointsKey(key, port),
-        sortedEndpoints(withDraining(endpoints, oldest, mesh)),
+        sortedEndpoints(withDraining(joined.endpoints, oldest, mesh)),
       ]);
     },
   );
@@ -266,7 +294,7 @@ function entryEndpointsReader(inputs: MeshInputs) {
     host: string,
     mesh: MeshSettings,
     reader: CollectionReader,
-  ): readonly (readonly [port: number, endpoints: readonly EndpointModel[]])[] => {
+  ): readonly (readonly [port: IstioPort, endpoints: readonly EndpointModel[]])[] => {
     const selector = entry.spec.workloadSelector?.labels ?? {};
     const view = clusterView(undefined, mesh, inputs, reader);
     const workloads = selectedWorkloadEntries(entry.namespace, selector, inputs, reader);
@@ -279,7 +307,7 @@ function entryEndpointsReader(inputs: MeshInputs) {
     const isByName = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN" || resolution === "DYNAMIC_DNS";
     const viewOf = ({ clusterId }: PodFacts): ClusterView =>
       clusterId === undefined ? view : clusterView(clusterId, mesh, inputs, reader);
-    return entry.spec.ports.map((port) => {
+    return entry.spec.ports.filter(isTcp).map((port) => {
       const target = { name: port.name ?? "", port: port.number, target: port.targetPort ?? 0 };
       const found = [
         ...entryEndpoints(entry, host, target, mesh, view.networkOf),
@@ -292,7 +320,7 @@ function entryEndpointsReader(inputs: MeshInputs) {
           }),
         ),
       ];
-      return [port.number, found.filter(isByName ? (endpoint) => endpoint.port !== 0 : isDiscoverable)] as const;
+      return [port, found.filter(isByName ? (endpoint) => endpoint.port !== 0 : isDiscoverable)] as const;
     });
   };
 }

@@ -126,6 +126,7 @@ export class JoinedEndpoints {
   }
 }
 
-function addressText({ address, port }: EndpointModel): string {
-  return `${address} ${port}`;
+/** Networks may use the same addresses. */
+function addressText({ address, network, port }: EndpointModel): string {
+  return `${network} ${address} ${port}`;
 }

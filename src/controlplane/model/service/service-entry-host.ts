@@ -5,6 +5,12 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { distinctAddresses } from "./service-entry-model.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
+/**
+ * The entries that form one host: the oldest ones. A change of one reads all of them again, so a namespace with more
+ * would keep the control plane busy.
+ */
+const maxJoinedEntries = 1000;
+
 /** The hosts of ServiceEntries. Several entries of a namespace may have one host. */
 export interface EntryHosts {
   /** `namespace/host`, once for each host of each namespace. */
@@ -44,9 +50,9 @@ function spellingsIn({ hosts }: Spec): ReadonlyMap<string, string> {
 }
 
 /**
- * The entries that form the service of a host, oldest first. As in upstream, a user may write an entry for each port of
- * a host, or for some of its endpoints. The oldest entry decides about the whole service, and an entry that says
- * something else about it is left out.
+ * The entries that form the service of a host, oldest first. Similar to upstream, a user may write an entry for each
+ * port of a host, or for some of its endpoints. The oldest entry decides about the whole service. An entry with another
+ * resolution, location or exportTo, or with other addresses or subjectAltNames, is left out.
  */
 export function entriesOfHost(
   key: string,
@@ -57,16 +63,19 @@ export function entriesOfHost(
   const found = reader.lookup(entries, key);
   if (found.length < 2) return found;
   const [oldest, ...later] = [...found].sort(byAge);
-  return oldest === undefined ? [] : [oldest, ...later.filter((entry) => agree(oldest, entry, mesh))];
+  if (oldest === undefined) return [];
+  const said = settings.of(oldest.spec, settingsText);
+  const visible = visibleText(oldest, mesh);
+  const joined = [oldest];
+  for (const entry of later) {
+    if (joined.length === maxJoinedEntries) break;
+    if (settings.of(entry.spec, settingsText) === said && visibleText(entry, mesh) === visible) joined.push(entry);
+  }
+  return joined;
 }
 
-/** Whether two entries say the same about the whole service. */
-function agree(left: ServiceEntryFacts, right: ServiceEntryFacts, mesh: MeshSettings): boolean {
-  const visible = ({ namespace, spec }: ServiceEntryFacts): string =>
-    visibilityOf(spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo, namespace).join();
-  return (
-    settings.of(left.spec, settingsText) === settings.of(right.spec, settingsText) && visible(left) === visible(right)
-  );
+function visibleText({ namespace, spec }: ServiceEntryFacts, mesh: MeshSettings): string {
+  return visibilityOf(spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo, namespace).join();
 }
 
 /** Made once for an entry, because it may have thousands of hosts and addresses. */

@@ -94,8 +94,13 @@ function isOneName({ endpoints, resolution, workloadSelector }: ServiceEntryFact
   return resolution === "DNS" && endpoints.length <= 1 && workloadSelector === undefined;
 }
 
+/** Whether proxies serve the port. A port for UDP may have the same number. */
+export function isTcp({ protocol }: IstioPort): boolean {
+  return protocol !== "UDP";
+}
+
 function portModel(port: IstioPort): readonly ServicePortModel[] {
-  if (port.protocol === "UDP") return [];
+  if (!isTcp(port)) return [];
   return [
     { name: port.name ?? "", port: port.number, protocol: istioPortProtocol(port), target: port.targetPort ?? 0 },
   ];

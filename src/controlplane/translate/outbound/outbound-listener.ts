@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ListenerSchema, TrafficDirection, type Listener } from "../../../wire/envoy/index.ts";
 import type { DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
-import { isAddress } from "../../model/ip-address.ts";
+import { addressBytes, isAddress } from "../../model/ip-address.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import { hostsOverlap } from "../../model/service/service-hostname.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
@@ -20,7 +20,7 @@ import { dynamicDnsName, dynamicDnsRoute, forwardsUnknownHosts, unknownHostCache
 import { DistinctChains, filterChain, takesEverything, type OutboundChain } from "./outbound-chain.ts";
 import { subsetClusterName } from "../outbound-cluster.ts";
 import { unknownRoute, unknownTrafficCluster, type ResolvedPort, type ResolvedService } from "./outbound-route.ts";
-import type { OutboundPort } from "./outbound-port.ts";
+import { clusterAddressesOf, type OutboundPort } from "./outbound-port.ts";
 import { routeConfiguration } from "../routing/route-configuration.ts";
 import { meshTelemetry, type ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 import { l4Matches, tcpClusterFilters, tcpRouteFilters, type TcpRouteContext } from "../routing/virtual-service-tcp.ts";
@@ -46,15 +46,21 @@ const wildcard = "0.0.0.0";
 /** The listeners of one port: one for all HTTP services, and one for each address of the others. */
 export function outboundListeners(resolved: ListenerPort): readonly Listener[] {
   const entries = new Map<string, Entry>();
+  const taken = clusterAddresses(resolved);
   for (const service of resolved.services)
-    if (service.service.resolution !== "alias") addService(entries, service, resolved);
+    if (service.service.resolution !== "alias") addService(entries, service, resolved, taken);
   return [...entries.values()].map((entry) => listener(entry, resolved));
 }
 
-function addService(entries: Map<string, Entry>, resolved: ResolvedService, port: ListenerPort): void {
+function addService(
+  entries: Map<string, Entry>,
+  resolved: ResolvedService,
+  port: ListenerPort,
+  taken: ReadonlySet<string>,
+): void {
   const protocol = port.port.protocol ?? resolved.port.protocol;
   if (protocol === "unknown" || protocol === "tcp" || protocol === "tls") {
-    for (const bind of bindsOf(resolved.service, port)) addTcp(entries, bind, protocol, resolved, port);
+    for (const bind of bindsOf(resolved.service, port, taken)) addTcp(entries, bind, protocol, resolved, port);
   } else {
     addHttp(entries, port.port.bind ?? wildcard, port);
   }
@@ -67,9 +73,14 @@ interface Bind {
 
 /**
  * The service's addresses, else those of its pods, else all addresses. With all addresses, CIDR ranges or server names
- * must distinguish services.
+ * must distinguish services. An address of a Kubernetes Service is never one of a pod: whoever writes the endpoints of
+ * a headless Service could take the clients of another namespace's Service.
  */
-function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort): readonly Bind[] {
+function bindsOf(
+  service: ServiceModel,
+  { port, endpointsOf }: ListenerPort,
+  taken: ReadonlySet<string>,
+): readonly Bind[] {
   if (port.bind !== undefined) return [{ address: port.bind, destinations: [] }];
   const ranges = service.addresses.filter((address) => address.includes("/"));
   const binds = service.addresses
@@ -81,7 +92,21 @@ function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort): re
   const endpoints = endpointsOf(service, port.port).map((endpoint) => endpoint.address);
   const plainEntry = service.registry === "External" && Object.keys(service.selector).length === 0;
   if (endpoints.length === 0 && plainEntry) return [{ address: wildcard, destinations: [] }];
-  return [...new Set(endpoints)].filter(isAddress).map((address) => ({ address, destinations: [] }));
+  return [...new Set(endpoints)]
+    .filter((address) => isAddress(address) && !taken.has(plainAddress(address)))
+    .map((address) => ({ address, destinations: [] }));
+}
+
+/** The addresses of all Kubernetes Services of the port. */
+function clusterAddresses({ port, services }: ListenerPort): ReadonlySet<string> {
+  if (!services.some(({ service }) => service.resolution === "passthrough")) return new Set();
+  const own = services.flatMap(({ service }) => clusterAddressesOf(service));
+  return new Set([...own, ...(port.clusterAddresses ?? [])].map(plainAddress));
+}
+
+/** Equal for all spellings of an IPv6 address. */
+function plainAddress(address: string): string {
+  return Buffer.from(addressBytes(address) ?? []).toString("hex") || address;
 }
 
 /**

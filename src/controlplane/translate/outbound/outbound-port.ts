@@ -26,6 +26,8 @@ export interface OutboundPort extends Pick<
   readonly bindsToPort: boolean;
   /** The services with this port, oldest first. */
   readonly services: readonly PortService[];
+  /** The addresses of the port's Kubernetes Services, if `services` are only some of them. No endpoint takes them. */
+  readonly clusterAddresses?: readonly string[];
   /** Ports with the same key share one list of services, across scopes. Undefined means a list of its own. */
   readonly shared: string | undefined;
   /** The keys of the VirtualServices that may apply to the port, in order of precedence. */
@@ -145,6 +147,11 @@ export interface ListenerServices {
   readonly rest: readonly PortService[];
   /** Services with an address that no other service has on this port, with that address. */
   readonly apart: readonly { readonly address: string; readonly entry: PortService }[];
+  /**
+   * The addresses of all Kubernetes Services, if the rest has a service that listens on those of its endpoints. Whoever
+   * may write an EndpointSlice, a WorkloadEntry or a ServiceEntry chooses these, and would take the Services' clients.
+   */
+  readonly clusterAddresses: readonly string[];
 }
 
 /**
@@ -176,7 +183,16 @@ export function listenerServices(
       rest.push(entry);
     }
   }
-  return { rest, apart };
+  const listensOnEndpoints = entries.some(
+    ({ service }) => service?.resolution === "passthrough" && !speaksOnlyHttp(service, number),
+  );
+  const clusterAddresses = listensOnEndpoints ? entries.flatMap(({ service }) => clusterAddressesOf(service)) : [];
+  return { rest, apart, clusterAddresses };
+}
+
+/** The addresses that the API server gave to a service. Its clients reach it there, whatever others claim. */
+export function clusterAddressesOf(service: ServiceModel | undefined): readonly string[] {
+  return service?.registry === "Kubernetes" ? service.addresses : [];
 }
 
 /** Services with these resolutions do not affect the listener in front of them. */
@@ -191,11 +207,11 @@ const ordinary: ReadonlySet<string> = new Set<ServiceModel["resolution"]>([
 /** Splits a port into independent listeners, by key. */
 export function listenerParts(
   port: OutboundPort,
-  { rest, apart }: ListenerServices,
+  { rest, apart, clusterAddresses }: ListenerServices,
 ): readonly (readonly [string, OutboundPort])[] {
   const whole = `${port.scope}|${port.port}`;
   return [
-    [whole, { ...port, services: rest }],
+    [whole, { ...port, services: rest, ...(clusterAddresses.length === 0 ? {} : { clusterAddresses }) }],
     ...apart.map(({ address, entry }) => [`${whole}|${address}`, { ...port, services: [entry] }] as const),
   ];
 }

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { KubernetesObject } from "../../../api/index.ts";
+import { parseMeshConfig } from "../../../api/istio/index.ts";
+import { meshSettings } from "../../mesh-settings.ts";
+import { meshKey } from "../../model/facts.ts";
+import { config, namespace, service, slice, testMesh } from "../../testing/model-fixture.ts";
+import { createOutboundFixture, type ServedOutbound } from "../../testing/outbound-fixture.ts";
+
+const address = "10.96.0.9";
+const tcp = { name: "tcp", port: 5432 };
+const entryPort = { name: "tcp", number: 5432, protocol: "TCP" };
+const sidecarEgress = { port: { number: 5432, name: "tcp", protocol: "TCP" }, hosts: ["*/*"] };
+
+const claims: Readonly<Record<string, KubernetesObject>> = {
+  ServiceEntry: config("ServiceEntry", "evil/trap", {
+    hosts: ["trap.evil.svc.cluster.local"],
+    location: "MESH_INTERNAL",
+    resolution: "STATIC",
+    ports: [entryPort],
+    endpoints: [{ address }],
+  }),
+  WorkloadEntry: config("WorkloadEntry", "evil/trap", { address, labels: { app: "trap" } }),
+  EndpointSlice: slice("evil/trap", tcp, [{ address }]),
+};
+
+function aged(object: KubernetesObject, day: number): KubernetesObject {
+  return {
+    ...object,
+    metadata: { ...object.metadata, creationTimestamp: new Date(Date.UTC(2026, 0, day)).toISOString() },
+  };
+}
+
+/** The listeners of a sidecar in `shop`, if another namespace claims the address of its Service. */
+function victim(claim: KubernetesObject, trapDay: number, own: KubernetesObject, more: readonly KubernetesObject[]) {
+  const { apply, serve } = createOutboundFixture();
+  apply(
+    namespace("shop"),
+    namespace("evil"),
+    aged(own, 2),
+    aged(service("evil/trap", "None", { app: "trap" }, [tcp]), trapDay),
+    service("evil/sink", "10.96.0.66", { app: "sink" }, [tcp]),
+    config("WorkloadEntry", "evil/vm", { address: "192.0.2.7", labels: { app: "trap" } }),
+    config("VirtualService", "evil/trap", {
+      hosts: ["trap.evil.svc.cluster.local"],
+      tcp: [{ route: [{ destination: { host: "sink.evil.svc.cluster.local" } }] }],
+    }),
+    claim,
+    ...more,
+  );
+  return serve().listeners();
+}
+
+const plainService = service("shop/db", address, { app: "db" }, [tcp]);
+const twoAddresses = Object.assign(structuredClone(plainService), {
+  spec: { clusterIP: address, clusterIPs: [address, "fd00::9"], selector: { app: "db" }, ports: [tcp] },
+});
+const httpService = service("shop/db", address, { app: "db" }, [{ name: "http", port: 5432 }]);
+const egress = config("Sidecar", "shop/default", { egress: [sidecarEgress] });
+
+for (const [kind, claim] of Object.entries(claims)) {
+  for (const trapDay of [1, 3]) {
+    test(`${kind}: a headless Service of day ${trapDay} does not take the address of another namespace's Service`, () => {
+      for (const [own, more] of [
+        [plainService, []],
+        [twoAddresses, []],
+        [plainService, [egress]],
+      ] as const) {
+        const listeners = victim(claim, trapDay, own, more);
+        const found = JSON.stringify(listeners[`${address}_5432`]);
+        assert.match(found, /outbound\|5432\|\|db\.shop/);
+        assert.doesNotMatch(found, /sink\.evil/);
+        // The trap's other endpoint is served.
+        assert.match(JSON.stringify(listeners["192.0.2.7_5432"]), /sink\.evil/);
+      }
+      assert.equal(victim(claim, trapDay, httpService, [])[`${address}_5432`], undefined);
+    });
+  }
+}
+
+function endpointsOf(served: ServedOutbound, name: string): readonly string[] {
+  return [...JSON.stringify(served.endpoints()[name] ?? {}).matchAll(/"address":"([^"]+)"/g)].map(
+    ([, found]) => found ?? "",
+  );
+}
+
+function withEntries(ports: readonly (readonly object[])[], host: string): ServedOutbound {
+  const { apply, serve } = createOutboundFixture();
+  apply(
+    namespace("shop"),
+    service("shop/db", address, { app: "db" }, [tcp]),
+    ...ports.map((own, index) =>
+      aged(
+        config("ServiceEntry", `shop/e${index}`, {
+          hosts: [host],
+          location: "MESH_INTERNAL",
+          resolution: "STATIC",
+          ports: own,
+          endpoints: [{ address: `192.${index >> 8}.2.${index & 255}` }],
+        }),
+        index + 1,
+      ),
+    ),
+  );
+  return serve();
+}
+
+test("endpoints of a ServiceEntry join a port only if its number and name are equal", () => {
+  const other = { ...entryPort, name: "other" };
+  const clusterHost = "db.shop.svc.cluster.local";
+  const key = (host: string): string => `outbound|5432||${host}`;
+  assert.deepEqual(endpointsOf(withEntries([[entryPort]], clusterHost), key(clusterHost)), ["192.0.2.0"]);
+  assert.deepEqual(endpointsOf(withEntries([[other], [entryPort]], clusterHost), key(clusterHost)), []);
+  const host = "db.example.org";
+  assert.deepEqual(endpointsOf(withEntries([[entryPort], [other], [entryPort]], host), key(host)), [
+    "192.0.2.0",
+    "192.0.2.2",
+  ]);
+  const udp = { number: 5432, name: "udp", protocol: "UDP" };
+  assert.deepEqual(endpointsOf(withEntries([[udp], [entryPort], [entryPort]], host), key(host)), [
+    "192.0.2.1",
+    "192.0.2.2",
+  ]);
+});
+
+test("a ServiceEntry that serviceEntryVisibility hides from sidecars adds no endpoints to a Service", () => {
+  const found = ["PUBLIC", "NAMESPACE", "NONE"].map((visibility) => {
+    const { apply, serve, inputs } = createOutboundFixture();
+    const { value } = parseMeshConfig({
+      serviceEntryVisibility: { defaultVisibility: visibility, applyToSidecars: true },
+    });
+    assert.ok(value !== undefined);
+    inputs.mesh.set(meshKey, meshSettings(value, testMesh));
+    apply(
+      namespace("shop"),
+      plainService,
+      config("ServiceEntry", "shop/vm", {
+        hosts: ["db.shop.svc.cluster.local"],
+        resolution: "STATIC",
+        ports: [entryPort],
+        endpoints: [{ address: "192.0.2.1" }],
+      }),
+    );
+    return endpointsOf(serve(), "outbound|5432||db.shop.svc.cluster.local");
+  });
+  assert.deepEqual(found, [["192.0.2.1"], [], []]);
+});
+
+test("of more ServiceEntries of one host than the limit, the oldest ones form its service", () => {
+  const served = withEntries(
+    Array.from({ length: 1001 }, (_, index) => [index < 1000 ? entryPort : { ...entryPort, number: 5433 }]),
+    "db.example.org",
+  );
+  assert.equal(served.clusters()["outbound|5433||db.example.org"], undefined);
+  assert.ok(served.clusters()["outbound|5432||db.example.org"] !== undefined);
+});
