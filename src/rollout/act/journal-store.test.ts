@@ -108,6 +108,37 @@ test("the journals tell which other rollout wrote a field last", async () => {
   assert.equal(await other("5"), undefined);
 });
 
+test("an undo that waits for another rollout reads only that one's journal, and not each second", async () => {
+  const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
+  const entry = (written: string): JournalEntry => ({ type: "field", step: "s", object, pointer: "/data/w", written });
+  const journals = new Map<string, { metadata: { name: string }; entries?: JournalEntry[] }>();
+  const store = (name: string, entries?: JournalEntry[]): void =>
+    void journals.set(name, { metadata: { name }, ...(entries === undefined ? {} : { entries }) });
+  store("canary.shop.bare");
+  store("canary.shop.one", [entry("50")]);
+  store("canary.shop.two", [entry("50")]);
+  const calls: string[] = [];
+  const client = {
+    list: async () => {
+      calls.push("all");
+      return await Promise.resolve({ items: [...journals.values()] });
+    },
+    get: async (_kind: unknown, name: string) => {
+      calls.push(name);
+      return await Promise.resolve(journals.get(name));
+    },
+  } as unknown as KubeClient;
+  let nowMs = 0;
+  const asked = new JournalStore(client, { ...systemClock, steadyMs: () => nowMs });
+  const other = async (found = "50") => (await asked.otherRollout("canary.shop.web", entry("10"), found))?.name;
+  for (; nowMs < 60_000; nowMs += 1000) assert.equal(await other(), "Canary shop/one");
+  assert.deepEqual(calls.splice(0), ["all", "canary.shop.one"]);
+  journals.delete("canary.shop.one");
+  assert.equal(await other(), "Canary shop/two");
+  assert.equal(await other("20"), undefined, "another value is another question");
+  assert.deepEqual(calls, ["canary.shop.one", "all", "all"]);
+});
+
 test("a journal of an earlier release belongs to whatever rollout has its name", async () => {
   const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
   const entries: JournalEntry[] = [{ type: "created", step: "one", object }];

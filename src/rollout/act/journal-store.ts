@@ -31,6 +31,9 @@ const maxEntryBytes = 900 * 1024;
 const maxJournalBytes = maxEntryBytes + maxDecisionBytes;
 const maxTextCharacters = 1000;
 const maxEvidence = 16;
+/** An undo that is stuck asks each second, and the journals of a cluster may be large. */
+const otherKeptMs = 30_000;
+const maxOthers = 64;
 
 export interface StoredJournal {
   readonly entries: readonly JournalEntry[];
@@ -44,6 +47,14 @@ interface Kept {
   readonly atMs: number;
 }
 
+/** The answer about the other rollout that wrote a field. */
+interface KeptOther {
+  readonly found: unknown;
+  /** The name of its journal. */
+  readonly other: string | undefined;
+  readonly atMs: number;
+}
+
 /**
  * The journal of one rollout. It is a separate object, so that it outlives the engine, the rollout's status and the
  * rollout.
@@ -52,6 +63,7 @@ export class JournalStore {
   readonly #client: KubeClient;
   readonly #clock: Clock;
   readonly #kept = new BoundedCache<string, Kept>(maxKept);
+  readonly #others = new BoundedCache<string, KeptOther>(maxOthers);
 
   constructor(client: KubeClient, clock: Clock) {
     this.#client = client;
@@ -123,12 +135,36 @@ export class JournalStore {
    * so only their journals tell them apart.
    */
   async otherRollout(name: string, entry: JournalEntry, found: unknown): Promise<OtherRollout | undefined> {
-    const { items } = await this.#client.list(rolloutJournalKind, { pageSize });
-    const other = items.find(({ metadata, entries }) => {
-      const last = entries.findLast((written) => isSameField(written, entry));
+    const key = `${name} ${entryKey(entry)}`;
+    const kept = this.#others.get(key);
+    const before = kept !== undefined && jsonEqualWithoutNulls(kept.found, found) ? kept : undefined;
+    const nowMs = this.#clock.steadyMs();
+    if (before === undefined || nowMs - before.atMs >= otherKeptMs) {
+      const other = await this.#findOther(name, entry, found, before?.other);
+      this.#others.set(key, { found, other, atMs: nowMs });
+      return other === undefined ? undefined : rolloutOf(other);
+    }
+    return before.other === undefined ? undefined : rolloutOf(before.other);
+  }
+
+  /** Reads the journal that had the value before first, and all of them only if that has it no longer. */
+  async #findOther(
+    name: string,
+    entry: JournalEntry,
+    found: unknown,
+    before: string | undefined,
+  ): Promise<string | undefined> {
+    const hasWritten = ({ metadata, entries }: RolloutJournal): boolean => {
+      // A person may have written a journal without entries.
+      const last = ((entries as RolloutJournal["entries"] | undefined) ?? []).findLast((written) =>
+        isSameField(written, entry),
+      );
       return metadata.name !== name && last?.type === "field" && covers(found, last.written);
-    });
-    return other === undefined ? undefined : rolloutOf(other);
+    };
+    const known = before === undefined ? undefined : await this.#client.get(rolloutJournalKind, before);
+    if (known !== undefined && hasWritten(known)) return before;
+    const { items } = await this.#client.list(rolloutJournalKind, { pageSize });
+    return items.find(hasWritten)?.metadata.name;
   }
 
   /** Removes entries that were undone, or whose changes stay for good. */
@@ -253,7 +289,7 @@ function isSameField(left: JournalEntry, right: JournalEntry): boolean {
 }
 
 /** A journal has the name of its rollout: `canary.shop.web`, or `meshupgrade.next`. */
-function rolloutOf({ metadata: { name = "" } }: RolloutJournal): OtherRollout {
+function rolloutOf(name: string): OtherRollout {
   const [kind, ...rest] = name.split(".");
   const isCanary = kind === "canary";
   const [namespace = "", ...names] = isCanary ? rest : ["", ...rest];

@@ -87,3 +87,39 @@ test("requests that come while somebody has changed a step's route do not count,
     assert.deepEqual([status.completedSteps.length, status.step], [1, undefined], name);
   }
 });
+
+test("a step whose route somebody has changed and restored has the whole limit to settle again, but a fight has an end", () => {
+  const write = { type: "field", object, pointer: "/spec/rules", value: 1 } as const;
+  const check = {
+    spec: { ...checkDefaults, type: "webhook", timeoutSeconds: 100_000 },
+    subject: { type: "mesh" },
+  } as const;
+  const steps: Step[] = [{ ...first, writes: [write], checks: [check] }, last];
+  const settled: Observation = {
+    writes: [{ state: "done" }],
+    settle: [{ state: "met" }],
+    checks: [{ type: "pending", detail: "" }],
+  };
+  const unsettled: Observation = { ...waiting, writes: settled.writes };
+  let { status } = decide(input({ steps }));
+  const look = (observation: Observation, elapsedMs = 10_000): string => {
+    ({ status } = decide(input({ status, steps, observation, elapsedMs })));
+    return status.phase;
+  };
+  /** The seconds until the step fails or, at the latest, until the limit. */
+  const waits = (limit: number): number => {
+    let seconds = 0;
+    while (seconds < limit && look(unsettled) === "Settling") seconds += 10;
+    return seconds;
+  };
+  assert.equal(waits(290), 290);
+  assert.equal(look(settled), "Judging");
+  assert.equal(look({ ...settled, writes: [{ state: "conflict", detail: "bob changed it" }] }), "Stuck");
+  assert.equal(waits(300), 300, "its first wait does not count");
+  let rounds = 0;
+  for (; look(settled) === "Judging" && rounds < 100; rounds += 1) {
+    look({ ...settled, writes: [{ state: "conflict", detail: "bob changed it" }] });
+    if (waits(200) < 200) break;
+  }
+  assert.equal(rounds, 12, "of 200 s, besides the 590 s before, are ten limits");
+});

@@ -5,7 +5,15 @@ import { withGap } from "./judge-checks.ts";
 import { judge } from "./judge-step.ts";
 import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
 import { namespacesTaken } from "./planned-steps.ts";
-import { beforeWrites, isOverdue, namedOnce, overdueText, waitingOn, withoutProgressMs } from "./settle-progress.ts";
+import {
+  beforeWrites,
+  isOverdue,
+  namedOnce,
+  overdueText,
+  settlingAnew,
+  waitingOn,
+  withoutProgressMs,
+} from "./settle-progress.ts";
 import { describeReference, type Step } from "./step.ts";
 import { endOverruled, fail, promotion, recovery, stick, waitFor } from "./step-outcome.ts";
 import { repeated, writeActions } from "./step-writes.ts";
@@ -152,7 +160,7 @@ function interrupted(step: StepStatus, { weight }: Step): StepStatus {
   const { settledAt, checks, ...rest } = step;
   const isFailed = checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true);
   if (weight === undefined || settledAt === undefined || isFailed) return step;
-  return { ...rest, checks: checks.map(withGap) };
+  return { ...settlingAnew(rest as StepStatus), checks: checks.map(withGap) };
 }
 
 /** A step whose writes are done settles once, and is judged from then on. */

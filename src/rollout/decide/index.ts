@@ -45,6 +45,7 @@ export type {
 export { currentStep, isDone, namespacesTaken, orderedSteps, plannedSteps } from "./planned-steps.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
 export type { ProbePodFacts, ServingPod } from "./replaced-probes.ts";
+export { sinceSettledMs } from "./settle-progress.ts";
 export { undoPatienceMs } from "./rollback.ts";
 export { conflictDetail, keptFields, shown, type FieldEntry } from "./conflict.ts";
 export {

@@ -115,6 +115,17 @@ test("durations are compared from the first look on, and a new engine leaves a g
   assert.match(evidence, /^0 requests of the canary/);
 });
 
+test("a new engine that attributes the requests to a server otherwise leaves a gap in the counts too", () => {
+  const check = planned("request-success-rate");
+  const by = (epoch: string, seen: CheckObservation): CheckObservation => Object.assign({ epoch }, seen);
+  const [begun, jumped] = [counted(0, 0, 10), counted(5000, 900, 2000)];
+  assert.equal(look(check, [by("one", begun), by("two", jumped)]).verdict, "wait");
+  assert.equal(look(check, [by("one", begun), by("one", jumped)]).verdict, "fail");
+  assert.equal(look(check, [begun, by("one", jumped)]).verdict, "fail", "an earlier release stored none");
+  const after = [by("one", begun), by("two", jumped), by("two", counted(5120, 900, 2120))];
+  assert.equal(look(check, after).verdict, "pass", "it counts on from there");
+});
+
 /** A look at which the canary and stable have these numbers of ready pods. */
 const withPods = (seen: CheckObservation, canary: number, stable: number, isExpected = true): CheckObservation => ({
   ...seen,

@@ -98,6 +98,8 @@ export interface ReadyPods {
 export interface SeenCounters {
   readonly type: "counters";
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
+  /** Identifies the observer, if the version of a request depends on what the observer has seen before. */
+  readonly epoch?: string;
   /** The latest error that a source reported, as evidence of a failure. */
   readonly lastError?: string;
 }

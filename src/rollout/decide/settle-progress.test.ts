@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StepStatus } from "../../api/serin/index.ts";
 import type { Observation } from "./observation.ts";
-import { isOverdue, namedOnce, overdueText, toldUntil, waitingOn, withoutProgressMs } from "./settle-progress.ts";
+import {
+  isOverdue,
+  namedOnce,
+  overdueText,
+  sinceSettledMs,
+  toldUntil,
+  waitingOn,
+  withoutProgressMs,
+} from "./settle-progress.ts";
 
 const limitMs = 300_000;
 const begun: StepStatus = { id: "a", title: "a step", startedAt: "2026-01-01T00:00:00.000Z", checks: [] };
@@ -104,4 +112,13 @@ test("lines with different causes stay, the same line appears once, and the numb
   const shown = namedOnce(many);
   assert.equal(shown.length, 21);
   assert.equal(shown.at(-1), "and 480 more");
+});
+
+test("the window of a step that has settled again begins there, and a clock that has jumped back does not count", () => {
+  const settledAt = "2026-01-01T00:10:00.000Z";
+  const settled = { ...begun, settledAt, settledForMs: 400_000 };
+  assert.equal(sinceSettledMs(settled, Date.parse(settledAt) + 20_000), 20_000);
+  assert.equal(sinceSettledMs(settled, Date.parse(settledAt) + 900_000), 400_000, "the engine was stopped meanwhile");
+  assert.equal(sinceSettledMs(settled, Date.parse(settledAt) - 3_600_000), 400_000);
+  assert.equal(sinceSettledMs({ ...begun, settledForMs: 400_000 }, Date.parse(settledAt)), undefined);
 });

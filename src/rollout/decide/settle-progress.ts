@@ -57,6 +57,24 @@ export function beforeWrites(step: StepStatus): StepStatus {
   return { ...step, settlingLeft: step.settlingLeft ?? unwrittenLeft };
 }
 
+/**
+ * The step when it has to settle again, because somebody has changed its routes. Its first wait says nothing about this
+ * one, which has the whole limit. `settlingMs` stays, so that a fight over the routes still has an end.
+ */
+export function settlingAnew(step: StepStatus): StepStatus {
+  return { ...step, settlingLeft: unwrittenLeft };
+}
+
+/**
+ * The time since the step has last settled. Undefined if it has not. `settledForMs` alone includes the looks before
+ * somebody changed its routes, and the time of the change lies between. A clock that has jumped back tells nothing.
+ */
+export function sinceSettledMs({ settledAt, settledForMs = 0 }: StepStatus, nowMs: number): number | undefined {
+  if (settledAt === undefined) return undefined;
+  const passedMs = nowMs - Date.parse(settledAt);
+  return passedMs >= 0 ? Math.min(settledForMs, passedMs) : settledForMs;
+}
+
 /** The reported time, unless a pause, a stopped engine or a clock jump has changed it. Rounding does not change it. */
 export function toldUntil(told: string | undefined, untilMs: number): string {
   return told !== undefined && Math.abs(Date.parse(told) - untilMs) < untilSlackMs ? told : at(untilMs);

@@ -77,7 +77,7 @@ export class Planner {
             ...(world.resumed === undefined ? {} : { resumed: world.resumed }),
           };
     const steps = planCanary(await withChecks(client, view, rollout), world);
-    if (journal.length === 0) await refuseTakenNames({ objects }, rollout, steps);
+    if (journal.every(({ setup }) => setup === true)) await refuseTakenNames({ objects }, rollout, steps, journal);
     return { steps: withApprovals(steps, rollout.spec.approvals), change };
   }
 

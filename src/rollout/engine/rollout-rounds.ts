@@ -23,6 +23,7 @@ import {
   type Refusal,
   type RolloutOrders,
   type Step,
+  sinceSettledMs,
 } from "../decide/index.ts";
 import type { CheckOrigin } from "../observe/checks/check-observer.ts";
 import type { Observer } from "../observe/observer.ts";
@@ -267,7 +268,7 @@ export class RolloutRounds {
     const { status, orders } = round;
     if (step === undefined || status.step?.id !== step.id) return undefined;
     if (orders.abort || orders.deletion !== undefined || isPuttingBack(status)) return undefined;
-    return await this.#services.observer.observe(step, journal, originOf(round), {
+    return await this.#services.observer.observe(step, journal, originOf(round, this.#services.clock.nowMs()), {
       hasSettled: status.step.settledAt !== undefined,
       settlingMs: status.step.settlingMs ?? 0,
       doneSteps: new Set(status.completedSteps.map(({ id }) => id)),
@@ -413,8 +414,8 @@ function groupOf(rollout: Rollout): { readonly group?: string } {
 }
 
 /** The owner of the samples. Another run starts its counts again. */
-function originOf({ key, rollout, status }: Round): Omit<CheckOrigin, "step"> {
-  const { settledForMs } = status.step ?? {};
+function originOf({ key, rollout, status }: Round, nowMs: number): Omit<CheckOrigin, "step"> {
+  const settledForMs = status.step === undefined ? undefined : sinceSettledMs(status.step, nowMs);
   const { namespace } = rollout.metadata;
   return {
     rollout: `${key} ${status.run ?? 0}`,

@@ -2,8 +2,11 @@ import type { Clock } from "../../base/index.ts";
 
 /** The age of the latest event of a key, in milliseconds. `atMs`: when it happened, by the clock that dated it. */
 export type AgeOfEvent = (key: string, atMs: number) => number;
-/** Reports that the event of a key, which has no time of its own, happens now. Its `atMs` is 0. */
-export type NoticeEvent = (key: string) => void;
+/**
+ * Reports that the event of a key, which has no time of its own, happens now. Its `atMs` is 0. With `isFirst`, later
+ * reports change nothing.
+ */
+export type NoticeEvent = (key: string, isFirst?: boolean) => void;
 
 /** The maximum number of events of all running rollouts. The least recently requested event is forgotten first. */
 const maxEvents = 10_000;
@@ -13,6 +16,7 @@ interface KnownEvent {
   /** Its age when it was first seen, by the wall clocks of two machines. */
   readonly firstAgeMs: number;
   readonly firstSeenMs: number;
+  readonly isNoticed?: true;
 }
 
 /**
@@ -40,8 +44,10 @@ export class EventAges {
   }
 
   /** See {@link NoticeEvent}. */
-  notice(key: string): void {
-    this.#keep(key, { atMs: 0, firstAgeMs: 0, firstSeenMs: this.#clock.steadyMs() });
+  notice(key: string, isFirst = false): void {
+    const known = this.#known.get(key);
+    const event = isFirst && known?.isNoticed === true ? known : undefined;
+    this.#keep(key, event ?? { atMs: 0, firstAgeMs: 0, firstSeenMs: this.#clock.steadyMs(), isNoticed: true });
   }
 
   /** Inserts the key again, so that the map is ordered by the last question. */

@@ -23,7 +23,7 @@ import type { ClusterView } from "./cluster-view.ts";
 import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
 import type { CheckDestination } from "./checks/destinations.ts";
 import { ProbeObserver } from "./probes.ts";
-import { EventAges, type AgeOfEvent } from "./event-ages.ts";
+import { EventAges, type AgeOfEvent, type NoticeEvent } from "./event-ages.ts";
 import { LostFields } from "./lost-fields.ts";
 import { notReadyLeft } from "./pilots.ts";
 import { RecentValues } from "./recent-values.ts";
@@ -156,7 +156,7 @@ export class Observer {
   }
 
   #sources(ageMs: AgeOfEvent): SettleSources {
-    const notice = (event: string): void => this.#ages.notice(event);
+    const notice: NoticeEvent = (event, isFirst) => this.#ages.notice(event, isFirst);
     return { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs, notice };
   }
 

@@ -53,12 +53,12 @@ test("each pod that becomes ready extends a restarted workload's time limit, up 
   assert.equal(failsAt(100_000, [ready("a", 50_000, 1)]), true, "one that crashed is no progress");
 });
 
-test("a workload that was at the revision has the whole time limit for pods that come later, such as an autoscaler's", () => {
+/** The states over time of a workload with these two pods, of which a number is available. */
+function watchedStates(pods: readonly Pod[]): (atMs: number, availableReplicas: number) => string {
   let steadyMs = 0;
   const clock = { ...standingClock(), steadyMs: () => steadyMs, nowMs: () => restartedMs + steadyMs };
   const ages = new EventAges(clock);
-  const pods = [ready("a", 20_000), ready("b", 30_000)];
-  const stateAt = (atMs: number, availableReplicas: number): string => {
+  return (atMs, availableReplicas) => {
     steadyMs = atMs;
     const status = { observedGeneration: 2, updatedReplicas: 2, availableReplicas, replicas: 2 };
     const spec = { ...(found["spec"] as object), replicas: 2 };
@@ -72,18 +72,34 @@ test("a workload that was at the revision has the whole time limit for pods that
       mark: "m",
       connected: new Set(pods.map(({ metadata }) => `${metadata.name ?? ""}.${metadata.namespace ?? ""}`)),
       ageMs: (key: string, eventMs: number) => ages.ageMs(key, eventMs, steadyMs),
-      notice: (key: string) => ages.notice(key),
+      notice: (key: string, isFirst?: boolean) => ages.notice(key, isFirst),
       withinMs,
     };
     const { state, failed } = progressOf(workload, query);
     return failed === true ? "failed" : state;
   };
+}
+
+test("a workload that was at the revision has the whole time limit for pods that come later, such as an autoscaler's", () => {
+  const stateAt = watchedStates([ready("a", 20_000), ready("b", 30_000)]);
   assert.equal(stateAt(20_000, 1), "moving");
   assert.equal(stateAt(700_000, 2), "moved", "longer ago than ten times the limit");
   assert.equal(stateAt(701_000, 1), "moving");
   assert.equal(stateAt(760_000, 1), "moving");
   assert.equal(stateAt(760_001, 1), "failed");
   assert.equal(stateAt(761_000, 2), "moved");
+});
+
+test("a workload that is complete only now and then fails, soon if its pods crash, and else after ten time limits", () => {
+  const failsAtSeconds = (restartCount: number, stepSeconds: number, completeSeconds: number): number | undefined => {
+    const stateAt = watchedStates([ready("a", 0, restartCount), ready("b", 0, restartCount)]);
+    for (let second = 1; second < 3600; second += 1)
+      if (stateAt(second * 1000, second % stepSeconds < completeSeconds ? 2 : 1) === "failed") return second;
+    return undefined;
+  };
+  assert.equal(failsAtSeconds(3, 50, 10), 61);
+  assert.equal(failsAtSeconds(0, 50, 10), 610, "its pods lose their readiness again and again");
+  assert.equal(failsAtSeconds(3, 100, 70), undefined, "it is complete for longer than the limit");
 });
 
 test("the message has the command that restarts a pod's workload, or deletes a pod without one", () => {

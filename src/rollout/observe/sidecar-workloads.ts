@@ -279,7 +279,10 @@ export interface ProgressQuery {
   readonly ageMs: AgeOfEvent;
   /** Remembers when a workload was last at the revision. If absent, only its state matters. */
   readonly notice?: NoticeEvent;
-  /** A workload fails this long after its restart, after its last new pod became ready, or after it was complete. */
+  /**
+   * A workload fails this long after its restart, after its last new pod became ready, or after it was complete without
+   * a crash.
+   */
   readonly withinMs: number;
   /** Set if the workload was restarted through a field that does not name the upgrade. */
   readonly restarted?: boolean;
@@ -300,17 +303,19 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
   const missing = missingOf(name, workload, old, connected);
   const place = `${object.kind} ${object.namespace ?? ""}/${object.name}`;
   if (missing === undefined) {
-    query.notice?.(`moved: ${place}`);
+    noticeMoved(place, pods, query);
     return { state: "moved", detail: "" };
   }
+  query.notice?.(`missing: ${place}`);
   // Pods that come later, such as those of an autoscaler or of a drained node, have the whole limit.
   const movedMs = query.ageMs(`moved: ${place}`, 0);
+  const steadyMs = query.ageMs(`steady: ${place}`, 0);
   const sinceMs = query.ageMs(`restart of ${place}`, writtenAt(found));
   const lastCameAt = Math.max(writtenAt(found), ...pods.map((pod) => cameAt(pod, revision)));
   const stalledMs = Math.min(movedMs, query.ageMs(`progress of ${place}`, lastCameAt));
   const failsInMs = Math.min(
     query.withinMs - stalledMs,
-    limitsOfProgress * query.withinMs - Math.min(movedMs, sinceMs),
+    limitsOfProgress * query.withinMs - Math.min(steadyMs, sinceMs),
   );
   const isLimited = isMarked && found !== undefined;
   const failed = isLimited && failsInMs < 0;
@@ -321,6 +326,19 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
         detail: `${name} is not at ${revision} ${Math.round(sinceMs / 1000)} s after its restart: ${missing}`,
       }
     : { state: "moving", detail: missing, ...(isLimited ? { failsInMs } : {}) };
+}
+
+/**
+ * A workload that is complete for a moment has the whole limit again, unless its pods crash. Only its first such moment
+ * moves the end of all limits, and one after which it stayed complete. Otherwise a workload that is ready now and then
+ * would never fail.
+ */
+function noticeMoved(place: string, pods: readonly Pod[], { ageMs, notice, withinMs }: ProgressQuery): void {
+  if (notice === undefined) return;
+  const isSteady = ageMs(`missing: ${place}`, 0) >= withinMs;
+  if (!isSteady && pods.some(hasCrashed)) return;
+  notice(`moved: ${place}`);
+  notice(`steady: ${place}`, !isSteady);
 }
 
 function missingOf(
@@ -365,10 +383,14 @@ const limitsOfProgress = 10;
 
 /** When a pod of the revision first became ready. Becoming ready again after a crash is not progress. */
 function cameAt(pod: Pod, revision: string): number {
-  const { conditions = [], containerStatuses = [] } = pod.status ?? {};
+  const { conditions = [] } = pod.status ?? {};
   const ready = conditions.find(({ type, status }) => type === "Ready" && status === "True")?.lastTransitionTime;
   if (ready === undefined || sidecarRevision(pod) !== revision) return 0;
-  return containerStatuses.some(({ restartCount }) => restartCount > 0) ? 0 : Date.parse(ready) || 0;
+  return hasCrashed(pod) ? 0 : Date.parse(ready) || 0;
+}
+
+function hasCrashed({ status }: Pod): boolean {
+  return (status?.containerStatuses ?? []).some(({ restartCount }) => restartCount > 0);
 }
 
 /**

@@ -10,6 +10,7 @@ import type { Judgement } from "./looks.ts";
 /** The state between looks: each source's last counters, the sum since the start, and the evidence. */
 interface CountingState {
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
+  readonly epoch?: string;
   readonly gained: RateBatch;
   readonly rates: RateSequence;
 }
@@ -17,14 +18,20 @@ interface CountingState {
 /** Judges rates and shares from cumulative counters of many sources. The first look is the baseline of each source. */
 export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: SeenCounters, before: unknown): Judgement {
   const state = before as CountingState | undefined;
+  const epoch = seen.epoch === undefined ? {} : { epoch: seen.epoch };
   if (state === undefined) {
     const earlier = earlierRate(seen.sources);
-    const inner: CountingState = { sources: seen.sources, gained: noBatch, rates: beginRates(spec, earlier) };
+    const inner: CountingState = { sources: seen.sources, ...epoch, gained: noBatch, rates: beginRates(spec, earlier) };
     return { verdict: "wait", evidence: "counting begins", inner };
   }
-  const gain = gainOf(state.sources, seen.sources);
+  // Another observer may attribute the earlier requests of a source to the other version. A status without an epoch is
+  // of an earlier release.
+  const isOther = state.epoch !== undefined && seen.epoch !== undefined && state.epoch !== seen.epoch;
+  const last = isOther ? {} : state.sources;
+  const gain = gainOf(last, seen.sources);
   const inner: CountingState = {
-    sources: lastCounts(state.sources, seen.sources),
+    sources: lastCounts(last, seen.sources),
+    ...epoch,
     gained: sumOfBatches([state.gained, gain]),
     rates: countRates(state.rates, gain, spec),
   };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../../api/index.ts";
 import { fieldManager } from "../../../api/serin/field-managers/index.ts";
-import type { Canary, ObjectReference } from "../../../api/serin/index.ts";
+import type { Canary, JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import type { ObjectAccess } from "../../act/object-access.ts";
 import type { Step } from "../../decide/index.ts";
 import { refuseTakenNames } from "./taken-names.ts";
@@ -39,6 +39,7 @@ test("a Canary that would make an object whose name somebody else's has is refus
   const refusalWith = async (
     managers: Readonly<Record<string, string>>,
     labels: Readonly<Record<string, string>> = {},
+    journal: readonly JournalEntry[] = [],
   ): Promise<string | undefined> => {
     const objects: Pick<ObjectAccess, "get"> = {
       get: async ({ name }): Promise<UntypedObject | undefined> => {
@@ -47,7 +48,7 @@ test("a Canary that would make an object whose name somebody else's has is refus
         return await Promise.resolve(manager === undefined ? undefined : { metadata: { name, labels, managedFields } });
       },
     };
-    return await refuseTakenNames({ objects: objects as ObjectAccess }, canary, steps).then(
+    return await refuseTakenNames({ objects: objects as ObjectAccess }, canary, steps, journal).then(
       () => undefined,
       (error: unknown) => (error as Error).message,
     );
@@ -59,4 +60,7 @@ test("a Canary that would make an object whose name somebody else's has is refus
   assert.equal(await refusalWith({ "web-canary": fieldManager, web: "helm", "web-preview": "helm" }), undefined);
   const made = { "app.kubernetes.io/managed-by": fieldManager };
   assert.equal(await refusalWith({ "web-canary": "velero" }, made), undefined, "it was restored from a backup");
+  const created: JournalEntry = { type: "created", step: "subsets", object: service("web-canary"), setup: true };
+  assert.equal(await refusalWith({ "web-canary": "velero" }, {}, [created]), undefined, "the Canary has made it");
+  assert.match((await refusalWith({ "web-stable": "helm" }, {}, [created])) ?? "", /Service shop\/web-stable exists/);
 });

@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import { fieldManager, isOurs } from "../../../api/serin/field-managers/index.ts";
-import type { Canary, ObjectReference } from "../../../api/serin/index.ts";
+import type { Canary, JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import { describeReference, referenceKey, type Step } from "../../decide/index.ts";
 import { targetError } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
@@ -8,12 +8,14 @@ import type { CanarySources } from "./canary-sources.ts";
 /**
  * Throws if the plan makes an object whose name somebody else's object has. The object would stay as it is, and the
  * Canary would write its routes: a Service of that name may select the pods of both versions, and a VirtualService may
- * be that of another host. The Service for previews has a name that the user chose, so it may exist.
+ * be that of another host. The Service for previews has a name that the user chose, so it may exist. What the journal
+ * has as created is the Canary's own.
  */
 export async function refuseTakenNames(
   { objects }: Pick<CanarySources, "objects">,
   { spec: { target } }: Canary,
   steps: readonly Step[],
+  journal: readonly JournalEntry[] = [],
 ): Promise<void> {
   const preview = "deployment" in target ? target.deployment.previewService : undefined;
   const made = steps.flatMap(({ writes }) =>
@@ -23,7 +25,9 @@ export async function refuseTakenNames(
         : [],
     ),
   );
-  for (const object of new Map(made).values()) {
+  const known = new Set(journal.flatMap(({ type, object }) => (type === "created" ? [referenceKey(object)] : [])));
+  for (const [key, object] of new Map(made)) {
+    if (known.has(key)) continue;
     const found = await objects.get(object);
     if (found !== undefined && !isMade(found)) throw nameTaken(Object.keys(target)[0] ?? "", object);
   }

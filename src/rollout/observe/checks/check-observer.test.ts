@@ -248,6 +248,23 @@ test("a query of the mesh's own metrics sees the scrapes of its looks, with its 
   assert.ok(Number(results[3]) >= 29 && Number(results[3]) <= 31, String(results[3]));
 });
 
+test("a query of the mesh's own metrics that is too early scrapes the mesh, but not in each round", async () => {
+  const clock = standingClock();
+  let scrapes = 0;
+  const scrape = async (): Promise<[]> => {
+    scrapes += 1;
+    return await Promise.resolve([]);
+  };
+  const observer = new CheckObserver({ client: noClient, view: fakeView([gatewayPod("g")]), clock, scrape });
+  const query = { provider: "mesh", expression: "count(up[{{ window }}])", timeoutSeconds: 5 } as const;
+  const check = { spec: spec("query", { query, max: 5 }), subject: backends };
+  for (let settledForMs = 0; settledForMs < 15_000; settledForMs += 1000) {
+    assert.equal((await observer.observe(check, { ...origin, settledForMs })).type, "pending");
+    clock.nowAtMs += 1000;
+  }
+  assert.equal(scrapes, 3);
+});
+
 test("a query over the step's window is asked when the shortest window lies in the step, others at once", async () => {
   const clock = standingClock();
   const asked: string[] = [];

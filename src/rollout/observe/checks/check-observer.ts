@@ -261,7 +261,7 @@ export class CheckObserver {
     const earlyMs = shortestWindowSeconds * 1000 - settledForMs;
     if (rollout !== "" && earlyMs > 0 && [query.expression, query.baseline ?? ""].some(namesWindow)) {
       // The first answer needs the samples from now on.
-      if (query.provider === "mesh") await this.#metrics.refresh();
+      if (query.provider === "mesh") await this.#metrics.refresh(earlyRefreshMs);
       const detail = `its window of ${shortestWindowSeconds} s is not over, it is asked in ${Math.ceil(earlyMs / 1000)} s`;
       return { type: "pending", detail };
     }
@@ -283,6 +283,8 @@ export class CheckObserver {
 
 /** The shortest window that has enough samples for a rate. */
 const shortestWindowSeconds = 15;
+/** Before that is over, each round looks, and a scrape of the whole mesh in each of them would be wasted. */
+const earlyRefreshMs = 5000;
 
 /** The values of a subject that expressions may use. */
 export function valuesOf(subject: CheckSubject, windowMs: number): TemplateValues {

@@ -154,6 +154,25 @@ test("a server whose pods restart keeps its version, and one that had no pod add
   assert.equal(await look([client, moved, idle], [90_003, 5002]), 90_003, "the other one starts");
 });
 
+test("requests to a server that had no pod at first belong to neither version, however its clients are", async () => {
+  const subject: CheckSubject = { type: "revisions", canary: "new", stable: "old", namespaces: ["shop"] };
+  const clients = [sidecarPod("mine", "new", "mine"), sidecarPod("theirs", "old", "theirs")];
+  const pods: Pod[] = [...clients];
+  const choice = new ReporterChoice();
+  const look = async (): Promise<unknown> => {
+    const labels = { destination_workload: "idle", destination_workload_namespace: "shop" };
+    const texts = { mine: requests("x", "503", 40, labels), theirs: requests("x", "503", 50, labels), idle: "" };
+    const observation = await observeRequests(fakeView(pods), subject, fakeScrape(texts), choice);
+    const { "shop/mine": mine, "shop/theirs": theirs } = observation.type === "counters" ? observation.sources : {};
+    return [mine?.canaryErrors, mine?.stableErrors, theirs?.canaryErrors, theirs?.stableErrors];
+  };
+  assert.deepEqual(await look(), [40, 0, 0, 50], "it may be outside the mesh");
+  pods.push(sidecarPod("idle", "new", "idle"));
+  assert.deepEqual(await look(), [0, 0, 0, 0]);
+  pods.pop();
+  assert.deepEqual(await look(), [0, 0, 0, 0]);
+});
+
 test("requests to a namespace are counted by clients in other namespaces, and by gateways that a user injects", async () => {
   const subject: CheckSubject = { type: "revisions", canary: "new", stable: "old", namespaces: ["shop"] };
   const sidecar = ["app", "istio-proxy"];

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { messageOf } from "../../../base/index.ts";
 import type { PrometheusSample } from "../../../telemetry/index.ts";
 import type { CheckObservation, CheckSubject, OutcomeCounts } from "../../decide/index.ts";
@@ -44,7 +45,7 @@ export async function observeRequests(
       requestCounts(samples, proxy, grouping, reporter),
     ]),
   );
-  return { type: "counters", sources };
+  return { type: "counters", sources, ...(subject.type === "revisions" ? { epoch: choice.epoch } : {}) };
 }
 
 /**
@@ -134,6 +135,8 @@ interface ReporterTotals {
  */
 export class ReporterChoice {
   readonly servers = new KnownServers();
+  /** Identifies what `servers` knows, which is lost with the engine. */
+  readonly epoch = randomUUID();
   readonly #last = new LastSeen<ReporterTotals>();
   #chosen: Reporter | undefined;
   /** The requests that the other reporter has counted since the chosen one last counted any. */

@@ -38,10 +38,10 @@ export class MeshMetrics {
     return this.#originMs + this.#clock.steadyMs();
   }
 
-  /** Adds the current metrics of all proxies. Returns why that failed, or an empty text. */
-  async refresh(): Promise<string> {
+  /** Adds the current metrics of all proxies, unless they are newer. Returns why that failed, or an empty text. */
+  async refresh(everyMs: number = scrapeEveryMs): Promise<string> {
     const nowMs = this.#clock.steadyMs();
-    if (this.#scraped !== undefined && nowMs - this.#scrapedAtMs < scrapeEveryMs) return await this.#scraped;
+    if (this.#scraped !== undefined && nowMs - this.#scrapedAtMs < everyMs) return await this.#scraped;
     this.#scrapedAtMs = nowMs;
     this.#scraped = this.#scrapeAll();
     return await this.#scraped;

@@ -21,19 +21,23 @@ const none: ReadonlySet<string> = new Set();
 
 /**
  * The revisions of servers, as the looks of one check know them. A server whose only pod restarts keeps its revisions.
- * A server that had no pod when a check first saw a request to it has none for this check. Otherwise proxies' counts
- * from long before the step would move to a version, and count for it.
+ * A server that had no pod when a check first saw a request to it, and has one now, came late: this check leaves its
+ * requests out for good. Otherwise proxies' counts from long before the step would move to a version, and count for it.
  */
 export class KnownServers {
-  readonly #revisions = new BoundedCache<string, ReadonlySet<string>>(maxServers);
+  readonly #revisions = new BoundedCache<string, ReadonlySet<string> | "late">(maxServers);
 
-  /** `running`: the revisions of the pods that the server has now. Undefined if it has none. */
-  revisionsOf(server: string, running: ReadonlySet<string> | undefined): ReadonlySet<string> {
+  /**
+   * `running`: the revisions of the pods that the server has now. Undefined if it has none. The answer is undefined for
+   * a server that came late.
+   */
+  revisionsOf(server: string, running: ReadonlySet<string> | undefined): ReadonlySet<string> | undefined {
     const known = this.#revisions.get(server);
-    if (known !== undefined && (running === undefined || known.size === 0)) return known;
-    const revisions = running ?? none;
-    this.#revisions.set(server, revisions);
-    return revisions;
+    if (known === "late") return undefined;
+    if (known !== undefined && running === undefined) return known;
+    const isLate = known?.size === 0;
+    this.#revisions.set(server, isLate ? "late" : (running ?? none));
+    return isLate ? undefined : (running ?? none);
   }
 }
 
@@ -99,6 +103,7 @@ function groupByEitherEnd(
     if (!chosen(pod.metadata.namespace ?? "") && !chosen(namespace)) return undefined;
     const name = `${namespace}/${labels["destination_workload"] ?? ""}`;
     const server = servers.revisionsOf(name, revisions.get(name));
+    if (server === undefined) return undefined;
     if (revision === subject.canary || server.has(subject.canary)) return "canary";
     return revision === subject.stable || server.has(subject.stable) ? "stable" : undefined;
   };

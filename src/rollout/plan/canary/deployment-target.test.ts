@@ -179,6 +179,7 @@ test("a copy with less than its share of pods, because somebody has scaled the D
       (condition) => condition.type === "ready" && condition.replicas,
     )[0];
   assert.deepEqual([awaited({}), awaited({ copyReplicas: 1 })], [2, 1], "no request asks its autoscaler for more yet");
+  assert.equal(awaited({ copyReplicas: 0 }), 1, "a copy without pods can serve nothing");
 });
 
 test("a Deployment that somebody scales in the middle adds no step that the run has passed", () => {

@@ -85,7 +85,8 @@ class DeploymentPlan implements TargetPlan {
     const copy = copyOf(this.#target, this.#world, "canary", this.#world.candidateTemplate, replicas);
     const autoscaler = autoscalerOf(this.#target, this.#world, replicas);
     // The autoscaler of the copy decides on more pods. Until requests come, it has no reason for them.
-    const awaited = autoscaler === undefined ? replicas : Math.min(replicas, this.#world.copyReplicas ?? replicas);
+    const { copyReplicas = replicas } = this.#world;
+    const awaited = autoscaler === undefined ? replicas : Math.min(replicas, Math.max(1, copyReplicas));
     return [
       {
         id: "copy",
