@@ -70,13 +70,13 @@ test("a path that is not a pod's namespace is rejected, and the error names it",
 test("a running pod is found by its cgroup, skipping processes that are still in the node's namespace", (context) => {
   const { node, root, mount } = hostWith(context);
   const host = node.addPod();
-  const uid = "12-34";
+  const uid = "11111111-2222-4333-8444-555555555555";
   for (const [pid, target] of [
     ["100", process.pid],
     ["200", host.initPid],
   ] as const) {
     mount(target, `proc/${pid}/ns/net`);
-    const cgroup = "0::/kubepods.slice/kubepods-pod12_34.slice/cri-containerd-x.scope\n";
+    const cgroup = "0::/kubepods.slice/kubepods-pod11111111_2222_4333_8444_555555555555.slice/cri-containerd-x.scope\n";
     writeFileSync(join(root, "proc", pid, "cgroup"), cgroup);
   }
   const pod: Pod = { metadata: { name: "web", uid }, status: { podIP: host.address } };
@@ -87,6 +87,9 @@ test("a running pod is found by its cgroup, skipping processes that are still in
   const annotations = { "kubernetes.io/config.mirror": uid };
   using mirrored = finder.open({ ...pod, metadata: { name: "web", uid: "56-78", annotations } });
   assert.equal(mirrored?.inode, host.namespace.inode);
+  const part = { "kubernetes.io/config.mirror": "11111111" };
+  using claimed = finder.open({ ...pod, metadata: { name: "web", uid: "56-78", annotations: part } });
+  assert.equal(claimed, undefined, "a part of a uid matches nothing");
 });
 
 test("one pass over the node's processes finds all pods, and none of their later looks reads them again", (context) => {

@@ -9,6 +9,8 @@ import { addressesOf } from "./ambient-pod.ts";
 const initPidAnnotation = "lab.serin.dev/init-pid";
 /** The uid of a static pod at its kubelet, which differs from that of its object in the API. */
 const mirrorAnnotation = "kubernetes.io/config.mirror";
+/** A kubelet makes the uid of a static pod from a hash of 32 digits. */
+const kubeletUid = /^[0-9a-f-]{32,36}$/;
 /** Linux's process ids are at most 4,194,304. Users may write the annotation, and the kernel rejects long paths. */
 const processId = /^\d{1,7}$/;
 
@@ -133,8 +135,10 @@ export class PodNamespaceFinder {
   }
 }
 
+/** Any author of a pod may write the annotation, so only a whole uid counts. A part of one would match other pods. */
 function uidAtKubelet({ metadata }: Pod): string {
-  return metadata.annotations?.[mirrorAnnotation] ?? metadata.uid ?? "";
+  const mirrored = metadata.annotations?.[mirrorAnnotation];
+  return mirrored !== undefined && kubeletUid.test(mirrored) ? mirrored : (metadata.uid ?? "");
 }
 
 function annotatedProcess(pod: Pod): string | undefined {

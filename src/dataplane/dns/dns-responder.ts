@@ -8,7 +8,7 @@ import {
   type Answer,
   type Packet,
 } from "dns-packet";
-import { messageOf, SerinError, type Logger } from "../../base/index.ts";
+import { messageOf, type Logger } from "../../base/index.ts";
 import { ipFamilyOf } from "../../net/index.ts";
 import { dnsHeaderBytes, isPlainQuery, isResponse, type DnsForwarder, type DnsTransport } from "../../net/dns/index.ts";
 
@@ -35,15 +35,26 @@ const maxUdpBytes = 65_507;
 const maxTcpBytes = 65_535;
 const serverFailure = 2;
 const truncated = 0x200;
+/** The flags of a query that a failure repeats: the opcode, and that recursion is desired. */
+const keptFlags = 0x7800 | RECURSION_DESIRED;
+
+/** A pod that floods the name servers must not flood the log too. */
+const warnEveryMs = 10_000;
+/** More than a node has pods. */
+const maxWarnedClients = 1000;
 
 /** Answers queries for the mesh's names, and forwards others to name servers. */
 export class DnsResponder {
   readonly #forwarder: Pick<DnsForwarder, "forward">;
   readonly #log: Logger;
+  readonly #nowMs: () => number;
+  /** When the log last warned of a client's failures, and how many have followed. The earliest warned comes first. */
+  readonly #warned = new Map<string, { readonly atMs: number; since: number }>();
 
-  constructor(forwarder: Pick<DnsForwarder, "forward">, log: Logger) {
+  constructor(forwarder: Pick<DnsForwarder, "forward">, log: Logger, nowMs = () => performance.now()) {
     this.#forwarder = forwarder;
     this.#log = log;
+    this.#nowMs = nowMs;
   }
 
   /**
@@ -76,14 +87,25 @@ export class DnsResponder {
       return answer;
     } catch (error) {
       reportForward(true);
-      // A pod that floods the name servers must not flood the log too.
-      const level = error instanceof SerinError && error.code === "busy" ? "debug" : "warn";
-      this.#log[level]("a DNS query could not be forwarded", {
-        name: packet?.questions?.[0]?.name ?? "",
-        error: messageOf(error),
-      });
+      this.#report(client, { name: packet?.questions?.[0]?.name ?? "", error: messageOf(error) });
       return encode(failureOf(query, packet));
     }
+  }
+
+  #report(client: string, fields: { readonly name: string; readonly error: string }): void {
+    const message = "a DNS query could not be forwarded";
+    const nowMs = this.#nowMs();
+    const warned = this.#warned.get(client);
+    if (warned !== undefined && nowMs - warned.atMs < warnEveryMs) {
+      warned.since += 1;
+      this.#log.debug(message, { client, ...fields });
+      return;
+    }
+    this.#log.warn(message, { client, ...fields, failedSince: warned?.since ?? 0 });
+    this.#warned.delete(client);
+    const [earliest] = this.#warned.keys();
+    if (earliest !== undefined && this.#warned.size >= maxWarnedClients) this.#warned.delete(earliest);
+    this.#warned.set(client, { atMs: nowMs, since: 0 });
   }
 }
 
@@ -92,7 +114,7 @@ function failureOf(query: Buffer, packet: Packet | undefined): Packet {
   const failure: Packet = {
     type: "response",
     id: query.readUInt16BE(0),
-    flags: query.readUInt16BE(2) | RECURSION_AVAILABLE | serverFailure,
+    flags: (query.readUInt16BE(2) & keptFlags) | RECURSION_AVAILABLE | serverFailure,
     questions: packet?.questions ?? [],
   };
   return withOption(failure, packet);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HandClock } from "../../base/testing/index.ts";
-import type { ByteStream } from "../../net/index.ts";
+import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
 import { hboneLimits } from "./limits.ts";
 import { TunnelConnection } from "./tunnel-connection.ts";
 
@@ -42,4 +42,32 @@ test("a tunnel connection that has drained waits for a peer that reads slowly, a
     clock.pass(closeGraceMs);
     assert.equal(isCutOff, true);
   }
+});
+
+test("a tunnel connection that the peer closes in time is not cut off later", async () => {
+  const clock = new HandClock();
+  let isCutOff = false;
+  let handler: ByteStreamHandler | undefined;
+  const stream: Partial<ByteStream> = {
+    setHandler: (next) => void (handler = next),
+    write: () => true,
+    bufferedBytes: 0,
+    end: nothing,
+    destroy: () => (isCutOff = true),
+    pause: nothing,
+    resume: nothing,
+  };
+  const connection = new TunnelConnection({
+    stream: stream as ByteStream,
+    peerIdentity: "",
+    server: false,
+    handler: { headers: nothing, connectionClosed: nothing },
+    clock,
+  });
+  connection.start();
+  connection.drain();
+  await turn();
+  handler?.close(undefined);
+  clock.pass(hboneLimits.closeGraceMs);
+  assert.equal(isCutOff, false);
 });

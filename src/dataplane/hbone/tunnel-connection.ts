@@ -61,6 +61,7 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
   #isBlocked = false;
   #goawayGrace: Disposable | undefined;
   #pingTimer: Disposable | undefined;
+  #closeGrace: Disposable | undefined;
 
   constructor(options: TunnelConnectionOptions) {
     this.peerIdentity = options.peerIdentity;
@@ -92,7 +93,10 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
       data: (chunk) => this.#read(chunk),
       end: () => this.#inputEnded(),
       drain: () => this.#drained(),
-      close: (error) => this.#close(error),
+      close: (error) => {
+        this.#closeGrace?.[Symbol.dispose]();
+        this.#close(error);
+      },
     });
     this.#armPing();
     this.#stream.resume();
@@ -299,7 +303,8 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
     this.#output.stop();
     this.#pingTimer?.[Symbol.dispose]();
     this.#stream.end();
-    cutOffLater(this.#stream, this.#clock, { graceMs: hboneLimits.closeGraceMs, flushMs });
+    this.#closeGrace?.[Symbol.dispose]();
+    this.#closeGrace = cutOffLater(this.#stream, this.#clock, { graceMs: hboneLimits.closeGraceMs, flushMs });
   }
 
   #close(error: Error | undefined): void {

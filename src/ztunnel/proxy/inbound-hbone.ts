@@ -212,19 +212,27 @@ export class InboundHbone {
       request.reject(503);
       return;
     }
-    forgetAddresses(application);
-    if (header !== undefined) application.write(header);
-    const tunnel = request.accept(answerHeaders(workload));
-    // If the property were assigned directly, V8 would put the function, and everything that it refers to, among the
-    // old objects.
-    const abortTunnel = (reason: Error): void => tunnel.destroy({ reset: true, error: reason });
-    abort.tunnel = abortTunnel;
-    const { error, failed } = await relay(tunnel, application, {
-      onForward: record.onForward,
-      onBackward: record.onBackward,
-    });
-    if (error === undefined) record.finish();
-    else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
+    try {
+      forgetAddresses(application);
+      if (header !== undefined) application.write(header);
+      const tunnel = request.accept(answerHeaders(workload));
+      // If the property were assigned directly, V8 would put the function, and everything that it refers to, among the
+      // old objects.
+      const abortTunnel = (reason: Error): void => tunnel.destroy({ reset: true, error: reason });
+      abort.tunnel = abortTunnel;
+      const { error, failed } = await relay(tunnel, application, {
+        onForward: record.onForward,
+        onBackward: record.onBackward,
+      });
+      if (error === undefined) record.finish();
+      else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
+    } catch (error) {
+      // Nobody else knows the connection to the application. A tunnel that was accepted cannot be refused any more.
+      application.destroy({ reset: true });
+      record.finish(messageOf(error));
+      abort.tunnel(error instanceof Error ? error : new Error(messageOf(error)));
+      throw error;
+    }
   }
 
   #dial(request: HboneRequest, target: Target): Promise<ByteStream> {

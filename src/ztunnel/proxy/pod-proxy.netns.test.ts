@@ -283,6 +283,32 @@ test("a connection whose policies cannot be evaluated is closed, over HBONE and 
   close();
 });
 
+/** The number of connections that the server's application has not closed. */
+function applicationConnections(namespace: NetworkNamespace): number {
+  const table = inNamespace(namespace.fd, () => readFileSync("/proc/thread-self/net/tcp", "latin1"));
+  return table.split("\n").filter((line) => /^ *\d+: \S+:1F90 \S+ 0[18] /.test(line)).length;
+}
+
+test("a tunnel that fails after the connection to the application is open leaves neither open, and has a log line", async () => {
+  const { pods, source, destination, close } = await startBoth();
+  const { telemetry, tracker } = destination.env;
+  const open = telemetry.open.bind(telemetry);
+  telemetry.open = (details) => {
+    const fail = (): never => {
+      throw new Error("the relay is broken");
+    };
+    return Object.defineProperty(open(details), "onForward", { get: fail });
+  };
+  const client = await talk(pods.client, serverAddress, 8080);
+  await client.until("never");
+  await Promise.all([source.env.tracker.idle(), tracker.idle()]);
+  const lines = destination.lines.filter((line) => line.includes("the relay is broken"));
+  assert.equal(lines.filter((line) => line.includes("connection complete")).length, 1, lines.join(""));
+  assert.equal(lines.filter((line) => line.includes("failed unexpectedly")).length, 1, lines.join(""));
+  await until(() => applicationConnections(pods.server) === 0);
+  close();
+});
+
 test("a pod that drains is done when the queries are answered that its ztunnel has read", async () => {
   const pods = podPair();
   const root = new FakeCertificateAuthority().exportRoot();

@@ -76,7 +76,7 @@ export class PodProxy {
     return connection.pod === this.#pod;
   }
 
-  /** Resolves when the pod has no connections, no queries and no listeners left. */
+  /** Resolves when the pod has no connections, no queries over UDP and no listeners left. */
   get closed(): Promise<void> {
     return this.#whenClosed.promise;
   }
@@ -182,7 +182,9 @@ export class PodProxy {
     return await listenTcp({ fd, acceptsMore }, (stream) => this.#accept(kind, stream));
   }
 
-  /** A draining pod is not done before the queries that it has read are answered, because nobody else has them. */
+  /**
+   * A draining pod is not done before the queries over UDP that it has read are answered, because nobody else has them.
+   */
   async #answerNames(fd: number, ipv6: boolean): Promise<{ close(): void }> {
     const listener = await DnsListener.udp(this.#pod, fd, ipv6);
     this.#open += 1;

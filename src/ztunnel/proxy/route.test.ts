@@ -24,7 +24,21 @@ workloads:
 - {uid: split, name: split, namespace: default, network: other, protocol: HBONE, networkGateway: {destination: other/192.0.2.8, hboneMtlsPort: 15008}, services: {default/global.local: {80: 8080}}}
 - {uid: mongo, name: mongo, namespace: default, workloadIps: [10.8.0.1], services: {default/mongo.example: {27017: 27018}}}
 - {uid: db, name: db, namespace: shop, workloadIps: [10.8.0.2]}
+- {uid: pair1, name: pair1, namespace: default, workloadIps: [10.9.0.1], services: {default/pair.example: {80: 8080}, default/both.example: {80: 8080}}}
+- {uid: pair2, name: pair2, namespace: default, workloadIps: [10.9.0.2], services: {default/pair.example: {80: 8080}, default/both.example: {80: 8080}}}
+- {uid: both1, name: both1, namespace: default, workloadIps: [10.9.1.1], services: {default/both.example: {80: 8080}}}
+- {uid: selected, name: selected, namespace: default, workloadIps: [10.9.2.1], protocol: HBONE, services: {default/none.example: {80: 8080}}}
+- {uid: waited, name: waited, namespace: default, workloadIps: [10.9.3.1], services: {default/waited.example: {80: 8080}}}
+- {uid: Kubernetes//Pod/shop/taken, name: taken, namespace: shop, workloadIps: [10.9.4.1]}
+- {uid: external, name: external, namespace: shop, workloadIps: [10.9.5.1]}
+- {uid: foreign, name: foreign, namespace: foreign, workloadIps: [10.9.4.1, 10.9.5.1], services: {foreign/taken.example: {80: 81}}}
+- {uid: elsewhere, name: elsewhere, namespace: foreign, workloadIps: [10.9.6.1], services: {foreign/taken.example: {80: 81}}}
 services:
+- {name: pair, namespace: default, hostname: pair.example, vips: [/10.9.0.0/24], ports: {80: 8080}}
+- {name: both, namespace: default, hostname: both.example, vips: [/10.9.1.1], ports: {80: 8080}}
+- {name: none, namespace: default, hostname: none.example, vips: [/10.9.2.1], ports: {80: 8080}, loadBalancer: {mode: Passthrough}}
+- {name: waited, namespace: default, hostname: waited.example, vips: [/10.9.3.1], ports: {80: 8080}, waypoint: {destination: /10.0.2.1, hboneMtlsPort: 15008}}
+- {name: taken, namespace: foreign, hostname: taken.example, vips: [/10.9.4.1, /10.9.5.1], ports: {80: 81}}
 - {name: mongo, namespace: default, hostname: mongo.example, vips: [/10.8.0.1], ports: {27017: 27018}}
 - {name: claimed, namespace: default, hostname: claimed.example, vips: [/10.8.0.2], ports: {27017: 80}, waypoint: {destination: /10.0.2.1, hboneMtlsPort: 15008}}
 - {name: named, namespace: default, hostname: named.local, vips: [/10.96.0.10], ports: {5432: 6000}}
@@ -183,6 +197,23 @@ test("a service that has the address of its own endpoint gets the connections to
   assert.deepEqual([other.service, other.workload?.name, other.port], [undefined, "mongo", 22]);
   const claimed = to("10.8.0.2", 27_017);
   assert.deepEqual([claimed.service, claimed.workload?.name, claimed.port], [undefined, "db", 27_017]);
+});
+
+test("a client that dials an endpoint's address reaches this endpoint, whichever services have the address", () => {
+  const next = (address: string) => {
+    const found = to(address);
+    return [found.service?.hostname, found.protocol, found.workload?.name, found.port];
+  };
+  for (let turn = 0; turn < 20; turn += 1) {
+    assert.deepEqual(next("10.9.0.1"), [undefined, "TCP", "pair1", 80], "a range is not the endpoint's address");
+    assert.deepEqual(next("10.9.1.1"), ["both.example", "TCP", "both1", 8080]);
+    assert.deepEqual(next("10.9.4.1"), [undefined, "TCP", "taken", 80], "a foreign entry has the address of a pod");
+    assert.equal(to("10.9.5.1").address, "10.9.5.1", "a foreign entry has an address outside the cluster");
+  }
+  assert.throws(() => to("10.9.1.1", 80, "src", new Set(["both1"])), /no healthy upstream/);
+  assert.deepEqual(next("10.9.2.1"), [undefined, "HBONE", "selected", 15_008], "an entry without load balancing");
+  assert.deepEqual([to("10.9.3.1").waypoint, to("10.9.3.1").service?.hostname], [true, "waited.example"]);
+  assert.equal(to("10.9.3.1", 80, "wp").port, 8080);
 });
 
 test("an endpoint with only a hostname is resolved, and requested by its address", async () => {

@@ -44,25 +44,29 @@ export interface RouteOptions {
 }
 
 /**
- * Decides the next hop: the service's waypoint, else an endpoint of the service, else the workload of the address (or
- * its waypoint), else the address itself. Throws a transient error in upstream's words if there is no next hop.
+ * Decides the next hop: the workload of the address (or its waypoint), else the service's waypoint, else an endpoint of
+ * the service, else the address itself. Throws a transient error in upstream's words if there is no next hop.
  */
 export function route(options: RouteOptions): Route {
   const { state, source, destination } = options;
   const workload = state.workloadByAddress(source.network, destination.address);
-  const service = state.serviceByVip(source.network, destination.address, source.namespace);
-  if (service !== undefined && (workload === undefined || isReachedBy(state, service, workload, destination.port)))
-    return serviceRoute(options, service);
-  if (workload !== undefined) return workloadRoute(options, workload);
-  return straightOn(destination);
+  if (workload === undefined) {
+    const service = state.serviceByVip(source.network, destination.address, source.namespace);
+    return service === undefined ? straightOn(destination) : serviceRoute(options, service);
+  }
+  const endpointOf = serviceAtEndpoint(options, workload);
+  return endpointOf === undefined ? workloadRoute(options, workload) : serviceRoute(options, endpointOf, workload);
 }
 
 /**
- * Whether a service with the address of a workload is meant. A ServiceEntry may have the address of its own endpoint.
- * An entry that claims the address of another workload gets none of its connections.
+ * The service whose virtual IP is the address of its own endpoint, as a ServiceEntry's may be. It maps the port and may
+ * have a waypoint, but the client has chosen the endpoint. A range, a service without load balancing, and an entry that
+ * claims the address of a workload that is not its endpoint change nothing for the workload.
  */
-function isReachedBy(state: MeshState, service: Service, workload: Workload, port: number): boolean {
-  return service.ports.has(port) && state.endpoints(service).has(workload.uid);
+function serviceAtEndpoint({ state, source, destination }: RouteOptions, workload: Workload): Service | undefined {
+  const service = state.serviceByExactVip(source.network, destination.address, source.namespace);
+  if (service?.ports.has(destination.port) !== true || service.loadBalancer?.mode === "Passthrough") return undefined;
+  return state.endpoints(service).has(workload.uid) ? service : undefined;
 }
 
 /** Whether the next hop has only a name, which {@link resolvedRoute} resolves. */
@@ -100,25 +104,34 @@ function straightOn(destination: SocketAddress): Route {
   return { protocol: "TCP", address: destination.address, port: destination.port, expectedIdentities: [] };
 }
 
-function serviceRoute(options: RouteOptions, service: Service): Route {
+/** `dialled` is the endpoint whose address the client called, if that is the address of an endpoint. */
+function serviceRoute(options: RouteOptions, service: Service, dialled?: Workload): Route {
   const { destination } = options;
   const waypoints = waypointsInOrder(service, options.random);
   // Traffic from a waypoint does not go through a waypoint again, whichever of several waypoints sent it.
   if (waypoints.length > 0 && !waypoints.some((address) => isMemberOf(options, address)))
     return anyWaypointRoute(options, waypoints, service);
+  if (dialled !== undefined) return dialledRoute(options, service, dialled);
   if (service.loadBalancer?.mode === "Passthrough") return straightOn(destination);
   const picked = pickEndpoint(options, service, destination.port, "standard");
   const port = picked === undefined ? undefined : targetPort(service, picked.endpoint, destination.port);
-  if (picked === undefined || port === undefined) {
-    throw transientError(
-      "no-endpoint",
-      `no healthy upstream: ${formatAuthority(destination.address, destination.port)}`,
-    );
-  }
+  if (picked === undefined || port === undefined) throw noEndpoint(destination);
   const { endpoint, others } = picked;
   if (endpoint.workload.network !== options.source.network)
     return { ...throughGateway(options, endpoint.workload, service, service), ...others };
   return { ...direct(options, endpoint.workload, port, service), ...others };
+}
+
+function dialledRoute(options: RouteOptions, service: Service, dialled: Workload): Route {
+  const { state, destination, tried } = options;
+  if (tried?.has(dialled.uid) === true) throw noEndpoint(destination);
+  const endpoint = state.endpoints(service).get(dialled.uid);
+  const port = endpoint === undefined ? undefined : targetPort(service, endpoint, destination.port);
+  return direct(options, dialled, port ?? destination.port, service);
+}
+
+function noEndpoint({ address, port }: SocketAddress): Error {
+  return transientError("no-endpoint", `no healthy upstream: ${formatAuthority(address, port)}`);
 }
 
 function workloadRoute(options: RouteOptions, workload: Workload): Route {

@@ -57,17 +57,19 @@ for (const [shared, changes] of [
   ["name", (index: number) => ({ workloadIps: [`10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`] })],
   ["address", (index: number) => ({ name: `entry-${index}` })],
 ] as const)
-  test(`workloads that share their ${shared} arrive, change and leave in time proportional to their number`, () => {
+  test(`workloads that share their ${shared} arrive, change, are found and leave in time proportional to their number`, () => {
     const template = workload("entry");
     const make = (size: number): readonly Workload[] =>
       Array.from({ length: size }, (_, index) => ({ ...template, uid: `entry-${index}`, ...changes(index) }));
     const run = (workloads: readonly Workload[]): void => {
       const state = new MeshState();
       for (const each of [...workloads, ...workloads]) state.putWorkload(each);
+      for (const { workloadIps } of workloads)
+        assert.ok(state.workloadByAddress("", workloadIps[0] ?? "") !== undefined);
       for (const each of workloads) state.removeWorkload(each.uid);
       assert.equal(state.workloadByAddress("", template.workloadIps[0] ?? ""), undefined);
     };
-    assert.equal(suspicion(run, make, 2_000), undefined);
+    assert.equal(suspicion(run, make, 8_000), undefined);
   });
 
 test("of workloads with one name, a pod of the own cluster has the name, else the latest one with the account", () => {

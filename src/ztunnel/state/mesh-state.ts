@@ -147,7 +147,7 @@ export class MeshState {
 
   /** The workload with this address. Of several, returns the most credible one, see {@link credibilityOf}. */
   workloadByAddress(network: string, address: string): Workload | undefined {
-    return this.#byAddress.get(network)?.best(address, credibilityOf);
+    return this.#byAddress.get(network)?.rememberedBest(address, credibilityOf);
   }
 
   /**
@@ -193,9 +193,14 @@ export class MeshState {
    */
   serviceByVip(network: string, address: string, namespace: string): Service | undefined {
     return (
-      best(this.#byVip.get(addressKey(network, address)), namespace) ??
+      this.serviceByExactVip(network, address, namespace) ??
       this.#byRange.find(network, address, (services) => best(services, namespace))
     );
+  }
+
+  /** Does the same as {@link serviceByVip}, but leaves out the services that have a range of addresses. */
+  serviceByExactVip(network: string, address: string, namespace: string): Service | undefined {
+    return best(this.#byVip.get(addressKey(network, address)), namespace);
   }
 
   serviceByHostname(hostname: string, namespace: string): Service | undefined {

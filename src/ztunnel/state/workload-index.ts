@@ -7,12 +7,15 @@ import type { Workload } from "./model.ts";
 export class WorkloadIndex {
   /** A key's only workload, or its workloads by uid in the order in which they arrived. */
   readonly #byKey = new Map<string, Workload | Map<string, Workload>>();
+  /** The results of {@link rememberedBest} for keys with several workloads, since such a key last changed. */
+  readonly #best = new Map<string, Workload>();
 
   get size(): number {
     return this.#byKey.size;
   }
 
   add(key: string, workload: Workload): void {
+    this.#best.delete(key);
     const present = this.#byKey.get(key);
     if (present === undefined) this.#byKey.set(key, workload);
     else if (present instanceof Map) present.set(workload.uid, workload);
@@ -27,6 +30,7 @@ export class WorkloadIndex {
   }
 
   delete(key: string, workload: Workload): void {
+    this.#best.delete(key);
     const present = this.#byKey.get(key);
     if (!(present instanceof Map)) {
       if (present === workload) this.#byKey.delete(key);
@@ -49,5 +53,14 @@ export class WorkloadIndex {
       [best, highest] = [workload, rank];
     }
     return best;
+  }
+
+  /** Does the same as {@link best}. All calls must pass the same function, because the result is kept. */
+  rememberedBest(key: string, rankOf: (workload: Workload) => number | undefined): Workload | undefined {
+    const known = this.#best.get(key);
+    if (known !== undefined) return known;
+    const found = this.best(key, rankOf);
+    if (found !== undefined && this.#byKey.get(key) instanceof Map) this.#best.set(key, found);
+    return found;
   }
 }
