@@ -21,6 +21,9 @@ test("without its Node, the program names what is missing: Linux, or npm install
     assert.equal(status, 1);
     return stderr;
   };
-  assert.match(errorOn("Darwin"), /^serin: it runs on Linux only, and this is Darwin; use a virtual machine/);
+  assert.match(
+    errorOn("Darwin"),
+    /^serin: Serin runs on Linux only, and this machine runs Darwin\. Use a virtual machine/,
+  );
   assert.match(errorOn("Linux"), /^serin: node-linux-\w+ is not installed; run 'npm install' in /);
 });

@@ -603,9 +603,31 @@ test("an older release of Istio's definitions is replaced, and a newer one is ke
   assert.equal(await releaseOf(virtualServices), "0.2.0");
 });
 
-test("the installer compares Istio's definitions with the release from which ours come", () => {
+test("a vendor's build of Istio's definitions is compared by its release of Istio", async () => {
+  const versionOf = "app.kubernetes.io/version";
+  for (const [release, stays] of [
+    ["1.32.0-tetrate0", true],
+    ["v1.32.1-asm.4", true],
+    ["1.30.2-tetrate0", false],
+    [`${istioRelease}-solo`, false],
+  ] as const) {
+    const cluster = new MemoryCluster();
+    cluster.put("CustomResourceDefinition", {
+      ...definition(virtualServices),
+      metadata: { name: virtualServices, labels: { [versionOf]: release } },
+    });
+    await install(cluster, ["tag=0.2.0"]);
+    const installed = await cluster.get(customResourceDefinitionKind, virtualServices);
+    assert.equal(installed?.metadata.labels?.[versionOf], stays ? release : "0.2.0", release);
+  }
+});
+
+test("the installer and the guide compare Istio's definitions with the release from which ours come", () => {
   const file = readFileSync(join(import.meta.dirname, "../../manifests/crds/istio.yaml"), "utf8");
   assert.equal(/istio\.io\/api v(\S+) /.exec(file)?.[1], istioRelease);
+  const guide = readFileSync(join(import.meta.dirname, "../../docs/kubernetes.md"), "utf8");
+  const named = [...guide.matchAll(/release\s+(?:is\s+)?above\s+(\d+\.\d+\.\d+)/g)].map(([, release]) => release);
+  assert.deepEqual(named, [istioRelease, istioRelease]);
 });
 
 test("an installation over a workload of the same name keeps its selector, or writes nothing if that selects other pods", async () => {
@@ -625,7 +647,7 @@ test("an installation over a workload of the same name keeps its selector, or wr
   await assert.rejects(
     install(cluster, ["profile=minimal"]),
     refusal(
-      "nothing was written, because workloads of these names select other pods than this installation's, and a selector cannot be changed:\n  Deployment istio-system/istiod selects app=other\n  hint: install under another revision (--revision), or delete these workloads first",
+      "nothing was written, because workloads of these names select other pods than this installation's, and a selector cannot be changed:\n  Deployment istio-system/istiod selects app=other\n  hint: install under another revision (--revision), or delete these workloads first; istio-cni-node and gateways have one name for all revisions: delete those",
     ),
   );
   assert.equal(cluster.writes.length, before);

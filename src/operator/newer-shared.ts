@@ -11,7 +11,7 @@ import type { KubeClient } from "../kube/index.ts";
 
 /** The label with the release that installed an object. */
 const versionLabel = "app.kubernetes.io/version";
-/** The release of Istio from which this release has the definitions of Istio's kinds. */
+/** The release of Istio from which this release has the definitions of Istio's kinds. docs/kubernetes.md names it. */
 export const istioRelease = "1.31.1";
 const engineName = "serin-rollout";
 const engineGroup = ".rollout.serin.dev";
@@ -68,8 +68,10 @@ async function outdatedObjects(client: KubeClient, objects: readonly UntypedObje
       // Charts and earlier releases did not write the release into the engine's definitions.
       const stands = live !== undefined && isEngineDefinition(live) ? liveEngine : undefined;
       const installed = releaseOf(live) ?? releaseOf(stands);
-      const given = isOfIstioRelease(object, live) ? istioRelease : releaseOf(object);
-      if (installed === undefined || given === undefined || !isNewerRelease(installed, given)) return [];
+      const isOfIstio = isOfIstioRelease(object, live);
+      const given = isOfIstio ? istioRelease : releaseOf(object);
+      if (installed === undefined || given === undefined) return [];
+      if (!isNewerRelease(isOfIstio ? withoutVendor(installed) : installed, given)) return [];
       return [{ object, what: describe(object), installed, given }];
     }),
   );
@@ -84,6 +86,11 @@ function releaseOf(object: UntypedObject | undefined): string | undefined {
 function isOfIstioRelease(object: UntypedObject, live: UntypedObject | undefined): boolean {
   if (!isDefinition(object) || isEngineDefinition(object)) return false;
   return live?.metadata.annotations?.[definitionReleaseAnnotation] !== releaseOf(live);
+}
+
+/** `1.32.0` of `1.32.0-vendor.3`, which cannot be compared. */
+function withoutVendor(release: string): string {
+  return /^v?\d+\.\d+(\.\d+)?/.exec(release)?.[0] ?? release;
 }
 
 function isDefinition({ kind }: UntypedObject): boolean {

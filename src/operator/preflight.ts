@@ -171,7 +171,7 @@ function checkSelectors(present: readonly PresentObject[]): void {
     "name-taken",
     `nothing was written, because workloads of these names select other pods than this installation's, and a selector cannot be changed:\n${lines.map((line) => `  ${line}`).join("\n")}`,
     {
-      hint: "install under another revision (--revision), or delete these workloads first",
+      hint: "install under another revision (--revision), or delete these workloads first; istio-cni-node and gateways have one name for all revisions: delete those",
     },
   );
 }

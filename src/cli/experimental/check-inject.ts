@@ -26,6 +26,9 @@ interface Verdict {
   readonly reason: string;
 }
 
+/** Reads an injector's settings by its revision. Returns undefined if they cannot be read. */
+type SettingsReader = (revision: string) => Promise<InjectionSettings | undefined>;
+
 /** Shows for each webhook whether it would inject the pod, or a pod with the given labels, and why. */
 export async function checkInject(
   name: string | undefined,
@@ -48,10 +51,17 @@ export async function checkInject(
     .toSorted((a, b) => ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1));
   if (hooks.length === 0) return context.out("ERROR: no Istio injection hooks present.\n");
   const labels = namespace?.metadata.labels ?? {};
+  // Several webhooks, such as those of a revision and its tags, share the settings.
+  const read = new Map<string, ReturnType<typeof settingsOf>>();
+  const settings: SettingsReader = async (revision) => {
+    const reading = read.get(revision) ?? settingsOf(client, revision, flags, context);
+    read.set(revision, reading);
+    return await reading;
+  };
   const verdicts = await Promise.all(
     hooks.map(async (hook) => ({
       hook,
-      verdict: await verdictOf(hook, { pod, namespaceLabels: labels }, client, flags, context),
+      verdict: await verdictOf(hook, { pod, namespaceLabels: labels }, settings),
     })),
   );
   const rows = verdicts.map(({ hook, verdict }) => [
@@ -104,14 +114,12 @@ function asBeforeInjection(pod: Pod): Pod {
 async function verdictOf(
   hook: WebhookConfiguration,
   { pod, namespaceLabels }: { readonly pod: Pod; readonly namespaceLabels: Labels },
-  client: KubeClient,
-  flags: CheckInjectFlags,
-  context: CliContext,
+  settingsOfRevision: SettingsReader,
 ): Promise<Verdict> {
   const met = matchWebhooks(hook, namespaceLabels, pod.metadata.labels ?? {});
   if (!met.injected) return met;
   // A tag's webhook calls the control plane of its revision, whose configuration decides.
-  const settings = await settingsOf(client, hook.metadata.labels?.[istioLabels.revision] ?? "default", flags, context);
+  const settings = await settingsOfRevision(hook.metadata.labels?.[istioLabels.revision] ?? "default");
   const decision =
     settings === undefined
       ? undefined
@@ -130,7 +138,9 @@ async function settingsOf(
 ): Promise<InjectionSettings | undefined> {
   const namespace = istioNamespaceOf(flags);
   const texts = await readInjectionTexts(client, revision, namespace).catch((error: unknown) => {
-    err(`! the settings of the injector of revision "${revision}" do not count here: ${messageOf(error)}\n`);
+    err(
+      `! cannot read the injector's settings of revision "${revision}", so its own rules are not checked: ${messageOf(error)}\n`,
+    );
     return undefined;
   });
   if (texts === undefined) return undefined;

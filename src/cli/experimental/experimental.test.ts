@@ -174,13 +174,19 @@ test("check-inject names the injecting webhook, what prevents injection, and the
 test("check-inject says that the injector's own rules are missing if it cannot read them", async () => {
   const forbidden = userError("forbidden", "configmaps is forbidden");
   const { output, errors } = await serin("check-inject -l job=batch -n shop", {
-    ...mesh,
+    objects: {
+      ...mesh.objects,
+      MutatingWebhookConfiguration: ["istio-sidecar-injector-canary", "istio-revision-tag-prod"].map((name) =>
+        injector(name, "canary"),
+      ),
+    },
     refusals: { ConfigMap: forbidden },
   });
   assert.match(output, /✔ +Namespace label istio\.io\/rev=canary matches/);
   assert.equal(
     errors,
-    '! the settings of the injector of revision "canary" do not count here: configmaps is forbidden\n',
+    '! cannot read the injector\'s settings of revision "canary", so its own rules are not checked: configmaps is forbidden\n',
+    "once for both webhooks of the revision",
   );
 });
 

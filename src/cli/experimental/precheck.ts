@@ -161,14 +161,15 @@ async function checkGatewayApi(client: KubeClient): Promise<Finding[]> {
   );
 }
 
-const readTimeoutMs = 30_000;
+/** A large cluster has many thousand objects to list. */
+const readTimeoutMs = 300_000;
 
 /**
  * Finds the stored objects of Istio's kinds that this release's control plane refuses or serves otherwise than they are
  * written. Objects of other revisions are left out, because it does not read them.
  */
 async function checkStoredObjects(client: KubeClient, scope: Scope): Promise<Finding[]> {
-  const { objects, unread } = await readCluster(client, { ...scope, kinds: istioKinds }, readTimeoutMs);
+  const { objects, unread } = await readCluster(client, { ...scope, kinds: istioKinds }, { timeoutMs: readTimeoutMs });
   const inventory = new Inventory(
     objects.map((object) => ({ object })),
     { scope: "cluster", istioNamespace: scope.istioNamespace },

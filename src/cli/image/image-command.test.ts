@@ -10,6 +10,7 @@ import { describeError, type Environment } from "../../base/index.ts";
 import { FakeContext } from "../testing/fake-context.ts";
 import { readUserFile } from "../user-file.ts";
 import { imageCommands } from "./image-command.ts";
+import { chooseImages } from "./image-layout.ts";
 import { FakeRegistry } from "./testing/fake-registry.ts";
 import { registryCertificate } from "./testing/registry-certificate.ts";
 import { writeSmallLayout } from "./testing/small-layout.ts";
@@ -32,7 +33,7 @@ suite("serin image", () => {
   before(() => writeSmallLayout(layout, [pilot, ztunnel]));
   after(() => rmSync(scratch, { recursive: true, force: true }));
 
-  const serin = async (args: readonly string[], machine: Machine = {}): Promise<string> => {
+  const ran = async (args: readonly string[], machine: Machine = {}): Promise<FakeContext> => {
     const { env = {}, files = {}, readFile } = machine;
     const context = Object.assign(new FakeContext({ files }), { env, ...(readFile === undefined ? {} : { readFile }) });
     const program = new Command().exitOverride();
@@ -44,8 +45,10 @@ suite("serin image", () => {
       ...args,
       ...(args.includes("--layout") ? [] : ["--layout", layout]),
     ]);
-    return context.output;
+    return context;
   };
+  const serin = async (args: readonly string[], machine?: Machine): Promise<string> =>
+    (await ran(args, machine)).output;
   const refused = async (args: readonly string[], expected: RegExp, machine?: Machine): Promise<void> => {
     await assert.rejects(serin(args, machine), (error: unknown) => {
       assert.match(describeError(error), expected);
@@ -233,11 +236,60 @@ suite("serin image", () => {
     const archive = join(scratch, "mixed.tar");
     assert.match(await serin(["save", "-o", archive, "--layout", mixed]), /mixed\.tar: 3 images, /);
     assert.match(await serin(["save", "-o", archive, "--layout", mixed, "--all"]), /mixed\.tar: 4 images, /);
+    const notes = async (...args: readonly string[]): Promise<string> =>
+      (await ran([...args, "--layout", mixed])).errors;
+    assert.equal(
+      await notes("save", "-o", archive),
+      "! left out 1 images of samples and addons, because they have the names of other projects' images; to include them, pass --all, or name them (serin image list)\n",
+    );
+    assert.equal(await notes("save", "-o", archive, "--all"), "");
     // Under the user's own hub, no name is that of another project.
     await using registry = await new FakeRegistry().start();
     const hub = `${registry.host}/mesh`;
     await serin(["push", "--hub", hub, "--plain-http", "--layout", mixed]);
     assert.ok(registry.manifests.has("mesh/prometheus:v3.10.0"));
+    const local = [`${hub}/pilot:1`, `${hub}/ztunnel:1`];
+    const named = join(scratch, "named");
+    writeSmallLayout(named, [...local, addon]);
+    assert.match(
+      (await ran(["push", "--plain-http", "--layout", named])).errors,
+      /; to include them, name them \(serin image list\)\n$/,
+    );
+  });
+
+  test("images of other projects are left out of a layout without pilot, and of one without components", async () => {
+    const addon = "docker.io/prom/prometheus:v3.10.0";
+    const partial = join(scratch, "partial");
+    const archive = join(scratch, "partial.tar");
+    const own = "registry.example.com/mesh/ztunnel:1";
+    writeSmallLayout(partial, [addon, own]);
+    assert.match(await serin(["save", "-o", archive, "--layout", partial]), /partial\.tar: 1 image, /);
+    assert.equal(await architectureOf("--override-arch", "amd64", `oci-archive:${archive}:${own}`), "amd64");
+    const sample = "ghcr.io/serin-mesh/streams:1";
+    const samples = join(scratch, "samples");
+    writeSmallLayout(samples, [addon, sample]);
+    assert.match(await serin(["save", "-o", archive, "--layout", samples]), /partial\.tar: 1 image, /);
+    const foreign = join(scratch, "foreign");
+    writeSmallLayout(foreign, [addon]);
+    await refused(["save", "-o", archive, "--layout", foreign], /no image of the mesh: none is under ghcr\.io/);
+  });
+
+  test("each component of the catalogue tells the hub of the mesh", () => {
+    const catalogue = readFileSync(join(import.meta.dirname, "../../../manifests/images.yaml"), "utf8");
+    const names = [...catalogue.matchAll(/^- images: \["\*\/(.*)"\]\n {2}release: tag$/gm)].map(([, name]) => name);
+    assert.ok(names.length > 4);
+    const index = { mediaType: "", digest: "", size: 0 };
+    for (const name of names) {
+      const images = ["docker.io/prom/prometheus:v3.10.0", `registry.example.com/mesh/${name}:1`];
+      const own = chooseImages(
+        images.map((reference) => ({ reference, index, variants: [] })),
+        { names: [], all: false },
+      );
+      assert.deepEqual(
+        own.map(({ reference }) => reference),
+        images.slice(1),
+      );
+    }
   });
 
   test("push needs no account where docker has never logged in and the registry asks for none", async () => {

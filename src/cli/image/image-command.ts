@@ -119,20 +119,28 @@ async function list(flags: LayoutFlags, context: CliContext): Promise<void> {
   }
 }
 
-async function chosen(layout: ImageLayout, choice: Choice, { err }: CliContext): Promise<readonly LayoutImage[]> {
+const nameThem = "name them (serin image list)";
+
+/** Chooses images. Says how to include those that are left out. */
+async function chosen(
+  layout: ImageLayout,
+  choice: Choice,
+  remedy: string,
+  { err }: CliContext,
+): Promise<readonly LayoutImage[]> {
   const all = await layout.images();
   const images = chooseImages(all, choice);
   const left = all.length - images.length;
   if (choice.names.length === 0 && left > 0)
     err(
-      `! ${left} images of samples and addons are left out, because they have the names of other projects' images; serin image list names them\n`,
+      `! left out ${left} images of samples and addons, because they have the names of other projects' images; to include them, ${remedy}\n`,
     );
   return images;
 }
 
 async function save(names: readonly string[], flags: SaveFlags, context: CliContext): Promise<void> {
   const layout = layoutOf(flags, context);
-  const images = await chosen(layout, { names, all: flags.all === true }, context);
+  const images = await chosen(layout, { names, all: flags.all === true }, `pass --all, or ${nameThem}`, context);
   const content =
     flags.format === "docker"
       ? dockerArchive(images, flags.arch ?? machineArchitecture)
@@ -152,7 +160,7 @@ async function save(names: readonly string[], flags: SaveFlags, context: CliCont
 
 async function load(names: readonly string[], flags: LoadFlags, context: CliContext): Promise<void> {
   const layout = layoutOf(flags, context);
-  const images = await chosen(layout, { names, all: flags.all === true }, context);
+  const images = await chosen(layout, { names, all: flags.all === true }, `pass --all, or ${nameThem}`, context);
   await importImages({
     bytes: Readable.from(archiveBytes(layout, ociArchive(images, flags.arch)), { objectMode: false }),
     command: flags.ctr,
@@ -165,7 +173,7 @@ async function load(names: readonly string[], flags: LoadFlags, context: CliCont
 async function push(names: readonly string[], flags: PushFlags, context: CliContext): Promise<void> {
   const layout = layoutOf(flags, context);
   // Under a hub of the user's, no name is that of another project.
-  const images = await chosen(layout, { names, all: flags.hub !== undefined }, context);
+  const images = await chosen(layout, { names, all: flags.hub !== undefined }, nameThem, context);
   const destinations = images.map((image) => ({ image, to: destinationOf(nameUnder(flags.hub, image.reference)) }));
   refuseSameNames(destinations);
   const authorities = flags.caFile === undefined ? undefined : await authoritiesOf(flags.caFile, context);

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { defaultHub } from "../../api/images/index.ts";
 import { userError, type SerinError } from "../../base/index.ts";
 
 export interface Descriptor {
@@ -145,6 +146,9 @@ export interface Choice {
   readonly all: boolean;
 }
 
+/** The short names of the mesh's components in manifests/images.yaml. Their images have the hub of the mesh. */
+const components: ReadonlySet<string> = new Set(["pilot", "install-cni", "ztunnel", "proxyv2", "serin", "operator"]);
+
 /** The images with these names. Without names, those of the mesh or all. */
 export function chooseImages(images: readonly LayoutImage[], { names, all }: Choice): readonly LayoutImage[] {
   if (names.length === 0) return all ? images : ownImages(images);
@@ -165,8 +169,14 @@ export function chooseImages(images: readonly LayoutImage[], { names, all }: Cho
  * node that has them, each pod with such a name starts Serin's program, whoever made the pod. So they need a request.
  */
 function ownImages(images: readonly LayoutImage[]): readonly LayoutImage[] {
-  const pilot = images.find(({ reference }) => shortName(reference) === "pilot");
-  return pilot === undefined ? images : images.filter(({ reference }) => hubOf(reference) === hubOf(pilot.reference));
+  const component = images.find(({ reference }) => components.has(shortName(reference)));
+  const hub = component === undefined ? defaultHub : hubOf(component.reference);
+  const own = images.filter(({ reference }) => hubOf(reference) === hub);
+  if (own.length === 0)
+    throw userError("image-unknown", `the layout has no image of the mesh: none is under ${hub}`, {
+      hint: "name the images to take; `serin image list` prints the names",
+    });
+  return own;
 }
 
 function hubOf(reference: string): string {

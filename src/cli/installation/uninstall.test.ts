@@ -170,7 +170,7 @@ test("a purge lists the dependents and asks for confirmation", async () => {
   assert.deepEqual((await uninstall("--purge -y", inUse)).removed, ["everything"]);
 });
 
-test("a purge of several control planes names each with its image, because one may be Istio's own", async () => {
+test("a purge names each control plane with its image, because one may be Istio's own", async () => {
   const plane = (revision: string, image: string) => ({
     ...istiod(revision),
     spec: { template: { spec: { containers: [{ name: "discovery", image }] } } },
@@ -182,7 +182,11 @@ test("a purge of several control planes names each with its image, because one m
     await errorsWith(...planes),
     "! --purge removes all of these control planes: istio-system/istiod-up (docker.io/istio/pilot:1.30.2), istio-system/istiod-serin (ghcr.io/serin-mesh/pilot:0.2.0). To remove one: serin uninstall --revision <revision>\n",
   );
-  assert.equal(await errorsWith(...planes.slice(1)), "");
+  assert.equal(
+    await errorsWith(...planes.slice(0, 1)),
+    "! --purge removes this control plane: istio-system/istiod-up (docker.io/istio/pilot:1.30.2)\n",
+  );
+  assert.equal(await errorsWith(), "");
 });
 
 test("nothing is removed without confirmation", async () => {
@@ -253,7 +257,7 @@ test("a purge names the control planes of other installers, which stay", async (
   const { errors, output } = await uninstall("--purge -y", cluster);
   assert.equal(
     errors,
-    "! Another installer made these control planes, and they stay: istio-system/istiod-sample. Remove them with that installer, for example by deleting its object, or by helm uninstall. After that, serin uninstall --purge names what else stays in the cluster\n",
+    "! --purge removes this control plane: istio-system/istiod-old\n! Another installer made these control planes, and they stay: istio-system/istiod-sample. Remove them with that installer, for example by deleting its object, or by helm uninstall. After that, serin uninstall --purge names what else stays in the cluster\n",
   );
   assert.doesNotMatch(output, /kubectl delete/, "no command may destroy the mesh that stays");
   assert.equal((await uninstall("--revision old -y --force", inUse)).errors, "");

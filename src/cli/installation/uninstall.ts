@@ -114,18 +114,20 @@ async function nameForeign(client: KubeClient, context: CliContext): Promise<num
   return foreign.length;
 }
 
-/** Names several control planes with their images, because one of them may be Istio's own. */
+/** Names the control planes that go, with their images, because one of them may be Istio's own. */
 async function nameControlPlanes(client: KubeClient, context: CliContext): Promise<void> {
   const going = (await listControlPlanes(client)).filter(
     ({ metadata }) => metadata.labels?.[istioLabels.component] !== undefined,
   );
-  if (going.length < 2) return;
+  if (going.length === 0) return;
   const names = going.map((plane) => {
     const image = plane.spec?.template?.spec?.containers?.find(({ name }) => name === "discovery")?.image;
     return image === undefined ? keyOf(plane) : `${keyOf(plane)} (${image})`;
   });
   context.err(
-    `! --purge removes all of these control planes: ${firstNames(names, shownDependents)}. To remove one: serin uninstall --revision <revision>\n`,
+    going.length === 1
+      ? `! --purge removes this control plane: ${firstNames(names, shownDependents)}\n`
+      : `! --purge removes all of these control planes: ${firstNames(names, shownDependents)}. To remove one: serin uninstall --revision <revision>\n`,
   );
 }
 

@@ -213,7 +213,8 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
   }
   const client = await context.connect(flags);
   const namespace = flags.namespace ?? (await context.defaultNamespace(flags));
-  const contents = await cluster.readCluster(client, { istioNamespace, revision: flags.revision }, flags.timeout);
+  const limit = { timeoutMs: flags.timeout, hint: "pass a longer --timeout" };
+  const contents = await cluster.readCluster(client, { istioNamespace, revision: flags.revision }, limit);
   cluster.checkRevision(contents, flags.revision);
   for (const unreadError of contents.unread.values())
     context.err(`! ${unreadError}; analyze leaves out the checks that need them\n`);

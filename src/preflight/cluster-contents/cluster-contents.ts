@@ -45,13 +45,19 @@ interface ClusterSelection {
   readonly kinds?: readonly KindDefinition[];
 }
 
+/** How long reading may take, and what the user can do when that is too short. */
+interface ReadLimit {
+  readonly timeoutMs: number;
+  readonly hint?: string;
+}
+
 const analysedKinds = [...kubernetesKinds, ...istioKinds, ...gatewayApiKinds, ...rolloutKinds];
 
 /** Reads objects. Leaves out and names the kinds that the user may not read. Throws if the cluster does not answer. */
 export async function readCluster(
   client: KubeClient,
   { istioNamespace, revision, kinds = analysedKinds }: ClusterSelection,
-  timeoutMs: number,
+  { timeoutMs, hint }: ReadLimit,
 ): Promise<ClusterContents> {
   const objects: UntypedObject[] = [];
   const unread = new Map<string, string>();
@@ -61,9 +67,11 @@ export async function readCluster(
   const work = async (): Promise<void> => {
     for (let kind = waiting.shift(); kind !== undefined; kind = waiting.shift()) {
       if (deadline.aborted)
-        throw transientError("release-failed", `the cluster's objects could not be read within ${timeoutMs / 1000} s`, {
-          hint: "pass a longer --timeout",
-        });
+        throw transientError(
+          "release-failed",
+          `the cluster's objects could not be read within ${timeoutMs / 1000} s`,
+          hint === undefined ? {} : { hint },
+        );
       try {
         objects.push(...(await readKind(client, kind, istioNamespace)));
       } catch (error) {

@@ -135,8 +135,8 @@ class ContentsByIdentity {
     const { clock, istioNamespace } = this.#options;
     const before = this.#held.get(reading);
     if (before !== undefined && clock.steadyMs() - before.atMs < contentsHoldMs) return await before.contents;
-    const contents = readCluster(reading, { istioNamespace, revision }, readTimeoutMs).catch((error: unknown) =>
-      messageOf(error),
+    const contents = readCluster(reading, { istioNamespace, revision }, { timeoutMs: readTimeoutMs }).catch(
+      (error: unknown) => messageOf(error),
     );
     const held = { contents, atMs: clock.steadyMs() };
     this.#held.set(reading, held);
