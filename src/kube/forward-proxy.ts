@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
+import { requireFinalResponse } from "../base/joined-bytes/index.ts";
 import { cidrOf, isAddressOf, isLoopbackAddress, nodeHttp, userError, type Environment } from "../base/index.ts";
 
 /**
@@ -76,7 +77,9 @@ export async function tunnelThrough(
   return await new Promise<Duplex>((resolve, reject) => {
     const refused = ({ statusCode = 0, statusMessage = "" }: IncomingMessage): Error =>
       new Error(`the proxy ${proxy.host} answered ${statusCode} ${statusMessage} to CONNECT ${authority}`);
-    outgoing.once("error", (error) => reject(new Error(`the proxy ${proxy.host}: ${error.message}`, { cause: error })));
+    requireFinalResponse(outgoing).on("error", (error) =>
+      reject(new Error(`the proxy ${proxy.host}: ${error.message}`, { cause: error })),
+    );
     outgoing.once("response", (response) => {
       response.destroy();
       reject(refused(response));
