@@ -1,3 +1,4 @@
+import { silentLogger } from "../../../src/base/index.ts";
 import { encode } from "dns-packet";
 import { DnsResponder } from "../../../src/dataplane/dns/index.ts";
 import { isAnswerTo, isTruncated } from "../../../src/net/dns/dns-message.ts";
@@ -27,8 +28,7 @@ const source = {
 const forwarder = {
   forward: async (): Promise<Buffer> => await Promise.reject(new Error("no name server")),
 } as unknown as DnsForwarder;
-const log = { warn: () => undefined } as never;
-const responder = new DnsResponder(forwarder, log);
+const responder = new DnsResponder(forwarder, silentLogger);
 const found = { addresses: ["10.0.0.1", "fd00::1"], alias: "b.default.svc.cluster.local" };
 const maxUdpBytes = 65_535;
 const plainQuery = question("a.example", "A");
