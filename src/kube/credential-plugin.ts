@@ -32,11 +32,16 @@ export interface PluginSettings {
   readonly cluster?: Readonly<Record<string, unknown>>;
 }
 
+/** The certificate of a connection's client, as PEM pair. */
+export interface ClientCertificate {
+  readonly certificate: string;
+  readonly key: string;
+}
+
 /** What a program has returned: a token, a certificate, or both. */
 export interface PluginCredential {
   readonly token?: string;
-  /** PEM pair. */
-  readonly clientCertificate?: { readonly certificate: string; readonly key: string };
+  readonly clientCertificate?: ClientCertificate;
 }
 
 export interface PluginSurroundings {
@@ -67,7 +72,7 @@ export class CredentialPlugin {
   readonly #settings: PluginSettings;
   readonly #surroundings: PluginSurroundings;
   #credential: PluginCredential | undefined;
-  #certificate: PluginCredential["clientCertificate"];
+  #certificate: ClientCertificate | undefined;
   #expiresAtMs = Number.POSITIVE_INFINITY;
   #running: Promise<PluginCredential> | undefined;
 

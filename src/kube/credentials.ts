@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { messageOf, userError, type Clock } from "../base/index.ts";
-import type { PluginCredential } from "./credential-plugin.ts";
+import type { ClientCertificate, PluginCredential } from "./credential-plugin.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import type { Impersonation } from "./kube-config-user.ts";
 
@@ -13,8 +13,8 @@ export type RequestHeaders = Readonly<Record<string, string | string[]>>;
 export interface RequestCredentials {
   /** `authorization` and those of impersonation. */
   readonly headers: RequestHeaders;
-  /** The certificate of the connection, as PEM pair. The object is the same until the certificate changes. */
-  readonly clientCertificate: KubeConfig["clientCertificate"];
+  /** The certificate of the connection. The object is the same until the certificate changes. */
+  readonly clientCertificate: ClientCertificate | undefined;
   /** What a program has returned for it. */
   readonly fromPlugin: PluginCredential | undefined;
 }
@@ -45,6 +45,14 @@ export class Credentials {
   forget({ headers, fromPlugin }: RequestCredentials): void {
     if (headers["authorization"] === this.#header) this.#readAtMs = Number.NEGATIVE_INFINITY;
     if (fromPlugin !== undefined) this.#config.plugin?.forget(fromPlugin);
+  }
+
+  /**
+   * Waits until a program has returned credentials, if the config names one. A person may have to log in meanwhile, so
+   * callers with a deadline wait here before it begins. Throws as {@link current}.
+   */
+  async prepare(signal: AbortSignal | undefined): Promise<void> {
+    await this.#config.plugin?.current(this.#clock, signal);
   }
 
   /**

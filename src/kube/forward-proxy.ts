@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { requireFinalResponse } from "../base/joined-bytes/index.ts";
 import { cidrOf, isAddressOf, isLoopbackAddress, nodeHttp, userError, type Environment } from "../base/index.ts";
+import { serverAddress } from "./server-address.ts";
 
 /**
  * The HTTP proxy that the variables HTTPS_PROXY and NO_PROXY name for a server, with the rules of Go's
@@ -12,11 +13,11 @@ import { cidrOf, isAddressOf, isLoopbackAddress, nodeHttp, userError, type Envir
 export function proxyOfEnvironment(server: URL, env: Environment): URL | undefined {
   const [variable, value] = firstSet(env, "HTTPS_PROXY", "https_proxy");
   if (value === "" || server.protocol !== "https:") return undefined;
-  const host = server.hostname.replace(/^\[|\]$/g, "").toLowerCase();
+  const { host, port } = serverAddress(server);
   if (host === "localhost" || isLoopbackAddress(host)) return undefined;
   const [, exceptions] = firstSet(env, "NO_PROXY", "no_proxy");
-  const port = server.port === "" ? "443" : server.port;
-  if (exceptions.split(",").some((entry) => isException(entry.trim().toLowerCase(), host, port))) return undefined;
+  if (exceptions.split(",").some((entry) => isException(entry.trim().toLowerCase(), host, String(port))))
+    return undefined;
   return parseProxy(value.includes("://") ? value : `http://${value}`, `the variable ${variable}`);
 }
 
@@ -58,14 +59,13 @@ export async function tunnelThrough(
 ): Promise<Duplex> {
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   const user = [proxy.username, proxy.password].map(decodeURIComponent).join(":");
-  const proxyHost = proxy.hostname.replace(/^\[|\]$/g, "");
+  const address = serverAddress(proxy);
   const options = {
     method: "CONNECT",
     path: authority,
-    host: proxyHost,
+    ...address,
     // Otherwise Node would expect a certificate for the name in the Host header, the server's.
-    servername: isIP(proxyHost) === 0 ? proxyHost : "",
-    port: proxy.port === "" ? (proxy.protocol === "https:" ? 443 : 80) : Number(proxy.port),
+    servername: isIP(address.host) === 0 ? address.host : "",
     agent: false as const,
     signal,
     headers: {

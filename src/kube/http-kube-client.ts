@@ -10,6 +10,7 @@ import {
   type Clock,
   type Logger,
 } from "../base/index.ts";
+import { AuthorizedTransport } from "./authorized-transport.ts";
 import type {
   ApplyOptions,
   DeleteOptions,
@@ -22,7 +23,7 @@ import type {
   WatchOptions,
   WriteOptions,
 } from "./client.ts";
-import { Credentials, type RequestCredentials } from "./credentials.ts";
+import { Credentials } from "./credentials.ts";
 import { pickExcerpt, readStatus, type Excerpt } from "./excerpt.ts";
 import { Http1Transport } from "./http1-transport.ts";
 import { Http2Transport } from "./http2-transport.ts";
@@ -31,7 +32,7 @@ import { LineDecoder } from "./line-decoder.ts";
 import { parsed, readPage, type AnswerBody, type ListPage } from "./list-page.ts";
 import { describeObject, resourcePath, selectorQuery, withQuery } from "./resource-path.ts";
 import { errorOfStatus, errorOfWatchStatus, isCode, unreadable, type RequestSubject } from "./status-error.ts";
-import { TooLong, wholeBody, type ClientCertificate, type Transport, type TransportResponse } from "./transport.ts";
+import { TooLong, wholeBody, type TransportResponse } from "./transport.ts";
 
 export interface KubeClientOptions {
   readonly log: Logger;
@@ -74,22 +75,22 @@ interface Exchange {
 }
 
 class HttpKubeClient implements KubeConnection {
-  readonly #transport: Transport;
+  readonly #transport: AuthorizedTransport;
   readonly #credentials: Credentials;
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #userAgent: string;
   readonly #prefix: string;
   readonly #metadataOnly: boolean;
-  #certificate: ClientCertificate;
 
   constructor(config: KubeConfig, { log, clock, userAgent = "serin", metadataOnly = false }: KubeClientOptions) {
     const url = parseServer(config);
     this.#credentials = new Credentials(config, clock);
-    this.#transport =
+    const transport =
       url.protocol === "https:"
         ? new Http2Transport(config, this.#credentials, clock)
         : new Http1Transport(config, this.#credentials);
+    this.#transport = new AuthorizedTransport(transport, this.#credentials);
     this.#log = log.scoped("kube");
     this.#clock = clock;
     this.#userAgent = userAgent;
@@ -247,7 +248,7 @@ class HttpKubeClient implements KubeConnection {
 
   async raw(method: string, path: string, options: RawOptions = {}): Promise<RawResponse> {
     const subject = { verb: method, object: path };
-    await this.#credentials.current(options.signal);
+    await this.#credentials.prepare(options.signal);
     return await this.#within(options.signal, subject, async (signal) => {
       const response = await this.#send({ method, path, subject, ...options, signal });
       const text = await readAll(response.body, subject);
@@ -311,8 +312,7 @@ class HttpKubeClient implements KubeConnection {
   }
 
   async #answer(exchange: Exchange): Promise<AnswerBody> {
-    // A program may wait for a person who logs in, which the deadline must not include.
-    await this.#credentials.current(exchange.signal);
+    await this.#credentials.prepare(exchange.signal);
     return await this.#within(exchange.signal, exchange.subject, async (signal) => {
       const response = await this.#send({ ...exchange, signal });
       const bytes = await readAllBytes(response.body, exchange.subject);
@@ -353,24 +353,13 @@ class HttpKubeClient implements KubeConnection {
   }
 
   async #send(exchange: Exchange): Promise<TransportResponse> {
-    const used = await this.#credentials.current(exchange.signal);
-    const response = await this.#sendOnce(exchange, used);
-    if (response.status !== 401 || !this.#credentials.rotates) return response;
-    response.body.resume();
-    this.#credentials.forget(used);
-    return await this.#sendOnce(exchange, await this.#credentials.current(exchange.signal));
-  }
-
-  async #sendOnce(exchange: Exchange, credentials: RequestCredentials): Promise<TransportResponse> {
     const { method, path, body, contentType = "application/json", accept = "application/json", signal } = exchange;
-    this.#use(credentials.clientCertificate);
     const request = {
       method,
       path: `${this.#prefix}${path}`,
       headers: {
         accept,
         "user-agent": this.#userAgent,
-        ...credentials.headers,
         ...(body === undefined ? {} : { "content-type": contentType }),
       },
       ...(body === undefined ? {} : { body: encode(body) }),
@@ -385,12 +374,6 @@ class HttpKubeClient implements KubeConnection {
       this.#log.debug("reading again on a new connection", { path });
       return await this.#transport.send(request);
     }
-  }
-
-  /** A connection keeps the certificate with which it was opened. */
-  #use(certificate: ClientCertificate): void {
-    if (this.#certificate !== undefined && certificate !== this.#certificate) this.#transport.renew();
-    this.#certificate = certificate;
   }
 }
 

@@ -3,6 +3,7 @@ import { request as httpsRequest } from "node:https";
 import { nodeHttp } from "../base/index.ts";
 import type { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
+import { serverAddress } from "./server-address.ts";
 import {
   connectTimeoutMs,
   serverAgent,
@@ -40,8 +41,7 @@ export class Http1Transport implements Transport {
       agent: this.#agent,
       method,
       path,
-      hostname: this.#url.hostname.replace(/^\[|\]$/g, ""),
-      port: this.#url.port === "" ? (isSecure ? 443 : 80) : Number(this.#url.port),
+      ...serverAddress(this.#url),
       headers: body === undefined ? headers : { ...headers, "content-length": String(Buffer.byteLength(body)) },
       ...(signal === undefined ? {} : { signal }),
     };

@@ -4,6 +4,7 @@ import {
   credentialPlugin,
   interactiveModes,
   pluginVersions,
+  type ClientCertificate,
   type CredentialPlugin,
   type PluginSurroundings,
 } from "./credential-plugin.ts";
@@ -24,8 +25,7 @@ export interface Impersonation {
 
 /** A user of a kubeconfig. */
 export interface KubeUser {
-  /** PEM pair. */
-  readonly clientCertificate?: { readonly certificate: string; readonly key: string };
+  readonly clientCertificate?: ClientCertificate;
   readonly token?: TokenSource;
   readonly basic?: { readonly username: string; readonly password: string };
   /** Returns credentials. Used only without the fields above. */

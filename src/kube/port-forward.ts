@@ -7,6 +7,7 @@ import { nodeHttp, SerinError, systemClock, transientError, userError, type Cloc
 import { SpdySession, type SpdyStream } from "../wire/spdy/index.ts";
 import { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
+import { serverAddress } from "./server-address.ts";
 import { errorOfStatus } from "./status-error.ts";
 import { serverAgent, unreachable } from "./transport.ts";
 
@@ -49,8 +50,7 @@ async function upgrade(
       ...headers,
     },
     ...(signal === undefined ? {} : { signal }),
-    host: url.hostname.replace(/^\[|\]$/g, ""),
-    port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
+    ...serverAddress(url),
   };
   const outgoing = secure
     ? httpsRequest({ ...options, agent: serverAgent(config, clientCertificate) })

@@ -3,11 +3,12 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import type { UntypedObject } from "../api/index.ts";
 import { messageOf, nodeHttp, transientError, type Clock, type Logger } from "../base/index.ts";
-import { Credentials, type RequestCredentials } from "./credentials.ts";
+import { AuthorizedTransport } from "./authorized-transport.ts";
+import { Credentials } from "./credentials.ts";
 import { Http1Transport } from "./http1-transport.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import type { OverlaidObject, RelayedWatches, ShownVersion } from "./relayed-watches.ts";
-import type { TransportRequest, TransportResponse } from "./transport.ts";
+import type { TransportResponse } from "./transport.ts";
 
 export interface ReadOnlyRelayOptions {
   readonly clock: Clock;
@@ -91,8 +92,7 @@ function kubeconfigOf(port: number, token: string): string {
 class Relay {
   readonly token = randomBytes(tokenBytes).toString("hex");
   readonly refused: string[] = [];
-  readonly #transport: Http1Transport;
-  readonly #credentials: Credentials;
+  readonly #transport: AuthorizedTransport;
   readonly #prefix: string;
   readonly #hidden: readonly string[];
   readonly #watches: RelayedWatches;
@@ -105,8 +105,8 @@ class Relay {
     { clock, log, hidden = [], overlaid = [] }: ReadOnlyRelayOptions,
   ) {
     this.#watches = watches;
-    this.#credentials = new Credentials(config, clock);
-    this.#transport = new Http1Transport(config, this.#credentials);
+    const credentials = new Credentials(config, clock);
+    this.#transport = new AuthorizedTransport(new Http1Transport(config, credentials), credentials);
     this.#prefix = new URL(config.server).pathname.replace(/\/+$/, "");
     this.#hidden = hidden;
     this.#overlaid = overlaid;
@@ -146,10 +146,12 @@ class Relay {
     const { namespace, name = "" } = object.metadata;
     const apiVersion = object.apiVersion ?? (kind.group === "" ? "v1" : `${kind.group}/${kind.versions[0] ?? ""}`);
     const path = `${kind.group === "" ? "/api" : "/apis"}/${apiVersion}${namespace === undefined ? "" : `/namespaces/${namespace}`}/${kind.plural}/${name}`;
-    const { status, body } = await this.#exchange(
-      { method: "GET", path: `${this.#prefix}${path}`, signal: AbortSignal.timeout(liveTimeoutMs) },
-      { accept: "application/json" },
-    );
+    const { status, body } = await this.#transport.send({
+      method: "GET",
+      path: `${this.#prefix}${path}`,
+      headers: { accept: "application/json" },
+      signal: AbortSignal.timeout(liveTimeoutMs),
+    });
     const answer = await text(body);
     if (status === 404) return undefined;
     if (status !== 200) throw transientError("answer-unreadable", `GET ${path}: status ${status}`);
@@ -262,24 +264,6 @@ class Relay {
     answerJson(response, 200, { ...list, items: searchParams.has("continue") ? others : [...others, ...objects] });
   }
 
-  /** Sends with the present credentials, and once more with newer ones if the server refuses these. */
-  async #exchange(
-    request: Omit<TransportRequest, "headers">,
-    given: Readonly<Record<string, string | undefined>>,
-  ): Promise<TransportResponse> {
-    const present = Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined);
-    const send = async (credentials: RequestCredentials): Promise<TransportResponse> =>
-      await this.#transport.send({ ...request, headers: { ...Object.fromEntries(present), ...credentials.headers } });
-    const used = await this.#credentials.current(request.signal);
-    const response = await send(used);
-    if (response.status !== 401 || !this.#credentials.rotates) return response;
-    response.body.resume();
-    this.#credentials.forget(used);
-    const newer = await this.#credentials.current(request.signal);
-    if (newer.clientCertificate !== used.clientCertificate) this.#transport.renew();
-    return await send(newer);
-  }
-
   async #send(
     method: string,
     url: string,
@@ -289,13 +273,14 @@ class Relay {
   ): Promise<TransportResponse> {
     const ended = new AbortController();
     response.on("close", () => ended.abort());
-    const request = {
+    const present = Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    return await this.#transport.send({
       method,
       path: `${this.#prefix}${url}`,
+      headers: Object.fromEntries(present),
       signal: ended.signal,
       ...(body === undefined ? {} : { body }),
-    };
-    return await this.#exchange(request, given);
+    });
   }
 
   async #relay(

@@ -2,9 +2,11 @@ import { Agent as HttpsAgent, type AgentOptions } from "node:https";
 import type { Duplex, Readable } from "node:stream";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { onAbort, SerinError, transientError } from "../base/index.ts";
+import type { ClientCertificate } from "./credential-plugin.ts";
 import type { RequestHeaders } from "./credentials.ts";
 import { tunnelThrough } from "./forward-proxy.ts";
 import type { KubeConfig } from "./kube-config.ts";
+import { serverAddress } from "./server-address.ts";
 
 /** HTTP exchanges with an API server, over any HTTP version. */
 export interface Transport {
@@ -33,11 +35,8 @@ export interface TransportResponse {
 
 export const connectTimeoutMs = 10_000;
 
-/** The certificate of a connection's client, as PEM pair. */
-export type ClientCertificate = KubeConfig["clientCertificate"];
-
-function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate): ConnectionOptions {
-  const { host, port } = addressOf(config);
+function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate | undefined): ConnectionOptions {
+  const { host, port } = serverAddress(new URL(config.server));
   const isAddress = /^[\d.]+$|:/.test(host);
   const serverName = config.tlsServerName ?? (isAddress ? undefined : host);
   return {
@@ -50,15 +49,10 @@ function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate): Conne
   };
 }
 
-function addressOf(config: KubeConfig): { readonly host: string; readonly port: number } {
-  const url = new URL(config.server);
-  return { host: url.hostname.replace(/^\[|\]$/g, ""), port: url.port === "" ? 443 : Number(url.port) };
-}
-
 /** Opens a connection to the server, through its proxy if there is one. */
 export async function dialTls(
   config: KubeConfig,
-  certificate: ClientCertificate,
+  certificate: ClientCertificate | undefined,
   protocols: readonly string[],
 ): Promise<TLSSocket> {
   const late = new AbortController();
@@ -68,7 +62,8 @@ export async function dialTls(
   );
   try {
     const { proxy } = config;
-    const tunnel = proxy === undefined ? undefined : await tunnelThrough(proxy, addressOf(config), late.signal);
+    const tunnel =
+      proxy === undefined ? undefined : await tunnelThrough(proxy, serverAddress(new URL(config.server)), late.signal);
     const options = { ...tlsOptionsOf(config, certificate), ALPNProtocols: [...protocols] };
     return await handshake(connectTls(tunnel === undefined ? options : { ...options, socket: tunnel }), late.signal);
   } catch (error) {
@@ -97,7 +92,7 @@ async function handshake(socket: TLSSocket, signal: AbortSignal): Promise<TLSSoc
 /** Opens connections of `node:https` to the server: with its name, its proxy and the client's certificate. */
 export function serverAgent(
   config: KubeConfig,
-  certificate: ClientCertificate,
+  certificate: ClientCertificate | undefined,
   options: AgentOptions = {},
 ): HttpsAgent {
   return config.proxy === undefined
@@ -108,9 +103,9 @@ export function serverAgent(
 /** Connects through the proxy. Connects that are under way do not count for `maxSockets`. */
 class ProxyAgent extends HttpsAgent {
   readonly #config: KubeConfig;
-  readonly #certificate: ClientCertificate;
+  readonly #certificate: ClientCertificate | undefined;
 
-  constructor(config: KubeConfig, certificate: ClientCertificate, options: AgentOptions = {}) {
+  constructor(config: KubeConfig, certificate: ClientCertificate | undefined, options: AgentOptions = {}) {
     super(options);
     this.#config = config;
     this.#certificate = certificate;

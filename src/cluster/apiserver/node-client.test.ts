@@ -17,18 +17,8 @@ import {
 } from "node:net";
 import type { Duplex } from "node:stream";
 import { test, type TestContext } from "node:test";
-import { createAuthority, issueCertificate } from "./certificate.ts";
 import { NodeClient } from "./node-client.ts";
-
-const hourMs = 3_600_000;
-
-function credentials() {
-  const times = { notBeforeMs: Date.now() - hourMs, notAfterMs: Date.now() + hourMs };
-  const authority = createAuthority("test", times.notBeforeMs, times.notAfterMs);
-  const issue = (commonName: string, usage: "server" | "client") =>
-    issueCertificate(authority, { commonName, subjectAltNames: ["127.0.0.1"], usages: [usage], ...times });
-  return { ca: authority.certificatePem, node: issue("node", "server"), client: issue("apiserver", "client") };
-}
+import { nodeCertificates } from "./testing/node-certificates.ts";
 
 interface Relay {
   /** Sends a request through the client to the node. Returns its answer. */
@@ -47,7 +37,7 @@ function portOf(server: Server | PlainServer | TcpServer): number {
 }
 
 async function relay(t: TestContext): Promise<Relay> {
-  const { ca, node: own, client } = credentials();
+  const { ca, node: own, client } = nodeCertificates();
   const connections: Socket[] = [];
   const requests: string[] = [];
   const node = createServer(

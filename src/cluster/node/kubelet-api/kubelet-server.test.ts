@@ -4,26 +4,12 @@ import { request } from "node:https";
 import type { Duplex } from "node:stream";
 import { test } from "node:test";
 import { silentLogger } from "../../../base/index.ts";
-import { createAuthority, issueCertificate } from "../../apiserver/certificate.ts";
+import { nodeCertificates } from "../../apiserver/testing/node-certificates.ts";
 import type { PodWorker } from "../pods/pod-worker.ts";
 import { KubeletServer } from "./kubelet-server.ts";
 
-const hourMs = 3_600_000;
-
-function credentials() {
-  const times = { notBeforeMs: Date.now() - hourMs, notAfterMs: Date.now() + hourMs };
-  const authority = createAuthority("test", times.notBeforeMs, times.notAfterMs);
-  const issue = (commonName: string, usage: "server" | "client") =>
-    issueCertificate(authority, { commonName, subjectAltNames: ["127.0.0.1"], usages: [usage], ...times });
-  return {
-    ca: authority.certificatePem,
-    node: issue("node", "server"),
-    client: issue("kube-apiserver-kubelet-client", "client"),
-  };
-}
-
 test("a port-forward to a pod that does not run is refused, and does not reach the node's own ports", async (context) => {
-  const { ca, node, client } = credentials();
+  const { ca, node, client } = nodeCertificates();
   const pod = { metadata: { namespace: "shop", name: "ended" }, spec: { containers: [] } };
   const worker = { pod, sandbox: undefined } as unknown as PodWorker;
   const server = new KubeletServer({
