@@ -50,3 +50,41 @@ export const systemClock: Clock = {
     return new StartedTimer(timer);
   },
 };
+
+const limitParts = 10;
+
+/**
+ * A limit for the answer of another process: calls `run` once after `ms` in which this process itself was able to read
+ * that answer. On a busy machine a process may stand still for seconds. Node runs due timers before it reads sockets, so
+ * a plain timer would then end requests whose answers have arrived. Here each standstill counts for at most a tenth of
+ * `ms`. Disposing the handle cancels it. Keeps the process alive.
+ */
+export function afterRunning(ms: number, run: () => void): Disposable {
+  return new RunningLimit(ms, run);
+}
+
+class RunningLimit implements Disposable {
+  readonly #partMs: number;
+  readonly #run: () => void;
+  #left = limitParts;
+  #timer: NodeJS.Timeout;
+  #last: NodeJS.Immediate | undefined;
+
+  constructor(ms: number, run: () => void) {
+    this.#partMs = Math.min(ms, maxTimerMs) / limitParts;
+    this.#run = run;
+    this.#timer = setTimeout(this.#next, this.#partMs);
+  }
+
+  readonly #next = (): void => {
+    this.#left -= 1;
+    if (this.#left > 0) this.#timer = setTimeout(this.#next, this.#partMs);
+    // Node reads the sockets once more before this call.
+    else this.#last = setImmediate(this.#run);
+  };
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    clearImmediate(this.#last);
+  }
+}

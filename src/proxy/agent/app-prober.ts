@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestOptions } from "node:http";
 import { connect as connectTcp, type Socket } from "node:net";
-import { messageOf, userError } from "../../base/index.ts";
+import { afterRunning, messageOf, userError } from "../../base/index.ts";
 import { requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import type { EndpointAnswer, EndpointRoute } from "../../dataplane/index.ts";
 import { grpcFrame, grpcPrefixBytes } from "../terms/grpc-call.ts";
@@ -92,14 +92,13 @@ function probeHttp(
     headers,
     ...sourceFor(host),
     agent: false,
-    timeout: timeoutMs,
   };
   return new Promise((resolve, reject) => {
     const secure = target.scheme?.toUpperCase() === "HTTPS";
     const request = secure
       ? builtin("node:https").request({ ...options, rejectUnauthorized: false })
       : builtin("node:http").request(options);
-    const limit = setTimeout(() => request.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
+    const limit = afterRunning(timeoutMs, () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)));
     requireFinalResponse(request);
     request.once("response", (response) => {
       let bodyBytes = 0;
@@ -108,11 +107,11 @@ function probeHttp(
         // The body may have no end, and says nothing about the outcome.
         if (bodyBytes > maxBodyBytes) response.destroy();
       });
-      response.once("close", () => clearTimeout(limit));
+      response.once("close", () => limit[Symbol.dispose]());
       resolve(response.statusCode ?? 500);
     });
     request.once("error", (error) => {
-      clearTimeout(limit);
+      limit[Symbol.dispose]();
       reject(error);
     });
     request.end();
@@ -130,12 +129,13 @@ function openSocket(host: string, port: number): Socket {
 function probeTcp(host: string, port: number, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = openSocket(host, port);
-    socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no connection in ${timeoutMs} ms`)));
+    const limit = afterRunning(timeoutMs, () => socket.destroy(new Error(`no connection in ${timeoutMs} ms`)));
     socket.once("connect", () => {
       socket.destroy();
       resolve();
     });
     socket.once("error", reject);
+    socket.once("close", () => limit[Symbol.dispose]());
   });
 }
 
@@ -145,7 +145,7 @@ const serving = 1;
 async function probeGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<void> {
   const { connect: connectHttp2 } = builtin("node:http2");
   const session = connectHttp2(`http://${host}:${port}`, { createConnection: () => openSocket(host, port) });
-  let limit: NodeJS.Timeout | undefined;
+  let limit: Disposable | undefined;
   try {
     const body = await new Promise<Buffer>((resolve, reject) => {
       session.once("error", reject);
@@ -156,7 +156,7 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
         te: "trailers",
       });
       // A limit of the stream's own would begin anew with each byte.
-      limit = setTimeout(() => reject(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
+      limit = afterRunning(timeoutMs, () => reject(new Error(`no answer in ${timeoutMs} ms`)));
       stream.once("error", reject);
       const parts: Buffer[] = [];
       let bodyBytes = 0;
@@ -178,7 +178,7 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
     const status = message[0] === 0x08 ? message[1] : undefined;
     if (status !== serving) throw new Error(`the service's health is ${status ?? "unknown"}`);
   } finally {
-    clearTimeout(limit);
+    limit?.[Symbol.dispose]();
     session.destroy();
   }
 }

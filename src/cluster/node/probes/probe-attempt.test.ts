@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
+import { createServer as createTcpServer } from "node:net";
 import { test } from "node:test";
 import { until } from "../../../base/testing/index.ts";
 import { EndlessAnswers } from "../../../../test/support/endless-answers.ts";
 import { listenOnLoopback } from "../../../../test/support/listen-on-loopback.ts";
+import { answering, callAndStandStill, shortLimitSeconds } from "../../../../test/support/stalled-client.ts";
 import { attemptProbe } from "./probe-attempt.ts";
 
 const target = {
@@ -32,5 +34,28 @@ test("a gRPC probe whose answer does not end fails before it fills the memory", 
   assert.equal(outcome.success, false);
   assert.match(outcome.message, /longer than 10240 bytes/);
   await until(() => answers.open === 0);
+  server.close();
+});
+
+test("a probe does not fail because the node itself stood still for longer than the probe's limit", async () => {
+  const timeoutSeconds = shortLimitSeconds;
+  const probes = [
+    { server: answering.http, probe: (port: number) => ({ httpGet: { port }, timeoutSeconds }) },
+    { server: answering.http, probe: (port: number) => ({ tcpSocket: { port }, timeoutSeconds }) },
+    { server: answering.grpc, probe: (port: number) => ({ grpc: { port }, timeoutSeconds }) },
+  ];
+  for (const { server, probe } of probes)
+    assert.deepEqual(await callAndStandStill(server, (port) => attemptProbe(probe(port), target)), {
+      success: true,
+      message: "",
+    });
+});
+
+test("a probe of an application that never answers fails at its limit", async () => {
+  const server = createTcpServer((socket) => void socket.on("error", () => undefined));
+  const port = await listenOnLoopback(server);
+  const timeoutSeconds = shortLimitSeconds;
+  for (const probe of [{ httpGet: { port } }, { grpc: { port } }])
+    assert.match((await attemptProbe({ ...probe, timeoutSeconds }, target)).message, /deadline exceeded|within 0.5s/);
   server.close();
 });

@@ -2,7 +2,7 @@ import { connect as connectHttp2, constants } from "node:http2";
 import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
 import type { Container, Probe } from "../../../api/kubernetes/index.ts";
-import { messageOf, nodeHttp } from "../../../base/index.ts";
+import { afterRunning, messageOf, nodeHttp } from "../../../base/index.ts";
 import { requireFinalResponse } from "../../../base/joined-bytes/index.ts";
 
 export interface ProbeOutcome {
@@ -68,13 +68,13 @@ export async function attemptHttp(
   const headers: Record<string, string> = { "user-agent": "kube-probe/1.36", accept: "*/*", connection: "close" };
   for (const { name, value } of get.httpHeaders ?? []) headers[name.toLowerCase()] = value;
   const path = get.path === undefined || get.path === "" ? "/" : get.path.startsWith("/") ? get.path : `/${get.path}`;
-  const options = { host, port, path, headers, timeout: timeoutMs, agent: false as const };
+  const options = { host, port, path, headers, agent: false as const };
   return await new Promise((resolve) => {
     const request =
       get.scheme === "HTTPS" ? httpsRequest({ ...options, rejectUnauthorized: false }) : nodeHttp().request(options);
-    const timer = setTimeout(() => request.destroy(new Error("context deadline exceeded")), timeoutMs);
+    const limit = afterRunning(timeoutMs, () => request.destroy(new Error("context deadline exceeded")));
     request.once("error", (error) => {
-      clearTimeout(timer);
+      limit[Symbol.dispose]();
       resolve({
         success: false,
         message: `Get "${(get.scheme ?? "HTTP").toLowerCase()}://${host}:${port}${path}": ${error.message}`,
@@ -89,7 +89,7 @@ export async function attemptHttp(
         if (bodyBytes > maxBodyBytes) response.destroy();
       });
       response.once("close", () => {
-        clearTimeout(timer);
+        limit[Symbol.dispose]();
         const status = response.statusCode ?? 0;
         const success = status >= 200 && status < 400;
         resolve({ success, message: success ? "" : `HTTP probe failed with statuscode: ${status}` });
@@ -103,10 +103,13 @@ async function attemptTcp(host: string, port: number, timeoutMs: number): Promis
   return await new Promise((resolve) => {
     const socket = connect({ host, port });
     const finish = (outcome: ProbeOutcome): void => {
+      limit[Symbol.dispose]();
       socket.destroy();
       resolve(outcome);
     };
-    socket.setTimeout(timeoutMs, () => finish({ success: false, message: `dial tcp ${host}:${port}: i/o timeout` }));
+    const limit = afterRunning(timeoutMs, () =>
+      finish({ success: false, message: `dial tcp ${host}:${port}: i/o timeout` }),
+    );
     socket.once("error", (error) => finish({ success: false, message: `dial tcp ${host}:${port}: ${error.message}` }));
     socket.once("connect", () => finish({ success: true, message: "" }));
   });
@@ -121,13 +124,12 @@ async function attemptGrpc(host: string, port: number, service: string, timeoutM
   return await new Promise((resolve) => {
     const session = connectHttp2(`http://${host}:${port}`);
     const finish = (outcome: ProbeOutcome): void => {
-      clearTimeout(timer);
+      limit[Symbol.dispose]();
       session.destroy();
       resolve(outcome);
     };
-    const timer = setTimeout(
-      () => finish({ success: false, message: `timeout: health rpc did not complete within ${timeoutMs / 1_000}s` }),
-      timeoutMs,
+    const limit = afterRunning(timeoutMs, () =>
+      finish({ success: false, message: `timeout: health rpc did not complete within ${timeoutMs / 1_000}s` }),
     );
     session.once("error", (error) => finish({ success: false, message: error.message }));
     const stream = session.request({
