@@ -108,6 +108,34 @@ test("the journals tell which other rollout wrote a field last", async () => {
   assert.equal(await other("5"), undefined);
 });
 
+test("a rollout whose last write this one has found at its beginning has not written the field later", async () => {
+  const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
+  const entry = (written: unknown, prior?: unknown): JournalEntry => ({
+    type: "field",
+    step: "s",
+    object,
+    pointer: "/data/w",
+    written,
+    ...(prior === undefined ? {} : { prior }),
+  });
+  const items = [
+    { metadata: { name: "canary.shop.before" }, entries: [entry({ a: 1 })] },
+    { metadata: { name: "canary.shop.later" }, entries: [entry({ b: 1 })] },
+  ];
+  const client = { list: async () => await Promise.resolve({ items }) } as unknown as KubeClient;
+  const other = async (found: unknown) =>
+    (
+      await new JournalStore(client, systemClock).otherRollout(
+        "canary.shop.web",
+        entry({ c: 1 }, { a: 1, d: 1 }),
+        found,
+      )
+    )?.name;
+  // A webhook has added a field to what this rollout wrote.
+  assert.equal(await other({ a: 1, e: 1 }), undefined);
+  assert.equal(await other({ a: 1, b: 1 }), "Canary shop/later");
+});
+
 test("an undo that waits for another rollout reads only that one's journal, and not each second", async () => {
   const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
   const entry = (written: string): JournalEntry => ({ type: "field", step: "s", object, pointer: "/data/w", written });

@@ -132,7 +132,8 @@ export class JournalStore {
 
   /**
    * Another rollout whose last write to the field has its present value. All rollouts write as the same field manager,
-   * so only their journals tell them apart.
+   * so only their journals tell them apart. `entry` is this rollout's first one of the field. A journal has no times, so
+   * its prior value tells which rollouts wrote the field before.
    */
   async otherRollout(name: string, entry: JournalEntry, found: unknown): Promise<OtherRollout | undefined> {
     const key = `${name} ${entryKey(entry)}`;
@@ -154,12 +155,15 @@ export class JournalStore {
     found: unknown,
     before: string | undefined,
   ): Promise<string | undefined> {
+    const prior = entry.type === "field" ? entry.prior : undefined;
     const hasWritten = ({ metadata, entries }: RolloutJournal): boolean => {
       // A person may have written a journal without entries.
       const last = ((entries as RolloutJournal["entries"] | undefined) ?? []).findLast((written) =>
         isSameField(written, entry),
       );
-      return metadata.name !== name && last?.type === "field" && covers(found, last.written);
+      if (metadata.name === name || last?.type !== "field" || !covers(found, last.written)) return false;
+      // What this rollout found at its beginning was written before.
+      return !covers(prior, last.written);
     };
     const known = before === undefined ? undefined : await this.#client.get(rolloutJournalKind, before);
     if (known !== undefined && hasWritten(known)) return before;
