@@ -229,3 +229,17 @@ test("an object that a later step makes again keeps its first entry, unless the 
   const deleted: JournalEntry = { type: "deleted", step: "done", object, body: { metadata: { name: "edge-2" } } };
   assert.deepEqual(withEntries([...known, deleted], [made("again")]), [...known, deleted, made("again")]);
 });
+
+test("an object that somebody changes while the server refuses its deletion is restored as it was last", () => {
+  const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
+  const deleted = (value: string, uid = "1", resourceVersion = "1"): JournalEntry => ({
+    type: "deleted",
+    step: "retire",
+    object,
+    body: { metadata: { name: "c", uid, resourceVersion }, data: { value } },
+  });
+  const known = [deleted("before")];
+  assert.deepEqual(withEntries(known, [deleted("edited", "1", "2")]), [deleted("edited", "1", "2")]);
+  assert.equal(withEntries(known, [deleted("before", "1", "2")])[0], known[0], "nothing has to be stored");
+  assert.equal(withEntries(known, [deleted("other", "2", "3")])[0], known[0]);
+});

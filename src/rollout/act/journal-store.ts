@@ -14,7 +14,7 @@ import {
 } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { referenceKey } from "../decide/index.ts";
-import { covers } from "./object-access.ts";
+import { covers, withoutServerFields } from "./object-access.ts";
 import type { OtherRollout } from "./perform.ts";
 
 /** Only the leading engine writes journals, so its last write still exists, unless a person removed it. */
@@ -256,6 +256,7 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
   const kept = known.map((entry) => {
     const again = byKey.get(entryKey(entry));
     byKey.delete(entryKey(entry));
+    if (entry.type === "deleted" && again?.type === "deleted") return lastBody(entry, again);
     if (entry.type !== "field" || again?.type !== "field") return entry;
     if (jsonEqualWithoutNulls(entry.written, again.written)) return entry;
     const { written: _before, replaced: _replaced, ...rest } = entry;
@@ -266,6 +267,18 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
     };
   });
   return [...kept, ...byKey.values()];
+}
+
+type DeletedEntry = Extract<JournalEntry, { type: "deleted" }>;
+
+/**
+ * The entry of an object whose deletion is repeated because the server has refused it. Somebody may have changed the
+ * object meanwhile. Another object that has got its name does not count: undo restores the first one.
+ */
+function lastBody(known: DeletedEntry, again: DeletedEntry): DeletedEntry {
+  const isSame = known.body.metadata.uid === again.body.metadata.uid;
+  const [before, now] = [withoutServerFields(known.body), withoutServerFields(again.body)];
+  return isSame && !jsonEqualWithoutNulls(before, now) ? again : known;
 }
 
 /** The objects that the rollout has made, and not deleted itself since. */

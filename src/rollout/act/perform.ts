@@ -11,7 +11,7 @@ import type { UndoResult } from "./undo-play.ts";
 export async function performWrite(objects: ObjectAccess, write: Write, prior: unknown): Promise<void> {
   if (write.type === "field") await objects.setField(write.object, write.pointer, write.value, prior);
   else if (write.type === "create") await objects.create(write.object, write.body);
-  else await objects.delete(write.object, write.force);
+  else await objects.delete(write.object, (prior as UntypedObject | undefined)?.metadata.uid, write.force);
 }
 
 /** Conditions of the cluster that undo checks besides the objects. Each returns why undo must wait, or undefined. */
@@ -141,7 +141,7 @@ async function undoCreated(
   }
   const serves = await surroundings.stillServes(entry);
   if (serves !== undefined) return { state: "waiting", detail: serves };
-  await objects.delete(entry.object);
+  await objects.delete(entry.object, found.metadata.uid);
   return { state: "undone" };
 }
 

@@ -106,6 +106,7 @@ export class RolloutRounds {
       // The status decides what is already done, so read it from the server and not from a cache, which may be stale.
       const raw = await this.#read(kind, name);
       isRead = true;
+      if (raw?.metadata.uid !== undefined) memory.meet(key, raw.metadata.uid);
       if (raw !== undefined) await this.#services.actions.storeDecisions(raw);
       const nextMs = await this.#look(kind, key, name, raw);
       memory.forgetFailedRounds(key);
