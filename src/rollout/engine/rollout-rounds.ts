@@ -204,7 +204,7 @@ export class RolloutRounds {
       rollout: parsed.rollout,
       status,
       orders: ordersOf(parsed.rollout, raw as unknown as UntypedObject),
-      problem: strayProblem(parsed.rollout, status),
+      problem: strayProblem(parsed.rollout, raw as unknown as UntypedObject, status),
     };
   }
 
