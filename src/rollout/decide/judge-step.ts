@@ -5,7 +5,7 @@ import { countsNothing, judgeChecks, needsSamples, stalled, stallsInMs } from ".
 import type { Action, Observation } from "./observation.ts";
 import { toldUntil } from "./settle-progress.ts";
 import type { Step } from "./step.ts";
-import { approved, endOverruled, endStep, evidenceOf, fail, recovery, stick } from "./step-outcome.ts";
+import { approvalCommand, approved, endOverruled, endStep, evidenceOf, fail, recovery, stick } from "./step-outcome.ts";
 
 export function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observation: Observation): Decision {
   const { status, orders } = input;
@@ -74,7 +74,7 @@ function pauseOrEnd(
   const { orders } = input;
   if (step.pause?.approved === false) {
     const waits = `${step.title}: waits for approval`;
-    const message = `${waits}: ${orders.commands.approve}`;
+    const message = `${waits}: ${approvalCommand(orders.commands, step)}`;
     const hold: Hold = { phase: "Paused", message, reason: "approval" };
     // An engine of another release words the command in another way.
     const told = isSameHold(input.status, hold) && input.status.message.startsWith(waits);
