@@ -62,7 +62,8 @@ export interface RoundServices {
   readonly orphans: OrphanedJournals;
   /** The rights that a rollout must have. If undefined, the engine's own rights suffice. */
   readonly rights: AuthorRights | undefined;
-  readonly freezes: () => readonly Freeze[];
+  /** Undefined while the server has not listed them. */
+  readonly freezes: () => readonly Freeze[] | undefined;
   /** The object as the informers know it, which may be stale. */
   readonly watched: (kind: string, key: string) => Rollout | undefined;
   /** Requests a round of another rollout. */
