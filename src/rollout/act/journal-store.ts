@@ -132,8 +132,8 @@ export class JournalStore {
 
   /**
    * Another rollout whose last write to the field has its present value. All rollouts write as the same field manager,
-   * so only their journals tell them apart. `entry` is this rollout's first one of the field. A journal has no times, so
-   * its prior value tells which rollouts wrote the field before.
+   * so only their journals tell them apart. `entry` is this rollout's first one of the field. A journal has no times,
+   * so its prior value tells which rollouts wrote the field before.
    */
   async otherRollout(name: string, entry: JournalEntry, found: unknown): Promise<OtherRollout | undefined> {
     const key = `${name} ${entryKey(entry)}`;

@@ -62,7 +62,7 @@ export interface RoundServices {
   readonly orphans: OrphanedJournals;
   /** The rights that a rollout must have. If undefined, the engine's own rights suffice. */
   readonly rights: AuthorRights | undefined;
-  /** Undefined while the server has not listed them. */
+  /** The freezes. Undefined if the server has not listed them yet. */
   readonly freezes: () => readonly Freeze[] | undefined;
   /** The object as the informers know it, which may be stale. */
   readonly watched: (kind: string, key: string) => Rollout | undefined;

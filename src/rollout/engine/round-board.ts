@@ -30,7 +30,7 @@ export interface RolloutSeen {
 }
 
 export interface RoundFacts extends Pick<DecideInput, "steps" | "change" | "observation" | "journal"> {
-  /** Undefined while the server has not listed them. */
+  /** The freezes. Undefined if the server has not listed them yet. */
   readonly freezes: readonly Freeze[] | undefined;
 }
 
