@@ -4,7 +4,15 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
 import type { UntypedObject } from "../src/api/index.ts";
-import { parseCanary, parseCheck, parseFreeze, parseMeshUpgrade } from "../src/api/serin/index.ts";
+import {
+  journalFormatVersion,
+  parseCanary,
+  parseCheck,
+  parseFreeze,
+  parseMeshUpgrade,
+  type DecisionRecord,
+  type JournalEntry,
+} from "../src/api/serin/index.ts";
 import { createSchemaRegistry, type ResourceType } from "../src/cluster/schema/index.ts";
 import { rolloutDefinitions } from "./generate-rollout-crds.ts";
 import { knownRules } from "./known-rules.ts";
@@ -81,6 +89,50 @@ test("kubectl explain has a text for every kind and every field", () => {
     assert.ok((schema?.description ?? "").length > 20, spec.names.kind);
     assert.deepEqual(undescribed(schema ?? {}, spec.names.kind), []);
   }
+});
+
+test("the API server stores every field of a journal's entry, because it drops those that the definition lacks", () => {
+  const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
+  const common = { step: "step-1", object, undoGroup: "group", setup: true };
+  const field: Required<Extract<JournalEntry, { type: "field" }>> = {
+    ...common,
+    type: "field",
+    pointer: "/data/a",
+    uid: "u",
+    prior: { a: 1 },
+    written: { a: 2 },
+    replaced: { a: 3 },
+    restart: "template",
+    adopted: true,
+    later: { a: 4 },
+    madeParents: 1,
+  };
+  const created: Required<Extract<JournalEntry, { type: "created" }>> = { ...common, type: "created" };
+  const deleted: Required<Extract<JournalEntry, { type: "deleted" }>> = {
+    ...common,
+    type: "deleted",
+    body: { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "c" }, data: { a: "1" } },
+  };
+  const decision: Required<DecisionRecord> = {
+    at: "2026-01-01T00:00:00Z",
+    run: 1,
+    decision: "StepDone",
+    step: "step-1",
+    message: "done",
+    by: "ann",
+    evidence: ["fine"],
+  };
+  const journal = {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "RolloutJournal",
+    metadata: { name: "canary.shop.web" },
+    formatVersion: journalFormatVersion,
+    entries: [field, created, deleted],
+    decisions: [decision],
+  };
+  const type = typeOf("rollout.serin.dev", "v1alpha1", "RolloutJournal");
+  assert.deepEqual(registry.dropUnknownFields(type, journal as unknown as UntypedObject), []);
+  assert.deepEqual(registry.validate(type, journal as unknown as UntypedObject, undefined), []);
 });
 
 const route = { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "shop-next", port: 80 } };

@@ -15,6 +15,7 @@ export const journalEntries: Schema = {
       uid: text("Of the object that had the prior value. One with another uid was made since."),
       prior: anything(),
       written: anything(),
+      replaced: anything("The value that the rollout had written before, if an edited plan has it write another one."),
       body: anyObject(),
       restart: oneOf(["template", "time"]),
       adopted: flag(),

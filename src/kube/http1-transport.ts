@@ -5,7 +5,7 @@ import type { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import { serverAddress } from "./server-address.ts";
 import {
-  connectTimeoutMs,
+  limitConnecting,
   serverAgent,
   unreachable,
   type Transport,
@@ -50,9 +50,8 @@ export class Http1Transport implements Transport {
       outgoing.once("error", (error) => reject(signal?.aborted === true ? error : unreachable(this.#config, error)));
       outgoing.once("socket", (socket) => {
         if (!socket.connecting) return;
-        socket.setTimeout(connectTimeoutMs, () => {
-          if (socket.connecting) socket.destroy(new Error(`no connection within ${connectTimeoutMs} ms`));
-        });
+        const limit = limitConnecting((problem) => socket.destroy(problem), "connection");
+        for (const end of ["connect", "close"]) socket.once(end, () => limit[Symbol.dispose]());
       });
       outgoing.end(body);
     });

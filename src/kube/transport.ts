@@ -1,7 +1,7 @@
 import { Agent as HttpsAgent, type AgentOptions } from "node:https";
 import type { Duplex, Readable } from "node:stream";
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
-import { onAbort, SerinError, transientError } from "../base/index.ts";
+import { onAbort, SerinError, systemClock, transientError, type Clock } from "../base/index.ts";
 import type { ClientCertificate } from "./credential-plugin.ts";
 import type { RequestHeaders } from "./credentials.ts";
 import { tunnelThrough } from "./forward-proxy.ts";
@@ -33,7 +33,27 @@ export interface TransportResponse {
   readonly body: Readable;
 }
 
-export const connectTimeoutMs = 10_000;
+const connectTimeoutMs = 10_000;
+/** A time in which the process was busy counts as one of these parts, however long it was. */
+const connectParts = 10;
+
+/**
+ * Calls `late` when connecting has taken too long. Only time counts in which the process could notice that it is
+ * connected. Otherwise one that loads its code on a busy machine would give up a connection that is there.
+ */
+export function limitConnecting(
+  late: (problem: Error) => void,
+  what: string,
+  clock: Pick<Clock, "after"> = systemClock,
+): Disposable {
+  const wait = (parts: number): Disposable =>
+    clock.after(connectTimeoutMs / connectParts, () => {
+      if (parts === 1) late(new Error(`no ${what} within ${connectTimeoutMs} ms`));
+      else timer = wait(parts - 1);
+    });
+  let timer = wait(connectParts);
+  return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+}
 
 function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate | undefined): ConnectionOptions {
   const { host, port } = serverAddress(new URL(config.server));
@@ -56,10 +76,7 @@ export async function dialTls(
   protocols: readonly string[],
 ): Promise<TLSSocket> {
   const late = new AbortController();
-  const timer = setTimeout(
-    () => late.abort(new Error(`no TLS handshake within ${connectTimeoutMs} ms`)),
-    connectTimeoutMs,
-  );
+  using _limit = limitConnecting((problem) => late.abort(problem), "TLS handshake");
   try {
     const { proxy } = config;
     const tunnel =
@@ -68,8 +85,6 @@ export async function dialTls(
     return await handshake(connectTls(tunnel === undefined ? options : { ...options, socket: tunnel }), late.signal);
   } catch (error) {
     throw unreachable(config, late.signal.aborted ? late.signal.reason : error);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

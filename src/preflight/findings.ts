@@ -1,4 +1,5 @@
 // Turns the results of a plan's parts into findings for the reader.
+import type { PilotPods } from "./rendered-control-plane.ts";
 import {
   maxNamed,
   named,
@@ -39,6 +40,32 @@ export function renderedFindings({ components }: RenderedReport, from: string): 
             ...named(removed),
           } as const,
         ]),
+  ];
+}
+
+/**
+ * The new control plane begins with fewer pods than the old one has now. The new one's install spec does not know what
+ * somebody has set for the old one. `isRendered`: the upgrade installs it.
+ */
+export function pilotPodsFindings(
+  before: { readonly revision: string; readonly count: number },
+  { name, namespace, count, isAutoscaled }: PilotPods,
+  { revision, isRendered }: { readonly revision: string; readonly isRendered: boolean },
+): Finding[] {
+  if (before.count < 2 || count >= before.count) return [];
+  const field = isAutoscaled ? "autoscaleMin" : "replicaCount";
+  return [
+    {
+      severity: "warning",
+      area: "rendered",
+      message: `revision ${revision} begins with ${plural(count, "pod")} of istiod, and revision ${before.revision} has ${before.count}${count === 1 ? ": while its only pod restarts, no proxy gets configuration or a certificate of it" : ""}`,
+      ...named([`Deployment ${namespace}/${name}`]),
+      hint: isRendered
+        ? `set values.pilot.${field}: ${before.count} in spec.to.install`
+        : isAutoscaled
+          ? `raise minReplicas of its HorizontalPodAutoscaler to ${before.count}`
+          : `kubectl -n ${namespace} scale deployment ${name} --replicas ${before.count}`,
+    },
   ];
 }
 

@@ -12,13 +12,14 @@ import { compareMessages } from "./compare/messages.ts";
 import { neutral, type Side } from "./compare/neutral.ts";
 import { compareObjects, compareRendered } from "./compare/rendered.ts";
 import { injectableWorkloads } from "./injectable-workload.ts";
-import { controlPlaneOf, isControlPlane, type RenderedControlPlane } from "./rendered-control-plane.ts";
+import { controlPlaneOf, isControlPlane, pilotPodsOf, type RenderedControlPlane } from "./rendered-control-plane.ts";
 import { fieldChanges } from "./tree-diff.ts";
 import { meshTrustOf, specTrust } from "./trust-settings.ts";
 import {
   configurationFindings,
   defaultsFindings,
   definitionFindings,
+  pilotPodsFindings,
   plural,
   proxyFindings,
   renderedFindings,
@@ -166,7 +167,16 @@ class ReleaseQuestions {
       to: this.#toSide,
     });
     this.#reports = { ...this.#reports, rendered };
-    this.#findings.push(...renderedFindings(rendered, upgrade.from));
+    this.#findings.push(...renderedFindings(rendered, upgrade.from), ...this.#pilotPods(objects));
+  }
+
+  #pilotPods(objects: readonly UntypedObject[]): readonly Finding[] {
+    const { upgrade, live } = this.#input;
+    const pods = pilotPodsOf(objects, upgrade.to);
+    if (pods === undefined) return [];
+    const { replicas: count = 1 } = live.controlPlane.deployment.spec ?? {};
+    const to = { revision: upgrade.to, isRendered: upgrade.installs.length > 0 };
+    return pilotPodsFindings({ revision: upgrade.from, count }, pods, to);
   }
 
   /** The objects of the new revision: rendered, or installed already. Undefined if the release refuses the spec. */

@@ -15,15 +15,40 @@ export interface RenderedControlPlane {
   readonly injector: { readonly config: string; readonly values: string };
 }
 
+/** How many pods a control plane begins with, and what decides on it. */
+export interface PilotPods {
+  readonly name: string;
+  readonly namespace: string;
+  readonly count: number;
+  readonly isAutoscaled: boolean;
+}
+
+interface Scaled {
+  readonly replicas?: number;
+  readonly minReplicas?: number;
+  readonly scaleTargetRef?: { readonly kind?: string; readonly name?: string };
+}
+
+/** The number of pods with which the revision's control plane begins. Undefined if the objects have none. */
+export function pilotPodsOf(objects: readonly UntypedObject[], revision: string): PilotPods | undefined {
+  const deployment = deploymentOf(objects, revision);
+  if (deployment === undefined) return undefined;
+  const { name = "", namespace = "" } = deployment.metadata;
+  const autoscaler = objects
+    .filter(({ kind, metadata }) => kind === "HorizontalPodAutoscaler" && metadata.namespace === namespace)
+    .map((object) => (object["spec"] ?? {}) as Scaled)
+    .find(({ scaleTargetRef }) => scaleTargetRef?.kind === "Deployment" && scaleTargetRef.name === name);
+  const { replicas = autoscaler?.minReplicas ?? 1 } = (deployment["spec"] ?? {}) as Scaled;
+  return { name, namespace, count: replicas, isAutoscaled: autoscaler !== undefined };
+}
+
 export function isControlPlane({ kind, metadata }: UntypedObject): boolean {
   return kind === "Deployment" && metadata.labels?.["app"] === "istiod";
 }
 
 /** The control plane of the revision among rendered objects. Undefined if there is none. */
 export function controlPlaneOf(objects: readonly UntypedObject[], revision: string): RenderedControlPlane | undefined {
-  const deployment = objects.find(
-    (object) => isControlPlane(object) && (object.metadata.labels?.[istioLabels.revision] ?? "default") === revision,
-  );
+  const deployment = deploymentOf(objects, revision);
   if (deployment === undefined) return undefined;
   const { name = "", namespace = "" } = deployment.metadata;
   const suffix = name.replace(/^istiod/, "");
@@ -45,4 +70,10 @@ export function controlPlaneOf(objects: readonly UntypedObject[], revision: stri
     env: shadowEnvironment(template),
     injector: { config: injector["config"] ?? "", values: injector["values"] ?? "" },
   };
+}
+
+function deploymentOf(objects: readonly UntypedObject[], revision: string): UntypedObject | undefined {
+  return objects.find(
+    (object) => isControlPlane(object) && (object.metadata.labels?.[istioLabels.revision] ?? "default") === revision,
+  );
 }

@@ -64,7 +64,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
       const raw =
         flags.filename === undefined
           ? fromFlags(name, flags, context)
-          : await readObject(freezeKind, flags.filename, context);
+          : await fromFile(name, flags.filename, flags, context);
       const parsed = parseFreeze(raw);
       if (parsed.value === undefined)
         throw userError("rollout-invalid", `freeze ${name ?? ""}: ${formatIssues(parsed.errors.map(ofFlag))}`);
@@ -96,11 +96,25 @@ function connection(command: Command): Command {
     .option("--context <name>", "the context of the kubeconfig");
 }
 
+/** A file has the whole Freeze, so the flags of its fields would have no effect. */
+async function fromFile(name: string | undefined, file: string, flags: AddFlags, context: CliContext): Promise<Freeze> {
+  const given = (["reason", "from", "until", "rrule", "duration", "zone", "kind", "namespaces"] as const).filter(
+    (flag) => flags[flag] !== undefined,
+  );
+  if (given.length > 0)
+    throw userError(
+      "arguments-conflict",
+      `-f ${file}: has the whole Freeze, and --${given.join(", --")} would have no effect`,
+      { hint: "set the fields in the file, or leave -f out" },
+    );
+  const freeze = await readObject(freezeKind, file, context);
+  if (name !== undefined && freeze.metadata.name !== name)
+    throw userError("arguments-conflict", `${file}: metadata.name must be ${name}, got ${freeze.metadata.name ?? ""}`);
+  return freeze;
+}
+
 function fromFlags(name: string | undefined, flags: AddFlags, context: CliContext): unknown {
-  if (name === undefined)
-    throw userError("argument-missing", "a freeze needs a name", {
-      hint: "serin freeze add holidays --reason … --until 2027-01-04T08:00:00, or -f <file>",
-    });
+  if (name === undefined) throw withoutName(flags);
   const zone = flags.zone ?? "UTC";
   const start = flags.from ?? localNow(context.clock.nowMs(), zone);
   return {
@@ -122,6 +136,25 @@ function fromFlags(name: string | undefined, flags: AddFlags, context: CliContex
       ...(flags.namespaces === undefined ? {} : { namespaces: flags.namespaces }),
     },
   };
+}
+
+/** A flag with several values takes the name too if that follows the values. */
+function withoutName({ kind = [], namespaces = [] }: AddFlags): Error {
+  const taken = [
+    ["--kind", kind],
+    ["--namespaces", namespaces],
+  ] as const;
+  const [flag, values] = taken.find(([, given]) => given.length > 1) ?? [];
+  return userError(
+    "argument-missing",
+    flag === undefined ? "a freeze needs a name" : `a freeze needs a name, and ${flag} has taken ${values?.join(", ")}`,
+    {
+      hint:
+        flag === undefined
+          ? "serin freeze add holidays --reason … --until 2027-01-04T08:00:00, or -f <file>"
+          : `write the name before the flags: serin freeze add ${values?.at(-1)} ${flag} ${values?.slice(0, -1).join(" ")} …`,
+    },
+  );
 }
 
 /** The flags that set the fields of a Freeze. */

@@ -49,6 +49,30 @@ test("a file with several objects is refused with the command that applies them,
   }
 });
 
+test("a freeze whose name a flag with several values has taken says where the name belongs", async () => {
+  const words = ["freeze", "add", "--reason", "r", "--namespaces", "a", "b", "holidays"];
+  assert.match(
+    await refusal(...words),
+    /a freeze needs a name, and --namespaces has taken a, b, holidays\n.*write the name before the flags: serin freeze add holidays --namespaces a b …/,
+  );
+  assert.match(await refusal("freeze", "add", "--kind", "Canary", "holidays"), /--kind has taken Canary, holidays/);
+});
+
+test("a freeze of a file takes neither the name of another one nor flags, which would have no effect", async () => {
+  const text =
+    "{apiVersion: rollout.serin.dev/v1alpha1, kind: Freeze, metadata: {name: holidays}, spec: {reason: r, windows: [{start: '2026-12-20T18:00:00', end: '2027-01-04T08:00:00'}]}}";
+  const resultOf = async (...words: readonly string[]): Promise<string> => {
+    const context = new FakeContext({ files: { "a.yaml": text } });
+    return await createProgram(context)
+      .parseAsync(["freeze", "add", ...words, "-f", "a.yaml"], { from: "user" })
+      .then(() => context.output, describeError);
+  };
+  assert.match(await resultOf("easter"), /a\.yaml: metadata\.name must be easter, got holidays/);
+  assert.match(await resultOf("--until", "2027-01-10T08:00:00"), /the whole Freeze, and --until would have no effect/);
+  assert.match(await resultOf("holidays"), /^freeze holidays holds: /);
+  assert.match(await resultOf(), /^freeze holidays holds: /);
+});
+
 test("aliases that cannot be resolved, a wrong version and a wrong kind are errors that name the file", async () => {
   const resultOf = async (words: readonly string[], text: string): Promise<string> =>
     await createProgram(new FakeContext({ files: { "a.yaml": text } }))

@@ -108,6 +108,34 @@ test("the journals tell which other rollout wrote a field last", async () => {
   assert.equal(await other("5"), undefined);
 });
 
+test("a rollout whose last write this one has found at its beginning has not written the field later", async () => {
+  const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
+  const entry = (written: unknown, prior?: unknown): JournalEntry => ({
+    type: "field",
+    step: "s",
+    object,
+    pointer: "/data/w",
+    written,
+    ...(prior === undefined ? {} : { prior }),
+  });
+  const items = [
+    { metadata: { name: "canary.shop.before" }, entries: [entry({ a: 1 })] },
+    { metadata: { name: "canary.shop.later" }, entries: [entry({ b: 1 })] },
+  ];
+  const client = { list: async () => await Promise.resolve({ items }) } as unknown as KubeClient;
+  const other = async (found: unknown) =>
+    (
+      await new JournalStore(client, systemClock).otherRollout(
+        "canary.shop.web",
+        entry({ c: 1 }, { a: 1, d: 1 }),
+        found,
+      )
+    )?.name;
+  // A webhook has added a field to what this rollout wrote.
+  assert.equal(await other({ a: 1, e: 1 }), undefined);
+  assert.equal(await other({ a: 1, b: 1 }), "Canary shop/later");
+});
+
 test("an undo that waits for another rollout reads only that one's journal, and not each second", async () => {
   const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
   const entry = (written: string): JournalEntry => ({ type: "field", step: "s", object, pointer: "/data/w", written });
@@ -200,4 +228,18 @@ test("an object that a later step makes again keeps its first entry, unless the 
   assert.deepEqual(withEntries(known, [made("50/pods")]), known);
   const deleted: JournalEntry = { type: "deleted", step: "done", object, body: { metadata: { name: "edge-2" } } };
   assert.deepEqual(withEntries([...known, deleted], [made("again")]), [...known, deleted, made("again")]);
+});
+
+test("an object that somebody changes while the server refuses its deletion is restored as it was last", () => {
+  const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
+  const deleted = (value: string, uid = "1", resourceVersion = "1"): JournalEntry => ({
+    type: "deleted",
+    step: "retire",
+    object,
+    body: { metadata: { name: "c", uid, resourceVersion }, data: { value } },
+  });
+  const known = [deleted("before")];
+  assert.deepEqual(withEntries(known, [deleted("edited", "1", "2")]), [deleted("edited", "1", "2")]);
+  assert.equal(withEntries(known, [deleted("before", "1", "2")])[0], known[0], "nothing has to be stored");
+  assert.equal(withEntries(known, [deleted("other", "2", "3")])[0], known[0]);
 });

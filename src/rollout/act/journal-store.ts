@@ -14,7 +14,7 @@ import {
 } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { referenceKey } from "../decide/index.ts";
-import { covers } from "./object-access.ts";
+import { covers, withoutServerFields } from "./object-access.ts";
 import type { OtherRollout } from "./perform.ts";
 
 /** Only the leading engine writes journals, so its last write still exists, unless a person removed it. */
@@ -132,7 +132,8 @@ export class JournalStore {
 
   /**
    * Another rollout whose last write to the field has its present value. All rollouts write as the same field manager,
-   * so only their journals tell them apart.
+   * so only their journals tell them apart. `entry` is this rollout's first one of the field. A journal has no times,
+   * so its prior value tells which rollouts wrote the field before.
    */
   async otherRollout(name: string, entry: JournalEntry, found: unknown): Promise<OtherRollout | undefined> {
     const key = `${name} ${entryKey(entry)}`;
@@ -154,12 +155,15 @@ export class JournalStore {
     found: unknown,
     before: string | undefined,
   ): Promise<string | undefined> {
+    const prior = entry.type === "field" ? entry.prior : undefined;
     const hasWritten = ({ metadata, entries }: RolloutJournal): boolean => {
       // A person may have written a journal without entries.
       const last = ((entries as RolloutJournal["entries"] | undefined) ?? []).findLast((written) =>
         isSameField(written, entry),
       );
-      return metadata.name !== name && last?.type === "field" && covers(found, last.written);
+      if (metadata.name === name || last?.type !== "field" || !covers(found, last.written)) return false;
+      // What this rollout found at its beginning was written before.
+      return !covers(prior, last.written);
     };
     const known = before === undefined ? undefined : await this.#client.get(rolloutJournalKind, before);
     if (known !== undefined && hasWritten(known)) return before;
@@ -252,6 +256,7 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
   const kept = known.map((entry) => {
     const again = byKey.get(entryKey(entry));
     byKey.delete(entryKey(entry));
+    if (entry.type === "deleted" && again?.type === "deleted") return lastBody(entry, again);
     if (entry.type !== "field" || again?.type !== "field") return entry;
     if (jsonEqualWithoutNulls(entry.written, again.written)) return entry;
     const { written: _before, replaced: _replaced, ...rest } = entry;
@@ -262,6 +267,18 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
     };
   });
   return [...kept, ...byKey.values()];
+}
+
+type DeletedEntry = Extract<JournalEntry, { type: "deleted" }>;
+
+/**
+ * The entry of an object whose deletion is repeated because the server has refused it. Somebody may have changed the
+ * object meanwhile. Another object that has got its name does not count: undo restores the first one.
+ */
+function lastBody(known: DeletedEntry, again: DeletedEntry): DeletedEntry {
+  const isSame = known.body.metadata.uid === again.body.metadata.uid;
+  const [before, now] = [withoutServerFields(known.body), withoutServerFields(again.body)];
+  return isSame && !jsonEqualWithoutNulls(before, now) ? again : known;
 }
 
 /** The objects that the rollout has made, and not deleted itself since. */

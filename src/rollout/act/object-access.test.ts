@@ -41,16 +41,17 @@ test("equality ignores the order of keys and treats null as absent", () => {
   assert.ok(!jsonEqualWithoutNulls([1, 2], [2, 1]));
 });
 
-test("a forced deletion does not wait for the pod's node", async () => {
+test("a deletion is for the object that was read, and a forced one does not wait for the pod's node", async () => {
   const given: unknown[] = [];
   const client = { delete: async (...[, , , options]: unknown[]) => void given.push(options) };
   const objects = new ObjectAccess(client as unknown as KubeClient);
   const pod = { apiVersion: "v1", kind: "Pod", plural: "pods", name: "probe", namespace: "serin-probes" };
-  await objects.delete(pod);
-  await objects.delete(pod, true);
+  await objects.delete(pod, undefined);
+  await objects.delete(pod, "u", true);
+  const propagationPolicy = "Background";
   assert.deepEqual(given, [
-    { propagationPolicy: "Background" },
-    { propagationPolicy: "Background", gracePeriodSeconds: 0 },
+    { propagationPolicy },
+    { propagationPolicy, preconditions: { uid: "u" }, gracePeriodSeconds: 0 },
   ]);
 });
 

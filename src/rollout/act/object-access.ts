@@ -50,10 +50,14 @@ export class ObjectAccess {
     }
   }
 
-  /** `force`: without waiting until a pod's node says that the pod has ended. */
-  async delete(object: ObjectReference, force = false): Promise<void> {
+  /**
+   * Deletes the object that was read, and no other one that has got its name since: then it throws a conflict. `force`:
+   * without waiting until a pod's node says that the pod has ended.
+   */
+  async delete(object: ObjectReference, uid: string | undefined, force = false): Promise<void> {
     await this.#client.delete(kindOf(object), object.name, object.namespace, {
       propagationPolicy: "Background",
+      ...(uid === undefined ? {} : { preconditions: { uid } }),
       ...(force ? { gracePeriodSeconds: 0 } : {}),
     });
   }

@@ -11,7 +11,7 @@ import type { UndoResult } from "./undo-play.ts";
 export async function performWrite(objects: ObjectAccess, write: Write, prior: unknown): Promise<void> {
   if (write.type === "field") await objects.setField(write.object, write.pointer, write.value, prior);
   else if (write.type === "create") await objects.create(write.object, write.body);
-  else await objects.delete(write.object, write.force);
+  else await objects.delete(write.object, (prior as UntypedObject | undefined)?.metadata.uid, write.force);
 }
 
 /** Conditions of the cluster that undo checks besides the objects. Each returns why undo must wait, or undefined. */
@@ -44,8 +44,11 @@ export interface UndoContext extends UndoSurroundings {
   keepLater(entry: FieldEntry, later: unknown): Promise<void>;
   /** Stores what the server made of an entry's prior value, in all entries of the field with that value. */
   keepRestored(entry: FieldEntry, restored: unknown): Promise<void>;
-  /** Another rollout that has written the field's present value. Undefined if there is none. */
-  otherRollout(entry: FieldEntry, found: unknown): Promise<OtherRollout | undefined>;
+  /**
+   * Another rollout that has written the field's present value since. Undefined if there is none. `first`: this
+   * rollout's first entry of the field.
+   */
+  otherRollout(first: FieldEntry, found: unknown): Promise<OtherRollout | undefined>;
 }
 
 /** A rollout that has changed a field after this one. */
@@ -138,7 +141,7 @@ async function undoCreated(
   }
   const serves = await surroundings.stillServes(entry);
   if (serves !== undefined) return { state: "waiting", detail: serves };
-  await objects.delete(entry.object);
+  await objects.delete(entry.object, found.metadata.uid);
   return { state: "undone" };
 }
 
@@ -167,11 +170,11 @@ async function undoField(
   if (!isRestored && !jsonEqualWithoutNulls(found, entry.prior)) {
     const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(found, entry.replaced);
     if (!covers(found, entry.written) && !isReplaced) {
-      const conflict = await conflictOf(current, entry, surroundings, found);
+      const first = original.type === "field" ? original : entry;
+      const conflict = await conflictOf(current, first, surroundings, found);
       if (conflict !== undefined) {
-        const { who, first } = conflict;
-        const shownEntry = original.type === "field" ? { ...entry, prior: original.prior } : entry;
-        return { state: "conflict", detail: fieldConflict(shownEntry, found, who, first) };
+        const { who, undoFirst } = conflict;
+        return { state: "conflict", detail: fieldConflict({ ...entry, prior: first.prior }, found, who, undoFirst) };
       }
     }
     const heldBack = await surroundings.heldBack(entry, current, found);
@@ -189,18 +192,20 @@ async function undoField(
 
 /**
  * Who has changed a field since, and what must be undone first. Undefined if it is the engine for this rollout: if its
- * plan has changed since, the journal may record another value.
+ * plan has changed since, the journal may record another value. `first`: the rollout's first entry of the field.
  */
 async function conflictOf(
   current: UntypedObject,
-  entry: FieldEntry,
+  first: FieldEntry,
   context: UndoContext,
   found: unknown,
-): Promise<{ readonly who: string; readonly first?: string } | undefined> {
-  const who = whoWrote(current, entry.pointer);
+): Promise<{ readonly who: string; readonly undoFirst?: string } | undefined> {
+  const who = whoWrote(current, first.pointer);
   if (!isEngine(who)) return { who: who ?? lastWriter(current) ?? "somebody else" };
-  const other = await context.otherRollout(entry, found);
-  return other === undefined ? undefined : { who: other.name, first: `undo ${other.name} first (${other.undo}), or ` };
+  const other = await context.otherRollout(first, found);
+  return other === undefined
+    ? undefined
+    : { who: other.name, undoFirst: `undo ${other.name} first (${other.undo}), or ` };
 }
 
 /**
@@ -259,7 +264,7 @@ function fieldConflict(
   { object, pointer, step, written, prior }: Extract<JournalEntry, { type: "field" }>,
   found: unknown,
   who: string,
-  first = "",
+  undoFirst = "",
 ): string {
-  return `${describeReference(object)} ${pointer} was changed by ${who} since step ${step}: found ${shown(found)}, the rollout wrote ${shown(written)}; ${first}set it to ${shown(prior)} (as it was before) or to what the rollout wrote, and the undo continues`;
+  return `${describeReference(object)} ${pointer} was changed by ${who} since step ${step}: found ${shown(found)}, the rollout wrote ${shown(written)}; ${undoFirst}set it to ${shown(prior)} (as it was before) or to what the rollout wrote, and the undo continues`;
 }

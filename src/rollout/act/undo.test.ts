@@ -1,6 +1,7 @@
 // Tests that undo restores exactly the journaled fields of each object.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { userError } from "../../base/index.ts";
 import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
@@ -34,7 +35,10 @@ class Objects {
     if (!this.all.has(this.key(object))) this.all.set(this.key(object), structuredClone(withoutServerFields(body)));
   }
 
-  async delete(object: ObjectReference): Promise<void> {
+  async delete(object: ObjectReference, uid: string | undefined): Promise<void> {
+    const found = this.all.get(this.key(object));
+    if (uid !== undefined && found !== undefined && found.metadata.uid !== uid)
+      throw userError("conflict", `the UID in the precondition (${uid}) does not match`);
     this.all.delete(this.key(object));
   }
 
@@ -629,4 +633,27 @@ test("objects of a namespace that the rollout had deleted wait until it is recre
   assert.equal(play.next()?.object.kind, "Namespace");
   play.tell({ state: "waiting", detail: "the old object is still being deleted" });
   assert.equal(play.next(), undefined);
+});
+
+test("an object that gets the name of a made one while the undo deletes that one is not deleted", async () => {
+  const objects = cluster();
+  const entry: JournalEntry = { type: "created", step: "s", object: made };
+  const managedFields: ManagedFieldsEntry[] = [{ manager: fieldManager, operation: "Update" }];
+  objects.all.set("Deployment canary", { metadata: { name: "canary", uid: "1", managedFields } });
+  const other: UntypedObject = { metadata: { name: "canary", uid: "2", managedFields: [{ manager: "kubectl" }] } };
+  const stillServes = async (): Promise<undefined> => void objects.all.set("Deployment canary", other);
+  const play = await undo(objects, [entry], { stillServes });
+  assert.match(play.report.waitingFor.join(), /Deployment n\/canary: the UID in the precondition/);
+  assert.deepEqual(objects.all.get("Deployment canary"), other);
+  const { conflict = "" } = (await undo(objects, [entry])).report;
+  assert.match(conflict, /was deleted and created again by kubectl/);
+});
+
+test("a step deletes the object whose value it has journaled, and no other one of its name", async () => {
+  const objects = cluster();
+  const prior = { metadata: { name: "istiod-old", uid: "0" } };
+  const write: Write = { type: "delete", object: old };
+  await assert.rejects(performWrite(objects as unknown as ObjectAccess, write, prior), { code: "conflict" });
+  await performWrite(objects as unknown as ObjectAccess, write, await objects.get(old));
+  assert.equal(await objects.get(old), undefined);
 });

@@ -123,3 +123,38 @@ test("a step whose route somebody has changed and restored has the whole limit t
   }
   assert.equal(rounds, 12, "of 200 s, besides the 590 s before, are ten limits");
 });
+
+test("a step that must write again after it had settled has the whole limit for that, unless somebody keeps restoring the field", () => {
+  const write = { type: "field", object, pointer: "/spec/rules", value: 1 } as const;
+  const steps: Step[] = [{ ...first, writes: [write], pause: { approved: false } }, last];
+  const settled: Observation = { writes: [{ state: "done" }], settle: [{ state: "met" }], checks: [] };
+  const unsettled: Observation = { ...waiting, writes: settled.writes };
+  const changes = {
+    "somebody restores the value from before": { state: "pending", prior: 0, by: "bob" },
+    "a plan with the same title has another value": { state: "pending", prior: 1, isReplanned: true },
+  } as const;
+  for (const [name, changed] of Object.entries(changes)) {
+    let { status } = decide(input({ steps }));
+    const look = (observation: Observation, more: Partial<DecideInput> = {}): string => {
+      ({ status } = decide(input({ status, steps, observation, elapsedMs: 10_000, ...more })));
+      return status.phase;
+    };
+    /** The seconds for which the step goes on. */
+    const lasts = (observation: Observation, more?: Partial<DecideInput>): number => {
+      let seconds = 0;
+      while (seconds < 1000 && look(observation, more) !== "RollingBack") seconds += 10;
+      return seconds;
+    };
+    for (let seconds = 0; seconds < 290; seconds += 10) assert.equal(look(unsettled), "Settling");
+    assert.equal(look(settled), "Paused");
+    const before = status;
+    const unwritten: Observation = { writes: [changed], settle: [], checks: [] };
+    assert.equal(look(unwritten), "Progressing", name);
+    assert.equal(lasts(unwritten, { failedWrite: { detail: "the server refuses it", waits: true } }), 290, name);
+    status = before;
+    look(unwritten);
+    assert.ok(lasts(unsettled) >= 290, name);
+    status = before;
+    assert.equal(lasts(unwritten, { failedWrite: { detail: "bob restores it", waits: false } }), 10, name);
+  }
+});

@@ -111,11 +111,12 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   const isWritten = failedWrite?.waits !== true;
   const isProgress = step.patient === true && isFirst && failedWrite === undefined;
   const isNew = (isReplanned && before.title !== step.title) || isProgress;
-  const stalledMs = isNew ? 0 : withoutProgressMs(before) + elapsedMs;
   const isOther = isReplanned || states.some((state) => state.isRewritten === true);
   const refused = failedWrite === undefined ? before : beforeWrites(before);
   const isUndone = states.some(({ by }) => by !== undefined);
   const kept = isOther ? unsettled(refused) : isUndone ? interrupted(refused, step) : refused;
+  // A field that somebody restores each time does not give the step more time each time.
+  const stalledMs = isNew ? 0 : withoutProgressMs(failedWrite === undefined ? kept : before) + elapsedMs;
   const held = { ...status, step: { ...kept, title: step.title, settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs, step.patient))
     return failWriting({ ...input, status: held }, step, pending);
@@ -148,8 +149,8 @@ function failureText({ failedWrite }: DecideInput): string {
 }
 
 /** What was measured so far belongs to other writes, such as another weight. */
-function unsettled({ settledAt: _settled, settledForMs: _forMs, ...step }: StepStatus): StepStatus {
-  return { ...step, checks: [] };
+function unsettled({ settledAt, settledForMs: _forMs, ...step }: StepStatus): StepStatus {
+  return { ...(settledAt === undefined ? step : settlingAnew(step)), checks: [] };
 }
 
 /**

@@ -247,24 +247,25 @@ test("a step whose plan was edited settles again, and what it had measured does 
     settledForMs: 9000,
     checks,
   };
-  const stepAfter = (state: object, before: object = step): StepStatus | undefined => {
+  const stepAfter = (state: object, before: object = step, more: Partial<DecideInput> = {}): StepStatus | undefined => {
     const observation: Observation = { writes: [{ state: "pending", ...state }], settle: [], checks: [] };
     const status = { ...begun, phase: "Judging", step: before as StepStatus } as const;
-    return decide(input({ status, steps, observation })).status.step;
+    return decide(input({ status, steps, observation, ...more })).status.step;
   };
   const { settledAt: _settled, settledForMs: _forMs, ...unsettled } = step;
-  const waited = { settlingMs: 100, stalledMs: 100 };
+  const waited = { settlingMs: 100, stalledMs: 100, settlingLeft: 1e15 };
   assert.deepEqual(stepAfter({ isReplanned: true }), { ...unsettled, checks: [], ...waited });
   assert.deepEqual(stepAfter({ isRewritten: true }), { ...unsettled, checks: [], ...waited });
   assert.deepEqual(
     stepAfter({ by: "argocd" }),
-    { ...unsettled, settledForMs: 9000, settlingLeft: 1e15, ...waited },
+    { ...unsettled, settledForMs: 9000, ...waited },
     "it only settles again, with the whole limit",
   );
   const long = { ...step, settlingMs: 250_000, stalledMs: 250_000 };
   const other = stepAfter({ isReplanned: true }, { ...long, title: "another number" });
   assert.deepEqual([other?.title, other?.stalledMs], ["one", 0], "another number is a new goal");
-  assert.equal(stepAfter({ isReplanned: true }, long)?.stalledMs, 250_100, "the same one may be refused");
+  const refused = { failedWrite: { detail: "422: immutable", waits: false } };
+  assert.equal(stepAfter({ isReplanned: true }, long, refused)?.stalledMs, 250_100, "the same one may be refused");
 });
 
 test("a watched change that is held begins no run, and the status says why until it may", () => {

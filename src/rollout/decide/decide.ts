@@ -218,8 +218,13 @@ function pause(status: RolloutStatus, { orderedBy: by, commands }: RolloutOrders
           ...(by === undefined ? {} : { by }),
         },
       ];
-  const held = withHold(recovered(status), { phase: "Paused", message, reason: "order" });
-  return { status: held, actions: events };
+  // A step that has failed, and waits for a person, does so again after the pause.
+  const kept = isFailedForPerson(status) ? status : recovered(status);
+  return { status: withHold(kept, { phase: "Paused", message, reason: "order" }), actions: events };
+}
+
+function isFailedForPerson({ phase, pauseReason }: RolloutStatus): boolean {
+  return phase === "Stuck" && (pauseReason === "check" || pauseReason === "step");
 }
 
 /** The input after the end of a pause, which is reported once. */
@@ -227,9 +232,14 @@ function resumed(input: DecideInput): DecideInput & { readonly before: readonly 
   const { status, orders } = input;
   if (status.phase !== "Paused" || status.pauseReason !== "order") return { ...input, before: [] };
   const by = orders.orderedBy === undefined ? {} : { by: orders.orderedBy };
+  const { cause } = status;
+  const resumedStatus: RolloutStatus =
+    cause === undefined
+      ? { ...status, phase: "Progressing", message: "" }
+      : withHold(status, { phase: "Stuck", message: cause, reason: "step" });
   return {
     ...input,
-    status: { ...status, phase: "Progressing", message: "" },
+    status: resumedStatus,
     before: [{ type: "event", reason: "Resumed", message: "no longer paused", warning: false, ...by }],
   };
 }

@@ -282,6 +282,44 @@ test("the status names a failed check that waits for a person again when nothing
   }
 });
 
+test("a pause does not let a rollout forget a failed check that waits for a person, and an approval in the pause counts", () => {
+  const manual = { ...orders, automaticRollback: false };
+  const spec = { ...checkDefaults, type: "pod-health" } as const;
+  const steps = [{ ...first, checks: [{ spec, subject: { type: "mesh" } as const }] }, last];
+  const bad: Observation = { ...met, checks: [{ type: "verdict", verdict: "fail", evidence: "it crashes" }] };
+  const good: Observation = { ...met, checks: [{ type: "verdict", verdict: "pass", evidence: "fine" }] };
+  const failed = decide(input({ status: begun, steps, observation: bad, orders: manual })).status;
+  const { status } = decide(input({ status: failed, steps, orders: { ...manual, paused: true } }));
+  assert.deepEqual([status.phase, status.pauseReason], ["Paused", "order"]);
+  const resumed = decide(input({ status, steps, observation: good, orders: manual }));
+  assert.deepEqual([resumed.status.pauseReason, resumed.status.message], ["check", failed.message]);
+  assert.deepEqual(reasons(resumed), ["Resumed", "Stuck"]);
+  const approval = { step: "one", by: "cy", why: "", at: "2026-01-01T00:00:00Z" };
+  const ordered = { ...manual, approvals: [approval], last: { approval } };
+  const approved = decide(input({ status, steps, observation: good, orders: ordered }));
+  assert.deepEqual(approved.status.completedSteps[0]?.evidence, [
+    "pod-health: it crashes",
+    "approved by cy despite this",
+  ]);
+});
+
+test("an approval that comes in a pause ends a step that has not settled, as it does without the pause", () => {
+  const manual = { ...orders, automaticRollback: false, settleTimeoutMs: 0 };
+  const stuck = decide(input({ status: begun, observation: waiting, orders: manual })).status;
+  const { status } = decide(input({ status: stuck, orders: { ...manual, paused: true } }));
+  assert.deepEqual([status.phase, status.pauseReason], ["Paused", "order"]);
+  const again = decide(input({ status, observation: waiting, orders: manual }));
+  assert.deepEqual([again.status.phase, again.status.pauseReason], ["Stuck", "step"]);
+  assert.deepEqual(reasons(again), ["Resumed", "Stuck"]);
+  const approval = { step: "one", by: "cy", why: "", at: "2026-01-01T00:00:00Z" };
+  const ordered = { ...manual, approvals: [approval], last: { approval } };
+  const { completedSteps } = decide(input({ status, observation: waiting, orders: ordered })).status;
+  assert.match(completedSteps[0]?.evidence.join() ?? "", /^it has not settled: .*,approved by cy despite this$/);
+  // What has settled meanwhile needs nobody.
+  const settled = decide(input({ status, observation: met, orders: manual })).status;
+  assert.deepEqual([settled.phase, settled.cause], ["Progressing", undefined]);
+});
+
 test("an abort of a new object leaves the changes of the completed run of an earlier object with its name", () => {
   const leftover = { run: 2, setup: 0, completed: true };
   const aborted = { ...orders, abort: true };

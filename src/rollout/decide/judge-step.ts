@@ -5,17 +5,17 @@ import { countsNothing, judgeChecks, needsSamples, stalled, stallsInMs } from ".
 import type { Action, Observation } from "./observation.ts";
 import { toldUntil } from "./settle-progress.ts";
 import type { Step } from "./step.ts";
-import { approved, endOverruled, endStep, evidenceOf, fail, recovery, stick } from "./step-outcome.ts";
+import { approvalCommand, approved, endOverruled, endStep, evidenceOf, fail, recovery, stick } from "./step-outcome.ts";
 
 export function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observation: Observation): Decision {
   const { status, orders } = input;
   const settledForMs = stepStatus.settledForMs ?? 0;
-  const overruled = isFailedForPerson({ ...status, step: stepStatus })
-    ? overrulingApproval(input, step, stepStatus)
-    : undefined;
+  const isFailed = isFailedForPerson(stepStatus);
+  const overruled = isFailed ? overrulingApproval(input, step, stepStatus) : undefined;
   if (overruled !== undefined) return endOverruled(input, step, stepStatus.checks.map(evidenceOf), overruled);
-  // A verdict of failure that waits for a person is not judged again. Something else may have held it up meanwhile.
-  if (isFailedForPerson(status)) return failedCheck(input, step, stepStatus.checks) ?? { status, actions: [] };
+  // A verdict of failure that waits for a person is not judged again. Something else may have held the rollout up
+  // meanwhile, or somebody has paused it.
+  if (isFailed) return failedCheck(input, step, stepStatus.checks) ?? { status, actions: [] };
   const checks = judgeChecks(step, stepStatus, observation, settledForMs);
   const { waitsUntil: told, ...unlimited } = stepStatus;
   const judged: RolloutStatus = { ...recovered(status), step: { ...unlimited, checks } };
@@ -59,10 +59,9 @@ function failedCheck(input: DecideInput, step: Step, checks: readonly CheckStatu
   return fail(input, step, { because: "check", check: bad.type, cause });
 }
 
-function isFailedForPerson({ phase, step }: RolloutStatus): boolean {
-  return (
-    phase === "Stuck" && (step?.checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true) ?? false)
-  );
+/** Whether a check has failed, which is stored only if a person decides on it. Otherwise the undo begins at once. */
+function isFailedForPerson({ checks }: StepStatus): boolean {
+  return checks.some((check) => acts(check) && check.verdict === "fail");
 }
 
 function pauseOrEnd(
@@ -75,7 +74,7 @@ function pauseOrEnd(
   const { orders } = input;
   if (step.pause?.approved === false) {
     const waits = `${step.title}: waits for approval`;
-    const message = `${waits}: ${orders.commands.approve}`;
+    const message = `${waits}: ${approvalCommand(orders.commands, step)}`;
     const hold: Hold = { phase: "Paused", message, reason: "approval" };
     // An engine of another release words the command in another way.
     const told = isSameHold(input.status, hold) && input.status.message.startsWith(waits);

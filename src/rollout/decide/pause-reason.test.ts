@@ -57,6 +57,18 @@ test("a pause has its reason: an approval, or a person's order", () => {
   assert.deepEqual(reasonOf(decided({ status: begun, orders: { ...orders, paused: true } })), ["Paused", "order"]);
 });
 
+test("the command of an approval names the step that waits, so that it never approves the next one", () => {
+  const toldFor = (id: string): string => {
+    const steps = [{ ...step, id, title: "10 %", pause: { approved: false } }];
+    return decided({ status: decided({ steps }), steps, observation: met }).message;
+  };
+  assert.equal(toldFor("step-2"), "10 %: waits for approval: serin canary promote c -n n --step step-2");
+  assert.match(toldFor("the boss's wave/n"), /--step 'the boss'\\''s wave\/n'$/);
+  const late: Observation = { ...met, settle: [{ state: "waiting", detail: "0 of 1 ready" }] };
+  const failing = decided({ status: begun, orders: { ...manual, settleTimeoutMs: 0 }, observation: late });
+  assert.match(failing.message, /approve the step: serin canary promote c -n n --step \S+; or undo it/);
+});
+
 test("a pause by order names who ordered it, and why", () => {
   const paused = { ...orders, paused: true, orderedBy: "ann: lunch" };
   assert.equal(

@@ -58,11 +58,11 @@ export function beforeWrites(step: StepStatus): StepStatus {
 }
 
 /**
- * The step when it has to settle again, because somebody has changed its routes. Its first wait says nothing about this
- * one, which has the whole limit. `settlingMs` stays, so that a fight over the routes still has an end.
+ * The step when it has to settle again, because somebody has changed what it has written, or its plan. Its first wait
+ * says nothing about this one, which has the whole limit. `settlingMs` stays, so that a fight still has an end.
  */
 export function settlingAnew(step: StepStatus): StepStatus {
-  return { ...step, settlingLeft: unwrittenLeft };
+  return { ...step, stalledMs: 0, settlingLeft: unwrittenLeft };
 }
 
 /**

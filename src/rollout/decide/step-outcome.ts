@@ -1,7 +1,7 @@
 import type { Approval, CheckStatus, PauseReason, RolloutStatus } from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
 import { isSameHold, markedAtFailure, recovered, saysTheSame, withHold, type Hold } from "./hold.ts";
-import { at, type DecideInput, type Decision } from "./input.ts";
+import { at, type DecideInput, type Decision, type RolloutCommands } from "./input.ts";
 import type { Action, RolloutEvent } from "./observation.ts";
 import { startRollback, type RollbackReason } from "./rollback.ts";
 import type { Step } from "./step.ts";
@@ -90,9 +90,17 @@ export function promotion({ by, why }: { readonly by: string; readonly why: stri
   };
 }
 
+/**
+ * The command that approves the step. It names the step, so that a person who copies it does not approve the next one
+ * if somebody else was faster. A wave's name may have blanks.
+ */
+export function approvalCommand({ approve }: RolloutCommands, { id }: Step): string {
+  return `${approve} --step ${/^[\w./+:-]+$/.test(id) ? id : `'${id.replaceAll("'", String.raw`'\''`)}'`}`;
+}
+
 export function fail(input: DecideInput, step: Step, reason: RollbackReason): Decision {
   const { orders } = input;
-  const { approve, undo } = orders.commands;
+  const { undo } = orders.commands;
   if (orders.automaticRollback)
     return startRollback(
       input,
@@ -106,7 +114,7 @@ export function fail(input: DecideInput, step: Step, reason: RollbackReason): De
     cause,
     because === "write"
       ? `rollback is Manual, so a person decides: make the write possible, and the rollout continues; or undo it: ${undo}`
-      : `rollback is Manual, so a person decides: approve the step: ${approve}; or undo it: ${undo}`,
+      : `rollback is Manual, so a person decides: approve the step: ${approvalCommand(orders.commands, step)}; or undo it: ${undo}`,
   );
 }
 

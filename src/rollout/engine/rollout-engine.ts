@@ -11,6 +11,7 @@ import {
 import {
   createInformer,
   EventRecorder,
+  isKubeCode,
   Reconciler,
   type Informer,
   type KubeClient,
@@ -61,7 +62,7 @@ export interface EngineOptions {
 /** How many rollouts are processed at once. */
 const roundsAtOnce = 8;
 const defaultMaxConcurrent = 8;
-/** How long to wait for the first list of freezes. If the cluster lacks the kind, there are none. */
+/** How long rounds wait for the first list of freezes. After that, no step begins before it is there. */
 const freezeSyncMs = 5000;
 
 /**
@@ -85,6 +86,7 @@ export class RolloutEngine {
   readonly #board: RoundBoard;
   readonly #orphans: OrphanedJournals;
   #reconciler: Reconciler | undefined;
+  #knowsFreezes = false;
 
   constructor(options: EngineOptions) {
     const { client, log, clock, image } = options;
@@ -119,7 +121,7 @@ export class RolloutEngine {
       board: this.#board,
       orphans: this.#orphans,
       rights: options.rights,
-      freezes: () => this.#freezes.list(),
+      freezes: () => (this.#knowsFreezes ? this.#freezes.list() : undefined),
       watched: (kind, key) => this.#watched(kind, key),
       wake: (key) => this.#reconciler?.add(key),
     });
@@ -186,7 +188,7 @@ export class RolloutEngine {
         this.#upgrades.synced,
         this.#view.synced.then(() => undefined),
         this.#view.injectors.synced,
-        Promise.race([this.#freezes.synced, clock.sleep(freezeSyncMs, signal).catch(() => undefined)]),
+        this.#listedFreezes(signal),
       ],
       log,
       clock,
@@ -206,9 +208,28 @@ export class RolloutEngine {
       this.#canaries.run(signal),
       this.#upgrades.run(signal),
       this.#freezes.run(signal),
+      Promise.race([this.#learnFreezes(signal), aborted(signal)]),
       this.#view.run(signal),
       reconciler.run(signal),
     ]);
+  }
+
+  /** Waits for the first list of freezes, but not for long. */
+  async #listedFreezes(signal: AbortSignal): Promise<void> {
+    const late = this.#options.clock.sleep(freezeSyncMs, signal).catch(() => undefined);
+    await Promise.race([this.#freezes.synced.then(() => (this.#knowsFreezes = true)), late]);
+  }
+
+  /** Waits until the freezes are known. A cluster that lacks the kind has none. */
+  async #learnFreezes(signal: AbortSignal): Promise<void> {
+    await this.#listedFreezes(signal);
+    while (!this.#knowsFreezes && !signal.aborted) {
+      this.#knowsFreezes = await this.#options.client.list(freezeKind).then(
+        () => false,
+        (error: unknown) => isKubeCode(error, "not-found"),
+      );
+      await this.#listedFreezes(signal);
+    }
   }
 
   /** Reads all running rollouts before any other begins. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { OrdersMark } from "../../api/serin/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import type { OrdersMark, RolloutStatus } from "../../api/serin/index.ts";
 import { initialStatus } from "../decide/index.ts";
 import {
   entriesOfHold,
@@ -75,30 +76,36 @@ test("orders of a later run are those that came after its beginning, whatever th
 });
 
 test("a run whose target or revisions were changed in the middle, while no webhook was there, is not continued", () => {
-  const canaryOf = (name: string): Rollout => {
-    const spec = { target: { httpRoute: { ...target.httpRoute, name } }, steps: [{ weight: 10 }] };
+  const parsed = (httpRoute: object): readonly [Rollout, UntypedObject] => {
+    const spec = { target: { httpRoute: { ...target.httpRoute, ...httpRoute } }, steps: [{ weight: 10 }] };
     const kind = { apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary" };
-    const found = parseRollout({ ...kind, metadata: { name: "shop", namespace: "shop" }, spec } as unknown as Rollout);
+    const raw = { ...kind, metadata: { name: "shop", namespace: "shop" }, spec };
+    const found = parseRollout(raw as unknown as Rollout);
     assert.ok("rollout" in found);
-    return found.rollout;
+    return [found.rollout, raw];
   };
-  const { moves = "" } = ordersOf(canaryOf("shop"), { metadata: {} });
-  const underWay = { ...initialStatus, phase: "Judging", startedAt: "2026-01-01T11:00:00Z", moves } as const;
-  assert.equal(strayProblem(canaryOf("shop"), underWay), undefined);
+  const { moves = "" } = ordersOf(...parsed({}));
+  const underWay: RolloutStatus = { ...initialStatus, phase: "Judging", startedAt: "2026-01-01T11:00:00Z", moves };
+  const problemOf = (httpRoute: object, status = underWay): string | undefined =>
+    strayProblem(...parsed(httpRoute), status);
+  assert.equal(problemOf({}), undefined);
+  const { name, ...others } = target.httpRoute;
+  assert.equal(problemOf({ ...others, name, namespace: null }), undefined);
   assert.match(
-    strayProblem(canaryOf("other"), underWay) ?? "",
+    problemOf({ name: "other" }) ?? "",
     /^spec\.target: must not change .*"shop".*, got .*"other".*\. Put it back, or .* serin canary abort shop -n shop$/,
   );
-  assert.equal(strayProblem(canaryOf("other"), { ...underWay, phase: "RolledBack" }), undefined);
+  assert.match(problemOf({ canary: { name: "later", port: 80 } }) ?? "", /it moves .*"next".*, got .*"later"/);
+  assert.equal(problemOf({ name: "other" }, { ...underWay, phase: "RolledBack" }), undefined);
   const { moves: _moves, ...older } = underWay;
-  assert.equal(strayProblem(canaryOf("other"), older), undefined, "an older engine began it");
+  assert.equal(problemOf({ name: "other" }, older), undefined, "an older engine began it");
   const upgrade = {
     kind: "MeshUpgrade",
     metadata: { name: "up" },
     spec: { from: { revision: "a" }, to: { revision: "c" } },
   };
   assert.match(
-    strayProblem(upgrade as unknown as Rollout, { ...underWay, moves: "revision a to b" }) ?? "",
+    strayProblem(upgrade as unknown as Rollout, upgrade, { ...underWay, moves: "revision a to b" }) ?? "",
     /it moves revision a to b, got revision a to c\. .* serin upgrade rollback up$/,
   );
 });

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import { formatIssues, keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { whoWrote } from "../../api/serin/field-managers/index.ts";
 import {
@@ -153,25 +154,29 @@ export function targetOf(rollout: Rollout): string {
   return JSON.stringify([field, namespace, name, rule ?? route ?? service ?? stable ?? ""]);
 }
 
-function movesOf(rollout: Rollout): string {
-  return isMeshUpgrade(rollout)
-    ? `revision ${rollout.spec.from.revision} to ${rollout.spec.to.revision}`
-    : targetOf(rollout);
+/** What a run moves. A target counts as it is stored, because another release may have other defaults. */
+function movesOf(rollout: Rollout, { spec }: UntypedObject): string {
+  if (isMeshUpgrade(rollout)) return `revision ${rollout.spec.from.revision} to ${rollout.spec.to.revision}`;
+  return JSON.stringify((spec as { readonly target?: object } | undefined)?.target ?? {});
 }
 
 /**
- * Whether the spec of a run that is under way now names another target, or other revisions. The webhook refuses that,
- * but nobody does while the engine is away. The run would forget what it has moved, and count its finished steps for
- * another object.
+ * Whether the spec of a run that is under way now has another target, or other revisions. The webhook refuses that, but
+ * nobody does while the engine is away. The run would forget what it has moved, and count its finished steps for other
+ * objects. `raw`: the rollout as it is stored.
  */
-export function strayProblem(rollout: Rollout, status: RolloutStatus): string | undefined {
-  const [before, now] = [status.moves, movesOf(rollout)];
-  if (before === undefined || before === now || !isUnderWay(status)) return undefined;
+export function strayProblem(rollout: Rollout, raw: UntypedObject, status: RolloutStatus): string | undefined {
+  const [before, now] = [status.moves, movesOf(rollout, raw)];
+  if (before === undefined || !isUnderWay(status) || isSameMove(before, now, rollout)) return undefined;
   const { name = "", namespace = "" } = rollout.metadata;
   const [field, undo] = isMeshUpgrade(rollout)
     ? ["spec.from and spec.to", `upgrade rollback ${name}`]
     : ["spec.target", `canary abort ${name} -n ${namespace}`];
   return `${field}: must not change while the rollout is under way: it moves ${before}, got ${now}. Put it back, or undo the rollout first: serin ${undo}`;
+}
+
+function isSameMove(before: string, now: string, rollout: Rollout): boolean {
+  return before === now || (!isMeshUpgrade(rollout) && jsonEqualWithoutNulls(JSON.parse(before), JSON.parse(now)));
 }
 
 /** A digest of what the spec changes, without people's orders. */
@@ -211,7 +216,7 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
     approvals: spec.approvals,
     ...(spec.fullPromotion === undefined ? {} : { fullPromotion: spec.fullPromotion }),
     last: lastOrders(raw),
-    moves: movesOf(rollout),
+    moves: movesOf(rollout, raw),
     settleTimeoutMs: spec.settleTimeoutSeconds * 1000,
     ...(metadata.deletionTimestamp === undefined ? {} : { deletion: spec.onDeletion }),
     holdsAllNamespaces: !isMeshUpgrade(rollout),

@@ -113,6 +113,8 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
     rightsAsked: () => rightsAsked,
     version: () => version,
     recover: () => (faulty = false),
+    /** Somebody deletes the Canary and makes it again before the engine looks. */
+    remake: () => (object = { ...object, metadata: { ...object.metadata, uid: "second" } }),
     /** Lets the server not answer the next reads of the Canary. */
     loseReads: (count: number) => (unanswered = count),
     events: () =>
@@ -207,6 +209,16 @@ test("an order to undo is followed although the target cannot be read, because a
   const canary = roundsOf({ spec: { abort: true } });
   await canary.run(1);
   assert.equal(canary.status().phase, "RollingBack");
+});
+
+test("what the rounds of a deleted rollout have shown does not count for another one that gets its name", async () => {
+  const canary = roundsOf({});
+  await canary.run(50);
+  canary.remake();
+  await canary.run(50);
+  assert.deepEqual([canary.status().phase, canary.version()], ["Progressing", 1]);
+  await canary.run(20);
+  assert.equal(canary.status().phase, "Stuck");
 });
 
 test("a member that must follow its group's undo does not go on if that undo ends within the round", async () => {

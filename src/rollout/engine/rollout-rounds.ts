@@ -62,7 +62,8 @@ export interface RoundServices {
   readonly orphans: OrphanedJournals;
   /** The rights that a rollout must have. If undefined, the engine's own rights suffice. */
   readonly rights: AuthorRights | undefined;
-  readonly freezes: () => readonly Freeze[];
+  /** The freezes. Undefined if the server has not listed them yet. */
+  readonly freezes: () => readonly Freeze[] | undefined;
   /** The object as the informers know it, which may be stale. */
   readonly watched: (kind: string, key: string) => Rollout | undefined;
   /** Requests a round of another rollout. */
@@ -106,6 +107,7 @@ export class RolloutRounds {
       // The status decides what is already done, so read it from the server and not from a cache, which may be stale.
       const raw = await this.#read(kind, name);
       isRead = true;
+      if (raw?.metadata.uid !== undefined) memory.meet(key, raw.metadata.uid);
       if (raw !== undefined) await this.#services.actions.storeDecisions(raw);
       const nextMs = await this.#look(kind, key, name, raw);
       memory.forgetFailedRounds(key);
@@ -203,7 +205,7 @@ export class RolloutRounds {
       rollout: parsed.rollout,
       status,
       orders: ordersOf(parsed.rollout, raw as unknown as UntypedObject),
-      problem: strayProblem(parsed.rollout, status),
+      problem: strayProblem(parsed.rollout, raw as unknown as UntypedObject, status),
     };
   }
 

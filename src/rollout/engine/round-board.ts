@@ -30,8 +30,12 @@ export interface RolloutSeen {
 }
 
 export interface RoundFacts extends Pick<DecideInput, "steps" | "change" | "observation" | "journal"> {
-  readonly freezes: readonly Freeze[];
+  /** The freezes. Undefined if the server has not listed them yet. */
+  readonly freezes: readonly Freeze[] | undefined;
 }
+
+const unknownFreezes =
+  "the API server has not listed the freezes to the engine yet, and one may be in force; if this lasts: kubectl get freezes, kubectl -n serin-system logs deployment/serin-rollout";
 
 /** Everything that one engine knows about its rollouts and bases its decisions on. */
 export class RoundBoard {
@@ -106,7 +110,9 @@ export class RoundBoard {
     return groupView(self, this.table.all)?.failed !== undefined;
   }
 
-  #freezesFor(rollout: Rollout, freezes: readonly Freeze[], nowMs: number): readonly Blocker[] {
+  /** A freeze may be in force while none is known, so no step begins then. An undo goes on. */
+  #freezesFor(rollout: Rollout, freezes: readonly Freeze[] | undefined, nowMs: number): readonly Blocker[] {
+    if (freezes === undefined) return [{ reason: "freeze", text: unknownFreezes }];
     const { name = "", namespace } = rollout.metadata;
     const kind = isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary";
     return this.#calendar.inForce(freezes, { kind, name, ...(namespace === undefined ? {} : { namespace }) }, nowMs);

@@ -51,10 +51,18 @@ interface Remembered {
  */
 export class RoundMemory {
   readonly #rounds = new Map<string, Remembered>();
+  readonly #uids = new Map<string, string>();
   readonly #superseded = new Map<string, readonly string[]>();
   readonly #late = new Map<string, { readonly version: string; readonly sinceSteadyMs: number }>();
   /** Since when each round of a rollout has failed, and when its status has told so last. */
   readonly #failing = new Map<string, { readonly sinceSteadyMs: number; readonly toldSteadyMs?: number }>();
+
+  /** Forgets an earlier object of the name, which somebody has deleted and made again between two rounds. */
+  meet(key: string, uid: string): void {
+    const before = this.#uids.get(key);
+    if (before !== undefined && before !== uid) this.forget(key);
+    this.#uids.set(key, uid);
+  }
 
   /** Steady time since the last round, bounded; 0 in the first. */
   elapsedMs(key: string, steadyMs: number): number {
@@ -196,6 +204,7 @@ export class RoundMemory {
 
   forget(key: string): void {
     this.#rounds.delete(key);
+    this.#uids.delete(key);
     this.#superseded.delete(key);
     this.#late.delete(key);
     this.#failing.delete(key);

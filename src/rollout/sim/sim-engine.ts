@@ -137,6 +137,7 @@ export class SimEngine {
       this.board.memory.forget(key);
       return;
     }
+    if (raw.metadata.uid !== undefined) this.board.memory.meet(key, raw.metadata.uid);
     if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion, now().steadyMs)) return this.wake(key, 1);
     const status = this.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
     const orders = ordersOf(raw, raw as unknown as UntypedObject);

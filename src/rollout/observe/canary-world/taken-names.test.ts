@@ -64,3 +64,39 @@ test("a Canary that would make an object whose name somebody else's has is refus
   assert.equal(await refusalWith({ "web-canary": "velero" }, {}, [created]), undefined, "the Canary has made it");
   assert.match((await refusalWith({ "web-stable": "helm" }, {}, [created])) ?? "", /Service shop\/web-stable exists/);
 });
+
+test("a run does not take the copy that an earlier run has left for its own, unless it has the same pod template", async () => {
+  const object: ObjectReference = {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    plural: "deployments",
+    name: "web-canary",
+    namespace: "shop",
+  };
+  const bodyOf = (image: string): UntypedObject => ({
+    metadata: { name: "web-canary" },
+    spec: { replicas: 1, template: { spec: { containers: [{ name: "web", image }] } } },
+  });
+  const copying: Step = {
+    id: "copy",
+    title: "",
+    settle: [],
+    checks: [],
+    writes: [{ type: "create", object, body: bodyOf("web:3") }],
+  };
+  const refusalOf = async (found: UntypedObject): Promise<string | undefined> =>
+    await refuseTakenNames({ objects: { get: async () => found } as unknown as ObjectAccess }, canary, [copying]).then(
+      () => undefined,
+      (error: unknown) => (error as Error).message,
+    );
+  assert.match(
+    (await refusalOf(bodyOf("web:2"))) ?? "",
+    /^spec\.target\.deployment: Deployment shop\/web-canary, .* left, runs another pod template .*kubectl delete deployment web-canary -n shop$/,
+  );
+  const same = bodyOf("web:3");
+  const container = { name: "web", image: "web:3", imagePullPolicy: "Always" };
+  assert.equal(await refusalOf(same), undefined);
+  assert.equal(await refusalOf({ ...same, spec: { template: { spec: { containers: [container] } } } }), undefined);
+  const ending = { ...bodyOf("web:2"), metadata: { name: "web-canary", deletionTimestamp: "2026-01-01T00:00:00Z" } };
+  assert.equal(await refusalOf(ending), undefined);
+});

@@ -1,7 +1,8 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import { fieldManager, isOurs } from "../../../api/serin/field-managers/index.ts";
 import type { Canary, JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
-import { describeReference, referenceKey, type Step } from "../../decide/index.ts";
+import { covers, valueAt } from "../../act/object-access.ts";
+import { describeReference, referenceKey, type Step, type Write } from "../../decide/index.ts";
 import { targetError } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
@@ -19,18 +20,43 @@ export async function refuseTakenNames(
 ): Promise<void> {
   const preview = "deployment" in target ? target.deployment.previewService : undefined;
   const made = steps.flatMap(({ writes }) =>
-    writes.flatMap(({ type, object }): [string, ObjectReference][] =>
-      type === "create" && object.kind !== "ReferenceGrant" && !(object.kind === "Service" && object.name === preview)
-        ? [[referenceKey(object), object]]
+    writes.flatMap((write): [string, Creation][] =>
+      write.type === "create" &&
+      write.object.kind !== "ReferenceGrant" &&
+      !(write.object.kind === "Service" && write.object.name === preview)
+        ? [[referenceKey(write.object), write]]
         : [],
     ),
   );
   const known = new Set(journal.flatMap(({ type, object }) => (type === "created" ? [referenceKey(object)] : [])));
-  for (const [key, object] of new Map(made)) {
+  const field = Object.keys(target)[0] ?? "";
+  for (const [key, write] of new Map(made)) {
     if (known.has(key)) continue;
-    const found = await objects.get(object);
-    if (found !== undefined && !isMade(found)) throw nameTaken(Object.keys(target)[0] ?? "", object);
+    const found = await objects.get(write.object);
+    if (found === undefined) continue;
+    if (!isMade(found)) throw nameTaken(field, write.object);
+    if (runsOther(found, write)) throw otherTemplate(field, write.object);
   }
+}
+
+type Creation = Extract<Write, { type: "create" }>;
+
+/**
+ * Whether the object is a copy with another pod template than this run's, which an earlier run has left: its changes
+ * stay after a deletion with `onDeletion: Leave`. The run would judge that version, and roll out this one.
+ */
+function runsOther(found: UntypedObject, { object, body }: Creation): boolean {
+  if (object.kind !== "Deployment" || found.metadata.deletionTimestamp !== undefined) return false;
+  return !covers(valueAt(found, "/spec/template"), valueAt(body, "/spec/template"));
+}
+
+function otherTemplate(field: string, object: ObjectReference): Error {
+  const { name, namespace = "" } = object;
+  return targetError(
+    "target-taken",
+    `spec.target.${field}: ${describeReference(object)}, which an earlier run has left, runs another pod template than the one that this Canary rolls out`,
+    `delete it, and the rollout continues: kubectl delete deployment ${name} -n ${namespace}`,
+  );
 }
 
 /** Whether an engine has made the object. A restore from a backup names another writer, but keeps the label. */

@@ -75,7 +75,7 @@ export async function observeMeshWorld(
     ztunnelNodes: ztunnelNodes(view, upgrade.spec.from.revision, prior),
     ...(await observeCni(client, view, install, upgrade, image)),
     ...(await observeRoot(client, upgrade)),
-    ...(await observeRetirable(client, view, retirableKinds(install), upgrade.spec.from.revision)),
+    ...(await observeRetirable(client, view, retirableKinds(install), upgrade.spec.from.revision, journal)),
     ...probeSource(view, image),
     lostProbes: lostProbes(view, upgrade, dataPlanes, nowMs),
     dataPlanes,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KindDefinition } from "../../../api/index.ts";
+import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { observeRetirable } from "./retirable.ts";
@@ -24,7 +25,7 @@ async function retirable(listed: readonly object[], deployments: readonly object
     controlPlaneNamespaces: () => new Set([namespace]),
   } as unknown as ClusterView;
   const kinds = [{ kind: "Deployment" }] as unknown as readonly KindDefinition[];
-  const { retirable: free, owners = [] } = await observeRetirable(client, view, kinds, "old");
+  const { retirable: free, owners = [] } = await observeRetirable(client, view, kinds, "old", []);
   return {
     free: free.map(({ name }) => name),
     owners: owners.map(({ object, components }) => [object.kind, object.name, ...(components ?? [])]),
@@ -57,4 +58,29 @@ test("a control plane of Banzai's operator, which labels no component, is retire
     ],
   );
   assert.deepEqual(found, { free: [], owners: [["Istio", "sample"]] });
+});
+
+test("the namespaces of what a retirement deletes are known after it, without those of other deleted objects", async () => {
+  const objectIn = (kind: string, plural: string, namespace: string): ObjectReference => ({
+    apiVersion: "apps/v1",
+    kind,
+    plural,
+    name: "x",
+    namespace,
+  });
+  const deleted = (step: string, object: ObjectReference): JournalEntry => ({
+    type: "deleted",
+    step,
+    object,
+    body: { metadata: {} },
+  });
+  const client = { list: async () => await Promise.resolve({ items: [] }) } as unknown as KubeClient;
+  const view = { deployments: { list: () => [] }, controlPlaneNamespaces: () => new Set() } as unknown as ClusterView;
+  const { retiredFrom } = await observeRetirable(client, view, [], "old", [
+    deleted("retire", objectIn("Deployment", "deployments", "mesh-control")),
+    deleted("retire", objectIn("DaemonSet", "daemonsets", "kube-system")),
+    deleted("retire", objectIn("ConfigMap", "configmaps", "elsewhere")),
+    deleted("gateway/edge/edge/done", objectIn("Deployment", "deployments", "edge")),
+  ]);
+  assert.deepEqual(retiredFrom, ["kube-system", "mesh-control"]);
 });

@@ -1,8 +1,8 @@
 import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
-import type { ObjectReference } from "../../../api/serin/index.ts";
+import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { referenceKey } from "../../decide/index.ts";
-import { referenceTo, type MeshWorld } from "../../plan/index.ts";
+import { referenceTo, retireStepId, type MeshWorld } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { operatorObjectOf } from "../operator-objects.ts";
 import { controlPlaneRevision, isControlPlane } from "../pilot-answers.ts";
@@ -19,7 +19,8 @@ export async function observeRetirable(
   view: ClusterView,
   kinds: readonly KindDefinition[],
   revision: string,
-): Promise<Pick<MeshWorld, "retirable" | "owners">> {
+  journal: readonly JournalEntry[],
+): Promise<Pick<MeshWorld, "retirable" | "owners" | "retiredFrom">> {
   const labelSelector = `istio.io/rev=${revision},${componentLabel} in (${Object.keys(operatorComponents).join(",")}),!istio.io/tag`;
   const lists = await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
   // Banzai's operator labels no component.
@@ -29,7 +30,8 @@ export async function observeRetirable(
     .filter((deployment) => operatorObjectOf(deployment)?.apiVersion.startsWith(banzaiGroup) === true);
   const free: ObjectReference[] = [];
   const owners = new Map<string, { readonly object: ObjectReference; readonly components: Set<string> }>();
-  for (const found of [...lists.flat(), ...controlPlanes] as unknown as readonly UntypedObject[]) {
+  const retired = [...lists.flat(), ...controlPlanes] as unknown as readonly UntypedObject[];
+  for (const found of retired) {
     const owner = operatorObjectOf(found);
     if (owner === undefined || (owner.kind !== "IstioOperator" && !owner.apiVersion.startsWith(banzaiGroup))) {
       free.push(referenceTo(found));
@@ -42,8 +44,19 @@ export async function observeRetirable(
   }
   return {
     retirable: free,
+    retiredFrom: namespacesOf([
+      ...retired.map(referenceTo),
+      ...journal.flatMap(({ type, step, object }) => (type === "deleted" && step === retireStepId ? [object] : [])),
+    ]),
     owners: [...owners.values()].map(({ object, components }) =>
       object.kind === "IstioOperator" ? { object, components: [...components].toSorted() } : { object },
     ),
   };
+}
+
+function namespacesOf(objects: readonly ObjectReference[]): readonly string[] {
+  const found = objects.flatMap(({ kind, namespace }) =>
+    namespace !== undefined && (kind === "Deployment" || kind === "DaemonSet") ? [namespace] : [],
+  );
+  return [...new Set(found)].toSorted();
 }

@@ -283,6 +283,22 @@ test("the old control plane keeps its rights until its pods have ended, so that 
   ]);
 });
 
+test("a retirement waits for the pods of the old revision in whatever namespace they run", () => {
+  const steps = planMeshUpgrade(upgrade(), { ...world, retiredFrom: ["mesh-control", "istio-system"] });
+  const waitsFor = (id: string): unknown[] =>
+    stepOf(steps, id).settle.map((condition) =>
+      condition.type === "podsGone" ? [condition.namespace, condition.labels] : condition.type,
+    );
+  for (const [id, app] of [
+    ["retire", "istiod"],
+    ["drain", "ztunnel"],
+  ] as const)
+    assert.deepEqual(
+      waitsFor(id),
+      ["istio-system", "mesh-control"].map((namespace) => [namespace, { app, "istio.io/rev": "old" }]),
+    );
+});
+
 test("tags move together, a write tests them, and objects that followed a tag follow it again", () => {
   const namespaces = [
     sidecars("shop", { injection: { label: "istio-injection", value: "enabled", tag: "default" } }),

@@ -22,6 +22,8 @@ export interface MeshWorld {
   readonly retirable: readonly ObjectReference[];
   /** The objects of operators that write the old revision's control plane and ztunnel. Absent without an operator. */
   readonly owners?: readonly RevisionOwner[];
+  /** The namespaces of the old revision's control plane and ztunnel, also after these are deleted. */
+  readonly retiredFrom?: readonly string[];
   /**
    * The old revision's webhooks that inject by namespace label, and the new one's address, for waves of single
    * workloads.

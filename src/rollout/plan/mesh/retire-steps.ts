@@ -3,9 +3,12 @@ import type { SettleCondition, Step, Write } from "../../decide/index.ts";
 import { probeNamespace } from "../probe-pairs.ts";
 import { reference } from "../references.ts";
 import type { MeshWorld, RevisionOwner } from "./mesh-world.ts";
+import { revisionLabel } from "./sidecar-steps.ts";
 import { splitInjector } from "./split-injection.ts";
 
 export const retireStepId = "retire";
+/** The namespace of control planes and ztunnels, unless somebody has installed them elsewhere. */
+const usualNamespace = "istio-system";
 
 /**
  * Undo does not restore the namespace, because it would first have to wait for the end of its deletion, which can take
@@ -16,11 +19,17 @@ const deleteProbes: Write = { type: "delete", object: reference("v1", "Namespace
 /** Removes the old revision when nothing depends on it and its last connections have ended. */
 export function retireSteps(
   upgrade: MeshUpgrade,
-  { retirable, owners = [], namespaces, dataPlanes }: MeshWorld,
+  { retirable, owners = [], retiredFrom = [], namespaces, dataPlanes }: MeshWorld,
 ): Step[] {
   const { from, retire, approvals } = upgrade.spec;
   const rights = retirable.filter(isRight);
   const left = namespaces.filter(({ leftToEnd }) => leftToEnd.length > 0);
+  const gone = (app: string): SettleCondition[] =>
+    [...new Set([usualNamespace, ...retiredFrom])].map((namespace) => ({
+      type: "podsGone",
+      namespace,
+      labels: { app, [revisionLabel]: from.revision },
+    }));
   return [
     {
       id: "dependents",
@@ -53,9 +62,7 @@ export function retireSteps(
         ...owners.flatMap(retireOwned),
         ...retirable.filter((object) => !isRight(object)).map((object): Write => ({ type: "delete", object })),
       ],
-      settle: [
-        { type: "podsGone", namespace: "istio-system", labels: { app: "istiod", "istio.io/rev": from.revision } },
-      ],
+      settle: gone("istiod"),
       checks: [],
       phase: "Retiring",
     },
@@ -64,9 +71,7 @@ export function retireSteps(
       id: "drain",
       title: `the last connections of ztunnel ${from.revision} end`,
       writes: [],
-      settle: [
-        { type: "podsGone", namespace: "istio-system", labels: { app: "ztunnel", "istio.io/rev": from.revision } },
-      ],
+      settle: gone("ztunnel"),
       checks: [],
       phase: "Retiring",
       patient: true,

@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
+import { initialStatus, type Step } from "../decide/index.ts";
+import { RoundBoard } from "./round-board.ts";
+import { ordersOf, parseRollout, type Rollout } from "./rollout-object.ts";
+
+const backend = (name: string) => ({ name, port: 80 });
+const raw = {
+  apiVersion: "rollout.serin.dev/v1alpha1",
+  kind: "Canary",
+  metadata: { name: "web", namespace: "shop" },
+  spec: {
+    target: { httpRoute: { name: "web", stable: backend("a"), canary: backend("b") } },
+    steps: [{ weight: 10 }],
+  },
+};
+const steps: readonly Step[] = [{ id: "step-1", title: "10 %", writes: [], settle: [], checks: [] }];
+
+function decided(freezes: readonly Freeze[] | undefined, status: RolloutStatus = initialStatus): RolloutStatus {
+  const found = parseRollout(raw as unknown as Rollout);
+  assert.ok("rollout" in found);
+  const { rollout } = found;
+  const decision = new RoundBoard(8).decide(
+    { key: "Canary shop/web", rollout, status, orders: ordersOf(rollout, raw), heldUp: false },
+    {
+      steps,
+      change: { candidate: "v1", watched: false },
+      observation: undefined,
+      journal: { run: 0, setup: 0, completed: false },
+      freezes,
+    },
+    { steadyMs: 0, nowMs: Date.parse("2026-01-01T00:00:00Z") },
+  );
+  return decision.status;
+}
+
+test("no step begins while the server has not listed the freezes, but an undo goes on", () => {
+  const { phase, pauseReason, message } = decided(undefined);
+  assert.deepEqual([phase, pauseReason], ["Waiting", "freeze"]);
+  assert.match(message, /has not listed the freezes .* one may be in force; if this lasts: kubectl get freezes/);
+  assert.equal(decided([]).phase, "Progressing");
+  assert.equal(decided(undefined, { ...initialStatus, phase: "RollingBack" }).phase, "RolledBack");
+});
