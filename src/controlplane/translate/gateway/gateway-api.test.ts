@@ -174,6 +174,24 @@ test("ListenerSets that a Gateway allows add listeners after its own; a conflict
   ]);
 });
 
+test("a ListenerSet with a port that the Gateway's Service lacks is not programmed, and its Gateway is", () => {
+  const { apply, sets, statuses } = gateways();
+  apply(
+    ...base,
+    ...balanced([80]),
+    gateway({ listeners: [http], allowedListeners: { namespaces: { from: "All" } } }),
+    config("ListenerSet", "shop/more", {
+      parentRef: { name: "web", namespace: "edge" },
+      listeners: [{ name: "other", port: 8080, protocol: "HTTP" }],
+    }),
+  );
+  assert.ok(conditionTexts(statuses.get("edge/web")?.conditions).includes("Programmed=True/Programmed"));
+  assert.deepEqual(conditionTexts(sets.get("shop/more")?.conditions), [
+    "Accepted=True/Accepted",
+    "Programmed=False/AddressNotUsable",
+  ]);
+});
+
 test("a Gateway's listener without its TLS is a placeholder that is not served, and a ListenerSet's is refused", () => {
   const { statuses, sets, apply, listener } = gateways();
   const bare = { port: 443, protocol: "HTTPS", allowedRoutes: all };
