@@ -492,3 +492,41 @@ test("routes of ServiceEntries and backends by host lead to hosts outside Kubern
     ["Accepted=True/Accepted", "Accepted=True/Accepted"],
   );
 });
+
+test("a backend by the host of another namespace's Service needs a ReferenceGrant", () => {
+  const { apply, hosts, routeStatuses } = gateways();
+  const host = "db.vault.svc.cluster.local";
+  const resolved = () => conditionTexts(routeStatuses.http.get("shop/r")?.parents[0]?.status.conditions)[1];
+  apply(
+    ...base,
+    namespace("vault"),
+    gateway({ listeners: [http] }),
+    service("vault/db", "10.96.0.77", { app: "db" }, [{ name: "http", port: 80 }]),
+    // An entry of the route's own namespace with the Service's host allows nothing.
+    config("ServiceEntry", "shop/db", {
+      hosts: [host],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "DNS",
+    }),
+    config("HTTPRoute", "shop/r", {
+      parentRefs: [{ name: "web", namespace: "edge" }],
+      rules: [
+        {
+          backendRefs: [
+            { group: "networking.istio.io", kind: "Hostname", name: "DB.vault.svc.cluster.local", port: 80 },
+          ],
+        },
+      ],
+    }),
+  );
+  assert.equal(resolved(), "ResolvedRefs=False/RefNotPermitted");
+  assert.doesNotMatch(JSON.stringify(hosts("edge/web", "http.80")), /vault/);
+  apply(
+    config("ReferenceGrant", "vault/shop", {
+      from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: "shop" }],
+      to: [{ group: "", kind: "Service" }],
+    }),
+  );
+  assert.equal(resolved(), "ResolvedRefs=True/ResolvedRefs");
+  assert.match(JSON.stringify(hosts("edge/web", "http.80")), /outbound\|80\|\|db\.vault/);
+});
