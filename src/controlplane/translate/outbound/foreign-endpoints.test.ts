@@ -131,6 +131,24 @@ test("an automatic address stays with its ServiceEntry, whatever endpoint claims
     assert.equal(listenerOf({ headlessDay, entry: {}, ofPod: false, allocated: true }), ofEntry);
 });
 
+test("a ServiceImport takes no address of another namespace's Service", () => {
+  for (const own of [plainService, httpService]) {
+    const { apply, serve, inputs } = createOutboundFixture();
+    const multiClusterServices = { host: true, clusterLocal: false, group: "multicluster.x-k8s.io" };
+    inputs.mesh.set(meshKey, { ...testMesh, multiClusterServices });
+    apply(
+      namespace("shop"),
+      namespace("evil"),
+      aged(own, 2),
+      aged(service("evil/trap", "10.96.0.66", { app: "trap" }, [tcp]), 1),
+      config("ServiceImport", "evil/trap", { ips: [address, "242.0.0.1"] }),
+    );
+    const listeners = serve().listeners();
+    assert.doesNotMatch(JSON.stringify(listeners[`${address}_5432`] ?? {}), /evil/);
+    assert.match(JSON.stringify(listeners["242.0.0.1_5432"]), /trap\.evil\.svc\.clusterset\.local/);
+  }
+});
+
 function endpointsOf(served: ServedOutbound, name: string): readonly string[] {
   return [...JSON.stringify(served.endpoints()[name] ?? {}).matchAll(/"address":"([^"]+)"/g)].map(
     ([, found]) => found ?? "",
