@@ -13,7 +13,8 @@ import type { SecretFacts } from "../../model/secret-facts.ts";
 import { deriveSecretReferences } from "../../model/gateway/secret-references.ts";
 import { SecretView } from "../../serve/secret-view.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
-import { config, createModelFixture, namespace, pod, service, slice } from "../../testing/model-fixture.ts";
+import { config, createModelFixture, namespace, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
+import { meshKey } from "../../model/facts.ts";
 import { deriveClassicGatewayResources } from "./gateway-classic-resources.ts";
 import { scopedResourceKey } from "../resource.ts";
 import { deriveRouterResources } from "./router-resources.ts";
@@ -219,6 +220,36 @@ test("plain servers of a port share a table of the permitted VirtualServices, an
       ["web.example:80", ["web.example"], "", ["/exact", "/"]],
     ],
   );
+});
+
+test("servers with one address share a listener, however they spell the address", () => {
+  const { apply, merged } = gateways();
+  const plain = (host: string, bind: string): object => server(80, "HTTP", [host], undefined, { bind });
+  apply(
+    ...base,
+    classicGateway("a", [server(80, "HTTP", ["a.example"]), plain("six.example", "fd00::a")]),
+    classicGateway("b", [plain("any.example", "0.0.0.0"), plain("long.example", "FD00:0:0::000A")], {
+      creationTimestamp: "2026-02-01T00:00:00Z",
+    }),
+  );
+  assert.deepEqual(
+    merged()?.listeners.map(({ bind, servers }) => [bind, servers.flatMap(({ hosts }) => hosts)]),
+    [
+      ["", ["a.example", "any.example"]],
+      ["fd00::a", ["six.example", "long.example"]],
+    ],
+  );
+  assert.deepEqual([...(merged()?.tables.keys() ?? [])], ["http.8080", "http.8080.fd00::a"]);
+});
+
+test("with PILOT_SCOPE_GATEWAY_TO_NAMESPACE, a Gateway selects only proxies of its own namespace", () => {
+  const { apply, merged, inputs, graph } = gateways();
+  const foreign = { ...config("Gateway", "shop/own", { servers: [server(80, "HTTP", ["b.example"])] }), ...istio };
+  apply(...base, classicGateway("a", [server(80, "HTTP", ["a.example"])]), foreign);
+  const owners = () => merged()?.listeners.flatMap(({ servers }) => servers.map(({ gateway }) => gateway));
+  assert.deepEqual(owners(), ["edge/a", "shop/own"]);
+  graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, gatewaysStayInNamespace: true }));
+  assert.deepEqual(owners(), ["edge/a"]);
 });
 
 test("a VirtualService names a Gateway by its name, by namespace and name, or by an old host name", () => {
