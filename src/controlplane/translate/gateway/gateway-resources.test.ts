@@ -486,6 +486,33 @@ test("TLS and TCP routes lead connections by server name or port, and have a sta
   );
 });
 
+test("a route that is younger than another with one of its server names keeps the others", () => {
+  const { apply, chains } = gateways();
+  const tls = { mode: "Passthrough" };
+  const listener = { name: "tls", port: 8443, protocol: "TLS", tls, allowedRoutes: { namespaces: { from: "All" } } };
+  const later = { creationTimestamp: "2026-02-01T00:00:00Z" };
+  const destination = { host: "web.shop.svc.cluster.local", port: { number: 80 } };
+  const passing = (hosts: readonly string[]): object => ({
+    hosts,
+    gateways: ["a"],
+    tls: [{ match: [{ sniHosts: hosts }], route: [{ destination }] }],
+  });
+  const parentRefs = [{ name: "web", namespace: "edge" }];
+  const rules = [{ backendRefs: [{ name: "web", port: 80 }] }];
+  apply(
+    ...base,
+    apiGateway([listener]),
+    config("TLSRoute", "shop/old", { parentRefs, hostnames: ["a.example"], rules }),
+    config("TLSRoute", "shop/young", { parentRefs, hostnames: ["a.example", "b.example"], rules }, later),
+    classicGateway("a", [server(443, "TLS", ["*.example"], { mode: "PASSTHROUGH" })]),
+    virtualService("edge/old", passing(["a.example"])),
+    { ...config("VirtualService", "edge/young", passing(["a.example", "b.example"]), later), ...istio },
+  );
+  const expected = ["a.example", "b.example"].map((name) => `${name} > outbound|80||web.shop.svc.cluster.local`);
+  assert.deepEqual(chains("api", "0.0.0.0_8443"), expected);
+  assert.deepEqual(chains("classic", "0.0.0.0_8443"), expected);
+});
+
 test("a route whose backends all have weight 0 still matches before wider routes, and its connections reach no backend", () => {
   const { apply, chains } = gateways();
   const listeners = [
