@@ -2,7 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ListenerSchema, TrafficDirection, type Listener } from "../../../wire/envoy/index.ts";
 import type { DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import { byCreation, type AppProtocol, type MeshSettings } from "../../model/facts.ts";
-import { addressBytes, isAddress } from "../../model/ip-address.ts";
+import { addressKey, isAddress } from "../../model/ip-address.ts";
+import { memos } from "../../model/memos.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import { hostsOverlap } from "../../model/service/service-hostname.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
@@ -79,7 +80,7 @@ function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort, tak
   if (port.bind !== undefined) return [{ address: port.bind, destinations: [] }];
   const ranges = service.addresses.filter((address) => address.includes("/"));
   const binds = service.addresses
-    .filter((address) => !address.includes("/") && !taken.isOfOther(address, service))
+    .filter((address) => !address.includes("/") && !taken.isOfPod(address, service))
     .map((address) => ({ address, destinations: [] as readonly string[] }));
   if (ranges.length > 0) binds.push({ address: wildcard, destinations: ranges });
   if (binds.length > 0 || service.addresses.length > 0) return binds;
@@ -92,52 +93,56 @@ function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort, tak
 }
 
 /**
- * Decides between services with one address, if one of them is headless and has it as an endpoint, or has it from a
- * ServiceImport. Whoever writes the one could take the clients of the other, so an assigned address always stays with
- * its service, and a pod's with the pod. Otherwise the older service wins, as in upstream.
+ * Decides between a headless Service and another service with the address of one of its endpoints. Whoever writes the
+ * one could take the clients of the other, so an assigned address always stays with its service, and a pod's with the
+ * pod. Otherwise the older service wins, as in upstream.
  */
 interface TakenAddresses {
   /** Whether a service other than the headless one has the endpoint's address. */
   readonly isOfService: (endpoint: EndpointModel, headless: ServiceModel) => boolean;
-  /** Whether the address that the service claims is that of another Service, or of a pod of another namespace. */
-  readonly isOfOther: (address: string, service: ServiceModel) => boolean;
+  /** Whether the address is one of a pod behind a headless Service of another namespace. */
+  readonly isOfPod: (address: string, service: ServiceModel) => boolean;
 }
 
 function takenAddresses({ port, services, endpointsOf }: ListenerPort): TakenAddresses {
-  const listening = services
-    .filter(({ port: own }) => listensOnAddresses(port.protocol ?? own.protocol))
+  const headless = services
+    .filter(({ service, port: own }) => isHeadless(service) && listensOnAddresses(port.protocol ?? own.protocol))
     .map(({ service }) => service);
-  const headless = listening.filter(isHeadless);
-  if (headless.length === 0 && !listening.some(({ clusterSet }) => clusterSet === true))
-    return { isOfService: () => false, isOfOther: () => false };
-  const claims = new Map<string, AddressClaim[]>();
-  for (const claim of port.claims ?? addressClaims(services.map(({ service }) => service)))
-    for (const address of claim.addresses) {
-      const plain = plainAddress(address);
-      const known = claims.get(plain);
-      if (known === undefined) claims.set(plain, [claim]);
-      else known.push(claim);
-    }
+  if (headless.length === 0) return { isOfService: () => false, isOfPod: () => false };
+  const claims = claimsOfAddresses.of(port.claims ?? addressClaims(services.map(({ service }) => service)), byAddress);
   const pods = new Map<string, string>();
   for (const service of headless)
     for (const { address, ofPod } of claims.size === 0 ? [] : endpointsOf(service, port.port))
-      if (ofPod === true) pods.set(plainAddress(address), service.namespace);
-  const isAssigned = (address: string): boolean => claims.get(address)?.some((claim) => claim.isAssigned) === true;
+      if (ofPod === true) pods.set(addressKey(address), service.namespace);
   return {
     isOfService: ({ address, ofPod }, service) => {
-      const plain = plainAddress(address);
-      if (isAssigned(plain)) return true;
+      const found = claims.get(addressKey(address)) ?? [];
       const isOlder = (claim: AddressClaim): boolean =>
         claim.service.namespace !== service.namespace && byCreation(claim.service, service) < 0;
-      return ofPod !== true && claims.get(plain)?.some(isOlder) === true;
+      return found.some((claim) => claim.isAssigned || (ofPod !== true && isOlder(claim)));
     },
-    isOfOther: (address, { registry, clusterSet, namespace }) => {
-      if (registry !== "External" && clusterSet !== true) return false;
-      const plain = plainAddress(address);
-      const owner = pods.get(plain);
-      return (owner !== undefined && owner !== namespace) || (clusterSet === true && isAssigned(plain));
+    isOfPod: (address, { registry, namespace }) => {
+      const owner = registry === "External" ? pods.get(addressKey(address)) : undefined;
+      return owner !== undefined && owner !== namespace;
     },
   };
+}
+
+type ClaimsByAddress = ReadonlyMap<string, readonly AddressClaim[]>;
+
+/** Made once for all scopes that share a list of claims. */
+const claimsOfAddresses = memos.memo<readonly AddressClaim[], ClaimsByAddress>("claims-of-addresses");
+
+function byAddress(claims: readonly AddressClaim[]): ClaimsByAddress {
+  const found = new Map<string, AddressClaim[]>();
+  for (const claim of claims)
+    for (const address of claim.addresses) {
+      const plain = addressKey(address);
+      const known = found.get(plain);
+      if (known === undefined) found.set(plain, [claim]);
+      else known.push(claim);
+    }
+  return found;
 }
 
 function isHeadless({ resolution, addresses }: ServiceModel): boolean {
@@ -147,11 +152,6 @@ function isHeadless({ resolution, addresses }: ServiceModel): boolean {
 /** Whether services with the protocol have listeners of their own. All others share one. */
 function listensOnAddresses(protocol: AppProtocol): boolean {
   return protocol === "unknown" || protocol === "tcp" || protocol === "tls";
-}
-
-/** Equal for all spellings of an IPv6 address. */
-function plainAddress(address: string): string {
-  return Buffer.from(addressBytes(address) ?? []).toString("hex") || address;
 }
 
 /**

@@ -148,9 +148,8 @@ export interface ListenerServices {
   /** Services with an address that no other service has on this port, with that address. */
   readonly apart: readonly { readonly address: string; readonly entry: PortService }[];
   /**
-   * The addresses of all services, if the rest has a service that listens on those of its endpoints, or of a
-   * ServiceImport. Whoever may write an EndpointSlice, a WorkloadEntry, a ServiceEntry or a ServiceImport chooses these,
-   * and would take the services' clients.
+   * The addresses of all services, if the rest has a service that listens on those of its endpoints. Whoever may write
+   * an EndpointSlice, a WorkloadEntry or a ServiceEntry chooses these, and would take the services' clients.
    */
   readonly claims: readonly AddressClaim[];
 }
@@ -192,20 +191,17 @@ export function listenerServices(
       rest.push(entry);
     }
   }
-  const mayClash = entries.some(
-    ({ service }) =>
-      service !== undefined &&
-      (service.resolution === "passthrough" || service.clusterSet === true) &&
-      !speaksOnlyHttp(service, number),
+  const listensOnEndpoints = entries.some(
+    ({ service }) => service?.resolution === "passthrough" && !speaksOnlyHttp(service, number),
   );
-  return { rest, apart, claims: mayClash ? addressClaims(entries.map(({ service }) => service)) : [] };
+  return { rest, apart, claims: listensOnEndpoints ? addressClaims(entries.map(({ service }) => service)) : [] };
 }
 
 export function addressClaims(services: readonly (ServiceModel | undefined)[]): readonly AddressClaim[] {
   return services.flatMap((service): AddressClaim[] => {
     if (service === undefined || service.addresses.length === 0) return [];
     const isAssigned =
-      (service.registry === "Kubernetes" && service.clusterSet !== true) ||
+      service.registry === "Kubernetes" ||
       service.addresses.every((address) => service.automaticAddresses?.includes(address) === true);
     return [{ addresses: service.addresses, isAssigned, service }];
   });
