@@ -33,6 +33,9 @@ const victimHosts = [
   "site.example.com",
   "web.shop.svc.clusterset.local",
 ];
+/** The hosts of the gateway that serves Ingresses. Those of one host are merged, also with the routes of a Gateway. */
+const ingressHosts = ["shop.example.com", "site.example.com"];
+const ofIngresses = /^ingress route http\.80$/;
 const victimAddresses = /\b(?:10\.96\.[1-6]\.\d|240\.0\.0\.[12]|242\.0\.0\.1|10\.244\.1\.3)\b|\/\d/;
 /** The attacker's names and addresses. */
 const attackers = /\bevil\b|\b10\.(?:96|244)\.9\./;
@@ -40,11 +43,13 @@ const attackers = /\bevil\b|\b10\.(?:96|244)\.9\./;
 /** Returns how the objects have changed what is not the attacker's. */
 export function harmOf(before: Snapshot, after: Snapshot, objects: readonly KubernetesObject[]): string[] {
   const isClaimed = objects.some(claims);
+  const isMerged = objects.some(claimsIngress);
   const found: string[] = [];
   for (const [place, { version, resource }] of before) {
     if (attackers.test(place)) continue;
     const changed = after.get(place);
     if (changed?.version === version) continue;
+    if (isMerged && ofIngresses.test(place)) continue;
     if (isClaimed && following.test(place) && !own.test(place)) continue;
     if (changed === undefined) found.push(`${place} is gone`);
     else if (resource === undefined || changed.resource === undefined)
@@ -88,6 +93,13 @@ function claims({ kind, spec }: Exported): boolean {
       victimHosts.some((victim) => victim === host || (host.startsWith("*") && victim.endsWith(host.slice(1)))),
     )
   );
+}
+
+/** Whether an Ingress has a host of others. */
+function claimsIngress({ kind, spec }: KubernetesObject & { readonly spec?: unknown }): boolean {
+  if (kind !== "Ingress") return false;
+  const { rules = [] } = (spec ?? {}) as { readonly rules?: readonly { readonly host?: string }[] };
+  return rules.some(({ host = "" }) => ingressHosts.includes(host.toLowerCase()));
 }
 
 /** The port of the gateway to which everybody's sets of listeners may attach. */
