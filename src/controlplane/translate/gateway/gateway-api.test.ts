@@ -493,6 +493,36 @@ test("routes of ServiceEntries and backends by host lead to hosts outside Kubern
   );
 });
 
+test("a route of a ServiceEntry whose hosts an older one has is not accepted, and the status names that one", () => {
+  const { apply, routeStatuses } = gateways();
+  const entry = (name: string, hosts: readonly string[], day: number): KubernetesObject =>
+    config(
+      "ServiceEntry",
+      `shop/${name}`,
+      { hosts, ports: [{ number: 80, name: "http", protocol: "HTTP" }], resolution: "DNS" },
+      { creationTimestamp: `2026-01-0${day}T00:00:00Z` },
+    );
+  const names = ["old", "young", "both"];
+  apply(
+    ...base,
+    entry("old", ["api.example.org"], 1),
+    entry("young", ["API.example.org"], 2),
+    entry("both", ["api.example.org", "own.example.org"], 3),
+    ...names.map((name) =>
+      config("HTTPRoute", `shop/${name}`, {
+        parentRefs: [{ group: "networking.istio.io", kind: "ServiceEntry", name }],
+        rules: [{}],
+      }),
+    ),
+  );
+  const accepted = names.map((name) => routeStatuses.http.get(`shop/${name}`)?.parents[0]?.status.conditions[0]);
+  assert.deepEqual(
+    accepted.map((condition) => condition?.reason),
+    ["Accepted", "NoMatchingParent", "Accepted"],
+  );
+  assert.match(accepted[1]?.message ?? "", /belong to the older "shop\/old"/);
+});
+
 test("a backend by the host of another namespace's Service needs a ReferenceGrant", () => {
   const { apply, hosts, routeStatuses } = gateways();
   const host = "db.vault.svc.cluster.local";
