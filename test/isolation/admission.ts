@@ -11,6 +11,7 @@ import { builtInKinds, multiClusterKinds, type AttackerKind } from "./built-in-k
 interface Definition extends UntypedObject {
   readonly spec: {
     readonly group: string;
+    readonly scope: string;
     readonly names: { readonly kind: string };
     readonly versions: readonly {
       readonly name: string;
@@ -92,7 +93,7 @@ function definitionOf({ group, version, kind, schema }: AttackerKind): Definitio
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",
     metadata: { name: `${plural}.${group}` },
-    spec: { group, names, versions, ...{ scope: "Namespaced" } },
+    spec: { group, names, versions, scope: "Namespaced" },
   };
 }
 

@@ -137,7 +137,7 @@ export class ExtensionViews {
   ): void {
     collection.subscribe((changes) => {
       if (changes.length === 0 || !matters()) return;
-      this.#reconsiderEach(this.#tracked.values().filter(isConcerned));
+      this.#reconsiderEach([...this.#tracked.values()].filter(isConcerned));
     });
   }
 
