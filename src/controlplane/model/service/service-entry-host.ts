@@ -38,8 +38,15 @@ export function oldestOfHost(
   reader: CollectionReader,
 ): ServiceEntryFacts | undefined {
   const found = reader.lookup(entriesByHost(serviceEntries), hostKey(namespace, host));
-  let oldest = found[0];
-  for (const entry of found) if (oldest !== undefined && byAge(entry, oldest) < 0) oldest = entry;
+  return found.length < 2 ? found[0] : oldestEntries.of(found, oldestIn);
+}
+
+/** Chosen once for all routes, because thousands of entries may have one host. */
+const oldestEntries = memos.memo<readonly ServiceEntryFacts[], ServiceEntryFacts | undefined>("oldest-entries");
+
+function oldestIn(entries: readonly ServiceEntryFacts[]): ServiceEntryFacts | undefined {
+  let oldest = entries[0];
+  for (const entry of entries) if (oldest !== undefined && byAge(entry, oldest) < 0) oldest = entry;
   return oldest;
 }
 
