@@ -16,6 +16,7 @@ type OwnOptions = Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" 
       | "dynamicDnsMaxHosts"
       | "exchangedLabels"
       | "gatewaysIgnoreSelectors"
+      | "gatewaysStayInNamespace"
       | "hbone"
       | "keySetFetcher"
       | "severalAuthorizers"
@@ -93,6 +94,7 @@ function switches(settings: OwnOptions) {
     ...(settings.dynamicDnsMaxHosts === undefined ? {} : { dynamicDnsMaxHosts: settings.dynamicDnsMaxHosts }),
     ...(settings.exchangedLabels === undefined ? {} : { exchangedLabels: settings.exchangedLabels }),
     gatewaysIgnoreSelectors: settings.gatewaysIgnoreSelectors ?? false,
+    gatewaysStayInNamespace: settings.gatewaysStayInNamespace ?? false,
     ...(settings.keySetFetcher === undefined ? {} : { keySetFetcher: settings.keySetFetcher }),
     severalAuthorizers: settings.severalAuthorizers ?? false,
     ...(settings.sessions === undefined ? {} : { sessions: settings.sessions }),

@@ -270,6 +270,7 @@ function deriveWantedState(graph: CollectionGraph, model: MeshModel, revision: s
       inputs,
       waypoints,
       bindings: new WaypointBindings(inputs, waypoints),
+      registry: model.registry,
     }),
     placements: deriveGatewayPlacements(graph, inputs, waypoints, revision),
     gatewayStatuses: deriveGatewayStatuses(graph, statusSources),

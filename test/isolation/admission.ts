@@ -6,11 +6,12 @@ import type { StructuralSchema } from "../../src/cluster/schema/crd/structural-s
 import { createSchemaRegistry, type SchemaRegistry } from "../../src/cluster/schema/index.ts";
 import { validate } from "../../src/controlplane/webhooks/admission.ts";
 import { referencedKinds } from "./attacker-secrets.ts";
-import { builtInKinds, type AttackerKind } from "./built-in-kinds.ts";
+import { builtInKinds, multiClusterKinds, type AttackerKind } from "./built-in-kinds.ts";
 
 interface Definition extends UntypedObject {
   readonly spec: {
     readonly group: string;
+    readonly scope: string;
     readonly names: { readonly kind: string };
     readonly versions: readonly {
       readonly name: string;
@@ -39,7 +40,8 @@ export class Admission {
 
   constructor() {
     const definitions = ["istio", "gateway-api-lab"].flatMap(definitionsIn);
-    for (const definition of definitions) this.#registry.addCustomResourceDefinition(definition);
+    for (const definition of [...definitions, ...multiClusterKinds.map(definitionOf)])
+      this.#registry.addCustomResourceDefinition(definition);
     const custom = definitions.flatMap(({ spec }) => {
       const version = spec.versions.find(({ storage }) => storage);
       return version === undefined || unreadKinds.has(spec.names.kind)
@@ -51,7 +53,7 @@ export class Admission {
             schema: version.schema.openAPIV3Schema,
           };
     });
-    this.kinds = [...custom, ...builtInKinds, ...referencedKinds];
+    this.kinds = [...custom, ...multiClusterKinds, ...builtInKinds, ...referencedKinds];
     this.examples = Map.groupBy(
       readExamples(),
       ({ apiVersion = "", kind = "" }) => `${apiVersion.includes("/") ? apiVersion.split("/")[0] : ""}/${kind}`,
@@ -81,6 +83,18 @@ export class Admission {
     const lines = (response.status?.message ?? "").split("\n").slice(1);
     return { faults: lines.map((line) => /^(\S+): /.exec(line)?.[1] ?? "spec") };
   }
+}
+
+function definitionOf({ group, version, kind, schema }: AttackerKind): Definition {
+  const plural = `${kind.toLowerCase()}s`;
+  const names = { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` };
+  const versions = [{ name: version, storage: true, served: true, schema: { openAPIV3Schema: schema } }];
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `${plural}.${group}` },
+    spec: { group, names, versions, scope: "Namespaced" },
+  };
 }
 
 function definitionsIn(name: string): readonly Definition[] {

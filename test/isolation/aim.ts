@@ -30,6 +30,13 @@ export function aim(object: UntypedObject & { spec?: Spec }, draw: Draw): void {
   } else if (kind === "DestinationRule") {
     metadata.namespace = "evil-ambient";
     spec["host"] = draw.of(["web", "web.evil-ambient.svc.cluster.local"]);
+  } else if (kind === "Gateway" && Array.isArray(spec["servers"])) {
+    spec["selector"] = { istio: "ingressgateway" };
+    for (const server of spec["servers"].filter(isRecord)) server["hosts"] = [draw.of(openHosts)];
+  } else if (kind === "Ingress") {
+    spec["ingressClassName"] = "istio";
+    for (const rule of Array.isArray(spec["rules"]) ? spec["rules"].filter(isRecord) : [])
+      rule["host"] = draw.of([...openHosts, "evil.example.com"]);
   } else if (kind === "ListenerSet") spec["parentRef"] = { name: "door", namespace: "edge" };
   else if (kind === "BackendTLSPolicy") {
     metadata.namespace = "evil-ambient";

@@ -10,7 +10,7 @@ import { secretFacts } from "../../src/controlplane/ingest/secret-facts.ts";
 import { meshKey } from "../../src/controlplane/model/facts.ts";
 import { ServedMesh } from "../../src/controlplane/served-mesh.ts";
 import type { EncodedResource } from "../../src/controlplane/translate/index.ts";
-import { testMesh } from "../../src/controlplane/testing/model-fixture.ts";
+import { testMultiClusterKinds } from "../../src/controlplane/testing/model-fixture.ts";
 import { aloneConfig } from "../../src/proxy/testing/alone-config.ts";
 import type { ListenerSet } from "../../src/proxy/listener-set.ts";
 import { MetricsRegistry } from "../../src/telemetry/index.ts";
@@ -20,7 +20,7 @@ import { addressFaults } from "./envoy-addresses.ts";
 import { secretNames } from "./attacker-secrets.ts";
 import { formatFaults } from "./envoy-formats.ts";
 import { secretFaults } from "./envoy-secrets.ts";
-import { victimProxies, type VictimProxy } from "./victim-mesh.ts";
+import { victimProxies, victimSettings, type VictimProxy } from "./victim-mesh.ts";
 
 /** In the order in which a proxy gets them. */
 export const proxyTypes = {
@@ -103,12 +103,16 @@ export class AttackedMesh {
       log,
       settled: () => undefined,
     });
-    this.#feeds = createFeeds(this.#mesh.inputs, "default", (object, issues) =>
-      this.#logged.push(
-        `refused ${keyOf(object)}: ${issues.map(({ path, message }) => `${path}: ${message}`).join("; ")}`,
-      ),
+    this.#feeds = createFeeds(
+      this.#mesh.inputs,
+      "default",
+      (object, issues) =>
+        this.#logged.push(
+          `refused ${keyOf(object)}: ${issues.map(({ path, message }) => `${path}: ${message}`).join("; ")}`,
+        ),
+      { kinds: testMultiClusterKinds, warned: () => undefined },
     );
-    this.#mesh.inputs.mesh.set(meshKey, testMesh);
+    this.#mesh.inputs.mesh.set(meshKey, victimSettings);
     this.apply(...ground);
     this.#views = new Map(Object.entries(victimProxies).map(([name, proxy]) => [name, this.#connect(proxy)] as const));
   }

@@ -142,3 +142,19 @@ export const builtInKinds: readonly AttackerKind[] = [
     }),
   },
 ];
+
+/** Kinds whose definitions other programs install. */
+export const multiClusterKinds: readonly AttackerKind[] = [
+  {
+    group: "multicluster.x-k8s.io",
+    version: "v1alpha1",
+    kind: "ServiceExport",
+    schema: { type: "object", properties: { spec: { type: "object", properties: {} } } },
+  },
+  {
+    group: "multicluster.x-k8s.io",
+    version: "v1alpha1",
+    kind: "ServiceImport",
+    schema: fields({ spec: fields({ ips: texts, type: oneOf("ClusterSetIP", "Headless") }) }),
+  },
+];

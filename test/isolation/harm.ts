@@ -18,6 +18,7 @@ const following = /^shop |^(ingress|egress|door) (cluster|endpoint) /;
 const victimHosts = [
   ...[
     "web.shop",
+    "db.shop",
     "ledger.bank",
     "cart.amb",
     "wp.amb",
@@ -29,19 +30,26 @@ const victimHosts = [
   ].map((name) => `${name}.svc.cluster.local`),
   "api.example.com",
   "far.example.com",
+  "site.example.com",
+  "web.shop.svc.clusterset.local",
 ];
-const victimAddresses = /\b(?:10\.96\.[1-6]\.\d|240\.0\.0\.[12])\b|\/\d/;
+/** The hosts of the gateway that serves Ingresses. Those of one host are merged, also with the routes of a Gateway. */
+const ingressHosts = ["shop.example.com", "site.example.com"];
+const ofIngresses = /^ingress route http\.80$/;
+const victimAddresses = /\b(?:10\.96\.[1-6]\.\d|240\.0\.0\.[12]|242\.0\.0\.1|10\.244\.1\.3)\b|\/\d/;
 /** The attacker's names and addresses. */
 const attackers = /\bevil\b|\b10\.(?:96|244)\.9\./;
 
 /** Returns how the objects have changed what is not the attacker's. */
 export function harmOf(before: Snapshot, after: Snapshot, objects: readonly KubernetesObject[]): string[] {
   const isClaimed = objects.some(claims);
+  const isMerged = objects.some(claimsIngress);
   const found: string[] = [];
   for (const [place, { version, resource }] of before) {
     if (attackers.test(place)) continue;
     const changed = after.get(place);
     if (changed?.version === version) continue;
+    if (isMerged && ofIngresses.test(place)) continue;
     if (isClaimed && following.test(place) && !own.test(place)) continue;
     if (changed === undefined) found.push(`${place} is gone`);
     else if (resource === undefined || changed.resource === undefined)
@@ -66,11 +74,14 @@ interface Exported extends KubernetesObject {
     readonly exportTo?: readonly string[];
     readonly hosts?: readonly string[];
     readonly addresses?: readonly string[];
+    readonly ips?: readonly string[];
   };
 }
 
 /** Whether an exported object names hosts or addresses of others. */
 function claims({ kind, spec }: Exported): boolean {
+  // The address of a Service stays with it, as foreign-endpoints.test.ts proves.
+  if (kind === "ServiceImport") return spec?.ips?.some((address) => victimAddresses.test(address)) === true;
   if (kind !== "VirtualService" && kind !== "ServiceEntry") return false;
   const { exportTo = [], hosts = [], addresses = [] } = spec ?? {};
   if (exportTo.length > 0 && exportTo.every((name) => name === "." || name === "~")) return false;
@@ -82,6 +93,13 @@ function claims({ kind, spec }: Exported): boolean {
       victimHosts.some((victim) => victim === host || (host.startsWith("*") && victim.endsWith(host.slice(1)))),
     )
   );
+}
+
+/** Whether an Ingress has a host of others. */
+function claimsIngress({ kind, spec }: KubernetesObject & { readonly spec?: unknown }): boolean {
+  if (kind !== "Ingress") return false;
+  const { rules = [] } = (spec ?? {}) as { readonly rules?: readonly { readonly host?: string }[] };
+  return rules.some(({ host = "" }) => ingressHosts.includes(host.toLowerCase()));
 }
 
 /** The port of the gateway to which everybody's sets of listeners may attach. */
@@ -96,21 +114,15 @@ function addsPort({ kind, spec }: KubernetesObject & { readonly spec?: unknown }
 
 /**
  * Routes of everybody may attach to the open listener, and sets of listeners to its gateway. If a set has another port,
- * it is added, and the gateway is not programmed until its Service has it.
+ * the gateway's Service gets it.
  */
 function changedStatus(place: string, before: string, after: string, mayAddPort: boolean): string[] {
-  const withoutCounts = (text: string): string => {
-    const uncounted = text.replaceAll(/"(attachedRoutes|attachedListenerSets)":\d+/g, '"$1":0');
-    return mayAddPort ? uncounted.replaceAll(programmed, "") : uncounted;
-  };
+  const withoutCounts = (text: string): string =>
+    text.replaceAll(/"(attachedRoutes|attachedListenerSets)":\d+/g, '"$1":0');
   return withoutCounts(before) === withoutCounts(mayAddPort ? withoutAddedPorts(before, after) : after)
     ? []
     : [`${place} has changed: ${before} -> ${after}`];
 }
-
-/** The condition Programmed of a gateway without its type. */
-const programmed =
-  /"status":"\w+","reason":"\w+","message":"(?:Resource programmed, a|A)ssigned to service(?:[^"\\]|\\.)*"/g;
 
 function withoutAddedPorts(before: string, after: string): string {
   const known = new Set(portsOf(JSON.parse(before)).map((port) => JSON.stringify(port)));

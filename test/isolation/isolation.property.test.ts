@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import type { KubernetesObject } from "../../src/api/index.ts";
-import { createModelFixture } from "../../src/controlplane/testing/model-fixture.ts";
 import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
-import { config } from "../../src/controlplane/testing/model-fixture.ts";
+import { config, createModelFixture, testMultiClusterKinds } from "../../src/controlplane/testing/model-fixture.ts";
 import { Admission } from "./admission.ts";
 import { Range, smallest } from "./attack.ts";
 import { referencedKinds } from "./attacker-secrets.ts";
@@ -27,7 +26,8 @@ const administrators = [
 
 test("the attacker creates objects of each kind that the control plane reads", () => {
   const { inputs } = createModelFixture();
-  const feeds = createFeeds(inputs, "default").map(({ kind }) => kind);
+  const multiCluster = { kinds: testMultiClusterKinds, warned: () => undefined };
+  const feeds = createFeeds(inputs, "default", undefined, multiCluster).map(({ kind }) => kind);
   const read = new Set([...feeds, ...referencedKinds].map(({ group, kind }) => `${group}/${kind}`));
   const made = new Set(
     admission.kinds.flatMap((kind, index) => {

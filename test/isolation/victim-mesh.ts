@@ -1,7 +1,30 @@
 // The mesh that an attacker shares: sidecars, ambient, waypoints and gateways of other namespaces.
 import type { KubernetesObject } from "../../src/api/index.ts";
 import { victimSecret } from "./attacker-secrets.ts";
-import { config, namespace, node, pod, service, slice } from "../../src/controlplane/testing/model-fixture.ts";
+import type { MeshSettings } from "../../src/controlplane/model/facts.ts";
+import {
+  config,
+  namespace,
+  node,
+  pod,
+  service,
+  slice,
+  testMesh,
+} from "../../src/controlplane/testing/model-fixture.ts";
+
+/** The mesh reads Ingresses and the objects of multi-cluster services, and its gateways accept PROXY headers. */
+export const victimSettings: MeshSettings = {
+  ...testMesh,
+  ingress: {
+    mode: "STRICT",
+    className: "istio",
+    service: "ingress",
+    selector: "ingressgateway",
+    namespace: "edge",
+  },
+  multiClusterServices: { group: "multicluster.x-k8s.io", host: true, clusterLocal: false },
+  gatewayTopology: { ...testMesh.gatewayTopology, proxyProtocol: true },
+};
 
 const httpPort = { name: "http", port: 80, targetPort: 8080 };
 const tcpPort = { name: "tcp-data", port: 9000, targetPort: 9000 };
@@ -42,6 +65,28 @@ const sidecarNamespaces = [
   sidecarPod("shop/web-1", "10.244.1.1", { app: "web", version: "v1" }),
   sidecarPod("shop/web-2", "10.244.1.2", { app: "web", version: "v2" }),
   ...served("shop/web", "10.96.1.1", { "web-1": "10.244.1.1", "web-2": "10.244.1.2" }),
+  // Clients connect to the pods of this Service, also from a browser's gRPC.
+  pod("shop/db-0", "10.244.1.3", { labels: { app: "db" }, redirected: false }),
+  service("shop/db", "None", { app: "db" }, [tcpPort, { name: "grpc-web", port: 8000 }]),
+  slice("shop/db", { name: "tcp-data", port: 9000 }, [{ address: "10.244.1.3", pod: "db-0" }]),
+  named(slice("shop/db", { name: "grpc-web", port: 8000 }, [{ address: "10.244.1.3", pod: "db-0" }]), "db-y"),
+  config("ServiceImport", "shop/web", { ips: ["242.0.0.1"] }),
+  config("ServiceExport", "shop/web", {}),
+  {
+    apiVersion: "networking.k8s.io/v1",
+    ...config("Ingress", "shop/site", {
+      ingressClassName: "istio",
+      tls: [{ hosts: ["site.example.com"], secretName: "shop-cert" }],
+      rules: [
+        {
+          host: "site.example.com",
+          http: {
+            paths: [{ path: "/", pathType: "Prefix", backend: { service: { name: "web", port: { number: 80 } } } }],
+          },
+        },
+      ],
+    }),
+  },
   config("DestinationRule", "shop/web", {
     host: "web",
     subsets: [
@@ -263,6 +308,12 @@ export const victimObjects: readonly KubernetesObject[] = [
     metadata: { name },
     spec: { controllerName: name === "istio" ? "istio.io/gateway-controller" : "istio.io/mesh-controller" },
   })),
+  {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "IngressClass",
+    metadata: { name: "istio" },
+    spec: { controller: "istio.io/ingress-controller" },
+  } as KubernetesObject,
   ...sidecarNamespaces,
   ...ambientNamespaces,
   ...gatewayNamespace,

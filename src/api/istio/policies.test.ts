@@ -222,6 +222,14 @@ test("a tag of a span with a format or header name that not all proxies take bri
   ]);
 });
 
+test("settings of spans bring no warning, because all proxies follow them", () => {
+  const tracing = { customTags: { a: { literal: { value: "b" } } }, enableIstioTags: false };
+  assert.deepEqual(issuesOf(telemetryKind, { tracing: [{ ...tracing, useRequestIdForTraceSampling: false }] }), {
+    errors: [],
+    warnings: [],
+  });
+});
+
 test("a label of a metric whose expression cannot be parsed brings a warning", () => {
   const metrics = (value: string): object => ({ metrics: [{ overrides: [{ tagOverrides: { a: { value } } }] }] });
   assert.deepEqual(issuesOf(telemetryKind, metrics("request.host")), { errors: [], warnings: [] });

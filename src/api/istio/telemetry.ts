@@ -112,12 +112,6 @@ function readTracing(reader: Reader): TelemetryTracing {
     disableContextPropagation: reader.boolean("disableContextPropagation"),
     useRequestIdForTraceSampling: reader.boolean("useRequestIdForTraceSampling"),
   };
-  for (const field of ["customTags", "enableIstioTags", "useRequestIdForTraceSampling"])
-    if (reader.has(field))
-      reader.warnNoEffect(
-        "applies to spans, which only Envoy sends; Serin's own proxy passes trace contexts on",
-        field,
-      );
   if (tracing.providers.length > 1) reader.warn("has more than one; only the first has an effect", "providers");
   if (Object.hasOwn(tracing.customTags, "")) reader.error("must not have an empty name", "customTags");
   warnOfUnknown(reader);

@@ -117,6 +117,8 @@ export interface MeshSettings
   readonly dynamicDnsMaxHosts?: number;
   /** Whether proxies of Gateways (Gateway API) obey only policies that name the Gateway. Absent means no. */
   readonly gatewaysIgnoreSelectors?: boolean;
+  /** Whether Gateways (networking.istio.io) select only proxies of their own namespace. Absent means no. */
+  readonly gatewaysStayInNamespace?: boolean;
   /** Absent means the control plane. */
   readonly keySetFetcher?: KeySetFetcher;
   /**

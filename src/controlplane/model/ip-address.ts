@@ -6,3 +6,8 @@ export { addressBytes, cidrOf } from "../../base/index.ts";
 export function isAddress(text: string): boolean {
   return addressBytes(text) !== undefined;
 }
+
+/** Equal for all spellings of an IPv6 address. */
+export function addressKey(address: string): string {
+  return Buffer.from(addressBytes(address) ?? []).toString("hex") || address;
+}

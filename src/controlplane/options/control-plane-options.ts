@@ -65,6 +65,8 @@ export interface ControlPlaneSettings {
   readonly exchangedLabels?: readonly string[];
   /** The opposite of ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY. If absent, gateways obey policies with selectors. */
   readonly gatewaysIgnoreSelectors?: boolean;
+  /** PILOT_SCOPE_GATEWAY_TO_NAMESPACE: Gateways of networking.istio.io select only proxies of their own namespace. */
+  readonly gatewaysStayInNamespace?: boolean;
   /** PILOT_JWT_ENABLE_REMOTE_JWKS. If absent, the control plane fetches key sets. */
   readonly keySetFetcher?: KeySetFetcher;
   /** BLOCKED_CIDRS_IN_JWKS_URIS: networks from which the control plane fetches no key set. Absent means none. */
@@ -203,6 +205,7 @@ export function readControlPlaneSettings(
     ingressNamespace: envString(env, "K8S_INGRESS_NS", "istio-system"),
     severalAuthorizers: envBoolean(env, "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", false),
     gatewaysIgnoreSelectors: !envBoolean(env, "ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY", true),
+    gatewaysStayInNamespace: envBoolean(env, "PILOT_SCOPE_GATEWAY_TO_NAMESPACE", false),
     sessions: sessionRules(env),
     shadowHostSuffix: !envBoolean(env, "DISABLE_SHADOW_HOST_SUFFIX", true),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),

@@ -45,6 +45,8 @@ export class ExtensionPrograms {
   readonly #options: ExtensionProgramsOptions;
   readonly #programs = new Map<string, WeakRef<ExtensionProgram>>();
   readonly #filters = new WeakMap<EnvoyFilterFacts["spec"], CompiledFilter>();
+  /** The hash of a plugin's spec, which may be large and is the same for all proxies. */
+  readonly #plugins = new WeakMap<TrafficExtensionFacts["spec"], string>();
   readonly #expressions = new WeakMap<EnvoyConfigPatch, RE2JS>();
 
   constructor(options: ExtensionProgramsOptions) {
@@ -82,7 +84,9 @@ export class ExtensionPrograms {
         extension.kind === "wasm" && extension.wasm.imagePullSecret !== ""
           ? secretOf(facts.namespace, extension.wasm.imagePullSecret)
           : "";
-      key.push(`${facts.namespace}/${facts.name}@${hashOf([facts.spec, facts.resourceVersion, hosts, secret])}`);
+      key.push(
+        `${facts.namespace}/${facts.name}@${this.#hashOf(facts)}:${hashOf([facts.resourceVersion, hosts, secret])}`,
+      );
     }
     if (patches.length === 0 && extensions.length === 0) return undefined;
     return this.#shared(key.join(" "), () => {
@@ -135,6 +139,12 @@ export class ExtensionPrograms {
       for (const fault of faults) this.#options.failed(fault);
     }
     return compiled;
+  }
+
+  #hashOf({ spec }: TrafficExtensionFacts): string {
+    let hash = this.#plugins.get(spec);
+    if (hash === undefined) this.#plugins.set(spec, (hash = hashOf(spec)));
+    return hash;
   }
 
   #isForProxy(patch: EnvoyConfigPatch, { version, metadata }: ProxyIdentity): boolean {

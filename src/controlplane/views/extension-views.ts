@@ -35,6 +35,8 @@ export class ExtensionViews {
   readonly #programs: ExtensionPrograms;
   /** Keyed by the identity of a stream, because the metadata that a stream sends concerns only itself. */
   readonly #tracked = new Map<ProxyIdentity, Tracked>();
+  /** By the key of the pod in the own cluster, and in the cluster that the proxy names. */
+  readonly #byPod = new Map<string, Set<Tracked>>();
 
   /** `served` has the services behind each waypoint. */
   constructor(programs: ExtensionPrograms, inputs: MeshInputs, served: readonly Collection<unknown>[]) {
@@ -46,17 +48,16 @@ export class ExtensionViews {
     this.#reconsiderBy(inputs.mesh);
     this.#reconsiderBy(inputs.remote.clusters);
     this.#reconsiderBy(extensions.pullSecrets);
-    // Services that extensions name, and a pod's labels if its proxy does not send them.
+    // Only a waypoint follows extensions that name services.
     const hasTargets = (): boolean => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0;
-    this.#reconsiderBy(inputs.serviceEntries, hasTargets);
-    for (const collection of served)
+    for (const collection of [inputs.serviceEntries, ...served])
       this.#reconsiderBy(collection, hasTargets, ({ proxy }) => proxy.type === "waypoint");
+    // A pod's labels select extensions if its proxy does not send them.
     for (const collection of [inputs.pods, inputs.remote.pods]) {
       collection.subscribe((changes) => {
         if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0)
           return;
-        const pods = new Set(changes.map(({ key }) => key));
-        this.#reconsiderAll(({ proxy }) => podKeysOf(proxy).some((key) => pods.has(key)));
+        this.#reconsiderEach(new Set(changes.flatMap(({ key }) => [...(this.#byPod.get(key) ?? [])])));
       });
     }
   }
@@ -110,6 +111,7 @@ export class ExtensionViews {
       const program = this.#programs.of(proxy);
       tracked = { proxy, followers: new Set(), program, hadRoutesPatched: touchesRoutes(program) };
       this.#tracked.set(proxy, tracked);
+      for (const key of podKeysOf(proxy)) this.#byPod.set(key, (this.#byPod.get(key) ?? new Set()).add(tracked));
     }
     const found = tracked;
     const follower = (): void => changed();
@@ -117,7 +119,13 @@ export class ExtensionViews {
     return {
       [Symbol.dispose]: () => {
         found.followers.delete(follower);
-        if (found.followers.size === 0 && this.#tracked.get(proxy) === found) this.#tracked.delete(proxy);
+        if (found.followers.size > 0 || this.#tracked.get(proxy) !== found) return;
+        this.#tracked.delete(proxy);
+        for (const key of podKeysOf(proxy)) {
+          const same = this.#byPod.get(key);
+          same?.delete(found);
+          if (same?.size === 0) this.#byPod.delete(key);
+        }
       },
     };
   }
@@ -129,15 +137,14 @@ export class ExtensionViews {
   ): void {
     collection.subscribe((changes) => {
       if (changes.length === 0 || !matters()) return;
-      this.#reconsiderAll(isConcerned);
+      this.#reconsiderEach([...this.#tracked.values()].filter(isConcerned));
     });
   }
 
   /** A proxy whose extensions cannot be computed keeps those that it has, and holds up no other proxy. */
-  #reconsiderAll(isConcerned: (tracked: Tracked) => boolean): void {
+  #reconsiderEach(concerned: Iterable<Tracked>): void {
     const failures: unknown[] = [];
-    for (const tracked of this.#tracked.values()) {
-      if (!isConcerned(tracked)) continue;
+    for (const tracked of concerned) {
       try {
         this.#reconsider(tracked);
       } catch (error) {

@@ -227,3 +227,21 @@ test("a node with more labels than any pod has is refused", () => {
   const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`label-${index}`, "value"]));
   assert.throws(() => readProxyIdentity(nodeOf(many)), /at most 131072 are allowed/);
 });
+
+test("a proxy that connects costs the same however many others are connected", (context) => {
+  const { graph, inputs, apply } = createModelFixture();
+  const { scopes } = deriveMeshModel(graph, inputs);
+  const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
+  const lookups = context.mock.method(Set.prototype, "has");
+  using following = new DisposableStack();
+  const lookupsOf = (name: string): number => {
+    apply(pod(`shop/${name}`, "10.0.0.1", { labels: { app: name } }));
+    const before = lookups.mock.callCount();
+    following.use(proxies.viewSource({ ...proxy, name, id: name }, () => emptyView).follow(() => undefined));
+    return lookups.mock.callCount() - before;
+  };
+  lookupsOf("web-0");
+  const early = lookupsOf("web-1");
+  for (let index = 2; index < 200; index += 1) lookupsOf(`web-${index}`);
+  assert.ok(lookupsOf("web-200") <= early + 50);
+});

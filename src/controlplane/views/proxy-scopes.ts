@@ -70,7 +70,8 @@ export class ProxyScopes {
   /** Keyed by the pod's `namespace/name`, in any cluster. */
   readonly #byPod = new Map<string, Set<Tracked>>();
   readonly #entries: CollectionIndex<WorkloadEntryFacts>;
-  readonly #members = new Map<string, number>();
+  /** The proxies of each group. */
+  readonly #members = new Map<string, Set<Tracked>>();
   /** Groups without members, with the timer that forgets them. The oldest comes first. */
   readonly #lingering = new Map<string, Disposable>();
   #lingeringCharacters = 0;
@@ -101,9 +102,7 @@ export class ProxyScopes {
       for (const tracked of this.#tracked.values()) if (changed.has(tracked.proxy.clusterId)) this.#reconsider(tracked);
     });
     options.scopes.choices.subscribe((changes) => {
-      const keys = new Set(changes.map((change) => change.key));
-      for (const tracked of this.#tracked.values())
-        if (tracked.key !== undefined && keys.has(tracked.key)) notify(tracked);
+      for (const { key } of changes) for (const tracked of this.#members.get(key) ?? []) notify(tracked);
     });
   }
 
@@ -157,7 +156,7 @@ export class ProxyScopes {
     const key = groupKey(group);
     if (this.#members.has(key)) return;
     this.#options.scopes.groups.set(key, group);
-    this.#members.set(key, 0);
+    this.#members.set(key, new Set());
     this.#linger(key);
   }
 
@@ -181,7 +180,7 @@ export class ProxyScopes {
         if (found.followers.size > 0 || this.#tracked.get(proxy) !== found) return;
         this.#tracked.delete(proxy);
         this.#forgetPod(found);
-        this.#leave(found.key);
+        this.#leave(found, found.key);
       },
     };
   }
@@ -217,7 +216,7 @@ export class ProxyScopes {
     const before = tracked.key;
     this.#join(tracked);
     if (tracked.key === before) return;
-    this.#leave(before);
+    this.#leave(tracked, before);
     notify(tracked);
   }
 
@@ -232,15 +231,14 @@ export class ProxyScopes {
     tracked.key = key;
     this.#keep(key);
     // The collection may still have a group that was deleted a moment ago.
+    const members = this.#members.get(key) ?? new Set();
     if (!this.#members.has(key)) this.#options.scopes.groups.set(key, group);
-    this.#members.set(key, (this.#members.get(key) ?? 0) + 1);
+    this.#members.set(key, members.add(tracked));
   }
 
-  #leave(key: string | undefined): void {
-    if (key === undefined) return;
-    const left = (this.#members.get(key) ?? 1) - 1;
-    this.#members.set(key, left);
-    if (left === 0) this.#linger(key);
+  #leave(tracked: Tracked, key: string | undefined): void {
+    const members = key === undefined ? undefined : this.#members.get(key);
+    if (key !== undefined && members?.delete(tracked) === true && members.size === 0) this.#linger(key);
   }
 
   #linger(key: string): void {

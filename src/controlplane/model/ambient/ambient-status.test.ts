@@ -4,13 +4,19 @@ import type { KubernetesObject } from "../../../api/index.ts";
 import { config, createModelFixture, namespace, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import { deriveAmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
 import { meshKey, type MeshSettings } from "../facts.ts";
+import { deriveServiceRegistry } from "../service/service-model.ts";
 import { deriveWaypoints, WaypointBindings } from "./waypoint.ts";
 
 function statuses() {
   const fixture = createModelFixture();
   const { graph, inputs } = fixture;
   const waypoints = deriveWaypoints(graph, inputs);
-  const found = deriveAmbientStatuses(graph, { inputs, waypoints, bindings: new WaypointBindings(inputs, waypoints) });
+  const found = deriveAmbientStatuses(graph, {
+    inputs,
+    waypoints,
+    bindings: new WaypointBindings(inputs, waypoints),
+    registry: deriveServiceRegistry(graph, inputs),
+  });
   return {
     ...fixture,
     conditionsOf: (kind: AmbientStatusKind, key: string) =>
@@ -189,4 +195,58 @@ test("a policy's status says how ztunnel or its targets' waypoints apply it", ()
   assert.deepEqual(of1("unbound"), ["WaypointAccepted", "False", "AncestorNotBound"]);
   assert.deepEqual(of1("some"), ["WaypointAccepted", "True", "PartiallyInvalid"]);
   assert.deepEqual(of1("class"), ["WaypointAccepted", "False", "Invalid"]);
+});
+
+test("a ServiceEntry whose hosts another object has is not bound, and neither is a policy for it", () => {
+  const { apply, conditionsOf, message } = statuses();
+  const entry = (name: string, hosts: readonly string[], day: number) =>
+    config(
+      "ServiceEntry",
+      `shop/${name}`,
+      { hosts, resolution: "STATIC", ports: [{ number: 80, name: "http", protocol: "HTTP" }] },
+      { creationTimestamp: `2026-01-0${day}T00:00:00Z` },
+    );
+  const names = ["old", "young", "both", "cluster"];
+  apply(
+    namespace("shop", { "istio.io/use-waypoint": "waypoint" }),
+    ...waypoint("shop/waypoint"),
+    named("shop/web", {}),
+    entry("old", ["a.example"], 1),
+    entry("young", ["A.example"], 2),
+    entry("both", ["a.example", "b.example"], 3),
+    entry("cluster", ["web.shop.svc.cluster.local"], 1),
+    ...names.map((name) =>
+      config("AuthorizationPolicy", `shop/${name}`, {
+        targetRefs: [{ kind: "ServiceEntry", name, group: "networking.istio.io" }],
+        rules: [{}],
+      }),
+    ),
+  );
+  const states = (kind: AmbientStatusKind) => names.map((name) => conditionsOf(kind, `shop/${name}`)?.[0]?.[1]);
+  assert.deepEqual(states("ServiceEntry"), ["True", "False", "True", "False"]);
+  assert.deepEqual(states("AuthorizationPolicy"), ["True", "False", "True", "False"]);
+  assert.match(message("AuthorizationPolicy", "shop/young"), /ServiceEntry old of this namespace.*name it instead/);
+  assert.match(message("ServiceEntry", "shop/cluster"), /Service web of this namespace/);
+});
+
+test("a policy for a ServiceEntry that serviceEntryVisibility hides from its waypoint is not bound", () => {
+  const { apply, conditionsOf, inputs, graph } = statuses();
+  graph.batch(() =>
+    inputs.mesh.set(meshKey, {
+      ...testMesh,
+      serviceEntryVisibility: { defaultVisibility: "NONE", policies: [], applyToSidecars: false },
+    }),
+  );
+  apply(
+    namespace("shop", { "istio.io/use-waypoint": "waypoint" }),
+    ...waypoint("shop/waypoint"),
+    config("ServiceEntry", "shop/hidden", { hosts: ["a.example"], resolution: "STATIC", ports: [] }),
+    config("AuthorizationPolicy", "shop/hidden", {
+      targetRefs: [{ kind: "ServiceEntry", name: "hidden", group: "networking.istio.io" }],
+      rules: [{}],
+    }),
+  );
+  assert.deepEqual(conditionsOf("AuthorizationPolicy", "shop/hidden"), [
+    ["WaypointAccepted", "False", "AncestorNotBound"],
+  ]);
 });

@@ -6,6 +6,7 @@ import { isDryRun } from "../authorization-selection.ts";
 import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels, type ServiceEntryFacts } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { wantsRace } from "../service/service-entry-model.ts";
+import { serviceKey, type ServiceRegistry } from "../service/service-model.ts";
 import { entryVisibilityOf } from "../service/service-entry-visibility.ts";
 import { isTrueText } from "../true-text.ts";
 import {
@@ -74,6 +75,7 @@ export interface AmbientStatusSources {
   readonly inputs: MeshInputs;
   readonly waypoints: Waypoints;
   readonly bindings: WaypointBindings;
+  readonly registry: Pick<ServiceRegistry, "kubernetes" | "entries">;
 }
 
 export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientStatusSources): AmbientStatuses {
@@ -97,7 +99,7 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
         waypointCanaryWeight: entry.annotations[istioAnnotations.useWaypointCanaryWeight],
       };
       const conditions = bound(
-        bindings.bindingOfService(subject, reader),
+        bindingOfEntry(entry, bindings.bindingOfService(subject, reader), sources, reader),
         `${ingressRemark(entry, inputs, reader)}${forwardingRemark(entry, reader.get(inputs.mesh, meshKey)?.wildcardTlsAtWaypoints === true)}`,
       );
       const isBound = conditions.some(({ status }) => status === "True");
@@ -124,6 +126,33 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
     ),
   };
 }
+
+/** The binding of a ServiceEntry. Only the object that counts for a host has one. */
+function bindingOfEntry(
+  entry: ServiceEntryFacts,
+  binding: WaypointBinding,
+  { registry }: AmbientStatusSources,
+  reader: CollectionReader,
+): WaypointBinding {
+  if (binding.waypoint === undefined) return binding;
+  const counting = entry.spec.hosts.map((host) => {
+    const key = serviceKey({ namespace: entry.namespace, hostname: host.toLowerCase() });
+    const service = reader.get(registry.kubernetes, key);
+    if (service !== undefined && service.resolution !== "alias") return `Service ${service.objectName}`;
+    return `ServiceEntry ${reader.get(registry.entries, key)?.objectName ?? entry.name}`;
+  });
+  const own = `ServiceEntry ${entry.name}`;
+  if (counting.length === 0 || counting.includes(own)) return binding;
+  return {
+    fault: {
+      reason: "HostOfOtherObject",
+      message: `${[...new Set(counting)].slice(0, maxNamed).join(", ")} of this namespace has the hosts of this ServiceEntry and counts for labels and policies: name it instead`,
+    },
+  };
+}
+
+/** The most objects that a message names. */
+const maxNamed = 5;
 
 /** Without a waypoint, ztunnels ignore a strategy of connecting and cannot serve a wildcard. */
 function needOfWaypoint(entry: ServiceEntryFacts): readonly AmbientCondition[] {
@@ -283,22 +312,19 @@ const meshController = "istio.io/mesh-controller";
 function targetVerdict(
   policy: AuthorizationPolicyFacts,
   target: AuthorizationPolicyFacts["spec"]["targetRefs"][number],
-  { inputs, waypoints, bindings }: AmbientStatusSources,
+  sources: AmbientStatusSources,
   reader: CollectionReader,
 ): Verdict {
+  const { inputs, waypoints, bindings } = sources;
   const key = `${target.namespace ?? policy.namespace}/${target.name}`;
   const accepted = (to: string): Verdict => ({ status: "True", reason: "Accepted", message: `bound to ${to}` });
   const refused = (reason: string, message: string): Verdict => ({ status: "False", reason, message });
   const notFound = (): Verdict =>
     refused("TargetNotFound", `there is no ${target.kind} ${target.kind === "GatewayClass" ? target.name : key}`);
-  const ofService = (
-    found: { readonly namespace: string; readonly labels: Labels; readonly selector?: Labels } | undefined,
-  ): Verdict => {
-    if (found === undefined) return notFound();
-    const { waypoint } = bindings.bindingOfService({ selector: {}, ...found }, reader);
-    return waypoint?.published === true
-      ? accepted(`${waypoint.namespace}/${waypoint.gateway}`)
-      : refused("AncestorNotBound", `the ${target.kind} ${key} has no waypoint`);
+  const ofBinding = ({ waypoint, fault }: WaypointBinding): Verdict => {
+    if (waypoint?.published === true) return accepted(`${waypoint.namespace}/${waypoint.gateway}`);
+    const reason = fault === undefined ? "" : `: ${fault.message}`;
+    return refused("AncestorNotBound", `the ${target.kind} ${key} has no waypoint${reason}`);
   };
   switch (target.kind) {
     case "GatewayClass": {
@@ -320,10 +346,17 @@ function targetVerdict(
         ? accepted(factsKey({ namespace: waypoint.namespace, name: waypoint.gateway }))
         : notFound();
     }
-    case "Service":
-      return ofService(reader.get(inputs.services, key));
-    case "ServiceEntry":
-      return ofService(reader.get(inputs.serviceEntries, key));
+    case "Service": {
+      const found = reader.get(inputs.services, key);
+      return found === undefined ? notFound() : ofBinding(bindings.bindingOfService(found, reader));
+    }
+    case "ServiceEntry": {
+      const found = reader.get(inputs.serviceEntries, key);
+      if (found === undefined) return notFound();
+      const { namespace, labels } = found;
+      const subject = { namespace, labels, selector: {}, source: "ServiceEntry" };
+      return ofBinding(bindingOfEntry(found, bindings.bindingOfService(subject, reader), sources, reader));
+    }
     default:
       return refused("Invalid", `a policy cannot be attached to ${withArticle(target.kind)}`);
   }

@@ -50,17 +50,9 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
       `referencing unsupported backendRef: group "${reference.group}" kind "${reference.kind}"`,
     );
   }
-  const to = { kind: "Service" as const, namespace, name: reference.name };
-  if (
-    context.needsGrant &&
-    !isGranted({ from: { kind: context.kind, namespace: context.namespace }, to }, inputs, reader)
-  ) {
-    return fault(
-      "RefNotPermitted",
-      `backendRef ${reference.name}/${namespace} not accessible to a ${context.kind} in namespace "${context.namespace}" (missing a ReferenceGrant?)`,
-    );
-  }
   const name = { namespace, name: reference.name };
+  const refused = missingGrant(name, context);
+  if (refused !== undefined) return refused;
   // Without hosts in clusterset.local, the Service's own host reaches all clusters.
   const host =
     isImport && mesh.multiClusterServices?.host === true ? clusterSetHost(name) : hostnameOf(name, mesh.domain);
@@ -75,8 +67,25 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
       );
 }
 
-/** Resolves a host of the mesh: a ServiceEntry's host, or a Service's full name. */
-function resolveHostname(reference: BackendObjectReference, { mesh, inputs, reader }: BackendContext): ResolvedBackend {
+/** The fault of a reference to a Service that a ReferenceGrant of its namespace must allow and does not. */
+function missingGrant(
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  { needsGrant, kind, namespace: own, inputs, reader }: BackendContext,
+): ResolvedBackend | undefined {
+  const reference = { from: { kind, namespace: own }, to: { kind: "Service" as const, namespace, name } };
+  if (!needsGrant || isGranted(reference, inputs, reader)) return undefined;
+  return fault(
+    "RefNotPermitted",
+    `backendRef ${name}/${namespace} not accessible to a ${kind} in namespace "${own}" (missing a ReferenceGrant?)`,
+  );
+}
+
+/**
+ * Resolves a host of the mesh: a ServiceEntry's host, or a Service's full name, which needs the same grant as the
+ * Service.
+ */
+function resolveHostname(reference: BackendObjectReference, context: BackendContext): ResolvedBackend {
+  const { mesh, inputs, reader } = context;
   const host = reference.name.toLowerCase();
   if (reference.namespace !== undefined)
     return fault("InvalidDestination", "namespace may not be set with Hostname type");
@@ -86,6 +95,8 @@ function resolveHostname(reference: BackendObjectReference, { mesh, inputs, read
   const entries = reader.lookup(byHost, host);
   const ports = entries.flatMap((entry) => entry.spec.ports.map(({ number }) => number));
   const service = serviceOfHost(host, mesh.domain, inputs, reader);
+  const refused = service === undefined ? undefined : missingGrant(service, context);
+  if (refused !== undefined) return refused;
   const known = [...ports, ...(service?.ports.map(({ port }) => port) ?? [])];
   return known.length === 0
     ? fault("BackendNotFound", `backend(${host}) not found`)

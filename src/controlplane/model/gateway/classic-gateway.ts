@@ -1,5 +1,6 @@
 import type { GatewayServer, IstioPort, ServerTls } from "../../../api/istio/index.ts";
 import { factsKey, type IstioGatewayFacts } from "../facts.ts";
+import { addressBytes } from "../ip-address.ts";
 import { hostCovers } from "../service/service-hostname.ts";
 
 /** The traffic of a Gateway's server, after TLS was terminated. */
@@ -101,7 +102,7 @@ export function mergeGateways(
 
 function serverModel(gateway: IstioGatewayFacts, server: GatewayServer, port: number): GatewayServerModel {
   const kind = kindOf(protocolOf(server.port), server.tls);
-  const bind = server.bind ?? "";
+  const bind = bindOf(server);
   return {
     gateway: factsKey(gateway),
     kind,
@@ -114,6 +115,19 @@ function serverModel(gateway: IstioGatewayFacts, server: GatewayServer, port: nu
     routeName: routeNameOf(kind, gateway, server, port, bind),
   };
 }
+
+/**
+ * The address, spelled alike by all servers that have it, and empty for all IPv4 addresses. Proxies take one listener
+ * for each address, so another spelling would keep the servers of others from it.
+ */
+function bindOf({ bind = "" }: GatewayServer): string {
+  if (bind === anyAddress) return "";
+  return addressBytes(bind) !== undefined && bind.includes(":")
+    ? new URL(`tcp://[${bind}]`).hostname.slice(1, -1)
+    : bind;
+}
+
+const anyAddress = "0.0.0.0";
 
 /** Each HTTPS server has its own route configuration, because it has its own certificates. */
 function routeNameOf(

@@ -70,9 +70,7 @@ export function deriveGatewayStatuses(
       return [];
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
     const verdicts = judgeListeners(gateway, inputs, reader);
-    const ports = [...new Set(verdicts.filter(({ attaches }) => attaches).map(({ listener }) => listener.port))].sort(
-      (left, right) => left - right,
-    );
+    const ports = portsOf(verdicts);
     const reach = gatewayReach(gateway, ports, mesh, inputs, reader);
     const programmed = isWaypoint
       ? waypointVerdict(gateway, reader.lookup(waypointsOf, factsKey(gateway)), reach, mesh)
@@ -92,6 +90,17 @@ export function deriveGatewayStatuses(
       ],
     ];
   });
+}
+
+/**
+ * The ports on which the Gateway's status depends: those of its own listeners, and those of ListenerSets only if it has
+ * none. A ListenerSet may be of another namespace, and its own status says whether its ports are reachable.
+ */
+function portsOf(verdicts: readonly ListenerVerdict[]): readonly number[] {
+  const attached = verdicts.filter(({ attaches }) => attaches);
+  const own = attached.filter(({ owner }) => owner.kind === "Gateway");
+  const ports = (own.length === 0 ? attached : own).map(({ listener }) => listener.port);
+  return [...new Set(ports)].sort((left, right) => left - right);
 }
 
 interface GatewayVerdicts {

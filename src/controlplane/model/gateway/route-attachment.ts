@@ -8,6 +8,7 @@ import { intersectHostnames } from "../hostname.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
+import { oldestOfHost } from "../service/service-entry-host.ts";
 
 /** The relation of a route to one of its parents. */
 export interface ParentAttachment {
@@ -82,7 +83,17 @@ function attachToService(
     return refuse(`parent ${isService ? "service" : "service entry"}: "${service.key}" not found`);
   if (parentRef.port !== undefined && !ports.includes(parentRef.port))
     return refuse(`port ${parentRef.port} not found`);
+  const counting = isService ? undefined : countingInstead(service.key, inputs, reader);
+  if (counting !== undefined) return refuse(`the hosts of "${service.key}" belong to the older "${counting}": name it`);
   return { ...base, refused: undefined };
+}
+
+/** The ServiceEntry that has the hosts of the given one, and is older. Undefined if the given one counts for a host. */
+function countingInstead(key: string, inputs: MeshInputs, reader: CollectionReader): string | undefined {
+  const entry = reader.get(inputs.serviceEntries, key);
+  const counting = entry?.spec.hosts.map((host) => oldestOfHost(entry, host, inputs, reader) ?? entry) ?? [];
+  const keys = counting.map(factsKey);
+  return keys.includes(key) ? undefined : keys[0];
 }
 
 interface GatewayParent {

@@ -1,5 +1,14 @@
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
-import { compareText, factsKey, hostnameOf, meshKey, type MeshSettings, type ServiceImportFacts } from "../facts.ts";
+import {
+  compareText,
+  factsKey,
+  hostnameOf,
+  meshKey,
+  type MeshSettings,
+  type ServiceFacts,
+  type ServiceImportFacts,
+} from "../facts.ts";
+import { addressKey } from "../ip-address.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { importedDiscoverability } from "./service-discoverability.ts";
 import { endpointsKey, type EndpointModel } from "./service-endpoint-model.ts";
@@ -42,6 +51,18 @@ export function deriveImportedServices(
   services: OwnDomain<ServiceModel>,
 ): Collection<ServiceModel> {
   const byName = inputs.serviceImports.index("name", (imported) => [factsKey(imported)]);
+  const addressesOf = ({ clusterAddresses }: ServiceFacts): readonly string[] => clusterAddresses.map(addressKey);
+  const byAddress = inputs.services.index("cluster-address", addressesOf);
+  const remoteByAddress = inputs.remote.services.index("cluster-address", addressesOf);
+  /**
+   * Whether no Service of another namespace has the address in the import's cluster. Whoever may write a ServiceImport
+   * would take its clients. A Service of the import's own namespace may be the one that lends it its address.
+   */
+  const isFree = (address: string, { namespace, clusterId }: ServiceImportFacts, reader: CollectionReader): boolean =>
+    (clusterId === undefined
+      ? reader.lookup(byAddress, addressKey(address))
+      : reader.lookup(remoteByAddress, addressKey(address)).filter((service) => service.clusterId === clusterId)
+    ).every((service) => service.namespace === namespace);
   return graph.derive("services-imported", inputs.serviceImports, (imported, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh?.multiClusterServices?.host !== true) return [];
@@ -49,6 +70,7 @@ export function deriveImportedServices(
     // This control plane's cluster has no id here, so it sorts first.
     const imports = reader
       .lookup(byName, factsKey(imported))
+      .map((facts) => ({ ...facts, addresses: facts.addresses.filter((address) => isFree(address, facts, reader)) }))
       .filter(({ addresses }) => addresses.length > 0)
       .toSorted((left, right) => compareText(left.clusterId ?? "", right.clusterId ?? ""));
     const [first] = imports;

@@ -27,6 +27,8 @@ export interface EndpointModel {
   readonly clusterId: string;
   readonly node: string;
   readonly weight: number;
+  /** Set if the address is a pod's own. Others are written by whoever may write the service's endpoints. */
+  readonly ofPod?: true;
   /** Set if the endpoint gets only requests of sessions that it already has. */
   readonly draining?: true;
   /** Set if the endpoint is terminating and still serves, see {@link usedEndpoints}. */

@@ -435,6 +435,7 @@ function podEndpoint(
     node: pod.node,
     weight: 1,
     workload: workloadText(pod.workloadName, pod.namespace, pod.labels, view.id),
+    ...(!pod.hostNetwork && pod.addresses.includes(address) ? { ofPod: true } : {}),
   };
 }
 

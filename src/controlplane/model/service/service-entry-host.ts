@@ -22,8 +22,32 @@ export function deriveEntryHosts(graph: CollectionGraph, { serviceEntries }: Mes
   return {
     // Thousands of entries may have one host, so each host is read once and not once for each entry.
     keys: graph.derive("service-entry-hosts", serviceEntries, (entry) => hostKeys(entry).map((key) => [key, key])),
-    entries: serviceEntries.index("host-of-namespace", (entry) => new Set(hostKeys(entry))),
+    entries: entriesByHost(serviceEntries),
   };
+}
+
+function entriesByHost(serviceEntries: Collection<ServiceEntryFacts>): CollectionIndex<ServiceEntryFacts> {
+  return serviceEntries.index("host-of-namespace", (entry) => new Set(hostKeys(entry)));
+}
+
+/** The oldest ServiceEntry of the entry's namespace with that host. Routes and policies must name it. */
+export function oldestOfHost(
+  { namespace }: ServiceEntryFacts,
+  host: string,
+  { serviceEntries }: MeshInputs,
+  reader: CollectionReader,
+): ServiceEntryFacts | undefined {
+  const found = reader.lookup(entriesByHost(serviceEntries), hostKey(namespace, host));
+  return found.length < 2 ? found[0] : oldestEntries.of(found, oldestIn);
+}
+
+/** Chosen once for all routes, because thousands of entries may have one host. */
+const oldestEntries = memos.memo<readonly ServiceEntryFacts[], ServiceEntryFacts | undefined>("oldest-entries");
+
+function oldestIn(entries: readonly ServiceEntryFacts[]): ServiceEntryFacts | undefined {
+  let oldest = entries[0];
+  for (const entry of entries) if (oldest !== undefined && byAge(entry, oldest) < 0) oldest = entry;
+  return oldest;
 }
 
 function hostKeys({ namespace, spec }: ServiceEntryFacts): readonly string[] {

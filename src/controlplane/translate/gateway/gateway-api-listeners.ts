@@ -8,7 +8,7 @@ import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
 import { judgeListeners, type ListenerVerdict } from "../../model/gateway/listener-validation.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import type { FilterInit } from "../filter-init.ts";
-import { gatewayListener, listenerName, routeName, type GatewayChain } from "./gateway-listener.ts";
+import { gatewayListener, withDistinctNames, listenerName, routeName, type GatewayChain } from "./gateway-listener.ts";
 import { l4RouteFilters } from "../routing/gateway-l4-route.ts";
 import type { RouteTableScope, TableListener } from "../routing/gateway-route.ts";
 import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
@@ -110,7 +110,7 @@ export function gatewayApiListeners(gateway: GatewayFacts, context: GatewayApiCo
       const plain = listeners.some(({ listener }) => listener.protocol === "HTTP");
       const chains = plain
         ? [{ serverNames: [], filters: [requests(port, routeName(port), context)] }]
-        : distinct(listeners.flatMap((verdict) => chainsOf(gateway, verdict, context)));
+        : withDistinctNames(listeners.flatMap((verdict) => chainsOf(gateway, verdict, context)));
       return chains.length === 0 ? [] : gatewayListener(wildcard, port, chains, context);
     });
 }
@@ -123,17 +123,6 @@ function requests(port: number, rds: string, { mesh, security, telemetry }: Gate
     routes: { rds },
     security: security.http,
     telemetry,
-  });
-}
-
-/** Drops repeated server names, because each can have only one destination. */
-function distinct(chains: readonly GatewayChain[]): readonly GatewayChain[] {
-  const taken = new Set<string>();
-  return chains.filter(({ serverNames }) => {
-    const names = serverNames.length === 0 ? [""] : serverNames;
-    if (names.some((name) => taken.has(name))) return false;
-    for (const name of names) taken.add(name);
-    return true;
   });
 }
 

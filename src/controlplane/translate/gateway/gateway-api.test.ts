@@ -174,6 +174,24 @@ test("ListenerSets that a Gateway allows add listeners after its own; a conflict
   ]);
 });
 
+test("a ListenerSet with a port that the Gateway's Service lacks is not programmed, and its Gateway is", () => {
+  const { apply, sets, statuses } = gateways();
+  apply(
+    ...base,
+    ...balanced([80]),
+    gateway({ listeners: [http], allowedListeners: { namespaces: { from: "All" } } }),
+    config("ListenerSet", "shop/more", {
+      parentRef: { name: "web", namespace: "edge" },
+      listeners: [{ name: "other", port: 8080, protocol: "HTTP" }],
+    }),
+  );
+  assert.ok(conditionTexts(statuses.get("edge/web")?.conditions).includes("Programmed=True/Programmed"));
+  assert.deepEqual(conditionTexts(sets.get("shop/more")?.conditions), [
+    "Accepted=True/Accepted",
+    "Programmed=False/AddressNotUsable",
+  ]);
+});
+
 test("a Gateway's listener without its TLS is a placeholder that is not served, and a ListenerSet's is refused", () => {
   const { statuses, sets, apply, listener } = gateways();
   const bare = { port: 443, protocol: "HTTPS", allowedRoutes: all };
@@ -473,4 +491,72 @@ test("routes of ServiceEntries and backends by host lead to hosts outside Kubern
     routeStatuses.http.get("shop/r")?.parents.map(({ status }) => conditionTexts(status.conditions)[0]),
     ["Accepted=True/Accepted", "Accepted=True/Accepted"],
   );
+});
+
+test("a route of a ServiceEntry whose hosts an older one has is not accepted, and the status names that one", () => {
+  const { apply, routeStatuses } = gateways();
+  const entry = (name: string, hosts: readonly string[], day: number): KubernetesObject =>
+    config(
+      "ServiceEntry",
+      `shop/${name}`,
+      { hosts, ports: [{ number: 80, name: "http", protocol: "HTTP" }], resolution: "DNS" },
+      { creationTimestamp: `2026-01-0${day}T00:00:00Z` },
+    );
+  const names = ["old", "young", "both"];
+  apply(
+    ...base,
+    entry("old", ["api.example.org"], 1),
+    entry("young", ["API.example.org"], 2),
+    entry("both", ["api.example.org", "own.example.org"], 3),
+    ...names.map((name) =>
+      config("HTTPRoute", `shop/${name}`, {
+        parentRefs: [{ group: "networking.istio.io", kind: "ServiceEntry", name }],
+        rules: [{}],
+      }),
+    ),
+  );
+  const accepted = names.map((name) => routeStatuses.http.get(`shop/${name}`)?.parents[0]?.status.conditions[0]);
+  assert.deepEqual(
+    accepted.map((condition) => condition?.reason),
+    ["Accepted", "NoMatchingParent", "Accepted"],
+  );
+  assert.match(accepted[1]?.message ?? "", /belong to the older "shop\/old"/);
+});
+
+test("a backend by the host of another namespace's Service needs a ReferenceGrant", () => {
+  const { apply, hosts, routeStatuses } = gateways();
+  const host = "db.vault.svc.cluster.local";
+  const resolved = () => conditionTexts(routeStatuses.http.get("shop/r")?.parents[0]?.status.conditions)[1];
+  apply(
+    ...base,
+    namespace("vault"),
+    gateway({ listeners: [http] }),
+    service("vault/db", "10.96.0.77", { app: "db" }, [{ name: "http", port: 80 }]),
+    // An entry of the route's own namespace with the Service's host allows nothing.
+    config("ServiceEntry", "shop/db", {
+      hosts: [host],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "DNS",
+    }),
+    config("HTTPRoute", "shop/r", {
+      parentRefs: [{ name: "web", namespace: "edge" }],
+      rules: [
+        {
+          backendRefs: [
+            { group: "networking.istio.io", kind: "Hostname", name: "DB.vault.svc.cluster.local", port: 80 },
+          ],
+        },
+      ],
+    }),
+  );
+  assert.equal(resolved(), "ResolvedRefs=False/RefNotPermitted");
+  assert.doesNotMatch(JSON.stringify(hosts("edge/web", "http.80")), /vault/);
+  apply(
+    config("ReferenceGrant", "vault/shop", {
+      from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: "shop" }],
+      to: [{ group: "", kind: "Service" }],
+    }),
+  );
+  assert.equal(resolved(), "ResolvedRefs=True/ResolvedRefs");
+  assert.match(JSON.stringify(hosts("edge/web", "http.80")), /outbound\|80\|\|db\.vault/);
 });

@@ -121,10 +121,11 @@ function deriveMergedGateways(graph: CollectionGraph, { inputs, scopes }: MeshMo
   );
   return graph.derive("merged-gateways", scopes.groups, (group, reader, key) => {
     if (group.kind !== "router" || group.labels[istioLabels.gatewayName] !== undefined) return [];
+    const isScoped = reader.get(inputs.mesh, meshKey)?.gatewaysStayInNamespace === true;
     const selected = [
       ...reader.lookup(gateways, everyPod),
       ...selecting(gateways, "", group.labels, (gateway) => gateway.spec.selector, reader),
-    ];
+    ].filter((gateway) => !isScoped || gateway.namespace === group.namespace);
     return [
       [
         key,

@@ -17,7 +17,7 @@ import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing
 import type { FilterInit } from "../filter-init.ts";
 import { autoPassthroughChains } from "./gateway-auto-passthrough.ts";
 import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
-import { gatewayListener, listenerName, type GatewayChain } from "./gateway-listener.ts";
+import { gatewayListener, listenerName, withDistinctNames, type GatewayChain } from "./gateway-listener.ts";
 import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
 import { tcpMetadataExchange } from "../istio-filters.ts";
 import { nobody, routeConfiguration } from "../routing/route-configuration.ts";
@@ -39,7 +39,10 @@ export function classicListener(
   const address = bind === "" ? wildcard : bind;
   const name = listenerName(port, address);
   const [first] = servers;
-  const chains = first?.kind === "http" ? [httpChain(first, name, context)] : chainsBySni(servers, name, context);
+  const chains =
+    first?.kind === "http"
+      ? [httpChain(first, name, context)]
+      : withDistinctNames(servers.flatMap((server) => chainsOf(server, name, context)));
   return chains.length === 0 ? undefined : gatewayListener(address, port, chains, context);
 }
 
@@ -59,22 +62,6 @@ function httpChain(server: GatewayServerModel, listener: string, context: Classi
     transportSocket: downstreamTls(serverTls(server.tls, context)),
     filters: [manager],
   };
-}
-
-/** Drops repeated server names: the first route with a name gets it. */
-function chainsBySni(
-  servers: readonly GatewayServerModel[],
-  listener: string,
-  context: ClassicGatewayContext,
-): readonly GatewayChain[] {
-  const taken = new Set<string>();
-  return servers
-    .flatMap((server) => chainsOf(server, listener, context))
-    .filter(({ serverNames }) => {
-      if (serverNames.some((name) => taken.has(name))) return false;
-      for (const name of serverNames) taken.add(name);
-      return true;
-    });
 }
 
 function chainsOf(

@@ -32,6 +32,21 @@ export interface GatewayChain {
   readonly filters: readonly FilterInit[];
 }
 
+/**
+ * The chains without the server names that an earlier one has, because each can have only one destination. A chain with
+ * other names keeps them: the earlier one may be of another namespace.
+ */
+export function withDistinctNames(chains: readonly GatewayChain[]): readonly GatewayChain[] {
+  const taken = new Set<string>();
+  return chains.flatMap((chain): GatewayChain[] => {
+    const names = chain.serverNames.length === 0 ? [""] : chain.serverNames;
+    const free = names.filter((name) => !taken.has(name));
+    for (const name of free) taken.add(name);
+    if (free.length === names.length) return [chain];
+    return free.length === 0 ? [] : [{ ...chain, serverNames: free }];
+  });
+}
+
 export function listenerName(port: number, bind = "0.0.0.0"): string {
   return `${bind}_${port}`;
 }

@@ -13,7 +13,8 @@ import type { SecretFacts } from "../../model/secret-facts.ts";
 import { deriveSecretReferences } from "../../model/gateway/secret-references.ts";
 import { SecretView } from "../../serve/secret-view.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
-import { config, createModelFixture, namespace, pod, service, slice } from "../../testing/model-fixture.ts";
+import { config, createModelFixture, namespace, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
+import { meshKey } from "../../model/facts.ts";
 import { deriveClassicGatewayResources } from "./gateway-classic-resources.ts";
 import { scopedResourceKey } from "../resource.ts";
 import { deriveRouterResources } from "./router-resources.ts";
@@ -219,6 +220,36 @@ test("plain servers of a port share a table of the permitted VirtualServices, an
       ["web.example:80", ["web.example"], "", ["/exact", "/"]],
     ],
   );
+});
+
+test("servers with one address share a listener, however they spell the address", () => {
+  const { apply, merged } = gateways();
+  const plain = (host: string, bind: string): object => server(80, "HTTP", [host], undefined, { bind });
+  apply(
+    ...base,
+    classicGateway("a", [server(80, "HTTP", ["a.example"]), plain("six.example", "fd00::a")]),
+    classicGateway("b", [plain("any.example", "0.0.0.0"), plain("long.example", "FD00:0:0::000A")], {
+      creationTimestamp: "2026-02-01T00:00:00Z",
+    }),
+  );
+  assert.deepEqual(
+    merged()?.listeners.map(({ bind, servers }) => [bind, servers.flatMap(({ hosts }) => hosts)]),
+    [
+      ["", ["a.example", "any.example"]],
+      ["fd00::a", ["six.example", "long.example"]],
+    ],
+  );
+  assert.deepEqual([...(merged()?.tables.keys() ?? [])], ["http.8080", "http.8080.fd00::a"]);
+});
+
+test("with PILOT_SCOPE_GATEWAY_TO_NAMESPACE, a Gateway selects only proxies of its own namespace", () => {
+  const { apply, merged, inputs, graph } = gateways();
+  const foreign = { ...config("Gateway", "shop/own", { servers: [server(80, "HTTP", ["b.example"])] }), ...istio };
+  apply(...base, classicGateway("a", [server(80, "HTTP", ["a.example"])]), foreign);
+  const owners = () => merged()?.listeners.flatMap(({ servers }) => servers.map(({ gateway }) => gateway));
+  assert.deepEqual(owners(), ["edge/a", "shop/own"]);
+  graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, gatewaysStayInNamespace: true }));
+  assert.deepEqual(owners(), ["edge/a"]);
 });
 
 test("a VirtualService names a Gateway by its name, by namespace and name, or by an old host name", () => {
@@ -453,6 +484,33 @@ test("TLS and TCP routes lead connections by server name or port, and have a sta
     status.get("edge/web")?.listeners.map(({ attachedRoutes }) => attachedRoutes),
     [2, 1],
   );
+});
+
+test("a route that is younger than another with one of its server names keeps the others", () => {
+  const { apply, chains } = gateways();
+  const tls = { mode: "Passthrough" };
+  const listener = { name: "tls", port: 8443, protocol: "TLS", tls, allowedRoutes: { namespaces: { from: "All" } } };
+  const later = { creationTimestamp: "2026-02-01T00:00:00Z" };
+  const destination = { host: "web.shop.svc.cluster.local", port: { number: 80 } };
+  const passing = (hosts: readonly string[]): object => ({
+    hosts,
+    gateways: ["a"],
+    tls: [{ match: [{ sniHosts: hosts }], route: [{ destination }] }],
+  });
+  const parentRefs = [{ name: "web", namespace: "edge" }];
+  const rules = [{ backendRefs: [{ name: "web", port: 80 }] }];
+  apply(
+    ...base,
+    apiGateway([listener]),
+    config("TLSRoute", "shop/old", { parentRefs, hostnames: ["a.example"], rules }),
+    config("TLSRoute", "shop/young", { parentRefs, hostnames: ["a.example", "b.example"], rules }, later),
+    classicGateway("a", [server(443, "TLS", ["*.example"], { mode: "PASSTHROUGH" })]),
+    virtualService("edge/old", passing(["a.example"])),
+    { ...config("VirtualService", "edge/young", passing(["a.example", "b.example"]), later), ...istio },
+  );
+  const expected = ["a.example", "b.example"].map((name) => `${name} > outbound|80||web.shop.svc.cluster.local`);
+  assert.deepEqual(chains("api", "0.0.0.0_8443"), expected);
+  assert.deepEqual(chains("classic", "0.0.0.0_8443"), expected);
 });
 
 test("a route whose backends all have weight 0 still matches before wider routes, and its connections reach no backend", () => {

@@ -4,10 +4,11 @@ import type { KubernetesObject } from "../../../api/index.ts";
 import { parseMeshConfig } from "../../../api/istio/index.ts";
 import { meshSettings } from "../../mesh-settings.ts";
 import { meshKey } from "../../model/facts.ts";
-import { config, namespace, service, slice, testMesh } from "../../testing/model-fixture.ts";
+import { config, namespace, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import { createOutboundFixture, type ServedOutbound } from "../../testing/outbound-fixture.ts";
 
 const address = "10.96.0.9";
+const entryAddress = "240.240.0.9";
 const tcp = { name: "tcp", port: 5432 };
 const entryPort = { name: "tcp", number: 5432, protocol: "TCP" };
 const sidecarEgress = { port: { number: 5432, name: "tcp", protocol: "TCP" }, hosts: ["*/*"] };
@@ -77,6 +78,76 @@ for (const [kind, claim] of Object.entries(claims)) {
     });
   }
 }
+
+/** The listener of the address, if a headless Service has it as an endpoint and a ServiceEntry claims it. */
+function listenerOf(claimed: { headlessDay: number; entry: object; ofPod: boolean; allocated?: boolean }): string {
+  const { apply, serve } = createOutboundFixture();
+  apply(
+    namespace("shop"),
+    namespace("store"),
+    namespace("evil"),
+    ...(claimed.ofPod ? [pod("store/db-0", entryAddress)] : []),
+    slice("store/db", tcp, [{ address: entryAddress, ...(claimed.ofPod ? { pod: "db-0" } : {}) }]),
+    aged(service("store/db", "None", { app: "db" }, [tcp]), claimed.headlessDay),
+    Object.assign(
+      aged(
+        config("ServiceEntry", "evil/ext", {
+          hosts: ["ext.example.org"],
+          resolution: "STATIC",
+          ports: [entryPort],
+          endpoints: [{ address: "192.0.2.9" }],
+          ...claimed.entry,
+        }),
+        2,
+      ),
+      claimed.allocated === true ? { status: { addresses: [{ value: entryAddress, host: "ext.example.org" }] } } : {},
+    ),
+  );
+  const found = serve({ dnsCapture: true }).listeners()[`${entryAddress}_5432`];
+  return [...new Set(JSON.stringify(found ?? {}).match(/outbound\|5432\|\|[a-z.]+/g))].join();
+}
+
+const ofHeadless = "outbound|5432||db.store.svc.cluster.local";
+const ofEntry = "outbound|5432||ext.example.org";
+const single = { addresses: [entryAddress] };
+const several = { addresses: [entryAddress, "240.240.9.9"] };
+
+test("a pod behind a headless Service keeps its address from a ServiceEntry of another namespace", () => {
+  for (const headlessDay of [1, 3])
+    for (const entry of [single, several]) assert.equal(listenerOf({ headlessDay, entry, ofPod: true }), ofHeadless);
+});
+
+test("an endpoint that is no pod takes no address of an older ServiceEntry of another namespace", () => {
+  for (const entry of [single, several]) {
+    assert.equal(listenerOf({ headlessDay: 3, entry, ofPod: false }), ofEntry);
+    assert.equal(listenerOf({ headlessDay: 1, entry, ofPod: false }), ofHeadless);
+  }
+  const http = { ...single, ports: [{ name: "http", number: 5432, protocol: "HTTP" }] };
+  assert.equal(listenerOf({ headlessDay: 3, entry: http, ofPod: false }), "");
+});
+
+test("an automatic address stays with its ServiceEntry, whatever endpoint claims it", () => {
+  for (const headlessDay of [1, 3])
+    assert.equal(listenerOf({ headlessDay, entry: {}, ofPod: false, allocated: true }), ofEntry);
+});
+
+test("a ServiceImport takes no address of another namespace's Service", () => {
+  for (const own of [plainService, httpService]) {
+    const { apply, serve, inputs } = createOutboundFixture();
+    const multiClusterServices = { host: true, clusterLocal: false, group: "multicluster.x-k8s.io" };
+    inputs.mesh.set(meshKey, { ...testMesh, multiClusterServices });
+    apply(
+      namespace("shop"),
+      namespace("evil"),
+      aged(own, 2),
+      aged(service("evil/trap", "10.96.0.66", { app: "trap" }, [tcp]), 1),
+      config("ServiceImport", "evil/trap", { ips: [address, "242.0.0.1"] }),
+    );
+    const listeners = serve().listeners();
+    assert.doesNotMatch(JSON.stringify(listeners[`${address}_5432`] ?? {}), /evil/);
+    assert.match(JSON.stringify(listeners["242.0.0.1_5432"]), /trap\.evil\.svc\.clusterset\.local/);
+  }
+});
 
 function endpointsOf(served: ServedOutbound, name: string): readonly string[] {
   return [...JSON.stringify(served.endpoints()[name] ?? {}).matchAll(/"address":"([^"]+)"/g)].map(

@@ -1,8 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ListenerSchema, TrafficDirection, type Listener } from "../../../wire/envoy/index.ts";
 import type { DestinationRuleModel } from "../../model/destination-rule-model.ts";
-import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
-import { addressBytes, isAddress } from "../../model/ip-address.ts";
+import { byCreation, type AppProtocol, type MeshSettings } from "../../model/facts.ts";
+import { addressKey, isAddress } from "../../model/ip-address.ts";
+import { memos } from "../../model/memos.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import { hostsOverlap } from "../../model/service/service-hostname.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
@@ -20,7 +21,7 @@ import { dynamicDnsName, dynamicDnsRoute, forwardsUnknownHosts, unknownHostCache
 import { DistinctChains, filterChain, takesEverything, type OutboundChain } from "./outbound-chain.ts";
 import { subsetClusterName } from "../outbound-cluster.ts";
 import { unknownRoute, unknownTrafficCluster, type ResolvedPort, type ResolvedService } from "./outbound-route.ts";
-import { clusterAddressesOf, type OutboundPort } from "./outbound-port.ts";
+import { addressClaims, type AddressClaim, type OutboundPort } from "./outbound-port.ts";
 import { routeConfiguration } from "../routing/route-configuration.ts";
 import { meshTelemetry, type ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 import { l4Matches, tcpClusterFilters, tcpRouteFilters, type TcpRouteContext } from "../routing/virtual-service-tcp.ts";
@@ -46,7 +47,7 @@ const wildcard = "0.0.0.0";
 /** The listeners of one port: one for all HTTP services, and one for each address of the others. */
 export function outboundListeners(resolved: ListenerPort): readonly Listener[] {
   const entries = new Map<string, Entry>();
-  const taken = clusterAddresses(resolved);
+  const taken = takenAddresses(resolved);
   for (const service of resolved.services)
     if (service.service.resolution !== "alias") addService(entries, service, resolved, taken);
   return [...entries.values()].map((entry) => listener(entry, resolved));
@@ -56,10 +57,10 @@ function addService(
   entries: Map<string, Entry>,
   resolved: ResolvedService,
   port: ListenerPort,
-  taken: ReadonlySet<string>,
+  taken: TakenAddresses,
 ): void {
   const protocol = port.port.protocol ?? resolved.port.protocol;
-  if (protocol === "unknown" || protocol === "tcp" || protocol === "tls") {
+  if (listensOnAddresses(protocol)) {
     for (const bind of bindsOf(resolved.service, port, taken)) addTcp(entries, bind, protocol, resolved, port);
   } else {
     addHttp(entries, port.port.bind ?? wildcard, port);
@@ -73,40 +74,84 @@ interface Bind {
 
 /**
  * The service's addresses, else those of its pods, else all addresses. With all addresses, CIDR ranges or server names
- * must distinguish services. An address of a Kubernetes Service is never one of a pod: whoever writes the endpoints of
- * a headless Service could take the clients of another namespace's Service.
+ * must distinguish services.
  */
-function bindsOf(
-  service: ServiceModel,
-  { port, endpointsOf }: ListenerPort,
-  taken: ReadonlySet<string>,
-): readonly Bind[] {
+function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort, taken: TakenAddresses): readonly Bind[] {
   if (port.bind !== undefined) return [{ address: port.bind, destinations: [] }];
   const ranges = service.addresses.filter((address) => address.includes("/"));
   const binds = service.addresses
-    .filter((address) => !address.includes("/"))
+    .filter((address) => !address.includes("/") && !taken.isOfPod(address, service))
     .map((address) => ({ address, destinations: [] as readonly string[] }));
   if (ranges.length > 0) binds.push({ address: wildcard, destinations: ranges });
-  if (binds.length > 0) return binds;
+  if (binds.length > 0 || service.addresses.length > 0) return binds;
   if (service.resolution !== "passthrough") return [{ address: wildcard, destinations: [] }];
-  const endpoints = endpointsOf(service, port.port).map((endpoint) => endpoint.address);
+  const endpoints = endpointsOf(service, port.port);
   const plainEntry = service.registry === "External" && Object.keys(service.selector).length === 0;
   if (endpoints.length === 0 && plainEntry) return [{ address: wildcard, destinations: [] }];
-  return [...new Set(endpoints)]
-    .filter((address) => isAddress(address) && !taken.has(plainAddress(address)))
-    .map((address) => ({ address, destinations: [] }));
+  const free = endpoints.filter((endpoint) => isAddress(endpoint.address) && !taken.isOfService(endpoint, service));
+  return [...new Set(free.map(({ address }) => address))].map((address) => ({ address, destinations: [] }));
 }
 
-/** The addresses of all Kubernetes Services of the port. */
-function clusterAddresses({ port, services }: ListenerPort): ReadonlySet<string> {
-  if (!services.some(({ service }) => service.resolution === "passthrough")) return new Set();
-  const own = services.flatMap(({ service }) => clusterAddressesOf(service));
-  return new Set([...own, ...(port.clusterAddresses ?? [])].map(plainAddress));
+/**
+ * Decides between a headless Service and another service with the address of one of its endpoints. Whoever writes the
+ * one could take the clients of the other, so an assigned address always stays with its service, and a pod's with the
+ * pod. Otherwise the older service wins, as in upstream.
+ */
+interface TakenAddresses {
+  /** Whether a service other than the headless one has the endpoint's address. */
+  readonly isOfService: (endpoint: EndpointModel, headless: ServiceModel) => boolean;
+  /** Whether the address is one of a pod behind a headless Service of another namespace. */
+  readonly isOfPod: (address: string, service: ServiceModel) => boolean;
 }
 
-/** Equal for all spellings of an IPv6 address. */
-function plainAddress(address: string): string {
-  return Buffer.from(addressBytes(address) ?? []).toString("hex") || address;
+function takenAddresses({ port, services, endpointsOf }: ListenerPort): TakenAddresses {
+  const headless = services
+    .filter(({ service, port: own }) => isHeadless(service) && listensOnAddresses(port.protocol ?? own.protocol))
+    .map(({ service }) => service);
+  if (headless.length === 0) return { isOfService: () => false, isOfPod: () => false };
+  const claims = claimsOfAddresses.of(port.claims ?? addressClaims(services.map(({ service }) => service)), byAddress);
+  const pods = new Map<string, string>();
+  for (const service of headless)
+    for (const { address, ofPod } of claims.size === 0 ? [] : endpointsOf(service, port.port))
+      if (ofPod === true) pods.set(addressKey(address), service.namespace);
+  return {
+    isOfService: ({ address, ofPod }, service) => {
+      const found = claims.get(addressKey(address)) ?? [];
+      const isOlder = (claim: AddressClaim): boolean =>
+        claim.service.namespace !== service.namespace && byCreation(claim.service, service) < 0;
+      return found.some((claim) => claim.isAssigned || (ofPod !== true && isOlder(claim)));
+    },
+    isOfPod: (address, { registry, namespace }) => {
+      const owner = registry === "External" ? pods.get(addressKey(address)) : undefined;
+      return owner !== undefined && owner !== namespace;
+    },
+  };
+}
+
+type ClaimsByAddress = ReadonlyMap<string, readonly AddressClaim[]>;
+
+/** Made once for all scopes that share a list of claims. */
+const claimsOfAddresses = memos.memo<readonly AddressClaim[], ClaimsByAddress>("claims-of-addresses");
+
+function byAddress(claims: readonly AddressClaim[]): ClaimsByAddress {
+  const found = new Map<string, AddressClaim[]>();
+  for (const claim of claims)
+    for (const address of claim.addresses) {
+      const plain = addressKey(address);
+      const known = found.get(plain);
+      if (known === undefined) found.set(plain, [claim]);
+      else known.push(claim);
+    }
+  return found;
+}
+
+function isHeadless({ resolution, addresses }: ServiceModel): boolean {
+  return resolution === "passthrough" && addresses.length === 0;
+}
+
+/** Whether services with the protocol have listeners of their own. All others share one. */
+function listensOnAddresses(protocol: AppProtocol): boolean {
+  return protocol === "unknown" || protocol === "tcp" || protocol === "tls";
 }
 
 /**

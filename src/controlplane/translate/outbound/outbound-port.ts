@@ -26,8 +26,8 @@ export interface OutboundPort extends Pick<
   readonly bindsToPort: boolean;
   /** The services with this port, oldest first. */
   readonly services: readonly PortService[];
-  /** The addresses of the port's Kubernetes Services, if `services` are only some of them. No endpoint takes them. */
-  readonly clusterAddresses?: readonly string[];
+  /** The addresses of all of the port's services, if `services` are only some of them. */
+  readonly claims?: readonly AddressClaim[];
   /** Ports with the same key share one list of services, across scopes. Undefined means a list of its own. */
   readonly shared: string | undefined;
   /** The keys of the VirtualServices that may apply to the port, in order of precedence. */
@@ -148,10 +148,18 @@ export interface ListenerServices {
   /** Services with an address that no other service has on this port, with that address. */
   readonly apart: readonly { readonly address: string; readonly entry: PortService }[];
   /**
-   * The addresses of all Kubernetes Services, if the rest has a service that listens on those of its endpoints. Whoever
-   * may write an EndpointSlice, a WorkloadEntry or a ServiceEntry chooses these, and would take the Services' clients.
+   * The addresses of all services, if the rest has a service that listens on those of its endpoints. Whoever may write
+   * an EndpointSlice, a WorkloadEntry or a ServiceEntry chooses these, and would take the services' clients.
    */
-  readonly clusterAddresses: readonly string[];
+  readonly claims: readonly AddressClaim[];
+}
+
+/** The addresses of a service that is not headless. */
+export interface AddressClaim {
+  readonly addresses: readonly string[];
+  /** Whether the API server or the control plane gave the addresses to the service, and not the service's owner. */
+  readonly isAssigned: boolean;
+  readonly service: ServiceModel;
 }
 
 /**
@@ -186,13 +194,17 @@ export function listenerServices(
   const listensOnEndpoints = entries.some(
     ({ service }) => service?.resolution === "passthrough" && !speaksOnlyHttp(service, number),
   );
-  const clusterAddresses = listensOnEndpoints ? entries.flatMap(({ service }) => clusterAddressesOf(service)) : [];
-  return { rest, apart, clusterAddresses };
+  return { rest, apart, claims: listensOnEndpoints ? addressClaims(entries.map(({ service }) => service)) : [] };
 }
 
-/** The addresses that the API server gave to a service. Its clients reach it there, whatever others claim. */
-export function clusterAddressesOf(service: ServiceModel | undefined): readonly string[] {
-  return service?.registry === "Kubernetes" ? service.addresses : [];
+export function addressClaims(services: readonly (ServiceModel | undefined)[]): readonly AddressClaim[] {
+  return services.flatMap((service): AddressClaim[] => {
+    if (service === undefined || service.addresses.length === 0) return [];
+    const isAssigned =
+      service.registry === "Kubernetes" ||
+      service.addresses.every((address) => service.automaticAddresses?.includes(address) === true);
+    return [{ addresses: service.addresses, isAssigned, service }];
+  });
 }
 
 /** Services with these resolutions do not affect the listener in front of them. */
@@ -207,11 +219,11 @@ const ordinary: ReadonlySet<string> = new Set<ServiceModel["resolution"]>([
 /** Splits a port into independent listeners, by key. */
 export function listenerParts(
   port: OutboundPort,
-  { rest, apart, clusterAddresses }: ListenerServices,
+  { rest, apart, claims }: ListenerServices,
 ): readonly (readonly [string, OutboundPort])[] {
   const whole = `${port.scope}|${port.port}`;
   return [
-    [whole, { ...port, services: rest, ...(clusterAddresses.length === 0 ? {} : { clusterAddresses }) }],
+    [whole, { ...port, services: rest, ...(claims.length === 0 ? {} : { claims }) }],
     ...apart.map(({ address, entry }) => [`${whole}|${address}`, { ...port, services: [entry] }] as const),
   ];
 }
