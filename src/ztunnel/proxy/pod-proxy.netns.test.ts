@@ -338,6 +338,32 @@ test("a pod that drains is done when the queries are answered that its ztunnel h
   for (const part of [pods, certificates]) part.close();
 });
 
+test("a pod that drains is done when a query over TCP is answered, and ends its connection to the name server", async () => {
+  const pods = podPair();
+  const root = new FakeCertificateAuthority().exportRoot();
+  const { env, certificates } = environment(root, mesh());
+  const [asked, answered] = [Promise.withResolvers<undefined>(), Promise.withResolvers<Buffer>()];
+  const dns: Partial<DnsResolver> = {
+    answer: async () => {
+      asked.resolve(undefined);
+      return await answered.promise;
+    },
+  };
+  const proxy = podProxy({ ...env, dns: dns as DnsResolver }, pods.client, "client");
+  await proxy.start();
+  const client = await talk(pods.client, "127.0.0.1", env.ports.dns);
+  client.say("\0\u0005query");
+  await asked.promise;
+  proxy.drain();
+  // The queries over UDP are done by then.
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(proxy.state, "draining");
+  answered.resolve(Buffer.from("answer"));
+  assert.equal(await client.until("answer"), "\0\u0006answer");
+  await proxy.closed;
+  for (const part of [pods, certificates]) part.close();
+});
+
 test("a pod's connections to its ztunnel's name server count among its connections", async () => {
   const pods = podPair();
   const root = new FakeCertificateAuthority().exportRoot();

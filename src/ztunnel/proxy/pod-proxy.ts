@@ -1,6 +1,7 @@
 import { messageOf, type Logger } from "../../base/index.ts";
 import { HbonePool, hboneDialer } from "../../dataplane/tunnels/index.ts";
 import { closeDescriptor, keepAlive, listenTcp, type ByteStream } from "../../net/index.ts";
+import type { DnsServer } from "../../dataplane/dns/index.ts";
 import { DnsListener } from "./dns-listener.ts";
 import type { WorkloadInfo } from "../state/model.ts";
 import type { PassedListener, PodDescriptors } from "./served-pods.ts";
@@ -76,7 +77,7 @@ export class PodProxy {
     return connection.pod === this.#pod;
   }
 
-  /** Resolves when the pod has no connections, no queries over UDP and no listeners left. */
+  /** Resolves when the pod has no connections, no unanswered queries and no listeners left. */
   get closed(): Promise<void> {
     return this.#whenClosed.promise;
   }
@@ -166,10 +167,10 @@ export class PodProxy {
         return await this.#listenFor("inbound-hbone", fd);
       case "dns-udp":
       case "dns-udp/6":
-        return await this.#answerNames(fd, role === "dns-udp/6");
+        return this.#answersNames(await DnsListener.udp(this.#pod, fd, role === "dns-udp/6"));
       case "dns-tcp":
       case "dns-tcp/6":
-        return await DnsListener.tcp(this.#pod, fd);
+        return this.#answersNames(await DnsListener.tcp(this.#pod, fd));
     }
   }
 
@@ -182,11 +183,8 @@ export class PodProxy {
     return await listenTcp({ fd, acceptsMore }, (stream) => this.#accept(kind, stream));
   }
 
-  /**
-   * A draining pod is not done before the queries over UDP that it has read are answered, because nobody else has them.
-   */
-  async #answerNames(fd: number, ipv6: boolean): Promise<{ close(): void }> {
-    const listener = await DnsListener.udp(this.#pod, fd, ipv6);
+  /** A draining pod is not done before the queries that it has read are answered, because nobody else has them. */
+  #answersNames(listener: DnsServer): DnsServer {
     this.#open += 1;
     void listener.ended.then(() => {
       this.#open -= 1;
