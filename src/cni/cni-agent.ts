@@ -48,6 +48,8 @@ export interface CniAgentSettings {
   readonly ambient: boolean;
   /** Whether the DNS of these pods is captured if their annotations do not say otherwise. */
   readonly dnsCapture: boolean;
+  /** Whether the IPv6 of these pods is captured. */
+  readonly ipv6: boolean;
   /** Whether pods that started before the agent get the redirect to their sidecars that they wait for. */
   readonly repair: boolean;
 }
@@ -116,7 +118,7 @@ export class CniAgent {
       finder,
       probes: this.#probes,
       excludedNamespaces: options.excludedNamespaces,
-      capture: { pods: options.settings.ambient, dns: options.settings.dnsCapture },
+      capture: { pods: options.settings.ambient, dns: options.settings.dnsCapture, ipv6: options.settings.ipv6 },
       log,
       logsRoutes: options.logsRoutes ?? false,
       clock,

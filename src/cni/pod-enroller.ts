@@ -41,8 +41,11 @@ export interface PodEnrollerOptions {
   readonly finder: PodNamespaceFinder;
   readonly probes: HostProbeRules;
   readonly excludedNamespaces: readonly string[];
-  /** Whether pods join the mesh, and whether the DNS of pods is captured that do not say otherwise. */
-  readonly capture: { readonly pods: boolean; readonly dns: boolean };
+  /**
+   * Whether pods join the mesh, whether the DNS of pods is captured that do not say otherwise, and whether their IPv6 is
+   * captured.
+   */
+  readonly capture: { readonly pods: boolean; readonly dns: boolean; readonly ipv6: boolean };
   readonly log: Logger;
   /** (Serin's own) Also logs each capture in the format of ambient's first release. */
   readonly logsRoutes: boolean;
@@ -284,7 +287,7 @@ export class PodEnroller {
     this.#options.probes.add(addresses);
     enrolment.addresses = addresses;
     if (!enrolment.captured) {
-      installCapture(enrolment.namespace.fd, captureOptionsOf(pod, this.#options.capture.dns));
+      installCapture(enrolment.namespace.fd, captureOptionsOf(pod, this.#options.capture));
       if (this.#options.logsRoutes) this.#logRoutes(view, addresses);
     }
     enrolment.captured = true;
@@ -349,7 +352,8 @@ export class PodEnroller {
       const annotated = pod.metadata.annotations?.[ztunnelOwnerAnnotation];
       if (previous) {
         enrolment.captured = true;
-        if (!captureOptionsOf(pod, this.#options.capture.dns).bypassInbound) guardCapture(namespace.fd);
+        const options = captureOptionsOf(pod, this.#options.capture);
+        if (!options.bypassInbound) guardCapture(namespace.fd, options);
         const holder = annotated === undefined ? undefined : this.#options.hub.link(annotated);
         if (holder !== undefined) await this.#takeBack(enrolment, holder);
       }

@@ -76,7 +76,7 @@ export class Rig {
   end: AgentEnd = "restarted";
   clock: Clock = systemClock;
   hostProc = "/proc";
-  settings: CniAgentSettings = { ambient: true, dnsCapture: true, repair: true };
+  settings: CniAgentSettings = { ambient: true, dnsCapture: true, ipv6: true, repair: true };
 
   constructor(context: TestContext) {
     context.after(async () => {
