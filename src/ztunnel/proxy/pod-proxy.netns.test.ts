@@ -212,6 +212,32 @@ services:`;
   for (const part of parts) part.close();
 });
 
+test("an idle tunnel counts among its pod's connections, and ends when the ztunnel needs its place", async () => {
+  const { pods, source, close } = await startBoth();
+  const { limit } = source.env;
+  const held: { destroy(): unknown }[] = [];
+  const admit = limit.admit.bind(limit);
+  limit.admit = (connection, address) => {
+    const place = admit(connection, address);
+    held.push(connection);
+    return {
+      [Symbol.dispose]: () => {
+        place?.[Symbol.dispose]();
+        held.splice(held.indexOf(connection), 1);
+      },
+    };
+  };
+  const client = await talk(pods.client, serviceAddress, 80);
+  assert.match(await client.until("\n"), /hello/);
+  assert.equal(held.length, 2);
+  client.stream.destroy();
+  await source.env.tracker.idle();
+  await until(() => held.length === 1);
+  held[0]?.destroy();
+  await until(() => held.length === 0);
+  close();
+});
+
 const fromNear = `policies:
 - {name: near, namespace: default, scope: Namespace, action: Allow, rules: [[[{sourceIps: [10.0.0.0/8]}]]]}
 `;

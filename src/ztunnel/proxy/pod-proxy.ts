@@ -57,6 +57,8 @@ export class PodProxy {
     const pool = new HbonePool({
       dial: hboneDialer(options.environment.certificates, options.environment.clock),
       clock: options.environment.clock,
+      // An idle tunnel has a descriptor for minutes, and a pod may have tunnels to thousands of others.
+      admit: (connection) => options.environment.limit.admit(connection, options.uid),
     });
     this.#pod = {
       environment: options.environment,
