@@ -352,9 +352,9 @@ test("a probe's path exists before the capture, and survives a restart of the ag
   rig.startAgent();
   const ztunnel = new ZtunnelProcess(rig.socket, "zt");
   await until(() => ztunnel.snapshots() > 0);
-  // Without its table, the agent cannot write the rule for the pod's probes, so it must not capture the pod.
+  // While the agent cannot write the rule for the pod's probes, it must not capture the pod.
   const probeTable = new NftTransaction();
-  probeTable.table("inet", "istio-ambient-nat").delete();
+  probeTable.table("inet", "istio-ambient-nat").replace().addSet("istio-inpod-probes-v4", ["ipv6"]);
   using nft = new NftNetlink(rig.node.namespace.fd);
   nft.commit(probeTable);
   const key = rig.pod("reviews", reviews);

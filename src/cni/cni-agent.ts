@@ -86,6 +86,8 @@ export interface CniAgentOptions {
 
 const reconcileConcurrency = 16;
 const defaultZtunnelWaitMs = 5_000;
+/** How often the agent looks whether the node still has the rules for probes. */
+const probeRulesMs = 5_000;
 
 /** The node's CNI agent. It keeps the pods of one node in or out of the mesh. */
 export class CniAgent {
@@ -197,7 +199,7 @@ export class CniAgent {
     const working = this.#reconciler.run(signal);
     await this.#plugin.listen();
     this.#ready = true;
-    const installing = this.#installer.run(signal);
+    const installing = Promise.all([this.#installer.run(signal), this.#keepProbeRules(signal)]);
     this.#log.info("CNI agent is ready", { node: this.#options.nodeName });
     await aborted(signal);
     for (const watch of watches) watch[Symbol.dispose]();
@@ -210,6 +212,17 @@ export class CniAgent {
     this.#hub.close();
     this.#enroller.close();
     this.#probes.close();
+  }
+
+  async #keepProbeRules(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#options.clock.sleep(probeRulesMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      this.#attempt("the rules for the node's probes cannot be restored", {}, () => {
+        if (this.#probes.restore())
+          this.#log.warn("another program has removed the rules for the node's probes; they are written again");
+      });
+    }
   }
 
   /** A pod that cannot be looked at gets its exemption when it is enrolled, which is tried again. */
