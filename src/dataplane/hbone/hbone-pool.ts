@@ -60,7 +60,8 @@ export class HbonePool {
    */
   readonly #targets = new Map<string, Target[]>();
   #connections = 0;
-  #closed = false;
+  /** Aborted when the pool closes. A connection that is dialed then would use what its owner has closed. */
+  readonly #end = new AbortController();
 
   constructor(options: HbonePoolOptions) {
     this.#dial = options.dial;
@@ -96,7 +97,7 @@ export class HbonePool {
 
   /** Closes idle connections now, and busy ones after their last stream. Refuses new connects. */
   close(): void {
-    this.#closed = true;
+    this.#end.abort();
     for (const targets of this.#targets.values())
       for (const target of targets) for (const connection of target.connections) connection.retire();
   }
@@ -134,7 +135,7 @@ export class HbonePool {
     options: HboneConnectOptions,
     leftMs: () => number,
   ): HboneClientConnection | Promise<HboneClientConnection> {
-    if (this.#closed) throw poolDraining();
+    if (this.#end.signal.aborted) throw poolDraining();
     for (const connection of target.connections) if (connection.takesStreams) return connection;
     return this.#awaitedConnection(target, options, leftMs);
   }
@@ -151,6 +152,7 @@ export class HbonePool {
       return connection?.takesStreams === true ? connection : await this.#connection(target, options, leftMs);
     }
     if (this.#connections >= this.#maxConnections && !this.#endIdlest()) {
+      this.#forgetIfEmpty(target);
       throw transientError("busy", `the pool holds ${this.#maxConnections} connections already`);
     }
     const dialing: Dialing = { connection: this.#dialNew(target, options, leftMs()), waiters: 1 };
@@ -189,8 +191,8 @@ export class HbonePool {
 
   async #dialNew(target: Target, options: HboneConnectOptions, leftMs: number): Promise<HboneClientConnection> {
     // Others may wait for the same connection, so the caller's own signal must not end it.
-    const stream = await this.#dial(options, leftMs);
-    if (this.#closed) {
+    const stream = await this.#dial(options, leftMs, this.#end.signal);
+    if (this.#end.signal.aborted) {
       stream.destroy();
       throw poolDraining();
     }

@@ -21,10 +21,12 @@ import {
   listenTcpInNamespace,
   NetworkNamespace,
   openTcpSocketInNamespace,
+  RouteNetlink,
 } from "../../net/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import { DnsResolver } from "../dns/dns-resolver.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
+import { noChange } from "../state/mesh-change.ts";
 import { MeshState } from "../state/mesh-state.ts";
 import { clientAddress, podPair, serverAddress, serviceAddress, sniff } from "../testing/pod-pair.ts";
 import { ConnectionTelemetry } from "./connection-record.ts";
@@ -604,4 +606,40 @@ test("a pod that is removed while its connection is being opened leaves no conne
   await source.env.tracker.idle();
   await destination.env.tracker.idle();
   close();
+});
+
+test("a connection of a removed pod is not opened from the namespace of a pod that comes after it", async () => {
+  const pods = podPair();
+  const root = new FakeCertificateAuthority().exportRoot();
+  const known = environment(root, mesh());
+  known.certificates.close();
+  const { env, certificates } = environment(root, "workloads: []");
+  const proxy = podProxy(env, pods.client, "client");
+  await proxy.start();
+  const client = await talk(pods.client, serviceAddress, 7_000);
+  await until(() => env.tracker.size === 1);
+  proxy.close();
+  // The kernel gives the lowest free number to the next descriptor, as for the namespace of another pod.
+  using next = NetworkNamespace.create();
+  using links = new RouteNetlink(next.fd);
+  links.setLoopbackUp();
+  links.addAddress(1, { address: serviceAddress, prefixLength: 32 });
+  let accepted = 0;
+  assert.equal(next.fd, proxy.descriptors.namespaceFd);
+  const listener = await listenTcp(
+    { fd: listenTcpInNamespace(next.fd, { address: serviceAddress, port: 7_000 }) },
+    (stream) => {
+      accepted += 1;
+      stream.write(Buffer.from("accepted\n"));
+    },
+  );
+  env.state.apply({ ...noChange, workloads: known.env.state.workloads() });
+  await client.until("never");
+  await env.tracker.idle();
+  // The listener accepts in the order of arrival.
+  const last = await talk(next, serviceAddress, 7_000);
+  await last.until("\n");
+  assert.equal(accepted, 1);
+  last.stream.destroy();
+  for (const part of [listener, pods, certificates]) part.close();
 });

@@ -1,4 +1,4 @@
-import { messageOf, type Logger } from "../../base/index.ts";
+import { messageOf, transientError, type Logger } from "../../base/index.ts";
 import { HbonePool, hboneDialer } from "../../dataplane/tunnels/index.ts";
 import { closeDescriptor, keepAlive, listenTcp, type ByteStream } from "../../net/index.ts";
 import type { DnsServer } from "../../dataplane/dns/index.ts";
@@ -10,7 +10,13 @@ import { serveInboundPlaintext } from "./inbound-plaintext.ts";
 import { InboundHbone } from "./inbound-hbone.ts";
 import type { AcceptedKind } from "./connection-share.ts";
 import { openListeners } from "./own-listeners.ts";
-import { tooManyConnections, type LiveConnection, type PodContext, type ProxyEnvironment } from "./pod-context.ts";
+import {
+  notServed,
+  tooManyConnections,
+  type LiveConnection,
+  type PodContext,
+  type ProxyEnvironment,
+} from "./pod-context.ts";
 import { keepIdentity } from "./pod-identity.ts";
 
 export interface PodProxyOptions {
@@ -60,11 +66,14 @@ export class PodProxy {
       // An idle tunnel has a descriptor for minutes, and a pod may have tunnels to thousands of others.
       admit: (connection) => options.environment.limit.admit(connection, options.uid),
     });
+    const openNamespace = (): number | undefined => this.#openNamespace();
     this.#pod = {
       environment: options.environment,
       uid: options.uid,
       info: options.info,
-      namespaceFd: options.namespaceFd,
+      get namespaceFd() {
+        return openNamespace();
+      },
       itself: options.itself === true,
       pool,
     };
@@ -128,8 +137,7 @@ export class PodProxy {
     this.#stopListening();
     this.#inbound.close();
     const { tracker } = this.#pod.environment;
-    for (const connection of tracker.list())
-      if (this.owns(connection.details)) connection.abort(new Error("the pod is no longer served here"));
+    for (const connection of tracker.list()) if (this.owns(connection.details)) connection.abort(new Error(notServed));
     this.#pod.pool.close();
     this.#identity?.[Symbol.dispose]();
     if (this.#options.namespaceFd !== undefined) closeDescriptor(this.#options.namespaceFd);
@@ -149,6 +157,11 @@ export class PodProxy {
   /** The accepting sockets, for an agent that has lost its own. */
   get descriptors(): PodDescriptors {
     return { namespaceFd: this.#options.namespaceFd, listeners: this.#state === "serving" ? this.#held : [] };
+  }
+
+  #openNamespace(): number | undefined {
+    if (this.#state === "closed") throw transientError("aborted", notServed);
+    return this.#options.namespaceFd;
   }
 
   #stopListening(): void {
