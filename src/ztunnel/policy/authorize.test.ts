@@ -116,7 +116,7 @@ test("an update ends denied connections, and evaluates only those to workloads w
   const unrelated = deny("selects", "one", "WorkloadSelector", 1);
   parseLocalConfig(`workloads: [${all.join(", ")}]\npolicies: [${unrelated}]`, state);
   state.allPoliciesPut();
-  const pods = [..."abc"].map((name) => ({
+  const pods = ["a", "b", "c"].map((name) => ({
     uid: name,
     info: { name, namespace: name === "c" ? "two" : "one", serviceAccount: "default" },
   }));
