@@ -46,8 +46,8 @@ const leastLeftMs = 1;
 
 /**
  * Tunnels over shared connections: one for each source identity and destination, with up to 100 streams, closed after 5
- * idle minutes, or earlier if others need the room. A CONNECT that the peer refused, or whose connection had already gone, is retried on a fresh
- * connection, because none of the application's bytes are sent before the 200.
+ * idle minutes, or earlier if others need the room. A CONNECT that the peer refused, or whose connection had already
+ * gone, is retried on a fresh connection, because none of the application's bytes are sent before the 200.
  */
 export class HbonePool {
   readonly #dial: HboneDialer;

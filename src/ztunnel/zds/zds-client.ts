@@ -28,8 +28,8 @@ export interface ZdsClientOptions {
 }
 
 /**
- * A pod that starts waits in the CNI agent for its ztunnel, and only for some seconds, so a returned agent must be found
- * soon.
+ * A pod that starts waits in the CNI agent for its ztunnel, and only for some seconds, so a returned agent must be
+ * found soon.
  */
 const maxPauseMs = 1_000;
 /** About how many attempts fail in a minute. Each minute without an agent has one warning. */
