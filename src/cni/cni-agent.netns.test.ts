@@ -250,6 +250,25 @@ test("a starting pod waits for a ztunnel, and is captured when its request is an
   assert.equal((await rig.plugin("DEL", pod)).code, 0, "again");
 });
 
+test("a starting pod waits for its own ztunnel while another one is connected", async (context) => {
+  const rig = new Rig(context);
+  rig.ztunnelWaitMs = 20_000;
+  const host = rig.node.addPod();
+  rig.startAgent();
+  const other = new ZtunnelProcess(rig.socket, "other", "other");
+  await until(() => other.snapshots() > 0);
+  rig.cluster.pods.set({
+    metadata: { name: "sleep", namespace: "default", uid: "uid-sleep", labels: { [revisionLabel]: "own" } },
+    spec: { containers: [] },
+    status: { phase: "Pending" },
+  });
+  const added = rig.plugin("ADD", { name: "sleep", host }, resultOf(host));
+  const own = new ZtunnelProcess(rig.socket, "own", "own");
+  assert.equal((await added).code, 0);
+  assert.ok(own.events.some(({ event }) => event === "add"));
+  await Promise.all([own.kill(), other.kill()]);
+});
+
 test("a pod whose own program has a port of its ztunnel is refused with the program as the reason", async (context) => {
   const rig = new Rig(context);
   const host = rig.node.addPod();

@@ -363,7 +363,10 @@ export class CniAgent {
     const view = this.#view(pod);
     const namespace = view.namespace ?? (await this.#options.client.get(namespaceKind, podNamespace));
     if (this.#enroller.belongs({ pod, namespace }))
-      await this.#hub.untilConnected(this.#options.ztunnelWaitMs ?? defaultZtunnelWaitMs);
+      await this.#hub.untilConnected(
+        () => this.#enroller.hasZtunnel({ ...view, namespace }),
+        this.#options.ztunnelWaitMs ?? defaultZtunnelWaitMs,
+      );
     this.#redirector.start(pod, netnsPath);
     const start: PodStart = { netnsPath, addresses, containerId };
     const key = `${podNamespace}/${podName}`;

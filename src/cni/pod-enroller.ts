@@ -197,6 +197,11 @@ export class PodEnroller {
     return capture.pods && !excludedNamespaces.includes(pod.metadata.namespace ?? "") && isAmbientPod(pod, namespace);
   }
 
+  /** Whether a ztunnel is connected that may own the pod. */
+  hasZtunnel(view: PodView): boolean {
+    return this.#target(view, this.#enrolments.get(keyOf(view.pod))) !== undefined;
+  }
+
   /** A sandbox has been removed. A runtime may report this late or twice, when the pod already has another sandbox. */
   async forgetContainer(key: string, containerId: string): Promise<void> {
     if (this.#enrolments.get(key)?.containerId === containerId) await this.forget(key);
@@ -402,7 +407,7 @@ export class PodEnroller {
   }
 
   /** The ztunnel for the pod: that of its wanted owner, or else the present one. Undefined if there is none. */
-  #target(view: PodView, enrolment: Enrolment): ZtunnelLink | undefined {
+  #target(view: PodView, enrolment: Pick<Enrolment, "ownerRevision"> | undefined): ZtunnelLink | undefined {
     const { hub } = this.#options;
     const wanted = ztunnelOwner({
       podLabels: view.pod.metadata.labels,
@@ -412,7 +417,7 @@ export class PodEnroller {
     });
     const link = wanted === undefined ? undefined : hub.link(wanted);
     if (link !== undefined) return link;
-    return enrolment.ownerRevision === undefined ? undefined : hub.link(enrolment.ownerRevision);
+    return enrolment?.ownerRevision === undefined ? undefined : hub.link(enrolment.ownerRevision);
   }
 
   /**
