@@ -62,6 +62,7 @@ export async function run(context: RoleContext): Promise<number> {
     settings: {
       ambient: envBoolean(env, "AMBIENT_ENABLED", true),
       dnsCapture: envBoolean(env, "AMBIENT_DNS_CAPTURE", true),
+      ipv6: envBoolean(env, "AMBIENT_IPV6", true),
       repair: envBoolean(env, "REPAIR_ENABLED", true),
     },
     paths,

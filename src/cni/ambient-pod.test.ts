@@ -25,12 +25,14 @@ test("pods on the host's network, with a sidecar, or finished are not captured",
 });
 
 test("annotations disable parts of the capture, or enable that of DNS where it is disabled", () => {
-  assert.deepEqual(captureOptionsOf(pod({}), true), { dns: true, bypassInbound: false });
+  const all = { dns: true, ipv6: true };
+  const noDns = { ...all, dns: false };
+  assert.deepEqual(captureOptionsOf(pod({}), all), { dns: true, bypassInbound: false, ipv6: true });
   const annotations = { "ambient.istio.io/dns-capture": "false", "ambient.istio.io/bypass-inbound-capture": "true" };
-  assert.deepEqual(captureOptionsOf(pod({ annotations }), true), { dns: false, bypassInbound: true });
-  assert.equal(captureOptionsOf(pod({}), false).dns, false);
+  assert.deepEqual(captureOptionsOf(pod({ annotations }), all), { dns: false, bypassInbound: true, ipv6: true });
+  assert.equal(captureOptionsOf(pod({}), noDns).dns, false);
   const enabled = pod({ annotations: { "ambient.istio.io/dns-capture": "true" } });
-  assert.deepEqual([captureOptionsOf(enabled, false).dns, captureOptionsOf(enabled, true).dns], [true, true]);
+  assert.deepEqual([captureOptionsOf(enabled, noDns).dns, captureOptionsOf(enabled, all).dns], [true, true]);
 });
 
 test("a pod's addresses are all its podIPs, or its podIP", () => {

@@ -31,12 +31,13 @@ export function isFinished(pod: Pod): boolean {
   return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 }
 
-/** `capturesDns`: whether the DNS of pods is captured that do not say otherwise. */
-export function captureOptionsOf(pod: Pod, capturesDns: boolean): CaptureOptions {
+/** The capture of a pod. The node's own says whether the DNS of pods is captured that do not say otherwise. */
+export function captureOptionsOf(pod: Pod, { dns, ipv6 }: Pick<CaptureOptions, "dns" | "ipv6">): CaptureOptions {
   const annotations = pod.metadata.annotations ?? {};
   return {
-    dns: capturesDns ? annotations[dnsCaptureAnnotation] !== "false" : annotations[dnsCaptureAnnotation] === "true",
+    dns: dns ? annotations[dnsCaptureAnnotation] !== "false" : annotations[dnsCaptureAnnotation] === "true",
     bypassInbound: annotations["ambient.istio.io/bypass-inbound-capture"] === "true",
+    ipv6,
   };
 }
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import { NftNetlink, NftTransaction } from "../net/index.ts";
+import { connectTcp, NftNetlink, NftTransaction, RouteNetlink } from "../net/index.ts";
 import { requireOwnNetwork } from "../net/testing/index.ts";
 import { captureDigest, guardCapture, installCapture, removeCapture, ztunnelPorts } from "./capture-rules.ts";
+import { closePodSockets, openPodSockets } from "./pod-sockets.ts";
 import { answerFrom, sendUnansweredAck } from "./testing/crafted-packet.ts";
 import { TestNode, type TestPodHost } from "./testing/test-node.ts";
 
@@ -10,6 +11,7 @@ requireOwnNetwork();
 
 const silenceMs = 500;
 const patientMs = 20_000;
+const captureAll = { dns: true, bypassInbound: false, ipv6: true };
 
 async function captured(context: TestContext): Promise<{ readonly client: TestPodHost; readonly server: TestPodHost }> {
   const node = new TestNode();
@@ -18,7 +20,7 @@ async function captured(context: TestContext): Promise<{ readonly client: TestPo
   await node.serve(server, 8080, "application");
   await node.serve(server, ztunnelPorts.inboundPlaintext, "ztunnel");
   await node.serve(server, ztunnelPorts.inboundHbone, "hbone");
-  installCapture(server.namespace.fd, { dns: true, bypassInbound: false });
+  installCapture(server.namespace.fd, captureAll);
   return { client, server };
 }
 
@@ -53,7 +55,7 @@ test("an agent guards the capture of an earlier one without a change of its dige
   sendUnansweredAck(connection);
   assert.match(await answerFrom(connection, patientMs), /^application/, "the attack works without the guard");
 
-  guardCapture(fd);
+  guardCapture(fd, captureAll);
   assert.equal(captureDigest(fd), digest);
   const guarded = { ...connection, fromPort: 40_002 };
   sendUnansweredAck(guarded);
@@ -64,6 +66,31 @@ test("an agent guards the capture of an earlier one without a change of its dige
   sendUnansweredAck(free);
   assert.match(await answerFrom(free, patientMs), /^application/);
   removeCapture(fd);
-  installCapture(fd, { dns: true, bypassInbound: true });
+  installCapture(fd, { ...captureAll, bypassInbound: true });
   assert.deepEqual(nft.tables("inet").toSorted(), ["istio-ambient-mangle", "istio-ambient-nat"]);
+});
+
+test("IPv6 is captured like IPv4, unless the agent leaves it alone", async (context) => {
+  const node = new TestNode();
+  context.after(() => node.close());
+  const pod = node.addPod();
+  using links = new RouteNetlink(pod.namespace.fd);
+  links.addAddress(2, { address: "fd00::2", prefixLength: 64 });
+  links.addRoute({ destination: { address: "::", prefixLength: 0 }, linkIndex: 2 });
+  const { fd } = pod.namespace;
+  const listeners = openPodSockets(fd);
+  context.after(() => closePodSockets(listeners));
+  const dial = async (address: string): Promise<boolean> =>
+    await connectTcp({ address, port: 9_999, namespaceFd: fd, timeoutMs: silenceMs }).then(
+      (stream) => {
+        stream.destroy();
+        return true;
+      },
+      () => false,
+    );
+  const reached = async () => [await dial("10.96.0.9"), await dial("fd01::9")];
+  installCapture(fd, captureAll);
+  assert.deepEqual(await reached(), [true, true]);
+  installCapture(fd, { ...captureAll, ipv6: false });
+  assert.deepEqual(await reached(), [true, false]);
 });

@@ -41,6 +41,8 @@ export interface CaptureOptions {
   readonly dns: boolean;
   /** Whether inbound plain text bypasses ztunnel. */
   readonly bypassInbound: boolean;
+  /** Whether IPv6 is captured too. */
+  readonly ipv6: boolean;
 }
 
 const loopback = ["127.0.0.1", "::1"] as const;
@@ -62,7 +64,7 @@ export function installCapture(namespaceFd: number, options: CaptureOptions): vo
   writeMangle(transaction);
   writeNat(transaction, options);
   if (options.bypassInbound) removeTable(transaction, guardTable);
-  else writeGuard(transaction);
+  else writeGuard(transaction, options);
   using nft = new NftNetlink(namespaceFd);
   nft.commit(transaction);
 }
@@ -71,9 +73,9 @@ export function installCapture(namespaceFd: number, options: CaptureOptions): vo
  * Adds to the capture of an earlier agent what only later agents install. Changes nothing that {@link captureDigest}
  * covers.
  */
-export function guardCapture(namespaceFd: number): void {
+export function guardCapture(namespaceFd: number, options: Pick<CaptureOptions, "ipv6">): void {
   const transaction = new NftTransaction();
-  writeGuard(transaction);
+  writeGuard(transaction, options);
   using nft = new NftNetlink(namespaceFd);
   nft.commit(transaction);
 }
@@ -140,6 +142,7 @@ function writeNat(transaction: NftTransaction, options: CaptureOptions): void {
   const inbound = (...parts: readonly NftRulePart[]): unknown => table.addRule("prerouting", ...parts);
   const outbound = (...parts: readonly NftRulePart[]): unknown => table.addRule("output", ...parts);
   const tcp = match.protocol("tcp");
+  if (!options.ipv6) for (const rule of [inbound, outbound]) rule(match.family("ipv6"), action.accept());
   for (const address of Object.values(probeSource)) inbound(tcp, match.source(address), action.accept());
   for (const address of options.bypassInbound ? [] : loopback) {
     inbound(
@@ -211,7 +214,7 @@ function writeMangle(transaction: NftTransaction): void {
  * make the kernel take a SYN for an answer, which belongs to no connection. These rules may stay when the nat table has
  * no redirects, because an earlier agent does not remove them.
  */
-function writeGuard(transaction: NftTransaction): void {
+function writeGuard(transaction: NftTransaction, { ipv6 }: Pick<CaptureOptions, "ipv6">): void {
   const table = transaction
     .table("inet", guardTable)
     .replace()
@@ -226,6 +229,7 @@ function writeGuard(transaction: NftTransaction): void {
     action.setConnectionMark(midwayMark.value, midwayMark.mask),
   );
   const input = (...parts: readonly NftRulePart[]): unknown => table.addRule("input", ...parts);
+  if (!ipv6) input(match.family("ipv6"), action.accept());
   input(match.inputInterface("lo"), action.accept());
   input(tcp, isStart, match.connectionStatus("dnat"), action.accept());
   input(tcp, match.destinationPort(ztunnelPorts.inboundHbone), action.accept());

@@ -250,6 +250,25 @@ test("a starting pod waits for a ztunnel, and is captured when its request is an
   assert.equal((await rig.plugin("DEL", pod)).code, 0, "again");
 });
 
+test("a starting pod waits for its own ztunnel while another one is connected", async (context) => {
+  const rig = new Rig(context);
+  rig.ztunnelWaitMs = 20_000;
+  const host = rig.node.addPod();
+  rig.startAgent();
+  const other = new ZtunnelProcess(rig.socket, "other", "other");
+  await until(() => other.snapshots() > 0);
+  rig.cluster.pods.set({
+    metadata: { name: "sleep", namespace: "default", uid: "uid-sleep", labels: { [revisionLabel]: "own" } },
+    spec: { containers: [] },
+    status: { phase: "Pending" },
+  });
+  const added = rig.plugin("ADD", { name: "sleep", host }, resultOf(host));
+  const own = new ZtunnelProcess(rig.socket, "own", "own");
+  assert.equal((await added).code, 0);
+  assert.ok(own.events.some(({ event }) => event === "add"));
+  await Promise.all([own.kill(), other.kill()]);
+});
+
 test("a pod whose own program has a port of its ztunnel is refused with the program as the reason", async (context) => {
   const rig = new Rig(context);
   const host = rig.node.addPod();
@@ -352,9 +371,9 @@ test("a probe's path exists before the capture, and survives a restart of the ag
   rig.startAgent();
   const ztunnel = new ZtunnelProcess(rig.socket, "zt");
   await until(() => ztunnel.snapshots() > 0);
-  // Without its table, the agent cannot write the rule for the pod's probes, so it must not capture the pod.
+  // While the agent cannot write the rule for the pod's probes, it must not capture the pod.
   const probeTable = new NftTransaction();
-  probeTable.table("inet", "istio-ambient-nat").delete();
+  probeTable.table("inet", "istio-ambient-nat").replace().addSet("istio-inpod-probes-v4", ["ipv6"]);
   using nft = new NftNetlink(rig.node.namespace.fd);
   nft.commit(probeTable);
   const key = rig.pod("reviews", reviews);

@@ -48,6 +48,8 @@ export interface CniAgentSettings {
   readonly ambient: boolean;
   /** Whether the DNS of these pods is captured if their annotations do not say otherwise. */
   readonly dnsCapture: boolean;
+  /** Whether the IPv6 of these pods is captured. */
+  readonly ipv6: boolean;
   /** Whether pods that started before the agent get the redirect to their sidecars that they wait for. */
   readonly repair: boolean;
 }
@@ -84,6 +86,8 @@ export interface CniAgentOptions {
 
 const reconcileConcurrency = 16;
 const defaultZtunnelWaitMs = 5_000;
+/** How often the agent looks whether the node still has the rules for probes. */
+const probeRulesMs = 5_000;
 
 /** The node's CNI agent. It keeps the pods of one node in or out of the mesh. */
 export class CniAgent {
@@ -116,7 +120,7 @@ export class CniAgent {
       finder,
       probes: this.#probes,
       excludedNamespaces: options.excludedNamespaces,
-      capture: { pods: options.settings.ambient, dns: options.settings.dnsCapture },
+      capture: { pods: options.settings.ambient, dns: options.settings.dnsCapture, ipv6: options.settings.ipv6 },
       log,
       logsRoutes: options.logsRoutes ?? false,
       clock,
@@ -195,7 +199,7 @@ export class CniAgent {
     const working = this.#reconciler.run(signal);
     await this.#plugin.listen();
     this.#ready = true;
-    const installing = this.#installer.run(signal);
+    const installing = Promise.all([this.#installer.run(signal), this.#keepProbeRules(signal)]);
     this.#log.info("CNI agent is ready", { node: this.#options.nodeName });
     await aborted(signal);
     for (const watch of watches) watch[Symbol.dispose]();
@@ -208,6 +212,17 @@ export class CniAgent {
     this.#hub.close();
     this.#enroller.close();
     this.#probes.close();
+  }
+
+  async #keepProbeRules(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#options.clock.sleep(probeRulesMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      this.#attempt("the rules for the node's probes cannot be restored", {}, () => {
+        if (this.#probes.restore())
+          this.#log.warn("another program has removed the rules for the node's probes; they are written again");
+      });
+    }
   }
 
   /** A pod that cannot be looked at gets its exemption when it is enrolled, which is tried again. */
@@ -348,7 +363,10 @@ export class CniAgent {
     const view = this.#view(pod);
     const namespace = view.namespace ?? (await this.#options.client.get(namespaceKind, podNamespace));
     if (this.#enroller.belongs({ pod, namespace }))
-      await this.#hub.untilConnected(this.#options.ztunnelWaitMs ?? defaultZtunnelWaitMs);
+      await this.#hub.untilConnected(
+        () => this.#enroller.hasZtunnel({ ...view, namespace }),
+        this.#options.ztunnelWaitMs ?? defaultZtunnelWaitMs,
+      );
     this.#redirector.start(pod, netnsPath);
     const start: PodStart = { netnsPath, addresses, containerId };
     const key = `${podNamespace}/${podName}`;

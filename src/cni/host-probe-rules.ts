@@ -1,4 +1,4 @@
-import { action, ipFamilyOf, match, NftNetlink, NftTransaction } from "../net/index.ts";
+import { action, ipFamilyOf, isSystemCode, match, NftNetlink, NftTransaction } from "../net/index.ts";
 import { probeSource } from "./capture-rules.ts";
 
 const table = "istio-ambient-nat";
@@ -41,6 +41,16 @@ export class HostProbeRules implements Disposable {
     this.#nft.commit(transaction);
   }
 
+  /**
+   * Writes the rules again if the node has lost them, because the restart of a firewall may flush all tables. Returns
+   * whether that was so.
+   */
+  restore(): boolean {
+    if (this.#nft.tables("inet").includes(table)) return false;
+    this.install([...this.#known]);
+    return true;
+  }
+
   add(addresses: Iterable<string>): void {
     this.#change(
       [...addresses].filter((address) => !this.#known.has(address)),
@@ -80,10 +90,17 @@ export class HostProbeRules implements Disposable {
       if (change === "add") editor.addElements(sets[family], [family], [[address]]);
       else editor.deleteElements(sets[family], [family], [[address]]);
     }
-    this.#nft.commit(transaction);
+    let isLost = false;
+    try {
+      this.#nft.commit(transaction);
+    } catch (error) {
+      isLost = isSystemCode(error, "ENOENT");
+      if (!isLost) throw error;
+    }
     for (const address of addresses) {
       if (change === "add") this.#known.add(address);
       else this.#known.delete(address);
     }
+    if (isLost) this.install([...this.#known]);
   }
 }

@@ -41,8 +41,11 @@ export interface PodEnrollerOptions {
   readonly finder: PodNamespaceFinder;
   readonly probes: HostProbeRules;
   readonly excludedNamespaces: readonly string[];
-  /** Whether pods join the mesh, and whether the DNS of pods is captured that do not say otherwise. */
-  readonly capture: { readonly pods: boolean; readonly dns: boolean };
+  /**
+   * Whether pods join the mesh, whether the DNS of pods is captured that do not say otherwise, and whether their IPv6
+   * is captured.
+   */
+  readonly capture: { readonly pods: boolean; readonly dns: boolean; readonly ipv6: boolean };
   readonly log: Logger;
   /** (Serin's own) Also logs each capture in the format of ambient's first release. */
   readonly logsRoutes: boolean;
@@ -194,6 +197,11 @@ export class PodEnroller {
     return capture.pods && !excludedNamespaces.includes(pod.metadata.namespace ?? "") && isAmbientPod(pod, namespace);
   }
 
+  /** Whether a ztunnel is connected that may own the pod. */
+  hasZtunnel(view: PodView): boolean {
+    return this.#target(view, this.#enrolments.get(keyOf(view.pod))) !== undefined;
+  }
+
   /** A sandbox has been removed. A runtime may report this late or twice, when the pod already has another sandbox. */
   async forgetContainer(key: string, containerId: string): Promise<void> {
     if (this.#enrolments.get(key)?.containerId === containerId) await this.forget(key);
@@ -284,7 +292,7 @@ export class PodEnroller {
     this.#options.probes.add(addresses);
     enrolment.addresses = addresses;
     if (!enrolment.captured) {
-      installCapture(enrolment.namespace.fd, captureOptionsOf(pod, this.#options.capture.dns));
+      installCapture(enrolment.namespace.fd, captureOptionsOf(pod, this.#options.capture));
       if (this.#options.logsRoutes) this.#logRoutes(view, addresses);
     }
     enrolment.captured = true;
@@ -349,7 +357,8 @@ export class PodEnroller {
       const annotated = pod.metadata.annotations?.[ztunnelOwnerAnnotation];
       if (previous) {
         enrolment.captured = true;
-        if (!captureOptionsOf(pod, this.#options.capture.dns).bypassInbound) guardCapture(namespace.fd);
+        const options = captureOptionsOf(pod, this.#options.capture);
+        if (!options.bypassInbound) guardCapture(namespace.fd, options);
         const holder = annotated === undefined ? undefined : this.#options.hub.link(annotated);
         if (holder !== undefined) await this.#takeBack(enrolment, holder);
       }
@@ -398,7 +407,7 @@ export class PodEnroller {
   }
 
   /** The ztunnel for the pod: that of its wanted owner, or else the present one. Undefined if there is none. */
-  #target(view: PodView, enrolment: Enrolment): ZtunnelLink | undefined {
+  #target(view: PodView, enrolment: Pick<Enrolment, "ownerRevision"> | undefined): ZtunnelLink | undefined {
     const { hub } = this.#options;
     const wanted = ztunnelOwner({
       podLabels: view.pod.metadata.labels,
@@ -408,7 +417,7 @@ export class PodEnroller {
     });
     const link = wanted === undefined ? undefined : hub.link(wanted);
     if (link !== undefined) return link;
-    return enrolment.ownerRevision === undefined ? undefined : hub.link(enrolment.ownerRevision);
+    return enrolment?.ownerRevision === undefined ? undefined : hub.link(enrolment.ownerRevision);
   }
 
   /**

@@ -15,7 +15,7 @@ test("a client that uses one port for two ports of a pod reaches both", async (c
   const node = new TestNode();
   context.after(() => node.close());
   const pod = node.addPod();
-  installCapture(pod.namespace.fd, { dns: false, bypassInbound: false });
+  installCapture(pod.namespace.fd, { dns: false, bypassInbound: false, ipv6: true });
   const sockets = openPodSockets(pod.namespace.fd);
   const destinations: (number | undefined)[] = [];
   const accepted = Promise.withResolvers<void>();

@@ -44,15 +44,18 @@ export class ZtunnelHub {
     return this.#links;
   }
 
-  /** Resolves when a ztunnel is connected, or on timeout. */
-  async untilConnected(timeoutMs: number): Promise<void> {
-    if (this.#links.length > 0) return;
+  /** Resolves when such ztunnels are connected that the condition holds, or on timeout. */
+  async untilConnected(condition: () => boolean, timeoutMs: number): Promise<void> {
+    if (condition()) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.add(resolve);
+    const look = (): void => {
+      if (condition()) resolve();
+    };
+    this.#waiting.add(look);
     const timer = this.#clock.after(timeoutMs, resolve);
     await promise;
     timer[Symbol.dispose]();
-    this.#waiting.delete(resolve);
+    this.#waiting.delete(look);
   }
 
   /** The newest connection of a revision. */
@@ -85,7 +88,7 @@ export class ZtunnelHub {
     this.#leftAtMs.delete(link.revision);
     void link.closed.then(() => this.#onClose(link));
     this.#handler?.connected(link);
-    for (const resolve of this.#waiting) resolve();
+    for (const look of this.#waiting) look();
   }
 
   #onClose(link: ZtunnelLink): void {

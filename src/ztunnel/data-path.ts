@@ -11,8 +11,9 @@ import type { ConnectionShare } from "./proxy/connection-share.ts";
 import type { IdentityUsers } from "./proxy/identity-users.ts";
 import type { LiveConnection, ProxyEnvironment } from "./proxy/pod-context.ts";
 import { PodProxy } from "./proxy/pod-proxy.ts";
+import { deniedConnections } from "./policy/authorize.ts";
 import type { ConnectionEntry, PodEntry, Serving } from "./serving.ts";
-import type { MeshChange } from "./state/mesh-change.ts";
+import type { MeshChange, PolicyReach } from "./state/mesh-change.ts";
 import { MeshState } from "./state/mesh-state.ts";
 import { PodManager } from "./zds/pod-manager.ts";
 import type { AddedPod, PodDescriptors } from "./proxy/served-pods.ts";
@@ -74,7 +75,7 @@ export class DataPath implements Serving {
       log,
       terminationGraceMs: config.terminationGraceMs,
     });
-    this.state.onPolicyChange(() => this.#enforcePolicies());
+    this.state.onPolicyChange((reach) => this.#enforcePolicies(reach));
   }
 
   get open(): number {
@@ -193,11 +194,9 @@ export class DataPath implements Serving {
     return new ConnectionTelemetry(registry, connectionLog, clock, (ended) => writeLine(accessLine2022(ended, random)));
   }
 
-  #enforcePolicies(): void {
-    if (!this.state.hasPolicies) return;
-    for (const { details, abort } of this.#tracker.list()) {
-      if (details.stillAllowed?.() === false) abort(new Error("connection closed due to policy change"));
-    }
+  #enforcePolicies(reach: PolicyReach): void {
+    const denied = deniedConnections(this.state, reach, this.#pods.list(), () => this.#tracker.list());
+    for (const { abort } of denied) abort(new Error("connection closed due to policy change"));
   }
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -12,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { createLogger, systemClock } from "../../base/index.ts";
+import { aborted, createLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { PluginInstaller, type PluginInstallerOptions } from "./plugin-installer.ts";
 
@@ -109,6 +110,28 @@ test("the installer removes its own files, and restores the changed ones", async
   assert.equal(readFileSync(join(node.conf, "10-bridge.conf"), "utf8"), single);
   assert.equal(readFileSync(join(node.conf, "20-ptp.conflist"), "utf8"), network);
   assert.deepEqual(readdirSync(node.bin), []);
+});
+
+test("a failed installation leaves no file behind, and is not repeated at once because of its own changes", async (context) => {
+  const pausesMs: number[] = [];
+  const failures: unknown[] = [];
+  const node = new Node(context, {
+    onInstall: (error) => void failures.push(error),
+    clock: {
+      ...systemClock,
+      sleep: async (ms, signal) => {
+        pausesMs.push(ms);
+        await aborted(signal ?? assert.fail());
+      },
+    },
+  });
+  // A file cannot replace a folder.
+  mkdirSync(join(node.bin, "serin-cni/other"), { recursive: true });
+  node.start();
+  await until(() => pausesMs.length === 2);
+  assert.deepEqual(pausesMs, [30_000, 5_000]);
+  assert.equal(failures.length, 1);
+  assert.deepEqual(readdirSync(node.bin), ["serin-cni"]);
 });
 
 test("the plugin is chained into a named file, and gets its own file on platforms that call by name", async (context) => {

@@ -53,6 +53,8 @@ const programMode = 0o755;
 const afterChangeMs = 50;
 /** The shortest interval between repairs, if another program keeps removing the plugin. */
 const repeatMs = 1_000;
+/** The shortest interval between failures, for example on a full disk. Each of them may change the watched folders. */
+const afterFailureMs = 5_000;
 /** The interval of checks for changes that the kernel did not report, as on some file systems. */
 const lookMs = 30_000;
 
@@ -83,17 +85,20 @@ export class PluginInstaller {
     const watchers = [confDirectory, binDirectory].map((directory) => this.#watch(directory, () => changed.resolve()));
     while (!signal.aborted) {
       changed = Promise.withResolvers();
-      let wrote = false;
+      let pauseMs = afterChangeMs;
       try {
-        wrote = this.#install();
-        if (wrote) onInstall();
+        if (this.#install()) {
+          pauseMs = repeatMs;
+          onInstall();
+        }
       } catch (error) {
+        pauseMs = afterFailureMs;
         this.#installed = false;
         onInstall(error);
         this.#log.error("the CNI plugin cannot be installed", { error: messageOf(error) });
       }
       await Promise.race([changed.promise, clock.sleep(lookMs, signal).catch(() => undefined)]);
-      await clock.sleep(wrote ? repeatMs : afterChangeMs, signal).catch(() => undefined);
+      await clock.sleep(pauseMs, signal).catch(() => undefined);
     }
     for (const watcher of watchers) watcher?.close();
   }
@@ -221,13 +226,18 @@ function textOf(path: string): string | undefined {
 /** Writes to a temporary file first, whose extension runtimes ignore. */
 function replaceFile(path: string, content: string | Uint8Array, mode: number): void {
   const temporary = `${path}.serin-tmp`;
-  writeFileSync(temporary, content, { mode });
-  chmodSync(temporary, mode);
-  const file = openSync(temporary, "r");
   try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    writeFileSync(temporary, content, { mode });
+    chmodSync(temporary, mode);
+    const file = openSync(temporary, "r");
+    try {
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
-  renameSync(temporary, path);
 }

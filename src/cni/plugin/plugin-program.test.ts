@@ -19,11 +19,14 @@ const pod = {
 };
 
 /** A program on disk, and where its agent would listen. */
-function programIn(context: TestContext): { readonly path: string; readonly socketPath: string } {
+function programIn(
+  context: TestContext,
+  options: { readonly waitMs?: number } = {},
+): { readonly path: string; readonly socketPath: string } {
   const directory = mkdtempSync(join(tmpdir(), "serin-plugin-"));
   context.after(() => rmSync(directory, { recursive: true, force: true }));
   const [path, socketPath] = [join(directory, "serin-cni"), join(directory, "agent.sock")];
-  writeFileSync(path, pluginProgram({ architecture: process.arch, socketPath }), { mode: 0o755 });
+  writeFileSync(path, pluginProgram({ architecture: process.arch, socketPath, ...options }), { mode: 0o755 });
   return { path, socketPath };
 }
 
@@ -88,8 +91,32 @@ test("the plugin waits for an agent that is being replaced", async (context) => 
   assert.deepEqual(await running, { code: 0, text: '{"cniVersion":"1.0.0"}' });
 });
 
+test("the plugin sends its request again if the agent ends before its answer", async (context) => {
+  const { path, socketPath } = programIn(context);
+  let calls = 0;
+  const ending = createServer({ allowHalfOpen: true }, (socket) => {
+    calls += 1;
+    socket.on("error", () => undefined);
+    // The first call breaks off while it sends, the second one while it waits.
+    if (calls === 1) socket.destroy();
+    else socket.resume().once("end", () => ending.close());
+    if (calls === 2) socket.once("end", () => socket.destroy());
+  });
+  ending.listen(socketPath);
+  await once(ending, "listening");
+  const ended = once(ending, "close");
+  const prevResult = { cniVersion: "1.0.0", long: "x".repeat(500_000) };
+  const running = run(path, "ADD", JSON.stringify({ cniVersion: "1.0.0", prevResult }));
+  await ended;
+  await serve(context, socketPath, {});
+  const { code, text } = await running;
+  assert.equal(code, 0);
+  assert.deepEqual(JSON.parse(text), prevResult);
+  assert.equal(calls, 2);
+});
+
 test("the plugin fails ADD without an agent, but not deletions and VERSION", async (context) => {
-  const { path } = programIn(context);
+  const { path } = programIn(context, { waitMs: 1_000 });
   const [add, check, status, version, deleted, collected] = await Promise.all(
     ["ADD", "CHECK", "STATUS", "VERSION", "DEL", "GC"].map((command) => run(path, command, '{"cniVersion":"1.0.0"}')),
   );

@@ -10,6 +10,8 @@ export interface PluginProgramOptions {
   readonly architecture: string;
   /** The path of the agent's socket on the node. */
   readonly socketPath: string;
+  /** How long an ADD waits for an agent. 20 s if absent. */
+  readonly waitMs?: number;
 }
 
 const encodings: Readonly<Record<string, Encoding>> = { x64: x64Encoding, arm64: arm64Encoding };
@@ -22,10 +24,14 @@ const answerHeaderBytes = 8;
 
 /**
  * How long an ADD or STATUS waits for an agent that is being replaced. After that, the runtime gets the answer to try
- * again.
+ * again. A kubelet then waits 10 to 15 s until it does, so a start waits longer here, and a kubelet gives it four
+ * minutes. STATUS waits less, because its answer tells whether the node is ready.
  */
-const connectAttempts = 50;
+const defaultWaitMs = 20_000;
+const statusWaitMs = 5_000;
 const connectPauseMs = 100;
+/** The number of the error that a system call reports when its time is over. */
+const timedOut = 11;
 /** The time to wait for the agent's answer. It is longer than the agent takes for any answer. */
 const answerTimeoutSeconds = 20;
 
@@ -55,7 +61,7 @@ const four = (characters: string): number => Buffer.from(characters, "latin1").r
  * The CNI plugin. It sends the runtime's variables and input to the agent, and returns the agent's answer. The agent
  * makes all decisions. Without an agent, the program answers itself. It only needs a Linux kernel.
  */
-export function pluginProgram({ architecture, socketPath }: PluginProgramOptions): Uint8Array {
+export function pluginProgram({ architecture, socketPath, waitMs = defaultWaitMs }: PluginProgramOptions): Uint8Array {
   const encoding = encodings[architecture];
   if (encoding === undefined)
     throw userError("unsupported", `there is no CNI plugin for ${architecture}`, {
@@ -73,7 +79,7 @@ export function pluginProgram({ architecture, socketPath }: PluginProgramOptions
   const address = Buffer.concat([Buffer.of(linux.unixFamily, 0), Buffer.from(`${socketPath}\0`)]);
   collectVariables(machine);
   readInput(machine);
-  connectToAgent(machine, address);
+  connectToAgent(machine, address, waitMs);
   exchange(machine);
   print(machine);
   answerAlone(machine, socketPath);
@@ -136,12 +142,14 @@ function readInput(machine: Machine): void {
   machine.jumpIf(count, "unequal", 0, "readInput");
 }
 
-function connectToAgent(machine: Machine, address: Uint8Array): void {
+function connectToAgent(machine: Machine, address: Uint8Array, waitMs: number): void {
   machine.constant("address", address);
   machine.constant("answerTimeout", twoLongs(answerTimeoutSeconds, 0));
   machine.constant("connectPause", twoLongs(0, connectPauseMs * 1_000_000));
-  machine.set(tries, connectAttempts);
-  for (const waiting of ["ADD\0", "STAT"]) machine.jumpIf(command, "equal", four(waiting), "connect");
+  machine.set(tries, waitMs / connectPauseMs);
+  machine.jumpIf(command, "equal", four("ADD\0"), "connect");
+  machine.set(tries, statusWaitMs / connectPauseMs);
+  machine.jumpIf(command, "equal", four("STAT"), "connect");
   machine.set(tries, 1);
   machine.label("connect");
   machine.system(text, "socket", linux.unixFamily, linux.streamCloseOnExec, 0);
@@ -158,6 +166,7 @@ function connectToAgent(machine: Machine, address: Uint8Array): void {
     );
   machine.system(count, "connect", inRegister(text), addressOf("address"), address.length);
   machine.jumpIf(count, "equal", 0, "connected");
+  machine.label("again");
   machine.system(count, "close", inRegister(text));
   machine.add(tries, -1);
   machine.jumpIf(tries, "equal", 0, "unanswered");
@@ -166,7 +175,10 @@ function connectToAgent(machine: Machine, address: Uint8Array): void {
   machine.label("connected");
 }
 
-/** Sends the request, then reads until the agent closes the connection. An incomplete answer counts as none. */
+/**
+ * Sends the request, then reads until the agent closes the connection. An incomplete answer counts as none. An agent
+ * that ends closes without an answer, and its successor gets the request.
+ */
 function exchange(machine: Machine): void {
   machine.set(place, addressOf("request"));
   machine.label("send");
@@ -174,26 +186,41 @@ function exchange(machine: Machine): void {
   machine.subtract(count, place);
   machine.jumpIf(count, "equal", 0, "sent");
   machine.system(count, "sendto", inRegister(text), inRegister(place), inRegister(count), linux.noSignal, 0, 0);
-  machine.jumpIf(count, "lessOrEqual", 0, "unanswered");
+  machine.jumpIf(count, "lessOrEqual", 0, "unsent");
   machine.add(place, inRegister(count));
   machine.jump("send");
+  machine.label("unsent");
+  machine.add(count, timedOut);
+  machine.jumpIf(count, "equal", 0, "unanswered");
+  machine.jump("again");
   machine.label("sent");
   machine.system(count, "shutdown", inRegister(text), linux.shutdownWrite);
+  // Until the answer is there, `place` is the end of the request.
   machine.set(end, addressOf("answer"));
   machine.label("receive");
   machine.set(count, addressOf("answerEnd"));
   machine.subtract(count, end);
   machine.jumpIf(count, "equal", 0, "unanswered");
   machine.system(count, "read", inRegister(text), inRegister(end), inRegister(count));
-  machine.jumpIf(count, "less", 0, "unanswered");
+  machine.jumpIf(count, "less", 0, "unread");
   machine.add(end, inRegister(count));
   machine.jumpIf(count, "unequal", 0, "receive");
-  machine.set(place, addressOf("answer"));
-  machine.subtract(end, place);
+  machine.set(count, addressOf("answer"));
+  machine.subtract(end, count);
+  machine.jumpIf(end, "equal", 0, "closed");
   machine.jumpIf(end, "less", answerHeaderBytes, "unanswered");
   machine.add(end, -answerHeaderBytes);
-  machine.load(count, place, 0, 4);
-  machine.jumpIf(count, "unequal", inRegister(end), "unanswered");
+  machine.load(count, count, 0, 4);
+  machine.jumpIf(count, "equal", inRegister(end), "answered");
+  machine.jump("unanswered");
+  machine.label("unread");
+  machine.add(count, timedOut);
+  machine.jumpIf(count, "equal", 0, "unanswered");
+  machine.label("closed");
+  machine.copy(end, place);
+  machine.jump("again");
+  machine.label("answered");
+  machine.set(place, addressOf("answer"));
   machine.load(command, place, 4, 4);
   machine.add(place, answerHeaderBytes);
 }

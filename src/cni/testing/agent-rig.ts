@@ -76,7 +76,8 @@ export class Rig {
   end: AgentEnd = "restarted";
   clock: Clock = systemClock;
   hostProc = "/proc";
-  settings: CniAgentSettings = { ambient: true, dnsCapture: true, repair: true };
+  ztunnelWaitMs = 50;
+  settings: CniAgentSettings = { ambient: true, dnsCapture: true, ipv6: true, repair: true };
 
   constructor(context: TestContext) {
     context.after(async () => {
@@ -114,7 +115,7 @@ export class Rig {
       namespaces: this.cluster.namespaces,
       nodes: this.cluster.nodes,
       hostNamespaceFd: this.node.namespace.fd,
-      ztunnelWaitMs: 50,
+      ztunnelWaitMs: this.ztunnelWaitMs,
       whyEnds: () => Promise.resolve(this.end),
       log,
       clock: this.clock,

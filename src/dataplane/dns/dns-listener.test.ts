@@ -11,7 +11,7 @@ import {
   type ByteStreamHandler,
 } from "../../net/index.ts";
 import { withLength } from "../../net/dns/index.ts";
-import { freePort } from "../../net/testing/index.ts";
+import { freePort, Recorder } from "../../net/testing/index.ts";
 import { serveDnsConnection, serveDnsTcp, serveDnsUdp } from "./dns-listener.ts";
 
 /** A connection whose client reads when the test says so. */
@@ -68,6 +68,39 @@ test("a closed listener still answers the queries that it has read", async () =>
   assert.equal(String(answer), "answer");
   await listener.ended;
   client.close();
+});
+
+test("a closed listener answers a connection's query that it has read, and ends this connection and idle ones", async () => {
+  const port = await freePort("127.0.0.1");
+  const fd = listenTcpInNamespace(undefined, { address: "127.0.0.1", port });
+  const [asked, mayAnswer] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+  const answer = async (query: Buffer): Promise<Buffer> => {
+    if (String(query) === "first") return query;
+    asked.resolve(undefined);
+    await mayAnswer.promise;
+    return Buffer.from("answer");
+  };
+  const listener = await serveDnsTcp({ fd }, answer, () => ({ [Symbol.dispose]: () => undefined }));
+  const [idle, busy] = await Promise.all(
+    [0, 1].map(async () => await connectTcp({ address: "127.0.0.1", port, timeoutMs: 5_000 })),
+  );
+  assert.ok(idle !== undefined && busy !== undefined);
+  const [ofIdle, ofBusy] = [new Recorder(idle), new Recorder(busy)];
+  idle.write(withLength(Buffer.from("first")));
+  await ofIdle.received(7);
+  busy.write(withLength(Buffer.from("second")));
+  await asked.promise;
+  listener.close();
+  let hasEnded = false;
+  void listener.ended.then(() => (hasEnded = true));
+  await ofIdle.ended;
+  idle.end();
+  await ofIdle.closed;
+  assert.equal(hasEnded, false);
+  mayAnswer.resolve(undefined);
+  assert.equal(String((await ofBusy.ended).subarray(2)), "answer");
+  busy.end();
+  await listener.ended;
 });
 
 test("a client that does not read an answer is asked for no further query until it has read it", async () => {

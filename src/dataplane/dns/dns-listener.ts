@@ -17,7 +17,7 @@ const maxReceived = 65_537 * 2;
 /** The time that a closed listener may still answer. Resolvers retry after that. */
 const maxLingerMs = 5000;
 
-export interface DnsUdpListener {
+export interface DnsServer {
   close(): void;
   /** Resolves when the listener has been closed and has answered the queries that it had read. */
   readonly ended: Promise<void>;
@@ -27,12 +27,7 @@ export interface DnsUdpListener {
  * Serves a bound UDP descriptor, and takes ownership of it. When closed, it first answers the queries that it has read.
  * Another process may own the socket by then, but it has not seen these queries.
  */
-export async function serveDnsUdp(
-  fd: number,
-  isIpv6: boolean,
-  answer: AnswerQuery,
-  log: Logger,
-): Promise<DnsUdpListener> {
+export async function serveDnsUdp(fd: number, isIpv6: boolean, answer: AnswerQuery, log: Logger): Promise<DnsServer> {
   const socket = createSocket(isIpv6 ? "udp6" : "udp4");
   socket.on("error", (error) => log.warn("the DNS socket failed", { error: messageOf(error) }));
   let pending = 0;
@@ -79,27 +74,59 @@ export async function serveDnsUdp(
   };
 }
 
-/** Serves on an address, or on a listening descriptor, whose ownership it takes. */
+/**
+ * Serves on an address, or on a listening descriptor, whose ownership it takes. When closed, it first answers the
+ * queries that it has read, and ends each connection behind its last answer.
+ */
 export async function serveDnsTcp(
   where: ListenOptions,
   answer: AnswerQuery,
   admit: AdmitConnection,
-): Promise<{ close(): void }> {
-  return await listenTcp(where, (stream) => {
+): Promise<DnsServer> {
+  const open = new Set<DnsConnection>();
+  let closing = false;
+  const ended = Promise.withResolvers<void>();
+  const endIfDone = (): void => {
+    if (closing && open.size === 0) ended.resolve();
+  };
+  const listener = await listenTcp(where, (stream) => {
     const place = admit(stream);
-    if (place !== undefined) serveDnsConnection(stream, answer, place);
+    if (place === undefined) return;
+    const left = (): void => {
+      place[Symbol.dispose]();
+      open.delete(connection);
+      endIfDone();
+    };
+    const connection = serveDnsConnection(stream, answer, { [Symbol.dispose]: left });
+    open.add(connection);
   });
+  return {
+    ended: ended.promise,
+    close: () => {
+      if (closing) return;
+      closing = true;
+      listener.close();
+      for (const connection of open) connection.leave();
+      setTimeout(() => {
+        for (const connection of open) connection.destroy();
+      }, maxLingerMs).unref();
+      endIfDone();
+    },
+  };
 }
 
 /** Disposes the connection's place when it has closed. */
-export function serveDnsConnection(stream: ByteStream, answer: AnswerQuery, place: Disposable): void {
-  stream.setHandler(new DnsConnection(stream, answer, place));
+export function serveDnsConnection(stream: ByteStream, answer: AnswerQuery, place: Disposable): DnsConnection {
+  const connection = new DnsConnection(stream, answer, place);
+  stream.setHandler(connection);
   stream.resume();
+  return connection;
 }
 
 /**
  * Answers the queries of a connection in sequence. Each one is preceded by its length. Only the client closes an idle
- * connection. Reads no further while an answer is missing, or while the client does not read one.
+ * connection, as long as the listener is open. Reads no further while an answer is missing, or while the client does
+ * not read one.
  */
 class DnsConnection implements ByteStreamHandler {
   readonly #stream: ByteStream;
@@ -107,7 +134,8 @@ class DnsConnection implements ByteStreamHandler {
   readonly #place: Disposable;
   #received: Buffer = Buffer.alloc(0);
   #isBusy = false;
-  #hasEnded = false;
+  /** Whether no further query will be read, because the client has ended its side or the listener is closed. */
+  #takesNoMore = false;
 
   constructor(stream: ByteStream, answer: AnswerQuery, place: Disposable) {
     this.#stream = stream;
@@ -115,15 +143,26 @@ class DnsConnection implements ByteStreamHandler {
     this.#place = place;
   }
 
+  /** Ends the connection behind the answers to the queries that were read. */
+  leave(): void {
+    this.#takesNoMore = true;
+    this.#next();
+  }
+
+  destroy(): void {
+    this.#stream.destroy();
+  }
+
   data(chunk: Buffer): void {
+    // The client asks again over another connection.
+    if (this.#takesNoMore) return;
     this.#received = Buffer.concat([this.#received, chunk]);
     if (this.#received.length > maxReceived) this.#stream.destroy();
     else this.#next();
   }
 
   end(): void {
-    this.#hasEnded = true;
-    this.#next();
+    this.leave();
   }
 
   drain(): void {
@@ -142,8 +181,10 @@ class DnsConnection implements ByteStreamHandler {
       this.#isBusy = true;
       this.#stream.pause();
       void this.#serve(query);
-    } else if (this.#hasEnded) this.#stream.end();
-    else this.#stream.resume();
+      return;
+    }
+    if (this.#takesNoMore) this.#stream.end();
+    this.#stream.resume();
   }
 
   #takeQuery(): Buffer | undefined {

@@ -1,5 +1,5 @@
 // DNS for pods, which both data planes serve. A separate door, so that proxies without DNS need not load it.
-export { serveDnsTcp, serveDnsUdp, type AnswerQuery, type DnsUdpListener } from "./dns-listener.ts";
+export { serveDnsTcp, serveDnsUdp, type AnswerQuery, type DnsServer } from "./dns-listener.ts";
 export { DnsResponder, type DnsObserver, type FindName, type FoundName } from "./dns-responder.ts";
 export { HostLookup, type ResolvedName } from "./host-lookup.ts";
 export { readHostsFile, type HostsFile } from "./hosts-file.ts";

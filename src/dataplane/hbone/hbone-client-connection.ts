@@ -28,6 +28,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   #idleTimer: Disposable | undefined;
   #idleSinceMs = 0;
   #retired = false;
+  #mayBeIdle = true;
   #opened = 0;
 
   constructor(options: HboneClientConnectionOptions) {
@@ -55,6 +56,17 @@ export class HboneClientConnection implements TunnelConnectionHandler {
 
   get takesStreams(): boolean {
     return !this.#retired && this.#connection.takesStream;
+  }
+
+  /** Since when it has no stream, on the steady clock. Undefined if it has one, or takes no more. */
+  get idleSinceMs(): number | undefined {
+    return this.takesStreams && this.#connection.activeStreams === 0 ? this.#idleSinceMs : undefined;
+  }
+
+  /** Ends as soon as it has no stream. If it has not had any yet, it waits for the first one. */
+  endWhenIdle(): void {
+    this.#mayBeIdle = false;
+    if (this.#opened > 0 && this.#connection.activeStreams === 0) this.retire();
   }
 
   /** Accepts no new streams, and asks users of reusable tunnels to release them. Ends with the last stream. */
@@ -152,6 +164,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
 
   idle(): void {
     if (this.#connection.draining) return;
+    if (!this.#mayBeIdle) return this.retire();
     this.#idleSinceMs = this.#clock.steadyMs();
     if (this.#idleTimer === undefined) this.#armIdle(hboneLimits.idleMs);
   }

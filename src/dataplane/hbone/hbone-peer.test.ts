@@ -3,10 +3,12 @@ import { once } from "node:events";
 import { connect as connectHttp2, createServer, type ClientHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { systemClock, type Clock } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { connectTcp, listenTcp, type ByteStream, type SecureStream } from "../../net/index.ts";
-import { HbonePool } from "./hbone-pool.ts";
+import { HbonePool, type HbonePoolOptions } from "./hbone-pool.ts";
 import { serveHbone } from "./hbone-server.ts";
-import type { HboneRequest, HboneServerConnection } from "./hbone-types.ts";
+import type { HboneRequest, HboneServerConnection, HboneTunnel } from "./hbone-types.ts";
 
 const peerIdentity = "spiffe://cluster.local/ns/default/sa/peer";
 
@@ -18,16 +20,18 @@ function asSecure(stream: ByteStream): SecureStream {
   }) as SecureStream;
 }
 
-function poolTo(port: number) {
+function poolTo(port: number, options: Partial<HbonePoolOptions> = {}) {
   const dialed: number[] = [];
   const pool = new HbonePool({
+    ...options,
     dial: async (_target, timeoutMs) => {
       dialed.push(port);
       return asSecure(await connectTcp({ address: "127.0.0.1", port, timeoutMs }));
     },
   });
-  const connect = (authority = "10.0.0.1:80") =>
+  const connect = (authority = "10.0.0.1:80", destinationId?: string) =>
     pool.connect({
+      destinationId,
       sourceIdentity: "spiffe://cluster.local/ns/default/sa/me",
       address: "127.0.0.1",
       port,
@@ -251,5 +255,67 @@ test("a connection has no more streams than its peer allows, at most 100, and a 
   assert.equal(many.pool.connections, 2);
   for (const tunnel of all) tunnel.destroy();
   many.pool.close();
+  listener.close();
+});
+
+test("a pooled connection without a place, or that loses it, ends with its last tunnel", async () => {
+  const { port, listener } = await hboneServer((request) => echo(request.accept()));
+  let places = 0;
+  let holder: { destroy(): void } | undefined;
+  let isFull = false;
+  const admit: HbonePoolOptions["admit"] = (connection) => {
+    if (isFull) return undefined;
+    holder = connection;
+    places += 1;
+    return { [Symbol.dispose]: () => void (places -= 1) };
+  };
+  const { pool, connect, dialed } = poolTo(port, { admit });
+  const close = async (tunnel: HboneTunnel): Promise<void> => {
+    const done = collect(tunnel);
+    tunnel.end();
+    await done;
+  };
+  await close(await connect());
+  assert.deepEqual([pool.connections, places], [1, 1], "an idle connection stays");
+  const busy = await connect();
+  holder?.destroy();
+  const second = await connect();
+  assert.equal(dialed.length, 1, "a busy connection takes more tunnels");
+  await close(second);
+  assert.equal(pool.connections, 1);
+  await close(busy);
+  await until(() => pool.connections === 0);
+  assert.equal(places, 0);
+
+  const idle = await connect();
+  await close(idle);
+  holder?.destroy();
+  await until(() => pool.connections === 0);
+
+  isFull = true;
+  await close(await connect());
+  await until(() => pool.connections === 0);
+  assert.equal(dialed.length, 3);
+  listener.close();
+});
+
+test("a full pool ends the connection that has been idle for the longest time, and refuses only if all are busy", async () => {
+  const { port, listener } = await hboneServer((request) => echo(request.accept()));
+  let nowMs = 0;
+  const clock: Clock = { ...systemClock, steadyMs: () => (nowMs += 1) };
+  const { pool, connect } = poolTo(port, { maxConnections: 2, clock });
+  const tunnels = await Promise.all([connect("a:1", "a"), connect("b:1", "b")]);
+  await assert.rejects(connect("c:1", "c"), /holds 2 connections/);
+  for (const tunnel of tunnels.toReversed()) {
+    const done = collect(tunnel);
+    tunnel.end();
+    await done;
+  }
+  const third = await connect("c:1", "c");
+  await until(() => pool.connections === 2);
+  const again = await connect("a:2", "a");
+  assert.equal(pool.connections, 2, "the connection of b, which was idle first, has ended");
+  for (const tunnel of [third, again]) tunnel.destroy();
+  pool.close();
   listener.close();
 });

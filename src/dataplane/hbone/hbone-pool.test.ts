@@ -16,9 +16,11 @@ interface Dialed {
 function unansweredPool() {
   const clock = new HandClock();
   const dialed: Dialed[] = [];
+  const signals: (AbortSignal | undefined)[] = [];
   const pool = new HbonePool({
     clock,
-    dial: async (_target, timeoutMs) => {
+    dial: async (_target, timeoutMs, signal) => {
+      signals.push(signal);
       const { promise, reject } = Promise.withResolvers<SecureStream>();
       dialed.push({ timeoutMs, fail: reject });
       clock.after(timeoutMs, () => reject(transientError("timeout", `no handshake in ${timeoutMs} ms`)));
@@ -49,7 +51,7 @@ function unansweredPool() {
     clock.pass(ms);
     await turn();
   };
-  return { dialed, connect, pass };
+  return { dialed, signals, connect, pass, close: () => pool.close() };
 }
 
 test("a connect that shares another one's dial keeps its own time limit, and dials again if the other's limit is over", async () => {
@@ -119,4 +121,17 @@ test("connects share a connection only if their targets are equal in every field
   connect(2_000, { mark: 1337 });
   await pass(0);
   assert.equal(dialed.length, targets.length + 1);
+});
+
+test("a pool that closes ends its dials, so that none uses a namespace that its owner closes too", async () => {
+  const { signals, connect, pass, close } = unansweredPool();
+  connect(2_000);
+  await pass(0);
+  assert.equal(signals[0]?.aborted, false);
+  close();
+  assert.equal(signals[0]?.aborted, true);
+  const late = connect(2_000);
+  await pass(0);
+  assert.equal(late.error, "draining: pool draining");
+  assert.equal(signals.length, 1);
 });

@@ -13,6 +13,13 @@ export type HboneDialer = (target: HboneTarget, timeoutMs: number, signal?: Abor
 export interface HbonePoolOptions {
   readonly dial: HboneDialer;
   readonly clock?: Clock;
+  /**
+   * Gives each connection a place among those of its process. Without a place, or when it is taken away by `destroy`, a
+   * connection lives only as long as it has tunnels.
+   */
+  readonly admit?: (connection: { destroy(): void }) => Disposable | undefined;
+  /** The limit of connections to all targets. 8,192 if absent. */
+  readonly maxConnections?: number;
 }
 
 /** The connections of one target: live ones, and at most a few in preparation. */
@@ -32,28 +39,35 @@ interface Dialing {
 /** The number of times that one connect may move to another connection, if the peer certainly did not accept it. */
 const maxAttempts = 4;
 
+const unlimited: Disposable = { [Symbol.dispose]: () => undefined };
+
 /** The time limit of a step when no time is left. */
 const leastLeftMs = 1;
 
 /**
  * Tunnels over shared connections: one for each source identity and destination, with up to 100 streams, closed after 5
- * idle minutes. A CONNECT that the peer refused, or whose connection had already gone, is retried on a fresh
- * connection, because none of the application's bytes are sent before the 200.
+ * idle minutes, or earlier if others need the room. A CONNECT that the peer refused, or whose connection had already
+ * gone, is retried on a fresh connection, because none of the application's bytes are sent before the 200.
  */
 export class HbonePool {
   readonly #dial: HboneDialer;
   readonly #clock: Clock;
+  readonly #admit: (connection: { destroy(): void }) => Disposable | undefined;
+  readonly #maxConnections: number;
   readonly #timeouts: SharedTimeouts;
   /**
    * Targets by address. Comparing their other fields costs less than building one key of all fields for each connect.
    */
   readonly #targets = new Map<string, Target[]>();
   #connections = 0;
-  #closed = false;
+  /** Aborted when the pool closes. A connection that is dialed then would use what its owner has closed. */
+  readonly #end = new AbortController();
 
   constructor(options: HbonePoolOptions) {
     this.#dial = options.dial;
     this.#clock = options.clock ?? systemClock;
+    this.#admit = options.admit ?? (() => unlimited);
+    this.#maxConnections = options.maxConnections ?? hboneLimits.poolConnections;
     this.#timeouts = new SharedTimeouts(this.#clock);
   }
 
@@ -83,7 +97,7 @@ export class HbonePool {
 
   /** Closes idle connections now, and busy ones after their last stream. Refuses new connects. */
   close(): void {
-    this.#closed = true;
+    this.#end.abort();
     for (const targets of this.#targets.values())
       for (const target of targets) for (const connection of target.connections) connection.retire();
   }
@@ -121,7 +135,7 @@ export class HbonePool {
     options: HboneConnectOptions,
     leftMs: () => number,
   ): HboneClientConnection | Promise<HboneClientConnection> {
-    if (this.#closed) throw poolDraining();
+    if (this.#end.signal.aborted) throw poolDraining();
     for (const connection of target.connections) if (connection.takesStreams) return connection;
     return this.#awaitedConnection(target, options, leftMs);
   }
@@ -137,8 +151,9 @@ export class HbonePool {
       const connection = await this.#dialedByAnother(dialing, options, leftMs);
       return connection?.takesStreams === true ? connection : await this.#connection(target, options, leftMs);
     }
-    if (this.#connections >= hboneLimits.poolConnections) {
-      throw transientError("busy", `the pool holds ${hboneLimits.poolConnections} connections already`);
+    if (this.#connections >= this.#maxConnections && !this.#endIdlest()) {
+      this.#forgetIfEmpty(target);
+      throw transientError("busy", `the pool holds ${this.#maxConnections} connections already`);
     }
     const dialing: Dialing = { connection: this.#dialNew(target, options, leftMs()), waiters: 1 };
     target.dialing.add(dialing);
@@ -176,8 +191,8 @@ export class HbonePool {
 
   async #dialNew(target: Target, options: HboneConnectOptions, leftMs: number): Promise<HboneClientConnection> {
     // Others may wait for the same connection, so the caller's own signal must not end it.
-    const stream = await this.#dial(options, leftMs);
-    if (this.#closed) {
+    const stream = await this.#dial(options, leftMs, this.#end.signal);
+    if (this.#end.signal.aborted) {
       stream.destroy();
       throw poolDraining();
     }
@@ -193,6 +208,7 @@ export class HbonePool {
       clock: this.#clock,
       timeouts: this.#timeouts,
       onClosed: () => {
+        place?.[Symbol.dispose]();
         invariant(target.connections.delete(connection), "a connection must be returned only once");
         this.#connections -= 1;
         this.#forgetIfEmpty(target);
@@ -201,7 +217,19 @@ export class HbonePool {
     target.connections.add(connection);
     this.#connections += 1;
     connection.start();
+    const place = this.#admit({ destroy: () => connection.endWhenIdle() });
+    if (place === undefined) connection.endWhenIdle();
     return connection;
+  }
+
+  /** Ends the connection that has been idle for the longest time. Returns false if there is none. */
+  #endIdlest(): boolean {
+    let idlest: HboneClientConnection | undefined;
+    for (const { connections } of [...this.#targets.values()].flat())
+      for (const connection of connections)
+        if ((connection.idleSinceMs ?? Infinity) < (idlest?.idleSinceMs ?? Infinity)) idlest = connection;
+    idlest?.retire();
+    return idlest !== undefined;
   }
 
   #forgetIfEmpty(target: Target): void {

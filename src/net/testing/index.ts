@@ -3,3 +3,4 @@ export { TestAuthority, type Issued } from "./certificates.ts";
 export { echo } from "./echo.ts";
 export { freePort } from "./free-port.ts";
 export { requireOwnNetwork } from "./own-network.ts";
+export { Recorder } from "./recorder.ts";

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseLocalConfig } from "../state/local-config.ts";
+import { noChange } from "../state/mesh-change.ts";
 import { MeshState } from "../state/mesh-state.ts";
-import { authorize, stillAllowed, type ConnectionFacts } from "./authorize.ts";
+import { authorize, deniedConnections, stillAllowed, type ConnectionFacts } from "./authorize.ts";
 
 const facts: ConnectionFacts = {
   sourceAddress: "10.0.0.7",
@@ -103,4 +104,53 @@ test("nothing is allowed before a workload's policies arrive, and open connectio
   );
   assert.deepEqual(decideNow(), { allowed: true });
   assert.equal(authorize(new MeshState(), state.workloadByUid("w") ?? assert.fail(), facts).allowed, false);
+});
+
+test("an update ends denied connections, and evaluates only those to workloads whose policies it may have changed", () => {
+  const state = new MeshState();
+  const workloadOf = (name: string, namespace: string, policies = "") =>
+    `{name: ${name}, uid: ${name}, namespace: ${namespace}, workloadIps: [], authorizationPolicies: [${policies}]}`;
+  const all = [workloadOf("a", "one", "one/selects"), workloadOf("b", "one"), workloadOf("c", "two")];
+  const deny = (name: string, namespace: string, scope: string, port: number) =>
+    `{name: ${name}, namespace: ${namespace}, scope: ${scope}, action: Deny, rules: [[[{destinationPorts: [${port}]}]]]}`;
+  const unrelated = deny("selects", "one", "WorkloadSelector", 1);
+  parseLocalConfig(`workloads: [${all.join(", ")}]\npolicies: [${unrelated}]`, state);
+  state.allPoliciesPut();
+  const pods = ["a", "b", "c"].map((name) => ({
+    uid: name,
+    info: { name, namespace: name === "c" ? "two" : "one", serviceAccount: "default" },
+  }));
+  let evaluated = "";
+  const live = pods.map((pod) => ({
+    details: {
+      pod,
+      stillAllowed: () => {
+        evaluated += pod.uid;
+        return stillAllowed(authorize(state, state.workloadByUid(pod.uid) ?? assert.fail(), facts));
+      },
+    },
+  }));
+  let denied = "";
+  state.onPolicyChange((reach) => {
+    denied = deniedConnections(state, reach, pods, () => live)
+      .map(({ details }) => details.pod.uid)
+      .join("");
+  });
+  const update = (workloads: string, policies: string, removedPolicies: readonly string[] = []) => {
+    const changed = new MeshState();
+    parseLocalConfig(`workloads: [${workloads}]\npolicies: [${policies}]`, changed);
+    evaluated = denied = "";
+    state.apply({ ...noChange, workloads: changed.workloads(), policies: changed.policies(), removedPolicies });
+    return `${evaluated} ${denied}`;
+  };
+  assert.equal(update("", deny("other", "three", "Namespace", 80)), " ");
+  assert.equal(update(workloadOf("b", "one"), ""), " ");
+  assert.equal(update("", deny("selects", "one", "WorkloadSelector", 80)), "a a");
+  assert.equal(update("", unrelated), "a ");
+  assert.equal(update("", deny("whole", "one", "Namespace", 80)), "ab ab");
+  assert.equal(update("", deny("whole", "one", "Global", 80)), "abc abc");
+  assert.equal(update("", deny("whole", "one", "Namespace", 1)), "abc ");
+  assert.equal(update("", "", ["one/whole"]), "ab ");
+  assert.equal(update(workloadOf("c", "two", "four/late"), deny("late", "four", "WorkloadSelector", 80)), "c c");
+  assert.equal(update("", "", ["four/late"]), "c ");
 });

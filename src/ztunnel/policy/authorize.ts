@@ -1,7 +1,15 @@
 import { parseIdentity } from "../../dataplane/tunnels/index.ts";
 import { ipToBytes } from "../../net/index.ts";
 import type { MeshState } from "../state/mesh-state.ts";
-import type { AddressRange, AuthorizationPolicy, PolicyMatch, StringMatch, Workload } from "../state/model.ts";
+import type { PolicyReach } from "../state/mesh-change.ts";
+import type {
+  AddressRange,
+  AuthorizationPolicy,
+  PolicyMatch,
+  StringMatch,
+  Workload,
+  WorkloadInfo,
+} from "../state/model.ts";
 
 /** The facts that policies examine. */
 export interface ConnectionFacts {
@@ -57,6 +65,34 @@ export function authorize(state: MeshState, workload: Workload, facts: Connectio
 /** Whether a live connection may continue. It is closed only if its policies are complete. */
 export function stillAllowed(verdict: Verdict): boolean {
   return verdict.allowed || verdict.pending === true;
+}
+
+/** A live connection, as far as policies concern it. Only inbound connections have policies. */
+interface PolicedConnection {
+  readonly pod: { readonly uid: string };
+  readonly stillAllowed?: () => boolean;
+}
+
+/**
+ * The live connections that policies do not allow any more. Evaluates only connections to those of these pods that a
+ * change reaches, because a node has many connections and its mesh changes often. `live` is called only if there are
+ * such pods.
+ */
+export function deniedConnections<Connection extends { readonly details: PolicedConnection }>(
+  state: MeshState,
+  reach: PolicyReach,
+  pods: readonly { readonly uid: string; readonly info: WorkloadInfo }[],
+  live: () => readonly Connection[],
+): readonly Connection[] {
+  if (!state.hasPolicies) return [];
+  const reached = new Set<string>();
+  for (const { uid, info } of pods) {
+    const workload = state.workloadByPod(info);
+    // Connections to a pod that has left xDS remain under the policies that it had, which only they know.
+    if (workload === undefined || reach.includes(workload)) reached.add(uid);
+  }
+  if (reached.size === 0) return [];
+  return live().filter(({ details }) => reached.has(details.pod.uid) && details.stillAllowed?.() === false);
 }
 
 /** A policy without rules matches nothing. A clause without matches matches everything. */

@@ -54,7 +54,7 @@ interface OpenConnection extends Linked<OpenConnection> {
 export class InboundHbone {
   readonly #pod: PodContext;
   readonly #connections = new LinkedList<OpenConnection>();
-  #draining = false;
+  #state: "serving" | "draining" | "closed" = "serving";
 
   constructor(pod: PodContext) {
     this.#pod = pod;
@@ -80,18 +80,20 @@ export class InboundHbone {
     });
     const open: OpenConnection = { connection, ...unlisted };
     this.#connections.add(open);
-    if (this.#draining) connection.drain();
+    if (this.#state === "draining") connection.drain();
+    else if (this.#state === "closed") connection.close();
     await connection.closed;
     this.#connections.remove(open);
   }
 
   /** Tells peers to use a new connection, which the process that now accepts will get. Live tunnels continue. */
   drain(): void {
-    this.#draining = true;
+    this.#state = "draining";
     for (const { connection } of this.#connections) connection.drain();
   }
 
   close(): void {
+    this.#state = "closed";
     for (const { connection } of this.#connections) connection.close();
   }
 

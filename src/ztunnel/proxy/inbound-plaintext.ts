@@ -79,7 +79,7 @@ export async function serveInboundPlaintext(pod: PodContext, client: ByteStream)
       mark,
       sourceAddress: source.address,
       timeoutMs: connectTimeoutMs,
-      ...(pod.namespaceFd === undefined ? {} : { namespaceFd: pod.namespaceFd }),
+      namespaceFd: pod.namespaceFd,
     });
     await relayRecorded(client, server, record);
   } catch (error) {

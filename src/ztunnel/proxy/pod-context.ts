@@ -60,8 +60,11 @@ export interface PodContext {
   readonly environment: ProxyEnvironment;
   readonly uid: string;
   readonly info: WorkloadInfo;
-  /** The pod's network namespace. Undefined for our own. */
-  readonly namespaceFd: number | undefined;
+  /**
+   * The pod's network namespace. Undefined for our own. Throws once the pod is closed, because its descriptor's number
+   * may be that of another pod's namespace by then.
+   */
+  get namespaceFd(): number | undefined;
   /**
    * Whether it is the ztunnel's own pod. No rule redirects responses there, so its connections use the pod's own
    * address.
@@ -120,4 +123,5 @@ export function hasLeft({ address }: SocketAddress): boolean {
 }
 
 export const tooManyConnections = "the ztunnel is full, and no pod has more connections than this one";
+export const notServed = "the pod is no longer served here";
 export const selfCall = "attempted recursive call to ourselves";

@@ -21,10 +21,12 @@ import {
   listenTcpInNamespace,
   NetworkNamespace,
   openTcpSocketInNamespace,
+  RouteNetlink,
 } from "../../net/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import { DnsResolver } from "../dns/dns-resolver.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
+import { noChange } from "../state/mesh-change.ts";
 import { MeshState } from "../state/mesh-state.ts";
 import { clientAddress, podPair, serverAddress, serviceAddress, sniff } from "../testing/pod-pair.ts";
 import { ConnectionTelemetry } from "./connection-record.ts";
@@ -212,6 +214,32 @@ services:`;
   for (const part of parts) part.close();
 });
 
+test("an idle tunnel counts among its pod's connections, and ends when the ztunnel needs its place", async () => {
+  const { pods, source, close } = await startBoth();
+  const { limit } = source.env;
+  const held: { destroy(): unknown }[] = [];
+  const admit = limit.admit.bind(limit);
+  limit.admit = (connection, address) => {
+    const place = admit(connection, address);
+    held.push(connection);
+    return {
+      [Symbol.dispose]: () => {
+        place?.[Symbol.dispose]();
+        held.splice(held.indexOf(connection), 1);
+      },
+    };
+  };
+  const client = await talk(pods.client, serviceAddress, 80);
+  assert.match(await client.until("\n"), /hello/);
+  assert.equal(held.length, 2);
+  client.stream.destroy();
+  await source.env.tracker.idle();
+  await until(() => held.length === 1);
+  held[0]?.destroy();
+  await until(() => held.length === 0);
+  close();
+});
+
 const fromNear = `policies:
 - {name: near, namespace: default, scope: Namespace, action: Allow, rules: [[[{sourceIps: [10.0.0.0/8]}]]]}
 `;
@@ -335,6 +363,32 @@ test("a pod that drains is done when the queries are answered that its ztunnel h
   assert.equal(String(answer), "answer");
   await proxy.closed;
   client.close();
+  for (const part of [pods, certificates]) part.close();
+});
+
+test("a pod that drains is done when a query over TCP is answered, and ends its connection to the name server", async () => {
+  const pods = podPair();
+  const root = new FakeCertificateAuthority().exportRoot();
+  const { env, certificates } = environment(root, mesh());
+  const [asked, answered] = [Promise.withResolvers<undefined>(), Promise.withResolvers<Buffer>()];
+  const dns: Partial<DnsResolver> = {
+    answer: async () => {
+      asked.resolve(undefined);
+      return await answered.promise;
+    },
+  };
+  const proxy = podProxy({ ...env, dns: dns as DnsResolver }, pods.client, "client");
+  await proxy.start();
+  const client = await talk(pods.client, "127.0.0.1", env.ports.dns);
+  client.say("\0\u0005query");
+  await asked.promise;
+  proxy.drain();
+  // The queries over UDP are done by then.
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(proxy.state, "draining");
+  answered.resolve(Buffer.from("answer"));
+  assert.equal(await client.until("answer"), "\0\u0006answer");
+  await proxy.closed;
   for (const part of [pods, certificates]) part.close();
 });
 
@@ -552,4 +606,43 @@ test("a pod that is removed while its connection is being opened leaves no conne
   await source.env.tracker.idle();
   await destination.env.tracker.idle();
   close();
+});
+
+test("a connection of a removed pod is not opened from the namespace of a pod that comes after it", async () => {
+  const pods = podPair();
+  const root = new FakeCertificateAuthority().exportRoot();
+  const known = environment(root, mesh());
+  known.certificates.close();
+  const { env, certificates } = environment(root, "workloads: []");
+  const proxy = podProxy(env, pods.client, "client");
+  await proxy.start();
+  const client = await talk(pods.client, serviceAddress, 7_000);
+  await until(() => env.tracker.size === 1);
+  proxy.close();
+  const formerFd = proxy.descriptors.namespaceFd ?? assert.fail();
+  // The kernel gives the lowest free number to the next descriptor, as for the namespace of another pod.
+  using next = NetworkNamespace.create();
+  const copies = [next];
+  while (copies.every(({ fd }) => fd !== formerFd))
+    copies.push(NetworkNamespace.open(`/proc/self/fd/${copies.at(-1)?.fd}`));
+  using links = new RouteNetlink(next.fd);
+  links.setLoopbackUp();
+  links.addAddress(1, { address: serviceAddress, prefixLength: 32 });
+  let accepted = 0;
+  const listener = await listenTcp(
+    { fd: listenTcpInNamespace(next.fd, { address: serviceAddress, port: 7_000 }) },
+    (stream) => {
+      accepted += 1;
+      stream.write(Buffer.from("accepted\n"));
+    },
+  );
+  env.state.apply({ ...noChange, workloads: known.env.state.workloads() });
+  await client.until("never");
+  await env.tracker.idle();
+  // The listener accepts in the order of arrival.
+  const last = await talk(next, serviceAddress, 7_000);
+  await last.until("\n");
+  assert.equal(accepted, 1);
+  last.stream.destroy();
+  for (const part of [listener, pods, certificates, ...copies]) part.close();
 });

@@ -1,6 +1,7 @@
-import { messageOf, type Logger } from "../../base/index.ts";
+import { messageOf, transientError, type Logger } from "../../base/index.ts";
 import { HbonePool, hboneDialer } from "../../dataplane/tunnels/index.ts";
 import { closeDescriptor, keepAlive, listenTcp, type ByteStream } from "../../net/index.ts";
+import type { DnsServer } from "../../dataplane/dns/index.ts";
 import { DnsListener } from "./dns-listener.ts";
 import type { WorkloadInfo } from "../state/model.ts";
 import type { PassedListener, PodDescriptors } from "./served-pods.ts";
@@ -9,7 +10,13 @@ import { serveInboundPlaintext } from "./inbound-plaintext.ts";
 import { InboundHbone } from "./inbound-hbone.ts";
 import type { AcceptedKind } from "./connection-share.ts";
 import { openListeners } from "./own-listeners.ts";
-import { tooManyConnections, type LiveConnection, type PodContext, type ProxyEnvironment } from "./pod-context.ts";
+import {
+  notServed,
+  tooManyConnections,
+  type LiveConnection,
+  type PodContext,
+  type ProxyEnvironment,
+} from "./pod-context.ts";
 import { keepIdentity } from "./pod-identity.ts";
 
 export interface PodProxyOptions {
@@ -56,12 +63,17 @@ export class PodProxy {
     const pool = new HbonePool({
       dial: hboneDialer(options.environment.certificates, options.environment.clock),
       clock: options.environment.clock,
+      // An idle tunnel has a descriptor for minutes, and a pod may have tunnels to thousands of others.
+      admit: (connection) => options.environment.limit.admit(connection, options.uid),
     });
+    const openNamespace = (): number | undefined => this.#openNamespace();
     this.#pod = {
       environment: options.environment,
       uid: options.uid,
       info: options.info,
-      namespaceFd: options.namespaceFd,
+      get namespaceFd() {
+        return openNamespace();
+      },
       itself: options.itself === true,
       pool,
     };
@@ -76,7 +88,7 @@ export class PodProxy {
     return connection.pod === this.#pod;
   }
 
-  /** Resolves when the pod has no connections, no queries over UDP and no listeners left. */
+  /** Resolves when the pod has no connections, no unanswered queries and no listeners left. */
   get closed(): Promise<void> {
     return this.#whenClosed.promise;
   }
@@ -125,8 +137,7 @@ export class PodProxy {
     this.#stopListening();
     this.#inbound.close();
     const { tracker } = this.#pod.environment;
-    for (const connection of tracker.list())
-      if (this.owns(connection.details)) connection.abort(new Error("the pod is no longer served here"));
+    for (const connection of tracker.list()) if (this.owns(connection.details)) connection.abort(new Error(notServed));
     this.#pod.pool.close();
     this.#identity?.[Symbol.dispose]();
     if (this.#options.namespaceFd !== undefined) closeDescriptor(this.#options.namespaceFd);
@@ -148,6 +159,11 @@ export class PodProxy {
     return { namespaceFd: this.#options.namespaceFd, listeners: this.#state === "serving" ? this.#held : [] };
   }
 
+  #openNamespace(): number | undefined {
+    if (this.#state === "closed") throw transientError("aborted", notServed);
+    return this.#options.namespaceFd;
+  }
+
   #stopListening(): void {
     for (const listener of this.#listeners) listener.close();
     this.#listeners = [];
@@ -166,10 +182,10 @@ export class PodProxy {
         return await this.#listenFor("inbound-hbone", fd);
       case "dns-udp":
       case "dns-udp/6":
-        return await this.#answerNames(fd, role === "dns-udp/6");
+        return this.#answersNames(await DnsListener.udp(this.#pod, fd, role === "dns-udp/6"));
       case "dns-tcp":
       case "dns-tcp/6":
-        return await DnsListener.tcp(this.#pod, fd);
+        return this.#answersNames(await DnsListener.tcp(this.#pod, fd));
     }
   }
 
@@ -182,11 +198,8 @@ export class PodProxy {
     return await listenTcp({ fd, acceptsMore }, (stream) => this.#accept(kind, stream));
   }
 
-  /**
-   * A draining pod is not done before the queries over UDP that it has read are answered, because nobody else has them.
-   */
-  async #answerNames(fd: number, ipv6: boolean): Promise<{ close(): void }> {
-    const listener = await DnsListener.udp(this.#pod, fd, ipv6);
+  /** A draining pod is not done before the queries that it has read are answered, because nobody else has them. */
+  #answersNames(listener: DnsServer): DnsServer {
     this.#open += 1;
     void listener.ended.then(() => {
       this.#open -= 1;

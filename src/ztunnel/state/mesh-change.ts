@@ -21,3 +21,36 @@ export const noChange: MeshChange = {
   policies: [],
   hasAllPolicies: false,
 };
+
+/** The workloads whose policies an update may have changed. */
+export class PolicyReach {
+  readonly #namespaces = new Set<string>();
+  readonly #policies = new Set<string>();
+  readonly #uids = new Set<string>();
+  #isWhole = false;
+
+  get isEmpty(): boolean {
+    return !this.#isWhole && this.#namespaces.size + this.#policies.size + this.#uids.size === 0;
+  }
+
+  addAll(): void {
+    this.#isWhole = true;
+  }
+
+  /** Adds a policy that arrived, changed or left. A changed one is added as it was and as it is. */
+  addPolicy({ scope, namespace, name }: AuthorizationPolicy): void {
+    if (scope === "Global") this.#isWhole = true;
+    if (scope === "Namespace") this.#namespaces.add(namespace);
+    this.#policies.add(`${namespace}/${name}`);
+  }
+
+  /** Adds a workload whose list of policies may be another one now. */
+  addWorkload(uid: string): void {
+    this.#uids.add(uid);
+  }
+
+  includes({ uid, namespace, authorizationPolicies }: Workload): boolean {
+    if (this.#isWhole || this.#uids.has(uid) || this.#namespaces.has(namespace)) return true;
+    return this.#policies.size > 0 && authorizationPolicies.some((key) => this.#policies.has(key));
+  }
+}

@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import { AddressRanges } from "./address-ranges.ts";
-import { noChange, type MeshChange } from "./mesh-change.ts";
+import { noChange, PolicyReach, type MeshChange } from "./mesh-change.ts";
 import {
   addressKey,
   serviceKey,
@@ -40,7 +40,7 @@ export class MeshState {
   readonly #policies = new Map<string, AuthorizationPolicy>();
   readonly #policiesByNamespace = new Map<string, Set<string>>();
   readonly #workloadListeners = new Set<() => void>();
-  readonly #policyListeners = new Set<() => void>();
+  readonly #policyListeners = new Set<(reach: PolicyReach) => void>();
   #policiesKnown = false;
   /** The prefix of the uids of this cluster's pods. */
   readonly #ownPods: string;
@@ -50,6 +50,7 @@ export class MeshState {
   }
 
   apply(change: MeshChange): void {
+    const reach = this.#policyReach(change);
     for (const name of change.removedAddresses) this.#removeAddress(name);
     for (const workload of change.workloads) this.putWorkload(workload);
     for (const service of change.services) this.putService(service);
@@ -57,7 +58,29 @@ export class MeshState {
     for (const name of change.removedPolicies) this.removePolicy(name);
     for (const policy of change.policies) this.putPolicy(policy);
     for (const listener of this.#workloadListeners) listener();
-    for (const listener of this.#policyListeners) listener();
+    if (!reach.isEmpty) for (const listener of this.#policyListeners) listener(reach);
+  }
+
+  /** What a change that is not applied yet means for policies. Most changes are of addresses, and mean nothing. */
+  #policyReach(change: MeshChange): PolicyReach {
+    const reach = new PolicyReach();
+    if (change.hasAllPolicies && !this.#policiesKnown) reach.addAll();
+    for (const key of change.removedPolicies) this.#addPresent(reach, key);
+    for (const policy of change.policies) {
+      this.#addPresent(reach, `${policy.namespace}/${policy.name}`);
+      reach.addPolicy(policy);
+    }
+    for (const name of change.removedAddresses) if (this.#workloads.has(name)) reach.addWorkload(name);
+    for (const { uid, authorizationPolicies } of change.workloads) {
+      const before = this.#workloads.get(uid)?.authorizationPolicies;
+      if (before === undefined || !isSame(before, authorizationPolicies)) reach.addWorkload(uid);
+    }
+    return reach;
+  }
+
+  #addPresent(reach: PolicyReach, key: string): void {
+    const present = this.#policies.get(key);
+    if (present !== undefined) reach.addPolicy(present);
   }
 
   /** The change that turns an empty state into this one. */
@@ -290,8 +313,8 @@ export class MeshState {
     return [...this.#policies.values()];
   }
 
-  /** Called after each update that may change what policies allow. */
-  onPolicyChange(listener: () => void): Disposable {
+  /** Called after each update that may change what policies allow, with the workloads whose policies those are. */
+  onPolicyChange(listener: (reach: PolicyReach) => void): Disposable {
     this.#policyListeners.add(listener);
     return { [Symbol.dispose]: () => void this.#policyListeners.delete(listener) };
   }
@@ -311,6 +334,10 @@ export class MeshState {
  */
 function credibilityOf({ uid, protocol }: Workload): number {
   return uid.includes("//Pod/") ? 2 : Number(protocol === "HBONE");
+}
+
+function isSame(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((value, index) => value === right[index]);
 }
 
 function podKey(pod: { readonly namespace: string; readonly name: string }): string {

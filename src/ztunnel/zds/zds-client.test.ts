@@ -3,7 +3,7 @@ import { closeSync, fstatSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { silentLogger, systemClock } from "../../base/index.ts";
+import { createLogger, silentLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { SeqpacketServer, type SeqpacketConnection } from "../../net/index.ts";
 import { decodeZdsResponse, encodeZdsRequest } from "../../wire/zds/index.ts";
@@ -75,6 +75,33 @@ test("a client whose agent ends before it reads an answer connects to the next a
   });
   await until(() => answers.length > 0);
   assert.deepEqual(answers, ["the workload second is not known here"]);
+});
+
+test("a client looks for an absent agent at least once a second, and warns once a minute", async () => {
+  const stop = new AbortController();
+  const pauses: number[] = [];
+  const warnings: string[] = [];
+  const clock = {
+    ...systemClock,
+    sleep: (ms: number) => {
+      pauses.push(ms);
+      if (pauses.length === 100) stop.abort();
+      return Promise.resolve();
+    },
+  };
+  const client = new ZdsClient({
+    path: "/nonexistent/zds.sock",
+    revision: "",
+    pods: { descriptors: () => undefined, uids: () => [], add: () => Promise.resolve(), remove: () => undefined },
+    prepare: () => Promise.reject(new Error("no pod is handed over")),
+    log: createLogger({ scope: "test", level: "warn", write: (line) => void warnings.push(line) }),
+    clock,
+    random: () => 1,
+    onSynced: () => undefined,
+  });
+  await client.run(stop.signal);
+  assert.equal(Math.max(...pauses), 1_000);
+  assert.equal(warnings.length, 2);
 });
 
 test("a pod that is added with another namespace is served there, and one that is added again stays", async (context) => {

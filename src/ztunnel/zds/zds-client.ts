@@ -27,6 +27,16 @@ export interface ZdsClientOptions {
   readonly onSynced: (synced: boolean) => void;
 }
 
+/**
+ * A pod that starts waits in the CNI agent for its ztunnel, and only for some seconds, so a returned agent must be
+ * found soon.
+ */
+const maxPauseMs = 1_000;
+/** About how many attempts fail in a minute. Each minute without an agent has one warning. */
+const attemptsPerWarning = 80;
+/** Expected while the node starts, because the agent may start after us. */
+const quietAttempts = 8;
+
 /** A message that was read, or the reason why it cannot be. */
 interface Received {
   readonly request?: ZdsRequest;
@@ -48,7 +58,7 @@ export class ZdsClient {
 
   /** Connects, serves and reconnects until the signal aborts. Pods stay unchanged while the agent is away. */
   async run(signal: AbortSignal): Promise<void> {
-    const backoff = new Backoff({ initialMs: 20, maxMs: 5_000, random: this.#options.random ?? systemRandom });
+    const backoff = new Backoff({ initialMs: 20, maxMs: maxPauseMs, random: this.#options.random ?? systemRandom });
     while (!signal.aborted) {
       try {
         const connection = SeqpacketConnection.connect(this.#options.path);
@@ -56,8 +66,7 @@ export class ZdsClient {
         await this.#serve(connection, signal);
         if (!signal.aborted) this.#log.info("the CNI agent's connection ended", { path: this.#options.path });
       } catch (error) {
-        // Expected while the node starts, because the agent may start after us.
-        const level = backoff.attempt < 3 ? "debug" : "warn";
+        const level = backoff.attempt % attemptsPerWarning === quietAttempts ? "warn" : "debug";
         this.#log[level]("failed to connect to the CNI node agent", {
           path: this.#options.path,
           error: messageOf(error),
