@@ -6,16 +6,14 @@ import { pauseReasons } from "../src/api/serin/index.ts";
 
 const root = join(import.meta.dirname, "..");
 
-/** The first column of each row of docs/stuck.md: phases, reasons and quoted messages. */
+/** The title of each entry of docs/stuck.md: phases, reasons and quoted messages. */
 const situations = readFileSync(join(root, "docs/stuck.md"), "utf8")
   .split("\n")
-  .filter((line) => line.startsWith("| "))
-  .map((line) => line.split("|")[1] ?? "")
-  .slice(2);
+  .flatMap((line) => /^- \*\*(.+)\*\*$/.exec(line)?.[1] ?? []);
 
-test("docs/stuck.md has a row for each reason why a rollout is Paused, Waiting or Stuck, and for no other one", () => {
+test("docs/stuck.md has an entry for each reason why a rollout is Paused, Waiting or Stuck, and for no other one", () => {
   const described = situations
-    .filter((situation) => /^ (?:Paused|Waiting|Stuck),/.test(situation))
+    .filter((situation) => /^(?:Paused|Waiting|Stuck),/.test(situation))
     .flatMap((situation) => [...situation.matchAll(/`([a-z-]+)`/g)].map(([, reason = ""]) => reason));
   assert.deepEqual([...new Set(described)].toSorted(), [...pauseReasons].toSorted());
 });

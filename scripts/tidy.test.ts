@@ -261,8 +261,8 @@ test("a documenting comment stands directly above what it documents, and a comme
     [...texts]
       .filter(([file]) => isSource(file))
       .flatMap(([file, text]) =>
-        [...text.matchAll(/^ ?\*\/\n\n|^\/\*\*.*\*\/\n\n/gm)].map(
-          ({ index }) => `${file}:${text.slice(0, index).split("\n").length}: a blank line below the comment`,
+        [...text.matchAll(/^ *(?:\/\*\*.*)?\*\/\n(?:\n| *\/\*\*)/gm)].map(
+          ({ index }) => `${file}:${text.slice(0, index).split("\n").length}: a blank line or a comment follows`,
         ),
       ),
   );

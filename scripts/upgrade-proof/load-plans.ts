@@ -18,7 +18,7 @@ export interface LoadScale {
   readonly rate: number;
   /** How long a long connection lives. */
   readonly streamSeconds: number;
-  /** A factor of their own for targets whose requests nobody counts, and for messages. `rate` if absent. */
+  /** The factor for targets whose requests nobody counts, and for messages. Absent means `rate`. */
   readonly uncounted?: { readonly rate: number; readonly isCounted: (target: string) => boolean };
 }
 

@@ -237,8 +237,9 @@ export class PodEnroller {
   }
 
   /**
-   * For an uninstall. First removes the rules, then the annotation that these pods accept HBONE. The sockets stay until
-   * all peers know that, so that peers which still use HBONE are served. A failure in one pod does not stop the others.
+   * Releases the pods at an uninstall. First removes the rules, then the annotation that these pods accept HBONE. The
+   * sockets stay until all peers know that, so that peers which still use HBONE are served. A failure in one pod does
+   * not stop the others.
    */
   async releaseAll(pods: readonly Pod[]): Promise<void> {
     const { finder, clock } = this.#options;

@@ -10,7 +10,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { syntheticToken } from "../../src/dashboard/server/testing/synthetic-access.ts";
 import { casesInChromium, launchChromium } from "../support/chromium.ts";
 import { root } from "../support/lab-cluster.ts";
-import { markedLink, markup, startMarkupRelay } from "../support/markup-relay.ts";
+import { length253, markedLink, markup, startMarkupRelay } from "../support/markup-relay.ts";
 
 const patienceMs = 20_000;
 // Code for the page is text, because these files are compiled without a browser's types.
@@ -176,6 +176,26 @@ casesInChromium("the page", () => {
     }
   });
 
+  test("in a window of 320 pixels, names of 253 characters leave each view, a dialog and the user's menu within it", async () => {
+    await using relay = await startMarkupRelay(server.url, length253);
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.setViewportSize({ width: 320, height: 800 });
+    const wider: string[] = [];
+    for (const [name, link] of Object.entries(views)) {
+      await page.goto(`${relay.url}?view=${encodeURIComponent(name)}${markedLink(link, length253)}`);
+      await settled(page);
+      if (await page.evaluate<boolean>("document.documentElement.scrollWidth > innerWidth")) wider.push(name);
+    }
+    assert.deepEqual(wider, [], "these views scroll sideways");
+    await page.goto(`${relay.url}${markedLink(views["rollout"] ?? "", length253)}`);
+    await page.getByRole("button", { name: "Approve" }).click();
+    for (const button of [page.getByRole("button", { name: "Close" }), page.getByRole("button", { name: /^User/ })]) {
+      const { x, width } = (await button.boundingBox()) ?? { x: -1, width: 0 };
+      assert.ok(x >= 0 && x + width <= 320, "the button is in the window");
+    }
+  });
+
   test("figures update by themselves, and the focus stays", async () => {
     await using opened = await open(browser);
     const { page } = opened;
@@ -230,6 +250,39 @@ casesInChromium("the page", () => {
     assert.equal(await dialog.getByRole("button", { name: "Resume" }).count(), 0);
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached", timeout: patienceMs });
+  });
+
+  test("a dialog stays open if a selection of text ends outside it, and an order whose dialog was closed reports its failure", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.goto(`${server.url}#/rollouts/Canary/shop/checkout`);
+    await page.getByRole("button", { name: "Approve" }).click();
+    const dialog = page.getByRole("dialog");
+    const field = await dialog.getByRole("textbox").boundingBox();
+    assert.ok(field !== null);
+    await page.mouse.move(field.x + field.width / 2, field.y + field.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(4, field.y);
+    await page.mouse.up();
+    assert.equal(await dialog.count(), 1, "the dialog is still open");
+    const asked = Promise.withResolvers<undefined>();
+    const closed = Promise.withResolvers<undefined>();
+    await page.route("**/api/action", async (route) => {
+      asked.resolve(undefined);
+      await closed.promise;
+      await route.fulfill({
+        status: 503,
+        json: { problem: { code: "unavailable", message: "the API server is away" } },
+      });
+    });
+    await dialog.getByRole("button", { name: "Approve" }).click();
+    await asked.promise;
+    await page.mouse.click(4, 4);
+    await dialog.waitFor({ state: "detached", timeout: patienceMs });
+    closed.resolve(undefined);
+    await page
+      .locator(".toast", { hasText: "Approve: shop/checkout: the API server is away" })
+      .waitFor({ timeout: patienceMs });
   });
 
   test("a link leads to the same view, and the back button to the previous one", async () => {
@@ -289,6 +342,11 @@ casesInChromium("the page", () => {
     await announcement.getByText(/^unknown, unknown; .* calls 1\.$/).waitFor({ timeout: patienceMs });
     await page.keyboard.press("ArrowRight");
     await announcement.getByText(/^edge-gateway, gateway in istio-ingress;/).waitFor({ timeout: patienceMs });
+    // The figures change with each update, but a screen reader hears them once.
+    const said = await announcement.textContent();
+    const seenAtMs = Number(await page.evaluate("performance.now()"));
+    await until(page, `performance.getEntriesByName('graph-update').at(-1)?.startTime > ${seenAtMs + 1_000}`);
+    assert.equal(await announcement.textContent(), said);
     await page.keyboard.press("Enter");
     const panel = page.getByRole("complementary", { name: "Details of the selection" });
     await panel.getByRole("heading", { name: "edge-gateway" }).waitFor({ timeout: patienceMs });
@@ -371,6 +429,7 @@ casesInChromium("the page", () => {
       mark !== null && text !== null && mark.y >= text.y && mark.y + mark.height <= text.y + text.height + 2,
       `the mark is at line ${line}`,
     );
+    assert.deepEqual(await seriousFindings(page), []);
     await page.getByRole("button", { name: "Review and apply" }).click();
     const dialog = page.getByRole("dialog");
     await dialog.getByText("The analyzer reports an error in it").waitFor({ timeout: patienceMs });

@@ -1,5 +1,5 @@
-// A proxy between a browser and the dashboard's server. It adds markup to every name, label, annotation and log line
-// that passes.
+// A proxy between a browser and the dashboard's server. It adds a text, such as markup, to every name, label,
+// annotation and log line that passes.
 import { createServer, request as ask, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { StringDecoder } from "node:string_decoder";
@@ -7,14 +7,27 @@ import { text } from "node:stream/consumers";
 
 /** It closes an attribute and an element, and its image runs a script on error. */
 export const markup = `"><img src=x onerror=struck=1>`;
-const inJson = JSON.stringify(markup).slice(1, -1);
+/** With this text behind them, the names of the synthetic mesh are as long as Kubernetes' longest: 253 characters. */
+export const length253 = `-${"n".repeat(244)}`;
 
-/** The markup's encodings in paths, in query parameters, and in topics within them. */
-const encodings = [markup, new URLSearchParams({ a: markup }).toString().slice(2)].flatMap((one) => [
-  encodeURIComponent(encodeURIComponent(one)),
-  encodeURIComponent(one),
-  one,
-]);
+interface AddedText {
+  readonly plain: string;
+  readonly inJson: string;
+  /** Its encodings in paths, in query parameters, and in topics within them. */
+  readonly encodings: readonly string[];
+}
+
+function addedText(plain: string): AddedText {
+  return {
+    plain,
+    inJson: JSON.stringify(plain).slice(1, -1),
+    encodings: [plain, new URLSearchParams({ a: plain }).toString().slice(2)].flatMap((one) => [
+      encodeURIComponent(encodeURIComponent(one)),
+      encodeURIComponent(one),
+      one,
+    ]),
+  };
+}
 
 /** Words in the names, hosts and lines of the synthetic mesh. The page's own protocol uses none of them. */
 const words = /(?<![a-z])(?:shop|frontend|checkout|cart|request(?= \d))(?![a-z])/g;
@@ -23,9 +36,10 @@ export interface MarkupRelay extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Appends the markup to every name that begins with one of the words. */
-export async function startMarkupRelay(upstream: string): Promise<MarkupRelay> {
-  const server: Server = createServer((request, response) => void relay(new URL(upstream), request, response));
+/** Appends the text to every name that begins with one of the words. */
+export async function startMarkupRelay(upstream: string, text = markup): Promise<MarkupRelay> {
+  const added = addedText(text);
+  const server: Server = createServer((request, response) => void relay(new URL(upstream), added, request, response));
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
@@ -37,16 +51,21 @@ export async function startMarkupRelay(upstream: string): Promise<MarkupRelay> {
   };
 }
 
-/** A link with the markup, encoded as the page encodes its links. */
-export function markedLink(link: string): string {
-  return link.replace(words, (word) => word + encodeURIComponent(markup));
+/** A link with the text, encoded as the page encodes its links. */
+export function markedLink(link: string, text = markup): string {
+  return link.replace(words, (word) => word + encodeURIComponent(text));
 }
 
-async function relay(upstream: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function relay(
+  upstream: URL,
+  added: AddedText,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const url = new URL(request.url ?? "/", upstream);
-  const path = plain(request.url ?? "/");
+  const path = without(added, request.url ?? "/");
   const topics = url.searchParams.getAll("topic");
-  const body = (await text(request)).replaceAll(inJson, "");
+  const body = (await text(request)).replaceAll(added.inJson, "");
   const headers = { ...request.headers, host: upstream.host, "accept-encoding": "identity" };
   delete headers["content-length"];
   if (headers.origin !== undefined) headers.origin = upstream.origin;
@@ -57,7 +76,7 @@ async function relay(upstream: URL, request: IncomingMessage, response: ServerRe
     const type = answer.headers["content-type"] ?? "";
     const isPlain = type.startsWith("text/plain");
     if (!isPlain && !/json|event-stream/.test(type)) return void answer.pipe(response);
-    const mark = (line: string): string => marked(line, isPlain ? markup : inJson, topics);
+    const mark = (line: string): string => marked(line, added, isPlain ? added.plain : added.inJson, topics);
     const decoder = new StringDecoder("utf8");
     let left = "";
     // Forwards whole lines only, because each event of a stream is one line.
@@ -73,15 +92,15 @@ async function relay(upstream: URL, request: IncomingMessage, response: ServerRe
   outgoing.end(body);
 }
 
-function plain(text: string): string {
+function without({ encodings }: AddedText, text: string): string {
   return encodings.reduce((left, encoded) => left.replaceAll(encoded, ""), text);
 }
 
 /** Topic names are restored to the form in which the page requested them. */
-function marked(line: string, suffix: string, [topic, ...others]: readonly string[]): string {
+function marked(line: string, added: AddedText, suffix: string, [topic, ...others]: readonly string[]): string {
   if (topic === undefined) return line.replace(words, (word) => word + suffix);
   return line
-    .split(JSON.stringify(plain(topic)))
-    .map((part) => marked(part, suffix, others))
+    .split(JSON.stringify(without(added, topic)))
+    .map((part) => marked(part, added, suffix, others))
     .join(JSON.stringify(topic));
 }

@@ -13,7 +13,7 @@ export interface PodFailurePolicy {
   }[];
 }
 
-/** When an indexed Job has succeeded before all its indexes have. One rule that is met suffices. */
+/** The rules by which an indexed Job succeeds before all of its indexes have. One fulfilled rule is enough. */
 export interface SuccessPolicy {
   rules: { succeededIndexes?: string; succeededCount?: number }[];
 }

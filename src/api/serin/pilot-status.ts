@@ -71,12 +71,12 @@ export interface AcknowledgementReport {
  */
 export const workloadControllerPodAnnotation = "serin.dev/workload-controller-pod";
 
-/** The stage of a root rotation. `none`: no rotation is under way. */
 /**
  * The annotation on the Secret of the next root. Its value is the stage that all control planes follow
  * (docs/contracts/rollout.md).
  */
 export const authorityStageAnnotation = "rollout.serin.dev/ca-stage";
+/** The stages of a root rotation. `none`: no rotation is under way. */
 export const authorityStages = ["none", "trust", "issue", "only", "done"] as const;
 export type AuthorityStage = (typeof authorityStages)[number];
 

@@ -53,9 +53,9 @@ export async function readBytes(
 const maxInterimResponses = 100;
 
 /**
- * For each request that does not ask for another protocol. Ends it with an error if its server sends interim responses
- * without an end, or switches protocols. Node reports a switch (101) that nobody handles by no error and no response,
- * and a later abort by none either, so the caller would wait for ever.
+ * Ends a request with an error if its server sends interim responses without an end, or switches protocols. Every
+ * request that does not ask for another protocol needs this: Node reports neither an unasked switch (101) nor a later
+ * abort, so the caller would wait for ever.
  */
 export function requireFinalResponse(request: ClientRequest): ClientRequest {
   return limitInterimResponses(request).on("upgrade", (_response, socket) => {

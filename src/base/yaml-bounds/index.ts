@@ -1,9 +1,9 @@
 // The bounds of an untrusted YAML text, checked before a parser reads it.
 import { Lexer, Parser } from "yaml";
 
-/** Annotations and ConfigMap keys hold a few lines. */
+/** The maximum length of a text. Annotations and keys of ConfigMaps have a few lines. */
 const maxCharacters = 32_768;
-/** Kubernetes' own objects nest about a dozen levels deep. */
+/** The maximum depth. Kubernetes' own objects have about a dozen levels. */
 const maxLevels = 64;
 
 /**

@@ -4,9 +4,9 @@ import type { Gain } from "./traffic-history.ts";
 
 /** The maximum number of series of one target. Further ones are left out. */
 export const maxSeriesOfTarget = 40_000;
-/** The maximum total length of their labels. All series of a large mesh have some million characters. */
+/** The maximum length of the labels of a target's series together. A large mesh has some million characters. */
 const maxLabelsOfTarget = 8 << 20;
-/** The limit of the bounds of all its histograms. */
+/** The maximum number of different bucket bounds of a target's histograms. */
 const maxBounds = 64;
 
 const requests = "istio_requests_total";

@@ -43,10 +43,6 @@ export function latestUpgrade(upgrades: readonly MeshUpgrade[]): MeshUpgrade | u
   return upgrades.toSorted((a, b) => Number(isOpen(b)) - Number(isOpen(a)) || timeOf(b) - timeOf(a))[0];
 }
 
-/**
- * Whether the upgrade's step moves a rung. The ids `gateway/ns/name/…` and `waypoint/ns/name/…` name one gateway, and
- * steps of waves name namespaces.
- */
 /** What one rung shows, with the workloads that belong to it. */
 interface RungSubject {
   readonly kind: LadderRung["kind"];
@@ -57,6 +53,10 @@ interface RungSubject {
   readonly wanted: string;
 }
 
+/**
+ * Whether the upgrade's step moves a rung. The ids `gateway/ns/name/…` and `waypoint/ns/name/…` name one gateway, and
+ * steps of waves name namespaces.
+ */
 function isStepOf(
   { id, title }: { readonly id: string; readonly title: string },
   { kind, namespace, name }: RungSubject,

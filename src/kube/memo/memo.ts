@@ -20,7 +20,7 @@ const maxValues = 1_000_000;
  */
 const maxKeys = 4096;
 
-/** The bound of a memo of brief objects. Nearly all of its values are gone. */
+/** The maximum number of values of a memo of brief objects, nearly all of which are collected by then. */
 const maxBriefValues = 10_000;
 
 /** How many of a memo's values go when their object is collected. */

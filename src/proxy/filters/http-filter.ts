@@ -51,7 +51,7 @@ export interface FilterRequest extends RequestView {
   translateGrpcWeb(form: GrpcWebForm): void;
   /** The endpoint for the first attempt, if its cluster has it and it can be used. */
   prefer(endpoint: PreferredEndpoint): void;
-  /** Leaves the request out of logs that want no health checks, and out of traces. */
+  /** Keeps the request out of traces, and out of the access logs whose filter excludes health checks. */
   markHealthCheck(): void;
   /** Chooses the route again, after edits that routes may match. */
   clearRoute(): void;

@@ -29,7 +29,7 @@ const routeAdditions: readonly HeaderAddition[] = [
   addition("x-asked", "add-if-absent"),
 ];
 
-/** The head of the response on a route to a cluster without endpoints, which allows one origin. */
+/** The head of the response on a route that allows one origin and leads to a cluster without endpoints. */
 async function replyTo(
   path: string,
   headers: Record<string, string>,

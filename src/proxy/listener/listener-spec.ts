@@ -30,17 +30,17 @@ export interface ListenerSpec {
   readonly transparent: boolean;
   readonly direction: "inbound" | "outbound" | "unspecified";
   readonly inspectors: readonly InspectorSpec[];
-  /** 0 waits as long as it takes. */
+  /** 0 means no limit. */
   readonly inspectionTimeoutMs: number;
   /** Whether to continue with what is known when the time is over. If false, the proxy closes the connection. */
   readonly continueOnTimeout: boolean;
   readonly chains: readonly ChainSpec[];
+  /** The chain for connections that match no other. */
   readonly defaultChain: ChainSpec | undefined;
-  /** Takes the place of the chains' own conditions. */
+  /** Chooses the chain instead of the chains' own conditions. */
   readonly matcher: ChainMatcher | undefined;
   /** TCP keepalive of accepted connections. Undefined means no probes. */
   readonly keepalive: TcpKeepalive | undefined;
-  /** The chain for connections that match no other. */
   readonly accessLogs: readonly AccessLogSpec[];
 }
 

@@ -17,7 +17,7 @@ export interface MachineHost {
   nowNs(): bigint;
   steadyNs(): bigint;
   fillRandom(bytes: Uint8Array): void;
-  /** The level from which on logs are kept. */
+  /** The lowest level whose logs are kept. */
   logLevel(): number;
 }
 

@@ -60,7 +60,7 @@ export interface WorkerLimitsOptions {
   readonly memory: LimitsMemory;
   /** The index of the worker, from 0. */
   readonly worker: number;
-  /** Like {@link commonMs}, or a test's clock. */
+  /** The clock of all workers. Absent means {@link commonMs}. */
   readonly nowMs?: () => number;
   readonly ejected: (ejection: Ejection) => void;
 }

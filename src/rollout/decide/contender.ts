@@ -8,7 +8,7 @@ export interface Contender {
   readonly namespace?: string;
   readonly name: string;
   readonly createdAtMs: number;
-  /** RollingBack also for an undo that is Stuck. */
+  /** The phase. It is RollingBack also while an undo is Stuck. */
   readonly phase: RolloutPhase;
   /** It waits for a person, also in its undo. */
   readonly isStuck?: true;

@@ -55,7 +55,7 @@ export interface SessionPort {
   output(): FrameWriter;
   /** Whether the output is full. Then streams wait until {@link Http2Session.wake}. */
   isFull(): boolean;
-  /** The size from which on DATA is offered to {@link sendInPlace}. Absent means 32 KiB. */
+  /** DATA of at least this size is offered to {@link sendInPlace}. Absent means 32 KiB. */
   readonly inPlaceBytes?: number;
   /**
    * Sends the bytes as DATA frames of at most `frameBytes`, behind what the output has, without a copy. Returns false

@@ -28,9 +28,7 @@ function ownKey(service: Named, mesh: MeshSettings): string {
   return `${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`;
 }
 
-/**
- * Returns a service or an endpoint list in the clusters' own domain. That of this control plane's cluster comes first.
- */
+/** Services or endpoint lists in the clusters' own domains. Those of this control plane's cluster come first. */
 type OwnDomain<Item> = readonly Collection<Item>[];
 
 function find<Item>(collections: OwnDomain<Item>, key: string, reader: CollectionReader): Item | undefined {

@@ -232,7 +232,7 @@ export class GrpcCall extends SessionStream {
     else if (!this.#isOver) this.#handler.drained();
   }
 
-  /** Puts a message behind what waits. */
+  /** Appends a message to those that wait to be sent. */
   enqueue(prefix: Buffer, parts: readonly Buffer[]): void {
     this.#pending.push(prefix);
     this.pendingBytes += prefix.length;

@@ -24,6 +24,7 @@ export function Dialog({
   const id = useId();
   const path = place.value.path.join("/");
   const openedAt = useRef(path);
+  const pressedOutside = useRef(false);
   useEffect(() => {
     if (path !== openedAt.current) onClose();
   }, [path]);
@@ -48,8 +49,13 @@ export function Dialog({
         event.preventDefault();
         onClose();
       }}
+      onPointerDown={(event) => {
+        pressedOutside.current = !within(event.currentTarget, event);
+      }}
       onClick={(event) => {
-        if (event.target === event.currentTarget && !within(event.currentTarget, event)) onClose();
+        // A selection of text may end outside.
+        if (pressedOutside.current && event.target === event.currentTarget && !within(event.currentTarget, event))
+          onClose();
       }}
     >
       <div class="dialog-head">

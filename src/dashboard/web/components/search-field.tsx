@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Icon } from "./icon.tsx";
+import { withValue, type SearchDraft } from "./search-draft.ts";
 
 const settleMs = 120;
 
@@ -14,11 +15,16 @@ export function SearchField({
   readonly value: string;
   readonly onChange: (value: string) => void;
 }): JSX.Element {
-  const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
+  const [draft, setDraft] = useState<SearchDraft>({ text: value, passedOn: value });
+  const { text } = draft;
+  const setText = (typed: string): void => setDraft((before) => ({ ...before, text: typed }));
+  useEffect(() => setDraft((before) => withValue(before, value)), [value]);
   useEffect(() => {
     if (text === value) return undefined;
-    const timer = setTimeout(() => onChange(text), settleMs);
+    const timer = setTimeout(() => {
+      setDraft((before) => ({ ...before, passedOn: text }));
+      onChange(text);
+    }, settleMs);
     return () => clearTimeout(timer);
   }, [text]);
   return (

@@ -28,7 +28,7 @@ export function Header(): JSX.Element {
         >
           <path d="M2 13c3.5 3 9.5 2.5 11.5-1.5S12 3.5 15 3.5h3l-2.200 2.300M2 13c2-1 3.5-3.5 5.5-5.5M9 15.300V18" />
         </svg>
-        Serin
+        <span class="brand-name">Serin</span>
       </a>
       <nav class="nav" aria-label="Views">
         {entries.map(({ entry, title }) => (

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { Icon } from "../components/index.ts";
 import type { DisplayGraph } from "./display-graph.ts";
 import type { GraphCanvas } from "./graph-canvas.ts";
@@ -44,6 +44,8 @@ export function GraphStage(props: GraphStageProps): JSX.Element {
     }
   };
   const node = graph.nodes.get(focused);
+  // Screen readers read each change of this text, so it keeps the figures from when the node got the focus.
+  const words = useMemo(() => (node === undefined ? "" : nodeWords(graph, node)), [focused, node === undefined]);
   return (
     <div class="graph-stage">
       <div
@@ -62,7 +64,7 @@ export function GraphStage(props: GraphStageProps): JSX.Element {
         onBlur={() => setFocused("")}
       />
       <p class="visually-hidden" aria-live="polite">
-        {node === undefined ? "" : nodeWords(graph, node)}
+        {words}
       </p>
       {hovered?.kind === "edge" ? <EdgeHint graph={graph} edge={hovered.key} /> : undefined}
       {busy ? (

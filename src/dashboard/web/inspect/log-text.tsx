@@ -35,7 +35,8 @@ export function LogText({
   };
   return (
     <>
-      <p class="log-note small muted" role="status">
+      {/* Only the result of a search is read. The number of lines changes with each new one. */}
+      <p class="log-note small muted" role={found === undefined ? undefined : "status"}>
         {found === undefined
           ? logNote(log.lines.length, truncated)
           : foundNote({ found: found.length, lines: log.lines.length, search })}

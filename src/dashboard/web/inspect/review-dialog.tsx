@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { ApplyAnswer, Problem } from "../../../api/dashboard/index.ts";
 import { Dialog, Loading, Notice, ProblemNotice, toast } from "../components/index.ts";
 import { problemOf, request } from "../requests.ts";
@@ -72,6 +72,8 @@ function useReview({ after, resourceVersion, onClose, onApplied }: ReviewProps):
   const [dryRun, setDryRun] = useState<ApplyAnswer | undefined>(undefined);
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
   const [applying, setApplying] = useState(false);
+  const isOpen = useRef(true);
+  useEffect(() => () => void (isOpen.current = false), []);
   useEffect(() => {
     const abort = new AbortController();
     const run = async (): Promise<void> => {
@@ -90,9 +92,11 @@ function useReview({ after, resourceVersion, onClose, onApplied }: ReviewProps):
       const answer = await request("POST /api/apply", { yaml: after, dryRun: false, resourceVersion });
       toast("good", `Applied: ${answer.applied.join(", ")}`);
       onApplied(answer);
-      onClose();
+      if (isOpen.current) onClose();
     } catch (error) {
-      setProblem(problemOf(error));
+      const failed = problemOf(error);
+      if (!isOpen.current) toast("bad", `Not applied: ${failed.message}`);
+      setProblem(failed);
       setApplying(false);
     }
   };

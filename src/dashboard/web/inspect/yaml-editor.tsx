@@ -38,7 +38,9 @@ export function YamlEditor(props: YamlEditorProps): JSX.Element {
         />
       ) : undefined}
       <section class="editor-messages" aria-label="Messages">
-        {messages.length === 0 ? <p role="status">{note}</p> : <MessageList messages={messages} onJump={jumpTo} />}
+        <div role="status">
+          {messages.length === 0 ? <p>{note}</p> : <MessageList messages={messages} onJump={jumpTo} />}
+        </div>
       </section>
     </>
   );
@@ -52,7 +54,7 @@ function MessageList({
   readonly onJump: (message: ConfigMessage) => void;
 }): JSX.Element {
   return (
-    <ul role="status">
+    <ul>
       {orderMessages(messages).map((message) => (
         <li key={`${message.line} ${message.column} ${message.code} ${message.message}`}>
           <Mark tone={tones[message.level]}>{message.level}</Mark>

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Problem, RolloutActionOffer, RolloutHead } from "../../../api/dashboard/index.ts";
 import { CommandLine, Dialog, Notice, ProblemNotice, toast } from "../components/index.ts";
 import { problemOf, request } from "../requests.ts";
@@ -78,7 +78,7 @@ export function OrderDialog(props: OrderDialogProps): JSX.Element {
 
 const formId = "rollout-order";
 
-/** Gives an order. If it succeeds, the dialog closes. */
+/** Gives an order. If it succeeds, the dialog closes. If the user has closed it before, a message has the outcome. */
 function useOrder({ head, confirmed: { offer, seen }, onClose }: OrderDialogProps): {
   readonly busy: boolean;
   readonly problem: Problem | undefined;
@@ -86,6 +86,8 @@ function useOrder({ head, confirmed: { offer, seen }, onClose }: OrderDialogProp
 } {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
+  const isOpen = useRef(true);
+  useEffect(() => () => void (isOpen.current = false), []);
   const order = async (why: string): Promise<void> => {
     const { kind, namespace, name } = head.row;
     const { step, run, paused, stuck, uid } = seen;
@@ -104,9 +106,12 @@ function useOrder({ head, confirmed: { offer, seen }, onClose }: OrderDialogProp
         uid,
       });
       toast("good", done);
-      onClose();
+      // By now another dialog may be open.
+      if (isOpen.current) onClose();
     } catch (error) {
-      setProblem(problemOf(error));
+      const failed = problemOf(error);
+      if (!isOpen.current) toast("bad", `${offer.title}: ${rolloutName(head.row)}: ${failed.message}`);
+      setProblem(failed);
       setBusy(false);
     }
   };

@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RolloutRow } from "../../../api/dashboard/index.ts";
-import { changeSince, hasEnded, progressShare, rolloutName, rolloutRank, stateOf } from "./rollout-order.ts";
+import {
+  announcesMessage,
+  changeSince,
+  hasEnded,
+  progressShare,
+  rolloutName,
+  rolloutRank,
+  stateOf,
+  weightWords,
+} from "./rollout-order.ts";
 
 const row = (phase: RolloutRow["phase"], waitsForPerson = false): RolloutRow => ({
   kind: "Canary",
@@ -28,6 +37,29 @@ test("a watching rollout counts as ended, and a stuck one does not", () => {
   assert.deepEqual(
     (["Watching", "RolledBack", "Stuck", "Waiting", ""] as const).map((phase) => hasEnded(row(phase))),
     [true, true, false, false, false],
+  );
+});
+
+test("a screen reader reads a new message of a rollout that waits or has ended, and no figures of one that moves", () => {
+  const rows = [
+    row("Paused", true),
+    row("Stuck"),
+    row("Completed"),
+    row("RolledBack"),
+    row("Judging"),
+    row("Settling"),
+  ];
+  assert.deepEqual(rows.map(announcesMessage), [true, true, true, true, false, false]);
+});
+
+test("the words for a step's weight say when the canary has it", () => {
+  assert.deepEqual(
+    [weightWords("done", 5), weightWords("current", 20), weightWords("to come", 50)],
+    [
+      "The canary had 5 % of the traffic",
+      "The canary has 20 % of the traffic",
+      "The canary will have 50 % of the traffic",
+    ],
   );
 });
 

@@ -1,4 +1,10 @@
-import { isRestingPhase, type RolloutAction, type RolloutHead, type RolloutRow } from "../../../api/dashboard/index.ts";
+import {
+  isRestingPhase,
+  type RolloutAction,
+  type RolloutHead,
+  type RolloutRow,
+  type RolloutStep,
+} from "../../../api/dashboard/index.ts";
 
 /** Whether the rollout has nothing to do until the next change. */
 export function hasEnded({ phase }: RolloutRow): boolean {
@@ -11,6 +17,20 @@ export function rolloutRank(row: RolloutRow): number {
   if (row.phase === "Stuck") return 1;
   if (row.phase === "RollingBack") return 2;
   return hasEnded(row) ? 4 : 3;
+}
+
+/**
+ * Whether a screen reader reads the message when it changes. While the rollout moves, the message has figures that
+ * change all the time, and reading them would drown everything else.
+ */
+export function announcesMessage(row: RolloutRow): boolean {
+  return row.waitsForPerson || row.phase === "Stuck" || hasEnded(row);
+}
+
+/** The text of a step's weight for screen readers. */
+export function weightWords(state: RolloutStep["state"], weight: number): string {
+  const verb = { done: "had", current: "has", "to come": "will have" }[state];
+  return `The canary ${verb} ${weight} % of the traffic`;
 }
 
 /** Converts `3/7` to a share. Undefined for other texts. */

@@ -9,7 +9,7 @@ import { PersonTag } from "./person-tag.tsx";
 import { RolloutActions } from "./rollout-actions.tsx";
 import { Checks } from "./rollout-checks.tsx";
 import { Decisions, Events } from "./rollout-history.tsx";
-import { rolloutName } from "./rollout-order.ts";
+import { announcesMessage, rolloutName } from "./rollout-order.ts";
 import { RolloutSeries } from "./rollout-series.tsx";
 import { Steps } from "./rollout-steps.tsx";
 
@@ -96,7 +96,10 @@ function Notices({ head: { row, undo } }: { readonly head: RolloutHead }): JSX.E
         </Notice>
       )}
       {row.cause !== "" || row.message === "" ? undefined : (
-        <Notice tone={row.waitsForPerson ? "warn" : row.phase === "Completed" ? "good" : "info"} live>
+        <Notice
+          tone={row.waitsForPerson ? "warn" : row.phase === "Completed" ? "good" : "info"}
+          live={announcesMessage(row)}
+        >
           {row.message}
         </Notice>
       )}

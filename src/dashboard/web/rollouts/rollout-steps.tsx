@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import type { RolloutHead, RolloutStep } from "../../../api/dashboard/index.ts";
 import { Empty, Mark, Moment } from "../components/index.ts";
 import { formatDuration } from "../format.ts";
+import { weightWords } from "./rollout-order.ts";
 
 /** Shows the steps: done ones with their evidence, the current one, and future ones. */
 export function Steps({
@@ -71,7 +72,7 @@ function Step({
           )}
         </div>
         {weight === undefined ? undefined : (
-          <div class="weight" role="img" aria-label={`The canary has ${weight} % of the traffic`}>
+          <div class="weight" role="img" aria-label={weightWords(state, weight)}>
             <span class="weight-track">
               <i style={{ width: `${weight}%` }} />
             </span>
