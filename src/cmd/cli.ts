@@ -44,7 +44,7 @@ function cliContext(env: Environment, release: Release, signal: AbortSignal): Cl
     ...dashboardCalls(env, release, signal),
     ...engineCalls(cluster, { env, version: release.version }, signal),
     installer,
-    followMesh: followMesh({ env, version: release.version, signal, err: terminal.err, cluster }),
+    followMesh: followMesh({ env, version: release.version, signal, err: terminal.err }),
   };
 }
 
@@ -70,10 +70,7 @@ function terminalOf(env: Environment): Terminal {
   };
 }
 
-type ClusterAccess = Pick<
-  CliContext,
-  "connect" | "kubeConfig" | "defaultNamespace" | "apiServer" | "requestOfPod" | "streamOfPod"
->;
+type ClusterAccess = Pick<CliContext, "connect" | "kubeConfig" | "defaultNamespace" | "requestOfPod" | "streamOfPod">;
 
 function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
   return {
@@ -87,7 +84,6 @@ function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
     },
     kubeConfig: async (flags) => await kubeConfigOf(env, flags),
     defaultNamespace: async (flags) => (await kubeConfigOf(env, flags)).namespace,
-    apiServer: async (flags) => (await kubeConfigOf(env, flags)).server,
     requestOfPod: async (flags, { namespace, pod, port, method, path, body }) => {
       const { portForward, requestOverStream } = await import("../kube/index.ts");
       const stream = await portForward(await kubeConfigOf(env, flags), { namespace, pod, port, signal });
@@ -210,7 +206,6 @@ interface MeshSource {
   readonly version: string;
   readonly signal: AbortSignal;
   readonly err: CliContext["err"];
-  readonly cluster: ClusterAccess;
 }
 
 /** The data behind views. It is read while views are followed. */
@@ -248,13 +243,14 @@ function followMesh(source: MeshSource): NonNullable<CliContext["followMesh"]> {
 }
 
 /** Reads the mesh with the user's own kubeconfig, and pods through the API server. */
-function readMesh({ env, version, signal, err, cluster }: MeshSource, flags: ConnectionFlags): MeshReading {
+function readMesh({ env, version, signal, err }: MeshSource, flags: ConnectionFlags): MeshReading {
   const end = new AbortController();
   const begin = async (): Promise<DashboardReader> => {
     const { askPodByApiServer, createDashboardReader } = await import("../dashboard/read/index.ts");
     const { createKubeClient } = await import("../kube/index.ts");
     const log = createLogger({ scope: "mesh", level: "error" });
-    const client = createKubeClient(await kubeConfigOf(env, flags), {
+    const kubeConfig = await kubeConfigOf(env, flags);
+    const client = createKubeClient(kubeConfig, {
       log,
       clock: systemClock,
       userAgent: `serin/${version}`,
@@ -264,7 +260,7 @@ function readMesh({ env, version, signal, err, cluster }: MeshSource, flags: Con
       clock: systemClock,
       log,
       askPod: askPodByApiServer(client),
-      cluster: await cluster.apiServer(flags),
+      cluster: kubeConfig.server,
     });
     void reader
       .run(AbortSignal.any([signal, end.signal]))
