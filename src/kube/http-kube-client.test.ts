@@ -20,6 +20,7 @@ import { credentialPlugin } from "./credential-plugin.ts";
 import { metadataExcerpt } from "./excerpt.ts";
 import { createKubeClient, type KubeConnection } from "./http-kube-client.ts";
 import type { KubeConfig } from "./kube-config.ts";
+import { portForward } from "./port-forward.ts";
 
 let key = "";
 let certificate = "";
@@ -334,14 +335,14 @@ test("requests, over HTTP/2 and HTTP/1.1, name the user that the server shall im
     seen.push(impersonating(request.rawHeaders));
     response.end('{"metadata":{"name":"web"}}');
   });
-  const impersonation = { user: "jane", uid: "7", groups: ["dev", "ops"], extra: { "Reason(x)": ["audit"] } };
+  const impersonation = { user: "jürgen", uid: "7", groups: ["dev", "ops"], extra: { "Reason(x)": ["audit"] } };
   for (const port of [await listen(server), await listen(old)]) {
     const client = clientOf(port, { token: { type: "literal", token: "t" }, impersonation });
     await client.get(podKind, "web", "default");
     client.close();
   }
   const expected = {
-    "impersonate-user": ["jane"],
+    "impersonate-user": [Buffer.from("jürgen").toString("latin1")],
     "impersonate-uid": ["7"],
     "impersonate-group": ["dev", "ops"],
     "impersonate-extra-reason%28x%29": ["audit"],
@@ -350,6 +351,15 @@ test("requests, over HTTP/2 and HTTP/1.1, name the user that the server shall im
   server.close();
   old.close();
   old.closeAllConnections();
+});
+
+test("a client's certificate that cannot be read is reported as a fault of the kubeconfig, over HTTP/2 and HTTP/1.1", async () => {
+  const clientCertificate = { certificate: "none", key: "none" };
+  const config = { server: "https://127.0.0.1:1", context: "test", namespace: "default", clientCertificate };
+  const client = createKubeClient(config, { log: silentLogger, clock: systemClock });
+  await assert.rejects(client.list(podKind), { code: "kubeconfig-invalid", message: /certificates of context "test"/ });
+  await assert.rejects(portForward(config, { namespace: "a", pod: "b", port: 1 }), { code: "kubeconfig-invalid" });
+  client.close();
 });
 
 test("requests reach the server through an HTTP proxy with its password, and a proxy that refuses is named", async () => {

@@ -8,7 +8,7 @@ import {
   type CredentialPlugin,
   type PluginSurroundings,
 } from "./credential-plugin.ts";
-import { inlineOrFile, text, type Fields, type Named } from "./kube-config-fields.ts";
+import { inlineOrFile, isHeaderText, text, type Fields, type Named } from "./kube-config-fields.ts";
 
 export type TokenSource =
   | { readonly type: "literal"; readonly token: string }
@@ -50,6 +50,8 @@ export async function parseUser(user: Named<Fields>, origin: UserOrigin): Promis
     throw fault(user, origin, "needs client-certificate and client-key together");
   const tokenFile = text(user.value, "tokenFile");
   const token = text(user.value, "token");
+  if (token !== undefined && !isHeaderText(token))
+    throw fault(user, origin, "has a token with a line break or another character that no HTTP header may contain");
   const username = text(user.value, "username");
   const impersonation = parseImpersonation(user, origin);
   const plugin = parsePlugin(user, origin);

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { test } from "node:test";
-import { TooLong, wholeBody } from "./transport.ts";
+import { createServer } from "node:tls";
+import "reflect-metadata";
+import { SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
+import { dialTls, TooLong, wholeBody } from "./transport.ts";
 
 test("a body is complete even if its HTTP/2 exchange ends before anybody reads it", async () => {
   const body = new Readable({ read: () => undefined });
@@ -25,4 +32,32 @@ test("reading a body that breaks off, has broken off or is too long fails", asyn
   const long = Readable.from([Buffer.alloc(60), Buffer.alloc(60)]);
   await assert.rejects(wholeBody(long, 100), TooLong);
   assert.ok(long.destroyed);
+});
+
+test("a kubeconfig without a certificate authority trusts the machine's authorities, which Node alone does not read", async () => {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const made = await X509CertificateGenerator.createSelfSigned({
+    name: "CN=company",
+    keys,
+    signingAlgorithm: algorithm,
+    extensions: [new SubjectAlternativeNameExtension([{ type: "ip", value: "127.0.0.1" }])],
+  });
+  const cert = made.toString("pem");
+  const der = Buffer.from(await crypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
+  const directory = mkdtempSync(join(tmpdir(), "serin-roots-"));
+  writeFileSync(join(directory, "roots.pem"), cert);
+  process.env["SSL_CERT_FILE"] = join(directory, "roots.pem");
+  const server = createServer({ key: `-----BEGIN PRIVATE KEY-----\n${der}\n-----END PRIVATE KEY-----\n`, cert });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const config = { server: url, context: "test", namespace: "default" };
+    const socket = await dialTls(config, undefined, ["http/1.1"]);
+    assert.ok(socket.authorized);
+    socket.destroy();
+  } finally {
+    server.close();
+    rmSync(directory, { recursive: true });
+  }
 });

@@ -1,7 +1,14 @@
 import { Agent as HttpsAgent, type AgentOptions } from "node:https";
 import type { Duplex, Readable } from "node:stream";
-import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
-import { onAbort, SerinError, transientError } from "../base/index.ts";
+import {
+  connect as connectTls,
+  createSecureContext,
+  getCACertificates,
+  type ConnectionOptions,
+  type SecureContext,
+  type TLSSocket,
+} from "node:tls";
+import { messageOf, onAbort, SerinError, transientError, userError } from "../base/index.ts";
 import type { ClientCertificate } from "./credential-plugin.ts";
 import type { RequestHeaders } from "./credentials.ts";
 import { tunnelThrough } from "./forward-proxy.ts";
@@ -43,10 +50,30 @@ function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate | undef
     host,
     port,
     ...(serverName === undefined ? {} : { servername: serverName }),
-    ...(config.ca === undefined ? {} : { ca: config.ca }),
     ...(config.insecure === true ? { rejectUnauthorized: false } : {}),
-    ...(certificate === undefined ? {} : { cert: certificate.certificate, key: certificate.key }),
+    secureContext: secureContextOf(config, certificate),
   };
+}
+
+/** The machine's authorities, as for kubectl. Node's own list lacks those that a company has added. */
+function systemRoots(): string[] {
+  return [...getCACertificates("default"), ...getCACertificates("system")];
+}
+
+/** Throws a user error for PEM that cannot be read, and for a key that does not belong to its certificate. */
+function secureContextOf({ ca, context }: KubeConfig, certificate: ClientCertificate | undefined): SecureContext {
+  try {
+    return createSecureContext({
+      ca: ca ?? systemRoots(),
+      ...(certificate === undefined ? {} : { cert: certificate.certificate, key: certificate.key }),
+    });
+  } catch (error) {
+    const what = `the certificates of context "${context}" cannot be used: ${messageOf(error)}`;
+    throw userError("kubeconfig-invalid", what, {
+      cause: error,
+      hint: "the client's certificate, its key and the certificate authority must be PEM, and the key must belong to the certificate",
+    });
+  }
 }
 
 /** Opens a connection to the server, through its proxy if there is one. */
@@ -122,7 +149,7 @@ class ProxyAgent extends HttpsAgent {
 const trustErrors = /^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|CERT_|ERR_TLS_CERT)/;
 
 export function unreachable(config: KubeConfig, cause: unknown): SerinError {
-  if (cause instanceof SerinError && cause.code === "unreachable") return cause;
+  if (cause instanceof SerinError) return cause;
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
   const hint = trustErrors.test(code)
     ? `the server's certificate is not trusted by the kubeconfig's certificate authority (context "${config.context}")`
