@@ -8,7 +8,7 @@ import {
 } from "node:http2";
 import { createServer as createProxy } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import { connect, type AddressInfo } from "node:net";
+import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -395,4 +395,68 @@ test("requests reach the server through an HTTP proxy with its password, and a p
   stranger.close();
   server.close();
   proxy.close();
+});
+
+/** A SOCKS5 proxy that expects `me` with the password `p@ss`, and connects to `port` whatever the client asks for. */
+function socksProxy(port: number, asked: string[], status = 0): Server {
+  return createServer((socket) => {
+    let received = "";
+    const answers: readonly (readonly [expected: RegExp, answer: string])[] = [
+      [/^05020002$/, "0502"],
+      [/^01026d650470407373$/, "0100"],
+      [/^050100/, `050${status}000100000000` + "0000"],
+    ];
+    const take = (data: Buffer): void => {
+      received = data.toString("hex");
+      const [, answer] = answers.find(([expected]) => expected.test(received)) ?? [];
+      if (answer === undefined) return void socket.end("no SOCKS");
+      if (!received.startsWith("050100")) return void socket.write(Buffer.from(answer, "hex"));
+      asked.push(received.slice(6));
+      socket.off("data", take);
+      if (status !== 0) return void socket.end(Buffer.from(answer, "hex"));
+      const onward = connect(port, "127.0.0.1", () => {
+        socket.write(Buffer.from(answer, "hex"));
+        socket.pipe(onward).pipe(socket);
+      });
+      onward.on("error", () => socket.destroy());
+    };
+    socket.on("data", take);
+    socket.on("error", () => undefined);
+  });
+}
+
+test("requests reach the server through a SOCKS5 proxy with its password, by address or name, and a refusal is named", async () => {
+  const { server } = http2Server((_request, response) => response.end('{"metadata":{"name":"web"}}'));
+  const port = await listen(server);
+  const asked: string[] = [];
+  const proxies = [socksProxy(port, asked), socksProxy(port, asked, 5)] as const;
+  const urls: string[] = [];
+  for (const proxy of proxies) {
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    urls.push(`socks5://me:p%40ss@127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+  }
+  const [open = "", closed = ""] = urls;
+  const named = { server: "https://api.example.com:443", tlsServerName: "127.0.0.1" };
+  const clients = [
+    clientOf(port, { proxy: new URL(open) }),
+    clientOf(port, { proxy: new URL(open), ...named }),
+    clientOf(port, { proxy: new URL(closed) }),
+    clientOf(port, { proxy: new URL(open.replace("p%40ss", "other")) }),
+  ] as const;
+  try {
+    for (const client of clients.slice(0, 2))
+      assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
+    const portBytes = port.toString(16).padStart(4, "0");
+    const name = Buffer.from("api.example.com").toString("hex");
+    assert.deepEqual(asked, [`017f000001${portBytes}`, `030f${name}01bb`]);
+    await assert.rejects(clients[2].get(podKind, "web", "default"), (error: SerinError) => {
+      assert.match(describeError(error), /the proxy 127\.0\.0\.1:\d+: it answered connection refused/);
+      return true;
+    });
+    await assert.rejects(clients[3].get(podKind, "web", "default"), { code: "unreachable" });
+  } finally {
+    for (const client of clients) client.close();
+    for (const proxy of proxies) proxy.close();
+    server.close();
+  }
 });

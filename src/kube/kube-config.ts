@@ -24,7 +24,7 @@ export interface KubeConfig extends KubeUser {
   readonly insecure?: boolean;
   /** Checked in the certificate instead of the server's host. */
   readonly tlsServerName?: string;
-  /** The HTTP proxy through which the server is reached. Only for `https:`. */
+  /** The proxy of HTTP or SOCKS5 through which the server is reached. Only for `https:`. */
   readonly proxy?: URL;
 }
 
