@@ -104,6 +104,8 @@ export interface ConnectionFlags {
   readonly as?: string;
   readonly asUid?: string;
   readonly asGroup?: readonly string[];
+  /** The time for one request to the API server, such as `15s`. */
+  readonly kubeclientTimeout?: string;
 }
 
 export interface PodRequest {

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
@@ -51,4 +56,50 @@ test("a time limit accepts a unit with every verb", () => {
     ["upgrade", "status", "to-2", "--timeout", "50s"],
   ])
     assert.match(typed(...words).output, /\/nonexistent\/config/, words.join(" "));
+});
+
+/** The standard error of a line whose API server answers in this way. */
+async function typedTo(answer: RequestListener, ...words: readonly string[]): Promise<string> {
+  const server = createServer(answer).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const directory = mkdtempSync(join(tmpdir(), "serin-cli-"));
+  const kubeconfig = join(directory, "config");
+  const cluster = { server: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  writeFileSync(
+    kubeconfig,
+    JSON.stringify({
+      "current-context": "c",
+      clusters: [{ name: "c", cluster }],
+      contexts: [{ name: "c", context: { cluster: "c" } }],
+    }),
+  );
+  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...words, "-c", kubeconfig], {
+    stdio: ["ignore", "ignore", "pipe"],
+    timeout: timeoutMs,
+  });
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
+  await once(child, "close");
+  server.closeAllConnections();
+  server.close();
+  rmSync(directory, { recursive: true });
+  return errors;
+}
+
+test("the doctor asks in the name of the user in the flags", async () => {
+  const seen = new Set<string>();
+  await typedTo(
+    ({ headers }, response) => {
+      seen.add(`${String(headers["impersonate-user"])} ${String(headers["impersonate-group"])}`);
+      response.writeHead(403).end();
+    },
+    ...["doctor", "--kubernetes", "--as", "jane", "--as-group", "dev", "--as-group", "ops"],
+  );
+  assert.deepEqual([...seen], ["jane dev, ops"]);
+});
+
+test("an API server that does not answer is given up after the time in the flag, by a verb and by the doctor", async () => {
+  const silent: RequestListener = () => undefined;
+  for (const words of [["remote-clusters"], ["doctor", "--kubernetes"]])
+    assert.match(await typedTo(silent, ...words, "--kubeclient-timeout", "50ms"), /no answer within 50 ms/);
 });

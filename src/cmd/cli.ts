@@ -3,9 +3,16 @@
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { CommanderError } from "commander";
-import { createLogger, messageOf, systemClock, terminalText, userError, type Environment } from "../base/index.ts";
+import { createLogger, messageOf, systemClock, terminalText, type Environment } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { CommandEnd, createProgram, readUserFile, type CliContext, type ConnectionFlags } from "../cli/index.ts";
+import {
+  CommandEnd,
+  createProgram,
+  readUserFile,
+  requestLimit,
+  type CliContext,
+  type ConnectionFlags,
+} from "../cli/index.ts";
 import type { DashboardReader } from "../dashboard/read/index.ts";
 import type { KubeConfig } from "../kube/index.ts";
 import type { Release, RoleContext } from "./role.ts";
@@ -78,7 +85,11 @@ function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
       const { createKubeClient, withPortForward } = await import("../kube/index.ts");
       const config = await kubeConfigOf(env, flags);
       return withPortForward(
-        createKubeClient(config, { log: createLogger({ scope: "kube", level: "warn" }), clock: systemClock }),
+        createKubeClient(config, {
+          log: createLogger({ scope: "kube", level: "warn" }),
+          clock: systemClock,
+          ...requestLimit(flags.kubeclientTimeout),
+        }),
         config,
       );
     },
@@ -97,14 +108,9 @@ function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
 }
 
 async function kubeConfigOf(env: Environment, flags: ConnectionFlags): Promise<KubeConfig> {
-  const { loadKubeConfig } = await import("../kube/index.ts");
+  const { impersonating, loadKubeConfig } = await import("../kube/index.ts");
   const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context, env);
-  const { as: user, asUid: uid, asGroup: groups = [] } = flags;
-  if (user === undefined && (uid !== undefined || groups.length > 0))
-    throw userError("argument-invalid", "--as-uid and --as-group need --as, the user to impersonate");
-  return user === undefined
-    ? config
-    : { ...config, impersonation: { user, groups, ...(uid === undefined ? {} : { uid }) } };
+  return impersonating(config, { user: flags.as, uid: flags.asUid, groups: flags.asGroup });
 }
 
 /** Where releases are, and the definitions of kinds that this release contains. */
@@ -254,6 +260,7 @@ function readMesh({ env, version, signal, err }: MeshSource, flags: ConnectionFl
       log,
       clock: systemClock,
       userAgent: `serin/${version}`,
+      ...requestLimit(flags.kubeclientTimeout),
     });
     const reader = createDashboardReader({
       client,

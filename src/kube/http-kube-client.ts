@@ -41,6 +41,8 @@ export interface KubeClientOptions {
   readonly userAgent?: string;
   /** Lists and watches contain only `metadata` (PartialObjectMetadata). */
   readonly metadataOnly?: boolean;
+  /** The time for one request and its answer. Watches have none. 60 s if absent. */
+  readonly requestTimeoutMs?: number;
 }
 
 /** A client that owns a connection. An idle client does not keep the process alive. `close` also ends open requests. */
@@ -53,7 +55,7 @@ const metadataObject = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;
 const binaryType = "application/vnd.kubernetes.protobuf";
 const binaryOrJson = `${binaryType},application/json`;
 const defaultPageSize = 500;
-const requestTimeoutMs = 60_000;
+const defaultRequestTimeoutMs = 60_000;
 const maxWatchLineBytes = 16 << 20;
 const maxAnswerBytes = 512 << 20;
 /** The server ends a watch after this time. Informers then continue with a new one. */
@@ -82,8 +84,10 @@ class HttpKubeClient implements KubeConnection {
   readonly #userAgent: string;
   readonly #prefix: string;
   readonly #metadataOnly: boolean;
+  readonly #requestTimeoutMs: number;
 
-  constructor(config: KubeConfig, { log, clock, userAgent = "serin", metadataOnly = false }: KubeClientOptions) {
+  constructor(config: KubeConfig, options: KubeClientOptions) {
+    const { log, clock, userAgent = "serin", metadataOnly = false } = options;
     const url = parseServer(config);
     this.#credentials = new Credentials(config, clock);
     const transport =
@@ -95,6 +99,7 @@ class HttpKubeClient implements KubeConnection {
     this.#clock = clock;
     this.#userAgent = userAgent;
     this.#metadataOnly = metadataOnly;
+    this.#requestTimeoutMs = options.requestTimeoutMs ?? defaultRequestTimeoutMs;
     this.#prefix = url.pathname.replace(/\/+$/, "");
   }
 
@@ -335,7 +340,7 @@ class HttpKubeClient implements KubeConnection {
     run: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer> {
     const deadline = new AbortController();
-    using _timer = this.#clock.after(requestTimeoutMs, () => deadline.abort());
+    using _timer = this.#clock.after(this.#requestTimeoutMs, () => deadline.abort());
     using _abort = onAbort(outer, () => deadline.abort(outer?.reason));
     try {
       return await run(deadline.signal);
@@ -348,7 +353,7 @@ class HttpKubeClient implements KubeConnection {
           ? transientError("timeout", `${request}: no answer in time`, { cause: error })
           : transientError("cancelled", `${request} was cancelled`, { cause: error });
       }
-      throw transientError("timeout", `${request}: no answer within ${requestTimeoutMs} ms`, { cause: error });
+      throw transientError("timeout", `${request}: no answer within ${this.#requestTimeoutMs} ms`, { cause: error });
     }
   }
 

@@ -23,6 +23,24 @@ export interface Impersonation {
   readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
+/** What the flags of a command say about the user to impersonate. */
+interface ImpersonationFlags {
+  readonly user: string | undefined;
+  readonly uid: string | undefined;
+  readonly groups: readonly string[] | undefined;
+}
+
+/** The config with the user of --as, --as-uid and --as-group, if there is one. Throws a user error without --as. */
+export function impersonating<Config extends KubeUser>(
+  config: Config,
+  { user, uid, groups = [] }: ImpersonationFlags,
+): Config {
+  if (user === undefined && (uid !== undefined || groups.length > 0))
+    throw userError("argument-invalid", "--as-uid and --as-group need --as, the user to impersonate");
+  if (user === undefined) return config;
+  return { ...config, impersonation: { user, groups, ...(uid === undefined ? {} : { uid }) } };
+}
+
 /** A user of a kubeconfig. */
 export interface KubeUser {
   readonly clientCertificate?: ClientCertificate;
