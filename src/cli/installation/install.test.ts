@@ -193,6 +193,29 @@ test("an in-place upgrade moves at most two minor releases up and one down, unle
   assert.match(errors, /^! Istio 1.20.0 cannot be downgraded to 1.18.1 in place: .*: forced\n/);
 });
 
+test("an installation over a control plane of a newer release warns before the question, also in a dry run", async () => {
+  const objects = (version: string): FakeCluster["objects"] => ({
+    Deployment: [
+      {
+        metadata: { name: "istiod", namespace: "istio-system" },
+        spec: { template: { spec: { containers: [{ name: "discovery", image: `h/pilot:${version}` }] } } },
+      } as never,
+    ],
+  });
+  const warning =
+    /^! istiod in namespace istio-system runs release 1.19.0, .* older release 1.18.1.*--revision 1-18-1/m;
+  for (const line of ["install", "install --dry-run"]) {
+    const context = new FakeContext({ objects: objects("1.19.0"), confirms: true });
+    await createProgram(context).parseAsync(line.split(" "), { from: "user" });
+    assert.match(context.errors, warning, line);
+    const same = new FakeContext({ objects: objects("1.18.1"), confirms: true });
+    await createProgram(same).parseAsync(line.split(" "), { from: "user" });
+    assert.doesNotMatch(same.errors, /older release/, line);
+  }
+  const { output } = await serin("upgrade -y", { objects: objects("1.19.0") });
+  assert.match(output, /^Downgrade of Istio 1.19.0 to 1.18.1 in place\n/);
+});
+
 test("verify-install checks the profile that the revision was installed with", async () => {
   const values = {
     metadata: { name: "values", namespace: "istio-system" },
