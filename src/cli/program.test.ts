@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command } from "commander";
+import { commonFlags } from "./flags.ts";
 import { createProgram, completeProgram } from "./program.ts";
 import { Progress } from "./terminal/progress.ts";
 import { FakeContext } from "./testing/fake-context.ts";
@@ -29,16 +30,16 @@ test("every listed verb is registered under its names, and help lists all of the
   assert.equal((await run("")).output, output);
 });
 
-test("every verb accepts the flags for cluster and namespaces, and no two of its flags share a letter", async () => {
+test("every verb accepts the flags of every verb with their letters, and no two of its flags share a letter", async () => {
   const visit = (command: Awaited<ReturnType<typeof completeProgram>>, path: string): void => {
     const shorts = command.options.flatMap(({ short }) => short ?? []);
     assert.equal(new Set(shorts).size, shorts.length, `${path}: ${shorts.join(" ")}`);
     if (command.commands.length === 0 && !["cluster", "release", "doctor"].includes(command.name())) {
-      for (const flag of ["--kubeconfig", "--context", "--namespace", "--istioNamespace"])
-        assert.ok(
-          command.options.some(({ long }) => long === flag),
-          `${path} ${flag}`,
-        );
+      for (const { short, long } of commonFlags) {
+        const option = command.options.find((own) => own.long === long.split(" ")[0]);
+        assert.ok(option !== undefined, `${path} ${long}`);
+        assert.equal(option.short, short, `${path} ${long}`);
+      }
     }
     for (const child of command.commands) visit(child, `${path} ${child.name()}`);
   };

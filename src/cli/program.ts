@@ -16,12 +16,11 @@ export function createProgram(context: CliContext): Program {
 }
 
 async function run(args: readonly string[], given: CliContext): Promise<void> {
-  const [first = "", second = ""] = wordsOf(args);
-  const called = verbs.filter((verb) => isNamed(verb, first === "help" ? second : first));
+  const called = calledVerbs(args);
   using progress = new Progress(given, called.map(({ name }) => name).join(" "));
   const context = isLasting(args, called) ? given : progress.start();
   const program = emptyProgram(context);
-  const all = first === "completion";
+  const all = wordsOf(args)[0] === "completion";
   await addVerbs(program, all ? verbs : called, context);
   for (const verb of verbs)
     if (!program.commands.some((command) => command.name() === verb.name)) addStub(program, verb);
@@ -30,7 +29,16 @@ async function run(args: readonly string[], given: CliContext): Promise<void> {
   await program.parseAsync(arranged, { from: "user" });
 }
 
-/** Whether a command runs until the user ends it, for example to watch or to serve. */
+/** Whether a line runs a verb until the user ends it, for example to watch or to serve. */
+export function isLastingLine(args: readonly string[]): boolean {
+  return isLasting(args, calledVerbs(args));
+}
+
+function calledVerbs(args: readonly string[]): readonly Verb[] {
+  const [first = "", second = ""] = wordsOf(args);
+  return verbs.filter((verb) => isNamed(verb, first === "help" ? second : first));
+}
+
 function isLasting(args: readonly string[], called: readonly Verb[]): boolean {
   return (
     called.length === 0 ||

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -58,8 +58,34 @@ test("a time limit accepts a unit with every verb", () => {
     assert.match(typed(...words).output, /\/nonexistent\/config/, words.join(" "));
 });
 
-/** The standard error of a line whose API server answers in this way. */
-async function typedTo(answer: RequestListener, ...words: readonly string[]): Promise<string> {
+test("a command whose output cannot be written fails, and one whose reader has left does not", () => {
+  const full = openSync("/dev/full", "w");
+  const main = join(import.meta.dirname, "main.ts");
+  const { status, stderr } = spawnSync(process.execPath, [main, "manifest", "generate"], {
+    stdio: ["ignore", full, "pipe"],
+    encoding: "utf8",
+    timeout: timeoutMs,
+  });
+  assert.deepEqual(
+    [status, stderr],
+    [1, "serin: cannot write to standard output: ENOSPC: no space left on device, write\n"],
+  );
+  const piped = `"${process.execPath}" "${main}" manifest generate | head -c 1; exit \${PIPESTATUS[0]}`;
+  const line = spawnSync("bash", ["-c", piped], { timeout: timeoutMs });
+  assert.equal(line.status, 0);
+});
+
+interface Typing {
+  readonly words: readonly string[];
+  /** Called with each piece of the output. */
+  readonly onOutput?: (child: ChildProcess) => void;
+}
+
+/** The end of a line whose API server answers in this way. */
+async function typedTo(
+  answer: RequestListener,
+  { words, onOutput }: Typing,
+): Promise<{ readonly code: number | null; readonly errors: string }> {
   const server = createServer(answer).listen(0, "127.0.0.1");
   await once(server, "listening");
   const directory = mkdtempSync(join(tmpdir(), "serin-cli-"));
@@ -74,17 +100,36 @@ async function typedTo(answer: RequestListener, ...words: readonly string[]): Pr
     }),
   );
   const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...words, "-c", kubeconfig], {
-    stdio: ["ignore", "ignore", "pipe"],
+    stdio: ["ignore", "pipe", "pipe"],
     timeout: timeoutMs,
   });
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
-  await once(child, "close");
+  child.stdout.on("data", () => onOutput?.(child));
+  const [code] = (await once(child, "close")) as [number | null];
   server.closeAllConnections();
   server.close();
   rmSync(directory, { recursive: true });
-  return errors;
+  return { code, errors };
 }
+
+test("a command that watches ends when the reader of its output has left", async () => {
+  let generation = 0;
+  const { code, errors } = await typedTo(
+    ({ url = "" }, response) => {
+      generation += 1;
+      const metadata = { name: "reviews", namespace: "default", generation };
+      const canary = { apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata, spec: {} };
+      const isList = /canaries(\?|$)/.test(url);
+      response.end(JSON.stringify(isList ? { metadata: { resourceVersion: "1" }, items: [canary] } : canary));
+    },
+    {
+      words: ["canary", "status", "reviews", "-w", "-o", "json"],
+      onOutput: ({ stdout }) => void stdout?.destroy(),
+    },
+  );
+  assert.deepEqual([code, errors], [141, ""]);
+});
 
 test("the doctor asks in the name of the user in the flags", async () => {
   const seen = new Set<string>();
@@ -93,7 +138,7 @@ test("the doctor asks in the name of the user in the flags", async () => {
       seen.add(`${String(headers["impersonate-user"])} ${String(headers["impersonate-group"])}`);
       response.writeHead(403).end();
     },
-    ...["doctor", "--kubernetes", "--as", "jane", "--as-group", "dev", "--as-group", "ops"],
+    { words: ["doctor", "--kubernetes", "--as", "jane", "--as-group", "dev", "--as-group", "ops"] },
   );
   assert.deepEqual([...seen], ["jane dev, ops"]);
 });
@@ -101,5 +146,8 @@ test("the doctor asks in the name of the user in the flags", async () => {
 test("an API server that does not answer is given up after the time in the flag, by a verb and by the doctor", async () => {
   const silent: RequestListener = () => undefined;
   for (const words of [["remote-clusters"], ["doctor", "--kubernetes"]])
-    assert.match(await typedTo(silent, ...words, "--kubeclient-timeout", "50ms"), /no answer within 50 ms/);
+    assert.match(
+      (await typedTo(silent, { words: [...words, "--kubeclient-timeout", "50ms"] })).errors,
+      /no answer within 50 ms/,
+    );
 });

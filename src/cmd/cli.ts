@@ -8,6 +8,7 @@ import type { UntypedObject } from "../api/index.ts";
 import {
   CommandEnd,
   createProgram,
+  isLastingLine,
   readUserFile,
   requestLimit,
   type CliContext,
@@ -17,7 +18,15 @@ import type { DashboardReader } from "../dashboard/read/index.ts";
 import type { KubeConfig } from "../kube/index.ts";
 import type { Release, RoleContext } from "./role.ts";
 
+/** The exit code that a shell reports for a command whose reader has left. */
+const brokenPipeExitCode = 141;
+
 export async function run({ args, env, shutdown, release }: RoleContext): Promise<number> {
+  // Other verbs have work to finish, such as an installation.
+  if (isLastingLine(args))
+    process.stdout.once("error", ({ code }: NodeJS.ErrnoException) => {
+      if (code === "EPIPE") process.exit(brokenPipeExitCode);
+    });
   try {
     await createProgram(cliContext(env, release, shutdown.drain)).parseAsync([...args], { from: "user" });
     return 0;
