@@ -15,6 +15,8 @@ export interface CommonFlag {
   readonly hidden?: boolean;
   /** Whether the flag may be given several times. */
   readonly isList?: boolean;
+  /** The variable of the environment with its default, as in istioctl. */
+  readonly variable?: string;
 }
 
 /**
@@ -33,6 +35,7 @@ export const commonFlags: readonly CommonFlag[] = [
     short: "-i",
     long: "--istioNamespace <namespace>",
     text: "the namespace of the control plane (default: istio-system)",
+    variable: "ISTIOCTL_ISTIONAMESPACE",
   },
   {
     long: "--as <user>",

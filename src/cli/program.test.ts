@@ -46,6 +46,19 @@ test("every verb accepts the flags of every verb with their letters, and no two 
   visit(await completeProgram(new FakeContext()), "serin");
 });
 
+test("istioctl's variable ISTIOCTL_ISTIONAMESPACE names the control plane's namespace unless a flag does", async () => {
+  const lookedIn = async (line: string): Promise<string> => {
+    const context = Object.assign(new FakeContext({}), { env: { ISTIOCTL_ISTIONAMESPACE: "mesh" } });
+    return await run(line, context).then(
+      ({ output, errors }) => (output + errors).replaceAll(/\s+/g, " "),
+      (error: unknown) => String(error),
+    );
+  };
+  assert.match(await lookedIn("create-remote-secret --name c0 --dry-run"), /in namespace mesh/);
+  assert.match(await lookedIn("create-remote-secret --name c0 --dry-run -i other"), /in namespace other/);
+  assert.match(await lookedIn("create-remote-secret --help"), /\(default: mesh, by ISTIOCTL_ISTIONAMESPACE\)/);
+});
+
 test("help shows a default once, and the default of a duration with its unit", async () => {
   const visit = (command: Command, path: string): void => {
     for (const { flags, description, defaultValue, defaultValueDescription } of command.options) {

@@ -93,7 +93,7 @@ async function addVerbs(program: Command, wanted: readonly Verb[], context: CliC
     add(program, context);
     const command = program.commands.find((known) => known.name() === verb.name);
     command?.summary(verb.summary);
-    if (command !== undefined) addCommonFlags(command);
+    if (command !== undefined) addCommonFlags(command, context);
   }
 }
 
@@ -112,14 +112,19 @@ function inListedOrder(program: Command): void {
 }
 
 /** Every verb accepts these flags, anywhere in the line. A verb with a flag of the same name keeps its own. */
-function addCommonFlags(command: Command): void {
-  for (const child of command.commands) addCommonFlags(child);
+function addCommonFlags(command: Command, context: CliContext): void {
+  for (const child of command.commands) addCommonFlags(child, context);
   if (command.commands.length > 0 && command.registeredArguments.length === 0 && !hasAction(command)) return;
-  for (const { short, long, text, hidden = false, isList = false } of commonFlags) {
+  for (const { short, long, text, hidden = false, isList = false, variable = "" } of commonFlags) {
     if (command.options.some((option) => option.long === long.split(" ")[0])) continue;
     const shortIsFree = short !== undefined && !command.options.some((option) => option.short === short);
     const option = new Option(shortIsFree ? `${short}, ${long}` : long, text).hideHelp(hidden);
     if (isList) option.default([], "none").argParser(collect);
+    const fromEnvironment = context.env[variable] ?? "";
+    if (fromEnvironment !== "") {
+      option.description = text.replace(/ \(default: .*\)$/, "");
+      option.default(fromEnvironment, `${fromEnvironment}, by ${variable}`);
+    }
     option.helpGroupHeading = "Flags of every verb:";
     command.addOption(option);
   }

@@ -106,6 +106,18 @@ test("a manifest goes to the file of --output, and the error for a file that can
   }
 });
 
+test("a namespace that a flag names, and that is not the installation's, is reported with the field that sets it", async () => {
+  const flagged = await serin("manifest generate -i mesh -n apps --component pilot");
+  assert.equal(
+    flagged.errors,
+    `! --istioNamespace mesh has no effect: the installation's namespace is istio-system; to change it: --set values.global.istioNamespace=mesh
+! --namespace apps has no effect: the installation's namespace is istio-system; to change it: --set values.global.istioNamespace=apps
+`,
+  );
+  const set = "manifest generate -i mesh --component pilot --set values.global.istioNamespace=mesh";
+  assert.equal((await serin(set)).errors, "");
+});
+
 test("invalid flags and files are reported with the place and a suggestion", async () => {
   await refused(
     "manifest generate --set profile=ambiant",
@@ -194,7 +206,7 @@ test("an in-place upgrade moves at most two minor releases up and one down, unle
 });
 
 test("an installation over a control plane of a newer release warns before the question, also in a dry run", async () => {
-  const objects = (version: string): FakeCluster["objects"] => ({
+  const objects = (version: string): NonNullable<FakeCluster["objects"]> => ({
     Deployment: [
       {
         metadata: { name: "istiod", namespace: "istio-system" },

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { shortTypeOf, type ConnectedProxy } from "../../api/serin/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 
@@ -169,11 +170,37 @@ Routes Match
   await assert.rejects(run("ps web-1.shop", { ...given, answers: {} }), { code: "proxy-not-connected" });
 });
 
-test("proxy-status without an istiod prints the remedy", async () => {
-  assert.equal(
-    (await run("ps", {})).errors,
-    "No istiod runs in this cluster; install one: serin install --set profile=ambient\n",
-  );
+test("proxy-status and remote-clusters without an istiod print the remedy, and fail as with istioctl", async () => {
+  for (const line of ["ps", "remote-clusters"]) {
+    const context = new FakeContext({});
+    await assert.rejects(createProgram(context).parseAsync([line]), { exitCode: 1 });
+    assert.equal(
+      context.errors,
+      "No istiod runs in this cluster; install one: serin install --set profile=ambient\n",
+      line,
+    );
+  }
+});
+
+test("an istiod that hangs or fails is reported, and does not hide what the others say", async () => {
+  for (const hangs of [true, false]) {
+    const context = new FakeContext(cluster);
+    const client = await context.connect();
+    const raw: KubeClient["raw"] = async (method, path, options) => {
+      if (!path.includes("/istiod-canary-1:")) return await client.raw(method, path, options);
+      return hangs ? await new Promise<never>(() => undefined) : { status: 502, headers: {}, text: "bad gateway" };
+    };
+    Object.assign(context, { connect: async () => await Promise.resolve({ ...client, raw }) });
+    await assert.rejects(createProgram(context).parseAsync(["ps", "--timeout", "20ms"]), { exitCode: 1 });
+    assert.match(context.output, /^gateway-1\.bookinfo .*istiod-1/m);
+    assert.match(
+      context.errors,
+      hangs ? /^! istiod-canary-1 did not answer within 0\.02 s/ : /^! istiod-canary-1 answered 502/,
+    );
+    context.output = "";
+    await createProgram(context).parseAsync(["version", "--timeout", "20ms"]);
+    assert.match(context.output, /^control plane version: 1\.18\.0\n/m);
+  }
 });
 
 test("version counts data planes by version, and works without a cluster", async () => {
