@@ -86,6 +86,9 @@ function terminalOf(env: Environment): Terminal {
   };
 }
 
+/** As kubectl does. One refused write of a hundred would end an installation in the middle. */
+const busyRetries = 10;
+
 type ClusterAccess = Pick<CliContext, "connect" | "kubeConfig" | "defaultNamespace" | "requestOfPod" | "streamOfPod">;
 
 function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
@@ -97,6 +100,7 @@ function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
         createKubeClient(config, {
           log: createLogger({ scope: "kube", level: "warn" }),
           clock: systemClock,
+          busyRetries,
           ...requestLimit(flags.kubeclientTimeout),
         }),
         config,

@@ -123,6 +123,34 @@ test("a request that its caller's time limit ends says that no answer came, and 
   server.close();
 });
 
+test("a request that a busy server refuses is sent again after the time that the server names, as often as asked for", async () => {
+  const answers = [429, 429, 200, 429, 429, 429];
+  const methods: string[] = [];
+  const { server } = http2Server((request, response) => {
+    methods.push(request.method);
+    const status = answers.shift() ?? 200;
+    response.writeHead(status, status === 429 ? { "retry-after": "3" } : {});
+    response.end(status === 429 ? "Too many requests" : '{"metadata":{"name":"web"}}');
+  });
+  const waits: number[] = [];
+  const clock = { ...systemClock, sleep: async (ms: number) => await Promise.resolve(void waits.push(ms)) };
+  const target = { server: `https://127.0.0.1:${await listen(server)}`, context: "test", namespace: "default" };
+  const client = createKubeClient({ ...target, ca: certificate }, { log: silentLogger, clock, busyRetries: 2 });
+  const pod = { metadata: { name: "web", namespace: "default" } };
+  assert.equal((await client.create(podKind, pod as never)).metadata.name, "web");
+  assert.deepEqual(
+    [methods, waits],
+    [
+      ["POST", "POST", "POST"],
+      [3_000, 3_000],
+    ],
+  );
+  assert.equal((await client.raw("GET", "/version")).status, 429);
+  assert.equal(waits.length, 4);
+  client.close();
+  server.close();
+});
+
 test("a list of several pages is read completely, each page once, however a server starts its lists", async () => {
   const pages = ["", "two", "three"];
   const forms: readonly ((items: string, metadata: string) => string)[] = [
@@ -404,7 +432,7 @@ function socksProxy(port: number, asked: string[], status = 0): Server {
     const answers: readonly (readonly [expected: RegExp, answer: string])[] = [
       [/^05020002$/, "0502"],
       [/^01026d650470407373$/, "0100"],
-      [/^050100/, `050${status}000100000000` + "0000"],
+      [/^050100/, `050${status}0001000000000000`],
     ];
     const take = (data: Buffer): void => {
       received = data.toString("hex");

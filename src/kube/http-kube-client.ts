@@ -43,6 +43,11 @@ export interface KubeClientOptions {
   readonly metadataOnly?: boolean;
   /** The time for one request and its answer. Watches have none. 60 s if absent. */
   readonly requestTimeoutMs?: number;
+  /**
+   * How often a request is sent again that a busy server has refused (429), after the time that the server names. 0 if
+   * absent: informers and reconcilers wait themselves.
+   */
+  readonly busyRetries?: number;
 }
 
 /** A client that owns a connection. An idle client does not keep the process alive. `close` also ends open requests. */
@@ -56,6 +61,8 @@ const binaryType = "application/vnd.kubernetes.protobuf";
 const binaryOrJson = `${binaryType},application/json`;
 const defaultPageSize = 500;
 const defaultRequestTimeoutMs = 60_000;
+/** A server that names a longer time is not waited for. */
+const maxBusyWaitMs = 30_000;
 const maxWatchLineBytes = 16 << 20;
 const maxAnswerBytes = 512 << 20;
 /** The server ends a watch after this time. Informers then continue with a new one. */
@@ -85,6 +92,7 @@ class HttpKubeClient implements KubeConnection {
   readonly #prefix: string;
   readonly #metadataOnly: boolean;
   readonly #requestTimeoutMs: number;
+  readonly #busyRetries: number;
 
   constructor(config: KubeConfig, options: KubeClientOptions) {
     const { log, clock, userAgent = "serin", metadataOnly = false } = options;
@@ -99,6 +107,7 @@ class HttpKubeClient implements KubeConnection {
     this.#clock = clock;
     this.#userAgent = userAgent;
     this.#metadataOnly = metadataOnly;
+    this.#busyRetries = options.busyRetries ?? 0;
     this.#requestTimeoutMs = options.requestTimeoutMs ?? defaultRequestTimeoutMs;
     this.#prefix = url.pathname.replace(/\/+$/, "");
   }
@@ -255,7 +264,7 @@ class HttpKubeClient implements KubeConnection {
     const subject = { verb: method, object: path };
     await this.#credentials.prepare(options.signal);
     return await this.#within(options.signal, subject, async (signal) => {
-      const response = await this.#send({ method, path, subject, ...options, signal });
+      const response = await this.#sendPatiently({ method, path, subject, ...options, signal });
       const text = await readAll(response.body, subject);
       return { status: response.status, headers: response.headers, text };
     });
@@ -319,7 +328,7 @@ class HttpKubeClient implements KubeConnection {
   async #answer(exchange: Exchange): Promise<AnswerBody> {
     await this.#credentials.prepare(exchange.signal);
     return await this.#within(exchange.signal, exchange.subject, async (signal) => {
-      const response = await this.#send({ ...exchange, signal });
+      const response = await this.#sendPatiently({ ...exchange, signal });
       const bytes = await readAllBytes(response.body, exchange.subject);
       const isBinary = response.headers["content-type"]?.startsWith(binaryType) ?? false;
       if (response.status >= 300)
@@ -354,6 +363,18 @@ class HttpKubeClient implements KubeConnection {
           : transientError("cancelled", `${request} was cancelled`, { cause: error });
       }
       throw transientError("timeout", `${request}: no answer within ${this.#requestTimeoutMs} ms`, { cause: error });
+    }
+  }
+
+  /** A server that answers 429 has done nothing, so any request may be sent again. */
+  async #sendPatiently(exchange: Exchange): Promise<TransportResponse> {
+    for (let retry = 0; ; retry += 1) {
+      const response = await this.#send(exchange);
+      const waitMs = Number(response.headers["retry-after"]) * 1_000;
+      const isBusy = response.status === 429 && waitMs > 0 && waitMs <= maxBusyWaitMs;
+      if (!isBusy || retry >= this.#busyRetries) return response;
+      response.body.resume();
+      await this.#clock.sleep(waitMs, exchange.signal);
     }
   }
 
