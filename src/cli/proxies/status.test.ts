@@ -168,6 +168,14 @@ Routes Match
 `,
   );
   await assert.rejects(run("ps web-1.shop", { ...given, answers: {} }), { code: "proxy-not-connected" });
+  // The other istiod fails.
+  const failing = pilotPath("istiod-1", 8080, "/debug/config_dump?proxyID=web-1.shop");
+  const half = { ...given, answers: { ...given.answers, [failing]: "bad gateway" }, statuses: { [failing]: 502 } };
+  assert.match((await run("ps web-1.shop", half)).output, /^Clusters Don't Match\n/);
+  await assert.rejects(
+    run("ps web-1.shop", { ...half, answers: { [failing]: "bad gateway" } }),
+    /istiod-1 answered 502/,
+  );
 });
 
 test("proxy-status and remote-clusters without an istiod print the remedy, and fail as with istioctl", async () => {
@@ -184,7 +192,8 @@ test("proxy-status and remote-clusters without an istiod print the remedy, and f
 
 test("an istiod that hangs or fails is reported, and does not hide what the others say", async () => {
   for (const hangs of [true, false]) {
-    const context = new FakeContext(cluster);
+    const answers = { ...cluster.answers, [pilotPath("istiod-1", 8080, "/debug/syncz")]: "[]" };
+    const context = new FakeContext({ ...cluster, answers });
     const client = await context.connect();
     const raw: KubeClient["raw"] = async (method, path, options) => {
       if (!path.includes("/istiod-canary-1:")) return await client.raw(method, path, options);
@@ -200,6 +209,10 @@ test("an istiod that hangs or fails is reported, and does not hide what the othe
     context.output = "";
     await createProgram(context).parseAsync(["version", "--timeout", "20ms"]);
     assert.match(context.output, /^control plane version: 1\.18\.0\n/m);
+    context.output = "";
+    const debug = ["x", "internal-debug", "syncz", "--all", "--timeout", "20ms"];
+    await assert.rejects(createProgram(context).parseAsync(debug), { exitCode: 1 });
+    assert.equal(context.output, "[]\n");
   }
 });
 
