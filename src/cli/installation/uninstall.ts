@@ -132,7 +132,15 @@ async function nameControlPlanes(client: KubeClient, context: CliContext): Promi
 }
 
 async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise<What> {
-  if (flags.purge === true) return "everything";
+  if (flags.purge === true) {
+    const ignored = [
+      ...(flags.revision === undefined ? [] : [`--revision ${flags.revision}`]),
+      ...flags.filename.map((file) => `--filename ${file}`),
+    ];
+    if (ignored.length > 0)
+      context.err(`! --purge removes every revision, so this has no effect: ${ignored.join(", ")}\n`);
+    return "everything";
+  }
   if (flags.revision !== undefined) return ofOwner(flags.revision, await ownerOfFiles(flags, context));
   const named = flags.set.find((text) => /^(spec\.)?(values\.)?revision=/.test(text));
   if (flags.filename.length > 0 || named !== undefined) {
