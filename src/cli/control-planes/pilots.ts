@@ -140,8 +140,8 @@ interface Answers<Result> {
 }
 
 /**
- * The answers of all pilots that answer in time. One pilot that hangs or has just ended must not hide the others. Throws
- * the error of the first pilot if none answers, or if the user lacks the right to ask.
+ * The answers of all pilots that answer in time. One pilot that hangs or has just ended must not hide the others.
+ * Throws the error of the first pilot if none answers, or if the user lacks the right to ask.
  */
 export async function askEach<Result>(
   pilots: readonly Pilot[],
