@@ -59,6 +59,12 @@ test("istioctl's variable ISTIOCTL_ISTIONAMESPACE names the control plane's name
   assert.match(await lookedIn("create-remote-secret --help"), /\(default: mesh, by ISTIOCTL_ISTIONAMESPACE\)/);
 });
 
+test("help of a verb below another shows that verb's flags", async () => {
+  const { output } = await run("help pc cluster");
+  assert.match(output, /^Usage: serin proxy-config cluster\|clusters \[options\] \[pod\]/);
+  assert.equal((await run("help pc")).output, (await run("pc --help")).output);
+});
+
 test("help shows a default once, and the default of a duration with its unit", async () => {
   const visit = (command: Command, path: string): void => {
     for (const { flags, description, defaultValue, defaultValueDescription } of command.options) {

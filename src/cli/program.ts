@@ -25,8 +25,14 @@ async function run(args: readonly string[], given: CliContext): Promise<void> {
   for (const verb of verbs)
     if (!program.commands.some((command) => command.name() === verb.name)) addStub(program, verb);
   inListedOrder(program);
-  const arranged = arrangeArguments(program, args);
+  const arranged = arrangeArguments(program, helpLast(args));
   await program.parseAsync(arranged, { from: "user" });
+}
+
+/** `help pc cluster` is `pc cluster --help`. The parser's own `help` reads one word only. */
+function helpLast(args: readonly string[]): readonly string[] {
+  const isDeep = args[0] === "help" && args.length > 2;
+  return isDeep ? [...args.slice(1), "--help"] : args;
 }
 
 /** Whether a line runs a verb until the user ends it, for example to watch or to serve. */

@@ -43,10 +43,13 @@ test("help of the lab's verbs, of the doctor and of processes is printed, and no
     ["cluster-apiserver", "-h"],
     ["cluster", "create", "--help"],
     ["doctor", "--help"],
+    ["help", "doctor"],
+    ["help", "cluster", "create"],
   ]) {
     const { code, output } = typed(...words);
     assert.equal(code, 0, words.join(" "));
-    assert.match(output, new RegExp(`serin ${words[0] ?? ""}`));
+    assert.match(output, new RegExp(`serin ${words.find((word) => word !== "help") ?? ""}`));
+    assert.doesNotMatch(output, /\[options\]/, words.join(" "));
   }
 });
 
@@ -129,6 +132,10 @@ test("a command that watches ends when the reader of its output has left", async
     },
   );
   assert.deepEqual([code, errors], [141, ""]);
+});
+
+test("the doctor accepts the flags of every verb before its name", () => {
+  assert.match(typed("-c", "/nonexistent/other", "doctor", "--kubernetes").output, /kubeconfig \/nonexistent\/other/);
 });
 
 test("the doctor asks in the name of the user in the flags", async () => {

@@ -100,8 +100,21 @@ function thisRelease(): Release {
   };
 }
 
+/**
+ * The words with such a command first: flags with a value may stand before it, as before every verb, and `help` asks for
+ * its help.
+ */
+function commandFirst(words: readonly string[]): readonly string[] {
+  const [first = "", second = "", ...others] = words;
+  if (first === "help" && commands.has(second)) return [second, ...others, "--help"];
+  let at = 0;
+  while (words[at]?.startsWith("-") === true) at += words[at]?.includes("=") === true ? 1 : 2;
+  const name = words[at];
+  return name !== undefined && commands.has(name) ? [name, ...words.slice(at + 1), ...words.slice(0, at)] : words;
+}
+
 async function main(): Promise<number> {
-  const [name = "--help", ...args] = process.argv.slice(2);
+  const [name = "--help", ...args] = commandFirst(process.argv.slice(2));
   const help = processHelp(name, args);
   if (help !== undefined) {
     process.stdout.write(help);
