@@ -36,12 +36,28 @@ const schemes: ReadonlySet<string> = new Set(["http:", "https:", "socks5:", "soc
 /** The URL of a proxy of HTTP or SOCKS5. `where` names the field or variable. Throws a user error for another URL. */
 export function parseProxy(text: string, where: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url !== undefined && schemes.has(url.protocol)) return url;
+  if (url !== undefined && schemes.has(url.protocol) && url.hostname !== "") {
+    // The user and the password are decoded at each connection.
+    if (isDecodable(url.username) && isDecodable(url.password)) return url;
+    throw userError("kubeconfig-invalid", `${where} has a user or a password with a wrong percent sign`, {
+      hint: "write a percent sign as %25",
+    });
+  }
   // The text may contain a password.
-  const shown = url === undefined ? "is no URL" : `has the scheme ${url.protocol}//`;
+  const shown =
+    url === undefined ? "is no URL" : url.hostname === "" ? "has no host" : `has the scheme ${url.protocol}//`;
   throw userError("kubeconfig-invalid", `${where} ${shown}, expected the address of a proxy`, {
     hint: "expected http://host:port, https://host:port, socks5://host:port or socks5h://host:port",
   });
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function firstSet(env: Environment, ...names: readonly string[]): readonly [name: string, value: string] {

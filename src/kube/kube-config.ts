@@ -196,7 +196,9 @@ async function parseFile(text: string, path: string): Promise<Fields> {
   let value: unknown;
   try {
     // YAML's parser takes time to load, and the lab's own kubeconfigs are JSON.
-    value = text.trimStart().startsWith("{") ? JSON.parse(text) : (await import("yaml")).parse(text);
+    // A byte order mark counts as white space here, and not for JSON.
+    const trimmed = text.trimStart();
+    value = trimmed.startsWith("{") ? JSON.parse(trimmed) : (await import("yaml")).parse(text);
   } catch (error) {
     throw userError("kubeconfig-invalid", `the kubeconfig ${path} is not valid YAML: ${messageOf(error)}`, {
       cause: error,
