@@ -59,6 +59,14 @@ test("istioctl's variable ISTIOCTL_ISTIONAMESPACE names the control plane's name
   assert.match(await lookedIn("create-remote-secret --help"), /\(default: mesh, by ISTIOCTL_ISTIONAMESPACE\)/);
 });
 
+test("a verb that istioctl had below experimental in an earlier release is found there too, and its own verbs stay", async () => {
+  for (const verb of ["create-remote-secret", "remote-clusters", "ztunnel-config workload"])
+    assert.equal((await run(`x ${verb} --help`)).output, (await run(`${verb} --help`)).output, verb);
+  assert.match((await run("-n shop exp zc all --help")).output, /^Usage: serin ztunnel-config all /);
+  assert.match((await run("x proxy-status --help")).output, /^Usage: serin experimental proxy-status/);
+  assert.match((await run("x cluster")).errors, /unknown command 'cluster'/);
+});
+
 test("help of a verb below another shows that verb's flags", async () => {
   const { output } = await run("help pc cluster");
   assert.match(output, /^Usage: serin proxy-config cluster\|clusters \[options\] \[pod\]/);

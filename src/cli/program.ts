@@ -15,7 +15,8 @@ export function createProgram(context: CliContext): Program {
   return { parseAsync: async (args) => await run(args, context) };
 }
 
-async function run(args: readonly string[], given: CliContext): Promise<void> {
+async function run(line: readonly string[], given: CliContext): Promise<void> {
+  const args = await graduated(line, given);
   const called = calledVerbs(args);
   using progress = new Progress(given, called.map(({ name }) => name).join(" "));
   const context = isLasting(args, called) ? given : progress.start();
@@ -27,6 +28,22 @@ async function run(args: readonly string[], given: CliContext): Promise<void> {
   inListedOrder(program);
   const arranged = arrangeArguments(program, helpLast(args));
   await program.parseAsync(arranged, { from: "user" });
+}
+
+/**
+ * `x ztunnel-config` is `ztunnel-config`. Many guides still show verbs below `experimental` that have left it in a later
+ * release of Istio.
+ */
+async function graduated(args: readonly string[], context: CliContext): Promise<readonly string[]> {
+  const [first = "", second = ""] = wordsOf(args);
+  const group = verbs.find(({ name }) => name === "experimental");
+  const isVerb = verbs.some((verb) => verb.load !== undefined && isNamed(verb, second));
+  if (group === undefined || !isVerb || !isNamed(group, first)) return args;
+  const program = emptyProgram(context);
+  await addVerbs(program, [group], context);
+  const [{ commands } = { commands: [] }] = program.commands;
+  const isOwn = commands.some((command) => command.name() === second || command.aliases().includes(second));
+  return isOwn ? args : args.toSpliced(args.indexOf(first), 1);
 }
 
 /** `help pc cluster` is `pc cluster --help`. The parser's own `help` reads one word only. */
