@@ -30,7 +30,7 @@ async function serin(line: string, given: FakeCluster): Promise<FakeContext> {
 }
 
 test("the secret contains a kubeconfig with the reader's token", async () => {
-  const { output } = await serin("--name c0", { objects: { ServiceAccount: [account], Secret: [token] } });
+  const { output } = await serin("--name c0 -d manifests", { objects: { ServiceAccount: [account], Secret: [token] } });
   const secret = parse(output.split("---")[0] ?? "") as {
     readonly metadata: unknown;
     readonly stringData: Readonly<Record<string, string>>;

@@ -49,6 +49,7 @@ export function createRemoteSecretCommand(program: Command, context: CliContext)
     )
     .option("--create-service-account", "create the service account if it does not exist", true)
     .option("--no-create-service-account", "fail if the service account does not exist")
+    .option("-d, --manifests <path>", "has no effect; the rights of a created account are those of this release")
     .option("--dry-run", "create nothing in this cluster; fail if something would have to be created")
     .action(async (flags: RemoteSecretFlags) => await createRemoteSecret(flags, context));
 }

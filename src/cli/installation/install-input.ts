@@ -21,6 +21,7 @@ export interface InstallFlags extends CommonFlags {
   readonly filename: readonly string[];
   readonly set: readonly string[];
   readonly revision?: string;
+  readonly manifests?: string;
 }
 
 export function collect(value: string, previous: readonly string[]): readonly string[] {
@@ -69,6 +70,10 @@ export async function renderFromFlags(flags: InstallFlags, context: CliContext):
   for (const file of flags.filename) specs.push(...(await readOperatorFile(file, context)));
   const rendered = await renderSpecs(specs, setFlagsOf(flags), context);
   noteOtherNamespace(flags, rendered, context);
+  if (flags.manifests !== undefined)
+    context.err(
+      `! --manifests ${flags.manifests} has no effect: the objects are those of release ${context.version}\n`,
+    );
   return rendered;
 }
 

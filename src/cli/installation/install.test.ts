@@ -114,6 +114,10 @@ test("a namespace that a flag names, and that is not the installation's, is repo
 ! --namespace apps has no effect: the installation's namespace is istio-system; to change it: --set values.global.istioNamespace=apps
 `,
   );
+  assert.equal(
+    (await serin("manifest generate -d ./charts --component pilot")).errors,
+    "! --manifests ./charts has no effect: the objects are those of release 1.18.1\n",
+  );
   const set = "manifest generate -i mesh --component pilot --set values.global.istioNamespace=mesh";
   assert.equal((await serin(set)).errors, "");
 });

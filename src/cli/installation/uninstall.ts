@@ -42,6 +42,7 @@ export function uninstallCommand(program: Command, context: CliContext): void {
         "remove a revision that proxies, gateways or pods need, or everything while rollouts need their engine",
       )
       .option("--dry-run", "print the objects that would be removed, and remove nothing")
+      .option("-v, --verbose", "has no effect; the command always names each removed object")
       .option("-y, --skip-confirmation", "do not ask for confirmation"),
   ).action(async (flags: UninstallFlags) => await uninstall(flags, context));
 }
