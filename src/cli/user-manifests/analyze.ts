@@ -239,7 +239,7 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
     istioNamespace,
     unread: new Set(contents.unread.keys()),
     notServed: contents.notServed,
-    meshConfig: fromFile ?? (await cluster.meshConfigOf(contents, { istioNamespace, revision: flags.revision })),
+    meshConfig: fromFile ?? (await cluster.meshConfigOf(contents, { istioNamespace })),
   };
 }
 
