@@ -52,12 +52,22 @@ export async function listPilots(client: KubeClient): Promise<Pilot[]> {
     }));
 }
 
-/** The pilots of one revision, or all without a revision. Throws a user error if the revision has none. */
+/** The revision to which a tag leads. Undefined if there is no such tag, or if the user may not see it. */
+async function revisionOfTag(client: KubeClient, tag: string): Promise<string | undefined> {
+  const labelSelector = `${istioLabels.tag}=${tag}`;
+  const { items } = await client.list(mutatingWebhookConfigurationKind, { labelSelector }).catch(() => ({ items: [] }));
+  return items[0]?.metadata.labels?.[istioLabels.revision];
+}
+
+/** The pilots of one revision or tag, or all without one. Throws a user error if the revision has none. */
 export async function listPilotsOf(client: KubeClient, revision: string | undefined): Promise<readonly Pilot[]> {
   const pilots = await listPilots(client);
   if (revision === undefined || revision === "") return pilots;
-  const own = pilots.filter((pilot) => pilot.revision === revision);
+  const ofRevision = (name: string | undefined): Pilot[] => pilots.filter((pilot) => pilot.revision === name);
+  const own = ofRevision(revision);
   if (own.length > 0) return own;
+  const tagged = ofRevision(await revisionOfTag(client, revision));
+  if (tagged.length > 0) return tagged;
   const known = [...new Set(pilots.map((pilot) => pilot.revision))].toSorted();
   const near = nearestName(revision, known);
   throw userError(

@@ -114,6 +114,13 @@ test("an unknown revision is refused with a suggestion", async () => {
   });
 });
 
+test("a tag selects the control planes of its revision", async () => {
+  const tag = { metadata: { name: "prod", labels: { "istio.io/tag": "prod", "istio.io/rev": "canary" } } };
+  const tagged = { ...cluster, objects: { ...cluster.objects, MutatingWebhookConfiguration: [tag] } };
+  const { output } = await run("proxy-status -r prod", tagged);
+  assert.equal(output, (await run("proxy-status -r canary")).output);
+});
+
 test("proxy-status of one pod shows its missing and different resources", async () => {
   const part = (type: string, list: string, entries: readonly unknown[]) => ({
     "@type": `${prefix}/envoy.admin.v3.${type}`,
