@@ -31,8 +31,8 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
 }
 
 /**
- * `x ztunnel-config` is `ztunnel-config`. Many guides still show verbs below `experimental` that have left it in a later
- * release of Istio.
+ * `x ztunnel-config` is `ztunnel-config`. Many guides still show verbs below `experimental` that have left it in a
+ * later release of Istio.
  */
 async function graduated(args: readonly string[], context: CliContext): Promise<readonly string[]> {
   const [first = "", second = ""] = wordsOf(args);

@@ -101,8 +101,8 @@ function thisRelease(): Release {
 }
 
 /**
- * The words with such a command first: flags with a value may stand before it, as before every verb, and `help` asks for
- * its help.
+ * The words with such a command first: flags with a value may stand before it, as before every verb, and `help` asks
+ * for its help.
  */
 function commandFirst(words: readonly string[]): readonly string[] {
   const [first = "", second = "", ...others] = words;
