@@ -60,8 +60,13 @@ function systemRoots(): string[] {
   return [...getCACertificates("default"), ...getCACertificates("system")];
 }
 
+/** Reading some hundred certificates takes a tenth of a second, which each connection would pay. */
+let systemTrust: SecureContext | undefined;
+
 /** Throws a user error for PEM that cannot be read, and for a key that does not belong to its certificate. */
 function secureContextOf({ ca, context }: KubeConfig, certificate: ClientCertificate | undefined): SecureContext {
+  if (ca === undefined && certificate === undefined)
+    return (systemTrust ??= createSecureContext({ ca: systemRoots() }));
   try {
     return createSecureContext({
       ca: ca ?? systemRoots(),
