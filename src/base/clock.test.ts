@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { rfc3339Seconds, systemClock } from "./clock.ts";
+import { until } from "./testing/index.ts";
+import { afterRunning, rfc3339Seconds, systemClock } from "./clock.ts";
 
 test("a duration beyond a timer's maximum is long, not one millisecond", (t) => {
   const delays: unknown[] = [];
@@ -17,4 +18,17 @@ test("a duration beyond a timer's maximum is long, not one millisecond", (t) => 
 test("a time to the second drops the fraction and does not round it", () => {
   assert.equal(rfc3339Seconds(Date.UTC(2026, 4, 5, 10, 1, 30, 999)), "2026-05-05T10:01:30Z");
   assert.equal(rfc3339Seconds(0), "1970-01-01T00:00:00Z");
+});
+
+test("a limit counts a standstill of the process as a tenth of its time", async () => {
+  const limitMs = 100;
+  let isOver = false;
+  afterRunning(limitMs, () => (isOver = true));
+  using cancelled = afterRunning(limitMs, () => assert.fail("cancelled"));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * limitMs);
+  cancelled[Symbol.dispose]();
+  // Node runs due timers before it reads sockets, which comes before the second of these turns.
+  for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(isOver, false);
+  await until(() => isOver);
 });

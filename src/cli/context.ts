@@ -43,8 +43,6 @@ export interface CliContext {
   readonly kubeConfig: (flags: ConnectionFlags) => Promise<KubeConfig>;
   /** The namespace of the kubeconfig's context, which is the default. */
   readonly defaultNamespace: (flags: ConnectionFlags) => Promise<string>;
-  /** The API server's address in the kubeconfig's context: `https://host:port`. */
-  readonly apiServer: (flags: ConnectionFlags) => Promise<string>;
   /** Sends one HTTP request to a loopback port of a pod by port-forward. */
   readonly requestOfPod: (
     flags: ConnectionFlags,
@@ -106,6 +104,8 @@ export interface ConnectionFlags {
   readonly as?: string;
   readonly asUid?: string;
   readonly asGroup?: readonly string[];
+  /** The time for one request to the API server, such as `15s`. */
+  readonly kubeclientTimeout?: string;
 }
 
 export interface PodRequest {

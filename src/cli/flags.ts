@@ -15,6 +15,8 @@ export interface CommonFlag {
   readonly hidden?: boolean;
   /** Whether the flag may be given several times. */
   readonly isList?: boolean;
+  /** The variable of the environment with its default, as in istioctl. */
+  readonly variable?: string;
 }
 
 /**
@@ -33,6 +35,7 @@ export const commonFlags: readonly CommonFlag[] = [
     short: "-i",
     long: "--istioNamespace <namespace>",
     text: "the namespace of the control plane (default: istio-system)",
+    variable: "ISTIOCTL_ISTIONAMESPACE",
   },
   {
     long: "--as <user>",
@@ -40,6 +43,10 @@ export const commonFlags: readonly CommonFlag[] = [
   },
   { long: "--as-uid <uid>", text: "the UID of the impersonated user" },
   { long: "--as-group <group>", text: "a group of the impersonated user; can be repeated", isList: true },
+  {
+    long: "--kubeclient-timeout <time>",
+    text: "the time for one request to the API server: 15s, 1m (default: 60s)",
+  },
   { long: "--vklog <level>", text: "has no effect; exists for old scripts", hidden: true },
   { long: "--log_output_level <levels>", text: "has no effect; exists for old scripts", hidden: true },
 ];
@@ -74,6 +81,12 @@ export function revisionFlag(command: Command): Command {
 /** Parses a duration of a flag to milliseconds: a Go duration such as `1m30s`, or plain seconds such as `90`. */
 export function durationFlag(value: string): number {
   return durationOf(value, "a time");
+}
+
+/** The client's option for `--kubeclient-timeout`. None for 0, which means the default. */
+export function requestLimit(time: string | undefined): { readonly requestTimeoutMs?: number } {
+  const ms = time === undefined ? 0 : durationOf(time, "--kubeclient-timeout");
+  return ms === 0 ? {} : { requestTimeoutMs: ms };
 }
 
 /** A flag whose value is milliseconds. Its default is a text such as `30s`, which the help shows. */

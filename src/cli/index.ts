@@ -1,5 +1,6 @@
 // The command line: verbs, in a folder for each subject.
 export type { CliContext, ConnectionFlags, Installer, PodRequest } from "./context.ts";
-export { createProgram } from "./program.ts";
+export { requestLimit } from "./flags.ts";
+export { createProgram, isLastingLine } from "./program.ts";
 export { CommandEnd } from "./command-end.ts";
 export { makeUserDirectory, readUserFile } from "./user-file.ts";

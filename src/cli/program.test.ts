@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command } from "commander";
+import { commonFlags } from "./flags.ts";
 import { createProgram, completeProgram } from "./program.ts";
 import { Progress } from "./terminal/progress.ts";
 import { FakeContext } from "./testing/fake-context.ts";
@@ -29,20 +30,47 @@ test("every listed verb is registered under its names, and help lists all of the
   assert.equal((await run("")).output, output);
 });
 
-test("every verb accepts the flags for cluster and namespaces, and no two of its flags share a letter", async () => {
+test("every verb accepts the flags of every verb with their letters, and no two of its flags share a letter", async () => {
   const visit = (command: Awaited<ReturnType<typeof completeProgram>>, path: string): void => {
     const shorts = command.options.flatMap(({ short }) => short ?? []);
     assert.equal(new Set(shorts).size, shorts.length, `${path}: ${shorts.join(" ")}`);
     if (command.commands.length === 0 && !["cluster", "release", "doctor"].includes(command.name())) {
-      for (const flag of ["--kubeconfig", "--context", "--namespace", "--istioNamespace"])
-        assert.ok(
-          command.options.some(({ long }) => long === flag),
-          `${path} ${flag}`,
-        );
+      for (const { short, long } of commonFlags) {
+        const option = command.options.find((own) => own.long === long.split(" ")[0]);
+        assert.ok(option !== undefined, `${path} ${long}`);
+        assert.equal(option.short, short, `${path} ${long}`);
+      }
     }
     for (const child of command.commands) visit(child, `${path} ${child.name()}`);
   };
   visit(await completeProgram(new FakeContext()), "serin");
+});
+
+test("istioctl's variable ISTIOCTL_ISTIONAMESPACE names the control plane's namespace unless a flag does", async () => {
+  const lookedIn = async (line: string): Promise<string> => {
+    const context = Object.assign(new FakeContext({}), { env: { ISTIOCTL_ISTIONAMESPACE: "mesh" } });
+    return await run(line, context).then(
+      ({ output, errors }) => (output + errors).replaceAll(/\s+/g, " "),
+      (error: unknown) => String(error),
+    );
+  };
+  assert.match(await lookedIn("create-remote-secret --name c0 --dry-run"), /in namespace mesh/);
+  assert.match(await lookedIn("create-remote-secret --name c0 --dry-run -i other"), /in namespace other/);
+  assert.match(await lookedIn("create-remote-secret --help"), /\(default: mesh, by ISTIOCTL_ISTIONAMESPACE\)/);
+});
+
+test("a verb that istioctl had below experimental in an earlier release is found there too, and its own verbs stay", async () => {
+  for (const verb of ["create-remote-secret", "remote-clusters", "ztunnel-config workload"])
+    assert.equal((await run(`x ${verb} --help`)).output, (await run(`${verb} --help`)).output, verb);
+  assert.match((await run("-n shop exp zc all --help")).output, /^Usage: serin ztunnel-config all /);
+  assert.match((await run("x proxy-status --help")).output, /^Usage: serin experimental proxy-status/);
+  assert.match((await run("x cluster")).errors, /unknown command 'cluster'/);
+});
+
+test("help of a verb below another shows that verb's flags", async () => {
+  const { output } = await run("help pc cluster");
+  assert.match(output, /^Usage: serin proxy-config cluster\|clusters \[options\] \[pod\]/);
+  assert.equal((await run("help pc")).output, (await run("pc --help")).output);
 });
 
 test("help shows a default once, and the default of a duration with its unit", async () => {

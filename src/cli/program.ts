@@ -15,22 +15,53 @@ export function createProgram(context: CliContext): Program {
   return { parseAsync: async (args) => await run(args, context) };
 }
 
-async function run(args: readonly string[], given: CliContext): Promise<void> {
-  const [first = "", second = ""] = wordsOf(args);
-  const called = verbs.filter((verb) => isNamed(verb, first === "help" ? second : first));
+async function run(line: readonly string[], given: CliContext): Promise<void> {
+  const args = await graduated(line, given);
+  const called = calledVerbs(args);
   using progress = new Progress(given, called.map(({ name }) => name).join(" "));
   const context = isLasting(args, called) ? given : progress.start();
   const program = emptyProgram(context);
-  const all = first === "completion";
+  const all = wordsOf(args)[0] === "completion";
   await addVerbs(program, all ? verbs : called, context);
   for (const verb of verbs)
     if (!program.commands.some((command) => command.name() === verb.name)) addStub(program, verb);
   inListedOrder(program);
-  const arranged = arrangeArguments(program, args);
+  const arranged = arrangeArguments(program, helpLast(args));
   await program.parseAsync(arranged, { from: "user" });
 }
 
-/** Whether a command runs until the user ends it, for example to watch or to serve. */
+/**
+ * `x ztunnel-config` is `ztunnel-config`. Many guides still show verbs below `experimental` that have left it in a
+ * later release of Istio.
+ */
+async function graduated(args: readonly string[], context: CliContext): Promise<readonly string[]> {
+  const [first = "", second = ""] = wordsOf(args);
+  const group = verbs.find(({ name }) => name === "experimental");
+  const isVerb = verbs.some((verb) => verb.load !== undefined && isNamed(verb, second));
+  if (group === undefined || !isVerb || !isNamed(group, first)) return args;
+  const program = emptyProgram(context);
+  await addVerbs(program, [group], context);
+  const [{ commands } = { commands: [] }] = program.commands;
+  const isOwn = commands.some((command) => command.name() === second || command.aliases().includes(second));
+  return isOwn ? args : args.toSpliced(args.indexOf(first), 1);
+}
+
+/** `help pc cluster` is `pc cluster --help`. The parser's own `help` reads one word only. */
+function helpLast(args: readonly string[]): readonly string[] {
+  const isDeep = args[0] === "help" && args.length > 2;
+  return isDeep ? [...args.slice(1), "--help"] : args;
+}
+
+/** Whether a line runs a verb until the user ends it, for example to watch or to serve. */
+export function isLastingLine(args: readonly string[]): boolean {
+  return isLasting(args, calledVerbs(args));
+}
+
+function calledVerbs(args: readonly string[]): readonly Verb[] {
+  const [first = "", second = ""] = wordsOf(args);
+  return verbs.filter((verb) => isNamed(verb, first === "help" ? second : first));
+}
+
 function isLasting(args: readonly string[], called: readonly Verb[]): boolean {
   return (
     called.length === 0 ||
@@ -85,7 +116,7 @@ async function addVerbs(program: Command, wanted: readonly Verb[], context: CliC
     add(program, context);
     const command = program.commands.find((known) => known.name() === verb.name);
     command?.summary(verb.summary);
-    if (command !== undefined) addCommonFlags(command);
+    if (command !== undefined) addCommonFlags(command, context);
   }
 }
 
@@ -104,14 +135,19 @@ function inListedOrder(program: Command): void {
 }
 
 /** Every verb accepts these flags, anywhere in the line. A verb with a flag of the same name keeps its own. */
-function addCommonFlags(command: Command): void {
-  for (const child of command.commands) addCommonFlags(child);
+function addCommonFlags(command: Command, context: CliContext): void {
+  for (const child of command.commands) addCommonFlags(child, context);
   if (command.commands.length > 0 && command.registeredArguments.length === 0 && !hasAction(command)) return;
-  for (const { short, long, text, hidden = false, isList = false } of commonFlags) {
+  for (const { short, long, text, hidden = false, isList = false, variable = "" } of commonFlags) {
     if (command.options.some((option) => option.long === long.split(" ")[0])) continue;
     const shortIsFree = short !== undefined && !command.options.some((option) => option.short === short);
     const option = new Option(shortIsFree ? `${short}, ${long}` : long, text).hideHelp(hidden);
     if (isList) option.default([], "none").argParser(collect);
+    const fromEnvironment = context.env[variable] ?? "";
+    if (fromEnvironment !== "") {
+      option.description = text.replace(/ \(default: .*\)$/, "");
+      option.default(fromEnvironment, `${fromEnvironment}, by ${variable}`);
+    }
     option.helpGroupHeading = "Flags of every verb:";
     command.addOption(option);
   }

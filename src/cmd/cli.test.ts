@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
@@ -38,10 +43,13 @@ test("help of the lab's verbs, of the doctor and of processes is printed, and no
     ["cluster-apiserver", "-h"],
     ["cluster", "create", "--help"],
     ["doctor", "--help"],
+    ["help", "doctor"],
+    ["help", "cluster", "create"],
   ]) {
     const { code, output } = typed(...words);
     assert.equal(code, 0, words.join(" "));
-    assert.match(output, new RegExp(`serin ${words[0] ?? ""}`));
+    assert.match(output, new RegExp(`serin ${words.find((word) => word !== "help") ?? ""}`));
+    assert.doesNotMatch(output, /\[options\]/, words.join(" "));
   }
 });
 
@@ -51,4 +59,102 @@ test("a time limit accepts a unit with every verb", () => {
     ["upgrade", "status", "to-2", "--timeout", "50s"],
   ])
     assert.match(typed(...words).output, /\/nonexistent\/config/, words.join(" "));
+});
+
+test("a command whose output cannot be written fails, and one whose reader has left does not", () => {
+  const full = openSync("/dev/full", "w");
+  const main = join(import.meta.dirname, "main.ts");
+  const { status, stderr } = spawnSync(process.execPath, [main, "manifest", "generate"], {
+    stdio: ["ignore", full, "pipe"],
+    encoding: "utf8",
+    timeout: timeoutMs,
+  });
+  assert.deepEqual(
+    [status, stderr],
+    [1, "serin: cannot write to standard output: ENOSPC: no space left on device, write\n"],
+  );
+  const piped = `"${process.execPath}" "${main}" manifest generate | head -c 1; exit \${PIPESTATUS[0]}`;
+  const line = spawnSync("bash", ["-c", piped], { timeout: timeoutMs });
+  assert.equal(line.status, 0);
+});
+
+interface Typing {
+  readonly words: readonly string[];
+  /** Called with each piece of the output. */
+  readonly onOutput?: (child: ChildProcess) => void;
+}
+
+/** The end of a line whose API server answers in this way. */
+async function typedTo(
+  answer: RequestListener,
+  { words, onOutput }: Typing,
+): Promise<{ readonly code: number | null; readonly errors: string }> {
+  const server = createServer(answer).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const directory = mkdtempSync(join(tmpdir(), "serin-cli-"));
+  const kubeconfig = join(directory, "config");
+  const cluster = { server: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  writeFileSync(
+    kubeconfig,
+    JSON.stringify({
+      "current-context": "c",
+      clusters: [{ name: "c", cluster }],
+      contexts: [{ name: "c", context: { cluster: "c" } }],
+    }),
+  );
+  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...words, "-c", kubeconfig], {
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: timeoutMs,
+  });
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
+  child.stdout.on("data", () => onOutput?.(child));
+  const [code] = (await once(child, "close")) as [number | null];
+  server.closeAllConnections();
+  server.close();
+  rmSync(directory, { recursive: true });
+  return { code, errors };
+}
+
+test("a command that watches ends when the reader of its output has left", async () => {
+  let generation = 0;
+  const { code, errors } = await typedTo(
+    ({ url = "" }, response) => {
+      generation += 1;
+      const metadata = { name: "reviews", namespace: "default", generation };
+      const canary = { apiVersion: "rollout.serin.dev/v1alpha1", kind: "Canary", metadata, spec: {} };
+      const isList = /canaries(\?|$)/.test(url);
+      response.end(JSON.stringify(isList ? { metadata: { resourceVersion: "1" }, items: [canary] } : canary));
+    },
+    {
+      words: ["canary", "status", "reviews", "-w", "-o", "json"],
+      onOutput: ({ stdout }) => void stdout?.destroy(),
+    },
+  );
+  assert.deepEqual([code, errors], [141, ""]);
+});
+
+test("the doctor accepts the flags of every verb before its name", () => {
+  assert.match(typed("-c", "/nonexistent/other", "doctor", "--kubernetes").output, /kubeconfig \/nonexistent\/other/);
+});
+
+test("the doctor asks in the name of the user in the flags", async () => {
+  const seen = new Set<string>();
+  await typedTo(
+    ({ headers }, response) => {
+      seen.add(`${String(headers["impersonate-user"])} ${String(headers["impersonate-group"])}`);
+      response.writeHead(403).end();
+    },
+    { words: ["doctor", "--kubernetes", "--as", "jane", "--as-group", "dev", "--as-group", "ops"] },
+  );
+  assert.deepEqual([...seen], ["jane dev, ops"]);
+});
+
+test("an API server that does not answer is given up after the time in the flag, by a verb and by the doctor", async () => {
+  const silent: RequestListener = () => undefined;
+  for (const words of [["remote-clusters"], ["doctor", "--kubernetes"]])
+    assert.match(
+      (await typedTo(silent, { words: [...words, "--kubeclient-timeout", "50ms"] })).errors,
+      /no answer within 50 ms/,
+    );
 });

@@ -3,14 +3,30 @@
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { CommanderError } from "commander";
-import { createLogger, messageOf, systemClock, terminalText, userError, type Environment } from "../base/index.ts";
+import { createLogger, messageOf, systemClock, terminalText, type Environment } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { CommandEnd, createProgram, readUserFile, type CliContext, type ConnectionFlags } from "../cli/index.ts";
+import {
+  CommandEnd,
+  createProgram,
+  isLastingLine,
+  readUserFile,
+  requestLimit,
+  type CliContext,
+  type ConnectionFlags,
+} from "../cli/index.ts";
 import type { DashboardReader } from "../dashboard/read/index.ts";
 import type { KubeConfig } from "../kube/index.ts";
 import type { Release, RoleContext } from "./role.ts";
 
+/** The exit code that a shell reports for a command whose reader has left. */
+const brokenPipeExitCode = 141;
+
 export async function run({ args, env, shutdown, release }: RoleContext): Promise<number> {
+  // Other verbs have work to finish, such as an installation.
+  if (isLastingLine(args))
+    process.stdout.once("error", ({ code }: NodeJS.ErrnoException) => {
+      if (code === "EPIPE") process.exit(brokenPipeExitCode);
+    });
   try {
     await createProgram(cliContext(env, release, shutdown.drain)).parseAsync([...args], { from: "user" });
     return 0;
@@ -44,7 +60,7 @@ function cliContext(env: Environment, release: Release, signal: AbortSignal): Cl
     ...dashboardCalls(env, release, signal),
     ...engineCalls(cluster, { env, version: release.version }, signal),
     installer,
-    followMesh: followMesh({ env, version: release.version, signal, err: terminal.err, cluster }),
+    followMesh: followMesh({ env, version: release.version, signal, err: terminal.err }),
   };
 }
 
@@ -70,10 +86,10 @@ function terminalOf(env: Environment): Terminal {
   };
 }
 
-type ClusterAccess = Pick<
-  CliContext,
-  "connect" | "kubeConfig" | "defaultNamespace" | "apiServer" | "requestOfPod" | "streamOfPod"
->;
+/** As kubectl does. One refused write of a hundred would end an installation in the middle. */
+const busyRetries = 10;
+
+type ClusterAccess = Pick<CliContext, "connect" | "kubeConfig" | "defaultNamespace" | "requestOfPod" | "streamOfPod">;
 
 function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
   return {
@@ -81,13 +97,17 @@ function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
       const { createKubeClient, withPortForward } = await import("../kube/index.ts");
       const config = await kubeConfigOf(env, flags);
       return withPortForward(
-        createKubeClient(config, { log: createLogger({ scope: "kube", level: "warn" }), clock: systemClock }),
+        createKubeClient(config, {
+          log: createLogger({ scope: "kube", level: "warn" }),
+          clock: systemClock,
+          busyRetries,
+          ...requestLimit(flags.kubeclientTimeout),
+        }),
         config,
       );
     },
     kubeConfig: async (flags) => await kubeConfigOf(env, flags),
     defaultNamespace: async (flags) => (await kubeConfigOf(env, flags)).namespace,
-    apiServer: async (flags) => (await kubeConfigOf(env, flags)).server,
     requestOfPod: async (flags, { namespace, pod, port, method, path, body }) => {
       const { portForward, requestOverStream } = await import("../kube/index.ts");
       const stream = await portForward(await kubeConfigOf(env, flags), { namespace, pod, port, signal });
@@ -101,14 +121,9 @@ function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
 }
 
 async function kubeConfigOf(env: Environment, flags: ConnectionFlags): Promise<KubeConfig> {
-  const { loadKubeConfig } = await import("../kube/index.ts");
+  const { impersonating, loadKubeConfig } = await import("../kube/index.ts");
   const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context, env);
-  const { as: user, asUid: uid, asGroup: groups = [] } = flags;
-  if (user === undefined && (uid !== undefined || groups.length > 0))
-    throw userError("argument-invalid", "--as-uid and --as-group need --as, the user to impersonate");
-  return user === undefined
-    ? config
-    : { ...config, impersonation: { user, groups, ...(uid === undefined ? {} : { uid }) } };
+  return impersonating(config, { user: flags.as, uid: flags.asUid, groups: flags.asGroup });
 }
 
 /** Where releases are, and the definitions of kinds that this release contains. */
@@ -210,7 +225,6 @@ interface MeshSource {
   readonly version: string;
   readonly signal: AbortSignal;
   readonly err: CliContext["err"];
-  readonly cluster: ClusterAccess;
 }
 
 /** The data behind views. It is read while views are followed. */
@@ -248,23 +262,25 @@ function followMesh(source: MeshSource): NonNullable<CliContext["followMesh"]> {
 }
 
 /** Reads the mesh with the user's own kubeconfig, and pods through the API server. */
-function readMesh({ env, version, signal, err, cluster }: MeshSource, flags: ConnectionFlags): MeshReading {
+function readMesh({ env, version, signal, err }: MeshSource, flags: ConnectionFlags): MeshReading {
   const end = new AbortController();
   const begin = async (): Promise<DashboardReader> => {
     const { askPodByApiServer, createDashboardReader } = await import("../dashboard/read/index.ts");
     const { createKubeClient } = await import("../kube/index.ts");
     const log = createLogger({ scope: "mesh", level: "error" });
-    const client = createKubeClient(await kubeConfigOf(env, flags), {
+    const kubeConfig = await kubeConfigOf(env, flags);
+    const client = createKubeClient(kubeConfig, {
       log,
       clock: systemClock,
       userAgent: `serin/${version}`,
+      ...requestLimit(flags.kubeclientTimeout),
     });
     const reader = createDashboardReader({
       client,
       clock: systemClock,
       log,
       askPod: askPodByApiServer(client),
-      cluster: await cluster.apiServer(flags),
+      cluster: kubeConfig.server,
     });
     void reader
       .run(AbortSignal.any([signal, end.signal]))

@@ -14,6 +14,7 @@ export function findingsOf(env: Environment): readonly Finding[] {
 
 const usage = `Usage: serin doctor [--json]
        serin doctor --kubernetes [--json] [-c KUBECONFIG] [--context NAME] [-i NAMESPACE]
+                    [--as USER] [--as-uid UID] [--as-group GROUP]... [--kubeclient-timeout TIME]
 
 Checks whether this machine can run a lab cluster. With --kubernetes it checks whether the kubeconfig's cluster can run
 the mesh, as far as the API server shows, and which pods of an installed mesh are not ready. Each finding names the
@@ -27,7 +28,22 @@ const options = {
   kubeconfig: { type: "string", short: "c" },
   context: { type: "string" },
   istioNamespace: { type: "string", short: "i" },
+  as: { type: "string" },
+  "as-uid": { type: "string" },
+  "as-group": { type: "string", multiple: true },
+  "kubeclient-timeout": { type: "string" },
 } as const;
+
+/** The flags that only a cluster's examination has. */
+const clusterFlags = [
+  "kubeconfig",
+  "context",
+  "istioNamespace",
+  "as",
+  "as-uid",
+  "as-group",
+  "kubeclient-timeout",
+] as const;
 
 /**
  * `serin doctor [--kubernetes] [--json]`: reports which requirements the machine, or a cluster, does not meet, and the
@@ -60,7 +76,7 @@ function flagsOf(args: readonly string[]): Flags {
   if (args.length === 1 && args[0] === "help") return flagsOf(["--help"]);
   try {
     const { values } = parseArgs({ args: [...args], options });
-    const stray = (["kubeconfig", "context", "istioNamespace"] as const).find((name) => values[name] !== undefined);
+    const stray = clusterFlags.find((name) => values[name] !== undefined);
     if (stray !== undefined && !values.kubernetes) throw new Error(`--${stray} needs --kubernetes`);
     return values;
   } catch (error) {
@@ -69,11 +85,14 @@ function flagsOf(args: readonly string[]): Flags {
 }
 
 async function examine(flags: Flags, env: Environment): Promise<number> {
-  const { createKubeClient, loadKubeConfig } = await import("../kube/index.ts");
+  const { createKubeClient, impersonating, loadKubeConfig } = await import("../kube/index.ts");
+  const { requestLimit } = await import("../cli/index.ts");
   const { examineCluster, findingText } = await import("../cli/cluster-readiness/index.ts");
-  const config = await loadKubeConfig(flags.kubeconfig ?? env, flags.context, env);
+  const own = await loadKubeConfig(flags.kubeconfig ?? env, flags.context, env);
+  const { as: user, "as-uid": uid, "as-group": groups, "kubeclient-timeout": timeout } = flags;
+  const config = impersonating(own, { user, uid, groups });
   const log = createLogger({ scope: "doctor", level: "error" });
-  const client = createKubeClient(config, { log, clock: systemClock });
+  const client = createKubeClient(config, { log, clock: systemClock, ...requestLimit(timeout) });
   try {
     const findings = await examineCluster(client, flags.istioNamespace ?? "istio-system", systemClock);
     if (flags.json) process.stdout.write(`${JSON.stringify(findings)}\n`);

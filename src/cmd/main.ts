@@ -35,6 +35,24 @@ process.on("uncaughtExceptionMonitor", (error) => (error.stack = sourceStack(err
 /** A reader that has left, or a full disk below a log, is no reason to end. */
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
+/** Lets a command fail whose output could not be written, for example to a full disk. A reader may leave early. */
+function failWithoutOutput(): void {
+  let fault: NodeJS.ErrnoException | undefined;
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") fault ??= error;
+  });
+  process.once("exit", () => {
+    if (fault === undefined) return;
+    process.stderr.write(`serin: cannot write to standard output: ${fault.message}\n`);
+    process.exitCode = process.exitCode === undefined || process.exitCode === 0 ? lostOutputExitCode : process.exitCode;
+  });
+}
+
+const lostOutputExitCode = 1;
+
+/** The roles that a person calls and that end. */
+const commands: ReadonlySet<string> = new Set(["cluster", "doctor", "release"]);
+
 /** How long a process that has finished its work waits for open handles. */
 const leftoversMs = 1_000;
 
@@ -82,14 +100,28 @@ function thisRelease(): Release {
   };
 }
 
+/**
+ * The words with such a command first: flags with a value may stand before it, as before every verb, and `help` asks
+ * for its help.
+ */
+function commandFirst(words: readonly string[]): readonly string[] {
+  const [first = "", second = "", ...others] = words;
+  if (first === "help" && commands.has(second)) return [second, ...others, "--help"];
+  let at = 0;
+  while (words[at]?.startsWith("-") === true) at += words[at]?.includes("=") === true ? 1 : 2;
+  const name = words[at];
+  return name !== undefined && commands.has(name) ? [name, ...words.slice(at + 1), ...words.slice(0, at)] : words;
+}
+
 async function main(): Promise<number> {
-  const [name = "--help", ...args] = process.argv.slice(2);
+  const [name = "--help", ...args] = commandFirst(process.argv.slice(2));
   const help = processHelp(name, args);
   if (help !== undefined) {
     process.stdout.write(help);
     return 0;
   }
   const load = roles[name];
+  if (load === undefined || commands.has(name)) failWithoutOutput();
   // The kernel drops a SIGTERM for a container's first process while that has no handler, and loading takes a while.
   const signalled = load === undefined ? undefined : shutdownOnSignals();
   const role: RoleModule = load === undefined ? await import("./cli.ts") : await load();

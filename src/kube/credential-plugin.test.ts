@@ -24,8 +24,8 @@ function runsOf(name: string): number {
 }
 
 const version = "client.authentication.k8s.io/v1";
-const answer = (status: object): string =>
-  `cat <<'END'\n${JSON.stringify({ apiVersion: version, kind: "ExecCredential", status })}\nEND`;
+const credential = (status: object): string => JSON.stringify({ apiVersion: version, kind: "ExecCredential", status });
+const answer = (status: object): string => `cat <<'END'\n${credential(status)}\nEND`;
 
 async function configWith(exec: object, cluster: object = {}): Promise<KubeConfig> {
   const path = join(directory, "config");
@@ -110,7 +110,7 @@ test("a program that is missing, fails or answers otherwise is named with the re
   program("undated", answer({ token: "t", expirationTimestamp: "tomorrow" }));
   const faults: readonly (readonly [command: string, message: RegExp])[] = [
     ["failing", /ended with 3/],
-    ["silent", /printed no ExecCredential in JSON/],
+    ["silent", /its output is not JSON$/],
     ["wordy", /printed more than 1048576 bytes/],
     ["older", /printed ExecCredential of client.authentication.k8s.io\/v1beta1, expected .*\/v1/],
     ["empty", /returned neither a token nor a certificate/],
@@ -131,6 +131,48 @@ test("a program that is missing, fails or answers otherwise is named with the re
     code: "credential-plugin-failed",
     hint: "install it by brew",
   });
+});
+
+test("an answer with a field of another type, or with a token that no header can carry, is refused by field and not quoted", async () => {
+  const expired = { token: "t", expirationTimestamp: 1_700_000_000 };
+  const faults: readonly (readonly [answer: string, message: RegExp])[] = [
+    ["eyJsecret", /printed no ExecCredential: its output is not JSON$/],
+    ["[]", /its output is a list$/],
+    [JSON.stringify({ apiVersion: 1, kind: {}, status: {} }), /printed an object of a number, expected/],
+    [JSON.stringify({ apiVersion: version, kind: "ExecCredential", status: "t" }), /returned a string as status/],
+    [credential({ token: 5 }), /returned a number as token, expected a text/],
+    [credential({ token: "a\nb" }), /returned a token with a line break/],
+    [credential({ clientCertificateData: ["C"], clientKeyData: "K" }), /a list as clientCertificateData/],
+    [credential(expired), /returned a number as expirationTimestamp, expected a text/],
+    [credential({ ...expired, expirationTimestamp: "2026-06-01T00:00:00" }), /expected a time of RFC 3339/],
+  ];
+  for (const [index, [text, message]] of faults.entries()) {
+    program(`odd-${index}`, `cat <<'END'\n${text}\nEND`);
+    const credentials = new Credentials(await configWith({ command: `odd-${index}` }), new HandClock());
+    await assert.rejects(credentials.current(), (error: Error) => {
+      assert.match(error.message, message);
+      assert.doesNotMatch(error.message, /secret/);
+      return true;
+    });
+  }
+});
+
+test("a program that ignores SIGTERM and whose child floods the output is given up at once", async () => {
+  program("flooding", "trap '' TERM\nyes");
+  const credentials = new Credentials(await configWith({ command: "flooding" }), new HandClock());
+  await assert.rejects(credentials.current(), /printed more than 1048576 bytes/);
+});
+
+test("a credential that has expired already is used until the server refuses it", async () => {
+  program("late", answer({ token: "t", expirationTimestamp: "2020-01-01T00:00:00Z" }));
+  const clock = Object.assign(new HandClock(), { nowMs: () => Date.parse("2026-06-01T00:00:00Z") });
+  const credentials = new Credentials(await configWith({ command: "late" }), clock);
+  const used = await credentials.current();
+  await credentials.current();
+  assert.equal(runsOf("late"), 1);
+  credentials.forget(used);
+  await credentials.current();
+  assert.equal(runsOf("late"), 2);
 });
 
 test("a program that needs a terminal does not run without one", async () => {

@@ -1,13 +1,16 @@
 import { spawn } from "node:child_process";
 import {
   BoundedCache,
-  messageOf,
+  isTree,
   onAbort,
   transientError,
   userError,
+  withArticle,
   type Clock,
   type SerinError,
+  type Tree,
 } from "../base/index.ts";
+import { isHeaderText } from "./kube-config-fields.ts";
 
 /** The API versions in which a program and its caller may speak. */
 export const pluginVersions = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"] as const;
@@ -88,7 +91,7 @@ export class CredentialPlugin {
    */
   async current(clock: Clock, signal?: AbortSignal): Promise<PluginCredential> {
     if (this.#credential !== undefined && clock.nowMs() < this.#expiresAtMs) return this.#credential;
-    this.#running ??= this.#run().finally(() => (this.#running = undefined));
+    this.#running ??= this.#run(clock).finally(() => (this.#running = undefined));
     const running = this.#running;
     const { promise, resolve, reject } = Promise.withResolvers<PluginCredential>();
     using _abort = onAbort(signal, () =>
@@ -103,13 +106,13 @@ export class CredentialPlugin {
     if (this.#credential === refused) this.#credential = undefined;
   }
 
-  async #run(): Promise<PluginCredential> {
+  async #run(clock: Clock): Promise<PluginCredential> {
     const { interactiveMode } = this.#settings;
     const { isTerminal } = this.#surroundings;
     if (interactiveMode === "Always" && !isTerminal)
       throw this.#fault("needs a terminal (interactiveMode: Always), and standard input is none");
     const text = await this.#output(interactiveMode !== "Never" && isTerminal);
-    const { token, clientCertificate, expiresAtMs } = this.#parse(text);
+    const { token, clientCertificate, expiresAtMs } = this.#parse(text, clock.nowMs());
     // Clients open new connections for another object.
     const certificate = isSame(clientCertificate, this.#certificate) ? this.#certificate : clientCertificate;
     this.#certificate = certificate;
@@ -132,12 +135,15 @@ export class CredentialPlugin {
     });
     const pieces: Buffer[] = [];
     let bytes = 0;
-    child.stdout.on("data", (piece: Buffer) => {
-      bytes += piece.length;
-      if (bytes <= maxAnswerBytes) pieces.push(piece);
-      else child.kill();
-    });
     return await new Promise((resolve, reject) => {
+      child.stdout.on("data", (piece: Buffer) => {
+        bytes += piece.length;
+        if (bytes <= maxAnswerBytes) return void pieces.push(piece);
+        // It may ignore SIGTERM, or leave a child of its own that writes on.
+        child.kill("SIGKILL");
+        child.stdout.destroy();
+        reject(this.#fault(`printed more than ${maxAnswerBytes} bytes`));
+      });
       child.once("error", (error: NodeJS.ErrnoException) =>
         reject(
           error.code === "ENOENT"
@@ -146,44 +152,69 @@ export class CredentialPlugin {
         ),
       );
       child.once("close", (code, signal) => {
-        if (bytes > maxAnswerBytes) return reject(this.#fault(`printed more than ${maxAnswerBytes} bytes`));
         if (code === 0) return resolve(Buffer.concat(pieces).toString("utf8"));
         reject(this.#fault(code === null ? `was ended by ${signal ?? "a signal"}` : `ended with ${code}`));
       });
     });
   }
 
-  #parse(text: string): PluginCredential & { readonly expiresAtMs: number } {
-    const { apiVersion, kind, status } = this.#answer(text);
-    const wanted = this.#settings.apiVersion;
+  #parse(text: string, nowMs: number): PluginCredential & { readonly expiresAtMs: number } {
+    const answer = this.#answer(text);
+    const [kind, apiVersion, wanted] = [answer["kind"], answer["apiVersion"], this.#settings.apiVersion];
     if (kind !== "ExecCredential" || apiVersion !== wanted)
       throw this.#fault(
-        `printed ${kind ?? "no kind"} of ${apiVersion ?? "no apiVersion"}, expected ExecCredential of ${wanted}`,
+        `printed ${shown(kind, "no kind")} of ${shown(apiVersion, "no apiVersion")}, expected ExecCredential of ${wanted}`,
       );
-    const { token, clientCertificateData: certificate, clientKeyData: key, expirationTimestamp } = status ?? {};
-    if (isFilled(certificate) !== isFilled(key))
+    const status = answer["status"] ?? {};
+    if (!isTree(status)) throw this.#fault(`returned ${typeName(status)} as status, expected an object`);
+    const [token, certificate, key, expiry] = [
+      this.#text(status, "token"),
+      this.#text(status, "clientCertificateData"),
+      this.#text(status, "clientKeyData"),
+      this.#text(status, "expirationTimestamp"),
+    ];
+    if ((certificate === undefined) !== (key === undefined))
       throw this.#fault("returned only one of clientCertificateData and clientKeyData");
-    if (!isFilled(token) && !isFilled(certificate)) throw this.#fault("returned neither a token nor a certificate");
-    const expiresAtMs = isFilled(expirationTimestamp) ? Date.parse(expirationTimestamp) : Number.POSITIVE_INFINITY;
-    if (Number.isNaN(expiresAtMs))
-      throw this.#fault(
-        `returned "${String(expirationTimestamp)}" as expirationTimestamp, expected a time of RFC 3339`,
-      );
+    if (token === undefined && certificate === undefined)
+      throw this.#fault("returned neither a token nor a certificate");
+    if (token !== undefined && !isHeaderText(token))
+      throw this.#fault("returned a token with a line break or another character that no HTTP header may contain");
     return {
-      ...(isFilled(token) ? { token } : {}),
-      ...(isFilled(certificate) && isFilled(key) ? { clientCertificate: { certificate, key } } : {}),
-      expiresAtMs,
+      ...(token === undefined ? {} : { token }),
+      ...(certificate === undefined || key === undefined ? {} : { clientCertificate: { certificate, key } }),
+      expiresAtMs: this.#expiryOf(expiry, nowMs),
     };
   }
 
-  #answer(text: string): ExecCredential {
+  /**
+   * When the credential expires. One that has expired already stays until the server refuses it: this machine's clock
+   * may be ahead, and the program must not run for each request.
+   */
+  #expiryOf(expiry: string | undefined, nowMs: number): number {
+    if (expiry === undefined) return Number.POSITIVE_INFINITY;
+    const expiresAtMs = rfc3339.test(expiry) ? Date.parse(expiry) : Number.NaN;
+    if (Number.isNaN(expiresAtMs))
+      throw this.#fault(`returned "${expiry}" as expirationTimestamp, expected a time of RFC 3339`);
+    return expiresAtMs <= nowMs ? Number.POSITIVE_INFINITY : expiresAtMs;
+  }
+
+  /** A text of the status. Undefined if it is absent or empty. */
+  #text(status: Tree, name: string): string | undefined {
+    const value = status[name] ?? "";
+    if (typeof value !== "string") throw this.#fault(`returned ${typeName(value)} as ${name}, expected a text`);
+    return value === "" ? undefined : value;
+  }
+
+  #answer(text: string): Tree {
+    let answer: unknown;
     try {
-      const answer: unknown = JSON.parse(text);
-      if (typeof answer === "object" && answer !== null) return answer;
-      throw new Error("it is no object");
-    } catch (error) {
-      throw this.#fault(`printed no ExecCredential in JSON: ${messageOf(error)}`);
+      answer = JSON.parse(text);
+    } catch {
+      // The parser's message would quote the text, which may be a secret.
+      throw this.#fault("printed no ExecCredential: its output is not JSON");
     }
+    if (!isTree(answer)) throw this.#fault(`printed no ExecCredential: its output is ${typeName(answer)}`);
+    return answer;
   }
 
   #fault(what: string, hint?: string): SerinError {
@@ -194,20 +225,17 @@ export class CredentialPlugin {
   }
 }
 
-/** The fields of a program's answer that matter here. Unknown types count as absent. */
-interface ExecCredential {
-  readonly apiVersion?: string;
-  readonly kind?: string;
-  readonly status?: {
-    readonly token?: unknown;
-    readonly clientCertificateData?: unknown;
-    readonly clientKeyData?: unknown;
-    readonly expirationTimestamp?: unknown;
-  } | null;
+const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
+
+/** A field of an answer in a message. */
+function shown(value: unknown, otherwise: string): string {
+  if (value === undefined || value === null) return otherwise;
+  return typeof value === "string" ? value.slice(0, 100) : typeName(value);
 }
 
-function isFilled(value: unknown): value is string {
-  return typeof value === "string" && value !== "";
+function typeName(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  return value === null ? "null" : withArticle(typeof value);
 }
 
 function isSame(one: PluginCredential["clientCertificate"], other: PluginCredential["clientCertificate"]): boolean {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { messageOf, userError, type Clock } from "../base/index.ts";
+import { isHeaderText } from "./kube-config-fields.ts";
 import type { ClientCertificate, PluginCredential } from "./credential-plugin.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import type { Impersonation } from "./kube-config-user.ts";
@@ -82,7 +83,9 @@ export class Credentials {
     const now = this.#clock.steadyMs();
     if (this.#header !== undefined && now - this.#readAtMs < tokenReloadMs) return this.#header;
     try {
-      this.#header = `Bearer ${readFileSync(path, "utf8").trim()}`;
+      const token = readFileSync(path, "utf8").trim();
+      if (!isHeaderText(token)) throw new Error("it contains a character that no HTTP header may contain");
+      this.#header = `Bearer ${token}`;
       this.#readAtMs = now;
     } catch (error) {
       // While the file is being replaced, use the old token.
@@ -98,13 +101,25 @@ function headersOf(impersonation: Impersonation | undefined): RequestHeaders {
   if (impersonation === undefined) return {};
   const { user, uid, groups = [], extra = {} } = impersonation;
   return {
-    "impersonate-user": user,
-    ...(uid === undefined ? {} : { "impersonate-uid": uid }),
-    ...(groups.length === 0 ? {} : { "impersonate-group": [...groups] }),
+    "impersonate-user": headerValue("user", user),
+    ...(uid === undefined ? {} : { "impersonate-uid": headerValue("UID", uid) }),
+    ...(groups.length === 0 ? {} : { "impersonate-group": groups.map((group) => headerValue("group", group)) }),
     ...Object.fromEntries(
-      Object.entries(extra).map(([key, values]) => [`impersonate-extra-${headerName(key)}`, [...values]]),
+      Object.entries(extra).map(([key, values]) => [
+        `impersonate-extra-${headerName(key)}`,
+        values.map((value) => headerValue(key, value)),
+      ]),
     ),
   };
+}
+
+/** The text in UTF-8, as client-go sends it. Node sends one byte for each character. */
+function headerValue(meaning: string, value: string): string {
+  const bytes = Buffer.from(value, "utf8").toString("latin1");
+  if (isHeaderText(bytes)) return bytes;
+  throw userError("kubeconfig-invalid", `the impersonated ${meaning} contains a line break or a control character`, {
+    hint: "check --as, --as-uid and --as-group, or `as` of the kubeconfig's user",
+  });
 }
 
 /** The characters that a header's name may not contain are written as in a URL. */

@@ -1,13 +1,23 @@
 import type { IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { isIP } from "node:net";
+import { connect, isIP, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { requireFinalResponse } from "../base/joined-bytes/index.ts";
-import { cidrOf, isAddressOf, isLoopbackAddress, nodeHttp, userError, type Environment } from "../base/index.ts";
+import {
+  addressBytes,
+  cidrOf,
+  isAddressOf,
+  isLoopbackAddress,
+  messageOf,
+  nodeHttp,
+  onAbort,
+  userError,
+  type Environment,
+} from "../base/index.ts";
 import { serverAddress } from "./server-address.ts";
 
 /**
- * The HTTP proxy that the variables HTTPS_PROXY and NO_PROXY name for a server, with the rules of Go's
+ * The proxy that the variables HTTPS_PROXY and NO_PROXY name for a server, with the rules of Go's
  * golang.org/x/net/http/httpproxy: a server on this machine needs none. Throws a user error for a proxy that is no URL.
  */
 export function proxyOfEnvironment(server: URL, env: Environment): URL | undefined {
@@ -21,15 +31,33 @@ export function proxyOfEnvironment(server: URL, env: Environment): URL | undefin
   return parseProxy(value.includes("://") ? value : `http://${value}`, `the variable ${variable}`);
 }
 
-/** The URL of an HTTP proxy. `where` names the field or variable. Throws a user error for another URL. */
+const schemes: ReadonlySet<string> = new Set(["http:", "https:", "socks5:", "socks5h:"]);
+
+/** The URL of a proxy of HTTP or SOCKS5. `where` names the field or variable. Throws a user error for another URL. */
 export function parseProxy(text: string, where: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url !== undefined && (url.protocol === "http:" || url.protocol === "https:")) return url;
+  if (url !== undefined && schemes.has(url.protocol) && url.hostname !== "") {
+    // The user and the password are decoded at each connection.
+    if (isDecodable(url.username) && isDecodable(url.password)) return url;
+    throw userError("kubeconfig-invalid", `${where} has a user or a password with a wrong percent sign`, {
+      hint: "write a percent sign as %25",
+    });
+  }
   // The text may contain a password.
-  const shown = url === undefined ? "is no URL" : `has the scheme ${url.protocol}//`;
-  throw userError("kubeconfig-invalid", `${where} ${shown}, expected the address of an HTTP proxy`, {
-    hint: "HTTP proxies are supported: http://host:port or https://host:port",
+  const shown =
+    url === undefined ? "is no URL" : url.hostname === "" ? "has no host" : `has the scheme ${url.protocol}//`;
+  throw userError("kubeconfig-invalid", `${where} ${shown}, expected the address of a proxy`, {
+    hint: "expected http://host:port, https://host:port, socks5://host:port or socks5h://host:port",
   });
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function firstSet(env: Environment, ...names: readonly string[]): readonly [name: string, value: string] {
@@ -48,15 +76,20 @@ function isException(entry: string, host: string, port: string): boolean {
   return domain.startsWith(".") ? host.endsWith(domain) : host === domain || host.endsWith(`.${domain}`);
 }
 
+interface Target {
+  readonly host: string;
+  readonly port: number;
+}
+
 /**
- * A connection to a server through an HTTP proxy (CONNECT, RFC 9110). Rejects with the proxy's answer if it refuses, or
- * when the signal aborts.
+ * A connection to a server through a proxy of HTTP (CONNECT, RFC 9110) or SOCKS5 (RFC 1928). Rejects with the proxy's
+ * answer if it refuses, or when the signal aborts.
  */
-export async function tunnelThrough(
-  proxy: URL,
-  { host, port }: { readonly host: string; readonly port: number },
-  signal: AbortSignal,
-): Promise<Duplex> {
+export async function tunnelThrough(proxy: URL, target: Target, signal: AbortSignal): Promise<Duplex> {
+  return await (proxy.protocol.startsWith("socks") ? tunnelBySocks : tunnelByHttp)(proxy, target, signal);
+}
+
+async function tunnelByHttp(proxy: URL, { host, port }: Target, signal: AbortSignal): Promise<Duplex> {
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   const user = [proxy.username, proxy.password].map(decodeURIComponent).join(":");
   const address = serverAddress(proxy);
@@ -94,4 +127,86 @@ export async function tunnelThrough(
     });
     outgoing.end();
   });
+}
+
+const socksVersion = 5;
+const withoutPassword = 0;
+const withPassword = 2;
+const passwordVersion = 1;
+/** The types of addresses. A name has its length in the first byte. */
+const [ipv4Type, nameType, ipv6Type] = [1, 3, 4];
+const addressLengths: Readonly<Record<number, number>> = { [ipv4Type]: 4, [ipv6Type]: 16 };
+const maxTextBytes = 255;
+
+const socksRefusals: Readonly<Record<number, string>> = {
+  1: "general failure",
+  2: "not allowed by its rules",
+  3: "network unreachable",
+  4: "host unreachable",
+  5: "connection refused",
+  6: "time to live expired",
+};
+
+/** The proxy resolves the server's name, also for `socks5:`, as kubectl lets it. */
+async function tunnelBySocks(proxy: URL, { host, port }: Target, signal: AbortSignal): Promise<Duplex> {
+  signal.throwIfAborted();
+  const socket = connect(serverAddress(proxy));
+  // Reads and the owner of the connection learn of an error by its end.
+  socket.on("error", () => undefined);
+  using _abort = onAbort(signal, () => void socket.destroy(signal.reason as Error));
+  try {
+    const [user, password] = [decodeURIComponent(proxy.username), decodeURIComponent(proxy.password)];
+    const methods = user === "" ? [withoutPassword] : [withoutPassword, withPassword];
+    socket.write(Buffer.from([socksVersion, methods.length, ...methods]));
+    const [version, method] = await bytesOf(socket, 2);
+    if (version !== socksVersion) throw new Error("it does not speak SOCKS5");
+    if (method === withPassword && user !== "") {
+      socket.write(Buffer.concat([Buffer.from([passwordVersion]), sized(user), sized(password)]));
+      if ((await bytesOf(socket, 2))[1] !== 0) throw new Error("it refused the user and the password");
+    } else if (method !== withoutPassword)
+      throw new Error(user === "" ? "it wants a user and a password" : "it accepts neither a password nor none");
+    const ports = Buffer.from([port >> 8, port & 0xff]);
+    socket.write(Buffer.concat([Buffer.from([socksVersion, 1, 0]), socksAddress(host), ports]));
+    const [, status = 1, , type = 0] = await bytesOf(socket, 4);
+    if (status !== 0)
+      throw new Error(`it answered ${socksRefusals[status] ?? `status ${status}`} to a connection to ${host}:${port}`);
+    const length = type === nameType ? (await bytesOf(socket, 1))[0] : addressLengths[type];
+    if (length === undefined) throw new Error(`its answer has the unknown address type ${type}`);
+    await bytesOf(socket, length + 2);
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw new Error(`the proxy ${proxy.host}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** An address or a name with its type. */
+function socksAddress(host: string): Buffer {
+  const address = addressBytes(host);
+  if (address === undefined) return Buffer.concat([Buffer.from([nameType]), sized(host)]);
+  return Buffer.concat([Buffer.from([address.length === 4 ? ipv4Type : ipv6Type]), address]);
+}
+
+/** A text with its length in the first byte. */
+function sized(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  if (bytes.length > maxTextBytes) throw new Error(`a name or password has more than ${maxTextBytes} bytes`);
+  return Buffer.concat([Buffer.from([bytes.length]), bytes]);
+}
+
+/** The next bytes. Those behind them stay in the socket. Rejects if the socket ends before. */
+async function bytesOf(socket: Socket, count: number): Promise<Buffer> {
+  for (;;) {
+    const bytes = socket.read(count) as Buffer | null;
+    if (bytes?.length === count) return bytes;
+    if (bytes !== null || socket.readableEnded || socket.destroyed) throw socket.errored ?? new Error("it hung up");
+    await new Promise<void>((resolve) => {
+      const events = ["readable", "end", "error", "close"] as const;
+      const done = (): void => {
+        for (const event of events) socket.off(event, done);
+        resolve();
+      };
+      for (const event of events) socket.on(event, done);
+    });
+  }
 }

@@ -8,7 +8,7 @@ import {
 } from "node:http2";
 import { createServer as createProxy } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import { connect, type AddressInfo } from "node:net";
+import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -20,6 +20,7 @@ import { credentialPlugin } from "./credential-plugin.ts";
 import { metadataExcerpt } from "./excerpt.ts";
 import { createKubeClient, type KubeConnection } from "./http-kube-client.ts";
 import type { KubeConfig } from "./kube-config.ts";
+import { portForward } from "./port-forward.ts";
 
 let key = "";
 let certificate = "";
@@ -119,6 +120,34 @@ test("a request that its caller's time limit ends says that no answer came, and 
   assert.equal(await endedBy(), "GET of /version was cancelled");
   client.close();
   destroy();
+  server.close();
+});
+
+test("a request that a busy server refuses is sent again after the time that the server names, as often as asked for", async () => {
+  const answers = [429, 429, 200, 429, 429, 429];
+  const methods: string[] = [];
+  const { server } = http2Server((request, response) => {
+    methods.push(request.method);
+    const status = answers.shift() ?? 200;
+    response.writeHead(status, status === 429 ? { "retry-after": "3" } : {});
+    response.end(status === 429 ? "Too many requests" : '{"metadata":{"name":"web"}}');
+  });
+  const waits: number[] = [];
+  const clock = { ...systemClock, sleep: async (ms: number) => await Promise.resolve(void waits.push(ms)) };
+  const target = { server: `https://127.0.0.1:${await listen(server)}`, context: "test", namespace: "default" };
+  const client = createKubeClient({ ...target, ca: certificate }, { log: silentLogger, clock, busyRetries: 2 });
+  const pod = { metadata: { name: "web", namespace: "default" } };
+  assert.equal((await client.create(podKind, pod as never)).metadata.name, "web");
+  assert.deepEqual(
+    [methods, waits],
+    [
+      ["POST", "POST", "POST"],
+      [3_000, 3_000],
+    ],
+  );
+  assert.equal((await client.raw("GET", "/version")).status, 429);
+  assert.equal(waits.length, 4);
+  client.close();
   server.close();
 });
 
@@ -334,14 +363,14 @@ test("requests, over HTTP/2 and HTTP/1.1, name the user that the server shall im
     seen.push(impersonating(request.rawHeaders));
     response.end('{"metadata":{"name":"web"}}');
   });
-  const impersonation = { user: "jane", uid: "7", groups: ["dev", "ops"], extra: { "Reason(x)": ["audit"] } };
+  const impersonation = { user: "jürgen", uid: "7", groups: ["dev", "ops"], extra: { "Reason(x)": ["audit"] } };
   for (const port of [await listen(server), await listen(old)]) {
     const client = clientOf(port, { token: { type: "literal", token: "t" }, impersonation });
     await client.get(podKind, "web", "default");
     client.close();
   }
   const expected = {
-    "impersonate-user": ["jane"],
+    "impersonate-user": [Buffer.from("jürgen").toString("latin1")],
     "impersonate-uid": ["7"],
     "impersonate-group": ["dev", "ops"],
     "impersonate-extra-reason%28x%29": ["audit"],
@@ -350,6 +379,15 @@ test("requests, over HTTP/2 and HTTP/1.1, name the user that the server shall im
   server.close();
   old.close();
   old.closeAllConnections();
+});
+
+test("a client's certificate that cannot be read is reported as a fault of the kubeconfig, over HTTP/2 and HTTP/1.1", async () => {
+  const clientCertificate = { certificate: "none", key: "none" };
+  const config = { server: "https://127.0.0.1:1", context: "test", namespace: "default", clientCertificate };
+  const client = createKubeClient(config, { log: silentLogger, clock: systemClock });
+  await assert.rejects(client.list(podKind), { code: "kubeconfig-invalid", message: /certificates of context "test"/ });
+  await assert.rejects(portForward(config, { namespace: "a", pod: "b", port: 1 }), { code: "kubeconfig-invalid" });
+  client.close();
 });
 
 test("requests reach the server through an HTTP proxy with its password, and a proxy that refuses is named", async () => {
@@ -385,4 +423,68 @@ test("requests reach the server through an HTTP proxy with its password, and a p
   stranger.close();
   server.close();
   proxy.close();
+});
+
+/** A SOCKS5 proxy that expects `me` with the password `p@ss`, and connects to `port` whatever the client asks for. */
+function socksProxy(port: number, asked: string[], status = 0): Server {
+  return createServer((socket) => {
+    let received = "";
+    const answers: readonly (readonly [expected: RegExp, answer: string])[] = [
+      [/^05020002$/, "0502"],
+      [/^01026d650470407373$/, "0100"],
+      [/^050100/, `050${status}0001000000000000`],
+    ];
+    const take = (data: Buffer): void => {
+      received = data.toString("hex");
+      const [, answer] = answers.find(([expected]) => expected.test(received)) ?? [];
+      if (answer === undefined) return void socket.end("no SOCKS");
+      if (!received.startsWith("050100")) return void socket.write(Buffer.from(answer, "hex"));
+      asked.push(received.slice(6));
+      socket.off("data", take);
+      if (status !== 0) return void socket.end(Buffer.from(answer, "hex"));
+      const onward = connect(port, "127.0.0.1", () => {
+        socket.write(Buffer.from(answer, "hex"));
+        socket.pipe(onward).pipe(socket);
+      });
+      onward.on("error", () => socket.destroy());
+    };
+    socket.on("data", take);
+    socket.on("error", () => undefined);
+  });
+}
+
+test("requests reach the server through a SOCKS5 proxy with its password, by address or name, and a refusal is named", async () => {
+  const { server } = http2Server((_request, response) => response.end('{"metadata":{"name":"web"}}'));
+  const port = await listen(server);
+  const asked: string[] = [];
+  const proxies = [socksProxy(port, asked), socksProxy(port, asked, 5)] as const;
+  const urls: string[] = [];
+  for (const proxy of proxies) {
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    urls.push(`socks5://me:p%40ss@127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+  }
+  const [open = "", closed = ""] = urls;
+  const named = { server: "https://api.example.com:443", tlsServerName: "127.0.0.1" };
+  const clients = [
+    clientOf(port, { proxy: new URL(open) }),
+    clientOf(port, { proxy: new URL(open), ...named }),
+    clientOf(port, { proxy: new URL(closed) }),
+    clientOf(port, { proxy: new URL(open.replace("p%40ss", "other")) }),
+  ] as const;
+  try {
+    for (const client of clients.slice(0, 2))
+      assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
+    const portBytes = port.toString(16).padStart(4, "0");
+    const name = Buffer.from("api.example.com").toString("hex");
+    assert.deepEqual(asked, [`017f000001${portBytes}`, `030f${name}01bb`]);
+    await assert.rejects(clients[2].get(podKind, "web", "default"), (error: SerinError) => {
+      assert.match(describeError(error), /the proxy 127\.0\.0\.1:\d+: it answered connection refused/);
+      return true;
+    });
+    await assert.rejects(clients[3].get(podKind, "web", "default"), { code: "unreachable" });
+  } finally {
+    for (const client of clients) client.close();
+    for (const proxy of proxies) proxy.close();
+    server.close();
+  }
 });

@@ -41,6 +41,13 @@ export interface KubeClientOptions {
   readonly userAgent?: string;
   /** Lists and watches contain only `metadata` (PartialObjectMetadata). */
   readonly metadataOnly?: boolean;
+  /** The time for one request and its answer. Watches have none. 60 s if absent. */
+  readonly requestTimeoutMs?: number;
+  /**
+   * How often a request is sent again that a busy server has refused (429), after the time that the server names. 0 if
+   * absent: informers and reconcilers wait themselves.
+   */
+  readonly busyRetries?: number;
 }
 
 /** A client that owns a connection. An idle client does not keep the process alive. `close` also ends open requests. */
@@ -53,7 +60,9 @@ const metadataObject = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;
 const binaryType = "application/vnd.kubernetes.protobuf";
 const binaryOrJson = `${binaryType},application/json`;
 const defaultPageSize = 500;
-const requestTimeoutMs = 60_000;
+const defaultRequestTimeoutMs = 60_000;
+/** A server that names a longer time is not waited for. */
+const maxBusyWaitMs = 30_000;
 const maxWatchLineBytes = 16 << 20;
 const maxAnswerBytes = 512 << 20;
 /** The server ends a watch after this time. Informers then continue with a new one. */
@@ -82,8 +91,11 @@ class HttpKubeClient implements KubeConnection {
   readonly #userAgent: string;
   readonly #prefix: string;
   readonly #metadataOnly: boolean;
+  readonly #requestTimeoutMs: number;
+  readonly #busyRetries: number;
 
-  constructor(config: KubeConfig, { log, clock, userAgent = "serin", metadataOnly = false }: KubeClientOptions) {
+  constructor(config: KubeConfig, options: KubeClientOptions) {
+    const { log, clock, userAgent = "serin", metadataOnly = false } = options;
     const url = parseServer(config);
     this.#credentials = new Credentials(config, clock);
     const transport =
@@ -95,6 +107,8 @@ class HttpKubeClient implements KubeConnection {
     this.#clock = clock;
     this.#userAgent = userAgent;
     this.#metadataOnly = metadataOnly;
+    this.#busyRetries = options.busyRetries ?? 0;
+    this.#requestTimeoutMs = options.requestTimeoutMs ?? defaultRequestTimeoutMs;
     this.#prefix = url.pathname.replace(/\/+$/, "");
   }
 
@@ -250,7 +264,7 @@ class HttpKubeClient implements KubeConnection {
     const subject = { verb: method, object: path };
     await this.#credentials.prepare(options.signal);
     return await this.#within(options.signal, subject, async (signal) => {
-      const response = await this.#send({ method, path, subject, ...options, signal });
+      const response = await this.#sendPatiently({ method, path, subject, ...options, signal });
       const text = await readAll(response.body, subject);
       return { status: response.status, headers: response.headers, text };
     });
@@ -314,7 +328,7 @@ class HttpKubeClient implements KubeConnection {
   async #answer(exchange: Exchange): Promise<AnswerBody> {
     await this.#credentials.prepare(exchange.signal);
     return await this.#within(exchange.signal, exchange.subject, async (signal) => {
-      const response = await this.#send({ ...exchange, signal });
+      const response = await this.#sendPatiently({ ...exchange, signal });
       const bytes = await readAllBytes(response.body, exchange.subject);
       const isBinary = response.headers["content-type"]?.startsWith(binaryType) ?? false;
       if (response.status >= 300)
@@ -335,7 +349,7 @@ class HttpKubeClient implements KubeConnection {
     run: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer> {
     const deadline = new AbortController();
-    using _timer = this.#clock.after(requestTimeoutMs, () => deadline.abort());
+    using _timer = this.#clock.after(this.#requestTimeoutMs, () => deadline.abort());
     using _abort = onAbort(outer, () => deadline.abort(outer?.reason));
     try {
       return await run(deadline.signal);
@@ -348,7 +362,19 @@ class HttpKubeClient implements KubeConnection {
           ? transientError("timeout", `${request}: no answer in time`, { cause: error })
           : transientError("cancelled", `${request} was cancelled`, { cause: error });
       }
-      throw transientError("timeout", `${request}: no answer within ${requestTimeoutMs} ms`, { cause: error });
+      throw transientError("timeout", `${request}: no answer within ${this.#requestTimeoutMs} ms`, { cause: error });
+    }
+  }
+
+  /** A server that answers 429 has done nothing, so any request may be sent again. */
+  async #sendPatiently(exchange: Exchange): Promise<TransportResponse> {
+    for (let retry = 0; ; retry += 1) {
+      const response = await this.#send(exchange);
+      const waitMs = Number(response.headers["retry-after"]) * 1_000;
+      const isBusy = response.status === 429 && waitMs > 0 && waitMs <= maxBusyWaitMs;
+      if (!isBusy || retry >= this.#busyRetries) return response;
+      response.body.resume();
+      await this.#clock.sleep(waitMs, exchange.signal);
     }
   }
 

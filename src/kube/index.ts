@@ -31,7 +31,7 @@ export {
   type InsecureKubeConfigOption,
   type KubeConfig,
 } from "./kube-config.ts";
-export type { Impersonation, TokenSource } from "./kube-config-user.ts";
+export { impersonating, type Impersonation, type TokenSource } from "./kube-config-user.ts";
 export { drainDeletedPod, LeaderElection, type LeaderElectionOptions } from "./leader-election.ts";
 export { createInformer, type InformerOptions } from "./list-watch-informer.ts";
 export { controllerOf, ownerReference } from "./owner-reference.ts";

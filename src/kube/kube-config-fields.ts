@@ -18,6 +18,11 @@ export function text(fields: Fields, name: string): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
+/** Whether a text may be the value of an HTTP header. Others make the request fail. */
+export function isHeaderText(value: string): boolean {
+  return /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
+}
+
 /** A field's value in base64, or the content of the file that another field names. */
 export async function inlineOrFile(entry: Named<Fields>, field: string): Promise<string | undefined> {
   const inline = text(entry.value, `${field}-data`);

@@ -8,7 +8,7 @@ import {
   type CredentialPlugin,
   type PluginSurroundings,
 } from "./credential-plugin.ts";
-import { inlineOrFile, text, type Fields, type Named } from "./kube-config-fields.ts";
+import { inlineOrFile, isHeaderText, text, type Fields, type Named } from "./kube-config-fields.ts";
 
 export type TokenSource =
   | { readonly type: "literal"; readonly token: string }
@@ -21,6 +21,24 @@ export interface Impersonation {
   readonly uid?: string;
   readonly groups?: readonly string[];
   readonly extra?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** What the flags of a command say about the user to impersonate. */
+interface ImpersonationFlags {
+  readonly user: string | undefined;
+  readonly uid: string | undefined;
+  readonly groups: readonly string[] | undefined;
+}
+
+/** The config with the user of --as, --as-uid and --as-group, if there is one. Throws a user error without --as. */
+export function impersonating<Config extends KubeUser>(
+  config: Config,
+  { user, uid, groups = [] }: ImpersonationFlags,
+): Config {
+  if (user === undefined && (uid !== undefined || groups.length > 0))
+    throw userError("argument-invalid", "--as-uid and --as-group need --as, the user to impersonate");
+  if (user === undefined) return config;
+  return { ...config, impersonation: { user, groups, ...(uid === undefined ? {} : { uid }) } };
 }
 
 /** A user of a kubeconfig. */
@@ -50,6 +68,8 @@ export async function parseUser(user: Named<Fields>, origin: UserOrigin): Promis
     throw fault(user, origin, "needs client-certificate and client-key together");
   const tokenFile = text(user.value, "tokenFile");
   const token = text(user.value, "token");
+  if (token !== undefined && !isHeaderText(token))
+    throw fault(user, origin, "has a token with a line break or another character that no HTTP header may contain");
   const username = text(user.value, "username");
   const impersonation = parseImpersonation(user, origin);
   const plugin = parsePlugin(user, origin);

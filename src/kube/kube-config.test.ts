@@ -53,6 +53,16 @@ function configFile(name: string, user: object, cluster: object = {}): string {
   );
 }
 
+test("a kubeconfig in JSON or YAML may begin with a byte order mark", async () => {
+  const fields = { contexts: [{ name: "a", context: { cluster: "c" } }], "current-context": "a" };
+  const json = JSON.stringify({ ...fields, clusters: [{ name: "c", cluster: { server: "https://x" } }] });
+  for (const text of [
+    json,
+    `current-context: a\r\ncontexts: ${JSON.stringify(fields.contexts)}\r\nclusters: [{name: c, cluster: {server: "https://x"}}]\r\n`,
+  ])
+    assert.equal((await loadKubeConfig(write("marked", `\uFEFF${text}`))).server, "https://x");
+});
+
 test("an unknown context, user or file is refused with the remedy", async () => {
   const path = configFile("unknown", { token: "t" });
   await assert.rejects(loadKubeConfig(path, "b"), { code: "kubeconfig-invalid", hint: "it has: a" });
@@ -102,6 +112,8 @@ test("a proxy comes from the kubeconfig, or from the environment unless NO_PROXY
   assert.equal(await proxyFor(https), "http://proxy:3128/");
   assert.equal(await proxyFor({ https_proxy: "proxy:3128" }), "http://proxy:3128/");
   assert.equal(await proxyFor(https, { "proxy-url": "https://other" }), "https://other/");
+  assert.equal(await proxyFor(https, { "proxy-url": "socks5://localhost:1080" }), "socks5://localhost:1080");
+  assert.equal(await proxyFor({ HTTPS_PROXY: "socks5h://bastion" }), "socks5h://bastion");
   for (const entry of ["*", "example.com", ".example.com", "*.example.com", "other, api.example.com:6443"])
     assert.equal(await proxyFor({ ...https, NO_PROXY: entry }), undefined, entry);
   for (const entry of ["ample.com", "api.example.com:443", "10.0.0.0/8", ".api.example.com"])
@@ -110,9 +122,14 @@ test("a proxy comes from the kubeconfig, or from the environment unless NO_PROXY
   assert.equal(await proxyFor(https, { server: "https://127.0.0.1:6443" }), undefined);
   assert.equal(await proxyFor(https, { server: "https://[::1]:6443" }), undefined);
   await assert.rejects(
-    proxyFor({}, { "proxy-url": "socks5://proxy" }),
-    /proxy-url of cluster "c" of .* has the scheme socks5:/,
+    proxyFor({}, { "proxy-url": "socks4://proxy" }),
+    /proxy-url of cluster "c" of .* has the scheme socks4:/,
   );
+  await assert.rejects(
+    proxyFor({ HTTPS_PROXY: "http://me:50%@proxy" }),
+    /the variable HTTPS_PROXY has a user or a password with a wrong percent sign/,
+  );
+  await assert.rejects(proxyFor({}, { "proxy-url": "socks5://" }), /proxy-url of cluster "c" of .* has no host/);
   await assert.rejects(
     proxyFor({}, { server: "http://plain", "proxy-url": "http://proxy" }),
     /needs a server with https/,

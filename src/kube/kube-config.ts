@@ -24,7 +24,7 @@ export interface KubeConfig extends KubeUser {
   readonly insecure?: boolean;
   /** Checked in the certificate instead of the server's host. */
   readonly tlsServerName?: string;
-  /** The HTTP proxy through which the server is reached. Only for `https:`. */
+  /** The proxy of HTTP or SOCKS5 through which the server is reached. Only for `https:`. */
   readonly proxy?: URL;
 }
 
@@ -196,7 +196,9 @@ async function parseFile(text: string, path: string): Promise<Fields> {
   let value: unknown;
   try {
     // YAML's parser takes time to load, and the lab's own kubeconfigs are JSON.
-    value = text.trimStart().startsWith("{") ? JSON.parse(text) : (await import("yaml")).parse(text);
+    // A byte order mark counts as white space here, and not for JSON.
+    const trimmed = text.trimStart();
+    value = trimmed.startsWith("{") ? JSON.parse(trimmed) : (await import("yaml")).parse(text);
   } catch (error) {
     throw userError("kubeconfig-invalid", `the kubeconfig ${path} is not valid YAML: ${messageOf(error)}`, {
       cause: error,

@@ -1,6 +1,11 @@
-const defaultPorts: Readonly<Record<string, number>> = { "http:": 80, "https:": 443 };
+const defaultPorts: Readonly<Record<string, number>> = {
+  "http:": 80,
+  "https:": 443,
+  "socks5:": 1080,
+  "socks5h:": 1080,
+};
 
-/** Where to connect for an `http:` or `https:` URL. The host of an IPv6 address has no brackets. */
+/** Where to connect for the URL of a server or of a proxy. The host of an IPv6 address has no brackets. */
 export function serverAddress(url: URL): { readonly host: string; readonly port: number } {
   return {
     host: url.hostname.replace(/^\[|\]$/g, ""),

@@ -1,7 +1,14 @@
 import { Agent as HttpsAgent, type AgentOptions } from "node:https";
 import type { Duplex, Readable } from "node:stream";
-import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
-import { onAbort, SerinError, systemClock, transientError, type Clock } from "../base/index.ts";
+import {
+  connect as connectTls,
+  createSecureContext,
+  getCACertificates,
+  type ConnectionOptions,
+  type SecureContext,
+  type TLSSocket,
+} from "node:tls";
+import { afterRunning, messageOf, onAbort, SerinError, transientError, userError } from "../base/index.ts";
 import type { ClientCertificate } from "./credential-plugin.ts";
 import type { RequestHeaders } from "./credentials.ts";
 import { tunnelThrough } from "./forward-proxy.ts";
@@ -34,25 +41,13 @@ export interface TransportResponse {
 }
 
 const connectTimeoutMs = 10_000;
-/** A time in which the process was busy counts as one of these parts, however long it was. */
-const connectParts = 10;
 
 /**
- * Calls `late` when connecting has taken too long. Only time counts in which the process could notice that it is
- * connected. Otherwise one that loads its code on a busy machine would give up a connection that is there.
+ * Calls `late` when connecting has taken too long. A process that loads its code on a busy machine must not give up a
+ * connection that is there.
  */
-export function limitConnecting(
-  late: (problem: Error) => void,
-  what: string,
-  clock: Pick<Clock, "after"> = systemClock,
-): Disposable {
-  const wait = (parts: number): Disposable =>
-    clock.after(connectTimeoutMs / connectParts, () => {
-      if (parts === 1) late(new Error(`no ${what} within ${connectTimeoutMs} ms`));
-      else timer = wait(parts - 1);
-    });
-  let timer = wait(connectParts);
-  return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+export function limitConnecting(late: (problem: Error) => void, what: string): Disposable {
+  return afterRunning(connectTimeoutMs, () => late(new Error(`no ${what} within ${connectTimeoutMs} ms`)));
 }
 
 function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate | undefined): ConnectionOptions {
@@ -63,10 +58,35 @@ function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate | undef
     host,
     port,
     ...(serverName === undefined ? {} : { servername: serverName }),
-    ...(config.ca === undefined ? {} : { ca: config.ca }),
     ...(config.insecure === true ? { rejectUnauthorized: false } : {}),
-    ...(certificate === undefined ? {} : { cert: certificate.certificate, key: certificate.key }),
+    secureContext: secureContextOf(config, certificate),
   };
+}
+
+/** The machine's authorities, as for kubectl. Node's own list lacks those that a company has added. */
+function systemRoots(): string[] {
+  return [...getCACertificates("default"), ...getCACertificates("system")];
+}
+
+/** Reading some hundred certificates takes a tenth of a second, which each connection would pay. */
+let systemTrust: SecureContext | undefined;
+
+/** Throws a user error for PEM that cannot be read, and for a key that does not belong to its certificate. */
+function secureContextOf({ ca, context }: KubeConfig, certificate: ClientCertificate | undefined): SecureContext {
+  if (ca === undefined && certificate === undefined)
+    return (systemTrust ??= createSecureContext({ ca: systemRoots() }));
+  try {
+    return createSecureContext({
+      ca: ca ?? systemRoots(),
+      ...(certificate === undefined ? {} : { cert: certificate.certificate, key: certificate.key }),
+    });
+  } catch (error) {
+    const what = `the certificates of context "${context}" cannot be used: ${messageOf(error)}`;
+    throw userError("kubeconfig-invalid", what, {
+      cause: error,
+      hint: "the client's certificate, its key and the certificate authority must be PEM, and the key must belong to the certificate",
+    });
+  }
 }
 
 /** Opens a connection to the server, through its proxy if there is one. */
@@ -137,7 +157,7 @@ class ProxyAgent extends HttpsAgent {
 const trustErrors = /^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|CERT_|ERR_TLS_CERT)/;
 
 export function unreachable(config: KubeConfig, cause: unknown): SerinError {
-  if (cause instanceof SerinError && cause.code === "unreachable") return cause;
+  if (cause instanceof SerinError) return cause;
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
   const hint = trustErrors.test(code)
     ? `the server's certificate is not trusted by the kubeconfig's certificate authority (context "${config.context}")`

@@ -497,6 +497,27 @@ test("a definition is not read again if the answer to its write shows that it is
   assert.equal(await readsOf(false), 5);
 });
 
+test("a workload that becomes ready after three seconds is read about thirty times, not every 40 ms", async () => {
+  let reads = 0;
+  const clock = clockOfTurns();
+  class Cluster extends MemoryCluster {
+    override async get<Value extends KubernetesObject>(
+      kind: KindDefinition<Value>,
+      name: string,
+      namespace?: string,
+    ): Promise<Value | undefined> {
+      if (name === "istiod") reads += 1;
+      if (name === "istiod" && clock.steadyMs() > 3_000) this.release("Deployment", "istio-system", "istiod");
+      return await super.get(kind, name, namespace);
+    }
+  }
+  const cluster = new Cluster();
+  cluster.held.add("Deployment/istio-system/istiod");
+  await install(cluster, [], { clock });
+  assert.ok(reads > 10 && reads < 40, `${reads} reads`);
+  assert.ok(clock.steadyMs() < 3_500, `${clock.steadyMs()} ms`);
+});
+
 test("an older release replaces a newer engine and newer definitions only by force, and each time names them", async () => {
   const cluster = new MemoryCluster();
   const releases = async (): Promise<readonly (string | undefined)[]> =>

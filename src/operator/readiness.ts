@@ -30,10 +30,11 @@ export interface WaitOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A lab is ready within seconds. A cluster that pulls images takes longer, and need not answer so many requests. */
-const quickMs = 5_000;
-const quickPollMs = 40;
-const slowPollMs = 500;
+/** The shortest and the longest pause between two reads. A lab is ready within seconds. */
+const minPollMs = 40;
+const maxPollMs = 500;
+/** The pause is this part of the time so far, so that a read comes late by as much, and slow clusters get few reads. */
+const pollPart = 1 / 8;
 const tellAfterMs = 1000;
 
 /** Looks for obstacles once a workload takes longer than pods usually do. */
@@ -75,7 +76,7 @@ export async function waitReady(object: UntypedObject, options: WaitOptions): Pr
         { hint: hintOf(object) },
       );
     }
-    await clock.sleep(waitedMs < quickMs ? quickPollMs : slowPollMs, signal);
+    await clock.sleep(Math.min(maxPollMs, Math.max(minPollMs, waitedMs * pollPart)), signal);
   }
 }
 

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
+import { userError } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
 import type { PodRequest } from "../context.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
@@ -62,6 +64,31 @@ test("a report contains objects, logs and states, notes what is missing, and req
     read("xzOf", "bug-report.tar.gz", "bug-report/notes.txt"),
     /^cluster\/nodes\.json: the API server answered 404 for \/api\/v1\/nodes/,
   );
+});
+
+test("a user who may list neither definitions nor the pods of the cluster gets a report of the included namespaces", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-report-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const forbidden = userError("forbidden", "pods is forbidden");
+  const reportFor = async (...flags: readonly string[]): Promise<{ files: string; notes: string }> => {
+    const { "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": _hidden, ...answers } = cluster.answers ?? {};
+    const objects = { Pod: [pod], Namespace: [{ metadata: { name: "shop" } }] };
+    const context = new FakeContext({ ...cluster, objects, answers });
+    const client = await context.connect();
+    const list: KubeClient["list"] = async (kind, options) => {
+      if (kind.kind === "Pod" && options?.namespace === undefined) throw forbidden;
+      return await client.list(kind, options);
+    };
+    Object.assign(context, { connect: async () => await Promise.resolve({ ...client, list }) });
+    await createProgram(context).parseAsync(["bug-report", "--output-dir", directory, ...flags]);
+    const files = execFileSync("tar", ["tzf", "bug-report.tar.gz"], { cwd: directory, encoding: "utf8" });
+    return { files, notes: context.errors };
+  };
+  const own = await reportFor("--include", "shop");
+  assert.match(own.files, /proxies\/shop\/web-1\/istio-proxy\.log/);
+  assert.match(own.notes, /^! mesh: the API server answered 404 for .*customresourcedefinitions/m);
+  assert.match(own.notes, /^! istiod: pods is forbidden/m);
+  assert.match((await reportFor()).notes, /^! cluster\/pods: pods is forbidden/m);
 });
 
 /** A report of two pods on two nodes, in which some requests hang until their limit has passed. Returns the notes. */

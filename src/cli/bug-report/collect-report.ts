@@ -1,6 +1,6 @@
-import { transientError } from "../../base/index.ts";
+import { toSerinError, transientError } from "../../base/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
-import { podLogPath, type KubeClient } from "../../kube/index.ts";
+import { isKubeCode, podLogPath, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { namesIn } from "../existing-namespaces.ts";
 import { istioNamespaceOf } from "../flags.ts";
@@ -49,9 +49,37 @@ export async function* collectReport(
   };
   yield { path: "cluster/version.json", text: async () => await get(client, "/version") };
   if (flags.skipClusterDump !== true) yield* clusterFiles(client, flags);
-  const { items: pods } = await client.list(podKind);
+  yield* orNote("cluster/pods", () => filesOfPods(client, flags, context));
+}
+
+async function* filesOfPods(client: KubeClient, flags: ReportFlags, context: CliContext): AsyncGenerator<ReportFile> {
+  const pods = await visiblePods(client, flags);
   yield* controlPlaneFiles(client, pods, flags);
   yield* podFiles(client, pods, flags, context);
+}
+
+/** Some files. If they cannot be listed, a file that cannot be read, so that the report notes the reason. */
+async function* orNote(path: string, files: () => AsyncGenerator<ReportFile, void>): AsyncGenerator<ReportFile> {
+  try {
+    yield* files();
+  } catch (error) {
+    yield { path, text: async () => await Promise.reject(toSerinError(error)) };
+  }
+}
+
+/** The pods of the cluster, or of the included namespaces and the mesh's if the user may not list all. */
+async function visiblePods(client: KubeClient, flags: ReportFlags): Promise<readonly Pod[]> {
+  try {
+    return (await client.list(podKind)).items;
+  } catch (error) {
+    const included = namesIn(flags.include);
+    if (included.length === 0 || !isKubeCode(error, "forbidden")) throw error;
+    const lists = [...new Set([istioNamespaceOf(flags), ...included])].map(
+      async (namespace) => (await client.list(podKind, { namespace })).items,
+    );
+    const read = await Promise.allSettled(lists);
+    return read.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+  }
 }
 
 /** The kinds of cluster objects in a report. Secrets are never included. */
@@ -93,6 +121,10 @@ async function* clusterFiles(client: KubeClient, flags: ReportFlags): AsyncGener
     path: "cluster/configmaps.json",
     text: async () => await get(client, `/api/v1/namespaces/${istioNamespaceOf(flags)}/configmaps`),
   };
+  yield* orNote("mesh", () => meshFiles(client));
+}
+
+async function* meshFiles(client: KubeClient): AsyncGenerator<ReportFile> {
   const { items = [] } = JSON.parse(await get(client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")) as {
     readonly items?: readonly Definition[];
   };
@@ -119,6 +151,16 @@ async function* controlPlaneFiles(
   pods: readonly Pod[],
   flags: ReportFlags,
 ): AsyncGenerator<ReportFile> {
+  yield* orNote("istiod", () => pilotFiles(client));
+  const isPart = ({ metadata: { labels = {} } }: Pod): boolean =>
+    labels["app"] === "istiod" ||
+    labels["k8s-app"] === "istio-cni-node" ||
+    labels["name"] === "istio-operator" ||
+    labels["app"] === "serin-rollout";
+  for (const pod of pods.filter(isPart)) yield* logFiles(client, pod, "components", flags);
+}
+
+async function* pilotFiles(client: KubeClient): AsyncGenerator<ReportFile> {
   for (const pilot of await listPilots(client)) {
     const respondents = [processOf(pilot.namespace, pilot.pod)];
     for (const { port, path, file } of pilotStates)
@@ -128,12 +170,6 @@ async function* controlPlaneFiles(
         text: async () => await askPilot(client, pilot, port, path),
       };
   }
-  const isPart = ({ metadata: { labels = {} } }: Pod): boolean =>
-    labels["app"] === "istiod" ||
-    labels["k8s-app"] === "istio-cni-node" ||
-    labels["name"] === "istio-operator" ||
-    labels["app"] === "serin-rollout";
-  for (const pod of pods.filter(isPart)) yield* logFiles(client, pod, "components", flags);
 }
 
 /** The admin pages that the report contains of one kind of proxy. */

@@ -4,6 +4,7 @@ import { parse } from "yaml";
 import { describeError } from "../../base/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 import { renderInstall, resolveSettings } from "../../install/index.ts";
+import type { KubeConfig } from "../../kube/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 
@@ -19,14 +20,17 @@ const token = {
   data: { token: base64("secret-token"), "ca.crt": base64("root") },
 } as KubernetesObject;
 
-async function serin(line: string, cluster: FakeCluster): Promise<FakeContext> {
+const server = "https://10.0.0.1:6443";
+
+async function serin(line: string, given: FakeCluster): Promise<FakeContext> {
+  const cluster = { ...given, kubeConfig: { server, ...given.kubeConfig } };
   const context = new FakeContext(cluster);
   await createProgram(context).parseAsync(["create-remote-secret", ...line.split(" ")]);
   return context;
 }
 
 test("the secret contains a kubeconfig with the reader's token", async () => {
-  const { output } = await serin("--name c0", { objects: { ServiceAccount: [account], Secret: [token] } });
+  const { output } = await serin("--name c0 -d manifests", { objects: { ServiceAccount: [account], Secret: [token] } });
   const secret = parse(output.split("---")[0] ?? "") as {
     readonly metadata: unknown;
     readonly stringData: Readonly<Record<string, string>>;
@@ -42,6 +46,33 @@ test("the secret contains a kubeconfig with the reader's token", async () => {
     { name: "c0", cluster: { "certificate-authority-data": base64("root"), server: "https://10.0.0.1:6443" } },
   ]);
   assert.deepEqual(kubeconfig["users"], [{ name: "c0", user: { token: "secret-token" } }]);
+});
+
+const pem = (text: string): string => `-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`;
+
+test("the kubeconfig's name of the server's certificate goes into the secret, and what does not go there is reported", async () => {
+  const root = pem("root");
+  const objects = {
+    ServiceAccount: [account],
+    Secret: [{ ...token, data: { token: base64("t"), "ca.crt": base64(root) } } as KubernetesObject],
+  };
+  const made = async (line: string, kubeConfig: Partial<KubeConfig>) => {
+    const { output, errors } = await serin(`--name c0${line}`, { objects, kubeConfig: { ca: root, ...kubeConfig } });
+    const { stringData } = parse(output.split("---\n").at(-2) ?? "") as { stringData: Record<string, string> };
+    const config = parse(stringData["c0"] ?? "") as { clusters: { cluster: Record<string, string> }[] };
+    const { server: address, "tls-server-name": name } = config.clusters[0]?.cluster ?? {};
+    return { address, name, errors };
+  };
+  const named = { tlsServerName: "api.internal" };
+  assert.deepEqual(await made("", named), { address: server, name: "api.internal", errors: "" });
+  assert.deepEqual(await made(" --tls-server-name other", named), { address: server, name: "other", errors: "" });
+  const elsewhere = await made(" --server https://lb", named);
+  assert.deepEqual([elsewhere.address, elsewhere.name], ["https://lb", undefined]);
+  assert.match(elsewhere.errors, /expects the name api\.internal .*pass --tls-server-name/);
+  assert.match((await made("", { proxy: new URL("http://proxy:3128") })).errors, /through the proxy proxy:3128/);
+  assert.match((await made("", { insecure: true })).errors, /accepts any certificate \(insecure-skip-tls-verify\)/);
+  assert.match((await made("", { ca: pem("company") })).errors, /trusts another authority than the cluster's own/);
+  assert.equal((await made("", { ca: `${pem("company")}${root.replaceAll("\n", "\r\n")}` })).errors, "");
 });
 
 test("missing objects are created, or reported in a dry run", async () => {

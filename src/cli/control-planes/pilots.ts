@@ -1,5 +1,5 @@
 import { istioLabels } from "../../api/istio/index.ts";
-import { messageOf, nearestName, transientError, userError } from "../../base/index.ts";
+import { describeError, messageOf, nearestName, transientError, userError, type Clock } from "../../base/index.ts";
 import type { ConnectedProxy } from "../../api/serin/index.ts";
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import {
@@ -10,6 +10,9 @@ import {
   type Pod,
 } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { CommandEnd } from "../command-end.ts";
+import type { CliContext, ConnectionFlags } from "../context.ts";
+import { withinTimeout, type TimeoutFlags } from "../deadline.ts";
 
 /** Users may set this label on pods of their own namespaces, so the label alone proves nothing. */
 const pilotSelector = "app=istiod";
@@ -49,12 +52,22 @@ export async function listPilots(client: KubeClient): Promise<Pilot[]> {
     }));
 }
 
-/** The pilots of one revision, or all without a revision. Throws a user error if the revision has none. */
+/** The revision to which a tag leads. Undefined if there is no such tag, or if the user may not see it. */
+async function revisionOfTag(client: KubeClient, tag: string): Promise<string | undefined> {
+  const labelSelector = `${istioLabels.tag}=${tag}`;
+  const { items } = await client.list(mutatingWebhookConfigurationKind, { labelSelector }).catch(() => ({ items: [] }));
+  return items[0]?.metadata.labels?.[istioLabels.revision];
+}
+
+/** The pilots of one revision or tag, or all without one. Throws a user error if the revision has none. */
 export async function listPilotsOf(client: KubeClient, revision: string | undefined): Promise<readonly Pilot[]> {
   const pilots = await listPilots(client);
   if (revision === undefined || revision === "") return pilots;
-  const own = pilots.filter((pilot) => pilot.revision === revision);
+  const ofRevision = (name: string | undefined): Pilot[] => pilots.filter((pilot) => pilot.revision === name);
+  const own = ofRevision(revision);
   if (own.length > 0) return own;
+  const tagged = ofRevision(await revisionOfTag(client, revision));
+  if (tagged.length > 0) return tagged;
   const known = [...new Set(pilots.map((pilot) => pilot.revision))].toSorted();
   const near = nearestName(revision, known);
   throw userError(
@@ -112,6 +125,73 @@ export async function askPilot(client: KubeClient, pilot: Pilot, port: number, p
   const text = await tryPilot(client, pilot, port, path);
   if (text === undefined) throw transientError("pilot-unreachable", `${pilot.pod} answered 404 for ${path}`);
   return text;
+}
+
+interface ReachFlags extends ConnectionFlags, TimeoutFlags {
+  readonly revision?: string;
+}
+
+/** A client, and the pilots of the revision in the flags or of all, within the time in the flags. */
+export async function reachPilots(
+  flags: ReachFlags,
+  context: CliContext,
+): Promise<{ readonly client: KubeClient; readonly pilots: readonly Pilot[] }> {
+  const reach = async (): Promise<{ readonly client: KubeClient; readonly pilots: readonly Pilot[] }> => {
+    const client = await context.connect(flags);
+    return { client, pilots: await listPilotsOf(client, flags.revision) };
+  };
+  return await withinTimeout(reach(), flags, context);
+}
+
+interface Answers<Result> {
+  readonly answers: readonly { readonly pilot: Pilot; readonly answer: Result }[];
+  /** The errors of the pilots that did not answer. */
+  readonly faults: readonly Error[];
+}
+
+/**
+ * The answers of all pilots that answer in time. One pilot that hangs or has just ended must not hide the others.
+ * Throws the error of the first pilot if none answers, or if the user lacks the right to ask.
+ */
+export async function askEach<Result>(
+  pilots: readonly Pilot[],
+  ask: (pilot: Pilot) => Promise<Result>,
+  { timeoutMs, clock }: { readonly timeoutMs: number; readonly clock: Clock },
+): Promise<Answers<Result>> {
+  const settled = await Promise.allSettled(
+    pilots.map(async (pilot) => {
+      const late = Promise.withResolvers<never>();
+      using _timer = clock.after(timeoutMs, () =>
+        late.reject(
+          transientError("timeout", `${pilot.pod} did not answer within ${timeoutMs / 1000} s`, {
+            hint: `kubectl -n ${pilot.namespace} get pod ${pilot.pod} shows whether it is ready`,
+          }),
+        ),
+      );
+      return { pilot, answer: await Promise.race([ask(pilot), late.promise]) };
+    }),
+  );
+  const answers = settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  const faults = settled.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));
+  const [fault] = faults;
+  const refusal = faults.find((error) => isKubeCode(error, "forbidden"));
+  if (refusal !== undefined || (fault !== undefined && answers.length === 0)) throw refusal ?? fault;
+  return { answers, faults };
+}
+
+/** Reports the pilots that did not answer, and ends the command with 1. The shown answers are not the whole. */
+export function endWithFaults(faults: readonly Error[], { err }: Pick<CliContext, "err">): void {
+  if (faults.length === 0) return;
+  for (const fault of faults) err(`! ${describeError(fault)}\n`);
+  throw new CommandEnd("pilot-unreachable", incompleteExitCode);
+}
+
+const incompleteExitCode = 1;
+
+/** Ends the command with 1, because there is no control plane to ask. */
+export function endWithoutPilots({ err, programName }: Pick<CliContext, "err" | "programName">): never {
+  err(`No istiod runs in this cluster; install one: ${programName} install --set profile=ambient\n`);
+  throw new CommandEnd("not-installed", incompleteExitCode);
 }
 
 export async function listProxies(client: KubeClient, pilot: Pilot): Promise<readonly ConnectedProxy[]> {

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import type { CliContext } from "../context.ts";
 import { revisionFlag, type CommonFlags } from "../flags.ts";
-import { askPilot, listPilotsOf } from "./pilots.ts";
+import { timeoutFlag, type TimeoutFlags } from "../deadline.ts";
+import { askEach, askPilot, endWithFaults, endWithoutPilots, reachPilots, type Pilot } from "./pilots.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 
@@ -11,28 +12,32 @@ interface ClusterInfo {
   readonly syncStatus?: string;
 }
 
+interface RemoteClustersFlags extends CommonFlags, TimeoutFlags {
+  readonly revision?: string;
+  readonly output?: string;
+}
+
 export function remoteClustersCommand(program: Command, context: CliContext): void {
-  revisionFlag(program.command("remote-clusters"))
+  timeoutFlag(revisionFlag(program.command("remote-clusters")))
     .description("list the clusters that each control plane watches")
     .option("-o, --output <format>", "json, yaml or table", "table")
-    .action(async (flags: CommonFlags & { readonly revision?: string; readonly output?: string }) => {
+    .action(async (flags: RemoteClustersFlags) => {
       const format = outputFormat(flags.output, ["json", "yaml", "table"]);
-      const client = await context.connect(flags);
-      const pilots = (await listPilotsOf(client, flags.revision)).toSorted((a, b) => (a.pod < b.pod ? -1 : 1));
-      const listed = await Promise.all(
-        pilots.map(async (pilot) => {
-          const clusters = JSON.parse(await askPilot(client, pilot, 8080, "/debug/clusterz")) as readonly ClusterInfo[];
-          return clusters.map(({ id = "", secretName = "", syncStatus = "" }) => ({
-            name: id,
-            secret: secretName,
-            status: syncStatus,
-            istiod: pilot.pod,
-            revision: pilot.revision,
-          }));
-        }),
+      const { client, pilots: found } = await reachPilots(flags, context);
+      const pilots = found.toSorted((a, b) => (a.pod < b.pod ? -1 : 1));
+      if (pilots.length === 0) endWithoutPilots(context);
+      const ask = async (pilot: Pilot): Promise<readonly ClusterInfo[]> =>
+        JSON.parse(await askPilot(client, pilot, 8080, "/debug/clusterz")) as readonly ClusterInfo[];
+      const { answers, faults } = await askEach(pilots, ask, { timeoutMs: flags.timeout, clock: context.clock });
+      const clusters = answers.flatMap(({ pilot, answer }) =>
+        answer.map(({ id = "", secretName = "", syncStatus = "" }) => ({
+          name: id,
+          secret: secretName,
+          status: syncStatus,
+          istiod: pilot.pod,
+          revision: pilot.revision,
+        })),
       );
-      const clusters = listed.flat();
-      if (format !== "table") return context.out(await renderValue(clusters, format));
       const rows = clusters.map(({ name, secret, status, istiod, revision }) => [
         name,
         secret,
@@ -40,6 +45,8 @@ export function remoteClustersCommand(program: Command, context: CliContext): vo
         istiod,
         revision,
       ]);
-      context.out(renderTable(["NAME", "SECRET", "STATUS", "ISTIOD", "REVISION"], rows, 5));
+      const titles = ["NAME", "SECRET", "STATUS", "ISTIOD", "REVISION"];
+      context.out(format === "table" ? renderTable(titles, rows, 5) : await renderValue(clusters, format));
+      endWithFaults(faults, context);
     });
 }

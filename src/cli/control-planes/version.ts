@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { describeError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
-import { timeoutFlag, withinTimeout, type TimeoutFlags } from "../deadline.ts";
+import { timeoutFlag, type TimeoutFlags } from "../deadline.ts";
 import { revisionFlag, type CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
 
@@ -76,7 +76,7 @@ async function remoteVersions(
   context: CliContext,
 ): Promise<Versions | undefined> {
   try {
-    return await withinTimeout(askVersions(flags, context), flags, context);
+    return await askVersions(flags, context);
   } catch (error) {
     if (isRemoteExplicit || flags.revision !== undefined) throw error;
     // Without a kubeconfig there is no cluster to query. Any other failure is reported.
@@ -87,24 +87,25 @@ async function remoteVersions(
 }
 
 async function askVersions(flags: VersionFlags, context: CliContext): Promise<Versions> {
-  const client = await context.connect(flags);
-  const { askPilot, listPilotsOf, listProxies } = await import("./pilots.ts");
-  const pilots = await listPilotsOf(client, flags.revision);
-  const found = await Promise.all(
-    pilots.map(async (pilot) => ({
-      pilot,
+  const { askEach, askPilot, listProxies, reachPilots } = await import("./pilots.ts");
+  const { client, pilots } = await reachPilots(flags, context);
+  const { answers, faults } = await askEach(
+    pilots,
+    async (pilot) => ({
       number: (await askPilot(client, pilot, 15_014, "/version")).trim(),
       proxies: await listProxies(client, pilot),
-    })),
+    }),
+    { timeoutMs: flags.timeout, clock: context.clock },
   );
+  for (const fault of faults) context.err(`! ${describeError(fault).split("\n")[0] ?? ""}\n`);
   return {
-    meshVersion: found.map(({ pilot, number }) => ({
+    meshVersion: answers.map(({ pilot, answer }) => ({
       Component: "pilot",
       revision: pilot.revision,
-      Info: { version: number },
+      Info: { version: answer.number },
     })),
-    dataPlaneVersion: found.flatMap(({ proxies }) =>
-      proxies.map(({ id, version: number }) => ({ ID: id, IstioVersion: number })),
+    dataPlaneVersion: answers.flatMap(({ answer }) =>
+      answer.proxies.map(({ id, version: number }) => ({ ID: id, IstioVersion: number })),
     ),
   };
 }

@@ -349,7 +349,9 @@ test("x version and x proxy-status work as before, with the global flags", async
     mesh,
   );
   assert.match(output, /^client version: 1\.18\.1\n/);
-  assert.match((await serin("ps", mesh)).errors, /^No istiod runs in this cluster/);
+  const context = new FakeContext(mesh);
+  await assert.rejects(createProgram(context).parseAsync(["x", "ps"]), { exitCode: 1 });
+  assert.match(context.errors, /^No istiod runs in this cluster/);
 });
 
 test("metrics asks the mesh's Prometheus for the rates and latencies of workloads, in istioctl's columns", async () => {

@@ -1,8 +1,8 @@
 import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
-import { withinTimeout, type TimeoutFlags } from "../deadline.ts";
+import type { TimeoutFlags } from "../deadline.ts";
 import type { CommonFlags } from "../flags.ts";
-import { listPilotsOf, tryPilot, type Pilot } from "../control-planes/pilots.ts";
+import { askEach, endWithFaults, reachPilots, tryPilot, type Pilot } from "../control-planes/pilots.ts";
 
 export interface DebugFlags extends CommonFlags, TimeoutFlags {
   readonly revision?: string;
@@ -19,8 +19,7 @@ export async function internalDebug(page: string | undefined, flags: DebugFlags,
       "argument-missing",
       "debug type is required, you can specify --list flag to list supported debug types",
     );
-  const client = await context.connect(flags);
-  const pilots = await listPilotsOf(client, flags.revision);
+  const { client, pilots } = await reachPilots(flags, context);
   if (pilots.length === 0)
     throw userError("not-installed", "no istiod runs in this cluster", { hint: `${context.programName} install` });
   const ask = async (pilot: Pilot): Promise<string> => {
@@ -35,8 +34,10 @@ export async function internalDebug(page: string | undefined, flags: DebugFlags,
       hint: `list the debug types: ${context.programName} experimental internal-debug --list; name a proxy as in config_dump?proxyID=web-1.shop`,
     });
   };
-  for (const pilot of flags.all === true ? pilots : pilots.slice(0, 1))
-    context.out(`${pretty(await withinTimeout(ask(pilot), flags, context))}\n`);
+  const asked = flags.all === true ? pilots : pilots.slice(0, 1);
+  const { answers, faults } = await askEach(asked, ask, { timeoutMs: flags.timeout, clock: context.clock });
+  for (const { answer } of answers) context.out(`${pretty(answer)}\n`);
+  endWithFaults(faults, context);
 }
 
 function pretty(text: string): string {

@@ -13,13 +13,15 @@ import {
   type RenderedComponent,
 } from "../../install/index.ts";
 import { yamlValue } from "../yaml-value.ts";
-import type { CliContext, ConnectionFlags } from "../context.ts";
+import type { CliContext } from "../context.ts";
+import type { CommonFlags } from "../flags.ts";
 
 /** The flags of all verbs that read an installation's spec. */
-export interface InstallFlags extends ConnectionFlags {
+export interface InstallFlags extends CommonFlags {
   readonly filename: readonly string[];
   readonly set: readonly string[];
   readonly revision?: string;
+  readonly manifests?: string;
 }
 
 export function collect(value: string, previous: readonly string[]): readonly string[] {
@@ -66,7 +68,26 @@ export interface RenderedInstall {
 export async function renderFromFlags(flags: InstallFlags, context: CliContext): Promise<RenderedInstall> {
   const specs: IstioOperatorSpec[] = [];
   for (const file of flags.filename) specs.push(...(await readOperatorFile(file, context)));
-  return await renderSpecs(specs, setFlagsOf(flags), context);
+  const rendered = await renderSpecs(specs, setFlagsOf(flags), context);
+  noteOtherNamespace(flags, rendered, context);
+  if (flags.manifests !== undefined)
+    context.err(
+      `! --manifests ${flags.manifests} has no effect: the objects are those of release ${context.version}\n`,
+    );
+  return rendered;
+}
+
+/** An installation's namespace is a field. A flag that names another one would look as if it had been followed. */
+function noteOtherNamespace(
+  { istioNamespace, namespace }: InstallFlags,
+  { settings }: RenderedInstall,
+  { err }: CliContext,
+): void {
+  for (const [flag, given] of Object.entries({ "--istioNamespace": istioNamespace, "--namespace": namespace }))
+    if (given !== undefined && given !== settings.namespace)
+      err(
+        `! ${flag} ${given} has no effect: the installation's namespace is ${settings.namespace}; to change it: --set values.global.istioNamespace=${given}\n`,
+      );
 }
 
 export function setFlagsOf(flags: InstallFlags): readonly string[] {

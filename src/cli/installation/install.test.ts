@@ -106,6 +106,22 @@ test("a manifest goes to the file of --output, and the error for a file that can
   }
 });
 
+test("a namespace that a flag names, and that is not the installation's, is reported with the field that sets it", async () => {
+  const flagged = await serin("manifest generate -i mesh -n apps --component pilot");
+  assert.equal(
+    flagged.errors,
+    `! --istioNamespace mesh has no effect: the installation's namespace is istio-system; to change it: --set values.global.istioNamespace=mesh
+! --namespace apps has no effect: the installation's namespace is istio-system; to change it: --set values.global.istioNamespace=apps
+`,
+  );
+  assert.equal(
+    (await serin("manifest generate -d ./charts --component pilot")).errors,
+    "! --manifests ./charts has no effect: the objects are those of release 1.18.1\n",
+  );
+  const set = "manifest generate -i mesh --component pilot --set values.global.istioNamespace=mesh";
+  assert.equal((await serin(set)).errors, "");
+});
+
 test("invalid flags and files are reported with the place and a suggestion", async () => {
   await refused(
     "manifest generate --set profile=ambiant",
@@ -191,6 +207,29 @@ test("an in-place upgrade moves at most two minor releases up and one down, unle
   const { output, errors } = await serin("upgrade -y --force", running("1.20.0"));
   assert.match(output, /Upgrade complete/);
   assert.match(errors, /^! Istio 1.20.0 cannot be downgraded to 1.18.1 in place: .*: forced\n/);
+});
+
+test("an installation over a control plane of a newer release warns before the question, also in a dry run", async () => {
+  const objects = (version: string): NonNullable<FakeCluster["objects"]> => ({
+    Deployment: [
+      {
+        metadata: { name: "istiod", namespace: "istio-system" },
+        spec: { template: { spec: { containers: [{ name: "discovery", image: `h/pilot:${version}` }] } } },
+      } as never,
+    ],
+  });
+  const warning =
+    /^! istiod in namespace istio-system runs release 1.19.0, .* older release 1.18.1.*--revision 1-18-1/m;
+  for (const line of ["install", "install --dry-run"]) {
+    const context = new FakeContext({ objects: objects("1.19.0"), confirms: true });
+    await createProgram(context).parseAsync(line.split(" "), { from: "user" });
+    assert.match(context.errors, warning, line);
+    const same = new FakeContext({ objects: objects("1.18.1"), confirms: true });
+    await createProgram(same).parseAsync(line.split(" "), { from: "user" });
+    assert.doesNotMatch(same.errors, /older release/, line);
+  }
+  const { output } = await serin("upgrade -y", { objects: objects("1.19.0") });
+  assert.match(output, /^Downgrade of Istio 1.19.0 to 1.18.1 in place\n/);
 });
 
 test("verify-install checks the profile that the revision was installed with", async () => {

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { userError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { configMapKind, deploymentKind } from "../../api/kubernetes/index.ts";
-import { renderDefaultRevision } from "../../install/index.ts";
+import { isNewerRelease, renderDefaultRevision } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
 import { oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
@@ -81,6 +81,7 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   const timeoutMs = durationOf(flags.readinessTimeout, "--readiness-timeout");
   const client = await context.connect(flags);
   await warnOfOldCluster(client, context);
+  await warnOfNewerControlPlane(rendered, client, context);
   if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
   const doomed = flags.prune === true ? await leftoversToRemove(rendered, client, context) : [];
   await confirm({ text: question(rendered), doomed, otherwise: "nothing was installed" }, flags, context);
@@ -97,6 +98,36 @@ async function warnOfOldCluster(client: KubeClient, { err }: CliContext): Promis
     err(
       `! The API server runs Kubernetes ${text}, and the oldest supported version is 1.${oldestMinor}: upgrade the cluster\n`,
     );
+}
+
+/**
+ * Warns before an installation replaces a control plane by one of an older release. Proxies and namespaces may use what
+ * only the newer one knows.
+ */
+async function warnOfNewerControlPlane(
+  { settings }: RenderedInstall,
+  client: KubeClient,
+  { err }: CliContext,
+): Promise<void> {
+  if (settings.pilot.enabled !== true) return;
+  const { name, version } = await runningControlPlane(settings, client);
+  if (version === undefined || !isNewerRelease(version, settings.tag)) return;
+  err(
+    `! ${name} in namespace ${settings.namespace} runs release ${version}, and this installation replaces it by the older release ${settings.tag}. To keep it, install this release beside it (--revision ${settings.tag.replaceAll(".", "-")}), or use the command line of release ${version}. To go back on purpose: serin upgrade plan shows what changes\n`,
+  );
+}
+
+/** The Deployment of the revision's control plane, and its release. No version if it is not installed. */
+async function runningControlPlane(
+  { revision, namespace }: RenderedInstall["settings"],
+  client: KubeClient,
+): Promise<{ readonly name: string; readonly version: string | undefined }> {
+  const name = revision === "" ? "istiod" : `istiod-${revision}`;
+  const running = await client.get(deploymentKind, name, namespace);
+  if (running === undefined) return { name, version: undefined };
+  const containers = running.spec?.template?.spec?.containers ?? [];
+  const image = containers.find(({ name: container }) => container === "discovery")?.image ?? "";
+  return { name, version: image.slice(image.lastIndexOf(":") + 1) };
 }
 
 /** One line shows what the verb waits for. It disappears when there is something else to print. */
@@ -208,16 +239,12 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
   const rendered = await renderFromFlags(flags, context);
   const { settings } = rendered;
   const client = await context.connect(flags);
-  const name = settings.revision === "" ? "istiod" : `istiod-${settings.revision}`;
-  const running = await client.get(deploymentKind, name, settings.namespace);
-  if (running === undefined) {
+  const { name, version: from } = await runningControlPlane(settings, client);
+  if (from === undefined) {
     throw userError("not-installed", `there is no control plane ${name} in namespace ${settings.namespace}`, {
       hint: "install one: serin install; or move between revisions: serin upgrade start -f <file>",
     });
   }
-  const image =
-    running.spec?.template?.spec?.containers?.find(({ name: container }) => container === "discovery")?.image ?? "";
-  const from = image.slice(image.lastIndexOf(":") + 1);
   const skew = versionSkew(from, settings.tag);
   if (skew !== undefined && flags.force !== true) throw skew;
   if (skew !== undefined) context.err(`! ${skew.message}: forced\n`);
@@ -225,7 +252,7 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
   context.out(
     from === settings.tag
       ? `Istio ${from} is installed again in place\n`
-      : `Upgrade of Istio ${from} to ${settings.tag} in place\n`,
+      : `${isNewerRelease(from, settings.tag) ? "Downgrade" : "Upgrade"} of Istio ${from} to ${settings.tag} in place\n`,
   );
   if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
   const doomed = flags.prune === true ? await leftoversToRemove(rendered, client, context) : [];

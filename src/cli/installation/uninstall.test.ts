@@ -170,6 +170,14 @@ test("a purge lists the dependents and asks for confirmation", async () => {
   assert.deepEqual((await uninstall("--purge -y", inUse)).removed, ["everything"]);
 });
 
+test("a purge reports that the revision and the file beside it have no effect", async () => {
+  assert.match(
+    (await uninstall("--purge -y -r old -f mesh.yaml", inUse)).errors,
+    /^! --purge removes every revision, so this has no effect: --revision old, --filename mesh\.yaml\n/,
+  );
+  assert.doesNotMatch((await uninstall("--purge -y", inUse)).errors, /has no effect/);
+});
+
 test("a purge names each control plane with its image, because one may be Istio's own", async () => {
   const plane = (revision: string, image: string) => ({
     ...istiod(revision),

@@ -42,6 +42,7 @@ export function uninstallCommand(program: Command, context: CliContext): void {
         "remove a revision that proxies, gateways or pods need, or everything while rollouts need their engine",
       )
       .option("--dry-run", "print the objects that would be removed, and remove nothing")
+      .option("-v, --verbose", "has no effect; the command always names each removed object")
       .option("-y, --skip-confirmation", "do not ask for confirmation"),
   ).action(async (flags: UninstallFlags) => await uninstall(flags, context));
 }
@@ -132,7 +133,15 @@ async function nameControlPlanes(client: KubeClient, context: CliContext): Promi
 }
 
 async function whatToRemove(flags: UninstallFlags, context: CliContext): Promise<What> {
-  if (flags.purge === true) return "everything";
+  if (flags.purge === true) {
+    const ignored = [
+      ...(flags.revision === undefined ? [] : [`--revision ${flags.revision}`]),
+      ...flags.filename.map((file) => `--filename ${file}`),
+    ];
+    if (ignored.length > 0)
+      context.err(`! --purge removes every revision, so this has no effect: ${ignored.join(", ")}\n`);
+    return "everything";
+  }
   if (flags.revision !== undefined) return ofOwner(flags.revision, await ownerOfFiles(flags, context));
   const named = flags.set.find((text) => /^(spec\.)?(values\.)?revision=/.test(text));
   if (flags.filename.length > 0 || named !== undefined) {

@@ -1,12 +1,13 @@
 import { userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
+import type { TimeoutFlags } from "../deadline.ts";
 import { lineChanges } from "../terminal/line-changes.ts";
-import { listPilotsOf, tryPilot } from "../control-planes/pilots.ts";
+import { askEach, listPilotsOf, tryPilot } from "../control-planes/pilots.ts";
 import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags, type ProxyPod } from "./proxy-admin.ts";
 import { ConfigDump, jsonNames, type RouteConfig } from "../../proxy-dump/index.ts";
 
-interface DiffFlags extends AdminFlags {
+interface DiffFlags extends AdminFlags, TimeoutFlags {
   readonly revision?: string;
   readonly file?: string;
 }
@@ -41,14 +42,20 @@ function dumpOf(text: string, where: string): ConfigDump {
 async function wantedBy(
   client: KubeClient,
   pod: ProxyPod,
-  { revision }: DiffFlags,
-  { programName }: CliContext,
+  { revision, timeout }: DiffFlags,
+  { programName, clock }: CliContext,
 ): Promise<string> {
-  const pilots = await listPilotsOf(client, revision);
-  for (const pilot of pilots) {
-    const answer = await tryPilot(client, pilot, 8080, `/debug/config_dump?proxyID=${pod.name}.${pod.namespace}`);
-    if (answer !== undefined) return answer;
-  }
+  const path = `/debug/config_dump?proxyID=${pod.name}.${pod.namespace}`;
+  const { answers, faults } = await askEach(
+    await listPilotsOf(client, revision),
+    async (pilot) => await tryPilot(client, pilot, 8080, path),
+    // Leaves time to read the proxy's own configuration.
+    { timeoutMs: timeout / 2, clock },
+  );
+  const found = answers.find(({ answer }) => answer !== undefined)?.answer;
+  if (found !== undefined) return found;
+  // The proxy may be connected to one that did not answer.
+  if (faults[0] !== undefined) throw faults[0];
   throw userError(
     "proxy-not-connected",
     `the proxy of ${pod.name}.${pod.namespace} is not connected to any control plane`,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { shortTypeOf, type ConnectedProxy } from "../../api/serin/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 
@@ -113,6 +114,13 @@ test("an unknown revision is refused with a suggestion", async () => {
   });
 });
 
+test("a tag selects the control planes of its revision", async () => {
+  const tag = { metadata: { name: "prod", labels: { "istio.io/tag": "prod", "istio.io/rev": "canary" } } };
+  const tagged = { ...cluster, objects: { ...cluster.objects, MutatingWebhookConfiguration: [tag] } };
+  const { output } = await run("proxy-status -r prod", tagged);
+  assert.equal(output, (await run("proxy-status -r canary")).output);
+});
+
 test("proxy-status of one pod shows its missing and different resources", async () => {
   const part = (type: string, list: string, entries: readonly unknown[]) => ({
     "@type": `${prefix}/envoy.admin.v3.${type}`,
@@ -167,13 +175,52 @@ Routes Match
 `,
   );
   await assert.rejects(run("ps web-1.shop", { ...given, answers: {} }), { code: "proxy-not-connected" });
+  // The other istiod fails.
+  const failing = pilotPath("istiod-1", 8080, "/debug/config_dump?proxyID=web-1.shop");
+  const half = { ...given, answers: { ...given.answers, [failing]: "bad gateway" }, statuses: { [failing]: 502 } };
+  assert.match((await run("ps web-1.shop", half)).output, /^Clusters Don't Match\n/);
+  await assert.rejects(
+    run("ps web-1.shop", { ...half, answers: { [failing]: "bad gateway" } }),
+    /istiod-1 answered 502/,
+  );
 });
 
-test("proxy-status without an istiod prints the remedy", async () => {
-  assert.equal(
-    (await run("ps", {})).errors,
-    "No istiod runs in this cluster; install one: serin install --set profile=ambient\n",
-  );
+test("proxy-status and remote-clusters without an istiod print the remedy, and fail as with istioctl", async () => {
+  for (const line of ["ps", "remote-clusters"]) {
+    const context = new FakeContext({});
+    await assert.rejects(createProgram(context).parseAsync([line]), { exitCode: 1 });
+    assert.equal(
+      context.errors,
+      "No istiod runs in this cluster; install one: serin install --set profile=ambient\n",
+      line,
+    );
+  }
+});
+
+test("an istiod that hangs or fails is reported, and does not hide what the others say", async () => {
+  for (const hangs of [true, false]) {
+    const answers = { ...cluster.answers, [pilotPath("istiod-1", 8080, "/debug/syncz")]: "[]" };
+    const context = new FakeContext({ ...cluster, answers });
+    const client = await context.connect();
+    const raw: KubeClient["raw"] = async (method, path, options) => {
+      if (!path.includes("/istiod-canary-1:")) return await client.raw(method, path, options);
+      return hangs ? await new Promise<never>(() => undefined) : { status: 502, headers: {}, text: "bad gateway" };
+    };
+    Object.assign(context, { connect: async () => await Promise.resolve({ ...client, raw }) });
+    await assert.rejects(createProgram(context).parseAsync(["ps", "--timeout", "20ms"]), { exitCode: 1 });
+    assert.match(context.output, /^gateway-1\.bookinfo .*istiod-1/m);
+    assert.match(
+      context.errors,
+      hangs ? /^! istiod-canary-1 did not answer within 0\.02 s/ : /^! istiod-canary-1 answered 502/,
+    );
+    context.output = "";
+    await createProgram(context).parseAsync(["version", "--timeout", "20ms"]);
+    assert.match(context.output, /^control plane version: 1\.18\.0\n/m);
+    context.output = "";
+    const debug = ["x", "internal-debug", "syncz", "--all", "--timeout", "20ms"];
+    await assert.rejects(createProgram(context).parseAsync(debug), { exitCode: 1 });
+    assert.equal(context.output, "[]\n");
+  }
 });
 
 test("version counts data planes by version, and works without a cluster", async () => {

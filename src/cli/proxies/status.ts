@@ -6,7 +6,14 @@ import type { CliContext } from "../context.ts";
 import { timeoutFlag, withinTimeout, type TimeoutFlags } from "../deadline.ts";
 import { revisionFlag } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
-import { listPilotsOf, listProxies, type Pilot } from "../control-planes/pilots.ts";
+import {
+  askEach,
+  endWithFaults,
+  endWithoutPilots,
+  listProxies,
+  reachPilots,
+  type Pilot,
+} from "../control-planes/pilots.ts";
 import { adminPortFlag, type AdminFlags } from "./proxy-admin.ts";
 import { compareTypes, syncStateOf } from "./sync-types.ts";
 import { fittedTable } from "../terminal/fitted-table.ts";
@@ -36,11 +43,9 @@ export function statusCommands(program: Command, context: CliContext): void {
     .option("--file <file>", "read a saved response of /config_dump instead of the pod's")
     .option(...adminPortFlag)
     .action(async (pod: string | undefined, flags: StatusFlags) => {
-      const work =
-        pod === undefined
-          ? proxyStatus(flags, context)
-          : import("./proxy-diff.ts").then(async ({ proxyDiff }) => await proxyDiff(pod, flags, context));
-      await withinTimeout(work, flags, context);
+      if (pod === undefined) return await proxyStatus(flags, context);
+      const { proxyDiff } = await import("./proxy-diff.ts");
+      await withinTimeout(proxyDiff(pod, flags, context), flags, context);
     });
 }
 
@@ -48,18 +53,13 @@ async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<voi
   const format = outputFormat(flags.output, ["json", "yaml", "table"]);
   if (!/^\d$/.test(flags.verbosity ?? "0"))
     throw userError("argument-invalid", `--verbosity must be 0 or 1, got "${flags.verbosity ?? ""}"`);
-  const client = await context.connect(flags);
-  const pilots = await listPilotsOf(client, flags.revision);
-  if (pilots.length === 0) {
-    context.err(`No istiod runs in this cluster; install one: ${context.programName} install --set profile=ambient\n`);
-    return;
-  }
-  const found = (
-    await Promise.all(
-      pilots.map(async (pilot) => (await listProxies(client, pilot)).map((proxy) => ({ ...proxy, pilot }))),
-    )
-  ).flat();
-  const proxies = found
+  const { client, pilots: all } = await reachPilots(flags, context);
+  if (all.length === 0) endWithoutPilots(context);
+  const limit = { timeoutMs: flags.timeout, clock: context.clock };
+  const { answers, faults } = await askEach(all, async (pilot) => await listProxies(client, pilot), limit);
+  const pilots = answers.map(({ pilot }) => pilot);
+  const proxies = answers
+    .flatMap(({ pilot, answer }) => answer.map((proxy): Connected => ({ ...proxy, pilot })))
     .filter(({ namespace }) => flags.namespace === undefined || namespace === flags.namespace)
     .toSorted((a, b) => a.id.localeCompare(b.id));
   if (proxies.length === 0) context.err(nobodyConnected(pilots, flags.namespace));
@@ -84,6 +84,7 @@ async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<voi
       ),
     );
   else context.out(verboseTable(proxies, context));
+  endWithFaults(faults, context);
 }
 
 /** An istiod that has just started looks like a mesh without proxies. */

@@ -137,7 +137,7 @@ function flags(command: Command): Command {
   return command
     .option("-f, --filename <file>", "a Check as YAML; - is standard input")
     .option("-n, --namespace <namespace>", "the namespace of a Check of the cluster")
-    .option("--kubeconfig <path>", "the kubeconfig file")
+    .option("-c, --kubeconfig <path>", "the kubeconfig file")
     .option("--context <name>", "the context of the kubeconfig");
 }
 

@@ -92,7 +92,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
 
 function connection(command: Command): Command {
   return command
-    .option("--kubeconfig <path>", "the kubeconfig file")
+    .option("-c, --kubeconfig <path>", "the kubeconfig file")
     .option("--context <name>", "the context of the kubeconfig");
 }
 

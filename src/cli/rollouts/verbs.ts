@@ -111,7 +111,7 @@ function withFlags(command: Command): Command {
       "-n, --namespace <namespace>",
       isUpgrade ? "has no effect; a MeshUpgrade has no namespace" : "the namespace of the Canary",
     )
-    .option("--kubeconfig <path>", "the kubeconfig file")
+    .option("-c, --kubeconfig <path>", "the kubeconfig file")
     .option("--context <name>", "the context of the kubeconfig");
 }
 

@@ -1,7 +1,7 @@
 import { systemClock, userError } from "../../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
 import type { RenderedComponent } from "../../install/index.ts";
-import type { KubeClient, ListOptions } from "../../kube/index.ts";
+import type { KubeClient, KubeConfig, ListOptions } from "../../kube/index.ts";
 import type { CliContext, DashboardOptions, GatewayApiChannel, PodRequest } from "../context.ts";
 
 export interface FakeCluster {
@@ -22,6 +22,8 @@ export interface FakeCluster {
   readonly installed?: readonly UntypedObject[];
   /** The error of `installer.remove`, after it has found the objects. */
   readonly removalFault?: Error;
+  /** The kubeconfig's fields that differ from the fake's own. */
+  readonly kubeConfig?: Partial<KubeConfig>;
   /** The answer to questions. No if absent. */
   readonly confirms?: boolean;
 }
@@ -73,13 +75,17 @@ export class FakeContext implements CliContext {
     return this.#cluster?.confirms ?? false;
   };
   readonly kubeConfig = async () =>
-    await Promise.resolve({ server: "https://127.0.0.1:6443", context: "test", namespace: "default" });
+    await Promise.resolve({
+      server: "https://127.0.0.1:6443",
+      context: "test",
+      namespace: "default",
+      ...this.#cluster?.kubeConfig,
+    });
   readonly connect = async (): Promise<KubeClient> => {
     if (this.#cluster === undefined) throw new Error("no cluster");
     return fakeClient(this.#cluster, this.applied, this.appliedObjects);
   };
   readonly defaultNamespace = async (): Promise<string> => "default";
-  readonly apiServer = async (): Promise<string> => "https://10.0.0.1:6443";
   readonly requestOfPod = async (
     _flags: unknown,
     { method, pod, namespace, port, path }: PodRequest,

@@ -111,10 +111,9 @@ test("an invalid document is reported with its line and column, and the others a
       "-": "kind: Service\nmetadata:\n  name: x\n---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n---\na: [1\n",
     },
   });
-  await assert.rejects(
-    createProgram(context).parseAsync(["analyze", "--use-kube=false", "-"], { from: "user" }),
-    CommandEnd,
-  );
+  await assert.rejects(createProgram(context).parseAsync(["analyze", "--use-kube=false", "-"], { from: "user" }), {
+    exitCode: 65,
+  });
   assert.equal(
     context.errors,
     'Error(s) adding files: errors parsing content "-": -:1:1: apiVersion is required: each document must be a Kubernetes object\nError(s) adding files: errors parsing content "-": -:11:1: Flow sequence in block collection must be sufficiently indented and end with a ]\nError: Some files couldn\'t be parsed.\n',

@@ -41,7 +41,8 @@ interface AnalyzeFlags extends CommonFlags {
 
 /** istioctl's exit code if findings reach the failure threshold. */
 const foundExitCode = 79;
-const failedExitCode = 1;
+/** istioctl's exit code if a file could not be parsed. */
+const unparsedExitCode = 65;
 const formats = ["log", "json", "yaml"] as const;
 
 export function analyzeCommand(program: Command, context: CliContext): void {
@@ -238,7 +239,7 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
     istioNamespace,
     unread: new Set(contents.unread.keys()),
     notServed: contents.notServed,
-    meshConfig: fromFile ?? (await cluster.meshConfigOf(contents, { istioNamespace, revision: flags.revision })),
+    meshConfig: fromFile ?? (await cluster.meshConfigOf(contents, { istioNamespace })),
   };
 }
 
@@ -285,6 +286,6 @@ function end(
   }
   if (faults.length > 0 && flags.ignoreUnknown !== true) {
     context.err("Error: Some files couldn't be parsed.\n");
-    throw new CommandEnd("problem-found", failedExitCode);
+    throw new CommandEnd("problem-found", unparsedExitCode);
   }
 }

@@ -85,7 +85,7 @@ function relabelled(object: UntypedObject, istio: BanzaiIstio): UntypedObject {
 }
 
 /** Labels by which the cluster-wide objects of a control plane are found. */
-export function controlPlaneLabels({ metadata }: BanzaiIstio): Record<string, string> {
+export function controlPlaneLabels({ metadata }: Pick<BanzaiIstio, "metadata">): Record<string, string> {
   return {
     "istio.io/rev": revisionLabelOf({ name: metadata.name ?? "", namespace: metadata.namespace ?? "" }),
     "app.kubernetes.io/managed-by": "banzai-istio-operator",

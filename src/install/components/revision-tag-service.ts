@@ -1,4 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import { componentLabels, object, revisionLabel } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
 
@@ -16,10 +17,10 @@ export function revisionTagService(tag: string, settings: InstallSettings): Unty
     ...componentLabels("Pilot", settings, "revision"),
     app: "istiod",
     istio: "pilot",
-    "istio.io/tag": tag,
+    [istioLabels.tag]: tag,
   };
   return object(
     { apiVersion: "v1", kind: "Service", name: `istiod-revision-tag-${tag}`, namespace: settings.namespace, labels },
-    { spec: { ports: pilotPorts, selector: { app: "istiod", "istio.io/rev": revisionLabel(settings) } } },
+    { spec: { ports: pilotPorts, selector: { app: "istiod", [istioLabels.revision]: revisionLabel(settings) } } },
   );
 }

@@ -14,8 +14,8 @@ export function defaultStableChannel(revision: string, settings: InstallSettings
     labels: {
       ...componentLabels("Pilot", settings, "revision"),
       istio: "istiod",
-      "istio.io/rev": revision,
-      "istio.io/tag": "default",
+      [istioLabels.revision]: revision,
+      [istioLabels.tag]: "default",
     },
   });
 }

@@ -125,7 +125,7 @@ export function revisionTag(tag: string, settings: InstallSettings): UntypedObje
       apiVersion: "admissionregistration.k8s.io/v1",
       kind: "MutatingWebhookConfiguration",
       name: revisionTagName(tag, settings.namespace),
-      labels: { ...componentLabels("Pilot", settings, "revision"), app: "sidecar-injector", "istio.io/tag": tag },
+      labels: { ...componentLabels("Pilot", settings, "revision"), app: "sidecar-injector", [istioLabels.tag]: tag },
     },
     { webhooks: injector(selectorsOf(tag, tag === "default", settings), settings) },
   );
@@ -195,8 +195,8 @@ export function defaultValidator(revision: string, settings: InstallSettings): U
         ...componentLabels("Pilot", settings, "revision"),
         app: "istiod",
         istio: "istiod",
-        "istio.io/rev": revision,
-        "istio.io/tag": "default",
+        [istioLabels.revision]: revision,
+        [istioLabels.tag]: "default",
       },
     },
     {

@@ -231,6 +231,21 @@ test("deleting a control plane removes objects without an owner reference, webho
   );
 });
 
+test("an object that was made invalid can still be deleted, and takes its control plane with it", async () => {
+  for (const invalid of [{ colour: "red" }, { version: "latest" }]) {
+    const cluster = new MemoryCluster();
+    cluster.put("Istio", istioObject("old", {}));
+    await reconcileControlPlane(worldOf(cluster, "1.6"), "istio-system/old");
+    const old = cluster.find("Istio", "old", "istio-system");
+    cluster.put("Istio", {
+      ...istioObject("old", invalid),
+      metadata: { ...old?.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" },
+    });
+    await reconcileControlPlane(worldOf(cluster, "1.6"), "istio-system/old");
+    assert.deepEqual([cluster.names("MutatingWebhookConfiguration"), cluster.names("Istio")], [[], []]);
+  }
+});
+
 test("a second control plane without a revision, and an invalid object, report it in their status", async () => {
   const cluster = new MemoryCluster();
   cluster.put("Istio", {

@@ -25,7 +25,7 @@ import {
 } from "../../install/index.ts";
 import { isKubeCode, type Informer, type KubeClient } from "../../kube/index.ts";
 import { readinessCheck } from "../readiness.ts";
-import { injectionLabelChanges } from "./injection-labels.ts";
+import { injectionLabelChanges, type InjectingIstio } from "./injection-labels.ts";
 import type { BanzaiWorld, IstioObject } from "./banzai-world.ts";
 
 export const finalizer = "istio-operator.finializer.banzaicloud.io";
@@ -40,9 +40,9 @@ export async function reconcileControlPlane(world: BanzaiWorld, key: string): Pr
   const raw = world.istios.get(key);
   if (raw === undefined || (hasRelease(raw) && !world.isOurs(raw))) return;
   const { value: istio, errors, warnings } = parseBanzaiIstio(raw);
+  if (raw.metadata.deletionTimestamp !== undefined) return await finalize(world, istio ?? unparsed(raw));
   if (istio === undefined)
     return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: formatIssues(errors) });
-  if (raw.metadata.deletionTimestamp !== undefined) return await finalize(world, istio);
   if (warnings.length > 0) world.warn(raw, formatIssues(warnings));
   const conflict = otherGlobal(world, istio);
   if (conflict !== undefined) {
@@ -58,6 +58,15 @@ export async function reconcileControlPlane(world: BanzaiWorld, key: string): Pr
       await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: messageOf(error) });
     throw error;
   }
+}
+
+/**
+ * An invalid object, whose finalizer must go nevertheless. It was valid when its control plane was made, and by default
+ * it is the one without a revision.
+ */
+function unparsed({ metadata, spec }: IstioObject): InjectingIstio {
+  const version = typeof spec?.["version"] === "string" ? spec["version"] : "";
+  return { metadata, spec: { version, global: spec?.["global"] !== false, autoInjectionNamespaces: [] } };
 }
 
 /** An object without a release belongs to no operator, so any running operator reports the fault. */
@@ -199,7 +208,7 @@ async function writeGateways(world: BanzaiWorld, istio: BanzaiIstio): Promise<vo
 
 async function labelNamespaces(
   { client, namespaces, log }: BanzaiWorld,
-  istio: BanzaiIstio,
+  istio: InjectingIstio,
   isGoing: boolean,
 ): Promise<void> {
   for (const { name, labels } of injectionLabelChanges(istio, namespaces.list(), isGoing)) {
@@ -211,7 +220,7 @@ async function labelNamespaces(
 /**
  * Removes what owner references do not cover, webhooks first. Then releases the object, and its owned objects follow.
  */
-async function finalize(world: BanzaiWorld, istio: BanzaiIstio): Promise<void> {
+async function finalize(world: BanzaiWorld, istio: InjectingIstio): Promise<void> {
   const { client, log } = world;
   const { metadata } = istio;
   if (metadata.finalizers?.includes(finalizer) !== true) return;

@@ -4,6 +4,11 @@ import { minorOf, revisionLabelOf, type BanzaiIstio } from "../../api/banzai/ind
 
 const managedLabel = "istio-operator-managed-injection";
 
+/** The part of an Istio object that decides about labels. */
+export interface InjectingIstio extends Pick<BanzaiIstio, "metadata"> {
+  readonly spec: Pick<BanzaiIstio["spec"], "global" | "autoInjectionNamespaces" | "version">;
+}
+
 export interface NamespaceChange {
   readonly name: string;
   /** Values of labels. Null removes a label. */
@@ -15,7 +20,7 @@ export interface NamespaceChange {
  * those that it no longer lists. It leaves a namespace that names a revision, because that one has been moved.
  */
 export function injectionLabelChanges(
-  istio: BanzaiIstio,
+  istio: InjectingIstio,
   namespaces: readonly KubernetesObject[],
   isGoing = false,
 ): NamespaceChange[] {

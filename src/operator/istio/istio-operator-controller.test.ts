@@ -142,6 +142,37 @@ test("a deleted object removes its revision, webhooks first, and keeps the base"
   });
 });
 
+test("an object that was made invalid and is then deleted takes what it installed with it", async () => {
+  const cluster = new MemoryCluster();
+  putOperator(cluster, "mesh", { profile: "minimal" });
+  putOperator(cluster, "canary", { profile: "minimal", revision: "canary" });
+  await whileOperated(cluster, async () => {
+    await until(() => isHealthy(cluster, "mesh")() && isHealthy(cluster, "canary")(), "installed");
+    const invalid = { profile: "nonsense", revision: "canary" };
+    putOperator(cluster, "canary", invalid);
+    await until(() => statusOf(cluster, "canary")?.status === "ERROR", "reported");
+    putOperator(cluster, "canary", invalid, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+    await until(() => cluster.find("IstioOperator", "canary", namespace) === undefined, "gone");
+    assert.deepEqual(cluster.names("Deployment"), ["istio-system/istiod", "serin-system/serin-rollout"]);
+  });
+});
+
+test("the annotation that moves gateways takes effect at once, although it changes no generation", async () => {
+  const cluster = new MemoryCluster();
+  const gateways = { profile: "default" };
+  putOperator(cluster, "mesh", gateways);
+  putOperator(cluster, "canary", { ...gateways, revision: "canary" });
+  const revision = (): string | undefined =>
+    cluster.find("Deployment", "istio-ingressgateway", namespace)?.metadata.labels?.["istio.io/rev"];
+  await whileOperated(cluster, async () => {
+    await until(() => isHealthy(cluster, "mesh")() && isHealthy(cluster, "canary")(), "installed");
+    assert.equal(revision(), "default");
+    const annotations = { "install.serin.dev/upgrade-gateways": "true" };
+    putOperator(cluster, "canary", { ...gateways, revision: "canary" }, { annotations });
+    await until(() => revision() === "canary", "moved");
+  });
+});
+
 test("the node agent that a second revision took over stays with the first, and goes with the object that alone installs it", async () => {
   const cluster = new MemoryCluster();
   const hasAgent = (): boolean => cluster.find("DaemonSet", "istio-cni-node", namespace) !== undefined;

@@ -141,6 +141,8 @@ export class IstioOperatorController {
           type === "set" &&
           previous !== undefined &&
           previous.metadata.generation === object.metadata.generation &&
+          // Annotations change without a new generation.
+          movesGateways(previous) === movesGateways(object) &&
           previous.metadata.deletionTimestamp === object.metadata.deletionTimestamp;
         if (isOwnStatus || !this.#isWatched(object)) return;
         this.#reconciler.add(key);
@@ -212,7 +214,7 @@ export class IstioOperatorController {
         settings,
         components: owned,
         ...(defaultRevision === undefined ? {} : { defaultRevision }),
-        upgradeGateways: raw.metadata.annotations?.[upgradeGatewaysAnnotation] === "true",
+        upgradeGateways: movesGateways(raw),
         identity: this.#options.identity,
         onDone: ({ name }) => {
           ready.add(name);
@@ -247,9 +249,10 @@ export class IstioOperatorController {
   }
 
   /** Whether another operator manages this object's revision. Logged only, because that operator owns the status. */
-  async #isOthers({ metadata, spec }: IstioOperatorObject): Promise<boolean> {
+  async #isOthers(raw: IstioOperatorObject): Promise<boolean> {
+    const { metadata } = raw;
     const { client, log, revision } = this.#options;
-    const wanted = typeof spec?.["revision"] === "string" ? spec["revision"] : "";
+    const wanted = revisionIn(raw);
     if (wanted === revision) return false;
     const istioOperator = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
     if (revision !== "") {
@@ -345,15 +348,16 @@ export class IstioOperatorController {
     const { client, log, clock } = this.#options;
     const { metadata } = raw;
     if (metadata.finalizers?.includes(finalizer) !== true) return;
+    // A spec with errors was valid when its objects were installed.
+    await removeInstalled({
+      client,
+      clock,
+      selection: ownSelection(metadata, settings ?? { pilot: { enabled: true }, revision: revisionIn(raw) }),
+      // Another revision serves with such a gateway now.
+      keeps: isMovedToRevision,
+      onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }),
+    });
     if (settings !== undefined) {
-      await removeInstalled({
-        client,
-        clock,
-        selection: ownSelection(metadata, settings),
-        // Another revision serves with such a gateway now.
-        keeps: isMovedToRevision,
-        onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }),
-      });
       const revision = settings.revision === "" ? "default" : settings.revision;
       const hasHeir = this.#objects
         .list()
@@ -388,10 +392,19 @@ interface Installation {
   readonly components: readonly RenderedComponent[];
 }
 
+/** Whether gateways of another revision shall move to the object's. */
+function movesGateways({ metadata }: IstioOperatorObject): boolean {
+  return metadata.annotations?.[upgradeGatewaysAnnotation] === "true";
+}
+
+function revisionIn({ spec }: IstioOperatorObject): string {
+  return typeof spec?.["revision"] === "string" ? spec["revision"] : "";
+}
+
 /** An object without a control plane may be the one that installs the node agent for all revisions. */
 function ownSelection(
   { name = "", namespace = "" }: KubernetesObject["metadata"],
-  { pilot, revision }: InstallSettings,
+  { pilot, revision }: { readonly pilot: { readonly enabled?: boolean }; readonly revision: string },
 ): { readonly labelSelector: string; readonly revision?: string } {
   const labelSelector = `${ownerLabel}=${name},${ownerNamespaceLabel}=${namespace}`;
   return { labelSelector, ...(pilot.enabled === true ? { revision: revision === "" ? "default" : revision } : {}) };

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describeError } from "../../base/index.ts";
 import { istioKinds } from "../../api/istio/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { readCluster } from "./index.ts";
+import { meshConfigOf, readCluster } from "./index.ts";
 
 test("reading that takes too long ends with the hint of the caller, who knows its flags", async () => {
   const client = {
@@ -22,4 +22,37 @@ test("reading that takes too long ends with the hint of the caller, who knows it
   const late = "the cluster's objects could not be read within 0.001 s";
   assert.equal(await errorWith(), late);
   assert.equal(await errorWith("pass a longer --timeout"), `${late}\n  hint: pass a longer --timeout`);
+});
+
+test("a tag selects the objects and the mesh config of the revision to which it leads", async () => {
+  const labelled = (name: string, revision: string) => ({
+    apiVersion: "networking.istio.io/v1",
+    kind: "Gateway",
+    metadata: { name, namespace: "shop", labels: { "istio.io/rev": revision } },
+  });
+  const lists: Readonly<Record<string, readonly object[]>> = {
+    gateways: [labelled("by-revision", "1-31"), labelled("by-tag", "prod"), labelled("other", "1-30")],
+    mutatingwebhookconfigurations: [
+      { metadata: { name: "tag", labels: { "istio.io/tag": "prod", "istio.io/rev": "1-31" } } },
+      { metadata: { name: "default", labels: { "istio.io/tag": "default", "istio.io/rev": "1-31" } } },
+    ],
+    configmaps: [
+      { metadata: { name: "istio-1-31", namespace: "istio-system" }, data: { mesh: "trustDomain: example.com" } },
+    ],
+  };
+  const client = {
+    list: async ({ plural, group }: { plural: string; group: string }) =>
+      await Promise.resolve({ items: group === "gateway.networking.k8s.io" ? [] : (lists[plural] ?? []) }),
+  } as unknown as KubeClient;
+  const gatewaysOf = async (revision: string): Promise<readonly (string | undefined)[]> => {
+    const { objects } = await readCluster(client, { istioNamespace: "istio-system", revision }, { timeoutMs: 10_000 });
+    return objects.filter(({ kind }) => kind === "Gateway").map(({ metadata }) => metadata.name);
+  };
+  assert.deepEqual(await gatewaysOf("prod"), ["by-revision", "by-tag"]);
+  assert.deepEqual(await gatewaysOf("1-30"), ["other"]);
+  for (const revision of ["prod", "default", "1-31"]) {
+    const selection = { istioNamespace: "istio-system", revision };
+    const contents = await readCluster(client, selection, { timeoutMs: 10_000 });
+    assert.equal((await meshConfigOf(contents, selection))?.trustDomain, "example.com", revision);
+  }
 });

@@ -22,6 +22,8 @@ export interface ClusterContents {
   readonly unread: ReadonlyMap<string, string>;
   /** Each `group/Kind` that the cluster has no definition of. */
   readonly notServed: ReadonlySet<string>;
+  /** The selected revision, or the one to which the selected tag leads. */
+  readonly revision: string;
 }
 
 const kubernetesKinds: readonly KindDefinition[] = [
@@ -39,7 +41,7 @@ const maxLists = 8;
 
 interface ClusterSelection {
   readonly istioNamespace: string;
-  /** Istio's objects that name another revision are left out. */
+  /** A revision or a tag. Istio's objects that name another revision are left out. */
   readonly revision: string;
   /** The kinds to read. Absent means all that an analysis reads. */
   readonly kinds?: readonly KindDefinition[];
@@ -82,7 +84,18 @@ export async function readCluster(
     }
   };
   await Promise.all(Array.from({ length: maxLists }, work));
-  return { objects: objects.filter((object) => isOfRevision(object, revision)), unread, notServed };
+  const resolved = revisionOfTag(objects, revision) ?? revision;
+  const names = new Set([revision, resolved]);
+  return { objects: objects.filter((object) => isOfRevision(object, names)), unread, notServed, revision: resolved };
+}
+
+/** The revision to which a tag leads. Undefined if no injector has the tag, or if injectors were not read. */
+function revisionOfTag(objects: readonly UntypedObject[], tag: string): string | undefined {
+  const injector = objects.find(
+    ({ kind, metadata }) =>
+      kind === mutatingWebhookConfigurationKind.kind && metadata.labels?.[istioLabels.tag] === tag,
+  );
+  return injector?.metadata.labels?.[istioLabels.revision];
 }
 
 async function readKind(
@@ -99,9 +112,9 @@ async function readKind(
 }
 
 /** An object that names a revision belongs to that revision only. Every other object belongs to all revisions. */
-function isOfRevision({ apiVersion = "", metadata }: UntypedObject, revision: string): boolean {
+function isOfRevision({ apiVersion = "", metadata }: UntypedObject, names: ReadonlySet<string>): boolean {
   const own = metadata.labels?.[istioLabels.revision];
-  return own === undefined || !apiVersion.includes("istio.io/") || own === revision;
+  return own === undefined || !apiVersion.includes("istio.io/") || names.has(own);
 }
 
 /** Refuses a revision that no control plane of the cluster has. */
@@ -123,8 +136,8 @@ export function checkRevision({ objects, unread }: ClusterContents, revision: st
 
 /** The mesh config of a revision, with defaults filled in. Undefined if the cluster has none. */
 export async function meshConfigOf(
-  { objects }: ClusterContents,
-  { istioNamespace, revision }: { readonly istioNamespace: string; readonly revision: string },
+  { objects, revision }: ClusterContents,
+  { istioNamespace }: { readonly istioNamespace: string },
 ): Promise<MeshConfig | undefined> {
   const name = revision === "default" ? "istio" : `istio-${revision}`;
   const found = objects.find(

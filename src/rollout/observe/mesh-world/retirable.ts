@@ -1,4 +1,5 @@
 import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
+import { istioLabels } from "../../../api/istio/index.ts";
 import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { referenceKey } from "../../decide/index.ts";
@@ -21,7 +22,7 @@ export async function observeRetirable(
   revision: string,
   journal: readonly JournalEntry[],
 ): Promise<Pick<MeshWorld, "retirable" | "owners" | "retiredFrom">> {
-  const labelSelector = `istio.io/rev=${revision},${componentLabel} in (${Object.keys(operatorComponents).join(",")}),!istio.io/tag`;
+  const labelSelector = `${istioLabels.revision}=${revision},${componentLabel} in (${Object.keys(operatorComponents).join(",")}),!${istioLabels.tag}`;
   const lists = await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
   // Banzai's operator labels no component.
   const controlPlanes = view.deployments

@@ -1,4 +1,5 @@
 import { pointerName } from "../../../base/index.ts";
+import { istioLabels } from "../../../api/istio/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import { labelPointer, reference } from "../references.ts";
@@ -10,7 +11,7 @@ import { check, namedChecks } from "./planned-check.ts";
 export const restartedForAnnotation = "rollout.serin.dev/restarted-for";
 export const revisionLabel = "istio.io/rev";
 export const injectionLabel = "istio-injection";
-export const tagLabel = "istio.io/tag";
+export const tagLabel = istioLabels.tag;
 const templateAnnotations = "/spec/template/metadata/annotations";
 const templateLabels = "/spec/template/metadata/labels";
 
