@@ -36,10 +36,11 @@ function start(script: string): { directory: string; spawned: SpawnedContainer }
     scripts: {},
     etcFiles: {},
     hostProc: false,
+    workingDirectory: "/tmp/deep/er",
     readOnlyRoot: false,
     sizeMb: 16,
   });
-  const rights = { privileged: false, capabilities: ["kill"], user: 0, group: 0 };
+  const rights = { privileged: false, capabilities: ["kill"], user: 0, group: 0, noNewPrivileges: false };
   const command = {
     argv: ["/bin/sh", "-c", script],
     environment: { PATH: "/usr/bin:/bin", GREETING: "hello" },

@@ -4,8 +4,8 @@ import type { Container } from "../../../api/kubernetes/index.ts";
 import { userError } from "../../../base/index.ts";
 import { appletScripts, releaseInContainer, scriptDirectory, type ResolvedImage } from "../../images/index.ts";
 import { expandVariables } from "../containers/container-environment.ts";
-import type { ContainerRights } from "../containers/container-process.ts";
 import type { ContainerMount } from "../containers/container-root.ts";
+import type { ContainerRights } from "../containers/starter.ts";
 import { inDirectoryBelow, type PlaceBelow } from "../place-below.ts";
 import type { PodHost } from "./pod-host.ts";
 
