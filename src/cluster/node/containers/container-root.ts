@@ -119,11 +119,28 @@ services: files
  * closes. The machine's programs are bound read-only, /etc is private, and the root is a tmpfs.
  */
 export function buildContainerRoot(options: ContainerRootOptions): number {
+  return inNewMounts(() => build(options));
+}
+
+/** A mount namespace with the files of one directory and no others. The caller closes its descriptor. */
+export function buildRootOf(directory: string): number {
+  return inNewMounts(() => {
+    bindMount(directory, directory, false);
+    changeDirectory(directory);
+    // The old root is put above the new one, so that it needs no place in the directory.
+    pivotRoot(".", ".");
+    unmountDetached(".");
+    changeDirectory("/");
+  });
+}
+
+function inNewMounts(change: () => void): number {
   return inNewNamespaces({ mount: true }, () => {
     // It is opened now, because there will be no /proc of the machine.
     const namespace = openNamespace("self", "mnt");
     try {
-      build(options);
+      mount("none", "/", null, mountFlags.recursive | mountFlags.private);
+      change();
       return namespace;
     } catch (error) {
       closeDescriptor(namespace);
@@ -133,7 +150,6 @@ export function buildContainerRoot(options: ContainerRootOptions): number {
 }
 
 function build(options: ContainerRootOptions): void {
-  mount("none", "/", null, mountFlags.recursive | mountFlags.private);
   const root = options.workDirectory;
   mount("tmpfs", root, "tmpfs", mountFlags.noSuid | mountFlags.noDevices, `size=${options.sizeMb}m,mode=755`);
   mkdirSync(join(root, oldRoot));
