@@ -176,9 +176,15 @@ test("a hostPath into the kernel's trees creates nothing, and does not leave the
     () => volumes.placeOf({ name: "h", hostPath: { path: `/proc/self/root${target}`, type: "FileOrCreate" } }),
     /points outside the node's directory/,
   );
-  const missing = setUp([{ name: "h", hostPath: { path: "/dev/serin-test-missing", type: "DirectoryOrCreate" } }]);
+  const missing = setUp([{ name: "h", hostPath: { path: "/proc/serin-test-missing", type: "DirectoryOrCreate" } }]);
   await assert.rejects(missing.volumes.prepare(missing.sources), /hostPath type check failed/);
-  assert.equal(existsSync("/dev/serin-test-missing"), false);
+});
+
+test("a hostPath reaches devices of /dev, but no terminals, shared memory or queues of the lab's user", () => {
+  const { volumes } = setUp([]);
+  assert.deepEqual(volumes.placeOf({ name: "h", hostPath: { path: "/dev/null" } }), { root: "/", path: "/dev/null" });
+  for (const path of ["/dev", "/dev/", "/dev/shm", "/dev/pts", "/dev/pts/ptmx", "/dev/serin-test-missing"])
+    assert.throws(() => volumes.placeOf({ name: "h", hostPath: { path } }), /hostPath .* of volume "h"/, path);
 });
 
 test("a container's environment has services, references and expanded values", () => {
