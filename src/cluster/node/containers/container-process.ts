@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { chownSync, closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { chownSync, closeSync, openSync, readFileSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { transientError, type Clock } from "../../../base/index.ts";
 import { closeDescriptor, makeFifo, openDescriptor, openFlags, setPipeSize } from "../libc.ts";
@@ -48,6 +48,8 @@ const stdinName = "input";
 
 const outputPipeBytes = 256 * 1024;
 const adoptedPollMs = 150;
+/** A code of three digits and its line end. */
+const maxExitBytes = 4;
 
 /**
  * The script of the container's first process, which has the container's rights and files. It reaps processes, and
@@ -237,9 +239,27 @@ export function adoptContainer(identity: ProcessIdentity, directory: string, clo
   return { process: new AdoptedContainerProcess(identity, directory, clock), output };
 }
 
+/**
+ * The first process writes the code at the begin of the file. The container's programs may write more there through the
+ * first process' descriptor, of any length.
+ */
 function exitStatusIn(directory: string): ExitStatus {
-  const text = readText(join(directory, exitName))?.trim() ?? "";
-  return /^\d+$/.test(text) ? { exitCode: Number(text), lost: false } : { exitCode: 137, lost: true };
+  const [code] = /^\d{1,3}(?=\n)/.exec(beginOfFile(join(directory, exitName))) ?? [];
+  return code === undefined ? { exitCode: 137, lost: true } : { exitCode: Number(code), lost: false };
+}
+
+function beginOfFile(path: string): string {
+  try {
+    const descriptor = openSync(path, "r");
+    try {
+      const bytes = Buffer.alloc(maxExitBytes);
+      return bytes.toString("latin1", 0, readSync(descriptor, bytes, 0, maxExitBytes, 0));
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch {
+    return "";
+  }
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {
