@@ -147,7 +147,6 @@ function startInit(options: SpawnOptions, stdio: StandardStreams, exitDescriptor
       environment: command.environment,
       stdio,
       exitDescriptor,
-      detached: true,
     });
   return withNamespaces(others, () => (hostPid ? start() : inNewNamespaces({ pid: true }, start)));
 }

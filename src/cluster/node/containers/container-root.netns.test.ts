@@ -48,7 +48,6 @@ async function inContainer(
       environment: { PATH: "/usr/bin:/bin:/usr/sbin:/sbin" },
       stdio: ["ignore", "pipe", "pipe"],
       exitDescriptor: undefined,
-      detached: false,
     });
   const child = inNewNamespaces({ pid: true }, start);
   closeDescriptor(mount);

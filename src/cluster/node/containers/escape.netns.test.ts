@@ -1,6 +1,7 @@
 // What a container controls must have no effect while a process has more rights than the container.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -12,7 +13,8 @@ import { requireOwnNetwork } from "../../../net/testing/index.ts";
 import { spawnContainer, type SpawnedContainer } from "./container-process.ts";
 import { buildContainerRoot, type ContainerMount } from "./container-root.ts";
 import type { ExecContext } from "./exec-context.ts";
-import { execInContainer } from "./exec-session.ts";
+import { closeDescriptor } from "../libc.ts";
+import { execInContainer, openTerminal, spawnInContainer, terminalStream } from "./exec-session.ts";
 
 requireOwnNetwork();
 
@@ -219,6 +221,32 @@ test("a command beside the program has the container's rights and no descriptors
   const set = "0000000000000020";
   assert.deepEqual(printed.split("\n").slice(0, 6), [`CapEff:\t${set}`, `CapBnd:\t${set}`, "0", "1", "2", "3"]);
   assert.ok(Number(printed.split("\n").at(-1)) < 8, "it sees the container's processes");
+});
+
+test("a command beside the program has a session of its own, so that /dev/tty is no terminal of the lab's user", async () => {
+  const { spawned, output, context } = start("sleep 987");
+  const session = ["sh", "-c", "read -r pid name state parent group session rest </proc/self/stat; echo $session"];
+  const { output: printed } = await execInContainer(context, session, 5_000);
+  spawned.process.kill();
+  await output;
+  assert.match(printed, /^[1-9]/, "a session outside of the container is 0");
+});
+
+test("a terminal controls the command that a user runs in it", async () => {
+  const { spawned, output, context } = start("sleep 987");
+  const terminal = openTerminal(context.namespaces.mount);
+  const streams = [terminal.slave, terminal.slave, terminal.slave] as const;
+  const child = spawnInContainer(context, ["sh", "-c", "tty; echo hello >/dev/tty; exit 3"], streams, true);
+  closeDescriptor(terminal.slave);
+  let shown = "";
+  const screen = terminalStream(terminal).on("data", (chunk: Buffer) => (shown += chunk.toString()));
+  const closed = new Promise((resolve) => screen.once("close", resolve));
+  const [code] = (await once(child, "exit")) as [number];
+  await closed;
+  spawned.process.kill();
+  await output;
+  assert.equal(code, 3);
+  assert.equal(shown, "/dev/pts/0\r\nhello\r\n");
 });
 
 test("not even a container that may unmount finds the lab's processes below its own /proc", async () => {

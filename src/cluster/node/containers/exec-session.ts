@@ -34,7 +34,6 @@ export function spawnInContainer(
         environment: context.environment,
         stdio,
         exitDescriptor: undefined,
-        detached: false,
       }),
     );
   } finally {

@@ -23,7 +23,7 @@ export interface StarterOptions {
   readonly rights: ContainerRights;
   /** How the container's own /proc is mounted, by its first process in its own PID namespace. */
   readonly ownProc: "read-only" | "writable" | undefined;
-  /** Whether descriptor 0 is a terminal that controls a new session. */
+  /** Whether descriptor 0 is a terminal that controls the program's session. */
   readonly ownsTerminal: boolean;
   /** A program of the container by its absolute path, with its arguments. */
   readonly argv: readonly [string, ...string[]];
@@ -32,8 +32,6 @@ export interface StarterOptions {
   readonly stdio: StandardStreams;
   /** What the program gets as descriptor 3. */
   readonly exitDescriptor: number | undefined;
-  /** Whether the process leads a new process group. */
-  readonly detached: boolean;
 }
 
 type StdioOption = Extract<StdioOptions, readonly unknown[]>[number];
@@ -117,7 +115,8 @@ export function startInContainer(options: StarterOptions): ChildProcess {
       stdio: [...options.stdio, options.exitDescriptor ?? calls, calls, options.mount],
       env: {},
       cwd: "/",
-      detached: options.detached,
+      // Its own session, so that no terminal of the lab's user is its /dev/tty.
+      detached: true,
     });
   } finally {
     closeSync(calls);
@@ -150,12 +149,7 @@ function callsOf(options: StarterOptions): StarterCall[] {
     // Otherwise processes of the container could look through /proc at what this process still has.
     needed("cannot hide the start", "prctl", prctl.setDumpable, 0, 0, 0, 0),
     needed("cannot set the mask", "umask", 0o022),
-    ...(ownsTerminal
-      ? [
-          needed("cannot make a session", "setsid"),
-          needed("cannot control the terminal", "ioctl", 0, setControllingTerminal, 0),
-        ]
-      : []),
+    ...(ownsTerminal ? [needed("cannot control the terminal", "ioctl", 0, setControllingTerminal, 0)] : []),
     ...(ownProc === undefined ? [] : makeProc(ownProc)),
     needed("cannot enter its mounts", "setns", mountDescriptor, cloneFlags.mount),
     ...(ownProc === undefined

@@ -140,7 +140,6 @@ export class NetworkAttachment {
           environment,
           stdio: ["pipe", "pipe", "pipe"],
           exitDescriptor: undefined,
-          detached: false,
         }),
       );
     } finally {

@@ -189,7 +189,6 @@ export class CompiledCode {
           environment: { PATH: programPath(release), HOME: "/", NODE_COMPILE_CACHE: compiledCodeInContainer },
           stdio: ["ignore", "ignore", "ignore"],
           exitDescriptor: undefined,
-          detached: true,
         }),
       );
       const [code] = (await once(child, "exit")) as [number | null];

@@ -99,6 +99,17 @@ test("a projected volume holds token, certificate and namespace, and requests th
   assert.ok((volumes.renewAtMs ?? 0) < Date.now() + 600_000);
 });
 
+test("an update of a volume removes its own old files, and nothing to which a container has turned a link", async () => {
+  const volume: Volume = { name: "c", configMap: { name: "c" } };
+  const { volumes, sources, root } = setUp([volume], { maps: { c: { metadata: {}, data: { mode: "new" } } } });
+  mkdirSync(join(root, "outside"));
+  mkdirSync(volumes.pathOf(volume), { recursive: true });
+  symlinkSync("../../outside", join(volumes.pathOf(volume), "..data"));
+  await volumes.prepare(sources);
+  assert.equal(readFileSync(join(volumes.pathOf(volume), "mode"), "utf8"), "new");
+  assert.ok(existsSync(join(root, "outside")));
+});
+
 test("a token's path leads out of no volume", async () => {
   for (const path of ["../../../outside", "/outside", "a/../../../outside"]) {
     const sources = [{ serviceAccountToken: { path } }];
