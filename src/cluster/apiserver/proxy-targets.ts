@@ -48,8 +48,8 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
 }
 
 /**
- * The writer of an EndpointSlice or of a status chooses its addresses, so a proxied request must not reach this server's
- * loopback or link-local addresses.
+ * The writer of an EndpointSlice or of a status chooses its addresses, so a proxied request must not reach this
+ * server's loopback or link-local addresses.
  */
 function allowed(host: string): string {
   if (isInsideAddress(host)) throw badRequest("address not allowed");

@@ -164,8 +164,8 @@ function build(options: ContainerRootOptions): void {
   bindMount(`${oldRoot}/sys`, "/sys");
   makeReadOnlyRecursive("/sys");
   writeScripts(options.scripts);
-  // From here on, the container chooses paths, and its volumes may contain links. Nothing of the machine must be left to
-  // which they could lead: neither its tree nor a /proc with the lab's processes.
+  // From here on, the container chooses paths, and its volumes may contain links. Nothing of the machine must be left
+  // to which they could lead: neither its tree nor a /proc with the lab's processes.
   unmountDetached(oldRoot);
   rmdirSync(oldRoot);
   volumes.attach();

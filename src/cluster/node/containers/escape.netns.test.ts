@@ -2,15 +2,26 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
-import { after, test, type TestContext } from "node:test";
+import { after, test } from "node:test";
 import { Socket } from "node:net";
 import koffi from "koffi";
+import { until } from "../../../base/testing/index.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
-import { spawnContainer, type SpawnedContainer } from "./container-process.ts";
+import { programPidOf, spawnContainer, type SpawnedContainer } from "./container-process.ts";
 import { buildContainerRoot, type ContainerMount } from "./container-root.ts";
 import type { ExecContext } from "./exec-context.ts";
 import { closeDescriptor } from "../libc.ts";
@@ -22,7 +33,7 @@ const scratch = (): string => mkdtempSync(join(tmpdir(), "serin-escape-"));
 /** A file of the machine that no container may see or touch. */
 const machine = scratch();
 writeFileSync(join(machine, "secret"), "the machine's");
-after(() => execFileSync("rm", ["-rf", machine]));
+after(() => rmSync(machine, { recursive: true }));
 
 interface Options {
   readonly mounts?: readonly ContainerMount[];
@@ -84,103 +95,75 @@ async function outputOf(script: string, options: Options = {}): Promise<string> 
   return await output;
 }
 
-/**
- * A library that notes how many capabilities each program has which loads it, and what the program sees of the machine.
- */
-function spyLibrary(): string {
-  const directory = scratch();
-  writeFileSync(
-    join(directory, "spy.c"),
-    `#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-__attribute__((constructor)) static void spy(void) {
-  char line[256];
-  int notes = open("/spy/notes", O_WRONLY | O_CREAT | O_APPEND, 0666);
-  FILE *status = fopen("/proc/self/status", "r");
-  if (status == NULL) dprintf(notes, "no proc\\n");
-  while (status != NULL && fgets(line, sizeof line, status) != NULL)
-    if (strncmp(line, "CapEff", 6) == 0 || strncmp(line, "CapBnd", 6) == 0) dprintf(notes, "%s", line);
-  if (access("${machine}/secret", F_OK) == 0 || access("/proc/1/root${machine}/secret", F_OK) == 0) dprintf(notes, "sees the machine\\n");
-}
-`,
-  );
-  execFileSync("cc", ["-shared", "-fPIC", "-o", join(directory, "spy.so"), join(directory, "spy.c")]);
-  writeFileSync(join(directory, "notes"), "");
-  return directory;
-}
-
-const noRights = ["CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"];
-const notesOf = (directory: string): string[] => readFileSync(join(directory, "notes"), "utf8").trim().split("\n");
-
-/** Every program that loaded the library had exactly the container's rights. */
-function assertOnlyOwnRights(directory: string): void {
-  const notes = notesOf(directory);
-  assert.ok(notes.length > 1, "the container's own programs load it");
-  assert.deepEqual(
-    notes.filter((line) => !noRights.includes(line)),
-    [],
-  );
-}
-
 const spies = (directory: string): ContainerMount[] => [{ source: directory, target: "/spy", readOnly: false }];
 
-/** The tests that run code of a container need a C compiler, which the machines that run the suite have. */
-function needCompiler(context: TestContext): boolean {
-  try {
-    execFileSync("cc", ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    context.skip("there is no C compiler");
-    return false;
-  }
+/** What a container that sleeps prints, while another command runs in it. */
+async function outputWithExec(options: Options): Promise<string> {
+  const { spawned, output, context } = start("echo ready >/spy/ready; sleep 987", options);
+  const ready = options.mounts?.find(({ target }) => target === "/spy")?.source ?? "";
+  await until(() => existsSync(join(ready, "ready")) && programPidOf(spawned.process.identity.pid) !== undefined);
+  const { output: beside } = await execInContainer(context, ["true"], 5_000);
+  spawned.process.kill();
+  return `${await output}${beside}`;
 }
 
-for (const variable of ["LD_PRELOAD", "LD_AUDIT"])
-  test(`a library of the variable ${variable} runs with the container's rights alone, at its start and in an exec`, async (context) => {
-    if (!needCompiler(context)) return;
-    const directory = spyLibrary();
-    const options = { mounts: spies(directory), environment: { [variable]: "/spy/spy.so" } };
-    const { spawned, output, context: beside } = start("sleep 987", options);
-    await execInContainer(beside, ["true"], 5_000);
-    spawned.process.kill();
-    await spawned.process.exited;
-    await output;
-    assertOnlyOwnRights(directory);
+test("the loader's variables of a container have an effect in no program but the container's", async () => {
+  const directory = scratch();
+  await outputWithExec({
+    mounts: spies(directory),
+    environment: { LD_DEBUG: "files", LD_DEBUG_OUTPUT: "/spy/loaded" },
   });
+  const notes = readdirSync(directory).filter((name) => name.startsWith("loaded"));
+  const programs = notes.flatMap((name) =>
+    [...readFileSync(join(directory, name), "utf8").matchAll(/transferring control: (\S+)/g)].map(
+      ([, program]) => program,
+    ),
+  );
+  assert.ok(programs.includes("true"), "the variables have an effect in the command");
+  assert.deepEqual(
+    programs.filter((program) => !["/bin/sh", "sh", "sleep", "true"].includes(program ?? "")),
+    [],
+  );
+});
 
-test("a library that a volume adds to /etc/ld.so.preload runs with the container's rights alone", async (context) => {
-  if (!needCompiler(context)) return;
-  const directory = spyLibrary();
-  writeFileSync(join(directory, "preload"), "/spy/spy.so\n");
+test("a library that a volume adds to /etc/ld.so.preload is loaded by no program but the container's", async () => {
+  const directory = scratch();
+  writeFileSync(join(directory, "preload"), "/spy/none.so\n");
   const preload = { source: join(directory, "preload"), target: "/etc/ld.so.preload", readOnly: true };
-  const { spawned, output, context: beside } = start("sleep 987", { mounts: [...spies(directory), preload] });
-  await execInContainer(beside, ["true"], 5_000);
-  spawned.process.kill();
-  await spawned.process.exited;
-  await output;
-  assertOnlyOwnRights(directory);
+  const printed = await outputWithExec({ mounts: [...spies(directory), preload] });
+  // The first process, the script, its sleep; the shell of the command and the command.
+  assert.equal(printed.match(/'\/spy\/none.so' from \/etc\/ld.so.preload/g)?.length, 5, printed);
 });
 
 test("programs that the variable PATH or a volume puts before the machine's run with the container's rights alone", async () => {
   const directory = scratch();
   mkdirSync(join(directory, "bin"));
   writeFileSync(join(directory, "notes"), "");
-  for (const name of ["mount", "mkdir", "setpriv", "sh", "setsid"])
+  const names = ["mount", "mkdir", "setpriv", "true"];
+  const places = names.map((name) => realpathSync(`/usr/bin/${name}`));
+  for (const name of names)
     writeFileSync(
       join(directory, "bin", name),
-      `#!/usr/bin/bash\nwhile read -r name rest; do case $name in CapEff:|CapBnd:) echo "$name\t$rest" ;; esac; done </proc/self/status >>/spy/notes\nexec /usr/bin/bash "$@"\n`,
-      { mode: 0o755 },
+      "#!/bin/sh\nwhile read -r line; do echo $line; done </proc/self/status >>/spy/notes\n",
+      {
+        mode: 0o755,
+      },
     );
-  const shell = { source: join(directory, "bin/sh"), target: "/usr/bin/sh", readOnly: true };
-  const options = { mounts: [...spies(directory), shell], environment: { PATH: "/spy/bin:/usr/bin:/bin" } };
-  const { spawned, output, context } = start("sleep 987", options);
-  await execInContainer(context, ["true"], 5_000);
-  spawned.process.kill();
-  await spawned.process.exited;
-  await output;
-  assertOnlyOwnRights(directory);
+  const covers = places.map((target, index) => ({
+    source: join(directory, "bin", names[index] ?? ""),
+    target,
+    readOnly: true,
+  }));
+  for (const options of [
+    { mounts: [...spies(directory), ...covers] },
+    { mounts: spies(directory), environment: { PATH: "/spy/bin:/usr/bin:/bin" } },
+  ]) {
+    writeFileSync(join(directory, "notes"), "");
+    rmSync(join(directory, "ready"), { force: true });
+    await outputWithExec(options);
+    const notes = readFileSync(join(directory, "notes"), "utf8");
+    assert.deepEqual(notes.match(/^Cap(Eff|Bnd):.*$/gm), ["CapEff: 0000000000000000", "CapBnd: 0000000000000000"]);
+  }
 });
 
 test("a container's processes have its rights and no others, and no descriptors but its own", async () => {
@@ -308,13 +291,21 @@ test("no working directory leads out of the container, also with the lab's /proc
 });
 
 test("a container has no keys of the session in which the lab was started", async () => {
-  const keyctl = process.arch === "arm64" ? 219 : 250;
-  const library = koffi.load("libc.so.6");
-  const addKey = library.func("syscall", "long", ["long", "str", "str", "str", "size_t", "int"]);
+  const [addKey, keyctl] = process.arch === "arm64" ? [217, 219] : [248, 250];
   const sessionKeyring = -3;
-  const key = Number(addKey(process.arch === "arm64" ? 217 : 248, "user", "serin-test", "secret", 6, sessionKeyring));
+  const packages = dirname(dirname(dirname(process.execPath)));
+  const add = koffi.load("libc.so.6").func("syscall", "long", ["long", "str", "str", "str", "size_t", "int"]);
+  const key = Number(add(addKey, "user", "serin-test", "secret", 6, sessionKeyring));
   assert.ok(key > 0);
-  const read = `my $bytes = " " x 6; print syscall(${keyctl}, 11, ${key}, $bytes, 6), " ", $bytes`;
-  assert.match(execFileSync("perl", ["-e", read], { encoding: "utf8" }), /secret/);
-  assert.match(await outputOf(`perl -e '${read}'`), /^-1 /);
+  const read = (modules: string): string => `
+    const bytes = Buffer.alloc(6);
+    const types = ["long", "int", "long", "void *", "size_t"];
+    const length = require("${modules}/koffi").load("libc.so.6").func("syscall", "long", types)(${keyctl}, 11, ${key}, bytes, 6);
+    console.log(Number(length), bytes.toString());`;
+  assert.equal(execFileSync(process.execPath, ["-e", read(packages)], { encoding: "utf8" }), "6 secret\n");
+  const node = process.execPath.replace(packages, "/modules");
+  const printed = await outputOf(`${node} -e '${read("/modules")}'`, {
+    mounts: [{ source: packages, target: "/modules", readOnly: true }],
+  });
+  assert.match(printed, /^-1 /);
 });

@@ -93,7 +93,7 @@ export class CompiledCode {
     this.#directory = join(options.directory, "pods");
   }
 
-  /** What containers of a release and a user read. Begins to fill it, if it is empty. Undefined if that is impossible. */
+  /** What containers of a release and a user read, which may still be empty. Undefined if there is none. */
   directoryFor(release: LabRelease, user: number): string | undefined {
     try {
       mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
