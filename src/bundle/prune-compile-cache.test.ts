@@ -24,12 +24,12 @@ test("if there are too many files, those that were used last stay, across all fo
     addFile(`${version}/0000000${day}`, { readAgo: (day + 1) * dayMs, writtenAgo: 30 * dayMs });
   addFile(`lab/${version}/0000000a`, { readAgo: 40 * dayMs, writtenAgo: 40 * dayMs });
   addFile(`lab/${version}/0000000b`, { readAgo: 40 * dayMs, writtenAgo: dayMs / 2 });
-  addFile(`lab/1337/${version}/0000000c`, { readAgo: 50 * dayMs, writtenAgo: 50 * dayMs });
+  addFile(`lab/pods/${version}/0000000c`, { readAgo: 50 * dayMs, writtenAgo: 50 * dayMs });
   assert.equal(pruneCompileCache({ directory, nowMs, maxFiles: 13 }), 0);
   assert.equal(pruneCompileCache({ directory, nowMs, maxFiles: 6 }), 9);
   assert.deepEqual(readdirSync(join(directory, version)).sort(), ["00000000", "00000001", "00000002"]);
   assert.deepEqual(readdirSync(join(directory, "lab", version)), ["0000000b"]);
-  assert.deepEqual(readdirSync(join(directory, "lab/1337", version)), []);
+  assert.deepEqual(readdirSync(join(directory, "lab/pods", version)), []);
 });
 
 test("files that Node may still write stay, and a missing cache counts as empty", () => {

@@ -17,9 +17,8 @@ const youngMs = 600_000;
 /** Node's folder for a version, an architecture, its flags and a user. */
 const versionFolder = /^v\d+\.\d+\.\d+-\w+-[0-9a-f]+-\d+$/;
 const compiledFile = /^[0-9a-f]{8}$/;
-/** Processes of labs have a folder of their own in the cache, and in it each user of a lab's pods another. */
-const labFolder = "lab";
-const userFolder = /^\d+$/;
+/** Processes of labs have a folder of their own in the cache, and in it the programs of pods another. */
+const folders = ["", "lab", "lab/pods"];
 
 /**
  * Removes the files with compiled code that were not used for the longest time, if there are too many. Node never
@@ -40,10 +39,7 @@ export function pruneCompileCache({ directory, nowMs, maxFiles = defaultMaxFiles
 
 /** Only Node's own names, because the environment may name any folder. Does not follow links. */
 function filesOf(directory: string): readonly string[] {
-  const users = entriesOf(join(directory, labFolder))
-    .filter((entry) => entry.isDirectory() && userFolder.test(entry.name))
-    .map(({ name }) => join(labFolder, name));
-  return ["", labFolder, ...users].flatMap((folder) =>
+  return folders.flatMap((folder) =>
     entriesOf(join(directory, folder))
       .filter((entry) => entry.isDirectory() && versionFolder.test(entry.name))
       .flatMap(({ name }) =>

@@ -41,6 +41,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     client,
     images: JSON.parse(readFileSync(join(stateDirectory, "images.json"), "utf8")) as ImageEntry[],
     compileCache: env["NODE_COMPILE_CACHE"],
+    release,
     programEnvironment: envPart(env, programVariables),
     version: release.version,
     clock: systemClock,

@@ -394,3 +394,16 @@ test("logs and upgrades are relayed to the pod's node", async () => {
   ]);
   node.close();
 });
+
+test("a request that a node's address leads back to the API server has no rights there", async () => {
+  await server.call("POST", "/api/v1/nodes", {
+    metadata: { name: "mirror" },
+    status: {
+      addresses: [{ type: "InternalIP", address: "127.0.0.1" }],
+      daemonEndpoints: { kubeletEndpoint: { Port: server.port } },
+    },
+  });
+  const answer = await server.call("GET", "/api/v1/nodes/mirror/proxy/api/v1/secrets");
+  assert.deepEqual([answer.status, answer.body.reason], [403, "Forbidden"]);
+  await server.call("DELETE", "/api/v1/nodes/mirror");
+});

@@ -49,6 +49,8 @@ export interface ApiServerOptions {
   readonly eventTtlMs?: number | undefined;
   /** The bytes of answers that clients have not read, of all together. Undefined means 256 MiB. */
   readonly maxUnreadBytes?: number;
+  /** Whether nodes may have loopback addresses, as those of tests have. */
+  readonly allowsInsideNodes?: boolean;
   readonly registry: SchemaRegistry;
   readonly log: Logger;
   readonly clock?: Clock;
@@ -146,5 +148,6 @@ function partsOf(options: ApiServerOptions, store: Store, stopping: AbortSignal)
       key: options.nodeClientKey,
       ca: options.caCertificate,
     }),
+    allowsInsideNodes: options.allowsInsideNodes ?? false,
   };
 }

@@ -89,9 +89,9 @@ export function createClusterPki(directory: string, options: ClusterPkiOptions =
   };
   const names = [...new Set([...alwaysServed, ...(options.serverNames ?? [])])];
   const server = issue("apiserver", { commonName: "kube-apiserver", subjectAltNames: names, usages: ["server"] });
+  // Nodes know it by its name. A group would give rights of the API to whoever makes this server proxy to itself.
   const nodeClient = issue("apiserver-kubelet-client", {
     commonName: "kube-apiserver-kubelet-client",
-    organizations: ["kubeadm:cluster-admins"],
     usages: ["client"],
   });
   const serviceAccountKey = join(directory, "sa.key");

@@ -23,6 +23,8 @@ export interface ServerParts {
   readonly tokens: ServiceAccountTokens;
   readonly services: ServiceAllocator;
   readonly nodes: NodeClient;
+  /** Whether nodes may have loopback addresses, as those of tests have. */
+  readonly allowsInsideNodes: boolean;
   /** The cluster's CA certificate in PEM. */
   readonly caCertificate: string;
   readonly clock: Clock;

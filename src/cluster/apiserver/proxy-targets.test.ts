@@ -34,6 +34,17 @@ function podTargetOf(podIP: string): unknown {
   return proxyTarget(parts, context);
 }
 
+function nodeTargetOf(address: string): unknown {
+  const node = { status: { addresses: [{ type: "InternalIP", address }] } };
+  const parts = { store: { get: () => ({ object: node }) } } as unknown as ServerParts;
+  const context = {
+    info: { subresource: "proxy", namespace: "", name: "node-a", rest: "/pods" },
+    query: new URLSearchParams(),
+    type: { storageKey: "/nodes", group: "", plural: "nodes" },
+  } as unknown as ResourceContext;
+  return proxyTarget(parts, context);
+}
+
 const insideAddresses = ["127.0.0.1", "127.1.2.3", "0.0.0.0", "::1", "169.254.169.254", "::ffff:127.0.0.1"];
 
 test("a Service's proxy leads to its endpoints, and to nothing on the server's own loopback or link", () => {
@@ -56,4 +67,15 @@ test("a pod's proxy leads to the pod's first port, and to nothing on the server'
     toNode: false,
   });
   for (const address of insideAddresses) assert.throws(() => podTargetOf(address), /address not allowed/, address);
+});
+
+test("a node's proxy leads to the node's port, and to nothing on the server's own loopback or link", () => {
+  assert.deepEqual(nodeTargetOf("172.18.0.3"), {
+    protocol: "https",
+    host: "172.18.0.3",
+    port: 10_250,
+    path: "/pods",
+    toNode: true,
+  });
+  for (const address of insideAddresses) assert.throws(() => nodeTargetOf(address), /address not allowed/, address);
 });

@@ -48,7 +48,7 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
 }
 
 /**
- * The writer of an EndpointSlice or of a pod's status chooses its addresses, so a proxied request must not reach this
+ * The writer of an EndpointSlice or of a status chooses its addresses, so a proxied request must not reach this
  * server's loopback or link-local addresses.
  */
 function allowed(host: string): string {
@@ -143,6 +143,7 @@ function nodeAddress(parts: ServerParts, name: string): Pick<ProxyTarget, "proto
     status.addresses?.find((address) => address.type === "InternalIP")?.address ?? status.addresses?.[0]?.address;
   if (host === undefined)
     throw new ApiError(500, "InternalError", `no preferred addresses found; known addresses of node ${name}: []`);
+  if (!parts.allowsInsideNodes) allowed(host);
   return { protocol: "https", host, port: status.daemonEndpoints?.kubeletEndpoint?.Port ?? nodePort, toNode: true };
 }
 

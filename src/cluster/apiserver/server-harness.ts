@@ -55,6 +55,7 @@ export class ServerHarness {
       nodeClientKey: pem(this.pki.nodeClientKey),
       serviceCidr: "10.96.0.0/16",
       advertise: { address: "127.0.0.1" },
+      allowsInsideNodes: true,
       registry: createSchemaRegistry(),
       log: silentLogger,
       ...options,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -150,6 +150,8 @@ test("an added release tree is used for images whose tag is its version", async 
   ]);
   assert.throws(() => addRelease(state, newTree("1.0.0")), /the same as the cluster/);
   assert.throws(() => addRelease(state, tmpdir()), /is not a release tree/);
+  assert.throws(() => addRelease(state, newTree("..")), /has no usable version/);
+  assert.ok(existsSync(join(state, "release.json")));
 });
 
 test("a variable in the catalogue may stand for the image's tag, and ids are never treated as names with tags", async () => {

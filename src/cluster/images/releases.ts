@@ -124,7 +124,7 @@ function versionOf(tree: string): string {
     });
   }
   const { version } = manifest;
-  if (typeof version !== "string" || !/^[\w.+-]{1,80}$/.test(version))
+  if (typeof version !== "string" || !/^(?!\.+$)[\w.+-]{1,80}$/.test(version))
     throw userError("release-invalid", `package.json of ${tree} has no usable version`);
   const hasProgram =
     existsSync(join(tree, "bin/serin")) &&

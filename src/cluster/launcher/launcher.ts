@@ -206,7 +206,7 @@ export class Launcher {
 
 /**
  * Where processes of the lab keep compiled sources; all clusters of a user share it, so that the second one starts
- * faster. Only the lab reads this directory, because pods can write to it.
+ * faster. Pods read only a folder of it, and write nowhere in it.
  */
 export function compileCacheDirectory(env: Environment): string {
   const ofProgram = env["NODE_COMPILE_CACHE"] ?? "";

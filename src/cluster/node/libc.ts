@@ -22,7 +22,13 @@ const calls = {
   fcntl: library.func("int fcntl(int fd, int command, int argument)"),
   mkfifo: library.func("int mkfifo(const char *path, uint mode)"),
   pivotRoot: library.func("pivot_root", "int", ["str", "str"]),
+  memfdCreate: library.func("memfd_create", "int", ["str", "uint"]),
+  openat: library.func("int openat(int fd, const char *path, int flags, uint mode)"),
+  mkdirat: library.func("int mkdirat(int fd, const char *path, uint mode)"),
   syscallMountAttributes: library.func("syscall", "long", ["long", "int", "str", "uint", "void *", "size_t"]),
+  syscallOpenTree: library.func("syscall", "long", ["long", "int", "str", "uint"]),
+  syscallMoveMount: library.func("syscall", "long", ["long", "int", "str", "int", "str", "uint"]),
+  syscallOpenAt2: library.func("syscall", "long", ["long", "int", "str", "void *", "size_t"]),
 } as const;
 
 export const cloneFlags = {
@@ -54,11 +60,24 @@ export const openFlags = {
   closeOnExec: 0o2000000,
 } as const;
 
+/** The attributes of one mount, as the newer system calls name them. */
+export const mountAttributes = { readOnly: 1, noSuid: 2, noDevices: 4, noExec: 8 } as const;
+
 const unmountDetach = 2;
-/** mount_setattr(2) has one number on every architecture. */
-const mountSetAttributeNumber = 442;
+/** These system calls have one number on every architecture. */
+const systemCalls = { openTree: 428, moveMount: 429, openAt2: 437, mountSetAttribute: 442 } as const;
 const atCurrentDirectory = -100;
 const atRecursive = 0x8000;
+const atEmptyPath = 0x1000;
+const openPathOnly = 0o10000000;
+const openCreateNew = 0o100 | 0o200;
+const cloneTree = 1;
+const moveBetweenDescriptors = 0x04 | 0x40;
+const noMagicLinks = 0x02;
+const memoryFileFlags = { closeOnExec: 1, allowSealing: 2, executable: 0x10 } as const;
+const addSealsCommand = 1033;
+/** No further seals, no other size, no other content. */
+const allSeals = 0x1 | 0x2 | 0x4 | 0x8;
 
 function errnoName(): string {
   const code = koffi.errno();
@@ -113,17 +132,75 @@ export function bindMount(source: string, target: string, recursive = true): voi
 
 /** Makes a mount and all mounts below it read-only, without set-uid programs and without devices. */
 export function makeReadOnlyRecursive(target: string): void {
+  setReadOnly(atCurrentDirectory, target, atRecursive);
+}
+
+/** Does the same to a mount that {@link copyTree} made. */
+export function makeTreeReadOnly(tree: number): void {
+  setReadOnly(tree, "", atRecursive | atEmptyPath);
+}
+
+function setReadOnly(directory: number, path: string, flags: number): void {
   const attributes = Buffer.alloc(32);
-  attributes.writeBigUInt64LE(BigInt(mountFlags.readOnly | mountFlags.noSuid | mountFlags.noDevices), 0);
+  const { readOnly, noSuid, noDevices } = mountAttributes;
+  attributes.writeBigUInt64LE(BigInt(readOnly | noSuid | noDevices), 0);
   const result = calls.syscallMountAttributes(
-    mountSetAttributeNumber,
-    atCurrentDirectory,
-    target,
-    atRecursive,
+    systemCalls.mountSetAttribute,
+    directory,
+    path,
+    flags,
     attributes,
     attributes.length,
   );
-  checked(result, `make ${target} read-only`);
+  checked(result, `make ${path} read-only`);
+}
+
+/** A copy of a file or directory with all mounts below it, which {@link attachTree} mounts. The caller closes it. */
+export function copyTree(path: string): number {
+  const flags = cloneTree | openFlags.closeOnExec | atRecursive;
+  return checked(calls.syscallOpenTree(systemCalls.openTree, atCurrentDirectory, path, flags), `copy mount ${path}`);
+}
+
+/** Mounts a copied tree on the file or directory that `target` is open for. */
+export function attachTree(tree: number, target: number, path: string): void {
+  const result = calls.syscallMoveMount(systemCalls.moveMount, tree, "", target, "", moveBetweenDescriptors);
+  checked(result, `mount on ${path}`);
+}
+
+/**
+ * Opens a place without its content. Undefined if it does not exist. Follows links, but none of /proc's, which lead to
+ * files of other processes.
+ */
+export function openPlace(path: string): number | undefined {
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(openPathOnly | openFlags.closeOnExec), 0);
+  how.writeBigUInt64LE(BigInt(noMagicLinks), 16);
+  const result = calls.syscallOpenAt2(systemCalls.openAt2, atCurrentDirectory, path, how, how.length);
+  if (Number(result) < 0 && errnoName() === "ENOENT") return undefined;
+  return checked(result, `open ${path}`);
+}
+
+/** Makes an empty file or directory in an open directory. */
+export function makeEntry(directory: number, name: string, isDirectory: boolean): void {
+  if (isDirectory) checked(calls.mkdirat(directory, name, 0o755), `mkdir ${name}`);
+  else
+    closeDescriptor(
+      checked(calls.openat(directory, name, openCreateNew | openFlags.closeOnExec, 0o644), `create ${name}`),
+    );
+}
+
+/** A file in memory alone, of which programs can be run. */
+export function createMemoryFile(name: string): number {
+  const { closeOnExec, allowSealing, executable } = memoryFileFlags;
+  const flags = closeOnExec | allowSealing;
+  const made = Number(calls.memfdCreate(name, flags | executable));
+  // Kernels before 6.3 do not know the last flag.
+  return made >= 0 ? made : checked(calls.memfdCreate(name, flags), "memfd_create");
+}
+
+/** Lets nobody change a file in memory any more. */
+export function sealMemoryFile(descriptor: number): void {
+  checked(calls.fcntl(descriptor, addSealsCommand, allSeals), "seal memory");
 }
 
 export function pivotRoot(newRoot: string, putOld: string): void {

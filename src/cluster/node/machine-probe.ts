@@ -99,6 +99,7 @@ function probeRoot(): void {
         scripts: {},
         etcFiles: {},
         hostProc: false,
+        workingDirectory: "/",
         readOnlyRoot: false,
         sizeMb: 1,
       }),

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { keyOf } from "../../api/index.ts";
 import {
   endpointSliceKind,
@@ -29,6 +29,7 @@ import { NetworkAttachment } from "./network/network-attachment.ts";
 import { NetworkPolicies } from "./network/network-policies.ts";
 import type { LocalPod } from "./network/network-policy-plan.ts";
 import { NodeRegistration } from "./node-registration.ts";
+import { CompiledCode } from "./pods/compiled-code.ts";
 import type { PodDirectories } from "./pods/pod-host.ts";
 import { PodAddresses } from "./network/pod-network.ts";
 import { readPodRecords, type PodRecord } from "./pods/pod-record.ts";
@@ -45,7 +46,10 @@ export interface NodeAgentOptions {
   readonly stateDirectory: string;
   readonly client: KubeClient;
   readonly images: readonly ImageEntry[];
+  /** Where the lab's own processes keep compiled code. */
   readonly compileCache: string | undefined;
+  /** The program that this process runs, below the root of its release. */
+  readonly release: { readonly root: string; readonly entry: string };
   readonly programEnvironment: Readonly<Record<string, string>>;
   readonly version: string;
   readonly clock: Clock;
@@ -245,7 +249,7 @@ export class NodeAgent {
   }
 
   #makeServices(): NodeServices {
-    const { client, clock, log, node, stateDirectory, images, compileCache, programEnvironment } = this.#options;
+    const { client, clock, log, node, stateDirectory, images, programEnvironment } = this.#options;
     return {
       client,
       nodeName: node.name,
@@ -259,12 +263,25 @@ export class NodeAgent {
         this.#policies.podsChanged();
       }),
       attachment: new NetworkAttachment(this.hostRoot),
-      compileCache,
+      compiledCode: this.#compiledCode(),
       programEnvironment,
       uidCount: countUids(),
       directoriesOf: (pod) => this.#directoriesOf(pod),
       sourcesOf: (pod, podIp) => this.#sourcesOf(pod, podIp),
     };
+  }
+
+  #compiledCode(): CompiledCode | undefined {
+    const { compileCache, release, clock, stateDirectory } = this.#options;
+    if (compileCache === undefined) return undefined;
+    return new CompiledCode({
+      directory: compileCache,
+      workDirectory: join(stateDirectory, "run"),
+      ownRoot: release.root,
+      ownProgram: dirname(dirname(release.entry)),
+      clock,
+      log: this.#log,
+    });
   }
 
   #directoriesOf(pod: Pod): PodDirectories {

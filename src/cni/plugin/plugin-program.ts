@@ -1,9 +1,14 @@
 import { userError } from "../../base/index.ts";
-import { arm64Encoding } from "./arm64-encoding.ts";
-import { elfProgram, headerBytes, imageBase, memoryBase } from "./elf-program.ts";
-import { Machine, type Encoding, type Register } from "./machine.ts";
+import {
+  elfProgram,
+  encodings,
+  headerBytes,
+  imageBase,
+  Machine,
+  memoryBase,
+  type Register,
+} from "../../base/machine-code/index.ts";
 import { supportedVersions } from "./plugin-versions.ts";
-import { x64Encoding } from "./x64-encoding.ts";
 
 export interface PluginProgramOptions {
   /** The name that Node uses. */
@@ -13,8 +18,6 @@ export interface PluginProgramOptions {
   /** How long an ADD waits for an agent. 20 s if absent. */
   readonly waitMs?: number;
 }
-
-const encodings: Readonly<Record<string, Encoding>> = { x64: x64Encoding, arm64: arm64Encoding };
 
 const maxSocketPath = 107;
 const requestBytes = 1 << 20;

@@ -36,10 +36,11 @@ function start(script: string): { directory: string; spawned: SpawnedContainer }
     scripts: {},
     etcFiles: {},
     hostProc: false,
+    workingDirectory: "/tmp/deep/er",
     readOnlyRoot: false,
     sizeMb: 16,
   });
-  const rights = { privileged: false, capabilities: ["kill"], user: 0, group: 0 };
+  const rights = { privileged: false, capabilities: ["kill"], user: 0, group: 0, noNewPrivileges: false };
   const command = {
     argv: ["/bin/sh", "-c", script],
     environment: { PATH: "/usr/bin:/bin", GREETING: "hello" },
@@ -105,4 +106,10 @@ test("a killed container counts as 137", async () => {
   const { spawned } = start("sleep 987");
   spawned.process.kill();
   assert.deepEqual(await spawned.process.exited, { exitCode: 137, lost: false });
+});
+
+test("a program that writes to the file of its exit code can only change its own code", async () => {
+  const started = start("for i in 1 2 3 4 5 6 7 8; do echo 11111111 >>/proc/1/fd/10; done; exit 5");
+  const adopted = adoptContainer(started.spawned.process.identity, started.directory, systemClock);
+  assert.deepEqual(await adopted.process.exited, { exitCode: 5, lost: false });
 });

@@ -1,23 +1,16 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { chownSync, closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import { chownSync, closeSync, openSync, readFileSync, readSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { transientError, type Clock } from "../../../base/index.ts";
 import { closeDescriptor, makeFifo, openDescriptor, openFlags, setPipeSize } from "../libc.ts";
 import { inNewNamespaces, withNamespaces, type NamespaceDescriptors } from "../namespaces.ts";
+import { startInContainer, type ContainerRights, type StandardStreams } from "./starter.ts";
 
 export interface ContainerCommand {
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
   readonly rights: ContainerRights;
-}
-
-export interface ContainerRights {
-  readonly privileged: boolean;
-  /** The names of capabilities in lower case without `CAP_`. */
-  readonly capabilities: readonly string[];
-  readonly user: number;
-  readonly group: number;
 }
 
 /** Identifies a container after its node process was restarted. */
@@ -35,8 +28,8 @@ export interface ExitStatus {
 }
 
 /**
- * A container: a small shell is the first process of a PID namespace (it mounts /proc, reaps, and records the exit
- * code), and the program runs below it. When the shell ends, everything in the namespace ends. The container outlives
+ * A container: a small shell is the first process of a PID namespace (it reaps, and records the exit code), and the
+ * program runs below it. When the shell ends, everything in the namespace ends. The container outlives
  * the node process.
  */
 export interface ContainerProcess {
@@ -55,23 +48,26 @@ const stdinName = "input";
 
 const outputPipeBytes = 256 * 1024;
 const adoptedPollMs = 150;
+/** A code of three digits and its line end. */
+const maxExitBytes = 4;
 
-const shell = "/bin/sh";
-/** Runs with all rights of the lab. It mounts, and then drops the rights that the container does not have. */
-const mountScript = `umask 022
-if [ "$1" = own-proc ]; then mount -t proc -o "$2,nosuid,nodev,noexec" proc /proc || exit 126; fi
-mkdir -p "$3" 2>/dev/null; cd "$3" || exit 126
-shift 3
-exec "$@"`;
-/** The script of the container's first process. It reaps processes, and records the program's exit code. */
-const waitScript = `"$@" 3>&-
+/**
+ * The script of the container's first process, which has the container's rights and files. It reaps processes, and
+ * records the program's exit code.
+ */
+const waitScript = `cd "$1" || exit 126
+shift
+"$@" 3>&-
 code=$?
 echo "$code" >&3
 exit "$code"`;
 
+/** The namespaces of a container, which always has mounts of its own. */
+export type ContainerNamespaces = NamespaceDescriptors & Required<Pick<NamespaceDescriptors, "mount">>;
+
 export interface SpawnOptions {
   /** The namespaces of the pod and the container. Unless `hostPid` is set, a new PID namespace is made. */
-  readonly namespaces: NamespaceDescriptors;
+  readonly namespaces: ContainerNamespaces;
   readonly hostPid: boolean;
   /** An existing directory of this container alone, for its pipes and exit code. */
   readonly directory: string;
@@ -107,9 +103,8 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
     const { terminal } = options;
     const child = startInit(
       options,
-      terminal === undefined
-        ? [input?.reader ?? "ignore", writer, writer, exitDescriptor]
-        : [terminal, terminal, terminal, exitDescriptor],
+      terminal === undefined ? [input?.reader ?? "ignore", writer, writer] : [terminal, terminal, terminal],
+      exitDescriptor,
     );
     return { process: new ChildContainerProcess(child, startedPid(child)), output, input: input?.writer };
   } catch (error) {
@@ -138,39 +133,22 @@ export function startedPid(child: ChildProcess): number {
   return child.pid;
 }
 
-function startInit(options: SpawnOptions, stdio: ("ignore" | number)[]): ChildProcess {
-  const { command } = options;
-  const procMode = command.rights.privileged ? "rw" : "ro";
-  const { user, group } = command.rights;
-  // Changing the user needs the right to do so, so the shell before the program keeps its capabilities.
-  const changesUser = user !== 0 || group !== 0;
-  const first = [...(changesUser ? [] : rightsPrefix(command.rights)), shell, "-c", waitScript, "container"];
-  const program = [
-    ...(options.terminal === undefined ? [] : ["setsid", "-c", "-w"]),
-    ...(changesUser ? rightsPrefix(command.rights) : []),
-    ...command.argv,
-  ];
-  const args = [
-    "-c",
-    mountScript,
-    "container",
-    options.hostPid ? "host-proc" : "own-proc",
-    procMode,
-    command.workingDirectory,
-    ...first,
-    ...program,
-  ];
-  const start = (): ChildProcess => spawn(shell, args, { stdio, env: command.environment, cwd: "/", detached: true });
-  return withNamespaces(options.namespaces, () => (options.hostPid ? start() : inNewNamespaces({ pid: true }, start)));
-}
-
-/** The command prefix that drops the rights which the container does not have. */
-export function rightsPrefix(rights: ContainerRights): string[] {
-  const { privileged, capabilities, user, group } = rights;
-  const words: string[] = [];
-  if (!privileged) words.push(`--bounding-set=${["-all", ...capabilities.map((name) => `+${name}`)].join(",")}`);
-  if (user !== 0 || group !== 0) words.push(`--reuid=${user}`, `--regid=${group}`, "--clear-groups");
-  return words.length === 0 ? [] : ["setpriv", ...words, "--"];
+function startInit(options: SpawnOptions, stdio: StandardStreams, exitDescriptor: number): ChildProcess {
+  const { command, hostPid } = options;
+  const { mount, ...others } = options.namespaces;
+  const program = [...(options.terminal === undefined ? [] : ["setsid", "-c", "-w"]), ...command.argv];
+  const start = (): ChildProcess =>
+    startInContainer({
+      mount,
+      rights: command.rights,
+      ownProc: hostPid ? undefined : command.rights.privileged ? "writable" : "read-only",
+      ownsTerminal: false,
+      argv: ["/bin/sh", "-c", waitScript, "container", command.workingDirectory, ...program],
+      environment: command.environment,
+      stdio,
+      exitDescriptor,
+    });
+  return withNamespaces(others, () => (hostPid ? start() : inNewNamespaces({ pid: true }, start)));
 }
 
 interface InputPipe {
@@ -260,9 +238,27 @@ export function adoptContainer(identity: ProcessIdentity, directory: string, clo
   return { process: new AdoptedContainerProcess(identity, directory, clock), output };
 }
 
+/**
+ * The first process writes the code at the begin of the file. The container's programs may write more there through the
+ * first process' descriptor, of any length.
+ */
 function exitStatusIn(directory: string): ExitStatus {
-  const text = readText(join(directory, exitName))?.trim() ?? "";
-  return /^\d+$/.test(text) ? { exitCode: Number(text), lost: false } : { exitCode: 137, lost: true };
+  const [code] = /^\d{1,3}(?=\n)/.exec(beginOfFile(join(directory, exitName))) ?? [];
+  return code === undefined ? { exitCode: 137, lost: true } : { exitCode: Number(code), lost: false };
+}
+
+function beginOfFile(path: string): string {
+  try {
+    const descriptor = openSync(path, "r");
+    try {
+      const bytes = Buffer.alloc(maxExitBytes);
+      return bytes.toString("latin1", 0, readSync(descriptor, bytes, 0, maxExitBytes, 0));
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch {
+    return "";
+  }
 }
 
 export function isAlive(identity: ProcessIdentity): boolean {

@@ -1,5 +1,5 @@
 import type { Container, Pod } from "../../../api/kubernetes/index.ts";
-import type { ContainerRights } from "./container-process.ts";
+import type { ContainerRights } from "./starter.ts";
 
 /** The default capabilities in container runtimes. */
 const defaultCapabilities = [
@@ -40,6 +40,7 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
     ],
     user: hasUser ? wantedUser : 0,
     group: hasUser ? wantedGroup : 0,
+    noNewPrivileges: context?.allowPrivilegeEscalation === false,
   };
 }
 

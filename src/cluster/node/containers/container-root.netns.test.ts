@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, type ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { buildContainerRoot, type ContainerMount } from "./container-root.ts";
-import { inNewNamespaces, withNamespaces } from "../namespaces.ts";
+import { closeDescriptor } from "../libc.ts";
+import { inNewNamespaces } from "../namespaces.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
+import { startInContainer } from "./starter.ts";
 
 requireOwnNetwork();
 
@@ -14,36 +17,47 @@ function scratch(): string {
   return mkdtempSync(join(tmpdir(), "serin-root-"));
 }
 
-/**
- * Runs a script like a container's first process: with its own PID namespace, its own read-only /proc, default
- * capabilities.
- */
-function inContainer(
+/** Runs a script as a container's first process, with default capabilities. */
+async function inContainer(
   mounts: readonly ContainerMount[],
   script: string,
-): { status: number | null; stdout: string; stderr: string } {
+): Promise<{ stdout: string; stderr: string }> {
   const mount = buildContainerRoot({
     workDirectory: scratch(),
     mounts,
     scripts: {},
     etcFiles: { "resolv.conf": "nameserver 10.96.0.10\n" },
     hostProc: false,
+    workingDirectory: "/",
     readOnlyRoot: false,
     sizeMb: 16,
   });
-  const words = [
-    "-c",
-    'mount -t proc -o ro proc /proc; exec setpriv --bounding-set=-all,+chown,+dac_override -- sh -c "$1"',
-    "test",
-    script,
-  ];
-  return withNamespaces({ mount }, () =>
-    inNewNamespaces({ pid: true }, () => spawnSync("/bin/sh", words, { encoding: "utf8", cwd: "/" })),
-  );
+  const start = (): ChildProcess =>
+    startInContainer({
+      mount,
+      rights: {
+        privileged: false,
+        capabilities: ["chown", "dac_override"],
+        user: 0,
+        group: 0,
+        noNewPrivileges: false,
+      },
+      ownProc: "read-only",
+      ownsTerminal: false,
+      argv: ["/bin/sh", "-c", script],
+      environment: { PATH: "/usr/bin:/bin:/usr/sbin:/sbin" },
+      stdio: ["ignore", "pipe", "pipe"],
+      exitDescriptor: undefined,
+    });
+  const child = inNewNamespaces({ pid: true }, start);
+  closeDescriptor(mount);
+  assert.ok(child.stdout !== null && child.stderr !== null);
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { stdout, stderr };
 }
 
-test("a container cannot write the machine's programs or the kernel's settings, or make them writable", () => {
-  const { stderr } = inContainer(
+test("a container cannot write the machine's programs or the kernel's settings, or make them writable", async () => {
+  const { stderr } = await inContainer(
     [],
     "touch /usr/x; echo 1 > /proc/sys/kernel/panic; mount -o remount,rw /usr; touch /usr/y; umount /usr; mount -t tmpfs t /usr",
   );
@@ -53,8 +67,8 @@ test("a container cannot write the machine's programs or the kernel's settings, 
   assert.match(stderr, /umount: \/usr: must be superuser|umount: \/usr: .*permitted/);
 });
 
-test("a container sees its own /etc and nothing of the machine's users, files or processes", () => {
-  const { stdout } = inContainer(
+test("a container sees its own /etc and nothing of the machine's users, files or processes", async () => {
+  const { stdout } = await inContainer(
     [],
     "cat /etc/resolv.conf; ls /etc/shadow /home/* /.old 2>&1; ls -d /proc/[0-9]* | wc -l; wc -l < /etc/passwd",
   );
@@ -65,11 +79,11 @@ test("a container sees its own /etc and nothing of the machine's users, files or
   assert.match(stdout, /\n[1-5]\n4\n$/);
 });
 
-test("volumes are mounted at their paths, even through links, and read-only ones are read-only", () => {
+test("volumes are mounted at their paths, even through links, and read-only ones are read-only", async () => {
   const data = scratch();
   writeFileSync(join(data, "token"), "secret");
   const writable = scratch();
-  const { stdout, stderr } = inContainer(
+  const { stdout, stderr } = await inContainer(
     [
       { source: data, target: "/var/run/secrets/kubernetes.io/serviceaccount", readOnly: true },
       { source: writable, target: "/data", readOnly: false },
@@ -82,11 +96,11 @@ test("volumes are mounted at their paths, even through links, and read-only ones
   assert.equal(execFileSync("cat", [join(writable, "out")], { encoding: "utf8" }), "hi\n");
 });
 
-test("a volume can be mounted inside a read-only one, in either order", () => {
+test("a volume can be mounted inside a read-only one, in either order", async () => {
   const [outer, inner] = [scratch(), scratch()];
   writeFileSync(join(outer, "root-cert.pem"), "root");
   writeFileSync(join(inner, "crl"), "list");
-  const { stdout, stderr } = inContainer(
+  const { stdout, stderr } = await inContainer(
     [
       { source: inner, target: "/secrets/istio/crl", readOnly: false },
       { source: outer, target: "/secrets/istio", readOnly: true },
@@ -98,14 +112,14 @@ test("a volume can be mounted inside a read-only one, in either order", () => {
   assert.doesNotMatch(stderr, /crl\/x/);
 });
 
-test("a container's mounts are invisible outside", () => {
+test("a container's mounts are invisible outside", async () => {
   const before = execFileSync("sh", ["-c", "wc -l < /proc/self/mountinfo"], { encoding: "utf8" });
   mkdirSync(join(scratch(), "x"));
-  inContainer([], "true");
+  await inContainer([], "true");
   assert.equal(execFileSync("sh", ["-c", "wc -l < /proc/self/mountinfo"], { encoding: "utf8" }), before);
 });
 
-test("a link that a pod puts into the place of a volume leads no mount to the machine's files", () => {
+test("a link that a pod puts into the place of a volume leads no mount to the machine's files", async () => {
   const node = scratch();
   mkdirSync(join(node, "volume/file-above"), { recursive: true });
   writeFileSync(join(node, "volume/file"), "content");
@@ -116,8 +130,8 @@ test("a link that a pod puts into the place of a volume leads no mount to the ma
     target: "/data",
     readOnly: false,
   });
-  assert.equal(inContainer([mountOf("volume")], "cat /data/file").stdout, "content");
-  assert.equal(inContainer([mountOf("volume/file")], "cat /data").stdout, "content");
+  assert.equal((await inContainer([mountOf("volume")], "cat /data/file")).stdout, "content");
+  assert.equal((await inContainer([mountOf("volume/file")], "cat /data")).stdout, "content");
   for (const name of ["link", "link/ssl"])
-    assert.throws(() => inContainer([mountOf(name)], "ls /data"), /a link or another file stands where the node/);
+    await assert.rejects(inContainer([mountOf(name)], "ls /data"), /a link or another file stands where the node/);
 });

@@ -1,22 +1,29 @@
 import {
   existsSync,
+  fstatSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readlinkSync,
   rmdirSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, normalize } from "node:path";
+import { userError } from "../../../base/index.ts";
 import { programDirectories, scriptDirectory } from "../../images/index.ts";
 import {
+  attachTree,
   bindMount,
   changeDirectory,
+  closeDescriptor,
+  copyTree,
+  makeEntry,
   makeReadOnlyRecursive,
+  makeTreeReadOnly,
   mount,
   mountFlags,
+  openPlace,
   pivotRoot,
   unmountDetached,
 } from "../libc.ts";
@@ -43,9 +50,12 @@ export interface ContainerRootOptions {
   /** Files for the container's own /etc: `hosts`, `resolv.conf`, `hostname`. */
   readonly etcFiles: Readonly<Record<string, string>>;
   /**
-   * Whether the container gets the lab's /proc. Otherwise its first process mounts the /proc of its own PID namespace.
+   * Whether the container gets the lab's /proc. Otherwise its first process mounts the /proc of its own PID namespace,
+   * and no other is ever among its mounts.
    */
   readonly hostProc: boolean;
+  /** It is made if it is missing, as container runtimes do. */
+  readonly workingDirectory: string;
   readonly readOnlyRoot: boolean;
   /** The tmpfs limit for all files that the container writes outside its volumes. */
   readonly sizeMb: number;
@@ -109,33 +119,64 @@ services: files
  * closes. The machine's programs are bound read-only, /etc is private, and the root is a tmpfs.
  */
 export function buildContainerRoot(options: ContainerRootOptions): number {
-  return inNewNamespaces({ mount: true }, () => {
-    mount("none", "/", null, mountFlags.recursive | mountFlags.private);
-    const root = options.workDirectory;
-    mount("tmpfs", root, "tmpfs", mountFlags.noSuid | mountFlags.noDevices, `size=${options.sizeMb}m,mode=755`);
-    mkdirSync(join(root, oldRoot));
-    for (const name of emptyDirectories) mkdirSync(join(root, name));
-    bindPrograms(root);
-    populateEtc(root, options.etcFiles);
-    pivotRoot(root, join(root, oldRoot));
+  return inNewMounts(() => build(options));
+}
+
+/** A mount namespace with the files of one directory and no others. The caller closes its descriptor. */
+export function buildRootOf(directory: string): number {
+  return inNewMounts(() => {
+    bindMount(directory, directory, false);
+    changeDirectory(directory);
+    // The old root is put above the new one, so that it needs no place in the directory.
+    pivotRoot(".", ".");
+    unmountDetached(".");
     changeDirectory("/");
-    // From here on, paths are inside the container, so that links cannot lead to the machine's tree.
-    populateRuntimeDirectories();
-    populateDevices();
-    bindKernelFiles(options.hostProc);
-    writeScripts(options.scripts);
-    bindVolumes(options.mounts);
-    unmountDetached(oldRoot);
-    rmdirSync(oldRoot);
-    if (options.readOnlyRoot)
-      mount(
-        null,
-        "/",
-        null,
-        mountFlags.remount | mountFlags.bind | mountFlags.readOnly | mountFlags.noSuid | mountFlags.noDevices,
-      );
-    return openNamespace("self", "mnt");
   });
+}
+
+function inNewMounts(change: () => void): number {
+  return inNewNamespaces({ mount: true }, () => {
+    // It is opened now, because there will be no /proc of the machine.
+    const namespace = openNamespace("self", "mnt");
+    try {
+      mount("none", "/", null, mountFlags.recursive | mountFlags.private);
+      change();
+      return namespace;
+    } catch (error) {
+      closeDescriptor(namespace);
+      throw error;
+    }
+  });
+}
+
+function build(options: ContainerRootOptions): void {
+  const root = options.workDirectory;
+  mount("tmpfs", root, "tmpfs", mountFlags.noSuid | mountFlags.noDevices, `size=${options.sizeMb}m,mode=755`);
+  mkdirSync(join(root, oldRoot));
+  for (const name of emptyDirectories) mkdirSync(join(root, name));
+  bindPrograms(root);
+  populateEtc(root, options.etcFiles);
+  using volumes = new VolumeTrees(options.mounts, options.hostProc);
+  pivotRoot(root, join(root, oldRoot));
+  changeDirectory("/");
+  populateRuntimeDirectories();
+  populateDevices();
+  bindMount(`${oldRoot}/sys`, "/sys");
+  makeReadOnlyRecursive("/sys");
+  writeScripts(options.scripts);
+  // From here on, the container chooses paths, and its volumes may contain links. Nothing of the machine must be left
+  // to which they could lead: neither its tree nor a /proc with the lab's processes.
+  unmountDetached(oldRoot);
+  rmdirSync(oldRoot);
+  volumes.attach();
+  makeWorkingDirectory(options.workingDirectory);
+  if (options.readOnlyRoot)
+    mount(
+      null,
+      "/",
+      null,
+      mountFlags.remount | mountFlags.bind | mountFlags.readOnly | mountFlags.noSuid | mountFlags.noDevices,
+    );
 }
 
 function bindPrograms(root: string): void {
@@ -187,14 +228,6 @@ function populateDevices(): void {
   mount("tmpfs", "/dev/shm", "tmpfs", mountFlags.noSuid | mountFlags.noDevices, "size=64m,mode=1777");
 }
 
-function bindKernelFiles(hostProc: boolean): void {
-  // The kernel allows a process to mount its own /proc only if a complete one is already visible.
-  bindMount(`${oldRoot}/proc`, "/proc");
-  if (hostProc) makeReadOnlyRecursive("/proc");
-  bindMount(`${oldRoot}/sys`, "/sys");
-  makeReadOnlyRecursive("/sys");
-}
-
 function writeScripts(scripts: Readonly<Record<string, string>>): void {
   for (const [name, text] of Object.entries(scripts)) {
     mkdirSync(scriptDirectory, { recursive: true });
@@ -202,31 +235,86 @@ function writeScripts(scripts: Readonly<Record<string, string>>): void {
   }
 }
 
-/** Mounts outer volumes first, because mount points inside a volume must exist before it becomes read-only. */
-function bindVolumes(mounts: readonly ContainerMount[]): void {
-  const depth = ({ target }: ContainerMount): number => target.split("/").length;
-  const ordered = mounts
-    .toSorted((a, b) => depth(a) - depth(b))
-    .map((entry) => ({ ...entry, isDirectory: atSource(entry, (source) => statSync(source).isDirectory()) }));
-  for (const entry of ordered) {
-    makePlace(entry);
-    atSource(entry, (source) => bindMount(source, entry.target, entry.isDirectory));
-    for (const inner of ordered) if (inner.target.startsWith(`${entry.target.replace(/\/$/, "")}/`)) makePlace(inner);
-    if (entry.readOnly) makeReadOnlyRecursive(entry.target);
+/** A mount with a copy of what it mounts, which is not mounted anywhere yet. */
+interface VolumeTree extends ContainerMount {
+  readonly tree: number;
+  readonly isDirectory: boolean;
+}
+
+/** The volumes of a container, found while the machine's paths are there, and mounted when they are gone. */
+class VolumeTrees {
+  readonly #trees: VolumeTree[] = [];
+  readonly #proc: number | undefined;
+
+  constructor(mounts: readonly ContainerMount[], hostProc: boolean) {
+    try {
+      for (const entry of mounts) {
+        const tree = treeOf(entry);
+        this.#trees.push({ ...entry, tree, isDirectory: fstatSync(tree).isDirectory() });
+      }
+      this.#proc = hostProc ? copyTree("/proc") : undefined;
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Mounts outer volumes first, because mount points inside a volume must exist before it becomes read-only. */
+  attach(): void {
+    const depth = ({ target }: ContainerMount): number => target.split("/").length;
+    const ordered = this.#trees.toSorted((a, b) => depth(a) - depth(b));
+    for (const entry of ordered) {
+      attachAt(entry);
+      for (const inner of ordered)
+        if (inner.target.startsWith(`${entry.target.replace(/\/$/, "")}/`)) closeDescriptor(mountPoint(inner));
+      if (entry.readOnly) makeTreeReadOnly(entry.tree);
+    }
+    if (this.#proc === undefined) return;
+    attachAt({ tree: this.#proc, target: "/proc", isDirectory: true });
+    makeTreeReadOnly(this.#proc);
+  }
+
+  [Symbol.dispose](): void {
+    for (const { tree } of this.#trees) closeDescriptor(tree);
+    if (this.#proc !== undefined) closeDescriptor(this.#proc);
   }
 }
 
 /** Another pod may put a link into the place of the source at any time, which would lead to the machine's own files. */
-function atSource<T>({ source, below }: ContainerMount, use: (source: string) => T): T {
-  const path = `${oldRoot}${source}`;
-  return below === undefined ? use(path) : atPlaceBelow({ root: `${oldRoot}${below}`, path }, use);
+function treeOf({ source, below }: ContainerMount): number {
+  return below === undefined ? copyTree(source) : atPlaceBelow({ root: below, path: source }, copyTree);
 }
 
-function makePlace(entry: ContainerMount & { readonly isDirectory: boolean }): void {
-  if (existsSync(entry.target)) return;
-  if (entry.isDirectory) mkdirSync(entry.target, { recursive: true });
-  else {
-    mkdirSync(dirname(entry.target), { recursive: true });
-    writeFileSync(entry.target, "");
+function attachAt(entry: Pick<VolumeTree, "tree" | "target" | "isDirectory">): void {
+  const target = mountPoint(entry);
+  try {
+    attachTree(entry.tree, target, entry.target);
+  } finally {
+    closeDescriptor(target);
+  }
+}
+
+/** Opens the place of a mount, and makes it if it is missing. */
+function mountPoint({ target, isDirectory }: Pick<VolumeTree, "target" | "isDirectory">): number {
+  const path = normalize(join("/", target));
+  const found = openPlace(path);
+  if (found !== undefined) return found;
+  const parent = mountPoint({ target: dirname(path), isDirectory: true });
+  try {
+    makeEntry(parent, basename(path), isDirectory);
+  } finally {
+    closeDescriptor(parent);
+  }
+  const made = openPlace(path);
+  if (made === undefined) throw userError("volume-invalid", `"${target}" in the container is a link to nothing`);
+  return made;
+}
+
+/** A directory that cannot be made is reported by the container's first process, which cannot enter it. */
+function makeWorkingDirectory(path: string): void {
+  try {
+    closeDescriptor(mountPoint({ target: path, isDirectory: true }));
+  } catch {
+    // For example in a read-only volume.
   }
 }

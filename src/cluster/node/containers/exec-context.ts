@@ -1,9 +1,9 @@
-import type { ContainerRights } from "./container-process.ts";
-import type { NamespaceDescriptors } from "../namespaces.ts";
+import type { ContainerNamespaces } from "./container-process.ts";
+import type { ContainerRights } from "./starter.ts";
 
 /** The surroundings in which a command runs beside a container's program. */
 export interface ExecContext {
-  readonly namespaces: NamespaceDescriptors;
+  readonly namespaces: ContainerNamespaces;
   /** First process of the container's PID namespace. */
   readonly initPid: number;
   readonly environment: Readonly<Record<string, string>>;

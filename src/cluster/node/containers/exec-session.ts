@@ -1,37 +1,40 @@
-import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { writeSync } from "node:fs";
 import { Writable, type Duplex } from "node:stream";
 import { ReadStream } from "node:tty";
-import { internalError } from "../../../base/index.ts";
 import type { ExecContext } from "./exec-context.ts";
-import { rightsPrefix } from "./container-process.ts";
 import { closeDescriptor, ioctl, openDescriptor, openFlags } from "../libc.ts";
-import { openNamespace, withNamespaces, type NamespaceDescriptors } from "../namespaces.ts";
+import { openNamespace, withNamespaces } from "../namespaces.ts";
+import { startInContainer, type StandardStreams } from "./starter.ts";
 
 const outputShown = 4_096;
 /** How soon a terminal that takes no more input is tried again. The kernel does not tell when its program has read. */
 const fullTerminalMs = 20;
 
+/** Finds the program as the container does, with the container's rights. */
+const commandScript = 'cd "$1" 2>/dev/null; shift; exec "$@"';
+
 /** Starts a command beside a container's program, in all its namespaces. */
 export function spawnInContainer(
   context: ExecContext,
   command: readonly string[],
-  stdio: StdioOptions,
-  newSession = false,
+  stdio: StandardStreams,
+  ownsTerminal = false,
 ): ChildProcess {
+  const { mount, ...others } = context.namespaces;
   const pid = openNamespace(context.initPid, "pid");
   try {
-    const words = [
-      "-c",
-      'cd "$1" 2>/dev/null; shift; exec "$@"',
-      "exec",
-      context.workingDirectory,
-      ...rightsPrefix(context.rights),
-      ...(newSession ? ["setsid", "-c"] : []),
-      ...command,
-    ];
-    return withNamespaces({ ...context.namespaces, pid }, () =>
-      spawn("/bin/sh", words, { stdio, env: context.environment, cwd: "/" }),
+    return withNamespaces({ ...others, pid }, () =>
+      startInContainer({
+        mount,
+        rights: context.rights,
+        ownProc: undefined,
+        ownsTerminal,
+        argv: ["/bin/sh", "-c", commandScript, "exec", context.workingDirectory, ...command],
+        environment: context.environment,
+        stdio,
+        exitDescriptor: undefined,
+      }),
     );
   } finally {
     closeDescriptor(pid);
@@ -73,8 +76,8 @@ const getTerminalNumber = 0x80045430;
 const unlockTerminal = 0x40045431;
 const setWindowSize = 0x5414;
 
-export function openTerminal(container: Pick<NamespaceDescriptors, "mount">): Terminal {
-  return withNamespaces({ mount: container.mount ?? missingMount() }, () => {
+export function openTerminal(mount: number): Terminal {
+  return withNamespaces({ mount }, () => {
     const master = openDescriptor("/dev/pts/ptmx", openFlags.readWrite | openFlags.noTty | openFlags.nonBlocking);
     try {
       ioctl(master, unlockTerminal, Buffer.alloc(4), "unlock terminal");
@@ -87,10 +90,6 @@ export function openTerminal(container: Pick<NamespaceDescriptors, "mount">): Te
       throw error;
     }
   });
-}
-
-function missingMount(): never {
-  throw internalError("unexpected", "the container has no mount namespace");
 }
 
 export function resizeTerminal(terminal: Terminal, columns: number, rows: number): void {

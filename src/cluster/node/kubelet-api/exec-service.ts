@@ -90,7 +90,7 @@ async function execWithTerminal(
   streams: RemoteStreams,
 ): Promise<number> {
   const context = container.execContext();
-  const terminal = openTerminal(context.namespaces);
+  const terminal = openTerminal(context.namespaces.mount);
   let child: ChildProcess;
   try {
     child = spawnInContainer(

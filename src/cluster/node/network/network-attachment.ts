@@ -1,9 +1,13 @@
-import { spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import type { ChildProcess } from "node:child_process";
+import { closeSync, constants, writeSync } from "node:fs";
+import { join } from "node:path";
 import type { Pod } from "../../../api/kubernetes/index.ts";
-import { transientError } from "../../../base/index.ts";
-import { readEndBelow } from "../place-below.ts";
+import { SerinError, transientError } from "../../../base/index.ts";
+import { buildRootOf } from "../containers/container-root.ts";
+import { startInContainer } from "../containers/starter.ts";
+import { closeDescriptor } from "../libc.ts";
+import { inNewNamespaces } from "../namespaces.ts";
+import { inDirectoryBelow, openFileBelow, readEndBelow } from "../place-below.ts";
 
 const configPath = "etc/cni/net.d/10-lab.conflist";
 const programDirectory = "/opt/cni/bin";
@@ -11,6 +15,7 @@ const interfaceName = "eth0";
 const timeoutMs = 30_000;
 const maxOutputBytes = 64 << 10;
 const maxConfigBytes = 1 << 20;
+const noRights = { privileged: false, capabilities: [], user: 0, group: 0, noNewPrivileges: true };
 
 /** The node's own network, which the runtime makes itself. Other plugins are chained behind it. */
 const ownNetwork = { cniVersion: "1.1.0", name: "lab", plugins: [{ type: "lab" }] };
@@ -35,16 +40,18 @@ export class NetworkAttachment {
 
   /**
    * Writes the network's configuration file if it does not exist. An existing file stays, because plugins may have been
-   * added to it.
+   * added to it. Where a pod with a hostPath volume has left a link, nothing is written, and there are no plugins.
    */
   prepare(): void {
-    const path = join(this.#hostRoot, configPath);
-    mkdirSync(dirname(path), { recursive: true });
-    mkdirSync(join(this.#hostRoot, programDirectory), { recursive: true });
+    const { O_CREAT, O_EXCL, O_WRONLY } = constants;
+    const root = this.#hostRoot;
     try {
-      writeFileSync(path, `${JSON.stringify(ownNetwork, undefined, 2)}\n`, { flag: "wx" });
+      inDirectoryBelow({ root, path: join(root, programDirectory) }, { createMissing: true }, () => undefined);
+      const file = openFileBelow({ root, path: join(root, configPath) }, O_WRONLY | O_CREAT | O_EXCL, 0o644);
+      writeSync(file, `${JSON.stringify(ownNetwork, undefined, 2)}\n`);
+      closeSync(file);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      if (!(error instanceof SerinError) && (error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
   }
 
@@ -80,12 +87,15 @@ export class NetworkAttachment {
     return plugins.slice(1).map((plugin) => ({ ...plugin, cniVersion, name }));
   }
 
-  /** Runs a plugin with the node's root, so that it finds sockets at the same paths as on a real machine. */
-  #run(command: string, { pod, initPid }: AttachedPod, configuration: Fields): Promise<string> {
+  /**
+   * Runs a plugin with the node's root, so that it finds sockets at the same paths as on a real machine. A pod with a
+   * hostPath volume may have written the plugin, so it sees no other files, has no rights, and sees no other processes.
+   */
+  async #run(command: string, { pod, initPid }: AttachedPod, configuration: Fields): Promise<string> {
     const type = String(configuration["type"]);
     const { name = "", namespace = "", uid = "" } = pod.metadata;
-    const env = {
-      PATH: process.env["PATH"],
+    const environment = {
+      PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
       CNI_COMMAND: command,
       CNI_CONTAINERID: `${uid}-${initPid}`,
       CNI_NETNS: `/proc/${initPid}/ns/net`,
@@ -93,28 +103,48 @@ export class NetworkAttachment {
       CNI_PATH: programDirectory,
       CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${name};K8S_POD_UID=${uid}`,
     };
-    return new Promise((resolve, reject) => {
-      const child = spawn("unshare", ["--root", this.#hostRoot, join(programDirectory, type)], {
-        env,
-        stdio: ["pipe", "pipe", "pipe"],
-        timeout: timeoutMs,
-        cwd: "/",
+    const child = this.#start(join(programDirectory, type), environment);
+    const limit = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+    try {
+      return await new Promise((resolve, reject) => {
+        let output = "";
+        const collect = (chunk: string): void => void (output.length < maxOutputBytes && (output += chunk));
+        child.stdout?.setEncoding("utf8").on("data", collect);
+        // The starter reports here if the plugin does not exist.
+        child.stderr?.setEncoding("utf8").on("data", collect);
+        child.stdin?.on("error", () => undefined);
+        child.once("error", (error) =>
+          reject(transientError("cni-failed", `CNI plugin ${type} cannot be run: ${error.message}`)),
+        );
+        child.once("close", (code) => {
+          if (code === 0) resolve(output);
+          else reject(transientError("cni-failed", `CNI plugin ${type} failed: ${wordsOf(output)}`));
+        });
+        child.stdin?.end(JSON.stringify(configuration));
       });
-      let output = "";
-      const collect = (chunk: string): void => void (output.length < maxOutputBytes && (output += chunk));
-      child.stdout.setEncoding("utf8").on("data", collect);
-      // Programs in between report here if the plugin does not exist.
-      child.stderr.setEncoding("utf8").on("data", collect);
-      child.stdin.on("error", () => undefined);
-      child.once("error", (error) =>
-        reject(transientError("cni-failed", `CNI plugin ${type} cannot be run: ${error.message}`)),
+    } finally {
+      clearTimeout(limit);
+    }
+  }
+
+  #start(program: string, environment: Readonly<Record<string, string>>): ChildProcess {
+    const mount = buildRootOf(this.#hostRoot);
+    try {
+      return inNewNamespaces({ pid: true }, () =>
+        startInContainer({
+          mount,
+          rights: noRights,
+          ownProc: undefined,
+          ownsTerminal: false,
+          argv: [program],
+          environment,
+          stdio: ["pipe", "pipe", "pipe"],
+          exitDescriptor: undefined,
+        }),
       );
-      child.once("close", (code) => {
-        if (code === 0) resolve(output);
-        else reject(transientError("cni-failed", `CNI plugin ${type} failed: ${wordsOf(output)}`));
-      });
-      child.stdin.end(JSON.stringify(configuration));
-    });
+    } finally {
+      closeDescriptor(mount);
+    }
   }
 }
 

@@ -2,9 +2,9 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Container } from "../../../api/kubernetes/index.ts";
 import type { ResolvedImage } from "../../images/index.ts";
-import type { ContainerRights } from "../containers/container-process.ts";
 import { buildContainerRoot } from "../containers/container-root.ts";
 import { terminationMessage } from "../containers/termination-message.ts";
+import type { ContainerRights } from "../containers/starter.ts";
 import type { PlaceBelow } from "../place-below.ts";
 import { imageScripts, releaseMounts, volumeMounts } from "./container-mounts.ts";
 import type { PodHost } from "./pod-host.ts";
@@ -16,6 +16,7 @@ const terminationLog = "termination-log";
 export interface RootOptions {
   readonly rights: ContainerRights;
   readonly environment: Readonly<Record<string, string>>;
+  readonly workingDirectory: string;
   /** The pod shares the node's PID namespace. */
   readonly hostPid: boolean;
 }
@@ -42,7 +43,7 @@ export class ContainerFiles {
   }
 
   /** Builds the file system of a run. Returns a descriptor of its mount, which the caller closes. */
-  buildRoot(image: ResolvedImage, { rights, environment, hostPid }: RootOptions): number {
+  buildRoot(image: ResolvedImage, { rights, environment, workingDirectory, hostPid }: RootOptions): number {
     const host = this.#host;
     const workDirectory = join(this.directory, "root");
     mkdirSync(workDirectory, { recursive: true });
@@ -62,6 +63,7 @@ export class ContainerFiles {
       scripts: imageScripts(image),
       etcFiles: host.etcFiles(),
       hostProc: hostPid,
+      workingDirectory,
       readOnlyRoot: this.#spec.securityContext?.readOnlyRootFilesystem === true,
       sizeMb: rootSizeMb,
     });

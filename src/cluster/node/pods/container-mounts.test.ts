@@ -1,46 +1,32 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import type { PodHost } from "./pod-host.ts";
 import { releaseMounts, volumeMounts } from "./container-mounts.ts";
 
 const image = { release: { version: "1.18.1", root: "/release", nodeModules: undefined } };
-let compileCache: string;
-
-beforeEach(() => (compileCache = mkdtempSync(join(tmpdir(), "serin-cache-"))));
-afterEach(() => rmSync(compileCache, { recursive: true, force: true }));
-
-function cacheOf(user: number, chown = (): void => undefined): string | undefined {
-  return releaseMounts(image, { compileCache }, { user, group: user }, chown)[1]?.source;
-}
-
-test("each user id of containers has its own cache of compiled sources", () => {
-  const given: unknown[] = [];
-  // A user namespace with one user cannot give a directory to another.
-  const own = cacheOf(1337, (...args: unknown[]) => void given.push(args));
-  assert.equal(own, join(compileCache, "1337"));
-  assert.deepEqual(given, [[own, 1337, 1337]]);
-  assert.equal(statSync(join(compileCache, "1337")).mode & 0o022, 0);
-  assert.equal(cacheOf(1337), own);
-  assert.equal(cacheOf(0), compileCache);
-});
-
-test("a container starts without a cache that cannot be given to its user", () => {
-  const refuse = (): never => {
-    throw new Error("EINVAL: invalid argument, chown");
+test("containers only read the release, and the code that was compiled for it and their user", () => {
+  const asked: unknown[] = [];
+  const compiledCode = {
+    directoryFor: (release: { version: string }, user: number): string => {
+      asked.push([release.version, user]);
+      return "/compiled";
+    },
   };
-  assert.equal(cacheOf(1337, refuse), undefined);
+  const mounts = releaseMounts(image, { compiledCode }, { user: 1337 });
+  assert.deepEqual(mounts, [
+    { source: "/release", target: "/opt/serin", readOnly: true },
+    { source: "/compiled", target: "/var/cache/serin", readOnly: true },
+  ]);
+  assert.deepEqual(asked, [["1.18.1", 1337]]);
 });
 
-test("a container starts without a cache that cannot be made, as on a full disk", () => {
-  writeFileSync(join(compileCache, "1338"), "in the way");
-  assert.equal(cacheOf(1338), undefined);
-});
-
-test("a lab without a cache mounts none", () => {
-  assert.equal(releaseMounts(image, { compileCache: undefined }, { user: 1337, group: 1337 }).length, 1);
+test("a container starts without compiled code if there is none", () => {
+  const mounts = releaseMounts(image, { compiledCode: { directoryFor: () => undefined } }, { user: 0 });
+  assert.deepEqual(mounts, releaseMounts(image, { compiledCode: undefined }, { user: 0 }));
+  assert.equal(mounts.length, 1);
 });
 
 /** The source of a container's mount with this `subPath` of a directory that pods write. */

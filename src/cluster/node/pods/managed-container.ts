@@ -14,8 +14,8 @@ import { ContainerLog } from "../containers/container-log.ts";
 import { ContainerProbes } from "../probes/container-probes.ts";
 import {
   adoptContainer,
+  type ContainerNamespaces,
   type ContainerProcess,
-  type ContainerRights,
   type ExitStatus,
   spawnContainer,
   type SpawnedContainer,
@@ -24,10 +24,11 @@ import { resolveContainerImage, type ReportEvent } from "./container-image.ts";
 import { type ContainerRecord, newRecord } from "./container-record.ts";
 import { crashLoopBackoff, endedState, explainsDelay, imagePullBackoff, startFailure } from "./container-states.ts";
 import { containerRights } from "../containers/container-rights.ts";
+import type { ContainerRights } from "../containers/starter.ts";
 import type { ExecContext } from "../containers/exec-context.ts";
 import { execInContainer, openTerminal, terminalStream, type Terminal } from "../containers/exec-session.ts";
 import { closeDescriptor } from "../libc.ts";
-import { openNamespace, type NamespaceDescriptors } from "../namespaces.ts";
+import { openNamespace } from "../namespaces.ts";
 import { removeBelow, type PlaceBelow } from "../place-below.ts";
 import type { PodHost } from "./pod-host.ts";
 import type { ContainerRole, ContainerView } from "./pod-status.ts";
@@ -38,6 +39,14 @@ import { RestartBackoff } from "./restart-backoff.ts";
 export interface ContainerConsole {
   readonly terminal: Terminal;
   readonly screen: Duplex;
+}
+
+interface RunOptions {
+  readonly argv: readonly string[];
+  readonly hostPid: boolean;
+  readonly rights: ContainerRights;
+  readonly mount: number;
+  readonly terminal: Terminal | undefined;
 }
 
 const drainMs = 500;
@@ -184,11 +193,16 @@ export class ManagedContainer {
     this.#rights = rights;
     const hostPid = pod.spec?.hostPID === true;
     this.#closeMount();
-    const mount = this.#files.buildRoot(image, { rights, environment: this.#environment, hostPid });
+    const mount = this.#files.buildRoot(image, {
+      rights,
+      environment: this.#environment,
+      workingDirectory: this.#workingDirectory,
+      hostPid,
+    });
     this.#mount = mount;
     this.#event("Normal", "Created", `Created container: ${spec.name}`);
-    const terminal = spec.tty === true ? openTerminal({ mount }) : undefined;
-    const spawned = this.#spawn(argv, hostPid, rights, terminal);
+    const terminal = spec.tty === true ? openTerminal(mount) : undefined;
+    const spawned = this.#spawn({ argv, hostPid, rights, mount, terminal });
     this.#console = terminal === undefined ? undefined : { terminal, screen: terminalStream(terminal) };
     this.#log = new ContainerLog(this.#files.logOf(record.restartCount), host.clock);
     removeBelow(this.#files.logOf(record.restartCount - 2));
@@ -211,16 +225,11 @@ export class ManagedContainer {
     record.state = { running: { startedAt: this.#now() } };
   }
 
-  #spawn(
-    argv: readonly string[],
-    hostPid: boolean,
-    rights: ContainerRights,
-    terminal: Terminal | undefined,
-  ): SpawnedContainer {
+  #spawn({ argv, hostPid, rights, mount, terminal }: RunOptions): SpawnedContainer {
     const environment = terminal === undefined ? this.#environment : { TERM: "xterm", ...this.#environment };
     try {
       return spawnContainer({
-        namespaces: this.#namespaces(),
+        namespaces: this.#namespaces(mount),
         hostPid,
         directory: this.#files.directory,
         stdin: this.spec.stdin === true,
@@ -409,7 +418,7 @@ export class ManagedContainer {
     if (!this.running || identity === undefined || this.#mount === undefined || this.#rights === undefined)
       throw new Error(`container not found ("${this.spec.name}")`);
     return {
-      namespaces: this.#namespaces(),
+      namespaces: this.#namespaces(this.#mount),
       initPid: identity.pid,
       environment: this.#environment,
       workingDirectory: this.#workingDirectory,
@@ -438,9 +447,8 @@ export class ManagedContainer {
     return this.running ? this.#input : undefined;
   }
 
-  #namespaces(): NamespaceDescriptors {
-    const { namespaces } = this.#host.sandbox();
-    return this.#mount === undefined ? namespaces : { ...namespaces, mount: this.#mount };
+  #namespaces(mount: number): ContainerNamespaces {
+    return { ...this.#host.sandbox().namespaces, mount };
   }
 
   #environmentOf(image: ResolvedImage): Record<string, string> {

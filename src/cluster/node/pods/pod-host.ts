@@ -1,10 +1,15 @@
 import type { EventNote } from "../../../kube/index.ts";
 import type { Pod, Volume } from "../../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../../base/index.ts";
-import type { ImageCatalogue } from "../../images/index.ts";
+import type { ImageCatalogue, LabRelease } from "../../images/index.ts";
 import type { EnvironmentSources } from "../containers/container-environment.ts";
 import type { PlaceBelow } from "../place-below.ts";
 import type { PodSandbox } from "./pod-sandbox.ts";
+
+export interface CompiledCodeOfReleases {
+  /** The directory that containers of a release and a user read. Undefined if there is none. */
+  directoryFor(release: LabRelease, user: number): string | undefined;
+}
 
 /** The functions of the pod and the node that a container uses. */
 export interface PodHost {
@@ -12,8 +17,8 @@ export interface PodHost {
   readonly log: Logger;
   readonly images: ImageCatalogue;
   readonly directories: PodDirectories;
-  /** The cache of compiled sources of all users. Undefined means none. */
-  readonly compileCache: string | undefined;
+  /** The compiled code of releases. Undefined means none. */
+  readonly compiledCode: CompiledCodeOfReleases | undefined;
   /** The variables that choose the form in which programs of a checkout run. */
   readonly programEnvironment: Readonly<Record<string, string>>;
   /** The number of uids in the lab's user namespace: 1 or many. */

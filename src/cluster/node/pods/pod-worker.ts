@@ -8,7 +8,7 @@ import type { ImageCatalogue } from "../../images/index.ts";
 import { ManagedContainer } from "./managed-container.ts";
 import { AttachedSandbox, type SandboxServices } from "./attached-sandbox.ts";
 import { etcFilesOf } from "./pod-etc.ts";
-import type { PodDirectories, PodHost } from "./pod-host.ts";
+import type { CompiledCodeOfReleases, PodDirectories, PodHost } from "./pod-host.ts";
 import { writePodRecord, type PodRecord } from "./pod-record.ts";
 import type { PodSandbox } from "./pod-sandbox.ts";
 import type { PodView } from "./pod-status.ts";
@@ -23,7 +23,7 @@ export interface NodeServices extends SandboxServices {
   readonly clock: Clock;
   readonly events: EventRecorder;
   readonly images: ImageCatalogue;
-  readonly compileCache: string | undefined;
+  readonly compiledCode: CompiledCodeOfReleases | undefined;
   readonly programEnvironment: Readonly<Record<string, string>>;
   directoriesOf(pod: Pod): PodDirectories;
   sourcesOf(pod: Pod, podIp: string): VolumeSources;
@@ -368,12 +368,12 @@ export class PodWorker {
 
   #makeHost(): PodHost {
     const services = this.#services;
-    const { clock, log, images, compileCache, programEnvironment, uidCount } = services;
+    const { clock, log, images, compiledCode, programEnvironment, uidCount } = services;
     return {
       clock,
       log,
       images,
-      compileCache,
+      compiledCode,
       programEnvironment,
       uidCount,
       directories: this.#directories,

@@ -19,6 +19,7 @@ export interface DirectoryFile {
 }
 
 const dataLink = "..data";
+const generationName = /^\.\.[0-9_]+$/;
 
 /**
  * Replaces the files of a directory, given by relative path, in one step, so that a reader sees either all old or all
@@ -57,9 +58,11 @@ export function writeAtomicDirectory(
   return true;
 }
 
+/** The name of the directory with the files. Nothing else counts, because it is removed later. */
 function currentGeneration(directory: string): string | undefined {
   try {
-    return readlinkSync(join(directory, dataLink));
+    const name = readlinkSync(join(directory, dataLink));
+    return generationName.test(name) ? name : undefined;
   } catch {
     return undefined;
   }

@@ -99,6 +99,17 @@ test("a projected volume holds token, certificate and namespace, and requests th
   assert.ok((volumes.renewAtMs ?? 0) < Date.now() + 600_000);
 });
 
+test("an update of a volume removes its own old files, and nothing to which a container has turned a link", async () => {
+  const volume: Volume = { name: "c", configMap: { name: "c" } };
+  const { volumes, sources, root } = setUp([volume], { maps: { c: { metadata: {}, data: { mode: "new" } } } });
+  mkdirSync(join(root, "outside"));
+  mkdirSync(volumes.pathOf(volume), { recursive: true });
+  symlinkSync("../../outside", join(volumes.pathOf(volume), "..data"));
+  await volumes.prepare(sources);
+  assert.equal(readFileSync(join(volumes.pathOf(volume), "mode"), "utf8"), "new");
+  assert.ok(existsSync(join(root, "outside")));
+});
+
 test("a token's path leads out of no volume", async () => {
   for (const path of ["../../../outside", "/outside", "a/../../../outside"]) {
     const sources = [{ serviceAccountToken: { path } }];
@@ -176,9 +187,15 @@ test("a hostPath into the kernel's trees creates nothing, and does not leave the
     () => volumes.placeOf({ name: "h", hostPath: { path: `/proc/self/root${target}`, type: "FileOrCreate" } }),
     /points outside the node's directory/,
   );
-  const missing = setUp([{ name: "h", hostPath: { path: "/dev/serin-test-missing", type: "DirectoryOrCreate" } }]);
+  const missing = setUp([{ name: "h", hostPath: { path: "/proc/serin-test-missing", type: "DirectoryOrCreate" } }]);
   await assert.rejects(missing.volumes.prepare(missing.sources), /hostPath type check failed/);
-  assert.equal(existsSync("/dev/serin-test-missing"), false);
+});
+
+test("a hostPath reaches devices of /dev, but no terminals, shared memory or queues of the lab's user", () => {
+  const { volumes } = setUp([]);
+  assert.deepEqual(volumes.placeOf({ name: "h", hostPath: { path: "/dev/null" } }), { root: "/", path: "/dev/null" });
+  for (const path of ["/dev", "/dev/", "/dev/shm", "/dev/pts", "/dev/pts/ptmx", "/dev/serin-test-missing"])
+    assert.throws(() => volumes.placeOf({ name: "h", hostPath: { path } }), /hostPath .* of volume "h"/, path);
 });
 
 test("a container's environment has services, references and expanded values", () => {

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, constants, existsSync, lstatSync, mkdirSync, realpathSync } from "node:fs";
+import { chmodSync, closeSync, constants, existsSync, lstatSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, normalize, relative } from "node:path";
 import type {
   ConfigMap,
@@ -48,6 +48,8 @@ const defaultTokenSeconds = 3_600;
 const tokenRenewShare = 0.8;
 /** The kernel's trees, which all nodes of the lab share. */
 const sharedHostPaths = ["/proc", "/sys", "/dev"];
+/** A place for devices alone. Its directories contain the terminals, the memory and the queues of the lab's user. */
+const deviceDirectory = "/dev";
 
 interface HeldToken extends IssuedToken {
   readonly renewAtMs: number;
@@ -142,6 +144,7 @@ export class PodVolumes {
           "volume-invalid",
           `hostPath ${requestedPath} of volume "${volume.name}" points outside the node's directory`,
         );
+      if (isShared && isAtOrBelow(real, deviceDirectory)) requireDevice(real, requestedPath, volume.name);
       return { root, path: join(root, relative(realRoot, real), relative(existing, path)) };
     }
     return { root, path };
@@ -258,6 +261,16 @@ function insidePath(path: string): string {
   if (normal.startsWith("/") || normal === ".." || normal.startsWith("../"))
     throw userError("volume-invalid", `path "${path}" of a volume item points outside the volume`);
   return normal;
+}
+
+/** Throws a user error for a directory of devices, and for devices in one, such as terminals. */
+function requireDevice(path: string, requestedPath: string, volumeName: string): void {
+  if (dirname(path) === deviceDirectory && statSync(path).isCharacterDevice()) return;
+  throw userError(
+    "volume-invalid",
+    `hostPath ${requestedPath} of volume "${volumeName}" is not a character device of /dev itself, such as /dev/kvm. ` +
+      "Other files there belong to the user of the lab",
+  );
 }
 
 function isAtOrBelow(path: string, parent: string): boolean {

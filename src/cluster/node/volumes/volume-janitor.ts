@@ -1,10 +1,9 @@
-import { rm } from "node:fs/promises";
-import { existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { persistentVolumeKind, type PersistentVolume } from "../../../api/kubernetes/index.ts";
 import { aborted, messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { isKubeCode, type Informer, type KubeClient } from "../../../kube/index.ts";
-import { isLocalVolume, localVolumePath, localVolumes } from "../../record/local-volumes.ts";
+import { isLocalVolume, localVolumePath } from "../../record/local-volumes.ts";
+import { removeBelow } from "../place-below.ts";
 
 export interface VolumeJanitorOptions {
   readonly client: KubeClient;
@@ -48,14 +47,15 @@ export class VolumeJanitor {
   }
 
   async #reclaim(volume: PersistentVolume, isGone: boolean, signal: AbortSignal): Promise<void> {
-    const { client, clock, log } = this.#options;
+    const { client, clock, hostRoot, log } = this.#options;
     const { name = "", uid = "" } = volume.metadata;
     if (this.#deleting.has(name)) return;
     this.#deleting.add(name);
     try {
       while (!signal.aborted) {
         try {
-          await this.#removeDirectory(name);
+          // Pods with a hostPath volume may put links into its place, or into it while it is removed.
+          removeBelow({ root: hostRoot, path: join(hostRoot, localVolumePath(name)) });
           if (!isGone) await client.delete(persistentVolumeKind, name, undefined, { preconditions: { uid } });
           return;
         } catch (error) {
@@ -67,18 +67,5 @@ export class VolumeJanitor {
     } finally {
       this.#deleting.delete(name);
     }
-  }
-
-  async #removeDirectory(volumeName: string): Promise<void> {
-    const { hostRoot, log } = this.#options;
-    const path = join(hostRoot, localVolumePath(volumeName));
-    const parent = join(hostRoot, localVolumes.directory);
-    if (!existsSync(parent)) return;
-    // A pod with a hostPath volume may have put a link in place of the directory of all volumes.
-    if (realpathSync(parent) !== join(realpathSync(hostRoot), localVolumes.directory)) {
-      log.warn("a volume's directory is outside its node's directory, and is not deleted", { volume: volumeName });
-      return;
-    }
-    await rm(path, { recursive: true, force: true });
   }
 }

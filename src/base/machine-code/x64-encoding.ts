@@ -80,5 +80,6 @@ export const x64Encoding: Encoding = {
   setArgument: (index, value) => setNumber(argument(index), value),
   copyArgument: (index, from) => betweenRegisters(0x89, registers[from], argument(index)),
   systemCall: (call) => Uint8Array.of(...setNumber(rax, systemCalls[call]), 0x0f, 0x05),
+  systemCallOf: (number) => Uint8Array.of(...betweenRegisters(0x89, registers[number], rax), 0x0f, 0x05),
   copyResult: (to) => betweenRegisters(0x89, rax, registers[to]),
 };

@@ -1,4 +1,4 @@
-import { invariant } from "../../base/index.ts";
+import { invariant } from "../index.ts";
 import type { Condition, Encoding, Register, SystemCall } from "./machine.ts";
 
 /** x19 to x24, which system calls preserve. */
@@ -71,5 +71,6 @@ export const arm64Encoding: Encoding = {
   setArgument: (index, value) => words(...setNumber(index, value)),
   copyArgument: (index, from) => words(copyRegister(index, number(from))),
   systemCall: (call) => words(...setNumber(systemCallRegister, systemCalls[call]), 0xd400_0001),
+  systemCallOf: (register) => words(copyRegister(systemCallRegister, number(register)), 0xd400_0001),
   copyResult: (to) => words(copyRegister(number(to), 0)),
 };

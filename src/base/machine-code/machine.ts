@@ -1,4 +1,4 @@
-import { internalError } from "../../base/index.ts";
+import { internalError } from "../index.ts";
 
 /** Six registers that system calls preserve. */
 export type Register = 0 | 1 | 2 | 3 | 4 | 5;
@@ -46,6 +46,8 @@ export interface Encoding {
   setArgument(index: number, value: number): Uint8Array;
   copyArgument(index: number, from: Register): Uint8Array;
   systemCall(call: SystemCall): Uint8Array;
+  /** Makes the system call whose number a register holds. */
+  systemCallOf(number: Register): Uint8Array;
   copyResult(to: Register): Uint8Array;
 }
 
@@ -122,6 +124,16 @@ export class Machine {
     this.#emit(() => this.#encoding.copyResult(to));
   }
 
+  /** Sets an argument for {@link systemOf}. No other instruction may stand between but those that load and add. */
+  argument(index: number, from: Register): void {
+    this.#emit(() => this.#encoding.copyArgument(index, from));
+  }
+  /** Makes the system call whose number a register holds. A negative result is an errno. */
+  systemOf(to: Register, number: Register): void {
+    this.#emit(() => this.#encoding.systemCallOf(number));
+    this.#emit(() => this.#encoding.copyResult(to));
+  }
+
   /** The program's bytes, to be loaded at the base address. */
   assemble(): Uint8Array {
     const places = new Map(this.#fixed);
@@ -139,7 +151,7 @@ export class Machine {
     const image = new Uint8Array(end - this.#base);
     const placeOf = (label: string): number => {
       const place = places.get(label);
-      if (place === undefined) throw internalError("unexpected", `the plugin program has no label ${label}`);
+      if (place === undefined) throw internalError("unexpected", `the program has no label ${label}`);
       return place;
     };
     let own = this.#base;

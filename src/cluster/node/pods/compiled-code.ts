@@ -1,0 +1,200 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
+import { join } from "node:path";
+import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
+import { releaseInContainer, type LabRelease } from "../../images/index.ts";
+import { buildContainerRoot } from "../containers/container-root.ts";
+import { startInContainer } from "../containers/starter.ts";
+import { closeDescriptor } from "../libc.ts";
+import { inNewNamespaces } from "../namespaces.ts";
+import { compiledCodeInContainer, programMounts, programPath } from "./container-mounts.ts";
+
+export interface CompiledCodeOptions {
+  /** The directory of the lab's own compiled code, which no container sees. Ours is below. */
+  readonly directory: string;
+  /** An existing directory of this node, for the files of one run. */
+  readonly workDirectory: string;
+  /** The lab's own release, and its program's folder below the release's root. */
+  readonly ownRoot: string;
+  readonly ownProgram: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Reads leave no trace, so the code of a release that is in use may be pruned. Then it is compiled again. */
+const validMs = 7 * 86_400_000;
+/** A run that has not ended after this time was killed. */
+const abandonedMs = 10 * 60_000;
+const rootSizeMb = 16;
+const noRights = { privileged: false, capabilities: [], user: 0, group: 0, noNewPrivileges: true };
+/** Node's folder for a version, an architecture, its flags and the user 0. */
+const folderOfRoot = /^(v\d+\.\d+\.\d+-\w+-[0-9a-f]+-)0$/;
+
+/** V8's flags by which bin/serin starts programs, as far as they lead to another folder, and the programs. */
+const runs = [
+  { flags: [], programs: ["cmd/main.*", "chunks/*.js", "**/*.worker.*"] },
+  { flags: ["--heap-growing-percent=25"], programs: ["cmd/main.*", "{chunks,cmd}/{rollout,prometheus}{-,.}*"] },
+  {
+    flags: ["--optimize-for-size", "--heap-growing-percent=10"],
+    programs: ["cmd/main.*", "{chunks,cmd}/{kiali,dashboard}{-,.}*"],
+  },
+];
+
+/**
+ * Compiles modules without running them: the first import of their common importer throws, after all are loaded. Node
+ * stores the code of CommonJS packages only when they run.
+ */
+const script = `
+import { chmodSync, globSync, readFileSync } from "node:fs";
+import { createRequire, flushCompileCache } from "node:module";
+import { pathToFileURL } from "node:url";
+const [root, program, cache, ...patterns] = process.argv.slice(1);
+const isModule = (file) => /\\.[jt]s$/.test(file) && !/\\.(test|d)\\.ts$/.test(file);
+const files = [...globSync(patterns, { cwd: program }).map((file) => program + "/" + file),
+  ...globSync("samples/**/*.ts", { cwd: root }).map((file) => root + "/" + file)].filter(isModule);
+const urls = ["data:text/javascript,throw 0", ...files.map((file) => pathToFileURL(file).href)];
+const importer = urls.map((url) => "import " + JSON.stringify(url) + ";").join("");
+await import("data:text/javascript," + encodeURIComponent(importer)).catch(() => undefined);
+const require = createRequire(root + "/package.json");
+for (const name of Object.keys(JSON.parse(readFileSync(root + "/package.json", "utf8")).dependencies ?? {}))
+  try { await import(pathToFileURL(require.resolve(name)).href); } catch { /* It is compiled when it is used. */ }
+flushCompileCache();
+for (const file of globSync("*/*", { cwd: cache })) chmodSync(cache + "/" + file, 0o644);
+process.exit();
+`;
+
+/**
+ * The compiled code of releases, for programs of containers. Whoever writes such code decides what other processes do,
+ * so containers only read it, and a process of the lab compiles each release once, with no code of a container.
+ */
+export class CompiledCode {
+  readonly #options: CompiledCodeOptions;
+  readonly #directory: string;
+  /** The releases that this process has looked for, which are as many as the lab has. */
+  readonly #known = new Set<string>();
+  /** Resolves when the last run has ended. */
+  filled: Promise<void> = Promise.resolve();
+
+  constructor(options: CompiledCodeOptions) {
+    this.#options = options;
+    this.#directory = join(options.directory, "pods");
+  }
+
+  /** What containers of a release and a user read, which may still be empty. Undefined if there is none. */
+  directoryFor(release: LabRelease, user: number): string | undefined {
+    try {
+      mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
+      if (!this.#known.has(release.root)) {
+        this.#known.add(release.root);
+        this.filled = this.#fill(release);
+      }
+      if (user !== 0) this.#linkFor(user);
+      return this.#directory;
+    } catch (error) {
+      this.#options.log.debug("containers get no compiled code", { error: messageOf(error) });
+      return undefined;
+    }
+  }
+
+  /** Node looks in a folder of the process' user. */
+  #linkFor(user: number): void {
+    const names = new Set(readdirSync(this.#directory));
+    for (const name of names) {
+      const folder = folderOfRoot.exec(name)?.[1];
+      if (folder !== undefined && !names.has(`${folder}${user}`))
+        symlinkSync(name, join(this.#directory, `${folder}${user}`));
+    }
+  }
+
+  async #fill(release: LabRelease): Promise<void> {
+    const { clock, log } = this.#options;
+    const program = this.#programOf(release);
+    const main = ["main.js", "main.ts"].map((name) => join(release.root, program, "cmd", name)).find(existsSync);
+    if (main === undefined) return;
+    const key = createHash("sha1")
+      .update(`${process.version} ${program} ${statSync(main).mtimeMs}`)
+      .digest("hex");
+    const [begun, done] = [join(this.#directory, `${key}.begun`), join(this.#directory, `${key}.done`)];
+    const ageMs = (path: string): number =>
+      clock.nowMs() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.NEGATIVE_INFINITY);
+    if (ageMs(done) < validMs) return;
+    if (ageMs(begun) > abandonedMs) rmSync(begun, { force: true });
+    try {
+      closeSync(openSync(begun, "wx"));
+    } catch {
+      // Another node does it.
+      return;
+    }
+    try {
+      for (const run of runs) await this.#run(release, program, run);
+      renameSync(begun, done);
+    } catch (error) {
+      rmSync(begun, { force: true });
+      log.debug("the code of a release was not compiled", { release: release.version, error: messageOf(error) });
+    }
+  }
+
+  #programOf({ root }: LabRelease): string {
+    if (root === this.#options.ownRoot) return this.#options.ownProgram;
+    return existsSync(join(root, "dist/cmd/main.js")) ? "dist" : "src";
+  }
+
+  async #run(release: LabRelease, program: string, { flags, programs }: (typeof runs)[number]): Promise<void> {
+    const workDirectory = mkdtempSync(join(this.#options.workDirectory, "compile-"));
+    const mount = buildContainerRoot({
+      workDirectory,
+      mounts: [
+        ...programMounts(release),
+        { source: this.#directory, target: compiledCodeInContainer, readOnly: false },
+      ],
+      scripts: {},
+      etcFiles: {},
+      hostProc: false,
+      workingDirectory: "/",
+      readOnlyRoot: true,
+      sizeMb: rootSizeMb,
+    });
+    rmdirSync(workDirectory);
+    const words = [
+      "node",
+      ...flags,
+      "--disable-warning=ExperimentalWarning",
+      "--input-type=module",
+      "-e",
+      script,
+      "--",
+    ];
+    const places = [releaseInContainer, join(releaseInContainer, program), compiledCodeInContainer];
+    try {
+      const child = inNewNamespaces({ pid: true }, () =>
+        startInContainer({
+          mount,
+          rights: noRights,
+          ownProc: "read-only",
+          ownsTerminal: false,
+          argv: ["/bin/sh", "-c", 'exec nice -n 19 "$@"', "compile", ...words, ...places, ...programs],
+          environment: { PATH: programPath(release), HOME: "/", NODE_COMPILE_CACHE: compiledCodeInContainer },
+          stdio: ["ignore", "ignore", "ignore"],
+          exitDescriptor: undefined,
+        }),
+      );
+      const [code] = (await once(child, "exit")) as [number | null];
+      if (code !== 0) throw new Error(`exit code ${code}`);
+    } finally {
+      closeDescriptor(mount);
+    }
+  }
+}
