@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { AdmissionRefusal } from "./request.ts";
@@ -60,7 +61,7 @@ function setPriority(store: Store, spec: PodSpec, name: string): void {
     return;
   }
   const found = classes.get("", className);
-  const value = (found?.object["value"] as number | undefined) ?? systemPriorities[className];
+  const value = (found?.object["value"] as number | undefined) ?? ownField(systemPriorities, className);
   if (value === undefined)
     throw new AdmissionRefusal(
       403,

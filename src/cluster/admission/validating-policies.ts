@@ -1,7 +1,8 @@
 import type { LabelSelector, UntypedObject } from "../../api/index.ts";
-import { messageOf } from "../../base/index.ts";
+import { messageOf, ownField } from "../../base/index.ts";
 import { outOfBudget, type MeteredCel } from "../../base/cel/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
+import { setOwn } from "../schema/json.ts";
 import type { Store } from "../store/index.ts";
 import { reviewOf } from "./admission-review.ts";
 import type { AdmissionPlugin } from "./chain.ts";
@@ -204,7 +205,7 @@ class PolicyRun {
   /** If a variable has no value, only the expressions that use it fail. */
   define(name: string, expression: string): void {
     try {
-      this.#variables[name] = this.value(expression);
+      setOwn(this.#variables, name, this.value(expression));
     } catch (error) {
       if (this.#left < 0) throw error;
     }
@@ -245,7 +246,7 @@ function act(
   const resource = resourceGroup === "" ? plural : `${plural}.${resourceGroup}`;
   const denied = `${where} denied request: ${message}`;
   throw new AdmissionRefusal(
-    codes[reason] ?? 422,
+    ownField(codes, reason) ?? 422,
     reason,
     `${resource} "${name}" is forbidden: ${denied}`,
     [{ message: denied }],

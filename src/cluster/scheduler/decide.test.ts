@@ -67,6 +67,20 @@ test("a pod is placed where selectors, taints, readiness, resources and host por
   assert.deepEqual(choose(pod("q"), []), { node: undefined, message: "no nodes available to schedule pods" });
 });
 
+test("a topology key that no node has as a label makes no domain, even if every object inherits a field of that name", () => {
+  const required = [{ topologyKey: "constructor", labelSelector: { matchLabels: { app: "p" } } }];
+  const beside = { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: required } } };
+  assert.deepEqual(choose(pod("p", beside, { app: "p" }), [node("a")]), {
+    node: undefined,
+    message: "0/1 nodes are available: 1 node(s) didn't match pod affinity rules.",
+  });
+  const term = { matchExpressions: [{ key: "constructor", operator: "Exists" as const }] };
+  const labelled = {
+    nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [term] } },
+  };
+  assert.equal(choose(pod("p", { affinity: labelled }), [node("a")]).node, undefined);
+});
+
 test("replicas spread over nodes, regardless of other pods there", () => {
   const others: [Pod, string][] = [1, 2, 3].map((index) => [pod(`o${index}`, {}, {}, "other"), "b"]);
   assert.deepEqual(choose(pod("q"), [node("a"), node("b")], [[pod("p"), "a"], ...others]), { node: "b" });

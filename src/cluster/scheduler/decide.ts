@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import { controllerOf } from "../../kube/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { filtersFor, type FilterInputs } from "./filters.ts";
@@ -116,7 +117,7 @@ function preferredPods(
   }));
   return ({ node }) =>
     terms.reduce(
-      (total, { weight, key, counts }) => total + weight * (counts.get(node.metadata.labels?.[key] ?? "") ?? 0),
+      (total, { weight, key, counts }) => total + weight * (counts.get(ownField(node.metadata.labels, key) ?? "") ?? 0),
       0,
     );
 }
@@ -133,7 +134,7 @@ function softSpread(pod: Pod, nodes: readonly NodeState[]): (state: NodeState) =
     });
   return ({ node }) =>
     -constraints.reduce(
-      (total, { topologyKey, counts }) => total + (counts.get(node.metadata.labels?.[topologyKey] ?? "") ?? 0),
+      (total, { topologyKey, counts }) => total + (counts.get(ownField(node.metadata.labels, topologyKey) ?? "") ?? 0),
       0,
     );
 }

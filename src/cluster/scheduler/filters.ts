@@ -1,4 +1,5 @@
 import { matchesLabelSelector } from "../../api/index.ts";
+import { ownField } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { formatTaint, matchesNode, untoleratedTaint } from "../controllers/pods/node-match.ts";
 import { allocatable, hostPortsOf, type NodeState, type PlacedPod } from "./node-state.ts";
@@ -99,7 +100,7 @@ function podAffinity({ pod, nodes, repelling, namespaceLabels }: FilterInputs): 
     // The first pod of a group with affinity to itself must be able to start somewhere.
     const first = [...counts.values()].every((count) => count === 0) && termMatches(term, pod, pod, namespaceLabels);
     filters.push(({ node }) => {
-      const domain = node.metadata.labels?.[term.topologyKey];
+      const domain = ownField(node.metadata.labels, term.topologyKey);
       return domain !== undefined && (first || (counts.get(domain) ?? 0) > 0)
         ? undefined
         : "node(s) didn't match pod affinity rules";
@@ -110,7 +111,7 @@ function podAffinity({ pod, nodes, repelling, namespaceLabels }: FilterInputs): 
       termMatches(term, pod, placed.pod, namespaceLabels),
     );
     filters.push(({ node }) =>
-      (counts.get(node.metadata.labels?.[term.topologyKey] ?? "") ?? 0) > 0
+      (counts.get(ownField(node.metadata.labels, term.topologyKey) ?? "") ?? 0) > 0
         ? "node(s) didn't match pod anti-affinity rules"
         : undefined,
     );
@@ -130,7 +131,7 @@ function existingAntiAffinity(
   for (const placed of repelling) {
     for (const term of placed.pod.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ??
       []) {
-      const domain = labelsOf.get(placed.node)?.[term.topologyKey];
+      const domain = ownField(labelsOf.get(placed.node), term.topologyKey);
       if (domain !== undefined && termMatches(term, placed.pod, pod, namespaceLabels))
         closed.add(`${term.topologyKey}=${domain}`);
     }
@@ -154,7 +155,7 @@ function spread({ pod, nodes }: FilterInputs): Filter[] {
       const least = counts.size === 0 ? 0 : Math.min(...counts.values());
       const self = matchesLabelSelector(labelSelector, pod.metadata.labels) ? 1 : 0;
       return ({ node }: NodeState) => {
-        const domain = node.metadata.labels?.[topologyKey];
+        const domain = ownField(node.metadata.labels, topologyKey);
         if (domain === undefined)
           return "node(s) didn't match pod topology spread constraints (missing required label)";
         return (counts.get(domain) ?? 0) + self - least > maxSkew

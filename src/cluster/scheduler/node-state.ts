@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import type { Node, Pod } from "../../api/kubernetes/index.ts";
 import { quantity, requestsOf, type Resources } from "./resources.ts";
 
@@ -98,7 +99,7 @@ export function hostPortsOf(pod: Pod): string[] {
 }
 
 export function allocatable(node: Node, resource: string): number {
-  const found = node.status?.allocatable?.[resource];
+  const found = ownField(node.status?.allocatable, resource);
   // Without a stated maximum number of pods, the kubelet's default applies.
   return found === undefined && resource === "pods" ? 110 : quantity(found);
 }

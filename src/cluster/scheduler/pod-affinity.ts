@@ -1,4 +1,5 @@
 import { matchesLabelSelector } from "../../api/index.ts";
+import { ownField } from "../../base/index.ts";
 import type { Pod, PodAffinityTerm } from "../../api/kubernetes/index.ts";
 import type { NodeState, PlacedPod } from "./node-state.ts";
 
@@ -23,7 +24,7 @@ export function countByDomain(
 ): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { node, pods } of nodes) {
-    const domain = node.metadata.labels?.[topologyKey];
+    const domain = ownField(node.metadata.labels, topologyKey);
     if (domain === undefined) continue;
     let count = counts.get(domain) ?? 0;
     for (const placed of pods.values()) if (matches(placed)) count += 1;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { canonicalJson, jsonEqual } from "../../../base/index.ts";
+import { canonicalJson, jsonEqual, ownField } from "../../../base/index.ts";
 import { costExceeded, outOfBudget, type MeteredProgram } from "../../../base/cel/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors, omitted } from "../field-error.ts";
@@ -206,7 +206,7 @@ class RuleWalk {
     const comparable = schema["x-kubernetes-map-type"] !== "atomic" && isObject(old) ? old : undefined;
     for (const [key, item] of Object.entries(value)) {
       const property = propertySchema(schema, key);
-      const field = { value: item, old: comparable?.[key], isRoot: false };
+      const field = { value: item, old: ownField(comparable, key), isRoot: false };
       if (property !== undefined) this.#visit({ ...field, schema: property, path: childPath(path, key) });
       else if (typeof schema.additionalProperties === "object")
         this.#visit({ ...field, schema: schema.additionalProperties, path: `${path}[${key}]` });
@@ -273,7 +273,7 @@ class ItemsByKeys {
   }
 
   #keyOf(item: JsonObject): string {
-    return canonicalJson(this.#keys.map((key) => item[key]));
+    return canonicalJson(this.#keys.map((key) => ownField(item, key)));
   }
 }
 
