@@ -290,6 +290,21 @@ test("an eviction is refused while a disruption budget is exhausted", async () =
   assert.equal((await server.call("GET", `${budgets}/guard`)).body.status.disruptionsAllowed, 0);
 });
 
+test("the status of an evicted pod names the eviction, and neither a refused nor a trial eviction leaves a trace", async () => {
+  await server.call("POST", pods, { ...pod("marked", { nodeName: "node-a" }) });
+  const evict = async (query: string, deleteOptions: Json): Promise<number> =>
+    (await server.call("POST", `${pods}/marked/eviction${query}`, { metadata: { name: "marked" }, deleteOptions }))
+      .status;
+  const conditions = async (): Promise<Json> =>
+    (await server.call("GET", `${pods}/marked`)).body.status.conditions?.map((one: Json) => one.reason ?? one.type);
+  assert.equal(await evict("?dryRun=All", {}), 201);
+  assert.equal(await evict("", { preconditions: { uid: "other" } }), 409);
+  assert.equal(await conditions(), undefined);
+  const { resourceVersion } = (await server.call("GET", `${pods}/marked`)).body.metadata;
+  assert.equal(await evict("", { preconditions: { resourceVersion } }), 201);
+  assert.deepEqual(await conditions(), ["EvictionByEvictionAPI"]);
+});
+
 test("a pod that is not ready is evicted if its budget's healthy pods suffice, or if the budget protects only these", async () => {
   const budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
   const condition = (status: string): Json => ({ phase: "Running", conditions: [{ type: "Ready", status }] });

@@ -12,7 +12,7 @@ import {
 import { isKubeCode, type Reconciler } from "../../kube/index.ts";
 import type { ControllerContext } from "../controllers/controller.ts";
 import type { ObjectView } from "../controllers/object-view.ts";
-import { isActive, isFinished, isTerminating, podCondition } from "../controllers/pods/pod-facts.ts";
+import { isActive, isFinished, isTerminating, podCondition, withCondition } from "../controllers/pods/pod-facts.ts";
 import { volumeAnnotations } from "../record/local-volumes.ts";
 import { decide } from "./decide.ts";
 import { Placements } from "./node-state.ts";
@@ -189,7 +189,7 @@ class Scheduler {
       lastTransitionTime:
         before?.status === "False" ? (before.lastTransitionTime ?? this.#context.now()) : this.#context.now(),
     } as const;
-    const conditions = [...(pod.status?.conditions ?? []).filter(({ type }) => type !== "PodScheduled"), condition];
+    const conditions = withCondition(pod, condition);
     try {
       this.#pods.wrote(
         await this.#context.client.patchMerge(
