@@ -49,6 +49,38 @@ export function hasStatus(type: ResourceType): boolean {
   return type.subresources.some((subresource) => subresource.name === "status");
 }
 
+/** Kinds of which an update creates an object that does not exist. */
+const createdByUpdate = new Set([
+  "/endpoints",
+  "/events",
+  "/limitranges",
+  "/podtemplates",
+  "/services",
+  "coordination.k8s.io/leases",
+  "rbac.authorization.k8s.io/clusterrolebindings",
+  "rbac.authorization.k8s.io/clusterroles",
+  "rbac.authorization.k8s.io/rolebindings",
+  "rbac.authorization.k8s.io/roles",
+]);
+
+export function isCreatedByUpdate(type: ResourceType): boolean {
+  return createdByUpdate.has(type.storageKey);
+}
+
+/** Built-in kinds of which an update must name the version that it replaces. */
+const replacedByVersion = new Set([
+  "admissionregistration.k8s.io/mutatingwebhookconfigurations",
+  "admissionregistration.k8s.io/validatingadmissionpolicies",
+  "admissionregistration.k8s.io/validatingadmissionpolicybindings",
+  "admissionregistration.k8s.io/validatingwebhookconfigurations",
+  "apiextensions.k8s.io/customresourcedefinitions",
+  "coordination.k8s.io/leases",
+]);
+
+export function isReplacedByVersion(type: ResourceType): boolean {
+  return !type.builtIn || replacedByVersion.has(type.storageKey);
+}
+
 /** Kinds whose status may be set at creation. */
 const statusAtCreation = new Set(["/nodes"]);
 

@@ -330,8 +330,11 @@ function checkIdentity(intent: WriteIntent, object: UntypedObject, name: string 
   }
   if (name === undefined) return;
   if ((metadata.name ?? "") === "") metadata.name = name;
-  if (metadata.name !== name)
-    throw badRequest(`the name of the object (${metadata.name ?? ""}) does not match the name on the URL (${name})`);
+  if (metadata.name !== name) throw otherName(metadata.name, name);
+}
+
+export function otherName(given: string | undefined, name: string): ApiError {
+  return badRequest(`the name of the object (${given ?? ""}) does not match the name on the URL (${name})`);
 }
 
 function checkVersion(type: ResourceType, name: string, wanted: UntypedObject, old: UntypedObject): void {

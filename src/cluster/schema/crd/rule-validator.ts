@@ -5,6 +5,7 @@ import type { FieldError } from "../contract.ts";
 import { fieldErrors, omitted } from "../field-error.ts";
 import { readKnownRules } from "../generated-data.ts";
 import { childPath, isObject, type JsonObject } from "../json.ts";
+import { optionalValue } from "./cel/kubernetes-functions.ts";
 import { loadCel, type Cel } from "./cel/library.ts";
 import { CelValues } from "./cel/values.ts";
 import { propertySchema, type StructuralSchema, type ValidationRule } from "./structural-schema.ts";
@@ -215,13 +216,15 @@ class RuleWalk {
 
   #evaluate(compiled: CompiledRule, { schema, value, old, path, isRoot }: VisitedValue): void {
     const { rule, program, usesOldSelf } = compiled;
-    if (usesOldSelf && old === undefined) return;
+    const isOptional = rule.optionalOldSelf === true;
+    if (usesOldSelf && old === undefined && !isOptional) return;
     if (!usesOldSelf && old !== undefined && jsonEqual(old, value)) return;
     if (this.#budget.cost < 0) return;
     const text = rule.message?.trim() ?? rule.rule.trim();
+    const oldSelf = old === undefined ? undefined : this.#values.convert(schema, old, isRoot);
     const bindings = {
       self: this.#values.convert(schema, value, isRoot),
-      oldSelf: old === undefined ? null : this.#values.convert(schema, old, isRoot),
+      oldSelf: isOptional ? optionalValue(oldSelf) : (oldSelf ?? null),
     };
     const { value: result, cost } = program(bindings);
     this.#budget.cost -= cost + evaluationCost;
