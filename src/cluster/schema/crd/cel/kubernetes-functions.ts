@@ -49,7 +49,8 @@ export function kubernetesFunctions(cel: CelLibrary): CelFunc[] {
   ];
 }
 
-function tagged(type: string, fields: Readonly<Record<string, CelInput>>): ReadonlyMap<string, CelInput> {
+/** A value of Kubernetes' own type. */
+export function tagged(type: string, fields: Readonly<Record<string, CelInput>>): ReadonlyMap<string, CelInput> {
   return new Map<string, CelInput>([[typeKey, type], ...Object.entries(fields)]);
 }
 
@@ -70,7 +71,7 @@ function fieldOf(value: CelMap, type: string, field: string): CelValue {
   return held;
 }
 
-function textField(value: CelMap, type: string, field: string): string {
+export function textField(value: CelMap, type: string, field: string): string {
   return stringOf(fieldOf(value, type, field));
 }
 
