@@ -1,9 +1,9 @@
 import { matchesLabelSelector } from "../../api/index.ts";
 import { ownField } from "../../base/index.ts";
-import type { Pod } from "../../api/kubernetes/index.ts";
+import type { Pod, TopologySpreadConstraint } from "../../api/kubernetes/index.ts";
 import { formatTaint, matchesNode, untoleratedTaint } from "../controllers/pods/node-match.ts";
 import { allocatable, hostPortsOf, type NodeState, type PlacedPod } from "./node-state.ts";
-import { countByDomain, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
+import { countByDomain, selectorOf, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
 import { requestsOf } from "./resources.ts";
 import { volumeFilter, type VolumeNeeds } from "./volume-needs.ts";
 
@@ -31,6 +31,15 @@ export function filtersFor(inputs: FilterInputs): Filter[] {
     ...podAffinity(inputs),
     ...spread(inputs),
   ];
+}
+
+/** Why the pod does not fit on the node, by the first filter that refuses it. */
+export function firstReason(filters: readonly Filter[], state: NodeState): string | undefined {
+  for (const filter of filters) {
+    const reason = filter(state);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
 }
 
 function unschedulable({ pod }: FilterInputs): Filter {
@@ -142,18 +151,36 @@ function existingAntiAffinity(
       : undefined;
 }
 
+/** The nodes whose domains a constraint counts. */
+export function spreadNodes(
+  pod: Pod,
+  { nodeAffinityPolicy, nodeTaintsPolicy }: TopologySpreadConstraint,
+  nodes: readonly NodeState[],
+): readonly NodeState[] {
+  const { spec } = pod;
+  if (spec === undefined) return [];
+  return nodes.filter(
+    ({ node }) =>
+      (nodeAffinityPolicy === "Ignore" || matchesNode(spec, node)) &&
+      (nodeTaintsPolicy !== "Honor" ||
+        untoleratedTaint(pod, node.spec?.taints, ["NoSchedule", "NoExecute"]) === undefined),
+  );
+}
+
 function spread({ pod, nodes }: FilterInputs): Filter[] {
-  const eligible = nodes.filter(({ node }) => pod.spec !== undefined && matchesNode(pod.spec, node));
   return (pod.spec?.topologySpreadConstraints ?? [])
     .filter(({ whenUnsatisfiable }) => whenUnsatisfiable === "DoNotSchedule")
-    .map(({ topologyKey, maxSkew, labelSelector }) => {
+    .map((constraint) => {
+      const { topologyKey, maxSkew, minDomains = 1 } = constraint;
+      const selector = selectorOf(pod, constraint);
       const matches = (placed: PlacedPod): boolean =>
         placed.pod.metadata.namespace === pod.metadata.namespace &&
         placed.pod.metadata.deletionTimestamp === undefined &&
-        matchesLabelSelector(labelSelector, placed.pod.metadata.labels);
-      const counts = countByDomain(eligible, topologyKey, matches);
-      const least = counts.size === 0 ? 0 : Math.min(...counts.values());
-      const self = matchesLabelSelector(labelSelector, pod.metadata.labels) ? 1 : 0;
+        matchesLabelSelector(selector, placed.pod.metadata.labels);
+      const counts = countByDomain(spreadNodes(pod, constraint, nodes), topologyKey, matches);
+      // With fewer domains than wanted, the missing ones count as empty.
+      const least = counts.size < minDomains || counts.size === 0 ? 0 : Math.min(...counts.values());
+      const self = matchesLabelSelector(selector, pod.metadata.labels) ? 1 : 0;
       return ({ node }: NodeState) => {
         const domain = ownField(node.metadata.labels, topologyKey);
         if (domain === undefined)

@@ -159,7 +159,7 @@ test("the kinds are read again only if a definition changes what the server serv
     Object.assign(client, { raw: (...request: Parameters<typeof raw>) => ((reads += 1), raw(...request)) });
     const define = async (generation: number, status: object): Promise<number> => {
       const metadata = { name: "widgets.example.com", generation };
-      cluster.put(customResourceDefinitionKind, { metadata, status } as never);
+      cluster.put(customResourceDefinitionKind, { metadata, status });
       await turn();
       await cluster.pass(300);
       await turn();
