@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ServerHarness, type Json } from "./server-harness.ts";
+import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
 
 // What clients such as kubectl, Helm, Argo CD and Flux rely on beyond the plain verbs.
 let server: ServerHarness;
@@ -59,4 +59,60 @@ test("an apply creates no object of another name than its path", async () => {
   assert.equal(refused.status, 400);
   assert.equal(refused.body.message, "the name of the object (other) does not match the name on the URL (wanted)");
   assert.equal((await server.call("GET", `${configMaps}/other`)).status, 404);
+});
+
+test("a Service that changes its type loses the fields of its old type, and keeps those that the client changes", async () => {
+  const services = `${core}/services`;
+  const merge = { contentType: "application/merge-patch+json" };
+  const typed = async (type: string, more: Json = {}): Promise<Answer> =>
+    await server.call("PATCH", `${services}/moving`, { spec: { type, ...more } }, merge);
+  const ports = [{ port: 80 }];
+  await server.call("POST", services, { metadata: { name: "moving" }, spec: { type: "LoadBalancer", ports } });
+  const plain = (await typed("ClusterIP")).body.spec;
+  assert.deepEqual(
+    [plain.ports[0].nodePort, plain.externalTrafficPolicy, plain.allocateLoadBalancerNodePorts],
+    [undefined, undefined, undefined],
+  );
+  const named = await typed("ExternalName", { externalName: "a.example.com" });
+  assert.deepEqual(
+    [named.status, named.body.spec?.clusterIP, named.body.spec?.ipFamilies],
+    [200, undefined, undefined],
+  );
+  await typed("ClusterIP", { externalName: null });
+  const other = await typed("ExternalName", { externalName: "a.example.com", clusterIP: "10.96.0.50" });
+  assert.equal(other.status, 422);
+});
+
+test("a Service with a node port outside the range, a second family or an unknown distribution is refused", async () => {
+  const refusals: [Json, RegExp][] = [
+    [{ type: "NodePort", ports: [{ port: 80, nodePort: 80 }] }, /nodePort: Invalid value: 80: provided port is not in/],
+    [{ ipFamilyPolicy: "RequireDualStack" }, /ipFamilyPolicy: .* Cluster is not configured for dual-stack services$/],
+    [{ ipFamilies: ["IPv6"] }, /spec.ipFamilies\[0\]: Invalid value: "IPv6": not configured on this cluster$/],
+    [{ trafficDistribution: "Odd" }, /trafficDistribution: Unsupported value: "Odd"/],
+  ];
+  for (const [spec, message] of refusals) {
+    const body = { metadata: { name: "odd" }, spec: { ports: [{ port: 80 }], ...spec } };
+    const refused = await server.call("POST", `${core}/services`, body);
+    assert.equal(refused.status, 422, JSON.stringify(spec));
+    assert.match(refused.body.message, message);
+  }
+  const headless = { clusterIP: "None", ipFamilyPolicy: "RequireDualStack", ipFamilies: ["IPv4", "IPv6"] };
+  const body = { metadata: { name: "anywhere" }, spec: headless };
+  assert.equal((await server.call("POST", `${core}/services`, body)).status, 201);
+});
+
+test("a watch ends with a bookmark, and without initial events it begins with the next change", async () => {
+  const query = "watch=1&allowWatchBookmarks=true&timeoutSeconds=1";
+  const version = (await server.call("GET", configMaps)).body.metadata.resourceVersion;
+  const idle = await server.watch(`${configMaps}?${query}&resourceVersion=${version}`, () => false);
+  assert.deepEqual(
+    idle.map(({ type, object }) => [type, object.metadata.resourceVersion]),
+    [["BOOKMARK", version]],
+  );
+  const skipping = `${query}&sendInitialEvents=false&resourceVersionMatch=NotOlderThan`;
+  const events = await server.watch(`${core}/serviceaccounts?${skipping}`, () => false);
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ["BOOKMARK"],
+  );
 });

@@ -217,8 +217,9 @@ const strategies: Readonly<Record<string, Strategy>> = {
     prepareCreate(object) {
       object["status"] = { loadBalancer: {} };
     },
-    prepareUpdate(object) {
-      const spec = (object["spec"] ?? {}) as { type?: string };
+    prepareUpdate(object, old) {
+      const spec = (object["spec"] ?? {}) as ServiceFields;
+      dropFieldsOfType(spec, (old["spec"] ?? {}) as ServiceFields);
       if (spec.type !== "LoadBalancer")
         object["status"] = { ...(object["status"] as Fields | undefined), loadBalancer: {} };
     },
@@ -249,6 +250,49 @@ const strategies: Readonly<Record<string, Strategy>> = {
   "batch/cronjobs": statusOf({}),
   "batch/jobs": { prepareCreate: prepareJob },
 };
+
+interface ServiceFields extends Fields {
+  readonly type?: string;
+  readonly externalIPs?: readonly string[];
+  readonly allocateLoadBalancerNodePorts?: boolean;
+  ports?: { nodePort?: number }[];
+}
+
+/** Which types of Service have a field. */
+const fieldsOfType: Readonly<Record<string, (spec: ServiceFields) => boolean>> = {
+  clusterIP: hasClusterIp,
+  clusterIPs: hasClusterIp,
+  ipFamilies: hasClusterIp,
+  ipFamilyPolicy: hasClusterIp,
+  healthCheckNodePort: ({ type, externalTrafficPolicy }) =>
+    type === "LoadBalancer" && externalTrafficPolicy === "Local",
+  allocateLoadBalancerNodePorts: ({ type }) => type === "LoadBalancer",
+  loadBalancerClass: ({ type }) => type === "LoadBalancer",
+  externalTrafficPolicy: ({ type, externalIPs = [] }) =>
+    type === "NodePort" || type === "LoadBalancer" || (type === "ClusterIP" && externalIPs.length > 0),
+};
+
+function hasClusterIp({ type }: ServiceFields): boolean {
+  return type !== "ExternalName";
+}
+
+function hasNodePorts({ type, allocateLoadBalancerNodePorts }: ServiceFields): boolean {
+  return type === "NodePort" || (type === "LoadBalancer" && allocateLoadBalancerNodePorts !== false);
+}
+
+/**
+ * A client that changes a Service's type need not remove the fields that its old type had, if it leaves them as they
+ * are. Most of them were filled in by the server.
+ */
+function dropFieldsOfType(spec: ServiceFields, old: ServiceFields): void {
+  const [had, has] = [hasNodePorts(old), hasNodePorts(spec)];
+  const portsOf = ({ ports = [] }: ServiceFields): readonly unknown[] => ports.map(({ nodePort }) => nodePort);
+  if (had && !has && jsonEqual(portsOf(spec), portsOf(old))) for (const port of spec.ports ?? []) delete port.nodePort;
+  const gone = Object.entries(fieldsOfType).filter(
+    ([field, isOfType]) => isOfType(old) && !isOfType(spec) && jsonEqual(spec[field], old[field]),
+  );
+  for (const [field] of gone) delete spec[field];
+}
 
 function countTemplates(object: UntypedObject, old: UntypedObject): void {
   const before = Number(old.metadata.annotations?.[templateGeneration] ?? 1);

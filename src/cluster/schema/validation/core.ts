@@ -139,6 +139,12 @@ function validateServiceAddresses(spec: JsonObject, type: string, check: Check):
         "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
       );
   check.oneOf("spec.externalTrafficPolicy", spec.externalTrafficPolicy, ["Cluster", "Local"]);
+  check.oneOf("spec.trafficDistribution", spec.trafficDistribution, [
+    "PreferClose",
+    "PreferSameNode",
+    "PreferSameZone",
+  ]);
+  check.oneOf("spec.ipFamilyPolicy", spec.ipFamilyPolicy, ["PreferDualStack", "RequireDualStack", "SingleStack"]);
   check.oneOf("spec.internalTrafficPolicy", spec.internalTrafficPolicy, ["Cluster", "Local"]);
   const { timeoutSeconds } = objectOf(objectOf(spec.sessionAffinityConfig).clientIP);
   if (timeoutSeconds !== undefined && !(Number(timeoutSeconds) > 0 && Number(timeoutSeconds) <= maxAffinitySeconds))

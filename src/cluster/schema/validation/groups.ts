@@ -159,6 +159,7 @@ function disruptionBudget(object: JsonObject, _old: JsonObject | undefined, chec
         "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')",
       );
   }
+  check.oneOf("spec.unhealthyPodEvictionPolicy", spec.unhealthyPodEvictionPolicy, ["AlwaysAllow", "IfHealthyBudget"]);
   check.add(...validateLabelSelector(spec.selector, "spec.selector"));
 }
 
