@@ -99,8 +99,6 @@ class ValidatingPolicies {
   validate(request: AdmissionRequest): void {
     if (request.type.storageKey === policies && request.subresource === "" && request.object !== undefined)
       checkExpressions(this.#loaded(), request, expressionsOf);
-    if (request.type.plural === "mutatingadmissionpolicies" && request.type.group === policyGroup)
-      request.warnings.push("this cluster stores MutatingAdmissionPolicies, and does not apply them");
     // A broken policy would otherwise prevent its own repair.
     if (request.type.group === policyGroup && /^(?:validating|mutating)admissionpolic/.test(request.type.plural))
       return;

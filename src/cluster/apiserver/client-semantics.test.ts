@@ -116,3 +116,19 @@ test("a watch ends with a bookmark, and without initial events it begins with th
     ["BOOKMARK"],
   );
 });
+
+test("a definition with a conversion webhook comes with the warning that nobody calls it", async () => {
+  const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };
+  const webhook = { clientConfig: { url: "https://127.0.0.1:1/" }, conversionReviewVersions: ["v1"] };
+  const define = async (plural: string, conversion: Json): Promise<unknown> => {
+    const names = { plural, kind: plural.toUpperCase() };
+    const versions = [{ name: "v1", served: true, storage: true, schema }];
+    const spec = { group: "example.com", scope: "Namespaced", names, versions, conversion };
+    const body = { metadata: { name: `${plural}.example.com` }, spec };
+    return (await server.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)).headers[
+      "warning"
+    ];
+  };
+  assert.match(String(await define("odd", { strategy: "Webhook", webhook })), /does not call conversion webhooks/);
+  assert.equal(await define("plain", { strategy: "None" }), undefined);
+});
