@@ -40,7 +40,7 @@ function candidateOf(
   const removed = new Set(lower);
   const fits = (): boolean => {
     const rest = without(state, removed);
-    const nodes = inputs.nodes.map((each) => (each === state ? rest : each));
+    const nodes = inputs.nodes.map((other) => (other === state ? rest : other));
     const repelling = inputs.repelling.filter((placed) => !removed.has(placed));
     return firstReason(filtersFor({ ...inputs, nodes, repelling }), rest) === undefined;
   };

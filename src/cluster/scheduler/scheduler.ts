@@ -127,11 +127,7 @@ class Scheduler {
     const decision = decide(inputs);
     if (decision.node === undefined) {
       this.#unschedulable.add(key);
-      const preemption = this.#mayPreempt(uid)
-        ? preempt(inputs, this.#context.view(podDisruptionBudgetKind).all())
-        : undefined;
-      if (preemption !== undefined)
-        this.#nominated.set(uid, { pod, node: preemption.node, victims: preemption.victims.map(uidOf) });
+      const preemption = this.#preemptionFor(inputs);
       await this.#reportFailure(pod, decision.message, preemption?.node);
       if (preemption !== undefined) await this.#evict(pod, preemption);
       return;
@@ -151,9 +147,20 @@ class Scheduler {
     );
   }
 
-  /** Whether no pods are left that already go for this pod. */
-  #mayPreempt(uid: string): boolean {
-    return !(this.#nominated.get(uid)?.victims ?? []).some((victim) => this.#placements.has(victim));
+  /** Chooses pods that must go, unless some already go for this pod, and notes the node. */
+  #preemptionFor(inputs: FilterInputs): Preemption | undefined {
+    const uid = uidOf(inputs.pod);
+    const isUnderWay = (this.#nominated.get(uid)?.victims ?? []).some((victim) => this.#placements.has(victim));
+    if (isUnderWay) return undefined;
+    const preemption = preempt(inputs, this.#context.view(podDisruptionBudgetKind).all());
+    if (preemption === undefined) this.#nominated.delete(uid);
+    else
+      this.#nominated.set(uid, {
+        pod: inputs.pod,
+        node: preemption.node,
+        victims: preemption.victims.map(uidOf),
+      });
+    return preemption;
   }
 
   /** Deletes the pods that must go. Their end queues the pod again. */
