@@ -1,3 +1,4 @@
+import { ownField } from "../base/index.ts";
 import type { LabelSelector } from "./meta.ts";
 
 type Labels = Readonly<Record<string, string>>;
@@ -10,7 +11,7 @@ export function matchesLabelSelector(selector: LabelSelector | undefined, labels
   if (selector === undefined) return false;
   for (const [key, value] of Object.entries(selector.matchLabels ?? {})) if (labels[key] !== value) return false;
   for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {
-    const found = labels[key];
+    const found = ownField(labels, key);
     switch (operator) {
       case "In":
         if (found === undefined || !values.includes(found)) return false;

@@ -29,6 +29,7 @@ export {
   isTree,
   jsonEqual,
   jsonEqualWithoutNulls,
+  ownField,
   pointerName,
   pointerNames,
   stringOf,

@@ -54,8 +54,11 @@ function areEqual(left: unknown, right: unknown, nullIsAbsent: boolean): boolean
 }
 
 /** Reads a field of the object itself, because a client may choose names such as `constructor`. */
-function ownField(object: Tree, key: string): unknown {
-  return Object.hasOwn(object, key) ? object[key] : undefined;
+export function ownField<Value>(
+  object: Readonly<Record<string, Value>> | null | undefined,
+  key: string,
+): Value | undefined {
+  return object !== undefined && object !== null && Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
 /** JSON with sorted keys and without undefined fields. Values that are {@link jsonEqual} have the same text. */

@@ -31,6 +31,7 @@ export interface JobSpec {
   activeDeadlineSeconds?: number;
   ttlSecondsAfterFinished?: number;
   suspend?: boolean;
+  managedBy?: string;
   manualSelector?: boolean;
   selector?: LabelSelector;
   template: PodTemplate;

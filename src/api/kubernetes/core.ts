@@ -268,6 +268,8 @@ export interface PodAffinityTerm {
   labelSelector?: LabelSelector;
   namespaces?: string[];
   namespaceSelector?: LabelSelector;
+  matchLabelKeys?: string[];
+  mismatchLabelKeys?: string[];
 }
 
 export interface PodAffinity {
@@ -289,6 +291,10 @@ export interface TopologySpreadConstraint {
   topologyKey: string;
   whenUnsatisfiable: "DoNotSchedule" | "ScheduleAnyway";
   labelSelector?: LabelSelector;
+  matchLabelKeys?: string[];
+  minDomains?: number;
+  nodeAffinityPolicy?: "Honor" | "Ignore";
+  nodeTaintsPolicy?: "Honor" | "Ignore";
 }
 
 export interface PodSpec {
@@ -302,6 +308,7 @@ export interface PodSpec {
   topologySpreadConstraints?: TopologySpreadConstraint[];
   schedulerName?: string;
   priority?: number;
+  preemptionPolicy?: "PreemptLowerPriority" | "Never";
   overhead?: Record<string, string>;
   tolerations?: Toleration[];
   serviceAccountName?: string;
@@ -366,6 +373,7 @@ export interface Pod extends KubernetesObject {
   status?: {
     phase?: "Pending" | "Running" | "Succeeded" | "Failed" | "Unknown";
     conditions?: PodCondition[];
+    nominatedNodeName?: string;
     containerStatuses?: ContainerStatus[];
     initContainerStatuses?: ContainerStatus[];
     ephemeralContainerStatuses?: ContainerStatus[];

@@ -41,5 +41,22 @@ export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     validatingPolicies(parts),
     webhookAdmission(parts),
     limitRangerAfterWebhooks(parts.store),
+    unsupportedObjects,
   ];
 }
+
+/** Warns of objects that this server stores, but does not act on. */
+const unsupportedObjects: AdmissionPlugin = {
+  name: "UnsupportedObjects",
+  validate({ operation, type, subresource, object, warnings }) {
+    if ((operation !== "CREATE" && operation !== "UPDATE") || subresource !== "") return;
+    if (type.storageKey === "admissionregistration.k8s.io/mutatingadmissionpolicies")
+      warnings.push("this cluster stores MutatingAdmissionPolicies, and does not apply them");
+    if (type.storageKey !== "apiextensions.k8s.io/customresourcedefinitions") return;
+    const { conversion } = (object?.["spec"] ?? {}) as { conversion?: { strategy?: string } };
+    if (conversion?.strategy === "Webhook")
+      warnings.push(
+        "this cluster does not call conversion webhooks: in each version, an object has the fields with which it was written",
+      );
+  },
+};

@@ -97,7 +97,7 @@ function setDefaultsOf(container: ContainerAmounts, limit: Limit, noun: string):
   const fill = (field: AmountField, defaults: Bounds = {}): string[] => {
     const given = container.resources?.[field] ?? {};
     const missing = Object.keys(defaults)
-      .filter((name) => given[name] === undefined)
+      .filter((name) => !Object.hasOwn(given, name))
       .sort();
     if (missing.length === 0) return [];
     const filled = Object.fromEntries(missing.map((name) => [name, defaults[name] ?? ""]));

@@ -1,6 +1,11 @@
-import { loadPackage } from "../../base/index.ts";
-import { cachedCompile, outOfBudget, untypedCel, type CelLibrary, type MeteredCel } from "../../base/cel/index.ts";
-import type { AdmissionRequest } from "./request.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { messageOf } from "../../base/index.ts";
+import { cachedCompile, outOfBudget, type CelLibrary, type MeteredCel } from "../../base/cel/index.ts";
+import type { Authorizer } from "../auth/index.ts";
+import { kubernetesCel } from "../schema/crd/cel/library.ts";
+import { CelValues } from "../schema/crd/cel/values.ts";
+import { authorizerFunctions, authorizerValue } from "./authorizer-functions.ts";
+import { AdmissionRefusal, nameOf, subjectOf, type AdmissionRequest } from "./request.ts";
 import type { Webhook } from "./webhook-configurations.ts";
 
 /** Above this number of expressions, the cache is cleared. */
@@ -8,9 +13,69 @@ const maximumPrograms = 256;
 /** The limit for the cost of all conditions of one webhook, as in Kubernetes. */
 const maxCost = 2_500_000;
 
-/** Compiles CEL over these variables. Loads the evaluator, so call it on first use. */
-export function admissionCompiler(variables: readonly string[]): MeteredCel["compile"] {
-  return cachedCompile(untypedCel(loadPackage<CelLibrary>("@bufbuild/cel"), variables), maximumPrograms);
+/** CEL of policies and conditions: an evaluator with the functions of Kubernetes, and the request's values for it. */
+export interface AdmissionCel {
+  readonly library: CelLibrary;
+  readonly compile: MeteredCel["compile"];
+}
+
+/** Makes CEL over these variables and `authorizer`. Loads the evaluator, so call it on first use. */
+export function admissionCel(variables: readonly string[], authorizer: Authorizer): AdmissionCel {
+  const cel = kubernetesCel([...variables, "authorizer"], (library) => authorizerFunctions(library, authorizer));
+  return { library: cel.library, compile: cachedCompile(cel, maximumPrograms) };
+}
+
+/**
+ * Refuses a policy or a webhook configuration with an expression that cannot be compiled. Those of the stored object
+ * stay valid, so that a newer server can still change what an older one stored.
+ */
+export function checkExpressions(
+  cel: AdmissionCel,
+  request: AdmissionRequest,
+  expressionsOf: (object: UntypedObject | undefined) => readonly { readonly path: string; readonly text: string }[],
+): void {
+  const stored = new Set(expressionsOf(request.oldObject).map(({ text }) => text));
+  const causes = expressionsOf(request.object).flatMap(({ path, text }) => {
+    try {
+      if (!stored.has(text)) cel.compile(text);
+      return [];
+    } catch (error) {
+      const message = `Invalid value: ${JSON.stringify(text)}: compilation failed: ${messageOf(error)}`;
+      return [{ reason: "FieldValueInvalid", message, field: path }];
+    }
+  });
+  if (causes.length === 0) return;
+  const { kind, group } = request.type;
+  const list = causes.map(({ field, message }) => `${field}: ${message}`);
+  throw new AdmissionRefusal(
+    422,
+    "Invalid",
+    `${kind}.${group} "${nameOf(request)}" is invalid: ${list.length === 1 ? list[0] : `[${list.join(", ")}]`}`,
+    causes,
+    { ...subjectOf(request), kind },
+  );
+}
+
+/** The match conditions at a path of a policy or a webhook. */
+export function conditionExpressions(
+  path: string,
+  conditions: readonly { readonly expression: string }[] | undefined,
+): readonly { readonly path: string; readonly text: string }[] {
+  return (conditions ?? []).map(({ expression }, index) => ({
+    path: `${path}[${index}].expression`,
+    text: expression,
+  }));
+}
+
+/** The values of a request for expressions. Whole numbers are `int`, as in Kubernetes. */
+export function admissionValues(
+  { library }: AdmissionCel,
+  request: AdmissionRequest,
+  values: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const convert = new CelValues(library);
+  const converted = Object.entries(values).map(([name, value]) => [name, convert.convert(undefined, value)] as const);
+  return { ...Object.fromEntries(converted), authorizer: authorizerValue(request) };
 }
 
 /**
@@ -18,22 +83,40 @@ export function admissionCompiler(variables: readonly string[]): MeteredCel["com
  * first use.
  */
 export class MatchConditions {
-  #compile: MeteredCel["compile"] | undefined;
+  readonly #authorizer: Authorizer;
+  #cel: AdmissionCel | undefined;
+
+  constructor(authorizer: Authorizer) {
+    this.#authorizer = authorizer;
+  }
+
+  /** Refuses webhook configurations with conditions that cannot be compiled. */
+  check(request: AdmissionRequest): void {
+    const webhooksOf = (object: UntypedObject | undefined): readonly Webhook[] =>
+      (object?.["webhooks"] as readonly Webhook[] | null | undefined) ?? [];
+    if (webhooksOf(request.object).every(({ matchConditions = [] }) => matchConditions.length === 0)) return;
+    checkExpressions(this.#loaded(), request, (object) =>
+      webhooksOf(object).flatMap(({ matchConditions }, index) =>
+        conditionExpressions(`webhooks[${index}].matchConditions`, matchConditions),
+      ),
+    );
+  }
+
+  #loaded(): AdmissionCel {
+    return (this.#cel ??= admissionCel(["object", "oldObject", "request"], this.#authorizer));
+  }
 
   /** Whether all conditions hold. Throws if a condition cannot be evaluated and no other one is false. */
   hold(webhook: Webhook, request: AdmissionRequest, admission: unknown): boolean {
     const conditions = webhook.matchConditions ?? [];
     if (conditions.length === 0) return true;
-    const compile = (this.#compile ??= admissionCompiler(["object", "oldObject", "request"]));
-    const bindings = {
-      object: request.object ?? null,
-      oldObject: request.oldObject ?? null,
-      request: admission,
-    } as Readonly<Record<string, unknown>>;
+    const cel = this.#loaded();
+    const { object, oldObject } = request;
+    const bindings = admissionValues(cel, request, { object, oldObject, request: admission });
     let fault: Error | undefined;
     let left = maxCost;
     for (const { name, expression } of conditions) {
-      const { value: result, cost } = evaluate(compile, expression, bindings);
+      const { value: result, cost } = evaluate(cel.compile, expression, bindings);
       left -= cost;
       if (left < 0) throw new Error(`matchCondition "${name}" of webhook "${webhook.name}": ${outOfBudget}`);
       if (result === false) return false;

@@ -1,6 +1,7 @@
-import type { Store } from "../store/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import type { Store, StoredRecord } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { AdmissionRefusal } from "./request.ts";
+import { AdmissionRefusal, subjectOf } from "./request.ts";
 
 interface Toleration {
   key?: string;
@@ -16,14 +17,17 @@ interface PodSpec {
   tolerations?: Toleration[];
 }
 
-const systemPriorities: Readonly<Record<string, number>> = {
-  "system-cluster-critical": 2_000_000_000,
-  "system-node-critical": 2_000_001_000,
-};
+interface PriorityClass extends UntypedObject {
+  readonly value?: number;
+  readonly preemptionPolicy?: string;
+}
+
+const priorityClasses = "scheduling.k8s.io/priorityclasses";
 const unreachableSeconds = 300;
 
 /**
- * Sets a pod's priority from its class, and tolerates an unready node for 300 s (Priority, DefaultTolerationSeconds).
+ * Sets a pod's priority from its class, of which only one may be the default, and tolerates an unready node for 300 s
+ * (Priority, DefaultTolerationSeconds).
  */
 export function podDefaults({ store }: { readonly store: Store }): AdmissionPlugin {
   return {
@@ -46,27 +50,57 @@ export function podDefaults({ store }: { readonly store: Store }): AdmissionPlug
           ];
       }
     },
+    validate(request) {
+      const { operation, type, subresource, object } = request;
+      if (type.storageKey !== priorityClasses || subresource !== "" || object?.["globalDefault"] !== true) return;
+      const other = defaultClass(store);
+      if (other === undefined || (operation === "UPDATE" && other.name === object.metadata.name)) return;
+      const name = object.metadata.name ?? "";
+      throw new AdmissionRefusal(
+        403,
+        "Forbidden",
+        `priorityclasses.scheduling.k8s.io "${name}" is forbidden: PriorityClass ${other.name} is already marked as default. Only one default can exist`,
+        [],
+        subjectOf(request),
+      );
+    },
   };
 }
 
+/** A pod's priority is that of its class, or of the default class. A pod may repeat it, but not choose another one. */
 function setPriority(store: Store, spec: PodSpec, name: string): void {
-  const classes = store.collection("scheduling.k8s.io/priorityclasses");
   const className = spec.priorityClassName ?? "";
-  if (className === "") {
-    const fallback = classes.list().find((record) => record.object["globalDefault"] === true);
-    if (fallback !== undefined) spec.priorityClassName = fallback.name;
-    spec.priority = (fallback?.object["value"] as number | undefined) ?? 0;
-    spec.preemptionPolicy ??= (fallback?.object["preemptionPolicy"] as string | undefined) ?? "PreemptLowerPriority";
-    return;
-  }
-  const found = classes.get("", className);
-  const value = (found?.object["value"] as number | undefined) ?? systemPriorities[className];
-  if (value === undefined)
-    throw new AdmissionRefusal(
-      403,
-      "Forbidden",
-      `pods "${name}" is forbidden: no PriorityClass with name ${className} was found`,
+  const found = className === "" ? defaultClass(store) : store.get(priorityClasses, "", className);
+  if (className !== "" && found === undefined) throw refused(name, `no PriorityClass with name ${className} was found`);
+  if (found !== undefined) spec.priorityClassName = found.name;
+  const { value = 0, preemptionPolicy = "PreemptLowerPriority" } = (found?.object ?? {}) as PriorityClass;
+  if (spec.priority !== undefined && spec.priority !== value)
+    throw refused(
+      name,
+      `the integer value of priority (${spec.priority}) must not be provided in pod spec; priority admission controller computed ${value} from the given PriorityClass name`,
+    );
+  if (spec.preemptionPolicy !== undefined && spec.preemptionPolicy !== preemptionPolicy)
+    throw refused(
+      name,
+      `the string value of PreemptionPolicy (${spec.preemptionPolicy}) must not be provided in pod spec; priority admission controller computed ${preemptionPolicy} from the given PriorityClass name`,
     );
   spec.priority = value;
-  spec.preemptionPolicy ??= (found?.object["preemptionPolicy"] as string | undefined) ?? "PreemptLowerPriority";
+  spec.preemptionPolicy = preemptionPolicy;
+}
+
+/** Of several default classes, as after a race, the one of the lowest priority counts. */
+function defaultClass(store: Store): StoredRecord | undefined {
+  const valueOf = ({ object }: StoredRecord): number => (object as PriorityClass).value ?? 0;
+  return store
+    .collection(priorityClasses)
+    .list()
+    .filter(({ object }) => object["globalDefault"] === true)
+    .sort((a, b) => valueOf(a) - valueOf(b))[0];
+}
+
+function refused(name: string, why: string): AdmissionRefusal {
+  return new AdmissionRefusal(403, "Forbidden", `pods "${name}" is forbidden: ${why}`, [], {
+    ...(name === "" ? {} : { name }),
+    kind: "pods",
+  });
 }

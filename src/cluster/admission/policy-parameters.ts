@@ -7,7 +7,7 @@ import type { AdmissionPlugin } from "./chain.ts";
 import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
 
 export const policyGroup = "admissionregistration.k8s.io";
-const policies = `${policyGroup}/validatingadmissionpolicies`;
+export const policies = `${policyGroup}/validatingadmissionpolicies`;
 
 export interface ParamKind {
   readonly apiVersion?: string;

@@ -1,12 +1,20 @@
 import type { LabelSelector, UntypedObject } from "../../api/index.ts";
-import { messageOf } from "../../base/index.ts";
+import { messageOf, ownField } from "../../base/index.ts";
 import { outOfBudget, type MeteredCel } from "../../base/cel/index.ts";
+import type { Authorizer } from "../auth/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
+import { setOwn } from "../schema/json.ts";
 import type { Store } from "../store/index.ts";
 import { reviewOf } from "./admission-review.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { admissionCompiler } from "./match-conditions.ts";
-import { parametersOf, policyGroup, type ParamKind, type ParamRef } from "./policy-parameters.ts";
+import {
+  admissionCel,
+  admissionValues,
+  checkExpressions,
+  conditionExpressions,
+  type AdmissionCel,
+} from "./match-conditions.ts";
+import { parametersOf, policies, policyGroup, type ParamKind, type ParamRef } from "./policy-parameters.ts";
 import { RequestMatcher, type MatchPolicy, type MatchRule } from "./request-matcher.ts";
 import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
 
@@ -68,8 +76,9 @@ const codes: Readonly<Record<string, number>> = {
 export function validatingPolicies(parts: {
   readonly store: Store;
   readonly registry: SchemaRegistry;
+  readonly authorizer: Authorizer;
 }): AdmissionPlugin {
-  const policies = new ValidatingPolicies(parts.store, parts.registry);
+  const policies = new ValidatingPolicies(parts.store, parts.registry, parts.authorizer);
   return { name: "ValidatingAdmissionPolicy", validate: (request) => policies.validate(request) };
 }
 
@@ -77,22 +86,26 @@ class ValidatingPolicies {
   readonly #store: Store;
   readonly #registry: SchemaRegistry;
   readonly #matcher: RequestMatcher;
-  #compile: MeteredCel["compile"] | undefined;
+  readonly #authorizer: Authorizer;
+  #cel: AdmissionCel | undefined;
 
-  constructor(store: Store, registry: SchemaRegistry) {
+  constructor(store: Store, registry: SchemaRegistry, authorizer: Authorizer) {
+    this.#authorizer = authorizer;
     this.#store = store;
     this.#registry = registry;
     this.#matcher = new RequestMatcher(store, registry);
   }
 
   validate(request: AdmissionRequest): void {
+    if (request.type.storageKey === policies && request.subresource === "" && request.object !== undefined)
+      checkExpressions(this.#loaded(), request, expressionsOf);
     // A broken policy would otherwise prevent its own repair.
     if (request.type.group === policyGroup && /^(?:validating|mutating)admissionpolic/.test(request.type.plural))
       return;
     for (const record of this.#store.collection(`${policyGroup}/validatingadmissionpolicybindings`).list()) {
       const binding = (record.object["spec"] ?? {}) as BindingSpec;
       const { policyName = "" } = binding;
-      const policy = this.#store.latest(`${policyGroup}/validatingadmissionpolicies`, "", policyName)?.object;
+      const policy = this.#store.latest(policies, "", policyName)?.object;
       if (policy === undefined) continue;
       const spec = (policy["spec"] ?? {}) as PolicySpec;
       const type = this.#typeFor(spec.matchConstraints, request);
@@ -104,6 +117,10 @@ class ValidatingPolicies {
         if (denial !== undefined) act(denial, { ...place, actions: binding.validationActions });
       }
     }
+  }
+
+  #loaded(): AdmissionCel {
+    return (this.#cel ??= admissionCel(variables, this.#authorizer));
   }
 
   /** A misconfigured binding refuses as the failure policy says, whatever its actions are. */
@@ -140,11 +157,9 @@ class ValidatingPolicies {
   ): Denial | undefined {
     const failed = (message: string): Denial | undefined =>
       spec.failurePolicy === "Ignore" ? undefined : { message, reason: "Invalid" };
-    this.#compile ??= admissionCompiler(variables);
-    const run = new PolicyRun(this.#compile, {
-      ...this.#bindingsOf(type, request),
-      params: parameters,
-    });
+    const cel = this.#loaded();
+    const values = { ...this.#valuesOf(type, request), params: parameters };
+    const run = new PolicyRun(cel.compile, admissionValues(cel, request, values));
     try {
       for (const { expression } of spec.matchConditions ?? []) if (run.value(expression) === false) return undefined;
       for (const { name, expression } of spec.variables ?? []) run.define(name, expression);
@@ -167,16 +182,28 @@ class ValidatingPolicies {
     return undefined;
   }
 
-  #bindingsOf(type: ResourceType, request: AdmissionRequest): Record<string, unknown> {
+  #valuesOf(type: ResourceType, request: AdmissionRequest): Record<string, unknown> {
     const review = reviewOf(this.#registry, type, request).request as { object?: unknown; oldObject?: unknown };
     return {
       object: review.object ?? null,
       oldObject: review.oldObject ?? null,
       request: review,
       namespaceObject: this.#store.latest("/namespaces", "", request.namespace)?.object ?? null,
-      variables: {},
     };
   }
+}
+
+function expressionsOf(policy: UntypedObject | undefined): readonly { readonly path: string; readonly text: string }[] {
+  const { matchConditions, variables = [], validations = [] } = (policy?.["spec"] ?? {}) as PolicySpec;
+  const named = (path: string, text = ""): { path: string; text: string }[] => (text === "" ? [] : [{ path, text }]);
+  return [
+    ...conditionExpressions("spec.matchConditions", matchConditions),
+    ...conditionExpressions("spec.variables", variables),
+    ...validations.flatMap(({ expression, messageExpression }, index) => [
+      ...named(`spec.validations[${index}].expression`, expression),
+      ...named(`spec.validations[${index}].messageExpression`, messageExpression),
+    ]),
+  ];
 }
 
 /** One evaluation of a policy. Its expressions share a budget and the policy's variables. */
@@ -204,7 +231,7 @@ class PolicyRun {
   /** If a variable has no value, only the expressions that use it fail. */
   define(name: string, expression: string): void {
     try {
-      this.#variables[name] = this.value(expression);
+      setOwn(this.#variables, name, this.value(expression));
     } catch (error) {
       if (this.#left < 0) throw error;
     }
@@ -245,7 +272,7 @@ function act(
   const resource = resourceGroup === "" ? plural : `${plural}.${resourceGroup}`;
   const denied = `${where} denied request: ${message}`;
   throw new AdmissionRefusal(
-    codes[reason] ?? 422,
+    ownField(codes, reason) ?? 422,
     reason,
     `${resource} "${name}" is forbidden: ${denied}`,
     [{ message: denied }],

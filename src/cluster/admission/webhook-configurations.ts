@@ -43,6 +43,10 @@ export interface Match {
 
 const group = "admissionregistration.k8s.io";
 
+export function isConfiguration(type: ResourceType): boolean {
+  return type.group === group && type.plural.endsWith("webhookconfigurations");
+}
+
 /** The stored webhook configurations, in the order in which they are called. */
 export class WebhookConfigurations {
   readonly #store: Store;
@@ -55,7 +59,7 @@ export class WebhookConfigurations {
 
   matching(kind: WebhookKind, request: AdmissionRequest): Match[] {
     // Webhooks never see webhook configurations. Otherwise a broken webhook would prevent its own repair.
-    if (request.type.group === group && request.type.plural.endsWith("webhookconfigurations")) return [];
+    if (isConfiguration(request.type)) return [];
     const found: Match[] = [];
     for (const record of this.#store.collection(`${group}/${kind}webhookconfigurations`).list()) {
       for (const webhook of (record.object["webhooks"] as readonly Webhook[] | null | undefined) ?? []) {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { messageOf, type Logger } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import type { Authorizer } from "../auth/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
 import { cloneJson, wellFormedJson } from "../schema/json.ts";
 import type { Store } from "../store/index.ts";
@@ -9,13 +10,14 @@ import type { AdmissionPlugin } from "./chain.ts";
 import { MatchConditions } from "./match-conditions.ts";
 import { AdmissionRefusal, type AdmissionRequest } from "./request.ts";
 import { WebhookClient, type AdmissionResponse } from "./webhook-client.ts";
-import { WebhookConfigurations, type Match, type Webhook } from "./webhook-configurations.ts";
+import { isConfiguration, WebhookConfigurations, type Match, type Webhook } from "./webhook-configurations.ts";
 
 /** The dependencies of {@link webhookAdmission}. */
 export interface WebhookParts {
   readonly store: Store;
   readonly registry: SchemaRegistry;
   readonly log: Logger;
+  readonly authorizer: Authorizer;
 }
 
 /** Calls the mutating webhooks one after another, and the validating ones in parallel. */
@@ -33,9 +35,10 @@ class Webhooks {
   readonly #log: Logger;
   readonly #configurations: WebhookConfigurations;
   readonly #client: WebhookClient;
-  readonly #conditions = new MatchConditions();
+  readonly #conditions: MatchConditions;
 
-  constructor({ store, registry, log }: WebhookParts) {
+  constructor({ store, registry, log, authorizer }: WebhookParts) {
+    this.#conditions = new MatchConditions(authorizer);
     this.#registry = registry;
     this.#log = log;
     this.#configurations = new WebhookConfigurations(store, registry);
@@ -56,6 +59,7 @@ class Webhooks {
   }
 
   async validate(request: AdmissionRequest): Promise<void> {
+    if (isConfiguration(request.type) && request.subresource === "") this.#conditions.check(request);
     const matches = this.#configurations.matching("validating", request);
     await Promise.all(matches.map(async (match) => void (await this.#call(match, request))));
   }

@@ -75,6 +75,37 @@ test("a service account may do what its roles allow, and its token becomes inval
   assert.equal((await review("mesh")).authenticated, undefined);
 });
 
+test("a token that is bound to a node names it, and becomes invalid with it", async () => {
+  const path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+  const { uid } = (await server.call("POST", "/api/v1/nodes", { metadata: { name: "bound-node" } })).body.metadata;
+  const bind = async (reference: Json): Promise<Json> =>
+    (await server.call("POST", path, { spec: { boundObjectRef: reference } })).body;
+  const { token } = (await bind({ kind: "Node", apiVersion: "v1", name: "bound-node" })).status;
+  const review = async (): Promise<Json> =>
+    (await server.call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", { spec: { token } })).body.status;
+  const { extra } = (await review()).user;
+  assert.deepEqual(extra["authentication.kubernetes.io/node-name"], ["bound-node"]);
+  assert.deepEqual(extra["authentication.kubernetes.io/node-uid"], [uid]);
+  const other = await bind({ kind: "Node", apiVersion: "v1", name: "bound-node", uid: "other" });
+  assert.equal(other.code, 409);
+  assert.match(other.message, /^Operation cannot be fulfilled on Node "bound-node": the UID in the bound object/);
+  const foreign = await bind({ kind: "Node", apiVersion: "example.com/v1", name: "bound-node" });
+  assert.equal(foreign.message, "cannot bind token to object of type example.com/v1, Kind=Node");
+  await server.call("DELETE", "/api/v1/nodes/bound-node");
+  assert.equal((await review()).authenticated, undefined);
+});
+
+test("the token of a pod whose node is gone names the node without a uid", async () => {
+  await server.call("POST", pods, pod("on-lost-node", { nodeName: "lost-node" }));
+  const spec = { boundObjectRef: { kind: "Pod", apiVersion: "v1", name: "on-lost-node" } };
+  const path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+  const { token } = (await server.call("POST", path, { spec })).body.status;
+  const review = await server.call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", { spec: { token } });
+  const { extra } = review.body.status.user;
+  assert.deepEqual(extra["authentication.kubernetes.io/node-name"], ["lost-node"]);
+  assert.equal(extra["authentication.kubernetes.io/node-uid"], undefined);
+});
+
 test("a token secret is filled for its account", async () => {
   const annotations = { "kubernetes.io/service-account.name": "default" };
   const secrets = "/api/v1/namespaces/default/secrets";
@@ -288,6 +319,21 @@ test("an eviction is refused while a disruption budget is exhausted", async () =
   await allow(1);
   assert.equal(await evict(), 201);
   assert.equal((await server.call("GET", `${budgets}/guard`)).body.status.disruptionsAllowed, 0);
+});
+
+test("the status of an evicted pod names the eviction, and neither a refused nor a trial eviction leaves a trace", async () => {
+  await server.call("POST", pods, { ...pod("marked", { nodeName: "node-a" }) });
+  const evict = async (query: string, deleteOptions: Json): Promise<number> =>
+    (await server.call("POST", `${pods}/marked/eviction${query}`, { metadata: { name: "marked" }, deleteOptions }))
+      .status;
+  const conditions = async (): Promise<Json> =>
+    (await server.call("GET", `${pods}/marked`)).body.status.conditions?.map((one: Json) => one.reason ?? one.type);
+  assert.equal(await evict("?dryRun=All", {}), 201);
+  assert.equal(await evict("", { preconditions: { uid: "other" } }), 409);
+  assert.equal(await conditions(), undefined);
+  const { resourceVersion } = (await server.call("GET", `${pods}/marked`)).body.metadata;
+  assert.equal(await evict("", { preconditions: { resourceVersion } }), 201);
+  assert.deepEqual(await conditions(), ["EvictionByEvictionAPI"]);
 });
 
 test("a pod that is not ready is evicted if its budget's healthy pods suffice, or if the budget protects only these", async () => {

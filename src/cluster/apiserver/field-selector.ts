@@ -1,3 +1,4 @@
+import { isTree, ownField } from "../../base/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import type { StoredRecord } from "../store/index.ts";
 import { badRequest } from "./status.ts";
@@ -104,13 +105,10 @@ function fieldReader(field: string, type: ResourceType): ((record: StoredRecord)
   const offered = type.builtIn ? selectableFields[type.storageKey] : type.selectableFields;
   if (offered?.includes(field) !== true) return undefined;
   const path = field.split(".");
-  const absent = absentValues[field] ?? "";
+  const absent = ownField(absentValues, field) ?? "";
   if (field === "source") path.push("component");
   return (record) => {
-    const value = path.reduce<unknown>(
-      (at, key) => (at as Record<string, unknown> | null | undefined)?.[key],
-      record.object,
-    );
+    const value = path.reduce<unknown>((at, key) => (isTree(at) ? ownField(at, key) : undefined), record.object);
     return typeof value === "string" || typeof value === "number" || typeof value === "boolean"
       ? String(value)
       : absent;

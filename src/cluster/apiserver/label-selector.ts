@@ -1,4 +1,5 @@
 // Parses the text form of label selectors. Accepts and refuses the same texts as the real server.
+import { ownField } from "../../base/index.ts";
 import { checkLabelValue, checkQualifiedName } from "../schema/names.ts";
 import { badRequest } from "./status.ts";
 
@@ -61,14 +62,14 @@ class SelectorReader {
     const problems = checkQualifiedName(key);
     if (problems.length > 0) throw unreadable(`<nil>: Invalid value: ${JSON.stringify(key)}: ${problems.join("; ")}`);
     const next = this.#peek().kind;
-    if (isAbsence || next === "end" || next === ",") return (labels) => (labels[key] === undefined) === isAbsence;
+    if (isAbsence || next === "end" || next === ",") return (labels) => Object.hasOwn(labels, key) !== isAbsence;
     const operator = this.#take();
     switch (operator.kind) {
       case "in":
       case "notin": {
         const values = this.#values(key);
-        if (operator.kind === "in") return (labels) => labels[key] !== undefined && values.has(labels[key]);
-        return (labels) => labels[key] === undefined || !values.has(labels[key]);
+        const isIn = operator.kind === "in";
+        return (labels) => (Object.hasOwn(labels, key) && values.has(labels[key] ?? "")) === isIn;
       }
       case "=":
       case "==":
@@ -146,7 +147,7 @@ function orderTest(key: string, operator: ">" | "<", text: string): LabelTest {
     );
   const limit = Number(text);
   return (labels) => {
-    const value = labels[key];
+    const value = ownField(labels, key);
     if (value === undefined || !/^[+-]?\d+$/.test(value)) return false;
     return operator === ">" ? Number(value) > limit : Number(value) < limit;
   };

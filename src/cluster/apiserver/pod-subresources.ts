@@ -2,12 +2,12 @@ import { matchesLabelSelector, type LabelSelector, type UntypedObject } from "..
 import type { StoredRecord } from "../store/index.ts";
 import { decodeObject, readBody } from "./body.ts";
 import { nowText, sendJson, type ResourceContext, type ServerParts } from "./context.ts";
-import { deleteOne, type DeleteOptions } from "./remove.ts";
+import { checkPreconditions, deleteOne, type DeleteOptions } from "./remove.ts";
 import { checkDeleteOptions, checkTypes, deleteOptionsIn } from "./options.ts";
 import { ApiError, badRequest, conflict, notFound } from "./status.ts";
 import { admitCreation } from "./subresource-admission.ts";
 import { intentOf } from "./write.ts";
-import type { Writer } from "./writer.ts";
+import type { Writer, WriteIntent } from "./writer.ts";
 
 const disruptionBudgets = "policy/poddisruptionbudgets";
 
@@ -40,10 +40,27 @@ export async function bindPod(parts: ServerParts, writer: Writer, context: Resou
     spec.nodeName = node;
     if (object.metadata.annotations !== undefined)
       pod.metadata.annotations = { ...pod.metadata.annotations, ...object.metadata.annotations };
-    return pod;
+    return withCondition(pod, { type: "PodScheduled", status: "True" }, nowText(parts.clock));
   };
-  await writer.bindPod(intent, name, bind, nowText(parts.clock));
+  await writer.changePod(intent, name, bind);
   sendJson(context, 201, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 });
+}
+
+interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+/** Sets a condition of the pod. It keeps its time if its status stays the same. */
+function withCondition(pod: UntypedObject, condition: Condition, time: string): UntypedObject {
+  const status = (pod["status"] ?? {}) as { conditions?: (Condition & { lastTransitionTime?: string })[] };
+  const before = (status.conditions ?? []).find(({ type }) => type === condition.type);
+  const others = (status.conditions ?? []).filter(({ type }) => type !== condition.type);
+  const since = before?.status === condition.status ? (before.lastTransitionTime ?? time) : time;
+  const set = { ...condition, lastProbeTime: null, lastTransitionTime: since };
+  return { ...pod, status: { ...status, conditions: [...others, set] } };
 }
 
 function checkBinding(binding: UntypedObject): void {
@@ -76,19 +93,49 @@ export async function evictPod(parts: ServerParts, writer: Writer, context: Reso
   const base = intentOf(context, "DeleteOptions", { subresource: "" });
   const dryRun = base.dryRun || isDryRun(evictionOptions(sent, context));
   const options = evictionOptions(await admitCreation(parts, context, sent, { dryRun }), context);
-  const pod = parts.store.latest("/pods", info.namespace, info.name);
-  if (pod === undefined) throw notFound(type, info.name);
-  const disturbs = isOver(pod) ? undefined : await takeDisruption(parts, writer, context, pod, dryRun);
-  const wanted = options.preconditions?.resourceVersion ?? "";
-  const preconditions =
-    disturbs === false
-      ? { ...options.preconditions, resourceVersion: wanted === "" ? String(pod.revision) : wanted }
-      : options.preconditions;
-  await deleteOne(parts, { ...base, dryRun }, info.name, {
-    ...options,
-    ...(preconditions === undefined ? {} : { preconditions }),
-  });
+  const isPinned = (options.preconditions?.resourceVersion ?? "") !== "";
+  for (let attempt = 1; ; attempt++) {
+    const pod = parts.store.latest("/pods", info.namespace, info.name);
+    if (pod === undefined) throw notFound(type, info.name);
+    // The pod must still be in the state in which no budget protects it.
+    const isFree = isOver(pod) || !(await takeDisruption(parts, writer, context, pod, dryRun));
+    const resourceVersion = isFree && !isPinned && !hasEnded(pod) ? { resourceVersion: String(pod.revision) } : {};
+    try {
+      await deleteEvicted(parts, writer, { ...base, dryRun }, info.name, {
+        ...options,
+        preconditions: { ...options.preconditions, ...resourceVersion },
+      });
+      break;
+    } catch (error) {
+      const isOutdated =
+        error instanceof ApiError && error.reason === "Conflict" && "resourceVersion" in resourceVersion;
+      if (!isOutdated || attempt >= maximumEvictionAttempts) throw error;
+    }
+  }
   sendJson(context, 201, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 });
+}
+
+const maximumEvictionAttempts = 20;
+
+/** Deletes the pod after its status says why, for example for the failure policy of its Job. */
+async function deleteEvicted(
+  parts: ServerParts,
+  writer: Writer,
+  intent: WriteIntent,
+  name: string,
+  options: DeleteOptions,
+): Promise<void> {
+  const reason = { reason: "EvictionByEvictionAPI", message: "Eviction API: evicting" };
+  const marked = await writer.changePod(intent, name, (pod, record) => {
+    checkPreconditions(intent.type, record, options);
+    return withCondition(pod, { type: "DisruptionTarget", status: "True", ...reason }, nowText(parts.clock));
+  });
+  const { resourceVersion = "", ...preconditions } = options.preconditions ?? {};
+  const revision = resourceVersion === "" ? "" : String(marked?.revision ?? resourceVersion);
+  await deleteOne(parts, intent, name, {
+    ...options,
+    preconditions: { ...preconditions, ...(revision === "" ? {} : { resourceVersion: revision }) },
+  });
 }
 
 function evictionOptions(eviction: UntypedObject, { query }: ResourceContext): DeleteOptions {
@@ -101,14 +148,18 @@ function isDryRun({ dryRun }: DeleteOptions): boolean {
   return (dryRun ?? []).includes("All");
 }
 
+/** Whether the pod serves nobody, so that no budget protects it. */
 function isOver(pod: StoredRecord): boolean {
-  const { phase } = (pod.object["status"] ?? {}) as { phase?: string };
-  return (
-    phase === "Succeeded" ||
-    phase === "Failed" ||
-    phase === "Pending" ||
-    pod.object.metadata.deletionTimestamp !== undefined
-  );
+  return hasEnded(pod) || phaseOf(pod) === "Pending";
+}
+
+/** Whether the pod cannot become ready any more. */
+function hasEnded(pod: StoredRecord): boolean {
+  return ["Succeeded", "Failed"].includes(phaseOf(pod)) || pod.object.metadata.deletionTimestamp !== undefined;
+}
+
+function phaseOf(pod: StoredRecord): string {
+  return ((pod.object["status"] ?? {}) as { phase?: string }).phase ?? "";
 }
 
 function isReady({ object }: StoredRecord): boolean {
@@ -116,9 +167,29 @@ function isReady({ object }: StoredRecord): boolean {
   return conditions.some(({ type, status }) => type === "Ready" && status === "True");
 }
 
+interface BudgetStatus {
+  readonly currentHealthy?: number;
+  readonly desiredHealthy?: number;
+  readonly observedGeneration?: number;
+  readonly conditions?: readonly Condition[];
+  disruptionsAllowed?: number;
+  disruptedPods?: Record<string, string>;
+}
+
 interface Budget {
   readonly spec?: { readonly unhealthyPodEvictionPolicy?: string };
-  readonly status?: { readonly currentHealthy?: number; readonly desiredHealthy?: number };
+  readonly status?: BudgetStatus;
+}
+
+/** Why a budget allows no disruption, in the real server's words. */
+function refusalOf(name: string, { currentHealthy = 0, desiredHealthy = 0, conditions = [] }: BudgetStatus): string {
+  const condition = conditions.find(({ type, status }) => type === "DisruptionAllowed" && status === "False");
+  const { reason = "", message = "" } = condition ?? {};
+  const refuses = `The disruption budget ${name} does not allow evicting pods currently`;
+  if (reason === "SyncFailed" && message !== "") return `${refuses} because it failed sync: ${message}`;
+  if (currentHealthy <= desiredHealthy)
+    return `The disruption budget ${name} needs ${desiredHealthy} healthy pods and has ${currentHealthy} currently`;
+  return message === "" ? refuses : `${refuses} (${reason}): ${message}`;
 }
 
 /** Whether the budget lets pods go that are not ready, which it does not count as healthy. */
@@ -158,16 +229,12 @@ async function takeDisruption(
   if (!isReady(pod) && sparesOnlyHealthy(budget)) return false;
   const intent = intentOf({ ...context, type }, "UpdateOptions", { subresource: "status", dryRun });
   const take = (object: UntypedObject): UntypedObject => {
-    const status = (object["status"] ?? {}) as {
-      disruptionsAllowed?: number;
-      observedGeneration?: number;
-      disruptedPods?: Record<string, string>;
-    };
+    const status = (object["status"] ?? {}) as BudgetStatus;
     const stale = (status.observedGeneration ?? 0) < (object.metadata.generation ?? 0);
     if (stale || (status.disruptionsAllowed ?? 0) < 1) {
       const message = stale
         ? `The disruption budget ${budget.name} is still being processed by the server.`
-        : `The disruption budget ${budget.name} needs more healthy pods`;
+        : refusalOf(budget.name, status);
       throw new ApiError(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.", {
         causes: [{ reason: "DisruptionBudget", message }],
         ...(stale ? { retryAfterSeconds: 10 } : {}),

@@ -50,27 +50,29 @@ interface Page {
 }
 
 interface ContinueToken {
+  /** The version of the whole list, or {@link inconsistent}. */
   readonly revision: number;
   readonly namespace: string;
   readonly name: string;
 }
+
+/** Continues with the newest state, because the version of the first page has been forgotten. */
+const inconsistent = -1;
 
 function pageOf(parts: ServerParts, context: ResourceContext): Page {
   const { query, type } = context;
   const limit = numberOption(query, "limit") ?? 0;
   const token = decodeContinue(query.get("continue"));
   const selection = selectionOf(context);
-  const revision = token?.revision ?? listRevision(parts, query);
+  const revision =
+    token === undefined ? listRevision(parts, query) : token.revision === inconsistent ? undefined : token.revision;
   const collection = parts.store.collection(type.storageKey);
   const all =
     revision === undefined ? collection.list(selection.namespace) : collection.listAt(revision, selection.namespace);
   const shown = revision ?? parts.store.revision;
   if (all === undefined) {
-    const message =
-      token === undefined
-        ? `too old resource version: ${shown} (${collection.revision})`
-        : "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.";
-    throw expired(message);
+    if (token === undefined) throw expired(`too old resource version: ${shown} (${collection.revision})`);
+    throw expired(tokenExpired, { continue: encodeContinue({ ...token, revision: inconsistent }) });
   }
   const rest = token === undefined ? all : all.slice(firstAfter(all, token));
   if (selection.matches === undefined && (limit <= 0 || rest.length <= limit))
@@ -82,6 +84,9 @@ function pageOf(parts: ServerParts, context: ResourceContext): Page {
     selection.matches === undefined,
   );
 }
+
+const tokenExpired =
+  "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
 
 function limited(records: readonly StoredRecord[], limit: number, revision: number, countable: boolean): Page {
   if (limit <= 0 || records.length <= limit) return { records, metadata: { resourceVersion: String(revision) } };
@@ -136,7 +141,7 @@ function decodeContinue(text: string | null): ContinueToken | undefined {
   if (text === null || text === "") return undefined;
   try {
     const { rv, start } = JSON.parse(Buffer.from(text, "base64url").toString("utf8")) as { rv: number; start: string };
-    if (!Number.isSafeInteger(rv) || rv < 0) throw new Error("it has no version");
+    if (!Number.isSafeInteger(rv) || rv < inconsistent) throw new Error("it has no version");
     const slash = start.indexOf("/");
     return { revision: rv, namespace: start.slice(0, slash), name: start.slice(slash + 1) };
   } catch (error) {

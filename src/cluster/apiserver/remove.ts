@@ -61,7 +61,8 @@ export async function deleteOne(
   }
 }
 
-function checkPreconditions(type: ResourceType, record: StoredRecord, { preconditions }: DeleteOptions): void {
+/** Throws 409 if the object is not the one that the options name, or is in another state. */
+export function checkPreconditions(type: ResourceType, record: StoredRecord, { preconditions }: DeleteOptions): void {
   const { uid, resourceVersion } = preconditions ?? {};
   // Like the real server, name the kind and not the resource in this error.
   const outdated = (why: string): ApiError => conflict({ group: type.group, plural: type.kind }, record.name, why);

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { objectsInManifest } from "../../kube/index.ts";
+import type { ResourceType } from "../schema/contract.ts";
+import type { StoredRecord } from "../store/index.ts";
 import { duplicateFields, parseYaml } from "./body.ts";
 import { boundedWarnings } from "./context.ts";
+import { parseFieldSelector } from "./field-selector.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { requestInfoOf } from "./request-info.ts";
 import { parseLabelSelector } from "./label-selector.ts";
+import { scaleOf, withScale } from "./scale.ts";
 
 test("a client's unusual YAML causes no line in the log", async (t) => {
   const warn = t.mock.method(process, "emitWarning", () => undefined);
@@ -60,6 +64,44 @@ test("label selectors with equality, sets and presence are parsed, and others ar
   assert.equal(parseLabelSelector(""), undefined);
   assert.throws(() => parseLabelSelector("a=b=c"), { code: 400 });
   assert.throws(() => parseLabelSelector("app in web"), { code: 400 });
+});
+
+test("a label selector sees only the object's own labels, whatever they are called", () => {
+  const matches = (text: string, labels: string): boolean | undefined => parseLabelSelector(text)?.(JSON.parse(labels));
+  for (const name of ["constructor", "toString", "valueOf"]) {
+    const own = `{"${name}":"7"}`;
+    for (const text of [name, `${name} in (7)`, `${name}>6`, `${name}=7`]) {
+      assert.equal(matches(text, own), true, text);
+      assert.equal(matches(text, "{}"), false, text);
+    }
+    for (const text of [`!${name}`, `${name} notin (7)`, `${name}!=7`]) {
+      assert.equal(matches(text, own), false, text);
+      assert.equal(matches(text, "{}"), true, text);
+    }
+  }
+});
+
+test("a field selector sees only the object's own fields", () => {
+  const type = { builtIn: false, namespaced: true, selectableFields: ["spec.constructor", "spec.toString.name"] };
+  const test = (text: string, spec: string): boolean | undefined =>
+    parseFieldSelector(text, type as unknown as ResourceType).test?.({
+      object: { spec: JSON.parse(spec) },
+    } as unknown as StoredRecord);
+  assert.equal(test("spec.constructor=a", '{"constructor":"a"}'), true);
+  assert.equal(test("spec.constructor=", "{}"), true);
+  assert.equal(test("spec.toString.name=", "{}"), true);
+  assert.equal(test("spec.toString.name=toString", "{}"), false);
+});
+
+test("a Scale is read from and written to the object's own fields", () => {
+  const paths = (specReplicasPath: string): ResourceType =>
+    ({ scale: { specReplicasPath, statusReplicasPath: "status.replicas" } }) as unknown as ResourceType;
+  const scale = { metadata: {}, spec: { replicas: 3 } };
+  const object = { metadata: {}, spec: {} };
+  const polluting = paths("spec.__proto__.polluted");
+  assert.deepEqual(scaleOf(polluting, withScale(polluting, object, scale)).spec, { replicas: 3 });
+  assert.equal(({} as { polluted?: unknown }).polluted, undefined);
+  assert.deepEqual(scaleOf(paths("spec.constructor.length"), { metadata: {}, spec: {} }).spec, { replicas: 0 });
 });
 
 test("duplicate fields of a body are found by path, and strings that look like fields are ignored", () => {

@@ -8,7 +8,7 @@ import { nowText, sendJson, type ResourceContext, type ServerParts } from "./con
 import type { ResourceType } from "../schema/contract.ts";
 import { fieldErrors } from "../schema/field-error.ts";
 import { checkTypes } from "./options.ts";
-import { ApiError, badRequest, invalid, notFound } from "./status.ts";
+import { ApiError, badRequest, conflict, invalid, notFound } from "./status.ts";
 import { admitCreation } from "./subresource-admission.ts";
 
 type Fields = Record<string, unknown>;
@@ -184,7 +184,7 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
   const spec = (object["spec"] ?? {}) as {
     audiences?: string[];
     expirationSeconds?: number;
-    boundObjectRef?: { kind?: string; name?: string; uid?: string };
+    boundObjectRef?: BoundReference;
   };
   const expirationSeconds = spec.expirationSeconds ?? 3600;
   if (expirationSeconds < minimumTokenSeconds || expirationSeconds > maximumTokenSeconds) {
@@ -224,7 +224,8 @@ function checkTokenTypes(spec: unknown): void {
   const where = "TokenRequest.spec";
   checkTypes(spec, { audiences: "texts", expirationSeconds: "integer", boundObjectRef: "object" }, where);
   const { boundObjectRef } = spec as { readonly boundObjectRef?: unknown };
-  checkTypes(boundObjectRef ?? {}, { kind: "text", name: "text", uid: "text" }, `${where}.boundObjectRef`);
+  const texts = { apiVersion: "text", kind: "text", name: "text", uid: "text" } as const;
+  checkTypes(boundObjectRef ?? {}, texts, `${where}.boundObjectRef`);
 }
 
 /** NodeRestriction: a node gets tokens only for pods that are bound to it, and for audiences that these mount. */
@@ -258,27 +259,49 @@ function audienceFault(pod: Pod | undefined, [audience = "", ...more]: readonly 
   return isMounted ? undefined : `audience "${audience}" not found in pod spec volume`;
 }
 
+interface BoundReference {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly name?: string;
+  readonly uid?: string;
+}
+
+/** The kinds of objects to which a token can be bound, with their resources. */
+const boundPlurals = { Pod: "pods", Secret: "secrets", Node: "nodes" } as const;
+
+function isBoundKind(kind: string): kind is keyof typeof boundPlurals {
+  return Object.hasOwn(boundPlurals, kind);
+}
+
 function boundObject(
   parts: ServerParts,
   { namespace, name: serviceAccount }: { readonly namespace: string; readonly name: string },
-  reference: { kind?: string; name?: string; uid?: string } | null | undefined,
+  reference: BoundReference | null | undefined,
 ): Pick<TokenRequest, "bound" | "node"> {
   if (reference === undefined || reference === null) return {};
-  const { kind, name = "", uid } = reference;
-  if (kind !== "Pod" && kind !== "Secret") throw badRequest(`cannot bind token to object of kind "${kind ?? ""}"`);
-  const plural = kind === "Pod" ? "pods" : "secrets";
-  const found = parts.store.get(`/${plural}`, namespace, name);
+  const { apiVersion = "", kind = "", name = "", uid } = reference;
+  if (apiVersion.includes("/") || !isBoundKind(kind))
+    throw badRequest(
+      `cannot bind token to object of type ${apiVersion.includes("/") ? "" : "/"}${apiVersion}, Kind=${kind}`,
+    );
+  const plural = boundPlurals[kind];
+  const found = parts.store.get(`/${plural}`, kind === "Node" ? "" : namespace, name);
   if (found === undefined) throw notFound({ group: "", plural }, name);
   if (uid !== undefined && uid !== "" && uid !== found.uid)
-    throw badRequest(`the UID in the bound object reference (${uid}) does not match the UID in record (${found.uid})`);
+    throw conflict(
+      { group: "", plural: kind },
+      name,
+      `the UID in the bound object reference (${uid}) does not match the UID in record (${found.uid}). The object might have been deleted and then recreated`,
+    );
   const pod = kind === "Pod" ? (found.object["spec"] as { nodeName?: string; serviceAccountName?: string }) : {};
   // Otherwise an account could get a token that names a node on which it has no pod.
   if (kind === "Pod" && pod.serviceAccountName !== serviceAccount)
     throw badRequest(
       `cannot bind token for serviceaccount "${serviceAccount}" to pod running with different serviceaccount name.`,
     );
+  const bound = { kind, name, uid: found.uid };
   const nodeName = pod.nodeName ?? "";
-  const node =
-    nodeName === "" ? undefined : { name: nodeName, uid: parts.store.get("/nodes", "", nodeName)?.uid ?? "" };
-  return { bound: { kind, name, uid: found.uid } as const, ...(node === undefined ? {} : { node }) };
+  if (nodeName === "") return { bound };
+  const nodeUid = parts.store.get("/nodes", "", nodeName)?.uid;
+  return { bound, node: { name: nodeName, ...(nodeUid === undefined ? {} : { uid: nodeUid }) } };
 }

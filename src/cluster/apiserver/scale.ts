@@ -1,6 +1,8 @@
+import { isTree, ownField } from "../../base/index.ts";
 import { formatLabelSelector, type LabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { ResourceType, ScalePaths } from "../schema/contract.ts";
 import { fieldErrors } from "../schema/field-error.ts";
+import { isObject, setOwn, type JsonObject } from "../schema/json.ts";
 import { badRequest, conflict, invalid } from "./status.ts";
 
 const maximumReplicas = 2 ** 31 - 1;
@@ -20,7 +22,7 @@ function keysOf(path: string): string[] {
 }
 
 function read(object: UntypedObject, path: string): unknown {
-  return keysOf(path).reduce<unknown>((at, key) => (at as Record<string, unknown> | null | undefined)?.[key], object);
+  return keysOf(path).reduce<unknown>((at, key) => (isTree(at) ? ownField(at, key) : undefined), object);
 }
 
 /** The autoscaling/v1 Scale of an object. */
@@ -67,8 +69,13 @@ export function withScale(type: ResourceType, object: UntypedObject, scale: Unty
     );
   const keys = keysOf(pathsOf(type).specReplicasPath);
   const last = keys.pop() ?? "replicas";
-  let at = object as Record<string, unknown>;
-  for (const key of keys) at = (at[key] ??= {}) as Record<string, unknown>;
-  at[last] = replicas;
+  let at: JsonObject = object;
+  for (const key of keys) {
+    const present = ownField(at, key);
+    const next = isObject(present) ? present : {};
+    if (next !== present) setOwn(at, key, next);
+    at = next;
+  }
+  setOwn(at, last, replicas);
   return object;
 }

@@ -1,5 +1,6 @@
 import { userError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { fieldErrors } from "../schema/field-error.ts";
 import type { Store } from "../store/index.ts";
 import { invalid } from "./status.ts";
 
@@ -21,6 +22,7 @@ export interface ServiceSpec {
   allocateLoadBalancerNodePorts?: boolean;
   healthCheckNodePort?: number;
   externalTrafficPolicy?: string;
+  selector?: Record<string, string>;
 }
 
 const firstNodePort = 30_000;
@@ -64,6 +66,7 @@ export class ServiceAllocator {
   allocate(service: UntypedObject, old: UntypedObject | undefined): Disposable {
     const spec = (service["spec"] ??= {}) as ServiceSpec;
     const oldSpec = old?.["spec"] as ServiceSpec | undefined;
+    checkFamilies(service, spec);
     const held: string[] = [];
     const hold = { [Symbol.dispose]: () => held.forEach((entry) => this.#held.delete(entry)) };
     try {
@@ -111,14 +114,8 @@ export class ServiceAllocator {
   }
 
   #takeAddress(service: UntypedObject, address: string, held: string[]): void {
-    const refuse = (why: string): Error => {
-      const cause = {
-        reason: "FieldValueInvalid",
-        field: "spec.clusterIPs",
-        message: `Invalid value: ["${address}"]: failed to allocate IP ${address}: ${why}`,
-      };
-      return invalid({ group: "", kind: "Service" }, service.metadata.name ?? "", [cause]);
-    };
+    const refuse = (why: string): Error =>
+      refused(service, "spec.clusterIPs", [address], `failed to allocate IP ${address}: ${why}`);
     const value = /^\d+\.\d+\.\d+\.\d+$/.test(address) ? numberOf(address) : -1;
     if (value <= this.#base || value >= this.#base + this.#size - 1) {
       throw refuse("the provided network does not match the current range");
@@ -143,13 +140,18 @@ export class ServiceAllocator {
       );
       if ((port.nodePort ?? 0) === 0 && old?.nodePort !== undefined) port.nodePort = old.nodePort;
       if ((port.nodePort ?? 0) === 0) port.nodePort = this.#freePort(port.protocol, taken);
-      else if (!before.has(portKey(port.protocol, port.nodePort)) && taken.has(portKey(port.protocol, port.nodePort))) {
-        const cause = {
-          reason: "FieldValueInvalid",
-          field: `spec.ports[${index}].nodePort`,
-          message: `Invalid value: ${port.nodePort}: provided port is already allocated`,
-        };
-        throw invalid({ group: "", kind: "Service" }, service.metadata.name ?? "", [cause]);
+      else if (!before.has(portKey(port.protocol, port.nodePort))) {
+        const { nodePort = 0 } = port;
+        const isInRange = nodePort >= firstNodePort && nodePort <= lastNodePort;
+        if (!isInRange || taken.has(portKey(port.protocol, nodePort)))
+          throw refused(
+            service,
+            `spec.ports[${index}].nodePort`,
+            nodePort,
+            isInRange
+              ? "provided port is already allocated"
+              : `provided port is not in the valid range. The range of valid ports is ${firstNodePort}-${lastNodePort}`,
+          );
       }
       taken.add(portKey(port.protocol, port.nodePort));
       this.#hold(portKey(port.protocol, port.nodePort), held);
@@ -180,6 +182,26 @@ export class ServiceAllocator {
     }
     return taken;
   }
+}
+
+function refused({ metadata }: UntypedObject, field: string, value: unknown, why: string): Error {
+  return invalid({ group: "", kind: "Service" }, metadata.name ?? "", [fieldErrors.invalid(field, value, why)]);
+}
+
+/** The lab has IPv4 only. A headless Service without a selector has addresses of any family. */
+function checkFamilies(service: UntypedObject, spec: ServiceSpec): void {
+  const isAnywhere = spec.clusterIP === "None" && Object.keys(spec.selector ?? {}).length === 0;
+  if (spec.type === "ExternalName" || isAnywhere) return;
+  if (spec.ipFamilyPolicy === "RequireDualStack")
+    throw refused(
+      service,
+      "spec.ipFamilyPolicy",
+      spec.ipFamilyPolicy,
+      "Cluster is not configured for dual-stack services",
+    );
+  for (const [index, family] of (spec.ipFamilies ?? []).entries())
+    if (family !== "IPv4")
+      throw refused(service, `spec.ipFamilies[${index}]`, family, "not configured on this cluster");
 }
 
 function portKey(protocol: string | undefined, port: number | undefined): string {

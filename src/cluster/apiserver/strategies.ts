@@ -49,6 +49,38 @@ export function hasStatus(type: ResourceType): boolean {
   return type.subresources.some((subresource) => subresource.name === "status");
 }
 
+/** Kinds of which an update creates an object that does not exist. */
+const createdByUpdate = new Set([
+  "/endpoints",
+  "/events",
+  "/limitranges",
+  "/podtemplates",
+  "/services",
+  "coordination.k8s.io/leases",
+  "rbac.authorization.k8s.io/clusterrolebindings",
+  "rbac.authorization.k8s.io/clusterroles",
+  "rbac.authorization.k8s.io/rolebindings",
+  "rbac.authorization.k8s.io/roles",
+]);
+
+export function isCreatedByUpdate(type: ResourceType): boolean {
+  return createdByUpdate.has(type.storageKey);
+}
+
+/** Built-in kinds of which an update must name the version that it replaces. */
+const replacedByVersion = new Set([
+  "admissionregistration.k8s.io/mutatingwebhookconfigurations",
+  "admissionregistration.k8s.io/validatingadmissionpolicies",
+  "admissionregistration.k8s.io/validatingadmissionpolicybindings",
+  "admissionregistration.k8s.io/validatingwebhookconfigurations",
+  "apiextensions.k8s.io/customresourcedefinitions",
+  "coordination.k8s.io/leases",
+]);
+
+export function isReplacedByVersion(type: ResourceType): boolean {
+  return !type.builtIn || replacedByVersion.has(type.storageKey);
+}
+
 /** Kinds whose status may be set at creation. */
 const statusAtCreation = new Set(["/nodes"]);
 
@@ -185,8 +217,9 @@ const strategies: Readonly<Record<string, Strategy>> = {
     prepareCreate(object) {
       object["status"] = { loadBalancer: {} };
     },
-    prepareUpdate(object) {
-      const spec = (object["spec"] ?? {}) as { type?: string };
+    prepareUpdate(object, old) {
+      const spec = (object["spec"] ?? {}) as ServiceFields;
+      dropFieldsOfType(spec, (old["spec"] ?? {}) as ServiceFields);
       if (spec.type !== "LoadBalancer")
         object["status"] = { ...(object["status"] as Fields | undefined), loadBalancer: {} };
     },
@@ -217,6 +250,49 @@ const strategies: Readonly<Record<string, Strategy>> = {
   "batch/cronjobs": statusOf({}),
   "batch/jobs": { prepareCreate: prepareJob },
 };
+
+interface ServiceFields extends Fields {
+  readonly type?: string;
+  readonly externalIPs?: readonly string[];
+  readonly allocateLoadBalancerNodePorts?: boolean;
+  ports?: { nodePort?: number }[];
+}
+
+/** Which types of Service have a field. */
+const fieldsOfType: Readonly<Record<string, (spec: ServiceFields) => boolean>> = {
+  clusterIP: hasClusterIp,
+  clusterIPs: hasClusterIp,
+  ipFamilies: hasClusterIp,
+  ipFamilyPolicy: hasClusterIp,
+  healthCheckNodePort: ({ type, externalTrafficPolicy }) =>
+    type === "LoadBalancer" && externalTrafficPolicy === "Local",
+  allocateLoadBalancerNodePorts: ({ type }) => type === "LoadBalancer",
+  loadBalancerClass: ({ type }) => type === "LoadBalancer",
+  externalTrafficPolicy: ({ type, externalIPs = [] }) =>
+    type === "NodePort" || type === "LoadBalancer" || (type === "ClusterIP" && externalIPs.length > 0),
+};
+
+function hasClusterIp({ type }: ServiceFields): boolean {
+  return type !== "ExternalName";
+}
+
+function hasNodePorts({ type, allocateLoadBalancerNodePorts }: ServiceFields): boolean {
+  return type === "NodePort" || (type === "LoadBalancer" && allocateLoadBalancerNodePorts !== false);
+}
+
+/**
+ * A client that changes a Service's type need not remove the fields that its old type had, if it leaves them as they
+ * are. Most of them were filled in by the server.
+ */
+function dropFieldsOfType(spec: ServiceFields, old: ServiceFields): void {
+  const [had, has] = [hasNodePorts(old), hasNodePorts(spec)];
+  const portsOf = ({ ports = [] }: ServiceFields): readonly unknown[] => ports.map(({ nodePort }) => nodePort);
+  if (had && !has && jsonEqual(portsOf(spec), portsOf(old))) for (const port of spec.ports ?? []) delete port.nodePort;
+  const gone = Object.entries(fieldsOfType).filter(
+    ([field, isOfType]) => isOfType(old) && !isOfType(spec) && jsonEqual(spec[field], old[field]),
+  );
+  for (const [field] of gone) delete spec[field];
+}
 
 function countTemplates(object: UntypedObject, old: UntypedObject): void {
   const before = Number(old.metadata.annotations?.[templateGeneration] ?? 1);

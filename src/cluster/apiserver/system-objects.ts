@@ -1,5 +1,5 @@
-// The objects that every cluster has: the system namespaces, the default roles, and the Service `kubernetes`, by which
-// pods reach the API server.
+// The objects that every cluster has: the system namespaces, the default roles and priority classes, and the Service
+// `kubernetes`, by which pods reach the API server.
 import { messageOf } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { defaultClusterRoleBindings, defaultClusterRoles } from "../auth/index.ts";
@@ -15,6 +15,20 @@ interface AdvertisedAddress {
 }
 
 const systemNamespaces = ["kube-system", "kube-public", "kube-node-lease", "default"];
+/** The classes of pods that the cluster needs. Admission knows no priorities without a class. */
+const priorityClasses = [
+  {
+    name: "system-node-critical",
+    value: 2_000_001_000,
+    description: "Used for system critical pods that must not be moved from their current node.",
+  },
+  {
+    name: "system-cluster-critical",
+    value: 2_000_000_000,
+    description:
+      "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+  },
+];
 /** The Service, its EndpointSlice and its Endpoints share the name and the namespace. */
 const own = { name: "kubernetes", namespace: "default" } as const;
 const collections = ["/services", "discovery.k8s.io/endpointslices", "/endpoints"] as const;
@@ -23,7 +37,7 @@ const retryMs = 1000;
 /**
  * Creates the objects, and restores namespaces and Service when somebody has deleted them. `kubectl delete all --all`
  * deletes the Service, and without it no pod reaches the API server any more. The real server checks the Service every
- * ten seconds, and the namespaces every minute. Both servers restore roles only when they start.
+ * ten seconds, and the namespaces every minute. Both servers restore roles and priority classes only when they start.
  */
 export class SystemObjects implements Disposable {
   readonly #parts: ServerParts;
@@ -48,6 +62,16 @@ export class SystemObjects implements Disposable {
     const makeAll = async (): Promise<void> => {
       await this.#restore();
       await Promise.all(roles.map((object) => ensureRole(parts, writer, object)));
+      await Promise.all(
+        priorityClasses.map(({ name, ...fields }) =>
+          ensureObject(parts, writer, {
+            apiVersion: "scheduling.k8s.io/v1",
+            kind: "PriorityClass",
+            metadata: { name },
+            ...fields,
+          }),
+        ),
+      );
     };
     if (!(await this.#succeeds(makeAll))) void this.#repeat(makeAll);
     for (const key of ["/namespaces", ...collections])

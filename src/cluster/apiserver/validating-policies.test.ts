@@ -128,6 +128,49 @@ test("a bound policy refuses what its expressions forbid, with the real server's
   assert.equal((await create("default", "one", { data: { colour: "red" } })).status, 201, "another namespace");
 });
 
+test("policies have the functions of Kubernetes, whole numbers, and the rights of the user", async () => {
+  const validations = [
+    { expression: "int(object.data.n) + size(object.data) % 2 == 4" },
+    { expression: "object.data.list.split(',').all(x, x.lowerAscii() == x)" },
+    { expression: "authorizer.requestResource.check('delete').allowed()" },
+    {
+      expression: "!authorizer.serviceAccount('kube-system', 'none').group('').resource('pods').check('get').allowed()",
+    },
+  ];
+  await enforce("functions", { validations });
+  assert.equal((await create("functions", "good", { data: { n: "4", list: "a,b" } })).status, 201);
+  assert.equal((await create("functions", "bad", { data: { n: "4", list: "a,B" } })).status, 422);
+});
+
+test("a policy or a webhook with an expression that cannot be compiled is refused, and its field is named", async () => {
+  const spec = { matchConstraints: { resourceRules: [configMaps] }, validations: [{ expression: "object.data. == " }] };
+  const policy = await server.call("POST", `${admission}/validatingadmissionpolicies`, {
+    metadata: { name: "broken" },
+    spec,
+  });
+  assert.deepEqual([policy.status, policy.body.details.causes[0].field], [422, "spec.validations[0].expression"]);
+  const webhook = {
+    name: "a.example.com",
+    clientConfig: { url: "https://127.0.0.1:1/" },
+    sideEffects: "None",
+    admissionReviewVersions: ["v1"],
+    matchConditions: [{ name: "odd", expression: "1 +" }],
+  };
+  const configuration = await server.call("POST", `${admission}/validatingwebhookconfigurations`, {
+    metadata: { name: "broken" },
+    webhooks: [webhook],
+  });
+  assert.equal(configuration.status, 422);
+  assert.equal(configuration.body.details.causes[0].field, "webhooks[0].matchConditions[0].expression");
+});
+
+test("a MutatingAdmissionPolicy comes with the warning that nobody applies it", async () => {
+  const path = `${admission}/mutatingadmissionpolicies`;
+  const made = await server.call("POST", path, { metadata: { name: "idle" }, spec: {} });
+  assert.match(String(made.headers["warning"]), /does not apply them/);
+  assert.equal((await server.call("GET", path)).headers["warning"], undefined);
+});
+
 test("selectors, excluded rules, conditions and the binding's own rules limit a policy", async () => {
   const never = { validations: [{ expression: "false" }] };
   await enforce("selected", { ...never, matchConstraints: { objectSelector: { matchLabels: { strict: "yes" } } } });

@@ -31,9 +31,12 @@ export function watchObjects(parts: ServerParts, context: ResourceContext): void
   response.flushHeaders();
   const stream = new WatchStream(parts, context, form, selection, includeObjectOf(query));
   const collection = parts.store.collection(type.storageKey);
+  // With `sendInitialEvents=false`, a watch without a version begins with the next change.
+  const skipsInitial = from === undefined && query.has("sendInitialEvents") && !initialEvents;
   const past = from === undefined ? [] : collection.since(from);
   if (past === undefined) return stream.fail(expired(`too old resource version: ${text} (${collection.revision})`));
-  if (from === undefined)
+  if (skipsInitial) stream.changes([]);
+  else if (from === undefined)
     stream.initial(
       collection.list(selection.namespace),
       initialEvents && isTrue(query.get("allowWatchBookmarks") ?? "false"),
@@ -103,7 +106,11 @@ class WatchStream {
       }
     });
     const end = (): void => void response.end();
-    const timer = clock.after(timeoutSeconds * 1000, end);
+    // A last bookmark lets the client resume after all that it has seen, even if nothing it follows has changed.
+    const timer = clock.after(timeoutSeconds * 1000, () => {
+      if (bookmarks) this.#write([this.#bookmark()]);
+      end();
+    });
     const ticker = bookmarks
       ? setInterval(() => this.#write([this.#bookmark()]), bookmarkIntervalMs).unref()
       : undefined;

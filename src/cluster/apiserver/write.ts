@@ -10,7 +10,8 @@ import { answerFormOf } from "./negotiate.ts";
 import { checkWriteOptions, wantsDryRun } from "./options.ts";
 import { scaleOf, withScale } from "./scale.ts";
 import { ApiError, badRequest, conflict, invalid, notFound } from "./status.ts";
-import { dropEmptyMetadata, type Writer, type WriteIntent, type Written } from "./writer.ts";
+import { isCreatedByUpdate, isReplacedByVersion } from "./strategies.ts";
+import { dropEmptyMetadata, otherName, type Writer, type WriteIntent, type Written } from "./writer.ts";
 
 export function intentOf(context: ResourceContext, optionsKind: string, extra: Partial<WriteIntent> = {}): WriteIntent {
   const { info, query, request, type, user, warnings } = context;
@@ -83,9 +84,28 @@ export async function updateObject(parts: ServerParts, writer: Writer, context: 
     return await answerScale(context, written);
   }
   checkFields(parts, context, object, duplicates);
-  if (!pinned && !type.builtIn && info.subresource === "") requireVersion(type, info.name);
+  const isMissing = writer.current(type, intent.namespace, info.name) === undefined;
+  if (
+    isMissing &&
+    !pinned &&
+    (object.metadata.uid ?? "") === "" &&
+    info.subresource === "" &&
+    isCreatedByUpdate(type)
+  ) {
+    object.metadata.name ??= info.name;
+    if (object.metadata.name !== info.name) throw otherName(object.metadata.name, info.name);
+    authorizeCreation(parts, context);
+    return await answer(parts, context, await writer.create(intent, object), form);
+  }
+  if (!isMissing && !pinned && info.subresource === "" && isReplacedByVersion(type)) requireVersion(type, info.name);
   const written = await writer.replace(intent, info.name, () => cloneJson(object), onConflict);
   await answer(parts, context, written, form);
+}
+
+/** An update or an apply that creates its object needs the right to create as well. */
+function authorizeCreation(parts: ServerParts, { info, user }: ResourceContext): void {
+  const { group, resource, namespace, name } = info;
+  authorize(parts, user, { verb: "create", group, resource, subresource: "", namespace, name });
 }
 
 function requireVersion(type: ResourceType, name: string): void {
@@ -221,9 +241,8 @@ async function applyPatch(
     if (writer.current(type, intent.namespace, info.name) !== undefined)
       return await writer.replace(intent, info.name, apply);
     if (info.subresource !== "") throw notFound(type, info.name);
-    // To create by apply needs the right to create as well.
-    const { group, resource, namespace, name } = info;
-    authorize(parts, context.user, { verb: "create", group, resource, subresource: "", namespace, name });
+    if (applied.metadata.name !== info.name) throw otherName(applied.metadata.name, info.name);
+    authorizeCreation(parts, context);
     if ((applied.metadata.uid ?? "") !== "")
       throw conflict(
         type,

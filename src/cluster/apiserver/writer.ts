@@ -194,23 +194,23 @@ export class Writer {
     return record === undefined ? undefined : { object: admitted, record, created: false };
   }
 
-  /** Assigns a pod to a node. This change of the spec is not an update, so update validation does not apply. */
-  async bindPod(
+  /**
+   * Changes a pod as a part of a request for one of its subresources, such as a binding. Admission has seen that
+   * request, and the rules of updates do not apply. Returns the stored state, or undefined for a dry run.
+   */
+  async changePod(
     intent: WriteIntent,
     name: string,
-    bind: (pod: UntypedObject) => UntypedObject,
-    time: string,
-  ): Promise<void> {
+    change: (pod: UntypedObject, record: StoredRecord) => UntypedObject,
+  ): Promise<StoredRecord | undefined> {
     for (let attempt = 1; ; attempt++) {
       const current = this.current(intent.type, intent.namespace, name);
       if (current === undefined) throw notFound(intent.type, name);
-      const pod = bind(cloneJson(current.object));
-      const status = (pod["status"] ?? {}) as { conditions?: { type: string }[] };
-      const conditions = (status.conditions ?? []).filter((condition) => condition.type !== "PodScheduled");
-      const scheduled = { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: time };
-      pod["status"] = { ...status, conditions: [...conditions, scheduled] };
-      if (intent.dryRun) return;
-      if ((await this.#parts.store.put(intent.type.storageKey, pod, current.record.revision)) !== undefined) return;
+      const pod = change(cloneJson(current.object), current.record);
+      if (intent.dryRun) return undefined;
+      if (jsonEqual(pod, current.object)) return current.record;
+      const stored = await this.#parts.store.put(intent.type.storageKey, pod, current.record.revision);
+      if (stored !== undefined) return stored;
       if (attempt >= maximumAttempts) throw conflict(intent.type, name);
     }
   }
@@ -330,8 +330,11 @@ function checkIdentity(intent: WriteIntent, object: UntypedObject, name: string 
   }
   if (name === undefined) return;
   if ((metadata.name ?? "") === "") metadata.name = name;
-  if (metadata.name !== name)
-    throw badRequest(`the name of the object (${metadata.name ?? ""}) does not match the name on the URL (${name})`);
+  if (metadata.name !== name) throw otherName(metadata.name, name);
+}
+
+export function otherName(given: string | undefined, name: string): ApiError {
+  return badRequest(`the name of the object (${given ?? ""}) does not match the name on the URL (${name})`);
 }
 
 function checkVersion(type: ResourceType, name: string, wanted: UntypedObject, old: UntypedObject): void {

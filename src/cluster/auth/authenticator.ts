@@ -1,7 +1,9 @@
-import { createHash, type X509Certificate } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import { DerReader, derTags, readIssuer } from "../../x509/index.ts";
+import { readSubject } from "./certificate-request.ts";
 import type { ServiceAccountTokens } from "./tokens.ts";
 import { anonymousUser, type User } from "./user.ts";
 
@@ -53,26 +55,27 @@ function webSocketToken(headers: IncomingHttpHeaders): string | undefined {
 /** Reads the user from CN and the groups from O of a client certificate that the cluster's CA signed. */
 function userOfCertificate(socket: TLSSocket): User | undefined {
   if (!socket.authorized) return undefined;
-  const raw = socket.getPeerX509Certificate();
-  return raw === undefined ? undefined : userOfSubject(raw);
+  const certificate = socket.getPeerX509Certificate();
+  return certificate === undefined ? undefined : userOfSubject(certificate.raw);
 }
 
-function userOfSubject(certificate: X509Certificate): User | undefined {
-  const names: string[] = [];
-  const groups: string[] = [];
-  for (const line of certificate.subject.split("\n")) {
-    const at = line.indexOf("=");
-    const value = line.slice(at + 1).replaceAll(/\\(.)/g, "$1");
-    if (line.startsWith("CN=")) names.push(value);
-    else if (line.startsWith("O=")) groups.push(value);
+/**
+ * The user in the subject of a certificate in DER. The texts of OpenSSL and Node escape characters in several ways, so
+ * that two subjects could have one text.
+ */
+export function userOfSubject(certificate: Buffer): User | undefined {
+  let subject: ReturnType<typeof readSubject>;
+  try {
+    subject = readSubject(new DerReader(readIssuer(certificate).subject).next(derTags.sequence));
+  } catch {
+    // A string type that is not read, which no signer of the cluster accepts.
+    return undefined;
   }
-  // Signers check the last common name of a request, as Kubernetes reads it.
-  const name = names.at(-1);
-  if (name === undefined) return undefined;
-  const fingerprint = createHash("sha256").update(certificate.raw).digest("hex");
+  if (subject.commonName === "") return undefined;
+  const fingerprint = createHash("sha256").update(certificate).digest("hex");
   return {
-    name,
-    groups: [...groups, "system:authenticated"],
+    name: subject.commonName,
+    groups: [...subject.organizations, "system:authenticated"],
     extra: { "authentication.kubernetes.io/credential-id": [`X509SHA256=${fingerprint}`] },
   };
 }

@@ -50,11 +50,21 @@ export function readCertificateRequest(pem: string): CertificateRequestParts {
   const subjectAltName = attributes === undefined ? undefined : alternativeNames(attributes);
   return {
     subject: subject.encoded,
-    commonName: valuesOf(subject, commonNameId).at(-1) ?? "",
-    organizations: valuesOf(subject, organizationId),
+    ...readSubject(subject),
     publicKey,
     subjectAltName: subjectAltName?.encoded,
     alternatives: subjectAltName === undefined ? [] : kindsOf(subjectAltName),
+  };
+}
+
+/**
+ * The names in a subject from which the API server makes a user and its groups. As in Kubernetes, the last common name
+ * counts.
+ */
+export function readSubject(subject: DerElement): { readonly commonName: string; readonly organizations: string[] } {
+  return {
+    commonName: valuesOf(subject, commonNameId).at(-1) ?? "",
+    organizations: valuesOf(subject, organizationId),
   };
 }
 

@@ -18,8 +18,8 @@ export interface TokenRequest {
   readonly audiences: readonly string[];
   readonly expirationSeconds: number;
   readonly bound?: BoundObject;
-  /** The node of the bound pod. */
-  readonly node?: { readonly name: string; readonly uid: string };
+  /** The node of the bound pod. Its uid is missing if the node does not exist any more. */
+  readonly node?: { readonly name: string; readonly uid?: string };
 }
 
 interface Claims {
@@ -35,7 +35,7 @@ interface Claims {
     readonly serviceaccount: { readonly name: string; readonly uid: string };
     readonly pod?: { readonly name: string; readonly uid: string };
     readonly secret?: { readonly name: string; readonly uid: string };
-    readonly node?: { readonly name: string; readonly uid: string };
+    readonly node?: { readonly name: string; readonly uid?: string };
   };
 }
 
@@ -138,16 +138,18 @@ export class ServiceAccountTokens {
   }
 
   #bindingsHold(claims: Claims): boolean {
-    const { namespace, serviceaccount, pod, secret } = claims["kubernetes.io"];
+    const { namespace, serviceaccount, pod, secret, node } = claims["kubernetes.io"];
     const oldestDeletionMs = this.#clock.nowMs() - deletedLeewayMs;
-    const holds = (collection: string, name: string, uid: string): boolean => {
-      const found: { uid: string; object: UntypedObject } | undefined = this.#store.get(collection, namespace, name);
+    const holds = (collection: string, name: string, uid: string, inNamespace = namespace): boolean => {
+      const found: { uid: string; object: UntypedObject } | undefined = this.#store.get(collection, inNamespace, name);
       if (found?.uid !== uid) return false;
       const { deletionTimestamp } = found.object.metadata;
       return deletionTimestamp === undefined || Date.parse(deletionTimestamp) >= oldestDeletionMs;
     };
     if (!holds("/serviceaccounts", serviceaccount.name, serviceaccount.uid)) return false;
-    if (pod !== undefined && !holds("/pods", pod.name, pod.uid)) return false;
+    // The node of a pod's token is a fact about the pod, and not what the token is bound to.
+    if (pod !== undefined) return holds("/pods", pod.name, pod.uid);
+    if (node !== undefined && !holds("/nodes", node.name, node.uid ?? "", "")) return false;
     return secret === undefined || holds("/secrets", secret.name, secret.uid);
   }
 }
@@ -163,7 +165,7 @@ function userOf(claims: Claims): User {
   };
   if (node !== undefined) {
     extra["authentication.kubernetes.io/node-name"] = [node.name];
-    extra["authentication.kubernetes.io/node-uid"] = [node.uid];
+    if (node.uid !== undefined) extra["authentication.kubernetes.io/node-uid"] = [node.uid];
   }
   if (pod !== undefined) {
     extra["authentication.kubernetes.io/pod-name"] = [pod.name];

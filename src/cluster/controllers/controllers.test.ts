@@ -6,6 +6,7 @@ import {
   daemonSetKind,
   deploymentKind,
   endpointSliceKind,
+  eventKind,
   namespaceKind,
   nodeKind,
   podKind,
@@ -14,6 +15,7 @@ import {
   serviceKind,
   statefulSetKind,
   type Deployment,
+  type Event,
   type Pod,
 } from "../../api/kubernetes/index.ts";
 import { defineKind, type KubernetesObject } from "../../api/index.ts";
@@ -32,6 +34,14 @@ const resourceQuotaKind = defineKind<KubernetesObject & { spec?: { hard?: Record
   kind: "ResourceQuota",
   plural: "resourcequotas",
   namespaced: true,
+});
+
+const priorityClassKind = defineKind<KubernetesObject & { value: number }>({
+  group: "scheduling.k8s.io",
+  versions: ["v1"],
+  kind: "PriorityClass",
+  plural: "priorityclasses",
+  namespaced: false,
 });
 
 /** Reports bound pods as running, and removes deleted ones. */
@@ -259,4 +269,40 @@ test("a Deployment reports that a quota refuses its pods, and continues when the
     const status = await deployment();
     return status?.availableReplicas === 2 && failure(status).length === 0;
   }, "rolled out");
+});
+
+test("a pod of high priority takes the place of one of lower priority, whose status and event say why", async (context) => {
+  const { client, stop } = await startCluster();
+  context.after(stop);
+  await client.create(priorityClassKind, { metadata: { name: "high" }, value: 1000 });
+  const make = async (name: string, cpu: string, more: object = {}): Promise<void> => {
+    const spec = { containers: [{ name: "app", image: "x", resources: { requests: { cpu } } }], ...more };
+    await client.create(podKind, { metadata: { name, namespace, finalizers: ["test/kept"] }, spec });
+  };
+  const nodeOf = async (name: string): Promise<string | undefined> =>
+    (await client.get(podKind, name, namespace))?.spec?.nodeName;
+  await make("low-1", "4");
+  await make("low-2", "4");
+  await until(async () => (await nodeOf("low-1")) !== undefined && (await nodeOf("low-2")) !== undefined, "full");
+  await make("important", "1", { priorityClassName: "high" });
+  const deleted = async (): Promise<readonly Pod[]> =>
+    (await client.list(podKind, { namespace })).items.filter(
+      ({ metadata }) => metadata.deletionTimestamp !== undefined,
+    );
+  await until(async () => (await deleted()).length > 0, "a pod is preempted");
+  const [victim] = await deleted();
+  const { name = "" } = victim?.metadata ?? {};
+  const cause = victim?.status?.conditions?.find(({ type }) => type === "DisruptionTarget");
+  assert.equal(cause?.reason, "PreemptionByScheduler");
+  const waiting = await client.get(podKind, "important", namespace);
+  assert.equal(waiting?.status?.nominatedNodeName, victim?.spec?.nodeName);
+  const events = async (): Promise<readonly Event[]> =>
+    (await client.list(eventKind, { namespace })).items.filter(({ reason }) => reason === "Preempted");
+  await until(async () => (await events()).some(({ involvedObject }) => involvedObject.name === name), "an event");
+  // The room is kept for the pod that waits for it.
+  await make("greedy", "4");
+  await client.patchMerge(podKind, name, namespace, { metadata: { finalizers: null } });
+  await until(async () => (await nodeOf("important")) === victim?.spec?.nodeName, "the important pod runs");
+  assert.equal(await nodeOf("greedy"), undefined);
+  assert.equal((await deleted()).length, 0);
 });

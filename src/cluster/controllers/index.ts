@@ -40,7 +40,7 @@ export interface ControllersOptions {
 export function addControllers(context: ControllerContext, options: ControllersOptions): void {
   const { rootCa, metadataClient, autoscalers, signing } = options;
   addNamespaceContentControllers(context, rootCa);
-  addNamespaceController(context);
+  const lookAtNamespace = addNamespaceController(context);
   addNodeLifecycleController(context);
   addDeploymentController(context);
   addReplicaSetController(context);
@@ -59,5 +59,5 @@ export function addControllers(context: ControllerContext, options: ControllersO
   addCertificateRequestController(context, signing);
   addClusterRoleAggregation(context);
   addPodGarbageController(context);
-  addGarbageCollector(context, metadataClient);
+  addGarbageCollector(context, metadataClient, lookAtNamespace);
 }

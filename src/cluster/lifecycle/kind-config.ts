@@ -234,7 +234,7 @@ class ConfigReader {
       const key = String(yaml().isScalar(item.key) ? item.key.value : item.key);
       const place = path === "the file" ? key : `${path}.${key}`;
       if (!known.includes(key)) this.#problem(item, `${place}: unknown field; expected one of ${known.join(", ")}`);
-      else if (ignoredFields[key] !== undefined) this.warnings.push(`${place} is ignored: ${ignoredFields[key]}`);
+      else if (Object.hasOwn(ignoredFields, key)) this.warnings.push(`${place} is ignored: ${ignoredFields[key]}`);
       fields.set(key, item);
     }
     return fields;

@@ -67,6 +67,20 @@ test("a pod is placed where selectors, taints, readiness, resources and host por
   assert.deepEqual(choose(pod("q"), []), { node: undefined, message: "no nodes available to schedule pods" });
 });
 
+test("a topology key that no node has as a label makes no domain, even if every object inherits a field of that name", () => {
+  const required = [{ topologyKey: "constructor", labelSelector: { matchLabels: { app: "p" } } }];
+  const beside = { affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: required } } };
+  assert.deepEqual(choose(pod("p", beside, { app: "p" }), [node("a")]), {
+    node: undefined,
+    message: "0/1 nodes are available: 1 node(s) didn't match pod affinity rules.",
+  });
+  const term = { matchExpressions: [{ key: "constructor", operator: "Exists" as const }] };
+  const labelled = {
+    nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [term] } },
+  };
+  assert.equal(choose(pod("p", { affinity: labelled }), [node("a")]).node, undefined);
+});
+
 test("replicas spread over nodes, regardless of other pods there", () => {
   const others: [Pod, string][] = [1, 2, 3].map((index) => [pod(`o${index}`, {}, {}, "other"), "b"]);
   assert.deepEqual(choose(pod("q"), [node("a"), node("b")], [[pod("p"), "a"], ...others]), { node: "b" });
@@ -101,6 +115,50 @@ test("a topology spread constraint limits the skew", () => {
   const nodes = [node("a", { labels: { zone: "1" } }), node("b", { labels: { zone: "2" } })];
   const placed: [Pod, string][] = [[pod("p", {}, { app: "x" }), "a"]];
   assert.deepEqual(choose(pod("q", spec, { app: "x" }, "other"), nodes, placed), { node: "b" });
+});
+
+test("with matchLabelKeys, spreading and affinity relate only to the pods of the same revision", () => {
+  const labelSelector = { matchLabels: { app: "x" } };
+  const keys = { matchLabelKeys: ["hash"] };
+  const old = pod("p", {}, { app: "x", hash: "1" });
+  const next = { app: "x", hash: "2" };
+  const nodes = [node("a", { labels: { zone: "1" } }), node("b", { labels: { zone: "2" } })];
+  const term = { topologyKey: "zone", labelSelector };
+  const repels = (more: object): Partial<PodSpec> => ({
+    affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ ...term, ...more }] } },
+  });
+  const placed: [Pod, string][] = [
+    [old, "a"],
+    [pod("r", {}, { app: "x", hash: "1" }), "b"],
+  ];
+  assert.equal(choose(pod("q", repels({}), next, "other"), nodes, placed).node, undefined);
+  assert.equal(choose(pod("q", repels(keys), next, "other"), nodes, placed).node, "a");
+  const other = { app: "x", hash: "1" };
+  assert.equal(choose(pod("q", repels({ mismatchLabelKeys: ["hash"] }), other, "other"), nodes, placed).node, "a");
+  const skewed: [Pod, string][] = [...placed.slice(0, 1), [pod("s", {}, { app: "x", hash: "1" }), "a"]];
+  const spread = (more: object): Partial<PodSpec> => ({
+    nodeSelector: { zone: "1" },
+    topologySpreadConstraints: [
+      { maxSkew: 1, whenUnsatisfiable: "DoNotSchedule", nodeAffinityPolicy: "Ignore", ...term, ...more },
+    ],
+  });
+  assert.equal(choose(pod("q", spread({}), next, "other"), nodes, skewed).node, undefined);
+  assert.equal(choose(pod("q", spread(keys), next, "other"), nodes, skewed).node, "a");
+});
+
+test("a spread constraint counts the domains that its policies name, and missing ones as empty", () => {
+  const constraint = { maxSkew: 1, topologyKey: "zone", labelSelector: { matchLabels: { app: "x" } } };
+  const spread = (more: object): Partial<PodSpec> => ({
+    topologySpreadConstraints: [{ ...constraint, whenUnsatisfiable: "DoNotSchedule", ...more }],
+  });
+  const tainted = node("b", { labels: { zone: "2" }, spec: { taints: [{ key: "t", effect: "NoSchedule" }] } });
+  const nodes = [node("a", { labels: { zone: "1" } }), tainted];
+  const placed: [Pod, string][] = [[pod("p", {}, { app: "x" }), "a"]];
+  const decided = (more: object): string | undefined =>
+    choose(pod("q", spread(more), { app: "x" }, "other"), nodes, placed).node;
+  assert.equal(decided({}), undefined);
+  assert.equal(decided({ nodeTaintsPolicy: "Honor" }), "a");
+  assert.equal(decided({ nodeTaintsPolicy: "Honor", minDomains: 2 }), undefined);
 });
 
 test("a pod is placed where its volumes are, waits for its claims with kube-scheduler's message, and may choose the node of a claim that waits for its first consumer", () => {

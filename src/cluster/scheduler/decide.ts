@@ -1,6 +1,7 @@
+import { ownField } from "../../base/index.ts";
 import { controllerOf } from "../../kube/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
-import { filtersFor, type FilterInputs } from "./filters.ts";
+import { filtersFor, firstReason, spreadNodes, type FilterInputs } from "./filters.ts";
 import { matchesTerm, untoleratedTaint } from "../controllers/pods/node-match.ts";
 import { allocatable, type NodeState } from "./node-state.ts";
 import { countByDomain, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
@@ -26,17 +27,6 @@ export function decide(inputs: FilterInputs): Decision {
   if (best !== undefined) return { node: best.node.metadata.name ?? "" };
   const parts = [...reasons].map(([reason, count]) => `${count} ${reason}`).sort();
   return { node: undefined, message: `0/${nodes.length} nodes are available: ${parts.join(", ")}.` };
-}
-
-function firstReason(
-  filters: readonly ((state: NodeState) => string | undefined)[],
-  state: NodeState,
-): string | undefined {
-  for (const filter of filters) {
-    const reason = filter(state);
-    if (reason !== undefined) return reason;
-  }
-  return undefined;
 }
 
 /** The weights of kube-scheduler's default profile, for the scores that it has. Spreading of siblings comes first. */
@@ -116,7 +106,7 @@ function preferredPods(
   }));
   return ({ node }) =>
     terms.reduce(
-      (total, { weight, key, counts }) => total + weight * (counts.get(node.metadata.labels?.[key] ?? "") ?? 0),
+      (total, { weight, key, counts }) => total + weight * (counts.get(ownField(node.metadata.labels, key) ?? "") ?? 0),
       0,
     );
 }
@@ -124,16 +114,15 @@ function preferredPods(
 function softSpread(pod: Pod, nodes: readonly NodeState[]): (state: NodeState) => number {
   const constraints = (pod.spec?.topologySpreadConstraints ?? [])
     .filter(({ whenUnsatisfiable }) => whenUnsatisfiable === "ScheduleAnyway")
-    .map(({ topologyKey, labelSelector }) => {
-      const term = { topologyKey, ...(labelSelector === undefined ? {} : { labelSelector }) };
-      return {
-        topologyKey,
-        counts: countByDomain(nodes, topologyKey, (placed) => termMatches(term, pod, placed.pod, () => undefined)),
-      };
-    });
+    .map((constraint) => ({
+      topologyKey: constraint.topologyKey,
+      counts: countByDomain(spreadNodes(pod, constraint, nodes), constraint.topologyKey, (placed) =>
+        termMatches(constraint, pod, placed.pod, () => undefined),
+      ),
+    }));
   return ({ node }) =>
     -constraints.reduce(
-      (total, { topologyKey, counts }) => total + (counts.get(node.metadata.labels?.[topologyKey] ?? "") ?? 0),
+      (total, { topologyKey, counts }) => total + (counts.get(ownField(node.metadata.labels, topologyKey) ?? "") ?? 0),
       0,
     );
 }

@@ -1,8 +1,9 @@
 import { matchesLabelSelector } from "../../api/index.ts";
-import type { Pod } from "../../api/kubernetes/index.ts";
+import { ownField } from "../../base/index.ts";
+import type { Pod, TopologySpreadConstraint } from "../../api/kubernetes/index.ts";
 import { formatTaint, matchesNode, untoleratedTaint } from "../controllers/pods/node-match.ts";
 import { allocatable, hostPortsOf, type NodeState, type PlacedPod } from "./node-state.ts";
-import { countByDomain, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
+import { countByDomain, selectorOf, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
 import { requestsOf } from "./resources.ts";
 import { volumeFilter, type VolumeNeeds } from "./volume-needs.ts";
 
@@ -30,6 +31,15 @@ export function filtersFor(inputs: FilterInputs): Filter[] {
     ...podAffinity(inputs),
     ...spread(inputs),
   ];
+}
+
+/** Why the pod does not fit on the node, by the first filter that refuses it. */
+export function firstReason(filters: readonly Filter[], state: NodeState): string | undefined {
+  for (const filter of filters) {
+    const reason = filter(state);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
 }
 
 function unschedulable({ pod }: FilterInputs): Filter {
@@ -99,7 +109,7 @@ function podAffinity({ pod, nodes, repelling, namespaceLabels }: FilterInputs): 
     // The first pod of a group with affinity to itself must be able to start somewhere.
     const first = [...counts.values()].every((count) => count === 0) && termMatches(term, pod, pod, namespaceLabels);
     filters.push(({ node }) => {
-      const domain = node.metadata.labels?.[term.topologyKey];
+      const domain = ownField(node.metadata.labels, term.topologyKey);
       return domain !== undefined && (first || (counts.get(domain) ?? 0) > 0)
         ? undefined
         : "node(s) didn't match pod affinity rules";
@@ -110,7 +120,7 @@ function podAffinity({ pod, nodes, repelling, namespaceLabels }: FilterInputs): 
       termMatches(term, pod, placed.pod, namespaceLabels),
     );
     filters.push(({ node }) =>
-      (counts.get(node.metadata.labels?.[term.topologyKey] ?? "") ?? 0) > 0
+      (counts.get(ownField(node.metadata.labels, term.topologyKey) ?? "") ?? 0) > 0
         ? "node(s) didn't match pod anti-affinity rules"
         : undefined,
     );
@@ -130,7 +140,7 @@ function existingAntiAffinity(
   for (const placed of repelling) {
     for (const term of placed.pod.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ??
       []) {
-      const domain = labelsOf.get(placed.node)?.[term.topologyKey];
+      const domain = ownField(labelsOf.get(placed.node), term.topologyKey);
       if (domain !== undefined && termMatches(term, placed.pod, pod, namespaceLabels))
         closed.add(`${term.topologyKey}=${domain}`);
     }
@@ -141,20 +151,38 @@ function existingAntiAffinity(
       : undefined;
 }
 
+/** The nodes whose domains a constraint counts. */
+export function spreadNodes(
+  pod: Pod,
+  { nodeAffinityPolicy, nodeTaintsPolicy }: TopologySpreadConstraint,
+  nodes: readonly NodeState[],
+): readonly NodeState[] {
+  const { spec } = pod;
+  if (spec === undefined) return [];
+  return nodes.filter(
+    ({ node }) =>
+      (nodeAffinityPolicy === "Ignore" || matchesNode(spec, node)) &&
+      (nodeTaintsPolicy !== "Honor" ||
+        untoleratedTaint(pod, node.spec?.taints, ["NoSchedule", "NoExecute"]) === undefined),
+  );
+}
+
 function spread({ pod, nodes }: FilterInputs): Filter[] {
-  const eligible = nodes.filter(({ node }) => pod.spec !== undefined && matchesNode(pod.spec, node));
   return (pod.spec?.topologySpreadConstraints ?? [])
     .filter(({ whenUnsatisfiable }) => whenUnsatisfiable === "DoNotSchedule")
-    .map(({ topologyKey, maxSkew, labelSelector }) => {
+    .map((constraint) => {
+      const { topologyKey, maxSkew, minDomains = 1 } = constraint;
+      const selector = selectorOf(pod, constraint);
       const matches = (placed: PlacedPod): boolean =>
         placed.pod.metadata.namespace === pod.metadata.namespace &&
         placed.pod.metadata.deletionTimestamp === undefined &&
-        matchesLabelSelector(labelSelector, placed.pod.metadata.labels);
-      const counts = countByDomain(eligible, topologyKey, matches);
-      const least = counts.size === 0 ? 0 : Math.min(...counts.values());
-      const self = matchesLabelSelector(labelSelector, pod.metadata.labels) ? 1 : 0;
+        matchesLabelSelector(selector, placed.pod.metadata.labels);
+      const counts = countByDomain(spreadNodes(pod, constraint, nodes), topologyKey, matches);
+      // With fewer domains than wanted, the missing ones count as empty.
+      const least = counts.size < minDomains || counts.size === 0 ? 0 : Math.min(...counts.values());
+      const self = matchesLabelSelector(selector, pod.metadata.labels) ? 1 : 0;
       return ({ node }: NodeState) => {
-        const domain = node.metadata.labels?.[topologyKey];
+        const domain = ownField(node.metadata.labels, topologyKey);
         if (domain === undefined)
           return "node(s) didn't match pod topology spread constraints (missing required label)";
         return (counts.get(domain) ?? 0) + self - least > maxSkew

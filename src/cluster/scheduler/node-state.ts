@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import type { Node, Pod } from "../../api/kubernetes/index.ts";
 import { quantity, requestsOf, type Resources } from "./resources.ts";
 
@@ -43,7 +44,7 @@ export class Placements {
   place(pod: Pod, node: string): void {
     const uid = pod.metadata.uid ?? "";
     this.remove(uid);
-    const placed: PlacedPod = { pod, node, requests: requestsOf(pod), hostPorts: hostPortsOf(pod) };
+    const placed = placedOn(pod, node);
     const state = this.#state(node);
     state.pods.set(uid, placed);
     for (const [name, value] of placed.requests) state.requested.set(name, (state.requested.get(name) ?? 0) + value);
@@ -74,6 +75,24 @@ export class Placements {
     return states;
   }
 
+  /** The nodes as if these pods ran there already. */
+  nodesWith(more: readonly { readonly pod: Pod; readonly node: string }[]): NodeState[] {
+    if (more.length === 0) return this.nodes();
+    return this.nodes().map((state) => {
+      const added = more
+        .filter(({ node }) => node === state.node.metadata.name)
+        .map(({ pod, node }) => placedOn(pod, node));
+      if (added.length === 0) return state;
+      const pods = new Map(state.pods);
+      const requested = new Map(state.requested);
+      for (const placed of added) {
+        pods.set(placed.pod.metadata.uid ?? "", placed);
+        for (const [name, value] of placed.requests) requested.set(name, (requested.get(name) ?? 0) + value);
+      }
+      return { ...state, pods, requested };
+    });
+  }
+
   repelling(): PlacedPod[] {
     return [...this.#repelling].flatMap((uid) => this.#byUid.get(uid) ?? []);
   }
@@ -84,6 +103,10 @@ export class Placements {
       this.#nodes.set(name, (state = { node: undefined, pods: new Map(), requested: new Map() }));
     return state;
   }
+}
+
+function placedOn(pod: Pod, node: string): PlacedPod {
+  return { pod, node, requests: requestsOf(pod), hostPorts: hostPortsOf(pod) };
 }
 
 export function hostPortsOf(pod: Pod): string[] {
@@ -98,7 +121,7 @@ export function hostPortsOf(pod: Pod): string[] {
 }
 
 export function allocatable(node: Node, resource: string): number {
-  const found = node.status?.allocatable?.[resource];
+  const found = ownField(node.status?.allocatable, resource);
   // Without a stated maximum number of pods, the kubelet's default applies.
   return found === undefined && resource === "pods" ? 110 : quantity(found);
 }

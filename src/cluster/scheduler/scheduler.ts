@@ -4,22 +4,33 @@ import {
   nodeKind,
   persistentVolumeClaimKind,
   persistentVolumeKind,
+  podDisruptionBudgetKind,
   podKind,
   storageClassKind,
   type PersistentVolumeClaim,
   type Pod,
 } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type Reconciler } from "../../kube/index.ts";
-import type { ControllerContext } from "../controllers/controller.ts";
+import { ignoreRace, type ControllerContext } from "../controllers/controller.ts";
 import type { ObjectView } from "../controllers/object-view.ts";
-import { isActive, isFinished, isTerminating, podCondition } from "../controllers/pods/pod-facts.ts";
+import { noteDisruption } from "../controllers/pods/pod-control.ts";
+import { isActive, isFinished, isTerminating, podCondition, withCondition } from "../controllers/pods/pod-facts.ts";
 import { volumeAnnotations } from "../record/local-volumes.ts";
 import { decide } from "./decide.ts";
+import type { FilterInputs } from "./filters.ts";
 import { Placements } from "./node-state.ts";
+import { preempt, priorityOf, type Preemption } from "./preempt.ts";
 import { volumeNeedsOf, type StorageFacts, type VolumeNeeds } from "./volume-needs.ts";
 
 const schedulerName = "default-scheduler";
 const concurrentBindings = 16;
+
+/** A pod that waits on this node for the end of the victims. */
+interface Nomination {
+  readonly pod: Pod;
+  readonly node: string;
+  readonly victims: readonly string[];
+}
 
 /** Assigns a node to each pod when the pod or the nodes change. It never polls. */
 export function addScheduler(context: ControllerContext): void {
@@ -35,6 +46,11 @@ class Scheduler {
   readonly #unschedulable = new Set<string>();
   /** The nodes of pods that wait there for their volumes, by the pod's uid. Their resource requests count already. */
   readonly #reserved = new Map<string, { readonly key: string; readonly node: string }>();
+  /**
+   * The pods for which pods of lower priority must go, by uid, with their node. Their requests count there for pods of
+   * lower or equal priority, so that these do not take the room.
+   */
+  readonly #nominated = new Map<string, Nomination>();
   readonly #queue: Reconciler;
   readonly #record: ReturnType<ControllerContext["events"]>;
 
@@ -52,11 +68,13 @@ class Scheduler {
       const node = object.spec?.nodeName;
       if (change.type === "set" && node !== undefined && !isFinished(object)) {
         this.#placements.place(object, node);
+        this.#nominated.delete(uid);
         return;
       }
       if (change.type === "delete" || isFinished(object)) {
         this.#unschedulable.delete(key);
         this.#reserved.delete(uid);
+        this.#nominated.delete(uid);
         if (this.#placements.has(uid)) {
           this.#placements.remove(uid);
           this.#retryAll();
@@ -88,10 +106,9 @@ class Scheduler {
       this.#unschedulable.delete(key);
       return;
     }
-    const nodes = this.#placements.nodes();
     const volumeNeeds = volumeNeedsOf(pod, this.#storage());
     if (reserved !== undefined) {
-      const isThere = nodes.some(({ node }) => node.metadata.name === reserved.node);
+      const isThere = this.#placements.nodes().some(({ node }) => node.metadata.name === reserved.node);
       if (isThere && volumeNeeds.refusal === undefined && volumeNeeds.waiting.length > 0) {
         await this.#selectNode(volumeNeeds.waiting, reserved.node);
         return;
@@ -100,24 +117,68 @@ class Scheduler {
       this.#placements.remove(uid);
     }
     const namespaces = this.#context.view(namespaceKind);
-    const decision = decide({
+    const inputs: FilterInputs = {
       pod,
-      nodes: this.#placements.nodes(),
+      nodes: this.#placements.nodesWith(this.#nominatedBefore(pod)),
       repelling: this.#placements.repelling(),
       namespaceLabels: (namespace) => namespaces.at(namespace)?.metadata.labels,
       volumeNeeds,
-    });
+    };
+    const decision = decide(inputs);
     if (decision.node === undefined) {
       this.#unschedulable.add(key);
-      await this.#reportFailure(pod, decision.message);
+      const preemption = this.#preemptionFor(inputs);
+      await this.#reportFailure(pod, decision.message, preemption?.node);
+      if (preemption !== undefined) await this.#evict(pod, preemption);
       return;
     }
     this.#unschedulable.delete(key);
+    this.#nominated.delete(uid);
     // Record the placement before the API request, so that it counts for the next pod.
     this.#placements.place(pod, decision.node);
     if (volumeNeeds.waiting.length === 0) return await this.#bind(pod, decision.node);
     this.#reserved.set(uid, { key, node: decision.node });
     await this.#selectNode(volumeNeeds.waiting, decision.node);
+  }
+
+  #nominatedBefore(pod: Pod): Nomination[] {
+    return [...this.#nominated.values()].filter(
+      (other) => uidOf(other.pod) !== uidOf(pod) && priorityOf(other.pod) >= priorityOf(pod),
+    );
+  }
+
+  /** Chooses pods that must go, unless some already go for this pod, and notes the node. */
+  #preemptionFor(inputs: FilterInputs): Preemption | undefined {
+    const uid = uidOf(inputs.pod);
+    const isUnderWay = (this.#nominated.get(uid)?.victims ?? []).some((victim) => this.#placements.has(victim));
+    if (isUnderWay) return undefined;
+    const preemption = preempt(inputs, this.#context.view(podDisruptionBudgetKind).all());
+    if (preemption === undefined) this.#nominated.delete(uid);
+    else
+      this.#nominated.set(uid, {
+        pod: inputs.pod,
+        node: preemption.node,
+        victims: preemption.victims.map(uidOf),
+      });
+    return preemption;
+  }
+
+  /** Deletes the pods that must go. Their end queues the pod again. */
+  async #evict(pod: Pod, { node, victims }: Preemption): Promise<void> {
+    const { client } = this.#context;
+    const message = `${schedulerName}: preempting to accommodate a higher priority pod`;
+    for (const { metadata } of victims) {
+      const { name = "", namespace, uid = "" } = metadata;
+      const victim = await client.get(podKind, name, namespace);
+      if (victim?.metadata.uid !== uid || isTerminating(victim)) continue;
+      await ignoreRace(() => noteDisruption(this.#context, victim, { reason: "PreemptionByScheduler", message }));
+      await ignoreRace(() => client.delete(podKind, name, namespace, { preconditions: { uid } }));
+      this.#record(podKind, victim, {
+        type: "Normal",
+        reason: "Preempted",
+        message: `Preempted by pod ${uidOf(pod)} on node ${node}`,
+      });
+    }
   }
 
   #storage(): StorageFacts {
@@ -175,11 +236,12 @@ class Scheduler {
     });
   }
 
-  async #reportFailure(pod: Pod, message: string): Promise<void> {
+  async #reportFailure(pod: Pod, message: string, nominatedNodeName?: string): Promise<void> {
     const { name = "", namespace } = pod.metadata;
     const before = podCondition(pod, "PodScheduled");
-    if (before?.status === "False" && before.message === message) return;
-    this.#record(podKind, pod, { type: "Warning", reason: "FailedScheduling", message });
+    const isKnown = before?.status === "False" && before.message === message;
+    if (isKnown && (nominatedNodeName === undefined || pod.status?.nominatedNodeName === nominatedNodeName)) return;
+    if (!isKnown) this.#record(podKind, pod, { type: "Warning", reason: "FailedScheduling", message });
     const condition = {
       type: "PodScheduled",
       status: "False",
@@ -189,14 +251,14 @@ class Scheduler {
       lastTransitionTime:
         before?.status === "False" ? (before.lastTransitionTime ?? this.#context.now()) : this.#context.now(),
     } as const;
-    const conditions = [...(pod.status?.conditions ?? []).filter(({ type }) => type !== "PodScheduled"), condition];
+    const conditions = withCondition(pod, condition);
     try {
       this.#pods.wrote(
         await this.#context.client.patchMerge(
           podKind,
           name,
           namespace,
-          { status: { conditions } },
+          { status: { conditions, ...(nominatedNodeName === undefined ? {} : { nominatedNodeName }) } },
           { subresource: "status" },
         ),
       );
@@ -204,6 +266,10 @@ class Scheduler {
       if (!isKubeCode(error, "not-found")) throw error;
     }
   }
+}
+
+function uidOf({ metadata }: Pod): string {
+  return metadata.uid ?? "";
 }
 
 function selectedNode({ metadata }: PersistentVolumeClaim): string | undefined {

@@ -1,5 +1,5 @@
 import type { HorizontalPodAutoscaler, Pod } from "../../../api/kubernetes/index.ts";
-import { transientError } from "../../../base/index.ts";
+import { ownField, transientError } from "../../../base/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { MeasuredPod } from "./autoscaler-usage.ts";
 
@@ -28,7 +28,7 @@ const builtInPlurals: Readonly<Record<string, string>> = {
 export async function readScale(client: KubeClient, namespace: string, target: TargetReference): Promise<TargetScale> {
   const { apiVersion = "apps/v1", kind, name } = target;
   const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const plural = builtInPlurals[kind] ?? (await pluralOf(client, root, kind));
+  const plural = ownField(builtInPlurals, kind) ?? (await pluralOf(client, root, kind));
   const path = `${root}/namespaces/${namespace}/${plural}/${name}/scale`;
   const { spec, status } = (await read(client, path)) as {
     spec?: { replicas?: number };

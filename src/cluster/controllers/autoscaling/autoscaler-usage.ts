@@ -1,4 +1,5 @@
 import type { AutoscalerTarget, Container, Pod } from "../../../api/kubernetes/index.ts";
+import { ownField } from "../../../base/index.ts";
 import { canonicalQuantity, parseQuantity } from "../../schema/quantity.ts";
 import { isTerminating, podCondition } from "../pods/pod-facts.ts";
 
@@ -167,8 +168,8 @@ function isStarting(pod: Pod, { atMs, windowMs }: MeasuredPod, nowMs: number): b
 /** The pod's usage in thousandths, or undefined if the metrics lack the resource, or the named container. */
 function usedMilli({ resource, container }: ResourceMetric, measured: MeasuredPod): number | undefined {
   const counted = measured.containers.filter(({ name }) => container === undefined || name === container);
-  if (counted.length === 0 || counted.some(({ usage }) => usage[resource] === undefined)) return undefined;
-  return counted.reduce((sum, { usage }) => sum + milliOf(usage[resource]), 0);
+  if (counted.length === 0 || counted.some(({ usage }) => ownField(usage, resource) === undefined)) return undefined;
+  return counted.reduce((sum, { usage }) => sum + milliOf(ownField(usage, resource)), 0);
 }
 
 function requestMilli(metric: ResourceMetric, pod: Pod): number {
@@ -176,7 +177,7 @@ function requestMilli(metric: ResourceMetric, pod: Pod): number {
   const all: readonly Container[] = [...(pod.spec?.containers ?? []), ...sidecars];
   const counted = all.filter(({ name }) => metric.container === undefined || name === metric.container);
   return counted.reduce((sum, { name, resources }) => {
-    const request = resources?.requests?.[metric.resource];
+    const request = ownField(resources?.requests, metric.resource);
     if (request === undefined)
       throw fault(metric, `missing request for ${metric.resource} in container ${name} of Pod ${pod.metadata.name}`);
     return sum + milliOf(request);

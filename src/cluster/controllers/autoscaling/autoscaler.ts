@@ -1,4 +1,4 @@
-import { jsonEqual, messageOf } from "../../../base/index.ts";
+import { jsonEqual, messageOf, ownField } from "../../../base/index.ts";
 import {
   horizontalPodAutoscalerKind,
   type AutoscalerMetric,
@@ -261,7 +261,7 @@ function resourceMetricOf({ type, resource, containerResource }: AutoscalerMetri
     Object: ["FailedGetObjectMetric", "custom"],
     External: ["FailedGetExternalMetric", "external"],
   };
-  const [reason, api] = reasons[type] ?? ["InvalidMetricSourceType", ""];
+  const [reason, api] = ownField(reasons, type) ?? ["InvalidMetricSourceType", ""];
   if (api === "") throw new MetricFault(reason, `unknown metric source type "${type}"`);
   throw new MetricFault(reason, `this cluster serves no ${api} metrics API (${api}.metrics.k8s.io)`);
 }

@@ -46,6 +46,17 @@ test("a Job ends with both conditions and one event when its pod has succeeded",
   assert.deepEqual(cluster.events, ["SuccessfulCreate", "Completed"]);
 });
 
+test("a Job that another controller manages gets neither pods nor a status, and is removed after its time", async () => {
+  const cluster = await start({ managedBy: "example.com/queue", ttlSecondsAfterFinished: 60 });
+  assert.deepEqual([cluster.all(podKind), jobOf(cluster)?.status], [[], undefined]);
+  const complete = { type: "Complete" as const, status: "True" as const, lastTransitionTime: cluster.context.now() };
+  cluster.put(jobKind, { ...(jobOf(cluster) as Job), status: { conditions: [complete] } });
+  await cluster.settle();
+  await cluster.pass(60_000);
+  assert.deepEqual(cluster.all(jobKind), []);
+  assert.equal((await start({ managedBy: "kubernetes.io/job-controller" })).all(podKind).length, 1);
+});
+
 test("the pods of an indexed Job know their index by annotation, label, host name and variable", async () => {
   const image = "a";
   const own = { name: "JOB_COMPLETION_INDEX", value: "own" };

@@ -8,6 +8,8 @@ import { PodControl } from "../pods/pod-control.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
 import { podFrom, randomSuffix } from "../pods/pod-template.ts";
 
+const ownName = "kubernetes.io/job-controller";
+
 /** Runs Jobs to their end, and removes ended ones after `ttlSecondsAfterFinished`. */
 export function addJobController(context: ControllerContext): void {
   const controller = new JobController(context);
@@ -33,6 +35,8 @@ class JobController {
   async reconcile(key: string): Promise<number | undefined> {
     const job = this.#jobs.at(key);
     if (job?.spec === undefined || isTerminating(job)) return undefined;
+    // Another controller runs the Job, and writes its status.
+    if ((job.spec.managedBy ?? ownName) !== ownName) return await this.#expire(job);
     const pods = await this.#control.claim(
       job,
       job.spec.selector ?? { matchLabels: { "batch.kubernetes.io/controller-uid": job.metadata.uid ?? "" } },

@@ -151,6 +151,28 @@ test("a chain of owners is deleted from the top to the end", async () => {
   });
 });
 
+test("the kinds are read again only if a definition changes what the server serves", async () => {
+  await withCollector(async ({ cluster, turn }) => {
+    let reads = 0;
+    const { client } = cluster.context;
+    const raw = client.raw.bind(client);
+    Object.assign(client, { raw: (...request: Parameters<typeof raw>) => ((reads += 1), raw(...request)) });
+    const define = async (generation: number, status: object): Promise<number> => {
+      const metadata = { name: "widgets.example.com", generation };
+      cluster.put(customResourceDefinitionKind, { metadata, status });
+      await turn();
+      await cluster.pass(300);
+      await turn();
+      return reads;
+    };
+    cluster.view({ ...configMapKind, group: "example.com", kind: "Widget", plural: "widgets" });
+    const first = await define(1, {});
+    assert.ok(first > 0);
+    assert.equal(await define(1, { storedVersions: ["v1"] }), first);
+    assert.ok((await define(2, {})) > first);
+  });
+});
+
 test("a kind that is defined later is followed too", async () => {
   await withCollector(async ({ cluster, turn }) => {
     const widgetKind = { ...configMapKind, group: "example.com", kind: "Widget", plural: "widgets" };

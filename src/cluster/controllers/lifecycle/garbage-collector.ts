@@ -1,7 +1,7 @@
 import type { KindDefinition, KubernetesObject, OwnerReference } from "../../../api/index.ts";
 import { customResourceDefinitionKind } from "../../../api/kubernetes/index.ts";
 import { aborted, describeError, jsonEqual } from "../../../base/index.ts";
-import { createInformer, type KubeClient, type Reconciler } from "../../../kube/index.ts";
+import { createInformer, type InformerChange, type KubeClient, type Reconciler } from "../../../kube/index.ts";
 import { ignoreRace, type ControllerContext } from "../controller.ts";
 import { discoverKinds } from "./discovery.ts";
 import {
@@ -25,10 +25,14 @@ interface Followed {
 
 /**
  * Deletes objects whose owners are gone. It follows the metadata of every kind of the server, by a client that requests
- * only metadata.
+ * only metadata, and tells in which namespace an object has ended.
  */
-export function addGarbageCollector(context: ControllerContext, metadataClient: KubeClient): void {
-  const collector = new GarbageCollector(context, metadataClient);
+export function addGarbageCollector(
+  context: ControllerContext,
+  metadataClient: KubeClient,
+  ended: (namespace: string) => void = () => undefined,
+): void {
+  const collector = new GarbageCollector(context, metadataClient, ended);
   context.runs((signal) => collector.run(signal));
 }
 
@@ -44,7 +48,10 @@ class GarbageCollector {
   readonly #filled = Promise.withResolvers<void>();
   #signal: AbortSignal | undefined;
 
-  constructor(context: ControllerContext, metadata: KubeClient) {
+  readonly #ended: (namespace: string) => void;
+
+  constructor(context: ControllerContext, metadata: KubeClient, ended: (namespace: string) => void) {
+    this.#ended = ended;
     this.#context = context;
     this.#metadata = metadata;
     this.#queue = context.queue("garbage-collector", (uid) => this.#collect(uid), {
@@ -94,14 +101,23 @@ class GarbageCollector {
     const followed: Followed = { stop };
     this.#followed.set(id, followed);
     const definesKinds = id === idOf(customResourceDefinitionKind);
-    informer.subscribe(({ type, object }) => {
-      if (definesKinds) this.#discoverSoon(rediscoverAfterMs);
-      const node = graphNodeOf(kind, object);
-      if (type === "set") this.#noteSet(node);
+    informer.subscribe((change) => {
+      if (definesKinds && this.#changesKinds(change)) this.#discoverSoon(rediscoverAfterMs);
+      const node = graphNodeOf(kind, change.object);
+      if (change.type === "set") this.#noteSet(node);
       else this.#noteDeleted(node);
     });
     void informer.run(AbortSignal.any([signal, stop.signal]));
     return informer.synced;
+  }
+
+  /** Whether a changed definition makes the server serve other kinds. Most changes are of its status. */
+  #changesKinds(change: InformerChange<KubernetesObject>): boolean {
+    const { name = "", generation } = change.object.metadata;
+    const dot = name.indexOf(".");
+    const isFollowed = this.#followed.has(`${name.slice(dot + 1)}/${name.slice(0, dot)}`);
+    if (change.type === "delete") return isFollowed;
+    return !isFollowed || (change.previous !== undefined && change.previous.metadata.generation !== generation);
   }
 
   #noteSet(node: GraphNode): void {
@@ -115,6 +131,7 @@ class GarbageCollector {
 
   #noteDeleted(node: GraphNode): void {
     this.#graph.remove(node.uid);
+    this.#ended(node.namespace);
     for (const dependent of this.#graph.dependentsOf(node.uid)) this.#queue.add(dependent.uid);
     // The owner may wait for the deletion of this object.
     for (const owner of node.owners) this.#queue.add(owner.uid);
@@ -208,13 +225,15 @@ function idOf(kind: KindDefinition): string {
 
 /** Keeps only the fields that the graph needs, to save memory. */
 function essential(object: KubernetesObject): KubernetesObject {
-  const { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } = object.metadata;
+  const { name, namespace, uid, resourceVersion, generation, ownerReferences, finalizers, deletionTimestamp } =
+    object.metadata;
   return {
     metadata: {
       ...(name === undefined ? {} : { name }),
       ...(namespace === undefined ? {} : { namespace }),
       ...(uid === undefined ? {} : { uid }),
       ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      ...(generation === undefined ? {} : { generation }),
       ...(ownerReferences === undefined ? {} : { ownerReferences }),
       ...(finalizers === undefined ? {} : { finalizers }),
       ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),

@@ -75,6 +75,28 @@ test("a namespace stays while an object in it has a finalizer, and is removed so
   assert.deepEqual(finalizersOf(cluster), ["example.com/audit"]);
 });
 
+test("the wait for objects begins anew when fewer are left, and ends soon after one of them has ended", async () => {
+  const cluster = new HandCluster();
+  const ended = addNamespaceController(cluster.context);
+  putNamespace(cluster, { deletionTimestamp: "2026-01-01T00:00:00Z" });
+  for (const name of ["a", "b", "c"]) putConfig(cluster, name, "shop", ["example.com/keep"]);
+  await cluster.settle();
+  await cluster.pass(60_000);
+  const left = (): string => conditions(cluster)["NamespaceContentRemaining"] ?? "";
+  cluster.remove(configMapKind, "shop/a");
+  while (!left().includes("has 2 resource instances")) await cluster.pass(250);
+  cluster.remove(configMapKind, "shop/b");
+  await cluster.pass(500);
+  assert.match(left(), /has 1 resource instances/);
+  await cluster.pass(60_000);
+  cluster.remove(configMapKind, "shop/c");
+  ended("shop");
+  ended("other");
+  await cluster.pass(50);
+  await cluster.settle();
+  assert.deepEqual(finalizersOf(cluster), ["example.com/audit"]);
+});
+
 test("the end of a pod is noticed at once", async () => {
   const cluster = start();
   putPod(cluster, ["example.com/keep"]);

@@ -7,15 +7,24 @@ import { conditionsOf, type NamespaceContent } from "./namespace-conditions.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
 import { inBatches } from "../pods/pod-control.ts";
 
-/** The growing wait between checks of a terminating namespace. The end of a pod causes an immediate check. */
+/**
+ * The growing wait between checks of a terminating namespace. It begins anew when fewer objects are left, and the end
+ * of an object causes a check soon. One check lists every kind, so objects that end together share it.
+ */
 const lookAgainMs = 250;
 const lookAgainMaxMs = 15_000;
+const afterEndMs = 50;
 const namespaceFinalizer = "kubernetes";
 
-/** Deletes the contents of a terminating namespace, and then removes it. */
-export function addNamespaceController(context: ControllerContext): void {
+/**
+ * Deletes the contents of a terminating namespace, and then removes it. Call the result when an object of a namespace
+ * has ended.
+ */
+export function addNamespaceController(context: ControllerContext): (namespace: string) => void {
   const namespaces = context.view(namespaceKind);
-  const rounds = new Map<string, number>();
+  /** The namespaces that wait for objects, with the checks since the last progress, and the objects left then. */
+  const waiting = new Map<string, { readonly round: number; readonly left: number }>();
+  const waking = new Set<string>();
   const queue = context.queue("namespace", async (name) => {
     const namespace = namespaces.at(name);
     if (
@@ -23,15 +32,17 @@ export function addNamespaceController(context: ControllerContext): void {
       !isTerminating(namespace) ||
       !(namespace.spec?.finalizers ?? []).includes(namespaceFinalizer)
     ) {
-      rounds.delete(name);
+      waiting.delete(name);
       return undefined;
     }
     const content = await deleteContent(context, name);
     await reportProgress(context, namespace, content);
     if (content.failures.length > 0) throw content.failures[0];
     if (content.left.size > 0) {
-      const round = rounds.get(name) ?? 0;
-      rounds.set(name, round + 1);
+      const left = [...content.left.values()].reduce((total, count) => total + count, 0);
+      const before = waiting.get(name);
+      const round = before === undefined || left < before.left ? 0 : before.round + 1;
+      waiting.set(name, { round, left });
       return Math.min(lookAgainMaxMs, lookAgainMs * 2 ** round);
     }
     const finalizers = (namespace.spec?.finalizers ?? []).filter((finalizer) => finalizer !== namespaceFinalizer);
@@ -54,6 +65,14 @@ export function addNamespaceController(context: ControllerContext): void {
     if (type === "delete" && namespace !== undefined && isTerminating(namespace))
       queue.add(namespace.metadata.name ?? "");
   });
+  return (name) => {
+    if (!waiting.has(name) || waking.has(name)) return;
+    waking.add(name);
+    context.clock.after(afterEndMs, () => {
+      waking.delete(name);
+      queue.add(name);
+    });
+  };
 }
 
 /**

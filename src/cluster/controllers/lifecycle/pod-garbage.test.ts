@@ -22,7 +22,25 @@ test("pods of a deleted node are deleted after a while, and pods of other nodes 
   await cluster.pass(9_999);
   assert.deepEqual(cluster.writes, []);
   await cluster.pass(1);
-  assert.deepEqual(cluster.writes, ["delete Pod/default/lost"]);
+  assert.deepEqual(cluster.writes, ["patch Pod/default/lost", "delete Pod/default/lost"]);
+});
+
+test("the pod of a deleted node ends as failed, and its status names the disruption", async () => {
+  const cluster = start();
+  cluster.put(podKind, { ...makePod("lost", { node: "a" }), metadata: { name: "lost", finalizers: ["test/kept"] } });
+  cluster.remove(nodeKind, "a");
+  await cluster.settle();
+  await cluster.pass(10_000);
+  const [pod] = cluster.all(podKind);
+  assert.equal(pod?.status?.phase, "Failed");
+  assert.deepEqual(pod?.status?.conditions?.at(-1), {
+    type: "DisruptionTarget",
+    status: "True",
+    reason: "DeletionByPodGC",
+    message: "PodGC: node no longer exists",
+    lastProbeTime: null,
+    lastTransitionTime: "2026-01-01T00:00:10Z",
+  });
 });
 
 test("a node that registers again in time keeps its pods, and has the whole time again when it is deleted once more", async () => {
@@ -45,7 +63,7 @@ test("a pod that was deleted before it had a node is removed, and a pod that wai
   cluster.put(podKind, makePod("waiting", { phase: "Pending", ready: false }));
   cluster.put(podKind, makePod("deleted", { phase: "Pending", ready: false, deleted: true }));
   await cluster.settle();
-  assert.deepEqual(cluster.writes, ["delete Pod/default/deleted"]);
+  assert.deepEqual(cluster.writes, ["patch Pod/default/deleted", "delete Pod/default/deleted"]);
 });
 
 test("beyond a thousand ended pods, the oldest are deleted", async () => {

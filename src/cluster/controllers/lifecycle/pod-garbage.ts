@@ -2,10 +2,12 @@ import { keyOf } from "../../../api/index.ts";
 import { nodeKind, podKind, type Pod } from "../../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../../kube/index.ts";
 import type { ControllerContext } from "../controller.ts";
+import { noteDisruption } from "../pods/pod-control.ts";
 import { createdMs, isFinished, isTerminating } from "../pods/pod-facts.ts";
 
 /** A missing node may register again after a restart, so its pods are kept for a while. */
 const goneNodeMs = 10_000;
+const lostNode = { reason: "DeletionByPodGC", message: "PodGC: node no longer exists" };
 /** Like kube-controller-manager's --terminated-pod-gc-threshold, but for the size of a lab. */
 const maxFinishedPods = 1_000;
 
@@ -18,12 +20,15 @@ export function addPodGarbageController(context: ControllerContext): void {
   const pods = context.view(podKind);
   const missingSinceMs = new Map<string, number>();
 
-  const remove = async (pod: Pod): Promise<void> => {
+  const remove = async (pod: Pod, cause?: typeof lostNode): Promise<void> => {
     const { name = "", namespace, uid = "" } = pod.metadata;
     try {
+      // No node runs the pod, so only this controller can tell its owner that it has failed.
+      if (!isFinished(pod)) await noteDisruption(context, pod, cause, { phase: "Failed" });
       await context.client.delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid } });
     } catch (error) {
-      if (!isKubeCode(error, "conflict")) throw error;
+      // If the pod has changed meanwhile, the change queues it again.
+      if (!isKubeCode(error, "conflict") && !isKubeCode(error, "not-found")) throw error;
     }
   };
 
@@ -43,7 +48,7 @@ export function addPodGarbageController(context: ControllerContext): void {
     missingSinceMs.set(node, since);
     const leftMs = since + goneNodeMs - context.clock.steadyMs();
     if (leftMs > 0) return leftMs;
-    await remove(pod);
+    await remove(pod, lostNode);
     return undefined;
   });
 

@@ -37,6 +37,22 @@ test("a taint without the effect NoExecute evicts no pod", async () => {
   assert.deepEqual(node.pods, ["a"]);
 });
 
+test("the status of an evicted pod names the disruption, for the failure policy of its Job", async () => {
+  const node = new TaintedNode();
+  const pod = makePod("a", { node: "n1" });
+  node.cluster.put(podKind, { ...pod, metadata: { ...pod.metadata, finalizers: ["test/kept"] } });
+  await node.taint(broken);
+  const [evicted] = node.cluster.all(podKind);
+  assert.ok(evicted?.metadata.deletionTimestamp !== undefined);
+  assert.deepEqual(
+    evicted.status?.conditions?.map(({ type, status, reason }) => [type, status, reason]),
+    [
+      ["Ready", "True", undefined],
+      ["DisruptionTarget", "True", "DeletionByTaintManager"],
+    ],
+  );
+});
+
 test("another taint does not extend the time that a pod may stay", async () => {
   const node = new TaintedNode();
   await node.putPod("a", forAMinute, { ...forAMinute, key: "slow", tolerationSeconds: 600 });

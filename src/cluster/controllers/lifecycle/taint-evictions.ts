@@ -3,8 +3,11 @@ import { nodeKind, podKind, type Node, type Pod, type Taint } from "../../../api
 import type { Reconciler } from "../../../kube/index.ts";
 import { ignoreRace, type ControllerContext } from "../controller.ts";
 import type { ObjectView } from "../object-view.ts";
+import { noteDisruption } from "../pods/pod-control.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
 import { stayMs } from "./node-lifecycle-plan.ts";
+
+const cause = { reason: "DeletionByTaintManager", message: "Taint manager: deleting due to NoExecute taint" };
 
 /** Deletes the pods of nodes with NoExecute taints, each when the time has passed for which it tolerates them. */
 export class TaintEvictions {
@@ -62,6 +65,10 @@ export class TaintEvictions {
       reason: "TaintManagerEviction",
       message: `Marking for deletion Pod ${namespace ?? ""}/${name}`,
     });
-    await ignoreRace(() => this.#context.client.delete(podKind, name, namespace, { preconditions: { uid } }));
+    // If the pod has changed meanwhile, the change queues it again.
+    await ignoreRace(async () => {
+      await noteDisruption(this.#context, pod, cause);
+      await this.#context.client.delete(podKind, name, namespace, { preconditions: { uid } });
+    });
   }
 }

@@ -1,3 +1,4 @@
+import { ownField } from "../../../base/index.ts";
 import type {
   Node,
   NodeSelectorRequirement,
@@ -22,7 +23,7 @@ export function matchesTerm(term: NodeSelectorTerm, node: Node): boolean {
   if (matchExpressions.length + matchFields.length === 0) return false;
   const labels = node.metadata.labels ?? {};
   return (
-    matchExpressions.every((requirement) => matchesRequirement(requirement, labels[requirement.key])) &&
+    matchExpressions.every((requirement) => matchesRequirement(requirement, ownField(labels, requirement.key))) &&
     matchFields.every(
       (requirement) => requirement.key === "metadata.name" && matchesRequirement(requirement, node.metadata.name),
     )

@@ -6,7 +6,7 @@ import { controllerOf, isKubeCode, ownerReference, type EventNote } from "../../
 import type { ControllerContext } from "../controller.ts";
 import type { ObjectView } from "../object-view.ts";
 import { mayAdopt } from "./adoption.ts";
-import { isActive, isTerminating } from "./pod-facts.ts";
+import { isActive, isTerminating, podCondition, withCondition } from "./pod-facts.ts";
 
 /** The maximum number of concurrent requests, so that a set of a thousand pods does not flood the server. */
 const maxConcurrentWrites = 16;
@@ -145,6 +145,35 @@ export class PodControl {
       throw error;
     }
   }
+}
+
+/**
+ * Writes into a pod's status why it is about to be deleted, for example for the failure policy of its Job, and if given
+ * the phase in which it ends. Throws a conflict if the pod has changed meanwhile.
+ */
+export async function noteDisruption(
+  context: ControllerContext,
+  pod: Pod,
+  cause: { readonly reason: string; readonly message: string } | undefined,
+  end: { readonly phase?: "Failed" } = {},
+): Promise<void> {
+  const { name = "", namespace, uid, resourceVersion } = pod.metadata;
+  const before = podCondition(pod, "DisruptionTarget");
+  const since = before?.status === "True" ? (before.lastTransitionTime ?? context.now()) : context.now();
+  const condition = {
+    type: "DisruptionTarget",
+    status: "True",
+    lastProbeTime: null,
+    lastTransitionTime: since,
+  } as const;
+  const status = {
+    ...end,
+    ...(cause === undefined ? {} : { conditions: withCondition(pod, { ...condition, ...cause }) }),
+  };
+  const patch = { metadata: { uid, resourceVersion }, status };
+  context
+    .view(podKind)
+    .wrote(await context.client.patchMerge(podKind, name, namespace, patch, { subresource: "status" }));
 }
 
 /**

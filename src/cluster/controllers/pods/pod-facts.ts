@@ -35,6 +35,11 @@ export function isTerminating(object: KubernetesObject): boolean {
   return object.metadata.deletionTimestamp !== undefined;
 }
 
+/** The pod's conditions in which the new one replaces an earlier one of its type. */
+export function withCondition(pod: Pod, condition: PodCondition): PodCondition[] {
+  return [...(pod.status?.conditions ?? []).filter(({ type }) => type !== condition.type), condition];
+}
+
 /** Whether the pod has not ended and is not being deleted. */
 export function isActive(pod: Pod): boolean {
   return !isFinished(pod) && !isTerminating(pod);

@@ -191,7 +191,7 @@ function labelPatch(
   before: Readonly<Record<string, string>> = {},
   wanted: Readonly<Record<string, string>> = {},
 ): Record<string, string | null> {
-  const gone = Object.keys(before).filter((key) => wanted[key] === undefined);
+  const gone = Object.keys(before).filter((key) => !Object.hasOwn(wanted, key));
   return { ...wanted, ...Object.fromEntries(gone.map((key) => [key, null])) };
 }
 

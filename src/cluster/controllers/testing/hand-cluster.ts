@@ -213,7 +213,8 @@ export class HandCluster {
     const { finalizers = [], deletionTimestamp = rfc3339Seconds(this.clock.nowMs()), ...metadata } = known.metadata;
     if (uid !== undefined && uid !== metadata.uid) throw transientError("conflict", "the uid is another one");
     if (finalizers.length === 0) this.#informer(kind).drop(known);
-    else this.put(kind, { ...known, metadata: { ...metadata, finalizers, deletionTimestamp } });
+    else if (known.metadata.deletionTimestamp === undefined)
+      this.put(kind, { ...known, metadata: { ...metadata, finalizers, deletionTimestamp } });
   }
 
   /** The kinds of the cluster in the form of the server's discovery. */

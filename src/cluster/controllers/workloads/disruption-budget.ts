@@ -1,4 +1,4 @@
-import { jsonEqual } from "../../../base/index.ts";
+import { jsonEqual, ownField } from "../../../base/index.ts";
 import { keyOf, matchesLabelSelector, type OwnerReference } from "../../../api/index.ts";
 import {
   deploymentKind,
@@ -179,7 +179,7 @@ function scaleIn(
   owner: OwnerReference,
   namespace: string | undefined,
 ): Scale | NoScale | undefined {
-  const resource = withoutScale[owner.kind];
+  const resource = ownField(withoutScale, owner.kind);
   if (resource !== undefined) return { problem: `${resource} does not implement the scale subresource` };
   if (owner.kind === "StatefulSet") return scaleOf(context.view(statefulSetKind).get(namespace, owner.name), owner.uid);
   // The size of a controller of another kind is the number of its pods.

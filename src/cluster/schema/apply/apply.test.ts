@@ -125,6 +125,15 @@ test("a field that an applier omits is removed, unless another manager owns it",
   );
 });
 
+test("an apply keeps other managers' labels, even if every object inherits a field of that name", () => {
+  const labels = (text: string): Record<string, unknown> => ({ labels: JSON.parse(text) });
+  const live = apply(undefined, deployment({}, labels('{"constructor":"a","__proto__":"b"}')), origin("first"));
+  const next = apply(live, deployment({}, labels('{"toString":"c"}')), origin("second", 1));
+  assert.equal(JSON.stringify(next.metadata.labels), '{"constructor":"a","__proto__":"b","toString":"c"}');
+  const gone = apply(next, deployment({}, labels('{"constructor":"a"}')), origin("first", 2));
+  assert.equal(JSON.stringify(gone.metadata.labels), '{"constructor":"a","toString":"c"}');
+});
+
 test("an ordinary write takes ownership of the fields that it changes", () => {
   const live = apply(undefined, deployment({ replicas: 1, paused: true }), origin("a"));
   const next = { ...live, spec: { ...(live.spec as object), replicas: 5 } };

@@ -1,4 +1,4 @@
-import { canonicalJson, jsonEqual } from "../../../base/index.ts";
+import { canonicalJson, jsonEqual, ownField } from "../../../base/index.ts";
 import { SchemaFault } from "../contract.ts";
 import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 import { canonicalQuantity } from "../quantity.ts";
@@ -77,7 +77,7 @@ function itemElement(list: GranularList, item: unknown, path: readonly PathEleme
     );
   const keys: JsonObject = {};
   for (const key of list.keys) {
-    const value = item[key] ?? keyField(list, key)?.default;
+    const value = ownField(item, key) ?? keyField(list, key)?.default;
     if (value !== undefined) keys[key] = value;
   }
   if (Object.keys(keys).length === 0) {
@@ -195,9 +195,9 @@ function compareFields(
   const left: JsonObject = isObject(before) ? before : {};
   const right: JsonObject = isObject(after) ? after : {};
   for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
-    if (left[key] === undefined && right[key] === undefined) continue;
-    if (left[key] === right[key] && typeof left[key] !== "object") continue;
-    compareAt(below(shape, key), left[key], right[key], [...path, `f:${key}`], comparison);
+    const [old, next] = [ownField(left, key), ownField(right, key)];
+    if (old === next && typeof old !== "object") continue;
+    compareAt(below(shape, key), old, next, [...path, `f:${key}`], comparison);
   }
 }
 
@@ -259,7 +259,7 @@ function mergeFields(shape: Shape, live: unknown, applied: unknown, path: PathEl
   const right: JsonObject = isObject(applied) ? applied : {};
   const result: JsonObject = {};
   for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
-    const value = mergeAt(below(shape, key), left[key], right[key], [...path, `f:${key}`]);
+    const value = mergeAt(below(shape, key), ownField(left, key), ownField(right, key), [...path, `f:${key}`]);
     if (value !== undefined) setOwn(result, key, value);
   }
   return result;

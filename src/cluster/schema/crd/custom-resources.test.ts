@@ -220,6 +220,23 @@ test("transition rules see the old value, run only on updates, and faults in unc
   assert.deepEqual(judge(customObject({ size: 1, color: "red" }), faulty).errors, []);
 });
 
+test("a rule with an optional old value runs on creation too, and sees whether there was one", () => {
+  const rules = [
+    { rule: "!oldSelf.hasValue() || oldSelf.value() == self", optionalOldSelf: true, message: "may not change" },
+    { rule: "oldSelf.orValue(self) == self", optionalOldSelf: true, message: "must stay" },
+    { rule: "oldSelf.hasValue() || self != 'late'", optionalOldSelf: true, message: "not at first" },
+  ];
+  define({ type: "object", properties: { color: { type: "string", "x-kubernetes-validations": rules } } });
+  const red = judge(customObject({ color: "red" }));
+  assert.deepEqual(red.errors, []);
+  assert.deepEqual(judge(customObject({ color: "red" }), red.object).errors, []);
+  assert.deepEqual(judge(customObject({ color: "late" })).errors, ['spec.color: Invalid value: "late": not at first']);
+  assert.deepEqual(judge(customObject({ color: "blue" }), red.object).errors, [
+    'spec.color: Invalid value: "blue": may not change',
+    'spec.color: Invalid value: "blue": must stay',
+  ]);
+});
+
 test("Kubernetes' own functions work in rules: quantities, networks, URLs, formats, lists, regular expressions", () => {
   const holds = (rule: string): boolean => {
     define({

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
-import { canonicalJson, jsonEqual } from "../../../base/index.ts";
+import { canonicalJson, jsonEqual, ownField } from "../../../base/index.ts";
 import { costExceeded, outOfBudget, type MeteredProgram } from "../../../base/cel/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors, omitted } from "../field-error.ts";
 import { readKnownRules } from "../generated-data.ts";
 import { childPath, isObject, type JsonObject } from "../json.ts";
+import { optionalValue } from "./cel/kubernetes-functions.ts";
 import { loadCel, type Cel } from "./cel/library.ts";
 import { CelValues } from "./cel/values.ts";
 import { propertySchema, type StructuralSchema, type ValidationRule } from "./structural-schema.ts";
@@ -206,7 +207,7 @@ class RuleWalk {
     const comparable = schema["x-kubernetes-map-type"] !== "atomic" && isObject(old) ? old : undefined;
     for (const [key, item] of Object.entries(value)) {
       const property = propertySchema(schema, key);
-      const field = { value: item, old: comparable?.[key], isRoot: false };
+      const field = { value: item, old: ownField(comparable, key), isRoot: false };
       if (property !== undefined) this.#visit({ ...field, schema: property, path: childPath(path, key) });
       else if (typeof schema.additionalProperties === "object")
         this.#visit({ ...field, schema: schema.additionalProperties, path: `${path}[${key}]` });
@@ -215,13 +216,15 @@ class RuleWalk {
 
   #evaluate(compiled: CompiledRule, { schema, value, old, path, isRoot }: VisitedValue): void {
     const { rule, program, usesOldSelf } = compiled;
-    if (usesOldSelf && old === undefined) return;
+    const isOptional = rule.optionalOldSelf === true;
+    if (usesOldSelf && old === undefined && !isOptional) return;
     if (!usesOldSelf && old !== undefined && jsonEqual(old, value)) return;
     if (this.#budget.cost < 0) return;
     const text = rule.message?.trim() ?? rule.rule.trim();
+    const oldSelf = old === undefined ? undefined : this.#values.convert(schema, old, isRoot);
     const bindings = {
       self: this.#values.convert(schema, value, isRoot),
-      oldSelf: old === undefined ? null : this.#values.convert(schema, old, isRoot),
+      oldSelf: isOptional ? optionalValue(oldSelf) : (oldSelf ?? null),
     };
     const { value: result, cost } = program(bindings);
     this.#budget.cost -= cost + evaluationCost;
@@ -273,7 +276,7 @@ class ItemsByKeys {
   }
 
   #keyOf(item: JsonObject): string {
-    return canonicalJson(this.#keys.map((key) => item[key]));
+    return canonicalJson(this.#keys.map((key) => ownField(item, key)));
   }
 }
 

@@ -1,4 +1,4 @@
-import { canonicalJson, jsonEqual } from "../../../base/index.ts";
+import { canonicalJson, jsonEqual, ownField } from "../../../base/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors } from "../field-error.ts";
 import { childPath, isObject, type JsonObject } from "../json.ts";
@@ -139,7 +139,9 @@ function checkListType(schema: StructuralSchema, value: readonly unknown[], path
   const seen = new Set<string>();
   for (const [index, item] of value.entries()) {
     const identity =
-      listType === "set" ? item : Object.fromEntries(keys.map((key) => [key, isObject(item) ? item[key] : undefined]));
+      listType === "set"
+        ? item
+        : Object.fromEntries(keys.map((key) => [key, isObject(item) ? ownField(item, key) : undefined]));
     const text = JSON.stringify(identity);
     if (seen.has(text)) errors.push(fieldErrors.duplicate(childPath(path, index), identity));
     seen.add(text);

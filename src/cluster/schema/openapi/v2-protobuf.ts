@@ -1,4 +1,5 @@
 import type * as Wire from "@bufbuild/protobuf/wire";
+import { ownField } from "../../../base/index.ts";
 import { protobufWire } from "../protobuf-wire.ts";
 import { isObject, objectOf, type JsonObject } from "../json.ts";
 
@@ -52,7 +53,7 @@ function writeFields(
   vendor: number | undefined,
 ): void {
   for (const [key, item] of Object.entries(value)) {
-    const field = fields[key];
+    const field = ownField(fields, key);
     if (field !== undefined) field[1](writer, field[0], item);
     else if (vendor !== undefined && key.startsWith("x-")) named(any)(writer, vendor, [key, item]);
   }

@@ -1,4 +1,4 @@
-import { canonicalJson } from "../../../base/index.ts";
+import { canonicalJson, ownField } from "../../../base/index.ts";
 import { SchemaFault } from "../contract.ts";
 import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 import type { FieldShape, Shape, StructShape } from "../shape.ts";
@@ -55,14 +55,14 @@ function applyRetainKeys(target: JsonObject, patch: JsonObject): void {
 }
 
 function deletePrimitives(target: JsonObject, key: string, values: unknown): void {
-  const present = target[key];
+  const present = ownField(target, key);
   if (!Array.isArray(values)) throw new SchemaFault(400, "BadRequest", `${deletePrefix}${key} must be a list`);
   const deleted = new Set(values.map(identityOf));
   if (Array.isArray(present)) target[key] = present.filter((item) => !deleted.has(identityOf(item)));
 }
 
 function mergeField(shape: Shape | undefined, target: JsonObject, key: string, value: unknown, order: unknown): void {
-  const present = Object.hasOwn(target, key) ? target[key] : undefined;
+  const present = ownField(target, key);
   if (value === null) delete target[key];
   else if (Array.isArray(value)) setOwn(target, key, mergeList(fieldOf(shape, key), present, value, order, key));
   else if (isObject(value)) {
@@ -204,7 +204,7 @@ function ordered(
 }
 
 function orderOnly(shape: Shape | undefined, target: JsonObject, key: string, order: unknown): void {
-  const present = target[key];
+  const present = ownField(target, key);
   const field = fieldOf(shape, key);
   if (!Array.isArray(present) || field === undefined || !field.strategy.includes("merge")) return;
   target[key] = ordered(present, present, orderOf(order, []), field.mergeKey);

@@ -1,5 +1,5 @@
 import { isIPv6 } from "node:net";
-import { stringOf } from "../../../base/index.ts";
+import { ownField, stringOf } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { ageOf } from "../human-duration.ts";
 import { arrayOf, objectOf, type JsonObject } from "../json.ts";
@@ -181,7 +181,7 @@ function quotaCells(quota: UntypedObject, nowMs: number): unknown[] {
   const [hard, used] = [objectOf(at(quota.status, "hard")), objectOf(at(quota.status, "used"))];
   const names = Object.keys(hard).sort();
   const text = (wanted: readonly string[]): string =>
-    wanted.map((name) => `${name}: ${textOr(used[name], "0")}/${textOr(hard[name], "0")}`).join(", ");
+    wanted.map((name) => `${name}: ${textOr(ownField(used, name), "0")}/${textOr(hard[name], "0")}`).join(", ");
   const isLimit = (name: string): boolean => name.startsWith("limits.");
   return [
     quota.metadata.name,

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { jsonEqual, stringOf } from "../../../base/index.ts";
+import { jsonEqual, ownField, stringOf } from "../../../base/index.ts";
 import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import { isCidr } from "../crd/formats.ts";
@@ -40,7 +40,7 @@ function immutableData(object: JsonObject, old: JsonObject | undefined, fields: 
 function configMap(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const bytes = dataKeys(object.data, "data", check) + dataKeys(object.binaryData, "binaryData", check);
   for (const key of Object.keys(objectOf(object.binaryData)))
-    if (objectOf(object.data)[key] !== undefined)
+    if (Object.hasOwn(objectOf(object.data), key))
       check.invalid(`data[${key}]`, key, "duplicate of key present in binaryData");
   if (bytes > dataMaxBytes) check.add(fieldErrors.tooLong("", dataMaxBytes));
   immutableData(object, old, ["data", "binaryData"], check);
@@ -57,7 +57,7 @@ const secretKeys: Readonly<Record<string, readonly string[]>> = {
 function secret(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const bytes = (dataKeys(object.data, "data", check) * 3) / 4;
   if (bytes > dataMaxBytes) check.add(fieldErrors.tooLong("data", dataMaxBytes));
-  for (const key of secretKeys[stringOf(object.type)] ?? [])
+  for (const key of ownField(secretKeys, stringOf(object.type)) ?? [])
     if (objectOf(object.data)[key] === undefined) check.required(`data[${key}]`);
   if (old !== undefined) check.immutable("type", object.type, old.type);
   immutableData(object, old, ["data"], check);
@@ -139,6 +139,12 @@ function validateServiceAddresses(spec: JsonObject, type: string, check: Check):
         "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
       );
   check.oneOf("spec.externalTrafficPolicy", spec.externalTrafficPolicy, ["Cluster", "Local"]);
+  check.oneOf("spec.trafficDistribution", spec.trafficDistribution, [
+    "PreferClose",
+    "PreferSameNode",
+    "PreferSameZone",
+  ]);
+  check.oneOf("spec.ipFamilyPolicy", spec.ipFamilyPolicy, ["PreferDualStack", "RequireDualStack", "SingleStack"]);
   check.oneOf("spec.internalTrafficPolicy", spec.internalTrafficPolicy, ["Cluster", "Local"]);
   const { timeoutSeconds } = objectOf(objectOf(spec.sessionAffinityConfig).clientIP);
   if (timeoutSeconds !== undefined && !(Number(timeoutSeconds) > 0 && Number(timeoutSeconds) <= maxAffinitySeconds))

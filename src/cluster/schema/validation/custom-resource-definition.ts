@@ -221,7 +221,7 @@ function validateListType(schema: JsonObject, at: string, check: Check): void {
   const properties = objectOf(objectOf(schema.items).properties);
   const required = arrayOf(objectOf(schema.items).required);
   for (const key of keys) {
-    if (properties[key] === undefined)
+    if (!Object.hasOwn(properties, key))
       check.invalid(`${at}.x-kubernetes-list-map-keys`, keys, "entries must all be names of item properties");
     else if (!required.includes(key) && objectOf(properties[key]).default === undefined)
       check.required(

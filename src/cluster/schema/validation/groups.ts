@@ -159,6 +159,7 @@ function disruptionBudget(object: JsonObject, _old: JsonObject | undefined, chec
         "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')",
       );
   }
+  check.oneOf("spec.unhealthyPodEvictionPolicy", spec.unhealthyPodEvictionPolicy, ["AlwaysAllow", "IfHealthyBudget"]);
   check.add(...validateLabelSelector(spec.selector, "spec.selector"));
 }
 
@@ -217,6 +218,36 @@ function ingress(object: JsonObject, _old: JsonObject | undefined, check: Check)
   }
 }
 
+const systemPriorities: ReadonlyMap<string, number> = new Map([
+  ["system-cluster-critical", 2_000_000_000],
+  ["system-node-critical", 2_000_001_000],
+]);
+const maximumUserPriority = 1_000_000_000;
+
+function priorityClass(object: JsonObject, old: JsonObject | undefined, check: Check): void {
+  const name = stringOf(objectOf(object.metadata).name);
+  const problem = systemClassProblem(name, object);
+  if (name.startsWith("system-") && problem !== undefined)
+    check.forbidden(
+      "metadata.name",
+      `priority class names with 'system-' prefix are reserved for system use only. error: ${problem}`,
+    );
+  if (!name.startsWith("system-") && Number(object.value ?? 0) > maximumUserPriority)
+    check.forbidden("value", `maximum allowed value of a user defined priority is ${maximumUserPriority}`);
+  check.oneOf("preemptionPolicy", object.preemptionPolicy, ["Never", "PreemptLowerPriority"]);
+  if (old === undefined) return;
+  if (Number(object.value ?? 0) !== Number(old.value ?? 0))
+    check.forbidden("value", "may not be changed in an update.");
+  check.immutable("preemptionPolicy", object.preemptionPolicy, old.preemptionPolicy);
+}
+
+function systemClassProblem(name: string, { value, globalDefault }: JsonObject): string | undefined {
+  const wanted = systemPriorities.get(name);
+  if (wanted === undefined) return `${name} is not a known system priority class`;
+  if (value !== wanted) return `value of ${name} PriorityClass must be ${wanted}`;
+  return globalDefault === true ? `globalDefault of ${name} PriorityClass must be false` : undefined;
+}
+
 function lease(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   if (typeof spec.leaseDurationSeconds === "number" && spec.leaseDurationSeconds <= 0)
@@ -239,4 +270,5 @@ export const groupValidators: KindValidators = {
   "rbac.authorization.k8s.io/clusterroles": role,
   "rbac.authorization.k8s.io/rolebindings": roleBinding,
   "rbac.authorization.k8s.io/clusterrolebindings": roleBinding,
+  "scheduling.k8s.io/priorityclasses": priorityClass,
 };

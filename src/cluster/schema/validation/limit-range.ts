@@ -1,4 +1,4 @@
-import { stringOf } from "../../../base/index.ts";
+import { ownField, stringOf } from "../../../base/index.ts";
 import { fieldErrors } from "../field-error.ts";
 import { arrayOf, childPath, objectOf, type JsonObject } from "../json.ts";
 import { checkQualifiedName } from "../names.ts";
@@ -44,11 +44,11 @@ function validateLimit(limit: JsonObject, type: string, at: string, check: Check
       if (Object.keys(objectOf(limit[field])).length > 0)
         check.forbidden(`${at}.${field}`, "may not be specified when `type` is 'Pod'");
   const valueOf = (field: Field, name: string): Quantity | undefined =>
-    parseQuantity(stringOf(objectOf(limit[field])[name]));
+    parseQuantity(stringOf(ownField(objectOf(limit[field]), name)));
   if (type === "PersistentVolumeClaim" && (valueOf("min", "storage") ?? valueOf("max", "storage")) === undefined)
     check.required(at, "either minimum or maximum storage value is required, but neither was provided");
   for (const name of new Set(Object.keys(words).flatMap((field) => Object.keys(objectOf(limit[field]))))) {
-    const text = (field: Field): string => stringOf(objectOf(limit[field])[name]);
+    const text = (field: Field): string => stringOf(ownField(objectOf(limit[field]), name));
     for (const { low, high, at: field } of orders) {
       const [small, large] = [valueOf(low, name), valueOf(high, name)];
       if (small === undefined || large === undefined || compareQuantities(small, large) <= 0) continue;

@@ -1,4 +1,4 @@
-import { stringOf } from "../../../base/index.ts";
+import { ownField, stringOf } from "../../../base/index.ts";
 import { fieldErrors } from "../field-error.ts";
 import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
 import { compareQuantities, parseQuantity } from "../quantity.ts";
@@ -229,12 +229,12 @@ function validateResources(resources: JsonObject, path: string, check: Check): v
     }
   }
   for (const [name, value] of Object.entries(requests)) {
-    const [request, limit] = [parseQuantity(stringOf(value)), parseQuantity(stringOf(limits[name]))];
+    const [request, limit] = [parseQuantity(stringOf(value)), parseQuantity(stringOf(ownField(limits, name)))];
     if (request !== undefined && limit !== undefined && compareQuantities(request, limit) > 0) {
       check.invalid(
         `${path}.requests`,
         value,
-        `must be less than or equal to ${name} limit of ${stringOf(limits[name])}`,
+        `must be less than or equal to ${name} limit of ${stringOf(ownField(limits, name))}`,
       );
     }
   }

@@ -49,8 +49,20 @@ export function kubernetesFunctions(cel: CelLibrary): CelFunc[] {
   ];
 }
 
-function tagged(type: string, fields: Readonly<Record<string, CelInput>>): ReadonlyMap<string, CelInput> {
+/** A value of Kubernetes' own type. */
+export function tagged(type: string, fields: Readonly<Record<string, CelInput>>): ReadonlyMap<string, CelInput> {
   return new Map<string, CelInput>([[typeKey, type], ...Object.entries(fields)]);
+}
+
+/** An optional value, which `hasValue`, `value` and `orValue` read. Without a value it is `optional.none()`. */
+export function optionalValue(value?: CelInput): ReadonlyMap<string, CelInput> {
+  return tagged("optional", { held: value === undefined ? [] : [value] });
+}
+
+/** The value of an optional in a list, which is empty if there is none. */
+function heldBy(optional: CelMap): readonly CelValue[] {
+  const held = fieldOf(optional, "optional", "held");
+  return typeof held === "object" && held !== null && Symbol.iterator in held ? [...(held as CelList)] : [];
 }
 
 function fieldOf(value: CelMap, type: string, field: string): CelValue {
@@ -59,7 +71,7 @@ function fieldOf(value: CelMap, type: string, field: string): CelValue {
   return held;
 }
 
-function textField(value: CelMap, type: string, field: string): string {
+export function textField(value: CelMap, type: string, field: string): string {
   return stringOf(fieldOf(value, type, field));
 }
 
@@ -415,20 +427,20 @@ function formatFunctions({ celFunc, celMethod, mapType, CelScalar }: CelLibrary)
       if (!names.includes(name)) throw new Error(`there is no format "${name}"`);
       return tagged("format", { name });
     }),
-    /** An optional list, which `hasValue` and `value` below read. */
     celMethod("validate", map, [STRING], map, function (text) {
-      return tagged("optional", { items: problems(textField(this, "format", "name"), text) });
+      const found = problems(textField(this, "format", "name"), text);
+      return found.length === 0 ? optionalValue() : optionalValue(found);
     }),
     celMethod("hasValue", map, [], CelScalar.BOOL, function () {
-      const items = fieldOf(this, "optional", "items");
-      return typeof items === "object" && items !== null && "size" in items && items.size > 0;
+      return heldBy(this).length > 0;
     }),
     celMethod("value", map, [], DYN, function () {
-      return fieldOf(this, "optional", "items");
+      const [held] = heldBy(this);
+      if (held === undefined) throw new Error("optional.none() dereference");
+      return held;
     }),
     celMethod("orValue", map, [DYN], DYN, function (fallback) {
-      const items = fieldOf(this, "optional", "items");
-      return typeof items === "object" && items !== null && "size" in items && items.size > 0 ? items : fallback;
+      return heldBy(this)[0] ?? fallback;
     }),
   ];
 }

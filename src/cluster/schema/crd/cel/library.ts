@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import type * as CelExtensions from "@bufbuild/cel/ext";
+import type { CelFunc } from "@bufbuild/cel";
 import { cachedCompile, MeteredCel, type CelLibrary, type MeteredProgram } from "../../../../base/cel/index.ts";
 import { compilePattern } from "../formats.ts";
 import { kubernetesFunctions } from "./kubernetes-functions.ts";
@@ -21,12 +22,21 @@ export function loadCel(): Cel {
 }
 
 function load(): Cel {
+  const cel = kubernetesCel(["self", "oldSelf"]);
+  return { library: cel.library, compile: cachedCompile(cel, maxPrograms) };
+}
+
+/** CEL with the functions that Kubernetes adds, over variables of any type. */
+export function kubernetesCel(
+  variables: readonly string[],
+  moreFunctions: (library: CelLibrary) => readonly CelFunc[] = () => [],
+): MeteredCel {
   const require = createRequire(import.meta.url);
   const library = require("@bufbuild/cel") as CelLibrary;
   const { strings } = require("@bufbuild/cel/ext") as typeof CelExtensions;
-  const cel = new MeteredCel(library, {
-    variables: { self: library.CelScalar.DYN, oldSelf: library.CelScalar.DYN },
-    funcs: [...strings, ...kubernetesFunctions(library)],
+  return new MeteredCel(library, {
+    variables: Object.fromEntries(variables.map((name) => [name, library.CelScalar.DYN])),
+    funcs: [...strings, ...kubernetesFunctions(library), ...moreFunctions(library)],
     re2: {
       compile(pattern) {
         const compiled = compilePattern(pattern);
@@ -35,5 +45,4 @@ function load(): Cel {
       },
     },
   });
-  return { library, compile: cachedCompile(cel, maxPrograms) };
 }
