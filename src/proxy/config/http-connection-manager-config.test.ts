@@ -203,6 +203,20 @@ test("unsupported filter state and gRPC statistics are reported by name", () => 
   ]);
 });
 
+test("the router suppresses headers that describe its work, and its other fields without effect are reported", () => {
+  const router = (config: JsonObject): JsonObject => ({
+    httpFilters: [filter("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", config)],
+  });
+  const notes: string[] = [];
+  assert.equal(compile(router({ startChildSpan: true }), notes).connection.hidesEnvoyHeaders, false);
+  assert.equal(compile(router({ suppressEnvoyHeaders: true }), notes).connection.hidesEnvoyHeaders, true);
+  assert.deepEqual(notes, []);
+  compile(router({ strictCheckHeaders: ["x-envoy-max-retries"] }), notes);
+  assert.deepEqual(notes, [
+    "listener l: the HTTP filter envoy.filters.http.router: strictCheckHeaders has no effect here",
+  ]);
+});
+
 test("an unknown filter that is disabled is accepted, and a route that enables it is refused", async () => {
   const notes: string[] = [];
   const off = {

@@ -87,6 +87,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** The status of the response in progress. */
   #status = 0;
   #timeoutMs = 0;
+  /** The limit of one attempt. 0 means no limit. */
+  #perTryMs = 0;
+  /** When the client had sent the whole request, if there is a time limit. Negative before that. */
+  #completeAtMs = -1;
   #hash: number | undefined;
   /** A retry counts for its cluster's breaker until it has ended. */
   #retrying = false;
@@ -160,6 +164,9 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#action = action;
     this.upstreamProtocol = protocol;
     this.#timeoutMs = timeoutMs;
+    // As in Envoy, a limit that is not shorter than that of all attempts does not count.
+    const perTryMs = action.retry?.perTryTimeoutMs ?? 0;
+    this.#perTryMs = timeoutMs > 0 && perTryMs >= timeoutMs ? 0 : perTryMs;
     this.#hash = hash;
     const rule = cluster.config.originalDestination;
     this.#hostname = forward?.hostname;
@@ -167,6 +174,15 @@ export class Attempts implements PoolUser, ResponseReceiver {
     if (rule === undefined || forward !== undefined) return;
     const named = rule.header === undefined ? undefined : parseAuthority(this.#facts.head.get(rule.header) ?? "");
     this.#destination = named?.isAddress === true ? { address: named.host, port: named.port } : this.#facts.local;
+  }
+
+  /** The time in milliseconds that the next attempt has for its response. 0 means no limit. */
+  get expectedMs(): number {
+    if (this.#timeoutMs === 0) return this.#perTryMs;
+    const spentMs = this.#completeAtMs < 0 ? 0 : this.#context.clock.steadyMs() - this.#completeAtMs;
+    // 0 would tell the upstream that there is no limit.
+    const leftMs = Math.max(1, Math.ceil(this.#timeoutMs - spentMs));
+    return this.#perTryMs > 0 ? Math.min(this.#perTryMs, leftMs) : leftMs;
   }
 
   /** Chooses an endpoint. If there is none, the exchange fails. */
@@ -206,7 +222,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     endpoint.cluster.activeRequests += 1;
     endpoint.cluster.breaker.requests.force();
     endpoint.cluster.counters.requests += 1;
-    this.#request.stampAttempt(this.#made);
+    if (this.#made > 1) this.#request.stampAttempt(this.#made, this.expectedMs);
     this.#waiting = true;
     this.#pool = endpoint.poolFor(this.#facts.connection);
     if (this.#pool === undefined) this.connectFailed({ kind: "overflow", message: "overflow" });
@@ -220,6 +236,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#limitTry();
     }
     if (this.#timeoutMs > 0 && this.#routeTimer === undefined) {
+      this.#completeAtMs = this.#context.clock.steadyMs();
       this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
         if (this.#counted) this.endpoint?.report({ kind: "timeout" });
         this.#giveUp(replyTable.responseTimeout);
@@ -278,9 +295,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
 
   /** Begins the time limit of an attempt whose endpoint gets the whole request now. */
   #limitTry(): void {
-    const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0;
-    if (perTryMs <= 0 || this.#tryTimer !== undefined || this.#tunnel) return;
-    this.#tryTimer = this.#context.clock.after(perTryMs, () => this.#tryTimedOut());
+    if (this.#perTryMs <= 0 || this.#tryTimer !== undefined || this.#tunnel) return;
+    this.#tryTimer = this.#context.clock.after(this.#perTryMs, () => this.#tryTimedOut());
   }
 
   connectFailed(failure: ConnectFailure): void {

@@ -203,7 +203,7 @@ export class Forwarding {
   }
 
   #composition(cluster: Cluster, host: string | undefined, edits: HeaderEdits | undefined): RequestComposition {
-    const { facts, config, record, context } = this.#exchange;
+    const { facts, config, record, context, attempts } = this.#exchange;
     const action = this.#action;
     const path = action.rewritePath?.(facts.path) ?? facts.path;
     const rewritten = facts.targetDiffers || (path !== facts.path && !facts.isConnect);
@@ -211,7 +211,7 @@ export class Forwarding {
       client: facts,
       config,
       target: rewritten ? (facts.query === "" ? path : `${path}?${facts.query}`) : undefined,
-      originalPath: path === facts.path ? undefined : facts.pathAndQuery,
+      originalPath: path === facts.path || config.hidesEnvoyHeaders ? undefined : facts.pathAndQuery,
       host,
       forwardedHost: this.#forwardedHost(host),
       settled: facts.settled,
@@ -221,6 +221,9 @@ export class Forwarding {
         : undefined,
       upgrade: this.#upgrade,
       edits,
+      expectedMs: attempts.expectedMs,
+      tellsTimeout: !config.hidesEnvoyHeaders,
+      tellsGrpcTimeout: facts.isGrpc && action.stream === undefined && action.grpcTimeout !== undefined,
       attemptCount: action.includeAttemptCount,
     };
   }

@@ -48,6 +48,18 @@ export function parseGrpcTimeout(value: string | undefined): number | undefined 
   return parts === null ? undefined : Number(parts[1]) * (unitMs[parts[2] ?? ""] ?? 0);
 }
 
+const maxGrpcTimeout = 99_999_999;
+
+/** A value for `grpc-timeout`, which has at most eight digits. */
+export function formatGrpcTimeout(timeoutMs: number): string {
+  if (timeoutMs <= maxGrpcTimeout) return `${timeoutMs}m`;
+  const seconds = Math.floor(timeoutMs / 1000);
+  if (seconds <= maxGrpcTimeout) return `${seconds}S`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes <= maxGrpcTimeout) return `${minutes}M`;
+  return `${Math.min(maxGrpcTimeout, Math.floor(minutes / 60))}H`;
+}
+
 /** Counts the messages of a gRPC body by their prefixes: one byte of flags, and four bytes of length. */
 export class GrpcMessageCounter {
   messages = 0;

@@ -18,6 +18,8 @@ export interface HttpConnectionConfig {
   /** The value of the header `server`. */
   readonly serverName: string;
   readonly serverHeader: "overwrite" | "append-if-absent" | "pass-through";
+  /** Whether the proxy tells clients and upstreams nothing of its work in `x-envoy-` headers. */
+  readonly hidesEnvoyHeaders: boolean;
   /** Whether this proxy is the edge: the peer's address is the client's, and the headers of an edge are set here. */
   readonly useRemoteAddress: boolean;
   /** Addresses of clients whose headers about themselves are trusted. None unless the listener names some. */

@@ -18,6 +18,16 @@ export function leavesClient({ flag }: ReplyRow, { peerMetadata }: HttpConnectio
 }
 
 /**
+ * Tells the client that the cluster has reached a limit, so that it does not retry at once. As in Envoy, proxies retry
+ * nevertheless.
+ */
+export function overloadFields({ flag }: ReplyRow, config: HttpConnectionConfig): Fields {
+  return flag === responseFlags.upstreamOverflow && !config.hidesEnvoyHeaders ? overloaded : noFields;
+}
+
+const overloaded: Fields = [["x-envoy-overloaded", "true"]];
+
+/**
  * Tells a peer proxy that it may try another endpoint: the application has not seen the request, or it has ended and
  * the request may be sent twice. `peerAsked`: the client's proxy identified itself.
  */

@@ -2,8 +2,9 @@ import { ChunkedScanner } from "../../wire/http1/index.ts";
 import { trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
-import { composeRequest, type RequestComposition } from "./compose-request.ts";
+import { composeRequest, type HeadStamps, type RequestComposition } from "./compose-request.ts";
 import type { ExchangeMemory } from "./exchange-memory.ts";
+import { formatGrpcTimeout } from "./grpc.ts";
 import type { Shadow } from "./shadow.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 
@@ -22,13 +23,13 @@ export type RequestBodyForm = "as-is" | "take-out-of-chunks" | "plain";
  * A request on its way to upstreams: its head, the part of its body that is kept for another attempt, and copies for
  * mirrors.
  */
-export class OutgoingRequest {
+export class OutgoingRequest implements HeadStamps {
   readonly #memory: ExchangeMemory;
   readonly #bytes: ByteBuilder;
   #headLength = 0;
-  /** Position and length of the attempt number in the head. -1 if the head has none. */
-  #attemptAt = -1;
-  #attemptLength = 1;
+  attemptAt = -1;
+  timeoutAt = -1;
+  grpcTimeoutAt = -1;
   #form: RequestBodyForm = "as-is";
   #chunked: ChunkedScanner | undefined;
   #trailers: readonly string[] | undefined;
@@ -54,7 +55,7 @@ export class OutgoingRequest {
   /** Writes the head. Must be called first. */
   compose(composition: RequestComposition, form: RequestBodyForm): void {
     this.#memory.emptyRequest();
-    this.#attemptAt = composeRequest(this.#bytes, composition);
+    composeRequest(this.#bytes, composition, this);
     this.asksUpgrade = composition.upgrade !== undefined;
     this.#headLength = this.#bytes.length;
     this.#form = form;
@@ -68,12 +69,23 @@ export class OutgoingRequest {
     this.#shadows = [...this.#shadows, shadow];
   }
 
-  stampAttempt(attempt: number): void {
-    if (this.#attemptAt < 0) return;
-    const text = String(attempt);
-    this.#bytes.replace(this.#attemptAt, this.#attemptAt + this.#attemptLength, text);
-    this.#headLength += text.length - this.#attemptLength;
-    this.#attemptLength = text.length;
+  /** Writes the number of another attempt into the head, and the time that is left for it in milliseconds. */
+  stampAttempt(attempt: number, leftMs: number): void {
+    if (this.attemptAt >= 0) this.#stamp(this.attemptAt, String(attempt));
+    if (leftMs <= 0) return;
+    if (this.timeoutAt >= 0) this.#stamp(this.timeoutAt, String(leftMs));
+    if (this.grpcTimeoutAt >= 0) this.#stamp(this.grpcTimeoutAt, formatGrpcTimeout(leftMs));
+  }
+
+  /** Replaces the value of a header. A value of another length moves those behind it. */
+  #stamp(at: number, text: string): void {
+    const end = this.#bytes.buffer.indexOf("\r\n", at);
+    const moved = text.length - (end - at);
+    this.#bytes.replace(at, end, text);
+    this.#headLength += moved;
+    if (this.attemptAt > at) this.attemptAt += moved;
+    if (this.timeoutAt > at) this.timeoutAt += moved;
+    if (this.grpcTimeoutAt > at) this.grpcTimeoutAt += moved;
   }
 
   /** Sends everything that is buffered. Returns the same as {@link UpstreamChannel.send}. */

@@ -29,6 +29,7 @@ export const testConnectionConfig: HttpConnectionConfig = {
   http2: { maxConcurrentStreams: 100, keepaliveIntervalMs: 0, keepaliveTimeoutMs: 0 },
   serverName: "istio-envoy",
   serverHeader: "overwrite",
+  hidesEnvoyHeaders: false,
   useRemoteAddress: true,
   internalAddresses: [],
   trustedHops: 0,
