@@ -6,11 +6,11 @@ import type { ForwardAction } from "../routing/route.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { ConnectionPool } from "../upstream/connection-pool.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/pool-user.ts";
+import { judgedStatus } from "../terms/grpc-call.ts";
 import { PreviousPriorities } from "../upstream/previous-priorities.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
-import { judgedStatus } from "./grpc.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import { unreachedHeader } from "../peers/peer-metadata.ts";
 import {

@@ -29,6 +29,8 @@ export interface ForwardedExchange extends ExchangeParts {
   hold(bytes: Buffer, from: number, to: number): HeldBody;
   /** Lets the request continue with the bytes that arrived meanwhile. */
   letGo(goOn: (body: Buffer) => void): void;
+  /** The exchange ends when no byte has moved for this long. 0 means no limit. */
+  readonly idleLimitMs: number;
   /** Ends the exchange this long after its beginning. 0 means no limit. */
   limitDuration(limitMs: number): void;
   /** How the body is framed for the upstream. `otherMirrors`: some mirrors do not use HTTP/1.1. */
@@ -249,6 +251,7 @@ export class Forwarding {
   /** Sends copies to the mirrors of the route, as far as they can take them. */
   #mirror(authority: string, edits: HeaderEdits | undefined): void {
     const { facts, request, context } = this.#exchange;
+    const timeoutMs = responseTimeoutMs(this.#action, facts);
     for (const mirror of this.#action.mirrors) {
       const protocol = this.#mirrorProtocol(mirror.cluster);
       const wanted = this.#upgrade === undefined && protocol !== undefined && context.random() < mirror.fraction;
@@ -267,6 +270,8 @@ export class Forwarding {
           chunksRequest: request.chunksRequest,
           scheme: facts.scheme,
           protocol,
+          timeoutMs,
+          idleMs: this.#exchange.idleLimitMs,
           clock: context.clock,
         }),
       );

@@ -1,12 +1,4 @@
-import { grpcPrefixBytes, httpStatusOfGrpc } from "../terms/grpc-call.ts";
-
-/** Whether a content type belongs to gRPC. */
-export function isGrpcContentType(value: string): boolean {
-  return (
-    value.startsWith("application/grpc") &&
-    (value.length === 16 || value.charCodeAt(16) === 43 || value.charCodeAt(16) === 59)
-  );
-}
+import { grpcPrefixBytes } from "../terms/grpc-call.ts";
 
 /** The gRPC status for an HTTP status of the proxy, by gRPC's mapping. */
 const grpcStatusOf: Readonly<Record<number, number>> = {
@@ -23,14 +15,6 @@ const unknown = 2;
 
 export function grpcStatusOfHttp(status: number): number {
   return grpcStatusOf[status] ?? unknown;
-}
-
-/**
- * The status of a response by which its endpoint is judged. As in Envoy, an error of gRPC counts if the response has no
- * body, so that `grpcStatus` is in its head. The status of other calls comes with their end.
- */
-export function judgedStatus(status: number, grpcStatus: string | undefined): number {
-  return grpcStatus === undefined ? status : httpStatusOfGrpc(Number(grpcStatus));
 }
 
 /** A text for `grpc-message`: everything except printable ASCII is percent-encoded. */
