@@ -160,6 +160,7 @@ export class Forwarding {
     request.compose(
       this.#composition(cluster, host ?? facts.changedHost(), edits),
       exchange.bodyForm(protocol, otherMirrors, from, to),
+      action.retry !== undefined && action.retry.retries > 0,
     );
     if (mirrors.length > 0) this.#mirror(routeHost ?? facts.authority, edits);
     exchange.startBody(bytes, from, to, complete);

@@ -3,13 +3,18 @@ import { trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type HeadStamps, type RequestComposition } from "./compose-request.ts";
-import type { ExchangeMemory } from "./exchange-memory.ts";
+import { replayBudget, type ExchangeMemory, type ReplayBudget } from "./exchange-memory.ts";
 import { formatGrpcTimeout } from "./grpc.ts";
 import type { Shadow } from "./shadow.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 
-/** A request is kept for another attempt up to this size; beyond it, there is one attempt. */
-export const maxReplayBytes = 64 * 1024;
+/** Each request is kept for another attempt up to this size. */
+const freeReplayBytes = 64 * 1024;
+/**
+ * A request with a retry policy is kept up to this size, Envoy's default, while all such requests keep to their budget.
+ * Beyond it, there is one attempt.
+ */
+const maxReplayBytes = 1024 * 1024;
 const noBytes = Buffer.alloc(0);
 const noShadows: readonly Shadow[] = [];
 
@@ -40,9 +45,14 @@ export class OutgoingRequest implements HeadStamps {
   asksUpgrade = false;
   /** Whether everything so far is buffered for another attempt. */
   replayable = true;
+  readonly #budget: ReplayBudget;
+  /** What has been taken of the budget. */
+  #taken = 0;
+  #hasPolicy = false;
 
-  constructor(memory: ExchangeMemory, complete: boolean) {
+  constructor(memory: ExchangeMemory, complete: boolean, budget = replayBudget) {
     this.#memory = memory;
+    this.#budget = budget;
     this.#bytes = memory.request;
     this.complete = complete;
   }
@@ -52,8 +62,9 @@ export class OutgoingRequest implements HeadStamps {
     return this.#form !== "as-is";
   }
 
-  /** Writes the head. Must be called first. */
-  compose(composition: RequestComposition, form: RequestBodyForm): void {
+  /** Writes the head. Must be called first. `mayRetry`: a policy wants more attempts after failures. */
+  compose(composition: RequestComposition, form: RequestBodyForm, mayRetry: boolean): void {
+    this.#hasPolicy = mayRetry;
     this.#memory.emptyRequest();
     composeRequest(this.#bytes, composition, this);
     this.asksUpgrade = composition.upgrade !== undefined;
@@ -122,10 +133,29 @@ export class OutgoingRequest implements HeadStamps {
   /** Releases the buffer, because no further attempt follows. */
   answerStarted(): void {
     this.replayable = false;
+    this.#release();
+  }
+
+  #release(): void {
+    this.#memory.releaseRequest();
+    if (this.#taken === 0) return;
+    this.#budget.give(this.#taken);
+    this.#taken = 0;
+  }
+
+  /** Whether this many more bytes may be kept for another attempt. */
+  #mayKeep(bytes: number): boolean {
+    const bodyBytes = this.#bytes.length - this.#headLength + bytes;
+    const more = bodyBytes - freeReplayBytes - this.#taken;
+    if (more <= 0) return true;
+    if (!this.#hasPolicy || bodyBytes > maxReplayBytes || !this.#budget.take(more)) return false;
+    this.#taken += more;
+    return true;
   }
 
   /** Ends the exchange. Mirrors without the whole request give up. */
   end(): void {
+    this.#release();
     if (!this.complete) for (const shadow of this.#shadows) shadow.abandon();
   }
 
@@ -133,7 +163,11 @@ export class OutgoingRequest implements HeadStamps {
     const size = to - from;
     this.complete = complete;
     for (const shadow of this.#shadows) shadow.body(bytes, from, to, complete);
-    if (this.replayable && this.#bytes.length + size > maxReplayBytes && channel !== undefined) this.replayable = false;
+    // Without a channel, what arrived must be kept. Reading pauses then.
+    if (this.replayable && !this.#mayKeep(size) && channel !== undefined) {
+      this.replayable = false;
+      this.#release();
+    }
     if (channel !== undefined && !this.replayable) {
       // Most parts are whole chunks. A view of all of it would be one more object for each message of a stream.
       const isWhole = from === 0 && to === bytes.length;
