@@ -2,11 +2,12 @@ import type { SocketAddress } from "../../net/index.ts";
 import type { UpstreamEnd } from "../terms/address-text.ts";
 import { parseAuthority } from "../../wire/hbone/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
-import type { ForwardAction } from "../routing/route.ts";
+import type { ForwardAction, RetryPolicy } from "../routing/route.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { ConnectionPool } from "../upstream/connection-pool.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/pool-user.ts";
 import { judgedStatus } from "../terms/grpc-call.ts";
+import { responseFlags, type UnretriedFlag } from "../terms/response-flags.ts";
 import { PreviousPriorities } from "../upstream/previous-priorities.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
@@ -92,6 +93,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** When the client had sent the whole request, if there is a time limit. Negative before that. */
   #completeAtMs = -1;
   #hash: number | undefined;
+  /** Why the policy's wish for another attempt was not met. Undefined if there was none. */
+  unretried: UnretriedFlag | undefined;
   /** A retry counts for its cluster's breaker until it has ended. */
   #retrying = false;
   /** The client's destination, for a cluster without its own endpoints. */
@@ -435,9 +438,11 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #retryLater(): boolean {
     const policy = this.#action?.retry;
     const { cluster } = this;
-    if (policy === undefined || cluster === undefined || this.#retries >= policy.retries || !this.#request.replayable)
+    if (policy === undefined || cluster === undefined || !this.#hasRetry(policy)) return false;
+    if (!cluster.breaker.retries.take()) {
+      this.unretried = responseFlags.upstreamOverflow;
       return false;
-    if (!cluster.breaker.retries.take()) return false;
+    }
     this.#retrying = true;
     this.#retries += 1;
     cluster.counters.retries += 1;
@@ -459,13 +464,27 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** Makes another attempt instead of passing on a response that has begun to arrive. */
   #retryInstead(complete: boolean): boolean {
     const policy = this.#action?.retry;
-    if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable) return false;
-    if (this.cluster?.breaker.retries.exhausted !== false) return false;
+    if (policy === undefined || !this.#hasRetry(policy)) return false;
+    const { cluster } = this;
+    if (cluster === undefined) return false;
+    if (cluster.breaker.retries.exhausted) {
+      cluster.breaker.retries.overflows += 1;
+      this.unretried = responseFlags.upstreamOverflow;
+      return false;
+    }
     const channel = this.#channel;
     this.#channel = undefined;
     if (!complete) channel?.abandon();
     this.#leave(true);
     return this.#retryLater();
+  }
+
+  /** Whether the policy allows another attempt of this request. */
+  #hasRetry(policy: RetryPolicy): boolean {
+    if (!this.#request.replayable) return false;
+    if (this.#retries < policy.retries) return true;
+    this.unretried = responseFlags.upstreamRetryLimitExceeded;
+    return false;
   }
 
   #tryTimedOut(): void {

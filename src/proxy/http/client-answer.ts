@@ -75,7 +75,7 @@ export class ClientAnswer {
   head(upstream: UpstreamAnswer): void {
     const { head, from, to } = upstream;
     const { record, facts, config } = this.#exchange;
-    record.details = endTable.answered.details;
+    record.endsBy(endTable.answered);
     if (config.peerMetadata.readFromUpstream) {
       const peer = head.get(peerMetadataHeader);
       if (peer !== undefined) record.upstreamPeer = decodePeerMetadata(peer, config.peerMetadata.labelNames);

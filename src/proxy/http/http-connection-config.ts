@@ -88,7 +88,8 @@ export interface HttpConnectionConfig {
 }
 
 export interface LocalReplyRule {
-  readonly matches: (reply: { readonly status: number; readonly flag: string }) => boolean;
+  /** `flags`: the letters of the reply's flags, with commas between them. */
+  readonly matches: (reply: { readonly status: number; readonly flags: string }) => boolean;
   /** The status to send instead. Undefined means that the status stays. The same holds for the fields below. */
   readonly status: number | undefined;
   readonly body: ((reply: { readonly status: number; readonly body: string }) => string) | undefined;

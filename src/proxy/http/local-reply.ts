@@ -3,7 +3,7 @@ import type { LocalReply } from "./compose-response.ts";
 import { encodeGrpcMessage, grpcStatusOfHttp } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { unreachedHeader } from "../peers/peer-metadata.ts";
-import { flagLetters, responseFlags } from "../terms/response-flags.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { ReplyRow } from "./reply-table.ts";
 import { isIdempotent } from "./retry-decision.ts";
 
@@ -56,7 +56,7 @@ export function shapeReply(
   let { status, body } = row;
   let fields = given;
   if (config.localReplies.length > 0) {
-    const reply = { status, flag: flagLetters(row.flag) };
+    const reply = { status, flags: context.flags() };
     const rule = config.localReplies.find((candidate) => candidate.matches(reply));
     if (rule !== undefined) {
       status = rule.status ?? status;
