@@ -12,8 +12,13 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 /** How a request ends whose backend always answers with this status, or breaks off for undefined. */
 async function ended(
   status: number | undefined,
-  { retries = 1, cluster = {} as Partial<ClusterConfig>, config = {} as Partial<HttpConnectionConfig>, size = 0 } = {},
+  options: {
+    readonly cluster?: Partial<ClusterConfig>;
+    readonly config?: Partial<HttpConnectionConfig>;
+    readonly size?: number;
+  } = {},
 ) {
+  const { cluster, config, size = 0 } = options;
   await using harness = await Harness.start(config);
   const { port } = await harness.backend((request, response) => {
     request.resume();
@@ -21,7 +26,7 @@ async function ended(
     else request.on("end", () => response.writeHead(status).end());
   });
   const { breaker } = harness.cluster("a", [port], cluster);
-  harness.table = tableOf(route(forwardTo("a", { retry: retryPolicy({ retries, on: { serverError: true } }) })));
+  harness.table = tableOf(route(forwardTo("a", { retry: retryPolicy({ retries: 1, on: { serverError: true } }) })));
   const answer = await harness.get("/", { method: "POST", body: Buffer.alloc(size) });
   const [record] = harness.records;
   return `${answer.status} ${record?.flag} ${record?.details} ${breaker.retries.overflows}`;
