@@ -112,8 +112,8 @@ export class OutgoingRequest implements HeadStamps {
   body(bytes: Buffer, from: number, to: number, complete: boolean, channel: UpstreamChannel | undefined): boolean {
     if (this.#form !== "take-out-of-chunks") return this.#pass(bytes, from, to, complete, channel);
     let more = true;
-    this.#chunked?.scan(bytes, from, to, (start, end) => {
-      more = this.#pass(bytes, start, end, false, channel);
+    this.#chunked?.scanJoined(bytes, from, to, (part, start, end) => {
+      more = this.#pass(part, start, end, false, channel);
     });
     if (!complete) return more;
     const trailers = permittedTrailers(trailersOfText(this.#chunked?.trailers ?? ""));
