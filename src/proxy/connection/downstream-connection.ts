@@ -251,7 +251,8 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
         if (this.#quietSweeps > (this.#unsentBytes > 0 ? maxFlushSweeps : maxLingerSweeps)) this.abort();
         return;
       case "tunnel":
-        if (this.#halfClosed && this.#quietSweeps > maxHalfClosedSweeps) this.abort();
+        if (over(this.#quietSweeps, this.#exchange?.idleLimitMs ?? 0)) this.#exchange?.idleTimeout();
+        else if (this.#halfClosed && this.#quietSweeps > maxHalfClosedSweeps) this.abort();
         return;
       case "closed":
     }

@@ -168,9 +168,9 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<Down
     this.#requestSweeps += 1;
     const over = (sweeps: number, limitMs: number): boolean => limitMs > 0 && sweeps * 1000 > limitMs;
     const exchange = this.#exchange;
-    if (this.#tunnel || exchange === undefined) return;
+    if (exchange === undefined) return;
     exchange.sweep();
-    const late = !this.#stream.remoteEnded && over(this.#requestSweeps, requestTimeoutMs);
+    const late = !this.#tunnel && !this.#stream.remoteEnded && over(this.#requestSweeps, requestTimeoutMs);
     if (late || over(this.#quietSweeps, exchange.idleLimitMs)) exchange.idleTimeout();
   }
 

@@ -15,6 +15,7 @@ import type { ExchangeRequest } from "./exchange-request.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import { unreachedHeader } from "../peers/peer-metadata.ts";
 import {
+  afterRetries,
   brokenOffReply,
   connectFailureReply,
   replyTable,
@@ -312,7 +313,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     }
     this.endpoint?.report({ kind: failure.kind === "timeout" ? "timeout" : "connect-failure" });
     if (retriesConnectFailure(this.#action?.retry, failure) && this.#retryLater()) return;
-    this.#owner.failed(failure.kind === "timeout" ? replyTable.connectTimeout : connectFailureReply(failure.message));
+    this.#failedLast(failure.kind === "timeout" ? replyTable.connectTimeout : connectFailureReply(failure.message));
   }
 
   // ---- ResponseReceiver
@@ -382,7 +383,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     if (retriesFailure(this.#action?.retry, lost) && this.#retryLater()) return;
     if (failure.kind !== "protocol-error" && failure.message !== "connection termination")
       this.transportFailure = failure.message;
-    this.#owner.failed(upstreamFailureReplies[failure.kind]);
+    this.#failedLast(upstreamFailureReplies[failure.kind]);
   }
 
   upstreamDrained(): void {
@@ -503,6 +504,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #answerComplete(): void {
     this.#channel = undefined;
     this.#leave(this.#status >= 500);
+  }
+
+  #failedLast(reply: ReplyRow): void {
+    this.#owner.failed(this.#retries > 0 ? afterRetries(reply) : reply);
   }
 
   #endRetry(): void {

@@ -47,6 +47,20 @@ test("a retry that the circuit breaker refuses is reported as an overflow", asyn
   );
 });
 
+test("the reply after a retry says that it was not the first attempt", async () => {
+  await using harness = await Harness.start();
+  const { port, server } = await harness.backend(() => undefined);
+  server.close();
+  for (const [retries, text] of [
+    [0, /^upstream connect error or disconnect\/reset before headers\. reset reason: remote connection failure/],
+    [1, /reset before headers\. retried and the latest reset reason: remote connection failure, transport failure/],
+  ] as const) {
+    harness.cluster("a", [port]);
+    harness.table = tableOf(route(forwardTo("a", { retry: retryPolicy({ retries, on: { connectFailure: true } }) })));
+    assert.match((await harness.get("/")).body, text);
+  }
+});
+
 test("a request that is too large for retries has used up none", async () => {
   assert.equal(await ended(503, { size: 2 * 1024 * 1024 }), "503 - via_upstream 0");
 });
