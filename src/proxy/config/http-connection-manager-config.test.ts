@@ -107,10 +107,6 @@ test("unsupported filters and fields of a listener are rejected, and the error n
   );
   assert.throws(() => compile({ via: "me" }), /the field via is not supported/);
   assert.throws(
-    () => compile({ commonHttpProtocolOptions: { maxRequestsPerConnection: 5 } }),
-    /listener l: commonHttpProtocolOptions: the field maxRequestsPerConnection is not supported/,
-  );
-  assert.throws(
     () => compile({ httpProtocolOptions: { allowChunkedLength: true } }),
     /httpProtocolOptions: the field allowChunkedLength is not supported/,
   );
@@ -118,6 +114,21 @@ test("unsupported filters and fields of a listener are rejected, and the error n
     compile({ httpFilters: [{ ...filter("envoy.filters.http.tap", unknown), isOptional: true }] }).connection.filters
       .length,
     0,
+  );
+});
+
+test("a listener limits the duration and the requests of its connections", () => {
+  const limits = ({ connection }: HttpSpec): number[] => [
+    connection.maxConnectionMs,
+    connection.maxRequestsPerConnection,
+  ];
+  const commonHttpProtocolOptions = { maxConnectionDuration: "90s", maxRequestsPerConnection: 5 };
+  assert.deepEqual(
+    [limits(compile({ commonHttpProtocolOptions })), limits(compile({}))],
+    [
+      [90_000, 5],
+      [0, 0],
+    ],
   );
 });
 

@@ -101,7 +101,14 @@ export function compileHttpConnectionManager(
     message.commonHttpProtocolOptions,
     { where, notes },
     {
-      used: ["idleTimeout", "maxStreamDuration", "maxHeadersCount", "headersWithUnderscoresAction"],
+      used: [
+        "idleTimeout",
+        "maxStreamDuration",
+        "maxConnectionDuration",
+        "maxRequestsPerConnection",
+        "maxHeadersCount",
+        "headersWithUnderscoresAction",
+      ],
       harmless: ["maxResponseHeadersKb"],
     },
   );
@@ -268,6 +275,8 @@ function connectionOf(
         : compileLocalReplies(message.localReplyConfig, `${where}: localReplyConfig`, notes),
     peerMetadata,
     maxStreamDurationMs: durationOr(message.commonHttpProtocolOptions?.maxStreamDuration, 0),
+    maxConnectionMs: durationOr(message.commonHttpProtocolOptions?.maxConnectionDuration, 0),
+    maxRequestsPerConnection: message.commonHttpProtocolOptions?.maxRequestsPerConnection ?? 0,
     generateRequestId: message.generateRequestId ?? true,
     preserveExternalRequestId: message.preserveExternalRequestId,
     requestIdInResponse: message.alwaysSetRequestIdInResponse,

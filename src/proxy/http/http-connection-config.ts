@@ -64,6 +64,10 @@ export interface HttpConnectionConfig {
   readonly requestIdInResponse: boolean;
   /** Closes a connection without an open request after this time. 0 means no limit, here and below. */
   readonly idleTimeoutMs: number;
+  /** After this time, a connection takes no more requests and closes after its last one. */
+  readonly maxConnectionMs: number;
+  /** The same after this many requests. */
+  readonly maxRequestsPerConnection: number;
   /** The maximum time without progress during a request. */
   readonly streamIdleTimeoutMs: number;
   /** The limit from the first byte to the end of a request. */

@@ -64,6 +64,8 @@ export const testConnectionConfig: HttpConnectionConfig = {
     labelNames: [],
   },
   maxStreamDurationMs: 0,
+  maxConnectionMs: 0,
+  maxRequestsPerConnection: 0,
   tracing: undefined,
   requestCapture: [],
   responseCapture: [],
