@@ -51,7 +51,8 @@ function compileWants(
     }
     case "responseFlagFilter": {
       const flags = new Set(filter.value.flags);
-      return ({ flag }) => (flags.size === 0 ? flag !== 0 : eachFlag(flag).some((one) => flags.has(flagLetters(one))));
+      return ({ flag }) =>
+        flags.size === 0 ? flag !== 0 : eachFlag(flag).some((plain) => flags.has(flagLetters(plain)));
     }
     case "headerFilter":
       return compileHeaderFilter(filter.value.header, where);

@@ -117,6 +117,6 @@ export function flagLetters(flag: ResponseFlag): string {
 function textOf(flag: ResponseFlag, texts: readonly string[]): string {
   if (flag < plainFlags) return texts[flag] ?? "-";
   return eachFlag(flag)
-    .map((one) => texts[one] ?? "-")
+    .map((plain) => texts[plain] ?? "-")
     .join(",");
 }

@@ -66,7 +66,7 @@ test("patterns match as those of the interpreter's own functions do, and are ref
         pairs.map(([s, p]) => [s, p, plainOr(s, p)]),
       );
     }),
-    { numRuns: 100 },
+    { numRuns: 40 },
   );
 });
 

@@ -44,8 +44,8 @@ const frontier = 0x66;
 const stepsPerTick = 100_000;
 
 /**
- * Lua 5.1's patterns, for matches that might take very long: `tick` is called again and again, and ends the search by an
- * exception. The C functions of the interpreter cannot be interrupted.
+ * Lua 5.1's patterns, for matches that might take very long: `tick` is called again and again, and may end the search
+ * by an exception. The C functions of the interpreter cannot be interrupted.
  */
 export class LuaPattern {
   readonly #bytes: Uint8Array;
