@@ -83,7 +83,7 @@ interface NameIndex {
   readonly nameless: readonly number[];
 }
 
-/** Undefined if the stages before that of names may make a difference. */
+/** The index of each list of chains. Undefined if the stages before that of names may make a difference. */
 const indexes = new WeakMap<readonly object[], NameIndex | undefined>();
 
 /**
@@ -102,7 +102,7 @@ function chainsForName<Chain extends { readonly match: FilterChainMatch }>(
   for (const position of byName.get(serverName) ?? []) found.add(position);
   for (let dot = serverName.indexOf("."); dot >= 0; dot = serverName.indexOf(".", dot + 1))
     for (const position of byName.get(`*${serverName.slice(dot)}`) ?? []) found.add(position);
-  return [...found].sort((one, other) => one - other).flatMap((position) => chains[position] ?? []);
+  return [...found].sort((left, right) => left - right).flatMap((position) => chains[position] ?? []);
 }
 
 function indexNames(chains: readonly { readonly match: FilterChainMatch }[]): NameIndex | undefined {
